@@ -56,7 +56,10 @@ fn rounded(value: f64) -> f64 {
 fn bars(path: &Path) -> Result<f64> {
     let series = read(path)?;
     let windows: usize = series.iter().map(|series| series.windows.len()).sum();
-    println!("Numenta Anomaly Benchmark: {} files, {windows} windows, standard profile", series.len());
+    println!(
+        "Numenta Anomaly Benchmark: {} files, {windows} windows, standard profile",
+        series.len()
+    );
     let baseline = baseline(&series)?;
     println!("  windowed_gaussian 1      {baseline:6.2}   as published, with 12 digits: 39.6");
     show::<SpectralAlone>(&series);
@@ -67,7 +70,10 @@ fn bars(path: &Path) -> Result<f64> {
     for (name, first) in [("even", 0), ("odd", 1)] {
         let half: Vec<Series> = series.iter().skip(first).step_by(2).cloned().collect();
         let scores: Vec<Vec<f64>> = scores.iter().skip(first).step_by(2).cloned().collect();
-        println!("    of every second file, {name}: {:6.2}", nab::judge(&half, &scores, STANDARD).score);
+        println!(
+            "    of every second file, {name}: {:6.2}",
+            nab::judge(&half, &scores, STANDARD).score
+        );
     }
     Ok(outcome.score)
 }
@@ -78,7 +84,9 @@ fn baseline(series: &[Series]) -> Result<f64> {
     scores.iter_mut().flatten().for_each(|score| *score = (*score * 1e12).round() / 1e12);
     let score = nab::judge(series, &scores, STANDARD).score;
     if (score - 39.6).abs() > 0.1 {
-        bail!("the windowed Gaussian scores {score:.2}, and 39.6 as published: no score of this run means anything");
+        bail!(
+            "the windowed Gaussian scores {score:.2}, and 39.6 as published: no score of this run means anything"
+        );
     }
     Ok(score)
 }
@@ -98,7 +106,12 @@ fn print(name: &str, version: u32, outcome: &nab::Outcome) {
 fn scores<D: BarDetector + Default>(series: &[Series]) -> Vec<Vec<f64>> {
     let of = |series: &Series| {
         let mut detector = D::default();
-        series.at.iter().zip(&series.values).map(|(&at, &value)| detector.score(at, value)).collect()
+        series
+            .at
+            .iter()
+            .zip(&series.values)
+            .map(|(&at, &value)| detector.score(at, value))
+            .collect()
     };
     series.iter().map(of).collect()
 }
@@ -116,12 +129,15 @@ fn read(path: &Path) -> Result<Vec<Series>> {
 }
 
 fn read_folder(folder: &Path) -> Result<Vec<Series>> {
-    let text = |path: PathBuf| fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()));
+    let text = |path: PathBuf| {
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    };
     let labels: BTreeMap<String, Vec<(String, String)>> =
         serde_json::from_str(&text(folder.join("labels/combined_windows.json"))?)?;
     let one = |(name, windows): (&String, &Vec<(String, String)>)| {
         let csv = text(folder.join("data").join(name))?;
-        nab::read(name, &csv, windows).with_context(|| format!("{name} is no file of the benchmark"))
+        nab::read(name, &csv, windows)
+            .with_context(|| format!("{name} is no file of the benchmark"))
     };
     labels.iter().map(one).collect()
 }
@@ -140,27 +156,39 @@ fn markets(shape: &Shape) -> Vec<Market> {
 fn ticks() -> Ticks {
     println!("\nWrong prints of a simulated market       precision  recall  F1     wrong prints");
     let plain = markets(&PLAIN);
-    let injected = count("plain, causal, prices alone", &plain, Market::without_conditions, as_they_come);
+    let injected =
+        count("plain, causal, prices alone", &plain, Market::without_conditions, as_they_come);
     let hard = markets(&HARD);
     count("hard, causal, prices alone", &hard, Market::without_conditions, as_they_come);
     count("hard, causal, conditions", &hard, Market::without_quotes, as_they_come);
     count("hard, causal, conditions and quotes", &hard, Market::clone, as_they_come);
-    let two_sided = count("hard, two-sided, prices alone", &hard, Market::without_conditions, with_hindsight);
+    let two_sided =
+        count("hard, two-sided, prices alone", &hard, Market::without_conditions, with_hindsight);
     count("hard, two-sided, conditions", &hard, Market::without_quotes, with_hindsight);
-    let two_sided_quotes = count("hard, two-sided, conditions and quotes", &hard, Market::clone, with_hindsight);
+    let two_sided_quotes =
+        count("hard, two-sided, conditions and quotes", &hard, Market::clone, with_hindsight);
     Ticks { injected, two_sided, two_sided_quotes }
 }
 
-fn count(name: &str, markets: &[Market], view: fn(&Market) -> Market, find: fn(&[Tick]) -> HashSet<Place>) -> Counts {
+fn count(
+    name: &str,
+    markets: &[Market],
+    view: fn(&Market) -> Market,
+    find: fn(&[Tick]) -> HashSet<Place>,
+) -> Counts {
     let mut counts = Counts::default();
     markets.iter().for_each(|market| counts.add(&market.wrong, &find(&view(market).ticks)));
     let (precision, recall, f1) = (counts.precision(), counts.recall(), counts.f1());
-    println!("  {name:<38} {precision:.3}      {recall:.3}   {f1:.3}  {}", counts.hits + counts.missed);
+    println!(
+        "  {name:<38} {precision:.3}      {recall:.3}   {f1:.3}  {}",
+        counts.hits + counts.missed
+    );
     counts
 }
 
 fn as_they_come(ticks: &[Tick]) -> HashSet<Place> {
-    let (mut state, mut found, to) = (bad_print::State::default(), Vec::new(), bad_print::Parameters::default());
+    let (mut state, mut found, to) =
+        (bad_print::State::default(), Vec::new(), bad_print::Parameters::default());
     ticks.iter().for_each(|tick| state.observe(tick, &to, &mut found));
     found.iter().map(|finding| finding.place).collect()
 }
@@ -186,7 +214,8 @@ fn odd_bars() {
             all += market.hours.len() - FIRST_HOURS;
             let market = odd_hours::draw(&odd_hours::Shape { odd: 0.002, ..shape }, seed);
             let places = judged(&market);
-            let late: Vec<i64> = market.hours.iter().skip(FIRST_HOURS).map(|hour| hour.at).collect();
+            let late: Vec<i64> =
+                market.hours.iter().skip(FIRST_HOURS).map(|hour| hour.at).collect();
             let is_odd = |at: &&i64| market.odd.contains(at);
             odd += late.iter().filter(is_odd).count();
             found += late.iter().filter(is_odd).filter(|at| places.contains(at)).count();
@@ -202,7 +231,10 @@ fn odd_bars() {
         said += hours::judge(symbol, &market.hours, (last, last)).len();
     }
     let micros = start.elapsed().as_secs_f64() * 1e3;
-    println!("  a new hour behind {} others: {micros:.1} us a symbol ({said} said)", market.hours.len() - 1);
+    println!(
+        "  a new hour behind {} others: {micros:.1} us a symbol ({said} said)",
+        market.hours.len() - 1
+    );
 }
 
 /// Hours at the beginning that nothing is said of, or little is known before.
@@ -253,8 +285,11 @@ fn memory() -> Result<f64> {
 }
 
 fn resident() -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status").context("memory is measured on Linux alone")?;
+    let status =
+        fs::read_to_string("/proc/self/status").context("memory is measured on Linux alone")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.split_whitespace().next()).context("/proc/self/status has no VmRSS")?;
+    let kib = line
+        .and_then(|line| line.split_whitespace().next())
+        .context("/proc/self/status has no VmRSS")?;
     Ok(kib.parse::<f64>()? * 1024.0 / 1e6)
 }

@@ -65,7 +65,8 @@ impl Calendar {
         self.sessions[first..].iter().take_while(|session| session.opens < until).map(overlap).sum()
     }
 
-    /// The last instant that `trading` nanoseconds of trading lie behind, before `until`; `None`: there were not so many.
+    /// The last instant that `trading` nanoseconds of trading lie behind, before `until`; `None`:
+    /// there were not so many.
     #[must_use]
     pub fn before(&self, until: i64, trading: i64) -> Option<i64> {
         let before = self.sessions.partition_point(|session| session.opens < until);
@@ -103,7 +104,10 @@ mod tests {
     #[test]
     fn a_session_is_open_from_its_opening_until_before_its_close() {
         let opens = |at| calendar().at(at).map(|session| session.opens);
-        assert_eq!([9, 10, 59, 60, 99, 100, 150].map(opens), [None, Some(10), Some(10), None, None, Some(100), None]);
+        assert_eq!(
+            [9, 10, 59, 60, 99, 100, 150].map(opens),
+            [None, Some(10), Some(10), None, None, Some(100), None]
+        );
     }
 
     #[test]
@@ -117,7 +121,10 @@ mod tests {
     #[test]
     fn how_far_back_so_much_trading_reaches() {
         let before = |until, trading| calendar().before(until, trading);
-        assert_eq!([before(30, 10), before(80, 10), before(105, 10)], [Some(20), Some(50), Some(55)]);
+        assert_eq!(
+            [before(30, 10), before(80, 10), before(105, 10)],
+            [Some(20), Some(50), Some(55)]
+        );
         assert_eq!([before(1000, 100), before(1000, 101), before(5, 1)], [Some(10), None, None]);
     }
 }

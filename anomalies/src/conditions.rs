@@ -1,4 +1,5 @@
-//! [`Conditions`]: what the sale conditions of a trade say of its price. Which codes these are is a matter of the feed.
+//! [`Conditions`]: what the sale conditions of a trade say of its price. Which codes these are is a
+//! matter of the feed.
 
 use crate::tick::Revision;
 
@@ -35,10 +36,12 @@ impl Conditions {
         for code in codes {
             sale.is_excluded |= is_among(&self.excluded, code);
             // Numbers mean something else there, and words the same.
-            let word =
-                code.strip_prefix(CORRECTION).filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()));
-            let is_one_of =
-                |known: &[Box<str>]| is_among(known, code) || word.is_some_and(|word| is_among(known, word));
+            let word = code
+                .strip_prefix(CORRECTION)
+                .filter(|word| !word.starts_with(|first: char| first.is_ascii_digit()));
+            let is_one_of = |known: &[Box<str>]| {
+                is_among(known, code) || word.is_some_and(|word| is_among(known, word))
+            };
             if is_one_of(&self.cancels) {
                 sale.revision = Some(Revision::Cancel);
             } else if is_one_of(&self.corrections) {
@@ -59,8 +62,11 @@ mod tests {
 
     fn of(codes: &[&str]) -> (bool, Option<Revision>) {
         let all = |codes: &[&str]| codes.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let conditions =
-            Conditions::new(&all(&["U", " Z "]), &all(&["cancelled", "correction=8"]), &all(&["corrected"]));
+        let conditions = Conditions::new(
+            &all(&["U", " Z "]),
+            &all(&["cancelled", "correction=8"]),
+            &all(&["corrected"]),
+        );
         let Sale { is_excluded, revision } = conditions.of(codes.iter().copied());
         (is_excluded, revision)
     }

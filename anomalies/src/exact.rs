@@ -23,7 +23,9 @@ pub mod many {
         serializer.collect_seq(values.into_iter().map(|value| value.to_bits()))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>, C: FromIterator<f64>>(deserializer: D) -> Result<C, D::Error> {
+    pub fn deserialize<'de, D: Deserializer<'de>, C: FromIterator<f64>>(
+        deserializer: D,
+    ) -> Result<C, D::Error> {
         Ok(Vec::<u64>::deserialize(deserializer)?.into_iter().map(f64::from_bits).collect())
     }
 }

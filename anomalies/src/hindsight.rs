@@ -6,9 +6,11 @@
 //! new levels alone. Where a tick has a quote, its price is bad if it lies outside that quote and
 //! the middle ones of both sides, so that one quote that lags accuses nobody.
 //!
-//! Beside a split or a new level two levels are among the neighbours. There a price is judged by those of its own one.
+//! Beside a split or a new level two levels are among the neighbours. There a price is judged by
+//! those of its own one.
 //!
-//! A trade that its producer takes back is no price, and no neighbour; what is corrected is said, and judged as any other.
+//! A trade that its producer takes back is no price, and no neighbour; what is corrected is said,
+//! and judged as any other.
 
 use std::ops::Range;
 
@@ -67,7 +69,9 @@ impl Default for Parameters {
 /// cut.
 #[must_use]
 pub fn judge(ticks: &[Tick], judged: Range<usize>, to: &Parameters) -> Vec<Finding> {
-    if !ticks[judged.clone()].iter().any(|tick| tick.revision.is_some()) && !ticks.iter().any(Tick::is_cancel) {
+    if !ticks[judged.clone()].iter().any(|tick| tick.revision.is_some())
+        && !ticks.iter().any(Tick::is_cancel)
+    {
         return judge_prices(ticks, judged, to);
     }
     let mut found: Vec<Finding> = ticks[judged.clone()]
@@ -99,7 +103,9 @@ fn outside_quotes(ticks: &[Tick], index: usize, to: &Parameters) -> Option<Findi
         (bid, ask) = (bid.min(quote.bid), ask.max(quote.ask));
     }
     let spread = tick.quote.map_or(0, |quote| quote.ask - quote.bid) as f64;
-    let limit = (to.spreads * spread).max(to.least_quoted * tick.price as f64).max(2.0 * to.price_step as f64);
+    let limit = (to.spreads * spread)
+        .max(to.least_quoted * tick.price as f64)
+        .max(2.0 * to.price_step as f64);
     let beyond = outside(tick.price, bid, ask) as f64 / limit;
     // Where the trades on both sides agree with it, the quotes lag.
     let (low, high) = between(ticks, index, to.nearest)?;
@@ -108,7 +114,12 @@ fn outside_quotes(ticks: &[Tick], index: usize, to: &Parameters) -> Option<Findi
         .then(|| finding(tick, Kind::OutsideQuotes, beyond, bid.midpoint(ask) as f64))
 }
 
-fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<f64>) -> Option<Finding> {
+fn off_neighbours(
+    ticks: &[Tick],
+    index: usize,
+    to: &Parameters,
+    room: &mut Vec<f64>,
+) -> Option<Finding> {
     let tick = &ticks[index];
     let price = tick.price as f64;
     let (low, high) = between(ticks, index, to.nearest)?;
@@ -141,11 +152,13 @@ fn off_neighbours(ticks: &[Tick], index: usize, to: &Parameters, room: &mut Vec<
 
 /// Ticks of a level, at least: fewer are bad prints or a sweep.
 const OF_LEVEL: usize = 5;
-/// Levels lie apart by so many mean distances within them, at least: a price that wanders, or runs, has no two by that.
+/// Levels lie apart by so many mean distances within them, at least: a price that wanders, or runs,
+/// has no two by that.
 const APART: f64 = 20.0;
 
-/// Leaves of `prices`, which are in the order of time, those of the level that a tick's `place` before one of them lies in;
-/// between two levels the one that is nearer to its `price`. `None`: there is but one level.
+/// Leaves of `prices`, which are in the order of time, those of the level that a tick's `place`
+/// before one of them lies in; between two levels the one that is nearer to its `price`. `None`:
+/// there is but one level.
 fn keep_level(prices: &mut Vec<f64>, (place, price): (usize, f64), least: f64) -> Option<()> {
     let (mut place, mut sorted, mut is_first) = (place, Vec::with_capacity(prices.len()), true);
     while let Some((step, [one, other])) = step(prices, least, &mut sorted) {
@@ -170,7 +183,8 @@ fn step(prices: &[f64], least: f64, room: &mut Vec<f64>) -> Option<(usize, [f64;
         (level, prices.iter().map(|price| (price - level).abs()).sum::<f64>())
     };
     let parted = |at: usize| {
-        let ((one, within_one), (other, within_other)) = (level(&prices[..at]), level(&prices[at..]));
+        let ((one, within_one), (other, within_other)) =
+            (level(&prices[..at]), level(&prices[at..]));
         (at, [one, other], within_one + within_other)
     };
     let places = OF_LEVEL..=prices.len().checked_sub(OF_LEVEL)?;
@@ -181,13 +195,17 @@ fn step(prices: &[f64], least: f64, room: &mut Vec<f64>) -> Option<(usize, [f64;
 
 /// The ticks before and behind, `count` at most.
 fn sides(ticks: &[Tick], index: usize, count: usize) -> [&[Tick]; 2] {
-    [&ticks[index.saturating_sub(count)..index], &ticks[index + 1..(index + 1 + count).min(ticks.len())]]
+    [
+        &ticks[index.saturating_sub(count)..index],
+        &ticks[index + 1..(index + 1 + count).min(ticks.len())],
+    ]
 }
 
 /// The middle prices of both sides, the lower one first. Middles, so that a second bad print beside
 /// the first hides neither.
 fn between(ticks: &[Tick], index: usize, count: usize) -> Option<(i64, i64)> {
-    let [before, behind] = sides(ticks, index, count).map(|side| middle(side.iter().map(|tick| tick.price)));
+    let [before, behind] =
+        sides(ticks, index, count).map(|side| middle(side.iter().map(|tick| tick.price)));
     let one = before.or(behind)?;
     let other = behind.unwrap_or(one);
     Some((one.min(other), one.max(other)))
@@ -196,7 +214,10 @@ fn between(ticks: &[Tick], index: usize, count: usize) -> Option<(i64, i64)> {
 /// The middle bid and ask, so that one quote that lags shows nothing.
 fn middle_quote(side: &[Tick]) -> Option<Quote> {
     let usable = || side.iter().filter_map(|tick| tick.quote).filter(|quote| quote.is_usable());
-    Some(Quote { bid: middle(usable().map(|quote| quote.bid))?, ask: middle(usable().map(|quote| quote.ask))? })
+    Some(Quote {
+        bid: middle(usable().map(|quote| quote.bid))?,
+        ask: middle(usable().map(|quote| quote.ask))?,
+    })
 }
 
 fn middle(values: impl Iterator<Item = i64>) -> Option<i64> {
@@ -219,7 +240,15 @@ fn trimmed(prices: &mut [f64], share: f64) -> Option<(f64, f64)> {
 }
 
 fn finding(tick: &Tick, kind: Kind, score: f64, expected: f64) -> Finding {
-    Finding { detector: DETECTOR, kind, place: tick.place, at: tick.at, score, observed: tick.price as f64, expected }
+    Finding {
+        detector: DETECTOR,
+        kind,
+        place: tick.place,
+        at: tick.at,
+        score,
+        observed: tick.price as f64,
+        expected,
+    }
 }
 
 #[cfg(test)]
@@ -231,7 +260,10 @@ mod tests {
 
     fn ticks(cents: impl IntoIterator<Item = i64>) -> Vec<Tick> {
         let place = |offset| Place { offset, index: 0 };
-        (0..).zip(cents).map(|(offset, cents)| Tick::of(place(offset), offset, cents * CENT)).collect()
+        (0..)
+            .zip(cents)
+            .map(|(offset, cents)| Tick::of(place(offset), offset, cents * CENT))
+            .collect()
     }
 
     /// A hundred ticks that bounce by a cent, some of them replaced.
@@ -242,7 +274,10 @@ mod tests {
     }
 
     fn found(ticks: &[Tick]) -> Vec<i64> {
-        judge(ticks, 0..ticks.len(), &Parameters::default()).iter().map(|finding| finding.place.offset).collect()
+        judge(ticks, 0..ticks.len(), &Parameters::default())
+            .iter()
+            .map(|finding| finding.place.offset)
+            .collect()
     }
 
     #[test]
@@ -268,26 +303,46 @@ mod tests {
 
     #[test]
     fn a_new_level_is_no_bad_print_on_either_of_its_sides() {
-        assert_eq!(found(&ticks((0..100).map(|number| if number < 50 { 10_000 } else { 2_500 } + number % 2))), []);
-        assert_eq!(found(&ticks((0..100).map(|number| if number < 95 { 10_000 } else { 2_500 } + number % 2))), []);
+        assert_eq!(
+            found(&ticks(
+                (0..100).map(|number| if number < 50 { 10_000 } else { 2_500 } + number % 2)
+            )),
+            []
+        );
+        assert_eq!(
+            found(&ticks(
+                (0..100).map(|number| if number < 95 { 10_000 } else { 2_500 } + number % 2)
+            )),
+            []
+        );
     }
 
     /// A step from one level to another in the middle of 240 ticks, with some replaced.
     fn stepping(from: i64, to: i64, replaced: &[(usize, i64)]) -> Vec<Tick> {
-        let mut cents: Vec<i64> = (0..240).map(|number| if number < 120 { from } else { to } + number % 3).collect();
+        let mut cents: Vec<i64> =
+            (0..240).map(|number| if number < 120 { from } else { to } + number % 3).collect();
         replaced.iter().for_each(|&(number, other)| cents[number] = other);
         ticks(cents)
     }
 
     #[test]
     fn beside_a_step_a_price_off_both_levels_is_found_and_the_levels_are_not() {
-        for (from, to) in [(10_000, 5_000), (10_000, 500), (10_000, 10_500), (5_000, 20_000), (10_000, 10_100)] {
+        for (from, to) in
+            [(10_000, 5_000), (10_000, 500), (10_000, 10_500), (5_000, 20_000), (10_000, 10_100)]
+        {
             assert_eq!(found(&stepping(from, to, &[])), []);
             for distance in [5, 10, 15, 20, 25, 29] {
                 for share in [70, 92, 108, 130, 200] {
-                    let bad = [(120 - distance - 1, from * share / 100), (120 + distance, to * share / 100)];
+                    let bad = [
+                        (120 - distance - 1, from * share / 100),
+                        (120 + distance, to * share / 100),
+                    ];
                     let expected = bad.map(|(number, _)| number as i64);
-                    assert_eq!(found(&stepping(from, to, &bad)), expected, "{from} {to} {distance} {share}");
+                    assert_eq!(
+                        found(&stepping(from, to, &bad)),
+                        expected,
+                        "{from} {to} {distance} {share}"
+                    );
                 }
             }
         }
@@ -347,19 +402,31 @@ mod tests {
 
     #[test]
     fn a_trade_that_is_taken_back_is_found_by_that_and_stands_beside_no_other() {
-        let mut ticks = bouncing(&[(50, 10_050), (51, 10_050), (52, 10_050), (53, 10_050), (54, 10_050), (55, 10_050)]);
+        let mut ticks = bouncing(&[
+            (50, 10_050),
+            (51, 10_050),
+            (52, 10_050),
+            (53, 10_050),
+            (54, 10_050),
+            (55, 10_050),
+        ]);
         assert_eq!(found(&ticks), []);
         ticks[50..55].iter_mut().for_each(|tick| tick.revision = Some(Revision::Cancel));
         ticks[70].revision = Some(Revision::Correction);
         let all = judge(&ticks, 52..100, &Parameters::default());
-        let all: Vec<(i64, Kind)> = all.iter().map(|finding| (finding.place.offset, finding.kind)).collect();
+        let all: Vec<(i64, Kind)> =
+            all.iter().map(|finding| (finding.place.offset, finding.kind)).collect();
         let cancel = |offset| (offset, Kind::Cancel);
-        assert_eq!(all, [cancel(52), cancel(53), cancel(54), (55, Kind::OffNeighbours), (70, Kind::Correction)]);
+        assert_eq!(
+            all,
+            [cancel(52), cancel(53), cancel(54), (55, Kind::OffNeighbours), (70, Kind::Correction)]
+        );
     }
 
     #[test]
     fn where_an_hour_is_cut_does_not_show() {
-        let mut market = crate::evaluation::market::draw(&crate::evaluation::market::HARD, 5).without_quotes();
+        let mut market =
+            crate::evaluation::market::draw(&crate::evaluation::market::HARD, 5).without_quotes();
         let ticks = &mut market.ticks[..3000];
         ticks.iter_mut().step_by(10).for_each(|tick| tick.revision = Some(Revision::Cancel));
         let ticks = &*ticks;

@@ -9,7 +9,9 @@ pub const SECOND: i64 = 1_000_000_000;
 pub const MINUTE: i64 = 60 * SECOND;
 
 /// Where a tick stands in its partition, which is its identity there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
 pub struct Place {
     pub offset: i64,
     pub index: u16,
@@ -72,7 +74,16 @@ impl Tick {
     /// A tick that has a price and nothing else.
     #[must_use]
     pub fn of(place: Place, at: i64, price: i64) -> Self {
-        Self { place, at, price, volume: 0.0, quote: None, is_excluded: false, revision: None, sequence: None }
+        Self {
+            place,
+            at,
+            price,
+            volume: 0.0,
+            quote: None,
+            is_excluded: false,
+            revision: None,
+            sequence: None,
+        }
     }
 
     /// Whether it is void: no price of the market's.
@@ -137,7 +148,11 @@ impl Kind {
     pub const fn is_of_price(self) -> bool {
         matches!(
             self,
-            Self::OutsideQuotes | Self::ExcludedCondition | Self::Spike | Self::OutsideBands | Self::OffNeighbours
+            Self::OutsideQuotes
+                | Self::ExcludedCondition
+                | Self::Spike
+                | Self::OutsideBands
+                | Self::OffNeighbours
         )
     }
 
@@ -179,8 +194,8 @@ pub struct Finding {
     pub at: i64,
     /// How far beyond its limit: 1 at the limit, 2 twice as far.
     pub score: f64,
-    /// What was seen: a price or a time in units of 10^-9; of a burst a volume, or a range as a share
-    /// of the price; a feed's number.
+    /// What was seen: a price or a time in units of 10^-9; of a burst a volume, or a range as a
+    /// share of the price; a feed's number.
     pub observed: f64,
     /// The price, time or number that was to be expected, in the unit of what was seen; of a burst
     /// its limit.

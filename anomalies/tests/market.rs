@@ -13,17 +13,23 @@ fn markets(shape: &Shape) -> Vec<Market> {
 }
 
 fn as_they_come(market: &Market) -> HashSet<Place> {
-    let (mut state, mut found, to) = (bad_print::State::default(), Vec::new(), bad_print::Parameters::default());
+    let (mut state, mut found, to) =
+        (bad_print::State::default(), Vec::new(), bad_print::Parameters::default());
     market.ticks.iter().for_each(|tick| state.observe(tick, &to, &mut found));
     found.iter().map(|finding| finding.place).collect()
 }
 
 fn with_hindsight(market: &Market) -> HashSet<Place> {
-    let found = hindsight::judge(&market.ticks, 0..market.ticks.len(), &hindsight::Parameters::default());
+    let found =
+        hindsight::judge(&market.ticks, 0..market.ticks.len(), &hindsight::Parameters::default());
     found.iter().map(|finding| finding.place).collect()
 }
 
-fn counts(markets: &[Market], view: fn(&Market) -> Market, find: fn(&Market) -> HashSet<Place>) -> Counts {
+fn counts(
+    markets: &[Market],
+    view: fn(&Market) -> Market,
+    find: fn(&Market) -> HashSet<Place>,
+) -> Counts {
     let mut counts = Counts::default();
     markets.iter().for_each(|market| counts.add(&market.wrong, &find(&view(market))));
     counts
@@ -50,12 +56,18 @@ fn hindsight_reaches_its_goals_in_a_hard_market() {
 fn of_a_jump_or_a_split_at_most_five_ticks_are_found_and_hindsight_finds_none() {
     let calm = Shape { wrong: 0.0, sweeps: 0.0, has_heavy_tails: false, step: 0.00003, ..HARD };
     for market in markets(&calm).iter().map(Market::without_conditions) {
-        let (mut state, mut found, to) = (causal::State::default(), Vec::new(), causal::Parameters::default());
-        market.ticks.iter().for_each(|tick| state.observe(tick, None, &to, &market.calendar, &mut found));
+        let (mut state, mut found, to) =
+            (causal::State::default(), Vec::new(), causal::Parameters::default());
+        market
+            .ticks
+            .iter()
+            .for_each(|tick| state.observe(tick, None, &to, &market.calendar, &mut found));
         for &shift in &market.shifts {
-            let prices = |kind| matches!(kind, Kind::Spike | Kind::OutsideBands | Kind::OutsideQuotes);
+            let prices =
+                |kind| matches!(kind, Kind::Spike | Kind::OutsideBands | Kind::OutsideQuotes);
             let ours = found.iter().filter(|finding| prices(finding.kind));
-            let mut places: Vec<i64> = ours.map(|finding| finding.place.offset - shift as i64).collect();
+            let mut places: Vec<i64> =
+                ours.map(|finding| finding.place.offset - shift as i64).collect();
             places.retain(|behind| (0..200).contains(behind));
             places.dedup();
             assert!(places.iter().all(|behind| *behind < 5), "{places:?}");

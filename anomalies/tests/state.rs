@@ -17,9 +17,11 @@ fn restored<T: Serialize + DeserializeOwned>(state: &T) -> T {
     serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap()
 }
 
-/// Sequence numbers with holes and steps, cancels, corrections and a silence, beside what the market has.
+/// Sequence numbers with holes and steps, cancels, corrections and a silence, beside what the
+/// market has.
 fn market(seed: u64) -> Market {
-    let mut market = draw(&Shape { ticks_a_day: 1500, days: 6, jumps: 1, wrong: 0.01, ..HARD }, seed);
+    let mut market =
+        draw(&Shape { ticks_a_day: 1500, days: 6, jumps: 1, wrong: 0.01, ..HARD }, seed);
     let mut random = Random::of(seed);
     let mut number = 0;
     for (index, tick) in market.ticks.iter_mut().enumerate() {
@@ -33,7 +35,8 @@ fn market(seed: u64) -> Market {
     market.ticks.retain(|tick| !(5_000..5_300).contains(&tick.place.offset));
     // Some are ahead of their time: alone, or three of them one after the other.
     for (index, tick) in market.ticks.iter_mut().enumerate() {
-        tick.at += if index % 377 == 40 || (6_000..6_003).contains(&index) { 72_000 * SECOND } else { 0 };
+        tick.at +=
+            if index % 377 == 40 || (6_000..6_003).contains(&index) { 72_000 * SECOND } else { 0 };
     }
     market
 }
@@ -59,7 +62,8 @@ fn found(market: &Market, cuts: &[usize]) -> Vec<Finding> {
 
 #[test]
 fn the_market_of_this_test_shows_every_kind() {
-    let mut kinds: Vec<Kind> = (0..4).flat_map(|seed| found(&market(seed), &[])).map(|finding| finding.kind).collect();
+    let mut kinds: Vec<Kind> =
+        (0..4).flat_map(|seed| found(&market(seed), &[])).map(|finding| finding.kind).collect();
     kinds.sort();
     kinds.dedup();
     use Kind::*;

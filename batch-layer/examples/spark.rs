@@ -1,4 +1,5 @@
-//! `cargo xtask bench spark`: an archive read by this process, and by servers of Spark Connect. The last line is JSON.
+//! `cargo xtask bench spark`: an archive read by this process, and by servers of Spark Connect. The
+//! last line is JSON.
 
 use anyhow::{Context, Result, ensure};
 use batch_layer::archive::{CONFLUENT, FileNameTemplate, Format, Object, Store, StoreOptions};
@@ -81,7 +82,11 @@ async fn main() -> Result<()> {
             continue;
         };
         let archive = format!("file://{}/", folder.path().display());
-        let options = SparkOptions { url: url.parse().map_err(anyhow::Error::msg)?, archive, patience: PATIENCE };
+        let options = SparkOptions {
+            url: url.parse().map_err(anyhow::Error::msg)?,
+            archive,
+            patience: PATIENCE,
+        };
         let mut spark = Spark::connect(options, store.clone(), CancellationToken::new()).await?;
         // The first statement of a JVM takes three times as long as any other.
         let first = read_there(&mut spark, &reader, &objects).await?;
@@ -89,15 +94,20 @@ async fn main() -> Result<()> {
         let (began, cpu_before) = (Instant::now(), cpu());
         let second = read_there(&mut spark, &reader, &objects).await?;
         let mut seconds = began.elapsed().as_secs_f64();
-        let used =
-            cpu().zip(cpu_before).map_or(String::new(), |(now, before)| format!(", {:.2} s of CPU", now - before));
+        let used = cpu()
+            .zip(cpu_before)
+            .map_or(String::new(), |(now, before)| format!(", {:.2} s of CPU", now - before));
         let rows: usize = second.values().map(Vec::len).sum();
-        let differing = |there: &Prints| own.iter().filter(|(key, prints)| there.get(*key) != Some(prints)).count();
+        let differing = |there: &Prints| {
+            own.iter().filter(|(key, prints)| there.get(*key) != Some(prints)).count()
+        };
         mismatches += differing(&first) + differing(&second);
         if let (true, Some(worker)) = (name == "cluster", args.worker) {
             let began = Instant::now();
-            let reading = async { (read_there(&mut spark, &reader, &objects).await, began.elapsed()) };
-            let ((third, ended), killed) = tokio::join!(reading, kill(worker, began, seconds / 2.0));
+            let reading =
+                async { (read_there(&mut spark, &reader, &objects).await, began.elapsed()) };
+            let ((third, ended), killed) =
+                tokio::join!(reading, kill(worker, began, seconds / 2.0));
             ensure!(killed? < ended, "the worker was killed when all was read");
             mismatches += differing(&third?);
             seconds = ended.as_secs_f64();
@@ -121,7 +131,8 @@ async fn kill(worker: u32, began: Instant, after: f64) -> Result<Duration> {
     tokio::time::sleep(Duration::from_secs_f64(after)).await;
     let children = std::fs::read_to_string(format!("/proc/{worker}/task/{worker}/children"))?;
     let mut kill = std::process::Command::new("kill");
-    let status = kill.arg("-9").arg(worker.to_string()).args(children.split_whitespace()).status()?;
+    let status =
+        kill.arg("-9").arg(worker.to_string()).args(children.split_whitespace()).status()?;
     ensure!(status.success(), "cannot kill process {worker}");
     Ok(began.elapsed())
 }
@@ -154,7 +165,11 @@ async fn read_there(spark: &mut Spark, reader: &Reader, objects: &[Object]) -> R
 fn prints((object, scan): &(Object, Scan)) -> Result<(String, Vec<String>)> {
     let mut all = vec![format!("{} {} {:?}", scan.lines, scan.rejected, scan.rejects)];
     for (hour, bars) in &scan.hours {
-        all.push(format!("{hour} {} {}", state::fingerprint(bars)?, state::fingerprint_of_places(bars)?));
+        all.push(format!(
+            "{hour} {} {}",
+            state::fingerprint(bars)?,
+            state::fingerprint_of_places(bars)?
+        ));
     }
     Ok((object.key.to_string(), all))
 }
@@ -185,7 +200,9 @@ fn write_object(root: &Path, number: u64, ticks: u64) -> Result<()> {
     let hour = 10 + number / 4 % 3;
     let folder = root.join(format!("raw/stock_prices/2025-06-06-{hour}"));
     std::fs::create_dir_all(&folder)?;
-    let file = std::fs::File::create(folder.join(format!("stock_prices+{partition}+{first:010}.json.gz")))?;
+    let file = std::fs::File::create(
+        folder.join(format!("stock_prices+{partition}+{first:010}.json.gz")),
+    )?;
     let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
     packed.write_all(text.as_bytes())?;
     packed.finish().map(drop).context("writing an object")

@@ -1,4 +1,5 @@
-//! Where the archive is and how it is laid out: folders by hour, and objects in an S3 store or a local directory.
+//! Where the archive is and how it is laid out: folders by hour, and objects in an S3 store or a
+//! local directory.
 
 mod body;
 mod format;
@@ -75,12 +76,15 @@ pub enum StoreError {
     #[error("it lies in cold storage")]
     Frozen,
     /// A folder holds more objects than there is memory for.
-    #[error("more than {MAX_OBJECTS} objects lie in it, for which there is no memory: let the sink write larger ones")]
+    #[error(
+        "more than {MAX_OBJECTS} objects lie in it, for which there is no memory: let the sink write larger ones"
+    )]
     TooMany,
     /// The listing of a folder goes round in circles, or on and on, or says what cannot be.
     #[error("the store's fault: {0}")]
     FalseListing(String),
-    /// The store has something against who asks, and nothing against what is asked for: keys that have expired.
+    /// The store has something against who asks, and nothing against what is asked for: keys that
+    /// have expired.
     #[error("{0:#}")]
     Caller(anyhow::Error),
     /// A person must change something: a right, a key, the name of the bucket.
@@ -104,9 +108,10 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Refused(error) | StoreError::Caller(error) => Self::Configuration(error),
             StoreError::Unavailable(error) => Self::Infrastructure(error),
-            StoreError::Moved | StoreError::Frozen | StoreError::TooMany | StoreError::FalseListing(_) => {
-                Self::Infrastructure(error.into())
-            }
+            StoreError::Moved
+            | StoreError::Frozen
+            | StoreError::TooMany
+            | StoreError::FalseListing(_) => Self::Infrastructure(error.into()),
         }
     }
 }
@@ -168,12 +173,18 @@ impl Store {
         Box::pin(listings.buffered(LISTINGS_AHEAD))
     }
 
-    /// The folders whose names begin with `stem`, from `from` on and in order of their names: with all that stands before
-    /// them, and a `/` at the end. At least those of the first page are given; `all` asks for the others, too.
+    /// The folders whose names begin with `stem`, from `from` on and in order of their names: with
+    /// all that stands before them, and a `/` at the end. At least those of the first page are
+    /// given; `all` asks for the others, too.
     ///
     /// # Errors
     /// As [`Store::list`].
-    pub async fn folders(&self, stem: &str, from: &str, all: bool) -> Result<Vec<String>, StoreError> {
+    pub async fn folders(
+        &self,
+        stem: &str,
+        from: &str,
+        all: bool,
+    ) -> Result<Vec<String>, StoreError> {
         let mut folders = match self {
             Self::S3(store) => store.folders(stem, from, all).await?,
             Self::Local(store) => store.folders(stem)?,
@@ -184,13 +195,20 @@ impl Store {
         Ok(folders)
     }
 
-    /// Opens an object for reading, provided that it is still the one listed. `stop` ends the reading early.
+    /// Opens an object for reading, provided that it is still the one listed. `stop` ends the
+    /// reading early.
     ///
     /// # Errors
     /// [`StoreError`], with bucket and key.
-    pub async fn read(&self, object: &Object, stop: &CancellationToken) -> Result<Body, StoreError> {
+    pub async fn read(
+        &self,
+        object: &Object,
+        stop: &CancellationToken,
+    ) -> Result<Body, StoreError> {
         match self {
-            Self::S3(store) => Ok(Body::streamed(store.get(object).await?, object.size, stop.clone()).await),
+            Self::S3(store) => {
+                Ok(Body::streamed(store.get(object).await?, object.size, stop.clone()).await)
+            }
             Self::Local(store) => Ok(Body::file(store.get(object)?, object.size, stop.clone())),
         }
     }

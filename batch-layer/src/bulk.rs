@@ -49,9 +49,14 @@ fn spark_options(args: &Args) -> anyhow::Result<SparkOptions> {
     let url = url.context("--engine spark needs --spark-url, as sc://HOST:15002")?;
     // The words never repeat the URL, which may hold a token.
     let url = url.parse().map_err(|why: String| anyhow::anyhow!("--spark-url: {why}"))?;
-    anyhow::ensure!(!args.share, "--engine spark and --share exclude each other: either spreads the work");
+    anyhow::ensure!(
+        !args.share,
+        "--engine spark and --share exclude each other: either spreads the work"
+    );
     if let Some(flag) = flag_in_the_way(args) {
-        anyhow::bail!("--engine spark cannot read an archive by {flag}: leave it to --engine local");
+        anyhow::bail!(
+            "--engine spark cannot read an archive by {flag}: leave it to --engine local"
+        );
     }
     let archive = args.engine.spark_archive.clone().filter(|archive| !archive.is_empty());
     let mut archive = archive.unwrap_or_else(|| match args.archive.store() {
@@ -84,7 +89,11 @@ impl Bulk {
     ///
     /// # Errors
     /// Where it does not answer, or to others alone.
-    pub async fn open(options: Option<SparkOptions>, store: Store, stop: CancellationToken) -> Result<Self, Failure> {
+    pub async fn open(
+        options: Option<SparkOptions>,
+        store: Store,
+        stop: CancellationToken,
+    ) -> Result<Self, Failure> {
         Ok(match options {
             None => Self::Nothing,
             Some(options) => Self::Spark(Box::new(Spark::connect(options, store, stop).await?)),
@@ -113,7 +122,11 @@ impl Bulk {
     ///
     /// # Errors
     /// Where the cluster is away, or refuses what is asked.
-    pub async fn scan(&mut self, objects: &[Object], reader: &Reader) -> Result<Vec<(Object, Scan)>, Failure> {
+    pub async fn scan(
+        &mut self,
+        objects: &[Object],
+        reader: &Reader,
+    ) -> Result<Vec<(Object, Scan)>, Failure> {
         match self {
             Self::Nothing => Ok(Vec::new()),
             Self::Spark(_) if objects.is_empty() => Ok(Vec::new()),
@@ -125,7 +138,12 @@ impl Bulk {
     pub async fn close(&self) {
         if let Self::Spark(spark) = self {
             let (read, left) = (spark.read, spark.left);
-            tracing::info!(read, left, "Spark {} read {read} objects; {left} were read here", spark.version);
+            tracing::info!(
+                read,
+                left,
+                "Spark {} read {read} objects; {left} were read here",
+                spark.version
+            );
             spark.close().await;
         }
     }
@@ -135,7 +153,11 @@ impl Bulk {
 impl Bulk {
     /// # Errors
     /// None.
-    pub async fn open(_: Option<SparkOptions>, _: Store, _: CancellationToken) -> Result<Self, Failure> {
+    pub async fn open(
+        _: Option<SparkOptions>,
+        _: Store,
+        _: CancellationToken,
+    ) -> Result<Self, Failure> {
         Ok(Self::Nothing)
     }
 

@@ -23,13 +23,15 @@ pub struct Content<'a> {
     pub extras: Extras<'a>,
 }
 
-/// The sum of the hashes of ticks, modulo 2^64: it does not depend on their order, and parts add up.
+/// The sum of the hashes of ticks, modulo 2^64: it does not depend on their order, and parts add
+/// up.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Checksum {
     /// Over prices and volumes to the last digit.
     pub exact: u64,
-    /// Over prices and fractions of volumes as 64-bit floats tell them apart, because the archive's went through Connect's
-    /// converter. It differs from `exact` only from 8,388,608 on, where floats are coarser than 10^-9.
+    /// Over prices and fractions of volumes as 64-bit floats tell them apart, because the archive's
+    /// went through Connect's converter. It differs from `exact` only from 8,388,608 on, where
+    /// floats are coarser than 10^-9.
     pub as_floats: u64,
 }
 
@@ -53,8 +55,14 @@ impl<'a> Content<'a> {
     /// The tick itself, for being summed up; `None` for what no decoder would have let pass.
     #[must_use]
     pub fn tick(&self) -> Option<Tick<'a>> {
-        Tick::new(self.symbol, self.timestamp, self.prices_of_tick()?, self.volume, TimeBounds::only(self.timestamp))
-            .ok()
+        Tick::new(
+            self.symbol,
+            self.timestamp,
+            self.prices_of_tick()?,
+            self.volume,
+            TimeBounds::only(self.timestamp),
+        )
+        .ok()
     }
 
     /// `None` for those of no tick.
@@ -99,14 +107,15 @@ impl Content<'static> {
 }
 
 impl Checksum {
-    /// The checksum of one tick. `offset`: its place in its partition, where that is known; the same tick at another
-    /// place is then another one.
+    /// The checksum of one tick. `offset`: its place in its partition, where that is known; the
+    /// same tick at another place is then another one.
     #[must_use]
     pub fn of(content: &Content<'_>, offset: Option<u64>) -> Self {
         let exact = hash(content, offset, nanos, parts);
-        let is_exact =
-            content.prices().into_iter().flatten().all(is_exact_price) && content.volume.is_none_or(is_exact_volume);
-        let as_floats = if is_exact { exact } else { hash(content, offset, carried_nanos, carried_parts) };
+        let is_exact = content.prices().into_iter().flatten().all(is_exact_price)
+            && content.volume.is_none_or(is_exact_volume);
+        let as_floats =
+            if is_exact { exact } else { hash(content, offset, carried_nanos, carried_parts) };
         Self { exact, as_floats }
     }
 
@@ -165,13 +174,14 @@ fn is_exact_volume(volume: Volume) -> bool {
     volume.nanos() == 0 || volume.whole() < EXACT_IN_FLOAT
 }
 
-/// What becomes of a price on the way through Connect. It must be the number itself, and not the float's bits: what it has
-/// become may be one that is exact.
+/// What becomes of a price on the way through Connect. It must be the number itself, and not the
+/// float's bits: what it has become may be one that is exact.
 pub fn carried_nanos(price: Price) -> u64 {
     if is_exact_price(price) {
         return nanos(price);
     }
-    let carried = through_float(&price.to_string()).and_then(|nanos| Price::from_nanos(i64::try_from(nanos).ok()?));
+    let carried = through_float(&price.to_string())
+        .and_then(|nanos| Price::from_nanos(i64::try_from(nanos).ok()?));
     nanos(carried.unwrap_or(price))
 }
 
@@ -220,8 +230,14 @@ mod tests {
         let tick = content("201.5");
         let others = [
             Content { symbol: "AAPM", ..tick },
-            Content { symbol: "A-SYMBOL-OF-SIXTY-FOUR-BYTES-WHOSE-LAST-BYTES-COUNT-AS-WELL-AS-A", ..tick },
-            Content { symbol: "A-SYMBOL-OF-SIXTY-FOUR-BYTES-WHOSE-LAST-BYTES-COUNT-AS-WELL-AS-B", ..tick },
+            Content {
+                symbol: "A-SYMBOL-OF-SIXTY-FOUR-BYTES-WHOSE-LAST-BYTES-COUNT-AS-WELL-AS-A",
+                ..tick
+            },
+            Content {
+                symbol: "A-SYMBOL-OF-SIXTY-FOUR-BYTES-WHOSE-LAST-BYTES-COUNT-AS-WELL-AS-B",
+                ..tick
+            },
             Content { timestamp: tick.timestamp.plus_micros(1), ..tick },
             Content { open: price("1.500000001"), ..tick },
             Content { high: price("201.5"), ..tick },
@@ -239,7 +255,11 @@ mod tests {
         assert_ne!(long[1], long[2], "the whole symbol counts");
         for other in others {
             let differing = Checksum::of(&other, Some(3));
-            assert_ne!((differing.exact, differing.as_floats), (sum.exact, sum.as_floats), "{other:?}");
+            assert_ne!(
+                (differing.exact, differing.as_floats),
+                (sum.exact, sum.as_floats),
+                "{other:?}"
+            );
             assert_ne!(differing.as_floats, sum.as_floats, "{other:?}");
         }
         assert_ne!(Checksum::of(&tick, Some(4)), sum, "the place counts too");
@@ -259,7 +279,8 @@ mod tests {
     fn a_volume_of_which_a_float_keeps_the_whole_part_alone_is_equal_beside_any_price() {
         let volume = |nanos| Volume::from_parts(4_503_599_627_370_496, nanos);
         for close in ["201.5", "12345678.123456789"] {
-            let sum = |nanos| Checksum::of(&Content { volume: volume(nanos), ..content(close) }, None);
+            let sum =
+                |nanos| Checksum::of(&Content { volume: volume(nanos), ..content(close) }, None);
             assert_eq!(sum(1).as_floats, sum(0).as_floats, "{close}");
             assert_ne!(sum(1).exact, sum(0).exact, "{close}");
         }

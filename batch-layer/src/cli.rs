@@ -1,7 +1,9 @@
 //! The flags; their comments are the manual (`batch-layer --help`).
 
 use crate::export::ExportArgs;
-use crate::flags::{ArchiveArgs, DatabaseOptions, EngineArgs, EngineKind, HourArgs, Plan, PrefixArg};
+use crate::flags::{
+    ArchiveArgs, DatabaseOptions, EngineArgs, EngineKind, HourArgs, Plan, PrefixArg,
+};
 use crate::lake::{CompactArgs, FromLake, SourceArgs};
 use crate::verify::VerifyArgs;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
@@ -14,10 +16,11 @@ use std::time::Duration;
 
 /// Computes hourly summaries of the ticks in the archive, writes them to PostgreSQL, and ends.
 ///
-/// Without further flags it brings the last 48 hours up to date: an hour is computed when it is over, and again
-/// whenever one of its objects was added, replaced or deleted. Running it twice changes nothing, and a run that was
-/// killed is made good by the next one. Start it from cron or a Kubernetes CronJob; a second run at the same time
-/// leaves at once, unless both --share their hours.
+/// Without further flags it brings the last 48 hours up to date: an hour is computed when it is
+/// over, and again whenever one of its objects was added, replaced or deleted. Running it twice
+/// changes nothing, and a run that was killed is made good by the next one. Start it from cron or a
+/// Kubernetes CronJob; a second run at the same time leaves at once, unless both --share their
+/// hours.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Args {
@@ -46,25 +49,26 @@ pub struct Args {
     #[arg(long, help_heading = "What to do")]
     pub dry_run: bool,
 
-    /// Read and compute every hour of the window again, changed or not, wherever its objects lie; from the lake where that
-    /// has them (--from-lake).
+    /// Read and compute every hour of the window again, changed or not, wherever its objects lie;
+    /// from the lake where that has them (--from-lake).
     #[arg(long, help_heading = "What to do")]
     pub recompute: bool,
 
-    /// Compute hours of the window from the objects that are there now, even where they lose records that way: those of
-    /// objects which were deleted, or which hold fewer ticks by other flags about messages. Without it a computed hour
-    /// keeps what it knows.
+    /// Compute hours of the window from the objects that are there now, even where they lose
+    /// records that way: those of objects which were deleted, or which hold fewer ticks by other
+    /// flags about messages. Without it a computed hour keeps what it knows.
     #[arg(long, help_heading = "What to do")]
     pub allow_shrink: bool,
 
-    /// Share the hours with other runs of the same --from, --to and flags about messages that are started with --share, as
-    /// for a long backfill: each works on other hours, and one that dies loses its to the others. It waits for runs
-    /// that do not share, which leave at once as ever while it is at work.
+    /// Share the hours with other runs of the same --from, --to and flags about messages that are
+    /// started with --share, as for a long backfill: each works on other hours, and one that dies
+    /// loses its to the others. It waits for runs that do not share, which leave at once as ever
+    /// while it is at work.
     #[arg(long, requires = "to", help_heading = "What to do")]
     pub share: bool,
 
-    /// The archive counts as standing, for the alert, when the speed layer has had newer ticks than it for so long. Above
-    /// the time between two runs and that in which the sink closes an object.
+    /// The archive counts as standing, for the alert, when the speed layer has had newer ticks than
+    /// it for so long. Above the time between two runs and that in which the sink closes an object.
     #[arg(long, env = "ARCHIVE_DELAY", default_value = "45m", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
     pub archive_delay: Duration,
 
@@ -173,11 +177,13 @@ impl Args {
     /// Where hours are to be shared that are not over: each run would have a window of its own.
     pub fn check_shared(&self, plan: &Plan) -> Result<(), Failure> {
         match self.hours.to {
-            Some(to) if self.share && to > plan.due => Err(Failure::Configuration(anyhow::anyhow!(
-                "--share: --to {to} is not over yet (plus --grace), and runs share the same hours only; \
+            Some(to) if self.share && to > plan.due => {
+                Err(Failure::Configuration(anyhow::anyhow!(
+                    "--share: --to {to} is not over yet (plus --grace), and runs share the same hours only; \
                  give --to {} or an earlier hour",
-                plan.due
-            ))),
+                    plan.due
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -224,14 +230,19 @@ mod tests {
         };
         assert_eq!(reaching(&[], "2025-05-31T10"), hour("2025-05-29T10")..hour("2025-06-04T09"));
         assert_eq!(reaching(&[], "2025-06-04T09"), hour("2025-06-02T09")..hour("2025-06-04T09"));
-        assert_eq!(reaching(&["--hour", "2025-06-03T00"], "2025-05-31T10").start, hour("2025-06-03T00"));
+        assert_eq!(
+            reaching(&["--hour", "2025-06-03T00"], "2025-05-31T10").start,
+            hour("2025-06-03T00")
+        );
     }
 
     #[test]
     fn only_a_run_that_holds_the_usual_window_tells_how_far_the_hours_are() {
         let looks_back = |flags: &[&str]| plan(flags).unwrap().looks_back;
         assert!(looks_back(&[]) && looks_back(&["--from", "2025-06-01T00"]));
-        assert!(!looks_back(&["--hour", "2025-06-04T08"]) && !looks_back(&["--from", "2025-06-04T00"]));
+        assert!(
+            !looks_back(&["--hour", "2025-06-04T08"]) && !looks_back(&["--from", "2025-06-04T00"])
+        );
         assert!(!looks_back(&["--from", "2025-06-01T00", "--to", "2025-06-04T08"]));
     }
 
@@ -244,8 +255,14 @@ mod tests {
     #[test]
     fn a_backfill_ends_where_it_says_and_never_in_an_hour_that_is_not_over() {
         let window = |flags: &[&str]| plan(flags).unwrap().window;
-        assert_eq!(window(&["--hour", "2025-06-01T00"]), hour("2025-06-01T00")..hour("2025-06-01T01"));
-        assert_eq!(window(&["--from", "2025-06-04T07"]), hour("2025-06-04T07")..hour("2025-06-04T09"));
+        assert_eq!(
+            window(&["--hour", "2025-06-01T00"]),
+            hour("2025-06-01T00")..hour("2025-06-01T01")
+        );
+        assert_eq!(
+            window(&["--from", "2025-06-04T07"]),
+            hour("2025-06-04T07")..hour("2025-06-04T09")
+        );
         assert_eq!(
             window(&["--from", "2025-06-04T07", "--to", "2025-06-05T00:00:00Z"]),
             hour("2025-06-04T07")..hour("2025-06-04T09")
@@ -264,7 +281,10 @@ mod tests {
     #[test]
     fn hours_that_have_not_begun_and_a_slack_without_end_are_configuration_errors() {
         for (flags, word) in [
-            (["--hour", "2025-06-04T11"], "--hour 2025-06-04T11:00Z is in the future: it is 2025-06-04T10:00Z now"),
+            (
+                ["--hour", "2025-06-04T11"],
+                "--hour 2025-06-04T11:00Z is in the future: it is 2025-06-04T10:00Z now",
+            ),
             (["--from", "2025-06-04T11"], "--from 2025-06-04T11:00Z is in the future"),
             (["--from", "9998-12-31T23"], "--from 9998-12-31T23:00Z is in the future"),
             (["--slack", "9999999d"], "is more than 31 days"),
@@ -274,7 +294,9 @@ mod tests {
             assert!(failure.to_string().contains(word), "{failure}");
         }
         // Not over yet, or only just: nothing is done, and nothing is wrong.
-        for flags in [["--hour", "2025-06-04T10"], ["--from", "2025-06-04T10"], ["--from", "2025-06-04T09"]] {
+        for flags in
+            [["--hour", "2025-06-04T10"], ["--from", "2025-06-04T10"], ["--from", "2025-06-04T09"]]
+        {
             assert!(plan(&flags).unwrap().window.is_empty(), "{flags:?}");
         }
     }

@@ -1,9 +1,10 @@
 //! Whether the archive shows an hour completely: `archive_hours`.
 //!
-//! The speed layer reads the topic on its own; an hour of which it has a tick that the archive lacks ([`compared`]) is
-//! incomplete, and is looked at in each run until it is not, however far back it lies. So is an hour that a broken object
-//! holds back, and one in whose folder offsets are missing between archived ones ([`holes`]). Of an hour that the speed layer
-//! knows nothing of, nothing else tells what is missing: it counts as complete, and its reason says so.
+//! The speed layer reads the topic on its own; an hour of which it has a tick that the archive
+//! lacks ([`compared`]) is incomplete, and is looked at in each run until it is not, however far
+//! back it lies. So is an hour that a broken object holds back, and one in whose folder offsets are
+//! missing between archived ones ([`holes`]). Of an hour that the speed layer knows nothing of,
+//! nothing else tells what is missing: it counts as complete, and its reason says so.
 
 mod compared;
 mod holes;
@@ -26,10 +27,12 @@ use sqlx::{Acquire, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// Hours whose numbers of ticks are compared in each run. Older ones are looked at where the batch layer has none at all.
+/// Hours whose numbers of ticks are compared in each run. Older ones are looked at where the batch
+/// layer has none at all.
 const COMPARED_HOURS: i64 = 35 * 24;
 
-/// Hours outside of the window whose folders a run lists at most; those that were listed longest ago come first.
+/// Hours outside of the window whose folders a run lists at most; those that were listed longest
+/// ago come first.
 const LISTED_AT_MOST: i64 = 1000;
 
 /// What was found of the hours that were looked at.
@@ -42,7 +45,8 @@ pub struct Verdict {
     pub speed_only: u64,
 }
 
-/// Hours before `due` of which something is missing, without those whose folders were listed within the hour.
+/// Hours before `due` of which something is missing, without those whose folders were listed within
+/// the hour.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -80,8 +84,8 @@ pub async fn wanting(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Fai
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
-/// When the last run began that looked at all of its usual window, came to its end and was not stopped: what was archived
-/// since may lie as far back before that as a run looks back.
+/// When the last run began that looked at all of its usual window, came to its end and was not
+/// stopped: what was archived since may lie as far back before that as a run looks back.
 pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
     let last = pg::query_scalar(
         "select max(started_at) from batch_runs
@@ -89,7 +93,9 @@ pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
     )
     .bind(crate::stop::STOPPED)
     .fetch_one(&mut index.connection);
-    in_time(index.patience, last).await.map_err(|error| index.failed("reading batch_runs in", error))
+    in_time(index.patience, last)
+        .await
+        .map_err(|error| index.failed("reading batch_runs in", error))
 }
 
 /// What the archive itself tells of hours.
@@ -101,7 +107,8 @@ pub struct Lacks<'a> {
     pub offsets: &'a BTreeMap<Hour, String>,
 }
 
-/// Judges hours that were `listed`, and those of which the archive itself tells something, by what is known now.
+/// Judges hours that were `listed`, and those of which the archive itself tells something, by what
+/// is known now.
 pub async fn judge(
     index: &mut Index,
     window: &Range<Hour>,
@@ -109,11 +116,14 @@ pub async fn judge(
 ) -> Result<Verdict, Failure> {
     let token = index.lock.clone();
     let judged = async {
-        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
         write_hours(&mut transaction, listed, lacks).await?;
         lock::commit(transaction, token.as_ref()).await
     };
-    in_time(index.patience, judged).await.map_err(|error| index.failed("writing archive_hours in", error))?;
+    in_time(index.patience, judged)
+        .await
+        .map_err(|error| index.failed("writing archive_hours in", error))?;
     let verdict = in_time(index.patience, verdict(&mut index.connection, window)).await;
     verdict.map_err(|error| index.failed("reading archive_hours in", error))
 }
@@ -186,7 +196,10 @@ async fn write_hours(
     Ok(())
 }
 
-async fn verdict(connection: &mut PgConnection, window: &Range<Hour>) -> Result<Verdict, sqlx::Error> {
+async fn verdict(
+    connection: &mut PgConnection,
+    window: &Range<Hour>,
+) -> Result<Verdict, sqlx::Error> {
     let row = pg::query(
         "select count(*) as incomplete,
                 min(concat(to_char(hour at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI\"Z\"'), ': ', reason)) as example,

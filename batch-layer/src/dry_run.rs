@@ -26,9 +26,11 @@ struct Todo {
     bytes: u64,
 }
 
-/// Prints, for each hour with something to do, why, and how much there is to read. Lists and queries, writes nothing.
+/// Prints, for each hour with something to do, why, and how much there is to read. Lists and
+/// queries, writes nothing.
 ///
-/// An object that was never read is counted in the hour of its folder: only reading it would tell its ticks' hours.
+/// An object that was never read is counted in the hour of its folder: only reading it would tell
+/// its ticks' hours.
 ///
 /// # Errors
 /// As a run's.
@@ -45,10 +47,14 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
             }
             listing => listing?,
         };
-        let mut known =
-            if has_tables { index.folders(&[&*folder.prefix], &format).await? } else { FxHashMap::default() };
+        let mut known = if has_tables {
+            index.folders(&[&*folder.prefix], &format).await?
+        } else {
+            FxHashMap::default()
+        };
         let known = known.remove(&*folder.prefix).unwrap_or_default();
-        let survey = compare(&folder, listing, known, &args.archive.file_name, true, |_| args.recompute);
+        let survey =
+            compare(&folder, listing, known, &args.archive.file_name, true, |_| args.recompute);
         note_folder(&folder, &survey, &mut hours);
     }
     if has_tables {
@@ -60,7 +66,8 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
 
 /// A database that no run has seen yet is treated as an empty one.
 async fn has_tables(index: &mut Index) -> Result<bool, Failure> {
-    let found = pg::query_scalar("select to_regclass('stale_hours') is not null").fetch_one(&mut index.connection);
+    let found = pg::query_scalar("select to_regclass('stale_hours') is not null")
+        .fetch_one(&mut index.connection);
     let found = in_time(index.patience, found).await;
     found.map_err(|error| index.failed("looking for the tables in", error))
 }
@@ -76,7 +83,8 @@ fn note_folder(folder: &Folder, survey: &Survey, hours: &mut BTreeMap<Hour, Todo
 }
 
 fn reasons(survey: &Survey) -> Vec<String> {
-    let count = |kind: ChangeKind| survey.changes.iter().filter(|change| change.kind == kind).count();
+    let count =
+        |kind: ChangeKind| survey.changes.iter().filter(|change| change.kind == kind).count();
     let counts = [
         (count(ChangeKind::New), "new"),
         (count(ChangeKind::Replaced), "replaced"),
@@ -87,7 +95,11 @@ fn reasons(survey: &Survey) -> Vec<String> {
     named.map(|(count, what)| format!("{count} {what}")).collect()
 }
 
-async fn note_stale(index: &mut Index, plan: &Plan, hours: &mut BTreeMap<Hour, Todo>) -> Result<(), Failure> {
+async fn note_stale(
+    index: &mut Index,
+    plan: &Plan,
+    hours: &mut BTreeMap<Hour, Todo>,
+) -> Result<(), Failure> {
     for stale in index.stale(plan.due, &plan.window).await? {
         let objects = index.objects_of(stale.hour).await?;
         let todo = hours.entry(stale.hour).or_default();
@@ -112,7 +124,8 @@ fn text(hours: &BTreeMap<Hour, Todo>, plan: &Plan, may_be_less: bool) -> String 
         let (objects, bytes) = (todo.objects, size(todo.bytes));
         text.push_str(&format!("{:<18} {objects:>9} {bytes:>12}  {why}\n", hour.to_string()));
     }
-    let (objects, bytes) = hours.values().fold((0, 0), |sum, todo| (sum.0 + todo.objects, sum.1 + todo.bytes));
+    let (objects, bytes) =
+        hours.values().fold((0, 0), |sum, todo| (sum.0 + todo.objects, sum.1 + todo.bytes));
     let (hours, objects) = (counted(hours.len() as u64, "hour"), counted(objects as u64, "object"));
     let most = if may_be_less { " at most, without what the lake has" } else { "" };
     text + &format!("{hours}, {objects}, {} to read{most}; nothing was written\n", size(bytes))

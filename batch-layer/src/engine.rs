@@ -1,8 +1,9 @@
 //! [`Engine`]: hours with explicit lists of objects in, mergeable sums out.
 //!
-//! It knows the store and no database: which objects make up an hour, and what becomes of the sums, is decided elsewhere.
-//! It reads objects itself, or has a cluster read many at once ([`Bulk`]); either gives the same.
-//! What it has read of hours that are still to come is kept in [`Totals`], so that an object is usually read once.
+//! It knows the store and no database: which objects make up an hour, and what becomes of the sums,
+//! is decided elsewhere. It reads objects itself, or has a cluster read many at once ([`Bulk`]);
+//! either gives the same. What it has read of hours that are still to come is kept in [`Totals`],
+//! so that an object is usually read once.
 
 pub(crate) mod conflicts;
 
@@ -63,7 +64,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Keeps what an object holds, so that it need not be read again for those of its hours that `keep` names.
+    /// Keeps what an object holds, so that it need not be read again for those of its hours that
+    /// `keep` names.
     ///
     /// # Errors
     /// Where the store is away or the run is stopped; here and below.
@@ -93,8 +95,9 @@ impl Engine {
         self.totals.forget_before(hour);
     }
 
-    /// Sums up what `objects`, which come in the order of their keys, hold of an hour: of two records with the same place
-    /// the one in the earlier key counts. What they hold of hours that `keep` names is kept for later.
+    /// Sums up what `objects`, which come in the order of their keys, hold of an hour: of two
+    /// records with the same place the one in the earlier key counts. What they hold of hours that
+    /// `keep` names is kept for later.
     pub async fn sum(
         &mut self,
         hour: Hour,
@@ -109,7 +112,8 @@ impl Engine {
         }
     }
 
-    /// `None` where the objects' order decides what counts, and what was kept of them had come in another.
+    /// `None` where the objects' order decides what counts, and what was kept of them had come in
+    /// another.
     async fn sum_once(
         &mut self,
         hour: Hour,
@@ -120,7 +124,11 @@ impl Engine {
         if self.totals.holds_others(hour, objects) {
             self.totals.take(hour);
         }
-        let missing: Vec<_> = objects.iter().filter(|object| !self.totals.holds(hour, &object.key)).cloned().collect();
+        let missing: Vec<_> = objects
+            .iter()
+            .filter(|object| !self.totals.holds(hour, &object.key))
+            .cloned()
+            .collect();
         // What a cluster says of some objects is in memory until all of them are remembered.
         for some in missing.chunks(self.bulk.at_once()) {
             self.read_ahead(some).await?;
@@ -130,9 +138,12 @@ impl Engine {
         }
         let total = self.totals.take(hour);
         match objects.first() {
-            // One of them was read for an earlier hour, changed since, and is missing here or too much.
+            // One of them was read for an earlier hour, changed since, and is missing here or too
+            // much.
             _ if total.is_too_wide => Ok(Some(Summed::TooWide)),
-            Some(first) if total.objects.len() != objects.len() => Ok(Some(Summed::Moved(first.clone()))),
+            Some(first) if total.objects.len() != objects.len() => {
+                Ok(Some(Summed::Moved(first.clone())))
+            }
             _ if total.depends_on_order() => Ok(None),
             _ => self.find_conflicts(hour, objects, total).await.map(Some),
         }
@@ -155,12 +166,16 @@ impl Engine {
                 }
             })
             .buffered(IN_FLIGHT);
-        while let Some((object, mut scan)) = stop.run_until_cancelled(reads.next()).await.ok_or_else(stopped)? {
+        while let Some((object, mut scan)) =
+            stop.run_until_cancelled(reads.next()).await.ok_or_else(stopped)?
+        {
             if matches!(scan, Err(ReadError::Wide)) {
                 scan = self.reader.read(&object, None).await;
             }
             match scan {
-                Ok(mut scan) => self.remember(&object, &mut scan, |other| other == hour || keep(other)).await?,
+                Ok(mut scan) => {
+                    self.remember(&object, &mut scan, |other| other == hour || keep(other)).await?
+                }
                 Err(error) => return unread(&object, error).map(Some),
             }
         }
@@ -168,13 +183,22 @@ impl Engine {
     }
 
     /// Looks at what several objects tell of the same records, if there are such.
-    async fn find_conflicts(&mut self, hour: Hour, objects: &[Object], total: Total) -> Result<Summed, Failure> {
+    async fn find_conflicts(
+        &mut self,
+        hour: Hour,
+        objects: &[Object],
+        total: Total,
+    ) -> Result<Summed, Failure> {
         let Total { mut sum, objects: spans, .. } = total;
         let told = |object: &Object| (object.clone(), spans.get(&object.key).copied().flatten());
         let told: Vec<_> = objects.iter().map(told).collect();
         let search = conflicts::Search { reader: &self.reader, hour, objects: &told };
         let stop = self.stop.clone();
-        match stop.run_until_cancelled(search.run(&sum.repeated, &mut self.read)).await.ok_or_else(stopped)? {
+        match stop
+            .run_until_cancelled(search.run(&sum.repeated, &mut self.read))
+            .await
+            .ok_or_else(stopped)?
+        {
             Ok(conflicts) => {
                 sum.conflicts = conflicts;
                 Ok(Summed::Whole(sum))
@@ -184,7 +208,12 @@ impl Engine {
     }
 
     /// What `objects` hold of an hour beside the records that `known` has.
-    pub async fn sum_without(&mut self, hour: Hour, objects: &[Object], known: &Offsets) -> Result<Summed, Failure> {
+    pub async fn sum_without(
+        &mut self,
+        hour: Hour,
+        objects: &[Object],
+        known: &Offsets,
+    ) -> Result<Summed, Failure> {
         let (mut sum, mut known) = (HourBars::default(), known.clone());
         for object in objects {
             let exclude: Exclusions = [(hour, known.clone())].into_iter().collect();
@@ -208,7 +237,12 @@ impl Engine {
     }
 
     /// What `object` holds of an hour of the records that `known` has, and of no others.
-    pub async fn sum_known(&mut self, hour: Hour, object: &Object, known: &Offsets) -> Result<Summed, Failure> {
+    pub async fn sum_known(
+        &mut self,
+        hour: Hour,
+        object: &Object,
+        known: &Offsets,
+    ) -> Result<Summed, Failure> {
         let named: Exclusions = [(hour, known.clone())].into_iter().collect();
         let stop = self.stop.clone();
         let read = self.reader.read_named(object, Arc::new(named));
@@ -229,7 +263,9 @@ impl Engine {
         parts: Vec<(Hour, HourBars)>,
         keep: impl Fn(Hour) -> bool,
     ) -> Result<(), Failure> {
-        let needed = |parts: Vec<(Hour, HourBars)>| parts.into_iter().filter(|(hour, _)| keep(*hour)).collect();
+        let needed = |parts: Vec<(Hour, HourBars)>| {
+            parts.into_iter().filter(|(hour, _)| keep(*hour)).collect()
+        };
         let again = self.totals.absorb(&object.key, needed(parts));
         if !again.is_empty() {
             match self.reader.read(object, Some(Arc::new(again))).await {
@@ -240,7 +276,8 @@ impl Engine {
                 }
                 Err(ReadError::Outage(failure)) => return Err(failure),
                 Err(ReadError::Stopped) => return Err(stopped()),
-                // The hour's total then lacks the object, which is noticed when it is to be written.
+                // The hour's total then lacks the object, which is noticed when it is to be
+                // written.
                 Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => {}
             }
         }

@@ -1,7 +1,8 @@
 //! `batch-layer export`: any range of ticks out of the archive, as CSV or Parquet.
 //!
-//! [`hours`] knows which hours there are and what is the matter with them, [`source`] gathers the ticks of one, and
-//! [`output`] writes them. What the lake has of an hour as it is now comes from there, all else from raw objects.
+//! [`hours`] knows which hours there are and what is the matter with them, [`source`] gathers the
+//! ticks of one, and [`output`] writes them. What the lake has of an hour as it is now comes from
+//! there, all else from raw objects.
 
 mod args;
 mod csv;
@@ -43,14 +44,17 @@ pub async fn run(args: ExportArgs, stop: CancellationToken) -> Result<(), Failur
     let store = crate::archive::Store::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer export", false).await?;
     let broken: FxHashSet<String> = index.broken().await?.into_values().flatten().collect();
-    let others = Others::of(&mut index, std::slice::from_ref(&args.below.prefix), &range.hours).await?;
+    let others =
+        Others::of(&mut index, std::slice::from_ref(&args.below.prefix), &range.hours).await?;
     let reader = Reader::new(store.clone(), args.archive.format(), stop.clone());
     let reader = reader.expecting_broken(broken.iter().cloned()).beside(others);
     let source = Source::new((&args, format), store, index, reader, stop.clone());
     let mut export = Export::new(source, output, stop);
     match export.run(&args, &range, &broken).await {
         Err(Failure::Infrastructure(error)) if error.is::<ReaderGone>() => Ok(()),
-        Err(Failure::Infrastructure(error)) if error.is::<SeveralTopics>() => Err(Failure::Configuration(error)),
+        Err(Failure::Infrastructure(error)) if error.is::<SeveralTopics>() => {
+            Err(Failure::Configuration(error))
+        }
         done => done,
     }
 }
@@ -74,7 +78,12 @@ impl Export {
         Self { source, output, stop, wanting, ticks: 0, from_lake: 0, from_raw: 0 }
     }
 
-    async fn run(&mut self, args: &ExportArgs, range: &Range, broken: &FxHashSet<String>) -> Result<(), Failure> {
+    async fn run(
+        &mut self,
+        args: &ExportArgs,
+        range: &Range,
+        broken: &FxHashSet<String>,
+    ) -> Result<(), Failure> {
         self.note_unread(args, range, broken).await?;
         for hour in hours::with_ticks(&mut self.source.index, &range.hours).await? {
             if self.stop.is_cancelled() {
@@ -82,12 +91,17 @@ impl Export {
             }
             self.export(hour).await?;
         }
-        let (output, hours, wanting) = (self.output.take(), range.hours.clone(), self.wanting.clone());
+        let (output, hours, wanting) =
+            (self.output.take(), range.hours.clone(), self.wanting.clone());
         let is_replaced = move |hour: Hour| hours.contains(&hour) && !wanting.contains(&hour);
         blocking(move || output.map_or(Ok(()), |output| output.finish(is_replaced))).await?;
         let (ticks, raw) = (counted(self.ticks, "tick"), self.from_raw);
-        let (hours, lake) = (counted(self.from_lake + raw, "hour"), counted(self.from_lake, "hour"));
-        tracing::info!(ticks = self.ticks, "{ticks} of {hours} exported: {lake} from the lake, {raw} from raw objects");
+        let (hours, lake) =
+            (counted(self.from_lake + raw, "hour"), counted(self.from_lake, "hour"));
+        tracing::info!(
+            ticks = self.ticks,
+            "{ticks} of {hours} exported: {lake} from the lake, {raw} from raw objects"
+        );
         match self.wanting.first() {
             None => Ok(()),
             Some(first) => {
@@ -98,8 +112,8 @@ impl Export {
         }
     }
 
-    /// Says which folders of the range have objects that the index does not know as they are. `broken`: keys of those that
-    /// cannot be read.
+    /// Says which folders of the range have objects that the index does not know as they are.
+    /// `broken`: keys of those that cannot be read.
     async fn note_unread(
         &mut self,
         args: &ExportArgs,
@@ -109,7 +123,8 @@ impl Export {
         let names = (&args.below.prefix, &args.archive.file_name);
         let folders = unread::folders(&mut self.source, names, &range.hours, broken).await?;
         let Some(first) = folders.first() else { return Ok(()) };
-        let (location, count) = (self.source.store.location(), inflected(folders.len() as u64, "folder[s] [has|have]"));
+        let (location, count) =
+            (self.source.store.location(), inflected(folders.len() as u64, "folder[s] [has|have]"));
         tracing::warn!(
             folders = folders.len(),
             first = %first.prefix,
@@ -140,7 +155,11 @@ impl Export {
         Ok(())
     }
 
-    async fn write(&mut self, (hour, topic): (Hour, String), gathered: Gathered) -> Result<(), Failure> {
+    async fn write(
+        &mut self,
+        (hour, topic): (Hour, String),
+        gathered: Gathered,
+    ) -> Result<(), Failure> {
         let Some(mut output) = self.output.take() else { return Ok(()) };
         let written = blocking(move || {
             let mut sorted = gathered.sorter.finish()?;
@@ -158,22 +177,30 @@ impl Export {
     }
 }
 
-/// What is the matter with an hour of which `ticks` were found. `has_lost_lake`: what the lake had of it is no longer
-/// there, or is another. `location`: of the store.
-fn lack(known: &KnownHour, (ticks, has_lost_lake): (u64, bool), location: String) -> Option<String> {
+/// What is the matter with an hour of which `ticks` were found. `has_lost_lake`: what the lake had
+/// of it is no longer there, or is another. `location`: of the store.
+fn lack(
+    known: &KnownHour,
+    (ticks, has_lost_lake): (u64, bool),
+    location: String,
+) -> Option<String> {
     if !known.is_of(&location) {
         let other = &known.location;
-        return Some(format!("it was computed from {other}, and this is {location} (--bucket): not exported"));
+        return Some(format!(
+            "it was computed from {other}, and this is {location} (--bucket): not exported"
+        ));
     }
     match (&known.lack, known.ticks) {
         (Some(why), _) => Some(format!("exported as it is: {why}")),
         (None, None) => Some("exported as it is: batch-layer has not computed it".to_owned()),
-        (None, Some(_)) if known.is_stale => {
-            Some("exported as it is: its objects have changed since batch-layer computed it".to_owned())
-        }
+        (None, Some(_)) if known.is_stale => Some(
+            "exported as it is: its objects have changed since batch-layer computed it".to_owned(),
+        ),
         (None, Some(known)) if known != ticks => {
             let why = match has_lost_lake {
-                true => "its raw objects are gone, and what the lake had of them is, too, or is not what it was",
+                true => {
+                    "its raw objects are gone, and what the lake had of them is, too, or is not what it was"
+                }
                 false => "objects have expired before the lake had them",
             };
             Some(format!("{ticks} of its {known} ticks were found: {why}"))

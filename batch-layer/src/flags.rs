@@ -1,6 +1,8 @@
 //! Flags that several commands have, and what they come to: the store, the hours of a run.
 
-use crate::archive::{CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTemplate, S3Options, StoreOptions};
+use crate::archive::{
+    CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTemplate, S3Options, StoreOptions,
+};
 use crate::hour::{Hour, hours_covering};
 use crate::index::Index;
 use common::Timestamp;
@@ -25,8 +27,8 @@ pub struct DatabaseOptions {
 }
 
 impl DatabaseOptions {
-    /// Connects to the database; where `tables` says so, sees to its tables as `--migrations` asks. `application` is
-    /// what `pg_stat_activity` shows.
+    /// Connects to the database; where `tables` says so, sees to its tables as `--migrations` asks.
+    /// `application` is what `pg_stat_activity` shows.
     ///
     /// # Errors
     /// As [`service::pg::Database::connect_ready`].
@@ -40,7 +42,10 @@ impl DatabaseOptions {
         };
         let Ok(connection) = tokio::time::timeout(patience, connecting).await else {
             let error = anyhow::anyhow!("no answer within {patience:?}");
-            let what = format!("opening PostgreSQL at {} (--database-url, --query-timeout)", database.address());
+            let what = format!(
+                "opening PostgreSQL at {} (--database-url, --query-timeout)",
+                database.address()
+            );
             return Err(Failure::Infrastructure(error.context(what)));
         };
         Ok(Index { connection: connection?, database, patience, lock: None })
@@ -61,27 +66,31 @@ pub struct ArchiveArgs {
     #[arg(long, env = "S3_BUCKET", default_value = "stock-data", value_name = "NAME")]
     pub bucket: String,
 
-    /// The store's address, such as `http://127.0.0.1:9000`. Without it: AWS, or what AWS_ENDPOINT_URL says.
-    /// Credentials and region come from where AWS tools take them: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY,
-    /// AWS_PROFILE, a web identity, the container's or machine's role; AWS_REGION (us-east-1 where nothing is said).
+    /// The store's address, such as `http://127.0.0.1:9000`. Without it: AWS, or what
+    /// AWS_ENDPOINT_URL says. Credentials and region come from where AWS tools take them:
+    /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a web identity, the container's or
+    /// machine's role; AWS_REGION (us-east-1 where nothing is said).
     #[arg(long, env = "S3_ENDPOINT_URL", value_name = "URL", value_parser = endpoint)]
     pub s3_endpoint_url: Option<String>,
 
-    /// Address the bucket by path (`true`) or by host name (`false`). Default: by path where an endpoint is given.
+    /// Address the bucket by path (`true`) or by host name (`false`). Default: by path where an
+    /// endpoint is given.
     #[arg(long, env = "S3_PATH_STYLE", value_name = "BOOL")]
     pub s3_path_style: Option<bool>,
 
-    /// Authorities to trust for TLS beside the system's: a PEM file. AWS_CA_BUNDLE and SSL_CERT_FILE are heeded, too.
+    /// Authorities to trust for TLS beside the system's: a PEM file. AWS_CA_BUNDLE and
+    /// SSL_CERT_FILE are heeded, too.
     #[arg(long, env = "S3_CA_FILE", value_parser = ca_file, value_name = "FILE")]
     pub s3_ca_file: Option<PathBuf>,
 
-    /// How the sink names its objects, as in Aiven's `file.name.template`: `{{topic}}-{{partition}}-{{start_offset}}`.
-    /// `.gz` or `.zst` may follow. Other files are named in the log and skipped.
+    /// How the sink names its objects, as in Aiven's `file.name.template`:
+    /// `{{topic}}-{{partition}}-{{start_offset}}`. `.gz` or `.zst` may follow. Other files are
+    /// named in the log and skipped.
     #[arg(long, env = "S3_FILE_NAME", default_value = CONFLUENT, value_parser = FileNameTemplate::parse, value_name = "TEMPLATE")]
     pub file_name: FileNameTemplate,
 
-    /// The member of an archived object that tells its partition. Where a sink writes the record's parts beside its value
-    /// (`value`, `offset`, `partition`), those are known anyway.
+    /// The member of an archived object that tells its partition. Where a sink writes the record's
+    /// parts beside its value (`value`, `offset`, `partition`), those are known anyway.
     #[arg(long, env = "PARTITION_FIELD", default_value = "kafka_partition", value_name = "NAME")]
     pub partition_field: String,
 
@@ -89,12 +98,14 @@ pub struct ArchiveArgs {
     #[arg(long, env = "OFFSET_FIELD", default_value = "kafka_offset", value_name = "NAME")]
     pub offset_field: String,
 
-    /// The member of an archived object that tells its record's time in epoch milliseconds, for --timestamp-from record.
+    /// The member of an archived object that tells its record's time in epoch milliseconds, for
+    /// --timestamp-from record.
     #[arg(long, env = "RECORD_TIME_FIELD", default_value = "kafka_timestamp", value_name = "NAME")]
     pub record_time_field: String,
 
     /// Lines are comma-separated fields, as Aiven's `format.output.type=csv` writes them: give its
-    /// `format.output.fields`, such as `key,value,offset,timestamp`. Without it a line, or an element of an array, is JSON.
+    /// `format.output.fields`, such as `key,value,offset,timestamp`. Without it a line, or an
+    /// element of an array, is JSON.
     #[arg(long, env = "CSV_FIELDS", value_name = "LIST")]
     pub csv_fields: Option<CsvFields>,
 
@@ -109,7 +120,8 @@ pub const USUAL_PREFIX: &str = "raw/stock_prices/%Y-%m-%d-%H/";
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Archive")]
 pub struct PrefixArg {
-    /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders are read as well.
+    /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders
+    /// are read as well.
     #[arg(long, env = "S3_PREFIX", default_value = USUAL_PREFIX, value_parser = PrefixTemplate::parse, value_name = "TEMPLATE")]
     pub prefix: PrefixTemplate,
 }
@@ -126,12 +138,13 @@ pub struct HourArgs {
     #[arg(long, env = "GRACE", default_value = "5m", value_parser = duration, value_name = "DURATION")]
     pub grace: Duration,
 
-    /// Read this much time's folders on either side too: a tick near the hour may lie in the next hour's folder, or an
-    /// earlier one's where a producer's clock is ahead.
+    /// Read this much time's folders on either side too: a tick near the hour may lie in the next
+    /// hour's folder, or an earlier one's where a producer's clock is ahead.
     #[arg(long, env = "SLACK", default_value = "1h", value_parser = duration, value_name = "DURATION")]
     pub slack: Duration,
 
-    /// The hours from this one on, as `2025-06-02T13` (UTC), `2025-06-02T13:00:00Z` or `2025-06-02`; until --to, or now.
+    /// The hours from this one on, as `2025-06-02T13` (UTC), `2025-06-02T13:00:00Z` or
+    /// `2025-06-02`; until --to, or now.
     #[arg(long, value_parser = Hour::parse_or_day, value_name = "HOUR")]
     pub from: Option<Hour>,
 
@@ -169,11 +182,13 @@ pub struct EngineArgs {
     #[arg(long, env = "SPARK_URL", hide_env_values = true, value_name = "URL")]
     pub spark_url: Option<String>,
 
-    /// Where Spark finds the archive: what stands before the keys. Default: `s3a://BUCKET/`, or the directory of --bucket.
+    /// Where Spark finds the archive: what stands before the keys. Default: `s3a://BUCKET/`, or the
+    /// directory of --bucket.
     #[arg(long, env = "SPARK_ARCHIVE", value_name = "URL")]
     pub spark_archive: Option<String>,
 
-    /// How long Spark may take for a statement, which reads up to 64 objects. It is interrupted there, too.
+    /// How long Spark may take for a statement, which reads up to 64 objects. It is interrupted
+    /// there, too.
     #[arg(long, env = "SPARK_TIMEOUT", default_value = "1h", value_parser = duration, value_name = "DURATION")]
     pub spark_timeout: Duration,
 }
@@ -277,7 +292,8 @@ impl HourArgs {
 }
 
 impl Plan {
-    /// Looks as far back before the last run as a run looks back from now: what was archived since may lie there.
+    /// Looks as far back before the last run as a run looks back from now: what was archived since
+    /// may lie there.
     pub fn reach_back_from(&mut self, last_run: Timestamp, lookback: Duration) {
         if self.is_default {
             let start = Hour::of(last_run).plus(-hours_covering(lookback));

@@ -34,19 +34,26 @@ impl Hour {
         (range.start.0..range.end.0).map(Self)
     }
 
-    /// Takes `2025-06-02T13` (UTC) or an RFC 3339 instant at the start of an hour, such as `2025-06-02T13:00:00Z`.
+    /// Takes `2025-06-02T13` (UTC) or an RFC 3339 instant at the start of an hour, such as
+    /// `2025-06-02T13:00:00Z`.
     ///
     /// # Errors
     /// A sentence for clap to show.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let full = if text.len() == "2025-06-02T13".len() { format!("{text}:00:00Z") } else { text.to_owned() };
-        let instant = parse_rfc3339(&full)
-            .map_err(|_| "expected an hour such as 2025-06-02T13 (UTC) or 2025-06-02T13:00:00Z".to_owned())?;
+        let full = if text.len() == "2025-06-02T13".len() {
+            format!("{text}:00:00Z")
+        } else {
+            text.to_owned()
+        };
+        let instant = parse_rfc3339(&full).map_err(|_| {
+            "expected an hour such as 2025-06-02T13 (UTC) or 2025-06-02T13:00:00Z".to_owned()
+        })?;
         let hour = Self::of(instant);
         if hour.start() != instant {
             return Err("is not the start of an hour of UTC".into());
         }
-        // The calendar's last instant lies as far before the year's end as the farthest zone is from UTC.
+        // The calendar's last instant lies as far before the year's end as the farthest zone is
+        // from UTC.
         match jiff::Timestamp::from_microsecond(instant.micros()) {
             Ok(_) => Ok(hour),
             Err(_) => Err("lies beyond 9999-12-30".into()),

@@ -1,4 +1,5 @@
-//! The index of the archive in PostgreSQL: which objects were read, which hours they touch, and which hours are stale.
+//! The index of the archive in PostgreSQL: which objects were read, which hours they touch, and
+//! which hours are stale.
 
 mod broken;
 mod lines;
@@ -34,7 +35,8 @@ use std::time::Duration;
 /// A statement with its values.
 pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
 
-/// The one connection of a run. Its transactions end with a look at the run's lock, so whoever has lost that cannot write.
+/// The one connection of a run. Its transactions end with a look at the run's lock, so whoever has
+/// lost that cannot write.
 pub struct Index {
     pub connection: PgConnection,
     pub database: Database,
@@ -126,8 +128,8 @@ pub struct Computed {
 }
 
 impl KnownObject {
-    /// Whether the store tells a later time of an object than when it was read: then more of its ticks may be of a time that
-    /// can be.
+    /// Whether the store tells a later time of an object than when it was read: then more of its
+    /// ticks may be of a time that can be.
     #[must_use]
     pub fn is_earlier(&self, object: &Object) -> bool {
         self.has_rejects && object.last_modified.is_some_and(|at| at > self.stored_at)
@@ -135,7 +137,8 @@ impl KnownObject {
 }
 
 impl Computed {
-    /// Whether its sums are those of so many objects that are still there, and of those that are gone.
+    /// Whether its sums are those of so many objects that are still there, and of those that are
+    /// gone.
     #[must_use]
     pub fn is_of(&self, there: u64) -> bool {
         there + u64::from(self.gone_objects) == self.objects
@@ -154,28 +157,39 @@ impl Index {
         }
         let limit = format!("set statement_timeout = {}", self.server_patience().as_millis());
         let done = sqlx::raw_sql(sqlx::AssertSqlSafe(limit)).execute(&mut self.connection);
-        in_time(self.patience, done).await.map_err(|error| self.failed("setting a time limit in", error))?;
+        in_time(self.patience, done)
+            .await
+            .map_err(|error| self.failed("setting a time limit in", error))?;
         Ok(())
     }
 
-    /// How long the server lets a statement go on: a little longer than this side, which says what for.
+    /// How long the server lets a statement go on: a little longer than this side, which says what
+    /// for.
     pub(crate) fn server_patience(&self) -> Duration {
         self.patience + Duration::from_secs(1)
     }
 
     /// A statement that writes on its own. Gives how many rows it has touched.
-    pub(crate) async fn write(&mut self, table: &str, statement: Statement<'_>) -> Result<u64, Failure> {
+    pub(crate) async fn write(
+        &mut self,
+        table: &str,
+        statement: Statement<'_>,
+    ) -> Result<u64, Failure> {
         let token = self.lock.clone();
         let written = async {
-            let mut transaction = lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
+            let mut transaction =
+                lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
             let done = statement.execute(transaction.acquire().await?).await?;
             lock::commit(transaction, token.as_ref()).await?;
             Ok(done.rows_affected())
         };
-        in_time(self.patience, written).await.map_err(|error| self.failed(&format!("writing {table} in"), error))
+        in_time(self.patience, written)
+            .await
+            .map_err(|error| self.failed(&format!("writing {table} in"), error))
     }
 
-    /// The known objects of some folders, by folder and key, and whether they were read as `format` says.
+    /// The known objects of some folders, by folder and key, and whether they were read as `format`
+    /// says.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -199,12 +213,17 @@ impl Index {
             }
             Ok(())
         };
-        in_time(self.patience, read).await.map_err(|error| self.failed("reading the index in", error))?;
+        in_time(self.patience, read)
+            .await
+            .map_err(|error| self.failed("reading the index in", error))?;
         Ok(folders)
     }
 
     /// Those of some folders that the index knows objects of.
-    pub async fn known_folders(&mut self, folders: &[Folder]) -> Result<FxHashSet<String>, Failure> {
+    pub async fn known_folders(
+        &mut self,
+        folders: &[Folder],
+    ) -> Result<FxHashSet<String>, Failure> {
         let prefixes: Vec<&str> = folders.iter().map(|folder| &*folder.prefix).collect();
         let known = pg::query_scalar(
             "select folder from unnest($1::text[]) as folder
@@ -216,7 +235,8 @@ impl Index {
         Ok(known.map_err(|error| self.failed("reading the index in", error))?.into_iter().collect())
     }
 
-    /// Objects that were read and are there, the last ones by key of those whose keys begin with `stem`.
+    /// Objects that were read and are there, the last ones by key of those whose keys begin with
+    /// `stem`.
     pub async fn last_objects(&mut self, stem: &str, count: i64) -> Result<Vec<Object>, Failure> {
         let rows = pg::query(
             "select key, etag, size, last_modified from archive_objects o
@@ -242,8 +262,8 @@ impl Index {
         Ok(oldest.map_err(|error| self.failed("reading batch_hours in", error))?.map(Hour::of))
     }
 
-    /// Stale hours before `due` that are in the window, or that must not wait for a window to cover them; without those
-    /// that a broken object holds back.
+    /// Stale hours before `due` that are in the window, or that must not wait for a window to cover
+    /// them; without those that a broken object holds back.
     pub async fn stale(&mut self, due: Hour, window: &Range<Hour>) -> Result<Vec<Stale>, Failure> {
         let rows = pg::query(
             "select hour, replaced, reread from stale_hours s
@@ -256,7 +276,9 @@ impl Index {
         .bind(window.start.start())
         .bind(window.end.start())
         .fetch_all(&mut self.connection);
-        let rows = in_time(self.patience, rows).await.map_err(|error| self.failed("reading stale hours in", error))?;
+        let rows = in_time(self.patience, rows)
+            .await
+            .map_err(|error| self.failed("reading stale hours in", error))?;
         let stale = |row: &PgRow| {
             let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
             Ok(Stale { hour, replaced: row.try_get("replaced")?, reread: row.try_get("reread")? })
@@ -291,9 +313,10 @@ impl Index {
 
     /// The hours that an object touched when it was read last.
     pub async fn hours_of(&mut self, key: &str) -> Result<Vec<Hour>, Failure> {
-        let hours = pg::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
-            .bind(key)
-            .fetch_all(&mut self.connection);
+        let hours =
+            pg::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
+                .bind(key)
+                .fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
         let hours = hours.map_err(|error| self.failed("reading the index in", error))?;
         Ok(hours.into_iter().map(Hour::of).collect())
@@ -301,23 +324,32 @@ impl Index {
 
     /// What an object holds of each hour, in order of time, by its fingerprints.
     pub async fn fingerprints_of(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
-        let rows = pg::query_as("select hour, fingerprint from archive_object_hours where key = $1 order by hour")
-            .bind(key)
-            .fetch_all(&mut self.connection);
+        let rows = pg::query_as(
+            "select hour, fingerprint from archive_object_hours where key = $1 order by hour",
+        )
+        .bind(key)
+        .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
-        Ok(rows.into_iter().map(|(hour, number)| (Hour::of(hour), number.cast_unsigned())).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(hour, number)| (Hour::of(hour), number.cast_unsigned()))
+            .collect())
     }
 
     /// Whether some ticks of an object do not tell their offset; `None`: it is not known.
     pub async fn is_placeless(&mut self, key: &str) -> Result<Option<bool>, Failure> {
-        let row = pg::query_scalar("select placeless from archive_objects where key = $1 and not gone")
-            .bind(key)
-            .fetch_optional(&mut self.connection);
-        in_time(self.patience, row).await.map_err(|error| self.failed("reading the index in", error))
+        let row =
+            pg::query_scalar("select placeless from archive_objects where key = $1 and not gone")
+                .bind(key)
+                .fetch_optional(&mut self.connection);
+        in_time(self.patience, row)
+            .await
+            .map_err(|error| self.failed("reading the index in", error))
     }
 
-    /// What computed hours have of an object as it was read before: their ticks, by hour, and how it was read.
+    /// What computed hours have of an object as it was read before: their ticks, by hour, and how
+    /// it was read.
     pub async fn held_of(&mut self, key: &str) -> Result<(BTreeMap<Hour, u64>, String), Failure> {
         let rows = pg::query_as(
             "select h.hour, h.ticks, o.format
@@ -328,7 +360,9 @@ impl Index {
         .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64, String)>, _> = in_time(self.patience, rows).await;
         let (mut held, mut format) = (BTreeMap::new(), String::new());
-        for (hour, ticks, read_as) in rows.map_err(|error| self.failed("reading the index in", error))? {
+        for (hour, ticks, read_as) in
+            rows.map_err(|error| self.failed("reading the index in", error))?
+        {
             held.insert(Hour::of(hour), ticks.cast_unsigned());
             format = read_as;
         }
@@ -357,7 +391,10 @@ impl Index {
     }
 }
 
-fn add_known(folders: &mut FxHashMap<String, KnownObjects>, row: &PgRow) -> Result<(), sqlx::Error> {
+fn add_known(
+    folders: &mut FxHashMap<String, KnownObjects>,
+    row: &PgRow,
+) -> Result<(), sqlx::Error> {
     let size = row.try_get::<i64, _>("size")?.cast_unsigned();
     let (etag, is_as_read) = (row.try_get("etag")?, row.try_get("is_as_read")?);
     let (stored_at, has_rejects) = (row.try_get("last_modified")?, row.try_get("has_rejects")?);
@@ -380,9 +417,12 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     let object = object(row)?;
     let (folder, merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
-    let (content, places): (Option<i64>, Option<i64>) = (row.try_get("summed")?, row.try_get("summed_places")?);
-    let prints =
-        |(content, places): (i64, i64)| Prints { content: content.cast_unsigned(), places: places.cast_unsigned() };
+    let (content, places): (Option<i64>, Option<i64>) =
+        (row.try_get("summed")?, row.try_get("summed_places")?);
+    let prints = |(content, places): (i64, i64)| Prints {
+        content: content.cast_unsigned(),
+        places: places.cast_unsigned(),
+    };
     let summed = content.zip(places).map(prints);
     let (format, placeless) = (row.try_get("format")?, row.try_get("placeless")?);
     let span = row.try_get("first_at")?..=row.try_get("last_at")?;
@@ -390,7 +430,8 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
 }
 
 fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
-    let (bars, offsets): (Option<&[u8]>, Option<&[u8]>) = (row.try_get("bars")?, row.try_get("offsets")?);
+    let (bars, offsets): (Option<&[u8]>, Option<&[u8]>) =
+        (row.try_get("bars")?, row.try_get("offsets")?);
     let withdrawn: Option<&[u8]> = row.try_get("withdrawn")?;
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
     let sum = bars.zip(offsets).and_then(|(bars, offsets)| state::decode(bars, offsets).ok());
@@ -403,7 +444,9 @@ fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
         format: row.try_get("format")?,
         conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
         duplicates: row.try_get::<i64, _>("duplicates")?.cast_unsigned(),
-        withdrawn: withdrawn.and_then(|offsets| state::decode_offsets(offsets).ok()).unwrap_or_default(),
+        withdrawn: withdrawn
+            .and_then(|offsets| state::decode_offsets(offsets).ok())
+            .unwrap_or_default(),
         sum: sum.filter(|sum| sum.may_be_of(hour, ticks)),
     })
 }

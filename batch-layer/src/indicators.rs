@@ -1,9 +1,11 @@
-//! Technical indicators of each symbol, by hour and by day at the exchange: brought up to date after the hours.
+//! Technical indicators of each symbol, by hour and by day at the exchange: brought up to date
+//! after the hours.
 //!
-//! Averages such as the EMA never forget entirely, so a value depends on every bar before it. What the bars up to some
-//! time ago have come to is kept ([`State`]), and gone on from where no bar before that has changed; otherwise all are taken
-//! in anew. Either way the digits are the same, so the result depends on the summaries alone, not on which runs there were.
-//! Rows that stay what they are are not written. `docs/indicators.md` says what each column is.
+//! Averages such as the EMA never forget entirely, so a value depends on every bar before it. What
+//! the bars up to some time ago have come to is kept ([`State`]), and gone on from where no bar
+//! before that has changed; otherwise all are taken in anew. Either way the digits are the same, so
+//! the result depends on the summaries alone, not on which runs there were. Rows that stay what
+//! they are are not written. `docs/indicators.md` says what each column is.
 
 #[cfg(test)]
 mod reference;
@@ -25,10 +27,12 @@ use tokio_util::sync::CancellationToken;
 /// Symbols of the first transaction.
 const FIRST_SYMBOLS: i64 = 16;
 
-/// Bars that are in memory at once, unless a single symbol has more: 40 MB, or 16 symbols of five years of trading hours.
+/// Bars that are in memory at once, unless a single symbol has more: 40 MB, or 16 symbols of five
+/// years of trading hours.
 const BARS_AT_ONCE: usize = 150_000;
 
-/// Computes what is marked as stale, some symbols at a time. `stop` ends it between two transactions.
+/// Computes what is marked as stale, some symbols at a time. `stop` ends it between two
+/// transactions.
 ///
 /// # Errors
 /// Where the database fails or `stop` is cancelled; what is not done stays marked.
@@ -38,8 +42,9 @@ pub async fn refresh(index: &mut Index, stop: &CancellationToken) -> Result<(), 
         if stop.is_cancelled() {
             return Err(stopped());
         }
-        let done =
-            refresh_some(index, symbols).await.map_err(|error| index.failed("computing indicators in", error))?;
+        let done = refresh_some(index, symbols)
+            .await
+            .map_err(|error| index.failed("computing indicators in", error))?;
         if done.symbols == 0 {
             return Ok(());
         }
@@ -54,10 +59,13 @@ struct Done {
 
 async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Error> {
     let (patience, token) = (index.patience, index.lock.clone());
-    let mut transaction = in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing)).await?;
+    let mut transaction =
+        in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing))
+            .await?;
     let mut marks = in_time(patience, store::marks(&mut transaction, symbols)).await?;
     let hours = in_time(patience, store::kept(&mut transaction, Interval::Hour, &marks)).await?;
-    let counts = in_time(patience, count_bars(&mut transaction, &store::asked(&marks, &hours))).await?;
+    let counts =
+        in_time(patience, count_bars(&mut transaction, &store::asked(&marks, &hours))).await?;
     marks.truncate(how_many(&counts));
     let mut done = Done { symbols: marks.len(), bars: 0 };
     if marks.is_empty() {
@@ -65,7 +73,9 @@ async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Err
     }
     for interval in [Interval::Hour, Interval::Day] {
         let kept = in_time(patience, store::kept(&mut transaction, interval, &marks)).await?;
-        let bars = in_time(patience, bars(&mut transaction, interval, &store::asked(&marks, &kept))).await?;
+        let bars =
+            in_time(patience, bars(&mut transaction, interval, &store::asked(&marks, &kept)))
+                .await?;
         let (mut rows, mut states) = (Rows::default(), States::default());
         for ((mark, kept), bars) in marks.iter().zip(kept).zip(&bars) {
             go_on(interval, (mark, kept), bars, (&mut rows, &mut states));
@@ -80,7 +90,8 @@ async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Err
     Ok(done)
 }
 
-/// Takes in a symbol's bars that are not in the kept state; gives the rows from its mark on, and now and then a new state.
+/// Takes in a symbol's bars that are not in the kept state; gives the rows from its mark on, and
+/// now and then a new state.
 fn go_on<'m>(
     interval: Interval,
     (mark, kept): (&'m Mark, Kept),

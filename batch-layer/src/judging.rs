@@ -1,8 +1,8 @@
 //! Verdicts: what was found in ticks as they came is looked at again, with what came behind it.
 //!
-//! An hour is judged when it was computed, and again when it or an hour beside it was computed anew. The ticks come from
-//! the archive, which has them all, or from the lake where raw objects are gone; some symbols at a time, so that memory does
-//! not grow with the hour.
+//! An hour is judged when it was computed, and again when it or an hour beside it was computed
+//! anew. The ticks come from the archive, which has them all, or from the lake where raw objects
+//! are gone; some symbols at a time, so that memory does not grow with the hour.
 //! `docs/anomalies.md` says what is confirmed and what is withdrawn.
 
 mod collect;
@@ -56,7 +56,8 @@ pub struct Judging<'a> {
     hours: u64,
 }
 
-/// Hours outside of a run's window that it judges: another version of the detectors makes all of them due.
+/// Hours outside of a run's window that it judges: another version of the detectors makes all of
+/// them due.
 const OLDER_AT_ONCE: usize = 24;
 
 /// Why an hour is not judged now.
@@ -66,7 +67,8 @@ enum Unread {
     Failed(Failure),
 }
 
-/// Judges the hours of the window that are due, and some older ones; none where there are to be no verdicts.
+/// Judges the hours of the window that are due, and some older ones; none where there are to be no
+/// verdicts.
 ///
 /// # Errors
 /// Where the database or the store fails, or `stop` is cancelled; what is not done stays due.
@@ -79,7 +81,8 @@ pub async fn refresh(
     judge(index, reader, args, (window, OLDER_AT_ONCE), stop).await
 }
 
-/// Judges those of a stretch of hours that other runs are not at work beside: the first and the last one are left.
+/// Judges those of a stretch of hours that other runs are not at work beside: the first and the
+/// last one are left.
 ///
 /// # Errors
 /// As [`refresh`].
@@ -105,7 +108,9 @@ async fn judge(
     let detectors = settings::describe(parameters.price_step, &sessions, &conditions);
     let format = args.archive.format().describe();
     let lake = Lake::of(&args.lake).map(Arc::new);
-    let due = sources::due(index, (lake.as_deref(), &reader), (&detectors, &format), (window, older)).await?;
+    let due =
+        sources::due(index, (lake.as_deref(), &reader), (&detectors, &format), (window, older))
+            .await?;
     if due.is_empty() {
         return Ok(());
     }
@@ -139,7 +144,11 @@ async fn judge(
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn report_late(index: &mut Index, reader: &Reader, (args, late): (&Args, &[Hour])) -> Result<(), Failure> {
+pub async fn report_late(
+    index: &mut Index,
+    reader: &Reader,
+    (args, late): (&Args, &[Hour]),
+) -> Result<(), Failure> {
     if late.is_empty() || args.anomalies.hindsight().is_none() {
         return Ok(());
     }
@@ -196,12 +205,15 @@ impl Judging<'_> {
         let pauses = Arc::new(self.pauses(hour, &rows));
         let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
         let (margin, until) = margins(hour);
-        // A pause may reach further back than the margin, of which the ends of the hour before are enough.
+        // A pause may reach further back than the margin, of which the ends of the hour before are
+        // enough.
         let from = pauses.since().map_or(margin, |since| since.min(margin));
         let has_before = pauses.since().is_none_or(|since| since >= hour.start())
             && self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
-        let (is_of_lake, ticks) = (!own.lake.is_empty(), groups.iter().map(|group| group.ticks).sum::<u64>());
-        let before = if has_before { OfHour::default() } else { before.only(|span| *span.end() >= from) };
+        let (is_of_lake, ticks) =
+            (!own.lake.is_empty(), groups.iter().map(|group| group.ticks).sum::<u64>());
+        let before =
+            if has_before { OfHour::default() } else { before.only(|span| *span.end() >= from) };
         let behind = behind.only(|span| *span.start() < until);
         let reads = self.reads([before, own, behind]);
         let (mut judged, mut ends) = (Judged::default(), Vec::new());
@@ -219,9 +231,11 @@ impl Judging<'_> {
                 Ok(gathered) => {
                     for (number, seconds) in &gathered.interrupted {
                         let instant = |second: &i64| Timestamp::from_micros(second * 1_000_000);
-                        rows[*number].finding.came = seconds.iter().map(instant).map(|at| (at, at)).collect();
+                        rows[*number].finding.came =
+                            seconds.iter().map(instant).map(|at| (at, at)).collect();
                     }
-                    let part = self.judge_group(hour, (&gathered, symbols.as_deref()), &rows, &mut judged);
+                    let part =
+                        self.judge_group(hour, (&gathered, symbols.as_deref()), &rows, &mut judged);
                     ends.push(part);
                 }
                 Err(Unread::Failed(failure)) => return Err(failure),
@@ -251,10 +265,19 @@ impl Judging<'_> {
     }
 
     /// The hour's symbols, some at a time; `None` where the hour's sums cannot be read.
-    async fn groups(&self, index: &mut Index, hour: Hour, rows: &[Found]) -> Result<Option<Vec<Group>>, Failure> {
-        let Some(sum) = index.computed(hour).await?.and_then(|computed| computed.sum) else { return Ok(None) };
-        let symbols = sum.bars.iter().map(|(symbol, bar)| (symbol.as_str().into(), bar.ticks)).collect();
-        let Groups { groups, left } = groups::groups(symbols, &rows.iter().map(|row| &*row.symbol).collect());
+    async fn groups(
+        &self,
+        index: &mut Index,
+        hour: Hour,
+        rows: &[Found],
+    ) -> Result<Option<Vec<Group>>, Failure> {
+        let Some(sum) = index.computed(hour).await?.and_then(|computed| computed.sum) else {
+            return Ok(None);
+        };
+        let symbols =
+            sum.bars.iter().map(|(symbol, bar)| (symbol.as_str().into(), bar.ticks)).collect();
+        let Groups { groups, left } =
+            groups::groups(symbols, &rows.iter().map(|row| &*row.symbol).collect());
         if left > 0 {
             tracing::warn!(
                 %hour,
@@ -266,7 +289,12 @@ impl Judging<'_> {
     }
 
     /// Reads what is wanted of the objects.
-    async fn gather(&mut self, wanted: Wanted, reads: &[Source], ticks: u64) -> Result<Gathered, Unread> {
+    async fn gather(
+        &mut self,
+        wanted: Wanted,
+        reads: &[Source],
+        ticks: u64,
+    ) -> Result<Gathered, Unread> {
         let (hour, margin) = (wanted.hour, wanted.margin);
         let mut gathered = Gathered::with_room(usize::try_from(ticks).unwrap_or(0));
         if let Some((_, ends)) = self.ends.as_ref().filter(|_| !wanted.with_before) {
@@ -282,19 +310,30 @@ impl Judging<'_> {
         let (reader, lake, stop) = (self.reader.clone(), self.lake.clone(), self.stop.clone());
         let mut parts = stream::iter(asked)
             .map(|(source, whose)| {
-                let (reader, lake, wanted, stop) = (reader.clone(), lake.clone(), wanted.clone(), stop.clone());
+                let (reader, lake, wanted, stop) =
+                    (reader.clone(), lake.clone(), wanted.clone(), stop.clone());
                 async move {
                     match source {
-                        Source::Raw(object) => sources::read_raw(&reader, &object, (wanted, whose)).await,
+                        Source::Raw(object) => {
+                            sources::read_raw(&reader, &object, (wanted, whose)).await
+                        }
                         Source::Lake(counting) => {
-                            sources::read_lake((&reader, lake.as_deref(), &stop), &counting, (wanted, whose)).await
+                            sources::read_lake(
+                                (&reader, lake.as_deref(), &stop),
+                                &counting,
+                                (wanted, whose),
+                            )
+                            .await
                         }
                     }
                 }
             })
             .buffer_unordered(IN_FLIGHT.min(4));
-        while let Some(part) =
-            self.stop.run_until_cancelled(parts.next()).await.ok_or_else(|| Unread::Failed(stopped()))?
+        while let Some(part) = self
+            .stop
+            .run_until_cancelled(parts.next())
+            .await
+            .ok_or_else(|| Unread::Failed(stopped()))?
         {
             gathered.add(part?);
         }
@@ -305,12 +344,16 @@ impl Judging<'_> {
     /// The times of the hour and the one before it in which partitions were silent.
     fn pauses(&mut self, hour: Hour, rows: &[Found]) -> Pauses {
         let first = hour.plus(-1).start();
-        let silences = rows.iter().enumerate().filter(|(_, row)| row.finding.kind == Kind::MarketSilence);
+        let silences =
+            rows.iter().enumerate().filter(|(_, row)| row.finding.kind == Kind::MarketSilence);
         let pauses: Vec<((u8, i32), Pause)> = silences
             .filter_map(|(number, Found { source, finding, .. })| {
                 let topic = self.sources.iter().find(|(_, of)| of == source)?.0.clone();
                 let (since, until) = (finding.since.max(first), finding.at);
-                Some(((self.topic(&topic), finding.place.partition), Pause { number, since, until }))
+                Some((
+                    (self.topic(&topic), finding.place.partition),
+                    Pause { number, since, until },
+                ))
             })
             .collect();
         Pauses::of(pauses)
@@ -325,8 +368,8 @@ impl Judging<'_> {
         u8::try_from(number).unwrap_or(UNKNOWN_TOPIC)
     }
 
-    /// Judges some symbols, of which `rows` were found among others; gives the ends of their ticks. `symbols`: whose;
-    /// `None`: all.
+    /// Judges some symbols, of which `rows` were found among others; gives the ends of their ticks.
+    /// `symbols`: whose; `None`: all.
     fn judge_group(
         &self,
         hour: Hour,
@@ -335,7 +378,9 @@ impl Judging<'_> {
         judged: &mut Judged,
     ) -> Part {
         let mut of_symbol: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
-        rows.iter().enumerate().for_each(|(number, row)| of_symbol.entry(&row.symbol).or_default().push(number));
+        rows.iter()
+            .enumerate()
+            .for_each(|(number, row)| of_symbol.entry(&row.symbol).or_default().push(number));
         let mut part = Part::default();
         // Of what the archive lacks nothing can be said.
         let is_asked = |row: &Found| symbols.is_none_or(|symbols| symbols.contains(&*row.symbol));
@@ -358,7 +403,8 @@ impl Judging<'_> {
     ) {
         let within = within(hour, ticks);
         judged.ticks += within.len() as u64;
-        let findings: Vec<Provisional> = numbers.iter().map(|number| rows[*number].finding.clone()).collect();
+        let findings: Vec<Provisional> =
+            numbers.iter().map(|number| rows[*number].finding.clone()).collect();
         let verdicts = verdicts::judge(ticks, within.clone(), &findings, &self.rules);
         judged.verdicts.extend(numbers.iter().copied().zip(verdicts.of_findings));
         let is_known = |number: usize, kind: Kind| {
@@ -368,7 +414,9 @@ impl Judging<'_> {
         };
         let found = verdicts.bad.iter().chain(&verdicts.corrections);
         let added = found.filter(|(number, finding)| !is_known(*number, finding.kind));
-        judged.added.extend(added.map(|(number, finding)| self.added(symbol, &ticks[*number], finding)));
+        judged
+            .added
+            .extend(added.map(|(number, finding)| self.added(symbol, &ticks[*number], finding)));
         let of_symbol = |bar| (symbol.into(), bar);
         let clean = |width| verdicts::clean_bars(ticks, within.clone(), &verdicts.bad, width);
         judged.minutes.extend(clean(Timestamp::MINUTE).into_iter().map(of_symbol));
@@ -396,17 +444,25 @@ impl Judging<'_> {
     }
 }
 
-/// Notes in which part of the hour before silent symbols have ticks: between the first one in the silence that is known,
-/// which is that of the bar, and the last.
-async fn note_interrupted(index: &mut Index, hour: Hour, rows: &mut [Found]) -> Result<(), Failure> {
-    let reaches_back = |row: &Found| row.finding.kind == Kind::Silence && row.finding.since < hour.start();
+/// Notes in which part of the hour before silent symbols have ticks: between the first one in the
+/// silence that is known, which is that of the bar, and the last.
+async fn note_interrupted(
+    index: &mut Index,
+    hour: Hour,
+    rows: &mut [Found],
+) -> Result<(), Failure> {
+    let reaches_back =
+        |row: &Found| row.finding.kind == Kind::Silence && row.finding.since < hour.start();
     if !rows.iter().any(reaches_back) {
         return Ok(());
     }
     let sum = index.computed(hour.plus(-1)).await?.and_then(|computed| computed.sum);
     let Some(sum) = sum else { return Ok(()) };
-    let bars: FxHashMap<&str, (Timestamp, Timestamp)> =
-        sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), (bar.first.timestamp, bar.last.timestamp))).collect();
+    let bars: FxHashMap<&str, (Timestamp, Timestamp)> = sum
+        .bars
+        .iter()
+        .map(|(symbol, bar)| (symbol.as_str(), (bar.first.timestamp, bar.last.timestamp)))
+        .collect();
     for row in rows.iter_mut().filter(|row| reaches_back(row)) {
         let finding = &mut row.finding;
         let came = bars.get(&*row.symbol).filter(|(_, last)| *last >= finding.since);
@@ -426,7 +482,8 @@ fn end_of(hour: Hour, ticks: &[Held], count: usize) -> Vec<Held> {
     let Range { start, end } = within(hour, ticks);
     let (from, _) = margins(hour.plus(1));
     let near = ticks.partition_point(|held| held.key.timestamp < from);
-    let nearest = ticks[start.max(near).min(end)..end].iter().rev().filter(|held| !held.is_cancel());
+    let nearest =
+        ticks[start.max(near).min(end)..end].iter().rev().filter(|held| !held.is_cancel());
     let mut nearest: Vec<Held> = nearest.take(count).copied().collect();
     nearest.reverse();
     nearest
@@ -438,7 +495,9 @@ fn unread(object: &Object, error: ReadError) -> Unread {
     match error {
         ReadError::Moved => Unread::Skipped(format!("{key} has changed meanwhile")),
         ReadError::Broken(broken) => Unread::Skipped(format!("{key}: {}", broken.why)),
-        ReadError::Wide => Unread::Skipped(format!("{key} has more symbols than there is memory for")),
+        ReadError::Wide => {
+            Unread::Skipped(format!("{key} has more symbols than there is memory for"))
+        }
         ReadError::Outage(failure) => Unread::Failed(failure),
         ReadError::Stopped => Unread::Failed(stopped()),
     }

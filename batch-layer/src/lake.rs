@@ -1,8 +1,8 @@
 //! The archive as a lake: hours that are over as Parquet, which desks and data teams read.
 //!
-//! [`mod@compact`] decides which hours are written; [`gather`] reads the raw objects of one, [`sort`] puts its ticks in order,
-//! [`mod@file`] writes them, [`look`] reads them back, [`publish`] shows them to
-//! readers, and [`read`] sums them up again. [`table`] is what PostgreSQL
+//! [`mod@compact`] decides which hours are written; [`gather`] reads the raw objects of one,
+//! [`sort`] puts its ticks in order, [`mod@file`] writes them, [`look`] reads them back,
+//! [`publish`] shows them to readers, and [`read`] sums them up again. [`table`] is what PostgreSQL
 //! knows, and [`inventory`] holds it against what lies there.
 
 mod args;

@@ -80,7 +80,8 @@ async fn insert(
     Begun { arguments, engine, looks_back, window }: Begun<'_>,
 ) -> Result<i64, sqlx::Error> {
     let mut transaction = lock::begin(connection, token, Hold::Members).await?;
-    // A row that says "running" of a run that does not hold the lock was left by a process that was killed.
+    // A row that says "running" of a run that does not hold the lock was left by a process that was
+    // killed.
     pg::query(
         "update batch_runs r
          set (status, finished_at, error)
@@ -89,7 +90,8 @@ async fn insert(
     )
     .execute(transaction.acquire().await?)
     .await?;
-    let insert = "insert into batch_runs (arguments, engine, looks_back, token, first_hour, end_hour)
+    let insert =
+        "insert into batch_runs (arguments, engine, looks_back, token, first_hour, end_hour)
          values ($1, $2, $3, $4::uuid, $5, $6) returning run_id";
     let run_id = pg::query_scalar(insert)
         .bind(arguments)
@@ -109,18 +111,28 @@ pub async fn finish(index: &mut Index, run_id: i64, counts: &Counts, result: &Re
     // What has failed may be this very connection, and it need not say so.
     let is_usable = !matches!(result, Err(Failure::Infrastructure(_)));
     let patience = index.patience;
-    let noted =
-        match is_usable && in_time(patience, update(&mut index.connection, run_id, counts, result)).await.is_ok() {
-            true => Ok(()),
-            false => retry(index, run_id, counts, result).await,
-        };
+    let noted = match is_usable
+        && in_time(patience, update(&mut index.connection, run_id, counts, result)).await.is_ok()
+    {
+        true => Ok(()),
+        false => retry(index, run_id, counts, result).await,
+    };
     if let Err(error) = noted {
         let error = format!("{error:#}");
-        tracing::warn!(run = run_id, error, "the end of run {run_id} could not be noted in batch_runs: {error}");
+        tracing::warn!(
+            run = run_id,
+            error,
+            "the end of run {run_id} could not be noted in batch_runs: {error}"
+        );
     }
 }
 
-async fn retry(index: &Index, run_id: i64, counts: &Counts, result: &Result<(), Failure>) -> anyhow::Result<()> {
+async fn retry(
+    index: &Index,
+    run_id: i64,
+    counts: &Counts,
+    result: &Result<(), Failure>,
+) -> anyhow::Result<()> {
     let mut connection = index.database.connect().await?;
     Ok(in_time(index.patience, update(&mut connection, run_id, counts, result)).await?)
 }

@@ -1,9 +1,9 @@
 //! The batch layer: hourly summaries out of the archive.
 //!
-//! [`scan`] and [`totals`] turn bytes into bars and know neither store nor database; [`archive`] knows the store;
-//! [`index`] and [`summary`] know the tables; [`indicators`] follow from the summaries;
-//! [`judging`] looks at the ticks again, [`odd_bars`] at the summaries; [`run()`] puts them together.
-//! `docs/batch-layer.md` explains the design.
+//! [`scan`] and [`totals`] turn bytes into bars and know neither store nor database; [`archive`]
+//! knows the store; [`index`] and [`summary`] know the tables; [`indicators`] follow from the
+//! summaries; [`judging`] looks at the ticks again, [`odd_bars`] at the summaries; [`run()`] puts
+//! them together. `docs/batch-layer.md` explains the design.
 
 pub mod archive;
 pub mod arenas;

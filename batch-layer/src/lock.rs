@@ -1,12 +1,13 @@
-//! The lock that lets one run work at a time, or those that share a window: a row with a heartbeat for each of them.
+//! The lock that lets one run work at a time, or those that share a window: a row with a heartbeat
+//! for each of them.
 //!
-//! A session's advisory lock would outlive a host that died silently, and leak in a pooler. Who takes over a silent run's
-//! lock is safe from it: whatever is written is written between [`begin`] and [`commit`], which ends with a look at the
-//! lock, and that the old run no longer has.
+//! A session's advisory lock would outlive a host that died silently, and leak in a pooler. Who
+//! takes over a silent run's lock is safe from it: whatever is written is written between [`begin`]
+//! and [`commit`], which ends with a look at the lock, and that the old run no longer has.
 //!
-//! Runs that share a window are kept from each other by what their transactions hold until they end ([`Hold`]): advisory
-//! locks, but those of a transaction, which a pooler cannot leak. They are taken in one order: [`Hold`], the rows of an hour,
-//! then [`queue`].
+//! Runs that share a window are kept from each other by what their transactions hold until they end
+//! ([`Hold`]): advisory locks, but those of a transaction, which a pooler cannot leak. They are
+//! taken in one order: [`Hold`], the rows of an hour, then [`queue`].
 
 use crate::flags::DatabaseOptions;
 use crate::index::Index;
@@ -24,7 +25,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Heartbeats in the time after which a silent run counts as dead.
 const BEATS: u32 = 6;
-/// How often at least the heart of a run beats that shares its hours: others then soon know that it is dead.
+/// How often at least the heart of a run beats that shares its hours: others then soon know that it
+/// is dead.
 const SHARED_BEAT: Duration = Duration::from_secs(2);
 /// How often a lock is given back over a new connection, before it is left to age.
 const RELEASE_TRIES: u32 = 4;
@@ -34,8 +36,9 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 /// What the sessions of a run are called in `pg_stat_activity`.
 const RUN: &str = "batch-layer";
 
-/// Which runs are dead: silent for `$1` seconds, or for some beats since the session that their heart beat in is gone (one that
-/// was only cut has a new one by then); `$2` says which of the advisory locks are those sessions'.
+/// Which runs are dead: silent for `$1` seconds, or for some beats since the session that their
+/// heart beat in is gone (one that was only cut has a new one by then); `$2` says which of the
+/// advisory locks are those sessions'.
 macro_rules! dead {
     () => {
         "(heartbeat_at < now() - make_interval(secs => $1)
@@ -47,8 +50,8 @@ macro_rules! dead {
     };
 }
 
-/// Ends the transactions of runs that are dead: such a run is frozen or gone in the middle of them, and what it has locked
-/// stands in the way of whoever takes over.
+/// Ends the transactions of runs that are dead: such a run is frozen or gone in the middle of them,
+/// and what it has locked stands in the way of whoever takes over.
 const CLEAR: &str = concat!(
     "with held as materialized
         (select ('x' || left(token::text, 8))::bit(32)::integer::oid as number from batch_lock where ",
@@ -97,9 +100,11 @@ pub struct Token {
     text: String,
     /// How long a statement of a transaction may take.
     limit: Duration,
-    /// How long a transaction may wait for its next statement: after so long another run takes over.
+    /// How long a transaction may wait for its next statement: after so long another run takes
+    /// over.
     silence: Duration,
-    /// Its hours are shared with other runs, which need not wait for that where its session is gone.
+    /// Its hours are shared with other runs, which need not wait for that where its session is
+    /// gone.
     shares: bool,
 }
 
@@ -111,7 +116,11 @@ impl Token {
 
     /// What tells it from others among advisory locks: the first digits.
     fn number(&self) -> i32 {
-        self.text.get(..8).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default().cast_signed()
+        self.text
+            .get(..8)
+            .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+            .unwrap_or_default()
+            .cast_signed()
     }
 }
 
@@ -125,8 +134,9 @@ pub enum Taken {
 /// How often a run that shares hours asks whether others have made way.
 pub const PAUSE: Duration = Duration::from_millis(500);
 
-/// Opens the database for a run, and takes the lock, also of a run that has been silent for `silence`, whose transactions
-/// are ended then. The index holds it from then on. `None`, and said in the log: another run is at work.
+/// Opens the database for a run, and takes the lock, also of a run that has been silent for
+/// `silence`, whose transactions are ended then. The index holds it from then on. `None`, and said
+/// in the log: another run is at work.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -175,16 +185,23 @@ pub async fn take(index: &mut Index, silence: Duration) -> Result<Taken, Failure
     take_in(index, silence, None).await
 }
 
-async fn take_in(index: &mut Index, silence: Duration, group: Option<&str>) -> Result<Taken, Failure> {
+async fn take_in(
+    index: &mut Index,
+    silence: Duration,
+    group: Option<&str>,
+) -> Result<Taken, Failure> {
     let limit = index.server_patience();
-    let taken = in_time(index.patience, try_take(&mut index.connection, (limit, silence), group)).await;
+    let taken =
+        in_time(index.patience, try_take(&mut index.connection, (limit, silence), group)).await;
     let token = taken.map_err(|error| index.failed("taking the batch layer's lock in", error))?;
     if let Some(text) = token {
         index.lock = Some(Token { text, limit, silence, shares: group.is_some() });
         return Ok(Taken::Ours);
     }
     let holder = in_time(index.patience, holder(&mut index.connection)).await;
-    Ok(Taken::Theirs(holder.map_err(|error| index.failed("reading the batch layer's lock in", error))?))
+    Ok(Taken::Theirs(
+        holder.map_err(|error| index.failed("reading the batch layer's lock in", error))?,
+    ))
 }
 
 async fn try_take(
@@ -221,7 +238,10 @@ pub async fn clear(connection: &mut PgConnection, silence: Duration) -> Result<(
         .fetch_one(connection)
         .await?;
     if ended > 0 {
-        tracing::warn!(ended, "a run that is not heard of any more had a transaction open in PostgreSQL: it was ended");
+        tracing::warn!(
+            ended,
+            "a run that is not heard of any more had a transaction open in PostgreSQL: it was ended"
+        );
     }
     Ok(())
 }
@@ -275,7 +295,8 @@ pub async fn release(index: &mut Index) {
         return;
     };
     let mut given_back = in_time(index.patience, give_back(&mut index.connection, &token)).await;
-    // What has ended the run may have ended its connection. The next run should not have to wait for the lock to age.
+    // What has ended the run may have ended its connection. The next run should not have to wait
+    // for the lock to age.
     for _ in 0..RELEASE_TRIES {
         if given_back.is_ok() {
             return;
@@ -290,11 +311,16 @@ pub async fn release(index: &mut Index) {
 }
 
 async fn give_back(connection: &mut PgConnection, token: &Token) -> Result<(), sqlx::Error> {
-    pg::query("delete from batch_lock where token = $1::uuid").bind(&token.text).execute(connection).await.map(drop)
+    pg::query("delete from batch_lock where token = $1::uuid")
+        .bind(&token.text)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
-/// A transaction that the server itself ends, also behind a pooler: nobody may wait for its statements any more, or be
-/// there to send the next one. It keeps other runs from what `hold` says.
+/// A transaction that the server itself ends, also behind a pooler: nobody may wait for its
+/// statements any more, or be there to send the next one. It keeps other runs from what `hold`
+/// says.
 pub async fn begin<'a>(
     connection: &'a mut PgConnection,
     token: Option<&Token>,
@@ -302,7 +328,9 @@ pub async fn begin<'a>(
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     match token {
         None => Connection::begin(connection).await,
-        Some(token) => begin_with(connection, (token.limit, token.silence), Some(token), hold).await,
+        Some(token) => {
+            begin_with(connection, (token.limit, token.silence), Some(token), hold).await
+        }
     }
 }
 
@@ -314,7 +342,9 @@ async fn begin_with<'a>(
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     // Others wait for what it holds, and not for longer than for a statement.
     let idle = silence.min(limit / 2).as_millis().min(i32::MAX as u128);
-    let own = token.map(|token| format!("; select pg_advisory_xact_lock_shared({TRANSACTIONS}, {})", token.number()));
+    let own = token.map(|token| {
+        format!("; select pg_advisory_xact_lock_shared({TRANSACTIONS}, {})", token.number())
+    });
     let own = own.unwrap_or_default();
     let lock = match hold {
         Hold::Nothing => String::new(),
@@ -330,7 +360,8 @@ async fn begin_with<'a>(
     connection.begin_with(sqlx::AssertSqlSafe(begin)).await
 }
 
-/// Lets transactions that write hours end one after the other: what follows sees what those before have written.
+/// Lets transactions that write hours end one after the other: what follows sees what those before
+/// have written.
 pub async fn queue(transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
     pg::query("select pg_advisory_xact_lock($1, $2)")
         .bind(ADVISORY)
@@ -341,7 +372,10 @@ pub async fn queue(transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Erro
 }
 
 /// Commits, provided that the run still has its lock.
-pub async fn commit(mut transaction: PgTransaction<'_>, token: Option<&Token>) -> Result<(), sqlx::Error> {
+pub async fn commit(
+    mut transaction: PgTransaction<'_>,
+    token: Option<&Token>,
+) -> Result<(), sqlx::Error> {
     if let Some(token) = token {
         // It cannot be taken over before the transaction has ended.
         let held = pg::query("select from batch_lock where token = $1::uuid for share")
@@ -356,8 +390,13 @@ pub async fn commit(mut transaction: PgTransaction<'_>, token: Option<&Token>) -
     transaction.commit().await
 }
 
-/// Keeps the lock alive over a connection of its own, until it is dropped. `lost` is cancelled once another run has it.
-pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option<AbortOnDropHandle<()>> {
+/// Keeps the lock alive over a connection of its own, until it is dropped. `lost` is cancelled once
+/// another run has it.
+pub fn keep(
+    index: &Index,
+    silence: Duration,
+    lost: CancellationToken,
+) -> Option<AbortOnDropHandle<()>> {
     let (token, database) = (index.lock.clone()?, index.database.clone());
     let pause = if token.shares { SHARED_BEAT.min(silence / BEATS) } else { silence / BEATS };
     let beating = async move {
@@ -381,7 +420,11 @@ pub fn keep(index: &Index, silence: Duration, lost: CancellationToken) -> Option
     Some(AbortOnDropHandle::new(tokio::spawn(beating)))
 }
 
-async fn beat(database: &Database, connection: &mut Option<PgConnection>, token: &Token) -> Result<bool, sqlx::Error> {
+async fn beat(
+    database: &Database,
+    connection: &mut Option<PgConnection>,
+    token: &Token,
+) -> Result<bool, sqlx::Error> {
     let connection = match connection {
         Some(connection) => connection,
         None => {
@@ -390,11 +433,13 @@ async fn beat(database: &Database, connection: &mut Option<PgConnection>, token:
             connection.insert(new)
         }
     };
-    let done = pg::query("update batch_lock set heartbeat_at = now() where token = $1::uuid").bind(&token.text);
+    let done = pg::query("update batch_lock set heartbeat_at = now() where token = $1::uuid")
+        .bind(&token.text);
     Ok(done.execute(connection).await?.rows_affected() == 1)
 }
 
-/// Notes by which session a run lives that shares its hours: where that ends, so has the run. Behind a pooler there is none.
+/// Notes by which session a run lives that shares its hours: where that ends, so has the run.
+/// Behind a pooler there is none.
 async fn note_session(connection: &mut PgConnection, token: &Token) -> Result<(), sqlx::Error> {
     if !token.shares || !pg::has_a_session() {
         return Ok(());

@@ -16,7 +16,9 @@ async fn run() -> ExitCode {
     let result = match (shutdown::token(), command) {
         (Ok(stop), Command::Run(args)) => Box::pin(batch_layer::run(args, stop)).await,
         (Ok(stop), Command::Verify(args)) => Box::pin(batch_layer::verify::run(args, stop)).await,
-        (Ok(stop), Command::Compact(args)) => Box::pin(batch_layer::lake::compact(args, stop)).await,
+        (Ok(stop), Command::Compact(args)) => {
+            Box::pin(batch_layer::lake::compact(args, stop)).await
+        }
         (Ok(stop), Command::Export(args)) => Box::pin(batch_layer::export::run(args, stop)).await,
         (Err(error), _) => Err(Failure::Infrastructure(error)),
     };

@@ -1,8 +1,8 @@
 //! Odd hours of each symbol, by its bars of the weeks before: brought up to date after the hours.
 //!
-//! What is found is a function of the summaries alone (`anomalies::bars::hours`): of those symbols whose hours have changed,
-//! the bars from the first of these on are looked at again, up to where they are no measure any more. `docs/anomalies.md`
-//! says what is odd, and what it costs.
+//! What is found is a function of the summaries alone (`anomalies::bars::hours`): of those symbols
+//! whose hours have changed, the bars from the first of these on are looked at again, up to where
+//! they are no measure any more. `docs/anomalies.md` says what is odd, and what it costs.
 
 mod store;
 
@@ -22,12 +22,16 @@ use tokio_util::sync::CancellationToken;
 /// Symbols that are looked at together, unless they have more bars than there is memory for.
 const SYMBOLS_AT_ONCE: i64 = 500;
 
-/// Looks at the bars that have changed, some symbols at a time; at all of them, where another detector did last. `stop` ends
-/// it between two symbols.
+/// Looks at the bars that have changed, some symbols at a time; at all of them, where another
+/// detector did last. `stop` ends it between two symbols.
 ///
 /// # Errors
 /// Where the database fails or `stop` is cancelled; what is not done stays marked.
-pub async fn refresh(index: &mut Index, args: &Args, stop: &CancellationToken) -> Result<(), Failure> {
+pub async fn refresh(
+    index: &mut Index,
+    args: &Args,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
     if args.anomalies.hindsight().is_none() {
         return Ok(());
     }
@@ -54,14 +58,19 @@ fn detector() -> String {
 
 async fn mark_all_of_others(index: &mut Index) -> Result<(), sqlx::Error> {
     let (patience, token) = (index.patience, index.lock.clone());
-    let mut transaction = in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing)).await?;
+    let mut transaction =
+        in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing))
+            .await?;
     in_time(patience, store::mark_all_of_others(&mut transaction, &detector())).await?;
     in_time(patience, lock::commit(transaction, token.as_ref())).await
 }
 
-/// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a symbol that is marked anew
-/// meanwhile stays marked.
-async fn refresh_some(index: &mut Index, stop: &CancellationToken) -> Result<Option<Changed>, Failure> {
+/// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a
+/// symbol that is marked anew meanwhile stays marked.
+async fn refresh_some(
+    index: &mut Index,
+    stop: &CancellationToken,
+) -> Result<Option<Changed>, Failure> {
     if stop.is_cancelled() {
         return Err(stopped());
     }
@@ -72,7 +81,8 @@ async fn refresh_some(index: &mut Index, stop: &CancellationToken) -> Result<Opt
     let until = stop.clone();
     let judging = move || {
         let judge = |(mark, bars): (&Mark, &Vec<_>)| {
-            (!until.is_cancelled()).then(|| hours::judge(hours::seed(&mark.symbol), bars, mark.changed()))
+            (!until.is_cancelled())
+                .then(|| hours::judge(hours::seed(&mark.symbol), bars, mark.changed()))
         };
         let found: Option<Vec<Vec<Odd>>> = marks.iter().zip(&bars).map(judge).collect();
         (marks, found)
@@ -93,9 +103,15 @@ async fn read_some(index: &mut Index) -> Result<(Vec<Mark>, Vec<Vec<hours::Hour>
     Ok((marks, bars))
 }
 
-async fn write_some(index: &mut Index, marks: &[Mark], found: &[Vec<Odd>]) -> Result<Changed, sqlx::Error> {
+async fn write_some(
+    index: &mut Index,
+    marks: &[Mark],
+    found: &[Vec<Odd>],
+) -> Result<Changed, sqlx::Error> {
     let (patience, token) = (index.patience, index.lock.clone());
-    let mut transaction = in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing)).await?;
+    let mut transaction =
+        in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing))
+            .await?;
     let changed = in_time(patience, store::replace(&mut transaction, marks, found)).await?;
     in_time(patience, store::unmark(&mut transaction, marks)).await?;
     in_time(patience, lock::commit(transaction, token.as_ref())).await?;

@@ -20,17 +20,19 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Objects that are fetched at the same time. More than cores, because the first byte of a small one takes longer than
-/// the rest.
+/// Objects that are fetched at the same time. More than cores, because the first byte of a small
+/// one takes longer than the rest.
 pub const IN_FLIGHT: usize = 16;
 
 const ATTEMPTS: u32 = 3;
-/// So many objects in a row that the store does not give may be the store's fault rather than their own.
+/// So many objects in a row that the store does not give may be the store's fault rather than their
+/// own.
 const OUTAGE: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Reads objects, each in a task of its own: who waits for several and sees to one of them meanwhile polls none of the
-/// others, and one that is given a core must use it, or nobody gets it. Cloning is cheap.
+/// Reads objects, each in a task of its own: who waits for several and sees to one of them
+/// meanwhile polls none of the others, and one that is given a core must use it, or nobody gets it.
+/// Cloning is cheap.
 #[derive(Debug, Clone)]
 pub struct Reader {
     store: Store,
@@ -187,19 +189,31 @@ impl Reader {
     }
 
     /// What is taken of objects, by their topics and in the order in which they come.
-    pub fn by_topic<T>(&self, objects: Vec<Indexed>, take: impl Fn(Indexed) -> T) -> BTreeMap<String, Vec<T>> {
+    pub fn by_topic<T>(
+        &self,
+        objects: Vec<Indexed>,
+        take: impl Fn(Indexed) -> T,
+    ) -> BTreeMap<String, Vec<T>> {
         let mut topics: BTreeMap<String, Vec<T>> = BTreeMap::new();
         for indexed in objects {
-            topics.entry(self.topic(&indexed.object.key).to_owned()).or_default().push(take(indexed));
+            topics
+                .entry(self.topic(&indexed.object.key).to_owned())
+                .or_default()
+                .push(take(indexed));
         }
         topics
     }
 
-    /// Reads an object, again where the store breaks off in the middle. `exclude`: records to leave out.
+    /// Reads an object, again where the store breaks off in the middle. `exclude`: records to leave
+    /// out.
     ///
     /// # Errors
     /// [`ReadError`]
-    pub async fn read(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Result<Scan, ReadError> {
+    pub async fn read(
+        &self,
+        object: &Object,
+        exclude: Option<Arc<Exclusions>>,
+    ) -> Result<Scan, ReadError> {
         self.read_with(object, exclude, scan::scan).await
     }
 
@@ -207,11 +221,16 @@ impl Reader {
     ///
     /// # Errors
     /// [`ReadError`]
-    pub async fn read_named(&self, object: &Object, named: Arc<Exclusions>) -> Result<Scan, ReadError> {
+    pub async fn read_named(
+        &self,
+        object: &Object,
+        named: Arc<Exclusions>,
+    ) -> Result<Scan, ReadError> {
         self.read_with(object, Some(named), scan::scan_named).await
     }
 
-    /// As [`Reader::read`], where others are read at the same time and may all be in memory at once.
+    /// As [`Reader::read`], where others are read at the same time and may all be in memory at
+    /// once.
     ///
     /// # Errors
     /// [`ReadError`]; [`ReadError::Wide`] where it needs more than its share.
@@ -233,7 +252,8 @@ impl Reader {
         Some(ahead.swap_remove(at).1)
     }
 
-    /// A reader whose objects may all be in memory at once: one that needs more than its share is [`ReadError::Wide`].
+    /// A reader whose objects may all be in memory at once: one that needs more than its share is
+    /// [`ReadError::Wide`].
     #[must_use]
     pub fn sharing(&self) -> Self {
         Self { max_bars: BARS_OF_MANY, ..self.clone() }
@@ -250,7 +270,8 @@ impl Reader {
         scan: impl Fn(Body, &ScanOptions) -> Result<T, ScanError> + Clone + Send + Sync + 'static,
     ) -> Result<T, ReadError> {
         let (reader, object) = (self.clone(), object.clone());
-        let reading = tokio::spawn(async move { reader.read_patiently(&object, exclude, scan).await });
+        let reading =
+            tokio::spawn(async move { reader.read_patiently(&object, exclude, scan).await });
         AbortOnDropHandle::new(reading)
             .await
             .unwrap_or_else(|panic| Err(broken(BrokenKind::Damaged, panic.to_string(), Vec::new())))
@@ -271,8 +292,12 @@ impl Reader {
                 Err(Unscanned::Scan(failed)) if Interrupted::caused(&failed.error) => {
                     (failed.error.to_string(), failed.hours)
                 }
-                Err(Unscanned::Scan(failed)) if Longer::caused(&failed.error) => return Err(ReadError::Moved),
-                Err(Unscanned::Scan(failed)) if TooWide::caused(&failed.error) && self.max_bars < BARS_OF_ONE => {
+                Err(Unscanned::Scan(failed)) if Longer::caused(&failed.error) => {
+                    return Err(ReadError::Moved);
+                }
+                Err(Unscanned::Scan(failed))
+                    if TooWide::caused(&failed.error) && self.max_bars < BARS_OF_ONE =>
+                {
                     return Err(ReadError::Wide);
                 }
                 Err(Unscanned::Scan(ScanError { error, hours })) => {
@@ -288,8 +313,12 @@ impl Reader {
             let what = format!("{}{}: the store broke off", self.store.location(), object.key);
             if attempt == ATTEMPTS {
                 let error = anyhow::anyhow!("the store broke off {ATTEMPTS} times: {why}");
-                let ReadError::Broken(known) = self.sort(object, StoreError::Unavailable(error)).await else {
-                    return Err(ReadError::Outage(Failure::Infrastructure(anyhow::anyhow!("{what}: {why}"))));
+                let ReadError::Broken(known) =
+                    self.sort(object, StoreError::Unavailable(error)).await
+                else {
+                    return Err(ReadError::Outage(Failure::Infrastructure(anyhow::anyhow!(
+                        "{what}: {why}"
+                    ))));
                 };
                 return Err(ReadError::Broken(Broken { hours, ..known }));
             }
@@ -299,9 +328,14 @@ impl Reader {
         Err(ReadError::Stopped)
     }
 
-    /// What is known of an object before its first byte is read; `None` where its name is not one of the sink's.
+    /// What is known of an object before its first byte is read; `None` where its name is not one
+    /// of the sink's.
     #[must_use]
-    pub fn options(&self, object: &Object, exclude: Option<Arc<Exclusions>>) -> Option<ScanOptions> {
+    pub fn options(
+        &self,
+        object: &Object,
+        exclude: Option<Arc<Exclusions>>,
+    ) -> Option<ScanOptions> {
         let FileName::Records(origin) = self.name(&object.key) else {
             return None;
         };
@@ -337,7 +371,8 @@ impl Reader {
         }
     }
 
-    /// Whether a failure is the object's or the store's: a store that lists the object, and gives others, is there.
+    /// Whether a failure is the object's or the store's: a store that lists the object, and gives
+    /// others, is there.
     async fn sort(&self, object: &Object, error: StoreError) -> ReadError {
         if self.stop.is_cancelled() {
             return ReadError::Stopped;
@@ -347,15 +382,20 @@ impl Reader {
             StoreError::Frozen => return broken(BrokenKind::Frozen, error.to_string(), Vec::new()),
             StoreError::Caller(_) => return ReadError::Outage(self.of_caller(object, error)),
             StoreError::Refused(_) => return self.sort_refused(object, error).await,
-            StoreError::Unavailable(_) | StoreError::TooMany | StoreError::FalseListing(_) => BrokenKind::Unavailable,
+            StoreError::Unavailable(_) | StoreError::TooMany | StoreError::FalseListing(_) => {
+                BrokenKind::Unavailable
+            }
         };
         let news = u32::from(!self.health.known_broken.contains(&*object.key));
         let in_a_row = self.health.failures.fetch_add(news, Ordering::Relaxed) + news;
         if in_a_row >= OUTAGE && self.gives_others().await {
             self.health.failures.store(0, Ordering::Relaxed);
         } else if in_a_row >= OUTAGE && news > 0 {
-            let what = format!("{in_a_row} objects in a row could not be read, {} the last", object.key);
-            return ReadError::Outage(Failure::Infrastructure(anyhow::Error::new(error).context(what)));
+            let what =
+                format!("{in_a_row} objects in a row could not be read, {} the last", object.key);
+            return ReadError::Outage(Failure::Infrastructure(
+                anyhow::Error::new(error).context(what),
+            ));
         }
         match self.store.list(&object.key).await {
             Ok(_) => broken(kind, error.to_string(), Vec::new()),
@@ -363,14 +403,16 @@ impl Reader {
         }
     }
 
-    /// Whether a refusal is the object's or the caller's: who may read others may read this archive.
+    /// Whether a refusal is the object's or the caller's: who may read others may read this
+    /// archive.
     async fn sort_refused(&self, object: &Object, error: StoreError) -> ReadError {
         match self.gives_another(object).await {
             Ok(true) => broken(BrokenKind::Refused, error.to_string(), Vec::new()),
             Ok(false) => {
                 let (location, key) = (self.store.location(), &object.key);
-                let what =
-                    format!("the store lists objects and gives none that was asked for, {location}{key} for one");
+                let what = format!(
+                    "the store lists objects and gives none that was asked for, {location}{key} for one"
+                );
                 ReadError::Outage(Failure::Configuration(anyhow::Error::new(error).context(what)))
             }
             Err(error) => ReadError::Outage(error.into()),

@@ -34,7 +34,9 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let started = Instant::now();
     let mut plan = args.hours.plan(Timestamp::now())?;
     if plan.window.is_empty() {
-        tracing::info!("none of the hours asked for is over yet (plus --grace): only what earlier runs left is done");
+        tracing::info!(
+            "none of the hours asked for is over yet (plus --grace): only what earlier runs left is done"
+        );
     }
     if args.database.args.migrations == Migrations::Only {
         return args.database.args.parse("batch-layer")?.migrate_only().await;
@@ -94,7 +96,14 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn work(&self, index: Index) -> Work {
-        Work::new(self.args, self.plan.clone(), self.store.clone(), index, self.run_id, self.stop.clone())
+        Work::new(
+            self.args,
+            self.plan.clone(),
+            self.store.clone(),
+            index,
+            self.run_id,
+            self.stop.clone(),
+        )
     }
 
     /// The whole window.
@@ -105,20 +114,28 @@ impl Run<'_> {
         let (mut index, counts) = work.finish();
         let result = match result {
             // The hours that were written are right whatever became of the others.
-            Ok(()) | Err(Failure::Partial(_)) => self.follow(&mut index, reader, &late).await.and(result),
+            Ok(()) | Err(Failure::Partial(_)) => {
+                self.follow(&mut index, reader, &late).await.and(result)
+            }
             Err(failure) => Err(failure),
         };
         (index, counts, result)
     }
 
-    async fn follow(&self, index: &mut Index, reader: Reader, late: &[Hour]) -> Result<(), Failure> {
+    async fn follow(
+        &self,
+        index: &mut Index,
+        reader: Reader,
+        late: &[Hour],
+    ) -> Result<(), Failure> {
         indicators::refresh(index, &self.stop).await?;
         odd_bars::refresh(index, self.args, &self.stop).await?;
         judging::report_late(index, &reader, (self.args, late)).await?;
         judging::refresh(index, reader, (self.args, &self.plan.window), &self.stop).await
     }
 
-    /// What other runs leave of the window; and all of it once more, if this run is the one to close.
+    /// What other runs leave of the window; and all of it once more, if this run is the one to
+    /// close.
     async fn shared(&self, mut work: Work) -> (Index, Counts, Result<(), Failure>) {
         let stretches = Stretches::new(&self.plan.window, work.reach());
         let judge = async |work: &mut Work, hours: &Range<Hour>| {
@@ -135,7 +152,8 @@ impl Run<'_> {
             Ok(true) => {
                 let (mut index, more, result) = self.all(self.work(index).closing()).await;
                 counts.add(more);
-                let is_done = matches!(result, Ok(()) | Err(Failure::Partial(_))) && !self.stop.is_cancelled();
+                let is_done = matches!(result, Ok(()) | Err(Failure::Partial(_)))
+                    && !self.stop.is_cancelled();
                 let closed = if is_done { stretches.close(&mut index).await } else { Ok(()) };
                 (index, counts, result.and(closed))
             }
@@ -143,8 +161,14 @@ impl Run<'_> {
     }
 }
 
-/// Notes the run, and lets its window begin where the last one's end asks for. Gives the run's number.
-async fn begin(index: &mut Index, args: &Args, plan: &mut Plan, bulk: &Bulk) -> Result<i64, Failure> {
+/// Notes the run, and lets its window begin where the last one's end asks for. Gives the run's
+/// number.
+async fn begin(
+    index: &mut Index,
+    args: &Args,
+    plan: &mut Plan,
+    bulk: &Bulk,
+) -> Result<i64, Failure> {
     if let Some(last) = completeness::last_run(index).await? {
         plan.reach_back_from(last, args.hours.lookback);
     }
@@ -156,7 +180,10 @@ async fn begin(index: &mut Index, args: &Args, plan: &mut Plan, bulk: &Bulk) -> 
 fn report(counts: &Counts, started: Instant) {
     let of_lake = match counts.hours_from_lake {
         0 => String::new(),
-        hours => format!(" ({hours} of them from {} of the lake)", counted(counts.lake_objects_read, "object")),
+        hours => format!(
+            " ({hours} of them from {} of the lake)",
+            counted(counts.lake_objects_read, "object")
+        ),
     };
     tracing::info!(
         hours_computed = counts.hours_computed,

@@ -96,12 +96,15 @@ pub struct ScanError {
     pub hours: Vec<Hour>,
 }
 
-/// Reads an object: plain, gzip or zstd (told by its first bytes), one JSON value a line or an array of them.
+/// Reads an object: plain, gzip or zstd (told by its first bytes), one JSON value a line or an
+/// array of them.
 ///
-/// Memory does not grow with the object, only with the distinct symbols and hours in it, up to `options.max_bars`.
+/// Memory does not grow with the object, only with the distinct symbols and hours in it, up to
+/// `options.max_bars`.
 ///
 /// # Errors
-/// Where reading or decompressing fails, or it holds more bars ([`TooWide`]). Lines that are no tick are no error.
+/// Where reading or decompressing fails, or it holds more bars ([`TooWide`]). Lines that are no
+/// tick are no error.
 pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> {
     sum_up(input, options, Selection::Others)
 }
@@ -131,8 +134,8 @@ pub fn first_lines(input: impl Read, options: &ScanOptions) -> io::Result<Vec<Ve
     Ok(first)
 }
 
-/// Sums up some lines of an object, each with its number, where the others are ticks that were read elsewhere.
-/// `is_wrapped`: the tick before them is in a sink's envelope.
+/// Sums up some lines of an object, each with its number, where the others are ticks that were read
+/// elsewhere. `is_wrapped`: the tick before them is in a sink's envelope.
 #[cfg(feature = "spark")]
 #[must_use]
 pub fn scan_some(lines: &[(u64, Vec<u8>)], options: &ScanOptions, is_wrapped: bool) -> Scan {
@@ -142,12 +145,17 @@ pub fn scan_some(lines: &[(u64, Vec<u8>)], options: &ScanOptions, is_wrapped: bo
     summing.scan
 }
 
-fn sum_up(input: impl Read, options: &ScanOptions, selection: Selection) -> Result<Scan, ScanError> {
+fn sum_up(
+    input: impl Read,
+    options: &ScanOptions,
+    selection: Selection,
+) -> Result<Scan, ScanError> {
     let mut summing = Summing::new(options, selection);
     match visit(input, options, &mut summing) {
-        Ok(()) if summing.is_too_wide => {
-            Err(ScanError { error: TooWide::error(options.max_bars), hours: summing.collector.hours() })
-        }
+        Ok(()) if summing.is_too_wide => Err(ScanError {
+            error: TooWide::error(options.max_bars),
+            hours: summing.collector.hours(),
+        }),
         Ok(()) => {
             summing.scan.hours = summing.collector.finish();
             Ok(summing.scan)
@@ -156,7 +164,8 @@ fn sum_up(input: impl Read, options: &ScanOptions, selection: Selection) -> Resu
     }
 }
 
-/// The place of the tick `index` of a line, and its number; `None` where no broker can have given its offset.
+/// The place of the tick `index` of a line, and its number; `None` where no broker can have given
+/// its offset.
 pub fn place_of(told: Provenance, index: u16) -> Option<(Place, u64)> {
     let place = Place { partition: told.partition, offset: told.offset, index };
     Some((place, place.number()?))
@@ -225,7 +234,8 @@ impl Visitor for Summing<'_> {
 }
 
 impl Scan {
-    /// Takes in other lines of the same object. `false` where a record is in both, of which the first line counts.
+    /// Takes in other lines of the same object. `false` where a record is in both, of which the
+    /// first line counts.
     #[cfg(feature = "spark")]
     pub fn join(&mut self, other: Self) -> bool {
         self.lines += other.lines;
@@ -252,7 +262,8 @@ impl Scan {
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();
-            let (number, value_bytes, told) = (line.number, line.length, told::place_in(line.bytes, options));
+            let (number, value_bytes, told) =
+                (line.number, line.length, told::place_in(line.bytes, options));
             self.rejects.push(RejectedLine { number, index, reject, value, value_bytes, told });
         }
     }

@@ -1,8 +1,8 @@
 //! Records that the sums of several hours have: `shared_records`.
 //!
-//! A record has one time, so this is objects that tell different things of it. Within an hour the first object by key counts;
-//! between hours nothing is taken out: either hour counts the record, and it is said. Spans of offsets tell which hours may
-//! share any; of those the sets are compared.
+//! A record has one time, so this is objects that tell different things of it. Within an hour the
+//! first object by key counts; between hours nothing is taken out: either hour counts the record,
+//! and it is said. Spans of offsets tell which hours may share any; of those the sets are compared.
 
 use crate::hour::Hour;
 use crate::index::Index;
@@ -45,7 +45,8 @@ impl Shared {
     }
 }
 
-/// What the sums of other hours have in common with an hour as it was computed last; nothing of one whose sums cannot be read.
+/// What the sums of other hours have in common with an hour as it was computed last; nothing of one
+/// whose sums cannot be read.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -65,7 +66,11 @@ pub async fn of_computed(index: &mut Index, hour: Hour) -> Result<Vec<Shared>, F
 }
 
 /// What the sums of other hours have of some places of an hour, by hour.
-pub async fn find(connection: &mut PgConnection, hour: Hour, places: &Offsets) -> Result<Vec<Shared>, sqlx::Error> {
+pub async fn find(
+    connection: &mut PgConnection,
+    hour: Hour,
+    places: &Offsets,
+) -> Result<Vec<Shared>, sqlx::Error> {
     let spans = spans(places);
     let mut rows = pg::query(
         "select s.hour, s.offsets,
@@ -98,15 +103,24 @@ pub async fn find(connection: &mut PgConnection, hour: Hour, places: &Offsets) -
             continue;
         };
         let anew: Vec<String> = row.try_get("anew")?;
-        let (other, is_stale) = (Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("is_stale")?);
+        let (other, is_stale) =
+            (Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("is_stale")?);
         let common = places.common(&others);
         // Offsets that began again are other records'.
-        let of_same: Vec<_> = common.iter().filter(|(topic, ..)| !anew.iter().any(|anew| anew == topic)).collect();
+        let of_same: Vec<_> =
+            common.iter().filter(|(topic, ..)| !anew.iter().any(|anew| anew == topic)).collect();
         let records = of_same.iter().map(|(.., places)| places.len()).sum();
         if let Some(&(topic, partition, places)) = of_same.first()
             && let Some(place) = places.min()
         {
-            found.push(Shared { other, records, topic: topic.to_owned(), partition, place, is_stale });
+            found.push(Shared {
+                other,
+                records,
+                topic: topic.to_owned(),
+                partition,
+                place,
+                is_stale,
+            });
         }
     }
     Ok(found)
@@ -123,7 +137,12 @@ struct Span {
 fn spans(places: &Offsets) -> Vec<Span> {
     let span = |(topic, partition, places): (&str, i32, &RoaringTreemap)| {
         let messages = places::messages(places);
-        Some(Span { topic: topic.to_owned(), partition, first: messages.min()?, last: messages.max()? })
+        Some(Span {
+            topic: topic.to_owned(),
+            partition,
+            first: messages.min()?,
+            last: messages.max()?,
+        })
     };
     places.iter().filter_map(span).collect()
 }
@@ -138,8 +157,10 @@ pub async fn write(
     (places, shared): (&Offsets, &[Shared]),
 ) -> Result<(), sqlx::Error> {
     let spans = spans(places);
-    for table in ["delete from hour_spans where hour = $1", "delete from shared_records where $1 in (hour, other_hour)"]
-    {
+    for table in [
+        "delete from hour_spans where hour = $1",
+        "delete from shared_records where $1 in (hour, other_hour)",
+    ] {
         pg::query(table).bind(hour.start()).execute(transaction.acquire().await?).await?;
     }
     pg::query(

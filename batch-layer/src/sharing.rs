@@ -1,8 +1,9 @@
-//! Several runs of one window at once (`--share`): each takes a stretch of hours after the other, until none is left.
+//! Several runs of one window at once (`--share`): each takes a stretch of hours after the other,
+//! until none is left.
 //!
-//! No two of them are at work on stretches that touch, so that each indexes its folders alone. What is wrong in the end is
-//! said by one of them, which closes: it is an ordinary run of the whole window, that finds little to do. A run that is
-//! silent loses its stretch to whoever asks next.
+//! No two of them are at work on stretches that touch, so that each indexes its folders alone. What
+//! is wrong in the end is said by one of them, which closes: it is an ordinary run of the whole
+//! window, that finds little to do. A run that is silent loses its stretch to whoever asks next.
 
 use crate::hour::Hour;
 use crate::index::Index;
@@ -64,22 +65,30 @@ impl Stretches {
     fn next(&self, standings: &BTreeMap<Hour, Standing>) -> Next {
         let standing = |start: &Hour| standings.get(start).copied().unwrap_or(Standing::Free);
         let all: Vec<Standing> = self.starts.iter().map(standing).collect();
-        let is_busy = |number: Option<usize>| number.and_then(|number| all.get(number)) == Some(&Standing::Busy);
+        let is_busy = |number: Option<usize>| {
+            number.and_then(|number| all.get(number)) == Some(&Standing::Busy)
+        };
         let is_free = |number: &usize| {
-            all[*number] == Standing::Free && !is_busy(number.checked_sub(1)) && !is_busy(Some(number + 1))
+            all[*number] == Standing::Free
+                && !is_busy(number.checked_sub(1))
+                && !is_busy(Some(number + 1))
         };
         if let Some(number) = (0..all.len()).find(is_free) {
-            return Next::Stretch(self.starts[number]..self.starts.get(number + 1).copied().unwrap_or(self.end));
+            return Next::Stretch(
+                self.starts[number]..self.starts.get(number + 1).copied().unwrap_or(self.end),
+            );
         }
         match standing(&self.end) {
             Standing::Done => Next::Done,
-            Standing::Free if all.iter().all(|standing| *standing == Standing::Done) => Next::Closing,
+            Standing::Free if all.iter().all(|standing| *standing == Standing::Done) => {
+                Next::Closing
+            }
             _ => Next::Wait,
         }
     }
 
-    /// Says what comes next, and notes that this run is at work on it. A run that was not heard of for `silence` is
-    /// forgotten.
+    /// Says what comes next, and notes that this run is at work on it. A run that was not heard of
+    /// for `silence` is forgotten.
     ///
     /// # Errors
     /// Where the database fails, or the run has lost its lock.
@@ -91,7 +100,8 @@ impl Stretches {
     async fn try_take(&self, index: &mut Index, silence: Duration) -> Result<Next, sqlx::Error> {
         let token = index.lock.clone();
         lock::clear(&mut index.connection, silence).await?;
-        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Members).await?;
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Members).await?;
         lock::forget(&mut transaction, silence, token.as_ref()).await?;
         let next = self.next(&standings(&mut transaction).await?);
         let start = match &next {
@@ -120,7 +130,9 @@ impl Stretches {
     }
 }
 
-async fn standings(transaction: &mut PgTransaction<'_>) -> Result<BTreeMap<Hour, Standing>, sqlx::Error> {
+async fn standings(
+    transaction: &mut PgTransaction<'_>,
+) -> Result<BTreeMap<Hour, Standing>, sqlx::Error> {
     let rows: Vec<(Timestamp, bool)> = pg::query_as(
         "select first_hour, is_done from batch_stretches where is_done or token in (select token from batch_lock)",
     )
@@ -133,18 +145,22 @@ async fn standings(transaction: &mut PgTransaction<'_>) -> Result<BTreeMap<Hour,
 async fn finish(index: &mut Index, start: Hour) -> Result<(), Failure> {
     let token = index.lock.clone();
     let finished = async {
-        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Members).await?;
-        pg::query("update batch_stretches set is_done = true where first_hour = $1 and token = $2::uuid")
-            .bind(start.start())
-            .bind(token.as_ref().map(lock::Token::as_str))
-            .execute(transaction.acquire().await?)
-            .await?;
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Members).await?;
+        pg::query(
+            "update batch_stretches set is_done = true where first_hour = $1 and token = $2::uuid",
+        )
+        .bind(start.start())
+        .bind(token.as_ref().map(lock::Token::as_str))
+        .execute(transaction.acquire().await?)
+        .await?;
         lock::commit(transaction, token.as_ref()).await
     };
     in_time(index.patience, finished).await.map_err(|error| index.failed("sharing hours in", error))
 }
 
-/// Does what others have left of the stretches. `judge`: what follows on a stretch. Gives whether this run is the one to close.
+/// Does what others have left of the stretches. `judge`: what follows on a stretch. Gives whether
+/// this run is the one to close.
 ///
 /// # Errors
 /// Where the run cannot go on or is stopped; what it was at is free then.
@@ -208,7 +224,10 @@ mod tests {
         assert_eq!(next(&stretches, &[(0, busy)]), Next::Stretch(hour(24)..hour(36)));
         assert_eq!(next(&stretches, &[(0, busy), (24, busy)]), Next::Stretch(hour(48)..hour(50)));
         assert_eq!(next(&stretches, &[(0, done), (24, busy)]), Next::Stretch(hour(48)..hour(50)));
-        assert_eq!(next(&stretches, &[(0, done), (24, done), (48, busy)]), Next::Stretch(hour(12)..hour(24)));
+        assert_eq!(
+            next(&stretches, &[(0, done), (24, done), (48, busy)]),
+            Next::Stretch(hour(12)..hour(24))
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What is kept of a computed hour, in a form that goes on being merged: `hour_sums`.
 //!
-//! Bars are written as fixed fields in little-endian order, sorted by symbol and compressed, so that the same sums are
-//! the same bytes. [`VERSION`] stands in front.
+//! Bars are written as fixed fields in little-endian order, sorted by symbol and compressed, so
+//! that the same sums are the same bytes. [`VERSION`] stands in front.
 
 use crate::scan::{HourBars, Offsets};
 use common::bar::{OrderKey, Traded};
@@ -10,7 +10,8 @@ use common::{Bar, Place, Price, Symbol, Timestamp};
 use std::io::{self, Read, Write};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Of the layout and of what the numbers mean. Hours with another one are computed from the archive again.
+/// Of the layout and of what the numbers mean. Hours with another one are computed from the archive
+/// again.
 pub const VERSION: u8 = 3;
 
 /// Quick, and a bar's upper bytes are nearly always zeros.
@@ -26,7 +27,8 @@ pub fn encode(sum: &HourBars) -> io::Result<(Vec<u8>, Vec<u8>)> {
     Ok((out.finish()?, encode_offsets(&sum.offsets)?))
 }
 
-/// What an object holds of an hour, as a number: by the same number an hour's sums would be the same.
+/// What an object holds of an hour, as a number: by the same number an hour's sums would be the
+/// same.
 ///
 /// # Errors
 /// As [`encode`].
@@ -47,7 +49,8 @@ pub fn fingerprint_of_places(part: &HourBars) -> io::Result<u64> {
 }
 
 fn write_bars(out: &mut impl Write, sum: &HourBars) -> io::Result<()> {
-    let mut bars: Vec<(&str, &Bar)> = sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
+    let mut bars: Vec<(&str, &Bar)> =
+        sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), bar)).collect();
     bars.sort_unstable_by_key(|(symbol, _)| *symbol);
     for number in [sum.ticks, sum.duplicates, bars.len() as u64] {
         out.write_all(&number.to_le_bytes())?;
@@ -77,7 +80,11 @@ pub fn encode_offsets(offsets: &Offsets) -> io::Result<Vec<u8>> {
 /// Where they are of another version, or something else.
 pub fn decode(bars: &[u8], offsets: &[u8]) -> io::Result<HourBars> {
     let mut input = zstd::stream::read::Decoder::new(of_this_version(bars)?)?;
-    let mut sum = HourBars { ticks: read_u64(&mut input)?, duplicates: read_u64(&mut input)?, ..HourBars::default() };
+    let mut sum = HourBars {
+        ticks: read_u64(&mut input)?,
+        duplicates: read_u64(&mut input)?,
+        ..HourBars::default()
+    };
     for _ in 0..read_u64(&mut input)? {
         let mut length = [0];
         input.read_exact(&mut length)?;
@@ -127,7 +134,8 @@ fn write_bar(out: &mut impl Write, bar: &Bar) -> io::Result<()> {
 }
 
 fn read_bar(input: &mut impl Read) -> io::Result<Bar> {
-    let [open, high, low, close] = [read_price(input)?, read_price(input)?, read_price(input)?, read_price(input)?];
+    let [open, high, low, close] =
+        [read_price(input)?, read_price(input)?, read_price(input)?, read_price(input)?];
     let [whole, nanos, sum_close] = [read_u128(input)?, read_u128(input)?, read_u128(input)?];
     let [notional_low, notional_attos] = [read_u128(input)?, read_u128(input)?];
     let (sum_close, notional_attos) = (sum_close.cast_signed(), notional_attos.cast_signed());
@@ -145,7 +153,11 @@ fn read_key(input: &mut impl Read) -> io::Result<OrderKey> {
     let offset = read_u64(input)?.cast_signed();
     let mut index = [0; 2];
     input.read_exact(&mut index)?;
-    let place = Place { partition: i32::from_le_bytes(partition), offset, index: u16::from_le_bytes(index) };
+    let place = Place {
+        partition: i32::from_le_bytes(partition),
+        offset,
+        index: u16::from_le_bytes(index),
+    };
     Ok(OrderKey { timestamp, place })
 }
 

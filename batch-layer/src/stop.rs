@@ -6,7 +6,9 @@ use service::Failure;
 pub(crate) const STOPPED: &str = "stopped by a signal";
 
 pub(crate) fn stopped() -> Failure {
-    Failure::Partial(format!("{STOPPED} before all hours were done; the next run goes on with the rest"))
+    Failure::Partial(format!(
+        "{STOPPED} before all hours were done; the next run goes on with the rest"
+    ))
 }
 
 /// The same of a comparison, which begins anew.

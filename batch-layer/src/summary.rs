@@ -1,4 +1,5 @@
-//! An hour's rows in PostgreSQL, together with the sums that they come from and the note of what those hold.
+//! An hour's rows in PostgreSQL, together with the sums that they come from and the note of what
+//! those hold.
 
 use crate::hour::Hour;
 use crate::index::{Index, Seen};
@@ -27,7 +28,8 @@ pub struct Summary<'a> {
     pub changed: Option<BTreeSet<String>>,
     /// Whether the rows of all others are left as they are, and not written anew.
     pub are_kept: bool,
-    /// Whether its symbols' indicators are computed from their first bars on, too, and not from what was kept of them.
+    /// Whether its symbols' indicators are computed from their first bars on, too, and not from
+    /// what was kept of them.
     pub is_anew: bool,
     /// Keys of the objects that are in the sums now and were not before; `None`: all of the hour's.
     pub merged: Option<Vec<&'a str>>,
@@ -37,7 +39,8 @@ pub struct Summary<'a> {
     pub is_whole: bool,
     /// Objects in the sums that are no longer in the archive.
     pub gone_objects: u32,
-    /// Records that the hour had once and has no longer, because an object was replaced or a person said so.
+    /// Records that the hour had once and has no longer, because an object was replaced or a person
+    /// said so.
     pub withdrawn: Offsets,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
@@ -52,7 +55,8 @@ pub struct Summary<'a> {
 #[must_use]
 pub fn changed_symbols(before: &HourBars, after: &mut HourBars) -> BTreeSet<String> {
     let mut changed = BTreeSet::new();
-    let mut unseen: BTreeSet<&str> = before.bars.iter().map(|(symbol, _)| symbol.as_str()).collect();
+    let mut unseen: BTreeSet<&str> =
+        before.bars.iter().map(|(symbol, _)| symbol.as_str()).collect();
     for (symbol, bar) in before.bars.iter() {
         if after.bars.get_mut(symbol).is_none_or(|after| after != bar) {
             changed.insert(symbol.as_str().to_owned());
@@ -67,15 +71,16 @@ pub fn changed_symbols(before: &HourBars, after: &mut HourBars) -> BTreeSet<Stri
 }
 
 impl Summary<'_> {
-    /// Replaces the rows that are others, in one transaction with the hour's sums, its row in `batch_hours` and its mark
-    /// as stale. Gives the records that other hours have, too; `None`: nothing was written, because another run has changed
-    /// what the hour is made of.
+    /// Replaces the rows that are others, in one transaction with the hour's sums, its row in
+    /// `batch_hours` and its mark as stale. Gives the records that other hours have, too; `None`:
+    /// nothing was written, because another run has changed what the hour is made of.
     ///
     /// # Errors
     /// Where the database fails; nothing has changed then.
     pub async fn write(&self, index: &mut Index) -> Result<Option<Vec<Shared>>, Failure> {
         let token = index.lock.clone();
-        let written = in_time(index.patience, self.write_all(&mut index.connection, token.as_ref())).await;
+        let written =
+            in_time(index.patience, self.write_all(&mut index.connection, token.as_ref())).await;
         written.map_err(|error| index.failed(&format!("writing hour {} to", self.hour), error))
     }
 
@@ -89,7 +94,8 @@ impl Summary<'_> {
             transaction.rollback().await?;
             return Ok(None);
         }
-        let changed: Option<Vec<&str>> = self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
+        let changed: Option<Vec<&str>> =
+            self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
         judging::store::forget_clean(&mut transaction, self.hour, changed.as_deref()).await?;
         let written = changed.as_deref().filter(|_| self.are_kept);
         let mut touched = delete_rows(&mut transaction, self.hour, written).await?;
@@ -113,8 +119,12 @@ impl Summary<'_> {
         Ok(Some(shared))
     }
 
-    /// Objects that only a run with another prefix can read leave the hour stale, until that has added them.
-    async fn keep_stale_for_others(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
+    /// Objects that only a run with another prefix can read leave the hour stale, until that has
+    /// added them.
+    async fn keep_stale_for_others(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+    ) -> Result<(), sqlx::Error> {
         pg::query(
             "update stale_hours s set (replaced, reread) = (false, false)
              where s.hour = $1
@@ -137,15 +147,18 @@ impl Summary<'_> {
     }
 
     /// Gives the symbols of the new rows.
-    async fn insert_rows(&self, transaction: &mut PgTransaction<'_>) -> Result<Vec<String>, sqlx::Error> {
+    async fn insert_rows(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+    ) -> Result<Vec<String>, sqlx::Error> {
         let written = self.changed.as_ref().filter(|_| self.are_kept);
         let is_written = |symbol: &str| written.is_none_or(|written| written.contains(symbol));
         let start = self.hour.start();
         let all = self.sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), start, bar));
         let mut bars: Vec<_> = all.filter(|(symbol, ..)| is_written(symbol)).collect();
         bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
-        // PostgreSQL divides, so that the averages are those that it makes of ticks to the last digit. These sums have no
-        // zeros at their ends, on which the digits of a quotient depend.
+        // PostgreSQL divides, so that the averages are those that it makes of ticks to the last
+        // digit. These sums have no zeros at their ends, on which the digits of a quotient depend.
         let statement = format!(
             "insert into hourly_stock_summary
                  (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
@@ -219,14 +232,16 @@ impl Summary<'_> {
     }
 }
 
-/// Takes an hour back whose every tick was withdrawn by replacing the objects; not where another run has changed what it is
-/// made of.
+/// Takes an hour back whose every tick was withdrawn by replacing the objects; not where another
+/// run has changed what it is made of.
 ///
 /// # Errors
 /// Where the database fails; nothing has changed then.
 pub async fn withdraw(index: &mut Index, hour: Hour, seen: &Seen) -> Result<(), Failure> {
     let token = index.lock.clone();
-    let withdrawn = in_time(index.patience, withdraw_all(&mut index.connection, token.as_ref(), (hour, seen))).await;
+    let withdrawn =
+        in_time(index.patience, withdraw_all(&mut index.connection, token.as_ref(), (hour, seen)))
+            .await;
     withdrawn.map_err(|error| index.failed(&format!("deleting hour {hour} from"), error))
 }
 
@@ -259,7 +274,8 @@ async fn withdraw_all(
     lock::commit(transaction, token).await
 }
 
-/// The sums are of what is there now: an object that was gone is new to them when it comes back, and none is missing.
+/// The sums are of what is there now: an object that was gone is new to them when it comes back,
+/// and none is missing.
 async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     pg::query(
         "update archive_object_hours h set (merged, summed, summed_places) = (false, null, null)

@@ -54,8 +54,9 @@ pub struct Survey {
     pub passed_over: usize,
 }
 
-/// Compares a listing with what is known of the folder. `names` says what an object's name means. `is_forced`:
-/// which objects are changes in any case; `by_format` makes those changes that were read in another way.
+/// Compares a listing with what is known of the folder. `names` says what an object's name means.
+/// `is_forced`: which objects are changes in any case; `by_format` makes those changes that were
+/// read in another way.
 #[must_use]
 pub fn compare(
     folder: &Folder,
@@ -88,8 +89,12 @@ pub fn compare(
         let by_other_rules = known.as_ref().is_some_and(|known| !known.is_as_read);
         let kind = match known {
             None => ChangeKind::New,
-            Some(known) if known.etag != object.etag || known.size != object.size => ChangeKind::Replaced,
-            Some(known) if known.is_earlier(&object) || (by_format && !known.is_as_read) => ChangeKind::Forced,
+            Some(known) if known.etag != object.etag || known.size != object.size => {
+                ChangeKind::Replaced
+            }
+            Some(known) if known.is_earlier(&object) || (by_format && !known.is_as_read) => {
+                ChangeKind::Forced
+            }
             Some(_) if is_forced(&object.key) => ChangeKind::Forced,
             Some(known) => {
                 survey.back.extend(known.gone.then(|| object.key.to_string()));
@@ -97,7 +102,14 @@ pub fn compare(
             }
         };
         let (twin, older) = (twins.get(&object.key).cloned(), older.get(&object.key).cloned());
-        survey.changes.push(Change { object, folder: folder.clone(), kind, by_other_rules, twin, older });
+        survey.changes.push(Change {
+            object,
+            folder: folder.clone(),
+            kind,
+            by_other_rules,
+            twin,
+            older,
+        });
     }
     // Whether one that is older counts depends on the newer one.
     survey.changes.sort_by_key(|change| change.twin.as_ref().is_some_and(|twin| twin.is_newer));
@@ -108,10 +120,14 @@ pub fn compare(
 }
 
 /// Objects that have newer twins, by the keys of those.
-fn known_older(twins: &FxHashMap<Arc<str>, Twin>, known: &KnownObjects) -> FxHashMap<Arc<str>, OlderTwin> {
+fn known_older(
+    twins: &FxHashMap<Arc<str>, Twin>,
+    known: &KnownObjects,
+) -> FxHashMap<Arc<str>, OlderTwin> {
     let known_twin = |(newer, twin): (&Arc<str>, &Twin)| {
         // What the index knows of both is of two objects.
-        let known = known.get(&*twin.key).filter(|_| !twin.is_newer && !known.contains_key(&**newer))?;
+        let known =
+            known.get(&*twin.key).filter(|_| !twin.is_newer && !known.contains_key(&**newer))?;
         let (is_as_read, placeless) = (known.is_as_read, known.placeless);
         Some((Arc::clone(newer), OlderTwin { key: Arc::clone(&twin.key), is_as_read, placeless }))
     };
@@ -126,7 +142,8 @@ fn take_renamed(survey: &mut Survey, known: &mut KnownObjects) {
     let by_stem: FxHashMap<String, String> =
         known.keys().map(|key| (uncompressed(key).to_owned(), key.clone())).collect();
     for change in survey.changes.iter_mut().filter(|change| change.kind == ChangeKind::New) {
-        let before = by_stem.get(uncompressed(&change.object.key)).and_then(|old| known.remove_entry(old));
+        let before =
+            by_stem.get(uncompressed(&change.object.key)).and_then(|old| known.remove_entry(old));
         if let Some((old, known)) = before {
             (change.kind, change.by_other_rules) = (ChangeKind::Replaced, !known.is_as_read);
             survey.renamed.push((old, change.object.key.to_string()));
@@ -142,7 +159,12 @@ mod tests {
     use common::Timestamp;
 
     fn object(name: &str, etag: &str) -> Object {
-        Object { key: name.into(), etag: etag.into(), size: 1, last_modified: Some(Timestamp::from_micros(0)) }
+        Object {
+            key: name.into(),
+            etag: etag.into(),
+            size: 1,
+            last_modified: Some(Timestamp::from_micros(0)),
+        }
     }
 
     fn known(etag: &str) -> KnownObject {
@@ -180,8 +202,12 @@ mod tests {
     #[test]
     fn new_replaced_and_deleted_objects_are_told_apart() {
         let survey = survey(true, false);
-        let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
-        assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced), ("f/t+0+3.json", ChangeKind::New)]);
+        let changes: Vec<_> =
+            survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
+        assert_eq!(
+            changes,
+            [("f/t+0+2.json", ChangeKind::Replaced), ("f/t+0+3.json", ChangeKind::New)]
+        );
         assert_eq!(survey.gone, ["f/t+0+0.json"]);
         assert_eq!((survey.unknown, survey.passed_over), (vec!["f/_SUCCESS".to_owned()], 2));
     }
@@ -191,9 +217,14 @@ mod tests {
         let index = ["f/t+0+0.json", "f/t+0+1.json"].map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+0.json.gz", "other"), object("f/t+0+2.json.zst", "more")];
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
-        let survey = compare(&folder(), listing, index.into_iter().collect(), &names, false, |_| false);
-        let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
-        assert_eq!(changes, [("f/t+0+0.json.gz", ChangeKind::Replaced), ("f/t+0+2.json.zst", ChangeKind::New)]);
+        let survey =
+            compare(&folder(), listing, index.into_iter().collect(), &names, false, |_| false);
+        let changes: Vec<_> =
+            survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
+        assert_eq!(
+            changes,
+            [("f/t+0+0.json.gz", ChangeKind::Replaced), ("f/t+0+2.json.zst", ChangeKind::New)]
+        );
         assert_eq!(survey.renamed, [("f/t+0+0.json".to_owned(), "f/t+0+0.json.gz".to_owned())]);
         assert_eq!(survey.gone, ["f/t+0+1.json"]);
     }
@@ -201,11 +232,14 @@ mod tests {
     #[test]
     fn objects_that_were_gone_are_gone_once_and_come_back_as_they_were_or_as_others() {
         let known = |etag: &str| KnownObject { gone: true, ..known(etag) };
-        let index = ["f/t+0+0.json", "f/t+0+1.json", "f/t+0+2.json"].map(|key| (key.to_owned(), known("etag")));
+        let index = ["f/t+0+0.json", "f/t+0+1.json", "f/t+0+2.json"]
+            .map(|key| (key.to_owned(), known("etag")));
         let listing = vec![object("f/t+0+1.json", "etag"), object("f/t+0+2.json", "other")];
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
-        let survey = compare(&folder(), listing, index.into_iter().collect(), &names, false, |_| false);
-        let changes: Vec<_> = survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
+        let survey =
+            compare(&folder(), listing, index.into_iter().collect(), &names, false, |_| false);
+        let changes: Vec<_> =
+            survey.changes.iter().map(|change| (&*change.object.key, change.kind)).collect();
         assert_eq!(changes, [("f/t+0+2.json", ChangeKind::Replaced)]);
         assert_eq!((survey.back, survey.gone), (vec!["f/t+0+1.json".to_owned()], Vec::new()));
     }
@@ -214,8 +248,12 @@ mod tests {
     fn an_object_with_rejected_lines_is_read_again_when_it_is_said_to_have_been_stored_later() {
         let names = FileNameTemplate::parse(crate::archive::CONFLUENT).unwrap();
         let stored = |at: Option<i64>, has_rejects: bool| {
-            let object = Object { last_modified: at.map(Timestamp::from_micros), ..object("f/t+0+0.json", "etag") };
-            let known = KnownObject { stored_at: Timestamp::from_micros(5), has_rejects, ..known("etag") };
+            let object = Object {
+                last_modified: at.map(Timestamp::from_micros),
+                ..object("f/t+0+0.json", "etag")
+            };
+            let known =
+                KnownObject { stored_at: Timestamp::from_micros(5), has_rejects, ..known("etag") };
             let index = [("f/t+0+0.json".to_owned(), known)].into_iter().collect();
             let survey = compare(&folder(), vec![object], index, &names, false, |_| false);
             survey.changes.first().map(|change| change.kind)

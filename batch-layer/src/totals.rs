@@ -7,19 +7,22 @@ use rustc_hash::FxHashMap;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The most bars that are kept at once, about 50 MB. Beyond that the latest hours are forgotten and read again later.
+/// The most bars that are kept at once, about 50 MB. Beyond that the latest hours are forgotten and
+/// read again later.
 pub const MAX_BARS: usize = 150_000;
 
-/// The most symbols of an hour. One with more is not computed: 65 MB of bars, and as much again for writing them.
+/// The most symbols of an hour. One with more is not computed: 65 MB of bars, and as much again for
+/// writing them.
 pub const MAX_SYMBOLS: usize = 200_000;
 
-/// The smallest and the largest of some offsets, of whatever partition; `None` where there are none.
+/// The smallest and the largest of some offsets, of whatever partition; `None` where there are
+/// none.
 pub type Span = Option<(u64, u64)>;
 
 /// The ticks of hours that are not written yet, merged object by object.
 ///
-/// Parts are merged in the order in which they are given; where that is the order of the keys, the result depends on
-/// the objects alone.
+/// Parts are merged in the order in which they are given; where that is the order of the keys, the
+/// result depends on the objects alone.
 #[derive(Debug, Default)]
 pub struct Totals {
     hours: BTreeMap<Hour, Total>,
@@ -56,8 +59,9 @@ impl Total {
 }
 
 impl Totals {
-    /// Takes in what the object `key` holds of some hours, leaving out what it gave before. Gives the records that the
-    /// object must be read again without, of those hours of which only a part is new.
+    /// Takes in what the object `key` holds of some hours, leaving out what it gave before. Gives
+    /// the records that the object must be read again without, of those hours of which only a part
+    /// is new.
     #[must_use]
     pub fn absorb(&mut self, key: &Arc<str>, parts: Vec<(Hour, HourBars)>) -> Exclusions {
         let mut again = Exclusions::default();
@@ -136,7 +140,8 @@ impl Totals {
     }
 }
 
-/// An hour's sums with another part of it; `None` where that has more symbols than there is memory for.
+/// An hour's sums with another part of it; `None` where that has more symbols than there is memory
+/// for.
 #[must_use]
 pub fn joined(mut sum: HourBars, part: HourBars) -> Option<HourBars> {
     sum.merge(part);

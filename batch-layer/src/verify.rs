@@ -1,8 +1,9 @@
 //! `batch-layer verify`: do Kafka, `realtime_stock` and the archive hold the same ticks?
 //!
-//! [`holdings`] has what one side holds in a form that can be compared: sets of offsets, and checksums of neighbouring
-//! offsets. [`archive`] and [`tables`] read the two sides of each [`topic`], [`lost`] asks [`log`] (Kafka) about offsets that are on
-//! neither, and [`compare`] judges. [`bars`] has what minute and hour bars must be, and [`repair`] makes them so. [`report`]
+//! [`holdings`] has what one side holds in a form that can be compared: sets of offsets, and
+//! checksums of neighbouring offsets. [`archive`] and [`tables`] read the two sides of each
+//! [`topic`], [`lost`] asks [`log`] (Kafka) about offsets that are on neither, and [`compare`]
+//! judges. [`bars`] has what minute and hour bars must be, and [`repair`] makes them so. [`report`]
 //! prints the outcomes, [`store`] writes them to PostgreSQL.
 
 mod archive;
@@ -65,7 +66,8 @@ use topic::{Part, Sum, Topic, kafka_ranges};
 /// Compares the hours that `args` asks for. `stop` ends it between two stretches of hours.
 ///
 /// # Errors
-/// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not be compared.
+/// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not
+/// be compared.
 pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
     let mut plan = args.hours.plan(Timestamp::now())?;
     let asked = nothing::Asked {
@@ -77,12 +79,14 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let store = Store::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer verify", true).await?;
     let has_kafka = args.kafka.kafka_brokers.is_some();
-    let mut sources = reach::Sources { index: &mut index, store: &store, templates: &args.prefix, has_kafka };
+    let mut sources =
+        reach::Sources { index: &mut index, store: &store, templates: &args.prefix, has_kafka };
     sources.shorten(&mut plan).await?;
     let (topics, is_away) = topic::open_all(&mut index, &args.kafka).await?;
     let broken = index.broken().await?.into_values().flatten();
     let others = Others::of(&mut index, &args.prefix, &plan.window).await?;
-    let reader = Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken);
+    let reader =
+        Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken);
     let mut verification = Verification {
         is_repairing: args.repair,
         archive: Archive {
@@ -97,12 +101,15 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         index,
         stop: stop.clone(),
     };
-    let mut report = Printer::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
+    let mut report =
+        Printer::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
     report.finish().map_err(Failure::Infrastructure)?;
     compared.and_then(|()| conclude(&report.totals))?;
     match is_away {
-        true => Err(Failure::Partial("Kafka could not be asked: what it alone holds was not compared".into())),
+        true => Err(Failure::Partial(
+            "Kafka could not be asked: what it alone holds was not compared".into(),
+        )),
         false if report.totals.hours == 0 => asked.explain(&mut verification.index).await,
         false => Ok(()),
     }
@@ -112,7 +119,9 @@ fn conclude(totals: &Outcomes) -> Result<(), Failure> {
     let Outcomes { hours, open, mismatch, .. } = totals;
     match totals.status() {
         Status::Ok | Status::Purged => Ok(()),
-        Status::Open => Err(Failure::Partial(format!("{open} of {hours} hours could not be compared to the end"))),
+        Status::Open => Err(Failure::Partial(format!(
+            "{open} of {hours} hours could not be compared to the end"
+        ))),
         Status::Mismatch => Err(Failure::Difference(format!("{mismatch} of {hours} hours differ"))),
     }
 }
@@ -157,7 +166,8 @@ struct Stretch {
     lake: BTreeMap<Hour, Found>,
     /// What the sums of hours have of other hours' records.
     shared: BTreeMap<Hour, Vec<Shared>>,
-    /// Topics that are not compared, and share hours with those that are: bars and summaries count their ticks, too.
+    /// Topics that are not compared, and share hours with those that are: bars and summaries count
+    /// their ticks, too.
     others: BTreeMap<Hour, BTreeSet<String>>,
 }
 
@@ -173,7 +183,10 @@ impl Stretch {
     /// What objects hold of it that no run has read yet.
     fn news(&self, hour: Hour) -> News {
         let mut all = News::default();
-        self.parts.iter().filter_map(|part| part.archived.news.get(&hour)).for_each(|news| all.join(news));
+        self.parts
+            .iter()
+            .filter_map(|part| part.archived.news.get(&hour))
+            .for_each(|news| all.join(news));
         all
     }
 
@@ -190,7 +203,10 @@ impl Stretch {
     /// Records of which its lines tell different things.
     fn conflicts(&self, hour: Hour) -> Conflicts {
         let mut all = Conflicts::default();
-        self.parts.iter().filter_map(|part| part.archived.conflicts.get(&hour)).for_each(|found| all.add(*found));
+        self.parts
+            .iter()
+            .filter_map(|part| part.archived.conflicts.get(&hour))
+            .for_each(|found| all.add(*found));
         all
     }
 
@@ -209,11 +225,13 @@ impl Stretch {
             return there.max(self.computed[&hour].summary_ticks.unwrap_or_default());
         };
         let holdings = self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour));
-        let placeless: u64 = holdings.flat_map(|held| held.shares.values()).map(|share| share.placeless).sum();
+        let placeless: u64 =
+            holdings.flat_map(|held| held.shares.values()).map(|share| share.placeless).sum();
         ticks - kept.placeless + self.new_places(hour) + placeless.max(kept.placeless)
     }
 
-    /// How many ticks the archive has at places that are not in the hour's sums, of which something has expired.
+    /// How many ticks the archive has at places that are not in the hour's sums, of which something
+    /// has expired.
     fn new_places(&self, hour: Hour) -> u64 {
         let of_part = |part: &Part| -> u64 {
             let there = part.archived.holdings.hours.get(&hour);
@@ -261,8 +279,8 @@ impl Stretch {
         self.parts.iter().find_map(|part| part.archived.unread.get(&hour)).map(String::as_str)
     }
 
-    /// Why an hour's bars are better left alone: `realtime_stock` lacks ticks that are known elsewhere, or may lack some, or
-    /// has others than the archive.
+    /// Why an hour's bars are better left alone: `realtime_stock` lacks ticks that are known
+    /// elsewhere, or may lack some, or has others than the archive.
     fn why_left(&self, outcome: &HourOutcome) -> Option<&'static str> {
         let has = |is_so: fn(&PartitionOutcome) -> bool| outcome.partitions.iter().any(is_so);
         if has(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0) {
@@ -297,7 +315,8 @@ impl Verification {
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
         let indicators = indicators::strays(&mut self.index, &plan.window);
-        let indicators = stop.run_until_cancelled(indicators).await.ok_or_else(stopped_comparing)??;
+        let indicators =
+            stop.run_until_cancelled(indicators).await.ok_or_else(stopped_comparing)??;
         let (mut stretches, mut repaired) = (Stretches::of(plan.window.clone()), Repaired::new());
         while let Some(hours) = stretches.current() {
             let Some(stretch) = self.read_and_repair(&hours, &mut repaired, stop).await? else {
@@ -312,7 +331,8 @@ impl Verification {
                 }
                 let waiting = indicators.waiting(hour);
                 if !waiting.is_empty() && !outcome.is_empty() {
-                    let what = "batch-layer has still to compute indicators, which were not compared";
+                    let what =
+                        "batch-layer has still to compute indicators, which were not compared";
                     outcome.find(Status::Open, format!("{what}: of {waiting}"));
                 }
                 repairs.iter().for_each(|repair| outcome.find(Status::Ok, repair.describe()));
@@ -326,16 +346,18 @@ impl Verification {
         Ok(())
     }
 
-    /// What a stretch holds, after its bars were repaired where that is asked for; `None` where it is too much at once. What
-    /// was repaired stays so, and stands in `repaired`, either way.
+    /// What a stretch holds, after its bars were repaired where that is asked for; `None` where it
+    /// is too much at once. What was repaired stays so, and stands in `repaired`, either way.
     async fn read_and_repair(
         &mut self,
         hours: &Range<Hour>,
         repaired: &mut Repaired,
         stop: &CancellationToken,
     ) -> Result<Option<Stretch>, Failure> {
-        let Some(stretch) =
-            stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped_comparing)??
+        let Some(stretch) = stop
+            .run_until_cancelled(self.read(hours.clone()))
+            .await
+            .ok_or_else(stopped_comparing)??
         else {
             return Ok(None);
         };
@@ -346,7 +368,8 @@ impl Verification {
         stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped_comparing)?
     }
 
-    /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked for. Whether any were tried.
+    /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked
+    /// for. Whether any were tried.
     async fn repair(
         &mut self,
         stretch: &Stretch,
@@ -354,7 +377,10 @@ impl Verification {
         stop: &CancellationToken,
     ) -> Result<bool, Failure> {
         let mut is_tried = false;
-        let wrong = stretch.strays.iter().filter(|(_, strays)| self.is_repairing && !strays.bars.is_empty());
+        let wrong = stretch
+            .strays
+            .iter()
+            .filter(|(_, strays)| self.is_repairing && !strays.bars.is_empty());
         for (hour, _) in wrong {
             if stop.is_cancelled() {
                 return Err(stopped_comparing());
@@ -364,9 +390,11 @@ impl Verification {
                 Some(why) if has_ticks => Repair::Left(why),
                 _ => {
                     is_tried = true;
-                    // Minutes that are missing altogether were trimmed, as long as the hours are there.
+                    // Minutes that are missing altogether were trimmed, as long as the hours are
+                    // there.
                     let computed = &stretch.computed[hour];
-                    let with_minutes = computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
+                    let with_minutes =
+                        computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
                     let repair = repair::repair(&mut self.index, *hour, with_minutes).await?;
                     tracing::info!(hour = %hour, "hour {hour}: {}", repair.describe());
                     repair
@@ -381,15 +409,18 @@ impl Verification {
         Ok(is_tried)
     }
 
-    /// Reads both sides, and what Kafka has of the hours. The archive comes first: what is archived while it is read is
-    /// then at worst in `realtime_stock` alone, and newer than everything that was read.
+    /// Reads both sides, and what Kafka has of the hours. The archive comes first: what is archived
+    /// while it is read is then at worst in `realtime_stock` alone, and newer than everything that
+    /// was read.
     ///
     /// `None` where several hours hold more together than there is memory for.
     async fn read(&mut self, hours: Range<Hour>) -> Result<Option<Stretch>, Failure> {
         let began_at = Timestamp::now();
         let mut parts = Vec::new();
         for topic in &self.topics {
-            let Some(archived) = self.archive.read(&mut self.index, &hours, topic.of_objects()).await? else {
+            let Some(archived) =
+                self.archive.read(&mut self.index, &hours, topic.of_objects()).await?
+            else {
                 return Ok(None);
             };
             parts.push(Part { archived, ..Part::default() });
@@ -432,10 +463,13 @@ impl Verification {
     async fn read_lake(&mut self, hour: Hour, stretch: &Stretch) -> Result<Found, Failure> {
         let computed = &stretch.computed[&hour];
         let is_as_computed = !computed.is_stale && stretch.news(hour).objects == 0;
-        let is_whole = stretch.unread(hour).is_none() && !stretch.kept.contains_key(&hour) && is_as_computed;
+        let is_whole =
+            stretch.unread(hour).is_none() && !stretch.kept.contains_key(&hour) && is_as_computed;
         let parts = self.topics.iter().zip(&stretch.parts);
         let archive = is_whole.then(|| {
-            parts.map(|(topic, part)| (topic.name.clone(), part.archived.holdings.hours.get(&hour))).collect()
+            parts
+                .map(|(topic, part)| (topic.name.clone(), part.archived.holdings.hours.get(&hour)))
+                .collect()
         });
         let expected = Expected { archive, computed_at: computed.computed_at };
         let folder = std::env::temp_dir();
@@ -457,13 +491,21 @@ impl Verification {
         for hour in Hour::each(hours.clone()) {
             self.read_computed(hour, stretch).await?;
         }
-        let purged = stretch.computed.iter().filter(|(_, computed)| computed.is_purged()).map(|(hour, _)| *hour);
+        let purged = stretch
+            .computed
+            .iter()
+            .filter(|(_, computed)| computed.is_purged())
+            .map(|(hour, _)| *hour);
         let purged = purged.collect();
         for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
             topic.ask(&mut self.index, &self.archive, (&hours, &purged), part).await?;
         }
-        let sources: Option<Vec<i16>> =
-            self.topics.iter().map(Topic::sources).collect::<Option<Vec<_>>>().map(|sources| sources.concat());
+        let sources: Option<Vec<i16>> = self
+            .topics
+            .iter()
+            .map(Topic::sources)
+            .collect::<Option<Vec<_>>>()
+            .map(|sources| sources.concat());
         for hour in Hour::each(hours) {
             if let Some(sources) = &sources {
                 self.find_others(hour, sources, stretch).await?;
@@ -478,7 +520,12 @@ impl Verification {
     }
 
     /// Looks for topics that share an hour. `sources`: of those that are compared.
-    async fn find_others(&mut self, hour: Hour, sources: &[i16], stretch: &mut Stretch) -> Result<(), Failure> {
+    async fn find_others(
+        &mut self,
+        hour: Hour,
+        sources: &[i16],
+        stretch: &mut Stretch,
+    ) -> Result<(), Failure> {
         let mut others = self.archive.other_topics(&mut self.index, hour).await?;
         others.extend(tables::other_topics(&mut self.index, hour, sources).await?);
         let computed = &stretch.computed[&hour];
@@ -494,10 +541,12 @@ impl Verification {
 
     /// What was computed of an hour, and what was kept of it, where objects have expired.
     async fn read_computed(&mut self, hour: Hour, stretch: &mut Stretch) -> Result<(), Failure> {
-        let mut computed = tables::computed(&mut self.index, hour, &self.archive.store.location()).await?;
+        let mut computed =
+            tables::computed(&mut self.index, hour, &self.archive.store.location()).await?;
         if computed.is_of_this_archive {
             // Those that batch-layer has not missed yet.
-            let vanished = stretch.parts.iter().filter_map(|part| part.archived.vanished.get(&hour));
+            let vanished =
+                stretch.parts.iter().filter_map(|part| part.archived.vanished.get(&hour));
             computed.gone_objects += vanished.sum::<u32>();
             let deleted = stretch.parts.iter().filter_map(|part| part.archived.deleted.get(&hour));
             computed.deleted_objects += deleted.sum::<u32>();
@@ -531,8 +580,14 @@ impl Verification {
     }
 
     /// What the tables that follow from the ticks say otherwise.
-    async fn strays(&mut self, hour: Hour, stretch: &Stretch, sources: Sources<'_>) -> Result<Strays, Failure> {
-        let (archive, realtime, mut found) = (stretch.archive(hour), stretch.realtime(hour), Strays::default());
+    async fn strays(
+        &mut self,
+        hour: Hour,
+        stretch: &Stretch,
+        sources: Sources<'_>,
+    ) -> Result<Strays, Failure> {
+        let (archive, realtime, mut found) =
+            (stretch.archive(hour), stretch.realtime(hour), Strays::default());
         let computed = &stretch.computed[&hour];
         let is_as_computed = !computed.is_stale && stretch.news(hour).objects == 0;
         let is_compared = !archive.is_too_wide && is_as_computed && stretch.unread(hour).is_none();
@@ -540,7 +595,8 @@ impl Verification {
         if let Some(kept) = stretch.kept.get(&hour) {
             note_strays(&mut found.others, Derived::Summary.name(), &kept.summary, ANEW);
         } else if is_compared && is_counted {
-            let symbols = tables::differing(&mut self.index, hour, Derived::Summary, archive.bars()).await?;
+            let symbols =
+                tables::differing(&mut self.index, hour, Derived::Summary, archive.bars()).await?;
             note_strays(&mut found.others, Derived::Summary.name(), &symbols, ANEW);
         }
         if let Some(recorded) = Recorded::read(&mut self.index, hour).await? {
@@ -549,7 +605,10 @@ impl Verification {
         }
         let is_all_there = is_compared && !stretch.kept.contains_key(&hour);
         let unwritten = self.unwritten(hour, stretch);
-        if computed.is_purged() && is_all_there && computed.hour_bar_ticks + unwritten == archive.ticks {
+        if computed.is_purged()
+            && is_all_there
+            && computed.hour_bar_ticks + unwritten == archive.ticks
+        {
             let has_places = |part: &Part| {
                 let there = part.archived.holdings.hours.get(&hour);
                 there.is_none_or(|held| held.shares.values().all(|share| share.placeless == 0))
@@ -558,7 +617,12 @@ impl Verification {
             let symbols = tables::differing(&mut self.index, hour, derived, archive.bars()).await?;
             // Each tick that was never written makes its symbol's bar another one.
             if symbols.len() as u64 > unwritten {
-                note_strays(&mut found.others, derived.name(), &symbols, "the archive says otherwise");
+                note_strays(
+                    &mut found.others,
+                    derived.name(),
+                    &symbols,
+                    "the archive says otherwise",
+                );
             }
         }
         if computed.is_purged() && computed.minute_bar_ticks > 0 {
@@ -568,32 +632,39 @@ impl Verification {
         if !computed.is_purged() && !realtime.is_too_wide {
             let why = "they do not follow from realtime_stock";
             if computed.hour_bar_ticks > 0 || realtime.ticks > 0 {
-                let symbols = tables::differing(&mut self.index, hour, Derived::HourBars, realtime.bars()).await?;
+                let symbols =
+                    tables::differing(&mut self.index, hour, Derived::HourBars, realtime.bars())
+                        .await?;
                 note_strays(&mut found.bars, Derived::HourBars.name(), &symbols, why);
             }
             // Minutes may be trimmed; the hours are kept.
             if computed.minute_bar_ticks > 0 {
-                let symbols = minutes::differing(&mut self.index, (hour, sources), realtime.bars()).await?;
+                let symbols =
+                    minutes::differing(&mut self.index, (hour, sources), realtime.bars()).await?;
                 note_strays(&mut found.bars, "minute_bars", &symbols, why);
             }
         }
         Ok(found)
     }
 
-    /// How many ticks the speed layer never wrote of an hour whose ticks retention has dropped, for reasons that are known.
+    /// How many ticks the speed layer never wrote of an hour whose ticks retention has dropped, for
+    /// reasons that are known.
     fn unwritten(&self, hour: Hour, stretch: &Stretch) -> u64 {
         let topics = self.topics.iter().zip(&stretch.parts);
-        let partitions = topics.flat_map(|(topic, part)| self.judge_topic((hour, topic), part, stretch));
+        let partitions =
+            topics.flat_map(|(topic, part)| self.judge_topic((hour, topic), part, stretch));
         partitions.map(|partition| partition.unwritten).sum()
     }
 
     /// `repairs`: what became of the hour's bars before.
     fn judge(&self, hour: Hour, stretch: &Stretch, repairs: &[Repair]) -> HourOutcome {
         let computed = stretch.computed[&hour];
-        let (archive, realtime, unread) = (stretch.archive(hour), stretch.realtime(hour), stretch.unread(hour));
+        let (archive, realtime, unread) =
+            (stretch.archive(hour), stretch.realtime(hour), stretch.unread(hour));
         let topics = self.topics.iter().zip(&stretch.parts);
-        let partitions: Vec<_> =
-            topics.flat_map(|(topic, part)| self.judge_topic((hour, topic), part, stretch)).collect();
+        let partitions: Vec<_> = topics
+            .flat_map(|(topic, part)| self.judge_topic((hour, topic), part, stretch))
+            .collect();
         let mut outcome = HourOutcome {
             hour,
             status: partitions.iter().map(|partition| partition.status).max().unwrap_or(Status::Ok),
@@ -618,7 +689,8 @@ impl Verification {
             outcome.find(Status::Open, self.describe_others(others));
         }
         if archive.is_too_wide || realtime.is_too_wide {
-            let detail = format!("its bars are not compared: they are of more than {MAX_SYMBOLS} symbols");
+            let detail =
+                format!("its bars are not compared: they are of more than {MAX_SYMBOLS} symbols");
             outcome.find(Status::Open, detail);
         }
         if !stretch.others.contains_key(&hour) {
@@ -635,7 +707,8 @@ impl Verification {
         let strays = &stretch.strays[&hour];
         strays.unsure.iter().for_each(|unsure| outcome.find(Status::Open, unsure.clone()));
         let is_said = repairs.iter().any(|repair| !matches!(repair, Repair::Done { .. }));
-        let cure = (!is_said).then(|| stretch.why_left(&outcome).unwrap_or("--repair brings them in line"));
+        let cure = (!is_said)
+            .then(|| stretch.why_left(&outcome).unwrap_or("--repair brings them in line"));
         strays.others.iter().for_each(|stray| outcome.find(Status::Mismatch, stray.clone()));
         find_bars(&mut outcome, &strays.bars, cure);
         let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
@@ -644,7 +717,10 @@ impl Verification {
             outcome.status = outcome.status.min(Status::Open);
         }
         if is_computed_since {
-            outcome.find(Status::Open, "batch-layer has computed the hour while it was compared: verify again".into());
+            outcome.find(
+                Status::Open,
+                "batch-layer has computed the hour while it was compared: verify again".into(),
+            );
         }
         outcome
     }
@@ -664,14 +740,19 @@ impl Verification {
     fn judge_kept(&self, outcome: &mut HourOutcome, stretch: &Stretch) {
         let covered = stretch.covered(outcome.hour);
         if covered > 0 {
-            let objects = inflected(covered.into(), "raw object[s] that [was|were] deleted because it has their ticks");
+            let objects = inflected(
+                covered.into(),
+                "raw object[s] that [was|were] deleted because it has their ticks",
+            );
             outcome.find(Status::Ok, format!("the lake stands for {objects}"));
         }
-        let (hour, worst) = (outcome.hour, outcome.partitions.iter().map(|partition| partition.status).max());
+        let (hour, worst) =
+            (outcome.hour, outcome.partitions.iter().map(|partition| partition.status).max());
         let Some(kept) = stretch.kept.get(&hour) else {
             return;
         };
-        let tables::Computed { gone_objects: count, deleted_objects: deleted, .. } = stretch.computed[&hour];
+        let tables::Computed { gone_objects: count, deleted_objects: deleted, .. } =
+            stretch.computed[&hour];
         if deleted > 0 {
             let detail = format!(
                 "{}: the summary keeps their ticks, which a rebuild would lack. Restore them, as from the bucket's versions, or let \
@@ -701,23 +782,38 @@ impl Verification {
         }
         if !kept.other_values.is_empty() {
             let symbols = &kept.other_values;
-            let detail = format!("the speed layer and the archive have other sums of as many ticks of {symbols}");
+            let detail = format!(
+                "the speed layer and the archive have other sums of as many ticks of {symbols}"
+            );
             outcome.find(Status::Mismatch, detail);
         }
         if !kept.other_counts.is_empty() {
             let symbols = &kept.other_counts;
             let skipped: u64 = outcome.partitions.iter().map(|partition| partition.skipped).sum();
-            let lacks = skipped > 0 || stretch.parts.iter().any(|part| part.has_parsed_otherwise(hour));
+            let lacks =
+                skipped > 0 || stretch.parts.iter().any(|part| part.has_parsed_otherwise(hour));
             let (status, why) = match lacks {
-                true => (Status::Open, "so the values of those whose objects have expired could not be compared"),
+                true => (
+                    Status::Open,
+                    "so the values of those whose objects have expired could not be compared",
+                ),
                 false => (Status::Mismatch, "and nothing explains it"),
             };
-            outcome
-                .find(status, format!("the speed layer and the archive do not have as many ticks of {symbols}, {why}"));
+            outcome.find(
+                status,
+                format!(
+                    "the speed layer and the archive do not have as many ticks of {symbols}, {why}"
+                ),
+            );
         }
     }
 
-    fn judge_topic(&self, (hour, topic): (Hour, &Topic), part: &Part, stretch: &Stretch) -> Vec<PartitionOutcome> {
+    fn judge_topic(
+        &self,
+        (hour, topic): (Hour, &Topic),
+        part: &Part,
+        stretch: &Stretch,
+    ) -> Vec<PartitionOutcome> {
         let nothing = HourHoldings::default();
         let is_purged = stretch.computed[&hour].is_purged();
         let sides = Sides {
@@ -731,7 +827,11 @@ impl Verification {
             next_offsets: &topic.next_offsets,
             newest: &part.archived.newest,
             kafka: kafka_ranges(hour, &stretch.hours, &part.spans),
-            kafka_ends: part.spans.iter().map(|(partition, span)| (*partition, span.high)).collect(),
+            kafka_ends: part
+                .spans
+                .iter()
+                .map(|(partition, span)| (*partition, span.high))
+                .collect(),
             expired: &part.expired,
             expired_unplaced: stretch.expired_unplaced(hour),
             parsed_otherwise: &part.parsed_otherwise,
@@ -746,8 +846,7 @@ impl Verification {
 }
 
 const EXPIRED: &str = "object[s] of the archive [has|have] expired";
-const DELETED: &str =
-    "object[s] of the archive [was|were] deleted, though [it|they] had not expired (stored within --lookback)";
+const DELETED: &str = "object[s] of the archive [was|were] deleted, though [it|they] had not expired (stored within --lookback)";
 
 fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str) {
     if !symbols.is_empty() {
@@ -796,11 +895,21 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
     let unwritten: u64 = outcome.partitions.iter().map(|partition| partition.unwritten).sum();
     match outcome.realtime_ticks.map(|ticks| ticks + rows) {
         Some(rows) if rows != bars => {
-            outcome.find(Status::Mismatch, format!("{table} count {bars} ticks, realtime_stock has {rows}"));
+            outcome.find(
+                Status::Mismatch,
+                format!("{table} count {bars} ticks, realtime_stock has {rows}"),
+            );
         }
         None if bars + unwritten != archived && !is_unread => {
-            let less = if unwritten > 0 { format!(" and {unwritten} that were never written") } else { String::new() };
-            outcome.find(Status::Mismatch, format!("{table} count {bars} ticks{less}, the archive has {archived}"));
+            let less = if unwritten > 0 {
+                format!(" and {unwritten} that were never written")
+            } else {
+                String::new()
+            };
+            outcome.find(
+                Status::Mismatch,
+                format!("{table} count {bars} ticks{less}, the archive has {archived}"),
+            );
         }
         None if unwritten > 0 => {
             let detail = format!(
@@ -824,9 +933,14 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
             );
         }
         None if outcome.archive_ticks > 0 => {
-            outcome.find(Status::Open, "batch-layer has not computed the hour: run it over this hour (--hour)".into());
+            outcome.find(
+                Status::Open,
+                "batch-layer has not computed the hour: run it over this hour (--hour)".into(),
+            );
         }
-        Some(summed) if summed != archived && news.objects > 0 && news.explain(summed, archived) => {
+        Some(summed)
+            if summed != archived && news.objects > 0 && news.explain(summed, archived) =>
+        {
             let came = "object[s] came since the last run of batch-layer, or [was|were] replaced, and no run has read [it|them] yet";
             let detail = format!(
                 "{}, {} the first: hourly_stock_summary counts {summed} ticks, the archive has {archived}; run \

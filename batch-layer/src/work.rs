@@ -1,8 +1,8 @@
 //! [`Work`]: a run's state, and the order of its steps.
 //!
-//! First every new object of a stretch of folders is read and indexed, then the stretch's stale hours are computed,
-//! so that no hour is computed from a part of its objects. What was read for the index is kept by the [`Engine`], so that
-//! an object is usually read once.
+//! First every new object of a stretch of folders is read and indexed, then the stretch's stale
+//! hours are computed, so that no hour is computed from a part of its objects. What was read for
+//! the index is kept by the [`Engine`], so that an object is usually read once.
 
 mod compute;
 mod due;
@@ -64,7 +64,8 @@ pub struct Work {
     stop: CancellationToken,
     progress: Progress,
     counts: Counts,
-    /// The folders that there are, as a listing by folders shows them; `None` where the window is too short to ask.
+    /// The folders that there are, as a listing by folders shows them; `None` where the window is
+    /// too short to ask.
     there: Option<FxHashSet<String>>,
     /// Folders that were listed and indexed in this run.
     surveyed: FxHashSet<Arc<str>>,
@@ -72,11 +73,13 @@ pub struct Work {
     near: BTreeSet<Arc<str>>,
     /// What this run's rules of messages would take from hours that are known.
     refused: Refused,
-    /// Hours that are done as far as this run can read their objects; a run with another prefix sees to the rest.
+    /// Hours that are done as far as this run can read their objects; a run with another prefix
+    /// sees to the rest.
     left: BTreeSet<Hour>,
     /// Folders with objects that could not be read when this run began, and those objects' keys.
     broken: FxHashMap<Arc<str>, Vec<String>>,
-    /// Hours outside of the window of which something is missing: their folders are the run's own, too.
+    /// Hours outside of the window of which something is missing: their folders are the run's own,
+    /// too.
     wanting: BTreeSet<Hour>,
     /// Hours without some of their raw objects to which this run has added ticks.
     late: BTreeSet<Hour>,
@@ -98,7 +101,14 @@ pub struct Work {
 
 impl Work {
     #[must_use]
-    pub fn new(args: &Args, plan: Plan, store: Store, index: Index, run_id: i64, stop: CancellationToken) -> Self {
+    pub fn new(
+        args: &Args,
+        plan: Plan,
+        store: Store,
+        index: Index,
+        run_id: i64,
+        stop: CancellationToken,
+    ) -> Self {
         let hours = Hour::each(plan.window.clone()).count() as u64;
         Self {
             template: args.below.prefix.clone(),
@@ -108,7 +118,10 @@ impl Work {
             allow_shrink: args.allow_shrink,
             covered: BTreeSet::new(),
             plan,
-            engine: Engine::new(Reader::new(store.clone(), args.archive.format(), stop.clone()), stop.clone()),
+            engine: Engine::new(
+                Reader::new(store.clone(), args.archive.format(), stop.clone()),
+                stop.clone(),
+            ),
             store,
             index,
             run_id,
@@ -157,7 +170,10 @@ impl Work {
             self.index_folders(self.template.folders(self.plan.around(&stretch))).await?;
             if start == window.start {
                 self.index_broken_folders().await?;
-                let around = self.wanting.iter().flat_map(|hour| Hour::each(self.plan.around(&(*hour..hour.plus(1)))));
+                let around = self
+                    .wanting
+                    .iter()
+                    .flat_map(|hour| Hour::each(self.plan.around(&(*hour..hour.plus(1)))));
                 let around: BTreeSet<Hour> = around.collect();
                 self.index_folders(self.template.folders_of(around)).await?;
             }
@@ -175,7 +191,9 @@ impl Work {
     /// Looks at what earlier runs have left, and at what there is.
     pub(crate) async fn prepare(&mut self) -> Result<(), Failure> {
         self.broken = self.index.broken().await?;
-        let others = Others::of(&mut self.index, std::slice::from_ref(&self.template), &self.plan.window).await?;
+        let others =
+            Others::of(&mut self.index, std::slice::from_ref(&self.template), &self.plan.window)
+                .await?;
         let reader = self.engine.reader.clone().beside(others);
         self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
         self.wanting = self.find_wanting().await?;
@@ -237,8 +255,9 @@ impl Work {
         Ok(wanting)
     }
 
-    /// Says where the archive shows less than the speed layer has seen. An archive that shows nothing of hours with ticks
-    /// is a wrong prefix, a sink that is dead, or one whose files cannot be read.
+    /// Says where the archive shows less than the speed layer has seen. An archive that shows
+    /// nothing of hours with ticks is a wrong prefix, a sink that is dead, or one whose files
+    /// cannot be read.
     async fn judge_archive(&mut self) -> Result<Option<String>, Failure> {
         let lines = self.judge_lines().await?;
         let verdict = self.judge_hours(&lines.hours).await?;
@@ -274,7 +293,8 @@ impl Work {
         }))
     }
 
-    /// Judges the hours of the window, and those elsewhere that were listed because something is missing of them.
+    /// Judges the hours of the window, and those elsewhere that were listed because something is
+    /// missing of them.
     async fn judge_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
         let (window, index) = (&self.plan.window, &mut self.index);
         let others = self.wanting.iter().chain(&self.failed).copied();
@@ -289,7 +309,8 @@ impl Work {
         completeness::judge(index, window, (&hours, lacks)).await
     }
 
-    /// What was not done, and what is in the way of it, in whatever window: a broken object is not forgotten.
+    /// What was not done, and what is in the way of it, in whatever window: a broken object is not
+    /// forgotten.
     async fn conclude(&mut self) -> Result<(), Failure> {
         const NAMED: usize = 5;
         let mut found = Vec::new();
@@ -299,13 +320,17 @@ impl Work {
         let broken = self.index.broken_summary().await?;
         if let Some(example) = broken.example {
             let (hours, location) = (counted(broken.hours, "hour"), self.store.location());
-            let sentence = format!("object[s] cannot be read and [holds|hold] back {hours} until mended or deleted");
+            let sentence = format!(
+                "object[s] cannot be read and [holds|hold] back {hours} until mended or deleted"
+            );
             found.push(format!("{}: {location}{example}", inflected(broken.objects, &sentence)));
         }
         let count = self.failed.len();
         if count > 0 {
-            let named: Vec<String> = self.failed.iter().take(NAMED).map(ToString::to_string).collect();
-            let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
+            let named: Vec<String> =
+                self.failed.iter().take(NAMED).map(ToString::to_string).collect();
+            let more =
+                if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
             let named = named.join(", ");
             let hours = inflected(count as u64, "hour[s] [was|were] not written");
             found.push(format!("{hours}: {named}{more}; the warnings above say why"));
@@ -338,9 +363,14 @@ impl Work {
         self.progress.object(size);
     }
 
-    /// Notes an object that cannot be read, and the hours that it holds back: those of its folder, and those that its
-    /// readable part and its earlier versions name.
-    async fn note_broken(&mut self, object: &Object, folder: &Folder, broken: Broken) -> Result<(), Failure> {
+    /// Notes an object that cannot be read, and the hours that it holds back: those of its folder,
+    /// and those that its readable part and its earlier versions name.
+    async fn note_broken(
+        &mut self,
+        object: &Object,
+        folder: &Folder,
+        broken: Broken,
+    ) -> Result<(), Failure> {
         let mut hours: BTreeSet<Hour> = Hour::each(folder.hours.clone()).collect();
         hours.extend(&broken.hours);
         let is_new = self.index.note_broken(object, &folder.prefix, &broken, &hours).await?;
@@ -348,7 +378,8 @@ impl Work {
         if is_new || broken.kind != BrokenKind::Frozen {
             let location = self.store.location();
             let (first, last) = (folder.hours.start, folder.hours.end.plus(-1));
-            let named = if first == last { first.to_string() } else { format!("{first} to {last}") };
+            let named =
+                if first == last { first.to_string() } else { format!("{first} to {last}") };
             let others = match (hours.len() - Hour::each(folder.hours.clone()).count()) as u64 {
                 0 => String::new(),
                 others => format!(", and {}", counted(others, "other hour")),

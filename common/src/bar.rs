@@ -3,8 +3,8 @@
 use crate::wide_sum::{Exact, WideSum};
 use crate::{Place, Price, Tick, Timestamp, Volume};
 
-/// The total order of ticks: by their own time, and where that is equal (a fifth to half of real trades share a
-/// millisecond with their neighbour) by their place in the topic.
+/// The total order of ticks: by their own time, and where that is equal (a fifth to half of real
+/// trades share a millisecond with their neighbour) by their place in the topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct OrderKey {
     /// When it was.
@@ -15,8 +15,8 @@ pub struct OrderKey {
 
 /// The ticks of one symbol in [start, start + width), summed up. It always holds at least one tick.
 ///
-/// All sums are exact integers, so merging is associative and commutative: the result does not depend on how ticks
-/// were cut into batches or objects, nor on the order in which those came.
+/// All sums are exact integers, so merging is associative and commutative: the result does not
+/// depend on how ticks were cut into batches or objects, nor on the order in which those came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bar {
     /// The price that the first tick opened with.
@@ -39,8 +39,8 @@ pub struct Bar {
     pub last: OrderKey,
 }
 
-/// What the volumes of ticks add up to. What stands behind their points is added up apart, so that whole volumes cost no
-/// more than they would alone.
+/// What the volumes of ticks add up to. What stands behind their points is added up apart, so that
+/// whole volumes cost no more than they would alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Traded {
     /// Sum of the volumes before their points.
@@ -120,7 +120,8 @@ impl Bar {
         }
     }
 
-    /// Takes in one more tick. The same as merging with [`Bar::of`], which would cost a copy for each tick.
+    /// Takes in one more tick. The same as merging with [`Bar::of`], which would cost a copy for
+    /// each tick.
     #[inline]
     pub fn add(&mut self, tick: &Tick<'_>, place: Place) {
         let prices = tick.prices();
@@ -138,11 +139,12 @@ impl Bar {
         self.traded.add(prices.close, tick.volume());
     }
 
-    /// Takes in the ticks of `other`, a bar of the same symbol and interval that shares no tick with this one.
+    /// Takes in the ticks of `other`, a bar of the same symbol and interval that shares no tick
+    /// with this one.
     #[inline]
     pub fn merge(&mut self, other: &Self) {
-        // The prices decide between ticks with the same key, which an archive that does not tell offsets may have: so the
-        // result never depends on which of them came first.
+        // The prices decide between ticks with the same key, which an archive that does not tell
+        // offsets may have: so the result never depends on which of them came first.
         (self.first, self.open) = (self.first, self.open).min((other.first, other.open));
         (self.last, self.close) = (self.last, self.close).max((other.last, other.close));
         self.high = self.high.max(other.high);
@@ -180,20 +182,31 @@ mod tests {
     }
 
     fn some_bars() -> impl Strategy<Value = Vec<Bar>> {
-        let nanos = prop_oneof![3 => Just(Some(0)), 2 => (0..Volume::ONE).prop_map(Some), 1 => Just(None)];
-        let volume = (0_i64..=i64::MAX, nanos).prop_map(|(whole, nanos)| Volume::from_parts(whole, nanos?));
+        let nanos =
+            prop_oneof![3 => Just(Some(0)), 2 => (0..Volume::ONE).prop_map(Some), 1 => Just(None)];
+        let volume =
+            (0_i64..=i64::MAX, nanos).prop_map(|(whole, nanos)| Volume::from_parts(whole, nanos?));
         let price = || prop_oneof![3 => 1..=i64::MAX, 1 => -i64::MAX..=0];
         let part = (0_i64..50, price(), price(), volume);
         proptest::collection::vec(part, 3..40).prop_map(|parts| {
             // Some share their place, as in an archive that does not tell offsets.
             let numbered = parts.into_iter().zip((0..).map(|number| number / 2));
-            numbered.map(|((at, open, close, volume), offset)| bar_of(at / 9, offset, open, close, volume)).collect()
+            numbered
+                .map(|((at, open, close, volume), offset)| {
+                    bar_of(at / 9, offset, open, close, volume)
+                })
+                .collect()
         })
     }
 
     #[test]
     fn open_and_close_are_those_of_the_first_and_last_tick_whenever_they_come() {
-        let all = merged(&[bar(20, 7, 3, 4, 1), bar(10, 9, 1, 2, 1), bar(20, 8, 5, 6, 1), bar(15, 1, 7, 8, 1)]);
+        let all = merged(&[
+            bar(20, 7, 3, 4, 1),
+            bar(10, 9, 1, 2, 1),
+            bar(20, 8, 5, 6, 1),
+            bar(15, 1, 7, 8, 1),
+        ]);
         assert_eq!((all.open.nanos(), all.close.nanos()), (1, 6));
         assert_eq!((all.high.nanos(), all.low.nanos()), (8, 1));
         assert_eq!((all.ticks, all.traded.whole, all.sum_close), (4, 4, 20));
@@ -215,8 +228,14 @@ mod tests {
             bar_of(3, 3, 1, i64::MAX, volume(i64::MAX, 999_999_999)),
         ]);
         let text = |exact: Option<Exact>| exact.map(|exact| exact.to_string());
-        assert_eq!(text(all.traded.volume()).as_deref(), Some("9223372036854775815.999999999000000000"));
-        assert_eq!(text(all.traded.notional()).as_deref(), Some("85070591730234615856620279822.363905023645224190"));
+        assert_eq!(
+            text(all.traded.volume()).as_deref(),
+            Some("9223372036854775815.999999999000000000")
+        );
+        assert_eq!(
+            text(all.traded.notional()).as_deref(),
+            Some("85070591730234615856620279822.363905023645224190")
+        );
     }
 
     #[test]

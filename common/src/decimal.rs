@@ -1,4 +1,5 @@
-//! The exact value of a JSON number's text, in fixed-point units. No floating point is involved, so `0.1` is one tenth.
+//! The exact value of a JSON number's text, in fixed-point units. No floating point is involved, so
+//! `0.1` is one tenth.
 
 use std::fmt;
 
@@ -22,7 +23,8 @@ pub enum Rounding {
     Down,
 }
 
-/// Digits that a `u128` holds whatever they are; more can only matter for rounding or be out of range.
+/// Digits that a `u128` holds whatever they are; more can only matter for rounding or be out of
+/// range.
 const MAX_DIGITS: i64 = 38;
 
 /// The value of `text`, a number in JSON's grammar, in units of 10^-`scale`.
@@ -30,7 +32,8 @@ const MAX_DIGITS: i64 = 38;
 /// `text` must already be a valid JSON number: the JSON parser checked that.
 ///
 /// # Errors
-/// [`DecimalError`] where the value does not fit `i64`, or is no whole number of units under [`Rounding::Exact`].
+/// [`DecimalError`] where the value does not fit `i64`, or is no whole number of units under
+/// [`Rounding::Exact`].
 pub fn parse(text: &str, scale: i64, rounding: Rounding) -> Result<i64, DecimalError> {
     i64::try_from(parse_wide(text, scale, rounding)?).map_err(|_| DecimalError::OutOfRange)
 }
@@ -65,9 +68,10 @@ const DOUBLE_DIGITS: i64 = 15;
 /// Digits that tell every double from the next: no program needs more to write one.
 const MOST_DOUBLE_DIGITS: i64 = 17;
 
-/// The price or volume that `text`, a number in JSON's grammar, writes, in units of 10^-9. Digits below that are an error,
-/// except where they are what a double's text ends with (it has 15 to 17 significant digits): then they are rounded half
-/// to even, as long as nine digits are left or those up to the fifteenth say nothing.
+/// The price or volume that `text`, a number in JSON's grammar, writes, in units of 10^-9. Digits
+/// below that are an error, except where they are what a double's text ends with (it has 15 to 17
+/// significant digits): then they are rounded half to even, as long as nine digits are left or
+/// those up to the fifteenth say nothing.
 ///
 /// # Errors
 /// [`DecimalError`]
@@ -104,7 +108,8 @@ struct Digits<'a> {
     negative: bool,
     integer: &'a [u8],
     fraction: &'a [u8],
-    /// How many digits stand in front of the decimal point, once the exponent is applied; may be negative.
+    /// How many digits stand in front of the decimal point, once the exponent is applied; may be
+    /// negative.
     point: i64,
 }
 
@@ -155,8 +160,9 @@ fn exponent_value(text: &str) -> i64 {
         [b'+', rest @ ..] => (false, rest),
         rest => (false, rest),
     };
-    let magnitude =
-        digits.iter().fold(0_i64, |value, digit| value.saturating_mul(10).saturating_add(i64::from(digit - b'0')));
+    let magnitude = digits.iter().fold(0_i64, |value, digit| {
+        value.saturating_mul(10).saturating_add(i64::from(digit - b'0'))
+    });
     // Far from the ends of i64, so that adding digit counts cannot overflow.
     let bounded = magnitude.min(i64::MAX / 4);
     if negative { -bounded } else { bounded }
@@ -172,7 +178,8 @@ enum Rest {
 }
 
 impl Rest {
-    /// The digits from `end` on; `first` is the position of the number's first digit that is not zero.
+    /// The digits from `end` on; `first` is the position of the number's first digit that is not
+    /// zero.
     fn after(number: &Digits<'_>, end: i64, first: i64) -> Self {
         if end < first {
             return Rest::BelowHalf;
@@ -255,13 +262,23 @@ mod tests {
         ] {
             assert_eq!(parse_nanos(text), Ok(nanos), "{text}");
         }
-        for text in ["1.2345e-9", "0.1234567891", "1e-10", "1.2345678901234567e-09", "0.000012345678901234567", "9e-30"]
-        {
+        for text in [
+            "1.2345e-9",
+            "0.1234567891",
+            "1e-10",
+            "1.2345678901234567e-09",
+            "0.000012345678901234567",
+            "9e-30",
+        ] {
             assert_eq!(parse_nanos(text), Err(DecimalError::NotExact), "{text}");
         }
         // No double is written with so many digits: somebody means them.
-        for text in ["150.720001220703125", "0.299999999999999988898", "1234567890.12345678901", "9.99999999999999999"]
-        {
+        for text in [
+            "150.720001220703125",
+            "0.299999999999999988898",
+            "1234567890.12345678901",
+            "9.99999999999999999",
+        ] {
             assert_eq!(parse_nanos(text), Err(DecimalError::NotExact), "{text}");
         }
         assert_eq!(parse_nanos("150.720001220000000000000"), Ok(150_720_001_220));

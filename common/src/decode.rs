@@ -1,10 +1,12 @@
 //! JSON to [`Tick`]: Kafka values and lines of the archive alike.
 //!
-//! The rules are in `docs/message-format.md`. They live in the strict path, which reads with serde_json. In front of it
-//! stands a fast path that has learned how the last values were laid out: it takes a value or passes it on, and never
-//! decides otherwise than the strict one. It does not allocate.
+//! The rules are in `docs/message-format.md`. They live in the strict path, which reads with
+//! serde_json. In front of it stands a fast path that has learned how the last values were laid
+//! out: it takes a value or passes it on, and never decides otherwise than the strict one. It does
+//! not allocate.
 //!
-//! A message that holds several ticks is taken apart first; each of its elements then goes the same ways.
+//! A message that holds several ticks is taken apart first; each of its elements then goes the same
+//! ways.
 
 mod elements;
 mod fields;
@@ -40,8 +42,8 @@ pub const MAX_VALUE_BYTES: usize = 1_000_000;
 /// A tick's timestamp may be this far ahead of the clock, for producers whose clocks are wrong.
 pub const MAX_AHEAD: i64 = Timestamp::DAY;
 
-/// 9999-12-31, the last day that a time of a message can name. Beyond it a record's own time is in a wrong unit (brokers
-/// before Kafka 3.6 take any), and excuses nothing.
+/// 9999-12-31, the last day that a time of a message can name. Beyond it a record's own time is in
+/// a wrong unit (brokers before Kafka 3.6 take any), and excuses nothing.
 const LAST_DAY_OF_ALL: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
 
 /// Where a line of the archive came from.
@@ -130,8 +132,9 @@ struct Buffers {
 }
 
 impl Decoder {
-    /// A decoder for values that were written at about `now` (a message: the clock; an archived object: the time it
-    /// was stored): timestamps more than [`MAX_AHEAD`] later than that and than the record's own time are rejected.
+    /// A decoder for values that were written at about `now` (a message: the clock; an archived
+    /// object: the time it was stored): timestamps more than [`MAX_AHEAD`] later than that and than
+    /// the record's own time are rejected.
     #[must_use]
     pub fn new(rules: impl Into<Arc<Rules>>, now: Timestamp) -> Self {
         let rules = rules.into();
@@ -146,19 +149,23 @@ impl Decoder {
         self.bounds.latest = now.plus_micros(MAX_AHEAD);
     }
 
-    /// Whether what stands behind a value makes it none. In a message it is ignored, as Kafka Connect does; in a line of
-    /// the archive it is something else that was archived.
+    /// Whether what stands behind a value makes it none. In a message it is ignored, as Kafka
+    /// Connect does; in a line of the archive it is something else that was archived.
     pub fn refuse_rest(&mut self, refuses: bool) {
         self.buffers.refuses_rest = refuses;
     }
 
-    /// The tick that `value` is, a bare JSON object or one in Connect's envelope of `schema` and `payload`. For messages
-    /// there is [`Decoder::decode_each`]: they may hold several.
+    /// The tick that `value` is, a bare JSON object or one in Connect's envelope of `schema` and
+    /// `payload`. For messages there is [`Decoder::decode_each`]: they may hold several.
     ///
     /// # Errors
     /// Why it is none. Nothing in `value` can make this panic.
     #[inline]
-    pub fn decode<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
+    pub fn decode<'a>(
+        &'a mut self,
+        value: &'a [u8],
+        beside: &Beside<'a>,
+    ) -> Result<Record<'a>, Reject> {
         let given = self.given(beside);
         match self.shapes.decode(value, &given) {
             Some(record) => Ok(record),
@@ -169,7 +176,8 @@ impl Decoder {
     /// Shows `each` the ticks that `value` holds, and the elements of it that are none.
     ///
     /// # Errors
-    /// Why the whole of it is no tick, and holds none; nothing was shown then. Nothing in `value` can make this panic.
+    /// Why the whole of it is no tick, and holds none; nothing was shown then. Nothing in `value`
+    /// can make this panic.
     pub fn decode_each(
         &mut self,
         value: &[u8],
@@ -192,18 +200,23 @@ impl Decoder {
         self.each_by(value, beside, Self::decode_strictly, Self::decode_element_strictly, each)
     }
 
-    /// The tick in `value` if the fast path takes it; else [`Decoder::decode_each`] must decide. For loops where the copy of
-    /// a result that may hold either a tick or a reason counts.
+    /// The tick in `value` if the fast path takes it; else [`Decoder::decode_each`] must decide.
+    /// For loops where the copy of a result that may hold either a tick or a reason counts.
     #[inline]
     pub fn decode_known<'a>(&mut self, value: &'a [u8], beside: &Beside<'a>) -> Option<Record<'a>> {
         let given = self.given(beside);
         self.shapes.decode(value, &given)
     }
 
-    /// As [`Decoder::decode_known`], for the line that `lines` begin with; gives its length, too, without the newline,
-    /// which must be there. For loops where looking for the newline beforehand counts.
+    /// As [`Decoder::decode_known`], for the line that `lines` begin with; gives its length, too,
+    /// without the newline, which must be there. For loops where looking for the newline beforehand
+    /// counts.
     #[inline]
-    pub fn decode_known_line<'a>(&mut self, lines: &'a [u8], beside: &Beside<'a>) -> Option<(Record<'a>, usize)> {
+    pub fn decode_known_line<'a>(
+        &mut self,
+        lines: &'a [u8],
+        beside: &Beside<'a>,
+    ) -> Option<(Record<'a>, usize)> {
         let given = self.given(beside);
         self.shapes.decode_line(lines, &given)
     }
@@ -229,7 +242,9 @@ impl Decoder {
             // Of a message without a symbol the strict path looks at the key.
             SymbolFrom::Value | SymbolFrom::ValueOrKey => None,
             // The strict path unescapes what stands in quotes, and refuses what is JSON otherwise.
-            SymbolFrom::Key => beside.key.filter(|key| !values::may_be_json(key)).and_then(of_bytes),
+            SymbolFrom::Key => {
+                beside.key.filter(|key| !values::may_be_json(key)).and_then(of_bytes)
+            }
             SymbolFrom::Topic => beside.topic.and_then(Symbol::new),
         };
         if self.rules.timestamp_from == TimestampFrom::Record {
@@ -242,14 +257,21 @@ impl Decoder {
         value: &[u8],
         beside: &Beside<'_>,
         whole: impl for<'a> Fn(&'a mut Self, &'a [u8], &Beside<'a>) -> Result<Record<'a>, Reject>,
-        part: impl for<'a> Fn(&'a mut Self, &Elements<'a>, elements::Element<'a>, &Beside<'a>) -> Result<Record<'a>, Reject>,
+        part: impl for<'a> Fn(
+            &'a mut Self,
+            &Elements<'a>,
+            elements::Element<'a>,
+            &Beside<'a>,
+        ) -> Result<Record<'a>, Reject>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
         let rules = Arc::clone(&self.rules);
         let mut reread = Vec::new();
         let refuses_rest = self.buffers.refuses_rest;
         let elements = match elements::may_have_several(value, &rules) {
-            true => read_json((value, refuses_rest), &mut reread, |text| Elements::of(text, &rules))?,
+            true => {
+                read_json((value, refuses_rest), &mut reread, |text| Elements::of(text, &rules))?
+            }
             false => None,
         };
         let Some(elements) = elements else {
@@ -279,7 +301,8 @@ impl Decoder {
         }
         let Self { rules, bounds, element_shapes, buffers, .. } = self;
         let strict = Strict { rules, beside, bounds: *bounds };
-        let Some(around) = kinds::around(Outside(Some((elements, element))), &rules.conditions) else {
+        let Some(around) = kinds::around(Outside(Some((elements, element))), &rules.conditions)
+        else {
             return strict.decode_element(elements, element, buffers);
         };
         let shapes = &mut element_shapes[around as usize];
@@ -302,7 +325,11 @@ impl Decoder {
     }
 
     #[cold]
-    fn decode_and_learn<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
+    fn decode_and_learn<'a>(
+        &'a mut self,
+        value: &'a [u8],
+        beside: &Beside<'a>,
+    ) -> Result<Record<'a>, Reject> {
         let Self { rules, bounds, shapes, buffers, .. } = self;
         let record = Strict { rules, beside, bounds: *bounds }.decode(value, buffers)?;
         // The like of what is to be taken apart must not be taken as a whole.
@@ -320,11 +347,16 @@ impl Decoder {
         (!is_several(value, &self.rules)).then(|| shape.layout())?
     }
 
-    /// As [`Decoder::decode`], by the strict path alone: the reference that tests hold the fast path against.
+    /// As [`Decoder::decode`], by the strict path alone: the reference that tests hold the fast
+    /// path against.
     ///
     /// # Errors
     /// As [`Decoder::decode`].
-    pub fn decode_strictly<'a>(&'a mut self, value: &'a [u8], beside: &Beside<'a>) -> Result<Record<'a>, Reject> {
+    pub fn decode_strictly<'a>(
+        &'a mut self,
+        value: &'a [u8],
+        beside: &Beside<'a>,
+    ) -> Result<Record<'a>, Reject> {
         let Self { rules, bounds, buffers, .. } = self;
         Strict { rules, beside, bounds: *bounds }.decode(value, buffers)
     }
@@ -340,7 +372,8 @@ fn of_bytes(text: &[u8]) -> Option<Symbol<'_>> {
     Symbol::new(str::from_utf8(text).ok()?)
 }
 
-/// A clock that is behind must not reject what Kafka itself has already taken: the later of the two counts.
+/// A clock that is behind must not reject what Kafka itself has already taken: the later of the two
+/// counts.
 #[inline(always)]
 fn bounds(bounds: TimeBounds, beside: &Beside<'_>) -> TimeBounds {
     let latest = match beside.time {
@@ -430,7 +463,8 @@ impl<'a> Strict<'_, 'a> {
         })
     }
 
-    /// Symbol and time may stand outside: they say of what all elements are. A price that stands there is none of theirs.
+    /// Symbol and time may stand outside: they say of what all elements are. A price that stands
+    /// there is none of theirs.
     fn tick(
         &self,
         found: &Found<'a>,
@@ -441,7 +475,9 @@ impl<'a> Strict<'_, 'a> {
     ) -> Result<Tick<'a>, Reject> {
         let mapping = &self.rules.mapping;
         let symbol = match self.rules.symbol_from {
-            SymbolFrom::Value => values::symbol(self.require(Field::Symbol, found, outside)?, unescaped)?,
+            SymbolFrom::Value => {
+                values::symbol(self.require(Field::Symbol, found, outside)?, unescaped)?
+            }
             SymbolFrom::Key => values::key_symbol(self.beside.key, unescaped)?,
             SymbolFrom::ValueOrKey => match self.find(Field::Symbol, found, outside)? {
                 Some(raw) => values::symbol(raw, unescaped)?,
@@ -449,7 +485,11 @@ impl<'a> Strict<'_, 'a> {
             },
             SymbolFrom::Topic => self.beside.topic.ok_or_else(no_topic)?,
         };
-        let symbol = if self.rules.uppercase_symbols { values::in_upper_case(symbol, upper) } else { symbol };
+        let symbol = if self.rules.uppercase_symbols {
+            values::in_upper_case(symbol, upper)
+        } else {
+            symbol
+        };
         let timestamp = self.timestamp(found, outside)?;
         let raw = found.fields.prices(mapping)?;
         let price = |raw, name| values::price(raw, name, self.rules);
@@ -475,19 +515,29 @@ impl<'a> Strict<'_, 'a> {
 
     /// The one member that the time is in.
     fn written_time(&self, found: &Found<'a>, outside: Outside<'_, 'a>) -> Option<&'a RawValue> {
-        let is_one =
-            self.rules.timestamp_from == TimestampFrom::Value && self.rules.mapping.paths(Field::TimeOfDay).is_empty();
+        let is_one = self.rules.timestamp_from == TimestampFrom::Value
+            && self.rules.mapping.paths(Field::TimeOfDay).is_empty();
         if is_one { self.require(Field::Timestamp, found, outside).ok() } else { None }
     }
 
-    fn require(&self, field: Field, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<&'a RawValue, Reject> {
+    fn require(
+        &self,
+        field: Field,
+        found: &Found<'a>,
+        outside: Outside<'_, 'a>,
+    ) -> Result<&'a RawValue, Reject> {
         match self.find(field, found, outside)? {
             Some(raw) => Ok(raw),
             None => found.fields.require(field, &self.rules.mapping),
         }
     }
 
-    fn find(&self, field: Field, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<Option<&'a RawValue>, Reject> {
+    fn find(
+        &self,
+        field: Field,
+        found: &Found<'a>,
+        outside: Outside<'_, 'a>,
+    ) -> Result<Option<&'a RawValue>, Reject> {
         let inside = found.fields.get(field)?;
         inside.map_or_else(|| outside.get(field), |raw| Ok(Some(raw)))
     }
@@ -496,10 +546,14 @@ impl<'a> Strict<'_, 'a> {
     fn key_in_place(&self, found: &Found<'a>, buffer: &'a mut String) -> Result<&'a str, Reject> {
         match self.beside.key {
             Some(key) if !key.is_empty() => values::key_symbol_in_place(key, buffer),
-            _ => found.fields.require(Field::Symbol, &self.rules.mapping).map(RawValue::get).map_err(|reject| {
-                let detail = format!("{}; and the record has no key", reject.detail);
-                Reject::new(reject.reason, detail)
-            }),
+            _ => {
+                found.fields.require(Field::Symbol, &self.rules.mapping).map(RawValue::get).map_err(
+                    |reject| {
+                        let detail = format!("{}; and the record has no key", reject.detail);
+                        Reject::new(reject.reason, detail)
+                    },
+                )
+            }
         }
     }
 
@@ -550,8 +604,8 @@ fn extras<'a>(fields: &Fields<'a>, prices: &RawPrices<'a>, buffer: &'a mut Strin
     extras
 }
 
-/// What `read` makes of a value. What is no JSON is read once more as Connect would read it; `refuses_rest`: unless
-/// something stands behind it.
+/// What `read` makes of a value. What is no JSON is read once more as Connect would read it;
+/// `refuses_rest`: unless something stands behind it.
 fn read_json<'a, T>(
     (value, refuses_rest): (&'a [u8], bool),
     reread: &'a mut Vec<u8>,

@@ -1,6 +1,8 @@
-//! [`Extras`]: what a tick may say beside prices and volume: quotes, sale conditions, the feed's own number.
+//! [`Extras`]: what a tick may say beside prices and volume: quotes, sale conditions, the feed's
+//! own number.
 //!
-//! None of it makes or unmakes a tick. What cannot be read is left out, and [`Extras::has_unread`] says so.
+//! None of it makes or unmakes a tick. What cannot be read is left out, and [`Extras::has_unread`]
+//! says so.
 
 use crate::Price;
 use crate::symbol::is_printable;
@@ -108,7 +110,8 @@ fn price(nanos: i64) -> Option<Price> {
 /// The conditions of a sale, as their feed writes them: letters, numbers or words.
 #[derive(Clone, Copy, Default)]
 pub struct Codes<'a>(
-    /// Plain JSON: a text, a whole number, or an array of these, without escapes. Empty where there is no code.
+    /// Plain JSON: a text, a whole number, or an array of these, without escapes. Empty where there
+    /// is no code.
     &'a str,
 );
 
@@ -127,7 +130,8 @@ impl<'a> Codes<'a> {
                     }
                     None if rest.is_empty() => return None,
                     None => {
-                        let (code, behind) = rest.split_at(rest.find([',', ']', ' ']).unwrap_or(rest.len()));
+                        let (code, behind) =
+                            rest.split_at(rest.find([',', ']', ' ']).unwrap_or(rest.len()));
                         rest = behind;
                         code
                     }
@@ -159,8 +163,9 @@ impl<'a> Codes<'a> {
         Self(text)
     }
 
-    /// The codes that `bytes` begin with and the length of their JSON, if that is plain: printable ASCII without escapes,
-    /// blanks alone between them, and nothing that would have to be left out.
+    /// The codes that `bytes` begin with and the length of their JSON, if that is plain: printable
+    /// ASCII without escapes, blanks alone between them, and nothing that would have to be left
+    /// out.
     pub(crate) fn at_front(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let length = plain_length(bytes)?;
         let codes = Self(str::from_utf8(&bytes[..length]).ok()?);
@@ -168,8 +173,8 @@ impl<'a> Codes<'a> {
         Some((if is_empty { Self::default() } else { codes }, length))
     }
 
-    /// The codes that a JSON value holds, and whether these are all that it says. What is not plain is written into
-    /// `buffer`.
+    /// The codes that a JSON value holds, and whether these are all that it says. What is not plain
+    /// is written into `buffer`.
     pub(crate) fn of_json(json: &'a str, buffer: &'a mut String) -> (Self, bool) {
         if let Some((codes, length)) = Self::at_front(json.as_bytes())
             && length == json.len()
@@ -180,7 +185,8 @@ impl<'a> Codes<'a> {
         let (texts, mut is_all) = texts(json);
         let mut count = 0;
         for code in texts.iter().map(|text| text.trim()).filter(|code| !code.is_empty()) {
-            let is_code = code.len() <= MAX_CODE_BYTES && is_printable(code) && !code.contains(['"', '\\']);
+            let is_code =
+                code.len() <= MAX_CODE_BYTES && is_printable(code) && !code.contains(['"', '\\']);
             if !is_code || count == MAX_CODES {
                 is_all = false;
                 continue;
@@ -220,11 +226,14 @@ impl fmt::Debug for Codes<'_> {
     }
 }
 
-/// The texts that a value holds, and whether it holds nothing else. A text alone may name several codes.
+/// The texts that a value holds, and whether it holds nothing else. A text alone may name several
+/// codes.
 fn texts(json: &str) -> (Vec<String>, bool) {
     if json.starts_with('"') {
         let text: Result<String, _> = serde_json::from_str(json);
-        return text.map_or((Vec::new(), false), |text| (text.split(',').map(str::to_owned).collect(), true));
+        return text.map_or((Vec::new(), false), |text| {
+            (text.split(',').map(str::to_owned).collect(), true)
+        });
     }
     if !json.starts_with('[') {
         return code_of(json).map_or((Vec::new(), false), |code| (vec![code], true));
@@ -277,8 +286,11 @@ fn blanks_end(bytes: &[u8], at: usize) -> usize {
 fn item_length(bytes: &[u8]) -> Option<usize> {
     if bytes.first() == Some(&b'"') {
         let text = bytes[1..].iter().take(MAX_CODE_BYTES + 1);
-        let length = text.take_while(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')).count();
-        return (bytes.get(1 + length) == Some(&b'"') && length <= MAX_CODE_BYTES).then_some(length + 2);
+        let length = text
+            .take_while(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+            .count();
+        return (bytes.get(1 + length) == Some(&b'"') && length <= MAX_CODE_BYTES)
+            .then_some(length + 2);
     }
     let digits = bytes.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let has_leading_zero = digits > 1 && bytes[0] == b'0';
@@ -315,7 +327,11 @@ mod tests {
             (r#"[" ",""]"#, &[]),
             (r#"" ""#, &[]),
         ] {
-            assert_eq!(read(json), (expected.iter().map(ToString::to_string).collect(), true), "{json}");
+            assert_eq!(
+                read(json),
+                (expected.iter().map(ToString::to_string).collect(), true),
+                "{json}"
+            );
         }
     }
 
@@ -331,7 +347,11 @@ mod tests {
             ("true".to_owned(), &[]),
             (r#"{"a":1}"#.to_owned(), &[]),
         ] {
-            assert_eq!(read(&json), (expected.iter().map(ToString::to_string).collect(), false), "{json}");
+            assert_eq!(
+                read(&json),
+                (expected.iter().map(ToString::to_string).collect(), false),
+                "{json}"
+            );
         }
     }
 
@@ -339,7 +359,10 @@ mod tests {
     fn of_more_conditions_than_are_kept_the_first_are() {
         let all: Vec<String> = (0..20).map(|number| number.to_string()).collect();
         assert_eq!(read(&format!("[{}]", all.join(","))), (all[..MAX_CODES].to_vec(), false));
-        assert_eq!(read(&format!("[{}]", all[..MAX_CODES].join(","))), (all[..MAX_CODES].to_vec(), true));
+        assert_eq!(
+            read(&format!("[{}]", all[..MAX_CODES].join(","))),
+            (all[..MAX_CODES].to_vec(), true)
+        );
     }
 
     #[test]

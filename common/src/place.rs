@@ -25,9 +25,9 @@ impl Place {
         Self { partition, offset, index: 0 }
     }
 
-    /// Offset and index as one number, for sets: the offset itself for a message's first element, so that neighbouring
-    /// messages are neighbours in the set; those of each later element lie far above. `None` for an offset below zero
-    /// or of 2^48 and more, which no broker gives.
+    /// Offset and index as one number, for sets: the offset itself for a message's first element,
+    /// so that neighbouring messages are neighbours in the set; those of each later element lie far
+    /// above. `None` for an offset below zero or of 2^48 and more, which no broker gives.
     #[must_use]
     #[inline]
     pub const fn number(&self) -> Option<u64> {
@@ -61,7 +61,10 @@ mod tests {
         assert_eq!(place(7, 0).number(), Some(7));
         for (offset, index) in [(0, 0), (5, 1), ((1 << 48) - 1, u16::MAX), (123_456_789, 9_999)] {
             let number = place(offset, index).number().unwrap();
-            assert_eq!((Place::offset_of(number).cast_signed(), Place::index_of(number)), (offset, index));
+            assert_eq!(
+                (Place::offset_of(number).cast_signed(), Place::index_of(number)),
+                (offset, index)
+            );
         }
         for offset in [-1, 1 << 48, i64::MIN, i64::MAX] {
             assert_eq!(place(offset, 0).number(), None, "{offset}");

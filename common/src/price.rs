@@ -3,8 +3,9 @@
 use crate::decimal::write_nanos;
 use std::fmt;
 
-/// A price in units of 10^-9 of the currency: exact for every price that a feed writes, up to about 9.2 billion on either
-/// side of zero. Whether one of zero or below is a price is for the decoder's rules to say.
+/// A price in units of 10^-9 of the currency: exact for every price that a feed writes, up to about
+/// 9.2 billion on either side of zero. Whether one of zero or below is a price is for the decoder's
+/// rules to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Price(i64);
 
@@ -14,7 +15,8 @@ impl Price {
     /// Units in one of the currency.
     pub const ONE: u64 = 10_u64.pow(Self::SCALE);
 
-    /// A price of `nanos` * 10^-9; `None` for the one number that has no counterpart on the other side of zero.
+    /// A price of `nanos` * 10^-9; `None` for the one number that has no counterpart on the other
+    /// side of zero.
     #[must_use]
     #[inline]
     pub const fn from_nanos(nanos: i64) -> Option<Self> {

@@ -1,4 +1,5 @@
-//! [`Symbol`] and [`SymbolMap`]: symbols that are told apart by one word instead of a comparison of texts.
+//! [`Symbol`] and [`SymbolMap`]: symbols that are told apart by one word instead of a comparison of
+//! texts.
 
 use rustc_hash::FxHashMap;
 
@@ -24,15 +25,18 @@ impl<'a> Symbol<'a> {
         (right_length && is_printable(text)).then(|| Self { text, word: word_of(text.as_bytes()) })
     }
 
-    /// The symbol that `bytes` begin with, up to a quote; `None` where it is none, or written with escapes.
+    /// The symbol that `bytes` begin with, up to a quote; `None` where it is none, or written with
+    /// escapes.
     #[inline(always)]
     pub(crate) fn at_front(bytes: &'a [u8]) -> Option<Self> {
-        let word = bytes.first_chunk().map_or_else(|| word_of(bytes), |first| u64::from_le_bytes(*first));
+        let word =
+            bytes.first_chunk().map_or_else(|| word_of(bytes), |first| u64::from_le_bytes(*first));
         let len = usual_len(word);
-        // Nearly all are short, of the usual bytes and end with a quote: then nothing has to be looked at one by one.
+        // Nearly all are short, of the usual bytes and end with a quote: then nothing has to be
+        // looked at one by one.
         if (1..SHORT).contains(&len) && bytes.get(len) == Some(&b'"') {
-            // SAFETY: `word` is the beginning of `bytes`, and all of its `len` bytes are ASCII. The check would be a twelfth
-            // of the time that a line takes (docs/benchmarks.md).
+            // SAFETY: `word` is the beginning of `bytes`, and all of its `len` bytes are ASCII. The
+            // check would be a twelfth of the time that a line takes (docs/benchmarks.md).
             #[allow(unsafe_code)]
             let text = unsafe { str::from_utf8_unchecked(&bytes[..len]) };
             return Some(Self { text, word: word & ((1 << (8 * len)) - 1) });
@@ -63,14 +67,16 @@ fn word_of(bytes: &[u8]) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// How many of a word's lowest bytes are of those that nearly all symbols are made of: A-Z, 0-9 and - . / :
+/// How many of a word's lowest bytes are of those that nearly all symbols are made of: A-Z, 0-9
+/// and - . / :
 #[inline(always)]
 fn usual_len(word: u64) -> usize {
     const fn all(byte: u8) -> u64 {
         u64::from_ne_bytes([byte; 8])
     }
     const HIGH: u64 = all(0x80);
-    // Added to a byte below 0x80, 0x80 - n carries into the byte's highest bit where that is n or more, and no further.
+    // Added to a byte below 0x80, 0x80 - n carries into the byte's highest bit where that is n or
+    // more, and no further.
     let low = word & !HIGH;
     let from = |byte: u8| low + all(0x80 - byte);
     let letters = from(b'A') & !from(b'Z' + 1);
@@ -93,7 +99,8 @@ fn is_invisible(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Values by symbol. Looking up a symbol of up to eight bytes, as nearly all are, takes no loop over its text.
+/// Values by symbol. Looking up a symbol of up to eight bytes, as nearly all are, takes no loop
+/// over its text.
 #[derive(Debug, Clone)]
 pub struct SymbolMap<V> {
     short: FxHashMap<u64, (Box<str>, V)>,
@@ -192,12 +199,32 @@ mod tests {
     #[test]
     fn a_symbol_is_printable_and_of_at_most_64_bytes() {
         let longest = "A".repeat(MAX_SYMBOL_BYTES);
-        for text in [&*longest, "M&M.NS", "NIFTY 50", "AAPL  250620C00200000", "#+@", "Ä", "贵州茅台", "O\"R", "a\\b"]
-        {
+        for text in [
+            &*longest,
+            "M&M.NS",
+            "NIFTY 50",
+            "AAPL  250620C00200000",
+            "#+@",
+            "Ä",
+            "贵州茅台",
+            "O\"R",
+            "a\\b",
+        ] {
             assert_eq!(Symbol::new(text).map(Symbol::as_str), Some(text), "{text}");
         }
         let too_long = "ä".repeat(MAX_SYMBOL_BYTES / 2 + 1);
-        for text in ["", &too_long, " A", "A ", "A\n", "a\0b", "A\u{200b}", "A\u{202e}B", "\u{feff}A", "A\u{85}B"] {
+        for text in [
+            "",
+            &too_long,
+            " A",
+            "A ",
+            "A\n",
+            "a\0b",
+            "A\u{200b}",
+            "A\u{202e}B",
+            "\u{feff}A",
+            "A\u{85}B",
+        ] {
             assert_eq!(Symbol::new(text), None, "{text:?}");
         }
     }

@@ -3,7 +3,8 @@
 use crate::reject::{Reason, Reject, excerpt};
 use crate::{Extras, Price, Symbol, TimeBounds, Timestamp, Volume};
 
-/// One tick, borrowing its symbol from the message. Only [`Tick::new`] makes one, so every tick is valid.
+/// One tick, borrowing its symbol from the message. Only [`Tick::new`] makes one, so every tick is
+/// valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tick<'a> {
     symbol: Symbol<'a>,
@@ -38,12 +39,18 @@ impl<'a> Tick<'a> {
         volume: Option<Volume>,
         bounds: TimeBounds,
     ) -> Result<Self, Reject> {
-        let tick = Self { symbol: symbol_of(symbol)?, timestamp, prices, volume, extras: Extras::default() };
+        let tick = Self {
+            symbol: symbol_of(symbol)?,
+            timestamp,
+            prices,
+            volume,
+            extras: Extras::default(),
+        };
         if tick.is_valid(&bounds) { Ok(tick) } else { Err(tick.reject(&bounds)) }
     }
 
-    /// As [`Tick::new`], for a symbol that has been looked at, and without the reason: a `Result` of this size would be
-    /// copied for each tick.
+    /// As [`Tick::new`], for a symbol that has been looked at, and without the reason: a `Result`
+    /// of this size would be copied for each tick.
     #[must_use]
     #[inline]
     pub fn of_symbol(
@@ -151,7 +158,8 @@ impl Prices {
 
 fn symbol_of(text: &str) -> Result<Symbol<'_>, Reject> {
     Symbol::new(text).ok_or_else(|| {
-        let detail = format!("symbol \"{}\" is not 1 to 64 bytes of printable characters", excerpt(text));
+        let detail =
+            format!("symbol \"{}\" is not 1 to 64 bytes of printable characters", excerpt(text));
         Reject::new(Reason::BadSymbol, detail)
     })
 }

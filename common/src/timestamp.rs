@@ -45,21 +45,23 @@ impl Timestamp {
     /// The system clock.
     #[must_use]
     pub fn now() -> Self {
-        // A clock before 1970 is a broken machine; every tick is then in the future and kept aside as such.
+        // A clock before 1970 is a broken machine; every tick is then in the future and kept aside
+        // as such.
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
     }
 
-    /// The start of the interval of `width` microseconds that holds this instant, counted from the epoch (so days
-    /// and hours are UTC's).
+    /// The start of the interval of `width` microseconds that holds this instant, counted from the
+    /// epoch (so days and hours are UTC's).
     #[must_use]
     #[inline]
     pub const fn floor(self, width: i64) -> Self {
         Self(self.0 - self.0.rem_euclid(width))
     }
 
-    /// Whether this instant lies in [start, start + `width` microseconds). Where most instants share their interval with
-    /// the one before, this is what to ask before [`Timestamp::floor`], which divides.
+    /// Whether this instant lies in [start, start + `width` microseconds). Where most instants
+    /// share their interval with the one before, this is what to ask before [`Timestamp::floor`],
+    /// which divides.
     #[must_use]
     #[inline]
     pub const fn is_within(self, start: Self, width: i64) -> bool {

@@ -22,9 +22,9 @@ struct Hours {
 }
 
 impl TradingHours {
-    /// Each session from its opening to its close, in order; none of those of `holidays`. A session is that of the day on
-    /// which it ends, as exchanges count: one over midnight begins the evening before, so Monday's on Sunday. Of a market
-    /// that never closes each UTC day is one.
+    /// Each session from its opening to its close, in order; none of those of `holidays`. A session
+    /// is that of the day on which it ends, as exchanges count: one over midnight begins the
+    /// evening before, so Monday's on Sunday. Of a market that never closes each UTC day is one.
     #[must_use]
     pub fn sessions(&self, holidays: &BTreeSet<Holiday>) -> Vec<(Timestamp, Timestamp)> {
         let days = DAYS.0.series(jiff::ToSpan::day(1)).take_while(|day| *day < DAYS.1);
@@ -55,8 +55,8 @@ fn instant(day: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
 impl FromStr for TradingHours {
     type Err = String;
 
-    /// `always`, or a zone and two times, as `America/New_York 09:30-16:00`. An opening that is not before the close is one
-    /// of the evening before.
+    /// `always`, or a zone and two times, as `America/New_York 09:30-16:00`. An opening that is not
+    /// before the close is one of the evening before.
     fn from_str(text: &str) -> Result<Self, String> {
         if text == "always" {
             return Ok(Self(None));
@@ -74,7 +74,9 @@ impl FromStr for TradingHours {
 impl fmt::Display for TradingHours {
     /// As it is read.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Hours { zone, opens, closes }) = &self.0 else { return formatter.write_str("always") };
+        let Some(Hours { zone, opens, closes }) = &self.0 else {
+            return formatter.write_str("always");
+        };
         let zone = zone.iana_name().unwrap_or("another zone");
         write!(formatter, "{zone} {}-{}", opens.strftime("%H:%M:%S"), closes.strftime("%H:%M:%S"))
     }
@@ -118,8 +120,14 @@ mod tests {
 
     #[test]
     fn sessions_follow_the_clocks_of_their_place() {
-        assert_eq!(on(NEW_YORK, &[], "2025-01-06"), between("2025-01-06T14:30:00Z", "2025-01-06T21:00:00Z"));
-        assert_eq!(on(NEW_YORK, &[], "2025-06-06"), between("2025-06-06T13:30:00Z", "2025-06-06T20:00:00Z"));
+        assert_eq!(
+            on(NEW_YORK, &[], "2025-01-06"),
+            between("2025-01-06T14:30:00Z", "2025-01-06T21:00:00Z")
+        );
+        assert_eq!(
+            on(NEW_YORK, &[], "2025-06-06"),
+            between("2025-06-06T13:30:00Z", "2025-06-06T20:00:00Z")
+        );
     }
 
     #[test]
@@ -140,21 +148,29 @@ mod tests {
     #[test]
     fn a_week_of_sessions_over_midnight_begins_on_sunday_and_ends_on_friday() {
         const FUTURES: &str = "America/New_York 18:00-17:00";
-        assert_eq!(on(FUTURES, &[], "2025-06-08"), between("2025-06-08T22:00:00Z", "2025-06-09T21:00:00Z"));
+        assert_eq!(
+            on(FUTURES, &[], "2025-06-08"),
+            between("2025-06-08T22:00:00Z", "2025-06-09T21:00:00Z")
+        );
         assert_eq!(on(FUTURES, &[], "2025-06-06"), None);
         assert_eq!(on(FUTURES, &[], "2025-06-07"), None);
     }
 
     #[test]
     fn a_market_may_never_close() {
-        assert_eq!(on("always", &[], "2025-06-07"), between("2025-06-07T00:00:00Z", "2025-06-08T00:00:00Z"));
+        assert_eq!(
+            on("always", &[], "2025-06-07"),
+            between("2025-06-07T00:00:00Z", "2025-06-08T00:00:00Z")
+        );
         let sessions = "always".parse::<TradingHours>().unwrap().sessions(&BTreeSet::new());
         assert!(sessions.windows(2).all(|pair| pair[0].1 == pair[1].0));
     }
 
     #[test]
     fn what_is_no_session_is_refused() {
-        for text in ["", "never", "Mars/Base 09:30-16:00", "UTC 9-16", "UTC 09:30", "UTC 25:00-26:00"] {
+        for text in
+            ["", "never", "Mars/Base 09:30-16:00", "UTC 9-16", "UTC 09:30", "UTC 25:00-26:00"]
+        {
             assert!(text.parse::<TradingHours>().is_err(), "{text}");
         }
         assert!("christmas".parse::<Holiday>().is_err());

@@ -8,8 +8,8 @@ use std::num::NonZeroU32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Volume {
     whole: u64,
-    /// What stands behind the point in units of 10^-9, and one more: so an `Option` of it takes no more room, and ticks
-    /// are copied as quickly as those of whole shares.
+    /// What stands behind the point in units of 10^-9, and one more: so an `Option` of it takes no
+    /// more room, and ticks are copied as quickly as those of whole shares.
     part: NonZeroU32,
 }
 

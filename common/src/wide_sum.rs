@@ -3,8 +3,9 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-/// A sum of 192 bits, as a two's complement. `close * volume` may take 126 bits, so a handful of absurd ticks would
-/// overflow an `i128`; this holds 2^64 of the largest, and no producer can make a sum wrong.
+/// A sum of 192 bits, as a two's complement. `close * volume` may take 126 bits, so a handful of
+/// absurd ticks would overflow an `i128`; this holds 2^64 of the largest, and no producer can make
+/// a sum wrong.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WideSum {
     high: i64,
@@ -36,7 +37,8 @@ impl WideSum {
         let (high, rest) = div_limb(0, self.high.cast_unsigned(), divisor);
         let (middle, rest) = div_limb(rest, (self.low >> 64) as u64, divisor);
         let (low, rest) = div_limb(rest, self.low as u64, divisor);
-        let quotient = Self { high: high.cast_signed(), low: u128::from(middle) << 64 | u128::from(low) };
+        let quotient =
+            Self { high: high.cast_signed(), low: u128::from(middle) << 64 | u128::from(low) };
         (quotient, rest)
     }
 
@@ -152,7 +154,11 @@ impl Exact {
 impl fmt::Display for Exact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_negative { "-" } else { "" })?;
-        if self.attos == 0 { self.whole.fmt(f) } else { write!(f, "{}.{:018}", self.whole, self.attos) }
+        if self.attos == 0 {
+            self.whole.fmt(f)
+        } else {
+            write!(f, "{}.{:018}", self.whole, self.attos)
+        }
     }
 }
 
@@ -176,7 +182,10 @@ mod tests {
         let mut sum = WideSum::from(u128::MAX);
         sum += 8;
         let (quotient, remainder) = sum.div_rem(10);
-        assert_eq!((quotient.to_string().as_str(), remainder), ("34028236692093846346337460743176821146", 3));
+        assert_eq!(
+            (quotient.to_string().as_str(), remainder),
+            ("34028236692093846346337460743176821146", 3)
+        );
     }
 
     #[test]

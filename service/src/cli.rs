@@ -14,9 +14,10 @@ use std::time::Duration;
 /// Where PostgreSQL is, and who looks after its tables.
 #[derive(Clone, clap::Args)]
 pub struct DatabaseArgs {
-    /// PostgreSQL, as `postgres://user:password@host:5432/database`. TLS by `?sslmode=verify-full&sslrootcert=FILE`.
-    /// Of several hosts (`host1:5432,host2:5432`) the first that takes writes is used.
-    /// Every process of the machine can read a command line: give a password by the variable or by a file.
+    /// PostgreSQL, as `postgres://user:password@host:5432/database`. TLS by
+    /// `?sslmode=verify-full&sslrootcert=FILE`. Of several hosts (`host1:5432,host2:5432`) the
+    /// first that takes writes is used. Every process of the machine can read a command line: give
+    /// a password by the variable or by a file.
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -27,7 +28,8 @@ pub struct DatabaseArgs {
     )]
     database_url: Option<String>,
 
-    /// A file that holds this URL, such as a mounted secret. It is read again before each connection.
+    /// A file that holds this URL, such as a mounted secret. It is read again before each
+    /// connection.
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = files::secret)]
     database_url_file: Option<SecretFile>,
 
@@ -68,10 +70,18 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        _ => return Err("expected a number and a unit of ms, s, m, h or d, such as 20ms or 48h".into()),
+        _ => {
+            return Err(
+                "expected a number and a unit of ms, s, m, h or d, such as 20ms or 48h".into()
+            );
+        }
     };
-    let number: u64 = number.parse().map_err(|_| "expected a whole number in front of the unit".to_owned())?;
-    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(|| "longer than anything lasts".into())
+    let number: u64 =
+        number.parse().map_err(|_| "expected a whole number in front of the unit".to_owned())?;
+    number
+        .checked_mul(millis)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "longer than anything lasts".into())
 }
 
 #[cfg(test)]
@@ -83,7 +93,9 @@ mod tests {
         assert_eq!(duration("20ms"), Ok(Duration::from_millis(20)));
         assert_eq!(duration("48h"), Ok(Duration::from_secs(48 * 3600)));
         assert_eq!(duration("30d"), Ok(Duration::from_secs(30 * 86_400)));
-        for text in ["", "5", "ms", "-5s", "1.5h", "5 s", "99999999999999999999d", "18446744073709551615d"] {
+        for text in
+            ["", "5", "ms", "-5s", "1.5h", "5 s", "99999999999999999999d", "18446744073709551615d"]
+        {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -21,7 +21,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// 1 for a difference, 2 for configuration (as for a wrong flag), 3 for infrastructure, 4 for partial failure.
+    /// 1 for a difference, 2 for configuration (as for a wrong flag), 3 for infrastructure, 4 for
+    /// partial failure.
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {

@@ -1,6 +1,7 @@
 //! Values that stand in a file, so that neither the command line nor the environment shows them.
 //!
-//! They are read while the command line is: a file that cannot be read is a wrong flag, with its message and exit code.
+//! They are read while the command line is: a file that cannot be read is a wrong flag, with its
+//! message and exit code.
 
 use crate::settings::key_value;
 use std::sync::Arc;
@@ -87,7 +88,10 @@ mod tests {
     #[test]
     fn a_secret_is_the_file_without_the_line_break_at_its_end() {
         assert_eq!(with_file("postgres://h/d\n", secret).ok().unwrap().expose(), "postgres://h/d");
-        assert_eq!(with_file("\u{feff}postgres://h/d\n", secret).ok().unwrap().expose(), "postgres://h/d");
+        assert_eq!(
+            with_file("\u{feff}postgres://h/d\n", secret).ok().unwrap().expose(),
+            "postgres://h/d"
+        );
         assert_eq!(with_file("\n", secret).err().unwrap(), "the file is empty");
         assert!(secret("/no/such/file").err().unwrap().contains("cannot read it: No such file"));
     }
@@ -112,7 +116,9 @@ mod tests {
 
     #[test]
     fn properties_are_lines_and_a_bad_one_is_named_by_its_number_alone() {
-        let file = with_file("# login\nsasl.username = reader\n\nsasl.password=a=#b\n", properties).ok().unwrap();
+        let file = with_file("# login\nsasl.username = reader\n\nsasl.password=a=#b\n", properties)
+            .ok()
+            .unwrap();
         let expected = [("sasl.username", "reader"), ("sasl.password", "a=#b")];
         assert_eq!(file.pairs(), expected.map(|(key, value)| (key.to_owned(), value.to_owned())));
         let error = with_file("a=b\ns3cret\n", properties).err().unwrap();

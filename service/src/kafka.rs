@@ -1,4 +1,5 @@
-//! What every Kafka client of this project has in common: how to get in, and what a topic consists of.
+//! What every Kafka client of this project has in common: how to get in, and what a topic consists
+//! of.
 
 mod admin;
 pub mod group;
@@ -20,8 +21,8 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 /// librdkafka's own settings, passed through.
 #[derive(Clone, Default, clap::Args)]
 pub struct KafkaProperties {
-    /// A librdkafka property as `key=value`, for TLS, SASL and tuning. Repeatable; in the variable separated by `;`. A `;`
-    /// that no key follows is part of the value.
+    /// A librdkafka property as `key=value`, for TLS, SASL and tuning. Repeatable; in the variable
+    /// separated by `;`. A `;` that no key follows is part of the value.
     #[arg(
         id = "kafka-property",
         long = "kafka-property",
@@ -32,15 +33,22 @@ pub struct KafkaProperties {
     )]
     properties: Vec<Settings>,
 
-    /// A file of such properties, one a line, such as a mounted secret: the place for `sasl.password`.
+    /// A file of such properties, one a line, such as a mounted secret: the place for
+    /// `sasl.password`.
     #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE", value_parser = crate::files::properties)]
     kafka_properties_file: Option<PropertiesFile>,
 }
 
 impl KafkaProperties {
-    /// The settings of a client: where Kafka is, and how to get in. A property that the user gave overrides `defaults`.
+    /// The settings of a client: where Kafka is, and how to get in. A property that the user gave
+    /// overrides `defaults`.
     #[must_use]
-    pub fn client_settings(&self, brokers: &str, client_id: &str, defaults: &[(&str, &str)]) -> ClientConfig {
+    pub fn client_settings(
+        &self,
+        brokers: &str,
+        client_id: &str,
+        defaults: &[(&str, &str)],
+    ) -> ClientConfig {
         let mut settings = ClientConfig::new();
         for (key, value) in defaults {
             settings.set(*key, *value);
@@ -55,8 +63,11 @@ impl KafkaProperties {
     /// # Errors
     /// A login that can never succeed, of which librdkafka says nothing.
     pub fn check_login(&self) -> Result<(), Failure> {
-        let value = |name: &str| self.iter().filter(|(key, _)| *key == name).last().map(|(_, value)| value);
-        let asks_for_token = ["sasl.mechanism", "sasl.mechanisms"].iter().any(|key| value(key) == Some("OAUTHBEARER"));
+        let value =
+            |name: &str| self.iter().filter(|(key, _)| *key == name).last().map(|(_, value)| value);
+        let asks_for_token = ["sasl.mechanism", "sasl.mechanisms"]
+            .iter()
+            .any(|key| value(key) == Some("OAUTHBEARER"));
         let is_self_made = value("enable.sasl.oauthbearer.unsecure.jwt") == Some("true");
         if asks_for_token && !is_self_made && value("sasl.oauthbearer.method") != Some("oidc") {
             return Err(Failure::Configuration(anyhow!(
@@ -71,7 +82,8 @@ impl KafkaProperties {
     /// Those of the file, then those of the flags, which override them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let file = self.kafka_properties_file.iter().flat_map(PropertiesFile::pairs);
-        file.chain(self.properties.iter().flat_map(Settings::pairs)).map(|(key, value)| (key.as_str(), value.as_str()))
+        file.chain(self.properties.iter().flat_map(Settings::pairs))
+            .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 }
 
@@ -82,8 +94,8 @@ impl std::fmt::Debug for KafkaProperties {
     }
 }
 
-/// A client that leaves its errors to the caller, who gets them as results and knows which of them matter: the default
-/// one also logs each of them, even the end of a partition.
+/// A client that leaves its errors to the caller, who gets them as results and knows which of them
+/// matter: the default one also logs each of them, even the end of a partition.
 #[derive(Debug)]
 pub struct Quiet;
 
@@ -104,7 +116,8 @@ pub fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result
         .fetch_metadata(Some(topic), METADATA_TIMEOUT)
         .with_context(|| format!("ask the Kafka brokers about topic {topic}"))?;
     let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let mut ids: Vec<i32> = found.map(|found| found.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default();
+    let mut ids: Vec<i32> =
+        found.map(|found| found.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default();
     if ids.is_empty() {
         bail!("topic {topic} does not exist: create it first");
     }
@@ -122,7 +135,11 @@ mod tests {
             properties: vec![crate::settings::key_values("sasl.password=s3cret").unwrap()],
             ..KafkaProperties::default()
         };
-        let settings = properties.client_settings("a:1", "me", &[("sasl.password", "none"), ("fetch.min.bytes", "1")]);
+        let settings = properties.client_settings(
+            "a:1",
+            "me",
+            &[("sasl.password", "none"), ("fetch.min.bytes", "1")],
+        );
         assert_eq!(settings.get("sasl.password"), Some("s3cret"));
         assert_eq!(settings.get("fetch.min.bytes"), Some("1"));
         assert_eq!(format!("{properties:?}"), "[\"sasl.password\"]");
@@ -136,7 +153,9 @@ mod tests {
         };
         let refused = with("sasl.mechanism=OAUTHBEARER").check_login().unwrap_err().to_string();
         assert!(refused.contains("sasl.oauthbearer.method=oidc"), "{refused}");
-        assert!(with("sasl.mechanisms=OAUTHBEARER;sasl.oauthbearer.method=oidc").check_login().is_ok());
+        assert!(
+            with("sasl.mechanisms=OAUTHBEARER;sasl.oauthbearer.method=oidc").check_login().is_ok()
+        );
         assert!(with("sasl.mechanism=SCRAM-SHA-512").check_login().is_ok());
     }
 
@@ -153,7 +172,8 @@ mod tests {
             ("sasl.oauthbearer.token.endpoint.url", "http://127.0.0.1:1/token"),
         ];
         for login in [&kerberos[..], &token] {
-            let mut settings = KafkaProperties::default().client_settings("127.0.0.1:1", "me", login);
+            let mut settings =
+                KafkaProperties::default().client_settings("127.0.0.1:1", "me", login);
             settings.set("security.protocol", "SASL_PLAINTEXT").set("group.id", "g");
             let client: Result<BaseConsumer<Quiet>, _> = settings.create_with_context(Quiet);
             assert!(client.is_ok(), "{login:?}: {:?}", client.err());

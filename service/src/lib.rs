@@ -1,4 +1,5 @@
-//! What a program of this project needs to run: flags, exit codes, PostgreSQL, Kafka's settings, logs, and how it stops.
+//! What a program of this project needs to run: flags, exit codes, PostgreSQL, Kafka's settings,
+//! logs, and how it stops.
 
 pub mod cli;
 pub mod failure;

@@ -20,7 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use target::Target;
 
-/// Where the database is, and how to get in. Errors never show the password. Clones share what they learn.
+/// Where the database is, and how to get in. Errors never show the password. Clones share what they
+/// learn.
 #[derive(Clone)]
 pub struct Database {
     state: Arc<Mutex<State>>,
@@ -37,14 +38,17 @@ struct State {
 }
 
 impl Database {
-    /// Takes a URL such as `postgres://user:password@host:5432/stocks?sslmode=verify-full&sslrootcert=/ca.pem`, with
-    /// several hosts where one of them takes writes. `application` is what `pg_stat_activity` shows.
+    /// Takes a URL such as
+    /// `postgres://user:password@host:5432/stocks?sslmode=verify-full&sslrootcert=/ca.pem`, with
+    /// several hosts where one of them takes writes. `application` is what `pg_stat_activity`
+    /// shows.
     ///
     /// # Errors
     /// Where the URL is none; the message does not repeat it, since it holds a password.
     pub fn parse(url: &str, application: &str) -> Result<Self, Failure> {
-        let target = Target::parse(url, application)
-            .map_err(|error| Failure::Configuration(anyhow!("--database-url is not a PostgreSQL URL: {error}")))?;
+        let target = Target::parse(url, application).map_err(|error| {
+            Failure::Configuration(anyhow!("--database-url is not a PostgreSQL URL: {error}"))
+        })?;
         Ok(Self {
             state: Arc::new(Mutex::new(State { target, refused_since: None })),
             file: None,
@@ -54,8 +58,8 @@ impl Database {
         })
     }
 
-    /// The same, for a URL that stands in a file, which is read again before each connection: a password that was
-    /// changed, or a token that lives for minutes, is taken up without a restart.
+    /// The same, for a URL that stands in a file, which is read again before each connection: a
+    /// password that was changed, or a token that lives for minutes, is taken up without a restart.
     ///
     /// # Errors
     /// Where the URL is none.
@@ -117,12 +121,17 @@ impl Database {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sorts an error of the database's into the kinds of failure. `doing` says what was tried, as in "writing to".
+    /// Sorts an error of the database's into the kinds of failure. `doing` says what was tried, as
+    /// in "writing to".
     #[must_use]
     pub fn failure(&self, doing: &str, error: impl std::borrow::Borrow<sqlx::Error>) -> Failure {
         let error = error.borrow();
         let text = anyhow!(describe(error)).context(self.what(doing));
-        if is_configuration(error) { Failure::Configuration(text) } else { Failure::Infrastructure(text) }
+        if is_configuration(error) {
+            Failure::Configuration(text)
+        } else {
+            Failure::Infrastructure(text)
+        }
     }
 
     /// As in "writing to PostgreSQL at host:5432/stocks (--database-url)".
@@ -166,14 +175,20 @@ where
     sqlx::query_scalar(sql).persistent(connecting::has_a_session())
 }
 
-/// As [`query`], with the statement's first arguments. Here and below the text may be one that the program has put
-/// together, never out of what comes from outside.
-pub fn query_with(sql: impl SqlSafeStr, arguments: PgArguments) -> Query<'static, Postgres, PgArguments> {
+/// As [`query`], with the statement's first arguments. Here and below the text may be one that the
+/// program has put together, never out of what comes from outside.
+pub fn query_with(
+    sql: impl SqlSafeStr,
+    arguments: PgArguments,
+) -> Query<'static, Postgres, PgArguments> {
     sqlx::query_with(sql, arguments).persistent(connecting::has_a_session())
 }
 
 /// As [`query_as`], with the statement's first arguments.
-pub fn query_as_with<T>(sql: impl SqlSafeStr, arguments: PgArguments) -> QueryAs<'static, Postgres, T, PgArguments>
+pub fn query_as_with<T>(
+    sql: impl SqlSafeStr,
+    arguments: PgArguments,
+) -> QueryAs<'static, Postgres, T, PgArguments>
 where
     T: for<'r> sqlx::FromRow<'r, PgRow>,
 {
@@ -196,15 +211,15 @@ fn is_configuration(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Configuration(_) => true,
         // 28: wrong user or password; 3D: no such database; 42: no such table, or no right to it.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| ["28", "3D", "42"].iter().any(|class| code.starts_with(class)))
-        }
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| ["28", "3D", "42"].iter().any(|class| code.starts_with(class))),
         _ => false,
     }
 }
 
-/// Gives up a statement that gets no answer: a server, or the way to it, may be gone without a word. The connection is
-/// of no use afterwards.
+/// Gives up a statement that gets no answer: a server, or the way to it, may be gone without a
+/// word. The connection is of no use afterwards.
 ///
 /// # Errors
 /// The statement's own, or that it took longer than `patience`.
@@ -237,7 +252,8 @@ mod tests {
 
     #[test]
     fn the_address_names_host_port_and_database_only() {
-        let database = Database::parse("postgres://me:s3cret@db.example:6543/stocks", "test").unwrap();
+        let database =
+            Database::parse("postgres://me:s3cret@db.example:6543/stocks", "test").unwrap();
         assert_eq!(database.address(), "db.example:6543/stocks");
     }
 }

@@ -6,7 +6,8 @@
 /// A sentence for clap to show, without the value, which may be a secret.
 pub fn key_value(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.trim().is_empty());
-    pair.map(|(key, value)| (key.trim().to_owned(), value.to_owned())).ok_or_else(|| "expected KEY=VALUE".to_owned())
+    pair.map(|(key, value)| (key.trim().to_owned(), value.to_owned()))
+        .ok_or_else(|| "expected KEY=VALUE".to_owned())
 }
 
 /// Settings of one flag. It has no `Debug`: one of them may be a password.
@@ -20,8 +21,8 @@ impl Settings {
     }
 }
 
-/// Settings separated by `;`, such as `security.protocol=SASL_SSL;sasl.password=a`. What follows a `;` without being a
-/// setting belongs to the value before it.
+/// Settings separated by `;`, such as `security.protocol=SASL_SSL;sasl.password=a`. What follows a
+/// `;` without being a setting belongs to the value before it.
 ///
 /// # Errors
 /// As [`key_value`].
@@ -42,7 +43,8 @@ pub fn key_values(text: &str) -> Result<Settings, String> {
 
 /// Whether this can be the name of a setting.
 fn is_key(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
+    text.bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._-".contains(&byte))
 }
 
 #[cfg(test)]
@@ -52,10 +54,14 @@ mod tests {
     #[test]
     fn a_value_may_hold_the_sign_that_separates_settings() {
         let read = |text| key_values(text).map(|settings| settings.0);
-        let pairs =
-            |pairs: &[(&str, &str)]| Ok(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect());
+        let pairs = |pairs: &[(&str, &str)]| {
+            Ok(pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect())
+        };
         assert_eq!(read("sasl.password=a;b"), pairs(&[("sasl.password", "a;b")]));
-        assert_eq!(read("sasl.password=;A=b;acks=1"), pairs(&[("sasl.password", ";A=b"), ("acks", "1")]));
+        assert_eq!(
+            read("sasl.password=;A=b;acks=1"),
+            pairs(&[("sasl.password", ";A=b"), ("acks", "1")])
+        );
         assert_eq!(read("nothing").err().as_deref(), Some("expected KEY=VALUE"));
     }
 

@@ -4,8 +4,8 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled at the first SIGTERM or SIGINT. A second one ends the process at once, for a person who
-/// does not want to wait.
+/// A token that is cancelled at the first SIGTERM or SIGINT. A second one ends the process at once,
+/// for a person who does not want to wait.
 ///
 /// # Errors
 /// Where the signal handlers cannot be installed.

@@ -1,7 +1,8 @@
 //! Logs, to standard error: standard output is for results.
 //!
-//! A sentence says what happened and names what it is about. For a collector the same names are fields as well, and spans
-//! say within what it happened: `session` and `batch`, or `run` and `hour`.
+//! A sentence says what happened and names what it is about. For a collector the same names are
+//! fields as well, and spans say within what it happened: `session` and `batch`, or `run` and
+//! `hour`.
 
 use std::fmt;
 use std::io::IsTerminal;
@@ -18,7 +19,8 @@ use tracing_subscriber::registry::LookupSpan;
 pub enum LogFormat {
     /// For a person: a sentence.
     Human,
-    /// One JSON object a line, for a log collector: the sentence as `message`, what it names beside it.
+    /// One JSON object a line, for a log collector: the sentence as `message`, what it names beside
+    /// it.
     Json,
 }
 
@@ -30,8 +32,9 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
-/// Libraries' lines that say nothing, or what is said once anyhow: the Kafka crate closes a consumer's queue a second time
-/// when it is dropped, and calls that an error; AWS's SDK prints errors that it has found beside the one that it gives.
+/// Libraries' lines that say nothing, or what is said once anyhow: the Kafka crate closes a
+/// consumer's queue a second time when it is dropped, and calls that an error; AWS's SDK prints
+/// errors that it has found beside the one that it gives.
 const QUIET: &str = "sqlx::postgres::notice=warn,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off";
 
 /// What is `asked` for comes on top of what is usual, so that who names a library hears it.
@@ -46,22 +49,28 @@ fn filter(asked: &str) -> EnvFilter {
 /// Starts logging; called once, first thing.
 pub fn init(args: &LogArgs) {
     let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let logs = tracing_subscriber::fmt().with_env_filter(filter(&asked)).with_writer(std::io::stderr);
+    let logs =
+        tracing_subscriber::fmt().with_env_filter(filter(&asked)).with_writer(std::io::stderr);
     // Where nobody reads standard error any more, saying so there would end the program.
     let logs = logs.log_internal_errors(false);
     match args.log_format {
         LogFormat::Human => {
-            let sentence = debug_fn(|writer, field: &Field, value: &dyn fmt::Debug| match field.name() {
-                "message" => write!(writer, "{value:?}"),
-                _ => Ok(()),
-            });
-            logs.with_ansi(std::io::stderr().is_terminal()).fmt_fields(sentence).event_format(Sentence).init();
+            let sentence =
+                debug_fn(|writer, field: &Field, value: &dyn fmt::Debug| match field.name() {
+                    "message" => write!(writer, "{value:?}"),
+                    _ => Ok(()),
+                });
+            logs.with_ansi(std::io::stderr().is_terminal())
+                .fmt_fields(sentence)
+                .event_format(Sentence)
+                .init();
         }
         LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).init(),
     }
 }
 
-/// A time, a level, the place in the program, and the sentence: it names what fields and spans name.
+/// A time, a level, the place in the program, and the sentence: it names what fields and spans
+/// name.
 struct Sentence;
 
 impl<S, N> FormatEvent<S, N> for Sentence
@@ -69,12 +78,19 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         SystemTime.format_time(&mut writer)?;
         let (metadata, is_colored) = (event.metadata(), writer.has_ansi_escapes());
         let level = metadata.level();
         match is_colored {
-            true => write!(writer, " \x1b[{}m{level:>5}\x1b[0m {}: ", color(*level), metadata.target())?,
+            true => {
+                write!(writer, " \x1b[{}m{level:>5}\x1b[0m {}: ", color(*level), metadata.target())?
+            }
             false => write!(writer, " {level:>5} {}: ", metadata.target())?,
         }
         context.format_fields(writer.by_ref(), event)?;
@@ -98,12 +114,17 @@ mod tests {
 
     #[test]
     fn libraries_that_say_what_is_said_anyhow_are_heard_where_they_are_named_alone() {
-        let shows = |asked: &str, line: &str| filter(asked).to_string().split(',').any(|directive| directive == line);
+        let shows = |asked: &str, line: &str| {
+            filter(asked).to_string().split(',').any(|directive| directive == line)
+        };
         for asked in ["", "info", "debug", "not a filter="] {
             assert!(shows(asked, "aws_smithy_runtime_api=off"), "{asked}: {}", filter(asked));
         }
         assert!(shows("", "info") && shows("debug", "debug"));
         let named = "info,aws_smithy_runtime_api=trace";
-        assert!(shows(named, "aws_smithy_runtime_api=trace") && !shows(named, "aws_smithy_runtime_api=off"));
+        assert!(
+            shows(named, "aws_smithy_runtime_api=trace")
+                && !shows(named, "aws_smithy_runtime_api=off")
+        );
     }
 }

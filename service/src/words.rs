@@ -12,8 +12,8 @@ pub const fn one_or_more<'w>(count: u64, one: &'w str, more: &'w str) -> &'w str
     if count == 1 { one } else { more }
 }
 
-/// A sentence that begins with a number, and has `[one|more]` where its words go by that, or `[more]`:
-/// `3 tick[s] [is|are] missing`.
+/// A sentence that begins with a number, and has `[one|more]` where its words go by that, or
+/// `[more]`: `3 tick[s] [is|are] missing`.
 #[must_use]
 pub fn inflected(count: u64, sentence: &str) -> String {
     let mut text = count.to_string() + " ";
@@ -21,7 +21,8 @@ pub fn inflected(count: u64, sentence: &str) -> String {
     // What is within brackets follows what is before them.
     while let Some(plain) = parts.next() {
         text.push_str(plain);
-        let (one, more) = parts.next().map_or(("", ""), |forms| forms.split_once('|').unwrap_or(("", forms)));
+        let (one, more) =
+            parts.next().map_or(("", ""), |forms| forms.split_once('|').unwrap_or(("", forms)));
         text.push_str(one_or_more(count, one, more));
     }
     text
@@ -41,7 +42,10 @@ mod tests {
 
     #[test]
     fn one_is_no_plural_and_none_is_one() {
-        assert_eq!([0, 1, 2].map(|count| counted(count, "object")), ["0 objects", "1 object", "2 objects"]);
+        assert_eq!(
+            [0, 1, 2].map(|count| counted(count, "object")),
+            ["0 objects", "1 object", "2 objects"]
+        );
         assert_eq!([0, 1, 2].map(|count| one_or_more(count, "is", "are")), ["are", "is", "are"]);
     }
 }

@@ -9,8 +9,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// How long the group is left without an answer because it is not known yet where to begin with some partitions. What
-/// is known then is taken up; the others follow.
+/// How long the group is left without an answer because it is not known yet where to begin with
+/// some partitions. What is known then is taken up; the others follow.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a partition may have messages of which none comes, before it is called silent.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
@@ -37,7 +37,8 @@ struct Topic {
     name: String,
     identity: Option<TopicIdentity>,
     source: Option<Source>,
-    /// The question to Kafka, which topic it is, that must be answered before anything of it is begun.
+    /// The question to Kafka, which topic it is, that must be answered before anything of it is
+    /// begun.
     question: u64,
     /// It was.
     is_confirmed: bool,
@@ -143,10 +144,15 @@ impl Assignment {
     }
 
     fn partition_mut(&mut self, at: &TopicPartition) -> Option<&mut Partition> {
-        self.topics.iter_mut().find(|topic| topic.name == at.topic)?.partitions.get_mut(&at.partition)
+        self.topics
+            .iter_mut()
+            .find(|topic| topic.name == at.topic)?
+            .partitions
+            .get_mut(&at.partition)
     }
 
-    /// Nothing is begun of a topic until an answer to this question, or to a later one, says which it is.
+    /// Nothing is begun of a topic until an answer to this question, or to a later one, says which
+    /// it is.
     pub fn confirm(&mut self, topic: &str, question: u64) {
         let topic = self.topic_mut(topic);
         (topic.question, topic.is_confirmed) = (question, false);
@@ -169,8 +175,8 @@ impl Assignment {
         }
     }
 
-    /// What is known of a topic that Kafka has described in answer to a question. `Err` has the id that it had before:
-    /// it is another one now.
+    /// What is known of a topic that Kafka has described in answer to a question. `Err` has the id
+    /// that it had before: it is another one now.
     pub fn describe(&mut self, found: TopicIdentity, question: u64) -> Result<(), TopicIdentity> {
         let topic = self.topic_mut(&found.topic);
         match &topic.identity {
@@ -218,12 +224,15 @@ impl Assignment {
         let at = answer.at;
         let topic = self.topics.iter_mut().find(|topic| topic.is(at));
         let partition = topic.and_then(|topic| topic.partitions.get_mut(&at.partition));
-        if let Some(partition) = partition.filter(|partition| partition.assignment == answer.assignment) {
+        if let Some(partition) =
+            partition.filter(|partition| partition.assignment == answer.assignment)
+        {
             partition.on(Event::Answered(answer.start), now);
         }
     }
 
-    /// What is to be done about partitions. A question to the store waits until the source is known.
+    /// What is to be done about partitions. A question to the store waits until the source is
+    /// known.
     pub fn wanted(&mut self, now: Instant) -> Vec<(TopicPartition, Action)> {
         if !self.is_unsettled {
             return Vec::new();
@@ -239,7 +248,10 @@ impl Assignment {
                     Some(Action::AskStore) if topic.source.is_none() || !topic.is_confirmed => {
                         partition.put_back(Action::AskStore, now)
                     }
-                    Some(action) => wanted.push((TopicPartition { topic: topic.name.clone(), partition: *id }, action)),
+                    Some(action) => wanted.push((
+                        TopicPartition { topic: topic.name.clone(), partition: *id },
+                        action,
+                    )),
                     None => {}
                 }
                 self.is_unsettled |= !partition.is_settled();
@@ -272,7 +284,8 @@ impl Assignment {
         self.partition(at).map(Partition::resume_at)
     }
 
-    /// Partitions at whose next offset there may be no message: Kafka has more, and none of it has come.
+    /// Partitions at whose next offset there may be no message: Kafka has more, and none of it has
+    /// come.
     pub fn waiting(&self, ends: &HashMap<TopicPartition, End>) -> Vec<TopicPartition> {
         let waits = |at: &TopicPartition, partition: &Partition| {
             let has_more = ends.get(at).is_some_and(|end| end.stable > partition.next);
@@ -281,12 +294,17 @@ impl Assignment {
         self.each().filter(|(at, partition)| waits(at, partition)).map(|(at, _)| at).collect()
     }
 
-    /// Partitions that end with what cannot be read and is to be passed over: the client has been through it for a
-    /// while, up to the offset given.
-    pub fn damaged_ends(&self, ends: &HashMap<TopicPartition, End>, now: Instant) -> Vec<(TopicPartition, i64)> {
+    /// Partitions that end with what cannot be read and is to be passed over: the client has been
+    /// through it for a while, up to the offset given.
+    pub fn damaged_ends(
+        &self,
+        ends: &HashMap<TopicPartition, End>,
+        now: Instant,
+    ) -> Vec<(TopicPartition, i64)> {
         let of = |(at, partition): (TopicPartition, &Partition)| {
             let end = ends.get(&at)?;
-            let is_through = partition.is_damaged() && end.fetched >= end.stable && end.stable > partition.next;
+            let is_through =
+                partition.is_damaged() && end.fetched >= end.stable && end.stable > partition.next;
             let lasts = now.saturating_duration_since(partition.moved) >= SILENT_AFTER;
             (is_through && lasts).then_some((at, end.stable))
         };
@@ -305,8 +323,8 @@ impl Assignment {
         }
     }
 
-    /// Partitions that Kafka's client is to take up, with their next offsets; `None` where there is nothing to tell it.
-    /// The flag: this answers the group.
+    /// Partitions that Kafka's client is to take up, with their next offsets; `None` where there is
+    /// nothing to tell it. The flag: this answers the group.
     pub fn ready(&mut self, now: Instant) -> Option<(Vec<(TopicPartition, i64)>, bool)> {
         let is_answer = self.unanswered.is_some();
         if let Some(since) = self.unanswered {
@@ -336,10 +354,16 @@ impl Assignment {
         })
     }
 
-    /// Moves a partition behind `offset`, up to `next`. `None` for what is not to be taken: the partition is not ours or
-    /// stands, or it was taken before.
+    /// Moves a partition behind `offset`, up to `next`. `None` for what is not to be taken: the
+    /// partition is not ours or stands, or it was taken before.
     #[inline]
-    pub fn advance(&mut self, topic: &str, partition: i32, offset: i64, next: i64) -> Option<Advance> {
+    pub fn advance(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+        next: i64,
+    ) -> Option<Advance> {
         if self.topics.get(self.last).is_none_or(|last| last.name != topic) {
             self.last = self.topics.iter().position(|known| known.name == topic)?;
         }
@@ -369,7 +393,10 @@ impl Assignment {
             let source = topic.source.as_ref().map(|source| source.id);
             let written = topic.partitions.iter().filter(|(_, partition)| partition.written >= 0);
             let all = written.filter_map(move |(id, partition)| {
-                Some(Position { at: SourcePartition { source: source?, partition: *id }, next: partition.written })
+                Some(Position {
+                    at: SourcePartition { source: source?, partition: *id },
+                    next: partition.written,
+                })
             });
             all.collect::<Vec<_>>()
         };
@@ -385,8 +412,8 @@ impl Assignment {
         self.each().filter_map(of).collect()
     }
 
-    /// Looks for partitions that have messages of which none comes. `is_waiting`: this instance asks for messages, so
-    /// that it is not its own doing.
+    /// Looks for partitions that have messages of which none comes. `is_waiting`: this instance
+    /// asks for messages, so that it is not its own doing.
     pub fn watch(
         &mut self,
         ends: &HashMap<TopicPartition, End>,
@@ -399,8 +426,10 @@ impl Assignment {
             for (id, partition) in &topic.partitions {
                 let at = TopicPartition { topic: topic.name.clone(), partition: *id };
                 let Some(end) = ends.get(&at) else { continue };
-                let watched = topic.watched.entry(*id).or_insert_with(|| Watched::new(partition.next, now));
-                if watched.is_silent(partition, *end, is_waiting && !leaderless.contains(&at), now) {
+                let watched =
+                    topic.watched.entry(*id).or_insert_with(|| Watched::new(partition.next, now));
+                if watched.is_silent(partition, *end, is_waiting && !leaderless.contains(&at), now)
+                {
                     silent.push(at.clone());
                 }
                 watched.say_if_held_up(&at, partition, *end, now);
@@ -448,7 +477,9 @@ impl Assignment {
     /// The offsets that Kafka has not taken yet.
     pub fn unacknowledged(&self) -> rdkafka::error::KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
-        for (at, partition) in self.each().filter(|(_, partition)| partition.acknowledged < partition.written) {
+        for (at, partition) in
+            self.each().filter(|(_, partition)| partition.acknowledged < partition.written)
+        {
             list.add_partition_offset(&at.topic, at.partition, Offset::Offset(partition.written))?;
         }
         Ok(list)
@@ -466,8 +497,16 @@ impl Watched {
         Self { next, moved: now, held_up: None, said: false }
     }
 
-    fn is_silent(&mut self, partition: &Partition, end: End, could_come: bool, now: Instant) -> bool {
-        let has_news = end.stable > partition.next && partition.state == State::Reading && !partition.is_damaged();
+    fn is_silent(
+        &mut self,
+        partition: &Partition,
+        end: End,
+        could_come: bool,
+        now: Instant,
+    ) -> bool {
+        let has_news = end.stable > partition.next
+            && partition.state == State::Reading
+            && !partition.is_damaged();
         if self.next != partition.next || !has_news || !could_come {
             (self.next, self.moved) = (partition.next, now);
             return false;
@@ -475,7 +514,13 @@ impl Watched {
         now.saturating_duration_since(self.moved) >= SILENT_AFTER
     }
 
-    fn say_if_held_up(&mut self, at: &TopicPartition, partition: &Partition, end: End, now: Instant) {
+    fn say_if_held_up(
+        &mut self,
+        at: &TopicPartition,
+        partition: &Partition,
+        end: End,
+        now: Instant,
+    ) {
         if end.high <= end.stable || partition.next < end.stable {
             (self.held_up, self.said) = (None, false);
             return;
@@ -593,7 +638,10 @@ mod tests {
         let mut assignment = reading(&[0], 5);
         let here = SourcePartition { source: 1, partition: 0 };
         assert_eq!(assignment.advance("t", 0, 4, 5), None);
-        assert_eq!(assignment.advance("t", 0, 5, 6), Some(Advance { at: here, expected: 5, lost: None }));
+        assert_eq!(
+            assignment.advance("t", 0, 5, 6),
+            Some(Advance { at: here, expected: 5, lost: None })
+        );
         assert_eq!(assignment.advance("t", 0, 5, 6), None);
         assert_eq!(assignment.advance("t", 1, 0, 1), None);
         assert_eq!(assignment.advance("other", 0, 6, 7), None);
@@ -604,7 +652,10 @@ mod tests {
         let mut assignment = reading(&[0], 5);
         let unacknowledged = |assignment: &Assignment| {
             let list = assignment.unacknowledged().unwrap();
-            list.elements().iter().map(|element| element.offset().to_raw().unwrap()).collect::<Vec<_>>()
+            list.elements()
+                .iter()
+                .map(|element| element.offset().to_raw().unwrap())
+                .collect::<Vec<_>>()
         };
         assert_eq!(unacknowledged(&assignment), [5]);
         assert_eq!(unacknowledged(&assignment), [5]);
@@ -621,7 +672,8 @@ mod tests {
     fn kafka_is_told_an_offset_before_the_one_it_knows_where_the_log_was_truncated() {
         let mut assignment = reading(&[0], 5);
         assignment.acknowledged(&at(0), 5);
-        let (now, truncated) = (Instant::now(), Answer { start: Begin::At(2), ..answer(&assignment, 0, 2) });
+        let (now, truncated) =
+            (Instant::now(), Answer { start: Begin::At(2), ..answer(&assignment, 0, 2) });
         assignment.event(&at(0), Event::OutOfRange, now);
         assignment.answered(truncated, now);
         assert_eq!(assignment.unacknowledged().unwrap().elements()[0].offset(), Offset::Offset(2));

@@ -1,4 +1,5 @@
-//! [`Batch`]: decoded messages, ready to be written. It knows PostgreSQL's COPY format, but no connection.
+//! [`Batch`]: decoded messages, ready to be written. It knows PostgreSQL's COPY format, but no
+//! connection.
 
 mod bars;
 mod parts;
@@ -22,8 +23,8 @@ use std::time::Instant;
 /// What bounds the memory of a batch whatever its messages are; 50,000 ordinary rows take 6 MB.
 const MAX_BATCH_BYTES: usize = 8 << 20;
 
-/// Broken elements of one message that are kept aside; of more, only their number is. A message of a few kilobytes may
-/// have thousands.
+/// Broken elements of one message that are kept aside; of more, only their number is. A message of
+/// a few kilobytes may have thousands.
 const KEPT_OF_A_MESSAGE: usize = 100;
 
 /// A message as Kafka hands it out.
@@ -67,7 +68,8 @@ impl Gap {
     }
 }
 
-/// What one transaction will write. Reused from batch to batch, so that its memory is allocated once.
+/// What one transaction will write. Reused from batch to batch, so that its memory is allocated
+/// once.
 #[derive(Debug, Default)]
 pub struct Batch {
     pub rows: Rows,
@@ -93,9 +95,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Takes in a message of the partition `at`: a valid tick becomes a row and part of its minute's bar, any other is
-    /// kept aside; of a message that holds several, each. `expected` is the offset that was to come. `rejected` hears of
-    /// what is kept aside: the message, or the element of it with its index, as a message of its own.
+    /// Takes in a message of the partition `at`: a valid tick becomes a row and part of its
+    /// minute's bar, any other is kept aside; of a message that holds several, each. `expected` is
+    /// the offset that was to come. `rejected` hears of what is kept aside: the message, or the
+    /// element of it with its index, as a message of its own.
     pub fn push(
         &mut self,
         decoder: &mut Decoder,
@@ -152,23 +155,27 @@ impl Batch {
         mut rejected: impl FnMut(&Message<'_>, u16, &Reject),
     ) {
         let mut broken = 0_usize;
-        let read = decoder.decode_each(json, &message.beside(), &mut |element| match element.read {
-            Ok(record) => self.accept(&record.tick, at, message.offset, element.index),
-            Err(reject) => {
-                broken += 1;
-                if broken <= KEPT_OF_A_MESSAGE {
-                    let part = Message { value: Some(element.value), ..*message };
-                    rejected(&part, element.index, &reject);
-                    self.reject(&part, at, element.index, reject);
+        let read =
+            decoder.decode_each(json, &message.beside(), &mut |element| match element.read {
+                Ok(record) => self.accept(&record.tick, at, message.offset, element.index),
+                Err(reject) => {
+                    broken += 1;
+                    if broken <= KEPT_OF_A_MESSAGE {
+                        let part = Message { value: Some(element.value), ..*message };
+                        rejected(&part, element.index, &reject);
+                        self.reject(&part, at, element.index, reject);
+                    }
                 }
-            }
-        });
+            });
         if let Err(reject) = read {
             rejected(message, 0, &reject);
             self.reject(message, at, 0, reject);
         }
-        if let (Some(more @ 1..), Some(last)) = (broken.checked_sub(KEPT_OF_A_MESSAGE), self.rejects.last_mut()) {
-            last.reject.detail += &format!("; {more} more elements of the message are broken, and are not kept");
+        if let (Some(more @ 1..), Some(last)) =
+            (broken.checked_sub(KEPT_OF_A_MESSAGE), self.rejects.last_mut())
+        {
+            last.reject.detail +=
+                &format!("; {more} more elements of the message are broken, and are not kept");
         }
     }
 
@@ -179,7 +186,8 @@ impl Batch {
         self.rejects.push(rejected);
     }
 
-    /// Moves a partition from `expected` to `next`, over offsets that are no messages (or over a message).
+    /// Moves a partition from `expected` to `next`, over offsets that are no messages (or over a
+    /// message).
     pub fn pass(&mut self, at: SourcePartition, expected: i64, next: i64) {
         self.opened.get_or_insert_with(Instant::now);
         self.ranges.extend(at, expected, next);
@@ -194,7 +202,8 @@ impl Batch {
         self.with_unread += u32::from(tick.extras().has_unread());
     }
 
-    /// Whether the batch should be written before it takes in more: `rows` messages, or as many bytes as memory allows.
+    /// Whether the batch should be written before it takes in more: `rows` messages, or as many
+    /// bytes as memory allows.
     pub fn is_full(&self, rows: u32) -> bool {
         self.messages >= rows || self.rows.bytes() + self.rejected_bytes >= MAX_BATCH_BYTES
     }
@@ -251,7 +260,14 @@ mod tests {
     const GOOD: &[u8] = br#"{"symbol":"A","timestamp":1749218401,"open":1,"close":2,"volume":3}"#;
 
     fn message(offset: i64, value: Option<&[u8]>) -> Message<'_> {
-        Message { topic: "t", partition: 1, offset, timestamp: Some(Timestamp::from_micros(5)), key: None, value }
+        Message {
+            topic: "t",
+            partition: 1,
+            offset,
+            timestamp: Some(Timestamp::from_micros(5)),
+            key: None,
+            value,
+        }
     }
 
     fn decoder() -> Decoder {
@@ -274,13 +290,18 @@ mod tests {
         let good = String::from_utf8_lossy(GOOD);
         let value = format!(r#"[{good}, 5 ,{good},{{"symbol":"B"}}]"#);
         let kept_aside = push(&mut batch, &message(7, Some(value.as_bytes())), 7);
-        let expected = [(1, "not_object 5".to_owned()), (3, r#"missing_field {"symbol":"B"}"#.to_owned())];
+        let expected =
+            [(1, "not_object 5".to_owned()), (3, r#"missing_field {"symbol":"B"}"#.to_owned())];
         assert_eq!(kept_aside, expected);
-        let rejects: Vec<_> = batch.rejects.iter().map(|kept| (kept.offset, kept.index, kept.value_bytes)).collect();
+        let rejects: Vec<_> =
+            batch.rejects.iter().map(|kept| (kept.offset, kept.index, kept.value_bytes)).collect();
         assert_eq!(rejects, [(7, 1, Some(1)), (7, 3, Some(14))]);
         let rows: Vec<_> = batch.rows.iter().map(|row| (row.offset, row.index)).collect();
         assert_eq!((rows, batch.rows.count(), batch.messages), (vec![(7, 0), (7, 2)], 2, 1));
-        assert_eq!(batch.ranges.iter().collect::<Vec<_>>(), [ranges::Range { at: AT, start: 7, next: 8 }]);
+        assert_eq!(
+            batch.ranges.iter().collect::<Vec<_>>(),
+            [ranges::Range { at: AT, start: 7, next: 8 }]
+        );
         assert_eq!(batch.bars.sorted()[0].2.ticks, 2);
     }
 
@@ -291,7 +312,10 @@ mod tests {
         assert_eq!(push(&mut batch, &message(7, Some(value.as_bytes())), 7).len(), 100);
         let last = &batch.rejects[99];
         let more = "; 4900 more elements of the message are broken, and are not kept";
-        assert!(batch.rejects.len() == 100 && last.index == 99 && last.reject.detail.ends_with(more), "{last:?}");
+        assert!(
+            batch.rejects.len() == 100 && last.index == 99 && last.reject.detail.ends_with(more),
+            "{last:?}"
+        );
     }
 
     #[test]
@@ -299,7 +323,10 @@ mod tests {
         for value in [&b"[]"[..], b"[1,2]", b"[", b"[[],[1]]"] {
             let mut batch = Batch::default();
             assert_eq!(push(&mut batch, &message(7, Some(value)), 7).len(), 1, "{value:?}");
-            assert_eq!((batch.rejects[0].index, batch.rejects[0].value.as_deref()), (0, Some(value)));
+            assert_eq!(
+                (batch.rejects[0].index, batch.rejects[0].value.as_deref()),
+                (0, Some(value))
+            );
         }
     }
 
@@ -310,7 +337,10 @@ mod tests {
         push(&mut batch, &message(8, None), 8);
         push(&mut batch, &message(12, Some(b"x")), 9);
         assert_eq!((batch.messages, batch.rows.count(), batch.rejects.len()), (3, 1, 2));
-        assert_eq!(batch.ranges.iter().collect::<Vec<_>>(), [ranges::Range { at: AT, start: 7, next: 13 }]);
+        assert_eq!(
+            batch.ranges.iter().collect::<Vec<_>>(),
+            [ranges::Range { at: AT, start: 7, next: 13 }]
+        );
         assert_eq!(batch.sent, [(Timestamp::from_micros(5), 3)]);
     }
 
@@ -322,7 +352,10 @@ mod tests {
             push(&mut batch, &message(offset, Some(value)), offset);
         }
         assert_eq!((batch.rows.count(), batch.without_volume), (3, 2));
-        assert_eq!(batch.parts(2).iter().map(|part| part.without_volume).collect::<Vec<_>>(), [1, 1]);
+        assert_eq!(
+            batch.parts(2).iter().map(|part| part.without_volume).collect::<Vec<_>>(),
+            [1, 1]
+        );
         batch.clear();
         assert_eq!(batch.without_volume, 0);
     }

@@ -15,9 +15,9 @@ use std::time::Duration;
 ///
 /// `speed-layer doctor` says beforehand what becomes of a topic's messages.
 ///
-/// Every flag can be set by the environment variable that it names. Exit codes: 0 stopped by SIGTERM or SIGINT, 2 a
-/// configuration error. Kafka or PostgreSQL being away is no reason to end: it is waited for; only --migrations only
-/// and --healthcheck end with 3 then.
+/// Every flag can be set by the environment variable that it names. Exit codes: 0 stopped by
+/// SIGTERM or SIGINT, 2 a configuration error. Kafka or PostgreSQL being away is no reason to end:
+/// it is waited for; only --migrations only and --healthcheck end with 3 then.
 #[derive(Clone, Parser)]
 #[command(version, max_term_width = 100)]
 pub struct Config {
@@ -53,16 +53,18 @@ pub struct Config {
     #[command(flatten)]
     pub registry: RegistryArgs,
 
-    /// Where to begin with a topic that was never read. Partitions that are added to it later are read whole.
+    /// Where to begin with a topic that was never read. Partitions that are added to it later are
+    /// read whole.
     #[arg(long, env = "START", value_enum, default_value_t = Start::Earliest)]
     pub start: Start,
 
-    /// What to do where Kafka does not have the next message any more (retention was faster), cannot give it (it is
-    /// damaged), or has another topic of that name (it was made anew).
+    /// What to do where Kafka does not have the next message any more (retention was faster),
+    /// cannot give it (it is damaged), or has another topic of that name (it was made anew).
     #[arg(long, env = "ON_GAP", value_enum, default_value_t = OnGap::Stop)]
     pub on_gap: OnGap,
 
-    /// Send rejected messages, whole, to this topic as well, with the reason in their headers. It must exist.
+    /// Send rejected messages, whole, to this topic as well, with the reason in their headers. It
+    /// must exist.
     #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC")]
     pub dead_letter_topic: Option<String>,
 
@@ -78,13 +80,14 @@ pub struct Config {
     #[arg(long, env = "LINGER", default_value = "10ms", value_parser = linger, value_name = "DURATION")]
     pub linger: Duration,
 
-    /// How long a transaction may take, the same for all instances. One that takes longer is tried again with fewer messages. What a frozen instance
-    /// has locked is free again within fifteen seconds after this.
+    /// How long a transaction may take, the same for all instances. One that takes longer is tried
+    /// again with fewer messages. What a frozen instance has locked is free again within fifteen
+    /// seconds after this.
     #[arg(long, env = "WRITER_TIMEOUT", default_value = "60s", value_parser = writer_timeout, value_name = "DURATION")]
     pub writer_timeout: Duration,
 
-    /// Drop the ticks of whole UTC days that ended this many days ago. Without it ticks are kept for ever; bars always.
-    /// Counted from the newest tick, or from now where that is earlier.
+    /// Drop the ticks of whole UTC days that ended this many days ago. Without it ticks are kept
+    /// for ever; bars always. Counted from the newest tick, or from now where that is earlier.
     #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
     pub retention_days: Option<u32>,
 
@@ -96,7 +99,8 @@ pub struct Config {
     #[arg(long, env = "HTTP_ADDR", default_value = "0.0.0.0:9464", value_name = "ADDRESS")]
     pub http_addr: SocketAddr,
 
-    /// Ask the instance that serves on --http-addr whether it is alive, and end: 0 if it is. For a container's health check.
+    /// Ask the instance that serves on --http-addr whether it is alive, and end: 0 if it is. For a
+    /// container's health check.
     #[arg(long)]
     pub healthcheck: bool,
 
@@ -180,7 +184,8 @@ fn topic(text: &str) -> Result<String, String> {
         "." | ".." => Err("Kafka has no topic of this name".to_owned()),
         pattern if pattern.starts_with('^') => Ok(pattern.to_owned()),
         name if name.len() <= 249 && name.bytes().all(is_of_kafka) => Ok(name.to_owned()),
-        _ => Err("a topic's name has at most 249 letters, digits, dots, underscores and dashes".to_owned()),
+        _ => Err("a topic's name has at most 249 letters, digits, dots, underscores and dashes"
+            .to_owned()),
     }
 }
 
@@ -188,11 +193,19 @@ impl Config {
     /// # Errors
     /// Flags that contradict each other.
     pub fn check(&self) -> Result<(), Failure> {
-        let twice = (1..self.topics.len()).find(|at| self.topics[..*at].contains(&self.topics[*at]));
+        let twice =
+            (1..self.topics.len()).find(|at| self.topics[..*at].contains(&self.topics[*at]));
         if let Some(at) = twice {
-            return Err(Failure::Configuration(anyhow!("--topic {} is there twice", self.topics[at])));
+            return Err(Failure::Configuration(anyhow!(
+                "--topic {} is there twice",
+                self.topics[at]
+            )));
         }
-        match self.dead_letter_topic.as_deref().filter(|letters| self.named_topics().any(|topic| topic == *letters)) {
+        match self
+            .dead_letter_topic
+            .as_deref()
+            .filter(|letters| self.named_topics().any(|topic| topic == *letters))
+        {
             Some(letters) => Err(reads_its_own_letters(letters)),
             None => Ok(()),
         }
@@ -213,7 +226,8 @@ impl Config {
         self.kafka_property("group.protocol") == Some("consumer")
     }
 
-    /// Whether Kafka knows the instances by a `client.id` of the user's, so that nobody can be told from anybody.
+    /// Whether Kafka knows the instances by a `client.id` of the user's, so that nobody can be told
+    /// from anybody.
     pub fn names_its_client(&self) -> bool {
         self.kafka_property("client.id").is_some()
     }
@@ -244,9 +258,11 @@ pub enum Start {
 /// What to do where messages between the stored offset and what Kafka has are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnGap {
-    /// The partition stands and says why, until a person decides; the others are read. A topic made anew ends the process.
+    /// The partition stands and says why, until a person decides; the others are read. A topic made
+    /// anew ends the process.
     Stop,
-    /// Record the range in the table `kafka_gaps` and go on behind it. A topic made anew is read as a source of its own.
+    /// Record the range in the table `kafka_gaps` and go on behind it. A topic made anew is read as
+    /// a source of its own.
     Skip,
 }
 
@@ -261,10 +277,13 @@ mod tests {
 
     #[test]
     fn doctor_needs_the_brokers_alone() {
-        let parse = |flags: &[&str]| Command::of(&Command::definition().try_get_matches_from(flags)?);
-        let doctor = parse(&["speed-layer", "doctor", "--kafka-brokers", "b", "--preset", "binance"]);
+        let parse =
+            |flags: &[&str]| Command::of(&Command::definition().try_get_matches_from(flags)?);
+        let doctor =
+            parse(&["speed-layer", "doctor", "--kafka-brokers", "b", "--preset", "binance"]);
         assert!(matches!(doctor, Ok(Command::Doctor(_))));
-        let run = parse(&["speed-layer", "--kafka-brokers", "b", "--database-url", "postgres://h/d"]);
+        let run =
+            parse(&["speed-layer", "--kafka-brokers", "b", "--database-url", "postgres://h/d"]);
         assert!(matches!(run, Ok(Command::Run(_))));
         assert!(parse(&["speed-layer", "--kafka-brokers", "b", "doctor"]).is_err());
     }
@@ -272,7 +291,14 @@ mod tests {
     #[test]
     fn a_step_of_prices_is_a_number_above_zero() {
         let parse = |step: &str| {
-            let flags = ["speed-layer", "--database-url", "postgres://h/d", "--kafka-brokers", "b", "--price-step"];
+            let flags = [
+                "speed-layer",
+                "--database-url",
+                "postgres://h/d",
+                "--kafka-brokers",
+                "b",
+                "--price-step",
+            ];
             Config::try_parse_from(flags.into_iter().chain([step])).is_ok()
         };
         assert!(["0.01", "5", "1e-8"].into_iter().all(parse));
@@ -282,7 +308,15 @@ mod tests {
     #[test]
     fn a_time_that_would_stop_the_stream_or_its_upkeep_is_refused() {
         let parse = |flag: &str, time: &str| {
-            let flags = ["speed-layer", "--database-url", "postgres://h/d", "--kafka-brokers", "b", flag, time];
+            let flags = [
+                "speed-layer",
+                "--database-url",
+                "postgres://h/d",
+                "--kafka-brokers",
+                "b",
+                flag,
+                time,
+            ];
             Config::try_parse_from(flags).is_ok()
         };
         assert!(["0ms", "10ms", "1m"].into_iter().all(|time| parse("--linger", time)));
@@ -294,7 +328,14 @@ mod tests {
     #[test]
     fn a_number_of_days_that_would_keep_nothing_or_all_is_refused() {
         let parse = |days: &str| {
-            let flags = ["speed-layer", "--database-url", "postgres://h/d", "--kafka-brokers", "b", "--retention-days"];
+            let flags = [
+                "speed-layer",
+                "--database-url",
+                "postgres://h/d",
+                "--kafka-brokers",
+                "b",
+                "--retention-days",
+            ];
             Config::try_parse_from(flags.into_iter().chain([days]))
         };
         assert_eq!(parse("36500").ok().unwrap().retention_days, Some(36_500));

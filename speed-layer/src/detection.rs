@@ -95,7 +95,9 @@ impl Detection {
     /// The partitions of the batch whose states have to be read first, with the offset that the
     /// batch begins with.
     pub fn missing(&self, batch: &Batch) -> Vec<(SourcePartition, i64)> {
-        let is_known = |at: &SourcePartition, start| self.partitions.get(at).is_some_and(|known| known.next == start);
+        let is_known = |at: &SourcePartition, start| {
+            self.partitions.get(at).is_some_and(|known| known.next == start)
+        };
         let ranges = batch.ranges.iter().filter(|range| !is_known(&range.at, range.start));
         ranges.map(|range| (range.at, range.start)).collect()
     }
@@ -150,7 +152,8 @@ impl<'a> Judging<'a> {
         if let Some(detectors) = self.by.take() {
             let judged = &mut self.judged;
             judged.look_at(&self.batch.seen, &detectors);
-            judged.log = judged.states.iter_mut().filter_map(|(at, watched)| watched.write(*at)).collect();
+            judged.log =
+                judged.states.iter_mut().filter_map(|(at, watched)| watched.write(*at)).collect();
         }
         &self.judged
     }
@@ -177,10 +180,15 @@ impl Judged {
             let (at, watched) = &mut states[partition];
             let of = as_seen(tick, noted, &sales);
             watched.is_touched = true;
-            let state = (&mut watched.market, symbol.map(|symbol| &mut watched.symbols[symbol].state));
+            let state =
+                (&mut watched.market, symbol.map(|symbol| &mut watched.symbols[symbol].state));
             let of = (&of, &*seen.series()[tick.series as usize].symbol);
             causal::observe(of, state, &by.parameters, &by.calendar, &mut found);
-            self.findings.extend(found.drain(..).map(|(symbol, finding)| Found { at: *at, symbol, finding }));
+            self.findings.extend(found.drain(..).map(|(symbol, finding)| Found {
+                at: *at,
+                symbol,
+                finding,
+            }));
         }
     }
 }
@@ -189,9 +197,17 @@ impl Judged {
 #[inline]
 fn as_seen(tick: &SeenTick, noted: Noted, sales: &[Sale]) -> Tick {
     let Noted { quote, sequence, conditions } = noted;
-    let Sale { is_excluded, revision } = conditions.map_or(Sale::default(), |number| sales[number as usize]);
+    let Sale { is_excluded, revision } =
+        conditions.map_or(Sale::default(), |number| sales[number as usize]);
     let place = Place { offset: tick.offset, index: tick.index };
-    Tick { volume: tick.volume, quote, is_excluded, revision, sequence, ..Tick::of(place, tick.at, tick.price) }
+    Tick {
+        volume: tick.volume,
+        quote,
+        is_excluded,
+        revision,
+        sequence,
+        ..Tick::of(place, tick.at, tick.price)
+    }
 }
 
 impl Watched {
@@ -205,7 +221,11 @@ impl Watched {
             None => {
                 let place = self.symbols.len();
                 self.by_name.insert(symbol, place as u32);
-                self.symbols.push(Symbol { name: name.into(), state: State::default(), is_touched: false });
+                self.symbols.push(Symbol {
+                    name: name.into(),
+                    state: State::default(),
+                    is_touched: false,
+                });
                 place
             }
         };
@@ -218,7 +238,9 @@ impl Watched {
         if !std::mem::take(&mut self.is_touched) {
             return None;
         }
-        let is_whole = self.whole == 0 || self.entries >= ENTRIES || self.bytes >= BYTES.max(TIMES * self.whole);
+        let is_whole = self.whole == 0
+            || self.entries >= ENTRIES
+            || self.bytes >= BYTES.max(TIMES * self.whole);
         let mut states = vec![FORMAT];
         self.market.put(&mut states);
         for symbol in self.symbols.iter_mut().filter(|symbol| symbol.is_touched || is_whole) {
@@ -307,9 +329,10 @@ mod tests {
         Detection::new(Arc::new(Detectors { calendar, conditions, ..Detectors::default() }))
     }
 
-    /// A market of two partitions and five symbols: every 37th price is wrong, and the eighth now and then too; there
-    /// is one long silence; every 50th message is no tick. Some are ahead of their time. Some messages have a quote,
-    /// conditions or a number, in which there are holes and steps back.
+    /// A market of two partitions and five symbols: every 37th price is wrong, and the eighth now
+    /// and then too; there is one long silence; every 50th message is no tick. Some are ahead of
+    /// their time. Some messages have a quote, conditions or a number, in which there are holes and
+    /// steps back.
     fn message(number: i64) -> String {
         if number % 50 == 49 {
             return "no tick".to_owned();
@@ -334,7 +357,10 @@ mod tests {
         let in_order = number / (5 * PARTITIONS);
         let mut json = match number % 10 {
             0..3 => r#","bid":99.99,"ask":100.08"#.to_owned(),
-            3 | 8 => format!(r#","n":{}"#, if number % 420 == 3 { in_order - 5 } else { in_order + number / 1000 }),
+            3 | 8 => format!(
+                r#","n":{}"#,
+                if number % 420 == 3 { in_order - 5 } else { in_order + number / 1000 }
+            ),
             _ => String::new(),
         };
         json += match number % 601 {
@@ -356,8 +382,14 @@ mod tests {
             let (partition, offset) = (number % PARTITIONS, number / PARTITIONS);
             let value = message(number);
             let value = Some(value.as_bytes());
-            let message =
-                Message { topic: "t", partition: partition as i32, offset, timestamp: None, key: None, value };
+            let message = Message {
+                topic: "t",
+                partition: partition as i32,
+                offset,
+                timestamp: None,
+                key: None,
+                value,
+            };
             batch.push(&mut decoder, &message, at(partition), offset, |_, _, _| ());
         }
         batch
@@ -478,7 +510,8 @@ mod tests {
     }
 
     #[test]
-    fn the_market_of_these_tests_has_spikes_that_wait_and_all_that_detectors_are_told_beside_prices() {
+    fn the_market_of_these_tests_has_spikes_that_wait_and_all_that_detectors_are_told_beside_prices()
+     {
         let mut kinds: Vec<Kind> = undisturbed().iter().map(|found| found.finding.kind).collect();
         kinds.sort();
         kinds.dedup();
@@ -521,7 +554,9 @@ mod tests {
     #[test]
     fn a_log_of_another_release_is_no_trouble() {
         let mut detection = detection();
-        for log in [vec![(true, vec![FORMAT + 1, 7])], vec![(true, vec![FORMAT])], vec![(true, vec![])]] {
+        for log in
+            [vec![(true, vec![FORMAT + 1, 7])], vec![(true, vec![FORMAT])], vec![(true, vec![])]]
+        {
             detection.restore(at(0), 0, &log);
             detection.restore(at(1), 0, &[]);
             let judged = detection.judge(&batch(0..10)).into_judged();
@@ -535,9 +570,13 @@ mod tests {
         let mut batch = Batch::default();
         for offset in 0..40 {
             let price = if offset % 3 == 0 { "9223372036.8" } else { "0.000000001" };
-            let value = format!(r#"{{"symbol":"S","timestamp":{},"price":{price}}}"#, OPENS / SECOND + offset);
+            let value = format!(
+                r#"{{"symbol":"S","timestamp":{},"price":{price}}}"#,
+                OPENS / SECOND + offset
+            );
             let value = Some(value.as_bytes());
-            let message = Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
+            let message =
+                Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
             batch.push(&mut decoder, &message, at(0), offset, |_, _, _| ());
         }
         assert_eq!(batch.rows.count(), 40);
@@ -547,7 +586,8 @@ mod tests {
     #[test]
     fn what_was_expected_is_in_peoples_units() {
         let found = undisturbed();
-        let expected = |kind| found.iter().find(|found| found.finding.kind == kind).unwrap().expected();
+        let expected =
+            |kind| found.iter().find(|found| found.finding.kind == kind).unwrap().expected();
         assert!((expected(Kind::Spike) - 100.0).abs() < 1.0);
         assert!((expected(Kind::Silence) - 0.2).abs() < 0.1, "{}", expected(Kind::Silence));
     }

@@ -1,5 +1,6 @@
-//! `speed-layer doctor`: a newcomer's first minute. It reads the newest messages and says what share of them are ticks,
-//! why the others are none, and which flags would make them ticks. It writes nothing.
+//! `speed-layer doctor`: a newcomer's first minute. It reads the newest messages and says what
+//! share of them are ticks, why the others are none, and which flags would make them ticks. It
+//! writes nothing.
 
 mod anatomy;
 mod args;
@@ -28,7 +29,8 @@ use std::io::Write;
 /// Looks, and writes the report to standard output.
 ///
 /// # Errors
-/// Flags that are wrong, and brokers that do not answer; and, once the report is written, what it has to complain of.
+/// Flags that are wrong, and brokers that do not answer; and, once the report is written, what it
+/// has to complain of.
 pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let database = args.database()?;
     let asking = database::look_at(database, args.migrations);
@@ -39,11 +41,13 @@ pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
         Ok((args, sampled))
     });
     let (database, read) = tokio::join!(asking, reading);
-    let (args, sampled) = read.unwrap_or_else(|error| Err(Failure::Infrastructure(error.into())))?;
+    let (args, sampled) =
+        read.unwrap_or_else(|error| Err(Failure::Infrastructure(error.into())))?;
     let now = Timestamp::now();
     let reading = Reading::of(&args.messages, &sampled.samples, now);
     let advice = propose::advise(&args.messages, &sampled.samples, now);
-    let report = Report { sampled: &sampled, reading: &reading, advice: &advice, database: &database };
+    let report =
+        Report { sampled: &sampled, reading: &reading, advice: &advice, database: &database };
     let text = match args.format {
         Format::Text => report.to_text(),
         Format::Json => report.to_json() + "\n",

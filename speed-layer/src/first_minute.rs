@@ -1,4 +1,5 @@
-//! Whether the messages that come first are ticks at all: a newcomer may have given flags for others.
+//! Whether the messages that come first are ticks at all: a newcomer may have given flags for
+//! others.
 
 use crate::Shared;
 use std::sync::Arc;
@@ -14,7 +15,12 @@ const WHILE: Duration = Duration::from_secs(10);
 /// Says once where most of them are none, and ends with the first minute.
 pub async fn watch(shared: Arc<Shared>) {
     let mut begun = None;
-    while shared.stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(500))).await.is_some() {
+    while shared
+        .stop
+        .run_until_cancelled(tokio::time::sleep(Duration::from_millis(500)))
+        .await
+        .is_some()
+    {
         let (rejected, messages) = shared.metrics.messages_so_far();
         if messages == 0 {
             continue;

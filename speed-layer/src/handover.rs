@@ -79,6 +79,7 @@ pub enum Begin {
     Busy,
     /// It was never read: what Kafka has of it decides.
     AskKafka,
-    /// Offsets are gone, and `--on-gap stop` leaves it to a person what to do about them. The text says which.
+    /// Offsets are gone, and `--on-gap stop` leaves it to a person what to do about them. The text
+    /// says which.
     Gap(String),
 }

@@ -99,7 +99,14 @@ impl Default for Health {
 impl Health {
     /// What is missing; empty where the process is ready.
     pub fn missing(&self) -> Vec<String> {
-        let facts = [&self.database, &self.kafka, &self.group, &self.partitions, &self.letters, &self.registry];
+        let facts = [
+            &self.database,
+            &self.kafka,
+            &self.group,
+            &self.partitions,
+            &self.letters,
+            &self.registry,
+        ];
         facts.into_iter().filter_map(Fact::trouble).collect()
     }
 }

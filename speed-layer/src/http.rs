@@ -50,7 +50,11 @@ pub async fn serve(shared: &Arc<Shared>) -> Result<(), Failure> {
 /// No answer, or another one than 200.
 pub async fn probe(mut address: SocketAddr) -> Result<(), Failure> {
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+        address.set_ip(if address.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
     }
     let what = format!("no healthy instance on {address} (--http-addr)");
     let answer = tokio::time::timeout(PROBE_TIMEOUT, ask(address)).await;
@@ -72,7 +76,10 @@ async fn ask(address: SocketAddr) -> std::io::Result<String> {
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, OPENMETRICS)], shared.metrics.render(shared.health.missing().is_empty()))
+    (
+        [(header::CONTENT_TYPE, OPENMETRICS)],
+        shared.metrics.render(shared.health.missing().is_empty()),
+    )
 }
 
 async fn readyz(State(shared): State<Arc<Shared>>) -> impl IntoResponse {

@@ -29,8 +29,8 @@ use std::time::{Duration, Instant};
 
 /// The longest that a poll may wait for a message.
 const IDLE: Duration = Duration::from_millis(100);
-/// How long a shutdown waits for what is decoded to be written. Longer would be killed by most supervisors; what is
-/// not written then is still in Kafka.
+/// How long a shutdown waits for what is decoded to be written. Longer would be killed by most
+/// supervisors; what is not written then is still in Kafka.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 /// How often a stalled intake polls all the same: the group must see it alive.
 const STALLED_POLL: Duration = Duration::from_secs(1);
@@ -46,8 +46,8 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 const LAST_WORD_AGAIN: Duration = Duration::from_millis(50);
 /// So long after reading was held up here, a partition of which nothing comes is no news.
 const HELD_UP: Duration = Duration::from_secs(15);
-/// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only look like a registry's
-/// name others in each message.
+/// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only
+/// look like a registry's name others in each message.
 const ASKED_AT_ONCE: usize = 100;
 
 /// Why a session is over.
@@ -118,8 +118,9 @@ impl Intake {
     pub fn new(shared: Arc<Shared>, writers: Writers) -> Result<Self, Failure> {
         let client_id = shared.client_id();
         let consumer = kafka::consumer(&shared.config, &client_id)?;
-        let messages = MessageQueue::new(&consumer)
-            .ok_or_else(|| Failure::Infrastructure(anyhow!("librdkafka has no memory for a queue")))?;
+        let messages = MessageQueue::new(&consumer).ok_or_else(|| {
+            Failure::Infrastructure(anyhow!("librdkafka has no memory for a queue"))
+        })?;
         let mut inquiry = Inquiry::start(&shared.config)?;
         for topic in shared.config.named_topics() {
             inquiry.about_topic(topic);
@@ -130,11 +131,18 @@ impl Intake {
         let dead_letters = DeadLetters::new(&shared.config, &shared.metrics.letters_cut)?;
         let rules = shared.config.messages.rules(ProvenanceNames::default());
         let (health, retries) = (Arc::clone(&shared.health), shared.metrics.retries("Kafka"));
-        let watch = KafkaWatch::new(&shared.config.kafka_brokers, health, retries, shared.kafka_said_away.clone());
+        let watch = KafkaWatch::new(
+            &shared.config.kafka_brokers,
+            health,
+            retries,
+            shared.kafka_said_away.clone(),
+        );
         let skips = shared.config.on_gap == OnGap::Skip;
         shared.health.letters.set(true);
-        let letters_watch =
-            LettersWatch::new(shared.config.dead_letter_topic.as_deref(), shared.metrics.retries("dead letters"));
+        let letters_watch = LettersWatch::new(
+            shared.config.dead_letter_topic.as_deref(),
+            shared.metrics.retries("dead letters"),
+        );
         Ok(Self {
             shared,
             consumer,
@@ -201,7 +209,8 @@ impl Intake {
         self.take_reports()?;
         self.look_after_partitions()?;
         if !self.hand_over_due()? {
-            // Nothing more is read before the letters are delivered: what holds them back would only grow.
+            // Nothing more is read before the letters are delivered: what holds them back would
+            // only grow.
             self.held_up = Some(Instant::now());
             return Ok(());
         }
@@ -223,7 +232,9 @@ impl Intake {
         messages.drain(wait, room, |polled| match polled {
             Polled::Message(message) => {
                 let (partition, offset) = (message.partition, message.offset);
-                if has_registry && let Some(id) = decoder.lacks_schema(message.value.unwrap_or_default()) {
+                if has_registry
+                    && let Some(id) = decoder.lacks_schema(message.value.unwrap_or_default())
+                {
                     let at = TopicPartition { topic: message.topic.to_owned(), partition };
                     assignment.event(&at, Event::LacksSchema(id), Instant::now());
                     if lacking.len() < ASKED_AT_ONCE {
@@ -231,7 +242,8 @@ impl Intake {
                     }
                     return;
                 }
-                let Some(step) = assignment.advance(message.topic, partition, offset, offset + 1) else {
+                let Some(step) = assignment.advance(message.topic, partition, offset, offset + 1)
+                else {
                     return;
                 };
                 let batch = writers.batch(step.at);
@@ -274,15 +286,17 @@ impl Intake {
             None => Ok(()),
             Some(Err(error)) => self.take_error(&error),
             Some(Ok(message)) => {
-                let (topic, partition) = (rdkafka::Message::topic(&message), rdkafka::Message::partition(&message));
+                let (topic, partition) =
+                    (rdkafka::Message::topic(&message), rdkafka::Message::partition(&message));
                 let offset = rdkafka::Message::offset(&message);
                 Err(rejoin(format!("message {topic}/{partition}/{offset} came out of turn")))
             }
         }
     }
 
-    /// Hands over what is due. `false` where rejected messages have to reach their topic first: they are sent before
-    /// the batch is committed, so that after a crash they come twice rather than not at all.
+    /// Hands over what is due. `false` where rejected messages have to reach their topic first:
+    /// they are sent before the batch is committed, so that after a crash they come twice rather
+    /// than not at all.
     fn hand_over_due(&mut self) -> Step<bool> {
         let due: Vec<usize> = self.writers.due().collect();
         let has_letters = due.iter().any(|index| self.writers.has_rejects(*index));
@@ -322,9 +336,13 @@ impl Intake {
         match reply {
             Reply::Ended => {}
             Reply::Checked => self.shared.session_works(),
-            Reply::Identified(sources) => sources.into_iter().for_each(|source| self.assignment.identified(source)),
+            Reply::Identified(sources) => {
+                sources.into_iter().for_each(|source| self.assignment.identified(source))
+            }
             Reply::Located(answers) => {
-                answers.into_iter().for_each(|answer| self.assignment.answered(answer, Instant::now()));
+                answers
+                    .into_iter()
+                    .for_each(|answer| self.assignment.answered(answer, Instant::now()));
             }
             Reply::Written(batch) => {
                 self.shared.session_works();
@@ -341,8 +359,8 @@ impl Intake {
         findings.into_iter().try_for_each(|finding| self.take_finding(finding))
     }
 
-    /// The batch is full and so is the way to the store. Kafka is polled now and then all the same, since only that
-    /// keeps this instance in its group.
+    /// The batch is full and so is the way to the store. Kafka is polled now and then all the same,
+    /// since only that keeps this instance in its group.
     fn wait_for_store(&mut self) -> Step {
         self.held_up = Some(Instant::now());
         if let Some(reply) = self.writers.wait(STALLED_POLL)? {
@@ -374,7 +392,8 @@ impl Intake {
                         "PostgreSQL did not answer in time; what is not written will be read again from Kafka"
                     );
                 }
-                // It would wait for brokers that are away. In its first second nothing is known of them.
+                // It would wait for brokers that are away. In its first second nothing is known of
+                // them.
                 let kafka = &self.shared.health.kafka;
                 if kafka.get() || !kafka.has_held() {
                     self.report_last_offsets();
@@ -390,8 +409,9 @@ impl Intake {
         }
     }
 
-    /// Kafka's copy of the offsets is for monitors; nothing is read from it, so a failure costs nothing but another try.
-    /// One commit is under way at a time: of two the older might arrive last.
+    /// Kafka's copy of the offsets is for monitors; nothing is read from it, so a failure costs
+    /// nothing but another try. One commit is under way at a time: of two the older might arrive
+    /// last.
     fn report_offsets(&mut self) {
         self.committed = Instant::now();
         if self.committing.is_some_and(|since| since.elapsed() < ANSWER_LOST) {
@@ -411,10 +431,14 @@ impl Intake {
         if reports.has_answered {
             self.committing = None;
         }
-        reports.acknowledged.iter().for_each(|(at, offset)| self.assignment.acknowledged(at, *offset));
+        reports
+            .acknowledged
+            .iter()
+            .for_each(|(at, offset)| self.assignment.acknowledged(at, *offset));
     }
 
-    /// Monitors should not show a lag for ever because the group was rebalancing at the wrong moment.
+    /// Monitors should not show a lag for ever because the group was rebalancing at the wrong
+    /// moment.
     fn report_last_offsets(&mut self) {
         let deadline = Instant::now() + LAST_WORD;
         self.report_offsets();

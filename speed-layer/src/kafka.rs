@@ -30,9 +30,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 pub type Consumer = BaseConsumer<Context>;
 
-/// Settings that a `--kafka-property` may override. Small fetches and queues keep the process below 64 MB, because each
-/// queued message costs librdkafka several times its length; and a full queue is looked at again after 5 ms rather
-/// than a second, which would cost three quarters of the rate (docs/benchmarks.md).
+/// Settings that a `--kafka-property` may override. Small fetches and queues keep the process below
+/// 64 MB, because each queued message costs librdkafka several times its length; and a full queue
+/// is looked at again after 5 ms rather than a second, which would cost three quarters of the rate
+/// (docs/benchmarks.md).
 const TUNING: [(&str, &str); 10] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("session.timeout.ms", "10000"),
@@ -46,8 +47,8 @@ const TUNING: [(&str, &str); 10] = [
     ("reconnect.backoff.max.ms", "2000"),
 ];
 
-/// Settings that the promises of this program rest on: PostgreSQL holds the offsets, and a gap must never be skipped
-/// in silence.
+/// Settings that the promises of this program rest on: PostgreSQL holds the offsets, and a gap must
+/// never be skipped in silence.
 const FIXED: [(&str, &str); 6] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
@@ -59,8 +60,10 @@ const FIXED: [(&str, &str); 6] = [
     ("enable.partition.eof", "false"),
 ];
 
-/// Defaults of [`TUNING`] that librdkafka refuses where the group's coordinator decides (`group.protocol=consumer`).
-const CLASSIC_ONLY: [&str; 3] = ["partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"];
+/// Defaults of [`TUNING`] that librdkafka refuses where the group's coordinator decides
+/// (`group.protocol=consumer`).
+const CLASSIC_ONLY: [&str; 3] =
+    ["partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"];
 
 /// A client that has not joined the group yet, by the name of `client_id`.
 ///
@@ -69,19 +72,23 @@ const CLASSIC_ONLY: [&str; 3] = ["partition.assignment.strategy", "session.timeo
 pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
     let is_fixed = |key: &str| FIXED.iter().any(|(fixed, _)| *fixed == key);
     if let Some((key, _)) = config.kafka.iter().find(|(key, _)| is_fixed(key)) {
-        let error = anyhow::anyhow!("--kafka-property {key} cannot be set: exactly-once rests on its value");
+        let error = anyhow::anyhow!(
+            "--kafka-property {key} cannot be set: exactly-once rests on its value"
+        );
         return Err(Failure::Configuration(error));
     }
     config.kafka.check_login()?;
     let is_classic = !config.has_newer_groups();
-    let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
+    let tuning: Vec<_> =
+        TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
     let mut settings = config.kafka.client_settings(&config.kafka_brokers, client_id, &tuning);
     for (key, value) in FIXED {
         settings.set(key, value);
     }
     settings.set("group.id", &config.group_id);
     if config.topics.iter().any(|topic| topic.starts_with('^')) {
-        // Kafka's own, among them that of the groups' offsets: each commit would be a message to read.
+        // Kafka's own, among them that of the groups' offsets: each commit would be a message to
+        // read.
         settings.set("topic.blacklist", INTERNAL_TOPICS);
     }
     settings
@@ -107,13 +114,14 @@ pub fn subscribe(consumer: &Consumer, config: &Config) -> Result<(), Failure> {
         .map_err(Failure::Configuration)
 }
 
-/// What a consumer and a producer have in common: where Kafka is, and how to get in. A `--kafka-property` overrides the
-/// `defaults`.
+/// What a consumer and a producer have in common: where Kafka is, and how to get in. A
+/// `--kafka-property` overrides the `defaults`.
 fn client_settings(config: &Config, defaults: &[(&str, &str)]) -> ClientConfig {
     config.kafka.client_settings(&config.kafka_brokers, "speed-layer", defaults)
 }
 
-/// A change of the partitions that this instance reads. The intake carries it out after the poll that brought it.
+/// A change of the partitions that this instance reads. The intake carries it out after the poll
+/// that brought it.
 #[derive(Debug, Clone)]
 pub enum Rebalance {
     Assign(TopicPartitionList),
@@ -126,8 +134,8 @@ pub struct Reports {
     pub rebalances: Vec<Rebalance>,
     /// Whether a connection to a broker is up; `None` where nothing new is known.
     pub connected: Option<bool>,
-    /// Partitions, ours or not, that no broker can be read from: to none that would serve them a connection is up.
-    /// `None` where nothing new is known.
+    /// Partitions, ours or not, that no broker can be read from: to none that would serve them a
+    /// connection is up. `None` where nothing new is known.
     pub leaderless: Option<Vec<TopicPartition>>,
     /// The end of each partition.
     pub ends: HashMap<TopicPartition, End>,
@@ -165,8 +173,9 @@ impl Context {
         std::mem::replace(&mut *reports, Reports { closing, ..Reports::default() })
     }
 
-    /// From now on the group is answered at once: what it gives is taken and not read, what it wants back is given up.
-    /// Nothing will be written any more, and an assignment that is never answered would keep the client from leaving.
+    /// From now on the group is answered at once: what it gives is taken and not read, what it
+    /// wants back is given up. Nothing will be written any more, and an assignment that is never
+    /// answered would keep the client from leaving.
     pub fn close(&self) {
         self.lock().closing = true;
     }
@@ -180,7 +189,9 @@ impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         // Its errors come through `error` as well; as log lines they would repeat at every try.
         match level {
-            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info => tracing::trace!("librdkafka {facility}: {message}"),
+            RDKafkaLogLevel::Debug | RDKafkaLogLevel::Info => {
+                tracing::trace!("librdkafka {facility}: {message}")
+            }
             _ => tracing::debug!("librdkafka {facility}: {message}"),
         }
     }
@@ -198,7 +209,10 @@ impl ClientContext for Context {
         let mut reports = self.lock();
         reports.connected = Some(statistics.brokers.values().any(|broker| broker.state == "UP"));
         // The connection to the group's coordinator is one apart: it brings no messages.
-        let up = statistics.brokers.values().filter(|broker| broker.state == "UP" && broker.source != "logical");
+        let up = statistics
+            .brokers
+            .values()
+            .filter(|broker| broker.state == "UP" && broker.source != "logical");
         let up: HashSet<i32> = up.map(|broker| broker.nodeid).filter(|id| *id >= 0).collect();
         let mut leaderless = Vec::new();
         for (topic, name) in statistics.topics.values().map(|topic| (topic, &topic.topic)) {
@@ -210,10 +224,15 @@ impl ClientContext for Context {
                 }
                 // -1001 stands for an end that is not known.
                 if partition.hi_offset >= 0 {
-                    let stable = if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
-                    reports
-                        .ends
-                        .insert(at(), End { high: partition.hi_offset, stable, fetched: partition.next_offset });
+                    let stable = if partition.ls_offset >= 0 {
+                        partition.ls_offset
+                    } else {
+                        partition.hi_offset
+                    };
+                    reports.ends.insert(
+                        at(),
+                        End { high: partition.hi_offset, stable, fetched: partition.next_offset },
+                    );
                 }
             }
         }
@@ -232,7 +251,12 @@ impl ConsumerContext for Context {
         }
     }
 
-    fn rebalance(&self, consumer: &Consumer, code: RDKafkaRespErr, partitions: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &Consumer,
+        code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
         let is_assignment = code == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
         let mut reports = self.lock();
         if reports.closing {
@@ -266,7 +290,8 @@ pub fn assign(consumer: &Consumer, partitions: &TopicPartitionList) -> KafkaResu
     }
 }
 
-/// Answers an assignment or a revocation that nobody has answered; where none is open it gives up what is read.
+/// Answers an assignment or a revocation that nobody has answered; where none is open it gives up
+/// what is read.
 fn answer_open(consumer: &Consumer) {
     assign_none(consumer);
     unassign_all(consumer);
@@ -327,7 +352,8 @@ mod tests {
     fn an_offset_counts_as_told_once_the_coordinator_has_taken_it() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("ticks", 1, 1).unwrap();
-        let flags = ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
+        let flags =
+            ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
         let brokers = cluster.bootstrap_servers();
         let config = Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap();
         let consumer = consumer(&config, "test").unwrap();

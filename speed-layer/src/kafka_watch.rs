@@ -1,5 +1,5 @@
-//! [`KafkaWatch`]: whether Kafka is there, and every partition's leader, said once when they go and once when they come
-//! back.
+//! [`KafkaWatch`]: whether Kafka is there, and every partition's leader, said once when they go and
+//! once when they come back.
 
 mod leaders;
 
@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 /// Shorter absences are ordinary: a broker restarts, a leader moves.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Since when Kafka is away, once that was said. It outlives a session: who was told that Kafka is away is told when it
-/// is back.
+/// Since when Kafka is away, once that was said. It outlives a session: who was told that Kafka is
+/// away is told when it is back.
 #[derive(Debug, Clone, Default)]
 pub struct Said(Arc<Mutex<Option<Instant>>>);
 
@@ -54,11 +54,13 @@ impl KafkaWatch {
     /// Takes in what librdkafka reported.
     ///
     /// # Errors
-    /// A refused login, as long as the process never had a connection: later it may be the broker's trouble.
+    /// A refused login, as long as the process never had a connection: later it may be the broker's
+    /// trouble.
     pub fn note(&mut self, reports: &Reports) -> Result<(), Failure> {
         if let Some((code, reason)) = &reports.trouble {
             self.trouble.clone_from(reason);
-            let is_refusal = matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL);
+            let is_refusal =
+                matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL);
             if is_refusal && !self.health.kafka.has_held() {
                 return Err(Failure::Configuration(anyhow!(
                     "Kafka at {} refuses the connection (security.*, sasl.* and ssl.* of --kafka-property or \
@@ -74,8 +76,10 @@ impl KafkaWatch {
         }
         self.say_if_away();
         self.note_leaders(reports);
-        // With every report, so that the counter rises as long as the trouble lasts: alerts look at its rise.
-        if reports.connected.is_some() && (self.said.lock().is_some() || self.leaders.are_missed()) {
+        // With every report, so that the counter rises as long as the trouble lasts: alerts look at
+        // its rise.
+        if reports.connected.is_some() && (self.said.lock().is_some() || self.leaders.are_missed())
+        {
             self.retries.inc();
         }
         Ok(())
@@ -131,7 +135,10 @@ impl KafkaWatch {
             }
             Some(News::Back(after)) => {
                 let seconds = after.as_secs_f64();
-                tracing::info!(seconds, "Kafka: every partition can be read again after {seconds:.1} s");
+                tracing::info!(
+                    seconds,
+                    "Kafka: every partition can be read again after {seconds:.1} s"
+                );
             }
             None => {}
         }

@@ -1,14 +1,15 @@
 //! [`LatencyHistogram`]: a Prometheus histogram that takes many equal observations at once.
 //!
-//! A batch's messages share few millisecond timestamps, and observing each message alone took a twentieth of the
-//! process's time.
+//! A batch's messages share few millisecond timestamps, and observing each message alone took a
+//! twentieth of the process's time.
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Seconds up to which a bucket counts, each 1.6 times the one before: 2 ms to 15 s, and everything above.
+/// Seconds up to which a bucket counts, each 1.6 times the one before: 2 ms to 15 s, and everything
+/// above.
 const BOUNDS: usize = 20;
 const FIRST: f64 = 0.002;
 const FACTOR: f64 = 1.6;

@@ -1,11 +1,12 @@
 //! The speed layer: reads the topic of ticks and writes each into PostgreSQL exactly once.
 //!
-//! Data flows one way: [`intake`] (a thread that polls Kafka and decodes into a [`batch`]) → [`store`] (a task that
-//! writes batch after batch, each in one transaction) → back to the intake, which reuses the memory. While one
-//! batch is written, the next is decoded. [`writer`] is the intake's end of that, [`handover`] the words between them.
-//! [`partition`] decides what is done with one partition, [`assignment`] holds all of them. [`session`] is one membership
-//! in the consumer group; when it ends for any reason but shutdown, [`run`] begins another from the offsets that
-//! PostgreSQL holds.
+//! Data flows one way: [`intake`] (a thread that polls Kafka and decodes into a [`batch`]) →
+//! [`store`] (a task that writes batch after batch, each in one transaction) → back to the intake,
+//! which reuses the memory. While one batch is written, the next is decoded. [`writer`] is the
+//! intake's end of that, [`handover`] the words between them. [`partition`] decides what is done
+//! with one partition, [`assignment`] holds all of them. [`session`] is one membership in the
+//! consumer group; when it ends for any reason but shutdown, [`run`] begins another from the
+//! offsets that PostgreSQL holds.
 
 mod assignment;
 pub mod batch;
@@ -91,13 +92,17 @@ impl Shared {
 
     fn note_topic(&self, source: SourceId, found: &TopicIdentity) {
         let mut topics = self.topics();
-        let found = topics.get(&source).map_or_else(|| found.clone(), |known| found.clone().filled_from(known));
+        let found = topics
+            .get(&source)
+            .map_or_else(|| found.clone(), |known| found.clone().filled_from(known));
         topics.insert(source, found);
     }
 
     fn note_database(&self, id: String) {
-        let before =
-            std::mem::replace(&mut *self.database_id.lock().unwrap_or_else(PoisonError::into_inner), id.clone());
+        let before = std::mem::replace(
+            &mut *self.database_id.lock().unwrap_or_else(PoisonError::into_inner),
+            id.clone(),
+        );
         if before != id && !self.config.names_its_client() {
             // Kafka's tools, and the other instances, know it by nothing else.
             let (group, client) = (&self.config.group_id, self.client_id());
@@ -114,8 +119,9 @@ impl Shared {
         self.rejoining.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session has written something, or has found the database as it should be. With partitions, or none for it, it
-    /// is a success: its end will be a new trouble, and not the old one's next try.
+    /// The session has written something, or has found the database as it should be. With
+    /// partitions, or none for it, it is a success: its end will be a new trouble, and not the old
+    /// one's next try.
     fn session_works(&self) {
         if self.health.group.get() {
             self.rejoining().over();
@@ -147,7 +153,12 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     let (metrics, health) = (Metrics::new(), Arc::<Health>::default());
     let start = |client| {
         let outage = Outage::new(REGISTRY, metrics.retries(REGISTRY), stop.clone());
-        Registry::start(client, config.messages.rules(ProvenanceNames::default()), Arc::clone(&health), outage)
+        Registry::start(
+            client,
+            config.messages.rules(ProvenanceNames::default()),
+            Arc::clone(&health),
+            outage,
+        )
     };
     let registry = client.map(start).transpose()?;
     let rejoining = Mutex::new(Outage::new(GROUP, metrics.retries(GROUP), stop.clone()));

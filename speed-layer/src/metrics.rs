@@ -91,7 +91,8 @@ impl Metrics {
             ready: Gauge::default(),
             memory: Gauge::default(),
         };
-        // A reason that has not happened yet is 0 rather than absent, so that an alert on its rate works.
+        // A reason that has not happened yet is 0 rather than absent, so that an alert on its rate
+        // works.
         for reason in Reason::ALL {
             drop(metrics.rejected.get_or_create(&ByReason { reason: reason.as_str() }));
         }
@@ -107,9 +108,14 @@ impl Metrics {
         r.register("ticks_written", "Ticks committed to realtime_stock", self.ticks.clone());
         let help = "Ticks among them without a volume: sums that hold one are null";
         r.register("ticks_without_volume", help, self.without_volume.clone());
-        let help = "Ticks among them with a bid, an ask, conditions or a number that could not be read";
+        let help =
+            "Ticks among them with a bid, an ask, conditions or a number that could not be read";
         r.register("ticks_with_unread_fields", help, self.with_unread.clone());
-        r.register("messages_rejected", "Messages committed to rejected_ticks", self.rejected.clone());
+        r.register(
+            "messages_rejected",
+            "Messages committed to rejected_ticks",
+            self.rejected.clone(),
+        );
         r.register("anomalies_found", "Anomalies committed to anomalies", self.anomalies.clone());
         r.register("batches_written", "Transactions committed", self.batches.clone());
         r.register("batch_messages", "Messages in a batch", self.batch_messages.clone());
@@ -117,17 +123,42 @@ impl Metrics {
         r.register_with_unit("batch_write", help, Unit::Seconds, self.batch_write.clone());
         let help = "From a message's Kafka timestamp to the commit that makes it visible";
         r.register_with_unit("visible_latency", help, Unit::Seconds, self.visible.clone());
-        r.register("consumer_lag_messages", "Messages in the partition that are not written yet", self.lag.clone());
-        r.register("rebalances", "Assignments and revocations of partitions", self.rebalances.clone());
+        r.register(
+            "consumer_lag_messages",
+            "Messages in the partition that are not written yet",
+            self.lag.clone(),
+        );
+        r.register(
+            "rebalances",
+            "Assignments and revocations of partitions",
+            self.rebalances.clone(),
+        );
         r.register("retries", "Failed tries, by what was tried", self.retries.clone());
-        r.register("fences", "Batches dropped because another instance had moved the offsets", self.fences.clone());
+        r.register(
+            "fences",
+            "Batches dropped because another instance had moved the offsets",
+            self.fences.clone(),
+        );
         r.register("gaps_skipped", "Ranges of offsets recorded in kafka_gaps", self.gaps.clone());
-        r.register("damaged_batches", "Batches of a broker's that could not be read", self.damaged.clone());
+        r.register(
+            "damaged_batches",
+            "Batches of a broker's that could not be read",
+            self.damaged.clone(),
+        );
         let help = "Rejected messages that the dead letter topic did not take whole";
         r.register("dead_letters_cut", help, self.letters_cut.clone());
-        r.register("stalled_partitions", "Partitions of this instance that are not read", self.stalled.clone());
+        r.register(
+            "stalled_partitions",
+            "Partitions of this instance that are not read",
+            self.stalled.clone(),
+        );
         r.register("ready", "Whether /readyz answers 200", self.ready.clone());
-        r.register_with_unit("resident_memory", "Resident memory of the process", Unit::Bytes, self.memory.clone());
+        r.register_with_unit(
+            "resident_memory",
+            "Resident memory of the process",
+            Unit::Bytes,
+            self.memory.clone(),
+        );
     }
 
     /// A batch was committed at `now`, after `took`.
@@ -165,8 +196,8 @@ impl Metrics {
         self.batches.get()
     }
 
-    /// How many messages were rejected so far, and how many were written in all. Those of other kinds than the flags take
-    /// are neither: heartbeats, say, are what they are meant to be.
+    /// How many messages were rejected so far, and how many were written in all. Those of other
+    /// kinds than the flags take are neither: heartbeats, say, are what they are meant to be.
     pub fn messages_so_far(&self) -> (u64, u64) {
         let reasons = Reason::ALL.into_iter().filter(|reason| *reason != Reason::OtherKind);
         // In this order: of a batch that is written meanwhile the ticks may be counted alone.

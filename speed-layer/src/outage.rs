@@ -1,4 +1,5 @@
-//! [`Outage`]: said when it begins, when its reason changes, and when it ends, however many tries lie between.
+//! [`Outage`]: said when it begins, when its reason changes, and when it ends, however many tries
+//! lie between.
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use prometheus_client::metrics::counter::Counter;
@@ -8,8 +9,8 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Short, so that work goes on within five seconds of recovery (jitter may double it); a try costs the other side next
-/// to nothing.
+/// Short, so that work goes on within five seconds of recovery (jitter may double it); a try costs
+/// the other side next to nothing.
 const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 /// Reasons that one outage may give: beyond that they tell nothing new.
 const MOST_REASONS: usize = 8;
@@ -31,10 +32,19 @@ pub struct Outage {
 impl Outage {
     /// A `stop` ends a pause.
     pub fn new(target: &'static str, retries: Counter, stop: CancellationToken) -> Self {
-        Self { target, retries, stop, since: None, attempt: 0, said: HashSet::new(), pauses: pauses() }
+        Self {
+            target,
+            retries,
+            stop,
+            since: None,
+            attempt: 0,
+            said: HashSet::new(),
+            pauses: pauses(),
+        }
     }
 
-    /// Notes a failure; gives how long to wait before the next try: exponentially longer, with jitter.
+    /// Notes a failure; gives how long to wait before the next try: exponentially longer, with
+    /// jitter.
     pub fn note(&mut self, error: &impl Display) -> Duration {
         self.retries.inc();
         self.attempt += 1;
@@ -111,7 +121,10 @@ mod tests {
     fn a_reason_is_said_once_and_another_one_when_it_comes() {
         let mut outage = Outage::new("PostgreSQL", Counter::default(), CancellationToken::new());
         let mut said = |reason| outage.news(reason, "trying again");
-        assert_eq!(said("reset by 1.2.3.4:567").as_deref(), Some("PostgreSQL: reset by 1.2.3.4:567; trying again"));
+        assert_eq!(
+            said("reset by 1.2.3.4:567").as_deref(),
+            Some("PostgreSQL: reset by 1.2.3.4:567; trying again")
+        );
         assert_eq!(said("reset by 1.2.3.4:589"), None);
         let full = said("no space left").unwrap();
         assert!(full.contains("now because: no space left"), "{full}");

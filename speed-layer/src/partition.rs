@@ -1,5 +1,6 @@
-//! [`Partition`]: what this instance does with one partition, as a state machine. It knows neither Kafka's client nor
-//! SQL: events come in, and what is to be done goes out. docs/partitions.md has its table.
+//! [`Partition`]: what this instance does with one partition, as a state machine. It knows neither
+//! Kafka's client nor SQL: events come in, and what is to be done goes out. docs/partitions.md has
+//! its table.
 
 use crate::handover::{Begin, Watermarks};
 use std::time::{Duration, Instant};
@@ -10,8 +11,8 @@ pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 const ASK_SOON: Duration = Duration::from_millis(200);
 /// A registry that gives a schema within this time has not kept anybody waiting.
 const GIVEN_WITHIN: Duration = Duration::from_secs(3);
-/// Kafka's client may be told of a partition again so long after it was to leave it: it ends its reading aside, and
-/// would then forget where its messages go.
+/// Kafka's client may be told of a partition again so long after it was to leave it: it ends its
+/// reading aside, and would then forget where its messages go.
 const FORGETS_AFTER: Duration = Duration::from_millis(500);
 
 /// Where a partition of the assignment is.
@@ -57,8 +58,8 @@ pub enum Event {
     LetGo,
     /// Kafka's client waits with it.
     Paused,
-    /// The client has said something of it that is no message. It counts that as one all the same, so it may go on one
-    /// too far.
+    /// The client has said something of it that is no message. It counts that as one all the same,
+    /// so it may go on one too far.
     Failed,
     /// Kafka does not know its topic.
     Unknown,
@@ -110,8 +111,8 @@ pub enum Action {
 pub enum Taken {
     /// It was taken before, or the partition stands.
     No,
-    /// It is the next one; `expected` was to come. Offsets between them are no messages (a transaction's marker, or
-    /// compaction), unless `lost` says that they were damaged.
+    /// It is the next one; `expected` was to come. Offsets between them are no messages (a
+    /// transaction's marker, or compaction), unless `lost` says that they were damaged.
     Yes { expected: i64, lost: bool },
 }
 
@@ -139,8 +140,8 @@ pub struct Partition {
     pub watermarks: Option<Watermarks>,
     /// The offset that Kafka has refused.
     pub refused: Option<i64>,
-    /// Where Kafka's log ended when that was seen to be before the refused offset: what has come since is other
-    /// messages, also where the offsets agree again.
+    /// Where Kafka's log ended when that was seen to be before the refused offset: what has come
+    /// since is other messages, also where the offsets agree again.
     pub truncated_at: Option<i64>,
     /// What was last said of it that a person must decide on.
     gap: Option<String>,
@@ -148,7 +149,8 @@ pub struct Partition {
     in_client: bool,
     /// Since when it has not, if it had it.
     let_go: Option<Instant>,
-    /// The client's own position is of no use until it was told where to read, or has given a message.
+    /// The client's own position is of no use until it was told where to read, or has given a
+    /// message.
     pub is_displaced: bool,
     /// What lies between `next` and the next message.
     damage: Option<Damage>,
@@ -220,7 +222,10 @@ impl Partition {
                 self.is_displaced = true;
                 (S::Stalled(St::Forbidden(why)), Some((A::Seek, now)))
             }
-            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_) | St::Schema(_)), E::NotTaken | E::Unknown) => {
+            (
+                S::Reading | S::Stalled(St::Silent | St::Forbidden(_) | St::Schema(_)),
+                E::NotTaken | E::Unknown,
+            ) => {
                 self.since = now;
                 (S::Assigned, Some((A::LetGo, now)))
             }
@@ -255,14 +260,18 @@ impl Partition {
                 self.said = false;
                 (S::Reading, Some((A::Seek, now)))
             }
-            (S::Stalled(St::Schema(id)), E::Waited) => (self.state.clone(), Some((A::AskSchema(*id), now))),
+            (S::Stalled(St::Schema(id)), E::Waited) => {
+                (self.state.clone(), Some((A::AskSchema(*id), now)))
+            }
             (S::Stalled(St::Damaged(why)), E::Readable(offset)) if offset >= self.next => {
                 self.damage = Some(Damage { why: why.clone(), end: offset });
                 (S::Reading, Some((A::Seek, now)))
             }
             (S::Reading, E::NothingComes) => (S::Stalled(St::Silent), Some((A::Seek, now))),
             (S::Stalled(St::Silent), E::Waited) => (S::Stalled(St::Silent), Some((A::Seek, now))),
-            (S::Stalled(St::Forbidden(_)), E::Waited) => (self.state.clone(), Some((A::AskAllowed, now))),
+            (S::Stalled(St::Forbidden(_)), E::Waited) => {
+                (self.state.clone(), Some((A::AskAllowed, now)))
+            }
             (S::Stalled(St::Forbidden(_)), E::Allowed) => {
                 self.said = false;
                 (S::Reading, Some((A::Seek, now)))
@@ -270,9 +279,13 @@ impl Partition {
             (S::Stalled(St::Gap(_) | St::OutOfRange), E::Waited) => {
                 (S::Stalled(St::OutOfRange), Some((A::AskKafka, now)))
             }
-            (S::Stalled(St::Damaged(_)), E::Waited) if self.skips => (self.state.clone(), Some((A::FindReadable, now))),
+            (S::Stalled(St::Damaged(_)), E::Waited) if self.skips => {
+                (self.state.clone(), Some((A::FindReadable, now)))
+            }
             (S::Stalled(St::Damaged(_)), E::Waited) => (S::Reading, Some((A::Seek, now))),
-            (S::Stalled(St::Damaged(_)), E::Paused) if self.skips => (self.state.clone(), Some((A::FindReadable, now))),
+            (S::Stalled(St::Damaged(_)), E::Paused) if self.skips => {
+                (self.state.clone(), Some((A::FindReadable, now)))
+            }
             _ => return,
         };
         self.state = state;
@@ -311,7 +324,8 @@ impl Partition {
         self.state == State::Located && self.let_go.is_none_or(has_forgotten)
     }
 
-    /// Whether it is to be located once more, so that what was read of it must be on its way to the store before.
+    /// Whether it is to be located once more, so that what was read of it must be on its way to the
+    /// store before.
     pub fn was_read(&self) -> bool {
         self.next >= 0
     }
@@ -322,8 +336,8 @@ impl Partition {
         self.said = false;
     }
 
-    /// Moves behind `offset`, up to `next`, if that is still to come. `next` is `offset + 1` for a message, and equal to
-    /// `offset` where there is none before it.
+    /// Moves behind `offset`, up to `next`, if that is still to come. `next` is `offset + 1` for a
+    /// message, and equal to `offset` where there is none before it.
     #[inline]
     pub fn advance(&mut self, offset: i64, next: i64) -> Taken {
         if offset < self.next || !matches!(self.state, State::Reading) {
@@ -335,7 +349,9 @@ impl Partition {
 
     #[cold]
     fn advance_slowly(&mut self, offset: i64, next: i64) -> Taken {
-        if offset < self.next || !matches!(self.state, State::Stalled(Stall::Silent | Stall::Forbidden(_))) {
+        if offset < self.next
+            || !matches!(self.state, State::Stalled(Stall::Silent | Stall::Forbidden(_)))
+        {
             return Taken::No;
         }
         self.state = State::Reading;
@@ -374,9 +390,9 @@ impl Partition {
     /// Why it is not read, for people; `None` where it is, or where nobody need know.
     pub fn trouble(&self, now: Instant) -> Option<String> {
         match &self.state {
-            State::Assigned if now.saturating_duration_since(self.since) >= ASK_AGAIN => {
-                Some("where to begin is not known yet: neither Kafka nor PostgreSQL has said so".into())
-            }
+            State::Assigned if now.saturating_duration_since(self.since) >= ASK_AGAIN => Some(
+                "where to begin is not known yet: neither Kafka nor PostgreSQL has said so".into(),
+            ),
             State::Stalled(Stall::Gap(why)) => Some(why.clone()),
             State::Stalled(Stall::Damaged(why)) => {
                 let then = if self.skips {
@@ -384,7 +400,10 @@ impl Partition {
                 } else {
                     "--on-gap skip records them in kafka_gaps and goes on behind them"
                 };
-                Some(format!("the messages from offset {} on cannot be read: {why}; {then}", self.next))
+                Some(format!(
+                    "the messages from offset {} on cannot be read: {why}; {then}",
+                    self.next
+                ))
             }
             State::Stalled(Stall::Silent) => {
                 Some(format!("Kafka has messages from offset {} on, but sends none", self.next))
@@ -392,12 +411,20 @@ impl Partition {
             State::Stalled(Stall::Forbidden(why)) => {
                 Some(format!("Kafka forbids reading it: {why}; grant READ on the topic"))
             }
-            State::Stalled(Stall::Schema(id)) if now.saturating_duration_since(self.since) >= GIVEN_WITHIN => Some(
-                format!("the messages from offset {} on need schema {id}, which the registry has not given", self.next),
-            ),
+            State::Stalled(Stall::Schema(id))
+                if now.saturating_duration_since(self.since) >= GIVEN_WITHIN =>
+            {
+                Some(format!(
+                    "the messages from offset {} on need schema {id}, which the registry has not given",
+                    self.next
+                ))
+            }
             // It is being asked again, and stands all the same.
             State::Stalled(Stall::OutOfRange) => self.gap.clone(),
-            State::Reading | State::Located | State::Assigned | State::Stalled(Stall::Schema(_)) => None,
+            State::Reading
+            | State::Located
+            | State::Assigned
+            | State::Stalled(Stall::Schema(_)) => None,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The marks that running instances leave in the database, so that they can tell each other from whoever writes into
-//! another one: a copy of a whole server shares everything else with it.
+//! The marks that running instances leave in the database, so that they can tell each other from
+//! whoever writes into another one: a copy of a whole server shares everything else with it.
 
 use crate::Shared;
 use crate::store::limits::PRESENCE;
@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 const EVERY: Duration = Duration::from_secs(10);
 /// Longer than a look takes, also on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// Who has not renewed its mark for as long has ended, cannot reach the database, or had it copied from another one.
+/// Who has not renewed its mark for as long has ended, cannot reach the database, or had it copied
+/// from another one.
 pub const SILENT: Duration = Duration::from_secs(300);
 
 /// A mark that is lost in a crash is renewed at the next look.
@@ -26,7 +27,8 @@ const BEGIN: &str = "
 const RENEW: &str = "
     insert into speed_instances (client_id) values ($1)
     on conflict (client_id) do update set seen_at = clock_timestamp()";
-const FORGET: &str = "delete from speed_instances where seen_at < clock_timestamp() - interval '1 day'";
+const FORGET: &str =
+    "delete from speed_instances where seen_at < clock_timestamp() - interval '1 day'";
 const AWAKE: &str = "
     select client_id from speed_instances where seen_at > clock_timestamp() - make_interval(secs => $1)";
 
@@ -79,7 +81,8 @@ pub fn short_digest(text: &str) -> String {
     Sha256::digest(text).iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Renews the mark and reads the others', until shutdown. The first mark is there already ([`show`]).
+/// Renews the mark and reads the others', until shutdown. The first mark is there already
+/// ([`show`]).
 pub async fn run(shared: Arc<Shared>) {
     let database = shared.database.with_application(PRESENCE);
     let mut outage = shared.outage("presence");
@@ -107,17 +110,22 @@ async fn connect_and_show(shared: &Shared, database: &Database) -> Result<(), Fa
 /// The mark cannot be written.
 pub async fn show(shared: &Shared, connection: &mut PgConnection) -> Result<(), Failure> {
     let looked = in_time(PATIENCE, renew_and_look(connection, &shared.client_id())).await;
-    let awake =
-        looked.map_err(|error| shared.database.failure("marking this instance in speed_instances of", error))?;
+    let awake = looked.map_err(|error| {
+        shared.database.failure("marking this instance in speed_instances of", error)
+    })?;
     shared.presence.note(awake);
     Ok(())
 }
 
-async fn renew_and_look(connection: &mut PgConnection, client_id: &str) -> sqlx::Result<Vec<String>> {
+async fn renew_and_look(
+    connection: &mut PgConnection,
+    client_id: &str,
+) -> sqlx::Result<Vec<String>> {
     let mut transaction = connection.begin_with(BEGIN).await?;
     pg::query(RENEW).bind(client_id).execute(&mut *transaction).await?;
     pg::query(FORGET).execute(&mut *transaction).await?;
-    let awake = pg::query_scalar(AWAKE).bind(SILENT.as_secs_f64()).fetch_all(&mut *transaction).await?;
+    let awake =
+        pg::query_scalar(AWAKE).bind(SILENT.as_secs_f64()).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(awake)
 }

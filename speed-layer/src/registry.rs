@@ -1,5 +1,5 @@
-//! [`Registry`]: the schemas of a registry, fetched once each by threads that ask until there is an answer. So a partition
-//! waits for its schema, and nobody else does.
+//! [`Registry`]: the schemas of a registry, fetched once each by threads that ask until there is an
+//! answer. So a partition waits for its schema, and nobody else does.
 
 mod agenda;
 mod args;
@@ -21,7 +21,8 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What the registry does not have is asked for again after this time: it may have been registered since.
+/// What the registry does not have is asked for again after this time: it may have been registered
+/// since.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// How often it is looked what is to be forgotten.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -51,7 +52,12 @@ impl Registry {
     ///
     /// # Errors
     /// Where the system has no thread for it.
-    pub fn start(client: Client, rules: Rules, health: Arc<Health>, outage: Outage) -> Result<Self, Failure> {
+    pub fn start(
+        client: Client,
+        rules: Rules,
+        health: Arc<Health>,
+        outage: Outage,
+    ) -> Result<Self, Failure> {
         let (news, heard) = mpsc::channel();
         let found = Arc::new(Mutex::new(Found::default()));
         let asker = Asker {
@@ -193,7 +199,8 @@ impl Asker {
         let (asking, news) = (Arc::clone(&self.asking), self.news.clone());
         let ask = move || {
             let answer = catch_unwind(AssertUnwindSafe(|| asking.put(question)));
-            let answer = answer.unwrap_or_else(|_| Ok(Answer::Known(Err("it cannot be read by".to_owned()))));
+            let answer = answer
+                .unwrap_or_else(|_| Ok(Answer::Known(Err("it cannot be read by".to_owned()))));
             // Nobody may ask any more.
             let _ = news.send(News::Answered(question, answer));
         };
@@ -204,8 +211,9 @@ impl Asker {
     }
 
     /// # Errors
-    /// A login that was never taken: that is a mistake of the configuration's. One that is not taken later may be again, and a
-    /// right that is missing for one schema says nothing of the others.
+    /// A login that was never taken: that is a mistake of the configuration's. One that is not
+    /// taken later may be again, and a right that is missing for one schema says nothing of the
+    /// others.
     fn take(&mut self, question: Question, answer: Result<Answer, Trouble>) -> Result<(), String> {
         match answer {
             Ok(answer) => self.take_answer(question, answer),
@@ -263,7 +271,9 @@ impl Asker {
     }
 
     fn forget(&mut self) {
-        while let Some((id, _)) = self.none.pop_front_if(|(_, since)| since.elapsed() >= FORGET_AFTER) {
+        while let Some((id, _)) =
+            self.none.pop_front_if(|(_, since)| since.elapsed() >= FORGET_AFTER)
+        {
             self.change(|schemas| schemas.remove(id));
         }
         let unwanted = self.agenda.drop_unwanted(Instant::now());

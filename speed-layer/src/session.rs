@@ -13,16 +13,18 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
-/// How long a shutdown waits for the intake: the Kafka client knows no limit when it leaves a group whose brokers are
-/// away. They find out by themselves.
+/// How long a shutdown waits for the intake: the Kafka client knows no limit when it leaves a group
+/// whose brokers are away. They find out by themselves.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(9500);
-/// How long the intake may take to end once the stores have: leaving the group has limits of its own.
+/// How long the intake may take to end once the stores have: leaving the group has limits of its
+/// own.
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Reads and writes until shutdown, or until this membership is of no use any more.
 pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Failure> {
     let (reply, replies) = std_mpsc::channel();
-    let (commands, shares): (Vec<_>, Vec<_>) = stores.iter().map(|_| mpsc::unbounded_channel()).unzip();
+    let (commands, shares): (Vec<_>, Vec<_>) =
+        stores.iter().map(|_| mpsc::unbounded_channel()).unzip();
     let limits = Limits { rows: shared.config.batch_rows, linger: shared.config.linger };
     let intake = Intake::new(Arc::clone(shared), Writers::new(commands, replies, limits))?;
     let read = spawn(intake)?;
@@ -78,7 +80,10 @@ async fn serve_all(
     reply: &std_mpsc::Sender<Replied>,
 ) -> Result<(), StoreError> {
     let serving = stores.iter_mut().zip(shares).enumerate();
-    let served = try_join_all(serving.map(|(index, (store, commands))| serve(store, commands, index, reply))).await;
+    let served = try_join_all(
+        serving.map(|(index, (store, commands))| serve(store, commands, index, reply)),
+    )
+    .await;
     // The intake may be waiting.
     let _ = reply.send((0, Reply::Ended));
     served.map(drop)
@@ -94,8 +99,8 @@ async fn serve(
     store.begin_session();
     // An intake that is gone has no use for what it asked.
     let say = |reply| drop(replies.send((index, reply)));
-    // Whoever hears of a batch takes the processor to fill another. Where one is waiting already, that is said once
-    // PostgreSQL is busy with it.
+    // Whoever hears of a batch takes the processor to fill another. Where one is waiting already,
+    // that is said once PostgreSQL is busy with it.
     let mut written = None;
     while let Some(command) = commands.recv().await {
         let before = written.take();

@@ -51,13 +51,18 @@ impl TopicIdentity {
 
     /// Whether both have the same ids, those included that neither knows.
     pub fn has_ids_of(&self, other: &Self) -> bool {
-        self.topic == other.topic && self.cluster_id == other.cluster_id && self.topic_id == other.topic_id
+        self.topic == other.topic
+            && self.cluster_id == other.cluster_id
+            && self.topic_id == other.topic_id
     }
 
-    /// With what was `known` before, where the brokers do not tell it now: forgotten, it could not contradict any more.
+    /// With what was `known` before, where the brokers do not tell it now: forgotten, it could not
+    /// contradict any more.
     #[must_use]
     pub fn filled_from(mut self, known: &Self) -> Self {
-        for (own, known) in [(&mut self.cluster_id, &known.cluster_id), (&mut self.topic_id, &known.topic_id)] {
+        for (own, known) in
+            [(&mut self.cluster_id, &known.cluster_id), (&mut self.topic_id, &known.topic_id)]
+        {
             if own.is_empty() {
                 own.clone_from(known);
             }

@@ -52,14 +52,15 @@ pub struct Store {
     /// `None` with --anomalies off.
     detection: Option<Detection>,
     outage: Outage,
-    /// Messages that one transaction may hold: fewer than a batch where PostgreSQL was too slow for it.
+    /// Messages that one transaction may hold: fewer than a batch where PostgreSQL was too slow for
+    /// it.
     messages_at_once: u32,
     /// The last try failed: something of somebody's may be in the way.
     is_held_up: bool,
     /// Tries of the same that got no answer in time.
     unanswered: u32,
-    /// How far each partition was when this store last wrote it: after a failover to an older state not only the
-    /// partitions of the next batch are to be compared, but all of them.
+    /// How far each partition was when this store last wrote it: after a failover to an older state
+    /// not only the partitions of the next batch are to be compared, but all of them.
     reached: BTreeMap<SourcePartition, i64>,
     /// The connection is new: what it shows has not been compared with `reached`.
     is_unchecked: bool,
@@ -69,7 +70,8 @@ pub struct Store {
 
 /// Why a batch or an assignment could not be completed.
 pub enum StoreError {
-    /// Another consumer has moved the partition's offset: this one writes nothing more in this session.
+    /// Another consumer has moved the partition's offset: this one writes nothing more in this
+    /// session.
     Fenced(String),
     /// Only a person can help.
     Fatal(Failure),
@@ -141,7 +143,12 @@ impl Store {
         self.detection.iter_mut().for_each(Detection::forget_all);
     }
 
-    fn new(writer: u8, shared: &Arc<Shared>, connection: Option<PgConnection>, outage: Outage) -> Self {
+    fn new(
+        writer: u8,
+        shared: &Arc<Shared>,
+        connection: Option<PgConnection>,
+        outage: Outage,
+    ) -> Self {
         Self {
             writer,
             shared: Arc::clone(shared),
@@ -159,13 +166,19 @@ impl Store {
         }
     }
 
-    /// Writes a batch in one transaction, trying until it is in or another consumer has moved its partitions. What
-    /// PostgreSQL refuses, or takes too long for, is written in parts: until what is refused stands alone and is kept
-    /// aside. `meanwhile` runs once PostgreSQL is busy, and at the latest after the first try.
-    pub async fn write(&mut self, batch: &Batch, meanwhile: impl FnOnce()) -> Result<(), StoreError> {
+    /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
+    /// partitions. What PostgreSQL refuses, or takes too long for, is written in parts: until what
+    /// is refused stands alone and is kept aside. `meanwhile` runs once PostgreSQL is busy, and at
+    /// the latest after the first try.
+    pub async fn write(
+        &mut self,
+        batch: &Batch,
+        meanwhile: impl FnOnce(),
+    ) -> Result<(), StoreError> {
         let mut meanwhile = Some(meanwhile);
         if batch.fits(self.messages_at_once) {
-            // What is refused may be so for what was known of partitions: then the second time it is not.
+            // What is refused may be so for what was known of partitions: then the second time it
+            // is not.
             let tries = 2;
             match self.write_at_once(batch, tries, &mut meanwhile).await? {
                 None => return Ok(()),
@@ -212,7 +225,8 @@ impl Store {
             let mut at = Table::RealtimeStock;
             let mut once = || meanwhile.take().into_iter().for_each(|meanwhile| meanwhile());
             let write = async |connection: &mut PgConnection| {
-                transaction::write(connection, &limits, batch, &mut judging, &mut once, &mut at).await
+                transaction::write(connection, &limits, batch, &mut judging, &mut once, &mut at)
+                    .await
             };
             let tried = self.attempt(write).await;
             once();
@@ -220,7 +234,11 @@ impl Store {
                 Try::Again => {}
                 Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) => {
                     if !at.is_of_messages() {
-                        self.pause_for(&format!("{} does not take what a batch needs: {words}", at.name())).await;
+                        self.pause_for(&format!(
+                            "{} does not take what a batch needs: {words}",
+                            at.name()
+                        ))
+                        .await;
                         continue;
                     }
                     refused += 1;
@@ -260,7 +278,8 @@ impl Store {
         ))
     }
 
-    /// What the detectors will say of the batch, by states that are those of all that was committed before it.
+    /// What the detectors will say of the batch, by states that are those of all that was committed
+    /// before it.
     async fn judge<'a>(&mut self, batch: &'a Batch) -> Result<Judging<'a>, StoreError> {
         loop {
             let Some(detection) = &mut self.detection else {
@@ -271,16 +290,22 @@ impl Store {
                 return Ok(detection.judge(batch));
             }
             let limits = Arc::clone(&self.limits);
-            let read = async |connection: &mut PgConnection| findings::read(connection, &limits, &missing).await;
+            let read = async |connection: &mut PgConnection| {
+                findings::read(connection, &limits, &missing).await
+            };
             match self.attempt(read).await? {
                 Try::Done(logs) => {
                     for ((at, next), log) in missing.iter().zip(logs) {
-                        self.detection.iter_mut().for_each(|detection| detection.restore(*at, *next, &log));
+                        self.detection
+                            .iter_mut()
+                            .for_each(|detection| detection.restore(*at, *next, &log));
                     }
                 }
                 Try::Again => {}
                 Try::Refused(words) => self.pause_for(&words).await,
-                Try::TooMuch => self.pause_for("reading what the detectors know takes too long").await,
+                Try::TooMuch => {
+                    self.pause_for("reading what the detectors know takes too long").await
+                }
             }
         }
     }
@@ -299,14 +324,18 @@ impl Store {
         let words = match why {
             Smaller::TooMuch => {
                 let messages = batch.messages;
-                tracing::warn!(messages, "PostgreSQL takes too long for {messages} messages at once: now {half}");
+                tracing::warn!(
+                    messages,
+                    "PostgreSQL takes too long for {messages} messages at once: now {half}"
+                );
                 self.messages_at_once = half;
                 return Ok(batch.parts(half));
             }
             Smaller::Refused(_) if batch.messages > 1 => return Ok(batch.parts(half)),
             Smaller::Refused(words) => words,
         };
-        let at = batch.ranges.iter().map(|range| format!("{}/{}", self.name(range.at), range.next - 1));
+        let at =
+            batch.ranges.iter().map(|range| format!("{}/{}", self.name(range.at), range.next - 1));
         let at = at.collect::<String>();
         let Some(kept) = batch.without_what_is_refused(words) else {
             let error = anyhow!("rejected_ticks takes no row for message {at}: {words}");
@@ -354,10 +383,12 @@ impl Store {
         for topic in topics {
             let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
             let ask = async |connection: &mut PgConnection| {
-                sources::identify(connection, (&shared.config, &limits), &shared.metrics, topic).await
+                sources::identify(connection, (&shared.config, &limits), &shared.metrics, topic)
+                    .await
             };
             let source = self.until_done("entering a topic takes too long", ask).await?;
-            let source = source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
+            let source =
+                source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
             self.shared.note_topic(source.id, topic);
             sources.push(source);
         }
@@ -388,7 +419,8 @@ impl Store {
         Ok(answers)
     }
 
-    /// Ticks that no detector looks at would be a silence, and a jump, to those that go on from before them.
+    /// Ticks that no detector looks at would be a silence, and a jump, to those that go on from
+    /// before them.
     async fn forget_detectors(&mut self, questions: &[Question]) -> Result<(), StoreError> {
         let partitions: Vec<_> = questions.iter().map(|question| question.at).collect();
         let limits = Arc::clone(&self.limits);
@@ -400,7 +432,8 @@ impl Store {
         self.until_done("forgetting what the detectors know takes too long", clear).await
     }
 
-    /// An offset that stays locked for longer than any batch may take is a frozen writer's, which nothing else ends.
+    /// An offset that stays locked for longer than any batch may take is a frozen writer's, which
+    /// nothing else ends.
     fn note_busy(&mut self, answers: &[Answer]) {
         if !answers.iter().any(|answer| answer.start == Begin::Busy) {
             self.busy_since = None;
@@ -414,14 +447,15 @@ impl Store {
         }
     }
 
-    /// Makes sure that the database takes writes, and that the stored offsets are not behind `positions`, where they once
-    /// were.
+    /// Makes sure that the database takes writes, and that the stored offsets are not behind
+    /// `positions`, where they once were.
     pub async fn check(&mut self, positions: &[Position]) -> Result<(), StoreError> {
         while !self.shared.stop.is_cancelled() {
             let limits = Arc::clone(&self.limits);
             let look = async |connection: &mut PgConnection| {
                 let mut transaction = limits.begin(connection).await?;
-                let is_read_only: bool = pg::query_scalar(IS_READ_ONLY).fetch_one(&mut *transaction).await?;
+                let is_read_only: bool =
+                    pg::query_scalar(IS_READ_ONLY).fetch_one(&mut *transaction).await?;
                 let behind = offsets::behind(&mut transaction, positions).await?;
                 transaction.commit().await?;
                 Ok(match behind {
@@ -501,7 +535,8 @@ impl Store {
             }
         };
         let what = self.shared.database.what("writing to");
-        let unchecked = self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
+        let unchecked =
+            self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
         let limits = Arc::clone(&self.limits);
         let working = async {
             match compare_all(&mut connection, &limits, unchecked.as_ref()).await? {
@@ -510,23 +545,24 @@ impl Store {
             }
         };
         let working = tokio::time::timeout(self.limits.patience(), working);
-        let error = match unless_long(&self.shared, self.writer, &mut self.outage, &what, working).await {
-            Ok(Ok(Err(Other::Older(moved)))) => return Err(self.is_older(moved)),
-            Ok(Ok(Err(Other::Numbers(why)))) => {
-                self.shared.topics().clear();
-                return Err(StoreError::Fenced(why));
-            }
-            Ok(Ok(Ok(done))) => {
-                self.is_unchecked = false;
-                self.connection = Some(connection);
-                return Ok(Try::Done(done));
-            }
-            Ok(Err(error)) => error,
-            Err(_) => {
-                drop(connection);
-                return self.note_unanswered(what).await;
-            }
-        };
+        let error =
+            match unless_long(&self.shared, self.writer, &mut self.outage, &what, working).await {
+                Ok(Ok(Err(Other::Older(moved)))) => return Err(self.is_older(moved)),
+                Ok(Ok(Err(Other::Numbers(why)))) => {
+                    self.shared.topics().clear();
+                    return Err(StoreError::Fenced(why));
+                }
+                Ok(Ok(Ok(done))) => {
+                    self.is_unchecked = false;
+                    self.connection = Some(connection);
+                    return Ok(Try::Done(done));
+                }
+                Ok(Err(error)) => error,
+                Err(_) => {
+                    drop(connection);
+                    return self.note_unanswered(what).await;
+                }
+            };
         self.note_failed(connection, error).await
     }
 
@@ -535,7 +571,8 @@ impl Store {
         self.forget();
         self.is_held_up = true;
         self.unanswered += 1;
-        // Once may be a standby that the commit waits for: then the next try finds a lock, or that all is in.
+        // Once may be a standby that the commit waits for: then the next try finds a lock, or that
+        // all is in.
         if self.unanswered > 1 {
             return Ok(Try::TooMuch);
         }
@@ -545,11 +582,16 @@ impl Store {
     }
 
     /// What follows from a try that PostgreSQL has answered by an error.
-    async fn note_failed<T>(&mut self, connection: PgConnection, error: sqlx::Error) -> Result<Try<T>, StoreError> {
+    async fn note_failed<T>(
+        &mut self,
+        connection: PgConnection,
+        error: sqlx::Error,
+    ) -> Result<Try<T>, StoreError> {
         let verdict = Verdict::of(&error);
         self.forget();
         let is_of_a_lock = verdict::is_of_a_lock(&error);
-        // Where only the way was cut, nobody is to be ended for it: an index may take longer than the way holds.
+        // Where only the way was cut, nobody is to be ended for it: an index may take longer than
+        // the way holds.
         self.is_held_up = is_of_a_lock || matches!(verdict, Verdict::TooMuch);
         match verdict {
             Verdict::Refused(_) => self.keep_after_rollback(connection).await,
@@ -572,8 +614,8 @@ impl Store {
         }
     }
 
-    /// The connection may be in the middle of anything: a new one costs less than finding out. What was known of
-    /// partitions may be what is wrong.
+    /// The connection may be in the middle of anything: a new one costs less than finding out. What
+    /// was known of partitions may be what is wrong.
     fn forget(&mut self) {
         self.days = DayPartitions::default();
     }
@@ -586,20 +628,28 @@ impl Store {
         note_database(&self.shared, &mut connection).await?;
         self.is_unchecked = true;
         if std::mem::take(&mut self.is_held_up) {
-            let ended = pg::in_time(self.limits.patience(), self.limits.clear_the_way(&mut connection)).await;
             let ended =
-                ended.map_err(|error| self.shared.database.failure("looking for abandoned sessions in", error))?;
+                pg::in_time(self.limits.patience(), self.limits.clear_the_way(&mut connection))
+                    .await;
+            let ended = ended.map_err(|error| {
+                self.shared.database.failure("looking for abandoned sessions in", error)
+            })?;
             if ended > 0 {
-                tracing::warn!(ended, "ended {ended} sessions that held up this one: a frozen instance's, or upkeep's");
+                tracing::warn!(
+                    ended,
+                    "ended {ended} sessions that held up this one: a frozen instance's, or upkeep's"
+                );
             }
         }
         Ok(connection)
     }
 
-    /// A connection whose statement was refused is good for the next one: with a new one for each, a few messages that are
-    /// refused would hold up all others.
+    /// A connection whose statement was refused is good for the next one: with a new one for each,
+    /// a few messages that are refused would hold up all others.
     async fn keep_after_rollback(&mut self, mut connection: PgConnection) {
-        let rolled_back = pg::in_time(self.limits.patience(), sqlx::raw_sql("rollback").execute(&mut connection)).await;
+        let rolled_back =
+            pg::in_time(self.limits.patience(), sqlx::raw_sql("rollback").execute(&mut connection))
+                .await;
         if rolled_back.is_ok() {
             self.connection = Some(connection);
         }
@@ -628,7 +678,8 @@ impl Store {
                 self.pause_for(&format!("{error:#}")).await;
                 Ok(())
             }
-            // What was right once is somebody's change, or a moment's: a restart would cure it no sooner.
+            // What was right once is somebody's change, or a moment's: a restart would cure it no
+            // sooner.
             Failure::Configuration(error) if has_worked => {
                 self.pause_for(&format!("{error:#}")).await;
                 Ok(())
@@ -654,14 +705,16 @@ async fn note_database(shared: &Shared, connection: &mut PgConnection) -> Result
         sqlx::Result::Ok((system, database))
     };
     let asked = pg::in_time(LOOK_TIMEOUT, ask).await;
-    let (system, database) = asked.map_err(|error| shared.database.failure("asking for the identity of", error))?;
+    let (system, database) =
+        asked.map_err(|error| shared.database.failure("asking for the identity of", error))?;
     shared.note_database(presence::short_digest(&format!("{system}/{database}")));
     Ok(())
 }
 
 /// Some providers may take this right away.
 const MAY_ASK_FOR_SYSTEM: &str = "select has_function_privilege('pg_control_system()', 'execute')";
-const DATABASE_NUMBER: &str = "select oid::int8 from pg_database where datname = current_database()";
+const DATABASE_NUMBER: &str =
+    "select oid::int8 from pg_database where datname = current_database()";
 const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'on'";
 
 /// Carries on with `work`; where that takes long, says so.
@@ -696,7 +749,8 @@ async fn compare_all(
     limits: &Limits,
     left: Option<&(Vec<Position>, BTreeMap<SourceId, TopicIdentity>)>,
 ) -> sqlx::Result<Option<Other>> {
-    let Some((positions, topics)) = left.filter(|(positions, topics)| !(positions.is_empty() && topics.is_empty()))
+    let Some((positions, topics)) =
+        left.filter(|(positions, topics)| !(positions.is_empty() && topics.is_empty()))
     else {
         return Ok(None);
     };

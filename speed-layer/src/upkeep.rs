@@ -1,5 +1,5 @@
-//! Upkeep of `realtime_stock`'s day partitions, beside the writing: the next ones are made ahead of time, old days are
-//! dropped, finished ones get the index that would have slowed their writing.
+//! Upkeep of `realtime_stock`'s day partitions, beside the writing: the next ones are made ahead of
+//! time, old days are dropped, finished ones get the index that would have slowed their writing.
 
 use crate::Shared;
 use crate::store::day_partitions;
@@ -16,18 +16,19 @@ use std::time::Duration;
 const LEASE: &str = "
     update realtime_upkeep set holder = $1, leased_until = clock_timestamp() + make_interval(secs => $2)
     where leased_until < clock_timestamp() or holder = $1";
-const RELEASE: &str = "update realtime_upkeep set leased_until = clock_timestamp() where holder = $1";
+const RELEASE: &str =
+    "update realtime_upkeep set leased_until = clock_timestamp() where holder = $1";
 
 /// Longer than any statement takes that only looks, or makes two days.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A lock that is not had within a short time is left for the next look, so that upkeep never holds up writers for long.
-/// An index takes as long as its day has ticks.
-const BEGIN: &str =
-    "begin isolation level read committed; set local lock_timeout = '2s'; set local statement_timeout = '15min'";
+/// A lock that is not had within a short time is left for the next look, so that upkeep never holds
+/// up writers for long. An index takes as long as its day has ticks.
+const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '2s'; set local statement_timeout = '15min'";
 const LONGEST_STATEMENT: Duration = Duration::from_secs(15 * 60);
 
-/// Every day partition, how many rows were ever inserted into it, and whether it has the index of a finished day.
+/// Every day partition, how many rows were ever inserted into it, and whether it has the index of a
+/// finished day.
 const PARTITIONS: &str = "
     select p.name, p.to_time, coalesce(s.n_tup_ins, 0),
            exists (select from pg_index i
@@ -95,17 +96,25 @@ impl Upkeep {
     /// One look at all partitions. What goes wrong with one of them does not stop the others.
     async fn look(&mut self) -> Result<(), Failure> {
         let mut connection = self.database.connect().await?;
-        let failed = |error: sqlx::Error| self.database.failure("upkeep of the partitions in", error);
+        let failed =
+            |error: sqlx::Error| self.database.failure("upkeep of the partitions in", error);
         if !in_time(LOOK_TIMEOUT, lease(&mut connection, &self.holder)).await.map_err(failed)? {
             return Ok(());
         }
         let made = in_time(LOOK_TIMEOUT, make_ahead(&mut connection)).await.map_err(failed);
-        let (partitions, horizon) = in_time(LOOK_TIMEOUT, partitions(&mut connection)).await.map_err(failed)?;
+        let (partitions, horizon) =
+            in_time(LOOK_TIMEOUT, partitions(&mut connection)).await.map_err(failed)?;
         let mut first_trouble = made.err();
         for (name, task) in self.tasks(&partitions, horizon) {
             let leased = in_time(LOOK_TIMEOUT, lease(&mut connection, &self.holder)).await;
             let done = match leased {
-                Ok(true) => in_time(LONGEST_STATEMENT + LOOK_TIMEOUT, carry_out(&mut connection, task, &name)).await,
+                Ok(true) => {
+                    in_time(
+                        LONGEST_STATEMENT + LOOK_TIMEOUT,
+                        carry_out(&mut connection, task, &name),
+                    )
+                    .await
+                }
                 Ok(false) => return Ok(()),
                 Err(error) => Err(error),
             };
@@ -121,9 +130,14 @@ impl Upkeep {
         first_trouble.map_or(Ok(()), Err)
     }
 
-    fn tasks(&mut self, partitions: &[Partition], horizon: Option<Timestamp>) -> Vec<(String, Task)> {
+    fn tasks(
+        &mut self,
+        partitions: &[Partition],
+        horizon: Option<Timestamp>,
+    ) -> Vec<(String, Task)> {
         let now = Timestamp::now();
-        // As in the database: a clock that has jumped ahead, be it this one or the server's, makes no day old.
+        // As in the database: a clock that has jumped ahead, be it this one or the server's, makes
+        // no day old.
         let horizon = horizon.map(|horizon| horizon.min(now));
         let before = std::mem::take(&mut self.inserted_before);
         let mut tasks = Vec::new();
@@ -151,8 +165,8 @@ async fn release(connection: &mut PgConnection, holder: &str) -> sqlx::Result<()
     transaction.commit().await
 }
 
-/// Today's day and tomorrow's: while a vacuum of the whole table goes on, no day can be made for the first tick that
-/// needs it.
+/// Today's day and tomorrow's: while a vacuum of the whole table goes on, no day can be made for
+/// the first tick that needs it.
 async fn make_ahead(connection: &mut PgConnection) -> sqlx::Result<()> {
     let today = Timestamp::now().floor(Timestamp::DAY);
     let mut transaction = connection.begin_with(BEGIN).await?;
@@ -161,17 +175,26 @@ async fn make_ahead(connection: &mut PgConnection) -> sqlx::Result<()> {
 }
 
 /// The partitions, and the instant from which retention counts back.
-async fn partitions(connection: &mut PgConnection) -> sqlx::Result<(Vec<Partition>, Option<Timestamp>)> {
+async fn partitions(
+    connection: &mut PgConnection,
+) -> sqlx::Result<(Vec<Partition>, Option<Timestamp>)> {
     let mut transaction = connection.begin_with(BEGIN).await?;
-    let horizon = pg::query_scalar("select realtime_horizon()").fetch_one(&mut *transaction).await?;
-    let rows: Vec<(String, Timestamp, i64, bool)> = pg::query_as(PARTITIONS).fetch_all(&mut *transaction).await?;
+    let horizon =
+        pg::query_scalar("select realtime_horizon()").fetch_one(&mut *transaction).await?;
+    let rows: Vec<(String, Timestamp, i64, bool)> =
+        pg::query_as(PARTITIONS).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
-    let partitions =
-        rows.into_iter().map(|(name, end, inserted, is_sealed)| Partition { name, end, inserted, is_sealed });
+    let partitions = rows.into_iter().map(|(name, end, inserted, is_sealed)| Partition {
+        name,
+        end,
+        inserted,
+        is_sealed,
+    });
     Ok((partitions.collect(), horizon))
 }
 
-/// A partition is touched only when its day is over and nothing has been written into it for a while.
+/// A partition is touched only when its day is over and nothing has been written into it for a
+/// while.
 fn task(
     partition: &Partition,
     is_quiet: bool,
@@ -184,7 +207,8 @@ fn task(
         return None;
     }
     let kept_until = |days: u32| end.plus_micros(i64::from(days).saturating_mul(Timestamp::DAY));
-    let expired = retention_days.filter(|days| horizon.is_some_and(|horizon| kept_until(*days) <= horizon));
+    let expired =
+        retention_days.filter(|days| horizon.is_some_and(|horizon| kept_until(*days) <= horizon));
     match (expired.and_then(|days| i32::try_from(days).ok()), partition.is_sealed) {
         (Some(keep), _) => Some(Task::Drop { keep }),
         (None, false) => Some(Task::Seal),
@@ -199,9 +223,10 @@ async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sql
             pg::query_scalar("select drop_realtime_day($1, $2)").bind(name).bind(keep),
             "dropped partition {name}: older than --retention-days",
         ),
-        Task::Seal => {
-            (pg::query_scalar("select seal_realtime_day($1)").bind(name), "indexed partition {name}: its day is over")
-        }
+        Task::Seal => (
+            pg::query_scalar("select seal_realtime_day($1)").bind(name),
+            "indexed partition {name}: its day is over",
+        ),
     };
     let done: bool = asked.fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
@@ -223,7 +248,12 @@ mod tests {
         Partition { name: String::new(), end, inserted: 0, is_sealed }
     }
 
-    fn task_for(days_ago: i64, is_quiet: bool, is_sealed: bool, retention_days: Option<u32>) -> Option<Task> {
+    fn task_for(
+        days_ago: i64,
+        is_quiet: bool,
+        is_sealed: bool,
+        retention_days: Option<u32>,
+    ) -> Option<Task> {
         task(&ended(days_ago, is_sealed), is_quiet, NOW, Some(NOW), retention_days)
     }
 

@@ -1,5 +1,5 @@
-//! [`Writers`]: the intake's side of the conversation with the stores. Each writer fills a batch while its store writes
-//! another; partitions are shared out among them.
+//! [`Writers`]: the intake's side of the conversation with the stores. Each writer fills a batch
+//! while its store writes another; partitions are shared out among them.
 
 use crate::batch::Batch;
 use crate::handover::{Command, Position, Question, Reply};
@@ -8,11 +8,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
-/// Batches that may be on their way to a store at once: one being written, one waiting, so that it never waits for the
-/// decoder.
+/// Batches that may be on their way to a store at once: one being written, one waiting, so that it
+/// never waits for the decoder.
 const IN_FLIGHT: usize = 2;
-/// How often a store without anything to write looks after the database: a failover to a state that lacks what was
-/// written must be found although no message comes, and readiness must be true.
+/// How often a store without anything to write looks after the database: a failover to a state that
+/// lacks what was written must be found although no message comes, and readiness must be true.
 const IDLE_CHECK: Duration = Duration::from_secs(2);
 
 /// The store can go on no more; the session knows why.
@@ -53,7 +53,11 @@ pub struct Writers {
 }
 
 impl Writers {
-    pub fn new(commands: Vec<UnboundedSender<Command>>, replies: Receiver<Replied>, limits: Limits) -> Self {
+    pub fn new(
+        commands: Vec<UnboundedSender<Command>>,
+        replies: Receiver<Replied>,
+        limits: Limits,
+    ) -> Self {
         Self { writers: commands.into_iter().map(Writer::new).collect(), replies, limits }
     }
 
@@ -72,13 +76,16 @@ impl Writers {
         self.writers[0].command(command)
     }
 
-    /// Asks where to begin, each store for its partitions: it answers after what it has still to write of them.
+    /// Asks where to begin, each store for its partitions: it answers after what it has still to
+    /// write of them.
     pub fn locate(&self, questions: Vec<Question>) -> Result<(), Ended> {
         let mut shares = vec![Vec::new(); self.writers.len()];
         for question in questions {
             shares[self.index(question.at)].push(question);
         }
-        for (writer, share) in self.writers.iter().zip(shares).filter(|(_, share)| !share.is_empty()) {
+        for (writer, share) in
+            self.writers.iter().zip(shares).filter(|(_, share)| !share.is_empty())
+        {
             writer.command(Command::Locate(share))?;
         }
         Ok(())
@@ -126,7 +133,8 @@ impl Writers {
 
     /// How many messages may be read before [`Writers::are_full`] must be asked again.
     pub fn room(&self) -> usize {
-        let fullest = self.writers.iter().map(|writer| writer.batch.messages).max().unwrap_or_default();
+        let fullest =
+            self.writers.iter().map(|writer| writer.batch.messages).max().unwrap_or_default();
         self.limits.rows.saturating_sub(fullest) as usize
     }
 
@@ -134,18 +142,29 @@ impl Writers {
     pub fn due(&self) -> impl Iterator<Item = usize> + use<> {
         let due = |writer: &Writer| {
             let is_full = writer.batch.is_full(self.limits.rows);
-            let has_lingered = writer.batch.opened().is_some_and(|opened| opened.elapsed() >= self.limits.linger);
+            let has_lingered =
+                writer.batch.opened().is_some_and(|opened| opened.elapsed() >= self.limits.linger);
             (is_full && writer.in_flight < IN_FLIGHT) || (has_lingered && writer.in_flight == 0)
         };
-        let due: Vec<usize> =
-            self.writers.iter().enumerate().filter(|(_, writer)| due(writer)).map(|(index, _)| index).collect();
+        let due: Vec<usize> = self
+            .writers
+            .iter()
+            .enumerate()
+            .filter(|(_, writer)| due(writer))
+            .map(|(index, _)| index)
+            .collect();
         due.into_iter()
     }
 
     /// Those that hold anything.
     pub fn filled(&self) -> impl Iterator<Item = usize> + use<> {
-        let filled: Vec<usize> =
-            self.writers.iter().enumerate().filter(|(_, w)| !w.batch.is_empty()).map(|(index, _)| index).collect();
+        let filled: Vec<usize> = self
+            .writers
+            .iter()
+            .enumerate()
+            .filter(|(_, w)| !w.batch.is_empty())
+            .map(|(index, _)| index)
+            .collect();
         filled.into_iter()
     }
 
@@ -179,7 +198,9 @@ impl Writers {
             return Ok(());
         }
         let positions = positions();
-        for (index, writer) in self.writers.iter_mut().enumerate().filter(|(_, writer)| writer.is_idle()) {
+        for (index, writer) in
+            self.writers.iter_mut().enumerate().filter(|(_, writer)| writer.is_idle())
+        {
             let is_its = |position: &Position| share(position.at, count) == index;
             let share: Vec<Position> = positions.iter().copied().filter(is_its).collect();
             writer.is_checking = true;
@@ -195,7 +216,12 @@ impl Writers {
             Duration::ZERO => Duration::from_millis(1),
             left => left.min(idle),
         };
-        self.writers.iter().filter_map(|writer| writer.batch.opened()).map(wait).min().unwrap_or(idle)
+        self.writers
+            .iter()
+            .filter_map(|writer| writer.batch.opened())
+            .map(wait)
+            .min()
+            .unwrap_or(idle)
     }
 }
 

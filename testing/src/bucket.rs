@@ -5,7 +5,8 @@ use std::ops::Deref;
 use crate::s3::{Bucket, StoreArgs};
 use crate::{clean_up, stack, unique_name};
 
-/// An empty bucket of its own; reading, writing and listing are [`Bucket`]'s. It is emptied and deleted with the value.
+/// An empty bucket of its own; reading, writing and listing are [`Bucket`]'s. It is emptied and
+/// deleted with the value.
 pub struct TestBucket {
     store: StoreArgs,
     bucket: Bucket,
@@ -21,7 +22,13 @@ impl TestBucket {
             secret_key: stack("STACK_S3_SECRET_KEY"),
         };
         let bucket = Bucket::new(&store);
-        bucket.client().create_bucket().bucket(bucket.name()).send().await.expect("create the test's bucket");
+        bucket
+            .client()
+            .create_bucket()
+            .bucket(bucket.name())
+            .send()
+            .await
+            .expect("create the test's bucket");
         Self { store, bucket }
     }
 

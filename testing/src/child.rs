@@ -81,7 +81,9 @@ impl Child {
     pub async fn wait_exit(&mut self, timeout: Duration) -> ExitStatus {
         let what = format!("the end of {}", self.name);
         let status = eventually(&what, timeout, || {
-            let look = self.exit_status().ok_or_else(|| format!("it runs; its last words: {:?}", self.last_words()));
+            let look = self
+                .exit_status()
+                .ok_or_else(|| format!("it runs; its last words: {:?}", self.last_words()));
             async move { look }
         })
         .await;
@@ -94,7 +96,10 @@ impl Child {
     pub async fn wait_stderr(&self, text: &str, timeout: Duration) -> String {
         let what = format!("{text:?} from {}", self.name);
         eventually(&what, timeout, || async {
-            self.stderr().into_iter().find(|line| line.contains(text)).ok_or_else(|| format!("{:?}", self.last_words()))
+            self.stderr()
+                .into_iter()
+                .find(|line| line.contains(text))
+                .ok_or_else(|| format!("{:?}", self.last_words()))
         })
         .await
     }
@@ -106,7 +111,8 @@ impl Child {
 
     fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.process);
-        kill_process(pid, signal).unwrap_or_else(|error| panic!("send {signal:?} to {}: {error}", self.name));
+        kill_process(pid, signal)
+            .unwrap_or_else(|error| panic!("send {signal:?} to {}: {error}", self.name));
     }
 }
 

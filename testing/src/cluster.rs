@@ -24,9 +24,9 @@ const GROUPS: &str = "__consumer_offsets";
 const FIRST: i32 = 1;
 const SECOND: i32 = 2;
 
-/// A Kafka of two brokers of a test's own, so that no other test loses its topics with one of them. The first is the
-/// controller as well, and stays; the second may be ended and started again, and gets back what it shall lead within a
-/// few seconds. Both end with the value.
+/// A Kafka of two brokers of a test's own, so that no other test loses its topics with one of them.
+/// The first is the controller as well, and stays; the second may be ended and started again, and
+/// gets back what it shall lead within a few seconds. Both end with the value.
 pub struct TestCluster {
     // They are dropped in this order: the folder is the first one's.
     first: Child,
@@ -35,8 +35,8 @@ pub struct TestCluster {
     folder: Folder,
 }
 
-/// A broker that joins one that is there already and controls it. It may be ended and started again, and ends with the
-/// value.
+/// A broker that joins one that is there already and controls it. It may be ended and started
+/// again, and ends with the value.
 pub struct SecondBroker {
     // They are dropped in this order: the folder is the process's.
     process: Option<Child>,
@@ -45,14 +45,18 @@ pub struct SecondBroker {
 }
 
 impl SecondBroker {
-    /// `controller`: its port on loopback, of the cluster with this id. `more`: what listeners the cluster has beside
-    /// CLIENT; whoever comes by one of them must find each broker there. Does not wait until it serves.
+    /// `controller`: its port on loopback, of the cluster with this id. `more`: what listeners the
+    /// cluster has beside CLIENT; whoever comes by one of them must find each broker there. Does
+    /// not wait until it serves.
     pub async fn join(cluster_id: &str, controller: u16, more: &[&str]) -> Self {
         let (folder, port) = (Folder::new("broker"), free_port());
         let mut listeners = vec![format!("CLIENT://127.0.0.1:{port}")];
         listeners.extend(more.iter().map(|name| format!("{name}://127.0.0.1:{}", free_port())));
         folder.write(LOG_FILE, LOG);
-        folder.write(&settings_file(SECOND), &second_settings(controller, &listeners.join(","), &folder));
+        folder.write(
+            &settings_file(SECOND),
+            &second_settings(controller, &listeners.join(","), &folder),
+        );
         format_storage(SECOND, cluster_id, &folder).await;
         Self { process: Some(run(SECOND, &folder)), port, folder }
     }
@@ -80,15 +84,23 @@ impl SecondBroker {
         let mut spoiled = 0;
         for path in self.segments(topic, partition) {
             let mut bytes = std::fs::read(&path).expect("read a segment");
-            let places: Vec<usize> =
-                bytes.windows(from.len()).enumerate().filter(|(_, w)| *w == from).map(|(at, _)| at).collect();
+            let places: Vec<usize> = bytes
+                .windows(from.len())
+                .enumerate()
+                .filter(|(_, w)| *w == from)
+                .map(|(at, _)| at)
+                .collect();
             spoiled += places.len();
             for at in places {
                 bytes[at..at + to.len()].copy_from_slice(to);
             }
             std::fs::write(&path, bytes).expect("write a segment");
         }
-        assert!(spoiled > 0, "{:?} is in no segment of {topic}/{partition}", String::from_utf8_lossy(from));
+        assert!(
+            spoiled > 0,
+            "{:?} is in no segment of {topic}/{partition}",
+            String::from_utf8_lossy(from)
+        );
     }
 
     fn remake(&self, topic: &str, partition: i32, offset: i64, change: impl Fn(&mut [u8])) {
@@ -108,7 +120,8 @@ impl SecondBroker {
 
     fn segments(&self, topic: &str, partition: i32) -> Vec<PathBuf> {
         assert!(self.process.is_none(), "the second broker must not run");
-        let folder = self.folder.path().join(format!("data-{SECOND}")).join(format!("{topic}-{partition}"));
+        let folder =
+            self.folder.path().join(format!("data-{SECOND}")).join(format!("{topic}-{partition}"));
         let entries = std::fs::read_dir(&folder).expect("read the partition's folder");
         let paths = entries.map(|entry| entry.expect("read the partition's folder").path());
         paths.filter(|path| path.extension().is_some_and(|extension| extension == "log")).collect()
@@ -136,7 +149,9 @@ fn batch_at(mut segment: &mut [u8], offset: i64) -> Option<&mut [u8]> {
 /// Castagnoli's.
 fn crc32c(bytes: &[u8]) -> u32 {
     let step = |crc: u32| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
-    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
+    !bytes
+        .iter()
+        .fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
 }
 
 impl TestCluster {
@@ -146,16 +161,22 @@ impl TestCluster {
         folder.write(LOG_FILE, LOG);
         folder.write(&settings_file(FIRST), &first_settings(controller, port, &folder));
         let formatting = format_storage(FIRST, CLUSTER_ID, &folder);
-        let ((), second) = tokio::join!(formatting, SecondBroker::join(CLUSTER_ID, controller, &[]));
+        let ((), second) =
+            tokio::join!(formatting, SecondBroker::join(CLUSTER_ID, controller, &[]));
         let cluster = Self { first: run(FIRST, &folder), second, port, folder };
         eventually("both brokers to be there", PATIENCE, || cluster.brokers_are_there()).await;
         // Kafka would place it by itself, on either.
-        create(&cluster.brokers(), &placed(GROUPS, &[coordinator]).set("cleanup.policy", "compact"), true).await;
+        create(
+            &cluster.brokers(),
+            &placed(GROUPS, &[coordinator]).set("cleanup.policy", "compact"),
+            true,
+        )
+        .await;
         cluster
     }
 
-    /// Changes the rights of everybody, who may do everything at first: `how` is what Kafka's own tool takes, such as
-    /// `--add --deny-principal User:* --operation Read --topic NAME`.
+    /// Changes the rights of everybody, who may do everything at first: `how` is what Kafka's own
+    /// tool takes, such as `--add --deny-principal User:* --operation Read --topic NAME`.
     pub fn change_rights(&self, how: &[&str]) {
         let mut command = kafka_program("org.apache.kafka.tools.AclCommand", 64, &[]);
         command.args(["--bootstrap-server", &self.first_broker(), "--force"]).args(how);
@@ -172,8 +193,8 @@ impl TestCluster {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Ends the first broker in order, keeps a copy of all that it has, and starts it again. Whatever it leads must be led by
-    /// it alone.
+    /// Ends the first broker in order, keeps a copy of all that it has, and starts it again.
+    /// Whatever it leads must be led by it alone.
     pub async fn back_up_first(&mut self) {
         self.end_first().await;
         self.copy("data-1", "backup");
@@ -188,7 +209,8 @@ impl TestCluster {
     /// As who plays back a backup: the first broker, which is the controller, is what it was then.
     pub async fn restore_first(&mut self) {
         self.end_first().await;
-        std::fs::remove_dir_all(self.folder.path().join("data-1")).expect("delete what the broker has");
+        std::fs::remove_dir_all(self.folder.path().join("data-1"))
+            .expect("delete what the broker has");
         self.copy("backup", "data-1");
         self.start_first();
     }
@@ -204,8 +226,13 @@ impl TestCluster {
     }
 
     fn copy(&self, from: &str, to: &str) {
-        let status = Command::new("cp").arg("-a").args([from, to]).current_dir(self.folder.path()).status();
-        assert!(status.expect("run cp").success(), "copy {from} in {}", self.folder.path().display());
+        let status =
+            Command::new("cp").arg("-a").args([from, to]).current_dir(self.folder.path()).status();
+        assert!(
+            status.expect("run cp").success(),
+            "copy {from} in {}",
+            self.folder.path().display()
+        );
     }
 
     pub fn kill_second(&mut self) {
@@ -220,19 +247,21 @@ impl TestCluster {
         self.second.start();
     }
 
-    /// Writes other bytes into the segments of a partition that the second broker has, wherever `from` stands in them: a
-    /// disk's mistake. The broker must not run. Both must be as long.
+    /// Writes other bytes into the segments of a partition that the second broker has, wherever
+    /// `from` stands in them: a disk's mistake. The broker must not run. Both must be as long.
     pub fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
         self.second.spoil(topic, partition, from, to);
     }
 
-    /// Changes the batch of a partition that begins at `offset`, as the second broker has it: its attributes, and all
-    /// behind them. Its checksum is made anew, as if a producer had sent it so. The broker must not run.
+    /// Changes the batch of a partition that begins at `offset`, as the second broker has it: its
+    /// attributes, and all behind them. Its checksum is made anew, as if a producer had sent it so.
+    /// The broker must not run.
     pub fn remake(&self, topic: &str, partition: i32, offset: i64, change: impl Fn(&mut [u8])) {
         self.second.remake(topic, partition, offset, change);
     }
 
-    /// Waits until the first broker knows these leaders of the topic's partitions; None for a partition that has none.
+    /// Waits until the first broker knows these leaders of the topic's partitions; None for a
+    /// partition that has none.
     pub async fn wait_leaders(&self, topic: &str, expected: &[Option<i32>]) {
         eventually(&format!("{expected:?} to lead {topic}"), PATIENCE, || async {
             match leaders(&self.first_broker(), topic).await {
@@ -250,7 +279,8 @@ impl TestCluster {
     }
 }
 
-/// Who leads the topic's partitions, as these brokers know; None for a partition that has no leader.
+/// Who leads the topic's partitions, as these brokers know; None for a partition that has no
+/// leader.
 ///
 /// # Errors
 /// Brokers that do not answer.
@@ -294,7 +324,12 @@ async fn format_storage(node: i32, cluster_id: &str, folder: &Folder) {
     command.args(["format", "-t", cluster_id, "-c"]).arg(folder.path().join(settings_file(node)));
     let mut formatting = Child::spawn(command);
     let status = formatting.wait_exit(PATIENCE).await;
-    assert!(status.success(), "format a broker's storage: {:?} {:?}", formatting.stdout(), formatting.stderr());
+    assert!(
+        status.success(),
+        "format a broker's storage: {:?} {:?}",
+        formatting.stdout(),
+        formatting.stderr()
+    );
 }
 
 fn log_property(folder: &Folder) -> String {
@@ -341,8 +376,8 @@ initial.broker.registration.timeout.ms=300000
     )
 }
 
-/// Replication is the topics' own affair; the log cleaner would take 128 MB. Who says where it is (`client.rack`) reads
-/// from the broker beside it.
+/// Replication is the topics' own affair; the log cleaner would take 128 MB. Who says where it is
+/// (`client.rack`) reads from the broker beside it.
 fn settings(node: i32, controller: u16, folder: &Folder) -> String {
     format!(
         "node.id={node}

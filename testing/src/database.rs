@@ -8,7 +8,8 @@ use url::Url;
 
 use crate::{clean_up, stack, unique_name};
 
-/// An empty PostgreSQL database of its own, without migrations. It is dropped with the value, also when a test panics.
+/// An empty PostgreSQL database of its own, without migrations. It is dropped with the value, also
+/// when a test panics.
 pub struct TestDatabase {
     name: String,
     url: String,
@@ -20,22 +21,27 @@ impl TestDatabase {
         Self::create_like("template1").await
     }
 
-    /// Another database with the same tables and rows. Whoever is connected to this one is disconnected.
+    /// Another database with the same tables and rows. Whoever is connected to this one is
+    /// disconnected.
     pub async fn copy(&self) -> Self {
         let server = stack("STACK_DATABASE_URL");
-        let mut connection = PgConnection::connect(&server).await.expect("connect to STACK_DATABASE_URL");
-        sqlx::query("select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = $1")
-            .bind(&self.name)
-            .execute(&mut connection)
-            .await
-            .expect("disconnect others from the database to be copied");
+        let mut connection =
+            PgConnection::connect(&server).await.expect("connect to STACK_DATABASE_URL");
+        sqlx::query(
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where datname = $1",
+        )
+        .bind(&self.name)
+        .execute(&mut connection)
+        .await
+        .expect("disconnect others from the database to be copied");
         Self::create_like(&self.name).await
     }
 
     async fn create_like(template: &str) -> Self {
         let name = unique_name("db").replace('-', "_");
         let server = stack("STACK_DATABASE_URL");
-        let mut connection = PgConnection::connect(&server).await.expect("connect to STACK_DATABASE_URL");
+        let mut connection =
+            PgConnection::connect(&server).await.expect("connect to STACK_DATABASE_URL");
         sqlx::query(AssertSqlSafe(format!("create database {name} template {template}")))
             .execute(&mut connection)
             .await
@@ -77,7 +83,8 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let drop_database = AssertSqlSafe(format!("drop database if exists {} with (force)", self.name));
+        let drop_database =
+            AssertSqlSafe(format!("drop database if exists {} with (force)", self.name));
         clean_up(|| async {
             let server = stack("STACK_DATABASE_URL");
             if let Ok(mut connection) = PgConnection::connect(&server).await {

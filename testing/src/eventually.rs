@@ -7,7 +7,8 @@ use tokio::time::Instant;
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What one look at a condition says: `true`, `Some(found)` or `Ok(found)` end the wait; anything else is shown when time is up.
+/// What one look at a condition says: `true`, `Some(found)` or `Ok(found)` end the wait; anything
+/// else is shown when time is up.
 pub trait Outcome {
     type Found;
 
@@ -43,8 +44,13 @@ impl<T, E: Display + Debug> Outcome for Result<T, E> {
 /// Looks again and again until `look` finds what is awaited, and gives it.
 ///
 /// # Panics
-/// When `timeout` has passed, naming `what` and what was seen last. A look that hangs is cut off as well.
-pub async fn eventually<O, F>(what: &str, timeout: Duration, mut look: impl FnMut() -> F) -> O::Found
+/// When `timeout` has passed, naming `what` and what was seen last. A look that hangs is cut off as
+/// well.
+pub async fn eventually<O, F>(
+    what: &str,
+    timeout: Duration,
+    mut look: impl FnMut() -> F,
+) -> O::Found
 where
     O: Outcome,
     F: Future<Output = O>,
@@ -83,12 +89,16 @@ mod tests {
     #[tokio::test]
     #[should_panic(expected = "for seven rows; last seen: 6 rows")]
     async fn names_what_was_awaited_and_what_was_seen_last() {
-        eventually("seven rows", Duration::from_millis(120), || async { Err::<(), _>("6 rows") }).await;
+        eventually("seven rows", Duration::from_millis(120), || async { Err::<(), _>("6 rows") })
+            .await;
     }
 
     #[tokio::test]
     #[should_panic(expected = "no look at it came back")]
     async fn cuts_off_a_look_that_hangs() {
-        eventually("anything", Duration::from_millis(50), || async { std::future::pending::<bool>().await }).await;
+        eventually("anything", Duration::from_millis(50), || async {
+            std::future::pending::<bool>().await
+        })
+        .await;
     }
 }

@@ -15,7 +15,8 @@ impl Folder {
     pub fn new(kind: &str) -> Self {
         let path = std::env::temp_dir().join(unique_name(kind));
         fs::create_dir(&path).expect("make a folder for the test");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("protect the test's folder");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700))
+            .expect("protect the test's folder");
         Self { path }
     }
 

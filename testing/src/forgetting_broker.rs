@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::{Buf, BufMut, Bytes};
 
-/// A Kafka broker that knows as much of the protocol as a producer needs, and can answer as a starting one does in some
-/// moments: it knows the topic, and no broker at all. A real one cannot be asked for that.
+/// A Kafka broker that knows as much of the protocol as a producer needs, and can answer as a
+/// starting one does in some moments: it knows the topic, and no broker at all. A real one cannot
+/// be asked for that.
 pub struct ForgettingBroker {
     address: String,
     shared: Arc<Shared>,
@@ -57,8 +58,13 @@ impl ForgettingBroker {
 }
 
 /// (key, oldest, newest version) of each request that is understood.
-const APIS: [(i16, i16, i16); 5] =
-    [(PRODUCE, 3, 3), (FETCH, 4, 4), (METADATA, 1, 1), (API_VERSIONS, 0, 0), (INIT_PRODUCER_ID, 0, 0)];
+const APIS: [(i16, i16, i16); 5] = [
+    (PRODUCE, 3, 3),
+    (FETCH, 4, 4),
+    (METADATA, 1, 1),
+    (API_VERSIONS, 0, 0),
+    (INIT_PRODUCER_ID, 0, 0),
+];
 const PRODUCE: i16 = 0;
 /// Named, because the client deduces the format of messages from it; never asked by a producer.
 const FETCH: i16 = 1;

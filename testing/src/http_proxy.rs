@@ -9,9 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// Stands in front of an HTTP server on loopback and treats each request as a test's rule says. It ends with the value.
+/// Stands in front of an HTTP server on loopback and treats each request as a test's rule says. It
+/// ends with the value.
 ///
-/// It forwards one request a connection, with its head unchanged but for `Connection: close`: signatures stay valid.
+/// It forwards one request a connection, with its head unchanged but for `Connection: close`:
+/// signatures stay valid.
 pub struct HttpProxy {
     address: SocketAddr,
     requests: Arc<Mutex<Vec<HttpRequest>>>,
@@ -48,12 +50,18 @@ type Rule = Arc<dyn Fn(&HttpRequest) -> Treatment + Send + Sync>;
 
 impl HttpProxy {
     /// Listens on a free port of 127.0.0.1. `target` is `host:port`.
-    pub async fn start(target: &str, rule: impl Fn(&HttpRequest) -> Treatment + Send + Sync + 'static) -> Self {
+    pub async fn start(
+        target: &str,
+        rule: impl Fn(&HttpRequest) -> Treatment + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on a free port");
         let address = listener.local_addr().expect("a bound listener has an address");
         let requests = Arc::default();
-        let connection =
-            Connection { target: target.to_owned(), requests: Arc::clone(&requests), rule: Arc::new(rule) };
+        let connection = Connection {
+            target: target.to_owned(),
+            requests: Arc::clone(&requests),
+            rule: Arc::new(rule),
+        };
         let mut accepting = JoinSet::new();
         accepting.spawn(async move {
             // Dropping the set ends the connections with the proxy.

@@ -19,7 +19,12 @@ const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Args, Clone)]
 pub struct KafkaArgs {
     /// Kafka brokers to start from, as `host:port,host:port`.
-    #[arg(long = "kafka-brokers", env = "KAFKA_BROKERS", default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
+    #[arg(
+        long = "kafka-brokers",
+        env = "KAFKA_BROKERS",
+        default_value = "127.0.0.1:9092",
+        value_name = "HOST:PORT"
+    )]
     pub brokers: String,
     /// Topic of the ticks.
     #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices")]
@@ -63,7 +68,9 @@ impl KafkaArgs {
                 Ok(partitions) => return Ok(partitions),
                 Err(Answer::None(error)) if Instant::now() >= deadline => {
                     let brokers = &self.brokers;
-                    return Err(error.context(format!("no Kafka broker answers at {brokers} (--kafka-brokers)")));
+                    return Err(error.context(format!(
+                        "no Kafka broker answers at {brokers} (--kafka-brokers)"
+                    )));
                 }
                 Err(Answer::None(_)) if !said => {
                     said = true;
@@ -98,7 +105,8 @@ pub fn client_config(brokers: &str) -> ClientConfig {
 
 fn settings(brokers: &str, properties: &KafkaProperties) -> ClientConfig {
     let mut settings = properties.client_settings(brokers, "workbench", &[]);
-    // librdkafka's own lines about lost connections would break the output; failures come back as errors.
+    // librdkafka's own lines about lost connections would break the output; failures come back as
+    // errors.
     settings.set_log_level(RDKafkaLogLevel::Critical);
     settings
 }

@@ -1,9 +1,14 @@
-//! What integration tests of every crate share: a database, topic and bucket of their own on the running local
-//! stack, clients of Kafka and of the store, a TCP proxy that breaks, brokers that may be killed, the binary under test as a child process, and waiting on
-//! conditions.
+//! What integration tests of every crate share: a database, topic and bucket of their own on the
+//! running local stack, clients of Kafka and of the store, a TCP proxy that breaks, brokers that
+//! may be killed, the binary under test as a child process, and waiting on conditions.
 //!
-//! Everything here panics when it fails: a test whose ground is missing has failed, and the panic says why.
-#![allow(clippy::expect_used, clippy::panic, reason = "test equipment: a failure here is the test's failure")]
+//! Everything here panics when it fails: a test whose ground is missing has failed, and the panic
+//! says why.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test equipment: a failure here is the test's failure"
+)]
 
 mod bucket;
 mod child;
@@ -54,14 +59,18 @@ use ports::free_port;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The value of a `STACK_*` variable, which `cargo xtask test` sets and `cargo xtask stack up` writes to its `env` file.
+/// The value of a `STACK_*` variable, which `cargo xtask test` sets and `cargo xtask stack up`
+/// writes to its `env` file.
 pub fn stack(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
-        panic!("{name} is not set, so there is no local stack to test against: run `cargo xtask test`")
+        panic!(
+            "{name} is not set, so there is no local stack to test against: run `cargo xtask test`"
+        )
     })
 }
 
-/// A name that no other test uses at the same time, in this process or another one; fit for databases, topics and buckets.
+/// A name that no other test uses at the same time, in this process or another one; fit for
+/// databases, topics and buckets.
 fn unique_name(kind: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
@@ -69,7 +78,8 @@ fn unique_name(kind: &str) -> String {
     format!("test-{kind}-{clock:x}-{}-{number}", std::process::id())
 }
 
-/// Runs `cleanup` to its end on a thread and runtime of its own: `Drop` is not async, and may run while a test panics.
+/// Runs `cleanup` to its end on a thread and runtime of its own: `Drop` is not async, and may run
+/// while a test panics.
 fn clean_up<F>(cleanup: impl FnOnce() -> F + Send + 'static)
 where
     F: Future<Output = ()>,

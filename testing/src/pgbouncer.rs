@@ -18,7 +18,8 @@ pub enum Pooling {
     Transaction,
 }
 
-/// A real PgBouncer before the stack's PostgreSQL, as its package sets it up. It ends with the value.
+/// A real PgBouncer before the stack's PostgreSQL, as its package sets it up. It ends with the
+/// value.
 pub struct PgBouncer {
     // They are dropped in this order: the folder is the process's.
     _process: Child,
@@ -33,7 +34,9 @@ impl PgBouncer {
         let settings = folder.write("pgbouncer.ini", &settings(pooling, connections, port));
         let mut command = Command::new("pgbouncer");
         // Debian installs it where only root's PATH leads.
-        command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default())).arg(settings);
+        command
+            .env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()))
+            .arg(settings);
         unprivileged::run_in(&folder, &mut command);
         let process = Child::spawn(command);
         eventually("PgBouncer to listen", PATIENCE, || async {

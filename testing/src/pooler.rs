@@ -8,8 +8,8 @@ use tokio::net::{TcpListener, TcpStream};
 /// Parameters of a start that PgBouncer 1.18 refuses.
 const UNKNOWN: [&str; 2] = ["extra_float_digits", "options"];
 
-/// Stands in front of PostgreSQL, and notes what would outlive a transaction: in PgBouncer's transaction mode the next one
-/// may be another session's.
+/// Stands in front of PostgreSQL, and notes what would outlive a transaction: in PgBouncer's
+/// transaction mode the next one may be another session's.
 pub struct Pooler {
     address: SocketAddr,
     outliving: Arc<Mutex<Vec<String>>>,
@@ -40,7 +40,11 @@ impl Pooler {
     }
 }
 
-async fn serve(mut client: TcpStream, target: String, seen: Arc<Mutex<Vec<String>>>) -> std::io::Result<()> {
+async fn serve(
+    mut client: TcpStream,
+    target: String,
+    seen: Arc<Mutex<Vec<String>>>,
+) -> std::io::Result<()> {
     let mut startup = read_body(&mut client).await?;
     let parameters = String::from_utf8_lossy(&startup).into_owned();
     for unknown in UNKNOWN {
@@ -92,10 +96,12 @@ fn outlives(kind: u8, body: &[u8]) -> bool {
 fn changes_the_session(statement: &str) -> bool {
     let text = statement.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     let begins = |words: &[&str]| words.iter().any(|word| text.starts_with(word));
-    let is_setting = begins(&["set "]) && !begins(&["set local ", "set transaction ", "set constraints "]);
+    let is_setting =
+        begins(&["set "]) && !begins(&["set local ", "set transaction ", "set constraints "]);
     let is_temporary = begins(&["create temp"]) && !text.contains("on commit drop");
     let is_cursor = begins(&["declare "]) && text.contains("with hold");
-    let is_set_by_function = text.contains("set_config(") && !text.replace(", ", ",").contains(",true)");
+    let is_set_by_function =
+        text.contains("set_config(") && !text.replace(", ", ",").contains(",true)");
     let is_lock = text.contains("advisory_lock");
     let is_other = begins(&["listen ", "prepare ", "load ", "reset ", "discard "]);
     is_setting || is_temporary || is_cursor || is_set_by_function || is_lock || is_other

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Below those that `cargo xtask` chooses from, and below Linux's ephemeral ones, so that no outgoing connection takes
-/// one between the choice and the start, or while a broker is away.
+/// Below those that `cargo xtask` chooses from, and below Linux's ephemeral ones, so that no
+/// outgoing connection takes one between the choice and the start, or while a broker is away.
 const PORTS: Range<u16> = 12_000..20_000;
 
 pub fn free_port() -> u16 {
@@ -14,7 +14,8 @@ pub fn free_port() -> u16 {
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     PORTS
         .map(|_| {
-            let number = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % u32::from(PORTS.end - PORTS.start);
+            let number = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed))
+                % u32::from(PORTS.end - PORTS.start);
             PORTS.start + u16::try_from(number).expect("it is less than a u16")
         })
         .find(is_free)

@@ -11,7 +11,8 @@ use crate::{Child, eventually, free_port, stack, unprivileged};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A PostgreSQL of a test's own, whose settings may be changed without harm to others. It ends with the value.
+/// A PostgreSQL of a test's own, whose settings may be changed without harm to others. It ends with
+/// the value.
 pub struct TestPostgres {
     // They are dropped in this order: the folder is the process's.
     _process: Child,
@@ -23,7 +24,17 @@ impl TestPostgres {
     pub async fn start() -> Self {
         let (folder, port) = (Folder::new("postgres"), free_port());
         let mut making = program("initdb");
-        making.args(["-U", "postgres", "-E", "UTF8", "--locale=C", "--no-sync", "--auth=trust", "-D", "data"]);
+        making.args([
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C",
+            "--no-sync",
+            "--auth=trust",
+            "-D",
+            "data",
+        ]);
         unprivileged::run_in(&folder, &mut making);
         let mut making = Child::spawn(making);
         let status = making.wait_exit(PATIENCE).await;
@@ -47,11 +58,21 @@ impl TestPostgres {
 
     async fn serve(folder: Folder, port: u16) -> Self {
         let mut command = program("postgres");
-        command.args(["-D", "data", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]);
+        command.args([
+            "-D",
+            "data",
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+        ]);
         command.args(["-c", &format!("port={port}"), "-c", "fsync=off"]);
         unprivileged::run_in(&folder, &mut command);
         let postgres = Self { _process: Child::spawn(command), port, _folder: folder };
-        eventually("PostgreSQL to answer", PATIENCE, || async { PgConnection::connect(&postgres.url()).await }).await;
+        eventually("PostgreSQL to answer", PATIENCE, || async {
+            PgConnection::connect(&postgres.url()).await
+        })
+        .await;
         postgres
     }
 

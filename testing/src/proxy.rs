@@ -11,7 +11,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Stands between a client and a server on loopback, and breaks on demand. It ends when the value is dropped.
+/// Stands between a client and a server on loopback, and breaks on demand. It ends when the value
+/// is dropped.
 pub struct TcpProxy {
     address: SocketAddr,
     state: watch::Sender<State>,
@@ -25,7 +26,8 @@ struct State {
     delay: Duration,
     /// Bytes a second, in each direction; 0 for as many as come.
     rate: u32,
-    /// Counts the cuts, so that a connection from before a cut ends even if the link is restored at once.
+    /// Counts the cuts, so that a connection from before a cut ends even if the link is restored at
+    /// once.
     cuts: u64,
 }
 
@@ -37,8 +39,8 @@ enum Link {
 }
 
 impl TcpProxy {
-    /// Listens on a free port of 127.0.0.1, which no outgoing connection takes while the proxy is cut. `target` is
-    /// `host:port`.
+    /// Listens on a free port of 127.0.0.1, which no outgoing connection takes while the proxy is
+    /// cut. `target` is `host:port`.
     pub async fn start(target: &str) -> Self {
         Self::listen(&format!("127.0.0.1:{}", free_port()), target).await
     }
@@ -46,9 +48,12 @@ impl TcpProxy {
     /// # Panics
     /// When the address is taken.
     pub async fn listen(address: &str, target: &str) -> Self {
-        let listener = TcpListener::bind(address).await.unwrap_or_else(|error| panic!("listen on {address}: {error}"));
+        let listener = TcpListener::bind(address)
+            .await
+            .unwrap_or_else(|error| panic!("listen on {address}: {error}"));
         let address = listener.local_addr().expect("a bound listener has an address");
-        let (state, states) = watch::channel(State { link: Link::Whole, delay: Duration::ZERO, rate: 0, cuts: 0 });
+        let (state, states) =
+            watch::channel(State { link: Link::Whole, delay: Duration::ZERO, rate: 0, cuts: 0 });
         let (says_listening, listening) = watch::channel(true);
         let accepting = Accepting { address, target: target.to_owned(), states, says_listening };
         Self {
@@ -72,7 +77,8 @@ impl TcpProxy {
         self.await_listening(false).await;
     }
 
-    /// Back to forwarding: ends a cut or a stall. Stalled connections go on with what was held back.
+    /// Back to forwarding: ends a cut or a stall. Stalled connections go on with what was held
+    /// back.
     pub async fn restore(&mut self) {
         self.state.send_modify(|state| state.link = Link::Whole);
         self.await_listening(true).await;
@@ -113,11 +119,10 @@ impl Accepting {
             if cut {
                 listener = None;
             } else if listener.is_none() {
-                listener = Some(
-                    TcpListener::bind(self.address)
-                        .await
-                        .unwrap_or_else(|error| panic!("listen on {} again: {error}", self.address)),
-                );
+                listener =
+                    Some(TcpListener::bind(self.address).await.unwrap_or_else(|error| {
+                        panic!("listen on {} again: {error}", self.address)
+                    }));
             }
             self.says_listening.send_replace(listener.is_some());
             tokio::select! {
@@ -150,7 +155,10 @@ async fn connect(client: TcpStream, target: String, states: watch::Receiver<Stat
         let _ = server.set_nodelay(true);
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
-        tokio::join!(forward(from_client, to_server, states.clone()), forward(from_server, to_client, states.clone()),);
+        tokio::join!(
+            forward(from_client, to_server, states.clone()),
+            forward(from_server, to_client, states.clone()),
+        );
     };
     let mut watched = states.clone();
     tokio::select! {
@@ -161,7 +169,11 @@ async fn connect(client: TcpStream, target: String, states: watch::Receiver<Stat
 }
 
 /// One direction. A queue between the two halves keeps the throughput whatever the delay.
-async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut states: watch::Receiver<State>) {
+async fn forward(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut states: watch::Receiver<State>,
+) {
     let (queue, mut queued) = mpsc::channel::<(Instant, Vec<u8>)>(1024);
     let mut writer_states = states.clone();
     let read = async move {
@@ -182,9 +194,14 @@ async fn forward(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut states: wa
             for piece in bytes.chunks(1024) {
                 let rate = writer_states.borrow().rate;
                 if rate > 0 {
-                    tokio::time::sleep(Duration::from_secs_f64(piece.len() as f64 / f64::from(rate))).await;
+                    tokio::time::sleep(Duration::from_secs_f64(
+                        piece.len() as f64 / f64::from(rate),
+                    ))
+                    .await;
                 }
-                if reach_whole(&mut writer_states).await.is_none() || to.write_all(piece).await.is_err() {
+                if reach_whole(&mut writer_states).await.is_none()
+                    || to.write_all(piece).await.is_err()
+                {
                     return;
                 }
             }
@@ -248,7 +265,8 @@ mod tests {
         proxy.stall().await;
         stream.write_all(b"held").await.unwrap();
         let mut answer = [0; 4];
-        let waited = tokio::time::timeout(Duration::from_millis(200), stream.read_exact(&mut answer));
+        let waited =
+            tokio::time::timeout(Duration::from_millis(200), stream.read_exact(&mut answer));
         assert!(waited.await.is_err(), "nothing comes through");
         proxy.restore().await;
         stream.read_exact(&mut answer).await.unwrap();

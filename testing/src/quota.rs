@@ -3,7 +3,8 @@
 use crate::java::kafka_program;
 use crate::{stack, unique_name};
 
-/// How fast the stack's broker lets one client read; all others are left alone. It is lifted with the value.
+/// How fast the stack's broker lets one client read; all others are left alone. It is lifted with
+/// the value.
 pub struct ReadQuota {
     client_id: String,
     is_lifted: bool,
@@ -13,7 +14,8 @@ impl ReadQuota {
     /// For a client id of its own, which the client must use.
     pub fn set(bytes_per_second: u32) -> Self {
         let client_id = unique_name("client");
-        alter(&client_id, &["--add-config", &format!("consumer_byte_rate={bytes_per_second}")]).expect("set the quota");
+        alter(&client_id, &["--add-config", &format!("consumer_byte_rate={bytes_per_second}")])
+            .expect("set the quota");
         Self { client_id, is_lifted: false }
     }
 

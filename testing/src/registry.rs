@@ -19,7 +19,8 @@ pub struct TestRegistry {
 }
 
 impl TestRegistry {
-    /// `None` where this machine cannot build it (there is no Go); the test that needs it has nothing to do then.
+    /// `None` where this machine cannot build it (there is no Go); the test that needs it has
+    /// nothing to do then.
     pub async fn start() -> Option<Self> {
         Self::start_for(None).await
     }
@@ -31,7 +32,9 @@ impl TestRegistry {
 
     async fn start_for(authorization: Option<String>) -> Option<Self> {
         let Ok(program) = std::env::var("STACK_SCHEMA_REGISTRY") else {
-            eprintln!("STACK_SCHEMA_REGISTRY is not set: there is no schema registry to test against");
+            eprintln!(
+                "STACK_SCHEMA_REGISTRY is not set: there is no schema registry to test against"
+            );
             return None;
         };
         let (port, mut command) = (free_port(), Command::new(program));
@@ -64,13 +67,16 @@ impl TestRegistry {
         let url = format!("{}/subjects/{subject}/versions", self.url());
         let authorization = self.authorization.clone();
         let registering = move || {
-            let mut request = ureq::post(&url).header("Content-Type", "application/vnd.schemaregistry.v1+json");
+            let mut request =
+                ureq::post(&url).header("Content-Type", "application/vnd.schemaregistry.v1+json");
             if let Some(authorization) = authorization {
                 request = request.header("Authorization", authorization);
             }
             request.send(body.to_string())?.body_mut().read_to_string()
         };
-        let answer = tokio::task::spawn_blocking(registering).await.expect("the asking thread does not panic");
+        let answer = tokio::task::spawn_blocking(registering)
+            .await
+            .expect("the asking thread does not panic");
         let answer = answer.expect("register a schema");
         let answer: Value = serde_json::from_str(&answer).expect("the registry answers in JSON");
         let id = answer["id"].as_u64().and_then(|id| u32::try_from(id).ok());

@@ -19,8 +19,13 @@ impl TestDatabase {
     /// Makes the roles, and the tables as their owner, as docs/operations.md says.
     pub async fn set_up_roles(&self) {
         self.make_roles_alone().await;
-        let owner = Database::parse(&self.url_of("stocks_owner"), "test").expect("the test's URL is one");
-        owner.with_migrations(Migrations::Only).migrate_only().await.expect("migrate as the tables' owner");
+        let owner =
+            Database::parse(&self.url_of("stocks_owner"), "test").expect("the test's URL is one");
+        owner
+            .with_migrations(Migrations::Only)
+            .migrate_only()
+            .await
+            .expect("migrate as the tables' owner");
     }
 
     /// Makes the roles beside tables that are there already, and gives them their rights.
@@ -36,12 +41,19 @@ impl TestDatabase {
         eventually("the roles to be made", Duration::from_secs(60), || self.make_roles()).await;
     }
 
-    /// Hands tables that another user has made over to the roles' owner, as docs/operations.md says.
+    /// Hands tables that another user has made over to the roles' owner, as docs/operations.md
+    /// says.
     pub async fn hand_over(&self) {
-        let mut connection = PgConnection::connect(self.url()).await.expect("connect as the first owner");
+        let mut connection =
+            PgConnection::connect(self.url()).await.expect("connect as the first owner");
         sqlx::raw_sql(HAND_OVER).execute(&mut connection).await.expect("hand the tables over");
-        let owner = Database::parse(&self.url_of("stocks_owner"), "test").expect("the test's URL is one");
-        owner.with_migrations(Migrations::Only).migrate_only().await.expect("migrate as the tables' new owner");
+        let owner =
+            Database::parse(&self.url_of("stocks_owner"), "test").expect("the test's URL is one");
+        owner
+            .with_migrations(Migrations::Only)
+            .migrate_only()
+            .await
+            .expect("migrate as the tables' new owner");
     }
 
     async fn make_roles(&self) -> sqlx::Result<()> {
@@ -66,13 +78,18 @@ impl TestDatabase {
 /// Runs each statement as `role` and fails unless PostgreSQL refuses it for lack of a right.
 pub async fn assert_refused(database: &TestDatabase, role: &str, statements: &[&str]) {
     for statement in statements {
-        let mut connection = PgConnection::connect(&database.url_of(role)).await.expect("log in as the role");
-        let result = sqlx::raw_sql(AssertSqlSafe((*statement).to_owned())).execute(&mut connection).await;
+        let mut connection =
+            PgConnection::connect(&database.url_of(role)).await.expect("log in as the role");
+        let result =
+            sqlx::raw_sql(AssertSqlSafe((*statement).to_owned())).execute(&mut connection).await;
         let code = match &result {
             Err(sqlx::Error::Database(error)) => error.code().unwrap_or_default().into_owned(),
             _ => String::new(),
         };
         // 42501: insufficient privilege; 25006: the transaction is read-only.
-        assert!(["42501", "25006"].contains(&code.as_str()), "{role} may {statement:?}: {result:?}");
+        assert!(
+            ["42501", "25006"].contains(&code.as_str()),
+            "{role} may {statement:?}: {result:?}"
+        );
     }
 }

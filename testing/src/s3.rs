@@ -18,7 +18,11 @@ pub struct StoreArgs {
     #[arg(long = "bucket", env = "S3_BUCKET", default_value = "stock-data")]
     pub bucket: String,
     /// Address of the S3-compatible store, such as http://127.0.0.1:9000.
-    #[arg(long = "s3-endpoint-url", env = "S3_ENDPOINT_URL", default_value = "http://127.0.0.1:9000")]
+    #[arg(
+        long = "s3-endpoint-url",
+        env = "S3_ENDPOINT_URL",
+        default_value = "http://127.0.0.1:9000"
+    )]
     pub endpoint_url: String,
     #[arg(long = "s3-region", env = "AWS_REGION", default_value = "us-east-1", hide = true)]
     pub region: String,
@@ -61,7 +65,8 @@ pub struct Listed {
 impl Bucket {
     pub fn new(store: &StoreArgs) -> Self {
         let http = Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-        let credentials = Credentials::new(&store.access_key, &store.secret_key, None, None, "workbench");
+        let credentials =
+            Credentials::new(&store.access_key, &store.secret_key, None, None, "workbench");
         let config = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::latest())
             .http_client(http)
@@ -98,7 +103,8 @@ impl Bucket {
         Ok(())
     }
 
-    /// The same in parts, for an object that is too large for a store that keeps a whole request in memory.
+    /// The same in parts, for an object that is too large for a store that keeps a whole request in
+    /// memory.
     ///
     /// # Errors
     /// The store's answer, with the key.
@@ -113,11 +119,14 @@ impl Bucket {
             let sent = self.client.upload_part().bucket(&self.name).key(key).upload_id(upload);
             let sent = sent.part_number(number).body(ByteStream::from(part)).send().await;
             let sent = sent.map_err(|error| said(&error)).with_context(what)?;
-            let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag().map(str::to_owned));
+            let part = CompletedPart::builder()
+                .part_number(number)
+                .set_e_tag(sent.e_tag().map(str::to_owned));
             parts.push(part.build());
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
-        let ended = self.client.complete_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
+        let ended =
+            self.client.complete_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
         let ended = ended.multipart_upload(parts).send().await;
         ended.map_err(|error| said(&error)).with_context(what).map(drop)
     }
@@ -157,11 +166,13 @@ impl Bucket {
     /// # Errors
     /// The store's answer, with bucket and prefix.
     pub async fn list(&self, prefix: &str) -> anyhow::Result<Vec<Listed>> {
-        let mut pages = self.client.list_objects_v2().bucket(&self.name).prefix(prefix).into_paginator().send();
+        let mut pages =
+            self.client.list_objects_v2().bucket(&self.name).prefix(prefix).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
-            let page =
-                page.map_err(|error| said(&error)).with_context(|| format!("list s3://{}/{prefix}", self.name))?;
+            let page = page
+                .map_err(|error| said(&error))
+                .with_context(|| format!("list s3://{}/{prefix}", self.name))?;
             found.extend(page.contents().iter().map(|object| Listed {
                 key: object.key().unwrap_or_default().to_owned(),
                 size: object.size().unwrap_or_default(),

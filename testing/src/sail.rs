@@ -9,7 +9,8 @@ use crate::{Child, eventually, free_port, stack};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A server of Spark Connect that starts in a moment: Sail, out of the cached Python. It ends with the value.
+/// A server of Spark Connect that starts in a moment: Sail, out of the cached Python. It ends with
+/// the value.
 pub struct TestSail {
     process: Child,
     port: u16,
@@ -20,7 +21,16 @@ impl TestSail {
     pub async fn start(variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         let port = free_port();
         let mut command = Command::new(stack("STACK_PYTHON"));
-        command.args(["-m", "pysail", "spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
+        command.args([
+            "-m",
+            "pysail",
+            "spark",
+            "server",
+            "--ip",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+        ]);
         for (name, value) in variables {
             command.env(if name == "S3_ENDPOINT_URL" { "AWS_ENDPOINT" } else { name }, value);
         }

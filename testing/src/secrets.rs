@@ -30,7 +30,8 @@ impl Default for Secrets {
     }
 }
 
-/// Fails where a secret shows in what the process has printed, or in what `ps` shows of it while it runs.
+/// Fails where a secret shows in what the process has printed, or in what `ps` shows of it while it
+/// runs.
 pub fn assert_hidden(secrets: &[&str], process: &Child) {
     let proc = |file: &str| {
         let bytes = fs::read(format!("/proc/{}/{file}", process.pid())).unwrap_or_default();

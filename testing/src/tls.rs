@@ -16,7 +16,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::stack;
 
-/// Takes TLS connections with the stack's certificate and passes them on without. It ends when the value is dropped.
+/// Takes TLS connections with the stack's certificate and passes them on without. It ends when the
+/// value is dropped.
 pub struct TlsProxy {
     address: SocketAddr,
     accepting: JoinHandle<()>,
@@ -61,7 +62,8 @@ fn server_config() -> ServerConfig {
     let chain = CertificateDer::pem_file_iter(stack("STACK_TLS_CERTIFICATE"))
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .expect("read the stack's certificate");
-    let key = PrivateKeyDer::from_pem_file(stack("STACK_TLS_KEY")).expect("read the key of the stack's certificate");
+    let key = PrivateKeyDer::from_pem_file(stack("STACK_TLS_KEY"))
+        .expect("read the key of the stack's certificate");
     ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .expect("the provider knows TLS 1.2 and 1.3")
@@ -74,7 +76,17 @@ fn server_config() -> ServerConfig {
 pub fn foreign_authority(folder: &Path) -> PathBuf {
     let certificate = folder.join("foreign-ca.pem");
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "1",
+        ])
         .args(["-subj", "/CN=foreign authority", "-addext", "keyUsage=critical,keyCertSign"])
         .arg("-keyout")
         .arg(folder.join("foreign-ca.key"))

@@ -70,15 +70,22 @@ impl TestTopic {
         Self { name, brokers }
     }
 
-    /// On other brokers than the stack's. `replicas`: the nodes that hold each partition, the one that shall lead first.
+    /// On other brokers than the stack's. `replicas`: the nodes that hold each partition, the one
+    /// that shall lead first.
     pub async fn placed(brokers: &str, replicas: &[&[i32]]) -> Self {
         Self::placed_with(brokers, replicas, &[]).await
     }
 
     /// `settings`: the topic's own.
-    pub async fn placed_with(brokers: &str, replicas: &[&[i32]], settings: &[(&str, &str)]) -> Self {
+    pub async fn placed_with(
+        brokers: &str,
+        replicas: &[&[i32]],
+        settings: &[(&str, &str)],
+    ) -> Self {
         let name = unique_name("topic");
-        let topic = settings.iter().fold(placed(&name, replicas), |topic, (setting, value)| topic.set(setting, value));
+        let topic = settings
+            .iter()
+            .fold(placed(&name, replicas), |topic, (setting, value)| topic.set(setting, value));
         create(brokers, &topic, true).await;
         Self { name, brokers: brokers.to_owned() }
     }
@@ -91,16 +98,23 @@ impl TestTopic {
 
     pub async fn make_anew_after_delete(&self, partitions: i32) {
         // The name is free again only after a while.
-        create(&self.brokers, &NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1)), false).await;
+        create(
+            &self.brokers,
+            &NewTopic::new(&self.name, partitions, TopicReplication::Fixed(1)),
+            false,
+        )
+        .await;
     }
 
     pub async fn delete(&self) {
         eventually("Kafka to delete the test's topic", ANSWERED_WITHIN, || async {
             let results = admin(&self.brokers).delete_topics(&[&self.name], &one_try()).await;
-            results.map_err(|error| error.to_string())?.into_iter().try_for_each(|result| match result {
-                // By a try whose answer did not come.
-                Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(()),
-                Err((_, code)) => Err(code.to_string()),
+            results.map_err(|error| error.to_string())?.into_iter().try_for_each(|result| {
+                match result {
+                    // By a try whose answer did not come.
+                    Ok(_) | Err((_, RDKafkaErrorCode::UnknownTopicOrPartition)) => Ok(()),
+                    Err((_, code)) => Err(code.to_string()),
+                }
             })
         })
         .await;
@@ -114,10 +128,12 @@ impl TestTopic {
         &self.brokers
     }
 
-    /// Sends the records, in order within each partition, and returns once the broker has acknowledged all of them.
+    /// Sends the records, in order within each partition, and returns once the broker has
+    /// acknowledged all of them.
     pub async fn produce(&self, records: impl IntoIterator<Item = Record>) {
         let records: Vec<Record> = records.into_iter().collect();
-        let sender = Sender::new(client_config(&self.brokers), &self.name).expect("set up the test's producer");
+        let sender = Sender::new(client_config(&self.brokers), &self.name)
+            .expect("set up the test's producer");
         let sending = move || {
             for record in &records {
                 sender.send(Outgoing {
@@ -147,8 +163,8 @@ impl TestTopic {
         self.ask(move |consumer, name| Ok(consumer.fetch_watermarks(name, partition, TRY)?)).await.1
     }
 
-    /// A leader may just be moving, and a client may have no broker left: it is asked until one answers, each time by
-    /// a client of its own.
+    /// A leader may just be moving, and a client may have no broker left: it is asked until one
+    /// answers, each time by a client of its own.
     async fn ask<T, F>(&self, question: F) -> T
     where
         T: Send + 'static,
@@ -184,11 +200,15 @@ pub(super) fn placed<'a>(name: &'a str, replicas: &'a [&'a [i32]]) -> NewTopic<'
     NewTopic::new(name, partitions, TopicReplication::Variable(replicas))
 }
 
-/// Asks until a broker answers, each time by a client of its own: one that has just started names nobody for a while, and
-/// a client may then wait for ever. `or_is_there`: a topic of that name is one that an earlier try has made.
+/// Asks until a broker answers, each time by a client of its own: one that has just started names
+/// nobody for a while, and a client may then wait for ever. `or_is_there`: a topic of that name is
+/// one that an earlier try has made.
 pub(super) async fn create(brokers: &str, topic: &NewTopic<'_>, or_is_there: bool) {
     eventually("Kafka to create the test's topic", ANSWERED_WITHIN, || async {
-        let results = admin(brokers).create_topics([topic], &one_try()).await.map_err(|error| error.to_string())?;
+        let results = admin(brokers)
+            .create_topics([topic], &one_try())
+            .await
+            .map_err(|error| error.to_string())?;
         results.into_iter().try_for_each(|result| match result {
             Ok(_) => Ok(()),
             Err((_, RDKafkaErrorCode::TopicAlreadyExists)) if or_is_there => Ok(()),

@@ -9,7 +9,8 @@ use crate::folder::Folder;
 /// `nobody` and `nogroup` of Debian.
 const NOBODY: (u32, u32) = (65534, 65534);
 
-/// Lets the command run without root's rights, in a folder that it owns. For any other user nothing changes.
+/// Lets the command run without root's rights, in a folder that it owns. For any other user nothing
+/// changes.
 pub fn run_in(folder: &Folder, command: &mut Command) {
     command.current_dir(folder.path());
     if !rustix::process::geteuid().is_root() {

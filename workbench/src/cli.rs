@@ -19,9 +19,10 @@ use crate::soak::{self, SoakArgs};
 
 /// Developers' equipment around the pipeline.
 ///
-/// The commands meet the pipeline where it meets the world: Kafka, the S3 store and PostgreSQL. `cargo xtask` runs them
-/// with the addresses of the local stack. Results go to standard output, one JSON object at the end; progress and
-/// trouble to standard error. Exit codes: 0 done, 1 failed, 2 wrong arguments.
+/// The commands meet the pipeline where it meets the world: Kafka, the S3 store and PostgreSQL.
+/// `cargo xtask` runs them with the addresses of the local stack. Results go to standard output,
+/// one JSON object at the end; progress and trouble to standard error. Exit codes: 0 done, 1
+/// failed, 2 wrong arguments.
 #[derive(Parser)]
 #[command(version)]
 pub struct Cli {
@@ -33,7 +34,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Sends a simulated market: random walks, volumes shaped over the exchange day, late and broken messages on demand.
+    /// Sends a simulated market: random walks, volumes shaped over the exchange day, late and
+    /// broken messages on demand.
     Simulate(SimulateArgs),
     /// Measures; the last line is JSON.
     #[command(subcommand)]
@@ -46,11 +48,14 @@ enum Command {
     Report(ReportArgs),
     /// Asks what Grafana's dashboards ask; 0 where every query finds something, otherwise 1.
     Dashboards(DashboardsArgs),
-    /// Proves that topic, tables and archive hold the same records and that both layers' numbers agree; 0 or 1.
+    /// Proves that topic, tables and archive hold the same records and that both layers' numbers
+    /// agree; 0 or 1.
     Prove(ProveArgs),
-    /// Breaks the pipeline and its services in every way, and proves that nothing was lost, doubled or changed; 0 or 1.
+    /// Breaks the pipeline and its services in every way, and proves that nothing was lost, doubled
+    /// or changed; 0 or 1.
     Chaos(ChaosArgs),
-    /// A long time at a steady rate; whether memory, handles, connections, lag or latency grow, as a plot; 0 or 1.
+    /// A long time at a steady rate; whether memory, handles, connections, lag or latency grow, as
+    /// a plot; 0 or 1.
     Soak(SoakArgs),
 }
 
@@ -75,7 +80,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Dashboards(args) => {
             let findings = dashboards::run(&args).await?;
             print_json(&findings)?;
-            return Ok(if findings.empty.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(if findings.empty.is_empty() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            });
         }
         Command::Report(args) => report::run(&args, &shutdown).await?,
         Command::Prove(args) => {
@@ -88,7 +97,9 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             return Ok(if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         Command::Chaos(args) => {
-            let Some(report) = chaos::run(&args, &shutdown).await? else { return Ok(ExitCode::SUCCESS) };
+            let Some(report) = chaos::run(&args, &shutdown).await? else {
+                return Ok(ExitCode::SUCCESS);
+            };
             print!("{}", report.text());
             print_json(&report.last_line())?;
             return Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });

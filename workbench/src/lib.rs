@@ -1,6 +1,6 @@
-//! Developers' heavy equipment: the market simulator, a stand-in for the archiving connector, report
-//! and proof, faults, a long run, measurements. None of it is deployed with the pipeline, except the
-//! simulator in a demo.
+//! Developers' heavy equipment: the market simulator, a stand-in for the archiving connector,
+//! report and proof, faults, a long run, measurements. None of it is deployed with the pipeline,
+//! except the simulator in a demo.
 
 pub mod archive;
 mod bench;

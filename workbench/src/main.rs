@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::Parser;
 use workbench::cli::Cli;
 
-/// How long threads that may block are waited for after the last word. Where a command fails, one of them may still be
-/// sending messages, and would do so for ever.
+/// How long threads that may block are waited for after the last word. Where a command fails, one
+/// of them may still be sending messages, and would do so for ever.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {

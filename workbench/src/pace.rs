@@ -7,7 +7,8 @@ use tokio_util::sync::CancellationToken;
 /// The longest sleep at a stretch, so that a signal is noticed.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// Ties the market's time to the clock: `origin` is now, and from then on it runs `speed` times as fast.
+/// Ties the market's time to the clock: `origin` is now, and from then on it runs `speed` times as
+/// fast.
 pub struct Pacer {
     started: Instant,
     origin: i64,
@@ -20,7 +21,8 @@ impl Pacer {
         Self { started: Instant::now(), origin, speed }
     }
 
-    /// Sleeps until `time`, in microseconds of the epoch, has come, calling `meanwhile` now and then; or until `shutdown`.
+    /// Sleeps until `time`, in microseconds of the epoch, has come, calling `meanwhile` now and
+    /// then; or until `shutdown`.
     pub fn wait(&self, time: i64, shutdown: &CancellationToken, meanwhile: impl Fn()) {
         let after = Duration::from_micros(((time - self.origin).max(0) as f64 / self.speed) as u64);
         while !shutdown.is_cancelled() {

@@ -44,7 +44,10 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("start {program}"))?;
-        let pid = child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("a process has a number")?;
+        let pid = child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+            .context("a process has a number")?;
         Ok(Self { child, pid, name: name.to_owned(), log })
     }
 
@@ -56,7 +59,8 @@ impl Process {
         self.pid.as_raw_nonzero().get()
     }
 
-    /// Only this process's own child is meant: its number cannot be another's before it was waited for.
+    /// Only this process's own child is meant: its number cannot be another's before it was waited
+    /// for.
     pub fn signal(&self, signal: Signal) {
         // It may have ended by itself, which whoever waits for it will see.
         let _ = kill_process(self.pid, signal);

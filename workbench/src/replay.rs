@@ -20,11 +20,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Args, Clone)]
 pub struct ReplayArgs {
-    /// CSV with a header of symbol, timestamp (RFC 3339 with an offset), open, close, volume and, if wanted, high and low.
+    /// CSV with a header of symbol, timestamp (RFC 3339 with an offset), open, close, volume and,
+    /// if wanted, high and low.
     pub file: PathBuf,
     #[command(flatten)]
     pub kafka: KafkaArgs,
-    /// Sends in the pace of the timestamps times this factor. Default: as fast as the brokers take it.
+    /// Sends in the pace of the timestamps times this factor. Default: as fast as the brokers take
+    /// it.
     #[arg(long, value_parser = speed, value_name = "FACTOR")]
     pub speed: Option<f64>,
     /// The Kafka record's timestamp, which decides the archive's folder.
@@ -57,7 +59,10 @@ pub async fn run(args: &ReplayArgs, shutdown: &CancellationToken) -> anyhow::Res
         tick?;
     }
     let waiting = args.kafka.await_topic(PATIENCE);
-    let partitions = shutdown.run_until_cancelled(waiting).await.context("stopped while waiting for Kafka")??;
+    let partitions = shutdown
+        .run_until_cancelled(waiting)
+        .await
+        .context("stopped while waiting for Kafka")??;
     let (args, shutdown) = (args.clone(), shutdown.clone());
     let sending = tokio::task::spawn_blocking(move || send_all(&args, &shutdown));
     let mut totals = sending.await.context("the sending thread")??;
@@ -138,8 +143,10 @@ impl Iterator for Ticks {
 
 impl Columns {
     fn find(header: &StringRecord) -> anyhow::Result<Self> {
-        let find = |name: &str| header.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
-        let need = |name: &str| find(name).with_context(|| format!("the header has no column {name}"));
+        let find =
+            |name: &str| header.iter().position(|column| column.trim().eq_ignore_ascii_case(name));
+        let need =
+            |name: &str| find(name).with_context(|| format!("the header has no column {name}"));
         let mut numbers = Vec::new();
         for name in ["open", "high", "low", "close", "volume"] {
             match find(name) {
@@ -161,10 +168,13 @@ impl Columns {
             value.push_str(&format!(",\"{name}\":{}", field(*index)));
         }
         value.push('}');
-        // The decoder takes what follows an object, as Connect does; a cell that ends it is a mistake all the same.
+        // The decoder takes what follows an object, as Connect does; a cell that ends it is a
+        // mistake all the same.
         let _: serde::de::IgnoredAny = serde_json::from_str(&value)?;
-        let decoded =
-            decoder.decode(value.as_bytes(), &Beside::NOTHING).map_err(|reject| anyhow::anyhow!("{reject}"))?.tick;
+        let decoded = decoder
+            .decode(value.as_bytes(), &Beside::NOTHING)
+            .map_err(|reject| anyhow::anyhow!("{reject}"))?
+            .tick;
         let (symbol, time) = (decoded.symbol().as_str().to_owned(), decoded.timestamp().micros());
         Ok(Tick { symbol, value: value.into_bytes(), time })
     }
@@ -172,7 +182,11 @@ impl Columns {
 
 fn speed(text: &str) -> Result<f64, String> {
     let speed: f64 = text.parse().map_err(|_| "expected a factor such as 60".to_owned())?;
-    if speed.is_finite() && speed > 0.0 { Ok(speed) } else { Err("expected a factor above zero".to_owned()) }
+    if speed.is_finite() && speed > 0.0 {
+        Ok(speed)
+    } else {
+        Err("expected a factor above zero".to_owned())
+    }
 }
 
 #[cfg(test)]
@@ -188,9 +202,12 @@ mod tests {
 
     #[test]
     fn columns_are_found_by_their_names_and_prices_keep_their_digits() {
-        let ticks = read("volume,close,open,timestamp,symbol\n7,1.50,1601.475,2019-02-11T09:30:00.000-05:00,BRK-B\n");
+        let ticks = read(
+            "volume,close,open,timestamp,symbol\n7,1.50,1601.475,2019-02-11T09:30:00.000-05:00,BRK-B\n",
+        );
         let value = br#"{"symbol":"BRK-B","timestamp":"2019-02-11T09:30:00.000-05:00","open":1601.475,"close":1.50,"volume":7}"#;
-        let tick = Tick { symbol: "BRK-B".into(), value: value.to_vec(), time: 1_549_895_400_000_000 };
+        let tick =
+            Tick { symbol: "BRK-B".into(), value: value.to_vec(), time: 1_549_895_400_000_000 };
         assert_eq!(ticks.unwrap(), [tick]);
     }
 

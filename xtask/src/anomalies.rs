@@ -13,7 +13,16 @@ pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
     setup::ensure_build_tools()?;
     let here = std::env::current_dir().context("cannot tell the current folder")?;
     let mut cargo = build::cargo();
-    cargo.args(["run", "--quiet", "--release", "--package", "anomalies", "--example", "bench", "--"]);
+    cargo.args([
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "anomalies",
+        "--example",
+        "bench",
+        "--",
+    ]);
     let status = cargo.args(arguments).current_dir(here).status().context("cannot run cargo")?;
     Ok(process::exit_code(status))
 }

@@ -37,7 +37,8 @@ pub fn binaries(profile: Profile, packages: &[&str]) -> Result<Binaries> {
     let mut build = cargo();
     build.arg("build");
     let folder = match profile {
-        // With the tests, so that what `cargo test` compiled serves: alone, dependencies get other features.
+        // With the tests, so that what `cargo test` compiled serves: alone, dependencies get other
+        // features.
         Profile::Dev => {
             build.args(["--workspace", "--all-targets"]);
             "debug"
@@ -65,10 +66,13 @@ fn optimized(build: &mut Command, profile: &'static str, packages: &[&str]) -> &
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo.current_dir(files::workspace());
-    // What `cargo run` tells this program of its own package. ring's build script watches these variables, so with them
-    // ring and all that uses it would be compiled anew whenever `cargo build` and `cargo xtask` take turns.
+    // What `cargo run` tells this program of its own package. ring's build script watches these
+    // variables, so with them ring and all that uses it would be compiled anew whenever `cargo
+    // build` and `cargo xtask` take turns.
     for (name, _) in std::env::vars_os() {
-        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")) {
+        if name.to_str().is_some_and(|name| {
+            name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+        }) {
             cargo.env_remove(name);
         }
     }
@@ -79,5 +83,7 @@ pub fn cargo() -> Command {
 fn target_dir() -> Result<PathBuf> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let target = program.parent().and_then(|profile| profile.parent());
-    target.map(PathBuf::from).with_context(|| format!("{} is in no target folder", program.display()))
+    target
+        .map(PathBuf::from)
+        .with_context(|| format!("{} is in no target folder", program.display()))
 }

@@ -1,4 +1,5 @@
-//! Downloads, kept in the user's cache folder. An entry appears by a rename, so a broken download is never taken for a whole one.
+//! Downloads, kept in the user's cache folder. An entry appears by a rename, so a broken download
+//! is never taken for a whole one.
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -26,11 +27,13 @@ fn entry_in(root: &Path, key: &str, fill: impl FnOnce(&Path) -> Result<()>) -> R
     }
     let partial = root.join(format!(".{key}.{}", std::process::id()));
     if partial.exists() {
-        fs::remove_dir_all(&partial).with_context(|| format!("cannot remove {}", partial.display()))?;
+        fs::remove_dir_all(&partial)
+            .with_context(|| format!("cannot remove {}", partial.display()))?;
     }
     fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
     if let Err(error) = fill(&partial) {
-        // The cause matters more than what is left over; the next attempt starts from an empty folder anyway.
+        // The cause matters more than what is left over; the next attempt starts from an empty
+        // folder anyway.
         let _ = fs::remove_dir_all(&partial);
         return Err(error);
     }

@@ -1,4 +1,5 @@
-//! `cargo xtask capture`: what a command prints, and when, as a picture of a terminal that moves (CSS, no script).
+//! `cargo xtask capture`: what a command prints, and when, as a picture of a terminal that moves
+//! (CSS, no script).
 
 use std::fmt::Write;
 use std::io::{self, BufRead};
@@ -14,7 +15,8 @@ use crate::files;
 const COLUMNS: usize = 104;
 const ROWS: usize = 26;
 const ROW_HEIGHT: usize = 17;
-/// Nobody waits longer for the next line, however long the command took; the seconds beside it are the command's.
+/// Nobody waits longer for the next line, however long the command took; the seconds beside it are
+/// the command's.
 const LONGEST_PAUSE: Duration = Duration::from_millis(900);
 /// How long the last line stands before all begins again.
 const HOLD: Duration = Duration::from_secs(8);
@@ -51,7 +53,9 @@ fn plain(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        plain.push_str(part.split_once(|end: char| end.is_ascii_alphabetic()).map_or("", |(_, rest)| rest));
+        plain.push_str(
+            part.split_once(|end: char| end.is_ascii_alphabetic()).map_or("", |(_, rest)| rest),
+        );
     }
     plain.chars().take(COLUMNS).collect()
 }
@@ -90,7 +94,8 @@ fn svg(lines: &[Line]) -> String {
     for (row, line) in (1..).zip(lines) {
         let (y, at) = (row * ROW_HEIGHT, line.at.as_secs_f64());
         let text = escaped(&line.text);
-        let _ = writeln!(rows, r#"<text y="{y}"><tspan class="at">{at:>6.1} s  </tspan>{text}</text>"#);
+        let _ =
+            writeln!(rows, r#"<text y="{y}"><tspan class="at">{at:>6.1} s  </tspan>{text}</text>"#);
     }
     let seconds = total.as_secs_f64();
     let title = lines.first().map(|line| escaped(&line.text)).unwrap_or_default();
@@ -123,15 +128,22 @@ mod tests {
 
     #[test]
     fn lines_appear_in_the_commands_pace_but_for_long_pauses() {
-        let lines = [line(0, "$ run"), line(500, "soon"), line(60_000, "late"), line(60_100, "later")];
-        assert_eq!(moments(&lines).iter().map(Duration::as_millis).collect::<Vec<_>>(), [0, 500, 1400, 1500]);
+        let lines =
+            [line(0, "$ run"), line(500, "soon"), line(60_000, "late"), line(60_100, "later")];
+        assert_eq!(
+            moments(&lines).iter().map(Duration::as_millis).collect::<Vec<_>>(),
+            [0, 500, 1400, 1500]
+        );
     }
 
     #[test]
     fn what_would_be_markup_or_colour_is_plain_text() {
         let svg = svg(&[line(0, "\x1b[1;31ma <b> & \x1b[0mc"), line(0, &"x".repeat(500))]);
         assert!(svg.contains("</tspan>a &lt;b&gt; &amp; c</text>"), "{svg}");
-        assert!(svg.contains(&"x".repeat(COLUMNS)) && !svg.contains(&"x".repeat(COLUMNS + 1)), "{svg}");
+        assert!(
+            svg.contains(&"x".repeat(COLUMNS)) && !svg.contains(&"x".repeat(COLUMNS + 1)),
+            "{svg}"
+        );
     }
 
     #[test]
@@ -140,6 +152,10 @@ mod tests {
         let end = (ROWS as i64 - 100) * ROW_HEIGHT as i64;
         let svg = svg(&lines);
         assert!(svg.contains(&format!("g {{ transform: translateY({end}px);")), "{svg}");
-        assert!(svg.contains(&format!("100%{{transform:translateY({end}px)}}")) && !svg.contains("script"), "{svg}");
+        assert!(
+            svg.contains(&format!("100%{{transform:translateY({end}px)}}"))
+                && !svg.contains("script"),
+            "{svg}"
+        );
     }
 }

@@ -13,7 +13,8 @@ use crate::{files, process};
 
 #[derive(Args)]
 pub struct ChaosOptions {
-    /// Decides the faults, their moments and the messages; without it they are other ones every time
+    /// Decides the faults, their moments and the messages; without it they are other ones every
+    /// time
     #[arg(long)]
     seed: Option<u64>,
     /// How long faults go on
@@ -57,7 +58,16 @@ struct GroundOptions {
 /// Exit code 0 where everything was proven.
 pub fn run(options: &ChaosOptions) -> Result<ExitCode> {
     let (minutes, rate) = (options.minutes.to_string(), options.rate.to_string());
-    let mut arguments = vec!["--timeout", "180s", "--minutes", &minutes, "--rate", &rate, "--every", &options.every];
+    let mut arguments = vec![
+        "--timeout",
+        "180s",
+        "--minutes",
+        &minutes,
+        "--rate",
+        &rate,
+        "--every",
+        &options.every,
+    ];
     let seed = options.seed.map(|seed| seed.to_string());
     for (flag, value) in [("--seed", &seed), ("--faults", &options.faults)] {
         arguments.extend(value.iter().flat_map(|value| [flag, value.as_str()]));
@@ -68,13 +78,21 @@ pub fn run(options: &ChaosOptions) -> Result<ExitCode> {
 /// For people: the pipeline live, while one fault after the other happens.
 pub fn demo(minutes: Option<u64>, profile: Profile, store: Option<StoreKind>) -> Result<ExitCode> {
     let minutes = minutes.unwrap_or(24 * 60).to_string();
-    run_workbench("chaos", &["--live", "--minutes", &minutes, "--every", "6s"], &GroundOptions { profile, store })
+    run_workbench(
+        "chaos",
+        &["--live", "--minutes", &minutes, "--every", "6s"],
+        &GroundOptions { profile, store },
+    )
 }
 
 /// Exit code 0 where nothing grew and everything was proven.
 pub fn soak(options: &SoakOptions) -> Result<ExitCode> {
     let (minutes, rate) = (options.minutes.to_string(), options.rate.to_string());
-    run_workbench("soak", &["--timeout", "600s", "--minutes", &minutes, "--rate", &rate], &options.ground)
+    run_workbench(
+        "soak",
+        &["--timeout", "600s", "--minutes", &minutes, "--rate", &rate],
+        &options.ground,
+    )
 }
 
 /// On a stack of its own; what a failed run has left behind is kept.
@@ -83,7 +101,12 @@ fn run_workbench(name: &str, arguments: &[&str], ground: &GroundOptions) -> Resu
     let launcher = std::env::current_exe().context("cannot find this program's own file")?;
     let binaries = build::binaries(ground.profile, &["speed-layer", "batch-layer", "workbench"])?;
     let folder = std::env::temp_dir().join(format!("stock-lambda-{name}-{}", std::process::id()));
-    let up = UpOptions { store: ground.store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
+    let up = UpOptions {
+        store: ground.store,
+        ports: Some(PortChoice::Private),
+        port_base: None,
+        connect_plugin: None,
+    };
     let owned = OwnedStack::start(&folder, &up)?;
     let results: PathBuf = files::workspace().join("target").join(name);
     files::remove_dir(&results)?;

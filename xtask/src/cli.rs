@@ -9,11 +9,12 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::stack::{self, Service, Stack, StoreKind, UpOptions};
 use crate::{
-    anomalies, capture, chaos, chart, containers, demo, files, interrupt, manifests, setup, spark, supply_chain, test,
-    workbench,
+    anomalies, capture, chaos, chart, containers, demo, files, interrupt, manifests, setup, spark,
+    supply_chain, test, workbench,
 };
 
-/// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers, and what runs on them.
+/// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers,
+/// and what runs on them.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", disable_help_subcommand = true)]
 pub struct Cli {
@@ -37,52 +38,60 @@ enum Command {
         #[arg(last = true)]
         arguments: Vec<OsString>,
     },
-    /// Break the pipeline and its services in every way while it works, and prove that no tick is lost, doubled or changed
+    /// Break the pipeline and its services in every way while it works, and prove that no tick is
+    /// lost, doubled or changed
     Chaos(chaos::ChaosOptions),
-    /// Run for a long time at a steady rate, and see whether memory, handles, connections, lag or latency grow
+    /// Run for a long time at a steady rate, and see whether memory, handles, connections, lag or
+    /// latency grow
     Soak(chaos::SoakOptions),
     /// Run the services as local processes on loopback, their data in one folder
     #[command(subcommand)]
     Stack(StackCommand),
-    /// Install what is missing to build and to run everything (as root; otherwise print the line that does)
+    /// Install what is missing to build and to run everything (as root; otherwise print the line
+    /// that does)
     Setup {
         /// S3 store that is going to be used: `minio` needs Go
         #[arg(long, value_enum)]
         store: Option<StoreKind>,
     },
-    /// Draw what a command prints as a moving picture: `cargo xtask chaos | cargo xtask capture FILE --command ...`
+    /// Draw what a command prints as a moving picture: `cargo xtask chaos | cargo xtask capture
+    /// FILE --command ...`
     Capture(capture::Options),
     /// Draw the runs of `bench speed` that docs/benchmarks.md has
     Chart,
-    /// Check the Kubernetes manifests and the Compose files against their types and the project's rules (needs Go)
+    /// Check the Kubernetes manifests and the Compose files against their types and the project's
+    /// rules (needs Go)
     Manifests {
-        /// Also apply overlays and chart to a real control plane (etcd, API server, controllers), built by Go on first
-        /// use; some minutes
+        /// Also apply overlays and chart to a real control plane (etcd, API server, controllers),
+        /// built by Go on first use; some minutes
         #[arg(long)]
         apply: bool,
     },
     /// Check licences, bans and sources of every dependency with cargo-deny
     Deny {
-        /// Also ask for known vulnerabilities, for which cargo-deny fetches its database from the internet
+        /// Also ask for known vulnerabilities, for which cargo-deny fetches its database from the
+        /// internet
         #[arg(long)]
         advisories: bool,
     },
     /// Write a bill of materials (CycloneDX, JSON) of each released binary into `target/sbom/`
     Sbom,
-    /// Build the container images and run the pipeline in them against a local stack (needs a Docker engine, and root)
+    /// Build the container images and run the pipeline in them against a local stack (needs a
+    /// Docker engine, and root)
     Containers(containers::Options),
     /// Write a simulated market into Kafka (`simulate --help`: all options)
     Simulate(PassThrough),
     /// Write the bars of a CSV file into Kafka (`replay --help`: all options)
     Replay(PassThrough),
-    /// Archive the topic into the S3 store, as the sink connector does (`archive --help`: all options)
+    /// Archive the topic into the S3 store, as the sink connector does (`archive --help`: all
+    /// options)
     Archive(PassThrough),
     /// Show what the pipeline has done (`report --help`: all options)
     Report(PassThrough),
     /// Check that topic, tables and archive agree (`prove --help`: all options)
     Prove(PassThrough),
-    /// Measure (`bench --help`: all options; `bench anomalies --help`: the detectors, without services;
-    /// `bench spark --help`: the batch layer by Spark)
+    /// Measure (`bench --help`: all options; `bench anomalies --help`: the detectors, without
+    /// services; `bench spark --help`: the batch layer by Spark)
     Bench(PassThrough),
 }
 
@@ -187,7 +196,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Archive(rest) => pass("archive", rest),
         Command::Report(rest) => pass("report", rest),
         Command::Prove(rest) => pass("prove", rest),
-        Command::Bench(rest) if rest.arguments.first().is_some_and(|first| first == "anomalies") => {
+        Command::Bench(rest)
+            if rest.arguments.first().is_some_and(|first| first == "anomalies") =>
+        {
             anomalies::bench(&rest.arguments[1..])
         }
         Command::Bench(rest) if rest.arguments.first().is_some_and(|first| first == "spark") => {

@@ -1,4 +1,5 @@
-//! `cargo xtask containers`: the images are built, and the demo's proof is repeated with every program in its container.
+//! `cargo xtask containers`: the images are built, and the demo's proof is repeated with every
+//! program in its container.
 
 mod confined;
 mod images;
@@ -16,10 +17,12 @@ use images::Bases;
 
 #[derive(Args)]
 pub struct Options {
-    /// Base image to build in [default: the Dockerfile's; made from this machine's own Rust where it cannot be pulled]
+    /// Base image to build in [default: the Dockerfile's; made from this machine's own Rust where
+    /// it cannot be pulled]
     #[arg(long, requires = "runtime_image")]
     rust_image: Option<String>,
-    /// Base image to run in [default: the Dockerfile's; made by debootstrap where it cannot be pulled]
+    /// Base image to run in [default: the Dockerfile's; made by debootstrap where it cannot be
+    /// pulled]
     #[arg(long, requires = "rust_image")]
     runtime_image: Option<String>,
     /// Take the images as they are
@@ -42,7 +45,8 @@ const ENVIRONMENT: [&str; 8] = [
     "RUST_LOG",
 ];
 
-/// What is taken from each container that does not need it; the host's network, because that is where the stack is.
+/// What is taken from each container that does not need it; the host's network, because that is
+/// where the stack is.
 const CONFINED: [&str; 10] = [
     "--network",
     "host",
@@ -88,7 +92,8 @@ fn check_engine() -> Result<()> {
     }
 }
 
-/// A folder with a script for each program, which runs it in its container. Signals and exit codes pass through.
+/// A folder with a script for each program, which runs it in its container. Signals and exit codes
+/// pass through.
 fn wrappers() -> Result<PathBuf> {
     let folder = files::workspace().join("target/containers");
     files::create_dir(&folder)?;
@@ -123,7 +128,11 @@ fn docker(arguments: &[&str]) -> Result<String> {
 
 /// A docker command whose output a person may want to see.
 fn docker_shown(arguments: &[&str], folder: &Path) -> Result<()> {
-    let status = Command::new("docker").args(arguments).current_dir(folder).status().context("cannot run docker")?;
+    let status = Command::new("docker")
+        .args(arguments)
+        .current_dir(folder)
+        .status()
+        .context("cannot run docker")?;
     if !status.success() {
         bail!("docker {} failed: see above", arguments.join(" "));
     }

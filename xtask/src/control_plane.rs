@@ -1,5 +1,5 @@
-//! A Kubernetes control plane that takes what is deployed: etcd, the API server and the controllers, built by Go into the
-//! cache. `deploy/check` starts it and asks it.
+//! A Kubernetes control plane that takes what is deployed: etcd, the API server and the
+//! controllers, built by Go into the cache. `deploy/check` starts it and asks it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -70,7 +70,13 @@ fn build(into: &Path) -> Result<()> {
 fn named() -> String {
     let minor = VERSION.split('.').nth(1).unwrap_or_default();
     let set = |name: &str, value: &str| format!(" -X k8s.io/component-base/version.{name}={value}");
-    ["-s -w", &set("gitVersion", &format!("v{VERSION}")), &set("gitMajor", "1"), &set("gitMinor", minor)].concat()
+    [
+        "-s -w",
+        &set("gitVersion", &format!("v{VERSION}")),
+        &set("gitMajor", "1"),
+        &set("gitMinor", minor),
+    ]
+    .concat()
 }
 
 #[cfg(test)]

@@ -18,7 +18,8 @@ fn read(path: impl AsRef<Path>) -> String {
 fn pages() -> BTreeMap<PathBuf, String> {
     let of = |folder: &str| {
         let entries = fs::read_dir(files::workspace().join(folder)).unwrap();
-        let names: Vec<PathBuf> = entries.map(|entry| Path::new(folder).join(entry.unwrap().file_name())).collect();
+        let names: Vec<PathBuf> =
+            entries.map(|entry| Path::new(folder).join(entry.unwrap().file_name())).collect();
         names.into_iter().filter(|name| name.extension().is_some_and(|end| end == "md"))
     };
     FOLDERS.into_iter().flat_map(of).map(|page| (page.clone(), read(page))).collect()
@@ -36,7 +37,8 @@ fn prose(page: &str) -> impl Iterator<Item = &str> {
 
 /// Where the links and pictures of a page lead, but for other sites.
 fn links(page: &str) -> Vec<String> {
-    let targets = prose(page).flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
+    let targets = prose(page)
+        .flat_map(|line| line.split("](").skip(1).filter_map(|rest| rest.split(')').next()));
     targets.filter(|target| !target.contains("://")).map(str::to_owned).collect()
 }
 
@@ -73,11 +75,15 @@ fn no_link_leads_nowhere() {
             let (target, section) = link.split_once('#').unwrap_or((&link, ""));
             let path = if target.is_empty() { Some(page.clone()) } else { resolved(page, target) };
             // Of a badge the host makes the picture; what it is of lies here.
-            let workflow = target.split_once("actions/workflows/").map(|(_, name)| name.trim_end_matches("/badge.svg"));
+            let workflow = target
+                .split_once("actions/workflows/")
+                .map(|(_, name)| name.trim_end_matches("/badge.svg"));
             let path = workflow.map(|name| Path::new(".github/workflows").join(name)).or(path);
             let is_there = path.as_ref().is_some_and(|path| files::workspace().join(path).exists());
             let known = path.and_then(|path| pages.get(&path)).map(|text| anchors(text));
-            if !is_there || (!section.is_empty() && known.is_some_and(|known| !known.contains(section))) {
+            if !is_there
+                || (!section.is_empty() && known.is_some_and(|known| !known.contains(section)))
+            {
                 dead.push(format!("{}: {link}", page.display()));
             }
         }
@@ -89,7 +95,8 @@ fn no_link_leads_nowhere() {
 fn named_files(page: &str) -> Vec<&str> {
     let spans = prose(page).flat_map(|line| line.split('`').skip(1).step_by(2));
     let is_path = |span: &&str| {
-        let plain = span.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-".contains(letter));
+        let plain =
+            span.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-".contains(letter));
         let folder = span.split_once('/').map(|(folder, _)| files::workspace().join(folder));
         plain && folder.is_some_and(|folder| !span.starts_with(['.', '/']) && folder.is_dir())
     };
@@ -102,7 +109,11 @@ fn files_that_pages_name_are_there() {
         for file in named_files(&text) {
             // What is made here, and no part of the repository.
             let is_made = file.starts_with("target/");
-            assert!(is_made || files::workspace().join(file).exists(), "{}: {file}", page.display());
+            assert!(
+                is_made || files::workspace().join(file).exists(),
+                "{}: {file}",
+                page.display()
+            );
         }
     }
 }
@@ -143,7 +154,8 @@ fn prose_has_100_columns_at_most() {
 #[test]
 fn each_page_of_docs_stands_once_in_the_books_summary() {
     let pages = pages();
-    let mut of_docs: Vec<_> = pages.keys().filter_map(|page| page.strip_prefix("docs").ok()).collect();
+    let mut of_docs: Vec<_> =
+        pages.keys().filter_map(|page| page.strip_prefix("docs").ok()).collect();
     of_docs.retain(|page| *page != "SUMMARY.md");
     let summary = links(&pages[Path::new("docs/SUMMARY.md")]);
     let mut of_book: Vec<_> = summary.iter().map(Path::new).collect();
@@ -164,7 +176,11 @@ fn a_page_of_docs_leads_to_files_of_docs_alone_as_the_book_has_no_others() {
 fn each_page_of_docs_opens_with_whom_it_is_for() {
     for (page, text) in pages().iter().filter(|(page, _)| page.starts_with("docs")) {
         let first = text.lines().skip(1).find(|line| !line.trim().is_empty()).unwrap_or_default();
-        assert!(page.ends_with("SUMMARY.md") || first.starts_with("For "), "{}: {first}", page.display());
+        assert!(
+            page.ends_with("SUMMARY.md") || first.starts_with("For "),
+            "{}: {first}",
+            page.display()
+        );
     }
 }
 
@@ -176,7 +192,10 @@ fn the_readme_is_short_and_has_the_commands_to_begin_with() {
         assert!(line.chars().count() <= 100, "{line}");
     }
     for command in ["docker compose up --build", "cargo xtask demo", "cargo xtask test"] {
-        assert!(readme.lines().any(|line| line.starts_with(&format!("    {command} "))), "{command}");
+        assert!(
+            readme.lines().any(|line| line.starts_with(&format!("    {command} "))),
+            "{command}"
+        );
     }
 }
 
@@ -185,7 +204,10 @@ fn the_readme_counts_the_kinds_of_faults_that_there_are() {
     let source = read("workbench/src/chaos/fault.rs");
     let (_, kinds) = source.split_once("pub enum Fault {").unwrap();
     let (kinds, _) = kinds.split_once('}').unwrap();
-    let kinds = kinds.lines().filter(|line| !line.trim_start().starts_with("//") && line.ends_with(',')).count();
+    let kinds = kinds
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//") && line.ends_with(','))
+        .count();
     assert!(read("README.md").contains(&format!("[All {kinds} kinds, ")), "{kinds} kinds");
 }
 
@@ -193,9 +215,13 @@ fn the_readme_counts_the_kinds_of_faults_that_there_are() {
 fn badges_say_what_the_manifest_says() {
     let manifest = read("Cargo.toml");
     for (badge, key) in [("rust", "rust-version"), ("licence", "license")] {
-        let line = manifest.lines().find_map(|line| line.strip_prefix(&format!("{key} = \""))).unwrap();
+        let line =
+            manifest.lines().find_map(|line| line.strip_prefix(&format!("{key} = \""))).unwrap();
         let value = line.trim_end_matches('"');
-        assert!(read(format!("docs/pictures/{badge}.svg")).contains(value), "{badge} is not {value}");
+        assert!(
+            read(format!("docs/pictures/{badge}.svg")).contains(value),
+            "{badge} is not {value}"
+        );
     }
 }
 
@@ -203,11 +229,15 @@ fn badges_say_what_the_manifest_says() {
 #[test]
 fn pages_name_the_rust_that_the_manifest_asks_for() {
     let manifest = read("Cargo.toml");
-    let wanted =
-        manifest.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap().trim_end_matches('"');
+    let wanted = manifest
+        .lines()
+        .find_map(|line| line.strip_prefix("rust-version = \""))
+        .unwrap()
+        .trim_end_matches('"');
     for (page, text) in pages() {
         for rest in text.split("Rust 1.").skip(1) {
-            let named: String = rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+            let named: String =
+                rest.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
             let named = format!("1.{}", named.trim_end_matches('.'));
             assert_eq!(named, wanted, "{}", page.display());
         }
@@ -224,8 +254,11 @@ fn each_picture_stands_in_the_list_of_where_it_comes_from() {
             let name = format!("{folder}{}", entry.unwrap().file_name().display());
             if name.ends_with(".svg") || name.ends_with(".png") {
                 pictures += 1;
-                let row = list.lines().find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
-                let row = row.unwrap_or_else(|| panic!("docs/README.md does not say how {name} was made"));
+                let row = list
+                    .lines()
+                    .find(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+                let row = row
+                    .unwrap_or_else(|| panic!("docs/README.md does not say how {name} was made"));
                 assert!(row.contains("`cargo xtask ") || row.contains("by hand"), "{row}");
             }
         }
@@ -239,10 +272,19 @@ fn what_was_measured_says_by_what_or_when() {
     for (page, text) in pages() {
         for paragraph in text.split("\n\n").filter(|paragraph| paragraph.contains("easured")) {
             let has_figure = ["ms", "MB", "bytes", "seconds", "minutes"].iter().any(|unit| {
-                paragraph.rsplit(unit).skip(1).any(|before| before.trim_end().ends_with(|c: char| c.is_ascii_digit()))
+                paragraph
+                    .rsplit(unit)
+                    .skip(1)
+                    .any(|before| before.trim_end().ends_with(|c: char| c.is_ascii_digit()))
             });
-            let says = paragraph.contains("2026-") || paragraph.contains("xtask") || paragraph.contains("bench");
-            assert!(!has_figure || says || page.ends_with("tried.md"), "{}: {paragraph}", page.display());
+            let says = paragraph.contains("2026-")
+                || paragraph.contains("xtask")
+                || paragraph.contains("bench");
+            assert!(
+                !has_figure || says || page.ends_with("tried.md"),
+                "{}: {paragraph}",
+                page.display()
+            );
         }
     }
 }

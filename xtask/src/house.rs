@@ -5,8 +5,16 @@ use std::path::{Path, PathBuf};
 
 use crate::files;
 
-const CRATES: [&str; 8] =
-    ["anomalies", "common", "service", "testing", "speed-layer", "batch-layer", "workbench", "xtask"];
+const CRATES: [&str; 8] = [
+    "anomalies",
+    "common",
+    "service",
+    "testing",
+    "speed-layer",
+    "batch-layer",
+    "workbench",
+    "xtask",
+];
 /// What logs for collectors; the equipment's lines are for whoever has started it.
 const DEPLOYED: [&str; 3] = ["service", "speed-layer", "batch-layer"];
 
@@ -22,14 +30,19 @@ fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     paths.flat_map(read).collect()
 }
 
-fn of_crates<'n>(names: &'n [&str], folder: &'n str) -> impl Iterator<Item = (PathBuf, String)> + 'n {
+fn of_crates<'n>(
+    names: &'n [&str],
+    folder: &'n str,
+) -> impl Iterator<Item = (PathBuf, String)> + 'n {
     names.iter().flat_map(move |name| sources(&files::workspace().join(name).join(folder)))
 }
 
 #[test]
 fn each_file_says_in_its_first_line_what_it_is() {
-    let all = ["src", "tests", "examples"].into_iter().flat_map(|folder| of_crates(&CRATES, folder));
-    let silent: Vec<PathBuf> = all.filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| path).collect();
+    let all =
+        ["src", "tests", "examples"].into_iter().flat_map(|folder| of_crates(&CRATES, folder));
+    let silent: Vec<PathBuf> =
+        all.filter(|(_, text)| !text.starts_with("//! ")).map(|(path, _)| path).collect();
     assert_eq!(silent, Vec::<PathBuf>::new());
 }
 
@@ -39,8 +52,8 @@ fn calls<'t>(text: &'t str, macro_name: &'t str) -> impl Iterator<Item = &'t str
     behind.filter_map(|rest| rest.strip_prefix('(')?.split_once(");").map(|(call, _)| call.trim()))
 }
 
-/// Whether a sentence has something in it that a collector could only find by reading it. What is done with an hour
-/// (`line`) has a span that tells the hour.
+/// Whether a sentence has something in it that a collector could only find by reading it. What is
+/// done with an hour (`line`) has a span that tells the hour.
 fn hides(call: &str) -> bool {
     let sentence = call.strip_prefix('"').and_then(|rest| rest.split('"').next());
     sentence.is_some_and(|sentence| sentence.contains('{') && sentence != "{line}")
@@ -52,7 +65,9 @@ fn what_a_logged_sentence_names_is_a_member_of_its_line_as_well() {
     for (path, text) in of_crates(&DEPLOYED, "src") {
         for name in ["tracing::error!", "tracing::warn!", "tracing::info!"] {
             hidden.extend(
-                calls(&text, name).filter(|call| hides(call)).map(|call| format!("{}: {call}", path.display())),
+                calls(&text, name)
+                    .filter(|call| hides(call))
+                    .map(|call| format!("{}: {call}", path.display())),
             );
         }
     }

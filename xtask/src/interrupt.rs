@@ -1,4 +1,5 @@
-//! SIGINT, SIGTERM and SIGHUP set a flag that every wait looks at, so that what was started is always taken down.
+//! SIGINT, SIGTERM and SIGHUP set a flag that every wait looks at, so that what was started is
+//! always taken down.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

@@ -56,8 +56,8 @@ impl Process {
             .with_context(|| format!("cannot write {}", file.display()))
     }
 
-    /// Sends `polite` to the process group that this process leads, waits up to `patience` for the leader to end, and
-    /// kills what is left of the group.
+    /// Sends `polite` to the process group that this process leads, waits up to `patience` for the
+    /// leader to end, and kills what is left of the group.
     pub fn stop(&self, polite: Signal, patience: Duration) -> Result<()> {
         if !self.is_running() {
             return Ok(());
@@ -87,7 +87,8 @@ fn to_pid(number: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(number).ok()?)
 }
 
-/// Field 22 of /proc/PID/stat. The command's name (field 2) may hold spaces and brackets, so counting starts after the last bracket.
+/// Field 22 of /proc/PID/stat. The command's name (field 2) may hold spaces and brackets, so
+/// counting starts after the last bracket.
 fn start_time(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
@@ -106,7 +107,8 @@ pub fn exit_code(status: ExitStatus) -> ExitCode {
     }
 }
 
-/// A command that runs in a session of its own, so that neither Ctrl-C nor a closed terminal reaches it.
+/// A command that runs in a session of its own, so that neither Ctrl-C nor a closed terminal
+/// reaches it.
 pub fn detached(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("setsid");
     command.arg(program.as_ref());
@@ -155,8 +157,10 @@ mod tests {
     fn what_a_leader_started_ends_with_it_even_when_it_ignores_the_polite_signal() {
         let dir = tempfile::tempdir().unwrap();
         let number = dir.path().join("number");
-        let script =
-            format!("sh -c 'trap \"\" TERM; echo $$ > {0}.new; mv {0}.new {0}; sleep 60' & wait", number.display());
+        let script = format!(
+            "sh -c 'trap \"\" TERM; echo $$ > {0}.new; mv {0}.new {0}; sleep 60' & wait",
+            number.display()
+        );
         let mut leader = Command::new("sh").args(["-c", &script]).process_group(0).spawn().unwrap();
         assert!(interrupt::wait(Duration::from_secs(10), || number.exists()));
         let pid = fs::read_to_string(&number).unwrap().trim().parse().unwrap();

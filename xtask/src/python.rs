@@ -7,9 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::cache;
 
-/// TA-Lib by its authors, with the C library inside, and what it needs; what the docs read the lake with; and Sail, a server
-/// of Spark Connect. DuckDB's extension
-/// for S3 must be of its own version.
+/// TA-Lib by its authors, with the C library inside, and what it needs; what the docs read the lake
+/// with; and Sail, a server of Spark Connect. DuckDB's extension for S3 must be of its own version.
 const PACKAGES: [&str; 8] = [
     "TA-Lib==0.8.2",
     "numpy==2.4.6",
@@ -45,7 +44,8 @@ fn python(folder: &Path) -> PathBuf {
 
 fn run(command: &mut Command) -> Result<()> {
     let output = command.stdin(Stdio::null()).output();
-    let output = output.with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let output =
+        output.with_context(|| format!("cannot run {}", command.get_program().display()))?;
     if !output.status.success() {
         bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }

@@ -1,4 +1,5 @@
-//! A schema registry for tests, built by Go into the cache: franz-go's, which nobody of this project wrote.
+//! A schema registry for tests, built by Go into the cache: franz-go's, which nobody of this
+//! project wrote.
 
 use std::path::{Path, PathBuf};
 
@@ -16,11 +17,13 @@ const FILES: [(&str, &str); 3] = [
 /// Of Go 1, what the module needs.
 const OLDEST_GO: u32 = 24;
 
-/// The program, built on first use. `None` where there is no Go that can build it, or Go cannot fetch what it is built of:
-/// this says so, and tests that need it do.
+/// The program, built on first use. `None` where there is no Go that can build it, or Go cannot
+/// fetch what it is built of: this says so, and tests that need it do.
 pub fn program() -> Result<Option<PathBuf>> {
     if !go::is_at_least(OLDEST_GO) {
-        println!("no Go 1.{OLDEST_GO} or newer on the PATH: tests with a schema registry are left out");
+        println!(
+            "no Go 1.{OLDEST_GO} or newer on the PATH: tests with a schema registry are left out"
+        );
         return Ok(None);
     }
     match cache::entry(KEY, build) {

@@ -1,4 +1,5 @@
-//! Installs the system packages that building and running need. Quick when nothing is missing: it only looks at files.
+//! Installs the system packages that building and running need. Quick when nothing is missing: it
+//! only looks at files.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -37,7 +38,10 @@ static SERVICES: [Need; 4] = [
 /// What the tests compare with, and check by.
 static TEST_TOOLS: [Need; 3] = [
     Need { packages: "python3-venv", is_met: has_venv },
-    Need { packages: "prometheus", is_met: || on_path("prometheus").is_some() && on_path("promtool").is_some() },
+    Need {
+        packages: "prometheus",
+        is_met: || on_path("prometheus").is_some() && on_path("promtool").is_some(),
+    },
     Need {
         packages: "pgbouncer",
         is_met: || on_path("pgbouncer").is_some() || Path::new("/usr/sbin/pgbouncer").exists(),
@@ -82,14 +86,19 @@ pub fn ensure_services(store: StoreKind) -> Result<()> {
 }
 
 fn ensure(needs: impl Iterator<Item = &'static Need> + Clone) -> Result<()> {
-    let missing: Vec<&str> =
-        needs.clone().filter(|need| !(need.is_met)()).flat_map(|need| need.packages.split(' ')).collect();
+    let missing: Vec<&str> = needs
+        .clone()
+        .filter(|need| !(need.is_met)())
+        .flat_map(|need| need.packages.split(' '))
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     let names = missing.join(" ");
     if on_path("apt-get").is_none() {
-        bail!("missing on this machine, by the names of Debian's packages: {names}; install them and try again");
+        bail!(
+            "missing on this machine, by the names of Debian's packages: {names}; install them and try again"
+        );
     }
     if !rustix::process::geteuid().is_root() {
         bail!(
@@ -98,12 +107,15 @@ fn ensure(needs: impl Iterator<Item = &'static Need> + Clone) -> Result<()> {
     }
     install(&missing)?;
     match needs.into_iter().find(|need| !(need.is_met)()) {
-        Some(need) => bail!("{} was installed and is still not found on this machine", need.packages),
+        Some(need) => {
+            bail!("{} was installed and is still not found on this machine", need.packages)
+        }
         None => Ok(()),
     }
 }
 
-/// Kafka 4 needs Java 17. The `release` file beside the program tells the version without the 0.1 s that asking takes.
+/// Kafka 4 needs Java 17. The `release` file beside the program tells the version without the 0.1 s
+/// that asking takes.
 fn check_java() -> Result<()> {
     let release = on_path("java")
         .and_then(|java| java.canonicalize().ok())
@@ -132,9 +144,12 @@ fn install(packages: &[&str]) -> Result<()> {
     println!("installing {} ...", packages.join(" "));
     let _no_cluster = NoCluster::during_install_of(packages)?;
     let _no_service = NoService::during_install_of(packages)?;
-    let arguments: Vec<&str> =
-        ["install", "--yes", "--no-install-recommends"].into_iter().chain(packages.iter().copied()).collect();
-    // Fresh machines have no package lists, others may have old ones: ask for them only where it takes that.
+    let arguments: Vec<&str> = ["install", "--yes", "--no-install-recommends"]
+        .into_iter()
+        .chain(packages.iter().copied())
+        .collect();
+    // Fresh machines have no package lists, others may have old ones: ask for them only where it
+    // takes that.
     if apt_get(&arguments).is_err() {
         println!("  fetching the package lists ...");
         apt_get(&["update"])?;
@@ -153,12 +168,17 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
         .output()
         .context("cannot run apt-get")?;
     if !output.status.success() {
-        bail!("apt-get {} failed: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "apt-get {} failed: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }
 
-/// Debian's package makes and starts a cluster on port 5432, where the stack's own goes. While this lives, it does not.
+/// Debian's package makes and starts a cluster on port 5432, where the stack's own goes. While this
+/// lives, it does not.
 struct NoCluster(Option<PathBuf>);
 
 impl NoCluster {
@@ -183,14 +203,18 @@ impl Drop for NoCluster {
     }
 }
 
-/// Debian's packages start Prometheus and PgBouncer, with configurations of their own. While this lives, they do not.
+/// Debian's packages start Prometheus and PgBouncer, with configurations of their own. While this
+/// lives, they do not.
 struct NoService(Option<PathBuf>);
 
 impl NoService {
     fn during_install_of(packages: &[&str]) -> Result<Self> {
         let file = PathBuf::from("/usr/sbin/policy-rc.d");
-        // Where a policy is there already (container images have one), it is the machine's own business.
-        if !packages.iter().any(|package| ["prometheus", "pgbouncer"].contains(package)) || file.exists() {
+        // Where a policy is there already (container images have one), it is the machine's own
+        // business.
+        if !packages.iter().any(|package| ["prometheus", "pgbouncer"].contains(package))
+            || file.exists()
+        {
             return Ok(Self(None));
         }
         let write = fs::write(&file, "#!/bin/sh\nexit 101\n")
@@ -214,9 +238,12 @@ mod tests {
 
     #[test]
     fn the_version_of_java_is_read_in_its_old_and_its_new_form() {
-        let release =
-            |version: &str| format!("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"{version}\"\nOS_NAME=\"Linux\"\n");
-        for (version, major) in [("17.0.15", 17), ("21", 21), ("11.0.2", 11), ("1.8.0_402", 8), ("25-ea", 25)] {
+        let release = |version: &str| {
+            format!("IMPLEMENTOR=\"Debian\"\nJAVA_VERSION=\"{version}\"\nOS_NAME=\"Linux\"\n")
+        };
+        for (version, major) in
+            [("17.0.15", 17), ("21", 21), ("11.0.2", 11), ("1.8.0_402", 8), ("25-ea", 25)]
+        {
             assert_eq!(java_major(&release(version)), Some(major), "{version}");
         }
         assert_eq!(java_major("OS_NAME=\"Linux\""), None);

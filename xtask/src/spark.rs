@@ -36,16 +36,24 @@ impl Server {
     fn start(mut command: Command, port: u16, log: &Path) -> Result<Self> {
         let file = File::create(log).with_context(|| format!("cannot create {}", log.display()))?;
         command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
-        let process = command.spawn().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+        let process = command
+            .spawn()
+            .with_context(|| format!("cannot run {}", command.get_program().display()))?;
         let mut server = Self { process, port };
         let is_up = interrupt::poll(PATIENCE, || {
             if server.process.try_wait()?.is_some() {
-                bail!("it has ended: {}", fs::read_to_string(log)?.lines().last().unwrap_or_default());
+                bail!(
+                    "it has ended: {}",
+                    fs::read_to_string(log)?.lines().last().unwrap_or_default()
+                );
             }
             Ok(ports::accepts(port))
         });
         if !is_up.context("starting a server of Spark Connect")? {
-            bail!("no server of Spark Connect on port {port} within {PATIENCE:?}; {} says more", log.display());
+            bail!(
+                "no server of Spark Connect on port {port} within {PATIENCE:?}; {} says more",
+                log.display()
+            );
         }
         Ok(server)
     }
@@ -59,23 +67,44 @@ impl Server {
 pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
     setup::ensure_build_tools()?;
     let mut cargo = build::cargo();
-    cargo.args(["run", "--quiet", "--release", "--package", "batch-layer", "--example", "spark", "--"]);
+    cargo.args([
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "batch-layer",
+        "--example",
+        "spark",
+        "--",
+    ]);
     if workbench::asks_for_help(arguments) {
         return Ok(process::exit_code(cargo.args(arguments).status().context("cannot run cargo")?));
     }
     let folder = std::env::temp_dir().join(format!("stock-lambda-spark-{}", std::process::id()));
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let (spark, sail, cluster) = (spark(&folder)?, sail(&folder)?, Cluster::start(&folder.join("cluster"))?);
+    let (spark, sail, cluster) =
+        (spark(&folder)?, sail(&folder)?, Cluster::start(&folder.join("cluster"))?);
     cargo.args(["--spark", &spark.url(), "--sail", &sail.url()]);
-    cargo.args(["--spark-process", &spark.process.id().to_string(), "--sail-process", &sail.process.id().to_string()]);
-    cargo.args(["--cluster", &cluster.connect.url(), "--worker", &cluster.workers[0].process.id().to_string()]);
+    cargo.args([
+        "--spark-process",
+        &spark.process.id().to_string(),
+        "--sail-process",
+        &sail.process.id().to_string(),
+    ]);
+    cargo.args([
+        "--cluster",
+        &cluster.connect.url(),
+        "--worker",
+        &cluster.workers[0].process.id().to_string(),
+    ]);
     let status = cargo.args(arguments).status().context("cannot run cargo")?;
     drop((spark, sail, cluster));
     let _ = fs::remove_dir_all(&folder);
     Ok(process::exit_code(status))
 }
 
-/// A cluster that Spark starts by itself: a master, two workers of one core, and a server that works through them.
+/// A cluster that Spark starts by itself: a master, two workers of one core, and a server that
+/// works through them.
 struct Cluster {
     connect: Server,
     workers: [Server; 2],
@@ -84,7 +113,8 @@ struct Cluster {
 
 impl Cluster {
     fn start(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        fs::create_dir_all(folder)
+            .with_context(|| format!("cannot create {}", folder.display()))?;
         let port = free_port()?;
         let master = format!("spark://127.0.0.1:{port}");
         println!("starting a cluster of Spark's ...");
@@ -106,7 +136,10 @@ impl Cluster {
 fn daemon(class: &str, port: u16, folder: &Path) -> Result<Command> {
     let home = home()?;
     let mut command = Command::new(home.join("bin/spark-class"));
-    command.env("SPARK_HOME", &home).env("SPARK_LOCAL_IP", "127.0.0.1").env("SPARK_DAEMON_MEMORY", "256m");
+    command
+        .env("SPARK_HOME", &home)
+        .env("SPARK_LOCAL_IP", "127.0.0.1")
+        .env("SPARK_DAEMON_MEMORY", "256m");
     command.env("SPARK_WORKER_DIR", folder.join("work")).current_dir(folder);
     command.arg(format!("org.apache.spark.deploy.{class}"));
     command.args(["--host", "127.0.0.1", "--port", &port.to_string()]);
@@ -128,11 +161,19 @@ fn connect(folder: &Path, master: &str) -> Result<Server> {
          spark.sql.session.timeZone UTC\nspark.sql.ansi.enabled true\nspark.sql.shuffle.partitions 4\n\
          spark.connect.execute.reattachable.senderMaxStreamDuration 1s\nspark.executor.memory 700m\n"
     );
-    fs::write(folder.join("spark-defaults.conf"), settings).context("cannot write Spark's settings")?;
+    fs::write(folder.join("spark-defaults.conf"), settings)
+        .context("cannot write Spark's settings")?;
     let mut command = Command::new(home.join("bin/spark-submit"));
-    command.env("SPARK_HOME", &home).env("SPARK_CONF_DIR", folder).env("SPARK_LOCAL_IP", "127.0.0.1");
+    command
+        .env("SPARK_HOME", &home)
+        .env("SPARK_CONF_DIR", folder)
+        .env("SPARK_LOCAL_IP", "127.0.0.1");
     command.args(["--master", master, "--driver-memory", "1500m", "--name", "connect"]);
-    command.args(["--class", "org.apache.spark.sql.connect.service.SparkConnectServer", "spark-internal"]);
+    command.args([
+        "--class",
+        "org.apache.spark.sql.connect.service.SparkConnectServer",
+        "spark-internal",
+    ]);
     command.current_dir(folder);
     Server::start(command, port, &folder.join("spark.log"))
 }
@@ -140,7 +181,16 @@ fn connect(folder: &Path, master: &str) -> Result<Server> {
 fn sail(folder: &Path) -> Result<Server> {
     let port = free_port()?;
     let mut command = Command::new(python::interpreter()?);
-    command.args(["-m", "pysail", "spark", "server", "--ip", "127.0.0.1", "--port", &port.to_string()]);
+    command.args([
+        "-m",
+        "pysail",
+        "spark",
+        "server",
+        "--ip",
+        "127.0.0.1",
+        "--port",
+        &port.to_string(),
+    ]);
     Server::start(command, port, &folder.join("sail.log"))
 }
 
@@ -152,7 +202,10 @@ fn home() -> Result<PathBuf> {
     })?;
     let lib = fs::read_dir(folder.join("lib")).context("reading Spark's folder")?;
     let homes = lib.filter_map(|entry| Some(entry.ok()?.path().join("site-packages/pyspark")));
-    homes.into_iter().find(|home| home.is_dir()).context("Spark is not where PyPI's package puts it")
+    homes
+        .into_iter()
+        .find(|home| home.is_dir())
+        .context("Spark is not where PyPI's package puts it")
 }
 
 fn free_port() -> Result<u16> {

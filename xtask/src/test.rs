@@ -11,7 +11,8 @@ use crate::stack::ports::PortChoice;
 use crate::stack::{OwnedStack, StoreKind, UpOptions};
 use crate::{build, process, python, schema_registry, setup, spark};
 
-/// Compiles the tests, brings up a stack in a temporary folder, runs them, and takes the stack down, whatever happens.
+/// Compiles the tests, brings up a stack in a temporary folder, runs them, and takes the stack
+/// down, whatever happens.
 ///
 /// The exit code is cargo's.
 pub fn run(store: Option<StoreKind>, with_spark: bool, arguments: &[OsString]) -> Result<ExitCode> {
@@ -21,7 +22,12 @@ pub fn run(store: Option<StoreKind>, with_spark: bool, arguments: &[OsString]) -
     if !compiled.success() {
         return Ok(process::exit_code(compiled));
     }
-    let options = UpOptions { store, ports: Some(PortChoice::Private), port_base: None, connect_plugin: None };
+    let options = UpOptions {
+        store,
+        ports: Some(PortChoice::Private),
+        port_base: None,
+        connect_plugin: None,
+    };
     let owned = OwnedStack::start(&folder(), &options)?;
     let mut tests = cargo_test(&[], arguments);
     tests.env("STACK_PYTHON", python::interpreter()?);
@@ -38,7 +44,8 @@ pub fn run(store: Option<StoreKind>, with_spark: bool, arguments: &[OsString]) -
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         tests.env("RUST_TEST_THREADS", side_by_side().to_string());
     }
-    let status = owned.stack().run_program("cargo-test", tests).map_err(|error| owned.fail(error))?;
+    let status =
+        owned.stack().run_program("cargo-test", tests).map_err(|error| owned.fail(error))?;
     if server.is_some() {
         drop(server);
         let _ = fs::remove_dir_all(&scratch);
@@ -99,7 +106,11 @@ mod tests {
             (&["--", "-p"], true),
         ] {
             let cargo = cargo_test(&[], &arguments(words));
-            assert_eq!(cargo.get_args().any(|argument| argument == "--workspace"), whole, "{words:?}");
+            assert_eq!(
+                cargo.get_args().any(|argument| argument == "--workspace"),
+                whole,
+                "{words:?}"
+            );
         }
     }
 

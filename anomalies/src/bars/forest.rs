@@ -104,9 +104,11 @@ impl Forest {
         let deepest = sample.ilog2() as usize + 2;
         self.trees = (0..trees)
             .map(|_| {
-                let mut chosen: Vec<usize> = (0..sample.min(points)).map(|_| random.below(points)).collect();
+                let mut chosen: Vec<usize> =
+                    (0..sample.min(points)).map(|_| random.below(points)).collect();
                 let mut tree = Vec::new();
-                let mut planter = Planter { values: &self.values, shingle, deepest, random: &mut random };
+                let mut planter =
+                    Planter { values: &self.values, shingle, deepest, random: &mut random };
                 planter.plant(&mut tree, &mut chosen, 0);
                 tree
             })
@@ -144,7 +146,9 @@ impl Planter<'_> {
         let extents: Vec<(f64, f64)> = (0..self.shingle)
             .map(|dimension| {
                 let values = points.iter().map(|point| self.values[point + dimension]);
-                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+                values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
+                    (low.min(value), high.max(value))
+                })
             })
             .collect();
         let total: f64 = extents.iter().map(|(low, high)| high - low).sum();

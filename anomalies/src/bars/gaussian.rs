@@ -37,7 +37,11 @@ impl BarDetector for WindowedGaussian {
     const VERSION: u32 = 1;
 
     fn score(&mut self, _at: i64, value: f64) -> f64 {
-        let score = if self.window.is_empty() { 0.0 } else { 1.0 - tail((value - self.mean).abs() / self.deviation) };
+        let score = if self.window.is_empty() {
+            0.0
+        } else {
+            1.0 - tail((value - self.mean).abs() / self.deviation)
+        };
         if self.window.len() < WINDOW {
             self.window.push_back(value);
             self.estimate();

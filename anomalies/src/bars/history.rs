@@ -205,7 +205,8 @@ mod tests {
     #[test]
     fn an_episode_is_said_once_unless_it_becomes_worse() {
         let mut episodes = Episodes::of(3);
-        let said: Vec<f64> = [0.5, 0.5, 0.4, 0.6, 0.1, 0.1, 0.1, 0.2].map(|score| episodes.next(score)).into();
+        let said: Vec<f64> =
+            [0.5, 0.5, 0.4, 0.6, 0.1, 0.1, 0.1, 0.2].map(|score| episodes.next(score)).into();
         assert_eq!(said, [0.5, 0.0, 0.0, 0.6, 0.0, 0.0, 0.0, 0.2]);
     }
 }

@@ -1,8 +1,8 @@
 //! The hours of one symbol: return, range and volume of each, every one a series that [`OddBar`]
 //! looks at.
 //!
-//! Of NAB's thousands of values in a row that detector's novelty and rarity make one score. Of a few
-//! hundred bars rarity would never have a say in it, so each has a limit of its own here.
+//! Of NAB's thousands of values in a row that detector's novelty and rarity make one score. Of a
+//! few hundred bars rarity would never have a say in it, so each has a limit of its own here.
 //!
 //! A bar is judged by those of its own week and of the [`WEEKS`] before it, the detector beginning
 //! anew with each week. So what is found is a function of these bars, and a bar that changes has
@@ -52,7 +52,8 @@ pub struct Hour {
 /// What of a bar is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum View {
-    /// From the close before to its own, as a share of the former; none where that is not above zero.
+    /// From the close before to its own, as a share of the former; none where that is not above
+    /// zero.
     Return,
     /// From low to high, as a share of the former; none where that is not above zero.
     Range,
@@ -74,7 +75,9 @@ impl View {
 
     fn of(self, hour: &Hour, before: Option<&Hour>) -> Option<f64> {
         match self {
-            Self::Return => before.filter(|before| before.close > 0.0).map(|before| hour.close / before.close - 1.0),
+            Self::Return => before
+                .filter(|before| before.close > 0.0)
+                .map(|before| hour.close / before.close - 1.0),
             Self::Range => (hour.low > 0.0).then(|| hour.high / hour.low - 1.0),
             Self::Volume => hour.volume,
         }
@@ -233,7 +236,8 @@ mod tests {
 
         fn refresh(&mut self) {
             let Some((first, last)) = self.changed.take() else { return };
-            let known: Vec<Hour> = self.hours.range(known(first, last)).map(|(_, hour)| *hour).collect();
+            let known: Vec<Hour> =
+                self.hours.range(known(first, last)).map(|(_, hour)| *hour).collect();
             let judged = judged(first, last);
             self.found.retain(|odd| !judged.contains(&odd.at));
             self.found.extend(judge(SEED, &known, (first, last)));
@@ -280,19 +284,26 @@ mod tests {
         let found = whole(&hours);
         let odd = found.iter().find(|odd| odd.at == hours[number].at).unwrap();
         assert_eq!((odd.view, Some(odd.observed)), (View::Volume, hours[number].volume));
-        assert!(odd.score > 1.0 && odd.expected > 0.0 && odd.expected < odd.observed / 10.0, "{odd:?}");
+        assert!(
+            odd.score > 1.0 && odd.expected > 0.0 && odd.expected < odd.observed / 10.0,
+            "{odd:?}"
+        );
     }
 
     #[test]
     fn a_late_hour_changes_nothing_behind_the_weeks_that_it_is_a_measure_for() {
         let monday = FIRST + 2000 * WEEK;
-        assert_eq!(judged(monday + 3600, monday + 7200), monday + 3600..monday + (WEEKS + 1) * WEEK);
+        assert_eq!(
+            judged(monday + 3600, monday + 7200),
+            monday + 3600..monday + (WEEKS + 1) * WEEK
+        );
         assert_eq!(known(monday, monday).start, monday - WEEKS * WEEK);
     }
 
     #[test]
     fn bars_without_any_difference_and_volumes_that_are_not_known_are_not_odd() {
-        let hour = |number: i64| Hour { at: 3600 * number, low: 5.0, high: 5.0, close: 5.0, volume: None };
+        let hour =
+            |number: i64| Hour { at: 3600 * number, low: 5.0, high: 5.0, close: 5.0, volume: None };
         assert_eq!(whole(&(0..900).map(hour).collect::<Vec<_>>()), []);
     }
 
@@ -315,7 +326,10 @@ mod tests {
         };
         let found = whole(&(0..900).map(wandering).collect::<Vec<_>>());
         assert!(
-            found.iter().filter(|odd| odd.view == View::Range).all(|odd| odd.observed >= 0.0 && odd.expected >= 0.0)
+            found
+                .iter()
+                .filter(|odd| odd.view == View::Range)
+                .all(|odd| odd.observed >= 0.0 && odd.expected >= 0.0)
         );
     }
 
@@ -337,7 +351,8 @@ mod tests {
         let mut hours = draw(&PLAIN, 3).hours;
         // In the fourth hour of a day, when least is traded, what one of the first ones had.
         let number = hours.len() - 4;
-        let before = hours[number - 280..number].iter().filter_map(|hour| hour.volume).fold(0.0, f64::max);
+        let before =
+            hours[number - 280..number].iter().filter_map(|hour| hour.volume).fold(0.0, f64::max);
         hours[number].volume = Some(before);
         let odd = whole(&hours).into_iter().find(|odd| odd.at == hours[number].at).unwrap();
         assert_eq!((odd.view, odd.observed), (View::Volume, before));

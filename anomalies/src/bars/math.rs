@@ -71,20 +71,30 @@ mod tests {
 
     #[test]
     fn the_tail_is_that_of_a_normal_distribution() {
-        for (deviations, share) in [(0.0, 0.5), (1.0, 0.158_655_254), (3.0, 0.001_349_898), (6.0, 9.865_876e-10)] {
-            assert!((tail(deviations) / share - 1.0).abs() < 1e-6, "{deviations}: {}", tail(deviations));
+        for (deviations, share) in
+            [(0.0, 0.5), (1.0, 0.158_655_254), (3.0, 0.001_349_898), (6.0, 9.865_876e-10)]
+        {
+            assert!(
+                (tail(deviations) / share - 1.0).abs() < 1e-6,
+                "{deviations}: {}",
+                tail(deviations)
+            );
         }
     }
 
     #[test]
     fn a_wave_is_one_line_of_its_spectrum_and_comes_back() {
-        let wave: Vec<f64> =
-            (0..16).map(|index| (f64::from(index) * std::f64::consts::TAU * 3.0 / 16.0).cos()).collect();
+        let wave: Vec<f64> = (0..16)
+            .map(|index| (f64::from(index) * std::f64::consts::TAU * 3.0 / 16.0).cos())
+            .collect();
         let (mut real, mut imaginary) = (wave.clone(), vec![0.0; 16]);
         fourier(&mut real, &mut imaginary, false);
         for (index, (real, imaginary)) in real.iter().zip(&imaginary).enumerate() {
             let expected = if index == 3 || index == 13 { 8.0 } else { 0.0 };
-            assert!((real - expected).abs() < 1e-9 && imaginary.abs() < 1e-9, "{index}: {real} {imaginary}");
+            assert!(
+                (real - expected).abs() < 1e-9 && imaginary.abs() < 1e-9,
+                "{index}: {real} {imaginary}"
+            );
         }
         fourier(&mut real, &mut imaginary, true);
         assert!(real.iter().zip(&wave).all(|(a, b)| (a - b).abs() < 1e-12));

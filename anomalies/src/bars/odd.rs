@@ -171,7 +171,11 @@ pub struct SpectralAlone {
 
 impl Default for SpectralAlone {
     fn default() -> Self {
-        Self { spectral: SpectralResidual::default(), rank: Rank::default(), episodes: Episodes::of(EPISODE) }
+        Self {
+            spectral: SpectralResidual::default(),
+            rank: Rank::default(),
+            episodes: Episodes::of(EPISODE),
+        }
     }
 }
 

@@ -57,7 +57,11 @@ fn saliency_map(values: impl ExactSizeIterator<Item = f64> + Clone) -> Vec<f64> 
     for index in 0..WINDOW {
         let from = (index + 1).saturating_sub(NEIGHBOURS);
         let smooth = logs[from..=index].iter().sum::<f64>() / (index + 1 - from) as f64;
-        let factor = if amplitudes[index] > 1e-8 { (logs[index] - smooth).exp() / amplitudes[index] } else { 0.0 };
+        let factor = if amplitudes[index] > 1e-8 {
+            (logs[index] - smooth).exp() / amplitudes[index]
+        } else {
+            0.0
+        };
         real[index] *= factor;
         imaginary[index] *= factor;
     }

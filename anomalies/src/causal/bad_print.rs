@@ -19,7 +19,8 @@ const LEVEL: usize = 8;
 const WAITING: usize = 4;
 /// And of those with an excluded condition, which are no level however many they are.
 const WAITING_EXCLUDED: usize = 16;
-/// Of ticks that are a new level those stand for it that lie so many margins from their middle, at most.
+/// Of ticks that are a new level those stand for it that lie so many margins from their middle, at
+/// most.
 const OF_LEVEL: f64 = 2.0;
 /// What a new step between prices counts in the usual one.
 const NEW: f64 = 1.0 / 64.0;
@@ -131,12 +132,16 @@ impl State {
     #[inline]
     fn margin(&self, tick: &Tick, to: &Parameters) -> f64 {
         let price = self.high as f64;
-        let (least, steps) =
-            if tick.is_excluded { (to.least_excluded, to.steps_excluded) } else { (to.least, to.steps) };
+        let (least, steps) = if tick.is_excluded {
+            (to.least_excluded, to.steps_excluded)
+        } else {
+            (to.least, to.steps)
+        };
         (least * price).max(steps * self.step).max(to.price_step as f64)
     }
 
-    /// A price moves as the root of the time (Bachelier 1900): after a pause it may be further off than a usual step.
+    /// A price moves as the root of the time (Bachelier 1900): after a pause it may be further off
+    /// than a usual step.
     #[cold]
     fn margin_after_pause(&self, tick: &Tick, to: &Parameters) -> f64 {
         let steps = if tick.is_excluded { to.steps_excluded } else { to.steps };
@@ -161,12 +166,15 @@ impl State {
     #[cold]
     fn wait(&mut self, tick: &Tick, off: f64, margin: f64) {
         let Tick { place, at, price, is_excluded, .. } = *tick;
-        let of_its_kind = || self.waiting.iter().filter(|waiting| waiting.is_excluded == is_excluded);
-        let (count, most) = (of_its_kind().count(), if is_excluded { WAITING_EXCLUDED } else { WAITING });
+        let of_its_kind =
+            || self.waiting.iter().filter(|waiting| waiting.is_excluded == is_excluded);
+        let (count, most) =
+            (of_its_kind().count(), if is_excluded { WAITING_EXCLUDED } else { WAITING });
         if count < most {
             self.waiting.push(Waiting { place, at, price, is_excluded, score: off / margin });
         } else if !is_excluded {
-            let mut prices: Vec<i64> = of_its_kind().map(|waiting| waiting.price).chain([price]).collect();
+            let mut prices: Vec<i64> =
+                of_its_kind().map(|waiting| waiting.price).chain([price]).collect();
             let level = *prices.select_nth_unstable(WAITING / 2).1;
             let near = OF_LEVEL * margin * self.times(level);
             prices.retain(|price| price.abs_diff(level) as f64 <= near);
@@ -213,8 +221,11 @@ impl State {
         let old = std::mem::replace(&mut self.level[usize::from(self.next)], price);
         self.next = (self.next + 1) % LEVEL as u8;
         if usize::from(self.known) < LEVEL {
-            (self.low, self.high) =
-                if self.known == 0 { (price, price) } else { (self.low.min(price), self.high.max(price)) };
+            (self.low, self.high) = if self.known == 0 {
+                (price, price)
+            } else {
+                (self.low.min(price), self.high.max(price))
+            };
             self.known += 1;
         } else if old == self.low || old == self.high {
             self.low = self.level.into_iter().min().unwrap_or(price);
@@ -265,11 +276,20 @@ mod tests {
         let wrong = [i64::MAX, i64::MIN + 1, 9_200_000_000_000_000_000];
         let (mut state, mut found) = (State::default(), Vec::new());
         for (offset, price) in (0..20_i64).flat_map(|round| {
-            let level = if round % 2 == 0 { -9_200_000_000_000_000_000 } else { -9_199_999_999_000_000_000 };
-            let odd = (round as usize).checked_sub(10).and_then(|number| wrong.get(number).copied());
+            let level = if round % 2 == 0 {
+                -9_200_000_000_000_000_000
+            } else {
+                -9_199_999_999_000_000_000
+            };
+            let odd =
+                (round as usize).checked_sub(10).and_then(|number| wrong.get(number).copied());
             std::iter::once(level).chain(odd).map(move |price| (round, price))
         }) {
-            state.observe(&Tick::of(Place { offset, index: 0 }, offset, price), &Parameters::default(), &mut found);
+            state.observe(
+                &Tick::of(Place { offset, index: 0 }, offset, price),
+                &Parameters::default(),
+                &mut found,
+            );
         }
         let observed: Vec<f64> = found.iter().map(|finding| finding.observed).collect();
         assert!(observed.contains(&(i64::MAX as f64)), "{observed:?}");
@@ -278,9 +298,12 @@ mod tests {
     /// A level with noise of 5 basis points, then another.
     fn noisy(from: f64, to: f64, seed: u64) -> Vec<Tick> {
         let mut random = Random::of(seed);
-        let mut price = |offset| if offset < 500 { from } else { to } * (1.0 + 0.0005 * random.normal());
+        let mut price =
+            |offset| if offset < 500 { from } else { to } * (1.0 + 0.0005 * random.normal());
         (0..1000)
-            .map(|offset| Tick::of(Place { offset, index: 0 }, offset * SECOND, (price(offset) * 1e9) as i64))
+            .map(|offset| {
+                Tick::of(Place { offset, index: 0 }, offset * SECOND, (price(offset) * 1e9) as i64)
+            })
             .collect()
     }
 
@@ -306,7 +329,11 @@ mod tests {
     /// Ten ticks that bounce by a cent, then the given ones.
     fn prices(then: &[i64]) -> Vec<Tick> {
         let before = (0..10).map(|offset| 10_000 + offset % 2);
-        before.chain(then.iter().copied()).enumerate().map(|(offset, cents)| tick(offset, cents)).collect()
+        before
+            .chain(then.iter().copied())
+            .enumerate()
+            .map(|(offset, cents)| tick(offset, cents))
+            .collect()
     }
 
     #[test]
@@ -319,7 +346,10 @@ mod tests {
     #[test]
     fn a_new_level_is_accepted_after_five_trades_and_nothing_is_said() {
         assert_eq!(found(prices(&[2500, 2501, 2500, 2501, 2500, 2501, 2500])), []);
-        assert_eq!(found(prices(&[2500, 2501, 2500, 2501, 2500, 2501, 2550, 2500])), [(16, Kind::Spike)]);
+        assert_eq!(
+            found(prices(&[2500, 2501, 2500, 2501, 2500, 2501, 2550, 2500])),
+            [(16, Kind::Spike)]
+        );
     }
 
     #[test]
@@ -351,7 +381,8 @@ mod tests {
         assert_eq!(found(ticks), []);
     }
 
-    /// A symbol that trades every two minutes or so: what moves with the time moves far in a long pause.
+    /// A symbol that trades every two minutes or so: what moves with the time moves far in a long
+    /// pause.
     #[test]
     fn a_price_that_wanders_at_odd_times_is_no_spike() {
         let (mut random, mut at, mut price) = (Random::of(1), 0, 10_000.0_f64);
@@ -362,7 +393,8 @@ mod tests {
             Tick { at, ..tick(offset, price as i64) }
         });
         let spikes = found(ticks).len();
-        // As many as of a price that wanders at even times; without regard for the pauses it would be 1.6 %.
+        // As many as of a price that wanders at even times; without regard for the pauses it would
+        // be 1.6 %.
         assert!(spikes < 60, "{spikes} of 20,000");
     }
 

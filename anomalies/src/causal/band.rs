@@ -69,7 +69,13 @@ pack!(State { minutes, total, newest, outside });
 impl State {
     /// Looks at the price of `tick`, which came in `session`.
     #[inline]
-    pub fn observe(&mut self, tick: &Tick, to: &Parameters, session: Session, found: &mut Vec<Finding>) {
+    pub fn observe(
+        &mut self,
+        tick: &Tick,
+        to: &Parameters,
+        session: Session,
+        found: &mut Vec<Finding>,
+    ) {
         self.turn_to(tick.at.div_euclid(MINUTE));
         if tick.price <= 0 {
             // A share of it is no band, nor one of a mean that it is part of.
@@ -85,7 +91,15 @@ impl State {
                 let (place, at, score) = (tick.place, tick.at, off / limit);
                 let kind = Kind::OutsideBands;
                 let (observed, expected) = (tick.price as f64, mean);
-                found.push(Finding { detector: DETECTOR, kind, place, at, score, observed, expected });
+                found.push(Finding {
+                    detector: DETECTOR,
+                    kind,
+                    place,
+                    at,
+                    score,
+                    observed,
+                    expected,
+                });
                 if self.outside < ACCEPTED_AFTER {
                     return;
                 }
@@ -104,7 +118,9 @@ impl State {
             return;
         }
         for step in 0..passed.min(MINUTES as i64) {
-            let gone = std::mem::take(&mut self.minutes[((minute - step).rem_euclid(MINUTES as i64)) as usize]);
+            let gone = std::mem::take(
+                &mut self.minutes[((minute - step).rem_euclid(MINUTES as i64)) as usize],
+            );
             self.total.prices -= gone.prices;
             self.total.trades -= gone.trades;
         }
@@ -161,7 +177,11 @@ mod tests {
     fn a_price_that_is_off_by_less_than_the_price_step_is_none_outside() {
         let (mut state, mut found) = (State::default(), Vec::new());
         for number in 0..200 {
-            let tick = Tick::of(Place { offset: number, index: 0 }, 60 * MINUTE + number * SECOND, 3 + number % 3);
+            let tick = Tick::of(
+                Place { offset: number, index: 0 },
+                60 * MINUTE + number * SECOND,
+                3 + number % 3,
+            );
             state.observe(&tick, &Parameters::default(), SESSION, &mut found);
         }
         assert_eq!(found, []);
@@ -170,9 +190,13 @@ mod tests {
     #[test]
     fn prices_of_zero_and_below_are_none_outside_and_no_part_of_a_mean() {
         let zeros_and_one = [[0; 40].as_slice(), &[5], &[0; 40]].concat();
-        let through_zero: Vec<i64> = (-50..50).chain((-50..50).rev()).map(|price| price / 10).collect();
+        let through_zero: Vec<i64> =
+            (-50..50).chain((-50..50).rev()).map(|price| price / 10).collect();
         assert_eq!(found(60 * MINUTE, &zeros_and_one), []);
-        assert_eq!(found(60 * MINUTE, &[100, 100, 100, 100, 100, 0, 100, 100, 100, 100, 100, 120]), [11]);
+        assert_eq!(
+            found(60 * MINUTE, &[100, 100, 100, 100, 100, 0, 100, 100, 100, 100, 100, 120]),
+            [11]
+        );
         assert!(found(60 * MINUTE, &through_zero).iter().all(|offset| through_zero[*offset] > 0));
     }
 
@@ -190,10 +214,18 @@ mod tests {
             let price = (1e11 * 1.01f64.powi(minute - 60)) as i64;
             for second in 0..30 {
                 let at = i64::from(minute) * MINUTE + second * SECOND;
-                state.observe(&Tick::of(Place::default(), at, price), &Parameters::default(), SESSION, &mut found);
+                state.observe(
+                    &Tick::of(Place::default(), at, price),
+                    &Parameters::default(),
+                    SESSION,
+                    &mut found,
+                );
             }
         }
         assert_eq!(found, []);
-        assert_eq!(state.total.trades, state.minutes.iter().map(|minute| minute.trades).sum::<u32>());
+        assert_eq!(
+            state.total.trades,
+            state.minutes.iter().map(|minute| minute.trades).sum::<u32>()
+        );
     }
 }

@@ -60,7 +60,13 @@ pub struct State {
 impl State {
     /// Adds `tick`, which came in `session`, to its minute.
     #[inline]
-    pub fn observe(&mut self, tick: &Tick, to: &Parameters, session: Session, found: &mut Vec<Finding>) {
+    pub fn observe(
+        &mut self,
+        tick: &Tick,
+        to: &Parameters,
+        session: Session,
+        found: &mut Vec<Finding>,
+    ) {
         let minute = tick.at.div_euclid(MINUTE);
         if minute > self.minute {
             self.begin(minute, tick, to, session);
@@ -68,7 +74,8 @@ impl State {
         (self.low, self.high) = (self.low.min(tick.price), self.high.max(tick.price));
         self.volume.now += tick.volume;
         // A share of a price of zero or below is no range.
-        self.range.now = if self.low > 0 { (self.high - self.low) as f64 / self.low as f64 } else { 0.0 };
+        self.range.now =
+            if self.low > 0 { (self.high - self.low) as f64 / self.low as f64 } else { 0.0 };
         self.volume.judge(Kind::VolumeBurst, tick, found);
         self.range.judge(Kind::RangeBurst, tick, found);
     }
@@ -124,7 +131,8 @@ impl State {
             self.has_learnt = true;
         }
         let length = (session.closes - session.opens).max(1);
-        let part = ((tick.at - session.opens) as i128 * PARTS as i128 / i128::from(length)) as usize;
+        let part =
+            ((tick.at - session.opens) as i128 * PARTS as i128 / i128::from(length)) as usize;
         self.part = part.min(PARTS - 1) as u8;
         self.minute = minute;
         (self.low, self.high) = (tick.price, tick.price);
@@ -197,7 +205,8 @@ mod tests {
     fn found(at_minute: i64, times: f64) -> Vec<Kind> {
         let (mut state, mut found, mut random) = (State::default(), Vec::new(), Random::of(1));
         for day in 1..=11 {
-            let session = Session { opens: day * 1440 * MINUTE, closes: (day * 1440 + 390) * MINUTE };
+            let session =
+                Session { opens: day * 1440 * MINUTE, closes: (day * 1440 + 390) * MINUTE };
             for minute in 0..390 {
                 let usual = if minute < 60 { 1000.0 } else { 100.0 };
                 let factor = if day == 11 && minute == at_minute { times } else { 1.0 };

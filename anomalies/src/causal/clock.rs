@@ -1,10 +1,10 @@
 //! The time of a symbol, or of a whole market: that of its newest tick, where a second one agrees.
 //!
-//! A tick whose producer's clock is wrong may tell a time of hours ahead. Were it believed, all that
-//! comes behind it would be late. So a tick that leaps ahead waits for the next ones: one of another
-//! record that has come as far says that it was right, and one that goes on from the time before that
-//! it was not. Where several of them agree and are wrong all the same, time goes back once enough
-//! others in a row go on from where it leapt.
+//! A tick whose producer's clock is wrong may tell a time of hours ahead. Were it believed, all
+//! that comes behind it would be late. So a tick that leaps ahead waits for the next ones: one of
+//! another record that has come as far says that it was right, and one that goes on from the time
+//! before that it was not. Where several of them agree and are wrong all the same, time goes back
+//! once enough others in a row go on from where it leapt.
 
 use crate::pack::pack;
 use crate::tick::{MINUTE, Place, Revision, Tick};
@@ -38,7 +38,11 @@ impl Waiting {
 
     fn tick(self) -> Tick {
         let Self { place, at, price, volume, is_cancel } = self;
-        Tick { volume, revision: is_cancel.then_some(Revision::Cancel), ..Tick::of(place, at, price) }
+        Tick {
+            volume,
+            revision: is_cancel.then_some(Revision::Cancel),
+            ..Tick::of(place, at, price)
+        }
     }
 }
 
@@ -75,7 +79,8 @@ pack!(Doubt { waiting, leap });
 /// A leap that was believed.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 struct Leap {
-    /// The newest time before it, or of those that went on from there; `None`: it was the beginning.
+    /// The newest time before it, or of those that went on from there; `None`: it was the
+    /// beginning.
     from: Option<i64>,
     /// How many have come behind it, and how many in a row have gone on from before it.
     behind: u8,
@@ -85,8 +90,8 @@ struct Leap {
 pack!(Leap { from, behind, back });
 
 impl Clock {
-    /// What is to be done with `tick`. `last`: the newest time so far; `market`: that of the market, which a symbol's tick is
-    /// believed by.
+    /// What is to be done with `tick`. `last`: the newest time so far; `market`: that of the
+    /// market, which a symbol's tick is believed by.
     #[inline]
     pub fn turn(&mut self, tick: &Tick, last: Option<i64>, market: Option<i64>) -> Turn {
         if self.doubt.is_none() && last.is_some_and(|last| is_near(tick.at, last)) {
@@ -137,7 +142,9 @@ impl Doubt {
     }
 
     fn wait(&mut self, tick: &Tick) -> Turn {
-        let is_beside = |first: &Waiting| first.place.offset == tick.place.offset && !leaps(first.at, Some(tick.at));
+        let is_beside = |first: &Waiting| {
+            first.place.offset == tick.place.offset && !leaps(first.at, Some(tick.at))
+        };
         let is_first = !self.waiting.first().is_some_and(is_beside);
         if is_first {
             self.waiting.clear();
@@ -226,7 +233,9 @@ mod tests {
     fn one_tick_ahead_is_looked_at_by_nobody_and_those_behind_it_are_not_late() {
         for ahead in [90 * SECOND, 20 * HOUR] {
             let mut watched = Watched::default();
-            watched.see_all(seconds(0, 10).chain([10 * SECOND + ahead]).chain(seconds(10 * SECOND, 50)));
+            watched.see_all(
+                seconds(0, 10).chain([10 * SECOND + ahead]).chain(seconds(10 * SECOND, 50)),
+            );
             assert_eq!(watched.looked_at, seconds(0, 60).collect::<Vec<_>>());
             assert_eq!(watched.clock, Clock::default());
         }

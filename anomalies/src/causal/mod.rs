@@ -31,8 +31,9 @@ pub struct Parameters {
 /// Symbols of a partition that are watched: the first ones. A feed may have millions of names.
 pub const MOST_SYMBOLS: usize = 20_000;
 
-/// Looks at `tick`, the next one of its partition and of a `symbol`, by what is known of all of that one's ticks (`market`)
-/// and of its symbol's; `None` for a symbol beyond [`MOST_SYMBOLS`]. What is found goes with the symbol that it is about.
+/// Looks at `tick`, the next one of its partition and of a `symbol`, by what is known of all of
+/// that one's ticks (`market`) and of its symbol's; `None` for a symbol beyond [`MOST_SYMBOLS`].
+/// What is found goes with the symbol that it is about.
 #[inline]
 pub fn observe(
     (tick, symbol): (&Tick, &str),
@@ -48,7 +49,9 @@ pub fn observe(
         state.observe(tick, market.time(), to, calendar, &mut new);
     }
     let whose = |finding: &Finding| match &ended_by {
-        Some(other) if finding.kind == Kind::MarketSilence && finding.place != tick.place => other.clone(),
+        Some(other) if finding.kind == Kind::MarketSilence && finding.place != tick.place => {
+            other.clone()
+        }
         _ => symbol.into(),
     };
     found.extend(new.into_iter().map(|finding| (whose(&finding), finding)));
@@ -108,7 +111,10 @@ impl Market {
             }
             Turn::Agreed(waiting) => {
                 let whose = std::mem::take(&mut self.waiting);
-                waiting.iter().take(1).for_each(|first| self.silence.observe(first, to, calendar, found));
+                waiting
+                    .iter()
+                    .take(1)
+                    .for_each(|first| self.silence.observe(first, to, calendar, found));
                 self.observe((tick, symbol), to, calendar, found);
                 return Some(whose);
             }
@@ -130,11 +136,11 @@ pub struct State {
 }
 
 impl State {
-    /// Adds to `found` what `tick` shows, of itself or of those before it. `market`: the newest time of its partition,
-    /// where that is known.
+    /// Adds to `found` what `tick` shows, of itself or of those before it. `market`: the newest
+    /// time of its partition, where that is known.
     ///
-    /// Outside the sessions of `calendar` there are no bands, bursts and silence. A trade that is taken back has a number
-    /// and a time, and neither price nor volume.
+    /// Outside the sessions of `calendar` there are no bands, bursts and silence. A trade that is
+    /// taken back has a number and a time, and neither price nor volume.
     #[inline]
     pub fn observe(
         &mut self,
@@ -189,14 +195,25 @@ impl State {
             }
             Turn::Agreed(waiting) => {
                 let mut waiting = waiting.iter();
-                waiting.next().into_iter().for_each(|first| self.observe_in_time(first, to, calendar, found));
-                waiting.chain([tick]).for_each(|one| self.observe_time(one, market, to, calendar, found));
+                waiting
+                    .next()
+                    .into_iter()
+                    .for_each(|first| self.observe_in_time(first, to, calendar, found));
+                waiting
+                    .chain([tick])
+                    .for_each(|one| self.observe_time(one, market, to, calendar, found));
             }
         }
     }
 
     #[inline]
-    fn observe_in_time(&mut self, tick: &Tick, to: &Parameters, calendar: &Calendar, found: &mut Vec<Finding>) {
+    fn observe_in_time(
+        &mut self,
+        tick: &Tick,
+        to: &Parameters,
+        calendar: &Calendar,
+        found: &mut Vec<Finding>,
+    ) {
         self.silence.observe(tick, &to.silence, calendar, found);
         if let Some(session) = self.silence.session().filter(|_| !tick.is_cancel()) {
             if !tick.is_excluded {
@@ -251,11 +268,14 @@ mod tests {
             state.observe(&tick, None, &to, &Calendar::default(), &mut found);
         }
         assert_eq!(found.len(), 25);
-        assert!(found.iter().all(|finding| finding.kind == Kind::Cancel && finding.observed == 2e10));
+        assert!(
+            found.iter().all(|finding| finding.kind == Kind::Cancel && finding.observed == 2e10)
+        );
     }
 
-    /// Two symbols in turn, a tick every two seconds of each, with pauses of both and bursts of one; `strays`: ticks ahead
-    /// of their time, each behind that number, so many seconds, of the first or the second symbol.
+    /// Two symbols in turn, a tick every two seconds of each, with pauses of both and bursts of
+    /// one; `strays`: ticks ahead of their time, each behind that number, so many seconds, of the
+    /// first or the second symbol.
     fn found(strays: &[(i64, i64, usize)]) -> Vec<(Box<str>, Finding)> {
         let (mut market, mut states) = (Market::default(), [State::default(), State::default()]);
         let opens = 1440 * MINUTE;
@@ -263,9 +283,16 @@ mod tests {
         let (mut offset, mut found, to) = (0, Vec::new(), Parameters::default());
         let mut see = |at: i64, symbol: usize, volume: f64| {
             let place = Place { offset, index: 0 };
-            let tick = Tick { volume, ..Tick::of(place, at, 100_000_000_000 + offset % 3 * 10_000_000) };
+            let tick =
+                Tick { volume, ..Tick::of(place, at, 100_000_000_000 + offset % 3 * 10_000_000) };
             let names = ["A", "B"];
-            observe((&tick, names[symbol]), (&mut market, Some(&mut states[symbol])), &to, &calendar, &mut found);
+            observe(
+                (&tick, names[symbol]),
+                (&mut market, Some(&mut states[symbol])),
+                &to,
+                &calendar,
+                &mut found,
+            );
             offset += 1;
         };
         for number in 0..3000_i64 {
@@ -282,8 +309,10 @@ mod tests {
 
     /// Whose, of which kind, and when.
     fn said(found: &[(Box<str>, Finding)]) -> Vec<(Box<str>, Kind, i64)> {
-        let mut said: Vec<_> =
-            found.iter().map(|(symbol, finding)| (symbol.clone(), finding.kind, finding.at)).collect();
+        let mut said: Vec<_> = found
+            .iter()
+            .map(|(symbol, finding)| (symbol.clone(), finding.kind, finding.at))
+            .collect();
         said.sort();
         said
     }
@@ -296,7 +325,11 @@ mod tests {
         assert_eq!(kinds, [VolumeBurst, VolumeBurst, VolumeBurst, Silence, MarketSilence, Silence]);
         for ahead in [90, 300, 20 * 3600] {
             for symbol in [0, 1] {
-                assert_eq!(said(&found(&[(700, ahead, symbol), (1800, ahead, symbol)])), undisturbed, "{ahead}");
+                assert_eq!(
+                    said(&found(&[(700, ahead, symbol), (1800, ahead, symbol)])),
+                    undisturbed,
+                    "{ahead}"
+                );
             }
         }
     }
@@ -313,7 +346,8 @@ mod tests {
     #[test]
     fn a_silence_of_the_market_is_said_of_the_first_tick_behind_it_and_of_whose_that_is() {
         let found = found(&[]);
-        let (symbol, finding) = found.iter().find(|(_, finding)| finding.kind == Kind::MarketSilence).unwrap();
+        let (symbol, finding) =
+            found.iter().find(|(_, finding)| finding.kind == Kind::MarketSilence).unwrap();
         assert_eq!((&**symbol, finding.place.offset), ("A", 2000));
     }
 }

@@ -19,5 +19,13 @@ pub fn finding(detector: Detector, tick: &Tick, revision: Revision) -> Finding {
         Revision::Correction => Kind::Correction,
     };
     let Tick { place, at, price, .. } = *tick;
-    Finding { detector, kind, place, at, score: 1.0, observed: price as f64, expected: price as f64 }
+    Finding {
+        detector,
+        kind,
+        place,
+        at,
+        score: 1.0,
+        observed: price as f64,
+        expected: price as f64,
+    }
 }

@@ -9,8 +9,8 @@ pub const DETECTOR: Detector = Detector { name: "sequence", version: 1 };
 /// How far a number may lie back and be late; farther back the feed counts anew.
 const LATE: u64 = 1000;
 
-/// How odd numbers may become before they are taken for a count of other things than this symbol's ticks: an odd number
-/// adds two, one in order takes one off.
+/// How odd numbers may become before they are taken for a count of other things than this symbol's
+/// ticks: an odd number adds two, one in order takes one off.
 const TOO_ODD: u8 = 20;
 
 /// The highest number seen, and whether the numbers count this symbol's ticks at all.
@@ -49,7 +49,9 @@ impl State {
 fn odd(tick: &Tick, number: u64, last: u64) -> Finding {
     match number > last {
         true => finding(tick, Kind::SequenceHole, (number - last - 1) as f64, last + 1),
-        false => finding(tick, Kind::SequenceStep, (last - number + 1) as f64, last.saturating_add(1)),
+        false => {
+            finding(tick, Kind::SequenceStep, (last - number + 1) as f64, last.saturating_add(1))
+        }
     }
 }
 
@@ -69,7 +71,10 @@ mod tests {
             let place = Place { offset: offset as i64, index: 0 };
             state.observe(&Tick { sequence: Some(number), ..Tick::of(place, 0, 1) }, &mut found);
         }
-        found.into_iter().map(|finding| (finding.place.offset, finding.kind, finding.score)).collect()
+        found
+            .into_iter()
+            .map(|finding| (finding.place.offset, finding.kind, finding.score))
+            .collect()
     }
 
     #[test]
@@ -96,7 +101,8 @@ mod tests {
     fn numbers_that_count_something_else_are_said_ten_times_and_no_more_until_they_are_in_order() {
         let of_all_symbols: Vec<u64> = (0..10_000).map(|tick| tick * 7).collect();
         assert_eq!(found(&of_all_symbols).len(), 10);
-        let then_of_this_one: Vec<u64> = of_all_symbols.into_iter().chain(80_000..80_021).chain([80_030]).collect();
+        let then_of_this_one: Vec<u64> =
+            of_all_symbols.into_iter().chain(80_000..80_021).chain([80_030]).collect();
         assert_eq!(found(&then_of_this_one).last(), Some(&(10_021, Kind::SequenceHole, 9.0)));
     }
 

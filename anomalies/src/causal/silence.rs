@@ -25,7 +25,8 @@ impl Default for Parameters {
 }
 
 impl Parameters {
-    /// The longest time without a tick that is none, in nanoseconds, where `usual` is the usual one.
+    /// The longest time without a tick that is none, in nanoseconds, where `usual` is the usual
+    /// one.
     #[must_use]
     pub fn longest(&self, usual: f64) -> i64 {
         self.shortest.max((self.usual * usual) as i64)
@@ -44,7 +45,8 @@ pub struct State {
     last: Option<i64>,
     gaps: u32,
     usual: f64,
-    /// The session of the last tick that came, or the pause between two; and whether it is a session.
+    /// The session of the last tick that came, or the pause between two; and whether it is a
+    /// session.
     stretch: Option<(Session, bool)>,
 }
 
@@ -53,7 +55,13 @@ pack!(State { last, gaps, usual, stretch });
 impl State {
     /// Says a silence that `tick` ends.
     #[inline]
-    pub fn observe(&mut self, tick: &Tick, to: &Parameters, calendar: &Calendar, found: &mut Vec<Finding>) {
+    pub fn observe(
+        &mut self,
+        tick: &Tick,
+        to: &Parameters,
+        calendar: &Calendar,
+        found: &mut Vec<Finding>,
+    ) {
         if self.stretch.is_none_or(|(stretch, _)| !stretch.contains(tick.at)) {
             self.stretch = Some(calendar.stretch_at(tick.at));
         }
@@ -70,7 +78,15 @@ impl State {
             let score = gap as f64 / limit as f64;
             let (place, at) = (tick.place, tick.at);
             let (observed, expected) = (gap as f64, usual);
-            found.push(Finding { detector: DETECTOR, kind: Kind::Silence, place, at, score, observed, expected });
+            found.push(Finding {
+                detector: DETECTOR,
+                kind: Kind::Silence,
+                place,
+                at,
+                score,
+                observed,
+                expected,
+            });
         }
         // What lies outside of sessions says nothing of how a symbol trades within.
         if gap >= SECOND || self.session().is_some() {
@@ -131,14 +147,22 @@ mod tests {
     use crate::tick::{MINUTE, Place};
 
     fn days() -> Calendar {
-        let day = |number: i64| Session { opens: number * 1000 * MINUTE, closes: (number * 1000 + 390) * MINUTE };
+        let day = |number: i64| Session {
+            opens: number * 1000 * MINUTE,
+            closes: (number * 1000 + 390) * MINUTE,
+        };
         Calendar::of((0..3).map(day).collect())
     }
 
     fn after(times: impl Iterator<Item = i64>) -> (State, Vec<Finding>) {
         let (mut state, mut found) = (State::default(), Vec::new());
         for at in times {
-            state.observe(&Tick::of(Place::default(), at, 1), &Parameters::default(), &days(), &mut found);
+            state.observe(
+                &Tick::of(Place::default(), at, 1),
+                &Parameters::default(),
+                &days(),
+                &mut found,
+            );
         }
         (state, found)
     }
@@ -160,7 +184,9 @@ mod tests {
     #[test]
     fn times_between_ticks_outside_of_sessions_teach_nothing() {
         const DAY: i64 = 1000 * MINUTE;
-        let night = |day: i64, apart: i64| (day * DAY + 400 * MINUTE..(day + 1) * DAY).step_by(apart as usize);
+        let night = |day: i64, apart: i64| {
+            (day * DAY + 400 * MINUTE..(day + 1) * DAY).step_by(apart as usize)
+        };
         let session = |day: i64| (day * DAY..day * DAY + 390 * MINUTE).step_by(4 * MINUTE as usize);
         // Around the clock, and livelier outside: many a second, too.
         for apart in [4 * MINUTE, 20 * SECOND, SECOND / 4] {

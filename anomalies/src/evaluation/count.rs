@@ -53,7 +53,8 @@ mod tests {
 
     #[test]
     fn precision_recall_and_their_mean_are_counted() {
-        let places = |offsets: &[i64]| offsets.iter().map(|&offset| Place { offset, index: 0 }).collect();
+        let places =
+            |offsets: &[i64]| offsets.iter().map(|&offset| Place { offset, index: 0 }).collect();
         let mut counts = Counts::default();
         counts.add(&places(&[1, 2, 3]), &places(&[2, 3, 4, 5]));
         assert_eq!(counts, Counts { hits: 2, false_alarms: 2, missed: 1 });

@@ -49,7 +49,12 @@ pub fn draw(shape: &Shape, seed: u64) -> Market {
         wandered = 0.95 * wandered + shape.wandering * random.normal();
         for (number, of_the_hour) in OF_THE_DAY.iter().enumerate() {
             let at = BEGINS + day * DAY + (13 + number as i64) * 3600;
-            let hour = hour(shape, (at, close, of_the_hour * wandered.exp()), &mut random, &mut market.odd);
+            let hour = hour(
+                shape,
+                (at, close, of_the_hour * wandered.exp()),
+                &mut random,
+                &mut market.odd,
+            );
             close = hour.close;
             market.hours.push(hour);
         }
@@ -57,8 +62,14 @@ pub fn draw(shape: &Shape, seed: u64) -> Market {
     market
 }
 
-fn hour(shape: &Shape, (at, before, volatility): (i64, f64, f64), random: &mut Random, odd: &mut HashSet<i64>) -> Hour {
-    let which = if random.chance(shape.odd) { odd.insert(at).then(|| random.below(3)) } else { None };
+fn hour(
+    shape: &Shape,
+    (at, before, volatility): (i64, f64, f64),
+    random: &mut Random,
+    odd: &mut HashSet<i64>,
+) -> Hour {
+    let which =
+        if random.chance(shape.odd) { odd.insert(at).then(|| random.below(3)) } else { None };
     let times = |of: usize| if which == Some(of) { 12.0 } else { 1.0 };
     let draw = if shape.has_heavy_tails { random.heavy() } else { random.normal() };
     let sign = if draw < 0.0 { -1.0 } else { 1.0 };
@@ -68,7 +79,13 @@ fn hour(shape: &Shape, (at, before, volatility): (i64, f64, f64), random: &mut R
     let close = before * (usual * sign * size).exp();
     let wider = (usual * times(1) * (0.3 + random.exponential(0.4))).exp();
     let volume = 10_000.0 * volatility * times(2) * (0.4 * random.normal()).exp();
-    Hour { at, low: before.min(close) / wider, high: before.max(close) * wider, close, volume: Some(volume.ceil()) }
+    Hour {
+        at,
+        low: before.min(close) / wider,
+        high: before.max(close) * wider,
+        close,
+        volume: Some(volume.ceil()),
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +97,10 @@ mod tests {
         let shape = Shape { odd: 0.01, ..HARD };
         assert_eq!(draw(&shape, 3).hours, draw(&shape, 3).hours);
         let market = draw(&shape, 3);
-        assert!(market.hours.is_sorted_by_key(|hour| hour.at) && market.hours.iter().all(|hour| hour.low > 0.0));
+        assert!(
+            market.hours.is_sorted_by_key(|hour| hour.at)
+                && market.hours.iter().all(|hour| hour.low > 0.0)
+        );
         assert!((4..16).contains(&market.odd.len()), "{}", market.odd.len());
     }
 }

@@ -125,7 +125,8 @@ struct Painter<'a> {
 impl Painter<'_> {
     fn paint(&mut self, day: i64) {
         let count = self.shape.ticks_a_day;
-        let jumps: HashSet<usize> = (0..self.shape.jumps).map(|_| 100 + self.random.below(count - 200)).collect();
+        let jumps: HashSet<usize> =
+            (0..self.shape.jumps).map(|_| 100 + self.random.below(count - 200)).collect();
         let split = (self.shape.has_split && day + 1 == self.shape.days).then_some(count / 2);
         let mut at = day * DAY + OPENS;
         if day > 0 {
@@ -139,8 +140,11 @@ impl Painter<'_> {
             let at = at.min(day * DAY + OPENS + LENGTH - 1);
             self.step(at - day * DAY - OPENS);
             if jumps.contains(&number) || split == Some(number) {
-                let size =
-                    if split == Some(number) { 0.25 } else { 1.0 + self.side() * (0.01 + 0.02 * self.random.unit()) };
+                let size = if split == Some(number) {
+                    0.25
+                } else {
+                    1.0 + self.side() * (0.01 + 0.02 * self.random.unit())
+                };
                 self.middle *= size;
                 self.market.shifts.push(self.market.ticks.len());
             }
@@ -163,15 +167,19 @@ impl Painter<'_> {
         } else {
             1.0
         };
-        let draw =
-            if self.shape.has_heavy_tails { self.random.heavy().clamp(-12.0, 12.0) } else { self.random.normal() };
+        let draw = if self.shape.has_heavy_tails {
+            self.random.heavy().clamp(-12.0, 12.0)
+        } else {
+            self.random.normal()
+        };
         self.middle *= (self.shape.step * factor * draw).exp();
     }
 
     fn print(&mut self, at: i64, is_wrong: bool, is_auction: bool) {
         let spread = (1 + self.random.below(self.shape.spread)) as i64 * CENT;
         let sweeps = !is_wrong && self.random.chance(self.shape.sweeps);
-        let sweep = if sweeps { self.side() * self.random.exponential(self.shape.sweep) } else { 0.0 };
+        let sweep =
+            if sweeps { self.side() * self.random.exponential(self.shape.sweep) } else { 0.0 };
         let middle = self.middle * (1.0 + sweep) * 1e9;
         let bid = (middle as i64 - spread / 2) / CENT * CENT;
         let quote = Quote { bid, ask: bid + spread };
@@ -246,7 +254,12 @@ mod tests {
         let market = draw(&HARD, 1);
         assert!(market.ticks.is_sorted_by_key(|tick| tick.at));
         assert!(market.ticks.iter().all(|tick| market.calendar.at(tick.at).is_some()));
-        assert!(market.ticks.iter().all(|tick| tick.price > 0 && tick.quote.is_some_and(|quote| quote.is_usable())));
+        assert!(
+            market
+                .ticks
+                .iter()
+                .all(|tick| tick.price > 0 && tick.quote.is_some_and(|quote| quote.is_usable()))
+        );
         let share = market.wrong.len() as f64 / market.ticks.len() as f64;
         assert!((0.0005..0.002).contains(&share), "{share}");
         assert_eq!(market.shifts.len(), 6);

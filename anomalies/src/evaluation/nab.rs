@@ -18,7 +18,8 @@ pub struct Profile {
 }
 
 /// The benchmark's standard profile.
-pub const STANDARD: Profile = Profile { true_positive: 1.0, false_positive: 0.11, false_negative: 1.0 };
+pub const STANDARD: Profile =
+    Profile { true_positive: 1.0, false_positive: 0.11, false_negative: 1.0 };
 
 /// One file of the benchmark.
 #[derive(Debug, Clone)]
@@ -75,7 +76,13 @@ struct Row {
     window: Option<usize>,
 }
 
-fn rows_of(series: &Series, scores: &[f64], profile: Profile, first_window: usize, rows: &mut Vec<Row>) {
+fn rows_of(
+    series: &Series,
+    scores: &[f64],
+    profile: Profile,
+    first_window: usize,
+    rows: &mut Vec<Row>,
+) {
     let mut windows = series.windows.iter().enumerate().peekable();
     let mut before: Option<(usize, usize)> = None;
     for (index, &score) in scores.iter().enumerate() {
@@ -86,7 +93,10 @@ fn rows_of(series: &Series, scores: &[f64], profile: Profile, first_window: usiz
         let (worth, window) = match inside {
             Some(&(number, &(first, last))) => {
                 let place = -((last - index + 1) as f64) / (last - first + 1) as f64;
-                (profile.true_positive * falling(place) / falling(-1.0), Some(first_window + number))
+                (
+                    profile.true_positive * falling(place) / falling(-1.0),
+                    Some(first_window + number),
+                )
             }
             None => (profile.false_positive * after(before, index), None),
         };
@@ -98,7 +108,9 @@ fn rows_of(series: &Series, scores: &[f64], profile: Profile, first_window: usiz
 
 /// What a false alarm costs: nothing directly behind a window, and 1 far from any.
 fn after(window: Option<(usize, usize)>, index: usize) -> f64 {
-    window.map_or(-1.0, |(first, last)| falling((index - last) as f64 / ((last - first).max(1)) as f64))
+    window.map_or(-1.0, |(first, last)| {
+        falling((index - last) as f64 / ((last - first).max(1)) as f64)
+    })
 }
 
 /// From almost 1 at the beginning of a window (-1) by 0 at its end (0) to -1.
@@ -146,7 +158,10 @@ pub fn read(name: &str, csv: &str, windows: &[(String, String)]) -> Option<Serie
         let time = seconds(time)?;
         at.iter().position(|&at| at == time)
     };
-    let windows = windows.iter().map(|(first, last)| Some((row(first)?, row(last)?))).collect::<Option<_>>()?;
+    let windows = windows
+        .iter()
+        .map(|(first, last)| Some((row(first)?, row(last)?)))
+        .collect::<Option<_>>()?;
     Some(Series { name: name.to_owned(), at, values, windows })
 }
 
@@ -157,7 +172,8 @@ fn seconds(text: &str) -> Option<i64> {
     // Days of the civil calendar, counted from March so that a leap day stands at the end of its
     // year.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    let days =
+        365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;
     Some(days * 86_400 + number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?)
 }
 
@@ -167,7 +183,12 @@ mod tests {
 
     /// A hundred rows; window of the rows 50 to 59.
     fn series() -> Vec<Series> {
-        vec![Series { name: "one".into(), at: (0..100).collect(), values: vec![0.0; 100], windows: vec![(50, 59)] }]
+        vec![Series {
+            name: "one".into(),
+            at: (0..100).collect(),
+            values: vec![0.0; 100],
+            windows: vec![(50, 59)],
+        }]
     }
 
     fn outcome(detections: &[usize]) -> Outcome {
@@ -227,7 +248,8 @@ mod tests {
     #[test]
     fn a_file_is_read_with_its_windows() {
         let csv = "timestamp,value\n2014-02-28 23:55:00,1.5\n2014-03-01 00:00:00,2\n2014-03-01 00:05:00,3\n";
-        let window = ("2014-03-01 00:00:00.000000".to_owned(), "2014-03-01 00:05:00.000000".to_owned());
+        let window =
+            ("2014-03-01 00:00:00.000000".to_owned(), "2014-03-01 00:05:00.000000".to_owned());
         let series = read("x.csv", csv, &[window]).unwrap();
         assert_eq!(series.at, [1_393_631_700, 1_393_632_000, 1_393_632_300]);
         assert_eq!((series.values, series.windows), (vec![1.5, 2.0, 3.0], vec![(1, 2)]));

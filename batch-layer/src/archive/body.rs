@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// How many chunks of a stream wait for the reader: enough to keep a core busy, little enough to bound memory.
+/// How many chunks of a stream wait for the reader: enough to keep a core busy, little enough to
+/// bound memory.
 const CHUNKS_AHEAD: usize = 4;
 
-/// In so much time of waiting for the store it must give so many bytes, or it is taken for broken: what whispers would hold
-/// up a run for days.
+/// In so much time of waiting for the store it must give so many bytes, or it is taken for broken:
+/// what whispers would hold up a run for days.
 const PACE: (Duration, u64) = (Duration::from_secs(30), 30 * 1024);
 
-/// An object of so many bytes is fetched whole before it is read: what hands chunks and threads on costs more than it.
+/// An object of so many bytes is fetched whole before it is read: what hands chunks and threads on
+/// costs more than it.
 const SMALL: u64 = 64 * 1024;
 
 /// An object's bytes, for a thread that may block. Reading fails once the run is stopped.
@@ -41,12 +43,14 @@ enum Source {
     },
 }
 
-/// The store stopped sending; the content itself is not to blame, so reading the object again may do.
+/// The store stopped sending; the content itself is not to blame, so reading the object again may
+/// do.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Interrupted(String);
 
-/// More bytes come than the listing shows: it is another object by now, or a body that may never end.
+/// More bytes come than the listing shows: it is another object by now, or a body that may never
+/// end.
 #[derive(Debug, thiserror::Error)]
 #[error("it is longer than the store lists it")]
 pub struct Longer;
@@ -87,10 +91,15 @@ impl Body {
                 }
             }
         });
-        Self { source: Source::Stream { chunks: receiver, current: Bytes::new() }, stop, left: size }
+        Self {
+            source: Source::Stream { chunks: receiver, current: Bytes::new() },
+            stop,
+            left: size,
+        }
     }
 
-    /// Whether all of it is here and plain text, by how it begins: it takes no longer to be read than its size says.
+    /// Whether all of it is here and plain text, by how it begins: it takes no longer to be read
+    /// than its size says.
     #[must_use]
     pub fn is_text_at_hand(&self) -> bool {
         match &self.source {
@@ -111,7 +120,8 @@ impl Chunks {
         let asked = Instant::now();
         let chunk = self.stream.next().await?;
         let chunk = chunk.map_err(|error| format!("{:#}", anyhow::Error::new(error)));
-        let chunk = chunk.and_then(|chunk| self.pace.note(asked.elapsed(), chunk.len()).map(|()| chunk));
+        let chunk =
+            chunk.and_then(|chunk| self.pace.note(asked.elapsed(), chunk.len()).map(|()| chunk));
         Some(chunk.map_err(|why| io::Error::other(Interrupted(why))))
     }
 
@@ -156,7 +166,11 @@ impl Pace {
             return Ok(());
         }
         let Self { waited, bytes } = std::mem::take(self);
-        if bytes >= PACE.1 { Ok(()) } else { Err(format!("only {bytes} bytes came in {waited:.0?}")) }
+        if bytes >= PACE.1 {
+            Ok(())
+        } else {
+            Err(format!("only {bytes} bytes came in {waited:.0?}"))
+        }
     }
 }
 
@@ -191,7 +205,10 @@ impl Read for Body {
         };
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| io::Error::other(Longer))?;
         if count == 0 && !buffer.is_empty() && self.left > 0 {
-            return Err(io::Error::other(Interrupted(format!("{} bytes short of its end", self.left))));
+            return Err(io::Error::other(Interrupted(format!(
+                "{} bytes short of its end",
+                self.left
+            ))));
         }
         Ok(count)
     }
@@ -224,19 +241,25 @@ mod tests {
     async fn a_body_of_more_bytes_than_the_listing_says_is_another_object_whether_small_or_large() {
         for text in [&b"{}\n{}\n{}\n"[..], &[b'x'; SMALL as usize + 1000]] {
             let long = text.len() as u64;
-            for (size, expected) in [(long, None), (long - 1, Some(true)), (long + 1, Some(false))] {
+            for (size, expected) in [(long, None), (long - 1, Some(true)), (long + 1, Some(false))]
+            {
                 let stop = CancellationToken::new();
-                let streamed = Body::streamed(ByteStream::from(text.to_vec()), size, stop.clone()).await;
+                let streamed =
+                    Body::streamed(ByteStream::from(text.to_vec()), size, stop.clone()).await;
                 let path = std::env::temp_dir().join(format!("body-{}-{size}", std::process::id()));
                 std::fs::write(&path, text).unwrap();
                 let file = Body::file(File::open(&path).unwrap(), size, stop);
                 std::fs::remove_file(&path).unwrap();
                 for mut body in [streamed, file] {
                     assert_eq!(body.is_text_at_hand(), size < 100);
-                    let read = tokio::task::spawn_blocking(move || io::copy(&mut body, &mut io::sink()));
+                    let read =
+                        tokio::task::spawn_blocking(move || io::copy(&mut body, &mut io::sink()));
                     let failed = read.await.unwrap().err();
                     assert_eq!(failed.as_ref().map(Longer::caused), expected, "{size}: {failed:?}");
-                    assert_eq!(failed.is_some_and(|error| Interrupted::caused(&error)), expected == Some(false));
+                    assert_eq!(
+                        failed.is_some_and(|error| Interrupted::caused(&error)),
+                        expected == Some(false)
+                    );
                 }
             }
         }

@@ -48,7 +48,10 @@ impl Format {
     /// All that decides what an object holds, in a line: the flags, and the version of the sums.
     #[must_use]
     pub fn describe(&self) -> String {
-        let csv = self.csv.as_ref().map_or(String::new(), |fields| format!(" --csv-fields {}", fields.describe()));
+        let csv = self
+            .csv
+            .as_ref()
+            .map_or(String::new(), |fields| format!(" --csv-fields {}", fields.describe()));
         format!("{VERSION} --file-name {} {}{csv}", self.file_name.as_str(), self.rules.describe())
     }
 }
@@ -63,10 +66,13 @@ impl FromStr for CsvFields {
             "key" => Ok(CsvField::Key),
             "timestamp" => Ok(CsvField::Timestamp),
             "headers" => Ok(CsvField::Headers),
-            other => Err(format!("there is no field {other:?}; there are key, value, offset, timestamp and headers")),
+            other => Err(format!(
+                "there is no field {other:?}; there are key, value, offset, timestamp and headers"
+            )),
         };
         let fields = text.split(',').map(field).collect::<Result<Vec<_>, _>>()?;
-        let place = fields.iter().position(|field| *field == CsvField::Value).ok_or("needs `value`")?;
+        let place =
+            fields.iter().position(|field| *field == CsvField::Value).ok_or("needs `value`")?;
         let after = fields[place + 1..].iter().rev().copied().collect();
         Ok(Self { before: fields[..place].to_vec(), after })
     }
@@ -78,8 +84,9 @@ impl CsvFields {
         fields.map(|field| format!("{field:?}").to_lowercase()).collect::<Vec<_>>().join(",")
     }
 
-    /// The fields of a line. They are not quoted, and only a value may hold commas: so the others are cut off from both
-    /// ends. `None` for a line with fewer fields, or with an offset that is none.
+    /// The fields of a line. They are not quoted, and only a value may hold commas: so the others
+    /// are cut off from both ends. `None` for a line with fewer fields, or with an offset that is
+    /// none.
     #[must_use]
     pub fn cut<'a>(&self, line: &'a str) -> Option<CsvLine<'a>> {
         let mut cut = CsvLine { value: line, offset: None, key: None, timestamp: None };

@@ -49,7 +49,8 @@ impl LocalStore {
     }
 
     pub fn folders(&self, stem: &str) -> Result<Vec<String>, StoreError> {
-        let (parent, start) = stem.rsplit_once('/').map_or(("", stem), |(parent, start)| (parent, start));
+        let (parent, start) =
+            stem.rsplit_once('/').map_or(("", stem), |(parent, start)| (parent, start));
         let path = self.root.join(parent);
         let read = || -> anyhow::Result<Vec<String>> {
             let entries = match fs::read_dir(&path) {
@@ -60,17 +61,31 @@ impl LocalStore {
             for entry in entries {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
-                // A link to a folder is one, as for a listing of it; one that leads nowhere is none.
-                if name.starts_with(start) && fs::metadata(entry.path()).is_ok_and(|found| found.is_dir()) {
-                    folders.push(if parent.is_empty() { format!("{name}/") } else { format!("{parent}/{name}/") });
+                // A link to a folder is one, as for a listing of it; one that leads nowhere is
+                // none.
+                if name.starts_with(start)
+                    && fs::metadata(entry.path()).is_ok_and(|found| found.is_dir())
+                {
+                    folders.push(if parent.is_empty() {
+                        format!("{name}/")
+                    } else {
+                        format!("{parent}/{name}/")
+                    });
                 }
             }
             Ok(folders)
         };
-        read().with_context(|| format!("cannot list {}", path.display())).map_err(StoreError::Unavailable)
+        read()
+            .with_context(|| format!("cannot list {}", path.display()))
+            .map_err(StoreError::Unavailable)
     }
 
-    fn list_folder(&self, folder: &Path, folders: &mut Vec<PathBuf>, objects: &mut Vec<Object>) -> anyhow::Result<()> {
+    fn list_folder(
+        &self,
+        folder: &Path,
+        folders: &mut Vec<PathBuf>,
+        objects: &mut Vec<Object>,
+    ) -> anyhow::Result<()> {
         let entries = match fs::read_dir(folder) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             entries => entries?,
@@ -107,7 +122,9 @@ impl LocalStore {
             fs::rename(&partial, &target)?;
             Ok(etag(&fs::metadata(&target)?))
         };
-        write().with_context(|| format!("cannot write {}", target.display())).map_err(StoreError::Unavailable)
+        write()
+            .with_context(|| format!("cannot write {}", target.display()))
+            .map_err(StoreError::Unavailable)
     }
 
     pub fn copy(&self, from: &str, to: &str) -> Result<String, StoreError> {
@@ -125,7 +142,8 @@ impl LocalStore {
         let path = self.root.join(key);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                let error = anyhow::Error::new(error).context(format!("cannot delete {}", path.display()));
+                let error =
+                    anyhow::Error::new(error).context(format!("cannot delete {}", path.display()));
                 Err(StoreError::Refused(error))
             }
             _ => Ok(()),
@@ -140,7 +158,8 @@ impl LocalStore {
             Ok(_) => Err(StoreError::Moved),
             Err(error) if error.kind() == ErrorKind::NotFound => Err(StoreError::Moved),
             Err(error) => {
-                let error = anyhow::Error::new(error).context(format!("cannot read {}", path.display()));
+                let error =
+                    anyhow::Error::new(error).context(format!("cannot read {}", path.display()));
                 Err(StoreError::Refused(error))
             }
         }
@@ -158,7 +177,11 @@ fn object(key: &str, metadata: &Metadata) -> anyhow::Result<Object> {
 }
 
 fn etag(metadata: &Metadata) -> String {
-    let modified = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok())
+        .unwrap_or_default();
     format!("{}-{}", modified.as_nanos(), metadata.len())
 }
 
@@ -183,7 +206,10 @@ mod tests {
         folders.sort_unstable();
         assert_eq!(folders, ["raw/1/", "raw/2/"]);
         let listed = store.list("raw/2/").unwrap();
-        assert_eq!(listed.iter().map(|object| &*object.key).collect::<Vec<_>>(), ["raw/2/one.json"]);
+        assert_eq!(
+            listed.iter().map(|object| &*object.key).collect::<Vec<_>>(),
+            ["raw/2/one.json"]
+        );
     }
 
     #[test]

@@ -8,7 +8,8 @@ use regex_lite::Regex;
 pub enum FileName {
     /// Records of one partition of the topic.
     Records(Origin),
-    /// A companion that the sink writes beside the records (keys or headers), or a folder's own marker.
+    /// A companion that the sink writes beside the records (keys or headers), or a folder's own
+    /// marker.
     Companion,
     /// Nothing that the sink writes.
     Unknown,
@@ -22,8 +23,9 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The place of the tick `index` of a message, for the order; `before`: how many messages lie before that at least. Its
-    /// true offset is at least this, as records may be missing in between.
+    /// The place of the tick `index` of a message, for the order; `before`: how many messages lie
+    /// before that at least. Its true offset is at least this, as records may be missing in
+    /// between.
     #[must_use]
     pub fn place(&self, (before, index): (u64, u16)) -> Place {
         let offset = self.start_offset.saturating_add_unsigned(before);
@@ -31,7 +33,8 @@ impl Origin {
     }
 }
 
-/// How the sink names its objects, in the language of Aiven's `file.name.template`; Confluent's names can be said in it.
+/// How the sink names its objects, in the language of Aiven's `file.name.template`; Confluent's
+/// names can be said in it.
 #[derive(Debug, Clone)]
 pub struct FileNameTemplate {
     text: String,
@@ -47,8 +50,8 @@ const TOPIC: &str = "[^/]+";
 const COMPANIONS: [&str; 2] = [".keys.", ".headers."];
 
 impl FileNameTemplate {
-    /// Takes a template such as `{{topic}}-{{partition}}-{{start_offset:padding=true}}`. Names may have `.gz` or `.zst`
-    /// behind it.
+    /// Takes a template such as `{{topic}}-{{partition}}-{{start_offset:padding=true}}`. Names may
+    /// have `.gz` or `.zst` behind it.
     ///
     /// # Errors
     /// A sentence for clap to show.
@@ -60,14 +63,20 @@ impl FileNameTemplate {
             pattern.push_str(&regex_lite::escape(literal));
             let is_topic = variable_pattern(variable)? == TOPIC;
             let is_first = !pattern.contains("(?<topic>");
-            pattern.push_str(if is_topic && is_first { "(?<topic>[^/]+)" } else { variable_pattern(variable)? });
+            pattern.push_str(if is_topic && is_first {
+                "(?<topic>[^/]+)"
+            } else {
+                variable_pattern(variable)?
+            });
             rest = after;
         }
         pattern.push_str(&regex_lite::escape(rest));
         pattern.push_str(r"(?:\.gz|\.zst)?$");
         for needed in ["partition", "start_offset"] {
             if !pattern.contains(&format!("(?<{needed}>")) {
-                return Err(format!("needs {{{{{needed}}}}}: without it a line's place in the topic is unknown"));
+                return Err(format!(
+                    "needs {{{{{needed}}}}}: without it a line's place in the topic is unknown"
+                ));
             }
         }
         let regex = Regex::new(&pattern).map_err(|error| format!("cannot be matched: {error}"))?;
@@ -108,7 +117,10 @@ impl FileNameTemplate {
 
     fn origin(&self, key: &str) -> Option<Origin> {
         let of = |partition: &str, start_offset: &str| {
-            Some(Origin { partition: partition.parse().ok()?, start_offset: start_offset.parse().ok()? })
+            Some(Origin {
+                partition: partition.parse().ok()?,
+                start_offset: start_offset.parse().ok()?,
+            })
         };
         if let Some((_, partition, start_offset)) = self.of_confluent(key) {
             return of(partition, start_offset);
@@ -117,7 +129,8 @@ impl FileNameTemplate {
         of(found.name("partition")?.as_str(), found.name("start_offset")?.as_str())
     }
 
-    /// Topic, partition and offset by the usual template: of a small object, the expression took a sixth of the time.
+    /// Topic, partition and offset by the usual template: of a small object, the expression took a
+    /// sixth of the time.
     fn of_confluent<'k>(&self, key: &'k str) -> Option<(&'k str, &'k str, &'k str)> {
         if self.text != CONFLUENT {
             return None;
@@ -126,7 +139,8 @@ impl FileNameTemplate {
         let name = uncompressed(name);
         let (rest, start_offset) = name.strip_suffix(".json")?.rsplit_once('+')?;
         let (topic, partition) = rest.rsplit_once('+')?;
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_number =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let is_one = !topic.is_empty() && is_number(partition) && is_number(start_offset);
         is_one.then_some((topic, partition, start_offset))
     }
@@ -141,13 +155,16 @@ pub fn uncompressed(name: &str) -> &str {
 /// A variable may have parameters behind a colon, which only say how it is written.
 fn variable_pattern(variable: &str) -> Result<&'static str, String> {
     match variable.split(':').next().unwrap_or_default().trim() {
-        // A topic's name may itself hold what parts it from the numbers: the numbers are sought from the end.
+        // A topic's name may itself hold what parts it from the numbers: the numbers are sought
+        // from the end.
         "topic" => Ok(TOPIC),
         "partition" => Ok("(?<partition>[0-9]+)"),
         "start_offset" => Ok("(?<start_offset>[0-9]+)"),
         "timestamp" => Ok("[0-9]+"),
         "key" => Ok("[^/]*"),
-        other => Err(format!("knows no {{{{{other}}}}}; there are topic, partition, start_offset, timestamp and key")),
+        other => Err(format!(
+            "knows no {{{{{other}}}}}; there are topic, partition, start_offset, timestamp and key"
+        )),
     }
 }
 
@@ -175,15 +192,25 @@ mod tests {
 
     #[test]
     fn a_name_tells_the_topic_where_the_template_has_one() {
-        let topic = |template: &str, key: &str| FileNameTemplate::parse(template).unwrap().topic(key).to_owned();
-        assert_eq!(topic(CONFLUENT, "raw/t/2025-06-02-13/stock_prices+3+0000000017.json.gz"), "stock_prices");
-        assert_eq!(topic("{{topic}}/{{topic}}-{{partition}}-{{start_offset}}", "a/b-c/b-c-0-1"), "b-c");
+        let topic = |template: &str, key: &str| {
+            FileNameTemplate::parse(template).unwrap().topic(key).to_owned()
+        };
+        assert_eq!(
+            topic(CONFLUENT, "raw/t/2025-06-02-13/stock_prices+3+0000000017.json.gz"),
+            "stock_prices"
+        );
+        assert_eq!(
+            topic("{{topic}}/{{topic}}-{{partition}}-{{start_offset}}", "a/b-c/b-c-0-1"),
+            "b-c"
+        );
         assert_eq!(topic("{{partition}}-{{start_offset}}", "a/0-1"), "");
     }
 
     #[test]
     fn companions_of_records_are_no_records() {
-        for key in ["a/t+0+0000000003.keys.json", "a/t+0+0000000003.headers.json.gz", "a/2025-06-02-13/"] {
+        for key in
+            ["a/t+0+0000000003.keys.json", "a/t+0+0000000003.headers.json.gz", "a/2025-06-02-13/"]
+        {
             assert_eq!(confluent(key), FileName::Companion, "{key}");
         }
     }
@@ -217,7 +244,10 @@ mod tests {
                 "t-0000000002-00000000000000000001.gz",
             ),
             ("{{topic}}/{{partition}}/{{start_offset}}.jsonl", "raw/2025-06-02-13/t/2/1.jsonl.zst"),
-            ("{{topic}}-{{partition}}-{{start_offset}}-{{timestamp:unit=yyyy}}{{timestamp:unit=MM}}", "t-2-1-202506"),
+            (
+                "{{topic}}-{{partition}}-{{start_offset}}-{{timestamp:unit=yyyy}}{{timestamp:unit=MM}}",
+                "t-2-1-202506",
+            ),
             ("{{key}}-{{topic}}-{{partition}}-{{start_offset}}", "AAPL-t-2-1"),
         ] {
             assert_eq!(FileNameTemplate::parse(template).unwrap().read(key), records, "{template}");
@@ -226,9 +256,13 @@ mod tests {
 
     #[test]
     fn a_template_that_tells_no_place_is_refused() {
-        for text in
-            ["", "{{topic}}", "{{topic}}-{{partition}}", "{{topic}}+{{partition", "{{a}}{{partition}}{{start_offset}}"]
-        {
+        for text in [
+            "",
+            "{{topic}}",
+            "{{topic}}-{{partition}}",
+            "{{topic}}+{{partition",
+            "{{a}}{{partition}}{{start_offset}}",
+        ] {
             assert!(FileNameTemplate::parse(text).is_err(), "{text}");
         }
     }

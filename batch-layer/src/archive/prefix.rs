@@ -10,7 +10,8 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PrefixTemplate(String);
 
-/// A folder of the archive and the hours that it stands for: one, or more where the template is coarser.
+/// A folder of the archive and the hours that it stands for: one, or more where the template is
+/// coarser.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Folder {
     pub prefix: Arc<str>,
@@ -19,7 +20,8 @@ pub struct Folder {
 
 impl PrefixTemplate {
     /// # Errors
-    /// A sentence for clap to show, where the template would miss objects or take those of other hours.
+    /// A sentence for clap to show, where the template would miss objects or take those of other
+    /// hours.
     pub fn parse(text: &str) -> Result<Self, String> {
         if !text.ends_with('/') {
             return Err("must end with `/`, or it would match other folders' names too".into());
@@ -30,10 +32,16 @@ impl PrefixTemplate {
         let template = Self(text.to_owned());
         // Two instants of one hour, in which every field has another value than its smallest.
         let (early, late) = (1_765_543_500_000_000, 1_765_544_399_000_000);
-        let early = template.render_at(early).map_err(|error| format!("is not a strftime template: {error}"))?;
-        let late = template.render_at(late).map_err(|error| format!("is not a strftime template: {error}"))?;
+        let early = template
+            .render_at(early)
+            .map_err(|error| format!("is not a strftime template: {error}"))?;
+        let late = template
+            .render_at(late)
+            .map_err(|error| format!("is not a strftime template: {error}"))?;
         if early != late {
-            return Err("must not go below the hour: objects in deeper folders are found anyway".into());
+            return Err(
+                "must not go below the hour: objects in deeper folders are found anyway".into()
+            );
         }
         if !template.owns(&early) {
             return Err("needs year, month and day, such as %Y-%m-%d-%H".into());
@@ -53,7 +61,8 @@ impl PrefixTemplate {
         self.0.split('%').next().unwrap_or_default()
     }
 
-    /// What a listing of [`PrefixTemplate::stem`] by folders shows of a folder: all of it, or that of its year.
+    /// What a listing of [`PrefixTemplate::stem`] by folders shows of a folder: all of it, or that
+    /// of its year.
     #[must_use]
     pub fn level<'p>(&self, prefix: &'p str) -> &'p str {
         let end = prefix.get(self.stem().len()..).and_then(|rest| rest.find('/'));
@@ -63,7 +72,8 @@ impl PrefixTemplate {
     /// The folder of an hour.
     #[must_use]
     pub fn prefix(&self, hour: Hour) -> Arc<str> {
-        // `parse` has rendered it before: only a year beyond 9999 fails, and no folder stands for that.
+        // `parse` has rendered it before: only a year beyond 9999 fails, and no folder stands for
+        // that.
         self.render_at(hour.start().micros()).unwrap_or_default().into()
     }
 
@@ -88,7 +98,8 @@ impl PrefixTemplate {
         folders
     }
 
-    /// The hours of the folder that `hour` lies in: what cannot be read of a day's folder is wanting in each of them.
+    /// The hours of the folder that `hour` lies in: what cannot be read of a day's folder is
+    /// wanting in each of them.
     fn hours(&self, hour: Hour, prefix: &str) -> Range<Hour> {
         let is_same = |hour: &Hour| *self.prefix(*hour) == *prefix;
         let before = (1..).map(|back| hour.plus(-back)).take_while(is_same).count();
@@ -96,7 +107,8 @@ impl PrefixTemplate {
         hour.plus(-(before as i64))..hour.plus(1 + after as i64)
     }
 
-    /// Whether a folder is one that this template makes. The index may know folders of an earlier template.
+    /// Whether a folder is one that this template makes. The index may know folders of an earlier
+    /// template.
     #[must_use]
     pub fn owns(&self, prefix: &str) -> bool {
         let parsed = BrokenDownTime::parse(&self.0, prefix);
@@ -123,7 +135,8 @@ impl PrefixTemplate {
     }
 
     fn render_at(&self, micros: i64) -> Result<String, jiff::Error> {
-        let instant = jiff::Timestamp::from_microsecond(micros)?.to_zoned_datetime(jiff::tz::TimeZone::UTC);
+        let instant =
+            jiff::Timestamp::from_microsecond(micros)?.to_zoned_datetime(jiff::tz::TimeZone::UTC);
         jiff::fmt::strtime::format(&self.0, &instant)
     }
 }
@@ -139,12 +152,19 @@ mod tests {
     #[test]
     fn folders_are_listed_by_what_follows_their_common_beginning() {
         for (template, stem, level) in [
-            ("raw/stock_prices/%Y-%m-%d-%H/", "raw/stock_prices/", "raw/stock_prices/2025-12-31-23/"),
+            (
+                "raw/stock_prices/%Y-%m-%d-%H/",
+                "raw/stock_prices/",
+                "raw/stock_prices/2025-12-31-23/",
+            ),
             ("raw/year=%Y/month=%m/day=%d/hour=%H/", "raw/year=", "raw/year=2025/"),
             ("%Y/%m/%d/", "", "2025/"),
         ] {
             let template = PrefixTemplate::parse(template).unwrap();
-            assert_eq!((template.stem(), template.level(&template.prefix(hour("2025-12-31T23")))), (stem, level));
+            assert_eq!(
+                (template.stem(), template.level(&template.prefix(hour("2025-12-31T23")))),
+                (stem, level)
+            );
         }
     }
 
@@ -153,7 +173,10 @@ mod tests {
         let template = PrefixTemplate::parse("raw/stock_prices/%Y-%m-%d-%H/").unwrap();
         let folders = template.folders(hour("2025-12-31T23")..hour("2026-01-01T01"));
         let prefixes: Vec<_> = folders.iter().map(|folder| &*folder.prefix).collect();
-        assert_eq!(prefixes, ["raw/stock_prices/2025-12-31-23/", "raw/stock_prices/2026-01-01-00/"]);
+        assert_eq!(
+            prefixes,
+            ["raw/stock_prices/2025-12-31-23/", "raw/stock_prices/2026-01-01-00/"]
+        );
     }
 
     #[test]
@@ -161,12 +184,22 @@ mod tests {
         let template = PrefixTemplate::parse("raw/%Y/%m/%d/").unwrap();
         let folders = template.folders(hour("2025-06-02T22")..hour("2025-06-03T02"));
         assert_eq!(folders.len(), 2);
-        assert_eq!(folders[0].hours, hour("2025-06-02T00")..hour("2025-06-03T00"), "all of its hours");
+        assert_eq!(
+            folders[0].hours,
+            hour("2025-06-02T00")..hour("2025-06-03T00"),
+            "all of its hours"
+        );
     }
 
     #[test]
     fn the_layouts_of_common_sinks_are_taken() {
-        for text in ["%Y-%m-%d-%H/", "year=%Y/month=%m/day=%d/hour=%H/", "t/%Y/%m/%d/%H/", "t/%Y%m%d%H/", "a/%F/%H/"] {
+        for text in [
+            "%Y-%m-%d-%H/",
+            "year=%Y/month=%m/day=%d/hour=%H/",
+            "t/%Y/%m/%d/%H/",
+            "t/%Y%m%d%H/",
+            "a/%F/%H/",
+        ] {
             let template = PrefixTemplate::parse(text).unwrap();
             assert!(template.owns(&template.prefix(hour("2025-06-02T13"))), "{text}");
         }
@@ -174,9 +207,16 @@ mod tests {
 
     #[test]
     fn a_template_that_would_miss_or_mix_objects_is_refused() {
-        for text in
-            ["", "raw/%Y-%m-%d-%H", "/%Y-%m-%d-%H/", "raw/", "%m-%d-%H/", "%Y-%m-%d-%H-%M/", "%Y-%m-%d-%!/", "%s/"]
-        {
+        for text in [
+            "",
+            "raw/%Y-%m-%d-%H",
+            "/%Y-%m-%d-%H/",
+            "raw/",
+            "%m-%d-%H/",
+            "%Y-%m-%d-%H-%M/",
+            "%Y-%m-%d-%!/",
+            "%s/",
+        ] {
             assert!(PrefixTemplate::parse(text).is_err(), "{text}");
         }
     }
@@ -184,7 +224,10 @@ mod tests {
     #[test]
     fn keys_that_would_lie_among_the_ticks_are_told() {
         let template = PrefixTemplate::parse("raw/stock_prices/%Y-%m-%d-%H/").unwrap();
-        assert!(template.holds("raw/stock_prices/2025-06-02-10/") && template.holds("raw/stock_prices/lake/"));
+        assert!(
+            template.holds("raw/stock_prices/2025-06-02-10/")
+                && template.holds("raw/stock_prices/lake/")
+        );
         assert!(!template.holds("lake/") && !template.holds("raw/lake/"));
         let bare = PrefixTemplate::parse("%Y/%m/%d/").unwrap();
         assert!(bare.holds("2025/06/02/lake/") && !bare.holds("lake/"));
@@ -208,7 +251,11 @@ mod tests {
     fn folders_of_another_template_are_known_as_such() {
         let template = PrefixTemplate::parse("raw/stock_prices/%Y-%m-%d-%H/").unwrap();
         assert!(template.owns("raw/stock_prices/2025-06-02-13/"));
-        for other in ["raw/other/2025-06-02-13/", "raw/stock_prices/2025-06-02/", "raw/stock_prices/2025-06-02-13/x/"] {
+        for other in [
+            "raw/other/2025-06-02-13/",
+            "raw/stock_prices/2025-06-02/",
+            "raw/stock_prices/2025-06-02-13/x/",
+        ] {
             assert!(!template.owns(other), "{other}");
         }
     }

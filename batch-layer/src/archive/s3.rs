@@ -14,7 +14,9 @@ use aws_config::timeout::TimeoutConfig;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::interceptors::{AfterDeserializationInterceptorContextRef, InterceptorContext};
+use aws_sdk_s3::config::interceptors::{
+    AfterDeserializationInterceptorContextRef, InterceptorContext,
+};
 use aws_sdk_s3::config::retry::{ClassifyRetry, RetryAction};
 use aws_sdk_s3::config::{ConfigBag, Intercept, ResponseChecksumValidation, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
@@ -40,9 +42,11 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(13);
 /// A body of which nothing more comes for this long is given up.
 const STALL: Duration = Duration::from_secs(8);
 const ATTEMPTS: u32 = 5;
-/// How long whoever gives the credentials may take. Within a request the SDK would call a refusal of theirs a timeout.
+/// How long whoever gives the credentials may take. Within a request the SDK would call a refusal
+/// of theirs a timeout.
 const CREDENTIALS_TIMEOUT: Duration = Duration::from_secs(10);
-/// With it the pauses between five attempts are 11 s at most, so that a store's own words come before the timeout's.
+/// With it the pauses between five attempts are 11 s at most, so that a store's own words come
+/// before the timeout's.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(4);
 const DEFAULT_REGION: &str = "us-east-1";
 /// How often a page of a listing is asked for that breaks off in the middle.
@@ -50,7 +54,8 @@ const PAGE_ATTEMPTS: u32 = 3;
 /// Pages in a row that may show nothing, as where many objects were deleted.
 const EMPTY_PAGES: u32 = 1000;
 const PAGE_PAUSE: Duration = Duration::from_millis(300);
-/// With these a store asks for fewer requests or for another try, as with 503, for which the SDK waits by itself.
+/// With these a store asks for fewer requests or for another try, as with 503, for which the SDK
+/// waits by itself.
 const THROTTLING: [u16; 3] = [408, 425, 429];
 /// What a store has against who asks, whatever for.
 const OF_THE_CALLER: [&str; 6] = [
@@ -106,7 +111,11 @@ struct Seen {
 
 impl Seen {
     /// Notes what a page shows. Gives what is wrong with it.
-    fn note<'n>(&mut self, names: impl Iterator<Item = &'n str>, page: &ListObjectsV2Output) -> Option<String> {
+    fn note<'n>(
+        &mut self,
+        names: impl Iterator<Item = &'n str>,
+        page: &ListObjectsV2Output,
+    ) -> Option<String> {
         let mut is_empty = true;
         for name in names {
             is_empty = false;
@@ -117,7 +126,9 @@ impl Seen {
         self.empty = if is_empty { self.empty + 1 } else { 0 };
         let next = page.next_continuation_token().filter(|_| page.is_truncated() == Some(true))?;
         if self.empty >= EMPTY_PAGES {
-            return Some(format!("{EMPTY_PAGES} pages in a row show nothing and say that more follow"));
+            return Some(format!(
+                "{EMPTY_PAGES} pages in a row show nothing and say that more follow"
+            ));
         }
         let is_new = self.tokens.insert(next.to_owned());
         (!is_new).then(|| "a page says that one follows which was there before".to_owned())
@@ -137,22 +148,33 @@ impl S3Store {
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http)
-            // The default chain would also ask EC2's metadata service, and wait for it where there is none.
+            // The default chain would also ask EC2's metadata service, and wait for it where there
+            // is none.
             .region(
                 RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
                     .or_else(ProfileFileRegionProvider::new())
                     .or_else(DEFAULT_REGION),
             )
             .timeout_config(timeouts)
-            .stalled_stream_protection(StalledStreamProtectionConfig::enabled().grace_period(STALL).build())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_max_backoff(LONGEST_BACKOFF));
+            .stalled_stream_protection(
+                StalledStreamProtectionConfig::enabled().grace_period(STALL).build(),
+            )
+            .retry_config(
+                RetryConfig::standard()
+                    .with_max_attempts(ATTEMPTS)
+                    .with_max_backoff(LONGEST_BACKOFF),
+            );
         if let Some(endpoint) = &options.endpoint_url {
             loader = loader.endpoint_url(endpoint);
         }
         let shared = loader.load().await;
         // The SDK heeds both variables, but tells of the first alone.
         let of_service = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
-        let endpoint = options.endpoint_url.clone().or(of_service).or(shared.endpoint_url().map(str::to_owned));
+        let endpoint = options
+            .endpoint_url
+            .clone()
+            .or(of_service)
+            .or(shared.endpoint_url().map(str::to_owned));
         let config = aws_sdk_s3::config::Builder::from(&shared)
             // Stores other than AWS rarely have a DNS name for each bucket.
             .force_path_style(options.path_style.unwrap_or(endpoint.is_some()))
@@ -194,13 +216,23 @@ impl S3Store {
         Ok(objects)
     }
 
-    pub async fn folders(&self, stem: &str, from: &str, all: bool) -> Result<Vec<String>, StoreError> {
-        let (mut folders, mut next) = (Vec::new(), Some(Page { prefix: stem, folders_from: Some(from), token: None }));
+    pub async fn folders(
+        &self,
+        stem: &str,
+        from: &str,
+        all: bool,
+    ) -> Result<Vec<String>, StoreError> {
+        let (mut folders, mut next) =
+            (Vec::new(), Some(Page { prefix: stem, folders_from: Some(from), token: None }));
         let mut seen = Seen::default();
         while let Some(asked) = next {
             let page = self.page(&asked).await?;
             let shown = folders.len();
-            folders.extend(page.common_prefixes().iter().filter_map(|folder| folder.prefix().map(str::to_owned)));
+            folders.extend(
+                page.common_prefixes()
+                    .iter()
+                    .filter_map(|folder| folder.prefix().map(str::to_owned)),
+            );
             let names = folders[shown..].iter().map(String::as_str);
             next = self.after(asked, &page, seen.note(names, &page))?.filter(|_| all);
         }
@@ -216,7 +248,9 @@ impl S3Store {
     ) -> Result<Option<Page<'p>>, StoreError> {
         let fault = match (fault, page.is_truncated(), page.next_continuation_token()) {
             (Some(fault), ..) => fault,
-            (None, Some(true), Some(next)) => return Ok(Some(Page { token: Some(next.to_owned()), ..asked })),
+            (None, Some(true), Some(next)) => {
+                return Ok(Some(Page { token: Some(next.to_owned()), ..asked }));
+            }
             (None, Some(true), None) => "a page says that more follow, and not where".to_owned(),
             _ => return Ok(None),
         };
@@ -242,9 +276,10 @@ impl S3Store {
             if !is_cut || attempt == PAGE_ATTEMPTS {
                 let what = format!("list s3://{}/{prefix}", self.bucket);
                 return Err(match is_cut {
-                    true => {
-                        StoreError::Unavailable(anyhow::anyhow!("cannot {what} at {}: {CUT_LISTING}", self.address))
-                    }
+                    true => StoreError::Unavailable(anyhow::anyhow!(
+                        "cannot {what} at {}: {CUT_LISTING}",
+                        self.address
+                    )),
                     false => self.sort_error(&what, error),
                 });
             }
@@ -272,7 +307,12 @@ impl S3Store {
     pub async fn get(&self, object: &Object) -> Result<ByteStream, StoreError> {
         let asked = |is_conditional: bool| {
             let etag = object.etag_of_store().filter(|_| is_conditional).map(str::to_owned);
-            self.client.get_object().bucket(&self.bucket).key(&*object.key).set_if_match(etag).send()
+            self.client
+                .get_object()
+                .bucket(&self.bucket)
+                .key(&*object.key)
+                .set_if_match(etag)
+                .send()
         };
         let answer = match asked(true).await {
             // Some stores answer so to every condition: the answer to a plain request tells.
@@ -288,7 +328,11 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        self.sort(what, "access denied: check the credentials and their right to list and read", error)
+        self.sort(
+            what,
+            "access denied: check the credentials and their right to list and read",
+            error,
+        )
     }
 
     /// The same of what changes the store.
@@ -296,7 +340,11 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        self.sort(what, "access denied: check the credentials and their right to write and delete", error)
+        self.sort(
+            what,
+            "access denied: check the credentials and their right to write and delete",
+            error,
+        )
     }
 
     /// `denied`: what to do where it is not allowed.
@@ -310,7 +358,9 @@ impl S3Store {
             ("NoSuchBucket", _) => ("no such bucket: create it, or correct --bucket", true),
             ("NoSuchKey", _) | (_, Some(404 | 412)) => return StoreError::Moved,
             ("InvalidObjectState", _) => return StoreError::Frozen,
-            (_, Some(status)) if THROTTLING.contains(&status) => ("the store asks for fewer requests", false),
+            (_, Some(status)) if THROTTLING.contains(&status) => {
+                ("the store asks for fewer requests", false)
+            }
             ("ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired", _) => {
                 ("the credentials have expired: renew them", true)
             }
@@ -318,7 +368,9 @@ impl S3Store {
                 ("wrong credentials: check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", true)
             }
             ("RequestTimeTooSkewed", _) => ("this machine's clock is wrong", true),
-            ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) => ("wrong region: check AWS_REGION", true),
+            ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) => {
+                ("wrong region: check AWS_REGION", true)
+            }
             (_, Some(401 | 403)) => (denied, true),
             (_, Some(300..=499)) => ("the store refused the request", true),
             (_, Some(_)) => ("the store failed", false),
@@ -369,7 +421,8 @@ impl Intercept for WholeListing {
     ) -> Result<(), BoxError> {
         let response = context.response();
         let body = response.body().bytes().unwrap_or_default().trim_ascii_end();
-        let is_whole = body.ends_with(b"</ListBucketResult>") || body.ends_with(b"<ListBucketResult/>");
+        let is_whole =
+            body.ends_with(b"</ListBucketResult>") || body.ends_with(b"<ListBucketResult/>");
         if response.status().is_success() && !is_whole { Err(CUT_LISTING.into()) } else { Ok(()) }
     }
 }
@@ -380,7 +433,9 @@ fn status<E>(error: &SdkError<E>) -> Option<u16> {
 
 fn is_as_listed(answer: &GetObjectOutput, object: &Object) -> bool {
     match (answer.e_tag(), object.etag_of_store()) {
-        (Some(now), Some(listed)) if !now.is_empty() => now.trim_matches('"') == listed.trim_matches('"'),
+        (Some(now), Some(listed)) if !now.is_empty() => {
+            now.trim_matches('"') == listed.trim_matches('"')
+        }
         _ => answer.content_length().is_none_or(|length| u64::try_from(length) == Ok(object.size)),
     }
 }
@@ -398,7 +453,9 @@ fn no_answer<E: std::error::Error + 'static>(error: &SdkError<E>) -> (&'static s
         );
     }
     match error {
-        SdkError::ConstructionFailure(_) => ("the request cannot be made: check --s3-endpoint-url", true),
+        SdkError::ConstructionFailure(_) => {
+            ("the request cannot be made: check --s3-endpoint-url", true)
+        }
         _ => ("no answer: check --s3-endpoint-url, and that the store runs", false),
     }
 }
@@ -418,22 +475,29 @@ const REFUSALS: [&str; 7] = [
 fn no_credentials(error: &CredentialsError) -> (&'static str, bool) {
     let text = format!("{}", DisplayErrorContext(error));
     match error {
-        CredentialsError::CredentialsNotLoaded(_) => {
-            ("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role", true)
-        }
+        CredentialsError::CredentialsNotLoaded(_) => (
+            "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile or role",
+            true,
+        ),
         CredentialsError::InvalidConfiguration(_) => {
             ("the settings of the credentials are wrong: check profile and role", true)
         }
         _ if REFUSALS.iter().any(|refusal| text.contains(refusal)) => {
             ("the credentials were refused: check role and token", true)
         }
-        _ => ("the service that gives the credentials (STS, SSO or the machine's metadata) failed", false),
+        _ => (
+            "the service that gives the credentials (STS, SSO or the machine's metadata) failed",
+            false,
+        ),
     }
 }
 
 /// The first of its kind among an error and its causes.
-fn find<'a, T: std::error::Error + 'static>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a T> {
-    std::iter::successors(Some(error), |error| error.source()).find_map(|error| error.downcast_ref::<T>())
+fn find<'a, T: std::error::Error + 'static>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> Option<&'a T> {
+    std::iter::successors(Some(error), |error| error.source())
+        .find_map(|error| error.downcast_ref::<T>())
 }
 
 /// The innermost cause, which is the one that tells something; the SDK's own layers do not.
@@ -451,18 +515,25 @@ where
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    std::iter::successors(Some(error), |error| error.source()).last().map(ToString::to_string).unwrap_or_default()
+    std::iter::successors(Some(error), |error| error.source())
+        .last()
+        .map(ToString::to_string)
+        .unwrap_or_default()
 }
 
 fn trust(options: &S3Options) -> anyhow::Result<TlsContext> {
     let mut store = TrustStore::default();
     // Other AWS tools heed this variable; the SDK leaves it to its users.
-    let bundle = std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    for (path, setting) in [(options.ca_file.as_ref(), "--s3-ca-file"), (bundle.as_ref(), "AWS_CA_BUNDLE")] {
+    let bundle =
+        std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    for (path, setting) in
+        [(options.ca_file.as_ref(), "--s3-ca-file"), (bundle.as_ref(), "AWS_CA_BUNDLE")]
+    {
         let Some(path) = path else {
             continue;
         };
-        let pem = std::fs::read(path).with_context(|| format!("cannot read {} ({setting})", path.display()))?;
+        let pem = std::fs::read(path)
+            .with_context(|| format!("cannot read {} ({setting})", path.display()))?;
         anyhow::ensure!(
             pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----"),
             "{} holds no PEM certificate ({setting})",
@@ -476,7 +547,8 @@ fn trust(options: &S3Options) -> anyhow::Result<TlsContext> {
 /// Stores of less care leave out what can be done without.
 ///
 /// # Errors
-/// What is wrong with it: an object that is not known whole must not pass for one that is not there.
+/// What is wrong with it: an object that is not known whole must not pass for one that is not
+/// there.
 fn object(listed: &aws_sdk_s3::types::Object) -> Result<Object, String> {
     let key = listed.key().ok_or("an object is shown without its key")?;
     let size = listed.size().and_then(|size| u64::try_from(size).ok());

@@ -1,8 +1,10 @@
-//! Whether each tick of the speed layer is in an hour's sums: by topic and partition, offset by offset: `compared_hours`.
+//! Whether each tick of the speed layer is in an hour's sums: by topic and partition, offset by
+//! offset: `compared_hours`.
 //!
-//! Numbers of ticks do not tell: where one is missing and another is too many, they are the same. Which offsets
-//! `realtime_stock` has of an hour is asked in blocks of 64, each a number of 64 bits. An hour is compared once, and again
-//! where it was computed since or the speed layer has another number of ticks.
+//! Numbers of ticks do not tell: where one is missing and another is too many, they are the same.
+//! Which offsets `realtime_stock` has of an hour is asked in blocks of 64, each a number of 64
+//! bits. An hour is compared once, and again where it was computed since or the speed layer has
+//! another number of ticks.
 
 use crate::hour::Hour;
 use crate::index::Index;
@@ -78,7 +80,8 @@ async fn compare_one(index: &mut Index, hour: Timestamp, topics: &Topics) -> Res
     let (mut start, end) = (due.hour.start(), due.hour.plus(1).start());
     while start < end {
         let slice = (start, start.plus_micros(AT_ONCE));
-        let added = in_time(index.patience, add_places(&mut index.connection, slice, &mut speed)).await;
+        let added =
+            in_time(index.patience, add_places(&mut index.connection, slice, &mut speed)).await;
         added.map_err(|error| index.failed("reading realtime_stock in", error))?;
         start = slice.1;
     }
@@ -99,7 +102,10 @@ async fn compare_one(index: &mut Index, hour: Timestamp, topics: &Topics) -> Res
 }
 
 /// Of a day that retention has dropped nothing is left to compare with.
-async fn due(connection: &mut PgConnection, hours: &[Timestamp]) -> Result<Vec<Timestamp>, sqlx::Error> {
+async fn due(
+    connection: &mut PgConnection,
+    hours: &[Timestamp],
+) -> Result<Vec<Timestamp>, sqlx::Error> {
     pg::query_scalar(
         "select b.hour
          from batch_hours b
@@ -196,7 +202,8 @@ fn missing(due: &Due, speed: &Places, topics: &Topics) -> Missing {
     for ((source, partition), places) in speed {
         let of = (topics.get(source).map(String::as_str), *partition);
         match by_topic.iter_mut().find(|(known, ..)| *known == of) {
-            // A topic that was made anew has the same offsets again. The sums have each of them once at most.
+            // A topic that was made anew has the same offsets again. The sums have each of them
+            // once at most.
             Some((_, known, twice)) => {
                 *twice += known.intersection_len(places);
                 *known |= places;
@@ -207,15 +214,18 @@ fn missing(due: &Due, speed: &Places, topics: &Topics) -> Missing {
     by_topic.sort_unstable_by_key(|(of, ..)| *of);
     let mut found = Missing::default();
     for ((topic, partition), mut places, twice) in by_topic {
-        for (of, of_partition, archived) in due.sums.offsets.iter().chain(due.sums.withdrawn.iter()) {
-            if of_partition == partition && (of.is_empty() || topic.is_none_or(|topic| topic == of)) {
+        for (of, of_partition, archived) in due.sums.offsets.iter().chain(due.sums.withdrawn.iter())
+        {
+            if of_partition == partition && (of.is_empty() || topic.is_none_or(|topic| topic == of))
+            {
                 places -= archived;
             }
         }
         found.ticks += places.len() + twice;
         if let (Some(place), None) = (places.min(), &found.example) {
             let topic = topic.unwrap_or("a topic that kafka_sources lacks");
-            found.example = Some(format!("offset {} of partition {partition} of {topic}", places::text(place)));
+            found.example =
+                Some(format!("offset {} of partition {partition} of {topic}", places::text(place)));
         }
     }
     // Nobody knows which records those are whose lines told no offset.
@@ -240,9 +250,12 @@ mod tests {
     fn of(sums: Sums, ticks: u64, speed: &[(i16, i32, &[u64])]) -> (u64, Option<String>) {
         let hour = Hour::of(Timestamp::from_micros(0));
         let due = Due { hour, computed_at: hour.start(), speed_ticks: 0, ticks, sums };
-        let speed: Places =
-            speed.iter().map(|(source, partition, places)| ((*source, *partition), places.iter().collect())).collect();
-        let topics = [(1, "a".to_owned()), (2, "b".to_owned()), (3, "a".to_owned())].into_iter().collect();
+        let speed: Places = speed
+            .iter()
+            .map(|(source, partition, places)| ((*source, *partition), places.iter().collect()))
+            .collect();
+        let topics =
+            [(1, "a".to_owned()), (2, "b".to_owned()), (3, "a".to_owned())].into_iter().collect();
         let Missing { ticks, example } = missing(&due, &speed, &topics);
         (ticks, example)
     }
@@ -255,7 +268,11 @@ mod tests {
     fn one_that_is_missing_and_one_that_is_too_many_do_not_make_up_for_each_other() {
         let (missing, example) = of(archived("a", &[(0, 1), (0, 3)]), 2, &[(1, 0, &[1, 2])]);
         assert_eq!((missing, example.as_deref()), (1, Some("offset 2 of partition 0 of a")));
-        assert_eq!(of(archived("a", &[(0, 1), (1, 2)]), 2, &[(1, 0, &[1, 2])]).0, 1, "of another partition");
+        assert_eq!(
+            of(archived("a", &[(0, 1), (1, 2)]), 2, &[(1, 0, &[1, 2])]).0,
+            1,
+            "of another partition"
+        );
         assert_eq!(of(archived("b", &[(0, 1)]), 1, &[(1, 0, &[1])]).0, 1, "of another topic");
         assert_eq!(of(archived("a", &[(0, 1), (0, 2), (0, 3)]), 3, &[(1, 0, &[1, 2])]), (0, None));
     }

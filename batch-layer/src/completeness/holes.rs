@@ -1,8 +1,9 @@
 //! Offsets between archived ones that the archive does not show: `missing_offsets`.
 //!
-//! Where a speed layer has read past them, it knows what they were, and each of its ticks is looked for in the sums
-//! (`compared_hours`). Else nothing tells whether they were ticks: an object that has not come yet, or is lost, leaves such a
-//! hole. Whenever an hour's sums change, the stretch of offsets that they lie in is looked through, with its neighbours.
+//! Where a speed layer has read past them, it knows what they were, and each of its ticks is looked
+//! for in the sums (`compared_hours`). Else nothing tells whether they were ticks: an object that
+//! has not come yet, or is lost, leaves such a hole. Whenever an hour's sums change, the stretch of
+//! offsets that they lie in is looked through, with its neighbours.
 
 use super::known::{self, KnownOffsets};
 use crate::archive::{FileName, FileNameTemplate, Folder, PrefixTemplate};
@@ -57,8 +58,8 @@ struct Hole {
 /// A row of `hour_spans`: hour, topic, partition, first and last offset.
 type SpanRow = (Timestamp, String, i32, i64, i64);
 
-/// Looks through what has changed since the last run. Objects below other prefixes have folders of another form: the hours of
-/// their ticks stand for those.
+/// Looks through what has changed since the last run. Objects below other prefixes have folders of
+/// another form: the hours of their ticks stand for those.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -96,7 +97,11 @@ fn joined(rows: &[SpanRow]) -> Vec<Reach> {
     for (_, topic, partition, first, last) in rows {
         let (first, last) = (first.cast_unsigned(), last.cast_unsigned());
         match joined.last_mut() {
-            Some(known) if known.topic == *topic && known.partition == *partition && first <= known.last + 1 => {
+            Some(known)
+                if known.topic == *topic
+                    && known.partition == *partition
+                    && first <= known.last + 1 =>
+            {
                 known.last = known.last.max(last);
             }
             _ => joined.push(Reach { topic: topic.clone(), partition: *partition, first, last }),
@@ -105,7 +110,11 @@ fn joined(rows: &[SpanRow]) -> Vec<Reach> {
     joined
 }
 
-async fn look_through(index: &mut Index, naming: Naming<'_>, mut reach: Reach) -> Result<(), Failure> {
+async fn look_through(
+    index: &mut Index,
+    naming: Naming<'_>,
+    mut reach: Reach,
+) -> Result<(), Failure> {
     let read = in_time(index.patience, known::read(&mut index.connection, &mut reach)).await;
     let (known, range) = read.map_err(|error| index.failed("reading hour_sums in", error))?;
     let mut missing = RoaringTreemap::new();
@@ -127,14 +136,18 @@ async fn look_through(index: &mut Index, naming: Naming<'_>, mut reach: Reach) -
     }
     let token = index.lock.clone();
     let written = async {
-        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
         replace(&mut transaction, (&reach, &range), &holes).await?;
         lock::commit(transaction, token.as_ref()).await
     };
-    in_time(index.patience, written).await.map_err(|error| index.failed("writing missing_offsets in", error))
+    in_time(index.patience, written)
+        .await
+        .map_err(|error| index.failed("writing missing_offsets in", error))
 }
 
-/// Missing offsets as holes between the ticks that are known. Of very many, those between the same hours are one.
+/// Missing offsets as holes between the ticks that are known. Of very many, those between the same
+/// hours are one.
 fn holes_of(missing: &RoaringTreemap, known: &KnownOffsets) -> Vec<Hole> {
     let mut holes: Vec<Hole> = Vec::new();
     let (mut next, mut count) = (missing.min(), 0);
@@ -147,7 +160,8 @@ fn holes_of(missing: &RoaringTreemap, known: &KnownOffsets) -> Vec<Hole> {
         count += 1;
         match holes.last_mut() {
             Some(last) if count > APART && last.before.1 == before.1 && last.after.1 == after.1 => {
-                (last.last, last.offsets, last.after) = (end - 1, last.offsets + end - first, after);
+                (last.last, last.offsets, last.after) =
+                    (end - 1, last.offsets + end - first, after);
             }
             _ => holes.push(Hole { first, last: end - 1, offsets: end - first, before, after }),
         }
@@ -162,7 +176,8 @@ struct Folders {
 }
 
 impl Folders {
-    /// The hours of the folder that an archived offset lies in; without its object those of its tick.
+    /// The hours of the folder that an archived offset lies in; without its object those of its
+    /// tick.
     async fn hours(
         &mut self,
         index: &mut Index,
@@ -173,12 +188,19 @@ impl Folders {
             unknown.insert(index.objects_of(hour).await?);
         }
         let start = |indexed: &&Indexed| match naming.names.read(&indexed.object.key) {
-            FileName::Records(origin) if origin.partition == reach.partition => Some(origin.start_offset),
+            FileName::Records(origin) if origin.partition == reach.partition => {
+                Some(origin.start_offset)
+            }
             _ => None,
         };
-        let own = self.objects[&hour].iter().filter(|indexed| naming.names.topic(&indexed.object.key) == reach.topic);
-        let holding = own.filter(|indexed| start(indexed).is_some_and(|start| start <= offset.cast_signed()));
-        let folder = holding.max_by_key(start).and_then(|indexed| folder_of(naming.template, &indexed.folder));
+        let own = self.objects[&hour]
+            .iter()
+            .filter(|indexed| naming.names.topic(&indexed.object.key) == reach.topic);
+        let holding =
+            own.filter(|indexed| start(indexed).is_some_and(|start| start <= offset.cast_signed()));
+        let folder = holding
+            .max_by_key(start)
+            .and_then(|indexed| folder_of(naming.template, &indexed.folder));
         Ok(folder.map_or(hour..hour.plus(1), |folder| folder.hours))
     }
 }
@@ -188,7 +210,8 @@ fn folder_of(template: &PrefixTemplate, prefix: &str) -> Option<Folder> {
     template.folders(hour..hour.plus(1)).pop()
 }
 
-/// Replaces what is known to be missing in a range. What a person has accepted stays so, unless more is missing.
+/// Replaces what is known to be missing in a range. What a person has accepted stays so, unless
+/// more is missing.
 async fn replace(
     transaction: &mut PgTransaction<'_>,
     (reach, range): (&Reach, &Range<u64>),
@@ -216,8 +239,12 @@ async fn replace(
         })
     };
     let found_at = |hole: &Hole| before(hole).map(|(.., at)| *at).min();
-    let numbers = |of: fn(&Hole) -> u64| holes.iter().map(|(hole, _)| of(hole).cast_signed()).collect::<Vec<_>>();
-    let hours = |of: fn(&(Hole, Range<Hour>)) -> Hour| holes.iter().map(|hole| of(hole).start()).collect::<Vec<_>>();
+    let numbers = |of: fn(&Hole) -> u64| {
+        holes.iter().map(|(hole, _)| of(hole).cast_signed()).collect::<Vec<_>>()
+    };
+    let hours = |of: fn(&(Hole, Range<Hour>)) -> Hour| {
+        holes.iter().map(|hole| of(hole).start()).collect::<Vec<_>>()
+    };
     pg::query(
         "insert into missing_offsets
              (topic, partition, first_offset, last_offset, offsets, before_offset, before_hour, after_offset, after_hour,
@@ -247,12 +274,13 @@ async fn replace(
     Ok(())
 }
 
-/// Forgets holes that the speed layer has read through: it has the ticks right before and behind them, or had, where retention
-/// has dropped their days.
+/// Forgets holes that the speed layer has read through: it has the ticks right before and behind
+/// them, or had, where retention has dropped their days.
 pub async fn forget_read(index: &mut Index) -> Result<(), Failure> {
     let asked = in_time(index.patience, asked(&mut index.connection)).await;
     let mut asked = asked.map_err(|error| index.failed("reading missing_offsets in", error))?;
-    let mut hours: Vec<Timestamp> = asked.iter().flat_map(|hole| hole.ends.map(|end| end.1)).collect();
+    let mut hours: Vec<Timestamp> =
+        asked.iter().flat_map(|hole| hole.ends.map(|end| end.1)).collect();
     hours.sort_unstable();
     hours.dedup();
     for hour in hours {
@@ -297,21 +325,37 @@ async fn asked(connection: &mut PgConnection) -> Result<Vec<Asked>, sqlx::Error>
     )
     .fetch_all(connection)
     .await?;
-    let asked =
-        |(topic, partition, first, before, before_hour, after, after_hour, is_old, is_next_old): AskedRow| Asked {
-            topic,
-            partition,
-            first,
-            ends: [(before, before_hour), (after, after_hour)],
-            is_seen: [is_old, is_next_old],
-        };
+    let asked = |(
+        topic,
+        partition,
+        first,
+        before,
+        before_hour,
+        after,
+        after_hour,
+        is_old,
+        is_next_old,
+    ): AskedRow| Asked {
+        topic,
+        partition,
+        first,
+        ends: [(before, before_hour), (after, after_hour)],
+        is_seen: [is_old, is_next_old],
+    };
     Ok(rows.into_iter().map(asked).collect())
 }
 
 /// Looks which of the ends that lie in an hour are in `realtime_stock`.
-async fn see(connection: &mut PgConnection, hour: Timestamp, asked: &mut [Asked]) -> Result<(), sqlx::Error> {
+async fn see(
+    connection: &mut PgConnection,
+    hour: Timestamp,
+    asked: &mut [Asked],
+) -> Result<(), sqlx::Error> {
     let is_open = |hole: &Asked, end: usize| hole.ends[end].1 == hour && !hole.is_seen[end];
-    let ends = asked.iter().flat_map(|hole| [(hole, 0), (hole, 1)]).filter(|(hole, end)| is_open(hole, *end));
+    let ends = asked
+        .iter()
+        .flat_map(|hole| [(hole, 0), (hole, 1)])
+        .filter(|(hole, end)| is_open(hole, *end));
     let offsets: Vec<i64> = ends.map(|(hole, end)| hole.ends[end].0).collect();
     if offsets.is_empty() {
         return Ok(());
@@ -328,7 +372,9 @@ async fn see(connection: &mut PgConnection, hour: Timestamp, asked: &mut [Asked]
     for hole in asked {
         for end in [0, 1] {
             let is_it = |(topic, partition, offset): &(Option<String>, i32, i64)| {
-                let is_of = topic.as_ref().is_none_or(|topic| hole.topic.is_empty() || *topic == hole.topic);
+                let is_of = topic
+                    .as_ref()
+                    .is_none_or(|topic| hole.topic.is_empty() || *topic == hole.topic);
                 is_of && *partition == hole.partition && *offset == hole.ends[end].0
             };
             hole.is_seen[end] |= hole.ends[end].1 == hour && found.iter().any(is_it);
@@ -337,8 +383,8 @@ async fn see(connection: &mut PgConnection, hour: Timestamp, asked: &mut [Asked]
     Ok(())
 }
 
-/// Hours that are incomplete because of missing offsets, each with why. What lies between two hours counts only where a run has
-/// looked at all of them: else nobody has asked for those objects.
+/// Hours that are incomplete because of missing offsets, each with why. What lies between two hours
+/// counts only where a run has looked at all of them: else nobody has asked for those objects.
 pub async fn lacks(index: &mut Index, run_id: i64) -> Result<BTreeMap<Hour, String>, Failure> {
     let rows = pg::query_as(
         "select topic, partition, first_offset, last_offset, offsets, first_folder, last_folder
@@ -356,10 +402,13 @@ pub async fn lacks(index: &mut Index, run_id: i64) -> Result<BTreeMap<Hour, Stri
     for row in &rows {
         let (topic, partition, first, last, offsets, first_folder, last_folder) = row;
         let hours = Hour::of(*first_folder)..Hour::of(*last_folder).plus(1);
-        if are_far(row) && !looked_at.iter().any(|seen| seen.start <= hours.start && hours.end <= seen.end) {
+        if are_far(row)
+            && !looked_at.iter().any(|seen| seen.start <= hours.start && hours.end <= seen.end)
+        {
             continue;
         }
-        let count = inflected(offsets.cast_unsigned(), "offset[s] between archived ones [is|are] missing");
+        let count =
+            inflected(offsets.cast_unsigned(), "offset[s] between archived ones [is|are] missing");
         let range = if first == last { first.to_string() } else { format!("{first} to {last}") };
         for hour in Hour::each(hours) {
             let why = || format!("{count}: {range} of partition {partition} of {topic}");
@@ -402,12 +451,20 @@ mod tests {
 
     fn known(hours: &[(i64, &[u64])]) -> KnownOffsets {
         let base = Hour::of(Timestamp::from_micros(0));
-        KnownOffsets::of(hours.iter().map(|(hour, offsets)| (base.plus(*hour), offsets.iter().collect())).collect())
+        KnownOffsets::of(
+            hours
+                .iter()
+                .map(|(hour, offsets)| (base.plus(*hour), offsets.iter().collect()))
+                .collect(),
+        )
     }
 
     fn holes(known: &KnownOffsets, missing: &[u64]) -> Vec<(u64, u64, u64)> {
         let missing = missing.iter().collect();
-        holes_of(&missing, known).into_iter().map(|hole| (hole.first, hole.last, hole.offsets)).collect()
+        holes_of(&missing, known)
+            .into_iter()
+            .map(|hole| (hole.first, hole.last, hole.offsets))
+            .collect()
     }
 
     #[test]
@@ -428,8 +485,9 @@ mod tests {
 
     #[test]
     fn spans_that_touch_are_looked_through_together() {
-        let span =
-            |topic: &str, partition, first, last| (Timestamp::from_micros(0), topic.to_owned(), partition, first, last);
+        let span = |topic: &str, partition, first, last| {
+            (Timestamp::from_micros(0), topic.to_owned(), partition, first, last)
+        };
         let rows = [
             span("a", 0, 0, 9),
             span("a", 0, 5, 7),
@@ -438,7 +496,8 @@ mod tests {
             span("a", 1, 16, 17),
             span("b", 1, 18, 18),
         ];
-        let ranges: Vec<_> = joined(&rows).into_iter().map(|reach| (reach.first, reach.last)).collect();
+        let ranges: Vec<_> =
+            joined(&rows).into_iter().map(|reach| (reach.first, reach.last)).collect();
         assert_eq!(ranges, [(0, 12), (14, 15), (16, 17), (18, 18)]);
     }
 }

@@ -58,12 +58,16 @@ pub fn end_of_run(set: &RoaringTreemap, first: u64) -> u64 {
     first + low + 1
 }
 
-/// Reads what is known in a reach and right beside it. What is known to be missing around it belongs to it, too. Gives also
-/// from the last offset before the reach, if any, to the first one behind it.
+/// Reads what is known in a reach and right beside it. What is known to be missing around it
+/// belongs to it, too. Gives also from the last offset before the reach, if any, to the first one
+/// behind it.
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn read(connection: &mut PgConnection, reach: &mut Reach) -> Result<(KnownOffsets, Range<u64>), sqlx::Error> {
+pub async fn read(
+    connection: &mut PgConnection,
+    reach: &mut Reach,
+) -> Result<(KnownOffsets, Range<u64>), sqlx::Error> {
     loop {
         let known = read_once(connection, reach).await?;
         let start = known.before(reach.first).map_or(reach.first, |(offset, _)| offset);
@@ -74,7 +78,10 @@ pub async fn read(connection: &mut PgConnection, reach: &mut Reach) -> Result<(K
     }
 }
 
-async fn read_once(connection: &mut PgConnection, reach: &Reach) -> Result<KnownOffsets, sqlx::Error> {
+async fn read_once(
+    connection: &mut PgConnection,
+    reach: &Reach,
+) -> Result<KnownOffsets, sqlx::Error> {
     let mut hours = Vec::new();
     let mut rows = pg::query(
         "select p.hour, p.first_offset, p.last_offset, s.offsets, s.withdrawn
@@ -108,7 +115,11 @@ async fn read_once(connection: &mut PgConnection, reach: &Reach) -> Result<Known
 }
 
 /// Lets a reach go as far as what is known to be missing in a range; whether it did not before.
-async fn widen(connection: &mut PgConnection, reach: &mut Reach, range: &Range<u64>) -> Result<bool, sqlx::Error> {
+async fn widen(
+    connection: &mut PgConnection,
+    reach: &mut Reach,
+    range: &Range<u64>,
+) -> Result<bool, sqlx::Error> {
     let (first, last): (Option<i64>, Option<i64>) = pg::query_as(
         "select min(first_offset), max(last_offset) from missing_offsets
          where topic = $1 and partition = $2 and last_offset >= $3 and first_offset <= $4",
@@ -126,7 +137,8 @@ async fn widen(connection: &mut PgConnection, reach: &mut Reach, range: &Range<u
     Ok(is_wider)
 }
 
-/// What an hour has of a partition. Of one whose sums another version has kept, nothing tells what is missing among them.
+/// What an hour has of a partition. Of one whose sums another version has kept, nothing tells what
+/// is missing among them.
 fn of_hour(row: &PgRow, reach: &Reach) -> Result<(Hour, RoaringTreemap), sqlx::Error> {
     let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
     let kept = |name: &str| Ok::<_, sqlx::Error>(state::decode_offsets(row.try_get(name)?).ok());
@@ -137,7 +149,8 @@ fn of_hour(row: &PgRow, reach: &Reach) -> Result<(Hour, RoaringTreemap), sqlx::E
             known |= of_partition(&withdrawn, reach);
         }
         _ => {
-            let offset = |name: &str| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(name)?.cast_unsigned());
+            let offset =
+                |name: &str| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(name)?.cast_unsigned());
             known.insert_range(offset("first_offset")?..=offset("last_offset")?);
         }
     }
@@ -145,11 +158,14 @@ fn of_hour(row: &PgRow, reach: &Reach) -> Result<(Hour, RoaringTreemap), sqlx::E
 }
 
 fn of_partition(offsets: &Offsets, reach: &Reach) -> RoaringTreemap {
-    let own = offsets.iter().filter(|(topic, partition, _)| *topic == reach.topic && *partition == reach.partition);
+    let own = offsets
+        .iter()
+        .filter(|(topic, partition, _)| *topic == reach.topic && *partition == reach.partition);
     own.fold(RoaringTreemap::new(), |all, (.., places)| all | places::messages(places))
 }
 
-/// Offsets in a range that were no ticks, or that Kafka had lost: rejected lines and messages, and gaps.
+/// Offsets in a range that were no ticks, or that Kafka had lost: rejected lines and messages, and
+/// gaps.
 pub async fn explained(
     connection: &mut PgConnection,
     names: &FileNameTemplate,

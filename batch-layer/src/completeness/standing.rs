@@ -27,8 +27,8 @@ impl Standing {
     }
 }
 
-/// Notes where the archive has all that the speed layer has. Gives the partition that has waited longest, if one has for
-/// longer than is allowed.
+/// Notes where the archive has all that the speed layer has. Gives the partition that has waited
+/// longest, if one has for longer than is allowed.
 ///
 /// # Errors
 /// Where the database fails.
@@ -57,7 +57,10 @@ pub async fn standing(index: &mut Index, allowed: Duration) -> Result<Option<Sta
     .fetch_optional(&mut index.connection);
     let waiting: Result<Option<(String, i32, f64)>, _> = in_time(index.patience, waiting).await;
     let waiting = waiting.map_err(|error| index.failed("reading archive_standing in", error))?;
-    let standing =
-        |(topic, partition, seconds)| Standing { topic, partition, waiting: Duration::from_secs_f64(seconds) };
+    let standing = |(topic, partition, seconds)| Standing {
+        topic,
+        partition,
+        waiting: Duration::from_secs_f64(seconds),
+    };
     Ok(waiting.map(standing))
 }

@@ -1,7 +1,8 @@
 //! Records that several lines tell of: whether they all say the same.
 //!
-//! Sums cannot be taken apart, so the objects are read once more, and of them only those that can hold such records. It is
-//! rare: a sink that was killed repeats a little, a replay repeats what it replays.
+//! Sums cannot be taken apart, so the objects are read once more, and of them only those that can
+//! hold such records. It is rare: a sink that was killed repeats a little, a replay repeats what it
+//! replays.
 
 use crate::archive::Object;
 use crate::hour::Hour;
@@ -13,7 +14,8 @@ use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
-/// Records that are compared at a time: some megabytes for each object in flight, if it holds them all.
+/// Records that are compared at a time: some megabytes for each object in flight, if it holds them
+/// all.
 const RECORDS_AT_ONCE: usize = 250_000;
 
 /// Where such records are looked for.
@@ -25,12 +27,16 @@ pub struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// Counts those of `repeated` of which the objects tell different things. `read` gets the sizes of the objects that
-    /// were read.
+    /// Counts those of `repeated` of which the objects tell different things. `read` gets the sizes
+    /// of the objects that were read.
     ///
     /// # Errors
     /// Where an object cannot be read, with that object.
-    pub async fn run(&self, repeated: &Offsets, read: &mut Vec<u64>) -> Result<Conflicts, (Object, ReadError)> {
+    pub async fn run(
+        &self,
+        repeated: &Offsets,
+        read: &mut Vec<u64>,
+    ) -> Result<Conflicts, (Object, ReadError)> {
         let mut conflicts = Conflicts::default();
         for (topic, partition, offsets) in repeated.iter() {
             let mut rest = offsets.iter();
@@ -41,14 +47,16 @@ impl Search<'_> {
                 }
                 let differing = self.compare(topic, partition, part, read).await?;
                 let example = differing.keys().min().map(|place| (partition, *place));
-                let strangers = differing.values().filter(|is_stranger| **is_stranger).count() as u64;
+                let strangers =
+                    differing.values().filter(|is_stranger| **is_stranger).count() as u64;
                 conflicts.add(Conflicts { records: differing.len() as u64, strangers, example });
             }
         }
         Ok(conflicts)
     }
 
-    /// Those of some offsets of a partition of which different things are told; and whether another symbol or time is.
+    /// Those of some offsets of a partition of which different things are told; and whether another
+    /// symbol or time is.
     async fn compare(
         &self,
         topic: &str,
@@ -57,10 +65,13 @@ impl Search<'_> {
         read: &mut Vec<u64>,
     ) -> Result<FxHashMap<u64, bool>, (Object, ReadError)> {
         let may_tell = |(object, span): &&(Object, Span)| {
-            self.reader.topic(&object.key) == topic && span.is_some_and(|span| touches(&offsets, span))
+            self.reader.topic(&object.key) == topic
+                && span.is_some_and(|span| touches(&offsets, span))
         };
-        let telling: Vec<Object> = self.objects.iter().filter(may_tell).map(|(object, _)| object.clone()).collect();
-        let asked: Exclusions = [(self.hour, Offsets::of_partition(topic, partition, offsets))].into_iter().collect();
+        let telling: Vec<Object> =
+            self.objects.iter().filter(may_tell).map(|(object, _)| object.clone()).collect();
+        let asked: Exclusions =
+            [(self.hour, Offsets::of_partition(topic, partition, offsets))].into_iter().collect();
         let asked = Arc::new(asked);
         let mut reads = stream::iter(telling)
             .map(|object| {
@@ -99,9 +110,13 @@ mod tests {
     #[test]
     fn an_object_may_tell_of_offsets_within_its_span() {
         let offsets: RoaringTreemap = [5, 9, 1 << 40].into_iter().collect();
-        for (span, expected) in
-            [((0, 4), false), ((5, 5), true), ((6, 8), false), ((0, 5), true), ((10, 1 << 41), true)]
-        {
+        for (span, expected) in [
+            ((0, 4), false),
+            ((5, 5), true),
+            ((6, 8), false),
+            ((0, 5), true),
+            ((10, 1 << 41), true),
+        ] {
             assert_eq!(touches(&offsets, span), expected, "{span:?}");
         }
     }

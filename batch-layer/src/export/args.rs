@@ -11,12 +11,12 @@ use service::Failure;
 use service::telemetry::LogArgs;
 use std::path::{Path, PathBuf};
 
-/// Writes the ticks of any range of time out of the archive, as CSV or Parquet: each tick once, hour by hour, and within
-/// an hour by symbol and time.
+/// Writes the ticks of any range of time out of the archive, as CSV or Parquet: each tick once,
+/// hour by hour, and within an hour by symbol and time.
 ///
-/// What the lake of `batch-layer compact` has comes from there, all else from the raw objects. So realtime_stock may be
-/// kept for days, and what is older is still at hand. It changes nothing in PostgreSQL and the store, takes no lock, and
-/// may run beside all else.
+/// What the lake of `batch-layer compact` has comes from there, all else from the raw objects. So
+/// realtime_stock may be kept for days, and what is older is still at hand. It changes nothing in
+/// PostgreSQL and the store, takes no lock, and may run beside all else.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct ExportArgs {
@@ -41,12 +41,14 @@ pub struct ExportArgs {
     #[arg(long, value_name = "SYMBOL", help_heading = "Which ticks")]
     pub symbol: Vec<String>,
 
-    /// What to write. Without it: what the end of --output says, `.csv` or `.parquet`, and CSV where that says nothing.
+    /// What to write. Without it: what the end of --output says, `.csv` or `.parquet`, and CSV
+    /// where that says nothing.
     #[arg(long, value_enum, help_heading = "Output")]
     format: Option<Format>,
 
-    /// A file, or a folder, which ends with `/`: it gets a file for each hour and topic, in the folders of the lake. Without
-    /// it: standard output. No file is there under its name before it is whole; one that was there is replaced.
+    /// A file, or a folder, which ends with `/`: it gets a file for each hour and topic, in the
+    /// folders of the lake. Without it: standard output. No file is there under its name before it
+    /// is whole; one that was there is replaced.
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     pub output: Option<PathBuf>,
 
@@ -108,7 +110,9 @@ impl ExportArgs {
         let (from, to) = (self.from, self.to.unwrap_or_else(Timestamp::now));
         if from >= to {
             let end = if self.to.is_some() { "--to" } else { "now," };
-            return Err(Failure::Configuration(anyhow::anyhow!("--from {from} is not before {end} {to}")));
+            return Err(Failure::Configuration(anyhow::anyhow!(
+                "--from {from} is not before {end} {to}"
+            )));
         }
         let last = Hour::of(Timestamp::from_micros(to.micros() - 1));
         Ok(Range { times: from..to, hours: Hour::of(from)..last.plus(1) })
@@ -121,14 +125,18 @@ impl ExportArgs {
     pub fn format(&self) -> Result<Format, Failure> {
         let file = self.output.as_deref().filter(|path| !is_folder(path));
         let ending = file.and_then(Path::extension).unwrap_or_default();
-        let of_name =
-            Format::value_variants().iter().copied().find(|format| ending.eq_ignore_ascii_case(format.name()));
+        let of_name = Format::value_variants()
+            .iter()
+            .copied()
+            .find(|format| ending.eq_ignore_ascii_case(format.name()));
         match (self.format, of_name) {
-            (Some(asked), Some(named)) if asked != named => Err(Failure::Configuration(anyhow::anyhow!(
-                "--format {} would be written to a file that is called .{} (--output): give one of the two",
-                asked.name(),
-                named.name()
-            ))),
+            (Some(asked), Some(named)) if asked != named => {
+                Err(Failure::Configuration(anyhow::anyhow!(
+                    "--format {} would be written to a file that is called .{} (--output): give one of the two",
+                    asked.name(),
+                    named.name()
+                )))
+            }
             (asked, named) => Ok(asked.or(named).unwrap_or(Format::Csv)),
         }
     }
@@ -143,8 +151,9 @@ impl ExportArgs {
 
 fn instant(text: &str) -> Result<Timestamp, String> {
     Hour::parse_or_day(text).map(Hour::start).or_else(|_| {
-        parse_rfc3339(text)
-            .map_err(|_| "expected a time such as 2025-06-02, 2025-06-02T13 or 2025-06-02T13:30:00Z".into())
+        parse_rfc3339(text).map_err(|_| {
+            "expected a time such as 2025-06-02, 2025-06-02T13 or 2025-06-02T13:30:00Z".into()
+        })
     })
 }
 
@@ -162,7 +171,10 @@ mod tests {
         let hours = |from: &str, to: &str| range(&["--from", from, "--to", to]).unwrap().hours;
         let hour = |text: &str| Hour::parse(text).unwrap();
         assert_eq!(hours("2025-06-02", "2025-06-03"), hour("2025-06-02T00")..hour("2025-06-03T00"));
-        assert_eq!(hours("2025-06-02T13", "2025-06-02T14"), hour("2025-06-02T13")..hour("2025-06-02T14"));
+        assert_eq!(
+            hours("2025-06-02T13", "2025-06-02T14"),
+            hour("2025-06-02T13")..hour("2025-06-02T14")
+        );
         assert_eq!(
             hours("2025-06-02T13:30:00Z", "2025-06-02T14:00:00.000001Z"),
             hour("2025-06-02T13")..hour("2025-06-02T15")
@@ -174,7 +186,9 @@ mod tests {
 
     #[test]
     fn a_range_that_ends_before_it_begins_or_has_not_begun_is_a_configuration_error() {
-        for flags in [&["--from", "2025-06-02", "--to", "2025-06-02T00"][..], &["--from", "9998-01-01"]] {
+        for flags in
+            [&["--from", "2025-06-02", "--to", "2025-06-02T00"][..], &["--from", "9998-01-01"]]
+        {
             assert!(range(flags).unwrap_err().is_configuration(), "{flags:?}");
         }
     }

@@ -14,7 +14,12 @@ pub const HEADER: &str = "symbol,timestamp,open,high,low,close,volume,bid,ask,se
 ///
 /// # Errors
 /// Where `out` fails.
-pub fn write(out: &mut impl Write, content: &Content<'_>, topic: &str, place: Place) -> io::Result<()> {
+pub fn write(
+    out: &mut impl Write,
+    content: &Content<'_>,
+    topic: &str,
+    place: Place,
+) -> io::Result<()> {
     let Content { symbol, timestamp, open, high, low, close, volume, extras } = content;
     text(out, symbol)?;
     write!(out, ",{timestamp}")?;

@@ -40,7 +40,9 @@ impl KnownHour {
     pub fn is_in(&self, lake: &[Counting]) -> bool {
         let is_now = |object: &Counting| Some(object.computed_at) == self.computed_at;
         // An hour whose objects have expired is in the lake with all of its ticks.
-        let is_all = || self.has_expired && Some(lake.iter().map(|object| object.seen.rows).sum()) == self.ticks;
+        let is_all = || {
+            self.has_expired && Some(lake.iter().map(|object| object.seen.rows).sum()) == self.ticks
+        };
         !self.is_stale && !lake.is_empty() && (lake.iter().all(is_now) || is_all())
     }
 }
@@ -81,7 +83,8 @@ pub async fn known(index: &mut Index, hour: Hour) -> Result<KnownHour, Failure> 
     .bind(hour.start())
     .fetch_one(&mut index.connection);
     let row = in_time(index.patience, row).await;
-    row.and_then(|row| known_of(&row)).map_err(|error| index.failed("reading computed hours in", error))
+    row.and_then(|row| known_of(&row))
+        .map_err(|error| index.failed("reading computed hours in", error))
 }
 
 fn known_of(row: &PgRow) -> Result<KnownHour, sqlx::Error> {

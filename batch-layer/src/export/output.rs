@@ -79,12 +79,19 @@ impl Output {
         let temp = args.lake.folder();
         let folder = args.output.clone().filter(|path| is_folder(path));
         let topic = String::new();
-        let mut output =
-            Self { format, temp, folder, written: BTreeSet::new(), part: None, hour: None, topic, rows: 0 };
+        let mut output = Self {
+            format,
+            temp,
+            folder,
+            written: BTreeSet::new(),
+            part: None,
+            hour: None,
+            topic,
+            rows: 0,
+        };
         let opened = match (&output.folder, &args.output) {
-            (Some(folder), _) => {
-                fs::create_dir_all(folder).with_context(|| format!("cannot make {} (--output)", folder.display()))
-            }
+            (Some(folder), _) => fs::create_dir_all(folder)
+                .with_context(|| format!("cannot make {} (--output)", folder.display())),
             (None, path) => output.open_part(path.clone()),
         };
         opened.map(|()| output).map_err(Failure::Configuration)
@@ -123,7 +130,8 @@ impl Output {
     }
 
     /// # Errors
-    /// Where it cannot be written; here and below. [`SeveralTopics`] and [`ReaderGone`] are told apart.
+    /// Where it cannot be written; here and below. [`SeveralTopics`] and [`ReaderGone`] are told
+    /// apart.
     pub fn push(&mut self, content: &Content<'_>, place: Place) -> anyhow::Result<()> {
         if self.part.is_none() {
             let path = self.path()?;
@@ -141,7 +149,8 @@ impl Output {
     fn path(&self) -> anyhow::Result<Option<PathBuf>> {
         let (Some(folder), Some(hour)) = (&self.folder, self.hour) else { return Ok(None) };
         let folder = folder.join(key::folder("", &self.topic, hour));
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {} (--output)", folder.display()))?;
+        fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {} (--output)", folder.display()))?;
         Ok(Some(folder.join(name(self.format))))
     }
 
@@ -156,12 +165,16 @@ impl Output {
         Ok(self.rows)
     }
 
-    /// Ends all. In a folder, no file is left of an hour of `hours` that an earlier run has written, and not this one.
+    /// Ends all. In a folder, no file is left of an hour of `hours` that an earlier run has
+    /// written, and not this one.
     pub fn finish(self, hours: impl Fn(Hour) -> bool) -> anyhow::Result<()> {
         self.part.map_or(Ok(()), Part::finish)?;
         let Some(folder) = self.folder else { return Ok(()) };
         remove_others(&folder, (&hours, name(self.format)), &self.written).with_context(|| {
-            format!("cannot delete what an earlier export has left in {} (--output)", folder.display())
+            format!(
+                "cannot delete what an earlier export has left in {} (--output)",
+                folder.display()
+            )
         })
     }
 }
@@ -185,14 +198,16 @@ impl Part {
     fn finish(self) -> anyhow::Result<()> {
         let is_file = matches!(self.target, Target::File(_));
         let (file, is_copied) = match self.sink {
-            Sink::Csv(lines) => (lines.into_inner().map_err(|error| told(error.into_error(), is_file))?, false),
+            Sink::Csv(lines) => {
+                (lines.into_inner().map_err(|error| told(error.into_error(), is_file))?, false)
+            }
             Sink::Parquet(writer) => (writer.finish()?.0, !is_file),
         };
         match self.target {
             Target::File(partial) => partial.finish(&file),
-            Target::Stream(mut stream) if is_copied => {
-                io::copy(&mut rewound(file)?, &mut stream).map_err(|error| told(error, false)).map(drop)
-            }
+            Target::Stream(mut stream) if is_copied => io::copy(&mut rewound(file)?, &mut stream)
+                .map_err(|error| told(error, false))
+                .map(drop),
             Target::Stream(_) => Ok(()),
         }
     }
@@ -206,17 +221,21 @@ const fn name(format: Format) -> &'static str {
     }
 }
 
-/// Whether something is there that is neither a file nor a folder: it is written to, and not replaced.
+/// Whether something is there that is neither a file nor a folder: it is written to, and not
+/// replaced.
 fn is_special(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir())
 }
 
 fn open_special(path: &Path) -> anyhow::Result<File> {
-    OpenOptions::new().write(true).open(path).with_context(|| format!("cannot write {} (--output)", path.display()))
+    OpenOptions::new()
+        .write(true)
+        .open(path)
+        .with_context(|| format!("cannot write {} (--output)", path.display()))
 }
 
-/// Deletes an hour's file that was not `written`, wherever it lies below a folder as [`key::folder`] names it, where its
-/// hour is one of `hours`.
+/// Deletes an hour's file that was not `written`, wherever it lies below a folder as
+/// [`key::folder`] names it, where its hour is one of `hours`.
 fn remove_others(
     folder: &Path,
     (hours, name): (&impl Fn(Hour) -> bool, &str),

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// How often a file is opened that another process has just given its name.
 const TRIES: u32 = 3;
 
-/// A file that is being written, beside where it will be. It is deleted with the value; what a killed process has left is
-/// overwritten by the next one.
+/// A file that is being written, beside where it will be. It is deleted with the value; what a
+/// killed process has left is overwritten by the next one.
 #[derive(Debug)]
 pub struct Partial {
     path: PathBuf,
@@ -61,7 +61,8 @@ fn open(partial: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create(true).truncate(false).open(partial)
 }
 
-/// Locks a file; `false` where another process has it, or it has another name by now: then that one is done with it.
+/// Locks a file; `false` where another process has it, or it has another name by now: then that one
+/// is done with it.
 fn is_locked(file: &File, partial: &Path) -> io::Result<bool> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => return Ok(false),
@@ -75,7 +76,8 @@ fn is_locked(file: &File, partial: &Path) -> io::Result<bool> {
 
 /// A name lasts once its folder is written.
 fn sync_folder(path: &Path) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
 
@@ -112,7 +114,8 @@ mod tests {
     #[test]
     fn a_file_that_another_process_has_finished_meanwhile_is_not_touched() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, partial) = (folder.path().join("ticks.csv"), folder.path().join("ticks.csv.partial"));
+        let (path, partial) =
+            (folder.path().join("ticks.csv"), folder.path().join("ticks.csv.partial"));
         let (first, mut file) = Partial::create(path.clone()).unwrap();
         let opened = open(&partial).unwrap();
         file.write_all(b"whole").unwrap();

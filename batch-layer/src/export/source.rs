@@ -54,7 +54,16 @@ pub struct OfHour {
 impl OfHour {
     fn of(hour: Hour) -> Self {
         let (topics, lake, raw, lacks) = (BTreeSet::new(), Vec::new(), None, Vec::new());
-        Self { hour, topics, lake, is_in_lake: false, has_lost_lake: false, has_read_raw: false, raw, lacks }
+        Self {
+            hour,
+            topics,
+            lake,
+            is_in_lake: false,
+            has_lost_lake: false,
+            has_read_raw: false,
+            raw,
+            lacks,
+        }
     }
 }
 
@@ -82,13 +91,15 @@ impl Source {
     /// Where the ticks of an hour are.
     ///
     /// # Errors
-    /// Where the database or the store fails, here and below; an object that cannot be read is one of the hour's lacks.
+    /// Where the database or the store fails, here and below; an object that cannot be read is one
+    /// of the hour's lacks.
     pub async fn of_hour(&mut self, hour: Hour, known: &KnownHour) -> Result<OfHour, Failure> {
         let mut of = OfHour::of(hour);
         if !known.is_of(&self.store.location()) {
             return Ok(of);
         }
-        of.lake = table::counting(&mut self.index, &self.lake_prefix, &(hour..hour.plus(1))).await?;
+        of.lake =
+            table::counting(&mut self.index, &self.lake_prefix, &(hour..hour.plus(1))).await?;
         of.is_in_lake = known.is_in(&of.lake);
         if !of.is_in_lake && !known.has_expired {
             of.lake.clear();
@@ -103,13 +114,18 @@ impl Source {
     }
 
     /// The ticks of the next topic.
-    pub async fn next_topic(&mut self, of: &mut OfHour) -> Result<Option<(String, Gathered)>, Failure> {
+    pub async fn next_topic(
+        &mut self,
+        of: &mut OfHour,
+    ) -> Result<Option<(String, Gathered)>, Failure> {
         let Some(topic) = of.topics.pop_first() else { return Ok(None) };
         let (mut gathered, is_whole) = self.of_lake(of, &topic).await?;
         of.has_read_raw |= !is_whole;
         if !is_whole {
             if of.raw.is_none() {
-                of.raw = Some(self.reader.by_topic(self.index.objects_of(of.hour).await?, |indexed| indexed));
+                of.raw = Some(
+                    self.reader.by_topic(self.index.objects_of(of.hour).await?, |indexed| indexed),
+                );
             }
             let objects = of.raw.as_mut().and_then(|raw| raw.remove(&topic)).unwrap_or_default();
             gathered = self.add_raw(of, objects, gathered).await?;
@@ -119,7 +135,8 @@ impl Source {
 
     /// What the lake has of a topic, and whether that is all.
     async fn of_lake(&mut self, of: &mut OfHour, topic: &str) -> Result<(Gathered, bool), Failure> {
-        let mut left: Vec<&Counting> = of.lake.iter().filter(|object| object.source == topic).collect();
+        let mut left: Vec<&Counting> =
+            of.lake.iter().filter(|object| object.source == topic).collect();
         let (mut is_whole, mut has_lost) = (of.is_in_lake, false);
         loop {
             let (gathered, fault) = self.kept(&left).await?;
@@ -135,7 +152,10 @@ impl Source {
     }
 
     /// The ticks of some objects of the lake; or the first that is not what it was, and why.
-    async fn kept(&self, objects: &[&Counting]) -> Result<(Gathered, Option<(usize, String)>), Failure> {
+    async fn kept(
+        &self,
+        objects: &[&Counting],
+    ) -> Result<(Gathered, Option<(usize, String)>), Failure> {
         let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
         let mut gathered = Gathered::new(Sorter::new(&self.folder).only(self.wanted.clone()));
         for (at, counting) in objects.iter().enumerate() {
@@ -156,7 +176,12 @@ impl Source {
     }
 
     /// Adds those ticks of raw objects that are not there yet.
-    async fn add_raw(&self, of: &mut OfHour, objects: Vec<Indexed>, gathered: Gathered) -> Result<Gathered, Failure> {
+    async fn add_raw(
+        &self,
+        of: &mut OfHour,
+        objects: Vec<Indexed>,
+        gathered: Gathered,
+    ) -> Result<Gathered, Failure> {
         let gatherer = Gatherer::new(of.hour, gathered, Placeless::Taken);
         for Indexed { object, format, placeless, .. } in objects {
             let what = format!("{}{}", self.store.location(), object.key);
@@ -176,9 +201,12 @@ impl Source {
             let why = match gatherer.read(&self.reader, &object).await {
                 Ok(()) => continue,
                 Err(ReadError::Moved) => {
-                    "has changed since batch-layer read it: run batch-layer, and export again".to_owned()
+                    "has changed since batch-layer read it: run batch-layer, and export again"
+                        .to_owned()
                 }
-                Err(ReadError::Broken(broken)) => format!("cannot be read to its end: {}", broken.why),
+                Err(ReadError::Broken(broken)) => {
+                    format!("cannot be read to its end: {}", broken.why)
+                }
                 Err(ReadError::Wide) => "holds too many symbols".to_owned(),
                 Err(ReadError::Outage(failure)) => return Err(failure),
                 Err(ReadError::Stopped) => return Err(stopped_exporting()),

@@ -1,4 +1,5 @@
-//! Which folders have objects that nothing is exported of, since `batch-layer` has not read them as they are.
+//! Which folders have objects that nothing is exported of, since `batch-layer` has not read them as
+//! they are.
 
 use super::source::Source;
 use crate::archive::{FileNameTemplate, Folder, LISTINGS_AHEAD, PrefixTemplate, StoreError};
@@ -13,8 +14,8 @@ use std::ops::Range;
 /// In a range of more hours it is looked first which folders there are.
 const LONG_HOURS: usize = 500;
 
-/// The folders of a range with objects that the index does not know, or knows as they were. `broken`: keys of those that
-/// could not be read.
+/// The folders of a range with objects that the index does not know, or knows as they were.
+/// `broken`: keys of those that could not be read.
 ///
 /// # Errors
 /// Where the database or the store fails.
@@ -50,7 +51,11 @@ fn is_unread(change: &Change, broken: &FxHashSet<String>) -> bool {
 }
 
 /// The folders of a range; of a long one, those that there are.
-async fn listed(source: &Source, template: &PrefixTemplate, hours: &Range<Hour>) -> Result<Vec<Folder>, Failure> {
+async fn listed(
+    source: &Source,
+    template: &PrefixTemplate,
+    hours: &Range<Hour>,
+) -> Result<Vec<Folder>, Failure> {
     if Hour::each(hours.clone()).count() <= LONG_HOURS {
         return Ok(template.folders(hours.clone()));
     }

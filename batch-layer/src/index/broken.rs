@@ -26,7 +26,8 @@ pub struct BrokenSummary {
 }
 
 impl Index {
-    /// Notes that an object cannot be read and which hours it may touch. `false` where that was known.
+    /// Notes that an object cannot be read and which hours it may touch. `false` where that was
+    /// known.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -39,13 +40,16 @@ impl Index {
     ) -> Result<bool, Failure> {
         let token = self.lock.clone();
         let note = async {
-            let mut transaction = lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
+            let mut transaction =
+                lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
             let is_new = insert(&mut transaction, object, folder, broken).await?;
             hold(&mut transaction, &object.key, hours).await?;
             lock::commit(transaction, token.as_ref()).await?;
             Ok(is_new)
         };
-        in_time(self.patience, note).await.map_err(|error| self.failed("writing broken_objects in", error))
+        in_time(self.patience, note)
+            .await
+            .map_err(|error| self.failed("writing broken_objects in", error))
     }
 
     /// Forgets that objects could not be read.
@@ -59,10 +63,13 @@ impl Index {
 
     /// The folders that hold broken objects, each with their keys.
     pub async fn broken(&mut self) -> Result<FxHashMap<Arc<str>, Vec<String>>, Failure> {
-        let rows = pg::query_as("select folder, key from broken_objects").fetch_all(&mut self.connection);
+        let rows =
+            pg::query_as("select folder, key from broken_objects").fetch_all(&mut self.connection);
         let rows: Result<Vec<(String, String)>, _> = in_time(self.patience, rows).await;
         let mut folders: FxHashMap<Arc<str>, Vec<String>> = FxHashMap::default();
-        for (folder, key) in rows.map_err(|error| self.failed("reading broken_objects in", error))? {
+        for (folder, key) in
+            rows.map_err(|error| self.failed("reading broken_objects in", error))?
+        {
             folders.entry(folder.into()).or_default().push(key);
         }
         Ok(folders)
@@ -76,7 +83,8 @@ impl Index {
 
     /// The hours that broken objects hold back.
     pub async fn held_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
-        let hours = pg::query_scalar("select distinct hour from held_hours").fetch_all(&mut self.connection);
+        let hours = pg::query_scalar("select distinct hour from held_hours")
+            .fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
         let hours = hours.map_err(|error| self.failed("reading held_hours in", error))?;
         Ok(hours.into_iter().map(Hour::of).collect())
@@ -108,7 +116,11 @@ async fn insert(
 }
 
 /// Also the hours that an earlier version of the object touched.
-async fn hold(transaction: &mut PgTransaction<'_>, key: &str, hours: &BTreeSet<Hour>) -> Result<(), sqlx::Error> {
+async fn hold(
+    transaction: &mut PgTransaction<'_>,
+    key: &str,
+    hours: &BTreeSet<Hour>,
+) -> Result<(), sqlx::Error> {
     pg::query(
         "insert into held_hours (hour, key)
          select hour, $2 from unnest($1::timestamptz[]) as hour

@@ -71,11 +71,16 @@ impl Index {
         )
         .bind(format)
         .fetch_one(&mut self.connection);
-        in_time(self.patience, found).await.map_err(|error| self.failed("reading the index in", error))
+        in_time(self.patience, found)
+            .await
+            .map_err(|error| self.failed("reading the index in", error))
     }
 
     /// A line that is rejected for the commonest reason in some folders.
-    pub async fn commonest_reject(&mut self, folders: &[&str]) -> Result<Option<CommonReject>, Failure> {
+    pub async fn commonest_reject(
+        &mut self,
+        folders: &[&str],
+    ) -> Result<Option<CommonReject>, Failure> {
         let row = pg::query_as(
             "with looked_at as
                  (select l.key, l.line, l.reason, l.detail
@@ -90,7 +95,8 @@ impl Index {
         .bind(folders)
         .bind(LOOKED_AT)
         .fetch_optional(&mut self.connection);
-        let row: Result<Option<(String, i64, String, String)>, _> = in_time(self.patience, row).await;
+        let row: Result<Option<(String, i64, String, String)>, _> =
+            in_time(self.patience, row).await;
         let row = row.map_err(|error| self.failed("reading rejected_lines in", error))?;
         Ok(row.map(|(key, line, reason, detail)| CommonReject { key, line, reason, detail }))
     }

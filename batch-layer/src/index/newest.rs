@@ -45,7 +45,8 @@ pub fn newest_of<'h>(
         // What is ahead of its time says nothing of how far the archive goes.
         let tick = ticks.filter(|at| *at <= stored_at).max().unwrap_or(LONG_AGO);
         let told = held.offsets.newest_places();
-        let told = told.map(|(topic, partition, offset)| (topic, partition, Some(offset.cast_signed() + 1)));
+        let told = told
+            .map(|(topic, partition, offset)| (topic, partition, Some(offset.cast_signed() + 1)));
         let silent = (held.ticks > held.offsets.len()).then_some((topic, partition, None));
         for (topic, partition, next_offset) in told.chain(silent) {
             let found = Newest { next_offset, tick, stored_at };
@@ -60,10 +61,16 @@ pub fn newest_of<'h>(
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn note(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+pub async fn note(
+    transaction: &mut PgTransaction<'_>,
+    entries: &[Entry],
+) -> Result<(), sqlx::Error> {
     let mut newest = NewestPlaces::new();
     for (place, found) in entries.iter().flat_map(|entry| &entry.newest) {
-        newest.entry(place.clone()).and_modify(|known| *known = known.and(*found)).or_insert(*found);
+        newest
+            .entry(place.clone())
+            .and_modify(|known| *known = known.and(*found))
+            .or_insert(*found);
     }
     pg::query(
         "insert into archive_newest as known (topic, partition, next_offset, tick, stored_at)

@@ -1,4 +1,5 @@
-//! What the index said of an hour when its sums were begun: another run may change that before they are written.
+//! What the index said of an hour when its sums were begun: another run may change that before they
+//! are written.
 
 use super::Index;
 use crate::hour::Hour;
@@ -8,7 +9,8 @@ use service::pg::in_time;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 
-/// All that an hour is computed from, as one number: its objects, what is known of it, and why it is stale.
+/// All that an hour is computed from, as one number: its objects, what is known of it, and why it
+/// is stale.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen(String);
 
@@ -24,9 +26,13 @@ impl Index {
 }
 
 impl Seen {
-    /// Whether the index still says that, in a transaction that keeps it so. Another one that would write the same hour
-    /// waits from here on.
-    pub async fn still(&self, transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<bool, sqlx::Error> {
+    /// Whether the index still says that, in a transaction that keeps it so. Another one that would
+    /// write the same hour waits from here on.
+    pub async fn still(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        hour: Hour,
+    ) -> Result<bool, sqlx::Error> {
         pg::query("select from stale_hours where hour = $1 for update")
             .bind(hour.start())
             .execute(transaction.acquire().await?)

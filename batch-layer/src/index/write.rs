@@ -53,18 +53,27 @@ impl Index {
     /// Replaces what is known of some objects.
     pub async fn store(&mut self, entries: &[Entry]) -> Result<(), Failure> {
         let token = self.lock.clone();
-        let stored = in_time(self.patience, store(&mut self.connection, token.as_ref(), entries)).await;
+        let stored =
+            in_time(self.patience, store(&mut self.connection, token.as_ref(), entries)).await;
         stored.map_err(|error| self.failed("writing the index in", error))
     }
 
-    /// Forgets objects that are gone from the archive; hours whose sums they are in keep their ticks. Of those that were
-    /// stored after `kept_since` it is noted that they were deleted.
-    pub async fn remove(&mut self, keys: &[String], kept_since: Timestamp) -> Result<Gone, Failure> {
+    /// Forgets objects that are gone from the archive; hours whose sums they are in keep their
+    /// ticks. Of those that were stored after `kept_since` it is noted that they were deleted.
+    pub async fn remove(
+        &mut self,
+        keys: &[String],
+        kept_since: Timestamp,
+    ) -> Result<Gone, Failure> {
         if keys.is_empty() {
             return Ok(Gone { kept_hours: 0, lost_hours: 0, deleted: 0, covered: 0 });
         }
         let token = self.lock.clone();
-        let removed = in_time(self.patience, remove(&mut self.connection, token.as_ref(), (keys, kept_since))).await;
+        let removed = in_time(
+            self.patience,
+            remove(&mut self.connection, token.as_ref(), (keys, kept_since)),
+        )
+        .await;
         removed.map_err(|error| self.failed("writing the index in", error))
     }
 
@@ -73,16 +82,21 @@ impl Index {
         if renamed.is_empty() {
             return Ok(());
         }
-        self.write("archive_objects", rename(renamed.iter().map(|(old, new)| (&**old, &**new)))).await.map(drop)
+        self.write("archive_objects", rename(renamed.iter().map(|(old, new)| (&**old, &**new))))
+            .await
+            .map(drop)
     }
 
-    /// Notes that objects which were gone are back as they were. What was not in any sums yet is to be computed.
+    /// Notes that objects which were gone are back as they were. What was not in any sums yet is to
+    /// be computed.
     pub async fn restore(&mut self, keys: &[String], wanted: bool) -> Result<(), Failure> {
         if keys.is_empty() {
             return Ok(());
         }
         let token = self.lock.clone();
-        let restored = in_time(self.patience, restore(&mut self.connection, token.as_ref(), (keys, wanted))).await;
+        let restored =
+            in_time(self.patience, restore(&mut self.connection, token.as_ref(), (keys, wanted)))
+                .await;
         restored.map_err(|error| self.failed("writing the index in", error))
     }
 
@@ -100,8 +114,13 @@ impl Index {
         self.write("stale_hours", mark).await.map(drop)
     }
 
-    /// Notes that every hour of a range of which anything is known is to be computed, changed or not, but for some.
-    pub async fn mark_all(&mut self, hours: &Range<Hour>, except: &BTreeSet<Hour>) -> Result<(), Failure> {
+    /// Notes that every hour of a range of which anything is known is to be computed, changed or
+    /// not, but for some.
+    pub async fn mark_all(
+        &mut self,
+        hours: &Range<Hour>,
+        except: &BTreeSet<Hour>,
+    ) -> Result<(), Failure> {
         let mark = pg::query(
             "insert into stale_hours (hour, wanted, replaced)
              select hour, false, false
@@ -115,11 +134,13 @@ impl Index {
         self.write("stale_hours", mark).await.map(drop)
     }
 
-    /// Notes that a stale hour is not stale any more, although it was not computed; not where it has changed since it was
-    /// seen.
+    /// Notes that a stale hour is not stale any more, although it was not computed; not where it
+    /// has changed since it was seen.
     pub async fn unmark_stale(&mut self, hour: Hour, seen: &Seen) -> Result<(), Failure> {
         let token = self.lock.clone();
-        let unmarked = in_time(self.patience, unmark(&mut self.connection, token.as_ref(), (hour, seen))).await;
+        let unmarked =
+            in_time(self.patience, unmark(&mut self.connection, token.as_ref(), (hour, seen)))
+                .await;
         unmarked.map_err(|error| self.failed("writing stale_hours in", error))
     }
 }
@@ -150,9 +171,15 @@ pub struct Gone {
     pub covered: u64,
 }
 
-async fn store(connection: &mut PgConnection, token: Option<&Token>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+async fn store(
+    connection: &mut PgConnection,
+    token: Option<&Token>,
+    entries: &[Entry],
+) -> Result<(), sqlx::Error> {
     let mut transaction = lock::begin(connection, token, Hold::Index).await?;
-    let replacing = entries.iter().filter_map(|entry| Some((&**entry.instead_of.as_ref()?, &*entry.object.key)));
+    let replacing = entries
+        .iter()
+        .filter_map(|entry| Some((&**entry.instead_of.as_ref()?, &*entry.object.key)));
     rename(replacing).execute(transaction.acquire().await?).await?;
     let summed = summed(&mut transaction, entries).await?;
     withdraw(&mut transaction, entries, &summed).await?;
@@ -185,11 +212,15 @@ fn etags(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.etag).collect()
 }
 
-/// The fingerprints of the versions that are in sums, by object and hour: of what they hold, and of its places.
+/// The fingerprints of the versions that are in sums, by object and hour: of what they hold, and of
+/// its places.
 type Summed = FxHashMap<(String, Hour), (i64, i64)>;
 
 /// Those of some objects.
-async fn summed(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<Summed, sqlx::Error> {
+async fn summed(
+    transaction: &mut PgTransaction<'_>,
+    entries: &[Entry],
+) -> Result<Summed, sqlx::Error> {
     let rows: Vec<(String, Timestamp, i64, i64)> = pg::query_as(
         "select key, hour, summed, summed_places
          from archive_object_hours
@@ -198,12 +229,19 @@ async fn summed(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Resul
     .bind(keys(entries))
     .fetch_all(transaction.acquire().await?)
     .await?;
-    Ok(rows.into_iter().map(|(key, hour, summed, places)| ((key, Hour::of(hour)), (summed, places))).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(key, hour, summed, places)| ((key, Hour::of(hour)), (summed, places)))
+        .collect())
 }
 
-/// Deletes earlier versions of the objects; the hours that those touched become stale, but for those that they
-/// hold the same of.
-async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry], summed: &Summed) -> Result<(), sqlx::Error> {
+/// Deletes earlier versions of the objects; the hours that those touched become stale, but for
+/// those that they hold the same of.
+async fn withdraw(
+    transaction: &mut PgTransaction<'_>,
+    entries: &[Entry],
+    summed: &Summed,
+) -> Result<(), sqlx::Error> {
     let holdings = entries.iter().flat_map(|entry| entry.hours.iter().map(move |of| (entry, of)));
     let same = holdings.filter(|(entry, of)| is_same(summed, entry, of).1);
     let (same_keys, same_hours): (Vec<&str>, Vec<Timestamp>) =
@@ -243,9 +281,14 @@ async fn withdraw(transaction: &mut PgTransaction<'_>, entries: &[Entry], summed
     Ok(())
 }
 
-async fn insert_objects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
+async fn insert_objects(
+    transaction: &mut PgTransaction<'_>,
+    entries: &[Entry],
+) -> Result<(), sqlx::Error> {
     let texts = |of: fn(&Entry) -> &str| entries.iter().map(of).collect::<Vec<_>>();
-    let numbers = |of: fn(&Entry) -> u64| entries.iter().map(|entry| of(entry).cast_signed()).collect::<Vec<_>>();
+    let numbers = |of: fn(&Entry) -> u64| {
+        entries.iter().map(|entry| of(entry).cast_signed()).collect::<Vec<_>>()
+    };
     let modified = |entry: &Entry| entry.object.last_modified.unwrap_or_else(Timestamp::now);
     let modified: Vec<Timestamp> = entries.iter().map(modified).collect();
     pg::query(
@@ -272,7 +315,8 @@ async fn insert_hours(
     entries: &[Entry],
     summed: &Summed,
 ) -> Result<(), sqlx::Error> {
-    let (mut hours, mut keys, mut ticks, mut wanted) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut hours, mut keys, mut ticks, mut wanted) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut known, mut fingerprints, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let (mut before, mut places_before) = (Vec::new(), Vec::new());
     let (mut first, mut last) = (Vec::new(), Vec::new());
@@ -323,7 +367,8 @@ async fn insert_hours(
     Ok(())
 }
 
-/// What of an object is in an hour's sums, if anything is, and whether it is what the object holds now.
+/// What of an object is in an hour's sums, if anything is, and whether it is what the object holds
+/// now.
 fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<(i64, i64)>, bool) {
     if summed.is_empty() {
         return (None, false);
@@ -332,8 +377,15 @@ fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<(i64, i
     (before, before.is_some_and(|(content, _)| content == holding.prints.content.cast_signed()))
 }
 
-async fn insert_rejects(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
-    let rejects = || entries.iter().flat_map(|entry| entry.rejects.iter().map(|reject| (&*entry.object.key, reject)));
+async fn insert_rejects(
+    transaction: &mut PgTransaction<'_>,
+    entries: &[Entry],
+) -> Result<(), sqlx::Error> {
+    let rejects = || {
+        entries
+            .iter()
+            .flat_map(|entry| entry.rejects.iter().map(|reject| (&*entry.object.key, reject)))
+    };
     if rejects().next().is_none() {
         return Ok(());
     }
@@ -414,7 +466,12 @@ async fn remove(
         .await?;
     lock::commit(transaction, token).await?;
     let covered = covered.rows_affected();
-    Ok(Gone { kept_hours: kept.rows_affected(), lost_hours: lost.cast_unsigned(), deleted, covered })
+    Ok(Gone {
+        kept_hours: kept.rows_affected(),
+        lost_hours: lost.cast_unsigned(),
+        deleted,
+        covered,
+    })
 }
 
 /// Gives how many of the objects were deleted.
@@ -442,7 +499,10 @@ async fn note_deleted(
 }
 
 /// Objects that were deleted are there again.
-async fn forget_deleted<K>(transaction: &mut PgTransaction<'_>, keys: &[K]) -> Result<(), sqlx::Error>
+async fn forget_deleted<K>(
+    transaction: &mut PgTransaction<'_>,
+    keys: &[K],
+) -> Result<(), sqlx::Error>
 where
     for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
@@ -450,9 +510,13 @@ where
     delete.execute(transaction.acquire().await?).await.map(drop)
 }
 
-/// Objects that were deleted because the lake has their ticks are there again, with all of these. Of one that came again
-/// with fewer, as a sink writes an object by its first part, the lake has the others still.
-async fn forget_covered<K>(transaction: &mut PgTransaction<'_>, keys: &[K]) -> Result<(), sqlx::Error>
+/// Objects that were deleted because the lake has their ticks are there again, with all of these.
+/// Of one that came again with fewer, as a sink writes an object by its first part, the lake has
+/// the others still.
+async fn forget_covered<K>(
+    transaction: &mut PgTransaction<'_>,
+    keys: &[K],
+) -> Result<(), sqlx::Error>
 where
     for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {

@@ -12,15 +12,22 @@ pub fn compute(bars: &[Bar]) -> [Column; COLUMNS.len()] {
     let [high, low, close] = [of(|bar| bar.high), of(|bar| bar.low), of(|bar| bar.close)];
     let volume = of(|bar| bar.volume.unwrap());
     let (ta, last) = (Core::new(), bars.len() - 1);
-    let [sma_20, sma_50] = [20, 50].map(|period| one(last, |out| ta.sma(0, last, &close, period, out)));
-    let [ema_12, ema_26] = [12, 26].map(|period| one(last, |out| ta.ema(0, last, &close, period, out)));
+    let [sma_20, sma_50] =
+        [20, 50].map(|period| one(last, |out| ta.sma(0, last, &close, period, out)));
+    let [ema_12, ema_26] =
+        [12, 26].map(|period| one(last, |out| ta.ema(0, last, &close, period, out)));
     let rsi_14 = one(last, |out| ta.rsi(0, last, &close, 14, out));
-    let [macd, signal, histogram] = three(last, |a, b, c| ta.macd(0, last, &close, 12, 26, 9, a, b, c));
-    let [upper, middle, lower] = three(last, |a, b, c| ta.bbands(0, last, &close, 20, 2.0, 2.0, MAType::SMA, a, b, c));
+    let [macd, signal, histogram] =
+        three(last, |a, b, c| ta.macd(0, last, &close, 12, 26, 9, a, b, c));
+    let [upper, middle, lower] =
+        three(last, |a, b, c| ta.bbands(0, last, &close, 20, 2.0, 2.0, MAType::SMA, a, b, c));
     let atr_14 = one(last, |out| ta.atr(0, last, &high, &low, &close, 14, out));
     let obv = one(last, |out| ta.obv(0, last, &close, &volume, out));
     let vwap = bars.iter().map(|bar| bar.vwap).collect();
-    [sma_20, sma_50, ema_12, ema_26, rsi_14, macd, signal, histogram, upper, middle, lower, atr_14, obv, vwap]
+    [
+        sma_20, sma_50, ema_12, ema_26, rsi_14, macd, signal, histogram, upper, middle, lower,
+        atr_14, obv, vwap,
+    ]
 }
 
 fn one(last: usize, indicator: impl FnOnce(&mut [f64]) -> Result<OutRange, RetCode>) -> Column {
@@ -38,7 +45,8 @@ fn three(
     [a, b, c].map(|out| aligned(last, &range, &out))
 }
 
-/// TA-Lib writes its values from the front of `out`, the first of them being the one of bar `beg_idx`.
+/// TA-Lib writes its values from the front of `out`, the first of them being the one of bar
+/// `beg_idx`.
 fn aligned(last: usize, range: &OutRange, out: &[f64]) -> Column {
     let mut column = vec![None; last + 1];
     for (value, slot) in out.iter().take(range.count).zip(column.iter_mut().skip(range.beg_idx)) {

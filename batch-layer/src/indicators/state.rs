@@ -1,8 +1,10 @@
-//! [`State`]: what a symbol's bars have come to so far, so that the next bar's indicators follow from it.
+//! [`State`]: what a symbol's bars have come to so far, so that the next bar's indicators follow
+//! from it.
 //!
-//! The arithmetic is TA-Lib's, operation by operation, and a test holds every digit against TA-Lib's own over the whole
-//! series. Running sums carry the rounding of all bars before, so they belong to the state: whoever goes on from a kept one
-//! comes to the same digits as whoever begins with the first bar.
+//! The arithmetic is TA-Lib's, operation by operation, and a test holds every digit against
+//! TA-Lib's own over the whole series. Running sums carry the rounding of all bars before, so they
+//! belong to the state: whoever goes on from a kept one comes to the same digits as whoever begins
+//! with the first bar.
 
 use std::array;
 
@@ -27,7 +29,8 @@ pub const COLUMNS: [&str; 14] = [
 /// A bar's [`COLUMNS`]; `None` before the first bar for which a column is defined.
 pub type Values = [Option<f64>; COLUMNS.len()];
 
-/// Of the layout of bytes and of what the numbers mean. A state with another one is as if it had not been kept.
+/// Of the layout of bytes and of what the numbers mean. A state with another one is as if it had
+/// not been kept.
 const VERSION: u8 = 1;
 
 /// The longest window that is looked back at.
@@ -38,8 +41,8 @@ const WILDER: u64 = 14;
 const FAST_BEGINS: u64 = 14;
 const LINE_BEGINS: u64 = 25;
 
-/// What indicators are made of. Hours or days without a trade have none: the bar before a weekend is the neighbour of the
-/// one after it.
+/// What indicators are made of. Hours or days without a trade have none: the bar before a weekend
+/// is the neighbour of the one after it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bar {
     pub high: f64,
@@ -78,7 +81,8 @@ struct Closes {
     count: u64,
 }
 
-/// A variance over the last 20 closes: sums of their distances from `shift`, which are made anew now and then.
+/// A variance over the last 20 closes: sums of their distances from `shift`, which are made anew
+/// now and then.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Bands {
     shift: f64,
@@ -104,16 +108,24 @@ impl State {
         let deviation = self.bands.push(&self.closes).map(|deviation| deviation * 2.0);
         let band = |of: fn(f64, f64) -> f64| Some(of(sma_20?, deviation?));
         let [rsi_14, atr_14] = match before {
-            Some(before) => [self.rsi(close - before, number - 1), self.atr(bar, before, number - 1)],
+            Some(before) => {
+                [self.rsi(close - before, number - 1), self.atr(bar, before, number - 1)]
+            }
             None => [None; 2],
         };
         let obv = self.obv(bar, before);
-        let (upper, lower) = (band(|middle, width| middle + width), band(|middle, width| middle - width));
-        [sma_20, sma_50, ema_12, ema_26, rsi_14, macd, signal, histogram, upper, sma_20, lower, atr_14, obv, bar.vwap]
+        let (upper, lower) =
+            (band(|middle, width| middle + width), band(|middle, width| middle - width));
+        [
+            sma_20, sma_50, ema_12, ema_26, rsi_14, macd, signal, histogram, upper, sma_20, lower,
+            atr_14, obv, bar.vwap,
+        ]
     }
 
     fn macd(&mut self, close: f64, number: u64, slow: Option<f64>) -> [Option<f64>; 3] {
-        let fast = number.checked_sub(FAST_BEGINS).and_then(|of| exponential(&mut self.fast, close, of, 12));
+        let fast = number
+            .checked_sub(FAST_BEGINS)
+            .and_then(|of| exponential(&mut self.fast, close, of, 12));
         let (Some(fast), Some(slow)) = (fast, slow) else {
             return [None; 3];
         };
@@ -145,7 +157,9 @@ impl State {
     /// `number`: of the range, from 0.
     fn atr(&mut self, bar: &Bar, before: f64, number: u64) -> Option<f64> {
         let distances = [(before - bar.high).abs(), (before - bar.low).abs()];
-        let range = distances.into_iter().fold(bar.high - bar.low, |most, one| if one > most { one } else { most });
+        let range = distances
+            .into_iter()
+            .fold(bar.high - bar.low, |most, one| if one > most { one } else { most });
         let beta = (WILDER - 1) as f64 / WILDER as f64;
         smoothed(&mut self.atr, range, number, (WILDER, beta))
     }
@@ -195,9 +209,26 @@ impl State {
     }
 
     fn floats(&mut self) -> impl Iterator<Item = &mut f64> {
-        let Self { sma_20, sma_50, ema_12, ema_26, fast, signal, gain, loss, atr, obv, bands, closes, .. } = self;
+        let Self {
+            sma_20,
+            sma_50,
+            ema_12,
+            ema_26,
+            fast,
+            signal,
+            gain,
+            loss,
+            atr,
+            obv,
+            bands,
+            closes,
+            ..
+        } = self;
         let Bands { shift, sum, squares, peak, .. } = bands;
-        let single = [sma_20, sma_50, ema_12, ema_26, fast, signal, gain, loss, atr, obv, shift, sum, squares, peak];
+        let single = [
+            sma_20, sma_50, ema_12, ema_26, fast, signal, gain, loss, atr, obv, shift, sum,
+            squares, peak,
+        ];
         closes.ring.iter_mut().chain(single)
     }
 }
@@ -227,7 +258,8 @@ impl Closes {
     }
 }
 
-/// A simple average over the last `period` closes, of which `total` is the sum between two bars but for the oldest.
+/// A simple average over the last `period` closes, of which `total` is the sum between two bars but
+/// for the oldest.
 fn simple(total: &mut f64, closes: &Closes, period: u64) -> Option<f64> {
     *total += closes.ago(0)?;
     let all = *total;
@@ -329,16 +361,19 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Up to 1,500 bars: walks, stretches on which nothing moves, leaps, and prices of pennies beside those of millions.
+    /// Up to 1,500 bars: walks, stretches on which nothing moves, leaps, and prices of pennies
+    /// beside those of millions.
     fn some_bars() -> impl Strategy<Value = Vec<Bar>> {
-        let kind = prop_oneof![3 => Just(1_i64), 1 => Just(0), 1 => Just(1000), 1 => Just(100_000_000)];
+        let kind =
+            prop_oneof![3 => Just(1_i64), 1 => Just(0), 1 => Just(1000), 1 => Just(100_000_000)];
         let stretch = (kind, 1_usize..300, any::<u64>());
         proptest::collection::vec(stretch, 1..6).prop_map(|stretches| {
             let (mut units, mut bars) = (1_000_000_i64, Vec::new());
             for (step, count, seed) in stretches {
                 for number in 0..count as u64 {
-                    let mix =
-                        (seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 33;
+                    let mix = (seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+                        .wrapping_mul(0xd6e8_feb8_6659_fd93)
+                        >> 33;
                     units = (units + step * (mix as i64 % 201 - 100)).clamp(1, 1 << 50);
                     let close = units as f64 / 10_000.0;
                     let wide = (mix % 7) as f64 / 100.0;
@@ -397,7 +432,9 @@ mod tests {
         state.push(&Bar { high: 2.0, low: 1.0, close: 1.5, volume: None, vwap: None });
         let bytes = state.to_bytes();
         assert_eq!(State::from_bytes(&bytes), Some(state));
-        for other in [&bytes[..bytes.len() - 8], &bytes[1..], &[], &[bytes.clone(), vec![0; 8]].concat()] {
+        for other in
+            [&bytes[..bytes.len() - 8], &bytes[1..], &[], &[bytes.clone(), vec![0; 8]].concat()]
+        {
             assert_eq!(State::from_bytes(other), None);
         }
     }

@@ -64,7 +64,8 @@ pub async fn mark(
     hour: Hour,
     symbols: &BTreeSet<String>,
 ) -> Result<(), sqlx::Error> {
-    // Hours are written in order of time, so nearly always a symbol is marked by an earlier hour already.
+    // Hours are written in order of time, so nearly always a symbol is marked by an earlier hour
+    // already.
     pg::query(
         "insert into stale_indicators as known (symbol, hour)
          select symbol, $1
@@ -79,7 +80,8 @@ pub async fn mark(
     Ok(())
 }
 
-/// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew or move the exchange.
+/// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew or move
+/// the exchange.
 pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark>, sqlx::Error> {
     let rows = pg::query(
         "select symbol, hour, date_trunc('day', hour, time_zone) as day
@@ -91,8 +93,13 @@ pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark
     .bind(limit)
     .fetch_all(connection)
     .await?;
-    let mark =
-        |row: &PgRow| Ok(Mark { symbol: row.try_get("symbol")?, hour: row.try_get("hour")?, day: row.try_get("day")? });
+    let mark = |row: &PgRow| {
+        Ok(Mark {
+            symbol: row.try_get("symbol")?,
+            hour: row.try_get("hour")?,
+            day: row.try_get("day")?,
+        })
+    };
     rows.iter().map(mark).collect()
 }
 
@@ -107,8 +114,13 @@ pub struct Kept {
     pub state: State,
 }
 
-/// The states from which the marked symbols can be gone on with: nothing that is in them has changed.
-pub async fn kept(connection: &mut PgConnection, interval: Interval, marks: &[Mark]) -> Result<Vec<Kept>, sqlx::Error> {
+/// The states from which the marked symbols can be gone on with: nothing that is in them has
+/// changed.
+pub async fn kept(
+    connection: &mut PgConnection,
+    interval: Interval,
+    marks: &[Mark],
+) -> Result<Vec<Kept>, sqlx::Error> {
     let rows = pg::query("select symbol, start, state from indicator_states where interval = $1 and symbol = any($2)")
         .bind(interval.name())
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
@@ -119,7 +131,9 @@ pub async fn kept(connection: &mut PgConnection, interval: Interval, marks: &[Ma
         let (symbol, at): (&str, Timestamp) = (row.try_get("symbol")?, row.try_get("start")?);
         let place = marks.binary_search_by(|mark| (*mark.symbol).cmp(symbol)).ok();
         let state = State::from_bytes(row.try_get("state")?);
-        if let (Some(place), Some(state)) = (place.filter(|place| at < marks[*place].from(interval)), state) {
+        if let (Some(place), Some(state)) =
+            (place.filter(|place| at < marks[*place].from(interval)), state)
+        {
             kept[place] = Kept { at: Some(at), state };
         }
     }
@@ -133,7 +147,10 @@ pub fn asked<'m>(marks: &'m [Mark], kept: &[Kept]) -> Vec<Asked<'m>> {
 }
 
 /// How many hours there are of each symbol.
-pub async fn count_bars(connection: &mut PgConnection, asked: &[Asked<'_>]) -> Result<Vec<usize>, sqlx::Error> {
+pub async fn count_bars(
+    connection: &mut PgConnection,
+    asked: &[Asked<'_>],
+) -> Result<Vec<usize>, sqlx::Error> {
     let counts: Vec<i64> = pg::query_scalar(
         "select (select count(*)
                  from hourly_stock_summary s
@@ -240,7 +257,8 @@ impl<'a> States<'a> {
     }
 }
 
-/// Deletes what is no longer true: rows from the marks on that are not among the new ones, and states with what has changed.
+/// Deletes what is no longer true: rows from the marks on that are not among the new ones, and
+/// states with what has changed.
 pub async fn delete(
     connection: &mut PgConnection,
     interval: Interval,
@@ -276,7 +294,11 @@ pub async fn delete(
 }
 
 /// Writes the rows that are others than they were.
-pub async fn write(connection: &mut PgConnection, interval: Interval, rows: &Rows<'_>) -> Result<(), sqlx::Error> {
+pub async fn write(
+    connection: &mut PgConnection,
+    interval: Interval,
+    rows: &Rows<'_>,
+) -> Result<(), sqlx::Error> {
     let insert = pg::query(
         "with new as
              (select *
@@ -312,12 +334,20 @@ pub async fn write(connection: &mut PgConnection, interval: Interval, rows: &Row
     .bind(&rows.starts)
     .bind(&rows.closes)
     .bind(&rows.volumes);
-    rows.columns.iter().fold(insert, |insert, column| insert.bind(column)).execute(connection).await?;
+    rows.columns
+        .iter()
+        .fold(insert, |insert, column| insert.bind(column))
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 /// Keeps states for the runs to come.
-pub async fn keep(connection: &mut PgConnection, interval: Interval, states: &States<'_>) -> Result<(), sqlx::Error> {
+pub async fn keep(
+    connection: &mut PgConnection,
+    interval: Interval,
+    states: &States<'_>,
+) -> Result<(), sqlx::Error> {
     pg::query(
         "insert into indicator_states (interval, symbol, start, state)
          select $1, * from unnest($2::text[], $3::timestamptz[], $4::bytea[])

@@ -1,6 +1,7 @@
 //! An hour's ticks out of the objects that hold them, symbol by symbol in the order of time.
 //!
-//! Of the hours before and behind it the ticks nearest to it come along, as a margin for those at its ends.
+//! Of the hours before and behind it the ticks nearest to it come along, as a margin for those at
+//! its ends.
 
 use crate::checksum::Content;
 use crate::hour::Hour;
@@ -15,8 +16,8 @@ use std::collections::BTreeSet;
 use std::io::Read;
 use std::sync::Arc;
 
-/// How far from the hour a tick of its margin may lie. What is nearest is then a matter of the archive alone, and of other
-/// hours those objects alone are read that reach so near.
+/// How far from the hour a tick of its margin may lie. What is nearest is then a matter of the
+/// archive alone, and of other hours those objects alone are read that reach so near.
 const MARGIN: i64 = 10 * Timestamp::MINUTE;
 
 /// Between which times the ticks of an hour and of its margins lie: [from, until).
@@ -43,7 +44,8 @@ pub struct Held {
     pub topic: u8,
     /// Of its object among all in the order of their keys, and of its line in that.
     pub order: (u32, u32),
-    /// Whether its line tells its place. Else that is what the object's name and the lines before it say.
+    /// Whether its line tells its place. Else that is what the object's name and the lines before
+    /// it say.
     pub is_told: bool,
 }
 
@@ -86,8 +88,8 @@ pub struct Wanted {
 /// Times in which a partition had no ticks, as it was said by those that came then.
 #[derive(Debug, Default)]
 pub struct Pauses {
-    /// By topic and partition, in the order of their ends. They overlap where two versions of the detector, or two sources
-    /// of a topic, have found them.
+    /// By topic and partition, in the order of their ends. They overlap where two versions of the
+    /// detector, or two sources of a topic, have found them.
     by_partition: FxHashMap<(u8, i32), Vec<Pause>>,
     /// How long the longest is, in microseconds.
     longest: i64,
@@ -113,7 +115,10 @@ impl Pauses {
             pauses.longest = pauses.longest.max(pause.until.micros() - pause.since.micros());
             pauses.by_partition.entry(partition).or_default().push(pause);
         }
-        pauses.by_partition.values_mut().for_each(|pauses| pauses.sort_unstable_by_key(|pause| pause.until));
+        pauses
+            .by_partition
+            .values_mut()
+            .for_each(|pauses| pauses.sort_unstable_by_key(|pause| pause.until));
         pauses
     }
 
@@ -131,7 +136,10 @@ impl Pauses {
         let pauses = self.by_partition.get(&partition).map_or(&[][..], Vec::as_slice);
         let next = &pauses[pauses.partition_point(|pause| pause.until <= at)..];
         let may_hold = move |pause: &&Pause| pause.until.micros() - self.longest <= at.micros();
-        next.iter().take_while(may_hold).filter(move |pause| pause.since <= at).map(|pause| pause.number)
+        next.iter()
+            .take_while(may_hold)
+            .filter(move |pause| pause.since <= at)
+            .map(|pause| pause.number)
     }
 }
 
@@ -158,8 +166,9 @@ pub type Interrupted = FxHashMap<usize, BTreeSet<i64>>;
 impl Part {
     /// What it holds of some symbols; `None`: of all.
     pub fn only(&self, symbols: Option<&FxHashSet<Box<str>>>) -> Self {
-        let is_wanted =
-            |held: &&Held| symbols.is_none_or(|wanted| wanted.contains(&self.symbols[held.symbol as usize]));
+        let is_wanted = |held: &&Held| {
+            symbols.is_none_or(|wanted| wanted.contains(&self.symbols[held.symbol as usize]))
+        };
         let ticks = self.ticks.iter().filter(is_wanted).copied().collect();
         Self { symbols: self.symbols.clone(), ticks, ..Self::default() }
     }
@@ -183,7 +192,12 @@ enum Side {
 ///
 /// # Errors
 /// Where it cannot be read to its end.
-pub fn collect(input: impl Read, options: &ScanOptions, wanted: &Wanted, whose: Whose) -> Result<Part, ScanError> {
+pub fn collect(
+    input: impl Read,
+    options: &ScanOptions,
+    wanted: &Wanted,
+    whose: Whose,
+) -> Result<Part, ScanError> {
     let mut of_lines = OfLines { options, collecting: Collecting::new(wanted.clone(), whose) };
     match visit(input, options, &mut of_lines) {
         Ok(()) => Ok(of_lines.collecting.finish()),
@@ -200,7 +214,8 @@ struct OfLines<'a> {
 impl Visitor for OfLines<'_> {
     fn record(&mut self, record: &Record<'_>, spot: Spot) {
         let told = record.provenance.and_then(|told| place_of(told, spot.index));
-        let place = || told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
+        let place =
+            || told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
         let number = u32::try_from(spot.order.0).unwrap_or(u32::MAX);
         self.collecting.add(&Content::of(record), place, (told.is_some(), number));
     }
@@ -234,12 +249,21 @@ impl Collecting {
     }
 
     /// `is_told`, `number`: whether its line tells its place, and which line it is.
-    fn add(&mut self, content: &Content<'_>, place: impl Fn() -> Place, (is_told, number): (bool, u32)) {
+    fn add(
+        &mut self,
+        content: &Content<'_>,
+        place: impl Fn() -> Place,
+        (is_told, number): (bool, u32),
+    ) {
         let at = content.timestamp;
         if self.wanted.pauses.may_hold(at) {
             let partition = (self.whose.topic, place().partition);
             for number in self.wanted.pauses.those_that_hold(partition, at) {
-                self.part.interrupted.entry(number).or_default().insert(at.micros().div_euclid(1_000_000));
+                self.part
+                    .interrupted
+                    .entry(number)
+                    .or_default()
+                    .insert(at.micros().div_euclid(1_000_000));
             }
         }
         let start = self.wanted.hour.start();
@@ -253,7 +277,8 @@ impl Collecting {
         let is_wanted = is_near && (side != Some(Side::Before) || self.wanted.with_before);
         let Some(prices) = content.prices_of_tick().filter(|_| is_wanted) else { return };
         let Some(symbol) = self.number(content.symbol) else { return };
-        let (extras, nanos) = (&content.extras, |price: Option<Price>| price.map_or(0, Price::nanos));
+        let (extras, nanos) =
+            (&content.extras, |price: Option<Price>| price.map_or(0, Price::nanos));
         let held = Held {
             symbol,
             key: OrderKey { timestamp: at, place: place() },
@@ -288,7 +313,8 @@ impl Collecting {
     }
 
     fn add_to_margin(&mut self, side: Side, held: Held) {
-        let (margin, nearest) = (self.wanted.margin, self.margins.entry((held.symbol, side)).or_default());
+        let (margin, nearest) =
+            (self.wanted.margin, self.margins.entry((held.symbol, side)).or_default());
         nearest.push(held);
         if nearest.len() >= 2 * margin {
             keep_nearest(nearest, side, margin);
@@ -352,19 +378,24 @@ impl Gathered {
         number
     }
 
-    /// In order, and each record once: as in the sums, the first object by key has it, and in that the first line. Of the
-    /// margins of `hour` the nearest `margin` ticks of each symbol are left, whichever objects they came from.
+    /// In order, and each record once: as in the sums, the first object by key has it, and in that
+    /// the first line. Of the margins of `hour` the nearest `margin` ticks of each symbol are left,
+    /// whichever objects they came from.
     pub fn put_in_order(&mut self, hour: Hour, margin: usize) {
         // Those that tell no place are no record that could come again.
-        self.ticks.sort_unstable_by_key(|held| (held.topic, !held.is_told, held.key.place, held.order));
+        self.ticks
+            .sort_unstable_by_key(|held| (held.topic, !held.is_told, held.key.place, held.order));
         self.ticks.dedup_by(|later, first| {
-            later.is_told && first.is_told && (later.topic, later.key.place) == (first.topic, first.key.place)
+            later.is_told
+                && first.is_told
+                && (later.topic, later.key.place) == (first.topic, first.key.place)
         });
         self.ticks.sort_unstable_by_key(|held| (held.symbol, held.key, held.topic, held.order));
         let (start, end) = (hour.start(), hour.plus(1).start());
         let mut kept = Vec::with_capacity(self.ticks.len());
         for ticks in self.ticks.chunk_by(|one, other| one.symbol == other.symbol) {
-            let within = |until: Timestamp| ticks.partition_point(|held| held.key.timestamp < until);
+            let within =
+                |until: Timestamp| ticks.partition_point(|held| held.key.timestamp < until);
             let (first, behind) = (within(start), within(end));
             let range = first.saturating_sub(margin)..ticks.len().min(behind + margin);
             kept.extend((0..ticks.len()).map(|number| range.contains(&number)));
@@ -384,7 +415,8 @@ impl Gathered {
 mod tests {
     use super::*;
 
-    /// What is left of ticks at these seconds behind the hour's begin, each the one tick of an object.
+    /// What is left of ticks at these seconds behind the hour's begin, each the one tick of an
+    /// object.
     fn left(seconds: impl IntoIterator<Item = i64>) -> Vec<i64> {
         let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));
         let wanted = Wanted {
@@ -400,28 +432,45 @@ mod tests {
             let mut collecting = Collecting::new(wanted.clone(), Whose { topic: 0, rank });
             let at = hour.start().plus_micros(second * 1_000_000).to_string();
             let line = format!(r#"{{"symbol":"A","timestamp":"{at}","price":1,"volume":1}}"#);
-            let mut decoder =
-                common::decode::Decoder::new(common::decode::Rules::default(), Timestamp::from_micros(i64::MAX / 2));
+            let mut decoder = common::decode::Decoder::new(
+                common::decode::Rules::default(),
+                Timestamp::from_micros(i64::MAX / 2),
+            );
             let tick = decoder.decode(line.as_bytes(), &Default::default()).unwrap();
-            collecting.add_row(&Content::of(&tick), Place { partition: 0, offset: i64::from(rank), index: 0 });
+            collecting.add_row(
+                &Content::of(&tick),
+                Place { partition: 0, offset: i64::from(rank), index: 0 },
+            );
             gathered.add(collecting.finish());
         }
         gathered.put_in_order(hour, wanted.margin);
         let (_, ticks) = gathered.by_symbol().next().unwrap();
-        ticks.iter().map(|held| (held.key.timestamp.micros() - hour.start().micros()) / 1_000_000).collect()
+        ticks
+            .iter()
+            .map(|held| (held.key.timestamp.micros() - hour.start().micros()) / 1_000_000)
+            .collect()
     }
 
     #[test]
     fn a_margin_is_the_nearest_ticks_of_all_objects_and_not_of_each() {
-        assert_eq!(left([-500, -1, -2, -300, 0, 10, 3599, 3700, 3601, 3602]), [-2, -1, 0, 10, 3599, 3601, 3602]);
+        assert_eq!(
+            left([-500, -1, -2, -300, 0, 10, 3599, 3700, 3601, 3602]),
+            [-2, -1, 0, 10, 3599, 3601, 3602]
+        );
         assert_eq!(left([-500, 5]), [-500, 5]);
     }
 
     #[test]
     fn a_tick_interrupts_each_pause_that_it_lies_in_whichever_ends_first() {
         let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
-        let pause = |number, since, until| ((0, 3), Pause { number, since: at(since), until: at(until) });
-        let pauses = Pauses::of([pause(0, 0, 100), pause(1, 90, 200), pause(2, 150, 160), pause(3, 300, 301)]);
+        let pause =
+            |number, since, until| ((0, 3), Pause { number, since: at(since), until: at(until) });
+        let pauses = Pauses::of([
+            pause(0, 0, 100),
+            pause(1, 90, 200),
+            pause(2, 150, 160),
+            pause(3, 300, 301),
+        ]);
         let holding = |second| pauses.those_that_hold((0, 3), at(second)).collect::<Vec<_>>();
         assert_eq!(holding(50), [0]);
         assert_eq!(holding(95), [0, 1]);

@@ -1,4 +1,5 @@
-//! Which symbols of an hour are judged, and which of them at once: their ticks are all in memory then.
+//! Which symbols of an hour are judged, and which of them at once: their ticks are all in memory
+//! then.
 
 use rustc_hash::FxHashSet;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ pub struct Groups {
     pub left: usize,
 }
 
-/// All symbols at once, where they fit. Of a larger hour those alone of which something was `found`.
+/// All symbols at once, where they fit. Of a larger hour those alone of which something was
+/// `found`.
 pub fn groups(mut symbols: Vec<(Box<str>, u64)>, found: &FxHashSet<&str>) -> Groups {
     let ticks = symbols.iter().map(|(_, ticks)| ticks).sum();
     if ticks <= TICKS_AT_ONCE && symbols.len() <= SYMBOLS_AT_ONCE {
@@ -38,8 +40,9 @@ pub fn groups(mut symbols: Vec<(Box<str>, u64)>, found: &FxHashSet<&str>) -> Gro
     let mut groups: Vec<(FxHashSet<Box<str>>, u64)> = Vec::new();
     let mut left = 0;
     for (symbol, ticks) in symbols {
-        let last =
-            groups.last_mut().filter(|(group, sum)| sum + ticks <= TICKS_AT_ONCE && group.len() < SYMBOLS_AT_ONCE);
+        let last = groups
+            .last_mut()
+            .filter(|(group, sum)| sum + ticks <= TICKS_AT_ONCE && group.len() < SYMBOLS_AT_ONCE);
         if let Some((group, sum)) = last {
             group.insert(symbol);
             *sum += ticks;
@@ -64,7 +67,10 @@ mod tests {
     #[test]
     fn an_hour_that_fits_is_judged_whole() {
         let groups = groups(named(500, 2_000), &FxHashSet::default());
-        assert_eq!(groups, Groups { groups: vec![Group { symbols: None, ticks: TICKS_AT_ONCE }], left: 0 });
+        assert_eq!(
+            groups,
+            Groups { groups: vec![Group { symbols: None, ticks: TICKS_AT_ONCE }], left: 0 }
+        );
     }
 
     #[test]

@@ -9,18 +9,24 @@ use service::pg;
 use service::pg::in_time;
 use service::words::inflected;
 
-/// The detector, its version and its flags, as `judged_hours` has them. `step`: of prices, in billionths.
+/// The detector, its version and its flags, as `judged_hours` has them. `step`: of prices, in
+/// billionths.
 pub fn describe(step: i64, sessions: &str, conditions: &str) -> String {
     let (name, version) = (DETECTOR.name, DETECTOR.version);
     format!("{name} {version}, price step {step}, sessions {sessions}, conditions {conditions}")
 }
 
-/// Says once a run that hours were judged by other flags just before: two `batch-layer` on one database take back each
-/// other's verdicts, and have no end of it. `due`: hours that are about to be judged by `detectors`.
+/// Says once a run that hours were judged by other flags just before: two `batch-layer` on one
+/// database take back each other's verdicts, and have no end of it. `due`: hours that are about to
+/// be judged by `detectors`.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn report_others(index: &mut Index, detectors: &str, due: &[Hour]) -> Result<(), Failure> {
+pub async fn report_others(
+    index: &mut Index,
+    detectors: &str,
+    due: &[Hour],
+) -> Result<(), Failure> {
     let hours: Vec<Timestamp> = due.iter().map(|hour| hour.start()).collect();
     let others = pg::query_as(
         "select detectors, count(*), min(hour) from judged_hours
@@ -31,9 +37,12 @@ pub async fn report_others(index: &mut Index, detectors: &str, due: &[Hour]) -> 
     .fetch_all(&mut index.connection);
     let others: Result<Vec<(String, i64, Timestamp)>, _> = in_time(index.patience, others).await;
     let others = others.map_err(|error| index.failed("reading judged_hours in", error))?;
-    let differing = others.iter().find_map(|(of, count, first)| Some((differing(of, detectors)?, count, first)));
+    let differing = others
+        .iter()
+        .find_map(|(of, count, first)| Some((differing(of, detectors)?, count, first)));
     if let Some((flags, count, first)) = differing {
-        let (first, what) = (Hour::of(*first), "hour[s] [was|were] judged by other flags within a day");
+        let (first, what) =
+            (Hour::of(*first), "hour[s] [was|were] judged by other flags within a day");
         tracing::warn!(
             hours = count,
             first = %first,
@@ -80,13 +89,26 @@ mod tests {
         let describe = |step, conditions| describe(step, "always", conditions);
         let usual = describe(10_000_000, "C,H; cancel; correction");
         assert_eq!(differing(&usual, &usual), None);
-        assert_eq!(differing(&usual, &describe(1, "C,H; cancel; correction")).unwrap(), "--price-step");
+        assert_eq!(
+            differing(&usual, &describe(1, "C,H; cancel; correction")).unwrap(),
+            "--price-step"
+        );
         let conditions = differing(&usual, &describe(10_000_000, "2,7; 44; 46")).unwrap();
         assert!(conditions.starts_with("--excluded-conditions, "), "{conditions}");
-        assert!(differing(&usual, &describe(1, "2,7; 44; 46")).unwrap().starts_with("--price-step; --excluded-"));
+        assert!(
+            differing(&usual, &describe(1, "2,7; 44; 46"))
+                .unwrap()
+                .starts_with("--price-step; --excluded-")
+        );
         let sessions = super::describe(1, "always without 2026-12-25", "C");
-        assert_eq!(differing(&describe(1, "C"), &sessions).unwrap(), "--trading-hours or --holiday");
-        assert_eq!(differing(&describe(1, "C").replace("two_sided", "another"), &describe(2, "C")), None);
+        assert_eq!(
+            differing(&describe(1, "C"), &sessions).unwrap(),
+            "--trading-hours or --holiday"
+        );
+        assert_eq!(
+            differing(&describe(1, "C").replace("two_sided", "another"), &describe(2, "C")),
+            None
+        );
         assert_eq!(differing("something else", &usual), None);
     }
 }

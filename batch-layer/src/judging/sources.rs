@@ -1,4 +1,5 @@
-//! Where an hour's ticks are read from: its raw objects, and the lake's where some of those are gone.
+//! Where an hour's ticks are read from: its raw objects, and the lake's where some of those are
+//! gone.
 
 use super::collect::{self, Collecting, Part, Wanted, Whose};
 use super::store::Due;
@@ -56,7 +57,8 @@ impl OfHour {
     }
 }
 
-/// The hours that are to be judged now and can be, in order: those of the window, and as many `older` ones, the newest.
+/// The hours that are to be judged now and can be, in order: those of the window, and as many
+/// `older` ones, the newest.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -68,11 +70,13 @@ pub async fn due(
 ) -> Result<Vec<Hour>, Failure> {
     let mut due = index.to_judge((detectors, format), window).await?;
     due.retain(|due| due.is_in_window || older > 0);
-    let without_raw: Vec<Hour> = due.iter().filter(|due| due.has_gone).map(|due| due.hour).collect();
+    let without_raw: Vec<Hour> =
+        due.iter().filter(|due| due.has_gone).map(|due| due.hour).collect();
     let of_lake = of_lake(index, from, format, &without_raw).await?;
     due.retain(|due| !due.has_gone || of_lake.contains(&due.hour));
     let (within, before): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| due.is_in_window);
-    let mut hours: Vec<Hour> = within.into_iter().chain(before.into_iter().take(older)).map(|due| due.hour).collect();
+    let mut hours: Vec<Hour> =
+        within.into_iter().chain(before.into_iter().take(older)).map(|due| due.hour).collect();
     hours.sort_unstable();
     Ok(hours)
 }
@@ -91,9 +95,14 @@ pub async fn of_lake(
 
 impl Judging<'_> {
     /// What has ticks of the hour before, of an hour, and of the one behind it.
-    pub(super) async fn sources_around(&self, index: &mut Index, hour: Hour) -> Result<[OfHour; 3], Failure> {
+    pub(super) async fn sources_around(
+        &self,
+        index: &mut Index,
+        hour: Hour,
+    ) -> Result<[OfHour; 3], Failure> {
         let hours = [hour.plus(-1), hour, hour.plus(1)];
-        let of_lake = of_lake(index, (self.lake.as_deref(), &self.reader), &self.format, &hours).await?;
+        let of_lake =
+            of_lake(index, (self.lake.as_deref(), &self.reader), &self.format, &hours).await?;
         let mut all: [OfHour; 3] = Default::default();
         for (hour, of) in hours.into_iter().zip(&mut all) {
             of.raw = index.objects_of(hour).await?;
@@ -104,8 +113,9 @@ impl Judging<'_> {
         Ok(all)
     }
 
-    /// The objects of which ticks are wanted, each once: of a record that several have the first one's counts. Those of the
-    /// lake come first, which has those that were counted; then raw ones in the order of their keys.
+    /// The objects of which ticks are wanted, each once: of a record that several have the first
+    /// one's counts. Those of the lake come first, which has those that were counted; then raw ones
+    /// in the order of their keys.
     pub(super) fn reads(&self, hours: [OfHour; 3]) -> Vec<Source> {
         let (mut lake, mut raw): (Vec<Source>, BTreeMap<Arc<str>, Object>) = Default::default();
         for of in hours {
@@ -121,7 +131,11 @@ impl Judging<'_> {
 ///
 /// # Errors
 /// Where it cannot be read; here and below.
-pub async fn read_raw(reader: &Reader, object: &Object, (wanted, whose): (Wanted, Whose)) -> Result<Part, Unread> {
+pub async fn read_raw(
+    reader: &Reader,
+    object: &Object,
+    (wanted, whose): (Wanted, Whose),
+) -> Result<Part, Unread> {
     let collect = move |body, options: &_| collect::collect(body, options, &wanted, whose);
     reader.read_with(object, None, collect).await.map_err(|error| unread(object, error))
 }
@@ -140,7 +154,8 @@ pub async fn read_lake(
         collecting.add_row(content, place);
         Ok(())
     });
-    let skipped = |why: String| Unread::Skipped(format!("{}{key} of the lake {why}", store.location()));
+    let skipped =
+        |why: String| Unread::Skipped(format!("{}{key} of the lake {why}", store.location()));
     match visited.await {
         Ok(collecting) => Ok(collecting.finish()),
         Err(Flaw::OfObject(why)) => Err(skipped(why)),

@@ -1,4 +1,5 @@
-//! The tables of verdicts: which hours are to be judged, what was found in them, and what is said of that.
+//! The tables of verdicts: which hours are to be judged, what was found in them, and what is said
+//! of that.
 
 use super::verdicts::{CleanBar, Provisional, Reason};
 use crate::hour::Hour;
@@ -36,7 +37,8 @@ pub struct Found {
 /// What is written of an hour.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// What is said of findings, by where they stand among the hour's; `None`: their ticks are not in the archive.
+    /// What is said of findings, by where they stand among the hour's; `None`: their ticks are not
+    /// in the archive.
     pub verdicts: BTreeMap<usize, Option<Reason>>,
     pub added: Vec<Added>,
     pub minutes: Vec<(Box<str>, CleanBar)>,
@@ -57,7 +59,8 @@ pub struct Added {
     pub expected: f64,
 }
 
-/// How many findings got which verdict just now, and how many that hindsight had added are none any more.
+/// How many findings got which verdict just now, and how many that hindsight had added are none any
+/// more.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Changed {
     pub confirmed: u64,
@@ -76,9 +79,9 @@ pub struct Due {
 }
 
 impl Index {
-    /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or those of the hours beside
-    /// them, have changed since, and those of which more was found, however old they are. What another run reads by other
-    /// rules than `format` is left to that.
+    /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or
+    /// those of the hours beside them, have changed since, and those of which more was found,
+    /// however old they are. What another run reads by other rules than `format` is left to that.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -112,7 +115,8 @@ impl Index {
         .fetch_all(&mut self.connection);
         let due: Result<Vec<(Timestamp, bool, bool)>, _> = in_time(self.patience, due).await;
         let due = due.map_err(|error| self.failed("reading judged_hours in", error))?;
-        let of = |(hour, is_in_window, has_gone)| Due { hour: Hour::of(hour), is_in_window, has_gone };
+        let of =
+            |(hour, is_in_window, has_gone)| Due { hour: Hour::of(hour), is_in_window, has_gone };
         Ok(due.into_iter().map(of).collect())
     }
 
@@ -126,7 +130,11 @@ impl Index {
         .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
         .fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
-        Ok(hours.map_err(|error| self.failed("reading judged_hours in", error))?.into_iter().map(Hour::of).collect())
+        Ok(hours
+            .map_err(|error| self.failed("reading judged_hours in", error))?
+            .into_iter()
+            .map(Hour::of)
+            .collect())
     }
 
     /// What was found in an hour's ticks as they came.
@@ -149,9 +157,11 @@ impl Index {
 
     /// The sources of each topic, newer ones behind older ones.
     pub async fn sources(&mut self) -> Result<Vec<(String, i16)>, Failure> {
-        let rows =
-            pg::query_as("select topic, source from kafka_sources order by source").fetch_all(&mut self.connection);
-        in_time(self.patience, rows).await.map_err(|error| self.failed("reading kafka_sources in", error))
+        let rows = pg::query_as("select topic, source from kafka_sources order by source")
+            .fetch_all(&mut self.connection);
+        in_time(self.patience, rows)
+            .await
+            .map_err(|error| self.failed("reading kafka_sources in", error))
     }
 
     /// Writes what hindsight says of an hour in which `rows` were found.
@@ -164,7 +174,8 @@ impl Index {
         let token = self.lock.clone();
         let writing = write(&mut self.connection, token.as_ref(), (hour, detectors), rows, judged);
         let written = in_time(self.patience, writing).await;
-        written.map_err(|error| self.failed(&format!("writing the verdicts of hour {hour} to"), error))
+        written
+            .map_err(|error| self.failed(&format!("writing the verdicts of hour {hour} to"), error))
     }
 }
 
@@ -172,7 +183,8 @@ fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
     let kind: &str = row.try_get("kind")?;
     let kind = Kind::CAUSAL.into_iter().find(|of| of.name() == kind);
     let (partition, offset) = (row.try_get("kafka_partition")?, row.try_get("kafka_offset")?);
-    let place = Place { partition, offset, index: row.try_get::<i16, _>("kafka_index")?.cast_unsigned() };
+    let place =
+        Place { partition, offset, index: row.try_get::<i16, _>("kafka_index")?.cast_unsigned() };
     let at = row.try_get("time")?;
     Ok(Found {
         source: row.try_get("source")?,
@@ -239,15 +251,17 @@ pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result
     .map(drop)
 }
 
-/// Takes clean bars away that are made anew when the hour is judged: those of `symbols`, whose ticks are others now; `None`:
-/// all.
+/// Takes clean bars away that are made anew when the hour is judged: those of `symbols`, whose
+/// ticks are others now; `None`: all.
 pub async fn forget_clean(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
     symbols: Option<&[&str]>,
 ) -> Result<(), sqlx::Error> {
     for table in ["clean_minutes", "clean_hours"] {
-        let delete = format!("delete from {table} where of_hour = $1 and ($2::text[] is null or symbol = any ($2))");
+        let delete = format!(
+            "delete from {table} where of_hour = $1 and ($2::text[] is null or symbol = any ($2))"
+        );
         pg::query_with(AssertSqlSafe(delete), PgArguments::default())
             .bind(hour.start())
             .bind(symbols)
@@ -301,8 +315,9 @@ async fn say(
     Ok((count("confirmed"), count("withdrawn")))
 }
 
-/// Of what is found again the time stays at which it was found first. Of two ticks that are presumed in one place, as those of
-/// objects that tell no offsets and overlap, the odder one stands for both. Gives how many are new, and how many are gone.
+/// Of what is found again the time stays at which it was found first. Of two ticks that are
+/// presumed in one place, as those of objects that tell no offsets and overlap, the odder one
+/// stands for both. Gives how many are new, and how many are gone.
 async fn replace_added(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
@@ -379,7 +394,9 @@ async fn insert_bars(
         .execute(transaction.acquire().await?)
         .await?;
     // Of those that have good ticks.
-    let rows = bars.iter().filter_map(|(symbol, clean)| Some((&**symbol, clean.start, clean.bar.as_ref()?)));
+    let rows = bars
+        .iter()
+        .filter_map(|(symbol, clean)| Some((&**symbol, clean.start, clean.bar.as_ref()?)));
     let update = format!(
         "update {table} t set ({}) = ({}) from {} where t.symbol = bars.symbol and t.{start} = bars.start",
         Columns::Values.names(),

@@ -1,4 +1,5 @@
-//! What hindsight says of one symbol's ticks, and of what was found in them as they came. It knows no SQL.
+//! What hindsight says of one symbol's ticks, and of what was found in them as they came. It knows
+//! no SQL.
 
 use super::collect::Held;
 use anomalies::conditions::Sale;
@@ -24,8 +25,8 @@ pub struct Provisional {
     pub expected: f64,
     /// Of a silence: the first instant at which a tick would end it earlier.
     pub since: Timestamp,
-    /// Of a silence: where in its time there are ticks beside the symbol's own of the hour and its margin, each from when
-    /// until when.
+    /// Of a silence: where in its time there are ticks beside the symbol's own of the hour and its
+    /// margin, each from when until when.
     pub came: Vec<(Timestamp, Timestamp)>,
 }
 
@@ -39,7 +40,8 @@ impl Provisional {
     pub fn place_in(&mut self, calendar: &Calendar) {
         let began = calendar.before(nanos(self.at), (self.observed * 1e9) as i64);
         let by_the_clock = || self.at.plus_micros(-(self.observed * 1e6) as i64);
-        let began = began.map_or_else(by_the_clock, |at| Timestamp::from_micros(at.div_euclid(1000)));
+        let began =
+            began.map_or_else(by_the_clock, |at| Timestamp::from_micros(at.div_euclid(1000)));
         // Seconds are rounded.
         self.since = began.plus_micros(2);
     }
@@ -137,12 +139,19 @@ pub struct Verdicts {
 }
 
 /// Judges `judged` of one symbol's ticks, which are in order; the others are the margin.
-pub fn judge(ticks: &[Held], judged: Range<usize>, findings: &[Provisional], rules: &Rules) -> Verdicts {
+pub fn judge(
+    ticks: &[Held],
+    judged: Range<usize>,
+    findings: &[Provisional],
+    rules: &Rules,
+) -> Verdicts {
     let found = found_in(ticks, judged.clone(), &rules.prices);
-    let (bad, corrections): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, finding)| finding.kind.is_left_out());
+    let (bad, corrections): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|(_, finding)| finding.kind.is_left_out());
     let symbol = Symbol { ticks, judged, rules, bad: &bad, numbers: numbers(ticks, findings) };
     let places: Vec<Option<usize>> = findings.iter().map(|finding| symbol.find(finding)).collect();
-    let verdict = |(finding, place): (&Provisional, &Option<usize>)| symbol.verdict(finding, (*place)?);
+    let verdict =
+        |(finding, place): (&Provisional, &Option<usize>)| symbol.verdict(finding, (*place)?);
     let of_findings = findings.iter().zip(&places).map(verdict).collect();
     Verdicts { bad, corrections, of_findings, places }
 }
@@ -151,13 +160,19 @@ fn found_in(ticks: &[Held], judged: Range<usize>, to: &Parameters) -> Vec<(usize
     let mut all = Vec::new();
     for start in judged.clone().step_by(AT_ONCE) {
         let end = judged.end.min(start + AT_ONCE);
-        let (from, until) = (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
+        let (from, until) =
+            (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
         // The place is where it stands in `ticks`.
         let as_seen = |(number, held): (usize, &Held)| {
             let place = anomalies::Place { offset: (from + number) as i64, index: 0 };
             let Sale { is_excluded, revision } = held.sale;
             let at = held.key.timestamp.micros().saturating_mul(1000);
-            Tick { quote: held.quote(), is_excluded, revision, ..Tick::of(place, at, held.prices.close.nanos()) }
+            Tick {
+                quote: held.quote(),
+                is_excluded,
+                revision,
+                ..Tick::of(place, at, held.prices.close.nanos())
+            }
         };
         let seen: Vec<Tick> = ticks[from..until].iter().enumerate().map(as_seen).collect();
         let found = hindsight::judge(&seen, start - from..end - from, to);
@@ -166,9 +181,13 @@ fn found_in(ticks: &[Held], judged: Range<usize>, to: &Parameters) -> Vec<(usize
     all
 }
 
-/// The feed's numbers of all ticks in their order, each with where its tick stands; none where nothing was found in them.
+/// The feed's numbers of all ticks in their order, each with where its tick stands; none where
+/// nothing was found in them.
 fn numbers(ticks: &[Held], findings: &[Provisional]) -> Vec<(u64, usize)> {
-    if !findings.iter().any(|finding| matches!(finding.kind, Kind::SequenceHole | Kind::SequenceStep)) {
+    if !findings
+        .iter()
+        .any(|finding| matches!(finding.kind, Kind::SequenceHole | Kind::SequenceStep))
+    {
         return Vec::new();
     }
     let of = |(place, held): (usize, &Held)| Some((held.sequence()?, place));
@@ -190,9 +209,11 @@ impl Symbol<'_> {
     /// Where a finding's tick stands. Where lines tell no places, by its time and price.
     fn find(&self, finding: &Provisional) -> Option<usize> {
         let first = self.ticks.partition_point(|held| held.key.timestamp < finding.at);
-        let same_time = self.ticks[first..].iter().take_while(|held| held.key.timestamp == finding.at);
+        let same_time =
+            self.ticks[first..].iter().take_while(|held| held.key.timestamp == finding.at);
         let is_it = |held: &Held| held.key.place == finding.place;
-        let may_be_it = |held: &Held| !held.is_told && (price(held) - finding.observed).abs() < 1e-9;
+        let may_be_it =
+            |held: &Held| !held.is_told && (price(held) - finding.observed).abs() < 1e-9;
         let by_place = same_time.clone().position(is_it);
         by_place.or_else(|| same_time.clone().position(may_be_it)).map(|number| first + number)
     }
@@ -205,13 +226,23 @@ impl Symbol<'_> {
     fn verdict(&self, finding: &Provisional, place: usize) -> Option<Reason> {
         let is_revision = |revision| self.ticks[place].sale.revision == Some(revision);
         self.judged.contains(&place).then(|| match finding.kind {
-            Kind::Spike | Kind::ExcludedCondition | Kind::OutsideQuotes | Kind::OutsideBands | Kind::OffNeighbours => {
+            Kind::Spike
+            | Kind::ExcludedCondition
+            | Kind::OutsideQuotes
+            | Kind::OutsideBands
+            | Kind::OffNeighbours => {
                 Reason::of(self.is_bad(place), Reason::OffBothSides, Reason::NotOffBothSides)
             }
-            Kind::Cancel => Reason::of(is_revision(Revision::Cancel), Reason::TakenBack, Reason::OtherConditions),
-            Kind::Correction => {
-                Reason::of(is_revision(Revision::Correction), Reason::Corrected, Reason::OtherConditions)
-            }
+            Kind::Cancel => Reason::of(
+                is_revision(Revision::Cancel),
+                Reason::TakenBack,
+                Reason::OtherConditions,
+            ),
+            Kind::Correction => Reason::of(
+                is_revision(Revision::Correction),
+                Reason::Corrected,
+                Reason::OtherConditions,
+            ),
             Kind::Silence | Kind::MarketSilence => self.silence(finding),
             Kind::VolumeBurst => self.burst(self.volume(finding.at), finding),
             Kind::RangeBurst => self.burst(self.range(finding.at), finding),
@@ -221,13 +252,19 @@ impl Symbol<'_> {
     }
 
     fn burst(&self, without_bad_prints: f64, finding: &Provisional) -> Reason {
-        Reason::of(without_bad_prints > finding.expected, Reason::StaysBeyond, Reason::OnlyBadPrints)
+        Reason::of(
+            without_bad_prints > finding.expected,
+            Reason::StaysBeyond,
+            Reason::OnlyBadPrints,
+        )
     }
 
     /// Whether ticks of the silent time came late, and leave nothing of it that is too long.
     fn silence(&self, finding: &Provisional) -> Reason {
         let Detectors { parameters, calendar, .. } = &*self.rules.as_they_come;
-        let trading = |since: Timestamp, until: Timestamp| calendar.trading_between(nanos(since), nanos(until));
+        let trading = |since: Timestamp, until: Timestamp| {
+            calendar.trading_between(nanos(since), nanos(until))
+        };
         // Of an hour and the one before it is known which ticks there are.
         let first = finding.at.floor(Timestamp::HOUR).plus_micros(-Timestamp::HOUR);
         let start = finding.since.max(first);
@@ -236,7 +273,11 @@ impl Symbol<'_> {
             came.extend(self.between(finding.since, finding.at).map(|at| (at, at)));
         }
         if came.is_empty() {
-            return Reason::of(trading(start, finding.at) > 0, Reason::NoTicks, Reason::OutsideSessions);
+            return Reason::of(
+                trading(start, finding.at) > 0,
+                Reason::NoTicks,
+                Reason::OutsideSessions,
+            );
         }
         came.sort_unstable();
         let (mut longest, mut newest) = (0, start);
@@ -266,7 +307,8 @@ impl Symbol<'_> {
         };
         let from = self.numbers.partition_point(|(number, _)| *number < first);
         let within = self.numbers[from..].iter().take_while(|(of, _)| *of < number);
-        let came = within.filter(|(_, place)| is_behind(&self.ticks[*place])).map(|(number, _)| *number);
+        let came =
+            within.filter(|(_, place)| is_behind(&self.ticks[*place])).map(|(number, _)| *number);
         let (mut count, mut last) = (0, None);
         for number in came {
             count += u64::from(last.replace(number) != Some(number));
@@ -274,7 +316,8 @@ impl Symbol<'_> {
         Reason::of(count < missing, Reason::NumbersMissing, Reason::NumbersCame)
     }
 
-    /// Whether a number that is no higher than the last one stands in its place by time, and is no other tick's.
+    /// Whether a number that is no higher than the last one stands in its place by time, and is no
+    /// other tick's.
     fn step(&self, place: usize) -> Reason {
         let Some(number) = self.ticks[place].sequence() else { return Reason::NoNumber };
         let first = self.numbers.partition_point(|(of, _)| *of < number);
@@ -294,13 +337,16 @@ impl Symbol<'_> {
         let start = at.floor(Timestamp::MINUTE);
         let first = self.ticks.partition_point(|held| held.key.timestamp < start);
         let within = self.ticks[first..].iter().enumerate();
-        let within = within.take_while(move |(_, held)| held.key.timestamp.is_within(start, Timestamp::MINUTE));
+        let within = within
+            .take_while(move |(_, held)| held.key.timestamp.is_within(start, Timestamp::MINUTE));
         within.filter(move |(number, _)| !self.is_bad(first + number)).map(|(_, held)| held)
     }
 
     fn volume(&self, at: Timestamp) -> f64 {
-        let of =
-            |held: &Held| held.volume.map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) / 1e9);
+        let of = |held: &Held| {
+            held.volume
+                .map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) / 1e9)
+        };
         self.minute(at).map(of).sum()
     }
 
@@ -328,7 +374,12 @@ pub struct CleanBar {
 }
 
 /// The bars of `width` that have bad prints, without those.
-pub fn clean_bars(ticks: &[Held], judged: Range<usize>, bad: &[(usize, Finding)], width: i64) -> Vec<CleanBar> {
+pub fn clean_bars(
+    ticks: &[Held],
+    judged: Range<usize>,
+    bad: &[(usize, Finding)],
+    width: i64,
+) -> Vec<CleanBar> {
     let mut bars: Vec<CleanBar> = Vec::new();
     for (number, _) in bad {
         let start = ticks[*number].key.timestamp.floor(width);
@@ -339,9 +390,12 @@ pub fn clean_bars(ticks: &[Held], judged: Range<usize>, bad: &[(usize, Finding)]
     }
     let is_bad = |number: usize| bad.binary_search_by_key(&number, |(number, _)| *number).is_ok();
     for clean in &mut bars {
-        let first = ticks.partition_point(|held| held.key.timestamp < clean.start).max(judged.start);
+        let first =
+            ticks.partition_point(|held| held.key.timestamp < clean.start).max(judged.start);
         let within = ticks[first..judged.end].iter().enumerate();
-        for (number, held) in within.take_while(|(_, held)| held.key.timestamp.is_within(clean.start, width)) {
+        for (number, held) in
+            within.take_while(|(_, held)| held.key.timestamp.is_within(clean.start, width))
+        {
             if !is_bad(first + number) {
                 add(&mut clean.bar, held);
             }
@@ -352,7 +406,10 @@ pub fn clean_bars(ticks: &[Held], judged: Range<usize>, bad: &[(usize, Finding)]
 
 fn add(bar: &mut Option<Bar>, held: &Held) {
     let at = held.key.timestamp;
-    let Ok(tick) = common::Tick::new("-", at, held.prices, held.volume, TimeBounds::only(at)) else { return };
+    let Ok(tick) = common::Tick::new("-", at, held.prices, held.volume, TimeBounds::only(at))
+    else {
+        return;
+    };
     match bar {
         Some(bar) => bar.add(&tick, held.key.place),
         None => *bar = Some(Bar::of(&tick, held.key.place)),

@@ -19,8 +19,8 @@ pub struct LakeArgs {
     #[arg(long, env = "LAKE_PREFIX", default_value = "lake/", value_parser = prefix, value_name = "PREFIX")]
     pub lake_prefix: String,
 
-    /// Where ticks are sorted (about 100 bytes for each of an hour), and objects of the lake lie while they are read. No file
-    /// is left there, however the run ends. Default: the system's.
+    /// Where ticks are sorted (about 100 bytes for each of an hour), and objects of the lake lie
+    /// while they are read. No file is left there, however the run ends. Default: the system's.
     #[arg(long, env = "LAKE_TEMP_DIR", value_name = "PATH")]
     temp_dir: Option<PathBuf>,
 }
@@ -35,9 +35,10 @@ impl LakeArgs {
 
 /// Writes hours of the archive anew as Parquet: a lake that DuckDB, pandas, Polars and Spark read.
 ///
-/// Of each hour that is complete and has not been written since its objects changed, every topic's ticks are sorted by
-/// symbol and time. What was written is read back and compared with the raw objects before any reader sees it. A run that
-/// was killed is made good by the next one. It takes the same lock as a run of batch-layer: start it behind one.
+/// Of each hour that is complete and has not been written since its objects changed, every topic's
+/// ticks are sorted by symbol and time. What was written is read back and compared with the raw
+/// objects before any reader sees it. A run that was killed is made good by the next one. It takes
+/// the same lock as a run of batch-layer: start it behind one.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct CompactArgs {
@@ -50,7 +51,8 @@ pub struct CompactArgs {
     #[command(flatten)]
     pub below: PrefixArg,
 
-    /// The hours from this one on, as `2025-06-02T13` (UTC) or `2025-06-02`. Without it: from the first on.
+    /// The hours from this one on, as `2025-06-02T13` (UTC) or `2025-06-02`. Without it: from the
+    /// first on.
     #[arg(long, value_parser = Hour::parse_or_day, value_name = "HOUR", help_heading = "Which hours")]
     pub from: Option<Hour>,
 
@@ -58,8 +60,8 @@ pub struct CompactArgs {
     #[arg(long, value_parser = Hour::parse_or_day, value_name = "HOUR", help_heading = "Which hours")]
     pub to: Option<Hour>,
 
-    /// Where --to is not given: the hours that ended so long ago. Ticks that are archived later make their hour be
-    /// written once more.
+    /// Where --to is not given: the hours that ended so long ago. Ticks that are archived later
+    /// make their hour be written once more.
     #[arg(long, env = "LAKE_OLDER_THAN", default_value = "48h", value_parser = duration, conflicts_with = "to", value_name = "DURATION", help_heading = "Which hours")]
     pub older_than: Duration,
 
@@ -70,12 +72,14 @@ pub struct CompactArgs {
     #[arg(long, env = "LAKE_TARGET_SIZE", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=4096), value_name = "MIB", help_heading = "Lake")]
     pub target_size: u64,
 
-    /// Delete raw objects of which the lake has each tick, as an earlier run has written it: it is read back once more and
-    /// compared with them before. An object with lines that are no ticks stays.
+    /// Delete raw objects of which the lake has each tick, as an earlier run has written it: it is
+    /// read back once more and compared with them before. An object with lines that are no ticks
+    /// stays.
     #[arg(long, help_heading = "What to do")]
     pub delete_covered: bool,
 
-    /// Print which raw objects would be deleted, and which stay and why; write, delete and compact nothing.
+    /// Print which raw objects would be deleted, and which stay and why; write, delete and compact
+    /// nothing.
     #[arg(long, requires = "delete_covered", help_heading = "What to do")]
     pub dry_run: bool,
 
@@ -102,21 +106,29 @@ impl CompactArgs {
     /// Where the hours asked for are none.
     pub fn window(&self, now: Timestamp) -> Result<Range<Hour>, Failure> {
         let age = i64::try_from(self.older_than.as_micros()).unwrap_or(i64::MAX);
-        let end = self.to.unwrap_or_else(|| Hour::of(Timestamp::from_micros(now.micros().saturating_sub(age).max(0))));
+        let end = self.to.unwrap_or_else(|| {
+            Hour::of(Timestamp::from_micros(now.micros().saturating_sub(age).max(0)))
+        });
         let start = self.from.unwrap_or_else(|| Hour::of(Timestamp::from_micros(0)));
         if self.to.is_some() && start >= end {
-            return Err(Failure::Configuration(anyhow::anyhow!("--from {start} is not before --to {end}")));
+            return Err(Failure::Configuration(anyhow::anyhow!(
+                "--from {start} is not before --to {end}"
+            )));
         }
         self.check_prefixes().map_err(Failure::Configuration)?;
         Ok(start..end.max(start))
     }
 
-    /// A lake within the archive would be read as ticks, and one around it would have raw objects among its own.
+    /// A lake within the archive would be read as ticks, and one around it would have raw objects
+    /// among its own.
     fn check_prefixes(&self) -> anyhow::Result<()> {
         let (lake, archive) = (&self.lake.lake_prefix, &self.below.prefix);
         let (is_within, is_around) = (archive.holds(lake), archive.stem().starts_with(lake));
         let which = archive.as_str();
-        anyhow::ensure!(!is_within, "--lake-prefix {lake} lies in the archive ({which}), which is read as ticks");
+        anyhow::ensure!(
+            !is_within,
+            "--lake-prefix {lake} lies in the archive ({which}), which is read as ticks"
+        );
         anyhow::ensure!(
             !is_around,
             "--lake-prefix {lake} holds the archive ({which}): give the lake a folder of its own, such as lake/"
@@ -142,7 +154,10 @@ impl CompactArgs {
 /// # Errors
 /// A sentence for clap to show.
 pub fn prefix(text: &str) -> Result<String, String> {
-    let is_one = text.ends_with('/') && !text.starts_with('/') && !text.contains("//") && !text.contains('%');
+    let is_one = text.ends_with('/')
+        && !text.starts_with('/')
+        && !text.contains("//")
+        && !text.contains('%');
     if is_one {
         Ok(text.to_owned())
     } else {
@@ -155,14 +170,25 @@ mod tests {
     use super::*;
 
     fn window(flags: &[&str]) -> Result<Range<Hour>, Failure> {
-        let always = ["compact", "--database-url", "postgres://u:p@h/d", "--prefix", "raw/stock_prices/%Y-%m-%d-%H/"];
+        let always = [
+            "compact",
+            "--database-url",
+            "postgres://u:p@h/d",
+            "--prefix",
+            "raw/stock_prices/%Y-%m-%d-%H/",
+        ];
         let args = CompactArgs::try_parse_from(always.iter().chain(flags)).unwrap();
         args.window(Hour::parse("2025-06-08T00").unwrap().start())
     }
 
     #[test]
     fn a_lake_within_the_archive_or_around_it_is_refused() {
-        for prefix in ["raw/", "raw/stock_prices/", "raw/stock_prices/lake/", "raw/stock_prices/2025-06-02-13/"] {
+        for prefix in [
+            "raw/",
+            "raw/stock_prices/",
+            "raw/stock_prices/lake/",
+            "raw/stock_prices/2025-06-02-13/",
+        ] {
             let failure = window(&["--lake-prefix", prefix]).unwrap_err();
             assert!(failure.is_configuration(), "{failure}");
             assert!(failure.to_string().contains("--lake-prefix"), "{failure}");

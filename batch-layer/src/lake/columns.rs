@@ -5,8 +5,9 @@ use bytes::Bytes;
 use common::{Place, Price, Timestamp, Volume};
 use parquet::data_type::{ByteArray, FixedLenByteArray};
 
-/// The file's columns. Prices have up to 10, volumes up to 19 digits before the point, and 9 behind it: so every tick that
-/// the decoder lets pass is kept to the last digit, and all files are of one schema.
+/// The file's columns. Prices have up to 10, volumes up to 19 digits before the point, and 9 behind
+/// it: so every tick that the decoder lets pass is kept to the last digit, and all files are of one
+/// schema.
 pub const SCHEMA: &str = "
 message tick {
     required binary symbol (string);
@@ -39,7 +40,8 @@ const PIECE: usize = 1 << 10;
 /// Decimals of which some may be missing.
 #[derive(Debug, Default)]
 pub struct Decimals {
-    /// Of those that are there, one behind the other, each of the same length and with its highest byte first.
+    /// Of those that are there, one behind the other, each of the same length and with its highest
+    /// byte first.
     bytes: Vec<u8>,
     /// 1 for each that is there, 0 for each that is not.
     pub levels: Vec<i16>,
@@ -113,8 +115,8 @@ impl Decimals {
 
     /// Piece by piece: those that are there, and which are; `length`: of each in bytes.
     ///
-    /// What the writer keeps of a column until its file ends, the least and the greatest value, holds on to the bytes of a
-    /// whole piece.
+    /// What the writer keeps of a column until its file ends, the least and the greatest value,
+    /// holds on to the bytes of a whole piece.
     pub fn pieces(&self, length: usize) -> impl Iterator<Item = (Vec<FixedLenByteArray>, &[i16])> {
         let mut rest = &*self.bytes;
         self.levels.chunks(PIECE).map(move |levels| {
@@ -122,7 +124,8 @@ impl Decimals {
             let (bytes, behind) = rest.split_at(count * length);
             rest = behind;
             let bytes = Bytes::copy_from_slice(bytes);
-            let value = |at: usize| ByteArray::from(bytes.slice(at * length..(at + 1) * length)).into();
+            let value =
+                |at: usize| ByteArray::from(bytes.slice(at * length..(at + 1) * length)).into();
             ((0..count).map(value).collect(), levels)
         })
     }
@@ -191,7 +194,10 @@ pub struct ReadLists {
 impl ReadLists {
     #[must_use]
     pub fn new(values: Vec<ByteArray>, levels: Vec<i16>, repetitions: Vec<i16>) -> Self {
-        Self { values: values.into_iter(), elements: levels.into_iter().zip(repetitions).peekable() }
+        Self {
+            values: values.into_iter(),
+            elements: levels.into_iter().zip(repetitions).peekable(),
+        }
     }
 
     /// That of the next row; empty where there is none.
@@ -223,7 +229,11 @@ impl ReadDecimals {
     }
 
     fn next(&mut self) -> Option<i128> {
-        if self.levels.next()? == 0 { None } else { self.values.next().map(|value| number(value.data())) }
+        if self.levels.next()? == 0 {
+            None
+        } else {
+            self.values.next().map(|value| number(value.data()))
+        }
     }
 
     /// The next price; `None` where there is none.

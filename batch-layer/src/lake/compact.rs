@@ -44,7 +44,9 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
     if args.dry_run {
         return show_covered(&args, &store, &window, &stop).await;
     }
-    let Some(mut index) = lock::open(&args.database, args.takeover_after).await? else { return Ok(()) };
+    let Some(mut index) = lock::open(&args.database, args.takeover_after).await? else {
+        return Ok(());
+    };
     // Who has lost the lock must not go on.
     let stop = stop.child_token();
     let _kept = lock::keep(&index, args.takeover_after, stop.clone());
@@ -58,7 +60,10 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
         }
     };
     let mut compaction = Compaction::new(&args, store, index, run_id, stop);
-    let result = compaction.run(&args.below.prefix, &window).instrument(tracing::info_span!("run", run = run_id)).await;
+    let result = compaction
+        .run(&args.below.prefix, &window)
+        .instrument(tracing::info_span!("run", run = run_id))
+        .await;
     let Compaction { mut index, counts, .. } = compaction;
     ledger::finish(&mut index, run_id, &counts, &result).await;
     lock::release(&mut index).await;
@@ -79,7 +84,8 @@ async fn show_covered(
     // Any run is later than those that have written the lake.
     let (index, prefix, run_id) = (&mut index, &*args.lake.lake_prefix, i64::MAX);
     let (reader, folder, format) = (&reader, &*folder, &*args.archive.format().describe());
-    let mut cover = Cover { index, store, reader, prefix, folder, run_id, format, stop, is_dry: true };
+    let mut cover =
+        Cover { index, store, reader, prefix, folder, run_id, format, stop, is_dry: true };
     let done = cover.run(window).await?;
     cover::failures(&done.failed).map_or(Ok(()), |what| Err(Failure::Partial(what)))
 }
@@ -133,7 +139,13 @@ struct Written {
 }
 
 impl Compaction {
-    fn new(args: &CompactArgs, store: Store, index: Index, run_id: i64, stop: CancellationToken) -> Self {
+    fn new(
+        args: &CompactArgs,
+        store: Store,
+        index: Index,
+        run_id: i64,
+        stop: CancellationToken,
+    ) -> Self {
         let format = args.archive.format();
         Self {
             format: format.describe(),
@@ -154,15 +166,25 @@ impl Compaction {
     }
 
     async fn run(&mut self, prefix: &PrefixTemplate, window: &Range<Hour>) -> Result<(), Failure> {
-        self.reader =
-            self.reader.clone().beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
+        self.reader = self
+            .reader
+            .clone()
+            .beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
         self.cover().resolve_announced().await?;
         let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
         self.inventory = Inventory::take(&mut self.index, look, &self.prefix, window).await?;
-        let (format, anew, damaged) = (&self.format, self.inventory.hours(), self.inventory.damaged());
+        let (format, anew, damaged) =
+            (&self.format, self.inventory.hours(), self.inventory.damaged());
         let location = self.store.location();
-        let asked = Asked { window, format, location: &location, prefix: &self.prefix, anew: &anew, damaged: &damaged };
+        let asked = Asked {
+            window,
+            format,
+            location: &location,
+            prefix: &self.prefix,
+            anew: &anew,
+            damaged: &damaged,
+        };
         let candidates = table::hours(&mut self.index, &asked).await?;
         let damaged = self.inventory.damaged();
         // What is said of those below is all of it.
@@ -181,7 +203,8 @@ impl Compaction {
         // What was not shown.
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
         self.report();
-        let is_otherwise = |standing| matches!(standing, Standing::ReadOtherwise | Standing::Elsewhere);
+        let is_otherwise =
+            |standing| matches!(standing, Standing::ReadOtherwise | Standing::Elsewhere);
         let otherwise = candidates.iter().filter(|candidate| is_otherwise(candidate.standing));
         failed.extend(otherwise.map(|candidate| candidate.hour));
         self.counts.hours_failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
@@ -200,7 +223,8 @@ impl Compaction {
 
     fn cover(&mut self) -> Cover<'_> {
         let (index, store, reader, stop) = (&mut self.index, &self.store, &self.reader, &self.stop);
-        let (prefix, folder, run_id, format) = (&*self.prefix, &*self.folder, self.run_id, &*self.format);
+        let (prefix, folder, run_id, format) =
+            (&*self.prefix, &*self.folder, self.run_id, &*self.format);
         Cover { index, store, reader, prefix, folder, run_id, format, stop, is_dry: false }
     }
 
@@ -225,7 +249,9 @@ impl Compaction {
                 self.counts.ticks += candidate.ticks;
                 Ok(None)
             }
-            Err(Obstacle::Changed) => Ok(Some("its objects have changed: run batch-layer, and compact again".into())),
+            Err(Obstacle::Changed) => {
+                Ok(Some("its objects have changed: run batch-layer, and compact again".into()))
+            }
             Err(Obstacle::Because(why)) => Ok(Some(why)),
             Err(Obstacle::Fatal(failure)) => Err(failure),
         }
@@ -256,21 +282,31 @@ impl Compaction {
             let files = blocking(move || write_files(sorter.finish()?, &folder, target)).await?;
             let mut found = (Holdings::default(), 0);
             for written in files {
-                let name = format!("{}-{}-{}{}", self.run_id, self.begun_at.micros(), parts.len(), key::ENDING);
+                let name = format!(
+                    "{}-{}-{}{}",
+                    self.run_id,
+                    self.begun_at.micros(),
+                    parts.len(),
+                    key::ENDING
+                );
                 let (part, held) = self.stage(&topic, name, written, found).await?;
                 found = held;
                 parts.push(part);
             }
             let (mut found, found_extras) = found;
             found.settle();
-            let (expected, found) = (holdings.hours.get(&candidate.hour), found.hours.get(&candidate.hour));
+            let (expected, found) =
+                (holdings.hours.get(&candidate.hour), found.hours.get(&candidate.hour));
             if let Some(difference) = difference(expected, found) {
-                let why = format!("what was read back differs from the objects of {topic:?}: {difference}");
+                let why = format!(
+                    "what was read back differs from the objects of {topic:?}: {difference}"
+                );
                 return Err(Obstacle::Because(why));
             }
             if extras != found_extras && !is_cut {
-                let why =
-                    format!("what was read back has other quotes, numbers or conditions than the objects of {topic:?}");
+                let why = format!(
+                    "what was read back has other quotes, numbers or conditions than the objects of {topic:?}"
+                );
                 return Err(Obstacle::Because(why));
             }
             strangers.extend(self.replaceable(&topic, candidate.hour, expected).await?);
@@ -288,8 +324,8 @@ impl Compaction {
         Ok(publish::publish((&mut self.index, &self.store), shown).await?)
     }
 
-    /// The objects of a topic and hour that `lake_objects` does not know, where they hold none but ticks that are about to
-    /// be shown. `new`: those.
+    /// The objects of a topic and hour that `lake_objects` does not know, where they hold none but
+    /// ticks that are about to be shown. `new`: those.
     async fn replaceable(
         &self,
         topic: &str,
@@ -298,7 +334,11 @@ impl Compaction {
     ) -> Result<Vec<LakeObject>, Obstacle> {
         let mut replaceable = Vec::new();
         for object in self.inventory.strangers(&key::folder(&self.prefix, topic, hour)) {
-            let what = format!("{}{}, which lake_objects does not know,", self.store.location(), object.key);
+            let what = format!(
+                "{}{}, which lake_objects does not know,",
+                self.store.location(),
+                object.key
+            );
             let (seen, others) = match self.look().read(object, Holdings::default()).await {
                 Ok((mut holdings, seen)) => {
                     holdings.settle();
@@ -328,7 +368,8 @@ impl Compaction {
         if !candidate.has_expired {
             return Ok(Vec::new());
         }
-        table::counting(&mut self.index, &self.prefix, &(candidate.hour..candidate.hour.plus(1))).await
+        table::counting(&mut self.index, &self.prefix, &(candidate.hour..candidate.hour.plus(1)))
+            .await
     }
 
     fn look(&self) -> Look<'_> {
@@ -341,7 +382,8 @@ impl Compaction {
         Ok(self.reader.by_topic(objects, |indexed| indexed.object))
     }
 
-    /// Writes a file to where no reader looks, reads it back from there, and adds what it holds to `found`.
+    /// Writes a file to where no reader looks, reads it back from there, and adds what it holds to
+    /// `found`.
     async fn stage(
         &self,
         topic: &str,
@@ -352,14 +394,19 @@ impl Compaction {
         let key = key::staged(&self.prefix, &name);
         self.store.put(&key, &path_of(&written.file)).await?;
         let staged = self.store.find(&key).await?;
-        let add = |(holdings, extras): &mut (Holdings, u64), content: &Content<'_>, place: Place| {
-            holdings.add(place.partition, place.number(), content);
-            *extras = extras.wrapping_add(extras_of(content, place));
-            Ok(())
-        };
-        let (found, seen) = self.look().visit(&staged, found, add).await.map_err(|error| unread(&key, error))?;
+        let add =
+            |(holdings, extras): &mut (Holdings, u64), content: &Content<'_>, place: Place| {
+                holdings.add(place.partition, place.number(), content);
+                *extras = extras.wrapping_add(extras_of(content, place));
+                Ok(())
+            };
+        let (found, seen) =
+            self.look().visit(&staged, found, add).await.map_err(|error| unread(&key, error))?;
         if seen.rows != written.rows {
-            return Err(Obstacle::Because(format!("{key} has {} of {} ticks", seen.rows, written.rows)));
+            return Err(Obstacle::Because(format!(
+                "{key} has {} of {} ticks",
+                seen.rows, written.rows
+            )));
         }
         Ok((Part { source: topic.to_owned(), name, staged, seen }, found))
     }
@@ -377,11 +424,14 @@ impl Compaction {
 }
 
 impl Candidate {
-    /// Why an hour cannot be written of which its objects hold so many ticks, and its summary another number.
+    /// Why an hour cannot be written of which its objects hold so many ticks, and its summary
+    /// another number.
     fn has_other_ticks(&self, ticks: u64) -> Obstacle {
         let known = self.ticks;
         Obstacle::Because(match self.has_expired {
-            true => format!("objects have expired, and what is left of them and the lake has {ticks} of {known} ticks"),
+            true => format!(
+                "objects have expired, and what is left of them and the lake has {ticks} of {known} ticks"
+            ),
             false => format!(
                 "its objects hold {ticks} ticks, its summary {known}: batch-layer --recompute, and compact again"
             ),
@@ -394,19 +444,29 @@ fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
     let say = |standing: Standing, why: &str| {
         let mut hours = candidates.clone().filter(|candidate| candidate.standing == standing);
         if let Some(first) = hours.next() {
-            let count = inflected(hours.count() as u64 + 1, "hour[s] [is|are] not written to the lake");
+            let count =
+                inflected(hours.count() as u64 + 1, "hour[s] [is|are] not written to the lake");
             tracing::warn!(first = %first.hour, error = why, "{count}, the first {}: {why}", first.hour);
         }
     };
-    say(Standing::Unready, "they are not complete, or wait for batch-layer (hour_completeness tells why)");
+    say(
+        Standing::Unready,
+        "they are not complete, or wait for batch-layer (hour_completeness tells why)",
+    );
     say(Standing::Expired, "objects have expired before the lake had their ticks");
-    say(Standing::Placeless, "lines do not tell their offsets, so nothing could tell whether each tick is there once");
+    say(
+        Standing::Placeless,
+        "lines do not tell their offsets, so nothing could tell whether each tick is there once",
+    );
     say(
         Standing::ReadOtherwise,
         "their objects were read by other flags about messages: give those of batch-layer (an hour whose objects need \
          several sets of flags cannot be written)",
     );
-    say(Standing::Elsewhere, "they were computed from another bucket: give that of batch-layer (--bucket)");
+    say(
+        Standing::Elsewhere,
+        "they were computed from another bucket: give that of batch-layer (--bucket)",
+    );
 }
 
 /// Work for a thread that may wait for disks.
@@ -418,7 +478,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
 }
 
 /// Writes all ticks to files of about `target` bytes.
-fn write_files(mut sorted: Sorted, folder: &std::path::Path, target: u64) -> anyhow::Result<Vec<Written>> {
+fn write_files(
+    mut sorted: Sorted,
+    folder: &std::path::Path,
+    target: u64,
+) -> anyhow::Result<Vec<Written>> {
     let mut files = Vec::new();
     let mut next = sorted.next_row()?;
     while next.is_some() {
@@ -436,7 +500,9 @@ fn write_files(mut sorted: Sorted, folder: &std::path::Path, target: u64) -> any
 /// What it means for an hour that an object of the lake was not read back.
 fn unread(what: &str, error: Unread) -> Obstacle {
     match error {
-        Unread::Moved => Obstacle::Because(format!("{what} was deleted before it was read back: compact again")),
+        Unread::Moved => {
+            Obstacle::Because(format!("{what} was deleted before it was read back: compact again"))
+        }
         Unread::Damaged(why) => Obstacle::Because(format!("{what} cannot be read back: {why}")),
         Unread::Away(failure) => Obstacle::Fatal(failure),
     }
@@ -448,7 +514,15 @@ fn others(held: &Holdings, hour: Hour, new: Option<&HourHoldings>) -> u64 {
     let new = new.unwrap_or(&nothing);
     held.hours
         .iter()
-        .map(|(of, ticks)| if *of == hour { ticks.offsets.missing_in(&new.offsets) } else { ticks.offsets.len() })
+        .map(
+            |(of, ticks)| {
+                if *of == hour {
+                    ticks.offsets.missing_in(&new.offsets)
+                } else {
+                    ticks.offsets.len()
+                }
+            },
+        )
         .sum()
 }
 
@@ -470,7 +544,9 @@ mod tests {
         let mut sorter = Sorter::new(folder.path());
         let rows = 2 * file::GROUP as i64 + 5;
         for offset in 0..rows {
-            sorter.push(&Content::with_close(offset), Place { partition: 0, offset, index: 0 }).unwrap();
+            sorter
+                .push(&Content::with_close(offset), Place { partition: 0, offset, index: 0 })
+                .unwrap();
         }
         let files = write_files(sorter.finish().unwrap(), folder.path(), 5).unwrap();
         let counts: Vec<_> = files.iter().map(|written| written.rows).collect();

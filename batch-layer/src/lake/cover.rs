@@ -1,7 +1,8 @@
 //! `batch-layer compact --delete-covered`: raw objects are deleted whose every tick the lake has.
 //!
-//! Hour by hour the lake's objects, which an earlier run has written, are read back once more and compared with the raw
-//! ones. An object goes when all hours that it has ticks of were compared so in this run.
+//! Hour by hour the lake's objects, which an earlier run has written, are read back once more and
+//! compared with the raw ones. An object goes when all hours that it has ticks of were compared so
+//! in this run.
 
 use super::covered::{self, Asked, Raw};
 use super::gather::{Gathered, Gatherer, Placeless, extras_of};
@@ -77,11 +78,13 @@ struct Compared {
 }
 
 impl Cover<'_> {
-    /// Makes good what a run that was killed has left: of each object that it was about to delete it is noted what became
-    /// of it. One that is there stays announced for a day: the run may be frozen, and delete it yet.
+    /// Makes good what a run that was killed has left: of each object that it was about to delete
+    /// it is noted what became of it. One that is there stays announced for a day: the run may be
+    /// frozen, and delete it yet.
     ///
     /// # Errors
-    /// Where the database fails, here and below. An object that cannot be looked for is left to the next run.
+    /// Where the database fails, here and below. An object that cannot be looked for is left to the
+    /// next run.
     pub async fn resolve_announced(&mut self) -> Result<(), Failure> {
         for (key, may_wake) in covered::announced(self.index).await? {
             match self.store.find(&key).await {
@@ -108,11 +111,17 @@ impl Cover<'_> {
     /// Deletes what the lake has, of the hours of a window.
     pub async fn run(&mut self, window: &Range<Hour>) -> Result<Covered, Failure> {
         let location = self.store.location();
-        let asked =
-            Asked { window, prefix: self.prefix, location: &location, run_id: self.run_id, format: self.format };
+        let asked = Asked {
+            window,
+            prefix: self.prefix,
+            location: &location,
+            run_id: self.run_id,
+            format: self.format,
+        };
         let standing = covered::standing(self.index, &asked).await?;
         let (mut done, mut compared) = (Covered::default(), Compared::default());
-        compared.to_come = standing.iter().filter(|(_, lack)| lack.is_none()).map(|(hour, _)| *hour).collect();
+        compared.to_come =
+            standing.iter().filter(|(_, lack)| lack.is_none()).map(|(hour, _)| *hour).collect();
         let lacking = standing.iter().filter_map(|(hour, lack)| Some((*hour, lack.clone()?)));
         let mut left: BTreeMap<Hour, String> = lacking.collect();
         for hour in standing.into_keys() {
@@ -136,20 +145,34 @@ impl Cover<'_> {
         let (count, bytes) = (inflected(done.deleted, "raw object[s]"), size(done.bytes));
         if self.is_dry {
             let kept: u64 = done.kept.values().sum();
-            let text = format!("{count}, {bytes}, would be deleted, and {kept} kept; nothing was\n");
+            let text =
+                format!("{count}, {bytes}, would be deleted, and {kept} kept; nothing was\n");
             return print(&text).map_err(Failure::Infrastructure);
         }
         for (why, count) in done.kept.iter().filter(|(_, count)| **count > NAMED) {
             let (more, what) = (count - NAMED, "more raw object[s] [is|are]");
-            tracing::info!(objects = more, error = why, "{} not deleted: {why}", inflected(more, what));
+            tracing::info!(
+                objects = more,
+                error = why,
+                "{} not deleted: {why}",
+                inflected(more, what)
+            );
         }
         let (objects, deleted) = (done.deleted, done.bytes);
-        tracing::info!(objects, bytes = deleted, "{count} deleted, whose ticks the lake has: {bytes}");
+        tracing::info!(
+            objects,
+            bytes = deleted,
+            "{count} deleted, whose ticks the lake has: {bytes}"
+        );
         Ok(())
     }
 
     /// Compares the lake with the raw objects of an hour; gives how they differ.
-    async fn compare(&mut self, hour: Hour, compared: &mut Compared) -> Result<Option<String>, Failure> {
+    async fn compare(
+        &mut self,
+        hour: Hour,
+        compared: &mut Compared,
+    ) -> Result<Option<String>, Failure> {
         let objects = self.index.objects_of(hour).await?;
         let topics = self.reader.by_topic(objects, |indexed| indexed.object);
         let counting = table::counting(self.index, self.prefix, &(hour..hour.plus(1))).await?;
@@ -159,9 +182,12 @@ impl Cover<'_> {
                 Err(Flaw::OfObject(why)) => return Ok(Some(why)),
                 Err(Flaw::OfRun(failure)) => return Err(failure),
             };
-            let of_topic: Vec<&Counting> = counting.iter().filter(|object| object.source == topic).collect();
+            let of_topic: Vec<&Counting> =
+                counting.iter().filter(|object| object.source == topic).collect();
             if let Some(why) = self.differs(hour, raw, &of_topic).await? {
-                return Ok(Some(format!("the lake differs from the raw objects of {topic:?}: {why}. {CURE}")));
+                return Ok(Some(format!(
+                    "the lake differs from the raw objects of {topic:?}: {why}. {CURE}"
+                )));
             }
         }
         compared.lake.insert(hour, counting.into_iter().map(|object| object.key).collect());
@@ -169,28 +195,46 @@ impl Cover<'_> {
     }
 
     /// What raw objects hold of an hour.
-    async fn of_raw(&self, hour: Hour, objects: &[Object], compared: &mut Compared) -> Result<Gathered, Flaw> {
+    async fn of_raw(
+        &self,
+        hour: Hour,
+        objects: &[Object],
+        compared: &mut Compared,
+    ) -> Result<Gathered, Flaw> {
         let nothing = Sorter::new(self.folder).only(Wanted::nothing());
         let gatherer = Gatherer::new(hour, Gathered::new(nothing), Placeless::Refused);
         for object in objects {
             let what = format!("{}{}", self.store.location(), object.key);
             match gatherer.read(self.reader, object).await {
-                Ok(()) if gatherer.has_unread() => drop(compared.unread.insert(Arc::clone(&object.key))),
+                Ok(()) if gatherer.has_unread() => {
+                    drop(compared.unread.insert(Arc::clone(&object.key)))
+                }
                 Ok(()) => {}
                 Err(ReadError::Outage(failure)) => return Err(Flaw::OfRun(failure)),
                 Err(ReadError::Stopped) => return Err(Flaw::OfRun(stopped())),
                 Err(ReadError::Moved) => {
-                    return Err(Flaw::OfObject(format!("{what} has changed since batch-layer read it")));
+                    return Err(Flaw::OfObject(format!(
+                        "{what} has changed since batch-layer read it"
+                    )));
                 }
-                Err(ReadError::Wide) => return Err(Flaw::OfObject(format!("{what} holds too many symbols"))),
-                Err(ReadError::Broken(broken)) => return Err(Flaw::OfObject(format!("{what}: {}", broken.why))),
+                Err(ReadError::Wide) => {
+                    return Err(Flaw::OfObject(format!("{what} holds too many symbols")));
+                }
+                Err(ReadError::Broken(broken)) => {
+                    return Err(Flaw::OfObject(format!("{what}: {}", broken.why)));
+                }
             }
         }
         Ok(gatherer.finish())
     }
 
     /// How the lake differs in what raw objects hold. It may have more, of those that are gone.
-    async fn differs(&self, hour: Hour, raw: Gathered, lake: &[&Counting]) -> Result<Option<String>, Failure> {
+    async fn differs(
+        &self,
+        hour: Hour,
+        raw: Gathered,
+        lake: &[&Counting],
+    ) -> Result<Option<String>, Failure> {
         let Gathered { mut holdings, extras, .. } = raw;
         let raw = Arc::new(holdings.hours.remove(&hour).unwrap_or_default());
         let mut found = (Holdings::default(), 0_u64);
@@ -206,8 +250,10 @@ impl Cover<'_> {
         let (mut held, held_extras) = found;
         held.settle();
         let difference = difference(Some(&raw), held.hours.get(&hour));
-        Ok(difference
-            .or_else(|| (extras != held_extras).then(|| "ticks have other quotes, numbers or conditions".to_owned())))
+        Ok(difference.or_else(|| {
+            (extras != held_extras)
+                .then(|| "ticks have other quotes, numbers or conditions".to_owned())
+        }))
     }
 
     /// Adds what an object of the lake holds of the places of raw ones.
@@ -218,17 +264,18 @@ impl Cover<'_> {
         into: (Holdings, u64),
     ) -> Result<(Holdings, u64), Flaw> {
         let look = Look { store: self.store, folder: self.folder, stop: self.stop };
-        let take = move |(held, extras): &mut (Holdings, u64), content: &Content<'_>, place: Place| {
-            if raw.offsets.has(place) && held.add(place.partition, place.number(), content) {
-                *extras = extras.wrapping_add(extras_of(content, place));
-            }
-            Ok(())
-        };
+        let take =
+            move |(held, extras): &mut (Holdings, u64), content: &Content<'_>, place: Place| {
+                if raw.offsets.has(place) && held.add(place.partition, place.number(), content) {
+                    *extras = extras.wrapping_add(extras_of(content, place));
+                }
+                Ok(())
+            };
         source::visit(look, counting, into, take).await
     }
 
-    /// Deletes those objects of an hour that have no ticks of an hour that is still to come. `left`: hours that were not
-    /// compared, and why.
+    /// Deletes those objects of an hour that have no ticks of an hour that is still to come.
+    /// `left`: hours that were not compared, and why.
     async fn delete_of(
         &mut self,
         hour: Hour,
@@ -264,7 +311,8 @@ impl Cover<'_> {
         *count += 1;
         let (location, key) = (self.store.location(), &raw.object.key);
         if self.is_dry {
-            return print(&format!("keep    {location}{key}: {why}\n")).map_err(Failure::Infrastructure);
+            return print(&format!("keep    {location}{key}: {why}\n"))
+                .map_err(Failure::Infrastructure);
         }
         if *count <= NAMED {
             tracing::info!(key = &**key, error = why, "{location}{key} is not deleted: {why}");
@@ -276,19 +324,34 @@ impl Cover<'_> {
         for Raw { object, hours, .. } in some {
             let hours: Vec<String> = hours.iter().map(Hour::to_string).collect();
             let (location, bytes) = (self.store.location(), object.size);
-            print(&format!("delete  {location}{} ({bytes} bytes): {}\n", object.key, hours.join(", ")))
-                .map_err(Failure::Infrastructure)?;
+            print(&format!(
+                "delete  {location}{} ({bytes} bytes): {}\n",
+                object.key,
+                hours.join(", ")
+            ))
+            .map_err(Failure::Infrastructure)?;
             (done.deleted, done.bytes) = (done.deleted + 1, done.bytes + bytes);
         }
         Ok(())
     }
 
     /// Announces some objects, deletes them one by one, and notes which are gone.
-    async fn delete(&mut self, some: &[Raw], compared: &Compared, done: &mut Covered) -> Result<(), Failure> {
+    async fn delete(
+        &mut self,
+        some: &[Raw],
+        compared: &Compared,
+        done: &mut Covered,
+    ) -> Result<(), Failure> {
         if self.stop.is_cancelled() {
             return Err(stopped());
         }
-        covered::announce(self.index, self.run_id, &some.iter().collect::<Vec<_>>(), &compared.lake).await?;
+        covered::announce(
+            self.index,
+            self.run_id,
+            &some.iter().collect::<Vec<_>>(),
+            &compared.lake,
+        )
+        .await?;
         let (mut deleted, mut left) = (Vec::new(), Vec::new());
         for Raw { object, .. } in some {
             let key = object.key.to_string();
@@ -313,8 +376,8 @@ impl Cover<'_> {
         covered::retract(self.index, &left).await
     }
 
-    /// The error says why it was not deleted, and whether it is certainly there. Of one that nothing is known of the next run
-    /// finds out.
+    /// The error says why it was not deleted, and whether it is certainly there. Of one that
+    /// nothing is known of the next run finds out.
     async fn delete_one(&self, object: &Object) -> Result<(), (String, bool)> {
         let error = match self.store.delete_listed(object).await {
             Ok(()) => return Ok(()),
@@ -331,12 +394,22 @@ impl Cover<'_> {
 }
 
 /// Why an object is not deleted.
-fn obstacle(raw: &Raw, format: &str, compared: &Compared, left: &BTreeMap<Hour, String>) -> Option<String> {
+fn obstacle(
+    raw: &Raw,
+    format: &str,
+    compared: &Compared,
+    left: &BTreeMap<Hour, String>,
+) -> Option<String> {
     if raw.format != format {
-        return Some("batch-layer has read it by other flags about messages: give compact the same".to_owned());
+        return Some(
+            "batch-layer has read it by other flags about messages: give compact the same"
+                .to_owned(),
+        );
     }
     if raw.rejected > 0 {
-        return Some("nothing else has those of its lines that are no ticks (rejected_lines)".to_owned());
+        return Some(
+            "nothing else has those of its lines that are no ticks (rejected_lines)".to_owned(),
+        );
     }
     if raw.placeless {
         return Some("its lines tell no offsets".to_owned());

@@ -43,11 +43,15 @@ pub struct Asked<'a> {
     pub format: &'a str,
 }
 
-/// The hours of which raw objects are there, each with why the lake does not stand for them; `None`: it does.
+/// The hours of which raw objects are there, each with why the lake does not stand for them;
+/// `None`: it does.
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn standing(index: &mut Index, asked: &Asked<'_>) -> Result<BTreeMap<Hour, Option<String>>, Failure> {
+pub async fn standing(
+    index: &mut Index,
+    asked: &Asked<'_>,
+) -> Result<BTreeMap<Hour, Option<String>>, Failure> {
     let rows = pg::query(
         "with lake as
              (select hour, max(computed_at) as computed_at, sum(rows) as rows, max(run_id) as run_id
@@ -86,7 +90,8 @@ pub async fn standing(index: &mut Index, asked: &Asked<'_>) -> Result<BTreeMap<H
     .bind(asked.format)
     .fetch_all(&mut index.connection);
     let rows = in_time(index.patience, rows).await;
-    let of = |row: &PgRow| Ok((Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("lack")?));
+    let of =
+        |row: &PgRow| Ok((Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("lack")?));
     let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(of).collect());
     read.map_err(|error| index.failed("reading computed hours in", error))
 }
@@ -128,8 +133,8 @@ fn raw_of(row: &PgRow) -> Result<Raw, sqlx::Error> {
     })
 }
 
-/// Notes objects that are about to be deleted, so that a run which is killed meanwhile leaves none of which nobody knows why
-/// it is gone. `lake`: what was compared with them.
+/// Notes objects that are about to be deleted, so that a run which is killed meanwhile leaves none
+/// of which nobody knows why it is gone. `lake`: what was compared with them.
 pub async fn announce(
     index: &mut Index,
     run_id: i64,
@@ -137,7 +142,8 @@ pub async fn announce(
     lake: &BTreeMap<Hour, Vec<String>>,
 ) -> Result<(), Failure> {
     for Raw { object, ticks, hours, .. } in some.iter().copied() {
-        let keys: Vec<&str> = hours.iter().filter_map(|hour| lake.get(hour)).flatten().map(String::as_str).collect();
+        let keys: Vec<&str> =
+            hours.iter().filter_map(|hour| lake.get(hour)).flatten().map(String::as_str).collect();
         let insert = pg::query(
             "insert into covered_objects (key, etag, size, ticks, hours, lake_keys, run_id)
              values ($1, $2, $3, $4, $5, $6, $7)
@@ -160,24 +166,30 @@ pub async fn announce(
 
 /// Forgets that objects were about to be deleted.
 pub async fn retract(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
-    let delete = pg::query("delete from covered_objects where key = any ($1) and deleted_at is null").bind(keys);
+    let delete =
+        pg::query("delete from covered_objects where key = any ($1) and deleted_at is null")
+            .bind(keys);
     index.write("covered_objects", delete).await.map(drop)
 }
 
-/// The keys of objects that were about to be deleted when a run ended, each with whether that run may still be frozen, and
-/// delete it when it wakes up.
+/// The keys of objects that were about to be deleted when a run ended, each with whether that run
+/// may still be frozen, and delete it when it wakes up.
 pub async fn announced(index: &mut Index) -> Result<Vec<(String, bool)>, Failure> {
     let keys = pg::query_as(
         "select key, noted_at > now() - interval '1 day' from covered_objects where deleted_at is null order by key",
     )
     .fetch_all(&mut index.connection);
-    in_time(index.patience, keys).await.map_err(|error| index.failed("reading covered_objects in", error))
+    in_time(index.patience, keys)
+        .await
+        .map_err(|error| index.failed("reading covered_objects in", error))
 }
 
 /// Notes of objects that the index does not know any more that they are deleted.
 pub async fn note_deleted(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
-    let update = pg::query("update covered_objects set deleted_at = now() where key = any ($1) and deleted_at is null")
-        .bind(keys);
+    let update = pg::query(
+        "update covered_objects set deleted_at = now() where key = any ($1) and deleted_at is null",
+    )
+    .bind(keys);
     index.write("covered_objects", update).await.map(drop)
 }
 
@@ -194,9 +206,12 @@ pub async fn hours(index: &mut Index, range: &Range<Hour>) -> Result<BTreeSet<Ho
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
-/// The keys of the objects that those hours of a range lack for that reason, each with whether it is known to be deleted:
-/// another one is about to be.
-pub async fn keys(index: &mut Index, range: &Range<Hour>) -> Result<BTreeMap<Hour, BTreeMap<String, bool>>, Failure> {
+/// The keys of the objects that those hours of a range lack for that reason, each with whether it
+/// is known to be deleted: another one is about to be.
+pub async fn keys(
+    index: &mut Index,
+    range: &Range<Hour>,
+) -> Result<BTreeMap<Hour, BTreeMap<String, bool>>, Failure> {
     let rows = pg::query_as(
         "select hour, key, deleted_at is not null from covered_objects cross join unnest(hours) as hour where hour >= $1 and hour < $2",
     )
@@ -205,13 +220,16 @@ pub async fn keys(index: &mut Index, range: &Range<Hour>) -> Result<BTreeMap<Hou
     .fetch_all(&mut index.connection);
     let rows: Result<Vec<(Timestamp, String, bool)>, _> = in_time(index.patience, rows).await;
     let mut keys: BTreeMap<Hour, BTreeMap<String, bool>> = BTreeMap::new();
-    for (hour, key, is_deleted) in rows.map_err(|error| index.failed("reading covered_objects in", error))? {
+    for (hour, key, is_deleted) in
+        rows.map_err(|error| index.failed("reading covered_objects in", error))?
+    {
         keys.entry(Hour::of(hour)).or_default().insert(key, is_deleted);
     }
     Ok(keys)
 }
 
-/// An hour was computed from objects that are there, and lacks none of its records: nothing of it is in the lake alone.
+/// An hour was computed from objects that are there, and lacks none of its records: nothing of it
+/// is in the lake alone.
 ///
 /// # Errors
 /// The database's.

@@ -1,13 +1,16 @@
 //! A Parquet file of ticks: written in their order, and read back.
 
 use super::columns::{
-    Columns, Decimals, PRICE, ReadDecimals, ReadLists, ReadNumbers, SCHEMA, VOLUME, place, timestamp,
+    Columns, Decimals, PRICE, ReadDecimals, ReadLists, ReadNumbers, SCHEMA, VOLUME, place,
+    timestamp,
 };
 use crate::checksum::Content;
 use common::{Codes, Extras, Place, Price};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::reader::ColumnReaderImpl;
-use parquet::data_type::{ByteArray, ByteArrayType, DataType, FixedLenByteArrayType, Int32Type, Int64Type};
+use parquet::data_type::{
+    ByteArray, ByteArrayType, DataType, FixedLenByteArrayType, Int32Type, Int64Type,
+};
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::WriterProperties;
@@ -71,7 +74,19 @@ impl Writer {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let Columns { symbol, timestamp, open, high, low, close, volume, partition, offset, index, .. } = &self.columns;
+        let Columns {
+            symbol,
+            timestamp,
+            open,
+            high,
+            low,
+            close,
+            volume,
+            partition,
+            offset,
+            index,
+            ..
+        } = &self.columns;
         let mut group = self.file.next_row_group()?;
         put::<ByteArrayType>(&mut group, symbol)?;
         put::<Int64Type>(&mut group, timestamp)?;
@@ -116,7 +131,11 @@ fn put_extras(group: &mut SerializedRowGroupWriter<'_, File>, columns: &Columns)
 }
 
 /// `length`: of each decimal in bytes.
-fn put_decimals(group: &mut SerializedRowGroupWriter<'_, File>, decimals: &Decimals, length: usize) -> Result<()> {
+fn put_decimals(
+    group: &mut SerializedRowGroupWriter<'_, File>,
+    decimals: &Decimals,
+    length: usize,
+) -> Result<()> {
     let mut column = group.next_column()?.ok_or_else(a_column_too_many)?;
     let writer = column.typed::<FixedLenByteArrayType>();
     for (values, levels) in decimals.pieces(length) {
@@ -132,7 +151,11 @@ fn a_column_too_many() -> ParquetError {
 
 fn properties() -> Result<WriterProperties> {
     let column = |name: &str| ColumnPath::from(name);
-    let order = [0, 1].map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: false });
+    let order = [0, 1].map(|column_idx| SortingColumn {
+        column_idx,
+        descending: false,
+        nulls_first: false,
+    });
     let properties = WriterProperties::builder()
         .set_created_by("stock-lambda batch-layer".into())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(LEVEL)?))
@@ -147,7 +170,8 @@ fn properties() -> Result<WriterProperties> {
     Ok(growing.build())
 }
 
-/// Shows each tick of a file to `visit`, in the order in which they stand there; gives how many there are.
+/// Shows each tick of a file to `visit`, in the order in which they stand there; gives how many
+/// there are.
 ///
 /// # Errors
 /// Where it cannot be read, or holds what is no tick.
@@ -164,7 +188,10 @@ pub fn each(file: File, visit: &mut dyn FnMut(&Content<'_>, Place)) -> Result<u6
     Ok(rows)
 }
 
-fn each_of_group(group: &dyn RowGroupReader, visit: &mut dyn FnMut(&Content<'_>, Place)) -> Result<u64> {
+fn each_of_group(
+    group: &dyn RowGroupReader,
+    visit: &mut dyn FnMut(&Content<'_>, Place),
+) -> Result<u64> {
     let rows = usize::try_from(group.metadata().num_rows())?;
     let symbols = take::<ByteArrayType>(group, 0, rows)?.values;
     let timestamps = take::<Int64Type>(group, 1, rows)?.values;
@@ -172,7 +199,8 @@ fn each_of_group(group: &dyn RowGroupReader, visit: &mut dyn FnMut(&Content<'_>,
         let Taken { values, levels, .. } = take::<FixedLenByteArrayType>(group, number, rows)?;
         Ok::<_, ParquetError>(ReadDecimals::new(values, levels))
     };
-    let [mut open, mut high, mut low, mut close] = [decimals(2)?, decimals(3)?, decimals(4)?, decimals(5)?];
+    let [mut open, mut high, mut low, mut close] =
+        [decimals(2)?, decimals(3)?, decimals(4)?, decimals(5)?];
     let mut volume = decimals(6)?;
     let partitions = take::<Int32Type>(group, 7, rows)?.values;
     let offsets = take::<Int64Type>(group, 8, rows)?.values;
@@ -205,7 +233,11 @@ struct ReadExtras {
 }
 
 impl ReadExtras {
-    fn of(group: &dyn RowGroupReader, decimals: impl Fn(usize) -> Result<ReadDecimals>, rows: usize) -> Result<Self> {
+    fn of(
+        group: &dyn RowGroupReader,
+        decimals: impl Fn(usize) -> Result<ReadDecimals>,
+        rows: usize,
+    ) -> Result<Self> {
         let Taken { values, levels, .. } = take::<Int64Type>(group, 12, rows)?;
         let sequence = ReadNumbers::new(values, levels);
         let Taken { values, levels, repetitions } = take::<ByteArrayType>(group, 13, rows)?;
@@ -235,11 +267,17 @@ struct Taken<T> {
     repetitions: Vec<i16>,
 }
 
-fn take<T: DataType>(group: &dyn RowGroupReader, column: usize, rows: usize) -> Result<Taken<T::T>> {
+fn take<T: DataType>(
+    group: &dyn RowGroupReader,
+    column: usize,
+    rows: usize,
+) -> Result<Taken<T::T>> {
     let mut reader: ColumnReaderImpl<T> = T::get_column_reader(group.get_column_reader(column)?)
         .ok_or_else(|| ParquetError::General(format!("column {column} is of another type")))?;
-    let (mut values, mut levels, mut repetitions) = (Vec::with_capacity(rows), Vec::new(), Vec::new());
-    let (read, _, _) = reader.read_records(rows, Some(&mut levels), Some(&mut repetitions), &mut values)?;
+    let (mut values, mut levels, mut repetitions) =
+        (Vec::with_capacity(rows), Vec::new(), Vec::new());
+    let (read, _, _) =
+        reader.read_records(rows, Some(&mut levels), Some(&mut repetitions), &mut values)?;
     if read == rows {
         return Ok(Taken { values, levels, repetitions });
     }

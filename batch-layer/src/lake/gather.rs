@@ -38,8 +38,8 @@ impl Gathered {
     }
 }
 
-/// Reads `objects`, which come in the order of their keys: of two records with the same place the first counts, as in the
-/// summaries. `gathered`: what is there already.
+/// Reads `objects`, which come in the order of their keys: of two records with the same place the
+/// first counts, as in the summaries. `gathered`: what is there already.
 ///
 /// # Errors
 /// Where an object cannot be read; with the object.
@@ -80,10 +80,20 @@ impl Gatherer {
     pub fn new(hour: Hour, gathered: Gathered, placeless: Placeless) -> Self {
         let origin = Origin { partition: 0, start_offset: 0 };
         let (taken, seen, has_unread, failed) = (0, 0, false, None);
-        Self(Arc::new(Mutex::new(Gathering { hour, gathered, placeless, origin, taken, seen, has_unread, failed })))
+        Self(Arc::new(Mutex::new(Gathering {
+            hour,
+            gathered,
+            placeless,
+            origin,
+            taken,
+            seen,
+            has_unread,
+            failed,
+        })))
     }
 
-    /// Takes the ticks of an object that are not there yet. One that cannot be read to its end leaves those before.
+    /// Takes the ticks of an object that are not there yet. One that cannot be read to its end
+    /// leaves those before.
     ///
     /// # Errors
     /// [`ReadError`]
@@ -93,7 +103,8 @@ impl Gatherer {
             let mut gathering = shared.lock().unwrap_or_else(PoisonError::into_inner);
             (gathering.taken, gathering.has_unread) = (0, false);
         }
-        // An object that is read once more, because the store broke off, brings no record a second time.
+        // An object that is read once more, because the store broke off, brings no record a second
+        // time.
         let read = reader.read_with(object, None, move |body, options| {
             let mut gathering = shared.lock().unwrap_or_else(PoisonError::into_inner);
             (gathering.origin, gathering.seen) = (options.origin, 0);
@@ -104,7 +115,8 @@ impl Gatherer {
         read.await
     }
 
-    /// Whether the object that was read last says something beside prices and volume that could not be read.
+    /// Whether the object that was read last says something beside prices and volume that could not
+    /// be read.
     #[must_use]
     pub fn has_unread(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).has_unread
@@ -115,17 +127,22 @@ impl Gatherer {
         let mut gathering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut holdings = std::mem::take(&mut gathering.gathered.holdings);
         holdings.settle();
-        let (sorter, extras) = (std::mem::take(&mut gathering.gathered.sorter), gathering.gathered.extras);
+        let (sorter, extras) =
+            (std::mem::take(&mut gathering.gathered.sorter), gathering.gathered.extras);
         Gathered { sorter, extras, holdings }
     }
 }
 
-/// Adds those ticks of an object of the lake that are not there yet: raw objects of them are gone. Gives why that cannot
-/// be done.
+/// Adds those ticks of an object of the lake that are not there yet: raw objects of them are gone.
+/// Gives why that cannot be done.
 ///
 /// # Errors
 /// Where it cannot be read, or is no longer what it was.
-pub async fn add_kept(gathered: Gathered, look: Look<'_>, counting: &Counting) -> Result<Gathered, Unread> {
+pub async fn add_kept(
+    gathered: Gathered,
+    look: Look<'_>,
+    counting: &Counting,
+) -> Result<Gathered, Unread> {
     let object = look.store.find(&counting.key).await?;
     let added = look.visit(&object, gathered, |gathered, content, place| {
         if !gathered.holdings.add(place.partition, place.number(), content) {
@@ -142,7 +159,8 @@ pub async fn add_kept(gathered: Gathered, look: Look<'_>, counting: &Counting) -
     Ok(gathered)
 }
 
-/// The checksum of what a tick says beside prices and volume; parts add up. 0 where that is nothing.
+/// The checksum of what a tick says beside prices and volume; parts add up. 0 where that is
+/// nothing.
 #[must_use]
 pub fn extras_of(content: &Content<'_>, place: Place) -> u64 {
     let extras = &content.extras;
@@ -150,7 +168,8 @@ pub fn extras_of(content: &Content<'_>, place: Place) -> u64 {
         return 0;
     }
     let nanos = |price: Option<Price>| price.map_or(0, Price::nanos);
-    let mut text = format!("{} {} {:?}", nanos(extras.bid()), nanos(extras.ask()), extras.sequence());
+    let mut text =
+        format!("{} {} {:?}", nanos(extras.bid()), nanos(extras.ask()), extras.sequence());
     for code in extras.conditions().iter() {
         text.push('\n');
         text.push_str(code);

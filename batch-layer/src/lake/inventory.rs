@@ -22,21 +22,30 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Lists the lake, and holds its hours of a window against the table. An object that is another one than it was is
-    /// read: a copy that was put back holds the same.
+    /// Lists the lake, and holds its hours of a window against the table. An object that is another
+    /// one than it was is read: a copy that was put back holds the same.
     ///
     /// # Errors
     /// Where the store or the database fails.
-    pub async fn take(index: &mut Index, look: Look<'_>, prefix: &str, window: &Range<Hour>) -> Result<Self, Failure> {
+    pub async fn take(
+        index: &mut Index,
+        look: Look<'_>,
+        prefix: &str,
+        window: &Range<Hour>,
+    ) -> Result<Self, Failure> {
         let (store, mut there) = (look.store, BTreeMap::new());
         for source in store.folders(&key::sources(prefix), "", true).await? {
-            there.extend(store.list(&source).await?.into_iter().map(|object| (object.key.clone(), object)));
+            there.extend(
+                store.list(&source).await?.into_iter().map(|object| (object.key.clone(), object)),
+            );
         }
         let mut inventory = Self::default();
         for counting in table::counting(index, prefix, window).await? {
             let object = there.remove(&*counting.key);
             if let Some(what) = fault(index, look, &counting, object).await? {
-                inventory.damaged.insert(counting.hour, format!("{}{} {what}", store.location(), counting.key));
+                inventory
+                    .damaged
+                    .insert(counting.hour, format!("{}{} {what}", store.location(), counting.key));
             }
         }
         for object in there.into_values().filter(|object| object.key.ends_with(key::ENDING)) {
@@ -64,10 +73,13 @@ impl Inventory {
         self.strangers.get(folder).map_or(&[], Vec::as_slice)
     }
 
-    /// Says what is wrong; gives the hours of which the lake lacks ticks that nothing brings back in this run.
+    /// Says what is wrong; gives the hours of which the lake lacks ticks that nothing brings back
+    /// in this run.
     pub fn report(&self, candidates: &[Candidate]) -> Vec<Hour> {
         let is_due = |hour: Hour| {
-            candidates.iter().any(|candidate| candidate.hour == hour && candidate.standing == Standing::Due)
+            candidates
+                .iter()
+                .any(|candidate| candidate.hour == hour && candidate.standing == Standing::Due)
         };
         let mut left = Vec::new();
         for (hour, what) in &self.damaged {
@@ -81,8 +93,10 @@ impl Inventory {
             };
             tracing::warn!(hour = %hour, "hour {hour}: {what}; {then}");
         }
-        let of_others =
-            self.strangers.iter().filter(|(folder, _)| key::hour_of(folder).is_some_and(|hour| !is_due(hour)));
+        let of_others = self
+            .strangers
+            .iter()
+            .filter(|(folder, _)| key::hour_of(folder).is_some_and(|hour| !is_due(hour)));
         let objects: Vec<&Object> = of_others.flat_map(|(_, objects)| objects).collect();
         if let Some(first) = objects.first() {
             let count = counted(objects.len() as u64, "object");
@@ -118,7 +132,9 @@ async fn fault(
         }
         Ok(_) => Ok(Some("was overwritten, and holds other ticks".to_owned())),
         Err(Unread::Moved) => Ok(Some("is gone".to_owned())),
-        Err(Unread::Damaged(why)) => Ok(Some(format!("was overwritten, and cannot be read: {why}"))),
+        Err(Unread::Damaged(why)) => {
+            Ok(Some(format!("was overwritten, and cannot be read: {why}")))
+        }
         Err(Unread::Away(failure)) => Err(failure),
     }
 }

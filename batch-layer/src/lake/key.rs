@@ -16,7 +16,8 @@ pub fn staging(prefix: &str) -> String {
     format!("{prefix}{STAGING}")
 }
 
-/// Where an object lies until it has been compared. A reader's glob of [`ENDING`] passes over it, however deep it looks.
+/// Where an object lies until it has been compared. A reader's glob of [`ENDING`] passes over it,
+/// however deep it looks.
 #[must_use]
 pub fn staged(prefix: &str, name: &str) -> String {
     format!("{prefix}{STAGING}{name}.staged")
@@ -88,7 +89,10 @@ mod tests {
             "lake/source=stock_prices/date=2025-06-02/hour=03/1-0.parquet"
         );
         assert_eq!(published("", "a=b", hour, "x"), "source=a%3Db/date=2025-06-02/hour=03/x");
-        assert_eq!(published("l/", "", hour, "x"), "l/source=__HIVE_DEFAULT_PARTITION__/date=2025-06-02/hour=03/x");
+        assert_eq!(
+            published("l/", "", hour, "x"),
+            "l/source=__HIVE_DEFAULT_PARTITION__/date=2025-06-02/hour=03/x"
+        );
     }
 
     #[test]
@@ -97,7 +101,12 @@ mod tests {
         let key = published("a/lake/", "date=1/hour=7", hour, "1-0.parquet");
         assert_eq!(folder_of(&key).and_then(hour_of), Some(hour), "{key}");
         assert_eq!(folder_of(&key).map(lake_of), Some("a/lake/"));
-        for other in ["lake/source=a/date=2025-06-02/", "lake/source=a/date=2025-06-02/hour=25/", "hour=03/", "lake/"] {
+        for other in [
+            "lake/source=a/date=2025-06-02/",
+            "lake/source=a/date=2025-06-02/hour=25/",
+            "hour=03/",
+            "lake/",
+        ] {
             assert_eq!(hour_of(other), None, "{other}");
         }
     }

@@ -70,7 +70,8 @@ impl Look<'_> {
         self.visit(object, known, add).await
     }
 
-    /// Shows each tick of an object to `take`, with what it gathers in. An error of `take` counts as the disk's.
+    /// Shows each tick of an object to `take`, with what it gathers in. An error of `take` counts
+    /// as the disk's.
     pub async fn visit<T: Send + 'static>(
         self,
         object: &Object,
@@ -94,13 +95,20 @@ impl Look<'_> {
         if self.stop.is_cancelled() { Err(Unread::Away(stopped())) } else { visited }
     }
 
-    /// Sums up an object's ticks. `digest`: of the bytes that were compared. No page tells whether it is as it was written.
-    pub async fn sum_up(self, (object, digest): (&Object, u64), asked: Asked) -> Result<HourBars, Unread> {
+    /// Sums up an object's ticks. `digest`: of the bytes that were compared. No page tells whether
+    /// it is as it was written.
+    pub async fn sum_up(
+        self,
+        (object, digest): (&Object, u64),
+        asked: Asked,
+    ) -> Result<HourBars, Unread> {
         let ((file, fetched), stop) = (self.fetch(object).await?, self.stop.clone());
         if fetched != digest {
             return Err(Unread::Damaged("its bytes are not those that were compared".to_owned()));
         }
-        let summed = tokio::task::spawn_blocking(move || read::sum_up(&file, &asked, &|| stop.is_cancelled()));
+        let summed = tokio::task::spawn_blocking(move || {
+            read::sum_up(&file, &asked, &|| stop.is_cancelled())
+        });
         let summed = match summed.await {
             Ok(summed) => summed.map_err(|error| Unread::Damaged(error.to_string())),
             Err(panic) => Err(Unread::Damaged(panic.to_string())),
@@ -115,7 +123,8 @@ impl Look<'_> {
         loop {
             tries += 1;
             let mut body = Digesting { body: store.read(object, stop).await?, digest: Xxh3::new() };
-            let mut file = nameless(folder).map_err(|error| Unread::Away(Failure::Infrastructure(error.into())))?;
+            let mut file = nameless(folder)
+                .map_err(|error| Unread::Away(Failure::Infrastructure(error.into())))?;
             let copied = tokio::task::spawn_blocking(move || {
                 io::copy(&mut body, &mut file)?;
                 Ok((rewound(file)?, body.digest.digest()))
@@ -125,9 +134,15 @@ impl Look<'_> {
                 Err(_) if stop.is_cancelled() => return Err(Unread::Away(stopped())),
                 Err(_) if tries < TRIES => {}
                 Err(error) => {
-                    let what =
-                        format!("reading {}{} to {} (--temp-dir)", store.location(), object.key, folder.display());
-                    return Err(Unread::Away(Failure::Infrastructure(anyhow::Error::new(error).context(what))));
+                    let what = format!(
+                        "reading {}{} to {} (--temp-dir)",
+                        store.location(),
+                        object.key,
+                        folder.display()
+                    );
+                    return Err(Unread::Away(Failure::Infrastructure(
+                        anyhow::Error::new(error).context(what),
+                    )));
                 }
             }
         }
@@ -174,7 +189,9 @@ mod tests {
     async fn store(folder: &Path) -> Store {
         let mut writer = Writer::new(File::create(folder.join(KEY)).unwrap()).unwrap();
         for offset in [1, 2] {
-            writer.push(&Content::with_close(201_500_000_000), Place::of_message(0, offset)).unwrap();
+            writer
+                .push(&Content::with_close(201_500_000_000), Place::of_message(0, offset))
+                .unwrap();
         }
         writer.finish().unwrap();
         Store::open(&StoreOptions::Local(folder.to_owned())).await.unwrap()
@@ -190,7 +207,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_object_of_which_a_byte_is_another_one_than_when_it_was_compared_gives_neither_sums_nor_ticks() {
+    async fn an_object_of_which_a_byte_is_another_one_than_when_it_was_compared_gives_neither_sums_nor_ticks()
+     {
         let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let store = store(folder.path()).await;
         let look = Look { store: &store, folder: folder.path(), stop: &stop };

@@ -1,7 +1,9 @@
-//! Columns whose values repeat, page by page: what stands in a dictionary is made a value of once, and not for each row.
+//! Columns whose values repeat, page by page: what stands in a dictionary is made a value of once,
+//! and not for each row.
 //!
-//! The `parquet` crate finds and decompresses the pages. It would hand out a piece of memory with a count of its own for each
-//! decimal and each text, which takes longer than all else that is done with them ([docs/tried.md]).
+//! The `parquet` crate finds and decompresses the pages. It would hand out a piece of memory with a
+//! count of its own for each decimal and each text, which takes longer than all else that is done
+//! with them ([docs/tried.md]).
 //!
 //! [docs/tried.md]: ../../../docs/tried.md
 
@@ -66,7 +68,10 @@ impl Parse for Volumes {
         if [a, b, c, d] == [0; 4] {
             // A division of 128 bits takes as long as all the rest.
             let nanos = u64::from_be_bytes(low);
-            return Volume::from_parts(i64::try_from(nanos / ONE).ok()?, u32::try_from(nanos % ONE).ok()?);
+            return Volume::from_parts(
+                i64::try_from(nanos / ONE).ok()?,
+                u32::try_from(nanos % ONE).ok()?,
+            );
         }
         let mut wide = [if a < 0x80 { 0 } else { 0xff }; 16];
         wide[16 - VOLUME..].copy_from_slice(&bytes);
@@ -186,12 +191,19 @@ impl<P: Parse + Default> Repeating<P> {
     }
 
     fn next_page(&mut self) -> Result<()> {
-        match self.pages.get_next_page()?.ok_or_else(|| error("a column ends before its row group"))? {
+        match self
+            .pages
+            .get_next_page()?
+            .ok_or_else(|| error("a column ends before its row group"))?
+        {
             Page::DictionaryPage { buf, num_values, .. } => self.read_dictionary(&buf, num_values),
             Page::DataPage { buf, num_values, encoding, def_level_encoding, .. } => {
                 let (levels, begin) = self.levels_of(&buf, def_level_encoding)?;
-                self.page =
-                    Rest { rows: usize::try_from(num_values)?, levels, values: values_of(buf, begin, encoding)? };
+                self.page = Rest {
+                    rows: usize::try_from(num_values)?,
+                    levels,
+                    values: values_of(buf, begin, encoding)?,
+                };
                 Ok(())
             }
             Page::DataPageV2 { .. } => Err(error("a page is of the second version")),
@@ -201,7 +213,10 @@ impl<P: Parse + Default> Repeating<P> {
     fn read_dictionary(&mut self, mut rest: &[u8], count: u32) -> Result<()> {
         self.dictionary.clear();
         for _ in 0..count {
-            let value = self.parse.parse(&mut rest).ok_or_else(|| error("a dictionary has what is no value"))?;
+            let value = self
+                .parse
+                .parse(&mut rest)
+                .ok_or_else(|| error("a dictionary has what is no value"))?;
             self.dictionary.push(Some(value));
         }
         Ok(())
@@ -232,7 +247,9 @@ impl<P: Parse + Default> Repeating<P> {
                 self.add_values(there, &mut some)?;
                 let mut values = some.iter();
                 let levels = self.levels.iter();
-                out.extend(levels.map(|level| if *level == 0 { None } else { values.next().copied().flatten() }));
+                out.extend(levels.map(|level| {
+                    if *level == 0 { None } else { values.next().copied().flatten() }
+                }));
                 self.some = some;
             }
         }

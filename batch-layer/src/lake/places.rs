@@ -1,7 +1,7 @@
 //! [`Places`]: a set of places that come in any order.
 //!
-//! The lake is sorted by symbol, so neighbouring offsets lie far apart in it. A bit for each takes a few nanoseconds, where
-//! [`Offsets`] looks for runs.
+//! The lake is sorted by symbol, so neighbouring offsets lie far apart in it. A bit for each takes
+//! a few nanoseconds, where [`Offsets`] looks for runs.
 
 use crate::scan::Offsets;
 use roaring::{RoaringBitmap, RoaringTreemap};
@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// How many bits of a number lie in its block.
 const BITS: u32 = 16;
 const WORDS: usize = 1 << (BITS - 6);
-/// Blocks of all partitions that are kept as bits: 16 MB. Beyond that they become [`RoaringTreemap`]s, which take what is in
-/// them.
+/// Blocks of all partitions that are kept as bits: 16 MB. Beyond that they become
+/// [`RoaringTreemap`]s, which take what is in them.
 const MAX_BLOCKS: usize = 2048;
 
 type Block = Box<[u64; WORDS]>;
@@ -106,7 +106,8 @@ impl Partition {
         for (number, block) in self.blocks.drain(..) {
             let bytes: Vec<u8> = block.iter().flat_map(|word| word.to_le_bytes()).collect();
             let start = number << BITS;
-            *bitmaps.entry((start >> 32) as u32).or_default() |= RoaringBitmap::from_lsb0_bytes(start as u32, &bytes);
+            *bitmaps.entry((start >> 32) as u32).or_default() |=
+                RoaringBitmap::from_lsb0_bytes(start as u32, &bytes);
         }
         self.known |= RoaringTreemap::from_bitmaps(bitmaps);
     }
@@ -147,7 +148,9 @@ mod tests {
         let mut of_lake = Places::default();
         for number in 0..3 * MAX_BLOCKS as u64 {
             of_lake.insert((number % 64) as i32, number << BITS);
-            assert!(of_lake.partitions.iter().map(|of| of.blocks.len()).sum::<usize>() <= MAX_BLOCKS);
+            assert!(
+                of_lake.partitions.iter().map(|of| of.blocks.len()).sum::<usize>() <= MAX_BLOCKS
+            );
         }
         assert_eq!(of_lake.into_offsets(&"t".into()).len(), 3 * MAX_BLOCKS as u64);
     }

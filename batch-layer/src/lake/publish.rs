@@ -1,4 +1,5 @@
-//! Showing an hour to readers: what was compared is copied to where they look, and what it replaces is deleted.
+//! Showing an hour to readers: what was compared is copied to where they look, and what it replaces
+//! is deleted.
 
 use super::key;
 use super::look::{Look, Seen, Unread};
@@ -32,7 +33,10 @@ pub struct Shown<'a> {
 ///
 /// # Errors
 /// Where the store or the database fails. What has been shown by then is taken away by [`clear`].
-pub async fn publish((index, store): (&mut Index, &Store), shown: Shown<'_>) -> Result<(), Failure> {
+pub async fn publish(
+    (index, store): (&mut Index, &Store),
+    shown: Shown<'_>,
+) -> Result<(), Failure> {
     let Shown { prefix, candidate, run_id, parts, strangers, look } = shown;
     let object = |part: &Part| LakeObject {
         key: key::published(prefix, &part.source, candidate.hour, &part.name),
@@ -47,7 +51,8 @@ pub async fn publish((index, store): (&mut Index, &Store), shown: Shown<'_>) -> 
         store.copy(&part.staged.key, key, *size).await?;
         let shown = store.find(key).await?;
         if shown.size != *size {
-            let error = anyhow::anyhow!("{}{key} has {} of {size} bytes", store.location(), shown.size);
+            let error =
+                anyhow::anyhow!("{}{key} has {} of {size} bytes", store.location(), shown.size);
             return Err(Failure::Infrastructure(error));
         }
         if candidate.has_expired {
@@ -74,12 +79,12 @@ async fn expect(look: Look<'_>, shown: &Object, expected: Seen) -> Result<(), Fa
             Err(Failure::Infrastructure(error))
         }
         Err(Unread::Away(failure)) => Err(failure),
-        Err(Unread::Moved) => {
-            Err(Failure::Infrastructure(anyhow::anyhow!("{what} was replaced while it was read back")))
-        }
-        Err(Unread::Damaged(why)) => {
-            Err(Failure::Infrastructure(anyhow::anyhow!("the store's copy {what} cannot be read: {why}")))
-        }
+        Err(Unread::Moved) => Err(Failure::Infrastructure(anyhow::anyhow!(
+            "{what} was replaced while it was read back"
+        ))),
+        Err(Unread::Damaged(why)) => Err(Failure::Infrastructure(anyhow::anyhow!(
+            "the store's copy {what} cannot be read: {why}"
+        ))),
     }
 }
 

@@ -1,7 +1,8 @@
-//! An object of the lake straight into sums: only the columns that they are made of, some rows at a time.
+//! An object of the lake straight into sums: only the columns that they are made of, some rows at a
+//! time.
 //!
-//! Row groups are read by several threads. Each keeps the bytes of one and a page of each column, so memory does not grow with
-//! the object, but for the sums.
+//! Row groups are read by several threads. Each keeps the bytes of one and a page of each column,
+//! so memory does not grow with the object, but for the sums.
 
 use super::columns::{SCHEMA, place};
 use super::pages::{Group, Integers, Prices, Repeating, Texts, Volumes};
@@ -39,12 +40,17 @@ pub struct Asked {
 /// Sums up a file's ticks. `has_enough`: the run is to end.
 ///
 /// # Errors
-/// Where it is no file of the lake, is cut, holds ticks of another hour or one twice, or more symbols than there is memory
-/// for.
-pub fn sum_up(file: &File, asked: &Asked, has_enough: &(dyn Fn() -> bool + Sync)) -> Result<HourBars> {
+/// Where it is no file of the lake, is cut, holds ticks of another hour or one twice, or more
+/// symbols than there is memory for.
+pub fn sum_up(
+    file: &File,
+    asked: &Asked,
+    has_enough: &(dyn Fn() -> bool + Sync),
+) -> Result<HourBars> {
     let metadata = metadata(file)?;
     let groups = metadata.num_row_groups();
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(groups.max(1));
+    let threads =
+        thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(groups.max(1));
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let sum_up_some = || {
         let some = sum_up_groups((file, &metadata), asked, || {
@@ -57,7 +63,9 @@ pub fn sum_up(file: &File, asked: &Asked, has_enough: &(dyn Fn() -> bool + Sync)
     let parts: Vec<Result<HourBars>> = thread::scope(|scope| {
         let others: Vec<_> = (1..threads).map(|_| scope.spawn(sum_up_some)).collect();
         let own = sum_up_some();
-        let joined = others.into_iter().map(|thread| thread.join().unwrap_or_else(|_| Err(error("a thread panicked"))));
+        let joined = others
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err(error("a thread panicked"))));
         std::iter::once(own).chain(joined).collect()
     });
     if has_enough() {
@@ -196,13 +204,17 @@ impl Columns {
         };
         let (volume, bounds) = (self.volume.values[row], TimeBounds::only(at));
         let tick = Tick::of_symbol(symbol, at, prices, volume, Extras::default(), bounds)?;
-        Some((tick, place(self.partition.values[row]?, self.offset.values[row], self.index.values[row]?)?))
+        Some((
+            tick,
+            place(self.partition.values[row]?, self.offset.values[row], self.index.values[row]?)?,
+        ))
     }
 
     /// # Errors
     /// Where a row is of another hour.
     fn are_of(&self, hour: Hour) -> Result<()> {
-        let is_within = |micros: &i64| Timestamp::from_micros(*micros).is_within(hour.start(), Timestamp::HOUR);
+        let is_within =
+            |micros: &i64| Timestamp::from_micros(*micros).is_within(hour.start(), Timestamp::HOUR);
         match self.timestamp.values.iter().all(is_within) {
             true => Ok(()),
             false => Err(error("a tick is of another hour")),
@@ -243,8 +255,12 @@ impl Summing {
             }
         };
         for row in rows {
-            let (tick, place) = columns.tick(row, symbol).ok_or_else(|| error("a row is no tick"))?;
-            self.places.insert(place.partition, place.number().ok_or_else(|| error("a row tells no place"))?);
+            let (tick, place) =
+                columns.tick(row, symbol).ok_or_else(|| error("a row is no tick"))?;
+            self.places.insert(
+                place.partition,
+                place.number().ok_or_else(|| error("a row tells no place"))?,
+            );
             match &mut bar {
                 Some(bar) => bar.add(&tick, place),
                 None => bar = Some(Bar::of(&tick, place)),

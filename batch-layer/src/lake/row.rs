@@ -12,7 +12,8 @@ const NO_VOLUME: u32 = u32::MAX;
 /// Stands for a number of the feed's that the tick does not name: no number is this.
 const NO_SEQUENCE: u64 = u64::MAX;
 
-/// A tick, with the number of its symbol in the place of its name, and that of its conditions in the place of their text.
+/// A tick, with the number of its symbol in the place of its name, and that of its conditions in
+/// the place of their text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row {
     pub symbol: u32,
@@ -39,9 +40,11 @@ const LENGTH: usize = 4 + 8 + 4 * 8 + 8 + 4 + 4 + 3 * 8 + 4 + 8 + 2;
 impl Row {
     #[must_use]
     pub fn of(symbol: u32, conditions: u32, content: &Content<'_>, place: Place) -> Self {
-        let (extras, quote) = (&content.extras, |price: Option<Price>| price.map_or(0, Price::nanos));
+        let (extras, quote) =
+            (&content.extras, |price: Option<Price>| price.map_or(0, Price::nanos));
         let prices = [content.open, content.high, content.low, content.close];
-        let (whole, nanos) = content.volume.map_or((0, NO_VOLUME), |volume| (volume.whole(), volume.nanos()));
+        let (whole, nanos) =
+            content.volume.map_or((0, NO_VOLUME), |volume| (volume.whole(), volume.nanos()));
         Self {
             symbol,
             timestamp: content.timestamp,
@@ -76,7 +79,11 @@ impl Row {
     }
 
     fn volume(&self) -> Option<Volume> {
-        if self.nanos == NO_VOLUME { None } else { Volume::from_parts(self.whole.cast_signed(), self.nanos) }
+        if self.nanos == NO_VOLUME {
+            None
+        } else {
+            Volume::from_parts(self.whole.cast_signed(), self.nanos)
+        }
     }
 
     /// The order of rows; `rank`: that of its symbol's name.

@@ -1,6 +1,7 @@
 //! [`Sorter`]: any number of rows into the order of the lake, in bounded memory.
 //!
-//! Rows are gathered into runs, each run is sorted and written to a file of its own, and the runs are merged.
+//! Rows are gathered into runs, each run is sorted and written to a file of its own, and the runs
+//! are merged.
 
 use super::row::{NO_CONDITIONS, Row};
 use crate::checksum::Content;
@@ -18,7 +19,8 @@ use std::vec;
 
 /// Rows of a run: 41 MB.
 const RUN: usize = 3 << 17;
-/// Kinds of sale conditions that are kept of an hour: a feed has some hundreds, and what has more are no conditions.
+/// Kinds of sale conditions that are kept of an hour: a feed has some hundreds, and what has more
+/// are no conditions.
 const MAX_KINDS: usize = 20_000;
 /// What is read of a run's file at once.
 const BUFFER: usize = 128 << 10;
@@ -70,7 +72,16 @@ impl Sorter {
     fn with_run(folder: &Path, run: usize) -> Self {
         let (symbols, conditions) = (Names::default(), Names::default());
         let (folder, wanted) = (folder.to_owned(), Wanted::default());
-        Self { folder, wanted, run, symbols, conditions, unkept: 0, rows: Vec::new(), files: Vec::new() }
+        Self {
+            folder,
+            wanted,
+            run,
+            symbols,
+            conditions,
+            unkept: 0,
+            rows: Vec::new(),
+            files: Vec::new(),
+        }
     }
 
     /// One that passes over all other ticks.
@@ -93,7 +104,8 @@ impl Sorter {
         if !self.wanted.has(content) {
             return Ok(());
         }
-        let symbol = self.symbols.number(content.symbol, MAX_SYMBOLS).ok_or_else(too_many_symbols)?;
+        let symbol =
+            self.symbols.number(content.symbol, MAX_SYMBOLS).ok_or_else(too_many_symbols)?;
         let conditions = match content.extras.conditions() {
             none if none.is_empty() => NO_CONDITIONS,
             codes => self.conditions.number(codes.text(), MAX_KINDS).unwrap_or_else(|| {
@@ -119,7 +131,8 @@ impl Sorter {
         }
         self.sort();
         let files = std::mem::take(&mut self.files).into_iter();
-        let written = files.map(|file| Ok(Source::File(BufReader::with_capacity(BUFFER, rewound(file)?))));
+        let written =
+            files.map(|file| Ok(Source::File(BufReader::with_capacity(BUFFER, rewound(file)?))));
         let mut sources: Vec<Source> = written.collect::<io::Result<_>>()?;
         sources.push(Source::Memory(std::mem::take(&mut self.rows).into_iter()));
         let (ranks, names, conditions) = (self.ranks(), self.symbols.texts, self.conditions.texts);
@@ -181,7 +194,9 @@ impl Names {
 }
 
 fn too_many_symbols() -> io::Error {
-    io::Error::other(format!("it has more than {MAX_SYMBOLS} symbols, for which there is no memory"))
+    io::Error::other(format!(
+        "it has more than {MAX_SYMBOLS} symbols, for which there is no memory"
+    ))
 }
 
 /// Rows in order.
@@ -269,8 +284,12 @@ impl Sorted {
 /// # Errors
 /// Where the folder takes none.
 pub fn nameless(folder: &Path) -> io::Result<File> {
-    tempfile::tempfile_in(folder)
-        .map_err(|error| io::Error::other(format!("cannot make a file in {} (--temp-dir): {error}", folder.display())))
+    tempfile::tempfile_in(folder).map_err(|error| {
+        io::Error::other(format!(
+            "cannot make a file in {} (--temp-dir): {error}",
+            folder.display()
+        ))
+    })
 }
 
 /// # Errors

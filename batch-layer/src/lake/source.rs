@@ -31,8 +31,9 @@ pub enum FromLake {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Lake")]
 pub struct SourceArgs {
-    /// Whether hours that are to be computed anew are read from the Parquet that `batch-layer compact` has written. It must
-    /// have all of an hour's ticks, of the same objects as they are now; else those are read. The digits are the same.
+    /// Whether hours that are to be computed anew are read from the Parquet that `batch-layer
+    /// compact` has written. It must have all of an hour's ticks, of the same objects as they are
+    /// now; else those are read. The digits are the same.
     #[arg(long, env = "FROM_LAKE", default_value = "auto", value_enum, value_name = "WHEN")]
     pub from_lake: FromLake,
 
@@ -57,9 +58,9 @@ pub struct Required<'a> {
     pub location: &'a str,
 }
 
-/// The hours of $1 to $2 that the lake below $3 has whole, if they were read as $4 says from $5: as many ticks as the summary;
-/// no object in its sums that the lake does not have, or had otherwise; none that the lake has and that is there no longer,
-/// unless it has expired.
+/// The hours of $1 to $2 that the lake below $3 has whole, if they were read as $4 says from $5: as
+/// many ticks as the summary; no object in its sums that the lake does not have, or had otherwise;
+/// none that the lake has and that is there no longer, unless it has expired.
 const COVERED: &str = "
     select b.hour
     from batch_hours b
@@ -80,9 +81,10 @@ const COVERED: &str = "
                             and not exists (select from archive_object_hours h
                                             where h.hour = s.hour and h.key = s.key and h.merged)))";
 
-/// Those of the hours $1 without some of their raw objects of which the lake below $2, together with the raw objects that are
-/// there, has all ticks, if they were read as $3 says from $4: no fewer ticks than the summary; no raw object that the lake
-/// had otherwise, or of which nobody can tell.
+/// Those of the hours $1 without some of their raw objects of which the lake below $2, together
+/// with the raw objects that are there, has all ticks, if they were read as $3 says from $4: no
+/// fewer ticks than the summary; no raw object that the lake had otherwise, or of which nobody can
+/// tell.
 const STANDS_FOR: &str = "
     select b.hour
     from batch_hours b
@@ -108,7 +110,8 @@ impl Lake {
     #[must_use]
     pub fn of(args: &SourceArgs) -> Option<Self> {
         let LakeArgs { lake_prefix, .. } = &args.lake;
-        (args.from_lake == FromLake::Auto).then(|| Self { prefix: lake_prefix.clone(), folder: args.lake.folder() })
+        (args.from_lake == FromLake::Auto)
+            .then(|| Self { prefix: lake_prefix.clone(), folder: args.lake.folder() })
     }
 
     /// The hours of a range that it has whole.
@@ -133,8 +136,8 @@ impl Lake {
         Ok(rows.into_iter().map(Hour::of).collect())
     }
 
-    /// Those of some hours whose raw objects are gone, and all of whose ticks are in its objects and the raw ones that are
-    /// there.
+    /// Those of some hours whose raw objects are gone, and all of whose ticks are in its objects
+    /// and the raw ones that are there.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -210,7 +213,8 @@ pub enum Flaw {
     OfRun(Failure),
 }
 
-/// Shows each tick of an object of the lake to `take`, with what it gathers in, where it holds what it was written with.
+/// Shows each tick of an object of the lake to `take`, with what it gathers in, where it holds what
+/// it was written with.
 ///
 /// # Errors
 /// Where it does not, or cannot be read.
@@ -227,7 +231,9 @@ pub async fn visit<T: Send + 'static>(
     let what = match visited {
         // The checksum is not over quotes, conditions and numbers; the digest is over all.
         Ok((gathered, seen)) if seen == counting.seen => return Ok(gathered),
-        Ok((_, seen)) if seen.has_ticks_of(&counting.seen) => "is not, to the byte, what was compared".to_owned(),
+        Ok((_, seen)) if seen.has_ticks_of(&counting.seen) => {
+            "is not, to the byte, what was compared".to_owned()
+        }
         Ok(_) => "holds other ticks than when it was written".to_owned(),
         Err(Unread::Moved) => "is gone".to_owned(),
         Err(Unread::Damaged(why)) => format!("cannot be read: {why}"),
@@ -249,6 +255,8 @@ pub async fn sum_up(look: Look<'_>, counting: &Counting) -> Result<HourBars, Unr
     let sum = look.sum_up((&object, counting.seen.digest), asked).await?;
     match sum.ticks == counting.seen.rows {
         true => Ok(sum),
-        false => Err(Unread::Damaged(format!("it has {} of {} ticks", sum.ticks, counting.seen.rows))),
+        false => {
+            Err(Unread::Damaged(format!("it has {} of {} ticks", sum.ticks, counting.seen.rows)))
+        }
     }
 }

@@ -32,7 +32,8 @@ pub enum Standing {
     Unready,
     /// Objects have expired whose ticks the lake does not have.
     Expired,
-    /// Some ticks do not tell their offsets, so that nothing could tell whether the lake has each of them once.
+    /// Some ticks do not tell their offsets, so that nothing could tell whether the lake has each
+    /// of them once.
     Placeless,
     /// Its objects were read by other flags about messages.
     ReadOtherwise,
@@ -102,12 +103,14 @@ pub struct Asked<'a> {
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn hours(index: &mut Index, asked: &Asked<'_>) -> Result<Vec<Candidate>, Failure> {
-    let starts = |hours: &[Hour]| -> Vec<Timestamp> { hours.iter().map(|hour| hour.start()).collect() };
+    let starts =
+        |hours: &[Hour]| -> Vec<Timestamp> { hours.iter().map(|hour| hour.start()).collect() };
     let rows = pg::query(HOURS).bind(asked.window.start.start()).bind(asked.window.end.start());
     let rows = rows.bind(asked.format).bind(asked.prefix).bind(starts(asked.anew));
     let rows = rows.bind(asked.location).bind(starts(asked.damaged));
     let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
-    let read: Result<Vec<_>, sqlx::Error> = rows.and_then(|rows| rows.iter().map(candidate).collect());
+    let read: Result<Vec<_>, sqlx::Error> =
+        rows.and_then(|rows| rows.iter().map(candidate).collect());
     read.map_err(|error| index.failed("reading computed hours in", error))
 }
 
@@ -126,7 +129,11 @@ pub struct Counting {
 }
 
 /// The objects that count of some hours, whose keys begin so.
-pub async fn counting(index: &mut Index, prefix: &str, hours: &Range<Hour>) -> Result<Vec<Counting>, Failure> {
+pub async fn counting(
+    index: &mut Index,
+    prefix: &str,
+    hours: &Range<Hour>,
+) -> Result<Vec<Counting>, Failure> {
     let rows = pg::query(
         "select key, source, hour, computed_at, coalesce(etag, '') as etag, size, rows, checksum, digest
          from lake_objects
@@ -138,7 +145,8 @@ pub async fn counting(index: &mut Index, prefix: &str, hours: &Range<Hour>) -> R
     .bind(hours.end.start())
     .fetch_all(&mut index.connection);
     let rows = in_time(index.patience, rows).await;
-    let read: Result<Vec<_>, sqlx::Error> = rows.and_then(|rows| rows.iter().map(counting_of).collect());
+    let read: Result<Vec<_>, sqlx::Error> =
+        rows.and_then(|rows| rows.iter().map(counting_of).collect());
     read.map_err(|error| index.failed("reading lake_objects in", error))
 }
 
@@ -158,13 +166,19 @@ fn counting_of(row: &PgRow) -> Result<Counting, sqlx::Error> {
     })
 }
 
-/// Notes that what counts under a key was put there once more, and has the same ticks. `digest`: of its bytes.
-pub async fn note_copy(index: &mut Index, key: &str, (object, digest): (&Object, u64)) -> Result<(), Failure> {
-    let update = pg::query("update lake_objects set (etag, size, digest) = ($2, $3, $4) where key = $1")
-        .bind(key)
-        .bind(&*object.etag)
-        .bind(object.size.cast_signed())
-        .bind(digest.cast_signed());
+/// Notes that what counts under a key was put there once more, and has the same ticks. `digest`: of
+/// its bytes.
+pub async fn note_copy(
+    index: &mut Index,
+    key: &str,
+    (object, digest): (&Object, u64),
+) -> Result<(), Failure> {
+    let update =
+        pg::query("update lake_objects set (etag, size, digest) = ($2, $3, $4) where key = $1")
+            .bind(key)
+            .bind(&*object.etag)
+            .bind(object.size.cast_signed())
+            .bind(digest.cast_signed());
     index.write("lake_objects", update).await.map(drop)
 }
 
@@ -172,7 +186,10 @@ pub async fn note_copy(index: &mut Index, key: &str, (object, digest): (&Object,
 ///
 /// # Errors
 /// The database's.
-pub async fn note_computed(transaction: &mut PgTransaction<'_>, keys: &[String]) -> Result<(), sqlx::Error> {
+pub async fn note_computed(
+    transaction: &mut PgTransaction<'_>,
+    keys: &[String],
+) -> Result<(), sqlx::Error> {
     pg::query(
         "update lake_objects l set computed_at = b.computed_at
          from batch_hours b
@@ -184,7 +201,8 @@ pub async fn note_computed(transaction: &mut PgTransaction<'_>, keys: &[String])
     .map(drop)
 }
 
-/// Takes an hour that is no more out of the lake: its objects count no longer, and the next run of `compact` deletes them.
+/// Takes an hour that is no more out of the lake: its objects count no longer, and the next run of
+/// `compact` deletes them.
 ///
 /// # Errors
 /// The database's.
@@ -213,7 +231,8 @@ fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
     Ok(Candidate { hour, computed_at, ticks, has_expired, standing })
 }
 
-/// Notes objects that are about to be shown, so that a run which is killed meanwhile leaves none that nobody knows.
+/// Notes objects that are about to be shown, so that a run which is killed meanwhile leaves none
+/// that nobody knows.
 pub async fn announce(
     index: &mut Index,
     candidate: &Candidate,
@@ -222,13 +241,16 @@ pub async fn announce(
 ) -> Result<(), Failure> {
     let token = index.lock.clone();
     let noted = async {
-        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
         for object in objects {
             insert(&mut transaction, (candidate, run_id, "written"), object).await?;
         }
         lock::commit(transaction, token.as_ref()).await
     };
-    in_time(index.patience, noted).await.map_err(|error| index.failed("writing lake_objects to", error))
+    in_time(index.patience, noted)
+        .await
+        .map_err(|error| index.failed("writing lake_objects to", error))
 }
 
 async fn insert(
@@ -255,8 +277,8 @@ async fn insert(
     Ok(())
 }
 
-/// Lets the announced objects of an hour, each with its etag, count in the place of those before. `strangers` hold nothing
-/// else than they, and are to be deleted.
+/// Lets the announced objects of an hour, each with its etag, count in the place of those before.
+/// `strangers` hold nothing else than they, and are to be deleted.
 pub async fn switch(
     index: &mut Index,
     (candidate, run_id, prefix): (&Candidate, i64, &str),
@@ -265,7 +287,8 @@ pub async fn switch(
 ) -> Result<(), Failure> {
     let token = index.lock.clone();
     let switched = async {
-        let mut transaction = lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
         pg::query(
             "update lake_objects set state = 'superseded'
              where hour = $1 and state = 'verified' and starts_with(key, $2)",
@@ -291,11 +314,18 @@ pub async fn switch(
         note_sources(&mut transaction, candidate.hour, prefix).await?;
         lock::commit(transaction, token.as_ref()).await
     };
-    in_time(index.patience, switched).await.map_err(|error| index.failed("writing lake_objects to", error))
+    in_time(index.patience, switched)
+        .await
+        .map_err(|error| index.failed("writing lake_objects to", error))
 }
 
-/// Notes the raw objects that a lake has all ticks of an hour of. No other run changes the index meanwhile.
-async fn note_sources(transaction: &mut PgTransaction<'_>, hour: Hour, prefix: &str) -> Result<(), sqlx::Error> {
+/// Notes the raw objects that a lake has all ticks of an hour of. No other run changes the index
+/// meanwhile.
+async fn note_sources(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    prefix: &str,
+) -> Result<(), sqlx::Error> {
     for statement in [
         "delete from lake_sources where hour = $1 and prefix = $2",
         "insert into lake_sources (hour, prefix, key, etag, format)
@@ -303,20 +333,29 @@ async fn note_sources(transaction: &mut PgTransaction<'_>, hour: Hour, prefix: &
          from archive_object_hours h join archive_objects o using (key)
          where h.hour = $1 and not o.gone",
     ] {
-        pg::query(statement).bind(hour.start()).bind(prefix).execute(transaction.acquire().await?).await?;
+        pg::query(statement)
+            .bind(hour.start())
+            .bind(prefix)
+            .execute(transaction.acquire().await?)
+            .await?;
     }
     Ok(())
 }
 
-/// The keys of objects that no reader should see: those that were not shown to the end, and those that others replace.
+/// The keys of objects that no reader should see: those that were not shown to the end, and those
+/// that others replace.
 pub async fn leftovers(index: &mut Index) -> Result<Vec<String>, Failure> {
-    let keys = pg::query_scalar("select key from lake_objects where state <> 'verified' order by key")
-        .fetch_all(&mut index.connection);
-    in_time(index.patience, keys).await.map_err(|error| index.failed("reading lake_objects in", error))
+    let keys =
+        pg::query_scalar("select key from lake_objects where state <> 'verified' order by key")
+            .fetch_all(&mut index.connection);
+    in_time(index.patience, keys)
+        .await
+        .map_err(|error| index.failed("reading lake_objects in", error))
 }
 
 /// Forgets an object that is deleted.
 pub async fn forget(index: &mut Index, key: &str) -> Result<(), Failure> {
-    let delete = pg::query("delete from lake_objects where key = $1 and state <> 'verified'").bind(key);
+    let delete =
+        pg::query("delete from lake_objects where key = $1 and state <> 'verified'").bind(key);
     index.write("lake_objects", delete).await.map(drop)
 }

@@ -101,15 +101,21 @@ pub async fn mark(
 }
 
 /// Marks all bars, unless it was this detector that has looked at those that are not marked.
-pub async fn mark_all_of_others(connection: &mut PgConnection, detector: &str) -> Result<(), sqlx::Error> {
-    let known: Option<String> =
-        pg::query_scalar("select detector from judged_bars").fetch_optional(&mut *connection).await?;
+pub async fn mark_all_of_others(
+    connection: &mut PgConnection,
+    detector: &str,
+) -> Result<(), sqlx::Error> {
+    let known: Option<String> = pg::query_scalar("select detector from judged_bars")
+        .fetch_optional(&mut *connection)
+        .await?;
     if known.as_deref() == Some(detector) {
         return Ok(());
     }
-    pg::query(mark!("select symbol, min(hour), max(hour) from hourly_stock_summary group by symbol"))
-        .execute(&mut *connection)
-        .await?;
+    pg::query(mark!(
+        "select symbol, min(hour), max(hour) from hourly_stock_summary group by symbol"
+    ))
+    .execute(&mut *connection)
+    .await?;
     pg::query(
         "insert into judged_bars (detector) values ($1) on conflict (is_the_only_row) do update set detector = $1",
     )
@@ -121,10 +127,12 @@ pub async fn mark_all_of_others(connection: &mut PgConnection, detector: &str) -
 
 /// At most `limit` marked symbols.
 pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark>, sqlx::Error> {
-    let rows = pg::query("select symbol, first_hour, last_hour, changes from stale_bars order by symbol limit $1")
-        .bind(limit)
-        .fetch_all(connection)
-        .await?;
+    let rows = pg::query(
+        "select symbol, first_hour, last_hour, changes from stale_bars order by symbol limit $1",
+    )
+    .bind(limit)
+    .fetch_all(connection)
+    .await?;
     let mark = |row: &sqlx::postgres::PgRow| {
         Ok(Mark {
             symbol: row.try_get("symbol")?,
@@ -137,7 +145,10 @@ pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark
 }
 
 /// How many bars are to be read of each.
-pub async fn count_bars(connection: &mut PgConnection, marks: &[Mark]) -> Result<Vec<usize>, sqlx::Error> {
+pub async fn count_bars(
+    connection: &mut PgConnection,
+    marks: &[Mark],
+) -> Result<Vec<usize>, sqlx::Error> {
     let counts: Vec<i64> = pg::query_scalar(
         "select (select count(*)
                  from hourly_stock_summary s
@@ -155,7 +166,10 @@ pub async fn count_bars(connection: &mut PgConnection, marks: &[Mark]) -> Result
 }
 
 /// The bars that have to be known of each.
-pub async fn bars(connection: &mut PgConnection, marks: &[Mark]) -> Result<Vec<Vec<hours::Hour>>, sqlx::Error> {
+pub async fn bars(
+    connection: &mut PgConnection,
+    marks: &[Mark],
+) -> Result<Vec<Vec<hours::Hour>>, sqlx::Error> {
     let mut rows = pg::query(
         "select asked.number, extract(epoch from hour)::bigint as at, low::float8, high::float8, close::float8,
                 volume::float8
@@ -189,14 +203,21 @@ pub async fn replace(
     marks: &[Mark],
     found: &[Vec<Odd>],
 ) -> Result<Changed, sqlx::Error> {
-    let rows: Vec<(&str, &Odd)> =
-        marks.iter().zip(found).flat_map(|(mark, found)| found.iter().map(|odd| (&*mark.symbol, odd))).collect();
+    let rows: Vec<(&str, &Odd)> = marks
+        .iter()
+        .zip(found)
+        .flat_map(|(mark, found)| found.iter().map(|odd| (&*mark.symbol, odd)))
+        .collect();
     let gone = delete(connection, marks, &rows).await?;
     Ok(Changed { added: write(connection, &rows).await?, gone })
 }
 
 /// Deletes what is not found any more; gives how many.
-async fn delete(connection: &mut PgConnection, marks: &[Mark], rows: &[(&str, &Odd)]) -> Result<u64, sqlx::Error> {
+async fn delete(
+    connection: &mut PgConnection,
+    marks: &[Mark],
+    rows: &[(&str, &Odd)],
+) -> Result<u64, sqlx::Error> {
     let deleted = pg::query(
         "delete from anomalies a
          using unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as stale (symbol, since, until)

@@ -29,25 +29,32 @@ impl Others {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn of(index: &mut Index, templates: &[PrefixTemplate], window: &Range<Hour>) -> Result<Self, Failure> {
+    pub async fn of(
+        index: &mut Index,
+        templates: &[PrefixTemplate],
+        window: &Range<Hour>,
+    ) -> Result<Self, Failure> {
         let last = window.start.max(window.end.plus(-HOURS_BACK))..window.end;
         let mut others = Self::default();
         for template in templates {
             others.known.extend(index.last_objects(template.stem(), KNOWN).await?);
-            others.folders.extend(template.folders(last.clone()).into_iter().rev().map(|folder| folder.prefix));
+            others.folders.extend(
+                template.folders(last.clone()).into_iter().rev().map(|folder| folder.prefix),
+            );
         }
         Ok(others)
     }
 }
 
 impl Reader {
-    /// Whether the store gives another object than a refused one: the one that it gave last, some that were read before,
-    /// or some of the refused one's folder and of the window's last one.
+    /// Whether the store gives another object than a refused one: the one that it gave last, some
+    /// that were read before, or some of the refused one's folder and of the window's last one.
     ///
     /// # Errors
     /// Where the store fails, which tells nothing.
     pub(super) async fn gives_another(&self, refused: &Object) -> Result<bool, StoreError> {
-        // Several objects may be refused at the same time. What one of them finds out serves the others.
+        // Several objects may be refused at the same time. What one of them finds out serves the
+        // others.
         let _search = self.health.search.lock().await;
         if let Some(given) = self.health.given()
             && self.may_read(&given).await?

@@ -1,4 +1,5 @@
-//! [`claims()`]: what an object says of some records, for comparing it with what others say of them.
+//! [`claims()`]: what an object says of some records, for comparing it with what others say of
+//! them.
 
 use super::{Line, ScanError, ScanOptions, Spot, Visitor, place_of, visit};
 use crate::checksum::{Checksum, Content};
@@ -39,11 +40,14 @@ struct Claiming<'a> {
 
 impl Visitor for Claiming<'_> {
     fn record(&mut self, record: &Record<'_>, Spot { index, .. }: Spot) {
-        let Some((Place { partition, .. }, place)) = record.provenance.and_then(|told| place_of(told, index)) else {
+        let Some((Place { partition, .. }, place)) =
+            record.provenance.and_then(|told| place_of(told, index))
+        else {
             return;
         };
         let ScanOptions { exclude, topic, .. } = self.options;
-        let asked = exclude.as_ref().and_then(|asked| asked.get(&Hour::of(record.tick.timestamp())));
+        let asked =
+            exclude.as_ref().and_then(|asked| asked.get(&Hour::of(record.tick.timestamp())));
         if asked.is_some_and(|asked| asked.contains(topic, partition, place)) {
             let content = Content::of(record);
             let hash = Checksum::of(&content, None).as_floats;

@@ -55,7 +55,8 @@ impl<'a> Collector<'a> {
         let place = match told {
             Some((place, number)) => {
                 let excluded = self.exclude.and_then(|exclude| exclude.get(hour));
-                let is_named = excluded.is_some_and(|known| known.contains(&self.topic, place.partition, number));
+                let is_named = excluded
+                    .is_some_and(|known| known.contains(&self.topic, place.partition, number));
                 if self.selection == Selection::Named && !is_named {
                     return;
                 }

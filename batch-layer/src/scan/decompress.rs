@@ -1,4 +1,5 @@
-//! Plain, gzip or zstd content, told by its first bytes: names promise one thing, and some stores deliver another.
+//! Plain, gzip or zstd content, told by its first bytes: names promise one thing, and some stores
+//! deliver another.
 
 use flate2::bufread::GzDecoder;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
@@ -7,7 +8,8 @@ const BUFFER: usize = 256 * 1024;
 const GZIP: &[u8] = &[0x1f, 0x8b];
 const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
-/// The largest window that a zstd frame may ask for, as a power of two: 32 MiB. Every level up to 19 stays below.
+/// The largest window that a zstd frame may ask for, as a power of two: 32 MiB. Every level up to
+/// 19 stays below.
 const MAX_ZSTD_WINDOW: u32 = 25;
 
 type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
@@ -72,14 +74,20 @@ pub fn open<R: Read>(mut input: R, compressed_name: bool) -> io::Result<Decompre
     input.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head)?;
     let (is_gzip, is_zstd) = (head.starts_with(GZIP), head.starts_with(ZSTD));
     if compressed_name && head.len() < ZSTD.len() {
-        return Err(io::Error::new(ErrorKind::UnexpectedEof, "it ends before its compressed content begins"));
+        return Err(io::Error::new(
+            ErrorKind::UnexpectedEof,
+            "it ends before its compressed content begins",
+        ));
     }
     let whole = Cursor::new(head).chain(input);
     if is_gzip {
-        return Ok(Decompressed::Gzip(Box::new(Members::new(BufReader::with_capacity(BUFFER, whole)))));
+        return Ok(Decompressed::Gzip(Box::new(Members::new(BufReader::with_capacity(
+            BUFFER, whole,
+        )))));
     }
     if is_zstd {
-        let mut decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, whole))?;
+        let mut decoder =
+            zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, whole))?;
         decoder.window_log_max(MAX_ZSTD_WINDOW)?;
         return Ok(Decompressed::Zstd(Box::new(decoder)));
     }
@@ -139,7 +147,8 @@ mod tests {
 
     #[test]
     fn content_cut_anywhere_is_an_error_and_never_a_shorter_text() {
-        let text = "a line that is long enough to be compressed, compressed, compressed\n".repeat(9);
+        let text =
+            "a line that is long enough to be compressed, compressed, compressed\n".repeat(9);
         for whole in [gzip(&text), zstd::encode_all(text.as_bytes(), 3).unwrap()] {
             for length in 0..whole.len() {
                 assert!(read(&whole[..length], true).is_err(), "{length} of {} bytes", whole.len());

@@ -12,11 +12,12 @@ const MAX_BLANKS: usize = 64 * 1024;
 /// A stream from its beginning, though its first bytes have been looked at.
 pub type Peeked<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// What some editors put in front of a text in UTF-8. It belongs to the file, not to its first line.
+/// What some editors put in front of a text in UTF-8. It belongs to the file, not to its first
+/// line.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Whether it begins with an array of objects or texts. No tick begins so; but a line that is no JSON may begin with a
-/// bracket, and must not make an array of all the others that never ends.
+/// Whether it begins with an array of objects or texts. No tick begins so; but a line that is no
+/// JSON may begin with a bracket, and must not make an array of all the others that never ends.
 pub fn is_array<R: Read>(mut input: R) -> io::Result<(bool, Peeked<R>)> {
     let mut head = Vec::new();
     let is_array = loop {
@@ -85,7 +86,16 @@ impl<R: Read> Elements<R> {
     /// `input` must begin with an array.
     pub fn new(input: R) -> Self {
         let buffer = vec![0; INITIAL_BUFFER];
-        Self { input, buffer, start: 0, end: 0, at_end: false, number: 0, is_open: false, is_closed: false }
+        Self {
+            input,
+            buffer,
+            start: 0,
+            end: 0,
+            at_end: false,
+            number: 0,
+            is_open: false,
+            is_closed: false,
+        }
     }
 
     /// How many elements there were, and what follows the array.
@@ -116,7 +126,10 @@ impl<R: Read> Elements<R> {
 
     fn fill(&mut self) -> io::Result<()> {
         if self.at_end {
-            return Err(io::Error::new(ErrorKind::UnexpectedEof, "it ends in the middle of a JSON array"));
+            return Err(io::Error::new(
+                ErrorKind::UnexpectedEof,
+                "it ends in the middle of a JSON array",
+            ));
         }
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
@@ -132,7 +145,8 @@ impl<R: Read> Elements<R> {
 }
 
 impl<R: Read> Source for Elements<R> {
-    /// The next element, or `None` after the last. An element that is too long for a tick is given by its beginning.
+    /// The next element, or `None` after the last. An element that is too long for a tick is given
+    /// by its beginning.
     fn next_line(&mut self) -> io::Result<Option<Line<'_>>> {
         if !self.advance()? {
             return Ok(None);
@@ -158,7 +172,14 @@ impl<R: Read> Source for Elements<R> {
         if dropped > 0 {
             let bytes = &self.buffer[start..start + MAX_REJECT_BYTES];
             let length = (scanned + dropped) as u64;
-            return Ok(Some(Line { number: self.number, bytes, length, is_open: false, is_torn: false, behind: 0 }));
+            return Ok(Some(Line {
+                number: self.number,
+                bytes,
+                length,
+                is_open: false,
+                is_torn: false,
+                behind: 0,
+            }));
         }
         let bytes = self.buffer[start..start + scanned].trim_ascii_end();
         Ok(Some(Line {
@@ -205,7 +226,10 @@ mod tests {
             }
         }
         assert_eq!(elements(b"[]", 9).unwrap().0.len(), 0);
-        assert_eq!(elements(b"[[1],[2]]\nmore", 9).unwrap(), (vec!["[1]".into(), "[2]".into()], "\nmore".into()));
+        assert_eq!(
+            elements(b"[[1],[2]]\nmore", 9).unwrap(),
+            (vec!["[1]".into(), "[2]".into()], "\nmore".into())
+        );
     }
 
     #[test]
@@ -248,7 +272,8 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_in_front_is_taken_off() {
-        for (text, expected) in [("\u{feff}[{}]", true), ("\u{feff}{}", false), ("\u{feff}", false)] {
+        for (text, expected) in [("\u{feff}[{}]", true), ("\u{feff}{}", false), ("\u{feff}", false)]
+        {
             for step in [1, 64] {
                 let (is_array, mut whole) = is_array(Trickle(text.as_bytes(), step)).unwrap();
                 assert_eq!(is_array, expected, "{text:?}");

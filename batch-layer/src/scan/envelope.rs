@@ -1,7 +1,8 @@
-//! [`Envelope`]: the value of a record out of a line that has the record's other parts beside it, as Aiven's connector
-//! writes lines (`format.output.fields` key, value, offset, timestamp).
+//! [`Envelope`]: the value of a record out of a line that has the record's other parts beside it,
+//! as Aiven's connector writes lines (`format.output.fields` key, value, offset, timestamp).
 //!
-//! It stands behind the decoder, not in front of it: a line that is a tick as it is never comes here.
+//! It stands behind the decoder, not in front of it: a line that is a tick as it is never comes
+//! here.
 
 use crate::archive::CsvFields;
 use base64::Engine;
@@ -49,8 +50,9 @@ impl<'o> Envelope<'o> {
         Self { csv, partition, unescaped: String::new(), unpacked: Vec::new(), key: Vec::new() }
     }
 
-    /// The value of a line; `None` where the line has none of the known forms. The value is JSON as it is, JSON in a
-    /// string, or either in base64. A key is in base64 where the value is, and where lines are comma-separated.
+    /// The value of a line; `None` where the line has none of the known forms. The value is JSON as
+    /// it is, JSON in a string, or either in base64. A key is in base64 where the value is, and
+    /// where lines are comma-separated.
     pub fn open<'a>(&'a mut self, line: &'a [u8]) -> Option<Unwrapped<'a>> {
         let line = str::from_utf8(line).ok()?.trim_ascii();
         let Self { csv, partition, unescaped, unpacked, key } = self;
@@ -59,7 +61,12 @@ impl<'o> Envelope<'o> {
             let provenance = cut.offset.map(|offset| Provenance { partition: *partition, offset });
             let time = cut.timestamp.and_then(|millis| EpochUnit::Ms.parse(millis_of(millis)?));
             let key = cut.key.and_then(|text| unpack_key(text, key));
-            return Some(Unwrapped { value: unpack(cut.value, unpacked)?.0, provenance, key, time });
+            return Some(Unwrapped {
+                value: unpack(cut.value, unpacked)?.0,
+                provenance,
+                key,
+                time,
+            });
         }
         if line.starts_with('"') {
             *unescaped = serde_json::from_str(line).ok()?;
@@ -78,7 +85,8 @@ impl<'o> Envelope<'o> {
             json => (json.as_bytes(), false),
         };
         let text = parts.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
-        let key = text.and_then(|text| if is_packed { unpack_key(&text, key) } else { keep(text, key) });
+        let key =
+            text.and_then(|text| if is_packed { unpack_key(&text, key) } else { keep(text, key) });
         Some(Unwrapped { value, provenance, key, time })
     }
 }
@@ -136,7 +144,9 @@ mod tests {
         let packed = BASE64.encode(VALUE);
         let quoted = serde_json::to_string(VALUE).unwrap();
         for value in [VALUE, &quoted, &format!("\"{packed}\"")] {
-            let line = format!(r#"{{"key":"k","value":{value},"offset":17,"timestamp":"2025-06-02T13:00:00Z"}}"#);
+            let line = format!(
+                r#"{{"key":"k","value":{value},"offset":17,"timestamp":"2025-06-02T13:00:00Z"}}"#
+            );
             assert_eq!(open(None, &line), Some((VALUE.to_owned(), Some((3, 17)))), "{line}");
         }
         for line in [&quoted, &format!("\"{packed}\""), &format!(r#"{{"value":{VALUE}}}"#)] {
@@ -159,7 +169,10 @@ mod tests {
         let packed = BASE64.encode(VALUE);
         let time = Timestamp::from_micros(1_748_869_200_000_000);
         for (csv, line) in [
-            (None, format!(r#"{{"key":"AAPL","value":{VALUE},"timestamp":"2025-06-02T13:00:00Z"}}"#)),
+            (
+                None,
+                format!(r#"{{"key":"AAPL","value":{VALUE},"timestamp":"2025-06-02T13:00:00Z"}}"#),
+            ),
             (None, format!(r#"{{"key":"QUFQTA==","value":"{packed}","timestamp":1748869200000}}"#)),
             (Some("key,value,timestamp"), format!("QUFQTA==,{VALUE},1748869200000")),
         ] {
@@ -176,7 +189,15 @@ mod tests {
 
     #[test]
     fn what_is_no_envelope_is_left_alone() {
-        for line in ["", "{}", "[1]", "no json", r#"{"key":"k","offset":1}"#, r#"{"value":"***"}"#, r#""v0!""#] {
+        for line in [
+            "",
+            "{}",
+            "[1]",
+            "no json",
+            r#"{"key":"k","offset":1}"#,
+            r#"{"value":"***"}"#,
+            r#""v0!""#,
+        ] {
             assert_eq!(open(None, line), None, "{line}");
         }
         assert_eq!(open(Some("key,value"), VALUE), None);

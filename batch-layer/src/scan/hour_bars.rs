@@ -21,8 +21,8 @@ pub struct HourBars {
     pub conflicts: Conflicts,
 }
 
-/// Records of which several lines tell different things. Which of them counts is defined by the objects alone: the first by
-/// key, and in it the first line.
+/// Records of which several lines tell different things. Which of them counts is defined by the
+/// objects alone: the first by key, and in it the first line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Conflicts {
     pub records: u64,
@@ -53,13 +53,17 @@ impl HourBars {
         }
     }
 
-    /// Whether these can be the sums of so many ticks of an hour: what was kept may have been changed by others.
+    /// Whether these can be the sums of so many ticks of an hour: what was kept may have been
+    /// changed by others.
     #[must_use]
     pub fn may_be_of(&self, hour: Hour, ticks: u64) -> bool {
-        let is_within = |bar: &Bar| [bar.first, bar.last].iter().all(|key| Hour::of(key.timestamp) == hour);
+        let is_within =
+            |bar: &Bar| [bar.first, bar.last].iter().all(|key| Hour::of(key.timestamp) == hour);
         let of_bars: u64 = self.bars.iter().map(|(_, bar)| bar.ticks).sum();
-        // Each symbol's first tick is another one, and all but those that tell no place have theirs among the places.
-        let unplaced = self.bars.iter().filter(|(_, bar)| !self.offsets.has(bar.first.place)).count() as u64;
+        // Each symbol's first tick is another one, and all but those that tell no place have theirs
+        // among the places.
+        let unplaced =
+            self.bars.iter().filter(|(_, bar)| !self.offsets.has(bar.first.place)).count() as u64;
         self.ticks == ticks
             && of_bars == ticks
             && self.bars.iter().all(|(_, bar)| is_within(bar))
@@ -102,8 +106,8 @@ impl Conflicts {
         self.example = self.example.or(other.example);
     }
 
-    /// Whether the lines are rather those of two topics of one name than of one: that of most of so many records that came
-    /// twice, and of more than a few, they tell another symbol or time.
+    /// Whether the lines are rather those of two topics of one name than of one: that of most of so
+    /// many records that came twice, and of more than a few, they tell another symbol or time.
     #[must_use]
     pub const fn are_of_two_topics(&self, repeated: u64) -> bool {
         self.strangers >= MANY_STRANGERS && self.strangers * 2 > repeated
@@ -116,7 +120,9 @@ mod tests {
 
     #[test]
     fn many_strangers_among_few_repetitions_are_of_another_topic() {
-        let of = |strangers, repeated| Conflicts { strangers, ..Conflicts::default() }.are_of_two_topics(repeated);
+        let of = |strangers, repeated| {
+            Conflicts { strangers, ..Conflicts::default() }.are_of_two_topics(repeated)
+        };
         assert!(of(10, 10) && of(10, 19) && of(1000, 1000));
         assert!(!of(9, 9) && !of(10, 20) && !of(0, 1000));
     }

@@ -56,7 +56,11 @@ fn wrapped(line: &[u8], value: &[u8], inner: Layout) -> Option<Layout> {
             let inner = inner.take().filter(|_| raw.get().as_bytes() == value)?;
             for (fixed, part) in inner.steps {
                 // What the value says of its place is not what the sink says.
-                let part = if matches!(part, Part::Partition | Part::Offset) { Part::OtherNumber } else { part };
+                let part = if matches!(part, Part::Partition | Part::Offset) {
+                    Part::OtherNumber
+                } else {
+                    part
+                };
                 steps.push((std::mem::take(&mut literal) + &fixed, part));
             }
             literal.push_str(&inner.tail);
@@ -79,7 +83,9 @@ fn outer_part<'r>(name: &str, raw: &'r str) -> Option<(&'r str, Option<Part>)> {
     let is_number = raw.starts_with(|first: char| first.is_ascii_digit());
     match (name, raw) {
         ("key" | "timestamp", "null") => Some((raw, None)),
-        ("key" | "timestamp", _) if raw.starts_with('"') => Some((&raw[..1], Some(Part::OtherText))),
+        ("key" | "timestamp", _) if raw.starts_with('"') => {
+            Some((&raw[..1], Some(Part::OtherText)))
+        }
         ("timestamp", _) if is_number => Some(("", Some(Part::OtherNumber))),
         ("offset", _) if is_number => Some(("", Some(Part::Offset))),
         ("partition", _) if is_number => Some(("", Some(Part::Partition))),
@@ -94,7 +100,9 @@ fn quote_behind(raw: &str) -> String {
 /// The members of an object, each once.
 fn members(line: &str) -> Option<Vec<(String, &RawValue)>> {
     let members = serde_json::from_str::<Members<'_>>(line).ok()?.0;
-    let is_once = |(at, (name, _)): (usize, &(String, &RawValue))| members[..at].iter().all(|(other, _)| other != name);
+    let is_once = |(at, (name, _)): (usize, &(String, &RawValue))| {
+        members[..at].iter().all(|(other, _)| other != name)
+    };
     members.iter().enumerate().all(is_once).then_some(members)
 }
 
@@ -111,7 +119,10 @@ impl<'de: 'a, 'a> serde::Deserialize<'de> for Members<'a> {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry()? {
                     members.push(member);

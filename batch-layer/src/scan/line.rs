@@ -1,4 +1,5 @@
-//! [`Line`]: what is read of an object, where it comes from ([`Source`]), and what takes it ([`LineTaker`]).
+//! [`Line`]: what is read of an object, where it comes from ([`Source`]), and what takes it
+//! ([`LineTaker`]).
 
 use std::io;
 
@@ -6,15 +7,18 @@ use std::io;
 pub struct Line<'a> {
     /// Counted from 1.
     pub number: u64,
-    /// The whole line where `length` is below [`common::decode::MAX_VALUE_BYTES`], otherwise its beginning.
+    /// The whole line where `length` is below [`common::decode::MAX_VALUE_BYTES`], otherwise its
+    /// beginning.
     pub bytes: &'a [u8],
     /// The length of the whole line in bytes.
     pub length: u64,
     /// Whether nothing shows its end but that of the object.
     pub is_open: bool,
-    /// Whether such a line ends in a zero byte, which no text does: a disk has lost what stood there.
+    /// Whether such a line ends in a zero byte, which no text does: a disk has lost what stood
+    /// there.
     pub is_torn: bool,
-    /// How many values of the same line were given out before it: a line that is longer than any tick is cut into them.
+    /// How many values of the same line were given out before it: a line that is longer than any
+    /// tick is cut into them.
     pub behind: u16,
 }
 
@@ -51,8 +55,9 @@ pub trait Source {
 
 /// What lines are handed to.
 pub trait LineTaker {
-    /// Takes the line `number`, which `bytes` begin with, if its end can be told by reading it; gives its length without
-    /// the newline. So most lines are gone through once, and not a first time to find their ends.
+    /// Takes the line `number`, which `bytes` begin with, if its end can be told by reading it;
+    /// gives its length without the newline. So most lines are gone through once, and not a first
+    /// time to find their ends.
     fn take_first(&mut self, bytes: &[u8], number: u64) -> Option<usize>;
 
     /// Takes any line.

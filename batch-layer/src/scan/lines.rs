@@ -7,7 +7,8 @@ use std::io::{self, Read};
 
 pub const INITIAL_BUFFER: usize = 256 * 1024;
 
-/// Most objects of some archives are of a few lines, and a large buffer costs more to make than they do to read.
+/// Most objects of some archives are of a few lines, and a large buffer costs more to make than
+/// they do to read.
 const SMALL_BUFFER: usize = 16 * 1024;
 
 /// One line after the other out of a buffer that grows up to the longest line that may be a tick.
@@ -20,8 +21,8 @@ pub struct Lines<R> {
     number: u64,
     /// Values of the line that is read that were given out by themselves.
     behind: u16,
-    /// How many bytes from `start` on hold no newline, as far as that is known: a long line is not searched again for each of
-    /// its values.
+    /// How many bytes from `start` on hold no newline, as far as that is known: a long line is not
+    /// searched again for each of its values.
     without_newline: usize,
     at_end: bool,
 }
@@ -55,11 +56,13 @@ impl<R: Read> Source for Lines<R> {
         }
     }
 
-    /// As by `next_line`, whose result would be written to memory and read back in other pieces for each line.
+    /// As by `next_line`, whose result would be written to memory and read back in other pieces for
+    /// each line.
     fn hand_to(&mut self, taker: &mut impl LineTaker) -> io::Result<()> {
         loop {
             while self.behind == 0
-                && let Some(length) = taker.take_first(&self.buffer[self.start..self.end], self.number + 1)
+                && let Some(length) =
+                    taker.take_first(&self.buffer[self.start..self.end], self.number + 1)
             {
                 self.start += length + 1;
                 self.number += 1;
@@ -84,7 +87,8 @@ impl<R: Read> Lines<R> {
     #[inline]
     fn newline(&self) -> Option<usize> {
         let skipped = self.without_newline;
-        memchr::memchr(b'\n', &self.buffer[self.start + skipped..self.end]).map(|position| skipped + position)
+        memchr::memchr(b'\n', &self.buffer[self.start + skipped..self.end])
+            .map(|position| skipped + position)
     }
 
     /// The next line, which is not in the buffer yet, or not whole.
@@ -129,7 +133,14 @@ impl<R: Read> Lines<R> {
         self.behind = behind.saturating_add(1);
         self.without_newline = self.end - self.start;
         let bytes = &self.buffer[start..start + length];
-        Line { number: self.number + 1, bytes, length: length as u64, is_open: false, is_torn: false, behind }
+        Line {
+            number: self.number + 1,
+            bytes,
+            length: length as u64,
+            is_open: false,
+            is_torn: false,
+            behind,
+        }
     }
 
     /// Reads more behind what is buffered.
@@ -147,7 +158,8 @@ impl<R: Read> Lines<R> {
         Ok(())
     }
 
-    /// Keeps the beginning of a line that is too long for a tick, and drops the rest up to the next newline.
+    /// Keeps the beginning of a line that is too long for a tick, and drops the rest up to the next
+    /// newline.
     fn skip_long(&mut self) -> io::Result<Line<'_>> {
         self.without_newline = 0;
         let kept = super::MAX_REJECT_BYTES;
@@ -165,11 +177,21 @@ impl<R: Read> Lines<R> {
                 is_torn = false;
                 break;
             }
-            is_torn = self.buffer[..kept + count].last().filter(|_| count > 0).map_or(is_torn, |last| *last == 0);
+            is_torn = self.buffer[..kept + count]
+                .last()
+                .filter(|_| count > 0)
+                .map_or(is_torn, |last| *last == 0);
         }
         self.number += 1;
         let behind = std::mem::take(&mut self.behind);
-        Ok(Line { number: self.number, bytes: &self.buffer[..kept], length, is_open: false, is_torn, behind })
+        Ok(Line {
+            number: self.number,
+            bytes: &self.buffer[..kept],
+            length,
+            is_open: false,
+            is_torn,
+            behind,
+        })
     }
 }
 
@@ -216,7 +238,10 @@ mod tests {
             let text = [&vec![b'x'; 5_000_000][..], ending].concat();
             let mut lines = Lines::new(Trickle(&text, 65_536));
             let long = lines.next_line().unwrap().unwrap();
-            assert_eq!((long.length, long.bytes.len()), (5_000_000, super::super::MAX_REJECT_BYTES));
+            assert_eq!(
+                (long.length, long.bytes.len()),
+                (5_000_000, super::super::MAX_REJECT_BYTES)
+            );
             let next = lines.next_line().unwrap().map(|line| (line.number, line.bytes.to_vec()));
             assert_eq!(next, (!ending.is_empty()).then(|| (2, b"next".to_vec())));
             assert!(lines.buffer.len() <= 2 * MAX_VALUE_BYTES, "{}", lines.buffer.len());

@@ -7,8 +7,8 @@ use std::io::{self, Read, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A set of (topic, partition, number of a place, which is the offset of most). Offsets that follow one another cost nothing to insert and next to nothing to
-/// keep.
+/// A set of (topic, partition, number of a place, which is the offset of most). Offsets that follow
+/// one another cost nothing to insert and next to nothing to keep.
 #[derive(Debug, Clone, Default)]
 pub struct Offsets {
     /// The topic of what is inserted. A set that was united with others holds theirs, too.
@@ -21,7 +21,8 @@ pub struct Offsets {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlap {
     None,
-    /// Some records; sums cannot be taken apart, so the other part must be read again without those.
+    /// Some records; sums cannot be taken apart, so the other part must be read again without
+    /// those.
     Some,
     /// Every record of the other part.
     Whole,
@@ -48,7 +49,8 @@ impl Offsets {
     /// Those of one partition, as a set of its own.
     #[must_use]
     pub fn of_partition(topic: &str, partition: i32, known: RoaringTreemap) -> Self {
-        let (topic, known_end): (Arc<str>, _) = (topic.into(), known.max().map_or(0, |max| max + 1));
+        let (topic, known_end): (Arc<str>, _) =
+            (topic.into(), known.max().map_or(0, |max| max + 1));
         let run = known_end..known_end;
         let of = PartitionOffsets { topic: Arc::clone(&topic), partition, known, known_end, run };
         Self { topic, partitions: vec![of] }
@@ -74,7 +76,8 @@ impl Offsets {
 
     #[must_use]
     pub fn contains(&self, topic: &str, partition: i32, offset: u64) -> bool {
-        self.of(topic, partition).is_some_and(|of| of.run.contains(&offset) || of.known.contains(offset))
+        self.of(topic, partition)
+            .is_some_and(|of| of.run.contains(&offset) || of.known.contains(offset))
     }
 
     /// Whether a place is in it, of whatever topic.
@@ -82,8 +85,9 @@ impl Offsets {
     pub fn has(&self, place: Place) -> bool {
         let number = place.number();
         let of_partition = self.partitions.iter().filter(|of| of.partition == place.partition);
-        number
-            .is_some_and(|number| of_partition.clone().any(|of| of.run.contains(&number) || of.known.contains(number)))
+        number.is_some_and(|number| {
+            of_partition.clone().any(|of| of.run.contains(&number) || of.known.contains(number))
+        })
     }
 
     /// Makes the set ready for the operations on whole sets.
@@ -108,18 +112,16 @@ impl Offsets {
 
     #[must_use]
     pub fn is_disjoint(&self, other: &Self) -> bool {
-        other
-            .partitions
-            .iter()
-            .all(|of| self.of(&of.topic, of.partition).is_none_or(|own| own.known.is_disjoint(&of.known)))
+        other.partitions.iter().all(|of| {
+            self.of(&of.topic, of.partition).is_none_or(|own| own.known.is_disjoint(&of.known))
+        })
     }
 
     #[must_use]
     pub fn is_superset(&self, other: &Self) -> bool {
-        other
-            .partitions
-            .iter()
-            .all(|of| self.of(&of.topic, of.partition).is_some_and(|own| own.known.is_superset(&of.known)))
+        other.partitions.iter().all(|of| {
+            self.of(&of.topic, of.partition).is_some_and(|own| own.known.is_superset(&of.known))
+        })
     }
 
     pub fn add_all(&mut self, other: Self) {
@@ -189,7 +191,9 @@ impl Offsets {
 
     /// The same of each topic.
     pub fn newest_places(&self) -> impl Iterator<Item = (&str, i32, u64)> {
-        self.partitions.iter().filter_map(|of| Some((&*of.topic, of.partition, places::newest(&of.known)?)))
+        self.partitions
+            .iter()
+            .filter_map(|of| Some((&*of.topic, of.partition, places::newest(&of.known)?)))
     }
 
     /// How much of `other`, the places of `ticks` ticks, is here already.

@@ -45,8 +45,9 @@ pub fn from(places: &RoaringTreemap, start: u64) -> RoaringTreemap {
 /// The largest offset of a message.
 #[must_use]
 pub fn newest(places: &RoaringTreemap) -> Option<u64> {
-    let last =
-        |(high, offsets): (u32, &RoaringBitmap)| Some(u64::from(offset_bits(high)) << 32 | u64::from(offsets.max()?));
+    let last = |(high, offsets): (u32, &RoaringBitmap)| {
+        Some(u64::from(offset_bits(high)) << 32 | u64::from(offsets.max()?))
+    };
     places.bitmaps().filter_map(last).max()
 }
 
@@ -66,7 +67,10 @@ pub fn have_elements(places: &RoaringTreemap) -> bool {
 #[must_use]
 pub fn with_holes(places: &RoaringTreemap) -> RoaringTreemap {
     let later = places.iter().filter(|place| *place >= Place::FIRST_ELEMENTS);
-    later.filter(|place| !places.contains(place - Place::FIRST_ELEMENTS)).map(Place::offset_of).collect()
+    later
+        .filter(|place| !places.contains(place - Place::FIRST_ELEMENTS))
+        .map(Place::offset_of)
+        .collect()
 }
 
 /// Of the upper half of a place's number, those bits that belong to its offset.
@@ -82,7 +86,10 @@ mod tests {
 
     fn some_places() -> impl Strategy<Value = BTreeSet<(u64, u16)>> {
         let offset = prop_oneof![3 => 0_u64..9, 1 => (1_u64 << 32)..(1 << 32) + 3, 1 => Just((1_u64 << 48) - 1)];
-        proptest::collection::btree_set((offset, prop_oneof![2 => Just(0), 1 => 0_u16..3, 1 => Just(9_999)]), 0..30)
+        proptest::collection::btree_set(
+            (offset, prop_oneof![2 => Just(0), 1 => 0_u16..3, 1 => Just(9_999)]),
+            0..30,
+        )
     }
 
     fn number((offset, index): (u64, u16)) -> u64 {
@@ -107,7 +114,8 @@ mod tests {
 
     #[test]
     fn messages_are_told_of_which_an_element_is_missing_before_another() {
-        let set = |places: &[(u64, u16)]| places.iter().copied().map(number).collect::<RoaringTreemap>();
+        let set =
+            |places: &[(u64, u16)]| places.iter().copied().map(number).collect::<RoaringTreemap>();
         let places = set(&[(1, 0), (2, 0), (2, 1), (3, 1), (4, 0), (4, 2), (4, 3), (1 << 40, 0)]);
         assert_eq!(with_holes(&places).iter().collect::<Vec<_>>(), [3, 4]);
         assert!(have_elements(&places) && !have_elements(&set(&[(1, 0), (1 << 40, 0)])));

@@ -34,7 +34,9 @@ impl Shape {
     /// As Connect's sink writes it, with what `InsertField` adds.
     fn with_provenance(&self) -> String {
         let object = self.value.trim_end().strip_suffix('}').unwrap();
-        format!(r#"{object},"kafka_partition":0,"kafka_offset":7,"kafka_timestamp":{RECORD_TIME}}}"#)
+        format!(
+            r#"{object},"kafka_partition":0,"kafka_offset":7,"kafka_timestamp":{RECORD_TIME}}}"#
+        )
     }
 
     /// As Aiven's sink writes it.
@@ -75,7 +77,8 @@ fn every_shape_is_the_same_tick_from_the_archive() {
         let Some(tick) = &shape.tick else {
             continue;
         };
-        let [symbol, at, open, high, low, close, volume] = tick.split(' ').collect::<Vec<_>>().try_into().unwrap();
+        let [symbol, at, open, high, low, close, volume] =
+            tick.split(' ').collect::<Vec<_>>().try_into().unwrap();
         let volume = match volume.split_once('.') {
             // Sums have 18 digits behind the point.
             Some((whole, part)) => format!("{whole}.{part:0<18}"),
@@ -84,17 +87,20 @@ fn every_shape_is_the_same_tick_from_the_archive() {
         let expected = format!("{symbol} {at} {open} {close} {volume}");
         let mut lines = vec![shape.in_aivens_envelope()];
         let is_object = shape.value.trim_end().ends_with('}');
-        if is_object && (shape.key.is_none() || shape.flags.iter().any(|flag| flag.contains("topic"))) {
+        if is_object
+            && (shape.key.is_none() || shape.flags.iter().any(|flag| flag.contains("topic")))
+        {
             lines.push(shape.with_provenance());
         }
         for line in lines {
             let scan = shape.scan(&line);
             assert_eq!((text(&scan), scan.rejected), (expected.clone(), 0), "{line}");
             let bar = scan.hours[0].1.bars.iter().next().map(|(_, bar)| *bar).unwrap();
-            let (top, bottom) = (bar.open.max(bar.close).to_string(), bar.open.min(bar.close).to_string());
+            let (top, bottom) =
+                (bar.open.max(bar.close).to_string(), bar.open.min(bar.close).to_string());
             // The high and low beside a trade are those of its day.
-            let expected =
-                [(high, top), (low, bottom)].map(|(price, own)| if price == "-" { own } else { price.into() });
+            let expected = [(high, top), (low, bottom)]
+                .map(|(price, own)| if price == "-" { own } else { price.into() });
             assert_eq!([bar.high.to_string(), bar.low.to_string()], expected, "{line}");
         }
     }

@@ -25,7 +25,9 @@ pub(super) fn options() -> ScanOptions {
 }
 
 fn line(symbol: &str, millis: i64, close: &str) -> String {
-    format!(r#"{{"symbol":"{symbol}","timestamp":{millis},"open":{close},"close":{close},"volume":2}}"#)
+    format!(
+        r#"{{"symbol":"{symbol}","timestamp":{millis},"open":{close},"close":{close},"volume":2}}"#
+    )
 }
 
 fn bar_of_a(bars: &HourBars) -> Bar {
@@ -34,20 +36,34 @@ fn bar_of_a(bars: &HourBars) -> Bar {
 
 #[test]
 fn ticks_are_summed_up_by_their_own_hour() {
-    let text = [line("A", AT, "1.5"), line("B", AT, "2"), line("A", AT - 1, "3"), line("A", AT + 1, "4.5")].join("\n");
+    let text = [
+        line("A", AT, "1.5"),
+        line("B", AT, "2"),
+        line("A", AT - 1, "3"),
+        line("A", AT + 1, "4.5"),
+    ]
+    .join("\n");
     let scan = scan(text.as_bytes(), &options()).unwrap();
-    let hours: Vec<_> = scan.hours.iter().map(|(hour, bars)| (hour.to_string(), bars.ticks)).collect();
+    let hours: Vec<_> =
+        scan.hours.iter().map(|(hour, bars)| (hour.to_string(), bars.ticks)).collect();
     assert_eq!(hours, [("2025-06-02T12:00Z".to_owned(), 1), ("2025-06-02T13:00Z".to_owned(), 3)]);
     let bar = bar_of_a(&scan.hours[1].1);
-    assert_eq!((bar.open.to_string().as_str(), bar.close.to_string().as_str(), bar.ticks), ("1.5", "4.5", 2));
+    assert_eq!(
+        (bar.open.to_string().as_str(), bar.close.to_string().as_str(), bar.ticks),
+        ("1.5", "4.5", 2)
+    );
 }
 
 #[test]
 fn without_provenance_the_key_and_the_line_give_the_order() {
-    let text = [line("A", AT, "1"), String::new(), line("A", AT, "2"), line("A", AT, "3")].join("\n");
+    let text =
+        [line("A", AT, "1"), String::new(), line("A", AT, "2"), line("A", AT, "3")].join("\n");
     let scan = scan(text.as_bytes(), &options()).unwrap();
     let bar = bar_of_a(&scan.hours[0].1);
-    assert_eq!((bar.first.place.partition, bar.first.place.offset, bar.last.place.offset), (3, 100, 103));
+    assert_eq!(
+        (bar.first.place.partition, bar.first.place.offset, bar.last.place.offset),
+        (3, 100, 103)
+    );
     assert_eq!((bar.open.to_string().as_str(), bar.close.to_string().as_str()), ("1", "3"));
     assert!(scan.hours[0].1.offsets.is_empty());
 }
@@ -82,8 +98,12 @@ fn bad_lines_are_counted_and_kept_with_number_and_reason() {
     );
     let scan = scan(text.as_bytes(), &options()).unwrap();
     assert_eq!((scan.lines, scan.rejected), (5, 4));
-    let rejects: Vec<_> = scan.rejects.iter().map(|r| (r.number, r.reject.reason.as_str())).collect();
-    assert_eq!(rejects, [(2, "missing_field"), (5, "not_json"), (6, "missing_field"), (7, "bad_price")]);
+    let rejects: Vec<_> =
+        scan.rejects.iter().map(|r| (r.number, r.reject.reason.as_str())).collect();
+    assert_eq!(
+        rejects,
+        [(2, "missing_field"), (5, "not_json"), (6, "missing_field"), (7, "bad_price")]
+    );
     assert_eq!(scan.rejects[1].value, b"no json");
 }
 
@@ -113,9 +133,14 @@ fn an_object_that_ends_in_zeros_has_lost_its_end() {
 
 #[test]
 fn content_without_a_single_record_is_an_error_and_bad_records_are_none() {
-    let read =
-        |content: &[u8]| scan(content, &options()).map(|scan| scan.rejected).map_err(|failed| failed.error.to_string());
-    for content in [&b""[..], b"\n \n", &[0; 70_000], b"<html>\n</html>\n", b"\xfd7zXZ\0", b"PAR1\x15\x04"] {
+    let read = |content: &[u8]| {
+        scan(content, &options())
+            .map(|scan| scan.rejected)
+            .map_err(|failed| failed.error.to_string())
+    };
+    for content in
+        [&b""[..], b"\n \n", &[0; 70_000], b"<html>\n</html>\n", b"\xfd7zXZ\0", b"PAR1\x15\x04"]
+    {
         assert!(read(content).unwrap_err().starts_with("it holds no record: "), "{content:?}");
     }
     assert_eq!(read(b"{}\n{}"), Ok(2));
@@ -138,7 +163,10 @@ fn a_line_too_long_for_a_tick_is_one_bad_line() {
     let scan = scan(text.as_bytes(), &options()).unwrap();
     assert_eq!((scan.lines, scan.rejected, scan.hours[0].1.ticks), (3, 1, 2));
     let reject = &scan.rejects[0];
-    assert_eq!((reject.number, reject.value_bytes, reject.value.len()), (2, 3_000_000, MAX_REJECT_BYTES));
+    assert_eq!(
+        (reject.number, reject.value_bytes, reject.value.len()),
+        (2, 3_000_000, MAX_REJECT_BYTES)
+    );
     assert_eq!(reject.reject.reason, Reason::TooLarge);
 }
 
@@ -224,8 +252,12 @@ fn lines_of_every_layout_are_read_by_the_same_rules_as_messages() {
     };
     let time = Timestamp::from_micros(AT * 1000).to_string();
     let text = [
-        format!(r#"{{"key":"A","value":{{"q":{{"p":"1.5"}},"qty":2}},"offset":7,"timestamp":"{time}"}}"#),
-        format!(r#"{{"key":"A","value":{{"q":{{"p":"2.5"}},"qty":2}},"offset":8,"timestamp":{AT}}}"#),
+        format!(
+            r#"{{"key":"A","value":{{"q":{{"p":"1.5"}},"qty":2}},"offset":7,"timestamp":"{time}"}}"#
+        ),
+        format!(
+            r#"{{"key":"A","value":{{"q":{{"p":"2.5"}},"qty":2}},"offset":8,"timestamp":{AT}}}"#
+        ),
         r#"{"q":{"p":"2.5"},"qty":2}"#.to_owned(),
     ]
     .join("\n");
@@ -245,12 +277,16 @@ fn the_topic_of_the_objects_name_may_be_the_symbol() {
 
 #[test]
 fn an_object_of_more_bars_than_there_is_memory_for_is_an_error_before_they_are_all_there() {
-    let text =
-        |symbols: u32| (0..symbols).map(|number| line(&format!("S{number}"), AT, "1") + "\n").collect::<String>();
+    let text = |symbols: u32| {
+        (0..symbols).map(|number| line(&format!("S{number}"), AT, "1") + "\n").collect::<String>()
+    };
     let limited = ScanOptions { max_bars: 10_000, ..options() };
     let error = scan(text(30_000).as_bytes(), &limited).unwrap_err().error;
     assert!(TooWide::caused(&error), "{error}");
-    assert_eq!(error.to_string(), "it holds bars of more than 10000 symbols and hours, for which there is no memory");
+    assert_eq!(
+        error.to_string(),
+        "it holds bars of more than 10000 symbols and hours, for which there is no memory"
+    );
     // Without an end: it was not read any further.
     let endless = Cursor::new(text(20_000)).chain(Endless(b"{}\n", 0));
     assert!(TooWide::caused(&scan(endless, &limited).unwrap_err().error));
@@ -263,20 +299,32 @@ fn a_line_that_holds_several_ticks_counts_once_and_each_tick_has_a_place_of_its_
     let several = |offset: i64, ticks: &[String]| {
         format!(r#"{{"data":[{}],"kafka_partition":3,"kafka_offset":{offset}}}"#, ticks.join(","))
     };
-    let (first, second) = (several(7, &[tick("1"), "{}".into(), tick("2")]), several(8, &[tick("3"), tick("4")]));
+    let (first, second) =
+        (several(7, &[tick("1"), "{}".into(), tick("2")]), several(8, &[tick("3"), tick("4")]));
     // The second line has been archived twice.
-    let text = [first, second.clone(), second, tick("9").replace('}', r#","kafka_partition":3,"kafka_offset":9}"#)];
+    let text = [
+        first,
+        second.clone(),
+        second,
+        tick("9").replace('}', r#","kafka_partition":3,"kafka_offset":9}"#),
+    ];
     let rules = Rules { each: Some("data".parse().unwrap()), ..Rules::default() };
     let options = ScanOptions { rules: rules.into(), ..options() };
     let scan = scan(text.join("\n").as_bytes(), &options).unwrap();
     assert_eq!((scan.lines, scan.rejected), (4, 1));
     let reject = &scan.rejects[0];
-    assert_eq!((reject.number, reject.index, &*reject.value, reject.value_bytes), (1, 1, &b"{}"[..], 2));
+    assert_eq!(
+        (reject.number, reject.index, &*reject.value, reject.value_bytes),
+        (1, 1, &b"{}"[..], 2)
+    );
     let (_, hour) = &scan.hours[0];
     assert_eq!((hour.ticks, hour.duplicates, hour.offsets.len()), (5, 2, 5));
     assert_eq!(hour.offsets.newest().collect::<Vec<_>>(), [(3, 9)]);
     let bar = bar_of_a(hour);
-    assert_eq!((bar.open.to_string(), bar.close.to_string(), bar.ticks), ("1".to_owned(), "9".to_owned(), 5));
+    assert_eq!(
+        (bar.open.to_string(), bar.close.to_string(), bar.ticks),
+        ("1".to_owned(), "9".to_owned(), 5)
+    );
     assert_eq!((bar.first.place.offset, bar.first.place.index), (7, 0));
 }
 
@@ -288,7 +336,8 @@ fn in_an_envelope_an_array_is_several_ticks_of_the_record() {
         let text = format!(r#"{{"key":null,"value":{value},"offset":17}}"#);
         let scan = scan(text.as_bytes(), &options()).unwrap();
         let bar = bar_of_a(&scan.hours[0].1);
-        let places = [bar.first.place, bar.last.place].map(|place| (place.partition, place.offset, place.index));
+        let places = [bar.first.place, bar.last.place]
+            .map(|place| (place.partition, place.offset, place.index));
         assert_eq!((places, bar.ticks, scan.lines), ([(3, 17, 0), (3, 17, 1)], 2, 1));
         assert_eq!(scan.hours[0].1.offsets.len(), 2);
     }
@@ -296,11 +345,15 @@ fn in_an_envelope_an_array_is_several_ticks_of_the_record() {
 
 #[test]
 fn lines_that_are_arrays_are_several_ticks_in_the_order_of_lines_and_elements() {
-    let array = |closes: [&str; 2]| format!("[{},{}]", line("A", AT, closes[0]), line("A", AT, closes[1]));
+    let array =
+        |closes: [&str; 2]| format!("[{},{}]", line("A", AT, closes[0]), line("A", AT, closes[1]));
     let text = [line("A", AT, "1"), array(["2", "3"]), array(["4", "5"])].join("\n");
     let scan = scan(text.as_bytes(), &options()).unwrap();
     let bar = bar_of_a(&scan.hours[0].1);
-    assert_eq!((bar.ticks, bar.open.to_string(), bar.close.to_string()), (5, "1".to_owned(), "5".to_owned()));
+    assert_eq!(
+        (bar.ticks, bar.open.to_string(), bar.close.to_string()),
+        (5, "1".to_owned(), "5".to_owned())
+    );
     assert_eq!((bar.last.place.offset, bar.last.place.index, scan.lines), (102, 1, 3));
 }
 
@@ -308,13 +361,16 @@ fn lines_that_are_arrays_are_several_ticks_in_the_order_of_lines_and_elements() 
 fn ends(text: &str) -> [(i64, u16, String); 2] {
     let scan = scan(text.as_bytes(), &options()).unwrap();
     let bar = bar_of_a(&scan.hours[0].1);
-    let of = |place: common::Place, price: common::Price| (place.offset, place.index, price.to_string());
+    let of =
+        |place: common::Place, price: common::Price| (place.offset, place.index, price.to_string());
     [of(bar.first.place, bar.open), of(bar.last.place, bar.close)]
 }
 
 #[test]
 fn lines_behind_an_array_stand_behind_one_message_and_before_the_next_object() {
-    let array = |count: u32| (1..=count).map(|number| line("A", AT, &number.to_string())).collect::<Vec<_>>().join(",");
+    let array = |count: u32| {
+        (1..=count).map(|number| line("A", AT, &number.to_string())).collect::<Vec<_>>().join(",")
+    };
     let text = format!("[{}]\n{}\n[{}]\n", array(50), line("A", AT, "7"), array(3));
     // Three messages, from offset 100 on.
     assert_eq!(ends(&text), [(100, 0, "1".into()), (102, 2, "3".into())]);
@@ -326,7 +382,8 @@ fn lines_behind_an_array_stand_behind_one_message_and_before_the_next_object() {
 
 #[test]
 fn elements_of_an_array_that_is_the_whole_object_stay_in_their_order_and_before_the_next_object() {
-    let elements = (1..=70_000).map(|number| line("A", AT, &number.to_string())).collect::<Vec<_>>().join(",");
+    let elements =
+        (1..=70_000).map(|number| line("A", AT, &number.to_string())).collect::<Vec<_>>().join(",");
     let [first, last] = ends(&format!("[{elements}]"));
     assert_eq!((first, last.2), ((100, 0, "1".into()), "70000".into()));
     assert!(last.0 < 100 + 70_000, "{}", last.0);
@@ -345,15 +402,23 @@ fn offsets_and_rejects(text: &[u8]) -> (Vec<u64>, Vec<String>) {
     let ticks: u64 = scan.hours.iter().map(|(_, bars)| bars.ticks).sum();
     let offsets: Vec<u64> = (0..100)
         .filter(|offset| {
-            let number = place_of(Provenance { partition: 3, offset: *offset as i64 }, 0).unwrap().1;
+            let number =
+                place_of(Provenance { partition: 3, offset: *offset as i64 }, 0).unwrap().1;
             scan.hours.iter().any(|(_, bars)| bars.offsets.contains("t", 3, number))
         })
         .collect();
     assert_eq!(offsets.len() as u64, ticks, "each tick has its place");
-    let mut places: Vec<_> = scan.rejects.iter().map(|reject| (reject.number, reject.index)).collect();
+    let mut places: Vec<_> =
+        scan.rejects.iter().map(|reject| (reject.number, reject.index)).collect();
     places.dedup();
     assert_eq!(places.len(), scan.rejects.len(), "each has a place of its own");
-    (offsets, scan.rejects.iter().map(|reject| String::from_utf8_lossy(&reject.value).into_owned()).collect())
+    (
+        offsets,
+        scan.rejects
+            .iter()
+            .map(|reject| String::from_utf8_lossy(&reject.value).into_owned())
+            .collect(),
+    )
 }
 
 #[test]
@@ -365,11 +430,29 @@ fn no_tick_of_a_line_is_lost_by_what_stands_between_it_and_others() {
             assert_eq!((offsets.len(), rejects), (10, vec![]), "{separator:?} {ending:?}");
         }
     }
-    for garbage in ["xx", "\0", "\0\0\0", "]}", "\"", "{\"a\":", "null", "{\"symbol\":\"A", "[{", "{x}", "{}", "[1]"] {
+    for garbage in [
+        "xx",
+        "\0",
+        "\0\0\0",
+        "]}",
+        "\"",
+        "{\"a\":",
+        "null",
+        "{\"symbol\":\"A",
+        "[{",
+        "{x}",
+        "{}",
+        "[1]",
+    ] {
         let (offsets, rejects) = offsets_and_rejects((all.join(garbage) + "\n").as_bytes());
         assert_eq!((offsets.len(), rejects), (10, vec![garbage.to_owned(); 9]), "{garbage:?}");
-        let (offsets, rejects) = offsets_and_rejects(format!("{}{garbage}\n{}\n", all[0], all[1]).as_bytes());
-        assert_eq!((offsets.len(), rejects), (2, vec![garbage.to_owned()]), "{garbage:?} at the end");
+        let (offsets, rejects) =
+            offsets_and_rejects(format!("{}{garbage}\n{}\n", all[0], all[1]).as_bytes());
+        assert_eq!(
+            (offsets.len(), rejects),
+            (2, vec![garbage.to_owned()]),
+            "{garbage:?} at the end"
+        );
     }
     let broken = [told(0).as_bytes(), b"\xff", told(1).as_bytes(), b"\n"].concat();
     assert_eq!(offsets_and_rejects(&broken), (vec![0, 1], vec!["\u{fffd}".to_owned()]));
@@ -380,9 +463,17 @@ fn a_value_that_is_cut_off_in_the_middle_of_a_line_takes_no_other_along() {
     for end in 1..told(1).len() {
         let cut = told(1)[..end].to_owned();
         let text = format!("{}{cut}{}{}\n", told(0), told(2), told(3));
-        assert_eq!(offsets_and_rejects(text.as_bytes()), (vec![0, 2, 3], vec![cut.clone()]), "{cut}");
+        assert_eq!(
+            offsets_and_rejects(text.as_bytes()),
+            (vec![0, 2, 3], vec![cut.clone()]),
+            "{cut}"
+        );
         let text = format!("{cut}{}{}\n", told(2), told(3));
-        assert_eq!(offsets_and_rejects(text.as_bytes()), (vec![2, 3], vec![cut.clone()]), "{cut} in front");
+        assert_eq!(
+            offsets_and_rejects(text.as_bytes()),
+            (vec![2, 3], vec![cut.clone()]),
+            "{cut} in front"
+        );
         // At the object's end it is damage.
         let text = format!("{}xx{}", told(0), &told(2)[..end]);
         assert!(scan(text.as_bytes(), &options()).is_err(), "{text}");
@@ -399,7 +490,9 @@ fn what_stands_behind_the_value_of_a_message_in_an_envelope_is_ignored_as_connec
 
 #[test]
 fn an_array_of_records_in_a_line_is_its_records_wherever_it_stands() {
-    let list = |offsets: std::ops::Range<i64>| format!("[{}]", offsets.map(told).collect::<Vec<_>>().join(","));
+    let list = |offsets: std::ops::Range<i64>| {
+        format!("[{}]", offsets.map(told).collect::<Vec<_>>().join(","))
+    };
     for text in [
         format!("{}{}\n", told(0), list(1..10)),
         format!("{}\n{}\n", told(0), list(1..10)),
@@ -412,7 +505,10 @@ fn an_array_of_records_in_a_line_is_its_records_wherever_it_stands() {
         assert_eq!(offsets_and_rejects(text.as_bytes()), ((0..10).collect(), vec![]), "{text}");
     }
     let text = format!("{}xx[{},{{}},{}]\n", told(0), told(1), told(2));
-    assert_eq!(offsets_and_rejects(text.as_bytes()), (vec![0, 1, 2], vec!["xx".to_owned(), "{}".to_owned()]));
+    assert_eq!(
+        offsets_and_rejects(text.as_bytes()),
+        (vec![0, 1, 2], vec!["xx".to_owned(), "{}".to_owned()])
+    );
 }
 
 #[test]
@@ -440,9 +536,12 @@ fn a_line_of_what_might_begin_a_record_again_and_again_is_given_up() {
 #[test]
 fn records_that_are_named_are_left_out_or_are_all_that_counts() {
     let told = |offset: i64, close: &str| {
-        line("A", AT + offset, close).replace('}', &format!(r#","kafka_partition":3,"kafka_offset":{offset}}}"#))
+        line("A", AT + offset, close)
+            .replace('}', &format!(r#","kafka_partition":3,"kafka_offset":{offset}}}"#))
     };
-    let text = [told(1, "1"), told(2, "2"), line("A", AT, "9"), told(3, "3"), told(2, "2"), told(4, "4")].join("\n");
+    let text =
+        [told(1, "1"), told(2, "2"), line("A", AT, "9"), told(3, "3"), told(2, "2"), told(4, "4")]
+            .join("\n");
     let hour = Hour::of(Timestamp::from_micros(AT * 1000));
     let mut named = Offsets::of_topic("t".into());
     [2, 4].into_iter().for_each(|offset| assert!(named.insert(3, offset)));

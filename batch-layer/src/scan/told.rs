@@ -1,4 +1,5 @@
-//! Where the message of a line stood in its topic, of one that is no tick: what is no tick is not missing.
+//! Where the message of a line stood in its topic, of one that is no tick: what is no tick is not
+//! missing.
 
 use super::ScanOptions;
 use common::decode::Provenance;
@@ -14,11 +15,14 @@ pub fn place_in(line: &[u8], options: &ScanOptions) -> Option<Provenance> {
         return None;
     };
     let of_sink = number(&members, "offset").filter(|_| members.contains_key("value"));
-    of_sink.map(|offset| of_envelope(&members, offset, options)).or_else(|| of_line(&members, options))
+    of_sink
+        .map(|offset| of_envelope(&members, offset, options))
+        .or_else(|| of_line(&members, options))
 }
 
 fn of_envelope(members: &Map<String, Value>, offset: i64, options: &ScanOptions) -> Provenance {
-    let partition = number(members, "partition").and_then(|partition| i32::try_from(partition).ok());
+    let partition =
+        number(members, "partition").and_then(|partition| i32::try_from(partition).ok());
     Provenance { partition: partition.unwrap_or(options.origin.partition), offset }
 }
 
@@ -39,14 +43,22 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_tick_may_tell_its_place() {
-        let told = |line: &str| place_in(line.as_bytes(), &options()).map(|told| (told.partition, told.offset));
+        let told = |line: &str| {
+            place_in(line.as_bytes(), &options()).map(|told| (told.partition, told.offset))
+        };
         assert_eq!(told(r#"{"symbol":"A","kafka_partition":3,"kafka_offset":17}"#), Some((3, 17)));
         let partition = options().origin.partition;
         assert_eq!(told(r#"{"key":"A","value":{},"offset":18}"#), Some((partition, 18)));
         assert_eq!(told(r#"{"value":"x","offset":18,"partition":5}"#), Some((5, 18)));
-        for silent in
-            ["", "no json", "[]", "{}", r#"{"kafka_offset":17}"#, r#"{"offset":17}"#, r#"{"kafka_partition":"3"}"#]
-        {
+        for silent in [
+            "",
+            "no json",
+            "[]",
+            "{}",
+            r#"{"kafka_offset":17}"#,
+            r#"{"offset":17}"#,
+            r#"{"kafka_partition":"3"}"#,
+        ] {
             assert_eq!(told(silent), None, "{silent}");
         }
     }

@@ -1,7 +1,8 @@
-//! Several values in one line: objects were put together whose last lines had no newline, or a sink writes none.
-//! What stands between them is told apart from them, and lost with none of them.
+//! Several values in one line: objects were put together whose last lines had no newline, or a sink
+//! writes none. What stands between them is told apart from them, and lost with none of them.
 
-/// What may stand between two values beside blanks: a comma, RFC 7464's separator and a byte order mark.
+/// What may stand between two values beside blanks: a comma, RFC 7464's separator and a byte order
+/// mark.
 const SEPARATORS: [&[u8]; 3] = [b",", b"\x1e", b"\xef\xbb\xbf"];
 
 /// A line without the separators and blanks in front.
@@ -13,14 +14,15 @@ pub fn skip_separators(line: &[u8]) -> &[u8] {
     rest
 }
 
-/// Where the object, the array or the text ends that a line begins with. A text is one only if nothing else than another
-/// value follows it: a quote may be left of a value that was cut off.
+/// Where the object, the array or the text ends that a line begins with. A text is one only if
+/// nothing else than another value follows it: a quote may be left of a value that was cut off.
 pub fn end_of_value(line: &[u8]) -> Option<usize> {
     match line.first()? {
         b'{' | b'[' => end_of_first(line),
         b'"' => {
             let end = end_of_text(line)?;
-            matches!(skip_separators(&line[end..]).first(), None | Some(b'{' | b'[' | b'"')).then_some(end)
+            matches!(skip_separators(&line[end..]).first(), None | Some(b'{' | b'[' | b'"'))
+                .then_some(end)
         }
         _ => None,
     }

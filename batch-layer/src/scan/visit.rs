@@ -18,7 +18,8 @@ use std::sync::Arc;
 pub struct Spot {
     /// Which of its line's ticks it is.
     pub index: u16,
-    /// How many messages lie before its own at least, and which of its message's ticks it is: for the order alone.
+    /// How many messages lie before its own at least, and which of its message's ticks it is: for
+    /// the order alone.
     pub order: (u64, u16),
 }
 
@@ -40,7 +41,11 @@ pub trait Visitor {
 ///
 /// # Errors
 /// Where reading or decompressing fails; what `visitor` has seen is then a part of the object.
-pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor) -> io::Result<()> {
+pub fn visit(
+    input: impl Read,
+    options: &ScanOptions,
+    visitor: &mut impl Visitor,
+) -> io::Result<()> {
     let mut reading = Reading::new(options, visitor);
     let content = decompress::open(input, options.compressed_name)?;
     let (is_array, content) = elements::is_array(content)?;
@@ -58,10 +63,15 @@ pub fn visit(input: impl Read, options: &ScanOptions, visitor: &mut impl Visitor
     reading.conclude()
 }
 
-/// Shows some lines of an object to `visitor`, each with its number, where the others are ticks that were read elsewhere.
-/// `is_wrapped`: the tick before them is in a sink's envelope.
+/// Shows some lines of an object to `visitor`, each with its number, where the others are ticks
+/// that were read elsewhere. `is_wrapped`: the tick before them is in a sink's envelope.
 #[cfg(feature = "spark")]
-pub fn visit_some(lines: &[(u64, Vec<u8>)], options: &ScanOptions, is_wrapped: bool, visitor: &mut impl Visitor) {
+pub fn visit_some(
+    lines: &[(u64, Vec<u8>)],
+    options: &ScanOptions,
+    is_wrapped: bool,
+    visitor: &mut impl Visitor,
+) {
     let mut reading = Reading { is_wrapped, has_records: true, ..Reading::new(options, visitor) };
     for (number, bytes) in lines {
         reading.take(&part(*number, bytes));
@@ -91,11 +101,13 @@ struct Reading<'o, V> {
 /// What is known of the order of an object's ticks, where its lines do not tell their offsets.
 #[derive(Debug, Clone, Copy, Default)]
 struct Order {
-    /// Ticks so far of the array that the object begins with, while that is read. Whether it is the whole object, and each
-    /// element a message, or the first message of several, only its end tells. So as many of them as fit count as ticks of
-    /// one message: then none lies behind a tick of a later message, whichever it is.
+    /// Ticks so far of the array that the object begins with, while that is read. Whether it is the
+    /// whole object, and each element a message, or the first message of several, only its end
+    /// tells. So as many of them as fit count as ticks of one message: then none lies behind a tick
+    /// of a later message, whichever it is.
     in_array: Option<u64>,
-    /// Elements of such an array, which are counted as lines: the rest of its own line comes behind them.
+    /// Elements of such an array, which are counted as lines: the rest of its own line comes behind
+    /// them.
     not_counted: u64,
 }
 
@@ -114,11 +126,12 @@ impl Order {
     }
 }
 
-/// No object of a sink begins with so many lines that are no records. What is packed may be a thousand times as long as it
-/// looks.
+/// No object of a sink begins with so many lines that are no records. What is packed may be a
+/// thousand times as long as it looks.
 const MAX_STRANGE_LINES: u64 = 1_000_000;
 
-/// How many bytes of a line are looked through for records behind what is none, all attempts together.
+/// How many bytes of a line are looked through for records behind what is none, all attempts
+/// together.
 const MAX_WORK: usize = 16 * MAX_VALUE_BYTES;
 
 impl<V: Visitor> LineTaker for Reading<'_, V> {
@@ -166,7 +179,10 @@ impl<'o, V> Reading<'o, V> {
     fn new(options: &'o ScanOptions, visitor: &'o mut V) -> Self {
         Self {
             decoder: Decoder::new(Arc::clone(&options.rules), options.stored_at),
-            beside: Beside { topic: Some(&*options.topic).filter(|topic| !topic.is_empty()), ..Beside::NOTHING },
+            beside: Beside {
+                topic: Some(&*options.topic).filter(|topic| !topic.is_empty()),
+                ..Beside::NOTHING
+            },
             envelope: Envelope::new(options.csv.as_ref(), options.origin.partition),
             is_wrapped: options.csv.is_some(),
             has_records: false,
@@ -185,13 +201,16 @@ impl<V: Visitor> Reading<'_, V> {
     fn show(&mut self, line: &Line<'_>) {
         match self.show_value(line, line.behind) {
             Ok(()) => {}
-            Err(reject) if matches!(reject.reason, Reason::NotJson | Reason::NotUtf8) => self.show_parts(line, reject),
+            Err(reject) if matches!(reject.reason, Reason::NotJson | Reason::NotUtf8) => {
+                self.show_parts(line, reject)
+            }
             Err(reject) => self.reject(line, line.behind, reject),
         }
     }
 
-    /// Shows each of the values of a line that is none as a whole. What stands between them, or is cut off, is a rejected
-    /// part of its own; it goes on to the next record that tells its offset. `why` the line is no value.
+    /// Shows each of the values of a line that is none as a whole. What stands between them, or is
+    /// cut off, is a rejected part of its own; it goes on to the next record that tells its offset.
+    /// `why` the line is no value.
     fn show_parts(&mut self, line: &Line<'_>, why: Reject) {
         let (mut rest, mut behind) = (values::skip_separators(line.bytes), line.behind);
         if rest.is_empty() {
@@ -221,8 +240,8 @@ impl<V: Visitor> Reading<'_, V> {
         }
     }
 
-    /// Where behind what a text begins with the next record begins that tells its offset. `work`: how many bytes may be
-    /// looked through for it.
+    /// Where behind what a text begins with the next record begins that tells its offset. `work`:
+    /// how many bytes may be looked through for it.
     fn next_record(&mut self, text: &[u8], work: &mut usize) -> Option<usize> {
         memchr::memchr2_iter(b'{', b'[', text).filter(|at| *at > 0).find(|at| {
             let value = &text[*at..];
@@ -252,7 +271,8 @@ impl<V: Visitor> Reading<'_, V> {
         tells || self.is_list(value)
     }
 
-    /// Whether a value is an array of records, each with an offset of its own, and not a message with several ticks.
+    /// Whether a value is an array of records, each with an offset of its own, and not a message
+    /// with several ticks.
     fn is_list(&mut self, value: &[u8]) -> bool {
         values::first_of_array(value).is_some_and(|first| self.tells_offset(first))
     }
@@ -271,8 +291,9 @@ impl<V: Visitor> Reading<'_, V> {
         true
     }
 
-    /// A value is a message as it is, or holds one in an envelope. What the last one was is tried first; where neither is
-    /// true, the reason is that of the envelope's content, if there is any. `behind`: how many stand before it in its line.
+    /// A value is a message as it is, or holds one in an envelope. What the last one was is tried
+    /// first; where neither is true, the reason is that of the envelope's content, if there is any.
+    /// `behind`: how many stand before it in its line.
     ///
     /// # Errors
     /// Why it is none; nothing was shown then.
@@ -322,8 +343,8 @@ impl<V: Visitor> Reading<'_, V> {
         self.visitor.reject(line, index, reject);
     }
 
-    /// An object without a single record is something else than what the sink wrote: zeros, a page of HTML, a format or
-    /// a compression that is not read.
+    /// An object without a single record is something else than what the sink wrote: zeros, a page
+    /// of HTML, a format or a compression that is not read.
     fn conclude(self) -> io::Result<()> {
         if let Some((number, how)) = self.cut_line {
             let why = format!("it ends {how}, in line {number}");
@@ -332,7 +353,9 @@ impl<V: Visitor> Reading<'_, V> {
         if self.has_records {
             return Ok(());
         }
-        let why = self.first_reject.map_or("it is empty".to_owned(), |reject| format!("its first line is {reject}"));
+        let why = self
+            .first_reject
+            .map_or("it is empty".to_owned(), |reject| format!("its first line is {reject}"));
         Err(io::Error::new(ErrorKind::InvalidData, format!("it holds no record: {why}")))
     }
 
@@ -341,7 +364,12 @@ impl<V: Visitor> Reading<'_, V> {
         let Self { envelope, beside, decoder, visitor, order, .. } = self;
         let content = envelope.open(line.bytes).ok_or(None)?;
         let beside = Beside { key: content.key, time: content.time, ..*beside };
-        let message = Message { value: content.value, number: line.number, behind, provenance: content.provenance };
+        let message = Message {
+            value: content.value,
+            number: line.number,
+            behind,
+            provenance: content.provenance,
+        };
         decoder.refuse_rest(false);
         show_each(decoder, (*visitor, order), &message, &beside)?;
         self.has_records = true;
@@ -359,9 +387,12 @@ impl<V: Visitor> Reading<'_, V> {
     }
 }
 
-/// Whether it is the beginning of a JSON value, or `after_others`, which something may stand in front of.
+/// Whether it is the beginning of a JSON value, or `after_others`, which something may stand in
+/// front of.
 fn is_cut(bytes: &[u8], after_others: bool) -> bool {
-    let begins = |bytes: &[u8]| serde_json::from_slice::<IgnoredAny>(bytes).is_err_and(|error| error.is_eof());
+    let begins = |bytes: &[u8]| {
+        serde_json::from_slice::<IgnoredAny>(bytes).is_err_and(|error| error.is_eof())
+    };
     let behind = memchr::memchr2(b'{', b'[', bytes).filter(|_| after_others);
     begins(bytes) || behind.is_some_and(|at| begins(&bytes[at..]))
 }
@@ -380,9 +411,10 @@ fn part_of<'l>(line: &Line<'_>, rest: &'l [u8], end: usize) -> Line<'l> {
     Line { bytes, length: bytes.len() as u64, is_open, is_torn, ..*line }
 }
 
-/// What stands behind another value is a record of its own only if it says so: a producer may send two values in one message,
-/// of which Connect and the speed layer take the first.
-const NO_PLACE: &str = "it stands behind another value in its line and tells no offset (is a newline missing?)";
+/// What stands behind another value is a record of its own only if it says so: a producer may send
+/// two values in one message, of which Connect and the speed layer take the first.
+const NO_PLACE: &str =
+    "it stands behind another value in its line and tells no offset (is a newline missing?)";
 
 /// A message in a line.
 struct Message<'l> {

@@ -38,7 +38,8 @@ pub fn texts(parts: &[Vec<u8>]) -> anyhow::Result<Vec<String>> {
 }
 
 fn texts_of(batch: &RecordBatch, texts: &mut Vec<String>) -> anyhow::Result<()> {
-    let column = batch.columns().first().ok_or_else(|| anyhow::anyhow!("a result without a column"))?;
+    let column =
+        batch.columns().first().ok_or_else(|| anyhow::anyhow!("a result without a column"))?;
     anyhow::ensure!(column.null_count() == 0, "a result with a null");
     let owned = |text: Option<&str>| text.map(ToOwned::to_owned);
     if let Some(array) = column.as_string_opt::<i32>() {
@@ -86,7 +87,8 @@ struct Lines {
 }
 
 impl Lines {
-    /// Whether the rows were numbered one after the other: then none of them is missing, and they are in their order.
+    /// Whether the rows were numbered one after the other: then none of them is missing, and they
+    /// are in their order.
     const fn are_in_order(self) -> bool {
         (self.greatest - self.least).unsigned_abs() + 1 == self.count
     }
@@ -102,7 +104,8 @@ pub fn sums(rows: &[String], objects: usize) -> anyhow::Result<Vec<Sums>> {
         let cells: Vec<&str> = row.split(',').collect();
         anyhow::ensure!(cells.len() == COLUMNS, "a row of {} parts", cells.len());
         let object = sums.get_mut(cells[1].parse::<usize>()?);
-        let object = object.ok_or_else(|| anyhow::anyhow!("a row of an object that was not asked for"))?;
+        let object =
+            object.ok_or_else(|| anyhow::anyhow!("a row of an object that was not asked for"))?;
         object.take(&cells)?;
     }
     Ok(sums)
@@ -119,14 +122,19 @@ pub fn others(rows: &[String], objects: usize) -> anyhow::Result<Vec<Vec<OtherLi
         let mut next = || cells.next().ok_or_else(|| anyhow::anyhow!("a row that lacks a part"));
         let (object, number, hex) = (next()?.parse::<usize>()?, next()?.parse()?, next()?);
         let object = others.get_mut(object);
-        object.ok_or_else(|| anyhow::anyhow!("a row of an object that was not asked for"))?.push((number, bytes(hex)?));
+        object
+            .ok_or_else(|| anyhow::anyhow!("a row of an object that was not asked for"))?
+            .push((number, bytes(hex)?));
     }
     others.iter_mut().for_each(|lines| lines.sort_unstable());
     Ok(others)
 }
 
 fn bytes(hex: &str) -> anyhow::Result<Vec<u8>> {
-    anyhow::ensure!(hex.is_ascii() && hex.len().is_multiple_of(2), "a line that is not in hexadecimal");
+    anyhow::ensure!(
+        hex.is_ascii() && hex.len().is_multiple_of(2),
+        "a line that is not in hexadecimal"
+    );
     let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16);
     Ok((0..hex.len()).step_by(2).map(byte).collect::<Result<_, _>>()?)
 }
@@ -142,7 +150,8 @@ impl Sums {
             }
             OFFSETS if cells[5].is_empty() => {}
             OFFSETS => {
-                let (begin, bits, ticks) = (number(cells[5])?, number::<i64>(cells[23])?, number::<u64>(cells[6])?);
+                let (begin, bits, ticks) =
+                    (number(cells[5])?, number::<i64>(cells[23])?, number::<u64>(cells[6])?);
                 let partition = optional::<i32>(cells[4])?;
                 let hour = self.hour(cells[3]);
                 hour.offsets.push((begin, bits.cast_unsigned()));
@@ -159,7 +168,8 @@ impl Sums {
         self.hours.entry(text.to_owned()).or_default()
     }
 
-    /// How many lines are not plainly ticks, and their bytes; `None` where our own scan has to read the whole object.
+    /// How many lines are not plainly ticks, and their bytes; `None` where our own scan has to read
+    /// the whole object.
     #[must_use]
     pub fn others(&self) -> Option<(u64, u64)> {
         let lines = self.lines?;
@@ -183,7 +193,8 @@ impl Sums {
         row.checked_sub(least).map(|at| at.unsigned_abs() + 1)
     }
 
-    /// What the plain lines are; `None` where that is not wholly clear. `tells_offset`: whether each of them does.
+    /// What the plain lines are; `None` where that is not wholly clear. `tells_offset`: whether
+    /// each of them does.
     #[must_use]
     pub fn scan(&self, options: &ScanOptions, tells_offset: bool) -> Option<Scan> {
         let lines = self.lines?;
@@ -210,7 +221,13 @@ impl Sums {
 
 impl OfHour {
     /// The bars of an hour that is known now.
-    fn bars(&self, hour: Hour, lines: Lines, options: &ScanOptions, tells_offset: bool) -> Option<HourBars> {
+    fn bars(
+        &self,
+        hour: Hour,
+        lines: Lines,
+        options: &ScanOptions,
+        tells_offset: bool,
+    ) -> Option<HourBars> {
         let mut sum = HourBars::of_topic(std::sync::Arc::clone(&options.topic));
         let partition = match self.partitions.first() {
             Some(first) if self.partitions.iter().any(|other| other != first) => return None,
@@ -252,7 +269,8 @@ impl OfHour {
 fn hour_of(text: &str, options: &ScanOptions) -> Option<Hour> {
     let start = start_of(text, options)?;
     let latest = options.stored_at.micros().saturating_add(MAX_AHEAD);
-    let is_believed = start >= options.rules.times.oldest && start.micros().saturating_add(Timestamp::HOUR) <= latest;
+    let is_believed = start >= options.rules.times.oldest
+        && start.micros().saturating_add(Timestamp::HOUR) <= latest;
     let hour = Hour::of(start);
     (is_believed && hour.start() == start).then_some(hour)
 }

@@ -1,12 +1,14 @@
 //! [`Client`]: statements to a server of Spark Connect, and their whole results.
 //!
-//! A server ends each stream of responses after a while (Spark after two minutes) and goes on with the operation; so does
-//! a network that breaks. Whoever takes the end of a stream for the end of the result loses data. Here a result is
-//! whole when the server says so, and until then the client attaches itself to the operation again.
+//! A server ends each stream of responses after a while (Spark after two minutes) and goes on with
+//! the operation; so does a network that breaks. Whoever takes the end of a stream for the end of
+//! the result loses data. Here a result is whole when the server says so, and until then the client
+//! attaches itself to the operation again.
 
 use super::messages::{
-    ExecutePlanRequest, ExecutePlanResponse, InterruptRequest, Nothing, ONE_OPERATION, Plan, ReattachExecuteRequest,
-    ReattachOptions, Relation, ReleaseExecuteRequest, ReleaseSessionRequest, RequestOption, UserContext,
+    ExecutePlanRequest, ExecutePlanResponse, InterruptRequest, Nothing, ONE_OPERATION, Plan,
+    ReattachExecuteRequest, ReattachOptions, Relation, ReleaseExecuteRequest,
+    ReleaseSessionRequest, RequestOption, UserContext,
 };
 use super::url::SparkUrl;
 use prost::Message;
@@ -80,13 +82,20 @@ struct Operation<'c> {
 }
 
 impl Client {
-    /// Connects to the server. `patience`: how long a statement may take. `stop` ends waiting for one.
+    /// Connects to the server. `patience`: how long a statement may take. `stop` ends waiting for
+    /// one.
     ///
     /// # Errors
     /// Where it does not answer, or the URL cannot be meant.
-    pub async fn connect(url: &SparkUrl, patience: Duration, stop: CancellationToken) -> Result<Self, QueryError> {
-        let refused = |error: &dyn std::error::Error| QueryError::Refused(format!("{url}: {}", chain(error)));
-        let mut endpoint = Endpoint::from_shared(url.endpoint()).map_err(|error| refused(&error))?;
+    pub async fn connect(
+        url: &SparkUrl,
+        patience: Duration,
+        stop: CancellationToken,
+    ) -> Result<Self, QueryError> {
+        let refused =
+            |error: &dyn std::error::Error| QueryError::Refused(format!("{url}: {}", chain(error)));
+        let mut endpoint =
+            Endpoint::from_shared(url.endpoint()).map_err(|error| refused(&error))?;
         if url.use_ssl {
             let tls = ClientTlsConfig::new().with_native_roots();
             endpoint = endpoint.tls_config(tls).map_err(|error| refused(&error))?;
@@ -97,11 +106,21 @@ impl Client {
             .keep_alive_timeout(Duration::from_secs(20))
             .connect()
             .await
-            .map_err(|error| QueryError::Away(format!("{url} does not answer: {}", chain(&error))))?;
-        let headers = headers(url).ok_or_else(|| QueryError::Refused(format!("{url}: a parameter is no header")))?;
+            .map_err(|error| {
+                QueryError::Away(format!("{url} does not answer: {}", chain(&error)))
+            })?;
+        let headers = headers(url)
+            .ok_or_else(|| QueryError::Refused(format!("{url}: a parameter is no header")))?;
         let user_id = url.user_id.clone().unwrap_or_else(|| "batch-layer".to_owned());
         let session_id = Uuid::new_v4().to_string();
-        Ok(Self { channel, headers: headers.into(), session_id, user: UserContext { user_id }, patience, stop })
+        Ok(Self {
+            channel,
+            headers: headers.into(),
+            session_id,
+            user: UserContext { user_id },
+            patience,
+            stop,
+        })
     }
 
     /// The whole result of a statement: parts, each a stream of Arrow's IPC format.
@@ -126,8 +145,10 @@ impl Client {
 
     /// Says that the session is over.
     pub async fn close(&self) {
-        let request =
-            ReleaseSessionRequest { session_id: self.session_id.clone(), user_context: Some(self.user.clone()) };
+        let request = ReleaseSessionRequest {
+            session_id: self.session_id.clone(),
+            user_context: Some(self.user.clone()),
+        };
         self.say("ReleaseSession", request).await;
     }
 
@@ -155,7 +176,8 @@ impl Client {
         method: &'static str,
         message: M,
     ) -> Result<Streaming<A>, Status> {
-        let mut grpc = tonic::client::Grpc::new(self.channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        let mut grpc = tonic::client::Grpc::new(self.channel.clone())
+            .max_decoding_message_size(MAX_MESSAGE_BYTES);
         let not_ready = |error: tonic::transport::Error| Status::unavailable(chain(&error));
         grpc.ready().await.map_err(not_ready)?;
         let mut request = Request::new(message);
@@ -163,7 +185,8 @@ impl Client {
             request.metadata_mut().insert(name, value.clone());
         }
         let path = format!("{SERVICE}{method}");
-        let path = PathAndQuery::try_from(path).map_err(|error| Status::internal(error.to_string()))?;
+        let path =
+            PathAndQuery::try_from(path).map_err(|error| Status::internal(error.to_string()))?;
         let codec = tonic_prost::ProstCodec::default();
         Ok(grpc.server_streaming(request, path, codec).await?.into_inner())
     }
@@ -191,11 +214,13 @@ impl Operation<'_> {
                 return Err(of_status(&ended));
             }
             self.wait(began.elapsed(), &ended).await?;
-            stream = if is_lost { self.execute(statement.clone()).await } else { self.reattach().await };
+            stream =
+                if is_lost { self.execute(statement.clone()).await } else { self.reattach().await };
         }
     }
 
-    /// Takes in responses. `None` where the result is whole, and otherwise how the stream ended before that.
+    /// Takes in responses. `None` where the result is whole, and otherwise how the stream ended
+    /// before that.
     async fn receive(
         &mut self,
         mut answers: Streaming<ExecutePlanResponse>,
@@ -204,13 +229,17 @@ impl Operation<'_> {
         loop {
             let answer = match answers.message().await {
                 Ok(Some(answer)) => answer,
-                Ok(None) => return Ok(Some(Status::unavailable("the stream ended before the result"))),
+                Ok(None) => {
+                    return Ok(Some(Status::unavailable("the stream ended before the result")));
+                }
                 Err(status) => return Ok(Some(status)),
             };
             (self.last, self.failures) = (Some(answer.response_id), 0);
             if let Some(batch) = answer.arrow_batch {
                 if batch.chunks.is_some_and(|chunks| chunks > 1) {
-                    return Err(QueryError::Failed("the server cuts batches in pieces, unasked".to_owned()));
+                    return Err(QueryError::Failed(
+                        "the server cuts batches in pieces, unasked".to_owned(),
+                    ));
                 }
                 self.bytes += batch.data.len();
                 parts.push(batch.data);
@@ -227,7 +256,10 @@ impl Operation<'_> {
     async fn wait(&mut self, lasted: Duration, ended: &Status) -> Result<(), QueryError> {
         self.failures = if lasted >= LASTED { 1 } else { self.failures + 1 };
         if self.failures > ATTEMPTS {
-            return Err(QueryError::Away(format!("no result after {ATTEMPTS} attempts: {}", ended.message())));
+            return Err(QueryError::Away(format!(
+                "no result after {ATTEMPTS} attempts: {}",
+                ended.message()
+            )));
         }
         tokio::time::sleep(PAUSE * (1 << (self.failures - 1))).await;
         Ok(())
@@ -290,19 +322,23 @@ fn headers(url: &SparkUrl) -> Option<Vec<(MetadataKey<Ascii>, MetadataValue<Asci
     Some(headers)
 }
 
-/// Whether the operation may go on all the same: the connection broke, or the server was not there for a moment.
+/// Whether the operation may go on all the same: the connection broke, or the server was not there
+/// for a moment.
 fn is_transient(status: &Status) -> bool {
     let has_cause = status.source().is_some();
     match status.code() {
         Code::Unavailable => true,
-        Code::Unknown | Code::Internal | Code::Cancelled => has_cause || status.message().contains("h2 protocol error"),
+        Code::Unknown | Code::Internal | Code::Cancelled => {
+            has_cause || status.message().contains("h2 protocol error")
+        }
         _ => status.message().contains("INVALID_CURSOR.DISCONNECTED"),
     }
 }
 
 /// Whether the server knows nothing of the operation, or of its session.
 fn is_lost(status: &Status) -> bool {
-    const SIGNS: [&str; 4] = ["OPERATION_NOT_FOUND", "OPERATION_ABANDONED", "SESSION_NOT_FOUND", "SESSION_CHANGED"];
+    const SIGNS: [&str; 4] =
+        ["OPERATION_NOT_FOUND", "OPERATION_ABANDONED", "SESSION_NOT_FOUND", "SESSION_CHANGED"];
     SIGNS.iter().any(|sign| status.message().contains(sign))
 }
 
@@ -312,7 +348,9 @@ fn of_status(status: &Status) -> QueryError {
     let end = words.char_indices().nth(LONGEST).map_or(words.len(), |(at, _)| at);
     let what = format!("{:?}: {}", status.code(), &words[..end]);
     match status.code() {
-        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => QueryError::Refused(what),
+        Code::Unauthenticated | Code::PermissionDenied | Code::Unimplemented => {
+            QueryError::Refused(what)
+        }
         _ => QueryError::Failed(what),
     }
 }

@@ -1,8 +1,9 @@
 //! [`Spark`]: objects summed up by a cluster, over Spark Connect, with the digits of our own scan.
 //!
-//! The server reads and sums up the lines that are plainly ticks ([`statement`]); the others come back and go through our own
-//! decoder ([`answer`]). What is not wholly clear, and each object that the server cannot read, is left to our own scan: so
-//! there is one judge of what is a tick, a reject or a broken object.
+//! The server reads and sums up the lines that are plainly ticks ([`statement`]); the others come
+//! back and go through our own decoder ([`answer`]). What is not wholly clear, and each object that
+//! the server cannot read, is left to our own scan: so there is one judge of what is a tick, a
+//! reject or a broken object.
 
 mod answer;
 mod client;
@@ -35,7 +36,8 @@ const MAX_LAYOUTS: usize = 6;
 /// Other lines of an object that are fetched; one with more is read by our own scan.
 const MAX_OTHERS: u64 = 1000;
 const MAX_OTHER_BYTES: u64 = 1 << 20;
-/// Objects that the server could not read, one after the other, after which it is asked for no more in this run.
+/// Objects that the server could not read, one after the other, after which it is asked for no more
+/// in this run.
 const UNREADABLE: usize = 8;
 /// Objects of a statement of which one is to be read here as well.
 const CHECKED_AT_MOST: usize = 4;
@@ -87,20 +89,40 @@ impl Spark {
     ///
     /// # Errors
     /// Where it does not answer, or to others alone.
-    pub async fn connect(options: SparkOptions, store: Store, stop: CancellationToken) -> Result<Self, Failure> {
+    pub async fn connect(
+        options: SparkOptions,
+        store: Store,
+        stop: CancellationToken,
+    ) -> Result<Self, Failure> {
         let doing = |error| failure(error, &options.url, "asking for its version");
         let client = Client::connect(&options.url, options.patience, stop).await.map_err(doing)?;
         let parts = client.query(statement::version()).await.map_err(doing)?;
-        let version = answer::texts(&parts).map_err(Failure::Infrastructure)?.pop().unwrap_or_default();
+        let version =
+            answer::texts(&parts).map_err(Failure::Infrastructure)?.pop().unwrap_or_default();
         let version = version.split_whitespace().next().unwrap_or("of no version").to_owned();
-        Ok(Self { client, options, store, layouts: Vec::new(), version, read: 0, left: 0, unreadable: 0, fault: None })
+        Ok(Self {
+            client,
+            options,
+            store,
+            layouts: Vec::new(),
+            version,
+            read: 0,
+            left: 0,
+            unreadable: 0,
+            fault: None,
+        })
     }
 
-    /// What some objects hold, of those of which the server's answer is clear: the others are for our own scan to read.
+    /// What some objects hold, of those of which the server's answer is clear: the others are for
+    /// our own scan to read.
     ///
     /// # Errors
     /// Where the server is away, or refuses what is asked.
-    pub async fn scan(&mut self, objects: &[Object], reader: &Reader) -> Result<Vec<(Object, Scan)>, Failure> {
+    pub async fn scan(
+        &mut self,
+        objects: &[Object],
+        reader: &Reader,
+    ) -> Result<Vec<(Object, Scan)>, Failure> {
         let mut asked: Vec<Asked> = match self.has_given_up() {
             true => Vec::new(),
             false => objects.iter().filter_map(|object| self.asked(object, reader)).collect(),
@@ -120,13 +142,15 @@ impl Spark {
                 Ok(found) => {
                     self.unreadable = 0;
                     let found = some.into_iter().zip(found);
-                    let found: Vec<_> = found.filter_map(|(asked, scan)| Some((asked.object, scan?))).collect();
+                    let found: Vec<_> =
+                        found.filter_map(|(asked, scan)| Some((asked.object, scan?))).collect();
                     // What nothing vouches for is for our own scan to read.
                     if self.is_checked(&found, reader).await? {
                         scans.extend(found);
                     }
                 }
-                // One of them is what the server cannot read, or all are too much: each half is asked for by itself.
+                // One of them is what the server cannot read, or all are too much: each half is
+                // asked for by itself.
                 Err(QueryError::Failed(_) | QueryError::Large) if some.len() > 1 => {
                     let half = some.split_off(some.len() / 2);
                     waiting.extend([some, half]);
@@ -150,7 +174,9 @@ impl Spark {
 
     /// Says good-bye; and what stood in its way where it has read nothing.
     pub async fn close(&self) {
-        if let Some((path, why)) = self.fault.as_ref().filter(|_| self.read == 0 && !self.has_given_up()) {
+        if let Some((path, why)) =
+            self.fault.as_ref().filter(|_| self.read == 0 && !self.has_given_up())
+        {
             let url = &self.options.url;
             tracing::warn!(
                 path,
@@ -164,8 +190,9 @@ impl Spark {
 
     /// `None` of an object whose name means something else to Spark than to the store.
     fn asked(&self, object: &Object, reader: &Reader) -> Option<Asked> {
-        let is_plain =
-            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'=');
+        let is_plain = |byte: u8| {
+            byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'=')
+        };
         let is_hidden = object.key.split('/').any(|name| name.starts_with(['.', '_']));
         let options = reader.options(object, None)?;
         let is_asked = object.key.bytes().all(is_plain) && !is_hidden && object.size > 0;
@@ -176,8 +203,9 @@ impl Spark {
         })
     }
 
-    /// Reads one object of a statement's here as well: names and versions are those of the listing, and nothing else tells
-    /// whether the server has read the same archive. `false` where none of some can be read here.
+    /// Reads one object of a statement's here as well: names and versions are those of the listing,
+    /// and nothing else tells whether the server has read the same archive. `false` where none of
+    /// some can be read here.
     async fn is_checked(&self, scans: &[(Object, Scan)], reader: &Reader) -> Result<bool, Failure> {
         for (object, there) in scans.iter().take(CHECKED_AT_MOST) {
             match reader.sharing().read(object, None).await {
@@ -220,7 +248,9 @@ impl Spark {
         // All of one statement tell the same of their places.
         if let Some(first) = self.layouts.first() {
             let (told, wrapped) = (first.layout.tells_offset(), first.layout.is_wrapped);
-            self.layouts.retain(|known| known.layout.tells_offset() == told && known.layout.is_wrapped == wrapped);
+            self.layouts.retain(|known| {
+                known.layout.tells_offset() == told && known.layout.is_wrapped == wrapped
+            });
             self.layouts.truncate(MAX_LAYOUTS);
         }
     }
@@ -233,27 +263,39 @@ impl Spark {
             Some(known) => known.lines += 1,
             None => {
                 let pattern = Pattern::of(&layout, &options.rules);
-                self.layouts.extend(pattern.map(|pattern| KnownLayout { layout, pattern, lines: 1 }));
+                self.layouts.extend(pattern.map(|pattern| KnownLayout {
+                    layout,
+                    pattern,
+                    lines: 1,
+                }));
             }
         }
     }
 
     /// What each of some objects holds, where that is clear.
     async fn answers(&self, asked: &[Asked]) -> Result<Vec<Option<Scan>>, QueryError> {
-        let patterns: Vec<Pattern> = self.layouts.iter().map(|known| known.pattern.clone()).collect();
+        let patterns: Vec<Pattern> =
+            self.layouts.iter().map(|known| known.pattern.clone()).collect();
         let paths: Vec<String> = asked.iter().map(|asked| asked.path.clone()).collect();
         let question = Question { paths: &paths, patterns: &patterns };
         let rows = self.rows(question.sums()).await?;
-        let sums = answer::sums(&rows, asked.len()).map_err(|error| QueryError::Failed(format!("{error:#}")))?;
-        // Some servers take a path that leads nowhere for one without lines; each of these objects has bytes.
+        let sums = answer::sums(&rows, asked.len())
+            .map_err(|error| QueryError::Failed(format!("{error:#}")))?;
+        // Some servers take a path that leads nowhere for one without lines; each of these objects
+        // has bytes.
         if sums.iter().all(Sums::is_empty) {
             return Err(QueryError::Failed("the server finds no line there".to_owned()));
         }
         let others = self.others(&sums, &paths, &patterns).await?;
         let first = self.layouts.first().map(|known| &known.layout);
-        let (told, wrapped) = first.map_or((false, false), |first| (first.tells_offset(), first.is_wrapped));
+        let (told, wrapped) =
+            first.map_or((false, false), |first| (first.tells_offset(), first.is_wrapped));
         let each = asked.iter().zip(&sums).enumerate();
-        Ok(each.map(|(at, (asked, sums))| whole(sums, others.get(&at), &asked.options, (told, wrapped))).collect())
+        Ok(each
+            .map(|(at, (asked, sums))| {
+                whole(sums, others.get(&at), &asked.options, (told, wrapped))
+            })
+            .collect())
     }
 
     /// The lines that are not plainly ticks, of those objects that have few of them.
@@ -264,7 +306,9 @@ impl Spark {
         patterns: &[Pattern],
     ) -> Result<FxHashMap<usize, Vec<OtherLine>>, QueryError> {
         let has_few = |sums: &Sums| {
-            sums.others().is_some_and(|(lines, bytes)| (1..=MAX_OTHERS).contains(&lines) && bytes <= MAX_OTHER_BYTES)
+            sums.others().is_some_and(|(lines, bytes)| {
+                (1..=MAX_OTHERS).contains(&lines) && bytes <= MAX_OTHER_BYTES
+            })
         };
         let with: Vec<usize> = (0..sums.len()).filter(|at| has_few(&sums[*at])).collect();
         if with.is_empty() {
@@ -273,7 +317,8 @@ impl Spark {
         let paths: Vec<String> = with.iter().map(|at| paths[*at].clone()).collect();
         let question = Question { paths: &paths, patterns };
         let rows = self.rows(question.others()).await?;
-        let lines = answer::others(&rows, paths.len()).map_err(|error| QueryError::Failed(format!("{error:#}")))?;
+        let lines = answer::others(&rows, paths.len())
+            .map_err(|error| QueryError::Failed(format!("{error:#}")))?;
         Ok(with.into_iter().zip(lines).collect())
     }
 
@@ -283,20 +328,26 @@ impl Spark {
     }
 
     /// Those of the objects that are still the ones that were listed before they were read.
-    async fn still_there(&self, scans: Vec<(Object, Scan)>) -> Result<Vec<(Object, Scan)>, Failure> {
+    async fn still_there(
+        &self,
+        scans: Vec<(Object, Scan)>,
+    ) -> Result<Vec<(Object, Scan)>, Failure> {
         let folder = |key: &str| key.rfind('/').map_or(String::new(), |end| key[..=end].to_owned());
-        let folders: FxHashSet<String> = scans.iter().map(|(object, _)| folder(&object.key)).collect();
+        let folders: FxHashSet<String> =
+            scans.iter().map(|(object, _)| folder(&object.key)).collect();
         let mut there = FxHashSet::default();
         for folder in folders {
             let listed = self.store.list(&folder).await?;
             there.extend(listed.into_iter().map(|object| (object.key, object.etag, object.size)));
         }
-        let is_there = |object: &Object| there.contains(&(object.key.clone(), object.etag.clone(), object.size));
+        let is_there = |object: &Object| {
+            there.contains(&(object.key.clone(), object.etag.clone(), object.size))
+        };
         Ok(scans.into_iter().filter(|(object, _)| is_there(object)).collect())
     }
 
-    /// An object that the server cannot read is for our own scan to judge. After several in turn so are all others:
-    /// whoever is at fault, the numbers come.
+    /// An object that the server cannot read is for our own scan to judge. After several in turn so
+    /// are all others: whoever is at fault, the numbers come.
     fn note_unreadable(&mut self, asked: &[Asked], why: &str) {
         let path = asked.first().map_or("", |asked| &*asked.path);
         tracing::debug!(path, error = why, "Spark could not read it");
@@ -322,7 +373,9 @@ impl Spark {
 fn is_same(one: &Scan, other: &Scan) -> bool {
     fn bars(scan: &Scan) -> BTreeMap<(Hour, &str), Bar> {
         let of_hours = scan.hours.iter();
-        of_hours.flat_map(|(hour, of)| of.bars.iter().map(|(name, bar)| ((*hour, name.as_str()), *bar))).collect()
+        of_hours
+            .flat_map(|(hour, of)| of.bars.iter().map(|(name, bar)| ((*hour, name.as_str()), *bar)))
+            .collect()
     }
     (one.lines, one.rejected) == (other.lines, other.rejected) && bars(one) == bars(other)
 }

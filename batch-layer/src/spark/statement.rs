@@ -1,10 +1,13 @@
-//! What is asked of Spark: the lines that are plainly ticks, summed up; and the others, as they are.
+//! What is asked of Spark: the lines that are plainly ticks, summed up; and the others, as they
+//! are.
 //!
-//! A line is plainly a tick where it is laid out like one that our own decoder has read, and where each varying part is a
-//! plain one of its kind. So no rule of messages is told a second time in SQL; what is, are sums, and those of integers.
+//! A line is plainly a tick where it is laid out like one that our own decoder has read, and where
+//! each varying part is a plain one of its kind. So no rule of messages is told a second time in
+//! SQL; what is, are sums, and those of integers.
 
 use super::messages::{
-    DataSource, Expression, Read, Relation, RelationCommon, Sql, SubqueryAlias, WithRelations, relation,
+    DataSource, Expression, Read, Relation, RelationCommon, Sql, SubqueryAlias, WithRelations,
+    relation,
 };
 use crate::scan::LineLayout;
 use common::decode::{MAX_VALUE_BYTES, Part, Rules};
@@ -12,7 +15,8 @@ use common::timestamp::EpochUnit;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 
-/// Between the parts of a line that was taken apart. A line that holds one is left to our own decoder.
+/// Between the parts of a line that was taken apart. A line that holds one is left to our own
+/// decoder.
 const CUT: &str = "\u{1}";
 
 /// The parts of a line, in the order in which they are given, the first at 1.
@@ -147,7 +151,9 @@ impl Pattern {
         growing.regex.push_str(&escaped(&line.layout.tail)?);
         // A `$` is also in front of a last character that Java takes for the end of a line.
         growing.regex.push_str("\\z");
-        let group = |group: &Option<usize>| group.map_or_else(|| CUT.to_owned(), |group| format!("{CUT}${group}"));
+        let group = |group: &Option<usize>| {
+            group.map_or_else(|| CUT.to_owned(), |group| format!("{CUT}${group}"))
+        };
         let replacement = growing.groups[1..].iter().map(group).collect();
         Some(Self { regex: growing.regex, replacement })
     }
@@ -160,7 +166,10 @@ fn escaped(literal: &str) -> Option<String> {
         if !matches!(character, ' '..='~') {
             return None;
         }
-        if matches!(character, '\\' | '.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$') {
+        if matches!(
+            character,
+            '\\' | '.' | '+' | '*' | '?' | '(' | ')' | '|' | '[' | ']' | '{' | '}' | '^' | '$'
+        ) {
             regex.push('\\');
         }
         regex.push(character);
@@ -192,8 +201,8 @@ impl Question<'_> {
         self.relation(query)
     }
 
-    /// The lines with what they are made of. The rows are numbered where lines are taken apart, which is not repeated
-    /// then for each part: what numbers rows is no function of them.
+    /// The lines with what they are made of. The rows are numbered where lines are taken apart,
+    /// which is not repeated then for each part: what numbers rows is no function of them.
     fn ticks(&self) -> String {
         let mut parts = "value".to_owned();
         for at in 0..self.patterns.len() {
@@ -211,22 +220,26 @@ impl Question<'_> {
     }
 
     fn relation(&self, query: String) -> Relation {
-        let mut arguments =
-            HashMap::from([("cut".to_owned(), CUT.to_owned()), ("ends".to_owned(), CUT.repeat(SLOTS + 1))]);
+        let mut arguments = HashMap::from([
+            ("cut".to_owned(), CUT.to_owned()),
+            ("ends".to_owned(), CUT.repeat(SLOTS + 1)),
+        ]);
         for (at, pattern) in self.patterns.iter().enumerate() {
             arguments.insert(format!("p{at}"), pattern.regex.clone());
             arguments.insert(format!("r{at}"), pattern.replacement.clone());
         }
-        let named_arguments = arguments.into_iter().map(|(name, text)| (name, Expression::text(&text))).collect();
+        let named_arguments =
+            arguments.into_iter().map(|(name, text)| (name, Expression::text(&text))).collect();
         let root = Relation::of(relation::Kind::Sql(Sql { query, named_arguments }));
-        let references = self.paths.iter().enumerate().map(|(at, path)| lines_of(path, at)).collect();
+        let references =
+            self.paths.iter().enumerate().map(|(at, path)| lines_of(path, at)).collect();
         let with = WithRelations { root: Some(Box::new(root)), references };
         Relation::of(relation::Kind::WithRelations(Box::new(with)))
     }
 }
 
-/// Lines are cut as ours are, at newlines alone. A house may have its Spark pass over what it cannot read whole, which
-/// would be fewer ticks without a word.
+/// Lines are cut as ours are, at newlines alone. A house may have its Spark pass over what it
+/// cannot read whole, which would be fewer ticks without a word.
 const READING: [(&str, &str); 3] =
     [("lineSep", "\n"), ("ignoreCorruptFiles", "false"), ("ignoreMissingFiles", "false")];
 
@@ -234,7 +247,10 @@ const READING: [(&str, &str); 3] =
 fn lines_of(path: &str, at: usize) -> Relation {
     let source = DataSource {
         format: Some("text".to_owned()),
-        options: READING.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        options: READING
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
         paths: vec![path.to_owned()],
     };
     let read = Relation::of(relation::Kind::Read(Read { data_source: Some(source) }));
@@ -254,8 +270,9 @@ pub fn version() -> Relation {
     Relation::of(relation::Kind::Sql(Sql { query, named_arguments: HashMap::new() }))
 }
 
-/// What the parts of a line mean. `a` has 21 parts of a line that fits no pattern and 40 of one that does. A time's hour is told
-/// by its text, which our own decoder reads; `at` are the microseconds in it.
+/// What the parts of a line mean. `a` has 21 parts of a line that fits no pattern and 40 of one
+/// that does. A time's hour is told by its text, which our own decoder reads; `at` are the
+/// microseconds in it.
 const TICKS: &str = "\
 parts AS (
 SELECT f, ln, value, a, is_clean AND size(a) = 40 AS fits,
@@ -292,7 +309,8 @@ keyed AS (
 SELECT *, CASE WHEN is_plain THEN coalesce(off, ln) END AS place, part AS p, (off - off % 64) AS chunk FROM ticks
 )";
 
-/// Rows of three kinds in one: the bar of an object's symbol and hour, 64 offsets of its hour, and the object's lines.
+/// Rows of three kinds in one: the bar of an object's symbol and hour, 64 offsets of its hour, and
+/// the object's lines.
 const SUMS: &str = "\
 SELECT concat_ws(',', CAST(kind AS STRING), CAST(f AS STRING), coalesce(sym, ''), coalesce(hour, ''),
   coalesce(CAST(p AS STRING), ''), coalesce(CAST(chunk AS STRING), ''), CAST(n AS STRING),

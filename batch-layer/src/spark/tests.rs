@@ -30,7 +30,8 @@ const TICK: &str = r#"{"symbol":"A","timestamp":"2025-06-06T10:00:00Z","price":1
 fn the_layout_of_a_line_is_that_of_what_our_own_decoder_reads() {
     let bare = layout(TICK).unwrap();
     assert!(!bare.is_wrapped && !bare.tells_offset());
-    let wrapped = layout(&format!(r#"{{"key":null,"offset":17,"value":{TICK},"timestamp":"x"}}"#)).unwrap();
+    let wrapped =
+        layout(&format!(r#"{{"key":null,"offset":17,"value":{TICK},"timestamp":"x"}}"#)).unwrap();
     assert!(wrapped.is_wrapped && wrapped.tells_offset());
     let rebuilt: String = wrapped.layout.steps.iter().map(|(text, _)| text.as_str()).collect();
     assert!(rebuilt.starts_with(r#"{"key":null,"offset":,"value":{"symbol":""#), "{rebuilt}");
@@ -51,7 +52,13 @@ fn the_layout_of_a_line_is_that_of_what_our_own_decoder_reads() {
 fn an_object_that_begins_or_ends_otherwise_is_left_to_our_own_scan() {
     let row = |kind: &str, cells: &str| format!("{kind},0,{cells}");
     let object = |plain: &str, count: u64, first: i64, last: i64| {
-        row("15", &format!(",,,,{plain},0,,0,1,0,,0,1,1,1,1,0,,,,,,0,{},{count},{first},{last},9", count - 1))
+        row(
+            "15",
+            &format!(
+                ",,,,{plain},0,,0,1,0,,0,1,1,1,1,0,,,,,,0,{},{count},{first},{last},9",
+                count - 1
+            ),
+        )
     };
     for (plain, count, first, last, expected) in [
         ("10", 10, 0, 9, Some(0)),
@@ -64,6 +71,10 @@ fn an_object_that_begins_or_ends_otherwise_is_left_to_our_own_scan() {
         assert_eq!(sums[0].others().map(|(lines, _)| lines), expected, "{plain} {first} {last}");
     }
     let torn = row("15", ",,,,9,0,,0,1,0,,0,1,1,1,1,0,,,,,,0,90,10,0,90,9");
-    assert_eq!(answer::sums(&[torn], 1).unwrap()[0].others(), None, "its rows are not in one piece");
+    assert_eq!(
+        answer::sums(&[torn], 1).unwrap()[0].others(),
+        None,
+        "its rows are not in one piece"
+    );
     assert!(answer::sums(&["15,7".to_owned()], 1).is_err());
 }

@@ -41,20 +41,24 @@ fn some_records() -> impl Strategy<Value = Vec<Record>> {
     let part = ("[A-C]", 0..3 * 3_600_000_i64, 1_i64..100_000, 0_i64..1000, 0_i32..2);
     proptest::collection::vec(part, 1..100).prop_map(|parts| {
         let numbered = parts.into_iter().zip(0..);
-        let record = |((symbol, millis, cents, volume, partition), offset): ((String, _, _, _, _), _)| Record {
-            symbol: symbol.chars().next().unwrap(),
-            // Many in the same millisecond, as in real trading.
-            millis: millis / 600_000 * 600_000,
-            cents,
-            volume,
-            partition,
-            offset,
-        };
+        let record =
+            |((symbol, millis, cents, volume, partition), offset): ((String, _, _, _, _), _)| {
+                Record {
+                    symbol: symbol.chars().next().unwrap(),
+                    // Many in the same millisecond, as in real trading.
+                    millis: millis / 600_000 * 600_000,
+                    cents,
+                    volume,
+                    partition,
+                    offset,
+                }
+            };
         numbered.map(record).collect()
     })
 }
 
-/// Objects as (first record, number of records) of a partition: they overlap, repeat and leave gaps.
+/// Objects as (first record, number of records) of a partition: they overlap, repeat and leave
+/// gaps.
 fn some_cuts() -> impl Strategy<Value = Vec<(i32, usize, usize)>> {
     proptest::collection::vec((0_i32..2, 0_usize..60, 1_usize..40), 0..12)
 }
@@ -74,7 +78,11 @@ fn options(exclude: Option<Exclusions>) -> ScanOptions {
 
 fn scanned(text: &str, exclude: Option<Exclusions>) -> Scan {
     // No sink writes an empty object.
-    if text.is_empty() { Scan::default() } else { scan(text.as_bytes(), &options(exclude)).unwrap() }
+    if text.is_empty() {
+        Scan::default()
+    } else {
+        scan(text.as_bytes(), &options(exclude)).unwrap()
+    }
 }
 
 /// The bars of a plain list of records.
@@ -172,7 +180,11 @@ fn an_object_that_is_given_twice_counts_once() {
         feed(&mut totals, "one", &record.line(false));
     }
     let hour = Hour::of(Timestamp::from_micros(START * 1000));
-    assert!(totals.holds(hour, "one") && !totals.holds(hour, "two") && !totals.holds(hour.plus(1), "one"));
+    assert!(
+        totals.holds(hour, "one")
+            && !totals.holds(hour, "two")
+            && !totals.holds(hour.plus(1), "one")
+    );
     assert_eq!(totals.take(hour).sum.ticks, 1);
 }
 
@@ -180,7 +192,14 @@ fn an_object_that_is_given_twice_counts_once() {
 fn sums_that_are_joined_to_more_symbols_than_there_is_memory_for_are_given_up() {
     let symbols = |range: std::ops::Range<usize>| {
         let lines = range.map(|number| {
-            let line = Record { symbol: 'A', millis: 0, cents: 1, volume: 1, partition: 0, offset: number as i64 };
+            let line = Record {
+                symbol: 'A',
+                millis: 0,
+                cents: 1,
+                volume: 1,
+                partition: 0,
+                offset: number as i64,
+            };
             line.line(true).replace(r#""A""#, &format!(r#""A{number}""#))
         });
         scanned(&lines.collect::<String>(), None).hours.pop().unwrap().1

@@ -54,13 +54,16 @@ pub struct Archived {
     pub newest: BTreeMap<i32, u64>,
     /// Messages with ticks of hours that are not looked at, by partition.
     pub elsewhere: BTreeMap<i32, RoaringTreemap>,
-    /// Behind the last line of each partition, of whatever hour, where lines do not tell their offsets.
+    /// Behind the last line of each partition, of whatever hour, where lines do not tell their
+    /// offsets.
     pub presumed_ends: BTreeMap<i32, u64>,
-    /// How many objects of which batch-layer has kept an hour's ticks are no longer there, though it has not noticed.
+    /// How many objects of which batch-layer has kept an hour's ticks are no longer there, though
+    /// it has not noticed.
     pub vanished: BTreeMap<Hour, u32>,
     /// How many of those had not expired.
     pub deleted: BTreeMap<Hour, u32>,
-    /// How many raw objects of an hour were deleted because the lake has them: it was read in their place.
+    /// How many raw objects of an hour were deleted because the lake has them: it was read in their
+    /// place.
     pub covered: BTreeMap<Hour, u32>,
     /// Objects that no run of batch-layer has read as they are.
     pub news: BTreeMap<Hour, News>,
@@ -76,7 +79,8 @@ pub struct Archived {
     lake: Vec<Counting>,
 }
 
-/// What objects hold of an hour that came since the last run of batch-layer, or were replaced since.
+/// What objects hold of an hour that came since the last run of batch-layer, or were replaced
+/// since.
 #[derive(Debug, Default)]
 pub struct News {
     pub objects: u32,
@@ -132,7 +136,10 @@ pub(super) struct Span {
 
 impl Span {
     fn all(holdings: &Holdings) -> Box<[Self]> {
-        let places = holdings.hours.iter().flat_map(|(hour, held)| held.offsets.iter().map(|of| (*hour, of)));
+        let places = holdings
+            .hours
+            .iter()
+            .flat_map(|(hour, held)| held.offsets.iter().map(|of| (*hour, of)));
         let span = |(hour, (_, partition, places)): (Hour, (&str, i32, &RoaringTreemap))| {
             Some(Self { hour, partition, first: places.min()?, last: places.max()? })
         };
@@ -140,9 +147,12 @@ impl Span {
     }
 
     fn touches(&self, places: &Places) -> bool {
-        let below = |places: &RoaringTreemap, end: Option<u64>| end.map_or(0, |end| places.rank(end));
+        let below =
+            |places: &RoaringTreemap, end: Option<u64>| end.map_or(0, |end| places.rank(end));
         let places = places.get(&(self.hour, self.partition));
-        places.is_some_and(|places| below(places, Some(self.last)) > below(places, self.first.checked_sub(1)))
+        places.is_some_and(|places| {
+            below(places, Some(self.last)) > below(places, self.first.checked_sub(1))
+        })
     }
 }
 
@@ -150,7 +160,8 @@ impl Archived {
     /// `known`: what the index has of the object's folder.
     fn note_if_new(&mut self, object: &Object, known: Option<&KnownObjects>) {
         let known = known.and_then(|known| known.get(&*object.key));
-        let is_as_read = known.is_some_and(|known| known.etag == *object.etag && known.size == object.size);
+        let is_as_read =
+            known.is_some_and(|known| known.etag == *object.etag && known.size == object.size);
         if !is_as_read {
             self.new_keys.insert(Arc::clone(&object.key), known.is_some());
         }
@@ -159,10 +170,15 @@ impl Archived {
     /// Notes what an object holds that is known, or holds twice.
     fn note_repeated(&mut self, topic: &str, part: &Holdings) {
         for (hour, held) in &part.hours {
-            let known = self.holdings.hours.get(hour).map(|known| known.offsets.common(&held.offsets));
-            let common = known.iter().flat_map(Offsets::iter).map(|(_, partition, places)| (partition, places));
+            let known =
+                self.holdings.hours.get(hour).map(|known| known.offsets.common(&held.offsets));
+            let common = known
+                .iter()
+                .flat_map(Offsets::iter)
+                .map(|(_, partition, places)| (partition, places));
             let twice = held.shares.iter().map(|(partition, share)| (*partition, &share.doubled));
-            for (partition, places) in common.chain(twice).filter(|(_, places)| !places.is_empty()) {
+            for (partition, places) in common.chain(twice).filter(|(_, places)| !places.is_empty())
+            {
                 *self.repeated.entry((*hour, topic.to_owned(), partition)).or_default() |= places;
             }
         }
@@ -176,12 +192,13 @@ impl Archived {
 }
 
 impl Archive {
-    /// Reads the folders of the hours and their neighbours within slack, and those objects elsewhere that batch-layer
-    /// has found to hold ticks of the hours. `topic`: only the objects of this one, by their names.
+    /// Reads the folders of the hours and their neighbours within slack, and those objects
+    /// elsewhere that batch-layer has found to hold ticks of the hours. `topic`: only the objects
+    /// of this one, by their names.
     ///
     /// # Errors
-    /// Where the store or the database fails, or the run is stopped. `None`: several hours hold more together than there is
-    /// memory for.
+    /// Where the store or the database fails, or the run is stopped. `None`: several hours hold
+    /// more together than there is memory for.
     pub async fn read(
         &self,
         index: &mut Index,
@@ -190,7 +207,8 @@ impl Archive {
     ) -> Result<Option<Archived>, Failure> {
         let mut archived = Archived::default();
         let may_be_cut = hours.start.plus(1) < hours.end;
-        // On the heap, here and below: as parts of this one they would nest deeper than the compiler follows.
+        // On the heap, here and below: as parts of this one they would nest deeper than the
+        // compiler follows.
         let covered = Box::pin(covered::keys(index, hours)).await?;
         let mut objects = self.objects(index, (hours, &covered), topic, &mut archived).await?;
         if let Some(topic) = topic {
@@ -205,11 +223,14 @@ impl Archive {
             .map(|(object, folder)| {
                 let sharing = sharing.clone();
                 async move {
-                    let read = sharing.read_with(&object, None, |body, options| of_object(body, options, None)).await;
+                    let read = sharing
+                        .read_with(&object, None, |body, options| of_object(body, options, None))
+                        .await;
                     (object, folder, read)
                 }
             })
-            // In the order of the keys: of two records with the same place the first counts, as in the summaries.
+            // In the order of the keys: of two records with the same place the first counts, as in
+            // the summaries.
             .buffered(IN_FLIGHT);
         while let Some((object, folder, mut read)) = reads.next().await {
             if matches!(read, Err(ReadError::Wide)) {
@@ -249,14 +270,25 @@ impl Archive {
         let is_own = |key: &str| topic.is_none_or(|topic| self.is_of(key, topic));
         let own = keys.iter().filter(|(key, is_deleted)| **is_deleted && is_own(key)).count();
         let mut counting = table::counting(index, "", &(hour..hour.plus(1))).await?;
-        counting.retain(|object| topic.is_none_or(|topic| object.source == topic || object.source.is_empty()));
+        counting.retain(|object| {
+            topic.is_none_or(|topic| object.source == topic || object.source.is_empty())
+        });
         for object in counting {
-            let known = archived.holdings.hours.get(&hour).map(|held| held.offsets.clone()).unwrap_or_default();
+            let known = archived
+                .holdings
+                .hours
+                .get(&hour)
+                .map(|held| held.offsets.clone())
+                .unwrap_or_default();
             let part = match self.of_lake(&object, known).await {
                 Ok(part) => part,
                 Err(Flaw::OfRun(failure)) => return Err(failure),
                 Err(Flaw::OfObject(why)) => {
-                    let what = format!("{}{}, which stands for raw objects, {why}", self.store.location(), object.key);
+                    let what = format!(
+                        "{}{}, which stands for raw objects, {why}",
+                        self.store.location(),
+                        object.key
+                    );
                     archived.note_unread([hour], &what);
                     continue;
                 }
@@ -299,7 +331,9 @@ impl Archive {
                 held.settle();
                 Ok(held)
             }
-            Err(Flaw::OfRun(_)) if self.stop.is_cancelled() => Err(Flaw::OfRun(stopped_comparing())),
+            Err(Flaw::OfRun(_)) if self.stop.is_cancelled() => {
+                Err(Flaw::OfRun(stopped_comparing()))
+            }
             Err(flaw) => Err(flaw),
         }
     }
@@ -313,7 +347,8 @@ impl Archive {
     ) -> Result<(), Failure> {
         known.settle();
         let (places, is_telling) = (Arc::clone(places), are_few(places));
-        let of = known.hours.get(&counting.hour).map(|held| held.offsets.clone()).unwrap_or_default();
+        let of =
+            known.hours.get(&counting.hour).map(|held| held.offsets.clone()).unwrap_or_default();
         let add = move |held: &mut Holdings, content: &Content<'_>, place: Place| {
             let Some(number) = place.number() else { return Ok(()) };
             let asked = places.get(&(Hour::of(content.timestamp), place.partition));
@@ -335,17 +370,27 @@ impl Archive {
     }
 
     /// Notes as unread what belongs to none of the topics.
-    fn leave_out_others(&self, topic: &str, objects: &mut Vec<(Object, Option<Folder>)>, archived: &mut Archived) {
+    fn leave_out_others(
+        &self,
+        topic: &str,
+        objects: &mut Vec<(Object, Option<Folder>)>,
+        archived: &mut Archived,
+    ) {
         for (object, folder) in objects.iter() {
             if let (Some(folder), Some(_)) = (folder, self.other_topic(&object.key)) {
-                let why = format!("{}{}: it is of none of the topics of --topic", self.store.location(), object.key);
+                let why = format!(
+                    "{}{}: it is of none of the topics of --topic",
+                    self.store.location(),
+                    object.key
+                );
                 archived.note_unread(Hour::each(folder.hours.clone()), &why);
             }
         }
         objects.retain(|(object, _)| self.is_of(&object.key, topic));
     }
 
-    /// Whether an object belongs to a topic, by its name. One that names none belongs to the only one there is.
+    /// Whether an object belongs to a topic, by its name. One that names none belongs to the only
+    /// one there is.
     fn is_of(&self, key: &str, topic: &str) -> bool {
         let of = self.reader.topic(key);
         of == topic || (of.is_empty() && self.topics.len() == 1)
@@ -356,23 +401,41 @@ impl Archive {
         (!self.topics.iter().any(|topic| self.is_of(key, topic))).then(|| self.reader.topic(key))
     }
 
-    /// The topics that are not compared, of which batch-layer has found objects with ticks of an hour.
+    /// The topics that are not compared, of which batch-layer has found objects with ticks of an
+    /// hour.
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn other_topics(&self, index: &mut Index, hour: Hour) -> Result<BTreeSet<String>, Failure> {
+    pub async fn other_topics(
+        &self,
+        index: &mut Index,
+        hour: Hour,
+    ) -> Result<BTreeSet<String>, Failure> {
         let objects = index.objects_of(hour).await?;
-        Ok(objects.iter().filter_map(|known| self.other_topic(&known.object.key)).map(str::to_owned).collect())
+        Ok(objects
+            .iter()
+            .filter_map(|known| self.other_topic(&known.object.key))
+            .map(str::to_owned)
+            .collect())
     }
 
-    /// Leaves out objects of which another one counts, that is newer and of the same name, as batch-layer does.
-    async fn leave_out_older(&self, objects: &mut Vec<(Object, Option<Folder>)>) -> Result<(), Failure> {
+    /// Leaves out objects of which another one counts, that is newer and of the same name, as
+    /// batch-layer does.
+    async fn leave_out_older(
+        &self,
+        objects: &mut Vec<(Object, Option<Folder>)>,
+    ) -> Result<(), Failure> {
         let twins = twins(objects.iter().map(|(object, _)| object));
         let mut outdated: FxHashSet<Arc<str>> = FxHashSet::default();
-        let of_name = objects.iter().map(|(object, _)| object).filter(|object| twins.contains_key(&object.key));
-        let by_key: FxHashMap<&str, &Object> = of_name.map(|object| (&*object.key, object)).collect();
+        let of_name = objects
+            .iter()
+            .map(|(object, _)| object)
+            .filter(|object| twins.contains_key(&object.key));
+        let by_key: FxHashMap<&str, &Object> =
+            of_name.map(|object| (&*object.key, object)).collect();
         for (key, twin) in twins.iter().filter(|(_, twin)| twin.is_newer) {
-            let (older, newer) = (self.is_placeless(by_key[&**key]), self.is_placeless(by_key[&*twin.key]));
+            let (older, newer) =
+                (self.is_placeless(by_key[&**key]), self.is_placeless(by_key[&*twin.key]));
             let (older, newer) = future::try_join(older, newer).await?;
             if older.zip(newer).is_some_and(|(older, newer)| older || newer) {
                 outdated.insert(Arc::clone(key));
@@ -382,8 +445,8 @@ impl Archive {
         Ok(())
     }
 
-    /// Whether some ticks of an object do not tell their offset; `None`: it cannot be read, which is said where it is read
-    /// with the others.
+    /// Whether some ticks of an object do not tell their offset; `None`: it cannot be read, which
+    /// is said where it is read with the others.
     async fn is_placeless(&self, object: &Object) -> Result<Option<bool>, Failure> {
         match self.holdings_of(object, None, None).await {
             Ok(held) => Ok(Some(held.hours.values().any(HourHoldings::is_placeless))),
@@ -393,15 +456,23 @@ impl Archive {
         }
     }
 
-    /// Reads the objects once more that hold any of some places, for the checksums of those alone. What is no longer there as
-    /// it was is left out.
+    /// Reads the objects once more that hold any of some places, for the checksums of those alone.
+    /// What is no longer there as it was is left out.
     ///
     /// # Errors
     /// Where the store fails, or the run is stopped.
-    pub async fn read_among(&self, archived: &Archived, places: &Arc<Places>) -> Result<Holdings, Failure> {
+    pub async fn read_among(
+        &self,
+        archived: &Archived,
+        places: &Arc<Places>,
+    ) -> Result<Holdings, Failure> {
         let holds = |read: &&ReadObject| read.spans.iter().any(|span| span.touches(places));
-        let objects: Vec<Object> =
-            archived.read.iter().filter(holds).map(|ReadObject { object, .. }| object.clone()).collect();
+        let objects: Vec<Object> = archived
+            .read
+            .iter()
+            .filter(holds)
+            .map(|ReadObject { object, .. }| object.clone())
+            .collect();
         let mut reads = stream::iter(objects)
             .map(async |object| {
                 let read = self.holdings_of(&object, None, Some(Arc::clone(places))).await;
@@ -429,7 +500,10 @@ impl Archive {
 
     /// The folders of some hours and of their neighbours within slack, below each prefix.
     fn folders(&self, hours: &Range<Hour>) -> Vec<Folder> {
-        self.templates.iter().flat_map(|template| template.folders(self.plan.around(hours))).collect()
+        self.templates
+            .iter()
+            .flat_map(|template| template.folders(self.plan.around(hours)))
+            .collect()
     }
 
     /// Lists folders. Of those that cannot be listed to their end, `unlisted` gets why.
@@ -462,8 +536,8 @@ impl Archive {
         Ok(())
     }
 
-    /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted as unread, and objects
-    /// that only the index knows any more as vanished.
+    /// What is to be read, by key. The hours of a folder that cannot be listed to its end are noted
+    /// as unread, and objects that only the index knows any more as vanished.
     async fn objects(
         &self,
         index: &mut Index,
@@ -473,11 +547,13 @@ impl Archive {
     ) -> Result<Vec<(Object, Option<Folder>)>, Failure> {
         let (mut objects, mut unlisted) = (BTreeMap::new(), BTreeMap::new());
         let folders = self.folders(hours);
-        let mut listed: BTreeSet<Arc<str>> = folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
+        let mut listed: BTreeSet<Arc<str>> =
+            folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
         self.list(index, folders, (&mut objects, &mut unlisted), archived).await?;
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
-            let is_covered = |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
+            let is_covered =
+                |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
             for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
@@ -485,7 +561,10 @@ impl Archive {
                     if merged && is_own {
                         archived.note_unread(
                             [hour],
-                            &format!("{}: it lies below another --prefix, and several may be given", object.key),
+                            &format!(
+                                "{}: it lies below another --prefix, and several may be given",
+                                object.key
+                            ),
                         );
                     }
                     continue;
@@ -497,7 +576,9 @@ impl Archive {
                             let why = format!("{}{folder}: {error}", self.store.location());
                             unlisted.insert(Arc::clone(&folder), why);
                         }
-                        listing => far.extend(listing?.into_iter().map(|object| (Arc::clone(&object.key), object))),
+                        listing => far.extend(
+                            listing?.into_iter().map(|object| (Arc::clone(&object.key), object)),
+                        ),
                     }
                 }
                 if let Some(why) = unlisted.get(&folder) {
@@ -524,7 +605,8 @@ impl Archive {
         exclude: Option<Arc<Exclusions>>,
         among: Option<Arc<Places>>,
     ) -> Result<Holdings, ReadError> {
-        let scan = move |body: Body, options: &ScanOptions| of_object(body, options, among.as_ref());
+        let scan =
+            move |body: Body, options: &ScanOptions| of_object(body, options, among.as_ref());
         self.reader.read_with(object, exclude, scan).await
     }
 
@@ -592,7 +674,10 @@ impl Archive {
         error: ReadError,
     ) -> Result<(), Failure> {
         let (why, seen) = match error {
-            ReadError::Moved => ("it was replaced or deleted while it was read: verify again".to_owned(), Vec::new()),
+            ReadError::Moved => (
+                "it was replaced or deleted while it was read: verify again".to_owned(),
+                Vec::new(),
+            ),
             ReadError::Broken(Broken { why, hours, .. }) => (why, hours),
             ReadError::Wide => ("it holds too many symbols".to_owned(), Vec::new()),
             ReadError::Outage(failure) => return Err(failure),

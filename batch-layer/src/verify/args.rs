@@ -8,12 +8,13 @@ use service::kafka::KafkaProperties;
 use service::telemetry::LogArgs;
 use std::time::Duration;
 
-/// Compares, for each hour and partition, what Kafka's offsets say, what realtime_stock holds and what the archive holds.
+/// Compares, for each hour and partition, what Kafka's offsets say, what realtime_stock holds and
+/// what the archive holds.
 ///
-/// It counts ticks and duplicates, names the offsets that are missing on either side or on both, and finds changed
-/// values by a checksum that does not depend on order. The result goes to standard output and to the tables
-/// reconciled_hours and reconciliations. It reads everything itself and trusts no index, so it may run beside the
-/// speed layer and the batch layer.
+/// It counts ticks and duplicates, names the offsets that are missing on either side or on both,
+/// and finds changed values by a checksum that does not depend on order. The result goes to
+/// standard output and to the tables reconciled_hours and reconciliations. It reads everything
+/// itself and trusts no index, so it may run beside the speed layer and the batch layer.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct VerifyArgs {
@@ -23,8 +24,9 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub archive: ArchiveArgs,
 
-    /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders are read as well. Several,
-    /// with commas between, where several topics of one database lie below prefixes of their own: name those in --topic, too.
+    /// The folder of an hour, in UTC, with strftime fields. It must end with `/`; deeper folders
+    /// are read as well. Several, with commas between, where several topics of one database lie
+    /// below prefixes of their own: name those in --topic, too.
     #[arg(long, env = "S3_PREFIX", default_value = USUAL_PREFIX, value_parser = PrefixTemplate::parse, value_delimiter = ',', value_name = "LIST", help_heading = "Archive")]
     pub prefix: Vec<PrefixTemplate>,
 
@@ -34,9 +36,9 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub kafka: KafkaArgs,
 
-    /// Bring minute_bars and hour_bars back in line with realtime_stock where they differ from it, and say what was
-    /// changed. Safe while a speed layer is writing. It needs the right to change both tables, which the role batch_writer
-    /// does not have: run it as the tables' owner.
+    /// Bring minute_bars and hour_bars back in line with realtime_stock where they differ from it,
+    /// and say what was changed. Safe while a speed layer is writing. It needs the right to change
+    /// both tables, which the role batch_writer does not have: run it as the tables' owner.
     #[arg(long, help_heading = "What to do")]
     pub repair: bool,
 
@@ -62,19 +64,32 @@ Exit codes:
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Kafka")]
 pub struct KafkaArgs {
-    /// Kafka brokers, as `host:port,host:port`. Without them, or where none answers, only what PostgreSQL and the
-    /// archive hold tells which offsets there should be.
+    /// Kafka brokers, as `host:port,host:port`. Without them, or where none answers, only what
+    /// PostgreSQL and the archive hold tells which offsets there should be.
     #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST")]
     pub kafka_brokers: Option<String>,
 
-    /// The topic of ticks, or several with commas between: then objects are told apart by the topic in their names
-    /// (--file-name), and rows by their source. So are those of a single one, where the database has others, too. Hours that
-    /// topics share are compared where all of them are named.
-    #[arg(long, env = "KAFKA_TOPIC", default_value = "stock_prices", value_delimiter = ',', value_name = "LIST")]
+    /// The topic of ticks, or several with commas between: then objects are told apart by the topic
+    /// in their names (--file-name), and rows by their source. So are those of a single one, where
+    /// the database has others, too. Hours that topics share are compared where all of them are
+    /// named.
+    #[arg(
+        long,
+        env = "KAFKA_TOPIC",
+        default_value = "stock_prices",
+        value_delimiter = ',',
+        value_name = "LIST"
+    )]
     pub topic: Vec<String>,
 
     /// The speed layer's consumer group, or those of several, with commas between.
-    #[arg(long, env = "KAFKA_GROUP_ID", default_value = "speed-layer", value_delimiter = ',', value_name = "LIST")]
+    #[arg(
+        long,
+        env = "KAFKA_GROUP_ID",
+        default_value = "speed-layer",
+        value_delimiter = ',',
+        value_name = "LIST"
+    )]
     pub group_id: Vec<String>,
 
     /// How long brokers may take to answer before they count as away.

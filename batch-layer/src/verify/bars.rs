@@ -73,7 +73,11 @@ impl Bars {
     }
 }
 
-fn rows<'b>(bars: &'b SymbolMap<Bar>, start: Timestamp, range: SymbolRange<'_>) -> impl Iterator<Item = Row<'b>> {
+fn rows<'b>(
+    bars: &'b SymbolMap<Bar>,
+    start: Timestamp,
+    range: SymbolRange<'_>,
+) -> impl Iterator<Item = Row<'b>> {
     let all = bars.iter().map(move |(symbol, bar)| (symbol.as_str(), start, bar));
     all.filter(move |(symbol, ..)| is_within(range, symbol))
 }
@@ -95,7 +99,8 @@ pub async fn symbols(
     patience: Duration,
     hour: Hour,
 ) -> Result<Option<Vec<String>>, sqlx::Error> {
-    let (mut symbols, mut seen, mut is_doubled) = (SymbolMap::<()>::default(), Seen::default(), false);
+    let (mut symbols, mut seen, mut is_doubled) =
+        (SymbolMap::<()>::default(), Seen::default(), false);
     let all = Asked { hour, sources: None, symbols: ALL_SYMBOLS };
     tables::each_tick(connection, patience, all, |row| {
         is_doubled |= !seen.is_new(row.source, row.place);
@@ -104,7 +109,8 @@ pub async fn symbols(
         }
     })
     .await?;
-    let mut symbols: Vec<String> = symbols.iter().map(|(symbol, ())| symbol.as_str().to_owned()).collect();
+    let mut symbols: Vec<String> =
+        symbols.iter().map(|(symbol, ())| symbol.as_str().to_owned()).collect();
     symbols.sort_unstable();
     Ok((!is_doubled).then_some(symbols))
 }

@@ -16,7 +16,8 @@ const RANGES_NAMED: usize = 5;
 /// Ticks of which both values are shown.
 const TICKS_SHOWN: usize = 5;
 
-/// Ticks of objects that have expired and whose lines told no places: of them only the number is known.
+/// Ticks of objects that have expired and whose lines told no places: of them only the number is
+/// known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unplaced {
     None,
@@ -57,7 +58,8 @@ pub struct Sides<'a> {
     pub rejected_ticks: &'a Places,
     /// Those of which that is not known.
     pub rejected_unread: &'a Places,
-    /// The places that both sides have in blocks in which one of them has others, too, by their checksums alone.
+    /// The places that both sides have in blocks in which one of them has others, too, by their
+    /// checksums alone.
     pub again: Option<[&'a HourHoldings; 2]>,
     /// What some of the ticks say that are in blocks whose values differ.
     pub told: Option<[&'a HourHoldings; 2]>,
@@ -79,13 +81,22 @@ pub struct Values {
 impl Values {
     /// Compares what both sides hold of a partition.
     pub fn compare_sides(&mut self, [ours, theirs]: [&HourHoldings; 2], partition: i32) {
-        if let (Some(realtime), Some(archive)) = (ours.shares.get(&partition), theirs.shares.get(&partition)) {
-            self.compare((&ours.offsets(partition), realtime), (&theirs.offsets(partition), archive));
+        if let (Some(realtime), Some(archive)) =
+            (ours.shares.get(&partition), theirs.shares.get(&partition))
+        {
+            self.compare(
+                (&ours.offsets(partition), realtime),
+                (&theirs.offsets(partition), archive),
+            );
         }
     }
 
     /// Compares the blocks of both sides that hold the same places.
-    fn compare(&mut self, (ours, realtime): (&RoaringTreemap, &Share), (theirs, archive): (&RoaringTreemap, &Share)) {
+    fn compare(
+        &mut self,
+        (ours, realtime): (&RoaringTreemap, &Share),
+        (theirs, archive): (&RoaringTreemap, &Share),
+    ) {
         for (block, checksum) in &realtime.blocks {
             let Some(other) = archive.blocks.get(block).filter(|other| *other != checksum) else {
                 continue;
@@ -110,11 +121,17 @@ impl Sides<'_> {
     /// What there is to say of each partition.
     #[must_use]
     pub fn compare(&self) -> Vec<PartitionOutcome> {
-        let held = self.realtime.into_iter().chain([self.archive]).flat_map(|side| side.shares.keys().copied());
-        let in_kafka = self.kafka.iter().filter(|(_, (from, to))| from < to).map(|(partition, _)| *partition);
+        let held = self
+            .realtime
+            .into_iter()
+            .chain([self.archive])
+            .flat_map(|side| side.shares.keys().copied());
+        let in_kafka =
+            self.kafka.iter().filter(|(_, (from, to))| from < to).map(|(partition, _)| *partition);
         let lost = [&self.lost.lost, &self.lost.pending, &self.lost.unaccounted, self.expired];
         let lost = lost.into_iter().flat_map(BTreeMap::keys).filter(|(hour, _)| *hour == self.hour);
-        let partitions: BTreeSet<i32> = held.chain(in_kafka).chain(lost.map(|(_, partition)| *partition)).collect();
+        let partitions: BTreeSet<i32> =
+            held.chain(in_kafka).chain(lost.map(|(_, partition)| *partition)).collect();
         partitions.into_iter().map(|partition| self.compare_partition(partition)).collect()
     }
 
@@ -131,27 +148,41 @@ impl Sides<'_> {
                 self.judge_placeless(&mut outcome, realtime, archive);
             }
             (Some(side), Some(realtime)) => {
-                self.judge_offsets(&mut outcome, &side.offsets(partition), &self.archive.offsets(partition));
+                self.judge_offsets(
+                    &mut outcome,
+                    &side.offsets(partition),
+                    &self.archive.offsets(partition),
+                );
                 self.judge_values(&mut outcome, (side, realtime), archive);
             }
             _ => self.judge_purged(&mut outcome),
         }
         if let Some(Share { duplicates: count @ 1.., doubled, .. }) = realtime {
-            let what = "row[s] of realtime_stock [stands|stand] for a record that has a row already";
-            outcome.find(Status::Mismatch, format!("{}: {}", inflected(*count, what), ranges(doubled)));
+            let what =
+                "row[s] of realtime_stock [stands|stand] for a record that has a row already";
+            outcome.find(
+                Status::Mismatch,
+                format!("{}: {}", inflected(*count, what), ranges(doubled)),
+            );
         }
         if archive.duplicates > 0 {
-            let what =
-                "line[s] of the archive [stands|stand] for a record that has a line already, and [is|are] left out";
+            let what = "line[s] of the archive [stands|stand] for a record that has a line already, and [is|are] left out";
             outcome.find(Status::Ok, inflected(archive.duplicates, what));
         }
         self.judge_lost(&mut outcome);
         outcome
     }
 
-    fn counts(&self, partition: i32, realtime: Option<&Share>, archive: &Share) -> PartitionOutcome {
-        // Places are compared where the archive tells them; otherwise the checksums are those without.
-        let checksum = |share: &Share| if archive.placeless > 0 { share.content } else { share.checksum };
+    fn counts(
+        &self,
+        partition: i32,
+        realtime: Option<&Share>,
+        archive: &Share,
+    ) -> PartitionOutcome {
+        // Places are compared where the archive tells them; otherwise the checksums are those
+        // without.
+        let checksum =
+            |share: &Share| if archive.placeless > 0 { share.content } else { share.checksum };
         let hex = |share: &Share| format!("{:016x}", checksum(share).as_floats);
         let kafka = self.kafka.get(&partition);
         PartitionOutcome {
@@ -185,8 +216,8 @@ impl Sides<'_> {
         archive.placeless > 0 || archive.ticks == 0 && self.expired_unplaced != Unplaced::None
     }
 
-    /// Without places, equal numbers and equal content are all that can be asked for; where a part has expired, the number
-    /// alone.
+    /// Without places, equal numbers and equal content are all that can be asked for; where a part
+    /// has expired, the number alone.
     fn judge_placeless(&self, outcome: &mut PartitionOutcome, realtime: &Share, archive: &Share) {
         if self.unread.is_some() {
             return;
@@ -202,8 +233,9 @@ impl Sides<'_> {
         } else if rows > lines && self.expired_unplaced == Unplaced::Unknown {
             let count = rows - lines;
             let ticks = counted(count, "tick");
-            let detail =
-                format!("{ticks} of realtime_stock may have been in objects that have expired: run batch-layer");
+            let detail = format!(
+                "{ticks} of realtime_stock may have been in objects that have expired: run batch-layer"
+            );
             outcome.find(Status::Open, detail);
         } else if let Some(pending) = self.pending(outcome.partition, realtime, archive) {
             outcome.find(Status::Open, pending);
@@ -216,12 +248,15 @@ impl Sides<'_> {
             outcome.find(Status::Mismatch, detail);
         } else if realtime.content.as_floats != archive.content.as_floats {
             outcome.differing_blocks = 1;
-            outcome.find(Status::Mismatch, "both sides have as many ticks, but their values differ".into());
+            outcome.find(
+                Status::Mismatch,
+                "both sides have as many ticks, but their values differ".into(),
+            );
         }
     }
 
-    /// Words where what one side has not come to yet explains that it has fewer ticks, as far as the names of objects and
-    /// Kafka tell.
+    /// Words where what one side has not come to yet explains that it has fewer ticks, as far as
+    /// the names of objects and Kafka tell.
     fn pending(&self, partition: i32, realtime: &Share, archive: &Share) -> Option<String> {
         let (rows, lines) = (realtime.ticks, archive.ticks);
         let (side, most) = if rows < lines {
@@ -250,7 +285,12 @@ impl Sides<'_> {
         self.next_offsets.get(&partition).copied().unwrap_or(0)
     }
 
-    fn judge_offsets(&self, outcome: &mut PartitionOutcome, realtime: &RoaringTreemap, archive: &RoaringTreemap) {
+    fn judge_offsets(
+        &self,
+        outcome: &mut PartitionOutcome,
+        realtime: &RoaringTreemap,
+        archive: &RoaringTreemap,
+    ) {
         let (partition, nothing) = (outcome.partition, RoaringTreemap::new());
         let expired = self.at(self.expired, partition).unwrap_or(&nothing);
         let mut missing = (archive | expired) - realtime;
@@ -258,9 +298,24 @@ impl Sides<'_> {
         let pending = split_off(&mut missing, self.next_offset(partition));
         outcome.missing_in_realtime = missing.len();
         let (there, gone) = (&missing & archive, &missing - archive);
-        name(outcome, Status::Mismatch, &there, "tick[s] of the archive [is|are] not in realtime_stock");
-        name(outcome, Status::Mismatch, &gone, "tick[s] of objects that have expired [is|are] not in realtime_stock");
-        name(outcome, Status::Open, &pending, "tick[s] of the archive [waits|wait] for the speed layer");
+        name(
+            outcome,
+            Status::Mismatch,
+            &there,
+            "tick[s] of the archive [is|are] not in realtime_stock",
+        );
+        name(
+            outcome,
+            Status::Mismatch,
+            &gone,
+            "tick[s] of objects that have expired [is|are] not in realtime_stock",
+        );
+        name(
+            outcome,
+            Status::Open,
+            &pending,
+            "tick[s] of the archive [waits|wait] for the speed layer",
+        );
         if self.unread.is_some() {
             return;
         }
@@ -271,7 +326,12 @@ impl Sides<'_> {
         let end = self.kafka_ends.get(&partition).copied().unwrap_or(u64::MAX);
         let beyond = split_off(&mut pending, end.max(after_newest));
         outcome.missing_in_archive = missing.len() + beyond.len();
-        name(outcome, Status::Mismatch, &missing, "tick[s] of realtime_stock [is|are] not in the archive");
+        name(
+            outcome,
+            Status::Mismatch,
+            &missing,
+            "tick[s] of realtime_stock [is|are] not in the archive",
+        );
         name(
             outcome,
             Status::Mismatch,
@@ -282,9 +342,13 @@ impl Sides<'_> {
         name(outcome, Status::Open, &pending, what);
     }
 
-    /// Where retention has dropped the ticks, only those are known to be missing that the speed layer has noted as such.
+    /// Where retention has dropped the ticks, only those are known to be missing that the speed
+    /// layer has noted as such.
     fn judge_purged(&self, outcome: &mut PartitionOutcome) {
-        outcome.find(Status::Purged, "retention has dropped the ticks of this day from realtime_stock".into());
+        outcome.find(
+            Status::Purged,
+            "retention has dropped the ticks of this day from realtime_stock".into(),
+        );
         let mut left = self.archive.offsets(outcome.partition);
         if let Some(expired) = self.at(self.expired, outcome.partition) {
             left |= expired;
@@ -294,7 +358,8 @@ impl Sides<'_> {
         outcome.unwritten = all - left.len();
     }
 
-    /// Takes those of the archive's ticks out of `missing` of which the tables say why the speed layer has not written them.
+    /// Takes those of the archive's ticks out of `missing` of which the tables say why the speed
+    /// layer has not written them.
     fn explain_missing(&self, outcome: &mut PartitionOutcome, missing: &mut RoaringTreemap) {
         let partition = outcome.partition;
         if let Some(gaps) = self.gaps.get(&partition) {
@@ -323,7 +388,12 @@ impl Sides<'_> {
     }
 
     /// Looks for ticks of the same place and other values.
-    fn judge_values(&self, outcome: &mut PartitionOutcome, (side, realtime): (&HourHoldings, &Share), archive: &Share) {
+    fn judge_values(
+        &self,
+        outcome: &mut PartitionOutcome,
+        (side, realtime): (&HourHoldings, &Share),
+        archive: &Share,
+    ) {
         let (partition, mut values) = (outcome.partition, Values::default());
         let (ours, theirs) = (side.offsets(partition), self.archive.offsets(partition));
         values.compare((&ours, realtime), (&theirs, archive));
@@ -336,7 +406,9 @@ impl Sides<'_> {
         name(outcome, Status::Open, &uncompared, what);
         if values.rounded_blocks > 0 {
             let blocks = values.rounded_blocks;
-            let detail = format!("{blocks} blocks have prices that differ below what a 64-bit float can tell");
+            let detail = format!(
+                "{blocks} blocks have prices that differ below what a 64-bit float can tell"
+            );
             outcome.find(Status::Ok, detail);
         }
     }
@@ -344,14 +416,17 @@ impl Sides<'_> {
     /// Names the ticks of `differing` blocks that differ, as far as they were looked up.
     fn name_differing(&self, outcome: &mut PartitionOutcome, differing: &RoaringTreemap) {
         let partition = outcome.partition;
-        let [ours, theirs] = match self.told.map(|sides| sides.map(|side| side.shares.get(&partition))) {
-            Some([Some(ours), Some(theirs)]) => [&ours.told, &theirs.told],
-            _ => [&BTreeMap::new(), &BTreeMap::new()],
-        };
+        let [ours, theirs] =
+            match self.told.map(|sides| sides.map(|side| side.shares.get(&partition))) {
+                Some([Some(ours), Some(theirs)]) => [&ours.told, &theirs.told],
+                _ => [&BTreeMap::new(), &BTreeMap::new()],
+            };
         let both = ours.iter().filter_map(|(place, ours)| Some((*place, ours, theirs.get(place)?)));
         let mut left = differing.clone();
-        let others: Vec<_> =
-            both.clone().filter(|(_, ours, theirs)| ours.checksum.as_floats != theirs.checksum.as_floats).collect();
+        let others: Vec<_> = both
+            .clone()
+            .filter(|(_, ours, theirs)| ours.checksum.as_floats != theirs.checksum.as_floats)
+            .collect();
         if !others.is_empty() {
             left -= both.map(|(place, ..)| place).collect::<RoaringTreemap>();
         }
@@ -367,12 +442,19 @@ impl Sides<'_> {
             let detail = format!("offset {place}: realtime_stock has {ours}, the archive {theirs}");
             outcome.find(Status::Mismatch, detail);
         }
-        name(outcome, Status::Mismatch, &left, "offset[s] [holds|hold] at least one tick whose values differ");
+        name(
+            outcome,
+            Status::Mismatch,
+            &left,
+            "offset[s] [holds|hold] at least one tick whose values differ",
+        );
     }
 
     /// Compares what was read again; gives the places that were compared by it.
     fn compare_again(&self, partition: i32, values: &mut Values) -> RoaringTreemap {
-        let shares = self.again.map(|sides| sides.map(|side| (side.offsets(partition), side.shares.get(&partition))));
+        let shares = self
+            .again
+            .map(|sides| sides.map(|side| (side.offsets(partition), side.shares.get(&partition))));
         let Some([(ours, Some(realtime)), (theirs, Some(archive))]) = shares else {
             return RoaringTreemap::new();
         };
@@ -392,7 +474,12 @@ impl Sides<'_> {
             );
         }
         if let Some(offsets) = self.at(&lost.pending, partition) {
-            name(outcome, Status::Open, offsets, "tick[s] of Kafka [waits|wait] for the speed layer");
+            name(
+                outcome,
+                Status::Open,
+                offsets,
+                "tick[s] of Kafka [waits|wait] for the speed layer",
+            );
         }
         if let Some(offsets) = self.at(&lost.unaccounted, partition) {
             let what = "offset[s] [is|are] in no table and not in the archive; only Kafka could tell whether of ticks \
@@ -441,7 +528,11 @@ fn ranges(offsets: &RoaringTreemap) -> String {
         false => format!("{}-{}", places::text(*from), places::text(*to)),
     });
     let named = named.collect::<Vec<_>>().join(", ");
-    if more == 0 { format!("offsets {named}") } else { format!("offsets {named} and {more} more ranges") }
+    if more == 0 {
+        format!("offsets {named}")
+    } else {
+        format!("offsets {named} and {more} more ranges")
+    }
 }
 
 #[cfg(test)]

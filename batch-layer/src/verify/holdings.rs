@@ -1,11 +1,13 @@
-//! [`Holdings`]: which ticks one side has, by hour and partition, in a form that two sides can be compared by.
+//! [`Holdings`]: which ticks one side has, by hour and partition, in a form that two sides can be
+//! compared by.
 
 use super::lost::Places;
 use crate::archive::Origin;
 use crate::checksum::{Checksum, Content};
 use crate::hour::Hour;
 use crate::scan::{
-    self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Spot, TICKS_BETWEEN_LOOKS, TooWide, Visitor,
+    self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Spot, TICKS_BETWEEN_LOOKS,
+    TooWide, Visitor,
 };
 use crate::totals::MAX_SYMBOLS;
 use common::decode::Record;
@@ -16,8 +18,8 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Arc;
 
-/// A block is this many neighbouring places, as a power of two. Each has a checksum of its own, which says where
-/// something differs; 20 million ticks then take about a megabyte.
+/// A block is this many neighbouring places, as a power of two. Each has a checksum of its own,
+/// which says where something differs; 20 million ticks then take about a megabyte.
 const BLOCK_BITS: u32 = 10;
 
 /// What one side holds.
@@ -77,8 +79,9 @@ pub fn are_few(places: &Places) -> bool {
     places.values().map(RoaringTreemap::len).sum::<u64>() <= TOLD_AT_MOST as u64
 }
 
-/// Where the ticks of one object and hour stand in a partition: the offsets [start, end), by the object's name and their
-/// order. Their true offsets are at least these, as messages in between may not have been archived.
+/// Where the ticks of one object and hour stand in a partition: the offsets [start, end), by the
+/// object's name and their order. Their true offsets are at least these, as messages in between may
+/// not have been archived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Presumed {
     pub start: u64,
@@ -92,8 +95,8 @@ pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
     block << BLOCK_BITS..(block + 1) << BLOCK_BITS
 }
 
-/// The places that two sides have in common in those blocks in which one of them has others, too: there the checksums of
-/// the blocks tell nothing. Both must be settled.
+/// The places that two sides have in common in those blocks in which one of them has others, too:
+/// there the checksums of the blocks tell nothing. Both must be settled.
 #[must_use]
 pub fn common_in_blurred_blocks(one: &RoaringTreemap, other: &RoaringTreemap) -> RoaringTreemap {
     let (mut blocks, mut last) = (RoaringTreemap::new(), None);
@@ -109,7 +112,8 @@ pub fn common_in_blurred_blocks(one: &RoaringTreemap, other: &RoaringTreemap) ->
 }
 
 impl Holdings {
-    /// Takes in a tick of `partition`, at the place of this number; `false` where one is there already.
+    /// Takes in a tick of `partition`, at the place of this number; `false` where one is there
+    /// already.
     pub fn add(&mut self, partition: i32, place: Option<u64>, content: &Content<'_>) -> bool {
         let hour = self.hours.entry(Hour::of(content.timestamp)).or_default();
         let share = hour.shares.entry(partition).or_default();
@@ -130,19 +134,39 @@ impl Holdings {
 
     /// Notes the place of a tick that is there already.
     pub fn note_doubled(&mut self, hour: Hour, partition: i32, place: u64) {
-        self.hours.entry(hour).or_default().shares.entry(partition).or_default().doubled.insert(place);
+        self.hours
+            .entry(hour)
+            .or_default()
+            .shares
+            .entry(partition)
+            .or_default()
+            .doubled
+            .insert(place);
     }
 
     /// Keeps what a tick says.
     pub fn tell(&mut self, partition: i32, place: u64, content: &Content<'_>) {
-        let share = self.hours.entry(Hour::of(content.timestamp)).or_default().shares.entry(partition).or_default();
+        let share = self
+            .hours
+            .entry(Hour::of(content.timestamp))
+            .or_default()
+            .shares
+            .entry(partition)
+            .or_default();
         let told = Told { checksum: Checksum::of(content, Some(place)), text: content.to_string() };
         share.told.insert(place, told);
     }
 
     /// Notes where a tick that tells no place may stand; what an object holds comes in order.
     fn presume(&mut self, hour: Hour, place: Place) {
-        let presumed = &mut self.hours.entry(hour).or_default().shares.entry(place.partition).or_default().presumed;
+        let presumed = &mut self
+            .hours
+            .entry(hour)
+            .or_default()
+            .shares
+            .entry(place.partition)
+            .or_default()
+            .presumed;
         let offset = place.offset.cast_unsigned();
         match presumed.first_mut() {
             Some(first) => (first.end, first.ticks) = (offset + 1, first.ticks + 1),
@@ -170,8 +194,8 @@ impl Holdings {
         self.hours.values_mut().for_each(|hour| hour.offsets.settle());
     }
 
-    /// Takes in another part of the same side. Gives the records that it must be made anew without, of those hours of
-    /// which only some are new. Both must be settled.
+    /// Takes in another part of the same side. Gives the records that it must be made anew without,
+    /// of those hours of which only some are new. Both must be settled.
     #[must_use]
     pub fn absorb(&mut self, other: Self) -> Exclusions {
         let mut again = Exclusions::default();
@@ -180,7 +204,8 @@ impl Holdings {
             match known.overlap(&part) {
                 Overlap::None => known.merge(part),
                 Overlap::Whole => part.shares.into_iter().for_each(|(partition, share)| {
-                    known.shares.entry(partition).or_default().duplicates += share.ticks + share.duplicates;
+                    known.shares.entry(partition).or_default().duplicates +=
+                        share.ticks + share.duplicates;
                 }),
                 Overlap::Some => drop(again.insert(hour, known.offsets.clone())),
             }
@@ -235,10 +260,15 @@ impl HourHoldings {
 }
 
 impl Share {
-    /// How many ticks may stand at an offset or behind it, where lines tell none: all of those objects that reach so far.
+    /// How many ticks may stand at an offset or behind it, where lines tell none: all of those
+    /// objects that reach so far.
     #[must_use]
     pub fn presumed_from(&self, offset: u64) -> u64 {
-        self.presumed.iter().filter(|presumed| presumed.end > offset).map(|presumed| presumed.ticks).sum()
+        self.presumed
+            .iter()
+            .filter(|presumed| presumed.end > offset)
+            .map(|presumed| presumed.ticks)
+            .sum()
     }
 
     fn merge(&mut self, other: Self) {
@@ -255,33 +285,42 @@ impl Share {
     }
 }
 
-/// What two sides hold otherwise, partition by partition: the first difference. Both must be settled.
+/// What two sides hold otherwise, partition by partition: the first difference. Both must be
+/// settled.
 #[must_use]
 pub fn difference(expected: Option<&HourHoldings>, found: Option<&HourHoldings>) -> Option<String> {
     let nothing = HourHoldings::default();
     let (expected, found) = (expected.unwrap_or(&nothing), found.unwrap_or(&nothing));
-    let (lacking, extra) = (expected.offsets.missing_in(&found.offsets), found.offsets.missing_in(&expected.offsets));
+    let (lacking, extra) =
+        (expected.offsets.missing_in(&found.offsets), found.offsets.missing_in(&expected.offsets));
     if lacking + extra > 0 {
         return Some(format!("{lacking} ticks are missing, {extra} are too many"));
     }
     let blocks = expected.shares.iter().flat_map(|(partition, share)| {
         let other = found.shares.get(partition);
-        share.blocks.iter().filter(move |(block, sum)| other.and_then(|other| other.blocks.get(block)) != Some(*sum))
+        share.blocks.iter().filter(move |(block, sum)| {
+            other.and_then(|other| other.blocks.get(block)) != Some(*sum)
+        })
     });
     let doubled: u64 = found.shares.values().map(|share| share.duplicates + share.placeless).sum();
     match (blocks.count(), doubled) {
         (0, 0) => None,
-        (blocks, doubled) => {
-            Some(format!("{blocks} blocks of ticks say something else, {doubled} ticks are there twice"))
-        }
+        (blocks, doubled) => Some(format!(
+            "{blocks} blocks of ticks say something else, {doubled} ticks are there twice"
+        )),
     }
 }
 
-/// What an object of the archive holds. `among`: of these places alone, and by their checksums alone.
+/// What an object of the archive holds. `among`: of these places alone, and by their checksums
+/// alone.
 ///
 /// # Errors
 /// Where it cannot be read to its end.
-pub fn of_object(body: impl Read, options: &ScanOptions, among: Option<&Arc<Places>>) -> Result<Holdings, ScanError> {
+pub fn of_object(
+    body: impl Read,
+    options: &ScanOptions,
+    among: Option<&Arc<Places>>,
+) -> Result<Holdings, ScanError> {
     let mut reading = Reading {
         holdings: Holdings::default(),
         origin: options.origin,
@@ -293,7 +332,9 @@ pub fn of_object(body: impl Read, options: &ScanOptions, among: Option<&Arc<Plac
         is_too_wide: false,
     };
     let read = scan::visit(body, options, &mut reading);
-    let read = read.and_then(|()| if reading.is_too_wide { Err(TooWide::error(options.max_bars)) } else { Ok(()) });
+    let read = read.and_then(|()| {
+        if reading.is_too_wide { Err(TooWide::error(options.max_bars)) } else { Ok(()) }
+    });
     let mut holdings = reading.holdings;
     match read {
         Ok(()) => {
@@ -322,7 +363,9 @@ impl Visitor for Reading {
             self.is_too_wide = self.holdings.bars() > self.max_bars;
         }
         let content = Content::of(record);
-        let Some((place, number)) = record.provenance.and_then(|told| scan::place_of(told, spot.index)) else {
+        let Some((place, number)) =
+            record.provenance.and_then(|told| scan::place_of(told, spot.index))
+        else {
             if self.among.is_none() {
                 let place = self.origin.place(spot.order);
                 self.holdings.add(place.partition, None, &content);
@@ -396,7 +439,12 @@ mod tests {
     fn a_tick_that_is_missing_too_many_there_twice_or_otherwise_is_a_difference() {
         let whole = held(&[(1, 7), (2000, 8)]);
         assert_eq!(difference(Some(&whole), Some(&held(&[(2000, 8), (1, 7)]))), None);
-        for other in [&[(1, 7)][..], &[(1, 7), (2000, 8), (3, 9)], &[(1, 7), (2000, 9)], &[(1, 7), (2000, 8), (1, 7)]] {
+        for other in [
+            &[(1, 7)][..],
+            &[(1, 7), (2000, 8), (3, 9)],
+            &[(1, 7), (2000, 9)],
+            &[(1, 7), (2000, 8), (1, 7)],
+        ] {
             assert!(difference(Some(&whole), Some(&held(other))).is_some(), "{other:?}");
         }
         assert!(difference(Some(&whole), None).is_some());
@@ -428,7 +476,10 @@ mod tests {
     #[test]
     fn of_blocks_in_which_one_side_has_others_the_common_places_are_asked_for() {
         let places = |places: &[u64]| places.iter().copied().collect::<RoaringTreemap>();
-        let (one, other) = (places(&[0, 1, 1024, 1025, 2048, 5000]), places(&[0, 1, 2, 1024, 1025, 2048, 2050, 9000]));
+        let (one, other) = (
+            places(&[0, 1, 1024, 1025, 2048, 5000]),
+            places(&[0, 1, 2, 1024, 1025, 2048, 2050, 9000]),
+        );
         assert_eq!(common_in_blurred_blocks(&one, &other), places(&[0, 1, 2048]));
         assert!(common_in_blurred_blocks(&one, &one).is_empty());
         assert!(common_in_blurred_blocks(&one, &places(&[])).is_empty());
@@ -439,7 +490,9 @@ mod tests {
 
     #[test]
     fn an_object_that_goes_on_with_new_symbols_is_given_up() {
-        let line = |number| format!(r#"{{"symbol":"S{number}","timestamp":{AT},"open":1,"close":1,"volume":1}}"#);
+        let line = |number| {
+            format!(r#"{{"symbol":"S{number}","timestamp":{AT},"open":1,"close":1,"volume":1}}"#)
+        };
         let text: String = (0..20_000).map(|number| line(number) + "\n").collect();
         let endless = std::io::Cursor::new(text).chain(std::io::repeat(b'\n'));
         let options = ScanOptions {
@@ -459,7 +512,8 @@ mod tests {
     #[test]
     fn an_hour_keeps_no_more_bars_than_there_is_memory_for_and_says_so() {
         let mut hour = HourHoldings::default();
-        let bar = Bar::of(&some_content().tick().unwrap(), Place { partition: 0, offset: 0, index: 0 });
+        let bar =
+            Bar::of(&some_content().tick().unwrap(), Place { partition: 0, offset: 0, index: 0 });
         for number in 0..=MAX_SYMBOLS {
             assert!(!hour.is_too_wide);
             hour.insert(Symbol::new(&format!("S{number}")).unwrap(), bar);

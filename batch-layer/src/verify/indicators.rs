@@ -29,7 +29,8 @@ pub struct Stray {
 impl Stray {
     /// A sentence for the report.
     pub fn describe(&self) -> String {
-        let intervals: Vec<String> = self.intervals.iter().rev().map(|interval| format!("the {interval}'s")).collect();
+        let intervals: Vec<String> =
+            self.intervals.iter().rev().map(|interval| format!("the {interval}'s")).collect();
         let what = format!("{} rows; {}", intervals.join(" and "), tables::ANEW);
         super::describe_strays("technical_indicators", &self.symbols, &what)
     }
@@ -38,10 +39,11 @@ impl Stray {
 /// What was found of indicators.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// By the hour in which the rows begin; a day that begins before all hours counts as the first one's.
+    /// By the hour in which the rows begin; a day that begins before all hours counts as the first
+    /// one's.
     pub strays: BTreeMap<Hour, Stray>,
-    /// Symbols of which batch-layer knows that something is still to be computed, by the hour from which on that is so; what
-    /// is from before all hours is with the first.
+    /// Symbols of which batch-layer knows that something is still to be computed, by the hour from
+    /// which on that is so; what is from before all hours is with the first.
     waiting: BTreeMap<Hour, Named>,
 }
 
@@ -54,8 +56,8 @@ impl Found {
     }
 }
 
-/// Compares the rows of some hours, and of the days that hold them. Symbols of which batch-layer knows that something is
-/// still to be computed are not compared.
+/// Compares the rows of some hours, and of the days that hold them. Symbols of which batch-layer
+/// knows that something is still to be computed are not compared.
 ///
 /// Each step is of one moment; what PostgreSQL cleans up waits for no more than that.
 ///
@@ -85,7 +87,8 @@ async fn first_day(
     patience: Duration,
     hours: &Range<Hour>,
 ) -> Result<Timestamp, sqlx::Error> {
-    let day = pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange").bind(hours.start.start());
+    let day = pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange")
+        .bind(hours.start.start());
     in_time(patience, day.fetch_one(connection)).await
 }
 
@@ -108,7 +111,8 @@ impl Step<'_> {
         patience: Duration,
         found: &mut Found,
     ) -> Result<usize, sqlx::Error> {
-        let mut asked: Vec<Asked<'_>> = self.symbols.iter().map(|symbol| (&**symbol, None)).collect();
+        let mut asked: Vec<Asked<'_>> =
+            self.symbols.iter().map(|symbol| (&**symbol, None)).collect();
         let mut counts = in_time(patience, count_bars(connection, &asked)).await?;
         let held = in_time(patience, self.window.count(connection, self.symbols)).await?;
         counts.iter_mut().zip(held).for_each(|(bars, rows)| *bars += rows);
@@ -160,7 +164,10 @@ impl Step<'_> {
 }
 
 /// Symbols of which something is still to be computed, and from which hour on.
-async fn stale(connection: &mut PgConnection, symbols: &[String]) -> Result<BTreeMap<String, Hour>, sqlx::Error> {
+async fn stale(
+    connection: &mut PgConnection,
+    symbols: &[String],
+) -> Result<BTreeMap<String, Hour>, sqlx::Error> {
     let stale: Vec<(String, Timestamp)> =
         pg::query_as("select symbol, hour from stale_indicators where symbol = any($1)")
             .bind(symbols)
@@ -180,8 +187,14 @@ struct Rows {
 }
 
 impl Rows {
-    /// Takes the rows that a symbol should have out of those that there are; notes those that are not there or say otherwise.
-    fn compare(self, bars: &[(Timestamp, Bar)], held: &mut BTreeMap<Timestamp, Said>, mut note: impl FnMut(Timestamp)) {
+    /// Takes the rows that a symbol should have out of those that there are; notes those that are
+    /// not there or say otherwise.
+    fn compare(
+        self,
+        bars: &[(Timestamp, Bar)],
+        held: &mut BTreeMap<Timestamp, Said>,
+        mut note: impl FnMut(Timestamp),
+    ) {
         let mut state = State::default();
         for (start, bar) in bars.iter().take_while(|(start, _)| *start < self.to) {
             let expected = (bar.close, bar.volume, state.push(bar));
@@ -193,7 +206,8 @@ impl Rows {
 
     /// Symbols that have rows, or should have.
     async fn symbols(self, connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-        // One symbol after the other by the key, whose other columns tell nothing of all symbols' rows at once.
+        // One symbol after the other by the key, whose other columns tell nothing of all symbols'
+        // rows at once.
         pg::query_scalar(
             "with recursive known (symbol) as
                  ((select symbol from technical_indicators order by symbol limit 1)
@@ -217,7 +231,11 @@ impl Rows {
     }
 
     /// How many rows there are of each symbol.
-    async fn count(self, connection: &mut PgConnection, symbols: &[String]) -> Result<Vec<usize>, sqlx::Error> {
+    async fn count(
+        self,
+        connection: &mut PgConnection,
+        symbols: &[String],
+    ) -> Result<Vec<usize>, sqlx::Error> {
         let counts: Vec<i64> = pg::query_scalar(
             "select (select count(*) from technical_indicators t
                      where t.symbol = asked.symbol and t.interval in ('hour', 'day') and t.start >= $2 and t.start < $3)

@@ -1,7 +1,8 @@
-//! [`Kept`]: what `hour_sums` has of an hour of which objects have expired, beside what everything else says of it.
+//! [`Kept`]: what `hour_sums` has of an hour of which objects have expired, beside what everything
+//! else says of it.
 //!
-//! The values of ticks that only expired objects had cannot be compared one by one any more. What is left of them are sums by
-//! symbol, and those are.
+//! The values of ticks that only expired objects had cannot be compared one by one any more. What
+//! is left of them are sums by symbol, and those are.
 
 use super::symbols::Named;
 use super::tables::{self, Computed, Derived};
@@ -36,8 +37,9 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Also gives the places of the ticks. `realtime`: what the bars of all ticks of `realtime_stock` are; `None` where
-    /// retention has dropped those, or there are too many of them: then `hour_bars` is asked.
+    /// Also gives the places of the ticks. `realtime`: what the bars of all ticks of
+    /// `realtime_stock` are; `None` where retention has dropped those, or there are too many of
+    /// them: then `hour_bars` is asked.
     ///
     /// # Errors
     /// Where the database fails.
@@ -58,7 +60,9 @@ impl Kept {
         match realtime {
             Some(realtime) => kept.compare(&sum.bars, realtime, is_ordered),
             None if computed.hour_bar_ticks == sum.ticks => {
-                kept.other_values = tables::differing(index, hour, Derived::Archived { is_ordered }, &sum.bars).await?;
+                kept.other_values =
+                    tables::differing(index, hour, Derived::Archived { is_ordered }, &sum.bars)
+                        .await?;
             }
             None => {}
         }
@@ -68,7 +72,9 @@ impl Kept {
     fn compare(&mut self, sums: &SymbolMap<Bar>, realtime: &SymbolMap<Bar>, is_ordered: bool) {
         let mut symbols: BTreeMap<&str, [Option<&Bar>; 2]> = BTreeMap::new();
         for (side, bars) in [sums, realtime].into_iter().enumerate() {
-            bars.iter().for_each(|(symbol, bar)| symbols.entry(symbol.as_str()).or_default()[side] = Some(bar));
+            bars.iter().for_each(|(symbol, bar)| {
+                symbols.entry(symbol.as_str()).or_default()[side] = Some(bar)
+            });
         }
         for (symbol, bars) in symbols {
             match bars {
@@ -83,20 +89,27 @@ impl Kept {
     }
 }
 
-/// Whether two bars of as many ticks say the same, but for what a 64-bit float has rounded on the archive's way.
+/// Whether two bars of as many ticks say the same, but for what a 64-bit float has rounded on the
+/// archive's way.
 fn are_alike(one: &Bar, other: &Bar, is_ordered: bool) -> bool {
     let carried = |bar: &Bar| {
-        let ends = [bar.open, bar.close].map(|price| if is_ordered { carried_nanos(price) } else { 0 });
+        let ends =
+            [bar.open, bar.close].map(|price| if is_ordered { carried_nanos(price) } else { 0 });
         (carried_nanos(bar.high), carried_nanos(bar.low), ends)
     };
     if carried(one) != carried(other) || one.traded.is_known != other.traded.is_known {
         return false;
     }
-    let has_exact_prices = [one, other].into_iter().all(|bar| is_exact_price(bar.high) && is_exact_price(bar.low));
-    let has_exact_volumes =
-        [one, other].into_iter().all(|bar| bar.traded.whole < EXACT_VOLUME || bar.traded.nanos == 0);
-    let price =
-        [one.high, one.low].map(|price| price.nanos().unsigned_abs()).into_iter().max().unwrap_or_default() as f64;
+    let has_exact_prices =
+        [one, other].into_iter().all(|bar| is_exact_price(bar.high) && is_exact_price(bar.low));
+    let has_exact_volumes = [one, other]
+        .into_iter()
+        .all(|bar| bar.traded.whole < EXACT_VOLUME || bar.traded.nanos == 0);
+    let price = [one.high, one.low]
+        .map(|price| price.nanos().unsigned_abs())
+        .into_iter()
+        .max()
+        .unwrap_or_default() as f64;
     let is_near = |one: f64, other: f64, size: f64| (one - other).abs() <= size * ROUNDED;
     let closes = match has_exact_prices {
         true => one.sum_close == other.sum_close,
@@ -104,10 +117,13 @@ fn are_alike(one: &Bar, other: &Bar, is_ordered: bool) -> bool {
     };
     let traded = match (has_exact_volumes, has_exact_prices) {
         (true, true) => one.traded == other.traded,
-        (true, false) => (one.traded.whole, one.traded.nanos) == (other.traded.whole, other.traded.nanos),
+        (true, false) => {
+            (one.traded.whole, one.traded.nanos) == (other.traded.whole, other.traded.nanos)
+        }
         (false, _) => is_near(volume(&one.traded), volume(&other.traded), volume(&one.traded)),
     };
-    let notional = is_near(notional(&one.traded), notional(&other.traded), price * volume(&one.traded) * 4.0);
+    let notional =
+        is_near(notional(&one.traded), notional(&other.traded), price * volume(&one.traded) * 4.0);
     closes && traded && notional
 }
 
@@ -171,9 +187,21 @@ mod tests {
     #[test]
     fn what_floats_round_is_alike_and_no_more_than_that() {
         let one = bar(&[("12345678.123456789", "5"), ("12345679.1", "9000000.123456789")]);
-        assert!(are_alike(&one, &bar(&[("12345678.12345679", "5"), ("12345679.1", "9000000.12345679")]), true));
-        assert!(!are_alike(&one, &bar(&[("12345678.1234568", "5"), ("12345679.1", "9000000.12345679")]), true));
-        assert!(!are_alike(&one, &bar(&[("12345678.12345679", "6"), ("12345679.1", "9000000.12345679")]), true));
+        assert!(are_alike(
+            &one,
+            &bar(&[("12345678.12345679", "5"), ("12345679.1", "9000000.12345679")]),
+            true
+        ));
+        assert!(!are_alike(
+            &one,
+            &bar(&[("12345678.1234568", "5"), ("12345679.1", "9000000.12345679")]),
+            true
+        ));
+        assert!(!are_alike(
+            &one,
+            &bar(&[("12345678.12345679", "6"), ("12345679.1", "9000000.12345679")]),
+            true
+        ));
     }
 
     #[test]

@@ -17,15 +17,16 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What was found of an hour in the lake.
 #[derive(Debug, Default)]
 pub struct Found {
-    /// Ticks that readers find, where there are several lakes in the one that has least; `None` where none has the hour.
+    /// Ticks that readers find, where there are several lakes in the one that has least; `None`
+    /// where none has the hour.
     pub ticks: Option<u64>,
     pub details: Vec<(Status, String)>,
 }
 
 /// What the lake must hold.
 pub struct Expected<'a> {
-    /// Of the topics that are compared: what the archive has. `None` where not all of it is there, or was read: then the
-    /// lake must hold what it held when it was written.
+    /// Of the topics that are compared: what the archive has. `None` where not all of it is there,
+    /// or was read: then the lake must hold what it held when it was written.
     pub archive: Option<BTreeMap<String, Option<&'a HourHoldings>>>,
     /// When the hour was computed.
     pub computed_at: Option<Timestamp>,
@@ -41,8 +42,14 @@ impl Found {
 ///
 /// # Errors
 /// Where the database fails, or the store as a whole.
-pub async fn compare(index: &mut Index, look: Look<'_>, hour: Hour, expected: &Expected<'_>) -> Result<Found, Failure> {
-    let (counting, mut found) = (table::counting(index, "", &(hour..hour.plus(1))).await?, Found::default());
+pub async fn compare(
+    index: &mut Index,
+    look: Look<'_>,
+    hour: Hour,
+    expected: &Expected<'_>,
+) -> Result<Found, Failure> {
+    let (counting, mut found) =
+        (table::counting(index, "", &(hour..hour.plus(1))).await?, Found::default());
     // A folder is one topic's in one lake.
     let mut held: BTreeMap<&str, Held> = BTreeMap::new();
     let mut there = list(look.store, &counting).await?;
@@ -75,17 +82,24 @@ pub async fn compare(index: &mut Index, look: Look<'_>, hour: Hour, expected: &E
     }
     found.ticks = of_lakes.into_values().min();
     for (folder, of_topic) in held.into_iter().filter(|(_, of_topic)| !of_topic.is_short) {
-        let Some(archived) = expected.archive.as_ref().and_then(|archive| archive.get(of_topic.topic)).copied() else {
+        let Some(archived) =
+            expected.archive.as_ref().and_then(|archive| archive.get(of_topic.topic)).copied()
+        else {
             continue;
         };
         let (topic, is_earlier) = (of_topic.topic, of_topic.is_earlier);
         match of_topic.difference(hour, archived) {
             Some(what) if is_earlier => {
                 let then = "batch-layer compact brings it up to date";
-                found.find(Status::Ok, format!("{folder} in the lake has an earlier state of {topic}: {what}; {then}"));
+                found.find(
+                    Status::Ok,
+                    format!("{folder} in the lake has an earlier state of {topic}: {what}; {then}"),
+                );
             }
             Some(what) => {
-                let detail = format!("{folder} in the lake has other ticks of {topic} than the archive: {what}");
+                let detail = format!(
+                    "{folder} in the lake has other ticks of {topic} than the archive: {what}"
+                );
                 found.find(Status::Mismatch, detail);
             }
             None => {}
@@ -96,7 +110,8 @@ pub async fn compare(index: &mut Index, look: Look<'_>, hour: Hour, expected: &E
 
 /// What lies in the folders of some objects.
 async fn list(store: &Store, counting: &[Counting]) -> Result<BTreeMap<String, Object>, Failure> {
-    let folders: BTreeSet<&str> = counting.iter().filter_map(|object| key::folder_of(&object.key)).collect();
+    let folders: BTreeSet<&str> =
+        counting.iter().filter_map(|object| key::folder_of(&object.key)).collect();
     let mut there = BTreeMap::new();
     for folder in folders {
         let listed = store.list(folder).await?;
@@ -124,11 +139,16 @@ async fn read(
         return Ok(Contents::Wrong(Status::Mismatch, format!("is gone; {CURE}")));
     };
     let wrong = match look.read(&object, known).await {
-        Ok((holdings, seen)) if seen.has_ticks_of(&counting.seen) => return Ok(Contents::Read(holdings)),
+        Ok((holdings, seen)) if seen.has_ticks_of(&counting.seen) => {
+            return Ok(Contents::Read(holdings));
+        }
         Ok(_) => "holds other ticks than when it was written".to_owned(),
         Err(Unread::Damaged(why)) => format!("cannot be read: {why}"),
         Err(Unread::Moved) => {
-            return Ok(Contents::Wrong(Status::Open, "was replaced meanwhile: verify again".to_owned()));
+            return Ok(Contents::Wrong(
+                Status::Open,
+                "was replaced meanwhile: verify again".to_owned(),
+            ));
         }
         Err(Unread::Away(_)) if look.stop.is_cancelled() => return Err(stopped_comparing()),
         Err(Unread::Away(failure)) => {

@@ -41,7 +41,8 @@ pub enum Asked {
 pub struct Span {
     pub low: u64,
     pub high: u64,
-    /// The first offset whose record time is not before the hour, for each hour asked for and the end of the last.
+    /// The first offset whose record time is not before the hour, for each hour asked for and the
+    /// end of the last.
     pub starts: Vec<u64>,
 }
 
@@ -55,16 +56,19 @@ impl Span {
 }
 
 impl Log {
-    /// `None` where no brokers are given. Brokers that cannot be asked are said, and are no reason not to compare the rest.
+    /// `None` where no brokers are given. Brokers that cannot be asked are said, and are no reason
+    /// not to compare the rest.
     ///
     /// # Errors
     /// A property that librdkafka refuses, or a topic that is not there.
     pub fn connect(args: &KafkaArgs, topic: &str) -> Result<Asked, Failure> {
-        let Some(brokers) = args.kafka_brokers.as_ref().filter(|brokers| !brokers.is_empty()) else {
+        let Some(brokers) = args.kafka_brokers.as_ref().filter(|brokers| !brokers.is_empty())
+        else {
             return Ok(Asked::NotGiven);
         };
         args.properties.check_login()?;
-        let mut settings = args.properties.client_settings(brokers, "batch-layer", &[("log_level", "2")]);
+        let mut settings =
+            args.properties.client_settings(brokers, "batch-layer", &[("log_level", "2")]);
         // The name is not used, but a consumer must have one.
         settings.set("group.id", "batch-layer-verify").set("enable.auto.commit", "false");
         settings.set("enable.partition.eof", "true");
@@ -76,7 +80,8 @@ impl Log {
             .map_err(Failure::Configuration)?;
         if let Err(error) = consumer.fetch_metadata(None, args.kafka_timeout) {
             // What librdkafka has said meanwhile is more to the point than that time is over.
-            let said = consumer.poll(Duration::ZERO).and_then(Result::err).map_or(error, |said| said);
+            let said =
+                consumer.poll(Duration::ZERO).and_then(Result::err).map_or(error, |said| said);
             tracing::warn!(
                 brokers,
                 error = %said,
@@ -85,11 +90,17 @@ impl Log {
             );
             return Ok(Asked::Away);
         }
-        partitions(&consumer, topic)
-            .map_err(|error| Failure::Configuration(error.context(format!("topic {topic} at {brokers} (--topic)"))))?;
+        partitions(&consumer, topic).map_err(|error| {
+            Failure::Configuration(error.context(format!("topic {topic} at {brokers} (--topic)")))
+        })?;
         let described = topic_id::describe(&consumer, topic, args.kafka_timeout);
         let topic_id = described.map(|described| described.topic_id).unwrap_or_default();
-        Ok(Asked::There(Self { consumer, topic: topic.to_owned(), topic_id, timeout: args.kafka_timeout }))
+        Ok(Asked::There(Self {
+            consumer,
+            topic: topic.to_owned(),
+            topic_id,
+            timeout: args.kafka_timeout,
+        }))
     }
 
     /// What Kafka has of some hours, by partition.
@@ -103,7 +114,11 @@ impl Log {
                 .consumer
                 .fetch_watermarks(&self.topic, partition, self.timeout)
                 .with_context(|| format!("ask for the watermarks of {}/{partition}", self.topic))?;
-            let span = Span { low: low.max(0).cast_unsigned(), high: high.max(0).cast_unsigned(), starts: Vec::new() };
+            let span = Span {
+                low: low.max(0).cast_unsigned(),
+                high: high.max(0).cast_unsigned(),
+                starts: Vec::new(),
+            };
             spans.insert(partition, span);
         }
         for hour in Hour::each(hours.start..hours.end.plus(1)) {
@@ -119,7 +134,8 @@ impl Log {
             asked.add_partition_offset(&self.topic, *partition, Offset::Offset(millis))?;
         }
         let found = self.consumer.offsets_for_times(asked, self.timeout);
-        let found = found.with_context(|| format!("ask for the offsets of {} at {hour}", self.topic))?;
+        let found =
+            found.with_context(|| format!("ask for the offsets of {} at {hour}", self.topic))?;
         for (partition, span) in spans {
             let offset = found.find_partition(&self.topic, *partition).map(|found| found.offset());
             // Where all records are older, there is no offset.
@@ -132,8 +148,8 @@ impl Log {
         Ok(())
     }
 
-    /// Shows those of some offsets of a partition that hold a record to `each`: of a transaction some hold none, and
-    /// compaction removes some.
+    /// Shows those of some offsets of a partition that hold a record to `each`: of a transaction
+    /// some hold none, and compaction removes some.
     ///
     /// # Errors
     /// Brokers that do not answer.
@@ -161,7 +177,9 @@ impl Log {
                     each(offset, value, beside);
                 }
             })
-            .with_context(|| format!("read {}/{partition} from offset {} on", self.topic, range.start))?;
+            .with_context(|| {
+                format!("read {}/{partition} from offset {} on", self.topic, range.start)
+            })?;
         }
         Ok(())
     }
@@ -173,7 +191,11 @@ impl Log {
         each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
     ) -> anyhow::Result<()> {
         let mut assignment = TopicPartitionList::new();
-        assignment.add_partition_offset(&self.topic, partition, Offset::Offset(range.start.cast_signed()))?;
+        assignment.add_partition_offset(
+            &self.topic,
+            partition,
+            Offset::Offset(range.start.cast_signed()),
+        )?;
         self.consumer.assign(&assignment)?;
         let mut heard = Instant::now();
         while heard.elapsed() < SILENCE {
@@ -187,8 +209,13 @@ impl Log {
                         return Ok(());
                     }
                     let millis = message.timestamp().to_millis().filter(|millis| *millis >= 0);
-                    let time = millis.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000)));
-                    each(offset, message.payload(), &Beside { key: message.key(), topic: Some(&self.topic), time });
+                    let time =
+                        millis.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000)));
+                    each(
+                        offset,
+                        message.payload(),
+                        &Beside { key: message.key(), topic: Some(&self.topic), time },
+                    );
                     if offset + 1 == range.end {
                         return Ok(());
                     }
@@ -223,16 +250,26 @@ mod tests {
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-    /// Else each question to its broker would wait until a fetch is answered, which takes half a second.
+    /// Else each question to its broker would wait until a fetch is answered, which takes half a
+    /// second.
     #[test]
     fn what_was_read_is_fetched_no_longer() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("ticks", 1, 1).unwrap();
         let brokers = cluster.bootstrap_servers();
-        let producer: BaseProducer = ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
+        let producer: BaseProducer =
+            ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
         producer.send(BaseRecord::<(), str>::to("ticks").payload("a tick")).unwrap();
         producer.flush(Duration::from_secs(30)).unwrap();
-        let flags = ["verify", "--database-url", "postgres://u:p@h/d", "--kafka-brokers", &brokers, "--topic", "ticks"];
+        let flags = [
+            "verify",
+            "--database-url",
+            "postgres://u:p@h/d",
+            "--kafka-brokers",
+            &brokers,
+            "--topic",
+            "ticks",
+        ];
         let args = VerifyArgs::try_parse_from(flags).unwrap();
         let Asked::There(log) = Log::connect(&args.kafka, "ticks").unwrap() else {
             panic!("the brokers answer");

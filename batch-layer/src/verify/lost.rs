@@ -1,4 +1,5 @@
-//! Offsets that neither side accounts for: whether they hold a tick, and of which hour, is asked of Kafka.
+//! Offsets that neither side accounts for: whether they hold a tick, and of which hour, is asked of
+//! Kafka.
 
 use super::archive::Archived;
 use super::holdings::Holdings;
@@ -27,8 +28,8 @@ pub struct Lost {
     pub lost: Places,
     /// Kafka holds a tick that the speed layer has not come to yet.
     pub pending: Places,
-    /// Kafka was not asked, or holds nothing that far back: perhaps a lost tick, perhaps the end of a transaction or a
-    /// late tick of an hour that is not looked at.
+    /// Kafka was not asked, or holds nothing that far back: perhaps a lost tick, perhaps the end of
+    /// a transaction or a late tick of an hour that is not looked at.
     pub unaccounted: Places,
     /// In `rejected_ticks`.
     pub rejected: Places,
@@ -45,7 +46,8 @@ pub struct Search<'a> {
     pub expired: &'a Places,
     pub gaps: &'a Known,
     pub next_offsets: &'a BTreeMap<i32, u64>,
-    /// Hours whose ticks retention has dropped: nothing tells any more which late ticks lay among theirs.
+    /// Hours whose ticks retention has dropped: nothing tells any more which late ticks lay among
+    /// theirs.
     pub purged: &'a BTreeSet<Hour>,
     pub log: Option<&'a Arc<Log>>,
     pub spans: &'a BTreeMap<i32, Span>,
@@ -53,7 +55,8 @@ pub struct Search<'a> {
     pub rules: &'a Arc<Rules>,
 }
 
-/// What is known of some messages: what `rejected_ticks` has of them and, where they may hold several ticks, any side.
+/// What is known of some messages: what `rejected_ticks` has of them and, where they may hold
+/// several ticks, any side.
 #[derive(Debug, Default)]
 struct Rejected {
     /// Messages, or elements of them.
@@ -97,7 +100,8 @@ impl Search<'_> {
             let (mut left, mut rejected) =
                 self.without_gaps(index, partition, (in_log, &known_messages), &mut lost).await?;
             if places::have_elements(&known) || places::have_elements(&rejected.places) {
-                // Only Kafka tells whether the elements that are known or were rejected are all of their message.
+                // Only Kafka tells whether the elements that are known or were rejected are all of
+                // their message.
                 rejected.places |= &known;
                 rejected.messages |= &known_messages;
             } else {
@@ -106,8 +110,9 @@ impl Search<'_> {
             }
             self.ask_log(index, partition, (left, rejected), &mut lost).await?;
 
-            let (left, rejected) =
-                self.without_gaps(index, partition, (before_log, &known_messages), &mut lost).await?;
+            let (left, rejected) = self
+                .without_gaps(index, partition, (before_log, &known_messages), &mut lost)
+                .await?;
             let left = left - (rejected.messages - places::with_holes(&rejected.places));
             self.note_unaccounted(index, partition, &left, &mut lost).await?;
         }
@@ -115,7 +120,9 @@ impl Search<'_> {
     }
 
     fn partitions(&self) -> Vec<i32> {
-        let held = [self.realtime, &self.archived.holdings].into_iter().flat_map(|side| side.hours.values());
+        let held = [self.realtime, &self.archived.holdings]
+            .into_iter()
+            .flat_map(|side| side.hours.values());
         let mut partitions: Vec<i32> = held.flat_map(|hour| hour.shares.keys().copied()).collect();
         partitions.extend(self.expired.keys().map(|(_, partition)| *partition));
         partitions.extend(self.spans.keys());
@@ -128,7 +135,8 @@ impl Search<'_> {
     fn known(&self, partition: i32) -> RoaringTreemap {
         let mut known = RoaringTreemap::new();
         let held = self.realtime.hours.values().chain(self.archived.holdings.hours.values());
-        held.filter_map(|hour| hour.offsets.partition(partition)).for_each(|offsets| known |= offsets);
+        held.filter_map(|hour| hour.offsets.partition(partition))
+            .for_each(|offsets| known |= offsets);
         let expired = self.expired.iter().filter(|((_, of), _)| *of == partition);
         expired.for_each(|(_, offsets)| known |= offsets);
         known
@@ -143,8 +151,8 @@ impl Search<'_> {
         holes - known
     }
 
-    /// Those messages that the speed layer has read, and what was rejected of them. Of those that are not known otherwise
-    /// that is noted.
+    /// Those messages that the speed layer has read, and what was rejected of them. Of those that
+    /// are not known otherwise that is noted.
     async fn without_gaps(
         &self,
         index: &mut Index,
@@ -213,7 +221,8 @@ impl Search<'_> {
         let (Some(log), false) = (self.log, offsets.is_empty()) else {
             return Ok(());
         };
-        rejected.lengths = tables::rejected_lengths(index, self.topic, partition, &rejected.messages).await?;
+        rejected.lengths =
+            tables::rejected_lengths(index, self.topic, partition, &rejected.messages).await?;
         let (log, rules) = (Arc::clone(log), Arc::clone(self.rules));
         let reading = tokio::task::spawn_blocking(move || {
             let mut decoder = Decoder::new(rules, Timestamp::now());
@@ -225,12 +234,17 @@ impl Search<'_> {
             })?;
             anyhow::Ok(found)
         });
-        let found = reading.await.context("reading Kafka").and_then(|read| read).map_err(Failure::Infrastructure)?;
+        let found = reading
+            .await
+            .context("reading Kafka")
+            .and_then(|read| read)
+            .map_err(Failure::Infrastructure)?;
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
         let elsewhere = self.held_elsewhere(index, partition, &found).await?;
         for Found { place, element, hour } in found {
             let (offset, is_tick) = (Place::offset_of(place), hour.is_some());
-            // A tick of an hour that is not looked at is found in that of its record, unless some side has it.
+            // A tick of an hour that is not looked at is found in that of its record, unless some
+            // side has it.
             let own = hour.filter(|hour| self.hours.contains(hour));
             if own.is_none() && elsewhere.contains(offset) {
                 continue;
@@ -240,14 +254,17 @@ impl Search<'_> {
             };
             match (offset < next, is_tick) {
                 (true, _) => drop(lost.lost.entry((hour, partition)).or_default().insert(place)),
-                (false, true) => drop(lost.pending.entry((hour, partition)).or_default().insert(element)),
+                (false, true) => {
+                    drop(lost.pending.entry((hour, partition)).or_default().insert(element))
+                }
                 (false, false) => {}
             }
         }
         Ok(())
     }
 
-    /// Notes offsets that are no ticks, so that they have no hour of their own, with the hours that they lie in.
+    /// Notes offsets that are no ticks, so that they have no hour of their own, with the hours that
+    /// they lie in.
     fn attribute(&self, partition: i32, offsets: &RoaringTreemap, places: &mut Places) {
         let mut near = None;
         for offset in offsets {
@@ -262,10 +279,12 @@ impl Search<'_> {
         }
     }
 
-    /// The hour in which Kafka took an offset, or, where that is not known, the hour of the last tick before it.
+    /// The hour in which Kafka took an offset, or, where that is not known, the hour of the last
+    /// tick before it.
     fn hour_near(&self, partition: i32, offset: u64) -> Option<Hour> {
         let by_time = self.spans.get(&partition).and_then(|span| {
-            let number = span.starts.windows(2).position(|hour| (hour[0]..hour[1]).contains(&offset))?;
+            let number =
+                span.starts.windows(2).position(|hour| (hour[0]..hour[1]).contains(&offset))?;
             Hour::each(self.hours.clone()).nth(number)
         });
         by_time.or_else(|| self.hour_before(partition, offset.checked_sub(1)?))
@@ -274,7 +293,8 @@ impl Search<'_> {
     /// The hour of the last tick up to an offset.
     fn hour_before(&self, partition: i32, offset: u64) -> Option<Hour> {
         let sides = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
-        let held = sides.filter_map(|(hour, held)| Some((*hour, held.offsets.partition(partition)?)));
+        let held =
+            sides.filter_map(|(hour, held)| Some((*hour, held.offsets.partition(partition)?)));
         // It mostly is the offset itself.
         if let Some((hour, _)) = held.clone().find(|(_, offsets)| offsets.contains(offset)) {
             return Some(hour);
@@ -287,7 +307,8 @@ impl Search<'_> {
     }
 }
 
-/// Notes what a message of Kafka's holds. Of one that is known or was rejected in part, only its other ticks are missing.
+/// Notes what a message of Kafka's holds. Of one that is known or was rejected in part, only its
+/// other ticks are missing.
 fn look_at(
     decoder: &mut Decoder,
     (offset, value, beside): (u64, Option<&[u8]>, &Beside<'_>),

@@ -1,6 +1,7 @@
 //! Whether each row of `minute_bars` follows from the ticks of `realtime_stock`.
 //!
-//! An hour has sixty times as many of them as it has symbols, so its ticks are read once more, some symbols at a time.
+//! An hour has sixty times as many of them as it has symbols, so its ticks are read once more, some
+//! symbols at a time.
 
 use super::bars::{Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
 use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
@@ -14,8 +15,8 @@ use service::pg::{self, in_time};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
-/// Symbols of an hour with a minute that says something else than the ticks of `sources`. `expected`: the bars of all of
-/// its symbols that have ticks.
+/// Symbols of an hour with a minute that says something else than the ticks of `sources`.
+/// `expected`: the bars of all of its symbols that have ticks.
 ///
 /// # Errors
 /// Where the database fails.
@@ -28,11 +29,14 @@ pub async fn differing(
     symbols.sort_unstable();
     let (patience, mut found) = (index.patience, Named::default());
     for (part, range) in parts(&symbols, ALL_SYMBOLS, SYMBOLS_A_PASS, |symbol| symbol) {
-        let read = Bars::read(&mut index.connection, patience, Asked { hour, sources, symbols: range }).await;
+        let read =
+            Bars::read(&mut index.connection, patience, Asked { hour, sources, symbols: range })
+                .await;
         let bars = read.map_err(|error| index.failed("reading realtime_stock in", error))?;
         for (_, range) in parts(part, range, SYMBOLS_AT_ONCE, |symbol| symbol) {
             let minutes = bars.minutes(range);
-            let compared = in_time(patience, compare(&mut index.connection, hour, range, &minutes)).await;
+            let compared =
+                in_time(patience, compare(&mut index.connection, hour, range, &minutes)).await;
             found.extend(compared.map_err(|error| index.failed("reading minute_bars in", error))?);
         }
     }

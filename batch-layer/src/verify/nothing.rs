@@ -31,14 +31,15 @@ struct KnownHours {
 
 impl Asked {
     /// # Errors
-    /// [`Failure::Partial`] where the hours are not looked at yet, or where nobody has named one and none of those that the
-    /// tables have was compared; or where the database fails.
+    /// [`Failure::Partial`] where the hours are not looked at yet, or where nobody has named one
+    /// and none of those that the tables have was compared; or where the database fails.
     pub async fn explain(&self, index: &mut Index) -> Result<(), Failure> {
         if self.window.is_empty() {
             return Err(self.too_early(self.window.start));
         }
         let known = in_time(index.patience, self.known(index)).await;
-        let known = known.map_err(|error| index.failed("looking for hours to compare in", error))?;
+        let known =
+            known.map_err(|error| index.failed("looking for hours to compare in", error))?;
         let Some(oldest) = known.oldest.map(Hour::of) else {
             tracing::info!("nothing was compared: the tables have no hours at all");
             return Ok(());

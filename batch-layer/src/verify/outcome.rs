@@ -29,7 +29,8 @@ pub struct HourOutcome {
     pub archive_ticks: u64,
     /// `None` where batch-layer has not computed the hour.
     pub summary_ticks: Option<u64>,
-    /// That readers of the lake find, of several in the one that has least; `None` where none has the hour.
+    /// That readers of the lake find, of several in the one that has least; `None` where none has
+    /// the hour.
     pub lake_ticks: Option<u64>,
     /// What is wrong with the hour as a whole.
     pub details: Vec<String>,
@@ -42,7 +43,8 @@ pub struct PartitionOutcome {
     pub topic: String,
     pub partition: i32,
     pub status: Status,
-    /// Kafka's offsets whose record time is in the hour: [from, to). `None` where Kafka was not asked.
+    /// Kafka's offsets whose record time is in the hour: [from, to). `None` where Kafka was not
+    /// asked.
     pub kafka_from: Option<u64>,
     pub kafka_to: Option<u64>,
     pub realtime_ticks: Option<u64>,
@@ -53,10 +55,11 @@ pub struct PartitionOutcome {
     pub archive_duplicates: u64,
     /// Messages that are no tick, in `rejected_ticks`.
     pub rejected: u64,
-    /// Ticks of the archive that Kafka had lost before the speed layer came to them; `kafka_gaps` has them.
+    /// Ticks of the archive that Kafka had lost before the speed layer came to them; `kafka_gaps`
+    /// has them.
     pub skipped: u64,
-    /// Of an hour whose ticks retention has dropped: ticks of the archive that the speed layer never wrote, as `kafka_gaps`
-    /// and `rejected_ticks` tell.
+    /// Of an hour whose ticks retention has dropped: ticks of the archive that the speed layer
+    /// never wrote, as `kafka_gaps` and `rejected_ticks` tell.
     pub unwritten: u64,
     /// In the archive only.
     pub missing_in_realtime: u64,

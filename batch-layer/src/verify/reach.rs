@@ -32,8 +32,10 @@ impl Sources<'_> {
             return Ok(());
         }
         let kafka = self.has_kafka.then_some(OLDEST);
-        let begin =
-            [self.oldest_row().await?, self.oldest_folder(plan.slack).await?, kafka].into_iter().flatten().min();
+        let begin = [self.oldest_row().await?, self.oldest_folder(plan.slack).await?, kafka]
+            .into_iter()
+            .flatten()
+            .min();
         let (asked, end) = (plan.window.start, plan.window.end);
         plan.window.start = begin.unwrap_or(end).clamp(asked, end);
         if plan.window.start > asked {
@@ -55,10 +57,13 @@ impl Sources<'_> {
         )
         .fetch_one(&mut self.index.connection);
         let oldest: Result<Option<Timestamp>, _> = in_time(self.index.patience, oldest).await;
-        Ok(oldest.map_err(|error| self.index.failed("looking for the oldest row in", error))?.map(Hour::of))
+        Ok(oldest
+            .map_err(|error| self.index.failed("looking for the oldest row in", error))?
+            .map(Hour::of))
     }
 
-    /// Where a folder on the first level stands for more than an hour, as for a whole year, its first one is not known.
+    /// Where a folder on the first level stands for more than an hour, as for a whole year, its
+    /// first one is not known.
     async fn oldest_folder(&self, slack: i64) -> Result<Option<Hour>, Failure> {
         let mut oldest = None;
         for template in self.templates {

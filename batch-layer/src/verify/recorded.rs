@@ -1,5 +1,5 @@
-//! [`Recorded`]: what `batch_hours` says of the objects and records that an hour was computed from, beside what the index
-//! and the hour's sums have.
+//! [`Recorded`]: what `batch_hours` says of the objects and records that an hour was computed from,
+//! beside what the index and the hour's sums have.
 //!
 //! Not looked at: `duplicates` and `conflicts`, which only the run knows that read the objects.
 
@@ -62,7 +62,9 @@ impl Recorded {
             gone: row.try_get::<i32, _>("gone_objects")?.cast_unsigned().into(),
             there: row.try_get::<i64, _>("there")?.cast_unsigned(),
             withdrawn: row.try_get::<i64, _>("withdrawn")?.cast_unsigned(),
-            named: places.and_then(|places| state::decode_offsets(places).ok()).map(|places| places.len()),
+            named: places
+                .and_then(|places| state::decode_offsets(places).ok())
+                .map(|places| places.len()),
             location: row.try_get("location")?,
             format: row.try_get("format")?,
             read_as: row.try_get::<Option<Vec<String>>, _>("formats")?.unwrap_or_default(),
@@ -83,7 +85,9 @@ impl Recorded {
         }
         if let Some(named) = self.named.filter(|named| named != withdrawn) {
             let all = counted(*withdrawn, "record");
-            found.push(format!("batch_hours says that {all} were taken out, and hour_sums names {named}: {ANEW}"));
+            found.push(format!(
+                "batch_hours says that {all} were taken out, and hour_sums names {named}: {ANEW}"
+            ));
         }
         if !self.read_as.is_empty() && !self.read_as.contains(&self.format) {
             let (format, read_as) = (&self.format, &self.read_as[0]);
@@ -95,7 +99,8 @@ impl Recorded {
         found
     }
 
-    /// Words where the hour was computed from another archive than the one at `location`: it may have been copied.
+    /// Words where the hour was computed from another archive than the one at `location`: it may
+    /// have been copied.
     #[must_use]
     pub fn is_elsewhere(&self, location: &str) -> Option<String> {
         let words = format!(
@@ -128,7 +133,8 @@ mod tests {
         assert_eq!(recorded().falsehoods(), [""; 0]);
         assert_eq!(recorded().is_elsewhere("s3://one/"), None);
         // Of what has expired, and of sums of another version, nothing tells.
-        let unknown = Recorded { there: 0, gone: 3, read_as: Vec::new(), named: None, ..recorded() };
+        let unknown =
+            Recorded { there: 0, gone: 3, read_as: Vec::new(), named: None, ..recorded() };
         assert_eq!(unknown.falsehoods(), [""; 0]);
     }
 
@@ -137,7 +143,10 @@ mod tests {
         for (false_row, word) in [
             (Recorded { objects: 4, ..recorded() }, "computed from 4 objects, of which 1 are gone"),
             (Recorded { gone: 0, ..recorded() }, "computed from 3 objects, of which 0 are gone"),
-            (Recorded { withdrawn: 5, ..recorded() }, "5 records were taken out, and hour_sums names 4"),
+            (
+                Recorded { withdrawn: 5, ..recorded() },
+                "5 records were taken out, and hour_sums names 4",
+            ),
             (Recorded { format: "c".into(), ..recorded() }, "were read by `c`"),
         ] {
             let found = false_row.falsehoods();

@@ -1,8 +1,8 @@
 //! `verify --repair`: minute and hour bars brought back in line with the ticks.
 //!
-//! A speed layer may write meanwhile. Ticks and bars are read as of one moment, and what a writer has touched since then
-//! PostgreSQL refuses to change: then the hour is begun anew. A writer that comes later waits for the end, and merges its
-//! ticks into what stands there.
+//! A speed layer may write meanwhile. Ticks and bars are read as of one moment, and what a writer
+//! has touched since then PostgreSQL refuses to change: then the hour is begun anew. A writer that
+//! comes later waits for the end, and merges its ticks into what stands there.
 
 use super::bars::{self, Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
 use super::symbols::{ALL_SYMBOLS, SymbolRange, parts};
@@ -19,8 +19,8 @@ use std::time::Duration;
 /// How often an hour is begun anew that is written to meanwhile.
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(500);
-/// Which part of the time of a statement a writer's row may be waited for: it is then said that it is held, and not that
-/// PostgreSQL gives no answer.
+/// Which part of the time of a statement a writer's row may be waited for: it is then said that it
+/// is held, and not that PostgreSQL gives no answer.
 const LOCK_TIMEOUT_PART: u32 = 8;
 
 const KEEP_DAYS: &str = "lock table realtime_stock in access share mode";
@@ -53,7 +53,8 @@ pub const UNSURE: &str = "they have seen more ticks than realtime_stock has, and
                           were too many: see docs/operations.md under HourNotReconciled";
 
 /// Retention, or a topic that is read anew, may have left nothing else.
-pub const EMPTY: &str = "realtime_stock has no tick of this hour: its bars may be all that is left of it";
+pub const EMPTY: &str =
+    "realtime_stock has no tick of this hour: its bars may be all that is left of it";
 
 /// Rows of a table.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -68,14 +69,20 @@ impl Repair {
     pub fn describe(&self) -> String {
         match self {
             Self::Done { minutes, hours } => {
-                format!("repaired: minute_bars: {}; hour_bars: {}", minutes.describe(), hours.describe())
+                format!(
+                    "repaired: minute_bars: {}; hour_bars: {}",
+                    minutes.describe(),
+                    hours.describe()
+                )
             }
             Self::Left(why) => format!("not repaired, because {why}"),
             Self::Busy => "not repaired, because its rows change all the time: try again".into(),
             Self::Empty => format!("not repaired, because {EMPTY}"),
-            Self::Doubled => "not repaired, because realtime_stock has rows twice: delete one of each first, as \
+            Self::Doubled => {
+                "not repaired, because realtime_stock has rows twice: delete one of each first, as \
                               docs/operations.md says under HourNotReconciled"
-                .into(),
+                    .into()
+            }
         }
     }
 }
@@ -93,7 +100,8 @@ impl Changes {
     }
 }
 
-/// Brings the bars of an hour in line with `realtime_stock`. `with_minutes`: those of its minutes, too.
+/// Brings the bars of an hour in line with `realtime_stock`. `with_minutes`: those of its minutes,
+/// too.
 ///
 /// # Errors
 /// Where the database fails, or the role has no right to change the bars; nothing has changed then.
@@ -109,8 +117,8 @@ pub async fn repair(index: &mut Index, hour: Hour, with_minutes: bool) -> Result
     Ok(Repair::Busy)
 }
 
-/// Whether another writer was quicker. 40: its row is another one than was read, or each waited for the other; 23505: it has
-/// made the row that was missing; 55P03: it holds the row for long.
+/// Whether another writer was quicker. 40: its row is another one than was read, or each waited for
+/// the other; 23505: it has made the row that was missing; 55P03: it holds the row for long.
 fn is_in_the_way(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| code.starts_with("40") || code == "23505" || code == "55P03")
@@ -130,7 +138,8 @@ async fn try_repair(
         (patience / LOCK_TIMEOUT_PART).as_millis()
     );
     let mut transaction = in_time(patience, connection.begin_with(AssertSqlSafe(begin))).await?;
-    // Before the snapshot: a day that is dropped later than that is waited with, one that is gone has no ticks in it.
+    // Before the snapshot: a day that is dropped later than that is waited with, one that is gone
+    // has no ticks in it.
     in_time(patience, pg::query(KEEP_DAYS).execute(&mut *transaction)).await?;
     let Some(symbols) = bars::symbols(&mut transaction, patience, hour).await? else {
         return Ok(Repair::Doubled);
@@ -146,7 +155,8 @@ async fn try_repair(
         for (_, range) in parts(part, range, SYMBOLS_AT_ONCE, String::as_str) {
             let (of_minutes, of_hours) = (bars.minutes(range), bars.hours(range));
             if with_minutes {
-                let written = write(&mut transaction, ("minute_bars", "minute"), (hour, range), &of_minutes);
+                let written =
+                    write(&mut transaction, ("minute_bars", "minute"), (hour, range), &of_minutes);
                 minutes.add(in_time(patience, written).await?);
             }
             let written = write(&mut transaction, ("hour_bars", "hour"), (hour, range), &of_hours);
@@ -158,7 +168,11 @@ async fn try_repair(
 }
 
 /// In the order in which every writer locks them.
-async fn lock_rows(connection: &mut PgConnection, hour: Hour, with_minutes: bool) -> Result<(), sqlx::Error> {
+async fn lock_rows(
+    connection: &mut PgConnection,
+    hour: Hour,
+    with_minutes: bool,
+) -> Result<(), sqlx::Error> {
     if with_minutes {
         pg::query("select from minute_bars where minute >= $1 and minute < $2 order by symbol, minute for update")
             .bind(hour.start())
@@ -173,7 +187,8 @@ async fn lock_rows(connection: &mut PgConnection, hour: Hour, with_minutes: bool
     Ok(())
 }
 
-/// Makes the rows of a table those that `bars` say, as far as they are of an hour and a range of symbols.
+/// Makes the rows of a table those that `bars` say, as far as they are of an hour and a range of
+/// symbols.
 async fn write(
     connection: &mut PgConnection,
     (table, column): (&str, &str),
@@ -191,7 +206,8 @@ async fn write(
 
 fn statement(table: &str, column: &str) -> String {
     let columns = Columns::All;
-    let (rows, names, ours, theirs) = (columns.rows(), columns.names(), columns.of("e"), columns.of("t"));
+    let (rows, names, ours, theirs) =
+        (columns.rows(), columns.names(), columns.of("e"), columns.of("t"));
     let [start, end, from, to] = columns.more();
     format!(
         "with expected as (select * from {rows}),

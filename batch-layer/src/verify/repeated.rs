@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 pub type Repeated = BTreeMap<(Hour, String, i32), RoaringTreemap>;
 
 impl Archive {
-    /// Counts the records of which several lines tell different things. What has changed meanwhile, or cannot be read, is not
-    /// counted.
+    /// Counts the records of which several lines tell different things. What has changed meanwhile,
+    /// or cannot be read, is not counted.
     ///
     /// # Errors
     /// Where the store fails, or the run is stopped.
@@ -42,9 +42,13 @@ impl Archived {
     fn objects_of(&self, hour: Hour) -> Vec<(Object, Option<(u64, u64)>)> {
         let span = |spans: &[super::archive::Span]| {
             let own = spans.iter().filter(|span| span.hour == hour);
-            own.map(|span| (span.first, span.last)).reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+            own.map(|span| (span.first, span.last))
+                .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
         };
-        let holding = self.read.iter().filter_map(|read| Some((read.object.clone(), Some(span(&read.spans)?))));
+        let holding = self
+            .read
+            .iter()
+            .filter_map(|read| Some((read.object.clone(), Some(span(&read.spans)?))));
         holding.collect()
     }
 }

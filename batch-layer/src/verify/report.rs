@@ -61,7 +61,8 @@ impl Outcomes {
 
 impl Printer {
     /// # Errors
-    /// Where standard output cannot be written to; here and below. A reader that has closed it is no error.
+    /// Where standard output cannot be written to; here and below. A reader that has closed it is
+    /// no error.
     pub fn new(format: Format, has_topics: bool) -> anyhow::Result<Self> {
         if format == Format::Table {
             print(&format!("{}\n", header()))?;
@@ -82,7 +83,8 @@ impl Printer {
     /// # Errors
     /// As [`Printer::add`].
     pub fn finish(&self) -> anyhow::Result<()> {
-        let Outcomes { hours, ok, purged, open, mismatch, realtime_ticks, archive_ticks } = &self.totals;
+        let Outcomes { hours, ok, purged, open, mismatch, realtime_ticks, archive_ticks } =
+            &self.totals;
         match self.format {
             Format::Json => {
                 let last = LastLine { verify: self.totals.status(), totals: &self.totals };

@@ -10,12 +10,16 @@ use service::pg::in_time;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
 
-/// Replaces what is known of an hour. `read_at`: of which moment the tables were read; what was computed since then was
-/// not looked at.
+/// Replaces what is known of an hour. `read_at`: of which moment the tables were read; what was
+/// computed since then was not looked at.
 ///
 /// # Errors
 /// Where the database fails; nothing has changed then.
-pub async fn write(index: &mut Index, outcome: &HourOutcome, read_at: Timestamp) -> Result<(), Failure> {
+pub async fn write(
+    index: &mut Index,
+    outcome: &HourOutcome,
+    read_at: Timestamp,
+) -> Result<(), Failure> {
     let written = in_time(index.patience, write_all(&mut index.connection, outcome, read_at)).await;
     written.map_err(|error| index.failed("writing reconciled_hours to", error))
 }

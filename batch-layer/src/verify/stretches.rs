@@ -43,7 +43,8 @@ mod tests {
     use super::*;
     use common::Timestamp;
 
-    /// The stretches that are looked at to the end, where hours before `wide` fit only one at a time.
+    /// The stretches that are looked at to the end, where hours before `wide` fit only one at a
+    /// time.
     fn lengths(hours: i64, wide: i64) -> Vec<usize> {
         let first = Hour::of(Timestamp::from_micros(0));
         let (mut stretches, mut lengths) = (Stretches::of(first..first.plus(hours)), Vec::new());

@@ -1,4 +1,5 @@
-//! Symbols in ranges, so that an hour of many is looked at some at a time, and those of them that are named.
+//! Symbols in ranges, so that an hour of many is looked at some at a time, and those of them that
+//! are named.
 
 use std::fmt;
 
@@ -7,7 +8,8 @@ pub type SymbolRange<'a> = (&'a str, Option<&'a str>);
 
 pub const ALL_SYMBOLS: SymbolRange<'static> = ("", None);
 
-/// Cuts what is sorted by symbol into parts, each with the range that holds it; together the ranges are all of `range`.
+/// Cuts what is sorted by symbol into parts, each with the range that holds it; together the ranges
+/// are all of `range`.
 pub fn parts<'a, T>(
     sorted: &'a [T],
     range: SymbolRange<'a>,
@@ -30,7 +32,8 @@ pub fn is_within((from, to): SymbolRange<'_>, symbol: &str) -> bool {
     symbol >= from && to.is_none_or(|to| symbol < to)
 }
 
-/// Symbols that something is said of: the first few, and how many there are. There may be very many.
+/// Symbols that something is said of: the first few, and how many there are. There may be very
+/// many.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Named {
     first: Vec<String>,
@@ -93,7 +96,8 @@ mod tests {
         assert_eq!(cut(&["A", "B"], 2), [(&["A", "B"][..], ("", None))]);
         let three = cut(&["A", "B", "C"], 2);
         assert_eq!(three, [(&["A", "B"][..], ("", Some("C"))), (&["C"][..], ("C", None))]);
-        let inner = parts(&["B", "C"], ("B", Some("D")), 1, |symbol| symbol).map(|(_, range)| range);
+        let inner =
+            parts(&["B", "C"], ("B", Some("D")), 1, |symbol| symbol).map(|(_, range)| range);
         assert_eq!(inner.collect::<Vec<_>>(), [("B", Some("C")), ("C", Some("D"))]);
     }
 

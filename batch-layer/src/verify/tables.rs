@@ -38,7 +38,8 @@ pub struct Computed {
     pub minute_bar_ticks: u64,
     /// Ticks in `hour_bars`.
     pub hour_bar_ticks: u64,
-    /// Ticks in `hourly_stock_summary` by `batch_hours`; `None` where batch-layer has never computed the hour.
+    /// Ticks in `hourly_stock_summary` by `batch_hours`; `None` where batch-layer has never
+    /// computed the hour.
     pub summary_ticks: Option<u64>,
     /// Ticks and symbols in `hourly_stock_summary` itself.
     pub summed: (u64, u64),
@@ -61,7 +62,8 @@ pub struct Computed {
 }
 
 impl Computed {
-    /// What `batch_hours` says of `hourly_stock_summary` that is not so. `archived`: how many ticks the archive has.
+    /// What `batch_hours` says of `hourly_stock_summary` that is not so. `archived`: how many ticks
+    /// the archive has.
     pub fn misrecorded(&self, archived: u64) -> Option<String> {
         let ((ticks, symbols), recorded) = (self.summed, self.symbols);
         match self.summary_ticks {
@@ -73,15 +75,16 @@ impl Computed {
             None if ticks > 0 => Some(format!(
                 "batch_hours has no row of the hour, of which hourly_stock_summary has {ticks} ticks: {ANEW}"
             )),
-            Some(_) if symbols != recorded => {
-                Some(format!("batch_hours counts {recorded} symbols, hourly_stock_summary has {symbols}: {ANEW}"))
-            }
+            Some(_) if symbols != recorded => Some(format!(
+                "batch_hours counts {recorded} symbols, hourly_stock_summary has {symbols}: {ANEW}"
+            )),
             _ => None,
         }
     }
 
-    /// Whether retention has dropped the hour's ticks: bars are kept for ever, so a day with bars and without a partition
-    /// has lost them. Ticks that are only missing, from a day that is there, were not dropped by it.
+    /// Whether retention has dropped the hour's ticks: bars are kept for ever, so a day with bars
+    /// and without a partition has lost them. Ticks that are only missing, from a day that is
+    /// there, were not dropped by it.
     #[must_use]
     pub fn is_purged(&self) -> bool {
         !self.has_day && self.hour_bar_ticks > 0
@@ -145,7 +148,8 @@ pub async fn each_tick(
     Ok(())
 }
 
-/// Adds those ticks of an hour to `holdings` that are at some places, by partition, for their checksums.
+/// Adds those ticks of an hour to `holdings` that are at some places, by partition, for their
+/// checksums.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -160,7 +164,8 @@ pub async fn read_among(
     let read = each_tick(&mut index.connection, patience, asked, |row| {
         let partition = row.place.partition;
         let wanted = places.get(&(hour, partition));
-        let place = row.place.number().filter(|place| wanted.is_some_and(|wanted| wanted.contains(*place)));
+        let place =
+            row.place.number().filter(|place| wanted.is_some_and(|wanted| wanted.contains(*place)));
         if let Some(place) = place
             && holdings.add(partition, Some(place), &row.content)
             && is_telling
@@ -188,16 +193,21 @@ pub async fn read_realtime(
         match (holdings.add(partition, place, &row.content), row.content.tick()) {
             (true, Some(tick)) => holdings.sum_up(&tick, row.place),
             (true, None) => {}
-            (false, _) => place.into_iter().for_each(|place| holdings.note_doubled(hour, partition, place)),
+            (false, _) => {
+                place.into_iter().for_each(|place| holdings.note_doubled(hour, partition, place))
+            }
         }
     });
     read.await.map_err(|error| index.failed("reading realtime_stock in", error))
 }
 
 fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
-    let price = |name| Ok::<_, sqlx::Error>(row.try_get::<Option<StoredPrice>, _>(name)?.and_then(|price| price.0));
+    let price = |name| {
+        Ok::<_, sqlx::Error>(row.try_get::<Option<StoredPrice>, _>(name)?.and_then(|price| price.0))
+    };
     let volume = row.try_get::<Option<StoredVolume>, _>("volume")?;
-    // What no decoder would have let pass must equal no tick, and above all none without a volume: it gets no open.
+    // What no decoder would have let pass must equal no tick, and above all none without a volume:
+    // it gets no open.
     let is_strange = volume == Some(StoredVolume(None));
     Ok(Content {
         symbol: row.try_get("symbol")?,
@@ -259,8 +269,8 @@ pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<C
 pub enum Derived {
     Summary,
     HourBars,
-    /// `hour_bars` beside the archive, whose numbers went through 64-bit floats. Without order, open and close are not
-    /// compared.
+    /// `hour_bars` beside the archive, whose numbers went through 64-bit floats. Without order,
+    /// open and close are not compared.
     Archived {
         is_ordered: bool,
     },
@@ -310,26 +320,33 @@ impl Derived {
     }
 }
 
-/// Whether a table's row says something else than sums whose parts have gone through 64-bit floats. Those tell apart what is
-/// less than 8,388,608.
+/// Whether a table's row says something else than sums whose parts have gone through 64-bit floats.
+/// Those tell apart what is less than 8,388,608.
 fn differ_beyond_floats(is_ordered: bool) -> String {
     let price = "greatest(abs(e.high), abs(e.low))";
-    let rounded = |size: &str, all: &str| format!("(case when {size} < 8388608 then 0 else 4e-15 * {all} end)");
+    let rounded = |size: &str, all: &str| {
+        format!("(case when {size} < 8388608 then 0 else 4e-15 * {all} end)")
+    };
     let of_prices = |names: &[&str]| {
-        let differences: Vec<_> = names.iter().map(|name| format!("abs(e.{name} - t.{name})")).collect();
+        let differences: Vec<_> =
+            names.iter().map(|name| format!("abs(e.{name} - t.{name})")).collect();
         format!("greatest({}) > {}", differences.join(", "), rounded(price, price))
     };
     let sums = [
         "(e.ticks, e.volume is null) is distinct from (t.ticks, t.volume is null)".to_owned(),
         of_prices(if is_ordered { &["open", "high", "low", "close"] } else { &["high", "low"] }),
-        format!("abs(e.sum_close - t.sum_close) > {}", rounded(price, &format!("{price} * e.ticks"))),
+        format!(
+            "abs(e.sum_close - t.sum_close) > {}",
+            rounded(price, &format!("{price} * e.ticks"))
+        ),
         format!("abs(e.volume - t.volume) > {}", rounded("e.volume", "e.volume")),
         format!(
             "abs(e.notional - t.notional) > {}",
             rounded("greatest(abs(e.high), abs(e.low), e.volume)", &format!("{price} * e.volume"))
         ),
     ];
-    let ends = is_ordered.then(|| format!("({}) is distinct from ({})", Columns::ends("t"), Columns::ends("e")));
+    let ends = is_ordered
+        .then(|| format!("({}) is distinct from ({})", Columns::ends("t"), Columns::ends("e")));
     sums.into_iter().chain(ends).collect::<Vec<_>>().join(" or ")
 }
 
@@ -340,12 +357,20 @@ pub async fn differing(
     table: Derived,
     expected: &SymbolMap<Bar>,
 ) -> Result<Named, Failure> {
-    let mut bars: Vec<Row<'_>> = expected.iter().map(|(symbol, bar)| (symbol.as_str(), hour.start(), bar)).collect();
+    let mut bars: Vec<Row<'_>> =
+        expected.iter().map(|(symbol, bar)| (symbol.as_str(), hour.start(), bar)).collect();
     bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
     let mut found = Named::default();
     for (part, range) in parts(&bars, ALL_SYMBOLS, SYMBOLS_AT_ONCE, |(symbol, ..)| symbol) {
-        let differing = in_time(index.patience, differing_of(&mut index.connection, hour, table, (part, range))).await;
-        found.extend(differing.map_err(|error| index.failed(&format!("reading {} in", table.name()), error))?);
+        let differing = in_time(
+            index.patience,
+            differing_of(&mut index.connection, hour, table, (part, range)),
+        )
+        .await;
+        found.extend(
+            differing
+                .map_err(|error| index.failed(&format!("reading {} in", table.name()), error))?,
+        );
     }
     Ok(found)
 }
@@ -353,8 +378,11 @@ pub async fn differing(
 /// The symbols of an hour of which its minutes, put together, say something else than the hour.
 pub async fn minutes_beside_hours(index: &mut Index, hour: Hour) -> Result<Named, Failure> {
     let end = |of: &str, way: &str| {
-        let names = ["timestamp", "partition", "offset", "index"].map(|name| format!("{of}_{name}"));
-        names.map(|name| format!("(array_agg({name} order by minute {way}))[1] as {name}")).join(", ")
+        let names =
+            ["timestamp", "partition", "offset", "index"].map(|name| format!("{of}_{name}"));
+        names
+            .map(|name| format!("(array_agg({name} order by minute {way}))[1] as {name}"))
+            .join(", ")
     };
     let (first, last) = (end("first", "asc"), end("last", "desc"));
     let (ours, theirs) = (Columns::All.of("m"), Columns::All.of("h"));
@@ -403,7 +431,9 @@ async fn differing_of(
 /// All that is read until [`end_snapshot`] is of one moment, which is given back.
 pub async fn begin_snapshot(index: &mut Index) -> Result<Timestamp, Failure> {
     let begun = async {
-        pg::query("begin isolation level repeatable read, read only").execute(&mut index.connection).await?;
+        pg::query("begin isolation level repeatable read, read only")
+            .execute(&mut index.connection)
+            .await?;
         pg::query_scalar("select now()").fetch_one(&mut index.connection).await
     };
     in_time(index.patience, begun).await.map_err(|error| index.failed("reading", error))
@@ -416,7 +446,11 @@ pub async fn end_snapshot(index: &mut Index) -> Result<(), Failure> {
 }
 
 /// The next offset that the speed layer will write, by partition.
-pub async fn next_offsets(index: &mut Index, groups: &[String], topic: &str) -> Result<BTreeMap<i32, u64>, Failure> {
+pub async fn next_offsets(
+    index: &mut Index,
+    groups: &[String],
+    topic: &str,
+) -> Result<BTreeMap<i32, u64>, Failure> {
     // A topic that was made anew, or read by several groups, has a row of each.
     let rows = "select partition, max(next_offset) from ingest_positions
                 where group_id = any ($1) and topic = $2 group by partition";
@@ -452,7 +486,8 @@ impl Gaps {
 /// Partition, first offset, the one behind the last, and until when it counts.
 type GapRow = (i32, i64, i64, Option<Timestamp>);
 
-/// A gap of a topic that was made anew, or is read from another cluster, says nothing of the offsets that it has since.
+/// A gap of a topic that was made anew, or is read from another cluster, says nothing of the
+/// offsets that it has since.
 pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
     let rows = pg::query_as(
         "select partition, from_offset, to_offset,
@@ -478,12 +513,15 @@ pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<G
 
 /// The consumer groups that have written a topic.
 pub async fn groups(index: &mut Index, topic: &str) -> Result<Vec<String>, Failure> {
-    let rows = pg::query_scalar("select distinct group_id from kafka_sources where topic = $1 order by 1").bind(topic);
+    let rows =
+        pg::query_scalar("select distinct group_id from kafka_sources where topic = $1 order by 1")
+            .bind(topic);
     let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
     rows.map_err(|error| index.failed("reading kafka_sources in", error))
 }
 
-/// Kafka's id of a topic as it was read last; empty where the brokers did not tell it, or nobody has read it.
+/// Kafka's id of a topic as it was read last; empty where the brokers did not tell it, or nobody
+/// has read it.
 pub async fn newest_topic_id(index: &mut Index, topic: &str) -> Result<String, Failure> {
     let row = pg::query_scalar(
         "select topic_id from kafka_sources where topic = $1 order by first_seen_at desc, source desc limit 1",
@@ -502,13 +540,18 @@ pub async fn sources(index: &mut Index, topic: &str) -> Result<Vec<i16>, Failure
 
 /// The topics that the database has beside `named`.
 pub async fn topics_beside(index: &mut Index, named: &[String]) -> Result<Vec<String>, Failure> {
-    let rows = pg::query_scalar("select distinct topic from kafka_sources where topic <> all ($1)").bind(named);
+    let rows = pg::query_scalar("select distinct topic from kafka_sources where topic <> all ($1)")
+        .bind(named);
     let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
     rows.map_err(|error| index.failed("reading kafka_sources in", error))
 }
 
 /// The topics of which `realtime_stock` has ticks of other sources in an hour.
-pub async fn other_topics(index: &mut Index, hour: Hour, sources: &[i16]) -> Result<Vec<String>, Failure> {
+pub async fn other_topics(
+    index: &mut Index,
+    hour: Hour,
+    sources: &[i16],
+) -> Result<Vec<String>, Failure> {
     let found = pg::query_scalar(
         "select distinct coalesce(s.topic, 'source ' || r.source || ', which kafka_sources lacks')
          from (select distinct source
@@ -520,7 +563,9 @@ pub async fn other_topics(index: &mut Index, hour: Hour, sources: &[i16]) -> Res
     .bind(hour.plus(1).start())
     .bind(sources)
     .fetch_all(&mut index.connection);
-    in_time(index.patience, found).await.map_err(|error| index.failed("reading realtime_stock in", error))
+    in_time(index.patience, found)
+        .await
+        .map_err(|error| index.failed("reading realtime_stock in", error))
 }
 
 /// The places of what stands in `rejected_ticks` of the messages that some places are in.
@@ -544,8 +589,9 @@ pub async fn rejected(
     .bind(range.start())
     .bind(range.end())
     .fetch(&mut index.connection);
-    let found =
-        collect(index.patience, rows).await.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+    let found = collect(index.patience, rows)
+        .await
+        .map_err(|error| index.failed("reading rejected_ticks in", error))?;
     Ok(places::of_messages(&found, &places::messages(among)))
 }
 
@@ -576,8 +622,8 @@ pub async fn rejected_values(
     Ok(values.filter(|(place, _)| first.contains(*place)).collect())
 }
 
-/// How many bytes what stands in `rejected_ticks` as a message's first element has, by the offset of the message: the whole
-/// message's length, where that was rejected.
+/// How many bytes what stands in `rejected_ticks` as a message's first element has, by the offset
+/// of the message: the whole message's length, where that was rejected.
 pub async fn rejected_lengths(
     index: &mut Index,
     topic: &str,
@@ -625,13 +671,14 @@ pub async fn realtime_in(
     .bind(range.end())
     .bind(sources)
     .fetch(&mut index.connection);
-    let found =
-        collect(index.patience, rows).await.map_err(|error| index.failed("reading realtime_stock in", error))?;
+    let found = collect(index.patience, rows)
+        .await
+        .map_err(|error| index.failed("reading realtime_stock in", error))?;
     Ok(found & among)
 }
 
-/// Those of some messages that have a tick in `realtime_stock`, in whatever hour. There is no index for that: it reads every day
-/// there is.
+/// Those of some messages that have a tick in `realtime_stock`, in whatever hour. There is no index
+/// for that: it reads every day there is.
 pub async fn realtime_anywhere(
     index: &mut Index,
     (partition, sources): (i32, Sources<'_>),
@@ -650,7 +697,9 @@ pub async fn realtime_anywhere(
     .bind(range.end())
     .bind(sources)
     .fetch(&mut index.connection);
-    let found = collect(WHOLE_TABLE, rows).await.map_err(|error| index.failed("reading realtime_stock in", error))?;
+    let found = collect(WHOLE_TABLE, rows)
+        .await
+        .map_err(|error| index.failed("reading realtime_stock in", error))?;
     Ok(found & among)
 }
 

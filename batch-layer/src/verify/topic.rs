@@ -47,7 +47,8 @@ pub struct Part {
     /// What some of the ticks say that are in blocks whose values differ.
     pub told: [Holdings; 2],
     pub spans: BTreeMap<i32, Span>,
-    /// What Kafka has of a topic that was made anew since it was read: no offset of it is one of those that are known.
+    /// What Kafka has of a topic that was made anew since it was read: no offset of it is one of
+    /// those that are known.
     pub of_new_topic: BTreeMap<i32, Span>,
     pub lost: Lost,
     /// Ticks of the archive that the speed layer has rejected.
@@ -107,7 +108,8 @@ fn both(sides: &[Holdings; 2], hour: Hour) -> Option<[&HourHoldings; 2]> {
 /// Where the database fails, or a topic is not there.
 pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>, bool), Failure> {
     let (mut topics, mut is_away) = (Vec::new(), false);
-    let is_alone = args.topic.len() == 1 && tables::topics_beside(index, &args.topic).await?.is_empty();
+    let is_alone =
+        args.topic.len() == 1 && tables::topics_beside(index, &args.topic).await?.is_empty();
     for name in &args.topic {
         // Brokers that are away are waited for once.
         let log = if is_away { Asked::Away } else { connect(args, name).await? };
@@ -118,7 +120,9 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
             Asked::Away | Asked::NotGiven => None,
         };
         let newest = tables::newest_topic_id(index, name).await?;
-        let is_other = |log: &Arc<Log>| ![&log.topic_id, &newest].contains(&&String::new()) && log.topic_id != newest;
+        let is_other = |log: &Arc<Log>| {
+            ![&log.topic_id, &newest].contains(&&String::new()) && log.topic_id != newest
+        };
         topics.push(Topic {
             name: name.clone(),
             sources: match is_alone {
@@ -135,7 +139,8 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
     Ok((topics, is_away))
 }
 
-/// The consumer groups that tell how far a topic is written: what none of those asked for has written another has.
+/// The consumer groups that tell how far a topic is written: what none of those asked for has
+/// written another has.
 async fn groups(index: &mut Index, args: &KafkaArgs, topic: &str) -> Result<Vec<String>, Failure> {
     let asked = &args.group_id;
     let known = tables::groups(index, topic).await?;
@@ -153,7 +158,9 @@ async fn groups(index: &mut Index, args: &KafkaArgs, topic: &str) -> Result<Vec<
 
 async fn connect(args: &KafkaArgs, topic: &str) -> Result<Asked, Failure> {
     let (args, topic) = (args.clone(), topic.to_owned());
-    let asked = tokio::task::spawn_blocking(move || Log::connect(&args, &topic)).await.context("asking Kafka");
+    let asked = tokio::task::spawn_blocking(move || Log::connect(&args, &topic))
+        .await
+        .context("asking Kafka");
     asked.map_err(Failure::Infrastructure)?
 }
 
@@ -167,11 +174,16 @@ impl Topic {
         self.sources.as_deref()
     }
 
-    /// Reads `realtime_stock`; `None` where several hours hold more together than there is memory for.
+    /// Reads `realtime_stock`; `None` where several hours hold more together than there is memory
+    /// for.
     ///
     /// # Errors
     /// Where the database fails; here and below.
-    pub async fn read_realtime(&self, index: &mut Index, hours: &Range<Hour>) -> Result<Option<Holdings>, Failure> {
+    pub async fn read_realtime(
+        &self,
+        index: &mut Index,
+        hours: &Range<Hour>,
+    ) -> Result<Option<Holdings>, Failure> {
         let mut realtime = Holdings::default();
         for hour in Hour::each(hours.clone()) {
             tables::read_realtime(index, hour, self.sources(), &mut realtime).await?;
@@ -192,7 +204,9 @@ impl Topic {
             };
             for (_, partition, offsets) in ours.offsets.iter() {
                 let others = theirs.offsets.partition(partition);
-                let common = others.map(|others| common_in_blurred_blocks(offsets, others)).unwrap_or_default();
+                let common = others
+                    .map(|others| common_in_blurred_blocks(offsets, others))
+                    .unwrap_or_default();
                 if !common.is_empty() {
                     blurred.insert((*hour, partition), common);
                 }
@@ -204,7 +218,11 @@ impl Topic {
     }
 
     /// What `realtime_stock` has at some places.
-    pub async fn read_among(&self, index: &mut Index, places: &Places) -> Result<Holdings, Failure> {
+    pub async fn read_among(
+        &self,
+        index: &mut Index,
+        places: &Places,
+    ) -> Result<Holdings, Failure> {
         let hours: BTreeSet<Hour> = places.keys().map(|(hour, _)| *hour).collect();
         let mut found = Holdings::default();
         for hour in hours {
@@ -263,10 +281,14 @@ impl Topic {
         Ok(())
     }
 
-    /// What there is to say of an hour of which Kafka has messages of a topic that was made anew since it was read.
+    /// What there is to say of an hour of which Kafka has messages of a topic that was made anew
+    /// since it was read.
     pub fn describe_anew(&self, hour: Hour, hours: &Range<Hour>, part: &Part) -> Option<String> {
         let (read, log) = (self.read_last.as_ref()?, self.log.as_ref()?);
-        let messages: u64 = kafka_ranges(hour, hours, &part.of_new_topic).values().map(|(from, to)| to - from).sum();
+        let messages: u64 = kafka_ranges(hour, hours, &part.of_new_topic)
+            .values()
+            .map(|(from, to)| to - from)
+            .sum();
         let Self { name, .. } = self;
         let now = &log.topic_id;
         (messages > 0).then(|| {
@@ -283,7 +305,8 @@ impl Topic {
             return Ok(BTreeMap::new());
         };
         let hours = hours.clone();
-        let asked = tokio::task::spawn_blocking(move || log.spans(&hours)).await.context("asking Kafka");
+        let asked =
+            tokio::task::spawn_blocking(move || log.spans(&hours)).await.context("asking Kafka");
         asked.and_then(|spans| spans).map_err(Failure::Infrastructure)
     }
 
@@ -296,8 +319,17 @@ impl Topic {
         part: &mut Part,
     ) -> Result<(), Failure> {
         let nothing = HourHoldings::default();
-        let Part { archived, realtime, expired: gone, parsed_otherwise, rejected_ticks, rejected_unread, .. } = part;
-        let [archive, realtime] = [&archived.holdings, realtime].map(|side| side.hours.get(&hour).unwrap_or(&nothing));
+        let Part {
+            archived,
+            realtime,
+            expired: gone,
+            parsed_otherwise,
+            rejected_ticks,
+            rejected_unread,
+            ..
+        } = part;
+        let [archive, realtime] =
+            [&archived.holdings, realtime].map(|side| side.hours.get(&hour).unwrap_or(&nothing));
         let expired = gone.keys().filter(|(of, _)| *of == hour).map(|(_, partition)| *partition);
         let partitions: BTreeSet<i32> = archive.shares.keys().copied().chain(expired).collect();
         for partition in partitions {
@@ -306,15 +338,19 @@ impl Topic {
                 missing |= expired;
             }
             missing -= realtime.offsets(partition);
-            let mut rejected = tables::rejected(index, &self.name, partition, &missing).await? & missing;
+            let mut rejected =
+                tables::rejected(index, &self.name, partition, &missing).await? & missing;
             if rejected.is_empty() {
                 continue;
             }
             let (ticks, others) = self.ticks_among(index, partition, rules, &rejected).await?;
             rejected -= &ticks;
             rejected -= &others;
-            let sorted =
-                [(&mut *parsed_otherwise, others), (&mut *rejected_ticks, ticks), (&mut *rejected_unread, rejected)];
+            let sorted = [
+                (&mut *parsed_otherwise, others),
+                (&mut *rejected_ticks, ticks),
+                (&mut *rejected_unread, rejected),
+            ];
             for (found, places) in sorted {
                 if !places.is_empty() {
                     found.insert((hour, partition), places);
@@ -324,8 +360,8 @@ impl Topic {
         Ok(())
     }
 
-    /// Those of some rejected values that are ticks by this comparison's flags, as far as the values alone tell it, and those
-    /// that are none. Not every value was kept whole.
+    /// Those of some rejected values that are ticks by this comparison's flags, as far as the
+    /// values alone tell it, and those that are none. Not every value was kept whole.
     async fn ticks_among(
         &self,
         index: &mut Index,
@@ -336,10 +372,13 @@ impl Topic {
         let mut decoder = Decoder::new(Arc::clone(rules), Timestamp::now());
         let beside = Beside { topic: Some(&self.name), ..Beside::NOTHING };
         let (mut ticks, mut others) = (RoaringTreemap::new(), RoaringTreemap::new());
-        for (place, value) in tables::rejected_values(index, &self.name, partition, rejected).await? {
+        for (place, value) in
+            tables::rejected_values(index, &self.name, partition, rejected).await?
+        {
             let mut is_tick = false;
             // What is no message holds no tick.
-            let _ = decoder.decode_each(&value, &beside, &mut |element| is_tick |= element.read.is_ok());
+            let _ = decoder
+                .decode_each(&value, &beside, &mut |element| is_tick |= element.read.is_ok());
             if is_tick {
                 ticks.insert(place)
             } else {
@@ -351,7 +390,11 @@ impl Topic {
 }
 
 /// Kafka's offsets of an hour, by partition.
-pub fn kafka_ranges(hour: Hour, hours: &Range<Hour>, spans: &BTreeMap<i32, Span>) -> BTreeMap<i32, (u64, u64)> {
+pub fn kafka_ranges(
+    hour: Hour,
+    hours: &Range<Hour>,
+    spans: &BTreeMap<i32, Span>,
+) -> BTreeMap<i32, (u64, u64)> {
     let number = Hour::each(hours.start..hour).count();
     let range = |span: &Span| Some((*span.starts.get(number)?, *span.starts.get(number + 1)?));
     spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
@@ -368,7 +411,8 @@ pub struct Sum<'a> {
 
 impl<'a> Sum<'a> {
     pub fn of(sides: impl Iterator<Item = &'a HourHoldings> + Clone) -> Self {
-        let ticks = sides.clone().flat_map(|side| side.shares.values()).map(|share| share.ticks).sum();
+        let ticks =
+            sides.clone().flat_map(|side| side.shares.values()).map(|share| share.ticks).sum();
         let mut sum = Self { ticks, is_too_wide: false, one: None, many: HourHoldings::default() };
         let several = sides.clone().nth(1).is_some();
         for side in sides {

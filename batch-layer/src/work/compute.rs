@@ -18,18 +18,23 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use tracing::Instrument;
 
-/// Records that an hour would lose. `is_read_otherwise`: those whose places are missing may be among the ticks that tell
-/// none now, unless their objects have expired. `there`: ticks of those objects that it was made of, which are still there.
+/// Records that an hour would lose. `is_read_otherwise`: those whose places are missing may be
+/// among the ticks that tell none now, unless their objects have expired. `there`: ticks of those
+/// objects that it was made of, which are still there.
 fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool, there: u64) -> u64 {
     let missing = known.sum.as_ref().map_or(0, |before| before.offsets.missing_in(&sum.offsets));
-    let by_place =
-        missing.saturating_sub(if is_read_otherwise && known.gone_objects == 0 { placeless(sum) } else { 0 });
+    let by_place = missing.saturating_sub(if is_read_otherwise && known.gone_objects == 0 {
+        placeless(sum)
+    } else {
+        0
+    });
     // Where nobody knows which records have expired, as many new ones are none of them.
     let expired = match known.sum.is_none() && known.gone_objects > 0 {
         true => known.ticks.saturating_sub(there).max(1),
         false => 0,
     };
-    // Of ticks that do not tell their place only the number is known, and that of those whose objects are gone.
+    // Of ticks that do not tell their place only the number is known, and that of those whose
+    // objects are gone.
     by_place.max(known.ticks.saturating_sub(sum.ticks)).max(known.gone_placeless).max(expired)
 }
 
@@ -49,7 +54,8 @@ fn merged<'a>(due: &Due<'a>, added: Option<Vec<&'a Indexed>>) -> Option<Vec<&'a 
 }
 
 impl Work {
-    /// Computes stale hours until there are none left but those that failed and those of later stretches.
+    /// Computes stale hours until there are none left but those that failed and those of later
+    /// stretches.
     pub(super) async fn compute_stale(&mut self, stretch: &Range<Hour>) -> Result<(), Failure> {
         loop {
             let mut stale = self.index.stale(self.plan.due, &self.plan.window).await?;
@@ -57,7 +63,9 @@ impl Work {
             self.fail_refused();
             let is_done = |hour: &Hour| self.failed.contains(hour) || self.left.contains(hour);
             let is_of_others = |hour: &Hour| self.own.is_some() && !stretch.contains(hour);
-            stale.retain(|Stale { hour, .. }| !is_done(hour) && !later.contains(hour) && !is_of_others(hour));
+            stale.retain(|Stale { hour, .. }| {
+                !is_done(hour) && !later.contains(hour) && !is_of_others(hour)
+            });
             if stale.is_empty() {
                 return Ok(());
             }
@@ -79,8 +87,10 @@ impl Work {
 
     /// The folders around hours that this run has not indexed yet.
     fn unseen_folders(&self, stale: &[Stale]) -> Vec<Folder> {
-        let hours: BTreeSet<Hour> =
-            stale.iter().flat_map(|stale| Hour::each(self.plan.around(&(stale.hour..stale.hour.plus(1))))).collect();
+        let hours: BTreeSet<Hour> = stale
+            .iter()
+            .flat_map(|stale| Hour::each(self.plan.around(&(stale.hour..stale.hour.plus(1)))))
+            .collect();
         let mut folders: Vec<Folder> =
             hours.into_iter().flat_map(|hour| self.template.folders(hour..hour.plus(1))).collect();
         folders.dedup();
@@ -88,13 +98,19 @@ impl Work {
         folders
     }
 
-    /// Computes one hour, unless it changed meanwhile. `pending`: hours that will be computed after it.
-    async fn compute(&mut self, mut stale: Stale, pending: &FxHashSet<Hour>) -> Result<(), Failure> {
+    /// Computes one hour, unless it changed meanwhile. `pending`: hours that will be computed after
+    /// it.
+    async fn compute(
+        &mut self,
+        mut stale: Stale,
+        pending: &FxHashSet<Hour>,
+    ) -> Result<(), Failure> {
         let hour = stale.hour;
         let seen = &self.index.seen(hour).await?;
         let objects = self.index.objects_of(hour).await?;
         self.forget_others(&objects);
-        let (foreign, objects): (Vec<_>, Vec<_>) = objects.into_iter().partition(|indexed| self.is_foreign(indexed));
+        let (foreign, objects): (Vec<_>, Vec<_>) =
+            objects.into_iter().partition(|indexed| self.is_foreign(indexed));
         let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
         let is_changed = is_forced || stale.replaced || stale.reread;
         if !is_changed && objects.iter().all(|object| object.merged) {
@@ -118,24 +134,41 @@ impl Work {
         match (objects.is_empty(), foreign.is_empty()) {
             (true, true) if is_forced && self.is_written_from_kept(&stale, known.as_ref()) => {}
             (true, true) => return self.empty((stale, seen), known.as_ref(), is_forced).await,
-            (true, false) if known.is_none() => return self.leave_as_it_is((hour, seen), &foreign).await,
+            (true, false) if known.is_none() => {
+                return self.leave_as_it_is((hour, seen), &foreign).await;
+            }
             _ => self.engine.forget_before(hour),
         }
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
         // A run by other rules may have read them in between, whose sums were not written.
         let has_other_sums = known.is_none_or(|known| *known.format != *self.format);
-        let is_read_otherwise =
-            objects.iter().any(|indexed| *indexed.format != *self.format) || (stale.reread && has_other_sums);
+        let is_read_otherwise = objects.iter().any(|indexed| *indexed.format != *self.format)
+            || (stale.reread && has_other_sums);
         let from_lake = from_lake.as_ref().filter(|_| !is_read_otherwise);
-        let due = Due { stale, seen, is_read_otherwise, foreign, is_forced, objects, known, from_lake, pending };
+        let due = Due {
+            stale,
+            seen,
+            is_read_otherwise,
+            foreign,
+            is_forced,
+            objects,
+            known,
+            from_lake,
+            pending,
+        };
         let Some(new) = self.sums(&due).await? else {
             return Ok(());
         };
         self.write(&due, new).await
     }
 
-    /// An hour with nothing to do: but where a run with another prefix has, it stays stale for that.
-    async fn leave_as_it_is(&mut self, (hour, seen): (Hour, &Seen), foreign: &[Indexed]) -> Result<(), Failure> {
+    /// An hour with nothing to do: but where a run with another prefix has, it stays stale for
+    /// that.
+    async fn leave_as_it_is(
+        &mut self,
+        (hour, seen): (Hour, &Seen),
+        foreign: &[Indexed],
+    ) -> Result<(), Failure> {
         if foreign.iter().all(|indexed| indexed.merged) {
             return self.index.unmark_stale(hour, seen).await;
         }
@@ -148,18 +181,25 @@ impl Work {
         let before = due.known.and_then(|known| known.sum.as_ref());
         // Rows of what has expired are mended by nothing else.
         let has_expired = due.known.is_some_and(|known| known.gone_objects > 0);
-        let are_kept = before.is_some() && !due.is_forced && !has_expired && due.from_lake.is_none();
+        let are_kept =
+            before.is_some() && !due.is_forced && !has_expired && due.from_lake.is_none();
         let changed = before.map(|before| changed_symbols(before, &mut sum));
         let is_late = has_expired && changed.as_ref().is_some_and(|changed| !changed.is_empty());
-        // What comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest follows.
-        let mut withdrawn = due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
+        // What comes again is no longer withdrawn: a sink may overwrite an object by its first
+        // part, whose rest follows.
+        let mut withdrawn =
+            due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
         let comparable = before.filter(|_| !due.is_read_otherwise);
-        withdrawn.add_all(comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default());
+        withdrawn.add_all(
+            comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default(),
+        );
         // Of an hour that is only added to, what was found before stays true.
         let kept = due.known.filter(|_| added.is_some());
         // What is written from what was kept was read as that was.
         let is_read = added.as_ref().is_none_or(|added| !added.is_empty());
-        let format = kept.filter(|_| !is_read).map_or_else(|| self.format.to_string(), |known| known.format.clone());
+        let format = kept
+            .filter(|_| !is_read)
+            .map_or_else(|| self.format.to_string(), |known| known.format.clone());
         let gone = kept.map_or(0, |known| known.gone_objects);
         if due.foreign.iter().any(|indexed| !indexed.merged) {
             self.left.insert(due.stale.hour);
@@ -235,7 +275,9 @@ impl Work {
 
     /// Gives how many records other hours have, too.
     fn note_shared(&self, hour: Hour, shared: &[Shared]) -> u64 {
-        shared.iter().for_each(|shared| self.progress.warn(format_args!("hour {hour}: {}", shared.describe())));
+        shared.iter().for_each(|shared| {
+            self.progress.warn(format_args!("hour {hour}: {}", shared.describe()))
+        });
         shared.iter().map(|shared| shared.records).sum()
     }
 
@@ -254,7 +296,8 @@ impl Work {
                 return Ok(self.add(due, before, part, added));
             }
         }
-        // Where records come twice, the first object by key has them: so all are read again, in that order.
+        // Where records come twice, the first object by key has them: so all are read again, in
+        // that order.
         let all: Vec<&Indexed> = due.objects.iter().collect();
         let Some(sum) = self.sum(due, &all, None).await? else {
             return Ok(None);
@@ -265,7 +308,8 @@ impl Work {
         let Some(known) = due.known else {
             return Ok(Some(New { sum, added: None }));
         };
-        let there = due.objects.iter().filter(|indexed| indexed.merged).map(|indexed| indexed.ticks).sum();
+        let there =
+            due.objects.iter().filter(|indexed| indexed.merged).map(|indexed| indexed.ticks).sum();
         match lost(known, &sum, due.is_read_otherwise, there) {
             0 if self.refuses_more(due, known, &sum) => Ok(None),
             0 => Ok(Some(New { sum, added: None })),
@@ -273,8 +317,9 @@ impl Work {
         }
     }
 
-    /// The new sums of an hour that has records of objects which only a run with another prefix can read: new records come
-    /// to what is known. `None` where that is not enough, which has been noted.
+    /// The new sums of an hour that has records of objects which only a run with another prefix can
+    /// read: new records come to what is known. `None` where that is not enough, which has been
+    /// noted.
     async fn sums_beside<'a>(
         &mut self,
         due: &Due<'a>,
@@ -295,7 +340,8 @@ impl Work {
         Ok(self.add(due, before, part, added))
     }
 
-    /// What becomes of an hour that would lose records which it has: whether anything explains that.
+    /// What becomes of an hour that would lose records which it has: whether anything explains
+    /// that.
     async fn shrink<'a>(
         &mut self,
         due: &Due<'a>,
@@ -308,16 +354,25 @@ impl Work {
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
         if is_allowed || (is_whole && due.stale.replaced && !due.is_read_otherwise) {
-            let why = if is_allowed { "--allow-shrink says so" } else { "an object was replaced by one without them" };
-            self.progress.warn(format_args!("hour {hour}: {lost} of {} records are taken out: {why}", known.ticks));
+            let why = if is_allowed {
+                "--allow-shrink says so"
+            } else {
+                "an object was replaced by one without them"
+            };
+            self.progress.warn(format_args!(
+                "hour {hour}: {lost} of {} records are taken out: {why}",
+                known.ticks
+            ));
             return Ok(Some(New { sum, added: None }));
         }
-        // What has expired cannot be read again, and stays as it is known; only new records come to it.
-        // What was read in another way cannot be added to: the same records would count twice.
+        // What has expired cannot be read again, and stays as it is known; only new records come to
+        // it. What was read in another way cannot be added to: the same records would count twice.
         let may_be_known = due.stale.reread && placeless(&sum) > 0;
         let is_anew = due.is_forced && self.is_written_from_kept(&due.stale, Some(known));
-        let is_added_to =
-            (is_anew || !added.is_empty()) && !due.stale.replaced && !due.is_read_otherwise && !may_be_known;
+        let is_added_to = (is_anew || !added.is_empty())
+            && !due.stale.replaced
+            && !due.is_read_otherwise
+            && !may_be_known;
         if let Some(before) = known.sum.as_ref().filter(|_| is_added_to) {
             if is_anew {
                 self.progress.warn(format_args!(
@@ -333,24 +388,37 @@ impl Work {
             return Ok(self.add(due, before, part, added));
         }
         let may_have_grown = due.stale.replaced && !due.is_read_otherwise && !may_be_known;
-        if let Some(before) = known.sum.as_ref().filter(|_| may_have_grown && known.location == self.store.location()) {
+        if let Some(before) =
+            known.sum.as_ref().filter(|_| may_have_grown && known.location == self.store.location())
+        {
             return self.grow(due, known, (before, lost), added).await;
         }
         let location = self.store.location();
         let why = match (due.is_read_otherwise, known.sum.is_some()) {
-            (true, _) => "its objects are read by other rules of messages, which explains no loss".to_owned(),
-            (false, true) => format!("their objects are no longer in {location} and nothing replaced them"),
+            (true, _) => {
+                "its objects are read by other rules of messages, which explains no loss".to_owned()
+            }
+            (false, true) => {
+                format!("their objects are no longer in {location} and nothing replaced them")
+            }
             (false, false) => {
-                format!("their objects are no longer in {location}, and what was kept of them cannot be read")
+                format!(
+                    "their objects are no longer in {location}, and what was kept of them cannot be read"
+                )
             }
         };
         // It stays stale: what is new is looked at in each run, until it is written or gone again.
-        let words = format!("not written, because it would lose {lost} of {} records: {why}", known.ticks);
-        self.fail(hour, &format!("{words}; --allow-shrink, with a window that holds it, writes it"));
+        let words =
+            format!("not written, because it would lose {lost} of {} records: {why}", known.ticks);
+        self.fail(
+            hour,
+            &format!("{words}; --allow-shrink, with a window that holds it, writes it"),
+        );
         Ok(None)
     }
 
-    /// Whether an hour whose objects are not all there any more may be written anew from what was kept of it.
+    /// Whether an hour whose objects are not all there any more may be written anew from what was
+    /// kept of it.
     fn is_written_from_kept(&self, stale: &Stale, known: Option<&Computed>) -> bool {
         let is_kept = known.is_some_and(|known| {
             known.gone_objects > 0 && known.sum.is_some() && known.location == self.store.location()
@@ -358,16 +426,22 @@ impl Work {
         is_kept && !stale.replaced && !stale.reread && !self.may_shrink(stale.hour)
     }
 
-    /// Whether by other rules the same objects hold more ticks than by those that the hour was computed by, which no person
-    /// has asked for; it has been noted then.
+    /// Whether by other rules the same objects hold more ticks than by those that the hour was
+    /// computed by, which no person has asked for; it has been noted then.
     fn refuses_more(&mut self, due: &Due<'_>, known: &Computed, sum: &HourBars) -> bool {
-        let new: u64 = due.objects.iter().filter(|indexed| indexed.summed.is_none()).map(|indexed| indexed.ticks).sum();
+        let new: u64 = due
+            .objects
+            .iter()
+            .filter(|indexed| indexed.summed.is_none())
+            .map(|indexed| indexed.ticks)
+            .sum();
         let is_more = sum.ticks > known.ticks + new;
         let refuses = is_more && due.is_read_otherwise && !due.is_forced && !due.stale.replaced;
         refuses && self.fail_more(due.stale.hour, known, sum.ticks)
     }
 
-    /// What an hour was, and what `added` hold; `None` where that is too much, which has been noted.
+    /// What an hour was, and what `added` hold; `None` where that is too much, which has been
+    /// noted.
     pub(super) fn add<'a>(
         &mut self,
         due: &Due<'a>,
@@ -383,11 +457,16 @@ impl Work {
     }
 
     fn fail_wide(&mut self, hour: Hour) {
-        self.fail(hour, &format!("not written: it has more than {MAX_SYMBOLS} symbols, for which there is no memory"));
+        self.fail(
+            hour,
+            &format!(
+                "not written: it has more than {MAX_SYMBOLS} symbols, for which there is no memory"
+            ),
+        );
     }
 
-    /// The sums of some of an hour's objects, without records that are known; `None` where one of them changed or cannot
-    /// be read, which has been noted.
+    /// The sums of some of an hour's objects, without records that are known; `None` where one of
+    /// them changed or cannot be read, which has been noted.
     pub(super) async fn sum(
         &mut self,
         due: &Due<'_>,
@@ -403,7 +482,8 @@ impl Work {
         self.whole(due, objects, summed?).await
     }
 
-    /// What was summed up of some of an hour's objects; `None` where that failed, which has been noted.
+    /// What was summed up of some of an hour's objects; `None` where that failed, which has been
+    /// noted.
     pub(super) async fn whole(
         &mut self,
         due: &Due<'_>,
@@ -416,9 +496,12 @@ impl Work {
         match summed {
             Summed::Whole(sum) => return Ok(Some(sum)),
             Summed::Moved(object) => {
-                if let Some(other) = objects.iter().find(|indexed| *indexed.format != *self.format) {
+                if let Some(other) = objects.iter().find(|indexed| *indexed.format != *self.format)
+                {
                     self.fail_moved(hour, other);
-                } else if let Some(indexed) = folder_of(&object.key).filter(|indexed| self.is_own(&indexed.folder)) {
+                } else if let Some(indexed) =
+                    folder_of(&object.key).filter(|indexed| self.is_own(&indexed.folder))
+                {
                     let folder = self.folder_of(&indexed.folder);
                     let change = Change {
                         object,
@@ -457,8 +540,15 @@ impl Work {
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
         if is_allowed || (is_whole && stale.replaced && !stale.reread) {
-            let why = if is_allowed { "--allow-shrink says so" } else { "its objects were replaced by others without" };
-            self.progress.warn(format_args!("hour {hour}: its {} records are taken out: {why}", known.ticks));
+            let why = if is_allowed {
+                "--allow-shrink says so"
+            } else {
+                "its objects were replaced by others without"
+            };
+            self.progress.warn(format_args!(
+                "hour {hour}: its {} records are taken out: {why}",
+                known.ticks
+            ));
             return summary::withdraw(&mut self.index, hour, seen).await;
         }
         if stale.replaced && !stale.reread && self.stands(hour) {
@@ -470,8 +560,14 @@ impl Work {
                 true => "its objects are read by other rules of messages, which explains no loss",
                 false => "some of its objects were replaced by others without them, some are gone",
             };
-            let words = format!("not written, because it would lose all its {} records: {why}", known.ticks);
-            self.fail(hour, &format!("{words}; --allow-shrink, with a window that holds it, deletes it"));
+            let words = format!(
+                "not written, because it would lose all its {} records: {why}",
+                known.ticks
+            );
+            self.fail(
+                hour,
+                &format!("{words}; --allow-shrink, with a window that holds it, deletes it"),
+            );
             return Ok(());
         }
         if is_forced && known.sum.is_none() && known.location == self.store.location() {
@@ -497,7 +593,10 @@ impl Work {
         let retries = self.retries.entry(hour).or_default();
         *retries += 1;
         if *retries > ROUNDS {
-            self.fail(hour, "not written, because its objects change again and again while they are read");
+            self.fail(
+                hour,
+                "not written, because its objects change again and again while they are read",
+            );
         }
     }
 }

@@ -45,8 +45,8 @@ impl Due<'_> {
             || self.is_read_otherwise
     }
 
-    /// Whether its sums have records that this run cannot read. Of an object of another prefix that was replaced they have
-    /// the earlier version's.
+    /// Whether its sums have records that this run cannot read. Of an object of another prefix that
+    /// was replaced they have the earlier version's.
     pub(super) fn has_foreign(&self) -> bool {
         let may_be_replaced = self.known.is_some() && (self.stale.replaced || self.stale.reread);
         self.foreign.iter().any(|indexed| indexed.merged || may_be_replaced)

@@ -1,4 +1,5 @@
-//! Which folders there are at all: a listing by folders, instead of one for each hour of a long window.
+//! Which folders there are at all: a listing by folders, instead of one for each hour of a long
+//! window.
 
 use super::Work;
 use crate::archive::{Folder, StoreError};
@@ -17,7 +18,8 @@ const FAR_HOURS: i64 = 48;
 pub const OLDEST: Hour = Hour::of(Timestamp::from_micros(946_684_800_000_000));
 
 impl Work {
-    /// Looks which folders there are, where the window is long, and lets the window begin where there is anything.
+    /// Looks which folders there are, where the window is long, and lets the window begin where
+    /// there is anything.
     pub(super) async fn find_folders(&mut self) -> Result<(), Failure> {
         if Hour::each(self.plan.window.clone()).count() <= LONG_HOURS {
             return Ok(());
@@ -28,9 +30,11 @@ impl Work {
             Err(StoreError::Refused(_)) => return Ok(()),
             folders => folders?,
         };
-        let oldest: Option<Hour> = folders.iter().filter_map(|folder| self.template.hour_of(folder)).min();
+        let oldest: Option<Hour> =
+            folders.iter().filter_map(|folder| self.template.hour_of(folder)).min();
         let known = self.index.oldest_hour().await?;
-        // Where a folder on this level stands for no hour, as one of a whole year, its first hour is not known.
+        // Where a folder on this level stands for no hour, as one of a whole year, its first hour
+        // is not known.
         if folders.iter().all(|folder| self.template.hour_of(folder).is_some()) {
             let oldest = oldest.map(|hour| hour.plus(-self.plan.slack));
             let begin = [oldest, known].into_iter().flatten().min().unwrap_or(self.plan.window.end);
@@ -41,7 +45,8 @@ impl Work {
         Ok(())
     }
 
-    /// Folders appear while a long run is at work, so those from the first of some on are looked for once more: one page.
+    /// Folders appear while a long run is at work, so those from the first of some on are looked
+    /// for once more: one page.
     pub(super) async fn find_new_folders(&mut self, folders: &[Folder]) -> Result<(), Failure> {
         let (Some(first), true) = (folders.first(), self.there.is_some()) else {
             return Ok(());
@@ -54,21 +59,25 @@ impl Work {
         Ok(())
     }
 
-    /// Says which folders lie so far from now that no window covers them: a record time in another unit, for one.
+    /// Says which folders lie so far from now that no window covers them: a record time in another
+    /// unit, for one.
     pub(super) async fn name_far_folders(&mut self) -> Result<(), Failure> {
         let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
         let far_hour = Hour::of(Timestamp::now()).plus(FAR_HOURS);
         let far = self.template.prefix(far_hour);
         // Names need not sort by time.
-        let is_near = |folder: &str| self.template.hour_of(folder).is_some_and(|hour| hour <= far_hour);
-        let ahead = self.unless_stopped(store.folders(&stem, self.template.level(&far), false)).await?;
+        let is_near =
+            |folder: &str| self.template.hour_of(folder).is_some_and(|hour| hour <= far_hour);
+        let ahead =
+            self.unless_stopped(store.folders(&stem, self.template.level(&far), false)).await?;
         let ahead = ahead.unwrap_or_default();
         let ahead = ahead
             .iter()
             .filter(|folder| **folder != *self.template.level(&far) && !is_near(folder))
             .find(|folder| self.is_of_a_time(folder));
         let first = self.unless_stopped(store.folders(&stem, "", false)).await?.unwrap_or_default();
-        let is_old = |folder: &&String| self.template.hour_of(folder).is_some_and(|hour| hour < OLDEST);
+        let is_old =
+            |folder: &&String| self.template.hour_of(folder).is_some_and(|hour| hour < OLDEST);
         let named: BTreeSet<&String> = ahead.into_iter().chain(first.iter().find(is_old)).collect();
         for folder in named {
             let location = self.store.location();

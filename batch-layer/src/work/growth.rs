@@ -1,10 +1,11 @@
 //! Objects that have grown, in hours of which others have expired.
 //!
-//! What has expired is in an hour's sums alone, and those cannot be taken apart. So nothing can be taken out of them: new
-//! records can only come to them, once it is certain that an object's new version lacks none of its earlier one's. The index
-//! has two numbers of that one, of what it held and of its places. What the new version holds of the places that are in the
-//! sums must have the same. Where it lacks some, and the lake has the hour in the place of objects that were deleted for
-//! that, a person may say that those stay.
+//! What has expired is in an hour's sums alone, and those cannot be taken apart. So nothing can be
+//! taken out of them: new records can only come to them, once it is certain that an object's new
+//! version lacks none of its earlier one's. The index has two numbers of that one, of what it held
+//! and of its places. What the new version holds of the places that are in the sums must have the
+//! same. Where it lacks some, and the lake has the hour in the place of objects that were deleted
+//! for that, a person may say that those stay.
 
 use super::Work;
 use super::compute::placeless;
@@ -28,8 +29,9 @@ enum Growth {
 }
 
 impl Work {
-    /// Adds to an hour what its objects have that were replaced or are new. `lost`: how many records it would lose if it were
-    /// made of those alone that are there. `None` where it is not to be written, which has been noted.
+    /// Adds to an hour what its objects have that were replaced or are new. `lost`: how many
+    /// records it would lose if it were made of those alone that are there. `None` where it is not
+    /// to be written, which has been noted.
     pub(super) async fn grow<'a>(
         &mut self,
         due: &Due<'a>,
@@ -50,15 +52,20 @@ impl Work {
             let Some(summed) = indexed.summed else {
                 continue;
             };
-            let held = self.engine.sum_known(due.stale.hour, &indexed.object, &before.offsets).await?;
+            let held =
+                self.engine.sum_known(due.stale.hour, &indexed.object, &before.offsets).await?;
             let Some(held) = self.whole(due, &[*indexed], held).await? else {
                 return Ok(None);
             };
             match growth(indexed, summed, &held, before)? {
                 Growth::Whole => {}
                 Growth::OtherValues => self.note_other_values(due, indexed, held.ticks),
-                Growth::Less(why) if self.stands(due.stale.hour) => self.note_standing(due.stale.hour, &why),
-                Growth::Less(why) | Growth::Uncertain(why) => return Ok(self.fail_grown(due, known, (lost, &why))),
+                Growth::Less(why) if self.stands(due.stale.hour) => {
+                    self.note_standing(due.stale.hour, &why)
+                }
+                Growth::Less(why) | Growth::Uncertain(why) => {
+                    return Ok(self.fail_grown(due, known, (lost, &why)));
+                }
             }
             told_before += held.ticks + held.duplicates;
         }
@@ -71,7 +78,8 @@ impl Work {
     }
 
     pub(super) fn note_standing(&self, hour: Hour, why: &str) {
-        self.progress.warn(format_args!("hour {hour}: {why}; what it has stays, because the lake has it"));
+        self.progress
+            .warn(format_args!("hour {hour}: {why}; what it has stays, because the lake has it"));
     }
 
     fn note_other_values(&self, due: &Due<'_>, indexed: &Indexed, ticks: u64) {
@@ -84,7 +92,12 @@ impl Work {
         ));
     }
 
-    fn fail_grown<'a>(&mut self, due: &Due<'a>, known: &Computed, (lost, why): (u64, &str)) -> Option<New<'a>> {
+    fn fail_grown<'a>(
+        &mut self,
+        due: &Due<'a>,
+        known: &Computed,
+        (lost, why): (u64, &str),
+    ) -> Option<New<'a>> {
         let words = format!(
             "not written, because it would lose {lost} of {} records: some of its objects have expired, and {why}; put the \
              earlier version back, or --allow-shrink, with a window that holds it, writes it from what is there (where raw objects \
@@ -96,8 +109,14 @@ impl Work {
     }
 }
 
-/// `held`: what the object holds of the records that are in the hour's sums, `before`; `summed`: what its earlier version held.
-fn growth(indexed: &Indexed, summed: Prints, held: &HourBars, before: &HourBars) -> Result<Growth, Failure> {
+/// `held`: what the object holds of the records that are in the hour's sums, `before`; `summed`:
+/// what its earlier version held.
+fn growth(
+    indexed: &Indexed,
+    summed: Prints,
+    held: &HourBars,
+    before: &HourBars,
+) -> Result<Growth, Failure> {
     let now = prints(held).map_err(Failure::Infrastructure)?;
     let key = &indexed.object.key;
     Ok(if now.content == summed.content {
@@ -106,11 +125,14 @@ fn growth(indexed: &Indexed, summed: Prints, held: &HourBars, before: &HourBars)
         let why = "its lines tell no offsets, so nobody can tell which of them are new";
         Growth::Uncertain(format!("{key} was replaced: {why}"))
     } else if placeless(before) > 0 {
-        let why = "lines of the hour told no offsets before, so nobody can tell which of them are new";
+        let why =
+            "lines of the hour told no offsets before, so nobody can tell which of them are new";
         Growth::Uncertain(format!("{key} was replaced: {why}"))
     } else if now.places == summed.places {
         Growth::OtherValues
     } else {
-        Growth::Less(format!("{key} was replaced by a version that lacks records of the earlier one"))
+        Growth::Less(format!(
+            "{key} was replaced by a version that lacks records of the earlier one"
+        ))
     })
 }

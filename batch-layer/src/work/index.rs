@@ -17,7 +17,8 @@ use service::Failure;
 use service::words::{counted, inflected};
 use std::sync::Arc;
 
-/// Changes that are gathered over folders before they are read, so that small folders are read side by side.
+/// Changes that are gathered over folders before they are read, so that small folders are read side
+/// by side.
 const CHANGES_GATHERED: usize = 2000;
 /// Objects that are indexed in one transaction, unless they have many rejected lines.
 const ENTRIES_AT_ONCE: usize = 500;
@@ -37,14 +38,16 @@ impl Work {
             let known = self.index.known_folders(&folders).await?;
             let is_there = |folder: &Folder| there.contains(self.template.level(&folder.prefix));
             let broken = &self.broken;
-            let was_read = |prefix: &Arc<str>| known.contains(&**prefix) || broken.contains_key(prefix);
+            let was_read =
+                |prefix: &Arc<str>| known.contains(&**prefix) || broken.contains_key(prefix);
             folders.retain(|folder| is_there(folder) || was_read(&folder.prefix));
         }
         let moved = self.index_once(folders, self.recompute).await?;
         self.index_again(moved).await
     }
 
-    /// Indexes the folders of objects that could not be read before: they may have been mended or deleted.
+    /// Indexes the folders of objects that could not be read before: they may have been mended or
+    /// deleted.
     pub(super) async fn index_broken_folders(&mut self) -> Result<(), Failure> {
         let folders = self.broken.keys().map(|prefix| self.folder_of(prefix)).collect();
         self.index_folders(folders).await
@@ -54,7 +57,10 @@ impl Work {
     pub(super) fn folder_of(&self, prefix: &Arc<str>) -> Folder {
         let hour = self.template.hour_of(prefix);
         let folder = hour.and_then(|hour| self.template.folders(hour..hour.plus(1)).pop());
-        folder.unwrap_or_else(|| Folder { prefix: Arc::clone(prefix), hours: self.plan.due..self.plan.due })
+        folder.unwrap_or_else(|| Folder {
+            prefix: Arc::clone(prefix),
+            hours: self.plan.due..self.plan.due,
+        })
     }
 
     /// Indexes folders whose objects changed after they had been listed, until they hold still.
@@ -68,16 +74,23 @@ impl Work {
             moved = self.index_once(folders, false).await?;
         }
         for Change { object, folder, .. } in moved {
-            let why = "it is replaced again and again while it is read, or is longer than it is listed".to_owned();
+            let why =
+                "it is replaced again and again while it is read, or is longer than it is listed"
+                    .to_owned();
             let broken = Broken { kind: BrokenKind::Unavailable, why, hours: Vec::new() };
             self.note_broken(&object, &folder, broken).await?;
         }
         Ok(())
     }
 
-    /// Lists folders and reads what has changed. Gives the changes whose objects were no longer those listed. `force`
-    /// reads everything in the window's own folders; in others too would draw in their neighbours, and so on.
-    async fn index_once(&mut self, folders: Vec<Folder>, force: bool) -> Result<Vec<Change>, Failure> {
+    /// Lists folders and reads what has changed. Gives the changes whose objects were no longer
+    /// those listed. `force` reads everything in the window's own folders; in others too would draw
+    /// in their neighbours, and so on.
+    async fn index_once(
+        &mut self,
+        folders: Vec<Folder>,
+        force: bool,
+    ) -> Result<Vec<Change>, Failure> {
         // Those that have come meanwhile share a query of the index.
         let mut listings = self.store.listings(folders).ready_chunks(LISTINGS_AHEAD);
         let (mut gathered, mut moved, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
@@ -94,11 +107,15 @@ impl Work {
                 };
                 let known = known.remove(&*folder.prefix).unwrap_or_default();
                 let (deleted, mended) = self.no_longer_broken(&folder, &listing, &known);
-                // In folders farther off a change of flags would draw in their neighbours, and so on through all of
-                // history.
+                // In folders farther off a change of flags would draw in their neighbours, and so
+                // on through all of history.
                 let (is_own, is_near) = (self.touches_window(&folder), self.is_near(&folder));
                 let force = force && is_own && self.is_read_anew(&folder);
-                let spared = if force { Box::pin(self.spared(&folder)).await? } else { FxHashSet::default() };
+                let spared = if force {
+                    Box::pin(self.spared(&folder)).await?
+                } else {
+                    FxHashSet::default()
+                };
                 let is_forced = |key: &str| force && !spared.contains(key);
                 let listed = listing.len();
                 let survey = compare(&folder, listing, known, &self.names, is_near, is_forced);
@@ -131,8 +148,8 @@ impl Work {
         Hour::each(folder.hours.clone()).for_each(|hour| self.fail(hour, &what));
     }
 
-    /// Objects of a folder that could not be read: those that are no longer there, and those that are again as they were
-    /// when they were read.
+    /// Objects of a folder that could not be read: those that are no longer there, and those that
+    /// are again as they were when they were read.
     fn no_longer_broken(
         &mut self,
         folder: &Folder,
@@ -143,9 +160,12 @@ impl Work {
         if keys.is_empty() {
             return (Vec::new(), Vec::new());
         }
-        let listed: FxHashMap<&str, &Object> = listing.iter().map(|object| (&*object.key, object)).collect();
-        let (there, deleted): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| listed.contains_key(&**key));
-        let is_as_read = |key: &String| known.get(key).is_some_and(|known| known.etag == listed[&**key].etag);
+        let listed: FxHashMap<&str, &Object> =
+            listing.iter().map(|object| (&*object.key, object)).collect();
+        let (there, deleted): (Vec<_>, Vec<_>) =
+            keys.into_iter().partition(|key| listed.contains_key(&**key));
+        let is_as_read =
+            |key: &String| known.get(key).is_some_and(|known| known.etag == listed[&**key].etag);
         (deleted, there.into_iter().filter(is_as_read).collect())
     }
 
@@ -162,7 +182,9 @@ impl Work {
         let (location, kept) = (self.store.location(), counted(hours.kept_hours, "hour"));
         let lost = match hours.lost_hours {
             0 => String::new(),
-            lost => format!(", and are lost to {}", inflected(lost, "that [was|were] not computed yet")),
+            lost => {
+                format!(", and are lost to {}", inflected(lost, "that [was|were] not computed yet"))
+            }
         };
         let deleted = match hours.deleted {
             0 => String::new(),
@@ -217,12 +239,20 @@ impl Work {
                 scan = self.engine.reader.read(&change.object, None).await;
             }
             match scan {
-                Ok(scan) if self.refuses(&change, &scan).await? => self.pass_over(&change.object, &scan),
-                Ok(scan) if self.is_copy(&change, &scan, &entries).await? => self.pass_over(&change.object, &scan),
-                Ok(scan) if self.is_outdated(&change, &scan, &entries).await? => self.pass_over(&change.object, &scan),
+                Ok(scan) if self.refuses(&change, &scan).await? => {
+                    self.pass_over(&change.object, &scan)
+                }
+                Ok(scan) if self.is_copy(&change, &scan, &entries).await? => {
+                    self.pass_over(&change.object, &scan)
+                }
+                Ok(scan) if self.is_outdated(&change, &scan, &entries).await? => {
+                    self.pass_over(&change.object, &scan)
+                }
                 Ok(scan) => entries.push(self.take_in(change, scan).await?),
                 Err(ReadError::Moved | ReadError::Wide) => moved.push(change),
-                Err(ReadError::Broken(broken)) => self.note_broken(&change.object, &change.folder, broken).await?,
+                Err(ReadError::Broken(broken)) => {
+                    self.note_broken(&change.object, &change.folder, broken).await?
+                }
                 Err(ReadError::Outage(failure)) => result = Err(failure),
                 Err(ReadError::Stopped) => result = Err(stopped()),
             }
@@ -240,14 +270,27 @@ impl Work {
         result.and_then(|()| self.check_stop()).map(|()| moved)
     }
 
-    /// Whether an object holds what another one of its name holds, which is compressed or is not. It is looked at again in
-    /// each run, until one of the two is gone.
-    async fn is_copy(&mut self, change: &Change, scan: &Scan, read: &[Entry]) -> Result<bool, Failure> {
-        let Some(twin) = change.twin.as_ref().map(|twin| &*twin.key).filter(|_| !scan.hours.is_empty()) else {
+    /// Whether an object holds what another one of its name holds, which is compressed or is not.
+    /// It is looked at again in each run, until one of the two is gone.
+    async fn is_copy(
+        &mut self,
+        change: &Change,
+        scan: &Scan,
+        read: &[Entry],
+    ) -> Result<bool, Failure> {
+        let Some(twin) =
+            change.twin.as_ref().map(|twin| &*twin.key).filter(|_| !scan.hours.is_empty())
+        else {
             return Ok(false);
         };
-        let pairs = |of: &[Holding]| of.iter().map(|of| (of.hour, of.prints.content)).collect::<Vec<_>>();
-        let ours = scan.hours.iter().map(holding).collect::<Result<Vec<_>, _>>().map_err(Failure::Infrastructure)?;
+        let pairs =
+            |of: &[Holding]| of.iter().map(|of| (of.hour, of.prints.content)).collect::<Vec<_>>();
+        let ours = scan
+            .hours
+            .iter()
+            .map(holding)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Failure::Infrastructure)?;
         let theirs = match read.iter().find(|entry| *entry.object.key == *twin) {
             Some(entry) => pairs(&entry.hours),
             None => self.index.fingerprints_of(twin).await?,
@@ -262,10 +305,17 @@ impl Work {
         Ok(is_copy)
     }
 
-    /// Whether a newer object of its name counts in its place, because of one of them nobody can tell which records the other
-    /// has, too. It is looked at again in each run, until one of the two is gone.
-    async fn is_outdated(&mut self, change: &Change, scan: &Scan, read: &[Entry]) -> Result<bool, Failure> {
-        let Some(newer) = change.twin.as_ref().filter(|twin| twin.is_newer).map(|twin| &*twin.key) else {
+    /// Whether a newer object of its name counts in its place, because of one of them nobody can
+    /// tell which records the other has, too. It is looked at again in each run, until one of the
+    /// two is gone.
+    async fn is_outdated(
+        &mut self,
+        change: &Change,
+        scan: &Scan,
+        read: &[Entry],
+    ) -> Result<bool, Failure> {
+        let Some(newer) = change.twin.as_ref().filter(|twin| twin.is_newer).map(|twin| &*twin.key)
+        else {
             return Ok(false);
         };
         let placeless = match read.iter().find(|entry| *entry.object.key == *newer) {
@@ -304,7 +354,12 @@ impl Work {
             self.engine.forget_object(&change.object.key);
         }
         let newest = self.newest_of(&change.object, &scan);
-        let hours = scan.hours.iter().map(holding).collect::<Result<_, _>>().map_err(Failure::Infrastructure)?;
+        let hours = scan
+            .hours
+            .iter()
+            .map(holding)
+            .collect::<Result<_, _>>()
+            .map_err(Failure::Infrastructure)?;
         let due = self.plan.due;
         self.engine.remember(&change.object, &mut scan, |hour| hour < due).await?;
         self.count_reads();
@@ -353,7 +408,12 @@ fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
     // An hour of an object has at least one tick.
     let first = part.bars.iter().map(|(_, bar)| bar.first.timestamp).min().unwrap_or(start);
     let last = part.bars.iter().map(|(_, bar)| bar.last.timestamp).max().unwrap_or(end);
-    Ok(Holding { hour: *hour, ticks: part.ticks + part.duplicates, span: first..=last, prints: prints(part)? })
+    Ok(Holding {
+        hour: *hour,
+        ticks: part.ticks + part.duplicates,
+        span: first..=last,
+        prints: prints(part)?,
+    })
 }
 
 /// The older object of its name that a new one takes the place of, if any.

@@ -1,8 +1,9 @@
 //! Hours out of the lake, in the place of the raw objects that it was made of.
 //!
-//! It is a source where an hour is to be computed anew and nothing has changed: its sums are what was kept of it, read from
-//! the ticks. What the lake does not tell, rejected lines and how many records came twice, is known from when the objects
-//! were read. An object of the lake that is not what it was is not believed; then the raw objects are read.
+//! It is a source where an hour is to be computed anew and nothing has changed: its sums are what
+//! was kept of it, read from the ticks. What the lake does not tell, rejected lines and how many
+//! records came twice, is known from when the objects were read. An object of the lake that is not
+//! what it was is not believed; then the raw objects are read.
 
 use super::Work;
 use super::due::{Due, OfLake};
@@ -21,8 +22,8 @@ use service::words::counted;
 use std::ops::Range;
 
 impl Work {
-    /// The objects of a folder that need not be read again where all of them would be: the lake has what they hold of the
-    /// window, and what is known of them was read by the same rules.
+    /// The objects of a folder that need not be read again where all of them would be: the lake has
+    /// what they hold of the window, and what is known of them was read by the same rules.
     pub(super) async fn spared(&mut self, folder: &Folder) -> Result<FxHashSet<String>, Failure> {
         let Some(lake) = self.lake.clone().filter(|_| !self.allow_shrink) else {
             return Ok(FxHashSet::default());
@@ -37,21 +38,32 @@ impl Work {
         lake.spared(&mut self.index, (&folder.prefix, &self.plan.window), &covered).await
     }
 
-    /// Reads an hour from the lake, where that has it as it is known, and puts it in the place of what was kept of it.
-    pub(super) async fn read_lake(&mut self, stale: &Stale, known: &mut Computed) -> Result<Option<OfLake>, Failure> {
+    /// Reads an hour from the lake, where that has it as it is known, and puts it in the place of
+    /// what was kept of it.
+    pub(super) async fn read_lake(
+        &mut self,
+        stale: &Stale,
+        known: &mut Computed,
+    ) -> Result<Option<OfLake>, Failure> {
         let Some(lake) = self.lake.clone() else { return Ok(None) };
         if stale.replaced || stale.reread || self.may_shrink(stale.hour) {
             return Ok(None);
         }
         let location = self.store.location();
         let required = Required { format: &self.format, location: &location };
-        let Some(objects) = lake.objects(&mut self.index, stale.hour, required).await? else { return Ok(None) };
+        let Some(objects) = lake.objects(&mut self.index, stale.hour, required).await? else {
+            return Ok(None);
+        };
         let read = self.sum_up_lake(&objects, &lake.folder).await;
-        let read = read.and_then(|sum| believed(sum, stale.hour, known).map_err(|why| (None, Unread::Damaged(why))));
+        let read = read.and_then(|sum| {
+            believed(sum, stale.hour, known).map_err(|why| (None, Unread::Damaged(why)))
+        });
         match read {
             Ok(sum) => {
                 known.sum = Some(HourBars { duplicates: known.duplicates, ..sum });
-                Ok(Some(OfLake { keys: objects.into_iter().map(|counting| counting.key).collect() }))
+                Ok(Some(OfLake {
+                    keys: objects.into_iter().map(|counting| counting.key).collect(),
+                }))
             }
             Err(_) if self.stop.is_cancelled() => Err(stopped()),
             Err((key, unread)) => {
@@ -72,10 +84,13 @@ impl Work {
             let of_object = |unread| (Some(counting.key.clone()), unread);
             let part = source::sum_up(look, counting).await.map_err(of_object)?;
             if !sum.offsets.is_disjoint(&part.offsets) {
-                return Err(of_object(Unread::Damaged("another object has some of its records".to_owned())));
+                return Err(of_object(Unread::Damaged(
+                    "another object has some of its records".to_owned(),
+                )));
             }
             let joined = totals::joined(sum, part);
-            sum = joined.ok_or_else(|| of_object(Unread::Damaged("it has too many symbols".to_owned())))?;
+            sum = joined
+                .ok_or_else(|| of_object(Unread::Damaged("it has too many symbols".to_owned())))?;
             self.counts.lake_objects_read += 1;
             self.progress.object(counting.size);
         }
@@ -89,13 +104,15 @@ impl Work {
             Unread::Damaged(why) => format!("is not believed: {why}"),
             Unread::Away(failure) => format!("could not be read: {failure}"),
         };
-        let what = key.map_or_else(|| "the lake".to_owned(), |key| format!("{}{key}", self.store.location()));
+        let what = key
+            .map_or_else(|| "the lake".to_owned(), |key| format!("{}{key}", self.store.location()));
         self.progress.warn(format_args!(
             "hour {hour}: {what} {why}; what the lake was made of is read instead (batch-layer compact mends the lake)"
         ));
     }
 
-    /// What an hour was computed from, in words. `added`: objects that came to what was known; `None`: all.
+    /// What an hour was computed from, in words. `added`: objects that came to what was known;
+    /// `None`: all.
     pub(super) fn origin(&self, due: &Due<'_>, added: Option<&[&Indexed]>) -> String {
         let objects = |count: usize| counted(count as u64, "object");
         match (due.from_lake, added) {

@@ -1,4 +1,5 @@
-//! Whether what the archive shows are ticks at all: with a flag that is missing or wrong every line is rejected.
+//! Whether what the archive shows are ticks at all: with a flag that is missing or wrong every line
+//! is rejected.
 
 use super::Work;
 use crate::hour::Hour;
@@ -19,7 +20,8 @@ pub(super) struct Lines {
     rejected: u64,
     /// How many there are, and a sentence about the commonest reason; empty where most are ticks.
     pub words: String,
-    /// Whether no line that was ever read by this run's rules is a tick. A quiet market has windows of nothing but pings.
+    /// Whether no line that was ever read by this run's rules is a tick. A quiet market has windows
+    /// of nothing but pings.
     pub is_never_a_tick: bool,
     /// Hours in whose own folder nothing is a tick, with the number of its lines.
     pub hours: BTreeMap<Hour, u64>,
@@ -43,15 +45,25 @@ impl Work {
         let near: Vec<Arc<str>> = self.near.iter().cloned().collect();
         let folders: Vec<&str> = near.iter().map(|folder| &**folder).collect();
         let known = self.index.lines_of(&folders).await?;
-        let (all, rejected) = known.iter().fold((0, 0), |sum, of| (sum.0 + of.lines, sum.1 + of.rejected));
+        let (all, rejected) =
+            known.iter().fold((0, 0), |sum, of| (sum.0 + of.lines, sum.1 + of.rejected));
         // A line may hold several ticks, so that their number alone tells; it is seldom asked for.
-        let is_asked = |of: &&FolderLines| of.rejected > 0 && (rejected > all / 2 || of.rejected >= of.lines);
+        let is_asked =
+            |of: &&FolderLines| of.rejected > 0 && (rejected > all / 2 || of.rejected >= of.lines);
         let asked: Vec<&str> = known.iter().filter(is_asked).map(|of| &*of.folder).collect();
-        let ticks = if asked.is_empty() { FxHashMap::default() } else { self.index.ticks_of(&asked).await? };
+        let ticks = if asked.is_empty() {
+            FxHashMap::default()
+        } else {
+            self.index.ticks_of(&asked).await?
+        };
         let mut lines = Lines { rejected, ..Lines::default() };
         for of in &known {
             let is_asked = is_asked(&of);
-            let ticks = if is_asked { ticks.get(&of.folder).copied().unwrap_or(0) } else { of.lines - of.rejected };
+            let ticks = if is_asked {
+                ticks.get(&of.folder).copied().unwrap_or(0)
+            } else {
+                of.lines - of.rejected
+            };
             lines.ticks += ticks;
             if is_asked && ticks == 0 {
                 let folder = self.folder_of(&of.folder.as_str().into());
@@ -74,7 +86,8 @@ impl Work {
         let Some(common) = self.index.commonest_reject(folders).await? else {
             return Ok(counted);
         };
-        let (location, CommonReject { key, line, reason, detail }) = (self.store.location(), common);
+        let (location, CommonReject { key, line, reason, detail }) =
+            (self.store.location(), common);
         Ok(format!(
             "{counted}; the commonest reason is {reason}: {detail} ({location}{key}, line {line}; table \
              rejected_lines): are the flags about messages right?"

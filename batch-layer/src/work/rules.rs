@@ -1,8 +1,9 @@
 //! What other rules of messages do to hours that are known.
 //!
-//! A forgotten flag makes every line of an archive be rejected, or lets lines be ticks that are none. So an object that was
-//! read by other rules before, and that holds fewer or more ticks of a computed hour by this run's, stays in the index as
-//! it was: the hour is not written and keeps what it knows, and the next run with the right flags has nothing to mend.
+//! A forgotten flag makes every line of an archive be rejected, or lets lines be ticks that are
+//! none. So an object that was read by other rules before, and that holds fewer or more ticks of a
+//! computed hour by this run's, stays in the index as it was: the hour is not written and keeps
+//! what it knows, and the next run with the right flags has nothing to mend.
 
 use super::Work;
 use super::due::Due;
@@ -39,17 +40,18 @@ impl Work {
         self.allow_shrink && self.plan.window.contains(&hour) && !self.covered.contains(&hour)
     }
 
-    /// Whether a person allows an hour to lack records that its objects have no more, and it keeps them: raw objects of it were
-    /// deleted because the lake has it.
+    /// Whether a person allows an hour to lack records that its objects have no more, and it keeps
+    /// them: raw objects of it were deleted because the lake has it.
     pub(super) fn stands(&self, hour: Hour) -> bool {
         self.allow_shrink && self.covered.contains(&hour)
     }
 
-    /// Whether an hour's objects are rather those of two topics of one name, of which one's ticks would be left out as
-    /// repetitions of the other's; it has been noted then.
+    /// Whether an hour's objects are rather those of two topics of one name, of which one's ticks
+    /// would be left out as repetitions of the other's; it has been noted then.
     pub(super) fn refuses_strangers(&mut self, due: &Due<'_>, sum: &HourBars) -> bool {
         let Conflicts { strangers, example, .. } = sum.conflicts;
-        let is_refused = sum.conflicts.are_of_two_topics(sum.repeated.len()) && !self.may_shrink(due.stale.hour);
+        let is_refused =
+            sum.conflicts.are_of_two_topics(sum.repeated.len()) && !self.may_shrink(due.stale.hour);
         if let Some((partition, place)) = example.filter(|_| is_refused) {
             let place = places::text(place);
             let why = format!(
@@ -68,8 +70,8 @@ impl Work {
         (self.recompute || self.allow_shrink) && self.plan.window.contains(&hour)
     }
 
-    /// Whether an object is to stay as it was read before, because by this run's rules computed hours would lose ticks, or
-    /// have more of the same messages.
+    /// Whether an object is to stay as it was read before, because by this run's rules computed
+    /// hours would lose ticks, or have more of the same messages.
     pub(super) async fn refuses(&mut self, change: &Change, scan: &Scan) -> Result<bool, Failure> {
         let older = super::index::outdated(change, scan);
         if !older.map_or(change.by_other_rules, |older| !older.is_as_read) {
@@ -80,8 +82,10 @@ impl Work {
         let now: FxHashMap<Hour, u64> =
             scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks + bars.duplicates)).collect();
         let now = |hour: &Hour| now.get(hour).copied().unwrap_or(0);
-        // An object that was replaced, or that another version of this program reads, may well hold more.
-        let may_be_more = change.kind != ChangeKind::Forced || rules(&format) == rules(&self.format);
+        // An object that was replaced, or that another version of this program reads, may well hold
+        // more.
+        let may_be_more =
+            change.kind != ChangeKind::Forced || rules(&format) == rules(&self.format);
         let is_refused = |(hour, before): &(Hour, u64)| match now(hour).cmp(before) {
             Ordering::Less => !self.may_shrink(*hour),
             Ordering::Equal => false,
@@ -103,7 +107,11 @@ impl Work {
 
     fn explain(&self, change: &Change, scan: &Scan, format: &str) {
         let (before, now) = differences(format, &self.format);
-        let first = scan.rejects.first().map(|first| format!(", the first: {}", first.reject)).unwrap_or_default();
+        let first = scan
+            .rejects
+            .first()
+            .map(|first| format!(", the first: {}", first.reject))
+            .unwrap_or_default();
         self.progress.warn(format_args!(
             "{}{} was read by other rules of messages before: then {before}, now {now} (is a flag missing?); \
              {} of its {} lines are rejected now{first}",
@@ -116,7 +124,9 @@ impl Work {
 
     /// Says once that hours are written anew because their messages are read by other rules.
     pub(super) fn note_rewritten(&mut self, hour: Hour, known: &Computed) {
-        if rules(&known.format) == rules(&self.format) || std::mem::replace(&mut self.refused.is_rewrite_said, true) {
+        if rules(&known.format) == rules(&self.format)
+            || std::mem::replace(&mut self.refused.is_rewrite_said, true)
+        {
             return;
         }
         let (before, now) = differences(&known.format, &self.format);
@@ -142,8 +152,8 @@ impl Work {
         }
     }
 
-    /// Notes that an hour is not written because it would have more ticks of the same objects. `false` where that is not
-    /// for other flags, but for another version of this program.
+    /// Notes that an hour is not written because it would have more ticks of the same objects.
+    /// `false` where that is not for other flags, but for another version of this program.
     pub(super) fn fail_more(&mut self, hour: Hour, known: &Computed, now: u64) -> bool {
         if rules(&known.format) == rules(&self.format) {
             return false;
@@ -159,9 +169,11 @@ impl Work {
         true
     }
 
-    /// Whether an object can only be read by a run with another prefix, whose rules are not known here.
+    /// Whether an object can only be read by a run with another prefix, whose rules are not known
+    /// here.
     pub(super) fn is_foreign(&self, indexed: &Indexed) -> bool {
-        self.template.hour_of(&indexed.folder).is_none() && rules(&indexed.format) != rules(&self.format)
+        self.template.hour_of(&indexed.folder).is_none()
+            && rules(&indexed.format) != rules(&self.format)
     }
 
     /// Notes that an hour is not written because it would have to be read again whole.
@@ -190,10 +202,14 @@ fn rules(format: &str) -> &str {
 fn differences(one: &str, other: &str) -> (String, String) {
     let (one, other) = (flags(one), flags(other));
     let only = |these: &[&str], those: &[&str]| {
-        let mut shown: Vec<String> =
-            these.iter().filter(|flag| !those.contains(flag)).map(|flag| format!("`{flag}`")).collect();
+        let mut shown: Vec<String> = these
+            .iter()
+            .filter(|flag| !those.contains(flag))
+            .map(|flag| format!("`{flag}`"))
+            .collect();
         let lacks = |flag: &&&str| !these.iter().any(|other| name(other) == name(flag));
-        let mut missing: Vec<String> = those.iter().filter(lacks).map(|flag| format!("no `{}`", name(flag))).collect();
+        let mut missing: Vec<String> =
+            those.iter().filter(lacks).map(|flag| format!("no `{}`", name(flag))).collect();
         missing.dedup();
         shown.append(&mut missing);
         if shown.is_empty() { "without it".to_owned() } else { shown.join(" ") }
@@ -201,7 +217,8 @@ fn differences(one: &str, other: &str) -> (String, String) {
     (only(&one, &other), only(&other, &one))
 }
 
-/// The flags of a format with their values, and in front of them the version of this program's sums.
+/// The flags of a format with their values, and in front of them the version of this program's
+/// sums.
 fn flags(format: &str) -> Vec<&str> {
     let starts = format.match_indices(" --").map(|(at, _)| at + 1);
     let starts: Vec<usize> = std::iter::once(0).chain(starts).collect();
@@ -227,8 +244,14 @@ mod tests {
         let texts = |one: &str, other: &str| (one.to_owned(), other.to_owned());
         let base = "2 --file-name n --map a=b --timestamp-zone none";
         let with = |flags: &str| format!("{base}{flags}");
-        assert_eq!(shown(base, &base.replace("a=b", "a=c d")), texts("`--map a=b`", "`--map a=c d`"));
-        assert_eq!(shown(&with(" --where type=match"), base), texts("`--where type=match`", "no `--where`"));
+        assert_eq!(
+            shown(base, &base.replace("a=b", "a=c d")),
+            texts("`--map a=b`", "`--map a=c d`")
+        );
+        assert_eq!(
+            shown(&with(" --where type=match"), base),
+            texts("`--where type=match`", "no `--where`")
+        );
         let (one, two) = (with(" --where a=1 --where b=2"), with(" --where b=2"));
         assert_eq!(shown(&one, &two), texts("`--where a=1`", "without it"));
         assert_eq!(shown(base, &one), texts("no `--where`", "`--where a=1` `--where b=2`"));

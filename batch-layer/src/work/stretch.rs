@@ -29,8 +29,8 @@ impl Work {
         self
     }
 
-    /// Brings a stretch of the window up to date, whose folders no other run indexes meanwhile. What cannot be done stays
-    /// stale, for the run that closes.
+    /// Brings a stretch of the window up to date, whose folders no other run indexes meanwhile.
+    /// What cannot be done stays stale, for the run that closes.
     pub(crate) async fn run_stretch(&mut self, stretch: &Range<Hour>) -> Result<(), Failure> {
         let folders = self.template.folders(self.plan.around(stretch));
         let prefixes = folders.iter().map(|folder| folder.prefix.clone()).collect();
@@ -39,7 +39,8 @@ impl Work {
         self.mark_asked(stretch).await?;
         self.compute_stale(stretch).await?;
         completeness::standing(&mut self.index, self.archive_delay).await?;
-        self.progress.say(format_args!("the hours from {} to {} are done", stretch.start, stretch.end));
+        self.progress
+            .say(format_args!("the hours from {} to {} are done", stretch.start, stretch.end));
         // What was kept for later hours may be another's now.
         self.engine.forget_all();
         // Folders on either side may be of its next stretch, which reads them for its own hours.
@@ -52,7 +53,11 @@ impl Work {
         let hour = self.plan.window.start;
         let folders = self.template.folders(hour..hour.plus(1));
         self.plan.slack
-            + folders.iter().map(|folder| Hour::each(folder.hours.clone()).count() as i64).max().unwrap_or(1)
+            + folders
+                .iter()
+                .map(|folder| Hour::each(folder.hours.clone()).count() as i64)
+                .max()
+                .unwrap_or(1)
     }
 
     /// # Errors
@@ -65,15 +70,18 @@ impl Work {
         self.own.as_ref().is_none_or(|own| own.folders.contains(folder))
     }
 
-    /// Whether all objects of a folder are to be read: another run sees to that in the neighbours' folders.
+    /// Whether all objects of a folder are to be read: another run sees to that in the neighbours'
+    /// folders.
     pub(super) fn is_read_anew(&self, folder: &Folder) -> bool {
-        let is_of = |own: &Own| folder.hours.start < own.hours.end && own.hours.start < folder.hours.end;
+        let is_of =
+            |own: &Own| folder.hours.start < own.hours.end && own.hours.start < folder.hours.end;
         self.recompute && !self.is_closing && self.own.as_ref().is_none_or(is_of)
     }
 
     /// Forgets what was read of objects that other runs may have replaced since.
     pub(super) fn forget_others(&mut self, objects: &[Indexed]) {
-        let others = objects.iter().filter(|indexed| self.own.is_some() && !self.is_own(&indexed.folder));
+        let others =
+            objects.iter().filter(|indexed| self.own.is_some() && !self.is_own(&indexed.folder));
         let others: Vec<_> = others.map(|indexed| indexed.object.key.clone()).collect();
         others.iter().for_each(|key| self.engine.forget_object(key));
     }

@@ -1,4 +1,5 @@
-//! How the store is reached: credentials, addresses, and the variables that other AWS tools heed, too.
+//! How the store is reached: credentials, addresses, and the variables that other AWS tools heed,
+//! too.
 
 use crate::support::{World, finish, key, some_ticks};
 use std::process::Command;
@@ -27,7 +28,9 @@ async fn the_usual_variables_for_authorities_are_heeded() {
     for name in ["SSL_CERT_FILE", "AWS_CA_BUNDLE"] {
         let (world, proxy) = (with_an_object().await, TlsProxy::start(&store()).await);
         let mut command = world.command(&DAY);
-        command.env("S3_ENDPOINT_URL", format!("https://{}", proxy.address())).env(name, stack("STACK_TLS_CA"));
+        command
+            .env("S3_ENDPOINT_URL", format!("https://{}", proxy.address()))
+            .env(name, stack("STACK_TLS_CA"));
         assert_computed(&world, command).await;
     }
 }
@@ -37,14 +40,21 @@ async fn credentials_and_region_come_from_a_profile() {
     let (world, folder) = (with_an_object().await, tempfile::tempdir().unwrap());
     let (credentials, config) = (folder.path().join("credentials"), folder.path().join("config"));
     let (key, secret) = (stack("STACK_S3_ACCESS_KEY"), stack("STACK_S3_SECRET_KEY"));
-    std::fs::write(&credentials, format!("[desk]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"))
+    std::fs::write(
+        &credentials,
+        format!("[desk]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\n"),
+    )
+    .unwrap();
+    std::fs::write(&config, format!("[profile desk]\nregion = {}\n", stack("STACK_S3_REGION")))
         .unwrap();
-    std::fs::write(&config, format!("[profile desk]\nregion = {}\n", stack("STACK_S3_REGION"))).unwrap();
     let mut command = world.command(&DAY);
     for name in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"] {
         command.env_remove(name);
     }
-    command.env("AWS_PROFILE", "desk").env("AWS_SHARED_CREDENTIALS_FILE", credentials).env("AWS_CONFIG_FILE", config);
+    command
+        .env("AWS_PROFILE", "desk")
+        .env("AWS_SHARED_CREDENTIALS_FILE", credentials)
+        .env("AWS_CONFIG_FILE", config);
     assert_computed(&world, command).await;
 }
 
@@ -58,13 +68,21 @@ async fn a_pods_web_identity_is_changed_for_the_keys_of_its_role() {
     let (world, folder) = (with_an_object().await, tempfile::tempdir().unwrap());
     let token = folder.path().join("token");
     std::fs::write(&token, "a-token").unwrap();
-    let roles = HttpProxy::start(&store(), |_| Treatment::Answer { status: 200, body: ANSWER.into() }).await;
+    let roles =
+        HttpProxy::start(&store(), |_| Treatment::Answer { status: 200, body: ANSWER.into() })
+            .await;
     // The real store would not know the role's keys.
     let listing = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
-    let signed = HttpProxy::start(&store(), move |_| Treatment::Answer { status: 200, body: listing.into() }).await;
+    let signed = HttpProxy::start(&store(), move |_| Treatment::Answer {
+        status: 200,
+        body: listing.into(),
+    })
+    .await;
     let mut command = world.command(&DAY);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    command.env("AWS_WEB_IDENTITY_TOKEN_FILE", token).env("AWS_ROLE_ARN", "arn:aws:iam::1:role/batch");
+    command
+        .env("AWS_WEB_IDENTITY_TOKEN_FILE", token)
+        .env("AWS_ROLE_ARN", "arn:aws:iam::1:role/batch");
     command.env("AWS_ENDPOINT_URL_STS", format!("http://{}", roles.address()));
     command.env("S3_ENDPOINT_URL", format!("http://{}", signed.address()));
     let outcome = finish(command).await;
@@ -72,7 +90,10 @@ async fn a_pods_web_identity_is_changed_for_the_keys_of_its_role() {
     let requests = signed.requests();
     assert!(!requests.is_empty());
     for request in requests {
-        assert!(request.head.contains("Credential=ROLESKEY/") && request.head.contains("roles-token"), "{request:?}");
+        assert!(
+            request.head.contains("Credential=ROLESKEY/") && request.head.contains("roles-token"),
+            "{request:?}"
+        );
     }
 }
 
@@ -81,7 +102,9 @@ async fn the_bucket_is_addressed_by_path_or_by_host_as_is_asked_for() {
     let world = with_an_object().await;
     let listing = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
     let bucket = world.bucket.name().to_owned();
-    for (path_style, host) in [(None, "127.0.0.1"), (Some("true"), "localhost"), (Some("false"), "localhost")] {
+    for (path_style, host) in
+        [(None, "127.0.0.1"), (Some("true"), "localhost"), (Some("false"), "localhost")]
+    {
         let answer = move |_: &_| Treatment::Answer { status: 200, body: listing.into() };
         let proxy = HttpProxy::start(&store(), answer).await;
         let mut command = world.command(&["--hour", "2025-06-02T10"]);
@@ -92,13 +115,17 @@ async fn the_bucket_is_addressed_by_path_or_by_host_as_is_asked_for() {
         let outcome = finish(command).await;
         let requests = proxy.requests();
         if path_style == Some("false") {
-            // Where the system does not resolve names below localhost, the message says which one was tried.
+            // Where the system does not resolve names below localhost, the message says which one
+            // was tried.
             let by_host = format!("{bucket}.localhost");
             let is_asked = requests.iter().any(|request| request.head.contains(&by_host));
             assert!(is_asked || outcome.code == 3, "{requests:?} {}", outcome.stderr);
         } else {
             assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-            assert!(requests.iter().all(|request| request.path.starts_with(&format!("/{bucket}"))), "{requests:?}");
+            assert!(
+                requests.iter().all(|request| request.path.starts_with(&format!("/{bucket}"))),
+                "{requests:?}"
+            );
         }
     }
 }

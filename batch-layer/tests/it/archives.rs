@@ -18,7 +18,11 @@ async fn summaries_equal_a_plain_aggregate_over_the_same_ticks_to_the_last_digit
     let outcome = world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
     assert_eq!(world.summary().await.len(), 5 * 5);
-    assert!(outcome.stderr.contains("5 hours computed, 0 failed; 20 objects read"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("5 hours computed, 0 failed; 20 objects read"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[tokio::test]
@@ -44,7 +48,8 @@ async fn records_that_stand_in_several_objects_count_once() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 1000);
     world.insert_realtime(&ticks).await;
-    // As a sink leaves them that was killed twice: other cuts, one object a part of another, one wholly repeated.
+    // As a sink leaves them that was killed twice: other cuts, one object a part of another, one
+    // wholly repeated.
     for (from, to) in [(0, 400), (300, 700), (310, 320), (650, 1000)] {
         world.put(&key(10, 0, from), &ticks[from as usize..to]).await;
     }
@@ -80,8 +85,11 @@ async fn a_recording_with_odd_lines_gives_its_ticks_and_keeps_the_rest_with_reas
     assert_eq!(ticks + rejected, lines);
     let reasons = world.rows("select distinct reason from rejected_lines order by 1").await;
     assert_eq!(reasons, ["bad_price", "bad_timestamp", "missing_field"]);
-    let empty =
-        world.rows("select convert_from(value, 'UTF8') from rejected_lines where reason = 'missing_field'").await;
+    let empty = world
+        .rows(
+            "select convert_from(value, 'UTF8') from rejected_lines where reason = 'missing_field'",
+        )
+        .await;
     assert_eq!(empty[0], r#"{"kafka_offset":55,"kafka_partition":0}"#);
     let counted = world.number("select sum(rejected_lines)::bigint from archive_objects").await;
     assert_eq!(counted, rejected);

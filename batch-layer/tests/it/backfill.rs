@@ -33,13 +33,14 @@ async fn a_backfill_says_how_far_it_is_and_goes_on_where_it_was_killed() {
     let world = World::create().await;
     world.insert_realtime(&archive(&world, 200, 3).await).await;
     // The end of the window is not read before the first run is dead.
-    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |request| {
-        match request.path.contains("2025-06-08-20") {
-            true => Treatment::StallAfter(0),
-            false => Treatment::Forward,
-        }
-    })
-    .await;
+    let store =
+        HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |request| {
+            match request.path.contains("2025-06-08-20") {
+                true => Treatment::StallAfter(0),
+                false => Treatment::Forward,
+            }
+        })
+        .await;
     let window = ["--from", "2025-06-02T00", "--to", "2025-06-11T00"];
     let mut command = world.command(&window);
     command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
@@ -86,7 +87,9 @@ async fn more_bars_than_memory_may_hold_are_read_again_when_their_turn_comes() {
 fn page(object: &Listed, next: Option<usize>) -> String {
     let Listed { key, size, etag } = object;
     let next = match next {
-        Some(token) => format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>"),
+        Some(token) => format!(
+            "<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>"
+        ),
         None => "<IsTruncated>false</IsTruncated>".to_owned(),
     };
     let etag = etag.replace('"', "&quot;");
@@ -101,26 +104,40 @@ async fn a_listing_of_thousands_of_pages_is_followed_to_its_end() {
     const PAGES: usize = 3000;
     let world = World::create().await;
     archive(&world, 1, 5).await;
-    // Pages of one object each, as no real store gives them; the only object that is there comes last.
+    // Pages of one object each, as no real store gives them; the only object that is there comes
+    // last.
     let object = world.bucket.list("").await.unwrap().remove(0);
     let (listed, pages) = (object.clone(), AtomicUsize::new(0));
-    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), move |request| {
-        if !request.path.contains("prefix=raw%2Fstock_prices%2F2025-06-02-00%2F") {
-            return Treatment::Forward;
-        }
-        let number = pages.fetch_add(1, Ordering::Relaxed);
-        let other = Listed { key: format!("raw/stock_prices/2025-06-02-00/other-{number}"), ..listed.clone() };
-        let body = if number < PAGES { page(&other, Some(number)) } else { page(&listed, None) };
-        Treatment::Answer { status: 200, body }
-    })
-    .await;
+    let store =
+        HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), move |request| {
+            if !request.path.contains("prefix=raw%2Fstock_prices%2F2025-06-02-00%2F") {
+                return Treatment::Forward;
+            }
+            let number = pages.fetch_add(1, Ordering::Relaxed);
+            let other = Listed {
+                key: format!("raw/stock_prices/2025-06-02-00/other-{number}"),
+                ..listed.clone()
+            };
+            let body =
+                if number < PAGES { page(&other, Some(number)) } else { page(&listed, None) };
+            Treatment::Answer { status: 200, body }
+        })
+        .await;
     let mut command = world.command(&["--hour", "2025-06-02T00"]);
     command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
     let outcome = finish(command).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("2990 more files with other names were skipped"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("2990 more files with other names were skipped"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(world.rows("select key from archive_objects").await, [object.key]);
-    let last = store.requests().into_iter().rfind(|request| request.path.contains("2025-06-02-00%2F")).unwrap();
+    let last = store
+        .requests()
+        .into_iter()
+        .rfind(|request| request.path.contains("2025-06-02-00%2F"))
+        .unwrap();
     assert!(last.path.contains(&format!("continuation-token={}", PAGES - 1)), "{last:?}");
 }
 
@@ -135,7 +152,10 @@ async fn of_a_window_of_centuries_only_the_folders_that_are_there_are_listed() {
     let new = some_ticks(9, 0, 9000, 30);
     world.put(&key(9, 0, 9000), &new).await;
     world.insert_realtime(&new).await;
-    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |_| Treatment::Forward).await;
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |_| {
+        Treatment::Forward
+    })
+    .await;
     let run = async || {
         let mut command = world.command(&["--from", "0001-01-01T00", "--to", "2025-06-03T00"]);
         command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
@@ -145,7 +165,8 @@ async fn of_a_window_of_centuries_only_the_folders_that_are_there_are_listed() {
     };
     run().await;
     assert_eq!(world.summary().await, world.expected().await);
-    let listings = store.requests().iter().filter(|request| request.path.contains("list-type")).count();
+    let listings =
+        store.requests().iter().filter(|request| request.path.contains("list-type")).count();
     // Every three days since the oldest folder it is looked for new ones.
     assert!(listings < 40, "{listings} listings");
     // A folder that is there no longer is known to have been.
@@ -169,9 +190,18 @@ async fn folders_of_a_time_far_from_now_are_named() {
     let word = "raw/stock_prices/1970-01-21-05/: a folder of a time far from now";
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
     // Far from now, and not from what --grace calls the last hour that is over.
-    world.bucket.delete("raw/stock_prices/57389-01-01-00/stock_prices+0+0000000000.json").await.unwrap();
+    world
+        .bucket
+        .delete("raw/stock_prices/57389-01-01-00/stock_prices+0+0000000000.json")
+        .await
+        .unwrap();
     let outcome = world.run_ok(&["--grace", "9999999d"]).await;
-    assert_eq!(outcome.stderr.matches("a folder of a time far from now").count(), 1, "{}", outcome.stderr);
+    assert_eq!(
+        outcome.stderr.matches("a folder of a time far from now").count(),
+        1,
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[tokio::test]
@@ -180,23 +210,26 @@ async fn a_folder_that_appears_during_a_backfill_is_read_with_its_hour() {
     let first = some_ticks(0, 0, 0, 20);
     world.put(&key(0, 0, 0), &first).await;
     let late = some_ticks(500, 0, 9000, 30);
-    let object = (Bucket::clone(&world.bucket), key_of(Hour::of(late[0].at), 0, 9000), lines(&late));
+    let object =
+        (Bucket::clone(&world.bucket), key_of(Hour::of(late[0].at), 0, 9000), lines(&late));
     // The sink writes it while the window's first hour is looked at.
-    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), move |request| {
-        if !request.path.contains("prefix=raw%2Fstock_prices%2F2025-06-02-00%2F") {
-            return Treatment::Forward;
-        }
-        let (bucket, key, text) = object.clone();
-        Treatment::After(Box::pin(async move { bucket.put(&key, text).await.unwrap() }))
-    })
-    .await;
+    let store =
+        HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), move |request| {
+            if !request.path.contains("prefix=raw%2Fstock_prices%2F2025-06-02-00%2F") {
+                return Treatment::Forward;
+            }
+            let (bucket, key, text) = object.clone();
+            Treatment::After(Box::pin(async move { bucket.put(&key, text).await.unwrap() }))
+        })
+        .await;
     let mut command = world.command(&["--from", "2025-06-02T00", "--to", "2025-06-27T00"]);
     command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
     let outcome = finish(command).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     world.insert_realtime(&[first, late].concat()).await;
     assert_eq!(world.summary().await, world.expected().await);
-    let folders = store.requests().iter().filter(|request| request.path.contains("delimiter")).count();
+    let folders =
+        store.requests().iter().filter(|request| request.path.contains("delimiter")).count();
     assert!(folders > 1, "the store was asked by folders");
 }
 
@@ -215,7 +248,9 @@ async fn endless_folder() -> HttpProxy {
         }
         let number = pages.fetch_add(1, Ordering::Relaxed);
         let objects: String = (number * 5000..(number + 1) * 5000).map(object).collect();
-        let next = format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{number}</NextContinuationToken>");
+        let next = format!(
+            "<IsTruncated>true</IsTruncated><NextContinuationToken>{number}</NextContinuationToken>"
+        );
         let body = format!("<ListBucketResult>{next}{objects}</ListBucketResult>");
         Treatment::Answer { status: 200, body }
     })
@@ -237,7 +272,10 @@ async fn a_folder_of_more_objects_than_there_is_memory_for_is_its_own_hours_trou
         command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
         finish(command).await
     };
-    let folder = format!("s3://{}/raw/stock_prices/2025-06-02-11/: more than 250000 objects", world.bucket.name());
+    let folder = format!(
+        "s3://{}/raw/stock_prices/2025-06-02-11/: more than 250000 objects",
+        world.bucket.name()
+    );
 
     let rehearsal = run(&[], &["--dry-run"]).await;
     assert_eq!(rehearsal.code, 0, "{}", rehearsal.stderr);
@@ -252,8 +290,14 @@ async fn a_folder_of_more_objects_than_there_is_memory_for_is_its_own_hours_trou
 
     let verified = run(&["verify"], &["--format", "json"]).await;
     assert_eq!(verified.code, 4, "{}{}", verified.stdout, verified.stderr);
-    let line = |hour: &str| verified.stdout.lines().find(|line| line.contains(hour)).unwrap_or_default().to_owned();
+    let line = |hour: &str| {
+        verified.stdout.lines().find(|line| line.contains(hour)).unwrap_or_default().to_owned()
+    };
     assert!(line("2025-06-02T09:00:00").contains(r#""status":"ok""#), "{}", verified.stdout);
     let eleven = line("2025-06-02T11:00:00");
-    assert!(eleven.contains(r#""status":"open""#) && eleven.contains(&folder), "{}", verified.stdout);
+    assert!(
+        eleven.contains(r#""status":"open""#) && eleven.contains(&folder),
+        "{}",
+        verified.stdout
+    );
 }

@@ -34,19 +34,26 @@ async fn a_late_object_of_an_old_hour_makes_that_hour_alone_be_computed_again() 
     world.put(&key(10, 3, 0), &late).await;
     world.insert_realtime(&late).await;
     world.run_ok(&DAY).await;
-    assert_eq!(world.computed_by().await, ["02T09 by 1", "02T10 by 2", "02T11 by 1", "02T12 by 1", "02T13 by 1"]);
+    assert_eq!(
+        world.computed_by().await,
+        ["02T09 by 1", "02T10 by 2", "02T11 by 1", "02T12 by 1", "02T13 by 1"]
+    );
     assert_eq!(world.summary().await, world.expected().await);
 }
 
 #[tokio::test]
 async fn a_late_tick_in_a_later_folder_reaches_its_own_hour_outside_of_the_window_too() {
     let world = computed().await;
-    // Hour 9's ticks, archived at 13: the run looks at 13 only, and hour 9 must still be computed from everything.
+    // Hour 9's ticks, archived at 13: the run looks at 13 only, and hour 9 must still be computed
+    // from everything.
     let late = some_ticks(9, 3, 0, 7);
     world.put(&key(13, 3, 0), &late).await;
     world.insert_realtime(&late).await;
     world.run_ok(&["--hour", "2025-06-02T13"]).await;
-    assert_eq!(world.computed_by().await, ["02T09 by 2", "02T10 by 1", "02T11 by 1", "02T12 by 1", "02T13 by 1"]);
+    assert_eq!(
+        world.computed_by().await,
+        ["02T09 by 2", "02T10 by 1", "02T11 by 1", "02T12 by 1", "02T13 by 1"]
+    );
     assert_eq!(world.summary().await, world.expected().await);
 }
 
@@ -61,7 +68,8 @@ async fn a_single_hour_is_computed_from_its_neighbours_folders_too_and_draws_in_
         world.insert_realtime(&ticks).await;
     }
     world.run_ok(&["--hour", "2025-06-02T10"]).await;
-    // Hour 9 has a tick in hour 10's own folder; hours 8, 11 and 12 were only read for their neighbours' sake.
+    // Hour 9 has a tick in hour 10's own folder; hours 8, 11 and 12 were only read for their
+    // neighbours' sake.
     assert_eq!(world.computed_by().await, ["02T09 by 1", "02T10 by 1"]);
     let expected = world.expected().await;
     assert!(world.summary().await.iter().all(|row| expected.contains(row)));
@@ -90,7 +98,12 @@ async fn an_hour_whose_objects_were_replaced_by_ones_without_its_ticks_is_withdr
     }
     world.run_ok(&DAY).await;
     assert_eq!(world.computed_by().await, ["02T09 by 1", "02T10 by 1", "02T11 by 1", "02T12 by 2"]);
-    assert_eq!(world.number("select count(*) from hourly_stock_summary where hour = '2025-06-02T13:00Z'").await, 0);
+    assert_eq!(
+        world
+            .number("select count(*) from hourly_stock_summary where hour = '2025-06-02T13:00Z'")
+            .await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -106,7 +119,12 @@ async fn an_hour_keeps_the_ticks_of_objects_that_have_expired() {
     let quiet = world.run_ok(&DAY).await;
     assert!(!quiet.stderr.contains("gone"), "it is said once: {}", quiet.stderr);
     assert_eq!(world.summary().await, before);
-    assert_eq!(world.number("select gone_objects::bigint from batch_hours where hour = '2025-06-02T10:00Z'").await, 2);
+    assert_eq!(
+        world
+            .number("select gone_objects::bigint from batch_hours where hour = '2025-06-02T10:00Z'")
+            .await,
+        2
+    );
 }
 
 #[tokio::test]
@@ -120,7 +138,10 @@ async fn a_late_tick_joins_an_hour_whose_objects_have_all_expired() {
     world.insert_realtime(&late).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
-    assert_eq!(world.number("select ticks from batch_hours where hour = '2025-06-02T10:00Z'").await, 401);
+    assert_eq!(
+        world.number("select ticks from batch_hours where hour = '2025-06-02T10:00Z'").await,
+        401
+    );
 }
 
 #[tokio::test]
@@ -139,7 +160,11 @@ async fn a_late_object_costs_what_it_holds_and_touches_no_other_symbol() {
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(others).await, before);
     assert_eq!(world.summary().await, world.expected().await);
-    assert_eq!(world.number("select objects_read from batch_runs where run_id = 2").await, 1, "no old object");
+    assert_eq!(
+        world.number("select objects_read from batch_runs where run_id = 2").await,
+        1,
+        "no old object"
+    );
 }
 
 #[tokio::test]
@@ -152,11 +177,18 @@ async fn an_hour_that_would_lose_records_is_written_only_where_that_is_allowed()
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
     assert_eq!(world.summary().await, before);
     // By other rules nothing that was kept is added to.
-    let outcome = world.run(&["--hour", "2025-06-02T10", "--recompute", "--map", "close=open"]).await;
+    let outcome =
+        world.run(&["--hour", "2025-06-02T10", "--recompute", "--map", "close=open"]).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     let word = "hour 2025-06-02T10:00Z: not written, because it would lose 200 of 400 records";
-    assert!(outcome.stderr.contains(word) && outcome.stderr.contains("--allow-shrink"), "{}", outcome.stderr);
-    let of_ten = |rows: Vec<String>| rows.into_iter().filter(|row| row.contains(" 10:00:00 ")).collect::<Vec<_>>();
+    assert!(
+        outcome.stderr.contains(word) && outcome.stderr.contains("--allow-shrink"),
+        "{}",
+        outcome.stderr
+    );
+    let of_ten = |rows: Vec<String>| {
+        rows.into_iter().filter(|row| row.contains(" 10:00:00 ")).collect::<Vec<_>>()
+    };
     assert_eq!(of_ten(world.summary().await), of_ten(before.clone()));
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, before, "nothing is left of the refused attempt");
@@ -205,13 +237,17 @@ pub fn placeless(hour: i64, partition: i32, count: i64) -> String {
     let ticks = some_ticks(hour, partition, 0, count);
     let without = |line: &str| {
         let (before, after) = line.split_once("\"kafka_offset\"").unwrap();
-        format!("{before}{}\n", after.split_once("\"close\"").map(|(_, after)| format!("\"close\"{after}")).unwrap())
+        format!(
+            "{before}{}\n",
+            after.split_once("\"close\"").map(|(_, after)| format!("\"close\"{after}")).unwrap()
+        )
     };
     lines(&ticks).lines().map(without).collect()
 }
 
 #[tokio::test]
-async fn ticks_that_tell_no_offset_count_once_though_their_object_vanishes_from_a_listing_and_comes_back() {
+async fn ticks_that_tell_no_offset_count_once_though_their_object_vanishes_from_a_listing_and_comes_back()
+ {
     let world = World::create().await;
     let texts = [placeless(10, 0, 100), placeless(10, 1, 60), placeless(10, 2, 5)];
     let put = async |partition: i32| {
@@ -231,7 +267,10 @@ async fn ticks_that_tell_no_offset_count_once_though_their_object_vanishes_from_
     assert_eq!(world.rows(hour).await, ["160 2 1"]);
     put(1).await;
     world.run_ok(&DAY).await;
-    assert_eq!((world.summary().await, world.rows(hour).await), (before, vec!["160 2 0".to_owned()]));
+    assert_eq!(
+        (world.summary().await, world.rows(hour).await),
+        (before, vec!["160 2 0".to_owned()])
+    );
     assert_eq!(world.number("select sum(objects_read)::bigint from batch_runs").await, 2);
 
     // A late object comes meanwhile.
@@ -267,7 +306,8 @@ async fn an_hour_that_was_taken_out_counts_its_objects_anew_when_they_come_back(
 }
 
 #[tokio::test]
-async fn records_that_come_again_in_a_late_object_count_once_whether_the_first_has_expired_or_not() {
+async fn records_that_come_again_in_a_late_object_count_once_whether_the_first_has_expired_or_not()
+{
     let world = computed().await;
     let again = some_ticks(10, 0, 10_000, 200);
     world.put(&key(11, 0, 10_100), &again[100..]).await;
@@ -280,7 +320,8 @@ async fn records_that_come_again_in_a_late_object_count_once_whether_the_first_h
 }
 
 #[tokio::test]
-async fn of_two_records_with_one_place_the_one_in_the_first_object_by_key_counts_whoever_came_first() {
+async fn of_two_records_with_one_place_the_one_in_the_first_object_by_key_counts_whoever_came_first()
+ {
     let (at_once, one_by_one) = (World::create().await, World::create().await);
     let all = some_ticks(10, 0, 0, 150);
     let (first, mut second) = (all[..100].to_vec(), all[50..].to_vec());
@@ -317,7 +358,8 @@ async fn records_of_which_objects_tell_different_things_are_counted_and_shown() 
         world.put(&key(10, 0, 0), &first).await;
         world.put(&key(10, 1, 0), &third).await;
         let outcome = world.run_ok(&DAY).await;
-        let word = "of 6 records several lines tell different things, offset 50 of partition 0 among them";
+        let word =
+            "of 6 records several lines tell different things, offset 50 of partition 0 among them";
         assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
         assert!(outcome.stderr.contains("60 duplicates (6 in conflict)"), "{}", outcome.stderr);
         assert_eq!(world.rows(shown).await, ["130 60 6"]);
@@ -333,11 +375,11 @@ async fn records_of_which_objects_tell_different_things_are_counted_and_shown() 
     world.fill_minute_bars().await;
     assert_eq!(world.summary().await, world.expected().await);
     let outcome = world.run(&[&["verify"], &DAY[..]].concat()).await;
-    let word =
-        "of 6 records several objects tell different things, as batch-layer has counted; the first by key counts";
+    let word = "of 6 records several objects tell different things, as batch-layer has counted; the first by key counts";
     assert!(outcome.stdout.contains(word), "{}{}", outcome.stdout, outcome.stderr);
     for (lines, partition) in [(50, 0), (10, 1)] {
-        let word = format!("{lines} lines of the archive stand for a record that has a line already");
+        let word =
+            format!("{lines} lines of the archive stand for a record that has a line already");
         assert!(outcome.stdout.contains(&word), "partition {partition}: {}", outcome.stdout);
     }
     // It has counted them itself.
@@ -361,7 +403,8 @@ async fn records_that_come_again_as_they_were_are_no_conflict() {
 }
 
 #[tokio::test]
-async fn an_object_that_vanished_or_was_replaced_unseen_counts_as_it_was_until_its_folder_is_listed() {
+async fn an_object_that_vanished_or_was_replaced_unseen_counts_as_it_was_until_its_folder_is_listed()
+ {
     let world = computed().await;
     let far = some_ticks(9, 3, 0, 7);
     world.put(&key(13, 3, 0), &far).await;
@@ -384,7 +427,10 @@ async fn recompute_computes_an_unchanged_window_again_and_gives_the_same() {
     let world = computed().await;
     let before = world.summary().await;
     world.run_ok(&["--from", "2025-06-02T10", "--to", "2025-06-02T12", "--recompute"]).await;
-    assert_eq!(world.computed_by().await, ["02T09 by 1", "02T10 by 2", "02T11 by 2", "02T12 by 1", "02T13 by 1"]);
+    assert_eq!(
+        world.computed_by().await,
+        ["02T09 by 1", "02T10 by 2", "02T11 by 2", "02T12 by 1", "02T13 by 1"]
+    );
     assert_eq!(world.summary().await, before);
     assert_eq!(world.number("select objects_read from batch_runs where run_id = 2").await, 2 * 2);
 }

@@ -20,14 +20,16 @@ pub async fn insert_speed(world: &World, ticks: &[Tick]) {
 }
 
 /// Of an hour that counts as complete because nothing speaks against it.
-const NOBODY_CAN_TELL: &str = "the speed layer has no ticks of it: nothing tells whether the archive shows all";
+const NOBODY_CAN_TELL: &str =
+    "the speed layer has no ticks of it: nothing tells whether the archive shows all";
 
 async fn statuses(world: &World) -> Vec<String> {
     world.rows("select concat_ws(' ', status, reason) from hour_completeness order by hour").await
 }
 
 #[tokio::test]
-async fn an_hour_that_only_the_speed_layer_knows_is_looked_for_however_far_back_until_it_is_archived() {
+async fn an_hour_that_only_the_speed_layer_knows_is_looked_for_however_far_back_until_it_is_archived()
+ {
     for back in [60, 24 * 8, 24 * 90] {
         let world = World::create().await;
         let (hour, ticks) = ticks_of(back, 50);
@@ -37,12 +39,17 @@ async fn an_hour_that_only_the_speed_layer_knows_is_looked_for_however_far_back_
         world.put(&key_of(now, 0, 3000), &others).await;
         let outcome = world.run_ok(&[]).await;
         assert!(
-            outcome.stderr.contains(&format!("1 hour is incomplete (view hour_completeness): {hour}")),
+            outcome
+                .stderr
+                .contains(&format!("1 hour is incomplete (view hour_completeness): {hour}")),
             "{}",
             outcome.stderr
         );
         let nobody_can_tell = format!("complete {NOBODY_CAN_TELL}");
-        assert_eq!(statuses(&world).await, ["incomplete the archive has no ticks of it", &*nobody_can_tell]);
+        assert_eq!(
+            statuses(&world).await,
+            ["incomplete the archive has no ticks of it", &*nobody_can_tell]
+        );
 
         world.put(&key_of(hour, 0, back * 1000), &ticks).await;
         world.execute("update archive_hours set listed_at = listed_at - interval '2 hours'").await;
@@ -60,7 +67,10 @@ async fn an_hour_of_which_the_archive_shows_a_part_is_incomplete() {
     insert_speed(&world, &ticks).await;
     world.put(&key_of(hour, 0, 5000), &ticks[..30]).await;
     world.run_ok(&[]).await;
-    assert_eq!(statuses(&world).await, ["incomplete 20 ticks of the speed layer are not in the archive"]);
+    assert_eq!(
+        statuses(&world).await,
+        ["incomplete 20 ticks of the speed layer are not in the archive"]
+    );
     world.put(&key_of(hour, 0, 5030), &ticks[30..]).await;
     world.run_ok(&[]).await;
     assert_eq!(statuses(&world).await, ["complete"]);
@@ -97,7 +107,10 @@ async fn a_correction_that_takes_ticks_out_shows_although_the_speed_layer_has_mo
     late[0].offset = 9999;
     insert_speed(&world, &late).await;
     world.run_ok(&[]).await;
-    assert_eq!(statuses(&world).await, ["incomplete 1 ticks of the speed layer are not in the archive"]);
+    assert_eq!(
+        statuses(&world).await,
+        ["incomplete 1 ticks of the speed layer are not in the archive"]
+    );
 }
 
 #[tokio::test]
@@ -106,7 +119,8 @@ async fn an_object_that_is_overwritten_by_its_first_part_is_made_good_by_the_res
     let (hour, ticks) = ticks_of(5, 50);
     insert_speed(&world, &ticks).await;
     let withdrawn = "select withdrawn from batch_hours";
-    // As a sink without conditional writes leaves it that was killed before it had committed its offsets.
+    // As a sink without conditional writes leaves it that was killed before it had committed its
+    // offsets.
     world.put(&key_of(hour, 0, 5000), &ticks).await;
     world.run_ok(&[]).await;
     world.put(&key_of(hour, 0, 5000), &ticks[..20]).await;
@@ -169,7 +183,10 @@ async fn an_archive_that_shows_nothing_where_the_speed_layer_has_ticks_is_not_we
         "{}",
         outcome.stderr
     );
-    assert_eq!(world.rows("select status from batch_runs order by run_id").await, ["ok", "partial"]);
+    assert_eq!(
+        world.rows("select status from batch_runs order by run_id").await,
+        ["ok", "partial"]
+    );
 }
 
 #[tokio::test]
@@ -192,7 +209,8 @@ fn ticks_at(back: i64, partition: i32, offset: i64, count: i64) -> (Hour, Vec<Ti
     (hour, ticks)
 }
 
-const STANDS: &str = "select count(*) from archive_standing where waiting_seconds > allowed_seconds";
+const STANDS: &str =
+    "select count(*) from archive_standing where waiting_seconds > allowed_seconds";
 
 #[tokio::test]
 async fn an_archive_that_stands_is_said_by_the_run_and_by_the_view() {
@@ -210,7 +228,8 @@ async fn an_archive_that_stands_is_said_by_the_run_and_by_the_view() {
     assert_eq!(world.number(STANDS).await, 0);
 }
 
-/// A world in which the archive of partition 0 stands since the hour before the last ones, and partition 1 has `others`.
+/// A world in which the archive of partition 0 stands since the hour before the last ones, and
+/// partition 1 has `others`.
 async fn with_standing_partition(others: &[Tick], archived: &[Tick]) -> World {
     let world = World::create().await;
     let (hour, old) = ticks_at(5, 0, 0, 50);
@@ -228,7 +247,8 @@ async fn a_partition_that_goes_on_does_not_hide_one_that_stands() {
     let (_, others) = ticks_at(1, 1, 0, 50);
     let world = with_standing_partition(&others, &others).await;
     let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
-    let word = "the archive stands: the speed layer has had newer ticks of partition 0 of stock_prices";
+    let word =
+        "the archive stands: the speed layer has had newer ticks of partition 0 of stock_prices";
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
     assert_eq!(world.number(STANDS).await, 1);
 }
@@ -315,7 +335,8 @@ async fn one_tick_that_is_missing_and_one_that_is_too_many_do_not_make_an_hour_c
     world.put(&key_of(hour, 0, 0), &archived).await;
     world.run_ok(&[]).await;
     let said = "select concat_ws(' ', status, reason, example) from hour_completeness";
-    let word = "incomplete 1 ticks of the speed layer are not in the archive offset 20 of partition 0 of";
+    let word =
+        "incomplete 1 ticks of the speed layer are not in the archive offset 20 of partition 0 of";
     let found = world.rows(said).await;
     assert!(found.len() == 1 && found[0].starts_with(word), "{found:?}");
     // It is looked for until it comes.
@@ -335,7 +356,10 @@ async fn ticks_of_one_partition_do_not_stand_for_those_of_another() {
     let (_, more) = ticks_at(5, 1, 50, 10);
     world.put(&key_of(hour, 1, 0), &[others, more].concat()).await;
     world.run_ok(&[]).await;
-    assert_eq!(statuses(&world).await, ["incomplete 10 ticks of the speed layer are not in the archive"]);
+    assert_eq!(
+        statuses(&world).await,
+        ["incomplete 10 ticks of the speed layer are not in the archive"]
+    );
 }
 
 #[tokio::test]
@@ -350,7 +374,10 @@ async fn an_old_hour_is_looked_at_again_when_the_speed_layer_has_another_number_
     insert_speed(&world, &ticks[50..]).await;
     world.execute("update archive_hours set listed_at = listed_at - interval '2 hours'").await;
     world.run_ok(&[]).await;
-    assert_eq!(statuses(&world).await, ["incomplete 1 ticks of the speed layer are not in the archive"]);
+    assert_eq!(
+        statuses(&world).await,
+        ["incomplete 1 ticks of the speed layer are not in the archive"]
+    );
     world.put(&key_of(hour.plus(1), 0, 50), &ticks[50..]).await;
     world.execute("update archive_hours set listed_at = listed_at - interval '2 hours'").await;
     world.run_ok(&[]).await;

@@ -9,7 +9,8 @@ use testing::{Child, HttpProxy, Treatment, stack};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-const DELETE: [&str; 6] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00", "--delete-covered"];
+const DELETE: [&str; 6] =
+    ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00", "--delete-covered"];
 const EXPORT: [&str; 5] = ["export", "--from", "2025-06-02", "--to", "2025-06-03"];
 
 /// The raw objects that are there.
@@ -27,14 +28,16 @@ async fn places(world: &World) -> Vec<String> {
 }
 
 fn expected(ticks: &[Tick]) -> Vec<String> {
-    let mut places: Vec<String> = ticks.iter().map(|tick| format!("0 {} {}", tick.offset, tick.partition)).collect();
+    let mut places: Vec<String> =
+        ticks.iter().map(|tick| format!("0 {} {}", tick.offset, tick.partition)).collect();
     places.sort();
     places
 }
 
 /// Three hours that the lake has, in five objects, one of which has ticks of two hours.
 async fn in_the_lake(world: &World) -> Vec<Tick> {
-    let (first, second, third) = (some_ticks(10, 0, 0, 100), some_ticks(11, 0, 100, 100), some_ticks(12, 1, 0, 50));
+    let (first, second, third) =
+        (some_ticks(10, 0, 0, 100), some_ticks(11, 0, 100, 100), some_ticks(12, 1, 0, 50));
     world.put(&key(10, 0, 0), &first[..60]).await;
     world.put(&key(10, 0, 60), &[&first[60..], &second[..10]].concat()).await;
     world.put(&key(11, 0, 110), &second[10..50]).await;
@@ -50,7 +53,8 @@ async fn untouched(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn objects_whose_every_tick_an_earlier_run_has_written_to_the_lake_are_deleted_and_nothing_else_changes() {
+async fn objects_whose_every_tick_an_earlier_run_has_written_to_the_lake_are_deleted_and_nothing_else_changes()
+ {
     let world = World::create().await;
     world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 100)).await;
     world.run_ok(&DAY).await;
@@ -59,7 +63,11 @@ async fn objects_whose_every_tick_an_earlier_run_has_written_to_the_lake_are_del
     assert_eq!(raw(&world).await.len(), 1, "{}", outcome.stderr);
     let (hours, summary) = (untouched(&world).await, world.summary().await);
     let outcome = world.run_ok(&DELETE).await;
-    assert!(outcome.stderr.contains("1 raw object deleted, whose ticks the lake has"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("1 raw object deleted, whose ticks the lake has"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(raw(&world).await, BTreeSet::new());
     for _ in 0..2 {
         for run in [&DAY[..], &COMPACT, &DELETE] {
@@ -76,14 +84,21 @@ async fn objects_whose_every_tick_an_earlier_run_has_written_to_the_lake_are_del
         )
         .await;
     assert_eq!(known, [format!("{} 100 t t", key(10, 0, 0))]);
-    assert_eq!(world.number("select count(*) from archive_hours where status = 'incomplete'").await, 0);
+    assert_eq!(
+        world.number("select count(*) from archive_hours where status = 'incomplete'").await,
+        0
+    );
 }
 
 #[tokio::test]
 async fn a_dry_run_names_what_would_go_and_what_stays_and_does_nothing() {
     let world = World::create().await;
     in_the_lake(&world).await;
-    world.bucket.put(&key(13, 0, 900), lines(&some_ticks(13, 0, 900, 5)) + "no tick\n").await.unwrap();
+    world
+        .bucket
+        .put(&key(13, 0, 900), lines(&some_ticks(13, 0, 900, 5)) + "no tick\n")
+        .await
+        .unwrap();
     world.run_ok(&DAY).await;
     world.run_ok(&COMPACT).await;
     let (before, rows) = (raw(&world).await, world.footprint().await);
@@ -91,9 +106,21 @@ async fn a_dry_run_names_what_would_go_and_what_stays_and_does_nothing() {
     let said: Vec<&str> = outcome.stdout.lines().collect();
     assert_eq!(said.len(), 7, "{}", outcome.stdout);
     let both = said.iter().find(|line| line.contains("+0+0000000060")).unwrap();
-    assert!(both.starts_with("delete ") && both.contains("bytes): 2025-06-02T10:00Z, 2025-06-02T11:00Z"), "{both}");
-    assert!(said[5].starts_with("keep ") && said[5].contains("+0+0000000900.json: nothing else has"), "{}", said[5]);
-    assert!(said[6].starts_with("5 raw objects, ") && said[6].contains("would be deleted, and 1 kept"), "{}", said[6]);
+    assert!(
+        both.starts_with("delete ")
+            && both.contains("bytes): 2025-06-02T10:00Z, 2025-06-02T11:00Z"),
+        "{both}"
+    );
+    assert!(
+        said[5].starts_with("keep ") && said[5].contains("+0+0000000900.json: nothing else has"),
+        "{}",
+        said[5]
+    );
+    assert!(
+        said[6].starts_with("5 raw objects, ") && said[6].contains("would be deleted, and 1 kept"),
+        "{}",
+        said[6]
+    );
     assert_eq!((raw(&world).await, world.footprint().await), (before, rows));
     assert_eq!(world.number("select count(*) from covered_objects").await, 0);
     let outcome = world.run(&[&COMPACT[..], &["--dry-run"]].concat()).await;
@@ -104,16 +131,24 @@ async fn a_dry_run_names_what_would_go_and_what_stays_and_does_nothing() {
 async fn objects_with_what_the_lake_does_not_have_stay_and_the_reason_is_said() {
     let world = World::create().await;
     let all = in_the_lake(&world).await;
-    // Lines that are no ticks; no offsets; ticks of an hour that is not in the lake; another version; a quote that is none.
-    world.bucket.put(&key(13, 0, 1300), lines(&some_ticks(13, 0, 1300, 5)) + "no tick\n").await.unwrap();
+    // Lines that are no ticks; no offsets; ticks of an hour that is not in the lake; another
+    // version; a quote that is none.
+    world
+        .bucket
+        .put(&key(13, 0, 1300), lines(&some_ticks(13, 0, 1300, 5)) + "no tick\n")
+        .await
+        .unwrap();
     let placeless = lines(&some_ticks(14, 0, 1400, 5)).replace(r#""kafka_offset":"#, r#""other":"#);
     world.bucket.put(&key(14, 0, 1400), placeless).await.unwrap();
-    let quoted = lines(&some_ticks(15, 0, 1500, 5)).replace(r#"{"volume""#, r#"{"bid":"none","volume""#);
+    let quoted =
+        lines(&some_ticks(15, 0, 1500, 5)).replace(r#"{"volume""#, r#"{"bid":"none","volume""#);
     world.bucket.put(&key(15, 0, 1500), quoted).await.unwrap();
     world.put(&key(16, 0, 1600), &some_ticks(16, 0, 1600, 5)).await;
     world.run_ok(&DAY).await;
     world.run(&COMPACT).await;
-    world.put(&key(17, 0, 1700), &[some_ticks(12, 1, 50, 5), some_ticks(17, 0, 1700, 5)].concat()).await;
+    world
+        .put(&key(17, 0, 1700), &[some_ticks(12, 1, 50, 5), some_ticks(17, 0, 1700, 5)].concat())
+        .await;
     world.run_ok(&DAY).await;
     world.put(&key(16, 0, 1600), &some_ticks(16, 0, 1600, 6)).await;
     let outcome = world.run(&DELETE).await;
@@ -127,8 +162,14 @@ async fn objects_with_what_the_lake_does_not_have_stay_and_the_reason_is_said() 
         assert!(outcome.stderr.contains(why), "{why}: {}", outcome.stderr);
     }
     let left = raw(&world).await;
-    let stay =
-        [key(12, 1, 0), key(13, 0, 1300), key(14, 0, 1400), key(15, 0, 1500), key(16, 0, 1600), key(17, 0, 1700)];
+    let stay = [
+        key(12, 1, 0),
+        key(13, 0, 1300),
+        key(14, 0, 1400),
+        key(15, 0, 1500),
+        key(16, 0, 1600),
+        key(17, 0, 1700),
+    ];
     assert_eq!(left, BTreeSet::from(stay), "{}", outcome.stderr);
     world.run_ok(&DAY).await;
     assert!(places(&world).await.len() >= all.len());
@@ -185,7 +226,8 @@ async fn late_ticks_and_objects_that_come_back_are_counted_once() {
 }
 
 #[tokio::test]
-async fn an_hour_of_which_nothing_was_kept_is_computed_anew_from_the_lake_that_stands_for_its_objects() {
+async fn an_hour_of_which_nothing_was_kept_is_computed_anew_from_the_lake_that_stands_for_its_objects()
+ {
     let world = World::create().await;
     let ticks = in_the_lake(&world).await;
     world.run_ok(&DELETE).await;
@@ -263,7 +305,10 @@ async fn runs_that_are_killed_at_any_point_lose_no_tick_and_the_next_one_makes_t
         world.run_ok(&DAY).await;
         world.run_ok(&COMPACT).await;
         let mut run = Child::spawn(world.command(&DELETE));
-        tokio::time::sleep(Duration::from_millis([150, 200, 250, 300, 350, 400, 500, 700][round as usize])).await;
+        tokio::time::sleep(Duration::from_millis(
+            [150, 200, 250, 300, 350, 400, 500, 700][round as usize],
+        ))
+        .await;
         run.sigkill();
         run.wait_exit(LONG).await;
         // Nobody need wait until the run counts as dead.
@@ -276,7 +321,10 @@ async fn runs_that_are_killed_at_any_point_lose_no_tick_and_the_next_one_makes_t
     world.run_ok(&DELETE).await;
     assert_eq!(places(&world).await, expected(&ticks));
     assert_eq!(raw(&world).await, BTreeSet::new());
-    assert_eq!(world.number("select count(*) from covered_objects where deleted_at is null").await, 0);
+    assert_eq!(
+        world.number("select count(*) from covered_objects where deleted_at is null").await,
+        0
+    );
     assert_eq!(world.number("select count(*) from covered_objects").await, 48);
 }
 
@@ -285,7 +333,9 @@ async fn allow_shrink_takes_nothing_from_hours_of_earlier_days_that_the_lake_sta
     let world = World::create().await;
     let early = some_ticks(10, 0, 0, 100);
     world.put(&key(10, 0, 0), &early).await;
-    world.put(&key_of(Hour::of(at(10 + 24 * 6, 0)), 0, 5000), &some_ticks(10 + 24 * 6, 0, 5000, 5)).await;
+    world
+        .put(&key_of(Hour::of(at(10 + 24 * 6, 0)), 0, 5000), &some_ticks(10 + 24 * 6, 0, 5000, 5))
+        .await;
     let window = ["--from", "2025-06-02T00", "--to", "2025-06-12T00"];
     let compact = [&["compact"], &window[..]].concat();
     world.run_ok(&window).await;
@@ -300,7 +350,10 @@ async fn allow_shrink_takes_nothing_from_hours_of_earlier_days_that_the_lake_sta
     let ticks = "select ticks from batch_hours order by hour limit 1";
     assert_eq!(world.number(ticks).await, 101);
     world.run_ok(&compact).await;
-    assert_eq!(world.number("select sum(rows)::bigint from lake_objects where state = 'verified'").await, 106);
+    assert_eq!(
+        world.number("select sum(rows)::bigint from lake_objects where state = 'verified'").await,
+        106
+    );
 }
 
 #[tokio::test]
@@ -341,7 +394,8 @@ async fn what_was_read_by_other_flags_or_was_not_judged_yet_stays() {
 }
 
 #[tokio::test]
-async fn a_smaller_version_of_an_object_that_stayed_is_taken_by_allow_shrink_and_takes_nothing_out() {
+async fn a_smaller_version_of_an_object_that_stayed_is_taken_by_allow_shrink_and_takes_nothing_out()
+{
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 100);
     world.put(&key(10, 0, 0), &ticks[..60]).await;
@@ -358,7 +412,11 @@ async fn a_smaller_version_of_an_object_that_stayed_is_taken_by_allow_shrink_and
         assert_eq!(outcome.code, 4, "{}", outcome.stderr);
         assert!(outcome.stderr.contains("--allow-shrink"), "{}", outcome.stderr);
         let outcome = world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
-        assert!(outcome.stderr.contains("what it has stays, because the lake has it"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("what it has stays, because the lake has it"),
+            "{}",
+            outcome.stderr
+        );
         world.run_ok(&DAY).await;
         world.run_ok(&COMPACT).await;
         assert_eq!(world.number("select ticks from batch_hours order by hour limit 1").await, 105);
@@ -388,11 +446,15 @@ async fn an_object_that_a_frozen_run_deletes_when_it_wakes_up_is_one_that_the_la
     world.execute(&announced.replace(&key(12, 1, 0), &key(10, 0, 0))).await;
     world.execute("update covered_objects set noted_at = now() - interval '2 days' where deleted_at is null").await;
     world.run_ok(&COMPACT).await;
-    assert_eq!(world.number("select count(*) from covered_objects where deleted_at is null").await, 0);
+    assert_eq!(
+        world.number("select count(*) from covered_objects where deleted_at is null").await,
+        0
+    );
 }
 
 #[tokio::test]
-async fn an_hour_whose_covered_object_came_again_with_other_prices_is_named_with_what_can_be_done() {
+async fn an_hour_whose_covered_object_came_again_with_other_prices_is_named_with_what_can_be_done()
+{
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 100);
     world.put(&key(10, 0, 0), &ticks[..60]).await;
@@ -435,7 +497,11 @@ async fn an_hour_of_which_other_objects_have_each_tick_is_covered_by_the_lake_no
 async fn verify_takes_an_object_that_is_about_to_be_deleted_for_none_of_those_that_are_gone() {
     let world = agreeing().await;
     let compact = [&["compact"], &HOURS[..]].concat();
-    world.bucket.put(&key(9, 1, 9000), lines(&some_ticks(9, 1, 9000, 400)) + "no tick\n").await.unwrap();
+    world
+        .bucket
+        .put(&key(9, 1, 9000), lines(&some_ticks(9, 1, 9000, 400)) + "no tick\n")
+        .await
+        .unwrap();
     world.run_ok(&HOURS).await;
     world.run_ok(&compact).await;
     world.run_ok(&[&compact[..], &["--delete-covered"]].concat()).await;

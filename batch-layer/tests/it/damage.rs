@@ -20,11 +20,21 @@ async fn a_truncated_object_holds_back_its_hour_and_no_other_until_it_is_repaire
     let outcome = world.run(&DAY).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"]);
-    let named = outcome.stderr.lines().filter(|line| line.contains(&key) && line.contains("not written until")).count();
+    let named = outcome
+        .stderr
+        .lines()
+        .filter(|line| line.contains(&key) && line.contains("not written until"))
+        .count();
     assert_eq!(named, 1, "{}", outcome.stderr);
     let word = "1 object cannot be read and holds back 1 hour";
-    assert!(outcome.stderr.contains(word) && outcome.stderr.contains("2025-06-02T10:00Z"), "{}", outcome.stderr);
-    let run = world.rows("select concat_ws(' ', status, hours_computed, hours_failed, error) from batch_runs").await;
+    assert!(
+        outcome.stderr.contains(word) && outcome.stderr.contains("2025-06-02T10:00Z"),
+        "{}",
+        outcome.stderr
+    );
+    let run = world
+        .rows("select concat_ws(' ', status, hours_computed, hours_failed, error) from batch_runs")
+        .await;
     assert!(run[0].starts_with("partial 2 1 1 object cannot be read"), "{run:?}");
     assert_eq!(world.run(&DAY).await.code, 4, "it stays loud");
 
@@ -52,11 +62,13 @@ async fn bad_lines_never_fail_an_hour_and_are_kept_up_to_a_thousand_an_object() 
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 100);
     world.insert_realtime(&ticks).await;
-    let text = format!("{}\n\n{{}}\n{}{}", "no json\n".repeat(1200), lines(&ticks), "x".repeat(2_000_000));
+    let text =
+        format!("{}\n\n{{}}\n{}{}", "no json\n".repeat(1200), lines(&ticks), "x".repeat(2_000_000));
     world.bucket.put(&key(10, 0, 0), text).await.unwrap();
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
-    let known = world.rows("select concat_ws(' ', lines, rejected_lines) from archive_objects").await;
+    let known =
+        world.rows("select concat_ws(' ', lines, rejected_lines) from archive_objects").await;
     assert_eq!(known, ["1302 1202"]);
     assert_eq!(world.number("select count(*) from rejected_lines").await, 1000);
     assert_eq!(world.number("select rejected_lines from batch_runs").await, 1202);
@@ -67,7 +79,9 @@ async fn a_line_longer_than_any_tick_is_kept_by_its_beginning_and_length() {
     let world = World::create().await;
     world.bucket.put(&key(10, 0, 0), "{".to_owned() + &"x".repeat(1_999_999)).await.unwrap();
     world.run_ok(&DAY).await;
-    let kept = world.rows("select concat_ws(' ', line, reason, length(value), value_bytes) from rejected_lines").await;
+    let kept = world
+        .rows("select concat_ws(' ', line, reason, length(value), value_bytes) from rejected_lines")
+        .await;
     assert_eq!(kept, ["1 too_large 2048 2000000"]);
 }
 
@@ -110,7 +124,11 @@ async fn a_broken_object_in_a_days_folder_holds_back_the_whole_day_of_a_long_bac
     for day in 0..5 {
         for hour in [0, 1, 23] {
             let ticks = some_ticks(day * 24 + hour, 0, day * 1000 + hour * 10, 5);
-            let key = format!("raw/2025-06-{:02}/stock_prices+0+{:010}.json", day + 2, day * 1000 + hour * 10);
+            let key = format!(
+                "raw/2025-06-{:02}/stock_prices+0+{:010}.json",
+                day + 2,
+                day * 1000 + hour * 10
+            );
             world.bucket.put(&key, lines(&ticks)).await.unwrap();
         }
     }

@@ -6,8 +6,7 @@ use crate::verify::{HOURS, agreeing, bars, verify};
 
 const AT_TEN: [&str; 2] = ["--hour", "2025-06-02T10"];
 /// Those of one partition alone.
-const FALSE_ROWS: &str =
-    "update hourly_stock_summary set high = high + 1000 where hour = '2025-06-02T10:00Z' and symbol = 'MSFT'";
+const FALSE_ROWS: &str = "update hourly_stock_summary set high = high + 1000 where hour = '2025-06-02T10:00Z' and symbol = 'MSFT'";
 
 /// As [`agreeing`], where objects of hour 10 have expired, of some partitions.
 async fn expired(partitions: std::ops::Range<i32>) -> World {
@@ -32,7 +31,11 @@ async fn a_false_or_missing_summary_of_an_hour_with_expired_objects_is_found_and
             "update hourly_stock_summary set ticks = 1 where symbol = 'AAPL' and hour = '2025-06-02T10:00Z'",
             "AAPL",
         ),
-        (0..2, "update hourly_stock_summary set vwap = vwap + 0.000001 where symbol = 'AAPL'", "AAPL"),
+        (
+            0..2,
+            "update hourly_stock_summary set vwap = vwap + 0.000001 where symbol = 'AAPL'",
+            "AAPL",
+        ),
         (
             0..2,
             "delete from hourly_stock_summary where hour = '2025-06-02T10:00Z'",
@@ -42,7 +45,10 @@ async fn a_false_or_missing_summary_of_an_hour_with_expired_objects_is_found_and
     ] {
         let world = expired(partitions).await;
         world.run_ok(&HOURS).await;
-        let before = (world.summary().await, world.rows("select concat(t) from batch_hours t order by 1").await);
+        let before = (
+            world.summary().await,
+            world.rows("select concat(t) from batch_hours t order by 1").await,
+        );
         assert_eq!(verify(&world, &AT_TEN).await.code, 0);
         world.execute(statement).await;
         let outcome = verify(&world, &AT_TEN).await;
@@ -66,11 +72,17 @@ async fn a_late_tick_of_an_hour_whose_objects_have_expired_writes_all_of_its_row
     let world = expired(0..2).await;
     world.run_ok(&HOURS).await;
     world.execute(FALSE_ROWS).await;
-    world.execute("delete from hourly_stock_summary where hour = '2025-06-02T10:00Z' and symbol = 'AAPL'").await;
+    world
+        .execute(
+            "delete from hourly_stock_summary where hour = '2025-06-02T10:00Z' and symbol = 'AAPL'",
+        )
+        .await;
     let late = Tick { symbol: "BRK-B".into(), ..some_ticks(10, 0, 10_700, 1).remove(0) };
     world.put(&key(10, 0, 10_700), std::slice::from_ref(&late)).await;
     world.insert_realtime(&[late]).await;
-    world.execute("delete from rejected_ticks where kafka_partition = 0 and kafka_offset = 10700").await;
+    world
+        .execute("delete from rejected_ticks where kafka_partition = 0 and kafka_offset = 10700")
+        .await;
     world.fill_minute_bars().await;
     world.run_ok(&HOURS).await;
     assert_eq!(world.summary().await, world.expected().await);
@@ -109,7 +121,11 @@ async fn what_was_kept_of_expired_objects_and_cannot_be_read_is_not_compared_and
     world.execute("update hour_sums set bars = '\\x00', offsets = '\\x00'").await;
     let outcome = verify(&world, &AT_TEN).await;
     assert_ne!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("is of another version, or lost: they are not compared"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("is of another version, or lost: they are not compared"),
+        "{}",
+        outcome.stdout
+    );
 }
 
 #[tokio::test]
@@ -142,7 +158,9 @@ async fn objects_that_expired_without_any_run_having_noticed_are_no_difference()
     assert_eq!(verify(&world, &HOURS).await.code, 1);
     recompute(&world).await;
     assert_eq!(verify(&world, &HOURS).await.code, 0);
-    world.execute("delete from realtime_stock where kafka_partition = 1 and kafka_offset = 10010").await;
+    world
+        .execute("delete from realtime_stock where kafka_partition = 1 and kafka_offset = 10010")
+        .await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let word = "1 tick of objects that have expired is not in realtime_stock: offsets 10010";
@@ -195,7 +213,8 @@ async fn another_archive_is_no_archive_that_has_expired() {
 }
 
 #[tokio::test]
-async fn bars_of_a_day_that_retention_has_dropped_are_compared_with_the_archives_symbol_by_symbol() {
+async fn bars_of_a_day_that_retention_has_dropped_are_compared_with_the_archives_symbol_by_symbol()
+{
     for is_expired in [false, true] {
         let world = expired(0..i32::from(is_expired)).await;
         world.run_ok(&HOURS).await;
@@ -238,11 +257,14 @@ async fn a_row_of_an_hour_that_nobody_has_ticks_of_is_found() {
 }
 
 #[tokio::test]
-async fn an_hour_whose_expired_part_cannot_be_read_any_more_stays_to_be_written_in_each_run_until_it_may_shrink() {
+async fn an_hour_whose_expired_part_cannot_be_read_any_more_stays_to_be_written_in_each_run_until_it_may_shrink()
+ {
     // More new ticks than have expired do not make up for them.
-    for (spoil, late) in
-        [("update hour_sums set bars = '\\x00'", 3), ("delete from hour_sums", 3), ("delete from hour_sums", 2_000)]
-    {
+    for (spoil, late) in [
+        ("update hour_sums set bars = '\\x00'", 3),
+        ("delete from hour_sums", 3),
+        ("delete from hour_sums", 2_000),
+    ] {
         let world = expired(0..2).await;
         world.run_ok(&HOURS).await;
         let before = world.summary().await;
@@ -252,7 +274,11 @@ async fn an_hour_whose_expired_part_cannot_be_read_any_more_stays_to_be_written_
         for window in [&HOURS[..], &["--hour", "2025-06-02T09"], &HOURS] {
             let outcome = world.run(window).await;
             assert_eq!(outcome.code, 4, "{spoil}, {window:?}: {}", outcome.stderr);
-            assert!(outcome.stderr.contains("what was kept of them cannot be read"), "{}", outcome.stderr);
+            assert!(
+                outcome.stderr.contains("what was kept of them cannot be read"),
+                "{}",
+                outcome.stderr
+            );
             let known = "select concat_ws(' ', status, reason) from archive_hours where hour = '2025-06-02T10:00Z'";
             let reason = "incomplete its objects have changed since it was computed";
             assert_eq!(world.rows(known).await, [reason], "{spoil}, {window:?}");
@@ -266,13 +292,18 @@ async fn an_hour_whose_expired_part_cannot_be_read_any_more_stays_to_be_written_
 }
 
 #[tokio::test]
-async fn an_hour_that_is_to_be_written_anew_and_of_which_nothing_can_be_read_is_said_to_be_not_written() {
+async fn an_hour_that_is_to_be_written_anew_and_of_which_nothing_can_be_read_is_said_to_be_not_written()
+ {
     let world = expired(0..2).await;
     world.run_ok(&HOURS).await;
     world.execute("update hour_sums set bars = '\\x00' where hour = '2025-06-02T10:00Z'").await;
     let outcome = world.run(&[&AT_TEN[..], &["--recompute"]].concat()).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("not written anew: its objects are gone"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("not written anew: its objects are gone"),
+        "{}",
+        outcome.stderr
+    );
     world.run_ok(&AT_TEN).await;
 }
 
@@ -284,12 +315,16 @@ async fn sums_that_cannot_be_those_of_their_hour_are_not_added_to() {
         "(bars, offsets) = (select bars, offsets from hour_sums where hour = '2025-06-02T09:00Z')",
         "withdrawn = withdrawn",
     ];
-    for (gone, spoil) in [0..0, 0..1].into_iter().flat_map(|gone| SPOILS.map(|spoil| (gone.clone(), spoil))) {
+    for (gone, spoil) in
+        [0..0, 0..1].into_iter().flat_map(|gone| SPOILS.map(|spoil| (gone.clone(), spoil)))
+    {
         let (is_expired, is_spoilt) = (!gone.is_empty(), spoil != SPOILS[3]);
         let world = expired(gone).await;
         world.run_ok(&HOURS).await;
         let before = world.summary().await;
-        world.execute(&format!("update hour_sums set {spoil} where hour = '2025-06-02T10:00Z'")).await;
+        world
+            .execute(&format!("update hour_sums set {spoil} where hour = '2025-06-02T10:00Z'"))
+            .await;
         let late = some_ticks(10, 0, 10_700, 3);
         world.put(&key(10, 0, 10_700), &late).await;
         world.insert_realtime(&late).await;
@@ -302,7 +337,8 @@ async fn sums_that_cannot_be_those_of_their_hour_are_not_added_to() {
 }
 
 #[tokio::test]
-async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_incomplete_until_it_is_back() {
+async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_incomplete_until_it_is_back()
+ {
     for is_broken_first in [false, true] {
         let world = agreeing().await;
         let (object, ticks) = (key(10, 1, 10_000), some_ticks(10, 1, 10_000, 400));
@@ -327,7 +363,9 @@ async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_i
             );
         }
         let known = "select concat_ws(' ', status, reason) from hour_completeness where hour = '2025-06-02T10:00Z'";
-        let reason = format!("incomplete 1 of its objects were deleted, though they had not expired: {object}");
+        let reason = format!(
+            "incomplete 1 of its objects were deleted, though they had not expired: {object}"
+        );
         assert_eq!(world.rows(known).await, [reason]);
         assert_eq!(world.summary().await, before);
         world.put(&object, &ticks).await;

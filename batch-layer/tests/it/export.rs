@@ -1,4 +1,5 @@
-//! Ranges of ticks out of the archive: from the lake, from raw objects, and where either is not what it was.
+//! Ranges of ticks out of the archive: from the lake, from raw objects, and where either is not
+//! what it was.
 
 use crate::support::{LONG, Outcome, Tick, World, finish, key, lines, some_ticks};
 use batch_layer::lake::file;
@@ -15,7 +16,9 @@ const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-
 /// The lines that CSV has of ticks that a test has made up, in the order of an export.
 fn expected(ticks: &[Tick]) -> Vec<String> {
     let mut ticks: Vec<&Tick> = ticks.iter().collect();
-    ticks.sort_by_key(|tick| (tick.at.floor(3_600_000_000), &tick.symbol, tick.at, tick.partition, tick.offset));
+    ticks.sort_by_key(|tick| {
+        (tick.at.floor(3_600_000_000), &tick.symbol, tick.at, tick.partition, tick.offset)
+    });
     ticks.iter().map(|tick| line(tick)).collect()
 }
 
@@ -61,11 +64,20 @@ async fn each_tick_of_a_range_is_exported_once_from_the_lake_or_from_raw_objects
     let outcome = export(&world, &[]).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert_eq!(exported(&outcome.stdout), expected(&ticks));
-    assert!(outcome.stderr.contains("1 hour from the lake, 1 from raw objects"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("1 hour from the lake, 1 from raw objects"),
+        "{}",
+        outcome.stderr
+    );
     // What the lake has is read there.
     world.expire(&key(13, 0, 0)).await;
     let outcome = export(&world, &[]).await;
-    assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&ticks)), "{}", outcome.stderr);
+    assert_eq!(
+        (outcome.code, exported(&outcome.stdout)),
+        (0, expected(&ticks)),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[tokio::test]
@@ -73,7 +85,9 @@ async fn a_range_of_any_time_and_some_symbols_has_those_ticks_alone() {
     let world = World::create().await;
     let ticks = half_in_the_lake(&world).await;
     let (from, to) = ("2025-06-02T13:30:00Z", "2025-06-02T14:15:00Z");
-    let outcome = world.run_ok(&["export", "--from", from, "--to", to, "--symbol", "MSFT", "--symbol", "BRK-B"]).await;
+    let outcome = world
+        .run_ok(&["export", "--from", from, "--to", to, "--symbol", "MSFT", "--symbol", "BRK-B"])
+        .await;
     let is_wanted = |tick: &&Tick| {
         let at = tick.at.to_string();
         (from..to).contains(&&*at) && ["MSFT", "BRK-B"].contains(&&*tick.symbol)
@@ -94,14 +108,28 @@ async fn an_object_of_the_lake_that_is_gone_or_false_is_replaced_by_raw_objects(
             None => world.bucket.delete(&listed[0].key).await.unwrap(),
         }
         let outcome = export(&world, &[]).await;
-        assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&ticks)), "{}", outcome.stderr);
+        assert_eq!(
+            (outcome.code, exported(&outcome.stdout)),
+            (0, expected(&ticks)),
+            "{}",
+            outcome.stderr
+        );
         assert!(outcome.stderr.contains("its raw objects are read"), "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("0 hours from the lake, 2 from raw objects"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("0 hours from the lake, 2 from raw objects"),
+            "{}",
+            outcome.stderr
+        );
         // Where neither is there any more, that is said.
         world.expire(&key(13, 0, 0)).await;
         world.run_ok(&DAY).await;
         let outcome = export(&world, &[]).await;
-        assert_eq!((outcome.code, exported(&outcome.stdout)), (4, expected(&ticks[300..])), "{}", outcome.stderr);
+        assert_eq!(
+            (outcome.code, exported(&outcome.stdout)),
+            (4, expected(&ticks[300..])),
+            "{}",
+            outcome.stderr
+        );
         let why = "0 of its 300 ticks were found: its raw objects are gone, and what the lake had of them is, too";
         assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
         assert!(
@@ -121,27 +149,43 @@ async fn late_ticks_of_an_hour_whose_objects_have_expired_come_to_what_the_lake_
     world.put(&key(15, 0, 300), &late).await;
     world.run_ok(&DAY).await;
     let outcome = export(&world, &[]).await;
-    assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&[ticks, late].concat())), "{}", outcome.stderr);
+    assert_eq!(
+        (outcome.code, exported(&outcome.stdout)),
+        (0, expected(&[ticks, late].concat())),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[tokio::test]
 async fn an_hour_that_is_incomplete_or_that_nobody_has_read_is_named_and_the_exit_code_is_4() {
     let world = World::create().await;
     let ticks = half_in_the_lake(&world).await;
-    // The speed layer has more of the second hour, and nobody has read what lies in the folder of a third.
+    // The speed layer has more of the second hour, and nobody has read what lies in the folder of a
+    // third.
     world.insert_realtime(&some_ticks(14, 1, 0, 210)).await;
     world.fill_minute_bars().await;
     world.run_ok(&DAY).await;
     world.put(&key(16, 0, 1000), &some_ticks(16, 0, 1000, 5)).await;
     let outcome = export(&world, &[]).await;
-    assert_eq!((outcome.code, exported(&outcome.stdout)), (4, expected(&ticks)), "{}", outcome.stderr);
+    assert_eq!(
+        (outcome.code, exported(&outcome.stdout)),
+        (4, expected(&ticks)),
+        "{}",
+        outcome.stderr
+    );
     let why = "hour 2025-06-02T14:00Z: exported as it is: 10 ticks of the speed layer are not in the archive";
     assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("2025-06-02-16/ the first: nothing is exported of them"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("2025-06-02-16/ the first: nothing is exported of them"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[tokio::test]
-async fn an_object_that_is_new_or_another_one_in_a_folder_that_was_read_is_named_and_the_exit_code_is_4() {
+async fn an_object_that_is_new_or_another_one_in_a_folder_that_was_read_is_named_and_the_exit_code_is_4()
+ {
     let world = World::create().await;
     let ticks = half_in_the_lake(&world).await;
     world.bucket.put("raw/stock_prices/2025-06-02-14/notes.txt", "no sink's").await.unwrap();
@@ -151,11 +195,24 @@ async fn an_object_that_is_new_or_another_one_in_a_folder_that_was_read_is_named
     for (hour, partition, offset) in [(13, 0, 300), (14, 1, 300)] {
         world.put(&key(hour, partition, offset), &some_ticks(hour, partition, offset, 5)).await;
         let outcome = export(&world, &[]).await;
-        assert_eq!((outcome.code, exported(&outcome.stdout).len()), (4, ticks.len()), "{}", outcome.stderr);
+        assert_eq!(
+            (outcome.code, exported(&outcome.stdout).len()),
+            (4, ticks.len()),
+            "{}",
+            outcome.stderr
+        );
         let folder = "1 folder has objects that are new or have changed since batch-layer looked";
         assert!(outcome.stderr.contains(folder), "{}", outcome.stderr);
-        assert!(outcome.stderr.contains(&format!("2025-06-02-{hour}/ the first")), "{}", outcome.stderr);
-        assert!(outcome.stderr.contains(&format!("The first: 2025-06-02T{hour}:00Z")), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains(&format!("2025-06-02-{hour}/ the first")),
+            "{}",
+            outcome.stderr
+        );
+        assert!(
+            outcome.stderr.contains(&format!("The first: 2025-06-02T{hour}:00Z")),
+            "{}",
+            outcome.stderr
+        );
         world.run_ok(&DAY).await;
         let outcome = export(&world, &[]).await;
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
@@ -205,12 +262,15 @@ async fn the_name_of_the_file_says_its_format_and_one_that_says_another_is_refus
         assert!(!Path::new(&path(name)).exists());
     }
     // A folder is one, whatever it is called.
-    world.run_ok(&[&EXPORT[..], &["--format", "csv", "--output", &path("lines.parquet/")]].concat()).await;
+    world
+        .run_ok(&[&EXPORT[..], &["--format", "csv", "--output", &path("lines.parquet/")]].concat())
+        .await;
     assert_eq!(hours_below(&temp.path().join("lines.parquet")).len(), 2);
 }
 
 #[tokio::test]
-async fn ticks_that_tell_no_offsets_are_exported_as_csv_and_named_where_the_lakes_columns_have_no_place() {
+async fn ticks_that_tell_no_offsets_are_exported_as_csv_and_named_where_the_lakes_columns_have_no_place()
+ {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 5);
     let placeless = lines(&ticks).replace(r#""kafka_offset":"#, r#""other":"#);
@@ -220,11 +280,13 @@ async fn ticks_that_tell_no_offsets_are_exported_as_csv_and_named_where_the_lake
     let outcome = export(&world, &[]).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     let without = |line: String| format!("{},,", line.rsplitn(3, ',').last().unwrap());
-    let expected_lines = expected(&ticks).into_iter().map(without).chain(expected(&some_ticks(11, 0, 5, 5)));
+    let expected_lines =
+        expected(&ticks).into_iter().map(without).chain(expected(&some_ticks(11, 0, 5, 5)));
     assert_eq!(exported(&outcome.stdout), expected_lines.collect::<Vec<_>>());
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ticks.parquet");
-    let outcome = export(&world, &["--format", "parquet", "--output", path.to_str().unwrap()]).await;
+    let outcome =
+        export(&world, &["--format", "parquet", "--output", path.to_str().unwrap()]).await;
     assert_eq!((outcome.code, rows(&path)), (4, 5), "{}", outcome.stderr);
     assert!(outcome.stderr.contains("--format csv has them"), "{}", outcome.stderr);
 }
@@ -241,7 +303,9 @@ fn files(root: &Path) -> BTreeSet<String> {
             let path = entry.unwrap().path();
             match path.is_dir() {
                 true => folders.push(path),
-                false => drop(found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned())),
+                false => drop(
+                    found.insert(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned()),
+                ),
             }
         }
     }
@@ -254,9 +318,12 @@ async fn a_folder_gets_a_file_for_each_hour_as_the_lake_has_them_and_a_file_has_
     let ticks = half_in_the_lake(&world).await;
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("all/");
-    let outcome = export(&world, &["--format", "parquet", "--output", &format!("{}/", whole.display())]).await;
+    let outcome =
+        export(&world, &["--format", "parquet", "--output", &format!("{}/", whole.display())])
+            .await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    let names = [13, 14].map(|hour| format!("source=stock_prices/date=2025-06-02/hour={hour}/ticks.parquet"));
+    let names = [13, 14]
+        .map(|hour| format!("source=stock_prices/date=2025-06-02/hour={hour}/ticks.parquet"));
     assert_eq!(files(&whole), BTreeSet::from(names.clone()));
     assert_eq!(names.map(|name| rows(&whole.join(name))), [300, 200]);
     let one = folder.path().join("one.parquet");
@@ -270,7 +337,8 @@ async fn a_folder_gets_a_file_for_each_hour_as_the_lake_has_them_and_a_file_has_
 }
 
 #[tokio::test]
-async fn standard_output_takes_parquet_as_a_whole_and_who_has_seen_enough_of_it_ends_the_run_in_peace() {
+async fn standard_output_takes_parquet_as_a_whole_and_who_has_seen_enough_of_it_ends_the_run_in_peace()
+ {
     let world = World::create().await;
     half_in_the_lake(&world).await;
     let folder = tempfile::tempdir().unwrap();
@@ -284,7 +352,10 @@ async fn standard_output_takes_parquet_as_a_whole_and_who_has_seen_enough_of_it_
     let program = env!("CARGO_BIN_EXE_batch-layer");
     shell.args(["-o", "pipefail", "-c", &format!("{program} {} | true", EXPORT.join(" "))]);
     shell.env_clear().env("PATH", std::env::var("PATH").unwrap());
-    shell.envs(world.bucket.env()).env("DATABASE_URL", world.database.url()).env("AWS_EC2_METADATA_DISABLED", "true");
+    shell
+        .envs(world.bucket.env())
+        .env("DATABASE_URL", world.database.url())
+        .env("AWS_EC2_METADATA_DISABLED", "true");
     let outcome = finish(shell).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
 }
@@ -349,14 +420,20 @@ async fn a_user_that_may_only_read_the_database_can_export() {
     command.env("DATABASE_URL", url.as_str());
     let outcome = finish(command).await;
     world.execute(&format!("drop owned by {reader}; drop role {reader}")).await;
-    assert_eq!((outcome.code, exported(&outcome.stdout)), (0, expected(&ticks)), "{}", outcome.stderr);
+    assert_eq!(
+        (outcome.code, exported(&outcome.stdout)),
+        (0, expected(&ticks)),
+        "{}",
+        outcome.stderr
+    );
 }
 
 /// The hours' files below a folder.
 fn hours_below(folder: &Path) -> BTreeSet<String> {
     let date = folder.join("source=stock_prices/date=2025-06-02");
     let there = |hour: &String| date.join(hour).join("ticks.csv").is_file();
-    let names = fs::read_dir(&date).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names =
+        fs::read_dir(&date).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(there).collect()
 }
 
@@ -367,10 +444,21 @@ async fn a_folder_has_no_file_of_an_earlier_export_in_the_range_of_a_later_one()
     let temp = tempfile::tempdir().unwrap();
     let folder = format!("{}/", temp.path().display());
     world.run_ok(&[&EXPORT[..], &["--output", &folder]].concat()).await;
-    let names = |hours: &[&str]| hours.iter().map(|hour| format!("hour={hour}")).collect::<BTreeSet<_>>();
+    let names =
+        |hours: &[&str]| hours.iter().map(|hour| format!("hour={hour}")).collect::<BTreeSet<_>>();
     assert_eq!(hours_below(temp.path()), names(&["13", "14"]));
     // Of one hour no tick has such a symbol, and of the other one it is not asked.
-    let range = ["export", "--from", "2025-06-02T13", "--to", "2025-06-02T14", "--symbol", "NONE", "--output", &folder];
+    let range = [
+        "export",
+        "--from",
+        "2025-06-02T13",
+        "--to",
+        "2025-06-02T14",
+        "--symbol",
+        "NONE",
+        "--output",
+        &folder,
+    ];
     world.run_ok(&range).await;
     assert_eq!(hours_below(temp.path()), names(&["14"]));
     // An hour that cannot be read keeps what it had.
@@ -395,7 +483,11 @@ async fn what_is_no_file_is_written_to_and_not_replaced() {
         let bytes = reading.await.unwrap();
         match format {
             "csv" => assert_eq!(exported(std::str::from_utf8(&bytes).unwrap()), expected(&ticks)),
-            _ => assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{} bytes", bytes.len()),
+            _ => assert!(
+                bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"),
+                "{} bytes",
+                bytes.len()
+            ),
         }
         assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
     }

@@ -29,7 +29,9 @@ async fn a_missing_bucket_is_named() {
     let world = World::create().await;
     let outcome = finish(set(world.command(&[]), "S3_BUCKET", "no-such-bucket-here")).await;
     assert_fails(&outcome, 2, &["no such bucket", "s3://no-such-bucket-here/", "--bucket"]);
-    let run = world.rows("select concat_ws(' ', status, finished_at is not null, error) from batch_runs").await;
+    let run = world
+        .rows("select concat_ws(' ', status, finished_at is not null, error) from batch_runs")
+        .await;
     assert!(run[0].starts_with("failed t configuration: "), "{run:?}");
 }
 
@@ -53,14 +55,18 @@ async fn missing_credentials_are_named() {
 fn with_web_identity(world: &World, token: &std::path::Path, sts: &str) -> Command {
     let mut command = world.command(&[]);
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    command.env("AWS_WEB_IDENTITY_TOKEN_FILE", token).env("AWS_ROLE_ARN", "arn:aws:iam::1:role/batch");
+    command
+        .env("AWS_WEB_IDENTITY_TOKEN_FILE", token)
+        .env("AWS_ROLE_ARN", "arn:aws:iam::1:role/batch");
     command.env("AWS_ENDPOINT_URL_STS", format!("http://{sts}"));
     command
 }
 
 #[tokio::test]
-async fn a_service_that_gives_credentials_and_is_away_is_an_infrastructure_failure_and_its_refusal_is_none() {
-    const REFUSAL: &str = "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code>
+async fn a_service_that_gives_credentials_and_is_away_is_an_infrastructure_failure_and_its_refusal_is_none()
+ {
+    const REFUSAL: &str =
+        "<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code>
         <Message>no such token</Message></Error><RequestId>1</RequestId></ErrorResponse>";
     const FAULT: &str = "<ErrorResponse><Error><Type>Receiver</Type><Code>InternalFailure</Code>
         <Message>of ours</Message></Error><RequestId>1</RequestId></ErrorResponse>";
@@ -70,9 +76,12 @@ async fn a_service_that_gives_credentials_and_is_away_is_an_infrastructure_failu
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let outcome = finish(with_web_identity(&world, &token, &free.to_string())).await;
     assert_fails(&outcome, 3, &["the service that gives the credentials"]);
-    for (status, body, code, words) in [(400, REFUSAL, 2, "were refused"), (500, FAULT, 3, "the service that gives")] {
+    for (status, body, code, words) in
+        [(400, REFUSAL, 2, "were refused"), (500, FAULT, 3, "the service that gives")]
+    {
         let answer = move |_: &_| Treatment::Answer { status, body: body.into() };
-        let sts = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), answer).await;
+        let sts =
+            HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), answer).await;
         let outcome = finish(with_web_identity(&world, &token, &sts.address().to_string())).await;
         assert_fails(&outcome, code, &[words]);
     }
@@ -82,7 +91,8 @@ async fn a_service_that_gives_credentials_and_is_away_is_an_infrastructure_failu
 async fn a_store_that_refuses_connections_is_an_infrastructure_failure() {
     let world = World::create().await;
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let outcome = finish(set(world.command(&[]), "S3_ENDPOINT_URL", &format!("http://{free}"))).await;
+    let outcome =
+        finish(set(world.command(&[]), "S3_ENDPOINT_URL", &format!("http://{free}"))).await;
     assert_fails(&outcome, 3, &["no answer", "--s3-endpoint-url", &free.to_string()]);
 }
 
@@ -92,7 +102,9 @@ async fn a_store_that_accepts_and_never_answers_is_an_infrastructure_failure() {
     let target = stack("STACK_S3_ENDPOINT_URL").replace("http://", "");
     let mut proxy = TcpProxy::start(&target).await;
     proxy.stall().await;
-    let outcome = finish(set(world.command(&[]), "S3_ENDPOINT_URL", &format!("http://{}", proxy.address()))).await;
+    let outcome =
+        finish(set(world.command(&[]), "S3_ENDPOINT_URL", &format!("http://{}", proxy.address())))
+            .await;
     assert_fails(&outcome, 3, &["no answer", "--s3-endpoint-url"]);
 }
 
@@ -104,7 +116,9 @@ async fn a_wrong_database_password_is_a_configuration_failure() {
     sqlx::query(sqlx::AssertSqlSafe(create)).execute(world.database.pool()).await.unwrap();
     let url = world.database.url().to_owned();
     let (_, host) = url.split_once('@').unwrap();
-    let outcome = finish(set(world.command(&[]), "DATABASE_URL", &format!("postgres://{role}:wr0ng@{host}"))).await;
+    let outcome =
+        finish(set(world.command(&[]), "DATABASE_URL", &format!("postgres://{role}:wr0ng@{host}")))
+            .await;
     let drop = format!("drop role {role}");
     sqlx::query(sqlx::AssertSqlSafe(drop)).execute(world.database.pool()).await.unwrap();
     assert_fails(&outcome, 2, &["PostgreSQL", "--database-url", "password"]);
@@ -115,7 +129,8 @@ async fn a_wrong_database_password_is_a_configuration_failure() {
 async fn an_unreachable_database_is_an_infrastructure_failure() {
     let world = World::create().await;
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let outcome = finish(set(world.command(&[]), "DATABASE_URL", &format!("postgres://u:p@{free}/d"))).await;
+    let outcome =
+        finish(set(world.command(&[]), "DATABASE_URL", &format!("postgres://u:p@{free}/d"))).await;
     assert_fails(&outcome, 3, &["PostgreSQL", &free.to_string()]);
 }
 
@@ -162,7 +177,11 @@ async fn who_may_not_migrate_is_told_what_to_give() {
     for subcommand in [&[][..], &["verify"]] {
         let mut command = world.command(subcommand);
         command.env("DATABASE_URL", world.database.url_of("batch_writer"));
-        assert_fails(&finish(command).await, 2, &["batch_writer may not change the tables", "give --migrations check"]);
+        assert_fails(
+            &finish(command).await,
+            2,
+            &["batch_writer may not change the tables", "give --migrations check"],
+        );
     }
 }
 

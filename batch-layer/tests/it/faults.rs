@@ -1,4 +1,5 @@
-//! A store and a database that fail while a run is at work: right numbers later, or a clear error now.
+//! A store and a database that fail while a run is at work: right numbers later, or a clear error
+//! now.
 
 use crate::support::{LONG, Outcome, World, finish, key, lines, some_ticks};
 use std::sync::Arc;
@@ -8,15 +9,19 @@ use testing::{HttpProxy, HttpRequest, TcpProxy, Treatment, stack};
 use tokio::sync::Mutex;
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-const SLOW_DOWN: &str = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+const SLOW_DOWN: &str =
+    "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
 
 fn throttled() -> Treatment {
     Treatment::Answer { status: 503, body: SLOW_DOWN.into() }
 }
 
-/// Stands in front of the store. `rule` says what becomes of the requests for one object, by their number from 0 on; all
-/// others are forwarded.
-async fn store_with(object: &str, rule: impl Fn(usize) -> Treatment + Send + Sync + 'static) -> HttpProxy {
+/// Stands in front of the store. `rule` says what becomes of the requests for one object, by their
+/// number from 0 on; all others are forwarded.
+async fn store_with(
+    object: &str,
+    rule: impl Fn(usize) -> Treatment + Send + Sync + 'static,
+) -> HttpProxy {
     let (object, number) = (object.to_owned(), AtomicUsize::new(0));
     let rule = move |request: &HttpRequest| match asks_for(request, &object) {
         true => rule(number.fetch_add(1, Ordering::Relaxed)),
@@ -60,7 +65,9 @@ async fn two_objects(world: &World) -> String {
 async fn a_store_that_throttles_for_a_while_is_waited_for() {
     let world = World::create().await;
     let object = two_objects(&world).await;
-    let store = store_with(&object, |number| if number < 3 { throttled() } else { Treatment::Forward }).await;
+    let store =
+        store_with(&object, |number| if number < 3 { throttled() } else { Treatment::Forward })
+            .await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert_eq!(world.summary().await, world.expected().await);
@@ -75,7 +82,11 @@ async fn an_object_that_the_store_never_gives_is_named_and_its_hour_is_not_writt
     let store = store_with(&object, |_| throttled()).await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("SlowDown") && outcome.stderr.contains(&object), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("SlowDown") && outcome.stderr.contains(&object),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(world.number("select count(*) from batch_hours").await, 0);
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
@@ -134,7 +145,9 @@ async fn an_object_that_changes_at_every_read_holds_its_hour_back() {
     let world = World::create().await;
     let object = two_objects(&world).await;
     let (bucket, replaced) = (world.bucket.clone(), object.clone());
-    let change = move |number: usize| put(&bucket, &replaced, lines(&some_ticks(10, 1, 0, 50 + number as i64)));
+    let change = move |number: usize| {
+        put(&bucket, &replaced, lines(&some_ticks(10, 1, 0, 50 + number as i64)))
+    };
     let store = store_with(&object, change).await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
@@ -161,7 +174,8 @@ async fn an_object_that_appears_while_its_hour_is_read_counts_from_the_next_run_
 async fn a_body_that_falls_silent_is_given_up_and_read_again() {
     let world = World::create().await;
     let object = two_objects(&world).await;
-    let silent_once = |number| if number == 0 { Treatment::StallAfter(100_000) } else { Treatment::Forward };
+    let silent_once =
+        |number| if number == 0 { Treatment::StallAfter(100_000) } else { Treatment::Forward };
     let store = store_with(&object, silent_once).await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
@@ -176,11 +190,16 @@ async fn a_body_that_breaks_off_every_time_holds_back_its_hour() {
     let store = store_with(&object, |_| Treatment::CutAfter(100_000)).await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains(&format!("{object}: the store broke off")), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains(&format!("{object}: the store broke off")),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(world.number("select count(*) from batch_hours").await, 0);
 }
 
-/// The database behind a proxy, which falls silent when an object is read: the connection stays open.
+/// The database behind a proxy, which falls silent when an object is read: the connection stays
+/// open.
 async fn run_with_silent_database(world: &World, args: &[&str], object: &str) -> Outcome {
     let url = world.database.url().to_owned();
     let (_, host) = url.split_once('@').unwrap();
@@ -227,7 +246,9 @@ async fn verify_gives_up_a_silent_database_too() {
 }
 
 /// The store behind a rule for each of its requests.
-async fn store_where(rule: impl Fn(&HttpRequest) -> Treatment + Send + Sync + 'static) -> HttpProxy {
+async fn store_where(
+    rule: impl Fn(&HttpRequest) -> Treatment + Send + Sync + 'static,
+) -> HttpProxy {
     HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), rule).await
 }
 
@@ -293,13 +314,18 @@ async fn a_broken_object_that_is_deleted_is_forgotten() {
 
 #[tokio::test]
 async fn an_object_in_cold_storage_is_said_once_and_holds_back_its_hour() {
-    const FROZEN: &str = "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
+    const FROZEN: &str =
+        "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
     let world = World::create().await;
     let object = three_hours(&world).await;
     let store = store_with(&object, |_| answer(403, FROZEN)).await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains(&format!("{object}: it lies in cold storage")), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains(&format!("{object}: it lies in cold storage")),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"]);
     let outcome = run_through(&world, &store).await;
     assert!(!outcome.stderr.contains("cold storage"), "{}", outcome.stderr);
@@ -320,7 +346,8 @@ async fn many_objects_in_a_row_that_the_store_does_not_give_are_an_outage() {
 
 const DENIED: (u16, &str) = (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>");
 /// What no client asks for again.
-const NO_SUCH_OPERATION: (u16, &str) = (501, "<Error><Code>NotImplemented</Code><Message>no</Message></Error>");
+const NO_SUCH_OPERATION: (u16, &str) =
+    (501, "<Error><Code>NotImplemented</Code><Message>no</Message></Error>");
 
 /// A store that lists its objects and gives none.
 async fn store_without_reading((status, body): (u16, &'static str)) -> HttpProxy {
@@ -331,8 +358,13 @@ async fn store_without_reading((status, body): (u16, &'static str)) -> HttpProxy
     .await
 }
 
-/// Puts objects of one tick each into the hour of 10:00; gives a store that lists them and does not give them.
-async fn kept_back_objects(world: &World, count: i64, (status, body): (u16, &'static str)) -> HttpProxy {
+/// Puts objects of one tick each into the hour of 10:00; gives a store that lists them and does not
+/// give them.
+async fn kept_back_objects(
+    world: &World,
+    count: i64,
+    (status, body): (u16, &'static str),
+) -> HttpProxy {
     for offset in 0..count {
         world.put(&key(10, 1, offset), &some_ticks(10, 1, offset, 1)).await;
     }
@@ -348,7 +380,11 @@ async fn kept_back_objects(world: &World, count: i64, (status, body): (u16, &'st
 async fn assert_nothing_is_held_back(world: &World, outcome: &Outcome) {
     assert_eq!(outcome.code, 2, "{}", outcome.stderr);
     assert_eq!(outcome.stderr.matches("AccessDenied").count(), 1, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("the store lists objects and gives none that was asked for"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("the store lists objects and gives none that was asked for"),
+        "{}",
+        outcome.stderr
+    );
     assert!(!outcome.stderr.contains("mended or deleted"), "{}", outcome.stderr);
     for table in ["broken_objects", "held_hours"] {
         assert_eq!(world.number(&format!("select count(*) from {table}")).await, 0, "{table}");
@@ -386,8 +422,10 @@ async fn verify_and_compact_of_an_archive_that_may_not_be_read_are_wrongly_set()
 }
 
 #[tokio::test]
-async fn objects_that_are_refused_are_bad_by_themselves_where_one_that_is_known_or_beside_them_is_given() {
-    let (first_run, beside, known) = (World::create().await, World::create().await, World::create().await);
+async fn objects_that_are_refused_are_bad_by_themselves_where_one_that_is_known_or_beside_them_is_given()
+ {
+    let (first_run, beside, known) =
+        (World::create().await, World::create().await, World::create().await);
     for world in [&first_run, &beside, &known] {
         world.insert_realtime(&some_ticks(11, 0, 0, 50)).await;
     }
@@ -427,7 +465,11 @@ async fn objects_that_are_bad_by_themselves_stop_no_run_however_many_they_are() 
             break;
         }
         assert_eq!(outcome.code, 3, "{}", outcome.stderr);
-        assert!(now > known && run < 20, "run {run} has come no further than {known} objects: {}", outcome.stderr);
+        assert!(
+            now > known && run < 20,
+            "run {run} has come no further than {known} objects: {}",
+            outcome.stderr
+        );
         known = now;
     }
     assert_eq!(world.summary().await, world.expected().await);
@@ -466,8 +508,11 @@ async fn throttling_by_whatever_status_is_waited_for_in_listings_and_reads() {
     }
 }
 
-/// Runs over a store whose listing of the hour of 10:00 has no end: what its page with a number shows, and its token.
-async fn endless_listing(page: impl Fn(usize) -> (String, usize) + Send + Sync + 'static) -> (World, Outcome) {
+/// Runs over a store whose listing of the hour of 10:00 has no end: what its page with a number
+/// shows, and its token.
+async fn endless_listing(
+    page: impl Fn(usize) -> (String, usize) + Send + Sync + 'static,
+) -> (World, Outcome) {
     let world = World::create().await;
     three_hours(&world).await;
     let number = AtomicUsize::new(0);
@@ -476,7 +521,9 @@ async fn endless_listing(page: impl Fn(usize) -> (String, usize) + Send + Sync +
             return Treatment::Forward;
         }
         let (shown, token) = page(number.fetch_add(1, Ordering::Relaxed));
-        let next = format!("<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>");
+        let next = format!(
+            "<IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>"
+        );
         answer(200, &format!("<ListBucketResult>{next}{shown}</ListBucketResult>"))
     })
     .await;
@@ -502,7 +549,11 @@ async fn a_listing_that_has_no_end_is_the_stores_fault_and_holds_back_that_folde
     ] {
         assert_eq!(outcome.code, 4, "{}", outcome.stderr);
         assert!(outcome.stderr.contains(word), "{word}: {}", outcome.stderr);
-        assert!(outcome.stderr.contains("hour 2025-06-02T10:00Z: not written"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("hour 2025-06-02T10:00Z: not written"),
+            "{}",
+            outcome.stderr
+        );
         assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"], "{word}");
     }
 }
@@ -515,7 +566,8 @@ async fn a_listing_that_ends_in_the_middle_is_asked_for_again_and_never_taken_fo
         three_hours(&world).await;
         let number = AtomicUsize::new(0);
         let store = store_where(move |request| {
-            let is_listing = request.path.contains("list-type") && request.path.contains("2025-06-02-10");
+            let is_listing =
+                request.path.contains("list-type") && request.path.contains("2025-06-02-10");
             match is_listing && (is_lasting || number.fetch_add(1, Ordering::Relaxed) == 0) {
                 true => answer(200, cut),
                 false => Treatment::Forward,
@@ -525,8 +577,17 @@ async fn a_listing_that_ends_in_the_middle_is_asked_for_again_and_never_taken_fo
         let outcome = run_through(&world, &store).await;
         if is_lasting {
             assert_eq!(outcome.code, 3, "{}", outcome.stderr);
-            assert!(outcome.stderr.contains("the listing ends in the middle"), "{}", outcome.stderr);
-            assert_eq!(world.number("select count(*) from batch_hours where hour = '2025-06-02T10:00Z'").await, 0);
+            assert!(
+                outcome.stderr.contains("the listing ends in the middle"),
+                "{}",
+                outcome.stderr
+            );
+            assert_eq!(
+                world
+                    .number("select count(*) from batch_hours where hour = '2025-06-02T10:00Z'")
+                    .await,
+                0
+            );
         } else {
             assert_eq!(outcome.code, 0, "{}", outcome.stderr);
             assert_eq!(world.summary().await, world.expected().await);
@@ -545,7 +606,11 @@ async fn a_listing_that_is_none_is_said_once_and_by_this_program() {
     .await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 3, "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains("aws_smithy") && !outcome.stderr.contains("orchestrator"), "{}", outcome.stderr);
+    assert!(
+        !outcome.stderr.contains("aws_smithy") && !outcome.stderr.contains("orchestrator"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(outcome.stderr.matches("ERROR").count(), 1, "{}", outcome.stderr);
 }
 
@@ -553,11 +618,14 @@ async fn a_listing_that_is_none_is_said_once_and_by_this_program() {
 async fn a_store_that_refuses_every_condition_is_asked_without() {
     let world = World::create().await;
     three_hours(&world).await;
-    let store = store_where(|request| match request.head.to_ascii_lowercase().contains("if-match") {
-        true => answer(412, "<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>"),
-        false => Treatment::Forward,
-    })
-    .await;
+    let store =
+        store_where(|request| match request.head.to_ascii_lowercase().contains("if-match") {
+            true => {
+                answer(412, "<Error><Code>PreconditionFailed</Code><Message>no</Message></Error>")
+            }
+            false => Treatment::Forward,
+        })
+        .await;
     let outcome = run_through(&world, &store).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert_eq!(world.summary().await, world.expected().await);
@@ -565,9 +633,11 @@ async fn a_store_that_refuses_every_condition_is_asked_without() {
 
 #[tokio::test]
 async fn objects_that_are_listed_without_etag_or_time_are_read() {
-    for (etag, modified) in
-        [("", "<LastModified>2025-06-02T11:00:00.000Z</LastModified>"), ("<ETag></ETag>", ""), ("", "")]
-    {
+    for (etag, modified) in [
+        ("", "<LastModified>2025-06-02T11:00:00.000Z</LastModified>"),
+        ("<ETag></ETag>", ""),
+        ("", ""),
+    ] {
         let world = World::create().await;
         let ticks = some_ticks(10, 0, 0, 50);
         world.put(&key(10, 0, 0), &ticks).await;
@@ -593,7 +663,9 @@ async fn objects_that_are_listed_without_etag_or_time_are_read() {
 
 #[tokio::test]
 async fn what_the_store_has_against_the_caller_is_no_objects_fault() {
-    for code in ["ExpiredToken", "InvalidAccessKeyId", "RequestTimeTooSkewed", "SignatureDoesNotMatch"] {
+    for code in
+        ["ExpiredToken", "InvalidAccessKeyId", "RequestTimeTooSkewed", "SignatureDoesNotMatch"]
+    {
         let world = World::create().await;
         let object = three_hours(&world).await;
         let body = format!("<Error><Code>{code}</Code><Message>no</Message></Error>");
@@ -635,7 +707,9 @@ async fn a_listing_whose_sizes_cannot_be_is_false_and_holds_back_its_hours() {
 
 #[tokio::test]
 async fn an_object_whose_time_is_told_wrong_at_first_is_read_again_when_it_is_told_right() {
-    for (told, is_rejected) in [("1970-01-01T00:00:00.000Z", false), ("2025-06-01T00:00:00.000Z", true)] {
+    for (told, is_rejected) in
+        [("1970-01-01T00:00:00.000Z", false), ("2025-06-01T00:00:00.000Z", true)]
+    {
         let world = World::create().await;
         let ticks = some_ticks(10, 0, 0, 50);
         world.put(&key(10, 0, 0), &ticks).await;

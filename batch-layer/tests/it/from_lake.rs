@@ -14,7 +14,8 @@ async fn run_both(world: &World) {
     world.run_ok(&COMPACT).await;
 }
 
-/// All that the archive's hours have become: rows, what was kept of them, and what is known of the objects.
+/// All that the archive's hours have become: rows, what was kept of them, and what is known of the
+/// objects.
 async fn state(world: &World) -> Vec<String> {
     let mut all = world.summary().await;
     for query in [
@@ -35,20 +36,19 @@ async fn state(world: &World) -> Vec<String> {
 
 /// What was kept of the hours, symbol by symbol and place by place.
 async fn kept(world: &World) -> Vec<String> {
-    let rows: Vec<(Vec<u8>, Vec<u8>)> = sqlx::query_as("select bars, offsets from hour_sums order by hour")
-        .fetch_all(world.database.pool())
-        .await
-        .unwrap();
+    let rows: Vec<(Vec<u8>, Vec<u8>)> =
+        sqlx::query_as("select bars, offsets from hour_sums order by hour")
+            .fetch_all(world.database.pool())
+            .await
+            .unwrap();
     let mut all = Vec::new();
     for (bars, offsets) in rows {
         let sum = state::decode(&bars, &offsets).unwrap();
         let mut of_hour: Vec<String> =
             sum.bars.iter().map(|(symbol, bar)| format!("{} {bar:?}", symbol.as_str())).collect();
-        of_hour.extend(
-            sum.offsets.iter().map(|(topic, partition, places)| {
-                format!("{topic} {partition} {:?}", places.iter().collect::<Vec<_>>())
-            }),
-        );
+        of_hour.extend(sum.offsets.iter().map(|(topic, partition, places)| {
+            format!("{topic} {partition} {:?}", places.iter().collect::<Vec<_>>())
+        }));
         of_hour.sort_unstable();
         all.push(format!("{} ticks, {} duplicates", sum.ticks, sum.duplicates));
         all.append(&mut of_hour);
@@ -58,7 +58,8 @@ async fn kept(world: &World) -> Vec<String> {
 
 /// What the last run of `batch-layer` read: hours from the lake, its objects, raw objects.
 async fn read(world: &World) -> String {
-    let query = "select concat_ws(' ', hours_from_lake, lake_objects_read, objects_read) from batch_runs
+    let query =
+        "select concat_ws(' ', hours_from_lake, lake_objects_read, objects_read) from batch_runs
                  order by run_id desc limit 1";
     world.rows(query).await.remove(0)
 }
@@ -68,8 +69,8 @@ async fn spoil(world: &World) {
     world.execute("update hourly_stock_summary set close = 1, volume = 2, ticks = 3").await;
 }
 
-/// Computes everything anew, from the lake and from the raw objects, and asserts that either leaves `before`. Gives what was
-/// said of the lake.
+/// Computes everything anew, from the lake and from the raw objects, and asserts that either leaves
+/// `before`. Gives what was said of the lake.
 async fn assert_same_from_both(world: &World, before: &[String], expected: &str) -> Outcome {
     spoil(world).await;
     let outcome = world.run_ok(&[&RECOMPUTE[..], &["--anomalies", "off"]].concat()).await;
@@ -85,7 +86,9 @@ async fn assert_same_from_both(world: &World, before: &[String], expected: &str)
 /// Fractions, no volume, high and low, several ticks in a message, and what is no tick.
 fn odd_lines() -> String {
     let mut text = String::new();
-    for (number, volume) in (0..).zip(["0.000000001", "12.5", "null", "9223372036854775807.999999999", "0"]) {
+    for (number, volume) in
+        (0..).zip(["0.000000001", "12.5", "null", "9223372036854775807.999999999", "0"])
+    {
         let time = at(13, number);
         let _ = writeln!(
             text,
@@ -98,7 +101,10 @@ fn odd_lines() -> String {
         format!(r#"{{"symbol":"MANY","timestamp":"{time}","open":{second}.5,"close":2}}"#)
     };
     let (first, second) = (tick(1), tick(2));
-    let _ = writeln!(text, r#"{{"value":[{first},{second},{{"symbol":"MANY"}}],"offset":9,"partition":2}}"#);
+    let _ = writeln!(
+        text,
+        r#"{{"value":[{first},{second},{{"symbol":"MANY"}}],"offset":9,"partition":2}}"#
+    );
     text.push_str("{\"symbol\":\"AAPL\"}\nno json\n");
     text
 }
@@ -117,9 +123,16 @@ async fn an_hour_that_is_computed_anew_is_read_from_the_lake_to_the_same_digits(
     run_both(&world).await;
     let before = state(&world).await;
     assert_eq!(world.number("select count(*) from rejected_lines").await, 3);
-    assert_eq!(world.number("select conflicts from batch_hours where hour = '2025-06-02T13:00Z'").await, 1);
+    assert_eq!(
+        world.number("select conflicts from batch_hours where hour = '2025-06-02T13:00Z'").await,
+        1
+    );
     let outcome = assert_same_from_both(&world, &before, "2 2 0").await;
-    assert!(outcome.stderr.contains("2 hours computed (2 of them from 2 objects of the lake)"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("2 hours computed (2 of them from 2 objects of the lake)"),
+        "{}",
+        outcome.stderr
+    );
     // What was computed from the lake is what the lake has.
     let outcome = world.run_ok(&[&RECOMPUTE[..], &["--from-lake", "auto"]].concat()).await;
     assert_eq!(read(&world).await.split(' ').next(), Some("2"), "{}", outcome.stderr);
@@ -216,7 +229,8 @@ async fn an_object_of_the_lake_that_is_not_what_it_was_is_not_believed() {
     for case in ["gone", "garbage", "cut", "of another hour"] {
         let (world, before, key) = of_lake().await;
         let whole = world.bucket.get(&key).await.unwrap();
-        let other = world.rows("select key from lake_objects order by hour desc limit 1").await.remove(0);
+        let other =
+            world.rows("select key from lake_objects order by hour desc limit 1").await.remove(0);
         match case {
             "gone" => world.bucket.delete(&key).await.unwrap(),
             "garbage" => world.bucket.put(&key, "garbage").await.unwrap(),
@@ -232,7 +246,8 @@ async fn an_object_of_the_lake_that_is_not_what_it_was_is_not_believed() {
 #[tokio::test]
 async fn ticks_of_another_hour_are_not_believed_whatever_is_known_of_their_object() {
     let (world, before, key) = of_lake().await;
-    let other = world.rows("select key from lake_objects order by hour desc limit 1").await.remove(0);
+    let other =
+        world.rows("select key from lake_objects order by hour desc limit 1").await.remove(0);
     world.bucket.put(&key, world.bucket.get(&other).await.unwrap()).await.unwrap();
     world
         .execute(&format!(

@@ -6,7 +6,8 @@ use crate::verify::{agreeing, verify};
 
 const AT_TEN: [&str; 2] = ["--hour", "2025-06-02T10"];
 
-/// A world whose offset 10007 the speed layer has not written, and its bars neither. `source`: whose gap it is.
+/// A world whose offset 10007 the speed layer has not written, and its bars neither. `source`:
+/// whose gap it is.
 async fn with_gap(source: &str) -> World {
     let world = agreeing().await;
     world
@@ -44,7 +45,11 @@ async fn a_gap_of_a_day_that_retention_has_dropped_is_no_difference() {
     world.drop_day().await;
     let outcome = verify(&world, &AT_TEN).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 tick of the archive was never written"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("1 tick of the archive was never written"),
+        "{}",
+        outcome.stdout
+    );
     // Two bars that are others are not explained by one tick.
     world.execute("update hour_bars set high = high + 1 where symbol in ('AAPL', 'MSFT')").await;
     let outcome = verify(&world, &AT_TEN).await;
@@ -57,12 +62,14 @@ async fn a_gap_of_a_day_that_retention_has_dropped_is_no_difference() {
 }
 
 #[tokio::test]
-async fn a_line_that_is_lost_without_offsets_leaves_its_hour_open_until_a_newer_object_shows_it_for_lost() {
+async fn a_line_that_is_lost_without_offsets_leaves_its_hour_open_until_a_newer_object_shows_it_for_lost()
+ {
     let world = World::create().await;
     world.insert_realtime(&some_ticks(10, 0, 0, 20)).await;
     world.fill_minute_bars().await;
     world.set_next_offset("stock_prices", 0, 25).await;
-    let text: String = placeless(10, 0, 20).lines().take(19).map(|line| format!("{line}\n")).collect();
+    let text: String =
+        placeless(10, 0, 20).lines().take(19).map(|line| format!("{line}\n")).collect();
     world.bucket.put(&key(10, 0, 0), text).await.unwrap();
     world.run_ok(&AT_TEN).await;
     let outcome = verify(&world, &AT_TEN).await;

@@ -8,7 +8,8 @@ use common::Timestamp;
 const AT_TEN: &str = "select concat_ws(' ', ticks, objects, gone_objects, duplicates, withdrawn)
                       from batch_hours where hour = '2025-06-02T10:00Z'";
 
-/// What three objects of hour 10 hold in the end, one of each partition. The speed layer has all of it.
+/// What three objects of hour 10 hold in the end, one of each partition. The speed layer has all of
+/// it.
 async fn speed_side() -> (World, [Vec<Tick>; 3]) {
     let world = World::create().await;
     let all = [0, 1, 2].map(|partition| some_ticks(10, partition, 0, 40));
@@ -19,7 +20,8 @@ async fn speed_side() -> (World, [Vec<Tick>; 3]) {
     (world, all)
 }
 
-/// The same, where the object of partition 0 has expired, and of the two others the first ten ticks are known.
+/// The same, where the object of partition 0 has expired, and of the two others the first ten ticks
+/// are known.
 async fn half_expired() -> (World, [Vec<Tick>; 3]) {
     let (world, all) = speed_side().await;
     world.put(&key(10, 0, 0), &all[0]).await;
@@ -122,11 +124,16 @@ async fn assert_refused(world: &World, flags: &[&str], why: &str) {
     let outcome = world.run(&[&HOURS[..], flags].concat()).await;
     assert_eq!((outcome.code, world.rows(ROWS).await), (4, before), "{}", outcome.stderr);
     assert!(outcome.stderr.contains(why), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("put the earlier version back, or --allow-shrink"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("put the earlier version back, or --allow-shrink"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[tokio::test]
-async fn an_object_that_was_replaced_beside_expired_ones_and_lacks_records_is_not_taken_for_one_that_grew() {
+async fn an_object_that_was_replaced_beside_expired_ones_and_lacks_records_is_not_taken_for_one_that_grew()
+ {
     let lacks = "stock_prices+1+0000000000.json was replaced by a version that lacks records of the earlier one";
     let (world, all) = half_expired().await;
     // More than before, but not the same and more.
@@ -143,7 +150,8 @@ async fn an_object_that_was_replaced_beside_expired_ones_and_lacks_records_is_no
 }
 
 #[tokio::test]
-async fn an_object_that_was_replaced_beside_expired_ones_by_one_without_the_hours_ticks_takes_none_away() {
+async fn an_object_that_was_replaced_beside_expired_ones_by_one_without_the_hours_ticks_takes_none_away()
+ {
     let (world, all) = half_expired().await;
     let why = "one of its objects was replaced by a version that holds nothing of the hour";
     world.put(&key(10, 1, 0), &some_ticks(11, 1, 100, 5)).await;
@@ -155,7 +163,8 @@ async fn an_object_that_was_replaced_beside_expired_ones_by_one_without_the_hour
 }
 
 #[tokio::test]
-async fn an_object_without_offsets_that_was_replaced_beside_expired_ones_is_refused_with_the_reason() {
+async fn an_object_without_offsets_that_was_replaced_beside_expired_ones_is_refused_with_the_reason()
+ {
     let world = World::create().await;
     for partition in 0..2 {
         world.bucket.put(&key(10, partition, 0), placeless(10, partition, 10)).await.unwrap();
@@ -163,11 +172,17 @@ async fn an_object_without_offsets_that_was_replaced_beside_expired_ones_is_refu
     world.run_ok(&HOURS).await;
     world.expire(&key(10, 0, 0)).await;
     world.bucket.put(&key(10, 1, 0), placeless(10, 1, 20)).await.unwrap();
-    assert_refused(&world, &[], "its lines tell no offsets, so nobody can tell which of them are new").await;
+    assert_refused(
+        &world,
+        &[],
+        "its lines tell no offsets, so nobody can tell which of them are new",
+    )
+    .await;
 }
 
 #[tokio::test]
-async fn of_an_object_that_grew_beside_expired_ones_known_records_keep_their_values_and_that_is_said() {
+async fn of_an_object_that_grew_beside_expired_ones_known_records_keep_their_values_and_that_is_said()
+ {
     let (world, all) = half_expired().await;
     let mut changed = all[1].clone();
     changed[3].close += 1;

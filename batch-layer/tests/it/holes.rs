@@ -1,11 +1,13 @@
-//! Offsets between archived ones that the archive does not show, where there is no speed layer that knows them.
+//! Offsets between archived ones that the archive does not show, where there is no speed layer that
+//! knows them.
 
 use crate::completeness::insert_speed;
 use crate::support::{Tick, World, key_of, lines, some_ticks};
 use batch_layer::hour::Hour;
 use common::Timestamp;
 
-/// Ticks of one partition whose offsets follow one another from hour to hour, 20 in each: of the hour `back` hours ago.
+/// Ticks of one partition whose offsets follow one another from hour to hour, 20 in each: of the
+/// hour `back` hours ago.
 fn ticks_of(back: i64) -> (Hour, Vec<Tick>) {
     let hour = Hour::of(Timestamp::now()).plus(-back);
     let mut ticks = some_ticks(0, 0, (1000 - back) * 20, 20);
@@ -44,16 +46,25 @@ async fn incomplete_hours(world: &World) -> Vec<i64> {
 }
 
 #[tokio::test]
-async fn an_hour_that_is_missing_between_archived_ones_is_looked_for_until_its_object_comes_however_late() {
+async fn an_hour_that_is_missing_between_archived_ones_is_looked_for_until_its_object_comes_however_late()
+ {
     let world = World::create().await;
     for back in [9, 8, 6, 5] {
         put(&world, back).await;
     }
     let outcome = world.run_ok(&["--lookback", "10h"]).await;
-    assert!(outcome.stderr.contains("are incomplete (view hour_completeness)"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("are incomplete (view hour_completeness)"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(incomplete_hours(&world).await, [8, 7, 6]);
     let said = "20 offsets between archived ones are missing: 19860 to 19879 of partition 0 of stock_prices";
-    assert!(incomplete(&world).await.iter().all(|why| why.ends_with(said)), "{:?}", incomplete(&world).await);
+    assert!(
+        incomplete(&world).await.iter().all(|why| why.ends_with(said)),
+        "{:?}",
+        incomplete(&world).await
+    );
 
     // Days later it is found, far behind the window.
     put(&world, 7).await;
@@ -109,11 +120,17 @@ async fn a_line_that_is_no_tick_is_not_missing_and_what_was_taken_out_neither() 
     let world = World::create().await;
     let (hour, ticks) = ticks_of(5);
     let start = ticks[0].offset;
-    let broken = format!("{{\"symbol\":\"\",\"kafka_partition\":0,\"kafka_offset\":{}}}\n", start + 5);
+    let broken =
+        format!("{{\"symbol\":\"\",\"kafka_partition\":0,\"kafka_offset\":{}}}\n", start + 5);
     let text = lines(&ticks[..5]) + &broken + &lines(&ticks[6..]);
     world.bucket.put(&key_of(hour, 0, start), text.clone()).await.unwrap();
     world.run_ok(&[]).await;
-    assert_eq!(world.number("select count(*) from rejected_archive_lines where kafka_offset is not null").await, 1);
+    assert_eq!(
+        world
+            .number("select count(*) from rejected_archive_lines where kafka_offset is not null")
+            .await,
+        1
+    );
     assert_eq!(incomplete(&world).await, [""; 0]);
     let corrected = lines(&ticks[..5]) + &broken + &lines(&ticks[10..]);
     world.bucket.put(&key_of(hour, 0, start), corrected).await.unwrap();

@@ -1,4 +1,5 @@
-//! When an object is still the one that was read: by what it holds, whatever its etag, its compression and the flags.
+//! When an object is still the one that was read: by what it holds, whatever its etag, its
+//! compression and the flags.
 
 use crate::changes::{DAY, placeless};
 use crate::support::{World, gzip, key, lines, some_ticks};
@@ -69,7 +70,11 @@ async fn an_object_that_was_replaced_and_is_put_back_leaves_nothing_to_mend() {
     // By its offsets it is known that no record is missing.
     for (text, found) in [(placed as fn(i64) -> String, (0, 30)), (unplaced, (4, 20))] {
         let world = half_expired(text).await;
-        world.bucket.put(&key(10, 1, 0), text(1).replacen("\"volume\":", "\"volume\":9", 1)).await.unwrap();
+        world
+            .bucket
+            .put(&key(10, 1, 0), text(1).replacen("\"volume\":", "\"volume\":9", 1))
+            .await
+            .unwrap();
         let outcome = world.run(&DAY).await;
         assert_eq!((outcome.code, world.number(TICKS).await), found, "{}", outcome.stderr);
         world.bucket.put(&key(10, 1, 0), text(1)).await.unwrap();
@@ -80,7 +85,8 @@ async fn an_object_that_was_replaced_and_is_put_back_leaves_nothing_to_mend() {
 
 #[tokio::test]
 async fn an_object_that_lies_there_compressed_as_well_counts_once_until_one_of_them_is_gone() {
-    for (text, is_known) in [(placed as fn(i64) -> String, true), (placed, false), (unplaced, true), (unplaced, false)]
+    for (text, is_known) in
+        [(placed as fn(i64) -> String, true), (placed, false), (unplaced, true), (unplaced, false)]
     {
         let world = World::create().await;
         let packed = format!("{}.gz", key(10, 0, 0));
@@ -90,7 +96,11 @@ async fn an_object_that_lies_there_compressed_as_well_counts_once_until_one_of_t
         }
         world.bucket.put(&packed, gzip(&text(0))).await.unwrap();
         let outcome = world.run_ok(&DAY).await;
-        assert!(outcome.stderr.contains("is passed over: delete one of them"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("is passed over: delete one of them"),
+            "{}",
+            outcome.stderr
+        );
         assert_eq!(world.number(TICKS).await, 10);
         world.expire(&key(10, 0, 0)).await;
         world.run_ok(&DAY).await;
@@ -107,7 +117,11 @@ async fn flags_that_read_messages_otherwise_are_named_where_an_hour_is_written_a
     world.run_ok(&DAY).await;
     let before = world.summary().await;
     let outcome = world.run_ok(&[&DAY[..], &["--map", "close=open"]].concat()).await;
-    assert!(outcome.stderr.contains("was computed by other rules of messages: then"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("was computed by other rules of messages: then"),
+        "{}",
+        outcome.stderr
+    );
     assert!(outcome.stderr.contains("is a flag missing?"), "{}", outcome.stderr);
     assert_ne!(world.summary().await, before);
     world.run_ok(&DAY).await;
@@ -115,7 +129,8 @@ async fn flags_that_read_messages_otherwise_are_named_where_an_hour_is_written_a
 }
 
 #[tokio::test]
-async fn an_object_with_another_etag_and_the_same_content_changes_nothing_though_others_have_expired() {
+async fn an_object_with_another_etag_and_the_same_content_changes_nothing_though_others_have_expired()
+ {
     for text in [placed, unplaced] {
         let world = half_expired(text).await;
         world.bucket.put(&key(10, 1, 0), gzip(&text(1))).await.unwrap();
@@ -182,13 +197,21 @@ async fn values_without_a_newline_between_them_are_each_read() {
     assert_eq!(world.number(TICKS).await, 20);
     // A line that is longer than any message.
     let world = World::create().await;
-    world.bucket.put(&key(10, 0, 0), lines(&some_ticks(10, 0, 0, 20_000)).replace('\n', "")).await.unwrap();
+    world
+        .bucket
+        .put(&key(10, 0, 0), lines(&some_ticks(10, 0, 0, 20_000)).replace('\n', ""))
+        .await
+        .unwrap();
     world.run_ok(&DAY).await;
     assert_eq!(world.number(TICKS).await, 20_000);
     // Arrays, whose elements tell their offsets.
     let world = World::create().await;
     let array = |partition: i64| format!("[{}]", placed(partition).trim_end().replace('\n', ","));
-    world.bucket.put(&key(10, 0, 0), format!("{}{}{}\n", placed(2), array(0), array(1))).await.unwrap();
+    world
+        .bucket
+        .put(&key(10, 0, 0), format!("{}{}{}\n", placed(2), array(0), array(1)))
+        .await
+        .unwrap();
     world.run_ok(&DAY).await;
     assert_eq!(world.number(TICKS).await, 30);
     assert_eq!(world.number("select rejected_lines from archive_objects").await, 0);
@@ -199,11 +222,19 @@ async fn values_without_a_newline_between_them_are_each_read() {
     assert_eq!(world.number(TICKS).await, 10);
     let rejects = "select count(*) from rejected_lines where convert_from(value, 'UTF8') = 'xx'";
     assert_eq!(world.number(rejects).await, 9);
-    // Without offsets nobody can tell them from one message of several values, of which Connect takes the first.
+    // Without offsets nobody can tell them from one message of several values, of which Connect
+    // takes the first.
     let world = World::create().await;
-    world.bucket.put(&key(10, 0, 0), unplaced(0).replace('\n', "") + "\n" + &unplaced(1)).await.unwrap();
+    world
+        .bucket
+        .put(&key(10, 0, 0), unplaced(0).replace('\n', "") + "\n" + &unplaced(1))
+        .await
+        .unwrap();
     world.run_ok(&DAY).await;
-    assert_eq!((world.number(TICKS).await, world.number("select count(*) from rejected_lines").await), (11, 9));
+    assert_eq!(
+        (world.number(TICKS).await, world.number("select count(*) from rejected_lines").await),
+        (11, 9)
+    );
 }
 
 #[tokio::test]
@@ -216,7 +247,11 @@ async fn an_object_that_ends_within_a_line_is_broken_and_takes_nothing_away() {
         world.bucket.put(&key(10, 0, 0), text[..cut].to_owned()).await.unwrap();
         let outcome = world.run(&DAY).await;
         assert_eq!(outcome.code, 4, "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("it ends in the middle of a value, in line"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("it ends in the middle of a value, in line"),
+            "{}",
+            outcome.stderr
+        );
         assert_eq!(world.summary().await, before);
     }
     world.bucket.put(&key(10, 0, 0), text.trim_end().to_owned()).await.unwrap();
@@ -225,9 +260,13 @@ async fn an_object_that_ends_within_a_line_is_broken_and_takes_nothing_away() {
 }
 
 #[tokio::test]
-async fn of_two_objects_of_one_name_that_tell_no_offsets_the_newer_counts_however_many_ticks_each_has() {
+async fn of_two_objects_of_one_name_that_tell_no_offsets_the_newer_counts_however_many_ticks_each_has()
+ {
     for is_known in [true, false] {
-        for (old, new) in [(placeless(10, 0, 10), placeless(10, 0, 20)), (placeless(10, 0, 20), placeless(10, 0, 10))] {
+        for (old, new) in [
+            (placeless(10, 0, 10), placeless(10, 0, 20)),
+            (placeless(10, 0, 20), placeless(10, 0, 10)),
+        ] {
             // The sink began the object anew, with another compression.
             let (plain, packed) = (key(10, 0, 0), format!("{}.gz", key(10, 0, 0)));
             for (first, second) in [(&plain, &packed), (&packed, &plain)] {
@@ -245,7 +284,11 @@ async fn of_two_objects_of_one_name_that_tell_no_offsets_the_newer_counts_howeve
                 assert_eq!(world.rows(hour).await, [&*expected], "{is_known} {first}");
                 for flags in [&[][..], &["--recompute"][..], &["--oldest", "2000-01-01"][..]] {
                     world.run_ok(&[&DAY[..], flags].concat()).await;
-                    assert_eq!(world.rows(hour).await, [&*expected], "{is_known} {first} {flags:?}");
+                    assert_eq!(
+                        world.rows(hour).await,
+                        [&*expected],
+                        "{is_known} {first} {flags:?}"
+                    );
                 }
                 world.expire(first).await;
                 let outcome = world.run_ok(&DAY).await;

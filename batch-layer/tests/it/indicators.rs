@@ -10,8 +10,8 @@ use testing::stack;
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
-/// `$1` symbols with up to `$2` hours of a random walk before 2025-06-02, each symbol with fewer than the last, seven
-/// hours on each day but the weekend's.
+/// `$1` symbols with up to `$2` hours of a random walk before 2025-06-02, each symbol with fewer
+/// than the last, seven hours on each day but the weekend's.
 const HISTORY: &str = "
     with hours as (
         select symbol, hour, 100 + symbol * 37 + round((sum(random() - 0.5) over walk)::numeric, 4) as close
@@ -61,7 +61,8 @@ async fn indicators(world: &World) -> Vec<String> {
 
 /// What the library of TA-Lib's authors makes of the bars.
 fn reference(bars: &Value) -> Value {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/indicators/reference.py");
+    let script =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/indicators/reference.py");
     let mut python = Command::new(stack("STACK_PYTHON"))
         .arg(script)
         .stdin(Stdio::piped())
@@ -74,8 +75,8 @@ fn reference(bars: &Value) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Equal within 1e-9 of the value. What is a difference of two averages (MACD, its histogram) comes near zero while
-/// the averages do not, and there the rounding of those counts: 1e-14 of the price.
+/// Equal within 1e-9 of the value. What is a difference of two averages (MACD, its histogram) comes
+/// near zero while the averages do not, and there the rounding of those counts: 1e-14 of the price.
 fn assert_equal(place: &str, price: f64, ours: &Value, theirs: &Value) {
     let (Some(ours), Some(theirs)) = (ours.as_f64(), theirs.as_f64()) else {
         assert_eq!(ours, theirs, "{place}: one has no value");
@@ -92,10 +93,19 @@ async fn every_indicator_of_every_bar_equals_ta_libs_own_and_is_null_where_that_
     world.run_ok(&DAY).await;
     for symbol in world.rows("select distinct symbol from hourly_stock_summary order by 1").await {
         for interval in ["hour", "day"] {
-            let bars: Value =
-                sqlx::query_scalar(BARS).bind(&symbol).bind(interval).fetch_one(world.database.pool()).await.unwrap();
+            let bars: Value = sqlx::query_scalar(BARS)
+                .bind(&symbol)
+                .bind(interval)
+                .fetch_one(world.database.pool())
+                .await
+                .unwrap();
             let theirs = reference(&bars);
-            let highest = bars["high"].as_array().unwrap().iter().filter_map(Value::as_f64).fold(0.0, f64::max);
+            let highest = bars["high"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter_map(Value::as_f64)
+                .fold(0.0, f64::max);
             for (column, theirs) in theirs.as_object().unwrap() {
                 let ours: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
                     "select jsonb_agg({column} order by start) from technical_indicators where symbol = $1 and interval = $2"
@@ -114,8 +124,7 @@ async fn every_indicator_of_every_bar_equals_ta_libs_own_and_is_null_where_that_
             }
         }
     }
-    let undefined =
-        "select count(*) from technical_indicators where interval = 'hour' and symbol = 'S1' and sma_50 is null";
+    let undefined = "select count(*) from technical_indicators where interval = 'hour' and symbol = 'S1' and sma_50 is null";
     assert_eq!(world.number(undefined).await, 49);
 }
 
@@ -137,7 +146,9 @@ async fn the_result_does_not_depend_on_which_runs_there_were() {
     world.run_ok(&DAY).await;
     let piecemeal = indicators(&world).await;
     assert_ne!(piecemeal, before_late, "the late ticks show");
-    let untouched = |rows: &[String]| rows.iter().filter(|row| row.starts_with("(S2,")).cloned().collect::<Vec<_>>();
+    let untouched = |rows: &[String]| {
+        rows.iter().filter(|row| row.starts_with("(S2,")).cloned().collect::<Vec<_>>()
+    };
     assert!(!untouched(&piecemeal).is_empty());
 
     // So late that what was kept of the symbols holds it.
@@ -158,11 +169,14 @@ async fn the_result_does_not_depend_on_which_runs_there_were() {
 #[tokio::test]
 async fn a_run_rewrites_the_bars_from_the_changed_hour_on_and_no_earlier_one() {
     let world = world_with_history(1, 500).await;
-    execute(&world, "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators").await;
+    execute(
+        &world,
+        "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators",
+    )
+    .await;
     execute(&world, MARK_ALL).await;
     world.run_ok(&DAY).await;
-    let rows =
-        "select concat(interval, ' ', start, ' ', xmin) from technical_indicators where symbol = 'AAPL' order by 1";
+    let rows = "select concat(interval, ' ', start, ' ', xmin) from technical_indicators where symbol = 'AAPL' order by 1";
     let before = world.rows(rows).await;
     world.put(&key(14, 0, 0), &some_ticks(14, 0, 0, 200)).await;
     world.run_ok(&DAY).await;
@@ -173,18 +187,25 @@ async fn a_run_rewrites_the_bars_from_the_changed_hour_on_and_no_earlier_one() {
 }
 
 /// What stands there of 2025-06-02.
-const NEW: &str =
-    "select t::text from technical_indicators t where symbol = 'AAPL' and start >= '2025-06-02T04:00Z' order by 1";
+const NEW: &str = "select t::text from technical_indicators t where symbol = 'AAPL' and start >= '2025-06-02T04:00Z' order by 1";
 
 #[tokio::test]
 async fn a_new_bar_is_computed_without_those_that_the_kept_state_holds() {
     let world = world_with_history(1, 2000).await;
-    execute(&world, "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators").await;
+    execute(
+        &world,
+        "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators",
+    )
+    .await;
     execute(&world, MARK_ALL).await;
     world.run_ok(&DAY).await;
-    assert_eq!(world.rows("select interval from indicator_states order by 1").await, ["day", "hour"]);
+    assert_eq!(
+        world.rows("select interval from indicator_states order by 1").await,
+        ["day", "hour"]
+    );
     // Whoever read them would come to other values.
-    let held = "delete from hourly_stock_summary where hour < (select min(start) from indicator_states)";
+    let held =
+        "delete from hourly_stock_summary where hour < (select min(start) from indicator_states)";
     execute(&world, "create table aside as table hourly_stock_summary").await;
     execute(&world, held).await;
     world.put(&key(14, 0, 0), &some_ticks(14, 0, 0, 200)).await;
@@ -192,7 +213,8 @@ async fn a_new_bar_is_computed_without_those_that_the_kept_state_holds() {
     let by_state = world.rows(NEW).await;
     assert_eq!(by_state.len(), 2);
 
-    execute(&world, "insert into hourly_stock_summary select * from aside on conflict do nothing").await;
+    execute(&world, "insert into hourly_stock_summary select * from aside on conflict do nothing")
+        .await;
     execute(&world, "delete from indicator_states; delete from technical_indicators").await;
     execute(&world, MARK_ALL).await;
     world.run_ok(&DAY).await;
@@ -208,8 +230,13 @@ async fn a_late_tick_rewrites_no_row_that_stays_what_it_is() {
     world.run_ok(&DAY).await;
     let rows = "select concat_ws(' ', symbol, interval, start, xmin, xmax) from technical_indicators order by 1";
     let before = world.rows(rows).await;
-    // It has no volume, and a price that was there before: the summary counts it, and no indicator looks at that.
-    let mut late = some_ticks(9, 0, 9000, 200).into_iter().filter(|tick| tick.symbol == "AAPL").nth(3).unwrap();
+    // It has no volume, and a price that was there before: the summary counts it, and no indicator
+    // looks at that.
+    let mut late = some_ticks(9, 0, 9000, 200)
+        .into_iter()
+        .filter(|tick| tick.symbol == "AAPL")
+        .nth(3)
+        .unwrap();
     (late.offset, late.volume, late.close) = (99_000, 0, late.open);
     let counted = "select ticks from hourly_stock_summary where symbol = 'AAPL' and hour = '2025-06-02T09:00Z'";
     let ticks = world.number(counted).await;
@@ -223,14 +250,26 @@ async fn a_late_tick_rewrites_no_row_that_stays_what_it_is() {
 #[tokio::test]
 async fn recompute_trusts_no_state_that_was_kept() {
     let world = world_with_history(1, 2000).await;
-    execute(&world, "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators").await;
+    execute(
+        &world,
+        "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators",
+    )
+    .await;
     world.put(&key(14, 0, 0), &some_ticks(14, 0, 0, 200)).await;
     execute(&world, MARK_ALL).await;
     world.run_ok(&DAY).await;
     let right = world.rows(NEW).await;
     // Behind two bytes, two counts and the closes: in the sum of the last 50.
-    execute(&world, "update indicator_states set state = set_byte(state, 432, get_byte(state, 432) # 1)").await;
-    execute(&world, "update technical_indicators set sma_50 = 1 where start >= '2025-06-02T04:00Z'").await;
+    execute(
+        &world,
+        "update indicator_states set state = set_byte(state, 432, get_byte(state, 432) # 1)",
+    )
+    .await;
+    execute(
+        &world,
+        "update technical_indicators set sma_50 = 1 where start >= '2025-06-02T04:00Z'",
+    )
+    .await;
     world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
     assert_eq!(world.rows(NEW).await, right);
 }
@@ -258,12 +297,21 @@ async fn another_time_zone_cuts_the_days_anew_at_the_next_run() {
     assert!(world.rows(days).await.iter().all(|midnight| midnight == "04:00"));
     execute(&world, "update exchange set time_zone = 'Asia/Tokyo'").await;
     assert_eq!(world.number("select count(*) from daily_stock_report").await, {
-        world.number("select count(distinct date_trunc('day', hour, 'Asia/Tokyo')) from hourly_stock").await
+        world
+            .number(
+                "select count(distinct date_trunc('day', hour, 'Asia/Tokyo')) from hourly_stock",
+            )
+            .await
     });
     world.run_ok(&DAY).await;
     let midnights = world.rows(days).await;
-    assert!(!midnights.is_empty() && midnights.iter().all(|midnight| midnight == "15:00"), "{midnights:?}");
-    let unknown = sqlx::query("update exchange set time_zone = 'Mars/Olympus'").execute(world.database.pool()).await;
+    assert!(
+        !midnights.is_empty() && midnights.iter().all(|midnight| midnight == "15:00"),
+        "{midnights:?}"
+    );
+    let unknown = sqlx::query("update exchange set time_zone = 'Mars/Olympus'")
+        .execute(world.database.pool())
+        .await;
     assert!(unknown.unwrap_err().to_string().contains("Mars/Olympus"));
 }
 
@@ -271,7 +319,10 @@ async fn another_time_zone_cuts_the_days_anew_at_the_next_run() {
 async fn a_database_that_gives_no_answer_is_given_up_here_too_and_the_marks_stay() {
     let world = world_with_history(2, 2000).await;
     let mut other = world.database.pool().begin().await.unwrap();
-    sqlx::raw_sql("lock table technical_indicators in access exclusive mode").execute(&mut *other).await.unwrap();
+    sqlx::raw_sql("lock table technical_indicators in access exclusive mode")
+        .execute(&mut *other)
+        .await
+        .unwrap();
     let outcome = world.run(&[&DAY[..], &["--query-timeout", "2s"]].concat()).await;
     assert_eq!(outcome.code, 3, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("computing indicators in PostgreSQL"), "{}", outcome.stderr);

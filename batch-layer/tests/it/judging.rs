@@ -1,4 +1,5 @@
-//! Verdicts with hindsight: what is confirmed, withdrawn and added, and the bars without bad prints.
+//! Verdicts with hindsight: what is confirmed, withdrawn and added, and the bars without bad
+//! prints.
 
 use crate::support::{Tick, World, at, key, key_of, lines};
 use anomalies::Kind;
@@ -6,7 +7,8 @@ use batch_layer::hour::Hour;
 use common::Timestamp;
 use std::fmt::Display;
 
-const DAY: [&str; 6] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00", "--trading-hours", "always"];
+const DAY: [&str; 6] =
+    ["--from", "2025-06-02T00", "--to", "2025-06-03T00", "--trading-hours", "always"];
 const FOUND: &str = "select concat_ws(' ', kafka_offset, kind, detector, verdict) from anomalies
                      order by kafka_offset, detector, kind";
 
@@ -33,9 +35,16 @@ async fn find(world: &World, tick: &Tick, kind: &str, values: (f64, f64)) {
     find_with(world, tick, kind, 2, values).await;
 }
 
-async fn find_with(world: &World, tick: &Tick, kind: &str, score: i64, (observed, expected): (f64, f64)) {
+async fn find_with(
+    world: &World,
+    tick: &Tick,
+    kind: &str,
+    score: i64,
+    (observed, expected): (f64, f64),
+) {
     let source = world.source("stock_prices").await;
-    let (detector, offset, at) = (if kind == "silence" { "silence" } else { "bad_print" }, tick.offset, tick.at);
+    let (detector, offset, at) =
+        (if kind == "silence" { "silence" } else { "bad_print" }, tick.offset, tick.at);
     world
         .execute(&format!(
             "insert into anomalies (source, version, kafka_partition, kafka_offset, kafka_index, detector, kind, symbol,
@@ -67,15 +76,22 @@ async fn what_was_found_as_ticks_came_is_confirmed_or_withdrawn_and_what_was_not
             "10200 off_neighbours two_sided confirmed"
         ]
     );
-    assert!(outcome.stderr.contains("1 hour judged with hindsight: of anomalies 1 confirmed, 1 withdrawn, 1 added"));
-    let topics = world.rows("select distinct topic from found_anomalies where judged_at is not null").await;
+    assert!(
+        outcome.stderr.contains(
+            "1 hour judged with hindsight: of anomalies 1 confirmed, 1 withdrawn, 1 added"
+        )
+    );
+    let topics =
+        world.rows("select distinct topic from found_anomalies where judged_at is not null").await;
     assert_eq!(topics, ["stock_prices"]);
 }
 
 /// The lines of an hour, with members beside those of some ticks.
 fn lines_with<S: Display>(ticks: &[Tick], beside: impl Fn(i64) -> S) -> String {
-    let of =
-        |tick: &Tick| lines(std::slice::from_ref(tick)).replace("}\n", &format!("{}}}\n", beside(tick.offset % 1000)));
+    let of = |tick: &Tick| {
+        lines(std::slice::from_ref(tick))
+            .replace("}\n", &format!("{}}}\n", beside(tick.offset % 1000)))
+    };
     ticks.iter().map(of).collect()
 }
 
@@ -101,21 +117,30 @@ async fn what_was_taken_back_is_in_no_clean_bar_and_what_corrects_others_is() {
         "10300 cancel bad_print withdrawn",
     ];
     assert_eq!(world.rows(FOUND).await, expected);
-    assert_eq!(world.rows("select concat_ws(' ', ticks, left_out) from clean_hours").await, ["358 2"]);
+    assert_eq!(
+        world.rows("select concat_ws(' ', ticks, left_out) from clean_hours").await,
+        ["358 2"]
+    );
     // Other codes make it judge the hour again.
     world.run_ok(&[&DAY[..], &["--cancel-conditions", "void"]].concat()).await;
     let said = "select concat_ws(' ', kafka_offset, kind, verdict) from anomalies where verdict <> 'withdrawn'
                 order by kafka_offset";
     assert_eq!(world.rows(said).await, ["10200 correction confirmed", "10250 cancel confirmed"]);
-    assert_eq!(world.rows("select concat_ws(' ', ticks, left_out) from clean_hours").await, ["359 1"]);
+    assert_eq!(
+        world.rows("select concat_ws(' ', ticks, left_out) from clean_hours").await,
+        ["359 1"]
+    );
 }
 
 #[tokio::test]
-async fn a_price_that_its_quote_and_those_beside_it_contain_is_no_bad_print_and_one_outside_them_is() {
+async fn a_price_that_its_quote_and_those_beside_it_contain_is_no_bad_print_and_one_outside_them_is()
+ {
     let world = World::create().await;
     // Both are off by two per cent.
     let ticks = calm(10, &[100, 200]);
-    let quotes = |number| if number == 100 { r#","bid":101.99,"ask":102.02"# } else { r#","bid":99.99,"ask":100.03"# };
+    let quotes = |number| {
+        if number == 100 { r#","bid":101.99,"ask":102.02"# } else { r#","bid":99.99,"ask":100.03"# }
+    };
     world.bucket.put(&key(10, 0, 10_000), lines_with(&ticks, quotes)).await.unwrap();
     find(&world, &ticks[100], "spike", price(&ticks[100])).await;
     world.run_ok(&DAY).await;
@@ -128,15 +153,21 @@ async fn a_second_run_judges_nothing_again_and_other_detectors_judge_all() {
     let world = World::create().await;
     world.put(&key(10, 0, 10_000), &calm(10, &[100])).await;
     world.run_ok(&DAY).await;
-    let touched =
-        "select concat(t.xmin, ' ', t) from anomalies t union all select concat(t.xmin, ' ', t) from judged_hours t";
+    let touched = "select concat(t.xmin, ' ', t) from anomalies t union all select concat(t.xmin, ' ', t) from judged_hours t";
     let before = world.rows(touched).await;
     assert_eq!(before.len(), 2);
     assert!(!world.run_ok(&DAY).await.stderr.contains("judged"));
     assert_eq!(world.rows(touched).await, before);
     world.execute("update judged_hours set detectors = 'two_sided 0'").await;
-    assert!(world.run_ok(&DAY).await.stderr.contains("of anomalies 0 confirmed, 0 withdrawn, 0 added"));
-    assert_eq!(world.number("select count(*) from judged_hours where detectors like 'two_sided 4,%'").await, 1);
+    assert!(
+        world.run_ok(&DAY).await.stderr.contains("of anomalies 0 confirmed, 0 withdrawn, 0 added")
+    );
+    assert_eq!(
+        world
+            .number("select count(*) from judged_hours where detectors like 'two_sided 4,%'")
+            .await,
+        1
+    );
 }
 
 #[tokio::test]
@@ -154,7 +185,10 @@ async fn hours_that_another_run_reads_by_other_rules_keep_no_older_hour_from_bei
         )
         .await;
     world.run_ok(&["--from", "2025-09-01T00", "--to", "2025-09-02T00"]).await;
-    assert_eq!(world.rows("select (hour at time zone 'UTC')::text from judged_hours").await, ["2025-06-02 10:00:00"]);
+    assert_eq!(
+        world.rows("select (hour at time zone 'UTC')::text from judged_hours").await,
+        ["2025-06-02 10:00:00"]
+    );
 }
 
 #[tokio::test]
@@ -172,7 +206,8 @@ async fn ticks_that_came_late_withdraw_a_silence() {
 }
 
 #[tokio::test]
-async fn a_silence_of_which_late_ticks_leave_too_much_is_confirmed_and_withdrawn_once_they_do_not() {
+async fn a_silence_of_which_late_ticks_leave_too_much_is_confirmed_and_withdrawn_once_they_do_not()
+{
     let world = World::create().await;
     let ticks = calm(10, &[]);
     world.put(&key(10, 0, 10_000), &[&ticks[..50], &ticks[100..]].concat()).await;
@@ -188,7 +223,8 @@ async fn a_silence_of_which_late_ticks_leave_too_much_is_confirmed_and_withdrawn
     assert_eq!(said, [&silent[..], &["10100 silence withdrawn ticks_came"; 2]].concat());
 }
 
-const REASONS: &str = "select concat_ws(' ', kafka_offset, kind, verdict, reason) from found_anomalies
+const REASONS: &str =
+    "select concat_ws(' ', kafka_offset, kind, verdict, reason) from found_anomalies
                        order by kafka_offset, kind";
 
 #[tokio::test]
@@ -204,7 +240,8 @@ async fn nothing_stays_provisional_whatever_its_kind_when_its_hour_and_the_next_
         }
     }
     world.run_ok(&[&DAY[..], &["--map", "sequence=sequence"]].concat()).await;
-    let left = "select distinct kind from anomalies where verdict = 'provisional' or reason is null";
+    let left =
+        "select distinct kind from anomalies where verdict = 'provisional' or reason is null";
     assert_eq!(world.rows(left).await, [""; 0]);
     assert_eq!(world.number("select count(*) from anomalies").await, 3 * Kind::CAUSAL.len() as i64);
     // What is said rests on what there is, and is no default.
@@ -220,7 +257,8 @@ async fn a_silence_is_not_confirmed_where_the_hours_that_are_looked_at_have_no_s
     find(&world, &ticks[100], "silence", (510.0, 1.0)).await;
     find(&world, &ticks[100], "market_silence", (510.0, 1.0)).await;
     world.run_ok(&DAY[..4]).await;
-    let said = |what: &str| ["market_silence", "silence"].map(|kind| format!("10100 {kind} {what}"));
+    let said =
+        |what: &str| ["market_silence", "silence"].map(|kind| format!("10100 {kind} {what}"));
     assert_eq!(world.rows(REASONS).await, said("withdrawn outside_sessions"));
     // Other sessions make it judge the hour again.
     world.run_ok(&DAY).await;
@@ -250,7 +288,8 @@ async fn a_market_was_silent_until_ticks_of_its_partition_come_late() {
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, ["10100 market_silence confirmed no_ticks"]);
     // Of another partition.
-    let other: Vec<Tick> = ticks[50..100].iter().map(|tick| Tick { partition: 1, ..tick.clone() }).collect();
+    let other: Vec<Tick> =
+        ticks[50..100].iter().map(|tick| Tick { partition: 1, ..tick.clone() }).collect();
     world.put(&key(10, 1, 10_050), &other).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, ["10100 market_silence confirmed no_ticks"]);
@@ -266,7 +305,8 @@ async fn a_market_was_silent_until_ticks_of_its_partition_come_late() {
 }
 
 #[tokio::test]
-async fn a_silence_that_began_in_the_hour_before_is_withdrawn_by_late_ticks_of_that_hour_however_early() {
+async fn a_silence_that_began_in_the_hour_before_is_withdrawn_by_late_ticks_of_that_hour_however_early()
+ {
     let world = World::create().await;
     let (before, ticks) = (calm(10, &[]), calm(11, &[]));
     world.put(&key(10, 0, 10_000), &before[..200]).await;
@@ -274,7 +314,8 @@ async fn a_silence_that_began_in_the_hour_before_is_withdrawn_by_late_ticks_of_t
     // From 10:33:10 to 11:10.
     find(&world, &ticks[60], "silence", (2210.0, 10.0)).await;
     find(&world, &ticks[60], "market_silence", (2210.0, 10.0)).await;
-    let said = |what: &str| ["market_silence", "silence"].map(|kind| format!("11060 {kind} {what}"));
+    let said =
+        |what: &str| ["market_silence", "silence"].map(|kind| format!("11060 {kind} {what}"));
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(REASONS).await, said("confirmed no_ticks"));
     // Five minutes are its limit.
@@ -300,8 +341,9 @@ async fn a_hole_in_the_numbers_is_closed_by_all_that_were_missing_and_not_by_som
     put(&[&ticks[..100], &ticks[103..]].concat()).await;
     assert_eq!(world.rows(REASONS).await, ["10103 sequence_hole confirmed numbers_missing"]);
     // They come behind the tick that showed the hole, with the times that they had.
-    let late: Vec<Tick> =
-        (100..103).map(|number| Tick { offset: 50_000 + number, ..ticks[number as usize].clone() }).collect();
+    let late: Vec<Tick> = (100..103)
+        .map(|number| Tick { offset: 50_000 + number, ..ticks[number as usize].clone() })
+        .collect();
     put(&late[..2]).await;
     assert_eq!(world.rows(REASONS).await, ["10103 sequence_hole confirmed numbers_missing"]);
     put(&late[2..]).await;
@@ -309,7 +351,8 @@ async fn a_hole_in_the_numbers_is_closed_by_all_that_were_missing_and_not_by_som
 }
 
 #[tokio::test]
-async fn a_step_back_is_withdrawn_of_a_late_number_and_confirmed_of_one_that_comes_twice_or_begins_anew() {
+async fn a_step_back_is_withdrawn_of_a_late_number_and_confirmed_of_one_that_comes_twice_or_begins_anew()
+ {
     let world = World::create().await;
     let mut ticks = calm(10, &[]);
     // It was sent ten ticks too late, with the time and number of its own.
@@ -339,10 +382,14 @@ async fn a_step_back_is_withdrawn_of_a_late_number_and_confirmed_of_one_that_com
 }
 
 #[tokio::test]
-async fn a_new_level_that_shows_only_in_the_next_hour_withdraws_what_the_first_ticks_of_it_were_taken_for() {
+async fn a_new_level_that_shows_only_in_the_next_hour_withdraws_what_the_first_ticks_of_it_were_taken_for()
+ {
     let world = World::create().await;
     let mut ticks = calm(10, &[]);
-    ticks.iter_mut().skip(358).for_each(|tick| (tick.open, tick.close) = (tick.open / 4, tick.close / 4));
+    ticks
+        .iter_mut()
+        .skip(358)
+        .for_each(|tick| (tick.open, tick.close) = (tick.open / 4, tick.close / 4));
     world.put(&key(10, 0, 10_000), &ticks).await;
     find(&world, &ticks[359], "spike", price(&ticks[359])).await;
     world.run_ok(&["--hour", "2025-06-02T10"]).await;
@@ -372,7 +419,11 @@ async fn what_was_found_late_is_judged_however_old_its_hour_is_some_hours_at_a_t
     for hour in 0..30 {
         let of = Hour::parse("2025-05-01T00").unwrap().plus(hour);
         let since = of.start().micros() - at(0, 0).micros();
-        let tick = |tick: Tick| Tick { at: tick.at.plus_micros(since), offset: tick.offset + 100 * hour, ..tick };
+        let tick = |tick: Tick| Tick {
+            at: tick.at.plus_micros(since),
+            offset: tick.offset + 100 * hour,
+            ..tick
+        };
         let ticks: Vec<Tick> = calm(0, &[]).into_iter().take(5).map(tick).collect();
         world.put(&key_of(of, 0, 100 * hour), &ticks).await;
         first.extend(ticks.into_iter().next());
@@ -383,7 +434,10 @@ async fn what_was_found_late_is_judged_however_old_its_hour_is_some_hours_at_a_t
     }
     for expected in [6, 0] {
         world.run_ok(&DAY).await;
-        assert_eq!(world.number("select count(*) from anomalies where verdict = 'provisional'").await, expected);
+        assert_eq!(
+            world.number("select count(*) from anomalies where verdict = 'provisional'").await,
+            expected
+        );
     }
     let outcome = world.run_ok(&DAY).await;
     assert!(!outcome.stderr.contains("judged"), "{}", outcome.stderr);
@@ -394,7 +448,10 @@ async fn an_archive_that_the_speed_layer_has_never_read_is_judged_as_well() {
     let world = World::create().await;
     world.put(&key(10, 0, 10_000), &calm(10, &[100])).await;
     world.run_ok(&DAY).await;
-    assert_eq!(world.rows("select concat(source, ' ', verdict) from found_anomalies").await, ["0 confirmed"]);
+    assert_eq!(
+        world.rows("select concat(source, ' ', verdict) from found_anomalies").await,
+        ["0 confirmed"]
+    );
     world.execute("delete from anomalies; delete from judged_hours").await;
     world.run_ok(&[&DAY[..], &["--anomalies", "off"]].concat()).await;
     assert_eq!(world.number("select count(*) from judged_hours").await, 0);
@@ -415,7 +472,10 @@ async fn two_odd_ticks_that_are_presumed_in_one_place_are_one_finding_and_stop_n
     world.bucket.put(&key(10, 0, 100), without_places(&ticks[100..])).await.unwrap();
     world.put(&key(11, 1, 0), &calm(11, &[])).await;
     world.run_ok(&DAY).await;
-    assert_eq!(world.rows("select concat(kafka_offset, ' ', verdict) from anomalies").await, ["150 confirmed"]);
+    assert_eq!(
+        world.rows("select concat(kafka_offset, ' ', verdict) from anomalies").await,
+        ["150 confirmed"]
+    );
     assert_eq!(world.number("select count(*) from judged_hours").await, 2);
 }
 
@@ -426,7 +486,8 @@ async fn a_version_of_the_detectors_judges_older_hours_some_at_a_time() {
         let of = Hour::parse("2025-05-01T00").unwrap().plus(hour);
         let ticks: Vec<Tick> = calm(0, &[]);
         let since = of.start().micros() - at(0, 0).micros();
-        let ticks = ticks.into_iter().map(|tick| Tick { at: tick.at.plus_micros(since), ..tick }).take(5);
+        let ticks =
+            ticks.into_iter().map(|tick| Tick { at: tick.at.plus_micros(since), ..tick }).take(5);
         world.put(&key_of(of, 0, 0), &ticks.collect::<Vec<_>>()).await;
     }
     world.run_ok(&["--from", "2025-05-01T00", "--to", "2025-05-03T00"]).await;
@@ -445,15 +506,19 @@ async fn clean_bars_are_those_of_the_good_ticks() {
     let ticks = calm(10, &[100, 200]);
     world.put(&key(10, 0, 10_000), &ticks).await;
     world.run_ok(&DAY).await;
-    let good: Vec<Tick> = ticks.iter().filter(|tick| ![10_100, 10_200].contains(&tick.offset)).cloned().collect();
+    let good: Vec<Tick> =
+        ticks.iter().filter(|tick| ![10_100, 10_200].contains(&tick.offset)).cloned().collect();
     world.insert_realtime(&good).await;
     let columns = "symbol, trim_scale(open), trim_scale(high), trim_scale(low), trim_scale(close), trim_scale(volume),
                    ticks, trim_scale(sum_close), trim_scale(notional)";
     world.fill_minute_bars().await;
     let hour = world.rows(&format!("select concat_ws(' ', {columns}) from clean_hours")).await;
     assert_eq!(hour, world.rows(&format!("select concat_ws(' ', {columns}) from hour_bars")).await);
-    let minutes =
-        world.rows(&format!("select concat_ws(' ', minute, {columns}) from clean_minutes order by minute")).await;
+    let minutes = world
+        .rows(&format!(
+            "select concat_ws(' ', minute, {columns}) from clean_minutes order by minute"
+        ))
+        .await;
     let expected = format!(
         "select concat_ws(' ', minute, {columns}) from minute_bars
          where minute in ('{}', '{}') order by minute",
@@ -472,11 +537,19 @@ async fn the_clean_views_leave_bad_prints_out_of_bars_that_have_no_newer_ticks()
     world.insert_realtime(&ticks).await;
     world.fill_minute_bars().await;
     world.run_ok(&DAY).await;
-    let hour = |view: &str| format!("select concat_ws(' ', ticks, trim_scale(high), trim_scale(volume)) from {view}");
+    let hour = |view: &str| {
+        format!("select concat_ws(' ', ticks, trim_scale(high), trim_scale(volume)) from {view}")
+    };
     assert_eq!(world.rows(&hour("hourly_stock")).await, ["360 102 36000"]);
-    assert_eq!(world.rows(&hour("clean_hourly_stock where left_out = 2")).await, ["358 100.01 35800"]);
+    assert_eq!(
+        world.rows(&hour("clean_hourly_stock where left_out = 2")).await,
+        ["358 100.01 35800"]
+    );
     assert_eq!(world.rows("select trim_scale(high)::text from daily_stock_report").await, ["102"]);
-    assert_eq!(world.rows("select trim_scale(high)::text from clean_daily_stock_report").await, ["100.01"]);
+    assert_eq!(
+        world.rows("select trim_scale(high)::text from clean_daily_stock_report").await,
+        ["100.01"]
+    );
     let minutes = "select concat_ws(' ', ticks, trim_scale(high), left_out) from clean_minute_stock
                    where minute in (select minute from clean_minutes) order by minute";
     assert_eq!(world.rows(minutes).await, ["5 100.01 1", "5 100.01 1"]);
@@ -489,15 +562,20 @@ async fn the_clean_views_leave_bad_prints_out_of_bars_that_have_no_newer_ticks()
 async fn a_bar_of_nothing_but_bad_prints_is_in_no_clean_view() {
     let world = World::create().await;
     // A minute has six ticks, of which only the last of these stays.
-    let ticks: Vec<Tick> =
-        calm(10, &[120]).into_iter().filter(|tick| !(10_121..10_126).contains(&tick.offset)).collect();
+    let ticks: Vec<Tick> = calm(10, &[120])
+        .into_iter()
+        .filter(|tick| !(10_121..10_126).contains(&tick.offset))
+        .collect();
     world.put(&key(10, 0, 10_000), &ticks).await;
     world.insert_realtime(&ticks).await;
     world.fill_minute_bars().await;
     world.run_ok(&DAY).await;
     assert_eq!(world.number("select count(*) from minute_stock").await, 60);
     assert_eq!(world.number("select count(*) from clean_minute_stock").await, 59);
-    assert_eq!(world.rows("select concat_ws(' ', ticks, left_out) from clean_minutes").await, ["0 1"]);
+    assert_eq!(
+        world.rows("select concat_ws(' ', ticks, left_out) from clean_minutes").await,
+        ["0 1"]
+    );
 }
 
 /// Three hours of three symbols that walk, with prints that are off near the hours' ends.
@@ -530,7 +608,8 @@ struct Dice(u64);
 impl Dice {
     /// From 0 to below `sides`.
     fn roll(&mut self, sides: i64) -> i64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         ((self.0 >> 33) % sides.unsigned_abs()).cast_signed()
     }
 }
@@ -549,7 +628,8 @@ async fn said(world: &World) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn verdicts_are_the_same_however_records_lie_in_objects_and_whichever_hours_runs_have_looked_at() {
+async fn verdicts_are_the_same_however_records_lie_in_objects_and_whichever_hours_runs_have_looked_at()
+ {
     let ticks = walking();
     let whole = World::create().await;
     for hour in 0..3 {
@@ -593,7 +673,11 @@ async fn of_conflicting_records_the_clean_bars_have_that_of_the_summary() {
         world.run_ok(&DAY).await;
         let high = world.rows("select trim_scale(high)::text from hourly_stock_summary").await;
         let bad = world.number("select count(*) from anomalies where verdict = 'confirmed'").await;
-        assert_eq!((high == ["102.01"], bad), if other == "aa" { (true, 2) } else { (false, 0) }, "{high:?}");
+        assert_eq!(
+            (high == ["102.01"], bad),
+            if other == "aa" { (true, 2) } else { (false, 0) },
+            "{high:?}"
+        );
     }
 }
 
@@ -604,7 +688,9 @@ async fn an_hour_that_is_written_and_not_judged_shows_its_raw_bars() {
     world.run_ok(&DAY).await;
     assert_eq!(world.number("select sum(left_out)::bigint from clean_hourly_stock").await, 1);
     let mut mended = calm(10, &[]);
-    mended.iter_mut().for_each(|tick| (tick.open, tick.close) = (tick.open + 500_000, tick.close + 500_000));
+    mended
+        .iter_mut()
+        .for_each(|tick| (tick.open, tick.close) = (tick.open + 500_000, tick.close + 500_000));
     world.put(&key(10, 0, 10_000), &mended).await;
     world.run_ok(&[&DAY[..], &["--anomalies", "off"]].concat()).await;
     let bars = "select concat_ws(' ', left_out, trim_scale(low)) from clean_hourly_stock";
@@ -616,11 +702,12 @@ fn of_msft(ticks: &[Tick]) -> Vec<Tick> {
     ticks.iter().map(|tick| Tick { symbol: "MSFT".into(), partition: 1, ..tick.clone() }).collect()
 }
 
-const CLEAN_HOURS: &str = "select concat_ws(' ', symbol, ticks, left_out) from clean_hourly_stock order by 1";
+const CLEAN_HOURS: &str =
+    "select concat_ws(' ', symbol, ticks, left_out) from clean_hourly_stock order by 1";
 
 #[tokio::test]
 async fn late_ticks_of_an_hour_that_nothing_can_judge_any_more_show_the_raw_bars_of_their_symbol_and_that_is_said_once()
-{
+ {
     let world = World::create().await;
     world.put(&key(10, 0, 10_000), &calm(10, &[100])[..300]).await;
     world.put(&key(10, 1, 10_000), &of_msft(&calm(10, &[200]))).await;
@@ -675,7 +762,9 @@ async fn hours_without_their_raw_objects_are_judged_from_the_lake_to_the_same_ro
         let key = key(10 + hour as i64, 0, 240 * hour as i64);
         world.bucket.put(&key, lines_with(of_hour, beside)).await.unwrap();
     }
-    for (number, kind) in [(30, "spike"), (100, "cancel"), (250, "spike"), (239, "sequence_hole"), (300, "silence")] {
+    for (number, kind) in
+        [(30, "spike"), (100, "cancel"), (250, "spike"), (239, "sequence_hole"), (300, "silence")]
+    {
         find(&world, &ticks[number], kind, price(&ticks[number])).await;
     }
     world.run_ok(&args).await;
@@ -730,7 +819,10 @@ async fn the_margin_of_an_hour_comes_from_the_lake_where_the_hour_beside_it_has_
     let world = World::create().await;
     // The last ticks are of a new level, as only the next hour shows.
     let mut ticks = calm(10, &[]);
-    ticks.iter_mut().skip(358).for_each(|tick| (tick.open, tick.close) = (tick.open / 4, tick.close / 4));
+    ticks
+        .iter_mut()
+        .skip(358)
+        .for_each(|tick| (tick.open, tick.close) = (tick.open / 4, tick.close / 4));
     let mut next = calm(11, &[]);
     next.iter_mut().for_each(|tick| (tick.open, tick.close) = (tick.open / 4, tick.close / 4));
     world.put(&key(11, 0, 11_000), &next).await;
@@ -754,11 +846,17 @@ async fn of_ticks_that_the_archive_has_lost_nothing_is_said() {
     assert_eq!(world.number("select count(*) from anomalies where verdict = 'confirmed'").await, 3);
     world.put(&key(10, 0, 10_000), &ticks[..150]).await;
     world.run_ok(&DAY).await;
-    assert_eq!(world.rows(FOUND).await, ["10100 spike bad_print confirmed", "10200 spike bad_print provisional"]);
+    assert_eq!(
+        world.rows(FOUND).await,
+        ["10100 spike bad_print confirmed", "10200 spike bad_print provisional"]
+    );
     // It was another hour's.
     world.put(&key(10, 0, 10_000), &calm(9, &[])).await;
     world.run_ok(&DAY).await;
-    assert_eq!(world.rows(FOUND).await, ["10100 spike bad_print provisional", "10200 spike bad_print provisional"]);
+    assert_eq!(
+        world.rows(FOUND).await,
+        ["10100 spike bad_print provisional", "10200 spike bad_print provisional"]
+    );
     assert_eq!(world.number("select count(*) from clean_hours").await, 0);
 }
 

@@ -42,7 +42,9 @@ async fn lake(world: &World) -> Vec<String> {
 /// The same of ticks that a test has made up, by hour, symbol, time and place.
 fn expected(ticks: &[Tick]) -> Vec<String> {
     let mut ticks: Vec<&Tick> = ticks.iter().collect();
-    ticks.sort_by_key(|tick| (tick.at.floor(3_600_000_000), &tick.symbol, tick.at, tick.partition, tick.offset));
+    ticks.sort_by_key(|tick| {
+        (tick.at.floor(3_600_000_000), &tick.symbol, tick.at, tick.partition, tick.offset)
+    });
     let decimal = |units: i64| {
         let text = format!("{}.{:04}", units / 10_000, units % 10_000);
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -58,7 +60,8 @@ fn expected(ticks: &[Tick]) -> Vec<String> {
 #[tokio::test]
 async fn an_hour_of_several_objects_becomes_one_of_its_ticks_each_once_by_symbol_and_time() {
     let world = World::create().await;
-    let (first, second, late) = (some_ticks(13, 0, 0, 300), some_ticks(13, 1, 0, 200), some_ticks(13, 0, 300, 20));
+    let (first, second, late) =
+        (some_ticks(13, 0, 0, 300), some_ticks(13, 1, 0, 200), some_ticks(13, 0, 300, 20));
     world.put(&key(13, 0, 0), &first).await;
     // Some of its records were archived before.
     world.put(&key(13, 0, 200), &[&first[200..], &late[..]].concat()).await;
@@ -68,7 +71,9 @@ async fn an_hour_of_several_objects_becomes_one_of_its_ticks_each_once_by_symbol
     let keys = published(&world).await;
     let prefix = "lake/source=stock_prices/date=2025-06-02/hour=13/";
     assert!(keys.len() == 1 && keys.iter().all(|key| key.starts_with(prefix)), "{keys:?}");
-    let known = world.rows("select concat_ws(' ', state, rows, etag is not null, key) from lake_objects").await;
+    let known = world
+        .rows("select concat_ws(' ', state, rows, etag is not null, key) from lake_objects")
+        .await;
     assert_eq!(known, keys.iter().map(|key| format!("verified 520 t {key}")).collect::<Vec<_>>());
     world.run_ok(&COMPACT).await;
     assert_eq!(published(&world).await, keys, "what is there is not written again");
@@ -82,7 +87,9 @@ async fn beside(world: &World) -> Vec<String> {
         file.write_all(&world.bucket.get(&key).await.unwrap()).unwrap();
         file::each(file, &mut |content, place| {
             let extras = &content.extras;
-            let price = |price: Option<common::Price>| price.map_or("-".to_owned(), |price| price.to_string());
+            let price = |price: Option<common::Price>| {
+                price.map_or("-".to_owned(), |price| price.to_string())
+            };
             let codes: Vec<&str> = extras.conditions().iter().collect();
             let (bid, ask) = (price(extras.bid()), price(extras.ask()));
             ticks.push((place.offset, format!("{bid} {ask} {:?} {codes:?}", extras.sequence())));
@@ -105,7 +112,9 @@ async fn what_a_tick_says_beside_its_price_is_in_the_lake_to_the_last_digit() {
     let text: String = some_ticks(13, 0, 0, 4)
         .iter()
         .zip(members)
-        .map(|(tick, members)| lines(std::slice::from_ref(tick)).replace("}\n", &format!("{members}\n")))
+        .map(|(tick, members)| {
+            lines(std::slice::from_ref(tick)).replace("}\n", &format!("{members}\n"))
+        })
         .collect();
     world.bucket.put(&key(13, 0, 0), text).await.unwrap();
     let flags = ["--map", "sequence=n"];
@@ -154,7 +163,11 @@ async fn hours_whose_ticks_tell_no_offsets_or_are_gone_are_named_and_left_out() 
         "{}",
         outcome.stderr
     );
-    assert!(outcome.stderr.contains("the first 2025-06-02T11:00Z: objects have expired"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("the first 2025-06-02T11:00Z: objects have expired"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(lake(&world).await, expected(&some_ticks(12, 0, 120, 5)));
 }
 
@@ -181,7 +194,11 @@ async fn an_object_that_was_replaced_since_holds_its_hour_back_and_no_other() {
     world.put(&key(10, 0, 100), &some_ticks(10, 0, 100, 6)).await;
     let outcome = world.run(&COMPACT).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("hour 2025-06-02T10:00Z: not written to the lake: its objects have changed"));
+    assert!(
+        outcome
+            .stderr
+            .contains("hour 2025-06-02T10:00Z: not written to the lake: its objects have changed")
+    );
     assert_eq!(lake(&world).await, expected(&some_ticks(11, 0, 110, 5)));
 }
 
@@ -231,7 +248,10 @@ async fn runs_that_are_killed_at_any_point_leave_each_tick_in_the_lake_once() {
     }
     world.run_ok(&COMPACT).await;
     assert_eq!(lake(&world).await, expected(&ticks));
-    assert_eq!(world.number("select count(*) from lake_objects where state <> 'verified'").await, 0);
+    assert_eq!(
+        world.number("select count(*) from lake_objects where state <> 'verified'").await,
+        0
+    );
 }
 
 /// What is seen by readers of a folder other than that of the lake.
@@ -262,7 +282,11 @@ async fn a_database_that_is_made_anew_takes_over_the_lake_that_it_finds() {
     run_both(&world).await;
     world.execute("delete from lake_objects").await;
     let outcome = world.run_ok(&COMPACT).await;
-    assert!(outcome.stderr.contains("which lake_objects does not know, is replaced"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("which lake_objects does not know, is replaced"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(lake(&world).await, expected(&ticks));
     let outcome = world.run_ok(&COMPACT).await;
     assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
@@ -285,7 +309,11 @@ async fn what_nobody_knows_and_holds_more_than_the_archive_is_left_alone_and_sai
     world.run_ok(&DAY).await;
     let outcome = world.run(&COMPACT).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("holds 20 ticks that the archive does not have"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("holds 20 ticks that the archive does not have"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(lake(&world).await, expected(&[ticks, expiring].concat()));
 }
 
@@ -330,7 +358,10 @@ async fn a_copy_that_was_put_back_counts_as_what_it_was() {
     let outcome = world.run_ok(&COMPACT).await;
     assert!(!outcome.stderr.contains("WARN"), "{}", outcome.stderr);
     assert_eq!(published(&world).await, keys);
-    assert_eq!(world.number("select count(*) from lake_objects where etag = 'that of before'").await, 0);
+    assert_eq!(
+        world.number("select count(*) from lake_objects where etag = 'that of before'").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -349,7 +380,11 @@ async fn what_nothing_can_bring_back_is_said_in_each_run_and_by_verify() {
     for _ in 0..2 {
         let outcome = world.run(&compact).await;
         assert_eq!(outcome.code, 4, "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("is gone; the hour cannot be written anew"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains("is gone; the hour cannot be written anew"),
+            "{}",
+            outcome.stderr
+        );
     }
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
@@ -384,7 +419,8 @@ async fn another_prefix_is_a_lake_of_its_own() {
     world.set_next_offset("stock_prices", 0, 50).await;
     let outcome = world.run_ok(&[&["verify", "--format", "json"], &DAY[..]].concat()).await;
     assert!(outcome.stdout.contains(r#""lake_ticks":50"#), "{}", outcome.stdout);
-    let outcome = world.run(&[&COMPACT[..], &["--lake-prefix", "raw/stock_prices/lake/"]].concat()).await;
+    let outcome =
+        world.run(&[&COMPACT[..], &["--lake-prefix", "raw/stock_prices/lake/"]].concat()).await;
     assert_eq!(outcome.code, 2, "{}", outcome.stderr);
 }
 
@@ -415,7 +451,9 @@ async fn the_queries_of_the_docs_find_each_tick_once() {
              .rglob('httpfs.duckdb_extension')).as_posix() + \"'",
         );
         let environment = world.bucket.env();
-        let of = |name: &str| environment.iter().find(|(of, _)| *of == name).map(|(_, value)| value.clone()).unwrap();
+        let of = |name: &str| {
+            environment.iter().find(|(of, _)| *of == name).map(|(_, value)| value.clone()).unwrap()
+        };
         let output = Command::new(stack("STACK_PYTHON"))
             .args(["-c", &query])
             .env("AWS_ENDPOINT_URL", of("S3_ENDPOINT_URL"))

@@ -17,7 +17,10 @@ async fn expired_messages() -> World {
         .chunks(3)
         .enumerate()
         .map(|(offset, ticks)| {
-            format!("{{\"data\":[{}],\"kafka_partition\":0,\"kafka_offset\":{offset}}}\n", ticks.join(","))
+            format!(
+                "{{\"data\":[{}],\"kafka_partition\":0,\"kafka_offset\":{offset}}}\n",
+                ticks.join(",")
+            )
         })
         .collect();
     world.bucket.put(&key(10, 0, 0), text).await.unwrap();
@@ -52,10 +55,17 @@ async fn an_element_that_was_lost_after_its_object_had_expired_is_found_and_stay
 async fn of_a_message_that_was_rejected_in_part_the_lost_ticks_are_found() {
     let live = Live::create().await;
     let tick = lines(&live.ticks[..1]).trim().replace("kafka_", "former_");
-    let messages = [format!("[{tick},{{}}]"), format!("[{{}},{tick}]"), "[{},{}]".to_owned(), "[nothing".to_owned()];
+    let messages = [
+        format!("[{tick},{{}}]"),
+        format!("[{{}},{tick}]"),
+        "[{},{}]".to_owned(),
+        "[nothing".to_owned(),
+    ];
     let end = live.ticks[199].at.micros() / 1000;
     let whole = messages[3].len();
-    live.topic.produce(messages.iter().map(|message| Record::new(0, message.as_str()).at(end))).await;
+    live.topic
+        .produce(messages.iter().map(|message| Record::new(0, message.as_str()).at(end)))
+        .await;
     live.world.set_next_offset(live.topic.name(), 0, 205).await;
     live.world
         .execute(&format!(
@@ -74,7 +84,8 @@ async fn of_a_message_that_was_rejected_in_part_the_lost_ticks_are_found() {
 #[tokio::test]
 async fn an_element_that_was_lost_of_a_message_that_is_known_otherwise_is_found_in_kafka() {
     let live = Live::create().await;
-    let ticks: Vec<_> = lines(&live.ticks[..3]).lines().map(|line| line.replace("kafka_", "former_")).collect();
+    let ticks: Vec<_> =
+        lines(&live.ticks[..3]).lines().map(|line| line.replace("kafka_", "former_")).collect();
     let end = live.ticks[199].at.micros() / 1000;
     live.topic.produce([Record::new(0, format!("[{}]", ticks.join(",")).as_str()).at(end)]).await;
     live.world.set_next_offset(live.topic.name(), 0, 202).await;
@@ -95,11 +106,16 @@ async fn an_element_that_was_lost_of_a_message_that_is_known_otherwise_is_found_
     live.world.execute(&insert("1")).await;
     live.world.fill_minute_bars().await;
     let outcome = live.verify().await;
-    assert_eq!(outcome.code, 4, "the sink has not come to it: {}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(
+        outcome.code, 4,
+        "the sink has not come to it: {}{}",
+        outcome.stdout, outcome.stderr
+    );
 }
 
 #[tokio::test]
-async fn without_kafka_a_message_counts_as_rejected_where_no_element_is_missing_before_a_rejected_one() {
+async fn without_kafka_a_message_counts_as_rejected_where_no_element_is_missing_before_a_rejected_one()
+ {
     let world = agreeing().await;
     world
         .execute(
@@ -115,12 +131,16 @@ async fn without_kafka_a_message_counts_as_rejected_where_no_element_is_missing_
         .await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 offset is in no table and not in the archive"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("1 offset is in no table and not in the archive"),
+        "{}",
+        outcome.stdout
+    );
     assert!(outcome.stdout.contains("(--kafka-brokers): offsets 9500"), "{}", outcome.stdout);
 }
 
-/// What docs/operations.md says to do under HourNotReconciled: what stands before `\\copy`, its own statement, and what comes
-/// behind it.
+/// What docs/operations.md says to do under HourNotReconciled: what stands before `\\copy`, its own
+/// statement, and what comes behind it.
 fn runbook() -> [String; 3] {
     let docs = include_str!("../../../docs/operations.md");
     let (_, section) = docs.split_once("### HourNotReconciled\n").unwrap();
@@ -203,7 +223,11 @@ async fn ticks_that_were_lost_are_put_back_as_the_docs_say() {
         let before = bars(&world).await;
         let outcome = verify(&world, &repair).await;
         assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-        assert!(outcome.stdout.contains("not in realtime_stock: offsets 9010-9012"), "{}", outcome.stdout);
+        assert!(
+            outcome.stdout.contains("not in realtime_stock: offsets 9010-9012"),
+            "{}",
+            outcome.stdout
+        );
         assert_eq!(bars(&world).await, before);
 
         let ticks = some_ticks(9, 0, 9000, 400);
@@ -211,7 +235,8 @@ async fn ticks_that_were_lost_are_put_back_as_the_docs_say() {
         if !bars_have_them {
             // Times in milliseconds, as many producers have them.
             for tick in &ticks {
-                content = content.replace(&format!("\"{}\"", tick.at), &(tick.at.micros() / 1000).to_string());
+                content = content
+                    .replace(&format!("\"{}\"", tick.at), &(tick.at.micros() / 1000).to_string());
             }
         }
         assert_eq!(put_back(&world, runbook(), &content).await, 3);
@@ -241,9 +266,15 @@ async fn an_element_of_a_message_with_others_names_is_put_back_as_the_docs_say()
                                                          extract(epoch from timestamp)::bigint * 1000)::text, ','
                                       order by kafka_index) from realtime_stock";
     let elements = world.rows(elements).await.remove(0);
-    let message = format!("{{\"type\":\"trade\",\"data\":[{elements}],\"kafka_partition\":0,\"kafka_offset\":9010}}\n");
+    let message = format!(
+        "{{\"type\":\"trade\",\"data\":[{elements}],\"kafka_partition\":0,\"kafka_offset\":9010}}\n"
+    );
     world.execute("delete from realtime_stock where kafka_index = 1").await;
     assert_eq!(put_back(&world, runbook_of_elements(), &message).await, 1);
     assert_eq!(world.rows(all).await, before);
-    assert_eq!(put_back(&world, runbook_of_elements(), &message).await, 0, "nothing is put back twice");
+    assert_eq!(
+        put_back(&world, runbook_of_elements(), &message).await,
+        0,
+        "nothing is put back twice"
+    );
 }

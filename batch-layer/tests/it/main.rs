@@ -1,5 +1,9 @@
 //! Against the running local stack: `cargo xtask test`.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a helper that cannot go on has found the failure")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a helper that cannot go on has found the failure"
+)]
 
 mod access;
 mod aiven;

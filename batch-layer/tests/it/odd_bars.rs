@@ -1,4 +1,5 @@
-//! Odd hours by the bars of the weeks before: found, taken back, and the same whatever the order of runs.
+//! Odd hours by the bars of the weeks before: found, taken back, and the same whatever the order of
+//! runs.
 
 use crate::support::{Tick, World, at, key};
 
@@ -47,7 +48,9 @@ fn hour(symbol: &str, hour: i64, offset: i64, volume: i64) -> Vec<Tick> {
 #[tokio::test]
 async fn an_odd_hour_is_said_when_it_is_computed_and_taken_back_when_its_ticks_are_others() {
     let world = with_history().await;
-    world.put(&key(13, 0, 0), &[hour("AAPL", 13, 0, 5000), hour("MSFT", 13, 360, 100)].concat()).await;
+    world
+        .put(&key(13, 0, 0), &[hour("AAPL", 13, 0, 5000), hour("MSFT", 13, 360, 100)].concat())
+        .await;
     let outcome = world.run_ok(&DAY).await;
     let odd = "AAPL 06-02 13 odd_volume confirmed found_with_hindsight odd_bar 0 -1";
     let all = world.rows(FOUND).await;
@@ -56,7 +59,9 @@ async fn an_odd_hour_is_said_when_it_is_computed_and_taken_back_when_its_ticks_a
     let values = "select concat_ws(' ', observed, expected between 30000 and 50000) from anomalies
                   where kind = 'odd_volume' and time >= '2025-06-01'";
     assert_eq!(world.rows(values).await, ["1800000 t"]);
-    world.put(&key(13, 0, 0), &[hour("AAPL", 13, 0, 100), hour("MSFT", 13, 360, 100)].concat()).await;
+    world
+        .put(&key(13, 0, 0), &[hour("AAPL", 13, 0, 100), hour("MSFT", 13, 360, 100)].concat())
+        .await;
     world.run_ok(&DAY).await;
     assert!(!world.rows(FOUND).await.contains(&odd.to_owned()));
     assert_eq!(world.number("select count(*) from stale_bars").await, 0);
@@ -83,7 +88,12 @@ async fn bars_that_nothing_has_changed_are_looked_at_once_by_each_detector() {
     let found = world.rows(FOUND).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(FOUND).await, found);
-    assert_eq!(world.number("select count(*) from anomalies where detector = 'odd_bar' and version = 0").await, 0);
+    assert_eq!(
+        world
+            .number("select count(*) from anomalies where detector = 'odd_bar' and version = 0")
+            .await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -92,14 +102,18 @@ async fn odd_bars_are_the_same_in_whichever_order_hours_come_and_a_deleted_hour_
         let world = with_history().await;
         for number in order {
             let volume = if *number == 14 { 4000 } else { 100 };
-            let both = [hour("AAPL", *number, 1000 * number, volume), hour("MSFT", *number, 1000 * number + 360, 100)];
+            let both = [
+                hour("AAPL", *number, 1000 * number, volume),
+                hour("MSFT", *number, 1000 * number + 360, 100),
+            ];
             world.put(&key(*number, 0, 1000 * number), &both.concat()).await;
             world.run_ok(&DAY).await;
         }
         world
     };
     let (one, other) = (found(&[13, 14, 15, 16]).await, found(&[16, 14, 13, 15]).await);
-    let scores = "select concat_ws(' ', symbol, time, kind, score, observed, expected) from anomalies
+    let scores =
+        "select concat_ws(' ', symbol, time, kind, score, observed, expected) from anomalies
                   where detector = 'odd_bar' order by 1";
     assert_eq!(one.rows(scores).await, other.rows(scores).await);
     assert!(one.rows(FOUND).await.iter().any(|row| row.starts_with("AAPL 06-02 14 odd_volume")));

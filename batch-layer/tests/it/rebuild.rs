@@ -13,7 +13,8 @@ async fn a_dropped_database_is_rebuilt_from_the_archive_to_the_last_digit() {
         world.put(&key(hour, 0, hour * 1000), &some_ticks(hour, 0, hour * 1000, 400)).await;
         world.put(&key(hour, 1, hour * 1000), &some_ticks(hour, 1, hour * 1000, 100)).await;
     }
-    // Ticks that came late, in a folder of another hour, and a run that had to compute their hour again.
+    // Ticks that came late, in a folder of another hour, and a run that had to compute their hour
+    // again.
     world.run_ok(&BACKFILL).await;
     world.put(&key(20, 2, 5000), &some_ticks(14, 2, 5000, 50)).await;
     world.run_ok(&BACKFILL).await;

@@ -1,5 +1,5 @@
-//! Other rules of messages than before: a flag that was forgotten, another version of the program, and prefixes with rules of
-//! their own.
+//! Other rules of messages than before: a flag that was forgotten, another version of the program,
+//! and prefixes with rules of their own.
 
 use crate::changes::{DAY, computed};
 use crate::completeness::{insert_speed, ticks_of};
@@ -8,9 +8,11 @@ use crate::support::{Tick, World, key, key_of, lines, some_ticks};
 /// No message names its symbol so.
 const FORGOTTEN: [&str; 2] = ["--map", "symbol=instrument"];
 /// Only messages of Tokyo are read so.
-const TOKYO: [&str; 4] = ["--prefix", "tokyo/%Y-%m-%d-%H/", "--map", "symbol=s,open=o,close=c,volume=v,timestamp=t"];
+const TOKYO: [&str; 4] =
+    ["--prefix", "tokyo/%Y-%m-%d-%H/", "--map", "symbol=s,open=o,close=c,volume=v,timestamp=t"];
 /// Messages of both kinds are read so.
-const BOTH: [&str; 2] = ["--map", "symbol=symbol|s,open=open|o,close=close|c,volume=volume|v,timestamp=timestamp|t"];
+const BOTH: [&str; 2] =
+    ["--map", "symbol=symbol|s,open=open|o,close=close|c,volume=volume|v,timestamp=timestamp|t"];
 
 fn with<'a>(window: &[&'a str], flags: &[&'a str]) -> Vec<&'a str> {
     [window, flags].concat()
@@ -18,15 +20,19 @@ fn with<'a>(window: &[&'a str], flags: &[&'a str]) -> Vec<&'a str> {
 
 /// As another producer names its fields.
 fn tokyo_lines(ticks: &[Tick]) -> String {
-    let names = [("symbol", "s"), ("open", "o"), ("close", "c"), ("volume", "v"), ("timestamp", "t")];
-    let rename =
-        |text: String, (name, short): (&str, &str)| text.replace(&format!("\"{name}\":"), &format!("\"{short}\":"));
+    let names =
+        [("symbol", "s"), ("open", "o"), ("close", "c"), ("volume", "v"), ("timestamp", "t")];
+    let rename = |text: String, (name, short): (&str, &str)| {
+        text.replace(&format!("\"{name}\":"), &format!("\"{short}\":"))
+    };
     names.into_iter().fold(lines(ticks), rename)
 }
 
 /// The key of an object of Tokyo's topic in its own prefix.
 fn tokyo_key(hour: i64, partition: i32, offset: i64) -> String {
-    key(hour, partition, offset).replace("raw/stock_prices/", "tokyo/").replace("stock_prices+", "tokyo+")
+    key(hour, partition, offset)
+        .replace("raw/stock_prices/", "tokyo/")
+        .replace("stock_prices+", "tokyo+")
 }
 
 async fn put_tokyo(world: &World, hour: i64, offset: i64, count: i64) {
@@ -52,13 +58,25 @@ async fn a_run_without_the_flags_of_the_others_takes_nothing_away_and_says_so() 
         let word = "hour 2025-06-02T10:00Z: not written, because by this run's rules of messages 2 of its objects hold 0 \
                     ticks where they held 400";
         assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("200 of its 200 lines are rejected now, the first: missing_field: "));
-        assert!(outcome.stderr.contains("5 hours were not written: 2025-06-02T09:00Z"), "{}", outcome.stderr);
+        assert!(
+            outcome
+                .stderr
+                .contains("200 of its 200 lines are rejected now, the first: missing_field: ")
+        );
+        assert!(
+            outcome.stderr.contains("5 hours were not written: 2025-06-02T09:00Z"),
+            "{}",
+            outcome.stderr
+        );
         assert_eq!(world.footprint().await, before);
     }
     let reads = "select objects_read from batch_runs order by run_id desc limit 1";
     world.run_ok(&DAY).await;
-    assert_eq!((world.footprint().await, world.number(reads).await), (before, 0), "nothing is to be mended");
+    assert_eq!(
+        (world.footprint().await, world.number(reads).await),
+        (before, 0),
+        "nothing is to be mended"
+    );
 }
 
 #[tokio::test]
@@ -76,7 +94,11 @@ async fn an_hour_that_would_lose_a_part_by_other_rules_keeps_it_unless_a_person_
     assert_eq!(world.summary().await, before);
 
     let outcome = world.run_ok(&with(&strict, &["--allow-shrink"])).await;
-    assert!(outcome.stderr.contains("40 of 100 records are taken out: --allow-shrink says so"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("40 of 100 records are taken out: --allow-shrink says so"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(world.number("select ticks from batch_hours").await, 60);
     // Nobody has said that more is right, either.
     let outcome = world.run(&DAY).await;
@@ -89,8 +111,13 @@ async fn an_hour_that_would_lose_a_part_by_other_rules_keeps_it_unless_a_person_
 async fn a_forgotten_flag_that_lets_more_be_ticks_writes_nothing_and_leaves_nothing_to_mend() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 20);
-    let of_kind = |kind: &str, ticks: &[Tick]| lines(ticks).replace('{', &format!("{{\"type\":\"{kind}\","));
-    world.bucket.put(&key(10, 0, 0), of_kind("match", &ticks[..10]) + &of_kind("book", &ticks[10..])).await.unwrap();
+    let of_kind =
+        |kind: &str, ticks: &[Tick]| lines(ticks).replace('{', &format!("{{\"type\":\"{kind}\","));
+    world
+        .bucket
+        .put(&key(10, 0, 0), of_kind("match", &ticks[..10]) + &of_kind("book", &ticks[10..]))
+        .await
+        .unwrap();
     let right = with(&DAY, &["--where", "type=match"]);
     world.run_ok(&right).await;
     let before = world.footprint().await;
@@ -105,7 +132,11 @@ async fn a_forgotten_flag_that_lets_more_be_ticks_writes_nothing_and_leaves_noth
     assert_eq!(world.footprint().await, before);
     world.run_ok(&right).await;
     let reads = "select objects_read from batch_runs order by run_id desc limit 1";
-    assert_eq!((world.footprint().await, world.number(reads).await), (before, 0), "nothing is to be mended");
+    assert_eq!(
+        (world.footprint().await, world.number(reads).await),
+        (before, 0),
+        "nothing is to be mended"
+    );
     // An object that has come to hold more explains itself, whatever the flags.
     let more = some_ticks(10, 0, 0, 30);
     world.bucket.put(&key(10, 0, 0), of_kind("match", &more)).await.unwrap();
@@ -113,7 +144,11 @@ async fn a_forgotten_flag_that_lets_more_be_ticks_writes_nothing_and_leaves_noth
     assert_eq!(world.number("select ticks from batch_hours").await, 30);
     // What a person asks for is done.
     world.run_ok(&right).await;
-    world.bucket.put(&key(10, 0, 0), of_kind("match", &more[..5]) + &of_kind("book", &more[5..])).await.unwrap();
+    world
+        .bucket
+        .put(&key(10, 0, 0), of_kind("match", &more[..5]) + &of_kind("book", &more[5..]))
+        .await
+        .unwrap();
     world.run_ok(&right).await;
     world.run_ok(&with(&DAY, &["--recompute"])).await;
     assert_eq!(world.number("select ticks from batch_hours").await, 30);
@@ -153,7 +188,10 @@ async fn an_object_that_was_replaced_explains_nothing_to_a_run_that_reads_it_by_
     assert_eq!(world.run(&with(&DAY, &FORGOTTEN)).await.code, 4);
     assert_eq!(world.summary().await, before);
     world.run_ok(&DAY).await;
-    assert_eq!(world.number("select ticks from batch_hours where hour = '2025-06-02T11:00Z'").await, 350);
+    assert_eq!(
+        world.number("select ticks from batch_hours where hour = '2025-06-02T11:00Z'").await,
+        350
+    );
 }
 
 #[tokio::test]
@@ -169,7 +207,10 @@ async fn another_version_of_the_program_computes_anew_and_takes_nothing_away_eit
     assert_eq!(world.summary().await, before);
     world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, before);
-    assert_eq!(world.number("select count(distinct run_id) from batch_hours where run_id = 3").await, 1);
+    assert_eq!(
+        world.number("select count(distinct run_id) from batch_hours where run_id = 3").await,
+        1
+    );
 }
 
 #[tokio::test]
@@ -178,7 +219,11 @@ async fn a_late_tick_of_an_hour_whose_objects_were_read_by_other_rules_takes_non
     let before = world.summary().await;
     // Both kinds of names are read by these flags, but the old objects' are not.
     let late = some_ticks(9, 3, 0, 7);
-    world.bucket.put(&key(13, 3, 0), lines(&late).replace("\"symbol\"", "\"instrument\"")).await.unwrap();
+    world
+        .bucket
+        .put(&key(13, 3, 0), lines(&late).replace("\"symbol\"", "\"instrument\""))
+        .await
+        .unwrap();
     let outcome = world.run(&with(&["--hour", "2025-06-02T13"], &FORGOTTEN)).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("hour 2025-06-02T09:00Z: not written"), "{}", outcome.stderr);
@@ -248,7 +293,8 @@ async fn an_hour_that_one_prefix_has_indexed_and_not_computed_is_finished_by_bot
 }
 
 #[tokio::test]
-async fn an_hour_that_needs_the_objects_of_a_prefix_with_other_rules_says_which_and_takes_one_set_of_flags() {
+async fn an_hour_that_needs_the_objects_of_a_prefix_with_other_rules_says_which_and_takes_one_set_of_flags()
+ {
     let world = World::create().await;
     put_own(&world, 10, 0, 0, 100).await;
     put_tokyo(&world, 10, 0, 50).await;
@@ -267,7 +313,11 @@ async fn an_hour_that_needs_the_objects_of_a_prefix_with_other_rules_says_which_
     ];
     assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{}", outcome.stderr);
 
-    assert_eq!(world.run(&with(&DAY, &BOTH)).await.code, 4, "the other prefix is still read as before");
+    assert_eq!(
+        world.run(&with(&DAY, &BOTH)).await.code,
+        4,
+        "the other prefix is still read as before"
+    );
     world.run_ok(&with(&DAY, &with(&TOKYO[..2], &BOTH))).await;
     world.execute("truncate realtime_stock").await;
     world.insert_realtime(&corrected).await;
@@ -287,7 +337,9 @@ async fn an_object_of_another_prefix_that_was_replaced_takes_none_of_its_records
     let mut corrected = some_ticks(10, 0, 0, 50);
     corrected[7].close += 5000;
     world.bucket.put(&tokyo_key(10, 0, 0), tokyo_lines(&corrected)).await.unwrap();
-    for flags in [with(&DAY, &TOKYO), DAY.to_vec(), with(&DAY, &["--recompute"]), with(&DAY, &TOKYO)] {
+    for flags in
+        [with(&DAY, &TOKYO), DAY.to_vec(), with(&DAY, &["--recompute"]), with(&DAY, &TOKYO)]
+    {
         let outcome = world.run(&flags).await;
         assert_eq!(outcome.code, 4, "{flags:?}: {}", outcome.stderr);
         assert_eq!(world.summary().await, before, "{flags:?}");
@@ -304,7 +356,11 @@ async fn a_window_of_nothing_but_pings_is_a_warning_where_the_same_rules_have_re
     world.run_ok(&DAY).await;
     world.bucket.put(&key(14, 0, 100), "{\"type\":\"ping\"}\n".repeat(20)).await.unwrap();
     let outcome = world.run_ok(&["--hour", "2025-06-02T14"]).await;
-    assert!(outcome.stderr.contains("20 of the 20 lines of the window are no ticks"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("20 of the 20 lines of the window are no ticks"),
+        "{}",
+        outcome.stderr
+    );
     let outcome = world.run(&with(&["--hour", "2025-06-02T14"], &FORGOTTEN)).await;
     assert_eq!(outcome.code, 4, "{}", outcome.stderr);
 }
@@ -325,7 +381,8 @@ async fn what_a_first_run_has_read_by_wrong_rules_is_read_again_beside_the_windo
 }
 
 #[tokio::test]
-async fn an_archive_of_which_every_line_is_rejected_ends_with_4_and_says_why_and_nothing_of_the_sink() {
+async fn an_archive_of_which_every_line_is_rejected_ends_with_4_and_says_why_and_nothing_of_the_sink()
+ {
     let world = World::create().await;
     let (hour, ticks) = ticks_of(5, 50);
     insert_speed(&world, &ticks).await;
@@ -334,12 +391,19 @@ async fn an_archive_of_which_every_line_is_rejected_ends_with_4_and_says_why_and
         let outcome = world.run(&FORGOTTEN).await;
         assert_eq!(outcome.code, 4, "{run}: {}", outcome.stderr);
         let words = ["50 of the 50 lines of the window are no ticks", "missing_field: ", "--map"];
-        assert!(words.iter().all(|word| outcome.stderr.contains(word)), "{run}: {}", outcome.stderr);
+        assert!(
+            words.iter().all(|word| outcome.stderr.contains(word)),
+            "{run}: {}",
+            outcome.stderr
+        );
         for wrong in ["the sink", "has no ticks"] {
             assert!(!outcome.stderr.contains(wrong), "{run}: {}", outcome.stderr);
         }
         let reason = world.rows("select reason from hour_completeness").await;
-        assert_eq!(reason, ["all 50 lines in its folder are rejected (table rejected_lines says why)"]);
+        assert_eq!(
+            reason,
+            ["all 50 lines in its folder are rejected (table rejected_lines says why)"]
+        );
     }
     world.run_ok(&[]).await;
     assert_eq!(world.rows("select status from hour_completeness").await, ["complete"]);
@@ -350,11 +414,13 @@ async fn an_archive_of_which_most_lines_are_rejected_is_named_and_the_others_cou
     for (rejected, is_said) in [(50, false), (51, true)] {
         let world = World::create().await;
         let ticks = some_ticks(10, 0, 0, 100);
-        let text = lines(&ticks[..rejected]).replace("\"symbol\"", "\"instrument\"") + &lines(&ticks[rejected..]);
+        let text = lines(&ticks[..rejected]).replace("\"symbol\"", "\"instrument\"")
+            + &lines(&ticks[rejected..]);
         world.bucket.put(&key(10, 0, 0), text).await.unwrap();
         let outcome = world.run_ok(&DAY).await;
-        let word =
-            format!("{rejected} of the 100 lines of the window are no ticks; the commonest reason is missing_field");
+        let word = format!(
+            "{rejected} of the 100 lines of the window are no ticks; the commonest reason is missing_field"
+        );
         assert_eq!(outcome.stderr.contains(&word), is_said, "{}", outcome.stderr);
         assert_eq!(world.number("select ticks from batch_hours").await, 100 - rejected as i64);
     }
@@ -367,7 +433,8 @@ async fn recompute_reads_every_object_of_the_windows_hours_wherever_it_lies() {
     world.put(&key(13, 3, 0), &far).await;
     world.insert_realtime(&far).await;
     world.run_ok(&DAY).await;
-    let wrong = "update hourly_stock_summary set volume = volume + 1 where hour = '2025-06-02T09:00Z'";
+    let wrong =
+        "update hourly_stock_summary set volume = volume + 1 where hour = '2025-06-02T09:00Z'";
     // Of an hour whose ticks all lie elsewhere, too.
     let night = some_ticks(3, 4, 0, 20);
     world.put(&key(13, 4, 0), &night).await;

@@ -55,7 +55,9 @@ async fn sigterm_ends_a_run_soon_with_its_end_noted_and_the_next_one_goes_on() {
     let mut run = waiting_run(&world, &mut proxy).await;
     run.sigterm();
     assert_eq!(run.wait_exit(Duration::from_secs(5)).await.code(), Some(4), "{:?}", run.stderr());
-    let noted = world.rows("select concat_ws(' ', status, finished_at is not null, error) from batch_runs").await;
+    let noted = world
+        .rows("select concat_ws(' ', status, finished_at is not null, error) from batch_runs")
+        .await;
     assert!(noted[0].starts_with("partial t stopped by a signal"), "{noted:?}");
     world.run_ok(&DAY).await;
     assert_eq!(world.number("select count(*) from batch_hours").await, 1);
@@ -93,7 +95,8 @@ async fn a_run_that_was_killed_is_made_good_by_the_next() {
     assert_eq!(world.summary().await, world.expected().await);
     let words = world.rows("select distinct error from batch_runs where status = 'failed'").await;
     assert!(
-        words.is_empty() || words == ["the process ended without a word, or was not heard of for too long"],
+        words.is_empty()
+            || words == ["the process ended without a word, or was not heard of for too long"],
         "{words:?}"
     );
     assert_eq!(world.number("select count(*) from batch_runs where status = 'running'").await, 0);
@@ -127,7 +130,8 @@ async fn a_hiccup_of_the_store_in_the_midst_of_reading_is_got_over() {
 }
 
 #[tokio::test]
-async fn a_store_that_falls_silent_in_the_midst_of_reading_is_given_up_and_nothing_half_read_is_written() {
+async fn a_store_that_falls_silent_in_the_midst_of_reading_is_given_up_and_nothing_half_read_is_written()
+ {
     let world = World::create().await;
     for hour in 9..12 {
         world.put(&key(hour, 0, 0), &some_ticks(hour, 0, 0, 40_000)).await;
@@ -177,14 +181,18 @@ async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     world.put(&key(9, 0, 0), &some_ticks(9, 0, 9000, 11)).await;
     let outcome = world.run_ok(&dry).await;
     assert!(outcome.stdout.contains("1 replaced"), "{}", outcome.stdout);
-    // A run of the next hour reads hour 9's folder for its neighbour's sake, and leaves hour 9 to be computed.
+    // A run of the next hour reads hour 9's folder for its neighbour's sake, and leaves hour 9 to
+    // be computed.
     let outcome = world.run_ok(&["--hour", "2025-06-02T10", "--dry-run"]).await;
     assert!(outcome.stdout.contains("1 replaced; outside of the window"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
 async fn a_dry_run_makes_no_tables_in_an_empty_database() {
-    let world = World { database: testing::TestDatabase::create().await, bucket: testing::TestBucket::create().await };
+    let world = World {
+        database: testing::TestDatabase::create().await,
+        bucket: testing::TestBucket::create().await,
+    };
     world.put(&key(9, 0, 0), &some_ticks(9, 0, 0, 10)).await;
     let outcome = world.run_ok(&[&DAY[..], &["--dry-run"]].concat()).await;
     assert!(outcome.stdout.contains("1 hour, 1 object"), "{}", outcome.stdout);
@@ -202,7 +210,8 @@ async fn the_default_window_ends_with_the_last_hour_that_is_over_plus_grace() {
         let mut ticks = some_ticks(0, 0, back * 100, 10);
         ticks.iter_mut().for_each(|tick| tick.at = hour.start());
         let folder = hour.to_string().replace('T', "-");
-        let key = format!("raw/stock_prices/{}/stock_prices+0+{:010}.json", &folder[..13], back * 100);
+        let key =
+            format!("raw/stock_prices/{}/stock_prices+0+{:010}.json", &folder[..13], back * 100);
         world.bucket.put(&key, lines(&ticks)).await.unwrap();
     }
     // With a grace of two hours the last hour that is over is two back.
@@ -212,7 +221,10 @@ async fn the_default_window_ends_with_the_last_hour_that_is_over_plus_grace() {
         .await;
     assert_eq!(computed, ["47", "2"]);
     let described = world.rows("select arguments from batch_runs").await;
-    assert!(described[0].contains("--grace 3600s") && !described[0].contains("postgres"), "{described:?}");
+    assert!(
+        described[0].contains("--grace 3600s") && !described[0].contains("postgres"),
+        "{described:?}"
+    );
 }
 
 #[tokio::test]
@@ -250,7 +262,12 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     let hour = batch_layer::hour::Hour::parse("2025-06-02T10").unwrap();
     let window = hour..hour.plus(1);
     let stop = tokio_util::sync::CancellationToken::new();
-    let object = Object { key: key(11, 0, 0).into(), etag: "e".into(), size: 1, last_modified: Some(hour.start()) };
+    let object = Object {
+        key: key(11, 0, 0).into(),
+        etag: "e".into(),
+        size: 1,
+        last_modified: Some(hour.start()),
+    };
     let broken = Broken { kind: BrokenKind::Damaged, why: "a test".into(), hours: Vec::new() };
     let entry = Entry {
         object: object.clone(),
@@ -314,7 +331,9 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     // What the new run says of the old one stays said.
     ledger::begin(&mut new, begun("the new run")).await.unwrap();
     ledger::finish(&mut old, old_run, &Counts::default(), &Ok(())).await;
-    let runs = world.rows("select concat_ws(': ', arguments, status) from batch_runs order by run_id").await;
+    let runs = world
+        .rows("select concat_ws(': ', arguments, status) from batch_runs order by run_id")
+        .await;
     assert_eq!(runs[1..], ["the old run: failed", "the new run: running"]);
     let seen = new.seen(hour).await.unwrap();
     new.unmark_stale(hour, &seen).await.unwrap();
@@ -356,17 +375,27 @@ async fn postgresql_compiles_no_statement_of_ours() {
 }
 
 #[tokio::test]
-async fn a_log_line_for_a_collector_tells_the_run_and_the_hour_and_one_for_a_person_the_sentence_alone() {
+async fn a_log_line_for_a_collector_tells_the_run_and_the_hour_and_one_for_a_person_the_sentence_alone()
+ {
     let world = World::create().await;
     world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 10)).await;
     let for_a_person = world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
-    let sentence = for_a_person.stderr.lines().find(|line| line.contains("10 ticks of")).unwrap().to_owned();
+    let sentence =
+        for_a_person.stderr.lines().find(|line| line.contains("10 ticks of")).unwrap().to_owned();
     assert!(sentence.contains(" INFO batch_layer::progress: hour 2025-06-02T10"), "{sentence}");
 
-    let for_a_collector = world.run_ok(&[&DAY[..], &["--recompute", "--log-format", "json"]].concat()).await;
+    let for_a_collector =
+        world.run_ok(&[&DAY[..], &["--recompute", "--log-format", "json"]].concat()).await;
     let lines = for_a_collector.stderr.lines();
-    let lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of_hour = lines.iter().find(|line| line["message"].as_str().unwrap().contains("10 ticks of")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_hour = lines
+        .iter()
+        .find(|line| line["message"].as_str().unwrap().contains("10 ticks of"))
+        .unwrap();
     assert_eq!(of_hour["spans"][0]["run"], 2, "{of_hour}");
-    assert!(of_hour["spans"][1]["hour"].as_str().unwrap().starts_with("2025-06-02T10"), "{of_hour}");
+    assert!(
+        of_hour["spans"][1]["hour"].as_str().unwrap().starts_with("2025-06-02T10"),
+        "{of_hour}"
+    );
 }

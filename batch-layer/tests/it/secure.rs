@@ -16,27 +16,37 @@ impl Secured {
     async fn create() -> Self {
         let world = World::create_without_tables().await;
         world.database.set_up_roles().await;
-        let proxy = TlsProxy::start(stack("STACK_S3_ENDPOINT_URL").trim_start_matches("http://")).await;
+        let proxy =
+            TlsProxy::start(stack("STACK_S3_ENDPOINT_URL").trim_start_matches("http://")).await;
         Self { world, proxy, secrets: Secrets::new() }
     }
 
-    /// The binary with nothing in its environment, and its secrets in files. The store's certificate must be signed by
-    /// `authority`.
+    /// The binary with nothing in its environment, and its secrets in files. The store's
+    /// certificate must be signed by `authority`.
     fn command(&self, authority: &str) -> Command {
         let mut url = Url::parse(&self.world.database.url_of("batch_writer")).unwrap();
         url.set_host(Some("localhost")).unwrap();
         let database_authority = stack("STACK_TLS_CA");
-        url.query_pairs_mut().append_pair("sslmode", "verify-full").append_pair("sslrootcert", &database_authority);
+        url.query_pairs_mut()
+            .append_pair("sslmode", "verify-full")
+            .append_pair("sslrootcert", &database_authority);
         let credentials = format!(
             "[default]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
             stack("STACK_S3_ACCESS_KEY"),
             stack("STACK_S3_SECRET_KEY")
         );
-        let mut command = self.world.command(&["--migrations", "check", "--bucket", self.world.bucket.name()]);
+        let mut command =
+            self.world.command(&["--migrations", "check", "--bucket", self.world.bucket.name()]);
         command.env_clear().env("AWS_EC2_METADATA_DISABLED", "true").env("RUST_LOG", "trace");
-        command.env("AWS_SHARED_CREDENTIALS_FILE", self.secrets.file("aws-credentials", &credentials));
+        command
+            .env("AWS_SHARED_CREDENTIALS_FILE", self.secrets.file("aws-credentials", &credentials));
         command.env("DATABASE_URL_FILE", self.secrets.file("database-url", url.as_str()));
-        command.args(["--s3-endpoint-url", &format!("https://{}", self.proxy.address()), "--s3-ca-file", authority]);
+        command.args([
+            "--s3-endpoint-url",
+            &format!("https://{}", self.proxy.address()),
+            "--s3-ca-file",
+            authority,
+        ]);
         command
     }
 
@@ -55,7 +65,10 @@ async fn hours_are_computed_through_tls_with_the_least_rights_and_no_secret_show
     world.put(&key(13, 0, 0), &ticks).await;
     world
         .bucket
-        .put(&key(14, 0, 300), format!("no tick\n{}", crate::support::lines(&some_ticks(14, 0, 301, 50))))
+        .put(
+            &key(14, 0, 300),
+            format!("no tick\n{}", crate::support::lines(&some_ticks(14, 0, 301, 50))),
+        )
         .await
         .unwrap();
     let window = ["--from", "2025-06-02T12", "--to", "2025-06-02T16"];
@@ -73,7 +86,13 @@ async fn hours_are_computed_through_tls_with_the_least_rights_and_no_secret_show
     for secret in [ROLE_PASSWORD, "Signature="] {
         assert!(!first.stderr.contains(secret) && !first.stdout.contains(secret), "{secret} shows");
     }
-    assert!(world.rows("select arguments from batch_runs").await.iter().all(|line| !line.contains(ROLE_PASSWORD)));
+    assert!(
+        world
+            .rows("select arguments from batch_runs")
+            .await
+            .iter()
+            .all(|line| !line.contains(ROLE_PASSWORD))
+    );
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 use crate::support::{Tick, World, at, key, lines, some_ticks};
 use crate::verify::{HOURS, verify};
 
-/// Ten ticks of hour 10, and five of hour 11 of which the first tells the offset of the last one before.
+/// Ten ticks of hour 10, and five of hour 11 of which the first tells the offset of the last one
+/// before.
 fn overlapping() -> [Vec<Tick>; 2] {
     [some_ticks(10, 0, 0, 10), some_ticks(11, 0, 9, 6)]
 }
@@ -22,13 +23,16 @@ async fn shared(world: &World) -> Vec<String> {
 async fn a_record_that_objects_tell_two_hours_of_is_said_counted_and_found_by_verify() {
     let [tens, elevens] = overlapping();
     for order in [[0, 1], [1, 0]] {
-        let (world, objects) = (World::create().await, [(key(10, 0, 0), &tens), (key(11, 0, 9), &elevens)]);
+        let (world, objects) =
+            (World::create().await, [(key(10, 0, 0), &tens), (key(11, 0, 9), &elevens)]);
         for number in order {
             let (key, ticks) = &objects[number];
             world.put(key, ticks).await;
             let outcome = world.run_ok(&HOURS).await;
             let other = ["11:00Z", "10:00Z"][number];
-            let words = format!("1 record is counted in hour 2025-06-02T{other}, too, offset 9 of partition 0 for one");
+            let words = format!(
+                "1 record is counted in hour 2025-06-02T{other}, too, offset 9 of partition 0 for one"
+            );
             assert_eq!(outcome.stderr.contains(&words), number == order[1], "{}", outcome.stderr);
         }
         assert_eq!(shared(&world).await, ["10 11 1 stock_prices 0 9", "11 10 1 stock_prices 0 9"]);
@@ -36,8 +40,9 @@ async fn a_record_that_objects_tell_two_hours_of_is_said_counted_and_found_by_ve
         let outcome = verify(&world, &HOURS).await;
         assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
         for other in ["10:00Z", "11:00Z"] {
-            let words =
-                format!("mismatch: 1 record is counted in hour 2025-06-02T{other}, too, offset 9 of partition 0");
+            let words = format!(
+                "mismatch: 1 record is counted in hour 2025-06-02T{other}, too, offset 9 of partition 0"
+            );
             assert!(outcome.stdout.contains(&words), "{}", outcome.stdout);
         }
         // One that is mended is counted once.
@@ -59,10 +64,16 @@ async fn a_record_of_two_hours_that_lie_far_apart_is_found_though_one_has_expire
     world.put(&key(20, 0, 5), &some_ticks(20, 0, 5, 100)).await;
     let later = ["--hour", "2025-06-02T20"];
     let outcome = world.run_ok(&later).await;
-    let words = "5 records are counted in hour 2025-06-02T10:00Z, too, offset 5 of partition 0 for one";
+    let words =
+        "5 records are counted in hour 2025-06-02T10:00Z, too, offset 5 of partition 0 for one";
     assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     let outcome = verify(&world, &later).await;
-    assert!(outcome.code == 1 && outcome.stdout.contains(words), "{}{}", outcome.stdout, outcome.stderr);
+    assert!(
+        outcome.code == 1 && outcome.stdout.contains(words),
+        "{}{}",
+        outcome.stdout,
+        outcome.stderr
+    );
 }
 
 #[tokio::test]
@@ -115,8 +126,15 @@ async fn an_hour_with_objects_of_a_topic_that_was_made_anew_is_named_and_held_ba
                  them: was the topic made anew under the same name?";
     assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     assert_eq!(world.summary().await, before);
-    let status = "select concat_ws(' ', status, reason) from hour_completeness where status = 'incomplete'";
-    assert_eq!(world.rows(status).await, ["incomplete its objects have changed since it was computed"]);
+    let status =
+        "select concat_ws(' ', status, reason) from hour_completeness where status = 'incomplete'";
+    assert_eq!(
+        world.rows(status).await,
+        ["incomplete its objects have changed since it was computed"]
+    );
     world.run_ok(&["--hour", "2025-06-02T10", "--allow-shrink"]).await;
-    assert_eq!(world.rows("select concat_ws(' ', ticks, conflicts) from batch_hours").await, ["50 39"]);
+    assert_eq!(
+        world.rows("select concat_ws(' ', ticks, conflicts) from batch_hours").await,
+        ["50 39"]
+    );
 }

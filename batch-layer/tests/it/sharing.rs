@@ -30,12 +30,14 @@ fn shared(world: &World, store: &TcpProxy) -> Command {
 }
 
 fn taken_over_after(silence: &str, world: &World, store: &TcpProxy) -> Command {
-    let mut command = world.command(&[&WINDOW[..], &["--share", "--takeover-after", silence]].concat());
+    let mut command =
+        world.command(&[&WINDOW[..], &["--share", "--takeover-after", silence]].concat());
     command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
     command
 }
 
-/// Ticks of hours on either side of each stretch's ends, in folders that another run may be at work on.
+/// Ticks of hours on either side of each stretch's ends, in folders that another run may be at work
+/// on.
 async fn put_late(world: &World, hours: impl Iterator<Item = i64>) -> Vec<Tick> {
     let mut all = Vec::new();
     for (number, hour) in (0..).zip(hours) {
@@ -76,7 +78,10 @@ async fn two_and_four_runs_share_a_backfill_and_leave_what_one_leaves() {
         assert_same(&left(world).await, &expected);
         // None computes an hour that another one has.
         assert_eq!(world.number("select sum(hours_computed) from batch_runs").await, HOURS);
-        assert!(world.number("select count(distinct run_id) from batch_hours").await >= 2, "{outcomes:?}");
+        assert!(
+            world.number("select count(distinct run_id) from batch_hours").await >= 2,
+            "{outcomes:?}"
+        );
         assert_eq!(world.number("select count(*) from batch_runs where status <> 'ok'").await, 0);
         assert_eq!(world.number("select count(*) from batch_lock").await, 0);
         let judged = world.number("select count(*) from judged_hours").await;
@@ -111,7 +116,10 @@ async fn the_hours_of_a_run_that_is_killed_are_soon_taken_over_by_those_that_sha
     let runs: Vec<Child> = (0..3).map(|_| start()).collect();
     eventually("all in the midst of it", LONG, || async {
         world.number("select count(*) from batch_lock where session is not null").await == 3
-            && world.number("select count(distinct token) from batch_stretches where not is_done").await == 3
+            && world
+                .number("select count(distinct token) from batch_stretches where not is_done")
+                .await
+                == 3
             && world.number(COMPUTED).await > 0
     })
     .await;
@@ -134,7 +142,8 @@ async fn a_run_whose_heartbeat_is_cut_is_not_taken_for_dead() {
     let world = World::create().await;
     world.insert_realtime(&archive(&world, HOURS, 3).await).await;
     let store = slow_store().await;
-    let mut runs: Vec<Child> = (0..2).map(|_| Child::spawn(taken_over_after("1h", &world, &store))).collect();
+    let mut runs: Vec<Child> =
+        (0..2).map(|_| Child::spawn(taken_over_after("1h", &world, &store))).collect();
     let beating = "select count(*) from batch_lock where session is not null";
     eventually("both in the midst of it", LONG, || async {
         world.number(beating).await == 2 && world.number(COMPUTED).await > 0
@@ -160,7 +169,11 @@ async fn runs_share_no_hours_that_are_not_over() {
     let world = World::create().await;
     let outcome = world.run(&["--share", "--from", "2025-06-02T00", "--to", "2999-01-01T00"]).await;
     assert_eq!(outcome.code, 2, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("--to 2999-01-01T00") && outcome.stderr.contains("--share"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("--to 2999-01-01T00") && outcome.stderr.contains("--share"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(world.number("select count(*) from batch_runs").await, 0);
 }
 
@@ -176,9 +189,15 @@ async fn runs_that_share_compute_each_hour_anew_once_where_they_are_asked_to() {
         command.arg("--recompute");
         finish(command)
     };
-    join_all((0..2).map(again)).await.iter().for_each(|outcome| assert_eq!(outcome.code, 0, "{}", outcome.stderr));
+    join_all((0..2).map(again))
+        .await
+        .iter()
+        .for_each(|outcome| assert_eq!(outcome.code, 0, "{}", outcome.stderr));
     assert_eq!(world.summary().await, world.expected().await);
-    assert_eq!(world.number("select sum(hours_computed) from batch_runs where run_id > 1").await, 60);
+    assert_eq!(
+        world.number("select sum(hours_computed) from batch_runs where run_id > 1").await,
+        60
+    );
 }
 
 #[tokio::test]
@@ -190,10 +209,15 @@ async fn a_run_that_froze_while_it_wrote_a_shared_hour_stops_nobody_and_writes_n
     alone.run_ok(&WINDOW).await;
     let store = slow_store().await;
     let mut lock = world.database.pool().begin().await.unwrap();
-    sqlx::raw_sql("lock table hour_sums in share row exclusive mode").execute(&mut *lock).await.unwrap();
+    sqlx::raw_sql("lock table hour_sums in share row exclusive mode")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
     let mut frozen = Child::spawn(shared(&world, &store));
-    let waiting = "select count(*) from pg_locks where not granted and relation = 'hour_sums'::regclass";
-    eventually("a run that is about to write", LONG, || async { world.number(waiting).await > 0 }).await;
+    let waiting =
+        "select count(*) from pg_locks where not granted and relation = 'hour_sums'::regclass";
+    eventually("a run that is about to write", LONG, || async { world.number(waiting).await > 0 })
+        .await;
     frozen.sigstop();
     lock.rollback().await.unwrap();
     run_together(&world, 2).await;

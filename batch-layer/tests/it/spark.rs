@@ -46,7 +46,8 @@ impl Archive {
         fs::write(path, content).unwrap();
     }
 
-    /// The objects in the order of their keys, each with what both say of it; `None` where Spark leaves it to our own scan.
+    /// The objects in the order of their keys, each with what both say of it; `None` where Spark
+    /// leaves it to our own scan.
     async fn both(&self) -> Vec<(Object, Option<Scan>, Scan)> {
         let store = Store::open(&StoreOptions::Local(self.folder.path().to_owned())).await.unwrap();
         let reader = self.reader(store.clone());
@@ -92,13 +93,17 @@ impl Archive {
     }
 }
 
-/// All that a scan says. A fingerprint is of bytes, of which the same set of offsets may have several.
+/// All that a scan says. A fingerprint is of bytes, of which the same set of offsets may have
+/// several.
 fn print(scan: &Scan) -> Vec<String> {
     let mut all = vec![format!("{} lines, {} rejected", scan.lines, scan.rejected)];
     all.extend(scan.rejects.iter().map(|reject| format!("{reject:?}")));
     for (hour, bars) in &scan.hours {
-        let places: Vec<_> =
-            bars.offsets.iter().map(|(topic, at, of)| (topic, at, of.iter().collect::<Vec<_>>())).collect();
+        let places: Vec<_> = bars
+            .offsets
+            .iter()
+            .map(|(topic, at, of)| (topic, at, of.iter().collect::<Vec<_>>()))
+            .collect();
         let counts = (bars.ticks, bars.duplicates, bars.offsets.len(), bars.repeated.len());
         all.push(format!("{hour} {counts:?} {places:?}"));
         let mut of_hour: Vec<String> =
@@ -121,13 +126,15 @@ async fn a_server_that_reads_another_archive_under_the_same_names_is_refused() {
         let path = other.path().join(&name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
-        let store = Store::open(&StoreOptions::Local(archive.folder.path().to_owned())).await.unwrap();
+        let store =
+            Store::open(&StoreOptions::Local(archive.folder.path().to_owned())).await.unwrap();
         let options = SparkOptions {
             url: archive.url.parse().unwrap(),
             archive: format!("file://{}/", other.path().display()),
             patience: PATIENCE,
         };
-        let mut spark = Spark::connect(options, store.clone(), CancellationToken::new()).await.unwrap();
+        let mut spark =
+            Spark::connect(options, store.clone(), CancellationToken::new()).await.unwrap();
         let objects = store.list("").await.unwrap();
         let refused = spark.scan(&objects, &archive.reader(store)).await.unwrap_err();
         assert!(matches!(refused, service::Failure::Configuration(_)), "{refused}");
@@ -138,7 +145,10 @@ async fn a_server_that_reads_another_archive_under_the_same_names_is_refused() {
 fn without_places(text: &str) -> String {
     let stripped = |line: &str| {
         let (head, tail) = line.split_once("\"kafka_offset\":").unwrap();
-        format!("{head}{}", tail.split_once("\"close\"").map(|(_, rest)| format!("\"close\"{rest}")).unwrap())
+        format!(
+            "{head}{}",
+            tail.split_once("\"close\"").map(|(_, rest)| format!("\"close\"{rest}")).unwrap()
+        )
     };
     text.lines().map(|line| stripped(line) + "\n").collect()
 }
@@ -150,7 +160,8 @@ async fn spark_says_of_plain_and_packed_objects_what_our_own_scan_says() {
     archive.put(&key(13, 0, 100), text(0, 100));
     archive.put(&format!("{}.gz", key(13, 1, 7)), gzip(&text(1, 7)));
     // Several members, as who appends to an object makes them.
-    archive.put(&format!("{}.gz", key(14, 1, 7)), [gzip(&text(1, 7)), gzip(&text(1, 5000))].concat());
+    archive
+        .put(&format!("{}.gz", key(14, 1, 7)), [gzip(&text(1, 7)), gzip(&text(1, 5000))].concat());
     archive.assert_same(3).await;
 }
 
@@ -188,7 +199,8 @@ async fn lines_that_are_no_plain_ticks_go_through_our_own_decoder() {
 async fn a_record_that_comes_twice_is_left_to_our_own_scan() {
     let archive = Archive::create().await;
     let text = lines(&some_ticks(13, 0, 0, 100));
-    let twice: String = text.lines().chain(text.lines().take(1)).map(|line| line.to_owned() + "\n").collect();
+    let twice: String =
+        text.lines().chain(text.lines().take(1)).map(|line| line.to_owned() + "\n").collect();
     archive.put(&format!("{}.gz", key(13, 0, 0)), gzip(&text));
     archive.put(&format!("{}.gz", key(13, 0, 200)), gzip(&twice));
     archive.assert_same(1).await;
@@ -199,7 +211,8 @@ async fn ticks_without_offsets_are_in_the_order_of_their_lines() {
     let archive = Archive::create().await;
     let ticks: Vec<Tick> = some_ticks(13, 0, 0, 2000);
     // All at the same moment: their order decides which is the first and which the last.
-    let at_once: Vec<Tick> = ticks.iter().map(|tick| Tick { at: ticks[0].at, ..tick.clone() }).collect();
+    let at_once: Vec<Tick> =
+        ticks.iter().map(|tick| Tick { at: ticks[0].at, ..tick.clone() }).collect();
     archive.put(&format!("{}.gz", key(13, 0, 0)), gzip(&without_places(&lines(&at_once))));
     archive.put(&format!("{}.gz", key(13, 0, 2000)), gzip(&without_places(&lines(&ticks))));
     archive.assert_same(2).await;
@@ -228,7 +241,8 @@ async fn a_sinks_envelope_is_opened() {
 #[tokio::test]
 async fn a_mapping_holds_on_spark_as_here() {
     let mut archive = Archive::create().await;
-    archive.flags = vec!["--map", "symbol=s,price=q.p,volume=none,timestamp=t", "--timestamp-unit", "ms"];
+    archive.flags =
+        vec!["--map", "symbol=s,price=q.p,volume=none,timestamp=t", "--timestamp-unit", "ms"];
     let line = |tick: &Tick| {
         let price = format!("{}.{:04}", tick.open / 10_000, tick.open % 10_000);
         let millis = tick.at.micros() / 1000;
@@ -254,7 +268,11 @@ async fn an_object_that_spark_cannot_read_takes_no_other_with_it() {
     let packed = fs::read(&whole).unwrap();
     fs::write(&whole, &packed[..packed.len() / 2]).unwrap();
     let store = Store::open(&StoreOptions::Local(archive.folder.path().to_owned())).await.unwrap();
-    let format = Format { file_name: FileNameTemplate::parse(CONFLUENT).unwrap(), rules: Arc::default(), csv: None };
+    let format = Format {
+        file_name: FileNameTemplate::parse(CONFLUENT).unwrap(),
+        rules: Arc::default(),
+        csv: None,
+    };
     let reader = Reader::new(store.clone(), format, CancellationToken::new());
     let objects = store.list("").await.unwrap();
     let found = archive.spark(store).await.scan(&objects, &reader).await.unwrap();
@@ -301,7 +319,8 @@ async fn a_run_by_spark_leaves_the_same_tables_as_one_by_itself() {
             let text = lines(&some_ticks(hour, partition, hour * 1000, 700));
             // One that is no tick, in the middle.
             let at = text.match_indices('\n').nth(300).unwrap().0;
-            let text = format!("{}{}", &text[..at], text[at..].replacen("\"open\"", "\"opened\"", 1));
+            let text =
+                format!("{}{}", &text[..at], text[at..].replacen("\"open\"", "\"opened\"", 1));
             let key = format!("{}.gz", key(hour, partition, hour * 1000));
             world.bucket.put(&key, gzip(&text)).await.unwrap();
         }
@@ -320,7 +339,12 @@ async fn a_run_by_spark_leaves_the_same_tables_as_one_by_itself() {
                      union all select concat(key, line, reason, detail, value) from rejected_lines order by 1";
         let query = query.to_owned();
         let pool = world.database.pool().clone();
-        async move { sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(query)).fetch_all(&pool).await.unwrap() }
+        async move {
+            sqlx::query_scalar::<_, String>(sqlx::AssertSqlSafe(query))
+                .fetch_all(&pool)
+                .await
+                .unwrap()
+        }
     };
     assert_eq!(tables(&by_spark).await, tables(&by_itself).await);
     let arguments = by_spark.rows("select arguments from batch_runs").await;
@@ -329,7 +353,9 @@ async fn a_run_by_spark_leaves_the_same_tables_as_one_by_itself() {
     let (own, clusters) = (engine(&by_itself).await, engine(&by_spark).await);
     assert_eq!(own, [concat!("local ", env!("CARGO_PKG_VERSION"))]);
     assert!(
-        clusters.len() == 1 && clusters[0].starts_with("spark ") && clusters[0].len() > "spark ".len(),
+        clusters.len() == 1
+            && clusters[0].starts_with("spark ")
+            && clusters[0].len() > "spark ".len(),
         "{clusters:?}"
     );
 }
@@ -340,10 +366,17 @@ async fn an_archive_that_spark_does_not_find_is_said_and_read_here() {
     world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 20)).await;
     let url = sail.url();
     for archive in ["s3://no-such-bucket/", "file:///no/such/folder/"] {
-        let args = ["--engine", "spark", "--spark-url", &url, "--spark-archive", archive, "--recompute"];
-        let outcome = world.run_ok(&[&args[..], &["--from", "2025-06-02T12", "--to", "2025-06-02T16"]].concat()).await;
+        let args =
+            ["--engine", "spark", "--spark-url", &url, "--spark-archive", archive, "--recompute"];
+        let outcome = world
+            .run_ok(&[&args[..], &["--from", "2025-06-02T12", "--to", "2025-06-02T16"]].concat())
+            .await;
         let said = format!("has read no object, and could not read {archive}");
-        assert!(outcome.stderr.contains(&said) && outcome.stderr.contains("--spark-archive"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains(&said) && outcome.stderr.contains("--spark-archive"),
+            "{}",
+            outcome.stderr
+        );
         assert_eq!(world.number("select ticks from batch_hours").await, 20);
     }
 }
@@ -357,7 +390,11 @@ async fn a_server_that_is_away_is_an_outage_and_a_flag_it_cannot_follow_a_wrong_
     let args = ["--engine", "spark", "--spark-url", &url, "--hour", "2025-06-02T13"];
     let outcome = world.run(&args).await;
     assert_eq!(outcome.code, 3, "{}", outcome.stderr);
-    assert!(outcome.stderr.contains("--spark-url") && !outcome.stderr.contains("s3cret"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("--spark-url") && !outcome.stderr.contains("s3cret"),
+        "{}",
+        outcome.stderr
+    );
     for (flags, named) in [
         (vec!["--csv-fields", "value"], "--csv-fields"),
         (vec!["--symbol-from", "topic"], "--symbol-from"),
@@ -370,7 +407,11 @@ async fn a_server_that_is_away_is_an_outage_and_a_flag_it_cannot_follow_a_wrong_
         args.extend(flags);
         let outcome = world.run(&args).await;
         assert_eq!(outcome.code, 2, "{}", outcome.stderr);
-        assert!(outcome.stderr.contains(named) && !outcome.stderr.contains("s3cret"), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains(named) && !outcome.stderr.contains("s3cret"),
+            "{}",
+            outcome.stderr
+        );
     }
 }
 
@@ -379,7 +420,8 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
 
@@ -388,16 +430,50 @@ impl Dice {
     }
 
     fn tick(&mut self, offset: u64) -> String {
-        let symbol =
-            self.pick(&["A", "BRK-B", "^GSPC", "a.b", "A-SYMBOL-OF-MORE-THAN-8-BYTES", "ÄÖ", " A", "", "A\\u0042"]);
+        let symbol = self.pick(&[
+            "A",
+            "BRK-B",
+            "^GSPC",
+            "a.b",
+            "A-SYMBOL-OF-MORE-THAN-8-BYTES",
+            "ÄÖ",
+            " A",
+            "",
+            "A\\u0042",
+        ]);
         let hour = self.pick(&["2025-06-06T10", "2025-06-06T11", "2025-06-06 10", "2025-06-05T23"]);
         let fraction = self.pick(&["", ".1", ".123456", ".123456789", ".000"]);
         let zone = self.pick(&["Z", "Z", "Z", "+00:00", "-04:00", "+05:30", ""]);
-        let price =
-            self.pick(&["1", "1.5", "201.123456789", "0.000000001", "999999999.999999999", "0", "-1", "1e2", "null"]);
-        let close = self.pick(&["1", "2.25", "201.123456789", "150.72000122070312", "9223372036", "\"7\"", "2"]);
-        let volume =
-            self.pick(&["0", "100", "999999999999", "0.5", "12.000000001", "1e3", "null", "9223372036854775807"]);
+        let price = self.pick(&[
+            "1",
+            "1.5",
+            "201.123456789",
+            "0.000000001",
+            "999999999.999999999",
+            "0",
+            "-1",
+            "1e2",
+            "null",
+        ]);
+        let close = self.pick(&[
+            "1",
+            "2.25",
+            "201.123456789",
+            "150.72000122070312",
+            "9223372036",
+            "\"7\"",
+            "2",
+        ]);
+        let volume = self.pick(&[
+            "0",
+            "100",
+            "999999999999",
+            "0.5",
+            "12.000000001",
+            "1e3",
+            "null",
+            "9223372036854775807",
+        ]);
         let (minute, second) = (self.below(60), self.below(61));
         format!(
             "{{\"symbol\":\"{symbol}\",\"timestamp\":\"{hour}:{minute:02}:{second:02}{fraction}{zone}\",\"open\":{price},\
@@ -431,7 +507,12 @@ impl Dice {
                 }
                 false => plain(offset, self),
             };
-            text += &(line + self.pick(&["\n", "\n", "\n", "\r\n"]).trim_start_matches(if is_odd { "" } else { "\r" }));
+            text += &(line
+                + self.pick(&["\n", "\n", "\n", "\r\n"]).trim_start_matches(if is_odd {
+                    ""
+                } else {
+                    "\r"
+                }));
         }
         text
     }

@@ -1,4 +1,5 @@
-//! A database, a bucket and the binary, and ticks that go both into objects and into `realtime_stock`.
+//! A database, a bucket and the binary, and ticks that go both into objects and into
+//! `realtime_stock`.
 
 use batch_layer::hour::Hour;
 use common::Timestamp;
@@ -77,11 +78,13 @@ impl World {
 
     /// Deletes an object as a lifecycle rule does: it is old by then.
     pub async fn expire(&self, key: &str) {
-        sqlx::query("update archive_objects set last_modified = now() - interval '100 days' where key = $1")
-            .bind(key)
-            .execute(self.database.pool())
-            .await
-            .unwrap();
+        sqlx::query(
+            "update archive_objects set last_modified = now() - interval '100 days' where key = $1",
+        )
+        .bind(key)
+        .execute(self.database.pool())
+        .await
+        .unwrap();
         self.bucket.delete(key).await.unwrap();
     }
 
@@ -120,7 +123,9 @@ impl World {
             .await
             .unwrap();
         for chunk in ticks.chunks(5000) {
-            let prices = |of: fn(&Tick) -> i64| chunk.iter().map(|tick| decimal(of(tick))).collect::<Vec<_>>();
+            let prices = |of: fn(&Tick) -> i64| {
+                chunk.iter().map(|tick| decimal(of(tick))).collect::<Vec<_>>()
+            };
             sqlx::query(
                 "insert into realtime_stock
                      (symbol, timestamp, open, close, volume, kafka_partition, source, kafka_offset)
@@ -155,8 +160,9 @@ impl World {
         };
         let (first, last) = (order("asc"), order("desc"));
         let end = |name: &str, order: &str| format!("(array_agg({name} order by {order}))[1]");
-        let ends =
-            |order: &str| ["timestamp", "kafka_partition", "kafka_offset"].map(|name| end(name, order)).join(", ");
+        let ends = |order: &str| {
+            ["timestamp", "kafka_partition", "kafka_offset"].map(|name| end(name, order)).join(", ")
+        };
         let indexes = [&first, &last].map(|order| end("kafka_index", order)).join(", ");
         let fill = |(table, unit): (&str, &str)| {
             format!(
@@ -206,7 +212,10 @@ impl World {
 
     /// Runs a statement that a test breaks or changes something with.
     pub async fn execute(&self, statement: &str) {
-        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(self.database.pool()).await.unwrap();
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned()))
+            .execute(self.database.pool())
+            .await
+            .unwrap();
     }
 
     /// Every row of `hourly_stock_summary` as text, without the time of computing.
@@ -242,7 +251,8 @@ impl World {
         .await
     }
 
-    /// Everything that tells whether a row was touched, of the summaries and of what is known of the archive.
+    /// Everything that tells whether a row was touched, of the summaries and of what is known of
+    /// the archive.
     pub async fn footprint(&self) -> Vec<String> {
         let mut all = Vec::new();
         for table in [
@@ -259,7 +269,10 @@ impl World {
             "indicator_states",
         ] {
             all.extend(
-                self.rows(&format!("select concat('{table} ', t.xmin, ' ', t) from {table} t order by 1")).await,
+                self.rows(&format!(
+                    "select concat('{table} ', t.xmin, ' ', t) from {table} t order by 1"
+                ))
+                .await,
             );
         }
         all
@@ -275,11 +288,17 @@ impl World {
     }
 
     pub async fn rows(&self, query: &str) -> Vec<String> {
-        sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(self.database.pool()).await.unwrap()
+        sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned()))
+            .fetch_all(self.database.pool())
+            .await
+            .unwrap()
     }
 
     pub async fn number(&self, query: &str) -> i64 {
-        sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(self.database.pool()).await.unwrap()
+        sqlx::query_scalar(sqlx::AssertSqlSafe(query.to_owned()))
+            .fetch_one(self.database.pool())
+            .await
+            .unwrap()
     }
 }
 
@@ -291,10 +310,17 @@ pub async fn finish(command: Command) -> Outcome {
     let mut child = command.spawn().expect("batch-layer starts");
     let (mut out, mut err) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-    let end = async { tokio::join!(out.read_to_end(&mut stdout), err.read_to_end(&mut stderr), child.wait()).2 };
+    let end = async {
+        tokio::join!(out.read_to_end(&mut stdout), err.read_to_end(&mut stderr), child.wait()).2
+    };
     let status = tokio::time::timeout(LONG, end).await;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(status.is_ok(), "not ended within {LONG:?}; what it said:\n{}{}", text(&stdout), text(&stderr));
+    assert!(
+        status.is_ok(),
+        "not ended within {LONG:?}; what it said:\n{}{}",
+        text(&stdout),
+        text(&stderr)
+    );
     Outcome {
         code: status.unwrap().expect("batch-layer can be waited for").code().unwrap_or(-1),
         stdout: text(&stdout),
@@ -320,13 +346,15 @@ pub fn key_of(hour: Hour, partition: i32, offset: i64) -> String {
     format!("raw/stock_prices/{}/stock_prices+{partition}+{offset:010}.json", &folder[..13])
 }
 
-/// `count` ticks of an hour, in one partition from `offset` on; no two alike, many within one millisecond.
+/// `count` ticks of an hour, in one partition from `offset` on; no two alike, many within one
+/// millisecond.
 pub fn some_ticks(hour: i64, partition: i32, offset: i64, count: i64) -> Vec<Tick> {
     let tick = |number: i64| {
         let mix = (offset + number).wrapping_mul(7_919) + i64::from(partition) * 104_729;
         let open = 1_000_000 + mix.rem_euclid(99_991) * 7;
         Tick {
-            symbol: ["AAPL", "MSFT", "BRK-B", "^GSPC", "BTC-USD"][mix.rem_euclid(5) as usize].into(),
+            symbol: ["AAPL", "MSFT", "BRK-B", "^GSPC", "BTC-USD"][mix.rem_euclid(5) as usize]
+                .into(),
             at: at(hour, 0).plus_micros(number * Timestamp::HOUR / count / 1000 * 1000),
             open,
             close: open + mix.rem_euclid(201) - 100,

@@ -1,5 +1,5 @@
-//! Runs beside other runs and beside `verify --repair`, and runs that were killed: the tables are those of one that nobody
-//! disturbed.
+//! Runs beside other runs and beside `verify --repair`, and runs that were killed: the tables are
+//! those of one that nobody disturbed.
 
 use crate::support::{LONG, Tick, World, finish, key, some_ticks};
 use crate::verify::{HOURS, agreeing, verify};
@@ -59,16 +59,19 @@ async fn two_runs_of_one_window_at_once_leave_what_one_leaves() {
     assert_eq!(left(&world).await, left(&alone).await);
 }
 
-/// Kills a run when it is about to write a table, and lets another one go on. The world is for being kept: while it is cleaned
-/// up, those beside it stand.
+/// Kills a run when it is about to write a table, and lets another one go on. The world is for
+/// being kept: while it is cleaned up, those beside it stand.
 async fn killed_at(table: &str) -> (Vec<String>, World) {
     let world = archived().await;
     let mut lock = world.database.pool().begin().await.unwrap();
     let statement = format!("lock table {table} in share row exclusive mode");
     sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&mut *lock).await.unwrap();
     let run = Child::spawn(world.command(&[&DAY[..], &TAKEOVER].concat()));
-    let waiting = format!("select count(*) from pg_locks where not granted and relation = '{table}'::regclass");
-    eventually("a run that is about to write", LONG, || async { world.number(&waiting).await > 0 }).await;
+    let waiting = format!(
+        "select count(*) from pg_locks where not granted and relation = '{table}'::regclass"
+    );
+    eventually("a run that is about to write", LONG, || async { world.number(&waiting).await > 0 })
+        .await;
     run.sigkill();
     drop(run);
     lock.rollback().await.unwrap();
@@ -103,7 +106,9 @@ async fn a_run_that_was_killed_at_whatever_it_was_about_to_write_is_made_good_by
 #[tokio::test]
 async fn a_run_beside_a_repair_leaves_right_summaries_and_right_bars() {
     let world = agreeing().await;
-    world.execute("update minute_bars set high = high + 1; update hour_bars set volume = volume + 1").await;
+    world
+        .execute("update minute_bars set high = high + 1; update hour_bars set volume = volume + 1")
+        .await;
     let late: Vec<Tick> = some_ticks(10, 0, 10_400, 50);
     world.put(&key(10, 0, 10_400), &late).await;
     world
@@ -123,7 +128,8 @@ async fn a_run_beside_a_repair_leaves_right_summaries_and_right_bars() {
 #[tokio::test]
 async fn two_topics_below_two_prefixes_keep_each_what_has_expired_and_grow_beside_it() {
     const COINS: [&str; 2] = ["--prefix", "coins/%Y-%m-%d-%H/"];
-    let coins_key = |partition: i32| format!("coins/2025-06-02-10/coins+{partition}+0000000000.json");
+    let coins_key =
+        |partition: i32| format!("coins/2025-06-02-10/coins+{partition}+0000000000.json");
     let world = World::create().await;
     let of = [0, 1, 2, 3].map(|partition| some_ticks(10, partition, 0, 40));
     world.insert_realtime(&of.concat()).await;
@@ -160,8 +166,10 @@ async fn frozen_while_it_writes(world: &World, takeover: &str) -> Child {
     let statement = "lock table hour_sums in share row exclusive mode";
     sqlx::raw_sql(statement).execute(&mut *lock).await.unwrap();
     let run = Child::spawn(world.command(&[&DAY[..], &["--takeover-after", takeover]].concat()));
-    let waiting = "select count(*) from pg_locks where not granted and relation = 'hour_sums'::regclass";
-    eventually("a run that is about to write", LONG, || async { world.number(waiting).await > 0 }).await;
+    let waiting =
+        "select count(*) from pg_locks where not granted and relation = 'hour_sums'::regclass";
+    eventually("a run that is about to write", LONG, || async { world.number(waiting).await > 0 })
+        .await;
     run.sigstop();
     lock.rollback().await.unwrap();
     run
@@ -188,14 +196,18 @@ async fn the_server_ends_a_transaction_of_a_run_that_froze_in_it() {
     let _frozen = frozen_while_it_writes(&world, "2s").await;
     let open = "select count(*) from pg_stat_activity
                 where datname = current_database() and application_name = 'batch-layer' and xact_start is not null";
-    eventually("the end of its transaction", LONG, || async { world.number(open).await == 0 }).await;
+    eventually("the end of its transaction", LONG, || async { world.number(open).await == 0 })
+        .await;
 }
 
 #[tokio::test]
 async fn a_run_that_fails_as_soon_as_it_has_the_lock_gives_it_back() {
     let world = archived().await;
     let mut lock = world.database.pool().begin().await.unwrap();
-    sqlx::raw_sql("lock table batch_runs in access exclusive mode").execute(&mut *lock).await.unwrap();
+    sqlx::raw_sql("lock table batch_runs in access exclusive mode")
+        .execute(&mut *lock)
+        .await
+        .unwrap();
     let outcome = world.run(&[&DAY[..], &["--query-timeout", "2s"]].concat()).await;
     assert_eq!(outcome.code, 3, "{}", outcome.stderr);
     assert_eq!(world.number("select count(*) from batch_lock").await, 0, "{}", outcome.stderr);

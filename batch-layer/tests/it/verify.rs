@@ -66,10 +66,13 @@ async fn hours_that_agree_are_found_to_agree_and_written_down() {
     let before = world.footprint().await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("3 hours: 3 ok, 0 purged, 0 open, 0 mismatch; 2400 ticks"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("3 hours: 3 ok, 0 purged, 0 open, 0 mismatch; 2400 ticks"),
+        "{}",
+        outcome.stdout
+    );
     assert_eq!(statuses(&world).await, ["09 all ok", "10 all ok", "11 all ok"]);
-    let sums =
-        "select count(*) from reconciliations where realtime_checksum = archive_checksum and realtime_ticks = 400";
+    let sums = "select count(*) from reconciliations where realtime_checksum = archive_checksum and realtime_ticks = 400";
     assert_eq!(world.number(sums).await, 6);
     assert_eq!(world.number("select count(*) from hour_reconciliation where needs_look").await, 0);
     assert_eq!(world.footprint().await, before, "nothing else is touched");
@@ -160,7 +163,8 @@ async fn a_changed_value_beside_a_gap_a_reject_or_an_expired_object_is_found() {
         for _ in 0..2 {
             let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
             assert_eq!(outcome.code, 1, "{blur}: {}{}", outcome.stdout, outcome.stderr);
-            let word = "1 tick has other values in realtime_stock than in the archive: offsets 10200";
+            let word =
+                "1 tick has other values in realtime_stock than in the archive: offsets 10200";
             assert!(outcome.stdout.contains(word), "{blur}: {}", outcome.stdout);
             world.run(&HOURS).await;
         }
@@ -187,13 +191,17 @@ async fn a_second_read_reads_only_the_objects_that_it_needs_and_counts_a_repeate
         )
         .await;
     world.run_ok(&HOURS).await;
-    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |_| Treatment::Forward).await;
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |_| {
+        Treatment::Forward
+    })
+    .await;
     let address = format!("http://{}", store.address());
     let mut command = world.command(&["verify", "--hour", "2025-06-02T10"]);
     command.env("S3_ENDPOINT_URL", &address);
     let outcome = finish(command).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    let of = |name: &str| store.requests().iter().filter(|request| request.path.contains(name)).count();
+    let of =
+        |name: &str| store.requests().iter().filter(|request| request.path.contains(name)).count();
     assert_eq!(of("0000001024.json"), 1, "its block has the same offsets on both sides");
     assert!(of("0000004000.json") >= 2);
 }
@@ -203,14 +211,18 @@ async fn records_that_the_archive_has_twice_and_ticks_in_other_folders_are_no_di
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 3000);
     world.insert_realtime(&ticks).await;
-    for (hour, from, to) in [(10, 0, 1500), (10, 1200, 2000), (10, 1300, 1310), (11, 2000, 2500), (18, 2500, 3000)] {
+    for (hour, from, to) in
+        [(10, 0, 1500), (10, 1200, 2000), (10, 1300, 1310), (11, 2000, 2500), (18, 2500, 3000)]
+    {
         world.put(&key(hour, 0, from), &ticks[from as usize..to]).await;
     }
     world.run_ok(&["--from", "2025-06-02T00", "--to", "2025-06-03T00"]).await;
     settle(&world).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    let found = world.rows("select concat_ws(' ', archive_ticks, archive_duplicates) from reconciliations").await;
+    let found = world
+        .rows("select concat_ws(' ', archive_ticks, archive_duplicates) from reconciliations")
+        .await;
     assert_eq!(found, ["3000 310"]);
 }
 
@@ -219,21 +231,37 @@ async fn a_day_that_retention_has_dropped_is_compared_by_its_bars() {
     let world = agreeing().await;
     world.execute("truncate realtime_stock").await;
     let outcome = verify(&world, &HOURS).await;
-    assert_eq!(outcome.code, 1, "ticks that are only missing were not dropped by retention: {}", outcome.stdout);
-    world.execute("insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')").await;
+    assert_eq!(
+        outcome.code, 1,
+        "ticks that are only missing were not dropped by retention: {}",
+        outcome.stdout
+    );
+    world
+        .execute(
+            "insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')",
+        )
+        .await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("0 ok, 3 purged"), "{}", outcome.stdout);
     world.execute("delete from dropped_days; drop table realtime_all").await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "a day that nobody says to have dropped: {}", outcome.stdout);
-    world.execute("insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')").await;
+    world
+        .execute(
+            "insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')",
+        )
+        .await;
     world
         .execute("update minute_bars set ticks = ticks - 1 where minute = '2025-06-02T10:07Z' and symbol = 'AAPL'")
         .await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("minute_bars count 799 ticks, the archive has 800"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("minute_bars count 799 ticks, the archive has 800"),
+        "{}",
+        outcome.stdout
+    );
 }
 
 #[tokio::test]
@@ -309,7 +337,9 @@ async fn an_object_that_no_run_has_read_excuses_no_ticks_but_its_own() {
     world.put(&key(10, 0, 15_000), &late).await;
     world.insert_realtime(&late).await;
     world.fill_minute_bars().await;
-    world.execute("update batch_hours set ticks = ticks - 1 where hour = '2025-06-02T10:00Z'").await;
+    world
+        .execute("update batch_hours set ticks = ticks - 1 where hour = '2025-06-02T10:00Z'")
+        .await;
     let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
     assert_eq!(outcome.code, 1, "{}", outcome.stdout);
     let word = "hourly_stock_summary counts 799 ticks, the archive has 807: run batch-layer";
@@ -363,7 +393,10 @@ async fn what_batch_hours_says_is_compared_with_the_summaries() {
             "update batch_hours set format = 'another' where hour = '2025-06-02T10:00Z'",
             "the hour's objects were read by `another`",
         ),
-        ("delete from batch_hours where hour = '2025-06-02T10:00Z'", "hourly_stock_summary has 800 ticks: batch-layer"),
+        (
+            "delete from batch_hours where hour = '2025-06-02T10:00Z'",
+            "hourly_stock_summary has 800 ticks: batch-layer",
+        ),
     ] {
         world.execute(change).await;
         let outcome = verify(&world, &HOURS).await;
@@ -372,10 +405,16 @@ async fn what_batch_hours_says_is_compared_with_the_summaries() {
         world.run_ok(&recompute).await;
         assert_eq!(verify(&world, &HOURS).await.code, 0, "{change}");
     }
-    world.execute("update batch_hours set location = 's3://old/' where hour = '2025-06-02T10:00Z'").await;
+    world
+        .execute("update batch_hours set location = 's3://old/' where hour = '2025-06-02T10:00Z'")
+        .await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("was computed from s3://old/, and not from s3://"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("was computed from s3://old/, and not from s3://"),
+        "{}",
+        outcome.stdout
+    );
     world.run_ok(&recompute).await;
     assert_eq!(verify(&world, &HOURS).await.code, 0);
     // The summary may be all that is left of what has expired.
@@ -383,20 +422,30 @@ async fn what_batch_hours_says_is_compared_with_the_summaries() {
     world.execute("delete from batch_hours where hour = '2025-06-02T10:00Z'").await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("and the archive only 400: put the objects back"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("and the archive only 400: put the objects back"),
+        "{}",
+        outcome.stdout
+    );
 }
 
 #[tokio::test]
 async fn an_archive_without_provenance_is_compared_by_number_and_content() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 300);
-    let bare = lines(&ticks).replace(r#""kafka_offset""#, r#""o""#).replace(r#""kafka_partition""#, r#""p""#);
+    let bare = lines(&ticks)
+        .replace(r#""kafka_offset""#, r#""o""#)
+        .replace(r#""kafka_partition""#, r#""p""#);
     world.bucket.put(&key(10, 0, 0), bare.clone()).await.unwrap();
     world.insert_realtime(&ticks).await;
     settle(&world).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stdout);
-    world.bucket.put(&key(10, 0, 0), bare.replacen("\"volume\":", "\"volume\":1", 1)).await.unwrap();
+    world
+        .bucket
+        .put(&key(10, 0, 0), bare.replacen("\"volume\":", "\"volume\":1", 1))
+        .await
+        .unwrap();
     world.run_ok(&HOURS).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}", outcome.stdout);
@@ -410,21 +459,36 @@ async fn fractions_of_volumes_and_absent_ones_are_summed_up_and_compared_to_the_
     let ticks = some_ticks(10, 0, 0, 300);
     let without = ticks.iter().position(|tick| tick.symbol == "MSFT").unwrap();
     let line = |(number, tick): (usize, &Tick)| {
-        let (text, volume) = (lines(std::slice::from_ref(tick)), format!("\"volume\":{},", tick.volume));
+        let (text, volume) =
+            (lines(std::slice::from_ref(tick)), format!("\"volume\":{},", tick.volume));
         match &*tick.symbol {
             "AAPL" => text.replace(&volume, &format!("\"volume\":{}.123456789,", tick.volume)),
             _ if number == without => text.replace(&volume, ""),
             _ => text,
         }
     };
-    world.bucket.put(&key(10, 0, 0), ticks.iter().enumerate().map(line).collect::<String>()).await.unwrap();
+    world
+        .bucket
+        .put(&key(10, 0, 0), ticks.iter().enumerate().map(line).collect::<String>())
+        .await
+        .unwrap();
     world.insert_realtime(&ticks).await;
-    world.execute("update realtime_stock set volume = volume + 0.123456789 where symbol = 'AAPL'").await;
-    world.execute(&format!("update realtime_stock set volume = null where kafka_offset = {without}")).await;
+    world
+        .execute("update realtime_stock set volume = volume + 0.123456789 where symbol = 'AAPL'")
+        .await;
+    world
+        .execute(&format!("update realtime_stock set volume = null where kafka_offset = {without}"))
+        .await;
     settle(&world).await;
     assert_eq!(world.summary().await, world.expected().await);
-    assert_eq!(world.number("select count(*) from hourly_stock_summary where volume is null").await, 1);
-    assert_eq!(world.number("select count(*) from technical_indicators where obv is null").await, 2);
+    assert_eq!(
+        world.number("select count(*) from hourly_stock_summary where volume is null").await,
+        1
+    );
+    assert_eq!(
+        world.number("select count(*) from technical_indicators where obv is null").await,
+        2
+    );
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     for change in [
@@ -434,8 +498,16 @@ async fn fractions_of_volumes_and_absent_ones_are_summed_up_and_compared_to_the_
         world.execute(&format!("update realtime_stock set {change}")).await;
         let outcome = verify(&world, &HOURS).await;
         assert_eq!(outcome.code, 1, "{change}: {}", outcome.stdout);
-        assert!(outcome.stdout.contains("other values in realtime_stock"), "{change}: {}", outcome.stdout);
-        world.execute(&format!("update realtime_stock set volume = null where kafka_offset = {without}")).await;
+        assert!(
+            outcome.stdout.contains("other values in realtime_stock"),
+            "{change}: {}",
+            outcome.stdout
+        );
+        world
+            .execute(&format!(
+                "update realtime_stock set volume = null where kafka_offset = {without}"
+            ))
+            .await;
     }
 }
 
@@ -494,7 +566,8 @@ async fn rows_of_every_table_that_follows_from_the_ticks_are_read() {
     }
 }
 
-/// What minute and hour bars say beside what they must say: rows of the one that are not in the other.
+/// What minute and hour bars say beside what they must say: rows of the one that are not in the
+/// other.
 async fn bars_beside_the_ticks(world: &World) -> i64 {
     let mut differing = 0;
     for (table, unit) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
@@ -552,8 +625,7 @@ async fn repair_brings_the_bars_back_in_line_with_the_ticks_and_says_what_it_cha
     assert!(outcome.stdout.contains("--repair brings them in line"), "{}", outcome.stdout);
     let outcome = verify(&world, &repair).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    let word =
-        "repaired: minute_bars: 0 rows changed, 2 added, 1 taken out; hour_bars: 0 rows changed, 0 added, 0 taken out";
+    let word = "repaired: minute_bars: 0 rows changed, 2 added, 1 taken out; hour_bars: 0 rows changed, 0 added, 0 taken out";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
     assert!(outcome.stderr.contains("hour 2025-06-02T09:00Z: repaired"), "{}", outcome.stderr);
     assert_eq!(world.rows(rows).await, before);
@@ -566,9 +638,12 @@ async fn which_ticks_gave_open_and_close_is_compared_and_repaired_as_well() {
     let hour = ["--hour", "2025-06-02T09"];
     for (table, start) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
         for end in ["first", "last"] {
-            for (column, more) in
-                [("timestamp", "interval '1 ms'"), ("partition", "1"), ("offset", "1"), ("index", "1")]
-            {
+            for (column, more) in [
+                ("timestamp", "interval '1 ms'"),
+                ("partition", "1"),
+                ("offset", "1"),
+                ("index", "1"),
+            ] {
                 let change = format!(
                     "update {table} set {end}_{column} = {end}_{column} + {more}
                      where ctid = (select min(ctid) from {table}
@@ -586,7 +661,11 @@ async fn which_ticks_gave_open_and_close_is_compared_and_repaired_as_well() {
     }
     // Where the ticks are gone, the archive knows them.
     world.execute("truncate realtime_stock").await;
-    world.execute("insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')").await;
+    world
+        .execute(
+            "insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')",
+        )
+        .await;
     assert_eq!(verify(&world, &HOURS).await.code, 0);
     world.execute("update hour_bars set last_offset = last_offset + 1 where symbol = 'AAPL'").await;
     let outcome = verify(&world, &HOURS).await;
@@ -625,7 +704,12 @@ async fn repair_counts_the_ticks_of_a_writer_that_is_at_work_meanwhile_once() {
         writer.commit().await.unwrap();
     };
     let (outcome, ()) = tokio::join!(repairing, committing);
-    assert!(outcome.stdout.contains("repaired: minute_bars: "), "{}{}", outcome.stdout, outcome.stderr);
+    assert!(
+        outcome.stdout.contains("repaired: minute_bars: "),
+        "{}{}",
+        outcome.stdout,
+        outcome.stderr
+    );
     let hour_nine = "select count(*) from realtime_stock where timestamp < '2025-06-02T10:00Z'";
     let counted = "select sum(ticks)::bigint from minute_bars where minute < '2025-06-02T10:00Z'";
     assert_eq!(world.number(counted).await, world.number(hour_nine).await);
@@ -640,11 +724,16 @@ async fn repair_without_the_right_to_change_bars_says_so_and_changes_nothing() {
     world.database.add_roles().await;
     world.execute(SPOILT).await;
     let before = bars(&world).await;
-    let mut command = world.command(&[&["verify"], &HOURS[..], &["--repair", "--migrations", "check"]].concat());
+    let mut command =
+        world.command(&[&["verify"], &HOURS[..], &["--repair", "--migrations", "check"]].concat());
     command.env("DATABASE_URL", world.database.url_of("batch_writer"));
     let outcome = finish(command).await;
     assert_eq!(outcome.code, 2, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stderr.contains("permission denied for table minute_bars"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("permission denied for table minute_bars"),
+        "{}",
+        outcome.stderr
+    );
     assert_eq!(bars(&world).await, before);
 }
 
@@ -683,7 +772,11 @@ async fn repair_leaves_the_bars_alone_where_the_ticks_do_not_tell_what_they_shou
         let outcome = verify(&world, &["--hour", "2025-06-02T09", "--repair"]).await;
         assert_eq!(outcome.code, code, "{damage}: {}{}", outcome.stdout, outcome.stderr);
         assert!(outcome.stdout.contains(word), "{damage}: {}", outcome.stdout);
-        assert!(!outcome.stdout.contains("--repair brings them in line"), "{damage}: {}", outcome.stdout);
+        assert!(
+            !outcome.stdout.contains("--repair brings them in line"),
+            "{damage}: {}",
+            outcome.stdout
+        );
         assert_eq!(bars(&world).await, before, "{damage}");
     }
 }
@@ -695,9 +788,14 @@ async fn repair_gives_up_on_an_hour_whose_rows_others_hold_and_says_so() {
     let before = bars(&world).await;
     let mut other = world.database.pool().begin().await.unwrap();
     sqlx::query("select from hour_bars for update").execute(&mut *other).await.unwrap();
-    let outcome = verify(&world, &["--hour", "2025-06-02T09", "--repair", "--query-timeout", "16s"]).await;
+    let outcome =
+        verify(&world, &["--hour", "2025-06-02T09", "--repair", "--query-timeout", "16s"]).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("not repaired, because its rows change all the time"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("not repaired, because its rows change all the time"),
+        "{}",
+        outcome.stdout
+    );
     other.rollback().await.unwrap();
     assert_eq!(bars(&world).await, before);
     assert_eq!(verify(&world, &["--hour", "2025-06-02T09", "--repair"]).await.code, 0);
@@ -706,18 +804,28 @@ async fn repair_gives_up_on_an_hour_whose_rows_others_hold_and_says_so() {
 #[tokio::test]
 async fn bars_are_left_alone_where_the_table_of_ticks_is_short_of_some_that_are_known() {
     let world = agreeing().await;
-    world.execute("create table kept as select * from realtime_stock where kafka_offset = 9010").await;
+    world
+        .execute("create table kept as select * from realtime_stock where kafka_offset = 9010")
+        .await;
     world.execute("delete from realtime_stock where kafka_offset = 9010").await;
     let before = bars(&world).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let word = "realtime_stock lacks ticks that the archive or Kafka has: put them back first, as docs/operations.md says \
                 under HourNotReconciled";
-    assert!(outcome.stdout.contains(&format!("they do not follow from realtime_stock; {word}")), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains(&format!("they do not follow from realtime_stock; {word}")),
+        "{}",
+        outcome.stdout
+    );
     assert_eq!(outcome.stdout.matches(word).count(), 1, "{}", outcome.stdout);
     assert!(!outcome.stdout.contains("--repair"), "{}", outcome.stdout);
     let outcome = verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
-    assert!(outcome.stdout.contains(&format!("not repaired, because {word}")), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains(&format!("not repaired, because {word}")),
+        "{}",
+        outcome.stdout
+    );
     assert_eq!(outcome.stdout.matches(word).count(), 1, "{}", outcome.stdout);
     assert_eq!((outcome.code, bars(&world).await), (1, before));
     world.execute("insert into realtime_stock select * from kept").await;
@@ -741,7 +849,11 @@ async fn bars_that_have_seen_more_are_left_alone_unless_the_whole_archive_agrees
         }
         let before = bars(&world).await;
         let outcome = verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
-        assert!(outcome.stdout.contains(&format!("not repaired, because {UNSURE}")), "{}", outcome.stdout);
+        assert!(
+            outcome.stdout.contains(&format!("not repaired, because {UNSURE}")),
+            "{}",
+            outcome.stdout
+        );
         assert_eq!(outcome.stdout.matches(UNSURE).count(), 1, "{}", outcome.stdout);
         assert_eq!(bars(&world).await, before);
         // What the archive holds is wholly known again, and has no such tick.
@@ -749,7 +861,11 @@ async fn bars_that_have_seen_more_are_left_alone_unless_the_whole_archive_agrees
         world.put(&key(9, 0, 9000), &[&ticks[..10], &ticks[11..]].concat()).await;
         world.run_ok(&[&HOURS[..], &["--allow-shrink"]].concat()).await;
         verify(&world, &[&HOURS[..], &["--repair"]].concat()).await;
-        assert_eq!(world.number("select sum(ticks)::bigint from hour_bars").await, 2399, "{is_trimmed}");
+        assert_eq!(
+            world.number("select sum(ticks)::bigint from hour_bars").await,
+            2399,
+            "{is_trimmed}"
+        );
     }
 }
 
@@ -781,7 +897,8 @@ async fn an_hour_of_many_symbols_is_repaired_part_by_part_and_none_is_left_out()
         .await;
     let outcome = verify(&world, &repair).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    let changed = "6 rows changed, 3 added, 4 taken out; hour_bars: 5 rows changed, 0 added, 0 taken out";
+    let changed =
+        "6 rows changed, 3 added, 4 taken out; hour_bars: 5 rows changed, 0 added, 0 taken out";
     assert!(outcome.stdout.contains(changed), "{}", outcome.stdout);
     assert_eq!(bars_beside_the_ticks(&world).await, 0);
     let before = bars(&world).await;
@@ -792,7 +909,9 @@ async fn an_hour_of_many_symbols_is_repaired_part_by_part_and_none_is_left_out()
 #[tokio::test]
 async fn of_many_symbols_with_wrong_indicators_a_few_are_named_and_all_counted() {
     let world = many_symbols().await;
-    world.execute("update technical_indicators set vwap = 1 where symbol not in ('S0003', 'S2400')").await;
+    world
+        .execute("update technical_indicators set vwap = 1 where symbol not in ('S0003', 'S2400')")
+        .await;
     world
         .execute(
             "insert into stale_indicators select symbol, '2025-06-02T10:00Z'
@@ -809,10 +928,13 @@ async fn of_many_symbols_with_wrong_indicators_a_few_are_named_and_all_counted()
 #[tokio::test]
 async fn of_wrong_indicators_it_is_said_whether_they_are_the_hour_s_or_the_day_s() {
     let world = agreeing().await;
-    world.execute("update technical_indicators set vwap = 1 where interval = 'day' and symbol = 'AAPL'").await;
+    world
+        .execute(
+            "update technical_indicators set vwap = 1 where interval = 'day' and symbol = 'AAPL'",
+        )
+        .await;
     let outcome = verify(&world, &HOURS).await;
-    let word =
-        "rows of technical_indicators are wrong, missing or too many: AAPL; the day's rows; batch-layer --recompute";
+    let word = "rows of technical_indicators are wrong, missing or too many: AAPL; the day's rows; batch-layer --recompute";
     assert_eq!(outcome.stdout.matches(word).count(), 1, "{}", outcome.stdout);
 }
 
@@ -838,8 +960,7 @@ async fn a_window_without_a_tick_is_no_success_while_the_newest_hour_was_never_c
     let world = agreeing().await;
     let outcome = verify(&world, &[]).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    let word =
-        "the tables have hours from 2025-06-02T09:00Z to 2025-06-02T11:00Z: --from 2025-06-02T09:00:00Z reaches them";
+    let word = "the tables have hours from 2025-06-02T09:00Z to 2025-06-02T11:00Z: --from 2025-06-02T09:00:00Z reaches them";
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
     // Hours that were named, and nothing is there.
     let outcome = verify(&world, &["--hour", "2025-06-01T09"]).await;
@@ -862,12 +983,14 @@ async fn symbols_whose_indicators_are_still_to_be_computed_leave_their_hours_ope
 }
 
 #[tokio::test]
-async fn what_was_repaired_is_said_though_the_archive_has_grown_too_large_for_its_stretch_meanwhile() {
+async fn what_was_repaired_is_said_though_the_archive_has_grown_too_large_for_its_stretch_meanwhile()
+ {
     let world = agreeing().await;
     world.execute(SPOILT).await;
     let mut other = world.database.pool().begin().await.unwrap();
     sqlx::query("select from hour_bars for update").execute(&mut *other).await.unwrap();
-    let day = ["--from", "2025-06-02T00", "--to", "2025-06-03T00", "--repair", "--query-timeout", "300s"];
+    let day =
+        ["--from", "2025-06-02T00", "--to", "2025-06-03T00", "--repair", "--query-timeout", "300s"];
     let (objects, repairing) = (wide_day(), verify(&world, &day));
     let growing = async {
         eventually("the repair waits for the rows", LONG, || async {
@@ -880,7 +1003,11 @@ async fn what_was_repaired_is_said_though_the_archive_has_grown_too_large_for_it
         other.rollback().await.unwrap();
     };
     let (outcome, ()) = tokio::join!(repairing, growing);
-    assert_eq!(outcome.code, 4, "no run has read the wide objects yet: {}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(
+        outcome.code, 4,
+        "no run has read the wide objects yet: {}{}",
+        outcome.stdout, outcome.stderr
+    );
     for hour in ["09", "10", "11"] {
         let said = outcome.stderr.contains(&format!("hour 2025-06-02T{hour}:00Z: repaired: "));
         assert!(said, "{}", outcome.stderr);
@@ -893,7 +1020,8 @@ async fn what_was_repaired_is_said_though_the_archive_has_grown_too_large_for_it
 /// How many symbols each hour of [`wide_day`] has.
 const WIDE: i64 = 6300;
 
-/// An object in each hour of 2025-06-02, which hold more together than there is memory for: keys and content.
+/// An object in each hour of 2025-06-02, which hold more together than there is memory for: keys
+/// and content.
 fn wide_day() -> Vec<(String, String)> {
     assert!(24 * WIDE as usize > batch_layer::totals::MAX_BARS);
     let object = |hour| {
@@ -913,7 +1041,9 @@ async fn put_all(world: &World, objects: Vec<(String, String)>) {
 #[tokio::test]
 async fn a_group_that_has_never_written_the_topic_is_named_and_hides_no_loss() {
     let world = agreeing().await;
-    world.execute("delete from realtime_stock where kafka_partition = 0 and kafka_offset = 9010").await;
+    world
+        .execute("delete from realtime_stock where kafka_partition = 0 and kafka_offset = 9010")
+        .await;
     let outcome = verify(&world, &[&HOURS[..], &["--group-id", "another"]].concat()).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let word = "1 tick of the archive is not in realtime_stock: offsets 9010";
@@ -926,7 +1056,8 @@ async fn a_group_that_has_never_written_the_topic_is_named_and_hides_no_loss() {
 async fn a_reader_that_has_seen_enough_is_no_failure() {
     let world = agreeing().await;
     for flags in [&["verify", "--format", "json"][..], &["verify"], &["--dry-run"]] {
-        let mut command = tokio::process::Command::from(world.command(&[flags, &HOURS[..]].concat()));
+        let mut command =
+            tokio::process::Command::from(world.command(&[flags, &HOURS[..]].concat()));
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         drop(child.stdout.take());
@@ -975,7 +1106,9 @@ async fn expired_objects_whose_lines_told_no_offsets_are_compared_by_number() {
         let word = "20 ticks of realtime_stock were in objects that have expired, whose lines told no offsets";
         assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
     }
-    world.execute("delete from realtime_stock where kafka_partition = 0 and kafka_offset = 7").await;
+    world
+        .execute("delete from realtime_stock where kafka_partition = 0 and kafka_offset = 7")
+        .await;
     world.fill_minute_bars().await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
@@ -994,7 +1127,11 @@ async fn what_connects_parser_takes_and_the_speed_layer_rejects_has_a_verdict_of
     world.fill_minute_bars().await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 tick of the archive stands in rejected_ticks"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("1 tick of the archive stands in rejected_ticks"),
+        "{}",
+        outcome.stdout
+    );
 }
 
 #[tokio::test]
@@ -1071,7 +1208,10 @@ async fn several_topics_with_the_same_offsets_are_compared_in_one_run() {
     let outcome = verify(&world, &both).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("1 tick of the archive is not in realtime_stock: offsets 17"));
-    assert_eq!(world.rows(found).await, ["coins 0 mismatch 199 200 1", "stock_prices 0 ok 300 300 0"]);
+    assert_eq!(
+        world.rows(found).await,
+        ["coins 0 mismatch 199 200 1", "stock_prices 0 ok 300 300 0"]
+    );
 }
 
 #[tokio::test]
@@ -1082,7 +1222,11 @@ async fn of_several_topics_all_must_be_named() {
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     let unread = "coins+0+0000000000.json: it is of none of the topics of --topic";
     assert!(outcome.stdout.contains(unread), "{}", outcome.stdout);
-    assert!(outcome.stdout.contains("--topic stock_prices,bonds,coins compares all of them"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("--topic stock_prices,bonds,coins compares all of them"),
+        "{}",
+        outcome.stdout
+    );
 }
 
 #[tokio::test]
@@ -1105,17 +1249,31 @@ async fn a_topic_that_shares_the_database_is_compared_by_its_own_rows_and_shared
     world.run_ok(&[&HOURS[..], &below_coins].concat()).await;
     let before = bars(&world).await;
     for (flags, words, hours) in [
-        (&["--repair"][..], "--topic stock_prices,coins compares all of them", "2 hours: 1 ok, 0 purged, 1 open"),
-        (&[&["--topic", "coins"][..], &below_coins].concat(), "--topic coins,stock_prices", "0 ok, 0 purged, 2 open"),
+        (
+            &["--repair"][..],
+            "--topic stock_prices,coins compares all of them",
+            "2 hours: 1 ok, 0 purged, 1 open",
+        ),
+        (
+            &[&["--topic", "coins"][..], &below_coins].concat(),
+            "--topic coins,stock_prices",
+            "0 ok, 0 purged, 2 open",
+        ),
     ] {
         let outcome = verify(&world, &[&HOURS[..], flags].concat()).await;
         assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-        assert!(outcome.stdout.contains(words) && outcome.stdout.contains(hours), "{}", outcome.stdout);
+        assert!(
+            outcome.stdout.contains(words) && outcome.stdout.contains(hours),
+            "{}",
+            outcome.stdout
+        );
         assert!(!outcome.stdout.contains("mismatch "), "{}", outcome.stdout);
     }
     assert_eq!(bars(&world).await, before);
     // Its own losses are found where nothing is shared, and named where something is.
-    world.execute("delete from realtime_stock where source = 1 and kafka_offset in (17, 317)").await;
+    world
+        .execute("delete from realtime_stock where source = 1 and kafka_offset in (17, 317)")
+        .await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     for offset in ["17", "317"] {
@@ -1124,7 +1282,11 @@ async fn a_topic_that_shares_the_database_is_compared_by_its_own_rows_and_shared
     }
     // Of a day that is gone nothing tells whose ticks the bars have counted.
     world.execute("truncate realtime_stock").await;
-    world.execute("insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')").await;
+    world
+        .execute(
+            "insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test')",
+        )
+        .await;
     world.execute("delete from archive_objects where key like '%coins%'").await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
@@ -1171,7 +1333,11 @@ async fn a_window_of_centuries_begins_where_anything_is() {
     let outcome = verify(&world, &centuries).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("3 hours: 3 ok"), "{}", outcome.stdout);
-    assert!(outcome.stderr.contains("there is nothing before 2025-06-02T08:00Z"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("there is nothing before 2025-06-02T08:00Z"),
+        "{}",
+        outcome.stderr
+    );
     // A row that nothing explains is found however old it is.
     world
         .execute(
@@ -1181,21 +1347,37 @@ async fn a_window_of_centuries_begins_where_anything_is() {
         .await;
     let outcome = verify(&world, &centuries).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stderr.contains("there is nothing before 2025-05-30T07:00Z"), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("there is nothing before 2025-05-30T07:00Z"),
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[tokio::test]
-async fn hours_that_hold_more_together_than_there_is_memory_for_are_compared_in_smaller_stretches() {
+async fn hours_that_hold_more_together_than_there_is_memory_for_are_compared_in_smaller_stretches()
+{
     let world = World::create().await;
     put_all(&world, wide_day()).await;
-    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |_| Treatment::Forward).await;
-    let mut command =
-        world.command(&["verify", "--from", "2025-06-02T00", "--to", "2025-06-03T00", "--format", "json"]);
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |_| {
+        Treatment::Forward
+    })
+    .await;
+    let mut command = world.command(&[
+        "verify",
+        "--from",
+        "2025-06-02T00",
+        "--to",
+        "2025-06-03T00",
+        "--format",
+        "json",
+    ]);
     command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
     let outcome = finish(command).await;
     // The speed layer has nothing of it yet.
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    let archived = outcome.stdout.lines().filter(|line| line.contains(&format!(r#""archive_ticks":{WIDE},"#)));
+    let archived =
+        outcome.stdout.lines().filter(|line| line.contains(&format!(r#""archive_ticks":{WIDE},"#)));
     assert_eq!(archived.count(), 24, "{}", outcome.stdout);
     let reads = store.requests().iter().filter(|request| request.path.contains(".json")).count();
     assert!(reads > 24 + 2, "{reads} objects were read: all at once");
@@ -1205,14 +1387,16 @@ async fn hours_that_hold_more_together_than_there_is_memory_for_are_compared_in_
 async fn json_has_an_object_for_each_hour_and_the_totals_last() {
     let world = agreeing().await;
     let outcome = verify(&world, &[&HOURS[..], &["--format", "json"]].concat()).await;
-    let parsed: Vec<Value> = outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let parsed: Vec<Value> =
+        outcome.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(parsed.len(), 4, "{}", outcome.stdout);
     assert_eq!(parsed[1]["hour"], "2025-06-02T10:00:00Z");
     assert_eq!(parsed[1]["partitions"][1]["archive_ticks"], 400);
     assert_eq!((&parsed[3]["verify"], &parsed[3]["ok"]), (&Value::from("ok"), &Value::from(3)));
 }
 
-/// A topic and a database that hold the same ticks of an hour that is over; the last one of the topic is no tick.
+/// A topic and a database that hold the same ticks of an hour that is over; the last one of the
+/// topic is no tick.
 pub struct Live {
     pub world: World,
     pub topic: TestTopic,
@@ -1247,13 +1431,23 @@ impl Live {
 
     async fn send(&self, ticks: &[Tick]) {
         let text = lines(ticks);
-        let records = text.lines().zip(ticks).map(|(line, tick)| Record::new(0, line).at(tick.at.micros() / 1000));
+        let records = text
+            .lines()
+            .zip(ticks)
+            .map(|(line, tick)| Record::new(0, line).at(tick.at.micros() / 1000));
         self.topic.produce(records).await;
     }
 
     pub async fn verify(&self) -> Outcome {
         let hour = self.hour.start().to_string();
-        let flags = ["--hour", &hour, "--kafka-brokers", self.topic.brokers(), "--topic", self.topic.name()];
+        let flags = [
+            "--hour",
+            &hour,
+            "--kafka-brokers",
+            self.topic.brokers(),
+            "--topic",
+            self.topic.name(),
+        ];
         verify(&self.world, &flags).await
     }
 }
@@ -1278,7 +1472,9 @@ async fn a_record_of_kafka_that_is_nowhere_else_is_found() {
     live.world.execute("delete from realtime_stock where kafka_offset between 20 and 22").await;
     live.world.execute("truncate minute_bars, rejected_ticks").await;
     live.world.fill_minute_bars().await;
-    live.world.put(&key_of(live.hour, 0, 0), &[&live.ticks[..20], &live.ticks[23..]].concat()).await;
+    live.world
+        .put(&key_of(live.hour, 0, 0), &[&live.ticks[..20], &live.ticks[23..]].concat())
+        .await;
     live.world.run_ok(&["--hour", &live.hour.start().to_string()]).await;
     let outcome = live.verify().await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
@@ -1292,7 +1488,10 @@ async fn a_lost_record_whose_tick_is_of_a_day_before_is_found_in_the_hour_of_the
     let mut late = live.ticks[..3].to_vec();
     late.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(-28 * Timestamp::HOUR));
     let text = lines(&late);
-    let records = text.lines().zip(&live.ticks).map(|(line, tick)| Record::new(0, line).at(tick.at.micros() / 1000));
+    let records = text
+        .lines()
+        .zip(&live.ticks)
+        .map(|(line, tick)| Record::new(0, line).at(tick.at.micros() / 1000));
     live.topic.produce(records).await;
     live.world.set_next_offset(live.topic.name(), 0, 204).await;
     let outcome = live.verify().await;
@@ -1301,7 +1500,11 @@ async fn a_lost_record_whose_tick_is_of_a_day_before_is_found_in_the_hour_of_the
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
     live.world
         .insert_realtime(
-            &late.iter().zip(201..).map(|(tick, offset)| Tick { offset, ..tick.clone() }).collect::<Vec<_>>(),
+            &late
+                .iter()
+                .zip(201..)
+                .map(|(tick, offset)| Tick { offset, ..tick.clone() })
+                .collect::<Vec<_>>(),
         )
         .await;
     live.world.fill_minute_bars().await;
@@ -1324,12 +1527,16 @@ async fn what_the_speed_layer_has_not_read_yet_is_no_loss() {
 #[tokio::test]
 async fn what_the_speed_layer_has_not_read_yet_is_no_loss_though_the_archive_tells_no_offsets() {
     let live = Live::create().await;
-    let without = |ticks: &[Tick]| lines(ticks).replace(r#""kafka_offset""#, r#""o""#).replace("kafka_partition", "p");
+    let without = |ticks: &[Tick]| {
+        lines(ticks).replace(r#""kafka_offset""#, r#""o""#).replace("kafka_partition", "p")
+    };
     live.world.bucket.put(&key_of(live.hour, 0, 0), without(&live.ticks)).await.unwrap();
     let hour = live.hour.start().to_string();
     live.world.run_ok(&["--hour", &hour, "--allow-shrink"]).await;
     live.world.set_next_offset(live.topic.name(), 0, 150).await;
-    live.world.execute("delete from realtime_stock where kafka_offset >= 150; truncate rejected_ticks").await;
+    live.world
+        .execute("delete from realtime_stock where kafka_offset >= 150; truncate rejected_ticks")
+        .await;
     live.world.fill_minute_bars().await;
     let alone = ["--hour", &hour, "--topic", live.topic.name()];
     for outcome in [live.verify().await, verify(&live.world, &alone).await] {
@@ -1348,21 +1555,40 @@ async fn kafka_being_away_is_said_and_the_rest_compared() {
     let live = Live::create().await;
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let hour = live.hour.start().to_string();
-    let flags = ["--hour", &hour, "--kafka-brokers", &free, "--kafka-timeout", "2s", "--topic", live.topic.name()];
+    let flags = [
+        "--hour",
+        &hour,
+        "--kafka-brokers",
+        &free,
+        "--kafka-timeout",
+        "2s",
+        "--topic",
+        live.topic.name(),
+    ];
     let outcome = verify(&live.world, &flags).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stderr.contains(&format!("no Kafka broker answers at {free}")), "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains(&format!("no Kafka broker answers at {free}")),
+        "{}",
+        outcome.stderr
+    );
     assert!(outcome.stderr.contains("Kafka could not be asked"), "{}", outcome.stderr);
     assert!(outcome.stdout.contains("1 hour: 1 ok"), "{}", outcome.stdout);
     // A hole that Kafka cannot be asked about is neither a loss nor agreement.
     live.world.execute("delete from realtime_stock where kafka_offset = 20").await;
     live.world.execute("truncate minute_bars").await;
     live.world.fill_minute_bars().await;
-    live.world.put(&key_of(live.hour, 0, 0), &[&live.ticks[..20], &live.ticks[21..]].concat()).await;
+    live.world
+        .put(&key_of(live.hour, 0, 0), &[&live.ticks[..20], &live.ticks[21..]].concat())
+        .await;
     live.world.run_ok(&["--hour", &hour]).await;
     let outcome = verify(&live.world, &flags).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
-    assert!(outcome.stdout.contains("1 offset is in no table and not in the archive"), "{}", outcome.stdout);
+    assert!(
+        outcome.stdout.contains("1 offset is in no table and not in the archive"),
+        "{}",
+        outcome.stdout
+    );
 }
 
 #[tokio::test]
@@ -1374,7 +1600,11 @@ async fn messages_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_o
         let outcome = live.verify().await;
         assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
         let word = "has read another one of that name (AAAAAAAAAAAAAAAAAAAAAQ)";
-        assert!(outcome.stdout.contains(word) && outcome.stdout.contains("1 open, 0 mismatch"), "{}", outcome.stdout);
+        assert!(
+            outcome.stdout.contains(word) && outcome.stdout.contains("1 open, 0 mismatch"),
+            "{}",
+            outcome.stdout
+        );
         live.send(&live.ticks[190..]).await;
     }
     // What is wrong otherwise is found nevertheless.
@@ -1388,7 +1618,8 @@ async fn messages_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_o
 async fn a_topic_that_is_not_there_is_a_configuration_error() {
     let world = World::create().await;
     let topic = TestTopic::create(1).await;
-    let outcome = verify(&world, &["--kafka-brokers", topic.brokers(), "--topic", "no-such-topic"]).await;
+    let outcome =
+        verify(&world, &["--kafka-brokers", topic.brokers(), "--topic", "no-such-topic"]).await;
     assert_eq!(outcome.code, 2, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("no-such-topic"), "{}", outcome.stderr);
 }

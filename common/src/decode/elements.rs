@@ -10,11 +10,12 @@ use serde_json::value::RawValue;
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// A message with more elements is none: each of them may become a row, and all of a message's are written at once.
+/// A message with more elements is none: each of them may become a row, and all of a message's are
+/// written at once.
 pub const MAX_ELEMENTS: usize = 10_000;
 
-/// UTC days that the ticks of one message may lie on. Each needs a partition of its table, and all of a message's ticks
-/// are written in one transaction, which has no room for more locks.
+/// UTC days that the ticks of one message may lie on. Each needs a partition of its table, and all
+/// of a message's ticks are written in one transaction, which has no room for more locks.
 pub const MAX_DAYS: usize = 256;
 
 /// A message taken apart.
@@ -53,7 +54,12 @@ pub(super) fn may_have_several(value: &[u8], rules: &Rules) -> bool {
 }
 
 impl<'a> Around<'a> {
-    fn new(object: &'a str, fields: Fields<'a>, around: Option<usize>, rules: &Rules) -> Result<Self, Reject> {
+    fn new(
+        object: &'a str,
+        fields: Fields<'a>,
+        around: Option<usize>,
+        rules: &Rules,
+    ) -> Result<Self, Reject> {
         let find = |condition: &Condition| condition.find(object);
         let said = rules.conditions.iter().map(find).collect::<Result<_, _>>()?;
         Ok(Self { fields, said, around })
@@ -111,7 +117,9 @@ impl<'a> Elements<'a> {
         rules: &Rules,
     ) -> Result<(), Reject> {
         let inner = match names.split_first() {
-            Some((first, rest)) if raw.get().starts_with('{') => member(raw.get(), first)?.map(|inner| (inner, rest)),
+            Some((first, rest)) if raw.get().starts_with('{') => {
+                member(raw.get(), first)?.map(|inner| (inner, rest))
+            }
             _ => None,
         };
         if let Some((inner, rest)) = inner {
@@ -138,7 +146,10 @@ impl<'a> Outside<'_, 'a> {
 
     /// A field that is not in the element, out of the nearest object around it.
     pub fn get(&self, field: Field) -> Result<Option<&'a RawValue>, Reject> {
-        self.nearest_first().map(|around| around.fields.get(field)).find_map(Result::transpose).transpose()
+        self.nearest_first()
+            .map(|around| around.fields.get(field))
+            .find_map(Result::transpose)
+            .transpose()
     }
 
     /// What the nearest object that says it says of the condition at this place.
@@ -171,7 +182,9 @@ impl Days {
         let day = timestamp.floor(Timestamp::DAY).micros();
         if self.last != Some(day) && !self.known.contains(&day) {
             if self.known.len() == MAX_DAYS {
-                let detail = format!("the ticks before it in its message lie on {MAX_DAYS} other days already");
+                let detail = format!(
+                    "the ticks before it in its message lie on {MAX_DAYS} other days already"
+                );
                 return Err(Reject::new(Reason::TooLarge, detail));
             }
             self.known.insert(day);

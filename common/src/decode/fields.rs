@@ -1,4 +1,5 @@
-//! One pass over a JSON object that notes where the fields of a tick stand, without judging their values.
+//! One pass over a JSON object that notes where the fields of a tick stand, without judging their
+//! values.
 
 use super::mapping::{Field, Mapping, Member, Node, default_field};
 use super::{Rules, values};
@@ -53,7 +54,9 @@ impl<'a> Fields<'a> {
             return Err(no_object(text));
         }
         let mut fields = Self { usual: Vec::with_capacity(Field::ALL.len()), ..Self::default() };
-        fields.read(text, &Place { rules, node: rules.mapping.root(), is_outer: true }).map_err(not_json)?;
+        fields
+            .read(text, &Place { rules, node: rules.mapping.root(), is_outer: true })
+            .map_err(not_json)?;
         fields.keep_last();
         Ok(fields)
     }
@@ -64,8 +67,8 @@ impl<'a> Fields<'a> {
         json.end()
     }
 
-    /// Of two members with the same name the last counts. All are sorted at once: a message may have one field in tens of
-    /// thousands of spellings.
+    /// Of two members with the same name the last counts. All are sorted at once: a message may
+    /// have one field in tens of thousands of spellings.
     fn keep_last(&mut self) {
         fn key<'c>(one: &'c Candidate<'_>) -> (Field, u8, &'c str) {
             (one.field, one.rank, &one.name)
@@ -97,9 +100,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// As [`Fields::get`], for what a tick says beside its prices: a member that is one of those is nothing else. Alpaca
-    /// has a bar's close where a trade has its conditions.
-    pub fn extra(&self, field: Field, prices: &RawPrices<'a>) -> Result<Option<&'a RawValue>, Reject> {
+    /// As [`Fields::get`], for what a tick says beside its prices: a member that is one of those is
+    /// nothing else. Alpaca has a bar's close where a trade has its conditions.
+    pub fn extra(
+        &self,
+        field: Field,
+        prices: &RawPrices<'a>,
+    ) -> Result<Option<&'a RawValue>, Reject> {
         Ok(self.get(field)?.filter(|raw| !prices.have(raw)))
     }
 
@@ -107,11 +114,16 @@ impl<'a> Fields<'a> {
         self.get(field)?.ok_or_else(|| missing(field, mapping))
     }
 
-    /// Those of a bar where open and close are there, and otherwise the one of a trade. The open, high and low beside the
-    /// price of a trade are those of its day, unless they were mapped.
+    /// Those of a bar where open and close are there, and otherwise the one of a trade. The open,
+    /// high and low beside the price of a trade are those of its day, unless they were mapped.
     pub fn prices(&self, mapping: &Mapping) -> Result<RawPrices<'a>, Reject> {
         if let (Some(open), Some(close)) = (self.get(Field::Open)?, self.get(Field::Close)?) {
-            return Ok(RawPrices { open, high: self.get(Field::High)?, low: self.get(Field::Low)?, close });
+            return Ok(RawPrices {
+                open,
+                high: self.get(Field::High)?,
+                low: self.get(Field::Low)?,
+                close,
+            });
         }
         let Some(price) = self.get(Field::Price)? else {
             let is_bar = self.get(Field::Open)?.is_some() || self.get(Field::Close)?.is_some();
@@ -121,8 +133,14 @@ impl<'a> Fields<'a> {
                 (false, _) => missing(Field::Price, mapping),
             });
         };
-        let mapped = |field| if mapping.paths(field).is_empty() { Ok(None) } else { self.get(field) };
-        Ok(RawPrices { open: price, high: mapped(Field::High)?, low: mapped(Field::Low)?, close: price })
+        let mapped =
+            |field| if mapping.paths(field).is_empty() { Ok(None) } else { self.get(field) };
+        Ok(RawPrices {
+            open: price,
+            high: mapped(Field::High)?,
+            low: mapped(Field::Low)?,
+            close: price,
+        })
     }
 }
 
@@ -131,7 +149,11 @@ fn ambiguous(field: Field, one: &Candidate<'_>, other: &Candidate<'_>) -> Reject
     let date = [one, other].into_iter().find(|candidate| values::is_date(candidate.raw));
     let (one, other) = (&one.name, &other.name);
     let detail = match (field, date, time) {
-        (Field::Timestamp, Some(Candidate { name: date, .. }), Some(Candidate { name: time, .. })) => format!(
+        (
+            Field::Timestamp,
+            Some(Candidate { name: date, .. }),
+            Some(Candidate { name: time, .. }),
+        ) => format!(
             "timestamp stands in two members, {date:?} and {time:?}: say so with \
              --map timestamp={date:?},time_of_day={time:?}"
         ),
@@ -212,7 +234,12 @@ impl<'de> Visitor<'de> for Object<'_, 'de, '_> {
 }
 
 impl<'a> Fields<'a> {
-    fn take(&mut self, wanted: Wanted<'a, '_>, raw: &'a RawValue, place: &Place<'_>) -> Result<(), serde_json::Error> {
+    fn take(
+        &mut self,
+        wanted: Wanted<'a, '_>,
+        raw: &'a RawValue,
+        place: &Place<'_>,
+    ) -> Result<(), serde_json::Error> {
         if let Some((field, rank)) = wanted.default {
             self.usual.push(Candidate { field, rank, name: wanted.name, raw });
         }
@@ -289,7 +316,8 @@ impl<'de, 'r> Visitor<'de> for Name<'r> {
 impl<'r> Name<'r> {
     fn wanted<'de>(self, name: &str, own: impl Fn() -> Cow<'de, str>) -> Option<Wanted<'de, 'r>> {
         let Place { rules, node, is_outer } = *self.0;
-        let default = default_field(name).filter(|(field, _)| is_outer && rules.mapping.has_defaults(*field));
+        let default =
+            default_field(name).filter(|(field, _)| is_outer && rules.mapping.has_defaults(*field));
         let special = if is_outer { special(name, rules) } else { None };
         let mapped = node.member(name);
         let is_wanted = default.is_some() || special.is_some() || mapped.is_some();

@@ -1,7 +1,8 @@
 //! A value's bytes as the JSON text that is read.
 //!
-//! Kafka Connect's converter, which writes the archive, takes more than JSON: of several values it takes the first, it
-//! drops a byte order mark, and zeros in front of a number. The speed layer must take what the archive will hold.
+//! Kafka Connect's converter, which writes the archive, takes more than JSON: of several values it
+//! takes the first, it drops a byte order mark, and zeros in front of a number. The speed layer
+//! must take what the archive will hold.
 
 use super::MAX_VALUE_BYTES;
 use crate::reject::{Reason, Reject};
@@ -20,17 +21,18 @@ pub(super) fn check(value: &[u8]) -> Result<&str, Reject> {
         let detail = format!("{} bytes; a tick has less than {MAX_VALUE_BYTES}", value.len());
         return Err(Reject::new(Reason::TooLarge, detail));
     }
-    let text = str::from_utf8(value)
-        .map_err(|error| Reject::new(Reason::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to())))?;
+    let text = str::from_utf8(value).map_err(|error| {
+        Reject::new(Reason::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to()))
+    })?;
     if is_too_deep(value) {
         return Err(Reject::new(Reason::NotJson, format!("nested deeper than {MAX_DEPTH}")));
     }
     Ok(text)
 }
 
-/// What Connect reads of `value`, where that is something else than the whole of it: without what stands in front of the
-/// first object or array and behind it, and without zeros in front of numbers. `None` where nothing would change; `refuses_rest`:
-/// or where anything stands behind it.
+/// What Connect reads of `value`, where that is something else than the whole of it: without what
+/// stands in front of the first object or array and behind it, and without zeros in front of
+/// numbers. `None` where nothing would change; `refuses_rest`: or where anything stands behind it.
 pub(super) fn as_connect(value: &[u8], refuses_rest: bool) -> Option<Vec<u8>> {
     let start = if value.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     let bytes = value[start..].trim_ascii_start();
@@ -69,7 +71,8 @@ struct Walk {
 impl Walk {
     /// Whether `byte` is a zero in front of another digit at the beginning of a number.
     fn is_leading_zero(&mut self, byte: u8, before: u8, next: u8) -> bool {
-        let begins = matches!(before, b':' | b',' | b'[' | b'-' | b' ' | b'\t' | b'\n' | b'\r') || self.in_zeros;
+        let begins = matches!(before, b':' | b',' | b'[' | b'-' | b' ' | b'\t' | b'\n' | b'\r')
+            || self.in_zeros;
         self.in_zeros = !self.in_string && byte == b'0' && begins && next.is_ascii_digit();
         self.in_zeros
     }
@@ -77,7 +80,8 @@ impl Walk {
     /// Whether the value ends with `byte`.
     fn ends_with(&mut self, byte: u8) -> bool {
         if self.in_string {
-            (self.escaped, self.in_string) = (!self.escaped && byte == b'\\', self.escaped || byte != b'"');
+            (self.escaped, self.in_string) =
+                (!self.escaped && byte == b'\\', self.escaped || byte != b'"');
         } else if is_opening(byte) {
             self.depth += 1;
         } else if byte == b'}' || byte == b']' {
@@ -95,7 +99,8 @@ fn is_opening(byte: u8) -> bool {
 }
 
 fn is_too_deep(value: &[u8]) -> bool {
-    // Nearly every value opens fewer brackets than the limit altogether: one pass without branches tells.
+    // Nearly every value opens fewer brackets than the limit altogether: one pass without branches
+    // tells.
     if value.iter().filter(|byte| is_opening(**byte)).count() <= MAX_DEPTH {
         return false;
     }
@@ -117,13 +122,20 @@ mod tests {
 
     #[test]
     fn the_first_object_is_read_without_what_surrounds_it() {
-        for value in
-            ["{\"a\":1}\n{\"a\":2}", "\u{feff}{\"a\":1}", "{\"a\":1} x", "{\"a\":1}}", "{\"a\":01}", " \u{feff}"]
-        {
+        for value in [
+            "{\"a\":1}\n{\"a\":2}",
+            "\u{feff}{\"a\":1}",
+            "{\"a\":1} x",
+            "{\"a\":1}}",
+            "{\"a\":01}",
+            " \u{feff}",
+        ] {
             let expected = value.contains('{').then(|| "{\"a\":1}".to_owned());
             assert_eq!(read(value), expected, "{value}");
         }
-        for value in ["{\"a\":1}", " {\"a\":1} ", "", "[1]", "{\"a\":1", "x{\"a\":1}", "{\"a\":\"}\""] {
+        for value in
+            ["{\"a\":1}", " {\"a\":1} ", "", "[1]", "{\"a\":1", "x{\"a\":1}", "{\"a\":\"}\""]
+        {
             assert_eq!(read(value), None, "{value}");
         }
         assert_eq!(as_connect(b"{\"a\":1}\xff", false).as_deref(), Some(&b"{\"a\":1}"[..]));
@@ -135,7 +147,8 @@ mod tests {
     #[test]
     fn zeros_in_front_of_numbers_are_dropped_and_no_others() {
         let value = r#"{"a":0201.5,"b":-007,"c":00,"d":[010,0],"e":"0012:01","f":100.05e05,"g":0.5,"h": 0001}"#;
-        let expected = r#"{"a":201.5,"b":-7,"c":0,"d":[10,0],"e":"0012:01","f":100.05e05,"g":0.5,"h": 1}"#;
+        let expected =
+            r#"{"a":201.5,"b":-7,"c":0,"d":[10,0],"e":"0012:01","f":100.05e05,"g":0.5,"h": 1}"#;
         assert_eq!(read(value).unwrap(), expected);
     }
 

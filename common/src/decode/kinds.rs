@@ -1,4 +1,5 @@
-//! Of which kind a message is: what its own members, or those around it, say where a condition asks.
+//! Of which kind a message is: what its own members, or those around it, say where a condition
+//! asks.
 
 use super::elements::{Outside, any_member};
 use super::mapping::Condition;
@@ -37,10 +38,15 @@ impl Condition {
         match said {
             Some(raw) if self.holds(raw) => Ok(()),
             None if self.is_optional => Ok(()),
-            None => reject(format!("there is no {}: taken are messages with {self} (--where)", self.path)),
+            None => reject(format!(
+                "there is no {}: taken are messages with {self} (--where)",
+                self.path
+            )),
             Some(raw) => {
                 let (path, value) = (&self.path, excerpt(raw.get()));
-                reject(format!("{path} is {value}: taken are messages with {self} (--where, --preset)"))
+                reject(format!(
+                    "{path} is {value}: taken are messages with {self} (--where, --preset)"
+                ))
             }
         }
     }
@@ -57,9 +63,13 @@ impl Condition {
     }
 }
 
-/// What is said around an element of the kinds that are asked for; `None` where the strict path has to weigh it.
+/// What is said around an element of the kinds that are asked for; `None` where the strict path has
+/// to weigh it.
 pub(super) fn around(outside: Outside<'_, '_>, conditions: &[Condition]) -> Option<Around> {
-    let mut said = conditions.iter().enumerate().map(|(at, condition)| Some(condition.holds(outside.said(at)?)));
+    let mut said = conditions
+        .iter()
+        .enumerate()
+        .map(|(at, condition)| Some(condition.holds(outside.said(at)?)));
     match said.next() {
         None | Some(None) => said.all(|said| said.is_none()).then_some(Around::Nothing),
         Some(Some(true)) => said.all(|said| said == Some(true)).then_some(Around::Fits),
@@ -74,28 +84,33 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
 
     fn rules(preset: Option<Preset>, kinds: &str) -> Rules {
-        let Conditions(mut conditions) = if kinds.is_empty() { Conditions::default() } else { kinds.parse().unwrap() };
+        let Conditions(mut conditions) =
+            if kinds.is_empty() { Conditions::default() } else { kinds.parse().unwrap() };
         conditions.extend(preset.into_iter().flat_map(Preset::conditions));
         let mapping = Mapping::new(&preset.map_or_else(Vec::new, |preset| preset.entries().paths));
         Rules { mapping, conditions, each: preset.and_then(Preset::each), ..Rules::default() }
     }
 
-    /// The reasons of a message's elements, `tick` for those that are one; by both paths, one after the other.
+    /// The reasons of a message's elements, `tick` for those that are one; by both paths, one after
+    /// the other.
     fn read(decoder: &mut Decoder, value: &str) -> Vec<&'static str> {
         let text = |element: &super::super::Element<'_>| match &element.read {
             Ok(_) => "tick",
             Err(reject) => reject.reason.as_str(),
         };
         let (mut strict, mut fast) = (Vec::new(), Vec::new());
-        let whole = decoder
-            .decode_each_strictly(value.as_bytes(), &Beside::NOTHING, &mut |element| strict.push(text(&element)));
+        let whole =
+            decoder.decode_each_strictly(value.as_bytes(), &Beside::NOTHING, &mut |element| {
+                strict.push(text(&element))
+            });
         strict.extend(whole.err().map(|reject| reject.reason.as_str()));
         for _ in 0..2 {
             fast.clear();
             let known = decoder.decode_known(value.as_bytes(), &Beside::NOTHING).is_some();
             assert!(!known || strict == ["tick"], "{value}");
-            let whole =
-                decoder.decode_each(value.as_bytes(), &Beside::NOTHING, &mut |element| fast.push(text(&element)));
+            let whole = decoder.decode_each(value.as_bytes(), &Beside::NOTHING, &mut |element| {
+                fast.push(text(&element))
+            });
             fast.extend(whole.err().map(|reject| reject.reason.as_str()));
             assert_eq!(fast, strict, "{value}");
         }
@@ -127,7 +142,10 @@ mod tests {
             for other in others {
                 let value = tick.replacen(kind, other, 1);
                 assert_eq!(read(&mut decoder, &value), ["other_kind"], "{value}");
-                assert_eq!(read(&mut decoder, &format!("[{tick},{value}]")), ["tick", "other_kind"]);
+                assert_eq!(
+                    read(&mut decoder, &format!("[{tick},{value}]")),
+                    ["tick", "other_kind"]
+                );
             }
             // What says nothing of its kind may be one: feeds are forwarded in many ways.
             assert_eq!(read(&mut decoder, &tick.replacen(member, "\"x\"", 1)), ["tick"]);
@@ -139,20 +157,27 @@ mod tests {
     fn the_kind_may_stand_around_the_elements_and_the_nearest_counts() {
         let mut decoder = Decoder::new(rules(Some(Preset::Kraken), ""), NOW);
         let of = |channel: &str, own: &str| {
-            let trade = format!(r#"{{{own}"symbol":"X","price":1.5,"qty":1,"timestamp":"2025-06-06T14:00:01Z"}}"#);
+            let trade = format!(
+                r#"{{{own}"symbol":"X","price":1.5,"qty":1,"timestamp":"2025-06-06T14:00:01Z"}}"#
+            );
             format!(r#"{{"channel":"{channel}","data":[{trade},{trade}]}}"#)
         };
         assert_eq!(read(&mut decoder, &of("trade", "")), ["tick", "tick"]);
         assert_eq!(read(&mut decoder, &of("book", "")), ["other_kind", "other_kind"]);
         assert_eq!(read(&mut decoder, &of("book", r#""channel":"trade","#)), ["tick", "tick"]);
-        assert_eq!(read(&mut decoder, &of("trade", r#""channel":"book","#)), ["other_kind", "other_kind"]);
+        assert_eq!(
+            read(&mut decoder, &of("trade", r#""channel":"book","#)),
+            ["other_kind", "other_kind"]
+        );
     }
 
     #[test]
     fn what_was_asked_for_must_be_there() {
         let mut decoder = Decoder::new(rules(None, "data.type=match|\"last match\",v=1"), NOW);
         let of = |kind: &str, v: &str| {
-            format!(r#"{{"symbol":"A","price":1,"ts":1749218401123,"data":{{"type":{kind}}},"v":{v}}}"#)
+            format!(
+                r#"{{"symbol":"A","price":1,"ts":1749218401123,"data":{{"type":{kind}}},"v":{v}}}"#
+            )
         };
         for (kind, v, expected) in [
             ("\"match\"", "1", "tick"),
@@ -164,7 +189,10 @@ mod tests {
         ] {
             assert_eq!(read(&mut decoder, &of(kind, v)), [expected], "{kind} {v}");
         }
-        assert_eq!(read(&mut decoder, r#"{"symbol":"A","price":1,"ts":1749218401123,"v":1}"#), ["other_kind"]);
+        assert_eq!(
+            read(&mut decoder, r#"{"symbol":"A","price":1,"ts":1749218401123,"v":1}"#),
+            ["other_kind"]
+        );
         let twice = of("\"match\"", "1").replace("\"v\":1", "\"v\":1,\"v\":2");
         assert_eq!(read(&mut decoder, &twice), ["other_kind"], "of two the last counts");
     }
@@ -173,7 +201,8 @@ mod tests {
     #[test]
     fn a_symbol_may_be_the_kind() {
         let mut decoder = Decoder::new(rules(None, "symbol=A|B"), NOW);
-        for (symbol, expected) in [("A", "tick"), ("B", "tick"), ("C", "other_kind"), ("A", "tick")] {
+        for (symbol, expected) in [("A", "tick"), ("B", "tick"), ("C", "other_kind"), ("A", "tick")]
+        {
             let value = format!(r#"{{"symbol":"{symbol}","price":1,"ts":1749218401123}}"#);
             assert_eq!(read(&mut decoder, &value), [expected]);
         }
@@ -182,8 +211,9 @@ mod tests {
     #[test]
     fn the_fast_path_takes_the_next_of_a_kind_that_it_has_seen() {
         let mut decoder = Decoder::new(rules(Some(Preset::Binance), ""), NOW);
-        let of =
-            |kind: &str, price: &str| format!(r#"{{"e":"{kind}","s":"A","p":"{price}","q":"0.5","T":1749225600000}}"#);
+        let of = |kind: &str, price: &str| {
+            format!(r#"{{"e":"{kind}","s":"A","p":"{price}","q":"0.5","T":1749225600000}}"#)
+        };
         read(&mut decoder, &of("trade", "1.5"));
         assert!(decoder.decode_known(of("trade", "2.25").as_bytes(), &Beside::NOTHING).is_some());
         assert!(decoder.decode_known(of("other", "2.25").as_bytes(), &Beside::NOTHING).is_none());

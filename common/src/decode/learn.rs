@@ -1,7 +1,8 @@
 //! From a value that the strict path has accepted to its [`Shape`].
 //!
-//! Speed is no concern here: it runs for new layouts, and for values that no known one is read from. Whatever is unusual (a name twice, or with escapes) has
-//! no shape, and stays with the strict path.
+//! Speed is no concern here: it runs for new layouts, and for values that no known one is read
+//! from. Whatever is unusual (a name twice, or with escapes) has no shape, and stays with the
+//! strict path.
 
 use super::mapping::Field;
 use super::shape::{Part, Shape, Step};
@@ -21,7 +22,10 @@ pub(super) fn shape(value: &[u8], rules: &Rules) -> Option<Shape> {
     let mut parts = Vec::new();
     chosen.cut_object(text, rules, &mut parts)?;
     let (steps, tail) = cut(text, &parts)?;
-    let found = steps.iter().filter(|step| !matches!(step.part, Part::OtherNumber | Part::OtherText)).count();
+    let found = steps
+        .iter()
+        .filter(|step| !matches!(step.part, Part::OtherNumber | Part::OtherText))
+        .count();
     (found == chosen.0.len()).then(|| Shape::new(steps, tail))
 }
 
@@ -32,7 +36,8 @@ const EXTRAS: [(Field, Part); 4] = [
     (Field::Sequence, Part::Sequence),
 ];
 
-/// The values that the tick is made of, each with what it is; and those that say of which kind it is, which do not vary.
+/// The values that the tick is made of, each with what it is; and those that say of which kind it
+/// is, which do not vary.
 struct Chosen<'a>(Vec<(Part, &'a RawValue)>, Vec<&'a RawValue>);
 
 impl<'a> Chosen<'a> {
@@ -45,12 +50,16 @@ impl<'a> Chosen<'a> {
         }
         match rules.timestamp_from {
             // It is made of two values.
-            TimestampFrom::Value if !rules.mapping.paths(Field::TimeOfDay).is_empty() => return None,
+            TimestampFrom::Value if !rules.mapping.paths(Field::TimeOfDay).is_empty() => {
+                return None;
+            }
             TimestampFrom::Value => {
                 let raw = unwrapped(get(Field::Timestamp)?);
                 chosen.push((timestamp_part(raw, rules), raw));
             }
-            TimestampFrom::Record => chosen.extend(found.record_time.map(|raw| (Part::Epoch(EpochUnit::Ms), raw))),
+            TimestampFrom::Record => {
+                chosen.extend(found.record_time.map(|raw| (Part::Epoch(EpochUnit::Ms), raw)))
+            }
         }
         let prices = found.fields.prices(&rules.mapping).ok()?;
         match std::ptr::eq(prices.open, prices.close) {
@@ -67,8 +76,10 @@ impl<'a> Chosen<'a> {
             chosen.extend([(Part::Partition, found.partition?), (Part::Offset, found.offset?)]);
         }
         let kinds = rules.conditions.iter().map(|condition| condition.find(found.object).ok());
-        let mut kinds: Vec<&RawValue> = kinds.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
-        // That it corrects nothing is compared as it is; what corrects something is rare, and for the strict path.
+        let mut kinds: Vec<&RawValue> =
+            kinds.collect::<Option<Vec<_>>>()?.into_iter().flatten().collect();
+        // That it corrects nothing is compared as it is; what corrects something is rare, and for
+        // the strict path.
         let correction = found.fields.extra(Field::Correction, &prices).ok()?;
         if correction.is_some_and(|raw| correction_of(raw) != Ok(None)) {
             return None;
@@ -80,7 +91,12 @@ impl<'a> Chosen<'a> {
     }
 
     /// Notes what varies in an object, in its order. `None` where it is unusual.
-    fn cut_object(&self, text: &'a str, rules: &Rules, parts: &mut Vec<(Part, &'a RawValue)>) -> Option<()> {
+    fn cut_object(
+        &self,
+        text: &'a str,
+        rules: &Rules,
+        parts: &mut Vec<(Part, &'a RawValue)>,
+    ) -> Option<()> {
         for (name, raw) in members(text)? {
             let own = self.0.iter().find(|(_, chosen)| std::ptr::eq(*chosen, raw));
             if let Some((part, _)) = own {
@@ -89,7 +105,10 @@ impl<'a> Chosen<'a> {
                 // It is compared as it is.
             } else if self.0.iter().any(|(_, chosen)| is_within(chosen, raw)) {
                 self.cut_object(raw.get(), rules, parts)?;
-            } else if name == rules.names.partition || name == rules.names.offset || name == rules.names.record_time {
+            } else if name == rules.names.partition
+                || name == rules.names.offset
+                || name == rules.names.record_time
+            {
                 // What the fast path does not read there must not be taken for nothing.
                 return None;
             } else {
@@ -114,8 +133,8 @@ fn timestamp_part(raw: &RawValue, rules: &Rules) -> Part {
     }
 }
 
-/// Whether the value is of the kind that the fast path reads for the part: text for a symbol, a number or its text for
-/// the others; of what stands in the archive beside the tick a number alone.
+/// Whether the value is of the kind that the fast path reads for the part: text for a symbol, a
+/// number or its text for the others; of what stands in the archive beside the tick a number alone.
 fn is_readable(part: Part, raw: &RawValue) -> bool {
     match part {
         Part::Symbol | Part::TimestampText => is_text(raw),
@@ -149,7 +168,8 @@ fn other(raw: &RawValue) -> Option<Part> {
     }
 }
 
-/// Cuts the varying parts out of `text`. All `parts` are slices of it, in order. The literal is what follows the last.
+/// Cuts the varying parts out of `text`. All `parts` are slices of it, in order. The literal is
+/// what follows the last.
 fn cut(text: &str, parts: &[(Part, &RawValue)]) -> Option<(Vec<Step>, Literal)> {
     let mut steps = Vec::new();
     let mut at = 0;

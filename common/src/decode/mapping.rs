@@ -40,11 +40,14 @@ pub enum Field {
     Ask,
     /// The conditions of the sale.
     Conditions,
-    /// The feed's own number of the message. It has no usual name: most numbers have holes by nature.
+    /// The feed's own number of the message. It has no usual name: most numbers have holes by
+    /// nature.
     Sequence,
-    /// Whether the message takes a trade back or corrects one; it becomes one of the conditions. It has no usual name.
+    /// Whether the message takes a trade back or corrects one; it becomes one of the conditions. It
+    /// has no usual name.
     Correction,
-    /// Of a time whose date stands in another member, which is the timestamp then. It has no usual name.
+    /// Of a time whose date stands in another member, which is the timestamp then. It has no usual
+    /// name.
     TimeOfDay,
 }
 
@@ -95,8 +98,8 @@ impl Field {
         matches!(self, Self::Sequence | Self::Correction | Self::TimeOfDay)
     }
 
-    /// Whether who says where this field stands says that `other` stands nowhere else, or is not there: the prices of a
-    /// bar and the one of a trade exclude each other.
+    /// Whether who says where this field stands says that `other` stands nowhere else, or is not
+    /// there: the prices of a bar and the one of a trade exclude each other.
     #[must_use]
     pub fn excludes(self, other: Self) -> bool {
         let is_bar = |field| matches!(field, Self::Open | Self::High | Self::Low | Self::Close);
@@ -114,8 +117,8 @@ impl fmt::Display for Field {
     }
 }
 
-/// Where each field stands. A field that was mapped stands there and nowhere else; any other under its own name or, where
-/// that is absent, under one of those that many producers use.
+/// Where each field stands. A field that was mapped stands there and nowhere else; any other under
+/// its own name or, where that is absent, under one of those that many producers use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
     /// In the order of [`Field::ALL`]; of several paths the first that leads somewhere counts.
@@ -148,7 +151,11 @@ impl Mapping {
     #[must_use]
     pub fn new(entries: &[(Field, Path)]) -> Self {
         let paths = Field::ALL.map(|field| {
-            entries.iter().filter(|(mapped, _)| *mapped == field).map(|(_, path)| path.clone()).collect::<Vec<_>>()
+            entries
+                .iter()
+                .filter(|(mapped, _)| *mapped == field)
+                .map(|(_, path)| path.clone())
+                .collect::<Vec<_>>()
         });
         let mut root = Node::default();
         for (field, paths) in Field::ALL.into_iter().zip(&paths) {
@@ -187,7 +194,11 @@ impl Node {
             return;
         };
         let at = self.members.iter().position(|member| member.name == *name).unwrap_or_else(|| {
-            self.members.push(Member { name: name.clone(), ends: Vec::new(), below: Self::default() });
+            self.members.push(Member {
+                name: name.clone(),
+                ends: Vec::new(),
+                below: Self::default(),
+            });
             self.members.len() - 1
         });
         match rest {

@@ -1,4 +1,5 @@
-//! [`MinuteCache`]: timestamps of a stream, most of which share their minute and offset with the one before.
+//! [`MinuteCache`]: timestamps of a stream, most of which share their minute and offset with the
+//! one before.
 
 use super::text::{Literal, POWERS, Text};
 use crate::Timestamp;
@@ -36,11 +37,14 @@ impl MinuteCache {
         Self { times, last: None }
     }
 
-    /// The timestamp that stands at `at`, in microseconds of the epoch, and the place of the quote that ends it.
-    /// `None` for what is none.
+    /// The timestamp that stands at `at`, in microseconds of the epoch, and the place of the quote
+    /// that ends it. `None` for what is none.
     #[inline(always)]
     pub fn parse(&mut self, text: Text<'_>, at: usize) -> Option<(i64, usize)> {
-        self.last.as_ref().and_then(|known| known.parse(text, at)).or_else(|| self.parse_new(text, at))
+        self.last
+            .as_ref()
+            .and_then(|known| known.parse(text, at))
+            .or_else(|| self.parse_new(text, at))
     }
 
     #[cold]
@@ -57,7 +61,8 @@ impl MinuteCache {
 }
 
 impl Minute {
-    /// `text` is what `timestamp` was parsed from. `None` where it has no seconds, or a comma, or begins otherwise.
+    /// `text` is what `timestamp` was parsed from. `None` where it has no seconds, or a comma, or
+    /// begins otherwise.
     fn of(text: &[u8], timestamp: Timestamp) -> Option<Self> {
         let (minute, rest) = text.split_at_checked(MINUTE_LEN)?;
         if (minute[4], minute[MINUTE_LEN - 1]) != (b'-', b':') {
@@ -114,8 +119,14 @@ mod tests {
         let mut cache = MinuteCache::new(rules.clone());
         for text in texts {
             let value = format!("{text}\",       ");
-            let expected = rules.parse_text(text).ok().map(|timestamp| (timestamp.micros(), text.len()));
-            prop_assert_eq!(cache.parse(Text::new(value.as_bytes()).unwrap(), 0), expected, "{}", text);
+            let expected =
+                rules.parse_text(text).ok().map(|timestamp| (timestamp.micros(), text.len()));
+            prop_assert_eq!(
+                cache.parse(Text::new(value.as_bytes()).unwrap(), 0),
+                expected,
+                "{}",
+                text
+            );
         }
         Ok(())
     }

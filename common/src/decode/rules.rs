@@ -34,7 +34,8 @@ pub enum SymbolFrom {
     Value,
     /// From the record's key.
     Key,
-    /// From the message, and where that has none from the record's key, unless this is plainly something else.
+    /// From the message, and where that has none from the record's key, unless this is plainly
+    /// something else.
     ValueOrKey,
     /// From the topic's name.
     Topic,
@@ -44,7 +45,11 @@ impl Named for SymbolFrom {
     const ALL: &'static [(Self, &'static str, &'static str)] = &[
         (Self::Value, "value", "A member of the message"),
         (Self::Key, "key", "The record's key: text, or text in JSON's quotes"),
-        (Self::ValueOrKey, "value-or-key", "A member of the message; where it has none the record's key"),
+        (
+            Self::ValueOrKey,
+            "value-or-key",
+            "A member of the message; where it has none the record's key",
+        ),
         (Self::Topic, "topic", "The topic's name"),
     ];
 }
@@ -73,7 +78,8 @@ pub struct Rules {
     pub names: ProvenanceNames,
     /// Which members the fields are.
     pub mapping: Mapping,
-    /// Where a message holds several ticks. Those of an array at its top are found without being told.
+    /// Where a message holds several ticks. Those of an array at its top are found without being
+    /// told.
     pub each: Option<Path>,
     /// Which messages are meant; all where there is none.
     pub conditions: Vec<Condition>,
@@ -94,7 +100,9 @@ impl Rules {
     #[must_use]
     pub fn describe(&self) -> String {
         let fields = Field::ALL.into_iter().filter(|field| !self.mapping.paths(*field).is_empty());
-        let paths = |field| self.mapping.paths(field).iter().map(ToString::to_string).collect::<Vec<_>>().join("|");
+        let paths = |field| {
+            self.mapping.paths(field).iter().map(ToString::to_string).collect::<Vec<_>>().join("|")
+        };
         let map: Vec<String> = fields.map(|field| format!("{field}={}", paths(field))).collect();
         let ProvenanceNames { partition, offset, record_time } = &self.names;
         let TimeRules { unit, zone, oldest } = &self.times;
@@ -114,11 +122,16 @@ impl Rules {
         )
     }
 
-    /// Whether something may be looked for in a member of this name, wherever it stands. `false` where surely not.
+    /// Whether something may be looked for in a member of this name, wherever it stands. `false`
+    /// where surely not.
     pub(super) fn may_want(&self, name: &str) -> bool {
         let conditions = self.conditions.iter().map(|condition| &condition.path);
-        let is_on_a_way = self.each.iter().chain(conditions).flat_map(Path::names).any(|step| **step == *name);
-        is_on_a_way || default_field(name).is_some() || is_special(name, self) || self.mapping.has_name(name)
+        let is_on_a_way =
+            self.each.iter().chain(conditions).flat_map(Path::names).any(|step| **step == *name);
+        is_on_a_way
+            || default_field(name).is_some()
+            || is_special(name, self)
+            || self.mapping.has_name(name)
     }
 
     /// The lowest price that is one, in units of 10^-9.

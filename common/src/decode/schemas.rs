@@ -1,8 +1,10 @@
-//! [`Schemas`]: values in the wire format of Confluent's schema registry, as the JSON that their schemas make of them.
+//! [`Schemas`]: values in the wire format of Confluent's schema registry, as the JSON that their
+//! schemas make of them.
 //!
-//! Such a value begins with a zero byte, which no JSON does, and the number of its schema. What Avro or Protobuf it holds is written as JSON
-//! text, and read as any other: so mappings, usual names and arrays mean the same, and there is one place for each decision.
-//! Who fetches schemas is no concern of this module.
+//! Such a value begins with a zero byte, which no JSON does, and the number of its schema. What
+//! Avro or Protobuf it holds is written as JSON text, and read as any other: so mappings, usual
+//! names and arrays mean the same, and there is one place for each decision. Who fetches schemas is
+//! no concern of this module.
 
 mod avro;
 mod json;
@@ -73,8 +75,8 @@ enum Format {
 }
 
 impl Schema {
-    /// `rules`: those by which its values will be read; what they look for nowhere is passed over. Without them everything
-    /// is read.
+    /// `rules`: those by which its values will be read; what they look for nowhere is passed over.
+    /// Without them everything is read.
     ///
     /// # Errors
     /// Why values cannot be read by it.
@@ -148,7 +150,12 @@ impl Decoder {
         }
     }
 
-    fn json_of<'v>(&self, id: u32, body: &'v [u8], scratch: &'v mut Scratch) -> Result<&'v [u8], Reject> {
+    fn json_of<'v>(
+        &self,
+        id: u32,
+        body: &'v [u8],
+        scratch: &'v mut Scratch,
+    ) -> Result<&'v [u8], Reject> {
         let schema = self.schema(id).map_err(|why| Reject::new(Reason::UnknownSchema, why))?;
         let Scratch { text, slots } = scratch;
         text.clear();
@@ -160,7 +167,8 @@ impl Decoder {
         match written {
             Ok(()) => Ok(text),
             Err(why) => {
-                let detail = format!("the value is none of its schema, {id} of the registry: {why}");
+                let detail =
+                    format!("the value is none of its schema, {id} of the registry: {why}");
                 Err(Reject::new(Reason::NotOfSchema, detail))
             }
         }

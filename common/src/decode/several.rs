@@ -20,7 +20,9 @@ fn trade(symbol: &str, price: &str) -> String {
 fn text(index: u16, read: &Result<Record<'_>, Reject>) -> String {
     match read {
         Ok(Record { tick, provenance }) => {
-            let at = provenance.map(|at| format!(" at {}/{}", at.partition, at.offset)).unwrap_or_default();
+            let at = provenance
+                .map(|at| format!(" at {}/{}", at.partition, at.offset))
+                .unwrap_or_default();
             let millis = tick.timestamp().micros() / 1000;
             format!("{index} {} {} {millis}{at}", tick.symbol().as_str(), tick.prices().close)
         }
@@ -65,7 +67,14 @@ fn each_element_of_an_array_is_a_tick_wherever_the_array_is() {
         ("data", format!(r#"{{"data":{two},"type":"trade"}}"#)),
         ("data", format!(r#"{{"data":5,"d\u0061ta":{two}}}"#)),
         ("a.b", format!(r#"{{"a":[{{"b":{two}}}]}}"#)),
-        ("a.b", format!(r#"[{{"a":{{"b":{}}}}},{{"a":{{"b":[{}]}}}}]"#, trade("AAPL", "201.5"), trade("MSFT", "7"))),
+        (
+            "a.b",
+            format!(
+                r#"[{{"a":{{"b":{}}}}},{{"a":{{"b":[{}]}}}}]"#,
+                trade("AAPL", "201.5"),
+                trade("MSFT", "7")
+            ),
+        ),
         ("\"a.b\"", format!(r#"{{"a.b":[[{two}]]}}"#)),
         ("data", format!(r#"{{"schema":null,"payload":{{"data":{two}}}}}"#)),
     ] {
@@ -76,7 +85,9 @@ fn each_element_of_an_array_is_a_tick_wherever_the_array_is() {
 #[test]
 fn where_the_way_leads_nowhere_the_message_is_the_tick() {
     let trade = trade("AAPL", "201.5");
-    for value in [&trade, &trade.replace('{', r#"{"data":null,"#), &trade.replace('{', r#"{"data":"x","#)] {
+    for value in
+        [&trade, &trade.replace('{', r#"{"data":null,"#), &trade.replace('{', r#"{"data":"x","#)]
+    {
         assert_eq!(all(&rules("data", MAP), value), TWO[..1], "{value}");
     }
     // An object in place of an array is the only element.
@@ -85,9 +96,19 @@ fn where_the_way_leads_nowhere_the_message_is_the_tick() {
 
 #[test]
 fn a_broken_element_is_none_and_the_others_are_ticks() {
-    let value = format!(r#"[{},{{"s":"X"}},7,{},{}]"#, trade("AAPL", "201.5"), trade("B", "-1"), trade("C", "3"));
-    let expected =
-        ["0 AAPL 201.5 1749218401123", "1 missing_field", "2 not_object", "3 bad_price", "4 C 3 1749218401123"];
+    let value = format!(
+        r#"[{},{{"s":"X"}},7,{},{}]"#,
+        trade("AAPL", "201.5"),
+        trade("B", "-1"),
+        trade("C", "3")
+    );
+    let expected = [
+        "0 AAPL 201.5 1749218401123",
+        "1 missing_field",
+        "2 not_object",
+        "3 bad_price",
+        "4 C 3 1749218401123",
+    ];
     assert_eq!(all(&rules("", MAP), &value), expected);
 }
 
@@ -121,8 +142,7 @@ fn symbol_and_time_may_stand_around_the_elements_and_the_nearest_counts() {
         "4 A 6 1749218401000",
     ];
     assert_eq!(all(&rules("days.bars", "volume=none"), candles), expected);
-    let mapped =
-        r#"{"meta":{"code":"X"},"rows":[{"p":1,"t":1749218401000},{"p":2,"t":1749218401000,"meta":{"code":"Y"}}]}"#;
+    let mapped = r#"{"meta":{"code":"X"},"rows":[{"p":1,"t":1749218401000},{"p":2,"t":1749218401000,"meta":{"code":"Y"}}]}"#;
     let rules = rules("rows", "symbol=meta.code,price=p,timestamp=t");
     assert_eq!(all(&rules, mapped), ["0 X 1 1749218401000", "1 Y 2 1749218401000"]);
 }
@@ -132,8 +152,15 @@ fn symbol_and_time_may_stand_around_the_elements_and_the_nearest_counts() {
 fn a_price_or_a_volume_around_the_elements_is_none_of_theirs() {
     let value = r#"{"symbol":"A","ts":1749218401000,"price":5,"open":1,"close":2,"data":[{"volume":1},{"price":3}]}"#;
     let mut decoder = Decoder::new(rules("data", "volume=volume"), NOW);
-    assert_eq!(all(&rules("data", "volume=volume"), value), ["0 missing_field", "1 A 3 1749218401000"]);
-    let outside = value.replace(r#"{"volume":1}"#, r#"{"price":1}"#).replacen("\"price\":5", "\"volume\":5", 1);
+    assert_eq!(
+        all(&rules("data", "volume=volume"), value),
+        ["0 missing_field", "1 A 3 1749218401000"]
+    );
+    let outside = value.replace(r#"{"volume":1}"#, r#"{"price":1}"#).replacen(
+        "\"price\":5",
+        "\"volume\":5",
+        1,
+    );
     let mut volumes = Vec::new();
     let mut each = |element: Element<'_>| volumes.push(element.read.unwrap().tick.volume());
     decoder.decode_each(outside.as_bytes(), &Beside::NOTHING, &mut each).unwrap();
@@ -147,7 +174,8 @@ fn the_place_in_an_archived_line_is_that_of_the_message() {
     let value = format!(r#"{{"data":[{inner},{}],{place}}}"#, trade("MSFT", "7"));
     let expected = TWO.map(|text| format!("{text} at 3/77"));
     assert_eq!(all(&rules("data", MAP), &value), expected);
-    let enveloped = format!(r#"{{"schema":1,"payload":{{"data":[{inner},{}]}},{place}}}"#, trade("MSFT", "7"));
+    let enveloped =
+        format!(r#"{{"schema":1,"payload":{{"data":[{inner},{}]}},{place}}}"#, trade("MSFT", "7"));
     assert_eq!(all(&rules("data", MAP), &enveloped), expected);
     // Without one, none is made up.
     assert_eq!(all(&rules("data", MAP), &format!(r#"{{"data":[{inner}]}}"#)), TWO[..1]);
@@ -155,7 +183,11 @@ fn the_place_in_an_archived_line_is_that_of_the_message() {
 
 #[test]
 fn key_and_record_time_are_those_of_every_element() {
-    let rules = Rules { symbol_from: SymbolFrom::Key, timestamp_from: TimestampFrom::Record, ..rules("data", MAP) };
+    let rules = Rules {
+        symbol_from: SymbolFrom::Key,
+        timestamp_from: TimestampFrom::Record,
+        ..rules("data", MAP)
+    };
     let value = r#"{"data":[{"p":1},{"p":2},{"p":0}],"kafka_timestamp":1749218401000}"#;
     let mut decoder = Decoder::new(rules, NOW);
     let beside = Beside { key: Some(b"K"), ..Beside::NOTHING };
@@ -175,10 +207,12 @@ fn a_message_has_so_many_elements_and_on_so_many_days() {
     let found = all(&rules, &array(MAX_ELEMENTS + 1));
     assert_eq!(found, ["none: too_large: the message holds more than 10000 elements"]);
 
-    let day = |day: usize| format!(r#"{{"s":"A","p":1,"v":1,"t":{}}}"#, 1_700_000_000 + 86_400 * day);
+    let day =
+        |day: usize| format!(r#"{{"s":"A","p":1,"v":1,"t":{}}}"#, 1_700_000_000 + 86_400 * day);
     let days: Vec<String> = (0..MAX_DAYS + 3).chain([0]).map(day).collect();
     let found = all(&rules, &format!("[{}]", days.join(",")));
-    let large: Vec<usize> = (0..found.len()).filter(|at| found[*at].ends_with("too_large")).collect();
+    let large: Vec<usize> =
+        (0..found.len()).filter(|at| found[*at].ends_with("too_large")).collect();
     assert_eq!(large, [MAX_DAYS, MAX_DAYS + 1, MAX_DAYS + 2], "the last is on the first day again");
 }
 
@@ -186,7 +220,9 @@ fn a_message_has_so_many_elements_and_on_so_many_days() {
 fn nothing_takes_quadratic_time_to_be_taken_apart() {
     let deep = format!("{}{}{}", "[".repeat(127), trade("A", "1"), "]".repeat(127));
     assert_eq!(all(&rules("", MAP), &deep).len(), 1);
-    assert!(all(&rules("", MAP), &format!("[{deep}]"))[0].starts_with("none: not_json: nested deeper"));
+    assert!(
+        all(&rules("", MAP), &format!("[{deep}]"))[0].starts_with("none: not_json: nested deeper")
+    );
 }
 
 #[test]
@@ -196,7 +232,10 @@ fn the_fast_path_takes_elements_like_those_it_has_seen() {
     all_by(&mut decoder, &value, &Beside::NOTHING, false);
     let given = decoder.given(&Beside::NOTHING);
     assert!(decoder.element_shapes[0].decode(trade("MSFT", "9.25").as_bytes(), &given).is_some());
-    assert!(decoder.decode_known(trade("MSFT", "9.25").as_bytes(), &Beside::NOTHING).is_none(), "that is no message");
+    assert!(
+        decoder.decode_known(trade("MSFT", "9.25").as_bytes(), &Beside::NOTHING).is_none(),
+        "that is no message"
+    );
 }
 
 /// It has all that a tick needs at its top, too.
@@ -212,8 +251,7 @@ fn what_is_to_be_taken_apart_is_never_taken_whole() {
 }
 
 fn some_element() -> impl Strategy<Value = String> {
-    let number =
-        || prop_oneof![4 => "[1-9][0-9]{0,3}\\.[0-9]{1,3}", 1 => "\"[0-9.]{1,5}\"", 1 => Just("null".to_owned())];
+    let number = || prop_oneof![4 => "[1-9][0-9]{0,3}\\.[0-9]{1,3}", 1 => "\"[0-9.]{1,5}\"", 1 => Just("null".to_owned())];
     let symbol = prop_oneof![4 => "\"[A-Z]{1,4}\"", 1 => "\"[a-zü]{1,3}\"", 1 => Just("null".to_owned()), 1 => "[0-9]"];
     let time = prop_oneof![4 => "17[0-9]{11}", 1 => "\"2025-06-0[1-9]T10:00:0[0-9]Z\"", 1 => Just("null".to_owned())];
     (symbol, number(), number(), time, 0_u8..16).prop_map(|(symbol, price, volume, time, kind)| {
@@ -261,8 +299,8 @@ fn some_message() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    /// One decoder reads them all, so that what it learned from some is tried on the others; as the speed layer does,
-    /// which tries the fast path by itself beforehand.
+    /// One decoder reads them all, so that what it learned from some is tried on the others; as the
+    /// speed layer does, which tries the fast path by itself beforehand.
     #[test]
     fn the_fast_path_decides_on_elements_as_the_strict_one(
         values in proptest::collection::vec(some_message(), 1..20),

@@ -1,8 +1,9 @@
 //! The fast path: values that are laid out like an earlier one.
 //!
-//! A [`Shape`] is a value that the strict path has accepted, with the parts that vary cut out: what stays is compared
-//! byte by byte, and what varies is read by the narrowest grammar that covers nearly all values. So a value that fits
-//! is JSON of the same structure, and the strict path would read the same; one that does not fit is passed on.
+//! A [`Shape`] is a value that the strict path has accepted, with the parts that vary cut out: what
+//! stays is compared byte by byte, and what varies is read by the narrowest grammar that covers
+//! nearly all values. So a value that fits is JSON of the same structure, and the strict path would
+//! read the same; one that does not fit is passed on.
 
 use super::minutes::MinuteCache;
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
@@ -22,14 +23,20 @@ pub(super) struct Shapes {
     shapes: Vec<Shape>,
     /// The one that the last value had; where it has the next one too, it comes to the front.
     last: usize,
-    /// Whether the value that was read last has a known shape, and still is for the strict path: there is nothing to learn.
+    /// Whether the value that was read last has a known shape, and still is for the strict path:
+    /// there is nothing to learn.
     pub(super) has_fitted: bool,
     minutes: MinuteCache,
 }
 
 impl Shapes {
     pub fn new(times: &TimeRules) -> Self {
-        Self { shapes: Vec::new(), last: 0, has_fitted: false, minutes: MinuteCache::new(times.clone()) }
+        Self {
+            shapes: Vec::new(),
+            last: 0,
+            has_fitted: false,
+            minutes: MinuteCache::new(times.clone()),
+        }
     }
 
     /// The tick in `value`, if it has one of the known shapes and is valid.
@@ -38,9 +45,14 @@ impl Shapes {
         self.find(value, given, |_, end| end == value.len()).map(|(record, _)| record)
     }
 
-    /// The tick in the line that `lines` begin with, under the same conditions, and the length of the line.
+    /// The tick in the line that `lines` begin with, under the same conditions, and the length of
+    /// the line.
     #[inline(always)]
-    pub fn decode_line<'a>(&mut self, lines: &'a [u8], given: &Given<'a>) -> Option<(Record<'a>, usize)> {
+    pub fn decode_line<'a>(
+        &mut self,
+        lines: &'a [u8],
+        given: &Given<'a>,
+    ) -> Option<(Record<'a>, usize)> {
         self.find(lines, given, |shape, end| shape.is_one_line && lines.get(end) == Some(&b'\n'))
     }
 
@@ -56,7 +68,9 @@ impl Shapes {
         let mut has_fitted = false;
         for at in 0..self.shapes.len() {
             let shape = &self.shapes[at];
-            let Some((read, end)) = shape.read(text, &mut self.minutes).filter(|(_, end)| fits(shape, *end)) else {
+            let Some((read, end)) =
+                shape.read(text, &mut self.minutes).filter(|(_, end)| fits(shape, *end))
+            else {
                 continue;
             };
             if let Some(record) = read.record(given) {
@@ -72,7 +86,8 @@ impl Shapes {
         None
     }
 
-    /// Remembers how the value that was tried last, which the strict path has accepted, is laid out.
+    /// Remembers how the value that was tried last, which the strict path has accepted, is laid
+    /// out.
     pub fn learn(&mut self, layout: impl FnOnce() -> Option<Shape>) {
         if self.has_fitted {
             return;
@@ -96,8 +111,9 @@ pub(super) struct Shape {
     is_one_line: bool,
 }
 
-/// How a value is laid out that is a tick. Another value is one with the same meaning where it differs in the varying parts
-/// alone, and each of those is a plain one of its kind: a number without a sign or exponent, a text without escapes.
+/// How a value is laid out that is a tick. Another value is one with the same meaning where it
+/// differs in the varying parts alone, and each of those is a plain one of its kind: a number
+/// without a sign or exponent, a text without escapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
     /// Fixed texts, each with the part that varies behind it.
@@ -113,8 +129,8 @@ pub(super) struct Step {
     pub part: Part,
 }
 
-/// A part that varies. Texts, and numbers written as text, are read without their quotes, which belong to the literals;
-/// conditions with them.
+/// A part that varies. Texts, and numbers written as text, are read without their quotes, which
+/// belong to the literals; conditions with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// What was traded.
@@ -171,7 +187,8 @@ struct Read<'a> {
 impl Shape {
     pub fn new(steps: Vec<Step>, tail: Literal) -> Self {
         let has_newline = |literal: &Literal| literal.contains(b'\n');
-        let is_one_line = !has_newline(&tail) && !steps.iter().any(|step| has_newline(&step.literal));
+        let is_one_line =
+            !has_newline(&tail) && !steps.iter().any(|step| has_newline(&step.literal));
         Self { steps, tail, is_one_line }
     }
 
@@ -198,7 +215,13 @@ impl Shape {
 impl<'a> Read<'a> {
     /// Reads the part that stands at `at`, and gives the place behind it.
     #[inline(always)]
-    fn part(&mut self, part: Part, text: Text<'a>, at: usize, minutes: &mut MinuteCache) -> Option<usize> {
+    fn part(
+        &mut self,
+        part: Part,
+        text: Text<'a>,
+        at: usize,
+        minutes: &mut MinuteCache,
+    ) -> Option<usize> {
         let end;
         match part {
             Part::Symbol => {
@@ -231,7 +254,9 @@ impl<'a> Read<'a> {
                 let (volume, after) = volume(text, at)?;
                 (self.volume, end) = (Some(volume), after);
             }
-            Part::Bid | Part::Ask | Part::Conditions | Part::Sequence => end = self.extra(part, text, at)?,
+            Part::Bid | Part::Ask | Part::Conditions | Part::Sequence => {
+                end = self.extra(part, text, at)?
+            }
             Part::Partition => {
                 let (partition, after) = integer(text, at)?;
                 (self.partition, end) = (Some(partition), after);
@@ -253,7 +278,8 @@ impl<'a> Read<'a> {
             self.extras.set_conditions(conditions);
             return Some(at + length);
         }
-        let (number, end) = if part == Part::Sequence { integer(text, at)? } else { nanos(text, at)? };
+        let (number, end) =
+            if part == Part::Sequence { integer(text, at)? } else { nanos(text, at)? };
         match part {
             Part::Bid => self.extras.set_bid(number),
             Part::Ask => self.extras.set_ask(number),
@@ -276,9 +302,12 @@ impl<'a> Read<'a> {
         if given.is_upper && !is_plain_upper_case(symbol.as_str()) {
             return None;
         }
-        let tick = Tick::of_symbol(symbol, timestamp, prices, self.volume, self.extras, given.bounds)?;
+        let tick =
+            Tick::of_symbol(symbol, timestamp, prices, self.volume, self.extras, given.bounds)?;
         let provenance = match (self.partition, self.offset) {
-            (Some(partition), Some(offset)) => Some(Provenance { partition: i32::try_from(partition).ok()?, offset }),
+            (Some(partition), Some(offset)) => {
+                Some(Provenance { partition: i32::try_from(partition).ok()?, offset })
+            }
             _ => None,
         };
         Some(Record { tick, provenance })
@@ -307,7 +336,9 @@ fn symbol(text: Text<'_>, at: usize) -> Option<(Symbol<'_>, usize)> {
 
 /// The length of the printable ASCII text without escapes that `rest` begins with.
 fn other_text_len(rest: &[u8]) -> usize {
-    rest.iter().take_while(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')).count()
+    rest.iter()
+        .take_while(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
+        .count()
 }
 
 /// A plain integer of up to 18 digits, and the place behind it.
@@ -320,7 +351,8 @@ fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     (is_json_integer(text, at, digits) && is_whole).then_some((value, end))
 }
 
-/// A plain decimal with nine digits behind the point, or more where all are zeros; and the place behind it.
+/// A plain decimal with nine digits behind the point, or more where all are zeros; and the place
+/// behind it.
 #[inline(always)]
 fn volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
     let Some(Decimal { whole, fraction, fraction_digits, end }) = decimal(text, at) else {
@@ -334,8 +366,8 @@ fn volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
     Some((Volume::from_parts(whole, nanos as u32)?, end))
 }
 
-/// A plain number since 1970, in microseconds, and the place behind it. Whatever `unit` it has, its first 18 digits and
-/// those of its fraction are enough to tell.
+/// A plain number since 1970, in microseconds, and the place behind it. Whatever `unit` it has, its
+/// first 18 digits and those of its fraction are enough to tell.
 #[inline(always)]
 fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
     let Decimal { whole, fraction, fraction_digits, end } = nanosecond_decimal(text, at)?;
@@ -358,7 +390,8 @@ fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
     Some((whole.checked_mul(POWERS[digits])?.checked_add(counted)?, end))
 }
 
-/// A plain decimal of up to 18 digits, nine of them behind the point, in units of 10^-9; and the place behind it.
+/// A plain decimal of up to 18 digits, nine of them behind the point, in units of 10^-9; and the
+/// place behind it.
 #[inline(always)]
 fn nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     if let Some((digits, whole, fraction)) = text.short_decimal(at) {
@@ -392,7 +425,8 @@ fn decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
     if is_json_integer(text, at, digits) { decimal_of(text, at, whole, digits) } else { None }
 }
 
-/// As [`decimal`], with up to 19 digits in front of the point where they fit: so long is a number of nanoseconds.
+/// As [`decimal`], with up to 19 digits in front of the point where they fit: so long is a number
+/// of nanoseconds.
 #[inline(always)]
 fn nanosecond_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
     let (whole, digits) = text.digits(at);
@@ -411,8 +445,8 @@ fn other_number(text: Text<'_>, at: usize) -> Option<usize> {
     }
 }
 
-/// A number of up to 18 digits with a sign or an exponent, as Java writes those below 10^-3 and from 10^7 on:
-/// `digits` * 10^`exponent`.
+/// A number of up to 18 digits with a sign or an exponent, as Java writes those below 10^-3 and
+/// from 10^7 on: `digits` * 10^`exponent`.
 struct Unusual {
     digits: i64,
     exponent: i64,
@@ -464,10 +498,20 @@ impl Unusual {
         let power = *POWERS.get(usize::try_from(exponent.unsigned_abs()).ok()?)?;
         match exponent {
             _ if digits < 0 => None,
-            0.. => Some(Decimal { whole: digits.checked_mul(power)?, fraction: 0, fraction_digits: 0, end }),
+            0.. => Some(Decimal {
+                whole: digits.checked_mul(power)?,
+                fraction: 0,
+                fraction_digits: 0,
+                end,
+            }),
             _ => {
                 let fraction_digits = exponent.unsigned_abs() as usize;
-                Some(Decimal { whole: digits / power, fraction: digits % power, fraction_digits, end })
+                Some(Decimal {
+                    whole: digits / power,
+                    fraction: digits % power,
+                    fraction_digits,
+                    end,
+                })
             }
         }
     }

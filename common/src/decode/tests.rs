@@ -18,7 +18,9 @@ fn reason(value: &[u8]) -> Reason {
 }
 
 fn bare(field: &str, json: &str) -> String {
-    let member = |name: &str, value: &str| format!("\"{name}\":{}", if name == field { json } else { value });
+    let member = |name: &str, value: &str| {
+        format!("\"{name}\":{}", if name == field { json } else { value })
+    };
     format!(
         "{{{},{},{},{},{}}}",
         member("symbol", "\"AAPL\""),
@@ -70,7 +72,11 @@ fn a_known_line_is_taken_up_to_its_newline_and_only_there() {
     decoder.decode(value.as_bytes(), &ALONE).unwrap();
     for rest in ["\n", "\nnext\n", "\n\n"] {
         let lines = format!("{value}{rest}");
-        assert_eq!(decoder.decode_known_line(lines.as_bytes(), &ALONE), Some((expected, value.len())), "{rest:?}");
+        assert_eq!(
+            decoder.decode_known_line(lines.as_bytes(), &ALONE),
+            Some((expected, value.len())),
+            "{rest:?}"
+        );
     }
     for rest in ["", " ", " \n", "}\n", "\r\n"] {
         let lines = format!("{value}{rest}");
@@ -100,7 +106,11 @@ fn provenance_is_found_in_the_object_and_beside_the_envelope() {
     let beside = with(&format!(r#"{{"schema":{{}},"payload":{}}}"#, bare("", "")));
     let payload = format!(r#"{{"schema":{{}},"payload":{inside}}}"#);
     for line in [inside, beside, payload] {
-        assert_eq!(decoder().decode(line.as_bytes(), &ALONE).unwrap().provenance, expected, "{line}");
+        assert_eq!(
+            decoder().decode(line.as_bytes(), &ALONE).unwrap().provenance,
+            expected,
+            "{line}"
+        );
     }
 }
 
@@ -166,20 +176,36 @@ fn a_value_too_long_or_too_deep_is_rejected() {
     };
     assert!(accepts(&padded(MAX_VALUE_BYTES - 1)));
     assert_eq!(reason(padded(MAX_VALUE_BYTES).as_bytes()), Reason::TooLarge);
-    let nested =
-        |depth: usize| bare("", "").replacen('{', &format!("{{\"x\":{}{},", "[".repeat(depth), "]".repeat(depth)), 1);
+    let nested = |depth: usize| {
+        bare("", "").replacen(
+            '{',
+            &format!("{{\"x\":{}{},", "[".repeat(depth), "]".repeat(depth)),
+            1,
+        )
+    };
     assert!(accepts(&nested(json::MAX_DEPTH - 1)));
     assert_eq!(reason(nested(json::MAX_DEPTH).as_bytes()), Reason::NotJson);
     assert_eq!(reason("[".repeat(999_999).as_bytes()), Reason::NotJson);
-    let brackets_in_text = bare("", "").replacen('{', &format!("{{\"x\":\"\\\"{}\",", "[".repeat(500)), 1);
+    let brackets_in_text =
+        bare("", "").replacen('{', &format!("{{\"x\":\"\\\"{}\",", "[".repeat(500)), 1);
     assert!(accepts(&brackets_in_text));
 }
 
 #[test]
 fn symbols_of_every_market_pass_and_others_do_not() {
-    for symbol in
-        ["BRK-B", "^GSPC", "BTC-USD", "7203.T", "NASDAQ:AAPL", "EURUSD=X", "a", "A B", "Ä", "A;DROP", &"X".repeat(64)]
-    {
+    for symbol in [
+        "BRK-B",
+        "^GSPC",
+        "BTC-USD",
+        "7203.T",
+        "NASDAQ:AAPL",
+        "EURUSD=X",
+        "a",
+        "A B",
+        "Ä",
+        "A;DROP",
+        &"X".repeat(64),
+    ] {
         assert!(accepts(&bare("symbol", &format!("\"{symbol}\""))), "{symbol}");
     }
     for symbol in ["", "A ", "A\\n", "A\\u0000", &"X".repeat(65)] {
@@ -208,10 +234,20 @@ fn a_timestamp_is_an_instant_that_can_be() {
     let in_a_day = NOW.micros() / 1000 + 86_400_000;
     assert!(accepts(&bare("timestamp", &in_a_day.to_string())));
     assert_eq!(reason_of("timestamp", &(in_a_day + 1).to_string()), Reason::TimestampOutOfRange);
-    for json in ["0", "-1", "631151999", "1.5", "1748869", "\"1969-12-31T23:59:59Z\"", "\"20259999\""] {
+    for json in
+        ["0", "-1", "631151999", "1.5", "1748869", "\"1969-12-31T23:59:59Z\"", "\"20259999\""]
+    {
         assert_eq!(reason_of("timestamp", json), Reason::TimestampOutOfRange, "{json}");
     }
-    for json in ["\"2025-06-06T10:00:01\"", "\"2025-06-06\"", "\"yesterday\"", "1e300", "true", "{}", "\"\""] {
+    for json in [
+        "\"2025-06-06T10:00:01\"",
+        "\"2025-06-06\"",
+        "\"yesterday\"",
+        "1e300",
+        "true",
+        "{}",
+        "\"\"",
+    ] {
         assert_eq!(reason_of("timestamp", json), Reason::BadTimestamp, "{json}");
     }
 }
@@ -236,15 +272,22 @@ fn a_wrong_unit_never_becomes_a_tick_of_1970() {
 fn a_time_without_an_offset_is_named_as_such_until_a_zone_is_given() {
     let value = bare("timestamp", "\"2025-06-06T10:00:01\"");
     let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();
-    assert!(reject.detail.contains("has no UTC offset") && reject.detail.contains("--timestamp-zone"), "{reject}");
-    let mut decoder = with_times(TimeRules { zone: "America/New_York".parse().ok(), ..TimeRules::default() });
+    assert!(
+        reject.detail.contains("has no UTC offset") && reject.detail.contains("--timestamp-zone"),
+        "{reject}"
+    );
+    let mut decoder =
+        with_times(TimeRules { zone: "America/New_York".parse().ok(), ..TimeRules::default() });
     for (text, expected) in [
         ("2025-06-06T10:00:01", "2025-06-06T14:00:01Z"),
         ("2025-06-06T10:00:02.5", "2025-06-06T14:00:02.5Z"),
         ("2025-01-06", "2025-01-06T05:00:00Z"),
     ] {
         let value = bare("timestamp", &format!("{text:?}"));
-        assert_eq!(decoder.decode(value.as_bytes(), &ALONE).unwrap().tick.timestamp().to_string(), expected);
+        assert_eq!(
+            decoder.decode(value.as_bytes(), &ALONE).unwrap().tick.timestamp().to_string(),
+            expected
+        );
     }
     for (text, reason, said) in [
         ("2025-03-09T02:30:00", Reason::NonexistentTime, "never was in America/New_York"),
@@ -262,7 +305,10 @@ fn a_clock_that_is_behind_rejects_nothing_that_kafka_has_taken() {
     let mut behind = Decoder::new(Rules::default(), NOW.plus_micros(-10 * MAX_AHEAD));
     let value = bare("timestamp", &(NOW.micros() / 1000).to_string());
     let taken = Beside { time: Some(NOW), ..ALONE };
-    assert_eq!(behind.decode(value.as_bytes(), &ALONE).unwrap_err().reason, Reason::TimestampOutOfRange);
+    assert_eq!(
+        behind.decode(value.as_bytes(), &ALONE).unwrap_err().reason,
+        Reason::TimestampOutOfRange
+    );
     assert!(behind.decode(value.as_bytes(), &taken).is_ok());
     assert!(behind.decode_known(value.as_bytes(), &taken).is_some());
     assert!(behind.decode_known(value.as_bytes(), &ALONE).is_none());
@@ -284,10 +330,14 @@ fn a_record_s_time_in_a_wrong_unit_makes_no_tick() {
     let rules = Rules { timestamp_from: TimestampFrom::Record, ..Rules::default() };
     let value = r#"{"symbol":"AAPL","price":201.5,"volume":7}"#;
     let millis = NOW.micros() / 1000;
-    for (millis, is_tick) in
-        [(millis, true), (millis * 1000, false), (millis.saturating_mul(1_000_000), false), (i64::MAX, false)]
-    {
-        let beside = Beside { time: Some(Timestamp::from_micros(millis.saturating_mul(1000))), ..ALONE };
+    for (millis, is_tick) in [
+        (millis, true),
+        (millis * 1000, false),
+        (millis.saturating_mul(1_000_000), false),
+        (i64::MAX, false),
+    ] {
+        let beside =
+            Beside { time: Some(Timestamp::from_micros(millis.saturating_mul(1000))), ..ALONE };
         let mut decoder = Decoder::new(rules.clone(), NOW);
         let read = decoder.decode(value.as_bytes(), &beside).map(|record| record.tick.timestamp());
         match is_tick {
@@ -329,7 +379,9 @@ fn a_price_is_a_number_above_zero() {
 fn volume_is_a_number_of_zero_or_more_and_may_be_absent() {
     let volume = |json| {
         let mut decoder = decoder();
-        let record = decoder.decode(bare("volume", json).as_bytes(), &ALONE).map(|record| record.tick.volume());
+        let record = decoder
+            .decode(bare("volume", json).as_bytes(), &ALONE)
+            .map(|record| record.tick.volume());
         record.unwrap().map(|volume| volume.to_string())
     };
     for (json, expected) in [
@@ -349,17 +401,23 @@ fn volume_is_a_number_of_zero_or_more_and_may_be_absent() {
         assert_eq!(volume(json).as_deref(), Some(expected), "{json}");
     }
     assert_eq!(volume("null "), None);
-    for json in ["-1", "-0.5", "9223372036854775808", "\"5 \"", "1e-10", "0.0000000015", "\"many\""] {
+    for json in ["-1", "-0.5", "9223372036854775808", "\"5 \"", "1e-10", "0.0000000015", "\"many\""]
+    {
         assert_eq!(reason_of("volume", json), Reason::BadVolume, "{json}");
     }
 }
 
 #[test]
 fn a_price_of_zero_or_below_is_one_only_where_that_is_allowed() {
-    let mut decoder = Decoder::new(Rules { allow_nonpositive_prices: true, ..Rules::default() }, NOW);
-    for (json, expected) in
-        [("0", "0"), ("-0", "0"), ("-37.63", "-37.63"), ("\"-1e-9\"", "-0.000000001"), ("201.5", "201.5")]
-    {
+    let mut decoder =
+        Decoder::new(Rules { allow_nonpositive_prices: true, ..Rules::default() }, NOW);
+    for (json, expected) in [
+        ("0", "0"),
+        ("-0", "0"),
+        ("-37.63", "-37.63"),
+        ("\"-1e-9\"", "-0.000000001"),
+        ("201.5", "201.5"),
+    ] {
         let value = bare("open", json);
         assert_eq!(accepts(&value), json == "201.5", "{json}");
         let tick = decoder.decode(value.as_bytes(), &ALONE).unwrap().tick;
@@ -369,7 +427,10 @@ fn a_price_of_zero_or_below_is_one_only_where_that_is_allowed() {
     let zero = bare("open", "0.0");
     assert!(decoder.decode_known(zero.as_bytes(), &ALONE).is_some());
     let high = zero.replacen('{', "{\"high\":-1,", 1);
-    assert_eq!(decoder.decode(high.as_bytes(), &ALONE).unwrap_err().reason, Reason::InconsistentPrices);
+    assert_eq!(
+        decoder.decode(high.as_bytes(), &ALONE).unwrap_err().reason,
+        Reason::InconsistentPrices
+    );
     assert!(decoder.decode(bare("open", "-9223372036.854775808").as_bytes(), &ALONE).is_err());
 }
 
@@ -377,14 +438,23 @@ fn a_price_of_zero_or_below_is_one_only_where_that_is_allowed() {
 fn symbols_become_upper_case_where_that_is_asked_for() {
     let rules = |symbol_from| Rules { uppercase_symbols: true, symbol_from, ..Rules::default() };
     let mut decoder = Decoder::new(rules(SymbolFrom::Value), NOW);
-    for (written, expected) in
-        [("AAPL", "AAPL"), ("aapl", "AAPL"), ("brk-B", "BRK-B"), ("\\u0061b", "AB"), ("ünit", "ÜNIT"), ("AAPL", "AAPL")]
-    {
+    for (written, expected) in [
+        ("AAPL", "AAPL"),
+        ("aapl", "AAPL"),
+        ("brk-B", "BRK-B"),
+        ("\\u0061b", "AB"),
+        ("ünit", "ÜNIT"),
+        ("AAPL", "AAPL"),
+    ] {
         let value = bare("symbol", &format!("\"{written}\""));
-        let symbol = decoder.decode(value.as_bytes(), &ALONE).unwrap().tick.symbol().as_str().to_owned();
+        let symbol =
+            decoder.decode(value.as_bytes(), &ALONE).unwrap().tick.symbol().as_str().to_owned();
         assert_eq!(symbol, expected);
     }
-    assert!(decoder.decode_known(bare("", "").as_bytes(), &ALONE).is_some(), "upper case stays with the fast path");
+    assert!(
+        decoder.decode_known(bare("", "").as_bytes(), &ALONE).is_some(),
+        "upper case stays with the fast path"
+    );
     let too_long = bare("symbol", &format!("\"{}\"", "ŉ".repeat(32)));
     assert!(accepts(&too_long));
     assert_eq!(decoder.decode(too_long.as_bytes(), &ALONE).unwrap_err().reason, Reason::BadSymbol);
@@ -392,7 +462,10 @@ fn symbols_become_upper_case_where_that_is_asked_for() {
     for _ in 0..2 {
         let value = bare("", "");
         let beside = Beside { topic: Some("btcusdt"), ..ALONE };
-        assert_eq!(by_topic.decode(value.as_bytes(), &beside).unwrap().tick.symbol().as_str(), "BTCUSDT");
+        assert_eq!(
+            by_topic.decode(value.as_bytes(), &beside).unwrap().tick.symbol().as_str(),
+            "BTCUSDT"
+        );
     }
 }
 
@@ -421,11 +494,17 @@ proptest! {
     }
 }
 
-/// Members and whole values from which the fast path may learn, and which it must not misread afterwards.
+/// Members and whole values from which the fast path may learn, and which it must not misread
+/// afterwards.
 fn some_value() -> impl Strategy<Value = String> {
     let digits = || prop_oneof!["[0-9]{1,20}", "0", "[1-9][0-9]{0,3}"];
     let number = || {
-        (digits(), proptest::option::of(digits()), proptest::option::weighted(0.2, "[eE][-+]?[0-9]{1,3}"), any::<u8>())
+        (
+            digits(),
+            proptest::option::of(digits()),
+            proptest::option::weighted(0.2, "[eE][-+]?[0-9]{1,3}"),
+            any::<u8>(),
+        )
             .prop_map(|(whole, fraction, exponent, sign)| {
                 let sign = if sign < 10 { "-" } else { "" };
                 let fraction = fraction.map(|digits| format!(".{digits}")).unwrap_or_default();
@@ -433,15 +512,19 @@ fn some_value() -> impl Strategy<Value = String> {
             })
     };
     let price = || prop_oneof![8 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}", 1 => number(), 1 => Just("null".to_owned())];
-    let symbol =
-        prop_oneof![8 => "\"[A-Z]{1,5}\"", 1 => "\"[A-Za-z0-9.^=_:/ é-]{0,70}\"", 1 => Just("\"A\\u0042\"".to_owned())];
+    let symbol = prop_oneof![8 => "\"[A-Z]{1,5}\"", 1 => "\"[A-Za-z0-9.^=_:/ é-]{0,70}\"", 1 => Just("\"A\\u0042\"".to_owned())];
     let time = prop_oneof![
         8 => "\"2025-06-06T10:0[0-3]:[0-5][0-9]\\.[0-9]{1,9}(Z|-04:00)\"",
         1 => "\"2025-0[1-7]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9](\\.[0-9]{0,7})?(Z|z|[+-][0-2][0-9]:?[0-6][0-9])?\"",
         1 => number(),
         1 => "17[0-9]{11}",
     ];
-    let other = prop_oneof![number(), Just("true".to_owned()), "\"[a-z\\\\é]{0,6}\"", Just("{\"close\":1}".to_owned())];
+    let other = prop_oneof![
+        number(),
+        Just("true".to_owned()),
+        "\"[a-z\\\\é]{0,6}\"",
+        Just("{\"close\":1}".to_owned())
+    ];
     let members = (
         symbol,
         time,
@@ -498,26 +581,30 @@ fn some_extra() -> impl Strategy<Value = String> {
         1 => "-?[0-9]{1,20}",
         1 => proptest::sample::select(vec!["null", "{}", "true", "[[]]", "\"\\u0041\""]).prop_map(str::to_owned),
     ];
-    (price.clone(), price, codes, "[0-9]{1,20}|\"[0-9]{1,4}\"|-1|1\\.5|null|\"x\"", 0_u8..6).prop_map(
-        |(bid, ask, codes, sequence, which)| match which {
+    (price.clone(), price, codes, "[0-9]{1,20}|\"[0-9]{1,4}\"|-1|1\\.5|null|\"x\"", 0_u8..6)
+        .prop_map(|(bid, ask, codes, sequence, which)| match which {
             0 => format!("\"bid\":{bid}"),
             1 => format!("\"bid\":{bid},\"ask\":{ask}"),
             2 => format!("\"conditions\":{codes}"),
             3 => format!("\"best_bid\":{bid},\"bid_price\":{ask}"),
             4 => format!("\"n\":{sequence},\"ask\":{ask}"),
             _ => format!("\"n\":{sequence},\"bid\":{bid},\"ask\":{ask},\"conditions\":{codes}"),
-        },
-    )
+        })
 }
 
 /// Bid, ask, conditions and sequence, and whether something could not be read.
 fn extras(decoder: &mut Decoder, value: &str) -> (String, bool) {
     let tick = decoder.decode(value.as_bytes(), &ALONE).unwrap().tick;
     let extras = tick.extras();
-    let or_none = |price: Option<crate::Price>| price.map_or_else(|| "-".to_owned(), |price| price.to_string());
+    let or_none = |price: Option<crate::Price>| {
+        price.map_or_else(|| "-".to_owned(), |price| price.to_string())
+    };
     let codes = extras.conditions().iter().collect::<Vec<_>>().join("+");
     let sequence = extras.sequence().map_or_else(|| "-".to_owned(), |number| number.to_string());
-    (format!("{} {} [{codes}] {sequence}", or_none(extras.bid()), or_none(extras.ask())), extras.has_unread())
+    (
+        format!("{} {} [{codes}] {sequence}", or_none(extras.bid()), or_none(extras.ask())),
+        extras.has_unread(),
+    )
 }
 
 fn trade(members: &str) -> String {
@@ -548,8 +635,9 @@ fn a_mapped_correction_is_the_first_condition_and_an_ordinary_trade_has_none() {
         for members in [r#","x":0"#, r#","x":0,"conditions":["@","T"]"#, members, members] {
             let value = format!(r#"{{"symbol":"A","timestamp":1749218401,"price":1{members}}}"#);
             let read = decoder.decode(value.as_bytes(), &ALONE).unwrap();
-            let strictly =
-                mapped("correction=x").decode_strictly(value.as_bytes(), &ALONE).map(|record| format!("{record:?}"));
+            let strictly = mapped("correction=x")
+                .decode_strictly(value.as_bytes(), &ALONE)
+                .map(|record| format!("{record:?}"));
             assert_eq!(Ok(format!("{read:?}")), strictly, "{value}");
         }
         let value = format!(r#"{{"symbol":"A","timestamp":1749218401,"price":1{members}}}"#);
@@ -587,7 +675,11 @@ fn quotes_conditions_and_a_mapped_sequence_are_read_by_both_paths() {
     ] {
         let mut decoder = mapped("sequence=n");
         for _ in 0..2 {
-            assert_eq!(extras(&mut decoder, &trade(members)), (expected.to_owned(), has_unread), "{members}");
+            assert_eq!(
+                extras(&mut decoder, &trade(members)),
+                (expected.to_owned(), has_unread),
+                "{members}"
+            );
         }
     }
 }
@@ -613,9 +705,11 @@ fn the_fast_path_takes_what_a_tick_says_beside_its_price() {
 
 #[test]
 fn a_member_that_is_a_price_is_no_condition() {
-    let rules = || Rules { mapping: Mapping::new(&Preset::Alpaca.entries().paths), ..Rules::default() };
+    let rules =
+        || Rules { mapping: Mapping::new(&Preset::Alpaca.entries().paths), ..Rules::default() };
     let bar = r#"{"T":"b","S":"A","o":2,"h":3,"l":1,"c":2,"v":7,"t":"2025-06-06T14:00:00Z"}"#;
-    let trade = r#"{"T":"t","S":"A","p":2.5,"s":7,"c":["@","I"],"z":"C","t":"2025-06-06T14:00:00Z"}"#;
+    let trade =
+        r#"{"T":"t","S":"A","p":2.5,"s":7,"c":["@","I"],"z":"C","t":"2025-06-06T14:00:00Z"}"#;
     let mut decoder = Decoder::new(rules(), NOW);
     for _ in 0..2 {
         assert_eq!(extras(&mut decoder, bar), ("- - [] -".to_owned(), false));
@@ -630,7 +724,8 @@ fn quotes_that_stand_outside_of_an_element_are_not_its_own() {
     let value = r#"{"bid":1,"ask":2,"data":[{"symbol":"A","price":2,"ts":1749218401,"bid":3}]}"#;
     let rules = Rules { each: "data".parse().ok(), ..Rules::default() };
     let mut bids = Vec::new();
-    let mut note = |element: Element<'_>| bids.push(element.read.map(|record| record.tick.extras().bid()));
+    let mut note =
+        |element: Element<'_>| bids.push(element.read.map(|record| record.tick.extras().bid()));
     Decoder::new(rules, NOW).decode_each(value.as_bytes(), &ALONE, &mut note).unwrap();
     assert_eq!(bids, [Ok(crate::Price::from_nanos(3_000_000_000))]);
 }
@@ -638,9 +733,12 @@ fn quotes_that_stand_outside_of_an_element_are_not_its_own() {
 #[test]
 fn the_fast_path_takes_what_it_has_seen_the_like_of() {
     let first = bare("", "");
-    let enveloped = format!(r#"{{"schema":{{"a":[1]}},"kafka_offset":1,"kafka_partition":2,"payload":{first}}}"#);
+    let enveloped = format!(
+        r#"{{"schema":{{"a":[1]}},"kafka_offset":1,"kafka_partition":2,"payload":{first}}}"#
+    );
     for (value, like) in [(&first, "MSFT"), (&enveloped, "MSFT")] {
-        let like = value.replace("AAPL", like).replace("201.5", "7.0625").replace(":01.123", ":59.5");
+        let like =
+            value.replace("AAPL", like).replace("201.5", "7.0625").replace(":01.123", ":59.5");
         let mut fast = decoder();
         assert!(fast.decode_known(value.as_bytes(), &ALONE).is_none());
         fast.decode(value.as_bytes(), &ALONE).unwrap();
@@ -684,19 +782,35 @@ fn mapped(map: &str) -> Decoder {
 fn read(decoder: &mut Decoder, value: &str) -> Result<String, Reject> {
     let tick = decoder.decode(value.as_bytes(), &ALONE)?.tick;
     let Prices { open, high, low, close } = tick.prices();
-    let or_none = |price: Option<crate::Price>| price.map_or_else(|| "-".to_owned(), |price| price.to_string());
+    let or_none = |price: Option<crate::Price>| {
+        price.map_or_else(|| "-".to_owned(), |price| price.to_string())
+    };
     let volume = tick.volume().map_or_else(|| "-".to_owned(), |volume| volume.to_string());
-    Ok(format!("{} {open} {} {} {close} {volume}", tick.symbol().as_str(), or_none(*high), or_none(*low)))
+    Ok(format!(
+        "{} {open} {} {} {close} {volume}",
+        tick.symbol().as_str(),
+        or_none(*high),
+        or_none(*low)
+    ))
 }
 
 #[test]
 fn the_names_of_most_producers_need_no_flag() {
     for (value, expected) in [
         (r#"{"ticker":"A","price":2.5,"qty":3,"ts":1749218401}"#, "A 2.5 - - 2.5 3"),
-        (r#"{"Symbol":"A","Open":"1","High":"4","Low":"1","Close":"3","Volume":"9","Date":1749218401}"#, "A 1 4 1 3 9"),
-        (r#"{"StockSymbol":"A","LastTradePrice":2,"size":1,"LastTradeDateTime":"2025-06-06T10:00Z"}"#, "A 2 - - 2 1"),
+        (
+            r#"{"Symbol":"A","Open":"1","High":"4","Low":"1","Close":"3","Volume":"9","Date":1749218401}"#,
+            "A 1 4 1 3 9",
+        ),
+        (
+            r#"{"StockSymbol":"A","LastTradePrice":2,"size":1,"LastTradeDateTime":"2025-06-06T10:00Z"}"#,
+            "A 2 - - 2 1",
+        ),
         // The day's open, high and low are not the trade's.
-        (r#"{"symbol":"A","price":2,"open":1,"high":9,"low":1,"volume":3,"time":1749218401}"#, "A 2 - - 2 3"),
+        (
+            r#"{"symbol":"A","price":2,"open":1,"high":9,"low":1,"volume":3,"time":1749218401}"#,
+            "A 2 - - 2 3",
+        ),
         // The plain names go before the others, a bar's before the price.
         (
             r#"{"symbol":"A","ticker":"B","open":1,"close":2,"price":7,"volume":3,"timestamp":1749218401,"ts":1}"#,
@@ -704,7 +818,10 @@ fn the_names_of_most_producers_need_no_flag() {
         ),
         (r#"{"symbol":"A","price":2,"ts":1749218401}"#, "A 2 - - 2 -"),
         (r#"{"symbol":"A","price":2,"qty":"0.00000001","ts":1749218401}"#, "A 2 - - 2 0.00000001"),
-        (r#"{"symbol":null,"ticker":"B","open":1,"close":2,"volume":3,"timestamp":1749218401}"#, "B 1 - - 2 3"),
+        (
+            r#"{"symbol":null,"ticker":"B","open":1,"close":2,"volume":3,"timestamp":1749218401}"#,
+            "B 1 - - 2 3",
+        ),
     ] {
         assert_eq!(read(&mut decoder(), value).unwrap(), expected, "{value}");
     }
@@ -712,7 +829,8 @@ fn the_names_of_most_producers_need_no_flag() {
 
 #[test]
 fn what_may_be_two_things_is_rejected_with_the_flag_that_tells() {
-    let value = r#"{"symbol":"A","price":2,"qty":3,"event_time":1749218401,"trade_time":1749218401}"#;
+    let value =
+        r#"{"symbol":"A","price":2,"qty":3,"event_time":1749218401,"trade_time":1749218401}"#;
     let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();
     assert_eq!(reject.reason, Reason::MissingField);
     assert!(reject.detail.contains("--map timestamp=\"event_time\""), "{reject}");
@@ -725,9 +843,17 @@ fn what_is_missing_is_named_with_the_flag_that_finds_it() {
         (r#"{"price":2,"qty":3,"ts":1749218401}"#, "high=h", "symbol is missing"),
         (r#"{"symbol":"A","qty":3,"ts":1749218401}"#, "high=h", "--map price=NAME"),
         (r#"{"symbol":"A","open":2,"qty":3,"ts":1749218401}"#, "high=h", "close is missing"),
-        (r#"{"symbol":"A","price":2,"qty":3,"ts":1749218401}"#, "price=q.last|p", "there is no q.last and no p"),
+        (
+            r#"{"symbol":"A","price":2,"qty":3,"ts":1749218401}"#,
+            "price=q.last|p",
+            "there is no q.last and no p",
+        ),
         (r#"{"symbol":"A","price":2,"qty":3}"#, "high=h", "--timestamp-from record"),
-        (r#"{"symbol":"A","price":2,"ts":1749218401,"size":1,"qty":1}"#, "high=h", "--map volume=\"qty\""),
+        (
+            r#"{"symbol":"A","price":2,"ts":1749218401,"size":1,"qty":1}"#,
+            "high=h",
+            "--map volume=\"qty\"",
+        ),
     ] {
         let reject = read(&mut mapped(map), value).unwrap_err();
         assert_eq!(reject.reason, Reason::MissingField);
@@ -744,13 +870,23 @@ fn a_mapped_field_stands_where_the_map_says_and_nowhere_else() {
     assert_eq!(read(&mut mapped(map), &second).unwrap(), "A 2 3 - 2 7");
     // Of two members with the same name the last counts, with all that it holds.
     for last in ["{}", "null", "7"] {
-        let twice =
-            nested.replacen("\"v\":", "\"quote\":{\"last\":9},\"quote\":1,\"v\":", 1).replace("\"h\"", "\"p\":2,\"h\"");
+        let twice = nested
+            .replacen("\"v\":", "\"quote\":{\"last\":9},\"quote\":1,\"v\":", 1)
+            .replace("\"h\"", "\"p\":2,\"h\"");
         let twice = twice.replace("\"quote\":1", &format!("\"quote\":{last}"));
-        assert!(read(&mut mapped(map), &twice).unwrap_err().detail.contains("symbol is missing"), "{twice}");
+        assert!(
+            read(&mut mapped(map), &twice).unwrap_err().detail.contains("symbol is missing"),
+            "{twice}"
+        );
     }
     // A name with a dot is not a path.
-    assert!(read(&mut mapped("price=\"a.b\""), r#"{"symbol":"A","a":{"b":1},"volume":1,"ts":1749218401}"#).is_err());
+    assert!(
+        read(
+            &mut mapped("price=\"a.b\""),
+            r#"{"symbol":"A","a":{"b":1},"volume":1,"ts":1749218401}"#
+        )
+        .is_err()
+    );
     let dotted = r#"{"symbol":"A","a.b":1,"volume":1,"ts":1749218401}"#;
     assert_eq!(read(&mut mapped("price=\"a.b\""), dotted).unwrap(), "A 1 - - 1 1");
 }
@@ -768,7 +904,11 @@ fn a_mapping_applies_within_connects_envelope() {
 #[test]
 fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() {
     let value = br#"{"price":2.5,"volume":1,"symbol":"NO","timestamp":1}"#;
-    let rules = |symbol_from| Rules { symbol_from, timestamp_from: TimestampFrom::Record, ..Rules::default() };
+    let rules = |symbol_from| Rules {
+        symbol_from,
+        timestamp_from: TimestampFrom::Record,
+        ..Rules::default()
+    };
     let mut by_key = Decoder::new(rules(SymbolFrom::Key), NOW);
     for key in [&b"AAPL"[..], b"MSFT", b"\"BRK-B\""] {
         let beside = Beside { key: Some(key), time: Some(NOW), ..ALONE };
@@ -776,15 +916,23 @@ fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() 
         assert_eq!(tick.symbol().as_str(), str::from_utf8(key).unwrap().trim_matches('"'));
         assert_eq!(tick.timestamp(), NOW);
     }
-    let reject = |beside: &Beside<'_>, decoder: &mut Decoder| decoder.decode(value, beside).unwrap_err();
+    let reject =
+        |beside: &Beside<'_>, decoder: &mut Decoder| decoder.decode(value, beside).unwrap_err();
     for key in [None, Some(&b""[..])] {
         let missing = reject(&Beside { key, time: Some(NOW), ..ALONE }, &mut by_key);
         assert!(missing.detail.contains("has no key"), "{missing}");
     }
     for key in [&b"\xff"[..], b"A B ", b"\"A", br#"{"symbol":"A"}"#, b"[1]", b"null"] {
-        assert_eq!(reject(&Beside { key: Some(key), time: Some(NOW), ..ALONE }, &mut by_key).reason, Reason::BadSymbol);
+        assert_eq!(
+            reject(&Beside { key: Some(key), time: Some(NOW), ..ALONE }, &mut by_key).reason,
+            Reason::BadSymbol
+        );
     }
-    assert!(reject(&Beside { key: Some(b"A"), ..ALONE }, &mut by_key).detail.contains("--timestamp-from record"));
+    assert!(
+        reject(&Beside { key: Some(b"A"), ..ALONE }, &mut by_key)
+            .detail
+            .contains("--timestamp-from record")
+    );
     let mut by_topic = Decoder::new(rules(SymbolFrom::Topic), NOW);
     let beside = Beside { topic: Some("AAPL"), time: Some(NOW), ..ALONE };
     assert_eq!(by_topic.decode(value, &beside).unwrap().tick.symbol().as_str(), "AAPL");
@@ -792,7 +940,8 @@ fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() 
 
 #[test]
 fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_something_else() {
-    let mut decoder = Decoder::new(Rules { symbol_from: SymbolFrom::ValueOrKey, ..Rules::default() }, NOW);
+    let mut decoder =
+        Decoder::new(Rules { symbol_from: SymbolFrom::ValueOrKey, ..Rules::default() }, NOW);
     let mut read = |symbol: &str, key: Option<&str>| {
         let value = format!(r#"{{{symbol}"price":2.5,"ts":1749218401}}"#);
         let beside = Beside { key: key.map(str::as_bytes), ..ALONE };
@@ -819,11 +968,17 @@ fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_somethi
     ] {
         let reject = read("", Some(key)).unwrap_err();
         assert_eq!(reject.reason, Reason::BadSymbol, "{key}");
-        assert!(reject.detail.contains(said) && reject.detail.contains("--symbol-from key"), "{reject}");
+        assert!(
+            reject.detail.contains(said) && reject.detail.contains("--symbol-from key"),
+            "{reject}"
+        );
     }
     for key in [None, Some("")] {
         let reject = read("", key).unwrap_err();
-        assert!(reject.detail.starts_with("symbol is missing") && reject.detail.contains("no key"), "{reject}");
+        assert!(
+            reject.detail.starts_with("symbol is missing") && reject.detail.contains("no key"),
+            "{reject}"
+        );
     }
 }
 
@@ -831,10 +986,13 @@ fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_somethi
 fn a_date_and_a_time_of_day_in_two_members_are_one_time() {
     let times = TimeRules { zone: "America/New_York".parse().ok(), ..TimeRules::default() };
     let map: MapEntries = "timestamp=date,time_of_day=time".parse().unwrap();
-    let mut decoder = Decoder::new(Rules { mapping: Mapping::new(&map.paths), times, ..Rules::default() }, NOW);
+    let mut decoder =
+        Decoder::new(Rules { mapping: Mapping::new(&map.paths), times, ..Rules::default() }, NOW);
     let mut time_of = |date: &str, time: &str| {
         let value = format!(r#"{{"symbol":"A","price":1,"date":{date},"time":{time}}}"#);
-        let read = decoder.decode(value.as_bytes(), &ALONE).map(|record| record.tick.timestamp().to_string());
+        let read = decoder
+            .decode(value.as_bytes(), &ALONE)
+            .map(|record| record.tick.timestamp().to_string());
         read.map_err(|reject| reject.reason.as_str())
     };
     for (date, time, expected) in [
@@ -883,10 +1041,15 @@ fn a_time_as_mongodb_wraps_it_is_read_by_both_paths() {
 
 #[test]
 fn a_date_in_digits_is_named_as_such_and_sends_nobody_to_another_flag() {
-    for time in ["20250606", "\"20250606\"", "20250606140001", "\"20250606140001123\"", "202506061400"] {
+    for time in
+        ["20250606", "\"20250606\"", "20250606140001", "\"20250606140001123\"", "202506061400"]
+    {
         let value = format!(r#"{{"symbol":"A","price":1,"timestamp":{time}}}"#);
         let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();
-        assert!(reject.detail.contains("a date in digits") && !reject.detail.contains("--"), "{time}: {reject}");
+        assert!(
+            reject.detail.contains("a date in digits") && !reject.detail.contains("--"),
+            "{time}: {reject}"
+        );
     }
     assert!(accepts(&bare("timestamp", "1749218401")));
 }
@@ -903,11 +1066,16 @@ fn a_date_in_digits_is_no_tick_of_the_seventies_where_those_are_taken() {
     for time in ["20240105", "\"20240105\"", "202401051030", "\"202401051030\""] {
         let reject = decoder.decode(value(time).as_bytes(), &ALONE).unwrap_err();
         assert_eq!(reject.reason, Reason::BadTimestamp, "{time}");
-        assert!(reject.detail.contains("a date in digits") && reject.detail.contains("--timestamp-unit"), "{reject}");
+        assert!(
+            reject.detail.contains("a date in digits")
+                && reject.detail.contains("--timestamp-unit"),
+            "{reject}"
+        );
     }
-    for (unit, time, expected) in
-        [(EpochUnit::S, "20240105", "1970-08-23T06:15:05Z"), (EpochUnit::Ms, "202401051030", "1976-05-31T14:30:51.03Z")]
-    {
+    for (unit, time, expected) in [
+        (EpochUnit::S, "20240105", "1970-08-23T06:15:05Z"),
+        (EpochUnit::Ms, "202401051030", "1976-05-31T14:30:51.03Z"),
+    ] {
         let mut pinned = Decoder::new(Rules { times: of(unit), ..Rules::default() }, NOW);
         let value = value(time);
         for _ in 0..2 {
@@ -922,7 +1090,8 @@ fn an_archived_line_tells_its_records_time() {
     let rules = Rules { timestamp_from: TimestampFrom::Record, ..Rules::default() };
     let mut decoder = Decoder::new(rules, NOW);
     for millis in [1_749_218_401_123_i64, 1_749_218_401_999] {
-        let value = format!(r#"{{"symbol":"A","price":2.5,"volume":1,"kafka_timestamp":{millis}}}"#);
+        let value =
+            format!(r#"{{"symbol":"A","price":2.5,"volume":1,"kafka_timestamp":{millis}}}"#);
         let tick = decoder.decode(value.as_bytes(), &ALONE).unwrap().tick;
         assert_eq!(tick.timestamp().micros(), millis * 1000);
     }
@@ -931,13 +1100,15 @@ fn an_archived_line_tells_its_records_time() {
 #[test]
 fn a_records_time_in_the_line_is_read_alike_by_both_paths() {
     let rules = Rules { timestamp_from: TimestampFrom::Record, ..Rules::default() };
-    let value = |time: &str| format!(r#"{{"symbol":"A","price":2.5,"volume":1,"kafka_timestamp":{time}}}"#);
+    let value =
+        |time: &str| format!(r#"{{"symbol":"A","price":2.5,"volume":1,"kafka_timestamp":{time}}}"#);
     for (first, then) in [
         ("1749218401123", "1749218401999.5"),
         ("1749218401123.25", "1749218402000"),
         ("\"1749218401123\"", "\"1749218402000\""),
     ] {
-        let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules.clone(), NOW));
+        let (mut fast, mut strict) =
+            (Decoder::new(rules.clone(), NOW), Decoder::new(rules.clone(), NOW));
         assert!(fast.decode(value(first).as_bytes(), &ALONE).is_ok(), "{first}");
         let then = value(then);
         let known = fast.decode_known(then.as_bytes(), &ALONE);
@@ -953,12 +1124,15 @@ fn a_field_in_tens_of_thousands_of_spellings_takes_no_time() {
         let letters = "quantity".chars().zip(0..);
         letters.fold(String::new(), |name, (letter, bit)| {
             let blank = if number >> bit & 1 == 1 { "_" } else { "" };
-            let letter = if number >> (bit + 8) & 1 == 1 { letter.to_ascii_uppercase() } else { letter };
+            let letter =
+                if number >> (bit + 8) & 1 == 1 { letter.to_ascii_uppercase() } else { letter };
             format!("{name}{blank}{letter}")
         })
     };
-    let members: Vec<String> = (1..30_000).map(|number| format!("\"{}\":null", spelling(number))).collect();
-    let value = format!(r#"{{"symbol":"A","price":2.5,"ts":1749218401,{},"qty":7}}"#, members.join(","));
+    let members: Vec<String> =
+        (1..30_000).map(|number| format!("\"{}\":null", spelling(number))).collect();
+    let value =
+        format!(r#"{{"symbol":"A","price":2.5,"ts":1749218401,{},"qty":7}}"#, members.join(","));
     let begun = std::time::Instant::now();
     assert_eq!(read(&mut decoder(), &value).unwrap(), "A 2.5 - - 2.5 7");
     assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
@@ -971,12 +1145,21 @@ fn the_fast_path_learns_mapped_shapes_and_numbers_written_as_text() {
             "price=p,symbol=s,volume=q,timestamp=T",
             r#"{"e":"trade","s":"BTCUSDT","t":1,"p":"45123.50","q":"7","T":1749218401123,"m":true}"#,
         ),
-        ("price=q.last", r#"{"ticker":"A","q":{"last":"2.5","x":"y"},"size":1,"ts":1749218401.25,"note":"n"}"#),
-        ("high=h", r#"{"symbol":"A","open":"1.5","close":"2.5","volume":"3","timestamp":"1749218401123456789"}"#),
+        (
+            "price=q.last",
+            r#"{"ticker":"A","q":{"last":"2.5","x":"y"},"size":1,"ts":1749218401.25,"note":"n"}"#,
+        ),
+        (
+            "high=h",
+            r#"{"symbol":"A","open":"1.5","close":"2.5","volume":"3","timestamp":"1749218401123456789"}"#,
+        ),
     ] {
         let (mut fast, mut strict) = (mapped(map), mapped(map));
         assert!(fast.decode(value.as_bytes(), &ALONE).is_ok(), "{value}");
-        let like = value.replace("2.5", "77.125").replace("45123.50", "45124.75").replace("1749218401", "1749218402");
+        let like = value
+            .replace("2.5", "77.125")
+            .replace("45123.50", "45124.75")
+            .replace("1749218401", "1749218402");
         let known = fast.decode_known(like.as_bytes(), &ALONE);
         assert!(known.is_some(), "{like}");
         assert_eq!(known, strict.decode_strictly(like.as_bytes(), &ALONE).ok());
@@ -1064,7 +1247,10 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
             let name = |names: &[&'static str], at: usize| names[at % names.len()];
             let mut members = vec![
                 format!("\"{}\":{symbol}", name(&["symbol", "ticker", "Symbol", "s"], names.0)),
-                format!("\"{}\":{time}", name(&["timestamp", "ts", "Date", "t", "kafka_timestamp"], names.1)),
+                format!(
+                    "\"{}\":{time}",
+                    name(&["timestamp", "ts", "Date", "t", "kafka_timestamp"], names.1)
+                ),
                 format!("\"{}\":{price}", name(&["price", "last", "p", "Close"], names.2)),
                 format!("\"{}\":{volume}", name(&["volume", "qty", "Volume", "v"], names.3)),
             ];

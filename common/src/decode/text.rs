@@ -1,7 +1,8 @@
-//! [`Text`]: reads a value eight bytes at a time, because a loop over the bytes of a number mispredicts its end.
+//! [`Text`]: reads a value eight bytes at a time, because a loop over the bytes of a number
+//! mispredicts its end.
 //!
-//! `inline(always)`, here and in what builds on it: places and values then stay in registers, which was measured to
-//! save a tenth of a scan.
+//! `inline(always)`, here and in what builds on it: places and values then stay in registers, which
+//! was measured to save a tenth of a scan.
 
 /// The powers of ten that an `i64` holds.
 pub(super) const POWERS: [i64; 19] = {
@@ -17,8 +18,8 @@ pub(super) const POWERS: [i64; 19] = {
 /// The most digits of an `i64` that can be added up without a look at each of them.
 pub(super) const MAX_DIGITS: usize = 18;
 
-/// A value of eight bytes or more, read at places that the caller keeps: as plain numbers they stay in registers.
-/// A place may lie behind the end, where only zero bytes follow; JSON has none.
+/// A value of eight bytes or more, read at places that the caller keeps: as plain numbers they stay
+/// in registers. A place may lie behind the end, where only zero bytes follow; JSON has none.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Text<'a>(&'a [u8]);
 
@@ -67,8 +68,13 @@ impl<'a> Text<'a> {
                 None => text == bytes,
             },
             17..=32 => {
-                let is_last = text.last_chunk().is_some_and(|last| u128::from_le_bytes(*last) == literal.last);
-                is_last && text.first_chunk().is_some_and(|head| u128::from_le_bytes(*head) == literal.head)
+                let is_last = text
+                    .last_chunk()
+                    .is_some_and(|last| u128::from_le_bytes(*last) == literal.last);
+                is_last
+                    && text
+                        .first_chunk()
+                        .is_some_and(|head| u128::from_le_bytes(*head) == literal.head)
             }
             // So long that a call of memcmp pays.
             33.. => text == bytes,
@@ -83,8 +89,9 @@ impl<'a> Text<'a> {
         if count < 8 { (value, count) } else { self.more_digits(at, value) }
     }
 
-    /// The decimal at `at`, if it is one of the usual ones: with a point and of seven bytes at most, so that one word
-    /// holds it and the byte behind it. Gives its digits as one number, and how many stand before and behind the point.
+    /// The decimal at `at`, if it is one of the usual ones: with a point and of seven bytes at
+    /// most, so that one word holds it and the byte behind it. Gives its digits as one number, and
+    /// how many stand before and behind the point.
     #[inline(always)]
     pub fn short_decimal(self, at: usize) -> Option<(i64, usize, usize)> {
         let (values, others) = digits_of(self.word(at));
@@ -152,16 +159,16 @@ fn eight_digits(word: u64) -> (i64, usize) {
     (sum_of(values, count), count)
 }
 
-/// A word whose ASCII digits have become 0 to 9, and one that marks the highest bit of whatever else. A carry only
-/// reaches bytes behind the first of those, and behind a point there is none.
+/// A word whose ASCII digits have become 0 to 9, and one that marks the highest bit of whatever
+/// else. A carry only reaches bytes behind the first of those, and behind a point there is none.
 #[inline(always)]
 fn digits_of(word: u64) -> (u64, u64) {
     let values = word ^ 0x3030_3030_3030_3030;
     (values, (values.wrapping_add(0x7676_7676_7676_7676) | values) & 0x8080_8080_8080_8080)
 }
 
-/// The number that the first `count` of `values` are the digits of. They are added up by pairs, fours and eights
-/// (D. Lemire, "Quickly parsing eight digits", 2018).
+/// The number that the first `count` of `values` are the digits of. They are added up by pairs,
+/// fours and eights (D. Lemire, "Quickly parsing eight digits", 2018).
 #[inline(always)]
 fn sum_of(values: u64, count: usize) -> i64 {
     // Zeros in front; in two steps, since all 64 bits may go.
@@ -221,6 +228,9 @@ mod tests {
     #[test]
     fn behind_the_end_stands_nothing() {
         let text = Text::new(b"12345678").unwrap();
-        assert_eq!((text.digits(8), text.word(30), text.byte(8), text.rest(9)), ((0, 0), 0, 0, &b""[..]));
+        assert_eq!(
+            (text.digits(8), text.word(30), text.byte(8), text.rest(9)),
+            ((0, 0), 0, 0, &b""[..])
+        );
     }
 }

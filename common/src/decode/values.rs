@@ -35,7 +35,9 @@ pub(super) fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
-    digits(whole) && digits(fraction) && digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
+    digits(whole)
+        && digits(fraction)
+        && digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
 }
 
 pub(super) fn integer(raw: &RawValue) -> Option<i64> {
@@ -57,18 +59,26 @@ fn string<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Option<&'a str> {
 }
 
 pub(super) fn symbol<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Result<&'a str, Reject> {
-    string(raw, buffer)
-        .ok_or_else(|| Reject::new(Reason::BadSymbol, format!("symbol {} is not a string", excerpt(raw.get()))))
+    string(raw, buffer).ok_or_else(|| {
+        Reject::new(Reason::BadSymbol, format!("symbol {} is not a string", excerpt(raw.get())))
+    })
 }
 
 /// The symbol that a record's key holds, as text or as a JSON string.
-pub(super) fn key_symbol<'a>(key: Option<&'a [u8]>, buffer: &'a mut String) -> Result<&'a str, Reject> {
+pub(super) fn key_symbol<'a>(
+    key: Option<&'a [u8]>,
+    buffer: &'a mut String,
+) -> Result<&'a str, Reject> {
     let Some(key) = key.filter(|key| !key.is_empty()) else {
         let detail = "the record has no key to take the symbol from (--symbol-from key)";
         return Err(Reject::new(Reason::MissingField, detail));
     };
-    let bad =
-        || Reject::new(Reason::BadSymbol, format!("the key {} is no text", excerpt(&String::from_utf8_lossy(key))));
+    let bad = || {
+        Reject::new(
+            Reason::BadSymbol,
+            format!("the key {} is no text", excerpt(&String::from_utf8_lossy(key))),
+        )
+    };
     let text = str::from_utf8(key).map_err(|_| bad())?;
     if !text.starts_with('"') {
         let is_json = may_be_json(key) && serde_json::from_str::<IgnoredAny>(text).is_ok();
@@ -78,21 +88,36 @@ pub(super) fn key_symbol<'a>(key: Option<&'a [u8]>, buffer: &'a mut String) -> R
     Ok(buffer)
 }
 
-/// As [`key_symbol`], where nobody has said that keys are symbols: what is plainly something else is none.
-pub(super) fn key_symbol_in_place<'a>(key: &'a [u8], buffer: &'a mut String) -> Result<&'a str, Reject> {
+/// As [`key_symbol`], where nobody has said that keys are symbols: what is plainly something else
+/// is none.
+pub(super) fn key_symbol_in_place<'a>(
+    key: &'a [u8],
+    buffer: &'a mut String,
+) -> Result<&'a str, Reject> {
     let symbol = key_symbol(Some(key), buffer)?;
     let what = match symbol {
         text if is_number(text) => "a number",
-        text if is_clock(text) || TimeRules::default().parse_text(text) != Err(TimeError::Malformed) => "a time",
-        text if text.len() > 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') => "an id",
+        text if is_clock(text)
+            || TimeRules::default().parse_text(text) != Err(TimeError::Malformed) =>
+        {
+            "a time"
+        }
+        text if text.len() > 16
+            && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') =>
+        {
+            "an id"
+        }
         text => return Ok(text),
     };
     let key = excerpt(symbol);
-    let detail = format!("symbol is missing, and the key {key} looks like {what} (if it is one: --symbol-from key)");
+    let detail = format!(
+        "symbol is missing, and the key {key} looks like {what} (if it is one: --symbol-from key)"
+    );
     Err(Reject::new(Reason::BadSymbol, detail))
 }
 
-/// Whether a key may be JSON that is no plain text: a string in quotes, an object, an array, or null.
+/// Whether a key may be JSON that is no plain text: a string in quotes, an object, an array, or
+/// null.
 pub(super) fn may_be_json(key: &[u8]) -> bool {
     matches!(key.first(), Some(b'"' | b'{' | b'[' | b' ' | b'\t' | b'\r' | b'\n')) || key == b"null"
 }
@@ -111,7 +136,8 @@ pub(super) fn is_plain_upper_case(symbol: &str) -> bool {
     symbol.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_lowercase())
 }
 
-/// What MongoDB's extended JSON wraps a time in: `{"$date":".."}`, `{"$date":{"$numberLong":"1749218401123"}}`.
+/// What MongoDB's extended JSON wraps a time in: `{"$date":".."}`,
+/// `{"$date":{"$numberLong":"1749218401123"}}`.
 pub(super) fn unwrapped(raw: &RawValue) -> &RawValue {
     match only_member(raw, "$date") {
         Some(date) => only_member(date, "$numberLong").unwrap_or(date),
@@ -119,7 +145,11 @@ pub(super) fn unwrapped(raw: &RawValue) -> &RawValue {
     }
 }
 
-pub(super) fn timestamp(raw: &RawValue, rules: &Rules, bounds: TimeBounds) -> Result<Timestamp, Reject> {
+pub(super) fn timestamp(
+    raw: &RawValue,
+    rules: &Rules,
+    bounds: TimeBounds,
+) -> Result<Timestamp, Reject> {
     let raw = unwrapped(raw);
     let bad = |what: &str| Err(bad_time(Reason::BadTimestamp, raw.get(), what));
     if let Some(number) = number_or_text(raw) {
@@ -128,7 +158,11 @@ pub(super) fn timestamp(raw: &RawValue, rules: &Rules, bounds: TimeBounds) -> Re
     if let Some((kind, number)) = counted(raw) {
         return match times::text(kind, number) {
             Some(text) => time_of_text(&text, raw.get(), &rules.times),
-            None => Err(bad_time(Reason::TimestampOutOfRange, raw.get(), "is of no year from 0 to 9999")),
+            None => Err(bad_time(
+                Reason::TimestampOutOfRange,
+                raw.get(),
+                "is of no year from 0 to 9999",
+            )),
         };
     }
     match plain_text(raw) {
@@ -137,23 +171,33 @@ pub(super) fn timestamp(raw: &RawValue, rules: &Rules, bounds: TimeBounds) -> Re
     }
 }
 
-/// What a number counts, or why it counts nothing. One that reads as a date is a number of a pinned unit alone.
-fn number_since_1970(number: &str, unit: EpochUnit, bounds: TimeBounds) -> Result<Timestamp, &'static str> {
-    let instant = unit.parse(number).ok_or("is beyond all times that can be meant (--timestamp-unit)")?;
+/// What a number counts, or why it counts nothing. One that reads as a date is a number of a pinned
+/// unit alone.
+fn number_since_1970(
+    number: &str,
+    unit: EpochUnit,
+    bounds: TimeBounds,
+) -> Result<Timestamp, &'static str> {
+    let instant =
+        unit.parse(number).ok_or("is beyond all times that can be meant (--timestamp-unit)")?;
     match is_date_in_digits(number) {
         true if unit == EpochUnit::Auto && bounds.contain(instant) => Err(
             "is a date in digits, which the producer must write as 2025-06-06; or if it is a number since 1970, say \
                  of what with --timestamp-unit",
         ),
-        true if !bounds.contain(instant) => {
-            Err("is a date in digits, and no number since 1970: the producer must write it as 2025-06-06")
-        }
+        true if !bounds.contain(instant) => Err(
+            "is a date in digits, and no number since 1970: the producer must write it as 2025-06-06",
+        ),
         _ => Ok(instant),
     }
 }
 
 /// The instant that a date and a time of day in two members make.
-pub(super) fn date_and_time(date: &RawValue, time: &RawValue, rules: &Rules) -> Result<Timestamp, Reject> {
+pub(super) fn date_and_time(
+    date: &RawValue,
+    time: &RawValue,
+    rules: &Rules,
+) -> Result<Timestamp, Reject> {
     let written = format!("{} {}", date.get(), time.get());
     match (number(date).or_else(|| plain_text(date)), plain_text(time)) {
         (Some(date), Some(time)) => time_of_text(&format!("{date}T{time}"), &written, &rules.times),
@@ -176,18 +220,29 @@ fn is_clock(text: &str) -> bool {
 
 /// Whether a value is a date alone, as `"2025-06-06"` or `20250606`.
 pub(super) fn is_date(raw: &RawValue) -> bool {
-    let is_one = |text: &str| TimeRules::default().parse_text(text) == Err(TimeError::NoOffset) && text.len() == 10;
+    let is_one = |text: &str| {
+        TimeRules::default().parse_text(text) == Err(TimeError::NoOffset) && text.len() == 10
+    };
     number_or_text(raw).is_some_and(|number| number.len() == 8 && is_date_in_digits(number))
         || plain_text(raw).is_some_and(is_one)
 }
 
-/// `20250606`, or with the time of day: as a number it would be a time of the 1970s, or in hundreds of years.
+/// `20250606`, or with the time of day: as a number it would be a time of the 1970s, or in hundreds
+/// of years.
 fn is_date_in_digits(number: &str) -> bool {
-    let part = |range: std::ops::Range<usize>| number.get(range).and_then(|digits| digits.parse::<u32>().ok());
-    let is_within = |range, (first, last)| part(range).is_none_or(|part| (first..=last).contains(&part));
-    let is_date = is_within(0..4, (1900, 2199)) && is_within(4..6, (1, 12)) && is_within(6..8, (1, 31));
-    let is_clock = is_within(8..10, (0, 23)) && is_within(10..12, (0, 59)) && is_within(12..14, (0, 60));
-    matches!(number.len(), 8 | 12 | 14 | 17) && number.bytes().all(|byte| byte.is_ascii_digit()) && is_date && is_clock
+    let part = |range: std::ops::Range<usize>| {
+        number.get(range).and_then(|digits| digits.parse::<u32>().ok())
+    };
+    let is_within =
+        |range, (first, last)| part(range).is_none_or(|part| (first..=last).contains(&part));
+    let is_date =
+        is_within(0..4, (1900, 2199)) && is_within(4..6, (1, 12)) && is_within(6..8, (1, 31));
+    let is_clock =
+        is_within(8..10, (0, 23)) && is_within(10..12, (0, 59)) && is_within(12..14, (0, 60));
+    matches!(number.len(), 8 | 12 | 14 | 17)
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+        && is_date
+        && is_clock
 }
 
 fn bad_time(reason: Reason, written: &str, what: &str) -> Reject {
@@ -203,19 +258,22 @@ fn time_of_text(text: &str, written: &str, times: &TimeRules) -> Result<Timestam
             Reason::BadTimestamp,
             "has no UTC offset: say whose time it is, as --timestamp-zone America/New_York",
         ),
-        Err(TimeError::Nonexistent) => {
-            reject(Reason::NonexistentTime, &format!("never was in {}: clocks went forward over it", zone(times)))
-        }
-        Err(TimeError::Ambiguous) => {
-            reject(Reason::AmbiguousTime, &format!("was twice in {}: clocks went back over it", zone(times)))
-        }
+        Err(TimeError::Nonexistent) => reject(
+            Reason::NonexistentTime,
+            &format!("never was in {}: clocks went forward over it", zone(times)),
+        ),
+        Err(TimeError::Ambiguous) => reject(
+            Reason::AmbiguousTime,
+            &format!("was twice in {}: clocks went back over it", zone(times)),
+        ),
         Err(TimeError::Malformed) if is_clock(text) => reject(
             Reason::BadTimestamp,
             "is a time of day without its date: name both, as --map timestamp=DATE,time_of_day=TIME",
         ),
-        Err(TimeError::Malformed) => {
-            reject(Reason::BadTimestamp, "is no time that is read: the producer must write it as 2025-06-06T14:00:01Z")
-        }
+        Err(TimeError::Malformed) => reject(
+            Reason::BadTimestamp,
+            "is no time that is read: the producer must write it as 2025-06-06T14:00:01Z",
+        ),
     }
 }
 
@@ -223,7 +281,11 @@ fn time_of_text(text: &str, written: &str, times: &TimeRules) -> Result<Timestam
 pub(super) fn out_of_range(written: &RawValue, instant: Timestamp, bounds: &TimeBounds) -> Reject {
     let raw = unwrapped(written);
     let unit = if number_or_text(raw).is_some() { ", --timestamp-unit" } else { "" };
-    let is = if plain_text(raw) == Some(&instant.to_string()) { "is" } else { &format!("is {instant},") };
+    let is = if plain_text(raw) == Some(&instant.to_string()) {
+        "is"
+    } else {
+        &format!("is {instant},")
+    };
     let TimeBounds { oldest, latest } = bounds;
     let what = match instant < *oldest {
         true => format!("{is} before {oldest} (--oldest{unit})"),
@@ -259,7 +321,8 @@ fn zone(times: &TimeRules) -> &str {
 }
 
 pub(super) fn price(raw: &RawValue, name: &str, rules: &Rules) -> Result<Price, Reject> {
-    let bad = |what: &str| Reject::new(Reason::BadPrice, format!("{name} {} {what}", excerpt(raw.get())));
+    let bad =
+        |what: &str| Reject::new(Reason::BadPrice, format!("{name} {} {what}", excerpt(raw.get())));
     let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
     let beyond = || bad("is beyond 9.2 billion");
     let nanos = parse_nanos(text).map_err(|error| match error {
@@ -274,7 +337,9 @@ pub(super) fn price(raw: &RawValue, name: &str, rules: &Rules) -> Result<Price, 
 }
 
 pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
-    let bad = |what: &str| Reject::new(Reason::BadVolume, format!("volume {} {what}", excerpt(raw.get())));
+    let bad = |what: &str| {
+        Reject::new(Reason::BadVolume, format!("volume {} {what}", excerpt(raw.get())))
+    };
     let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
     let beyond = || bad("is beyond 2^63");
     let nanos = parse_nanos(text).map_err(|error| match error {
@@ -304,7 +369,8 @@ pub(super) fn extra(raw: &RawValue, field: Field, extras: &mut Extras<'_>) {
     }
 }
 
-/// What a message corrects by, as a condition; `None` where it is an ordinary one. An error: it cannot be read.
+/// What a message corrects by, as a condition; `None` where it is an ordinary one. An error: it
+/// cannot be read.
 pub(super) fn correction_of(raw: &RawValue) -> Result<Option<String>, ()> {
     let text = match raw.get() {
         "false" => return Ok(None),
@@ -317,8 +383,10 @@ pub(super) fn correction_of(raw: &RawValue) -> Result<Option<String>, ()> {
     if code.is_empty() || code.eq_ignore_ascii_case("n") {
         return Ok(None);
     }
-    let is_code =
-        is_number || code.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' '));
+    let is_code = is_number
+        || code
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b' '));
     let code = format!("{CORRECTION}{code}");
     if is_code && code.len() <= MAX_CODE_BYTES { Ok(Some(code)) } else { Err(()) }
 }

@@ -29,11 +29,13 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Days from 1970-01-01 in the proleptic Gregorian calendar, counting years from March so that a leap day is the
-/// last of its year (E. Richards, in the Explanatory Supplement to the Astronomical Almanac, 3rd ed., 15.11.3).
+/// Days from 1970-01-01 in the proleptic Gregorian calendar, counting years from March so that a
+/// leap day is the last of its year (E. Richards, in the Explanatory Supplement to the Astronomical
+/// Almanac, 3rd ed., 15.11.3).
 fn days_from_epoch(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month <= 2 { (year - 1, month + 9) } else { (year, month - 3) };
-    let days_before_year = 365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
+    let days_before_year =
+        365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
     let days_before_month = (153 * month + 2) / 5;
     days_before_year + days_before_month + day - 1 - 719_468
 }

@@ -49,8 +49,8 @@ impl EpochUnit {
         }
     }
 
-    /// The instant of `number`, a number in JSON's grammar. Digits below a microsecond are cut off. `None` for what lies
-    /// beyond all instants.
+    /// The instant of `number`, a number in JSON's grammar. Digits below a microsecond are cut off.
+    /// `None` for what lies beyond all instants.
     #[must_use]
     pub fn parse(self, number: &str) -> Option<Timestamp> {
         let whole = decimal::parse(number, 0, Rounding::Down).ok()?;

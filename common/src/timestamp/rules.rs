@@ -68,7 +68,9 @@ impl TimeZone {
     #[must_use]
     pub fn is_midnight(&self, at: Timestamp) -> bool {
         let instant = jiff::Timestamp::from_microsecond(at.micros());
-        instant.is_ok_and(|instant| self.0.to_datetime(instant).time() == jiff::civil::Time::midnight())
+        instant.is_ok_and(|instant| {
+            self.0.to_datetime(instant).time() == jiff::civil::Time::midnight()
+        })
     }
 
     pub(crate) fn into_inner(self) -> jiff::tz::TimeZone {

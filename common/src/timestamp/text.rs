@@ -9,7 +9,8 @@ use jiff::tz::AmbiguousOffset;
 /// Why a text is no instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TimeError {
-    /// A date or time, but nothing that says which instant: guessing a zone would be wrong half of the year.
+    /// A date or time, but nothing that says which instant: guessing a zone would be wrong half of
+    /// the year.
     NoOffset,
     /// In the zone there was no such time: clocks went forward over it.
     Nonexistent,
@@ -27,11 +28,12 @@ struct Civil {
     micros: i64,
 }
 
-/// The instant that a text names. Date and time may be parted by a space, seconds may be left out, the fraction may
-/// follow a comma, and the offset may lack its colon or its minutes, have a blank in front, and the zone's name behind.
-/// Dates without dashes (ISO 8601's basic form), and with the month's name (RFC 2822), are read as well. What has no
-/// offset, or no time at all, is a time of `zone`, or its midnight. Digits below a microsecond are cut off, so that a
-/// tick stays in its minute. A leap second (`:60`) is malformed.
+/// The instant that a text names. Date and time may be parted by a space, seconds may be left out,
+/// the fraction may follow a comma, and the offset may lack its colon or its minutes, have a blank
+/// in front, and the zone's name behind. Dates without dashes (ISO 8601's basic form), and with the
+/// month's name (RFC 2822), are read as well. What has no offset, or no time at all, is a time of
+/// `zone`, or its midnight. Digits below a microsecond are cut off, so that a tick stays in its
+/// minute. A leap second (`:60`) is malformed.
 ///
 /// Own code, because this runs for every tick: a property test holds it against jiff.
 pub(super) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, TimeError> {
@@ -44,7 +46,9 @@ pub(super) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, Ti
 }
 
 fn civil(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
-    let Some((date, rest)) = bytes.split_at_checked(10).filter(|(date, _)| (date[4], date[7]) == (b'-', b'-')) else {
+    let Some((date, rest)) =
+        bytes.split_at_checked(10).filter(|(date, _)| (date[4], date[7]) == (b'-', b'-'))
+    else {
         return civil_otherwise(bytes);
     };
     let year = two(date, 0)? * 100 + two(date, 2)?;
@@ -81,7 +85,10 @@ fn civil_otherwise(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
 
 /// Seconds of the day, microseconds, and the offset, if there is one.
 fn time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> {
-    let (clock, rest) = time.split_at_checked(5).filter(|(clock, _)| clock[2] == b':').ok_or(TimeError::Malformed)?;
+    let (clock, rest) = time
+        .split_at_checked(5)
+        .filter(|(clock, _)| clock[2] == b':')
+        .ok_or(TimeError::Malformed)?;
     let (seconds, rest) = match rest {
         [b':', seconds @ ..] => seconds.split_at_checked(2).map(|(two, rest)| (Some(two), rest)),
         rest => Some((None, rest)),
@@ -101,7 +108,8 @@ fn basic_time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> 
     }
 }
 
-/// Hours, minutes and seconds, two digits each, and what follows them: a fraction only behind seconds.
+/// Hours, minutes and seconds, two digits each, and what follows them: a fraction only behind
+/// seconds.
 fn clock_time(
     [hour, minute, second]: [&[u8]; 3],
     has_seconds: bool,
@@ -123,7 +131,8 @@ impl Civil {
 
     fn in_zone(&self, zone: &TimeZone) -> Result<Timestamp, TimeError> {
         // All of them are in range: years have four digits, and the rest was looked at.
-        let time = [self.second / 3600, self.second / 60 % 60, self.second % 60].map(|part| part as i8);
+        let time =
+            [self.second / 3600, self.second / 60 % 60, self.second % 60].map(|part| part as i8);
         let date = (self.date.year as i16, self.date.month as i8, self.date.day as i8);
         let written = DateTime::new(date.0, date.1, date.2, time[0], time[1], time[2], 0);
         let written = written.map_err(|_| TimeError::Malformed)?;
@@ -154,21 +163,29 @@ fn fraction(rest: &[u8]) -> Result<(i64, &[u8]), TimeError> {
         return Err(TimeError::Malformed);
     }
     let counted = rest[..digits].iter().map(|digit| i64::from(digit - b'0'));
-    let micros = counted.chain(std::iter::repeat(0)).take(6).fold(0, |micros, digit| micros * 10 + digit);
+    let micros =
+        counted.chain(std::iter::repeat(0)).take(6).fold(0, |micros, digit| micros * 10 + digit);
     Ok((micros, &rest[digits..]))
 }
 
-/// Seconds east of UTC; `None` where nothing is said. A zone's name behind them is passed over: they say more.
+/// Seconds east of UTC; `None` where nothing is said. A zone's name behind them is passed over:
+/// they say more.
 fn utc_offset(rest: &[u8]) -> Result<Option<i64>, TimeError> {
     let (sign, hours, minutes, behind) = match rest {
         [] => return Ok(None),
         [b'Z' | b'z', behind @ ..] => (b'+', 0, 0, behind),
-        [sign @ (b'+' | b'-'), _, _, b':', _, _, behind @ ..] => (*sign, two(rest, 1)?, two(rest, 4)?, behind),
-        [sign @ (b'+' | b'-'), _, _, b'0'..=b'9', _, behind @ ..] => (*sign, two(rest, 1)?, two(rest, 3)?, behind),
+        [sign @ (b'+' | b'-'), _, _, b':', _, _, behind @ ..] => {
+            (*sign, two(rest, 1)?, two(rest, 4)?, behind)
+        }
+        [sign @ (b'+' | b'-'), _, _, b'0'..=b'9', _, behind @ ..] => {
+            (*sign, two(rest, 1)?, two(rest, 3)?, behind)
+        }
         [sign @ (b'+' | b'-'), _, _, behind @ ..] => (*sign, two(rest, 1)?, 0, behind),
         // JavaScript writes the zone and the offset from it.
         [b' ', b'G', b'M', b'T', b'+' | b'-', ..] => return utc_offset(&rest[4..]),
-        [b' ', b'U', b'T', b'C', behind @ ..] | [b' ', b'G', b'M', b'T', behind @ ..] => (b'+', 0, 0, behind),
+        [b' ', b'U', b'T', b'C', behind @ ..] | [b' ', b'G', b'M', b'T', behind @ ..] => {
+            (b'+', 0, 0, behind)
+        }
         [b' ', b'Z' | b'z' | b'+' | b'-', ..] => return utc_offset(&rest[1..]),
         _ => return Err(TimeError::Malformed),
     };
@@ -260,7 +277,9 @@ mod tests {
 
     #[test]
     fn a_time_without_an_offset_is_not_guessed() {
-        for text in ["2025-06-06T10:00:01", "2025-06-06 10:00:01.5", "2025-06-06T10:00", "2025-06-06"] {
+        for text in
+            ["2025-06-06T10:00:01", "2025-06-06 10:00:01.5", "2025-06-06T10:00", "2025-06-06"]
+        {
             assert_eq!(micros(text), Err(TimeError::NoOffset), "{text}");
         }
     }

@@ -20,13 +20,14 @@ pub enum Switch {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Anomalies")]
 pub struct AnomalyArgs {
-    /// Look for bad prints, bursts and silence: speed-layer as ticks come, batch-layer again when an hour is over. What is
-    /// found is in the table `anomalies`.
+    /// Look for bad prints, bursts and silence: speed-layer as ticks come, batch-layer again when
+    /// an hour is over. What is found is in the table `anomalies`.
     #[arg(long, env = "ANOMALIES", value_enum, default_value_t = Switch::On)]
     anomalies: Switch,
 
-    /// When the exchange trades, Monday to Friday by its clocks; `always` for a market that never closes. A session over
-    /// midnight, as `18:00-17:00`, is that of the day on which it ends. There are no bursts, bands and silence outside.
+    /// When the exchange trades, Monday to Friday by its clocks; `always` for a market that never
+    /// closes. A session over midnight, as `18:00-17:00`, is that of the day on which it ends.
+    /// There are no bursts, bands and silence outside.
     #[arg(
         long,
         env = "TRADING_HOURS",
@@ -36,16 +37,23 @@ pub struct AnomalyArgs {
     trading_hours: TradingHours,
 
     /// Days on which it does not trade, such as 2026-12-25; repeatable.
-    #[arg(id = "holiday", long = "holiday", env = "HOLIDAYS", value_delimiter = ',', value_name = "DATE")]
+    #[arg(
+        id = "holiday",
+        long = "holiday",
+        env = "HOLIDAYS",
+        value_delimiter = ',',
+        value_name = "DATE"
+    )]
     holidays: Vec<Holiday>,
 
     /// The step between two prices: nothing less is odd. Smaller for currencies and coins.
     #[arg(long, env = "PRICE_STEP", default_value = "0.01", value_parser = price_step, value_name = "PRICE")]
     price_step: i64,
 
-    /// Sale conditions whose price is not of its time, or not of the open market: such a trade is held to narrower margins,
-    /// and its price is no measure for others. By default those letters of the US tapes that change neither the last price
-    /// nor, most of them, high and low; give a feed with numbers its own.
+    /// Sale conditions whose price is not of its time, or not of the open market: such a trade is
+    /// held to narrower margins, and its price is no measure for others. By default those letters
+    /// of the US tapes that change neither the last price nor, most of them, high and low; give a
+    /// feed with numbers its own.
     #[arg(
         long,
         env = "EXCLUDED_CONDITIONS",
@@ -90,9 +98,11 @@ pub struct Detectors {
 
 /// In units of 10^-9.
 fn price_step(text: &str) -> Result<i64, String> {
-    let is_plain = text.starts_with(|first: char| first.is_ascii_digit()) && serde_json::from_str::<f64>(text).is_ok();
+    let is_plain = text.starts_with(|first: char| first.is_ascii_digit())
+        && serde_json::from_str::<f64>(text).is_ok();
     let step = if is_plain { decimal::parse(text, 9, Rounding::Exact).ok() } else { None };
-    step.filter(|nanos| *nanos > 0).ok_or_else(|| "expected a number above zero, such as 0.01".to_owned())
+    step.filter(|nanos| *nanos > 0)
+        .ok_or_else(|| "expected a number above zero, such as 0.01".to_owned())
 }
 
 impl AnomalyArgs {
@@ -104,8 +114,13 @@ impl AnomalyArgs {
         }
         let detectors = || {
             let mut parameters = Parameters::default();
-            (parameters.bad_print.price_step, parameters.band.price_step) = (self.price_step, self.price_step);
-            Arc::new(Detectors { parameters, calendar: self.calendar(), conditions: self.conditions() })
+            (parameters.bad_print.price_step, parameters.band.price_step) =
+                (self.price_step, self.price_step);
+            Arc::new(Detectors {
+                parameters,
+                calendar: self.calendar(),
+                conditions: self.conditions(),
+            })
         };
         Some(Arc::clone(self.detectors.get_or_init(detectors)))
     }
@@ -114,13 +129,20 @@ impl AnomalyArgs {
     #[must_use]
     pub fn hindsight(&self) -> Option<hindsight::Parameters> {
         let is_on = self.anomalies == Switch::On;
-        is_on.then(|| hindsight::Parameters { price_step: self.price_step, ..hindsight::Parameters::default() })
+        is_on.then(|| hindsight::Parameters {
+            price_step: self.price_step,
+            ..hindsight::Parameters::default()
+        })
     }
 
     /// What sale conditions say.
     #[must_use]
     pub fn conditions(&self) -> Conditions {
-        Conditions::new(&self.excluded_conditions, &self.cancel_conditions, &self.correction_conditions)
+        Conditions::new(
+            &self.excluded_conditions,
+            &self.cancel_conditions,
+            &self.correction_conditions,
+        )
     }
 
     /// What was given, as one text, which is another one where it is another.

@@ -6,7 +6,8 @@ mod flags;
 
 use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
 use common::decode::{
-    Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom,
+    Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, ProvenanceNames, Rules,
+    SymbolFrom, TimestampFrom,
 };
 use common::timestamp::{EpochUnit, TimeRules, TimeZone};
 use common::{Named, Timestamp};
@@ -20,28 +21,32 @@ pub const REGISTRY_HEADING: &str = "Schema registry";
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = HEADING)]
 pub struct MessageArgs {
-    /// Where the fields of a tick stand in a message, as `symbol=ticker,price=last,volume=qty,timestamp=ts`. Names inside
-    /// objects are parted by dots, alternatives by `|`; names with dots or commas stand in double quotes. `price` stands
-    /// for open and close, and `timestamp=date,time_of_day=time` for a time in two members. What is in no member is said by
-    /// `symbol=@key`, `symbol=@topic` and `timestamp=@record`. What is not mapped is looked for under its own name and
-    /// those that many producers use, but for a feed's own number (`sequence`) and its word for what a message takes back
-    /// (`correction`), which are taken where they are mapped alone.
+    /// Where the fields of a tick stand in a message, as
+    /// `symbol=ticker,price=last,volume=qty,timestamp=ts`. Names inside objects are parted by dots,
+    /// alternatives by `|`; names with dots or commas stand in double quotes. `price` stands for
+    /// open and close, and `timestamp=date,time_of_day=time` for a time in two members. What is in
+    /// no member is said by `symbol=@key`, `symbol=@topic` and `timestamp=@record`. What is not
+    /// mapped is looked for under its own name and those that many producers use, but for a feed's
+    /// own number (`sequence`) and its word for what a message takes back (`correction`), which are
+    /// taken where they are mapped alone.
     #[arg(long, env = "MESSAGE_MAP", value_name = "FIELD=NAME,..")]
     pub map: Option<MapEntries>,
 
-    /// Where a message holds several ticks: the way to an array of them, or to one, as `data` or `events.tickers`, on
-    /// which each element of an array is gone into. An element without a symbol or a time has those of the objects around
-    /// it. A message in which the way leads nowhere is a tick itself. An array at a message's top needs no flag.
+    /// Where a message holds several ticks: the way to an array of them, or to one, as `data` or
+    /// `events.tickers`, on which each element of an array is gone into. An element without a
+    /// symbol or a time has those of the objects around it. A message in which the way leads
+    /// nowhere is a tick itself. An array at a message's top needs no flag.
     #[arg(long, env = "MESSAGE_EACH", value_name = "NAME")]
     pub each: Option<Path>,
 
-    /// Take only messages in which members say this, as `type=match|ticker`: several members, all of which must, are
-    /// parted by commas. Others are rejected, and counted. What stands around the elements of --each is asked as well.
+    /// Take only messages in which members say this, as `type=match|ticker`: several members, all
+    /// of which must, are parted by commas. Others are rejected, and counted. What stands around
+    /// the elements of --each is asked as well.
     #[arg(id = "where", long = "where", env = "MESSAGE_WHERE", value_name = "NAME=VALUE|..")]
     pub conditions: Option<Conditions>,
 
-    /// All of these flags from a file, in place of them: one a line without its dashes, as `timestamp-zone=UTC` or
-    /// `map=symbol=ticker`. Lines that begin with `#` are passed over.
+    /// All of these flags from a file, in place of them: one a line without its dashes, as
+    /// `timestamp-zone=UTC` or `map=symbol=ticker`. Lines that begin with `#` are passed over.
     #[arg(
         long,
         env = "MESSAGE_FILE",
@@ -68,7 +73,8 @@ pub struct MessageArgs {
     #[arg(long, env = "TIMESTAMP_UNIT", value_parser = one_of::<EpochUnit>(), default_value = EpochUnit::default().name())]
     pub timestamp_unit: EpochUnit,
 
-    /// The zone of times without an offset and of dates, such as `America/New_York`. Without it those are rejected.
+    /// The zone of times without an offset and of dates, such as `America/New_York`. Without it
+    /// those are rejected.
     #[arg(long, env = "TIMESTAMP_ZONE", value_name = "ZONE")]
     pub timestamp_zone: Option<TimeZone>,
 
@@ -126,18 +132,21 @@ impl MessageArgs {
 
     /// What is said of a member goes before what a preset says of it.
     fn all_conditions(&self) -> Vec<Condition> {
-        let mut all = self.conditions.as_ref().map_or_else(Vec::new, |conditions| conditions.0.clone());
+        let mut all =
+            self.conditions.as_ref().map_or_else(Vec::new, |conditions| conditions.0.clone());
         let own: Vec<Path> = all.iter().map(|condition| condition.path.clone()).collect();
         let preset = self.preset.map_or_else(Vec::new, Preset::conditions);
         all.extend(preset.into_iter().filter(|condition| !own.contains(&condition.path)));
         all
     }
 
-    /// What a flag says of a field goes before what the map says, and that before what a preset says.
+    /// What a flag says of a field goes before what the map says, and that before what a preset
+    /// says.
     fn entries(&self) -> MapEntries {
         let mut entries = self.map.clone().unwrap_or_default();
         let preset = self.preset.map(Preset::entries).unwrap_or_default();
-        let own: Vec<Field> = Field::ALL.into_iter().filter(|field| entries.written(*field).is_some()).collect();
+        let own: Vec<Field> =
+            Field::ALL.into_iter().filter(|field| entries.written(*field).is_some()).collect();
         let is_left = |field: &Field| !own.iter().any(|mapped| mapped.excludes(*field));
         entries.paths.extend(preset.paths.into_iter().filter(|(field, _)| is_left(field)));
         let said = chosen(self.symbol_from).or(entries.symbol_from);
@@ -160,14 +169,16 @@ fn chosen<T: Named + Default>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
 
-/// `command`, to which a variable about messages that is there and empty says nothing: so compose files pass on what is
-/// not set.
+/// `command`, to which a variable about messages that is there and empty says nothing: so compose
+/// files pass on what is not set.
 #[must_use]
 pub fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &clap::Arg| {
-        arg.get_env().is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
+        arg.get_env()
+            .is_some_and(|name| std::env::var_os(name).is_some_and(|value| value.is_empty()))
     };
-    let is_of_messages = |arg: &clap::Arg| matches!(arg.get_help_heading(), Some(HEADING | REGISTRY_HEADING));
+    let is_of_messages =
+        |arg: &clap::Arg| matches!(arg.get_help_heading(), Some(HEADING | REGISTRY_HEADING));
     command.mut_args(|arg| match is_of_messages(&arg) && is_empty(&arg) {
         true => arg.env(None::<&str>),
         false => arg,
@@ -258,13 +269,18 @@ mod tests {
         let map = rules(&["--map", "symbol=@key,timestamp=@record"]).unwrap();
         assert_eq!(map, rules(&["--symbol-from", "key", "--timestamp-from", "record"]).unwrap());
         let with_preset = rules(&["--preset", "binance", "--map", "symbol=@topic"]).unwrap();
-        assert_eq!((with_preset.symbol_from, paths(&with_preset, Field::Symbol).len()), (SymbolFrom::Topic, 0));
+        assert_eq!(
+            (with_preset.symbol_from, paths(&with_preset, Field::Symbol).len()),
+            (SymbolFrom::Topic, 0)
+        );
         assert_eq!(paths(&with_preset, Field::Price), ["p"]);
     }
 
     #[test]
     fn a_preset_may_take_the_key_for_a_symbol_and_a_flag_goes_before_it() {
-        let from = |flags: &[&str]| rules(&[&["--preset", "yfinance"], flags].concat()).unwrap().symbol_from;
+        let from = |flags: &[&str]| {
+            rules(&[&["--preset", "yfinance"], flags].concat()).unwrap().symbol_from
+        };
         assert_eq!(from(&[]), SymbolFrom::ValueOrKey);
         assert_eq!(from(&["--map", "symbol=Stock"]), SymbolFrom::Value);
         assert_eq!(from(&["--map", "symbol=Stock|@key"]), SymbolFrom::ValueOrKey);
@@ -281,9 +297,13 @@ mod tests {
 
     #[test]
     fn a_preset_may_bring_its_zone_and_a_flag_goes_before_it() {
-        let zone = |flags: &[&str]| rules(flags).unwrap().times.zone.map(|zone| zone.name().to_owned());
+        let zone =
+            |flags: &[&str]| rules(flags).unwrap().times.zone.map(|zone| zone.name().to_owned());
         assert_eq!(zone(&["--preset", "yfinance"]).as_deref(), Some("America/New_York"));
-        assert_eq!(zone(&["--preset", "yfinance", "--timestamp-zone", "UTC"]).as_deref(), Some("UTC"));
+        assert_eq!(
+            zone(&["--preset", "yfinance", "--timestamp-zone", "UTC"]).as_deref(),
+            Some("UTC")
+        );
         assert_eq!(zone(&["--preset", "kraken"]), None);
     }
 
@@ -291,7 +311,10 @@ mod tests {
     fn a_preset_may_say_where_its_ticks_are_and_a_flag_goes_before_it() {
         let each = |flags: &[&str]| rules(flags).unwrap().each.map(|path| path.to_string());
         assert_eq!(each(&["--preset", "finnhub"]).as_deref(), Some("data"));
-        assert_eq!(each(&["--preset", "finnhub", "--each", "a . trades"]).as_deref(), Some("a.trades"));
+        assert_eq!(
+            each(&["--preset", "finnhub", "--each", "a . trades"]).as_deref(),
+            Some("a.trades")
+        );
         assert_eq!(each(&["--preset", "alpaca"]), None);
     }
 
@@ -310,7 +333,10 @@ mod tests {
         std::fs::write(file.path(), "map=symbol=ticker\nuppercase-symbols\n").unwrap();
         let flags = ["--message-file", file.path().to_str().unwrap()];
         let found = rules(&flags).unwrap();
-        assert_eq!((paths(&found, Field::Symbol), found.uppercase_symbols), (vec!["ticker".to_owned()], true));
+        assert_eq!(
+            (paths(&found, Field::Symbol), found.uppercase_symbols),
+            (vec!["ticker".to_owned()], true)
+        );
         assert!(rules(&[&flags[..], &["--preset", "kraken"]].concat()).is_err(), "not beside them");
     }
 

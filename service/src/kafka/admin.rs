@@ -1,12 +1,16 @@
 //! What questions by librdkafka's admin interface have in common.
-#![allow(unsafe_code, reason = "the rdkafka crate wraps only a part of librdkafka's admin interface")]
+#![allow(
+    unsafe_code,
+    reason = "the rdkafka crate wraps only a part of librdkafka's admin interface"
+)]
 
 use rdkafka::bindings as c;
 use std::ffi::{CStr, c_char};
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
-/// How much longer than librdkafka this side waits: what it says of the end tells more than silence.
+/// How much longer than librdkafka this side waits: what it says of the end tells more than
+/// silence.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// What must be given back to librdkafka.
@@ -15,7 +19,10 @@ pub(super) struct Owned<T>(NonNull<T>, unsafe extern "C" fn(*mut T));
 impl<T> Owned<T> {
     /// # Safety
     /// `give_back` must be what frees the object.
-    pub(super) unsafe fn new(object: *mut T, give_back: unsafe extern "C" fn(*mut T)) -> Option<Self> {
+    pub(super) unsafe fn new(
+        object: *mut T,
+        give_back: unsafe extern "C" fn(*mut T),
+    ) -> Option<Self> {
         NonNull::new(object).map(|object| Self(object, give_back))
     }
 
@@ -34,8 +41,8 @@ impl<T> Drop for Owned<T> {
 /// The client's answer to a question.
 pub(super) type Event = Owned<c::rd_kafka_event_t>;
 
-/// Questions that are put at once, and a queue that their answers come to. What is not answered when this is dropped is
-/// forgotten.
+/// Questions that are put at once, and a queue that their answers come to. What is not answered
+/// when this is dropped is forgotten.
 pub(super) struct Questions {
     // They are dropped in this order.
     options: Owned<c::rd_kafka_AdminOptions_t>,
@@ -59,7 +66,12 @@ impl Questions {
             let queue = Owned::new(c::rd_kafka_queue_new(client), c::rd_kafka_queue_destroy)?;
             let options = c::rd_kafka_AdminOptions_new(client, operation);
             let options = Owned::new(options, c::rd_kafka_AdminOptions_destroy)?;
-            c::rd_kafka_AdminOptions_set_request_timeout(options.get(), millis, std::ptr::null_mut(), 0);
+            c::rd_kafka_AdminOptions_set_request_timeout(
+                options.get(),
+                millis,
+                std::ptr::null_mut(),
+                0,
+            );
             Some(Self { options, queue, deadline: Instant::now() + patience + GRACE })
         }
     }
@@ -67,7 +79,9 @@ impl Questions {
     /// The next question goes to this broker.
     pub(super) fn to_broker(&self, broker: i32) {
         // SAFETY: the options are valid; that they do not take the broker would show in the answer.
-        unsafe { c::rd_kafka_AdminOptions_set_broker(self.options.get(), broker, std::ptr::null_mut(), 0) };
+        unsafe {
+            c::rd_kafka_AdminOptions_set_broker(self.options.get(), broker, std::ptr::null_mut(), 0)
+        };
     }
 
     pub(super) fn options(&self) -> *mut c::rd_kafka_AdminOptions_t {
@@ -83,7 +97,9 @@ impl Questions {
         let left = self.deadline.saturating_duration_since(Instant::now());
         let millis = i32::try_from(left.as_millis()).unwrap_or(i32::MAX);
         // SAFETY: the queue is valid, and the event is ours.
-        unsafe { Owned::new(c::rd_kafka_queue_poll(self.queue.get(), millis), c::rd_kafka_event_destroy) }
+        unsafe {
+            Owned::new(c::rd_kafka_queue_poll(self.queue.get(), millis), c::rd_kafka_event_destroy)
+        }
     }
 }
 

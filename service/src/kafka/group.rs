@@ -1,9 +1,9 @@
-//! Who is in a consumer group, and what of it each has, whether its members share out the partitions (the classic
-//! protocol) or its coordinator does (`group.protocol=consumer`).
+//! Who is in a consumer group, and what of it each has, whether its members share out the
+//! partitions (the classic protocol) or its coordinator does (`group.protocol=consumer`).
 //!
-//! Each broker is asked by its number, and only the group's coordinator has members to tell. librdkafka would look for
-//! the coordinator by itself; but a question of it that has run out of time ends the process as soon as the coordinator
-//! is found (librdkafka 2.12.1).
+//! Each broker is asked by its number, and only the group's coordinator has members to tell.
+//! librdkafka would look for the coordinator by itself; but a question of it that has run out of
+//! time ends the process as soon as the coordinator is found (librdkafka 2.12.1).
 #![allow(unsafe_code, reason = "rd_kafka_DescribeConsumerGroups has no safe wrapper in rdkafka")]
 
 use super::admin::{Questions, text};
@@ -18,7 +18,8 @@ use std::time::Duration;
 pub struct Member {
     pub client_id: String,
     pub host: String,
-    /// The partitions that it has or is about to get, by topic; empty while the group is rebalancing.
+    /// The partitions that it has or is about to get, by topic; empty while the group is
+    /// rebalancing.
     pub partitions: Vec<(String, i32)>,
 }
 
@@ -53,7 +54,8 @@ pub fn members<C: ConsumerContext>(
     patience: Duration,
 ) -> Result<Vec<Member>, Untold> {
     let unanswered = |why: &str| Untold::Unanswered(why.to_owned());
-    let name = CString::new(group).map_err(|_| Untold::Refused("the group's name has a NUL".to_owned()))?;
+    let name = CString::new(group)
+        .map_err(|_| Untold::Refused("the group's name has a NUL".to_owned()))?;
     let metadata = consumer.fetch_metadata(Some(topic), patience);
     let metadata = metadata.map_err(|error| Untold::Unanswered(error.to_string()))?;
     let client = consumer.client().native_ptr();
@@ -66,7 +68,13 @@ pub fn members<C: ConsumerContext>(
         let mut names = [name.as_ptr()];
         // SAFETY: all of it is valid, and librdkafka copies the names and the options.
         unsafe {
-            c::rd_kafka_DescribeConsumerGroups(client, names.as_mut_ptr(), 1, questions.options(), questions.queue());
+            c::rd_kafka_DescribeConsumerGroups(
+                client,
+                names.as_mut_ptr(),
+                1,
+                questions.options(),
+                questions.queue(),
+            );
         }
     }
     let mut why = unanswered("no broker is known");
@@ -103,7 +111,8 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Vec<Member>, Untold> {
         }
         let group = *groups;
         let error = c::rd_kafka_ConsumerGroupDescription_error(group);
-        let code = if error.is_null() { Code::NoError } else { Code::from(c::rd_kafka_error_code(error)) };
+        let code =
+            if error.is_null() { Code::NoError } else { Code::from(c::rd_kafka_error_code(error)) };
         match code {
             Code::NoError => {}
             // So says only its coordinator.
@@ -111,7 +120,9 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Vec<Member>, Untold> {
             code => return Err(untold(code, text(c::rd_kafka_error_string(error)))),
         }
         let members = 0..c::rd_kafka_ConsumerGroupDescription_member_count(group);
-        Ok(members.map(|index| member(c::rd_kafka_ConsumerGroupDescription_member(group, index))).collect())
+        Ok(members
+            .map(|index| member(c::rd_kafka_ConsumerGroupDescription_member(group, index)))
+            .collect())
     }
 }
 
@@ -154,8 +165,12 @@ unsafe fn assigned(assignment: *const c::rd_kafka_MemberAssignment_t) -> Vec<(St
     // SAFETY: the list has as many elements as it says, and lives as long as the assignment.
     unsafe {
         let list = c::rd_kafka_MemberAssignment_partitions(assignment);
-        let count = if list.is_null() { 0 } else { usize::try_from((*list).cnt).unwrap_or_default() };
-        (0..count).map(|index| &*(*list).elems.add(index)).map(|at| (text(at.topic), at.partition)).collect()
+        let count =
+            if list.is_null() { 0 } else { usize::try_from((*list).cnt).unwrap_or_default() };
+        (0..count)
+            .map(|index| &*(*list).elems.add(index))
+            .map(|at| (text(at.topic), at.partition))
+            .collect()
     }
 }
 
@@ -167,14 +182,19 @@ mod tests {
     use rdkafka::mocking::MockCluster;
 
     fn consumer(brokers: &str) -> BaseConsumer<Quiet> {
-        ClientConfig::new().set("bootstrap.servers", brokers).set("group.id", "g").create_with_context(Quiet).unwrap()
+        ClientConfig::new()
+            .set("bootstrap.servers", brokers)
+            .set("group.id", "g")
+            .create_with_context(Quiet)
+            .unwrap()
     }
 
     /// The mock knows neither question.
     #[test]
     fn brokers_that_do_not_take_the_question_are_told_apart_from_those_that_do_not_answer() {
         let cluster = MockCluster::new(2).unwrap();
-        let asked = members(&consumer(&cluster.bootstrap_servers()), "g", "t", Duration::from_secs(20));
+        let asked =
+            members(&consumer(&cluster.bootstrap_servers()), "g", "t", Duration::from_secs(20));
         assert!(matches!(asked, Err(Untold::Refused(_))), "{asked:?}");
         let asked = members(&consumer("127.0.0.1:1"), "g", "t", Duration::from_millis(200));
         assert!(matches!(asked, Err(Untold::Unanswered(_))), "{asked:?}");

@@ -1,5 +1,5 @@
-//! What a topic is beyond its name. librdkafka tells a topic's id by its admin interface alone, which the rdkafka crate
-//! does not wrap.
+//! What a topic is beyond its name. librdkafka tells a topic's id by its admin interface alone,
+//! which the rdkafka crate does not wrap.
 #![allow(unsafe_code, reason = "rd_kafka_DescribeTopics has no safe wrapper in rdkafka")]
 
 use super::admin::{Owned, Questions, text};
@@ -49,8 +49,8 @@ pub fn describe<C: ConsumerContext>(
         );
         let topics = topics.ok_or_else(|| unknown("librdkafka has no memory"))?;
         let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS;
-        let questions =
-            Questions::new(client, operation, patience).ok_or_else(|| unknown("librdkafka has no memory"))?;
+        let questions = Questions::new(client, operation, patience)
+            .ok_or_else(|| unknown("librdkafka has no memory"))?;
         c::rd_kafka_DescribeTopics(client, topics.get(), questions.options(), questions.queue());
         let event = questions.answer().ok_or_else(|| unknown("no answer in time"))?;
         read(event.get()).unwrap_or_else(|| Err(unknown("librdkafka gave no result")))
@@ -62,7 +62,9 @@ pub fn describe<C: ConsumerContext>(
 unsafe fn read(event: *mut c::rd_kafka_event_t) -> Option<Result<Description, NoDescription>> {
     // SAFETY: what the event holds lives as long as the event.
     unsafe {
-        if let Err(error) = said(c::rd_kafka_event_error(event), c::rd_kafka_event_error_string(event)) {
+        if let Err(error) =
+            said(c::rd_kafka_event_error(event), c::rd_kafka_event_error_string(event))
+        {
             return Some(Err(error));
         }
         let result = c::rd_kafka_event_DescribeTopics_result(event);
@@ -97,7 +99,9 @@ unsafe fn shown(id: *const c::rd_kafka_Uuid_t) -> String {
     // SAFETY: the text belongs to the id.
     unsafe {
         // Brokers of before Kafka 2.8 know no ids.
-        if c::rd_kafka_Uuid_most_significant_bits(id) == 0 && c::rd_kafka_Uuid_least_significant_bits(id) == 0 {
+        if c::rd_kafka_Uuid_most_significant_bits(id) == 0
+            && c::rd_kafka_Uuid_least_significant_bits(id) == 0
+        {
             return String::new();
         }
         text(c::rd_kafka_Uuid_base64str(id))
@@ -111,7 +115,9 @@ unsafe fn said(code: c::rd_kafka_resp_err_t, words: *const c_char) -> Result<(),
         RDKafkaErrorCode::NoError => Ok(()),
         RDKafkaErrorCode::UnknownTopicOrPartition => Err(NoDescription::Missing),
         // SAFETY: by the caller.
-        RDKafkaErrorCode::TopicAuthorizationFailed => Err(NoDescription::Forbidden(unsafe { text(words) })),
+        RDKafkaErrorCode::TopicAuthorizationFailed => {
+            Err(NoDescription::Forbidden(unsafe { text(words) }))
+        }
         // SAFETY: by the caller.
         _ => Err(NoDescription::Unknown(unsafe { text(words) })),
     }

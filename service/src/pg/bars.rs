@@ -72,7 +72,8 @@ impl Columns {
     pub fn rows(self) -> String {
         let types = self.all().zip(1..).map(|((_, of), number)| format!("${number}::{of}[]"));
         let names = self.all().map(|(name, _)| name);
-        let (types, names) = (types.collect::<Vec<_>>().join(", "), names.collect::<Vec<_>>().join(", "));
+        let (types, names) =
+            (types.collect::<Vec<_>>().join(", "), names.collect::<Vec<_>>().join(", "));
         format!("unnest({types}) as bars ({names})")
     }
 
@@ -151,8 +152,13 @@ mod tests {
             assert_eq!(columns.names().split(", ").count() + KEY.len(), number);
         }
         let rows = Columns::Values.rows();
-        assert!(rows.starts_with("unnest($1::text[], $2::timestamptz[], $3::numeric[], "), "{rows}");
-        assert!(rows.ends_with("as bars (symbol, start, open, high, low, close, volume, ticks, sum_close, notional)"));
+        assert!(
+            rows.starts_with("unnest($1::text[], $2::timestamptz[], $3::numeric[], "),
+            "{rows}"
+        );
+        assert!(rows.ends_with(
+            "as bars (symbol, start, open, high, low, close, volume, ticks, sum_close, notional)"
+        ));
         assert!(Columns::Values.of("t").starts_with("t.open, t.high, "));
     }
 }

@@ -12,23 +12,25 @@ use std::time::{Duration, Instant};
 
 /// How long connecting to one server may take before it counts as failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a login that is refused is tried again, where it comes from a file: longer than Kubernetes takes to bring a
-/// changed secret.
+/// How long a login that is refused is tried again, where it comes from a file: longer than
+/// Kubernetes takes to bring a changed secret.
 pub(super) const LOGIN_PATIENCE: Duration = Duration::from_secs(120);
 
-/// A setting that nobody knows, given where only the server itself looks: a pooler refuses it or leaves it out.
+/// A setting that nobody knows, given where only the server itself looks: a pooler refuses it or
+/// leaves it out.
 const MARK: (&str, &str) = ("stocks.direct", "on");
-/// Compiling a statement takes longer here than any statement does: half of the time of an hour's run
-/// (docs/benchmarks.md).
+/// Compiling a statement takes longer here than any statement does: half of the time of an hour's
+/// run (docs/benchmarks.md).
 const NO_COMPILING: (&str, &str) = ("jit", "off");
-const LOOK: &str =
-    "select coalesce(current_setting('stocks.direct', true), ''), current_setting('transaction_read_only')";
+const LOOK: &str = "select coalesce(current_setting('stocks.direct', true), ''), current_setting('transaction_read_only')";
 
-/// Whether a pooler (PgBouncer, RDS Proxy) stands between us and the server. A process has one database.
+/// Whether a pooler (PgBouncer, RDS Proxy) stands between us and the server. A process has one
+/// database.
 static IS_POOLED: AtomicBool = AtomicBool::new(false);
 
-/// Whether a statement may be prepared once for all transactions of a connection. Behind a pooler each transaction may
-/// be another session's: then nothing may outlive it, neither a statement nor a setting.
+/// Whether a statement may be prepared once for all transactions of a connection. Behind a pooler
+/// each transaction may be another session's: then nothing may outlive it, neither a statement nor
+/// a setting.
 #[must_use]
 pub fn has_a_session() -> bool {
     !IS_POOLED.load(Ordering::Relaxed)
@@ -44,8 +46,8 @@ impl Database {
     /// Opens one connection, to the first server that will do.
     ///
     /// # Errors
-    /// [`Failure::Configuration`] where trying again cannot help (wrong password, no such database), otherwise
-    /// [`Failure::Infrastructure`].
+    /// [`Failure::Configuration`] where trying again cannot help (wrong password, no such
+    /// database), otherwise [`Failure::Infrastructure`].
     pub async fn connect(&self) -> Result<PgConnection, Failure> {
         let target = self.target();
         let mut obstacles = Vec::new();
@@ -62,9 +64,15 @@ impl Database {
         Err(self.sum_up(obstacles))
     }
 
-    async fn connect_to(&self, server: &PgConnectOptions, must_write: bool) -> Result<PgConnection, Obstacle> {
+    async fn connect_to(
+        &self,
+        server: &PgConnectOptions,
+        must_write: bool,
+    ) -> Result<PgConnection, Obstacle> {
         let (connection, _, is_read_only) = match self.open(server).await {
-            Err(Obstacle::Refused(error)) if is_parameter_of_a_pooler(&error) => self.open_pooled(server).await?,
+            Err(Obstacle::Refused(error)) if is_parameter_of_a_pooler(&error) => {
+                self.open_pooled(server).await?
+            }
             Ok((connection, mark, _)) if has_a_session() && mark.is_empty() => {
                 drop(connection);
                 self.open_pooled(server).await?
@@ -73,7 +81,9 @@ impl Database {
         };
         if must_write && is_read_only {
             let error = anyhow!("{} takes no writes at this moment", place(server));
-            return Err(Obstacle::Other(Failure::Infrastructure(error.context(self.what("connecting to")))));
+            return Err(Obstacle::Other(Failure::Infrastructure(
+                error.context(self.what("connecting to")),
+            )));
         }
         if server.get_socket().is_none() {
             nodelay::set_for_peer_port(server.get_port());
@@ -81,7 +91,10 @@ impl Database {
         Ok(connection)
     }
 
-    async fn open_pooled(&self, server: &PgConnectOptions) -> Result<(PgConnection, String, bool), Obstacle> {
+    async fn open_pooled(
+        &self,
+        server: &PgConnectOptions,
+    ) -> Result<(PgConnection, String, bool), Obstacle> {
         if !IS_POOLED.swap(true, Ordering::Relaxed) {
             let at = place(server);
             tracing::info!(server = %at, "a pooler stands before PostgreSQL at {at}: nothing outlives a transaction");
@@ -90,8 +103,15 @@ impl Database {
     }
 
     /// A connection, the mark as the server sees it, and whether it takes no writes.
-    async fn open(&self, server: &PgConnectOptions) -> Result<(PgConnection, String, bool), Obstacle> {
-        let options = if has_a_session() { server.clone().options([MARK, NO_COMPILING]) } else { server.clone() };
+    async fn open(
+        &self,
+        server: &PgConnectOptions,
+    ) -> Result<(PgConnection, String, bool), Obstacle> {
+        let options = if has_a_session() {
+            server.clone().options([MARK, NO_COMPILING])
+        } else {
+            server.clone()
+        };
         let attempt = async {
             let mut connection = PgConnection::connect_with(&options).await?;
             let row = sqlx::raw_sql(LOOK).fetch_one(&mut connection).await?;
@@ -102,7 +122,9 @@ impl Database {
             Ok(opened) => opened.map_err(Obstacle::Refused),
             Err(_) => {
                 let error = anyhow!("no answer within {} s", CONNECT_TIMEOUT.as_secs());
-                Err(Obstacle::Other(Failure::Infrastructure(error.context(self.what("connecting to")))))
+                Err(Obstacle::Other(Failure::Infrastructure(
+                    error.context(self.what("connecting to")),
+                )))
             }
         }
     }
@@ -111,18 +133,21 @@ impl Database {
         if is_login(error) && self.file().is_some() {
             let since = self.note_login(Some(Instant::now()));
             if since.is_some_and(|since| since.elapsed() < self.login_patience()) {
-                let error = anyhow!("{}; the file of the URL is read again at each try", describe(error));
+                let error =
+                    anyhow!("{}; the file of the URL is read again at each try", describe(error));
                 return Failure::Infrastructure(error.context(self.what("connecting to")));
             }
         }
         if is_refused_by_us(server, error) {
-            return Failure::Configuration(anyhow!(describe(error)).context(self.what("connecting to")));
+            return Failure::Configuration(
+                anyhow!(describe(error)).context(self.what("connecting to")),
+            );
         }
         self.failure("connecting to", error)
     }
 
-    /// One server's failure is the whole's; of several, each in turn. As long as one of them may still come, it is waited
-    /// for.
+    /// One server's failure is the whole's; of several, each in turn. As long as one of them may
+    /// still come, it is waited for.
     fn sum_up(&self, mut obstacles: Vec<Failure>) -> Failure {
         if obstacles.len() == 1 {
             return obstacles.remove(0);
@@ -134,11 +159,13 @@ impl Database {
     }
 }
 
-/// Whether this side gave up: it does not trust the server's certificate, or cannot read `sslrootcert`.
+/// Whether this side gave up: it does not trust the server's certificate, or cannot read
+/// `sslrootcert`.
 fn is_refused_by_us(server: &PgConnectOptions, error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Tls(_) => true,
-        // What rustls says comes as invalid data. A missing socket is a server that has not started yet.
+        // What rustls says comes as invalid data. A missing socket is a server that has not started
+        // yet.
         sqlx::Error::Io(error) => match error.kind() {
             ErrorKind::InvalidData => true,
             ErrorKind::NotFound => server.get_socket().is_none(),
@@ -150,12 +177,18 @@ fn is_refused_by_us(server: &PgConnectOptions, error: &sqlx::Error) -> bool {
 
 /// 28: wrong user or password.
 fn is_login(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code.starts_with("28"))
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code.starts_with("28"))
 }
 
 /// PgBouncer takes only the parameters that it knows.
 fn is_parameter_of_a_pooler(error: &sqlx::Error) -> bool {
-    has_a_session() && error.as_database_error().is_some_and(|error| error.message().contains("startup parameter"))
+    has_a_session()
+        && error
+            .as_database_error()
+            .is_some_and(|error| error.message().contains("startup parameter"))
 }
 
 #[cfg(test)]
@@ -191,10 +224,13 @@ mod tests {
 
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &url).unwrap();
-        let mut database = Database::of_file(SecretFile::read(file.path().to_str().unwrap()).unwrap(), "test").unwrap();
+        let mut database =
+            Database::of_file(SecretFile::read(file.path().to_str().unwrap()).unwrap(), "test")
+                .unwrap();
         let first = database.connect().await.err().unwrap();
         assert!(
-            matches!(&first, Failure::Infrastructure(_)) && first.to_string().contains("[SQLSTATE 28P01]"),
+            matches!(&first, Failure::Infrastructure(_))
+                && first.to_string().contains("[SQLSTATE 28P01]"),
             "{first}"
         );
         database.login_patience = Duration::ZERO;

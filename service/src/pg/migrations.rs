@@ -12,7 +12,8 @@ use std::time::Duration;
 /// The tables, embedded in each binary.
 pub static MIGRATOR: Migrator = {
     let mut migrator = sqlx::migrate!("../migrations");
-    // In a rolling upgrade an old instance may start after a new one has migrated: migrations only ever add.
+    // In a rolling upgrade an old instance may start after a new one has migrated: migrations only
+    // ever add.
     migrator.ignore_missing = true;
     // sqlx would take an advisory lock, which any role of the database can hold.
     migrator.locking = false;
@@ -22,8 +23,8 @@ pub static MIGRATOR: Migrator = {
 /// Rights on these tables, for the roles of `deploy/postgres/roles.sql` as far as they exist.
 const GRANTS: &str = include_str!("../../../migrations/grants.sql");
 
-/// Nothing of a start waits for a lock for ever: an attempt that was given up would leave its wait behind.
-/// A name of its own, because a writer may end another's session that takes long.
+/// Nothing of a start waits for a lock for ever: an attempt that was given up would leave its wait
+/// behind. A name of its own, because a writer may end another's session that takes long.
 const BEGIN: &str =
     "begin isolation level read committed; set local application_name = 'migrations'; set local lock_timeout = '30s';
                      set local standard_conforming_strings = on;
@@ -31,8 +32,8 @@ const BEGIN: &str =
 /// Longer than a look takes that still goes on.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Those who start together wait for one another. Before the first migration there is no table to lock: then anything will
-/// do.
+/// Those who start together wait for one another. Before the first migration there is no table to
+/// lock: then anything will do.
 const ONE_AT_A_TIME: &str = "
     do $$
     begin
@@ -64,8 +65,8 @@ impl Database {
     /// Connects, and makes sure that the tables are up to date.
     ///
     /// # Errors
-    /// As [`Database::connect`]. A migration that fails is a configuration error; one that somebody else has yet to run
-    /// is not, because it may come.
+    /// As [`Database::connect`]. A migration that fails is a configuration error; one that somebody
+    /// else has yet to run is not, because it may come.
     pub async fn connect_ready(&self) -> Result<PgConnection, Failure> {
         let mut connection = self.connect().await?;
         self.ask_for_owner(&mut connection).await?;
@@ -93,8 +94,9 @@ impl Database {
         let mut transaction = connection.begin_with(BEGIN).await.map_err(failed)?;
         sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *transaction).await.map_err(failed)?;
         let applied = applied(&mut transaction).await.map_err(failed)?;
-        let is_in =
-            |migration: &Migration| applied.get(&migration.version).is_some_and(|sum| **sum == *migration.checksum);
+        let is_in = |migration: &Migration| {
+            applied.get(&migration.version).is_some_and(|sum| **sum == *migration.checksum)
+        };
         if !MIGRATOR.iter().all(is_in) {
             self.run_migrations(&mut transaction).await?;
         }
@@ -114,7 +116,8 @@ impl Database {
             }
             Err(MigrateError::VersionMismatch(version)) => {
                 let migration = MIGRATOR.iter().find(|migration| migration.version == version);
-                let differs = migration.map_or_else(|| version.to_string(), |migration| self.differs(migration));
+                let differs = migration
+                    .map_or_else(|| version.to_string(), |migration| self.differs(migration));
                 return Err(Failure::Configuration(anyhow!("{differs}")));
             }
             Err(error) => {
@@ -140,7 +143,9 @@ impl Database {
         for migration in MIGRATOR.iter() {
             match applied.get(&migration.version) {
                 Some(checksum) if *checksum == *migration.checksum => {}
-                Some(_) => return Err(Failure::Configuration(anyhow!("{}", self.differs(migration)))),
+                Some(_) => {
+                    return Err(Failure::Configuration(anyhow!("{}", self.differs(migration))));
+                }
                 None => return Err(Failure::Infrastructure(anyhow!("{}", self.lacks(migration)))),
             }
         }
@@ -151,7 +156,10 @@ impl Database {
     async fn ask_for_owner(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let changes = self.migrations != Migrations::Check;
         let ask = async {
-            query_as::<(String, String, bool)>(OWNER_IN_THE_WAY).bind(changes).fetch_optional(connection).await
+            query_as::<(String, String, bool)>(OWNER_IN_THE_WAY)
+                .bind(changes)
+                .fetch_optional(connection)
+                .await
         };
         let asked = in_time(LOOK_TIMEOUT, ask).await;
         match asked.map_err(|error| self.failure("looking for migrations in", error))? {
@@ -197,6 +205,8 @@ async fn applied(connection: &mut PgConnection) -> sqlx::Result<HashMap<i64, Vec
         return Ok(HashMap::new());
     }
     let rows: Vec<(i64, Vec<u8>)> =
-        query_as("select version, checksum from _sqlx_migrations where success").fetch_all(connection).await?;
+        query_as("select version, checksum from _sqlx_migrations where success")
+            .fetch_all(connection)
+            .await?;
     Ok(rows.into_iter().collect())
 }

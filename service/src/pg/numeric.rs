@@ -1,7 +1,8 @@
 //! PostgreSQL's binary `numeric`: base-10,000 digits, most significant first.
 //!
-//! The layout is that of `numeric_send` in PostgreSQL's src/backend/utils/adt/numeric.c: four 16-bit words (digit
-//! count, weight of the first digit, sign, decimal digits to show), then the digits.
+//! The layout is that of `numeric_send` in PostgreSQL's src/backend/utils/adt/numeric.c: four
+//! 16-bit words (digit count, weight of the first digit, sign, decimal digits to show), then the
+//! digits.
 
 use common::wide_sum::{Exact, WideSum};
 use common::{Price, Volume};
@@ -9,15 +10,19 @@ use sqlx::decode::Decode;
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
-use sqlx::postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef, Postgres};
+use sqlx::postgres::{
+    PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef, Postgres,
+};
 
-/// The numbers of the types: by its name, sqlx would look a type up with a statement that outlives its transaction.
+/// The numbers of the types: by its name, sqlx would look a type up with a statement that outlives
+/// its transaction.
 const NUMERIC: Oid = Oid(1700);
 const NUMERIC_ARRAY: Oid = Oid(1231);
 
 const BASE: u64 = 10_000;
 const BASE_DIGITS: u32 = 4;
-/// A fraction of nine decimal digits fills three digits to the base, after three zeros; one of 18 five, after two.
+/// A fraction of nine decimal digits fills three digits to the base, after three zeros; one of 18
+/// five, after two.
 const NANOS_DIGITS: usize = 3;
 const FRACTION_DIGITS: usize = 5;
 /// 192 bits are 58 decimal digits: 15 digits to the base.
@@ -40,7 +45,10 @@ impl From<Exact> for Numeric {
 
 impl From<Price> for Numeric {
     fn from(price: Price) -> Self {
-        Self(Exact::of_attos(WideSum::default(), i128::from(price.nanos()) * i128::from(Price::ONE)))
+        Self(Exact::of_attos(
+            WideSum::default(),
+            i128::from(price.nanos()) * i128::from(Price::ONE),
+        ))
     }
 }
 
@@ -50,7 +58,8 @@ impl From<Volume> for Numeric {
     }
 }
 
-/// Appends a price as a field: its length in bytes, then its binary form. It shows no trailing zeros.
+/// Appends a price as a field: its length in bytes, then its binary form. It shows no trailing
+/// zeros.
 pub fn put_price_field(out: &mut Vec<u8>, price: Price) {
     let nanos = price.nanos().unsigned_abs();
     let (whole, fraction) = (nanos / Price::ONE, nanos % Price::ONE);
@@ -60,7 +69,8 @@ pub fn put_price_field(out: &mut Vec<u8>, price: Price) {
     let length_at = out.len();
     out.extend_from_slice(&[0; size_of::<i32>()]);
     // A whole part below 10^10 takes at most three digits to the base.
-    let digits = [(whole / (BASE * BASE)) as u16, (whole / BASE % BASE) as u16, (whole % BASE) as u16];
+    let digits =
+        [(whole / (BASE * BASE)) as u16, (whole / BASE % BASE) as u16, (whole % BASE) as u16];
     let skipped = digits.iter().take_while(|digit| **digit == 0).count();
     put(out, price.nanos() < 0, &digits[skipped..], &nanos_digits(fraction));
     note_length(out, length_at);
@@ -78,11 +88,19 @@ fn note_length(out: &mut [u8], length_at: usize) {
     length.copy_from_slice(&(field.len() as i32).to_be_bytes());
 }
 
-/// One digit to the base before the point and at most one behind it, as most prices have: both fit one integer.
+/// One digit to the base before the point and at most one behind it, as most prices have: both fit
+/// one integer.
 fn put_short_price_field(out: &mut Vec<u8>, whole: u64, part: u64) {
     let (count, shown) = match part {
         0 => (1, 0),
-        _ => (2, BASE_DIGITS - [10, 100, 1000].iter().map(|power| u32::from(part.is_multiple_of(*power))).sum::<u32>()),
+        _ => (
+            2,
+            BASE_DIGITS
+                - [10, 100, 1000]
+                    .iter()
+                    .map(|power| u32::from(part.is_multiple_of(*power)))
+                    .sum::<u32>(),
+        ),
     };
     let length = 2 * (HEADER_WORDS + count);
     let head = (length as u64) << 32 | (count as u64) << 16;
@@ -111,7 +129,8 @@ pub fn put_volume_field(out: &mut Vec<u8>, volume: Volume) {
     note_length(out, length_at);
 }
 
-/// At most two digits to the base, both before the point, as nearly all volumes of whole shares have.
+/// At most two digits to the base, both before the point, as nearly all volumes of whole shares
+/// have.
 fn put_short_volume_field(out: &mut Vec<u8>, whole: u64) {
     let (weight, first, second) = match (whole / BASE, whole % BASE) {
         (0, low) => (0, low, 0),
@@ -137,7 +156,8 @@ pub fn put_numeric(out: &mut Vec<u8>, Numeric(number): Numeric) {
         start -= 1;
         digits[start] = digit as u16;
     }
-    let mut padded = u128::from(number.attos) * 10_u128.pow(FRACTION_DIGITS as u32 * BASE_DIGITS - 2 * Price::SCALE);
+    let mut padded = u128::from(number.attos)
+        * 10_u128.pow(FRACTION_DIGITS as u32 * BASE_DIGITS - 2 * Price::SCALE);
     let mut parts = [0_u16; FRACTION_DIGITS];
     for part in parts.iter_mut().rev() {
         *part = (padded % u128::from(BASE)) as u16;
@@ -150,7 +170,11 @@ pub fn put_numeric(out: &mut Vec<u8>, Numeric(number): Numeric) {
 fn put(out: &mut Vec<u8>, is_negative: bool, whole: &[u16], parts: &[u16]) {
     let kept = parts.len() - parts.iter().rev().take_while(|digit| **digit == 0).count();
     // Zeros between the point and the first digit that counts are left to the weight.
-    let hidden = if whole.is_empty() { parts[..kept].iter().take_while(|digit| **digit == 0).count() } else { 0 };
+    let hidden = if whole.is_empty() {
+        parts[..kept].iter().take_while(|digit| **digit == 0).count()
+    } else {
+        0
+    };
     let weight = whole.len() as i16 - 1 - hidden as i16;
     // Trailing zeros of an integer are left out too.
     let whole_kept = match kept {
@@ -164,14 +188,16 @@ fn put(out: &mut Vec<u8>, is_negative: bool, whole: &[u16], parts: &[u16]) {
     words[1] = if count == 0 { 0 } else { weight }.to_be_bytes();
     words[2] = if is_negative { NEGATIVE } else { 0 }.to_be_bytes();
     words[3] = shown_digits(&parts[..kept]).to_be_bytes();
-    for (word, digit) in words[HEADER_WORDS..].iter_mut().zip(whole[..whole_kept].iter().chain(&parts[hidden..kept])) {
+    for (word, digit) in
+        words[HEADER_WORDS..].iter_mut().zip(whole[..whole_kept].iter().chain(&parts[hidden..kept]))
+    {
         *word = digit.to_be_bytes();
     }
     out.extend_from_slice(words[..HEADER_WORDS + count].as_flattened());
 }
 
-/// Decimal digits after the point, up to the last that is not zero. `parts` are digits to the base, of which the last
-/// is not zero.
+/// Decimal digits after the point, up to the last that is not zero. `parts` are digits to the base,
+/// of which the last is not zero.
 fn shown_digits(parts: &[u16]) -> i16 {
     let Some(last) = parts.last() else {
         return 0;
@@ -180,8 +206,8 @@ fn shown_digits(parts: &[u16]) -> i16 {
     (parts.len() * BASE_DIGITS as usize - zeros) as i16
 }
 
-/// A price as it is stored: `None` where the number is none that [`put_price_field`] wrote (`NaN`, beyond nine decimals), so
-/// that somebody else must have.
+/// A price as it is stored: `None` where the number is none that [`put_price_field`] wrote (`NaN`,
+/// beyond nine decimals), so that somebody else must have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StoredPrice(pub Option<Price>);
 
@@ -201,20 +227,29 @@ pub fn get_volume(bytes: &[u8]) -> Option<Volume> {
     Volume::from_nanos(get_nanos(bytes)?)
 }
 
-/// The number of a binary form in units of 10^-9; `None` where it is none of these, or far beyond all that is stored.
+/// The number of a binary form in units of 10^-9; `None` where it is none of these, or far beyond
+/// all that is stored.
 fn get_nanos(bytes: &[u8]) -> Option<i128> {
     let (words, rest) = bytes.as_chunks::<2>();
     let mut words = words.iter().map(|pair| i16::from_be_bytes(*pair));
-    let (count, weight, sign, _shown) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let (count, weight, sign, _shown) =
+        (words.next()?, words.next()?, words.next()?, words.next()?);
     let digits: Vec<i128> = words.map(i128::from).collect();
-    if !matches!(sign, 0 | NEGATIVE) || !rest.is_empty() || digits.len() != usize::try_from(count).ok()? {
+    if !matches!(sign, 0 | NEGATIVE)
+        || !rest.is_empty()
+        || digits.len() != usize::try_from(count).ok()?
+    {
         return None;
     }
     let mut nanos: i128 = 0;
     for (digit, position) in digits.into_iter().zip((i16::MIN..=weight).rev()) {
         nanos += match position {
             // A volume has no more than five of them before the point.
-            0..=4 => digit * i128::from(BASE.pow(u32::from(position.unsigned_abs()))) * i128::from(Price::ONE),
+            0..=4 => {
+                digit
+                    * i128::from(BASE.pow(u32::from(position.unsigned_abs())))
+                    * i128::from(Price::ONE)
+            }
             -1 => digit * 100_000,
             -2 => digit * 10,
             -3 if digit % 1000 == 0 => digit / 1000,
@@ -282,21 +317,30 @@ mod tests {
 
     /// The decimal that PostgreSQL reads from the binary form, computed the slow way.
     fn shown(bytes: &[u8]) -> String {
-        let words: Vec<i16> = bytes.chunks(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]])).collect();
+        let words: Vec<i16> =
+            bytes.chunks(2).map(|pair| i16::from_be_bytes([pair[0], pair[1]])).collect();
         let (count, weight, scale, digits) = (words[0], words[1], words[3] as usize, &words[4..]);
         let sign = if words[2] == NEGATIVE { "-" } else { "" };
         assert_eq!(count as usize, digits.len());
-        assert!(digits.first() != Some(&0) && digits.last() != Some(&0), "digits are trimmed: {digits:?}");
+        assert!(
+            digits.first() != Some(&0) && digits.last() != Some(&0),
+            "digits are trimmed: {digits:?}"
+        );
         let digit = |position: i16| {
             let index = usize::try_from(weight - position).ok();
             index.and_then(|index| digits.get(index)).copied().unwrap_or(0)
         };
-        let whole: String = (0..=weight.max(0)).rev().map(|position| format!("{:04}", digit(position))).collect();
+        let whole: String =
+            (0..=weight.max(0)).rev().map(|position| format!("{:04}", digit(position))).collect();
         let fraction: String = (1..=5).map(|position| format!("{:04}", digit(-position))).collect();
         assert!(fraction[scale..].bytes().all(|byte| byte == b'0'), "no digit is hidden");
         let whole = whole.trim_start_matches('0');
         let whole = if whole.is_empty() { "0" } else { whole };
-        if scale == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{}", &fraction[..scale]) }
+        if scale == 0 {
+            format!("{sign}{whole}")
+        } else {
+            format!("{sign}{whole}.{}", &fraction[..scale])
+        }
     }
 
     fn of_price(nanos: i64) -> String {
@@ -330,7 +374,8 @@ mod tests {
             "-37.63",
             "-9223372036.854775807",
         ] {
-            let nanos = common::decimal::parse(text, 9, common::decimal::Rounding::HalfEven).unwrap();
+            let nanos =
+                common::decimal::parse(text, 9, common::decimal::Rounding::HalfEven).unwrap();
             assert_eq!(of_price(nanos), text);
         }
     }
@@ -366,9 +411,13 @@ mod tests {
 
     #[test]
     fn numbers_that_are_no_price_are_told() {
-        let stored = |words: &[i16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>();
+        let stored =
+            |words: &[i16]| words.iter().flat_map(|word| word.to_be_bytes()).collect::<Vec<_>>();
         // 201.5 as PostgreSQL sends it.
-        assert_eq!(get_price(&stored(&[2, 0, 0, 1, 201, 5000])).map(Price::nanos), Some(201_500_000_000));
+        assert_eq!(
+            get_price(&stored(&[2, 0, 0, 1, 201, 5000])).map(Price::nanos),
+            Some(201_500_000_000)
+        );
         let nan = i16::from_be_bytes([0xc0, 0]);
         for words in [
             &[0, 0, nan, 0][..],
@@ -395,7 +444,10 @@ mod tests {
         let mut sum = WideSum::from(u128::MAX);
         sum += sum;
         assert_eq!(text(Exact::of_attos(sum, 0).into()), "680564733841876926926749214863.53642291");
-        assert_eq!(text(Exact::of_attos(sum, 1).into()), "680564733841876926926749214863.536422910000000001");
+        assert_eq!(
+            text(Exact::of_attos(sum, 1).into()),
+            "680564733841876926926749214863.536422910000000001"
+        );
         assert_eq!(text(Exact::of_nanos(0, 1_500_000_000).into()), "1.5");
     }
 

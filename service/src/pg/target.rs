@@ -10,8 +10,8 @@ const EXAMPLE: &str = "expected postgres://user:password@host:5432/database, whe
 #[derive(Clone)]
 pub struct Target {
     pub servers: Vec<PgConnectOptions>,
-    /// Only a server that takes writes will do: asked for by `target_session_attrs=read-write`, or meant by naming
-    /// several.
+    /// Only a server that takes writes will do: asked for by `target_session_attrs=read-write`, or
+    /// meant by naming several.
     pub must_write: bool,
 }
 
@@ -19,21 +19,26 @@ impl Target {
     /// # Errors
     /// A sentence without the URL, which holds a password.
     pub fn parse(url: &str, application: &str) -> Result<Self, String> {
-        let (scheme, rest) = url.trim().split_once("://").ok_or_else(|| format!("it has no scheme; {EXAMPLE}"))?;
+        let (scheme, rest) =
+            url.trim().split_once("://").ok_or_else(|| format!("it has no scheme; {EXAMPLE}"))?;
         let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (format!("{login}@"), hosts),
             None => (String::new(), authority),
         };
         let (tail, attributes) = split_attributes(tail);
-        let servers = hosts.split(',').map(|host| server(&format!("{scheme}://{login}{host}{tail}"), application));
+        let servers = hosts
+            .split(',')
+            .map(|host| server(&format!("{scheme}://{login}{host}{tail}"), application));
         let servers = servers.collect::<Result<Vec<_>, _>>()?;
         let must_write = match attributes.as_deref() {
             None => servers.len() > 1,
             Some("any") => false,
             Some("read-write" | "primary") => true,
             Some(other) => {
-                return Err(format!("target_session_attrs={other} finds no server to write to; take read-write"));
+                return Err(format!(
+                    "target_session_attrs={other} finds no server to write to; take read-write"
+                ));
             }
         };
         Ok(Self { servers, must_write })
@@ -42,7 +47,8 @@ impl Target {
     /// `host:port,host:port/database`, for messages.
     pub fn address(&self) -> String {
         let places = self.servers.iter().map(place).collect::<Vec<_>>().join(",");
-        let database = self.servers.first().and_then(PgConnectOptions::get_database).unwrap_or_default();
+        let database =
+            self.servers.first().and_then(PgConnectOptions::get_database).unwrap_or_default();
         format!("{places}/{database}")
     }
 }
@@ -51,7 +57,9 @@ impl Target {
 pub fn place(server: &PgConnectOptions) -> String {
     match server.get_socket() {
         Some(path) => path.display().to_string(),
-        None if server.get_host().contains(':') => format!("[{}]:{}", server.get_host(), server.get_port()),
+        None if server.get_host().contains(':') => {
+            format!("[{}]:{}", server.get_host(), server.get_port())
+        }
         None => format!("{}:{}", server.get_host(), server.get_port()),
     }
 }
@@ -63,15 +71,16 @@ fn server(url: &str, application: &str) -> Result<PgConnectOptions, String> {
             "several hosts stand before the database: postgres://user:password@host1:5432,host2:5432/database".into()
         );
     }
-    let options = match options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+    let options = match options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']'))
+    {
         Some(address) => {
             let address = address.to_owned();
             options.host(&address)
         }
         None => options,
     };
-    // sqlx would log every slow COPY as a warning; commit times are a metric here. A pooler takes no parameter that it
-    // does not know (`connecting`).
+    // sqlx would log every slow COPY as a warning; commit times are a metric here. A pooler takes
+    // no parameter that it does not know (`connecting`).
     let options = options.application_name(application).extra_float_digits(None);
     Ok(sqlx::ConnectOptions::disable_statement_logging(options))
 }
@@ -82,7 +91,8 @@ fn split_attributes(tail: &str) -> (String, Option<String>) {
     let Some((path, query)) = tail.split_once('?') else {
         return (tail.to_owned(), None);
     };
-    let (ours, others): (Vec<_>, Vec<_>) = query.split('&').partition(|parameter| parameter.starts_with(KEY));
+    let (ours, others): (Vec<_>, Vec<_>) =
+        query.split('&').partition(|parameter| parameter.starts_with(KEY));
     let value = ours.last().and_then(|parameter| parameter.strip_prefix(KEY)).map(str::to_owned);
     (format!("{path}?{}", others.join("&")), value)
 }
@@ -108,7 +118,8 @@ mod tests {
 
     #[test]
     fn several_hosts_are_tried_in_turn_until_one_takes_writes() {
-        let two = target("postgres://u:p@h1,h2:5433/db?sslmode=disable&target_session_attrs=read-write");
+        let two =
+            target("postgres://u:p@h1,h2:5433/db?sslmode=disable&target_session_attrs=read-write");
         assert_eq!(two.address(), "h1:5432,h2:5433/db");
         assert!(two.must_write && target("postgres://h1,h2/db").must_write);
         assert!(
@@ -116,8 +127,13 @@ mod tests {
                 && !target("postgres://h1,h2/db?target_session_attrs=any").must_write
         );
         assert!(target("postgres://h1/db?target_session_attrs=primary").must_write);
-        assert!(error("postgres://h1/db?target_session_attrs=standby").contains("target_session_attrs=standby"));
-        assert!(error("postgres:///db?host=h1,h2").contains("several hosts stand before the database"));
+        assert!(
+            error("postgres://h1/db?target_session_attrs=standby")
+                .contains("target_session_attrs=standby")
+        );
+        assert!(
+            error("postgres:///db?host=h1,h2").contains("several hosts stand before the database")
+        );
     }
 
     #[test]
@@ -155,7 +171,11 @@ mod tests {
 
     #[test]
     fn a_wrong_url_is_explained_without_its_password() {
-        for url in ["postgres://me:s3cret@host:notaport/db", "me:s3cret@host", "postgres://me:s3cret/x@host/db"] {
+        for url in [
+            "postgres://me:s3cret@host:notaport/db",
+            "me:s3cret@host",
+            "postgres://me:s3cret/x@host/db",
+        ] {
             let error = error(url);
             assert!(error.contains("expected postgres://") && !error.contains("s3cret"), "{error}");
         }

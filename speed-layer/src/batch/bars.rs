@@ -9,7 +9,8 @@ pub struct MinuteBars {
     by_symbol: SymbolMap<Minutes>,
 }
 
-/// The minutes of one symbol. The last one lies beside its symbol, since nearly every tick belongs to it.
+/// The minutes of one symbol. The last one lies beside its symbol, since nearly every tick belongs
+/// to it.
 #[derive(Debug)]
 struct Minutes {
     last: (Timestamp, Bar),
@@ -41,13 +42,18 @@ impl MinuteBars {
         all
     }
 
-    /// The bars that [`MinuteBars::sorted`] gives, merged into those of their hours; sorted as well.
+    /// The bars that [`MinuteBars::sorted`] gives, merged into those of their hours; sorted as
+    /// well.
     pub fn hours<'a>(minutes: &[(&'a str, Timestamp, Bar)]) -> Vec<(&'a str, Timestamp, Bar)> {
         let mut hours: Vec<(&str, Timestamp, Bar)> = Vec::new();
         for (symbol, minute, bar) in minutes {
             let hour = minute.floor(Timestamp::HOUR);
             match hours.last_mut() {
-                Some((last_symbol, last_hour, sum)) if last_symbol == symbol && *last_hour == hour => sum.merge(bar),
+                Some((last_symbol, last_hour, sum))
+                    if last_symbol == symbol && *last_hour == hour =>
+                {
+                    sum.merge(bar)
+                }
                 _ => hours.push((symbol, hour, *bar)),
             }
         }

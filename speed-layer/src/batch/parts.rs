@@ -1,4 +1,5 @@
-//! Cutting a batch into smaller ones: when PostgreSQL refuses it, is too slow for it, or would need a lock too many.
+//! Cutting a batch into smaller ones: when PostgreSQL refuses it, is too slow for it, or would need
+//! a lock too many.
 //!
 //! That is rare, so nothing is kept for it: ticks are read back from their encoded rows.
 
@@ -9,8 +10,9 @@ use crate::source::SourcePartition;
 use common::{Extras, Reason, Reject, Tick, TimeBounds, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// UTC days that one transaction may write to. Each costs a lock on its partition and on each of its indexes, and the
-/// server has room for 6,400 locks of all sessions unless it is told otherwise. A message needs no more either.
+/// UTC days that one transaction may write to. Each costs a lock on its partition and on each of
+/// its indexes, and the server has room for 6,400 locks of all sessions unless it is told
+/// otherwise. A message needs no more either.
 pub const MAX_DAYS: usize = common::decode::MAX_DAYS;
 
 /// What became of one message, or of one of its elements.
@@ -49,14 +51,17 @@ impl Batch {
         self.messages <= messages && self.days.len() <= MAX_DAYS
     }
 
-    /// The same messages in batches of at most `messages` each, and of [`MAX_DAYS`]. They are to be written in this order:
-    /// each begins where those before it end. The ticks of one message stay together, as its offset is moved once.
+    /// The same messages in batches of at most `messages` each, and of [`MAX_DAYS`]. They are to be
+    /// written in this order: each begins where those before it end. The ticks of one message stay
+    /// together, as its offset is moved once.
     pub fn parts(&self, messages: u32) -> Vec<Batch> {
         let entries = self.entries();
-        let mut ends: BTreeMap<SourcePartition, Range> = self.ranges.iter().map(|range| (range.at, range)).collect();
+        let mut ends: BTreeMap<SourcePartition, Range> =
+            self.ranges.iter().map(|range| (range.at, range)).collect();
         let mut parts = Vec::new();
         let mut part = Batch::default();
-        let of_messages: Vec<&[Entry<'_>]> = entries.chunk_by(|one, next| one.place() == next.place()).collect();
+        let of_messages: Vec<&[Entry<'_>]> =
+            entries.chunk_by(|one, next| one.place() == next.place()).collect();
         for (number, entries) in of_messages.iter().enumerate() {
             let Some((at, offset)) = entries.first().map(Entry::place) else {
                 continue;
@@ -85,7 +90,9 @@ impl Batch {
         parts.push(part);
         for gap in &self.gaps {
             let passes = |part: &&mut Batch| {
-                part.ranges.iter().any(|range| range.at == gap.at && (range.start..range.next).contains(&gap.from))
+                part.ranges.iter().any(|range| {
+                    range.at == gap.at && (range.start..range.next).contains(&gap.from)
+                })
             };
             if let Some(part) = parts.iter_mut().find(passes) {
                 part.gaps.push(gap.clone());
@@ -94,15 +101,16 @@ impl Batch {
         parts
     }
 
-    /// A batch of one message, which PostgreSQL refuses with these words, without what it refuses: its ticks are kept
-    /// aside as rejects, all of them, since nobody says which it was; of rejects only that they were there. `None` where
-    /// there is nothing left to leave out.
+    /// A batch of one message, which PostgreSQL refuses with these words, without what it refuses:
+    /// its ticks are kept aside as rejects, all of them, since nobody says which it was; of rejects
+    /// only that they were there. `None` where there is nothing left to leave out.
     pub fn without_what_is_refused(&self, words: &str) -> Option<Batch> {
         // PostgreSQL takes no text with a null character.
         let words = words.replace('\0', "\u{fffd}");
         let reject = Reject { reason: Reason::RefusedByDatabase, detail: words };
         let has_rows = self.rows.count() > 0;
-        if self.messages != 1 || !has_rows && self.rejects.iter().all(|known| known.value.is_none()) {
+        if self.messages != 1 || !has_rows && self.rejects.iter().all(|known| known.value.is_none())
+        {
             return None;
         }
         let of_row = |row: &Row<'_>| {
@@ -122,7 +130,9 @@ impl Batch {
         let rejects = entries.iter().map(|entry| match entry {
             Entry::Row(row) => of_row(row),
             Entry::Reject(known) if has_rows => (*known).clone(),
-            Entry::Reject(known) => RejectedMessage { reject: reject.clone(), value: None, ..(*known).clone() },
+            Entry::Reject(known) => {
+                RejectedMessage { reject: reject.clone(), value: None, ..(*known).clone() }
+            }
         });
         let rejects: Vec<RejectedMessage> = rejects.collect();
         Some(Batch {
@@ -139,7 +149,8 @@ impl Batch {
     /// All of all messages, by partition, offset and index.
     fn entries(&self) -> Vec<Entry<'_>> {
         let rows = self.rows.iter().map(Entry::Row);
-        let mut entries: Vec<Entry<'_>> = rows.chain(self.rejects.iter().map(Entry::Reject)).collect();
+        let mut entries: Vec<Entry<'_>> =
+            rows.chain(self.rejects.iter().map(Entry::Reject)).collect();
         entries.sort_unstable_by_key(|entry| (entry.place(), entry.index()));
         entries
     }
@@ -147,7 +158,8 @@ impl Batch {
     /// Whether a message's entries have no room here any more. One that stands alone has.
     fn would_need_too_many_days(&self, entries: &[Entry<'_>]) -> bool {
         let is_new = |day: &Timestamp| !self.days.contains(day);
-        let new: BTreeSet<Timestamp> = entries.iter().filter_map(Entry::day).filter(is_new).collect();
+        let new: BTreeSet<Timestamp> =
+            entries.iter().filter_map(Entry::day).filter(is_new).collect();
         self.days.len() + new.len() > MAX_DAYS
     }
 
@@ -171,13 +183,18 @@ impl<'a> Row<'a> {
         'a: 'b,
     {
         let bounds = TimeBounds::only(self.timestamp);
-        let tick = Tick::new(self.symbol, self.timestamp, self.prices?, self.volume, bounds).ok()?;
+        let tick =
+            Tick::new(self.symbol, self.timestamp, self.prices?, self.volume, bounds).ok()?;
         Some(tick.with_extras(self.extras(buffer)))
     }
 
     /// The tick as a message would say it: the message's own bytes are not kept.
     fn to_json(self) -> String {
-        let mut json = format!(r#"{{"symbol":{},"timestamp":"{}""#, serde_json::json!(self.symbol), self.timestamp);
+        let mut json = format!(
+            r#"{{"symbol":{},"timestamp":"{}""#,
+            serde_json::json!(self.symbol),
+            self.timestamp
+        );
         if let Some(prices) = self.prices {
             json += &format!(r#","open":{}"#, prices.open);
             json += &prices.high.map(|high| format!(r#","high":{high}"#)).unwrap_or_default();
@@ -237,7 +254,14 @@ mod tests {
                 None => "x".to_owned(),
             };
             let value = Some(value.as_bytes());
-            let message = Message { topic: "t", partition: *partition, offset, timestamp: None, key: None, value };
+            let message = Message {
+                topic: "t",
+                partition: *partition,
+                offset,
+                timestamp: None,
+                key: None,
+                value,
+            };
             batch.push(&mut decoder, &message, at(*partition), expected, |_, _, _| ());
         }
         batch
@@ -287,7 +311,10 @@ mod tests {
         let whole = batch(&messages);
         assert!(!whole.fits(u32::MAX));
         let parts = whole.parts(u32::MAX);
-        assert_eq!(parts.iter().map(|part| part.days.len()).collect::<Vec<_>>(), [256, 256, 256, 232]);
+        assert_eq!(
+            parts.iter().map(|part| part.days.len()).collect::<Vec<_>>(),
+            [256, 256, 256, 232]
+        );
     }
 
     #[test]
@@ -318,15 +345,19 @@ mod tests {
         ];
         for (offset, members) in (0..).zip(all) {
             let written = members.replace("sequence", "n");
-            let value = format!(r#"[{{}},{{"symbol":"S","timestamp":1749168000000,"price":1.5{written}}}]"#);
+            let value = format!(
+                r#"[{{}},{{"symbol":"S","timestamp":1749168000000,"price":1.5{written}}}]"#
+            );
             let value = Some(value.as_bytes());
-            let message = Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
+            let message =
+                Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
             whole.push(&mut decoder, &message, at(0), offset, |_, _, _| ());
         }
         let parts = whole.parts(1);
         assert_eq!(parts.len(), all.len());
         for (part, members) in parts.iter().zip(all) {
-            let rows: Vec<(u16, String)> = part.rows.iter().map(|row| (row.index, row.to_json())).collect();
+            let rows: Vec<(u16, String)> =
+                part.rows.iter().map(|row| (row.index, row.to_json())).collect();
             let json = r#"{"symbol":"S","timestamp":"2025-06-06T00:00:00Z","open":1.5,"close":1.5"#;
             assert_eq!(rows, [(1, format!("{json}{members}}}"))]);
         }
@@ -339,16 +370,22 @@ mod tests {
         assert!(kept.without_what_is_refused("no").is_none());
     }
 
-    /// Messages of one partition that hold several ticks each, on these days, and behind those one that is none.
+    /// Messages of one partition that hold several ticks each, on these days, and behind those one
+    /// that is none.
     fn batch_of_several(days: &[std::ops::Range<i64>]) -> Batch {
         let mut decoder = Decoder::new(Rules::default(), Timestamp::from_micros(i64::MAX / 2));
         let mut batch = Batch::default();
-        let tick =
-            |day: i64| format!(r#"{{"symbol":"S","timestamp":{},"price":1}}"#, 1_749_168_000_000 + day * 86_400_000);
+        let tick = |day: i64| {
+            format!(
+                r#"{{"symbol":"S","timestamp":{},"price":1}}"#,
+                1_749_168_000_000 + day * 86_400_000
+            )
+        };
         for (offset, days) in (0..).zip(days) {
             let value = format!("[{},5]", days.clone().map(tick).collect::<Vec<_>>().join(","));
             let value = Some(value.as_bytes());
-            let message = Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
+            let message =
+                Message { topic: "t", partition: 0, offset, timestamp: None, key: None, value };
             batch.push(&mut decoder, &message, at(0), offset, |_, _, _| ());
         }
         batch
@@ -360,7 +397,10 @@ mod tests {
         let indices = |part: &Batch| part.rows.iter().map(|row| row.index).collect::<Vec<_>>();
         for (offset, part) in (0..).zip(&parts) {
             assert_eq!((part.messages, indices(part), part.rejects[0].index), (1, vec![0, 1], 2));
-            assert_eq!(part.ranges.iter().collect::<Vec<_>>(), [Range { at: at(0), start: offset, next: offset + 1 }]);
+            assert_eq!(
+                part.ranges.iter().collect::<Vec<_>>(),
+                [Range { at: at(0), start: offset, next: offset + 1 }]
+            );
         }
         assert_eq!(parts.len(), 3);
         let days = batch_of_several(&[0..200, 100..250, 200..300]).parts(u32::MAX);
@@ -370,8 +410,9 @@ mod tests {
     #[test]
     fn the_ticks_of_a_message_are_refused_together_and_its_rejects_stay() {
         let whole = batch_of_several(std::slice::from_ref(&(0..2)));
-        let reasons =
-            |batch: &Batch| batch.rejects.iter().map(|kept| (kept.index, kept.reject.reason)).collect::<Vec<_>>();
+        let reasons = |batch: &Batch| {
+            batch.rejects.iter().map(|kept| (kept.index, kept.reject.reason)).collect::<Vec<_>>()
+        };
         let kept = whole.without_what_is_refused("no").unwrap();
         let refused = Reason::RefusedByDatabase;
         assert_eq!(reasons(&kept), [(0, refused), (1, refused), (2, Reason::NotObject)]);

@@ -69,7 +69,8 @@ mod tests {
         ranges.extend(at(0), 5, 6);
         ranges.extend(at(1), 0, 4);
         ranges.extend(at(0), 6, 9);
-        let expected = [Range { at: at(0), start: 5, next: 9 }, Range { at: at(1), start: 0, next: 4 }];
+        let expected =
+            [Range { at: at(0), start: 5, next: 9 }, Range { at: at(1), start: 0, next: 4 }];
         assert_eq!(ranges.iter().collect::<Vec<_>>(), expected);
     }
 }

@@ -35,7 +35,9 @@ impl RejectedMessage {
             reject,
             value: value.map(|value| value[..value.len().min(KEPT_BYTES)].to_vec()),
             value_bytes: value.map(|value| value.len() as i64),
-            value_sha256: value.filter(|value| value.len() > KEPT_BYTES).map(|value| Sha256::digest(value).to_vec()),
+            value_sha256: value
+                .filter(|value| value.len() > KEPT_BYTES)
+                .map(|value| Sha256::digest(value).to_vec()),
             kafka_timestamp: message.timestamp,
         }
     }

@@ -1,7 +1,7 @@
 //! Rows of `realtime_stock` in PostgreSQL's binary COPY format.
 //!
-//! The format is documented under "Binary Format" in PostgreSQL's page on COPY: a header, for each row a 16-bit count
-//! of fields and for each field a 32-bit length and its bytes, and a trailer.
+//! The format is documented under "Binary Format" in PostgreSQL's page on COPY: a header, for each
+//! row a 16-bit count of fields and for each field a 32-bit length and its bytes, and a trailer.
 
 use crate::source::SourcePartition;
 use common::tick::Prices;
@@ -9,7 +9,8 @@ use common::timestamp::postgres::{from_postgres, to_postgres};
 use common::{Codes, Extras, Price, Tick, Timestamp, Volume};
 use service::pg::numeric::{get_price, get_volume, put_price_field, put_volume_field};
 
-/// The statement that takes rows; the columns stand in the order in which [`Rows::push`] writes them.
+/// The statement that takes rows; the columns stand in the order in which [`Rows::push`] writes
+/// them.
 macro_rules! copy {
     ($more:literal) => {
         concat!(
@@ -20,7 +21,8 @@ macro_rules! copy {
         )
     };
 }
-/// Takes the rows of messages, and of their first elements: that these are the first is the column's default.
+/// Takes the rows of messages, and of their first elements: that these are the first is the
+/// column's default.
 const COPY: &str = copy!("");
 /// Takes the rows of elements, with their index.
 const COPY_ELEMENTS: &str = copy!(", kafka_index");
@@ -34,14 +36,14 @@ const FIELDS_WITH_EXTRAS: i16 = FIELDS_OF_ELEMENTS + 4;
 const HEADER: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 const TRAILER: [u8; 2] = (-1_i16).to_be_bytes();
 const NULL: [u8; 4] = (-1_i32).to_be_bytes();
-/// What an array of one dimension begins with in front of its length: dimensions, no nulls, and the number of the type
-/// `text`.
+/// What an array of one dimension begins with in front of its length: dimensions, no nulls, and the
+/// number of the type `text`.
 const TEXT_ARRAY: [i32; 3] = [1, 0, 25];
 /// The number of its first element.
 const FIRST: i32 = 1;
 
-/// Encoded rows, in three streams: an ordinary row does not have to say that it is the only one of its message, nor that
-/// it has no quotes, conditions and number of its feed's.
+/// Encoded rows, in three streams: an ordinary row does not have to say that it is the only one of
+/// its message, nor that it has no quotes, conditions and number of its feed's.
 #[derive(Debug, Default)]
 pub struct Rows {
     first: Stream,
@@ -82,7 +84,11 @@ impl Rows {
 
     /// The statements that take the rows, each with its whole stream but for the trailer.
     pub fn copies(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
-        let all = [(COPY, &*self.first.0), (COPY_ELEMENTS, &*self.elements.0), (COPY_EXTRAS, &*self.with_extras.0)];
+        let all = [
+            (COPY, &*self.first.0),
+            (COPY_ELEMENTS, &*self.elements.0),
+            (COPY_EXTRAS, &*self.with_extras.0),
+        ];
         all.into_iter().filter(|(_, stream)| !stream.is_empty())
     }
 
@@ -196,7 +202,8 @@ impl<'a> Row<'a> {
         let fields: [Option<&[u8]>; FIELDS as usize] = std::array::from_fn(|_| take_field(&mut at));
         let count = i16::from_be_bytes(*count);
         let has_index = count > FIELDS;
-        let index = if has_index { u16::from_be_bytes(take_field(&mut at)?.try_into().ok()?) } else { 0 };
+        let index =
+            if has_index { u16::from_be_bytes(take_field(&mut at)?.try_into().ok()?) } else { 0 };
         let extras = (count == FIELDS_WITH_EXTRAS).then(|| RowExtras::read(&mut at));
         *rest = at;
         let [symbol, timestamp, open, high, low, close, volume, partition, source, offset] = fields;
@@ -205,7 +212,12 @@ impl<'a> Row<'a> {
         Some(Self {
             symbol: std::str::from_utf8(symbol?).ok()?,
             timestamp: from_postgres(i64::from_be_bytes(timestamp?.try_into().ok()?)),
-            prices: prices.map(|(open, close)| Prices { open, high: price(high), low: price(low), close }),
+            prices: prices.map(|(open, close)| Prices {
+                open,
+                high: price(high),
+                low: price(low),
+                close,
+            }),
             volume: volume.and_then(get_volume),
             at: SourcePartition {
                 source: i16::from_be_bytes(source?.try_into().ok()?),
@@ -252,7 +264,8 @@ fn codes(array: &[u8]) -> impl Iterator<Item = &str> {
 fn take_field<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, behind) = rest.split_first_chunk()?;
     *rest = behind;
-    let (field, behind) = behind.split_at_checked(usize::try_from(i32::from_be_bytes(*length)).ok()?)?;
+    let (field, behind) =
+        behind.split_at_checked(usize::try_from(i32::from_be_bytes(*length)).ok()?)?;
     *rest = behind;
     Some(field)
 }

@@ -61,7 +61,9 @@ impl Seen {
     #[inline]
     pub fn push(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) {
         let series = self.series_of(tick, at);
-        let volume = tick.volume().map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) * 1e-9);
+        let volume = tick
+            .volume()
+            .map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) * 1e-9);
         self.ticks.push(SeenTick {
             offset,
             at: nanos(tick.timestamp()),
@@ -78,7 +80,8 @@ impl Seen {
 
     fn note(&mut self, extras: &Extras<'_>) {
         let nanos = |price: Option<Price>| price.map(Price::nanos);
-        let quote = nanos(extras.bid()).zip(nanos(extras.ask())).map(|(bid, ask)| Quote { bid, ask });
+        let quote =
+            nanos(extras.bid()).zip(nanos(extras.ask())).map(|(bid, ask)| Quote { bid, ask });
         let codes = extras.conditions();
         let conditions = (!codes.is_empty()).then(|| self.conditions_of(codes));
         self.noted.push(Noted { quote, sequence: extras.sequence(), conditions });
@@ -97,10 +100,11 @@ impl Seen {
     #[inline]
     fn series_of(&mut self, tick: &Tick<'_>, at: SourcePartition) -> u32 {
         if self.partitions.get(self.last).is_none_or(|(last, _)| *last != at) {
-            self.last = self.partitions.iter().position(|(known, _)| *known == at).unwrap_or_else(|| {
-                self.partitions.push((at, SymbolMap::default()));
-                self.partitions.len() - 1
-            });
+            self.last =
+                self.partitions.iter().position(|(known, _)| *known == at).unwrap_or_else(|| {
+                    self.partitions.push((at, SymbolMap::default()));
+                    self.partitions.len() - 1
+                });
         }
         let symbols = &mut self.partitions[self.last].1;
         if let Some(series) = symbols.get_mut(tick.symbol()) {

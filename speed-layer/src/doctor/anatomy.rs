@@ -28,7 +28,8 @@ impl Leaf<'_> {
 pub fn parse(message: &[u8]) -> Option<Value> {
     match serde_json::from_slice(message).ok()? {
         Value::Object(mut outer)
-            if outer.contains_key("schema") && outer.get("payload").is_some_and(Value::is_object) =>
+            if outer.contains_key("schema")
+                && outer.get("payload").is_some_and(Value::is_object) =>
         {
             outer.remove("payload")
         }
@@ -37,8 +38,8 @@ pub fn parse(message: &[u8]) -> Option<Value> {
     }
 }
 
-/// The members of an object, and of those inside of it, that are no objects and hold none. What a row was before a
-/// change of it is no tick.
+/// The members of an object, and of those inside of it, that are no objects and hold none. What a
+/// row was before a change of it is no tick.
 pub fn leaves(object: &Members) -> Vec<Leaf<'_>> {
     let mut leaves = Vec::new();
     collect(object, &mut Vec::new(), &mut leaves);
@@ -51,7 +52,8 @@ fn collect<'a>(object: &'a Members, above: &mut Vec<&'a str>, leaves: &mut Vec<L
         match value {
             Value::Object(inner) if above.len() < DEEPEST => collect(inner, above, leaves),
             Value::Object(_) | Value::Null => {}
-            Value::Array(inner) if inner.iter().any(|value| value.is_object() || value.is_array()) => {}
+            Value::Array(inner)
+                if inner.iter().any(|value| value.is_object() || value.is_array()) => {}
             value => leaves.push(Leaf { path: above.clone(), value }),
         }
         above.pop();
@@ -70,7 +72,10 @@ pub fn each_leaf<'a>(value: &'a Value, take: &mut impl FnMut(&Leaf<'a>)) {
 fn each_object<'a>(value: &'a Value, deepest: usize, take: &mut impl FnMut(&'a Members)) {
     match value {
         Value::Array(elements) if deepest > 0 => {
-            elements.iter().take(ELEMENTS).for_each(|element| each_object(element, deepest - 1, take));
+            elements
+                .iter()
+                .take(ELEMENTS)
+                .for_each(|element| each_object(element, deepest - 1, take));
         }
         Value::Object(object) => {
             take(object);
@@ -95,7 +100,8 @@ fn each_object_in_array<'a>(value: &'a Value, deepest: usize, take: &mut impl Fn
     }
 }
 
-/// The ways to arrays of objects, and to objects that are named as feeds name the array: what `--each` may be.
+/// The ways to arrays of objects, and to objects that are named as feeds name the array: what
+/// `--each` may be.
 pub fn ways(value: &Value) -> Vec<Path> {
     let mut ways = Vec::new();
     note_ways(value, &mut Vec::new(), &mut ways);
@@ -135,9 +141,12 @@ fn note_ways<'a>(value: &'a Value, above: &mut Vec<&'a str>, ways: &mut Vec<Vec<
     }
 }
 
-/// The first object that a way leads to, and the objects around it, the nearest first. Without a way the message
-/// itself, or the first of its elements.
-pub fn first_element<'a>(message: &'a Value, way: Option<&Path>) -> Option<(&'a Members, Vec<&'a Members>)> {
+/// The first object that a way leads to, and the objects around it, the nearest first. Without a
+/// way the message itself, or the first of its elements.
+pub fn first_element<'a>(
+    message: &'a Value,
+    way: Option<&Path>,
+) -> Option<(&'a Members, Vec<&'a Members>)> {
     let mut around = Vec::new();
     let mut at = first_object(message)?;
     for name in way.map(Path::names).unwrap_or_default() {
@@ -181,15 +190,21 @@ mod tests {
             ways(&parse(message.as_bytes()).unwrap()).iter().map(ToString::to_string).collect()
         };
         assert_eq!(found(r#"{"stream":"s","data":{"e":"trade"}}"#), ["data"]);
-        assert_eq!(found(r#"{"events":[{"trades":[{"p":1}]},{"trades":[{"p":2}]}]}"#), ["events", "events.trades"]);
+        assert_eq!(
+            found(r#"{"events":[{"trades":[{"p":1}]},{"trades":[{"p":2}]}]}"#),
+            ["events", "events.trades"]
+        );
         assert!(found(r#"{"a":{"b":1},"c":[1],"before":{"data":[{}]}}"#).is_empty());
     }
 
     #[test]
     fn an_element_comes_with_the_objects_around_it() {
         let value = parse(br#"{"s":1,"events":[{"e":2,"trades":[7,{"p":3}]}]}"#).unwrap();
-        let (element, around) = first_element(&value, "events.trades".parse().ok().as_ref()).unwrap();
-        assert!(element.contains_key("p") && around[0].contains_key("e") && around[1].contains_key("s"));
+        let (element, around) =
+            first_element(&value, "events.trades".parse().ok().as_ref()).unwrap();
+        assert!(
+            element.contains_key("p") && around[0].contains_key("e") && around[1].contains_key("s")
+        );
         assert!(first_element(&value, "data".parse().ok().as_ref()).is_none());
     }
 }

@@ -9,10 +9,11 @@ use service::kafka::KafkaProperties;
 use service::pg::{Database, Migrations};
 use service::telemetry::LogArgs;
 
-/// Reads the newest messages of a topic, up to 1,000 of each partition, and says what share of them are ticks, why the
-/// others are none, and which flags would make them ticks.
+/// Reads the newest messages of a topic, up to 1,000 of each partition, and says what share of them
+/// are ticks, why the others are none, and which flags would make them ticks.
 ///
-/// It writes nothing, neither to Kafka nor to PostgreSQL, and joins no group: it may run beside a layer at work.
+/// It writes nothing, neither to Kafka nor to PostgreSQL, and joins no group: it may run beside a
+/// layer at work.
 #[derive(Clone, Parser)]
 #[command(max_term_width = 100, after_help = EXIT_CODES)]
 pub struct DoctorArgs {

@@ -57,13 +57,21 @@ pub async fn look_at(database: Option<Database>, migrations: Migrations) -> Stat
         // What is missing a run brings itself.
         Err(Failure::Infrastructure(_)) if migrations == Migrations::Run => {
             let address = database.address();
-            return State::ready(format!("{address} can be reached; the first start of speed-layer makes its tables"));
+            return State::ready(format!(
+                "{address} can be reached; the first start of speed-layer makes its tables"
+            ));
         }
         Err(failure) => return State::not_ready(failure.reason()),
     };
-    match pg::in_time(PATIENCE, query_scalar::<String>(FORBIDDEN).fetch_one(&mut connection)).await {
-        Ok(none) if none.is_empty() => State::ready(format!("{} is ready, with its tables", database.address())),
-        Ok(rights) => State::not_ready(format!("this user has no right to {rights} in {}", database.address())),
+    match pg::in_time(PATIENCE, query_scalar::<String>(FORBIDDEN).fetch_one(&mut connection)).await
+    {
+        Ok(none) if none.is_empty() => {
+            State::ready(format!("{} is ready, with its tables", database.address()))
+        }
+        Ok(rights) => State::not_ready(format!(
+            "this user has no right to {rights} in {}",
+            database.address()
+        )),
         Err(error) => State::not_ready(describe(&error)),
     }
 }

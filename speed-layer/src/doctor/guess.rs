@@ -1,4 +1,5 @@
-//! Where the fields of a message may stand, by the names and kinds of its members: a guess, for a person to judge.
+//! Where the fields of a message may stand, by the names and kinds of its members: a guess, for a
+//! person to judge.
 
 use super::anatomy::{Leaf, first_element, leaves};
 use super::traits::{instant, is_date, is_date_alone, is_time_name, is_time_of_day, plain};
@@ -7,7 +8,20 @@ use serde_json::Value;
 
 /// Parts of names that tell a field, where no usual name is there.
 const STEMS: [(Field, &[&str]); 3] = [
-    (Field::Symbol, &["symbol", "ticker", "coin", "pair", "instrument", "stockname", "stockcode", "security", "isin"]),
+    (
+        Field::Symbol,
+        &[
+            "symbol",
+            "ticker",
+            "coin",
+            "pair",
+            "instrument",
+            "stockname",
+            "stockcode",
+            "security",
+            "isin",
+        ],
+    ),
     (Field::Price, &["price", "rate", "ltp"]),
     (Field::Volume, &["volume", "quantity", "qty", "shares", "lastsize"]),
 ];
@@ -46,7 +60,8 @@ const LETTERS: [(Field, &[&str]); 4] = [
     (Field::Volume, &["v", "q", "sz", "s"]),
 ];
 /// Short names of a bar's prices.
-const BAR: [(Field, &str); 4] = [(Field::Open, "o"), (Field::High, "h"), (Field::Low, "l"), (Field::Close, "c")];
+const BAR: [(Field, &str); 4] =
+    [(Field::Open, "o"), (Field::High, "h"), (Field::Low, "l"), (Field::Close, "c")];
 
 /// What is guessed of a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -71,7 +86,8 @@ pub fn guess(message: &Value, way: Option<&Path>) -> Guess {
     let mut found = Finder { own: &own, outer: &outer, guess: Vec::new(), doubts: Vec::new() };
     found.all();
     let Finder { guess, doubts, .. } = found;
-    let entries: Vec<_> = guess.into_iter().filter_map(|(field, path)| Some((field, Path::new(&path)?))).collect();
+    let entries: Vec<_> =
+        guess.into_iter().filter_map(|(field, path)| Some((field, Path::new(&path)?))).collect();
     Guess { entries: (!entries.is_empty()).then_some(MapEntries::of_members(entries)), doubts }
 }
 
@@ -104,7 +120,8 @@ impl<'l, 'a> Finder<'l, 'a> {
         let Some(leaf) = self.likeliest(field) else {
             return;
         };
-        let is_found_anyway = only_usual(field, self.own).is_some_and(|usual| std::ptr::eq(usual, leaf))
+        let is_found_anyway = only_usual(field, self.own)
+            .is_some_and(|usual| std::ptr::eq(usual, leaf))
             || (!self.own.iter().any(|own| std::ptr::eq(own, leaf))
                 && only_usual(field, self.outer).is_some_and(|usual| std::ptr::eq(usual, leaf)));
         if !is_found_anyway {
@@ -152,7 +169,9 @@ impl<'l, 'a> Finder<'l, 'a> {
     fn prices(&self) -> Prices<'a> {
         let is_latest = |leaf: &&Leaf<'_>| {
             let name = plain(leaf.name());
-            fits(Field::Price, leaf) && name.contains("price") && (name.contains("last") || name.contains("latest"))
+            fits(Field::Price, leaf)
+                && name.contains("price")
+                && (name.contains("last") || name.contains("latest"))
         };
         let named = |field| self.likeliest_silently(field);
         if named(Field::Open).is_some() && named(Field::Close).is_some() {
@@ -169,7 +188,9 @@ impl<'l, 'a> Finder<'l, 'a> {
         let is_quote = self.is_ticker_of_a_day() || self.top("pc").is_some();
         match (close, is_bar && !is_quote) {
             (Some(_), true) => {
-                let bar = BAR.iter().filter_map(|(field, name)| Some((*field, letter(name)?.path.clone())));
+                let bar = BAR
+                    .iter()
+                    .filter_map(|(field, name)| Some((*field, letter(name)?.path.clone())));
                 Prices::Letters(bar.collect())
             }
             (Some(close), false) if is_quote => Prices::Letters(vec![(Field::Price, close)]),
@@ -177,8 +198,8 @@ impl<'l, 'a> Finder<'l, 'a> {
         }
     }
 
-    /// The member that fits best: by a usual name before a part of one, and the outer before the inner. None where two fit
-    /// as well as one another, which is said.
+    /// The member that fits best: by a usual name before a part of one, and the outer before the
+    /// inner. None where two fit as well as one another, which is said.
     fn likeliest(&mut self, field: Field) -> Option<&'l Leaf<'a>> {
         let ranked = self.ranked(field);
         if let [(best, one), (next, other), ..] = ranked.as_slice()
@@ -198,7 +219,8 @@ impl<'l, 'a> Finder<'l, 'a> {
     fn ranked(&self, field: Field) -> Vec<((u8, usize), &'l Leaf<'a>)> {
         let of = |all: &'l [Leaf<'a>]| {
             let fitting = all.iter().filter(|leaf| fits(field, leaf));
-            let ranked = fitting.filter_map(|leaf| Some(((rank(field, leaf.name())?, leaf.path.len()), leaf)));
+            let ranked = fitting
+                .filter_map(|leaf| Some(((rank(field, leaf.name())?, leaf.path.len()), leaf)));
             let mut ranked: Vec<_> = ranked.collect();
             ranked.sort_by_key(|(rank, _)| *rank);
             ranked
@@ -212,7 +234,9 @@ impl<'l, 'a> Finder<'l, 'a> {
 
     fn doubt(&mut self, field: Field, one: &Leaf<'_>, other: &Leaf<'_>) {
         if let (Some(one), Some(other)) = (Path::new(&one.path), Path::new(&other.path)) {
-            self.doubts.push(format!("{field} may be {one} or {other}: say which with --map {field}={one}"));
+            self.doubts.push(format!(
+                "{field} may be {one} or {other}: say which with --map {field}={one}"
+            ));
         }
     }
 }
@@ -233,7 +257,8 @@ fn only_usual<'l, 'a>(field: Field, leaves: &'l [Leaf<'a>]) -> Option<&'l Leaf<'
     own.or_else(|| usual.next().filter(|_| usual.next().is_none()))
 }
 
-/// How little of a guess a name is: its field's own, one of the usual ones, a part of one, a letter.
+/// How little of a guess a name is: its field's own, one of the usual ones, a part of one, a
+/// letter.
 fn rank(field: Field, name: &str) -> Option<u8> {
     if name == field.as_str() {
         return Some(0);
@@ -241,8 +266,11 @@ fn rank(field: Field, name: &str) -> Option<u8> {
     if usual_field(name) == Some(field) {
         return Some(1);
     }
-    let letters = LETTERS.into_iter().find(|(of, _)| *of == field).map_or(&[][..], |(_, letters)| letters);
-    if let Some(at) = (3..).zip(letters).find_map(|(rank, letter)| (*letter == name).then_some(rank)) {
+    let letters =
+        LETTERS.into_iter().find(|(of, _)| *of == field).map_or(&[][..], |(_, letters)| letters);
+    if let Some(at) =
+        (3..).zip(letters).find_map(|(rank, letter)| (*letter == name).then_some(rank))
+    {
         return Some(at);
     }
     let plain = plain(name);
@@ -265,7 +293,8 @@ fn fits(field: Field, leaf: &Leaf<'_>) -> bool {
     let is_letter = leaf.name().len() == 1;
     match field {
         Field::Symbol => {
-            let is_side = ["buy", "sell", "b", "s"].contains(&text.to_ascii_lowercase().as_str()) && leaf.name() == "S";
+            let is_side = ["buy", "sell", "b", "s"].contains(&text.to_ascii_lowercase().as_str())
+                && leaf.name() == "S";
             number.is_none() && (1..=64).contains(&text.len()) && !is_date(text) && !is_side
         }
         // Later than 1973 in seconds; of a letter later than 1990.
@@ -305,7 +334,10 @@ mod tests {
     #[test]
     fn of_two_that_fit_as_well_none_is_chosen_and_both_are_said() {
         for (message, doubt) in [
-            (r#"{"symbol":"A","last":1.5,"last_price":2,"ts":1749218401}"#, "price may be last or last_price"),
+            (
+                r#"{"symbol":"A","last":1.5,"last_price":2,"ts":1749218401}"#,
+                "price may be last or last_price",
+            ),
             (
                 r#"{"symbol":"A","price":1,"exchangeTime":1749218401123,"systemTime":1749218401124}"#,
                 "timestamp may be exchangeTime or systemTime",
@@ -317,21 +349,28 @@ mod tests {
         ] {
             let guess = guess(&parse(message.as_bytes()).unwrap(), None);
             assert_eq!(guess.entries, None, "{message}");
-            assert!(guess.doubts.len() == 1 && guess.doubts[0].starts_with(doubt), "{:?}", guess.doubts);
+            assert!(
+                guess.doubts.len() == 1 && guess.doubts[0].starts_with(doubt),
+                "{:?}",
+                guess.doubts
+            );
         }
     }
 
     #[test]
     fn a_limit_and_a_listing_are_no_price_and_no_time() {
-        assert_eq!(guessed(r#"{"symbol":"A","mark":201.5,"limitPrice":300,"ts":1749218401}"#), None);
-        let message = r#"{"symbol":"A","price":1,"listingDate":"2001-01-01","updated":1749218401123}"#;
+        assert_eq!(
+            guessed(r#"{"symbol":"A","mark":201.5,"limitPrice":300,"ts":1749218401}"#),
+            None
+        );
+        let message =
+            r#"{"symbol":"A","price":1,"listingDate":"2001-01-01","updated":1749218401123}"#;
         assert_eq!(guessed(message).as_deref(), Some("timestamp=updated"));
         let quote = r#"{"symbol":"A","open":200,"close":201,"closeTime":1749131200000,"latestPrice":202.5,
             "latestUpdate":1749218401123,"latestVolume":5}"#;
         let expected = "price=latestPrice,volume=latestVolume,timestamp=latestUpdate";
         assert_eq!(guessed(quote).as_deref(), Some(expected));
-        let sale =
-            r#"{"symbol":"A","lastSalePrice":1.5,"lastSaleSize":205,"lastSaleTime":1749218401123,"volume":177265}"#;
+        let sale = r#"{"symbol":"A","lastSalePrice":1.5,"lastSaleSize":205,"lastSaleTime":1749218401123,"volume":177265}"#;
         let expected = "price=lastSalePrice,volume=lastSaleSize,timestamp=lastSaleTime";
         assert_eq!(guessed(sale).as_deref(), Some(expected));
         let mark = r#"{"e":"markPriceUpdate","E":1749218401125,"s":"BTCUSDT","p":"11794.15","T":1749225600000}"#;
@@ -374,14 +413,18 @@ mod tests {
 
     #[test]
     fn symbol_and_time_may_stand_around_an_element() {
-        let message = parse(br#"{"instrument":"A","ts":1749218401,"rows":[{"px":"1.5","sz":"2"}]}"#).unwrap();
+        let message =
+            parse(br#"{"instrument":"A","ts":1749218401,"rows":[{"px":"1.5","sz":"2"}]}"#).unwrap();
         let guess = guess(&message, "rows".parse().ok().as_ref());
         assert_eq!(guess.entries.unwrap().to_string(), "symbol=instrument,price=px,volume=sz");
     }
 
     #[test]
     fn the_row_before_a_change_is_never_guessed_at() {
-        assert_eq!(guessed(r#"{"before":{"symbol":"A","price":1,"ts":1749218401},"after":null,"op":"d"}"#), None);
+        assert_eq!(
+            guessed(r#"{"before":{"symbol":"A","price":1,"ts":1749218401},"after":null,"op":"d"}"#),
+            None
+        );
     }
 
     #[test]

@@ -7,7 +7,8 @@ use service::cli::MessageArgs;
 /// Whose zone it is nobody but a person knows.
 pub const SOME_ZONE: &str = "America/New_York";
 
-/// A sentence for each of the flags that `before` had not. `is_by_key`: a preset takes keys for symbols.
+/// A sentence for each of the flags that `before` had not. `is_by_key`: a preset takes keys for
+/// symbols.
 pub fn of_flags(args: &MessageArgs, before: &MessageArgs, is_by_key: bool) -> Vec<String> {
     let (symbol_from, timestamp_from) = args.sources();
     let (symbol_before, timestamp_before) = before.sources();
@@ -63,7 +64,9 @@ pub fn of_ticks(args: &MessageArgs, tally: &Tally, tried: &[Tried<'_>]) -> Vec<S
             None => "All times are midnights: right for days, and for nothing else.".to_owned(),
         });
     }
-    if tally.ticks > 0 && tried.iter().any(|tried| tried.sample.value.trim_ascii_start().starts_with(b"[")) {
+    if tally.ticks > 0
+        && tried.iter().any(|tried| tried.sample.value.trim_ascii_start().starts_with(b"["))
+    {
         notes.push(
             "Messages that are arrays as a whole are archived only where Connect wraps them: docs/message-format.md \
              says how."
@@ -71,7 +74,9 @@ pub fn of_ticks(args: &MessageArgs, tally: &Tally, tried: &[Tried<'_>]) -> Vec<S
         );
     }
     let is_lost = tally.lost_volumes > 0 && args.preset.is_none();
-    if let Some(name) = tried.iter().find_map(|tried| tried.traits.volume.as_ref()).filter(|_| is_lost) {
+    if let Some(name) =
+        tried.iter().find_map(|tried| tried.traits.volume.as_ref()).filter(|_| is_lost)
+    {
         notes.push(format!(
             "Ticks have no volume, though {name:?} looks like one: name it with --map volume={name:?}, unless it is the \
              running total of a day."

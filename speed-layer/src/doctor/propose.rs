@@ -1,7 +1,8 @@
 //! Which flags would make more messages ticks: every choice of them is tried on samples.
 //!
-//! What a message has is never passed over: the record's time is tried only where no message could have one of its own,
-//! what is a tick already stays the tick it is, and a feed's preset that loses a volume is for other messages.
+//! What a message has is never passed over: the record's time is tried only where no message could
+//! have one of its own, what is a tick already stays the tick it is, and a feed's preset that loses
+//! a volume is for other messages.
 
 use super::anatomy::{parse, ways};
 use super::guess::{Guess, guess};
@@ -12,7 +13,8 @@ use super::trial::{Outcome, Tally, Tried, outcomes};
 use common::Named;
 use common::Timestamp;
 use common::decode::{
-    Condition, Conditions, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom, TimestampFrom,
+    Condition, Conditions, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
+    TimestampFrom,
 };
 use serde_json::Value;
 use service::cli::{MessageArgs, Oldest};
@@ -46,8 +48,8 @@ pub struct Advice {
     pub doubts: Vec<String>,
 }
 
-/// The flags that make the most samples ticks, in place of `args`, whose choices they keep: of those that make as many
-/// the fewest. None where none do better than `args`.
+/// The flags that make the most samples ticks, in place of `args`, whose choices they keep: of
+/// those that make as many the fewest. None where none do better than `args`.
 pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice {
     // Beside a file no flag may stand: what it says becomes flags.
     let args = args.message_file.as_deref().unwrap_or(args);
@@ -125,7 +127,8 @@ impl<'s> Search<'s> {
                 // With other choices beside it, too.
                 false => self.best_from(&guard.made_in(self.args)),
             };
-            if (merit.understood.saturating_sub(best.0.understood)) * GOOD_SHARE >= self.tried.len() {
+            if (merit.understood.saturating_sub(best.0.understood)) * GOOD_SHARE >= self.tried.len()
+            {
                 best = (merit, lifted);
             }
         }
@@ -133,8 +136,9 @@ impl<'s> Search<'s> {
         (best.0 > current).then_some(best.1)
     }
 
-    /// The same flags for the trades alone, where a feed's messages of another kind tell of the same trades once more. `None`
-    /// where there are none of either, or where some messages do not say of which kind they are.
+    /// The same flags for the trades alone, where a feed's messages of another kind tell of the
+    /// same trades once more. `None` where there are none of either, or where some messages do not
+    /// say of which kind they are.
     fn trades_alone(&self, args: &MessageArgs) -> Option<MessageArgs> {
         let preset = args.preset?;
         let trades = preset.trades()?;
@@ -187,7 +191,8 @@ impl<'s> Search<'s> {
         let is_current = args.flags() == self.args.flags();
         let found = outcomes(rules.clone(), &self.tried, self.now);
         let tally = Tally::of(&found, &self.tried);
-        let own = if self.is_chosen(self.args) { Own::default() } else { self.own(args, rules.clone()) };
+        let own =
+            if self.is_chosen(self.args) { Own::default() } else { self.own(args, rules.clone()) };
         if !is_current && self.changes(&found, &own) {
             return None;
         }
@@ -199,9 +204,11 @@ impl<'s> Search<'s> {
         if is_anothers && tally.lost_volumes > 0 {
             return None;
         }
-        let is_known =
-            |(outcome, is_read): (&Outcome, &bool)| *outcome == Outcome::OtherKind && (*is_read || own.is_common);
-        let other_kinds = found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
+        let is_known = |(outcome, is_read): (&Outcome, &bool)| {
+            *outcome == Outcome::OtherKind && (*is_read || own.is_common)
+        };
+        let other_kinds =
+            found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
         Some(Merit {
             understood: tally.ticks + other_kinds,
             is_own_preset: own.is_one,
@@ -212,8 +219,8 @@ impl<'s> Search<'s> {
         })
     }
 
-    /// Whether a message that is a tick would become another, or none. It may turn out to be of another kind, where the
-    /// feed's own preset would read it otherwise.
+    /// Whether a message that is a tick would become another, or none. It may turn out to be of
+    /// another kind, where the feed's own preset would read it otherwise.
     fn changes(&self, found: &[Outcome], own: &Own) -> bool {
         self.before.iter().zip(found).enumerate().any(|(at, (before, now))| match (before, now) {
             (Outcome::Tick(before), Outcome::Tick(now)) => before.id != now.id,
@@ -230,8 +237,9 @@ impl<'s> Search<'s> {
         if args.preset.is_none() || rules.conditions.is_empty() {
             return Own::default();
         }
-        let ticks =
-            |outcomes: &[Outcome]| outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Tick(_))).count();
+        let ticks = |outcomes: &[Outcome]| {
+            outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Tick(_))).count()
+        };
         let mut strict = rules.clone();
         strict.conditions.iter_mut().for_each(|condition| condition.is_optional = false);
         let said = ticks(&outcomes(strict, &self.tried, self.now));
@@ -245,7 +253,8 @@ impl<'s> Search<'s> {
 
     /// What is uncertain in the guesses at messages as they are, or else at their elements.
     fn doubts(&self) -> Vec<String> {
-        let doubts = self.guesses.iter().map(|(_, guess)| &guess.doubts).find(|doubts| !doubts.is_empty());
+        let doubts =
+            self.guesses.iter().map(|(_, guess)| &guess.doubts).find(|doubts| !doubts.is_empty());
         doubts.cloned().unwrap_or_default()
     }
 }
@@ -259,8 +268,8 @@ struct Own {
     loosely: Vec<bool>,
 }
 
-/// A flag counts once, and each member that was guessed at. By the record's time whatever the message says of its own is
-/// passed over: so it comes last.
+/// A flag counts once, and each member that was guessed at. By the record's time whatever the
+/// message says of its own is passed over: so it comes last.
 fn cost(args: &MessageArgs, before: &MessageArgs) -> usize {
     let mapped = args.map.as_ref().map_or(0, |map| map.paths.len().saturating_sub(1));
     let passes_over = usize::from(args.sources().1 != before.sources().1);
@@ -268,9 +277,11 @@ fn cost(args: &MessageArgs, before: &MessageArgs) -> usize {
 }
 
 impl Search<'_> {
-    /// Every combination of choices that leaves alone what was chosen already. What is less of a guess stands in front.
+    /// Every combination of choices that leaves alone what was chosen already. What is less of a
+    /// guess stands in front.
     fn candidates(&self, args: &MessageArgs) -> Vec<MessageArgs> {
-        let steps = [self.zones(args), self.record_time(args), self.symbols(args), self.layouts(args)];
+        let steps =
+            [self.zones(args), self.record_time(args), self.symbols(args), self.layouts(args)];
         let mut all = vec![args.clone()];
         for choices in steps {
             let so_far = all.clone();
@@ -293,7 +304,8 @@ impl Search<'_> {
         if is_open { vec![Choice::RecordTime] } else { Vec::new() }
     }
 
-    /// A key is a symbol only where it comes again and again, or looks like one; a topic only where it is one of several.
+    /// A key is a symbol only where it comes again and again, or looks like one; a topic only where
+    /// it is one of several.
     fn symbols(&self, args: &MessageArgs) -> Vec<Choice> {
         if matches!(args.sources().0, SymbolFrom::Key | SymbolFrom::Topic) {
             return Vec::new();
@@ -310,7 +322,8 @@ impl Search<'_> {
     }
 
     fn keys_may_be_symbols(&self) -> bool {
-        let keys: HashSet<_> = self.samples.iter().filter_map(|sample| sample.key.as_deref()).collect();
+        let keys: HashSet<_> =
+            self.samples.iter().filter_map(|sample| sample.key.as_deref()).collect();
         let come_again = match self.samples.len() {
             0..10 => keys.iter().all(|key| looks_like_a_symbol(key)),
             all => keys.len() * 2 <= all,
@@ -318,13 +331,15 @@ impl Search<'_> {
         !keys.is_empty() && come_again
     }
 
-    /// Whether messages are ticks only because a preset takes the key for the symbol where they have none.
+    /// Whether messages are ticks only because a preset takes the key for the symbol where they
+    /// have none.
     fn is_by_key(&self, rules: &Rules) -> bool {
         let ticks = |symbol_from| {
             let rules = Rules { symbol_from, ..rules.clone() };
             Tally::of(&outcomes(rules, &self.tried, self.now), &self.tried).ticks
         };
-        rules.symbol_from == SymbolFrom::ValueOrKey && ticks(SymbolFrom::Value) < ticks(SymbolFrom::ValueOrKey)
+        rules.symbol_from == SymbolFrom::ValueOrKey
+            && ticks(SymbolFrom::Value) < ticks(SymbolFrom::ValueOrKey)
     }
 
     fn layouts(&self, args: &MessageArgs) -> Vec<Choice> {
@@ -347,7 +362,8 @@ impl Search<'_> {
     fn guards(&self) -> Vec<Choice> {
         let old = self.tried.iter().filter(|tried| tried.traits.is_old).count();
         let mut guards = Vec::new();
-        if self.args.oldest == Oldest::default() && old > 0 && old * GOOD_SHARE >= self.tried.len() {
+        if self.args.oldest == Oldest::default() && old > 0 && old * GOOD_SHARE >= self.tried.len()
+        {
             guards.push(Choice::OlderDays);
         }
         if !self.args.allow_nonpositive_prices {
@@ -359,12 +375,14 @@ impl Search<'_> {
 
 fn looks_like_a_symbol(key: &[u8]) -> bool {
     let text = str::from_utf8(key).unwrap_or_default();
-    let is_id = text.len() > 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let is_id =
+        text.len() > 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     let has_letter = text.chars().any(char::is_alphabetic);
     has_letter && text.len() <= 32 && !is_id && !text.starts_with(['{', '['])
 }
 
-/// A guess for messages as they are, and one for each of the commonest ways to what may be elements of them.
+/// A guess for messages as they are, and one for each of the commonest ways to what may be elements
+/// of them.
 fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)> {
     let values: Vec<Value> = tried.iter().filter_map(|tried| parse(&tried.sample.value)).collect();
     let mut found: BTreeMap<String, (usize, Path)> = BTreeMap::new();
@@ -386,10 +404,16 @@ fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)
 /// What is guessed of the most samples.
 fn commonest_guess(values: &[Value], way: Option<&Path>) -> Guess {
     let mut guesses: BTreeMap<String, (usize, Guess)> = BTreeMap::new();
-    for guess in values.iter().map(|value| guess(value, way)).filter(|guess| *guess != Guess::default()) {
+    for guess in
+        values.iter().map(|value| guess(value, way)).filter(|guess| *guess != Guess::default())
+    {
         guesses.entry(format!("{guess:?}")).or_insert((0, guess)).0 += 1;
     }
-    guesses.into_values().max_by_key(|(count, _)| *count).map(|(_, guess)| guess).unwrap_or_default()
+    guesses
+        .into_values()
+        .max_by_key(|(count, _)| *count)
+        .map(|(_, guess)| guess)
+        .unwrap_or_default()
 }
 
 /// What can be chosen beside what was.
@@ -487,18 +511,30 @@ mod tests {
     fn the_fewest_flags_that_reach_the_most_are_proposed() {
         for (value, key, flags) in [
             (r#"{"symbol":"A","price":1}"#, None, "--timestamp-from record"),
-            (r#"{"symbol":"A","price":1,"date":"2025-06-06"}"#, None, "--timestamp-zone America/New_York"),
+            (
+                r#"{"symbol":"A","price":1,"date":"2025-06-06"}"#,
+                None,
+                "--timestamp-zone America/New_York",
+            ),
             (r#"{"price":1}"#, Some("A"), "--symbol-from key --timestamp-from record"),
             (r#"{"s":"A","p":1,"v":1,"t":1749218401123}"#, None, "--preset finnhub"),
             // Its `t` would be a time for another preset.
-            (r#"{"e":"trade","s":"A","p":"1","q":"0.5","t":1499218401,"T":1749218401123}"#, None, "--preset binance"),
+            (
+                r#"{"e":"trade","s":"A","p":"1","q":"0.5","t":1499218401,"T":1749218401123}"#,
+                None,
+                "--preset binance",
+            ),
             // No preset: whose zone it is is to be said.
             (
                 r#"{"price":1,"time":"2025-06-06 10:00:00"}"#,
                 Some("A"),
                 "--symbol-from key --timestamp-zone America/New_York",
             ),
-            (r#"{"symbol":"CL","price":-37.63,"ts":1749218401}"#, None, "--allow-nonpositive-prices"),
+            (
+                r#"{"symbol":"CL","price":-37.63,"ts":1749218401}"#,
+                None,
+                "--allow-nonpositive-prices",
+            ),
             (
                 r#"{"symbol":"HSI","price":1,"date":"1986-12-31"}"#,
                 None,
@@ -521,8 +557,15 @@ mod tests {
 
     #[test]
     fn the_record_s_time_is_proposed_only_where_no_message_could_have_one_of_its_own() {
-        for broken in [r#""n/a""#, "[2025,6,6,10,0,1,123000000]", r#""06/07/2025 10:00:01""#, "0", r#""10:00:01""#] {
-            let broken = format!(r#"{{"symbol":"AAPL","price":201.5,"volume":1,"timestamp":{broken}}}"#);
+        for broken in [
+            r#""n/a""#,
+            "[2025,6,6,10,0,1,123000000]",
+            r#""06/07/2025 10:00:01""#,
+            "0",
+            r#""10:00:01""#,
+        ] {
+            let broken =
+                format!(r#"{{"symbol":"AAPL","price":201.5,"volume":1,"timestamp":{broken}}}"#);
             assert_eq!(flags(&and_200_good(&broken)), None, "{broken}");
             let is_none = broken.contains("n/a");
             assert_eq!(flags(&[&broken]).is_some(), is_none || broken.contains(":0}"), "{broken}");
@@ -531,21 +574,31 @@ mod tests {
         let trade = r#"{"channel":"trade","type":"update","data":[{"symbol":"BTC/USD","price":1.5,"qty":0.1,
             "timestamp":"2025-06-06T14:00:01.123456Z"}]}"#;
         let ticker = r#"{"channel":"ticker","type":"update","data":[{"symbol":"BTC/USD","last":1.5,"volume":9.5}]}"#;
-        assert_eq!(flags(&[&[trade; 8][..], &[ticker]].concat()), Some(("--preset kraken".to_owned(), 8)));
+        assert_eq!(
+            flags(&[&[trade; 8][..], &[ticker]].concat()),
+            Some(("--preset kraken".to_owned(), 8))
+        );
         // The volume of its day is none of a tick's.
         let day = ticker.replace("\"volume\"", "\"timestamp\":\"2025-06-06T14:00:01Z\",\"volume\"");
         assert_eq!(flags(&[&day]), Some(("--preset kraken".to_owned(), 1)));
         // The time of a trade among messages by letters.
         let letters = r#"{"s":"A","p":1,"q":2,"t":1749218401123}"#;
-        assert_eq!(flags(&[letters]), Some(("--map symbol=s,price=p,volume=q,timestamp=t".to_owned(), 1)));
+        assert_eq!(
+            flags(&[letters]),
+            Some(("--map symbol=s,price=p,volume=q,timestamp=t".to_owned(), 1))
+        );
     }
 
     #[test]
     fn a_date_and_a_time_of_day_are_put_together_and_no_midnight_goes_without_a_word() {
         let zone = "--timestamp-zone America/New_York";
-        let trade = r#"{"symbol":"AAPL","date":"2025-06-06","time":"10:00:01","price":201.5,"volume":1}"#;
+        let trade =
+            r#"{"symbol":"AAPL","date":"2025-06-06","time":"10:00:01","price":201.5,"volume":1}"#;
         let proposal = advice(&[trade]).proposal.unwrap();
-        assert_eq!(command_line(&proposal.args), format!("--map timestamp=date,time_of_day=time {zone}"));
+        assert_eq!(
+            command_line(&proposal.args),
+            format!("--map timestamp=date,time_of_day=time {zone}")
+        );
         assert!(proposal.reading.example.unwrap().contains("2025-06-06T14:00:01Z"));
         let bar = r#"{"date":"2025-06-06","minute":"09:30","open":1,"high":2,"low":1,"close":2,"volume":5}"#;
         let expected = format!("--map timestamp=date,time_of_day=minute --symbol-from key {zone}");
@@ -590,7 +643,10 @@ mod tests {
                     "size":100,"price":16578.5}]}"#,
                 "--each data",
             ),
-            (r#"{"symbol":"AAPL","candles":[{"ts":1749218401123,"open":1,"close":2}]}"#, "--each candles"),
+            (
+                r#"{"symbol":"AAPL","candles":[{"ts":1749218401123,"open":1,"close":2}]}"#,
+                "--each candles",
+            ),
             (
                 r#"{"channel":"market_trades","timestamp":"2025-06-06T14:00:02Z","events":[{"type":"update","trades":[
                     {"trade_id":"1","product_id":"BTC-USD","price":"1.5","size":"0.1","side":"BUY",
@@ -615,11 +671,16 @@ mod tests {
     fn what_doctor_cannot_see_of_the_archive_is_said() {
         let notes = |value: &str, key: Option<&str>| {
             let advice = advise(&MessageArgs::default(), &[sample(value, key)], NOW);
-            [advice.notes, advice.proposal.map(|proposal| proposal.notes).unwrap_or_default()].concat().join(" ")
+            [advice.notes, advice.proposal.map(|proposal| proposal.notes).unwrap_or_default()]
+                .concat()
+                .join(" ")
         };
         assert!(notes(&format!("[{GOOD}]"), None).contains("only where Connect wraps them"));
         let by_record = notes(r#"{"price":1}"#, Some("A"));
-        assert!(by_record.contains("archive holds keys") && by_record.contains("archive must hold it"), "{by_record}");
+        assert!(
+            by_record.contains("archive holds keys") && by_record.contains("archive must hold it"),
+            "{by_record}"
+        );
         assert_eq!(notes(GOOD, None), "");
     }
 
@@ -628,7 +689,8 @@ mod tests {
         let row = r#"{"symbol":"A","price":1,"volume":1,"ts":1749218401123}"#;
         let created = format!(r#"{{"before":null,"after":{row},"op":"c"}}"#);
         let deleted = format!(r#"{{"before":{row},"after":null,"op":"d"}}"#);
-        let expected = "--map symbol=after.symbol,price=after.price,volume=after.volume,timestamp=after.ts";
+        let expected =
+            "--map symbol=after.symbol,price=after.price,volume=after.volume,timestamp=after.ts";
         assert_eq!(flags(&[&deleted, &created]), Some((expected.to_owned(), 1)));
         assert_eq!(flags(&[&deleted]), None);
     }
@@ -641,7 +703,11 @@ mod tests {
         let below = GOOD.replace("201.5", "-37.63");
         let proposal = advice(&[GOOD, GOOD, &below]).proposal.unwrap();
         assert_eq!(command_line(&proposal.args), "--allow-nonpositive-prices");
-        assert!(proposal.notes.iter().any(|note| note.contains("no trade")), "{:?}", proposal.notes);
+        assert!(
+            proposal.notes.iter().any(|note| note.contains("no trade")),
+            "{:?}",
+            proposal.notes
+        );
     }
 
     #[test]
@@ -656,7 +722,10 @@ mod tests {
         let values: Vec<&str> = values.iter().map(String::as_str).collect();
         let advice = advice(&values);
         let proposal = advice.proposal.unwrap();
-        assert_eq!((command_line(&proposal.args).as_str(), proposal.reading.ticks), ("--preset coinbase", 1));
+        assert_eq!(
+            (command_line(&proposal.args).as_str(), proposal.reading.ticks),
+            ("--preset coinbase", 1)
+        );
         assert_eq!(proposal.reading.other_kinds, 4);
         // Messages of others that name a kind stay the ticks that they are.
         let quote = r#"{"type":"quote","symbol":"A","price":1,"volume":1,"ts":1749218401123}"#;
@@ -678,7 +747,9 @@ mod tests {
             )
         };
         let binance = |kind: &str| {
-            format!(r#"{{"e":"{kind}","E":1749218401125,"s":"A","t":1,"a":1,"p":"1","q":"0.5","T":1749218401123}}"#)
+            format!(
+                r#"{{"e":"{kind}","E":1749218401125,"s":"A","t":1,"a":1,"p":"1","q":"0.5","T":1749218401123}}"#
+            )
         };
         let alpaca = |kind: &str, fields: &str| {
             format!(r#"[{{"T":"{kind}","S":"A",{fields},"t":"2025-06-06T14:00:01.123456789Z"}}]"#)
@@ -703,14 +774,22 @@ mod tests {
         ] {
             let proposal = advice(&[&trade, &other]).proposal.unwrap();
             let sorted = |flags: &str| {
-                let mut flags: Vec<String> = flags.split("--").map(|flag| flag.trim().replace('\'', "")).collect();
+                let mut flags: Vec<String> =
+                    flags.split("--").map(|flag| flag.trim().replace('\'', "")).collect();
                 flags.sort();
                 flags
             };
             assert_eq!(sorted(&command_line(&proposal.args)), sorted(expected));
-            assert_eq!((proposal.reading.ticks, proposal.reading.other_kinds), (1, 1), "{expected}");
+            assert_eq!(
+                (proposal.reading.ticks, proposal.reading.other_kinds),
+                (1, 1),
+                "{expected}"
+            );
             assert!(
-                proposal.notes.iter().any(|note| note.contains("tell of the same trades once more")),
+                proposal
+                    .notes
+                    .iter()
+                    .any(|note| note.contains("tell of the same trades once more")),
                 "{:?}",
                 proposal.notes
             );
@@ -719,7 +798,11 @@ mod tests {
             let samples = [sample(&trade, None), sample(&other, None)];
             let advice = advise(&preset, &samples, NOW);
             assert_eq!(command_line(&advice.proposal.unwrap().args), command_line(&proposal.args));
-            assert!(!advice.notes.iter().any(|note| note.contains("--map volume")), "{:?}", advice.notes);
+            assert!(
+                !advice.notes.iter().any(|note| note.contains("--map volume")),
+                "{:?}",
+                advice.notes
+            );
             for one in samples {
                 assert!(advise(&preset, &[one], NOW).proposal.is_none(), "{expected}");
             }
@@ -745,16 +828,26 @@ mod tests {
     #[test]
     fn a_preset_that_takes_the_key_for_a_symbol_says_so() {
         let row = r#"{"timestamp":"2025-06-06 10:00:00","1. open":"1","2. high":"2","3. low":"1","4. close":"2","5. volume":"3"}"#;
-        let proposal = advise(&MessageArgs::default(), &[sample(row, Some("A"))], NOW).proposal.unwrap();
+        let proposal =
+            advise(&MessageArgs::default(), &[sample(row, Some("A"))], NOW).proposal.unwrap();
         assert_eq!(command_line(&proposal.args), "--preset alpha-vantage");
-        assert!(proposal.notes.iter().any(|note| note.contains("record's key")), "{:?}", proposal.notes);
-        assert_eq!(proposed(&[sample(row, Some("order-1")), sample(row, Some(&"f".repeat(40)))]), None);
+        assert!(
+            proposal.notes.iter().any(|note| note.contains("record's key")),
+            "{:?}",
+            proposal.notes
+        );
+        assert_eq!(
+            proposed(&[sample(row, Some("order-1")), sample(row, Some(&"f".repeat(40)))]),
+            None
+        );
     }
 
     #[test]
     fn a_key_that_never_comes_again_is_no_symbol() {
         let with_keys = |key: fn(usize) -> String| -> Vec<Sample> {
-            (0..20).map(|number| sample(r#"{"price":1,"ts":1749218401}"#, Some(&key(number)))).collect()
+            (0..20)
+                .map(|number| sample(r#"{"price":1,"ts":1749218401}"#, Some(&key(number))))
+                .collect()
         };
         assert_eq!(proposed(&with_keys(|number| format!("id-{number}"))), None);
         let expected = Some(("--symbol-from key".to_owned(), 20));
@@ -763,15 +856,19 @@ mod tests {
 
     #[test]
     fn what_was_chosen_already_stays_also_where_a_file_said_it() {
-        let chosen = MessageArgs { timestamp_from: TimestampFrom::Record, ..MessageArgs::default() };
-        let file = MessageArgs { message_file: Some(Box::new(chosen.clone())), ..MessageArgs::default() };
+        let chosen =
+            MessageArgs { timestamp_from: TimestampFrom::Record, ..MessageArgs::default() };
+        let file =
+            MessageArgs { message_file: Some(Box::new(chosen.clone())), ..MessageArgs::default() };
         for args in [chosen, file] {
-            let proposal = advise(&args, &[sample(r#"{"price":1}"#, Some("A"))], NOW).proposal.unwrap();
+            let proposal =
+                advise(&args, &[sample(r#"{"price":1}"#, Some("A"))], NOW).proposal.unwrap();
             assert_eq!(command_line(&proposal.args), "--symbol-from key --timestamp-from record");
         }
     }
 
-    /// Of 30 shapes that need flags, those of 28 are found: the others have names in another language, or `name`.
+    /// Of 30 shapes that need flags, those of 28 are found: the others have names in another
+    /// language, or `name`.
     #[test]
     fn the_flags_of_most_public_shapes_are_found() {
         let lines = include_str!("../../../service/src/cli/messages/shapes.jsonl").lines();
@@ -794,10 +891,13 @@ mod tests {
             };
             // Whose zone it is nobody but a person knows.
             let names = |flags: Vec<String>| -> HashSet<String> {
-                let name = |flag: &String| flag.trim_start_matches("--").split(['=', ' ']).next().map(str::to_owned);
+                let name = |flag: &String| {
+                    flag.trim_start_matches("--").split(['=', ' ']).next().map(str::to_owned)
+                };
                 flags.iter().filter_map(name).collect()
             };
-            let found = proposal.args.flags().into_iter().map(|(name, _)| name.to_owned()).collect();
+            let found =
+                proposal.args.flags().into_iter().map(|(name, _)| name.to_owned()).collect();
             assert_eq!(names(found), names(flags), "{value}");
         }
         assert_eq!(

@@ -34,7 +34,11 @@ pub struct Rejects {
 
 impl Reading {
     /// Reads `samples` as a layer with these flags does, at the time `now`.
-    pub fn of<'s>(args: &MessageArgs, samples: impl IntoIterator<Item = &'s Sample>, now: Timestamp) -> Self {
+    pub fn of<'s>(
+        args: &MessageArgs,
+        samples: impl IntoIterator<Item = &'s Sample>,
+        now: Timestamp,
+    ) -> Self {
         let rules = args.rules(ProvenanceNames::default());
         let mut decoder = Decoder::new(rules, now);
         let mut reading = Self::default();
@@ -43,20 +47,25 @@ impl Reading {
                 reading.reject(index, reject.clone());
                 continue;
             }
-            let beside = Beside { key: sample.key.as_deref(), topic: Some(&sample.topic), time: sample.time };
+            let beside = Beside {
+                key: sample.key.as_deref(),
+                topic: Some(&sample.topic),
+                time: sample.time,
+            };
             let (mut holds_ticks, mut is_of_other_kind) = (false, true);
             let mut reject = |reading: &mut Self, reject: Reject| {
                 is_of_other_kind &= reject.reason == Reason::OtherKind;
                 reading.reject(index, reject);
             };
-            let read = decoder.decode_each(&sample.value, &beside, &mut |element| match element.read {
-                // Of several the first stands for all.
-                Ok(record) if !std::mem::replace(&mut holds_ticks, true) => {
-                    reading.take(&record.tick);
-                }
-                Ok(_) => {}
-                Err(why) => reject(&mut reading, why),
-            });
+            let read =
+                decoder.decode_each(&sample.value, &beside, &mut |element| match element.read {
+                    // Of several the first stands for all.
+                    Ok(record) if !std::mem::replace(&mut holds_ticks, true) => {
+                        reading.take(&record.tick);
+                    }
+                    Ok(_) => {}
+                    Err(why) => reject(&mut reading, why),
+                });
             if let Err(why) = read {
                 reject(&mut reading, why);
             }
@@ -74,7 +83,9 @@ impl Reading {
 
     fn reject(&mut self, index: usize, reject: Reject) {
         let rejects = self.rejects.entry(reject.reason.as_str());
-        rejects.or_insert_with(|| Rejects { count: 0, example: index, detail: reject.detail }).count += 1;
+        rejects
+            .or_insert_with(|| Rejects { count: 0, example: index, detail: reject.detail })
+            .count += 1;
     }
 }
 
@@ -84,7 +95,8 @@ fn describe(tick: &Tick<'_>) -> String {
         true => format!("price {}", prices.close),
         false => format!("open {}, close {}", prices.open, prices.close),
     };
-    let volume = tick.volume().map_or_else(|| "no volume".to_owned(), |volume| format!("volume {volume}"));
+    let volume =
+        tick.volume().map_or_else(|| "no volume".to_owned(), |volume| format!("volume {volume}"));
     let extras = describe_extras(tick.extras());
     format!("{} at {}, {prices}, {volume}{extras}", tick.symbol().as_str(), tick.timestamp())
 }
@@ -106,12 +118,22 @@ mod tests {
     #[test]
     fn rejects_are_counted_by_reason_with_the_first_of_each() {
         let values = [r#"{"symbol":"A","price":1,"ts":1749218401}"#, "x", "{}", "y"];
-        let samples: Vec<Sample> =
-            values.iter().map(|value| Sample { value: value.as_bytes().to_vec(), ..Sample::default() }).collect();
-        let reading = Reading::of(&MessageArgs::default(), &samples, Timestamp::from_micros(1_749_218_405_000_000));
+        let samples: Vec<Sample> = values
+            .iter()
+            .map(|value| Sample { value: value.as_bytes().to_vec(), ..Sample::default() })
+            .collect();
+        let reading = Reading::of(
+            &MessageArgs::default(),
+            &samples,
+            Timestamp::from_micros(1_749_218_405_000_000),
+        );
         assert_eq!((reading.ticks, reading.without_volume), (1, 1));
-        assert_eq!(reading.example.as_deref(), Some("A at 2025-06-06T14:00:01Z, price 1, no volume"));
-        let counts: Vec<_> = reading.rejects.iter().map(|(reason, of)| (*reason, of.count, of.example)).collect();
+        assert_eq!(
+            reading.example.as_deref(),
+            Some("A at 2025-06-06T14:00:01Z, price 1, no volume")
+        );
+        let counts: Vec<_> =
+            reading.rejects.iter().map(|(reason, of)| (*reason, of.count, of.example)).collect();
         assert_eq!(counts, [("missing_field", 1, 2), ("not_json", 2, 1)]);
     }
 
@@ -121,11 +143,18 @@ mod tests {
             r#"{"symbol":"A","price":1,"ts":1749218401,"bid":0.5,"ask":1.5,"conditions":["@","T"]}"#,
             r#"{"symbol":"A","price":1,"ts":1749218401,"bid":"n/a"}"#,
         ];
-        let samples: Vec<Sample> =
-            values.iter().map(|value| Sample { value: value.as_bytes().to_vec(), ..Sample::default() }).collect();
-        let reading = Reading::of(&MessageArgs::default(), &samples, Timestamp::from_micros(1_749_218_405_000_000));
+        let samples: Vec<Sample> = values
+            .iter()
+            .map(|value| Sample { value: value.as_bytes().to_vec(), ..Sample::default() })
+            .collect();
+        let reading = Reading::of(
+            &MessageArgs::default(),
+            &samples,
+            Timestamp::from_micros(1_749_218_405_000_000),
+        );
         assert_eq!((reading.ticks, reading.with_unread), (2, 1));
-        let expected = "A at 2025-06-06T14:00:01Z, price 1, no volume, bid 0.5, ask 1.5, conditions @ T";
+        let expected =
+            "A at 2025-06-06T14:00:01Z, price 1, no volume, bid 0.5, ask 1.5, conditions @ T";
         assert_eq!(reading.example.as_deref(), Some(expected));
     }
 
@@ -138,9 +167,14 @@ mod tests {
             r#"[{"type":"heartbeat"},{"type":"match"}]"#,
             "x",
         ];
-        let samples: Vec<Sample> =
-            values.iter().map(|value| Sample { value: value.as_bytes().to_vec(), ..Sample::default() }).collect();
-        let args = MessageArgs { conditions: Some("type=match".parse().unwrap()), ..MessageArgs::default() };
+        let samples: Vec<Sample> = values
+            .iter()
+            .map(|value| Sample { value: value.as_bytes().to_vec(), ..Sample::default() })
+            .collect();
+        let args = MessageArgs {
+            conditions: Some("type=match".parse().unwrap()),
+            ..MessageArgs::default()
+        };
         let reading = Reading::of(&args, &samples, Timestamp::from_micros(1_749_218_405_000_000));
         assert_eq!((reading.ticks, reading.other_kinds), (2, 1));
     }

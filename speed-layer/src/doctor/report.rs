@@ -48,9 +48,15 @@ impl Report<'_> {
             Some(proposal) => write_proposal(to, proposal, all)?,
             None if understood == all => {}
             None if understood * 10 >= all * 9 => {
-                writeln!(to, "No flag is needed for the others: a run keeps them in rejected_ticks.")?;
+                writeln!(
+                    to,
+                    "No flag is needed for the others: a run keeps them in rejected_ticks."
+                )?;
             }
-            None => writeln!(to, "No flags were found that help the others; docs/message-format.md has them all.")?,
+            None => writeln!(
+                to,
+                "No flags were found that help the others; docs/message-format.md has them all."
+            )?,
         }
         write_notes(to, &self.advice.doubts)?;
         writeln!(to, "PostgreSQL: {}", self.database.words)
@@ -61,7 +67,11 @@ impl Report<'_> {
         for (reason, rejects) in self.rejects() {
             writeln!(to, "  {reason}: {}, such as", rejects.count)?;
             if let Some(sample) = self.sampled.samples.get(rejects.example) {
-                writeln!(to, "    {}/{} at {}: {}", sample.topic, sample.partition, sample.offset, rejects.detail)?;
+                writeln!(
+                    to,
+                    "    {}/{} at {}: {}",
+                    sample.topic, sample.partition, sample.offset, rejects.detail
+                )?;
                 if !sample.value.is_empty() {
                     writeln!(to, "    {}", shown(&sample.value))?;
                 }
@@ -99,7 +109,8 @@ impl Report<'_> {
 
     /// The commonest first.
     fn rejects(&self) -> Vec<(&'static str, &Rejects)> {
-        let mut rejects: Vec<_> = self.reading.rejects.iter().map(|(reason, rejects)| (*reason, rejects)).collect();
+        let mut rejects: Vec<_> =
+            self.reading.rejects.iter().map(|(reason, rejects)| (*reason, rejects)).collect();
         rejects.sort_by_key(|(_, rejects)| Reverse(rejects.count));
         rejects
     }
@@ -123,15 +134,25 @@ fn write_ticks(to: &mut String, reading: &Reading) -> std::fmt::Result {
         writeln!(to, "  the first: {example}")?;
     }
     if reading.without_volume > 0 {
-        writeln!(to, "  without a volume: {}; sums that hold one of them are null", reading.without_volume)?;
+        writeln!(
+            to,
+            "  without a volume: {}; sums that hold one of them are null",
+            reading.without_volume
+        )?;
     }
     if reading.with_unread > 0 {
         let count = reading.with_unread;
-        writeln!(to, "  with a bid, an ask, conditions or a sequence that cannot be read: {count}; they are null")?;
+        writeln!(
+            to,
+            "  with a bid, an ask, conditions or a sequence that cannot be read: {count}; they are null"
+        )?;
     }
     if reading.other_kinds > 0 {
         let count = reading.other_kinds;
-        writeln!(to, "  of other kinds than the flags take (--where, --preset): {count}; a run keeps them as rejects")?;
+        writeln!(
+            to,
+            "  of other kinds than the flags take (--where, --preset): {count}; a run keeps them as rejects"
+        )?;
     }
     Ok(())
 }
@@ -160,7 +181,8 @@ pub fn command_line(args: &MessageArgs) -> String {
 
 /// As a shell takes it for one word.
 fn quoted(value: &str) -> String {
-    let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-./:=,+@%".contains(character);
+    let is_plain =
+        |character: char| character.is_ascii_alphanumeric() || "_-./:=,+@%".contains(character);
     match value.chars().all(is_plain) {
         true => value.to_owned(),
         false => format!("'{}'", value.replace('\'', r"'\''")),
@@ -169,7 +191,8 @@ fn quoted(value: &str) -> String {
 
 fn line(partition: &Partition) -> String {
     let Partition { topic, partition, low, high, read, times, trouble, .. } = partition;
-    let mut line = format!("{topic}/{partition}: offsets {low} to {high}, the newest {read} messages read");
+    let mut line =
+        format!("{topic}/{partition}: offsets {low} to {high}, the newest {read} messages read");
     if let Some((first, last)) = times {
         line.push_str(&format!(", sent from {first} to {last}"));
     }
@@ -198,7 +221,8 @@ fn share(part: usize, all: usize) -> String {
     format!("{part} of {all} messages ({}.{} %)", permille / 10, permille % 10)
 }
 
-/// What share of the messages are ticks that are not of other kinds than the flags take, where some are.
+/// What share of the messages are ticks that are not of other kinds than the flags take, where some
+/// are.
 fn of_those_meant(reading: &Reading, all: usize) -> String {
     let meant = all - reading.other_kinds;
     match reading.other_kinds {
@@ -236,7 +260,9 @@ mod tests {
 
     #[test]
     fn messages_of_other_kinds_do_not_lessen_the_share() {
-        let of = |ticks, other_kinds| of_those_meant(&Reading { ticks, other_kinds, ..Reading::default() }, 10);
+        let of = |ticks, other_kinds| {
+            of_those_meant(&Reading { ticks, other_kinds, ..Reading::default() }, 10)
+        };
         assert_eq!(of(6, 0), "");
         assert_eq!(of(3, 6), ", leaving other kinds aside 3 of 4 messages (75.0 %)");
         assert_eq!(of(0, 10), ", as all are of other kinds");

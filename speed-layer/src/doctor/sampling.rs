@@ -61,7 +61,8 @@ pub struct Sampled {
 /// Reads every partition of the topics.
 ///
 /// # Errors
-/// Brokers that do not answer, or a topic that is not there. What is wrong with one partition is noted there.
+/// Brokers that do not answer, or a topic that is not there. What is wrong with one partition is
+/// noted there.
 pub fn read(args: &DoctorArgs) -> Result<Sampled, Failure> {
     let consumer = connect(args)?;
     let mut partitions = Vec::new();
@@ -99,7 +100,8 @@ impl Limits {
 fn connect(args: &DoctorArgs) -> Result<BaseConsumer<Quiet>, Failure> {
     args.kafka.check_login()?;
     let small_queue = [("queued.max.messages.kbytes", "4096"), ("log_level", "2")];
-    let mut settings = args.kafka.client_settings(&args.kafka_brokers, "speed-layer-doctor", &small_queue);
+    let mut settings =
+        args.kafka.client_settings(&args.kafka_brokers, "speed-layer-doctor", &small_queue);
     // It joins no group, but a consumer must have a name for one.
     settings.set("group.id", "speed-layer-doctor").set("group.protocol", "classic");
     settings.set("enable.auto.commit", "false").set("enable.auto.offset.store", "false");
@@ -112,7 +114,8 @@ fn connect(args: &DoctorArgs) -> Result<BaseConsumer<Quiet>, Failure> {
         // What librdkafka has said meanwhile is more to the point than that time is over.
         let said = consumer.poll(Duration::ZERO).and_then(Result::err).unwrap_or(error);
         let brokers = &args.kafka_brokers;
-        let what = format!("no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property)");
+        let what =
+            format!("no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property)");
         return Err(Failure::Infrastructure(anyhow!(said).context(what)));
     }
     Ok(consumer)
@@ -124,7 +127,8 @@ fn look_at(consumer: &BaseConsumer<Quiet>, topic: &str) -> Result<Vec<Partition>
         let error = anyhow!("--topic {topic} is a pattern: give doctor the names of topics");
         return Err(Failure::Configuration(error));
     }
-    let ids = partitions(consumer, topic).map_err(|error| Failure::Configuration(error.context("--topic")))?;
+    let ids = partitions(consumer, topic)
+        .map_err(|error| Failure::Configuration(error.context("--topic")))?;
     Ok(ids.into_iter().map(|id| Partition::new(consumer, topic, id)).collect())
 }
 
@@ -194,13 +198,15 @@ fn read_topic(
     while partitions.iter().any(|partition| !partition.is_done) {
         match consumer.poll(Duration::from_millis(200)) {
             Some(Ok(message)) => {
-                if let Some(partition) = open(partitions, message.partition()).filter(|at| at.topic == message.topic())
+                if let Some(partition) =
+                    open(partitions, message.partition()).filter(|at| at.topic == message.topic())
                 {
                     samples.push(partition.take(&message, limits));
                     heard = Instant::now();
                 }
             }
-            // Behind the last message there may be nothing but the marks of transactions, or an open one.
+            // Behind the last message there may be nothing but the marks of transactions, or an
+            // open one.
             Some(Err(KafkaError::PartitionEOF(id))) => {
                 if let Some(partition) = open(partitions, id) {
                     partition.is_done = true;

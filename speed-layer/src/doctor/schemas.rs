@@ -1,4 +1,5 @@
-//! Samples in a schema registry's format, as the JSON that they mean: so all that is found of JSON is found of them.
+//! Samples in a schema registry's format, as the JSON that they mean: so all that is found of JSON
+//! is found of them.
 
 use super::sampling::Sample;
 use crate::registry::{Client, Trouble};
@@ -31,7 +32,8 @@ pub fn translate(client: Option<&Client>, samples: &mut [Sample]) -> Result<(), 
 }
 
 fn fetch(client: &Client, samples: &[Sample]) -> Result<Schemas, Failure> {
-    let named: BTreeSet<u32> = samples.iter().filter_map(|sample| schema_id(&sample.value)).collect();
+    let named: BTreeSet<u32> =
+        samples.iter().filter_map(|sample| schema_id(&sample.value)).collect();
     let mut schemas = Schemas::default();
     // Beyond all numbers that a registry gives nothing is asked for.
     let possible: Vec<u32> = named.into_iter().filter(|id| !schemas.knows(*id)).collect();
@@ -48,7 +50,9 @@ fn fetch(client: &Client, samples: &[Sample]) -> Result<Schemas, Failure> {
             Err(Trouble::Refused(why)) => {
                 return Err(Failure::Configuration(anyhow!("schema registry: {why}")));
             }
-            Err(Trouble::Away(why)) => return Err(Failure::Infrastructure(anyhow!("schema registry: {why}"))),
+            Err(Trouble::Away(why)) => {
+                return Err(Failure::Infrastructure(anyhow!("schema registry: {why}")));
+            }
         };
         schemas.insert(id, known);
     }

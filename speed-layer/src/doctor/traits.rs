@@ -1,4 +1,5 @@
-//! What a message has, whoever reads it: a time, a time of day beside its date, a volume. No proposal may pass it over.
+//! What a message has, whoever reads it: a time, a time of day beside its date, a volume. No
+//! proposal may pass it over.
 
 use super::anatomy::{Leaf, each_leaf, parse};
 use super::sampling::Sample;
@@ -32,8 +33,8 @@ const OTHER_TIMES: [&str; 15] = [
 /// Parts of names of volumes, and of those that are no tick's.
 const VOLUMES: [&str; 4] = ["volume", "quantity", "qty", "size"];
 const OTHER_VOLUMES: [&str; 17] = [
-    "avg", "average", "24h", "usd", "quote", "bid", "ask", "min", "max", "total", "lot", "tick", "prev", "change",
-    "page", "order", "step",
+    "avg", "average", "24h", "usd", "quote", "bid", "ask", "min", "max", "total", "lot", "tick",
+    "prev", "change", "page", "order", "step",
 ];
 
 /// What was seen in a message.
@@ -84,8 +85,12 @@ fn has(name: &str, parts: &[&str]) -> bool {
 /// Whether a member is named as a tick's time is.
 pub fn is_time_name(leaf: &Leaf<'_>) -> bool {
     let one = |name: &&str| {
-        let known = usual_field(name) == Some(Field::Timestamp) || matches!(*name, "t" | "T" | "E" | "ts");
-        let ends = name.ends_with("At") || name.ends_with("_at") || name.ends_with("Updated") || name.ends_with("_ts");
+        let known =
+            usual_field(name) == Some(Field::Timestamp) || matches!(*name, "t" | "T" | "E" | "ts");
+        let ends = name.ends_with("At")
+            || name.ends_with("_at")
+            || name.ends_with("Updated")
+            || name.ends_with("_ts");
         let plain = plain(name);
         let part = (has(&plain, &TIMES) || plain.contains("update")) && !has(&plain, &OTHER_TIMES);
         known || ends || part
@@ -100,7 +105,9 @@ fn is_time(leaf: &Leaf<'_>, record_time: Option<Timestamp>) -> bool {
     let is_other = has(&plain(leaf.name()), &OTHER_TIMES);
     match leaf.value {
         Value::String(text) if is_date(text) => !is_other,
-        Value::String(text) if text.parse::<f64>().is_err() => is_named && text.contains(|c: char| c.is_ascii_digit()),
+        Value::String(text) if text.parse::<f64>().is_err() => {
+            is_named && text.contains(|c: char| c.is_ascii_digit())
+        }
         Value::Array(parts) => is_named && parts.len() >= 3,
         value => instant(value).is_some_and(|instant| is_named || is_close(instant, record_time)),
     }
@@ -115,11 +122,14 @@ pub fn instant(value: &Value) -> Option<Timestamp> {
     const FIRST: i64 = 631_152_000_000_000;
     const LAST: i64 = 4_102_444_800_000_000;
     let is_plain = |text: &str| {
-        text.starts_with(|first: char| first.is_ascii_digit()) && text.bytes().all(|byte| byte.is_ascii_digit())
+        text.starts_with(|first: char| first.is_ascii_digit())
+            && text.bytes().all(|byte| byte.is_ascii_digit())
     };
     let number = match value {
         Value::Number(number) => number.to_string(),
-        Value::String(text) if text.split_once('.').map_or(is_plain(text), |(a, b)| is_plain(a) && is_plain(b)) => {
+        Value::String(text)
+            if text.split_once('.').map_or(is_plain(text), |(a, b)| is_plain(a) && is_plain(b)) =>
+        {
             text.clone()
         }
         _ => return None,
@@ -130,7 +140,9 @@ pub fn instant(value: &Value) -> Option<Timestamp> {
 /// `2025-06-06..`
 pub fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
-    bytes.len() >= 10 && bytes[..4].iter().all(u8::is_ascii_digit) && (bytes[4], bytes[7]) == (b'-', b'-')
+    bytes.len() >= 10
+        && bytes[..4].iter().all(u8::is_ascii_digit)
+        && (bytes[4], bytes[7]) == (b'-', b'-')
 }
 
 /// A date without a time: `2025-06-06`, `20250606`.
@@ -141,22 +153,31 @@ pub fn is_date_alone(value: &Value) -> bool {
         Value::Number(number) => number.to_string(),
         _ => return false,
     };
-    digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.starts_with(['1', '2'])
+    digits.len() == 8
+        && digits.bytes().all(|byte| byte.is_ascii_digit())
+        && digits.starts_with(['1', '2'])
 }
 
 /// `10:00`, `10:00:01.5`: named as a tick's.
 pub fn is_time_of_day(leaf: &Leaf<'_>) -> bool {
     let is_clock = |text: &str| {
         let bytes = text.as_bytes();
-        bytes.len() >= 5 && bytes[2] == b':' && [0, 1, 3, 4].iter().all(|at| bytes[*at].is_ascii_digit())
+        bytes.len() >= 5
+            && bytes[2] == b':'
+            && [0, 1, 3, 4].iter().all(|at| bytes[*at].is_ascii_digit())
     };
     leaf.value.as_str().is_some_and(is_clock) && is_time_name(leaf)
 }
 
 fn is_old(leaf: &Leaf<'_>) -> bool {
     match leaf.value {
-        Value::String(text) => is_date(text) && (text.starts_with("197") || text.starts_with("198")),
-        value => is_time_name(leaf) && value.as_f64().is_some_and(|seconds| (1e8..6.3e8).contains(&seconds)),
+        Value::String(text) => {
+            is_date(text) && (text.starts_with("197") || text.starts_with("198"))
+        }
+        value => {
+            is_time_name(leaf)
+                && value.as_f64().is_some_and(|seconds| (1e8..6.3e8).contains(&seconds))
+        }
     }
 }
 

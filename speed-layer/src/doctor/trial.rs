@@ -1,4 +1,5 @@
-//! What a choice of flags makes of a few samples, and whether it passes over something that they have.
+//! What a choice of flags makes of a few samples, and whether it passes over something that they
+//! have.
 
 use super::sampling::Sample;
 use super::traits::Traits;
@@ -50,9 +51,13 @@ pub fn outcomes(rules: Rules, tried: &[Tried<'_>], now: Timestamp) -> Vec<Outcom
     let mut decoder = Decoder::new(rules, now);
     let one = |tried: &Tried<'_>| {
         let sample = tried.sample;
-        let beside = Beside { key: sample.key.as_deref(), topic: Some(&sample.topic), time: sample.time };
+        let beside =
+            Beside { key: sample.key.as_deref(), topic: Some(&sample.topic), time: sample.time };
         let mut outcome = Outcome::Reject;
-        let read = decoder.decode_each(&sample.value, &beside, &mut |element| match (outcome, element.read) {
+        let read = decoder.decode_each(&sample.value, &beside, &mut |element| match (
+            outcome,
+            element.read,
+        ) {
             // Of several the first stands for all.
             (Outcome::Tick(_), _) => {}
             (_, Ok(record)) => {
@@ -75,7 +80,8 @@ impl Facts {
         let (prices, at) = (tick.prices(), tick.timestamp());
         let mut id = DefaultHasher::new();
         let volume = tick.volume().map(|volume| volume.to_string());
-        (tick.symbol().as_str(), at, prices.open.nanos(), prices.close.nanos(), &volume).hash(&mut id);
+        (tick.symbol().as_str(), at, prices.open.nanos(), prices.close.nanos(), &volume)
+            .hash(&mut id);
         let distance = record_time.map(|time| at.micros().abs_diff(time.micros()));
         Self {
             id: id.finish(),

@@ -1,4 +1,5 @@
-//! A listener whose connections have limits: neither many of them nor silent ones keep `/healthz` from answering.
+//! A listener whose connections have limits: neither many of them nor silent ones keep `/healthz`
+//! from answering.
 
 use axum::serve::Listener;
 use std::collections::VecDeque;
@@ -14,8 +15,8 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 
 /// Connections at once; a new one beyond that ends the oldest. Monitors need a few.
 const MOST: usize = 64;
-/// How long a connection may take from its begin, or from its last answer, to the end of its next request. Longer than
-/// Prometheus pauses between two scrapes, as a rule.
+/// How long a connection may take from its begin, or from its last answer, to the end of its next
+/// request. Longer than Prometheus pauses between two scrapes, as a rule.
 const REQUEST: Duration = Duration::from_secs(30);
 
 /// Accepts connections within the limits.
@@ -70,8 +71,13 @@ impl Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let is_over = self.ended.as_mut().poll(cx).is_ready() || self.deadline.as_mut().poll(cx).is_ready();
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let is_over =
+            self.ended.as_mut().poll(cx).is_ready() || self.deadline.as_mut().poll(cx).is_ready();
         if is_over {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
@@ -80,7 +86,11 @@ impl AsyncRead for Connection {
 }
 
 impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         // An answer: the time for the next request begins.
         self.deadline.as_mut().reset(Instant::now() + REQUEST);
         Pin::new(&mut self.stream).poll_write(cx, bytes)

@@ -1,4 +1,5 @@
-//! What the intake does about what Kafka's client cannot do, and about what was found out of topics.
+//! What the intake does about what Kafka's client cannot do, and about what was found out of
+//! topics.
 
 use super::{Intake, Interrupt, Step, rejoin};
 use crate::handover::Command;
@@ -10,7 +11,8 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use service::Failure;
 use std::time::{Duration, Instant};
 
-/// How long the client may find no leader of any partition before the brokers are asked whether there are some.
+/// How long the client may find no leader of any partition before the brokers are asked whether
+/// there are some.
 pub(super) const LEADERS_LOST: Duration = Duration::from_secs(30);
 
 /// What the client says of one partition.
@@ -35,11 +37,14 @@ impl Intake {
             // It was taken in turn.
             code if kafka::is_damage_code(code) => {}
             Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition => {
-                // Whether it is so, the inquiry says, and also which topic it is that may come back.
+                // Whether it is so, the inquiry says, and also which topic it is that may come
+                // back.
                 self.confirm(&at.topic);
                 self.assignment.event(&at, Event::Unknown, Instant::now());
             }
-            Code::TopicAuthorizationFailed => self.assignment.event(&at, Event::Forbidden(why), Instant::now()),
+            Code::TopicAuthorizationFailed => {
+                self.assignment.event(&at, Event::Forbidden(why), Instant::now())
+            }
             // The client recovers from everything else; an outage shows in its statistics.
             _ => self.assignment.event(&at, Event::Failed, Instant::now()),
         }
@@ -59,7 +64,11 @@ impl Intake {
                 self.ask_about_named_topics();
                 Ok(())
             }
-            Some(Code::InconsistentGroupProtocol | Code::GroupMaxSizeReached | Code::InvalidSessionTimeout) => {
+            Some(
+                Code::InconsistentGroupProtocol
+                | Code::GroupMaxSizeReached
+                | Code::InvalidSessionTimeout,
+            ) => {
                 let group = &self.shared.config.group_id;
                 Err(rejoin(format!(
                     "group \"{group}\" (--group-id) does not take this instance: {error}; its members must agree on \
@@ -75,7 +84,8 @@ impl Intake {
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
                 Err(rejoin(format!("Kafka client: {error}")))
             }
-            // The client recovers from everything else by itself; an outage shows in its statistics.
+            // The client recovers from everything else by itself; an outage shows in its
+            // statistics.
             _ => {
                 tracing::debug!("Kafka client: {error}");
                 Ok(())
@@ -89,11 +99,12 @@ impl Intake {
         }
     }
 
-    /// A right that is missing from the beginning is a mistake of the configuration's. One that is taken away later
-    /// may come back.
+    /// A right that is missing from the beginning is a mistake of the configuration's. One that is
+    /// taken away later may come back.
     fn group_is_forbidden(&self, why: &KafkaError) -> Interrupt {
         let group = &self.shared.config.group_id;
-        let text = format!("Kafka forbids the group \"{group}\" (--group-id): {why}; grant READ on it");
+        let text =
+            format!("Kafka forbids the group \"{group}\" (--group-id): {why}; grant READ on it");
         if self.shared.health.group.has_held() {
             return rejoin(text);
         }
@@ -104,8 +115,12 @@ impl Intake {
         match finding {
             Finding::Members(members) => self.take_members(&members),
             Finding::MembersRefused(why) => self.members_are_unknown(&why),
-            Finding::Missing(topic) if self.is_of_letters(&topic) => self.note_topic_of_letters(false),
-            Finding::Topic(identity, _) if self.is_of_letters(&identity.topic) => self.note_topic_of_letters(true),
+            Finding::Missing(topic) if self.is_of_letters(&topic) => {
+                self.note_topic_of_letters(false)
+            }
+            Finding::Topic(identity, _) if self.is_of_letters(&identity.topic) => {
+                self.note_topic_of_letters(true)
+            }
             // To write is another right than to look.
             Finding::Forbidden(topic, _) if self.is_of_letters(&topic) => {}
             Finding::Missing(topic) => self.topic_is_missing(&topic),
@@ -131,7 +146,9 @@ impl Intake {
             Finding::Brokers(do_answer) => {
                 self.brokers_asked = false;
                 if do_answer && self.watch.is_away_for(LEADERS_LOST) {
-                    return Err(rejoin("brokers answer, and Kafka's client has a connection to none".into()));
+                    return Err(rejoin(
+                        "brokers answer, and Kafka's client has a connection to none".into(),
+                    ));
                 }
             }
             Finding::Allowed(at) => {
@@ -149,16 +166,20 @@ impl Intake {
         Ok(())
     }
 
-    /// The brokers name a leader, and Kafka's client has not found it for a while. One that was restored to an older state
-    /// counts its leaders from before, and the client takes that for old news; a new client does not.
+    /// The brokers name a leader, and Kafka's client has not found it for a while. One that was
+    /// restored to an older state counts its leaders from before, and the client takes that for old
+    /// news; a new client does not.
     fn leader_is_not_found(&self, at: &TopicPartition) -> Step {
         if self.all_leaderless.is_none_or(|since| since.elapsed() < LEADERS_LOST) {
             return Ok(());
         }
-        Err(rejoin(format!("the brokers name a leader of {at}, which Kafka's client does not find")))
+        Err(rejoin(format!(
+            "the brokers name a leader of {at}, which Kafka's client does not find"
+        )))
     }
 
-    /// Said once; the topic is waited for. One of its name that is there later is found out about before it is read.
+    /// Said once; the topic is waited for. One of its name that is there later is found out about
+    /// before it is read.
     fn is_of_letters(&self, topic: &str) -> bool {
         self.shared.config.dead_letter_topic.as_deref() == Some(topic)
     }
@@ -170,13 +191,17 @@ impl Intake {
     fn topic_is_missing(&mut self, topic: &str) {
         self.assignment.is_missing(topic, Instant::now());
         let brokers = &self.shared.config.kafka_brokers;
-        let text = format!("topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it");
+        let text = format!(
+            "topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it"
+        );
         self.topic_is_absent(topic, text);
     }
 
-    /// Said once; the other topics are read. Where there is none, and never was, it is a mistake of the configuration's.
+    /// Said once; the other topics are read. Where there is none, and never was, it is a mistake of
+    /// the configuration's.
     fn topic_is_forbidden(&mut self, topic: &str, why: &str) -> Step {
-        let text = format!("Kafka forbids reading topic \"{topic}\" (--topic): {why}; grant READ on it");
+        let text =
+            format!("Kafka forbids reading topic \"{topic}\" (--topic): {why}; grant READ on it");
         let is_only_one = self.shared.config.topics.len() == 1;
         if is_only_one && !self.shared.health.group.has_held() {
             return Err(Interrupt::Failed(Failure::Configuration(anyhow!(text))));

@@ -1,4 +1,5 @@
-//! Rejected messages that do not reach their topic hold up what they came with: that is said, and ends by itself.
+//! Rejected messages that do not reach their topic hold up what they came with: that is said, and
+//! ends by itself.
 
 use crate::health::Fact;
 use prometheus_client::metrics::counter::Counter;
@@ -20,7 +21,13 @@ pub struct LettersWatch {
 
 impl LettersWatch {
     pub fn new(topic: Option<&str>, retries: Counter) -> Self {
-        Self { topic: topic.unwrap_or_default().to_owned(), retries, since: None, counted: None, is_missing: false }
+        Self {
+            topic: topic.unwrap_or_default().to_owned(),
+            retries,
+            since: None,
+            counted: None,
+            is_missing: false,
+        }
     }
 
     /// Whether it was said that letters wait, and nothing since.
@@ -28,7 +35,8 @@ impl LettersWatch {
         self.counted.is_some()
     }
 
-    /// Takes in whether the brokers know the topic: the first letter may come weeks after the start, and would hold up all.
+    /// Takes in whether the brokers know the topic: the first letter may come weeks after the
+    /// start, and would hold up all.
     pub fn note_topic(&mut self, is_there: bool, health: &Fact) {
         let was_missing = std::mem::replace(&mut self.is_missing, !is_there);
         let topic = &self.topic;
@@ -37,7 +45,10 @@ impl LettersWatch {
             health.set(true);
         } else if !is_there && !was_missing {
             let text = format!("topic \"{topic}\" (--dead-letter-topic) does not exist; create it");
-            tracing::warn!(topic, "{text}: the first rejected message will wait for it, and all behind it");
+            tracing::warn!(
+                topic,
+                "{text}: the first rejected message will wait for it, and all behind it"
+            );
             health.fails(text);
         }
     }
@@ -46,7 +57,8 @@ impl LettersWatch {
     pub fn note(&mut self, are_delivered: bool, why: Option<&str>, health: &Fact) {
         if are_delivered {
             if self.counted.take().is_some() {
-                let (topic, seconds) = (&self.topic, self.since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
+                let (topic, seconds) =
+                    (&self.topic, self.since.map_or(0.0, |since| since.elapsed().as_secs_f64()));
                 tracing::info!(
                     topic,
                     seconds,
@@ -64,7 +76,10 @@ impl LettersWatch {
             return;
         }
         let why = why.unwrap_or("it does not answer");
-        let text = format!("topic \"{}\" (--dead-letter-topic) does not take rejected messages: {why}", self.topic);
+        let text = format!(
+            "topic \"{}\" (--dead-letter-topic) does not take rejected messages: {why}",
+            self.topic
+        );
         if self.counted.is_none() {
             tracing::warn!(
                 topic = self.topic,

@@ -1,4 +1,5 @@
-//! What the intake does when its share of the partitions changes, and about partitions that are not read.
+//! What the intake does when its share of the partitions changes, and about partitions that are not
+//! read.
 
 use super::failures::LEADERS_LOST;
 use super::{HELD_UP, Intake, Interrupt, Step, rejoin};
@@ -39,9 +40,12 @@ impl Intake {
 
     fn look_at_statistics(&mut self, reports: &Reports) -> Step {
         if self.shared.client_id() != self.client_id {
-            return Err(rejoin("the database is another one than before, and so is this group's member".into()));
+            return Err(rejoin(
+                "the database is another one than before, and so is this group's member".into(),
+            ));
         }
-        if self.watch.is_away_for(LEADERS_LOST) && !std::mem::replace(&mut self.brokers_asked, true) {
+        if self.watch.is_away_for(LEADERS_LOST) && !std::mem::replace(&mut self.brokers_asked, true)
+        {
             self.inquiry.about_brokers();
         }
         self.pass_over_markers(reports);
@@ -66,7 +70,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Nothing is read where no partition has a leader: gives that as the trouble, and asks the brokers about one of them.
+    /// Nothing is read where no partition has a leader: gives that as the trouble, and asks the
+    /// brokers about one of them.
     fn note_leaders(&mut self, leaderless: &[TopicPartition]) -> Option<String> {
         if leaderless.is_empty() || leaderless.len() < self.assignment.count_in_client() {
             self.all_leaderless = None;
@@ -87,14 +92,17 @@ impl Intake {
 
     fn assigned(&mut self, partitions: &TopicPartitionList) -> Step {
         let letters = self.shared.config.dead_letter_topic.as_deref();
-        if let Some(letters) = letters.filter(|name| partitions.elements().iter().any(|of| of.topic() == *name)) {
+        if let Some(letters) =
+            letters.filter(|name| partitions.elements().iter().any(|of| of.topic() == *name))
+        {
             // A pattern has found it.
             return Err(Interrupt::Failed(reads_its_own_letters(letters)));
         }
         self.shared.metrics.rebalanced("assigned");
         self.assignment.assign(partitions, Instant::now());
         // They may be new because the topic is: its offsets must not be taken for the old one's.
-        let topics: BTreeSet<String> = partitions.elements().iter().map(|element| element.topic().to_owned()).collect();
+        let topics: BTreeSet<String> =
+            partitions.elements().iter().map(|element| element.topic().to_owned()).collect();
         topics.iter().for_each(|topic| self.confirm(topic));
         Ok(())
     }
@@ -142,9 +150,14 @@ impl Intake {
     }
 
     fn assign(&mut self, partitions: &[(TopicPartition, i64)], is_answer: bool) -> Step {
-        if !is_answer && !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
-            // Such a client takes all partitions at once or none. The next session knows where all of them begin.
-            return Err(rejoin("partitions came late, and the group's protocol takes them up only together".into()));
+        if !is_answer
+            && !matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative)
+        {
+            // Such a client takes all partitions at once or none. The next session knows where all
+            // of them begin.
+            return Err(rejoin(
+                "partitions came late, and the group's protocol takes them up only together".into(),
+            ));
         }
         let mut list = TopicPartitionList::new();
         for (at, next) in partitions {
@@ -152,9 +165,14 @@ impl Intake {
             list.add_partition_offset(&at.topic, at.partition, rdkafka::Offset::Offset(*next))
                 .map_err(|error| rejoin(format!("beginning {at} at {next}: {error}")))?;
         }
-        let text = partitions.iter().map(|(at, next)| format!("{at}@{next}")).collect::<Vec<_>>().join(" ");
+        let text = partitions
+            .iter()
+            .map(|(at, next)| format!("{at}@{next}"))
+            .collect::<Vec<_>>()
+            .join(" ");
         tracing::info!(partitions = text, "assigned partitions (with next offsets): {text}");
-        kafka::assign(&self.consumer, &list).map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
+        kafka::assign(&self.consumer, &list)
+            .map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
         self.shared.health.group.set(true);
         Ok(())
     }
@@ -177,20 +195,23 @@ impl Intake {
     fn let_go(&mut self, at: &TopicPartition) {
         let mut list = TopicPartitionList::new();
         list.add_partition(&at.topic, at.partition);
-        // A client that takes all partitions at once or none keeps it, and the next session begins anew.
+        // A client that takes all partitions at once or none keeps it, and the next session begins
+        // anew.
         if matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
             kafka::unassign(&self.consumer, &list);
         }
         self.assignment.event(at, Event::LetGo, Instant::now());
     }
 
-    /// Offsets that are no messages (a transaction's marker, what was aborted) move the client's position in turn with
-    /// the messages. Without looking at it they would count as lag for ever, and as a gap when retention removes them.
+    /// Offsets that are no messages (a transaction's marker, what was aborted) move the client's
+    /// position in turn with the messages. Without looking at it they would count as lag for ever,
+    /// and as a gap when retention removes them.
     fn pass_over_markers(&mut self, reports: &Reports) {
         let waiting = self.assignment.waiting(&reports.ends);
         let positions = if waiting.is_empty() { None } else { self.consumer.position().ok() };
         for at in waiting {
-            let element = positions.as_ref().and_then(|all| all.find_partition(&at.topic, at.partition));
+            let element =
+                positions.as_ref().and_then(|all| all.find_partition(&at.topic, at.partition));
             if let Some(rdkafka::Offset::Offset(next)) = element.map(|element| element.offset()) {
                 self.pass(&at, next);
             }
@@ -220,14 +241,16 @@ impl Intake {
         self.assignment.event(at, Event::Paused, Instant::now());
     }
 
-    /// Writes what was read of the partitions, if the stores are quick about it, and lets them go. Otherwise the offsets
-    /// in PostgreSQL decide between this instance and the next. Lost are always all partitions, and another instance may
-    /// have them already: then what was read is dropped.
+    /// Writes what was read of the partitions, if the stores are quick about it, and lets them go.
+    /// Otherwise the offsets in PostgreSQL decide between this instance and the next. Lost are
+    /// always all partitions, and another instance may have them already: then what was read is
+    /// dropped.
     fn revoked(&mut self, partitions: &TopicPartitionList) -> Step {
         self.shared.metrics.rebalanced("revoked");
         let are_lost = self.consumer.assignment_lost();
         if are_lost {
-            // It may come back, and is then read from where the store stands: what is kept would be written twice.
+            // It may come back, and is then read from where the store stands: what is kept would be
+            // written twice.
             self.writers.drop_batches();
             self.dead_letters.iter_mut().for_each(kafka::DeadLetters::forget);
         } else {
@@ -236,7 +259,10 @@ impl Intake {
         }
         let taken_up = self.assignment.revoke(partitions);
         for element in partitions.elements() {
-            let at = TopicPartition { topic: element.topic().to_owned(), partition: element.partition() };
+            let at = TopicPartition {
+                topic: element.topic().to_owned(),
+                partition: element.partition(),
+            };
             self.shared.metrics.forget_lag(&at);
         }
         let names = names(partitions);
@@ -254,7 +280,10 @@ impl Intake {
 
 fn names(partitions: &TopicPartitionList) -> String {
     let name = |topic: &str, partition: i32| format!("{topic}/{partition}");
-    let names: Vec<_> =
-        partitions.elements().iter().map(|element| name(element.topic(), element.partition())).collect();
+    let names: Vec<_> = partitions
+        .elements()
+        .iter()
+        .map(|element| name(element.topic(), element.partition()))
+        .collect();
     names.join(" ")
 }

@@ -1,5 +1,6 @@
-//! Members of the consumer group that do not write into our database: another deployment, or another program, by the
-//! same `--group-id`. The group gives each of them a part of the partitions, which none of the others ever sees.
+//! Members of the consumer group that do not write into our database: another deployment, or
+//! another program, by the same `--group-id`. The group gives each of them a part of the
+//! partitions, which none of the others ever sees.
 
 use super::{Intake, Interrupt, Step};
 use crate::config::Config;
@@ -12,19 +13,20 @@ use std::time::{Duration, Instant};
 
 /// How long the coordinator may take to name the members.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
-/// How long a member counts as alive that died without a word, where it is not known better: this program's own session,
-/// and that which brokers give in groups of the newer protocol.
+/// How long a member counts as alive that died without a word, where it is not known better: this
+/// program's own session, and that which brokers give in groups of the newer protocol.
 const SESSION: Duration = Duration::from_secs(10);
 const NEWER_SESSION: Duration = Duration::from_secs(45);
 /// How much longer one may be there.
 const OUTLIVED: Duration = Duration::from_secs(10);
-/// How long a member may be without a mark: several looks, since a database that was away, or a standby that took over,
-/// gets the marks of its instances one by one.
+/// How long a member may be without a mark: several looks, since a database that was away, or a
+/// standby that took over, gets the marks of its instances one by one.
 const UNMARKED: Duration = Duration::from_secs(30);
 /// How often it is asked again meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// Members that call themselves as instances of our database do, and were never found in it, each since when.
+/// Members that call themselves as instances of our database do, and were never found in it, each
+/// since when.
 #[derive(Debug, Default)]
 pub(super) struct Unmarked(HashMap<String, Instant>);
 
@@ -33,11 +35,19 @@ impl Unmarked {
         self.0.is_empty()
     }
 
-    /// Takes what `look` says of `members`, who are there `now`; gives one of whom it is certain that it writes somewhere
-    /// else.
-    fn take<'a>(&mut self, members: &[&'a Member], look: &Look, now: Instant) -> Option<&'a Member> {
-        let lacking: Vec<&Member> =
-            members.iter().filter(|member| !look.awake.contains(&member.client_id)).copied().collect();
+    /// Takes what `look` says of `members`, who are there `now`; gives one of whom it is certain
+    /// that it writes somewhere else.
+    fn take<'a>(
+        &mut self,
+        members: &[&'a Member],
+        look: &Look,
+        now: Instant,
+    ) -> Option<&'a Member> {
+        let lacking: Vec<&Member> = members
+            .iter()
+            .filter(|member| !look.awake.contains(&member.client_id))
+            .copied()
+            .collect();
         self.0.retain(|id, _| lacking.iter().any(|member| member.client_id == *id));
         lacking.into_iter().find(|member| {
             let since = *self.0.entry(member.client_id.clone()).or_insert(now);
@@ -52,18 +62,23 @@ fn family(client_id: &str) -> &str {
 }
 
 impl Intake {
-    /// Before the group is joined: afterwards it would be in the middle of a rebalance, and say nothing.
+    /// Before the group is joined: afterwards it would be in the middle of a rebalance, and say
+    /// nothing.
     pub(super) fn make_sure_of_the_group(&mut self) -> Step {
         let (begun, outlived) = (Instant::now(), session(&self.shared.config) + OUTLIVED);
         while let Some(members) = self.ask_for_members() {
             self.take_members(&members);
-            let is_rebalancing = !members.is_empty() && members.iter().all(|member| member.partitions.is_empty());
+            let is_rebalancing =
+                !members.is_empty() && members.iter().all(|member| member.partitions.is_empty());
             let is_early = is_rebalancing && begun.elapsed() < ANSWER_WITHIN;
             let is_first = !self.shared.health.group.has_held();
-            if is_first && let Some(why) = self.stranger.as_ref().filter(|_| begun.elapsed() >= outlived) {
+            if is_first
+                && let Some(why) = self.stranger.as_ref().filter(|_| begun.elapsed() >= outlived)
+            {
                 return Err(Interrupt::Failed(Failure::Configuration(anyhow!(why.clone()))));
             }
-            let is_to_wait = is_early || is_first && (self.stranger.is_some() || self.is_in_doubt());
+            let is_to_wait =
+                is_early || is_first && (self.stranger.is_some() || self.is_in_doubt());
             if !is_to_wait || self.shared.stop.is_cancelled() {
                 break;
             }
@@ -87,7 +102,9 @@ impl Intake {
 
     /// Said once: somebody else in the group would take messages in silence.
     pub(super) fn members_are_unknown(&mut self, why: &str) {
-        if std::mem::replace(&mut self.are_members_refused, true) || self.shared.config.names_its_client() {
+        if std::mem::replace(&mut self.are_members_refused, true)
+            || self.shared.config.names_its_client()
+        {
             return;
         }
         let group = &self.shared.config.group_id;
@@ -99,10 +116,12 @@ impl Intake {
 
     /// A member may yet be found to write somewhere else.
     fn is_in_doubt(&self) -> bool {
-        !self.unmarked.is_empty() && self.shared.presence.look().is_some_and(|look| look.is_of_now())
+        !self.unmarked.is_empty()
+            && self.shared.presence.look().is_some_and(|look| look.is_of_now())
     }
 
-    /// Who is in the group. One who has no business there is said once, and keeps this instance from being ready.
+    /// Who is in the group. One who has no business there is said once, and keeps this instance
+    /// from being ready.
     pub(super) fn take_members(&mut self, members: &[Member]) {
         let config = &self.shared.config;
         if config.names_its_client() {
@@ -111,14 +130,19 @@ impl Intake {
         self.are_members_refused = false;
         let has_pattern = config.topics.iter().any(|topic| topic.starts_with('^'));
         let is_read = |topic: &str| {
-            config.named_topics().any(|named| named == topic) || has_pattern && self.assignment.has_topic(topic)
+            config.named_topics().any(|named| named == topic)
+                || has_pattern && self.assignment.has_topic(topic)
         };
-        let topic_of = |member: &&Member| member.topics().find(|topic| is_read(topic)).map(str::to_owned);
+        let topic_of =
+            |member: &&Member| member.topics().find(|topic| is_read(topic)).map(str::to_owned);
         let readers = members.iter().filter(|member| topic_of(member).is_some());
         let (relatives, others): (Vec<&Member>, Vec<&Member>) =
             readers.partition(|member| family(&member.client_id) == family(&self.client_id));
-        let unmarked =
-            self.shared.presence.look().and_then(|look| self.unmarked.take(&relatives, &look, Instant::now()));
+        let unmarked = self
+            .shared
+            .presence
+            .look()
+            .and_then(|look| self.unmarked.take(&relatives, &look, Instant::now()));
         let found = match (others.first(), unmarked) {
             (Some(other), _) => Some((*other, "does not write into this database".to_owned())),
             (None, Some(relative)) => Some((relative, no_mark())),
@@ -150,7 +174,9 @@ fn session(config: &Config) -> Duration {
 
 fn no_mark() -> String {
     let silent = SILENT.as_secs();
-    format!("has left no mark in this database for {silent} s (speed_instances), as if it wrote into a copy of it")
+    format!(
+        "has left no mark in this database for {silent} s (speed_instances), as if it wrote into a copy of it"
+    )
 }
 
 #[cfg(test)]
@@ -159,7 +185,11 @@ mod tests {
     use std::sync::Arc;
 
     fn member(client_id: &str) -> Member {
-        Member { client_id: client_id.into(), host: "/10.0.0.1".into(), partitions: vec![("t".into(), 0)] }
+        Member {
+            client_id: client_id.into(),
+            host: "/10.0.0.1".into(),
+            partitions: vec![("t".into(), 0)],
+        }
     }
 
     fn look(at: Instant, awake: &[&str]) -> Look {
@@ -174,7 +204,8 @@ mod tests {
     }
 
     #[test]
-    fn who_has_no_mark_in_looks_of_half_a_minute_writes_somewhere_else_and_who_leaves_one_is_forgiven() {
+    fn who_has_no_mark_in_looks_of_half_a_minute_writes_somewhere_else_and_who_leaves_one_is_forgiven()
+     {
         let (here, there) = (member("s-a-1"), member("s-a-2"));
         let members = [&here, &there];
         let mut unmarked = Unmarked::default();
@@ -185,6 +216,10 @@ mod tests {
         assert_eq!(unmarked.take(&members, &look(later, &["s-a-1"]), later), Some(&there));
         assert_eq!(unmarked.take(&members, &look(later, &["s-a-1", "s-a-2"]), later), None);
         assert!(unmarked.is_empty());
-        assert_eq!(unmarked.take(&members, &look(later, &["s-a-1"]), later), None, "its time begins anew");
+        assert_eq!(
+            unmarked.take(&members, &look(later, &["s-a-1"]), later),
+            None,
+            "its time begins anew"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! [`DeadLetters`]: rejected messages, whole, in a topic of their own (`--dead-letter-topic`), for those who want to
-//! repair and send them again. The table `rejected_ticks` has them all the same.
+//! [`DeadLetters`]: rejected messages, whole, in a topic of their own (`--dead-letter-topic`), for
+//! those who want to repair and send them again. The table `rejected_ticks` has them all the same.
 
 use super::client_settings;
 use crate::batch::Message;
@@ -10,7 +10,9 @@ use prometheus_client::metrics::counter::Counter;
 use rdkafka::client::ClientContext;
 use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
-use rdkafka::message::{DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage};
+use rdkafka::message::{
+    DeliveryResult, Header, Headers as _, Message as _, OwnedHeaders, OwnedMessage,
+};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use service::Failure;
 use std::collections::VecDeque;
@@ -26,15 +28,17 @@ const POLL: Duration = Duration::from_millis(5);
 /// Bytes of a message that are sent where all of them are more than the topic takes.
 const CUT_TO: usize = 16 * 1024;
 
-/// Sends to the topic, and again until it is there. What the topic refuses for what it is (its size, no key in a compacted
-/// topic) is cut, or left to the table. A crash between sending and committing sends a message again: at least once.
+/// Sends to the topic, and again until it is there. What the topic refuses for what it is (its
+/// size, no key in a compacted topic) is cut, or left to the table. A crash between sending and
+/// committing sends a message again: at least once.
 pub struct DeadLetters {
     producer: BaseProducer<Deliveries>,
     settings: ClientConfig,
     topic: String,
     /// Letters that were cut, or are not in the topic at all.
     cut: Counter,
-    /// Refused: the broker refuses all that came in one request with one that it does not take, so each is sent alone.
+    /// Refused: the broker refuses all that came in one request with one that it does not take, so
+    /// each is sent alone.
     alone: VecDeque<OwnedMessage>,
     /// The one that is on its way alone.
     trying: Option<OwnedMessage>,
@@ -53,7 +57,8 @@ struct Deliveries(Mutex<Undelivered>);
 
 #[derive(Default)]
 struct Undelivered {
-    /// Letters of which nobody has said yet what became of them. The client's own count has its errors in it as well.
+    /// Letters of which nobody has said yet what became of them. The client's own count has its
+    /// errors in it as well.
     waiting: usize,
     refused: Vec<(OwnedMessage, KafkaError)>,
     failed: Vec<(OwnedMessage, KafkaError)>,
@@ -74,7 +79,8 @@ impl ProducerContext for Deliveries {
         let mut undelivered = self.lock();
         undelivered.waiting = undelivered.waiting.saturating_sub(1);
         if let Err((error, letter)) = result {
-            let list = if is_refusal(error) { &mut undelivered.refused } else { &mut undelivered.failed };
+            let list =
+                if is_refusal(error) { &mut undelivered.refused } else { &mut undelivered.failed };
             list.push((letter.detach(), error.clone()));
         }
     }
@@ -82,7 +88,8 @@ impl ProducerContext for Deliveries {
 
 /// Whether the same letter would be refused for ever.
 fn is_refusal(error: &KafkaError) -> bool {
-    let refusals = [Code::InvalidRecord, Code::PolicyViolation, Code::InvalidTimestamp, Code::InvalidMessage];
+    let refusals =
+        [Code::InvalidRecord, Code::PolicyViolation, Code::InvalidTimestamp, Code::InvalidMessage];
     is_too_large(error) || error.rdkafka_error_code().is_some_and(|code| refusals.contains(&code))
 }
 
@@ -112,17 +119,22 @@ impl<'a> Letter<'a> {
             ("offset", &offset),
             ("index", &index),
         ];
-        let headers = headers
-            .into_iter()
-            .fold(OwnedHeaders::new(), |all, (key, value)| all.insert(Header { key, value: Some(value) }));
+        let headers = headers.into_iter().fold(OwnedHeaders::new(), |all, (key, value)| {
+            all.insert(Header { key, value: Some(value) })
+        });
         Self { key: message.key, value: message.value, headers }
     }
 
     fn again(letter: &'a OwnedMessage) -> Self {
-        Self { key: letter.key(), value: letter.payload(), headers: letter.headers().cloned().unwrap_or_default() }
+        Self {
+            key: letter.key(),
+            value: letter.payload(),
+            headers: letter.headers().cloned().unwrap_or_default(),
+        }
     }
 
-    /// The beginning of the letter, with its whole length as a header. A key that is too long is left out.
+    /// The beginning of the letter, with its whole length as a header. A key that is too long is
+    /// left out.
     fn cut(&self) -> Self {
         let value = self.value.unwrap_or_default();
         let length = value.len().to_string();
@@ -140,13 +152,23 @@ impl<'a> Letter<'a> {
 
     fn to_owned(&self, topic: &str) -> OwnedMessage {
         let owned = |bytes: Option<&[u8]>| bytes.map(<[u8]>::to_vec);
-        let (value, key, headers) = (owned(self.value), owned(self.key), Some(self.headers.clone()));
-        OwnedMessage::new(value, key, topic.to_owned(), rdkafka::Timestamp::NotAvailable, 0, 0, headers)
+        let (value, key, headers) =
+            (owned(self.value), owned(self.key), Some(self.headers.clone()));
+        OwnedMessage::new(
+            value,
+            key,
+            topic.to_owned(),
+            rdkafka::Timestamp::NotAvailable,
+            0,
+            0,
+            headers,
+        )
     }
 }
 
 impl DeadLetters {
-    /// `None` where no topic is asked for. `cut` counts the letters that the topic did not take whole.
+    /// `None` where no topic is asked for. `cut` counts the letters that the topic did not take
+    /// whole.
     ///
     /// # Errors
     /// A property that librdkafka does not take.
@@ -155,7 +177,8 @@ impl DeadLetters {
             return Ok(None);
         };
         let mut settings = client_settings(config, &[]);
-        // Letters may come twice anyway, and an idempotent producer that has lost a right is of no use ever after.
+        // Letters may come twice anyway, and an idempotent producer that has lost a right is of no
+        // use ever after.
         settings
             .set("enable.idempotence", "false")
             .set("acks", "all")
@@ -178,8 +201,8 @@ impl DeadLetters {
         }))
     }
 
-    /// Sends a message, or an element of one, with the reason and its place as headers. Whether it arrives,
-    /// [`DeadLetters::await_delivery`] says.
+    /// Sends a message, or an element of one, with the reason and its place as headers. Whether it
+    /// arrives, [`DeadLetters::await_delivery`] says.
     pub fn send(&mut self, message: &Message<'_>, index: u16, reject: &Reject) {
         let letter = Letter::of(message, index, reject);
         match self.queue(&letter) {
@@ -194,8 +217,8 @@ impl DeadLetters {
         self.trouble.as_deref()
     }
 
-    /// Waits for a while for what was sent. Gives whether all of it is where it belongs: in the topic, or, where that
-    /// refuses it, in the table alone.
+    /// Waits for a while for what was sent. Gives whether all of it is where it belongs: in the
+    /// topic, or, where that refuses it, in the table alone.
     pub fn await_delivery(&mut self, wait: Duration) -> bool {
         let deadline = Instant::now() + wait;
         loop {
@@ -220,7 +243,8 @@ impl DeadLetters {
     fn take_reports(&mut self) -> bool {
         let (waiting, refused, failed) = {
             let mut undelivered = self.producer.context().lock();
-            let (refused, failed) = (std::mem::take(&mut undelivered.refused), std::mem::take(&mut undelivered.failed));
+            let (refused, failed) =
+                (std::mem::take(&mut undelivered.refused), std::mem::take(&mut undelivered.failed));
             (undelivered.waiting, refused, failed)
         };
         for (letter, error) in failed {
@@ -229,7 +253,9 @@ impl DeadLetters {
             self.keep(letter, &error);
         }
         match waiting == 0 && self.trying.take().is_some() {
-            true => refused.iter().for_each(|(letter, error)| self.cut_or_leave(&Letter::again(letter), error)),
+            true => refused
+                .iter()
+                .for_each(|(letter, error)| self.cut_or_leave(&Letter::again(letter), error)),
             false => self.alone.extend(refused.into_iter().map(|(letter, _)| letter)),
         }
         if waiting > 0 {
@@ -252,15 +278,18 @@ impl DeadLetters {
         false
     }
 
-    /// librdkafka's may have let go of every broker, and then connects to none of those that are there. Nothing is on its
-    /// way by the old one.
+    /// librdkafka's may have let go of every broker, and then connects to none of those that are
+    /// there. Nothing is on its way by the old one.
     fn renew_producer(&mut self) {
         if !std::mem::take(&mut self.unanswered) {
             return;
         }
         // The settings were taken before.
         if let Ok(new) = self.settings.create_with_context(Deliveries::default()) {
-            tracing::debug!("nobody answers what is sent to topic \"{}\": sending by a new client", self.topic);
+            tracing::debug!(
+                "nobody answers what is sent to topic \"{}\": sending by a new client",
+                self.topic
+            );
             let old = std::mem::replace(&mut self.producer, new);
             super::bury(move || drop(old));
         }
@@ -293,13 +322,19 @@ impl DeadLetters {
             self.cut.inc();
             match self.queue(&letter.cut()) {
                 Ok(()) => return,
-                Err(error) if !is_refusal(&error) => return self.keep(letter.cut().to_owned(&self.topic), &error),
+                Err(error) if !is_refusal(&error) => {
+                    return self.keep(letter.cut().to_owned(&self.topic), &error);
+                }
                 Err(_) => {}
             }
         } else if !letter.is_cut() {
             self.cut.inc();
         }
-        let alike = if letter.key.is_none() && !is_too_large(refusal) { self.leave_those_without_key() } else { 0 };
+        let alike = if letter.key.is_none() && !is_too_large(refusal) {
+            self.leave_those_without_key()
+        } else {
+            0
+        };
         let (topic, count) = (&self.topic, 1 + alike);
         tracing::warn!(
             topic,
@@ -381,7 +416,8 @@ mod tests {
 
     fn send(letters: &mut DeadLetters) {
         let (key, value) = (None, Some(&b"no tick"[..]));
-        let message = Message { topic: "ticks", partition: 0, offset: 0, timestamp: None, key, value };
+        let message =
+            Message { topic: "ticks", partition: 0, offset: 0, timestamp: None, key, value };
         letters.send(&message, 0, &Reject { reason: Reason::NotJson, detail: String::new() });
     }
 }

@@ -1,5 +1,6 @@
-//! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client of its own, so that
-//! a partition without a leader holds up no other, and the end of a session no answer.
+//! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client
+//! of its own, so that a partition without a leader holds up no other, and the end of a session no
+//! answer.
 
 use super::leaders::{self, Leaders};
 use super::readable::{first_readable, may_read};
@@ -22,17 +23,19 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const ASK_FOR_MEMBERS_EVERY: Duration = Duration::from_secs(10);
 /// How long the brokers may take for one answer; the question is asked again.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long they may leave open which cluster they are before a topic is taken without that: some never tell.
+/// How long they may leave open which cluster they are before a topic is taken without that: some
+/// never tell.
 const NAMED_WITHIN: Duration = Duration::from_secs(5);
 
-/// A client that has had no answer for this long is replaced: librdkafka's may forget every broker that it knew, and then
-/// connects to none of those that are there.
+/// A client that has had no answer for this long is replaced: librdkafka's may forget every broker
+/// that it knew, and then connects to none of those that are there.
 const RENEW_AFTER: Duration = Duration::from_secs(20);
 
 /// What is asked.
 #[derive(Debug)]
 enum Question {
-    /// What is this topic now? From then on it is looked at again and again. The number tells the question.
+    /// What is this topic now? From then on it is looked at again and again. The number tells the
+    /// question.
     Topic(String, u64),
     /// What is there of this partition?
     Partition(TopicPartition),
@@ -49,8 +52,8 @@ enum Question {
 /// What was found out.
 #[derive(Debug)]
 pub enum Finding {
-    /// When it was asked for, and whenever it has changed since; the number is that of the last question that Kafka
-    /// was asked after.
+    /// When it was asked for, and whenever it has changed since; the number is that of the last
+    /// question that Kafka was asked after.
     Topic(TopicIdentity, u64),
     /// Who is in the group, now and then.
     Members(Vec<Member>),
@@ -110,7 +113,8 @@ impl Inquiry {
         Ok(Self { questions, findings, count: 0 })
     }
 
-    /// Gives the question's number: an answer that bears it, or a later one, is no older than the question.
+    /// Gives the question's number: an answer that bears it, or a later one, is no older than the
+    /// question.
     pub fn about_topic(&mut self, topic: &str) -> u64 {
         self.count += 1;
         self.ask(Question::Topic(topic.to_owned(), self.count));
@@ -230,7 +234,11 @@ impl Asker {
                 next_look = Instant::now() + LOOK_EVERY;
                 findings
             } else {
-                self.partitions.pop_front().map(|partition| self.measure(partition)).into_iter().collect()
+                self.partitions
+                    .pop_front()
+                    .map(|partition| self.measure(partition))
+                    .into_iter()
+                    .collect()
             };
             for finding in findings {
                 if self.found.send(finding).is_err() {
@@ -257,7 +265,8 @@ impl Asker {
     fn note(&mut self, question: Question) {
         match question {
             Question::Topic(topic, number) => {
-                // Whoever asks wants to hear of it, new or not; if nobody answers now, then at the next look.
+                // Whoever asks wants to hear of it, new or not; if nobody answers now, then at the
+                // next look.
                 let asked = self.topics.entry(topic.clone()).or_default();
                 (asked.number, asked.said) = (number, None);
                 let found = self.look_at(&topic);
@@ -358,7 +367,8 @@ impl Asker {
             }
             Err(NoDescription::Unknown(why)) => {
                 tracing::debug!("asking Kafka about topic {topic}: {why}");
-                // The question goes to one broker, which may be away: any other one says to which it may go next.
+                // The question goes to one broker, which may be away: any other one says to which
+                // it may go next.
                 if let Err(error) = self.client.fetch_metadata(Some(topic), PATIENCE) {
                     tracing::debug!("asking Kafka for its brokers: {error}");
                 }
@@ -366,7 +376,9 @@ impl Asker {
             }
         };
         let asked = self.topics.get_mut(topic)?;
-        if asked.waits_for_cluster(&identity, Instant::now()) || asked.said.as_ref() == Some(&identity) {
+        if asked.waits_for_cluster(&identity, Instant::now())
+            || asked.said.as_ref() == Some(&identity)
+        {
             return None;
         }
         asked.said = Some(identity.clone());
@@ -374,18 +386,20 @@ impl Asker {
     }
 
     fn is_led(&self, at: &TopicPartition) -> bool {
-        leaders::ask(&self.client, &at.topic, PATIENCE).is_ok_and(|leaders| leaders.contains_key(&at.partition))
+        leaders::ask(&self.client, &at.topic, PATIENCE)
+            .is_ok_and(|leaders| leaders.contains_key(&at.partition))
     }
 
-    /// Asked is the partition's leader. Where there is none, or one that does not answer, nobody waits for it but its own
-    /// partitions.
+    /// Asked is the partition's leader. Where there is none, or one that does not answer, nobody
+    /// waits for it but its own partitions.
     fn measure(&mut self, partition: TopicPartition) -> Finding {
         let leader = match self.leaders.of(&self.client, &partition, PATIENCE) {
             Ok(leader) => leader,
             Err(why) => return Finding::NotFound(partition, why),
         };
         let begun = Instant::now();
-        let watermarks = self.client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE);
+        let watermarks =
+            self.client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE);
         self.note_answer(watermarks.is_ok());
         match watermarks {
             Ok((low, high)) => Finding::Partition(partition, Watermarks { low, high }),
@@ -409,9 +423,13 @@ mod tests {
     const WITHIN: Duration = Duration::from_secs(60);
 
     fn inquiry(cluster: &MockCluster<'_, impl rdkafka::ClientContext>) -> Inquiry {
-        let flags = ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
+        let flags =
+            ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
         let brokers = cluster.bootstrap_servers();
-        Inquiry::start(&Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap()).unwrap()
+        Inquiry::start(
+            &Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap(),
+        )
+        .unwrap()
     }
 
     /// The first finding that is looked for, and how long that took.
@@ -455,7 +473,8 @@ mod tests {
     fn a_leader_that_does_not_answer_holds_up_the_partitions_of_others_once() {
         let cluster = MockCluster::new(2).unwrap();
         cluster.create_topic("ticks", 21, 1).unwrap();
-        (0..20).for_each(|partition| cluster.partition_leader("ticks", partition, Some(2)).unwrap());
+        (0..20)
+            .for_each(|partition| cluster.partition_leader("ticks", partition, Some(2)).unwrap());
         cluster.partition_leader("ticks", 20, Some(1)).unwrap();
         cluster.broker_down(2).unwrap();
         let inquiry = inquiry(&cluster);
@@ -467,7 +486,10 @@ mod tests {
 
     #[test]
     fn brokers_that_do_not_tell_their_cluster_are_asked_again_for_a_while() {
-        let told = |cluster_id: &str| TopicIdentity { cluster_id: cluster_id.into(), ..TopicIdentity::default() };
+        let told = |cluster_id: &str| TopicIdentity {
+            cluster_id: cluster_id.into(),
+            ..TopicIdentity::default()
+        };
         let (mut asked, begun) = (Asked::default(), Instant::now());
         assert!(asked.waits_for_cluster(&told(""), begun));
         assert!(!asked.waits_for_cluster(&told("c"), begun + NAMED_WITHIN));

@@ -23,7 +23,12 @@ pub struct Leaders {
 
 impl Leaders {
     /// The broker that leads the partition, unless there is no use in asking it now; then why.
-    pub fn of(&mut self, client: &BaseConsumer<Quiet>, at: &TopicPartition, patience: Duration) -> Result<i32, String> {
+    pub fn of(
+        &mut self,
+        client: &BaseConsumer<Quiet>,
+        at: &TopicPartition,
+        patience: Duration,
+    ) -> Result<i32, String> {
         if self.topics.get(&at.topic).is_none_or(|(asked, _)| asked.elapsed() >= FRESH) {
             let leaders = ask(client, &at.topic, patience);
             self.topics.insert(at.topic.clone(), (Instant::now(), leaders));
@@ -49,9 +54,17 @@ impl Leaders {
 
 /// # Errors
 /// Nobody answers; in the client's words.
-pub fn ask(client: &BaseConsumer<Quiet>, topic: &str, patience: Duration) -> Result<OfTopic, String> {
-    let metadata = client.fetch_metadata(Some(topic), patience).map_err(|error| error.to_string())?;
+pub fn ask(
+    client: &BaseConsumer<Quiet>,
+    topic: &str,
+    patience: Duration,
+) -> Result<OfTopic, String> {
+    let metadata =
+        client.fetch_metadata(Some(topic), patience).map_err(|error| error.to_string())?;
     let topics = metadata.topics().iter().filter(|found| found.name() == topic);
     let partitions = topics.flat_map(|topic| topic.partitions());
-    Ok(partitions.filter(|found| found.leader() >= 0).map(|found| (found.id(), found.leader())).collect())
+    Ok(partitions
+        .filter(|found| found.leader() >= 0)
+        .map(|found| (found.id(), found.leader()))
+        .collect())
 }

@@ -1,5 +1,6 @@
-//! Leaving the group, and giving a client back, without waiting for ever: librdkafka knows no limit for either, and has
-//! been seen to hang in both while brokers were away or a topic had been made anew.
+//! Leaving the group, and giving a client back, without waiting for ever: librdkafka knows no limit
+//! for either, and has been seen to hang in both while brokers were away or a topic had been made
+//! anew.
 
 use super::{Consumer, MessageQueue, answer_open};
 use rdkafka::consumer::Consumer as _;
@@ -24,7 +25,9 @@ pub fn leave(consumer: Consumer, messages: MessageQueue) {
                 let _ = consumer.poll(Duration::from_millis(50));
             }
             if !consumer.closed() {
-                tracing::warn!("Kafka did not let this instance go in time; the group will notice that it is gone");
+                tracing::warn!(
+                    "Kafka did not let this instance go in time; the group will notice that it is gone"
+                );
             }
         }
         Err(error) => tracing::debug!("leaving the group: {error}"),

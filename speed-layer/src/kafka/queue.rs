@@ -1,9 +1,9 @@
 //! [`MessageQueue`]: many messages in one call.
 //!
-//! rdkafka hands out one message a call, which costs more than everything that is done with a tick: half of the
-//! process's time (docs/benchmarks.md). librdkafka can fill an array at once, but only from a queue of one's own. So
-//! the partitions' messages are forwarded to such a queue, while the consumer's own poll goes on serving rebalances,
-//! errors and statistics.
+//! rdkafka hands out one message a call, which costs more than everything that is done with a tick:
+//! half of the process's time (docs/benchmarks.md). librdkafka can fill an array at once, but only
+//! from a queue of one's own. So the partitions' messages are forwarded to such a queue, while the
+//! consumer's own poll goes on serving rebalances, errors and statistics.
 #![allow(unsafe_code, reason = "librdkafka's batch call has no safe wrapper in rdkafka")]
 
 use super::Consumer;
@@ -21,21 +21,23 @@ use std::time::Duration;
 const AT_ONCE: usize = 512;
 
 /// Tells the group's coordinator the offsets. The consumer's poll brings its answer to
-/// [`commit_callback`](rdkafka::consumer::ConsumerContext::commit_callback), which the asynchronous commit of rdkafka
-/// (0.39) never calls: librdkafka answers to a queue that is named with the question, or to nobody.
+/// [`commit_callback`](rdkafka::consumer::ConsumerContext::commit_callback), which the asynchronous
+/// commit of rdkafka (0.39) never calls: librdkafka answers to a queue that is named with the
+/// question, or to nobody.
 ///
 /// # Errors
 /// A client that is in no group.
 pub fn commit(consumer: &Consumer, offsets: &TopicPartitionList) -> KafkaResult<()> {
     let client = consumer.client().native_ptr();
-    // SAFETY: the client lives as long as the consumer, the list is copied, and the queue is a reference of ours, given
-    // back here.
+    // SAFETY: the client lives as long as the consumer, the list is copied, and the queue is a
+    // reference of ours, given back here.
     let code = unsafe {
         let queue = c::rd_kafka_queue_get_consumer(client);
         if queue.is_null() {
             return Err(KafkaError::ConsumerCommit(RDKafkaErrorCode::UnknownGroup));
         }
-        let code = c::rd_kafka_commit_queue(client, offsets.ptr(), queue, None, std::ptr::null_mut());
+        let code =
+            c::rd_kafka_commit_queue(client, offsets.ptr(), queue, None, std::ptr::null_mut());
         c::rd_kafka_queue_destroy(queue);
         code
     };
@@ -70,22 +72,28 @@ pub struct MessageQueue {
 unsafe impl Send for MessageQueue {}
 
 impl MessageQueue {
-    /// A queue of the consumer's; it must be dropped before the consumer is. `None` where memory is out.
+    /// A queue of the consumer's; it must be dropped before the consumer is. `None` where memory is
+    /// out.
     pub fn new(consumer: &Consumer) -> Option<Self> {
         // SAFETY: the client lives as long as the consumer.
         let queue = unsafe { c::rd_kafka_queue_new(consumer.client().native_ptr()) };
         Some(Self { queue: NonNull::new(queue)?, messages: Vec::with_capacity(AT_ONCE) })
     }
 
-    /// Forwards the partition's messages to this queue. To be called before the partition is assigned, so that no
-    /// message goes another way; librdkafka ends the forwarding when the partition is given up.
+    /// Forwards the partition's messages to this queue. To be called before the partition is
+    /// assigned, so that no message goes another way; librdkafka ends the forwarding when the
+    /// partition is given up.
     pub fn forward(&self, consumer: &Consumer, topic: &str, partition: i32) {
         let Ok(topic) = CString::new(topic) else {
             return;
         };
         // SAFETY: both queues are valid; the partition's is a reference of ours, given back here.
         unsafe {
-            let source = c::rd_kafka_queue_get_partition(consumer.client().native_ptr(), topic.as_ptr(), partition);
+            let source = c::rd_kafka_queue_get_partition(
+                consumer.client().native_ptr(),
+                topic.as_ptr(),
+                partition,
+            );
             if !source.is_null() {
                 c::rd_kafka_queue_forward(source, self.queue.as_ptr());
                 c::rd_kafka_queue_destroy(source);
@@ -93,7 +101,8 @@ impl MessageQueue {
         }
     }
 
-    /// Waits up to `wait` for a message, and hands `take` that one and those that are there already, at most `limit`.
+    /// Waits up to `wait` for a message, and hands `take` that one and those that are there
+    /// already, at most `limit`.
     pub fn drain(&mut self, wait: Duration, limit: usize, mut take: impl FnMut(Polled<'_>)) {
         // The call waits until the array is full, so the wait is for one message only.
         self.fill(wait, 1);
@@ -101,7 +110,8 @@ impl MessageQueue {
             self.fill(Duration::ZERO, (limit - 1).min(AT_ONCE - 1));
         }
         for message in self.messages.drain(..) {
-            // SAFETY: librdkafka gave us this message; it is read before it is given back, and only once.
+            // SAFETY: librdkafka gave us this message; it is read before it is given back, and only
+            // once.
             unsafe {
                 take(read(&*message));
                 c::rd_kafka_message_destroy(message);
@@ -113,8 +123,8 @@ impl MessageQueue {
         let filled = self.messages.len();
         let room = count.min(self.messages.capacity() - filled);
         let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the array has room for `room` pointers behind the `filled` ones, and as many are valid as the call
-        // says.
+        // SAFETY: the array has room for `room` pointers behind the `filled` ones, and as many are
+        // valid as the call says.
         unsafe {
             let end = self.messages.as_mut_ptr().add(filled);
             let got = c::rd_kafka_consume_batch_queue(self.queue.as_ptr(), millis, end, room);
@@ -139,14 +149,17 @@ unsafe fn read(message: &c::rd_kafka_message_t) -> Polled<'_> {
     if message.err != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
         let code = RDKafkaErrorCode::from(message.err);
         // SAFETY: the message is valid, and the words are its own or static.
-        let why = unsafe { CStr::from_ptr(c::rd_kafka_message_errstr(message)) }.to_string_lossy().into_owned();
+        let why = unsafe { CStr::from_ptr(c::rd_kafka_message_errstr(message)) }
+            .to_string_lossy()
+            .into_owned();
         return Polled::Failed { topic, partition, offset, code, why };
     }
     let mut kind = c::rd_kafka_timestamp_type_t::RD_KAFKA_TIMESTAMP_NOT_AVAILABLE;
     // SAFETY: the message is valid, and its key and payload have as many bytes as they say.
     let (millis, key, value) = unsafe {
-        let bytes =
-            |start: *mut c_void, len| (!start.is_null()).then(|| std::slice::from_raw_parts(start.cast::<u8>(), len));
+        let bytes = |start: *mut c_void, len| {
+            (!start.is_null()).then(|| std::slice::from_raw_parts(start.cast::<u8>(), len))
+        };
         let millis = c::rd_kafka_message_timestamp(message, &mut kind);
         (millis, bytes(message.key, message.key_len), bytes(message.payload, message.len))
     };
@@ -161,6 +174,7 @@ unsafe fn topic(message: &c::rd_kafka_message_t) -> &str {
     if message.rkt.is_null() {
         return "";
     }
-    // SAFETY: librdkafka gives the name as a C string that lives as long as the topic. Kafka's names are ASCII.
+    // SAFETY: librdkafka gives the name as a C string that lives as long as the topic. Kafka's
+    // names are ASCII.
     unsafe { CStr::from_ptr(c::rd_kafka_topic_name(message.rkt)) }.to_str().unwrap_or_default()
 }

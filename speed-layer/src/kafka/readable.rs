@@ -1,8 +1,9 @@
 //! What can be read of a partition, found out by a client of its own.
 //!
-//! The first message behind a damaged batch: neither the broker nor librdkafka says where such a batch ends, and the
-//! client stays in front of it for ever; so offsets behind it are tried. And whether a right that was missing is there
-//! again: a client that was refused once does not say when it is not refused any more.
+//! The first message behind a damaged batch: neither the broker nor librdkafka says where such a
+//! batch ends, and the client stays in front of it for ever; so offsets behind it are tried. And
+//! whether a right that was missing is there again: a client that was refused once does not say
+//! when it is not refused any more.
 
 use crate::config::Config;
 use crate::source::TopicPartition;
@@ -25,8 +26,8 @@ enum Tried {
     Nothing,
 }
 
-/// The first offset from `damaged` on that can be read, or `high` where there is none: the end of the partition. Of
-/// several damaged batches in a row what lies between may be passed over as well.
+/// The first offset from `damaged` on that can be read, or `high` where there is none: the end of
+/// the partition. Of several damaged batches in a row what lies between may be passed over as well.
 ///
 /// # Errors
 /// What the client says.
@@ -57,7 +58,9 @@ pub fn may_read(config: &Config, at: &TopicPartition, next: i64) -> KafkaResult<
                 _ => refusal = Some(error),
             },
             None if left.is_zero() => {
-                return Err(refusal.unwrap_or(KafkaError::MessageConsumption(Code::OperationTimedOut)));
+                return Err(
+                    refusal.unwrap_or(KafkaError::MessageConsumption(Code::OperationTimedOut))
+                );
             }
             None => {}
         }
@@ -95,8 +98,8 @@ fn read_at(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> 
     }
 }
 
-/// Whether the client could not make messages of what the broker sent: it is spoiled, or of a codec or a format that the
-/// client does not know (`NotImplemented`).
+/// Whether the client could not make messages of what the broker sent: it is spoiled, or of a codec
+/// or a format that the client does not know (`NotImplemented`).
 pub fn is_damage_code(code: Code) -> bool {
     use Code::{BadCompression, BadMessage, InvalidMessage, NotImplemented, Underflow};
     matches!(code, BadMessage | BadCompression | InvalidMessage | NotImplemented | Underflow)
@@ -107,7 +110,11 @@ fn is_damage(error: &KafkaError) -> bool {
 }
 
 /// Steps that double until a message comes, then halves back to the first one.
-fn search(damaged: i64, high: i64, mut read_at: impl FnMut(i64) -> KafkaResult<Tried>) -> KafkaResult<i64> {
+fn search(
+    damaged: i64,
+    high: i64,
+    mut read_at: impl FnMut(i64) -> KafkaResult<Tried>,
+) -> KafkaResult<i64> {
     // It may be read now: from another replica, or since the damage was on the way.
     if let Tried::Message(first) = read_at(damaged)? {
         return Ok(first);
@@ -145,10 +152,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Reads in a partition whose batch [start, end) is damaged; `hole` offsets behind it are no messages.
+    /// Reads in a partition whose batch [start, end) is damaged; `hole` offsets behind it are no
+    /// messages.
     fn in_partition(start: i64, end: i64, hole: i64) -> impl FnMut(i64) -> KafkaResult<Tried> {
         move |offset| {
-            Ok(if (start..end).contains(&offset) { Tried::Damaged } else { Tried::Message(offset.max(end + hole)) })
+            Ok(if (start..end).contains(&offset) {
+                Tried::Damaged
+            } else {
+                Tried::Message(offset.max(end + hole))
+            })
         }
     }
 

@@ -51,7 +51,10 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn at(partitions: &[i32]) -> Vec<TopicPartition> {
-        partitions.iter().map(|partition| TopicPartition { topic: "t".into(), partition: *partition }).collect()
+        partitions
+            .iter()
+            .map(|partition| TopicPartition { topic: "t".into(), partition: *partition })
+            .collect()
     }
 
     #[test]

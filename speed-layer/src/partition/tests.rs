@@ -32,7 +32,10 @@ fn damaged() -> Event {
 fn a_partition_that_the_store_knows_is_read_without_asking_kafka() {
     let mut partition = partition(false);
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(5))), None);
-    assert_eq!((partition.state.clone(), partition.next, partition.written), (State::Located, 5, 5));
+    assert_eq!(
+        (partition.state.clone(), partition.next, partition.written),
+        (State::Located, 5, 5)
+    );
     partition.on(Event::TakenUp, Instant::now());
     assert_eq!(partition.state, State::Reading);
 }
@@ -198,7 +201,9 @@ fn one_of_which_nobody_says_where_to_begin_is_a_trouble_after_a_while_unless_nob
 #[test]
 fn an_answer_that_comes_too_late_changes_nothing() {
     let mut partition = reading(false, 5);
-    for event in [Event::Answered(Begin::At(1)), Event::Measured(WATERMARKS), Event::TakenUp, Event::Waited] {
+    for event in
+        [Event::Answered(Begin::At(1)), Event::Measured(WATERMARKS), Event::TakenUp, Event::Waited]
+    {
         assert_eq!(after(&mut partition, event), None);
         assert_eq!((partition.state.clone(), partition.next), (State::Reading, 5));
     }

@@ -1,5 +1,5 @@
-//! [`Agenda`]: which question to the registry is put when. Several are on their way at once, so that one without an answer
-//! delays no other.
+//! [`Agenda`]: which question to the registry is put when. Several are on their way at once, so
+//! that one without an answer delays no other.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 const AT_ONCE: usize = 8;
 /// Those of them that were put before: what hangs again and again leaves room for what is new.
 const AGAIN_AT_ONCE: usize = AT_ONCE / 2;
-/// A partition that stands for a schema asks for it every ten seconds. What nobody has asked for so long is not wanted any
-/// more: the partition is another instance's.
+/// A partition that stands for a schema asks for it every ten seconds. What nobody has asked for so
+/// long is not wanted any more: the partition is another instance's.
 const WANTED_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -41,14 +41,19 @@ pub struct Agenda {
 impl Agenda {
     /// Somebody wants an answer.
     pub fn note(&mut self, question: Question, now: Instant) {
-        let known = self.waiting.iter_mut().chain(&mut self.on_their_way).find(|open| open.question == question);
+        let known = self
+            .waiting
+            .iter_mut()
+            .chain(&mut self.on_their_way)
+            .find(|open| open.question == question);
         match known {
             Some(open) => open.wanted = now,
             None => self.waiting.push_back(Open { question, wanted: now, was_put: false }),
         }
     }
 
-    /// The question to put now. What was never put goes first; the others take turns, one after each pause.
+    /// The question to put now. What was never put goes first; the others take turns, one after
+    /// each pause.
     pub fn next(&mut self, now: Instant) -> Option<Question> {
         let at = self.next_place(now)?;
         let open = self.waiting.remove(at)?;
@@ -76,7 +81,9 @@ impl Agenda {
     /// How long there is nothing to put, unless something happens.
     pub fn rests(&self, now: Instant) -> Duration {
         match self.rests_until {
-            Some(until) if !self.waiting.is_empty() && self.has_room_again() => until.saturating_duration_since(now),
+            Some(until) if !self.waiting.is_empty() && self.has_room_again() => {
+                until.saturating_duration_since(now)
+            }
             _ => Duration::MAX,
         }
     }
@@ -102,9 +109,12 @@ impl Agenda {
 
     /// Gives up what nobody has asked for in a while.
     pub fn drop_unwanted(&mut self, now: Instant) -> Vec<Question> {
-        let is_wanted =
-            |open: &Open| open.question == Question::Probe || now.saturating_duration_since(open.wanted) < WANTED_FOR;
-        let unwanted = self.waiting.iter().filter(|open| !is_wanted(open)).map(|open| open.question).collect();
+        let is_wanted = |open: &Open| {
+            open.question == Question::Probe
+                || now.saturating_duration_since(open.wanted) < WANTED_FOR
+        };
+        let unwanted =
+            self.waiting.iter().filter(|open| !is_wanted(open)).map(|open| open.question).collect();
         self.waiting.retain(is_wanted);
         unwanted
     }

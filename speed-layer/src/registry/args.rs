@@ -8,13 +8,14 @@ use service::cli::REGISTRY_HEADING;
 use service::files::SecretFile;
 use std::path::PathBuf;
 
-/// A registry of Confluent's interface, and how to get in. It has no `Debug`: a URL may hold a password.
+/// A registry of Confluent's interface, and how to get in. It has no `Debug`: a URL may hold a
+/// password.
 #[derive(Clone, Default, clap::Args)]
 #[command(next_help_heading = REGISTRY_HEADING)]
 pub struct RegistryArgs {
-    /// Where the schemas of Avro, Protobuf and JSON Schema values are kept, as `https://host:8081`. Several, separated by
-    /// commas, are asked in turn; a schema is unknown only where all of them say so. Values without a schema's number are read
-    /// as JSON all the same.
+    /// Where the schemas of Avro, Protobuf and JSON Schema values are kept, as `https://host:8081`.
+    /// Several, separated by commas, are asked in turn; a schema is unknown only where all of them
+    /// say so. Values without a schema's number are read as JSON all the same.
     #[arg(
         id = "schema-registry",
         long = "schema-registry",
@@ -29,7 +30,8 @@ pub struct RegistryArgs {
     #[arg(long, env = "SCHEMA_REGISTRY_USER", value_name = "NAME", requires = "schema-registry")]
     schema_registry_user: Option<String>,
 
-    /// A file with the user's password, such as a mounted secret. It is read again before each question.
+    /// A file with the user's password, such as a mounted secret. It is read again before each
+    /// question.
     #[arg(
         long,
         env = "SCHEMA_REGISTRY_PASSWORD_FILE",
@@ -44,7 +46,8 @@ pub struct RegistryArgs {
     schema_registry_ca_file: Option<PathBuf>,
 }
 
-/// What a password may come from besides a file: a command line shows it to every process of the machine.
+/// What a password may come from besides a file: a command line shows it to every process of the
+/// machine.
 const PASSWORD: &str = "SCHEMA_REGISTRY_PASSWORD";
 
 impl RegistryArgs {
@@ -53,11 +56,13 @@ impl RegistryArgs {
     /// # Errors
     /// A URL that is none, or certificates that cannot be read.
     pub fn client(&self) -> Result<Option<Client>, Failure> {
-        let urls: Vec<&str> = self.urls.iter().map(|url| url.trim()).filter(|url| !url.is_empty()).collect();
+        let urls: Vec<&str> =
+            self.urls.iter().map(|url| url.trim()).filter(|url| !url.is_empty()).collect();
         if urls.is_empty() {
             return Ok(None);
         }
-        let file = self.schema_registry_ca_file.as_ref().filter(|path| !path.as_os_str().is_empty());
+        let file =
+            self.schema_registry_ca_file.as_ref().filter(|path| !path.as_os_str().is_empty());
         let authorities = match file {
             Some(path) => {
                 let what = || format!("cannot read {} (--schema-registry-ca-file)", path.display());

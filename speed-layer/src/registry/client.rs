@@ -1,4 +1,5 @@
-//! [`Client`]: one question to the registry, and its answer. It waits for nobody: trying again is the caller's business.
+//! [`Client`]: one question to the registry, and its answer. It waits for nobody: trying again is
+//! the caller's business.
 
 use super::login::{Login, Password};
 use base64::Engine as _;
@@ -94,7 +95,11 @@ impl Client {
     ///
     /// # Errors
     /// A sentence without the URL, which may hold a password.
-    pub fn new(urls: &[&str], login: Option<Login>, authorities: Option<&[u8]>) -> Result<Self, String> {
+    pub fn new(
+        urls: &[&str],
+        login: Option<Login>,
+        authorities: Option<&[u8]>,
+    ) -> Result<Self, String> {
         let (mut bases, mut login) = (Vec::new(), login);
         for url in urls {
             let (base, of_url) = parse(url)?;
@@ -119,7 +124,8 @@ impl Client {
     /// # Errors
     /// [`Trouble`]
     pub fn probe(&self) -> Result<(), Trouble> {
-        // Whatever it says of the first schema, it is there; there is no question that all registries know besides.
+        // Whatever it says of the first schema, it is there; there is no question that all
+        // registries know besides.
         match self.ask(&["schemas", "ids", "1"]) {
             Err(Trouble::None(_) | Trouble::Unusable(_)) => Ok(()),
             answer => answer.map(drop),
@@ -131,14 +137,22 @@ impl Client {
     /// # Errors
     /// [`Trouble`]
     pub fn schema(&self, id: u32) -> Result<SchemaText, Trouble> {
-        let Answer { schema, schema_type, references } = self.answer(&["schemas", "ids", &id.to_string()])?;
+        let Answer { schema, schema_type, references } =
+            self.answer(&["schemas", "ids", &id.to_string()])?;
         let kind = match schema_type.as_deref() {
             None | Some("AVRO") => SchemaKind::Avro,
             Some("PROTOBUF") => SchemaKind::Protobuf,
             Some("JSON") => SchemaKind::Json,
-            Some(other) => return Err(Trouble::Unusable(format!("it is of the type {other}, which is not read here"))),
+            Some(other) => {
+                return Err(Trouble::Unusable(format!(
+                    "it is of the type {other}, which is not read here"
+                )));
+            }
         };
-        let mut found = References { left: MAX_BYTES_IN_ALL.saturating_sub(schema.len()), ..References::default() };
+        let mut found = References {
+            left: MAX_BYTES_IN_ALL.saturating_sub(schema.len()),
+            ..References::default()
+        };
         if kind != SchemaKind::Json {
             self.add_references(&references.unwrap_or_default(), &mut found)?;
         }
@@ -146,13 +160,19 @@ impl Client {
     }
 
     /// Each behind those that it needs itself.
-    fn add_references(&self, references: &[Referred], found: &mut References) -> Result<(), Trouble> {
+    fn add_references(
+        &self,
+        references: &[Referred],
+        found: &mut References,
+    ) -> Result<(), Trouble> {
         for Referred { name, subject, version } in references {
             if !found.known.insert((subject.clone(), *version)) {
                 continue;
             }
             if found.known.len() > MAX_REFERENCES {
-                return Err(Trouble::Unusable(format!("it refers to more than {MAX_REFERENCES} schemas")));
+                return Err(Trouble::Unusable(format!(
+                    "it refers to more than {MAX_REFERENCES} schemas"
+                )));
             }
             let answer = self.answer(&["subjects", subject, "versions", &version.to_string()])?;
             found.take_from(answer.schema.len())?;
@@ -168,14 +188,18 @@ impl Client {
             .map_err(|error| Trouble::Away(format!("{} says no schema: {error}", self.shown(path))))
     }
 
-    /// The first registry that has it is right. That there is none only counts where all have said so: one that lags, or
-    /// another one's outage, must not make a good message a reject.
+    /// The first registry that has it is right. That there is none only counts where all have said
+    /// so: one that lags, or another one's outage, must not make a good message a reject.
     fn ask(&self, path: &[&str]) -> Result<String, Trouble> {
         let mut told = None;
         for base in &self.bases {
             match self.ask_one(base, path) {
-                Err(none @ (Trouble::None(_) | Trouble::Unusable(_))) => drop(told.get_or_insert(none)),
-                Err(Trouble::Away(why)) if !matches!(told, Some(Trouble::Away(_))) => told = Some(Trouble::Away(why)),
+                Err(none @ (Trouble::None(_) | Trouble::Unusable(_))) => {
+                    drop(told.get_or_insert(none))
+                }
+                Err(Trouble::Away(why)) if !matches!(told, Some(Trouble::Away(_))) => {
+                    told = Some(Trouble::Away(why))
+                }
                 Err(Trouble::Away(_)) => {}
                 answer => return answer,
             }
@@ -185,8 +209,10 @@ impl Client {
 
     fn ask_one(&self, base: &Url, path: &[&str]) -> Result<String, Trouble> {
         let url = extended(base, path);
-        let mut request =
-            self.agent.get(url.as_str()).header("Accept", "application/vnd.schemaregistry.v1+json, */*;q=0.5");
+        let mut request = self
+            .agent
+            .get(url.as_str())
+            .header("Accept", "application/vnd.schemaregistry.v1+json, */*;q=0.5");
         if let Some(Login { user, password }) = &self.login {
             let login = BASE64_STANDARD.encode(format!("{user}:{}", password.expose()));
             request = request.header("Authorization", format!("Basic {login}"));
@@ -196,9 +222,10 @@ impl Client {
         let status = response.status().as_u16();
         let text = response.body_mut().with_config().limit(MAX_BYTES).read_to_string();
         match (status, text) {
-            (200, Err(ureq::Error::BodyExceedsLimit(_))) => {
-                Err(Trouble::Unusable(format!("{url} answers with more than {} MiB", MAX_BYTES >> 20)))
-            }
+            (200, Err(ureq::Error::BodyExceedsLimit(_))) => Err(Trouble::Unusable(format!(
+                "{url} answers with more than {} MiB",
+                MAX_BYTES >> 20
+            ))),
             (200, text) => text.map_err(away),
             // The status says it all where its words cannot be read.
             (status, text) => Err(trouble(&url, status, &text.unwrap_or_default())),
@@ -210,8 +237,8 @@ impl Client {
     }
 }
 
-/// What an answer other than 200 means. A registry's own code of five digits speaks of what was asked for; anything else,
-/// as a web server's 404, of who was asked.
+/// What an answer other than 200 means. A registry's own code of five digits speaks of what was
+/// asked for; anything else, as a web server's 404, of who was asked.
 fn trouble(url: &Url, status: u16, text: &str) -> Trouble {
     let complaint = serde_json::from_str::<Complaint>(text).ok();
     let words = match &complaint {
@@ -219,10 +246,15 @@ fn trouble(url: &Url, status: u16, text: &str) -> Trouble {
         None => text.chars().take(SHOWN).collect(),
     };
     let said = one_line(&format!("{url} answers {status}: {words}"));
-    let is_of_schema = complaint.is_some_and(|complaint| complaint.error_code / 100 == i64::from(status));
+    let is_of_schema =
+        complaint.is_some_and(|complaint| complaint.error_code / 100 == i64::from(status));
     match status {
-        401 => Trouble::Refused(format!("{said} (--schema-registry-user, SCHEMA_REGISTRY_PASSWORD)")),
-        403 => Trouble::Forbidden(format!("{said} (--schema-registry-user must be allowed to read schemas)")),
+        401 => {
+            Trouble::Refused(format!("{said} (--schema-registry-user, SCHEMA_REGISTRY_PASSWORD)"))
+        }
+        403 => Trouble::Forbidden(format!(
+            "{said} (--schema-registry-user must be allowed to read schemas)"
+        )),
         404 | 422 if is_of_schema => Trouble::None(said),
         404 => Trouble::Away(format!("{said}; is this a schema registry? (--schema-registry)")),
         _ => Trouble::Away(said),
@@ -234,7 +266,10 @@ fn parse(text: &str) -> Result<(Url, Option<Login>), String> {
     const EXAMPLE: &str = "expected http://host:8081 or https://host:8081";
     let text = if text.ends_with('/') { text.to_owned() } else { format!("{text}/") };
     let mut url = Url::parse(&text).map_err(|error| format!("{error}; {EXAMPLE}"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() || url.query().is_some() {
+    if !matches!(url.scheme(), "http" | "https")
+        || url.host_str().is_none()
+        || url.query().is_some()
+    {
         return Err(EXAMPLE.to_owned());
     }
     let login = (!url.username().is_empty()).then(|| login_of(&url));
@@ -246,13 +281,19 @@ fn parse(text: &str) -> Result<(Url, Option<Login>), String> {
 
 fn login_of(url: &Url) -> Login {
     let decoded = |text: &str| percent_decoded(text);
-    Login { user: decoded(url.username()), password: Password::Text(decoded(url.password().unwrap_or_default())) }
+    Login {
+        user: decoded(url.username()),
+        password: Password::Text(decoded(url.password().unwrap_or_default())),
+    }
 }
 
 fn percent_decoded(text: &str) -> String {
     // As in a form, but for the plus sign, which is itself.
     let form = format!("x={}", text.replace('+', "%2B"));
-    url::form_urlencoded::parse(form.as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
+    url::form_urlencoded::parse(form.as_bytes())
+        .next()
+        .map(|(_, value)| value.into_owned())
+        .unwrap_or_default()
 }
 
 fn extended(base: &Url, path: &[&str]) -> Url {
@@ -265,7 +306,8 @@ fn extended(base: &Url, path: &[&str]) -> Url {
 
 fn roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, String> {
     let system = rustls_native_certs::load_native_certs();
-    let mut roots: Vec<_> = system.certs.iter().map(|found| Certificate::from_der(found).to_owned()).collect();
+    let mut roots: Vec<_> =
+        system.certs.iter().map(|found| Certificate::from_der(found).to_owned()).collect();
     let Some(pem) = authorities else {
         return Ok(roots);
     };
@@ -274,7 +316,9 @@ fn roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, String
         match item {
             Ok(PemItem::Certificate(certificate)) => roots.push(certificate),
             Ok(_) => {}
-            Err(error) => return Err(format!("the certificates of --schema-registry-ca-file: {error}")),
+            Err(error) => {
+                return Err(format!("the certificates of --schema-registry-ca-file: {error}"));
+            }
         }
     }
     match roots.len() > before {
@@ -311,7 +355,8 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn of_several_registries_all_must_have_none_before_there_is_none() {
-        let (_first, none) = registry(404, r#"{"error_code":40403,"message":"Schema not found"}"#).await;
+        let (_first, none) =
+            registry(404, r#"{"error_code":40403,"message":"Schema not found"}"#).await;
         let (_second, away) = registry(500, "no").await;
         let (_third, has) = registry(200, r#"{"schema":"\"int\""}"#).await;
         let ask = |urls: &[&str]| Client::new(urls, None, None).unwrap().schema(7);
@@ -329,19 +374,30 @@ mod tests {
             let referred = large(each);
             async move {
                 let proxy = HttpProxy::start("127.0.0.1:1", move |request: &HttpRequest| {
-                    let body = if request.path.contains("/ids/") { referring.clone() } else { referred.clone() };
+                    let body = if request.path.contains("/ids/") {
+                        referring.clone()
+                    } else {
+                        referred.clone()
+                    };
                     Treatment::Answer { status: 200, body }
                 })
                 .await;
                 let url = format!("http://{}", proxy.address());
-                Client::new(&[&url], None, None).unwrap().schema(7).map(|schema| schema.references.len())
+                Client::new(&[&url], None, None)
+                    .unwrap()
+                    .schema(7)
+                    .map(|schema| schema.references.len())
             }
         };
-        let refer = |number: u32| format!(r#"{{"name":"r{number}","subject":"s{number}","version":1}}"#);
+        let refer =
+            |number: u32| format!(r#"{{"name":"r{number}","subject":"s{number}","version":1}}"#);
         let five: Vec<String> = (0..5).map(refer).collect();
         assert_eq!(asked(&five.join(","), 3 << 20).await, Ok(5));
         let why = asked(&five.join(","), 4_000_000).await.unwrap_err();
-        assert!(matches!(&why, Trouble::Unusable(why) if why.contains("more than 16 MiB")), "{why:?}");
+        assert!(
+            matches!(&why, Trouble::Unusable(why) if why.contains("more than 16 MiB")),
+            "{why:?}"
+        );
         let why = asked(&refer(0), 5 << 20).await.unwrap_err();
         let named = "/subjects/s0/versions/1 answers with more than 4 MiB";
         assert!(matches!(&why, Trouble::Unusable(why) if why.contains(named)), "{why:?}");
@@ -349,11 +405,18 @@ mod tests {
 
     #[test]
     fn what_is_no_url_of_a_registry_is_refused_without_showing_it() {
-        for text in
-            ["registry:8081", "ftp://me:s3cret@h", "http://me:s3cret@", "http://me:s3cret@h:x", "http://h/?a=s3cret"]
-        {
+        for text in [
+            "registry:8081",
+            "ftp://me:s3cret@h",
+            "http://me:s3cret@",
+            "http://me:s3cret@h:x",
+            "http://h/?a=s3cret",
+        ] {
             let error = parse(text).err().unwrap();
-            assert!(error.contains("http://host:8081") && !error.contains("s3cret"), "{text}: {error}");
+            assert!(
+                error.contains("http://host:8081") && !error.contains("s3cret"),
+                "{text}: {error}"
+            );
         }
     }
 

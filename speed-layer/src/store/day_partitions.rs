@@ -1,5 +1,5 @@
-//! Partitions of `realtime_stock`, one a UTC day: upkeep makes those of today and tomorrow ahead of time, the store any
-//! other when the first tick of it arrives.
+//! Partitions of `realtime_stock`, one a UTC day: upkeep makes those of today and tomorrow ahead of
+//! time, the store any other when the first tick of it arrives.
 
 use common::Timestamp;
 use service::pg;
@@ -20,12 +20,16 @@ pub struct DayPartitions {
 }
 
 impl DayPartitions {
-    /// Makes the partitions of `days` that are missing. Outside of the batch's transaction, because attaching takes a
-    /// lock that lasts until the end of its own.
+    /// Makes the partitions of `days` that are missing. Outside of the batch's transaction, because
+    /// attaching takes a lock that lasts until the end of its own.
     ///
     /// # Errors
     /// PostgreSQL's.
-    pub async fn ensure(&mut self, connection: &mut PgConnection, days: &BTreeSet<Timestamp>) -> sqlx::Result<()> {
+    pub async fn ensure(
+        &mut self,
+        connection: &mut PgConnection,
+        days: &BTreeSet<Timestamp>,
+    ) -> sqlx::Result<()> {
         loop {
             let missing = self.missing(days);
             if missing.is_empty() {

@@ -29,7 +29,8 @@ pub async fn read(
 /// Appends what a batch shows.
 pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Result<()> {
     insert_findings(connection, &judged.findings).await?;
-    let whole: Vec<SourcePartition> = judged.log.iter().filter(|entry| entry.is_whole).map(|entry| entry.at).collect();
+    let whole: Vec<SourcePartition> =
+        judged.log.iter().filter(|entry| entry.is_whole).map(|entry| entry.at).collect();
     if !whole.is_empty() {
         clear(connection, &whole).await?;
     }
@@ -46,7 +47,10 @@ pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Resu
 }
 
 /// Forgets what the detectors know of partitions.
-pub async fn clear(connection: &mut PgConnection, partitions: &[SourcePartition]) -> sqlx::Result<()> {
+pub async fn clear(
+    connection: &mut PgConnection,
+    partitions: &[SourcePartition],
+) -> sqlx::Result<()> {
     pg::query(statements::CLEAR_DETECTOR_LOG)
         .bind(partitions.iter().map(|at| at.source).collect::<Vec<_>>())
         .bind(partitions.iter().map(|at| at.partition).collect::<Vec<_>>())
@@ -67,7 +71,11 @@ async fn insert_findings(connection: &mut PgConnection, all: &[Found]) -> sqlx::
         .bind(all.iter().map(|found| &*found.symbol).collect::<Vec<_>>())
         .bind(all.iter().map(Found::time).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.finding.detector.name).collect::<Vec<_>>())
-        .bind(all.iter().map(|found| found.finding.detector.version.cast_signed()).collect::<Vec<_>>())
+        .bind(
+            all.iter()
+                .map(|found| found.finding.detector.version.cast_signed())
+                .collect::<Vec<_>>(),
+        )
         .bind(all.iter().map(|found| found.finding.kind.name()).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.finding.score).collect::<Vec<_>>())
         .bind(all.iter().map(Found::observed).collect::<Vec<_>>())

@@ -1,16 +1,19 @@
-//! What the server itself ends, so that no try leaves anything behind when nobody waits for it any more.
+//! What the server itself ends, so that no try leaves anything behind when nobody waits for it any
+//! more.
 
 use service::pg;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
 use std::time::Duration;
 
-/// How long a statement may wait for a lock. Short, because the wait is then said with PostgreSQL's words, and what
-/// stands in the way can be looked at.
+/// How long a statement may wait for a lock. Short, because the wait is then said with PostgreSQL's
+/// words, and what stands in the way can be looked at.
 const LOCK: Duration = Duration::from_secs(4);
-/// How much longer than the server this side waits: what the server says of the end tells more than silence.
+/// How much longer than the server this side waits: what the server says of the end tells more than
+/// silence.
 const ANSWER: Duration = Duration::from_secs(5);
-/// How much older than a try may become another instance's transaction must be to be taken for abandoned.
+/// How much older than a try may become another instance's transaction must be to be taken for
+/// abandoned.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What the sessions that write are called in `pg_stat_activity`.
@@ -20,14 +23,17 @@ pub const UPKEEP: &str = "speed-layer upkeep";
 /// And those that show who writes.
 pub const PRESENCE: &str = "speed-layer presence";
 
-/// How a batch's transaction begins. A table that somebody has locked is waited for before anything is written: a try that
-/// fails later leaves dead rows.
-const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode";
-/// How it ends: a standby that is waited for has no limit, since giving it up would call a batch safe that is not.
+/// How a batch's transaction begins. A table that somebody has locked is waited for before anything
+/// is written: a try that fails later leaves dead rows.
+const BEFORE_A_BATCH: &str =
+    "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode";
+/// How it ends: a standby that is waited for has no limit, since giving it up would call a batch
+/// safe that is not.
 pub const COMMIT: &str = "set local statement_timeout = 0; commit";
 
-/// Ends sessions of this role that hold up others: writers whose process is frozen or gone in the middle of a COPY, whom
-/// no setting of the server's ends, and upkeep, which is done again. A writer that waits for a standby has done its part.
+/// Ends sessions of this role that hold up others: writers whose process is frozen or gone in the
+/// middle of a COPY, whom no setting of the server's ends, and upkeep, which is done again. A
+/// writer that waits for a standby has done its part.
 const CLEAR: &str = "
     with ended as materialized
         (select pid from pg_stat_activity
@@ -61,13 +67,21 @@ impl Limits {
     }
 
     /// A transaction within these limits.
-    pub async fn begin<'c>(&self, connection: &'c mut PgConnection) -> sqlx::Result<Transaction<'c, Postgres>> {
+    pub async fn begin<'c>(
+        &self,
+        connection: &'c mut PgConnection,
+    ) -> sqlx::Result<Transaction<'c, Postgres>> {
         connection.begin_with(AssertSqlSafe(self.begin.clone())).await
     }
 
-    /// The same for a batch, which ends with [`COMMIT`] or with the connection; and the rows of the `first` question in
-    /// it. They go in one message, since each answer that is waited for takes a millisecond of a busy machine.
-    pub async fn begin_batch(&self, connection: &mut PgConnection, first: &str) -> sqlx::Result<Vec<PgRow>> {
+    /// The same for a batch, which ends with [`COMMIT`] or with the connection; and the rows of the
+    /// `first` question in it. They go in one message, since each answer that is waited for takes a
+    /// millisecond of a busy machine.
+    pub async fn begin_batch(
+        &self,
+        connection: &mut PgConnection,
+        first: &str,
+    ) -> sqlx::Result<Vec<PgRow>> {
         let begin = AssertSqlSafe(format!("{}{BEFORE_A_BATCH}; {first}", self.begin));
         sqlx::raw_sql(begin).fetch_all(connection).await
     }

@@ -1,7 +1,7 @@
-//! The protocol of the offsets in every order of events: instances with one writer or several, assignments that are
-//! answered late, given back meanwhile, or never answered because the session closes, rebalances that either instance
-//! may be the last to hear of, fences, crashes, and connections that break before or after a commit. What decides in it
-//! is the real [`compare`].
+//! The protocol of the offsets in every order of events: instances with one writer or several,
+//! assignments that are answered late, given back meanwhile, or never answered because the session
+//! closes, rebalances that either instance may be the last to hear of, fences, crashes, and
+//! connections that break before or after a commit. What decides in it is the real [`compare`].
 
 use super::offsets::Outcome;
 use super::offsets::{Stored, compare};
@@ -60,12 +60,14 @@ const TWO_WRITERS: Protocol = Protocol { instances: 1, has_others: true, partiti
 struct World {
     table: Vec<Row>,
     instances: Vec<Instance>,
-    /// Whether any instance was ever fenced, and whether one was although nobody had moved its partition.
+    /// Whether any instance was ever fenced, and whether one was although nobody had moved its
+    /// partition.
     fenced: bool,
     fenced_in_vain: bool,
 }
 
-/// What PostgreSQL has of a partition: the stored offset, how often each message is in a table, and who has locked it.
+/// What PostgreSQL has of a partition: the stored offset, how often each message is in a table, and
+/// who has locked it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Row {
     next: i64,
@@ -178,7 +180,8 @@ impl Model for Protocol {
     }
 
     fn actions(&self, _: &World, actions: &mut Vec<Self::Action>) {
-        let places = (0..self.instances).flat_map(|who| (0..self.partitions).map(move |at| (who, at)));
+        let places =
+            (0..self.instances).flat_map(|who| (0..self.partitions).map(move |at| (who, at)));
         actions.extend(places.flat_map(|(who, at)| EVENTS.map(|event| (who, at, event))));
     }
 
@@ -212,10 +215,14 @@ impl Model for Protocol {
 
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
-            Property::always(ONCE, |_, world: &World| world.table.iter().all(|row| row.copies.iter().all(|c| *c <= 1))),
+            Property::always(ONCE, |_, world: &World| {
+                world.table.iter().all(|row| row.copies.iter().all(|c| *c <= 1))
+            }),
             Property::always(IN_ORDER, |_, world: &World| world.table.iter().all(Row::is_in_order)),
             Property::always(CAUSE, |_, world: &World| !world.fenced_in_vain),
-            Property::always(ANSWERED, |_, world: &World| world.instances.iter().all(|instance| !instance.hangs)),
+            Property::always(ANSWERED, |_, world: &World| {
+                world.instances.iter().all(|instance| !instance.hangs)
+            }),
             Property::sometimes("everything is written", |protocol: &Self, world: &World| {
                 world.table.iter().all(|row| row.next == protocol.end)
             }),
@@ -226,7 +233,11 @@ impl Model for Protocol {
 
 impl Protocol {
     fn instance(self) -> Instance {
-        Instance { shares: vec![Share::default(); self.partitions], owes_answer: false, hangs: false }
+        Instance {
+            shares: vec![Share::default(); self.partitions],
+            owes_answer: false,
+            hangs: false,
+        }
     }
 
     fn read(self, instance: &mut Instance, at: usize, event: Event) -> Option<()> {
@@ -289,7 +300,10 @@ impl Protocol {
         // Whatever is still answered counts for nothing.
         if self.numbers {
             share.answer = None;
-            instance.shares.iter_mut().for_each(|share| share.work.retain(|work| *work != Work::Locate(at)));
+            instance
+                .shares
+                .iter_mut()
+                .for_each(|share| share.work.retain(|work| *work != Work::Locate(at)));
         }
     }
 
@@ -323,7 +337,14 @@ impl Protocol {
         Some(())
     }
 
-    fn begin(self, world: &mut World, who: usize, at: usize, batch: &[i64], is_over: bool) -> Option<()> {
+    fn begin(
+        self,
+        world: &mut World,
+        who: usize,
+        at: usize,
+        batch: &[i64],
+        is_over: bool,
+    ) -> Option<()> {
         let row = &mut world.table[at];
         if row.locked_by.is_some() {
             return None;

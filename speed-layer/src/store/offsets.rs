@@ -43,11 +43,22 @@ impl Moved {
     }
 }
 
-/// Begins a batch's transaction, and locks and reads the offsets of the ranges' partitions until it ends.
-pub async fn begin_and_lock(connection: &mut PgConnection, limits: &Limits, ranges: &Ranges) -> sqlx::Result<Stored> {
-    let rows = limits.begin_batch(connection, &statements::lock_offsets(ranges.iter().map(|range| range.at))).await?;
-    let stored =
-        |row: PgRow| Ok((SourcePartition { source: row.try_get(0)?, partition: row.try_get(1)? }, row.try_get(2)?));
+/// Begins a batch's transaction, and locks and reads the offsets of the ranges' partitions until it
+/// ends.
+pub async fn begin_and_lock(
+    connection: &mut PgConnection,
+    limits: &Limits,
+    ranges: &Ranges,
+) -> sqlx::Result<Stored> {
+    let rows = limits
+        .begin_batch(connection, &statements::lock_offsets(ranges.iter().map(|range| range.at)))
+        .await?;
+    let stored = |row: PgRow| {
+        Ok((
+            SourcePartition { source: row.try_get(0)?, partition: row.try_get(1)? },
+            row.try_get(2)?,
+        ))
+    };
     rows.into_iter().map(stored).collect()
 }
 
@@ -56,10 +67,14 @@ async fn read(
     statement: &'static str,
     partitions: impl Iterator<Item = SourcePartition>,
 ) -> sqlx::Result<Stored> {
-    let (sources, partitions): (Vec<SourceId>, Vec<i32>) = partitions.map(|at| (at.source, at.partition)).unzip();
+    let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
+        partitions.map(|at| (at.source, at.partition)).unzip();
     let rows: Vec<(SourceId, i32, i64)> =
         pg::query_as(statement).bind(sources).bind(partitions).fetch_all(connection).await?;
-    Ok(rows.into_iter().map(|(source, partition, next)| (SourcePartition { source, partition }, next)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(source, partition, next)| (SourcePartition { source, partition }, next))
+        .collect())
 }
 
 /// `None` where the batch continues exactly what is stored, so that it may be written.
@@ -72,21 +87,36 @@ pub fn compare(stored: &Stored, ranges: &Ranges) -> Option<Outcome> {
     Some(Outcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
 }
 
-/// Which stored offset lies before the position that was committed, if any does: the database is then an older state of
-/// itself. One that lies after it is another instance's business, which has the partition by now.
-pub async fn behind(connection: &mut PgConnection, positions: &[Position]) -> sqlx::Result<Option<Moved>> {
-    let stored = read(connection, statements::READ_OFFSETS, positions.iter().map(|known| known.at)).await?;
-    let behind = positions.iter().find(|known| stored.get(&known.at).is_none_or(|next| *next < known.next));
-    Ok(behind.map(|known| Moved { at: known.at, expected: known.next, found: stored.get(&known.at).copied() }))
+/// Which stored offset lies before the position that was committed, if any does: the database is
+/// then an older state of itself. One that lies after it is another instance's business, which has
+/// the partition by now.
+pub async fn behind(
+    connection: &mut PgConnection,
+    positions: &[Position],
+) -> sqlx::Result<Option<Moved>> {
+    let stored =
+        read(connection, statements::READ_OFFSETS, positions.iter().map(|known| known.at)).await?;
+    let behind =
+        positions.iter().find(|known| stored.get(&known.at).is_none_or(|next| *next < known.next));
+    Ok(behind.map(|known| Moved {
+        at: known.at,
+        expected: known.next,
+        found: stored.get(&known.at).copied(),
+    }))
 }
 
 /// Moves the offsets behind the ranges; the rows must be locked and compared.
 pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<u64> {
-    let positions: Vec<_> = ranges.iter().map(|range| Position { at: range.at, next: range.next }).collect();
+    let positions: Vec<_> =
+        ranges.iter().map(|range| Position { at: range.at, next: range.next }).collect();
     execute(connection, statements::MOVE_OFFSETS, &positions).await
 }
 
-async fn execute(connection: &mut PgConnection, statement: &'static str, positions: &[Position]) -> sqlx::Result<u64> {
+async fn execute(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    positions: &[Position],
+) -> sqlx::Result<u64> {
     let done = pg::query(statement)
         .bind(positions.iter().map(|position| position.at.source).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.at.partition).collect::<Vec<_>>())
@@ -96,8 +126,8 @@ async fn execute(connection: &mut PgConnection, statement: &'static str, positio
     Ok(done.rows_affected())
 }
 
-/// Where to begin with each partition. One that was never read begins as `--start` says; a gap is recorded, or left to
-/// a person, as `--on-gap` says.
+/// Where to begin with each partition. One that was never read begins as `--start` says; a gap is
+/// recorded, or left to a person, as `--on-gap` says.
 pub async fn locate(
     connection: &mut PgConnection,
     config: &Config,
@@ -106,7 +136,8 @@ pub async fn locate(
     questions: &[Question],
 ) -> sqlx::Result<Vec<Answer>> {
     let mut transaction = limits.begin(connection).await?;
-    let first: Vec<Position> = questions.iter().filter_map(|question| first(question, config.start)).collect();
+    let first: Vec<Position> =
+        questions.iter().filter_map(|question| first(question, config.start)).collect();
     if !first.is_empty() {
         execute(&mut transaction, statements::BEGIN_OFFSETS, &first).await?;
     }
@@ -118,7 +149,9 @@ pub async fn locate(
         .iter()
         .map(|question| match (free.get(&question.at), stored.contains_key(&question.at)) {
             (None, true) => (question.answered(Begin::Busy), None),
-            (None, false) if lost.contains(&question.at) => (question.answered(Begin::Gap(is_lost(question.at))), None),
+            (None, false) if lost.contains(&question.at) => {
+                (question.answered(Begin::Gap(is_lost(question.at))), None)
+            }
             (next, _) => answer(question, next.copied(), config.on_gap),
         })
         .collect();
@@ -126,7 +159,8 @@ pub async fn locate(
     let gaps: Vec<Gap> = gaps.into_iter().flatten().collect();
     if !gaps.is_empty() {
         all_in(Table::KafkaGaps, record(&mut transaction, &gaps).await?, gaps.len())?;
-        let moved: Vec<Position> = gaps.iter().map(|gap| Position { at: gap.at, next: gap.goes_on_at }).collect();
+        let moved: Vec<Position> =
+            gaps.iter().map(|gap| Position { at: gap.at, next: gap.goes_on_at }).collect();
         execute(&mut transaction, statements::MOVE_OFFSETS, &moved).await?;
     }
     transaction.commit().await?;
@@ -135,20 +169,24 @@ pub async fn locate(
     Ok(answers)
 }
 
-/// Partitions that were read before and have no offset any more: somebody has deleted it. To read them from their
-/// beginning would write every tick a second time.
+/// Partitions that were read before and have no offset any more: somebody has deleted it. To read
+/// them from their beginning would write every tick a second time.
 async fn lost(
     connection: &mut PgConnection,
     questions: &[Question],
     stored: &Stored,
 ) -> sqlx::Result<BTreeSet<SourcePartition>> {
     let absent = questions.iter().map(|question| question.at).filter(|at| !stored.contains_key(at));
-    let (sources, partitions): (Vec<SourceId>, Vec<i32>) = absent.map(|at| (at.source, at.partition)).unzip();
+    let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
+        absent.map(|at| (at.source, at.partition)).unzip();
     if sources.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let rows: Vec<(SourceId, i32)> =
-        pg::query_as(statements::READ_BEGUN).bind(sources).bind(partitions).fetch_all(connection).await?;
+    let rows: Vec<(SourceId, i32)> = pg::query_as(statements::READ_BEGUN)
+        .bind(sources)
+        .bind(partitions)
+        .fetch_all(connection)
+        .await?;
     Ok(rows.into_iter().map(|(source, partition)| SourcePartition { source, partition }).collect())
 }
 
@@ -174,7 +212,8 @@ fn answer(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Answer, O
     let Some(next) = stored else {
         return (with(Begin::AskKafka), None);
     };
-    // What another offset was refused for says nothing of this one, which another instance may have written meanwhile.
+    // What another offset was refused for says nothing of this one, which another instance may have
+    // written meanwhile.
     let gap = question.refused.filter(|refused| *refused == next).and(question.watermarks);
     let Some(gap) = gap.and_then(|kafka| gap_between(question, next, kafka)) else {
         return (with(Begin::At(next)), None);
@@ -203,7 +242,8 @@ fn gap_between(question: &Question, next: i64, kafka: Watermarks) -> Option<Gap>
     } else {
         return None;
     };
-    let detail = format!("Kafka has the offsets {low}..{high}, but the next to read is {next}: {why}");
+    let detail =
+        format!("Kafka has the offsets {low}..{high}, but the next to read is {next}: {why}");
     Some(Gap { at, from: next, to: goes_on_at, goes_on_at, detail })
 }
 
@@ -266,7 +306,8 @@ mod tests {
 
     #[test]
     fn a_partition_that_another_instance_has_moved_fences_the_whole_batch() {
-        for stored in [&[(0, 12), (1, 20)][..], &[(0, 15), (1, 20)], &[(0, 10)], &[(0, 9), (1, 20)]] {
+        for stored in [&[(0, 12), (1, 20)][..], &[(0, 15), (1, 20)], &[(0, 10)], &[(0, 9), (1, 20)]]
+        {
             assert!(matches!(outcome(stored), Some(Outcome::Fenced(_))), "{stored:?}");
         }
     }
@@ -290,7 +331,10 @@ mod tests {
     fn latest_is_for_the_partitions_that_were_there_at_the_start() {
         let asked = question(Some(KAFKA), None);
         assert_eq!(first(&asked, Start::Latest), Some(Position { at: AT, next: 9 }));
-        assert_eq!(first(&Question { is_first: false, ..asked.clone() }, Start::Latest).unwrap().next, 5);
+        assert_eq!(
+            first(&Question { is_first: false, ..asked.clone() }, Start::Latest).unwrap().next,
+            5
+        );
         assert_eq!(first(&asked, Start::Earliest).unwrap().next, 5);
         // A partition that was read before has its offset, whatever Kafka has.
         assert_eq!(first(&question(Some(KAFKA), Some(3)), Start::Latest), None);
@@ -309,7 +353,10 @@ mod tests {
         }
         let grown = Question { truncated_at: Some(6), ..question(Some(KAFKA), Some(8)) };
         assert_eq!(begin(&grown, Some(8), OnGap::Skip).0, Begin::At(6));
-        assert_eq!(begin(&question(Some(KAFKA), Some(7)), Some(7), OnGap::Stop), (Begin::At(7), None));
+        assert_eq!(
+            begin(&question(Some(KAFKA), Some(7)), Some(7), OnGap::Stop),
+            (Begin::At(7), None)
+        );
     }
 
     #[test]

@@ -50,14 +50,19 @@ fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation 
         Some(same) => {
             let whole = found.clone().filled_from(&same.identity);
             let learned = Some(whole).filter(|whole| !same.identity.has_ids_of(whole));
-            Relation::Known { source: same.source, first_partitions: same.first_partitions, learned }
+            Relation::Known {
+                source: same.source,
+                first_partitions: same.first_partitions,
+                learned,
+            }
         }
         None => Relation::Replaces(latest.source),
     }
 }
 
-/// The source that the topic is; one that is new is entered. The inner error is a topic that must not be read: another
-/// group reads it, or it took the place of another and `--on-gap stop` leaves that to a person.
+/// The source that the topic is; one that is new is entered. The inner error is a topic that must
+/// not be read: another group reads it, or it took the place of another and `--on-gap stop` leaves
+/// that to a person.
 pub async fn identify(
     connection: &mut PgConnection,
     (config, limits): (&Config, &Limits),
@@ -68,12 +73,14 @@ pub async fn identify(
     let mut known = read(&mut transaction, &found.topic).await?;
     let mut relation = relation(found, &config.group_id, &known);
     if relation.is_to_be_written() {
-        // Another instance may be entering it, and may know less of it: then both would be a source.
+        // Another instance may be entering it, and may know less of it: then both would be a
+        // source.
         pg::query(statements::LOCK_SOURCES).execute(&mut *transaction).await?;
         known = read(&mut transaction, &found.topic).await?;
         relation = self::relation(found, &config.group_id, &known);
     }
-    let is = |id, first_partitions| Ok(Ok(Source { id, topic: found.topic.clone(), first_partitions }));
+    let is =
+        |id, first_partitions| Ok(Ok(Source { id, topic: found.topic.clone(), first_partitions }));
     match relation {
         Relation::Known { source, first_partitions, learned } => {
             if let Some(whole) = learned {
@@ -108,7 +115,11 @@ pub async fn identify(
             transaction.commit().await?;
             metrics.gaps.inc_by(ends);
             let topic = &found.topic;
-            tracing::warn!(topic, source = before, "{why}; recorded in kafka_gaps, reading it as a source of its own");
+            tracing::warn!(
+                topic,
+                source = before,
+                "{why}; recorded in kafka_gaps, reading it as a source of its own"
+            );
             say_entered(found, source);
             is(source, 0)
         }
@@ -126,9 +137,14 @@ fn say_entered(found: &TopicIdentity, source: SourceId) {
     tracing::info!(topic, source, "topic \"{topic}\" is source {source} in kafka_sources");
 }
 
-/// Whether `--start latest` was given before the topic was there, so that all of it came after the start: it was missing
-/// when it was first asked for, or a pattern has found it a while after others.
-async fn came_late(connection: &mut PgConnection, config: &Config, found: &TopicIdentity) -> sqlx::Result<bool> {
+/// Whether `--start latest` was given before the topic was there, so that all of it came after the
+/// start: it was missing when it was first asked for, or a pattern has found it a while after
+/// others.
+async fn came_late(
+    connection: &mut PgConnection,
+    config: &Config,
+    found: &TopicIdentity,
+) -> sqlx::Result<bool> {
     if found.was_missing {
         return Ok(true);
     }
@@ -138,22 +154,27 @@ async fn came_late(connection: &mut PgConnection, config: &Config, found: &Topic
     pg::query_scalar(statements::HAS_BEGUN).bind(&config.group_id).fetch_one(connection).await
 }
 
-/// What is wrong with the numbers by which this process knows the topics, if anything is: in a database that was
-/// restored another way they may stand for others.
+/// What is wrong with the numbers by which this process knows the topics, if anything is: in a
+/// database that was restored another way they may stand for others.
 pub async fn renumbered(
     connection: &mut PgConnection,
     topics: &BTreeMap<SourceId, TopicIdentity>,
 ) -> sqlx::Result<Option<String>> {
     let numbers: Vec<SourceId> = topics.keys().copied().collect();
     let rows: Vec<(SourceId, String, String, String)> =
-        pg::query_as(statements::READ_SOURCES_BY_NUMBER).bind(numbers).fetch_all(connection).await?;
+        pg::query_as(statements::READ_SOURCES_BY_NUMBER)
+            .bind(numbers)
+            .fetch_all(connection)
+            .await?;
     let found: BTreeMap<SourceId, TopicIdentity> = rows
         .into_iter()
         .map(|(source, cluster_id, topic, topic_id)| {
             (source, TopicIdentity { topic, cluster_id, topic_id, ..TopicIdentity::default() })
         })
         .collect();
-    let other = topics.iter().find(|(source, topic)| found.get(source).is_none_or(|found| !found.may_be(topic)));
+    let other = topics
+        .iter()
+        .find(|(source, topic)| found.get(source).is_none_or(|found| !found.may_be(topic)));
     Ok(other.map(|(source, topic)| {
         format!(
             "this database has another topic than {} as source {source}: it is another one than before",
@@ -166,7 +187,13 @@ async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Vec<Kn
     let rows: Vec<(SourceId, String, String, String, i32)> =
         pg::query_as(statements::READ_SOURCES).bind(topic).fetch_all(connection).await?;
     let known = rows.into_iter().map(|(source, group_id, cluster_id, topic_id, partitions)| {
-        let identity = TopicIdentity { topic: topic.to_owned(), cluster_id, topic_id, partitions, was_missing: false };
+        let identity = TopicIdentity {
+            topic: topic.to_owned(),
+            cluster_id,
+            topic_id,
+            partitions,
+            was_missing: false,
+        };
         Known { source, group_id, first_partitions: partitions, identity }
     });
     Ok(known.collect())
@@ -189,14 +216,26 @@ async fn enter(
 }
 
 /// What the brokers did not tell when the source was entered.
-async fn learn(connection: &mut PgConnection, source: SourceId, whole: &TopicIdentity) -> sqlx::Result<()> {
-    let query = pg::query(statements::LEARN_SOURCE).bind(source).bind(&whole.cluster_id).bind(&whole.topic_id);
+async fn learn(
+    connection: &mut PgConnection,
+    source: SourceId,
+    whole: &TopicIdentity,
+) -> sqlx::Result<()> {
+    let query = pg::query(statements::LEARN_SOURCE)
+        .bind(source)
+        .bind(&whole.cluster_id)
+        .bind(&whole.topic_id);
     query.execute(connection).await?;
     Ok(())
 }
 
-/// Whatever followed the stored offsets of the topic that is gone was not read, if anything did. Gives how many there are.
-async fn record_end(connection: &mut PgConnection, source: SourceId, why: &str) -> sqlx::Result<u64> {
+/// Whatever followed the stored offsets of the topic that is gone was not read, if anything did.
+/// Gives how many there are.
+async fn record_end(
+    connection: &mut PgConnection,
+    source: SourceId,
+    why: &str,
+) -> sqlx::Result<u64> {
     let done = pg::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
     Ok(done.rows_affected())
 }
@@ -274,18 +313,33 @@ mod tests {
 
     #[test]
     fn what_was_entered_without_an_id_learns_it_once_and_is_no_second_source() {
-        let nameless = |source, topic_id: &str| Known { identity: identity("", topic_id), ..known(source, topic_id) };
+        let nameless = |source, topic_id: &str| Known {
+            identity: identity("", topic_id),
+            ..known(source, topic_id)
+        };
         let learned = |ids: Option<(&str, &str)>| Relation::Known {
             source: 1,
             first_partitions: 2,
             learned: ids.map(|(cluster_id, topic_id)| identity(cluster_id, topic_id)),
         };
-        assert_eq!(relation(&identity("c", "a"), "g", &[nameless(1, "a")]), learned(Some(("c", "a"))));
-        assert_eq!(relation(&identity("c", "a"), "g", &[nameless(1, "")]), learned(Some(("c", "a"))));
-        assert_eq!(relation(&identity("c", ""), "g", &[nameless(1, "a")]), learned(Some(("c", "a"))));
+        assert_eq!(
+            relation(&identity("c", "a"), "g", &[nameless(1, "a")]),
+            learned(Some(("c", "a")))
+        );
+        assert_eq!(
+            relation(&identity("c", "a"), "g", &[nameless(1, "")]),
+            learned(Some(("c", "a")))
+        );
+        assert_eq!(
+            relation(&identity("c", ""), "g", &[nameless(1, "a")]),
+            learned(Some(("c", "a")))
+        );
         assert_eq!(relation(&identity("", "a"), "g", &[known(1, "a")]), learned(None));
         assert_eq!(relation(&identity("c", "b"), "g", &[nameless(1, "a")]), Relation::Replaces(1));
         // Where one has both ids, it is no other.
-        assert_eq!(relation(&identity("c", "a"), "g", &[nameless(2, "a"), known(1, "a")]), learned(None));
+        assert_eq!(
+            relation(&identity("c", "a"), "g", &[nameless(2, "a"), known(1, "a")]),
+            learned(None)
+        );
     }
 }

@@ -2,10 +2,11 @@
 
 use crate::source::{SourceId, SourcePartition};
 
-/// Locks and reads the offsets of partitions, in one order, so that writers cannot deadlock. It has no parameters: it
-/// stands behind others in one message, and its values are whole numbers.
+/// Locks and reads the offsets of partitions, in one order, so that writers cannot deadlock. It has
+/// no parameters: it stands behind others in one message, and its values are whole numbers.
 pub fn lock_offsets(partitions: impl Iterator<Item = SourcePartition>) -> String {
-    let (sources, partitions): (Vec<SourceId>, Vec<i32>) = partitions.map(|at| (at.source, at.partition)).unzip();
+    let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
+        partitions.map(|at| (at.source, at.partition)).unzip();
     format!(
         "select source, partition, next_offset from kafka_offsets
          where (source, partition) in (select * from unnest(array{sources:?}::smallint[], array{partitions:?}::integer[]))
@@ -75,7 +76,8 @@ pub const ENTER_SOURCE: &str = "
 /// One instance at a time enters topics. Whoever may only read cannot take this lock.
 pub const LOCK_SOURCES: &str = "lock table kafka_sources in share row exclusive mode";
 
-pub const LEARN_SOURCE: &str = "update kafka_sources set cluster_id = $2, topic_id = $3 where source = $1";
+pub const LEARN_SOURCE: &str =
+    "update kafka_sources set cluster_id = $2, topic_id = $3 where source = $1";
 
 /// Where a source ends that another one has taken the place of.
 pub const RECORD_END: &str = "
@@ -98,8 +100,8 @@ macro_rules! is_last {
     };
 }
 
-/// Merges a batch's bars into a table, whose column `$start` is the bar's start; `common::Bar::merge` in SQL. Rows come
-/// sorted by key.
+/// Merges a batch's bars into a table, whose column `$start` is the bar's start;
+/// `common::Bar::merge` in SQL. Rows come sorted by key.
 macro_rules! merge_bars {
     ($table:literal, $start:literal) => {
         concat!(

@@ -13,8 +13,8 @@ pub enum Table {
 }
 
 impl Table {
-    /// Whether what is refused may be one message's fault, which can be kept aside. What follows from all of them, a bar or
-    /// an offset, is refused for how the table is.
+    /// Whether what is refused may be one message's fault, which can be kept aside. What follows
+    /// from all of them, a bar or an offset, is refused for how the table is.
     pub const fn is_of_messages(self) -> bool {
         matches!(self, Self::RealtimeStock | Self::RejectedTicks)
     }
@@ -53,7 +53,8 @@ impl From<Broken> for sqlx::Error {
     }
 }
 
-/// Fails where a table took fewer rows than it was given: a trigger or a rule that passes over rows raises no error.
+/// Fails where a table took fewer rows than it was given: a trigger or a rule that passes over rows
+/// raises no error.
 pub(super) fn all_in(table: Table, taken: u64, given: usize) -> Result<(), Broken> {
     if taken == given as u64 {
         return Ok(());

@@ -12,11 +12,12 @@ use service::pg::bars::Columns;
 use sqlx::PgConnection;
 use sqlx::postgres::PgArguments;
 
-/// Writes the batch unless another consumer has moved its partitions' offsets. `meanwhile` runs while PostgreSQL is busy
-/// with the rows that it was sent. `at`: the table that was written last.
+/// Writes the batch unless another consumer has moved its partitions' offsets. `meanwhile` runs
+/// while PostgreSQL is busy with the rows that it was sent. `at`: the table that was written last.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no use.
+/// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no
+/// use.
 pub async fn write(
     connection: &mut PgConnection,
     limits: &Limits,
@@ -112,7 +113,12 @@ impl BarRows {
         Ok(Self { count: rows.len(), arguments: Columns::All.arguments(&rows)? })
     }
 
-    async fn merge(self, connection: &mut PgConnection, statement: &'static str, table: Table) -> Result<(), Broken> {
+    async fn merge(
+        self,
+        connection: &mut PgConnection,
+        statement: &'static str,
+        table: Table,
+    ) -> Result<(), Broken> {
         if self.count == 0 {
             return Ok(());
         }
@@ -123,8 +129,13 @@ impl BarRows {
 
 /// How many rows PostgreSQL took. `meanwhile` runs when all that fits the sockets' buffers is in
 /// them, so that PostgreSQL has something to do.
-async fn copy_rows(connection: &mut PgConnection, rows: &Rows, meanwhile: impl FnOnce()) -> sqlx::Result<u64> {
-    /// Large enough to cost few system calls, small enough that the client's own buffer stays small.
+async fn copy_rows(
+    connection: &mut PgConnection,
+    rows: &Rows,
+    meanwhile: impl FnOnce(),
+) -> sqlx::Result<u64> {
+    /// Large enough to cost few system calls, small enough that the client's own buffer stays
+    /// small.
     const CHUNK: usize = 128 * 1024;
     let mut taken = 0;
     let mut meanwhile = Some(meanwhile);
@@ -146,7 +157,10 @@ async fn copy_rows(connection: &mut PgConnection, rows: &Rows, meanwhile: impl F
     Ok(taken)
 }
 
-async fn insert_rejects(connection: &mut PgConnection, rejects: &[RejectedMessage]) -> Result<(), Broken> {
+async fn insert_rejects(
+    connection: &mut PgConnection,
+    rejects: &[RejectedMessage],
+) -> Result<(), Broken> {
     if rejects.is_empty() {
         return Ok(());
     }

@@ -15,20 +15,32 @@ pub enum Verdict {
 
 /// Whether somebody's lock was not given up in time.
 pub fn is_of_a_lock(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "55P03")
+    error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code)
+        .is_some_and(|code| code == "55P03")
 }
 
 impl Verdict {
     pub fn of(error: &sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default();
+        let code = error
+            .as_database_error()
+            .and_then(sqlx::error::DatabaseError::code)
+            .unwrap_or_default();
         match code.as_ref() {
             // A statement or transaction took too long; no memory, or no room for another lock.
             "57014" | "25P04" | "53200" => Self::TooMuch,
-            // 22: not a value of the type; 23: against a constraint; 44: against a view's check; 54: beyond a limit; P0001:
-            // raised by a trigger.
+            // 22: not a value of the type; 23: against a constraint; 44: against a view's check;
+            // 54: beyond a limit; P0001: raised by a trigger.
             "P0001" => Self::Refused(describe(error)),
-            // A check that has no name is a partition's bounds: that no partition takes a tick is no fault of it.
-            "23514" if error.as_database_error().and_then(sqlx::error::DatabaseError::constraint).is_none() => {
+            // A check that has no name is a partition's bounds: that no partition takes a tick is
+            // no fault of it.
+            "23514"
+                if error
+                    .as_database_error()
+                    .and_then(sqlx::error::DatabaseError::constraint)
+                    .is_none() =>
+            {
                 Self::Other
             }
             code if ["22", "23", "44", "54"].iter().any(|class| code.starts_with(class)) => {

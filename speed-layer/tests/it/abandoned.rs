@@ -17,7 +17,10 @@ async fn a_table_that_stays_locked_gathers_no_sessions_and_is_named() {
     scene.send_ticks(1, 100).await;
     scene.wait_all_in().await;
     let mut locking = scene.database.connection().await;
-    sqlx::raw_sql("begin; lock table minute_bars in access exclusive mode").execute(&mut locking).await.unwrap();
+    sqlx::raw_sql("begin; lock table minute_bars in access exclusive mode")
+        .execute(&mut locking)
+        .await
+        .unwrap();
     scene.send_ticks(1, 100).await;
     wait_ready(&address, 503).await;
     wait_retries(&address, "PostgreSQL").await;
@@ -31,7 +34,8 @@ async fn a_table_that_stays_locked_gathers_no_sessions_and_is_named() {
     scene.assert_each_once().await;
 }
 
-/// What the server sees of a process that gets SIGSTOP there: the row of its offset is locked, and no rows come.
+/// What the server sees of a process that gets SIGSTOP there: the row of its offset is locked, and
+/// no rows come.
 #[tokio::test]
 async fn what_an_instance_holds_that_is_frozen_in_mid_copy_is_free_again_in_time() {
     let scene = Scene::new(1).await;
@@ -40,12 +44,16 @@ async fn what_an_instance_holds_that_is_frozen_in_mid_copy_is_free_again_in_time
     scene.wait_all_in().await;
     let database = service::pg::Database::parse(scene.database.url(), "speed-layer").unwrap();
     let mut frozen = database.connect().await.unwrap();
-    sqlx::raw_sql("begin; select * from kafka_offsets for update").execute(&mut frozen).await.unwrap();
+    sqlx::raw_sql("begin; select * from kafka_offsets for update")
+        .execute(&mut frozen)
+        .await
+        .unwrap();
     let copy = frozen.copy_in_raw("copy realtime_stock from stdin (format binary)").await.unwrap();
     scene.send_ticks(1, 100).await;
     let begun = Instant::now();
     scene.wait_all_in().await;
-    // A try may take 10 s with this flag, and is abandoned two seconds later; as many again for a busy machine.
+    // A try may take 10 s with this flag, and is abandoned two seconds later; as many again for a
+    // busy machine.
     assert!(begun.elapsed() < Duration::from_secs(40), "{:?}", begun.elapsed());
     speed_layer.wait_stderr("ended 1 sessions", PATIENCE).await;
     assert!(copy.finish().await.is_err());
@@ -105,7 +113,8 @@ async fn wait_written(connection: &mut PgConnection, expected: i64) {
     let begun = Instant::now();
     loop {
         let sql = "select count(*) from realtime_stock";
-        let count = sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *connection).await.unwrap_or_default();
+        let count =
+            sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut *connection).await.unwrap_or_default();
         if count == expected {
             return;
         }

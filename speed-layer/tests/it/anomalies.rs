@@ -7,8 +7,9 @@ use testing::{Record, eventually};
 const PARTITIONS: i64 = 2;
 const TICKS: i64 = 6000;
 
-/// Of two partitions and six symbols; one price in 41 is wrong, and the market is silent once for ten minutes. Some have
-/// a quote, conditions and a number, in which there are holes and steps back.
+/// Of two partitions and six symbols; one price in 41 is wrong, and the market is silent once for
+/// ten minutes. Some have a quote, conditions and a number, in which there are holes and steps
+/// back.
 fn tick(number: i64) -> Record {
     let cents = 20_000 + number * number % 11;
     let cents = if number % 41 == 0 { cents * 103 / 100 } else { cents };
@@ -50,7 +51,8 @@ async fn rows(scene: &Scene) -> BTreeSet<Row> {
 /// Writes the ticks by instances that are killed when so many of them are in.
 async fn found(flags: &[&str], kills: &[i64]) -> BTreeSet<Row> {
     let scene = Scene::new(PARTITIONS as i32).await;
-    let flags = [flags, &["--kafka-property", "session.timeout.ms=6000", "--map", "sequence=n"]].concat();
+    let flags =
+        [flags, &["--kafka-property", "session.timeout.ms=6000", "--map", "sequence=n"]].concat();
     let sent = kills.len() as i64 + 1;
     for (number, kill) in kills.iter().chain([&TICKS]).enumerate() {
         let (from, number) = (TICKS * number as i64 / sent, number as i64);
@@ -86,7 +88,8 @@ async fn what_is_found_is_the_same_after_kills_and_with_any_batches() {
         "spike",
     ];
     assert_eq!(kinds, BTreeSet::from(expected));
-    let is_of_price = |kind: &str| ["spike", "outside_quotes", "excluded_condition"].contains(&kind);
+    let is_of_price =
+        |kind: &str| ["spike", "outside_quotes", "excluded_condition"].contains(&kind);
     let wrong = undisturbed.iter().filter(|row| is_of_price(&row.3)).count();
     assert!(wrong >= TICKS as usize / 41 - 12, "{wrong}");
     assert_eq!(killed, undisturbed);
@@ -104,7 +107,10 @@ async fn what_came_while_they_were_off_is_no_silence_when_they_are_on_again() {
     let send = async |numbers: std::ops::Range<i64>, every: i64, start: i64| {
         let tick = |number: i64| {
             let millis = 1_749_218_400_000 + start + (number - numbers.start) * every;
-            Record::new(0, format!(r#"{{"symbol":"S","timestamp":{millis},"price":200,"volume":10}}"#))
+            Record::new(
+                0,
+                format!(r#"{{"symbol":"S","timestamp":{millis},"price":200,"volume":10}}"#),
+            )
         };
         scene.topic.produce(numbers.clone().map(tick)).await;
     };

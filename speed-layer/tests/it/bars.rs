@@ -3,8 +3,8 @@
 use crate::scene::{Scene, tick};
 use testing::Record;
 
-/// Bars computed from the ticks, compared with those that were merged batch by batch, column by column. `unit` is
-/// minute or hour.
+/// Bars computed from the ticks, compared with those that were merged batch by batch, column by
+/// column. `unit` is minute or hour.
 pub async fn differences(scene: &Scene, unit: &str) -> i64 {
     let sql = sqlx::AssertSqlSafe(DIFFERENCES.replace("minute", unit));
     sqlx::query_scalar(sql).fetch_one(scene.database.pool()).await.unwrap()
@@ -60,12 +60,20 @@ async fn fractions_of_volumes_add_up_exactly_and_a_tick_without_one_leaves_its_b
             volume(number)
         )
     };
-    scene.topic.produce((0..120).map(|number| Record::new((number % 2) as i32, value(number)))).await;
+    scene
+        .topic
+        .produce((0..120).map(|number| Record::new((number % 2) as i32, value(number))))
+        .await;
     scene.wait_all_in().await;
     for unit in ["minute", "hour"] {
         assert_eq!(differences(&scene, unit).await, 0, "{unit}");
     }
-    assert_eq!(scene.count("select count(*) from minute_bars where volume is null and notional is null").await, 1);
+    assert_eq!(
+        scene
+            .count("select count(*) from minute_bars where volume is null and notional is null")
+            .await,
+        1
+    );
     assert_eq!(scene.count("select count(*) from minute_bars where volume % 1 > 0").await, 7);
     assert_eq!(scene.count("select count(*) from hour_bars where volume is null").await, 1);
 }

@@ -21,8 +21,11 @@ const AT_ONCE: [(&str, &str); 4] = [
 
 /// The offsets that the topic still has.
 fn offsets_in(topic: &str, brokers: &str) -> Vec<i64> {
-    let consumer: BaseConsumer =
-        client_config(brokers).set("group.id", "test").set("enable.partition.eof", "true").create().unwrap();
+    let consumer: BaseConsumer = client_config(brokers)
+        .set("group.id", "test")
+        .set("enable.partition.eof", "true")
+        .create()
+        .unwrap();
     let mut from = TopicPartitionList::new();
     from.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
     consumer.assign(&from).unwrap();
@@ -48,16 +51,21 @@ async fn a_compacted_topics_missing_offsets_are_no_gap() {
         let (topic, brokers) = (topic.clone(), brokers.clone());
         async move { tokio::task::spawn_blocking(move || offsets_in(&topic, &brokers)).await.unwrap() }
     };
-    eventually("Kafka to compact the topic", PATIENCE, || async { (kept().await.len() < 100).then_some(()) }).await;
+    eventually("Kafka to compact the topic", PATIENCE, || async {
+        (kept().await.len() < 100).then_some(())
+    })
+    .await;
 
     let mut speed_layer = scene.start(&[]);
     let stored = "select next_offset from kafka_offsets";
     eventually("the topic's end", PATIENCE, || async { scene.count(stored).await == SENT }).await;
-    let written: Vec<i64> = sqlx::query_scalar("select kafka_offset from realtime_stock order by 1")
-        .fetch_all(scene.database.pool())
-        .await
-        .unwrap();
-    // The cleaner may have gone on meanwhile: what it left last must be there, and nothing that was not sent.
+    let written: Vec<i64> =
+        sqlx::query_scalar("select kafka_offset from realtime_stock order by 1")
+            .fetch_all(scene.database.pool())
+            .await
+            .unwrap();
+    // The cleaner may have gone on meanwhile: what it left last must be there, and nothing that was
+    // not sent.
     assert!(kept().await.iter().all(|offset| written.contains(offset)), "{written:?}");
     assert!(written.len() < SENT as usize);
     assert_eq!(scene.count("select count(*) from kafka_gaps").await, 0);

@@ -16,7 +16,12 @@ async fn last_words(mut child: Child) -> String {
 #[tokio::test]
 async fn a_wrong_flag_ends_it_with_a_word() {
     let scene = Scene::new(1).await;
-    for flags in [&["--linger", "soon"][..], &["--batch-rows", "0"], &["--kafka-property", "x"], &["--nonsense"]] {
+    for flags in [
+        &["--linger", "soon"][..],
+        &["--batch-rows", "0"],
+        &["--kafka-property", "x"],
+        &["--nonsense"],
+    ] {
         let mut child = scene.start(flags);
         let status = child.wait_exit(Duration::from_secs(15)).await;
         assert_eq!(status.code(), Some(2), "{flags:?}");
@@ -43,7 +48,11 @@ async fn the_last_line_for_a_collector_has_the_exit_code_beside_the_sentence() {
     let scene = Scene::new(1).await;
     let line = last_words(scene.start(&["--log-format", "json", "--topic", "^(a"])).await;
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((line["level"].as_str(), line["exit_code"].as_i64()), (Some("ERROR"), Some(2)), "{line}");
+    assert_eq!(
+        (line["level"].as_str(), line["exit_code"].as_i64()),
+        (Some("ERROR"), Some(2)),
+        "{line}"
+    );
     assert!(line["message"].as_str().unwrap().contains("regular expression"), "{line}");
 }
 
@@ -55,7 +64,10 @@ async fn flags_of_which_one_has_no_effect_beside_another_are_refused_with_both_n
         let mut command = scene.command();
         command.args(before).args(flags);
         let line = last_words(Child::spawn(command)).await;
-        assert!(line.contains("--map timestamp=T") && line.contains("--timestamp-from record"), "{line}");
+        assert!(
+            line.contains("--map timestamp=T") && line.contains("--timestamp-from record"),
+            "{line}"
+        );
     }
 }
 
@@ -64,8 +76,16 @@ async fn an_empty_variable_about_messages_says_nothing() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 5).await;
     let mut command = scene.command();
-    let of_messages = ["MESSAGE_PRESET", "MESSAGE_MAP", "MESSAGE_WHERE", "TIMESTAMP_ZONE", "SYMBOL_FROM", "OLDEST"];
-    let of_schemas = ["URL", "USER", "PASSWORD_FILE", "CA_FILE"].map(|name| format!("SCHEMA_REGISTRY_{name}"));
+    let of_messages = [
+        "MESSAGE_PRESET",
+        "MESSAGE_MAP",
+        "MESSAGE_WHERE",
+        "TIMESTAMP_ZONE",
+        "SYMBOL_FROM",
+        "OLDEST",
+    ];
+    let of_schemas =
+        ["URL", "USER", "PASSWORD_FILE", "CA_FILE"].map(|name| format!("SCHEMA_REGISTRY_{name}"));
     command.envs(of_messages.map(|name| (name, ""))).envs(of_schemas.map(|name| (name, "")));
     let _speed_layer = Child::spawn(command);
     scene.wait_all_in().await;
@@ -79,7 +99,10 @@ async fn a_wrong_password_is_named_without_showing_it() {
     assert!(url.contains("s3cret"), "the stack's password has changed");
     command.env("DATABASE_URL", url);
     let line = last_words(Child::spawn(command)).await;
-    assert!(line.contains("password authentication failed") && line.contains("--database-url"), "{line}");
+    assert!(
+        line.contains("password authentication failed") && line.contains("--database-url"),
+        "{line}"
+    );
     assert!(!line.contains("s3cret"), "{line}");
 }
 

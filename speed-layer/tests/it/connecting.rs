@@ -51,7 +51,11 @@ async fn a_server_that_takes_no_writes_is_not_ready_though_no_tick_comes() {
     .await;
     eventually("/readyz to say so", PATIENCE, || async {
         let (status, body) = get(&address, "/readyz");
-        if status == 503 && body.contains("takes no writes") { Ok(()) } else { Err(format!("{status} {body}")) }
+        if status == 503 && body.contains("takes no writes") {
+            Ok(())
+        } else {
+            Err(format!("{status} {body}"))
+        }
     })
     .await;
     server(&scene, "alter database $database reset default_transaction_read_only").await;
@@ -92,7 +96,8 @@ async fn change_password(ticks_before: i64) {
     wait_ready(&http_address(&speed_layer).await, 200).await;
 
     sqlx::raw_sql(AssertSqlSafe(set("second"))).execute(scene.database.pool()).await.unwrap();
-    let end = format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'");
+    let end =
+        format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'");
     sqlx::raw_sql(AssertSqlSafe(end)).execute(scene.database.pool()).await.unwrap();
     scene.send_ticks(1, 10).await;
     let line = speed_layer.wait_stderr("password authentication failed", PATIENCE).await;
@@ -105,7 +110,8 @@ async fn change_password(ticks_before: i64) {
     let (role, name) = (role.clone(), scene.database.name().to_owned());
     drop(scene);
     let mut connection = sqlx::PgConnection::connect(&stack("STACK_DATABASE_URL")).await.unwrap();
-    for sql in [format!("drop database if exists {name} with (force)"), format!("drop role {role}")] {
+    for sql in [format!("drop database if exists {name} with (force)"), format!("drop role {role}")]
+    {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection).await.unwrap();
     }
 }
@@ -118,7 +124,8 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
     assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
     let pooler = Pooler::start(place).await;
     let speed_layer = Child::spawn({
-        let mut command = command(&scene, &format!("{before}@{}/{database}?sslmode=disable", pooler.address()));
+        let mut command =
+            command(&scene, &format!("{before}@{}/{database}?sslmode=disable", pooler.address()));
         command.args(["--upkeep-interval", "100ms", "--linger", "1ms"]);
         command
     });
@@ -162,7 +169,11 @@ async fn through_a_real_pgbouncer_two_instances_write_each_tick_once_in_either_m
         .await;
         wait_ready(&http_address(&first).await, 200).await;
         scene.assert_each_once().await;
-        assert!(!first.stderr().iter().any(|line| line.contains("trying again")), "{:#?}", first.stderr());
+        assert!(
+            !first.stderr().iter().any(|line| line.contains("trying again")),
+            "{:#?}",
+            first.stderr()
+        );
     }
 }
 
@@ -176,7 +187,9 @@ async fn a_host_may_be_an_ipv6_address() {
     tokio::spawn(async move {
         while let Ok((mut client, _)) = listener.accept().await {
             let mut server = TcpStream::connect(&target).await.unwrap();
-            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+            tokio::spawn(
+                async move { tokio::io::copy_bidirectional(&mut client, &mut server).await },
+            );
         }
     });
     let _speed_layer = Child::spawn(command(&scene, &format!("{before}@[::1]:{port}/{database}")));
@@ -187,8 +200,10 @@ async fn a_host_may_be_an_ipv6_address() {
 #[tokio::test]
 async fn instances_that_start_together_share_a_database_that_isolates_strictly_by_default() {
     let scene = Scene::new(2).await;
-    server(&scene, "alter database $database set default_transaction_isolation = 'serializable'").await;
-    let instances: Vec<Child> = (0..4).map(|_| scene.start(&["--upkeep-interval", "100ms"])).collect();
+    server(&scene, "alter database $database set default_transaction_isolation = 'serializable'")
+        .await;
+    let instances: Vec<Child> =
+        (0..4).map(|_| scene.start(&["--upkeep-interval", "100ms"])).collect();
     scene.send_ticks(2, 500).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;

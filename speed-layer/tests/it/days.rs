@@ -16,7 +16,11 @@ async fn execute(scene: &Scene, sql: &'static str) {
 async fn ticks_of_thousands_of_days_in_one_batch_are_written() {
     let scene = Scene::new(1).await;
     let day = |number: i64| {
-        Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &(number * 86_400_000).to_string()))
+        Record::new(
+            0,
+            tick(1)
+                .replace("\"2025-06-06T10:00:00.001-04:00\"", &(number * 86_400_000).to_string()),
+        )
     };
     // From 1994-08-23 on, with one day that is there before.
     scene.topic.produce([day(9_110)]).await;
@@ -26,7 +30,10 @@ async fn ticks_of_thousands_of_days_in_one_batch_are_written() {
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     // One a month, and one more around the day that was there.
-    assert_eq!(scene.count("select count(*) from realtime_partitions where to_time < now()").await, 165 + 2);
+    assert_eq!(
+        scene.count("select count(*) from realtime_partitions where to_time < now()").await,
+        165 + 2
+    );
 }
 
 #[tokio::test]
@@ -45,15 +52,23 @@ async fn a_late_tick_of_a_day_that_was_detached_renamed_or_is_part_of_a_month_is
     )
     .await;
     let _speed_layer = scene.start(&[]);
-    let late = ["2025-06-06T11:00:00Z", "2025-06-07T11:00:00Z", "2025-07-04T11:00:00Z", "2025-07-31T13:00:00Z"];
+    let late = [
+        "2025-06-06T11:00:00Z",
+        "2025-06-07T11:00:00Z",
+        "2025-07-04T11:00:00Z",
+        "2025-07-31T13:00:00Z",
+    ];
     scene.topic.produce(late.map(tick_at)).await;
-    eventually("the late ticks", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 5 })
-        .await;
-    let names: Vec<(String, i64)> =
-        sqlx::query_as("select tableoid::regclass::text, count(*) from realtime_stock group by 1 order by 1")
-            .fetch_all(scene.database.pool())
-            .await
-            .unwrap();
+    eventually("the late ticks", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 5
+    })
+    .await;
+    let names: Vec<(String, i64)> = sqlx::query_as(
+        "select tableoid::regclass::text, count(*) from realtime_stock group by 1 order by 1",
+    )
+    .fetch_all(scene.database.pool())
+    .await
+    .unwrap();
     let expected = [
         ("july", 1),
         ("realtime_days.a_day_of_june", 2),
@@ -97,22 +112,31 @@ async fn days_are_made_ahead_of_time_and_the_first_tick_of_one_waits_for_no_lock
     let mut vacuuming = scene.database.connection().await;
     let hold = "begin; lock table realtime_stock in share update exclusive mode";
     sqlx::raw_sql(hold).execute(&mut vacuuming).await.unwrap();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
-    let record = Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &now.to_string()));
+    let now =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let record =
+        Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &now.to_string()));
     scene.topic.produce([record]).await;
     scene.wait_all_in().await;
 }
 
-/// The days' bounds are read by a pattern, whose backslashes such a database would take for its own.
+/// The days' bounds are read by a pattern, whose backslashes such a database would take for its
+/// own.
 #[tokio::test]
 async fn tables_that_are_made_where_strings_have_escapes_have_days_all_the_same() {
     let scene = Scene::new(1).await;
-    let escapes = format!("alter database \"{}\" set standard_conforming_strings = off", scene.database.name());
+    let escapes = format!(
+        "alter database \"{}\" set standard_conforming_strings = off",
+        scene.database.name()
+    );
     sqlx::raw_sql(AssertSqlSafe(escapes)).execute(scene.database.pool()).await.unwrap();
     scene.send_ticks(1, 10).await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0);
-    assert_eq!(scene.count("select count(*) from realtime_partitions where from_time is null").await, 0);
+    assert_eq!(
+        scene.count("select count(*) from realtime_partitions where from_time is null").await,
+        0
+    );
 }

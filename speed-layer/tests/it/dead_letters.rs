@@ -13,7 +13,11 @@ async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reas
     let _speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     scene
         .topic
-        .produce([Record::new(0, tick(1)), Record::new(0, long.clone()).key("AAPL"), Record::tombstone(0, "MSFT")])
+        .produce([
+            Record::new(0, tick(1)),
+            Record::new(0, long.clone()).key("AAPL"),
+            Record::tombstone(0, "MSFT"),
+        ])
         .await;
     scene.wait_all_in().await;
     assert_eq!(letters.high_watermarks().await, [2]);
@@ -25,17 +29,23 @@ async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reas
         .headers()
         .unwrap()
         .iter()
-        .map(|header| (header.key.to_owned(), String::from_utf8_lossy(header.value.unwrap()).into_owned()))
+        .map(|header| {
+            (header.key.to_owned(), String::from_utf8_lossy(header.value.unwrap()).into_owned())
+        })
         .collect();
     assert_eq!(headers[0], ("reason".into(), "not_json".into()));
-    let place = [("topic", scene.topic.name()), ("partition", "0"), ("offset", "1"), ("index", "0")];
+    let place =
+        [("topic", scene.topic.name()), ("partition", "0"), ("offset", "1"), ("index", "0")];
     assert_eq!(headers[2..], place.map(|(key, value)| (key.to_owned(), value.to_owned())));
 }
 
 /// Of all that is in the topic.
 fn reader(letters: &TestTopic) -> BaseConsumer {
-    let consumer: BaseConsumer =
-        ClientConfig::new().set("bootstrap.servers", letters.brokers()).set("group.id", "test").create().unwrap();
+    let consumer: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", letters.brokers())
+        .set("group.id", "test")
+        .create()
+        .unwrap();
     let mut all = TopicPartitionList::new();
     all.add_partition_offset(letters.name(), 0, Offset::Beginning).unwrap();
     consumer.assign(&all).unwrap();
@@ -46,7 +56,10 @@ fn reader(letters: &TestTopic) -> BaseConsumer {
 async fn of_a_message_that_holds_several_ticks_each_broken_element_is_a_letter() {
     let (scene, letters) = (Scene::new(1).await, TestTopic::create(1).await);
     let _speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
-    scene.topic.produce([Record::new(0, format!(r#"[{},{{"symbol":"X"}}, 7 ]"#, tick(1))).key("K")]).await;
+    scene
+        .topic
+        .produce([Record::new(0, format!(r#"[{},{{"symbol":"X"}}, 7 ]"#, tick(1))).key("K")])
+        .await;
     eventually("both to be rejected", PATIENCE, || async {
         let rejects = scene.count("select count(*) from rejected_ticks").await;
         if rejects == 2 { Ok(()) } else { Err(rejects.to_string()) }
@@ -58,12 +71,16 @@ async fn of_a_message_that_holds_several_ticks_each_broken_element_is_a_letter()
         .take(2)
         .map(|letter| {
             let letter = letter.unwrap().detach();
-            let index = letter.headers().unwrap().iter().find(|header| header.key == "index").unwrap();
+            let index =
+                letter.headers().unwrap().iter().find(|header| header.key == "index").unwrap();
             let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap()).into_owned();
             (text(letter.payload()), text(index.value))
         })
         .collect();
-    assert_eq!(found, [(r#"{"symbol":"X"}"#.to_owned(), "1".to_owned()), ("7".to_owned(), "2".to_owned())]);
+    assert_eq!(
+        found,
+        [(r#"{"symbol":"X"}"#.to_owned(), "1".to_owned()), ("7".to_owned(), "2".to_owned())]
+    );
 }
 
 #[tokio::test]
@@ -91,7 +108,8 @@ async fn a_dead_letter_topic_that_is_not_there_is_named_before_the_first_reject(
     assert!(body.contains("nowhere-at-all"), "{body}");
 }
 
-/// More than the client sends, with headers less than the topic takes; and company that is refused with it.
+/// More than the client sends, with headers less than the topic takes; and company that is refused
+/// with it.
 #[tokio::test]
 async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing() {
     let scene = Scene::new(1).await;
@@ -99,17 +117,23 @@ async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing(
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     let address = http_address(&speed_layer).await;
     for bytes in [999_950, 500_000, 99_950] {
-        let broken =
-            [Record::new(0, "x"), Record::new(0, "x".repeat(bytes)), Record::new(0, "y"), Record::new(0, tick(1))];
+        let broken = [
+            Record::new(0, "x"),
+            Record::new(0, "x".repeat(bytes)),
+            Record::new(0, "y"),
+            Record::new(0, tick(1)),
+        ];
         scene.topic.produce(broken).await;
     }
     scene.wait_all_in().await;
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 3);
     assert_eq!(scene.count("select count(*) from rejected_ticks").await, 9);
     assert_eq!(metric(&address, "speed_layer_dead_letters_cut_total"), Some(3));
-    let line = speed_layer.wait_stderr("does not take a rejected message of 500000 bytes", PATIENCE).await;
+    let line =
+        speed_layer.wait_stderr("does not take a rejected message of 500000 bytes", PATIENCE).await;
     assert!(line.contains(letters.name()), "{line}");
-    // Each is there, the large ones as far as they were sent; what was refused in their company more than once perhaps.
+    // Each is there, the large ones as far as they were sent; what was refused in their company
+    // more than once perhaps.
     assert!(letters.high_watermarks().await[0] >= 9);
 }
 
@@ -118,8 +142,10 @@ async fn a_topic_that_would_read_its_own_dead_letters_is_refused() {
     let scene = Scene::new(1).await;
     let topic = scene.topic.name();
     let pattern = format!("^{topic}$");
-    for flags in [["--dead-letter-topic", topic, "--topic", topic], ["--dead-letter-topic", topic, "--topic", &pattern]]
-    {
+    for flags in [
+        ["--dead-letter-topic", topic, "--topic", topic],
+        ["--dead-letter-topic", topic, "--topic", &pattern],
+    ] {
         let mut speed_layer = scene.start(&flags);
         assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
         let said = speed_layer.stderr().last().cloned().unwrap();
@@ -128,12 +154,18 @@ async fn a_topic_that_would_read_its_own_dead_letters_is_refused() {
 }
 
 #[tokio::test]
-async fn letters_without_a_key_that_a_compacted_topic_refuses_stay_in_the_table_and_hold_up_nothing() {
+async fn letters_without_a_key_that_a_compacted_topic_refuses_stay_in_the_table_and_hold_up_nothing()
+ {
     let scene = Scene::new(1).await;
     let letters = TestTopic::with_settings(1, &[("cleanup.policy", "compact")]).await;
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     let address = http_address(&speed_layer).await;
-    let messages = [Record::new(0, "x"), Record::new(0, "y").key("AAPL"), Record::new(0, "z"), Record::new(0, tick(1))];
+    let messages = [
+        Record::new(0, "x"),
+        Record::new(0, "y").key("AAPL"),
+        Record::new(0, "z"),
+        Record::new(0, tick(1)),
+    ];
     scene.topic.produce(messages).await;
     scene.wait_all_in().await;
     assert_eq!(scene.count("select count(*) from rejected_ticks").await, 3);
@@ -162,10 +194,14 @@ async fn a_dead_letter_topic_that_goes_away_is_named_and_its_letters_arrive_when
     .await;
     // What comes meanwhile is not read, which is no fault of the topic that it is in.
     scene.topic.produce([Record::new(0, tick(2))]).await;
-    eventually("it to have been waited for longer than a silent partition is", PATIENCE, || async {
-        let waits = metric(&address, "speed_layer_retries_total{target=\"dead letters\"} ");
-        if waits > Some(25) { Ok(()) } else { Err(format!("{waits:?}")) }
-    })
+    eventually(
+        "it to have been waited for longer than a silent partition is",
+        PATIENCE,
+        || async {
+            let waits = metric(&address, "speed_layer_retries_total{target=\"dead letters\"} ");
+            if waits > Some(25) { Ok(()) } else { Err(format!("{waits:?}")) }
+        },
+    )
     .await;
     assert_eq!(metric(&address, "speed_layer_stalled_partitions "), Some(0));
     let said = speed_layer.stderr();

@@ -1,4 +1,5 @@
-//! `speed-layer doctor`: what it finds, that its proposal works, and that it leaves everything as it is.
+//! `speed-layer doctor`: what it finds, that its proposal works, and that it leaves everything as
+//! it is.
 
 use crate::scene::{PATIENCE, Scene};
 use rdkafka::ClientConfig;
@@ -18,7 +19,8 @@ async fn outcome(mut command: Command, flags: &[&str]) -> (Option<i32>, String, 
 
 /// The groups that the brokers know, by their names.
 fn groups(brokers: &str) -> Vec<String> {
-    let consumer: BaseConsumer = ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
+    let consumer: BaseConsumer =
+        ClientConfig::new().set("bootstrap.servers", brokers).create().unwrap();
     let list = consumer.fetch_group_list(None, Duration::from_secs(30)).unwrap();
     list.groups().iter().map(|group| group.name().to_owned()).collect()
 }
@@ -28,17 +30,33 @@ async fn the_flags_that_doctor_proposes_make_the_messages_ticks() {
     let scene = Scene::new(2).await;
     let value = |number: i64| {
         let time = 1_749_218_401_000 + number;
-        format!(r#"{{"e":"trade","s":"BTCUSDT","p":"45123.5{number}","q":"0.0{number}","t":{number},"T":{time}}}"#)
+        format!(
+            r#"{{"e":"trade","s":"BTCUSDT","p":"45123.5{number}","q":"0.0{number}","t":{number},"T":{time}}}"#
+        )
     };
-    scene.topic.produce((0..40).map(|number| Record::new((number % 2) as i32, value(number)))).await;
+    scene
+        .topic
+        .produce((0..40).map(|number| Record::new((number % 2) as i32, value(number))))
+        .await;
     scene.topic.produce([Record::new(0, "no tick")]).await;
 
     let (code, report, log) = outcome(scene.command(), &["--format", "json"]).await;
     assert_eq!(code, Some(1), "{log}");
     let found: Value = serde_json::from_str(&report).unwrap();
-    assert_eq!((found["messages"].as_u64(), found["ticks"].as_u64()), (Some(41), Some(0)), "{found}");
-    assert_eq!((&found["partitions"][0]["high"], &found["partitions"][1]["read"]), (&21.into(), &20.into()), "{found}");
-    assert_eq!((&found["proposal"]["flags"], &found["proposal"]["ticks"]), (&"--preset binance".into(), &40.into()));
+    assert_eq!(
+        (found["messages"].as_u64(), found["ticks"].as_u64()),
+        (Some(41), Some(0)),
+        "{found}"
+    );
+    assert_eq!(
+        (&found["partitions"][0]["high"], &found["partitions"][1]["read"]),
+        (&21.into(), &20.into()),
+        "{found}"
+    );
+    assert_eq!(
+        (&found["proposal"]["flags"], &found["proposal"]["ticks"]),
+        (&"--preset binance".into(), &40.into())
+    );
     assert_eq!(found["postgresql"]["is_ready"], true, "a run would make the tables: {found}");
 
     let _speed_layer = scene.start(&["--preset", "binance"]);
@@ -46,7 +64,12 @@ async fn the_flags_that_doctor_proposes_make_the_messages_ticks() {
     assert_eq!(scene.count("select count(*) from realtime_stock where volume % 1 > 0").await, 39);
     let (code, report, _) = outcome(scene.command(), &["--preset", "binance"]).await;
     assert_eq!(code, Some(1), "one message is no tick");
-    for said in ["40 of 41 messages (97.5 %) are ticks", "  not_json: 1", "no tick", "is ready, with its tables"] {
+    for said in [
+        "40 of 41 messages (97.5 %) are ticks",
+        "  not_json: 1",
+        "no tick",
+        "is ready, with its tables",
+    ] {
         assert!(report.contains(said), "{said}: {report}");
     }
 }
@@ -57,11 +80,17 @@ async fn messages_of_kinds_that_flags_leave_out_are_no_fault_unless_there_is_not
     let trade = r#"{"type":"match","symbol":"A","price":1,"volume":2,"ts":1749218401}"#;
     scene
         .topic
-        .produce([trade, r#"{"type":"heartbeat"}"#, r#"{"type":"heartbeat"}"#].map(|it| Record::new(0, it)))
+        .produce(
+            [trade, r#"{"type":"heartbeat"}"#, r#"{"type":"heartbeat"}"#]
+                .map(|it| Record::new(0, it)),
+        )
         .await;
     let (code, report, _) = outcome(scene.command(), &["--where", "type=match"]).await;
     assert_eq!(code, Some(0), "{report}");
-    assert!(report.contains("of other kinds than the flags take (--where, --preset): 2; a run keeps"), "{report}");
+    assert!(
+        report.contains("of other kinds than the flags take (--where, --preset): 2; a run keeps"),
+        "{report}"
+    );
     let (code, report, _) = outcome(scene.command(), &["--where", "type=nothing"]).await;
     assert_eq!(code, Some(1), "{report}");
 }
@@ -82,15 +111,20 @@ async fn doctor_names_each_right_that_a_run_would_miss() {
     let tables = "select relname::text from pg_class
                   where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
                     and has_table_privilege('speed_writer', oid, 'insert')";
-    let tables: Vec<String> = sqlx::query_scalar(tables).fetch_all(scene.database.pool()).await.unwrap();
+    let tables: Vec<String> =
+        sqlx::query_scalar(tables).fetch_all(scene.database.pool()).await.unwrap();
     assert!(tables.len() > 6, "{tables:?}");
     for table in tables {
-        let change =
-            |verb: &str, way: &str| sqlx::AssertSqlSafe(format!("{verb} insert on {table} {way} speed_writer"));
+        let change = |verb: &str, way: &str| {
+            sqlx::AssertSqlSafe(format!("{verb} insert on {table} {way} speed_writer"))
+        };
         sqlx::raw_sql(change("revoke", "from")).execute(scene.database.pool()).await.unwrap();
         let (code, report, _) = outcome(as_writer(), &[]).await;
         assert_eq!(code, Some(1), "{report}");
-        assert!(report.contains(&format!("this user has no right to insert on {table} in ")), "{report}");
+        assert!(
+            report.contains(&format!("this user has no right to insert on {table} in ")),
+            "{report}"
+        );
         sqlx::raw_sql(change("grant", "to")).execute(scene.database.pool()).await.unwrap();
     }
 }
@@ -102,7 +136,10 @@ async fn doctor_writes_nothing_and_joins_no_group() {
     let (code, report, log) = outcome(scene.command(), &[]).await;
     assert_eq!(code, Some(0), "{log}");
     assert!(report.contains("1000 of 1000 messages (100.0 %) are ticks"), "{report}");
-    assert_eq!(scene.count("select count(*) from pg_class where relname = 'realtime_stock'").await, 0);
+    assert_eq!(
+        scene.count("select count(*) from pg_class where relname = 'realtime_stock'").await,
+        0
+    );
     assert_eq!(scene.topic.high_watermarks().await, [1200]);
     let known = groups(scene.topic.brokers());
     assert!(!known.iter().any(|group| group.contains("doctor")), "{known:?}");
@@ -114,13 +151,19 @@ async fn what_keeps_doctor_from_looking_is_said_with_its_exit_code() {
     let mut away = scene.command();
     away.env("KAFKA_BROKERS", "127.0.0.1:1");
     let (code, _, log) = outcome(away, &[]).await;
-    assert!(code == Some(3) && log.contains("127.0.0.1:1") && log.contains("--kafka-brokers"), "{code:?}: {log}");
+    assert!(
+        code == Some(3) && log.contains("127.0.0.1:1") && log.contains("--kafka-brokers"),
+        "{code:?}: {log}"
+    );
     let (code, _, log) = outcome(scene.command(), &["--topic", "nowhere"]).await;
     assert!(code == Some(2) && log.contains("topic nowhere does not exist"), "{code:?}: {log}");
     let mut no_database = scene.command();
     no_database.env("DATABASE_URL", scene.database.url().replace(scene.database.name(), "nowhere"));
     let (code, report, _) = outcome(no_database, &[]).await;
-    assert!(code == Some(1) && report.contains("There is no message") && report.contains("nowhere"), "{report}");
+    assert!(
+        code == Some(1) && report.contains("There is no message") && report.contains("nowhere"),
+        "{report}"
+    );
 }
 
 #[tokio::test]

@@ -32,7 +32,8 @@ async fn a_killed_broker_costs_no_tick_and_no_membership_and_another_leads_its_p
 }
 
 #[tokio::test]
-async fn a_partition_whose_only_broker_is_killed_is_waited_for_and_named_and_the_others_are_read_on() {
+async fn a_partition_whose_only_broker_is_killed_is_waited_for_and_named_and_the_others_are_read_on()
+ {
     let _turn = TURN.lock().await;
     let mut trial = Trial::start(&[2, 1], &[&[1], &[2]]).await;
 
@@ -40,7 +41,10 @@ async fn a_partition_whose_only_broker_is_killed_is_waited_for_and_named_and_the
     trial.wait_leaders(&[Some(1), None]).await;
     trial
         .speed_layer
-        .wait_stderr(&format!("have no leader that can be reached: {}/1;", trial.scene.topic.name()), PATIENCE)
+        .wait_stderr(
+            &format!("have no leader that can be reached: {}/1;", trial.scene.topic.name()),
+            PATIENCE,
+        )
         .await;
     trial.goes_on(0).await;
     // Again and again, as an alert wants it.
@@ -68,11 +72,14 @@ async fn a_partition_without_a_leader_holds_up_no_other_at_a_start_nor_at_a_reba
     first.wait_exit(PATIENCE).await;
 
     let written = || scene.count("select count(*) from realtime_stock");
-    let send = async || scene.topic.produce([Record::new(0, tick(20)), Record::new(2, tick(20))]).await;
+    let send =
+        async || scene.topic.produce([Record::new(0, tick(20)), Record::new(2, tick(20))]).await;
     let one = scene.start(&[]);
     send().await;
-    eventually("the partitions that have a leader", PATIENCE, || async { written().await == 32 }).await;
-    one.wait_stderr(&format!("no leader that can be reached: {}/1;", scene.topic.name()), PATIENCE).await;
+    eventually("the partitions that have a leader", PATIENCE, || async { written().await == 32 })
+        .await;
+    one.wait_stderr(&format!("no leader that can be reached: {}/1;", scene.topic.name()), PATIENCE)
+        .await;
     // Another instance joins, and takes over when the first one goes.
     let mut other = scene.start(&[]);
     other.wait_stderr("assigned partitions", PATIENCE).await;
@@ -189,7 +196,10 @@ async fn a_partition_that_is_read_from_a_follower_beside_the_reader_is_not_calle
 /// Which broker serves the topic's one partition to a client with this property.
 async fn serving(topic: &TestTopic, property: (&str, &str)) -> i32 {
     let mut settings = client_config(topic.brokers());
-    settings.set(property.0, property.1).set("group.id", "serving").set("statistics.interval.ms", "100");
+    settings
+        .set(property.0, property.1)
+        .set("group.id", "serving")
+        .set("statistics.interval.ms", "100");
     let consumer: BaseConsumer<Serving> = settings.create_with_context(Serving::default()).unwrap();
     let mut list = TopicPartitionList::new();
     list.add_partition_offset(topic.name(), 0, Offset::Beginning).unwrap();
@@ -215,7 +225,12 @@ struct Serving(Mutex<Option<i32>>);
 
 impl ClientContext for Serving {
     fn stats(&self, statistics: Statistics) {
-        let broker = statistics.topics.values().filter_map(|topic| topic.partitions.get(&0)).map(|of| of.broker).next();
+        let broker = statistics
+            .topics
+            .values()
+            .filter_map(|topic| topic.partitions.get(&0))
+            .map(|of| of.broker)
+            .next();
         *self.0.lock().unwrap() = broker;
     }
 }
@@ -223,7 +238,8 @@ impl ClientContext for Serving {
 impl ConsumerContext for Serving {}
 
 impl Trial {
-    /// `coordinator` and `replicas`: the nodes that hold the consumer groups and each partition, the one that leads first.
+    /// `coordinator` and `replicas`: the nodes that hold the consumer groups and each partition,
+    /// the one that leads first.
     async fn start(coordinator: &[i32], replicas: &[&[i32]]) -> Self {
         let cluster = TestCluster::start(coordinator).await;
         let scene = Scene::with(TestTopic::placed(&cluster.brokers(), replicas).await).await;
@@ -233,7 +249,8 @@ impl Trial {
         let address = http_address(&speed_layer).await;
         wait_ready(&address, 200).await;
         let flow = Flow::start(&scene.topic, replicas.len());
-        let mut trial = Self { flow, speed_layer, scene, cluster, address, apart: vec![0; replicas.len()] };
+        let mut trial =
+            Self { flow, speed_layer, scene, cluster, address, apart: vec![0; replicas.len()] };
         let leaders: Vec<_> = replicas.iter().map(|nodes| nodes.first().copied()).collect();
         trial.wait_leaders(&leaders).await;
         for partition in 0..replicas.len() {
@@ -246,7 +263,8 @@ impl Trial {
         self.cluster.wait_leaders(self.scene.topic.name(), leaders).await;
     }
 
-    /// Fails unless a tick that is sent now, after those that had to wait for the partition's leader, is written in time.
+    /// Fails unless a tick that is sent now, after those that had to wait for the partition's
+    /// leader, is written in time.
     async fn goes_on(&mut self, partition: usize) {
         let begun = Instant::now();
         self.apart[partition] += 1;
@@ -255,12 +273,17 @@ impl Trial {
         let end = self.scene.topic.high_watermark(id).await;
         let what = format!("partition {partition} to go on");
         eventually(&what, RECOVERY.saturating_sub(begun.elapsed()), || async {
-            let next: Option<i64> = sqlx::query_scalar("select next_offset from kafka_offsets where partition = $1")
-                .bind(id)
-                .fetch_optional(self.scene.database.pool())
-                .await
-                .unwrap();
-            if next >= Some(end) { Ok(()) } else { Err(format!("{next:?} of {end}; {:?}", self.speed_layer.stderr())) }
+            let next: Option<i64> =
+                sqlx::query_scalar("select next_offset from kafka_offsets where partition = $1")
+                    .bind(id)
+                    .fetch_optional(self.scene.database.pool())
+                    .await
+                    .unwrap();
+            if next >= Some(end) {
+                Ok(())
+            } else {
+                Err(format!("{next:?} of {end}; {:?}", self.speed_layer.stderr()))
+            }
         })
         .await;
         assert_eq!(self.speed_layer.exit_status(), None);
@@ -271,7 +294,8 @@ impl Trial {
         assert_eq!(status, 200, "{body}");
     }
 
-    /// Fails unless each acknowledged tick was written once, by an instance that is still the group's one member.
+    /// Fails unless each acknowledged tick was written once, by an instance that is still the
+    /// group's one member.
     async fn end(mut self) {
         let mut sent = self.flow.end().await;
         for (sent, apart) in sent.iter_mut().zip(&self.apart) {
@@ -283,7 +307,10 @@ impl Trial {
         let fates = self.scene.assert_each_once().await;
         assert!(fates.values().all(|fate| *fate == Fate::Written));
         let ends = self.scene.topic.high_watermarks().await;
-        assert_eq!(ends, sent.iter().map(|count| i64::try_from(*count).unwrap()).collect::<Vec<_>>());
+        assert_eq!(
+            ends,
+            sent.iter().map(|count| i64::try_from(*count).unwrap()).collect::<Vec<_>>()
+        );
         // Its coordinator takes them from a member only.
         eventually("the group to know the offsets", PATIENCE, || async {
             let known = self.offsets_of_the_group().await;
@@ -301,9 +328,18 @@ impl Trial {
             .create_with_context(Quiet)
             .unwrap();
         let mut list = TopicPartitionList::new();
-        list.add_partition_range(self.scene.topic.name(), 0, i32::try_from(self.apart.len()).unwrap() - 1);
-        let asked = tokio::task::spawn_blocking(move || consumer.committed_offsets(list, Duration::from_secs(5)));
-        let offsets = asked.await.unwrap().map(|known| known.elements().iter().map(|of| of.offset()).collect());
+        list.add_partition_range(
+            self.scene.topic.name(),
+            0,
+            i32::try_from(self.apart.len()).unwrap() - 1,
+        );
+        let asked = tokio::task::spawn_blocking(move || {
+            consumer.committed_offsets(list, Duration::from_secs(5))
+        });
+        let offsets = asked
+            .await
+            .unwrap()
+            .map(|known| known.elements().iter().map(|of| of.offset()).collect());
         let offsets: Vec<Offset> = offsets.unwrap_or_default();
         offsets.into_iter().map(|offset| offset.to_raw().unwrap_or(-1)).collect()
     }

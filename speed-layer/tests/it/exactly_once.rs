@@ -23,7 +23,8 @@ async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_rea
     scene.wait_all_in().await;
 
     let fates = scene.assert_each_once().await;
-    let rejected: Vec<_> = fates.iter().filter(|(_, fate)| **fate == Fate::Rejected).map(|(at, _)| *at).collect();
+    let rejected: Vec<_> =
+        fates.iter().filter(|(_, fate)| **fate == Fate::Rejected).map(|(at, _)| *at).collect();
     assert_eq!(rejected, [(0, 2), (1, 0), (1, 1)]);
 
     let row: (String, String, String, Option<String>, String, i64) = sqlx::query_as(
@@ -33,7 +34,8 @@ async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_rea
     .fetch_one(scene.database.pool())
     .await
     .unwrap();
-    let expected = ("MSFT".into(), "2025-06-06 14:00:00.001".into(), "201.5".into(), None, "201.25".into(), 1);
+    let expected =
+        ("MSFT".into(), "2025-06-06 14:00:00.001".into(), "201.5".into(), None, "201.25".into(), 1);
     assert_eq!(row, expected);
 
     /// Reason, kept bytes, length of the whole, and whether there is a hash.
@@ -47,7 +49,10 @@ async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_rea
     .unwrap();
     assert_eq!(rejects[0], ("empty".into(), None, None, false));
     assert_eq!(rejects[1], ("not_json".into(), Some(b"not json".to_vec()), Some(8), false));
-    assert_eq!(rejects[2], ("not_json".into(), Some(long.as_bytes()[..16 * 1024].to_vec()), Some(20_000), true));
+    assert_eq!(
+        rejects[2],
+        ("not_json".into(), Some(long.as_bytes()[..16 * 1024].to_vec()), Some(20_000), true)
+    );
 }
 
 const CLASSIC: [&str; 2] = ["--kafka-property", "session.timeout.ms=6000"];
@@ -59,7 +64,8 @@ async fn killed_joined_and_left_by_others_it_still_writes_each_tick_once() {
 
 #[tokio::test]
 async fn so_it_does_with_the_newer_protocol_of_groups() {
-    be_killed_joined_and_left(&["--linger", "5ms", "--kafka-property", "group.protocol=consumer"]).await;
+    be_killed_joined_and_left(&["--linger", "5ms", "--kafka-property", "group.protocol=consumer"])
+        .await;
 }
 
 #[tokio::test]
@@ -70,7 +76,8 @@ async fn so_it_does_with_an_assignment_that_is_taken_whole() {
 
 #[tokio::test]
 async fn so_it_does_through_several_connections() {
-    be_killed_joined_and_left(&[&["--linger", "5ms", "--writers", "3"], &CLASSIC[..]].concat()).await;
+    be_killed_joined_and_left(&[&["--linger", "5ms", "--writers", "3"], &CLASSIC[..]].concat())
+        .await;
 }
 
 /// In a group of its own: instances of another protocol or strategy must not be in it.
@@ -110,7 +117,8 @@ async fn an_instance_that_wakes_up_after_its_partitions_moved_writes_nothing() {
     wait_for_rows(&scene, 100).await;
     paused.sigstop();
 
-    // The paused instance is still a member; the other one gets the partition when its session times out.
+    // The paused instance is still a member; the other one gets the partition when its session
+    // times out.
     let other = scene.start(&flags);
     scene.send_ticks(1, 100).await;
     wait_for_rows(&scene, 200).await;
@@ -128,7 +136,8 @@ async fn an_instance_that_wakes_up_after_its_partitions_moved_writes_nothing() {
 #[tokio::test]
 async fn what_was_read_of_a_lost_partition_is_not_written_twice_when_it_comes_back() {
     let scene = Scene::new(1).await;
-    let flags = ["--linger", "1m", "--batch-rows", "150", "--kafka-property", "session.timeout.ms=6000"];
+    let flags =
+        ["--linger", "1m", "--batch-rows", "150", "--kafka-property", "session.timeout.ms=6000"];
     // Of 200 messages 150 are a batch; the others wait in the next one until it is full.
     let paused = scene.start(&flags);
     scene.send_ticks(1, 200).await;
@@ -158,7 +167,8 @@ async fn two_instances_that_write_the_same_bars_never_deadlock() {
     let deadlocks = "select deadlocks from pg_stat_database where datname = current_database()";
     assert_eq!(scene.count(deadlocks).await, 0);
     for instance in [&first, &second] {
-        let failures: Vec<_> = instance.stderr().into_iter().filter(|line| line.contains("trying again")).collect();
+        let failures: Vec<_> =
+            instance.stderr().into_iter().filter(|line| line.contains("trying again")).collect();
         assert_eq!(failures, [""; 0]);
     }
 }
@@ -191,7 +201,8 @@ async fn kafka_is_told_the_offsets_for_lag_monitors() {
 
 /// What an instance says when it begins with these partitions, such as "0@5 1@7".
 fn assigned(scene: &Scene, positions: &str) -> String {
-    let positions: Vec<_> = positions.split(' ').map(|at| format!("{}/{at}", scene.topic.name())).collect();
+    let positions: Vec<_> =
+        positions.split(' ').map(|at| format!("{}/{at}", scene.topic.name())).collect();
     format!("assigned partitions (with next offsets): {}", positions.join(" "))
 }
 

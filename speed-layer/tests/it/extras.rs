@@ -25,10 +25,14 @@ async fn what_ticks_say_beside_price_and_volume_is_kept_also_where_a_batch_is_cu
     let scene = Scene::new(1).await;
     let mut migrating = scene.start(&["--migrations", "only"]);
     assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
-    // What is refused makes the batch be written in parts, whose ticks are read back from their rows.
+    // What is refused makes the batch be written in parts, whose ticks are read back from their
+    // rows.
     let forbid = "alter table realtime_stock add constraint not_seven check (volume <> 17)";
     sqlx::raw_sql(forbid).execute(scene.database.pool()).await.unwrap();
-    let full = trade(2, r#","bid":2.45,"ask":"2.5500","n":9223372036854775807,"conditions":["@","Odd Lot","é",37]"#);
+    let full = trade(
+        2,
+        r#","bid":2.45,"ask":"2.5500","n":9223372036854775807,"conditions":["@","Odd Lot","é",37]"#,
+    );
     let messages = [
         trade(1, ""),
         full.clone(),
@@ -55,7 +59,8 @@ async fn what_ticks_say_beside_price_and_volume_is_kept_also_where_a_batch_is_cu
         (4, 0, None, None, Some(0), None),
     ];
     assert_eq!(rows(&scene).await, expected);
-    let refused = "select count(*) from rejected_ticks where convert_from(value, 'UTF8') like '%\"bid\":1}'";
+    let refused =
+        "select count(*) from rejected_ticks where convert_from(value, 'UTF8') like '%\"bid\":1}'";
     assert_eq!(scene.count(refused).await, 1);
     testing::eventually("the metrics to say so", PATIENCE, || async {
         match metric(&address, "speed_layer_ticks_with_unread_fields_total") {

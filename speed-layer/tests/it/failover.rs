@@ -4,9 +4,9 @@ use crate::outages::{postgres_proxy, server, through};
 use crate::scene::{PATIENCE, Scene, http_address, tick, wait_ready};
 use testing::{Child, Record, TcpProxy, eventually};
 
-/// Ends every connection to the test's database: neither copying nor renaming it is possible before.
-const DISCONNECT: &str =
-    "select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and pid <> pg_backend_pid()";
+/// Ends every connection to the test's database: neither copying nor renaming it is possible
+/// before.
+const DISCONNECT: &str = "select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and pid <> pg_backend_pid()";
 
 /// The database as it is now, under another name: what a standby that lags behind looks like later.
 async fn copy_database(scene: &Scene, proxy: &mut TcpProxy) {
@@ -34,7 +34,8 @@ async fn wait_quiet_partition(scene: &Scene) {
     .await;
 }
 
-/// The standby is a copy of the database as it was a while ago: that is what one that lags behind looks like.
+/// The standby is a copy of the database as it was a while ago: that is what one that lags behind
+/// looks like.
 #[tokio::test]
 async fn after_a_failover_to_a_standby_that_lagged_what_it_lacks_is_written_again_and_only_that() {
     let scene = Scene::new(2).await;
@@ -49,7 +50,8 @@ async fn after_a_failover_to_a_standby_that_lagged_what_it_lacks_is_written_agai
     scene.wait_all_in().await;
 
     fail_over(&scene, &mut proxy).await;
-    // It is found at once that both partitions stand where they stood, although only one of them has news.
+    // It is found at once that both partitions stand where they stood, although only one of them
+    // has news.
     wait_quiet_partition(&scene).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;

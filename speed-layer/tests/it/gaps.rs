@@ -32,8 +32,10 @@ async fn passes_over_the_gap(scene: &Scene) {
         scene.count("select count(*) from realtime_stock").await == 15
     })
     .await;
-    let gap: (i64, i64) =
-        sqlx::query_as("select from_offset, to_offset from kafka_gaps").fetch_one(scene.database.pool()).await.unwrap();
+    let gap: (i64, i64) = sqlx::query_as("select from_offset, to_offset from kafka_gaps")
+        .fetch_one(scene.database.pool())
+        .await
+        .unwrap();
     assert_eq!(gap, (10, 15));
     assert_eq!(scene.count("select next_offset from kafka_offsets").await, 20);
 }
@@ -67,7 +69,9 @@ async fn a_partition_that_stands_at_a_gap_holds_up_no_other() {
         .await
         .unwrap();
     let speed_layer = scene.start(&[]);
-    speed_layer.wait_stderr("/0: Kafka has the offsets 0..10, but the next to read is 1000", PATIENCE).await;
+    speed_layer
+        .wait_stderr("/0: Kafka has the offsets 0..10, but the next to read is 1000", PATIENCE)
+        .await;
     scene.topic.produce((0..5).map(|number| Record::new(1, tick(number)))).await;
     eventually("the other partition", PATIENCE, || async {
         scene.count("select count(*) from realtime_stock where kafka_partition = 1").await == 15
@@ -85,7 +89,10 @@ async fn a_gap_that_may_be_skipped_is_recorded() {
 #[tokio::test]
 async fn a_gap_that_cannot_be_recorded_is_not_passed_over() {
     let scene = with_a_gap().await;
-    sqlx::raw_sql(passing_over("kafka_gaps", "insert", "true")).execute(scene.database.pool()).await.unwrap();
+    sqlx::raw_sql(passing_over("kafka_gaps", "insert", "true"))
+        .execute(scene.database.pool())
+        .await
+        .unwrap();
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     speed_layer.wait_stderr("kafka_gaps took 0 of 1 rows", PATIENCE).await;
     assert_eq!(scene.count("select next_offset from kafka_offsets").await, 10);
@@ -97,10 +104,18 @@ async fn a_gap_that_cannot_be_recorded_is_not_passed_over() {
 async fn a_partition_that_is_added_later_is_read_whole_also_where_latest_is_asked_for() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 10).await;
-    let speed_layer = scene.start(&["--start", "latest", "--kafka-property", "topic.metadata.refresh.interval.ms=500"]);
+    let speed_layer = scene.start(&[
+        "--start",
+        "latest",
+        "--kafka-property",
+        "topic.metadata.refresh.interval.ms=500",
+    ]);
     let begun = format!("assigned partitions (with next offsets): {}/0@10", scene.topic.name());
     speed_layer.wait_stderr(&begun, PATIENCE).await;
-    admin(&scene).create_partitions([&NewPartitions::new(scene.topic.name(), 2)], &AdminOptions::new()).await.unwrap();
+    admin(&scene)
+        .create_partitions([&NewPartitions::new(scene.topic.name(), 2)], &AdminOptions::new())
+        .await
+        .unwrap();
     // At once, long before the group gives it to anybody.
     scene.topic.produce((0..100).map(|number| Record::new(1, tick(number)))).await;
     eventually("what was sent to the new partition", PATIENCE, || async {
@@ -134,8 +149,10 @@ async fn all_of_a_topic_that_comes_later_is_read_also_where_latest_is_asked_for(
     speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
     later.make_anew_after_delete(1).await;
     later.produce((0..100).map(|number| Record::new(0, tick(number)))).await;
-    eventually("all of it", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 100 })
-        .await;
+    eventually("all of it", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 100
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -150,8 +167,10 @@ async fn all_of_a_topic_that_a_pattern_finds_later_is_read_also_where_latest_is_
     sqlx::query(earlier).execute(scene.database.pool()).await.unwrap();
     later.make_anew_after_delete(1).await;
     later.produce((0..100).map(|number| Record::new(0, tick(number)))).await;
-    eventually("all of it", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 100 })
-        .await;
+    eventually("all of it", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 100
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -162,11 +181,17 @@ async fn a_partition_whose_offset_was_deleted_is_not_read_a_second_time() {
     scene.wait_all_in().await;
     speed_layer.sigterm();
     speed_layer.wait_exit(PATIENCE).await;
-    sqlx::query("delete from kafka_offsets where partition = 0").execute(scene.database.pool()).await.unwrap();
+    sqlx::query("delete from kafka_offsets where partition = 0")
+        .execute(scene.database.pool())
+        .await
+        .unwrap();
     let speed_layer = scene.start(&[]);
     let address = http_address(&speed_layer).await;
     let line = speed_layer.wait_stderr("its row in kafka_offsets is gone", PATIENCE).await;
-    assert!(line.contains(&format!("{}/0", scene.topic.name())) && line.contains("source 1"), "{line}");
+    assert!(
+        line.contains(&format!("{}/0", scene.topic.name())) && line.contains("source 1"),
+        "{line}"
+    );
     wait_ready(&address, 503).await;
     scene.send_ticks(2, 5).await;
     eventually("the other partition", PATIENCE, || async {

@@ -3,7 +3,8 @@
 use crate::scene::{Fate, PATIENCE, Scene, http_address, metric, tick, wait_ready};
 use testing::{Child, Record, TestTopic, eventually};
 
-/// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old offset is in its range.
+/// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old
+/// offset is in its range.
 async fn with_a_topic_made_anew() -> Scene {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 10).await;
@@ -45,7 +46,10 @@ async fn a_topic_that_was_made_anew_is_read_whole_as_another_source_where_that_i
 #[tokio::test]
 async fn broken_messages_of_a_topic_made_anew_stand_beside_those_of_the_old_one() {
     let scene = Scene::new(1).await;
-    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "x"), Record::new(0, tick(2))]).await;
+    scene
+        .topic
+        .produce([Record::new(0, tick(1)), Record::new(0, "x"), Record::new(0, tick(2))])
+        .await;
     let mut speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     speed_layer.sigterm();
@@ -54,7 +58,8 @@ async fn broken_messages_of_a_topic_made_anew_stand_beside_those_of_the_old_one(
     scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "y")]).await;
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
     eventually("both topics' messages", PATIENCE, || async {
-        let rejected = scene.count("select count(*) from rejected_ticks where kafka_offset = 1").await;
+        let rejected =
+            scene.count("select count(*) from rejected_ticks where kafka_offset = 1").await;
         rejected == 2 && scene.count("select count(*) from realtime_stock").await == 3
     })
     .await;
@@ -62,7 +67,8 @@ async fn broken_messages_of_a_topic_made_anew_stand_beside_those_of_the_old_one(
 
 /// As if the brokers had told less when the topic was first seen.
 const FORGET_IDS: &str = "update kafka_sources set cluster_id = '', topic_id = ''";
-const WITH_IDS: &str = "select count(*) from kafka_sources where cluster_id <> '' and topic_id <> ''";
+const WITH_IDS: &str =
+    "select count(*) from kafka_sources where cluster_id <> '' and topic_id <> ''";
 
 #[tokio::test]
 async fn a_topic_that_was_entered_without_its_ids_learns_them_and_is_told_apart_from_then_on() {
@@ -90,20 +96,24 @@ async fn a_topic_that_was_entered_without_its_ids_learns_them_and_is_told_apart_
 }
 
 #[tokio::test]
-async fn of_two_instances_that_enter_a_topic_at_once_one_of_which_knows_no_id_none_makes_a_second_source() {
+async fn of_two_instances_that_enter_a_topic_at_once_one_of_which_knows_no_id_none_makes_a_second_source()
+ {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 10).await;
     let mut migrating = scene.start(&["--migrations", "only"]);
     assert!(migrating.wait_exit(PATIENCE).await.success());
     // Another one is at it.
     let mut entering = scene.database.pool().begin().await.unwrap();
-    let enter =
-        "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) values ($1, '', $2, '', 1)";
+    let enter = "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) values ($1, '', $2, '', 1)";
     let query = sqlx::query(enter).bind(scene.group()).bind(scene.topic.name());
     query.execute(&mut *entering).await.unwrap();
     let _speed_layer = scene.start(&[]);
-    let waiting = "select count(*) from pg_locks where relation = 'kafka_sources'::regclass and not granted";
-    eventually("the speed layer to wait for it", PATIENCE, || async { scene.count(waiting).await == 1 }).await;
+    let waiting =
+        "select count(*) from pg_locks where relation = 'kafka_sources'::regclass and not granted";
+    eventually("the speed layer to wait for it", PATIENCE, || async {
+        scene.count(waiting).await == 1
+    })
+    .await;
     entering.commit().await.unwrap();
     scene.wait_all_in().await;
     assert_eq!(scene.count("select count(*) from kafka_sources").await, 1);
@@ -127,11 +137,12 @@ async fn a_topic_that_is_made_anew_while_it_is_read_is_noticed() {
         scene.count("select count(*) from realtime_stock where source = 2").await == 10
     })
     .await;
-    let rows: Vec<(i16, i32, i64)> =
-        sqlx::query_as("select source, kafka_partition, count(*) from realtime_stock group by 1, 2 order by 1, 2")
-            .fetch_all(scene.database.pool())
-            .await
-            .unwrap();
+    let rows: Vec<(i16, i32, i64)> = sqlx::query_as(
+        "select source, kafka_partition, count(*) from realtime_stock group by 1, 2 order by 1, 2",
+    )
+    .fetch_all(scene.database.pool())
+    .await
+    .unwrap();
     assert_eq!(rows, [(1, 0, 10), (2, 0, 5), (2, 1, 5)], "{:#?}", speed_layer.stderr());
     wait_ready(&address, 200).await;
 }
@@ -144,8 +155,10 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     scene.send_ticks(1, 10).await;
     let mut speed_layer = scene.start(&["--topic", &topics]);
     other.produce((0..20).map(|number| Record::new(number % 2, tick(number.into())))).await;
-    eventually("both topics", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 30 })
-        .await;
+    eventually("both topics", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 30
+    })
+    .await;
     let mut by_topic: Vec<(String, i64)> = sqlx::query_as(
         "select topic, count(distinct (kafka_partition, kafka_offset))
          from realtime_stock join kafka_sources using (source) group by topic",
@@ -160,10 +173,14 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     speed_layer.wait_exit(PATIENCE).await;
     let _speed_layer = scene.start(&["--topic", &topics]);
     other.produce([Record::new(1, tick(99))]).await;
-    eventually("one more", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 31 }).await;
+    eventually("one more", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 31
+    })
+    .await;
 }
 
-/// The topic of the groups' offsets, which an instance writes to: each of its commits would be a message to read.
+/// The topic of the groups' offsets, which an instance writes to: each of its commits would be a
+/// message to read.
 #[tokio::test]
 async fn a_pattern_finds_none_of_kafka_s_own_topics() {
     let scene = Scene::new(1).await;
@@ -209,7 +226,8 @@ async fn of_two_groups_that_begin_at_once_one_is_refused_and_no_tick_is_doubled(
     scene.send_ticks(1, 1000).await;
     let start = |group: &str| scene.start(&["--group-id", group]);
     let (mut one, mut other) = (start("one"), start("other"));
-    let refused = |child: &mut Child| child.exit_status().is_some_and(|status| status.code() == Some(2));
+    let refused =
+        |child: &mut Child| child.exit_status().is_some_and(|status| status.code() == Some(2));
     eventually("one of them to be refused", PATIENCE, || {
         let found = refused(&mut one) || refused(&mut other);
         async move { found }
@@ -224,7 +242,8 @@ async fn of_two_groups_that_begin_at_once_one_is_refused_and_no_tick_is_doubled(
 }
 
 #[tokio::test]
-async fn a_database_that_numbers_its_sources_otherwise_after_an_outage_gets_no_tick_under_a_false_number() {
+async fn a_database_that_numbers_its_sources_otherwise_after_an_outage_gets_no_tick_under_a_false_number()
+ {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 10).await;
     let mut speed_layer = scene.start(&["--writers", "2"]);

@@ -26,7 +26,13 @@ async fn a_value_of_two_megabytes_is_kept_aside_in_part_with_its_length_and_hash
         let mut config = client_config(&brokers);
         config.set("message.max.bytes", "4000000");
         let sender = Sender::new(config, &topic).unwrap();
-        sender.send(Outgoing { partition: Some(0), value: Some(&large_tick()), ..Outgoing::default() }).unwrap();
+        sender
+            .send(Outgoing {
+                partition: Some(0),
+                value: Some(&large_tick()),
+                ..Outgoing::default()
+            })
+            .unwrap();
         sender.finish(crate::scene::PATIENCE).unwrap();
     })
     .await
@@ -36,11 +42,12 @@ async fn a_value_of_two_megabytes_is_kept_aside_in_part_with_its_length_and_hash
     scene.wait_all_in().await;
     scene.assert_each_once().await;
 
-    let (reason, kept, length, hash): (String, i32, i64, Vec<u8>) =
-        sqlx::query_as("select reason, length(value), value_bytes::bigint, value_sha256 from rejected_ticks")
-            .fetch_one(scene.database.pool())
-            .await
-            .unwrap();
+    let (reason, kept, length, hash): (String, i32, i64, Vec<u8>) = sqlx::query_as(
+        "select reason, length(value), value_bytes::bigint, value_sha256 from rejected_ticks",
+    )
+    .fetch_one(scene.database.pool())
+    .await
+    .unwrap();
     assert_eq!((reason.as_str(), length), ("too_large", LENGTH as i64));
     assert_eq!(kept, 16 * 1024);
     assert_eq!(hash, Sha256::digest(large_tick()).to_vec());

@@ -1,5 +1,10 @@
 //! The speed layer as a process, against a real Kafka and PostgreSQL (`cargo xtask test`).
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test may say so with a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failing test may say so with a panic"
+)]
 
 mod abandoned;
 mod anomalies;

@@ -85,12 +85,21 @@ async fn lag_and_readiness_fall_back_when_a_session_ends() {
     scene.send_ticks(1, 10).await;
     scene.wait_all_in().await;
     let mut locking = scene.database.connection().await;
-    sqlx::raw_sql("begin; lock table minute_bars in access exclusive mode").execute(&mut locking).await.unwrap();
+    sqlx::raw_sql("begin; lock table minute_bars in access exclusive mode")
+        .execute(&mut locking)
+        .await
+        .unwrap();
     scene.send_ticks(1, 10).await;
     let lag = || metric(&address, &lag_series(scene.topic.name(), 0));
-    eventually("the lag to show what cannot be written", PATIENCE, || async { lag() == Some(10) }).await;
-    assert!(!get(&address, "/readyz").1.contains("no assignment"), "{}", get(&address, "/readyz").1);
-    // The session ends, as the offset was moved by somebody else; and no other begins, without Kafka.
+    eventually("the lag to show what cannot be written", PATIENCE, || async { lag() == Some(10) })
+        .await;
+    assert!(
+        !get(&address, "/readyz").1.contains("no assignment"),
+        "{}",
+        get(&address, "/readyz").1
+    );
+    // The session ends, as the offset was moved by somebody else; and no other begins, without
+    // Kafka.
     kafka.cut().await;
     sqlx::raw_sql("update kafka_offsets set next_offset = next_offset + 5; commit")
         .execute(&mut locking)

@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use testing::{Child, TcpProxy, eventually, stack};
 
-/// Work goes on within five seconds; as many again for a test machine that is busy with other things.
+/// Work goes on within five seconds; as many again for a test machine that is busy with other
+/// things.
 pub const RECOVERY: Duration = Duration::from_secs(10);
 
 pub fn through(scene: &Scene, proxy: &TcpProxy) -> Command {
@@ -42,9 +43,14 @@ async fn postgresql_away_is_waited_for_and_said_once_and_nothing_is_lost() {
     scene.wait_all_in().await;
     wait_ready(&address, 200).await;
     scene.assert_each_once().await;
-    let said = speed_layer.stderr().into_iter().filter(|line| line.contains("trying again")).count();
+    let said =
+        speed_layer.stderr().into_iter().filter(|line| line.contains("trying again")).count();
     assert_eq!(said, 1, "{:#?}", speed_layer.stderr());
-    let joined = speed_layer.stderr().into_iter().filter(|line| line.contains("assigned partitions")).count();
+    let joined = speed_layer
+        .stderr()
+        .into_iter()
+        .filter(|line| line.contains("assigned partitions"))
+        .count();
     assert_eq!(joined, 1, "the outage must not cost the group membership");
 }
 
@@ -194,8 +200,8 @@ async fn execute(scene: &Scene, sql: &str) {
     sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
 }
 
-/// On the server's own database, since that of the test, `$database`, may take no connection. PostgreSQL may need a
-/// moment to end those that were there.
+/// On the server's own database, since that of the test, `$database`, may take no connection.
+/// PostgreSQL may need a moment to end those that were there.
 pub async fn server(scene: &Scene, sql: &str) {
     use sqlx::Connection;
     let sql = sql.replace("$database", scene.database.name());
@@ -219,7 +225,12 @@ async fn a_full_disk_is_waited_for() {
 async fn a_database_that_takes_no_connections_is_waited_for() {
     let closed = "alter database $database with allow_connections false;
                   select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database'";
-    recovers_from(&Scene::new(1).await, closed, "alter database $database with allow_connections true").await;
+    recovers_from(
+        &Scene::new(1).await,
+        closed,
+        "alter database $database with allow_connections true",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -266,21 +277,29 @@ async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
     let address = http_address(&speed_layer).await;
     scene.send_ticks(1, 100).await;
     scene.wait_all_in().await;
-    // Else it may not be ready yet for another reason: Kafka's client tells only after a second that it is connected.
+    // Else it may not be ready yet for another reason: Kafka's client tells only after a second
+    // that it is connected.
     wait_ready(&address, 200).await;
     let mut altering = scene.database.connection().await;
-    sqlx::raw_sql("begin; alter table minute_bars add column note text").execute(&mut altering).await.unwrap();
+    sqlx::raw_sql("begin; alter table minute_bars add column note text")
+        .execute(&mut altering)
+        .await
+        .unwrap();
     scene.send_ticks(1, 100).await;
     let waiting = "select count(*) from pg_stat_activity where application_name = 'speed-layer'
                    and datname = current_database() and wait_event_type = 'Lock'";
-    eventually("the speed layer to wait for the lock", PATIENCE, || async { scene.count(waiting).await == 1 }).await;
+    eventually("the speed layer to wait for the lock", PATIENCE, || async {
+        scene.count(waiting).await == 1
+    })
+    .await;
     assert_eq!(speed_layer.exit_status(), None);
     // As long as the lock lasts, and through one try after the other, nothing is said to work.
     wait_ready(&address, 503).await;
     eventually("several tries", PATIENCE, || async {
         let (status, body) = get(&address, "/readyz");
         assert_eq!(status, 503, "{body}");
-        metric(&address, "speed_layer_retries_total{target=\"PostgreSQL\"}").is_some_and(|tries| tries >= 3)
+        metric(&address, "speed_layer_retries_total{target=\"PostgreSQL\"}")
+            .is_some_and(|tries| tries >= 3)
     })
     .await;
     let said = speed_layer.stderr();

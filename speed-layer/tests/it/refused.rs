@@ -25,7 +25,8 @@ async fn refused(scene: &Scene) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_tick_that_a_constraint_forbids_is_kept_aside_and_all_others_are_written() {
-    let scene = prepared("alter table realtime_stock add constraint not_seven check (volume <> 7)").await;
+    let scene =
+        prepared("alter table realtime_stock add constraint not_seven check (volume <> 7)").await;
     scene.send_ticks(2, 50).await;
     scene.topic.produce([Record::new(0, "no tick"), Record::new(1, "no tick")]).await;
     scene.send_ticks(2, 50).await;
@@ -45,12 +46,19 @@ async fn a_tick_that_a_constraint_forbids_is_kept_aside_and_all_others_are_writt
     speed_layer.wait_stderr("PostgreSQL refuses message", PATIENCE).await;
     // The bars hold the other ticks, and only those.
     assert_eq!(scene.count("select sum(ticks)::bigint from minute_bars").await, 196);
-    assert_eq!(scene.count("select sum(volume)::bigint from hour_bars").await, 4 * (49 * 50 / 2 - 7));
+    assert_eq!(
+        scene.count("select sum(volume)::bigint from hour_bars").await,
+        4 * (49 * 50 / 2 - 7)
+    );
 }
 
 #[tokio::test]
 async fn a_tick_that_a_trigger_or_a_number_s_range_forbids_is_kept_aside() {
-    for raise in ["raise exception 'not on my watch'", "raise numeric_value_out_of_range", "new.volume = 1 / 0"] {
+    for raise in [
+        "raise exception 'not on my watch'",
+        "raise numeric_value_out_of_range",
+        "new.volume = 1 / 0",
+    ] {
         let sql = format!(
             "create function watch() returns trigger language plpgsql as
              $$ begin if new.volume = 3 then {raise}; end if; return new; end $$;
@@ -72,7 +80,10 @@ async fn a_reject_that_is_in_the_table_already_holds_nothing_up() {
          values (1, 0, 1, 'x', 'before')",
     )
     .await;
-    scene.topic.produce([tick(0), "y".to_owned(), tick(1)].map(|value| Record::new(0, value))).await;
+    scene
+        .topic
+        .produce([tick(0), "y".to_owned(), tick(1)].map(|value| Record::new(0, value)))
+        .await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 2);
@@ -118,21 +129,33 @@ async fn a_batch_is_made_smaller_where_the_way_to_the_server_is_too_slow_for_it(
 
 #[tokio::test]
 async fn a_log_line_for_a_collector_has_what_it_names_as_members_and_its_session_and_batch() {
-    let scene = prepared("alter table realtime_stock add constraint not_seven check (volume <> 7)").await;
+    let scene =
+        prepared("alter table realtime_stock add constraint not_seven check (volume <> 7)").await;
     scene.send_ticks(1, 10).await;
     let speed_layer = scene.start(&["--log-format", "json"]);
     let line = speed_layer.wait_stderr("PostgreSQL refuses message", PATIENCE).await;
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
     let place = format!("{}/0/7", scene.topic.name());
-    assert_eq!((line["level"].as_str(), line["message_at"].as_str()), (Some("WARN"), Some(&*place)));
+    assert_eq!(
+        (line["level"].as_str(), line["message_at"].as_str()),
+        (Some("WARN"), Some(&*place))
+    );
     assert!(line["error"].as_str().unwrap().contains("not_seven"), "{line}");
-    let spans: Vec<_> = line["spans"].as_array().unwrap().iter().map(|span| span["name"].as_str().unwrap()).collect();
+    let spans: Vec<_> = line["spans"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|span| span["name"].as_str().unwrap())
+        .collect();
     assert_eq!(spans, ["session", "batch"]);
     assert_eq!(line["spans"][0]["session"], 1);
 
     let named = speed_layer.wait_stderr("is source", PATIENCE).await;
     let named: serde_json::Value = serde_json::from_str(&named).unwrap();
-    assert_eq!((named["topic"].as_str(), named["source"].as_i64()), (Some(scene.topic.name()), Some(1)));
+    assert_eq!(
+        (named["topic"].as_str(), named["source"].as_i64()),
+        (Some(scene.topic.name()), Some(1))
+    );
     for line in speed_layer.stderr() {
         assert!(serde_json::from_str::<serde_json::Value>(&line).is_ok(), "{line}");
     }
@@ -172,7 +195,11 @@ async fn a_reject_that_a_trigger_passes_over_in_silence_ends_the_process_and_not
     let mut speed_layer = scene.start(&[]);
     assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
     let said = speed_layer.stderr().last().cloned().unwrap();
-    assert!(said.contains("rejected_ticks takes no row for message") && said.contains("took 0 of 1 rows"), "{said}");
+    assert!(
+        said.contains("rejected_ticks takes no row for message")
+            && said.contains("took 0 of 1 rows"),
+        "{said}"
+    );
     assert_eq!(scene.count("select sum(next_offset)::bigint from kafka_offsets").await, 0);
 }
 
@@ -196,7 +223,8 @@ async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects
         let said = speed_layer.wait_stderr("does not take what a batch needs", PATIENCE).await;
         assert!(said.contains(table), "{said}");
         wait_ready(&address, 503).await;
-        let written = "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
+        let written =
+            "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
         assert_eq!(scene.count(written).await, 0, "{table}");
         sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
         scene.wait_all_in().await;
@@ -208,12 +236,17 @@ async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects
 /// Each refusal once cost a new connection, a dozen times for each message.
 #[tokio::test]
 async fn messages_that_are_refused_cost_no_new_connections() {
-    let scene = prepared("alter table realtime_stock add constraint rare check (volume::bigint % 100 <> 7)").await;
+    let scene = prepared(
+        "alter table realtime_stock add constraint rare check (volume::bigint % 100 <> 7)",
+    )
+    .await;
     scene.send_ticks(1, 2000).await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     assert_eq!(refused(&scene).await.len(), 20);
-    let sessions = scene.count("select sessions from pg_stat_database where datname = current_database()").await;
+    let sessions = scene
+        .count("select sessions from pg_stat_database where datname = current_database()")
+        .await;
     assert!(sessions < 60, "{sessions} sessions for 20 messages that were refused");
 }

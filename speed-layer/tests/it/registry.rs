@@ -4,8 +4,8 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use testing::{
-    Child, HttpProxy, Record, Secrets, TcpProxy, TestRegistry, TlsProxy, Treatment, assert_hidden, avro_bytes,
-    avro_long, eventually, framed, stack,
+    Child, HttpProxy, Record, Secrets, TcpProxy, TestRegistry, TlsProxy, Treatment, assert_hidden,
+    avro_bytes, avro_long, eventually, framed, stack,
 };
 
 const TRADE: &str = r#"{"type":"record","name":"Trade","namespace":"test","fields":[
@@ -22,7 +22,14 @@ const AT: i64 = 1_749_218_401_123_456;
 fn trade(schema: u32, symbol: &str, number: i64) -> Vec<u8> {
     let price = (2_015_000 + number).to_be_bytes();
     let size = if number % 2 == 0 { vec![0] } else { [avro_long(1), avro_long(number)].concat() };
-    let body = [avro_long(1), avro_bytes(symbol.as_bytes()), avro_bytes(&price), size, avro_long(AT + number)].concat();
+    let body = [
+        avro_long(1),
+        avro_bytes(symbol.as_bytes()),
+        avro_bytes(&price),
+        size,
+        avro_long(AT + number),
+    ]
+    .concat();
     framed(schema, &body)
 }
 
@@ -40,7 +47,11 @@ async fn rejects(scene: &Scene) -> Vec<String> {
 async fn wait_for_ticks(scene: &Scene, ticks: i64) {
     eventually("the ticks to be written", PATIENCE, || async {
         let seen = scene.count("select count(*) from realtime_stock").await;
-        if seen == ticks { Ok(()) } else { Err(format!("{seen} of {ticks}; rejected: {:?}", rejects(scene).await)) }
+        if seen == ticks {
+            Ok(())
+        } else {
+            Err(format!("{seen} of {ticks}; rejected: {:?}", rejects(scene).await))
+        }
     })
     .await;
 }
@@ -70,9 +81,20 @@ async fn avro_messages_are_written_exactly_with_json_beside_them() {
         ]
     );
     let rejects = rejects(&scene).await;
-    assert!(rejects[0].starts_with("3 unknown_schema ") && rejects[0].contains("schema not found"), "{rejects:?}");
-    assert!(rejects[1].starts_with("4 not_of_schema ") && rejects[1].contains("ends after 15 bytes"), "{rejects:?}");
-    assert_eq!(scene.count("select octet_length(value)::bigint from rejected_ticks where kafka_offset = 4").await, 20);
+    assert!(
+        rejects[0].starts_with("3 unknown_schema ") && rejects[0].contains("schema not found"),
+        "{rejects:?}"
+    );
+    assert!(
+        rejects[1].starts_with("4 not_of_schema ") && rejects[1].contains("ends after 15 bytes"),
+        "{rejects:?}"
+    );
+    assert_eq!(
+        scene
+            .count("select octet_length(value)::bigint from rejected_ticks where kafka_offset = 4")
+            .await,
+        20
+    );
     scene.assert_each_once().await;
 }
 
@@ -86,19 +108,30 @@ async fn several_ticks_of_an_avro_message_and_schemas_that_refer_to_others() {
         {"name":"ts","type":{"type":"long","logicalType":"timestamp-millis"}},
         {"name":"data","type":{"type":"array","items":"test.One"}}]}"#;
     let references = serde_json::json!([{"name": "test.One", "subject": "one", "version": 1}]);
-    let schema = registry.register("all", serde_json::json!({"schema": all, "references": references})).await;
+    let schema = registry
+        .register("all", serde_json::json!({"schema": all, "references": references}))
+        .await;
     let item = |price: f64, number| [price.to_le_bytes().to_vec(), avro_long(number)].concat();
-    let items = [avro_long(3), item(150.72, 7), item(0.1, 0), item(f64::NAN, 1), avro_long(0)].concat();
+    let items =
+        [avro_long(3), item(150.72, 7), item(0.1, 0), item(f64::NAN, 1), avro_long(0)].concat();
     let body = [avro_bytes(b"AAPL"), avro_long(AT / 1000), items].concat();
     scene.topic.produce([Record::new(0, framed(schema, &body))]).await;
-    let flags = ["--each", "data", "--map", "symbol=sym,price=p,volume=n", "--schema-registry", &registry.url()];
+    let flags = [
+        "--each",
+        "data",
+        "--map",
+        "symbol=sym,price=p,volume=n",
+        "--schema-registry",
+        &registry.url(),
+    ];
     let _speed_layer = scene.start(&flags);
     wait_for_ticks(&scene, 2).await;
     let at = "2025-06-06 14:00:01.123";
     let mut written = rows(&scene).await;
     written.sort_unstable();
     assert_eq!(written, [format!("AAPL {at} 0.1 0.1 0"), format!("AAPL {at} 150.72 150.72 7")]);
-    let broken = "select count(*) from rejected_ticks where kafka_index = 2 and reason = 'bad_price'";
+    let broken =
+        "select count(*) from rejected_ticks where kafka_index = 2 and reason = 'bad_price'";
     assert_eq!(scene.count(broken).await, 1);
 }
 
@@ -110,13 +143,21 @@ async fn protobuf_and_json_schema_messages_are_written_exactly() {
         message Other { string name = 1; }
         message Trade { string symbol = 1; Money money = 2; int64 size = 3; google.protobuf.Timestamp ts = 4; }"#;
     let money = r#"syntax = "proto3"; package test; message Money { double price = 1; }"#;
-    registry.register("money", serde_json::json!({"schemaType": "PROTOBUF", "schema": money})).await;
+    registry
+        .register("money", serde_json::json!({"schemaType": "PROTOBUF", "schema": money}))
+        .await;
     let references = serde_json::json!([{"name": "money.proto", "subject": "money", "version": 1}]);
-    let body = serde_json::json!({"schemaType": "PROTOBUF", "schema": text, "references": references});
+    let body =
+        serde_json::json!({"schemaType": "PROTOBUF", "schema": text, "references": references});
     let protobuf = registry.register("trades", body).await;
-    let json =
-        registry.register("quotes", serde_json::json!({"schemaType": "JSON", "schema": r#"{"type":"object"}"#})).await;
-    let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8][..], bytes].concat();
+    let json = registry
+        .register(
+            "quotes",
+            serde_json::json!({"schemaType": "JSON", "schema": r#"{"type":"object"}"#}),
+        )
+        .await;
+    let field =
+        |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8][..], bytes].concat();
     let price = [&[1 << 3 | 1][..], &150.72_f64.to_le_bytes()].concat();
     // Seconds and nanoseconds: 1,749,218,401 and 500,000.
     let ts = [8, 0xe1, 0xe8, 0x8b, 0xc2, 6, 16, 0xa0, 0xc2, 0x1e];
@@ -125,12 +166,17 @@ async fn protobuf_and_json_schema_messages_are_written_exactly() {
     let quote = br#"{"symbol":"MSFT","price":"0.1","volume":7,"ts":1749218401}"#;
     let values = [framed(protobuf, &trade), framed(json, quote), framed(protobuf, &[0, 10, 9])];
     scene.topic.produce(values.map(|value| Record::new(0, value))).await;
-    let _speed_layer = scene.start(&["--schema-registry", &registry.url(), "--map", "price=money.price|price"]);
+    let _speed_layer =
+        scene.start(&["--schema-registry", &registry.url(), "--map", "price=money.price|price"]);
     scene.wait_all_in().await;
-    let expected = ["AAPL 2025-06-06 14:00:01.0005 150.72 150.72 0", "MSFT 2025-06-06 14:00:01 0.1 0.1 7"];
+    let expected =
+        ["AAPL 2025-06-06 14:00:01.0005 150.72 150.72 0", "MSFT 2025-06-06 14:00:01 0.1 0.1 7"];
     assert_eq!(rows(&scene).await, expected, "rejected: {:?}", rejects(&scene).await);
     let rejects = rejects(&scene).await;
-    assert!(rejects[0].starts_with("2 not_of_schema ") && rejects[0].contains("in the midst"), "{rejects:?}");
+    assert!(
+        rejects[0].starts_with("2 not_of_schema ") && rejects[0].contains("in the midst"),
+        "{rejects:?}"
+    );
 }
 
 #[tokio::test]
@@ -140,25 +186,33 @@ async fn without_the_flag_a_reject_names_it() {
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     let rejects = rejects(&scene).await;
-    assert!(rejects[0].contains("unknown_schema") && rejects[0].contains("--schema-registry"), "{rejects:?}");
+    assert!(
+        rejects[0].contains("unknown_schema") && rejects[0].contains("--schema-registry"),
+        "{rejects:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_partition_waits_for_a_registry_that_is_away_and_the_others_are_read() {
     let Some(registry) = TestRegistry::start().await else { return };
     let scene = Scene::new(2).await;
-    let (first, second) = (registry.avro("a", TRADE).await, registry.avro("b", &TRADE.replace("XNYS", "XLON")).await);
+    let (first, second) =
+        (registry.avro("a", TRADE).await, registry.avro("b", &TRADE.replace("XNYS", "XLON")).await);
     // Of the second schema nothing is known for a while.
     let (status, path) = (Arc::new(AtomicU16::new(503)), format!("/schemas/ids/{second}"));
     let now = Arc::clone(&status);
-    let proxy = HttpProxy::start(&registry.address(), move |request| match now.load(Ordering::Relaxed) {
-        0 => Treatment::Forward,
-        1 => Treatment::CutAfter(10),
-        _ if request.path != path => Treatment::Forward,
-        status => Treatment::Answer { status, body: "busy".to_owned() },
-    })
-    .await;
-    scene.topic.produce([Record::new(0, trade(first, "A", 1)), Record::new(1, trade(second, "B", 1))]).await;
+    let proxy =
+        HttpProxy::start(&registry.address(), move |request| match now.load(Ordering::Relaxed) {
+            0 => Treatment::Forward,
+            1 => Treatment::CutAfter(10),
+            _ if request.path != path => Treatment::Forward,
+            status => Treatment::Answer { status, body: "busy".to_owned() },
+        })
+        .await;
+    scene
+        .topic
+        .produce([Record::new(0, trade(first, "A", 1)), Record::new(1, trade(second, "B", 1))])
+        .await;
     let speed_layer = scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
     let address = http_address(&speed_layer).await;
     wait_for_ticks(&scene, 1).await;
@@ -184,19 +238,29 @@ async fn a_partition_waits_for_a_registry_that_is_away_and_the_others_are_read()
     wait_for_ticks(&scene, 40).await;
     speed_layer.wait_stderr("schema registry: works again", PATIENCE).await;
     wait_ready(&address, 200).await;
-    assert!(metric(&address, "speed_layer_retries_total{target=\"schema registry\"} ").unwrap() > 1);
+    assert!(
+        metric(&address, "speed_layer_retries_total{target=\"schema registry\"} ").unwrap() > 1
+    );
     assert_eq!(rejects(&scene).await, [""; 0]);
     scene.assert_each_once().await;
     // Each schema was given once.
-    let asked = proxy.requests().iter().filter(|request| request.path == format!("/schemas/ids/{first}")).count();
-    assert!(asked <= 2, "once to see whether the registry is there, and once for the schema: {asked}");
+    let asked = proxy
+        .requests()
+        .iter()
+        .filter(|request| request.path == format!("/schemas/ids/{first}"))
+        .count();
+    assert!(
+        asked <= 2,
+        "once to see whether the registry is there, and once for the schema: {asked}"
+    );
 }
 
 #[tokio::test]
 async fn a_schema_that_this_user_may_not_see_holds_up_its_own_partition_alone() {
     let Some(registry) = TestRegistry::start().await else { return };
     let scene = Scene::new(2).await;
-    let (first, second) = (registry.avro("a", TRADE).await, registry.avro("b", &TRADE.replace("XNYS", "XLON")).await);
+    let (first, second) =
+        (registry.avro("a", TRADE).await, registry.avro("b", &TRADE.replace("XNYS", "XLON")).await);
     // It is also the one by which it is looked whether the registry is there.
     let (forbids, path) = (Arc::new(AtomicBool::new(true)), format!("/schemas/ids/{first}"));
     let now = Arc::clone(&forbids);
@@ -204,11 +268,15 @@ async fn a_schema_that_this_user_may_not_see_holds_up_its_own_partition_alone() 
         if !now.load(Ordering::Relaxed) || request.path != path {
             return Treatment::Forward;
         }
-        Treatment::Answer { status: 403, body: r#"{"error_code":40301,"message":"not yours"}"#.to_owned() }
+        Treatment::Answer {
+            status: 403,
+            body: r#"{"error_code":40301,"message":"not yours"}"#.to_owned(),
+        }
     })
     .await;
     scene.topic.produce([Record::new(0, trade(first, "A", 1))]).await;
-    let mut speed_layer = scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
+    let mut speed_layer =
+        scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
     speed_layer.wait_stderr("answers 403: not yours", PATIENCE).await;
     scene.topic.produce([Record::new(1, trade(second, "B", 1))]).await;
     wait_for_ticks(&scene, 1).await;
@@ -230,11 +298,15 @@ async fn a_schema_that_is_too_large_makes_its_messages_rejects_and_is_asked_for_
     let second = registry.register("trades", body).await;
     let paths = [format!("/schemas/ids/{first}"), "/subjects/money/versions/1".to_owned()];
     let large = paths.clone();
-    let proxy = HttpProxy::start(&registry.address(), move |request| match large.contains(&request.path) {
-        true => Treatment::Answer { status: 200, body: format!(r#"{{"schema":"{}"}}"#, "x".repeat(5 << 20)) },
-        false => Treatment::Forward,
-    })
-    .await;
+    let proxy =
+        HttpProxy::start(&registry.address(), move |request| match large.contains(&request.path) {
+            true => Treatment::Answer {
+                status: 200,
+                body: format!(r#"{{"schema":"{}"}}"#, "x".repeat(5 << 20)),
+            },
+            false => Treatment::Forward,
+        })
+        .await;
     let values = [first, second, first, second].map(|schema| Record::new(0, framed(schema, &[2])));
     scene.topic.produce(values).await;
     scene.topic.produce([Record::new(0, r#"{"symbol":"MSFT","price":1.5,"ts":1749218401}"#)]).await;
@@ -244,7 +316,10 @@ async fn a_schema_that_is_too_large_makes_its_messages_rejects_and_is_asked_for_
     let rejects = rejects(&scene).await;
     assert_eq!(rejects.len(), 4);
     for (reject, path) in rejects.iter().zip(paths.iter().cycle()) {
-        assert!(reject.contains(" unknown_schema ") && reject.contains("more than 4 MiB"), "{reject}");
+        assert!(
+            reject.contains(" unknown_schema ") && reject.contains("more than 4 MiB"),
+            "{reject}"
+        );
         assert!(reject.contains(path), "{path}: {reject}");
     }
     let asked = proxy.requests().iter().filter(|request| request.path == paths[1]).count();
@@ -260,16 +335,21 @@ async fn a_schema_whose_request_hangs_delays_no_other() {
         let text = TRADE.replace("XNYS", &format!("V{number}"));
         schemas.push(registry.avro(&format!("s{number}"), &text).await);
     }
-    let hanging: Vec<String> = schemas[..3].iter().map(|schema| format!("/schemas/ids/{schema}")).collect();
+    let hanging: Vec<String> =
+        schemas[..3].iter().map(|schema| format!("/schemas/ids/{schema}")).collect();
     let paths = hanging.clone();
-    let proxy = HttpProxy::start(&registry.address(), move |request| match paths.contains(&request.path) {
-        true => Treatment::After(Box::pin(std::future::pending())),
-        false => Treatment::Forward,
-    })
-    .await;
+    let proxy =
+        HttpProxy::start(&registry.address(), move |request| match paths.contains(&request.path) {
+            true => Treatment::After(Box::pin(std::future::pending())),
+            false => Treatment::Forward,
+        })
+        .await;
     let speed_layer = scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
     let address = http_address(&speed_layer).await;
-    scene.topic.produce((0..3).map(|at| Record::new(at, trade(schemas[at as usize], "A", 1)))).await;
+    scene
+        .topic
+        .produce((0..3).map(|at| Record::new(at, trade(schemas[at as usize], "A", 1))))
+        .await;
     eventually("the three to be asked for", PATIENCE, || async {
         let asked = proxy.requests();
         let is_asked = |path: &String| asked.iter().any(|request| request.path == *path);
@@ -290,18 +370,25 @@ async fn google_types_need_no_reference_in_the_registry() {
     let scene = Scene::new(1).await;
     let text = r#"syntax = "proto3"; import "google/type/decimal.proto"; import "google/protobuf/timestamp.proto";
         message Trade { string symbol = 1; google.type.Decimal price = 2; google.protobuf.Timestamp ts = 3; }"#;
-    let schema = registry.register("trades", serde_json::json!({"schemaType": "PROTOBUF", "schema": text})).await;
-    let field = |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8][..], bytes].concat();
+    let schema = registry
+        .register("trades", serde_json::json!({"schemaType": "PROTOBUF", "schema": text}))
+        .await;
+    let field =
+        |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8][..], bytes].concat();
     // Seconds: 1,749,218,401.
     let ts = [8, 0xe1, 0xe8, 0x8b, 0xc2, 6];
-    let trade = [vec![0], field(1, b"AAPL"), field(2, &field(1, b"201.500000001")), field(3, &ts)].concat();
+    let trade =
+        [vec![0], field(1, b"AAPL"), field(2, &field(1, b"201.500000001")), field(3, &ts)].concat();
     let broken = [&trade[..], &[0]].concat();
     scene.topic.produce([trade, broken].map(|body| Record::new(0, framed(schema, &body)))).await;
     let _speed_layer = scene.start(&["--schema-registry", &registry.url()]);
     scene.wait_all_in().await;
     assert_eq!(rows(&scene).await, ["AAPL 2025-06-06 14:00:01 201.500000001 201.500000001 -"]);
     let rejects = rejects(&scene).await;
-    assert!(rejects[0].starts_with("1 not_of_schema ") && rejects[0].contains("without a number"), "{rejects:?}");
+    assert!(
+        rejects[0].starts_with("1 not_of_schema ") && rejects[0].contains("without a number"),
+        "{rejects:?}"
+    );
 }
 
 #[tokio::test]
@@ -342,16 +429,27 @@ async fn a_registry_is_asked_through_verified_tls_with_a_password_that_shows_now
     let password = secrets.file("password", "s3cret-registry\n");
     let wrong = secrets.file("wrong", "wr0ng-registry\n");
     let authority = stack("STACK_TLS_CA");
-    let flags =
-        ["--schema-registry", &url, "--schema-registry-ca-file", &authority, "--schema-registry-user", "reader"];
+    let flags = [
+        "--schema-registry",
+        &url,
+        "--schema-registry-ca-file",
+        &authority,
+        "--schema-registry-user",
+        "reader",
+    ];
     let with = |file: &str| {
         let mut command = scene.command();
-        command.env("RUST_LOG", "trace").args(flags).args(["--schema-registry-password-file", file]);
+        command
+            .env("RUST_LOG", "trace")
+            .args(flags)
+            .args(["--schema-registry-password-file", file]);
         Child::spawn(command)
     };
     // This registry tells a wrong password and a right that is missing apart as little as it may.
     let refused = with(&wrong);
-    let line = refused.wait_stderr("--schema-registry-user must be allowed to read schemas", PATIENCE).await;
+    let line = refused
+        .wait_stderr("--schema-registry-user must be allowed to read schemas", PATIENCE)
+        .await;
     assert!(line.contains("User not authorized") && line.contains("trying again"), "{line}");
     assert_hidden(&["s3cret-registry", "wr0ng-registry", "cmVhZGVyOn"], &refused);
     drop(refused);
@@ -373,7 +471,10 @@ async fn a_registry_that_lets_nobody_in_ends_it_with_its_words() {
     assert!(line.contains("answers 401: Missing Authorization header"), "{line}");
     for (flags, said) in [
         (&["--schema-registry", "127.0.0.1:8081"][..], "expected http://host:8081"),
-        (&["--schema-registry", "https://h", "--schema-registry-ca-file", "/no/such/file"], "/no/such/file"),
+        (
+            &["--schema-registry", "https://h", "--schema-registry-ca-file", "/no/such/file"],
+            "/no/such/file",
+        ),
     ] {
         let line = last_words(scene.start(flags)).await;
         assert!(line.contains(said), "{line}");
@@ -384,7 +485,9 @@ async fn a_registry_that_lets_nobody_in_ends_it_with_its_words() {
 async fn doctor_reads_avro_and_proposes_flags_for_it() {
     let Some(registry) = TestRegistry::start().await else { return };
     let scene = Scene::new(1).await;
-    let schema = registry.avro("a", &TRADE.replace("\"symbol\"", "\"s\"").replace("\"price\"", "\"p\"")).await;
+    let schema = registry
+        .avro("a", &TRADE.replace("\"symbol\"", "\"s\"").replace("\"price\"", "\"p\""))
+        .await;
     let values = (0..20).map(|number| Record::new(0, trade(schema, "AAPL", number)));
     scene.topic.produce(values).await;
     let doctor = |flags: &[&str]| {
@@ -398,27 +501,38 @@ async fn doctor_reads_avro_and_proposes_flags_for_it() {
     };
     let (code, report) = doctor(&[]).await;
     assert!(
-        code == Some(1) && report.contains("unknown_schema: 20") && report.contains("--schema-registry"),
+        code == Some(1)
+            && report.contains("unknown_schema: 20")
+            && report.contains("--schema-registry"),
         "{report}"
     );
     let url = registry.url();
     let (code, report) = doctor(&["--schema-registry", &url]).await;
     assert!(
-        code == Some(1) && report.contains("missing_field: 20") && report.contains("With these flags 20"),
+        code == Some(1)
+            && report.contains("missing_field: 20")
+            && report.contains("With these flags 20"),
         "{report}"
     );
     let (code, report) = doctor(&["--schema-registry", &url, "--map", "symbol=s,price=p"]).await;
-    assert!(code == Some(0) && report.contains("AAPL at 2025-06-06T14:00:01.123456Z, price 201.5"), "{report}");
+    assert!(
+        code == Some(0) && report.contains("AAPL at 2025-06-06T14:00:01.123456Z, price 201.5"),
+        "{report}"
+    );
 }
 
 #[tokio::test]
 async fn doctor_names_a_schema_that_it_may_not_see_and_reads_the_others() {
     let Some(registry) = TestRegistry::start().await else { return };
     let scene = Scene::new(1).await;
-    let (first, second) = (registry.avro("a", TRADE).await, registry.avro("b", &TRADE.replace("XNYS", "XLON")).await);
+    let (first, second) =
+        (registry.avro("a", TRADE).await, registry.avro("b", &TRADE.replace("XNYS", "XLON")).await);
     let path = format!("/schemas/ids/{first}");
     let proxy = HttpProxy::start(&registry.address(), move |request| match request.path == path {
-        true => Treatment::Answer { status: 403, body: r#"{"error_code":40301,"message":"not yours"}"#.to_owned() },
+        true => Treatment::Answer {
+            status: 403,
+            body: r#"{"error_code":40301,"message":"not yours"}"#.to_owned(),
+        },
         false => Treatment::Forward,
     })
     .await;
@@ -430,7 +544,12 @@ async fn doctor_names_a_schema_that_it_may_not_see_and_reads_the_others() {
     let status = doctor.wait_exit(PATIENCE).await;
     let report = doctor.stdout().join("\n");
     assert_eq!(status.code(), Some(1), "{report}");
-    for said in ["2 of 3 messages", "unknown_schema: 1", "this user may not see it", "answers 403: not yours"] {
+    for said in [
+        "2 of 3 messages",
+        "unknown_schema: 1",
+        "this user may not see it",
+        "answers 403: not yours",
+    ] {
         assert!(report.contains(said), "{said}: {report}");
     }
 }

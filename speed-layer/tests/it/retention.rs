@@ -5,27 +5,41 @@ use testing::{Record, eventually};
 
 /// A tick of `days_ago` days before now.
 fn tick_of(days_ago: i64) -> Record {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+        as i64;
     let millis = (now - days_ago * 86_400) * 1000;
     Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &millis.to_string()))
 }
 
 /// Today's and tomorrow's are made ahead of time.
 const ENDED: &str = "select count(*) from realtime_partitions where to_time <= now()";
-const SEALED: &str = "select count(*) from pg_indexes where indexname like 'realtime_stock_%_symbol_timestamp_idx'";
+const SEALED: &str =
+    "select count(*) from pg_indexes where indexname like 'realtime_stock_%_symbol_timestamp_idx'";
 
 #[tokio::test]
 async fn old_days_are_dropped_and_finished_days_indexed_but_never_the_one_being_written() {
     let scene = Scene::new(1).await;
     let _speed_layer = scene.start(&["--retention-days", "7", "--upkeep-interval", "200ms"]);
     scene.topic.produce([400, 9, 3, 2, 0].map(tick_of)).await;
-    eventually("two old days to be dropped and two finished days to be indexed", PATIENCE, || async {
-        let (ended, sealed) = (scene.count(ENDED).await, scene.count(SEALED).await);
-        if (ended, sealed) == (2, 2) { Ok(()) } else { Err(format!("{ended} finished days, {sealed} indexed")) }
-    })
+    eventually(
+        "two old days to be dropped and two finished days to be indexed",
+        PATIENCE,
+        || async {
+            let (ended, sealed) = (scene.count(ENDED).await, scene.count(SEALED).await);
+            if (ended, sealed) == (2, 2) {
+                Ok(())
+            } else {
+                Err(format!("{ended} finished days, {sealed} indexed"))
+            }
+        },
+    )
     .await;
     assert_eq!(
-        scene.count("select count(*) from dropped_days where reason = 'older than --retention-days 7'").await,
+        scene
+            .count(
+                "select count(*) from dropped_days where reason = 'older than --retention-days 7'"
+            )
+            .await,
         2
     );
     // A day that was dropped or indexed takes ticks again.
@@ -41,7 +55,8 @@ async fn without_retention_nothing_is_dropped() {
     let scene = Scene::new(1).await;
     let _speed_layer = scene.start(&["--upkeep-interval", "100ms"]);
     scene.topic.produce([400, 2].map(tick_of)).await;
-    eventually("both days to be indexed", PATIENCE, || async { scene.count(SEALED).await == 2 }).await;
+    eventually("both days to be indexed", PATIENCE, || async { scene.count(SEALED).await == 2 })
+        .await;
     assert_eq!(scene.count(ENDED).await, 2);
 }
 
@@ -51,14 +66,17 @@ async fn days_are_old_only_beside_the_newest_ticks() {
     let scene = Scene::new(1).await;
     let _speed_layer = scene.start(&["--retention-days", "7", "--upkeep-interval", "100ms"]);
     scene.topic.produce([400, 399].map(tick_of)).await;
-    eventually("both days to be indexed", PATIENCE, || async { scene.count(SEALED).await == 2 }).await;
+    eventually("both days to be indexed", PATIENCE, || async { scene.count(SEALED).await == 2 })
+        .await;
     assert_eq!(scene.count(ENDED).await, 2);
     scene.topic.produce([390].map(tick_of)).await;
-    eventually("both days to be dropped", PATIENCE, || async { scene.count(ENDED).await == 1 }).await;
+    eventually("both days to be dropped", PATIENCE, || async { scene.count(ENDED).await == 1 })
+        .await;
 }
 
 #[tokio::test]
-async fn a_day_that_a_reader_holds_does_not_keep_the_others_from_upkeep_and_no_half_of_an_index_is_left() {
+async fn a_day_that_a_reader_holds_does_not_keep_the_others_from_upkeep_and_no_half_of_an_index_is_left()
+ {
     let scene = Scene::new(1).await;
     let retention = ["--retention-days", "7", "--upkeep-interval", "100ms"];
     let first = scene.start(&["--upkeep-interval", "1h"]);
@@ -66,11 +84,12 @@ async fn a_day_that_a_reader_holds_does_not_keep_the_others_from_upkeep_and_no_h
     scene.wait_all_in().await;
     drop(first);
     let mut reader = scene.database.connection().await;
-    let oldest: String =
-        sqlx::query_scalar("select partition::regclass::text from realtime_partitions order by from_time limit 1")
-            .fetch_one(scene.database.pool())
-            .await
-            .unwrap();
+    let oldest: String = sqlx::query_scalar(
+        "select partition::regclass::text from realtime_partitions order by from_time limit 1",
+    )
+    .fetch_one(scene.database.pool())
+    .await
+    .unwrap();
     let hold = format!("begin isolation level repeatable read; select * from {oldest}");
     sqlx::raw_sql(sqlx::AssertSqlSafe(hold)).execute(&mut reader).await.unwrap();
     let speed_layer = scene.start(&retention);

@@ -30,12 +30,18 @@ async fn what_kafka_forbids_at_the_start_is_named_and_what_it_forbids_later_is_w
     let group = ["--operation", "Read", "--group", scene.group()];
     cluster.change_rights(&[&DENY[..], &group].concat());
     let (code, said) = last_words(scene.start(&[])).await;
-    assert!(code == Some(2) && said.contains(scene.group()) && said.contains("grant READ"), "{said}");
+    assert!(
+        code == Some(2) && said.contains(scene.group()) && said.contains("grant READ"),
+        "{said}"
+    );
     cluster.change_rights(&[&DENY_NO_MORE[..], &group].concat());
 
     topic_rights(&cluster, DENY, "Describe", topic);
     let (code, said) = last_words(scene.start(&[])).await;
-    assert!(code == Some(2) && said.contains(&format!("forbids reading topic \"{topic}\"")), "{said}");
+    assert!(
+        code == Some(2) && said.contains(&format!("forbids reading topic \"{topic}\"")),
+        "{said}"
+    );
     topic_rights(&cluster, DENY_NO_MORE, "Describe", topic);
 
     let mut speed_layer = scene.start(&[]);
@@ -43,7 +49,9 @@ async fn what_kafka_forbids_at_the_start_is_named_and_what_it_forbids_later_is_w
     scene.send_ticks(2, 10).await;
     scene.wait_all_in().await;
     topic_rights(&cluster, ALLOW, "Describe", topic);
-    for wanted in ["grant READ on the topic", "0: Kafka forbids reading it", "1: Kafka forbids reading it"] {
+    for wanted in
+        ["grant READ on the topic", "0: Kafka forbids reading it", "1: Kafka forbids reading it"]
+    {
         speed_layer.wait_stderr(wanted, PATIENCE).await;
     }
     eventually("/readyz to say so", PATIENCE, || async {
@@ -77,7 +85,9 @@ async fn of_several_topics_one_that_may_not_be_read_holds_up_no_other() {
     let address = http_address(&speed_layer).await;
     scene.send_ticks(1, 10).await;
     scene.wait_all_in().await;
-    speed_layer.wait_stderr(&format!("Kafka forbids reading topic \"{}\"", other.name()), PATIENCE).await;
+    speed_layer
+        .wait_stderr(&format!("Kafka forbids reading topic \"{}\"", other.name()), PATIENCE)
+        .await;
     wait_ready(&address, 503).await;
     topic_rights(&cluster, DENY_NO_MORE, "Describe", other.name());
     other.produce([Record::new(0, tick(1))]).await;
@@ -88,14 +98,18 @@ async fn of_several_topics_one_that_may_not_be_read_holds_up_no_other() {
     wait_ready(&address, 200).await;
 }
 
-/// As docs/operations.md lists them; beside them nobody may do anything with the topics and the group.
+/// As docs/operations.md lists them; beside them nobody may do anything with the topics and the
+/// group.
 #[tokio::test]
 async fn the_rights_that_the_manual_lists_are_enough() {
     let _turn = TURN.lock().await;
     let cluster = TestCluster::start(&[1]).await;
     let scene = Scene::with(TestTopic::placed(&cluster.brokers(), &[&[1]]).await).await;
     let letters = TestTopic::placed(&cluster.brokers(), &[&[1]]).await;
-    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "no tick"), Record::new(0, tick(2))]).await;
+    scene
+        .topic
+        .produce([Record::new(0, tick(1)), Record::new(0, "no tick"), Record::new(0, tick(2))])
+        .await;
     for (operations, kind, name) in [
         (&["Read", "Describe"][..], "--topic", scene.topic.name()),
         (&["Read"], "--group", scene.group()),
@@ -106,8 +120,14 @@ async fn the_rights_that_the_manual_lists_are_enough() {
         cluster.change_rights(&[&ALLOW[..], &rest].concat());
     }
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
-    eventually("both ticks", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 2 })
-        .await;
+    eventually("both ticks", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 2
+    })
+    .await;
     wait_ready(&http_address(&speed_layer).await, 200).await;
-    assert!(!speed_layer.stderr().iter().any(|line| line.contains("uthoriz")), "{:#?}", speed_layer.stderr());
+    assert!(
+        !speed_layer.stderr().iter().any(|line| line.contains("uthoriz")),
+        "{:#?}",
+        speed_layer.stderr()
+    );
 }

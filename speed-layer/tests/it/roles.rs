@@ -1,4 +1,5 @@
-//! The speed layer as `speed_writer`: enough rights for everything it does, and none for anything else.
+//! The speed layer as `speed_writer`: enough rights for everything it does, and none for anything
+//! else.
 
 use crate::scene::{PATIENCE, Scene, http_address, tick, wait_ready};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -7,7 +8,10 @@ use testing::{Child, Record, assert_refused, eventually};
 /// The binary as its least-privileged role.
 fn command(scene: &Scene, flags: &[&str]) -> std::process::Command {
     let mut command = scene.command();
-    command.env("DATABASE_URL", scene.database.url_of("speed_writer")).env("MIGRATIONS", "check").args(flags);
+    command
+        .env("DATABASE_URL", scene.database.url_of("speed_writer"))
+        .env("MIGRATIONS", "check")
+        .args(flags);
     command
 }
 
@@ -16,7 +20,8 @@ async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_ri
     let scene = Scene::new(1).await;
     scene.database.set_up_roles().await;
     let day_ago = |days: i64| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let millis = (i64::try_from(now).unwrap() - days * 86_400) * 1000;
         Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &millis.to_string()))
     };
@@ -106,7 +111,8 @@ async fn speed_writer_may_do_nothing_else() {
 async fn grafana_reader_reads_and_may_do_nothing_else() {
     let scene = Scene::new(1).await;
     scene.database.set_up_roles().await;
-    let mut connection = PgConnection::connect(&scene.database.url_of("grafana_reader")).await.unwrap();
+    let mut connection =
+        PgConnection::connect(&scene.database.url_of("grafana_reader")).await.unwrap();
     for view in ["minute_stock", "hourly_stock", "technical_indicators"] {
         let query = format!("select count(*) from {view}");
         sqlx::raw_sql(AssertSqlSafe(query)).execute(&mut connection).await.unwrap();
@@ -135,7 +141,8 @@ async fn grafana_reader_reads_and_may_do_nothing_else() {
         "select pg_read_file('/etc/passwd')",
         "copy minute_bars to program 'true'",
     ];
-    let unlocked: Vec<String> = attempts.iter().map(|attempt| format!("{write}; {attempt}")).collect();
+    let unlocked: Vec<String> =
+        attempts.iter().map(|attempt| format!("{write}; {attempt}")).collect();
     for attempts in [attempts.to_vec(), unlocked.iter().map(String::as_str).collect()] {
         assert_refused(&scene.database, "grafana_reader", &attempts).await;
     }
@@ -168,19 +175,25 @@ async fn grafana_reader_cannot_stop_writers_with_a_lock() {
 async fn the_roles_are_made_without_a_superuser() {
     const ROLES: &str = include_str!("../../../deploy/postgres/roles.sql");
     let scene = Scene::new(1).await;
-    // Roles are the server's: others make them at the same moment, and this one has to be allowed to alter them.
+    // Roles are the server's: others make them at the same moment, and this one has to be allowed
+    // to alter them.
     scene.database.set_up_roles().await;
     let manager = format!("{}_manager", scene.database.name());
     let (own, url) = (format!("{manager}_db"), scene.database.url_of(&manager));
     let password = testing::ROLE_PASSWORD;
     for sql in [
         format!("create role {manager} login createdb createrole password '{password}'"),
-        format!("grant stocks_owner, speed_writer, batch_writer, grafana_reader to {manager} with admin option"),
+        format!(
+            "grant stocks_owner, speed_writer, batch_writer, grafana_reader to {manager} with admin option"
+        ),
     ] {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
     }
     let mut connection = PgConnection::connect(&url).await.unwrap();
-    sqlx::raw_sql(AssertSqlSafe(format!("create database {own}"))).execute(&mut connection).await.unwrap();
+    sqlx::raw_sql(AssertSqlSafe(format!("create database {own}")))
+        .execute(&mut connection)
+        .await
+        .unwrap();
     let mut own_url = url::Url::parse(&url).unwrap();
     own_url.set_path(&own);
     eventually("the roles to be made", PATIENCE, || async {
@@ -288,8 +301,14 @@ async fn tables_from_before_the_roles_are_handed_over_with_all_that_belongs_to_t
 #[tokio::test]
 async fn a_right_or_a_table_that_is_taken_away_while_it_runs_is_named_and_waited_for() {
     let cases = [
-        ("revoke insert on minute_bars from speed_writer", "grant insert on minute_bars to speed_writer"),
-        ("revoke select on kafka_offsets from speed_writer", "grant select on kafka_offsets to speed_writer"),
+        (
+            "revoke insert on minute_bars from speed_writer",
+            "grant insert on minute_bars to speed_writer",
+        ),
+        (
+            "revoke select on kafka_offsets from speed_writer",
+            "grant select on kafka_offsets to speed_writer",
+        ),
         ("alter table hour_bars rename to elsewhere", "alter table elsewhere rename to hour_bars"),
     ];
     for (take_away, give_back) in cases {

@@ -29,7 +29,8 @@ impl Scene {
 
     /// With a topic of one partition that has settings of its own.
     pub async fn with_topic(settings: &[(&str, &str)]) -> Self {
-        let (database, topic) = tokio::join!(TestDatabase::create(), TestTopic::with_settings(1, settings));
+        let (database, topic) =
+            tokio::join!(TestDatabase::create(), TestTopic::with_settings(1, settings));
         Self { database, topic }
     }
 
@@ -63,7 +64,8 @@ impl Scene {
 
     /// Sends `count` valid ticks to each partition, numbered in their volume.
     pub async fn send_ticks(&self, partitions: i32, count: i64) {
-        let records = (0..count).flat_map(|number| (0..partitions).map(move |p| Record::new(p, tick(number))));
+        let records = (0..count)
+            .flat_map(|number| (0..partitions).map(move |p| Record::new(p, tick(number))));
         self.topic.produce(records).await;
     }
 
@@ -78,7 +80,8 @@ impl Scene {
     }
 
     async fn count_in_tables(&self) -> i64 {
-        let sql = "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
+        let sql =
+            "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
         // Before the binary has migrated there is no table to count.
         sqlx::query_scalar(sql).fetch_one(self.database.pool()).await.unwrap_or(0)
     }
@@ -95,12 +98,17 @@ impl Scene {
         let mut fates = BTreeMap::new();
         for (partition, offset, written) in rows {
             let fate = if written { Fate::Written } else { Fate::Rejected };
-            assert_eq!(fates.insert((partition, offset), fate), None, "{partition}/{offset} is there twice");
+            assert_eq!(
+                fates.insert((partition, offset), fate),
+                None,
+                "{partition}/{offset} is there twice"
+            );
         }
         fates
     }
 
-    /// Fails unless each offset of the topic is in exactly one table, and the stored offsets are the topic's ends.
+    /// Fails unless each offset of the topic is in exactly one table, and the stored offsets are
+    /// the topic's ends.
     pub async fn assert_each_once(&self) -> BTreeMap<(i32, i64), Fate> {
         let ends = self.topic.high_watermarks().await;
         let fates = self.fates().await;
@@ -109,10 +117,11 @@ impl Scene {
             .flat_map(|(partition, end)| (0..*end).map(move |offset| (partition, offset)))
             .collect();
         assert_eq!(fates.keys().copied().collect::<Vec<_>>(), expected);
-        let stored: Vec<i64> = sqlx::query_scalar("select next_offset from kafka_offsets order by partition")
-            .fetch_all(self.database.pool())
-            .await
-            .unwrap();
+        let stored: Vec<i64> =
+            sqlx::query_scalar("select next_offset from kafka_offsets order by partition")
+                .fetch_all(self.database.pool())
+                .await
+                .unwrap();
         assert_eq!(stored, ends);
         fates
     }
@@ -151,7 +160,8 @@ pub fn get(address: &str, path: &str) -> (u16, String) {
     (status, body)
 }
 
-/// The value of one series of /metrics, which must be a whole number; None where there is no such series.
+/// The value of one series of /metrics, which must be a whole number; None where there is no such
+/// series.
 pub fn metric(address: &str, series: &str) -> Option<u64> {
     let metrics = get(address, "/metrics").1;
     let value = metrics.lines().find_map(|line| line.strip_prefix(series))?;

@@ -6,11 +6,14 @@ use std::time::Duration;
 use testing::{Child, ROLE_PASSWORD, Secrets, assert_hidden, foreign_authority, stack};
 use url::Url;
 
-/// The scene's database by the name in the server's certificate, which must be signed by `authority`.
+/// The scene's database by the name in the server's certificate, which must be signed by
+/// `authority`.
 fn database_url(scene: &Scene, authority: &str) -> Url {
     let mut url = Url::parse(scene.database.url()).unwrap();
     url.set_host(Some("localhost")).unwrap();
-    url.query_pairs_mut().append_pair("sslmode", "verify-full").append_pair("sslrootcert", authority);
+    url.query_pairs_mut()
+        .append_pair("sslmode", "verify-full")
+        .append_pair("sslrootcert", authority);
     url
 }
 
@@ -25,7 +28,12 @@ fn kafka_properties(password: &str, authority: &str) -> String {
 /// The binary with an environment of its own, so that the test's shows nowhere.
 fn command(scene: &Scene, database_url_file: &str) -> Command {
     let mut command = scene.command();
-    command.env_clear().args(["--database-url-file", database_url_file, "--topic", scene.topic.name()]);
+    command.env_clear().args([
+        "--database-url-file",
+        database_url_file,
+        "--topic",
+        scene.topic.name(),
+    ]);
     command.args(["--http-addr", "127.0.0.1:0"]);
     command
 }
@@ -87,7 +95,9 @@ async fn a_database_that_cannot_prove_who_it_is_gets_no_password() {
     let mut misnamed = database_url(&scene, &stack("STACK_TLS_CA"));
     misnamed.set_host(Some("127.0.0.1")).unwrap();
     let no_authority = database_url(&scene, "/no/such/ca.pem");
-    for (url, word) in [(untrusted, "certificate"), (misnamed, "certificate"), (no_authority, "No such file")] {
+    for (url, word) in
+        [(untrusted, "certificate"), (misnamed, "certificate"), (no_authority, "No such file")]
+    {
         let file = secrets.file("database-url", url.as_str());
         let mut command = command(&scene, &file);
         command.args(["--kafka-brokers", scene.topic.brokers()]);
@@ -99,12 +109,15 @@ async fn a_database_that_cannot_prove_who_it_is_gets_no_password() {
 #[tokio::test]
 async fn brokers_that_cannot_prove_who_they_are_get_no_password() {
     let scene = Scene::new(1).await;
-    let (secrets, authority, password) = (Secrets::new(), stack("STACK_TLS_CA"), stack("STACK_KAFKA_PASSWORD"));
+    let (secrets, authority, password) =
+        (Secrets::new(), stack("STACK_TLS_CA"), stack("STACK_KAFKA_PASSWORD"));
     let foreign = foreign_authority(secrets.folder());
     let brokers = stack("STACK_KAFKA_SECURE_BROKERS");
     let misnamed = brokers.replace("localhost", "127.0.0.1");
     let database = secrets.file("database-url", scene.database.url());
-    for (brokers, authority) in [(&brokers, foreign.to_str().unwrap()), (&misnamed, authority.as_str())] {
+    for (brokers, authority) in
+        [(&brokers, foreign.to_str().unwrap()), (&misnamed, authority.as_str())]
+    {
         let properties = secrets.file("kafka.properties", &kafka_properties(&password, authority));
         let line = last_words(with_kafka(command(&scene, &database), brokers, &properties)).await;
         assert!(line.contains("certificate") && line.contains(brokers.as_str()), "{line}");
@@ -118,9 +131,16 @@ async fn a_login_that_kafka_refuses_is_named_without_the_password() {
     let database = secrets.file("database-url", scene.database.url());
     let wrong = kafka_properties("wr0ng-secret", &stack("STACK_TLS_CA"));
     let properties = secrets.file("kafka.properties", &wrong);
-    let line =
-        last_words(with_kafka(command(&scene, &database), &stack("STACK_KAFKA_SECURE_BROKERS"), &properties)).await;
-    assert!(line.contains("refuses the connection") && line.contains("--kafka-properties-file"), "{line}");
+    let line = last_words(with_kafka(
+        command(&scene, &database),
+        &stack("STACK_KAFKA_SECURE_BROKERS"),
+        &properties,
+    ))
+    .await;
+    assert!(
+        line.contains("refuses the connection") && line.contains("--kafka-properties-file"),
+        "{line}"
+    );
     assert!(!line.contains("wr0ng-secret"), "{line}");
 }
 
@@ -136,7 +156,12 @@ async fn a_secret_file_that_is_not_there_is_named_with_its_flag() {
         let mut child = Child::spawn(command);
         assert_eq!(child.wait_exit(PATIENCE).await.code(), Some(2));
         let line = child.stderr()[0].clone();
-        assert!(line.contains(flag) && line.contains("/no/such/secret") && line.contains("No such file"), "{line}");
+        assert!(
+            line.contains(flag)
+                && line.contains("/no/such/secret")
+                && line.contains("No such file"),
+            "{line}"
+        );
     }
 }
 
@@ -144,7 +169,9 @@ async fn a_secret_file_that_is_not_there_is_named_with_its_flag() {
 async fn the_manual_shows_no_secret_of_the_environment() {
     let scene = Scene::new(1).await;
     let mut command = scene.command();
-    command.env("DATABASE_URL", "postgres://u:s3cret-1@h/d").env("KAFKA_PROPERTIES", "sasl.password=s3cret-2");
+    command
+        .env("DATABASE_URL", "postgres://u:s3cret-1@h/d")
+        .env("KAFKA_PROPERTIES", "sasl.password=s3cret-2");
     let mut child = Child::spawn({
         command.arg("--help");
         command

@@ -8,7 +8,8 @@ use testing::{Record, eventually};
 const ELEMENTS: i64 = 20;
 const BROKEN: i64 = 7;
 
-/// An array at its top, or in `data` beside other members. Some share their millisecond, and one element is broken.
+/// An array at its top, or in `data` beside other members. Some share their millisecond, and one
+/// element is broken.
 fn message(number: i64) -> String {
     let element = |index: i64| match index {
         BROKEN => "{}".to_owned(),
@@ -22,11 +23,13 @@ fn message(number: i64) -> String {
 }
 
 async fn send(scene: &Scene, partitions: i32, numbers: std::ops::Range<i64>) {
-    let records = numbers.flat_map(|number| (0..partitions).map(move |at| Record::new(at, message(number))));
+    let records =
+        numbers.flat_map(|number| (0..partitions).map(move |at| Record::new(at, message(number))));
     scene.topic.produce(records).await;
 }
 
-const ROWS: &str = "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
+const ROWS: &str =
+    "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
 
 async fn wait_for_rows(scene: &Scene, rows: i64) {
     eventually("the elements to be in a table", PATIENCE, || async {
@@ -39,8 +42,16 @@ async fn wait_for_rows(scene: &Scene, rows: i64) {
 #[tokio::test]
 async fn each_element_is_written_once_though_instances_are_killed_and_joined() {
     let scene = Scene::new(2).await;
-    let flags =
-        ["--each", "data", "--batch-rows", "50", "--linger", "5ms", "--kafka-property", "session.timeout.ms=6000"];
+    let flags = [
+        "--each",
+        "data",
+        "--batch-rows",
+        "50",
+        "--linger",
+        "5ms",
+        "--kafka-property",
+        "session.timeout.ms=6000",
+    ];
     send(&scene, 2, 0..400).await;
     let first = scene.start(&flags);
     wait_for_rows(&scene, 2_000).await;
@@ -58,10 +69,10 @@ async fn each_element_is_written_once_though_instances_are_killed_and_joined() {
         assert!(instance.wait_exit(Duration::from_secs(15)).await.success());
     }
     assert_eq!(scene.count(ROWS).await, all);
-    let places = "select count(distinct (kafka_partition, kafka_offset, kafka_index)) from realtime_stock";
+    let places =
+        "select count(distinct (kafka_partition, kafka_offset, kafka_index)) from realtime_stock";
     assert_eq!(scene.count(places).await, 2 * 600 * (ELEMENTS - 1));
-    let broken =
-        "select count(*) from rejected_ticks where kafka_index = 7 and reason = 'missing_field' and value = '{}'";
+    let broken = "select count(*) from rejected_ticks where kafka_index = 7 and reason = 'missing_field' and value = '{}'";
     assert_eq!(scene.count(broken).await, 2 * 600);
     // Offsets are those of messages.
     assert_eq!(scene.count("select sum(next_offset)::bigint from kafka_offsets").await, 2 * 600);
@@ -78,13 +89,18 @@ async fn a_message_whose_ticks_postgresql_refuses_is_kept_aside_and_all_others_a
     assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
     let forbid = "alter table realtime_stock add constraint not_seven check (volume <> 17)";
     sqlx::raw_sql(forbid).execute(scene.database.pool()).await.unwrap();
-    let array = |numbers: [i64; 3]| format!("[{},{},{},5]", tick(numbers[0]), tick(numbers[1]), tick(numbers[2]));
+    let array = |numbers: [i64; 3]| {
+        format!("[{},{},{},5]", tick(numbers[0]), tick(numbers[1]), tick(numbers[2]))
+    };
     let messages = [array([1, 2, 3]), array([16, 17, 18]), tick(4), array([5, 6, 8])];
     scene.topic.produce(messages.map(|message| Record::new(0, message))).await;
     let _speed_layer = scene.start(&[]);
     wait_for_rows(&scene, 13).await;
     let written = "select count(*) from realtime_stock where kafka_offset <> 1";
-    assert_eq!((scene.count(written).await, scene.count("select count(*) from realtime_stock").await), (7, 7));
+    assert_eq!(
+        (scene.count(written).await, scene.count("select count(*) from realtime_stock").await),
+        (7, 7)
+    );
     let rejects: Vec<(i64, i16, String)> = sqlx::query_as(
         "select kafka_offset, kafka_index, reason from rejected_ticks order by kafka_offset, kafka_index",
     )

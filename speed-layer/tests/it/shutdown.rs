@@ -13,8 +13,8 @@ async fn on_sigterm_what_was_read_is_written_and_the_process_ends_well() {
     let address = http_address(&speed_layer).await;
     speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
     scene.send_ticks(1, 10).await;
-    // That the lag is known means that Kafka was polled, but not that the messages were read: SIGTERM must not lose
-    // those either way, so the test holds whichever comes first.
+    // That the lag is known means that Kafka was polled, but not that the messages were read:
+    // SIGTERM must not lose those either way, so the test holds whichever comes first.
     testing::eventually("the lag to be known", PATIENCE, || async {
         metric(&address, &lag_series(scene.topic.name(), 0)) == Some(10)
     })
@@ -61,7 +61,8 @@ async fn connections_that_say_nothing_neither_keep_it_from_answering_nor_stay() 
     let scene = Scene::new(1).await;
     let speed_layer = scene.start(&[]);
     let address = http_address(&speed_layer).await;
-    let mut silent: Vec<_> = (0..300).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
+    let mut silent: Vec<_> =
+        (0..300).map(|_| std::net::TcpStream::connect(&address).unwrap()).collect();
     assert_eq!(get(&address, "/healthz").0, 200);
     // The oldest have made room for the others, and the newest may stay for half a minute.
     for stream in [silent.remove(0), silent.remove(298)] {
@@ -85,7 +86,10 @@ async fn the_health_check_tells_a_live_instance_from_none() {
     assert_eq!(ask(format!("0.0.0.0:{port}")).await.0, Some(0));
     drop(speed_layer);
     let (code, said) = ask(address).await;
-    assert!(code == Some(3) && said.contains("no healthy instance") && said.contains("--http-addr"), "{said}");
+    assert!(
+        code == Some(3) && said.contains("no healthy instance") && said.contains("--http-addr"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -97,7 +101,11 @@ async fn it_works_and_ends_well_although_nobody_reads_its_log_any_more() {
     drop(process.stderr.take());
     scene.send_ticks(1, 10).await;
     scene.wait_all_in().await;
-    rustix::process::kill_process(rustix::process::Pid::from_child(&process), rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(
+        rustix::process::Pid::from_child(&process),
+        rustix::process::Signal::TERM,
+    )
+    .unwrap();
     let ended = testing::eventually("its end", PATIENCE, || {
         let ended = process.try_wait().unwrap();
         async move { ended.ok_or("it runs") }

@@ -16,7 +16,12 @@ fn start_with_group(scene: &Scene, group: &str, database: &str) -> Child {
 
 fn start_by(protocol: &str, scene: &Scene, group: &str, database: &str) -> Child {
     let (mut command, protocol) = (scene.command(), format!("group.protocol={protocol}"));
-    command.env("DATABASE_URL", database).args(["--group-id", group, "--kafka-property", &protocol]);
+    command.env("DATABASE_URL", database).args([
+        "--group-id",
+        group,
+        "--kafka-property",
+        &protocol,
+    ]);
     Child::spawn(command)
 }
 
@@ -102,8 +107,8 @@ async fn another_program_is_named_while_a_broker_that_is_not_the_coordinator_is_
     wait_named(&thief, &address).await;
 }
 
-/// An instance that writes, and a copy of the whole server that it writes into. That one has the same identity in
-/// everything that a server tells of itself.
+/// An instance that writes, and a copy of the whole server that it writes into. That one has the
+/// same identity in everything that a server tells of itself.
 struct Copied {
     scene: Scene,
     first: Child,
@@ -121,7 +126,8 @@ async fn copied() -> Copied {
 }
 
 #[tokio::test]
-async fn an_instance_that_writes_into_a_copy_of_the_whole_server_is_named_by_the_one_that_does_not() {
+async fn an_instance_that_writes_into_a_copy_of_the_whole_server_is_named_by_the_one_that_does_not()
+{
     let before = copied().await;
     let group = before.scene.database.name();
     let second = start_with_group(&before.scene, group, &before.copy.url());

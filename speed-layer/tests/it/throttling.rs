@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use testing::kafka::{Outgoing, Sender, client_config};
 use testing::{ReadQuota, eventually};
 
-/// About 1,700 ticks a second. Much less would keep the reader waiting long after the quota is lifted: an answer that was
-/// too large is paid for by a pause that nothing ends, here of 1.3 s for the 256 KiB that are asked for at once.
+/// About 1,700 ticks a second. Much less would keep the reader waiting long after the quota is
+/// lifted: an answer that was too large is paid for by a pause that nothing ends, here of 1.3 s for
+/// the 256 KiB that are asked for at once.
 const BYTES_PER_SECOND: u32 = 200_000;
 
 const TICKS: i64 = 100_000;
@@ -53,7 +54,9 @@ async fn a_throttled_instance_lives_within_its_memory_and_catches_up_once_the_qu
 fn send(brokers: &str, topic: &str) {
     let sender = Sender::new(client_config(brokers), topic).unwrap();
     for number in 1..=TICKS {
-        sender.send(Outgoing { value: Some(tick(number).as_bytes()), ..Outgoing::default() }).unwrap();
+        sender
+            .send(Outgoing { value: Some(tick(number).as_bytes()), ..Outgoing::default() })
+            .unwrap();
         if number % AT_ONCE == 0 {
             sender.finish(PATIENCE).unwrap();
         }

@@ -32,13 +32,18 @@ async fn only_committed_transactions_are_written_and_their_markers_are_no_gap() 
 
 /// Three transactions of ten ticks each, of which the middle one is aborted.
 fn send_transactions(brokers: &str, topic: &str) {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers).set("transactional.id", topic).create().unwrap();
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("transactional.id", topic)
+        .create()
+        .unwrap();
     producer.init_transactions(PATIENCE).unwrap();
     for transaction in 0..3 {
         producer.begin_transaction().unwrap();
         for number in transaction * 10..transaction * 10 + 10 {
-            producer.send(BaseRecord::<(), _>::to(topic).partition(0).payload(&tick(number))).unwrap();
+            producer
+                .send(BaseRecord::<(), _>::to(topic).partition(0).payload(&tick(number)))
+                .unwrap();
         }
         producer.flush(PATIENCE).unwrap();
         match transaction {
@@ -89,13 +94,18 @@ async fn what_was_aborted_and_the_markers_are_no_lag_and_no_gap_when_they_are_re
 
 /// Ten ticks that are committed, then fifty that are not.
 fn send_and_abort(brokers: &str, topic: &str) {
-    let producer: BaseProducer =
-        ClientConfig::new().set("bootstrap.servers", brokers).set("transactional.id", topic).create().unwrap();
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", brokers)
+        .set("transactional.id", topic)
+        .create()
+        .unwrap();
     producer.init_transactions(PATIENCE).unwrap();
     for count in [10, 50] {
         producer.begin_transaction().unwrap();
         for number in 0..count {
-            producer.send(BaseRecord::<(), _>::to(topic).partition(0).payload(&tick(number))).unwrap();
+            producer
+                .send(BaseRecord::<(), _>::to(topic).partition(0).payload(&tick(number)))
+                .unwrap();
         }
         producer.flush(PATIENCE).unwrap();
         match count {
@@ -113,19 +123,28 @@ async fn a_transaction_that_hangs_open_is_named_and_its_ticks_come_when_it_ends(
     let speed_layer = scene.start(&[]);
     let address = http_address(&speed_layer).await;
     // It may last a minute before it counts as hanging.
-    let line = speed_layer.wait_stderr("an open transaction holds up the messages", PATIENCE * 2).await;
-    assert!(line.contains("from offset 0 on, 10 so far") && line.contains("transaction.timeout.ms"), "{line}");
+    let line =
+        speed_layer.wait_stderr("an open transaction holds up the messages", PATIENCE * 2).await;
+    assert!(
+        line.contains("from offset 0 on, 10 so far") && line.contains("transaction.timeout.ms"),
+        "{line}"
+    );
     assert_eq!(metric(&address, &lag_series(scene.topic.name(), 0)), Some(10));
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 0);
     tokio::task::spawn_blocking(move || begun.commit_transaction(PATIENCE)).await.unwrap().unwrap();
-    eventually("its ticks", PATIENCE, || async { scene.count("select count(*) from realtime_stock").await == 10 })
-        .await;
+    eventually("its ticks", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 10
+    })
+    .await;
 }
 
 /// A transaction of ten ticks that its producer leaves open.
 fn begin(brokers: &str, topic: &str) -> BaseProducer {
     let mut settings = ClientConfig::new();
-    settings.set("bootstrap.servers", brokers).set("transactional.id", topic).set("transaction.timeout.ms", "600000");
+    settings
+        .set("bootstrap.servers", brokers)
+        .set("transactional.id", topic)
+        .set("transaction.timeout.ms", "600000");
     let producer: BaseProducer = settings.create().unwrap();
     producer.init_transactions(PATIENCE).unwrap();
     producer.begin_transaction().unwrap();

@@ -17,13 +17,14 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 
 use super::Quiet;
 
-/// A client that has sent nothing for so long, though it has messages to send, is told again where Kafka is.
+/// A client that has sent nothing for so long, though it has messages to send, is told again where
+/// Kafka is.
 const REMIND_AFTER: Duration = Duration::from_secs(5);
 /// How long one wait for acknowledgements may take.
 const POLL: Duration = Duration::from_millis(50);
 
-/// One message to be sent. Without a partition the key decides (murmur2, as the Java client does it); without a
-/// timestamp (milliseconds of the epoch) the moment of sending is the record's.
+/// One message to be sent. Without a partition the key decides (murmur2, as the Java client does
+/// it); without a timestamp (milliseconds of the epoch) the moment of sending is the record's.
 #[derive(Clone, Copy, Default)]
 pub struct Outgoing<'a> {
     pub headers: &'a [(&'static str, String)],
@@ -33,7 +34,8 @@ pub struct Outgoing<'a> {
     pub timestamp: Option<i64>,
 }
 
-/// Sends messages to one topic in order, as fast as the brokers take them, and knows where they went.
+/// Sends messages to one topic in order, as fast as the brokers take them, and knows where they
+/// went.
 pub struct Sender {
     producer: BaseProducer<Deliveries>,
     deliveries: Arc<Counts>,
@@ -106,10 +108,12 @@ impl Sender {
             .set("queue.buffering.max.messages", "500000")
             .set("queue.buffering.max.kbytes", "131072")
             .set("compression.type", "lz4");
-        let brokers = CString::new(config.get("bootstrap.servers").unwrap_or_default()).context("the brokers' list")?;
+        let brokers = CString::new(config.get("bootstrap.servers").unwrap_or_default())
+            .context("the brokers' list")?;
         let deliveries = Arc::new(Counts::default());
-        let producer =
-            config.create_with_context(Deliveries(Arc::clone(&deliveries))).context("set up the Kafka producer")?;
+        let producer = config
+            .create_with_context(Deliveries(Arc::clone(&deliveries)))
+            .context("set up the Kafka producer")?;
         let progress = Mutex::new(Progress { delivered: 0, at: Instant::now() });
         Ok(Self { producer, deliveries, topic: topic.to_owned(), brokers, progress })
     }
@@ -165,8 +169,9 @@ impl Sender {
         self.remind_if_stuck();
     }
 
-    /// librdkafka lets go of every broker that an answer does not name, and a broker that has just started may name none:
-    /// the client then connects to nobody for ever (its issue 5301). One that has its brokers takes no harm.
+    /// librdkafka lets go of every broker that an answer does not name, and a broker that has just
+    /// started may name none: the client then connects to nobody for ever (its issue 5301). One
+    /// that has its brokers takes no harm.
     fn remind_if_stuck(&self) {
         let delivered = lock(&self.deliveries.per_partition).iter().sum();
         let mut progress = lock(&self.progress);
@@ -175,7 +180,12 @@ impl Sender {
         } else if progress.at.elapsed() >= REMIND_AFTER {
             progress.at = Instant::now();
             // SAFETY: the client lives as long as this value; the list is copied.
-            unsafe { bindings::rd_kafka_brokers_add(self.producer.client().native_ptr(), self.brokers.as_ptr()) };
+            unsafe {
+                bindings::rd_kafka_brokers_add(
+                    self.producer.client().native_ptr(),
+                    self.brokers.as_ptr(),
+                )
+            };
         }
     }
 
@@ -192,8 +202,9 @@ fn owned_headers(headers: &[(&'static str, String)]) -> Option<OwnedHeaders> {
     if headers.is_empty() {
         return None;
     }
-    let insert =
-        |owned: OwnedHeaders, (key, value): &(&'static str, String)| owned.insert(Header { key, value: Some(value) });
+    let insert = |owned: OwnedHeaders, (key, value): &(&'static str, String)| {
+        owned.insert(Header { key, value: Some(value) })
+    };
     Some(headers.iter().fold(OwnedHeaders::new(), insert))
 }
 
@@ -235,7 +246,9 @@ mod tests {
     }
 
     fn send(sender: &Sender) {
-        sender.send(Outgoing { value: Some(b"a tick"), ..Outgoing::default() }).expect("the queue has room");
+        sender
+            .send(Outgoing { value: Some(b"a tick"), ..Outgoing::default() })
+            .expect("the queue has room");
         sender.poll();
     }
 }

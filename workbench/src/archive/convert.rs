@@ -1,5 +1,6 @@
-//! One Kafka value to one line of the archive: `JsonConverter` without schemas, then `InsertField$Value`, then the
-//! sink's JSON format. Held to the byte against the real converter by `workbench/tests/fixtures/connect-converter.md`.
+//! One Kafka value to one line of the archive: `JsonConverter` without schemas, then
+//! `InsertField$Value`, then the sink's JSON format. Held to the byte against the real converter by
+//! `workbench/tests/fixtures/connect-converter.md`.
 
 use super::java::{HashMap, Text};
 use super::json::{self, Value};
@@ -45,7 +46,9 @@ mod tests {
     /// What the fixture's second file says of a value: a line, or one of two words.
     fn described(value: &str, offset: i64) -> String {
         match convert(Some(value.as_bytes()), Position { partition: 3, offset }) {
-            Converted::Line(line) => String::from_utf8(line).unwrap().trim_end_matches('\n').to_owned(),
+            Converted::Line(line) => {
+                String::from_utf8(line).unwrap().trim_end_matches('\n').to_owned()
+            }
             Converted::DeadLetter(_) => "dead letter".to_owned(),
             Converted::Ignored => "ignored".to_owned(),
         }
@@ -65,7 +68,13 @@ mod tests {
                 format!("{value}\n  is      {}\n  should be {result}", described(value, offset))
             })
             .collect();
-        assert!(differing.is_empty(), "{} of {} differ:\n{}", differing.len(), values.len(), differing.join("\n"));
+        assert!(
+            differing.is_empty(),
+            "{} of {} differ:\n{}",
+            differing.len(),
+            values.len(),
+            differing.join("\n")
+        );
     }
 
     #[test]
@@ -77,13 +86,19 @@ mod tests {
     #[test]
     fn a_value_that_is_not_utf8_is_a_dead_letter() {
         let position = Position { partition: 0, offset: 0 };
-        assert_eq!(convert(Some(b"{\"symbol\":\"\xff\xfe\"}"), position), Converted::DeadLetter("not UTF-8"));
+        assert_eq!(
+            convert(Some(b"{\"symbol\":\"\xff\xfe\"}"), position),
+            Converted::DeadLetter("not UTF-8")
+        );
     }
 
     #[test]
     fn nesting_beyond_the_limit_is_a_dead_letter_and_no_overflow() {
         let deep = format!("{{\"a\":{}", "[".repeat(100_000));
         let position = Position { partition: 0, offset: 0 };
-        assert_eq!(convert(Some(deep.as_bytes()), position), Converted::DeadLetter("nested too deeply"));
+        assert_eq!(
+            convert(Some(deep.as_bytes()), position),
+            Converted::DeadLetter("nested too deeply")
+        );
     }
 }

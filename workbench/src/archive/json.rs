@@ -1,4 +1,5 @@
-//! JSON as Connect's `JsonConverter` without schemas reads it (Jackson, with its leniencies) and the sink writes it.
+//! JSON as Connect's `JsonConverter` without schemas reads it (Jackson, with its leniencies) and
+//! the sink writes it.
 
 use super::java::{HashMap, Text, write_double};
 
@@ -21,7 +22,8 @@ pub enum Value {
 /// Why a value is not JSON, in a word for a log.
 pub type NotJson = &'static str;
 
-/// Reads the first value in `bytes`; like Connect's parser it does not look at what follows. None where there is none.
+/// Reads the first value in `bytes`; like Connect's parser it does not look at what follows. None
+/// where there is none.
 ///
 /// # Errors
 /// What stands in the way.
@@ -170,8 +172,10 @@ impl Reader<'_> {
         self.at += 1;
         loop {
             let rest = &self.bytes[self.at..];
-            let plain =
-                rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F)).ok_or("string without end")?;
+            let plain = rest
+                .iter()
+                .position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1F))
+                .ok_or("string without end")?;
             text.push_str(str::from_utf8(&rest[..plain]).map_err(|_| "not UTF-8")?);
             self.at += plain + 1;
             match rest[plain] {
@@ -191,7 +195,8 @@ impl Reader<'_> {
             b'r' => 0x0D,
             b't' => 0x09,
             b'u' => {
-                let digits = self.bytes.get(self.at + 1..self.at + 5).ok_or("string without end")?;
+                let digits =
+                    self.bytes.get(self.at + 1..self.at + 5).ok_or("string without end")?;
                 self.at += 4;
                 hexadecimal(digits).ok_or("wrong \\u escape")?
             }
@@ -215,7 +220,9 @@ impl Reader<'_> {
         let negative = self.take(b'-');
         let whole = self.digits()?;
         // Past 64 bits it wraps, as BigInteger.longValue does.
-        let long = whole.iter().fold(0_i64, |sum, digit| sum.wrapping_mul(10).wrapping_add(i64::from(digit - b'0')));
+        let long = whole
+            .iter()
+            .fold(0_i64, |sum, digit| sum.wrapping_mul(10).wrapping_add(i64::from(digit - b'0')));
         let mut is_long = true;
         if self.take(b'.') {
             self.digits()?;
@@ -239,8 +246,10 @@ impl Reader<'_> {
         let text = str::from_utf8(&self.bytes[start..self.at]).unwrap_or_default();
         let double: f64 = text.parse().map_err(|_| "number")?;
         // It goes through BigDecimal, which knows no negative zero (but -1e-400 becomes one).
-        let is_zero =
-            text.bytes().take_while(|byte| !matches!(byte, b'e' | b'E')).all(|byte| !matches!(byte, b'1'..=b'9'));
+        let is_zero = text
+            .bytes()
+            .take_while(|byte| !matches!(byte, b'e' | b'E'))
+            .all(|byte| !matches!(byte, b'1'..=b'9'));
         Ok(Value::Double(if is_zero { 0.0 } else { double }))
     }
 }

@@ -1,4 +1,5 @@
-//! Cutting the lines of one partition into objects: which line goes where, when an object ends, what its key is.
+//! Cutting the lines of one partition into objects: which line goes where, when an object ends,
+//! what its key is.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +21,8 @@ pub struct Object {
     pub body: Vec<u8>,
 }
 
-/// The objects of one partition that are still open, one for each hour. A line belongs to the hour of its record's
-/// timestamp, so a late record opens the old hour again.
+/// The objects of one partition that are still open, one for each hour. A line belongs to the hour
+/// of its record's timestamp, so a late record opens the old hour again.
 #[derive(Debug)]
 pub struct OpenObjects {
     partition: i32,
@@ -62,13 +63,17 @@ impl OpenObjects {
         self.lines = 0;
         std::mem::take(&mut self.open)
             .into_iter()
-            .map(|(hour, open)| Object { key: naming.key(self.partition, hour, open.start_offset), body: open.body })
+            .map(|(hour, open)| Object {
+                key: naming.key(self.partition, hour, open.start_offset),
+                body: open.body,
+            })
             .collect()
     }
 }
 
 impl Naming {
-    /// `raw/<topic>/yyyy-MM-dd-HH/<topic>+<partition>+<start offset>.json`, in UTC. `hour` counts from the epoch.
+    /// `raw/<topic>/yyyy-MM-dd-HH/<topic>+<partition>+<start offset>.json`, in UTC. `hour` counts
+    /// from the epoch.
     fn key(&self, partition: i32, hour: i64, start_offset: i64) -> String {
         let Self { folder, topic, gzip } = self;
         let start = Timestamp::from_second(hour.saturating_mul(3600)).unwrap_or_default();
@@ -91,16 +96,25 @@ mod tests {
     fn a_late_record_joins_the_open_object_of_its_hour() {
         let mut objects = OpenObjects::new(1);
         // 2025-06-02 13:59:59.999 and 14:00:00 UTC, then late again.
-        for (offset, timestamp) in [(0, 1_748_872_799_999), (1, 1_748_872_800_000), (2, 1_748_872_799_000)] {
+        for (offset, timestamp) in
+            [(0, 1_748_872_799_999), (1, 1_748_872_800_000), (2, 1_748_872_799_000)]
+        {
             objects.push(offset, timestamp, format!("{offset}\n").as_bytes());
         }
         let cut = objects.cut(&naming());
-        let seen: Vec<_> = cut.iter().map(|object| (object.key.as_str(), object.body.as_slice())).collect();
+        let seen: Vec<_> =
+            cut.iter().map(|object| (object.key.as_str(), object.body.as_slice())).collect();
         assert_eq!(
             seen,
             [
-                ("raw/stock_prices/2025-06-02-13/stock_prices+1+0000000000.json", b"0\n2\n".as_slice()),
-                ("raw/stock_prices/2025-06-02-14/stock_prices+1+0000000001.json", b"1\n".as_slice()),
+                (
+                    "raw/stock_prices/2025-06-02-13/stock_prices+1+0000000000.json",
+                    b"0\n2\n".as_slice()
+                ),
+                (
+                    "raw/stock_prices/2025-06-02-14/stock_prices+1+0000000001.json",
+                    b"1\n".as_slice()
+                ),
             ]
         );
     }
@@ -110,7 +124,10 @@ mod tests {
         let mut objects = OpenObjects::new(0);
         objects.push(12_345_678_901, 0, b"{}\n");
         let naming = Naming { gzip: true, ..naming() };
-        assert_eq!(objects.cut(&naming)[0].key, "raw/stock_prices/1970-01-01-00/stock_prices+0+12345678901.json.gz");
+        assert_eq!(
+            objects.cut(&naming)[0].key,
+            "raw/stock_prices/1970-01-01-00/stock_prices+0+12345678901.json.gz"
+        );
     }
 
     proptest! {

@@ -25,13 +25,17 @@ const BROKER_PATIENCE: Duration = Duration::from_secs(60);
 /// How long the dead-letter topic may take to acknowledge.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(30);
 
-/// Archives until `shutdown`, or until caught up if asked so. Open objects are written and committed before it returns.
+/// Archives until `shutdown`, or until caught up if asked so. Open objects are written and
+/// committed before it returns.
 ///
 /// # Errors
 /// Brokers, topic or store that are not there, and stay away.
 pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Result<Archived> {
     let waiting = args.kafka.await_topic(BROKER_PATIENCE);
-    let partitions = shutdown.run_until_cancelled(waiting).await.context("stopped while waiting for Kafka")??;
+    let partitions = shutdown
+        .run_until_cancelled(waiting)
+        .await
+        .context("stopped while waiting for Kafka")??;
     let (consumer, changes) = subscribe(args)?;
     let mut sink = Sink::new(args, Arc::clone(&consumer), changes, partitions.len())?;
     let mut next_rotation = rotation_after(now_ms(), args.rotate);
@@ -79,12 +83,18 @@ impl Sink {
         changes: UnboundedReceiver<Change>,
         partition_count: usize,
     ) -> anyhow::Result<Self> {
-        let dead_letters =
-            args.dead_letter_topic.as_deref().map(|topic| Sender::new(args.kafka.client_config(), topic));
+        let dead_letters = args
+            .dead_letter_topic
+            .as_deref()
+            .map(|topic| Sender::new(args.kafka.client_config(), topic));
         Ok(Self {
             topic: args.kafka.topic.clone(),
             flush_size: args.flush_size.max(1),
-            naming: Naming { folder: args.folder.clone(), topic: args.kafka.topic.clone(), gzip: args.gzip },
+            naming: Naming {
+                folder: args.folder.clone(),
+                topic: args.kafka.topic.clone(),
+                gzip: args.gzip,
+            },
             uploader: Uploader::new(&args.store, args.gzip),
             consumer,
             changes,
@@ -97,10 +107,14 @@ impl Sink {
 
     /// Whether every partition has been read to its end since the start.
     fn is_caught_up(&self) -> bool {
-        self.partitions.len() == self.partition_count && self.partitions.values().all(|partition| partition.at_end)
+        self.partitions.len() == self.partition_count
+            && self.partitions.values().all(|partition| partition.at_end)
     }
 
-    async fn accept(&mut self, received: Result<BorrowedMessage<'_>, KafkaError>) -> anyhow::Result<()> {
+    async fn accept(
+        &mut self,
+        received: Result<BorrowedMessage<'_>, KafkaError>,
+    ) -> anyhow::Result<()> {
         self.follow_assignment();
         match received {
             Ok(message) => self.archive(&message).await,
@@ -115,7 +129,8 @@ impl Sink {
         }
     }
 
-    /// A partition that went to another member takes its open objects with it: they were not committed.
+    /// A partition that went to another member takes its open objects with it: they were not
+    /// committed.
     fn follow_assignment(&mut self) {
         while let Ok(Change::Revoked(partitions)) = self.changes.try_recv() {
             self.partitions.retain(|partition, _| !partitions.contains(partition));
@@ -135,7 +150,8 @@ impl Sink {
         let flush_size = self.flush_size;
         match convert(message.payload(), position) {
             Converted::Line(line) => {
-                let timestamp = message.timestamp().to_millis().unwrap_or_else(|| now_ms().cast_signed());
+                let timestamp =
+                    message.timestamp().to_millis().unwrap_or_else(|| now_ms().cast_signed());
                 self.partition(position.partition).objects.push(position.offset, timestamp, &line);
                 self.totals.lines += 1;
             }
@@ -185,7 +201,9 @@ impl Sink {
             let Some(partition) = self.partitions.get_mut(id) else { continue };
             objects.extend(partition.objects.cut(&self.naming));
             if let Some(next) = partition.next_offset.take() {
-                offsets.add_partition_offset(&self.topic, *id, Offset::Offset(next)).context("a list of offsets")?;
+                offsets
+                    .add_partition_offset(&self.topic, *id, Offset::Offset(next))
+                    .context("a list of offsets")?;
             }
         }
         self.totals.objects += objects.len() as u64;
@@ -198,7 +216,10 @@ impl Sink {
         }
         // A commit that comes too late, after a rebalance, costs duplicates, as with the real sink.
         if let Err(error) = self.consumer.commit(&offsets, CommitMode::Sync) {
-            tracing::warn!("committing offsets of topic {}: {error}; some lines may be archived twice", self.topic);
+            tracing::warn!(
+                "committing offsets of topic {}: {error}; some lines may be archived twice",
+                self.topic
+            );
         }
         Ok(())
     }

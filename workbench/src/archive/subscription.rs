@@ -28,7 +28,8 @@ impl ClientContext for Subscription {
 impl ConsumerContext for Subscription {
     fn pre_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Revoke(partitions) = rebalance {
-            let partitions = partitions.elements().iter().map(|element| element.partition()).collect();
+            let partitions =
+                partitions.elements().iter().map(|element| element.partition()).collect();
             // Nobody listens any more once the sink has ended.
             let _ = self.0.send(Change::Revoked(partitions));
         }
@@ -36,7 +37,9 @@ impl ConsumerContext for Subscription {
 }
 
 /// Joins the group. Offsets are committed by hand; a partition without any starts at its beginning.
-pub fn subscribe(args: &ArchiveArgs) -> anyhow::Result<(Arc<StreamConsumer<Subscription>>, UnboundedReceiver<Change>)> {
+pub fn subscribe(
+    args: &ArchiveArgs,
+) -> anyhow::Result<(Arc<StreamConsumer<Subscription>>, UnboundedReceiver<Change>)> {
     let (says_change, changes) = unbounded_channel();
     let mut config = args.kafka.client_config();
     config
@@ -44,13 +47,15 @@ pub fn subscribe(args: &ArchiveArgs) -> anyhow::Result<(Arc<StreamConsumer<Subsc
         .set("enable.auto.commit", "false")
         .set("auto.offset.reset", "earliest")
         .set("enable.partition.eof", "true")
-        // As the connector's own setting: after a kill the next one need not wait long for the old one's session.
+        // As the connector's own setting: after a kill the next one need not wait long for the old
+        // one's session.
         .set("session.timeout.ms", "6000")
         .set("heartbeat.interval.ms", "2000")
         // With its default of a second the client sleeps whenever its queue is full.
         .set("fetch.queue.backoff.ms", "5");
-    let consumer: StreamConsumer<Subscription> =
-        config.create_with_context(Subscription(says_change)).context("set up the Kafka consumer")?;
+    let consumer: StreamConsumer<Subscription> = config
+        .create_with_context(Subscription(says_change))
+        .context("set up the Kafka consumer")?;
     let topic = args.kafka.topic.as_str();
     consumer.subscribe(&[topic]).with_context(|| format!("subscribe to topic {topic}"))?;
     Ok((Arc::new(consumer), changes))

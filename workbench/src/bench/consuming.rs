@@ -14,7 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const WAIT: Duration = Duration::from_millis(5);
 const AT_ONCE: usize = 512;
 
-/// CPU seconds to get all messages from librdkafka as the speed layer gets them, and to do nothing with them.
+/// CPU seconds to get all messages from librdkafka as the speed layer gets them, and to do nothing
+/// with them.
 ///
 /// # Errors
 /// Kafka that is not there.
@@ -33,7 +34,8 @@ pub fn cpu_of_consuming(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
     let consumer = kafka::consumer(&config, "speed-layer")?;
     kafka::subscribe(&consumer, &config)?;
     let read = read_all(&consumer, backlog.topic.name(), backlog.messages);
-    // Or the consumer would wait, when it is dropped, for somebody to agree that its partitions are given up.
+    // Or the consumer would wait, when it is dropped, for somebody to agree that its partitions are
+    // given up.
     consumer.context().close();
     read?;
     Ok(cpu_seconds(std::process::id())? - before)
@@ -43,19 +45,29 @@ fn read_all(consumer: &kafka::Consumer, topic: &str, messages: u64) -> anyhow::R
     let mut queue = MessageQueue::new(consumer).context("no memory for a queue")?;
     let (mut count, deadline) = (0, Instant::now() + PATIENCE);
     while count < messages {
-        ensure!(Instant::now() < deadline, "{count} of {messages} messages were read in ten minutes");
+        ensure!(
+            Instant::now() < deadline,
+            "{count} of {messages} messages were read in ten minutes"
+        );
         // The consumer's own queue brings rebalances only.
         consumer.poll(Duration::ZERO);
         for rebalance in consumer.context().take_reports().rebalances {
             if let Rebalance::Assign(mut partitions) = rebalance {
-                for id in partitions.elements().iter().map(|partition| partition.partition()).collect::<Vec<_>>() {
+                for id in partitions
+                    .elements()
+                    .iter()
+                    .map(|partition| partition.partition())
+                    .collect::<Vec<_>>()
+                {
                     queue.forward(consumer, topic, id);
                 }
                 partitions.set_all_offsets(Offset::Beginning)?;
                 kafka::assign(consumer, &partitions)?;
             }
         }
-        queue.drain(WAIT, AT_ONCE, |polled| count += u64::from(matches!(polled, Polled::Message(_))));
+        queue.drain(WAIT, AT_ONCE, |polled| {
+            count += u64::from(matches!(polled, Polled::Message(_)))
+        });
     }
     Ok(())
 }

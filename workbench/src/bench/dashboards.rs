@@ -37,8 +37,10 @@ struct Measured {
 /// Services that are not there, too little disk, or a query that fails.
 pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value> {
     let database = TestDatabase::create().await;
-    let mut connection =
-        service::pg::Database::parse(database.url(), "bench")?.connect_ready().await.context("a new database")?;
+    let mut connection = service::pg::Database::parse(database.url(), "bench")?
+        .connect_ready()
+        .await
+        .context("a new database")?;
     load::all(&mut connection, &args.size).await?;
     let (whole, step) = indicators(&database, &mut connection).await?;
     load::settle(&mut connection).await?;
@@ -59,7 +61,12 @@ pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value
     }
     queries.sort_by(|a, b| p95(&b.millis).total_cmp(&p95(&a.millis)));
     for query in &queries {
-        println!("{:>7.1} ms p95 {:>7.1} ms median  {}", p95(&query.millis), median(&query.millis), query.place);
+        println!(
+            "{:>7.1} ms p95 {:>7.1} ms median  {}",
+            p95(&query.millis),
+            median(&query.millis),
+            query.place
+        );
     }
     let worst = queries.first().context("no query in the dashboards")?;
     if args.explain {
@@ -90,9 +97,12 @@ fn queries(dashboards: &[Dashboard]) -> anyhow::Result<Vec<Measured>> {
     Ok(all)
 }
 
-/// Lets batch-layer compute the indicators of everything, and then after one more hour of every symbol. Gives the
-/// seconds of both runs, which have nothing else to do.
-async fn indicators(database: &TestDatabase, connection: &mut PgConnection) -> anyhow::Result<(f64, f64)> {
+/// Lets batch-layer compute the indicators of everything, and then after one more hour of every
+/// symbol. Gives the seconds of both runs, which have nothing else to do.
+async fn indicators(
+    database: &TestDatabase,
+    connection: &mut PgConnection,
+) -> anyhow::Result<(f64, f64)> {
     let bucket = TestBucket::create().await;
     let mut seconds = [0.0; 2];
     for (run, marks) in [load::MARK_ALL, load::MARK_LAST_HOUR].into_iter().enumerate() {
@@ -104,14 +114,18 @@ async fn indicators(database: &TestDatabase, connection: &mut PgConnection) -> a
         ensure!(status.success(), "batch-layer ended with {status}");
         seconds[run] = begun.elapsed().as_secs_f64();
     }
-    println!("indicators: {:.1} s for everything, {:.1} s after one more hour", seconds[0], seconds[1]);
+    println!(
+        "indicators: {:.1} s for everything, {:.1} s after one more hour",
+        seconds[0], seconds[1]
+    );
     Ok(seconds.into())
 }
 
 async fn explain(connection: &mut PgConnection, query: &Measured) -> anyhow::Result<()> {
     println!("\n{}\n{}\n", query.place, query.sql);
     let explain = format!("explain (analyze, buffers) {}", query.sql);
-    let plan: Vec<String> = sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(connection).await?;
+    let plan: Vec<String> =
+        sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(connection).await?;
     println!("{}\n", plan.join("\n"));
     Ok(())
 }

@@ -21,7 +21,8 @@ pub struct FloodArgs {
 /// # Errors
 /// Services that are not there, or a binary that is not built.
 pub async fn run(args: &FloodArgs) -> anyhow::Result<serde_json::Value> {
-    let (good, bad) = (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
+    let (good, bad) =
+        (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
     rows::send(&good, args.messages, Shape::Bare, 0.0)?;
     rows::send(&bad, args.messages, Shape::Bare, 1.0)?;
     let mut ratios = Vec::new();
@@ -36,7 +37,10 @@ pub async fn run(args: &FloodArgs) -> anyhow::Result<serde_json::Value> {
         };
         let ticks = drain(&of(&good)).await?.rows_per_second;
         let rejects = drain(&of(&bad)).await?.rows_per_second;
-        println!("round {round}: ticks {ticks:.0}/s, broken messages {rejects:.0}/s ({:.2})", rejects / ticks);
+        println!(
+            "round {round}: ticks {ticks:.0}/s, broken messages {rejects:.0}/s ({:.2})",
+            rejects / ticks
+        );
         ratios.push(rejects / ticks);
     }
     Ok(json!({ "bench": "flood", "ratio": rounded(median(&ratios)) }))

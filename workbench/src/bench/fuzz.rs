@@ -36,7 +36,8 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
     let (mut accepted, mut by_shape) = (0, BTreeMap::new());
     for (shape, is_loose) in all {
         let ticks = compare((shape, is_loose), cases, args.seed);
-        let ticks = ticks.with_context(|| format!("{shape:?}, loose: {is_loose}, seed {}", args.seed))?;
+        let ticks =
+            ticks.with_context(|| format!("{shape:?}, loose: {is_loose}, seed {}", args.seed))?;
         accepted += ticks;
         *by_shape.entry(format!("{shape:?}")).or_insert(0) += ticks;
     }
@@ -50,8 +51,8 @@ pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
     }))
 }
 
-/// The rules of a shape's preset, and an array to look for; loose ones let pass what the guards keep out, and take from
-/// the record what the value has not.
+/// The rules of a shape's preset, and an array to look for; loose ones let pass what the guards
+/// keep out, and take from the record what the value has not.
 fn rules(shape: Shape, is_loose: bool) -> Rules {
     let rules = shape.rules();
     let rules = Rules { each: rules.each.clone().or_else(|| "data".parse().ok()), ..rules };
@@ -117,10 +118,13 @@ fn compare((shape, is_loose): (Shape, bool), cases: u64, seed: u64) -> anyhow::R
             })
         });
         accepted += u64::from(ticks > 0);
-        let found = Read::of(|read| fast.decode_each(&value, &beside, &mut |element| read.note(&element)));
+        let found =
+            Read::of(|read| fast.decode_each(&value, &beside, &mut |element| read.note(&element)));
         if found != expected {
             let text = String::from_utf8_lossy(&value);
-            bail!("case {case}: {text:?} is {found:?} by the fast path, {expected:?} by the strict one");
+            bail!(
+                "case {case}: {text:?} is {found:?} by the fast path, {expected:?} by the strict one"
+            );
         }
         case += 1;
     }
@@ -175,9 +179,16 @@ mod tests {
     fn the_decoders_paths_agree_on_fifty_thousand_mutated_values() {
         let result = run(&FuzzArgs { cases: 50_000, seed: 42 }).unwrap();
         let accepted = result["accepted"].as_u64().unwrap();
-        assert!((1_000..49_000).contains(&accepted), "{accepted} accepted: the mutations are too mild or too wild");
+        assert!(
+            (1_000..49_000).contains(&accepted),
+            "{accepted} accepted: the mutations are too mild or too wild"
+        );
         let by_shape = result["accepted_by_shape"].as_object().unwrap();
-        assert_eq!(by_shape.len(), Shape::value_variants().len(), "mapped, with text for numbers, and in arrays");
+        assert_eq!(
+            by_shape.len(),
+            Shape::value_variants().len(),
+            "mapped, with text for numbers, and in arrays"
+        );
         assert!(by_shape.values().all(|ticks| ticks.as_u64() > Some(200)), "{by_shape:?}");
     }
 }

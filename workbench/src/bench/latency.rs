@@ -20,7 +20,8 @@ pub struct LatencyArgs {
     /// Seconds of measuring, after three that do not count.
     #[arg(long, default_value_t = 20)]
     seconds: u32,
-    /// How long the first message of a batch waits (speed-layer's `--linger`; its default where absent).
+    /// How long the first message of a batch waits (speed-layer's `--linger`; its default where
+    /// absent).
     #[arg(long)]
     linger: Option<String>,
 }
@@ -28,7 +29,8 @@ pub struct LatencyArgs {
 const WARM_UP: u32 = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// When each message was sent; the index is its offset, since there is one partition and one sender.
+/// When each message was sent; the index is its offset, since there is one partition and one
+/// sender.
 type Sent = Arc<Mutex<Vec<Instant>>>;
 
 /// # Errors
@@ -67,10 +69,17 @@ pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
     latencies.drain(..warm_up.min(latencies.len()));
     latencies.sort_unstable();
     let at = |part: f64| {
-        let index = ((latencies.len() as f64 * part) as usize).min(latencies.len().saturating_sub(1));
+        let index =
+            ((latencies.len() as f64 * part) as usize).min(latencies.len().saturating_sub(1));
         latencies.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
     };
-    println!("at {} ticks/s: p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms", args.rate, at(0.5), at(0.99), at(1.0));
+    println!(
+        "at {} ticks/s: p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
+        args.rate,
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
     Ok(json!({
         "bench": "latency",
         "rate": args.rate,
@@ -113,7 +122,11 @@ fn send(brokers: &str, topic: &str, rate: u32, total: u64, sent: &Sent) -> anyho
                 break;
             };
             sent.lock().unwrap_or_else(PoisonError::into_inner).push(Instant::now());
-            sender.send(Outgoing { partition: Some(0), value: message.value, ..Outgoing::default() })?;
+            sender.send(Outgoing {
+                partition: Some(0),
+                value: message.value,
+                ..Outgoing::default()
+            })?;
             number += 1;
         }
         sender.poll();
@@ -123,11 +136,18 @@ fn send(brokers: &str, topic: &str, rate: u32, total: u64, sent: &Sent) -> anyho
     Ok(())
 }
 
-/// Looks about every millisecond how far the committed offset is: from the outside, as a reader would.
-async fn watch(connection: &mut PgConnection, total: u64, sent: &Sent) -> anyhow::Result<Vec<Duration>> {
+/// Looks about every millisecond how far the committed offset is: from the outside, as a reader
+/// would.
+async fn watch(
+    connection: &mut PgConnection,
+    total: u64,
+    sent: &Sent,
+) -> anyhow::Result<Vec<Duration>> {
     let mut latencies = Vec::with_capacity(total as usize);
     while (latencies.len() as u64) < total {
-        let next: i64 = sqlx::query_scalar("select next_offset from kafka_offsets").fetch_one(&mut *connection).await?;
+        let next: i64 = sqlx::query_scalar("select next_offset from kafka_offsets")
+            .fetch_one(&mut *connection)
+            .await?;
         let seen = Instant::now();
         {
             let sent = sent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,5 @@
-//! Measurements: ratios taken side by side in one run, because the machines are noisy. The last line is JSON.
+//! Measurements: ratios taken side by side in one run, because the machines are noisy. The last
+//! line is JSON.
 
 mod backlog;
 mod batch;
@@ -28,21 +29,26 @@ use testing::TestDatabase;
 /// What to measure.
 #[derive(Subcommand, Clone)]
 pub enum Bench {
-    /// The rate at which speed-layer drains a backlog, next to a bare COPY of the same rows with the same minute bars.
+    /// The rate at which speed-layer drains a backlog, next to a bare COPY of the same rows with
+    /// the same minute bars.
     Speed(SpeedArgs),
     /// The time from sending a tick to seeing it in PostgreSQL, at a steady rate.
     Latency(LatencyArgs),
-    /// The seconds that batch-layer takes for an hour, next to general engines over the same objects.
+    /// The seconds that batch-layer takes for an hour, next to general engines over the same
+    /// objects.
     Batch(BatchArgs),
-    /// An hour as Parquet: its size, what writing it takes, and a question to it next to one to the lines.
+    /// An hour as Parquet: its size, what writing it takes, and a question to it next to one to the
+    /// lines.
     Lake(LakeArgs),
     /// A backfill by one batch-layer, and by two and four that share it, each on one core.
     Share(ShareArgs),
-    /// The most memory that batch-layer takes where something is very large: symbols, an object, a folder, a history.
+    /// The most memory that batch-layer takes where something is very large: symbols, an object, a
+    /// folder, a history.
     Memory(MemoryArgs),
     /// The rate with nothing but broken messages, next to that with ticks.
     Flood(FloodArgs),
-    /// How long the dashboards' queries take on a month of a market; the ticks take about 7 GB of disk.
+    /// How long the dashboards' queries take on a month of a market; the ticks take about 7 GB of
+    /// disk.
     Dashboards(DashboardsBenchArgs),
     /// The decoder's fast path against its strict path, on mutated values; needs no services.
     Fuzz(FuzzArgs),
@@ -64,8 +70,8 @@ pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
     }
 }
 
-/// Where the database is, with a connection that is not encrypted: over loopback that is what a desk would choose, and
-/// AES would be a part of both sides of every ratio.
+/// Where the database is, with a connection that is not encrypted: over loopback that is what a
+/// desk would choose, and AES would be a part of both sides of every ratio.
 fn without_tls(database: &TestDatabase) -> String {
     format!("{}?sslmode=disable", database.url())
 }

@@ -30,8 +30,12 @@ impl Measured {
     pub fn usage(&self) -> anyhow::Result<Usage> {
         let id = self.0.id();
         let cpu_seconds = cpu_seconds(id).context("the measured process has ended")?;
-        let status = std::fs::read_to_string(format!("/proc/{id}/status")).context("/proc/PID/status")?;
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM in /proc/PID/status")?;
+        let status =
+            std::fs::read_to_string(format!("/proc/{id}/status")).context("/proc/PID/status")?;
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .context("VmHWM in /proc/PID/status")?;
         let kilobytes: f64 = peak.trim().trim_end_matches(" kB").parse().context("VmHWM")?;
         Ok(Usage { cpu_seconds, peak_megabytes: kilobytes / 1024.0 })
     }
@@ -42,10 +46,15 @@ impl Measured {
 /// # Errors
 /// A process that is not there.
 pub fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).with_context(|| format!("no process {id}"))?;
-    // Fields are counted behind the name, which may hold spaces: utime and stime are the 12th and 13th there.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("/proc/PID/stat");
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))
+        .with_context(|| format!("no process {id}"))?;
+    // Fields are counted behind the name, which may hold spaces: utime and stime are the 12th and
+    // 13th there.
+    let fields: Vec<&str> =
+        stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| {
+        fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("/proc/PID/stat")
+    };
     Ok((ticks(11)? + ticks(12)?) / rustix::param::clock_ticks_per_second() as f64)
 }
 

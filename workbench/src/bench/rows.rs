@@ -29,7 +29,8 @@ pub const AVRO: &str = r#"{"type":"record","name":"Tick","fields":[{"name":"symb
     {"name":"timestamp","type":{"type":"long","logicalType":"timestamp-micros"}},{"name":"open","type":"double"},
     {"name":"close","type":"double"},{"name":"volume","type":["null","long"]}]}"#;
 
-/// Fills the topic with `ticks` messages of a simulated trading day, of which the part `broken` is no tick.
+/// Fills the topic with `ticks` messages of a simulated trading day, of which the part `broken` is
+/// no tick.
 pub fn send(topic: &TestTopic, ticks: u64, shape: Shape, broken: f64) -> anyhow::Result<()> {
     send_as(topic, ticks, shape, broken, |json, value| {
         value.extend_from_slice(json);
@@ -42,7 +43,10 @@ pub fn send_avro(topic: &TestTopic, ticks: u64) -> anyhow::Result<()> {
     let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
     send_as(topic, ticks, Shape::Bare, 0.0, |json, value| {
         let record = decoder.decode(json, &Beside::NOTHING);
-        write_avro(&record.map_err(|reject| anyhow!("a simulated message is no tick: {reject}"))?.tick, value);
+        write_avro(
+            &record.map_err(|reject| anyhow!("a simulated message is no tick: {reject}"))?.tick,
+            value,
+        );
         Ok(())
     })
 }
@@ -102,13 +106,18 @@ fn send_as(
         buffer.clear();
         let encoded = message.value.map(|json| encode(json, &mut buffer)).transpose()?;
         let value = encoded.map(|()| buffer.as_slice());
-        sender.send(Outgoing { key: Some(message.key.as_bytes()), value, ..Outgoing::default() })?;
+        sender.send(Outgoing {
+            key: Some(message.key.as_bytes()),
+            value,
+            ..Outgoing::default()
+        })?;
     }
     sender.finish(PATIENCE)?;
     Ok(())
 }
 
-/// Reads the topic as the speed layer does and encodes everything beforehand, `batch_rows` messages a batch.
+/// Reads the topic as the speed layer does and encodes everything beforehand, `batch_rows` messages
+/// a batch.
 pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result<Vec<Batch>> {
     let consumer: BaseConsumer = client_config(topic.brokers())
         .set("group.id", "bench")
@@ -130,8 +139,21 @@ pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result
         }
         let value = message.payload();
         if let Some(batch) = batches.last_mut() {
-            let message = Message { topic: topic.name(), partition, offset, timestamp: None, key: None, value };
-            batch.push(&mut decoder, &message, SourcePartition { source: 1, partition }, offset, |_, _, _| ());
+            let message = Message {
+                topic: topic.name(),
+                partition,
+                offset,
+                timestamp: None,
+                key: None,
+                value,
+            };
+            batch.push(
+                &mut decoder,
+                &message,
+                SourcePartition { source: 1, partition },
+                offset,
+                |_, _, _| (),
+            );
         }
     }
     Ok(batches)

@@ -69,8 +69,10 @@ impl ShareArgs {
             let folder = root.join(format!("raw/stock_prices/{}-{}", &start[..10], &start[11..13]));
             let name = folder.join(format!("stock_prices+0+{:010}.json", hour * self.ticks));
             if !name.is_file() {
-                fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
-                fs::write(&name, self.lines(hour)).with_context(|| format!("write {}", name.display()))?;
+                fs::create_dir_all(&folder)
+                    .with_context(|| format!("make {}", folder.display()))?;
+                fs::write(&name, self.lines(hour))
+                    .with_context(|| format!("write {}", name.display()))?;
             }
         }
         root.canonicalize().with_context(|| format!("find {}", root.display()))
@@ -79,7 +81,9 @@ impl ShareArgs {
     fn lines(&self, hour: i64) -> String {
         let mut text = String::new();
         for number in 0..self.ticks {
-            let at = Timestamp::from_micros(FIRST + hour * Timestamp::HOUR + number * (Timestamp::HOUR / self.ticks));
+            let at = Timestamp::from_micros(
+                FIRST + hour * Timestamp::HOUR + number * (Timestamp::HOUR / self.ticks),
+            );
             let (symbol, offset) = (number % self.symbols, hour * self.ticks + number);
             let cents = 10_000 + (offset * 7919).rem_euclid(9973);
             let _ = writeln!(
@@ -94,8 +98,16 @@ impl ShareArgs {
     }
 
     /// The seconds from the first start to the last end.
-    fn backfill(&self, root: &Path, database: &TestDatabase, processes: usize) -> anyhow::Result<f64> {
-        let (from, to) = (Timestamp::from_micros(FIRST), Timestamp::from_micros(FIRST + self.hours * Timestamp::HOUR));
+    fn backfill(
+        &self,
+        root: &Path,
+        database: &TestDatabase,
+        processes: usize,
+    ) -> anyhow::Result<f64> {
+        let (from, to) = (
+            Timestamp::from_micros(FIRST),
+            Timestamp::from_micros(FIRST + self.hours * Timestamp::HOUR),
+        );
         let program = crate::process::command("batch-layer")?.get_program().to_owned();
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let begun = Instant::now();

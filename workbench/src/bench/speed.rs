@@ -55,9 +55,14 @@ struct Figures {
 /// # Errors
 /// Services that are not there, or a binary that is not built.
 pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
-    let (bare, enveloped) = (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
-    let (avro, mapped) = (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
-    eprintln!("sending {} ticks: bare, enveloped, as Avro, and as trades with numbers in text", args.ticks);
+    let (bare, enveloped) =
+        (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
+    let (avro, mapped) =
+        (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
+    eprintln!(
+        "sending {} ticks: bare, enveloped, as Avro, and as trades with numbers in text",
+        args.ticks
+    );
     rows::send(&bare, args.ticks, Shape::Bare, 0.0)?;
     rows::send(&enveloped, args.ticks, Shape::Envelope, 0.0)?;
     rows::send_avro(&avro, args.ticks)?;
@@ -68,7 +73,13 @@ pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     let registry_server = HttpProxy::start("127.0.0.1:1", answer).await;
     let registry = format!("http://{}", registry_server.address());
     let batches = rows::encoded(&bare, args.ticks, args.batch_rows)?;
-    let topics = Topics { bare: &bare, enveloped: &enveloped, avro: &avro, mapped: &mapped, registry: &registry };
+    let topics = Topics {
+        bare: &bare,
+        enveloped: &enveloped,
+        avro: &avro,
+        mapped: &mapped,
+        registry: &registry,
+    };
     let mut figures = Figures::default();
     for number in 1..=args.rounds {
         let round = Round::run(args, &batches, &topics).await?;
@@ -120,7 +131,8 @@ impl Round {
             one,
             envelope: rate(&of(topics.enveloped, 1, 1)).await?,
             avro: rate(&Backlog { reading: &by_registry, ..of(topics.avro, 1, 1) }).await?,
-            mapped: rate(&Backlog { reading: &["--preset", "binance"], ..of(topics.mapped, 1, 1) }).await?,
+            mapped: rate(&Backlog { reading: &["--preset", "binance"], ..of(topics.mapped, 1, 1) })
+                .await?,
             two_workers: rate(&of(topics.bare, 2, 1)).await?,
             two_writers: rate(&of(topics.bare, 1, 2)).await?,
         })
@@ -201,7 +213,8 @@ impl Figures {
     }
 }
 
-/// Rows a second of a COPY with minute bars that were encoded beforehand: no Kafka, no decoding, one connection.
+/// Rows a second of a COPY with minute bars that were encoded beforehand: no Kafka, no decoding,
+/// one connection.
 async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
     let database = TestDatabase::create().await;
     let target = service::pg::Database::parse(&without_tls(&database), "bench")?;
@@ -221,8 +234,8 @@ async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
     Ok(rows as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Lets the workers drain the topic into a new database. The rate counts from the first commit that is seen, so that
-/// joining the group does not count; the usage is the first worker's.
+/// Lets the workers drain the topic into a new database. The rate counts from the first commit that
+/// is seen, so that joining the group does not count; the usage is the first worker's.
 pub(super) async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
     for _ in 0..TRIES {
         if let Some(drain) = drain_once(backlog).await? {
@@ -230,7 +243,9 @@ pub(super) async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
         }
         eprintln!("one worker wrote everything before the other had a share; once more");
     }
-    anyhow::bail!("{TRIES} times one worker wrote everything before the other had a share; take more messages")
+    anyhow::bail!(
+        "{TRIES} times one worker wrote everything before the other had a share; take more messages"
+    )
 }
 
 /// Nothing where one worker had written everything before the other had a share.
@@ -239,29 +254,41 @@ async fn drain_once(backlog: &Backlog<'_>) -> anyhow::Result<Option<Drain>> {
     let target = service::pg::Database::parse(&without_tls(&database), "bench")?;
     let mut connection = target.connect_ready().await?;
     sqlx::query("checkpoint").execute(&mut connection).await?;
-    let running = (0..backlog.workers).map(|_| start(&database, backlog)).collect::<anyhow::Result<Vec<_>>>()?;
+    let running = (0..backlog.workers)
+        .map(|_| start(&database, backlog))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let first = running.first().context("no worker")?;
     let total = backlog.messages.cast_signed();
     let mut begun: Option<(Instant, i64)> = None;
     let deadline = Instant::now() + Duration::from_secs(600);
     loop {
-        let written: i64 = sqlx::query_scalar("select coalesce(sum(next_offset), 0)::bigint from kafka_offsets")
-            .fetch_one(&mut connection)
-            .await?;
+        let written: i64 =
+            sqlx::query_scalar("select coalesce(sum(next_offset), 0)::bigint from kafka_offsets")
+                .fetch_one(&mut connection)
+                .await?;
         // Two workers count once both have a share.
-        if begun.is_none() && written > 0 && (backlog.workers == 1 || both_write(&mut connection).await?) {
+        if begun.is_none()
+            && written > 0
+            && (backlog.workers == 1 || both_write(&mut connection).await?)
+        {
             begun = Some((Instant::now(), written));
         }
         if written >= total {
             break;
         }
-        ensure!(Instant::now() < deadline, "{written} of {total} messages were written in ten minutes");
+        ensure!(
+            Instant::now() < deadline,
+            "{written} of {total} messages were written in ten minutes"
+        );
         // Seldom enough that asking costs the measured database nothing that counts.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let Some((since, from)) = begun else { return Ok(None) };
     let rows = total - from;
-    Ok(Some(Drain { rows_per_second: rows as f64 / since.elapsed().as_secs_f64(), usage: first.usage()? }))
+    Ok(Some(Drain {
+        rows_per_second: rows as f64 / since.elapsed().as_secs_f64(),
+        usage: first.usage()?,
+    }))
 }
 
 async fn rate(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
@@ -284,7 +311,12 @@ fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measu
         .env("RUST_LOG", "warn")
         // Its own: the members of the drain before were killed, and the group would wait for them.
         .args(["--group-id", database.name()])
-        .args(["--batch-rows", &backlog.batch_rows.to_string(), "--writers", &backlog.writers.to_string()])
+        .args([
+            "--batch-rows",
+            &backlog.batch_rows.to_string(),
+            "--writers",
+            &backlog.writers.to_string(),
+        ])
         .args(backlog.reading);
     Measured::spawn(command)
 }

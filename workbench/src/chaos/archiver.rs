@@ -50,7 +50,10 @@ impl Archiver {
     pub fn look_after(&mut self) -> anyhow::Result<()> {
         let Some(process) = &mut self.running else { return Ok(()) };
         if let Some(status) = process.ended()? {
-            tracing::warn!("the archiver ended ({status}: {}); starting it again", process.last_words());
+            tracing::warn!(
+                "the archiver ended ({status}: {}); starting it again",
+                process.last_words()
+            );
             self.running = None;
             self.start()?;
         }

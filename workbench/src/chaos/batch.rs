@@ -21,7 +21,8 @@ const SHARED_HOURS: i64 = 60;
 /// The start of the hour so many hours ago.
 fn hour_before(hours: i64) -> String {
     let now = Timestamp::now().micros();
-    Timestamp::from_micros(now - now.rem_euclid(Timestamp::HOUR) - hours * Timestamp::HOUR).to_string()
+    Timestamp::from_micros(now - now.rem_euclid(Timestamp::HOUR) - hours * Timestamp::HOUR)
+        .to_string()
 }
 
 /// How a batch layer is started, beside what the environment says.
@@ -34,8 +35,8 @@ pub struct Batches {
 }
 
 impl Batches {
-    /// Starts one after the other until `stop`; whatever becomes of the services around, none may end in a way that its
-    /// manual does not know.
+    /// Starts one after the other until `stop`; whatever becomes of the services around, none may
+    /// end in a way that its manual does not know.
     pub async fn schedule(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
         while !stop.is_cancelled() {
             self.run().await?;
@@ -55,8 +56,10 @@ impl Batches {
 
     /// Two runs at once.
     pub async fn run_twice(&self) -> anyhow::Result<()> {
-        let (mut one, mut other) = (self.start("batch-layer-one")?, self.start("batch-layer-other")?);
-        let (one, other) = tokio::join!(finish(&mut one, &self.findings), finish(&mut other, &self.findings));
+        let (mut one, mut other) =
+            (self.start("batch-layer-one")?, self.start("batch-layer-other")?);
+        let (one, other) =
+            tokio::join!(finish(&mut one, &self.findings), finish(&mut other, &self.findings));
         one.and(other).map(drop)
     }
 
@@ -68,7 +71,8 @@ impl Batches {
         Ok(ended.is_none())
     }
 
-    /// Three runs that share a window, of which one is killed after `time`; true where it was still at work. The others end.
+    /// Three runs that share a window, of which one is killed after `time`; true where it was still
+    /// at work. The others end.
     pub async fn share(&self, time: Duration) -> anyhow::Result<bool> {
         let (from, to) = (hour_before(SHARED_HOURS), hour_before(0));
         let start = |name: &str| {
@@ -77,15 +81,18 @@ impl Batches {
             Process::spawn(name, command, &self.logs)
         };
         let mut killed = start("batch-layer-sharing-killed")?;
-        let (mut one, mut other) = (start("batch-layer-sharing-one")?, start("batch-layer-sharing-other")?);
+        let (mut one, mut other) =
+            (start("batch-layer-sharing-one")?, start("batch-layer-sharing-other")?);
         let ended = killed.wait(time).await?;
         killed.kill().await?;
-        let (one, other) = tokio::join!(finish(&mut one, &self.findings), finish(&mut other, &self.findings));
+        let (one, other) =
+            tokio::join!(finish(&mut one, &self.findings), finish(&mut other, &self.findings));
         one.and(other)?;
         Ok(ended.is_none())
     }
 
-    /// The last run, with nothing in its way: the lock of one that was killed is taken over once it has aged.
+    /// The last run, with nothing in its way: the lock of one that was killed is taken over once it
+    /// has aged.
     pub async fn run_well(&self) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
@@ -93,12 +100,16 @@ impl Batches {
             let Some(status) = finish(&mut process, &self.findings).await? else { return Ok(()) };
             let said = process.last_words();
             if !status.success() {
-                self.findings.add(format!("the last batch-layer failed ({status}) though nothing was in its way"));
+                self.findings.add(format!(
+                    "the last batch-layer failed ({status}) though nothing was in its way"
+                ));
             } else if said.ends_with(": nothing to do") && begun.elapsed() < PATIENCE {
                 tokio::time::sleep(EVERY).await;
                 continue;
             } else if said.ends_with(": nothing to do") {
-                self.findings.add(format!("the last batch-layer found the lock held for {PATIENCE:?}: {said}"));
+                self.findings.add(format!(
+                    "the last batch-layer found the lock held for {PATIENCE:?}: {said}"
+                ));
             }
             return Ok(());
         }
@@ -121,15 +132,26 @@ impl Batches {
 }
 
 /// Waits for the end. 0, 3 and 4 are what the manual promises while services come and go.
-pub async fn finish(process: &mut Process, findings: &Findings) -> anyhow::Result<Option<ExitStatus>> {
+pub async fn finish(
+    process: &mut Process,
+    findings: &Findings,
+) -> anyhow::Result<Option<ExitStatus>> {
     let ended = process.wait(PATIENCE).await?;
     match ended {
         Some(status) if matches!(status.code(), Some(0 | 3 | 4)) => {}
         Some(status) => {
-            findings.add(format!("{} ended with {status}: {}", process.name(), process.last_words()));
+            findings.add(format!(
+                "{} ended with {status}: {}",
+                process.name(),
+                process.last_words()
+            ));
         }
         None => {
-            findings.add(format!("{} was at work for {PATIENCE:?}: {}", process.name(), process.last_words()));
+            findings.add(format!(
+                "{} was at work for {PATIENCE:?}: {}",
+                process.name(),
+                process.last_words()
+            ));
             process.kill().await?;
         }
     }

@@ -1,6 +1,6 @@
-//! What would endanger the proof of everything else happens beside the main topic: two topics with a database and two
-//! speed layers of their own, on the same services, which other faults go on to hit. What was sent is known message by
-//! message, so the proof is one of sets.
+//! What would endanger the proof of everything else happens beside the main topic: two topics with
+//! a database and two speed layers of their own, on the same services, which other faults go on to
+//! hit. What was sent is known message by message, so the proof is one of sets.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,14 +20,19 @@ use super::manner::Manner;
 use super::plan::Planned;
 use crate::prove::ProveArgs;
 use testing::kafka::{KafkaArgs, Quiet};
-use testing::{Record, SecondBroker, TcpProxy, TestDatabase, TestTopic, broker_count, eventually, leaders, stack};
+use testing::{
+    Record, SecondBroker, TcpProxy, TestDatabase, TestTopic, broker_count, eventually, leaders,
+    stack,
+};
 
-/// How long anything may take, other faults and a slow machine included; what is promised is said beside its use.
+/// How long anything may take, other faults and a slow machine included; what is promised is said
+/// beside its use.
 const LIMIT: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(20);
 /// So late that a COPY is seen while it is open.
 const LATE: Duration = Duration::from_millis(250);
-/// The least that a statement of a frozen instance may take before another ends its session, and so the flag's minimum.
+/// The least that a statement of a frozen instance may take before another ends its session, and so
+/// the flag's minimum.
 const WRITER_TIMEOUT: &str = "5s";
 /// What the topic of dead letters takes.
 const LETTER_BYTES: &str = "100000";
@@ -49,9 +54,11 @@ const FOUND: &str = "
     union all
     select topic, edition, kafka_partition, kafka_offset, null from rejected_ticks join sources using (source)";
 
-const COUNT: &str = "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
+const COUNT: &str =
+    "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
 
-const BARS: &str = "select coalesce(sum(ticks), 0)::bigint, coalesce(sum(volume), 0)::bigint from minute_bars";
+const BARS: &str =
+    "select coalesce(sum(ticks), 0)::bigint, coalesce(sum(volume), 0)::bigint from minute_bars";
 
 const OFFSETS: &str = "select coalesce(sum(next_offset), 0)::bigint from kafka_offsets";
 
@@ -100,16 +107,29 @@ impl std::ops::AddAssign for Tally {
 
 impl Beside {
     /// Before anything fails. The second broker is there only where one of the faults needs it.
-    pub async fn lay(args: &ProveArgs, faults: &[Fault], manner: &Manner, logs: &Path) -> anyhow::Result<Self> {
+    pub async fn lay(
+        args: &ProveArgs,
+        faults: &[Fault],
+        manner: &Manner,
+        logs: &Path,
+    ) -> anyhow::Result<Self> {
         let brokers = &args.kafka.brokers;
         let letters = TestTopic::with_settings(1, &[("max.message.bytes", LETTER_BYTES)]).await;
-        let broker = if faults.contains(&Fault::Leaderless) { Some(second_broker(&args.kafka).await?) } else { None };
+        let broker = if faults.contains(&Fault::Leaderless) {
+            Some(second_broker(&args.kafka).await?)
+        } else {
+            None
+        };
         let second = [if broker.is_some() { 2 } else { 1 }];
-        let topics = [TestTopic::placed(brokers, &[&[1], &second]).await, TestTopic::placed(brokers, &[&[1]]).await];
+        let topics = [
+            TestTopic::placed(brokers, &[&[1], &second]).await,
+            TestTopic::placed(brokers, &[&[1]]).await,
+        ];
         let database = TestDatabase::create().await;
         let (link, linked) = link(database.url()).await?;
         let setup = |number: usize, database_url: &str| {
-            let timeout = ["--writer-timeout", WRITER_TIMEOUT, "--on-gap", "skip", "--dead-letter-topic"];
+            let timeout =
+                ["--writer-timeout", WRITER_TIMEOUT, "--on-gap", "skip", "--dead-letter-topic"];
             Instance::new(Setup {
                 name: format!("speed-layer-beside-{number}"),
                 database_url: database_url.to_owned(),
@@ -128,7 +148,8 @@ impl Beside {
         Ok(Self { instances, link, topics, letters, broker, database, sent, editions, next })
     }
 
-    /// Lets the fault happen, and waits until what it tries has come out; where that takes too long, it is a finding.
+    /// Lets the fault happen, and waits until what it tries has come out; where that takes too
+    /// long, it is a finding.
     pub async fn inject(&mut self, ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
         match planned.fault {
             Fault::Leaderless => self.lose_leader(ground, planned).await,
@@ -153,7 +174,9 @@ impl Beside {
 
     /// The other partitions are read on, by whichever instance has them after the restart.
     async fn lose_leader(&mut self, ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
-        let Some(broker) = &mut self.broker else { return Ok("there is no second broker".to_owned()) };
+        let Some(broker) = &mut self.broker else {
+            return Ok("there is no second broker".to_owned());
+        };
         broker.kill();
         self.wait_leaders(&[Some(1), None]).await;
         let (number, is_killed) = (planned.target % 2, planned.severity < 0.5);
@@ -174,7 +197,9 @@ impl Beside {
         self.send_ticks(STEADY, 1, 50).await;
         let took = self.wait_written("after its leader was back", &ground.findings).await;
         let how = if is_killed { "killed" } else { "ended" };
-        Ok(format!("instance {number} {how} and started meanwhile; read {took:.1?} after the leader was back"))
+        Ok(format!(
+            "instance {number} {how} and started meanwhile; read {took:.1?} after the leader was back"
+        ))
     }
 
     async fn wait_leaders(&self, expected: &[Option<i32>]) {
@@ -190,7 +215,8 @@ impl Beside {
 
     async fn make_anew(&mut self, ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
         let (findings, is_read) = (&ground.findings, planned.severity < 0.5);
-        // What a deleted topic takes along is nobody's loss but Kafka's, so all of it is written before.
+        // What a deleted topic takes along is nobody's loss but Kafka's, so all of it is written
+        // before.
         self.send_ticks(ANEW, 0, 40).await;
         self.wait_written("before the topic is made anew", findings).await;
         if !is_read {
@@ -207,14 +233,19 @@ impl Beside {
         self.send_ticks(ANEW, 0, first).await;
         self.instances.iter_mut().try_for_each(Instance::start)?;
         let took = self.wait_written("of the topic made anew", findings).await;
-        // Not as many again: a topic that is twice as long each time fills the machine within half an hour.
+        // Not as many again: a topic that is twice as long each time fills the machine within half
+        // an hour.
         self.send_ticks(ANEW, 0, old + 20 - first).await;
         self.wait_written("of the topic made anew, beyond its old end", findings).await;
-        Ok(format!("{}; read after {took:.1?}", if is_read { "while it was read" } else { "while nobody ran" }))
+        Ok(format!(
+            "{}; read after {took:.1?}",
+            if is_read { "while it was read" } else { "while nobody ran" }
+        ))
     }
 
-    /// Of an instance that is frozen while the server waits for its rows: the offsets that it has locked are free again
-    /// within the group's session timeout and 15 s more than --writer-timeout.
+    /// Of an instance that is frozen while the server waits for its rows: the offsets that it has
+    /// locked are free again within the group's session timeout and 15 s more than
+    /// --writer-timeout.
     async fn freeze_in_copy(&mut self, findings: &Findings) -> anyhow::Result<String> {
         let Some(pid) = self.catch_in_copy().await else {
             // Other faults keep it from writing.
@@ -269,7 +300,9 @@ impl Beside {
             }
             self.send_ticks(STEADY, 0, 1).await;
         }
-        let took = self.wait_written("beside rejected messages that are too large to be passed on", findings).await;
+        let took = self
+            .wait_written("beside rejected messages that are too large to be passed on", findings)
+            .await;
         Ok(format!("{sizes:?} bytes; written after {took:.1?}"))
     }
 
@@ -299,7 +332,8 @@ impl Beside {
 
     /// Until everything that was sent is in a table; gives how long that took.
     async fn wait_written(&self, when: &str, findings: &Findings) -> Duration {
-        let (begun, expected) = (Instant::now(), i64::try_from(self.sent.len()).unwrap_or(i64::MAX));
+        let (begun, expected) =
+            (Instant::now(), i64::try_from(self.sent.len()).unwrap_or(i64::MAX));
         let mut seen = Ok(None);
         while begun.elapsed() < LIMIT {
             seen = self.ask::<i64>(COUNT).await;
@@ -308,7 +342,9 @@ impl Beside {
             }
             sleep(5 * PAUSE).await;
         }
-        findings.add_silent(format!("{when}, after {LIMIT:?}: {seen:?} of {expected} messages are in a table"));
+        findings.add_silent(format!(
+            "{when}, after {LIMIT:?}: {seen:?} of {expected} messages are in a table"
+        ));
         begun.elapsed()
     }
 
@@ -332,11 +368,13 @@ impl Beside {
         self.wait_written("at the end", findings).await;
         self.stop(findings).await?;
         let pool = self.database.pool();
-        let rows: Vec<(String, i64, i32, i64, Option<i64>)> =
-            sqlx::query_as(FOUND).fetch_all(pool).await.context("read the tables beside the main ones")?;
-        let found = rows
-            .into_iter()
-            .map(|(topic, edition, partition, offset, volume)| ((topic, edition, partition, offset), volume));
+        let rows: Vec<(String, i64, i32, i64, Option<i64>)> = sqlx::query_as(FOUND)
+            .fetch_all(pool)
+            .await
+            .context("read the tables beside the main ones")?;
+        let found = rows.into_iter().map(|(topic, edition, partition, offset, volume)| {
+            ((topic, edition, partition, offset), volume)
+        });
         let mut tally = judge(&self.sent, found);
         let mut expect = |what: &str, is_right: bool| {
             if !is_right {
@@ -344,10 +382,14 @@ impl Beside {
                 findings.add(format!("beside the main topic: {what}"));
             }
         };
-        let bars: (i64, i64) = sqlx::query_as(BARS).fetch_one(pool).await.context("read the bars")?;
+        let bars: (i64, i64) =
+            sqlx::query_as(BARS).fetch_one(pool).await.context("read the bars")?;
         let ticks = || self.sent.values().flatten();
         let count = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        expect("the bars are not those of the ticks", bars == (count(ticks().count()), ticks().sum()));
+        expect(
+            "the bars are not those of the ticks",
+            bars == (count(ticks().count()), ticks().sum()),
+        );
         let offsets: i64 = self.ask(OFFSETS).await?.unwrap_or_default();
         expect("the stored offsets are not the topics' ends", offsets == count(self.sent.len()));
         expect("sessions were left behind", self.ask::<i64>(SESSIONS).await? == Some(0));
@@ -362,9 +404,14 @@ impl Beside {
 async fn second_broker(kafka: &KafkaArgs) -> anyhow::Result<SecondBroker> {
     let inquirer = kafka.inquirer()?;
     let asked = tokio::task::spawn_blocking(move || cluster_id(&inquirer));
-    let cluster_id = asked.await.context("ask for the cluster")?.context("the brokers tell no cluster's id")?;
+    let cluster_id =
+        asked.await.context("ask for the cluster")?.context("the brokers tell no cluster's id")?;
     let controller = stack("STACK_KAFKA_CONTROLLER");
-    let port = controller.rsplit(':').next().and_then(|port| port.parse().ok()).context("a controller has a port")?;
+    let port = controller
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .context("a controller has a port")?;
     let broker = SecondBroker::join(&cluster_id, port, &["PROXIED"]).await;
     eventually("the second broker to be there", LIMIT, || async {
         match broker_count(&kafka.brokers).await {
@@ -388,7 +435,10 @@ fn tick(number: i64) -> String {
 }
 
 /// Every message that was sent must be found once, as what it is, and nothing else.
-pub fn judge<P: Ord, C: PartialEq>(sent: &BTreeMap<P, C>, found: impl IntoIterator<Item = (P, C)>) -> Tally {
+pub fn judge<P: Ord, C: PartialEq>(
+    sent: &BTreeMap<P, C>,
+    found: impl IntoIterator<Item = (P, C)>,
+) -> Tally {
     let mut copies: BTreeMap<P, u64> = BTreeMap::new();
     let mut tally = Tally { messages: sent.len() as u64, ..Tally::default() };
     for (place, content) in found {

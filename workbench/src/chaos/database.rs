@@ -12,7 +12,8 @@ const TERMINATE: &str = "
     select count(pg_terminate_backend(pid)) from pg_stat_activity
     where application_name in ('speed-layer', 'batch-layer') and datname = current_database()";
 
-const LOCKABLE: [&str; 4] = ["realtime_stock", "minute_bars", "kafka_offsets", "hourly_stock_summary"];
+const LOCKABLE: [&str; 4] =
+    ["realtime_stock", "minute_bars", "kafka_offsets", "hourly_stock_summary"];
 
 /// The server itself, without a proxy between.
 #[derive(Clone)]
@@ -41,7 +42,10 @@ impl Administrator {
         let mut connection = self.connect().await.context("connect to lock a table")?;
         let mut transaction = connection.begin().await?;
         let lock = AssertSqlSafe(format!("lock table {table} in access exclusive mode"));
-        sqlx::raw_sql(lock).execute(&mut *transaction).await.with_context(|| format!("lock {table}"))?;
+        sqlx::raw_sql(lock)
+            .execute(&mut *transaction)
+            .await
+            .with_context(|| format!("lock {table}"))?;
         tokio::time::sleep(lasts).await;
         transaction.rollback().await?;
         Ok(table)

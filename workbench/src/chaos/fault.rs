@@ -12,7 +12,8 @@ pub enum Fault {
     InstanceKill,
     /// SIGSTOP of a speed layer, SIGCONT later: often after the group has given its partitions away
     InstanceFreeze,
-    /// A speed layer that cannot write is frozen until another has its partitions; then it wakes up and could write again
+    /// A speed layer that cannot write is frozen until another has its partitions; then it wakes up
+    /// and could write again
     Zombie,
     /// A speed layer is added, or ended by SIGTERM where it was added before
     InstanceScale,
@@ -54,7 +55,8 @@ pub enum Fault {
     BatchTwice,
     /// Three batch layers share a window, and one of them is killed with -9
     BatchShare,
-    /// Beside the main topic: kill -9 of runs of `compact --delete-covered`, while they write, read back or delete
+    /// Beside the main topic: kill -9 of runs of `compact --delete-covered`, while they write, read
+    /// back or delete
     CompactKill,
     /// A producer's clock is wrong, by up to four hours behind or fifty minutes ahead
     ClockSkew,
@@ -62,7 +64,8 @@ pub enum Fault {
     Leaderless,
     /// Beside it: a topic is deleted and made anew, while it is read or while nobody runs
     TopicAnew,
-    /// Beside it: SIGSTOP of a speed layer whose COPY is open; another one has to free what it holds
+    /// Beside it: SIGSTOP of a speed layer whose COPY is open; another one has to free what it
+    /// holds
     FrozenCopy,
     /// Beside it: rejected messages that are larger than the dead letter topic takes
     LargeLetter,
@@ -81,8 +84,8 @@ impl Fault {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// How long it takes as a rule, in seconds, where it has its own turn: one after the other of these, beside the
-    /// others. Each of them is only over once what it tries has come out.
+    /// How long it takes as a rule, in seconds, where it has its own turn: one after the other of
+    /// these, beside the others. Each of them is only over once what it tries has come out.
     pub fn turn(self) -> Option<f64> {
         match self {
             Self::FrozenCopy => Some(20.0),
@@ -108,7 +111,9 @@ impl Fault {
             // How long the victim may work before.
             Self::BatchKill => 0.02..0.5,
             Self::Leaderless | Self::HangingClose | Self::BatchShare => 0.2..3.0,
-            Self::InstanceScale | Self::BackendTerminate | Self::BatchTwice | Self::CompactKill => 0.0..0.001,
+            Self::InstanceScale | Self::BackendTerminate | Self::BatchTwice | Self::CompactKill => {
+                0.0..0.001
+            }
             Self::TopicAnew | Self::FrozenCopy | Self::LargeLetter => 0.0..0.001,
         }
     }

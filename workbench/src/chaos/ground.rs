@@ -63,7 +63,8 @@ impl Ground {
         logs: &Path,
         Wanted { manner, beside, has_lake }: Wanted<'_>,
     ) -> anyhow::Result<Self> {
-        let (kafka_listen, kafka_target) = (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
+        let (kafka_listen, kafka_target) =
+            (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
         let kafka_link = TcpProxy::listen(&kafka_listen, &kafka_target).await;
         let (store_link, endpoint_url) = link(&args.store.endpoint_url).await?;
         let findings = Arc::new(Findings::default());
@@ -72,7 +73,8 @@ impl Ground {
             let (proxy, database_url) = link(args.database.url()).await?;
             postgres_links.push(Mutex::new(proxy));
             let is_linked = KAFKA_LINKED.contains(&number);
-            let kafka_brokers = if is_linked { kafka_listen.clone() } else { args.kafka.brokers.clone() };
+            let kafka_brokers =
+                if is_linked { kafka_listen.clone() } else { args.kafka.brokers.clone() };
             instances.push(Mutex::new(Instance::new(Setup {
                 name: instances::name(number),
                 database_url,
@@ -87,7 +89,10 @@ impl Ground {
         let (proxy, database_url) = link(args.database.url()).await?;
         postgres_links.push(Mutex::new(proxy));
         let lakeside = match has_lake {
-            true => Some(Lakeside::lay(&args.kafka.brokers, (&database_url, &endpoint_url), logs, &findings).await?),
+            true => Some(
+                Lakeside::lay(&args.kafka.brokers, (&database_url, &endpoint_url), logs, &findings)
+                    .await?,
+            ),
             false => None,
         };
         let batches = Batches {
@@ -121,7 +126,8 @@ impl Ground {
         Ok(ground)
     }
 
-    /// Programs that have ended without being asked to; those that a fault has in its hands are left to it.
+    /// Programs that have ended without being asked to; those that a fault has in its hands are
+    /// left to it.
     pub fn look_after(&self) -> anyhow::Result<()> {
         for instance in &self.instances {
             if let Ok(mut instance) = instance.try_lock() {
@@ -170,7 +176,8 @@ impl Ground {
         }
     }
 
-    /// All instances of a group write into its database: one that is called a stranger is called so by mistake.
+    /// All instances of a group write into its database: one that is called a stranger is called so
+    /// by mistake.
     pub async fn look_for_strangers(&self) {
         for instance in &self.instances {
             instance.lock().await.look_for_strangers(&self.findings);
@@ -189,9 +196,13 @@ impl Ground {
 /// A proxy in front of the server of `url`, and the URL that leads through it.
 pub async fn link(url: &str) -> anyhow::Result<(TcpProxy, String)> {
     let mut url = Url::parse(url).context("the address of a service is a URL")?;
-    let address = |url: &Url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default().unwrap_or(5432)));
-    let proxy = TcpProxy::start(&address(&url).context("the address of a service has a host")?).await;
+    let address = |url: &Url| {
+        Some(format!("{}:{}", url.host_str()?, url.port_or_known_default().unwrap_or(5432)))
+    };
+    let proxy =
+        TcpProxy::start(&address(&url).context("the address of a service has a host")?).await;
     let port = url.set_port(Some(proxy.address().port()));
-    port.and_then(|()| url.set_ip_host(proxy.address().ip())).map_err(|()| anyhow::anyhow!("{url} takes no port"))?;
+    port.and_then(|()| url.set_ip_host(proxy.address().ip()))
+        .map_err(|()| anyhow::anyhow!("{url} takes no port"))?;
     Ok((proxy, url.to_string().trim_end_matches('/').to_owned()))
 }

@@ -18,7 +18,8 @@ const MINUTE: f64 = 60.0 * 1e6;
 /// In which a zombie-to-be reads what it cannot write.
 const UNWRITTEN: Duration = Duration::from_millis(500);
 
-/// Lets the fault happen and ends it. Gives what exactly was done; a fault that finds nothing to break says so.
+/// Lets the fault happen and ends it. Gives what exactly was done; a fault that finds nothing to
+/// break says so.
 ///
 /// # Errors
 /// A service or program that cannot be started again: then nothing can be proven any more.
@@ -43,12 +44,18 @@ pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String
             let number = target % ground.postgres_links.len();
             Ok(format!("link {number}: {}", link(&ground.postgres_links[number], planned).await))
         }
-        Fault::KafkaCut | Fault::KafkaHalfOpen | Fault::KafkaSlow => Ok(link(&ground.kafka_link, planned).await),
-        Fault::StoreCut | Fault::StoreHalfOpen | Fault::StoreSlow => Ok(link(&ground.store_link, planned).await),
-        Fault::Leaderless | Fault::TopicAnew | Fault::FrozenCopy | Fault::LargeLetter => match &ground.beside {
-            Some(beside) => beside.lock().await.inject(ground, planned).await,
-            None => Ok("there is nothing beside the main topic".to_owned()),
-        },
+        Fault::KafkaCut | Fault::KafkaHalfOpen | Fault::KafkaSlow => {
+            Ok(link(&ground.kafka_link, planned).await)
+        }
+        Fault::StoreCut | Fault::StoreHalfOpen | Fault::StoreSlow => {
+            Ok(link(&ground.store_link, planned).await)
+        }
+        Fault::Leaderless | Fault::TopicAnew | Fault::FrozenCopy | Fault::LargeLetter => {
+            match &ground.beside {
+                Some(beside) => beside.lock().await.inject(ground, planned).await,
+                None => Ok("there is nothing beside the main topic".to_owned()),
+            }
+        }
         Fault::HangingClose => hanging_close(ground, planned).await,
         Fault::ArchiverKill => {
             let mut archiver = ground.archiver.lock().await;
@@ -115,7 +122,8 @@ async fn instance(ground: &Ground, planned: &Planned) -> anyhow::Result<String> 
     Ok(format!("instance {number}, frozen for {lasts:.1?}"))
 }
 
-/// An instance is told to end while its brokers do not answer, or refuse; it is started again when they do.
+/// An instance is told to end while its brokers do not answer, or refuse; it is started again when
+/// they do.
 async fn hanging_close(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
     let Planned { lasts, severity, .. } = *planned;
     // This one runs all the time.
@@ -135,7 +143,10 @@ async fn hanging_close(ground: &Ground, planned: &Planned) -> anyhow::Result<Str
     link.cut().await;
     link.restore().await;
     instance.start()?;
-    Ok(format!("instance {number}, brokers {}, ended after {took:.1?}", if is_silent { "silent" } else { "away" }))
+    Ok(format!(
+        "instance {number}, brokers {}, ended after {took:.1?}",
+        if is_silent { "silent" } else { "away" }
+    ))
 }
 
 async fn freeze(instance: &Instance, lasts: Duration) {
@@ -161,7 +172,9 @@ async fn postgres(ground: &Ground, planned: &Planned) -> anyhow::Result<String> 
     match fault {
         Fault::BackendTerminate => Ok(format!("{} sessions", administrator.terminate().await?)),
         Fault::Lock => Ok(format!("{} for {lasts:.1?}", administrator.lock(target, lasts).await?)),
-        Fault::Connections => Ok(format!("{} taken for {lasts:.1?}", administrator.exhaust(lasts).await)),
+        Fault::Connections => {
+            Ok(format!("{} taken for {lasts:.1?}", administrator.exhaust(lasts).await))
+        }
         _ => restart(ground, Service::Postgres, lasts).await,
     }
 }
@@ -186,7 +199,8 @@ async fn link(proxy: &Mutex<TcpProxy>, planned: &Planned) -> String {
         Fault::PostgresHalfOpen | Fault::KafkaHalfOpen | Fault::StoreHalfOpen => {
             proxy.stall().await;
             sleep(lasts).await;
-            // Half of these come back to life, with what was held up; the other half turn out to be dead.
+            // Half of these come back to life, with what was held up; the other half turn out to be
+            // dead.
             let is_dead = severity < 0.5;
             if is_dead {
                 proxy.cut().await;

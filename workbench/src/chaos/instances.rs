@@ -73,7 +73,8 @@ impl Instance {
     }
 
     fn command(&self) -> anyhow::Result<Command> {
-        let Setup { database_url, kafka_brokers, topic, group_id, protocol, flags, .. } = &self.setup;
+        let Setup { database_url, kafka_brokers, topic, group_id, protocol, flags, .. } =
+            &self.setup;
         let mut command = process::command("speed-layer")?;
         command
             .args(flags)
@@ -106,10 +107,17 @@ impl Instance {
         match process.wait(ENDS_WITHIN).await? {
             Some(status) if status.success() => {}
             Some(status) => {
-                findings.add(format!("{} ended badly by SIGTERM ({status}): {}", process.name(), process.last_words()));
+                findings.add(format!(
+                    "{} ended badly by SIGTERM ({status}): {}",
+                    process.name(),
+                    process.last_words()
+                ));
             }
             None => {
-                findings.add(format!("{} did not end within {ENDS_WITHIN:?} of SIGTERM", process.name()));
+                findings.add(format!(
+                    "{} did not end within {ENDS_WITHIN:?} of SIGTERM",
+                    process.name()
+                ));
                 process.kill().await?;
             }
         }
@@ -123,7 +131,9 @@ impl Instance {
 
     /// Nobody else is in its group.
     pub fn look_for_strangers(&self, findings: &Findings) {
-        if let Some(line) = self.text().lines().find(|line| line.contains("give each database a group of its own")) {
+        if let Some(line) =
+            self.text().lines().find(|line| line.contains("give each database a group of its own"))
+        {
             findings.add(format!("{} takes another instance for a stranger: {line}", self.name()));
         }
     }
@@ -132,11 +142,16 @@ impl Instance {
         text(&self.setup.logs, self.name())
     }
 
-    /// Nothing that happens around it is a reason to end: where it has, that is a finding, and it is started again.
+    /// Nothing that happens around it is a reason to end: where it has, that is a finding, and it
+    /// is started again.
     pub fn look_after(&mut self, findings: &Findings) -> anyhow::Result<()> {
         let Some(process) = &mut self.running else { return Ok(()) };
         if let Some(status) = process.ended()? {
-            findings.add(format!("{} ended by itself ({status}): {}", process.name(), process.last_words()));
+            findings.add(format!(
+                "{} ended by itself ({status}): {}",
+                process.name(),
+                process.last_words()
+            ));
             self.running = None;
             self.start()?;
         }

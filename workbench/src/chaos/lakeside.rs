@@ -1,6 +1,7 @@
-//! The lake beside the main topic: a topic, a database and a bucket of their own, with `batch-layer` and
-//! `compact --delete-covered` in turn, on the same services. Main's objects nearly all have broken lines, and stay; here
-//! each tick is known and every object may go, so the lake becomes the only place that has the ticks.
+//! The lake beside the main topic: a topic, a database and a bucket of their own, with
+//! `batch-layer` and `compact --delete-covered` in turn, on the same services. Main's objects
+//! nearly all have broken lines, and stay; here each tick is known and every object may go, so the
+//! lake becomes the only place that has the ticks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -38,10 +39,12 @@ const START: Timestamp = Timestamp::from_micros(1_749_168_000_000_000);
 const WINDOW: [&str; 4] = ["--from", "2025-06-06T00", "--to", "2025-06-06T12"];
 /// Those of [`WINDOW`].
 const HOURS: usize = 12;
-/// Hours that get ticks in a round: the next one of `compact` writes these, and may delete what those of others brought.
+/// Hours that get ticks in a round: the next one of `compact` writes these, and may delete what
+/// those of others brought.
 const HOURS_A_ROUND: usize = 3;
 const TICKS_AN_HOUR: usize = 20;
-/// Lines that the next object has as well, of another hour's ticks: a sink that was killed writes them twice.
+/// Lines that the next object has as well, of another hour's ticks: a sink that was killed writes
+/// them twice.
 const OVERLAP: usize = 5;
 /// One round in so many brings an object once more.
 const REPLAY_ONE_IN: usize = 4;
@@ -61,7 +64,10 @@ const SUMMARIES: &str = "
 /// What must not be in the end, and how often it is.
 const AT_REST: [(&str, &str); 4] = [
     ("objects count as deleted by nobody knows whom", "select count(*) from deleted_objects"),
-    ("raw objects are still announced", "select count(*) from covered_objects where deleted_at is null"),
+    (
+        "raw objects are still announced",
+        "select count(*) from covered_objects where deleted_at is null",
+    ),
     (
         "objects of the lake were not shown, or not cleared away",
         "select count(*) from lake_objects where state <> 'verified'",
@@ -82,20 +88,31 @@ struct Tick {
 impl Tick {
     fn content(&self) -> Content {
         let Self { number, hour } = self;
-        let micros = i64::try_from(hour * 3_600_000_000 + number % 3600 * 1_000_000).unwrap_or_default();
+        let micros =
+            i64::try_from(hour * 3_600_000_000 + number % 3600 * 1_000_000).unwrap_or_default();
         let (symbol, cents) = (["LAKE", "POND", "SEA", "WELL"][number % 4], 1 + number % 9);
-        [symbol.to_owned(), START.plus_micros(micros).to_string(), format!("200.{cents}"), number.to_string()]
+        [
+            symbol.to_owned(),
+            START.plus_micros(micros).to_string(),
+            format!("200.{cents}"),
+            number.to_string(),
+        ]
     }
 
     fn message(&self) -> String {
         let [symbol, timestamp, close, volume] = self.content();
-        format!(r#"{{"symbol":"{symbol}","timestamp":"{timestamp}","open":200.5,"close":{close},"volume":{volume}}}"#)
+        format!(
+            r#"{{"symbol":"{symbol}","timestamp":"{timestamp}","open":200.5,"close":{close},"volume":{volume}}}"#
+        )
     }
 
     /// As the sink writes it with provenance.
     fn line(&self) -> String {
         let (message, number) = (self.message(), self.number);
-        format!("{},\"kafka_partition\":0,\"kafka_offset\":{number}}}\n", message.trim_end_matches('}'))
+        format!(
+            "{},\"kafka_partition\":0,\"kafka_offset\":{number}}}\n",
+            message.trim_end_matches('}')
+        )
     }
 }
 
@@ -127,7 +144,8 @@ pub struct Lakeside {
 }
 
 impl Lakeside {
-    /// Before anything fails. `through`: a database of PostgreSQL and the store, by the links that other faults break.
+    /// Before anything fails. `through`: a database of PostgreSQL and the store, by the links that
+    /// other faults break.
     pub async fn lay(
         kafka_brokers: &str,
         through: (&str, &str),
@@ -161,7 +179,19 @@ impl Lakeside {
         speed.start()?;
         let (logs, findings) = (logs.to_owned(), Arc::clone(findings));
         let (rounds, sent, archived, took) = (0, BTreeMap::new(), Vec::new(), EVERY);
-        Ok(Self { speed, topic, bucket, database, environment, logs, findings, rounds, sent, archived, took })
+        Ok(Self {
+            speed,
+            topic,
+            bucket,
+            database,
+            environment,
+            logs,
+            findings,
+            rounds,
+            sent,
+            archived,
+            took,
+        })
     }
 
     /// More ticks, a batch layer and a run of `compact`, whatever becomes of them.
@@ -174,8 +204,8 @@ impl Lakeside {
         Ok(())
     }
 
-    /// Runs of `compact` are killed: the first one when `severity` of the time has passed that the last one took, the
-    /// others at moments as far apart as can be.
+    /// Runs of `compact` are killed: the first one when `severity` of the time has passed that the
+    /// last one took, the others at moments as far apart as can be.
     pub async fn kill_compact(&mut self, severity: f64) -> anyhow::Result<String> {
         let mut said = Vec::new();
         for kill in 0..KILLS {
@@ -195,7 +225,8 @@ impl Lakeside {
 
     /// What a run that was killed has left, as the database knows it.
     async fn left(&self) -> String {
-        let left: sqlx::Result<String> = sqlx::query_scalar(LEFT).fetch_one(self.database.pool()).await;
+        let left: sqlx::Result<String> =
+            sqlx::query_scalar(LEFT).fetch_one(self.database.pool()).await;
         left.unwrap_or_else(|_| "PostgreSQL is away".to_owned())
     }
 
@@ -237,7 +268,8 @@ impl Lakeside {
         Process::spawn(name, command, &self.logs)
     }
 
-    /// One run to its end, once nothing is left of one that was killed; gives how long it took where it ended well.
+    /// One run to its end, once nothing is left of one that was killed; gives how long it took
+    /// where it ended well.
     async fn run(&self, name: &str, arguments: &[&str]) -> anyhow::Result<Option<Duration>> {
         let waiting = Instant::now();
         loop {
@@ -260,7 +292,8 @@ impl Lakeside {
     async fn run_well(&self, name: &str, arguments: &[&str]) -> anyhow::Result<()> {
         if self.run(name, arguments).await?.is_none() {
             let log = self.logs.join(format!("{name}.log"));
-            self.findings.add(format!("{name} failed though nothing was in its way: see {}", log.display()));
+            self.findings
+                .add(format!("{name} failed though nothing was in its way: see {}", log.display()));
         }
         Ok(())
     }
@@ -275,10 +308,12 @@ impl Lakeside {
         // What the first one wrote.
         self.run_well("compact", &["compact", "--delete-covered"]).await?;
         for object in self.bucket.list("raw/").await? {
-            self.findings.add(format!("the lake has each tick of {}, and it was not deleted", object.key));
+            self.findings
+                .add(format!("the lake has each tick of {}, and it was not deleted", object.key));
         }
         for (what, count) in AT_REST {
-            let count: i64 = sqlx::query_scalar(count).fetch_one(self.database.pool()).await.context(what)?;
+            let count: i64 =
+                sqlx::query_scalar(count).fetch_one(self.database.pool()).await.context(what)?;
             if count > 0 {
                 self.findings.add(format!("beside the lake: {count} {what}"));
             }
@@ -289,7 +324,8 @@ impl Lakeside {
     }
 
     async fn wait_written(&self) {
-        let (begun, expected) = (Instant::now(), i64::try_from(self.sent.len()).unwrap_or(i64::MAX));
+        let (begun, expected) =
+            (Instant::now(), i64::try_from(self.sent.len()).unwrap_or(i64::MAX));
         let mut seen = Ok(0);
         while begun.elapsed() < LIMIT {
             seen = sqlx::query_scalar(WRITTEN).fetch_one(self.database.pool()).await;
@@ -298,16 +334,22 @@ impl Lakeside {
             }
             sleep(PAUSE).await;
         }
-        self.findings.add_silent(format!("beside the lake, after {LIMIT:?}: {seen:?} of {expected} ticks are written"));
+        self.findings.add_silent(format!(
+            "beside the lake, after {LIMIT:?}: {seen:?} of {expected} ticks are written"
+        ));
     }
 
     /// What lies in the lake is what `lake_objects` knows.
     async fn compare_objects(&self) -> anyhow::Result<()> {
-        let known: Vec<String> = sqlx::query_scalar(COUNTING).fetch_all(self.database.pool()).await?;
+        let known: Vec<String> =
+            sqlx::query_scalar(COUNTING).fetch_all(self.database.pool()).await?;
         let known: BTreeSet<String> = known.into_iter().collect();
-        let there: BTreeSet<String> = self.bucket.list("lake/").await?.into_iter().map(|object| object.key).collect();
+        let there: BTreeSet<String> =
+            self.bucket.list("lake/").await?.into_iter().map(|object| object.key).collect();
         for orphan in there.difference(&known) {
-            self.findings.add(format!("{orphan} lies in the lake after a whole run of compact, and nobody knows it"));
+            self.findings.add(format!(
+                "{orphan} lies in the lake after a whole run of compact, and nobody knows it"
+            ));
         }
         for lost in known.difference(&there) {
             self.findings.add(format!("{lost} counts, and does not lie in the lake"));
@@ -316,13 +358,17 @@ impl Lakeside {
     }
 
     async fn compare_summaries(&self) -> anyhow::Result<()> {
-        let rows: Vec<(String, i64, i64)> = sqlx::query_as(SUMMARIES).fetch_all(self.database.pool()).await?;
+        let rows: Vec<(String, i64, i64)> =
+            sqlx::query_as(SUMMARIES).fetch_all(self.database.pool()).await?;
         let found = rows.into_iter().map(|(hour, ticks, volume)| (hour, (ticks, volume))).collect();
         let expected = summaries(&self.sent);
         if expected != found {
-            let of = |all: &BTreeMap<_, (i64, i64)>| all.values().map(|(ticks, _)| ticks).sum::<i64>();
+            let of =
+                |all: &BTreeMap<_, (i64, i64)>| all.values().map(|(ticks, _)| ticks).sum::<i64>();
             let (expected, found) = (of(&expected), of(&found));
-            self.findings.add(format!("beside the lake the summaries have {found} ticks, sent were {expected}"));
+            self.findings.add(format!(
+                "beside the lake the summaries have {found} ticks, sent were {expected}"
+            ));
         }
         Ok(())
     }
@@ -331,14 +377,17 @@ impl Lakeside {
     async fn export(&self) -> anyhow::Result<Tally> {
         let file = self.logs.join("lakeside.csv");
         self.run_well("export", &["export", "--output", &file.display().to_string()]).await?;
-        let mut reader = csv::Reader::from_path(&file).with_context(|| format!("read {}", file.display()))?;
+        let mut reader =
+            csv::Reader::from_path(&file).with_context(|| format!("read {}", file.display()))?;
         let header: Vec<String> = reader.headers()?.iter().map(str::to_owned).collect();
         let columns = ["kafka_offset", "symbol", "timestamp", "close", "volume"];
-        let columns = columns.map(|name| header.iter().position(|column| column == name).unwrap_or(usize::MAX));
+        let columns = columns
+            .map(|name| header.iter().position(|column| column == name).unwrap_or(usize::MAX));
         let mut found = Vec::new();
         for row in reader.records() {
             let row = row.with_context(|| format!("read {}", file.display()))?;
-            let [number, content @ ..] = columns.map(|column| row.get(column).unwrap_or_default().to_owned());
+            let [number, content @ ..] =
+                columns.map(|column| row.get(column).unwrap_or_default().to_owned());
             found.push((number.parse().unwrap_or(usize::MAX), content));
         }
         Ok(judge(&self.sent, found))
@@ -397,7 +446,8 @@ mod tests {
 
     #[test]
     fn summaries_are_those_of_the_ticks_by_symbol_and_hour() {
-        let sent = [Tick { number: 0, hour: 1 }, Tick { number: 4, hour: 1 }, Tick { number: 8, hour: 2 }];
+        let sent =
+            [Tick { number: 0, hour: 1 }, Tick { number: 4, hour: 1 }, Tick { number: 8, hour: 2 }];
         let sent = sent.iter().map(|tick| (tick.number, tick.content())).collect();
         let expected = [("LAKE 01".to_owned(), (2, 4)), ("LAKE 02".to_owned(), (1, 8))];
         assert_eq!(summaries(&sent), BTreeMap::from(expected));

@@ -1,4 +1,5 @@
-//! What people see while things break: the report, the latest faults, and whether a tick was lost or doubled.
+//! What people see while things break: the report, the latest faults, and whether a tick was lost
+//! or doubled.
 
 use std::collections::VecDeque;
 use std::io::IsTerminal;
@@ -16,8 +17,8 @@ const REFRESH_TERMINAL: Duration = Duration::from_secs(2);
 /// Without a terminal, frames go one below the other into some log.
 const REFRESH_LOG: Duration = Duration::from_secs(15);
 
-/// One moment of the tables: what lies before the stored offsets and is in no table, and what is in one twice. The
-/// topic of a demo has lost nothing to retention, so each partition begins at zero.
+/// One moment of the tables: what lies before the stored offsets and is in no table, and what is in
+/// one twice. The topic of a demo has lost nothing to retention, so each partition begins at zero.
 const LOST_AND_DOUBLED: &str = "
     with found as (select kafka_partition as partition, count(*) as all_rows, count(distinct kafka_offset) as offsets
                    from (select kafka_partition, kafka_offset from realtime_stock
@@ -71,7 +72,9 @@ pub async fn show(args: &ProveArgs, board: &Board, stop: &CancellationToken) {
             Err(_) => "  (from before: PostgreSQL does not answer)",
         };
         let (count, latest) = board.count_and_latest();
-        let frame = format!("{count} faults so far · {seen}{away}\n\nThe latest faults:\n{latest}\n\nCtrl-C ends it\n");
+        let frame = format!(
+            "{count} faults so far · {seen}{away}\n\nThe latest faults:\n{latest}\n\nCtrl-C ends it\n"
+        );
         // Nobody is left to be told where standard output is closed.
         let _ = report::draw(&frame, true);
         let refresh = if std::io::stdout().is_terminal() { REFRESH_TERMINAL } else { REFRESH_LOG };
@@ -93,7 +96,10 @@ async fn look(args: &ProveArgs) -> anyhow::Result<String> {
     Ok(format!("ticks lost {lost} · ticks doubled {doubled}\n\n{}", page.trim_end()))
 }
 
-async fn lost_and_doubled(connection: &mut PgConnection, args: &ProveArgs) -> sqlx::Result<(i64, i64)> {
+async fn lost_and_doubled(
+    connection: &mut PgConnection,
+    args: &ProveArgs,
+) -> sqlx::Result<(i64, i64)> {
     let query = sqlx::query(LOST_AND_DOUBLED).bind(&args.group_id).bind(&args.kafka.topic);
     let row = query.fetch_one(connection).await?;
     Ok((row.get(0), row.get(1)))

@@ -1,5 +1,6 @@
-//! What the producers send: the simulated market, steady with bursts, with late and broken messages, and with a clock
-//! that may be wrong. Each record says in a header what must become of it, which the proof compares.
+//! What the producers send: the simulated market, steady with bursts, with late and broken
+//! messages, and with a clock that may be wrong. Each record says in a header what must become of
+//! it, which the proof compares.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -40,7 +41,12 @@ pub type Skew = Arc<AtomicI64>;
 ///
 /// # Errors
 /// Messages that could not be delivered.
-pub fn run(kafka: &KafkaArgs, amount: Amount, skew: &Skew, stop: &CancellationToken) -> anyhow::Result<u64> {
+pub fn run(
+    kafka: &KafkaArgs,
+    amount: Amount,
+    skew: &Skew,
+    stop: &CancellationToken,
+) -> anyhow::Result<u64> {
     let mut load = Load {
         sender: Sender::new(kafka.client_config(), &kafka.topic)?,
         rng: ChaCha8Rng::seed_from_u64(amount.seed),
@@ -51,7 +57,8 @@ pub fn run(kafka: &KafkaArgs, amount: Amount, skew: &Skew, stop: &CancellationTo
     while !stop.is_cancelled() {
         let begun = Instant::now();
         let offset = skew.load(Ordering::Relaxed);
-        let rate = amount.rate * if load.rng.random_range(0..BURST_ONE_IN) == 0 { BURST } else { 1.0 };
+        let rate =
+            amount.rate * if load.rng.random_range(0..BURST_ONE_IN) == 0 { BURST } else { 1.0 };
         let is_over = || begun.elapsed() >= PHASE || skew.load(Ordering::Relaxed) != offset;
         load.send_all(Pace::Steady { start: now() + offset, rate, ticks: None }, is_over)?;
     }

@@ -1,4 +1,5 @@
-//! How the speed layers of a run are set up, so that not every run tries the same: decided by the seed.
+//! How the speed layers of a run are set up, so that not every run tries the same: decided by the
+//! seed.
 
 use std::fmt;
 
@@ -15,8 +16,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// What sets it. Where the members say after which time they are taken for dead, it is the shortest that brokers allow,
-    /// so that a frozen instance often is; else the stack's brokers do.
+    /// What sets it. Where the members say after which time they are taken for dead, it is the
+    /// shortest that brokers allow, so that a frozen instance often is; else the stack's brokers
+    /// do.
     pub fn properties(self) -> &'static str {
         match self {
             Self::Classic => "group.protocol=classic;session.timeout.ms=6000",
@@ -36,7 +38,8 @@ pub struct Manner {
 }
 
 impl Manner {
-    /// By bits of the seed in which the two runs of CI differ; half of the instances have two writers.
+    /// By bits of the seed in which the two runs of CI differ; half of the instances have two
+    /// writers.
     pub fn of(seed: u64) -> Self {
         let bit = |place: u32| (seed >> place) & 1;
         let protocol = |bit| if bit == 1 { Protocol::Consumer } else { Protocol::Classic };

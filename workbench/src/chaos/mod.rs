@@ -1,4 +1,5 @@
-//! Faults of every kind while the pipeline works, and the proof that nothing was lost, doubled or changed by them.
+//! Faults of every kind while the pipeline works, and the proof that nothing was lost, doubled or
+//! changed by them.
 
 mod archiver;
 mod batch;
@@ -46,7 +47,8 @@ pub struct ChaosArgs {
     prove: ProveArgs,
     #[command(flatten)]
     stack: StackArgs,
-    /// Decides the faults, their moments and the messages. Default: another one every time; it is printed.
+    /// Decides the faults, their moments and the messages. Default: another one every time; it is
+    /// printed.
     #[arg(long)]
     seed: Option<u64>,
     /// How long faults go on.
@@ -75,11 +77,12 @@ pub struct ChaosArgs {
 /// How often programs are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Runs the load and the faults for their time, lets everything come to rest, and proves. None where it was only shown
-/// and somebody has seen enough.
+/// Runs the load and the faults for their time, lets everything come to rest, and proves. None
+/// where it was only shown and somebody has seen enough.
 ///
 /// # Errors
-/// Something that cannot be started or read. What is wrong with the data is no error: it is in the report.
+/// Something that cannot be started or read. What is wrong with the data is no error: it is in the
+/// report.
 pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Result<Option<Report>> {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let length = Duration::from_secs_f64(args.minutes.max(0.0) * 60.0);
@@ -91,7 +94,8 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     // Some faults need the tables.
     args.prove.database.parse("workbench")?.connect_ready().await?;
     let has_lake = planned.iter().any(|planned| planned.fault == Fault::CompactKill);
-    let beside: Vec<Fault> = planned.iter().map(|planned| planned.fault).filter(|fault| fault.is_beside()).collect();
+    let beside: Vec<Fault> =
+        planned.iter().map(|planned| planned.fault).filter(|fault| fault.is_beside()).collect();
     let beside = match beside.is_empty() {
         true => None,
         false => Some(Beside::lay(&args.prove, &beside, &manner, &args.logs).await?),
@@ -100,7 +104,8 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs, wanted).await?);
     let work = Work::begin(args, seed, &ground, shutdown).await;
     let watching = shutdown.child_token();
-    let watch = tokio::spawn(silence::watch(Arc::clone(&ground), args.prove.clone(), watching.clone()));
+    let watch =
+        tokio::spawn(silence::watch(Arc::clone(&ground), args.prove.clone(), watching.clone()));
     let board = Board::new(args.live);
     let begun = Instant::now();
     let happened = tokio::select! {
@@ -120,7 +125,9 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     ground.look_for_strangers().await;
     println!("comparing topics, tables and archive");
     let beside = ground.prove_beside().await?;
-    let verdict = prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() }).await?;
+    let verdict =
+        prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() })
+            .await?;
     let report = Report {
         seed,
         replay: args.replay(seed),
@@ -166,12 +173,18 @@ struct Work {
 }
 
 impl Work {
-    async fn begin(args: &ChaosArgs, seed: u64, ground: &Arc<Ground>, shutdown: &CancellationToken) -> Self {
+    async fn begin(
+        args: &ChaosArgs,
+        seed: u64,
+        ground: &Arc<Ground>,
+        shutdown: &CancellationToken,
+    ) -> Self {
         let stop = shutdown.child_token();
         let (kafka, stop_load) = (args.prove.kafka.clone(), stop.clone());
         let skew = Arc::clone(&*ground.producers.lock().await);
         let amount = Amount { seed, rate: args.rate, backlog: args.backlog };
-        let load = tokio::task::spawn_blocking(move || load::run(&kafka, amount, &skew, &stop_load));
+        let load =
+            tokio::task::spawn_blocking(move || load::run(&kafka, amount, &skew, &stop_load));
         let batches = tokio::spawn(Arc::clone(&ground.batches).schedule(stop.clone()));
         let lake = tokio::spawn(lakeside::schedule(Arc::clone(ground), stop.clone()));
         Self { stop, load, batches, lake }
@@ -210,7 +223,11 @@ async fn break_things(
         match tokio::time::timeout(LOOK_EVERY, happening.join_next()).await {
             Ok(Some(ended)) => {
                 let (planned, what) = ended.context("a fault")??;
-                board.say(format!("{:>7.1} s  {:<20} {what}", planned.at.as_secs_f64(), planned.fault.name()));
+                board.say(format!(
+                    "{:>7.1} s  {:<20} {what}",
+                    planned.at.as_secs_f64(),
+                    planned.fault.name()
+                ));
                 happened.push(Happened { planned, over: begun.elapsed(), what });
             }
             Ok(None) => tokio::time::sleep(LOOK_EVERY).await,

@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use super::fault::Fault;
 
-/// The stream of random numbers of the faults that have their turn; of those that do the one with which the two runs of
-/// CI hold each of them.
+/// The stream of random numbers of the faults that have their turn; of those that do the one with
+/// which the two runs of CI hold each of them.
 const IN_TURN: u64 = 3;
 
 /// What decides the plan.
@@ -35,10 +35,11 @@ pub struct Planned {
     pub severity: f64,
 }
 
-/// Faults are dealt like cards: each comes up once before any comes up again. Those that have their turn follow one
-/// another, from a deck of their own; the others may overlap.
+/// Faults are dealt like cards: each comes up once before any comes up again. Those that have their
+/// turn follow one another, from a deck of their own; the others may overlap.
 pub fn plan(terms: &Terms<'_>) -> Vec<Planned> {
-    let (in_turn, any): (Vec<Fault>, Vec<Fault>) = terms.faults.iter().partition(|fault| fault.turn().is_some());
+    let (in_turn, any): (Vec<Fault>, Vec<Fault>) =
+        terms.faults.iter().partition(|fault| fault.turn().is_some());
     let mut planned = deal(terms, 0, &any);
     planned.extend(deal(terms, IN_TURN, &in_turn));
     planned.sort_by_key(|planned| planned.at);
@@ -63,8 +64,15 @@ fn deal(terms: &Terms<'_>, stream: u64, faults: &[Fault]) -> Vec<Planned> {
             return planned;
         }
         // All is over when the time is.
-        let lasts = Duration::from_secs_f64(rng.random_range(fault.seconds())).min(terms.length - at);
-        planned.push(Planned { at, fault, lasts, target: rng.random_range(0..64), severity: rng.random() });
+        let lasts =
+            Duration::from_secs_f64(rng.random_range(fault.seconds())).min(terms.length - at);
+        planned.push(Planned {
+            at,
+            fault,
+            lasts,
+            target: rng.random_range(0..64),
+            severity: rng.random(),
+        });
         if fault.turn().is_some() {
             at = over;
         }
@@ -78,7 +86,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn faults(seed: u64, seconds: u64, faults: &[Fault]) -> Vec<Planned> {
-        plan(&Terms { seed, length: Duration::from_secs(seconds), every: Duration::from_secs(4), faults })
+        plan(&Terms {
+            seed,
+            length: Duration::from_secs(seconds),
+            every: Duration::from_secs(4),
+            faults,
+        })
     }
 
     proptest! {
@@ -118,14 +131,19 @@ mod tests {
             let (length, every) = (Duration::from_secs(36), Duration::from_secs(2));
             plan(&Terms { seed, length, every, faults: Fault::value_variants() })
         };
-        let dealt: Vec<Fault> = [8, 12].into_iter().flat_map(run).map(|planned| planned.fault).collect();
-        let missing: Vec<_> = Fault::value_variants().iter().filter(|fault| !dealt.contains(fault)).collect();
+        let dealt: Vec<Fault> =
+            [8, 12].into_iter().flat_map(run).map(|planned| planned.fault).collect();
+        let missing: Vec<_> =
+            Fault::value_variants().iter().filter(|fault| !dealt.contains(fault)).collect();
         assert!(missing.iter().all(|fault| fault.turn().is_none()), "{missing:?} in {dealt:?}");
     }
 
     #[test]
     fn another_seed_gives_another_plan_and_thirty_minutes_hold_more_than_two_hundred_faults() {
-        assert_ne!(faults(1, 1800, Fault::value_variants()), faults(2, 1800, Fault::value_variants()));
+        assert_ne!(
+            faults(1, 1800, Fault::value_variants()),
+            faults(2, 1800, Fault::value_variants())
+        );
         assert!(faults(1, 1800, Fault::value_variants()).len() > 200);
     }
 

@@ -34,7 +34,8 @@ pub struct Report {
     pub faults: Vec<Happened>,
     /// Messages that the brokers have acknowledged.
     pub acknowledged: u64,
-    /// Batches that came too late and were refused, by the programs' logs: without any, the protocol was not tried.
+    /// Batches that came too late and were refused, by the programs' logs: without any, the
+    /// protocol was not tried.
     pub fenced: usize,
     /// From the end of the last fault until everything was written.
     pub caught_up_seconds: f64,
@@ -69,12 +70,16 @@ impl Report {
     pub fn is_ok(&self) -> bool {
         let Tally { messages, .. } = self.beside;
         let is_beside_ok = self.beside == Tally { messages, ..Tally::default() };
-        self.findings.is_empty() && is_beside_ok && self.verdict.is_ok() && self.acknowledged == self.verdict.records()
+        self.findings.is_empty()
+            && is_beside_ok
+            && self.verdict.is_ok()
+            && self.acknowledged == self.verdict.records()
     }
 
     pub fn last_line(&self) -> LastLine {
         let (lost, doubled, wrong) = self.verdict.errors();
-        // A message that was acknowledged and is not in the topic is lost as well; that would be Kafka's or the load's.
+        // A message that was acknowledged and is not in the topic is lost as well; that would be
+        // Kafka's or the load's.
         let gone = self.acknowledged.saturating_sub(self.verdict.records());
         LastLine {
             chaos: if self.is_ok() { "ok" } else { "failed" },
@@ -82,7 +87,9 @@ impl Report {
             faults: self.faults.len(),
             messages: self.acknowledged,
             lost: lost + gone + self.beside.lost,
-            doubled: doubled + self.verdict.records().saturating_sub(self.acknowledged) + self.beside.doubled,
+            doubled: doubled
+                + self.verdict.records().saturating_sub(self.acknowledged)
+                + self.beside.doubled,
             wrong: wrong + self.findings.len() as u64 + self.beside.wrong,
             beside: self.beside.messages,
             late: self.fenced,
@@ -115,8 +122,10 @@ impl Report {
             self.caught_up_seconds
         );
         let Tally { messages, lost, doubled, wrong } = &self.beside;
-        let _ =
-            writeln!(text, "beside the main topic: {messages} messages, {lost} lost, {doubled} doubled, {wrong} wrong");
+        let _ = writeln!(
+            text,
+            "beside the main topic: {messages} messages, {lost} lost, {doubled} doubled, {wrong} wrong"
+        );
         for finding in &self.findings {
             let _ = writeln!(text, "FOUND  {finding}");
         }

@@ -42,7 +42,10 @@ impl StackArgs {
     }
 
     async fn ask(&self, what: &str, service: Service) -> anyhow::Result<()> {
-        let name = service.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        let name = service
+            .to_possible_value()
+            .map(|value| value.get_name().to_owned())
+            .unwrap_or_default();
         let output = tokio::process::Command::new(&self.xtask)
             .args(["stack", what, &name, "--dir"])
             .arg(&self.stack)

@@ -1,5 +1,6 @@
-//! Whether partitions are read, seen from outside: by what the group, the topic and the database say, and not by what an
-//! instance says of itself. One that is alive and reads nothing of what its group gives it looks well to everybody else.
+//! Whether partitions are read, seen from outside: by what the group, the topic and the database
+//! say, and not by what an instance says of itself. One that is alive and reads nothing of what its
+//! group gives it looks well to everybody else.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,7 +18,8 @@ use super::instances::{self, number_of};
 use crate::prove::{ProveArgs, next_offsets};
 use testing::kafka::{KafkaArgs, Quiet, watermarks};
 
-/// How long a partition may have news and not come on, while nothing is broken on purpose that it needs.
+/// How long a partition may have news and not come on, while nothing is broken on purpose that it
+/// needs.
 const LIMIT: Duration = Duration::from_secs(120);
 const EVERY: Duration = Duration::from_secs(1);
 /// The most that one look stands for, however long it took.
@@ -41,7 +43,8 @@ struct Silence {
 }
 
 impl Silence {
-    /// Gives what is to be said of the partition. `counts`: how much longer it may be blamed for not coming on.
+    /// Gives what is to be said of the partition. `counts`: how much longer it may be blamed for
+    /// not coming on.
     fn look(&mut self, partition: i32, look: &Look, counts: Duration) -> Option<String> {
         let (next, quiet) = self.standing.entry(partition).or_insert((look.next, Duration::ZERO));
         if look.end <= look.next || *next != look.next {
@@ -53,9 +56,14 @@ impl Silence {
         if before >= LIMIT || *quiet < LIMIT {
             return None;
         }
-        let who = look.owner.as_ref().map_or("no instance has".to_owned(), |owner| format!("{owner} has"));
+        let who = look
+            .owner
+            .as_ref()
+            .map_or("no instance has".to_owned(), |owner| format!("{owner} has"));
         let Look { next, end, .. } = look;
-        Some(format!("{who} partition {partition} and reads nothing of it: at {next} of {end} for {LIMIT:?}"))
+        Some(format!(
+            "{who} partition {partition} and reads nothing of it: at {next} of {end} for {LIMIT:?}"
+        ))
     }
 }
 
@@ -70,7 +78,8 @@ pub async fn watch(ground: Arc<Ground>, args: ProveArgs, stop: CancellationToken
         // Where the watch finds nobody to ask, there is nothing to read either.
         let Ok(looks) = watch.look().await else { continue };
         for (partition, mut look) in looks {
-            let number = look.owner.as_ref().and_then(|client| watch.number_of(client, &ground.logs));
+            let number =
+                look.owner.as_ref().and_then(|client| watch.number_of(client, &ground.logs));
             look.owner = number.map(instances::name).or(look.owner);
             let counts = if is_whole(&ground, number) { lasted } else { Duration::ZERO };
             if let Some(finding) = silence.look(partition, &look, counts) {
@@ -138,9 +147,14 @@ impl Watch {
     }
 }
 
-fn ask(inquirer: &BaseConsumer<Quiet>, kafka: &KafkaArgs, group: &str) -> anyhow::Result<BTreeMap<i32, Look>> {
+fn ask(
+    inquirer: &BaseConsumer<Quiet>,
+    kafka: &KafkaArgs,
+    group: &str,
+) -> anyhow::Result<BTreeMap<i32, Look>> {
     let ends = watermarks(inquirer, &kafka.topic)?;
-    let looks = (0..).zip(ends).map(|(partition, (_, end))| (partition, Look { end, ..Look::default() }));
+    let looks =
+        (0..).zip(ends).map(|(partition, (_, end))| (partition, Look { end, ..Look::default() }));
     let mut looks: BTreeMap<i32, Look> = looks.collect();
     for member in members(inquirer, group, &kafka.topic, PATIENCE)? {
         for (_, partition) in member.partitions.iter().filter(|(topic, _)| *topic == kafka.topic) {
@@ -165,8 +179,10 @@ mod tests {
     #[test]
     fn a_partition_that_has_news_and_does_not_come_on_is_named_once_with_its_instance() {
         let mut silence = Silence::default();
-        let found: Vec<String> = (0..200).filter_map(|_| silence.look(3, &look(10, 20), SECOND)).collect();
-        let expected = "speed-layer-1 has partition 3 and reads nothing of it: at 10 of 20 for 120s";
+        let found: Vec<String> =
+            (0..200).filter_map(|_| silence.look(3, &look(10, 20), SECOND)).collect();
+        let expected =
+            "speed-layer-1 has partition 3 and reads nothing of it: at 10 of 20 for 120s";
         assert_eq!(found, [expected]);
     }
 

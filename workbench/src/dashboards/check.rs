@@ -38,17 +38,22 @@ pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
     let prometheus = args.prometheus_url.as_deref().map(Prometheus::new);
     let dashboards = args.dashboards.as_deref().map_or_else(super::own, load)?;
     let symbols = some_symbols(&mut connection).await?;
-    let mut findings = Findings { dashboards: dashboards.len(), queries: 0, passed_over: 0, empty: Vec::new() };
+    let mut findings =
+        Findings { dashboards: dashboards.len(), queries: 0, passed_over: 0, empty: Vec::new() };
     for dashboard in &dashboards {
         let view = View::of(dashboard, Timestamp::now(), &symbols)?;
         for query in dashboard.queries().iter().chain(&dashboard.variable_queries()) {
             let rows = match (query.language, &prometheus) {
-                (Language::Sql, _) => count_rows(&mut connection, &expand_sql(query.text, dashboard, &view)?).await,
+                (Language::Sql, _) => {
+                    count_rows(&mut connection, &expand_sql(query.text, dashboard, &view)?).await
+                }
                 (Language::PromQl, None) => {
                     findings.passed_over += 1;
                     continue;
                 }
-                (Language::PromQl, Some(there)) => count_series(there, query.text, dashboard, &view).await,
+                (Language::PromQl, Some(there)) => {
+                    count_series(there, query.text, dashboard, &view).await
+                }
             };
             findings.queries += 1;
             if rows.map_err(|error| error.context(query.place.clone()))? == 0 {
@@ -61,8 +66,9 @@ pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
 
 /// Five symbols, as many as the dashboards show at first.
 async fn some_symbols(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
-    let symbols =
-        sqlx::query_scalar("select symbol from known_symbols order by 1 limit 5").fetch_all(connection).await?;
+    let symbols = sqlx::query_scalar("select symbol from known_symbols order by 1 limit 5")
+        .fetch_all(connection)
+        .await?;
     anyhow::ensure!(!symbols.is_empty(), "there is no symbol in the tables yet");
     Ok(symbols)
 }

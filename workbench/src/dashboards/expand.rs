@@ -28,7 +28,8 @@ impl View {
     /// Where its time range is not like `now-6h`.
     pub fn of(dashboard: &Dashboard, now: Timestamp, symbols: &[String]) -> anyhow::Result<Self> {
         let from = text(&dashboard.json["time"], "from");
-        let back = range(from).with_context(|| format!("{}: time.from {from:?}", dashboard.file()))?;
+        let back =
+            range(from).with_context(|| format!("{}: time.from {from:?}", dashboard.file()))?;
         // An empty database has no symbol to choose.
         let chart = symbols.first().cloned().unwrap_or_default();
         Ok(Self { from: now.plus_micros(-back), to: now, symbols: symbols.to_vec(), chart })
@@ -74,7 +75,11 @@ pub fn expand_sql(sql: &str, dashboard: &Dashboard, view: &View) -> anyhow::Resu
 
 /// # Errors
 /// A macro or variable that is not known here.
-pub fn expand_promql(expression: &str, dashboard: &Dashboard, view: &View) -> anyhow::Result<String> {
+pub fn expand_promql(
+    expression: &str,
+    dashboard: &Dashboard,
+    view: &View,
+) -> anyhow::Result<String> {
     // Four times the interval of the scrapes, as Grafana takes it from the data source.
     let out = variables(expression, dashboard, view)?.replace("$__rate_interval", "1m");
     ensure!(!out.contains('$'), "not every macro or variable is known here: {out}");
@@ -87,7 +92,8 @@ fn variables(query: &str, dashboard: &Dashboard, view: &View) -> anyhow::Result<
     out = out.replace("$__interval", "\u{1}");
     for variable in dashboard.variables() {
         let name = text(variable, "name");
-        // The explicit form: every value as a literal, and nothing at all where none is chosen, as `$symbol` is then too.
+        // The explicit form: every value as a literal, and nothing at all where none is chosen, as
+        // `$symbol` is then too.
         let value = value(variable, query, view)?;
         out = out.replace(&format!("${{{name}:sqlstring}}"), &value);
         out = out.replace(&format!("${name}"), &value);
@@ -98,22 +104,27 @@ fn variables(query: &str, dashboard: &Dashboard, view: &View) -> anyhow::Result<
 fn value(variable: &Value, query: &str, view: &View) -> anyhow::Result<String> {
     Ok(match text(variable, "name") {
         "symbol" => {
-            let quoted: Vec<String> = view.symbols.iter().map(|symbol| format!("'{symbol}'")).collect();
+            let quoted: Vec<String> =
+                view.symbols.iter().map(|symbol| format!("'{symbol}'")).collect();
             quoted.join(",")
         }
         "chart" => view.chart.clone(),
         _ if text(variable, "type") == "custom" => choice(variable, query).to_owned(),
-        _ if text(variable, "type") == "textbox" => format!("'{}'", text(&variable["current"], "value")),
+        _ if text(variable, "type") == "textbox" => {
+            format!("'{}'", text(&variable["current"], "value"))
+        }
         name => bail!("variable ${name} is not known here"),
     })
 }
 
-/// What a variable is set to. A query for one of its values alone (`'$lines' = 'price'`) is asked with that one.
+/// What a variable is set to. A query for one of its values alone (`'$lines' = 'price'`) is asked
+/// with that one.
 fn choice<'a>(variable: &'a Value, query: &str) -> &'a str {
     let name = text(variable, "name");
     let options = variable["options"].as_array().into_iter().flatten();
-    let only =
-        options.map(|option| text(option, "value")).find(|value| query.contains(&format!("'${name}' = '{value}'")));
+    let only = options
+        .map(|option| text(option, "value"))
+        .find(|value| query.contains(&format!("'${name}' = '{value}'")));
     only.unwrap_or_else(|| text(&variable["current"], "value"))
 }
 
@@ -122,7 +133,8 @@ fn call(sql: &str, name: &str, with: impl Fn(&str) -> String) -> anyhow::Result<
     let mut out = String::new();
     let mut rest = sql;
     while let Some((before, after)) = rest.split_once(&format!("{name}(")) {
-        let (argument, tail) = after.split_once(')').with_context(|| format!("{name} without its end"))?;
+        let (argument, tail) =
+            after.split_once(')').with_context(|| format!("{name} without its end"))?;
         out.push_str(before);
         out.push_str(&with(argument));
         rest = tail;
@@ -155,7 +167,10 @@ mod tests {
     #[test]
     fn macros_and_variables_become_what_grafana_sends() {
         for (sql, sent) in [
-            ("$__timeFilter(hour)", "hour BETWEEN '2024-10-03T18:00:00Z' AND '2024-10-04T00:00:00Z'"),
+            (
+                "$__timeFilter(hour)",
+                "hour BETWEEN '2024-10-03T18:00:00Z' AND '2024-10-04T00:00:00Z'",
+            ),
             ("$__timeGroup(minute, '$__interval')", "floor(extract(epoch from minute)/60)*60"),
             ("$__timeTo()::timestamptz", "'2024-10-04T00:00:00Z'::timestamptz"),
             (
@@ -163,7 +178,10 @@ mod tests {
                 "symbol in ('A','B') and s = 'A' and i = 'hour'",
             ),
             ("s = any(array[${symbol:sqlstring}]::text[])", "s = any(array['A','B']::text[])"),
-            ("${offset:sqlstring} = '' or o = ${offset:sqlstring}::bigint", "'12' = '' or o = '12'::bigint"),
+            (
+                "${offset:sqlstring} = '' or o = ${offset:sqlstring}::bigint",
+                "'12' = '' or o = '12'::bigint",
+            ),
         ] {
             assert_eq!(expanded(sql).unwrap(), sent);
         }
@@ -172,7 +190,10 @@ mod tests {
     #[test]
     fn a_query_for_one_choice_alone_is_asked_with_it() {
         assert_eq!(expanded("a where '$lines' = 'price'").unwrap(), "a where 'price' = 'price'");
-        assert_eq!(expanded("a where '$lines' = 'percent'").unwrap(), "a where 'percent' = 'percent'");
+        assert_eq!(
+            expanded("a where '$lines' = 'percent'").unwrap(),
+            "a where 'percent' = 'percent'"
+        );
         assert_eq!(expanded("a where b = '$lines'").unwrap(), "a where b = 'percent'");
     }
 
@@ -184,6 +205,11 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_an_error() {
-        assert!(expanded("$__unixEpochFilter(x)").unwrap_err().to_string().contains("$__unixEpochFilter"));
+        assert!(
+            expanded("$__unixEpochFilter(x)")
+                .unwrap_err()
+                .to_string()
+                .contains("$__unixEpochFilter")
+        );
     }
 }

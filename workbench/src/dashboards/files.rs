@@ -36,7 +36,8 @@ pub struct Query<'a> {
 /// A folder or file that cannot be read, JSON that is none, or a folder without dashboards.
 pub fn load(folder: &Path) -> anyhow::Result<Vec<Dashboard>> {
     let entries = fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
-    let mut paths = entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
+    let mut paths =
+        entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>()?;
     paths.retain(|path| path.extension().is_some_and(|end| end == "json"));
     paths.sort();
     ensure!(!paths.is_empty(), "no dashboard (.json) in {}", folder.display());
@@ -50,7 +51,8 @@ fn read(path: PathBuf) -> anyhow::Result<Dashboard> {
 
 impl Dashboard {
     pub(super) fn parse(path: PathBuf, text: &str) -> anyhow::Result<Self> {
-        let json = serde_json::from_str(text).with_context(|| format!("{} is no JSON", path.display()))?;
+        let json =
+            serde_json::from_str(text).with_context(|| format!("{} is no JSON", path.display()))?;
         Ok(Self { path, json })
     }
 
@@ -70,7 +72,11 @@ impl Dashboard {
     #[must_use]
     pub fn queries(&self) -> Vec<Query<'_>> {
         let panels = self.panels().into_iter();
-        panels.flat_map(|panel| list(&panel["targets"]).filter_map(|target| self.query(panel, target))).collect()
+        panels
+            .flat_map(|panel| {
+                list(&panel["targets"]).filter_map(|target| self.query(panel, target))
+            })
+            .collect()
     }
 
     fn query<'a>(&self, panel: &'a Value, target: &'a Value) -> Option<Query<'a>> {
@@ -105,7 +111,8 @@ impl Dashboard {
     /// The queries of the annotations.
     #[must_use]
     pub fn annotation_queries(&self) -> Vec<Query<'_>> {
-        let asked = list(&self.json["annotations"]["list"]).filter(|annotation| !annotation["target"].is_null());
+        let asked = list(&self.json["annotations"]["list"])
+            .filter(|annotation| !annotation["target"].is_null());
         let query = |annotation| Query {
             place: format!("{}: annotation {:?}", self.file(), text(annotation, "name")),
             language: Language::Sql,

@@ -1,5 +1,5 @@
-//! Grafana's dashboards without Grafana: their files, their queries as Grafana would send them, and whether those find
-//! anything.
+//! Grafana's dashboards without Grafana: their files, their queries as Grafana would send them, and
+//! whether those find anything.
 
 mod check;
 mod expand;
@@ -44,7 +44,8 @@ mod tests {
     fn the_binary_has_all_dashboards_of_the_folder() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana/dashboards");
         let (there, built_in) = (load(&folder).unwrap(), own().unwrap());
-        let files = |dashboards: &[Dashboard]| dashboards.iter().map(Dashboard::file).collect::<Vec<_>>();
+        let files =
+            |dashboards: &[Dashboard]| dashboards.iter().map(Dashboard::file).collect::<Vec<_>>();
         assert_eq!(files(&built_in), files(&there));
         assert!(built_in.iter().zip(&there).all(|(one, other)| one.json == other.json));
     }

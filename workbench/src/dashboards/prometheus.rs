@@ -25,7 +25,10 @@ impl Prometheus {
     pub async fn ask(&self, expression: &str) -> anyhow::Result<Vec<f64>> {
         let answer = self.get("/api/v1/query", &[("query", expression)]).await?;
         if answer["status"] != "success" {
-            bail!("Prometheus refuses {expression:?}: {}", answer["error"].as_str().unwrap_or("no reason given"));
+            bail!(
+                "Prometheus refuses {expression:?}: {}",
+                answer["error"].as_str().unwrap_or("no reason given")
+            );
         }
         let result = &answer["data"]["result"];
         let series = result.as_array().map(Vec::as_slice).unwrap_or_default();
@@ -37,10 +40,18 @@ impl Prometheus {
     /// # Errors
     /// No Prometheus there, or an answer that is no JSON.
     pub async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
-        let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).http_status_as_error(false).build();
-        let request = ureq::Agent::from(config).get(format!("{}{path}", self.url)).query_pairs(parameters.to_vec());
-        let asked = tokio::task::spawn_blocking(move || request.call()?.body_mut().read_to_string()).await?;
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(PATIENCE))
+            .http_status_as_error(false)
+            .build();
+        let request = ureq::Agent::from(config)
+            .get(format!("{}{path}", self.url))
+            .query_pairs(parameters.to_vec());
+        let asked =
+            tokio::task::spawn_blocking(move || request.call()?.body_mut().read_to_string())
+                .await?;
         let body = asked.with_context(|| format!("ask Prometheus at {}", self.url))?;
-        serde_json::from_str(&body).with_context(|| format!("Prometheus at {} does not answer in JSON", self.url))
+        serde_json::from_str(&body)
+            .with_context(|| format!("Prometheus at {} does not answer in JSON", self.url))
     }
 }

@@ -16,7 +16,11 @@ pub struct Answer {
 /// Whatever PostgreSQL says.
 pub async fn ask(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Answer> {
     let described = connection.describe(AssertSqlSafe(sql.to_owned()).into_sql_str()).await?;
-    let columns = described.columns().iter().map(|c| (c.name().to_owned(), c.type_info().name().to_owned())).collect();
+    let columns = described
+        .columns()
+        .iter()
+        .map(|c| (c.name().to_owned(), c.type_info().name().to_owned()))
+        .collect();
     let as_json = format!("select to_jsonb(answer) from ({sql}\n) as answer");
     let rows = sqlx::query(AssertSqlSafe(as_json)).fetch_all(connection).await?;
     let rows = rows.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;

@@ -35,7 +35,10 @@ const FOUND: &str = "
 type Shown = (i16, i32, Place, String, String, String, i32, u64);
 
 /// `None` where both are the same, or where no detectors ran.
-pub async fn compare(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx::Result<Option<Found>> {
+pub async fn compare(
+    connection: &mut PgConnection,
+    args: &AnomalyArgs,
+) -> sqlx::Result<Option<Found>> {
     // Both as they are at one moment.
     sqlx::raw_sql("begin isolation level repeatable read").execute(&mut *connection).await?;
     let expected = expected(connection, args).await?;
@@ -48,7 +51,16 @@ pub async fn compare(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx:
         .map(|row| {
             let score: f64 = row.get(8);
             let names = (row.get(4), row.get(5), row.get(6));
-            (row.get(0), row.get(1), place(row), names.0, names.1, names.2, row.get(7), score.to_bits())
+            (
+                row.get(0),
+                row.get(1),
+                place(row),
+                names.0,
+                names.1,
+                names.2,
+                row.get(7),
+                score.to_bits(),
+            )
         })
         .collect();
     let differences: Vec<&Shown> = expected.symmetric_difference(&found).collect();
@@ -59,17 +71,25 @@ pub async fn compare(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx:
     };
     let what = "anomalies differ from what the detectors find in realtime_stock";
     let examples = differences.iter().take(3).map(say).collect();
-    Ok((!differences.is_empty()).then_some(Found { what, count: differences.len() as i64, examples }))
+    Ok((!differences.is_empty()).then_some(Found {
+        what,
+        count: differences.len() as i64,
+        examples,
+    }))
 }
 
-async fn expected(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx::Result<BTreeSet<Shown>> {
+async fn expected(
+    connection: &mut PgConnection,
+    args: &AnomalyArgs,
+) -> sqlx::Result<BTreeSet<Shown>> {
     let mut all = BTreeSet::new();
     let Some(detectors) = args.settings() else {
         return Ok(all);
     };
     let Detectors { parameters, calendar, conditions } = &*detectors;
     let mut partitions: BTreeMap<(i16, i32), (Market, BTreeMap<String, State>)> = BTreeMap::new();
-    let (mut found, mut rows) = (Vec::<(Box<str>, Finding)>::new(), sqlx::query(TICKS).fetch(connection));
+    let (mut found, mut rows) =
+        (Vec::<(Box<str>, Finding)>::new(), sqlx::query(TICKS).fetch(connection));
     while let Some(row) = rows.try_next().await? {
         let (source, partition, symbol): (i16, i32, String) = (row.get(0), row.get(1), row.get(4));
         let tick = tick(&row, conditions);
@@ -77,11 +97,25 @@ async fn expected(connection: &mut PgConnection, args: &AnomalyArgs) -> sqlx::Re
         let is_watched = symbols.len() < MOST_SYMBOLS || symbols.contains_key(&symbol);
         let state = is_watched.then(|| symbols.entry(symbol.clone()).or_default());
         causal::observe((&tick, &symbol), (market, state), parameters, calendar, &mut found);
-        all.extend(found.drain(..).map(|(symbol, Finding { detector, kind, place, score, .. })| {
-            let (kind, name, version) =
-                (kind.name().to_owned(), detector.name.to_owned(), detector.version.cast_signed());
-            (source, partition, place, symbol.into_string(), kind, name, version, score.to_bits())
-        }));
+        all.extend(found.drain(..).map(
+            |(symbol, Finding { detector, kind, place, score, .. })| {
+                let (kind, name, version) = (
+                    kind.name().to_owned(),
+                    detector.name.to_owned(),
+                    detector.version.cast_signed(),
+                );
+                (
+                    source,
+                    partition,
+                    place,
+                    symbol.into_string(),
+                    kind,
+                    name,
+                    version,
+                    score.to_bits(),
+                )
+            },
+        ));
     }
     Ok(all)
 }

@@ -39,8 +39,9 @@ pub async fn read(bucket: &Bucket, prefix: &str, mut rows: Rows) -> anyhow::Resu
     let mut archive = Archive::default();
     while let Some((body, key)) = reads.try_next().await? {
         archive.objects += 1;
-        let reading =
-            tokio::task::spawn_blocking(move || origins(&key, &body, &mut rows).map(|origins| (origins, rows)));
+        let reading = tokio::task::spawn_blocking(move || {
+            origins(&key, &body, &mut rows).map(|origins| (origins, rows))
+        });
         let origins;
         (origins, rows) = reading.await.context("a reading thread")??;
         for origin in origins {
@@ -51,7 +52,8 @@ pub async fn read(bucket: &Bucket, prefix: &str, mut rows: Rows) -> anyhow::Resu
     Ok(archive)
 }
 
-/// Keys and headers of the records may stand beside their values, and what a store that was killed has left of an upload.
+/// Keys and headers of the records may stand beside their values, and what a store that was killed
+/// has left of an upload.
 fn is_object(key: &str) -> bool {
     let is_beside = key.contains(".keys.") || key.contains(".headers.");
     (key.ends_with(".json") || key.ends_with(".json.gz")) && !is_beside
@@ -60,16 +62,21 @@ fn is_object(key: &str) -> bool {
 fn origins(key: &str, body: &[u8], rows: &mut Rows) -> anyhow::Result<Vec<Provenance>> {
     let mut unpacked = Vec::new();
     let lines = if key.ends_with(".gz") {
-        MultiGzDecoder::new(body).read_to_end(&mut unpacked).with_context(|| format!("unpack {key}"))?;
+        MultiGzDecoder::new(body)
+            .read_to_end(&mut unpacked)
+            .with_context(|| format!("unpack {key}"))?;
         unpacked.as_slice()
     } else {
         body
     };
     let mut origins = Vec::new();
-    for (number, line) in lines.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+    for (number, line) in
+        lines.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty())
+    {
         let parsed = serde_json::from_slice(line);
-        let origin: Provenance =
-            parsed.with_context(|| format!("{key}, line {}: no kafka_partition and kafka_offset", number + 1))?;
+        let origin: Provenance = parsed.with_context(|| {
+            format!("{key}, line {}: no kafka_partition and kafka_offset", number + 1)
+        })?;
         let (partition, offset) = (origin.kafka_partition, origin.kafka_offset);
         rows.push(&Entry { partition, offset, fate: None, value: Some(line) })?;
         origins.push(origin);
@@ -94,8 +101,12 @@ mod tests {
     #[test]
     fn a_line_without_an_origin_is_named() {
         let body = b"{\"kafka_offset\":1,\"kafka_partition\":0}\n{\"kafka_offset\":2}\n";
-        let (mut rows, _portions) = super::super::staging::rows(crate::simulate::Shape::Bare.names());
-        let error = format!("{:#}", origins("raw/t/2025-06-02-13/t+0+0000000001.json", body, &mut rows).err().unwrap());
+        let (mut rows, _portions) =
+            super::super::staging::rows(crate::simulate::Shape::Bare.names());
+        let error = format!(
+            "{:#}",
+            origins("raw/t/2025-06-02-13/t+0+0000000001.json", body, &mut rows).err().unwrap()
+        );
         assert!(error.contains("t+0+0000000001.json, line 2"), "{error}");
     }
 }

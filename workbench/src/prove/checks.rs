@@ -135,7 +135,11 @@ const AT_REST: [Check; 5] = [
 ];
 
 /// What is wrong.
-pub async fn run(connection: &mut PgConnection, topic: &str, at_rest: bool) -> sqlx::Result<Vec<Found>> {
+pub async fn run(
+    connection: &mut PgConnection,
+    topic: &str,
+    at_rest: bool,
+) -> sqlx::Result<Vec<Found>> {
     let more: &[Check] = if at_rest { &AT_REST } else { &[] };
     let mut found = Vec::new();
     for Check { what, differences } in ALWAYS.iter().chain(more) {

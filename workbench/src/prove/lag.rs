@@ -21,13 +21,19 @@ pub struct Lags {
     pub archiver: i64,
 }
 
-/// Waits until both readers have come to the high watermarks, or the time is up; gives what was left then.
-pub async fn await_none(args: &ProveArgs, topic: &Topic, connection: &mut PgConnection) -> anyhow::Result<Lags> {
+/// Waits until both readers have come to the high watermarks, or the time is up; gives what was
+/// left then.
+pub async fn await_none(
+    args: &ProveArgs,
+    topic: &Topic,
+    connection: &mut PgConnection,
+) -> anyhow::Result<Lags> {
     let deadline = Instant::now() + args.timeout;
     let mut said = false;
     loop {
-        let written =
-            tables::next_offsets(connection, &args.group_id, &args.kafka.topic).await.context("read kafka_offsets")?;
+        let written = tables::next_offsets(connection, &args.group_id, &args.kafka.topic)
+            .await
+            .context("read kafka_offsets")?;
         let (kafka, group) = (args.kafka.clone(), args.archive_group_id.clone());
         let ids: Vec<i32> = topic.keys().copied().collect();
         let asking = tokio::task::spawn_blocking(move || committed(&kafka, &group, &ids));
@@ -39,7 +45,9 @@ pub async fn await_none(args: &ProveArgs, topic: &Topic, connection: &mut PgConn
         if !said {
             said = true;
             let Lags { speed_layer, archiver } = lags;
-            tracing::info!("waiting for the speed layer ({speed_layer} records behind) and the archiver ({archiver})");
+            tracing::info!(
+                "waiting for the speed layer ({speed_layer} records behind) and the archiver ({archiver})"
+            );
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -56,7 +64,8 @@ fn lag(topic: &Topic, reached: &BTreeMap<i32, i64>) -> i64 {
 fn committed(kafka: &KafkaArgs, group: &str, ids: &[i32]) -> anyhow::Result<BTreeMap<i32, i64>> {
     let mut config = kafka.client_config();
     config.set("group.id", group);
-    let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).context("set up the Kafka client")?;
+    let consumer: BaseConsumer<Quiet> =
+        config.create_with_context(Quiet).context("set up the Kafka client")?;
     let mut asked = TopicPartitionList::new();
     for id in ids {
         asked.add_partition(&kafka.topic, *id);

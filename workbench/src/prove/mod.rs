@@ -1,4 +1,5 @@
-//! The proof that topic, tables and archive hold the same records, and that both layers' numbers agree.
+//! The proof that topic, tables and archive hold the same records, and that both layers' numbers
+//! agree.
 
 mod anomalies;
 mod archive;
@@ -45,10 +46,12 @@ pub struct ProveArgs {
     /// First folder of the archive's keys.
     #[arg(long, default_value = "raw")]
     pub folder: String,
-    /// How long the speed layer and the archiver may take to catch up with the topic before the comparison.
+    /// How long the speed layer and the archiver may take to catch up with the topic before the
+    /// comparison.
     #[arg(long, value_parser = duration, default_value = "60s")]
     pub timeout: Duration,
-    /// An hour that the batch layer has not computed is none of the proof until this long after its end.
+    /// An hour that the batch layer has not computed is none of the proof until this long after its
+    /// end.
     #[arg(long, value_parser = duration, default_value = "5m")]
     pub grace: Duration,
     /// What the topic's values look like.
@@ -57,7 +60,8 @@ pub struct ProveArgs {
     /// As the speed layer has them.
     #[command(flatten)]
     pub anomalies: AnomalyArgs,
-    /// Nothing writes any more: the stored offsets must be the topic's ends, and nothing may be left behind.
+    /// Nothing writes any more: the stored offsets must be the topic's ends, and nothing may be
+    /// left behind.
     #[arg(long)]
     pub at_rest: bool,
 }
@@ -70,44 +74,62 @@ pub async fn run(args: &ProveArgs) -> anyhow::Result<Verdict> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     args.kafka.await_topic(args.timeout).await?;
     let kafka = args.kafka.clone();
-    let topic = tokio::task::spawn_blocking(move || topic::bounds(&kafka)).await.context("a reading thread")??;
+    let topic = tokio::task::spawn_blocking(move || topic::bounds(&kafka))
+        .await
+        .context("a reading thread")??;
     let lags = lag::await_none(args, &topic, &mut connection).await?;
     let name = &args.kafka.topic;
     staging::create(&mut connection).await.context("make temporary tables")?;
     let topic = read_topic(args, topic, &mut connection).await?;
     let archive = read_archive(args, &mut connection).await?;
     staging::finish(&mut connection).await.context("prepare the comparison")?;
-    let rows = tables::read(&mut connection, name).await.context("read realtime_stock and rejected_ticks")?;
-    let checks = checks::run(&mut connection, name, args.at_rest).await.context("compare values")?;
-    let anomalies = anomalies::compare(&mut connection, &args.anomalies).await.context("compare anomalies")?;
-    let [hours, archived_hours] = hours(args, &mut connection).await.context("compare hourly_stock_summary")?;
+    let rows = tables::read(&mut connection, name)
+        .await
+        .context("read realtime_stock and rejected_ticks")?;
+    let checks =
+        checks::run(&mut connection, name, args.at_rest).await.context("compare values")?;
+    let anomalies =
+        anomalies::compare(&mut connection, &args.anomalies).await.context("compare anomalies")?;
+    let [hours, archived_hours] =
+        hours(args, &mut connection).await.context("compare hourly_stock_summary")?;
     let mut verdict = Verdict::new(&topic, &rows, &archive, lags);
     verdict.judge_hours("the ticks in realtime_stock", hours);
     verdict.judge_hours("the ticks in the archive", archived_hours);
     verdict.judge_checks(checks);
     verdict.judge_checks(anomalies.into_iter().collect());
     if args.at_rest {
-        let next = tables::next_offsets(&mut connection, &args.group_id, name).await.context("read kafka_offsets")?;
+        let next = tables::next_offsets(&mut connection, &args.group_id, name)
+            .await
+            .context("read kafka_offsets")?;
         verdict.judge_ends(&topic, &next);
     }
     Ok(verdict)
 }
 
-/// Waits until the speed layer has come to the topic's end, at most for `--timeout`; the proof says what was left.
+/// Waits until the speed layer has come to the topic's end, at most for `--timeout`; the proof says
+/// what was left.
 ///
 /// # Errors
 /// Services that do not answer.
 pub async fn await_caught_up(args: &ProveArgs) -> anyhow::Result<()> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     let kafka = args.kafka.clone();
-    let topic = tokio::task::spawn_blocking(move || topic::bounds(&kafka)).await.context("a reading thread")??;
+    let topic = tokio::task::spawn_blocking(move || topic::bounds(&kafka))
+        .await
+        .context("a reading thread")??;
     lag::await_none(args, &topic, &mut connection).await.map(drop)
 }
 
-async fn read_topic(args: &ProveArgs, mut topic: Topic, connection: &mut PgConnection) -> anyhow::Result<Topic> {
+async fn read_topic(
+    args: &ProveArgs,
+    mut topic: Topic,
+    connection: &mut PgConnection,
+) -> anyhow::Result<Topic> {
     let (mut rows, portions) = staging::rows(args.shape.names());
     let kafka = args.kafka.clone();
-    let reading = tokio::task::spawn_blocking(move || topic::read(&kafka, &mut topic, &mut rows).map(|()| topic));
+    let reading = tokio::task::spawn_blocking(move || {
+        topic::read(&kafka, &mut topic, &mut rows).map(|()| topic)
+    });
     let (loaded, read) = tokio::join!(staging::load(connection, "sent", portions), reading);
     loaded.context("copy the topic into a temporary table")?;
     read.context("a reading thread")?
@@ -115,9 +137,12 @@ async fn read_topic(args: &ProveArgs, mut topic: Topic, connection: &mut PgConne
 
 async fn read_archive(args: &ProveArgs, connection: &mut PgConnection) -> anyhow::Result<Archive> {
     let (rows, portions) = staging::rows(args.shape.names());
-    let (bucket, prefix) = (Bucket::new(&args.store), format!("{}/{}/", args.folder, args.kafka.topic));
-    let (loaded, read) =
-        tokio::join!(staging::load(connection, "archived", portions), archive::read(&bucket, &prefix, rows));
+    let (bucket, prefix) =
+        (Bucket::new(&args.store), format!("{}/{}/", args.folder, args.kafka.topic));
+    let (loaded, read) = tokio::join!(
+        staging::load(connection, "archived", portions),
+        archive::read(&bucket, &prefix, rows)
+    );
     loaded.context("copy the archive into a temporary table")?;
     read
 }

@@ -1,6 +1,7 @@
 //! Comparing sets of offsets of one partition.
 
-/// Offsets that a place should have and those that it has. Both ascend; what is there twice counts as a duplicate.
+/// Offsets that a place should have and those that it has. Both ascend; what is there twice counts
+/// as a duplicate.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Comparison {
     pub distinct: u64,
@@ -62,7 +63,10 @@ mod tests {
     #[test]
     fn duplicates_missing_and_surplus_offsets_are_told_apart() {
         let comparison = compare(&[1, 2, 3, 5], &[0, 2, 2, 5, 5, 5, 9]);
-        assert_eq!(comparison, Comparison { distinct: 4, duplicates: 3, missing: vec![1, 3], surplus: vec![0, 9] });
+        assert_eq!(
+            comparison,
+            Comparison { distinct: 4, duplicates: 3, missing: vec![1, 3], surplus: vec![0, 9] }
+        );
     }
 
     #[test]

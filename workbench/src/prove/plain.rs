@@ -1,4 +1,5 @@
-//! What a value says, read by serde_json and jiff alone: the proof must not rest on the decoder that it checks.
+//! What a value says, read by serde_json and jiff alone: the proof must not rest on the decoder
+//! that it checks.
 
 use std::collections::HashMap;
 
@@ -6,7 +7,8 @@ use serde_json::value::RawValue;
 
 use crate::simulate::Names;
 
-/// The fields of a tick as PostgreSQL takes them. Nothing is judged: that a value is read does not make it valid.
+/// The fields of a tick as PostgreSQL takes them. Nothing is judged: that a value is read does not
+/// make it valid.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Plain {
     pub symbol: String,
@@ -20,11 +22,14 @@ pub struct Plain {
 
 type Object<'a> = HashMap<String, &'a RawValue>;
 
-/// Bare or in an envelope, its fields under these names; None where it is not even the outline of a tick.
+/// Bare or in an envelope, its fields under these names; None where it is not even the outline of a
+/// tick.
 pub fn read(value: &[u8], names: &Names) -> Option<Plain> {
     let outer: Object<'_> = serde_json::from_slice(value).ok()?;
     let object = match outer.get("payload") {
-        Some(payload) if outer.contains_key("schema") => serde_json::from_str(payload.get()).ok()?,
+        Some(payload) if outer.contains_key("schema") => {
+            serde_json::from_str(payload.get()).ok()?
+        }
         _ => outer,
     };
     let number = |name: &str| {
@@ -32,7 +37,9 @@ pub fn read(value: &[u8], names: &Names) -> Option<Plain> {
         text.filter(|text| is_number(text)).map(str::to_owned)
     };
     Some(Plain {
-        symbol: serde_json::from_str(object.get(names.symbol)?.get()).ok().filter(|symbol: &String| is_word(symbol))?,
+        symbol: serde_json::from_str(object.get(names.symbol)?.get())
+            .ok()
+            .filter(|symbol: &String| is_word(symbol))?,
         timestamp: timestamp(object.get(names.timestamp)?.get())?,
         open: number(names.open)?,
         high: names.high.and_then(number),
@@ -42,8 +49,8 @@ pub fn read(value: &[u8], names: &Names) -> Option<Plain> {
     })
 }
 
-/// RFC 3339, New York's time without an offset, or seconds or milliseconds of the epoch; digits below a microsecond are
-/// cut off.
+/// RFC 3339, New York's time without an offset, or seconds or milliseconds of the epoch; digits
+/// below a microsecond are cut off.
 fn timestamp(json: &str) -> Option<jiff::Timestamp> {
     let timestamp: jiff::Timestamp = match serde_json::from_str::<String>(json) {
         Ok(text) => text.parse().ok().or_else(|| in_new_york(&text))?,
@@ -96,8 +103,10 @@ mod tests {
             ("201.50", "2.016e2", Some("100.0"))
         );
         assert_eq!((plain.high, plain.low), (None, None));
-        let payload = r#"{"symbol":"A","timestamp":1749218401123,"open":1,"high":3,"close":2,"volume":0}"#;
-        let enveloped = format!(r#"{{"schema":{{"type":"struct"}},"payload":{payload},"kafka_offset":5}}"#);
+        let payload =
+            r#"{"symbol":"A","timestamp":1749218401123,"open":1,"high":3,"close":2,"volume":0}"#;
+        let enveloped =
+            format!(r#"{{"schema":{{"type":"struct"}},"payload":{payload},"kafka_offset":5}}"#);
         let plain = read(enveloped.as_bytes()).unwrap();
         assert_eq!(plain.timestamp.to_string(), "2025-06-06T14:00:01.123Z");
         assert_eq!(plain.high.as_deref(), Some("3"));
@@ -110,10 +119,18 @@ mod tests {
                 super::read(value.as_bytes(), &shape.names()).unwrap();
             format!("{symbol} {timestamp} {open} {close} {}", volume.unwrap_or_default())
         };
-        let binance = r#"{"e":"trade","s":"BTC","p":"45123.50","q":"0.00012345","t":7,"T":1749218401123}"#;
-        assert_eq!(read(Shape::Binance, binance), "BTC 2025-06-06T14:00:01.123Z 45123.50 45123.50 0.00012345");
-        let cryptofeed = r#"{"symbol":"BTC","amount":1.0E-4,"price":2.5,"timestamp":1.749218401123E9}"#;
-        assert_eq!(read(Shape::Cryptofeed, cryptofeed), "BTC 2025-06-06T14:00:01.123Z 2.5 2.5 1.0E-4");
+        let binance =
+            r#"{"e":"trade","s":"BTC","p":"45123.50","q":"0.00012345","t":7,"T":1749218401123}"#;
+        assert_eq!(
+            read(Shape::Binance, binance),
+            "BTC 2025-06-06T14:00:01.123Z 45123.50 45123.50 0.00012345"
+        );
+        let cryptofeed =
+            r#"{"symbol":"BTC","amount":1.0E-4,"price":2.5,"timestamp":1.749218401123E9}"#;
+        assert_eq!(
+            read(Shape::Cryptofeed, cryptofeed),
+            "BTC 2025-06-06T14:00:01.123Z 2.5 2.5 1.0E-4"
+        );
         let local = r#"{"symbol":"A","timestamp":"2025-06-06 10:00:01","1. open":"1","4. close":"2","5. volume":null}"#;
         assert_eq!(read(Shape::AlphaVantage, local), "A 2025-06-06T14:00:01Z 1 2 ");
     }

@@ -1,4 +1,5 @@
-//! What was sent and what was archived, as temporary tables beside the pipeline's own, so that SQL can compare them.
+//! What was sent and what was archived, as temporary tables beside the pipeline's own, so that SQL
+//! can compare them.
 
 use std::fmt::Write;
 
@@ -10,7 +11,8 @@ use tokio::sync::mpsc;
 use super::plain::{self, Plain};
 use crate::simulate::Names;
 
-/// `fate` is what the sender says must become of the record, if it says so. Nine digits are what a price keeps.
+/// `fate` is what the sender says must become of the record, if it says so. Nine digits are what a
+/// price keeps.
 const TABLES: &str = "
     create temporary table sent
     (
@@ -21,7 +23,9 @@ const TABLES: &str = "
     create temporary table archived (like sent);
     set work_mem = '128MB'";
 
-/// Ticks of the archive, each once, with as few digits as they have: the number of a quotient's depends on them. What is a tick is the sender's word, or where it gave none that it was written as one.
+/// Ticks of the archive, each once, with as few digits as they have: the number of a quotient's
+/// depends on them. What is a tick is the sender's word, or where it gave none that it was written
+/// as one.
 const ARCHIVED_TICKS: &str = "
     create index on sent (kafka_partition, kafka_offset);
     analyze sent;
@@ -77,7 +81,9 @@ impl Rows {
     /// # Errors
     /// As [`Rows::push`].
     pub fn flush(&mut self) -> anyhow::Result<()> {
-        self.portions.blocking_send(std::mem::take(&mut self.portion)).context("PostgreSQL took no more rows")
+        self.portions
+            .blocking_send(std::mem::take(&mut self.portion))
+            .context("PostgreSQL took no more rows")
     }
 }
 
@@ -97,10 +103,13 @@ fn write_row(out: &mut String, entry: &Entry<'_>, names: &Names) {
         None => out.push_str(null),
     }
     out.push('\t');
-    let plain = value.filter(|_| fate.is_none_or(|fate| fate == "tick")).and_then(|value| plain::read(value, names));
+    let plain = value
+        .filter(|_| fate.is_none_or(|fate| fate == "tick"))
+        .and_then(|value| plain::read(value, names));
     let _ = match plain {
         Some(Plain { symbol, timestamp, open, high, low, close, volume }) => {
-            let [high, low, volume] = [high, low, volume].map(|number| number.unwrap_or_else(|| null.to_owned()));
+            let [high, low, volume] =
+                [high, low, volume].map(|number| number.unwrap_or_else(|| null.to_owned()));
             writeln!(out, "{symbol}\t{timestamp}\t{open}\t{high}\t{low}\t{close}\t{volume}")
         }
         None => writeln!(out, "{}", [null; 7].join("\t")),
@@ -112,7 +121,11 @@ pub async fn create(connection: &mut PgConnection) -> sqlx::Result<()> {
 }
 
 /// Fills `table`, which is `sent` or `archived`, until the writer is dropped.
-pub async fn load(connection: &mut PgConnection, table: &str, mut portions: Portions) -> sqlx::Result<()> {
+pub async fn load(
+    connection: &mut PgConnection,
+    table: &str,
+    mut portions: Portions,
+) -> sqlx::Result<()> {
     let mut copy = connection.copy_in_raw(&format!("copy {table} from stdin")).await?;
     while let Some(portion) = portions.recv().await {
         copy.send(portion.into_bytes()).await?;

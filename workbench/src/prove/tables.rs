@@ -6,8 +6,8 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use sqlx::{PgConnection, Row};
 
-/// Ascending offsets of each partition that a table row stands for, as often as they are there, and how many of the
-/// rows are ticks and rejected messages.
+/// Ascending offsets of each partition that a table row stands for, as often as they are there, and
+/// how many of the rows are ticks and rejected messages.
 #[derive(Debug, Default)]
 pub struct Rows {
     pub offsets: BTreeMap<i32, Vec<i64>>,
@@ -35,13 +35,20 @@ pub async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Ro
 }
 
 /// The next offset that the speed layer writes, for each partition.
-pub async fn next_offsets(connection: &mut PgConnection, group: &str, topic: &str) -> sqlx::Result<BTreeMap<i32, i64>> {
-    let query = "select partition, next_offset from ingest_positions where group_id = $1 and topic = $2";
-    let rows: Vec<(i32, i64)> = sqlx::query_as(query).bind(group).bind(topic).fetch_all(connection).await?;
+pub async fn next_offsets(
+    connection: &mut PgConnection,
+    group: &str,
+    topic: &str,
+) -> sqlx::Result<BTreeMap<i32, i64>> {
+    let query =
+        "select partition, next_offset from ingest_positions where group_id = $1 and topic = $2";
+    let rows: Vec<(i32, i64)> =
+        sqlx::query_as(query).bind(group).bind(topic).fetch_all(connection).await?;
     Ok(rows.into_iter().collect())
 }
 
-/// Hours that the batch layer has computed, and what of them differs from a plain aggregate of ticks.
+/// Hours that the batch layer has computed, and what of them differs from a plain aggregate of
+/// ticks.
 #[derive(Debug, Default)]
 pub struct Hours {
     /// Whether the batch layer has ever run to its end.
@@ -51,8 +58,8 @@ pub struct Hours {
     pub differences: Vec<String>,
 }
 
-/// Hours are compared that the batch layer has computed or, since its last run began after their end and the grace
-/// period, should have. `$1` is the grace period in seconds.
+/// Hours are compared that the batch layer has computed or, since its last run began after their
+/// end and the grace period, should have. `$1` is the grace period in seconds.
 const WANTED: &str = "
     with last_run as (select max(started_at) as began from batch_runs where status in ('ok', 'partial')),
          wanted as (select hour from batch_hours
@@ -99,8 +106,17 @@ const DIFFERENCES: &str = "
                  from compared where difference <> '' order by hour, symbol)";
 
 /// `ticks` is the table of the ticks.
-pub async fn compare_hours(connection: &mut PgConnection, ticks: &str, grace: Duration) -> sqlx::Result<Hours> {
+pub async fn compare_hours(
+    connection: &mut PgConnection,
+    ticks: &str,
+    grace: Duration,
+) -> sqlx::Result<Hours> {
     let query = sqlx::AssertSqlSafe(format!("{WANTED}{}", DIFFERENCES.replace("{ticks}", ticks)));
     let row = sqlx::query(query).bind(grace.as_secs_f64()).fetch_one(connection).await?;
-    Ok(Hours { batch_has_run: row.get(0), compared: row.get(1), rows: row.get(2), differences: row.get(3) })
+    Ok(Hours {
+        batch_has_run: row.get(0),
+        compared: row.get(1),
+        rows: row.get(2),
+        differences: row.get(3),
+    })
 }

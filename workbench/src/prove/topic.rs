@@ -18,7 +18,8 @@ use super::staging::{Entry, Rows};
 /// How long the brokers may be silent while there is something to read.
 const SILENCE: Duration = Duration::from_secs(30);
 
-/// One partition up to a high watermark that stays fixed, so that a topic being written can be proven too.
+/// One partition up to a high watermark that stays fixed, so that a topic being written can be
+/// proven too.
 #[derive(Debug, Default)]
 pub struct Partition {
     pub low: i64,
@@ -47,10 +48,15 @@ pub fn bounds(kafka: &KafkaArgs) -> anyhow::Result<Topic> {
 pub fn read(kafka: &KafkaArgs, topic: &mut Topic, rows: &mut Rows) -> anyhow::Result<()> {
     let mut config = kafka.client_config();
     // It joins no group, but the client wants a name.
-    config.set("group.id", "workbench-prove").set("enable.auto.commit", "false").set("enable.partition.eof", "true");
+    config
+        .set("group.id", "workbench-prove")
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true");
     config.set("fetch.queue.backoff.ms", "5");
-    let consumer: BaseConsumer<Quiet> = config.create_with_context(Quiet).context("set up the Kafka consumer")?;
-    let mut open: Vec<i32> = topic.iter().filter(|(_, found)| found.high > found.low).map(|(id, _)| *id).collect();
+    let consumer: BaseConsumer<Quiet> =
+        config.create_with_context(Quiet).context("set up the Kafka consumer")?;
+    let mut open: Vec<i32> =
+        topic.iter().filter(|(_, found)| found.high > found.low).map(|(id, _)| *id).collect();
     let mut assignment = TopicPartitionList::new();
     for id in &open {
         let offset = Offset::Offset(topic.get(id).map_or(0, |found| found.low));
@@ -73,7 +79,9 @@ pub fn read(kafka: &KafkaArgs, topic: &mut Topic, rows: &mut Rows) -> anyhow::Re
             }
             // Below the watermark may be gaps, of transactions or compaction.
             Some(Err(KafkaError::PartitionEOF(id))) => open.retain(|open| *open != id),
-            Some(Err(error)) => tracing::warn!("reading topic {}: {error}; the client goes on trying", kafka.topic),
+            Some(Err(error)) => {
+                tracing::warn!("reading topic {}: {error}; the client goes on trying", kafka.topic)
+            }
             None => {}
         }
         if heard.elapsed() > SILENCE {
@@ -84,7 +92,9 @@ pub fn read(kafka: &KafkaArgs, topic: &mut Topic, rows: &mut Rows) -> anyhow::Re
 }
 
 fn entry<'a>(message: &'a BorrowedMessage<'_>) -> Entry<'a> {
-    let header = message.headers().and_then(|headers| headers.iter().find(|header| header.key == Kind::HEADER));
+    let header = message
+        .headers()
+        .and_then(|headers| headers.iter().find(|header| header.key == Kind::HEADER));
     Entry {
         partition: message.partition(),
         offset: message.offset(),

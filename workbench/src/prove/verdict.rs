@@ -26,7 +26,8 @@ pub struct Verdict {
     archived: u64,
     dead_letters: u64,
     tombstones: u64,
-    /// Lines that are in the archive more than once; a sink that was killed leaves such, and provenance drops them.
+    /// Lines that are in the archive more than once; a sink that was killed leaves such, and
+    /// provenance drops them.
     archive_duplicates: u64,
     objects: usize,
     hours: i64,
@@ -65,7 +66,8 @@ impl Verdict {
         };
         verdict.judge_lags(lags);
         for (id, partition) in topic {
-            let below = |offsets: Option<&Vec<i64>>| within(offsets.map_or(&[], Vec::as_slice), partition);
+            let below =
+                |offsets: Option<&Vec<i64>>| within(offsets.map_or(&[], Vec::as_slice), partition);
             let written = compare(&partition.records, &below(rows.offsets.get(id)));
             let archived = compare(&partition.archivable, &below(archive.offsets.get(id)));
             verdict.judge_partition(*id, partition, &written, &archived);
@@ -119,7 +121,13 @@ impl Verdict {
         }
     }
 
-    fn judge_partition(&mut self, id: i32, partition: &Partition, written: &Comparison, archived: &Comparison) {
+    fn judge_partition(
+        &mut self,
+        id: i32,
+        partition: &Partition,
+        written: &Comparison,
+        archived: &Comparison,
+    ) {
         self.records += partition.records.len() as u64;
         self.archived += archived.distinct;
         self.dead_letters += partition.dead_letters;
@@ -127,7 +135,8 @@ impl Verdict {
         self.archive_duplicates += archived.duplicates;
         self.lost += written.missing.len() as u64;
         self.doubled += written.duplicates;
-        self.wrong += (written.surplus.len() + archived.missing.len() + archived.surplus.len()) as u64;
+        self.wrong +=
+            (written.surplus.len() + archived.missing.len() + archived.surplus.len()) as u64;
         self.add_row(id, partition, written, archived);
         let mut find = |offsets: &[i64], what: &str| {
             if !offsets.is_empty() {
@@ -140,11 +149,20 @@ impl Verdict {
         find(&archived.missing, "of the topic are not in the archive");
         find(&archived.surplus, "are in the archive but should not be");
         if written.duplicates > 0 {
-            self.find(format!("partition {id}: {} rows stand for a record that has a row already", written.duplicates));
+            self.find(format!(
+                "partition {id}: {} rows stand for a record that has a row already",
+                written.duplicates
+            ));
         }
     }
 
-    fn add_row(&mut self, id: i32, partition: &Partition, written: &Comparison, archived: &Comparison) {
+    fn add_row(
+        &mut self,
+        id: i32,
+        partition: &Partition,
+        written: &Comparison,
+        archived: &Comparison,
+    ) {
         let _ = writeln!(
             self.table,
             "{id:>9} {:>11} {:>11} {:>11} {:>11} {:>9} {:>11} {:>12} {:>11}",
@@ -191,7 +209,12 @@ impl Verdict {
                 Some(next) if *next == partition.high => {}
                 Some(next) => {
                     let high = partition.high;
-                    self.wrong(1, format!("partition {id}: the stored offset is {next}, the topic's end {high}"));
+                    self.wrong(
+                        1,
+                        format!(
+                            "partition {id}: the stored offset is {next}, the topic's end {high}"
+                        ),
+                    );
                 }
                 None if partition.high == partition.low => {}
                 None => self.wrong(1, format!("partition {id}: no offset is stored")),
@@ -203,13 +226,26 @@ impl Verdict {
 fn header() -> String {
     format!(
         "{:>9} {:>11} {:>11} {:>11} {:>11} {:>9} {:>11} {:>12} {:>11}\n",
-        "partition", "low", "high", "records", "in tables", "doubled", "in archive", "dead letters", "tombstones"
+        "partition",
+        "low",
+        "high",
+        "records",
+        "in tables",
+        "doubled",
+        "in archive",
+        "dead letters",
+        "tombstones"
     )
 }
 
-/// Offsets between the watermarks: older ones the topic has dropped, newer ones came after the start of the proof.
+/// Offsets between the watermarks: older ones the topic has dropped, newer ones came after the
+/// start of the proof.
 fn within(offsets: &[i64], partition: &Partition) -> Vec<i64> {
-    offsets.iter().copied().filter(|offset| (partition.low..partition.high).contains(offset)).collect()
+    offsets
+        .iter()
+        .copied()
+        .filter(|offset| (partition.low..partition.high).contains(offset))
+        .collect()
 }
 
 #[cfg(test)]

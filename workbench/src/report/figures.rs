@@ -123,8 +123,14 @@ const NEXT_OFFSETS: &str = "
     select partition, next_offset from ingest_positions where group_id = $1 and topic = $2 order by partition";
 
 impl Figures {
-    pub async fn read(connection: &mut PgConnection, group: &str, topic: &str) -> anyhow::Result<Self> {
-        Self::query(connection, group, topic).await.context("read the pipeline's tables (speed-layer makes them)")
+    pub async fn read(
+        connection: &mut PgConnection,
+        group: &str,
+        topic: &str,
+    ) -> anyhow::Result<Self> {
+        Self::query(connection, group, topic)
+            .await
+            .context("read the pipeline's tables (speed-layer makes them)")
     }
 
     async fn query(connection: &mut PgConnection, group: &str, topic: &str) -> sqlx::Result<Self> {

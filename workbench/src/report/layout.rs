@@ -20,7 +20,11 @@ fn lag(figures: &Figures, watermarks: &anyhow::Result<Vec<(i64, i64)>>) -> Strin
         Err(error) => return format!("lag unknown: {}", error.root_cause()),
     };
     let behind = (0..).zip(watermarks).map(|(partition, (low, high))| {
-        let written = figures.next_offsets.iter().find(|(id, _)| *id == partition).map_or(*low, |(_, next)| *next);
+        let written = figures
+            .next_offsets
+            .iter()
+            .find(|(id, _)| *id == partition)
+            .map_or(*low, |(_, next)| *next);
         (high - written.max(*low)).max(0)
     });
     let (behind, partitions) = (grouped(behind.sum()), watermarks.len());
@@ -46,14 +50,20 @@ impl Page {
 
     fn totals(&mut self, totals: &Overview, lag: &str) {
         let rate = totals.ticks_last_minute as f64 / 60.0;
-        let newest = totals.age.map_or_else(|| "none yet".to_owned(), |age| format!("{} ago", ago(age)));
+        let newest =
+            totals.age.map_or_else(|| "none yet".to_owned(), |age| format!("{} ago", ago(age)));
         let (ticks, symbols) = (grouped(totals.ticks), grouped(totals.symbols));
-        self.line(&format!("TICKS  {ticks} written of {symbols} symbols · newest {newest} · {lag}"));
+        self.line(&format!(
+            "TICKS  {ticks} written of {symbols} symbols · newest {newest} · {lag}"
+        ));
         self.line(&format!("       {rate:.1} a second in the last full minute"));
     }
 
     fn closes(&mut self, closes: &[Close]) {
-        self.heading("LATEST CLOSES", "the busiest symbols of the newest hour of ticks; change within that hour");
+        self.heading(
+            "LATEST CLOSES",
+            "the busiest symbols of the newest hour of ticks; change within that hour",
+        );
         if closes.is_empty() {
             self.line("  no ticks yet");
             return;
@@ -74,7 +84,10 @@ impl Page {
 
     fn summaries(&mut self, summaries: &[Summary], totals: &Overview, run: Option<&Run>) {
         let (rows, hours) = (grouped(totals.summaries), grouped(totals.summary_hours));
-        self.heading("HOURLY SUMMARIES", &format!("{rows} of {hours} hours; of the last ones the largest volumes"));
+        self.heading(
+            "HOURLY SUMMARIES",
+            &format!("{rows} of {hours} hours; of the last ones the largest volumes"),
+        );
         if summaries.is_empty() {
             self.line("  none yet: the batch layer computes an hour once it is over");
         } else {
@@ -91,7 +104,8 @@ impl Page {
             ));
         }
         if let Some(run) = run {
-            let Run { run_id, status, started, hours_computed, objects_read, ticks, duplicates } = run;
+            let Run { run_id, status, started, hours_computed, objects_read, ticks, duplicates } =
+                run;
             self.line(&format!(
                 "  last run: no. {run_id} at {started} UTC, {status}; {hours_computed} hours computed from {} objects, {} ticks, {} duplicates dropped",
                 grouped(*objects_read),
@@ -161,7 +175,11 @@ mod tests {
                 ticks: 12_000,
                 last_tick: "2025-06-06 14:00:00".into(),
             }],
-            rejects: vec![Reject { reason: "bad_price".into(), count: 1234, example: "x".repeat(200) }],
+            rejects: vec![Reject {
+                reason: "bad_price".into(),
+                count: 1234,
+                example: "x".repeat(200),
+            }],
             ..Figures::default()
         }
     }
@@ -175,7 +193,10 @@ mod tests {
 
     #[test]
     fn the_lag_counts_from_what_is_written_and_a_missing_broker_is_said() {
-        assert_eq!(lag(&figures(), &Ok(vec![(0, 100), (0, 130), (5, 7)])), "42 behind the topic's 3 partitions");
+        assert_eq!(
+            lag(&figures(), &Ok(vec![(0, 100), (0, 130), (5, 7)])),
+            "42 behind the topic's 3 partitions"
+        );
         let unknown = lag(&figures(), &Err(anyhow::anyhow!("no broker").context("ask")));
         assert_eq!(unknown, "lag unknown: no broker");
     }

@@ -64,7 +64,8 @@ pub async fn look(args: &ReportArgs, connection: &mut PgConnection) -> anyhow::R
     Ok(layout::report(&figures, &asking.await?))
 }
 
-/// Writes a page to standard output: in place on a terminal if so asked, otherwise below the one before.
+/// Writes a page to standard output: in place on a terminal if so asked, otherwise below the one
+/// before.
 ///
 /// # Errors
 /// Standard output is closed.

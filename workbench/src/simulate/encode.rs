@@ -45,9 +45,15 @@ pub fn close_envelope(out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Writes `{"symbol":..,"timestamp":..,"open":..,["high":..,"low":..,]"close":..[,"volume":..]..}`. Symbols are of
-/// characters that need no escape.
-pub fn write_quote(stock: &Stock, quote: &Quote, timestamp: &str, members: Members, out: &mut Vec<u8>) {
+/// Writes `{"symbol":..,"timestamp":..,"open":..,["high":..,"low":..,]"close":..[,"volume":..]..}`.
+/// Symbols are of characters that need no escape.
+pub fn write_quote(
+    stock: &Stock,
+    quote: &Quote,
+    timestamp: &str,
+    members: Members,
+    out: &mut Vec<u8>,
+) {
     out.extend_from_slice(b"{\"symbol\":\"");
     out.extend_from_slice(stock.symbol.as_bytes());
     out.extend_from_slice(b"\",\"timestamp\":\"");
@@ -146,11 +152,14 @@ impl Moment<'_> {
     /// `2025-06-06 10:00:01`
     pub fn write_local(&self, out: &mut Vec<u8>) {
         const LENGTH: usize = "2025-06-06 10:00:01".len();
-        out.extend(self.text.bytes().take(LENGTH).map(|byte| if byte == b'T' { b' ' } else { byte }));
+        out.extend(
+            self.text.bytes().take(LENGTH).map(|byte| if byte == b'T' { b' ' } else { byte }),
+        );
     }
 }
 
-/// RFC 3339 in New York's time, to the millisecond. Consecutive ticks mostly share their minute, which is kept.
+/// RFC 3339 in New York's time, to the millisecond. Consecutive ticks mostly share their minute,
+/// which is kept.
 pub struct Clock {
     new_york: NewYork,
     minute: i64,
@@ -163,7 +172,13 @@ pub struct Clock {
 
 impl Clock {
     pub fn new(new_york: NewYork) -> Self {
-        Self { new_york, minute: i64::MIN, prefix: String::new(), suffix: String::new(), text: String::new() }
+        Self {
+            new_york,
+            minute: i64::MIN,
+            prefix: String::new(),
+            suffix: String::new(),
+            text: String::new(),
+        }
     }
 
     pub fn new_york(&self) -> &NewYork {

@@ -72,8 +72,15 @@ impl Fault {
     ];
 
     /// Those that break a value whatever its members are.
-    pub const OF_ANY_SHAPE: [Self; 7] =
-        [Self::Tombstone, Self::EmptyValue, Self::Csv, Self::Truncated, Self::SingleQuotes, Self::Text, Self::Number];
+    pub const OF_ANY_SHAPE: [Self; 7] = [
+        Self::Tombstone,
+        Self::EmptyValue,
+        Self::Csv,
+        Self::Truncated,
+        Self::SingleQuotes,
+        Self::Text,
+        Self::Number,
+    ];
 
     /// The `reason` under which the message must be found.
     pub fn reason(self) -> Reason {
@@ -83,23 +90,30 @@ impl Fault {
             Self::Csv | Self::Truncated | Self::NotANumber | Self::SingleQuotes => Reason::NotJson,
             Self::Array | Self::Text | Self::Number => Reason::NotObject,
             Self::NoClose | Self::NoTimestamp | Self::NullPrice => Reason::MissingField,
-            Self::EmptySymbol | Self::SymbolWithBlank | Self::LongSymbol | Self::NumericSymbol => Reason::BadSymbol,
+            Self::EmptySymbol | Self::SymbolWithBlank | Self::LongSymbol | Self::NumericSymbol => {
+                Reason::BadSymbol
+            }
             Self::NoOffset | Self::DateOnly | Self::Yesterday => Reason::BadTimestamp,
             Self::FarFuture | Self::BeforeTheEpoch => Reason::TimestampOutOfRange,
-            Self::PriceWithComma | Self::NegativePrice | Self::ZeroPrice | Self::HugePrice => Reason::BadPrice,
+            Self::PriceWithComma | Self::NegativePrice | Self::ZeroPrice | Self::HugePrice => {
+                Reason::BadPrice
+            }
             Self::NegativeVolume | Self::VolumeTooFine | Self::VolumeInWords => Reason::BadVolume,
             Self::HighBelowClose => Reason::InconsistentPrices,
         }
     }
 
-    /// Turns the valid value `{"symbol":..,"timestamp":..,"open":..,..,"close":..,"volume":..}` into a broken one; None
-    /// is a tombstone. Also says whether an envelope may stand around it without mending or hiding the fault.
+    /// Turns the valid value `{"symbol":..,"timestamp":..,"open":..,..,"close":..,"volume":..}`
+    /// into a broken one; None is a tombstone. Also says whether an envelope may stand around it
+    /// without mending or hiding the fault.
     pub fn apply(self, valid: &str) -> Option<Broken> {
         let text = match self {
             Self::Tombstone => return None,
             Self::EmptyValue => return Some(Broken::bare("")),
             Self::NotUtf8 => return Some(Broken::not_utf8(valid)),
-            Self::Csv => return Some(Broken::bare("AAPL,2025-06-06T10:00:00-04:00,201.50,201.60,100")),
+            Self::Csv => {
+                return Some(Broken::bare("AAPL,2025-06-06T10:00:00-04:00,201.50,201.60,100"));
+            }
             Self::Truncated => return Some(Broken::bare(&valid[..valid.len() / 2])),
             Self::SingleQuotes => return Some(Broken::bare(&valid.replace('"', "'"))),
             // Of objects it would hold ticks.

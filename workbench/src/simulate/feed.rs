@@ -1,4 +1,5 @@
-//! The simulated market as a sequence of messages. It knows no Kafka and no clock: the same plan gives the same messages.
+//! The simulated market as a sequence of messages. It knows no Kafka and no clock: the same plan
+//! gives the same messages.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -59,7 +60,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// A record header that tells the proof what must become of the message: `tick`, or the reason of its rejection.
+    /// A record header that tells the proof what must become of the message: `tick`, or the reason
+    /// of its rejection.
     pub const HEADER: &str = "simulated";
 
     pub fn header(self) -> (&'static str, String) {
@@ -93,7 +95,8 @@ impl Message<'_> {
 
 const LATE_MICROS: std::ops::Range<i64> = 60_000_000..10_800_000_000;
 
-/// Gives the messages of a plan, one after the other. Not an `Iterator`: each message borrows the buffer.
+/// Gives the messages of a plan, one after the other. Not an `Iterator`: each message borrows the
+/// buffer.
 pub struct Feed {
     plan: Plan,
     rng: ChaCha8Rng,
@@ -116,7 +119,9 @@ impl Feed {
         let market = Market::new(symbols(plan.symbols.max(1)), &mut rng);
         let clock = Clock::new(NewYork::new()?);
         let spread = match plan.pace {
-            Pace::Spread { start, span, ticks } => Some(Spread::new(clock.new_york(), start, span.max(1), ticks)),
+            Pace::Spread { start, span, ticks } => {
+                Some(Spread::new(clock.new_york(), start, span.max(1), ticks))
+            }
             Pace::Steady { .. } => None,
         };
         Ok(Self {
@@ -145,7 +150,9 @@ impl Feed {
         self.change_volume(&mut quote);
         quote.number = self.market.stocks[quote.stock].number + 1;
         let odd = match kind {
-            Kind::OnTime => self.odd.change(&mut quote, timestamp, (&mut self.market, &mut self.rng)),
+            Kind::OnTime => {
+                self.odd.change(&mut quote, timestamp, (&mut self.market, &mut self.rng))
+            }
             Kind::Late | Kind::Broken(_) => None,
         };
         let newest = &mut self.market.stocks[quote.stock].number;
@@ -177,16 +184,24 @@ impl Feed {
                 let mut valid = Vec::new();
                 write(&mut valid);
                 match fault.apply(&String::from_utf8_lossy(&valid)) {
-                    Some(broken) => {
-                        enclose((enveloped && broken.may_be_enveloped).then_some(members), &mut self.buffer, |out| {
+                    Some(broken) => enclose(
+                        (enveloped && broken.may_be_enveloped).then_some(members),
+                        &mut self.buffer,
+                        |out| {
                             out.extend_from_slice(&broken.value);
-                        })
-                    }
+                        },
+                    ),
                     None => has_value = false,
                 }
             }
         }
-        Some(Message { key: &stock.symbol, value: has_value.then_some(self.buffer.as_slice()), time, kind, odd })
+        Some(Message {
+            key: &stock.symbol,
+            value: has_value.then_some(self.buffer.as_slice()),
+            time,
+            kind,
+            odd,
+        })
     }
 
     /// A tick of a symbol that is not silent, unless nearly all are.
@@ -207,7 +222,8 @@ impl Feed {
         let Volumes { fractional, absent } = self.plan.volumes;
         let fractional = if self.plan.shape.has_fractions() { 1.0 } else { fractional };
         if fractional > 0.0 && self.rng.random::<f64>() < fractional {
-            let part = self.rng.random_range(0..10_u32.pow(DECIMALS)) * (Volume::ONE / 10_u32.pow(DECIMALS));
+            let part = self.rng.random_range(0..10_u32.pow(DECIMALS))
+                * (Volume::ONE / 10_u32.pow(DECIMALS));
             let whole = quote.volume.map_or(0, |volume| volume.whole() / 100);
             quote.volume = Volume::from_parts(whole.cast_signed(), part);
         }
@@ -240,7 +256,9 @@ impl Feed {
             (Pace::Spread { ticks, .. }, Some(spread)) if number < ticks => {
                 Some(spread.time(number, self.rng.random()))
             }
-            (Pace::Steady { start, rate, ticks }, _) if ticks.is_none_or(|ticks| number < ticks) => {
+            (Pace::Steady { start, rate, ticks }, _)
+                if ticks.is_none_or(|ticks| number < ticks) =>
+            {
                 Some(start + (number as f64 * 1e6 / rate) as i64)
             }
             _ => None,
@@ -250,7 +268,8 @@ impl Feed {
     fn draw_kind(&mut self) -> Kind {
         let draw: f64 = self.rng.random();
         if draw < self.plan.broken {
-            let faults: &[Fault] = if self.plan.shape.is_own() { &Fault::ALL } else { &Fault::OF_ANY_SHAPE };
+            let faults: &[Fault] =
+                if self.plan.shape.is_own() { &Fault::ALL } else { &Fault::OF_ANY_SHAPE };
             Kind::Broken(faults[self.rng.random_range(0..faults.len())])
         } else if draw < self.plan.broken + self.plan.late {
             Kind::Late
@@ -359,7 +378,8 @@ mod tests {
         assert!(decoder.decode(valid.as_bytes(), &Beside::NOTHING).is_ok());
         for fault in Fault::ALL {
             let value = fault.apply(valid).map(|broken| broken.value).unwrap_or_default();
-            let rejected = decoder.decode(&value, &Beside::NOTHING).expect_err(&format!("{fault:?}"));
+            let rejected =
+                decoder.decode(&value, &Beside::NOTHING).expect_err(&format!("{fault:?}"));
             assert_eq!(rejected.reason, fault.reason(), "{fault:?}: {rejected}");
         }
     }
@@ -383,7 +403,8 @@ mod tests {
         let broken = messages.iter().filter(|message| matches!(message.3, Kind::Broken(_))).count();
         assert!((900..1100).contains(&late), "{late}");
         assert!((340..460).contains(&broken), "{broken}");
-        let mut decoder = Decoder::new(Rules::default(), common::Timestamp::from_micros(START + SPAN));
+        let mut decoder =
+            Decoder::new(Rules::default(), common::Timestamp::from_micros(START + SPAN));
         let mut volumes = Vec::new();
         for (_, value, ..) in &messages {
             let read = decoder.decode(value.as_deref().unwrap_or_default(), &Beside::NOTHING);
@@ -416,7 +437,9 @@ mod tests {
         let (mut feed, mut ticks) = (Feed::new(plan).unwrap(), Vec::new());
         while let Some(message) = feed.next_message() {
             let tick = decoder.decode(message.value.unwrap(), &Beside::NOTHING).unwrap().tick;
-            let (extras, nanos) = (tick.extras(), |price: Option<common::Price>| price.map_or(0, common::Price::nanos));
+            let (extras, nanos) = (tick.extras(), |price: Option<common::Price>| {
+                price.map_or(0, common::Price::nanos)
+            });
             ticks.push(Shown {
                 symbol: message.key.to_owned(),
                 at: tick.timestamp(),
@@ -440,7 +463,9 @@ mod tests {
         let mut odd = 0;
         for symbol in ["AAPL", "MSFT"] {
             let of = of_symbol(&ticks, symbol);
-            for window in of.windows(3).filter(|window| window[0].odd.is_none() && window[2].odd.is_none()) {
+            for window in
+                of.windows(3).filter(|window| window[0].odd.is_none() && window[2].odd.is_none())
+            {
                 let off = |other: &Shown| (window[1].close as f64 / other.close as f64 - 1.0).abs();
                 let off = off(window[0]).min(off(window[2]));
                 assert_eq!(window[1].odd.is_some(), off > 0.004, "{} off by {off}", window[1].at);
@@ -454,7 +479,9 @@ mod tests {
     fn a_silence_is_ended_by_the_tick_that_says_so() {
         let ticks = with_odd(&["silence=0.0005"]);
         let mut ended = 0;
-        for symbol in ticks.iter().map(|tick| &tick.symbol).collect::<std::collections::BTreeSet<_>>() {
+        for symbol in
+            ticks.iter().map(|tick| &tick.symbol).collect::<std::collections::BTreeSet<_>>()
+        {
             let of = of_symbol(&ticks, symbol);
             for pair in of.windows(2).filter(|pair| pair[1].odd == Some(Oddity::Silence)) {
                 assert!(pair[1].at.micros() - pair[0].at.micros() >= 600_000_000);
@@ -467,7 +494,9 @@ mod tests {
     #[test]
     fn a_silence_of_the_market_is_ended_by_the_tick_that_says_so() {
         let ticks = with_odd(&["market_silence=0.0003"]);
-        let after = |pair: &[Shown]| (pair[1].odd.is_some(), pair[1].at.micros() - pair[0].at.micros() > 590_000_000);
+        let after = |pair: &[Shown]| {
+            (pair[1].odd.is_some(), pair[1].at.micros() - pair[0].at.micros() > 590_000_000)
+        };
         assert!(ticks.windows(2).map(after).all(|(is_said, is_long)| is_said == is_long));
         assert!(ticks.iter().any(|tick| tick.odd == Some(Oddity::MarketSilence)));
     }
@@ -477,7 +506,12 @@ mod tests {
         for tick in with_odd(&["outside_quotes=0.01", "cancel=0.01"]) {
             let (bid, ask) = tick.quote;
             let is_outside = tick.close < bid || tick.close > ask;
-            assert_eq!(is_outside, tick.odd == Some(Oddity::OutsideQuotes), "{} {bid} {ask}", tick.close);
+            assert_eq!(
+                is_outside,
+                tick.odd == Some(Oddity::OutsideQuotes),
+                "{} {bid} {ask}",
+                tick.close
+            );
         }
     }
 
@@ -500,7 +534,8 @@ mod tests {
     #[test]
     fn conditions_say_what_is_taken_back_corrected_or_not_of_its_time() {
         let ticks = with_odd(&["cancel=0.01", "correction=0.01", "excluded_condition=0.01"]);
-        let kinds: std::collections::BTreeSet<&str> = ticks.iter().filter_map(|tick| Some(tick.odd?.name())).collect();
+        let kinds: std::collections::BTreeSet<&str> =
+            ticks.iter().filter_map(|tick| Some(tick.odd?.name())).collect();
         assert_eq!(kinds, ["cancel", "correction", "excluded_condition"].into());
         for tick in ticks {
             let expected = match tick.odd {
@@ -517,7 +552,8 @@ mod tests {
     fn binance_s_trades_are_numbered_by_symbol() {
         let pace = Pace::Spread { start: START, span: SPAN, ticks: 1000 };
         let plan = Plan { symbols: 3, shape: Shape::Binance, pace, ..nothing() };
-        let mut decoder = Decoder::new(plan.shape.rules(), common::Timestamp::from_micros(START + SPAN));
+        let mut decoder =
+            Decoder::new(plan.shape.rules(), common::Timestamp::from_micros(START + SPAN));
         let (mut feed, mut newest) = (Feed::new(plan).unwrap(), std::collections::BTreeMap::new());
         while let Some(message) = feed.next_message() {
             let tick = decoder.decode(message.value.unwrap(), &Beside::NOTHING).unwrap().tick;

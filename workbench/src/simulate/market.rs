@@ -22,7 +22,8 @@ pub struct Stock {
     last: (i64, i64),
 }
 
-/// One trade interval of one symbol: prices in units of 10^-4, multiples of the symbol's smallest step.
+/// One trade interval of one symbol: prices in units of 10^-4, multiples of the symbol's smallest
+/// step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quote {
     pub stock: usize,
@@ -47,12 +48,13 @@ pub struct Market {
 
 impl Market {
     pub fn new(symbols: Vec<(String, Option<f64>)>, rng: &mut impl Rng) -> Self {
-        let stocks = symbols.into_iter().map(|(symbol, price)| Stock::new(symbol, price, rng)).collect();
+        let stocks =
+            symbols.into_iter().map(|(symbol, price)| Stock::new(symbol, price, rng)).collect();
         Self { stocks }
     }
 
-    /// A tick of some symbol at `time`, in microseconds of the epoch; of the first symbols more often. `activity` scales
-    /// the volume.
+    /// A tick of some symbol at `time`, in microseconds of the epoch; of the first symbols more
+    /// often. `activity` scales the volume.
     pub fn quote(&mut self, time: i64, activity: f64, rng: &mut impl Rng) -> Quote {
         let pick: f64 = rng.random();
         let stock = ((pick * pick * self.stocks.len() as f64) as usize).min(self.stocks.len() - 1);
@@ -89,21 +91,29 @@ impl Stock {
             _ => 2,
         };
         let base = price * 10_f64.powi(DECIMALS.cast_signed());
-        Self { symbol, decimals, base, path: Path::new(rng.random()), number: 0, last: (i64::MIN, 0) }
+        Self {
+            symbol,
+            decimals,
+            base,
+            path: Path::new(rng.random()),
+            number: 0,
+            last: (i64::MIN, 0),
+        }
     }
 
     pub fn smallest_step(&self) -> i64 {
         10_i64.pow(DECIMALS - self.decimals)
     }
 
-    /// Open is the last close, or the price of a second before where that is older, or the tick comes late. The close is
-    /// a trade at the bid, at the ask or between.
+    /// Open is the last close, or the price of a second before where that is older, or the tick
+    /// comes late. The close is a trade at the bid, at the ask or between.
     fn trade(&mut self, time: i64, rng: &mut impl Rng) -> (i64, i64) {
         let step = self.smallest_step();
         let side = rng.random_range(-1..=1) * step;
         let close = (self.price(time) + side).max(step);
         let since = time.saturating_sub(self.last.0);
-        let open = if (0..INTERVAL).contains(&since) { self.last.1 } else { self.price(time - INTERVAL) };
+        let open =
+            if (0..INTERVAL).contains(&since) { self.last.1 } else { self.price(time - INTERVAL) };
         if since >= 0 {
             self.last = (time, close);
         }
@@ -140,7 +150,8 @@ mod tests {
             market.quote(start + second * 1_000_000, 1.0, &mut rng);
         }
         let late = market.quote(start, 1.0, &mut rng);
-        let (ticks_apart, step) = ((late.close - then.close).abs(), market.stocks[0].smallest_step());
+        let (ticks_apart, step) =
+            ((late.close - then.close).abs(), market.stocks[0].smallest_step());
         assert!(ticks_apart <= 2 * step, "{then:?} {late:?}");
         let next = market.quote(start + 10_000 * 1_000_000, 1.0, &mut rng);
         assert!((next.open - next.close).abs() < next.close / 1_000, "{next:?}");

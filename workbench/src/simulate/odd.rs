@@ -24,7 +24,8 @@ pub enum Oddity {
     MarketSilence,
     /// A price that is wrong by half a per cent to five, beside the right quote.
     OutsideQuotes,
-    /// A condition by which a price is not of its time, a price that is off by 0.2 to 0.4 per cent, and no quote.
+    /// A condition by which a price is not of its time, a price that is off by 0.2 to 0.4 per cent,
+    /// and no quote.
     ExcludedCondition,
     /// Some numbers of the feed are missing before it.
     SequenceHole,
@@ -100,7 +101,8 @@ impl FromStr for Share {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let named = text.split_once('=').and_then(|(name, fraction)| {
             let oddity = Oddity::ALL.into_iter().find(|oddity| oddity.name() == name)?;
-            let fraction = fraction.parse().ok().filter(|fraction| (0.0..=1.0).contains(fraction))?;
+            let fraction =
+                fraction.parse().ok().filter(|fraction| (0.0..=1.0).contains(fraction))?;
             Some(Self { oddity, fraction })
         });
         named.ok_or_else(|| {
@@ -155,7 +157,9 @@ impl Odd {
         }
         let oddity = self.draw(rng)?;
         match oddity {
-            Oddity::WrongPrice | Oddity::OutsideQuotes => scale(quote, factor(0.005..=0.05, rng), market),
+            Oddity::WrongPrice | Oddity::OutsideQuotes => {
+                scale(quote, factor(0.005..=0.05, rng), market)
+            }
             Oddity::FarPrice => scale(quote, factor(0.08..=0.2, rng), market),
             Oddity::NewLevel => {
                 let factor = factor(0.05..=0.1, rng);
@@ -163,7 +167,9 @@ impl Odd {
                 scale(quote, factor, market);
                 (quote.bid, quote.ask) = (quote.close, quote.close);
             }
-            Oddity::VolumeBurst => quote.volume = Volume::from_parts(rng.random_range(500_000..5_000_000), 0),
+            Oddity::VolumeBurst => {
+                quote.volume = Volume::from_parts(rng.random_range(500_000..5_000_000), 0)
+            }
             Oddity::Silence => {
                 self.silent.insert(quote.stock, time + SILENCE);
                 return None;
@@ -178,7 +184,9 @@ impl Odd {
                 (quote.bid, quote.ask) = (0, 0);
             }
             Oddity::SequenceHole => quote.number += rng.random_range(1..=NUMBERS),
-            Oddity::SequenceStep => quote.number = quote.number.saturating_sub(rng.random_range(1..=NUMBERS)),
+            Oddity::SequenceStep => {
+                quote.number = quote.number.saturating_sub(rng.random_range(1..=NUMBERS))
+            }
             Oddity::Cancel => quote.conditions = &["cancelled"],
             Oddity::Correction => quote.conditions = &["corrected"],
         }

@@ -1,14 +1,15 @@
-//! A price as a function of time: the same moment has the same price whenever it is asked for, so that a tick that comes
-//! late has the price of its own time.
+//! A price as a function of time: the same moment has the same price whenever it is asked for, so
+//! that a tick that comes late has the price of its own time.
 
 const MICROS: f64 = 1e-6;
 /// The shortest and the longest wave, in seconds as powers of two: four seconds and twelve days.
 const WAVES: std::ops::RangeInclusive<u32> = 2..=20;
-/// Of a price, over a second. A year of such seconds, a quarter of them in sessions, has moved by some 30 %.
+/// Of a price, over a second. A year of such seconds, a quarter of them in sessions, has moved by
+/// some 30 %.
 const SECOND: f64 = 6e-5;
 
-/// Waves of noise whose heights grow with the root of their lengths, as a random walk's moves do, and which come back:
-/// however long it goes on, the price stays in sight of its base.
+/// Waves of noise whose heights grow with the root of their lengths, as a random walk's moves do,
+/// and which come back: however long it goes on, the price stays in sight of its base.
 #[derive(Debug, Clone, Copy)]
 pub struct Path {
     seed: u64,
@@ -23,7 +24,10 @@ impl Path {
     pub fn at(&self, micros: i64) -> f64 {
         let seconds = micros as f64 * MICROS;
         let height = |wave: u32| f64::from(1_u32 << wave).sqrt() * SECOND;
-        WAVES.map(|wave| height(wave) * self.noise(wave, seconds / f64::from(1_u32 << wave))).sum::<f64>().exp()
+        WAVES
+            .map(|wave| height(wave) * self.noise(wave, seconds / f64::from(1_u32 << wave)))
+            .sum::<f64>()
+            .exp()
     }
 
     /// Random numbers in [-1, 1) at whole places, and straight lines between.

@@ -39,13 +39,15 @@ pub struct SimulateArgs {
     /// How long to go on with --rate.
     #[arg(long, value_parser = duration, conflicts_with = "ticks")]
     pub duration: Option<Duration>,
-    /// Market time of the first message, as 2025-06-06T09:30:00-04:00. Default: now; with --ticks, now less --span.
+    /// Market time of the first message, as 2025-06-06T09:30:00-04:00. Default: now; with --ticks,
+    /// now less --span.
     #[arg(long, value_name = "RFC3339")]
     pub start: Option<jiff::Timestamp>,
     /// Market time that the messages of --ticks cover; more of them fall into busy hours.
     #[arg(long, value_parser = duration, default_value = "6h", conflicts_with = "rate")]
     pub span: Duration,
-    /// Sends the messages of --ticks when their market time has come, counted from now; --rate does so anyway.
+    /// Sends the messages of --ticks when their market time has come, counted from now; --rate does
+    /// so anyway.
     #[arg(long)]
     pub real_time: bool,
     /// How values look. Those of a feed or library are read with --preset of the same name.
@@ -63,18 +65,22 @@ pub struct SimulateArgs {
     /// Part of the ticks whose timestamp is a minute to three hours old.
     #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
     pub late: f64,
-    /// Part of the messages that are no valid tick, in thirty ways; in seven where values are a feed's.
+    /// Part of the messages that are no valid tick, in thirty ways; in seven where values are a
+    /// feed's.
     #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
     pub broken: f64,
-    /// Adds bid, ask, sequence and conditions to the pipeline's own form; the layers need --map sequence=sequence.
+    /// Adds bid, ask, sequence and conditions to the pipeline's own form; the layers need --map
+    /// sequence=sequence.
     #[arg(long)]
     pub beside: bool,
-    /// Part of the ticks that are valid and odd all the same: wrong_price, far_price, new_level, volume_burst, silence,
-    /// market_silence; and, with what --beside adds, outside_quotes, excluded_condition, sequence_hole, sequence_step,
-    /// cancel, correction; such as wrong_price=0.001, repeatable. Their record header `odd` says which.
+    /// Part of the ticks that are valid and odd all the same: wrong_price, far_price, new_level,
+    /// volume_burst, silence, market_silence; and, with what --beside adds, outside_quotes,
+    /// excluded_condition, sequence_hole, sequence_step, cancel, correction; such as
+    /// wrong_price=0.001, repeatable. Their record header `odd` says which.
     #[arg(long, value_name = "KIND=FRACTION")]
     pub odd: Vec<Share>,
-    /// The Kafka record's timestamp, which decides the archive's folder. Default: market with --ticks, now with --rate.
+    /// The Kafka record's timestamp, which decides the archive's folder. Default: market with
+    /// --ticks, now with --rate.
     #[arg(long, value_enum)]
     pub record_time: Option<RecordTime>,
 }
@@ -101,23 +107,32 @@ pub struct Sent {
     pub seconds: f64,
 }
 
-/// Sends the simulated market, until it ends or `shutdown`; everything sent is acknowledged when it returns.
+/// Sends the simulated market, until it ends or `shutdown`; everything sent is acknowledged when it
+/// returns.
 ///
 /// # Errors
 /// Brokers or topic that are not there, or messages that they do not take.
 pub async fn run(args: &SimulateArgs, shutdown: &CancellationToken) -> anyhow::Result<Sent> {
     let waiting = args.kafka.await_topic(PATIENCE);
-    let partitions = shutdown.run_until_cancelled(waiting).await.context("stopped while waiting for Kafka")??;
+    let partitions = shutdown
+        .run_until_cancelled(waiting)
+        .await
+        .context("stopped while waiting for Kafka")??;
     let feed = Feed::new(args.plan(jiff::Timestamp::now())?)?;
     let sending = Sending {
         sender: Sender::new(args.kafka.client_config(), &args.kafka.topic)?,
-        record_time: args.record_time.unwrap_or(if args.rate.is_some() { RecordTime::Now } else { RecordTime::Market }),
+        record_time: args.record_time.unwrap_or(if args.rate.is_some() {
+            RecordTime::Now
+        } else {
+            RecordTime::Market
+        }),
         in_real_time: args.rate.is_some() || args.real_time,
         shutdown: shutdown.clone(),
         totals: Sent::default(),
     };
-    let mut totals =
-        tokio::task::spawn_blocking(move || sending.send_all(feed)).await.context("the sending thread")??;
+    let mut totals = tokio::task::spawn_blocking(move || sending.send_all(feed))
+        .await
+        .context("the sending thread")??;
     totals.per_partition.resize(partitions.len(), 0);
     Ok(totals)
 }
@@ -138,7 +153,9 @@ impl SimulateArgs {
         let needs_beside = self.odd.iter().find(|share| share.oddity.is_beside());
         if let Some(share) = needs_beside.filter(|_| !self.shape.is_own()) {
             let kind = share.oddity.name();
-            anyhow::bail!("--odd {kind} shows in the pipeline's own form alone: give --shape bare, envelope or mixed");
+            anyhow::bail!(
+                "--odd {kind} shows in the pipeline's own form alone: give --shape bare, envelope or mixed"
+            );
         }
         Ok(Plan {
             seed: self.seed,
@@ -215,10 +232,19 @@ impl Sending {
 
 fn fraction(text: &str) -> Result<f64, String> {
     let fraction: f64 = text.parse().map_err(|_| "expected a fraction such as 0.001".to_owned())?;
-    if (0.0..=1.0).contains(&fraction) { Ok(fraction) } else { Err("expected a fraction from 0 to 1".to_owned()) }
+    if (0.0..=1.0).contains(&fraction) {
+        Ok(fraction)
+    } else {
+        Err("expected a fraction from 0 to 1".to_owned())
+    }
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "expected a number of messages a second".to_owned())?;
-    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err("expected a number above zero".to_owned()) }
+    let rate: f64 =
+        text.parse().map_err(|_| "expected a number of messages a second".to_owned())?;
+    if rate.is_finite() && rate > 0.0 {
+        Ok(rate)
+    } else {
+        Err("expected a number above zero".to_owned())
+    }
 }

@@ -1,4 +1,5 @@
-//! How busy the market is: a U over the exchange day, thin before and after it, nearly nothing at night.
+//! How busy the market is: a U over the exchange day, thin before and after it, nearly nothing at
+//! night.
 
 use jiff::civil::Weekday;
 use jiff::tz::{Offset, TimeZone};
@@ -21,11 +22,12 @@ impl NewYork {
         self.0.to_offset(timestamp(micros))
     }
 
-    /// Relative number of trades a minute, around 1 on an exchange day and never zero, so that a demo at night shows
-    /// something too. `micros` counts from the epoch.
+    /// Relative number of trades a minute, around 1 on an exchange day and never zero, so that a
+    /// demo at night shows something too. `micros` counts from the epoch.
     pub fn activity(&self, micros: i64) -> f64 {
         let local = self.0.to_datetime(timestamp(micros));
-        let minute = u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
+        let minute =
+            u16::from(local.hour().unsigned_abs()) * 60 + u16::from(local.minute().unsigned_abs());
         let weekend = matches!(local.date().weekday(), Weekday::Saturday | Weekday::Sunday);
         match minute {
             _ if weekend => 0.02,
@@ -69,7 +71,8 @@ impl Spread {
         Self { start, span, cumulative, count, minute: 0 }
     }
 
-    /// The time of tick `number`, plus a part of the distance to the next: `jitter` is in [0, 1). Numbers must ascend.
+    /// The time of tick `number`, plus a part of the distance to the next: `jitter` is in [0, 1).
+    /// Numbers must ascend.
     pub fn time(&mut self, number: u64, jitter: f64) -> i64 {
         let total = self.cumulative.last().copied().unwrap_or_default();
         let wanted = total * (number as f64 + jitter) / self.count as f64;
@@ -100,7 +103,8 @@ mod tests {
     fn the_day_is_busiest_at_its_ends_and_never_still() {
         let new_york = NewYork::new().unwrap();
         let at = |text| new_york.activity(micros(text));
-        let (open, noon, close) = (at("2025-06-06T13:30:00Z"), at("2025-06-06T16:45:00Z"), at("2025-06-06T19:59:00Z"));
+        let (open, noon, close) =
+            (at("2025-06-06T13:30:00Z"), at("2025-06-06T16:45:00Z"), at("2025-06-06T19:59:00Z"));
         assert!(open > 4.0 * noon && close > 4.0 * noon, "{open} {noon} {close}");
         // In winter the exchange opens an hour later in UTC.
         assert!(at("2025-01-10T13:30:00Z") < 0.1 && at("2025-01-10T14:30:00Z") > 2.0);
@@ -112,7 +116,8 @@ mod tests {
         let start = micros("2025-06-06T04:00:00Z");
         let mut spread = Spread::new(&NewYork::new().unwrap(), start, 86_400_000_000, 10_000);
         let (open, close) = (micros("2025-06-06T13:30:00Z"), micros("2025-06-06T20:00:00Z"));
-        let during = (0..10_000).filter(|number| (open..close).contains(&spread.time(*number, 0.5))).count();
+        let during =
+            (0..10_000).filter(|number| (open..close).contains(&spread.time(*number, 0.5))).count();
         assert!((8_000..9_990).contains(&during), "{during}");
     }
 

@@ -62,8 +62,8 @@ enum Piece {
 }
 
 use Piece::{
-    Close, High, Local, Low, Millis, Number, Open, Seconds, Serial, Symbol, Text, Utc, Volume, VolumeText, WholeVolume,
-    WithOffset,
+    Close, High, Local, Low, Millis, Number, Open, Seconds, Serial, Symbol, Text, Utc, Volume,
+    VolumeText, WholeVolume, WithOffset,
 };
 
 /// Under which names the fields of a tick stand; those of a trade have one for open and close.
@@ -88,7 +88,12 @@ const PLAIN: Names = Names {
     volume: "volume",
 };
 
-const fn trade(symbol: &'static str, price: &'static str, volume: &'static str, timestamp: &'static str) -> Names {
+const fn trade(
+    symbol: &'static str,
+    price: &'static str,
+    volume: &'static str,
+    timestamp: &'static str,
+) -> Names {
     Names { symbol, timestamp, open: price, high: None, low: None, close: price, volume }
 }
 
@@ -143,7 +148,10 @@ impl Shape {
 
     /// Whether volumes have fractions, as those of coins and of shares in parts do.
     pub fn has_fractions(self) -> bool {
-        matches!(self, Self::Binance | Self::Coinbase | Self::Kraken | Self::Massive | Self::Cryptofeed)
+        matches!(
+            self,
+            Self::Binance | Self::Coinbase | Self::Kraken | Self::Massive | Self::Cryptofeed
+        )
     }
 
     const fn pieces(self) -> &'static [Piece] {
@@ -297,7 +305,14 @@ impl Shape {
     }
 
     /// Writes a value of this shape, which is none of the pipeline's own.
-    pub fn write(self, stock: &Stock, quote: &Quote, at: &Moment<'_>, serial: u64, out: &mut Vec<u8>) {
+    pub fn write(
+        self,
+        stock: &Stock,
+        quote: &Quote,
+        at: &Moment<'_>,
+        serial: u64,
+        out: &mut Vec<u8>,
+    ) {
         let price = |price, out: &mut Vec<u8>| write_price(price, stock.decimals, out);
         for piece in self.pieces() {
             match piece {

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 
-/// Tickers that a reader knows, of every form that the pipeline takes, with prices as they might be.
+/// Tickers that a reader knows, of every form that the pipeline takes, with prices as they might
+/// be.
 const KNOWN: [(&str, f64); 48] = [
     ("AAPL", 230.0),
     ("MSFT", 430.0),
@@ -60,7 +61,8 @@ const FOUR_LETTERS: usize = LETTERS.pow(4);
 /// The most symbols there are: more than any exchange lists.
 pub const MOST: usize = 100_000;
 
-/// `count` different symbols: well-known ones first, with what they might cost, then made-up ones of four letters.
+/// `count` different symbols: well-known ones first, with what they might cost, then made-up ones
+/// of four letters.
 pub fn symbols(count: usize) -> Vec<(String, Option<f64>)> {
     let known: HashSet<&str> = KNOWN.iter().map(|(symbol, _)| *symbol).collect();
     let made_up = (0..FOUR_LETTERS).map(made_up).filter(|symbol| !known.contains(symbol.as_str()));

@@ -1,4 +1,5 @@
-//! Whether anything grows: the last quarter of the time against the second one. The first is warming up.
+//! Whether anything grows: the last quarter of the time against the second one. The first is
+//! warming up.
 
 use serde::Serialize;
 
@@ -37,7 +38,8 @@ pub fn growths(samples: &[Sample], rate: f64) -> Vec<Growth> {
         growth("connections", |sample| sample.connections as f64, |early| early),
         growth("p50_ms", |sample| sample.p50_ms, |early| early * 1.5 + 10.0),
     ];
-    let (early, late) = (median(early, |sample| sample.lag as f64), median(late, |sample| sample.lag as f64));
+    let (early, late) =
+        (median(early, |sample| sample.lag as f64), median(late, |sample| sample.lag as f64));
     growths.push(Growth { what: "lag", early, late, allowed: 2.0 * rate });
     growths
 }
@@ -57,13 +59,27 @@ mod tests {
             let seconds = f64::from(number) * 10.0;
             let (memory_mb, handles) = (memory(seconds), handles(seconds));
             let (lag, written) = (100, 0);
-            Sample { seconds, memory_mb, handles, threads: 7, connections: 2, lag, written, p50_ms: 20.0, p99_ms: 40.0 }
+            Sample {
+                seconds,
+                memory_mb,
+                handles,
+                threads: 7,
+                connections: 2,
+                lag,
+                written,
+                p50_ms: 20.0,
+                p99_ms: 40.0,
+            }
         };
         (0..360).map(sample).collect()
     }
 
     fn growing(samples: &[Sample]) -> Vec<&'static str> {
-        growths(samples, 1000.0).iter().filter(|growth| !growth.is_ok()).map(|growth| growth.what).collect()
+        growths(samples, 1000.0)
+            .iter()
+            .filter(|growth| !growth.is_ok())
+            .map(|growth| growth.what)
+            .collect()
     }
 
     #[test]
@@ -75,11 +91,17 @@ mod tests {
     fn a_slow_leak_is_found_in_an_hour() {
         // Two kilobytes a second.
         assert_eq!(growing(&samples(|seconds| 40.0 + seconds * 0.002, |_| 30)), ["memory_mb"]);
-        assert_eq!(growing(&samples(|_| 40.0, |seconds| 30 + (seconds / 1000.0) as u64)), ["handles"]);
+        assert_eq!(
+            growing(&samples(|_| 40.0, |seconds| 30 + (seconds / 1000.0) as u64)),
+            ["handles"]
+        );
     }
 
     #[test]
     fn warming_up_is_not_growth() {
-        assert!(growing(&samples(|seconds| if seconds < 600.0 { 20.0 } else { 45.0 }, |_| 30)).is_empty());
+        assert!(
+            growing(&samples(|seconds| if seconds < 600.0 { 20.0 } else { 45.0 }, |_| 30))
+                .is_empty()
+        );
     }
 }

@@ -66,7 +66,10 @@ impl Report {
             format!("{what:<14} {early:>12.1} {late:>12.1} {allowed:>12.1}\n")
         };
         let lines: String = self.growths.iter().map(line).collect();
-        let head = format!("{:<14} {:>12} {:>12} {:>12}\n", "median of", "2nd quarter", "last quarter", "allowed");
+        let head = format!(
+            "{:<14} {:>12} {:>12} {:>12}\n",
+            "median of", "2nd quarter", "last quarter", "allowed"
+        );
         format!("{head}{lines}\n{}", self.proof.text())
     }
 }
@@ -82,11 +85,18 @@ pub async fn run(args: &SoakArgs, shutdown: &CancellationToken) -> anyhow::Resul
         () = shutdown.cancelled() => bail!("stopped before the end"),
     };
     let file = args.logs.join("soak.json");
-    fs::write(&file, serde_json::to_string(&samples)?).with_context(|| format!("write {}", file.display()))?;
+    fs::write(&file, serde_json::to_string(&samples)?)
+        .with_context(|| format!("write {}", file.display()))?;
     plot::draw(&samples, &args.logs.join("soak.svg"))?;
-    ensure!(samples.len() >= LEAST_SAMPLES, "{} samples are too few: give --minutes more", samples.len());
+    ensure!(
+        samples.len() >= LEAST_SAMPLES,
+        "{} samples are too few: give --minutes more",
+        samples.len()
+    );
     soak.finish().await?;
-    let proof = prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() }).await?;
+    let proof =
+        prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() })
+            .await?;
     let growths = growths(&samples, args.rate.into());
     let is_ok = proof.is_ok() && growths.iter().all(Growth::is_ok);
     let written = samples.last().map_or(0, |sample| sample.written);
@@ -111,7 +121,15 @@ impl<'a> Soak<'a> {
         let mut archive = own_command("archive")?;
         archive.args(["--rotate", "10s", "--gzip", "--dead-letter-topic", "dlq"]);
         let mut simulate = own_command("simulate")?;
-        simulate.args(["--rate", &args.rate.to_string(), "--symbols", "500", "--shape", "mixed", "--high-low"]);
+        simulate.args([
+            "--rate",
+            &args.rate.to_string(),
+            "--symbols",
+            "500",
+            "--shape",
+            "mixed",
+            "--high-low",
+        ]);
         simulate.args(["--late", "0.001", "--broken", "0.0001"]);
         Ok(Self {
             args,
@@ -127,7 +145,8 @@ impl<'a> Soak<'a> {
     async fn sample_all(&mut self) -> anyhow::Result<Vec<Sample>> {
         let database = self.args.prove.database.parse("workbench")?;
         let (mut connection, latencies) = (database.connect().await?, Latencies::default());
-        let probing = probe::run(&self.args.prove.kafka, database.connect().await?, latencies.clone());
+        let probing =
+            probe::run(&self.args.prove.kafka, database.connect().await?, latencies.clone());
         tokio::pin!(probing);
         let (begun, length) = (Instant::now(), Duration::from_secs_f64(self.args.minutes * 60.0));
         let mut ticks = tokio::time::interval(SAMPLE_EVERY);
@@ -157,11 +176,22 @@ impl<'a> Soak<'a> {
         let Usage { memory_mb, handles, threads } = Usage::of(self.speed_layer.id())?;
         let (connections, written) = look_at_database(connection).await?;
         let kafka = self.args.prove.kafka.clone();
-        let asking = tokio::task::spawn_blocking(move || watermarks(&kafka.inquirer()?, &kafka.topic));
+        let asking =
+            tokio::task::spawn_blocking(move || watermarks(&kafka.inquirer()?, &kafka.topic));
         let end: i64 = asking.await.context("ask Kafka")??.iter().map(|(_, high)| high).sum();
         let (p50_ms, p99_ms) = latencies.take();
         let (seconds, lag) = (begun.elapsed().as_secs_f64(), end - written);
-        Ok(Sample { seconds, memory_mb, handles, threads, connections, lag, written, p50_ms, p99_ms })
+        Ok(Sample {
+            seconds,
+            memory_mb,
+            handles,
+            threads,
+            connections,
+            lag,
+            written,
+            p50_ms,
+            p99_ms,
+        })
     }
 
     /// None of the programs may end, and a batch layer runs now and then.
@@ -204,14 +234,22 @@ impl<'a> Soak<'a> {
 async fn end(process: &mut Process) -> anyhow::Result<()> {
     process.signal(Signal::TERM);
     let status = process.wait(PATIENCE).await?;
-    ensure!(status.is_some_and(|status| status.success()), "{} did not end well by SIGTERM", process.name());
+    ensure!(
+        status.is_some_and(|status| status.success()),
+        "{} did not end well by SIGTERM",
+        process.name()
+    );
     Ok(())
 }
 
 async fn run_well(name: &str, command: Command, logs: &Path) -> anyhow::Result<()> {
     let mut process = Process::spawn(name, command, logs)?;
     let status = process.wait(PATIENCE).await?;
-    ensure!(status.is_some_and(|status| status.success()), "{name} failed: {}", process.last_words());
+    ensure!(
+        status.is_some_and(|status| status.success()),
+        "{name} failed: {}",
+        process.last_words()
+    );
     Ok(())
 }
 

@@ -56,7 +56,10 @@ fn draw_panel(area: &Area<'_>, panel: &Panel, samples: &[Sample]) -> anyhow::Res
         .build_cartesian_2d(0.0..end, 0.0..top)
         .map_err(|error| anyhow!("{error}"))?;
     let mut mesh = chart.configure_mesh();
-    mesh.x_labels(13).y_labels(4).light_line_style(WHITE).x_label_formatter(&|minutes| format!("{minutes:.0}"));
+    mesh.x_labels(13)
+        .y_labels(4)
+        .light_line_style(WHITE)
+        .x_label_formatter(&|minutes| format!("{minutes:.0}"));
     mesh.draw().map_err(|error| anyhow!("{error}"))?;
     chart.draw_series(LineSeries::new(points, &BLUE)).map_err(|error| anyhow!("{error}"))?;
     Ok(())

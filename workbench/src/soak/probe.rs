@@ -1,4 +1,5 @@
-//! How long it takes until a message can be seen: messages of a symbol of their own, sent one after the other.
+//! How long it takes until a message can be seen: messages of a symbol of their own, sent one after
+//! the other.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,7 +26,9 @@ impl Latencies {
     pub fn take(&self) -> (f64, f64) {
         let mut taken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         taken.sort_by(f64::total_cmp);
-        let at = |part: f64| taken.get((taken.len() as f64 * part) as usize).copied().unwrap_or(f64::NAN);
+        let at = |part: f64| {
+            taken.get((taken.len() as f64 * part) as usize).copied().unwrap_or(f64::NAN)
+        };
         (at(0.5), at(0.99))
     }
 
@@ -38,7 +41,11 @@ impl Latencies {
 ///
 /// # Errors
 /// Services that do not answer.
-pub async fn run(kafka: &KafkaArgs, mut connection: PgConnection, latencies: Latencies) -> anyhow::Result<()> {
+pub async fn run(
+    kafka: &KafkaArgs,
+    mut connection: PgConnection,
+    latencies: Latencies,
+) -> anyhow::Result<()> {
     let mut config = kafka.client_config();
     // The producer's own waiting is not what is measured.
     config.set("linger.ms", "0");
@@ -48,7 +55,8 @@ pub async fn run(kafka: &KafkaArgs, mut connection: PgConnection, latencies: Lat
         let next = tokio::time::Instant::now() + EVERY;
         let sent = Instant::now();
         let now = jiff::Timestamp::now();
-        let value = format!(r#"{{"symbol":"{SYMBOL}","timestamp":"{now}","open":1,"close":1,"volume":1}}"#);
+        let value =
+            format!(r#"{{"symbol":"{SYMBOL}","timestamp":"{now}","open":1,"close":1,"volume":1}}"#);
         sender.send(Outgoing {
             headers: &[Kind::OnTime.header()],
             key: Some(SYMBOL.as_bytes()),

@@ -36,14 +36,22 @@ impl Usage {
     /// # Errors
     /// Where the process has ended.
     pub fn of(pid: i32) -> anyhow::Result<Self> {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("the speed layer has ended")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
+            .context("the speed layer has ended")?;
         let number = |name: &str| -> anyhow::Result<f64> {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             let word = line.and_then(|line| line.split_whitespace().next());
-            word.and_then(|word| word.parse().ok()).with_context(|| format!("{name} in /proc/{pid}/status"))
+            word.and_then(|word| word.parse().ok())
+                .with_context(|| format!("{name} in /proc/{pid}/status"))
         };
-        let handles = std::fs::read_dir(format!("/proc/{pid}/fd")).context("the speed layer has ended")?.count();
-        Ok(Self { memory_mb: number("VmRSS:")? / 1024.0, handles: handles as u64, threads: number("Threads:")? as u64 })
+        let handles = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .context("the speed layer has ended")?
+            .count();
+        Ok(Self {
+            memory_mb: number("VmRSS:")? / 1024.0,
+            handles: handles as u64,
+            threads: number("Threads:")? as u64,
+        })
     }
 }
 

@@ -21,7 +21,9 @@ fn conversion_and_cutting_give_the_recorded_objects_byte_for_byte() {
     for record in &recording.messages {
         let id = record.partition;
         let (offset, objects) = partitions.entry(id).or_insert_with(|| (0, OpenObjects::new(id)));
-        if let Converted::Line(line) = convert(record.value.as_deref(), Position { partition: id, offset: *offset }) {
+        if let Converted::Line(line) =
+            convert(record.value.as_deref(), Position { partition: id, offset: *offset })
+        {
             objects.push(*offset, record.timestamp.unwrap(), &line);
         }
         *offset += 1;
@@ -39,26 +41,47 @@ async fn the_archiver_writes_the_recorded_objects_byte_for_byte() {
     topic.produce(recording.messages).await;
     // One cut at the end, as in the recording: its messages arrived between two rotations.
     let mut command = archiver(&topic, &bucket);
-    command.args(["--until-caught-up", "--rotate", "1h", "--dead-letter-topic", dead_letters.name()]);
+    command.args([
+        "--until-caught-up",
+        "--rotate",
+        "1h",
+        "--dead-letter-topic",
+        dead_letters.name(),
+    ]);
     let mut child = Child::spawn(command);
     assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
 
     let written = contents(&bucket).await;
-    let renamed = written.into_iter().map(|(key, body)| (key.replace(topic.name(), TOPIC), body)).collect();
+    let renamed =
+        written.into_iter().map(|(key, body)| (key.replace(topic.name(), TOPIC), body)).collect();
     assert_same(&renamed, &recording.objects);
-    assert_eq!(dead_letters.high_watermarks().await, [i64::try_from(recording.dead_letters).unwrap()]);
+    assert_eq!(
+        dead_letters.high_watermarks().await,
+        [i64::try_from(recording.dead_letters).unwrap()]
+    );
 }
 
 #[tokio::test]
 async fn a_terminated_archiver_writes_what_is_open_and_the_next_one_goes_on_there() {
     let (topic, bucket) = (TestTopic::create(2).await, TestBucket::create().await);
     let dead_letters = TestTopic::create(1).await;
-    // 50 ticks a partition: 40 by size, 10 open; and one dead letter behind them, which tells when all were read.
+    // 50 ticks a partition: 40 by size, 10 open; and one dead letter behind them, which tells when
+    // all were read.
     topic.produce((0..100).map(tick).chain([broken(0), broken(1)])).await;
     let mut command = archiver(&topic, &bucket);
-    command.args(["--rotate", "1h", "--flush-size", "40", "--dead-letter-topic", dead_letters.name()]);
+    command.args([
+        "--rotate",
+        "1h",
+        "--flush-size",
+        "40",
+        "--dead-letter-topic",
+        dead_letters.name(),
+    ]);
     let mut child = Child::spawn(command);
-    eventually("both dead letters", PATIENCE, || async { dead_letters.high_watermarks().await == [2] }).await;
+    eventually("both dead letters", PATIENCE, || async {
+        dead_letters.high_watermarks().await == [2]
+    })
+    .await;
     child.sigterm();
     assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
     assert_eq!(identities(&bucket).await, identities_of(100));
@@ -80,7 +103,8 @@ async fn a_killed_archiver_loses_nothing() {
     let mut command = archiver(&topic, &bucket);
     command.args(["--rotate", "1h", "--flush-size", "300"]);
     let child = Child::spawn(command);
-    eventually("some objects", PATIENCE, || async { bucket.list("").await.unwrap().len() >= 2 }).await;
+    eventually("some objects", PATIENCE, || async { bucket.list("").await.unwrap().len() >= 2 })
+        .await;
     child.sigkill();
 
     let mut command = archiver(&topic, &bucket);
@@ -115,8 +139,9 @@ fn archiver(topic: &TestTopic, bucket: &TestBucket) -> Command {
 }
 
 fn tick(number: i32) -> Record {
-    let value =
-        format!(r#"{{"symbol":"AAPL","timestamp":"2025-06-02T13:00:00Z","open":1.5,"close":1.5,"volume":{number}}}"#);
+    let value = format!(
+        r#"{{"symbol":"AAPL","timestamp":"2025-06-02T13:00:00Z","open":1.5,"close":1.5,"volume":{number}}}"#
+    );
     Record::new(number % 2, value).at(1_748_869_200_000)
 }
 
@@ -153,7 +178,10 @@ async fn identities(bucket: &TestBucket) -> Vec<(i64, i64)> {
         }
         for line in text.lines() {
             let value: Value = serde_json::from_str(line).unwrap();
-            identities.push((value["kafka_partition"].as_i64().unwrap(), value["kafka_offset"].as_i64().unwrap()));
+            identities.push((
+                value["kafka_partition"].as_i64().unwrap(),
+                value["kafka_offset"].as_i64().unwrap(),
+            ));
         }
     }
     identities.sort_unstable();
@@ -163,8 +191,9 @@ async fn identities(bucket: &TestBucket) -> Vec<(i64, i64)> {
 fn assert_same(written: &BTreeMap<String, Vec<u8>>, recorded: &BTreeMap<String, Vec<u8>>) {
     assert_eq!(written.keys().collect::<Vec<_>>(), recorded.keys().collect::<Vec<_>>());
     for (key, body) in written {
-        let lines =
-            |body: &[u8]| String::from_utf8(body.to_vec()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+        let lines = |body: &[u8]| {
+            String::from_utf8(body.to_vec()).unwrap().lines().map(str::to_owned).collect::<Vec<_>>()
+        };
         assert_eq!(lines(body), lines(&recorded[key]), "{key}");
         assert_eq!(body, &recorded[key], "{key}: line ends");
     }

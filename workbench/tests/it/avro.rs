@@ -1,5 +1,5 @@
-//! Avro messages through both layers and `verify`: the speed layer reads them by a registry, the batch layer what Connect's
-//! Avro converter makes of them.
+//! Avro messages through both layers and `verify`: the speed layer reads them by a registry, the
+//! batch layer what Connect's Avro converter makes of them.
 
 use crate::pipeline::Pipeline;
 use crate::several::DIFFERENCES;
@@ -38,7 +38,8 @@ impl Trade {
         [avro_bytes(self.symbol.as_bytes()), decimal(self.price), size, avro_long(self.at)].concat()
     }
 
-    /// As Connect's converter and sink write it, with `json.decimal.format=NUMERIC` and the record's place.
+    /// As Connect's converter and sink write it, with `json.decimal.format=NUMERIC` and the
+    /// record's place.
     fn as_line(&self, partition: i64, offset: i64) -> String {
         let Self { symbol, price, at, .. } = self;
         let size = self.size.map_or_else(|| "null".to_owned(), |size| fixed(size, 8));
@@ -58,7 +59,9 @@ async fn archive(pipeline: &Pipeline) {
     let topic = pipeline.topic.name();
     for partition in 0..PARTITIONS {
         let numbers = (0..MESSAGES).filter(|number| number % PARTITIONS == partition);
-        let lines = (0..).zip(numbers).map(|(offset, number)| Trade::new(number).as_line(partition, offset) + "\n");
+        let lines = (0..)
+            .zip(numbers)
+            .map(|(offset, number)| Trade::new(number).as_line(partition, offset) + "\n");
         let key = format!("raw/{topic}/2025-06-06-14/{topic}+{partition}+0000000000.json");
         pipeline.bucket.put(&key, lines.collect::<String>()).await.unwrap();
     }
@@ -71,17 +74,22 @@ async fn avro_messages_are_the_same_ticks_in_both_layers_and_verify_finds_no_dif
     let schema = registry.avro("trades-value", TRADE).await;
     let record = |number: i64| {
         let trade = Trade::new(number);
-        Record::new((number % PARTITIONS) as i32, framed(schema, &trade.as_avro())).at(trade.at / 1000)
+        Record::new((number % PARTITIONS) as i32, framed(schema, &trade.as_avro()))
+            .at(trade.at / 1000)
     };
     pipeline.topic.produce((0..MESSAGES).map(record)).await;
     archive(&pipeline).await;
     pipeline.write(&["--schema-registry", &registry.url()], MESSAGES).await;
     pipeline.sum_up(&[]).await;
 
-    let count =
-        async |sql: &'static str| -> i64 { sqlx::query_scalar(sql).fetch_one(pipeline.database.pool()).await.unwrap() };
+    let count = async |sql: &'static str| -> i64 {
+        sqlx::query_scalar(sql).fetch_one(pipeline.database.pool()).await.unwrap()
+    };
     assert_eq!(count("select count(*) from realtime_stock").await, MESSAGES);
-    assert_eq!(count("select count(*) from realtime_stock where volume % 1 > 0").await, MESSAGES / 3 * 2);
+    assert_eq!(
+        count("select count(*) from realtime_stock where volume % 1 > 0").await,
+        MESSAGES / 3 * 2
+    );
     assert_eq!(count("select sum(ticks)::bigint from hourly_stock_summary").await, MESSAGES);
     assert_eq!(count(DIFFERENCES).await, 0, "summaries are those of the ticks");
     pipeline.verify(&[]).await.unwrap();

@@ -29,7 +29,11 @@ async fn a_database_of_a_panicking_test_is_gone() {
 #[tokio::test]
 async fn records_land_on_the_partitions_they_name() {
     let topic = TestTopic::create(3).await;
-    let records = [Record::new(0, "a").key("k").at(1_748_869_200_000), Record::new(2, "b"), Record::tombstone(2, "k")];
+    let records = [
+        Record::new(0, "a").key("k").at(1_748_869_200_000),
+        Record::new(2, "b"),
+        Record::tombstone(2, "k"),
+    ];
     topic.produce(records).await;
     assert_eq!(topic.high_watermarks().await, [1, 0, 2]);
 }

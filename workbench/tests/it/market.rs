@@ -25,9 +25,9 @@ async fn a_simulated_market_has_the_messages_that_its_last_line_counts() {
     assert_eq!(per_partition, topic.high_watermarks().await);
     assert!(per_partition.iter().all(|count| *count > 0), "{per_partition:?}");
     let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
-    let rejected = records
-        .iter()
-        .filter(|record| decoder.decode(record.value.as_deref().unwrap_or_default(), &Beside::NOTHING).is_err());
+    let rejected = records.iter().filter(|record| {
+        decoder.decode(record.value.as_deref().unwrap_or_default(), &Beside::NOTHING).is_err()
+    });
     assert_eq!(rejected.count(), count("broken"));
 }
 
@@ -107,7 +107,10 @@ pub async fn read(topic: &TestTopic) -> Vec<Read> {
     let highs = topic.high_watermarks().await;
     let total: i64 = highs.iter().sum();
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", topic.brokers()).set("group.id", "reader").set("enable.auto.commit", "false");
+    config
+        .set("bootstrap.servers", topic.brokers())
+        .set("group.id", "reader")
+        .set("enable.auto.commit", "false");
     let consumer: BaseConsumer = config.create().unwrap();
     let mut assignment = TopicPartitionList::new();
     for (partition, _) in (0..).zip(&highs) {

@@ -40,7 +40,8 @@ impl Pipeline {
         Self::of(&BACKFILL, &[]).await
     }
 
-    /// The same of a market simulated by these arguments, whose messages both layers read by these `flags`.
+    /// The same of a market simulated by these arguments, whose messages both layers read by these
+    /// `flags`.
     pub async fn of(market: &[&str], flags: &[&str]) -> Self {
         let pipeline = Self::empty().await;
         simulate(&pipeline.topic, market).await;
@@ -58,15 +59,20 @@ impl Pipeline {
 
     /// With a topic of so many, in which nothing is.
     pub async fn with_partitions(partitions: i32) -> Self {
-        let (topic, bucket, database) =
-            tokio::join!(TestTopic::create(partitions), TestBucket::create(), TestDatabase::create());
+        let (topic, bucket, database) = tokio::join!(
+            TestTopic::create(partitions),
+            TestBucket::create(),
+            TestDatabase::create()
+        );
         Self { topic, bucket, database }
     }
 
     /// All that the topic holds.
     pub async fn archive(&self) {
         let mut archive = workbench(&self.topic, "archive");
-        archive.args(["--until-caught-up", "--group-id", self.topic.name()]).envs(self.bucket.env());
+        archive
+            .args(["--until-caught-up", "--group-id", self.topic.name()])
+            .envs(self.bucket.env());
         assert!(Child::spawn(archive).wait_exit(PATIENCE).await.success());
     }
 
@@ -84,8 +90,15 @@ impl Pipeline {
 
     /// A speed layer's settings.
     pub fn speed_layer(&self, http_addr: &str, flags: &[&str]) -> speed_layer::Config {
-        let arguments = ["speed-layer", "--database-url", self.database.url(), "--kafka-brokers", self.topic.brokers()];
-        let more = ["--topic", self.topic.name(), "--group-id", "speed-layer", "--http-addr", http_addr];
+        let arguments = [
+            "speed-layer",
+            "--database-url",
+            self.database.url(),
+            "--kafka-brokers",
+            self.topic.brokers(),
+        ];
+        let more =
+            ["--topic", self.topic.name(), "--group-id", "speed-layer", "--http-addr", http_addr];
         speed_layer::Config::try_parse_from(arguments.iter().chain(&more).chain(flags)).unwrap()
     }
 
@@ -102,7 +115,10 @@ impl Pipeline {
     /// Credentials are the stack's own, from the environment.
     pub async fn sum_up(&self, flags: &[&str]) {
         let arguments = [&["--quiet".to_owned()], &*self.archive_flags()].concat();
-        let all = ["batch-layer"].into_iter().chain(arguments.iter().map(String::as_str)).chain(flags.iter().copied());
+        let all = ["batch-layer"]
+            .into_iter()
+            .chain(arguments.iter().map(String::as_str))
+            .chain(flags.iter().copied());
         let args = batch_layer::Args::try_parse_from(all).unwrap();
         batch_layer::run(args, CancellationToken::new()).await.unwrap();
     }
@@ -111,7 +127,10 @@ impl Pipeline {
     pub async fn verify(&self, flags: &[&str]) -> Result<(), service::Failure> {
         let kafka = ["--kafka-brokers", self.topic.brokers(), "--topic", self.topic.name()];
         let arguments = self.archive_flags();
-        let all = ["verify"].into_iter().chain(arguments.iter().map(String::as_str)).chain(flags.iter().copied());
+        let all = ["verify"]
+            .into_iter()
+            .chain(arguments.iter().map(String::as_str))
+            .chain(flags.iter().copied());
         let args = batch_layer::verify::VerifyArgs::try_parse_from(all.chain(kafka)).unwrap();
         batch_layer::verify::run(args, CancellationToken::new()).await
     }
@@ -127,7 +146,8 @@ impl Pipeline {
         places.into_iter().chain(more).chain(window).map(ToOwned::to_owned).collect()
     }
 
-    /// Exit code and last line of the proof of `database`, with the topic and the archive of this pipeline.
+    /// Exit code and last line of the proof of `database`, with the topic and the archive of this
+    /// pipeline.
     pub async fn prove(&self, database: &TestDatabase) -> (i32, Value) {
         self.prove_shape(database, "bare").await
     }

@@ -1,4 +1,5 @@
-//! What dashboards and alerts ask of Prometheus, asked of a real one that scrapes the running binary.
+//! What dashboards and alerts ask of Prometheus, asked of a real one that scrapes the running
+//! binary.
 
 use crate::pipeline::{PATIENCE, Pipeline};
 use common::Timestamp;
@@ -60,7 +61,8 @@ async fn assert_each_finds_its_series(pipeline: &Pipeline, prometheus: &Promethe
             eventually(&what, PATIENCE, || async {
                 // Rates need two scrapes, and more messages between them.
                 send_ticks(pipeline, 10).await;
-                let values = prometheus.ask(&expression).await.map_err(|error| format!("{error:#}"))?;
+                let values =
+                    prometheus.ask(&expression).await.map_err(|error| format!("{error:#}"))?;
                 match values.iter().all(|value| value.is_nan()) {
                     true => Err(format!("{} series, none with a number", values.len())),
                     false => Ok(()),
@@ -79,18 +81,24 @@ fn free_address() -> String {
 async fn send_ticks(pipeline: &Pipeline, count: i64) {
     let tick = |volume: i64| {
         let at = "2025-06-06T10:00:00-04:00";
-        format!(r#"{{"symbol":"AAPL","timestamp":"{at}","open":201.5,"close":201.25,"volume":{volume}}}"#)
+        format!(
+            r#"{{"symbol":"AAPL","timestamp":"{at}","open":201.5,"close":201.25,"volume":{volume}}}"#
+        )
     };
-    let records = (0..count).flat_map(|number| (0..2).map(move |partition| Record::new(partition, tick(number))));
+    let records = (0..count)
+        .flat_map(|number| (0..2).map(move |partition| Record::new(partition, tick(number))));
     pipeline.topic.produce(records).await;
 }
 
-/// Every rule was evaluated without an error, each recording rule with a result, and no alert fires.
+/// Every rule was evaluated without an error, each recording rule with a result, and no alert
+/// fires.
 async fn assert_rules_are_sound(prometheus: &Prometheus) {
     let rules = eventually("every rule to be evaluated", PATIENCE, || async {
-        let answer = prometheus.get("/api/v1/rules", &[]).await.map_err(|error| format!("{error:#}"))?;
+        let answer =
+            prometheus.get("/api/v1/rules", &[]).await.map_err(|error| format!("{error:#}"))?;
         let groups = answer["data"]["groups"].as_array().cloned().unwrap_or_default();
-        let rules: Vec<Value> = groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect();
+        let rules: Vec<Value> =
+            groups.iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect();
         match rules.iter().find(|rule| rule["health"] != "ok") {
             None if rules.len() > 10 => Ok(rules),
             sick => Err(format!("{} rules; not evaluated well: {sick:?}", rules.len())),

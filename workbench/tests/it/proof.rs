@@ -112,27 +112,41 @@ async fn what_agrees_is_proven_and_whatever_is_spoiled_is_found() {
 async fn find_an_open_session(pipeline: &Pipeline) {
     let database = service::pg::Database::parse(pipeline.database.url(), "speed-layer").unwrap();
     let mut left_open = database.connect().await.unwrap();
-    sqlx::raw_sql("begin; select count(*) from realtime_stock").execute(&mut left_open).await.unwrap();
+    sqlx::raw_sql("begin; select count(*) from realtime_stock")
+        .execute(&mut left_open)
+        .await
+        .unwrap();
     let (code, proof) = pipeline.prove(&pipeline.database).await;
     assert_eq!(code, 1, "{proof}");
     assert!(findings(&proof).contains("1 sessions were left behind: speed-layer"), "{proof}");
 }
 
-/// A consumer that writes without comparing offsets, as one does that was killed before it told Kafka how far it was:
-/// after the restart it writes the same messages again.
+/// A consumer that writes without comparing offsets, as one does that was killed before it told
+/// Kafka how far it was: after the restart it writes the same messages again.
 async fn find_a_writer_without_the_protocol(pipeline: &Pipeline) {
     let copy = pipeline.database.copy().await;
-    let (mut decoder, mut batch) = (Decoder::new(Rules::default(), Timestamp::now()), Batch::default());
-    for record in read(&pipeline.topic).await.iter().filter(|record| record.partition == 1).take(50) {
+    let (mut decoder, mut batch) =
+        (Decoder::new(Rules::default(), Timestamp::now()), Batch::default());
+    for record in read(&pipeline.topic).await.iter().filter(|record| record.partition == 1).take(50)
+    {
         let (partition, offset, value) = (record.partition, record.offset, record.value.as_deref());
         let message = Message { topic: "", partition, offset, timestamp: None, key: None, value };
-        batch.push(&mut decoder, &message, SourcePartition { source: 1, partition }, offset, |_, _, _| ());
+        batch.push(
+            &mut decoder,
+            &message,
+            SourcePartition { source: 1, partition },
+            offset,
+            |_, _, _| (),
+        );
     }
     let again = u64::from(batch.rows.count());
     speed_layer::write_ticks(&mut copy.connection().await, &batch).await.unwrap();
     let (code, proof) = pipeline.prove(&copy).await;
     assert_eq!((code, proof["doubled"].as_u64()), (1, Some(again)), "{proof}");
-    assert!(findings(&proof).contains("summaries have other ticks than the minute bars"), "{proof}");
+    assert!(
+        findings(&proof).contains("summaries have other ticks than the minute bars"),
+        "{proof}"
+    );
 }
 
 /// First a changed line, which both layers' numbers cannot know of, then a missing object.
@@ -145,7 +159,10 @@ async fn find_a_changed_archive(pipeline: &Pipeline) {
     pipeline.bucket.put(key, changed).await.unwrap();
     let (code, proof) = pipeline.prove(&pipeline.database).await;
     assert_eq!(code, 1, "{proof}");
-    assert!(findings(&proof).contains("1 lines of the archive differ from what was sent"), "{proof}");
+    assert!(
+        findings(&proof).contains("1 lines of the archive differ from what was sent"),
+        "{proof}"
+    );
     assert!(findings(&proof).contains("summary against the ticks in the archive"), "{proof}");
 
     pipeline.bucket.delete(key).await.unwrap();

@@ -1,9 +1,10 @@
 //! The recorded objects in `tests/fixtures/r-robust`, and the messages that lead to them.
 //!
-//! The messages themselves were not recorded. They are reconstructed from the lines: a line without `kafka_partition`
-//! and `kafka_offset` is the message, in its values; its record time is any in the hour of the object's folder. Where
-//! the converter changed a value (wrapped, rounded, turned into "Infinity") the message is written out below. Offsets
-//! that no line has belong to messages that the sink could not read or ignores; such are put in their places.
+//! The messages themselves were not recorded. They are reconstructed from the lines: a line without
+//! `kafka_partition` and `kafka_offset` is the message, in its values; its record time is any in
+//! the hour of the object's folder. Where the converter changed a value (wrapped, rounded, turned
+//! into "Infinity") the message is written out below. Offsets that no line has belong to messages
+//! that the sink could not read or ignores; such are put in their places.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -26,7 +27,11 @@ pub struct Recording {
 
 /// Messages whose numbers the converter changed.
 const CHANGED: [(i32, i64, &str); 3] = [
-    (0, 57, r#"{"symbol":"AAPL","timestamp":1748869200000,"open":1,"close":8.6499996185302734375,"volume":1.5}"#),
+    (
+        0,
+        57,
+        r#"{"symbol":"AAPL","timestamp":1748869200000,"open":1,"close":8.6499996185302734375,"volume":1.5}"#,
+    ),
     (
         0,
         58,
@@ -39,7 +44,8 @@ const CHANGED: [(i32, i64, &str); 3] = [
     ),
 ];
 
-const UNREADABLE: [Option<&[u8]>; 4] = [Some(b"not json"), None, Some(b"[1,2]"), Some(b"{\"symbol\":\"AA")];
+const UNREADABLE: [Option<&[u8]>; 4] =
+    [Some(b"not json"), None, Some(b"[1,2]"), Some(b"{\"symbol\":\"AA")];
 
 pub fn load() -> Recording {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/r-robust");
@@ -53,9 +59,15 @@ pub fn load() -> Recording {
             let bytes = std::fs::read(file.path()).unwrap();
             for line in str::from_utf8(&bytes).unwrap().lines() {
                 let (offset, record) = message(line, start_of(&hour));
-                assert!(messages.insert((record.partition, offset), record).is_none(), "recorded twice: {line}");
+                assert!(
+                    messages.insert((record.partition, offset), record).is_none(),
+                    "recorded twice: {line}"
+                );
             }
-            objects.insert(format!("raw/{TOPIC}/{hour}/{}", file.file_name().into_string().unwrap()), bytes);
+            objects.insert(
+                format!("raw/{TOPIC}/{hour}/{}", file.file_name().into_string().unwrap()),
+                bytes,
+            );
         }
     }
     let dead_letters = fill_gaps(&mut messages);
@@ -66,7 +78,8 @@ fn message(line: &str, hour_ms: i64) -> (i64, Record) {
     let value: Value = serde_json::from_str(line).unwrap();
     let offset = value["kafka_offset"].as_i64().unwrap();
     let partition = i32::try_from(value["kafka_partition"].as_i64().unwrap()).unwrap();
-    // Fields stay in the line's order: names that share a bucket of Java's hash map come out as they went in.
+    // Fields stay in the line's order: names that share a bucket of Java's hash map come out as
+    // they went in.
     let provenance = format!(r#""kafka_offset":{offset},"kafka_partition":{partition}"#);
     assert!(line.contains(&provenance), "{line}");
     let text = line.replace(&format!("{provenance},"), "").replace(&provenance, "");

@@ -17,13 +17,38 @@ struct Case {
 }
 
 const CASES: [Case; 8] = [
-    Case { name: "only speed: no batch run yet", speed: Some(5), batch: None, expected: Some("speed") },
-    Case { name: "an hour that is still running", speed: Some(1), batch: None, expected: Some("speed") },
-    Case { name: "only batch: computed from an archive", speed: None, batch: Some(5), expected: Some("batch") },
+    Case {
+        name: "only speed: no batch run yet",
+        speed: Some(5),
+        batch: None,
+        expected: Some("speed"),
+    },
+    Case {
+        name: "an hour that is still running",
+        speed: Some(1),
+        batch: None,
+        expected: Some("speed"),
+    },
+    Case {
+        name: "only batch: computed from an archive",
+        speed: None,
+        batch: Some(5),
+        expected: Some("batch"),
+    },
     Case { name: "purged speed data", speed: None, batch: Some(1), expected: Some("batch") },
     Case { name: "both agree", speed: Some(5), batch: Some(5), expected: Some("batch") },
-    Case { name: "a late tick after the batch", speed: Some(6), batch: Some(5), expected: Some("speed") },
-    Case { name: "the speed layer was behind", speed: Some(3), batch: Some(5), expected: Some("batch") },
+    Case {
+        name: "a late tick after the batch",
+        speed: Some(6),
+        batch: Some(5),
+        expected: Some("speed"),
+    },
+    Case {
+        name: "the speed layer was behind",
+        speed: Some(3),
+        batch: Some(5),
+        expected: Some("batch"),
+    },
     Case { name: "neither", speed: None, batch: None, expected: None },
 ];
 
@@ -95,8 +120,11 @@ async fn an_hour_that_is_not_known_to_be_complete_comes_from_the_side_that_has_s
         assert_eq!(found, expected.into_iter().collect::<Vec<_>>(), "{}", case.name);
     }
     let columns = "concat_ws(' ', symbol, hour, open, close, volume, ticks)";
-    let market =
-        rows(&database, &format!("select {columns} from market_hours('-infinity', 'infinity') order by 1")).await;
+    let market = rows(
+        &database,
+        &format!("select {columns} from market_hours('-infinity', 'infinity') order by 1"),
+    )
+    .await;
     let of_view = rows(&database, &format!("select {columns} from hourly_stock order by 1")).await;
     assert_eq!(market, of_view, "the hours of the market are those of the view");
     assert!(!market.is_empty());
@@ -104,7 +132,8 @@ async fn an_hour_that_is_not_known_to_be_complete_comes_from_the_side_that_has_s
 
 /// A correction of the archive takes ticks, or a whole symbol, out; the speed layer still has them.
 #[tokio::test]
-async fn an_hour_that_the_archive_shows_completely_comes_from_the_batch_whatever_the_speed_layer_has() {
+async fn an_hour_that_the_archive_shows_completely_comes_from_the_batch_whatever_the_speed_layer_has()
+ {
     let database = database().await;
     for symbol in ["CORRECTED", "WITHDRAWN"] {
         speed(&database, symbol, HOUR, 6).await;
@@ -113,12 +142,18 @@ async fn an_hour_that_the_archive_shows_completely_comes_from_the_batch_whatever
     let shown = "select concat_ws(' ', symbol, source, ticks) from hourly_stock order by symbol";
     let market = "select concat_ws(' ', symbol, ticks) from market_hours('-infinity', 'infinity') order by symbol";
     for (status, expected, of_market) in [
-        ("incomplete", &["CORRECTED speed 6", "WITHDRAWN speed 6"][..], &["CORRECTED 6", "WITHDRAWN 6"][..]),
+        (
+            "incomplete",
+            &["CORRECTED speed 6", "WITHDRAWN speed 6"][..],
+            &["CORRECTED 6", "WITHDRAWN 6"][..],
+        ),
         ("complete", &["CORRECTED batch 5"], &["CORRECTED 5"]),
     ] {
         execute(
             &database,
-            &format!("delete from archive_hours; insert into archive_hours values ('{HOUR}', '{status}')"),
+            &format!(
+                "delete from archive_hours; insert into archive_hours values ('{HOUR}', '{status}')"
+            ),
         )
         .await;
         assert_eq!(rows(&database, shown).await, expected, "{status}");
@@ -169,10 +204,14 @@ async fn filters_by_symbol_and_time_reach_the_indexes_of_both_sides() {
 #[tokio::test]
 async fn a_day_is_the_exchanges_and_its_figures_are_those_of_its_hours() {
     let database = database().await;
-    // Three days of New York: the second one's last hour begins at 23:00 there, 03:00 of the next day in UTC.
-    for (hour, ticks) in
-        [("2025-06-05T14:00Z", 10), ("2025-06-06T14:00Z", 10), ("2025-06-07T03:00Z", 20), ("2025-06-07T04:00Z", 60)]
-    {
+    // Three days of New York: the second one's last hour begins at 23:00 there, 03:00 of the next
+    // day in UTC.
+    for (hour, ticks) in [
+        ("2025-06-05T14:00Z", 10),
+        ("2025-06-06T14:00Z", 10),
+        ("2025-06-07T03:00Z", 20),
+        ("2025-06-07T04:00Z", 60),
+    ] {
         speed(&database, "A", hour, ticks).await;
     }
     execute(
@@ -200,7 +239,8 @@ async fn a_day_is_the_exchanges_and_its_figures_are_those_of_its_hours() {
 #[tokio::test]
 async fn the_newest_day_of_the_market_agrees_with_the_report_of_that_day() {
     let database = database().await;
-    // A Friday, a Monday and a Tuesday; B was not traded on the Monday, C for the first time on the Tuesday.
+    // A Friday, a Monday and a Tuesday; B was not traded on the Monday, C for the first time on the
+    // Tuesday.
     for (symbol, hour) in [
         ("A", "2025-06-06T14:00Z"),
         ("B", "2025-06-06T14:00Z"),
@@ -214,7 +254,10 @@ async fn the_newest_day_of_the_market_agrees_with_the_report_of_that_day() {
     execute(&database, "update hour_bars set close = 12 where hour = '2025-06-10T15:00Z'").await;
     let newest = "select concat_ws(' ', symbol, open::int, close::int, coalesce(round(change_percent, 2)::text, '-'), volume, ticks)
                   from newest_day_of_market('2025-06-11T03:00Z') order by 1";
-    assert_eq!(rows(&database, newest).await, ["A 10 10 0.00 5 5", "B 10 12 20.00 5 5", "C 10 12 - 5 5"]);
+    assert_eq!(
+        rows(&database, newest).await,
+        ["A 10 10 0.00 5 5", "B 10 12 20.00 5 5", "C 10 12 - 5 5"]
+    );
     let differing = "select m.symbol from newest_day_of_market('2025-06-11T03:00Z') m
                      full join (select * from daily_stock_report where day = '2025-06-10') r using (symbol)
                      where (m.open, m.close, m.change_percent, m.volume, m.ticks)
@@ -229,11 +272,13 @@ async fn the_newest_day_of_the_market_agrees_with_the_report_of_that_day() {
 
 /// A price below zero has no hundredths, and the way up from it is a way up.
 #[tokio::test]
-async fn a_day_that_follows_a_close_below_zero_has_no_change_in_per_cent_and_counts_by_its_closes() {
+async fn a_day_that_follows_a_close_below_zero_has_no_change_in_per_cent_and_counts_by_its_closes()
+{
     let database = database().await;
     speed(&database, "CL", "2025-06-09T14:00Z", 1).await;
     speed(&database, "CL", "2025-06-10T14:00Z", 1).await;
-    execute(&database, "update hour_bars set close = -37.63 where hour = '2025-06-09T14:00Z'").await;
+    execute(&database, "update hour_bars set close = -37.63 where hour = '2025-06-09T14:00Z'")
+        .await;
     let shown = "select concat_ws(' ', previous_close, coalesce(change_percent::text, '-'), close > coalesce(previous_close, open))
                  from newest_day_of_market('2025-06-11T03:00Z')";
     assert_eq!(rows(&database, shown).await, ["-37.63 - t"]);
@@ -248,11 +293,16 @@ async fn an_average_of_the_speed_layers_sums_has_the_digits_that_the_batch_layer
                                      notional = 900000000.600000000000000000";
     execute(&database, sums).await;
     let shown = "select concat_ws(' ', avg_close, avg_volume, vwap) from hourly_stock";
-    let expected = "select concat_ws(' ', 600000000.3 / 3, 300000000.3 / 3, 900000000.6 / 300000000.3)";
+    let expected =
+        "select concat_ws(' ', 600000000.3 / 3, 300000000.3 / 3, 900000000.6 / 300000000.3)";
     assert_eq!(rows(&database, shown).await, rows(&database, expected).await);
     execute(&database, "insert into hourly_stock_summary (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
                         select symbol, hour, 0, 0, open, high, low, close, volume, 0, 1 from hour_bars").await;
-    assert_eq!(rows(&database, shown).await, rows(&database, expected).await, "beside the batch layer's, too");
+    assert_eq!(
+        rows(&database, shown).await,
+        rows(&database, expected).await,
+        "beside the batch layer's, too"
+    );
 }
 
 #[tokio::test]
@@ -275,14 +325,22 @@ async fn an_hour_without_a_volume_leaves_the_days_volume_unknown_and_the_mean_to
             speed(&database, "A", &format!("2025-05-{day:02}T{hour}:00Z"), day).await;
         }
     }
-    let unknown = "update hour_bars set volume = null, notional = null where hour = '2025-05-02T15:00Z'";
+    let unknown =
+        "update hour_bars set volume = null, notional = null where hour = '2025-05-02T15:00Z'";
     execute(&database, unknown).await;
     let days = "select concat_ws(' ', coalesce(volume::text, '-'), coalesce(round(vwap)::text, '-'), volume_mean_days)
                 from daily_stock_report order by day";
-    let known = rows(&database, "select volume::text from daily_stock_report order by day limit 1").await;
+    let known =
+        rows(&database, "select volume::text from daily_stock_report order by day limit 1").await;
     let shown = rows(&database, days).await;
-    assert!(shown[0].starts_with(&known[0]) && shown[1].starts_with("- - 1") && shown[2].ends_with(" 1"), "{shown:?}");
-    let newest = "select coalesce(volume::text, '-') from newest_day_of_market('2025-05-03T00:00Z')";
+    assert!(
+        shown[0].starts_with(&known[0])
+            && shown[1].starts_with("- - 1")
+            && shown[2].ends_with(" 1"),
+        "{shown:?}"
+    );
+    let newest =
+        "select coalesce(volume::text, '-') from newest_day_of_market('2025-05-03T00:00Z')";
     assert_eq!(rows(&database, newest).await, ["-"]);
 }
 
@@ -290,14 +348,20 @@ async fn an_hour_without_a_volume_leaves_the_days_volume_unknown_and_the_mean_to
 async fn each_symbol_is_known_once_whichever_side_has_seen_it() {
     let database = database().await;
     assert!(rows(&database, "select symbol from known_symbols").await.is_empty());
-    for (symbol, hour) in [("BRK-B", "2025-06-06T14:00Z"), ("AAPL", "2025-06-06T14:00Z"), ("AAPL", "2025-06-06T15:00Z")]
-    {
+    for (symbol, hour) in [
+        ("BRK-B", "2025-06-06T14:00Z"),
+        ("AAPL", "2025-06-06T14:00Z"),
+        ("AAPL", "2025-06-06T15:00Z"),
+    ] {
         speed(&database, symbol, hour, 1).await;
     }
     for symbol in ["AAPL", "^GSPC"] {
         batch(&database, symbol, HOUR, 1).await;
     }
-    assert_eq!(rows(&database, "select symbol from known_symbols order by 1").await, ["AAPL", "BRK-B", "^GSPC"]);
+    assert_eq!(
+        rows(&database, "select symbol from known_symbols order by 1").await,
+        ["AAPL", "BRK-B", "^GSPC"]
+    );
 }
 
 /// What the reader may do with each relation of the schema.
@@ -319,9 +383,11 @@ async fn grafana_reader_may_read_the_views_and_nothing_else_and_change_nothing()
         let read = sqlx::query(AssertSqlSafe(read)).execute(&mut reading).await;
         assert_eq!(read.is_ok(), is_meant, "{relation}: {read:?}");
     }
-    for change in
-        ["delete from technical_indicators", "create table mine (x int)", "update exchange set time_zone = 'UTC'"]
-    {
+    for change in [
+        "delete from technical_indicators",
+        "create table mine (x int)",
+        "update exchange set time_zone = 'UTC'",
+    ] {
         let change = format!("begin read write; {change}; commit");
         let changed = sqlx::raw_sql(AssertSqlSafe(change)).execute(&mut reading).await;
         assert!(changed.unwrap_err().to_string().contains("permission denied"));

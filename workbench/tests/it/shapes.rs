@@ -1,4 +1,5 @@
-//! Messages as well-known feeds send them, with fractions of volumes and without any, through the whole pipeline.
+//! Messages as well-known feeds send them, with fractions of volumes and without any, through the
+//! whole pipeline.
 
 use common::Named;
 use common::decode::Preset;
@@ -6,11 +7,13 @@ use common::decode::Preset;
 use crate::pipeline::Pipeline;
 
 async fn replay(shape: &str, flags: &[&str]) {
-    let market = ["--ticks", "400", "--symbols", "8", "--start", "2025-06-06T13:30:00Z", "--span", "2h"];
+    let market =
+        ["--ticks", "400", "--symbols", "8", "--start", "2025-06-06T13:30:00Z", "--span", "2h"];
     let more = ["--late", "0.05", "--broken", "0.05", "--without-volume", "0.02", "--shape", shape];
     let pipeline = Pipeline::of(&[&market[..], &more].concat(), flags).await;
     let count = "select count(*) from realtime_stock where volume % 1 > 0";
-    let fractions: i64 = sqlx::query_scalar(count).fetch_one(pipeline.database.pool()).await.unwrap();
+    let fractions: i64 =
+        sqlx::query_scalar(count).fetch_one(pipeline.database.pool()).await.unwrap();
     let has_fractions = ["binance", "coinbase", "kraken", "massive", "cryptofeed"].contains(&shape);
     assert_eq!(fractions > 300, has_fractions, "{shape}: {fractions}");
     let (code, proof) = pipeline.prove_shape(&pipeline.database, shape).await;

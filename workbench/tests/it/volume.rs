@@ -32,8 +32,12 @@ async fn a_million_messages_of_both_shapes_are_each_in_one_table_with_the_right_
     assert_eq!(written, (each_once, each_once, each_once));
     assert_eq!(pipeline.topic.high_watermarks().await.iter().sum::<i64>(), each_once);
     let reasons: Vec<(String, i64)> =
-        sqlx::query_as("select reason, count(*) from rejected_ticks group by 1").fetch_all(pool).await.unwrap();
-    let reasons: BTreeMap<String, u64> = reasons.into_iter().map(|(reason, n)| (reason, n as u64)).collect();
+        sqlx::query_as("select reason, count(*) from rejected_ticks group by 1")
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    let reasons: BTreeMap<String, u64> =
+        reasons.into_iter().map(|(reason, n)| (reason, n as u64)).collect();
     assert_eq!(reasons, expected);
 }
 
@@ -60,7 +64,11 @@ fn send_market(brokers: &str, topic: &str) -> BTreeMap<String, u64> {
             *expected.entry(fault.reason().as_str().to_owned()).or_default() += 1;
         }
         sender
-            .send(Outgoing { key: Some(message.key.as_bytes()), value: message.value, ..Outgoing::default() })
+            .send(Outgoing {
+                key: Some(message.key.as_bytes()),
+                value: message.value,
+                ..Outgoing::default()
+            })
             .unwrap();
     }
     sender.finish(PATIENCE).unwrap();

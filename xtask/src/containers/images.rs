@@ -22,17 +22,24 @@ const LOCAL_RUST: &str = "stock-lambda/local-rust:bookworm";
 impl Bases {
     pub fn of_the_dockerfile_or_local() -> Result<Self> {
         let dockerfile = files::workspace().join("Dockerfile");
-        let text =
-            std::fs::read_to_string(&dockerfile).with_context(|| format!("cannot read {}", dockerfile.display()))?;
+        let text = std::fs::read_to_string(&dockerfile)
+            .with_context(|| format!("cannot read {}", dockerfile.display()))?;
         let default = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("ARG {name}=")));
-            line.map(str::to_owned).with_context(|| format!("{} has no ARG {name}=", dockerfile.display()))
+            line.map(str::to_owned)
+                .with_context(|| format!("{} has no ARG {name}=", dockerfile.display()))
         };
         let bases = Self { rust: default("RUST_IMAGE")?, runtime: default("RUNTIME_IMAGE")? };
-        if [&bases.rust, &bases.runtime].into_iter().all(|name| is_there(name) || docker(&["pull", name]).is_ok()) {
+        if [&bases.rust, &bases.runtime]
+            .into_iter()
+            .all(|name| is_there(name) || docker(&["pull", name]).is_ok())
+        {
             return Ok(bases);
         }
-        println!("{} or {} cannot be pulled: base images are made on this machine", bases.rust, bases.runtime);
+        println!(
+            "{} or {} cannot be pulled: base images are made on this machine",
+            bases.rust, bases.runtime
+        );
         if !is_there(LOCAL_DEBIAN) {
             make_debian()?;
         }
@@ -46,7 +53,8 @@ impl Bases {
 /// Builds one target and says what it cost.
 pub fn build(target: &str, bases: &Bases) -> Result<()> {
     let started = Instant::now();
-    let (rust, runtime) = (format!("RUST_IMAGE={}", bases.rust), format!("RUNTIME_IMAGE={}", bases.runtime));
+    let (rust, runtime) =
+        (format!("RUST_IMAGE={}", bases.rust), format!("RUNTIME_IMAGE={}", bases.runtime));
     let tag = image(target);
     let arguments = [
         "build",
@@ -63,7 +71,9 @@ pub fn build(target: &str, bases: &Bases) -> Result<()> {
         ".",
     ];
     docker_shown(&arguments, &files::workspace())?;
-    let size = docker(&["image", "inspect", "--format", "{{.Size}}", &tag])?.parse::<u64>().unwrap_or_default();
+    let size = docker(&["image", "inspect", "--format", "{{.Size}}", &tag])?
+        .parse::<u64>()
+        .unwrap_or_default();
     println!("{tag}: {} MB, built in {:.0} s", size / 1_000_000, started.elapsed().as_secs_f64());
     Ok(())
 }
@@ -72,7 +82,8 @@ fn is_there(name: &str) -> bool {
     docker(&["image", "inspect", name]).is_ok()
 }
 
-/// A minimal Debian, with the certificates that this machine trusts, so that it reaches what this machine reaches.
+/// A minimal Debian, with the certificates that this machine trusts, so that it reaches what this
+/// machine reaches.
 fn make_debian() -> Result<()> {
     if files::on_path("debootstrap").is_none() {
         bail!(
@@ -89,9 +100,15 @@ fn make_debian() -> Result<()> {
             .context("cannot copy the trusted certificates")?;
         Ok(())
     })?;
-    let mut tar = Command::new("tar").arg("-C").arg(root).args(["-c", "."]).stdout(Stdio::piped()).spawn()?;
+    let mut tar =
+        Command::new("tar").arg("-C").arg(root).args(["-c", "."]).stdout(Stdio::piped()).spawn()?;
     let archive = tar.stdout.take().context("tar has no output")?;
-    succeed(Command::new("docker").args(["import", "-", LOCAL_DEBIAN]).stdin(archive).stdout(Stdio::null()))?;
+    succeed(
+        Command::new("docker")
+            .args(["import", "-", LOCAL_DEBIAN])
+            .stdin(archive)
+            .stdout(Stdio::null()),
+    )?;
     tar.wait()?;
     Ok(())
 }
@@ -99,14 +116,17 @@ fn make_debian() -> Result<()> {
 /// That Debian with this machine's Rust.
 fn make_rust() -> Result<()> {
     println!("making {LOCAL_RUST} from this machine's Rust ...");
-    let printed = Command::new("rustc").args(["--print", "sysroot"]).output().context("cannot run rustc")?;
+    let printed =
+        Command::new("rustc").args(["--print", "sysroot"]).output().context("cannot run rustc")?;
     let sysroot = String::from_utf8(printed.stdout)?.trim().to_owned();
     let mut tar = Command::new("tar");
     tar.args(["-C", &sysroot, "-c", "bin", "lib"]).stdout(Stdio::piped());
     let mut tar = tar.spawn().context("cannot run tar")?;
     let archive = tar.stdout.take().context("tar has no output")?;
     let container = docker(&["create", LOCAL_DEBIAN, "true"])?;
-    let filled = succeed(Command::new("docker").args(["cp", "-", &format!("{container}:/usr/local")]).stdin(archive));
+    let filled = succeed(
+        Command::new("docker").args(["cp", "-", &format!("{container}:/usr/local")]).stdin(archive),
+    );
     tar.wait()?;
     let made = filled.and_then(|()| docker(&["commit", &container, LOCAL_RUST]).map(drop));
     docker(&["rm", &container])?;
@@ -114,7 +134,9 @@ fn make_rust() -> Result<()> {
 }
 
 fn succeed(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
     if !status.success() {
         bail!("{} failed: see above", command.get_program().display());
     }

@@ -6,7 +6,8 @@ use super::Options;
 use super::shape::Shape;
 use crate::build::Binaries;
 
-/// With these two a demo shows what it does with ticks that come late, and with messages that are none.
+/// With these two a demo shows what it does with ticks that come late, and with messages that are
+/// none.
 const LATE: &str = "0.01";
 const BROKEN: &str = "0.001";
 const WRONG_PRICES: &str = "wrong_price=0.0002";
@@ -17,11 +18,14 @@ pub fn speed_layer(binaries: &Binaries, options: &Options, http_addr: &str) -> C
     command
 }
 
-/// Every hour that is over, without the grace period: a person should see the hour that ended a minute ago.
+/// Every hour that is over, without the grace period: a person should see the hour that ended a
+/// minute ago.
 pub fn batch_layer(binaries: &Binaries, options: &Options) -> Command {
     let mut command = binaries.command("batch-layer");
     // Late ticks are up to three hours older than the first ones.
-    command.args(["--lookback", &format!("{}h", options.hours + 4), "--grace", "0s"]).args(message_flags(options));
+    command
+        .args(["--lookback", &format!("{}h", options.hours + 4), "--grace", "0s"])
+        .args(message_flags(options));
     command
 }
 
@@ -55,7 +59,16 @@ pub fn live(binaries: &Binaries, options: &Options, seconds: Option<u64>) -> Com
 fn simulate(binaries: &Binaries, options: &Options) -> Command {
     let mut command = binaries.command("workbench");
     command
-        .args(["simulate", "--shape", &shape(options, "mixed"), "--high-low", "--late", LATE, "--broken", BROKEN])
+        .args([
+            "simulate",
+            "--shape",
+            &shape(options, "mixed"),
+            "--high-low",
+            "--late",
+            LATE,
+            "--broken",
+            BROKEN,
+        ])
         .args(["--odd", WRONG_PRICES])
         .args(["--symbols", &options.symbols.to_string()]);
     command

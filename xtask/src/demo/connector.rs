@@ -46,7 +46,10 @@ fn state(status: &str) -> Result<bool> {
     let tasks = status["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
     for part in tasks.iter().chain([&status["connector"]]) {
         if part["state"] == "FAILED" {
-            let trace = part["trace"].as_str().and_then(|trace| trace.lines().next()).unwrap_or("no reason given");
+            let trace = part["trace"]
+                .as_str()
+                .and_then(|trace| trace.lines().next())
+                .unwrap_or("no reason given");
             bail!("the connector {NAME} failed: {trace}");
         }
     }
@@ -62,8 +65,13 @@ mod tests {
     fn a_connector_runs_only_with_all_its_tasks() {
         assert!(!state("").unwrap());
         assert!(!state(r#"{"connector":{"state":"RUNNING"},"tasks":[]}"#).unwrap());
-        assert!(!state(r#"{"connector":{"state":"RUNNING"},"tasks":[{"state":"UNASSIGNED"}]}"#).unwrap());
-        assert!(state(r#"{"connector":{"state":"RUNNING"},"tasks":[{"state":"RUNNING"}]}"#).unwrap());
+        assert!(
+            !state(r#"{"connector":{"state":"RUNNING"},"tasks":[{"state":"UNASSIGNED"}]}"#)
+                .unwrap()
+        );
+        assert!(
+            state(r#"{"connector":{"state":"RUNNING"},"tasks":[{"state":"RUNNING"}]}"#).unwrap()
+        );
     }
 
     #[test]

@@ -16,7 +16,9 @@ const HOMES: [&str; 2] = ["/usr/share/grafana", "/opt/grafana"];
 
 /// Starts it on its usual port or a free one; None where it is not installed.
 pub fn start(stack: &Stack, prometheus: Option<&str>) -> Result<Option<(Program, String)>> {
-    let (Some(program), Some(home)) = (server(), HOMES.iter().find(|home| Path::new(home).is_dir())) else {
+    let (Some(program), Some(home)) =
+        (server(), HOMES.iter().find(|home| Path::new(home).is_dir()))
+    else {
         return Ok(None);
     };
     let port = TcpListener::bind(("127.0.0.1", 3000))
@@ -59,7 +61,8 @@ fn server() -> Option<Command> {
     Some(command)
 }
 
-/// Copies the provisioning files, because they name the folder of the dashboards as it is in the container.
+/// Copies the provisioning files, because they name the folder of the dashboards as it is in the
+/// container.
 fn provision(folder: &Path) -> Result<()> {
     let source = files::workspace().join("grafana");
     // It complains where this one is missing.
@@ -68,7 +71,9 @@ fn provision(folder: &Path) -> Result<()> {
         let to = folder.join("provisioning").join(kind);
         files::create_dir(&to)?;
         let from = source.join("provisioning").join(kind);
-        for entry in fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))? {
+        for entry in
+            fs::read_dir(&from).with_context(|| format!("cannot read {}", from.display()))?
+        {
             let entry = entry?;
             let text = fs::read_to_string(entry.path())?;
             let dashboards = source.join("dashboards");

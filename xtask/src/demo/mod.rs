@@ -24,16 +24,19 @@ use shape::Shape;
 
 #[derive(Args)]
 pub struct Options {
-    /// Go through everything once, prove that topic, tables and archive agree, and end with exit code 0 or 1
+    /// Go through everything once, prove that topic, tables and archive agree, and end with exit
+    /// code 0 or 1
     #[arg(long)]
     once: bool,
     /// End after this many minutes instead of by Ctrl-C
     #[arg(long, conflicts_with = "once")]
     minutes: Option<u64>,
-    /// Break the services and programs meanwhile, and count the ticks that are lost or doubled by it
+    /// Break the services and programs meanwhile, and count the ticks that are lost or doubled by
+    /// it
     #[arg(long, conflicts_with_all = ["once", "connect_plugin"])]
     chaos: bool,
-    /// Hours of market time before now to begin with; MACD needs 34 of them, a moving average of 50 hours 50
+    /// Hours of market time before now to begin with; MACD needs 34 of them, a moving average of 50
+    /// hours 50
     #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=240))]
     hours: u64,
     /// Messages in those hours
@@ -45,7 +48,8 @@ pub struct Options {
     /// Symbols traded
     #[arg(long, default_value_t = 50)]
     symbols: u64,
-    /// What the messages look like; default: the pipeline's own form, bare and in Connect's envelope
+    /// What the messages look like; default: the pipeline's own form, bare and in Connect's
+    /// envelope
     #[arg(long, value_enum, conflicts_with = "chaos")]
     shape: Option<Shape>,
     /// How the binaries are compiled
@@ -92,7 +96,8 @@ impl Options {
     }
 }
 
-/// Exit code 1 where the proof of `--once` fails. An interrupt is the normal end of the demo without it.
+/// Exit code 1 where the proof of `--once` fails. An interrupt is the normal end of the demo
+/// without it.
 pub fn run(options: &Options) -> Result<ExitCode> {
     if options.chaos {
         return chaos::demo(options.minutes, options.profile, options.store);

@@ -39,11 +39,13 @@ pub struct Play<'a> {
 }
 
 impl<'a> Play<'a> {
-    /// Starts what runs all the time: the speed layer, the archive, and Prometheus and Grafana where they are installed.
+    /// Starts what runs all the time: the speed layer, the archive, and Prometheus and Grafana
+    /// where they are installed.
     pub fn begin(options: &'a Options, stack: &'a Stack, binaries: Binaries) -> Result<Self> {
         reader::create(stack)?;
         let http = http_addr()?;
-        let speed_layer = stack.start_program("speed-layer", binaries::speed_layer(&binaries, options, &http))?;
+        let speed_layer =
+            stack.start_program("speed-layer", binaries::speed_layer(&binaries, options, &http))?;
         let mut play = Self {
             options,
             stack,
@@ -113,7 +115,10 @@ impl<'a> Play<'a> {
 
     fn once(&mut self) -> Result<bool> {
         println!("going on live for {LIVE_SECONDS} s");
-        self.simulate("simulate", binaries::live(&self.binaries, self.options, Some(LIVE_SECONDS)))?;
+        self.simulate(
+            "simulate",
+            binaries::live(&self.binaries, self.options, Some(LIVE_SECONDS)),
+        )?;
         self.complete_archive()?;
         let agrees = self.prove()? & self.dashboards_show()?;
         print!("{}", self.run("report", binaries::report(&self.binaries))?);
@@ -134,7 +139,11 @@ impl<'a> Play<'a> {
                 print!("{}", asked.output);
                 println!(
                     "{}",
-                    if shows { "every panel has something to show" } else { "panels are EMPTY, or their queries fail" }
+                    if shows {
+                        "every panel has something to show"
+                    } else {
+                        "panels are EMPTY, or their queries fail"
+                    }
                 );
                 return Ok(shows);
             }
@@ -165,14 +174,21 @@ impl<'a> Play<'a> {
             println!("running the batch layer");
             self.run("batch-layer", binaries::batch_layer(&self.binaries, self.options))?;
             println!("comparing topic, tables and archive");
-            let proof = self.stack.capture_program("prove", binaries::prove(&self.binaries, self.options))?;
+            let proof = self
+                .stack
+                .capture_program("prove", binaries::prove(&self.binaries, self.options))?;
             let agrees = proof.status.success();
-            let may_change = self.options.connect_plugin.is_some() && begin.elapsed() < ARCHIVED_WITHIN;
+            let may_change =
+                self.options.connect_plugin.is_some() && begin.elapsed() < ARCHIVED_WITHIN;
             if agrees || !may_change {
                 print!("{}", proof.output);
                 println!(
                     "{}",
-                    if agrees { "topic, tables and archive agree" } else { "topic, tables and archive DISAGREE" }
+                    if agrees {
+                        "topic, tables and archive agree"
+                    } else {
+                        "topic, tables and archive DISAGREE"
+                    }
                 );
                 self.check()?;
                 return Ok(agrees);
@@ -182,7 +198,8 @@ impl<'a> Play<'a> {
 
     /// Shows the view until an interrupt or the end of `--minutes`.
     fn show(&mut self) -> Result<()> {
-        let end = self.options.minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
+        let end =
+            self.options.minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
         let mut view = View::new(self.stack, &self.binaries, self.options, self.places());
         while end.is_none_or(|end| Instant::now() < end) {
             interrupt::check()?;
@@ -243,7 +260,9 @@ fn check(running: &mut [Program], watching: &mut Vec<Program>) -> Result<()> {
 
 /// The usual metrics address, or any free one.
 fn http_addr() -> Result<String> {
-    let listener = TcpListener::bind(("127.0.0.1", METRICS_PORT)).or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
-    let address = listener.and_then(|listener| listener.local_addr()).context("no free port on loopback")?;
+    let listener = TcpListener::bind(("127.0.0.1", METRICS_PORT))
+        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
+    let address =
+        listener.and_then(|listener| listener.local_addr()).context("no free port on loopback")?;
     Ok(address.to_string())
 }

@@ -8,7 +8,8 @@ use anyhow::{Context, Result};
 use crate::files;
 use crate::stack::{Program, Stack};
 
-/// Starts it on its usual port or a free one, scraping the speed layer at `target`; None where it is not installed.
+/// Starts it on its usual port or a free one, scraping the speed layer at `target`; None where it
+/// is not installed.
 pub fn start(stack: &Stack, target: &str) -> Result<Option<(Program, String)>> {
     let Some(program) = files::on_path("prometheus") else { return Ok(None) };
     let address = TcpListener::bind(("127.0.0.1", 9090))

@@ -16,7 +16,8 @@ pub fn create(stack: &Stack) -> Result<()> {
     let script = files::workspace().join("deploy/postgres/roles.sql");
     let mut psql = Command::new(postgres::bin_dir()?.join("psql"));
     psql.args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--file"]).arg(&script);
-    psql.args(["--command", &format!("alter role {NAME} password '{PASSWORD}'")]).arg(stack.database_url());
+    psql.args(["--command", &format!("alter role {NAME} password '{PASSWORD}'")])
+        .arg(stack.database_url());
     let output = psql.stdin(Stdio::null()).output().context("cannot run psql")?;
     if !output.status.success() {
         bail!("{} failed: {}", script.display(), String::from_utf8_lossy(&output.stderr).trim());
@@ -26,7 +27,11 @@ pub fn create(stack: &Stack) -> Result<()> {
 
 /// The database as the role sees it.
 pub fn url(stack: &Stack) -> String {
-    format!("postgres://{NAME}:{PASSWORD}@127.0.0.1:{}/{}", stack.postgres_port(), postgres::DATABASE)
+    format!(
+        "postgres://{NAME}:{PASSWORD}@127.0.0.1:{}/{}",
+        stack.postgres_port(),
+        postgres::DATABASE
+    )
 }
 
 /// For the data source of `grafana/provisioning/`.

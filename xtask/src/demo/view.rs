@@ -27,7 +27,12 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    pub fn new(stack: &'a Stack, binaries: &'a Binaries, options: &'a Options, places: Vec<String>) -> Self {
+    pub fn new(
+        stack: &'a Stack,
+        binaries: &'a Binaries,
+        options: &'a Options,
+        places: Vec<String>,
+    ) -> Self {
         let now = Instant::now();
         Self {
             stack,
@@ -47,7 +52,8 @@ impl<'a> View<'a> {
         self.run_batch_layer()?;
         if Instant::now() >= self.next_frame {
             let on_terminal = std::io::stdout().is_terminal();
-            self.next_frame = Instant::now() + if on_terminal { REFRESH_TERMINAL } else { REFRESH_LOG };
+            self.next_frame =
+                Instant::now() + if on_terminal { REFRESH_TERMINAL } else { REFRESH_LOG };
             self.draw(on_terminal)?;
         }
         Ok(())
@@ -64,8 +70,10 @@ impl<'a> View<'a> {
         }
         if Instant::now() >= self.next_batch {
             self.next_batch = Instant::now() + BATCH_EVERY;
-            self.batch =
-                Some(self.stack.start_program("batch-layer", binaries::batch_layer(self.binaries, self.options))?);
+            self.batch = Some(self.stack.start_program(
+                "batch-layer",
+                binaries::batch_layer(self.binaries, self.options),
+            )?);
         }
         Ok(())
     }

@@ -38,7 +38,8 @@ pub fn is_ready(stack: &Stack) -> bool {
         .is_ok_and(|response| response.status() == 200)
 }
 
-/// The worker's configuration of the container image, and after it (the last value counts) what differs here.
+/// The worker's configuration of the container image, and after it (the last value counts) what
+/// differs here.
 const IMAGE: &str = include_str!("../../../connect/worker.properties");
 
 /// Without a plugin nothing has to be looked for; looking through all jars would take 16 s.

@@ -9,7 +9,12 @@ use crate::files::write;
 
 /// For a database of the stack's server.
 pub fn database_url(stack: &Stack, database: &str) -> String {
-    format!("postgres://{}:{}@127.0.0.1:{}/{database}", postgres::USER, postgres::PASSWORD, stack.ports.postgres)
+    format!(
+        "postgres://{}:{}@127.0.0.1:{}/{database}",
+        postgres::USER,
+        postgres::PASSWORD,
+        stack.ports.postgres
+    )
 }
 
 impl Stack {

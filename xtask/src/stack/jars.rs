@@ -18,16 +18,19 @@ const KAFKA: &[&str] = &[
     "org.apache.kafka:connect-runtime:4.3.1",
     "org.apache.kafka:connect-json:4.3.1",
     "org.apache.kafka:connect-transforms:4.3.1",
-    // Not for archiving: a sink that is there without a vendor, for tests of everything in front of the sink.
+    // Not for archiving: a sink that is there without a vendor, for tests of everything in front of
+    // the sink.
     "org.apache.kafka:connect-file:4.3.1",
     "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4",
     "org.apache.logging.log4j:log4j-1.2-api:2.25.4",
 ];
 
 /// By its full name: Maven's error for a prefix that it cannot look up hides the reason.
-const COPY_DEPENDENCIES: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
+const COPY_DEPENDENCIES: &str =
+    "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
 
-const S3PROXY: &[&str] = &["org.gaul:s3proxy:4.1.0", "com.fasterxml.jackson.core:jackson-annotations:2.21"];
+const S3PROXY: &[&str] =
+    &["org.gaul:s3proxy:4.1.0", "com.fasterxml.jackson.core:jackson-annotations:2.21"];
 
 /// Folder with the jars of the broker and of the Connect worker.
 pub fn kafka() -> Result<PathBuf> {
@@ -39,7 +42,8 @@ pub fn s3proxy() -> Result<PathBuf> {
     fetch("s3proxy-4.1.0", S3PROXY)
 }
 
-/// `java` with a small heap of at most `heap` MiB, tuned for a quick start, and all jars of `jars` on the class path.
+/// `java` with a small heap of at most `heap` MiB, tuned for a quick start, and all jars of `jars`
+/// on the class path.
 pub fn java(jars: &Path, heap: u32) -> Vec<String> {
     vec![
         format!("-Xmx{heap}m"),
@@ -85,7 +89,8 @@ fn pom(artifacts: &[&str]) -> Result<String> {
     let mut dependencies = String::new();
     for artifact in artifacts {
         let mut parts = artifact.split(':');
-        let (Some(group), Some(name), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(group), Some(name), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             bail!("{artifact} is not group:artifact:version");
         };
@@ -110,7 +115,11 @@ mod tests {
             let pom = pom(artifacts).unwrap();
             assert_eq!(pom.matches("<dependency>").count(), artifacts.len());
         }
-        assert!(pom(KAFKA).unwrap().contains("<artifactId>kafka-tools</artifactId><version>4.3.1</version>"));
+        assert!(
+            pom(KAFKA)
+                .unwrap()
+                .contains("<artifactId>kafka-tools</artifactId><version>4.3.1</version>")
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! A single-node broker in KRaft mode, made for development: quick to start, quick to come back after a kill.
+//! A single-node broker in KRaft mode, made for development: quick to start, quick to come back
+//! after a kill.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -41,20 +42,25 @@ fn format_storage(jars: &Path, config: &Path) -> Result<()> {
     let output = Command::new("java")
         .args(jars::java(jars, 256))
         .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID])
-        .args(["--add-scram", &format!("SCRAM-SHA-512=[name={KAFKA_USER},password={KAFKA_PASSWORD}]"), "-c"])
+        .args([
+            "--add-scram",
+            &format!("SCRAM-SHA-512=[name={KAFKA_USER},password={KAFKA_PASSWORD}]"),
+            "-c",
+        ])
         .arg(config)
         .stdin(Stdio::null())
         .output()
         .context("cannot run java")?;
     if !output.status.success() {
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (out, err) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         bail!("cannot format the storage of Kafka: {} {}", out.trim(), err.trim());
     }
     Ok(())
 }
 
-/// Old market time is normal here, so no topic loses records by age. One node, so one replica of everything.
-/// The short session lets a killed broker register again within 3 s instead of 11 s.
+/// Old market time is normal here, so no topic loses records by age. One node, so one replica of
+/// everything. The short session lets a killed broker register again within 3 s instead of 11 s.
 fn properties(stack: &Stack, data: &Path) -> String {
     let ports = &stack.ports;
     format!(
@@ -101,7 +107,8 @@ broker.heartbeat.interval.ms=500
     )
 }
 
-/// Writes a logging configuration (to standard output, which is the service's log file) and returns the flag that names it.
+/// Writes a logging configuration (to standard output, which is the service's log file) and returns
+/// the flag that names it.
 pub fn log4j(home: &Path) -> Result<String> {
     let file: PathBuf = home.join("log4j2.properties");
     write(

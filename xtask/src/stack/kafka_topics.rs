@@ -1,4 +1,5 @@
-//! Creates topics by one request of Kafka's protocol (CreateTopics, version 4): a Java tool would take a second, a client a C library.
+//! Creates topics by one request of Kafka's protocol (CreateTopics, version 4): a Java tool would
+//! take a second, a client a C library.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};

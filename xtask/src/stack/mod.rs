@@ -1,4 +1,5 @@
-//! The local stack: services as processes on loopback, with data, logs, pid files and `env` in one folder.
+//! The local stack: services as processes on loopback, with data, logs, pid files and `env` in one
+//! folder.
 
 mod connect;
 mod environment;
@@ -64,7 +65,8 @@ impl Stack {
     /// The stack of `dir`; made by `options` where there is none yet.
     pub fn open_or_create(dir: &Path, options: &UpOptions) -> Result<Self> {
         files::create_dir(dir)?;
-        let dir = dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))?;
+        let dir =
+            dir.canonicalize().with_context(|| format!("cannot resolve {}", dir.display()))?;
         let stack = match Self::open(&dir)? {
             Some(stack) => stack.with(options)?,
             None => Self {
@@ -85,10 +87,13 @@ impl Stack {
         let text = match fs::read(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot read {}", file.display()));
+            }
         };
-        let stack = serde_json::from_slice(&text)
-            .with_context(|| format!("{} is broken: delete the folder {}", file.display(), dir.display()))?;
+        let stack = serde_json::from_slice(&text).with_context(|| {
+            format!("{} is broken: delete the folder {}", file.display(), dir.display())
+        })?;
         Ok(Some(stack))
     }
 
@@ -118,7 +123,8 @@ impl Stack {
         Service::ALL.iter().any(|service| self.process(*service).is_some())
     }
 
-    /// Starts whatever is not running, in parallel where one does not need the other, and waits until all is ready.
+    /// Starts whatever is not running, in parallel where one does not need the other, and waits
+    /// until all is ready.
     pub fn up(&self) -> Result<()> {
         setup::ensure_services(self.store)?;
         let _one_at_a_time = self.lock()?;
@@ -133,9 +139,14 @@ impl Stack {
         files::create_dir(&self.logs())?;
         let started = Instant::now();
         std::thread::scope(|scope| {
-            let threads = [&[Service::Kafka, Service::Connect][..], &[Service::Store], &[Service::Postgres]]
-                .map(|chain| scope.spawn(|| chain.iter().try_for_each(|service| self.start(*service))));
-            threads.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let threads =
+                [&[Service::Kafka, Service::Connect][..], &[Service::Store], &[Service::Postgres]]
+                    .map(|chain| {
+                        scope.spawn(|| chain.iter().try_for_each(|service| self.start(*service)))
+                    });
+            threads.map(|thread| {
+                thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            })
         })
         .into_iter()
         .collect::<Result<()>>()?;
@@ -254,7 +265,8 @@ mod tests {
     #[test]
     fn a_plugin_is_a_folder_with_the_jar_of_a_sink_somewhere_in_it() {
         let folder = tempfile::tempdir().unwrap();
-        let options = UpOptions { connect_plugin: Some(folder.path().to_owned()), ..UpOptions::default() };
+        let options =
+            UpOptions { connect_plugin: Some(folder.path().to_owned()), ..UpOptions::default() };
         let refused = options.plugin().unwrap_err().to_string();
         assert!(refused.contains("no jar of an S3 sink lies in it"), "{refused}");
         let lib = folder.path().join("confluentinc-kafka-connect-s3-10.6.6/lib");
@@ -263,7 +275,8 @@ mod tests {
         assert!(options.plugin().is_err());
         std::fs::write(lib.join("kafka-connect-s3-10.6.6.jar"), "").unwrap();
         assert!(options.plugin().unwrap().is_some());
-        let nowhere = UpOptions { connect_plugin: Some(lib.join("nowhere")), ..UpOptions::default() };
+        let nowhere =
+            UpOptions { connect_plugin: Some(lib.join("nowhere")), ..UpOptions::default() };
         assert!(nowhere.plugin().unwrap_err().to_string().contains("there is no such folder"));
     }
 }

@@ -11,8 +11,8 @@ use super::{Stack, UpOptions};
 use crate::process::detached;
 use crate::{files, interrupt};
 
-/// Taken down, data deleted, when this value is dropped or this process dies, by whatever signal: a watcher in a
-/// session of its own waits for the pipe from this process to close.
+/// Taken down, data deleted, when this value is dropped or this process dies, by whatever signal: a
+/// watcher in a session of its own waits for the pipe from this process to close.
 pub struct OwnedStack {
     stack: Stack,
     watcher: Child,
@@ -24,11 +24,15 @@ impl OwnedStack {
     /// Errors: a stack runs there, which has an owner, because stacks do not outlive theirs.
     pub fn start(dir: &Path, options: &UpOptions) -> Result<Self> {
         if Stack::open(dir)?.is_some_and(|stack| stack.is_running()) {
-            bail!("a stack runs in {0}: end its owner first, or `cargo xtask stack down --dir {0}`", dir.display());
+            bail!(
+                "a stack runs in {0}: end its owner first, or `cargo xtask stack down --dir {0}`",
+                dir.display()
+            );
         }
         super::down(dir, true)?;
         let stack = Stack::open_or_create(dir, options)?;
-        // Not the file's name: the demo may have compiled this program anew meanwhile, and the old file is then gone.
+        // Not the file's name: the demo may have compiled this program anew meanwhile, and the old
+        // file is then gone.
         let program = format!("/proc/{}/exe", std::process::id());
         let watcher = detached(program)
             .args(["stack", "watch", "--dir"])
@@ -51,8 +55,12 @@ impl OwnedStack {
     fn take_down_without_watcher(&self) {
         let dir = self.stack.dir.display();
         match super::down(&self.stack.dir, true) {
-            Ok(()) => eprintln!("xtask: the watcher of the stack in {dir} had ended; the stack is down"),
-            Err(error) => eprintln!("xtask: the stack in {dir} was not taken down properly: {error:#}"),
+            Ok(()) => {
+                eprintln!("xtask: the watcher of the stack in {dir} had ended; the stack is down")
+            }
+            Err(error) => {
+                eprintln!("xtask: the stack in {dir} was not taken down properly: {error:#}")
+            }
         }
     }
 
@@ -60,7 +68,8 @@ impl OwnedStack {
     pub fn keep_logs(&self) -> Result<PathBuf> {
         let kept = self.stack.dir.with_extension("logs");
         files::remove_dir(&kept)?;
-        fs::rename(self.stack.logs(), &kept).with_context(|| format!("cannot keep the logs in {}", kept.display()))?;
+        fs::rename(self.stack.logs(), &kept)
+            .with_context(|| format!("cannot keep the logs in {}", kept.display()))?;
         Ok(kept)
     }
 
@@ -69,8 +78,12 @@ impl OwnedStack {
         match self.keep_logs() {
             _ if interrupt::requested() => error,
             Ok(kept) => {
-                let (was, is) = (self.stack.logs().display().to_string(), kept.display().to_string());
-                anyhow::anyhow!("{}\nxtask: all logs are kept in {is}", format!("{error:#}").replace(&was, &is))
+                let (was, is) =
+                    (self.stack.logs().display().to_string(), kept.display().to_string());
+                anyhow::anyhow!(
+                    "{}\nxtask: all logs are kept in {is}",
+                    format!("{error:#}").replace(&was, &is)
+                )
             }
             Err(_) => error,
         }
@@ -82,7 +95,9 @@ impl Drop for OwnedStack {
         let started = Instant::now();
         // Waiting closes the pipe first.
         match self.watcher.wait() {
-            Ok(status) if status.success() => eprintln!("the stack is down ({:.1} s)", started.elapsed().as_secs_f64()),
+            Ok(status) if status.success() => {
+                eprintln!("the stack is down ({:.1} s)", started.elapsed().as_secs_f64())
+            }
             _ => self.take_down_without_watcher(),
         }
     }

@@ -20,7 +20,8 @@ pub enum PortChoice {
 pub struct Ports {
     pub kafka: u16,
     pub kafka_controller: u16,
-    /// The broker's second listener; clients reach it through a proxy that a test puts on `kafka_proxy_listen`.
+    /// The broker's second listener; clients reach it through a proxy that a test puts on
+    /// `kafka_proxy_listen`.
     pub kafka_proxy_target: u16,
     /// Advertised by the second listener. Nothing of the stack listens there.
     pub kafka_proxy_listen: u16,
@@ -31,7 +32,8 @@ pub struct Ports {
     pub postgres: u16,
 }
 
-/// Below Linux's ephemeral ports (from 32768), so that no outgoing connection takes one between the choice and the start.
+/// Below Linux's ephemeral ports (from 32768), so that no outgoing connection takes one between the
+/// choice and the start.
 const PRIVATE: std::ops::Range<u16> = 20_000..32_000;
 
 impl Ports {
@@ -53,7 +55,11 @@ impl Ports {
 
     /// The default ports where all of them are free, otherwise private ones.
     pub fn default_or_private() -> Result<Self> {
-        if Self::DEFAULT.all().into_iter().all(is_free) { Ok(Self::DEFAULT) } else { Self::private() }
+        if Self::DEFAULT.all().into_iter().all(is_free) {
+            Ok(Self::DEFAULT)
+        } else {
+            Self::private()
+        }
     }
 
     fn all(&self) -> [u16; 8] {
@@ -74,8 +80,11 @@ impl Ports {
         let size = PRIVATE.end - PRIVATE.start;
         let start = std::process::id().wrapping_mul(97) % u32::from(size);
         let start = PRIVATE.start + u16::try_from(start)?;
-        let free: Vec<u16> =
-            (start..PRIVATE.end).chain(PRIVATE.start..start).filter(|port| is_free(*port)).take(8).collect();
+        let free: Vec<u16> = (start..PRIVATE.end)
+            .chain(PRIVATE.start..start)
+            .filter(|port| is_free(*port))
+            .take(8)
+            .collect();
         if free.len() < 8 {
             bail!("fewer than 8 free ports in {PRIVATE:?} on loopback");
         }
@@ -113,9 +122,11 @@ pub fn accepts(port: u16) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// The services bind with SO_REUSEADDR, and so does the standard library: closed connections do not count.
+/// The services bind with SO_REUSEADDR, and so does the standard library: closed connections do not
+/// count.
 fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+        && TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
 
 #[cfg(test)]
@@ -147,7 +158,10 @@ mod tests {
     #[test]
     fn a_base_gives_consecutive_ports() {
         let ports = Ports::from_base(19_000);
-        assert_eq!((ports.kafka, ports.connect, ports.store, ports.postgres), (19_000, 19_001, 19_002, 19_003));
+        assert_eq!(
+            (ports.kafka, ports.connect, ports.store, ports.postgres),
+            (19_000, 19_001, 19_002, 19_003)
+        );
         assert_eq!(ports.kafka_proxy_listen, 19_006);
     }
 }

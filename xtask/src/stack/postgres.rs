@@ -1,4 +1,5 @@
-//! PostgreSQL by Debian's server binaries. It refuses to run as root, so there it runs as the user `postgres`.
+//! PostgreSQL by Debian's server binaries. It refuses to run as root, so there it runs as the user
+//! `postgres`.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -25,22 +26,31 @@ pub fn bin_dir() -> Result<PathBuf> {
         .into_iter()
         .flatten()
         .flatten()
-        .filter_map(|entry| Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin"))))
+        .filter_map(|entry| {
+            Some((entry.file_name().to_str()?.parse::<u32>().ok()?, entry.path().join("bin")))
+        })
         .filter(|(_, bin)| bin.join("initdb").is_file())
         .max()
         .map(|(_, bin)| bin);
-    installed.or_else(|| Some(on_path("initdb")?.parent()?.to_owned())).context("PostgreSQL's server is not installed")
+    installed
+        .or_else(|| Some(on_path("initdb")?.parent()?.to_owned()))
+        .context("PostgreSQL's server is not installed")
 }
 
-/// Where the data of the stack in `dir` goes: inside, unless the user that runs the server cannot get there (a checkout under /root).
+/// Where the data of the stack in `dir` goes: inside, unless the user that runs the server cannot
+/// get there (a checkout under /root).
 pub fn data_dir(dir: &Path) -> Result<PathBuf> {
-    let reachable = dir.ancestors().all(|folder| fs::metadata(folder).is_ok_and(|meta| meta.mode() & 0o001 != 0));
+    let reachable = dir
+        .ancestors()
+        .all(|folder| fs::metadata(folder).is_ok_and(|meta| meta.mode() & 0o001 != 0));
     if !rustix::process::geteuid().is_root() || reachable {
         return Ok(dir.join("postgres"));
     }
     let digest = Sha256::digest(dir.as_os_str().as_encoded_bytes());
-    Ok(Path::new("/var/tmp")
-        .join(format!("stock-lambda-postgres-{:02x}{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2], digest[3])))
+    Ok(Path::new("/var/tmp").join(format!(
+        "stock-lambda-postgres-{:02x}{:02x}{:02x}{:02x}",
+        digest[0], digest[1], digest[2], digest[3]
+    )))
 }
 
 pub fn prepare(stack: &Stack) -> Result<Command> {
@@ -55,7 +65,14 @@ pub fn prepare(stack: &Stack) -> Result<Command> {
     command
         .arg("-D")
         .arg(&data)
-        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200"])
+        .args([
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+            "-c",
+            "max_connections=200",
+        ])
         .args(["-c", &format!("port={}", stack.ports.postgres)])
         .args(["-c", "ssl=on", "-c", &format!("ssl_key_file={}", key.display())])
         .args(["-c", &format!("ssl_cert_file={}", key.with_file_name("server.pem").display())])
@@ -64,13 +81,18 @@ pub fn prepare(stack: &Stack) -> Result<Command> {
     Ok(command)
 }
 
-/// Copies certificate and key to where the server's own user can read them; it insists that nobody else can.
+/// Copies certificate and key to where the server's own user can read them; it insists that nobody
+/// else can.
 fn copy_key(stack: &Stack, account: Option<&Account>) -> Result<PathBuf> {
     let certificates = Certificates::of(stack);
     let key = stack.postgres_data.join("server.key");
-    for (from, to) in [(certificates.server_key(), &key), (certificates.server(), &key.with_file_name("server.pem"))] {
+    for (from, to) in [
+        (certificates.server_key(), &key),
+        (certificates.server(), &key.with_file_name("server.pem")),
+    ] {
         files::remove_file(to)?;
-        fs::copy(&from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
+        fs::copy(&from, to)
+            .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
         fs::set_permissions(to, fs::Permissions::from_mode(0o600))?;
         if let Some(account) = account {
             give(to, account)?;
@@ -87,12 +109,18 @@ fn give(path: &Path, account: &Account) -> Result<()> {
 /// True once the database exists; false while the server does not accept connections.
 pub fn is_ready(stack: &Stack) -> Result<bool> {
     let bin = bin_dir()?;
-    let accepts = client(&bin, "pg_isready", stack).arg("-q").status().context("cannot run pg_isready")?;
+    let accepts =
+        client(&bin, "pg_isready", stack).arg("-q").status().context("cannot run pg_isready")?;
     if !accepts.success() {
         return Ok(false);
     }
     let exists = client(&bin, "psql", stack)
-        .args(["-d", "postgres", "-XAtc", &format!("select 1 from pg_database where datname = '{DATABASE}'")])
+        .args([
+            "-d",
+            "postgres",
+            "-XAtc",
+            &format!("select 1 from pg_database where datname = '{DATABASE}'"),
+        ])
         .output()
         .context("cannot run psql")?;
     if !exists.status.success() {
@@ -101,7 +129,8 @@ pub fn is_ready(stack: &Stack) -> Result<bool> {
     if exists.stdout.trim_ascii() == b"1" {
         return Ok(true);
     }
-    let created = client(&bin, "createdb", stack).arg(DATABASE).output().context("cannot run createdb")?;
+    let created =
+        client(&bin, "createdb", stack).arg(DATABASE).output().context("cannot run createdb")?;
     if !created.status.success() {
         bail!("{}", String::from_utf8_lossy(&created.stderr).trim());
     }
@@ -117,12 +146,14 @@ fn client(bin: &Path, program: &str, stack: &Stack) -> Command {
     command
 }
 
-/// Makes the data folder. A half-made one from an earlier attempt is thrown away: it has no PG_VERSION yet or initdb refuses it.
+/// Makes the data folder. A half-made one from an earlier attempt is thrown away: it has no
+/// PG_VERSION yet or initdb refuses it.
 fn initialize(bin: &Path, home: &Path, account: Option<&Account>) -> Result<()> {
     let partial = home.join("partial");
     let password = home.join("password");
     if partial.exists() {
-        fs::remove_dir_all(&partial).with_context(|| format!("cannot delete {}", partial.display()))?;
+        fs::remove_dir_all(&partial)
+            .with_context(|| format!("cannot delete {}", partial.display()))?;
     }
     fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display()))?;
     write(&password, PASSWORD)?;
@@ -146,7 +177,8 @@ fn initialize(bin: &Path, home: &Path, account: Option<&Account>) -> Result<()> 
     if !output.status.success() {
         bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
     }
-    fs::rename(&partial, home.join("data")).context("cannot move the new data folder of PostgreSQL to its place")
+    fs::rename(&partial, home.join("data"))
+        .context("cannot move the new data folder of PostgreSQL to its place")
 }
 
 /// An unprivileged user.

@@ -1,4 +1,5 @@
-//! Programs that use a stack and end with it: each leads a process group of its own and has a pid file and a log.
+//! Programs that use a stack and end with it: each leads a process group of its own and has a pid
+//! file and a log.
 
 use std::fs;
 use std::io::Read;
@@ -33,7 +34,8 @@ pub struct Captured {
 }
 
 impl Stack {
-    /// Starts `command` in the background with the stack's environment; what it prints goes into a log named after it.
+    /// Starts `command` in the background with the stack's environment; what it prints goes into a
+    /// log named after it.
     pub fn start_program(&self, name: &str, mut command: Command) -> Result<Program> {
         let log = self.open_log(name)?;
         command.stderr(log.try_clone()?).stdout(log);
@@ -45,7 +47,8 @@ impl Stack {
         self.spawn(name, command)?.wait()
     }
 
-    /// Runs `command` to its end with the stack's environment. Standard output is returned, the rest goes into its log.
+    /// Runs `command` to its end with the stack's environment. Standard output is returned, the
+    /// rest goes into its log.
     pub fn capture_program(&self, name: &str, mut command: Command) -> Result<Captured> {
         command.stderr(self.open_log(name)?).stdout(Stdio::piped());
         let mut program = self.spawn(name, command)?;
@@ -59,7 +62,11 @@ impl Stack {
         let log = program.log.clone();
         let status = program.wait()?;
         let text = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        Ok(Captured { status, log, output: text.with_context(|| format!("cannot read from {name}"))? })
+        Ok(Captured {
+            status,
+            log,
+            output: text.with_context(|| format!("cannot read from {name}"))?,
+        })
     }
 
     fn open_log(&self, name: &str) -> Result<fs::File> {

@@ -52,7 +52,12 @@ impl Service {
     pub fn ports(self, stack: &Stack) -> Vec<u16> {
         let ports = &stack.ports;
         match self {
-            Self::Kafka => vec![ports.kafka, ports.kafka_controller, ports.kafka_proxy_target, ports.kafka_secure],
+            Self::Kafka => vec![
+                ports.kafka,
+                ports.kafka_controller,
+                ports.kafka_proxy_target,
+                ports.kafka_secure,
+            ],
             Self::Connect => vec![ports.connect],
             Self::Store => vec![ports.store],
             Self::Postgres => vec![ports.postgres],
@@ -132,7 +137,10 @@ impl Stack {
             None => (self.launch(service)?, ""),
         };
         self.wait_until_ready(service, process)?;
-        println!("  {label:<24} {address:<16} {how}ready after {:.1} s", begin.elapsed().as_secs_f64());
+        println!(
+            "  {label:<24} {address:<16} {how}ready after {:.1} s",
+            begin.elapsed().as_secs_f64()
+        );
         Ok(())
     }
 
@@ -182,7 +190,11 @@ impl Stack {
     }
 
     fn death_notice(&self, service: Service) -> String {
-        format!("{} ended while it was starting; {}", service.title(), files::tail(&self.log(service)))
+        format!(
+            "{} ended while it was starting; {}",
+            service.title(),
+            files::tail(&self.log(service))
+        )
     }
 
     pub fn stop(&self, service: Service) -> Result<()> {
@@ -198,8 +210,14 @@ impl Stack {
         let file = self.pid_file(service);
         if let Some(process) = Process::read(&file) {
             let begin = Instant::now();
-            process.stop(signal, STOP_WITHIN).with_context(|| format!("cannot stop {}", service.title()))?;
-            println!("  {:<24} stopped ({:.1} s)", self.label(service), begin.elapsed().as_secs_f64());
+            process
+                .stop(signal, STOP_WITHIN)
+                .with_context(|| format!("cannot stop {}", service.title()))?;
+            println!(
+                "  {:<24} stopped ({:.1} s)",
+                self.label(service),
+                begin.elapsed().as_secs_f64()
+            );
         }
         files::remove_file(&file)
     }
@@ -209,8 +227,9 @@ impl Stack {
         let (label, address) = (self.label(service), self.address(service));
         let process = self.process(service);
         let number = process.map_or_else(|| "-".to_owned(), |process| process.number().to_string());
-        let memory =
-            process.and_then(|process| process.memory()).map_or_else(|| "-".to_owned(), |mib| format!("{mib} MiB"));
+        let memory = process
+            .and_then(|process| process.memory())
+            .map_or_else(|| "-".to_owned(), |mib| format!("{mib} MiB"));
         let state = match process {
             None => "stopped",
             Some(_) if service.ports(self).iter().all(|port| ports::accepts(*port)) => "running",

@@ -48,7 +48,8 @@ pub fn prepare(stack: &Stack) -> Result<Command> {
         StoreKind::Minio => "minio",
     });
     let data = home.join("data");
-    // Both take a folder of their data for a bucket. S3Proxy lets everybody into one that everybody may read.
+    // Both take a folder of their data for a bucket. S3Proxy lets everybody into one that everybody
+    // may read.
     let bucket = data.join(BUCKET);
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&bucket);
     made.with_context(|| format!("cannot create {}", bucket.display()))?;
@@ -58,17 +59,25 @@ pub fn prepare(stack: &Stack) -> Result<Command> {
     }
 }
 
-/// True once the store keeps strangers out of the bucket; before that it does not listen, or is not ready yet (5xx).
+/// True once the store keeps strangers out of the bucket; before that it does not listen, or is not
+/// ready yet (5xx).
 pub fn is_ready(stack: &Stack) -> Result<bool> {
     let bucket = format!("http://127.0.0.1:{}/{BUCKET}", stack.ports.store);
-    let asked = ureq::get(&bucket).config().http_status_as_error(false).timeout_global(Some(Duration::from_secs(10)));
+    let asked = ureq::get(&bucket)
+        .config()
+        .http_status_as_error(false)
+        .timeout_global(Some(Duration::from_secs(10)));
     match asked.build().call() {
         Ok(answer) => match answer.status().as_u16() {
             403 => Ok(true),
             500.. => Ok(false),
-            status => bail!("the S3 store answers {status} to who asks for {bucket} without a key, and not 403"),
+            status => bail!(
+                "the S3 store answers {status} to who asks for {bucket} without a key, and not 403"
+            ),
         },
         Err(ureq::Error::Io(_)) => Ok(false),
-        Err(error) => Err(error).with_context(|| format!("the S3 store does not answer at {bucket}")),
+        Err(error) => {
+            Err(error).with_context(|| format!("the S3 store does not answer at {bucket}"))
+        }
     }
 }

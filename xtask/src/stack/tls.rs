@@ -1,5 +1,5 @@
-//! Certificates of the stack, made anew with it: PostgreSQL takes TLS beside plain connections, Kafka has a listener
-//! with TLS and SASL, and tests put TLS in front of the store.
+//! Certificates of the stack, made anew with it: PostgreSQL takes TLS beside plain connections,
+//! Kafka has a listener with TLS and SASL, and tests put TLS in front of the store.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail};
 use super::Stack;
 use crate::files;
 
-/// The server's certificate is for this name only, so that a client that checks names refuses 127.0.0.1.
+/// The server's certificate is for this name only, so that a client that checks names refuses
+/// 127.0.0.1.
 pub const SERVER_NAME: &str = "localhost";
 
 /// SASL SCRAM on Kafka's secure listener; demo credentials.
@@ -52,28 +53,64 @@ impl Certificates {
         files::create_dir(&self.dir)?;
         let authority_key = self.dir.join("ca.key");
         certify(&authority_key, &self.authority(), "stock-lambda local authority", |openssl| {
-            openssl.args(["-addext", "basicConstraints=critical,CA:TRUE", "-addext", "keyUsage=critical,keyCertSign"]);
+            openssl.args([
+                "-addext",
+                "basicConstraints=critical,CA:TRUE",
+                "-addext",
+                "keyUsage=critical,keyCertSign",
+            ]);
         })?;
         certify(&self.server_key(), &self.server(), SERVER_NAME, |openssl| {
             openssl.arg("-CA").arg(self.authority()).arg("-CAkey").arg(&authority_key);
             openssl.args(["-addext", &format!("subjectAltName=DNS:{SERVER_NAME}")]);
-            openssl.args(["-addext", "basicConstraints=critical,CA:FALSE", "-addext", "extendedKeyUsage=serverAuth"]);
+            openssl.args([
+                "-addext",
+                "basicConstraints=critical,CA:FALSE",
+                "-addext",
+                "extendedKeyUsage=serverAuth",
+            ]);
         })?;
         // Nothing else shall be signed by it.
         files::remove_file(&authority_key)?;
-        files::write(&self.server_both(), &format!("{}{}", read(&self.server_key())?, read(&self.server())?))
+        files::write(
+            &self.server_both(),
+            &format!("{}{}", read(&self.server_key())?, read(&self.server())?),
+        )
     }
 }
 
 /// One key and its certificate.
-fn certify(key: &Path, certificate: &Path, name: &str, more: impl FnOnce(&mut Command)) -> Result<()> {
+fn certify(
+    key: &Path,
+    certificate: &Path,
+    name: &str,
+    more: impl FnOnce(&mut Command),
+) -> Result<()> {
     let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650"]);
-    openssl.args(["-subj", &format!("/CN={name}"), "-keyout"]).arg(key).arg("-out").arg(certificate);
+    openssl.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "3650",
+    ]);
+    openssl
+        .args(["-subj", &format!("/CN={name}"), "-keyout"])
+        .arg(key)
+        .arg("-out")
+        .arg(certificate);
     more(&mut openssl);
     let output = openssl.stdin(Stdio::null()).output().context("cannot run openssl")?;
     if !output.status.success() {
-        bail!("openssl cannot make {}: {}", certificate.display(), String::from_utf8_lossy(&output.stderr).trim());
+        bail!(
+            "openssl cannot make {}: {}",
+            certificate.display(),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
     }
     Ok(())
 }

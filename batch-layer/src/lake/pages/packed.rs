@@ -45,7 +45,9 @@ impl Packed {
                 Run::Same(number) => out.extend(std::iter::repeat_n(*number, some)),
                 Run::Bits(bit) => {
                     let (bytes, width, first) = (&*self.bytes, self.width, *bit);
-                    out.extend((0..some).map(|number| unpacked(bytes, first + number * width, width)));
+                    out.extend(
+                        (0..some).map(|number| unpacked(bytes, first + number * width, width)),
+                    );
                     *bit += some * width;
                 }
             }
@@ -58,7 +60,8 @@ impl Packed {
     fn next_run(&mut self) -> Result<()> {
         let header = self.header().ok_or_else(is_cut)?;
         let (count, is_packed) = (usize::try_from(header >> 1)?, header & 1 == 1);
-        let length = if is_packed { count.saturating_mul(self.width) } else { self.width.div_ceil(8) };
+        let length =
+            if is_packed { count.saturating_mul(self.width) } else { self.width.div_ceil(8) };
         let end = self.at.saturating_add(length);
         let bytes = self.bytes.get(self.at..end).filter(|_| count > 0).ok_or_else(is_cut)?;
         if is_packed {
@@ -155,9 +158,12 @@ mod tests {
                 Part::Packs(packs) => {
                     header(&mut bytes, packs.len() << 1 | 1);
                     for pack in packs {
-                        let bits: Vec<bool> =
-                            pack.iter().flat_map(|number| (0..width).map(move |bit| number >> bit & 1 == 1)).collect();
-                        let byte = |bits: &[bool]| (0..8).map(|at| u8::from(bits[at]) << at).sum::<u8>();
+                        let bits: Vec<bool> = pack
+                            .iter()
+                            .flat_map(|number| (0..width).map(move |bit| number >> bit & 1 == 1))
+                            .collect();
+                        let byte =
+                            |bits: &[bool]| (0..8).map(|at| u8::from(bits[at]) << at).sum::<u8>();
                         bytes.extend(bits.chunks(8).map(byte));
                         numbers.extend(pack);
                     }

@@ -34,7 +34,8 @@ impl<'a> Group<'a> {
     /// # Errors
     /// Where they do not lie in the file, or it cannot be read.
     pub fn read(file: &File, group: &'a RowGroupMetaData, columns: usize) -> Result<Self> {
-        let columns = group.columns().get(..columns).ok_or_else(|| error("a row group lacks a column"))?;
+        let columns =
+            group.columns().get(..columns).ok_or_else(|| error("a row group lacks a column"))?;
         let ranges: Vec<Range<u64>> = columns.iter().map(range).collect::<Result<_>>()?;
         let at = ranges.iter().map(|range| range.start).min().unwrap_or_default();
         let end = ranges.iter().map(|range| range.end).max().unwrap_or_default();
@@ -65,8 +66,10 @@ impl<'a> Group<'a> {
     /// # Errors
     /// Where it is none.
     pub fn numbers(&self, number: usize) -> Result<ColumnReaderImpl<Int64Type>> {
-        let reader = get_column_reader(self.column(number)?.column_descr_ptr(), self.pages(number)?);
-        Int64Type::get_column_reader(reader).ok_or_else(|| error(&format!("column {number} is of another type")))
+        let reader =
+            get_column_reader(self.column(number)?.column_descr_ptr(), self.pages(number)?);
+        Int64Type::get_column_reader(reader)
+            .ok_or_else(|| error(&format!("column {number} is of another type")))
     }
 
     fn column(&self, number: usize) -> Result<&'a ColumnChunkMetaData> {

@@ -81,7 +81,13 @@ proptest! {
 }
 
 fn row(number: i64) -> Row {
-    (format!("S{}", number % 7), number % Timestamp::HOUR, (1, None, 2), Some((3, 0)), (0, number, 0))
+    (
+        format!("S{}", number % 7),
+        number % Timestamp::HOUR,
+        (1, None, 2),
+        Some((3, 0)),
+        (0, number, 0),
+    )
 }
 
 /// More prices, volumes and symbols than a dictionary takes, and now and then what is optional.
@@ -89,7 +95,13 @@ fn varied_row(number: i64) -> Row {
     let symbol = if number % 3 == 0 { format!("{number:064}") } else { format!("S{}", number % 7) };
     let beyond = (number % 1000 < 500 && number % 20 == 0).then_some(number % 9);
     let volume = (number % 50_000 > 20).then_some((number, (number % 7) as u32));
-    (symbol, number % Timestamp::HOUR, (number, beyond, 2 * number), volume, ((number % 4) as i32, number, 0))
+    (
+        symbol,
+        number % Timestamp::HOUR,
+        (number, beyond, 2 * number),
+        volume,
+        ((number % 4) as i32, number, 0),
+    )
 }
 
 fn summed_one_by_one(rows: &[Row]) -> HourBars {

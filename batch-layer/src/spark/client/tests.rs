@@ -67,7 +67,8 @@ impl Service<http::Request<Body>> for Stub {
         let method = request.uri().path().rsplit('/').next().unwrap_or_default().to_owned();
         let answering = Answering { stub: self.clone(), method };
         Box::pin(async move {
-            let codec = tonic_prost::ProstCodec::<ExecutePlanResponse, ReattachExecuteRequest>::default();
+            let codec =
+                tonic_prost::ProstCodec::<ExecutePlanResponse, ReattachExecuteRequest>::default();
             Ok(tonic::server::Grpc::new(codec).server_streaming(answering, request).await)
         })
     }
@@ -85,8 +86,13 @@ impl ServerStreamingService<ReattachExecuteRequest> for Answering {
 
     fn call(&mut self, request: Request<ReattachExecuteRequest>) -> Self::Future {
         let is_reattached = self.method == "ReattachExecute";
-        let last = request.into_inner().last_response_id.filter(|_| is_reattached).unwrap_or_default();
-        self.stub.asked.lock().unwrap().push(format!("{} {last}", self.method).trim_end().to_owned());
+        let last =
+            request.into_inner().last_response_id.filter(|_| is_reattached).unwrap_or_default();
+        self.stub
+            .asked
+            .lock()
+            .unwrap()
+            .push(format!("{} {last}", self.method).trim_end().to_owned());
         let answers = is_reattached || self.method == "ExecutePlan";
         let steps = answers.then(|| self.stub.answers.lock().unwrap().pop_front()).flatten();
         let responses = stream::iter(steps.unwrap_or_default()).then(|step| async move {
@@ -103,7 +109,8 @@ impl ServerStreamingService<ReattachExecuteRequest> for Answering {
 }
 
 fn response(number: u8, data: Option<Vec<u8>>, is_last: bool) -> ExecutePlanResponse {
-    let batch = data.map(|data| ArrowBatch { row_count: 1, data, start_offset: None, chunks: None });
+    let batch =
+        data.map(|data| ArrowBatch { row_count: 1, data, start_offset: None, chunks: None });
     ExecutePlanResponse {
         arrow_batch: batch,
         response_id: number.to_string(),
@@ -116,7 +123,10 @@ fn statement() -> Relation {
     Relation::of(relation::Kind::Sql(sql))
 }
 
-async fn query(answers: &[&[Step]], patience: Duration) -> (Result<Vec<Vec<u8>>, QueryError>, Vec<String>) {
+async fn query(
+    answers: &[&[Step]],
+    patience: Duration,
+) -> (Result<Vec<Vec<u8>>, QueryError>, Vec<String>) {
     let (stub, url) = Stub::start(answers).await;
     let client = Client::connect(&url, patience, CancellationToken::new()).await.unwrap();
     let result = client.query(statement()).await;
@@ -134,7 +144,13 @@ async fn a_result_is_all_that_came_until_the_server_says_that_it_is_whole() {
 async fn a_stream_that_ends_early_is_no_result_but_gone_on_with() {
     let (result, asked) = query(&[&[Part(1)], &[], &[Part(2)], &[Part(3), Whole]], PATIENCE).await;
     assert_eq!(result.unwrap(), [[1], [2], [3]]);
-    let expected = ["ExecutePlan", "ReattachExecute 1", "ReattachExecute 1", "ReattachExecute 2", "ReleaseExecute"];
+    let expected = [
+        "ExecutePlan",
+        "ReattachExecute 1",
+        "ReattachExecute 1",
+        "ReattachExecute 2",
+        "ReleaseExecute",
+    ];
     assert_eq!(asked, expected);
 }
 
@@ -150,13 +166,17 @@ async fn a_connection_that_is_cut_twice_loses_and_doubles_nothing() {
 async fn a_server_that_brings_nothing_any_more_is_given_up() {
     let (result, asked) = query(&[&[Part(1)]], PATIENCE).await;
     assert!(matches!(result, Err(QueryError::Away(_))), "{result:?}");
-    assert_eq!(asked.iter().filter(|asked| asked.starts_with("Reattach")).count(), ATTEMPTS as usize);
+    assert_eq!(
+        asked.iter().filter(|asked| asked.starts_with("Reattach")).count(),
+        ATTEMPTS as usize
+    );
     assert_eq!(asked.last().map(String::as_str), Some("Interrupt"));
 }
 
 #[tokio::test]
 async fn a_statement_that_the_server_forgot_is_sent_again_only_if_nothing_had_come() {
-    let forgotten = || Fails(Code::NotFound, "[INVALID_HANDLE.OPERATION_NOT_FOUND] The handle is invalid");
+    let forgotten =
+        || Fails(Code::NotFound, "[INVALID_HANDLE.OPERATION_NOT_FOUND] The handle is invalid");
     let (result, asked) = query(&[&[], &[forgotten()], &[Part(1), Whole]], PATIENCE).await;
     assert_eq!(result.unwrap(), [[1]]);
     assert_eq!(asked, ["ExecutePlan", "ReattachExecute", "ExecutePlan", "ReleaseExecute"]);
@@ -166,8 +186,13 @@ async fn a_statement_that_the_server_forgot_is_sent_again_only_if_nothing_had_co
 
 #[tokio::test]
 async fn an_error_of_the_statement_is_told_in_the_servers_words() {
-    let (result, _) = query(&[&[Part(1), Fails(Code::Internal, "[PATH_NOT_FOUND] no such path")]], PATIENCE).await;
-    assert!(matches!(&result, Err(QueryError::Failed(why)) if why.contains("PATH_NOT_FOUND")), "{result:?}");
+    let (result, _) =
+        query(&[&[Part(1), Fails(Code::Internal, "[PATH_NOT_FOUND] no such path")]], PATIENCE)
+            .await;
+    assert!(
+        matches!(&result, Err(QueryError::Failed(why)) if why.contains("PATH_NOT_FOUND")),
+        "{result:?}"
+    );
     for code in [Code::Unauthenticated, Code::PermissionDenied, Code::Unimplemented] {
         let (result, _) = query(&[&[Fails(code, "no")]], PATIENCE).await;
         assert!(matches!(result, Err(QueryError::Refused(_))), "{result:?}");

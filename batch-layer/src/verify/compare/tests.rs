@@ -13,8 +13,16 @@ fn side(ticks: &[(u64, u64)]) -> HourHoldings {
         let timestamp = Timestamp::from_micros(common::Place::offset_of(*offset).cast_signed());
         let volume = Volume::from_parts(volume.cast_signed(), 0);
         let extras = common::Extras::default();
-        let content =
-            Content { symbol: "A", timestamp, open: price, high: None, low: None, close: price, volume, extras };
+        let content = Content {
+            symbol: "A",
+            timestamp,
+            open: price,
+            high: None,
+            low: None,
+            close: price,
+            volume,
+            extras,
+        };
         holdings.add(0, Some(*offset), &content);
     }
     holdings.settle();
@@ -43,7 +51,9 @@ struct Case {
 impl Case {
     /// Compares two sides; the speed layer has come to offset 100, the archive too.
     fn compare(&self, realtime: &[(u64, u64)], archive: &[(u64, u64)]) -> PartitionOutcome {
-        let places = |ticks: &[(u64, u64)]| ticks.iter().map(|(offset, _)| *offset).collect::<RoaringTreemap>();
+        let places = |ticks: &[(u64, u64)]| {
+            ticks.iter().map(|(offset, _)| *offset).collect::<RoaringTreemap>()
+        };
         let common = common_in_blurred_blocks(&places(realtime), &places(archive));
         let of_both = |ticks: &[(u64, u64)]| {
             let is_common = |(offset, _): &&(u64, u64)| common.contains(*offset);
@@ -62,7 +72,12 @@ impl Case {
         archive: &HourHoldings,
         again: Option<&[HourHoldings; 2]>,
     ) -> PartitionOutcome {
-        let ends = archive.shares.get(&0).into_iter().flat_map(|share| &share.presumed).map(|presumed| presumed.end);
+        let ends = archive
+            .shares
+            .get(&0)
+            .into_iter()
+            .flat_map(|share| &share.presumed)
+            .map(|presumed| presumed.end);
         let sides = Sides {
             hour: Hour::of(Timestamp::from_micros(0)),
             topic: "t",
@@ -103,19 +118,24 @@ fn sides_that_hold_the_same_agree_whatever_the_order() {
 
 #[test]
 fn offsets_behind_the_end_of_kafkas_log_wait_for_no_sink() {
-    let compare = |kafka_end| Case { kafka_end, ..Case::default() }.compare(&ticks(90..103), &ticks(90..100));
-    for (end, expected) in [(None, Status::Open), (Some(103), Status::Open), (Some(102), Status::Mismatch)] {
+    let compare =
+        |kafka_end| Case { kafka_end, ..Case::default() }.compare(&ticks(90..103), &ticks(90..100));
+    for (end, expected) in
+        [(None, Status::Open), (Some(103), Status::Open), (Some(102), Status::Mismatch)]
+    {
         assert_eq!(compare(end).status, expected, "{end:?}");
     }
     let outcome = compare(Some(101));
     assert_eq!(outcome.missing_in_archive, 2);
-    let said = "2 ticks of realtime_stock have offsets that Kafka does not have yet: offsets 101-102";
+    let said =
+        "2 ticks of realtime_stock have offsets that Kafka does not have yet: offsets 101-102";
     assert!(outcome.details.iter().any(|detail| detail == said), "{:?}", outcome.details);
 }
 
 #[test]
 fn rejects_that_are_ticks_by_these_flags_are_a_mismatch() {
-    let case = Case { rejected_ticks: at_zero([3]), parsed_otherwise: at_zero([4]), ..Case::default() };
+    let case =
+        Case { rejected_ticks: at_zero([3]), parsed_otherwise: at_zero([4]), ..Case::default() };
     let outcome = case.compare(&[&ticks(0..3)[..], &ticks(5..9)].concat(), &ticks(0..9));
     assert_eq!((outcome.status, outcome.missing_in_realtime), (Status::Mismatch, 0), "{outcome:?}");
     assert!(outcome.details[1].contains("is a tick by these flags"), "{:?}", outcome.details);
@@ -123,7 +143,8 @@ fn rejects_that_are_ticks_by_these_flags_are_a_mismatch() {
 
 #[test]
 fn offsets_on_one_side_only_are_counted_and_named() {
-    let outcome = Case::default().compare(&ticks(0..10), &[&ticks(0..4)[..], &ticks(6..12)].concat());
+    let outcome =
+        Case::default().compare(&ticks(0..10), &[&ticks(0..4)[..], &ticks(6..12)].concat());
     assert_eq!(outcome.status, Status::Mismatch);
     assert_eq!((outcome.missing_in_archive, outcome.missing_in_realtime), (2, 2));
     assert_eq!(
@@ -159,9 +180,18 @@ fn values_are_compared_beside_offsets_that_one_side_alone_has() {
     ] {
         let case = Case { gaps: [(0, [7].into_iter().collect())].into(), again, ..Case::default() };
         let outcome = case.compare(&realtime, &archive);
-        assert_eq!((outcome.status, outcome.differing_blocks), (status, differing_blocks), "{outcome:?}");
+        assert_eq!(
+            (outcome.status, outcome.differing_blocks),
+            (status, differing_blocks),
+            "{outcome:?}"
+        );
         if status == Status::Open {
-            assert!(outcome.details.iter().any(|detail| detail.starts_with("49 ticks of both sides could not be")));
+            assert!(
+                outcome
+                    .details
+                    .iter()
+                    .any(|detail| detail.starts_with("49 ticks of both sides could not be"))
+            );
         }
     }
 }
@@ -224,13 +254,24 @@ fn recorded_gaps_excuse_the_speed_layer() {
 
 #[test]
 fn ticks_whose_objects_have_expired_are_asked_of_the_speed_layer_alone() {
-    let place = |offset: i64, index: u16| common::Place { partition: 0, offset, index }.number().unwrap();
+    let place =
+        |offset: i64, index: u16| common::Place { partition: 0, offset, index }.number().unwrap();
     let expired = at_zero([place(7, 0), place(7, 1), place(7, 2), place(8, 0)]);
     let case = Case { expired, ..Case::default() };
-    let whole = case.compare(&[place(7, 0), place(7, 1), place(7, 2), place(8, 0), 9].map(|at| (at, 1)), &[(9, 1)]);
-    assert_eq!((whole.status, whole.missing_in_realtime, whole.missing_in_archive), (Status::Ok, 0, 0), "{whole:?}");
+    let whole = case.compare(
+        &[place(7, 0), place(7, 1), place(7, 2), place(8, 0), 9].map(|at| (at, 1)),
+        &[(9, 1)],
+    );
+    assert_eq!(
+        (whole.status, whole.missing_in_realtime, whole.missing_in_archive),
+        (Status::Ok, 0, 0),
+        "{whole:?}"
+    );
     let short = case.compare(&[place(7, 0), place(7, 2), 9].map(|at| (at, 1)), &[(9, 1), (10, 1)]);
-    assert_eq!((short.status, short.missing_in_realtime, short.missing_in_archive), (Status::Mismatch, 3, 0));
+    assert_eq!(
+        (short.status, short.missing_in_realtime, short.missing_in_archive),
+        (Status::Mismatch, 3, 0)
+    );
     assert_eq!(
         short.details,
         [
@@ -238,14 +279,19 @@ fn ticks_whose_objects_have_expired_are_asked_of_the_speed_layer_alone() {
             "2 ticks of objects that have expired are not in realtime_stock: offsets 8, 7[1]"
         ]
     );
-    assert_eq!(case.compare(&[], &[]).missing_in_realtime, 4, "where no side has anything of the partition, too");
+    assert_eq!(
+        case.compare(&[], &[]).missing_in_realtime,
+        4,
+        "where no side has anything of the partition, too"
+    );
 }
 
 #[test]
 fn a_purged_day_and_an_unreadable_object_raise_no_alarm_about_missing_ticks() {
     let purged = Case { is_purged: true, ..Case::default() }.compare(&[], &ticks(0..9));
     assert_eq!((purged.status, purged.realtime_ticks), (Status::Purged, None));
-    let unread = Case { unread: Some("s3://b/k: truncated"), ..Case::default() }.compare(&ticks(0..9), &ticks(0..5));
+    let unread = Case { unread: Some("s3://b/k: truncated"), ..Case::default() }
+        .compare(&ticks(0..9), &ticks(0..5));
     assert_eq!((unread.status, unread.missing_in_archive), (Status::Open, 0));
     assert!(unread.details[0].contains("truncated"), "{unread:?}");
 }
@@ -259,7 +305,8 @@ fn rows_that_stand_twice_and_records_that_stand_nowhere_are_differences() {
     let lost = Case { lost: Lost { lost: at_zero([5, 6]), ..Lost::default() }, ..Case::default() };
     let lost = lost.compare(&ticks(0..5), &ticks(0..5));
     assert_eq!((lost.status, lost.missing_everywhere), (Status::Mismatch, 2));
-    let perhaps = Case { lost: Lost { unaccounted: at_zero([5, 6]), ..Lost::default() }, ..Case::default() };
+    let perhaps =
+        Case { lost: Lost { unaccounted: at_zero([5, 6]), ..Lost::default() }, ..Case::default() };
     assert_eq!(perhaps.compare(&ticks(0..5), &ticks(0..5)).status, Status::Open);
 }
 
@@ -271,18 +318,28 @@ fn many_ranges_are_named_by_the_first_and_their_number() {
 
 #[test]
 fn later_elements_of_messages_are_named_by_their_index_and_stand_where_their_messages_do() {
-    let place = |offset: i64, index: u16| common::Place { partition: 0, offset, index }.number().unwrap();
+    let place =
+        |offset: i64, index: u16| common::Place { partition: 0, offset, index }.number().unwrap();
     let realtime: Vec<_> = [place(1, 0), place(1, 1), place(2, 0)].map(|at| (at, 1)).into();
-    let archive: Vec<_> = [place(1, 0), place(1, 2), place(2, 0), place(3, 1), place(101, 4)].map(|at| (at, 1)).into();
+    let archive: Vec<_> = [place(1, 0), place(1, 2), place(2, 0), place(3, 1), place(101, 4)]
+        .map(|at| (at, 1))
+        .into();
     let gaps = Known::from([(0, [3].into_iter().collect())]);
     let outcome = Case { gaps, ..Case::default() }.compare(&realtime, &archive);
     assert_eq!(outcome.status, Status::Mismatch);
-    assert_eq!((outcome.missing_in_realtime, outcome.missing_in_archive, outcome.skipped), (1, 1, 1));
+    assert_eq!(
+        (outcome.missing_in_realtime, outcome.missing_in_archive, outcome.skipped),
+        (1, 1, 1)
+    );
     for word in [
         "1 tick of the archive is not in realtime_stock: offsets 1[2]",
         "1 tick of realtime_stock is not in the archive: offsets 1[1]",
         "1 tick of the archive waits for the speed layer: offsets 101[4]",
     ] {
-        assert!(outcome.details.iter().any(|detail| detail.contains(word)), "{word}: {:?}", outcome.details);
+        assert!(
+            outcome.details.iter().any(|detail| detail.contains(word)),
+            "{word}: {:?}",
+            outcome.details
+        );
     }
 }

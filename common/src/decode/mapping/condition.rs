@@ -12,7 +12,8 @@ pub struct Condition {
     pub path: Path,
     /// Texts, or numbers as they are written.
     pub values: Vec<String>,
-    /// Whether a message without the member is meant as well, as for a preset: feeds are forwarded in many ways.
+    /// Whether a message without the member is meant as well, as for a preset: feeds are forwarded
+    /// in many ways.
     pub is_optional: bool,
 }
 

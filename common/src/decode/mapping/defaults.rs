@@ -2,12 +2,26 @@
 
 use super::Field;
 
-/// Of each field, written without `_`, `-` and blanks, and in lower case. docs/message-format.md has the list.
+/// Of each field, written without `_`, `-` and blanks, and in lower case. docs/message-format.md
+/// has the list.
 const OTHER_NAMES: [(Field, &[&str]); 11] = [
-    (Field::Symbol, &["symbol", "ticker", "tickersymbol", "stocksymbol", "sym", "productid", "index"]),
+    (
+        Field::Symbol,
+        &["symbol", "ticker", "tickersymbol", "stocksymbol", "sym", "productid", "index"],
+    ),
     (
         Field::Timestamp,
-        &["timestamp", "ts", "time", "datetime", "date", "eventtime", "tradetime", "tradets", "lasttradedatetime"],
+        &[
+            "timestamp",
+            "ts",
+            "time",
+            "datetime",
+            "date",
+            "eventtime",
+            "tradetime",
+            "tradets",
+            "lasttradedatetime",
+        ],
     ),
     (Field::Price, &["price", "last", "lastprice", "tradeprice", "lasttradeprice", "stockprice"]),
     (Field::Open, &["open", "openprice"]),
@@ -29,8 +43,8 @@ pub fn usual_field(name: &str) -> Option<Field> {
     default_field(name).map(|(field, _)| field)
 }
 
-/// The field that a member of this name is taken for where nothing was said, and 0 for the field's own name, which goes
-/// before the others (1).
+/// The field that a member of this name is taken for where nothing was said, and 0 for the field's
+/// own name, which goes before the others (1).
 pub(in crate::decode) fn default_field(name: &str) -> Option<(Field, u8)> {
     if let Some(field) = Field::ALL.into_iter().find(|field| field.as_str() == name) {
         return (!field.is_mapped_alone()).then_some((field, 0));
@@ -77,7 +91,8 @@ mod tests {
 
     #[test]
     fn each_name_stands_once_and_is_short_enough() {
-        let mut all: Vec<&str> = OTHER_NAMES.iter().flat_map(|(_, names)| names.iter().copied()).collect();
+        let mut all: Vec<&str> =
+            OTHER_NAMES.iter().flat_map(|(_, names)| names.iter().copied()).collect();
         assert_eq!(all.iter().map(|name| name.len()).max(), Some(LONGEST));
         all.sort_unstable();
         let count = all.len();

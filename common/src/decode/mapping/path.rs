@@ -60,7 +60,8 @@ pub(super) fn quoted(name: &str) -> String {
 /// What a name cannot have without quotes.
 const QUOTED: [char; 6] = ['.', ',', '|', '=', '"', '\\'];
 
-/// What a field is taken from that no member of the message has. A member of that name stands in quotes.
+/// What a field is taken from that no member of the message has. A member of that name stands in
+/// quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Key,
@@ -69,16 +70,18 @@ enum Source {
 }
 
 impl Source {
-    const ALL: [(Self, &'static str); 3] = [(Self::Key, "@key"), (Self::Topic, "@topic"), (Self::Record, "@record")];
+    const ALL: [(Self, &'static str); 3] =
+        [(Self::Key, "@key"), (Self::Topic, "@topic"), (Self::Record, "@record")];
 
     fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(_, known)| *known == name).map(|(source, _)| source)
     }
 }
 
-/// Fields and their paths: `symbol=ticker,price=quote.last,volume="Volume BTC",timestamp=ts|time`. Several paths of a
-/// field are alternatives. `symbol=@key`, `symbol=@topic` and `timestamp=@record` say that a field is in no member;
-/// `symbol=ticker|@key` that it may be in none.
+/// Fields and their paths: `symbol=ticker,price=quote.last,volume="Volume BTC",timestamp=ts|time`.
+/// Several paths of a field are alternatives. `symbol=@key`, `symbol=@topic` and
+/// `timestamp=@record` say that a field is in no member; `symbol=ticker|@key` that it may be in
+/// none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MapEntries {
     /// Of each field all that was said of it, one after the other.
@@ -99,7 +102,11 @@ impl MapEntries {
     /// What is said of a field, as flags write it.
     #[must_use]
     pub fn written(&self, field: Field) -> Option<String> {
-        let paths = self.paths.iter().filter(|(mapped, _)| *mapped == field).map(|(_, path)| path.to_string());
+        let paths = self
+            .paths
+            .iter()
+            .filter(|(mapped, _)| *mapped == field)
+            .map(|(_, path)| path.to_string());
         let all: Vec<String> = paths.chain(self.source(field).map(str::to_owned)).collect();
         (!all.is_empty()).then(|| format!("{field}={}", all.join("|")))
     }
@@ -116,8 +123,10 @@ impl MapEntries {
     /// The fields of which something is said, in the order in which it was.
     fn fields(&self) -> Vec<Field> {
         let mapped = |field: &Field| self.paths.iter().any(|(mapped, _)| mapped == field);
-        let in_no_member = [Field::Symbol, Field::Timestamp].into_iter().filter(|field| !mapped(field));
-        let mut fields: Vec<Field> = in_no_member.filter(|field| self.source(*field).is_some()).collect();
+        let in_no_member =
+            [Field::Symbol, Field::Timestamp].into_iter().filter(|field| !mapped(field));
+        let mut fields: Vec<Field> =
+            in_no_member.filter(|field| self.source(*field).is_some()).collect();
         for (field, _) in &self.paths {
             if !fields.contains(field) {
                 fields.push(*field);
@@ -140,14 +149,26 @@ impl MapEntries {
         };
         let has_members = self.paths.iter().any(|(mapped, _)| *mapped == field);
         match (field, source) {
-            (Field::Symbol, Source::Key) if has_members => self.symbol_from = Some(SymbolFrom::ValueOrKey),
-            (Field::Symbol, Source::Key) => self.symbol_from = Some(SymbolFrom::Key),
-            (Field::Symbol, Source::Topic) if !has_members => self.symbol_from = Some(SymbolFrom::Topic),
-            (Field::Timestamp, Source::Record) if !has_members => self.timestamp_from = Some(TimestampFrom::Record),
-            (Field::Symbol, Source::Topic) | (Field::Timestamp, Source::Record) => {
-                return Err(format!("{name} stands alone: every message has it, so no member beside it would count"));
+            (Field::Symbol, Source::Key) if has_members => {
+                self.symbol_from = Some(SymbolFrom::ValueOrKey)
             }
-            _ => return Err(format!("{field} cannot come from {name}; a member of that name is written {path}")),
+            (Field::Symbol, Source::Key) => self.symbol_from = Some(SymbolFrom::Key),
+            (Field::Symbol, Source::Topic) if !has_members => {
+                self.symbol_from = Some(SymbolFrom::Topic)
+            }
+            (Field::Timestamp, Source::Record) if !has_members => {
+                self.timestamp_from = Some(TimestampFrom::Record)
+            }
+            (Field::Symbol, Source::Topic) | (Field::Timestamp, Source::Record) => {
+                return Err(format!(
+                    "{name} stands alone: every message has it, so no member beside it would count"
+                ));
+            }
+            _ => {
+                return Err(format!(
+                    "{field} cannot come from {name}; a member of that name is written {path}"
+                ));
+            }
         }
         Ok(())
     }
@@ -156,7 +177,8 @@ impl MapEntries {
 /// As flags write them.
 impl fmt::Display for MapEntries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let all: Vec<String> = self.fields().into_iter().filter_map(|field| self.written(field)).collect();
+        let all: Vec<String> =
+            self.fields().into_iter().filter_map(|field| self.written(field)).collect();
         f.write_str(&all.join(","))
     }
 }
@@ -170,12 +192,16 @@ impl FromStr for MapEntries {
         loop {
             let field = reader.field()?;
             if entries.written(field).is_some() {
-                return Err(format!("{field} is there twice; alternatives are written {field}=a|b"));
+                return Err(format!(
+                    "{field} is there twice; alternatives are written {field}=a|b"
+                ));
             }
             entries.take(field, &mut reader)?;
             while reader.skip('|') {
                 if entries.source(field).is_some() {
-                    return Err(format!("behind what {field} is taken from in no member stands nothing else"));
+                    return Err(format!(
+                        "behind what {field} is taken from in no member stands nothing else"
+                    ));
                 }
                 entries.take(field, &mut reader)?;
             }
@@ -303,7 +329,8 @@ mod tests {
 
     #[test]
     fn names_may_be_nested_quoted_and_alternatives() {
-        let text = r#"symbol=ticker, price = quote.last ,volume=Volume BTC,timestamp="a.b"."c \"d\\"|ts"#;
+        let text =
+            r#"symbol=ticker, price = quote.last ,volume=Volume BTC,timestamp="a.b"."c \"d\\"|ts"#;
         assert_eq!(
             entries(text).unwrap(),
             [
@@ -351,7 +378,11 @@ mod tests {
             ("symbol=@key.name", None, None),
         ] {
             let entries: MapEntries = text.parse().unwrap();
-            assert_eq!((entries.symbol_from, entries.timestamp_from), (symbol_from, timestamp_from), "{text}");
+            assert_eq!(
+                (entries.symbol_from, entries.timestamp_from),
+                (symbol_from, timestamp_from),
+                "{text}"
+            );
             assert_eq!(entries.to_string(), text);
         }
     }

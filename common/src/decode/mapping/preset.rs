@@ -34,8 +34,16 @@ impl Named for Preset {
             "finnhub",
             r#"Trades: `{"s":"AAPL","p":201.5,"v":100,"t":1749218401123}`, alone or several in `data`"#,
         ),
-        (Self::Binance, "binance", r#"Trades: `{"s":"BTCUSDT","p":"45123.50","q":"1","T":1749218401123}`"#),
-        (Self::Coinbase, "coinbase", "Matches and the ticker: `product_id`, `price`, `last_size` or `size`, `time`"),
+        (
+            Self::Binance,
+            "binance",
+            r#"Trades: `{"s":"BTCUSDT","p":"45123.50","q":"1","T":1749218401123}`"#,
+        ),
+        (
+            Self::Coinbase,
+            "coinbase",
+            "Matches and the ticker: `product_id`, `price`, `last_size` or `size`, `time`",
+        ),
         (
             Self::Kraken,
             "kraken",
@@ -52,7 +60,11 @@ impl Named for Preset {
             "massive",
             r#"Trades, once Polygon's: `{"sym":"AAPL","p":201.5,"s":100,"t":1749218401123}`, with `ds` before `s`"#,
         ),
-        (Self::Cryptofeed, "cryptofeed", "Trades: `symbol`, `price`, `amount`, `timestamp` in seconds"),
+        (
+            Self::Cryptofeed,
+            "cryptofeed",
+            "Trades: `symbol`, `price`, `amount`, `timestamp` in seconds",
+        ),
         (
             Self::Yfinance,
             "yfinance",
@@ -73,14 +85,19 @@ impl Preset {
     const fn map(self) -> &'static str {
         match self {
             Self::Finnhub => "symbol=s,price=p,volume=v,timestamp=t,conditions=c",
-            // A trade's number, one higher with each of its symbol; an `aggTrade` has none by this name.
+            // A trade's number, one higher with each of its symbol; an `aggTrade` has none by this
+            // name.
             Self::Binance => "symbol=s,price=p,volume=q,timestamp=T,sequence=t",
-            // No sequence: a ticker names the last of several trades, and `sequence` counts more than these.
+            // No sequence: a ticker names the last of several trades, and `sequence` counts more
+            // than these.
             Self::Coinbase => "symbol=product_id,price=price,volume=last_size|size,timestamp=time",
             Self::Kraken => "symbol=symbol,price=price|last,volume=qty,timestamp=timestamp",
             // A trade's conditions have the name of a bar's close.
-            Self::Alpaca => "symbol=S,price=p,open=o,high=h,low=l,close=c,volume=s|v,timestamp=t,conditions=c",
-            // `ds` is the size with its fraction, which `s` has not. No sequence: `q` grows, and leaves numbers out.
+            Self::Alpaca => {
+                "symbol=S,price=p,open=o,high=h,low=l,close=c,volume=s|v,timestamp=t,conditions=c"
+            }
+            // `ds` is the size with its fraction, which `s` has not. No sequence: `q` grows, and
+            // leaves numbers out.
             Self::Massive => "symbol=sym,price=p,volume=ds|s,timestamp=t,conditions=c",
             Self::Cryptofeed => "symbol=symbol,price=price,volume=amount,timestamp=timestamp",
             Self::Yfinance => {
@@ -97,7 +114,8 @@ impl Preset {
         }
     }
 
-    /// The kinds of its messages that are ticks, as `--where` would say them, where it says which they are.
+    /// The kinds of its messages that are ticks, as `--where` would say them, where it says which
+    /// they are.
     const fn kinds(self) -> Option<&'static str> {
         match self {
             Self::Binance => Some("e=trade|aggTrade"),
@@ -118,7 +136,8 @@ impl Preset {
         all.into_iter().map(|condition| Condition { is_optional: true, ..condition }).collect()
     }
 
-    /// Those of its kinds that are the trades themselves. The others tell of the same trades once more.
+    /// Those of its kinds that are the trades themselves. The others tell of the same trades once
+    /// more.
     #[must_use]
     pub fn trades(self) -> Option<Conditions> {
         let trades = match self {
@@ -186,7 +205,11 @@ mod tests {
             }
         }
         for (preset, ..) in Preset::ALL {
-            assert_eq!(preset.conditions().len(), usize::from(preset.kinds().is_some()), "{preset:?}");
+            assert_eq!(
+                preset.conditions().len(),
+                usize::from(preset.kinds().is_some()),
+                "{preset:?}"
+            );
         }
         assert!(Preset::Yfinance.zone().is_some());
         assert!(Preset::Finnhub.each().is_some() && Preset::Alpaca.each().is_none());

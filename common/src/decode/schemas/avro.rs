@@ -1,7 +1,8 @@
 //! Avro's binary encoding, read by the schema that it was written with.
 //!
-//! Own code, because it runs for every message: what no rule looks for is passed over, and the rest goes straight into the
-//! text. Both must follow the schema, or the value is none of it. Tests hold it against what another library has written.
+//! Own code, because it runs for every message: what no rule looks for is passed over, and the rest
+//! goes straight into the text. Both must follow the schema, or the value is none of it. Tests hold
+//! it against what another library has written.
 
 mod parse;
 
@@ -58,8 +59,8 @@ enum Node {
 
 #[derive(Debug)]
 struct Member {
-    /// What stands in front of its value: `,"name":`, or `{"name":` for the first that is written. `None` where it is
-    /// passed over.
+    /// What stands in front of its value: `,"name":`, or `{"name":` for the first that is written.
+    /// `None` where it is passed over.
     literal: Option<Box<[u8]>>,
     node: NodeId,
 }
@@ -72,7 +73,9 @@ impl Schema {
     pub fn write(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         let mut reader = Reader { schema: self, whole: body.len(), rest: body, items: 0 };
         let written = reader.write(self.root, out, 0).and_then(|()| reader.end());
-        written.map_err(|why| format!("{why}, at byte {} of {}", body.len() - reader.rest.len(), body.len()))
+        written.map_err(|why| {
+            format!("{why}, at byte {} of {}", body.len() - reader.rest.len(), body.len())
+        })
     }
 }
 
@@ -96,7 +99,9 @@ impl<'b> Reader<'_, 'b> {
         let schema = self.schema;
         match &schema.nodes[id] {
             Node::Null => out.extend_from_slice(b"null"),
-            Node::Boolean => out.extend_from_slice(if self.boolean()? { b"true" } else { b"false" }),
+            Node::Boolean => {
+                out.extend_from_slice(if self.boolean()? { b"true" } else { b"false" })
+            }
             Node::Int => json::write_integer(out, self.int()?),
             Node::Long => json::write_integer(out, self.long()?),
             Node::Float => json::write_float(out, f32::from_le_bytes(self.array()?)),
@@ -113,7 +118,9 @@ impl<'b> Reader<'_, 'b> {
             }
             Node::Uuid => json::write_uuid(out, &self.array::<16>()?),
             Node::Time(kind) => times::write(out, *kind, self.time(*kind)?),
-            Node::Enum(symbols) => out.extend_from_slice(self.choose(symbols, "symbol of an enum")?),
+            Node::Enum(symbols) => {
+                out.extend_from_slice(self.choose(symbols, "symbol of an enum")?)
+            }
             Node::Union(branches) => {
                 let depth = self.enter(depth)?;
                 let branch = *self.choose(branches, "branch of a union")?;
@@ -126,7 +133,12 @@ impl<'b> Reader<'_, 'b> {
         Ok(())
     }
 
-    fn write_record(&mut self, members: &[Member], out: &mut Vec<u8>, depth: u32) -> Result<(), Broken> {
+    fn write_record(
+        &mut self,
+        members: &[Member],
+        out: &mut Vec<u8>,
+        depth: u32,
+    ) -> Result<(), Broken> {
         let (depth, begin) = (self.enter(depth)?, out.len());
         for member in members {
             match &member.literal {
@@ -144,7 +156,13 @@ impl<'b> Reader<'_, 'b> {
         within_limit(out)
     }
 
-    fn write_items(&mut self, of: NodeId, has_names: bool, out: &mut Vec<u8>, depth: u32) -> Result<(), Broken> {
+    fn write_items(
+        &mut self,
+        of: NodeId,
+        has_names: bool,
+        out: &mut Vec<u8>,
+        depth: u32,
+    ) -> Result<(), Broken> {
         let depth = self.enter(depth)?;
         let (open, close) = if has_names { (b'{', b'}') } else { (b'[', b']') };
         out.push(open);
@@ -165,7 +183,10 @@ impl<'b> Reader<'_, 'b> {
     }
 
     /// The items of an array or a map: blocks, each with its count in front, up to an empty one.
-    fn each_item(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), Broken>) -> Result<(), Broken> {
+    fn each_item(
+        &mut self,
+        mut item: impl FnMut(&mut Self) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
         loop {
             let (count, bytes) = self.block()?;
             let before = self.rest.len();
@@ -195,7 +216,9 @@ impl<'b> Reader<'_, 'b> {
             Node::Uuid => self.take(16).map(drop)?,
             Node::Text => self.text().map(drop)?,
             Node::Bytes | Node::Decimal { size: None, .. } => self.sized().map(drop)?,
-            Node::Fixed(size) | Node::Decimal { size: Some(size), .. } => self.take(*size).map(drop)?,
+            Node::Fixed(size) | Node::Decimal { size: Some(size), .. } => {
+                self.take(*size).map(drop)?
+            }
             Node::Union(branches) => {
                 let depth = self.enter(depth)?;
                 let branch = *self.choose(branches, "branch of a union")?;
@@ -314,7 +337,11 @@ impl<'b> Reader<'_, 'b> {
                 return Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed());
             }
         }
-        Err(if self.rest.len() < 10 { self.ends() } else { "a number of more than ten bytes".to_owned() })
+        Err(if self.rest.len() < 10 {
+            self.ends()
+        } else {
+            "a number of more than ten bytes".to_owned()
+        })
     }
 
     #[inline]

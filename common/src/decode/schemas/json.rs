@@ -6,7 +6,8 @@ use std::io::Write;
 const SCALE: u32 = 9;
 /// The widest scale of a decimal that is read; JDBC sources have 127 for Oracle's numbers.
 pub const MAX_SCALE: u32 = 1000;
-/// Bytes of the longest decimal that is read: more digits than such a scale. Longer ones would take long.
+/// Bytes of the longest decimal that is read: more digits than such a scale. Longer ones would take
+/// long.
 const MAX_DECIMAL_BYTES: usize = 512;
 
 pub fn write_integer(out: &mut Vec<u8>, value: i64) {
@@ -17,7 +18,8 @@ pub fn write_unsigned(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// The shortest decimal that is this float and no other. What is no number becomes a text, which is none either.
+/// The shortest decimal that is this float and no other. What is no number becomes a text, which is
+/// none either.
 pub fn write_double(out: &mut Vec<u8>, value: f64) {
     match value.is_finite() {
         true => out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes()),
@@ -190,7 +192,8 @@ mod tests {
 
     #[test]
     fn a_decimal_is_exact_however_long_it_is() {
-        let decimal = |unscaled: i128, scale| text(|out| write_decimal(out, &unscaled.to_be_bytes(), scale));
+        let decimal =
+            |unscaled: i128, scale| text(|out| write_decimal(out, &unscaled.to_be_bytes(), scale));
         assert_eq!(decimal(20_150, 2), "201.50");
         assert_eq!(decimal(-3763, 2), "-37.63");
         assert_eq!(decimal(5, 3), "0.005");
@@ -203,13 +206,22 @@ mod tests {
         // 201.5 as a source writes it that gives Oracle's numbers a scale of 127.
         let wide = long_of(2015, 126);
         assert_eq!(text(|out| write_decimal(out, &wide, 127)), format!("201.5{}", "0".repeat(126)));
-        assert_eq!(text(|out| write_decimal(out, &[0x7f; 1_000_000], 2)), "\"a decimal of 1000000 bytes\"");
+        assert_eq!(
+            text(|out| write_decimal(out, &[0x7f; 1_000_000], 2)),
+            "\"a decimal of 1000000 bytes\""
+        );
         // 2^128 and its negative.
         let mut long = vec![1];
         long.extend([0; 16]);
-        assert_eq!(text(|out| write_decimal(out, &long, 0)), "340282366920938463463374607431768211456");
+        assert_eq!(
+            text(|out| write_decimal(out, &long, 0)),
+            "340282366920938463463374607431768211456"
+        );
         long[0] = 0xff;
-        assert_eq!(text(|out| write_decimal(out, &long, 2)), "-3402823669209384634633746074317682114.56");
+        assert_eq!(
+            text(|out| write_decimal(out, &long, 2)),
+            "-3402823669209384634633746074317682114.56"
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Protobuf's wire format, read by the messages that a schema describes.
 //!
-//! Own code for the same reason as Avro's. Tests hold it against the `prost-reflect` crate, which reads the schema.
+//! Own code for the same reason as Avro's. Tests hold it against the `prost-reflect` crate, which
+//! reads the schema.
 //!
-//! A field that the schema does not have is passed over, as Protobuf asks of its readers: a producer may know a newer
-//! message. All else must be as the schema says.
+//! A field that the schema does not have is passed over, as Protobuf asks of its readers: a
+//! producer may know a newer message. All else must be as the schema says.
 
 mod google;
 mod parse;
@@ -116,7 +117,12 @@ pub enum Slot {
 
 impl Schema {
     /// Writes the message that `body` holds as JSON: the way to its type, and then itself.
-    pub fn write(&self, body: &[u8], out: &mut Vec<u8>, slots: &mut Vec<Slot>) -> Result<(), Broken> {
+    pub fn write(
+        &self,
+        body: &[u8],
+        out: &mut Vec<u8>,
+        slots: &mut Vec<Slot>,
+    ) -> Result<(), Broken> {
         slots.clear();
         let mut reader = Reader(body);
         let id = self.type_of(&mut reader)?;
@@ -167,7 +173,8 @@ impl Writer<'_, '_> {
                 let unscaled = last(body, 1, None)?.unwrap_or_default();
                 let scale = integer(body, 3)?;
                 let is_one = |scale: &u32| *scale <= json::MAX_SCALE;
-                let scale = u32::try_from(scale).ok().filter(is_one).ok_or("a decimal's scale is none")?;
+                let scale =
+                    u32::try_from(scale).ok().filter(is_one).ok_or("a decimal's scale is none")?;
                 json::write_decimal(self.out, bytes_of(unscaled, body), scale);
                 Ok(())
             }
@@ -199,16 +206,23 @@ impl Writer<'_, '_> {
             }
             let known = &mut self.slots[base + at];
             *known = match (&fields[at], *known) {
-                (Field { kind: Kind::Message(_), shape: Shape::Optional, .. }, Slot::Bytes { .. } | Slot::Parts) => {
-                    Slot::Parts
-                }
+                (
+                    Field { kind: Kind::Message(_), shape: Shape::Optional, .. },
+                    Slot::Bytes { .. } | Slot::Parts,
+                ) => Slot::Parts,
                 _ => slot,
             };
         }
         Ok(())
     }
 
-    fn write_fields(&mut self, fields: &[Field], body: &[u8], base: usize, depth: u32) -> Result<(), Broken> {
+    fn write_fields(
+        &mut self,
+        fields: &[Field],
+        body: &[u8],
+        base: usize,
+        depth: u32,
+    ) -> Result<(), Broken> {
         self.out.push(b'{');
         let mut is_first = true;
         for (at, field) in fields.iter().enumerate() {
@@ -232,7 +246,13 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn singular(&mut self, field: &Field, slot: Slot, body: &[u8], depth: u32) -> Result<(), Broken> {
+    fn singular(
+        &mut self,
+        field: &Field,
+        slot: Slot,
+        body: &[u8],
+        depth: u32,
+    ) -> Result<(), Broken> {
         let Slot::Parts = slot else {
             return self.value(field.kind, slot, body, depth);
         };
@@ -268,7 +288,14 @@ impl Writer<'_, '_> {
         Ok(())
     }
 
-    fn item(&mut self, kind: Kind, slot: Slot, body: &[u8], begin: usize, depth: u32) -> Result<(), Broken> {
+    fn item(
+        &mut self,
+        kind: Kind,
+        slot: Slot,
+        body: &[u8],
+        begin: usize,
+        depth: u32,
+    ) -> Result<(), Broken> {
         if self.out.len() > begin {
             self.out.push(b',');
         }
@@ -373,7 +400,9 @@ impl Kind {
         match self {
             Self::Double | Self::Fixed64 | Self::Signed64 => Some(Wire::Fixed64),
             Self::Float | Self::Fixed32 | Self::Signed32 => Some(Wire::Fixed32),
-            Self::Varint | Self::Unsigned | Self::Zigzag | Self::Bool | Self::Enum(_) => Some(Wire::Varint),
+            Self::Varint | Self::Unsigned | Self::Zigzag | Self::Bool | Self::Enum(_) => {
+                Some(Wire::Varint)
+            }
             Self::Text | Self::Bytes | Self::Message(_) => None,
         }
     }
@@ -429,7 +458,11 @@ fn last(body: &[u8], wanted: u32, wire: Option<Wire>) -> Result<Option<Slot>, Br
 
 /// The field that has this number and is an int32 or int64.
 fn integer(body: &[u8], number: u32) -> Result<i64, Broken> {
-    Ok(if let Some(Slot::Bits(bits, _)) = last(body, number, Some(Wire::Varint))? { bits.cast_signed() } else { 0 })
+    Ok(if let Some(Slot::Bits(bits, _)) = last(body, number, Some(Wire::Varint))? {
+        bits.cast_signed()
+    } else {
+        0
+    })
 }
 
 fn zigzag(bits: u64) -> i64 {
@@ -462,7 +495,8 @@ impl<'b> Entries<'b> {
                 1 => self.reader.number(Wire::Fixed64)?,
                 5 => self.reader.number(Wire::Fixed32)?,
                 2 => {
-                    let length = usize::try_from(self.reader.varint()?).map_err(|_| "a length beyond all messages")?;
+                    let length = usize::try_from(self.reader.varint()?)
+                        .map_err(|_| "a length beyond all messages")?;
                     let start = self.at();
                     self.reader.take(length)?;
                     Slot::Bytes { start, end: start + length }
@@ -472,7 +506,9 @@ impl<'b> Entries<'b> {
                     continue;
                 }
                 4 => {
-                    groups.pop_if(|open| *open == number).ok_or("the end of a group that did not begin")?;
+                    groups
+                        .pop_if(|open| *open == number)
+                        .ok_or("the end of a group that did not begin")?;
                     continue;
                 }
                 other => return Err(format!("there is no wire type {other}")),

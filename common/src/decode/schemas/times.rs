@@ -1,8 +1,9 @@
 //! Times of a schema's types as JSON text: RFC 3339, as far as that can be what was meant.
 //!
-//! A producer that counts in another unit than its schema says makes times of 1970, or of no year that has four digits.
-//! Those are written as what they count, `{"timestamp-micros":1749218401}`, which is read as the same instant: so a reject
-//! shows what stands in the message, and by which type.
+//! A producer that counts in another unit than its schema says makes times of 1970, or of no year
+//! that has four digits. Those are written as what they count, `{"timestamp-micros":1749218401}`,
+//! which is read as the same instant: so a reject shows what stands in the message, and by which
+//! type.
 
 use std::io::Write;
 
@@ -112,7 +113,8 @@ pub fn write_ymd(out: &mut Vec<u8>, year: i64, month: i64, day: i64) -> bool {
     true
 }
 
-/// A time of day of hours, minutes, seconds and nanoseconds; `false` where it is none, and nothing was written.
+/// A time of day of hours, minutes, seconds and nanoseconds; `false` where it is none, and nothing
+/// was written.
 pub fn write_hms(out: &mut Vec<u8>, [hours, minutes, seconds, nanos]: [i64; 4]) -> bool {
     let is_one = (0..24).contains(&hours)
         && (0..60).contains(&minutes)
@@ -186,7 +188,8 @@ fn write_date(out: &mut Vec<u8>, day: i64, days: &std::ops::RangeInclusive<i64>)
     if !days.contains(&day) {
         return false;
     }
-    // Years are counted from March, so that a leap day is the last of its year, and days from 0000-03-01.
+    // Years are counted from March, so that a leap day is the last of its year, and days from
+    // 0000-03-01.
     let days = day + 719_468;
     let (era, of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
     let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -233,7 +236,11 @@ mod tests {
             ("timestamp-millis", 631_151_999_999, r#"{"timestamp-millis":631151999999}"#),
             ("timestamp-millis", 4_102_444_799_999, r#""2099-12-31T23:59:59.999Z""#),
             ("timestamp-millis", 4_102_444_800_000, r#"{"timestamp-millis":4102444800000}"#),
-            ("local-timestamp-micros", i64::MAX, r#"{"local-timestamp-micros":9223372036854775807}"#),
+            (
+                "local-timestamp-micros",
+                i64::MAX,
+                r#"{"local-timestamp-micros":9223372036854775807}"#,
+            ),
             ("date", -719_528, r#""0000-01-01""#),
             ("date", 2_932_896, r#""9999-12-31""#),
             ("date", 2_932_897, r#"{"date":2932897}"#),

@@ -7,9 +7,12 @@ use common::decode::{Field, SymbolFrom, TimestampFrom};
 
 impl MessageArgs {
     /// # Errors
-    /// A sentence that names two flags of which one would be passed over, for clap to end the process with.
+    /// A sentence that names two flags of which one would be passed over, for clap to end the
+    /// process with.
     pub fn check(&self) -> Result<(), clap::Error> {
-        let said = self.contradiction().map(|what| clap::Error::raw(ErrorKind::ArgumentConflict, what + "\n"));
+        let said = self
+            .contradiction()
+            .map(|what| clap::Error::raw(ErrorKind::ArgumentConflict, what + "\n"));
         said.map_or(Ok(()), Err)
     }
 
@@ -24,9 +27,11 @@ impl MessageArgs {
             Some(format!("--map {entry} has no effect beside {flag}: leave one of them out"))
         };
         let symbol = (self.symbol_from != SymbolFrom::default()).then(|| self.symbol_from.name());
-        let symbol = symbol.and_then(|name| beside(Field::Symbol, &format!("--symbol-from {name}")));
+        let symbol =
+            symbol.and_then(|name| beside(Field::Symbol, &format!("--symbol-from {name}")));
         // With members of its own it is what the map says.
-        let is_both = self.symbol_from == SymbolFrom::ValueOrKey && self.maps_a_member(Field::Symbol);
+        let is_both =
+            self.symbol_from == SymbolFrom::ValueOrKey && self.maps_a_member(Field::Symbol);
         symbol.filter(|_| !is_both).or_else(|| self.contradiction_of_times()).or_else(|| {
             let (open, close) = (written(Field::Open), written(Field::Close));
             let is_half = open.is_some() != close.is_some() && written(Field::Price).is_some();
@@ -45,10 +50,14 @@ impl MessageArgs {
             (TimestampFrom::Value, false) => ("", &[][..]),
         };
         if let Some(entry) = all.iter().find_map(|field| written(*field)) {
-            return Some(format!("--map {entry} has no effect beside {in_the_way}: leave one of them out"));
+            return Some(format!(
+                "--map {entry} has no effect beside {in_the_way}: leave one of them out"
+            ));
         }
         let is_alone = written(Field::TimeOfDay).is_some() && written(Field::Timestamp).is_none();
-        is_alone.then(|| "--map time_of_day=NAME needs timestamp=NAME, the member with the date".to_owned())
+        is_alone.then(|| {
+            "--map time_of_day=NAME needs timestamp=NAME, the member with the date".to_owned()
+        })
     }
 
     fn maps_a_member(&self, field: Field) -> bool {
@@ -74,10 +83,22 @@ mod tests {
                 "--map timestamp=T",
                 "--timestamp-from record",
             ),
-            (&["--symbol-from", "topic", "--map", "price=p,symbol=s"], "--map symbol=s", "--symbol-from topic"),
+            (
+                &["--symbol-from", "topic", "--map", "price=p,symbol=s"],
+                "--map symbol=s",
+                "--symbol-from topic",
+            ),
             (&["--symbol-from", "key", "--map", "symbol=s"], "--map symbol=s", "--symbol-from key"),
-            (&["--symbol-from", "topic", "--map", "symbol=@key"], "--map symbol=@key", "--symbol-from topic"),
-            (&["--map", "timestamp=@record,time_of_day=t"], "--map time_of_day=t", "timestamp=@record"),
+            (
+                &["--symbol-from", "topic", "--map", "symbol=@key"],
+                "--map symbol=@key",
+                "--symbol-from topic",
+            ),
+            (
+                &["--map", "timestamp=@record,time_of_day=t"],
+                "--map time_of_day=t",
+                "timestamp=@record",
+            ),
             (&["--map", "price=p,open=o"], "--map open=o", "price="),
             (&["--map", "price=p,close=c"], "--map close=c", "price="),
             (&["--map", "time_of_day=t"], "time_of_day", "timestamp="),

@@ -10,8 +10,9 @@ struct File {
     messages: MessageArgs,
 }
 
-/// Reads lines that are the flags without their dashes, as `timestamp-zone=UTC`; a switch may say `true` or `false`. Empty
-/// ones and those that begin with `#` are passed over; those of `map`, and those of `where`, are put together.
+/// Reads lines that are the flags without their dashes, as `timestamp-zone=UTC`; a switch may say
+/// `true` or `false`. Empty ones and those that begin with `#` are passed over; those of `map`, and
+/// those of `where`, are put together.
 ///
 /// # Errors
 /// A sentence for clap to show, with the number of the line.
@@ -19,7 +20,8 @@ pub fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
     let text = crate::files::read(path)?;
     // What the environment says is said beside the file.
     let command = File::command().mut_args(|arg| arg.env(None::<&str>));
-    let (mut maps, mut kinds, mut flags, mut names) = (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
+    let (mut maps, mut kinds, mut flags, mut names) =
+        (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
     let lines = (1..).zip(text.lines().map(str::trim));
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
         let (name, value) = match line.split_once('=') {
@@ -62,9 +64,15 @@ fn flag(command: &Command, name: &str, value: Option<&str>) -> Result<Option<Str
     }
 }
 
-fn read<'f>(command: &Command, flags: impl IntoIterator<Item = &'f String>) -> Result<MessageArgs, String> {
+fn read<'f>(
+    command: &Command,
+    flags: impl IntoIterator<Item = &'f String>,
+) -> Result<MessageArgs, String> {
     let words = std::iter::once("file").chain(flags.into_iter().map(String::as_str));
-    let read = command.clone().try_get_matches_from(words).and_then(|matches| File::from_arg_matches(&matches));
+    let read = command
+        .clone()
+        .try_get_matches_from(words)
+        .and_then(|matches| File::from_arg_matches(&matches));
     read.map(|file| file.messages).map_err(|error| first_line(&error))
 }
 
@@ -103,7 +111,10 @@ mod tests {
     #[test]
     fn what_cannot_be_meant_is_said_without_the_rest_of_clap_s_words() {
         for (text, said) in [
-            ("# ours\ntimestamp-zone=Mars/Base", "line 2: invalid value 'Mars/Base' for 'timestamp-zone"),
+            (
+                "# ours\ntimestamp-zone=Mars/Base",
+                "line 2: invalid value 'Mars/Base' for 'timestamp-zone",
+            ),
             ("zone=UTC", "line 1: unexpected argument 'zone'"),
             ("\n\nmap=symbol=a,b", "line 3: "),
             ("map=symbol=a\nmap=symbol=b", "symbol is there twice"),

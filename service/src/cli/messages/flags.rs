@@ -4,8 +4,8 @@ use super::{MessageArgs, Oldest, chosen};
 use common::Named;
 
 impl MessageArgs {
-    /// The flags that say the same, by their names without dashes; those with their defaults are left out. In place of a
-    /// file stands what it holds.
+    /// The flags that say the same, by their names without dashes; those with their defaults are
+    /// left out. In place of a file stands what it holds.
     #[must_use]
     pub fn flags(&self) -> Vec<(&'static str, Option<String>)> {
         if let Some(file) = &self.message_file {
@@ -28,7 +28,9 @@ impl MessageArgs {
             ("uppercase-symbols", self.uppercase_symbols),
         ];
         let with_values = with_values.into_iter().filter(|(_, value)| value.is_some());
-        with_values.chain(switches.into_iter().filter(|(_, is_on)| *is_on).map(|(name, _)| (name, None))).collect()
+        with_values
+            .chain(switches.into_iter().filter(|(_, is_on)| *is_on).map(|(name, _)| (name, None)))
+            .collect()
     }
 }
 
@@ -62,13 +64,18 @@ mod tests {
             Flags::try_parse_from(words).unwrap().messages
         };
         for left_out in 0..=all.len() {
-            let flags: Vec<String> =
-                (0..).zip(all).filter(|(at, _)| *at != left_out).map(|(_, flag)| flag.to_owned()).collect();
+            let flags: Vec<String> = (0..)
+                .zip(all)
+                .filter(|(at, _)| *at != left_out)
+                .map(|(_, flag)| flag.to_owned())
+                .collect();
             let args = parse(&flags);
             let written: Vec<String> = args
                 .flags()
                 .into_iter()
-                .map(|(name, value)| value.map_or_else(|| format!("--{name}"), |value| format!("--{name}={value}")))
+                .map(|(name, value)| {
+                    value.map_or_else(|| format!("--{name}"), |value| format!("--{name}={value}"))
+                })
                 .collect();
             assert_eq!(written, flags);
             let rules = |args: &MessageArgs| args.rules(ProvenanceNames::default());

@@ -1,5 +1,5 @@
-//! Messages as public producers send them: their layouts, with values of our own. Each line of `shapes.jsonl` says which
-//! flags it needs and which tick it then is, or why it is none.
+//! Messages as public producers send them: their layouts, with values of our own. Each line of
+//! `shapes.jsonl` says which flags it needs and which tick it then is, or why it is none.
 
 use super::{Flags, MessageArgs};
 use clap::Parser;
@@ -46,11 +46,15 @@ impl Shape {
         let record_time = Timestamp::from_micros(1_749_218_405_000_000);
         let mut decoder = Decoder::new(args.rules(ProvenanceNames::default()), record_time);
         let key = self.key.as_deref().map(str::as_bytes);
-        let beside =
-            Beside { key, topic: Some(self.topic.as_deref().unwrap_or("stock_prices")), time: Some(record_time) };
+        let beside = Beside {
+            key,
+            topic: Some(self.topic.as_deref().unwrap_or("stock_prices")),
+            time: Some(record_time),
+        };
         // Each of them holds one, be it in an array.
         let mut found = Vec::new();
-        let mut note = |element: Element<'_>| found.push(element.read.map(|record| text(&record.tick)));
+        let mut note =
+            |element: Element<'_>| found.push(element.read.map(|record| text(&record.tick)));
         let value = self.value.as_bytes();
         let first = decoder.decode_each_strictly(value, &beside, &mut note);
         // What the fast path has learned of it, it must read as well.
@@ -58,14 +62,19 @@ impl Shape {
             assert_eq!(decoder.decode_each(value, &beside, &mut note), first, "{}", self.value);
         }
         first?;
-        assert!(found.len() == 3 && found.iter().all(|again| *again == found[0]), "{}: {found:?}", self.value);
+        assert!(
+            found.len() == 3 && found.iter().all(|again| *again == found[0]),
+            "{}: {found:?}",
+            self.value
+        );
         found.remove(0)
     }
 }
 
 fn text(tick: &Tick<'_>) -> String {
     let prices = tick.prices();
-    let or_none = |price: Option<Price>| price.map_or_else(|| "-".to_owned(), |price| price.to_string());
+    let or_none =
+        |price: Option<Price>| price.map_or_else(|| "-".to_owned(), |price| price.to_string());
     let (high, low) = (or_none(prices.high), or_none(prices.low));
     let (symbol, at) = (tick.symbol().as_str(), tick.timestamp());
     let volume = tick.volume().map_or_else(|| "-".to_owned(), |volume| volume.to_string());
@@ -106,12 +115,16 @@ fn no_shape_has_a_flag_that_it_does_not_need() {
 #[test]
 fn the_manual_counts_the_shapes_rightly() {
     let shapes = shapes();
-    let count = |wanted: &dyn Fn(&Shape) -> bool| shapes.iter().filter(|shape| wanted(shape)).count();
-    let with_flags = |flags: usize| count(&|shape| shape.tick.is_some() && shape.flags.len().min(2) == flags);
+    let count =
+        |wanted: &dyn Fn(&Shape) -> bool| shapes.iter().filter(|shape| wanted(shape)).count();
+    let with_flags =
+        |flags: usize| count(&|shape| shape.tick.is_some() && shape.flags.len().min(2) == flags);
     let ticks = [with_flags(0), with_flags(1), with_flags(2)];
     let simple = ticks[0] + ticks[1];
     assert!(simple * 100 >= shapes.len() * 75, "{ticks:?} of {}", shapes.len());
-    let none = |start: &str| count(&|shape| shape.reason.as_ref().is_some_and(|reason| reason.starts_with(start)));
+    let none = |start: &str| {
+        count(&|shape| shape.reason.as_ref().is_some_and(|reason| reason.starts_with(start)))
+    };
     let found = [none("not_json"), none("not_object"), none("missing_field")];
     let manual = include_str!("../../../../docs/message-format.md");
     let line = format!(

@@ -1,7 +1,8 @@
 //! How Java writes a `double`.
 
-/// Appends what Jackson writes for a `double`: the text of `Double.toString` since Java 19 (the shortest that reads
-/// back as the same number, with at least one digit on each side of the point), quoted where it is no number.
+/// Appends what Jackson writes for a `double`: the text of `Double.toString` since Java 19 (the
+/// shortest that reads back as the same number, with at least one digit on each side of the point),
+/// quoted where it is no number.
 pub fn write_double(value: f64, out: &mut Vec<u8>) {
     let text = if value.is_nan() {
         "\"NaN\"".to_owned()
@@ -28,7 +29,8 @@ fn finite(value: f64) -> String {
     format!("{digits}{point}E{exponent}")
 }
 
-/// Java chooses among numbers of at least two digits, and so writes 4.9E-324 where one digit (5e-324) would do.
+/// Java chooses among numbers of at least two digits, and so writes 4.9E-324 where one digit
+/// (5e-324) would do.
 fn scientific(value: f64) -> String {
     let shortest = format!("{value:e}");
     if shortest.contains('.') {

@@ -4,9 +4,9 @@ use super::Text;
 
 const DEFAULT_CAPACITY: usize = 16;
 
-/// As much of `java.util.HashMap<String, V>` as decides in which order it is iterated: the table's size, the buckets,
-/// and the order within a bucket. Buckets that Java turns into trees (over eight colliding keys in a table of 64 or
-/// more) are not reproduced; field names do not collide so.
+/// As much of `java.util.HashMap<String, V>` as decides in which order it is iterated: the table's
+/// size, the buckets, and the order within a bucket. Buckets that Java turns into trees (over eight
+/// colliding keys in a table of 64 or more) are not reproduced; field names do not collide so.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HashMap<V> {
     /// In the order of insertion, which resizing keeps within each bucket.
@@ -19,7 +19,8 @@ impl<V> HashMap<V> {
         Self { entries: Vec::new(), capacity: DEFAULT_CAPACITY }
     }
 
-    /// `new HashMap<>(other)`: filled in the other's iteration order, into a table that fits its size.
+    /// `new HashMap<>(other)`: filled in the other's iteration order, into a table that fits its
+    /// size.
     pub fn copy_of(other: Self) -> Self {
         let size = other.entries.len();
         // size / 0.75 + 1, rounded up to a power of two.

@@ -1,5 +1,5 @@
-//! The corners of Java that show in the archive's bytes: UTF-16 strings and their hash, the iteration order of
-//! `java.util.HashMap`, and the text of a `double`.
+//! The corners of Java that show in the archive's bytes: UTF-16 strings and their hash, the
+//! iteration order of `java.util.HashMap`, and the text of a `double`.
 
 mod double;
 mod map;

@@ -1,6 +1,7 @@
 //! What Java takes for text.
 
-/// A Java string: UTF-16 units, so that a lone surrogate (`"\ud83d"`) survives as it does in Connect.
+/// A Java string: UTF-16 units, so that a lone surrogate (`"\ud83d"`) survives as it does in
+/// Connect.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Text(Vec<u16>);
 
@@ -18,7 +19,8 @@ impl Text {
         self.0.iter().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(*unit)))
     }
 
-    /// As Jackson writes a string to a UTF-8 stream: surrogates, paired or not, as escapes; `/` and U+007F as they are.
+    /// As Jackson writes a string to a UTF-8 stream: surrogates, paired or not, as escapes; `/` and
+    /// U+007F as they are.
     pub fn write_json(&self, out: &mut Vec<u8>) {
         out.push(b'"');
         for &unit in &self.0 {

@@ -26,7 +26,8 @@ enum Place {
 
 impl Source {
     pub fn local(root: &Path) -> anyhow::Result<Self> {
-        let root = root.canonicalize().with_context(|| format!("cannot find {}", root.display()))?;
+        let root =
+            root.canonicalize().with_context(|| format!("cannot find {}", root.display()))?;
         Ok(Self { place: Place::Folder(root), enveloped: false })
     }
 
@@ -56,16 +57,24 @@ impl Source {
     /// A store that is not there.
     pub async fn stored(root: &Path) -> anyhow::Result<Self> {
         let bucket = TestBucket::create().await;
-        let paths: Vec<PathBuf> =
-            fs::read_dir(root.join(FOLDER))?.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        let paths: Vec<PathBuf> = fs::read_dir(root.join(FOLDER))?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()?;
         let put = |path: PathBuf| {
             let bucket = &bucket;
             async move {
-                let name = path.file_name().and_then(|name| name.to_str()).context("a name that is no text")?;
+                let name = path
+                    .file_name()
+                    .and_then(|name| name.to_str())
+                    .context("a name that is no text")?;
                 bucket.put_in_parts(&format!("{FOLDER}/{name}"), fs::read(&path)?.into()).await
             }
         };
-        stream::iter(paths).map(put).buffer_unordered(PUTS_IN_FLIGHT).try_collect::<Vec<_>>().await?;
+        stream::iter(paths)
+            .map(put)
+            .buffer_unordered(PUTS_IN_FLIGHT)
+            .try_collect::<Vec<_>>()
+            .await?;
         Ok(Self { place: Place::Bucket(bucket), enveloped: false })
     }
 
@@ -82,7 +91,8 @@ impl Source {
             }
             Place::Bucket(bucket) => {
                 let listed = bucket.list(FOLDER).await?;
-                let gets = stream::iter(listed).map(|listed| async move { bucket.get(&listed.key).await.map(drop) });
+                let gets = stream::iter(listed)
+                    .map(|listed| async move { bucket.get(&listed.key).await.map(drop) });
                 gets.buffer_unordered(IN_FLIGHT).try_collect::<Vec<_>>().await?;
             }
         }
@@ -96,7 +106,9 @@ impl Source {
     pub async fn bytes(&self, prefix: &str) -> anyhow::Result<i64> {
         match &self.place {
             Place::Folder(root) => anyhow::bail!("{} is no bucket", root.display()),
-            Place::Bucket(bucket) => Ok(bucket.list(prefix).await?.iter().map(|object| object.size).sum()),
+            Place::Bucket(bucket) => {
+                Ok(bucket.list(prefix).await?.iter().map(|object| object.size).sum())
+            }
         }
     }
 
@@ -125,7 +137,9 @@ impl Source {
     pub fn environment(&self) -> Vec<(String, String)> {
         match &self.place {
             Place::Folder(_) => Vec::new(),
-            Place::Bucket(bucket) => bucket.env().into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            Place::Bucket(bucket) => {
+                bucket.env().into_iter().map(|(name, value)| (name.into(), value)).collect()
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ const TIMES: u64 = 5;
 /// The month of [`data::month`].
 const MONTH: [&str; 4] = ["--from", "2025-06-01T00", "--to", "2025-07-01T00"];
 
-/// The seconds of a run that finds one object of 1,000 late ticks for an hour that is computed already.
+/// The seconds of a run that finds one object of 1,000 late ticks for an hour that is computed
+/// already.
 ///
 /// # Errors
 /// A run that fails, or reads anything else.
@@ -25,8 +26,14 @@ pub async fn late(source: &Source) -> anyhow::Result<f64> {
         source.put(&data::late_name(number), data::late(number)?).await?;
         let (took, usage) = ours::run_in(&database, source, &["--hour", HOUR_NAME])?;
         let (added, objects) = (ticks(&database).await? - before, objects_read(&database).await?);
-        println!("late object: {took:.2} s, {:.2} CPU s; {added} ticks, {objects} object read", usage.cpu_seconds);
-        ensure!((added, objects) == (data::LATE_TICKS.cast_signed(), 1), "more than the late object was read, or less");
+        println!(
+            "late object: {took:.2} s, {:.2} CPU s; {added} ticks, {objects} object read",
+            usage.cpu_seconds
+        );
+        ensure!(
+            (added, objects) == (data::LATE_TICKS.cast_signed(), 1),
+            "more than the late object was read, or less"
+        );
         seconds.push(took);
     }
     Ok(median(&seconds))
@@ -42,7 +49,10 @@ pub async fn idle() -> anyhow::Result<f64> {
         source.put(&name, text).await?;
     }
     let (first, _) = ours::run_in(&database, &source, &MONTH)?;
-    println!("720 hours: {first:.2} s for the first run, which reads {} objects", objects_read(&database).await?);
+    println!(
+        "720 hours: {first:.2} s for the first run, which reads {} objects",
+        objects_read(&database).await?
+    );
     let mut seconds = Vec::new();
     for _ in 0..TIMES {
         let (took, usage) = ours::run_in(&database, &source, &MONTH)?;
@@ -61,6 +71,7 @@ async fn ticks(database: &TestDatabase) -> anyhow::Result<i64> {
 
 /// Of the last run.
 async fn objects_read(database: &TestDatabase) -> anyhow::Result<i64> {
-    let read = sqlx::query_scalar("select objects_read from batch_runs order by run_id desc limit 1");
+    let read =
+        sqlx::query_scalar("select objects_read from batch_runs order by run_id desc limit 1");
     Ok(read.fetch_one(&mut database.connection().await).await?)
 }

@@ -17,7 +17,8 @@ pub const HOUR_NAME: &str = "2025-06-06T14";
 pub const FOLDER: &str = "raw/stock_prices/2025-06-06-14";
 const SYMBOLS: usize = 500;
 const PARTITIONS: i32 = 4;
-/// Every twentieth line has `high` and `low`, as no other has: a second shape that may come at any time.
+/// Every twentieth line has `high` and `low`, as no other has: a second shape that may come at any
+/// time.
 const OTHER_SHAPE: u64 = 20;
 
 /// Ticks of an object that comes late.
@@ -42,7 +43,13 @@ pub struct Size {
 
 impl Default for Size {
     fn default() -> Self {
-        Self { ticks: 20_000_000, enveloped_ticks: 2_000_000, objects: 16, small_objects: 20_000, lines_of_small: 28 }
+        Self {
+            ticks: 20_000_000,
+            enveloped_ticks: 2_000_000,
+            objects: 16,
+            small_objects: 20_000,
+            lines_of_small: 28,
+        }
     }
 }
 
@@ -65,9 +72,13 @@ impl Archives {
         let archives = Self::packed(root, size)?;
         let plain = archives.plain.join(FOLDER);
         once(&archives.zstd, |folder| pack(&plain, folder, "zst", zstd))?;
-        once(&archives.envelope, |folder| write(folder, Shape::Envelope, size.enveloped_ticks, size.objects))?;
+        once(&archives.envelope, |folder| {
+            write(folder, Shape::Envelope, size.enveloped_ticks, size.objects)
+        })?;
         let small_ticks = size.small_objects * size.lines_of_small;
-        once(&archives.small, |folder| write(folder, Shape::Bare, small_ticks, size.small_objects))?;
+        once(&archives.small, |folder| {
+            write(folder, Shape::Bare, small_ticks, size.small_objects)
+        })?;
         Ok(archives)
     }
 
@@ -76,7 +87,8 @@ impl Archives {
     /// # Errors
     /// As [`Archives::make`].
     pub fn packed(root: &Path, size: Size) -> anyhow::Result<Self> {
-        let root = root.join(format!("{}-{}-{}", size.ticks, size.enveloped_ticks, size.small_objects));
+        let root =
+            root.join(format!("{}-{}-{}", size.ticks, size.enveloped_ticks, size.small_objects));
         let of = |name: &str| root.join(name);
         let archives = Self {
             plain: of("plain"),
@@ -92,7 +104,8 @@ impl Archives {
     }
 }
 
-/// Fills an archive under another name first, so that one that was broken off is not taken for whole.
+/// Fills an archive under another name first, so that one that was broken off is not taken for
+/// whole.
 fn once(archive: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<()> {
     if archive.is_dir() {
         return Ok(());
@@ -109,8 +122,8 @@ fn once(archive: &Path, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyho
     Ok(())
 }
 
-/// The ticks of the hour in `objects` objects. Half of them have the sink's order of fields and half the producer's:
-/// with some connectors the order differs from object to object.
+/// The ticks of the hour in `objects` objects. Half of them have the sink's order of fields and
+/// half the producer's: with some connectors the order differs from object to object.
 fn write(folder: &Path, shape: Shape, ticks: u64, objects: u64) -> anyhow::Result<()> {
     let mut usual = feed(shape, false, 1, ticks - ticks / OTHER_SHAPE)?;
     let mut other = feed(shape, true, 2, ticks / OTHER_SHAPE)?;
@@ -160,7 +173,8 @@ pub fn late(number: u64) -> anyhow::Result<String> {
 pub fn month() -> impl Iterator<Item = (String, String)> {
     let object = |hour: u64, partition: u64| {
         let (day, start) = (1 + hour / 24, hour * MONTH_TICKS);
-        let name = format!("2025-06-{day:02}-{:02}/stock_prices+{partition}+{start:010}.json", hour % 24);
+        let name =
+            format!("2025-06-{day:02}-{:02}/stock_prices+{partition}+{start:010}.json", hour % 24);
         let line = |number: u64| {
             let (symbol, second) = (number % 20, MONTH + hour * 3600 + number * 3600 / MONTH_TICKS);
             format!(
@@ -172,10 +186,16 @@ pub fn month() -> impl Iterator<Item = (String, String)> {
         (format!("raw/stock_prices/{name}"), (0..MONTH_TICKS).map(line).collect())
     };
     let partitions = u64::from(PARTITIONS.unsigned_abs());
-    (0..MONTH_HOURS).flat_map(move |hour| (0..partitions).map(move |partition| object(hour, partition)))
+    (0..MONTH_HOURS)
+        .flat_map(move |hour| (0..partitions).map(move |partition| object(hour, partition)))
 }
 
-fn put_line(value: &[u8], position: Position, sinks_order: bool, out: &mut impl Write) -> anyhow::Result<()> {
+fn put_line(
+    value: &[u8],
+    position: Position,
+    sinks_order: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     if sinks_order {
         let Converted::Line(line) = convert(Some(value), position) else {
             anyhow::bail!("a tick that the sink would not archive");
@@ -209,9 +229,15 @@ fn feed(shape: Shape, high_low: bool, seed: u64, ticks: u64) -> anyhow::Result<F
 }
 
 /// Packs each file of a folder, on two threads.
-fn pack(from: &Path, to: &Path, extension: &str, pack: fn(&[u8]) -> std::io::Result<Vec<u8>>) -> anyhow::Result<()> {
-    let mut names: Vec<_> =
-        fs::read_dir(from)?.map(|entry| entry.map(|entry| entry.file_name())).collect::<Result<_, _>>()?;
+fn pack(
+    from: &Path,
+    to: &Path,
+    extension: &str,
+    pack: fn(&[u8]) -> std::io::Result<Vec<u8>>,
+) -> anyhow::Result<()> {
+    let mut names: Vec<_> = fs::read_dir(from)?
+        .map(|entry| entry.map(|entry| entry.file_name()))
+        .collect::<Result<_, _>>()?;
     names.sort();
     let halves = names.split_at(names.len() / 2);
     let work = |names: &[std::ffi::OsString]| -> anyhow::Result<()> {

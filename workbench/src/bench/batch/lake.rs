@@ -58,7 +58,10 @@ pub async fn run(args: &LakeArgs) -> anyhow::Result<Value> {
         ensure!(!lines.rows.is_empty(), "no tick of the symbol that is asked for");
         mismatches += u64::from(lines.rows != lake.rows);
         let speedup = lines.seconds / lake.seconds;
-        println!("round {round}: lines {:.2} s, lake {:.3} s ({speedup:.1})", lines.seconds, lake.seconds);
+        println!(
+            "round {round}: lines {:.2} s, lake {:.3} s ({speedup:.1})",
+            lines.seconds, lake.seconds
+        );
         speedups.push(speedup);
     }
     Ok(json!({
@@ -93,7 +96,8 @@ async fn recompute(rounds: u32, database: &TestDatabase, source: &Source) -> any
     const ANEW: [&str; 3] = ["--hour", HOUR_NAME, "--recompute"];
     let mut anew = Anew::default();
     for round in 1..=rounds {
-        let (lines, of_lines) = ours::run_in(database, source, &[&ANEW[..], &["--from-lake", "never"]].concat())?;
+        let (lines, of_lines) =
+            ours::run_in(database, source, &[&ANEW[..], &["--from-lake", "never"]].concat())?;
         let expected = rows(database).await?;
         let (lake, of_lake) = ours::run_in(database, source, &ANEW)?;
         anew.mismatches += differing(&expected, &rows(database).await?);
@@ -111,8 +115,12 @@ async fn recompute(rounds: u32, database: &TestDatabase, source: &Source) -> any
         anew.ratios.push(lines / lake);
     }
     let from_lake = "select count(*) from batch_runs where hours_from_lake = 1";
-    let from_lake: i64 = sqlx::query_scalar(from_lake).fetch_one(&mut database.connection().await).await?;
-    ensure!(from_lake == i64::from(rounds), "the hour was read from the lake {from_lake} times, and not {rounds}");
+    let from_lake: i64 =
+        sqlx::query_scalar(from_lake).fetch_one(&mut database.connection().await).await?;
+    ensure!(
+        from_lake == i64::from(rounds),
+        "the hour was read from the lake {from_lake} times, and not {rounds}"
+    );
     Ok(anew)
 }
 
@@ -133,9 +141,11 @@ fn differing(one: &[String], other: &[String]) -> u64 {
 
 /// The size of what readers see, which must have all ticks.
 async fn lake_bytes(database: &TestDatabase, ticks: u64) -> anyhow::Result<i64> {
-    let known =
-        sqlx::query_as("select sum(size)::bigint, sum(rows)::bigint from lake_objects where state = 'verified'");
-    let (bytes, rows): (Option<i64>, Option<i64>) = known.fetch_one(&mut database.connection().await).await?;
+    let known = sqlx::query_as(
+        "select sum(size)::bigint, sum(rows)::bigint from lake_objects where state = 'verified'",
+    );
+    let (bytes, rows): (Option<i64>, Option<i64>) =
+        known.fetch_one(&mut database.connection().await).await?;
     ensure!(rows == Some(ticks.cast_signed()), "the lake has {rows:?} of {ticks} ticks");
     Ok(bytes.unwrap_or_default())
 }

@@ -1,4 +1,5 @@
-//! `bench batch`: batch-layer's hour next to the same aggregation by general engines, over the same objects.
+//! `bench batch`: batch-layer's hour next to the same aggregation by general engines, over the same
+//! objects.
 
 mod archive;
 mod beside;
@@ -76,7 +77,10 @@ pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
     }
     let mut result = json!({ "bench": "batch", "rss_mb": worst.megabytes.round(), "mismatches": worst.mismatches });
     for case in &cases {
-        let (min, max) = case.ratios.iter().fold((f64::INFINITY, 0.0_f64), |(min, max), r| (min.min(*r), max.max(*r)));
+        let (min, max) = case
+            .ratios
+            .iter()
+            .fold((f64::INFINITY, 0.0_f64), |(min, max), r| (min.min(*r), max.max(*r)));
         println!("{}: {:.2} (min {min:.2}, max {max:.2})", case.name, median(&case.ratios));
         result[case.name] = rounded(median(&case.ratios)).into();
         if case.name == SMALL {
@@ -141,7 +145,12 @@ impl BatchArgs {
 }
 
 impl Case {
-    async fn measure(&mut self, round: u32, peers: &Peers, worst: &mut Worst) -> anyhow::Result<()> {
+    async fn measure(
+        &mut self,
+        round: u32,
+        peers: &Peers,
+        worst: &mut Worst,
+    ) -> anyhow::Result<()> {
         self.source.warm().await?;
         let run = ours::run(&self.source).await?;
         let mut line = format!("round {round}, {}: batch-layer {:.2} s", self.name, run.seconds);
@@ -149,7 +158,12 @@ impl Case {
         for peer in self.peers {
             let answer = peers.ask(*peer, &self.source)?;
             let mismatches = ours::mismatches(&run, &answer.rows).await?;
-            line += &format!(", {} {:.2} s ({:.2})", peer.name(), answer.seconds, answer.seconds / run.seconds);
+            line += &format!(
+                ", {} {:.2} s ({:.2})",
+                peer.name(),
+                answer.seconds,
+                answer.seconds / run.seconds
+            );
             if mismatches > 0 {
                 line += &format!(" with {mismatches} other rows");
             }

@@ -38,7 +38,11 @@ pub async fn database() -> anyhow::Result<TestDatabase> {
 ///
 /// # Errors
 /// A run that fails.
-pub fn run_in(database: &TestDatabase, source: &Source, window: &[&str]) -> anyhow::Result<(f64, Usage)> {
+pub fn run_in(
+    database: &TestDatabase,
+    source: &Source,
+    window: &[&str],
+) -> anyhow::Result<(f64, Usage)> {
     // The others compute hours, and judge no ticks.
     command_in(database, source, &[&["--anomalies", "off"], window].concat())
 }
@@ -47,7 +51,11 @@ pub fn run_in(database: &TestDatabase, source: &Source, window: &[&str]) -> anyh
 ///
 /// # Errors
 /// A run that fails.
-pub fn command_in(database: &TestDatabase, source: &Source, arguments: &[&str]) -> anyhow::Result<(f64, Usage)> {
+pub fn command_in(
+    database: &TestDatabase,
+    source: &Source,
+    arguments: &[&str],
+) -> anyhow::Result<(f64, Usage)> {
     let mut command = crate::process::command("batch-layer")?;
     command
         .args(arguments)

@@ -8,7 +8,8 @@ use std::process::Command;
 
 const SCRIPT: &str = include_str!("peers.py");
 /// The extension must be of DuckDB's own version.
-const PACKAGES: [&str; 5] = ["duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5", "chdb==4.4.0", "boto3", "pytz"];
+const PACKAGES: [&str; 5] =
+    ["duckdb==1.5.5", "duckdb-extension-httpfs==1.5.5", "chdb==4.4.0", "boto3", "pytz"];
 
 /// Who else aggregates the hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,8 @@ pub struct Peers {
 pub struct Answer {
     /// Of the query alone.
     pub seconds: f64,
-    /// One line a symbol: symbol, open, high, low, close, volume, ticks, sum of close, sum of close * volume.
+    /// One line a symbol: symbol, open, high, low, close, volume, ticks, sum of close, sum of
+    /// close * volume.
     pub rows: String,
 }
 
@@ -57,8 +59,11 @@ impl Peers {
             eprintln!("installing {} into {}", PACKAGES.join(", "), folder.display());
             let mut venv = Command::new("python3");
             venv.args(["-m", "venv"]).arg(&folder);
-            succeed(&mut venv).context("make a Python environment (Debian: apt-get install python3-venv)")?;
-            succeed(Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES))?;
+            succeed(&mut venv)
+                .context("make a Python environment (Debian: apt-get install python3-venv)")?;
+            succeed(
+                Command::new(&python).args(["-m", "pip", "install", "--quiet"]).args(PACKAGES),
+            )?;
             fs::write(&installed, PACKAGES.join(" "))?;
         }
         let script = folder.join("peers.py");
@@ -83,13 +88,17 @@ impl Peers {
         let mut command = Command::new(&self.python);
         command.arg(&self.script).args(arguments).arg(&rows).envs(source.environment());
         let printed = succeed(&mut command)?;
-        let seconds = printed.trim().parse().with_context(|| format!("{} printed \"{printed}\"", arguments[0]))?;
+        let seconds = printed
+            .trim()
+            .parse()
+            .with_context(|| format!("{} printed \"{printed}\"", arguments[0]))?;
         Ok(Answer { seconds, rows: fs::read_to_string(rows)? })
     }
 }
 
 fn succeed(command: &mut Command) -> anyhow::Result<String> {
-    let output = command.output().with_context(|| format!("start {}", command.get_program().display()))?;
+    let output =
+        command.output().with_context(|| format!("start {}", command.get_program().display()))?;
     let complaint = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "{} failed: {complaint}", command.get_program().display());
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())

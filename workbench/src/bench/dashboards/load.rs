@@ -21,10 +21,8 @@ pub struct Size {
 /// What the symbol variables are set to: as many as a dashboard opens with.
 pub const CHOSEN: [&str; 5] = ["S001", "S002", "S003", "S004", "S005"];
 
-pub const MARK_ALL: &str =
-    "insert into stale_indicators select symbol, min(hour) from hourly_stock_summary group by symbol";
-pub const MARK_LAST_HOUR: &str =
-    "insert into stale_indicators select symbol, max(hour) from hourly_stock_summary group by symbol";
+pub const MARK_ALL: &str = "insert into stale_indicators select symbol, min(hour) from hourly_stock_summary group by symbol";
+pub const MARK_LAST_HOUR: &str = "insert into stale_indicators select symbol, max(hour) from hourly_stock_summary group by symbol";
 
 const MINUTES_A_DAY: u32 = 390;
 
@@ -94,7 +92,9 @@ pub async fn all(connection: &mut PgConnection, size: &Size) -> anyhow::Result<(
     connection.execute("set synchronous_commit = off").await?;
     for (what, sql) in STATEMENTS {
         let begun = Instant::now();
-        let sql = sql.replace("$DAYS", &size.days.to_string()).replace("$SYMBOLS", &size.symbols.to_string());
+        let sql = sql
+            .replace("$DAYS", &size.days.to_string())
+            .replace("$SYMBOLS", &size.symbols.to_string());
         connection.execute(AssertSqlSafe(sql.replace("$TICKS", &ticks_a_bar.to_string()))).await?;
         println!("  {what}: {:.0} s", begun.elapsed().as_secs_f64());
     }

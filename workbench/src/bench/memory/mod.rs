@@ -65,7 +65,8 @@ struct Outcome {
 }
 
 /// # Errors
-/// Services that are not there, a binary that is not built, or a case that ends otherwise than it must.
+/// Services that are not there, a binary that is not built, or a case that ends otherwise than it
+/// must.
 pub async fn run(args: &MemoryArgs) -> anyhow::Result<Value> {
     let mut result = json!({ "bench": "memory", "limit_mb": LIMIT_MEGABYTES });
     let mut worst = 0.0_f64;
@@ -165,7 +166,11 @@ impl MemoryArgs {
     }
 }
 
-async fn batch_layer(store: &EndlessStore, database: &TestDatabase, is_verify: bool) -> anyhow::Result<Outcome> {
+async fn batch_layer(
+    store: &EndlessStore,
+    database: &TestDatabase,
+    is_verify: bool,
+) -> anyhow::Result<Outcome> {
     let mut command: Command = crate::process::command("batch-layer")?;
     let said = std::env::temp_dir().join(format!("bench-memory-{}.log", std::process::id()));
     command
@@ -178,12 +183,18 @@ async fn batch_layer(store: &EndlessStore, database: &TestDatabase, is_verify: b
         .stderr(File::create(&said)?);
     let begun = Instant::now();
     // The store is a part of this process.
-    let (status, usage) = tokio::task::spawn_blocking(move || Measured::spawn(command)?.finish()).await??;
+    let (status, usage) =
+        tokio::task::spawn_blocking(move || Measured::spawn(command)?.finish()).await??;
     let seconds = begun.elapsed().as_secs_f64();
     let text = std::fs::read_to_string(&said)?;
     std::fs::remove_file(&said)?;
     let said = text.lines().last().unwrap_or_default().to_owned();
-    Ok(Outcome { megabytes: usage.peak_megabytes, seconds, code: status.code().unwrap_or(-1), said })
+    Ok(Outcome {
+        megabytes: usage.peak_megabytes,
+        seconds,
+        code: status.code().unwrap_or(-1),
+        said,
+    })
 }
 
 /// Lines of ticks, which tell no offset.

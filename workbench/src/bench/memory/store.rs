@@ -1,5 +1,5 @@
-//! [`EndlessStore`]: an S3 store of one folder, whose objects are made up while they are sent, so that they may be of any
-//! size and number.
+//! [`EndlessStore`]: an S3 store of one folder, whose objects are made up while they are sent, so
+//! that they may be of any size and number.
 
 use bytes::Bytes;
 use std::fmt::Write;
@@ -103,7 +103,8 @@ fn page(objects: &Objects, query: &str) -> String {
     };
     let prefix = asked("prefix");
     // Nobody needs its folders.
-    let is_asked = !query.contains("delimiter") && (objects.folder == prefix || prefix.starts_with(&objects.folder));
+    let is_asked = !query.contains("delimiter")
+        && (objects.folder == prefix || prefix.starts_with(&objects.folder));
     let first: usize = asked("continuation-token").parse().unwrap_or_default();
     let end = if is_asked { objects.count.min(first + PAGE) } else { first };
     let mut text = "<ListBucketResult>".to_owned();
@@ -118,15 +119,25 @@ fn page(objects: &Objects, query: &str) -> String {
         }
     }
     let _ = match is_asked && end < objects.count {
-        true => write!(text, "<IsTruncated>true</IsTruncated><NextContinuationToken>{end}</NextContinuationToken>"),
+        true => write!(
+            text,
+            "<IsTruncated>true</IsTruncated><NextContinuationToken>{end}</NextContinuationToken>"
+        ),
         false => write!(text, "<IsTruncated>false</IsTruncated>"),
     };
     text + "</ListBucketResult>"
 }
 
-async fn send(objects: &Objects, path: &str, write: &mut (impl AsyncWriteExt + Unpin)) -> std::io::Result<()> {
+async fn send(
+    objects: &Objects,
+    path: &str,
+    write: &mut (impl AsyncWriteExt + Unpin),
+) -> std::io::Result<()> {
     let name = path.split('?').next().unwrap_or_default().trim_end_matches(objects.ending);
-    let number = name.rsplit("%2B").next().and_then(|number| number.rsplit('+').next()?.parse::<usize>().ok());
+    let number = name
+        .rsplit("%2B")
+        .next()
+        .and_then(|number| number.rsplit('+').next()?.parse::<usize>().ok());
     let Some(number) = number.filter(|number| *number < objects.count) else {
         return write.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
     };

@@ -1,4 +1,5 @@
-//! The alert rules of Prometheus, which `promtool` checks and tests, and those of Grafana, whose SQL runs here.
+//! The alert rules of Prometheus, which `promtool` checks and tests, and those of Grafana, whose
+//! SQL runs here.
 
 use super::market::{migrated, reading};
 use super::{repository, text};
@@ -32,8 +33,7 @@ const SPEED: &str = "insert into archive_checks (allowed_seconds) values (2700);
     as partition";
 
 /// How far the archive is: partition, next offset, and its newest tick.
-const ARCHIVE: &str =
-    "insert into archive_newest (topic, stored_at, partition, next_offset, tick) select 't', now(), *";
+const ARCHIVE: &str = "insert into archive_newest (topic, stored_at, partition, next_offset, tick) select 't', now(), *";
 
 const CASES: [Case; 22] = [
     Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
@@ -171,20 +171,33 @@ const CASES: [Case; 22] = [
 fn grafana_rules() -> Vec<Value> {
     let file = repository().join("grafana/provisioning/alerting/batch-layer.json");
     let json: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
-    json["groups"].as_array().unwrap().iter().flat_map(|group| group["rules"].as_array().unwrap().clone()).collect()
+    json["groups"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|group| group["rules"].as_array().unwrap().clone())
+        .collect()
 }
 
 /// Evaluates a rule as Grafana does: one number from PostgreSQL, above the threshold or not.
 async fn fires(rule: &Value, connection: &mut sqlx::PgConnection) -> bool {
-    let [query, condition] = &rule["data"].as_array().unwrap()[..] else { panic!("a query and a condition") };
+    let [query, condition] = &rule["data"].as_array().unwrap()[..] else {
+        panic!("a query and a condition")
+    };
     assert_eq!(rule["condition"], condition["refId"]);
     assert_eq!(condition["model"]["expression"], query["refId"]);
     assert_eq!(query["datasourceUid"], "stocks-postgres");
     let evaluator = &condition["model"]["conditions"][0]["evaluator"];
     assert_eq!(evaluator["type"], "gt");
     let answer = ask(connection, text(&query["model"], "rawSql")).await.unwrap();
-    assert_eq!((answer.rows.len(), answer.columns.len()), (1, 1), "{}: one number", text(rule, "title"));
-    answer.rows[0][&answer.columns[0].0].as_f64().unwrap() > evaluator["params"][0].as_f64().unwrap()
+    assert_eq!(
+        (answer.rows.len(), answer.columns.len()),
+        (1, 1),
+        "{}: one number",
+        text(rule, "title")
+    );
+    answer.rows[0][&answer.columns[0].0].as_f64().unwrap()
+        > evaluator["params"][0].as_f64().unwrap()
 }
 
 #[tokio::test]
@@ -192,7 +205,11 @@ async fn grafanas_alerts_fire_in_the_states_that_they_are_for_and_in_no_other() 
     for case in CASES {
         let database = migrated().await;
         sqlx::raw_sql(AssertSqlSafe(
-            case.state.replace("RUN", RUN).replace("BAR", BAR).replace("SPEED", SPEED).replace("ARCHIVE", ARCHIVE),
+            case.state
+                .replace("RUN", RUN)
+                .replace("BAR", BAR)
+                .replace("SPEED", SPEED)
+                .replace("ARCHIVE", ARCHIVE),
         ))
         .execute(database.pool())
         .await
@@ -212,9 +229,16 @@ async fn grafanas_alerts_fire_in_the_states_that_they_are_for_and_in_no_other() 
 const RULES: [&str; 2] = ["speed-layer", "archive-sink"];
 
 fn promtool(arguments: &[&str]) {
-    let output = Command::new("promtool").args(arguments).current_dir(repository().join("prometheus")).output();
+    let output = Command::new("promtool")
+        .args(arguments)
+        .current_dir(repository().join("prometheus"))
+        .output();
     let output = output.expect("promtool starts (`cargo xtask setup` installs it)");
-    assert!(output.status.success(), "promtool {arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "promtool {arguments:?}: {}",
+        String::from_utf8_lossy(&output.stdout)
+    );
 }
 
 #[test]
@@ -242,24 +266,37 @@ fn every_alert_has_a_unit_test_a_summary_and_a_runbook() {
         RULES.iter().flat_map(|file| names(&format!("{file}.{kind}.yml"), key)).collect()
     };
     let prometheus = of_all("rules", "- alert: ");
-    let grafana: Vec<String> = grafana_rules().iter().map(|rule| text(rule, "title").to_owned()).collect();
+    let grafana: Vec<String> =
+        grafana_rules().iter().map(|rule| text(rule, "title").to_owned()).collect();
     assert!(prometheus.len() > 5 && grafana.len() > 2);
     let tested = of_all("test", "alertname: ");
     for alert in &prometheus {
         assert!(tested.contains(alert), "{alert}: no unit test");
     }
     for alert in &grafana {
-        assert!(CASES.iter().any(|case| case.firing.contains(&alert.as_str())), "{alert}: no case in which it fires");
+        assert!(
+            CASES.iter().any(|case| case.firing.contains(&alert.as_str())),
+            "{alert}: no case in which it fires"
+        );
     }
-    let read =
-        |file: &&str| fs::read_to_string(repository().join(format!("prometheus/rules/{file}.rules.yml"))).unwrap();
+    let read = |file: &&str| {
+        fs::read_to_string(repository().join(format!("prometheus/rules/{file}.rules.yml"))).unwrap()
+    };
     let rules: String = RULES.iter().map(read).collect();
-    let json = fs::read_to_string(repository().join("grafana/provisioning/alerting/batch-layer.json")).unwrap();
+    let json =
+        fs::read_to_string(repository().join("grafana/provisioning/alerting/batch-layer.json"))
+            .unwrap();
     let runbooks = fs::read_to_string(repository().join("docs/operations.md")).unwrap();
     for alert in prometheus.iter().chain(&grafana) {
-        assert!(runbooks.contains(&format!("\n### {alert}\n")), "{alert}: no section in docs/operations.md");
+        assert!(
+            runbooks.contains(&format!("\n### {alert}\n")),
+            "{alert}: no section in docs/operations.md"
+        );
         let link = format!("docs/operations.md#{}", alert.to_lowercase());
-        assert!(rules.contains(&link) || json.contains(&link), "{alert}: no annotation leads to {link}");
+        assert!(
+            rules.contains(&link) || json.contains(&link),
+            "{alert}: no annotation leads to {link}"
+        );
     }
     assert_eq!(rules.matches("summary: ").count(), prometheus.len());
     assert_eq!(json.matches("\"summary\": ").count(), grafana.len());

@@ -6,8 +6,18 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 
 /// What Grafana 12 draws without a further plugin, as far as these dashboards use it.
-const PANELS: [&str; 10] =
-    ["row", "stat", "timeseries", "table", "barchart", "candlestick", "heatmap", "bargauge", "text", "alertlist"];
+const PANELS: [&str; 10] = [
+    "row",
+    "stat",
+    "timeseries",
+    "table",
+    "barchart",
+    "candlestick",
+    "heatmap",
+    "bargauge",
+    "text",
+    "alertlist",
+];
 
 /// Every `uid` of a data source that anything in the dashboard refers to.
 fn referenced_uids(value: &Value, found: &mut BTreeSet<String>) {
@@ -22,7 +32,9 @@ fn referenced_uids(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 fn provisioned_uids() -> HashSet<String> {
-    let yaml = fs::read_to_string(repository().join("grafana/provisioning/datasources/stocks.yaml")).unwrap();
+    let yaml =
+        fs::read_to_string(repository().join("grafana/provisioning/datasources/stocks.yaml"))
+            .unwrap();
     yaml.lines().filter_map(|line| line.trim().strip_prefix("uid: ").map(str::to_owned)).collect()
 }
 
@@ -36,7 +48,11 @@ fn every_data_source_that_a_dashboard_names_is_provisioned() {
         // Grafana's own, which every installation has.
         named.remove("-- Grafana --");
         for uid in named {
-            assert!(provisioned.contains(&uid), "{}: no data source has uid {uid}", dashboard.file());
+            assert!(
+                provisioned.contains(&uid),
+                "{}: no data source has uid {uid}",
+                dashboard.file()
+            );
         }
     }
 }
@@ -56,7 +72,10 @@ fn uids_and_panel_ids_are_unique_and_no_two_panels_overlap() {
             let id = panel["id"].as_i64().unwrap_or_default();
             assert!(id > 0 && ids.insert(id), "{file}: panel {title:?} shares its id {id}");
             let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
-            assert!(at("w") > 0 && at("h") > 0 && at("x") + at("w") <= 24, "{file}: panel {title:?} leaves the grid");
+            assert!(
+                at("w") > 0 && at("h") > 0 && at("x") + at("w") <= 24,
+                "{file}: panel {title:?} leaves the grid"
+            );
             for x in at("x")..at("x") + at("w") {
                 for y in at("y")..at("y") + at("h") {
                     assert!(cells.insert((x, y)), "{file}: panel {title:?} lies on another one");
@@ -76,18 +95,32 @@ fn every_panel_explains_itself_with_a_unit_and_a_legend() {
             if kind == "row" {
                 continue;
             }
-            assert!(!title.is_empty() && text(panel, "description").len() > 20, "{place}: no description");
+            assert!(
+                !title.is_empty() && text(panel, "description").len() > 20,
+                "{place}: no description"
+            );
             if kind == "alertlist" {
                 continue;
             }
-            assert!(!text(&panel["fieldConfig"]["defaults"], "unit").is_empty(), "{place}: no unit");
+            assert!(
+                !text(&panel["fieldConfig"]["defaults"], "unit").is_empty(),
+                "{place}: no unit"
+            );
             let queries = panel["targets"].as_array().map_or(0, Vec::len);
             assert!(queries > 0, "{place}: asks for nothing");
             if kind == "timeseries" {
                 let defaults = &panel["fieldConfig"]["defaults"];
-                // Of seconds Grafana makes 15 s or 500 ms, and knows best how many digits these take.
-                assert_eq!(defaults["decimals"].is_u64(), text(defaults, "unit") != "s", "{place}: decimals");
-                assert!(panel["options"]["legend"]["showLegend"].is_boolean(), "{place}: no legend");
+                // Of seconds Grafana makes 15 s or 500 ms, and knows best how many digits these
+                // take.
+                assert_eq!(
+                    defaults["decimals"].is_u64(),
+                    text(defaults, "unit") != "s",
+                    "{place}: decimals"
+                );
+                assert!(
+                    panel["options"]["legend"]["showLegend"].is_boolean(),
+                    "{place}: no legend"
+                );
             }
         }
     }
@@ -105,14 +138,21 @@ fn counts_are_shown_whole() {
     }
 }
 
-/// Grafana gives a column 150 pixels unless it is told otherwise, and 20 of each heading to a funnel.
+/// Grafana gives a column 150 pixels unless it is told otherwise, and 20 of each heading to a
+/// funnel.
 #[test]
 fn columns_of_tables_may_be_narrow() {
     for dashboard in dashboards() {
         for panel in dashboard.panels().into_iter().filter(|panel| text(panel, "type") == "table") {
             let custom = &panel["fieldConfig"]["defaults"]["custom"];
             assert_eq!(custom["minWidth"], 70, "{}: {:?}", dashboard.file(), text(panel, "title"));
-            assert_eq!(custom["filterable"], false, "{}: {:?}", dashboard.file(), text(panel, "title"));
+            assert_eq!(
+                custom["filterable"],
+                false,
+                "{}: {:?}",
+                dashboard.file(),
+                text(panel, "title")
+            );
         }
     }
 }
@@ -144,13 +184,18 @@ fn no_panel_is_too_small_to_be_read() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
             let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
-            let (width, height) = (panel["gridPos"]["w"].as_u64().unwrap(), panel["gridPos"]["h"].as_u64().unwrap());
+            let (width, height) =
+                (panel["gridPos"]["w"].as_u64().unwrap(), panel["gridPos"]["h"].as_u64().unwrap());
             match text(panel, "type") {
                 "row" => assert_eq!((width, height), (24, 1), "{place}"),
                 // One of several figures gives each its part of the width.
                 "stat" => {
-                    let figures = panel["fieldConfig"]["overrides"].as_array().map_or(0, Vec::len) as u64;
-                    assert!(width >= 4.max(2 * figures) && height >= 4, "{place}: {width} x {height}");
+                    let figures =
+                        panel["fieldConfig"]["overrides"].as_array().map_or(0, Vec::len) as u64;
+                    assert!(
+                        width >= 4.max(2 * figures) && height >= 4,
+                        "{place}: {width} x {height}"
+                    );
                 }
                 "alertlist" => assert!(width >= 12 && height >= 4, "{place}: {width} x {height}"),
                 _ => assert!(width >= 8 && height >= 8, "{place}: {width} x {height}"),
@@ -182,9 +227,14 @@ fn every_alert_leads_to_the_panel_that_shows_its_matter() {
     let groups = alerting["groups"].as_array().unwrap();
     for rule in groups.iter().flat_map(|group| group["rules"].as_array().unwrap()) {
         let name = text(rule, "title");
-        let dashboard = dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == text(rule, "dashboardUid"));
+        let dashboard = dashboards
+            .iter()
+            .find(|dashboard| text(&dashboard.json, "uid") == text(rule, "dashboardUid"));
         let panels = dashboard.unwrap_or_else(|| panic!("{name} leads to no dashboard")).panels();
-        assert!(panels.iter().any(|panel| panel["id"] == rule["panelId"]), "{name} leads to no panel");
+        assert!(
+            panels.iter().any(|panel| panel["id"] == rule["panelId"]),
+            "{name} leads to no panel"
+        );
     }
 }
 
@@ -200,19 +250,25 @@ fn the_dashboards_lead_to_one_another_and_open_on_a_range_that_refreshes() {
             assert!(!text(&dashboard.json, key).is_empty(), "{file}: no {key}");
         }
         assert!(text(&dashboard.json["time"], "from").starts_with("now-"), "{file}");
-        assert!(dashboard.json["id"].is_null(), "{file}: an id is the installation's, not the file's");
+        assert!(
+            dashboard.json["id"].is_null(),
+            "{file}: an id is the installation's, not the file's"
+        );
         for variable in dashboard.variables() {
             assert!(!text(variable, "label").is_empty(), "{file}: a variable without a label");
         }
     }
 }
 
-/// From a page of now to another of now the range is the same moment; of a week it would be no live market.
+/// From a page of now to another of now the range is the same moment; of a week it would be no live
+/// market.
 #[test]
 fn the_range_goes_along_to_pages_of_the_same_kind_alone() {
     for dashboard in dashboards() {
         let file = dashboard.file();
-        let [own, other] = dashboard.json["links"].as_array().unwrap().as_slice() else { panic!("{file}: two groups") };
+        let [own, other] = dashboard.json["links"].as_array().unwrap().as_slice() else {
+            panic!("{file}: two groups")
+        };
         assert!(own["keepTime"] == true && other["keepTime"] == false, "{file}");
         assert_eq!(own["tags"][0], other["tags"][0], "{file}");
         assert_ne!(own["tags"], other["tags"], "{file}");
@@ -238,12 +294,16 @@ fn every_link_leads_to_a_dashboard_that_has_its_variables() {
     dashboards.iter().for_each(|dashboard| addresses(&dashboard.json, &mut all));
     assert!(all.len() > 20, "only {} links", all.len());
     for address in all {
-        let (uid, variables) = address.strip_prefix("/d/").unwrap().split_once('?').unwrap_or((&address[3..], ""));
+        let (uid, variables) =
+            address.strip_prefix("/d/").unwrap().split_once('?').unwrap_or((&address[3..], ""));
         let target = dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == uid);
         let target = target.unwrap_or_else(|| panic!("{address}: no such dashboard"));
         for name in variables.split('&').filter_map(|part| part.strip_prefix("var-")) {
             let name = name.split('=').next().unwrap();
-            assert!(target.variables().any(|variable| text(variable, "name") == name), "{address}: no variable {name}");
+            assert!(
+                target.variables().any(|variable| text(variable, "name") == name),
+                "{address}: no variable {name}"
+            );
         }
     }
 }
@@ -254,13 +314,23 @@ fn whatever_names_a_symbol_an_offset_or_an_hour_leads_on() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
             let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
-            let asked: Vec<&str> =
-                panel["targets"].as_array().into_iter().flatten().map(|target| text(target, "rawSql")).collect();
+            let asked: Vec<&str> = panel["targets"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|target| text(target, "rawSql"))
+                .collect();
             let (asked, all) = (asked.join("\n"), panel["fieldConfig"].to_string());
             match text(panel, "type") {
-                "barchart" => assert!(all.contains("/d/stock-market?var-chart="), "{place}: no way to the candles"),
+                "barchart" => assert!(
+                    all.contains("/d/stock-market?var-chart="),
+                    "{place}: no way to the candles"
+                ),
                 "timeseries" if asked.contains("symbol as metric") => {
-                    assert!(all.contains("var-chart=${__series.name}"), "{place}: no way to the candles");
+                    assert!(
+                        all.contains("var-chart=${__series.name}"),
+                        "{place}: no way to the candles"
+                    );
                 }
                 "table" if text(&dashboard.json, "uid") != "evidence" => {
                     for (column, link) in [
@@ -269,7 +339,8 @@ fn whatever_names_a_symbol_an_offset_or_an_hour_leads_on() {
                         ("symbol", "/d/stock-market?var-chart="),
                     ] {
                         let names = asked.lines().any(|line| {
-                            let line = line.trim().trim_start_matches("select ").trim_end_matches(',');
+                            let line =
+                                line.trim().trim_start_matches("select ").trim_end_matches(',');
                             line == column || line.ends_with(&format!(".{column}"))
                         });
                         assert!(!names || all.contains(link), "{place}: {column} leads nowhere");
@@ -281,11 +352,14 @@ fn whatever_names_a_symbol_an_offset_or_an_hour_leads_on() {
     }
 }
 
-/// Lines end where the market rests: Grafana joins what is far apart unless it is told how far is too far.
+/// Lines end where the market rests: Grafana joins what is far apart unless it is told how far is
+/// too far.
 #[test]
 fn no_line_goes_straight_over_a_night_or_an_outage() {
     for dashboard in dashboards() {
-        for panel in dashboard.panels().into_iter().filter(|panel| text(panel, "type") == "timeseries") {
+        for panel in
+            dashboard.panels().into_iter().filter(|panel| text(panel, "type") == "timeseries")
+        {
             let custom = &panel["fieldConfig"]["defaults"]["custom"];
             let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
             if text(&panel["datasource"], "type") == "prometheus" {
@@ -293,19 +367,27 @@ fn no_line_goes_straight_over_a_night_or_an_outage() {
                 continue;
             }
             // A day is one point, and weeks of them have weekends.
-            if text(custom, "drawStyle") != "line" || text(&dashboard.json, "uid") == "daily-report" {
+            if text(custom, "drawStyle") != "line" || text(&dashboard.json, "uid") == "daily-report"
+            {
                 continue;
             }
-            let ends_by_query = panel["targets"][0]["rawSql"].as_str().unwrap().contains("pause > interval '2 hours'");
+            let ends_by_query = panel["targets"][0]["rawSql"]
+                .as_str()
+                .unwrap()
+                .contains("pause > interval '2 hours'");
             let far = custom["insertNulls"].as_u64();
-            assert!(ends_by_query && custom["spanNulls"] == false || far.is_some_and(|ms| ms <= 7_200_000), "{place}");
+            assert!(
+                ends_by_query && custom["spanNulls"] == false
+                    || far.is_some_and(|ms| ms <= 7_200_000),
+                "{place}"
+            );
             assert!(custom["spanNulls"].as_u64() <= far, "{place}: joined again");
         }
     }
 }
 
-/// A legend below takes half of a chart and still hides rows; colours by name are those of no other meaning, and the same
-/// in each chart.
+/// A legend below takes half of a chart and still hides rows; colours by name are those of no other
+/// meaning, and the same in each chart.
 #[test]
 fn legends_and_colours_leave_the_charts_to_the_data() {
     for dashboard in dashboards() {
@@ -317,8 +399,15 @@ fn legends_and_colours_leave_the_charts_to_the_data() {
                     let legend = &panel["options"]["legend"];
                     let is_wide = panel["gridPos"]["w"].as_u64().unwrap() >= 12;
                     assert!(!is_wide || legend["placement"] == "right", "{place}");
-                    assert!(legend["calcs"].as_array().is_some_and(Vec::is_empty), "{place}: a table takes the plot");
-                    assert_eq!(text(&defaults["color"], "mode"), "palette-classic-by-name", "{place}");
+                    assert!(
+                        legend["calcs"].as_array().is_some_and(Vec::is_empty),
+                        "{place}: a table takes the plot"
+                    );
+                    assert_eq!(
+                        text(&defaults["color"], "mode"),
+                        "palette-classic-by-name",
+                        "{place}"
+                    );
                 }
                 // Each bar has its value; an axis beside would be cut.
                 "barchart" => {
@@ -329,9 +418,15 @@ fn legends_and_colours_leave_the_charts_to_the_data() {
             }
         }
         for annotation in dashboard.json["annotations"]["list"].as_array().unwrap() {
-            let covers_all =
-                annotation["enable"] == true && annotation["builtIn"] != 1 && annotation["filter"].is_null();
-            assert!(!covers_all, "{}: {:?} lies over every chart", dashboard.file(), text(annotation, "name"));
+            let covers_all = annotation["enable"] == true
+                && annotation["builtIn"] != 1
+                && annotation["filter"].is_null();
+            assert!(
+                !covers_all,
+                "{}: {:?} lies over every chart",
+                dashboard.file(),
+                text(annotation, "name")
+            );
         }
     }
 }
@@ -341,14 +436,23 @@ fn legends_and_colours_leave_the_charts_to_the_data() {
 fn lines_of_symbols_have_a_switch_between_percent_and_prices() {
     let mut switched = 0;
     for dashboard in dashboards() {
-        for panel in dashboard.panels().into_iter().filter(|panel| text(panel, "title") == "${lines:text}") {
+        for panel in
+            dashboard.panels().into_iter().filter(|panel| text(panel, "title") == "${lines:text}")
+        {
             switched += 1;
             let targets = panel["targets"].as_array().unwrap();
             for (target, value) in targets.iter().zip(["percent", "price"]) {
-                assert!(text(target, "rawSql").contains(&format!("'$lines' = '{value}'")), "{}", dashboard.file());
+                assert!(
+                    text(target, "rawSql").contains(&format!("'$lines' = '{value}'")),
+                    "{}",
+                    dashboard.file()
+                );
             }
             let unit = &panel["fieldConfig"]["overrides"][0];
-            assert_eq!((text(&unit["matcher"], "options"), &unit["properties"][0]["value"]), ("B", &"none".into()));
+            assert_eq!(
+                (text(&unit["matcher"], "options"), &unit["properties"][0]["value"]),
+                ("B", &"none".into())
+            );
             assert_eq!(text(&panel["fieldConfig"]["defaults"], "unit"), "percent");
         }
     }
@@ -365,16 +469,22 @@ fn no_instance_at_all_is_a_zero() {
     }
 }
 
-/// Below 768 pixels Grafana puts panels one under the other, each as wide as the screen: figures side by side are what
-/// gets too narrow then, and a title must say what is meant before it is cut.
+/// Below 768 pixels Grafana puts panels one under the other, each as wide as the screen: figures
+/// side by side are what gets too narrow then, and a title must say what is meant before it is cut.
 #[test]
 fn a_phone_shows_each_figure_and_title() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
             let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
             let figures = panel["fieldConfig"]["overrides"].as_array().map_or(0, Vec::len);
-            assert!(text(panel, "type") != "stat" || figures <= 6, "{place}: {figures} figures in a row");
-            assert!(text(panel, "title").chars().count() <= 48, "{place}: longer than a phone is wide");
+            assert!(
+                text(panel, "type") != "stat" || figures <= 6,
+                "{place}: {figures} figures in a row"
+            );
+            assert!(
+                text(panel, "title").chars().count() <= 48,
+                "{place}: longer than a phone is wide"
+            );
         }
     }
 }
@@ -382,16 +492,25 @@ fn a_phone_shows_each_figure_and_title() {
 #[test]
 fn the_first_page_is_the_overview() {
     let compose = fs::read_to_string(repository().join("docker-compose.yml")).unwrap();
-    assert!(compose.contains("GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: /etc/grafana/dashboards/overview.json"));
+    assert!(compose.contains(
+        "GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: /etc/grafana/dashboards/overview.json"
+    ));
 }
 
-/// Grafana expands `$NAME` in data source files only; a password with `$` in it would be cut short elsewhere.
+/// Grafana expands `$NAME` in data source files only; a password with `$` in it would be cut short
+/// elsewhere.
 #[test]
 fn the_data_sources_take_addresses_and_secrets_from_the_environment() {
-    let yaml = fs::read_to_string(repository().join("grafana/provisioning/datasources/stocks.yaml")).unwrap();
-    for name in
-        ["GRAFANA_DB_HOST", "GRAFANA_DB_NAME", "GRAFANA_DB_USER", "GRAFANA_DB_PASSWORD", "GRAFANA_PROMETHEUS_URL"]
-    {
+    let yaml =
+        fs::read_to_string(repository().join("grafana/provisioning/datasources/stocks.yaml"))
+            .unwrap();
+    for name in [
+        "GRAFANA_DB_HOST",
+        "GRAFANA_DB_NAME",
+        "GRAFANA_DB_USER",
+        "GRAFANA_DB_PASSWORD",
+        "GRAFANA_PROMETHEUS_URL",
+    ] {
         assert!(yaml.contains(&format!(": ${name}\n")), "{name} is not taken from the environment");
     }
     assert!(yaml.contains("type: grafana-postgresql-datasource"));

@@ -7,8 +7,9 @@ use testing::TestDatabase;
 /// What every symbol variable is set to.
 pub const SYMBOLS: [&str; 2] = ["AAPL", "BRK-B"];
 
-/// Three days of two symbols: minute bars of the last six hours, hour bars up to now, hourly summaries of the hours that
-/// are over, indicators, two kinds of rejected messages, batch runs, one restated hour.
+/// Three days of two symbols: minute bars of the last six hours, hour bars up to now, hourly
+/// summaries of the hours that are over, indicators, two kinds of rejected messages, batch runs,
+/// one restated hour.
 const SEED: &str = "
     insert into minute_bars
     select symbol, minute, 10, 12, 9, 11, 100, 4, 44, 1100, minute, 0, 0, minute + interval '59 seconds', 0, 1

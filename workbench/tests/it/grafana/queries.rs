@@ -28,7 +28,9 @@ fn check_shape(place: &str, panel: &Value, format: &str, answer: &Answer) {
         ("timeseries" | "heatmap", "time_series") => check_series(place, answer),
         ("candlestick", "table") => check_candles(place, answer),
         ("barchart", "table") => {
-            let [(_, label), (_, value)] = &answer.columns[..] else { panic!("{place}: {:?}", answer.columns) };
+            let [(_, label), (_, value)] = &answer.columns[..] else {
+                panic!("{place}: {:?}", answer.columns)
+            };
             assert!(label == "TEXT" && is_number(value), "{place}: {:?}", answer.columns);
         }
         ("table", "table") => {}
@@ -38,12 +40,16 @@ fn check_shape(place: &str, panel: &Value, format: &str, answer: &Answer) {
     check_links(place, panel, answer);
 }
 
-/// What a link takes from the row that was clicked on must be in the row: Grafana would put nothing in.
+/// What a link takes from the row that was clicked on must be in the row: Grafana would put nothing
+/// in.
 fn check_links(place: &str, panel: &Value, answer: &Answer) {
     let text = panel["fieldConfig"].to_string();
     for part in text.split("${__data.fields.").skip(1) {
         let name = part.split(['.', '}']).next().unwrap();
-        assert!(answer.columns.iter().any(|(column, _)| column == name), "{place}: a link takes {name:?} from a row");
+        assert!(
+            answer.columns.iter().any(|(column, _)| column == name),
+            "{place}: a link takes {name:?} from a row"
+        );
     }
 }
 
@@ -58,20 +64,31 @@ fn check_stat(place: &str, panel: &Value, answer: &Answer) {
     }
 }
 
-/// Either a series a metric (`time`, `metric`, one number) or one a column (`time`, numbers); ascending in time.
+/// Either a series a metric (`time`, `metric`, one number) or one a column (`time`, numbers);
+/// ascending in time.
 fn check_series(place: &str, answer: &Answer) {
     let (time, values) = answer.columns.split_first().unwrap();
     assert!(time.0 == "time" && is_time(&time.1), "{place}: time is {time:?}");
     match values {
         [(metric, kind), (_, value)] if metric == "metric" => {
             assert!(kind == "TEXT" && is_number(value), "{place}: {:?}", answer.columns);
-            let metrics: HashSet<&str> = answer.rows.iter().map(|row| text(row, "metric")).collect();
-            assert!(metrics.len() >= 2, "{place}: the seeded market has two of each at least: {metrics:?}");
+            let metrics: HashSet<&str> =
+                answer.rows.iter().map(|row| text(row, "metric")).collect();
+            assert!(
+                metrics.len() >= 2,
+                "{place}: the seeded market has two of each at least: {metrics:?}"
+            );
         }
         values => {
-            assert!(!values.is_empty() && values.iter().all(|(_, kind)| is_number(kind)), "{place}: {values:?}");
+            assert!(
+                !values.is_empty() && values.iter().all(|(_, kind)| is_number(kind)),
+                "{place}: {values:?}"
+            );
             for (name, _) in values {
-                assert!(answer.rows.iter().any(|row| !row[name].is_null()), "{place}: {name} has no value at all");
+                assert!(
+                    answer.rows.iter().any(|row| !row[name].is_null()),
+                    "{place}: {name} has no value at all"
+                );
             }
         }
     }
@@ -82,7 +99,11 @@ fn check_series(place: &str, answer: &Answer) {
 fn check_candles(place: &str, answer: &Answer) {
     let names: Vec<&str> = answer.columns.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["time", "open", "high", "low", "close", "volume"], "{place}");
-    assert!(is_time(&answer.columns[0].1) && answer.columns[1..].iter().all(|(_, kind)| is_number(kind)), "{place}");
+    assert!(
+        is_time(&answer.columns[0].1)
+            && answer.columns[1..].iter().all(|(_, kind)| is_number(kind)),
+        "{place}"
+    );
     let times: HashSet<String> = answer.rows.iter().map(|row| row["time"].to_string()).collect();
     assert_eq!(times.len(), answer.rows.len(), "{place}: one candle at a time");
 }
@@ -92,7 +113,11 @@ fn check_overrides(place: &str, panel: &Value, answer: &Answer) {
     for rule in panel["fieldConfig"]["overrides"].as_array().into_iter().flatten() {
         let name = rule["matcher"]["options"].as_str().unwrap();
         if text(&rule["matcher"], "id") == "byFrameRefID" {
-            let asked = panel["targets"].as_array().into_iter().flatten().any(|target| text(target, "refId") == name);
+            let asked = panel["targets"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .any(|target| text(target, "refId") == name);
             assert!(asked, "{place}: an override names query {name:?}, which is not there");
             continue;
         }
@@ -101,16 +126,24 @@ fn check_overrides(place: &str, panel: &Value, answer: &Answer) {
     }
 }
 
-/// Asks every query of panels, variables and annotations with these symbols chosen, and hands the answers to `check`.
-async fn for_each_query(database: &TestDatabase, symbols: &[&str], check: impl Fn(&Query<'_>, &Answer)) {
+/// Asks every query of panels, variables and annotations with these symbols chosen, and hands the
+/// answers to `check`.
+async fn for_each_query(
+    database: &TestDatabase,
+    symbols: &[&str],
+    check: impl Fn(&Query<'_>, &Answer),
+) {
     let symbols: Vec<String> = symbols.iter().map(|&symbol| symbol.to_owned()).collect();
     let mut connection = reading(database).await;
     for dashboard in dashboards() {
         let view = View::of(&dashboard, Timestamp::now(), &symbols).unwrap();
-        let all = [dashboard.queries(), dashboard.variable_queries(), dashboard.annotation_queries()];
+        let all =
+            [dashboard.queries(), dashboard.variable_queries(), dashboard.annotation_queries()];
         for query in all.iter().flatten().filter(|query| query.language == Language::Sql) {
             let sql = expand_sql(query.text, &dashboard, &view).unwrap();
-            let answer = ask(&mut connection, &sql).await.unwrap_or_else(|e| panic!("{}: {e}\n{sql}", query.place));
+            let answer = ask(&mut connection, &sql)
+                .await
+                .unwrap_or_else(|e| panic!("{}: {e}\n{sql}", query.place));
             check(query, &answer);
         }
     }
@@ -139,15 +172,25 @@ async fn no_query_fails_on_a_database_that_is_still_empty() {
     // Grafana finds no symbol there, and then puts nothing in for the variable.
     for_each_query(&migrated().await, &[], |query, answer| {
         if query.panel.is_some_and(|panel| text(panel, "type") == "heatmap") {
-            assert!(!answer.rows.is_empty(), "{}: Grafana 12 fails on a heatmap without a row", query.place);
+            assert!(
+                !answer.rows.is_empty(),
+                "{}: Grafana 12 fails on a heatmap without a row",
+                query.place
+            );
         }
     })
     .await;
 }
 
 /// The answers of one dashboard's panel, with text boxes filled in.
-async fn panel_asked(database: &TestDatabase, uid: &str, title: &str, boxes: &[(&str, &str)]) -> Vec<Value> {
-    let mut dashboard = dashboards().into_iter().find(|dashboard| text(&dashboard.json, "uid") == uid).unwrap();
+async fn panel_asked(
+    database: &TestDatabase,
+    uid: &str,
+    title: &str,
+    boxes: &[(&str, &str)],
+) -> Vec<Value> {
+    let mut dashboard =
+        dashboards().into_iter().find(|dashboard| text(&dashboard.json, "uid") == uid).unwrap();
     for variable in dashboard.json["templating"]["list"].as_array_mut().unwrap() {
         if let Some((_, value)) = boxes.iter().find(|(name, _)| text(variable, "name") == *name) {
             variable["current"]["value"] = (*value).into();
@@ -156,9 +199,13 @@ async fn panel_asked(database: &TestDatabase, uid: &str, title: &str, boxes: &[(
     let view = View::of(&dashboard, Timestamp::now(), &SYMBOLS.map(str::to_owned)).unwrap();
     let place = format!("{}: {title:?}", dashboard.file());
     let queries = dashboard.queries();
-    let query = queries.iter().find(|query| query.place == place).unwrap_or_else(|| panic!("no {place}"));
+    let query =
+        queries.iter().find(|query| query.place == place).unwrap_or_else(|| panic!("no {place}"));
     let sql = expand_sql(query.text, &dashboard, &view).unwrap();
-    ask(&mut reading(database).await, &sql).await.unwrap_or_else(|e| panic!("{place}: {e}\n{sql}")).rows
+    ask(&mut reading(database).await, &sql)
+        .await
+        .unwrap_or_else(|e| panic!("{place}: {e}\n{sql}"))
+        .rows
 }
 
 #[tokio::test]
@@ -171,33 +218,48 @@ async fn an_hour_leads_to_its_objects_and_an_offset_to_its_message() {
     .fetch_one(database.pool())
     .await
     .unwrap();
-    // As a person writes it, as a link has it, and where nothing is chosen the hour that was computed last.
+    // As a person writes it, as a link has it, and where nothing is chosen the hour that was
+    // computed last.
     for chosen in [hour.0.as_str(), &hour.1.to_string(), ""] {
         let rows = panel_asked(&database, "evidence", "Its objects", &[("hour", chosen)]).await;
-        let mut states: Vec<_> = rows.iter().map(|row| (text(row, "key"), text(row, "state"))).collect();
+        let mut states: Vec<_> =
+            rows.iter().map(|row| (text(row, "key"), text(row, "state"))).collect();
         states.sort_unstable();
-        let wanted = [("raw/a", "summed"), ("raw/b", "waits"), ("raw/c", "damaged"), ("raw/d", "deleted")];
+        let wanted =
+            [("raw/a", "summed"), ("raw/b", "waits"), ("raw/c", "damaged"), ("raw/d", "deleted")];
         assert_eq!(states, wanted, "{chosen:?}");
         let rows = panel_asked(&database, "evidence", "The hour", &[("hour", chosen)]).await;
-        assert_eq!((text(&rows[0], "status"), &rows[0]["ticks"]), ("mismatch", &480.into()), "{chosen:?}");
+        assert_eq!(
+            (text(&rows[0], "status"), &rows[0]["ticks"]),
+            ("mismatch", &480.into()),
+            "{chosen:?}"
+        );
     }
-    assert!(panel_asked(&database, "evidence", "Its objects", &[("hour", "2001-01-01T00:00Z")]).await.is_empty());
+    assert!(
+        panel_asked(&database, "evidence", "Its objects", &[("hour", "2001-01-01T00:00Z")])
+            .await
+            .is_empty()
+    );
     let message = [("topic", "stock_prices"), ("partition", "0"), ("offset", "1")];
     let rows = panel_asked(&database, "evidence", "The message, if it is no tick", &message).await;
-    let found: Vec<_> = rows.iter().map(|row| (text(row, "reason"), text(row, "message"))).collect();
+    let found: Vec<_> =
+        rows.iter().map(|row| (text(row, "reason"), text(row, "message"))).collect();
     assert_eq!(found, [("not_json", "\\000\\377'")]);
     let newest = panel_asked(&database, "evidence", "The message, if it is no tick", &[]).await;
     assert_eq!(newest.len(), 2, "without an offset the newest");
 }
 
-/// Where the market rests a line has an end: straight over a night it would show prices that nobody paid.
+/// Where the market rests a line has an end: straight over a night it would show prices that nobody
+/// paid.
 #[tokio::test]
 async fn an_indicator_by_hour_is_not_drawn_over_a_night() {
     let database = seeded().await;
     let night = "delete from technical_indicators
                  where start between now() - interval '30 hours' and now() - interval '14 hours'";
     sqlx::raw_sql(night).execute(database.pool()).await.unwrap();
-    for (title, column) in [("RSI 14", "RSI 14"), ("MACD 12/26/9", "Signal"), ("ATR 14", "ATR 14"), ("OBV", "OBV")] {
+    for (title, column) in
+        [("RSI 14", "RSI 14"), ("MACD 12/26/9", "Signal"), ("ATR 14", "ATR 14"), ("OBV", "OBV")]
+    {
         let rows = panel_asked(&database, "hourly-history", title, &[]).await;
         assert_eq!(rows.iter().filter(|row| row[column].is_null()).count(), 1, "{title}");
     }
@@ -213,7 +275,12 @@ async fn five_thousand_symbols_fill_the_variable() {
     let mut connection = reading(&database).await;
     for dashboard in dashboards() {
         for query in dashboard.variable_queries() {
-            assert_eq!(ask(&mut connection, query.text).await.unwrap().rows.len(), 5000, "{}", query.place);
+            assert_eq!(
+                ask(&mut connection, query.text).await.unwrap().rows.len(),
+                5000,
+                "{}",
+                query.place
+            );
         }
     }
 }

@@ -28,7 +28,8 @@ struct Parser<'w> {
 
 impl Parser<'_> {
     fn parse_text(&mut self, text: &str) -> Result<NodeId, String> {
-        let value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        let value =
+            serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
         self.parse(&value, "")
     }
 
@@ -37,7 +38,10 @@ impl Parser<'_> {
         match schema {
             Value::String(name) => self.by_name(name, namespace),
             Value::Array(branches) => {
-                let branches = branches.iter().map(|branch| self.parse(branch, namespace)).collect::<Result<_, _>>()?;
+                let branches = branches
+                    .iter()
+                    .map(|branch| self.parse(branch, namespace))
+                    .collect::<Result<_, _>>()?;
                 Ok(self.add(Node::Union(branches)))
             }
             Value::Object(object) => self.parse_object(object, namespace),
@@ -45,7 +49,11 @@ impl Parser<'_> {
         }
     }
 
-    fn parse_object(&mut self, object: &Map<String, Value>, namespace: &str) -> Result<NodeId, String> {
+    fn parse_object(
+        &mut self,
+        object: &Map<String, Value>,
+        namespace: &str,
+    ) -> Result<NodeId, String> {
         let name = match object.get("type") {
             Some(Value::String(name)) => name.as_str(),
             Some(inner) => return self.parse(inner, namespace),
@@ -54,8 +62,10 @@ impl Parser<'_> {
         match name {
             "record" | "error" => self.record(object, namespace),
             "enum" => {
-                let symbols = list(object, "symbols")?.iter().map(|symbol| symbol.as_str().map(quoted));
-                let symbols = symbols.collect::<Option<_>>().ok_or("a symbol of an enum is no text")?;
+                let symbols =
+                    list(object, "symbols")?.iter().map(|symbol| symbol.as_str().map(quoted));
+                let symbols =
+                    symbols.collect::<Option<_>>().ok_or("a symbol of an enum is no text")?;
                 self.add_named(object, namespace, Node::Enum(symbols))
             }
             "fixed" => {
@@ -86,8 +96,9 @@ impl Parser<'_> {
         for field in list(object, "fields")? {
             let field = field.as_object().ok_or("a field is no object")?;
             let name = text(field, "name")?;
-            let node =
-                self.parse(required(field, "type")?, &namespace).map_err(|why| format!("field {name:?}: {why}"))?;
+            let node = self
+                .parse(required(field, "type")?, &namespace)
+                .map_err(|why| format!("field {name:?}: {why}"))?;
             let literal = ((self.is_wanted)(name) || self.may_hold_members(node)).then(|| {
                 let mut literal = vec![if std::mem::take(&mut is_first) { b'{' } else { b',' }];
                 write_text(&mut literal, name.as_bytes());
@@ -114,8 +125,11 @@ impl Parser<'_> {
         if let Some(node) = primitive(name) {
             return Ok(self.add(node));
         }
-        let full =
-            if name.contains('.') || namespace.is_empty() { name.to_owned() } else { format!("{namespace}.{name}") };
+        let full = if name.contains('.') || namespace.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{namespace}.{name}")
+        };
         let known = self.named.get(&full).or_else(|| self.named.get(name));
         known.copied().ok_or_else(|| format!("there is no type {name:?}"))
     }
@@ -125,7 +139,12 @@ impl Parser<'_> {
         self.nodes.len() - 1
     }
 
-    fn add_named(&mut self, object: &Map<String, Value>, namespace: &str, node: Node) -> Result<NodeId, String> {
+    fn add_named(
+        &mut self,
+        object: &Map<String, Value>,
+        namespace: &str,
+        node: Node,
+    ) -> Result<NodeId, String> {
         let (name, _) = full_name(object, namespace)?;
         let id = self.add(node);
         self.named.insert(name, id);
@@ -147,8 +166,8 @@ fn primitive(name: &str) -> Option<Node> {
     })
 }
 
-/// A primitive type that means something else. A logical type that is not known, or does not fit, is passed over, as the
-/// specification asks for.
+/// A primitive type that means something else. A logical type that is not known, or does not fit,
+/// is passed over, as the specification asks for.
 fn logical(name: &str, object: &Map<String, Value>) -> Option<Node> {
     let logical = object.get("logicalType")?.as_str()?;
     if let Some(kind) = TimeKind::of_name(logical) {

@@ -37,15 +37,24 @@ pub const TYPES: [(&str, &str); 17] = [
         "google/type/expr.proto",
         "message Expr { string expression = 1; string title = 2; string description = 3; string location = 4; }",
     ),
-    ("google/type/fraction.proto", "message Fraction { int64 numerator = 1; int64 denominator = 2; }"),
+    (
+        "google/type/fraction.proto",
+        "message Fraction { int64 numerator = 1; int64 denominator = 2; }",
+    ),
     (
         "google/type/interval.proto",
         "import \"google/protobuf/timestamp.proto\"; message Interval { \
          google.protobuf.Timestamp start_time = 1; google.protobuf.Timestamp end_time = 2; }",
     ),
     ("google/type/latlng.proto", "message LatLng { double latitude = 1; double longitude = 2; }"),
-    ("google/type/localized_text.proto", "message LocalizedText { string text = 1; string language_code = 2; }"),
-    ("google/type/money.proto", "message Money { string currency_code = 1; int64 units = 2; int32 nanos = 3; }"),
+    (
+        "google/type/localized_text.proto",
+        "message LocalizedText { string text = 1; string language_code = 2; }",
+    ),
+    (
+        "google/type/money.proto",
+        "message Money { string currency_code = 1; int64 units = 2; int32 nanos = 3; }",
+    ),
     (
         "google/type/month.proto",
         "enum Month { MONTH_UNSPECIFIED = 0; JANUARY = 1; FEBRUARY = 2; MARCH = 3; APRIL = 4; MAY = 5; JUNE = 6; \
@@ -63,7 +72,10 @@ pub const TYPES: [(&str, &str); 17] = [
          string sublocality = 8; repeated string address_lines = 9; repeated string recipients = 10; \
          string organization = 11; }",
     ),
-    ("google/type/quaternion.proto", "message Quaternion { double x = 1; double y = 2; double z = 3; double w = 4; }"),
+    (
+        "google/type/quaternion.proto",
+        "message Quaternion { double x = 1; double y = 2; double z = 3; double w = 4; }",
+    ),
     (
         "google/type/timeofday.proto",
         "message TimeOfDay { int32 hours = 1; int32 minutes = 2; int32 seconds = 3; int32 nanos = 4; }",
@@ -107,16 +119,22 @@ impl Known {
                 json::write_text(out, as_number(&String::from_utf8_lossy(text)).as_bytes());
             }
             Self::Money => write_money(out, integer(body, 2)?, integer(body, 3)?),
-            Self::Date => write_date(out, [integer(body, 1)?, integer(body, 2)?, integer(body, 3)?]),
+            Self::Date => {
+                write_date(out, [integer(body, 1)?, integer(body, 2)?, integer(body, 3)?])
+            }
             Self::TimeOfDay => {
-                write_clock(out, [integer(body, 1)?, integer(body, 2)?, integer(body, 3)?, integer(body, 4)?]);
+                write_clock(
+                    out,
+                    [integer(body, 1)?, integer(body, 2)?, integer(body, 3)?, integer(body, 4)?],
+                );
             }
         }
         Ok(())
     }
 }
 
-/// The type allows more than JSON: a plus sign, no digits before or behind the point, and nothing for zero.
+/// The type allows more than JSON: a plus sign, no digits before or behind the point, and nothing
+/// for zero.
 fn as_number(text: &str) -> Cow<'_, str> {
     if is_number(text) {
         return Cow::Borrowed(text);
@@ -125,7 +143,8 @@ fn as_number(text: &str) -> Cow<'_, str> {
         Some(unsigned) => ("-", unsigned),
         None => ("", text.strip_prefix('+').unwrap_or(text)),
     };
-    let (mantissa, exponent) = unsigned.split_at(unsigned.find(['e', 'E']).unwrap_or(unsigned.len()));
+    let (mantissa, exponent) =
+        unsigned.split_at(unsigned.find(['e', 'E']).unwrap_or(unsigned.len()));
     let or_zero = |digits: &str| if digits.is_empty() { "0".to_owned() } else { digits.to_owned() };
     let mantissa = match mantissa.split_once('.') {
         Some((whole, fraction)) if whole.len() + fraction.len() > 0 => {
@@ -142,7 +161,8 @@ fn as_number(text: &str) -> Cow<'_, str> {
 
 /// Nothing fails that is written into memory; here and below.
 fn write_money(out: &mut Vec<u8>, units: i64, nanos: i64) {
-    let is_one = nanos.unsigned_abs() < 1_000_000_000 && (units == 0 || nanos == 0 || (units < 0) == (nanos < 0));
+    let is_one = nanos.unsigned_abs() < 1_000_000_000
+        && (units == 0 || nanos == 0 || (units < 0) == (nanos < 0));
     if !is_one {
         let _ = write!(out, r#"{{"units":{units},"nanos":{nanos}}}"#);
         return;
@@ -168,5 +188,8 @@ fn write_clock(out: &mut Vec<u8>, parts: [i64; 4]) {
     }
     out.pop();
     let [hours, minutes, seconds, nanos] = parts;
-    let _ = write!(out, r#"{{"hours":{hours},"minutes":{minutes},"seconds":{seconds},"nanos":{nanos}}}"#);
+    let _ = write!(
+        out,
+        r#"{{"hours":{hours},"minutes":{minutes},"seconds":{seconds},"nanos":{nanos}}}"#
+    );
 }

@@ -6,7 +6,9 @@ use crate::decode::schemas::SchemaText;
 use crate::decode::schemas::json::write_text;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
-use protox::prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind as Described, MessageDescriptor};
+use protox::prost_reflect::{
+    DescriptorPool, EnumDescriptor, FieldDescriptor, Kind as Described, MessageDescriptor,
+};
 use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 
@@ -19,7 +21,8 @@ const KNOWN: [(&str, &str); 2] = [
     ("confluent/type/decimal.proto", include_str!("confluent/decimal.proto")),
 ];
 
-/// How many messages may hold one another: each takes its part of the thread's stack while the schema is read.
+/// How many messages may hold one another: each takes its part of the thread's stack while the
+/// schema is read.
 const MAX_CHAIN: usize = 500;
 
 /// # Errors
@@ -45,11 +48,13 @@ pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Sche
 
 pub fn compiled(text: &SchemaText) -> Result<DescriptorPool, String> {
     let known = KNOWN.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
-    let google = google::TYPES
-        .iter()
-        .map(|(name, text)| ((*name).to_owned(), format!("syntax = \"proto3\"; package google.type; {text}")));
+    let google = google::TYPES.iter().map(|(name, text)| {
+        ((*name).to_owned(), format!("syntax = \"proto3\"; package google.type; {text}"))
+    });
     let mut sources: HashMap<String, String> = known.chain(google).collect();
-    sources.extend(text.references.iter().map(|reference| (reference.name.clone(), reference.text.clone())));
+    sources.extend(
+        text.references.iter().map(|reference| (reference.name.clone(), reference.text.clone())),
+    );
     sources.insert(ROOT.to_owned(), text.text.clone());
     let mut resolver = ChainFileResolver::new();
     resolver.add(Sources(sources));
@@ -129,7 +134,9 @@ impl Parser<'_> {
             return None;
         }
         let kind = self.kind(field);
-        let is_wanted = is_entry || (self.is_wanted)(field.name()) || matches!(field.kind(), Described::Message(_));
+        let is_wanted = is_entry
+            || (self.is_wanted)(field.name())
+            || matches!(field.kind(), Described::Message(_));
         let literal = is_wanted.then(|| {
             let mut literal = Vec::new();
             write_text(&mut literal, field.name().as_bytes());
@@ -187,7 +194,8 @@ impl Parser<'_> {
 }
 
 fn is_wrapper(name: &str) -> bool {
-    const OF: [&str; 9] = ["Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes"];
+    const OF: [&str; 9] =
+        ["Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes"];
     let inner = name.strip_prefix("google.protobuf.").and_then(|name| name.strip_suffix("Value"));
     inner.is_some_and(|inner| OF.contains(&inner))
 }

@@ -49,9 +49,14 @@ fn what_another_library_writes_is_read_as_it_means() {
     for line in include_str!("avro.jsonl").lines() {
         let case: Value = serde_json::from_str(line).unwrap();
         let (schema, hex) = (case["schema"].to_string(), case["bytes"].as_str().unwrap());
-        let bytes = (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
+        let bytes =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap());
         let bytes: Vec<u8> = bytes.collect();
-        assert_eq!(json_of(&schema, &bytes).as_deref(), Ok(case["json"].as_str().unwrap()), "{line}");
+        assert_eq!(
+            json_of(&schema, &bytes).as_deref(),
+            Ok(case["json"].as_str().unwrap()),
+            "{line}"
+        );
         // Not a byte of it may be missing, and none may be left over.
         let more = json_of(&schema, &[&bytes[..], b"more"].concat()).unwrap_err();
         assert!(more.starts_with("4 bytes are left over behind the value"), "{line}: {more}");
@@ -85,7 +90,11 @@ fn types_that_few_write_are_what_they_mean() {
             long(1_749_218_401_123),
             r#""2025-06-06T14:00:01.123""#,
         ),
-        (r#"{"type":"long","logicalType":"time-micros"}"#, long(36_001_123_456), r#""10:00:01.123456""#),
+        (
+            r#"{"type":"long","logicalType":"time-micros"}"#,
+            long(36_001_123_456),
+            r#""10:00:01.123456""#,
+        ),
         (
             r#"{"type":"fixed","name":"U","size":16,"logicalType":"uuid"}"#,
             vec![0x12; 16],
@@ -94,8 +103,16 @@ fn types_that_few_write_are_what_they_mean() {
         // What does not fit its type says nothing.
         (r#"{"type":"long","logicalType":"no-such-thing"}"#, long(5), "5"),
         (r#"{"type":"int","logicalType":"timestamp-millis"}"#, long(5), "5"),
-        (r#"{"type":"bytes","logicalType":"decimal","precision":4,"scale":-2}"#, sized(b"A"), r#""A""#),
-        (r#"{"type":{"type":"long","logicalType":"timestamp-millis"}}"#, long(0), r#"{"timestamp-millis":0}"#),
+        (
+            r#"{"type":"bytes","logicalType":"decimal","precision":4,"scale":-2}"#,
+            sized(b"A"),
+            r#""A""#,
+        ),
+        (
+            r#"{"type":{"type":"long","logicalType":"timestamp-millis"}}"#,
+            long(0),
+            r#"{"timestamp-millis":0}"#,
+        ),
     ] {
         assert_eq!(json_of(kind, &bytes).as_deref(), Ok(expected), "{kind}");
     }
@@ -107,7 +124,8 @@ fn names_are_found_in_their_namespace_and_a_record_may_hold_itself() {
         {"name":"side","type":{"type":"enum","name":"Side","symbols":["BUY"]}},
         {"name":"other","type":"a.b.Side"},
         {"name":"next","type":["null","Tick"]}]}"#;
-    let expected = r#"{"side":"BUY","other":"BUY","next":{"side":"BUY","other":"BUY","next":null}}"#;
+    let expected =
+        r#"{"side":"BUY","other":"BUY","next":{"side":"BUY","other":"BUY","next":null}}"#;
     assert_eq!(json_of(schema, &[0, 0, 2, 0, 0, 0]).as_deref(), Ok(expected));
 }
 
@@ -118,9 +136,13 @@ fn a_schema_may_refer_to_others() {
         text: r#"{"type":"record","name":"Money","namespace":"com","fields":[{"name":"units","type":"int"}]}"#
             .to_owned(),
     };
-    let text = r#"{"type":"record","name":"T","fields":[{"name":"price","type":"com.Money"}]}"#.to_owned();
-    let schema =
-        Schema::parse(&SchemaText { kind: SchemaKind::Avro, text, references: vec![reference] }, None).unwrap();
+    let text =
+        r#"{"type":"record","name":"T","fields":[{"name":"price","type":"com.Money"}]}"#.to_owned();
+    let schema = Schema::parse(
+        &SchemaText { kind: SchemaKind::Avro, text, references: vec![reference] },
+        None,
+    )
+    .unwrap();
     let Format::Avro(schema) = schema.0 else { panic!("it is Avro") };
     let mut json = Vec::new();
     schema.write(&[14], &mut json).unwrap();
@@ -135,7 +157,10 @@ fn what_is_no_schema_is_said() {
         (r#""money""#, "there is no type \"money\""),
         (r#"{"name":"a"}"#, "without \"type\""),
         (r#"{"type":"record","name":"R"}"#, "without \"fields\""),
-        (r#"{"type":"record","name":"R","fields":[{"name":"f","type":"x"}]}"#, "field \"f\": there is no type \"x\""),
+        (
+            r#"{"type":"record","name":"R","fields":[{"name":"f","type":"x"}]}"#,
+            "field \"f\": there is no type \"x\"",
+        ),
         (r#"{"type":"array"}"#, "without \"items\""),
         (r#"{"type":"fixed","name":"F","size":-1}"#, "size"),
         (r#"{"type":"enum","name":"E","symbols":[1]}"#, "symbol"),
@@ -156,7 +181,11 @@ fn bytes_that_do_not_follow_the_schema_are_said_and_never_take_for_ever() {
         (r#"["null","int"]"#, &[4], "no branch of a union 2"),
         (r#"{"type":"enum","name":"E","symbols":["A"]}"#, &[2], "no symbol of an enum 1"),
         (array, &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], "items"),
-        (r#"{"type":"record","name":"R","fields":[{"name":"r","type":"R"}]}"#, &[], "nested deeper"),
+        (
+            r#"{"type":"record","name":"R","fields":[{"name":"r","type":"R"}]}"#,
+            &[],
+            "nested deeper",
+        ),
     ] {
         let error = json_of(schema, body).unwrap_err();
         assert!(error.contains(said) && error.contains("at byte"), "{schema}: {error}");
@@ -179,26 +208,52 @@ fn what_is_passed_over_must_follow_the_schema_as_what_is_read() {
     for (kind, bytes, said) in [
         (r#""boolean""#.to_owned(), vec![2], "a boolean of 2"),
         (r#""boolean""#.to_owned(), vec![0xff], "a boolean of 255"),
-        (r#"{"type":"enum","name":"E","symbols":["A"]}"#.to_owned(), long(1), "no symbol of an enum 1"),
+        (
+            r#"{"type":"enum","name":"E","symbols":["A"]}"#.to_owned(),
+            long(1),
+            "no symbol of an enum 1",
+        ),
         (r#"["null","boolean"]"#.to_owned(), vec![4], "no branch of a union 2"),
         (r#""int""#.to_owned(), long(1 << 31), "an int of 2147483648"),
-        (r#"{"type":"int","logicalType":"date"}"#.to_owned(), long(-(1 << 31) - 1), "an int of -2147483649"),
-        (r#"{"type":"int","logicalType":"time-millis"}"#.to_owned(), long(i64::MAX), "an int of 9223372036854775807"),
+        (
+            r#"{"type":"int","logicalType":"date"}"#.to_owned(),
+            long(-(1 << 31) - 1),
+            "an int of -2147483649",
+        ),
+        (
+            r#"{"type":"int","logicalType":"time-millis"}"#.to_owned(),
+            long(i64::MAX),
+            "an int of 9223372036854775807",
+        ),
         (r#""long""#.to_owned(), [&[0xff; 9][..], &[2]].concat(), "a number beyond 64 bits"),
         (r#""string""#.to_owned(), sized(b"a\xff"), "a string that is no UTF-8"),
-        (r#"{"type":"map","values":"null"}"#.to_owned(), [long(1), sized(b"\xff"), long(0)].concat(), "no UTF-8"),
+        (
+            r#"{"type":"map","values":"null"}"#.to_owned(),
+            [long(1), sized(b"\xff"), long(0)].concat(),
+            "no UTF-8",
+        ),
         (items(r#""boolean""#), [long(1), vec![3], long(0)].concat(), "a boolean of 3"),
         // A block that says how long it is.
         (items(r#""boolean""#), [long(-1), long(1), vec![3], long(0)].concat(), "a boolean of 3"),
-        (items(r#""boolean""#), [long(-1), long(2), vec![1], long(0)].concat(), "a block of 2 bytes has 1"),
-        (items(r#""long""#), [long(-1), long(1), long(1 << 20), long(0)].concat(), "a block of 1 bytes has 4"),
+        (
+            items(r#""boolean""#),
+            [long(-1), long(2), vec![1], long(0)].concat(),
+            "a block of 2 bytes has 1",
+        ),
+        (
+            items(r#""long""#),
+            [long(-1), long(1), long(1 << 20), long(0)].concat(),
+            "a block of 1 bytes has 4",
+        ),
     ] {
         let schema = format!(
             r#"{{"type":"record","name":"R","fields":[{{"name":"x","type":{kind}}},{{"name":"symbol","type":"string"}}]}}"#
         );
         let body = [bytes, sized(b"AAPL")].concat();
         for rules in [None, Some(&Rules::default())] {
-            let Format::Avro(schema) = Schema::parse(&avro(&schema), rules).unwrap().0 else { panic!("it is Avro") };
+            let Format::Avro(schema) = Schema::parse(&avro(&schema), rules).unwrap().0 else {
+                panic!("it is Avro")
+            };
             let error = schema.write(&body, &mut Vec::new()).unwrap_err();
             assert!(error.contains(said), "{kind}, read whole: {}: {error}", rules.is_none());
         }
@@ -214,8 +269,12 @@ fn a_time_out_of_range_is_shown_by_its_type_and_what_it_counts() {
         let body = [sized(b"A"), 1.5_f64.to_le_bytes().to_vec(), long(number)].concat();
         ticks(&mut decoder(Rules::default(), &[(1, avro(&schema))]), &framed(1, &body)).remove(0)
     };
-    let of = |name: &str, number: i64| reject_of(&format!(r#"{{"type":"long","logicalType":"{name}"}}"#), number);
-    let of_int = |name: &str, number: i64| reject_of(&format!(r#"{{"type":"int","logicalType":"{name}"}}"#), number);
+    let of = |name: &str, number: i64| {
+        reject_of(&format!(r#"{{"type":"long","logicalType":"{name}"}}"#), number)
+    };
+    let of_int = |name: &str, number: i64| {
+        reject_of(&format!(r#"{{"type":"int","logicalType":"{name}"}}"#), number)
+    };
     for (reject, expected) in [
         (
             of("timestamp-micros", 1_749_218_401_123),
@@ -249,8 +308,10 @@ fn a_time_out_of_range_is_shown_by_its_type_and_what_it_counts() {
         assert_eq!(reject, expected);
     }
     // Whoever takes such times is given them.
-    let rules =
-        Rules { times: TimeRules { oldest: Timestamp::from_micros(0), ..TimeRules::default() }, ..Rules::default() };
+    let rules = Rules {
+        times: TimeRules { oldest: Timestamp::from_micros(0), ..TimeRules::default() },
+        ..Rules::default()
+    };
     let schema = avro(&QUOTE.replace("timestamp-micros", "timestamp-millis"));
     let old = ticks(&mut decoder(rules, &[(7, schema)]), &quote_at(1_000_000, None, 86_400_123));
     assert_eq!(old, ["0 AAPL 1970-01-02T00:00:00.123Z 1 1 "]);
@@ -274,22 +335,23 @@ fn ticks(decoder: &mut Decoder, value: &[u8]) -> Vec<String> {
         Err(reject) => return vec![reject.to_string()],
     };
     let mut all = Vec::new();
-    let read = decoder.decode_each(json, &Beside::NOTHING, &mut |Element { index, read, .. }| {
-        all.push(match read {
-            Ok(record) => {
-                let (tick, prices) = (record.tick, record.tick.prices());
-                let volume = tick.volume().map(|volume| volume.to_string()).unwrap_or_default();
-                format!(
-                    "{index} {} {} {} {} {volume}",
-                    tick.symbol().as_str(),
-                    tick.timestamp(),
-                    prices.open,
-                    prices.close
-                )
-            }
-            Err(reject) => reject.to_string(),
+    let read =
+        decoder.decode_each(json, &Beside::NOTHING, &mut |Element { index, read, .. }| {
+            all.push(match read {
+                Ok(record) => {
+                    let (tick, prices) = (record.tick, record.tick.prices());
+                    let volume = tick.volume().map(|volume| volume.to_string()).unwrap_or_default();
+                    format!(
+                        "{index} {} {} {} {} {volume}",
+                        tick.symbol().as_str(),
+                        tick.timestamp(),
+                        prices.open,
+                        prices.close
+                    )
+                }
+                Err(reject) => reject.to_string(),
+            });
         });
-    });
     if let Err(reject) = read {
         all.push(reject.to_string());
     }
@@ -313,7 +375,8 @@ fn quote_at(price: i128, qty: Option<i64>, ts: i64) -> Vec<u8> {
     let qty = qty.map_or_else(|| long(0), |qty| [long(1), long(qty)].concat());
     let flags = [long(1), sized(b"@"), long(0)].concat();
     let meta = [long(1), sized(b"a"), sized(b"b"), long(0)].concat();
-    let parts = [sized(b"XNAS"), sized(b"AAPL"), flags, sized(&price.to_be_bytes()), qty, meta, long(ts)];
+    let parts =
+        [sized(b"XNAS"), sized(b"AAPL"), flags, sized(&price.to_be_bytes()), qty, meta, long(ts)];
     framed(7, &parts.concat())
 }
 
@@ -327,7 +390,10 @@ fn a_message_is_a_tick_by_its_schema_and_by_the_usual_names() {
             ticks(&mut decoder, &quote(201_500_001, Some(100))),
             ["0 AAPL 2025-06-06T14:00:01.123456Z 201.500001 201.500001 100"]
         );
-        assert_eq!(ticks(&mut decoder, &quote(201_500_000, None)), ["0 AAPL 2025-06-06T14:00:01.123456Z 201.5 201.5 "]);
+        assert_eq!(
+            ticks(&mut decoder, &quote(201_500_000, None)),
+            ["0 AAPL 2025-06-06T14:00:01.123456Z 201.5 201.5 "]
+        );
     }
     // JSON in the same topic is read as ever.
     let json = br#"{"symbol":"A","price":1,"ts":1749218401}"#;
@@ -337,7 +403,9 @@ fn a_message_is_a_tick_by_its_schema_and_by_the_usual_names() {
 #[test]
 fn what_no_rule_looks_for_is_passed_over() {
     let text_of = |rules: Option<&Rules>| {
-        let Format::Avro(schema) = Schema::parse(&avro(QUOTE), rules).unwrap().0 else { panic!("it is Avro") };
+        let Format::Avro(schema) = Schema::parse(&avro(QUOTE), rules).unwrap().0 else {
+            panic!("it is Avro")
+        };
         let mut json = Vec::new();
         schema.write(&quote(1_000_000, Some(5))[HEADER..], &mut json).unwrap();
         String::from_utf8(json).unwrap()
@@ -359,14 +427,25 @@ fn several_ticks_and_nested_ones_are_read_as_of_json() {
             {"name":"o","type":"float"},{"name":"c","type":"double"},{"name":"n","type":"int"},
             {"name":"at","type":{"type":"long","logicalType":"timestamp-millis"}}]}}}]}"#;
     let bar = |open: f32, close: f64| {
-        [open.to_le_bytes().to_vec(), close.to_le_bytes().to_vec(), long(0), long(1_749_218_401_123)].concat()
+        [
+            open.to_le_bytes().to_vec(),
+            close.to_le_bytes().to_vec(),
+            long(0),
+            long(1_749_218_401_123),
+        ]
+        .concat()
     };
     let body = [sized(b"A"), long(2), bar(150.72, 1.5), bar(2.5, f64::NAN), long(0)].concat();
     let MapEntries { paths: entries, .. } = "open=o,close=c,timestamp=at,volume=n".parse().unwrap();
-    let rules = Rules { mapping: Mapping::new(&entries), each: Some("bars".parse().unwrap()), ..Rules::default() };
+    let rules = Rules {
+        mapping: Mapping::new(&entries),
+        each: Some("bars".parse().unwrap()),
+        ..Rules::default()
+    };
     let missing = ticks(&mut decoder(rules.clone(), &[(1, avro(schema))]), &framed(1, &body));
     assert!(missing[0].starts_with("missing_field: symbol"), "{missing:?}");
-    let MapEntries { paths: entries, .. } = "symbol=head.sym,open=o,close=c,timestamp=at,volume=n".parse().unwrap();
+    let MapEntries { paths: entries, .. } =
+        "symbol=head.sym,open=o,close=c,timestamp=at,volume=n".parse().unwrap();
     let rules = Rules { mapping: Mapping::new(&entries), ..rules };
     let read = ticks(&mut decoder(rules, &[(1, avro(schema))]), &framed(1, &body));
     assert_eq!(read[0], "0 A 2025-06-06T14:00:01.123Z 150.72 1.5 0");
@@ -375,7 +454,11 @@ fn several_ticks_and_nested_ones_are_read_as_of_json() {
 
 #[test]
 fn json_schema_is_json_behind_a_number() {
-    let json = SchemaText { kind: SchemaKind::Json, text: r#"{"type":"object"}"#.to_owned(), references: Vec::new() };
+    let json = SchemaText {
+        kind: SchemaKind::Json,
+        text: r#"{"type":"object"}"#.to_owned(),
+        references: Vec::new(),
+    };
     let mut decoder = decoder(Rules::default(), &[(9, json)]);
     let read = ticks(&mut decoder, &framed(9, br#"{"symbol":"A","price":"1.5","ts":1749218401}"#));
     assert_eq!(read, ["0 A 2025-06-06T14:00:01Z 1.5 1.5 "]);
@@ -391,9 +474,15 @@ fn a_value_whose_schema_is_none_is_rejected_with_the_reason() {
     // Without a registry the flag is named.
     assert_eq!(knowing.lacks_schema(&value), None);
     let read = ticks(&mut knowing, &value);
-    assert!(read[0].starts_with("unknown_schema: ") && read[0].contains("--schema-registry"), "{read:?}");
+    assert!(
+        read[0].starts_with("unknown_schema: ") && read[0].contains("--schema-registry"),
+        "{read:?}"
+    );
     knowing.set_schemas(schemas);
-    assert_eq!(ticks(&mut knowing, &value), ["unknown_schema: schema 5 of the registry: no such schema"]);
+    assert_eq!(
+        ticks(&mut knowing, &value),
+        ["unknown_schema: schema 5 of the registry: no such schema"]
+    );
     assert_eq!(knowing.lacks_schema(&framed(6, b"")), Some(6));
     // No registry gives such a number, so none is asked.
     let beyond = framed(u32::MAX, b"");
@@ -408,7 +497,12 @@ fn a_value_whose_schema_is_none_is_rejected_with_the_reason() {
 fn a_value_that_does_not_follow_its_schema_is_rejected_with_the_place() {
     let mut decoder = decoder(Rules::default(), &[(7, avro(QUOTE))]);
     let read = ticks(&mut decoder, &quote(1, None)[..12]);
-    assert!(read[0].starts_with("not_of_schema: ") && read[0].contains("at byte") && read[0].contains('7'), "{read:?}");
+    assert!(
+        read[0].starts_with("not_of_schema: ")
+            && read[0].contains("at byte")
+            && read[0].contains('7'),
+        "{read:?}"
+    );
 }
 
 #[test]

@@ -104,7 +104,8 @@ fn every_type_is_what_it_means() {
 #[test]
 fn a_message_in_parts_is_one_and_of_a_number_the_last_counts() {
     let text = r#"syntax = "proto3"; message A { B b = 1; int32 n = 2; } message B { string s = 1; int32 n = 2; }"#;
-    // b { s: "x" }, n: 1, b { n: 5 }, n: 2; and a field that is not in the schema, as of a producer's newer message.
+    // b { s: "x" }, n: 1, b { n: 5 }, n: 2; and a field that is not in the schema, as of a
+    // producer's newer message.
     let body = [0, 10, 3, 10, 1, b'x', 16, 1, 10, 2, 16, 5, 16, 2, 0x7a, 1, b'?'];
     assert_eq!(json_of(&proto(text), None, &body).unwrap(), r#"{"b":{"s":"x","n":5},"n":2}"#);
 }
@@ -135,12 +136,15 @@ fn a_field_that_is_written_otherwise_than_its_type_makes_the_value_none() {
             assert!(error.contains(said), "{body:?}, read whole: {}: {error}", rules.is_none());
         }
     }
-    let packed = [&[0, 18, 4][..], &1_f32.to_le_bytes(), &[21], &2_f32.to_le_bytes(), &[40, 1, 42, 1, 3]].concat();
+    let packed =
+        [&[0, 18, 4][..], &1_f32.to_le_bytes(), &[21], &2_f32.to_le_bytes(), &[40, 1, 42, 1, 3]]
+            .concat();
     let json = json_of(&proto(text), None, &packed).unwrap();
     assert!(json.contains(r#""f":[1.0,2.0]"#) && json.contains(r#""n":[-1,-2]"#), "{json}");
 }
 
-/// Whatever no message goes on with. Bytes that are one more field are one: readers must bear with fields they do not know.
+/// Whatever no message goes on with. Bytes that are one more field are one: readers must bear with
+/// fields they do not know.
 #[test]
 fn bytes_behind_a_message_that_are_no_field_make_it_none() {
     let text = r#"syntax = "proto3"; message A { string s = 1; int64 n = 2; }"#;
@@ -167,11 +171,15 @@ fn bytes_behind_a_message_that_are_no_field_make_it_none() {
 /// It has 40 kB, and would have a text of gigabytes.
 #[test]
 fn a_short_message_has_no_endless_text() {
-    let names: String = (3..60).map(|number| format!("int32 {}{number} = {number}; ", "n".repeat(200))).collect();
+    let names: String =
+        (3..60).map(|number| format!("int32 {}{number} = {number}; ", "n".repeat(200))).collect();
     let text = format!("syntax = \"proto3\"; message A {{ A l = 1; A r = 2; {names} }}");
     let deep = (0..14).fold(vec![], |inner: Vec<u8>, _| {
-        let length =
-            [(inner.len() & 0x7f) as u8 | 0x80, (inner.len() >> 7 & 0x7f) as u8 | 0x80, (inner.len() >> 14) as u8];
+        let length = [
+            (inner.len() & 0x7f) as u8 | 0x80,
+            (inner.len() >> 7 & 0x7f) as u8 | 0x80,
+            (inner.len() >> 14) as u8,
+        ];
         [&[10][..], &length, &inner, &[18], &length, &inner].concat()
     });
     let error = json_of(&proto(&text), None, &[&[0], &deep[..]].concat()).unwrap_err();
@@ -209,7 +217,8 @@ fn a_schema_may_refer_to_others_and_know_confluents() {
     assert_eq!(json_of(&with, None, &[0, 10, 2, 8, 7]).unwrap(), r#"{"price":{"units":7}}"#);
     let error = Schema::parse(&proto(text), None).unwrap_err();
     assert!(error.contains("money.proto"), "{error}");
-    let error = Schema::parse(&proto("syntax = \"proto3\"; message A { B b = 1; }"), None).unwrap_err();
+    let error =
+        Schema::parse(&proto("syntax = \"proto3\"; message A { B b = 1; }"), None).unwrap_err();
     assert!(error.contains('B'), "{error}");
 }
 
@@ -229,7 +238,10 @@ fn google_types_are_known_and_are_what_they_mean() {
     };
     for (value, expected) in [
         ("201.50", r#""201.50""#),
-        ("12345678901234567890.123456789012345678901", r#""12345678901234567890.123456789012345678901""#),
+        (
+            "12345678901234567890.123456789012345678901",
+            r#""12345678901234567890.123456789012345678901""#,
+        ),
         ("-2.5E-3", r#""-2.5E-3""#),
         // What the type allows and JSON does not.
         ("+7", r#""7""#),
@@ -270,11 +282,22 @@ fn google_types_are_known_and_are_what_they_mean() {
     };
     assert_eq!(day(2025, 6, 6), r#"{"day":"2025-06-06"}"#);
     assert_eq!(day(0, 6, 6), r#"{"day":{"year":0,"month":6,"day":6}}"#);
-    let at =
-        |hours, nanos| of("at", "google.type.TimeOfDay", &[("hours", Value::I32(hours)), ("nanos", Value::I32(nanos))]);
+    let at = |hours, nanos| {
+        of(
+            "at",
+            "google.type.TimeOfDay",
+            &[("hours", Value::I32(hours)), ("nanos", Value::I32(nanos))],
+        )
+    };
     assert_eq!(at(14, 123_456_789), r#"{"at":"14:00:00.123456"}"#);
     assert_eq!(at(24, 0), r#"{"at":{"hours":24,"minutes":0,"seconds":0,"nanos":0}}"#);
-    let ts = |nanos| of("ts", "google.protobuf.Timestamp", &[("seconds", Value::I64(1)), ("nanos", Value::I32(nanos))]);
+    let ts = |nanos| {
+        of(
+            "ts",
+            "google.protobuf.Timestamp",
+            &[("seconds", Value::I64(1)), ("nanos", Value::I32(nanos))],
+        )
+    };
     assert_eq!(ts(-1), r#"{"ts":{"seconds":1,"nanos":-1}}"#);
 }
 
@@ -312,7 +335,8 @@ fn every_import_that_confluents_registry_knows_is_known() {
         "confluent/meta",
         "confluent/type/decimal",
     ] {
-        let text = format!(r#"syntax = "proto3"; import "{name}.proto"; message A {{ int32 n = 1; }}"#);
+        let text =
+            format!(r#"syntax = "proto3"; import "{name}.proto"; message A {{ int32 n = 1; }}"#);
         assert!(Schema::parse(&proto(&text), None).is_ok(), "{name}");
     }
     // What a registry lists counts before what is known.
@@ -336,7 +360,10 @@ fn bytes_that_are_no_message_are_said() {
     for (body, said) in [
         (&[][..], "in the midst"),
         (&[0, 26, 5, b'a'], "in the midst"),
-        (&[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], "more than ten bytes"),
+        (
+            &[0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1],
+            "more than ten bytes",
+        ),
         (&[0, 0], "without a number"),
         (&[0, 15], "no wire type 7"),
         (&[0, 12], "end of a group"),
@@ -360,12 +387,16 @@ fn a_message_is_a_tick_by_its_names_and_a_volume_of_zero_is_one() {
     at.set_field_by_name("seconds", Value::I64(1_749_218_401));
     trade.set_field_by_name("ts", Value::Message(at));
     let pruned = json_of(&proto(text), Some(&Rules::default()), &first(&trade)).unwrap();
-    assert_eq!(pruned, r#"{"symbol":"AAPL","price":201.5,"size":0,"ts":"2025-06-06T14:00:01.000000Z"}"#);
+    assert_eq!(
+        pruned,
+        r#"{"symbol":"AAPL","price":201.5,"size":0,"ts":"2025-06-06T14:00:01.000000Z"}"#
+    );
     let mut schemas = Schemas::default();
     schemas.insert(3, Schema::parse(&proto(text), Some(&Rules::default())));
     let mut decoder = Decoder::new(Rules::default(), NOW);
     decoder.set_schemas(schemas);
-    let (mut scratch, value) = (Scratch::default(), [&[0, 0, 0, 0, 3], &first(&trade)[..]].concat());
+    let (mut scratch, value) =
+        (Scratch::default(), [&[0, 0, 0, 0, 3], &first(&trade)[..]].concat());
     let json = decoder.json(&value, &mut scratch).unwrap();
     let mut seen = 0;
     let read = decoder.decode_each(json, &Beside::NOTHING, &mut |Element { read, .. }| {
