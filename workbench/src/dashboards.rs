@@ -15,7 +15,7 @@ pub use sql::{Answer, ask};
 
 /// This project's, in the binary: an image has no clone beside it.
 macro_rules! own {
-    ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("../../../grafana/dashboards/", $name)))),*] };
+    ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("../../grafana/dashboards/", $name)))),*] };
 }
 
 const OWN: [(&str, &str); 7] = own![
