@@ -207,7 +207,7 @@ impl Cover<'_> {
             let what = format!("{}{}", self.store.location(), object.key);
             match gatherer.read(self.reader, object).await {
                 Ok(()) if gatherer.has_unread() => {
-                    drop(compared.unread.insert(Arc::clone(&object.key)))
+                    compared.unread.insert(Arc::clone(&object.key));
                 }
                 Ok(()) => {}
                 Err(ReadError::Outage(failure)) => return Err(Flaw::OfRun(failure)),

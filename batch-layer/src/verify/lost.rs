@@ -255,7 +255,7 @@ impl Search<'_> {
             match (offset < next, is_tick) {
                 (true, _) => drop(lost.lost.entry((hour, partition)).or_default().insert(place)),
                 (false, true) => {
-                    drop(lost.pending.entry((hour, partition)).or_default().insert(element))
+                    lost.pending.entry((hour, partition)).or_default().insert(element);
                 }
                 (false, false) => {}
             }

@@ -195,7 +195,7 @@ impl Client {
         for base in &self.bases {
             match self.ask_one(base, path) {
                 Err(none @ (Trouble::None(_) | Trouble::Unusable(_))) => {
-                    drop(told.get_or_insert(none))
+                    told.get_or_insert(none);
                 }
                 Err(Trouble::Away(why)) if !matches!(told, Some(Trouble::Away(_))) => {
                     told = Some(Trouble::Away(why))
