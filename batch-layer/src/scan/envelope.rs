@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use common::decode::Provenance;
 use common::timestamp::{EpochUnit, Timestamp, parse_rfc3339};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
 /// Takes envelope after envelope off.
@@ -33,7 +34,10 @@ pub struct Unwrapped<'a> {
     pub time: Option<Timestamp>,
 }
 
+/// All that a sink writes. What has other members as well is a producer's own message, which may
+/// hold a `value` and an `offset` of whatever it likes: its place is what the sink has put into it.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Parts<'a> {
     #[serde(borrow)]
     value: &'a RawValue,
@@ -43,6 +47,10 @@ struct Parts<'a> {
     partition: Option<i32>,
     #[serde(borrow)]
     timestamp: Option<&'a RawValue>,
+    #[serde(rename = "topic")]
+    _topic: Option<IgnoredAny>,
+    #[serde(rename = "headers")]
+    _headers: Option<IgnoredAny>,
 }
 
 impl<'o> Envelope<'o> {
@@ -197,9 +205,15 @@ mod tests {
             r#"{"key":"k","offset":1}"#,
             r#"{"value":"***"}"#,
             r#""v0!""#,
+            // What producers send: Kafka's REST proxy, and a tick that has a `value` of its own.
+            r#"{"topic":"t","key":null,"value":{"symbol":"A"},"partition":0,"offset":1,
+                "kafka_partition":2,"kafka_offset":7}"#,
+            r#"{"symbol":"B","price":3,"value":{"symbol":"A"}}"#,
         ] {
             assert_eq!(open(None, line), None, "{line}");
         }
+        let headers = format!(r#"{{"value":{VALUE},"offset":1,"headers":[],"topic":"t"}}"#);
+        assert_eq!(open(None, &headers), Some((VALUE.to_owned(), Some((3, 1)))));
         assert_eq!(open(Some("key,value"), VALUE), None);
     }
 }

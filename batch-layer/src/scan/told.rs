@@ -14,16 +14,15 @@ pub fn place_in(line: &[u8], options: &ScanOptions) -> Option<Provenance> {
     let Value::Object(members) = serde_json::from_slice(line).ok()? else {
         return None;
     };
-    let of_sink = number(&members, "offset").filter(|_| members.contains_key("value"));
-    of_sink
-        .map(|offset| of_envelope(&members, offset, options))
-        .or_else(|| of_line(&members, options))
+    // A message may hold a `value` and an `offset` of its producer's, beside what the sink says.
+    of_line(&members, options).or_else(|| of_envelope(&members, options))
 }
 
-fn of_envelope(members: &Map<String, Value>, offset: i64, options: &ScanOptions) -> Provenance {
+fn of_envelope(members: &Map<String, Value>, options: &ScanOptions) -> Option<Provenance> {
+    let offset = number(members, "offset").filter(|_| members.contains_key("value"))?;
     let partition =
         number(members, "partition").and_then(|partition| i32::try_from(partition).ok());
-    Provenance { partition: partition.unwrap_or(options.origin.partition), offset }
+    Some(Provenance { partition: partition.unwrap_or(options.origin.partition), offset })
 }
 
 fn of_line(members: &Map<String, Value>, options: &ScanOptions) -> Option<Provenance> {
@@ -50,6 +49,8 @@ mod tests {
         let partition = options().origin.partition;
         assert_eq!(told(r#"{"key":"A","value":{},"offset":18}"#), Some((partition, 18)));
         assert_eq!(told(r#"{"value":"x","offset":18,"partition":5}"#), Some((5, 18)));
+        let both = r#"{"value":"x","offset":18,"kafka_partition":3,"kafka_offset":17}"#;
+        assert_eq!(told(both), Some((3, 17)));
         for silent in [
             "",
             "no json",
