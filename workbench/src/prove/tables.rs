@@ -15,11 +15,7 @@ pub struct Rows {
     pub rejected: u64,
 }
 
-const IDENTITIES: &str = "
-    select kafka_partition, kafka_offset, true as is_tick from realtime_stock
-    union all
-    select kafka_partition, kafka_offset, false from rejected_ticks join kafka_sources using (source) where topic = $1
-    order by kafka_partition, kafka_offset";
+const IDENTITIES: &str = include_str!("../../sql/prove/identities.sql");
 
 pub async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Rows> {
     let mut found = Rows::default();
