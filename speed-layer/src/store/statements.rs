@@ -1,6 +1,6 @@
-//! The statements that a batch or a source is written with. What stands in a file goes to the server
-//! once for each connection, where it is prepared; behind a pooler each time. Those that open a
-//! batch's transaction go in a message of their own and stand in Rust, without comments
+//! The statements that a batch or a source is written with. What stands in a file goes to the
+//! server once for each connection, where it is prepared; behind a pooler each time. Those that
+//! open a batch's transaction go in a message of their own and stand in Rust, without comments
 //! ([`lock_offsets`], `limits`).
 
 use crate::source::{SourceId, SourcePartition};
