@@ -13,7 +13,7 @@ async fn every_statement_of_sql_fits_the_schema() {
     let mut connection = database.connection().await;
     for folder in ["sql", "../service/sql"] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        let refused = refused(&mut connection, &folder).await;
-        assert!(refused.is_empty(), "PostgreSQL refuses:\n{}", refused.join("\n"));
+        let refusals = refused(&mut connection, &folder).await;
+        assert!(refusals.is_empty(), "PostgreSQL refuses:\n{}", refusals.join("\n"));
     }
 }

@@ -19,6 +19,6 @@ async fn every_statement_of_sql_fits_the_schema() {
         sqlx::raw_sql(tables).execute(&mut connection).await.unwrap();
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
-    let refused = refused(&mut connection, &folder).await;
-    assert!(refused.is_empty(), "PostgreSQL refuses:\n{}", refused.join("\n"));
+    let refusals = refused(&mut connection, &folder).await;
+    assert!(refusals.is_empty(), "PostgreSQL refuses:\n{}", refusals.join("\n"));
 }
