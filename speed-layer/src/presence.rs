@@ -21,16 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub const SILENT: Duration = Duration::from_secs(300);
 
 /// A mark that is lost in a crash is renewed at the next look.
-const BEGIN: &str = "
-    begin isolation level read committed; set local lock_timeout = '4s'; set local statement_timeout = '10s';
-    set local synchronous_commit = off";
-const RENEW: &str = "
-    insert into speed_instances (client_id) values ($1)
-    on conflict (client_id) do update set seen_at = clock_timestamp()";
+const BEGIN: &str = "begin isolation level read committed; \
+                     set local lock_timeout = '4s'; \
+                     set local statement_timeout = '10s'; \
+                     set local synchronous_commit = off";
+const RENEW: &str = include_str!("../sql/presence/renew.sql");
 const FORGET: &str =
     "delete from speed_instances where seen_at < clock_timestamp() - interval '1 day'";
-const AWAKE: &str = "
-    select client_id from speed_instances where seen_at > clock_timestamp() - make_interval(secs => $1)";
+const AWAKE: &str = include_str!("../sql/presence/awake.sql");
 
 /// What the last look has found.
 #[derive(Debug, Clone)]

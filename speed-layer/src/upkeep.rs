@@ -13,9 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// One instance does the upkeep. It has as long as this for a look, and then another may.
-const LEASE: &str = "
-    update realtime_upkeep set holder = $1, leased_until = clock_timestamp() + make_interval(secs => $2)
-    where leased_until < clock_timestamp() or holder = $1";
+const LEASE: &str = include_str!("../sql/upkeep/lease.sql");
 const RELEASE: &str =
     "update realtime_upkeep set leased_until = clock_timestamp() where holder = $1";
 
@@ -24,20 +22,12 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A lock that is not had within a short time is left for the next look, so that upkeep never holds
 /// up writers for long. An index takes as long as its day has ticks.
-const BEGIN: &str = "begin isolation level read committed; set local lock_timeout = '2s'; set local statement_timeout = '15min'";
+const BEGIN: &str = "begin isolation level read committed; \
+                     set local lock_timeout = '2s'; \
+                     set local statement_timeout = '15min'";
 const LONGEST_STATEMENT: Duration = Duration::from_secs(15 * 60);
 
-/// Every day partition, how many rows were ever inserted into it, and whether it has the index of a
-/// finished day.
-const PARTITIONS: &str = "
-    select p.name, p.to_time, coalesce(s.n_tup_ins, 0),
-           exists (select from pg_index i
-                   where i.indrelid = p.partition and i.indisvalid
-                     and pg_get_indexdef(i.indexrelid) like '%(symbol, \"timestamp\")')
-    from realtime_partitions p
-         left join pg_stat_user_tables s on s.relid = p.partition
-    where p.is_ours and p.to_time is not null
-    order by p.to_time";
+const PARTITIONS: &str = include_str!("../sql/upkeep/partitions.sql");
 
 /// A partition as it was found.
 struct Partition {

@@ -86,10 +86,16 @@ fn outlives(kind: u8, body: &[u8]) -> bool {
     let text = String::from_utf8_lossy(body);
     match kind {
         // Parse: its name, which an unnamed statement does not have, and the text.
-        b'P' => body[0] != 0 || text[1..].split(['\0', ';']).any(changes_the_session),
-        b'Q' => text.split(['\0', ';']).any(changes_the_session),
+        b'P' => body[0] != 0 || has_what_outlives(&text[1..]),
+        b'Q' => has_what_outlives(&text),
         _ => false,
     }
+}
+
+fn has_what_outlives(statements: &str) -> bool {
+    let is_comment = |line: &&str| line.trim_start().starts_with("--");
+    let statements: Vec<&str> = statements.lines().filter(|line| !is_comment(line)).collect();
+    statements.join("\n").split(['\0', ';']).any(changes_the_session)
 }
 
 /// Whether a statement changes what its session is to those that come after its transaction.
@@ -117,6 +123,7 @@ mod tests {
             "SET statement_timeout = 5",
             "begin; set statement_timeout = 5",
             "begin;\n  set  session statement_timeout = 5",
+            "-- It is short.\nset statement_timeout = 5",
             "select set_config('jit', 'off', false)",
             "listen news",
             "create temporary table t (a int)",
@@ -139,6 +146,7 @@ mod tests {
             "select pg_advisory_xact_lock(1)",
             "create temp table t (a int) on commit drop",
             "update t set a = 1",
+            "-- Not with pg_advisory_lock;\n-- set it aside.\nselect 1",
             "commit",
         ] {
             assert!(!outlives(b'Q', format!("{text}\0").as_bytes()), "{text}");

@@ -25,30 +25,19 @@ const GRANTS: &str = include_str!("../../../migrations/grants.sql");
 
 /// Nothing of a start waits for a lock for ever: an attempt that was given up would leave its wait
 /// behind. A name of its own, because a writer may end another's session that takes long.
-const BEGIN: &str =
-    "begin isolation level read committed; set local application_name = 'migrations'; set local lock_timeout = '30s';
-                     set local standard_conforming_strings = on;
+const BEGIN: &str = "begin isolation level read committed; \
+                     set local application_name = 'migrations'; \
+                     set local lock_timeout = '30s'; \
+                     set local standard_conforming_strings = on; \
                      set local idle_in_transaction_session_timeout = '60s'";
 /// Longer than a look takes that still goes on.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Those who start together wait for one another. Before the first migration there is no table to
 /// lock: then anything will do.
-const ONE_AT_A_TIME: &str = "
-    do $$
-    begin
-        if to_regclass('public._sqlx_migrations') is null then
-            perform pg_advisory_xact_lock(hashtext('stocks.migrations'));
-        else
-            lock table public._sqlx_migrations in share row exclusive mode;
-        end if;
-    end
-    $$";
+const ONE_AT_A_TIME: &str = include_str!("../../sql/migrations/one_at_a_time.sql");
 
-const OWNER_IN_THE_WAY: &str = "
-    select pg_get_userbyid(relowner)::text, current_user::text, has_table_privilege(oid, 'select') from pg_class
-    where oid = to_regclass('public._sqlx_migrations')
-      and not (has_table_privilege(oid, 'select') and (has_table_privilege(oid, 'insert') or not $1))";
+const OWNER_IN_THE_WAY: &str = include_str!("../../sql/migrations/owner_in_the_way.sql");
 
 /// What to do about the tables at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

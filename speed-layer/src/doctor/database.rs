@@ -6,24 +6,7 @@ use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Rights that a run needs and this user does not have (migrations/grants.sql).
-const FORBIDDEN: &str = "
-    select coalesce(string_agg(privilege || ' on ' || name, ', '), '')
-    from (values ('realtime_stock', '{insert}'::text[]),
-                 ('minute_bars', '{select, insert, update}'),
-                 ('hour_bars', '{select, insert, update}'),
-                 ('rejected_ticks', '{insert}'),
-                 ('kafka_sources', '{select, insert, update}'),
-                 ('kafka_offsets', '{select, insert, update}'),
-                 ('begun_partitions', '{select, insert}'),
-                 ('kafka_gaps', '{insert}'),
-                 ('realtime_partitions', '{select}'),
-                 ('realtime_upkeep', '{select, update}'),
-                 ('anomalies', '{insert}'),
-                 ('detector_log', '{select, insert, delete}'),
-                 ('speed_instances', '{select, insert, update, delete}')) as needed (name, privileges),
-         unnest(privileges) as privilege
-    where not has_table_privilege(name, privilege)";
+const FORBIDDEN: &str = include_str!("../../sql/doctor/forbidden.sql");
 
 /// What it is like.
 #[derive(Debug, Clone, PartialEq, Eq)]

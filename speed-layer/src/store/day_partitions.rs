@@ -7,8 +7,7 @@ use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashSet};
 
 /// The function takes the rights that its caller lacks (migrations/0007_realtime_days.sql).
-const MAKE: &str = "
-    select make_realtime_days(array(select (day at time zone 'UTC')::date from unnest($1::timestamptz[]) as day))";
+const MAKE: &str = include_str!("../../sql/store/make_days.sql");
 
 /// Days that one transaction makes: each may cost a few locks. Many at once become whole months.
 const AT_ONCE: usize = 256;

@@ -34,14 +34,7 @@ pub const COMMIT: &str = "set local statement_timeout = 0; commit";
 /// Ends sessions of this role that hold up others: writers whose process is frozen or gone in the
 /// middle of a COPY, whom no setting of the server's ends, and upkeep, which is done again. A
 /// writer that waits for a standby has done its part.
-const CLEAR: &str = "
-    with ended as materialized
-        (select pid from pg_stat_activity
-         where datname = current_database() and usename = current_user and pid <> pg_backend_pid()
-           and (application_name = $1 and xact_start < now() - make_interval(secs => $2)
-                                      and wait_event is distinct from 'SyncRep'
-                or application_name = $3 and xact_start < now() - interval '2 seconds'))
-    select count(*) from ended where pg_terminate_backend(pid)";
+const CLEAR: &str = include_str!("../../sql/store/clear_the_way.sql");
 
 /// The limits of everything that one try does.
 #[derive(Debug, Clone)]
@@ -55,8 +48,8 @@ impl Limits {
     pub fn new(statement: Duration) -> Self {
         let (all, lock) = (statement.as_millis(), LOCK.min(statement).as_millis());
         let begin = format!(
-            "begin isolation level read committed; set local statement_timeout = {all}; set local lock_timeout = {lock}; \
-             set local idle_in_transaction_session_timeout = {all}"
+            "begin isolation level read committed; set local statement_timeout = {all}; \
+             set local lock_timeout = {lock}; set local idle_in_transaction_session_timeout = {all}"
         );
         Self { statement, begin }
     }

@@ -98,7 +98,7 @@ async fn write_rows(
     *at = Table::MinuteBars;
     minutes?.merge(connection, statements::MERGE_MINUTE_BARS, *at).await?;
     *at = Table::HourBars;
-    hours?.merge(connection, statements::MERGE_HOUR_BARS, *at).await
+    hours?.merge(connection, &statements::MERGE_HOUR_BARS, *at).await
 }
 
 /// Bars as they are sent.

@@ -34,6 +34,7 @@ mod scene;
 mod secure;
 mod several;
 mod shutdown;
+mod statements;
 mod strangers;
 mod throttling;
 mod transactions;

@@ -10,7 +10,7 @@ use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Executor};
+use sqlx::Executor;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
@@ -54,6 +54,9 @@ pub struct MemoryArgs {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<String>,
 }
+
+const MARK_ALL: &str = include_str!("../../sql/bench/mark_all.sql");
+const MANY_SUMMARIES: &str = include_str!("../../sql/bench/many_summaries.sql");
 
 /// What a case came to.
 struct Outcome {
@@ -145,22 +148,13 @@ impl MemoryArgs {
     /// Hourly summaries as of many years, all of them to be computed.
     async fn fill(&self, database: &TestDatabase) -> anyhow::Result<()> {
         let mut connection = database.connection().await;
-        let (symbols, days) = (self.indicators, self.years * 252);
-        for sql in [
-            format!(
-                "insert into hourly_stock_summary
-                     (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
-                 select 'S' || s, timestamptz '2025-06-06T13:00Z' - make_interval(days => day) + make_interval(hours => hour),
-                        p, 10, p, p + 1, p - 1, p + 0.25, 100, p, 10
-                 from generate_series({days} - 1, 0, -1) as day, generate_series(0, 6) as hour,
-                      generate_series(1, {symbols}) as s,
-                      lateral (select 50 + s + round((10 * sin(day + s + hour))::numeric, 2) as p) as price"
-            ),
-            "delete from stale_indicators".to_owned(),
-            "insert into stale_indicators select symbol, min(hour) from hourly_stock_summary group by symbol".to_owned(),
-            "analyze hourly_stock_summary".to_owned(),
-        ] {
-            connection.execute(AssertSqlSafe(sql)).await?;
+        sqlx::query(MANY_SUMMARIES)
+            .bind(i64::try_from(self.years * 252)?)
+            .bind(i64::try_from(self.indicators)?)
+            .execute(&mut connection)
+            .await?;
+        for sql in ["delete from stale_indicators", MARK_ALL, "analyze hourly_stock_summary"] {
+            connection.execute(sql).await?;
         }
         Ok(())
     }

@@ -132,11 +132,9 @@ impl ShareArgs {
     }
 }
 
+const SUM: &str = include_str!("../../sql/bench/sum.sql");
+
 /// One number of all rows that users see.
 async fn sum(database: &TestDatabase) -> anyhow::Result<String> {
-    let sum = "select concat(
-                   (select sum(hashtextextended((to_jsonb(s) - 'computed_at')::text, 0)) from hourly_stock_summary s), ' ',
-                   (select sum(hashtextextended((to_jsonb(i) - 'computed_at')::text, 0)) from technical_indicators i), ' ',
-                   (select count(*) from judged_hours), ' ', (select count(*) from stale_hours))";
-    Ok(sqlx::query_scalar(sum).fetch_one(&mut database.connection().await).await?)
+    Ok(sqlx::query_scalar(SUM).fetch_one(&mut database.connection().await).await?)
 }

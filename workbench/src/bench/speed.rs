@@ -295,10 +295,10 @@ async fn rate(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
     Ok(drain(backlog).await?.rows_per_second)
 }
 
+const BOTH_WRITE: &str = include_str!("../../sql/bench/both_write.sql");
+
 async fn both_write(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
-    let sql = "select count(*) >= 2 from pg_stat_activity where application_name = 'speed-layer'
-               and datname = current_database() and xact_start is not null";
-    sqlx::query_scalar(sql).fetch_one(connection).await
+    sqlx::query_scalar(BOTH_WRITE).fetch_one(connection).await
 }
 
 fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measured> {

@@ -47,12 +47,7 @@ type Place = (String, i64, i32, i64);
 /// A tick with its volume, which no other one has; None is a rejected message.
 type Content = Option<i64>;
 
-const FOUND: &str = "
-    with sources as (select source, topic, row_number() over (partition by topic order by source) - 1 as edition
-                     from kafka_sources)
-    select topic, edition, kafka_partition, kafka_offset, volume::bigint from realtime_stock join sources using (source)
-    union all
-    select topic, edition, kafka_partition, kafka_offset, null from rejected_ticks join sources using (source)";
+const FOUND: &str = include_str!("../../sql/chaos/found.sql");
 
 const COUNT: &str =
     "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
@@ -62,15 +57,9 @@ const BARS: &str =
 
 const OFFSETS: &str = "select coalesce(sum(next_offset), 0)::bigint from kafka_offsets";
 
-const SESSIONS: &str = "
-    select count(*) from pg_stat_activity
-    where datname = current_database() and application_name in ('speed-layer', 'speed-layer upkeep')";
+const SESSIONS: &str = include_str!("../../sql/chaos/sessions.sql");
 
-/// The session that waits for the rows of a COPY.
-const OPEN_COPY: &str = "
-    select pid from pg_stat_activity
-    where datname = current_database() and application_name = 'speed-layer'
-      and state = 'active' and query like 'copy realtime_stock%' and wait_event = 'ClientRead'";
+const OPEN_COPY: &str = include_str!("../../sql/chaos/open_copy.sql");
 
 pub struct Beside {
     // Dropped in this order: topics need their brokers, instances their database.

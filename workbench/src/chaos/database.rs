@@ -8,9 +8,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 /// More than the stack's server allows.
 const MOST_CONNECTIONS: usize = 500;
 
-const TERMINATE: &str = "
-    select count(pg_terminate_backend(pid)) from pg_stat_activity
-    where application_name in ('speed-layer', 'batch-layer') and datname = current_database()";
+const TERMINATE: &str = include_str!("../../sql/chaos/terminate.sql");
 
 const LOCKABLE: [&str; 4] =
     ["realtime_stock", "minute_bars", "kafka_offsets", "hourly_stock_summary"];

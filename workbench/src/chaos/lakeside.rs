@@ -49,17 +49,13 @@ const OVERLAP: usize = 5;
 /// One round in so many brings an object once more.
 const REPLAY_ONE_IN: usize = 4;
 
-const LEFT: &str = "
-    select format('%s objects of the lake and %s raw ones announced',
-                  (select count(*) from lake_objects where state <> 'verified'),
-                  (select count(*) from covered_objects where deleted_at is null))";
+const LEFT: &str = include_str!("../../sql/chaos/left.sql");
 
 const COUNTING: &str = "select key from lake_objects";
 
 const WRITTEN: &str = "select count(*) from realtime_stock";
 
-const SUMMARIES: &str = "
-    select concat(symbol, ' ', to_char(hour at time zone 'UTC', 'HH24')), ticks, volume::bigint from hourly_stock_summary";
+const SUMMARIES: &str = include_str!("../../sql/chaos/summaries.sql");
 
 /// What must not be in the end, and how often it is.
 const AT_REST: [(&str, &str); 4] = [

@@ -19,15 +19,7 @@ const REFRESH_LOG: Duration = Duration::from_secs(15);
 
 /// One moment of the tables: what lies before the stored offsets and is in no table, and what is in
 /// one twice. The topic of a demo has lost nothing to retention, so each partition begins at zero.
-const LOST_AND_DOUBLED: &str = "
-    with found as (select kafka_partition as partition, count(*) as all_rows, count(distinct kafka_offset) as offsets
-                   from (select kafka_partition, kafka_offset from realtime_stock
-                         union all
-                         select kafka_partition, kafka_offset from rejected_ticks) as rows
-                   group by kafka_partition)
-    select coalesce(sum(next_offset - coalesce(offsets, 0)), 0)::bigint, coalesce(sum(all_rows - offsets), 0)::bigint
-    from ingest_positions left join found using (partition)
-    where group_id = $1 and topic = $2";
+const LOST_AND_DOUBLED: &str = include_str!("../../sql/chaos/lost_and_doubled.sql");
 
 /// The faults so far.
 pub struct Board {

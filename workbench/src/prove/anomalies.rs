@@ -12,24 +12,9 @@ use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each partition's ticks in the order in which they were written. Volumes as the speed layer makes
-/// floating-point numbers of them.
-const TICKS: &str = "
-    select source, kafka_partition, kafka_offset, kafka_index, symbol,
-           (extract(epoch from timestamp) * 1000000)::bigint                             as micros,
-           (close * 1000000000)::bigint                                                  as price,
-           coalesce(trunc(volume), 0)::float8                                            as whole,
-           coalesce((volume - trunc(volume)) * 1000000000, 0)::float8                    as nanos,
-           (bid * 1000000000)::bigint                                                    as bid,
-           (ask * 1000000000)::bigint                                                    as ask,
-           sequence, conditions
-    from realtime_stock
-    order by source, kafka_partition, kafka_offset, kafka_index";
+const TICKS: &str = include_str!("../../sql/prove/ticks.sql");
 
-const FOUND: &str = "
-    select source, kafka_partition, kafka_offset, kafka_index, symbol, kind, detector, version, score
-    from anomalies
-    where detector <> all ($1)";
+const FOUND: &str = include_str!("../../sql/prove/found.sql");
 
 /// Source, partition, place, symbol, what was found by whom, and its score's bits.
 type Shown = (i16, i32, Place, String, String, String, i32, u64);

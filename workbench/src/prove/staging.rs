@@ -11,36 +11,9 @@ use tokio::sync::mpsc;
 use super::plain::{self, Plain};
 use crate::simulate::Names;
 
-/// `fate` is what the sender says must become of the record, if it says so. Nine digits are what a
-/// price keeps.
-const TABLES: &str = "
-    create temporary table sent
-    (
-        kafka_partition integer, kafka_offset bigint, fate text, sha256 bytea,
-        symbol text, timestamp timestamptz,
-        open numeric(40, 9), high numeric(40, 9), low numeric(40, 9), close numeric(40, 9), volume numeric(40, 9)
-    );
-    create temporary table archived (like sent);
-    set work_mem = '128MB'";
+const TABLES: &str = include_str!("../../sql/prove/staged.sql");
 
-/// Ticks of the archive, each once, with as few digits as they have: the number of a quotient's
-/// depends on them. What is a tick is the sender's word, or where it gave none that it was written
-/// as one.
-const ARCHIVED_TICKS: &str = "
-    create index on sent (kafka_partition, kafka_offset);
-    analyze sent;
-    analyze archived;
-    create temporary table archived_ticks as
-    select distinct on (kafka_partition, kafka_offset)
-           a.symbol, a.timestamp, trim_scale(a.open) as open, trim_scale(a.high) as high, trim_scale(a.low) as low,
-           trim_scale(a.close) as close, trim_scale(a.volume) as volume, kafka_partition, kafka_offset
-    from archived a
-         join sent s using (kafka_partition, kafka_offset)
-    where s.fate = 'tick'
-       or s.fate is null and exists (select from realtime_stock t
-                                     where t.kafka_partition = s.kafka_partition and t.kafka_offset = s.kafka_offset)
-    order by kafka_partition, kafka_offset;
-    analyze archived_ticks";
+const ARCHIVED_TICKS: &str = include_str!("../../sql/prove/archived_ticks.sql");
 
 /// Portions on their way to a COPY; few, so that a fast reader waits for PostgreSQL.
 const PORTIONS: usize = 4;

@@ -55,18 +55,14 @@ impl Usage {
     }
 }
 
+const LOOK: &str = include_str!("../../sql/soak/look.sql");
+
 /// What PostgreSQL knows: sessions of both layers, and the sum of the stored offsets.
 ///
 /// # Errors
 /// The server's answer.
 pub async fn look_at_database(connection: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
-    let row = sqlx::query(
-        "select (select count(*) from pg_stat_activity
-                 where datname = current_database() and application_name in ('speed-layer', 'batch-layer')),
-                (select coalesce(sum(next_offset), 0)::bigint from kafka_offsets)",
-    )
-    .fetch_one(connection)
-    .await?;
+    let row = sqlx::query(LOOK).fetch_one(connection).await?;
     Ok((row.get(0), row.get(1)))
 }
 

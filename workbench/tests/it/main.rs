@@ -21,4 +21,5 @@ mod recording;
 mod serving;
 mod several;
 mod shapes;
+mod statements;
 mod volume;

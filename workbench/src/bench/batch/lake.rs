@@ -124,13 +124,11 @@ async fn recompute(rounds: u32, database: &TestDatabase, source: &Source) -> any
     Ok(anew)
 }
 
+const ROWS: &str = include_str!("../../../sql/bench/rows.sql");
+
 /// The hour's rows, as text.
 async fn rows(database: &TestDatabase) -> anyhow::Result<Vec<String>> {
-    let rows = sqlx::query_scalar(
-        "select concat_ws(' ', symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
-         from hourly_stock_summary order by hour, symbol",
-    );
-    Ok(rows.fetch_all(&mut database.connection().await).await?)
+    Ok(sqlx::query_scalar(ROWS).fetch_all(&mut database.connection().await).await?)
 }
 
 /// How many rows of two lists in order are not the same.

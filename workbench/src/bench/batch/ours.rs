@@ -70,27 +70,19 @@ pub fn command_in(
     Ok((seconds, usage))
 }
 
+const PEER_TABLE: &str = include_str!("../../../sql/bench/peer_table.sql");
+
+const MISMATCHES: &str = include_str!("../../../sql/bench/mismatches.sql");
+
 /// How many of the hour's rows differ from a peer's: in any figure, or in being there.
 ///
 /// # Errors
 /// Rows that are none.
 pub async fn mismatches(run: &Run, peers_rows: &str) -> anyhow::Result<i64> {
     let mut connection: PgConnection = run.database.connection().await;
-    sqlx::raw_sql(
-        "create temporary table peer (symbol text collate \"C\", open numeric, high numeric, low numeric, close numeric,
-         volume numeric, ticks bigint, sum_close numeric, notional numeric)",
-    )
-    .execute(&mut connection)
-    .await?;
+    sqlx::raw_sql(PEER_TABLE).execute(&mut connection).await?;
     let mut copy = connection.copy_in_raw("copy peer from stdin").await?;
     copy.send(peers_rows.as_bytes()).await?;
     copy.finish().await?;
-    // Trailing zeros count for the digits of a quotient.
-    let sql = "select count(*) from hourly_stock_summary h full join peer p using (symbol)
-               where (h.open, h.high, h.low, h.close, h.volume, h.ticks)
-                         is distinct from (p.open, p.high, p.low, p.close, p.volume, p.ticks)
-                  or h.avg_close is distinct from trim_scale(p.sum_close) / p.ticks
-                  or h.avg_volume is distinct from trim_scale(p.volume) / p.ticks
-                  or h.vwap is distinct from trim_scale(p.notional) / nullif(trim_scale(p.volume), 0)";
-    Ok(sqlx::query_scalar(sql).fetch_one(&mut connection).await?)
+    Ok(sqlx::query_scalar(MISMATCHES).fetch_one(&mut connection).await?)
 }

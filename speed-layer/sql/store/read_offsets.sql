@@ -1,0 +1,3 @@
+-- The offsets of partitions. $1: sources, $2: their partitions.
+select source, partition, next_offset from kafka_offsets
+where (source, partition) in (select * from unnest($1::smallint[], $2::integer[]))
