@@ -109,14 +109,11 @@ impl Stretches {
             Next::Closing => Some(self.end),
             Next::Wait | Next::Done => None,
         };
-        pg::query(
-            "insert into batch_stretches (first_hour, token) select $1, $2::uuid where $1 is not null
-             on conflict (first_hour) do update set token = excluded.token",
-        )
-        .bind(start.map(Hour::start))
-        .bind(token.as_ref().map(lock::Token::as_str))
-        .execute(transaction.acquire().await?)
-        .await?;
+        pg::query(include_str!("../sql/sharing/take.sql"))
+            .bind(start.map(Hour::start))
+            .bind(token.as_ref().map(lock::Token::as_str))
+            .execute(transaction.acquire().await?)
+            .await?;
         lock::commit(transaction, token.as_ref()).await?;
         Ok(next)
     }
