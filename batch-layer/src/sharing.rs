@@ -130,11 +130,9 @@ impl Stretches {
 async fn standings(
     transaction: &mut PgTransaction<'_>,
 ) -> Result<BTreeMap<Hour, Standing>, sqlx::Error> {
-    let rows: Vec<(Timestamp, bool)> = pg::query_as(
-        "select first_hour, is_done from batch_stretches where is_done or token in (select token from batch_lock)",
-    )
-    .fetch_all(transaction.acquire().await?)
-    .await?;
+    let rows: Vec<(Timestamp, bool)> = pg::query_as(include_str!("../sql/sharing/stretches.sql"))
+        .fetch_all(transaction.acquire().await?)
+        .await?;
     let standing = |is_done| if is_done { Standing::Done } else { Standing::Busy };
     Ok(rows.into_iter().map(|(start, is_done)| (Hour::of(start), standing(is_done))).collect())
 }

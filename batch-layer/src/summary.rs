@@ -262,12 +262,10 @@ async fn delete_rows(
     hour: Hour,
     symbols: Option<&[&str]>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
-    let deleted: Vec<String> = pg::query_scalar(
-        "delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2)) returning symbol",
-    )
-    .bind(hour.start())
-    .bind(symbols)
-    .fetch_all(transaction.acquire().await?)
-    .await?;
+    let deleted: Vec<String> = pg::query_scalar(include_str!("../sql/summary/delete_rows.sql"))
+        .bind(hour.start())
+        .bind(symbols)
+        .fetch_all(transaction.acquire().await?)
+        .await?;
     Ok(deleted.into_iter().collect())
 }

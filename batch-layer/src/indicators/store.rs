@@ -109,7 +109,7 @@ pub async fn kept(
     interval: Interval,
     marks: &[Mark],
 ) -> Result<Vec<Kept>, sqlx::Error> {
-    let rows = pg::query("select symbol, start, state from indicator_states where interval = $1 and symbol = any($2)")
+    let rows = pg::query(include_str!("../../sql/indicators/states.sql"))
         .bind(interval.name())
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
         .fetch_all(connection)
@@ -289,7 +289,7 @@ pub async fn keep(
 
 /// Lets the symbols of an hour be computed from their first bar on.
 pub async fn forget(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query("delete from indicator_states where symbol in (select symbol from hourly_stock_summary where hour = $1)")
+    pg::query(include_str!("../../sql/indicators/forget_states.sql"))
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;

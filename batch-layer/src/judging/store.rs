@@ -210,7 +210,7 @@ async fn write(
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query("delete from anomalies where time >= $1 and time < $1 + interval '1 hour' and detector = any ($2)")
+    pg::query(include_str!("../../sql/judging/delete_of_detectors.sql"))
         .bind(hour.start())
         .bind([DETECTOR.name, hours::DETECTOR.name])
         .execute(transaction.acquire().await?)

@@ -131,10 +131,8 @@ pub async fn retract(index: &mut Index, keys: &[String]) -> Result<(), Failure> 
 /// The keys of objects that were about to be deleted when a run ended, each with whether that run
 /// may still be frozen, and delete it when it wakes up.
 pub async fn announced(index: &mut Index) -> Result<Vec<(String, bool)>, Failure> {
-    let keys = pg::query_as(
-        "select key, noted_at > now() - interval '1 day' from covered_objects where deleted_at is null order by key",
-    )
-    .fetch_all(&mut index.connection);
+    let keys =
+        pg::query_as(include_str!("../../sql/lake/undeleted.sql")).fetch_all(&mut index.connection);
     in_time(index.patience, keys)
         .await
         .map_err(|error| index.failed("reading covered_objects in", error))
@@ -151,12 +149,10 @@ pub async fn note_deleted(index: &mut Index, keys: &[String]) -> Result<(), Fail
 
 /// The hours of a range that lack raw objects for that reason.
 pub async fn hours(index: &mut Index, range: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
-    let hours = pg::query_scalar(
-        "select distinct hour from covered_objects cross join unnest(hours) as hour where hour >= $1 and hour < $2",
-    )
-    .bind(range.start.start())
-    .bind(range.end.start())
-    .fetch_all(&mut index.connection);
+    let hours = pg::query_scalar(include_str!("../../sql/lake/covered_hours.sql"))
+        .bind(range.start.start())
+        .bind(range.end.start())
+        .fetch_all(&mut index.connection);
     let hours: Result<Vec<Timestamp>, _> = in_time(index.patience, hours).await;
     let hours = hours.map_err(|error| index.failed("reading covered_objects in", error))?;
     Ok(hours.into_iter().map(Hour::of).collect())
@@ -168,12 +164,10 @@ pub async fn keys(
     index: &mut Index,
     range: &Range<Hour>,
 ) -> Result<BTreeMap<Hour, BTreeMap<String, bool>>, Failure> {
-    let rows = pg::query_as(
-        "select hour, key, deleted_at is not null from covered_objects cross join unnest(hours) as hour where hour >= $1 and hour < $2",
-    )
-    .bind(range.start.start())
-    .bind(range.end.start())
-    .fetch_all(&mut index.connection);
+    let rows = pg::query_as(include_str!("../../sql/lake/covered_objects.sql"))
+        .bind(range.start.start())
+        .bind(range.end.start())
+        .fetch_all(&mut index.connection);
     let rows: Result<Vec<(Timestamp, String, bool)>, _> = in_time(index.patience, rows).await;
     let mut keys: BTreeMap<Hour, BTreeMap<String, bool>> = BTreeMap::new();
     for (hour, key, is_deleted) in
@@ -191,7 +185,7 @@ pub async fn keys(
 /// The database's.
 pub async fn release(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     for statement in [
-        "update covered_objects set hours = array_remove(hours, $1) where hours @> array[$1] and deleted_at is not null",
+        include_str!("../../sql/lake/uncover.sql"),
         "delete from covered_objects where hours = '{}' and $1::timestamptz is not null",
     ] {
         pg::query(statement).bind(hour.start()).execute(transaction.acquire().await?).await?;

@@ -98,13 +98,11 @@ pub async fn mark_all_of_others(
         return Ok(());
     }
     pg::query(include_str!("../../sql/odd_bars/mark_all.sql")).execute(&mut *connection).await?;
-    pg::query(
-        "insert into judged_bars (detector) values ($1) on conflict (is_the_only_row) do update set detector = $1",
-    )
-    .bind(detector)
-    .execute(connection)
-    .await
-    .map(drop)
+    pg::query(include_str!("../../sql/odd_bars/note_detector.sql"))
+        .bind(detector)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// At most `limit` marked symbols.

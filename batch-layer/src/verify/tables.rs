@@ -494,10 +494,7 @@ pub async fn groups(index: &mut Index, topic: &str) -> Result<Vec<String>, Failu
 /// Kafka's id of a topic as it was read last; empty where the brokers did not tell it, or nobody
 /// has read it.
 pub async fn newest_topic_id(index: &mut Index, topic: &str) -> Result<String, Failure> {
-    let row = pg::query_scalar(
-        "select topic_id from kafka_sources where topic = $1 order by first_seen_at desc, source desc limit 1",
-    )
-    .bind(topic);
+    let row = pg::query_scalar(include_str!("../../sql/verify/topic_id.sql")).bind(topic);
     let row = in_time(index.patience, row.fetch_optional(&mut index.connection)).await;
     Ok(row.map_err(|error| index.failed("reading kafka_sources in", error))?.unwrap_or_default())
 }
