@@ -1,6 +1,7 @@
 //! What integration tests of every crate share: a database, topic and bucket of their own on the
 //! running local stack, clients of Kafka and of the store, a TCP proxy that breaks, brokers that
-//! may be killed, the binary under test as a child process, and waiting on conditions.
+//! may be killed, the binary under test as a child process, waiting on conditions, and whether SQL
+//! fits the schema.
 //!
 //! Everything here panics when it fails: a test whose ground is missing has failed, and the panic
 //! says why.
@@ -31,6 +32,7 @@ mod roles;
 pub mod s3;
 mod sail;
 mod secrets;
+pub mod statements;
 mod tls;
 mod topic;
 mod unprivileged;
