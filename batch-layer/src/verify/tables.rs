@@ -540,15 +540,12 @@ pub async fn rejected(
     let Some(range) = hull(among) else {
         return Ok(RoaringTreemap::new());
     };
-    let rows = pg::query_scalar(
-        // As common::Place::number.
-        include_str!("../../sql/verify/rejected.sql"),
-    )
-    .bind(topic)
-    .bind(partition)
-    .bind(range.start())
-    .bind(range.end())
-    .fetch(&mut index.connection);
+    let rows = pg::query_scalar(include_str!("../../sql/verify/rejected.sql"))
+        .bind(topic)
+        .bind(partition)
+        .bind(range.start())
+        .bind(range.end())
+        .fetch(&mut index.connection);
     let found = collect(index.patience, rows)
         .await
         .map_err(|error| index.failed("reading rejected_ticks in", error))?;
