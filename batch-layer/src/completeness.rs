@@ -52,33 +52,11 @@ pub struct Verdict {
 /// Where the database fails; here and below.
 pub async fn wanting(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
     // Hops from one hour to the next in the index of hour_bars, which has a row for each symbol.
-    let hours = pg::query_scalar(
-        "with recursive seen (hour) as
-             ((select hour from hour_bars order by hour limit 1)
-              union all
-              select (select b.hour from hour_bars b where b.hour > seen.hour order by b.hour limit 1)
-              from seen
-              where seen.hour is not null),
-             missing as
-             (select hour from seen where hour < $1 and not exists (select from batch_hours b where b.hour = seen.hour)
-              union
-              select s.hour
-              from (select hour, sum(ticks) as ticks from hour_bars where hour >= $2 and hour < $1 group by hour) s
-                       join batch_hours b on b.hour = s.hour
-                       left join compared_hours c on c.hour = s.hour
-              where s.ticks > b.ticks + b.withdrawn or c.speed_ticks <> s.ticks
-              union
-              select hour from archive_hours where status = 'incomplete' and hour < $1)
-         select hour
-         from missing left join archive_hours a using (hour)
-         where a.listed_at is null or a.listed_at < now() - interval '1 hour'
-         order by a.listed_at nulls first, hour desc
-         limit $3",
-    )
-    .bind(due.start())
-    .bind(due.plus(-COMPARED_HOURS).start())
-    .bind(LISTED_AT_MOST)
-    .fetch_all(&mut index.connection);
+    let hours = pg::query_scalar(include_str!("../sql/completeness/wanting.sql"))
+        .bind(due.start())
+        .bind(due.plus(-COMPARED_HOURS).start())
+        .bind(LISTED_AT_MOST)
+        .fetch_all(&mut index.connection);
     let hours: Result<Vec<Timestamp>, _> = in_time(index.patience, hours).await;
     let hours = hours.map_err(|error| index.failed("looking for missing hours in", error))?;
     Ok(hours.into_iter().map(Hour::of).collect())
@@ -87,12 +65,9 @@ pub async fn wanting(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Fai
 /// When the last run began that looked at all of its usual window, came to its end and was not
 /// stopped: what was archived since may lie as far back before that as a run looks back.
 pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
-    let last = pg::query_scalar(
-        "select max(started_at) from batch_runs
-         where looks_back and status in ('ok', 'partial') and not starts_with(coalesce(error, ''), $1)",
-    )
-    .bind(crate::stop::STOPPED)
-    .fetch_one(&mut index.connection);
+    let last = pg::query_scalar(include_str!("../sql/completeness/last_run.sql"))
+        .bind(crate::stop::STOPPED)
+        .fetch_one(&mut index.connection);
     in_time(index.patience, last)
         .await
         .map_err(|error| index.failed("reading batch_runs in", error))
@@ -128,57 +103,7 @@ pub async fn judge(
     verdict.map_err(|error| index.failed("reading archive_hours in", error))
 }
 
-const JUDGED: &str = "with asked (hour) as
-             (select unnest($1::timestamptz[])
-              union select unnest($4::timestamptz[])
-              union select hour from deleted_objects
-              union select hour from archive_hours where is_by_offsets),
-         judged as
-             (select h.hour, s.ticks as speed_ticks, b.ticks as batch_ticks, m.why as hole,
-                     case when c.missing > 0 then c.example end as example,
-                     case
-                         when k.key is not null then 'an object cannot be read: ' || k.key
-                         when d.hour is not null then 'its objects have changed since it was computed'
-                         when x.objects is not null
-                             then x.objects || ' of its objects were deleted, though they had not expired: ' || x.key
-                         when b.hour is null and r.lines is not null
-                             then 'all ' || r.lines || ' lines in its folder are rejected (table rejected_lines says why)'
-                         when b.hour is null and s.hour is not null then 'the archive has no ticks of it'
-                         when greatest(s.ticks - b.ticks - b.withdrawn, c.missing) > 0
-                             then greatest(s.ticks - b.ticks - b.withdrawn, c.missing)
-                                      || ' ticks of the speed layer are not in the archive'
-                     end as lack,
-                     case
-                         when s.hour is null
-                             then 'the speed layer has no ticks of it: nothing tells whether the archive shows all'
-                     end as doubt
-              from asked h
-                       left join (select hour, sum(ticks)::bigint as ticks
-                                  from hour_bars where hour in (select hour from asked) group by hour) s
-                                 on s.hour = h.hour
-                       left join batch_hours b on b.hour = h.hour
-                       left join compared_hours c on c.hour = h.hour and c.computed_at = b.computed_at
-                       left join (select hour, min(key) as key from held_hours group by hour) k on k.hour = h.hour
-                       left join stale_hours d on d.hour = h.hour
-                       left join (select hour, count(*) as objects, min(key) as key
-                                  from deleted_objects group by hour) x on x.hour = h.hour
-                       left join unnest($2::timestamptz[], $3::bigint[]) as r (hour, lines) on r.hour = h.hour
-                       left join unnest($4::timestamptz[], $5::text[]) as m (hour, why) on m.hour = h.hour
-              where coalesce(s.hour, b.hour, k.hour, d.hour, m.hour) is not null),
-         gone as
-             (delete from archive_hours
-              where is_by_offsets and hour not in (select hour from judged))
-         insert into archive_hours as known
-             (hour, status, reason, speed_ticks, batch_ticks, is_by_offsets, example, listed_at)
-         select hour, case when lack is null and hole is null then 'complete' else 'incomplete' end,
-                coalesce(lack, hole, doubt), speed_ticks, batch_ticks, lack is null and hole is not null, example,
-                case when hour = any ($1) then now() else '-infinity' end
-         from judged
-         on conflict (hour) do update
-             set (status, reason, speed_ticks, batch_ticks, is_by_offsets, example, listed_at, since)
-                 = (excluded.status, excluded.reason, excluded.speed_ticks, excluded.batch_ticks, excluded.is_by_offsets,
-                    excluded.example, greatest(known.listed_at, excluded.listed_at),
-                    case when known.status = excluded.status then known.since else now() end)";
+const JUDGED: &str = include_str!("../sql/completeness/judge.sql");
 
 async fn write_hours(
     transaction: &mut PgTransaction<'_>,
@@ -200,17 +125,11 @@ async fn verdict(
     connection: &mut PgConnection,
     window: &Range<Hour>,
 ) -> Result<Verdict, sqlx::Error> {
-    let row = pg::query(
-        "select count(*) as incomplete,
-                min(concat(to_char(hour at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI\"Z\"'), ': ', reason)) as example,
-                count(*) filter (where speed_ticks > 0 and batch_ticks is null and hour >= $1 and hour < $2) as speed_only
-         from archive_hours
-         where status = 'incomplete'",
-    )
-    .bind(window.start.start())
-    .bind(window.end.start())
-    .fetch_one(connection)
-    .await?;
+    let row = pg::query(include_str!("../sql/completeness/verdict.sql"))
+        .bind(window.start.start())
+        .bind(window.end.start())
+        .fetch_one(connection)
+        .await?;
     let incomplete: i64 = row.try_get("incomplete")?;
     let speed_only: i64 = row.try_get("speed_only")?;
     let example: Option<String> = row.try_get("example")?;

@@ -200,14 +200,10 @@ impl Index {
     ) -> Result<FxHashMap<String, KnownObjects>, Failure> {
         let mut folders = FxHashMap::default();
         let read = async {
-            let mut rows = pg::query(
-                "select folder, key, etag, size, last_modified, rejected_lines > 0 as has_rejects,
-                        format = $2 as is_as_read, gone, placeless
-                 from archive_objects where folder = any ($1)",
-            )
-            .bind(prefixes)
-            .bind(format)
-            .fetch(&mut self.connection);
+            let mut rows = pg::query(include_str!("../sql/index/objects_of_folders.sql"))
+                .bind(prefixes)
+                .bind(format)
+                .fetch(&mut self.connection);
             while let Some(row) = rows.try_next().await? {
                 add_known(&mut folders, &row)?;
             }
@@ -225,12 +221,9 @@ impl Index {
         folders: &[Folder],
     ) -> Result<FxHashSet<String>, Failure> {
         let prefixes: Vec<&str> = folders.iter().map(|folder| &*folder.prefix).collect();
-        let known = pg::query_scalar(
-            "select folder from unnest($1::text[]) as folder
-             where exists (select from archive_objects o where o.folder = folder.folder)",
-        )
-        .bind(prefixes)
-        .fetch_all(&mut self.connection);
+        let known = pg::query_scalar(include_str!("../sql/index/known_folders.sql"))
+            .bind(prefixes)
+            .fetch_all(&mut self.connection);
         let known: Result<Vec<String>, _> = in_time(self.patience, known).await;
         Ok(known.map_err(|error| self.failed("reading the index in", error))?.into_iter().collect())
     }
@@ -238,14 +231,10 @@ impl Index {
     /// Objects that were read and are there, the last ones by key of those whose keys begin with
     /// `stem`.
     pub async fn last_objects(&mut self, stem: &str, count: i64) -> Result<Vec<Object>, Failure> {
-        let rows = pg::query(
-            "select key, etag, size, last_modified from archive_objects o
-             where starts_with(key, $1) and not gone and not exists (select from broken_objects b where b.key = o.key)
-             order by key desc limit $2",
-        )
-        .bind(stem)
-        .bind(count)
-        .fetch_all(&mut self.connection);
+        let rows = pg::query(include_str!("../sql/index/last_objects.sql"))
+            .bind(stem)
+            .bind(count)
+            .fetch_all(&mut self.connection);
         let rows = in_time(self.patience, rows).await;
         let objects = rows.and_then(|rows| rows.iter().map(object).collect());
         objects.map_err(|error| self.failed("reading the index in", error))
@@ -253,11 +242,8 @@ impl Index {
 
     /// The oldest hour that anything is known of.
     pub async fn oldest_hour(&mut self) -> Result<Option<Hour>, Failure> {
-        let oldest = pg::query_scalar(
-            "select least((select min(hour) from batch_hours), (select min(hour) from stale_hours),
-                          (select min(hour) from hour_bars))",
-        )
-        .fetch_one(&mut self.connection);
+        let oldest = pg::query_scalar(include_str!("../sql/index/oldest_hour.sql"))
+            .fetch_one(&mut self.connection);
         let oldest: Result<Option<Timestamp>, _> = in_time(self.patience, oldest).await;
         Ok(oldest.map_err(|error| self.failed("reading batch_hours in", error))?.map(Hour::of))
     }
@@ -265,17 +251,11 @@ impl Index {
     /// Stale hours before `due` that are in the window, or that must not wait for a window to cover
     /// them; without those that a broken object holds back.
     pub async fn stale(&mut self, due: Hour, window: &Range<Hour>) -> Result<Vec<Stale>, Failure> {
-        let rows = pg::query(
-            "select hour, replaced, reread from stale_hours s
-             where hour < $1
-               and not exists (select from held_hours h where h.hour = s.hour)
-               and (wanted or (hour >= $2 and hour < $3) or exists (select from batch_hours b where b.hour = s.hour))
-             order by hour",
-        )
-        .bind(due.start())
-        .bind(window.start.start())
-        .bind(window.end.start())
-        .fetch_all(&mut self.connection);
+        let rows = pg::query(include_str!("../sql/index/stale.sql"))
+            .bind(due.start())
+            .bind(window.start.start())
+            .bind(window.end.start())
+            .fetch_all(&mut self.connection);
         let rows = in_time(self.patience, rows)
             .await
             .map_err(|error| self.failed("reading stale hours in", error))?;
@@ -290,15 +270,9 @@ impl Index {
     /// The objects that hold ticks of an hour, by key.
     pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
         let mut objects = Vec::new();
-        let mut rows = pg::query(
-            r#"select o.key, o.etag, o.size, o.last_modified, o.folder, o.format, o.placeless, h.merged,
-                      h.ticks, h.first_at, h.last_at, h.summed, h.summed_places
-               from archive_object_hours h join archive_objects o using (key)
-               where h.hour = $1 and not o.gone
-               order by o.key collate "C""#,
-        )
-        .bind(hour.start())
-        .fetch(&mut self.connection);
+        let mut rows = pg::query(include_str!("../sql/index/objects_of_hour.sql"))
+            .bind(hour.start())
+            .fetch(&mut self.connection);
         let read = async {
             while let Some(row) = rows.try_next().await? {
                 objects.push(indexed(&row)?);
@@ -351,13 +325,9 @@ impl Index {
     /// What computed hours have of an object as it was read before: their ticks, by hour, and how
     /// it was read.
     pub async fn held_of(&mut self, key: &str) -> Result<(BTreeMap<Hour, u64>, String), Failure> {
-        let rows = pg::query_as(
-            "select h.hour, h.ticks, o.format
-             from archive_object_hours h join archive_objects o using (key)
-             where key = $1 and h.merged",
-        )
-        .bind(key)
-        .fetch_all(&mut self.connection);
+        let rows = pg::query_as(include_str!("../sql/index/merged_of_object.sql"))
+            .bind(key)
+            .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64, String)>, _> = in_time(self.patience, rows).await;
         let (mut held, mut format) = (BTreeMap::new(), String::new());
         for (hour, ticks, read_as) in
@@ -371,16 +341,9 @@ impl Index {
 
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
-        let row = pg::query(
-            "select location, gone_objects, objects, ticks, conflicts, duplicates, bars, offsets, hour_sums.withdrawn, format,
-                    (select coalesce(sum(h.ticks), 0)::bigint
-                     from archive_object_hours h join archive_objects o using (key)
-                     where h.hour = $1 and h.merged and o.gone) as gone_placeless
-             from batch_hours left join hour_sums using (hour)
-             where hour = $1",
-        )
-        .bind(hour.start())
-        .fetch_optional(&mut self.connection);
+        let row = pg::query(include_str!("../sql/index/computed.sql"))
+            .bind(hour.start())
+            .fetch_optional(&mut self.connection);
         let row = in_time(self.patience, row).await;
         let computed = row.and_then(|row| row.as_ref().map(|row| computed(row, hour)).transpose());
         computed.map_err(|error| self.failed("reading batch_hours in", error))

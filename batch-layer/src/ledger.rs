@@ -82,17 +82,10 @@ async fn insert(
     let mut transaction = lock::begin(connection, token, Hold::Members).await?;
     // A row that says "running" of a run that does not hold the lock was left by a process that was
     // killed.
-    pg::query(
-        "update batch_runs r
-         set (status, finished_at, error)
-             = ('failed', now(), 'the process ended without a word, or was not heard of for too long')
-         where status = 'running' and not exists (select from batch_lock l where l.token = r.token)",
-    )
-    .execute(transaction.acquire().await?)
-    .await?;
-    let insert =
-        "insert into batch_runs (arguments, engine, looks_back, token, first_hour, end_hour)
-         values ($1, $2, $3, $4::uuid, $5, $6) returning run_id";
+    pg::query(include_str!("../sql/ledger/end_dead.sql"))
+        .execute(transaction.acquire().await?)
+        .await?;
+    let insert = include_str!("../sql/ledger/begin.sql");
     let run_id = pg::query_scalar(insert)
         .bind(arguments)
         .bind(engine)
@@ -148,29 +141,21 @@ async fn update(
         Err(Failure::Partial(_)) => "partial",
         Err(_) => "failed",
     };
-    pg::query(
-        "update batch_runs
-         set (finished_at, status, hours_computed, hours_failed, objects_read, bytes_read, ticks, rejected_lines,
-              duplicates, error, conflicts, hours_from_lake, lake_objects_read)
-             = (now(), $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-         where run_id = $1
-           -- Whoever has taken over the lock meanwhile has said what there is to say of this run.
-           and status = 'running'",
-    )
-    .bind(run_id)
-    .bind(status)
-    .bind(counts.hours_computed.cast_signed())
-    .bind(counts.hours_failed.cast_signed())
-    .bind(counts.objects_read.cast_signed())
-    .bind(counts.bytes_read.cast_signed())
-    .bind(counts.ticks.cast_signed())
-    .bind(counts.rejected_lines.cast_signed())
-    .bind(counts.duplicates.cast_signed())
-    .bind(result.as_ref().err().map(ToString::to_string))
-    .bind(counts.conflicts.cast_signed())
-    .bind(counts.hours_from_lake.cast_signed())
-    .bind(counts.lake_objects_read.cast_signed())
-    .execute(connection)
-    .await?;
+    pg::query(include_str!("../sql/ledger/end.sql"))
+        .bind(run_id)
+        .bind(status)
+        .bind(counts.hours_computed.cast_signed())
+        .bind(counts.hours_failed.cast_signed())
+        .bind(counts.objects_read.cast_signed())
+        .bind(counts.bytes_read.cast_signed())
+        .bind(counts.ticks.cast_signed())
+        .bind(counts.rejected_lines.cast_signed())
+        .bind(counts.duplicates.cast_signed())
+        .bind(result.as_ref().err().map(ToString::to_string))
+        .bind(counts.conflicts.cast_signed())
+        .bind(counts.hours_from_lake.cast_signed())
+        .bind(counts.lake_objects_read.cast_signed())
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -36,39 +36,13 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 /// What the sessions of a run are called in `pg_stat_activity`.
 const RUN: &str = "batch-layer";
 
-/// Which runs are dead: silent for `$1` seconds, or for some beats since the session that their
-/// heart beat in is gone (one that was only cut has a new one by then); `$2` says which of the
-/// advisory locks are those sessions'.
-macro_rules! dead {
-    () => {
-        "(heartbeat_at < now() - make_interval(secs => $1)
-          or session is not null and heartbeat_at < now() - make_interval(secs => least($1 / 3, 10))
-             and not exists (select from pg_locks
-                             where locktype = 'advisory' and objsubid = 2 and granted and classid = $2::integer::oid
-                               and objid = session::oid
-                               and database = (select oid from pg_database where datname = current_database())))"
-    };
-}
-
 /// Ends the transactions of runs that are dead: such a run is frozen or gone in the middle of them,
 /// and what it has locked stands in the way of whoever takes over.
-const CLEAR: &str = concat!(
-    "with held as materialized
-        (select ('x' || left(token::text, 8))::bit(32)::integer::oid as number from batch_lock where ",
-    dead!(),
-    "),
-    ended as materialized
-        (select distinct pid
-         from held
-                  join pg_locks on locktype = 'advisory' and objsubid = 2 and classid = $3::integer::oid and objid = number
-                  join pg_stat_activity using (pid)
-         where datname = current_database() and usename = current_user and pid <> pg_backend_pid())
-    select count(*) from ended where pg_terminate_backend(pid)"
-);
+const CLEAR: &str = include_str!("../sql/lock/end_transactions.sql");
 
 /// Forgets runs that are dead, but for one; and what runs have shared of which none is left.
 const FORGET: [&str; 2] = [
-    concat!("delete from batch_lock where token is distinct from $3::uuid and ", dead!()),
+    include_str!("../sql/lock/forget_dead.sql"),
     "delete from batch_stretches where not exists (select from batch_lock)",
 ];
 
@@ -212,16 +186,11 @@ async fn try_take(
     clear(connection, silence).await?;
     let mut transaction = begin_with(connection, (limit, silence), None, Hold::Members).await?;
     forget(&mut transaction, silence, None).await?;
-    let token = pg::query_scalar(
-        "insert into batch_lock (token, holder, shares)
-         select gen_random_uuid(), $1, $2
-         where not exists (select from batch_lock where $2::text is null or shares is distinct from $2)
-         returning token::text",
-    )
-    .bind(describe())
-    .bind(group)
-    .fetch_optional(transaction.acquire().await?)
-    .await?;
+    let token = pg::query_scalar(include_str!("../sql/lock/take.sql"))
+        .bind(describe())
+        .bind(group)
+        .fetch_optional(transaction.acquire().await?)
+        .await?;
     transaction.commit().await?;
     Ok(token)
 }
@@ -264,13 +233,7 @@ pub async fn forget(
 }
 
 async fn holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
-    let row = pg::query(
-        "select holder, extract(epoch from now() - taken_at)::bigint as since,
-                extract(epoch from now() - heartbeat_at)::bigint as silent, count(*) over () - 1 as others
-         from batch_lock order by taken_at limit 1",
-    )
-    .fetch_optional(connection)
-    .await?;
+    let row = pg::query(include_str!("../sql/lock/holder.sql")).fetch_optional(connection).await?;
     let Some(row) = row else {
         return Ok("it has just ended".into());
     };
@@ -461,4 +424,23 @@ async fn note_session(connection: &mut PgConnection, token: &Token) -> Result<()
 
 async fn connect(database: &Database) -> Result<PgConnection, sqlx::Error> {
     database.connect().await.map_err(|error| sqlx::Error::Io(io::Error::other(error.to_string())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// From the words on that say which runs are dead, without blanks.
+    fn dead(statement: &str) -> Option<String> {
+        let (_, condition) = statement.split_once("(heartbeat_at <")?;
+        let (condition, _) = condition.split_once("current_database())))")?;
+        Some(condition.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn whose_transactions_are_ended_and_who_is_forgotten_are_the_same() {
+        let said = dead(CLEAR);
+        assert!(said.is_some());
+        assert_eq!(said, dead(FORGET[0]));
+    }
 }

@@ -72,30 +72,13 @@ pub async fn find(
     places: &Offsets,
 ) -> Result<Vec<Shared>, sqlx::Error> {
     let spans = spans(places);
-    let mut rows = pg::query(
-        "select s.hour, s.offsets,
-                exists (select from stale_hours t where t.hour = s.hour) as is_stale,
-                array(select k.topic
-                      from kafka_sources k
-                      where k.first_seen_at > least($1, s.hour) and k.first_seen_at < greatest($1, s.hour) + interval '1 hour'
-                        and exists (select from kafka_sources e
-                                    where e.topic = k.topic and e.first_seen_at < k.first_seen_at)) as anew
-         from hour_sums s
-         where s.hour in (select o.hour
-                          from hour_spans o
-                                   join unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[])
-                                       as own (topic, partition, first_offset, last_offset)
-                                   on o.topic = own.topic and o.partition = own.partition
-                                       and o.last_offset >= own.first_offset and o.first_offset <= own.last_offset
-                          where o.hour <> $1)
-         order by s.hour",
-    )
-    .bind(hour.start())
-    .bind(spans.iter().map(|span| &*span.topic).collect::<Vec<_>>())
-    .bind(spans.iter().map(|span| span.partition).collect::<Vec<_>>())
-    .bind(spans.iter().map(|span| span.first.cast_signed()).collect::<Vec<_>>())
-    .bind(spans.iter().map(|span| span.last.cast_signed()).collect::<Vec<_>>())
-    .fetch(connection);
+    let mut rows = pg::query(include_str!("../sql/shared/find.sql"))
+        .bind(hour.start())
+        .bind(spans.iter().map(|span| &*span.topic).collect::<Vec<_>>())
+        .bind(spans.iter().map(|span| span.partition).collect::<Vec<_>>())
+        .bind(spans.iter().map(|span| span.first.cast_signed()).collect::<Vec<_>>())
+        .bind(spans.iter().map(|span| span.last.cast_signed()).collect::<Vec<_>>())
+        .fetch(connection);
     let mut found = Vec::new();
     while let Some(row) = rows.try_next().await? {
         // What cannot be read is read anew, or refused, when its own hour is next computed.
@@ -163,35 +146,25 @@ pub async fn write(
     ] {
         pg::query(table).bind(hour.start()).execute(transaction.acquire().await?).await?;
     }
-    pg::query(
-        "insert into hour_spans (hour, topic, partition, first_offset, last_offset)
-         select $1, * from unnest($2::text[], $3::integer[], $4::bigint[], $5::bigint[])",
-    )
-    .bind(hour.start())
-    .bind(spans.iter().map(|span| &*span.topic).collect::<Vec<_>>())
-    .bind(spans.iter().map(|span| span.partition).collect::<Vec<_>>())
-    .bind(spans.iter().map(|span| span.first.cast_signed()).collect::<Vec<_>>())
-    .bind(spans.iter().map(|span| span.last.cast_signed()).collect::<Vec<_>>())
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../sql/shared/insert_spans.sql"))
+        .bind(hour.start())
+        .bind(spans.iter().map(|span| &*span.topic).collect::<Vec<_>>())
+        .bind(spans.iter().map(|span| span.partition).collect::<Vec<_>>())
+        .bind(spans.iter().map(|span| span.first.cast_signed()).collect::<Vec<_>>())
+        .bind(spans.iter().map(|span| span.last.cast_signed()).collect::<Vec<_>>())
+        .execute(transaction.acquire().await?)
+        .await?;
     if shared.is_empty() {
         return Ok(());
     }
-    pg::query(
-        "insert into shared_records (hour, other_hour, records, topic, partition, place)
-         select case when turned then other else $1 end, case when turned then $1 else other end, records, topic, partition,
-                place
-         from unnest($2::timestamptz[], $3::bigint[], $4::text[], $5::integer[], $6::bigint[])
-                  as found (other, records, topic, partition, place),
-              (values (false), (true)) as sides (turned)",
-    )
-    .bind(hour.start())
-    .bind(shared.iter().map(|shared| shared.other.start()).collect::<Vec<_>>())
-    .bind(shared.iter().map(|shared| shared.records.cast_signed()).collect::<Vec<_>>())
-    .bind(shared.iter().map(|shared| &*shared.topic).collect::<Vec<_>>())
-    .bind(shared.iter().map(|shared| shared.partition).collect::<Vec<_>>())
-    .bind(shared.iter().map(|shared| shared.place.cast_signed()).collect::<Vec<_>>())
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../sql/shared/insert_shared.sql"))
+        .bind(hour.start())
+        .bind(shared.iter().map(|shared| shared.other.start()).collect::<Vec<_>>())
+        .bind(shared.iter().map(|shared| shared.records.cast_signed()).collect::<Vec<_>>())
+        .bind(shared.iter().map(|shared| &*shared.topic).collect::<Vec<_>>())
+        .bind(shared.iter().map(|shared| shared.partition).collect::<Vec<_>>())
+        .bind(shared.iter().map(|shared| shared.place.cast_signed()).collect::<Vec<_>>())
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }

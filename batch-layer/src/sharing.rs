@@ -109,14 +109,11 @@ impl Stretches {
             Next::Closing => Some(self.end),
             Next::Wait | Next::Done => None,
         };
-        pg::query(
-            "insert into batch_stretches (first_hour, token) select $1, $2::uuid where $1 is not null
-             on conflict (first_hour) do update set token = excluded.token",
-        )
-        .bind(start.map(Hour::start))
-        .bind(token.as_ref().map(lock::Token::as_str))
-        .execute(transaction.acquire().await?)
-        .await?;
+        pg::query(include_str!("../sql/sharing/take.sql"))
+            .bind(start.map(Hour::start))
+            .bind(token.as_ref().map(lock::Token::as_str))
+            .execute(transaction.acquire().await?)
+            .await?;
         lock::commit(transaction, token.as_ref()).await?;
         Ok(next)
     }
@@ -133,11 +130,9 @@ impl Stretches {
 async fn standings(
     transaction: &mut PgTransaction<'_>,
 ) -> Result<BTreeMap<Hour, Standing>, sqlx::Error> {
-    let rows: Vec<(Timestamp, bool)> = pg::query_as(
-        "select first_hour, is_done from batch_stretches where is_done or token in (select token from batch_lock)",
-    )
-    .fetch_all(transaction.acquire().await?)
-    .await?;
+    let rows: Vec<(Timestamp, bool)> = pg::query_as(include_str!("../sql/sharing/stretches.sql"))
+        .fetch_all(transaction.acquire().await?)
+        .await?;
     let standing = |is_done| if is_done { Standing::Done } else { Standing::Busy };
     Ok(rows.into_iter().map(|(start, is_done)| (Hour::of(start), standing(is_done))).collect())
 }

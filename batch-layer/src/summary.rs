@@ -125,24 +125,14 @@ impl Summary<'_> {
         &self,
         transaction: &mut PgTransaction<'_>,
     ) -> Result<(), sqlx::Error> {
-        pg::query(
-            "update stale_hours s set (replaced, reread) = (false, false)
-             where s.hour = $1
-               and exists (select from archive_object_hours h join archive_objects o using (key)
-                           where h.hour = $1 and not h.merged and not o.gone)",
-        )
-        .bind(self.hour.start())
-        .execute(transaction.acquire().await?)
-        .await?;
-        pg::query(
-            "delete from stale_hours
-             where hour = $1
-               and not exists (select from archive_object_hours h join archive_objects o using (key)
-                               where h.hour = $1 and not h.merged and not o.gone)",
-        )
-        .bind(self.hour.start())
-        .execute(transaction.acquire().await?)
-        .await?;
+        pg::query(include_str!("../sql/summary/keep_stale.sql"))
+            .bind(self.hour.start())
+            .execute(transaction.acquire().await?)
+            .await?;
+        pg::query(include_str!("../sql/summary/forget_stale.sql"))
+            .bind(self.hour.start())
+            .execute(transaction.acquire().await?)
+            .await?;
         Ok(())
     }
 
@@ -176,58 +166,36 @@ impl Summary<'_> {
         if self.is_whole {
             take_out_gone(transaction, self.hour).await?;
         }
-        pg::query(
-            "update archive_object_hours h set (merged, summed, summed_places) = (true, h.fingerprint, h.places)
-             from archive_objects o
-             where h.hour = $1 and ($2::text[] is null or h.key = any ($2)) and o.key = h.key and not o.gone",
-        )
-        .bind(self.hour.start())
-        .bind(&self.merged)
-        .execute(transaction.acquire().await?)
-        .await?;
-        pg::query(
-            "insert into batch_hours
-                 (hour, format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id,
-                  conflicts, engine)
-             select $1, $2, $3, $4 + count(*), $4, $5, $6, $7, $8, $9, $10,
-                    (select engine from batch_runs where run_id = $9)
-             from archive_object_hours join archive_objects using (key)
-             where hour = $1 and merged and not gone
-             on conflict (hour) do update
-                 set (format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id, conflicts,
-                      engine, computed_at)
-                     = (excluded.format, excluded.location, excluded.objects, excluded.gone_objects, excluded.ticks,
-                        excluded.symbols, excluded.duplicates, excluded.withdrawn, excluded.run_id,
-                        excluded.conflicts, excluded.engine, now())",
-        )
-        .bind(self.hour.start())
-        .bind(self.format)
-        .bind(self.location)
-        .bind(i32::try_from(self.gone_objects).unwrap_or(i32::MAX))
-        .bind(self.sum.ticks.cast_signed())
-        .bind(i32::try_from(self.sum.bars.len()).unwrap_or(i32::MAX))
-        .bind(self.sum.duplicates.cast_signed())
-        .bind(self.withdrawn.len().cast_signed())
-        .bind(self.run_id)
-        .bind(self.conflicts.cast_signed())
-        .execute(transaction.acquire().await?)
-        .await?;
+        pg::query(include_str!("../sql/summary/note_merged.sql"))
+            .bind(self.hour.start())
+            .bind(&self.merged)
+            .execute(transaction.acquire().await?)
+            .await?;
+        pg::query(include_str!("../sql/summary/note_computed.sql"))
+            .bind(self.hour.start())
+            .bind(self.format)
+            .bind(self.location)
+            .bind(i32::try_from(self.gone_objects).unwrap_or(i32::MAX))
+            .bind(self.sum.ticks.cast_signed())
+            .bind(i32::try_from(self.sum.bars.len()).unwrap_or(i32::MAX))
+            .bind(self.sum.duplicates.cast_signed())
+            .bind(self.withdrawn.len().cast_signed())
+            .bind(self.run_id)
+            .bind(self.conflicts.cast_signed())
+            .execute(transaction.acquire().await?)
+            .await?;
         Ok(())
     }
 
     async fn keep_sums(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
         let (bars, offsets) = state::encode(&self.sum)?;
-        pg::query(
-            "insert into hour_sums (hour, bars, offsets, withdrawn) values ($1, $2, $3, $4)
-             on conflict (hour) do update
-                 set (bars, offsets, withdrawn) = (excluded.bars, excluded.offsets, excluded.withdrawn)",
-        )
-        .bind(self.hour.start())
-        .bind(bars)
-        .bind(offsets)
-        .bind(state::encode_offsets(&self.withdrawn)?)
-        .execute(transaction.acquire().await?)
-        .await?;
+        pg::query(include_str!("../sql/summary/keep_sums.sql"))
+            .bind(self.hour.start())
+            .bind(bars)
+            .bind(offsets)
+            .bind(state::encode_offsets(&self.withdrawn)?)
+            .execute(transaction.acquire().await?)
+            .await?;
         Ok(())
     }
 }
@@ -277,14 +245,10 @@ async fn withdraw_all(
 /// The sums are of what is there now: an object that was gone is new to them when it comes back,
 /// and none is missing.
 async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query(
-        "update archive_object_hours h set (merged, summed, summed_places) = (false, null, null)
-         from archive_objects o
-         where h.hour = $1 and h.merged and o.key = h.key and o.gone",
-    )
-    .bind(hour.start())
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../sql/summary/take_out_gone.sql"))
+        .bind(hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
     pg::query("delete from deleted_objects where hour = $1")
         .bind(hour.start())
         .execute(transaction.acquire().await?)
@@ -298,12 +262,10 @@ async fn delete_rows(
     hour: Hour,
     symbols: Option<&[&str]>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
-    let deleted: Vec<String> = pg::query_scalar(
-        "delete from hourly_stock_summary where hour = $1 and ($2::text[] is null or symbol = any ($2)) returning symbol",
-    )
-    .bind(hour.start())
-    .bind(symbols)
-    .fetch_all(transaction.acquire().await?)
-    .await?;
+    let deleted: Vec<String> = pg::query_scalar(include_str!("../sql/summary/delete_rows.sql"))
+        .bind(hour.start())
+        .bind(symbols)
+        .fetch_all(transaction.acquire().await?)
+        .await?;
     Ok(deleted.into_iter().collect())
 }

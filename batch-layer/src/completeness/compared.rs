@@ -86,18 +86,12 @@ async fn compare_one(index: &mut Index, hour: Timestamp, topics: &Topics) -> Res
         start = slice.1;
     }
     let missing = missing(&due, &speed, topics);
-    let note = pg::query(
-        "insert into compared_hours (hour, computed_at, speed_ticks, missing, example)
-         select $1, $2, $3, $4, $5 where exists (select from batch_hours where hour = $1)
-         on conflict (hour) do update
-             set (computed_at, speed_ticks, missing, example)
-                 = (excluded.computed_at, excluded.speed_ticks, excluded.missing, excluded.example)",
-    )
-    .bind(due.hour.start())
-    .bind(due.computed_at)
-    .bind(due.speed_ticks)
-    .bind(missing.ticks.cast_signed())
-    .bind(missing.example);
+    let note = pg::query(include_str!("../../sql/completeness/note_compared.sql"))
+        .bind(due.hour.start())
+        .bind(due.computed_at)
+        .bind(due.speed_ticks)
+        .bind(missing.ticks.cast_signed())
+        .bind(missing.example);
     index.write("compared_hours", note).await.map(drop)
 }
 
@@ -106,19 +100,10 @@ async fn due(
     connection: &mut PgConnection,
     hours: &[Timestamp],
 ) -> Result<Vec<Timestamp>, sqlx::Error> {
-    pg::query_scalar(
-        "select b.hour
-         from batch_hours b
-                  join (select hour, sum(ticks)::bigint as ticks from hour_bars where hour = any ($1) group by hour) s
-                       using (hour)
-                  left join compared_hours c using (hour)
-         where (c.hour is null or c.computed_at <> b.computed_at or c.speed_ticks <> s.ticks)
-           and not exists (select from dropped_days where day = (b.hour at time zone 'UTC')::date)
-         order by b.hour",
-    )
-    .bind(hours)
-    .fetch_all(connection)
-    .await
+    pg::query_scalar(include_str!("../../sql/completeness/due.sql"))
+        .bind(hours)
+        .fetch_all(connection)
+        .await
 }
 
 async fn topics(connection: &mut PgConnection) -> Result<Topics, sqlx::Error> {
@@ -128,15 +113,10 @@ async fn topics(connection: &mut PgConnection) -> Result<Topics, sqlx::Error> {
 }
 
 async fn read(connection: &mut PgConnection, hour: Timestamp) -> Result<Option<Due>, sqlx::Error> {
-    let row = pg::query(
-        "select computed_at, ticks, offsets, s.withdrawn,
-                (select coalesce(sum(h.ticks), 0)::bigint from hour_bars h where h.hour = $1) as speed_ticks
-         from batch_hours join hour_sums s using (hour)
-         where hour = $1",
-    )
-    .bind(hour)
-    .fetch_optional(connection)
-    .await?;
+    let row = pg::query(include_str!("../../sql/completeness/computed.sql"))
+        .bind(hour)
+        .fetch_optional(connection)
+        .await?;
     let Some(row) = row else {
         return Ok(None);
     };
@@ -159,16 +139,10 @@ async fn add_places(
     (from, to): (Timestamp, Timestamp),
     speed: &mut Places,
 ) -> Result<(), sqlx::Error> {
-    let mut rows = pg::query(
-        "select source, kafka_partition, kafka_index, kafka_offset >> 6 as block,
-                bit_or(1::bigint << (kafka_offset & 63)::integer) as bits
-         from realtime_stock
-         where timestamp >= $1 and timestamp < $2
-         group by source, kafka_partition, kafka_index, kafka_offset >> 6",
-    )
-    .bind(from)
-    .bind(to)
-    .fetch(connection);
+    let mut rows = pg::query(include_str!("../../sql/completeness/places.sql"))
+        .bind(from)
+        .bind(to)
+        .fetch(connection);
     while let Some(row) = rows.try_next().await? {
         add_block(&row, speed)?;
     }

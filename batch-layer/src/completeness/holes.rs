@@ -65,12 +65,9 @@ type SpanRow = (Timestamp, String, i32, i64, i64);
 /// Where the database fails; here and below.
 pub async fn follow(index: &mut Index, naming: Naming<'_>) -> Result<(), Failure> {
     loop {
-        let rows = pg::query_as(
-            "select hour, topic, partition, first_offset, last_offset from hour_spans
-             where not is_followed order by topic, partition, first_offset limit $1",
-        )
-        .bind(SPANS_AT_ONCE)
-        .fetch_all(&mut index.connection);
+        let rows = pg::query_as(include_str!("../../sql/completeness/unfollowed.sql"))
+            .bind(SPANS_AT_ONCE)
+            .fetch_all(&mut index.connection);
         let rows: Result<Vec<SpanRow>, _> = in_time(index.patience, rows).await;
         let rows = rows.map_err(|error| index.failed("reading hour_spans in", error))?;
         if rows.is_empty() {
@@ -79,14 +76,10 @@ pub async fn follow(index: &mut Index, naming: Naming<'_>) -> Result<(), Failure
         for reach in joined(&rows) {
             look_through(index, naming, reach).await?;
         }
-        let note = pg::query(
-            "update hour_spans s set is_followed = true
-             from unnest($1::timestamptz[], $2::text[], $3::integer[]) as seen (hour, topic, partition)
-             where s.hour = seen.hour and s.topic = seen.topic and s.partition = seen.partition",
-        )
-        .bind(rows.iter().map(|(hour, ..)| *hour).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(_, topic, ..)| topic.as_str()).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(_, _, partition, ..)| *partition).collect::<Vec<_>>());
+        let note = pg::query(include_str!("../../sql/completeness/note_followed.sql"))
+            .bind(rows.iter().map(|(hour, ..)| *hour).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, topic, ..)| topic.as_str()).collect::<Vec<_>>())
+            .bind(rows.iter().map(|(_, _, partition, ..)| *partition).collect::<Vec<_>>());
         index.write("hour_spans", note).await?;
     }
 }
@@ -217,17 +210,14 @@ async fn replace(
     (reach, range): (&Reach, &Range<u64>),
     holes: &[(Hole, Range<Hour>)],
 ) -> Result<(), sqlx::Error> {
-    let accepted: Vec<(i64, i64, i64, bool, Timestamp)> = pg::query_as(
-        "delete from missing_offsets
-         where topic = $1 and partition = $2 and last_offset >= $3 and first_offset <= $4
-         returning first_offset, last_offset, offsets, is_accepted, found_at",
-    )
-    .bind(&reach.topic)
-    .bind(reach.partition)
-    .bind(range.start.cast_signed())
-    .bind(range.end.cast_signed())
-    .fetch_all(transaction.acquire().await?)
-    .await?;
+    let accepted: Vec<(i64, i64, i64, bool, Timestamp)> =
+        pg::query_as(include_str!("../../sql/completeness/take_missing.sql"))
+            .bind(&reach.topic)
+            .bind(reach.partition)
+            .bind(range.start.cast_signed())
+            .bind(range.end.cast_signed())
+            .fetch_all(transaction.acquire().await?)
+            .await?;
     let before = |hole: &Hole| {
         let (first, last) = (hole.first.cast_signed(), hole.last.cast_signed());
         accepted.iter().filter(move |(from, to, ..)| *from <= last && *to >= first)
@@ -245,32 +235,22 @@ async fn replace(
     let hours = |of: fn(&(Hole, Range<Hour>)) -> Hour| {
         holes.iter().map(|hole| of(hole).start()).collect::<Vec<_>>()
     };
-    pg::query(
-        "insert into missing_offsets
-             (topic, partition, first_offset, last_offset, offsets, before_offset, before_hour, after_offset, after_hour,
-              first_folder, last_folder, is_accepted, found_at)
-         select $1, $2, first_offset, last_offset, offsets, before_offset, before_hour, after_offset, after_hour,
-                first_folder, last_folder, is_accepted, coalesce(found_at, now())
-         from unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::timestamptz[], $8::bigint[],
-                     $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::bool[], $13::timestamptz[])
-                  as found (first_offset, last_offset, offsets, before_offset, before_hour, after_offset, after_hour,
-                            first_folder, last_folder, is_accepted, found_at)",
-    )
-    .bind(&reach.topic)
-    .bind(reach.partition)
-    .bind(numbers(|hole| hole.first))
-    .bind(numbers(|hole| hole.last))
-    .bind(numbers(|hole| hole.offsets))
-    .bind(numbers(|hole| hole.before.0))
-    .bind(hours(|(hole, _)| hole.before.1))
-    .bind(numbers(|hole| hole.after.0))
-    .bind(hours(|(hole, _)| hole.after.1))
-    .bind(hours(|(_, folders)| folders.start))
-    .bind(hours(|(_, folders)| folders.end.plus(-1)))
-    .bind(holes.iter().map(|(hole, _)| is_accepted(hole)).collect::<Vec<_>>())
-    .bind(holes.iter().map(|(hole, _)| found_at(hole)).collect::<Vec<_>>())
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/completeness/insert_missing.sql"))
+        .bind(&reach.topic)
+        .bind(reach.partition)
+        .bind(numbers(|hole| hole.first))
+        .bind(numbers(|hole| hole.last))
+        .bind(numbers(|hole| hole.offsets))
+        .bind(numbers(|hole| hole.before.0))
+        .bind(hours(|(hole, _)| hole.before.1))
+        .bind(numbers(|hole| hole.after.0))
+        .bind(hours(|(hole, _)| hole.after.1))
+        .bind(hours(|(_, folders)| folders.start))
+        .bind(hours(|(_, folders)| folders.end.plus(-1)))
+        .bind(holes.iter().map(|(hole, _)| is_accepted(hole)).collect::<Vec<_>>())
+        .bind(holes.iter().map(|(hole, _)| found_at(hole)).collect::<Vec<_>>())
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 
@@ -291,14 +271,10 @@ pub async fn forget_read(index: &mut Index) -> Result<(), Failure> {
     if asked.is_empty() {
         return Ok(());
     }
-    let forget = pg::query(
-        "delete from missing_offsets m
-         using unnest($1::text[], $2::integer[], $3::bigint[]) as seen (topic, partition, first_offset)
-         where m.topic = seen.topic and m.partition = seen.partition and m.first_offset = seen.first_offset",
-    )
-    .bind(asked.iter().map(|hole| hole.topic.as_str()).collect::<Vec<_>>())
-    .bind(asked.iter().map(|hole| hole.partition).collect::<Vec<_>>())
-    .bind(asked.iter().map(|hole| hole.first).collect::<Vec<_>>());
+    let forget = pg::query(include_str!("../../sql/completeness/forget_missing.sql"))
+        .bind(asked.iter().map(|hole| hole.topic.as_str()).collect::<Vec<_>>())
+        .bind(asked.iter().map(|hole| hole.partition).collect::<Vec<_>>())
+        .bind(asked.iter().map(|hole| hole.first).collect::<Vec<_>>());
     index.write("missing_offsets", forget).await.map(drop)
 }
 
@@ -315,16 +291,10 @@ struct Asked {
 type AskedRow = (String, i32, i64, i64, Timestamp, i64, Timestamp, bool, bool);
 
 async fn asked(connection: &mut PgConnection) -> Result<Vec<Asked>, sqlx::Error> {
-    let rows: Vec<AskedRow> = pg::query_as(
-        "select topic, partition, first_offset, before_offset, before_hour, after_offset, after_hour,
-                exists (select from dropped_days where day = (before_hour at time zone 'UTC')::date),
-                exists (select from dropped_days where day = (after_hour at time zone 'UTC')::date)
-         from missing_offsets m
-         where exists (select from hour_bars b where b.hour = m.before_hour)
-           and exists (select from hour_bars b where b.hour = m.after_hour)",
-    )
-    .fetch_all(connection)
-    .await?;
+    let rows: Vec<AskedRow> =
+        pg::query_as(include_str!("../../sql/completeness/missing_beside_realtime.sql"))
+            .fetch_all(connection)
+            .await?;
     let asked = |(
         topic,
         partition,
@@ -360,15 +330,12 @@ async fn see(
     if offsets.is_empty() {
         return Ok(());
     }
-    let found: Vec<(Option<String>, i32, i64)> = pg::query_as(
-        "select distinct s.topic, r.kafka_partition, r.kafka_offset
-         from realtime_stock r left join kafka_sources s using (source)
-         where r.timestamp >= $1 and r.timestamp < $1 + interval '1 hour' and r.kafka_offset = any ($2)",
-    )
-    .bind(hour)
-    .bind(offsets)
-    .fetch_all(connection)
-    .await?;
+    let found: Vec<(Option<String>, i32, i64)> =
+        pg::query_as(include_str!("../../sql/completeness/in_realtime.sql"))
+            .bind(hour)
+            .bind(offsets)
+            .fetch_all(connection)
+            .await?;
     for hole in asked {
         for end in [0, 1] {
             let is_it = |(topic, partition, offset): &(Option<String>, i32, i64)| {
@@ -386,11 +353,8 @@ async fn see(
 /// Hours that are incomplete because of missing offsets, each with why. What lies between two hours
 /// counts only where a run has looked at all of them: else nobody has asked for those objects.
 pub async fn lacks(index: &mut Index, run_id: i64) -> Result<BTreeMap<Hour, String>, Failure> {
-    let rows = pg::query_as(
-        "select topic, partition, first_offset, last_offset, offsets, first_folder, last_folder
-         from missing_offsets where not is_accepted order by topic, partition, first_offset",
-    )
-    .fetch_all(&mut index.connection);
+    let rows = pg::query_as(include_str!("../../sql/completeness/missing.sql"))
+        .fetch_all(&mut index.connection);
     let rows: Result<Vec<LackRow>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading missing_offsets in", error))?;
     let are_far = |(.., first, last): &LackRow| Hour::of(*first).plus(1) < Hour::of(*last);
@@ -423,16 +387,10 @@ type LackRow = (String, i32, i64, i64, i64, Timestamp, Timestamp);
 
 /// The hours that runs have looked at, and this one.
 async fn looked_at(index: &mut Index, run_id: i64) -> Result<Vec<Range<Hour>>, Failure> {
-    let windows = pg::query_as(
-        "select min(first_hour), end_hour from batch_runs
-         where first_hour < end_hour
-           and (run_id = $1 or status in ('ok', 'partial') and not starts_with(coalesce(error, ''), $2))
-         group by end_hour
-         order by 1",
-    )
-    .bind(run_id)
-    .bind(crate::stop::STOPPED)
-    .fetch_all(&mut index.connection);
+    let windows = pg::query_as(include_str!("../../sql/completeness/windows.sql"))
+        .bind(run_id)
+        .bind(crate::stop::STOPPED)
+        .fetch_all(&mut index.connection);
     let windows: Result<Vec<(Timestamp, Timestamp)>, _> = in_time(index.patience, windows).await;
     let windows = windows.map_err(|error| index.failed("reading batch_runs in", error))?;
     let mut seen: Vec<Range<Hour>> = Vec::new();

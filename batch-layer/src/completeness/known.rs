@@ -83,25 +83,17 @@ async fn read_once(
     reach: &Reach,
 ) -> Result<KnownOffsets, sqlx::Error> {
     let mut hours = Vec::new();
-    let mut rows = pg::query(
-        "select p.hour, p.first_offset, p.last_offset, s.offsets, s.withdrawn
-         from hour_spans p join hour_sums s using (hour)
-         where p.topic = $1 and p.partition = $2 and p.last_offset >= $3 and p.first_offset <= $4",
-    )
-    .bind(&reach.topic)
-    .bind(reach.partition)
-    .bind(reach.first.cast_signed())
-    .bind(reach.last.cast_signed())
-    .fetch(&mut *connection);
+    let mut rows = pg::query(include_str!("../../sql/completeness/known_offsets.sql"))
+        .bind(&reach.topic)
+        .bind(reach.partition)
+        .bind(reach.first.cast_signed())
+        .bind(reach.last.cast_signed())
+        .fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
         hours.push(of_hour(&row, reach)?);
     }
     drop(rows);
-    let beside = "(select hour, last_offset from hour_spans
-                   where topic = $1 and partition = $2 and last_offset < $3 order by last_offset desc limit 1)
-                  union all
-                  (select hour, first_offset from hour_spans
-                   where topic = $1 and partition = $2 and first_offset > $4 order by first_offset limit 1)";
+    let beside = include_str!("../../sql/completeness/known_beside.sql");
     let beside: Vec<(Timestamp, i64)> = pg::query_as(beside)
         .bind(&reach.topic)
         .bind(reach.partition)
@@ -120,16 +112,14 @@ async fn widen(
     reach: &mut Reach,
     range: &Range<u64>,
 ) -> Result<bool, sqlx::Error> {
-    let (first, last): (Option<i64>, Option<i64>) = pg::query_as(
-        "select min(first_offset), max(last_offset) from missing_offsets
-         where topic = $1 and partition = $2 and last_offset >= $3 and first_offset <= $4",
-    )
-    .bind(&reach.topic)
-    .bind(reach.partition)
-    .bind(range.start.cast_signed())
-    .bind(range.end.cast_signed())
-    .fetch_one(connection)
-    .await?;
+    let (first, last): (Option<i64>, Option<i64>) =
+        pg::query_as(include_str!("../../sql/completeness/reach_of_missing.sql"))
+            .bind(&reach.topic)
+            .bind(reach.partition)
+            .bind(range.start.cast_signed())
+            .bind(range.end.cast_signed())
+            .fetch_one(connection)
+            .await?;
     let first = first.map_or(reach.first, |first| reach.first.min(first.cast_unsigned()));
     let last = last.map_or(reach.last, |last| reach.last.max(last.cast_unsigned()));
     let is_wider = (first, last) != (reach.first, reach.last);
@@ -172,31 +162,23 @@ pub async fn explained(
     (reach, range): (&Reach, &Range<u64>),
 ) -> Result<RoaringTreemap, sqlx::Error> {
     let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
-    let lines: Vec<(String, i64)> = pg::query_as(
-        "select key, kafka_offset from rejected_lines
-         where kafka_partition = $1 and kafka_offset >= $2 and kafka_offset < $3",
-    )
-    .bind(reach.partition)
-    .bind(start)
-    .bind(end)
-    .fetch_all(&mut *connection)
-    .await?;
+    let lines: Vec<(String, i64)> =
+        pg::query_as(include_str!("../../sql/completeness/rejected_lines.sql"))
+            .bind(reach.partition)
+            .bind(start)
+            .bind(end)
+            .fetch_all(&mut *connection)
+            .await?;
     let own = lines.into_iter().filter(|(key, _)| names.topic(key) == reach.topic);
     let mut explained: RoaringTreemap = own.map(|(_, offset)| offset.cast_unsigned()).collect();
-    let ranges: Vec<(i64, i64)> = pg::query_as(
-        "with sources as (select source from kafka_sources where topic = $1 or $1 = '')
-         select kafka_offset, kafka_offset + 1 from rejected_ticks join sources using (source)
-         where kafka_partition = $2 and kafka_offset >= $3 and kafka_offset < $4
-         union
-         select greatest(from_offset, $3), least(to_offset, $4) from kafka_gaps join sources using (source)
-         where partition = $2 and to_offset > $3 and from_offset < $4 and to_offset > from_offset",
-    )
-    .bind(&reach.topic)
-    .bind(reach.partition)
-    .bind(start)
-    .bind(end)
-    .fetch_all(connection)
-    .await?;
+    let ranges: Vec<(i64, i64)> =
+        pg::query_as(include_str!("../../sql/completeness/rejected_or_lost.sql"))
+            .bind(&reach.topic)
+            .bind(reach.partition)
+            .bind(start)
+            .bind(end)
+            .fetch_all(connection)
+            .await?;
     for (from, to) in ranges {
         explained.insert_range(from.cast_unsigned()..to.cast_unsigned());
     }

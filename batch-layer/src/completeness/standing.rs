@@ -33,28 +33,13 @@ impl Standing {
 /// # Errors
 /// Where the database fails.
 pub async fn standing(index: &mut Index, allowed: Duration) -> Result<Option<Standing>, Failure> {
-    let allow = pg::query(
-        "insert into archive_checks (allowed_seconds) values ($1)
-         on conflict (is_the_only_row) do update
-             set (allowed_seconds, checked_at) = (excluded.allowed_seconds, now())",
-    )
-    .bind(allowed.as_secs_f64());
+    let allow = pg::query(include_str!("../../sql/completeness/note_check.sql"))
+        .bind(allowed.as_secs_f64());
     index.write("archive_checks", allow).await?;
-    let caught_up = pg::query(
-        "update archive_newest n set caught_up_at = now()
-         from kafka_offsets o join kafka_sources s using (source)
-         where n.topic in (s.topic, '') and n.partition = o.partition and n.next_offset >= o.next_offset
-           and not exists (select from kafka_sources later
-                           where later.topic = s.topic and later.first_seen_at > s.first_seen_at)",
-    );
+    let caught_up = pg::query(include_str!("../../sql/completeness/note_caught_up.sql"));
     index.write("archive_newest", caught_up).await?;
-    let waiting = pg::query_as(
-        "select topic, partition, waiting_seconds::float8 from archive_standing
-         where waiting_seconds > allowed_seconds
-         order by waiting_seconds desc, topic, partition
-         limit 1",
-    )
-    .fetch_optional(&mut index.connection);
+    let waiting = pg::query_as(include_str!("../../sql/completeness/waiting.sql"))
+        .fetch_optional(&mut index.connection);
     let waiting: Result<Option<(String, i32, f64)>, _> = in_time(index.patience, waiting).await;
     let waiting = waiting.map_err(|error| index.failed("reading archive_standing in", error))?;
     let standing = |(topic, partition, seconds)| Standing {

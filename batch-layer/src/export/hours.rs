@@ -52,18 +52,10 @@ impl KnownHour {
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn with_ticks(index: &mut Index, hours: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
-    let found = pg::query_scalar(
-        "select hour from batch_hours where hour >= $1 and hour < $2
-         union
-         select hour from archive_object_hours where hour >= $1 and hour < $2
-         union
-         select hour from archive_hours where hour >= $1 and hour < $2 and status = 'incomplete' and not is_by_offsets
-         union
-         select hour from held_hours where hour >= $1 and hour < $2",
-    )
-    .bind(hours.start.start())
-    .bind(hours.end.start())
-    .fetch_all(&mut index.connection);
+    let found = pg::query_scalar(include_str!("../../sql/export/hours_of_range.sql"))
+        .bind(hours.start.start())
+        .bind(hours.end.start())
+        .fetch_all(&mut index.connection);
     let found: Result<Vec<Timestamp>, _> = in_time(index.patience, found).await;
     let found = found.map_err(|error| index.failed("reading computed hours in", error))?;
     Ok(found.into_iter().map(Hour::of).collect())
@@ -71,17 +63,9 @@ pub async fn with_ticks(index: &mut Index, hours: &Range<Hour>) -> Result<BTreeS
 
 /// What the tables say of an hour now.
 pub async fn known(index: &mut Index, hour: Hour) -> Result<KnownHour, Failure> {
-    let row = pg::query(
-        "select b.ticks, b.computed_at, coalesce(b.gone_objects, 0) > 0 as has_expired,
-                coalesce(b.location, '') as location,
-                exists (select from stale_hours s where s.hour = h.hour) as is_stale,
-                coalesce((select a.reason from archive_hours a
-                          where a.hour = h.hour and a.status = 'incomplete' and not a.is_by_offsets),
-                         (select 'an object cannot be read: ' || min(key) from held_hours e where e.hour = h.hour)) as lack
-         from (select $1::timestamptz as hour) h left join batch_hours b using (hour)",
-    )
-    .bind(hour.start())
-    .fetch_one(&mut index.connection);
+    let row = pg::query(include_str!("../../sql/export/known_hour.sql"))
+        .bind(hour.start())
+        .fetch_one(&mut index.connection);
     let row = in_time(index.patience, row).await;
     row.and_then(|row| known_of(&row))
         .map_err(|error| index.failed("reading computed hours in", error))

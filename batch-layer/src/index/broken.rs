@@ -97,22 +97,15 @@ async fn insert(
     folder: &str,
     broken: &Broken,
 ) -> Result<bool, sqlx::Error> {
-    pg::query_scalar(
-        "insert into broken_objects as known (key, folder, etag, size, kind, detail)
-         values ($1, $2, $3, $4, $5, $6)
-         on conflict (key) do update
-             set (etag, size, kind, detail, last_tried)
-                 = (excluded.etag, excluded.size, excluded.kind, excluded.detail, now())
-         returning since = last_tried",
-    )
-    .bind(&*object.key)
-    .bind(folder)
-    .bind(&object.etag)
-    .bind(object.size.cast_signed())
-    .bind(broken.kind.as_str())
-    .bind(&broken.why)
-    .fetch_one(transaction.acquire().await?)
-    .await
+    pg::query_scalar(include_str!("../../sql/index/note_broken.sql"))
+        .bind(&*object.key)
+        .bind(folder)
+        .bind(&object.etag)
+        .bind(object.size.cast_signed())
+        .bind(broken.kind.as_str())
+        .bind(&broken.why)
+        .fetch_one(transaction.acquire().await?)
+        .await
 }
 
 /// Also the hours that an earlier version of the object touched.
@@ -121,29 +114,19 @@ async fn hold(
     key: &str,
     hours: &BTreeSet<Hour>,
 ) -> Result<(), sqlx::Error> {
-    pg::query(
-        "insert into held_hours (hour, key)
-         select hour, $2 from unnest($1::timestamptz[]) as hour
-         union
-         select hour, $2 from archive_object_hours where key = $2
-         on conflict do nothing",
-    )
-    .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
-    .bind(key)
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/index/hold.sql"))
+        .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+        .bind(key)
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 
 async fn summary(connection: &mut PgConnection) -> Result<BrokenSummary, sqlx::Error> {
-    let (objects, hours, example): (i64, i64, Option<String>) = pg::query_as(
-        "select (select count(*) from broken_objects where kind <> $1),
-                (select count(distinct hour) from held_hours join broken_objects using (key) where kind <> $1),
-                (select concat(key, ', since ', to_char(since at time zone 'UTC', 'YYYY-MM-DD HH24:MI'), ' UTC: ', detail)
-                 from broken_objects where kind <> $1 order by since, key limit 1)",
-    )
-    .bind(BrokenKind::Frozen.as_str())
-    .fetch_one(connection)
-    .await?;
+    let (objects, hours, example): (i64, i64, Option<String>) =
+        pg::query_as(include_str!("../../sql/index/broken_summary.sql"))
+            .bind(BrokenKind::Frozen.as_str())
+            .fetch_one(connection)
+            .await?;
     Ok(BrokenSummary { objects: objects.cast_unsigned(), hours: hours.cast_unsigned(), example })
 }

@@ -33,12 +33,9 @@ impl Index {
     /// # Errors
     /// Where the database fails; here and below.
     pub async fn lines_of(&mut self, folders: &[&str]) -> Result<Vec<FolderLines>, Failure> {
-        let rows = pg::query_as(
-            "select folder, sum(lines)::bigint, sum(rejected_lines)::bigint
-             from archive_objects where folder = any ($1) and not gone group by folder",
-        )
-        .bind(folders)
-        .fetch_all(&mut self.connection);
+        let rows = pg::query_as(include_str!("../../sql/index/lines_of_folders.sql"))
+            .bind(folders)
+            .fetch_all(&mut self.connection);
         let rows: Result<Vec<(String, i64, i64)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
         let of = |(folder, lines, rejected): (String, i64, i64)| FolderLines {
@@ -51,13 +48,9 @@ impl Index {
 
     /// How many ticks the known objects of some folders hold, without those that hold none.
     pub async fn ticks_of(&mut self, folders: &[&str]) -> Result<FxHashMap<String, u64>, Failure> {
-        let rows = pg::query_as(
-            "select folder, sum(ticks)::bigint
-             from archive_objects join archive_object_hours using (key)
-             where folder = any ($1) and not gone group by folder",
-        )
-        .bind(folders)
-        .fetch_all(&mut self.connection);
+        let rows = pg::query_as(include_str!("../../sql/index/ticks_of_folders.sql"))
+            .bind(folders)
+            .fetch_all(&mut self.connection);
         let rows: Result<Vec<(String, i64)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
         Ok(rows.into_iter().map(|(folder, ticks)| (folder, ticks.cast_unsigned())).collect())
@@ -65,12 +58,9 @@ impl Index {
 
     /// Whether any known object that was read so holds a tick.
     pub async fn has_ticks_of(&mut self, format: &str) -> Result<bool, Failure> {
-        let found = pg::query_scalar(
-            "select exists (select from archive_objects o join archive_object_hours h on h.key = o.key
-                            where o.format = $1)",
-        )
-        .bind(format)
-        .fetch_one(&mut self.connection);
+        let found = pg::query_scalar(include_str!("../../sql/index/has_ticks_of.sql"))
+            .bind(format)
+            .fetch_one(&mut self.connection);
         in_time(self.patience, found)
             .await
             .map_err(|error| self.failed("reading the index in", error))
@@ -81,20 +71,10 @@ impl Index {
         &mut self,
         folders: &[&str],
     ) -> Result<Option<CommonReject>, Failure> {
-        let row = pg::query_as(
-            "with looked_at as
-                 (select l.key, l.line, l.reason, l.detail
-                  from archive_objects o join rejected_lines l on l.key = o.key
-                  where o.folder = any ($1) and not o.gone and o.rejected_lines > 0
-                  limit $2)
-             select key, line, reason, detail
-             from looked_at
-             order by count(*) over (partition by reason) desc, key, line
-             limit 1",
-        )
-        .bind(folders)
-        .bind(LOOKED_AT)
-        .fetch_optional(&mut self.connection);
+        let row = pg::query_as(include_str!("../../sql/index/commonest_reject.sql"))
+            .bind(folders)
+            .bind(LOOKED_AT)
+            .fetch_optional(&mut self.connection);
         let row: Result<Option<(String, i64, String, String)>, _> =
             in_time(self.patience, row).await;
         let row = row.map_err(|error| self.failed("reading rejected_lines in", error))?;

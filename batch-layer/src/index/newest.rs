@@ -72,29 +72,13 @@ pub async fn note(
             .and_modify(|known| *known = known.and(*found))
             .or_insert(*found);
     }
-    pg::query(
-        "insert into archive_newest as known (topic, partition, next_offset, tick, stored_at)
-         select * from unnest($1::text[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
-         on conflict (topic, partition) do update
-             set (next_offset, tick, stored_at)
-                 = (select case when is_anew then excluded.next_offset
-                                else greatest(known.next_offset, excluded.next_offset) end,
-                           case when is_anew then excluded.tick else greatest(known.tick, excluded.tick) end,
-                           case when is_anew or known.next_offset is null or excluded.next_offset >= known.next_offset
-                                    then excluded.stored_at else known.stored_at end
-                    from (select exists (select from kafka_sources s
-                                         where s.topic = known.topic and s.first_seen_at > known.stored_at
-                                           and s.first_seen_at <= excluded.stored_at
-                                           and exists (select from kafka_sources e
-                                                       where e.topic = s.topic and e.first_seen_at < s.first_seen_at))
-                                     as is_anew) as topic)",
-    )
-    .bind(newest.keys().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>())
-    .bind(newest.keys().map(|(_, partition)| *partition).collect::<Vec<_>>())
-    .bind(newest.values().map(|newest| newest.next_offset).collect::<Vec<_>>())
-    .bind(newest.values().map(|newest| newest.tick).collect::<Vec<_>>())
-    .bind(newest.values().map(|newest| newest.stored_at).collect::<Vec<_>>())
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/index/note_newest.sql"))
+        .bind(newest.keys().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>())
+        .bind(newest.keys().map(|(_, partition)| *partition).collect::<Vec<_>>())
+        .bind(newest.values().map(|newest| newest.next_offset).collect::<Vec<_>>())
+        .bind(newest.values().map(|newest| newest.tick).collect::<Vec<_>>())
+        .bind(newest.values().map(|newest| newest.stored_at).collect::<Vec<_>>())
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }

@@ -102,15 +102,9 @@ impl Index {
 
     /// Notes that hours of a range are to be computed from what is left of their objects.
     pub async fn mark_shrunk(&mut self, hours: &Range<Hour>) -> Result<(), Failure> {
-        let mark = pg::query(
-            "insert into stale_hours (hour, wanted, replaced)
-             select hour, false, false from batch_hours b
-             where hour >= $1 and hour < $2 and gone_objects > 0
-               and not exists (select from covered_objects c where c.hours @> array[b.hour])
-             on conflict (hour) do nothing",
-        )
-        .bind(hours.start.start())
-        .bind(hours.end.start());
+        let mark = pg::query(include_str!("../../sql/index/mark_shrunk.sql"))
+            .bind(hours.start.start())
+            .bind(hours.end.start());
         self.write("stale_hours", mark).await.map(drop)
     }
 
@@ -121,16 +115,10 @@ impl Index {
         hours: &Range<Hour>,
         except: &BTreeSet<Hour>,
     ) -> Result<(), Failure> {
-        let mark = pg::query(
-            "insert into stale_hours (hour, wanted, replaced)
-             select hour, false, false
-             from (select hour from batch_hours union select hour from archive_object_hours) as known
-             where hour >= $1 and hour < $2 and hour <> all ($3)
-             on conflict (hour) do nothing",
-        )
-        .bind(hours.start.start())
-        .bind(hours.end.start())
-        .bind(except.range(hours.clone()).map(|hour| hour.start()).collect::<Vec<_>>());
+        let mark = pg::query(include_str!("../../sql/index/mark_all.sql"))
+            .bind(hours.start.start())
+            .bind(hours.end.start())
+            .bind(except.range(hours.clone()).map(|hour| hour.start()).collect::<Vec<_>>());
         self.write("stale_hours", mark).await.map(drop)
     }
 
@@ -194,9 +182,7 @@ async fn store(
 /// Gives objects other keys, each as (old, new).
 fn rename<'k>(renamed: impl Iterator<Item = (&'k str, &'k str)>) -> Statement<'k> {
     let (old, new): (Vec<&str>, Vec<&str>) = renamed.unzip();
-    let statement = "update archive_objects o set key = renamed.new
-                     from unnest($1::text[], $2::text[]) as renamed (old, new)
-                     where o.key = renamed.old";
+    let statement = include_str!("../../sql/index/rename.sql");
     pg::query(statement).bind(old).bind(new)
 }
 
@@ -221,14 +207,11 @@ async fn summed(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
 ) -> Result<Summed, sqlx::Error> {
-    let rows: Vec<(String, Timestamp, i64, i64)> = pg::query_as(
-        "select key, hour, summed, summed_places
-         from archive_object_hours
-         where key = any ($1) and summed is not null",
-    )
-    .bind(keys(entries))
-    .fetch_all(transaction.acquire().await?)
-    .await?;
+    let rows: Vec<(String, Timestamp, i64, i64)> =
+        pg::query_as(include_str!("../../sql/index/summed.sql"))
+            .bind(keys(entries))
+            .fetch_all(transaction.acquire().await?)
+            .await?;
     Ok(rows
         .into_iter()
         .map(|(key, hour, summed, places)| ((key, Hour::of(hour)), (summed, places)))
@@ -246,27 +229,14 @@ async fn withdraw(
     let same = holdings.filter(|(entry, of)| is_same(summed, entry, of).1);
     let (same_keys, same_hours): (Vec<&str>, Vec<Timestamp>) =
         same.map(|(entry, of)| (&*entry.object.key, of.hour.start())).unzip();
-    pg::query(
-        "insert into stale_hours (hour, wanted, replaced, reread)
-         select h.hour, false, bool_or(h.merged and same.key is null and o.etag <> new.etag),
-                bool_or(h.merged and same.key is null and o.format <> new.format)
-         from unnest($1::text[], $2::text[], $3::text[]) as new (key, etag, format)
-                  join archive_objects o on o.key = new.key
-                  join archive_object_hours h on h.key = o.key
-                  left join unnest($4::text[], $5::timestamptz[]) as same (key, hour)
-                  on same.key = h.key and same.hour = h.hour
-         group by h.hour
-         on conflict (hour) do update
-             set (replaced, reread)
-                 = (stale_hours.replaced or excluded.replaced, stale_hours.reread or excluded.reread)",
-    )
-    .bind(keys(entries))
-    .bind(etags(entries))
-    .bind(formats(entries))
-    .bind(same_keys)
-    .bind(same_hours)
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/index/mark_withdrawn.sql"))
+        .bind(keys(entries))
+        .bind(etags(entries))
+        .bind(formats(entries))
+        .bind(same_keys)
+        .bind(same_hours)
+        .execute(transaction.acquire().await?)
+        .await?;
     let keys = keys(entries);
     uncount_gone(transaction, &keys).await?;
     forget_deleted(transaction, &keys).await?;
@@ -291,22 +261,18 @@ async fn insert_objects(
     };
     let modified = |entry: &Entry| entry.object.last_modified.unwrap_or_else(Timestamp::now);
     let modified: Vec<Timestamp> = entries.iter().map(modified).collect();
-    pg::query(
-        "insert into archive_objects (key, folder, etag, size, last_modified, lines, rejected_lines, format, placeless)
-         select * from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bigint[],
-                              $7::bigint[], $8::text[], $9::bool[])",
-    )
-    .bind(texts(|entry| &entry.object.key))
-    .bind(texts(|entry| &entry.folder))
-    .bind(texts(|entry| &entry.object.etag))
-    .bind(numbers(|entry| entry.object.size))
-    .bind(modified)
-    .bind(numbers(|entry| entry.lines))
-    .bind(numbers(|entry| entry.rejected))
-    .bind(texts(|entry| &entry.format))
-    .bind(entries.iter().map(|entry| entry.placeless).collect::<Vec<_>>())
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/index/insert_objects.sql"))
+        .bind(texts(|entry| &entry.object.key))
+        .bind(texts(|entry| &entry.folder))
+        .bind(texts(|entry| &entry.object.etag))
+        .bind(numbers(|entry| entry.object.size))
+        .bind(modified)
+        .bind(numbers(|entry| entry.lines))
+        .bind(numbers(|entry| entry.rejected))
+        .bind(texts(|entry| &entry.format))
+        .bind(entries.iter().map(|entry| entry.placeless).collect::<Vec<_>>())
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 
@@ -336,34 +302,24 @@ async fn insert_hours(
             known.push(is_same);
         }
     }
-    pg::query(
-        "insert into archive_object_hours
-             (hour, key, ticks, fingerprint, places, merged, summed, summed_places, first_at, last_at)
-         select * from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bool[],
-                              $7::bigint[], $8::bigint[], $9::timestamptz[], $10::timestamptz[])",
-    )
-    .bind(&hours)
-    .bind(&keys)
-    .bind(&ticks)
-    .bind(&fingerprints)
-    .bind(&places)
-    .bind(&known)
-    .bind(&before)
-    .bind(&places_before)
-    .bind(&first)
-    .bind(&last)
-    .execute(transaction.acquire().await?)
-    .await?;
-    pg::query(
-        "insert into stale_hours (hour, wanted, replaced)
-         select hour, bool_or(wanted), false from unnest($1::timestamptz[], $2::bool[]) as touched (hour, wanted)
-         group by hour
-         on conflict (hour) do update set wanted = stale_hours.wanted or excluded.wanted",
-    )
-    .bind(&hours)
-    .bind(&wanted)
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/index/insert_hours.sql"))
+        .bind(&hours)
+        .bind(&keys)
+        .bind(&ticks)
+        .bind(&fingerprints)
+        .bind(&places)
+        .bind(&known)
+        .bind(&before)
+        .bind(&places_before)
+        .bind(&first)
+        .bind(&last)
+        .execute(transaction.acquire().await?)
+        .await?;
+    pg::query(include_str!("../../sql/index/mark_touched.sql"))
+        .bind(&hours)
+        .bind(&wanted)
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 
@@ -390,24 +346,18 @@ async fn insert_rejects(
         return Ok(());
     }
     // Values that share a line and an index are counted, and one of them is kept.
-    pg::query(
-        "insert into rejected_lines
-             (key, line, element, reason, detail, value, value_bytes, kafka_partition, kafka_offset)
-         select * from unnest($1::text[], $2::bigint[], $3::smallint[], $4::text[], $5::text[], $6::bytea[], $7::bigint[],
-                              $8::integer[], $9::bigint[])
-         on conflict do nothing",
-    )
-    .bind(rejects().map(|(key, _)| key).collect::<Vec<_>>())
-    .bind(rejects().map(|(_, line)| line.number.cast_signed()).collect::<Vec<_>>())
-    .bind(rejects().map(|(_, line)| line.index.cast_signed()).collect::<Vec<_>>())
-    .bind(rejects().map(|(_, line)| line.reject.reason.as_str()).collect::<Vec<_>>())
-    .bind(rejects().map(|(_, line)| line.reject.detail.as_str()).collect::<Vec<_>>())
-    .bind(rejects().map(|(_, line)| line.value.as_slice()).collect::<Vec<_>>())
-    .bind(rejects().map(|(_, line)| line.value_bytes.cast_signed()).collect::<Vec<_>>())
-    .bind(rejects().map(|(_, line)| line.told.map(|told| told.partition)).collect::<Vec<_>>())
-    .bind(rejects().map(|(_, line)| line.told.map(|told| told.offset)).collect::<Vec<_>>())
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/index/insert_rejects.sql"))
+        .bind(rejects().map(|(key, _)| key).collect::<Vec<_>>())
+        .bind(rejects().map(|(_, line)| line.number.cast_signed()).collect::<Vec<_>>())
+        .bind(rejects().map(|(_, line)| line.index.cast_signed()).collect::<Vec<_>>())
+        .bind(rejects().map(|(_, line)| line.reject.reason.as_str()).collect::<Vec<_>>())
+        .bind(rejects().map(|(_, line)| line.reject.detail.as_str()).collect::<Vec<_>>())
+        .bind(rejects().map(|(_, line)| line.value.as_slice()).collect::<Vec<_>>())
+        .bind(rejects().map(|(_, line)| line.value_bytes.cast_signed()).collect::<Vec<_>>())
+        .bind(rejects().map(|(_, line)| line.told.map(|told| told.partition)).collect::<Vec<_>>())
+        .bind(rejects().map(|(_, line)| line.told.map(|told| told.offset)).collect::<Vec<_>>())
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 
@@ -418,44 +368,22 @@ async fn remove(
 ) -> Result<Gone, sqlx::Error> {
     let mut transaction = lock::begin(connection, token, Hold::Index).await?;
     let deleted = note_deleted(&mut transaction, keys, kept_since).await?;
-    let kept = pg::query(
-        "update batch_hours b
-         set gone_objects = b.gone_objects + gone.objects
-         from (select hour, count(*) as objects
-               from archive_object_hours
-                        join archive_objects using (key)
-                        left join stale_hours using (hour)
-               -- One that had taken another's place and was not computed yet may have held all of its records.
-               where key = any ($1) and not archive_objects.gone and (merged or coalesce(replaced, false))
-               group by hour) as gone
-         where gone.hour = b.hour",
-    )
-    .bind(keys)
-    .execute(transaction.acquire().await?)
-    .await?;
-    let covered = pg::query(
-        "update covered_objects set deleted_at = coalesce(deleted_at, now())
-         where key = any ($1) and exists (select from archive_objects o where o.key = covered_objects.key and not o.gone)",
-    )
-    .bind(keys)
-    .execute(transaction.acquire().await?)
-    .await?;
-    let lost: i64 = pg::query_scalar(
-        "select count(distinct hour)
-             from archive_object_hours join archive_objects using (key)
-             where key = any ($1) and not gone and not merged",
-    )
-    .bind(keys)
-    .fetch_one(transaction.acquire().await?)
-    .await?;
-    pg::query(
-        "update archive_objects o set gone = true
-         where key = any ($1) and placeless
-           and exists (select from archive_object_hours h where h.key = o.key and h.merged)",
-    )
-    .bind(keys)
-    .execute(transaction.acquire().await?)
-    .await?;
+    let kept = pg::query(include_str!("../../sql/index/count_gone.sql"))
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
+    let covered = pg::query(include_str!("../../sql/index/note_covered_gone.sql"))
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
+    let lost: i64 = pg::query_scalar(include_str!("../../sql/index/lost_hours.sql"))
+        .bind(keys)
+        .fetch_one(transaction.acquire().await?)
+        .await?;
+    pg::query(include_str!("../../sql/index/keep_placeless.sql"))
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
     pg::query("delete from archive_objects where key = any ($1) and not gone")
         .bind(keys)
         .execute(transaction.acquire().await?)
@@ -480,21 +408,11 @@ async fn note_deleted(
     keys: &[String],
     kept_since: Timestamp,
 ) -> Result<u64, sqlx::Error> {
-    let deleted: i64 = pg::query_scalar(
-        "with deleted as
-             (insert into deleted_objects (hour, key)
-              select h.hour, key
-              from archive_object_hours h join archive_objects o using (key)
-              where key = any ($1) and h.merged and not o.gone and o.last_modified > $2
-                and not exists (select from covered_objects c where c.key = o.key)
-              on conflict do nothing
-              returning key)
-         select count(distinct key) from deleted",
-    )
-    .bind(keys)
-    .bind(kept_since)
-    .fetch_one(transaction.acquire().await?)
-    .await?;
+    let deleted: i64 = pg::query_scalar(include_str!("../../sql/index/note_deleted.sql"))
+        .bind(keys)
+        .bind(kept_since)
+        .fetch_one(transaction.acquire().await?)
+        .await?;
     Ok(deleted.cast_unsigned())
 }
 
@@ -520,11 +438,7 @@ async fn forget_covered<K>(
 where
     for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
-    let delete = pg::query(
-        "delete from covered_objects c
-         where key = any ($1)
-           and ticks <= (select coalesce(sum(h.ticks), 0) from archive_object_hours h where h.key = c.key)",
-    );
+    let delete = pg::query(include_str!("../../sql/index/forget_covered.sql"));
     delete.bind(keys).execute(transaction.acquire().await?).await.map(drop)
 }
 
@@ -541,15 +455,11 @@ async fn restore(
         .execute(transaction.acquire().await?)
         .await?;
     forget_covered(&mut transaction, keys).await?;
-    pg::query(
-        "insert into stale_hours (hour, wanted, replaced)
-         select distinct hour, $2, false from archive_object_hours where key = any ($1) and not merged
-         on conflict (hour) do update set wanted = stale_hours.wanted or excluded.wanted",
-    )
-    .bind(keys)
-    .bind(wanted)
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/index/mark_restored.sql"))
+        .bind(keys)
+        .bind(wanted)
+        .execute(transaction.acquire().await?)
+        .await?;
     lock::commit(transaction, token).await
 }
 
@@ -558,17 +468,9 @@ async fn uncount_gone<K>(transaction: &mut PgTransaction<'_>, keys: &[K]) -> Res
 where
     for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
-    pg::query(
-        "update batch_hours b
-         set gone_objects = greatest(b.gone_objects - back.objects, 0)
-         from (select h.hour, count(*) as objects
-               from archive_objects o join archive_object_hours h using (key)
-               where o.key = any ($1) and o.gone and h.merged
-               group by h.hour) as back
-         where back.hour = b.hour",
-    )
-    .bind(keys)
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/index/uncount_gone.sql"))
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }

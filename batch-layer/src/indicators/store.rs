@@ -66,33 +66,21 @@ pub async fn mark(
 ) -> Result<(), sqlx::Error> {
     // Hours are written in order of time, so nearly always a symbol is marked by an earlier hour
     // already.
-    pg::query(
-        "insert into stale_indicators as known (symbol, hour)
-         select symbol, $1
-         from unnest($2::text[]) as s (symbol)
-         where not exists (select from stale_indicators m where m.symbol = s.symbol and m.hour <= $1)
-         on conflict (symbol) do update set hour = excluded.hour where excluded.hour < known.hour",
-    )
-    .bind(hour.start())
-    .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/indicators/mark.sql"))
+        .bind(hour.start())
+        .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 
 /// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew or move
 /// the exchange.
 pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark>, sqlx::Error> {
-    let rows = pg::query(
-        "select symbol, hour, date_trunc('day', hour, time_zone) as day
-         from stale_indicators, exchange
-         order by symbol
-         limit $1
-         for update of stale_indicators for share of exchange",
-    )
-    .bind(limit)
-    .fetch_all(connection)
-    .await?;
+    let rows = pg::query(include_str!("../../sql/indicators/marks.sql"))
+        .bind(limit)
+        .fetch_all(connection)
+        .await?;
     let mark = |row: &PgRow| {
         Ok(Mark {
             symbol: row.try_get("symbol")?,
@@ -121,7 +109,7 @@ pub async fn kept(
     interval: Interval,
     marks: &[Mark],
 ) -> Result<Vec<Kept>, sqlx::Error> {
-    let rows = pg::query("select symbol, start, state from indicator_states where interval = $1 and symbol = any($2)")
+    let rows = pg::query(include_str!("../../sql/indicators/states.sql"))
         .bind(interval.name())
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
         .fetch_all(connection)
@@ -151,37 +139,17 @@ pub async fn count_bars(
     connection: &mut PgConnection,
     asked: &[Asked<'_>],
 ) -> Result<Vec<usize>, sqlx::Error> {
-    let counts: Vec<i64> = pg::query_scalar(
-        "select (select count(*)
-                 from hourly_stock_summary s
-                 where s.symbol = asked.symbol and s.hour > coalesce(asked.at, '-infinity'))
-         from unnest($1::text[], $2::timestamptz[]) with ordinality as asked (symbol, at, number)
-         order by number",
-    )
-    .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-    .bind(asked.iter().map(|(_, at)| *at).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await?;
+    let counts: Vec<i64> = pg::query_scalar(include_str!("../../sql/indicators/count_bars.sql"))
+        .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
+        .bind(asked.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
     Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
 }
 
-const HOURS: &str = "
-    select s.symbol, hour as start, high::float8, low::float8, close::float8, volume::float8, vwap::float8
-    from unnest($1::text[], $2::timestamptz[]) as asked (symbol, at)
-             join hourly_stock_summary s on s.symbol = asked.symbol and s.hour > coalesce(asked.at, '-infinity')
-    order by s.symbol, hour";
+const HOURS: &str = include_str!("../../sql/indicators/hours.sql");
 
-const DAYS: &str = "
-    select s.symbol, date_trunc('day', hour, time_zone) as start, max(high)::float8 as high, min(low)::float8 as low,
-           ((array_agg(close order by hour desc))[1])::float8 as close,
-           case when count(volume) = count(*) then sum(volume) end::float8 as volume,
-           case when count(volume) = count(*) then sum(vwap * volume) / nullif(sum(volume), 0) end::float8 as vwap
-    from unnest($1::text[], $2::timestamptz[]) as asked (symbol, at)
-             join hourly_stock_summary s on s.symbol = asked.symbol and s.hour > coalesce(asked.at, '-infinity'),
-         exchange
-    where date_trunc('day', hour, time_zone) > coalesce(asked.at, '-infinity')
-    group by 1, 2
-    order by 1, 2";
+const DAYS: &str = include_str!("../../sql/indicators/days.sql");
 
 /// The bars of some symbols, which come in order, each with its start.
 ///
@@ -266,30 +234,20 @@ pub async fn delete(
 ) -> Result<(), sqlx::Error> {
     let symbols: Vec<&str> = marks.iter().map(|mark| &*mark.symbol).collect();
     let starts: Vec<Timestamp> = marks.iter().map(|mark| mark.from(interval)).collect();
-    pg::query(
-        "delete from technical_indicators t
-         using unnest($1::text[], $2::timestamptz[]) as stale (symbol, start)
-         where t.symbol = stale.symbol and t.interval = $3 and t.start >= stale.start
-           and not exists (select from unnest($4::text[], $5::timestamptz[]) as new (symbol, start)
-                           where new.symbol = t.symbol and new.start = t.start)",
-    )
-    .bind(&symbols)
-    .bind(&starts)
-    .bind(interval.name())
-    .bind(&rows.symbols)
-    .bind(&rows.starts)
-    .execute(&mut *connection)
-    .await?;
-    pg::query(
-        "delete from indicator_states k
-         using unnest($1::text[], $2::timestamptz[]) as stale (symbol, start)
-         where k.symbol = stale.symbol and k.interval = $3 and k.start >= stale.start",
-    )
-    .bind(&symbols)
-    .bind(&starts)
-    .bind(interval.name())
-    .execute(connection)
-    .await?;
+    pg::query(include_str!("../../sql/indicators/delete_rows.sql"))
+        .bind(&symbols)
+        .bind(&starts)
+        .bind(interval.name())
+        .bind(&rows.symbols)
+        .bind(&rows.starts)
+        .execute(&mut *connection)
+        .await?;
+    pg::query(include_str!("../../sql/indicators/delete_states.sql"))
+        .bind(&symbols)
+        .bind(&starts)
+        .bind(interval.name())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -299,41 +257,12 @@ pub async fn write(
     interval: Interval,
     rows: &Rows<'_>,
 ) -> Result<(), sqlx::Error> {
-    let insert = pg::query(
-        "with new as
-             (select *
-              from unnest($2::text[], $3::timestamptz[], $4::float8[], $5::float8[], $6::float8[], $7::float8[],
-                          $8::float8[], $9::float8[], $10::float8[], $11::float8[], $12::float8[], $13::float8[],
-                          $14::float8[], $15::float8[], $16::float8[], $17::float8[], $18::float8[], $19::float8[])
-                       as rows (symbol, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal,
-                                macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower, atr_14, obv, vwap)),
-             written as
-             (insert into technical_indicators
-                  (interval, symbol, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal,
-                   macd_histogram, bollinger_upper, bollinger_middle, bollinger_lower, atr_14, obv, vwap)
-              select $1, new.* from new
-              where not exists (select from technical_indicators t
-                                where t.symbol = new.symbol and t.interval = $1 and t.start = new.start))
-         update technical_indicators t
-         set (close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal, macd_histogram, bollinger_upper,
-              bollinger_middle, bollinger_lower, atr_14, obv, vwap)
-             = (new.close, new.volume, new.sma_20, new.sma_50, new.ema_12, new.ema_26, new.rsi_14, new.macd,
-                new.macd_signal, new.macd_histogram, new.bollinger_upper, new.bollinger_middle, new.bollinger_lower,
-                new.atr_14, new.obv, new.vwap)
-         from new
-         where t.symbol = new.symbol and t.interval = $1 and t.start = new.start
-           and (t.close, t.volume, t.sma_20, t.sma_50, t.ema_12, t.ema_26, t.rsi_14, t.macd, t.macd_signal,
-                t.macd_histogram, t.bollinger_upper, t.bollinger_middle, t.bollinger_lower, t.atr_14, t.obv, t.vwap)
-               is distinct from
-               (new.close, new.volume, new.sma_20, new.sma_50, new.ema_12, new.ema_26, new.rsi_14, new.macd,
-                new.macd_signal, new.macd_histogram, new.bollinger_upper, new.bollinger_middle, new.bollinger_lower,
-                new.atr_14, new.obv, new.vwap)",
-    )
-    .bind(interval.name())
-    .bind(&rows.symbols)
-    .bind(&rows.starts)
-    .bind(&rows.closes)
-    .bind(&rows.volumes);
+    let insert = pg::query(include_str!("../../sql/indicators/write.sql"))
+        .bind(interval.name())
+        .bind(&rows.symbols)
+        .bind(&rows.starts)
+        .bind(&rows.closes)
+        .bind(&rows.volumes);
     rows.columns
         .iter()
         .fold(insert, |insert, column| insert.bind(column))
@@ -348,23 +277,19 @@ pub async fn keep(
     interval: Interval,
     states: &States<'_>,
 ) -> Result<(), sqlx::Error> {
-    pg::query(
-        "insert into indicator_states (interval, symbol, start, state)
-         select $1, * from unnest($2::text[], $3::timestamptz[], $4::bytea[])
-         on conflict on constraint indicator_states_pkey do update set (start, state) = (excluded.start, excluded.state)",
-    )
-    .bind(interval.name())
-    .bind(&states.symbols)
-    .bind(&states.starts)
-    .bind(&states.states)
-    .execute(connection)
-    .await?;
+    pg::query(include_str!("../../sql/indicators/keep_states.sql"))
+        .bind(interval.name())
+        .bind(&states.symbols)
+        .bind(&states.starts)
+        .bind(&states.states)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
 /// Lets the symbols of an hour be computed from their first bar on.
 pub async fn forget(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query("delete from indicator_states where symbol in (select symbol from hourly_stock_summary where hour = $1)")
+    pg::query(include_str!("../../sql/indicators/forget_states.sql"))
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;

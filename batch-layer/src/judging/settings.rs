@@ -28,13 +28,9 @@ pub async fn report_others(
     due: &[Hour],
 ) -> Result<(), Failure> {
     let hours: Vec<Timestamp> = due.iter().map(|hour| hour.start()).collect();
-    let others = pg::query_as(
-        "select detectors, count(*), min(hour) from judged_hours
-         where hour = any ($1) and judged_at > now() - interval '1 day'
-         group by detectors order by 2 desc, 1",
-    )
-    .bind(hours)
-    .fetch_all(&mut index.connection);
+    let others = pg::query_as(include_str!("../../sql/judging/others.sql"))
+        .bind(hours)
+        .fetch_all(&mut index.connection);
     let others: Result<Vec<(String, i64, Timestamp)>, _> = in_time(index.patience, others).await;
     let others = others.map_err(|error| index.failed("reading judged_hours in", error))?;
     let differing = others

@@ -90,29 +90,12 @@ impl Index {
         (detectors, format): (&str, &str),
         window: &Range<Hour>,
     ) -> Result<Vec<Due>, Failure> {
-        let due = pg::query_as(
-            "with late as materialized
-                 (select distinct date_trunc('hour', a.time, 'UTC') as hour
-                  from anomalies a join judged_hours j on j.hour = date_trunc('hour', a.time, 'UTC')
-                  where a.verdict = 'provisional' and a.found_at > j.judged_at - interval '10 minutes')
-             select b.hour, b.hour >= $2 and b.hour < $3, b.gone_objects > 0
-             from batch_hours b left join judged_hours j using (hour)
-             where b.format = $4
-               and (b.gone_objects = 0
-                    or exists (select from lake_objects l where l.hour = b.hour and l.state = 'verified'))
-               and not exists (select from stale_hours s where s.hour = b.hour)
-               and (j.detectors is distinct from $1
-                    or b.hour in (select hour from late)
-                    or exists (select from batch_hours n
-                               where n.hour between b.hour - interval '1 hour' and b.hour + interval '1 hour'
-                                 and n.computed_at > j.judged_at))
-             order by b.hour desc",
-        )
-        .bind(detectors)
-        .bind(window.start.start())
-        .bind(window.end.start())
-        .bind(format)
-        .fetch_all(&mut self.connection);
+        let due = pg::query_as(include_str!("../../sql/judging/to_judge.sql"))
+            .bind(detectors)
+            .bind(window.start.start())
+            .bind(window.end.start())
+            .bind(format)
+            .fetch_all(&mut self.connection);
         let due: Result<Vec<(Timestamp, bool, bool)>, _> = in_time(self.patience, due).await;
         let due = due.map_err(|error| self.failed("reading judged_hours in", error))?;
         let of =
@@ -122,13 +105,9 @@ impl Index {
 
     /// Those of some hours that were judged and have lost raw objects.
     pub async fn judged_without_raw(&mut self, hours: &[Hour]) -> Result<Vec<Hour>, Failure> {
-        let hours = pg::query_scalar(
-            "select hour from batch_hours join judged_hours using (hour)
-             where hour = any ($1) and gone_objects > 0
-             order by hour",
-        )
-        .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
-        .fetch_all(&mut self.connection);
+        let hours = pg::query_scalar(include_str!("../../sql/judging/judged_without_raw.sql"))
+            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+            .fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
         Ok(hours
             .map_err(|error| self.failed("reading judged_hours in", error))?
@@ -140,16 +119,11 @@ impl Index {
     /// What was found in an hour's ticks as they came.
     pub async fn findings_of(&mut self, hour: Hour) -> Result<Vec<Found>, Failure> {
         let kinds = Kind::CAUSAL.map(Kind::name);
-        let rows = pg::query(
-            "select source, kafka_partition, kafka_offset, kafka_index, detector, version, kind, symbol, time, score,
-                    observed, expected
-             from anomalies
-             where time >= $1 and time < $1 + interval '1 hour' and kind = any ($2) and detector <> $3",
-        )
-        .bind(hour.start())
-        .bind(kinds)
-        .bind(DETECTOR.name)
-        .fetch_all(&mut self.connection);
+        let rows = pg::query(include_str!("../../sql/judging/findings.sql"))
+            .bind(hour.start())
+            .bind(kinds)
+            .bind(DETECTOR.name)
+            .fetch_all(&mut self.connection);
         let rows = in_time(self.patience, rows).await;
         let rows = rows.and_then(|rows| rows.iter().map(found).collect());
         rows.map_err(|error| self.failed("reading anomalies in", error))
@@ -236,19 +210,16 @@ async fn write(
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query("delete from anomalies where time >= $1 and time < $1 + interval '1 hour' and detector = any ($2)")
+    pg::query(include_str!("../../sql/judging/delete_of_detectors.sql"))
         .bind(hour.start())
         .bind([DETECTOR.name, hours::DETECTOR.name])
         .execute(transaction.acquire().await?)
         .await?;
-    pg::query(
-        "update anomalies set (verdict, reason, judged_at) = ('provisional', null, null)
-         where time >= $1 and time < $1 + interval '1 hour' and verdict <> 'provisional'",
-    )
-    .bind(hour.start())
-    .execute(transaction.acquire().await?)
-    .await
-    .map(drop)
+    pg::query(include_str!("../../sql/judging/withdraw.sql"))
+        .bind(hour.start())
+        .execute(transaction.acquire().await?)
+        .await
+        .map(drop)
 }
 
 /// Takes clean bars away that are made anew when the hour is judged: those of `symbols`, whose
@@ -286,31 +257,18 @@ async fn say(
         Some(false) => "withdrawn",
         None => "provisional",
     };
-    let said: Vec<String> = pg::query_scalar(
-        "update anomalies a
-         set verdict = said.verdict, reason = said.reason,
-             judged_at = case when a.verdict = said.verdict then a.judged_at
-                              when said.verdict <> 'provisional' then now() end
-         from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[], $6::integer[],
-                     $7::text[], $8::text[], $9::text[])
-                  as said (source, kafka_partition, kafka_offset, kafka_index, detector, version, kind, verdict, reason)
-         where a.source = said.source and a.kafka_partition = said.kafka_partition
-           and a.kafka_offset = said.kafka_offset and a.kafka_index = said.kafka_index
-           and a.detector = said.detector and a.version = said.version and a.kind = said.kind
-           and (a.verdict, a.reason) is distinct from (said.verdict, said.reason)
-         returning a.verdict",
-    )
-    .bind(all().map(|row| row.source).collect::<Vec<_>>())
-    .bind(all().map(|row| row.finding.place.partition).collect::<Vec<_>>())
-    .bind(all().map(|row| row.finding.place.offset).collect::<Vec<_>>())
-    .bind(all().map(|row| row.finding.place.index.cast_signed()).collect::<Vec<_>>())
-    .bind(all().map(|row| row.detector.as_str()).collect::<Vec<_>>())
-    .bind(all().map(|row| row.version).collect::<Vec<_>>())
-    .bind(all().map(|row| row.finding.kind.name()).collect::<Vec<_>>())
-    .bind(verdicts.values().map(word).collect::<Vec<_>>())
-    .bind(verdicts.values().map(|reason| reason.map(Reason::name)).collect::<Vec<_>>())
-    .fetch_all(transaction.acquire().await?)
-    .await?;
+    let said: Vec<String> = pg::query_scalar(include_str!("../../sql/judging/say.sql"))
+        .bind(all().map(|row| row.source).collect::<Vec<_>>())
+        .bind(all().map(|row| row.finding.place.partition).collect::<Vec<_>>())
+        .bind(all().map(|row| row.finding.place.offset).collect::<Vec<_>>())
+        .bind(all().map(|row| row.finding.place.index.cast_signed()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.detector.as_str()).collect::<Vec<_>>())
+        .bind(all().map(|row| row.version).collect::<Vec<_>>())
+        .bind(all().map(|row| row.finding.kind.name()).collect::<Vec<_>>())
+        .bind(verdicts.values().map(word).collect::<Vec<_>>())
+        .bind(verdicts.values().map(|reason| reason.map(Reason::name)).collect::<Vec<_>>())
+        .fetch_all(transaction.acquire().await?)
+        .await?;
     let count = |word: &str| said.iter().filter(|verdict| *verdict == word).count() as u64;
     Ok((count("confirmed"), count("withdrawn")))
 }
@@ -323,52 +281,23 @@ async fn replace_added(
     hour: Hour,
     added: &[Added],
 ) -> Result<(u64, u64), sqlx::Error> {
-    let (new, gone): (i64, i64) = pg::query_as(
-        "with found as
-             (select distinct on (source, kafka_partition, kafka_offset, kafka_index, kind, symbol) *
-              from unnest($1::smallint[], $2::integer[], $3::bigint[], $4::smallint[], $5::text[],
-                          $6::timestamptz[], $7::text[], $8::float8[], $9::float8[], $10::float8[])
-                       as found (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind,
-                                 score, observed, expected)
-              order by source, kafka_partition, kafka_offset, kafka_index, kind, symbol, score desc, time),
-              gone as
-             (delete from anomalies a
-              where a.time >= $11 and a.time < $11 + interval '1 hour' and a.detector = $12
-                and (a.version <> $13
-                     or not exists (select from found f
-                                    where f.source = a.source and f.kafka_partition = a.kafka_partition
-                                      and f.kafka_offset = a.kafka_offset and f.kafka_index = a.kafka_index
-                                      and f.kind = a.kind and f.symbol = a.symbol))
-              returning 1),
-              written as
-             (insert into anomalies as a
-                  (source, kafka_partition, kafka_offset, kafka_index, symbol, time, kind, score, observed, expected,
-                   detector, version, verdict, reason, judged_at)
-              select found.*, $12, $13, 'confirmed', $14, now() from found
-              on conflict on constraint anomalies_pkey do update
-                  set (time, score, observed, expected)
-                      = (excluded.time, excluded.score, excluded.observed, excluded.expected)
-                  where (a.time, a.score, a.observed, a.expected)
-                            is distinct from (excluded.time, excluded.score, excluded.observed, excluded.expected)
-              returning a.xmax = 0 as is_new)
-         select (select count(*) from written where is_new), (select count(*) from gone)",
-    )
-    .bind(added.iter().map(|added| added.source).collect::<Vec<_>>())
-    .bind(added.iter().map(|added| added.place.partition).collect::<Vec<_>>())
-    .bind(added.iter().map(|added| added.place.offset).collect::<Vec<_>>())
-    .bind(added.iter().map(|added| added.place.index.cast_signed()).collect::<Vec<_>>())
-    .bind(added.iter().map(|added| &*added.symbol).collect::<Vec<_>>())
-    .bind(added.iter().map(|added| added.at).collect::<Vec<_>>())
-    .bind(added.iter().map(|added| added.kind.name()).collect::<Vec<_>>())
-    .bind(added.iter().map(|added| added.score).collect::<Vec<_>>())
-    .bind(added.iter().map(|added| added.observed).collect::<Vec<_>>())
-    .bind(added.iter().map(|added| added.expected).collect::<Vec<_>>())
-    .bind(hour.start())
-    .bind(DETECTOR.name)
-    .bind(DETECTOR.version.cast_signed())
-    .bind(WITH_HINDSIGHT)
-    .fetch_one(transaction.acquire().await?)
-    .await?;
+    let (new, gone): (i64, i64) = pg::query_as(include_str!("../../sql/judging/replace_added.sql"))
+        .bind(added.iter().map(|added| added.source).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| added.place.partition).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| added.place.offset).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| added.place.index.cast_signed()).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| &*added.symbol).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| added.at).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| added.kind.name()).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| added.score).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| added.observed).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| added.expected).collect::<Vec<_>>())
+        .bind(hour.start())
+        .bind(DETECTOR.name)
+        .bind(DETECTOR.version.cast_signed())
+        .bind(WITH_HINDSIGHT)
+        .fetch_one(transaction.acquire().await?)
+        .await?;
     Ok((new.cast_unsigned(), gone.cast_unsigned()))
 }
 

@@ -52,43 +52,14 @@ pub async fn standing(
     index: &mut Index,
     asked: &Asked<'_>,
 ) -> Result<BTreeMap<Hour, Option<String>>, Failure> {
-    let rows = pg::query(
-        "with lake as
-             (select hour, max(computed_at) as computed_at, sum(rows) as rows, max(run_id) as run_id
-              from lake_objects
-              where hour >= $1 and hour < $2 and state = 'verified' and starts_with(key, $3)
-              group by hour)
-         select b.hour,
-                case when not exists (select from archive_object_hours h join archive_objects o using (key)
-                                      where h.hour = b.hour and not o.gone and h.merged and not o.placeless
-                                        and o.rejected_lines = 0 and o.format = $6
-                                        and not exists (select from broken_objects x where x.key = o.key))
-                         then 'none of its objects may go'
-                     when b.location not in ('', $4) then 'it was computed from another bucket'
-                     when exists (select from stale_hours s where s.hour = b.hour)
-                       or exists (select from held_hours h where h.hour = b.hour)
-                       or not exists (select from archive_hours a where a.hour = b.hour and (a.status = 'complete' or a.is_by_offsets))
-                         then 'it is not complete, or waits for batch-layer'
-                     when b.conflicts > 0 then 'several objects tell different things of a record'
-                     when l.hour is null
-                       or l.computed_at <> b.computed_at and (b.gone_objects = 0 or l.rows <> b.ticks)
-                         then 'the lake does not have it as it is'
-                     when l.run_id >= $5 then 'it was written to the lake by this very run: a later one compares it'
-                     when exists (select from judged_hours) and not exists (select from judged_hours j where j.hour = b.hour)
-                         then 'batch-layer has not judged its anomalies yet' end as lack
-         from batch_hours b left join lake l using (hour)
-         where b.hour >= $1 and b.hour < $2
-           and exists (select from archive_object_hours h join archive_objects o using (key)
-                       where h.hour = b.hour and not o.gone)
-         order by b.hour",
-    )
-    .bind(asked.window.start.start())
-    .bind(asked.window.end.start())
-    .bind(asked.prefix)
-    .bind(asked.location)
-    .bind(asked.run_id)
-    .bind(asked.format)
-    .fetch_all(&mut index.connection);
+    let rows = pg::query(include_str!("../../sql/lake/standing.sql"))
+        .bind(asked.window.start.start())
+        .bind(asked.window.end.start())
+        .bind(asked.prefix)
+        .bind(asked.location)
+        .bind(asked.run_id)
+        .bind(asked.format)
+        .fetch_all(&mut index.connection);
     let rows = in_time(index.patience, rows).await;
     let of =
         |row: &PgRow| Ok((Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("lack")?));
@@ -98,17 +69,9 @@ pub async fn standing(
 
 /// The raw objects that have ticks of an hour, by key.
 pub async fn raw(index: &mut Index, hour: Hour) -> Result<Vec<Raw>, Failure> {
-    let rows = pg::query(
-        r#"select o.key, o.etag, o.size, o.last_modified, o.rejected_lines, o.placeless, o.format,
-                  exists (select from broken_objects b where b.key = o.key) as is_broken,
-                  bool_and(h.merged) as is_merged, array_agg(h.hour) as hours, sum(h.ticks)::bigint as ticks
-           from archive_objects o join archive_object_hours h using (key)
-           where not o.gone and exists (select from archive_object_hours a where a.hour = $1 and a.key = o.key)
-           group by o.key
-           order by o.key collate "C""#,
-    )
-    .bind(hour.start())
-    .fetch_all(&mut index.connection);
+    let rows = pg::query(include_str!("../../sql/lake/raw.sql"))
+        .bind(hour.start())
+        .fetch_all(&mut index.connection);
     let rows = in_time(index.patience, rows).await;
     let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(raw_of).collect());
     read.map_err(|error| index.failed("reading the index in", error))
@@ -144,21 +107,14 @@ pub async fn announce(
     for Raw { object, ticks, hours, .. } in some.iter().copied() {
         let keys: Vec<&str> =
             hours.iter().filter_map(|hour| lake.get(hour)).flatten().map(String::as_str).collect();
-        let insert = pg::query(
-            "insert into covered_objects (key, etag, size, ticks, hours, lake_keys, run_id)
-             values ($1, $2, $3, $4, $5, $6, $7)
-             on conflict (key) do update
-                 set (etag, size, ticks, hours, lake_keys, run_id, noted_at, deleted_at)
-                     = (excluded.etag, excluded.size, excluded.ticks, excluded.hours, excluded.lake_keys, excluded.run_id,
-                        now(), null)",
-        )
-        .bind(&*object.key)
-        .bind(&*object.etag)
-        .bind(object.size.cast_signed())
-        .bind(ticks.cast_signed())
-        .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
-        .bind(keys)
-        .bind(run_id);
+        let insert = pg::query(include_str!("../../sql/lake/announce_covered.sql"))
+            .bind(&*object.key)
+            .bind(&*object.etag)
+            .bind(object.size.cast_signed())
+            .bind(ticks.cast_signed())
+            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+            .bind(keys)
+            .bind(run_id);
         index.write("covered_objects", insert).await?;
     }
     Ok(())
@@ -175,10 +131,8 @@ pub async fn retract(index: &mut Index, keys: &[String]) -> Result<(), Failure> 
 /// The keys of objects that were about to be deleted when a run ended, each with whether that run
 /// may still be frozen, and delete it when it wakes up.
 pub async fn announced(index: &mut Index) -> Result<Vec<(String, bool)>, Failure> {
-    let keys = pg::query_as(
-        "select key, noted_at > now() - interval '1 day' from covered_objects where deleted_at is null order by key",
-    )
-    .fetch_all(&mut index.connection);
+    let keys =
+        pg::query_as(include_str!("../../sql/lake/undeleted.sql")).fetch_all(&mut index.connection);
     in_time(index.patience, keys)
         .await
         .map_err(|error| index.failed("reading covered_objects in", error))
@@ -195,12 +149,10 @@ pub async fn note_deleted(index: &mut Index, keys: &[String]) -> Result<(), Fail
 
 /// The hours of a range that lack raw objects for that reason.
 pub async fn hours(index: &mut Index, range: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
-    let hours = pg::query_scalar(
-        "select distinct hour from covered_objects cross join unnest(hours) as hour where hour >= $1 and hour < $2",
-    )
-    .bind(range.start.start())
-    .bind(range.end.start())
-    .fetch_all(&mut index.connection);
+    let hours = pg::query_scalar(include_str!("../../sql/lake/covered_hours.sql"))
+        .bind(range.start.start())
+        .bind(range.end.start())
+        .fetch_all(&mut index.connection);
     let hours: Result<Vec<Timestamp>, _> = in_time(index.patience, hours).await;
     let hours = hours.map_err(|error| index.failed("reading covered_objects in", error))?;
     Ok(hours.into_iter().map(Hour::of).collect())
@@ -212,12 +164,10 @@ pub async fn keys(
     index: &mut Index,
     range: &Range<Hour>,
 ) -> Result<BTreeMap<Hour, BTreeMap<String, bool>>, Failure> {
-    let rows = pg::query_as(
-        "select hour, key, deleted_at is not null from covered_objects cross join unnest(hours) as hour where hour >= $1 and hour < $2",
-    )
-    .bind(range.start.start())
-    .bind(range.end.start())
-    .fetch_all(&mut index.connection);
+    let rows = pg::query_as(include_str!("../../sql/lake/covered_objects.sql"))
+        .bind(range.start.start())
+        .bind(range.end.start())
+        .fetch_all(&mut index.connection);
     let rows: Result<Vec<(Timestamp, String, bool)>, _> = in_time(index.patience, rows).await;
     let mut keys: BTreeMap<Hour, BTreeMap<String, bool>> = BTreeMap::new();
     for (hour, key, is_deleted) in
@@ -235,7 +185,7 @@ pub async fn keys(
 /// The database's.
 pub async fn release(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     for statement in [
-        "update covered_objects set hours = array_remove(hours, $1) where hours @> array[$1] and deleted_at is not null",
+        include_str!("../../sql/lake/uncover.sql"),
         "delete from covered_objects where hours = '{}' and $1::timestamptz is not null",
     ] {
         pg::query(statement).bind(hour.start()).execute(transaction.acquire().await?).await?;

@@ -61,49 +61,13 @@ pub struct Required<'a> {
 /// The hours of $1 to $2 that the lake below $3 has whole, if they were read as $4 says from $5: as
 /// many ticks as the summary; no object in its sums that the lake does not have, or had otherwise;
 /// none that the lake has and that is there no longer, unless it has expired.
-const COVERED: &str = "
-    select b.hour
-    from batch_hours b
-    where b.hour >= $1 and b.hour < $2
-      and b.format = $4
-      and b.location = $5
-      and b.ticks = (select sum(l.rows) from lake_objects l
-                     where l.hour = b.hour and l.state = 'verified' and starts_with(l.key, $3))
-      and not exists (select from archive_object_hours h join archive_objects o using (key)
-                      where h.hour = b.hour and h.merged
-                        and (o.gone or o.format <> $4
-                             or not exists (select from lake_sources s
-                                            where s.hour = h.hour and s.prefix = $3 and s.key = o.key and s.etag = o.etag
-                                              and s.format = o.format)))
-      and (b.gone_objects > 0
-           or not exists (select from lake_sources s
-                          where s.hour = b.hour and s.prefix = $3
-                            and not exists (select from archive_object_hours h
-                                            where h.hour = s.hour and h.key = s.key and h.merged)))";
+const COVERED: &str = include_str!("../../sql/lake/covered.sql");
 
 /// Those of the hours $1 without some of their raw objects of which the lake below $2, together
 /// with the raw objects that are there, has all ticks, if they were read as $3 says from $4: no
 /// fewer ticks than the summary; no raw object that the lake had otherwise, or of which nobody can
 /// tell.
-const STANDS_FOR: &str = "
-    select b.hour
-    from batch_hours b
-    where b.hour = any ($1)
-      and b.gone_objects > 0
-      and b.format = $3
-      and b.location = $4
-      and b.ticks <= (select sum(l.rows) from lake_objects l
-                      where l.hour = b.hour and l.state = 'verified' and starts_with(l.key, $2))
-                   + (select coalesce(sum(h.ticks), 0) from archive_object_hours h join archive_objects o using (key)
-                      where h.hour = b.hour and h.merged and not o.gone
-                        and not exists (select from lake_sources s
-                                        where s.hour = h.hour and s.prefix = $2 and s.key = h.key))
-      and not exists (select from archive_object_hours h join archive_objects o using (key)
-                      where h.hour = b.hour and h.merged
-                        and (o.gone or o.format <> $3
-                             or exists (select from lake_sources s
-                                        where s.hour = h.hour and s.prefix = $2 and s.key = o.key
-                                          and (s.etag <> o.etag or s.format <> o.format))))";
+const STANDS_FOR: &str = include_str!("../../sql/lake/stands_for.sql");
 
 impl Lake {
     /// `None`: nothing is to be read from there.
@@ -187,18 +151,12 @@ impl Lake {
         (folder, hours): (&str, &Range<Hour>),
         covered: &[Hour],
     ) -> Result<FxHashSet<String>, Failure> {
-        let keys = pg::query_scalar(
-            "select o.key
-             from archive_objects o join archive_object_hours h using (key)
-             where o.folder = $1 and h.hour >= $2 and h.hour < $3
-             group by o.key
-             having bool_and(h.hour = any ($4))",
-        )
-        .bind(folder)
-        .bind(hours.start.start())
-        .bind(hours.end.start())
-        .bind(covered.iter().map(|hour| hour.start()).collect::<Vec<_>>())
-        .fetch_all(&mut index.connection);
+        let keys = pg::query_scalar(include_str!("../../sql/lake/spared.sql"))
+            .bind(folder)
+            .bind(hours.start.start())
+            .bind(hours.end.start())
+            .bind(covered.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+            .fetch_all(&mut index.connection);
         let keys: Result<Vec<String>, _> = in_time(index.patience, keys).await;
         Ok(keys.map_err(|error| index.failed("reading the index in", error))?.into_iter().collect())
     }

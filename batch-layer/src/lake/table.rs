@@ -51,37 +51,7 @@ pub struct LakeObject {
     pub seen: Seen,
 }
 
-const HOURS: &str = "
-    with lake as
-        (select hour, max(computed_at) as computed_at, sum(rows) as rows
-         from lake_objects
-         where hour >= $1 and hour < $2 and state = 'verified' and starts_with(key, $4)
-         group by hour),
-    uncovered as
-        (select b.hour, b.ticks, b.computed_at, b.gone_objects, b.location, l.rows as lake_rows
-         from batch_hours b left join lake l using (hour)
-         where b.hour >= $1 and b.hour < $2
-           and (b.hour = any ($5)
-                or l.computed_at is distinct from b.computed_at
-                   -- An hour whose objects have expired is in the lake with all of its ticks.
-                   and (b.gone_objects = 0 or l.rows is distinct from b.ticks)))
-    select u.hour, u.ticks, u.computed_at, u.gone_objects > 0 or of_hour.objects = 0 as has_expired,
-           case when exists (select from stale_hours s where s.hour = u.hour)
-                  or exists (select from held_hours h where h.hour = u.hour)
-                  or not exists (select from archive_hours a where a.hour = u.hour and (a.status = 'complete' or a.is_by_offsets))
-                    then 'unready'
-                when u.location not in ('', $6) then 'elsewhere'
-                -- What has expired may be in the lake.
-                when (u.gone_objects > 0 or of_hour.objects = 0) and (u.lake_rows is null or u.hour = any ($7)) then 'expired'
-                when of_hour.is_placeless then 'placeless'
-                when of_hour.is_read_otherwise then 'otherwise'
-                else 'due' end as standing
-    from uncovered u
-         cross join lateral
-             (select count(*) as objects, bool_or(o.placeless) as is_placeless, bool_or(o.format <> $3) as is_read_otherwise
-              from archive_object_hours h join archive_objects o using (key)
-              where h.hour = u.hour and not o.gone) as of_hour
-    order by u.hour";
+const HOURS: &str = include_str!("../../sql/lake/hours.sql");
 
 /// Which hours of a lake are asked for.
 pub struct Asked<'a> {
@@ -134,16 +104,11 @@ pub async fn counting(
     prefix: &str,
     hours: &Range<Hour>,
 ) -> Result<Vec<Counting>, Failure> {
-    let rows = pg::query(
-        "select key, source, hour, computed_at, coalesce(etag, '') as etag, size, rows, checksum, digest
-         from lake_objects
-         where state = 'verified' and starts_with(key, $1) and hour >= $2 and hour < $3
-         order by key",
-    )
-    .bind(prefix)
-    .bind(hours.start.start())
-    .bind(hours.end.start())
-    .fetch_all(&mut index.connection);
+    let rows = pg::query(include_str!("../../sql/lake/counting.sql"))
+        .bind(prefix)
+        .bind(hours.start.start())
+        .bind(hours.end.start())
+        .fetch_all(&mut index.connection);
     let rows = in_time(index.patience, rows).await;
     let read: Result<Vec<_>, sqlx::Error> =
         rows.and_then(|rows| rows.iter().map(counting_of).collect());
@@ -190,15 +155,11 @@ pub async fn note_computed(
     transaction: &mut PgTransaction<'_>,
     keys: &[String],
 ) -> Result<(), sqlx::Error> {
-    pg::query(
-        "update lake_objects l set computed_at = b.computed_at
-         from batch_hours b
-         where l.key = any ($1) and b.hour = l.hour",
-    )
-    .bind(keys)
-    .execute(transaction.acquire().await?)
-    .await
-    .map(drop)
+    pg::query(include_str!("../../sql/lake/note_computed.sql"))
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await
+        .map(drop)
 }
 
 /// Takes an hour that is no more out of the lake: its objects count no longer, and the next run of
@@ -258,22 +219,19 @@ async fn insert(
     (candidate, run_id, state): (&Candidate, i64, &str),
     object: &LakeObject,
 ) -> Result<(), sqlx::Error> {
-    pg::query(
-        "insert into lake_objects (key, source, hour, computed_at, size, rows, checksum, digest, state, run_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-    )
-    .bind(&object.key)
-    .bind(&object.source)
-    .bind(candidate.hour.start())
-    .bind(candidate.computed_at)
-    .bind(object.size.cast_signed())
-    .bind(object.seen.rows.cast_signed())
-    .bind(object.seen.checksum.cast_signed())
-    .bind(object.seen.digest.cast_signed())
-    .bind(state)
-    .bind(run_id)
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/lake/insert.sql"))
+        .bind(&object.key)
+        .bind(&object.source)
+        .bind(candidate.hour.start())
+        .bind(candidate.computed_at)
+        .bind(object.size.cast_signed())
+        .bind(object.seen.rows.cast_signed())
+        .bind(object.seen.checksum.cast_signed())
+        .bind(object.seen.digest.cast_signed())
+        .bind(state)
+        .bind(run_id)
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 
@@ -289,27 +247,21 @@ pub async fn switch(
     let switched = async {
         let mut transaction =
             lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
-        pg::query(
-            "update lake_objects set state = 'superseded'
-             where hour = $1 and state = 'verified' and starts_with(key, $2)",
-        )
-        .bind(candidate.hour.start())
-        .bind(prefix)
-        .execute(transaction.acquire().await?)
-        .await?;
+        pg::query(include_str!("../../sql/lake/supersede.sql"))
+            .bind(candidate.hour.start())
+            .bind(prefix)
+            .execute(transaction.acquire().await?)
+            .await?;
         for stranger in strangers {
             insert(&mut transaction, (candidate, run_id, "superseded"), stranger).await?;
         }
         for (key, etag) in etags {
-            pg::query(
-                "update lake_objects set (state, etag, verified_at) = ('verified', $2, now())
-                 where key = $1 and run_id = $3",
-            )
-            .bind(key)
-            .bind(etag)
-            .bind(run_id)
-            .execute(transaction.acquire().await?)
-            .await?;
+            pg::query(include_str!("../../sql/lake/verify.sql"))
+                .bind(key)
+                .bind(etag)
+                .bind(run_id)
+                .execute(transaction.acquire().await?)
+                .await?;
         }
         note_sources(&mut transaction, candidate.hour, prefix).await?;
         lock::commit(transaction, token.as_ref()).await
@@ -328,10 +280,7 @@ async fn note_sources(
 ) -> Result<(), sqlx::Error> {
     for statement in [
         "delete from lake_sources where hour = $1 and prefix = $2",
-        "insert into lake_sources (hour, prefix, key, etag, format)
-         select h.hour, $2, o.key, o.etag, o.format
-         from archive_object_hours h join archive_objects o using (key)
-         where h.hour = $1 and not o.gone",
+        include_str!("../../sql/lake/note_sources.sql"),
     ] {
         pg::query(statement)
             .bind(hour.start())

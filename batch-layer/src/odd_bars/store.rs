@@ -69,20 +69,6 @@ fn number(at: Timestamp) -> i64 {
     at.micros().div_euclid(Timestamp::HOUR)
 }
 
-/// The statement that marks symbols, each from one hour to another one.
-macro_rules! mark {
-    ($symbols:literal) => {
-        concat!(
-            "insert into stale_bars as known (symbol, first_hour, last_hour) ",
-            $symbols,
-            " on conflict (symbol) do update
-                  set (first_hour, last_hour, changes)
-                      = (least(known.first_hour, excluded.first_hour), greatest(known.last_hour, excluded.last_hour),
-                         known.changes + 1)"
-        )
-    };
-}
-
 /// Marks symbols that have a bar in an hour, or have had one until now.
 ///
 /// # Errors
@@ -92,7 +78,7 @@ pub async fn mark(
     hour: Hour,
     symbols: &BTreeSet<String>,
 ) -> Result<(), sqlx::Error> {
-    pg::query(mark!("select symbol, $1, $1 from unnest($2::text[]) as s (symbol)"))
+    pg::query(include_str!("../../sql/odd_bars/mark.sql"))
         .bind(hour.start())
         .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
         .execute(transaction.acquire().await?)
@@ -111,18 +97,12 @@ pub async fn mark_all_of_others(
     if known.as_deref() == Some(detector) {
         return Ok(());
     }
-    pg::query(mark!(
-        "select symbol, min(hour), max(hour) from hourly_stock_summary group by symbol"
-    ))
-    .execute(&mut *connection)
-    .await?;
-    pg::query(
-        "insert into judged_bars (detector) values ($1) on conflict (is_the_only_row) do update set detector = $1",
-    )
-    .bind(detector)
-    .execute(connection)
-    .await
-    .map(drop)
+    pg::query(include_str!("../../sql/odd_bars/mark_all.sql")).execute(&mut *connection).await?;
+    pg::query(include_str!("../../sql/odd_bars/note_detector.sql"))
+        .bind(detector)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// At most `limit` marked symbols.
@@ -149,19 +129,12 @@ pub async fn count_bars(
     connection: &mut PgConnection,
     marks: &[Mark],
 ) -> Result<Vec<usize>, sqlx::Error> {
-    let counts: Vec<i64> = pg::query_scalar(
-        "select (select count(*)
-                 from hourly_stock_summary s
-                 where s.symbol = asked.symbol and s.hour >= asked.since and s.hour < asked.until)
-         from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) with ordinality
-                  as asked (symbol, since, until, number)
-         order by number",
-    )
-    .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
-    .bind(marks.iter().map(|mark| mark.known().start).collect::<Vec<_>>())
-    .bind(marks.iter().map(|mark| mark.known().end).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await?;
+    let counts: Vec<i64> = pg::query_scalar(include_str!("../../sql/odd_bars/count_bars.sql"))
+        .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| mark.known().start).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| mark.known().end).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
     Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
 }
 
@@ -170,19 +143,11 @@ pub async fn bars(
     connection: &mut PgConnection,
     marks: &[Mark],
 ) -> Result<Vec<Vec<hours::Hour>>, sqlx::Error> {
-    let mut rows = pg::query(
-        "select asked.number, extract(epoch from hour)::bigint as at, low::float8, high::float8, close::float8,
-                volume::float8
-         from unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) with ordinality
-                  as asked (symbol, since, until, number)
-                  join hourly_stock_summary s
-                       on s.symbol = asked.symbol and s.hour >= asked.since and s.hour < asked.until
-         order by asked.number, hour",
-    )
-    .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
-    .bind(marks.iter().map(|mark| mark.known().start).collect::<Vec<_>>())
-    .bind(marks.iter().map(|mark| mark.known().end).collect::<Vec<_>>())
-    .fetch(connection);
+    let mut rows = pg::query(include_str!("../../sql/odd_bars/bars.sql"))
+        .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| mark.known().start).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| mark.known().end).collect::<Vec<_>>())
+        .fetch(connection);
     let mut all = vec![Vec::new(); marks.len()];
     while let Some(row) = rows.try_next().await? {
         let number = usize::try_from(row.try_get::<i64, _>(0)? - 1).unwrap_or(0);
@@ -218,28 +183,20 @@ async fn delete(
     marks: &[Mark],
     rows: &[(&str, &Odd)],
 ) -> Result<u64, sqlx::Error> {
-    let deleted = pg::query(
-        "delete from anomalies a
-         using unnest($1::text[], $2::timestamptz[], $3::timestamptz[]) as stale (symbol, since, until)
-         where a.source = $4 and a.kafka_partition = $5 and a.kafka_offset >= $6 and a.detector = $7
-           and a.symbol = stale.symbol and a.time >= stale.since and a.time < stale.until
-           and (a.version <> $8
-                or not exists (select from unnest($9::text[], $10::timestamptz[], $11::text[]) as new (symbol, time, kind)
-                               where new.symbol = a.symbol and new.time = a.time and new.kind = a.kind))",
-    )
-    .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
-    .bind(marks.iter().map(|mark| mark.judged().start).collect::<Vec<_>>())
-    .bind(marks.iter().map(|mark| mark.judged().end).collect::<Vec<_>>())
-    .bind(UNKNOWN_SOURCE)
-    .bind(NO_PARTITION)
-    .bind(marks.iter().map(|mark| number(mark.first)).min().unwrap_or(i64::MAX))
-    .bind(DETECTOR.name)
-    .bind(DETECTOR.version.cast_signed())
-    .bind(rows.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, odd)| at(odd.at)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, odd)| odd.view.kind()).collect::<Vec<_>>())
-    .execute(connection)
-    .await?;
+    let deleted = pg::query(include_str!("../../sql/odd_bars/delete.sql"))
+        .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| mark.judged().start).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| mark.judged().end).collect::<Vec<_>>())
+        .bind(UNKNOWN_SOURCE)
+        .bind(NO_PARTITION)
+        .bind(marks.iter().map(|mark| number(mark.first)).min().unwrap_or(i64::MAX))
+        .bind(DETECTOR.name)
+        .bind(DETECTOR.version.cast_signed())
+        .bind(rows.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, odd)| at(odd.at)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, odd)| odd.view.kind()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
     Ok(deleted.rows_affected())
 }
 
@@ -248,46 +205,30 @@ async fn write(connection: &mut PgConnection, rows: &[(&str, &Odd)]) -> Result<u
     if rows.is_empty() {
         return Ok(0);
     }
-    let written: Vec<bool> = pg::query_scalar(
-        "insert into anomalies as a
-             (source, kafka_partition, kafka_index, detector, version, verdict, reason, judged_at, kafka_offset, symbol,
-              time, kind, score, observed, expected)
-         select $1, $2, 0, $3, $4, 'confirmed', $5, now(), found.*
-         from unnest($6::bigint[], $7::text[], $8::timestamptz[], $9::text[], $10::float8[], $11::float8[],
-                     $12::float8[]) as found
-         on conflict on constraint anomalies_pkey do update
-             set (score, observed, expected) = (excluded.score, excluded.observed, excluded.expected)
-             where (a.score, a.observed, a.expected)
-                       is distinct from (excluded.score, excluded.observed, excluded.expected)
-         -- Whether it is new.
-         returning a.xmax = 0",
-    )
-    .bind(UNKNOWN_SOURCE)
-    .bind(NO_PARTITION)
-    .bind(DETECTOR.name)
-    .bind(DETECTOR.version.cast_signed())
-    .bind(WITH_HINDSIGHT)
-    .bind(rows.iter().map(|(_, odd)| number(at(odd.at))).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, odd)| at(odd.at)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, odd)| odd.view.kind()).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, odd)| odd.score).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, odd)| odd.observed).collect::<Vec<_>>())
-    .bind(rows.iter().map(|(_, odd)| odd.expected).collect::<Vec<_>>())
-    .fetch_all(connection)
-    .await?;
+    let written: Vec<bool> = pg::query_scalar(include_str!("../../sql/odd_bars/write.sql"))
+        .bind(UNKNOWN_SOURCE)
+        .bind(NO_PARTITION)
+        .bind(DETECTOR.name)
+        .bind(DETECTOR.version.cast_signed())
+        .bind(WITH_HINDSIGHT)
+        .bind(rows.iter().map(|(_, odd)| number(at(odd.at))).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, odd)| at(odd.at)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, odd)| odd.view.kind()).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, odd)| odd.score).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, odd)| odd.observed).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, odd)| odd.expected).collect::<Vec<_>>())
+        .fetch_all(connection)
+        .await?;
     Ok(written.into_iter().filter(|is_new| *is_new).count() as u64)
 }
 
 /// The marked symbols are up to date, but for those that were marked anew since.
 pub async fn unmark(connection: &mut PgConnection, marks: &[Mark]) -> Result<(), sqlx::Error> {
-    pg::query(
-        "delete from stale_bars using unnest($1::text[], $2::bigint[]) as done (symbol, changes)
-         where stale_bars.symbol = done.symbol and stale_bars.changes = done.changes",
-    )
-    .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
-    .bind(marks.iter().map(|mark| mark.changes).collect::<Vec<_>>())
-    .execute(connection)
-    .await
-    .map(drop)
+    pg::query(include_str!("../../sql/odd_bars/unmark.sql"))
+        .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| mark.changes).collect::<Vec<_>>())
+        .execute(connection)
+        .await
+        .map(drop)
 }

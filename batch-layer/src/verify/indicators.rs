@@ -208,26 +208,11 @@ impl Rows {
     async fn symbols(self, connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
         // One symbol after the other by the key, whose other columns tell nothing of all symbols'
         // rows at once.
-        pg::query_scalar(
-            "with recursive known (symbol) as
-                 ((select symbol from technical_indicators order by symbol limit 1)
-                  union all
-                  select (select t.symbol from technical_indicators t where t.symbol > known.symbol order by 1 limit 1)
-                  from known
-                  where known.symbol is not null),
-             looked_at (symbol) as
-                 (select symbol from known
-                  where exists (select from technical_indicators t
-                                where t.symbol = known.symbol and t.interval in ('hour', 'day') and t.start >= $1
-                                  and t.start < $2)
-                  union
-                  select symbol from hourly_stock_summary where hour >= $1 and hour < $2)
-             select symbol from looked_at order by symbol",
-        )
-        .bind(self.from)
-        .bind(self.to)
-        .fetch_all(connection)
-        .await
+        pg::query_scalar(include_str!("../../sql/verify/indicator_symbols.sql"))
+            .bind(self.from)
+            .bind(self.to)
+            .fetch_all(connection)
+            .await
     }
 
     /// How many rows there are of each symbol.
@@ -236,17 +221,13 @@ impl Rows {
         connection: &mut PgConnection,
         symbols: &[String],
     ) -> Result<Vec<usize>, sqlx::Error> {
-        let counts: Vec<i64> = pg::query_scalar(
-            "select (select count(*) from technical_indicators t
-                     where t.symbol = asked.symbol and t.interval in ('hour', 'day') and t.start >= $2 and t.start < $3)
-             from unnest($1::text[]) with ordinality as asked (symbol, number)
-             order by number",
-        )
-        .bind(symbols)
-        .bind(self.from)
-        .bind(self.to)
-        .fetch_all(connection)
-        .await?;
+        let counts: Vec<i64> =
+            pg::query_scalar(include_str!("../../sql/verify/count_indicators.sql"))
+                .bind(symbols)
+                .bind(self.from)
+                .bind(self.to)
+                .fetch_all(connection)
+                .await?;
         Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
     }
 
@@ -257,17 +238,12 @@ impl Rows {
         patience: Duration,
         (interval, asked): (Interval, &[Asked<'_>]),
     ) -> Result<Vec<BTreeMap<Timestamp, Said>>, sqlx::Error> {
-        let mut rows = pg::query(
-            "select symbol, start, close, volume, sma_20, sma_50, ema_12, ema_26, rsi_14, macd, macd_signal, macd_histogram,
-                    bollinger_upper, bollinger_middle, bollinger_lower, atr_14, obv, vwap
-             from technical_indicators
-             where symbol = any($1) and interval = $2 and start >= $3 and start < $4",
-        )
-        .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-        .bind(interval.name())
-        .bind(self.from)
-        .bind(self.to)
-        .fetch(connection);
+        let mut rows = pg::query(include_str!("../../sql/verify/indicators.sql"))
+            .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
+            .bind(interval.name())
+            .bind(self.from)
+            .bind(self.to)
+            .fetch(connection);
         let mut held = vec![BTreeMap::new(); asked.len()];
         while let Some(row) = in_time(patience, rows.try_next()).await? {
             let symbol: &str = row.try_get("symbol")?;

@@ -70,15 +70,9 @@ impl Asked {
     }
 
     async fn known(&self, index: &mut Index) -> Result<KnownHours, sqlx::Error> {
-        pg::query_as(
-            "select least((select min(hour) from hour_bars), (select min(hour) from batch_hours)) as oldest,
-                    newest,
-                    exists (select from reconciled_hours where hour = newest) as is_compared
-             from (select greatest((select max(hour) from hour_bars where hour < $1),
-                                   (select max(hour) from batch_hours where hour < $1)) as newest) as found",
-        )
-        .bind(self.due.start())
-        .fetch_one(&mut index.connection)
-        .await
+        pg::query_as(include_str!("../../sql/verify/known_hours.sql"))
+            .bind(self.due.start())
+            .fetch_one(&mut index.connection)
+            .await
     }
 }

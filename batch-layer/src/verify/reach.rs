@@ -50,12 +50,8 @@ impl Sources<'_> {
     }
 
     async fn oldest_row(&mut self) -> Result<Option<Hour>, Failure> {
-        let oldest = pg::query_scalar(
-            "select least((select min(hour) from batch_hours), (select min(hour) from stale_hours),
-                          (select min(hour) from hourly_stock_summary), (select min(hour) from hour_bars),
-                          (select min(minute) from minute_bars), (select min(timestamp) from realtime_stock))",
-        )
-        .fetch_one(&mut self.index.connection);
+        let oldest = pg::query_scalar(include_str!("../../sql/verify/oldest_row.sql"))
+            .fetch_one(&mut self.index.connection);
         let oldest: Result<Option<Timestamp>, _> = in_time(self.index.patience, oldest).await;
         Ok(oldest
             .map_err(|error| self.index.failed("looking for the oldest row in", error))?

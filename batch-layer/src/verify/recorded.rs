@@ -37,19 +37,9 @@ impl Recorded {
     /// # Errors
     /// Where the database fails.
     pub async fn read(index: &mut Index, hour: Hour) -> Result<Option<Self>, Failure> {
-        let row = pg::query(
-            "select b.objects, b.gone_objects, b.withdrawn, s.withdrawn as places, b.location, b.format,
-                    there.objects as there, there.formats
-             from batch_hours b
-                      left join hour_sums s using (hour),
-                  lateral (select count(*) as objects,
-                                  array_agg(distinct o.format) filter (where o.format is not null) as formats
-                           from archive_object_hours h join archive_objects o using (key)
-                           where h.hour = b.hour and h.merged and not o.gone) as there
-             where b.hour = $1 and not exists (select from stale_hours t where t.hour = b.hour)",
-        )
-        .bind(hour.start())
-        .fetch_optional(&mut index.connection);
+        let row = pg::query(include_str!("../../sql/verify/recorded.sql"))
+            .bind(hour.start())
+            .fetch_optional(&mut index.connection);
         let row = in_time(index.patience, row).await;
         let recorded = row.and_then(|row| row.as_ref().map(Self::of).transpose());
         recorded.map_err(|error| index.failed("reading batch_hours in", error))

@@ -174,7 +174,7 @@ async fn lock_rows(
     with_minutes: bool,
 ) -> Result<(), sqlx::Error> {
     if with_minutes {
-        pg::query("select from minute_bars where minute >= $1 and minute < $2 order by symbol, minute for update")
+        pg::query(include_str!("../../sql/verify/lock_minutes.sql"))
             .bind(hour.start())
             .bind(hour.plus(1).start())
             .execute(&mut *connection)

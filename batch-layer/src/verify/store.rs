@@ -49,21 +49,17 @@ async fn insert_hour(
     outcome: &HourOutcome,
     read_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    pg::query(
-        "insert into reconciled_hours
-             (hour, status, realtime_ticks, minute_bar_ticks, archive_ticks, summary_ticks, detail, reconciled_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind(outcome.hour.start())
-    .bind(outcome.status.as_str())
-    .bind(outcome.realtime_ticks.map(u64::cast_signed))
-    .bind(outcome.minute_bar_ticks.cast_signed())
-    .bind(outcome.archive_ticks.cast_signed())
-    .bind(outcome.summary_ticks.map(u64::cast_signed))
-    .bind(outcome.details.join("; "))
-    .bind(read_at)
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/verify/insert_hour.sql"))
+        .bind(outcome.hour.start())
+        .bind(outcome.status.as_str())
+        .bind(outcome.realtime_ticks.map(u64::cast_signed))
+        .bind(outcome.minute_bar_ticks.cast_signed())
+        .bind(outcome.archive_ticks.cast_signed())
+        .bind(outcome.summary_ticks.map(u64::cast_signed))
+        .bind(outcome.details.join("; "))
+        .bind(read_at)
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }
 
@@ -72,33 +68,27 @@ async fn insert_partition(
     hour: Hour,
     outcome: &PartitionOutcome,
 ) -> Result<(), sqlx::Error> {
-    pg::query(
-        "insert into reconciliations
-             (hour, topic, partition, status, kafka_from, kafka_to, realtime_ticks, archive_ticks, realtime_duplicates,
-              archive_duplicates, rejected, skipped, missing_in_realtime, missing_in_archive, missing_everywhere,
-              differing_blocks, realtime_checksum, archive_checksum, detail)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
-    )
-    .bind(hour.start())
-    .bind(&outcome.topic)
-    .bind(outcome.partition)
-    .bind(outcome.status.as_str())
-    .bind(outcome.kafka_from.map(u64::cast_signed))
-    .bind(outcome.kafka_to.map(u64::cast_signed))
-    .bind(outcome.realtime_ticks.map(u64::cast_signed))
-    .bind(outcome.archive_ticks.cast_signed())
-    .bind(outcome.realtime_duplicates.cast_signed())
-    .bind(outcome.archive_duplicates.cast_signed())
-    .bind(outcome.rejected.cast_signed())
-    .bind(outcome.skipped.cast_signed())
-    .bind(outcome.missing_in_realtime.cast_signed())
-    .bind(outcome.missing_in_archive.cast_signed())
-    .bind(outcome.missing_everywhere.cast_signed())
-    .bind(outcome.differing_blocks.cast_signed())
-    .bind(&outcome.realtime_checksum)
-    .bind(&outcome.archive_checksum)
-    .bind(outcome.details.join("; "))
-    .execute(transaction.acquire().await?)
-    .await?;
+    pg::query(include_str!("../../sql/verify/insert_partition.sql"))
+        .bind(hour.start())
+        .bind(&outcome.topic)
+        .bind(outcome.partition)
+        .bind(outcome.status.as_str())
+        .bind(outcome.kafka_from.map(u64::cast_signed))
+        .bind(outcome.kafka_to.map(u64::cast_signed))
+        .bind(outcome.realtime_ticks.map(u64::cast_signed))
+        .bind(outcome.archive_ticks.cast_signed())
+        .bind(outcome.realtime_duplicates.cast_signed())
+        .bind(outcome.archive_duplicates.cast_signed())
+        .bind(outcome.rejected.cast_signed())
+        .bind(outcome.skipped.cast_signed())
+        .bind(outcome.missing_in_realtime.cast_signed())
+        .bind(outcome.missing_in_archive.cast_signed())
+        .bind(outcome.missing_everywhere.cast_signed())
+        .bind(outcome.differing_blocks.cast_signed())
+        .bind(&outcome.realtime_checksum)
+        .bind(&outcome.archive_checksum)
+        .bind(outcome.details.join("; "))
+        .execute(transaction.acquire().await?)
+        .await?;
     Ok(())
 }

@@ -122,18 +122,13 @@ pub async fn each_tick(
     Asked { hour, sources, symbols: (from, to) }: Asked<'_>,
     mut each: impl FnMut(&RealtimeTick<'_>),
 ) -> Result<(), sqlx::Error> {
-    let mut rows = pg::query(
-        "select symbol, timestamp, open, high, low, close, volume, kafka_partition, source, kafka_offset, kafka_index
-         from realtime_stock
-         where timestamp >= $1 and timestamp < $2 and ($3::smallint[] is null or source = any ($3))
-           and symbol >= $4 and ($5::text is null or symbol < $5)",
-    )
-    .bind(hour.start())
-    .bind(hour.plus(1).start())
-    .bind(sources)
-    .bind(from)
-    .bind(to)
-    .fetch(connection);
+    let mut rows = pg::query(include_str!("../../sql/verify/realtime.sql"))
+        .bind(hour.start())
+        .bind(hour.plus(1).start())
+        .bind(sources)
+        .bind(from)
+        .bind(to)
+        .fetch(connection);
     while let Some(row) = in_time(patience, rows.try_next()).await? {
         each(&RealtimeTick {
             source: row.try_get("source")?,
@@ -223,25 +218,11 @@ fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
 
 /// What was computed of an hour. `location`: that of the archive.
 pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<Computed, Failure> {
-    let row = pg::query(
-        "select (select coalesce(sum(ticks), 0)::bigint from minute_bars where minute >= $1 and minute < $2) as bars,
-                (select coalesce(sum(ticks), 0)::bigint from hour_bars where hour = $1) as hour_bars,
-                (select ticks from batch_hours where hour = $1) as summaries,
-                (select coalesce(sum(ticks), 0)::bigint from hourly_stock_summary where hour = $1) as summed_ticks,
-                (select count(*) from hourly_stock_summary where hour = $1) as summed_symbols,
-                coalesce((select symbols from batch_hours where hour = $1), 0) as symbols,
-                (select computed_at from batch_hours where hour = $1) as computed_at,
-                coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
-                (select count(*)::integer from deleted_objects where hour = $1) as deleted_objects,
-                coalesce((select conflicts from batch_hours where hour = $1), 0) as conflicts,
-                coalesce((select location = $3 from batch_hours where hour = $1), false) as is_of_this_archive,
-                exists (select from stale_hours where hour = $1) as stale,
-                not exists (select from dropped_days where day = ($1 at time zone 'UTC')::date) as has_day",
-    )
-    .bind(hour.start())
-    .bind(hour.plus(1).start())
-    .bind(location)
-    .fetch_one(&mut index.connection);
+    let row = pg::query(include_str!("../../sql/verify/computed.sql"))
+        .bind(hour.start())
+        .bind(hour.plus(1).start())
+        .bind(location)
+        .fetch_one(&mut index.connection);
     let computed = in_time(index.patience, row).await.and_then(|row| {
         Ok(Computed {
             minute_bar_ticks: row.try_get::<i64, _>("bars")?.cast_unsigned(),
@@ -452,8 +433,7 @@ pub async fn next_offsets(
     topic: &str,
 ) -> Result<BTreeMap<i32, u64>, Failure> {
     // A topic that was made anew, or read by several groups, has a row of each.
-    let rows = "select partition, max(next_offset) from ingest_positions
-                where group_id = any ($1) and topic = $2 group by partition";
+    let rows = include_str!("../../sql/verify/next_offsets.sql");
     let rows = pg::query_as(rows).bind(groups).bind(topic).fetch_all(&mut index.connection);
     let rows: Result<Vec<(i32, i64)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading kafka_offsets in", error))?;
@@ -489,19 +469,10 @@ type GapRow = (i32, i64, i64, Option<Timestamp>);
 /// A gap of a topic that was made anew, or is read from another cluster, says nothing of the
 /// offsets that it has since.
 pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
-    let rows = pg::query_as(
-        "select partition, from_offset, to_offset,
-                (select min(later.first_seen_at)
-                 from kafka_sources own
-                          join kafka_sources later
-                          on later.topic = own.topic and later.first_seen_at > own.first_seen_at
-                 where own.source = gap.source and later.group_id = any ($1))
-         from ingest_gaps gap
-         where group_id = any ($1) and topic = $2 and from_offset < to_offset",
-    )
-    .bind(groups)
-    .bind(topic)
-    .fetch_all(&mut index.connection);
+    let rows = pg::query_as(include_str!("../../sql/verify/gaps.sql"))
+        .bind(groups)
+        .bind(topic)
+        .fetch_all(&mut index.connection);
     let rows: Result<Vec<GapRow>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading kafka_gaps in", error))?;
     let gap = |(partition, from, to, until): GapRow| {
@@ -523,10 +494,7 @@ pub async fn groups(index: &mut Index, topic: &str) -> Result<Vec<String>, Failu
 /// Kafka's id of a topic as it was read last; empty where the brokers did not tell it, or nobody
 /// has read it.
 pub async fn newest_topic_id(index: &mut Index, topic: &str) -> Result<String, Failure> {
-    let row = pg::query_scalar(
-        "select topic_id from kafka_sources where topic = $1 order by first_seen_at desc, source desc limit 1",
-    )
-    .bind(topic);
+    let row = pg::query_scalar(include_str!("../../sql/verify/topic_id.sql")).bind(topic);
     let row = in_time(index.patience, row.fetch_optional(&mut index.connection)).await;
     Ok(row.map_err(|error| index.failed("reading kafka_sources in", error))?.unwrap_or_default())
 }
@@ -552,17 +520,11 @@ pub async fn other_topics(
     hour: Hour,
     sources: &[i16],
 ) -> Result<Vec<String>, Failure> {
-    let found = pg::query_scalar(
-        "select distinct coalesce(s.topic, 'source ' || r.source || ', which kafka_sources lacks')
-         from (select distinct source
-               from realtime_stock
-               where timestamp >= $1 and timestamp < $2 and source <> all ($3)) r
-                  left join kafka_sources s on s.source = r.source",
-    )
-    .bind(hour.start())
-    .bind(hour.plus(1).start())
-    .bind(sources)
-    .fetch_all(&mut index.connection);
+    let found = pg::query_scalar(include_str!("../../sql/verify/other_topics.sql"))
+        .bind(hour.start())
+        .bind(hour.plus(1).start())
+        .bind(sources)
+        .fetch_all(&mut index.connection);
     in_time(index.patience, found)
         .await
         .map_err(|error| index.failed("reading realtime_stock in", error))
@@ -578,17 +540,12 @@ pub async fn rejected(
     let Some(range) = hull(among) else {
         return Ok(RoaringTreemap::new());
     };
-    let rows = pg::query_scalar(
-        // As common::Place::number.
-        "select kafka_offset | (kafka_index::bigint << 48) from rejected_ticks
-         where source in (select source from kafka_sources where topic = $1)
-           and kafka_partition = $2 and kafka_offset between $3 and $4",
-    )
-    .bind(topic)
-    .bind(partition)
-    .bind(range.start())
-    .bind(range.end())
-    .fetch(&mut index.connection);
+    let rows = pg::query_scalar(include_str!("../../sql/verify/rejected.sql"))
+        .bind(topic)
+        .bind(partition)
+        .bind(range.start())
+        .bind(range.end())
+        .fetch(&mut index.connection);
     let found = collect(index.patience, rows)
         .await
         .map_err(|error| index.failed("reading rejected_ticks in", error))?;
@@ -607,15 +564,11 @@ pub async fn rejected_values(
 ) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
     let first: RoaringTreemap = among.iter().take(VALUES_READ).collect();
     let messages: Vec<i64> = places::messages(&first).iter().map(u64::cast_signed).collect();
-    let rows = pg::query_as(
-        "select kafka_offset | (kafka_index::bigint << 48), value from rejected_ticks
-         where source in (select source from kafka_sources where topic = $1)
-           and kafka_partition = $2 and kafka_offset = any ($3) and length(value) = value_bytes",
-    )
-    .bind(topic)
-    .bind(partition)
-    .bind(messages)
-    .fetch_all(&mut index.connection);
+    let rows = pg::query_as(include_str!("../../sql/verify/rejected_values.sql"))
+        .bind(topic)
+        .bind(partition)
+        .bind(messages)
+        .fetch_all(&mut index.connection);
     let rows: Result<Vec<(i64, Vec<u8>)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading rejected_ticks in", error))?;
     let values = rows.into_iter().map(|(place, value)| (place.cast_unsigned(), value));
@@ -633,16 +586,12 @@ pub async fn rejected_lengths(
     let Some(range) = hull(among) else {
         return Ok(FxHashMap::default());
     };
-    let rows = pg::query_as(
-        "select kafka_offset, value_bytes from rejected_ticks
-         where source in (select source from kafka_sources where topic = $1)
-           and kafka_partition = $2 and kafka_offset between $3 and $4 and kafka_index = 0 and value_bytes is not null",
-    )
-    .bind(topic)
-    .bind(partition)
-    .bind(range.start())
-    .bind(range.end())
-    .fetch_all(&mut index.connection);
+    let rows = pg::query_as(include_str!("../../sql/verify/rejected_lengths.sql"))
+        .bind(topic)
+        .bind(partition)
+        .bind(range.start())
+        .bind(range.end())
+        .fetch_all(&mut index.connection);
     let rows: Result<Vec<(i64, i64)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading rejected_ticks in", error))?;
     let lengths = rows.into_iter().map(|(offset, bytes)| (offset.cast_unsigned(), bytes));
@@ -659,18 +608,14 @@ pub async fn realtime_in(
     let Some(range) = hull(among) else {
         return Ok(RoaringTreemap::new());
     };
-    let rows = pg::query_scalar(
-        "select kafka_offset from realtime_stock
-         where timestamp >= $1 and timestamp < $2 and kafka_partition = $3 and kafka_offset between $4 and $5
-           and ($6::smallint[] is null or source = any ($6))",
-    )
-    .bind(hour.start())
-    .bind(hour.plus(1).start())
-    .bind(partition)
-    .bind(range.start())
-    .bind(range.end())
-    .bind(sources)
-    .fetch(&mut index.connection);
+    let rows = pg::query_scalar(include_str!("../../sql/verify/realtime_in.sql"))
+        .bind(hour.start())
+        .bind(hour.plus(1).start())
+        .bind(partition)
+        .bind(range.start())
+        .bind(range.end())
+        .bind(sources)
+        .fetch(&mut index.connection);
     let found = collect(index.patience, rows)
         .await
         .map_err(|error| index.failed("reading realtime_stock in", error))?;
@@ -687,16 +632,12 @@ pub async fn realtime_anywhere(
     let Some(range) = hull(among) else {
         return Ok(RoaringTreemap::new());
     };
-    let rows = pg::query_scalar(
-        "select kafka_offset from realtime_stock
-         where kafka_partition = $1 and kafka_offset between $2 and $3
-           and ($4::smallint[] is null or source = any ($4))",
-    )
-    .bind(partition)
-    .bind(range.start())
-    .bind(range.end())
-    .bind(sources)
-    .fetch(&mut index.connection);
+    let rows = pg::query_scalar(include_str!("../../sql/verify/realtime_anywhere.sql"))
+        .bind(partition)
+        .bind(range.start())
+        .bind(range.end())
+        .bind(sources)
+        .fetch(&mut index.connection);
     let found = collect(WHOLE_TABLE, rows)
         .await
         .map_err(|error| index.failed("reading realtime_stock in", error))?;

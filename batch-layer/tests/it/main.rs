@@ -35,6 +35,7 @@ mod shared;
 mod sharing;
 #[cfg(feature = "spark")]
 mod spark;
+mod sql;
 mod support;
 mod together;
 mod verify;

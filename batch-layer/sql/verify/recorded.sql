@@ -1,0 +1,11 @@
+-- What batch_hours says of an hour's objects, and what the index has of them, unless the hour is
+-- stale. $1: the hour.
+select b.objects, b.gone_objects, b.withdrawn, s.withdrawn as places, b.location, b.format,
+       there.objects as there, there.formats
+from batch_hours b
+         left join hour_sums s using (hour),
+     lateral (select count(*) as objects,
+                     array_agg(distinct o.format) filter (where o.format is not null) as formats
+              from archive_object_hours h join archive_objects o using (key)
+              where h.hour = b.hour and h.merged and not o.gone) as there
+where b.hour = $1 and not exists (select from stale_hours t where t.hour = b.hour)

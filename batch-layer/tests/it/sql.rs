@@ -1,0 +1,13 @@
+//! The statements of `batch-layer/sql`, beside the migrations.
+
+use std::path::Path;
+use testing::{TestDatabase, statements};
+
+#[tokio::test]
+async fn every_statement_of_sql_fits_the_schema() {
+    let database = TestDatabase::create().await;
+    service::pg::MIGRATOR.run(database.pool()).await.unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
+    let refused = statements::refused(&mut database.connection().await, &folder).await;
+    assert_eq!(refused, Vec::<String>::new());
+}
