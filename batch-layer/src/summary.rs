@@ -37,6 +37,8 @@ pub struct Summary<'a> {
     pub of_lake: Option<&'a [String]>,
     /// The sums are of all objects that are there, and not only added to what was known.
     pub is_whole: bool,
+    /// Which of the hours beside it are judged by what has changed, too.
+    pub beside: judging::Beside,
     /// Objects in the sums that are no longer in the archive.
     pub gone_objects: u32,
     /// Records that the hour had once and has no longer, because an object was replaced or a person
@@ -195,10 +197,12 @@ impl Summary<'_> {
              where hour = $1 and merged and not gone
              on conflict (hour) do update
                  set (format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id, conflicts,
-                      engine, computed_at)
+                      engine, computed_at, start_changed_at, end_changed_at)
                      = (excluded.format, excluded.location, excluded.objects, excluded.gone_objects, excluded.ticks,
                         excluded.symbols, excluded.duplicates, excluded.withdrawn, excluded.run_id,
-                        excluded.conflicts, excluded.engine, now())",
+                        excluded.conflicts, excluded.engine, now(),
+                        case when $11 then now() else batch_hours.start_changed_at end,
+                        case when $12 then now() else batch_hours.end_changed_at end)",
         )
         .bind(self.hour.start())
         .bind(self.format)
@@ -210,6 +214,8 @@ impl Summary<'_> {
         .bind(self.withdrawn.len().cast_signed())
         .bind(self.run_id)
         .bind(self.conflicts.cast_signed())
+        .bind(self.beside.before)
+        .bind(self.beside.behind)
         .execute(transaction.acquire().await?)
         .await?;
         Ok(())

@@ -80,8 +80,8 @@ pub struct Due {
 
 impl Index {
     /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or
-    /// those of the hours beside them, have changed since, and those of which more was found,
-    /// however old they are. What another run reads by other rules than `format` is left to that.
+    /// those near them of the hours beside them, have changed since, and those of which more was
+    /// found, however old they are. What another run reads by other rules than `format` is left to that.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -102,16 +102,25 @@ impl Index {
                     or exists (select from lake_objects l where l.hour = b.hour and l.state = 'verified'))
                and not exists (select from stale_hours s where s.hour = b.hour)
                and (j.detectors is distinct from $1
+                    or b.computed_at > j.judged_at
                     or b.hour in (select hour from late)
                     or exists (select from batch_hours n
-                               where n.hour between b.hour - interval '1 hour' and b.hour + interval '1 hour'
-                                 and n.computed_at > j.judged_at))
+                               where n.hour = b.hour + interval '1 hour' and n.start_changed_at > j.judged_at)
+                    or exists (select from batch_hours n
+                               where n.hour = b.hour - interval '1 hour'
+                                 and (n.end_changed_at > j.judged_at
+                                      or n.computed_at > j.judged_at
+                                         and exists (select from anomalies a
+                                                     where a.time >= b.hour and a.time < b.hour + interval '1 hour'
+                                                       and a.kind = any ($5)))))
              order by b.hour desc",
         )
         .bind(detectors)
         .bind(window.start.start())
         .bind(window.end.start())
         .bind(format)
+        // They may have begun anywhere in the hour before.
+        .bind([Kind::Silence, Kind::MarketSilence].map(Kind::name))
         .fetch_all(&mut self.connection);
         let due: Result<Vec<(Timestamp, bool, bool)>, _> = in_time(self.patience, due).await;
         let due = due.map_err(|error| self.failed("reading judged_hours in", error))?;

@@ -212,6 +212,7 @@ impl Work {
         let is_of_lake = due.from_lake.is_some() && added.is_some();
         let is_of_lake_alone = added.as_ref().is_some_and(Vec::is_empty);
         let from = self.origin(due, added.as_deref());
+        let beside = due.beside(added.as_deref());
         let summary = Summary {
             hour: due.stale.hour,
             sum,
@@ -221,6 +222,7 @@ impl Work {
             is_whole: added.is_none(),
             of_lake: due.from_lake.filter(|_| is_of_lake_alone).map(|lake| &*lake.keys),
             merged: merged(due, added),
+            beside,
             gone_objects: gone,
             withdrawn,
             conflicts,
