@@ -2,8 +2,8 @@
 
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Seen, Stale};
-use crate::judging::Beside;
 use crate::scan::HourBars;
+use crate::summary::Beside;
 use rustc_hash::FxHashSet;
 
 /// An hour that was read from the lake.

@@ -28,7 +28,10 @@ pub async fn left(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     for (table, without) in [
         ("hourly_stock_summary", "'computed_at'"),
-        ("batch_hours", "'run_id', 'computed_at', 'first_computed_at'"),
+        (
+            "batch_hours",
+            "'run_id', 'computed_at', 'first_computed_at', 'start_changed_at', 'end_changed_at'",
+        ),
         ("hour_sums", "''"),
         ("archive_objects", "'indexed_at', 'last_modified'"),
         ("archive_object_hours", "''"),
