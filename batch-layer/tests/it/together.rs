@@ -187,6 +187,12 @@ async fn a_run_that_froze_in_a_transaction_is_taken_over_with_what_it_has_locked
     })
     .await;
     assert_eq!(world.summary().await, world.expected().await);
+    let words = world.rows("select error from batch_runs where status = 'failed'").await;
+    assert_eq!(
+        words,
+        ["the process ended without a word, or was not heard of for too long"],
+        "a run that died is no run that is at work"
+    );
     let left = left(&world).await;
     frozen.sigcont();
     assert_eq!(frozen.wait_exit(LONG).await.code(), Some(3), "{:?}", frozen.stderr());
