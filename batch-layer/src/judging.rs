@@ -69,14 +69,12 @@ impl Beside {
     /// `spans`: between which times those ticks of `hour` lie.
     pub fn of<'s>(
         hour: Hour,
-        spans: impl Iterator<Item = &'s RangeInclusive<Timestamp>> + Clone,
+        mut spans: impl Iterator<Item = &'s RangeInclusive<Timestamp>> + Clone,
     ) -> Self {
         let (_, until) = margins(hour.plus(-1));
         let (from, _) = margins(hour.plus(1));
-        Self {
-            before: spans.clone().any(|span| *span.start() < until),
-            behind: spans.clone().any(|span| *span.end() >= from),
-        }
+        let before = spans.clone().any(|span| *span.start() < until);
+        Self { before, behind: spans.any(|span| *span.end() >= from) }
     }
 }
 
