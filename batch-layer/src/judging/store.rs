@@ -81,7 +81,8 @@ pub struct Due {
 impl Index {
     /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or
     /// those near them of the hours beside them, have changed since, and those of which more was
-    /// found, however old they are. What another run reads by other rules than `format` is left to that.
+    /// found, however old they are. What another run reads by other rules than `format` is left to
+    /// that.
     ///
     /// # Errors
     /// Where the database fails; here and below.

@@ -49,9 +49,8 @@ fn withdrawn(due: &Due<'_>, before: Option<&HourBars>, sum: &HourBars) -> Offset
     let mut withdrawn =
         due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
     let comparable = before.filter(|_| !due.is_read_otherwise);
-    withdrawn.add_all(
-        comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default(),
-    );
+    withdrawn
+        .add_all(comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default());
     withdrawn
 }
 
