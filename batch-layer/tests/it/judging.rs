@@ -670,9 +670,9 @@ async fn a_late_tick_has_those_hours_alone_judged_again_whose_ticks_it_lies_besi
     let judged = "select concat(to_char(hour at time zone 'UTC', 'HH24'), ' ', judged_at)
                   from judged_hours order by 1";
     let mut late = Vec::new();
-    for (offset, minute, expected) in
-        [(0, 30, &["11"][..]), (1, 9, &["10", "11"]), (2, 51, &["11", "12"]), (3, 10, &["11"])]
-    {
+    let cases: [(i64, i64, &[&str]); 4] =
+        [(0, 30, &["11"]), (1, 9, &["10", "11"]), (2, 51, &["11", "12"]), (3, 10, &["11"])];
+    for (offset, minute, expected) in cases {
         let tick =
             Tick { at: at(11, minute), partition: 1, offset, ..calm(11, &[offset])[0].clone() };
         world.put(&key(11, 1, offset), std::slice::from_ref(&tick)).await;
