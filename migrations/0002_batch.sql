@@ -205,6 +205,9 @@ create table batch_hours
     conflicts   bigint      not null default 0,
     -- The run's, which may have left single objects to `local`.
     engine      text        not null default '',
+    -- When its ticks near its begin, and near its end, were others last: the hours beside it are judged by those, too.
+    start_changed_at timestamptz not null default now(),
+    end_changed_at timestamptz not null default now(),
     constraint batch_hours_pkey primary key (hour),
     constraint batch_hours_run_id_fkey foreign key (run_id) references batch_runs
 );

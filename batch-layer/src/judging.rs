@@ -29,7 +29,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::words::counted;
 use sources::{OfHour, Source};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use store::{Added, Changed, Found, Judged};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,28 @@ pub struct Judging<'a> {
     ends: Option<(Hour, Vec<Part>)>,
     changed: Changed,
     hours: u64,
+}
+
+/// Which of the hours beside one are judged by some of its ticks, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Beside {
+    pub before: bool,
+    pub behind: bool,
+}
+
+impl Beside {
+    pub const BOTH: Self = Self { before: true, behind: true };
+
+    /// `spans`: between which times those ticks of `hour` lie.
+    pub fn of<'s>(
+        hour: Hour,
+        mut spans: impl Iterator<Item = &'s RangeInclusive<Timestamp>> + Clone,
+    ) -> Self {
+        let (_, until) = margins(hour.plus(-1));
+        let (from, _) = margins(hour.plus(1));
+        let before = spans.clone().any(|span| *span.start() < until);
+        Self { before, behind: spans.any(|span| *span.end() >= from) }
+    }
 }
 
 /// Hours outside of a run's window that it judges: another version of the detectors makes all of

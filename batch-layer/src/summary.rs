@@ -19,6 +19,8 @@ use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, AssertSqlSafe};
 use std::collections::BTreeSet;
 
+pub use crate::judging::Beside;
+
 /// A computed hour, ready to be written.
 #[derive(Debug)]
 pub struct Summary<'a> {
@@ -37,6 +39,8 @@ pub struct Summary<'a> {
     pub of_lake: Option<&'a [String]>,
     /// The sums are of all objects that are there, and not only added to what was known.
     pub is_whole: bool,
+    /// Which of the hours beside it are judged by what has changed, too.
+    pub beside: Beside,
     /// Objects in the sums that are no longer in the archive.
     pub gone_objects: u32,
     /// Records that the hour had once and has no longer, because an object was replaced or a person
@@ -182,6 +186,8 @@ impl Summary<'_> {
             .bind(self.withdrawn.len().cast_signed())
             .bind(self.run_id)
             .bind(self.conflicts.cast_signed())
+            .bind(self.beside.before)
+            .bind(self.beside.behind)
             .execute(transaction.acquire().await?)
             .await?;
         Ok(())

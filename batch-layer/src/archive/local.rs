@@ -220,6 +220,9 @@ mod tests {
         symlink(".", path(b"back")).unwrap();
         symlink("nowhere", path(b"dangling.json")).unwrap();
         let _socket = UnixListener::bind(path(b"socket.json")).unwrap();
+        // Whoever opens it waits for a writer.
+        let pipe = std::process::Command::new("mkfifo").arg(path(b"pipe.json")).status();
+        assert!(pipe.unwrap().success());
         for name in [&b"one.json"[..], b"\xff.json"] {
             fs::write(path(name), "{}").unwrap();
         }

@@ -80,8 +80,9 @@ pub struct Due {
 
 impl Index {
     /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or
-    /// those of the hours beside them, have changed since, and those of which more was found,
-    /// however old they are. What another run reads by other rules than `format` is left to that.
+    /// those near them of the hours beside them, have changed since, and those of which more was
+    /// found, however old they are. What another run reads by other rules than `format` is left to
+    /// that.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -95,6 +96,8 @@ impl Index {
             .bind(window.start.start())
             .bind(window.end.start())
             .bind(format)
+            // They may have begun anywhere in the hour before.
+            .bind([Kind::Silence, Kind::MarketSilence].map(Kind::name))
             .fetch_all(&mut self.connection);
         let due: Result<Vec<(Timestamp, bool, bool)>, _> = in_time(self.patience, due).await;
         let due = due.map_err(|error| self.failed("reading judged_hours in", error))?;

@@ -108,6 +108,13 @@ fn bad_lines_are_counted_and_kept_with_number_and_reason() {
 }
 
 #[test]
+fn a_byte_order_mark_in_front_of_an_object_costs_it_no_tick() {
+    let text = format!("\u{feff}{}\n{}\n", line("A", AT, "1"), line("A", AT + 1, "2"));
+    let scan = scan(text.as_bytes(), &options()).unwrap();
+    assert_eq!((scan.lines, scan.rejected, scan.hours[0].1.ticks), (2, 0, 2));
+}
+
+#[test]
 fn of_many_bad_lines_the_first_thousand_are_kept() {
     let text = "x\n".repeat(1500) + &line("A", AT, "1");
     let scan = scan(text.as_bytes(), &options()).unwrap();

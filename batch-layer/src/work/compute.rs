@@ -43,6 +43,17 @@ pub(super) fn placeless(sum: &HourBars) -> u64 {
     sum.ticks.saturating_sub(sum.offsets.len())
 }
 
+/// Records that an hour had once and has no longer. What comes again is no longer withdrawn: a sink
+/// may overwrite an object by its first part, whose rest follows.
+fn withdrawn(due: &Due<'_>, before: Option<&HourBars>, sum: &HourBars) -> Offsets {
+    let mut withdrawn =
+        due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
+    let comparable = before.filter(|_| !due.is_read_otherwise);
+    withdrawn
+        .add_all(comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default());
+    withdrawn
+}
+
 /// The keys of the objects that come into an hour's sums; `None`: all that it has.
 fn merged<'a>(due: &Due<'a>, added: Option<Vec<&'a Indexed>>) -> Option<Vec<&'a str>> {
     let added = match added {
@@ -185,14 +196,7 @@ impl Work {
             before.is_some() && !due.is_forced && !has_expired && due.from_lake.is_none();
         let changed = before.map(|before| changed_symbols(before, &mut sum));
         let is_late = has_expired && changed.as_ref().is_some_and(|changed| !changed.is_empty());
-        // What comes again is no longer withdrawn: a sink may overwrite an object by its first
-        // part, whose rest follows.
-        let mut withdrawn =
-            due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
-        let comparable = before.filter(|_| !due.is_read_otherwise);
-        withdrawn.add_all(
-            comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default(),
-        );
+        let withdrawn = withdrawn(due, before, &sum);
         // Of an hour that is only added to, what was found before stays true.
         let kept = due.known.filter(|_| added.is_some());
         // What is written from what was kept was read as that was.
@@ -212,6 +216,7 @@ impl Work {
         let is_of_lake = due.from_lake.is_some() && added.is_some();
         let is_of_lake_alone = added.as_ref().is_some_and(Vec::is_empty);
         let from = self.origin(due, added.as_deref());
+        let beside = due.beside(added.as_deref());
         let summary = Summary {
             hour: due.stale.hour,
             sum,
@@ -221,6 +226,7 @@ impl Work {
             is_whole: added.is_none(),
             of_lake: due.from_lake.filter(|_| is_of_lake_alone).map(|lake| &*lake.keys),
             merged: merged(due, added),
+            beside,
             gone_objects: gone,
             withdrawn,
             conflicts,

@@ -3,6 +3,7 @@
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Seen, Stale};
 use crate::scan::HourBars;
+use crate::summary::Beside;
 use rustc_hash::FxHashSet;
 
 /// An hour that was read from the lake.
@@ -43,6 +44,16 @@ impl Due<'_> {
             || self.stale.replaced
             || self.stale.reread
             || self.is_read_otherwise
+    }
+
+    /// Which of the hours beside it what came to it may be seen from; `added`: as [`New::added`].
+    /// What is more than added to may have changed anywhere.
+    pub(super) fn beside(&self, added: Option<&[&Indexed]>) -> Beside {
+        let may_be_elsewhere = self.needs_all() || self.is_forced || self.from_lake.is_some();
+        let added = added.filter(|added| !added.is_empty() && !may_be_elsewhere);
+        added.map_or(Beside::BOTH, |added| {
+            Beside::of(self.stale.hour, added.iter().map(|indexed| &indexed.span))
+        })
     }
 
     /// Whether its sums have records that this run cannot read. Of an object of another prefix that

@@ -131,6 +131,15 @@ async fn the_bucket_is_addressed_by_path_or_by_host_as_is_asked_for() {
 }
 
 #[tokio::test]
+async fn an_endpoint_by_the_services_own_variable_is_addressed_by_path_as_by_the_flag() {
+    let world = with_an_object().await;
+    let mut command = world.command(&DAY);
+    command.env_remove("S3_ENDPOINT_URL");
+    command.env("AWS_ENDPOINT_URL_S3", stack("STACK_S3_ENDPOINT_URL"));
+    assert_computed(&world, command).await;
+}
+
+#[tokio::test]
 async fn empty_variables_count_as_unset() {
     let world = with_an_object().await;
     let endpoint = stack("STACK_S3_ENDPOINT_URL");

@@ -83,6 +83,38 @@ async fn more_bars_than_memory_may_hold_are_read_again_when_their_turn_comes() {
     assert_eq!(sums, [format!("{0} {0} {volume} {close} {hours}", hours * symbols)]);
 }
 
+#[tokio::test]
+async fn objects_that_span_many_hours_each_are_indexed_some_at_a_time() {
+    let world = World::create().await;
+    let (objects, hours) = (90, 250);
+    let mut all = Vec::new();
+    for object in 0..objects {
+        let tick = |hour: i64| Tick {
+            symbol: "AAPL".into(),
+            at: at(hour - 240, object % 60).plus_micros(object / 60),
+            open: 10_000 + object,
+            close: 20_000 + hour,
+            volume: 1,
+            partition: 0,
+            offset: object * hours + hour,
+        };
+        let ticks: Vec<Tick> = (0..hours).map(tick).collect();
+        world.put(&key(10, 0, object * hours), &ticks).await;
+        all.extend(ticks);
+    }
+    world.insert_realtime(&all).await;
+    let hour = ["--hour", "2025-06-02T10", "--query-timeout", "10s", "--anomalies", "off"];
+    world.run_ok(&hour).await;
+    assert_eq!(world.summary().await, world.expected().await);
+    let widest = world
+        .number(
+            "select max(written)::bigint
+             from (select count(*) * 250 as written from archive_objects group by xmin::text) as a",
+        )
+        .await;
+    assert!(widest <= 20_000, "{widest} rows in one transaction");
+}
+
 /// A page of a listing; `next`: the token of the one behind it.
 fn page(object: &Listed, next: Option<usize>) -> String {
     let Listed { key, size, etag } = object;

@@ -83,10 +83,13 @@ async fn a_replaced_object_is_read_again_and_its_old_ticks_are_gone() {
     let world = computed().await;
     let replaced = some_ticks(11, 0, 11_000, 60);
     world.put(&key(11, 0, 11_000), &replaced).await;
-    world.run_ok(&DAY).await;
+    let outcome = world.run_ok(&DAY).await;
     assert_eq!(world.computed_by().await[2], "02T11 by 2");
     let ticks = world.number("select ticks from batch_hours where run_id = 2").await;
     assert_eq!(ticks, 60 + 200);
+    let word = "hour 2025-06-02T11:00Z: 140 of 400 records are taken out: an object was replaced";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    assert_eq!(world.number("select withdrawn from batch_hours where run_id = 2").await, 140);
 }
 
 #[tokio::test]

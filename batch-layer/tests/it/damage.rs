@@ -89,11 +89,13 @@ async fn a_line_longer_than_any_tick_is_kept_by_its_beginning_and_length() {
 async fn what_is_no_archive_of_records_is_broken_and_takes_no_ticks_away() {
     let ticks = some_ticks(10, 0, 0, 300);
     let zstd = zstd::encode_all(lines(&ticks).as_bytes(), 3).unwrap();
-    let contents: [&[u8]; 7] = [
+    let contents: [&[u8]; 8] = [
         &[0; 5000],
         b"<html><body>502 Bad Gateway</body></html>\n",
         b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4F",
         b"\x04\"M\x18d@\xa7",
+        // As pzstd begins.
+        b"\x50\x2a\x4d\x18\x04\0\0\0\x10\0\0\0",
         b"PAR1\x15\x04\x15",
         b"",
         &zstd[..zstd.len() / 2],

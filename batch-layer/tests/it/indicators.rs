@@ -316,6 +316,33 @@ async fn another_time_zone_cuts_the_days_anew_at_the_next_run() {
 }
 
 #[tokio::test]
+async fn short_histories_that_sort_before_long_ones_do_not_widen_what_is_computed_at_once() {
+    let world = World::create().await;
+    // How many symbols are taken next was once told by those before alone.
+    execute(
+        &world,
+        "insert into hourly_stock_summary
+             (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
+         select symbol, hour, 100, 1, 100, 101, 99, 100, 10, 100, 5
+         from (select 'A' || number, 1 from generate_series(10, 25) as number
+               union all select 'B' || number, 1000 from generate_series(100, 259) as number)
+                  as s (symbol, hours),
+              generate_series(timestamptz '2025-06-01T23:00Z' - make_interval(hours => hours - 1),
+                              timestamptz '2025-06-01T23:00Z', '1 hour') as hour",
+    )
+    .await;
+    execute(&world, MARK_ALL).await;
+    world.run_ok(&DAY).await;
+    let at_once = "select count(*) as bars from technical_indicators where interval = 'hour' group by xmin::text";
+    assert_eq!(
+        world.number(&format!("select sum(bars)::bigint from ({at_once}) as a")).await,
+        160_016
+    );
+    let widest = world.number(&format!("select max(bars) from ({at_once}) as a")).await;
+    assert!(widest <= 150_000, "{widest} bars in one transaction");
+}
+
+#[tokio::test]
 async fn a_database_that_gives_no_answer_is_given_up_here_too_and_the_marks_stay() {
     let world = world_with_history(2, 2000).await;
     let mut other = world.database.pool().begin().await.unwrap();

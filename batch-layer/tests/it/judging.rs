@@ -661,6 +661,40 @@ async fn verdicts_are_the_same_however_records_lie_in_objects_and_whichever_hour
 }
 
 #[tokio::test]
+async fn a_late_tick_has_those_hours_alone_judged_again_whose_ticks_it_lies_beside() {
+    let world = World::create().await;
+    for hour in 10..13 {
+        world.put(&key(hour, 0, hour * 1000), &calm(hour, &[100])).await;
+    }
+    world.run_ok(&DAY).await;
+    let judged = "select concat(to_char(hour at time zone 'UTC', 'HH24'), ' ', judged_at)
+                  from judged_hours order by 1";
+    let mut late = Vec::new();
+    let cases: [(i64, i64, &[&str]); 4] =
+        [(0, 30, &["11"]), (1, 9, &["10", "11"]), (2, 51, &["11", "12"]), (3, 10, &["11"])];
+    for (offset, minute, expected) in cases {
+        let tick =
+            Tick { at: at(11, minute), partition: 1, offset, ..calm(11, &[offset])[0].clone() };
+        world.put(&key(11, 1, offset), std::slice::from_ref(&tick)).await;
+        late.push(tick);
+        let before = world.rows(judged).await;
+        world.run_ok(&DAY).await;
+        let after = world.rows(judged).await;
+        let again: Vec<&str> =
+            after.iter().filter(|row| !before.contains(row)).map(|row| &row[..2]).collect();
+        assert_eq!(again, expected, "minute {minute}");
+    }
+    // The verdicts are those of an archive that had them from the first.
+    let whole = World::create().await;
+    for hour in 10..13 {
+        whole.put(&key(hour, 0, hour * 1000), &calm(hour, &[100])).await;
+    }
+    whole.put(&key(11, 1, 0), &late).await;
+    whole.run_ok(&DAY).await;
+    assert_eq!(said(&world).await, said(&whole).await);
+}
+
+#[tokio::test]
 async fn of_conflicting_records_the_clean_bars_have_that_of_the_summary() {
     for other in ["aa", "zz"] {
         let world = World::create().await;

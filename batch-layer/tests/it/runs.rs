@@ -8,7 +8,7 @@ use batch_layer::ledger::{self, Begun, Counts};
 use batch_layer::lock::{self, Taken};
 use batch_layer::reader::{Broken, BrokenKind};
 use batch_layer::scan::Offsets;
-use batch_layer::summary::{self, Summary};
+use batch_layer::summary::{self, Beside, Summary};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use testing::{Child, Pooler, TcpProxy, eventually, stack};
@@ -161,6 +161,34 @@ async fn a_run_whose_connection_is_ended_gives_its_lock_back_over_another() {
 }
 
 #[tokio::test]
+async fn a_statement_that_a_run_has_given_up_ends_at_the_server_too_and_leaves_no_lock_behind() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 10)).await;
+    let mut other = world.database.pool().begin().await.unwrap();
+    sqlx::raw_sql("lock table hourly_stock_summary in access exclusive mode")
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let outcome = world.run(&[&DAY[..], &["--query-timeout", "2s"]].concat()).await;
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("no answer within 2s"), "{}", outcome.stderr);
+    let says_it_twice = |line: &str| line.matches("no answer within").count() > 1;
+    assert!(!outcome.stderr.lines().any(says_it_twice), "{}", outcome.stderr);
+    // What it has waited for is still not to be had: who only hung up would wait on.
+    let sessions = "select count(*) from pg_stat_activity
+                    where datname = current_database() and application_name = 'batch-layer'";
+    eventually("its sessions to be gone", Duration::from_secs(15), || async {
+        world.number(sessions).await == 0
+    })
+    .await;
+    assert_eq!(world.number("select count(*) from batch_lock").await, 0);
+    other.rollback().await.unwrap();
+    let outcome = world.run_ok(&DAY).await;
+    assert!(!outcome.stderr.contains("another run"), "{}", outcome.stderr);
+    assert_eq!(world.number("select count(*) from batch_hours").await, 1);
+}
+
+#[tokio::test]
 async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     let world = World::create().await;
     for hour in 9..11 {
@@ -299,6 +327,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         of_lake: None,
         is_whole: true,
         merged: None,
+        beside: Beside::BOTH,
         gone_objects: 0,
         withdrawn: Offsets::default(),
         conflicts: 7,

@@ -7,7 +7,7 @@ use batch_layer::hour::Hour;
 use batch_layer::index::Index;
 use batch_layer::lock::{self, Taken};
 use batch_layer::scan::Offsets;
-use batch_layer::summary::{self, Summary};
+use batch_layer::summary::{self, Beside, Summary};
 use futures::future::join_all;
 use std::process::Command;
 use std::time::Duration;
@@ -319,6 +319,7 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
             of_lake: None,
             is_whole: true,
             merged: None,
+            beside: Beside::BOTH,
             gone_objects: 0,
             withdrawn: Offsets::default(),
             conflicts: 0,

@@ -28,7 +28,10 @@ pub async fn left(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     for (table, without) in [
         ("hourly_stock_summary", "'computed_at'"),
-        ("batch_hours", "'run_id', 'computed_at', 'first_computed_at'"),
+        (
+            "batch_hours",
+            "'run_id', 'computed_at', 'first_computed_at', 'start_changed_at', 'end_changed_at'",
+        ),
         ("hour_sums", "''"),
         ("archive_objects", "'indexed_at', 'last_modified'"),
         ("archive_object_hours", "''"),
@@ -184,6 +187,12 @@ async fn a_run_that_froze_in_a_transaction_is_taken_over_with_what_it_has_locked
     })
     .await;
     assert_eq!(world.summary().await, world.expected().await);
+    let words = world.rows("select error from batch_runs where status = 'failed'").await;
+    assert_eq!(
+        words,
+        ["the process ended without a word, or was not heard of for too long"],
+        "a run that died is no run that is at work"
+    );
     let left = left(&world).await;
     frozen.sigcont();
     assert_eq!(frozen.wait_exit(LONG).await.code(), Some(3), "{:?}", frozen.stderr());

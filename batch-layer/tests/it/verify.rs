@@ -1592,6 +1592,33 @@ async fn kafka_being_away_is_said_and_the_rest_compared() {
 }
 
 #[tokio::test]
+async fn a_kafka_that_cannot_be_asked_for_whatever_reason_is_no_agreement() {
+    let live = Live::create().await;
+    let hour = live.hour.start().to_string();
+    // A name that nobody knows, and brokers that are asked for an encryption which they do not have.
+    for (brokers, property) in [
+        ("kafka.invalid:9092", "client.id=verify"),
+        (live.topic.brokers(), "security.protocol=ssl"),
+    ] {
+        let flags = [
+            "--hour",
+            &hour,
+            "--kafka-brokers",
+            brokers,
+            "--kafka-property",
+            property,
+            "--kafka-timeout",
+            "2s",
+            "--topic",
+            live.topic.name(),
+        ];
+        let outcome = verify(&live.world, &flags).await;
+        assert_eq!(outcome.code, 4, "{brokers}: {}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stderr.contains("Kafka could not be asked"), "{}", outcome.stderr);
+    }
+}
+
+#[tokio::test]
 async fn messages_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_old_one() {
     let live = Live::create().await;
     live.world.execute("update kafka_sources set topic_id = 'AAAAAAAAAAAAAAAAAAAAAQ'").await;

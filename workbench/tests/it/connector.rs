@@ -192,6 +192,8 @@ fn the_default_differs_from_the_recorded_one_in_known_settings_only() {
         "transforms.prov.type",
     ];
     assert_eq!(differing, expected);
+    // By default a killed sink gives up what it reads again, an hour's folder at a time.
+    assert_eq!(ours["enable.conditional.writes"], "false");
     for setting in ["type", "offset.field", "partition.field"] {
         let theirs = &recorded[&format!("transforms.prov.{setting}")];
         assert_eq!(&ours[&format!("transforms.provenance.{setting}")], theirs);
