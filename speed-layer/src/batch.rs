@@ -16,7 +16,7 @@ pub use seen::{Noted, Seen, SeenTick, Series};
 
 use crate::source::SourcePartition;
 use common::decode::{Beside, Decoder, Scratch, schema_id};
-use common::{Place, Reject, Tick, Timestamp};
+use common::{Bar, Place, Reject, Tick, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -73,7 +73,7 @@ impl Gap {
 #[derive(Debug, Default)]
 pub struct Batch {
     pub rows: Rows,
-    pub bars: MinuteBars,
+    bars: MinuteBars,
     pub seen: Seen,
     pub rejects: Vec<RejectedMessage>,
     pub ranges: Ranges,
@@ -195,11 +195,16 @@ impl Batch {
 
     fn accept(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) {
         self.rows.push(tick, at, offset, index);
-        self.bars.add(tick, Place { partition: at.partition, offset, index });
-        self.seen.push(tick, at, offset, index);
+        let series = self.seen.push(tick, at, offset, index);
+        self.bars.add(series, tick, Place { partition: at.partition, offset, index });
         self.note_day(tick.timestamp());
         self.without_volume += u32::from(tick.volume().is_none());
         self.with_unread += u32::from(tick.extras().has_unread());
+    }
+
+    /// The bars of its minutes, sorted by symbol and minute.
+    pub fn sorted_bars(&self) -> Vec<(&str, Timestamp, Bar)> {
+        self.bars.sorted(self.seen.series())
     }
 
     /// Whether the batch should be written before it takes in more: `rows` messages, or as many
@@ -302,7 +307,7 @@ mod tests {
             batch.ranges.iter().collect::<Vec<_>>(),
             [ranges::Range { at: AT, start: 7, next: 8 }]
         );
-        assert_eq!(batch.bars.sorted()[0].2.ticks, 2);
+        assert_eq!(batch.sorted_bars()[0].2.ticks, 2);
     }
 
     #[test]
@@ -367,6 +372,6 @@ mod tests {
         batch.clear();
         assert!(batch.is_empty() && batch.opened().is_none() && batch.days.is_empty());
         push(&mut batch, &message(8, Some(GOOD)), 8);
-        assert_eq!((batch.rows.count(), batch.days.len(), batch.bars.sorted().len()), (1, 1, 1));
+        assert_eq!((batch.rows.count(), batch.days.len(), batch.sorted_bars().len()), (1, 1, 1));
     }
 }

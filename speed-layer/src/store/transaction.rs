@@ -86,7 +86,7 @@ async fn write_rows(
     let mut bars = None;
     let prepare = || {
         meanwhile();
-        let minutes = batch.bars.sorted();
+        let minutes = batch.sorted_bars();
         let hours = MinuteBars::hours(&minutes);
         bars = Some((BarRows::of(&minutes), BarRows::of(&hours)));
     };
