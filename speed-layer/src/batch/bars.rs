@@ -40,7 +40,7 @@ impl MinuteBars {
 
     /// All bars, those of a symbol's partitions merged, sorted by symbol and minute: writers that
     /// lock rows in one order cannot deadlock.
-    pub fn sorted<'a>(&self, series: &'a [Series]) -> Vec<(&'a str, Timestamp, Bar)> {
+    pub fn sorted<'a>(&'a self, series: &'a [Series]) -> SortedBars<'a> {
         let last = series.iter().zip(&self.last);
         let last = last.map(|(series, (minute, bar))| (&*series.symbol, *minute, bar));
         let others = self.others.iter().filter_map(|((number, minute), bar)| {
@@ -48,16 +48,12 @@ impl MinuteBars {
         });
         let mut parts: Vec<(&str, Timestamp, &Bar)> = last.chain(others).collect();
         parts.sort_unstable_by_key(|(symbol, minute, _)| (*symbol, *minute));
-        merged(parts.iter().map(|(symbol, minute, bar)| (*symbol, *minute, **bar)), parts.len())
+        SortedBars { parts: parts.into_iter(), width: Timestamp::MINUTE }
     }
 
-    /// The bars that [`MinuteBars::sorted`] gives, merged into those of their hours; sorted as
-    /// well.
-    pub fn hours<'a>(minutes: &[(&'a str, Timestamp, Bar)]) -> Vec<(&'a str, Timestamp, Bar)> {
-        let hour_of = |(symbol, minute, bar): &'_ (&'a str, Timestamp, Bar)| {
-            (*symbol, minute.floor(Timestamp::HOUR), *bar)
-        };
-        merged(minutes.iter().map(hour_of), 0)
+    /// How many there are: each series of a symbol has its own.
+    pub fn count(&self) -> usize {
+        self.last.len() + self.others.len()
     }
 
     pub fn clear(&mut self) {
@@ -70,19 +66,37 @@ fn bar_of(tick: &Tick<'_>, place: Place) -> (Timestamp, Bar) {
     (tick.timestamp().floor(Timestamp::MINUTE), Bar::of(tick, place))
 }
 
-/// Sorted bars, those of one symbol and time merged. `room`: for how many, at first.
-fn merged<'a>(
-    bars: impl Iterator<Item = (&'a str, Timestamp, Bar)>,
-    room: usize,
-) -> Vec<(&'a str, Timestamp, Bar)> {
-    let mut merged: Vec<(&str, Timestamp, Bar)> = Vec::with_capacity(room);
-    for (symbol, start, bar) in bars {
-        match merged.last_mut() {
-            Some((last, at, sum)) if (*last, *at) == (symbol, start) => sum.merge(&bar),
-            _ => merged.push((symbol, start, bar)),
-        }
+/// Bars in the order of their symbols and times. Each is merged when it is asked for, since all of
+/// them at once would be as large as the batch.
+#[derive(Debug, Clone)]
+pub struct SortedBars<'a> {
+    parts: std::vec::IntoIter<(&'a str, Timestamp, &'a Bar)>,
+    /// Microseconds of each.
+    width: i64,
+}
+
+impl SortedBars<'_> {
+    /// The same, merged into those of their hours.
+    pub fn hours(&self) -> Self {
+        Self { width: Timestamp::HOUR, ..self.clone() }
     }
-    merged
+}
+
+impl<'a> Iterator for SortedBars<'a> {
+    type Item = (&'a str, Timestamp, Bar);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (symbol, at, bar) = self.parts.next()?;
+        let (start, mut sum) = (at.floor(self.width), *bar);
+        while let Some((other, at, bar)) = self.parts.as_slice().first()
+            && *other == symbol
+            && at.is_within(start, self.width)
+        {
+            sum.merge(bar);
+            self.parts.next();
+        }
+        Some((symbol, start, sum))
+    }
 }
 
 #[cfg(test)]
@@ -95,12 +109,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn each_minute_has_the_bar_of_its_ticks_in_whatever_order_and_partitions_they_come(
-            ticks in proptest::collection::vec((0_i32..2, 0_usize..3, 0_i64..6, 1_i64..9), 0..60),
+        fn each_minute_and_hour_has_the_bar_of_its_ticks_in_whatever_order_and_partitions_they_come(
+            ticks in proptest::collection::vec((0_i32..2, 0_usize..3, 0_i64..6, 0_i64..2, 1_i64..9), 0..60),
         ) {
-            let (mut bars, mut model) = (MinuteBars::default(), BTreeMap::new());
+            let mut bars = MinuteBars::default();
+            let mut model = [BTreeMap::new(), BTreeMap::new()];
             let mut series: Vec<Series> = Vec::new();
-            for (offset, (partition, symbol, half_minutes, price)) in (0..).zip(ticks) {
+            for (offset, (partition, symbol, half_minutes, hours, price)) in (0..).zip(ticks) {
                 let symbol = ["A", "B", "LONGER-THAN-8"][symbol];
                 let whose = Series {
                     at: SourcePartition { source: 1, partition },
@@ -113,17 +128,23 @@ mod tests {
                 }
                 let price = Price::from_nanos(price).unwrap();
                 let prices = Prices { open: price, high: None, low: None, close: price };
-                let at = Timestamp::from_micros(half_minutes * Timestamp::MINUTE / 2);
+                let at = half_minutes * Timestamp::MINUTE / 2 + hours * Timestamp::HOUR;
+                let at = Timestamp::from_micros(at);
                 let tick = Tick::new(symbol, at, prices, None, TimeBounds::until(at)).unwrap();
                 let place = Place { partition, offset: offset / 2, index: offset as u16 % 2 };
                 bars.add(number as u32, &tick, place);
                 let bar = Bar::of(&tick, place);
-                let minute = model.entry((symbol, at.floor(Timestamp::MINUTE)));
-                minute.and_modify(|sum: &mut Bar| sum.merge(&bar)).or_insert(bar);
+                for (width, bars) in [Timestamp::MINUTE, Timestamp::HOUR].into_iter().zip(&mut model) {
+                    let known = bars.entry((symbol, at.floor(width)));
+                    known.and_modify(|sum: &mut Bar| sum.merge(&bar)).or_insert(bar);
+                }
             }
-            let expected: Vec<_> =
-                model.into_iter().map(|((symbol, minute), bar)| (symbol, minute, bar)).collect();
-            prop_assert_eq!(bars.sorted(&series), expected);
+            let minutes = bars.sorted(&series);
+            prop_assert!(bars.count() >= model[0].len());
+            for (bars, model) in [minutes.clone(), minutes.hours()].into_iter().zip(model) {
+                let bars: Vec<_> = bars.map(|(symbol, start, bar)| ((symbol, start), bar)).collect();
+                prop_assert_eq!(bars, model.into_iter().collect::<Vec<_>>());
+            }
         }
     }
 }

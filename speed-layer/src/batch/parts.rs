@@ -292,7 +292,7 @@ mod tests {
             prop_assert_eq!((rows, rejects), (whole.rows.count(), whole.rejects.len()));
             let ends: BTreeMap<SourcePartition, i64> = whole.ranges.iter().map(|range| (range.at, range.next)).collect();
             prop_assert_eq!(next, ends);
-            let expected = whole.sorted_bars().into_iter().map(|(s, minute, bar)| ((s.to_owned(), minute), bar));
+            let expected = whole.sorted_bars().map(|(s, minute, bar)| ((s.to_owned(), minute), bar));
             prop_assert_eq!(bars, expected.collect::<BTreeMap<_, _>>());
         }
     }
