@@ -250,6 +250,10 @@ impl Watched {
             symbol.state.write(is_whole, &mut states);
         }
         self.note(is_whole, states.len());
+        if is_whole {
+            // It may be megabytes, and is kept until it is written.
+            states.shrink_to_fit();
+        }
         Some(Entry { at, is_whole, states })
     }
 

@@ -5,7 +5,11 @@ use super::statements;
 use crate::detection::{Found, Judged};
 use crate::source::{SourceId, SourcePartition};
 use service::pg;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
+
+/// An entry of the log that is larger leaves a connection with buffers as large, which are given
+/// back.
+const LARGE: usize = 1 << 20;
 
 /// The log of a partition: whether an entry is whole, and its bytes.
 pub type Log = Vec<(bool, Vec<u8>)>;
@@ -40,8 +44,11 @@ pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Resu
             .bind(judged.log.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
             .bind(judged.log.iter().map(|entry| entry.is_whole).collect::<Vec<_>>())
             .bind(judged.log.iter().map(|entry| entry.states.as_slice()).collect::<Vec<_>>())
-            .execute(connection)
+            .execute(&mut *connection)
             .await?;
+        if judged.log.iter().any(|entry| entry.states.len() > LARGE) {
+            connection.shrink_buffers();
+        }
     }
     Ok(())
 }
