@@ -65,6 +65,10 @@ pub struct Entry {
     pub states: Vec<u8>,
 }
 
+/// What the log says of a partition. It is told its entries one by one: together they may be eight
+/// times as large. Nothing where they are of another release.
+pub struct Remembered(Option<Watched>);
+
 /// The states of one partition.
 #[derive(Default)]
 struct Watched {
@@ -102,9 +106,9 @@ impl Detection {
         ranges.map(|range| (range.at, range.start)).collect()
     }
 
-    /// Takes in the log of a partition that has been written up to `next`.
-    pub fn restore(&mut self, at: SourcePartition, next: i64, log: &[(bool, Vec<u8>)]) {
-        let watched = Watched::read(log).unwrap_or_else(|| {
+    /// Takes in what the log says of a partition that has been written up to `next`.
+    pub fn restore(&mut self, at: SourcePartition, next: i64, remembered: Remembered) {
+        let watched = remembered.0.unwrap_or_else(|| {
             let SourcePartition { source, partition } = at;
             tracing::warn!(
                 source,
@@ -265,21 +269,36 @@ impl Watched {
         }
     }
 
-    fn read(log: &[(bool, Vec<u8>)]) -> Option<Self> {
-        let mut watched = Self::default();
-        for (is_whole, states) in log {
-            let mut from = states.strip_prefix(&[FORMAT])?;
-            watched.market = Pack::take(&mut from)?;
-            while !from.is_empty() {
-                let (name, rest) = from.split_at_checked(1 + usize::from(from[0]))?;
-                from = rest;
-                let place = watched.symbol(str::from_utf8(&name[1..]).ok()?)?;
-                watched.symbols[place].state.read(&mut from)?;
-                watched.symbols[place].is_touched = false;
-            }
-            watched.note(*is_whole, states.len());
+    /// Reads on from the next entry of the log.
+    fn read(&mut self, is_whole: bool, states: &[u8]) -> Option<()> {
+        let mut from = states.strip_prefix(&[FORMAT])?;
+        self.market = Pack::take(&mut from)?;
+        while !from.is_empty() {
+            let (name, rest) = from.split_at_checked(1 + usize::from(from[0]))?;
+            from = rest;
+            let place = self.symbol(str::from_utf8(&name[1..]).ok()?)?;
+            self.symbols[place].state.read(&mut from)?;
+            self.symbols[place].is_touched = false;
         }
-        Some(watched)
+        self.note(is_whole, states.len());
+        Some(())
+    }
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self(Some(Watched::default()))
+    }
+}
+
+impl Remembered {
+    /// The next one.
+    pub fn entry(&mut self, is_whole: bool, states: &[u8]) {
+        let is_read =
+            self.0.as_mut().is_none_or(|watched| watched.read(is_whole, states).is_some());
+        if !is_read {
+            self.0 = None;
+        }
     }
 }
 
@@ -399,6 +418,12 @@ mod tests {
         batch
     }
 
+    fn remembered(log: &[(bool, Vec<u8>)]) -> Remembered {
+        let mut remembered = Remembered::default();
+        log.iter().for_each(|(is_whole, states)| remembered.entry(*is_whole, states));
+        remembered
+    }
+
     /// What the database would hold.
     #[derive(Default)]
     struct Database {
@@ -411,7 +436,11 @@ mod tests {
         fn judge(&self, detection: &mut Detection, batch: &Batch) -> Judged {
             for (at, start) in detection.missing(batch) {
                 assert_eq!(self.written.get(&at).copied().unwrap_or_default(), start);
-                detection.restore(at, start, self.log.get(&at).map_or(&[], Vec::as_slice));
+                detection.restore(
+                    at,
+                    start,
+                    remembered(self.log.get(&at).map_or(&[], Vec::as_slice)),
+                );
             }
             assert_eq!(detection.missing(batch), []);
             detection.judge(batch).into_judged()
@@ -561,8 +590,8 @@ mod tests {
         for log in
             [vec![(true, vec![FORMAT + 1, 7])], vec![(true, vec![FORMAT])], vec![(true, vec![])]]
         {
-            detection.restore(at(0), 0, &log);
-            detection.restore(at(1), 0, &[]);
+            detection.restore(at(0), 0, remembered(&log));
+            detection.restore(at(1), 0, remembered(&[]));
             let judged = detection.judge(&batch(0..10)).into_judged();
             assert!(judged.log.iter().all(|entry| entry.is_whole), "{log:?}");
         }

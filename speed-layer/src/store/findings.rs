@@ -2,8 +2,9 @@
 
 use super::limits::Limits;
 use super::statements;
-use crate::detection::{Found, Judged};
+use crate::detection::{Found, Judged, Remembered};
 use crate::source::{SourceId, SourcePartition};
+use futures::TryStreamExt as _;
 use service::pg;
 use sqlx::{Connection as _, PgConnection};
 
@@ -11,23 +12,26 @@ use sqlx::{Connection as _, PgConnection};
 /// back.
 const LARGE: usize = 1 << 20;
 
-/// The log of a partition: whether an entry is whole, and its bytes.
-pub type Log = Vec<(bool, Vec<u8>)>;
-
 /// Reads the logs of partitions, each in the order in which it was written.
 pub async fn read(
     connection: &mut PgConnection,
     limits: &Limits,
     partitions: &[(SourcePartition, i64)],
-) -> sqlx::Result<Vec<Log>> {
+) -> sqlx::Result<Vec<Remembered>> {
     let mut transaction = limits.begin(connection).await?;
-    let mut logs = Vec::with_capacity(partitions.len());
+    let mut all = Vec::with_capacity(partitions.len());
     for (at, _) in partitions {
-        let log = pg::query_as(statements::READ_DETECTOR_LOG).bind(at.source).bind(at.partition);
-        logs.push(log.fetch_all(&mut *transaction).await?);
+        let log = pg::query_as::<(bool, Vec<u8>)>(statements::READ_DETECTOR_LOG)
+            .bind(at.source)
+            .bind(at.partition);
+        let (mut log, mut remembered) = (log.fetch(&mut *transaction), Remembered::default());
+        while let Some((is_whole, states)) = log.try_next().await? {
+            remembered.entry(is_whole, &states);
+        }
+        all.push(remembered);
     }
     transaction.commit().await?;
-    Ok(logs)
+    Ok(all)
 }
 
 /// Appends what a batch shows.
