@@ -25,6 +25,10 @@ const ENTRIES: usize = 512;
 const BYTES: usize = 4 << 20;
 const TIMES: usize = 8;
 
+/// So many bytes of one batch's whole entries let those of other partitions wait for the next. Their
+/// turns come together, and all of them may be ten times as large.
+const WHOLE_AT_ONCE: usize = 4 << 20;
+
 /// The detectors, and the states of the partitions that one store writes.
 pub struct Detection {
     detectors: Arc<Detectors>,
@@ -154,10 +158,8 @@ impl<'a> Judging<'a> {
 
     pub fn judged(&mut self) -> &Judged {
         if let Some(detectors) = self.by.take() {
-            let judged = &mut self.judged;
-            judged.look_at(&self.batch.seen, &detectors);
-            judged.log =
-                judged.states.iter_mut().filter_map(|(at, watched)| watched.write(*at)).collect();
+            self.judged.look_at(&self.batch.seen, &detectors);
+            self.judged.write();
         }
         &self.judged
     }
@@ -169,6 +171,20 @@ impl<'a> Judging<'a> {
 }
 
 impl Judged {
+    /// What the log gets.
+    fn write(&mut self) {
+        let mut whole = 0;
+        for (at, watched) in &mut self.states {
+            let entry = watched.write(*at, whole < WHOLE_AT_ONCE);
+            whole += entry
+                .iter()
+                .filter(|entry| entry.is_whole)
+                .map(|entry| entry.states.len())
+                .sum::<usize>();
+            self.log.extend(entry);
+        }
+    }
+
     fn look_at(&mut self, seen: &Seen, by: &Detectors) {
         let of = |codes: &Vec<Box<str>>| by.conditions.of(codes.iter().map(|code| &**code));
         let sales: Vec<Sale> = seen.conditions().iter().map(of).collect();
@@ -237,14 +253,14 @@ impl Watched {
         Some(place)
     }
 
-    /// What the log needs to know; `None` where nothing has changed.
-    fn write(&mut self, at: SourcePartition) -> Option<Entry> {
+    /// What the log needs to know; `None` where nothing has changed. `is_its_turn`: a log that has
+    /// become long may be replaced.
+    fn write(&mut self, at: SourcePartition, is_its_turn: bool) -> Option<Entry> {
         if !std::mem::take(&mut self.is_touched) {
             return None;
         }
-        let is_whole = self.whole == 0
-            || self.entries >= ENTRIES
-            || self.bytes >= BYTES.max(TIMES * self.whole);
+        let is_long = self.entries >= ENTRIES || self.bytes >= BYTES.max(TIMES * self.whole);
+        let is_whole = self.whole == 0 || (is_long && is_its_turn);
         let mut states = vec![FORMAT];
         self.market.put(&mut states);
         for symbol in self.symbols.iter_mut().filter(|symbol| symbol.is_touched || is_whole) {
@@ -581,7 +597,31 @@ mod tests {
         }
         assert!(watched.symbol("S0").is_some());
         watched.is_touched = true;
-        assert!(watched.write(at(0)).unwrap().states.len() < 8 << 20);
+        assert!(watched.write(at(0), true).unwrap().states.len() < 8 << 20);
+    }
+
+    #[test]
+    fn large_logs_of_several_partitions_are_replaced_one_a_batch_and_none_is_left_out() {
+        let mut judged = Judged::default();
+        for partition in 0..3 {
+            let mut watched = Watched::default();
+            for number in 0..MOST_SYMBOLS {
+                watched.symbol(&format!("S{number}"));
+            }
+            (watched.whole, watched.bytes) = (1, BYTES);
+            judged.states.push((at(partition), watched));
+        }
+        for replaced in 0..3 {
+            judged.states.iter_mut().for_each(|(_, watched)| {
+                watched.is_touched = true;
+                watched.symbol("S0");
+            });
+            judged.log.clear();
+            judged.write();
+            let whole = judged.log.iter().filter(|entry| entry.is_whole);
+            assert_eq!(whole.map(|entry| entry.at).collect::<Vec<_>>(), [at(replaced)]);
+            assert_eq!(judged.log.len(), 3);
+        }
     }
 
     #[test]

@@ -2,14 +2,14 @@
 
 use super::limits::Limits;
 use super::statements;
-use crate::detection::{Found, Judged, Remembered};
+use crate::detection::{Entry, Found, Judged, Remembered};
 use crate::source::{SourceId, SourcePartition};
 use futures::TryStreamExt as _;
 use service::pg;
 use sqlx::{Connection as _, PgConnection};
 
-/// An entry of the log that is larger leaves a connection with buffers as large, which are given
-/// back.
+/// Of the log's entries about so many bytes are sent at once. One that is larger leaves a connection
+/// with buffers as large, which are given back.
 const LARGE: usize = 1 << 20;
 
 /// Reads the logs of partitions, each in the order in which it was written.
@@ -42,18 +42,30 @@ pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Resu
     if !whole.is_empty() {
         clear(connection, &whole).await?;
     }
-    if !judged.log.is_empty() {
-        pg::query(statements::APPEND_DETECTOR_LOG)
-            .bind(judged.log.iter().map(|entry| entry.at.source).collect::<Vec<SourceId>>())
-            .bind(judged.log.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
-            .bind(judged.log.iter().map(|entry| entry.is_whole).collect::<Vec<_>>())
-            .bind(judged.log.iter().map(|entry| entry.states.as_slice()).collect::<Vec<_>>())
-            .execute(&mut *connection)
-            .await?;
-        if judged.log.iter().any(|entry| entry.states.len() > LARGE) {
-            connection.shrink_buffers();
-        }
+    let mut bytes = 0;
+    let fits = |entry: &Entry, _: &Entry| {
+        bytes += entry.states.len();
+        let fits = bytes < LARGE;
+        bytes *= usize::from(fits);
+        fits
+    };
+    for entries in judged.log.chunk_by(fits) {
+        append(connection, entries).await?;
     }
+    if judged.log.iter().any(|entry| entry.states.len() > LARGE) {
+        connection.shrink_buffers();
+    }
+    Ok(())
+}
+
+async fn append(connection: &mut PgConnection, entries: &[Entry]) -> sqlx::Result<()> {
+    pg::query(statements::APPEND_DETECTOR_LOG)
+        .bind(entries.iter().map(|entry| entry.at.source).collect::<Vec<SourceId>>())
+        .bind(entries.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.is_whole).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.states.as_slice()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
