@@ -25,8 +25,8 @@ const ENTRIES: usize = 512;
 const BYTES: usize = 4 << 20;
 const TIMES: usize = 8;
 
-/// So many bytes of one batch's whole entries let those of other partitions wait for the next. Their
-/// turns come together, and all of them may be ten times as large.
+/// So many bytes of a batch's whole entries let those of other partitions wait for the next one.
+/// Their turns come together, and all of them may be ten times as large.
 const WHOLE_AT_ONCE: usize = 4 << 20;
 
 /// The detectors, and the states of the partitions that one store writes.

@@ -8,8 +8,8 @@ use futures::TryStreamExt as _;
 use service::pg;
 use sqlx::{Connection as _, PgConnection};
 
-/// Of the log's entries about so many bytes are sent at once. One that is larger leaves a connection
-/// with buffers as large, which are given back.
+/// Of the log's entries about so many bytes are sent at once. One that is larger leaves buffers as
+/// large, which are given back.
 const LARGE: usize = 1 << 20;
 
 /// Reads the logs of partitions, each in the order in which it was written.
