@@ -535,6 +535,19 @@ func TestEveryUnitReadsTheFileOfMessagesBeforeItsOwn(t *testing.T) {
 	}
 }
 
+// A password that was changed reaches the service by a start alone: secrets are copied there.
+func TestTheSpeedLayersUnitIsStartedAgainWhateverItsExitCodeIs(t *testing.T) {
+	unit := textOf(t, "../systemd/speed-layer.service")
+	for _, line := range []string{"Restart=on-failure", "StartLimitIntervalSec=0"} {
+		if !regexp.MustCompile("(?m)^" + line + "$").MatchString(unit) {
+			t.Errorf("%s is missing", line)
+		}
+	}
+	if regexp.MustCompile(`(?m)^(RestartPreventExitStatus|SuccessExitStatus)=`).MatchString(unit) {
+		t.Error("some exit codes are not followed by a start")
+	}
+}
+
 // The folder in the bucket has the topic's name in it.
 func TestAnotherTopicIsAlsoAnotherFolderOfTheArchive(t *testing.T) {
 	for values, wanted := range map[string]string{

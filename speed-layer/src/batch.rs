@@ -8,7 +8,8 @@ mod rejects;
 mod rows;
 mod seen;
 
-pub use bars::MinuteBars;
+use bars::MinuteBars;
+pub use bars::SortedBars;
 pub use ranges::Ranges;
 pub use rejects::RejectedMessage;
 pub use rows::Rows;
@@ -22,6 +23,9 @@ use std::time::Instant;
 
 /// What bounds the memory of a batch whatever its messages are; 50,000 ordinary rows take 6 MB.
 const MAX_BATCH_BYTES: usize = 8 << 20;
+/// And whatever its symbols are: a bar takes some 400 bytes, with what is known of its symbol.
+/// Batches of 500 symbols have a few thousand.
+const MAX_BARS: usize = 30_000;
 
 /// Broken elements of one message that are kept aside; of more, only their number is. A message of
 /// a few kilobytes may have thousands.
@@ -73,7 +77,7 @@ impl Gap {
 #[derive(Debug, Default)]
 pub struct Batch {
     pub rows: Rows,
-    pub bars: MinuteBars,
+    bars: MinuteBars,
     pub seen: Seen,
     pub rejects: Vec<RejectedMessage>,
     pub ranges: Ranges,
@@ -195,17 +199,24 @@ impl Batch {
 
     fn accept(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) {
         self.rows.push(tick, at, offset, index);
-        self.bars.add(tick, Place { partition: at.partition, offset, index });
-        self.seen.push(tick, at, offset, index);
+        let series = self.seen.push(tick, at, offset, index);
+        self.bars.add(series, tick, Place { partition: at.partition, offset, index });
         self.note_day(tick.timestamp());
         self.without_volume += u32::from(tick.volume().is_none());
         self.with_unread += u32::from(tick.extras().has_unread());
     }
 
+    /// The bars of its minutes, sorted by symbol and minute.
+    pub fn sorted_bars(&self) -> SortedBars<'_> {
+        self.bars.sorted(self.seen.series())
+    }
+
     /// Whether the batch should be written before it takes in more: `rows` messages, or as many
-    /// bytes as memory allows.
+    /// bytes and bars as memory allows.
     pub fn is_full(&self, rows: u32) -> bool {
-        self.messages >= rows || self.rows.bytes() + self.rejected_bytes >= MAX_BATCH_BYTES
+        self.messages >= rows
+            || self.rows.bytes() + self.rejected_bytes >= MAX_BATCH_BYTES
+            || self.bars.count() >= MAX_BARS
     }
 
     pub fn is_empty(&self) -> bool {
@@ -254,6 +265,7 @@ impl Batch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use common::Bar;
     use common::decode::Rules;
 
     const AT: SourcePartition = SourcePartition { source: 1, partition: 1 };
@@ -302,7 +314,7 @@ mod tests {
             batch.ranges.iter().collect::<Vec<_>>(),
             [ranges::Range { at: AT, start: 7, next: 8 }]
         );
-        assert_eq!(batch.bars.sorted()[0].2.ticks, 2);
+        assert_eq!(batch.sorted_bars().map(|(.., bar)| bar.ticks).collect::<Vec<_>>(), [2]);
     }
 
     #[test]
@@ -361,12 +373,34 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_of_many_symbols_or_minutes_is_full_before_its_bars_take_much_memory() {
+        let bar = size_of::<(u32, Timestamp, Bar)>() + size_of::<Series>();
+        assert!(bar <= 400, "{bar} bytes");
+        for (symbols, minutes) in [(MAX_BARS, 1), (1, MAX_BARS), (MAX_BARS / 2, 2)] {
+            let (mut batch, mut decoder, mut offset) = (Batch::default(), decoder(), 0);
+            for (minute, symbol) in (0..minutes).flat_map(|m| (0..symbols).map(move |s| (m, s))) {
+                assert!(!batch.is_full(u32::MAX), "{offset}");
+                let seconds = 1_700_000_000 + minute * 60;
+                let value = format!(
+                    r#"{{"symbol":"S{symbol}","timestamp":{seconds},"price":1,"volume":3}}"#
+                );
+                let message = message(offset, Some(value.as_bytes()));
+                batch.push(&mut decoder, &message, AT, offset, |_, _, _| ());
+                offset += 1;
+            }
+            assert!(batch.is_full(u32::MAX), "{symbols} symbols in {minutes} minutes");
+            batch.clear();
+            assert!(!batch.is_full(u32::MAX));
+        }
+    }
+
+    #[test]
     fn a_cleared_batch_is_as_new() {
         let mut batch = Batch::default();
         push(&mut batch, &message(7, Some(GOOD)), 7);
         batch.clear();
         assert!(batch.is_empty() && batch.opened().is_none() && batch.days.is_empty());
         push(&mut batch, &message(8, Some(GOOD)), 8);
-        assert_eq!((batch.rows.count(), batch.days.len(), batch.bars.sorted().len()), (1, 1, 1));
+        assert_eq!((batch.rows.count(), batch.days.len(), batch.sorted_bars().count()), (1, 1, 1));
     }
 }

@@ -68,7 +68,8 @@ pub struct Config {
     #[arg(long, env = "DEAD_LETTER_TOPIC", value_name = "TOPIC")]
     pub dead_letter_topic: Option<String>,
 
-    /// Write a batch when it holds this many messages.
+    /// Write a batch when it holds this many messages; or 8 MB of rows, or 30,000 bars, which bound
+    /// its memory.
     #[arg(long, env = "BATCH_ROWS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
     pub batch_rows: u32,
 

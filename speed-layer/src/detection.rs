@@ -25,6 +25,10 @@ const ENTRIES: usize = 512;
 const BYTES: usize = 4 << 20;
 const TIMES: usize = 8;
 
+/// So many bytes of a batch's whole entries let those of other partitions wait for the next one.
+/// Their turns come together, and all of them may be ten times as large.
+const WHOLE_AT_ONCE: usize = 4 << 20;
+
 /// The detectors, and the states of the partitions that one store writes.
 pub struct Detection {
     detectors: Arc<Detectors>,
@@ -65,6 +69,10 @@ pub struct Entry {
     pub states: Vec<u8>,
 }
 
+/// What the log says of a partition. It is told its entries one by one: together they may be eight
+/// times as large. Nothing where they are of another release.
+pub struct Remembered(Option<Watched>);
+
 /// The states of one partition.
 #[derive(Default)]
 struct Watched {
@@ -102,9 +110,9 @@ impl Detection {
         ranges.map(|range| (range.at, range.start)).collect()
     }
 
-    /// Takes in the log of a partition that has been written up to `next`.
-    pub fn restore(&mut self, at: SourcePartition, next: i64, log: &[(bool, Vec<u8>)]) {
-        let watched = Watched::read(log).unwrap_or_else(|| {
+    /// Takes in what the log says of a partition that has been written up to `next`.
+    pub fn restore(&mut self, at: SourcePartition, next: i64, remembered: Remembered) {
+        let watched = remembered.0.unwrap_or_else(|| {
             let SourcePartition { source, partition } = at;
             tracing::warn!(
                 source,
@@ -150,10 +158,8 @@ impl<'a> Judging<'a> {
 
     pub fn judged(&mut self) -> &Judged {
         if let Some(detectors) = self.by.take() {
-            let judged = &mut self.judged;
-            judged.look_at(&self.batch.seen, &detectors);
-            judged.log =
-                judged.states.iter_mut().filter_map(|(at, watched)| watched.write(*at)).collect();
+            self.judged.look_at(&self.batch.seen, &detectors);
+            self.judged.write();
         }
         &self.judged
     }
@@ -165,6 +171,20 @@ impl<'a> Judging<'a> {
 }
 
 impl Judged {
+    /// What the log gets.
+    fn write(&mut self) {
+        let mut whole = 0;
+        for (at, watched) in &mut self.states {
+            let entry = watched.write(*at, whole < WHOLE_AT_ONCE);
+            whole += entry
+                .iter()
+                .filter(|entry| entry.is_whole)
+                .map(|entry| entry.states.len())
+                .sum::<usize>();
+            self.log.extend(entry);
+        }
+    }
+
     fn look_at(&mut self, seen: &Seen, by: &Detectors) {
         let of = |codes: &Vec<Box<str>>| by.conditions.of(codes.iter().map(|code| &**code));
         let sales: Vec<Sale> = seen.conditions().iter().map(of).collect();
@@ -233,14 +253,14 @@ impl Watched {
         Some(place)
     }
 
-    /// What the log needs to know; `None` where nothing has changed.
-    fn write(&mut self, at: SourcePartition) -> Option<Entry> {
+    /// What the log needs to know; `None` where nothing has changed. `is_its_turn`: a log that has
+    /// become long may be replaced.
+    fn write(&mut self, at: SourcePartition, is_its_turn: bool) -> Option<Entry> {
         if !std::mem::take(&mut self.is_touched) {
             return None;
         }
-        let is_whole = self.whole == 0
-            || self.entries >= ENTRIES
-            || self.bytes >= BYTES.max(TIMES * self.whole);
+        let is_long = self.entries >= ENTRIES || self.bytes >= BYTES.max(TIMES * self.whole);
+        let is_whole = self.whole == 0 || (is_long && is_its_turn);
         let mut states = vec![FORMAT];
         self.market.put(&mut states);
         for symbol in self.symbols.iter_mut().filter(|symbol| symbol.is_touched || is_whole) {
@@ -250,6 +270,10 @@ impl Watched {
             symbol.state.write(is_whole, &mut states);
         }
         self.note(is_whole, states.len());
+        if is_whole {
+            // It may be megabytes, and is kept until it is written.
+            states.shrink_to_fit();
+        }
         Some(Entry { at, is_whole, states })
     }
 
@@ -261,21 +285,36 @@ impl Watched {
         }
     }
 
-    fn read(log: &[(bool, Vec<u8>)]) -> Option<Self> {
-        let mut watched = Self::default();
-        for (is_whole, states) in log {
-            let mut from = states.strip_prefix(&[FORMAT])?;
-            watched.market = Pack::take(&mut from)?;
-            while !from.is_empty() {
-                let (name, rest) = from.split_at_checked(1 + usize::from(from[0]))?;
-                from = rest;
-                let place = watched.symbol(str::from_utf8(&name[1..]).ok()?)?;
-                watched.symbols[place].state.read(&mut from)?;
-                watched.symbols[place].is_touched = false;
-            }
-            watched.note(*is_whole, states.len());
+    /// Reads on from the next entry of the log.
+    fn read(&mut self, is_whole: bool, states: &[u8]) -> Option<()> {
+        let mut from = states.strip_prefix(&[FORMAT])?;
+        self.market = Pack::take(&mut from)?;
+        while !from.is_empty() {
+            let (name, rest) = from.split_at_checked(1 + usize::from(from[0]))?;
+            from = rest;
+            let place = self.symbol(str::from_utf8(&name[1..]).ok()?)?;
+            self.symbols[place].state.read(&mut from)?;
+            self.symbols[place].is_touched = false;
         }
-        Some(watched)
+        self.note(is_whole, states.len());
+        Some(())
+    }
+}
+
+impl Default for Remembered {
+    fn default() -> Self {
+        Self(Some(Watched::default()))
+    }
+}
+
+impl Remembered {
+    /// The next one.
+    pub fn entry(&mut self, is_whole: bool, states: &[u8]) {
+        let is_read =
+            self.0.as_mut().is_none_or(|watched| watched.read(is_whole, states).is_some());
+        if !is_read {
+            self.0 = None;
+        }
     }
 }
 
@@ -395,6 +434,12 @@ mod tests {
         batch
     }
 
+    fn remembered(log: &[(bool, Vec<u8>)]) -> Remembered {
+        let mut remembered = Remembered::default();
+        log.iter().for_each(|(is_whole, states)| remembered.entry(*is_whole, states));
+        remembered
+    }
+
     /// What the database would hold.
     #[derive(Default)]
     struct Database {
@@ -407,7 +452,11 @@ mod tests {
         fn judge(&self, detection: &mut Detection, batch: &Batch) -> Judged {
             for (at, start) in detection.missing(batch) {
                 assert_eq!(self.written.get(&at).copied().unwrap_or_default(), start);
-                detection.restore(at, start, self.log.get(&at).map_or(&[], Vec::as_slice));
+                detection.restore(
+                    at,
+                    start,
+                    remembered(self.log.get(&at).map_or(&[], Vec::as_slice)),
+                );
             }
             assert_eq!(detection.missing(batch), []);
             detection.judge(batch).into_judged()
@@ -548,7 +597,31 @@ mod tests {
         }
         assert!(watched.symbol("S0").is_some());
         watched.is_touched = true;
-        assert!(watched.write(at(0)).unwrap().states.len() < 8 << 20);
+        assert!(watched.write(at(0), true).unwrap().states.len() < 8 << 20);
+    }
+
+    #[test]
+    fn large_logs_of_several_partitions_are_replaced_one_a_batch_and_none_is_left_out() {
+        let mut judged = Judged::default();
+        for partition in 0..3 {
+            let mut watched = Watched::default();
+            for number in 0..MOST_SYMBOLS {
+                watched.symbol(&format!("S{number}"));
+            }
+            (watched.whole, watched.bytes) = (1, BYTES);
+            judged.states.push((at(partition), watched));
+        }
+        for replaced in 0..3 {
+            judged.states.iter_mut().for_each(|(_, watched)| {
+                watched.is_touched = true;
+                watched.symbol("S0");
+            });
+            judged.log.clear();
+            judged.write();
+            let whole = judged.log.iter().filter(|entry| entry.is_whole);
+            assert_eq!(whole.map(|entry| entry.at).collect::<Vec<_>>(), [at(replaced)]);
+            assert_eq!(judged.log.len(), 3);
+        }
     }
 
     #[test]
@@ -557,8 +630,8 @@ mod tests {
         for log in
             [vec![(true, vec![FORMAT + 1, 7])], vec![(true, vec![FORMAT])], vec![(true, vec![])]]
         {
-            detection.restore(at(0), 0, &log);
-            detection.restore(at(1), 0, &[]);
+            detection.restore(at(0), 0, remembered(&log));
+            detection.restore(at(1), 0, remembered(&[]));
             let judged = detection.judge(&batch(0..10)).into_judged();
             assert!(judged.log.iter().all(|entry| entry.is_whole), "{log:?}");
         }

@@ -294,11 +294,11 @@ impl Store {
                 findings::read(connection, &limits, &missing).await
             };
             match self.attempt(read).await? {
-                Try::Done(logs) => {
-                    for ((at, next), log) in missing.iter().zip(logs) {
-                        self.detection
-                            .iter_mut()
-                            .for_each(|detection| detection.restore(*at, *next, &log));
+                Try::Done(remembered) => {
+                    if let Some(detection) = &mut self.detection {
+                        for ((at, next), remembered) in missing.into_iter().zip(remembered) {
+                            detection.restore(at, next, remembered);
+                        }
                     }
                 }
                 Try::Again => {}

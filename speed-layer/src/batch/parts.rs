@@ -285,14 +285,14 @@ mod tests {
                 rows += part.rows.count();
                 rejects += part.rejects.len();
                 prop_assert_eq!(part.messages, part.rows.count() + part.rejects.len() as u32);
-                for (symbol, minute, bar) in part.bars.sorted() {
+                for (symbol, minute, bar) in part.sorted_bars() {
                     bars.entry((symbol.to_owned(), minute)).and_modify(|sum| sum.merge(&bar)).or_insert(bar);
                 }
             }
             prop_assert_eq!((rows, rejects), (whole.rows.count(), whole.rejects.len()));
             let ends: BTreeMap<SourcePartition, i64> = whole.ranges.iter().map(|range| (range.at, range.next)).collect();
             prop_assert_eq!(next, ends);
-            let expected = whole.bars.sorted().into_iter().map(|(s, minute, bar)| ((s.to_owned(), minute), bar));
+            let expected = whole.sorted_bars().map(|(s, minute, bar)| ((s.to_owned(), minute), bar));
             prop_assert_eq!(bars, expected.collect::<BTreeMap<_, _>>());
         }
     }

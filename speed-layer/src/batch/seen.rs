@@ -58,8 +58,9 @@ pub struct Series {
 }
 
 impl Seen {
+    /// Gives the number of its series, which is the next one where that is new.
     #[inline]
-    pub fn push(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) {
+    pub fn push(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) -> u32 {
         let series = self.series_of(tick, at);
         let volume = tick
             .volume()
@@ -76,6 +77,7 @@ impl Seen {
         if !tick.extras().is_empty() {
             self.note(tick.extras());
         }
+        series
     }
 
     fn note(&mut self, extras: &Extras<'_>) {
@@ -138,7 +140,12 @@ impl Seen {
     pub fn clear(&mut self) {
         self.ticks.clear();
         self.series.clear();
-        self.partitions.clear();
+        // The memory of those that had ticks is kept: they mostly have some again.
+        self.partitions.retain_mut(|(_, symbols)| {
+            let had_ticks = !symbols.is_empty();
+            symbols.clear();
+            had_ticks
+        });
         self.noted.clear();
         self.conditions.clear();
         self.by_text.clear();

@@ -2,28 +2,36 @@
 
 use super::limits::Limits;
 use super::statements;
-use crate::detection::{Found, Judged};
+use crate::detection::{Entry, Found, Judged, Remembered};
 use crate::source::{SourceId, SourcePartition};
+use futures::TryStreamExt as _;
 use service::pg;
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 
-/// The log of a partition: whether an entry is whole, and its bytes.
-pub type Log = Vec<(bool, Vec<u8>)>;
+/// Of the log's entries about so many bytes are sent at once. One that is larger leaves buffers as
+/// large, which are given back.
+const LARGE: usize = 1 << 20;
 
 /// Reads the logs of partitions, each in the order in which it was written.
 pub async fn read(
     connection: &mut PgConnection,
     limits: &Limits,
     partitions: &[(SourcePartition, i64)],
-) -> sqlx::Result<Vec<Log>> {
+) -> sqlx::Result<Vec<Remembered>> {
     let mut transaction = limits.begin(connection).await?;
-    let mut logs = Vec::with_capacity(partitions.len());
+    let mut all = Vec::with_capacity(partitions.len());
     for (at, _) in partitions {
-        let log = pg::query_as(statements::READ_DETECTOR_LOG).bind(at.source).bind(at.partition);
-        logs.push(log.fetch_all(&mut *transaction).await?);
+        let log = pg::query_as::<(bool, Vec<u8>)>(statements::READ_DETECTOR_LOG)
+            .bind(at.source)
+            .bind(at.partition);
+        let (mut log, mut remembered) = (log.fetch(&mut *transaction), Remembered::default());
+        while let Some((is_whole, states)) = log.try_next().await? {
+            remembered.entry(is_whole, &states);
+        }
+        all.push(remembered);
     }
     transaction.commit().await?;
-    Ok(logs)
+    Ok(all)
 }
 
 /// Appends what a batch shows.
@@ -34,15 +42,30 @@ pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Resu
     if !whole.is_empty() {
         clear(connection, &whole).await?;
     }
-    if !judged.log.is_empty() {
-        pg::query(statements::APPEND_DETECTOR_LOG)
-            .bind(judged.log.iter().map(|entry| entry.at.source).collect::<Vec<SourceId>>())
-            .bind(judged.log.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
-            .bind(judged.log.iter().map(|entry| entry.is_whole).collect::<Vec<_>>())
-            .bind(judged.log.iter().map(|entry| entry.states.as_slice()).collect::<Vec<_>>())
-            .execute(connection)
-            .await?;
+    let mut bytes = 0;
+    let fits = |entry: &Entry, _: &Entry| {
+        bytes += entry.states.len();
+        let fits = bytes < LARGE;
+        bytes *= usize::from(fits);
+        fits
+    };
+    for entries in judged.log.chunk_by(fits) {
+        append(connection, entries).await?;
     }
+    if judged.log.iter().any(|entry| entry.states.len() > LARGE) {
+        connection.shrink_buffers();
+    }
+    Ok(())
+}
+
+async fn append(connection: &mut PgConnection, entries: &[Entry]) -> sqlx::Result<()> {
+    pg::query(statements::APPEND_DETECTOR_LOG)
+        .bind(entries.iter().map(|entry| entry.at.source).collect::<Vec<SourceId>>())
+        .bind(entries.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.is_whole).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.states.as_slice()).collect::<Vec<_>>())
+        .execute(connection)
+        .await?;
     Ok(())
 }
 

@@ -4,9 +4,8 @@ use super::limits::{COMMIT, Limits};
 use super::offsets::Outcome;
 use super::table::{Broken, Table, all_in};
 use super::{findings, offsets, statements};
-use crate::batch::{Batch, MinuteBars, RejectedMessage, Rows};
+use crate::batch::{Batch, RejectedMessage, Rows, SortedBars};
 use crate::detection::Judging;
-use common::{Bar, Timestamp};
 use service::pg;
 use service::pg::bars::Columns;
 use sqlx::PgConnection;
@@ -86,9 +85,9 @@ async fn write_rows(
     let mut bars = None;
     let prepare = || {
         meanwhile();
-        let minutes = batch.bars.sorted();
-        let hours = MinuteBars::hours(&minutes);
-        bars = Some((BarRows::of(&minutes), BarRows::of(&hours)));
+        let minutes = batch.sorted_bars();
+        let hours = minutes.hours();
+        bars = Some((BarRows::of(minutes), BarRows::of(hours)));
     };
     *at = Table::RealtimeStock;
     all_in(*at, copy_rows(connection, &batch.rows, prepare).await?, batch.rows.count() as usize)?;
@@ -101,29 +100,47 @@ async fn write_rows(
     hours?.merge(connection, &statements::MERGE_HOUR_BARS, *at).await
 }
 
+/// Bars that one statement takes. What is sent of them is in memory three times.
+const BARS_AT_ONCE: usize = 8192;
+
 /// Bars as they are sent.
-struct BarRows {
+struct BarRows<'a> {
+    bars: SortedBars<'a>,
+    /// Those that are sent next.
+    encoded: Encoded,
+}
+
+struct Encoded {
     count: usize,
     arguments: PgArguments,
 }
 
-impl BarRows {
-    fn of(bars: &[(&str, Timestamp, Bar)]) -> sqlx::Result<Self> {
-        let rows: Vec<_> = bars.iter().map(|(symbol, start, bar)| (*symbol, *start, bar)).collect();
-        Ok(Self { count: rows.len(), arguments: Columns::All.arguments(&rows)? })
+impl<'a> BarRows<'a> {
+    fn of(mut bars: SortedBars<'a>) -> sqlx::Result<Self> {
+        Ok(Self { encoded: Encoded::next_of(&mut bars)?, bars })
     }
 
     async fn merge(
-        self,
+        mut self,
         connection: &mut PgConnection,
         statement: &'static str,
         table: Table,
     ) -> Result<(), Broken> {
-        if self.count == 0 {
-            return Ok(());
+        while self.encoded.count > 0 {
+            let Encoded { count, arguments } = self.encoded;
+            let merged = pg::query_with(statement, arguments).execute(&mut *connection).await?;
+            all_in(table, merged.rows_affected(), count)?;
+            self.encoded = Encoded::next_of(&mut self.bars)?;
         }
-        let merged = pg::query_with(statement, self.arguments).execute(connection).await?;
-        all_in(table, merged.rows_affected(), self.count)
+        Ok(())
+    }
+}
+
+impl Encoded {
+    fn next_of(bars: &mut SortedBars<'_>) -> sqlx::Result<Self> {
+        let bars: Vec<_> = bars.take(BARS_AT_ONCE).collect();
+        let rows: Vec<_> = bars.iter().map(|(symbol, start, bar)| (*symbol, *start, bar)).collect();
+        Ok(Self { count: rows.len(), arguments: Columns::All.arguments(&rows)? })
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) struct Backlog<'a> {
     pub workers: u32,
     /// Connections that each writes through.
     pub writers: u32,
+    /// Whether anomalies are looked for meanwhile.
+    pub anomalies: bool,
     /// How its values are read.
     pub reading: &'a [&'a str],
 }

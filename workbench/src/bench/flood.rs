@@ -33,6 +33,7 @@ pub async fn run(args: &FloodArgs) -> anyhow::Result<serde_json::Value> {
             batch_rows: 50_000,
             workers: 1,
             writers: 1,
+            anomalies: true,
             reading: &[],
         };
         let ticks = drain(&of(&good)).await?.rows_per_second;

@@ -6,6 +6,7 @@ use super::process::{Measured, Usage};
 use super::{median, rounded, rows, without_tls};
 use crate::simulate::Shape;
 use anyhow::{Context, ensure};
+use clap::ValueEnum;
 use serde_json::json;
 use speed_layer::batch::Batch;
 use speed_layer::{DayPartitions, write_ticks};
@@ -28,6 +29,27 @@ pub struct SpeedArgs {
     /// Messages a batch, on both sides.
     #[arg(long, default_value_t = 50_000)]
     batch_rows: u32,
+    /// Whether speed-layer looks for anomalies meanwhile. With `both` each round drains bare and
+    /// enveloped ticks once more without; what that comes to is beside the other figures.
+    #[arg(long, value_enum, default_value_t = Anomalies::On)]
+    anomalies: Anomalies,
+}
+
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Anomalies {
+    On,
+    Off,
+    Both,
+}
+
+impl Anomalies {
+    fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+            Self::Both => "both",
+        }
+    }
 }
 
 /// What one drain took.
@@ -48,6 +70,17 @@ struct Figures {
     rate: Vec<f64>,
     cpu: Vec<f64>,
     consuming: Vec<f64>,
+    cpu_to_consuming: Vec<f64>,
+    memory: Vec<f64>,
+    without: Without,
+}
+
+/// What drains without detectors came to beside those with them.
+#[derive(Default)]
+struct Without {
+    bare_ratio: Vec<f64>,
+    envelope_ratio: Vec<f64>,
+    cpu: Vec<f64>,
     cpu_to_consuming: Vec<f64>,
     memory: Vec<f64>,
 }
@@ -87,7 +120,7 @@ pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
         figures.add(&round);
     }
     figures.print_spread();
-    Ok(figures.json())
+    Ok(figures.json(args.anomalies))
 }
 
 struct Topics<'a> {
@@ -111,6 +144,8 @@ struct Round {
     mapped: f64,
     two_workers: f64,
     two_writers: f64,
+    /// Bare and enveloped ticks without detectors, where both are asked for.
+    without: Option<(Drain, f64)>,
 }
 
 impl Round {
@@ -118,11 +153,19 @@ impl Round {
         let copy = bare_copy(batches).await?;
         let of = |topic, workers, writers| {
             let (messages, batch_rows) = (args.ticks, args.batch_rows);
-            Backlog { topic, messages, batch_rows, workers, writers, reading: &[] }
+            let anomalies = args.anomalies != Anomalies::Off;
+            Backlog { topic, messages, batch_rows, workers, writers, anomalies, reading: &[] }
         };
         let a_million = 1e6 / args.ticks as f64;
         let consuming = cpu_of_consuming(&of(topics.bare, 1, 1))? * a_million;
         let one = drain(&of(topics.bare, 1, 1)).await?;
+        // Beside the same with detectors, as the machine's state changes within a round.
+        let without = match args.anomalies {
+            Anomalies::Both => {
+                Some(without_detectors([topics.bare, topics.enveloped].map(|t| of(t, 1, 1))).await?)
+            }
+            Anomalies::On | Anomalies::Off => None,
+        };
         let by_registry = ["--schema-registry", topics.registry];
         Ok(Self {
             copy,
@@ -135,6 +178,7 @@ impl Round {
                 .await?,
             two_workers: rate(&of(topics.bare, 2, 1)).await?,
             two_writers: rate(&of(topics.bare, 1, 2)).await?,
+            without,
         })
     }
 
@@ -159,6 +203,23 @@ impl Round {
             self.consuming,
             self.one.usage.peak_megabytes,
         );
+        if let Some((bare, envelope)) = &self.without {
+            println!(
+                "round {number}, without detectors: speed-layer {:.0} ({:.2}), enveloped {envelope:.0} ({:.2}); \
+                 {:.2} CPU s per million ({:.2} times consuming alone), {:.0} MB",
+                bare.rows_per_second,
+                bare.rows_per_second / copy,
+                envelope / copy,
+                self.cpu_of(bare),
+                self.cpu_of(bare) / self.consuming,
+                bare.usage.peak_megabytes,
+            );
+        }
+    }
+
+    /// CPU seconds a million.
+    fn cpu_of(&self, drain: &Drain) -> f64 {
+        drain.usage.cpu_seconds * self.cpu / self.one.usage.cpu_seconds
     }
 }
 
@@ -176,6 +237,7 @@ impl Figures {
         self.consuming.push(round.consuming);
         self.cpu_to_consuming.push(round.cpu / round.consuming);
         self.memory.push(round.one.usage.peak_megabytes);
+        self.without.add(round);
     }
 
     fn print_spread(&self) {
@@ -187,17 +249,21 @@ impl Figures {
             ("CPU to that of consuming alone", &self.cpu_to_consuming),
             ("Avro to bare", &self.avro_ratio),
             ("trades with numbers in text to bare", &self.mapped_ratio),
+            ("bare, without detectors", &self.without.bare_ratio),
+            ("enveloped, without detectors", &self.without.envelope_ratio),
+            ("CPU to that of consuming alone, without detectors", &self.without.cpu_to_consuming),
         ];
-        for (name, ratios) in spreads {
+        for (name, ratios) in spreads.into_iter().filter(|(_, ratios)| !ratios.is_empty()) {
             let min = ratios.iter().copied().fold(f64::INFINITY, f64::min);
             let max = ratios.iter().copied().fold(0.0, f64::max);
             println!("{name}: ratio {:.2} (min {min:.2}, max {max:.2})", median(ratios));
         }
     }
 
-    fn json(&self) -> serde_json::Value {
-        json!({
+    fn json(&self, anomalies: Anomalies) -> serde_json::Value {
+        let mut json = json!({
             "bench": "speed",
+            "anomalies": anomalies.name(),
             "ratio_bare": rounded(median(&self.bare_ratio)),
             "ratio_envelope": rounded(median(&self.envelope_ratio)),
             "ratio_two_workers": rounded(median(&self.two_workers_ratio)),
@@ -209,7 +275,31 @@ impl Figures {
             "rss_mb": median(&self.memory).round(),
             "ratio_avro_to_bare": rounded(median(&self.avro_ratio)),
             "ratio_mapped_to_bare": rounded(median(&self.mapped_ratio)),
-        })
+        });
+        if !self.without.bare_ratio.is_empty() {
+            self.without.put(&mut json);
+        }
+        json
+    }
+}
+
+impl Without {
+    fn add(&mut self, round: &Round) {
+        let Some((bare, envelope)) = &round.without else { return };
+        let cpu = round.cpu_of(bare);
+        self.bare_ratio.push(bare.rows_per_second / round.copy);
+        self.envelope_ratio.push(envelope / round.copy);
+        self.cpu.push(cpu);
+        self.cpu_to_consuming.push(cpu / round.consuming);
+        self.memory.push(bare.usage.peak_megabytes);
+    }
+
+    fn put(&self, json: &mut serde_json::Value) {
+        json["ratio_bare_without_anomalies"] = rounded(median(&self.bare_ratio)).into();
+        json["ratio_envelope_without_anomalies"] = rounded(median(&self.envelope_ratio)).into();
+        json["cpu_s_per_million_without_anomalies"] = rounded(median(&self.cpu)).into();
+        json["cpu_to_consuming_without_anomalies"] = rounded(median(&self.cpu_to_consuming)).into();
+        json["rss_mb_without_anomalies"] = median(&self.memory).round().into();
     }
 }
 
@@ -291,6 +381,12 @@ async fn drain_once(backlog: &Backlog<'_>) -> anyhow::Result<Option<Drain>> {
     }))
 }
 
+/// Bare ticks, and the rate of enveloped ones.
+async fn without_detectors([bare, enveloped]: [Backlog<'_>; 2]) -> anyhow::Result<(Drain, f64)> {
+    let bare = drain(&Backlog { anomalies: false, ..bare }).await?;
+    Ok((bare, rate(&Backlog { anomalies: false, ..enveloped }).await?))
+}
+
 async fn rate(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
     Ok(drain(backlog).await?.rows_per_second)
 }
@@ -316,6 +412,8 @@ fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measu
             &backlog.batch_rows.to_string(),
             "--writers",
             &backlog.writers.to_string(),
+            "--anomalies",
+            if backlog.anomalies { "on" } else { "off" },
         ])
         .args(backlog.reading);
     Measured::spawn(command)

@@ -3,6 +3,9 @@
 
 use crate::pipeline::{PATIENCE, Pipeline};
 use common::Timestamp;
+use rdkafka::admin::{AdminClient, AdminOptions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 use std::fs;
 use std::net::TcpListener;
@@ -71,6 +74,44 @@ async fn assert_each_finds_its_series(pipeline: &Pipeline, prometheus: &Promethe
             .await;
         }
     }
+}
+
+/// The counter's first sample has it already, so that no increase of it shows.
+#[tokio::test]
+async fn a_gap_that_a_process_skips_at_its_start_fires_in_a_real_prometheus() {
+    let pipeline = Pipeline::empty().await;
+    send_ticks(&pipeline, 10).await;
+    pipeline.write(&[], 20).await;
+    send_ticks(&pipeline, 10).await;
+    let mut before = TopicPartitionList::new();
+    before.add_partition_offset(pipeline.topic.name(), 0, Offset::Offset(15)).unwrap();
+    let mut config = ClientConfig::new();
+    config.set("bootstrap.servers", pipeline.topic.brokers());
+    let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
+    admin.delete_records(&before, &AdminOptions::new()).await.unwrap();
+
+    let (stop, address) = (CancellationToken::new(), free_address());
+    let folder = tempfile::tempdir().unwrap();
+    let running =
+        speed_layer::run(pipeline.speed_layer(&address, &["--on-gap", "skip"]), stop.clone());
+    let asking = async {
+        let gaps = "select count(*) from kafka_gaps";
+        eventually("the gap to be recorded", PATIENCE, || async {
+            let count: i64 =
+                sqlx::query_scalar(gaps).fetch_one(pipeline.database.pool()).await.unwrap();
+            count == 1
+        })
+        .await;
+        let (_process, prometheus) = start(folder.path(), &address);
+        let alert = r#"ALERTS{alertname="OffsetsLost",alertstate="firing"}"#;
+        eventually("OffsetsLost to fire", PATIENCE, || async {
+            prometheus.ask(alert).await.is_ok_and(|firing| firing == [1.0])
+        })
+        .await;
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(running, asking);
+    ended.unwrap();
 }
 
 fn free_address() -> String {
