@@ -269,6 +269,32 @@ fn a_wrong_unit_never_becomes_a_tick_of_1970() {
 }
 
 #[test]
+fn the_unit_changes_at_the_same_number_in_both_paths() {
+    let times = TimeRules { oldest: Timestamp::from_micros(0), ..TimeRules::default() };
+    let rules = Rules { times, ..Rules::default() };
+    let (mut fast, mut strict) =
+        (Decoder::new(rules.clone(), LAST_DAY_OF_ALL), Decoder::new(rules, LAST_DAY_OF_ALL));
+    let of = |number: &str| format!(r#"{{"symbol":"A","price":1.5,"ts":{number}}}"#);
+    assert!(fast.decode(of("1749218401").as_bytes(), &ALONE).is_ok());
+    for (number, micros) in [
+        ("99999999999", 99_999_999_999_000_000),
+        ("99999999999.999999", 99_999_999_999_999_999),
+        ("100000000000", 100_000_000_000_000),
+        ("99999999999999", 99_999_999_999_999_000),
+        ("99999999999999.9999", 99_999_999_999_999_999),
+        ("100000000000000", 100_000_000_000_000),
+        ("99999999999999999", 99_999_999_999_999_999),
+        ("100000000000000000", 100_000_000_000_000),
+        ("9223372036854775807", 9_223_372_036_854_775),
+    ] {
+        let value = of(number);
+        let expected = strict.decode_strictly(value.as_bytes(), &ALONE);
+        assert_eq!(fast.decode(value.as_bytes(), &ALONE), expected, "{number}");
+        assert_eq!(expected.unwrap().tick.timestamp().micros(), micros, "{number}");
+    }
+}
+
+#[test]
 fn a_time_without_an_offset_is_named_as_such_until_a_zone_is_given() {
     let value = bare("timestamp", "\"2025-06-06T10:00:01\"");
     let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();
