@@ -95,6 +95,8 @@ pub struct Element<'a> {
 #[derive(Debug, Clone, Copy)]
 struct Given<'a> {
     symbol: Option<Symbol<'a>>,
+    /// What holds the symbol of a value that has none.
+    key: Option<&'a [u8]>,
     timestamp: Option<Timestamp>,
     bounds: TimeBounds,
     /// The lowest price that is one, in units of 10^-9.
@@ -226,6 +228,7 @@ impl Decoder {
     fn given<'a>(&self, beside: &Beside<'a>) -> Given<'a> {
         let mut given = Given {
             symbol: None,
+            key: None,
             timestamp: None,
             bounds: bounds(self.bounds, beside),
             lowest: self.rules.lowest_price(),
@@ -239,7 +242,6 @@ impl Decoder {
 
     fn add_given<'a>(&self, beside: &Beside<'a>, given: &mut Given<'a>) {
         given.symbol = match self.rules.symbol_from {
-            // Of a message without a symbol the strict path looks at the key.
             SymbolFrom::Value | SymbolFrom::ValueOrKey => None,
             // The strict path unescapes what stands in quotes, and refuses what is JSON otherwise.
             SymbolFrom::Key => {
@@ -247,6 +249,9 @@ impl Decoder {
             }
             SymbolFrom::Topic => beside.topic.and_then(Symbol::new),
         };
+        if self.rules.symbol_from == SymbolFrom::ValueOrKey {
+            given.key = beside.key;
+        }
         if self.rules.timestamp_from == TimestampFrom::Record {
             given.timestamp = beside.time;
         }
@@ -301,8 +306,10 @@ impl Decoder {
         }
         let Self { rules, bounds, element_shapes, buffers, .. } = self;
         let strict = Strict { rules, beside, bounds: *bounds };
-        let Some(around) = kinds::around(Outside(Some((elements, element))), &rules.conditions)
-        else {
+        let outside = Outside(Some((elements, element)));
+        // A symbol that stands around the element goes before the key.
+        given.key = given.key.filter(|_| matches!(outside.get(Field::Symbol), Ok(None)));
+        let Some(around) = kinds::around(outside, &rules.conditions) else {
             return strict.decode_element(elements, element, buffers);
         };
         let shapes = &mut element_shapes[around as usize];

@@ -95,8 +95,11 @@ pub(crate) fn is_printable(text: &str) -> bool {
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+            | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Values by symbol. Looking up a symbol of up to eight bytes, as nearly all are, takes no loop
@@ -199,8 +202,11 @@ mod tests {
     #[test]
     fn a_symbol_is_printable_and_of_at_most_64_bytes() {
         let longest = "A".repeat(MAX_SYMBOL_BYTES);
+        // Composed and decomposed letters are both printable, and two symbols.
         for text in [
             &*longest,
+            "\u{c4}",
+            "A\u{308}",
             "M&M.NS",
             "NIFTY 50",
             "AAPL  250620C00200000",
@@ -224,6 +230,12 @@ mod tests {
             "A\u{202e}B",
             "\u{feff}A",
             "A\u{85}B",
+            "A\u{2066}B",
+            "A\u{34f}",
+            "A\u{2800}",
+            "A\u{3164}B",
+            "A\u{fe0f}",
+            "A\u{e0100}",
         ] {
             assert_eq!(Symbol::new(text), None, "{text:?}");
         }

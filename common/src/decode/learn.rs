@@ -45,8 +45,14 @@ impl<'a> Chosen<'a> {
         let found = Found::of(text, rules).ok()?;
         let get = |field| found.fields.get(field).ok().flatten();
         let mut chosen = Vec::new();
-        if matches!(rules.symbol_from, SymbolFrom::Value | SymbolFrom::ValueOrKey) {
-            chosen.push((Part::Symbol, get(Field::Symbol)?));
+        match rules.symbol_from {
+            SymbolFrom::Value => chosen.push((Part::Symbol, get(Field::Symbol)?)),
+            // Where it has none, neither has the like of it: the key is looked at.
+            SymbolFrom::ValueOrKey => {
+                let symbol = found.fields.get(Field::Symbol).ok()?;
+                chosen.extend(symbol.map(|raw| (Part::Symbol, raw)));
+            }
+            SymbolFrom::Key | SymbolFrom::Topic => {}
         }
         match rules.timestamp_from {
             // It is made of two values.

@@ -110,8 +110,9 @@ impl Rules {
         let each = self.each.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
         let (symbol, timestamp) = (self.symbol_from, self.timestamp_from);
         let (nonpositive, upper) = (self.allow_nonpositive_prices, self.uppercase_symbols);
-        // A preset's conditions pass messages that do not say what they are.
-        let or_none = |condition: &Condition| if condition.is_optional { "|none" } else { "" };
+        // A preset's conditions pass messages that do not say what they are. No value begins with
+        // `=` but in quotes.
+        let or_none = |condition: &Condition| if condition.is_optional { "|=none" } else { "" };
         let kinds = |condition: &Condition| format!(" --where {condition}{}", or_none(condition));
         let kinds: String = self.conditions.iter().map(kinds).collect();
         format!(

@@ -238,6 +238,22 @@ fn the_fast_path_takes_elements_like_those_it_has_seen() {
     );
 }
 
+#[test]
+fn the_fast_path_prefers_a_symbol_around_an_element_to_the_key() {
+    let rules = Rules { symbol_from: SymbolFrom::ValueOrKey, ..rules("data", MAP) };
+    let mut decoder = Decoder::new(rules, NOW);
+    let row = r#"{"p":201.5,"v":100,"t":1749218401123}"#;
+    let beside = Beside { key: Some(b"KEY"), ..Beside::NOTHING };
+    for (around, expected) in [("", "KEY"), (r#""s":"AROUND","#, "AROUND"), ("", "KEY")] {
+        let value = format!(r#"{{{around}"data":[{row},{row}]}}"#);
+        let strict = all_by(&mut decoder, &value, &beside, true);
+        assert_eq!(all_by(&mut decoder, &value, &beside, false), strict, "{value}");
+        assert!(strict.iter().all(|tick| tick.contains(expected)), "{strict:?}");
+    }
+    let given = decoder.given(&beside);
+    assert!(decoder.element_shapes[0].decode(row.as_bytes(), &given).is_some());
+}
+
 /// It has all that a tick needs at its top, too.
 #[test]
 fn what_is_to_be_taken_apart_is_never_taken_whole() {

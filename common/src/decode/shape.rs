@@ -7,7 +7,7 @@
 
 use super::minutes::MinuteCache;
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
-use super::values::is_plain_upper_case;
+use super::values::{is_plain_upper_case, is_surely_a_symbol};
 use super::{Given, MAX_VALUE_BYTES, Provenance, Record};
 use crate::tick::Prices;
 use crate::timestamp::{EpochUnit, TimeRules};
@@ -298,7 +298,10 @@ impl<'a> Read<'a> {
             close: price(self.close, lowest)?,
         };
         let timestamp = given.timestamp.or_else(|| self.timestamp.map(Timestamp::from_micros))?;
-        let symbol = given.symbol.or(self.symbol)?;
+        let symbol = match given.symbol.or(self.symbol) {
+            Some(symbol) => symbol,
+            None => in_place(given.key?)?,
+        };
         if given.is_upper && !is_plain_upper_case(symbol.as_str()) {
             return None;
         }
@@ -326,6 +329,12 @@ fn optional_price(nanos: Option<i64>, lowest: i64) -> Option<Option<Price>> {
         None => Some(None),
         Some(nanos) => price(nanos, lowest).map(Some),
     }
+}
+
+/// A key as the symbol of a value that has none, where nothing else can be meant by it.
+fn in_place(key: &[u8]) -> Option<Symbol<'_>> {
+    let text = is_surely_a_symbol(key).then(|| str::from_utf8(key).ok())??;
+    Symbol::new(text)
 }
 
 #[inline(always)]

@@ -272,6 +272,32 @@ fn a_wrong_unit_never_becomes_a_tick_of_1970() {
 }
 
 #[test]
+fn the_unit_changes_at_the_same_number_in_both_paths() {
+    let times = TimeRules { oldest: Timestamp::from_micros(0), ..TimeRules::default() };
+    let rules = Rules { times, ..Rules::default() };
+    let (mut fast, mut strict) =
+        (Decoder::new(rules.clone(), LAST_DAY_OF_ALL), Decoder::new(rules, LAST_DAY_OF_ALL));
+    let of = |number: &str| format!(r#"{{"symbol":"A","price":1.5,"ts":{number}}}"#);
+    assert!(fast.decode(of("1749218401").as_bytes(), &ALONE).is_ok());
+    for (number, micros) in [
+        ("99999999999", 99_999_999_999_000_000),
+        ("99999999999.999999", 99_999_999_999_999_999),
+        ("100000000000", 100_000_000_000_000),
+        ("99999999999999", 99_999_999_999_999_000),
+        ("99999999999999.9999", 99_999_999_999_999_999),
+        ("100000000000000", 100_000_000_000_000),
+        ("99999999999999999", 99_999_999_999_999_999),
+        ("100000000000000000", 100_000_000_000_000),
+        ("9223372036854775807", 9_223_372_036_854_775),
+    ] {
+        let value = of(number);
+        let expected = strict.decode_strictly(value.as_bytes(), &ALONE);
+        assert_eq!(fast.decode(value.as_bytes(), &ALONE), expected, "{number}");
+        assert_eq!(expected.unwrap().tick.timestamp().micros(), micros, "{number}");
+    }
+}
+
+#[test]
 fn a_time_without_an_offset_is_named_as_such_until_a_zone_is_given() {
     let value = bare("timestamp", "\"2025-06-06T10:00:01\"");
     let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();
@@ -987,6 +1013,44 @@ fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_somethi
     }
 }
 
+/// Rows of yfinance do not say whose they are.
+#[test]
+fn the_fast_path_takes_the_symbol_of_a_row_from_its_key() {
+    let preset = Preset::Yfinance;
+    let MapEntries { paths, symbol_from, .. } = preset.entries();
+    let rules = Rules {
+        mapping: Mapping::new(&paths),
+        symbol_from: symbol_from.unwrap(),
+        times: TimeRules { zone: preset.zone(), ..TimeRules::default() },
+        ..Rules::default()
+    };
+    let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules, NOW));
+    let row = |close: &str| {
+        format!(r#"{{"Open":201.5,"Close":{close},"Volume":1200,"Date":"2025-06-06 10:00:01"}}"#)
+    };
+    let of = |key: &'static str| Beside { key: Some(key.as_bytes()), ..ALONE };
+    let first = row("201.5");
+    assert!(fast.decode(first.as_bytes(), &of("AAPL")).is_ok());
+    let (like, named) = (row("77.125"), row("77.125").replacen('{', r#"{"symbol":"OWN","#, 1));
+    for key in ["MSFT", "BRK-B", "^GSPC", "EURUSD=X", "2330.TW", "600519.SS", "0700.HK", "k"] {
+        let known = fast.decode_known(like.as_bytes(), &of(key));
+        assert_eq!(known.map(|known| known.tick.symbol().as_str()), Some(key));
+        assert_eq!(known, strict.decode_strictly(like.as_bytes(), &of(key)).ok());
+    }
+    for key in
+        ["17", "1.5", "1.e5", "1.5E", "2025-06-06", "10:00", "06.E", "\"A\"", "null", "", "A\n"]
+    {
+        let expected = strict.decode_strictly(like.as_bytes(), &of(key));
+        assert_eq!(fast.decode(like.as_bytes(), &of(key)), expected, "{key:?}");
+    }
+    assert_eq!(fast.decode_known(like.as_bytes(), &ALONE), None, "no key, no symbol");
+    assert_eq!(
+        fast.decode(named.as_bytes(), &of("KEY")).unwrap().tick.symbol().as_str(),
+        "OWN",
+        "a symbol of its own goes before the key"
+    );
+}
+
 #[test]
 fn a_date_and_a_time_of_day_in_two_members_are_one_time() {
     let times = TimeRules { zone: "America/New_York".parse().ok(), ..TimeRules::default() };
@@ -1301,7 +1365,9 @@ proptest! {
         };
         let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules, NOW));
         for (number, value) in values.iter().chain(&values).enumerate() {
-            let key: &[u8] = if number % 5 == 0 { b"\"K\"" } else { b"KEY" };
+            let keys: [&[u8]; 6] =
+                [b"\"K\"", b"KEY", b"17.5", b"2330.TW", b"2025-06-06", b"key"];
+            let key = keys[number % keys.len()];
             let beside = Beside { key: (number % 7 > 0).then_some(key), time: (time && number % 3 > 0).then_some(NOW), ..ALONE };
             let expected = strict.decode_strictly(value.as_bytes(), &beside);
             prop_assert_eq!(fast.decode(value.as_bytes(), &beside), expected, "{}", value);

@@ -116,6 +116,22 @@ pub(super) fn key_symbol_in_place<'a>(
     Err(Reject::new(Reason::BadSymbol, detail))
 }
 
+/// Whether a key is one that [`key_symbol_in_place`] takes as it is; `false` where that is not
+/// plain. Numbers and times do not begin with a letter unless blanks follow, and have no letters
+/// alone behind a point, as `2330.TW` has; ids are longer.
+pub(super) fn is_surely_a_symbol(key: &[u8]) -> bool {
+    let is_usual = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_=^&".contains(byte);
+    let is_of_a_place = || {
+        let place = key.rsplit(|byte| *byte == b'.').next().unwrap_or_default();
+        let rest = key.get(..key.len() - place.len()).unwrap_or_default();
+        let is_place = !place.is_empty() && place.iter().all(u8::is_ascii_alphabetic);
+        let number = rest.strip_suffix(b".").unwrap_or_default();
+        is_place && !number.is_empty() && number.iter().all(u8::is_ascii_digit)
+    };
+    let is_short = (1..=16).contains(&key.len()) && key.iter().all(is_usual) && key != b"null";
+    is_short && (matches!(key.first(), Some(b'^' | b'A'..=b'Z' | b'a'..=b'z')) || is_of_a_place())
+}
+
 /// Whether a key may be JSON that is no plain text: a string in quotes, an object, an array, or
 /// null.
 pub(super) fn may_be_json(key: &[u8]) -> bool {

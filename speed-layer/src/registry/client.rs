@@ -10,6 +10,7 @@ use service::failure::one_line;
 use std::collections::HashSet;
 use std::time::Duration;
 use ureq::Agent;
+use ureq::config::RedirectAuthHeaders;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use url::Url;
 
@@ -112,6 +113,8 @@ impl Client {
         let agent = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
+            // Without its login, a user that was sent on would seem to be refused.
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
             .timeout_global(Some(PATIENCE))
             .timeout_connect(Some(REACHED_WITHIN))
             .user_agent("stock-lambda")
@@ -330,6 +333,8 @@ fn roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::TcpListener;
     use testing::{HttpProxy, HttpRequest, Treatment};
 
     #[test]
@@ -351,6 +356,34 @@ mod tests {
         let proxy = HttpProxy::start("127.0.0.1:1", answer).await;
         let url = format!("http://{}", proxy.address());
         (proxy, url)
+    }
+
+    #[test]
+    fn a_registry_that_sends_on_to_the_same_host_is_asked_there_with_the_login() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let body = r#"{"schema":"\"int\""}"#;
+            let moved = format!(
+                "301 Moved Permanently\r\nLocation: http://127.0.0.1:{port}/new\r\nContent-Length: 0"
+            );
+            let found = format!("200 OK\r\nContent-Length: {}", body.len());
+            [(moved, ""), (found, body)].map(|(head, body)| {
+                let (stream, _) = listener.accept().unwrap();
+                let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+                let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+                let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}");
+                (&stream).write_all(answer.as_bytes()).unwrap();
+                asked.join("\n").to_ascii_lowercase()
+            })
+        });
+        let client = Client::new(&[&format!("http://me:pw@127.0.0.1:{port}")], None, None).unwrap();
+        assert_eq!(client.schema(7).map(|schema| schema.text), Ok("\"int\"".to_owned()));
+        let [first, second] = server.join().unwrap();
+        assert!(first.starts_with("get /schemas/ids/7"), "{first}");
+        assert!(second.starts_with("get /new"), "{second}");
+        let login = "authorization: basic bwu6chc=";
+        assert!(first.contains(login) && second.contains(login), "{second}");
     }
 
     #[tokio::test(flavor = "multi_thread")]

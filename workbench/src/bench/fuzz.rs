@@ -27,6 +27,9 @@ pub struct FuzzArgs {
 /// Bytes that mean something to the decoder are likelier to lead somewhere than others.
 const TELLING: &[u8] = b"\"\\{}[]:,.-+eE0123456789TZz nulltrue\xff\xc3\x00\n";
 
+/// Keys that are symbols, and those that are something else.
+const KEYS: [&[u8]; 6] = [b"KEY", b"2330.TW", b"Key", b"\"QUOTED\"", b"17", b"2025-06-06"];
+
 /// # Errors
 /// A value on which the two paths differ, with all that is needed to see it again.
 pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
@@ -109,7 +112,8 @@ fn compare((shape, is_loose): (Shape, bool), cases: u64, seed: u64) -> anyhow::R
         for _ in 0..rng.random_range(0..4) {
             mutate(&mut value, &mut rng);
         }
-        let beside = Beside { key: is_loose.then_some(&b"Key"[..]), ..Beside::NOTHING };
+        let key = KEYS[rng.random_range(0..KEYS.len())];
+        let beside = Beside { key: is_loose.then_some(key), ..Beside::NOTHING };
         let mut ticks = 0;
         let expected = Read::of(|read| {
             strict.decode_each_strictly(&value, &beside, &mut |element| {

@@ -58,6 +58,8 @@ struct Field {
     literal: Option<Box<[u8]>>,
     kind: Kind,
     shape: Shape,
+    /// The `oneof` that it stands in with others: of these the last that was written counts.
+    oneof: Option<usize>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -204,6 +206,9 @@ impl Writer<'_, '_> {
             if fields[at].literal.is_none() {
                 fields[at].check(slot, body)?;
             }
+            if fields[at].oneof.is_some() {
+                self.forget_rivals(fields, at, base);
+            }
             let known = &mut self.slots[base + at];
             *known = match (&fields[at], *known) {
                 (
@@ -214,6 +219,14 @@ impl Writer<'_, '_> {
             };
         }
         Ok(())
+    }
+
+    fn forget_rivals(&mut self, fields: &[Field], at: usize, base: usize) {
+        for (other, slot) in fields.iter().zip(&mut self.slots[base..]) {
+            if other.oneof == fields[at].oneof && other.number != fields[at].number {
+                *slot = Slot::Absent;
+            }
+        }
     }
 
     fn write_fields(

@@ -152,7 +152,7 @@ impl Parser<'_> {
         } else {
             Shape::Plain
         };
-        Some(Field { number: field.number(), literal, kind, shape })
+        Some(Field { number: field.number(), literal, kind, shape, oneof: oneof(field) })
     }
 
     fn kind(&mut self, field: &FieldDescriptor) -> Kind {
@@ -191,6 +191,12 @@ impl Parser<'_> {
         self.enums_known.insert(described.full_name().to_owned(), self.enums.len() - 1);
         self.enums.len() - 1
     }
+}
+
+/// The place of the `oneof` that the field shares with others.
+fn oneof(field: &FieldDescriptor) -> Option<usize> {
+    let oneof = field.containing_oneof().filter(|oneof| oneof.fields().len() > 1)?;
+    field.parent_message().oneofs().position(|other| other == oneof)
 }
 
 fn is_wrapper(name: &str) -> bool {

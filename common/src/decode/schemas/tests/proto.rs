@@ -110,6 +110,55 @@ fn a_message_in_parts_is_one_and_of_a_number_the_last_counts() {
     assert_eq!(json_of(&proto(text), None, &body).unwrap(), r#"{"b":{"s":"x","n":5},"n":2}"#);
 }
 
+/// Producers' libraries write one; where messages were joined there may be more.
+#[test]
+fn of_a_oneof_the_last_that_was_written_counts() {
+    let text = r#"syntax = "proto3";
+        message A { oneof x { double last = 1; double mid = 2; B b = 3; } int32 n = 4; optional int32 m = 5; }
+        message B { int32 n = 1; }"#;
+    let (last, mid) = ([&[9], &1.5_f64.to_le_bytes()[..]].concat(), [17, 0, 0, 0, 0, 0, 0, 4, 64]);
+    let (b, n) = ([26, 2, 8, 7], [32, 1, 40, 2]);
+    let (last, mid, b, n) = (&last[..], &mid[..], &b[..], &n[..]);
+    for (parts, expected) in [
+        ([last, n, mid], r#"{"mid":2.5,"n":1,"m":2}"#),
+        ([mid, n, last], r#"{"last":1.5,"n":1,"m":2}"#),
+        ([last, n, b], r#"{"b":{"n":7},"n":1,"m":2}"#),
+        ([b, mid, n], r#"{"mid":2.5,"n":1,"m":2}"#),
+    ] {
+        let body = parts.concat();
+        let found = json_of(&proto(text), None, &[&[0], &body[..]].concat()).unwrap();
+        assert_eq!(found, expected);
+        let pool = proto::compiled(&proto(text)).unwrap();
+        let theirs = pool.get_message_by_name("A").unwrap();
+        let theirs = DynamicMessage::decode(theirs, &body[..]).unwrap();
+        for name in ["last", "mid", "b"] {
+            let is_theirs = theirs.has_field_by_name(name);
+            assert_eq!(found.contains(&format!("\"{name}\"")), is_theirs, "{found}");
+        }
+    }
+}
+
+/// A field that is zero is not written, so nobody can tell it from one that was forgotten.
+#[test]
+fn a_price_that_is_absent_is_a_reject_and_no_tick_of_zero() {
+    for (price, reason) in [
+        ("double price = 2;", Reason::BadPrice),
+        ("optional double price = 2;", Reason::MissingField),
+        ("oneof p { double price = 2; double mid = 3; }", Reason::MissingField),
+    ] {
+        let text = format!(
+            r#"syntax = "proto3"; message T {{ string symbol = 1; {price} int64 ts = 4; }}"#
+        );
+        let mut trade = message(&text, "T");
+        trade.set_field_by_name("symbol", Value::String("AAPL".to_owned()));
+        trade.set_field_by_name("ts", Value::I64(1_749_218_401));
+        let json = json_of(&proto(&text), Some(&Rules::default()), &first(&trade)).unwrap();
+        let mut decoder = Decoder::new(Rules::default(), NOW);
+        let read = decoder.decode(json.as_bytes(), &Beside::NOTHING);
+        assert_eq!(read.unwrap_err().reason, reason, "{price}");
+    }
+}
+
 /// Read or passed over.
 #[test]
 fn a_field_that_is_written_otherwise_than_its_type_makes_the_value_none() {
