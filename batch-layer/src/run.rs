@@ -71,7 +71,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    let (span, trace) = (tracing::info_span!("run", run = run_id), trace(run_id));
+    let (span, trace) = (tracing::info_span!("run", run = run_id), traced(run_id));
     let run = Run { args: &args, plan, store, run_id, stop };
     let mut first = run.work(index);
     first.read_by(bulk);
@@ -181,7 +181,7 @@ async fn begin(
 }
 
 /// The run, for who takes traces.
-fn trace(run_id: i64) -> Span {
+fn traced(run_id: i64) -> Span {
     tracing::info_span!(
         target: TRACED,
         "run",

@@ -125,7 +125,7 @@ mod exported {
         let (listener, url) = listen();
         let receiver = std::thread::spawn(move || receive(&listener));
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str());
-        let output = run(&[&[endpoint], more].concat());
+        let output = run(&[&[endpoint][..], more].concat());
         assert!(output.status.success(), "{}", text(&output.stderr));
         let (path, request) = receiver.join().unwrap();
         assert_eq!(path, "/v1/traces");
