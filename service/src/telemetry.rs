@@ -95,7 +95,7 @@ fn listen(listeners: Vec<Listener>) {
 
 fn logs(args: &LogArgs) -> Listener {
     let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let logs = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt::layer::<Registry>().with_writer(std::io::stderr);
     // Where nobody reads standard error any more, saying so there would end the program.
     let logs = logs.log_internal_errors(false);
     match args.log_format {

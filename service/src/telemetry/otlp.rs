@@ -21,8 +21,8 @@ use opentelemetry_otlp::{
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tracing::{Level, Metadata};
-use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::{LevelFilter, filter_fn};
+use tracing_subscriber::{Layer as _, Registry};
 use ureq::http::Uri;
 
 /// Whose log lines are shown within the spans in which they were said.
@@ -45,7 +45,7 @@ impl Traces {
     pub(super) fn listener(&self) -> Option<Listener> {
         let tracer = self.provider.as_ref()?.tracer(self.program);
         // What a span costs is told by nobody who looks at batches.
-        let layer = tracing_opentelemetry::layer()
+        let layer = tracing_opentelemetry::layer::<Registry>()
             .with_tracer(tracer)
             .with_location(false)
             .with_threads(false)
