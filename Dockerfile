@@ -6,7 +6,7 @@ ARG RUST_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-20260824-slim
 
 FROM ${RUST_IMAGE} AS build
-ARG FEATURES=speed-layer/kafka-logins,batch-layer/kafka-logins
+ARG FEATURES=speed-layer/kafka-logins,batch-layer/kafka-logins,speed-layer/otlp,batch-layer/otlp
 # What librdkafka, built from its crate's own sources, needs, Kerberos and OpenID Connect included.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends gcc g++ make pkg-config libc6-dev libssl-dev zlib1g-dev \

@@ -12,7 +12,10 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn run() -> ExitCode {
     let command = Command::parse();
-    telemetry::init(command.logs());
+    let traces = match telemetry::start(command.logs(), "batch-layer") {
+        Ok(traces) => traces,
+        Err(failure) => return failure::conclude(Err(failure)),
+    };
     let result = match (shutdown::token(), command) {
         (Ok(stop), Command::Run(args)) => Box::pin(batch_layer::run(args, stop)).await,
         (Ok(stop), Command::Verify(args)) => Box::pin(batch_layer::verify::run(args, stop)).await,
@@ -22,5 +25,7 @@ async fn run() -> ExitCode {
         (Ok(stop), Command::Export(args)) => Box::pin(batch_layer::export::run(args, stop)).await,
         (Err(error), _) => Err(Failure::Infrastructure(error)),
     };
-    failure::conclude(result)
+    let code = failure::conclude(result);
+    traces.end();
+    code
 }

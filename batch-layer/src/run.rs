@@ -20,11 +20,13 @@ use crate::work::Work;
 use common::Timestamp;
 use service::Failure;
 use service::pg::Migrations;
+use service::telemetry::TRACED;
 use service::words::counted;
 use std::ops::Range;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::field::Empty;
+use tracing::{Instrument, Span};
 
 /// Brings the hours that `args` asks for up to date. `stop` ends it between two hours.
 ///
@@ -69,14 +71,15 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
             return Err(failure);
         }
     };
-    let span = tracing::info_span!("run", run = run_id);
+    let (span, trace) = (tracing::info_span!("run", run = run_id), traced(run_id));
     let run = Run { args: &args, plan, store, run_id, stop };
     let mut first = run.work(index);
     first.read_by(bulk);
     let (mut index, counts, result) = match args.share {
-        false => run.all(first).instrument(span.clone()).await,
-        true => run.shared(first).instrument(span.clone()).await,
+        false => run.all(first).instrument(span.clone()).instrument(trace.clone()).await,
+        true => run.shared(first).instrument(span.clone()).instrument(trace.clone()).await,
     };
+    describe(&trace, &counts);
     ledger::finish(&mut index, run_id, &counts, &result).await;
     lock::release(&mut index).await;
     if matches!(result, Ok(()) | Err(Failure::Partial(_))) {
@@ -175,6 +178,28 @@ async fn begin(
     let (arguments, engine) = (args.describe(plan), bulk.engine());
     let (looks_back, window) = (plan.looks_back, Some(&plan.window));
     ledger::begin(index, Begun { arguments: &arguments, engine: &engine, looks_back, window }).await
+}
+
+/// The run, for who takes traces.
+fn traced(run_id: i64) -> Span {
+    tracing::info_span!(
+        target: TRACED,
+        "run",
+        run = run_id,
+        hours_computed = Empty,
+        hours_failed = Empty,
+        objects_read = Empty,
+        ticks = Empty,
+    )
+}
+
+/// What a trace tells of a run that is over.
+fn describe(trace: &Span, counts: &Counts) {
+    trace
+        .record("hours_computed", counts.hours_computed)
+        .record("hours_failed", counts.hours_failed)
+        .record("objects_read", counts.objects_read)
+        .record("ticks", counts.ticks);
 }
 
 fn report(counts: &Counts, started: Instant) {

@@ -15,9 +15,11 @@ use service::Failure;
 use service::pg;
 use service::pg::bars::Columns;
 use service::pg::in_time;
+use service::telemetry::TRACED;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, AssertSqlSafe};
 use std::collections::BTreeSet;
+use tracing::Instrument;
 
 pub use crate::judging::Beside;
 
@@ -83,8 +85,9 @@ impl Summary<'_> {
     /// Where the database fails; nothing has changed then.
     pub async fn write(&self, index: &mut Index) -> Result<Option<Vec<Shared>>, Failure> {
         let token = index.lock.clone();
-        let written =
-            in_time(index.patience, self.write_all(&mut index.connection, token.as_ref())).await;
+        let span = tracing::info_span!(target: TRACED, "write", ticks = self.sum.ticks);
+        let writing = self.write_all(&mut index.connection, token.as_ref());
+        let written = in_time(index.patience, writing).instrument(span).await;
         written.map_err(|error| index.failed(&format!("writing hour {} to", self.hour), error))
     }
 

@@ -14,6 +14,8 @@ mod holdings;
 mod indicators;
 mod kept;
 mod lake;
+// Without Kafka nothing makes what it would have told.
+#[cfg_attr(not(feature = "kafka"), allow(dead_code))]
 mod log;
 mod lost;
 mod minutes;
@@ -69,6 +71,7 @@ use topic::{Part, Sum, Topic, kafka_ranges};
 /// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not
 /// be compared.
 pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
+    args.kafka.check()?;
     let mut plan = args.hours.plan(Timestamp::now())?;
     let asked = nothing::Asked {
         window: plan.window.clone(),

@@ -1,22 +1,22 @@
 //! What every Kafka client of this project has in common: how to get in, and what a topic consists
-//! of.
+//! of. Without the feature `kafka` the flags are all that is left of it.
 
+#[cfg(feature = "kafka")]
 mod admin;
+#[cfg(feature = "kafka")]
+mod client;
+#[cfg(feature = "kafka")]
 pub mod group;
+#[cfg(feature = "kafka")]
 pub mod topic_id;
+
+#[cfg(feature = "kafka")]
+pub use client::{Quiet, partitions};
 
 use crate::Failure;
 use crate::files::PropertiesFile;
 use crate::settings::Settings;
-use anyhow::{Context, anyhow, bail};
-use rdkafka::ClientContext;
-use rdkafka::config::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
-use std::time::Duration;
-
-/// How long the brokers may take to describe a topic.
-const METADATA_TIMEOUT: Duration = Duration::from_secs(10);
+use anyhow::anyhow;
 
 /// librdkafka's own settings, passed through.
 #[derive(Clone, Default, clap::Args)]
@@ -40,26 +40,6 @@ pub struct KafkaProperties {
 }
 
 impl KafkaProperties {
-    /// The settings of a client: where Kafka is, and how to get in. A property that the user gave
-    /// overrides `defaults`.
-    #[must_use]
-    pub fn client_settings(
-        &self,
-        brokers: &str,
-        client_id: &str,
-        defaults: &[(&str, &str)],
-    ) -> ClientConfig {
-        let mut settings = ClientConfig::new();
-        for (key, value) in defaults {
-            settings.set(*key, *value);
-        }
-        settings.set("bootstrap.servers", brokers).set("client.id", client_id);
-        for (key, value) in self.iter() {
-            settings.set(key, value);
-        }
-        settings
-    }
-
     /// # Errors
     /// A login that can never succeed, of which librdkafka says nothing.
     pub fn check_login(&self) -> Result<(), Failure> {
@@ -94,56 +74,9 @@ impl std::fmt::Debug for KafkaProperties {
     }
 }
 
-/// A client that leaves its errors to the caller, who gets them as results and knows which of them
-/// matter: the default one also logs each of them, even the end of a partition.
-#[derive(Debug)]
-pub struct Quiet;
-
-impl ClientContext for Quiet {
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!("{error}: {reason}");
-    }
-}
-
-impl ConsumerContext for Quiet {}
-
-/// The ids of a topic's partitions, ascending.
-///
-/// # Errors
-/// Brokers that do not answer, or a topic that is not there.
-pub fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<i32>> {
-    let metadata = consumer
-        .fetch_metadata(Some(topic), METADATA_TIMEOUT)
-        .with_context(|| format!("ask the Kafka brokers about topic {topic}"))?;
-    let found = metadata.topics().iter().find(|found| found.name() == topic);
-    let mut ids: Vec<i32> =
-        found.map(|found| found.partitions().iter().map(|p| p.id()).collect()).unwrap_or_default();
-    if ids.is_empty() {
-        bail!("topic {topic} does not exist: create it first");
-    }
-    ids.sort_unstable();
-    Ok(ids)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_users_property_overrides_a_default_and_no_value_is_shown() {
-        let properties = KafkaProperties {
-            properties: vec![crate::settings::key_values("sasl.password=s3cret").unwrap()],
-            ..KafkaProperties::default()
-        };
-        let settings = properties.client_settings(
-            "a:1",
-            "me",
-            &[("sasl.password", "none"), ("fetch.min.bytes", "1")],
-        );
-        assert_eq!(settings.get("sasl.password"), Some("s3cret"));
-        assert_eq!(settings.get("fetch.min.bytes"), Some("1"));
-        assert_eq!(format!("{properties:?}"), "[\"sasl.password\"]");
-    }
 
     #[test]
     fn a_token_must_come_from_somewhere() {
@@ -157,26 +90,5 @@ mod tests {
             with("sasl.mechanisms=OAUTHBEARER;sasl.oauthbearer.method=oidc").check_login().is_ok()
         );
         assert!(with("sasl.mechanism=SCRAM-SHA-512").check_login().is_ok());
-    }
-
-    /// Of the images' build; see Cargo.toml.
-    #[cfg(feature = "kafka-logins")]
-    #[test]
-    fn clients_can_log_in_by_kerberos_and_by_tokens_of_an_authority() {
-        let kerberos = [("sasl.mechanism", "GSSAPI"), ("sasl.kerberos.keytab", "/etc/krb5.keytab")];
-        let token = [
-            ("sasl.mechanism", "OAUTHBEARER"),
-            ("sasl.oauthbearer.method", "oidc"),
-            ("sasl.oauthbearer.client.id", "me"),
-            ("sasl.oauthbearer.client.secret", "s3cret"),
-            ("sasl.oauthbearer.token.endpoint.url", "http://127.0.0.1:1/token"),
-        ];
-        for login in [&kerberos[..], &token] {
-            let mut settings =
-                KafkaProperties::default().client_settings("127.0.0.1:1", "me", login);
-            settings.set("security.protocol", "SASL_PLAINTEXT").set("group.id", "g");
-            let client: Result<BaseConsumer<Quiet>, _> = settings.create_with_context(Quiet);
-            assert!(client.is_ok(), "{login:?}: {:?}", client.err());
-        }
     }
 }

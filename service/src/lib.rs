@@ -4,7 +4,6 @@
 pub mod cli;
 pub mod failure;
 pub mod files;
-#[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod pg;
 mod settings;

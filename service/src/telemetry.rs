@@ -1,18 +1,41 @@
-//! Logs, to standard error: standard output is for results.
+//! Logs, to standard error: standard output is for results; and traces, where they are asked for.
 //!
 //! A sentence says what happened and names what it is about. For a collector the same names are
 //! fields as well, and spans say within what it happened: `session` and `batch`, or `run` and
-//! `hour`.
+//! `hour`. Spans of the target [`TRACED`] are those of traces, and in no log.
 
+#[cfg(feature = "otlp")]
+mod otlp;
+#[cfg(not(feature = "otlp"))]
+mod untraced;
+
+#[cfg(feature = "otlp")]
+pub use otlp::Traces;
+#[cfg(not(feature = "otlp"))]
+pub use untraced::Traces;
+
+use crate::Failure;
 use std::fmt;
 use std::io::IsTerminal;
+use std::time::Duration;
 use tracing::field::Field;
 use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer, debug_fn};
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+/// The target of spans that are exported as traces and not logged. Where nobody exports them, they
+/// cost a look at a flag.
+pub const TRACED: &str = "traced";
+/// How long a process that ends waits for its last traces to be taken.
+pub const END_WITHIN: Duration = Duration::from_secs(2);
+
+/// One of those who hear of events and spans.
+type Listener = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -34,8 +57,8 @@ pub struct LogArgs {
 
 /// Libraries' lines that say nothing, or what is said once anyhow: the Kafka crate closes a
 /// consumer's queue a second time when it is dropped, and calls that an error; AWS's SDK prints
-/// errors that it has found beside the one that it gives.
-const QUIET: &str = "sqlx::postgres::notice=warn,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off";
+/// errors that it has found beside the one that it gives. Spans of traces are for traces alone.
+const QUIET: &str = "traced=off,sqlx::postgres::notice=warn,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off";
 
 /// What is `asked` for comes on top of what is usual, so that who names a library hears it.
 fn filter(asked: &str) -> EnvFilter {
@@ -48,9 +71,31 @@ fn filter(asked: &str) -> EnvFilter {
 
 /// Starts logging; called once, first thing.
 pub fn init(args: &LogArgs) {
+    listen(vec![logs(args)]);
+}
+
+/// Starts logging, and exporting traces where the environment names who takes them; called once,
+/// first thing. `program`: the name of what is traced, unless the environment has another.
+///
+/// # Errors
+/// A setting of the traces that can never work.
+pub fn start(args: &LogArgs, program: &'static str) -> Result<Traces, Failure> {
+    let opened = Traces::open(program);
+    let mut listeners = vec![logs(args)];
+    listeners.extend(opened.as_ref().ok().and_then(Traces::listener));
+    listen(listeners);
+    let traces = opened?;
+    traces.say();
+    Ok(traces)
+}
+
+fn listen(listeners: Vec<Listener>) {
+    tracing_subscriber::registry().with(listeners).init();
+}
+
+fn logs(args: &LogArgs) -> Listener {
     let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let logs =
-        tracing_subscriber::fmt().with_env_filter(filter(&asked)).with_writer(std::io::stderr);
+    let logs = tracing_subscriber::fmt::layer::<Registry>().with_writer(std::io::stderr);
     // Where nobody reads standard error any more, saying so there would end the program.
     let logs = logs.log_internal_errors(false);
     match args.log_format {
@@ -63,9 +108,15 @@ pub fn init(args: &LogArgs) {
             logs.with_ansi(std::io::stderr().is_terminal())
                 .fmt_fields(sentence)
                 .event_format(Sentence)
-                .init();
+                .with_filter(filter(&asked))
+                .boxed()
         }
-        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).init(),
+        LogFormat::Json => logs
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_filter(filter(&asked))
+            .boxed(),
     }
 }
 

@@ -7,6 +7,7 @@ mod ranges;
 mod rejects;
 mod rows;
 mod seen;
+mod trace;
 
 use bars::MinuteBars;
 pub use bars::SortedBars;
@@ -14,6 +15,7 @@ pub use ranges::Ranges;
 pub use rejects::RejectedMessage;
 pub use rows::Rows;
 pub use seen::{Noted, Seen, SeenTick, Series};
+pub use trace::Trace;
 
 use crate::source::SourcePartition;
 use common::decode::{Beside, Decoder, Scratch, schema_id};
@@ -91,6 +93,7 @@ pub struct Batch {
     pub without_volume: u32,
     /// Ticks with a bid, an ask, conditions or a number that could not be read.
     pub with_unread: u32,
+    pub trace: Trace,
     rejected_bytes: usize,
     /// What values become that are not JSON.
     scratch: Scratch,
@@ -193,7 +196,10 @@ impl Batch {
     /// Moves a partition from `expected` to `next`, over offsets that are no messages (or over a
     /// message).
     pub fn pass(&mut self, at: SourcePartition, expected: i64, next: i64) {
-        self.opened.get_or_insert_with(Instant::now);
+        if self.opened.is_none() {
+            self.opened = Some(Instant::now());
+            self.trace = Trace::begin();
+        }
         self.ranges.extend(at, expected, next);
     }
 
@@ -243,6 +249,7 @@ impl Batch {
         self.with_unread = 0;
         self.rejected_bytes = 0;
         self.opened = None;
+        self.trace = Trace::default();
         self.last_day = None;
     }
 

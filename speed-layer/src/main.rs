@@ -7,11 +7,16 @@ use std::process::ExitCode;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let command = Command::parse();
-    telemetry::init(command.logs());
+    let traces = match telemetry::start(command.logs(), "speed-layer") {
+        Ok(traces) => traces,
+        Err(failure) => return failure::conclude(Err(failure)),
+    };
     let result = match (shutdown::token(), command) {
         (Ok(stop), Command::Run(config)) => Box::pin(speed_layer::run(*config, stop)).await,
         (Ok(_), Command::Doctor(args)) => Box::pin(speed_layer::doctor(*args)).await,
         (Err(error), _) => Err(service::Failure::Infrastructure(error)),
     };
-    failure::conclude(result)
+    let code = failure::conclude(result);
+    traces.end();
+    code
 }

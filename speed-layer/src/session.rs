@@ -106,9 +106,11 @@ async fn serve(
         let before = written.take();
         let catch_up = || before.into_iter().for_each(|batch| say(Reply::Written(batch)));
         let reply = match command {
-            Command::Write(batch) => {
+            Command::Write(mut batch) => {
+                let trace = std::mem::take(&mut batch.trace);
+                let trace = trace.described(&batch, index, &store.topics());
                 let span = tracing::info_span!("batch", writer = index, messages = batch.messages);
-                store.write(&batch, catch_up).instrument(span).await?;
+                store.write(&batch, catch_up).instrument(span).instrument(trace).await?;
                 if !commands.is_empty() {
                     written = Some(batch);
                     continue;

@@ -27,13 +27,15 @@ use common::Timestamp;
 use limits::Limits;
 use offsets::{Moved, Outcome};
 use service::failure::one_line;
+use service::telemetry::TRACED;
 use service::{Failure, pg};
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use table::Table;
+use tracing::Instrument;
 use verdict::Verdict;
 
 /// How long a question may take that needs no lock.
@@ -217,7 +219,8 @@ impl Store {
     ) -> Result<Option<Smaller>, StoreError> {
         let mut refused = 0;
         // Once for all tries of the same.
-        let mut judging = self.judge(batch).await?;
+        let judge = self.judge(batch).instrument(tracing::info_span!(target: TRACED, "judge"));
+        let mut judging = judge.await?;
         loop {
             self.make_days(&batch.days).await?;
             let begun = Instant::now();
@@ -228,7 +231,8 @@ impl Store {
                 transaction::write(connection, &limits, batch, &mut judging, &mut once, &mut at)
                     .await
             };
-            let tried = self.attempt(write).await;
+            let span = tracing::info_span!(target: TRACED, "transaction");
+            let tried = self.attempt(write).instrument(span).await;
             once();
             match tried? {
                 Try::Again => {}
@@ -493,6 +497,11 @@ impl Store {
             moved.found(),
             moved.expected
         ))
+    }
+
+    /// The topics of the sources that are known.
+    pub fn topics(&self) -> MutexGuard<'_, BTreeMap<SourceId, TopicIdentity>> {
+        self.shared.topics()
     }
 
     /// `topic/partition`, for messages.

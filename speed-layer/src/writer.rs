@@ -177,7 +177,8 @@ impl Writers {
             return Ok(());
         };
         let next = writer.spare.pop().unwrap_or_default();
-        let full = std::mem::replace(&mut writer.batch, next);
+        let mut full = std::mem::replace(&mut writer.batch, next);
+        full.trace.fill_ended();
         writer.in_flight += 1;
         writer.command(Command::Write(Box::new(full)))
     }

@@ -79,3 +79,21 @@ fn a_sentence_alone_hides_what_it_names() {
     let text = "tracing::warn!(\"{at}: away\");\n tracing::warn!(at, \"{at}: away\");\n tracing::warn!(\"away\");";
     assert_eq!(calls(text, "tracing::warn!").map(hides).collect::<Vec<_>>(), [true, false, false]);
 }
+
+/// `cargo check -p batch-layer --no-default-features` is the proof; what it needs stands here.
+#[test]
+fn computing_hours_needs_no_librdkafka() {
+    let line = |name: &str, start: &str| {
+        let manifest = files::workspace().join(name).join("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).unwrap();
+        manifest.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned()
+    };
+    for name in ["service", "batch-layer"] {
+        let kafka = line(name, "rdkafka");
+        assert!(kafka.contains("optional = true"), "{name}: {kafka}");
+        assert!(line(name, "kafka = ").contains("\"dep:rdkafka\""), "{name}");
+    }
+    let service = line("batch-layer", "service");
+    assert!(!service.is_empty() && !service.contains("kafka"), "{service}");
+    assert_eq!(line("service", "default"), "");
+}

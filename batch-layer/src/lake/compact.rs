@@ -22,6 +22,7 @@ use crate::verify::{Holdings, HourHoldings, difference};
 use common::{Place, Timestamp};
 use service::Failure;
 use service::pg::Migrations;
+use service::telemetry::TRACED;
 use service::words::{counted, inflected};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -63,6 +64,7 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
     let result = compaction
         .run(&args.below.prefix, &window)
         .instrument(tracing::info_span!("run", run = run_id))
+        .instrument(tracing::info_span!(target: TRACED, "compact", run = run_id))
         .await;
     let Compaction { mut index, counts, .. } = compaction;
     ledger::finish(&mut index, run_id, &counts, &result).await;

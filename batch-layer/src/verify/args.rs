@@ -2,7 +2,9 @@
 
 use crate::archive::PrefixTemplate;
 use crate::flags::{ArchiveArgs, DatabaseOptions, HourArgs, USUAL_PREFIX};
+use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
+use service::Failure;
 use service::cli::duration;
 use service::kafka::KafkaProperties;
 use service::telemetry::LogArgs;
@@ -100,6 +102,21 @@ pub struct KafkaArgs {
     pub properties: KafkaProperties,
 }
 
+impl KafkaArgs {
+    /// # Errors
+    /// Brokers that this program has no client to ask with.
+    pub fn check(&self) -> Result<(), Failure> {
+        let is_asked = self.kafka_brokers.as_ref().is_some_and(|brokers| !brokers.is_empty());
+        if is_asked && !cfg!(feature = "kafka") {
+            return Err(Failure::Configuration(anyhow!(
+                "--kafka-brokers: this program was built without Kafka (feature `kafka`); without the flag what \
+                 PostgreSQL and the archive hold is compared"
+            )));
+        }
+        Ok(())
+    }
+}
+
 /// What is written to standard output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -107,4 +124,25 @@ pub enum Format {
     Table,
     /// A JSON object for each hour, one a line, and a last one with the totals.
     Json,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(brokers: &str) -> Result<(), Failure> {
+        let flags = ["verify", "--database-url", "postgres://u:p@h/d", "--kafka-brokers", brokers];
+        VerifyArgs::try_parse_from(flags).unwrap().kafka.check()
+    }
+
+    #[test]
+    fn brokers_are_refused_where_no_client_is_built_in_and_nowhere_else() {
+        assert!(checked("").is_ok());
+        let refused = checked("a:9092").err();
+        assert_eq!(refused.is_some(), !cfg!(feature = "kafka"));
+        if let Some(failure) = refused {
+            assert_eq!(failure.exit_code(), 2);
+            assert!(failure.to_string().contains("built without Kafka"), "{failure}");
+        }
+    }
 }

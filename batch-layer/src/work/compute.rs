@@ -13,6 +13,7 @@ use crate::survey::{Change, ChangeKind};
 use crate::totals::{self, MAX_SYMBOLS};
 use rustc_hash::FxHashSet;
 use service::Failure;
+use service::telemetry::TRACED;
 use service::words::counted;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -90,7 +91,8 @@ impl Work {
             for stale in stale {
                 self.check_stop()?;
                 let span = tracing::info_span!("hour", hour = %stale.hour);
-                self.compute(stale, &pending).instrument(span).await?;
+                let trace = tracing::info_span!(target: TRACED, "hour", hour = %stale.hour);
+                self.compute(stale, &pending).instrument(span).instrument(trace).await?;
                 pending.remove(&stale.hour);
             }
         }
@@ -481,10 +483,14 @@ impl Work {
     ) -> Result<Option<HourBars>, Failure> {
         let (hour, pending) = (due.stale.hour, due.pending);
         let asked: Vec<_> = objects.iter().map(|indexed| indexed.object.clone()).collect();
-        let summed = match known {
-            None => self.engine.sum(hour, &asked, |later| pending.contains(&later)).await,
-            Some(known) => self.engine.sum_without(hour, &asked, known).await,
+        let read = tracing::info_span!(target: TRACED, "read", objects = asked.len());
+        let sum = async {
+            match known {
+                None => self.engine.sum(hour, &asked, |later| pending.contains(&later)).await,
+                Some(known) => self.engine.sum_without(hour, &asked, known).await,
+            }
         };
+        let summed = sum.instrument(read).await;
         self.whole(due, objects, summed?).await
     }
 

@@ -14,8 +14,10 @@ use common::Timestamp;
 use futures::stream::{self, StreamExt};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
+use service::telemetry::TRACED;
 use service::words::{counted, inflected};
 use std::sync::Arc;
+use tracing::Instrument;
 
 /// Changes that are gathered over folders before they are read, so that small folders are read side
 /// by side.
@@ -94,7 +96,8 @@ impl Work {
         // Those that have come meanwhile share a query of the index.
         let mut listings = self.store.listings(folders).ready_chunks(LISTINGS_AHEAD);
         let (mut gathered, mut moved, mut unknown) = (Vec::new(), Vec::new(), Vec::new());
-        while let Some(listed) = self.unless_stopped(listings.next()).await? {
+        let list = || tracing::info_span!(target: TRACED, "list");
+        while let Some(listed) = self.unless_stopped(listings.next().instrument(list())).await? {
             let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
             let mut known = self.index.folders(&prefixes, &self.format).await?;
             for (folder, listing) in listed {
@@ -204,7 +207,15 @@ impl Work {
     }
 
     /// Reads objects and indexes them. Gives those that were no longer there as listed.
-    async fn read_changes(&mut self, mut changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
+    async fn read_changes(&mut self, changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
+        if changes.is_empty() {
+            return Ok(changes);
+        }
+        let span = tracing::info_span!(target: TRACED, "read", objects = changes.len());
+        self.read_chunks(changes).instrument(span).await
+    }
+
+    async fn read_chunks(&mut self, mut changes: Vec<Change>) -> Result<Vec<Change>, Failure> {
         let mut moved = Vec::new();
         while !changes.is_empty() {
             let rest = changes.split_off(self.engine.bulk.at_once().min(changes.len()));

@@ -8,8 +8,10 @@ use crate::batch::{Batch, RejectedMessage, Rows, SortedBars};
 use crate::detection::Judging;
 use service::pg;
 use service::pg::bars::Columns;
+use service::telemetry::TRACED;
 use sqlx::PgConnection;
 use sqlx::postgres::PgArguments;
+use tracing::{Instrument, info_span};
 
 /// Writes the batch unless another consumer has moved its partitions' offsets. `meanwhile` runs
 /// while PostgreSQL is busy with the rows that it was sent. `at`: the table that was written last.
@@ -25,12 +27,14 @@ pub async fn write(
     meanwhile: impl FnOnce(),
     at: &mut Table,
 ) -> sqlx::Result<Outcome> {
-    let stored = offsets::begin_and_lock(connection, limits, &batch.ranges).await?;
+    let lock = offsets::begin_and_lock(connection, limits, &batch.ranges);
+    let stored = lock.instrument(info_span!(target: TRACED, "lock_offsets")).await?;
     if let Some(not_ours) = offsets::compare(&stored, &batch.ranges) {
         sqlx::raw_sql("rollback").execute(connection).await?;
         return Ok(not_ours);
     }
-    match write_all(connection, batch, judging, meanwhile, at).await {
+    let span = info_span!(target: TRACED, "write");
+    match write_all(connection, batch, judging, meanwhile, at).instrument(span).await {
         Ok(()) => {}
         Err(Broken::Sql(error)) => return Err(error),
         Err(Broken::LeftOut(words)) => {
@@ -40,7 +44,8 @@ pub async fn write(
     }
     // What is checked at the end of a transaction is a message's fault until one stands alone.
     *at = Table::RealtimeStock;
-    sqlx::raw_sql(COMMIT).execute(connection).await?;
+    let commit = sqlx::raw_sql(COMMIT).execute(connection);
+    commit.instrument(info_span!(target: TRACED, "commit")).await?;
     offsets::say_recorded(&batch.gaps);
     Ok(Outcome::Written)
 }

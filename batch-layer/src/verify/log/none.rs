@@ -1,0 +1,42 @@
+//! [`Log`] of a program that was built without Kafka: there is none.
+
+use super::{Asked, Span};
+use crate::hour::Hour;
+use crate::verify::args::KafkaArgs;
+use common::decode::Beside;
+use roaring::RoaringTreemap;
+use service::Failure;
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::ops::Range;
+
+/// Nothing: no value of it can be made.
+pub struct Log {
+    never: Infallible,
+    pub topic_id: String,
+}
+
+impl Log {
+    /// # Errors
+    /// None: brokers that were given are refused before ([`KafkaArgs::check`]).
+    pub fn connect(_: &KafkaArgs, _: &str) -> Result<Asked, Failure> {
+        Ok(Asked::NotGiven)
+    }
+
+    /// # Errors
+    /// None.
+    pub fn spans(&self, _: &Range<Hour>) -> anyhow::Result<BTreeMap<i32, Span>> {
+        match self.never {}
+    }
+
+    /// # Errors
+    /// None.
+    pub fn read(
+        &self,
+        _: i32,
+        _: &RoaringTreemap,
+        _: impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
+    ) -> anyhow::Result<()> {
+        match self.never {}
+    }
+}

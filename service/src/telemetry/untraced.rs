@@ -1,0 +1,36 @@
+//! [`Traces`] of a program that was built without them.
+
+use super::Listener;
+use crate::Failure;
+
+/// What the standard calls the place that takes traces.
+const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
+
+/// Nothing.
+pub struct Traces;
+
+impl Traces {
+    /// # Errors
+    /// None.
+    pub(super) fn open(_: &'static str) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    pub(super) fn listener(&self) -> Option<Listener> {
+        None
+    }
+
+    /// Says that traces are asked for in vain.
+    pub(super) fn say(&self) {
+        let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        if let Some(variable) = ENDPOINTS.into_iter().find(is_set) {
+            tracing::warn!(
+                variable,
+                "{variable} is set, but this program was built without traces (feature `otlp`): none are exported"
+            );
+        }
+    }
+
+    /// Nothing.
+    pub fn end(self) {}
+}
