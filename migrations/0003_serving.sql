@@ -323,3 +323,38 @@ with recursive
 select symbol from speed where symbol is not null
 union
 select symbol from batch where symbol is not null;
+
+-- Every symbol, the most traded one of the newest day up to a moment first: what a dashboard opens with, whatever the
+-- market. Volumes decide, and where there are none, ticks.
+create function symbols_by_trade(until timestamptz)
+    returns table (symbol text, is_traded boolean, place bigint)
+    language sql stable
+    set jit = off
+as
+$$
+select k.symbol,
+       day.symbol is not null,
+       row_number() over (order by day.volume desc nulls last, day.ticks desc nulls last, k.symbol)
+from known_symbols k
+         left join (select h.symbol, sum(h.volume) as volume, sum(h.ticks) as ticks
+                    from newest_trading_day(until) as newest
+                             cross join lateral market_hours(newest.day_start, newest.day_end) as h
+                    group by h.symbol) as day on day.symbol = k.symbol
+$$;
+
+-- The symbols that the variable of a dashboard stands for. 'most traded' are five, and 'all symbols' are all, both the most
+-- traded one first; any other choice is a name. Only what is asked for is looked up.
+create function chosen_symbols(chosen text[], until timestamptz)
+    returns text[]
+    language sql stable
+    set jit = off
+as
+$$
+select case
+           when 'all symbols' = any (chosen)
+               then array(select symbol from symbols_by_trade(until) order by place)
+           when 'most traded' = any (chosen)
+               then array(select symbol from symbols_by_trade(until) where is_traded order by place limit 5) || chosen
+           else chosen
+           end
+$$;

@@ -19,6 +19,8 @@ pub struct View<'a> {
     binaries: &'a Binaries,
     options: &'a Options,
     places: Vec<String>,
+    /// What has ended meanwhile and is not missed.
+    notes: Vec<String>,
     begin: Instant,
     next_frame: Instant,
     next_batch: Instant,
@@ -39,12 +41,18 @@ impl<'a> View<'a> {
             binaries,
             options,
             places,
+            notes: Vec::new(),
             begin: now,
             next_frame: now,
             next_batch: now,
             batch: None,
             batch_runs: 0,
         }
+    }
+
+    /// Goes on showing this below everything else.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
     }
 
     /// Does what is due.
@@ -83,7 +91,7 @@ impl<'a> View<'a> {
         if !report.status.success() {
             bail!("the report failed ({}); {}", report.status, report.log_tail());
         }
-        let frame = frame(&self.title(), &report.output, &self.places);
+        let frame = frame(&self.title(), &report.output, &self.places, &self.notes);
         let mut out = std::io::stdout().lock();
         if on_terminal {
             // Home, each line cleared to its end, then the rest of the screen: it does not flicker.
@@ -105,12 +113,15 @@ impl<'a> View<'a> {
     }
 }
 
-fn frame(title: &str, report: &str, places: &[String]) -> String {
+fn frame(title: &str, report: &str, places: &[String], notes: &[String]) -> String {
     let mut frame = format!("{title}\n\n{}\n\nLook for yourself:\n", report.trim_end());
     for place in places {
         frame.push_str("  ");
         frame.push_str(place);
         frame.push('\n');
+    }
+    for note in notes {
+        frame.push_str(&format!("\n{}\n", note.trim_end()));
     }
     frame
 }
@@ -121,7 +132,13 @@ mod tests {
 
     #[test]
     fn a_frame_has_the_report_between_the_title_and_the_places() {
-        let frame = frame("title", "\n\nticks  5\n\n", &["psql x".to_owned()]);
+        let frame = frame("title", "\n\nticks  5\n\n", &["psql x".to_owned()], &[]);
         assert_eq!(frame, "title\n\n\n\nticks  5\n\nLook for yourself:\n  psql x\n");
+    }
+
+    #[test]
+    fn what_has_ended_stays_below_each_frame() {
+        let frame = frame("title", "ticks  5", &[], &["grafana ended\nwithout it\n".to_owned()]);
+        assert!(frame.ends_with("Look for yourself:\n\ngrafana ended\nwithout it\n"), "{frame}");
     }
 }

@@ -178,6 +178,28 @@ fn the_chosen_symbols_may_be_none() {
     }
 }
 
+/// A symbol that a file names is none of another market: Grafana would take the first of the list.
+#[test]
+fn no_file_knows_which_symbols_there_are() {
+    for dashboard in dashboards() {
+        for variable in dashboard.variables().filter(|variable| text(variable, "type") == "query") {
+            let place = format!("{}: {}", dashboard.file(), text(variable, "name"));
+            match text(variable, "name") {
+                "symbol" => assert_eq!(dashboard.first_choice("symbol"), ["most traded"]),
+                // Grafana takes the first of the list, which is the most traded one.
+                _ => {
+                    assert!(text(variable, "query").contains("symbols_by_trade"), "{place}");
+                    assert_eq!(variable["current"], serde_json::json!({}), "{place}");
+                }
+            }
+            assert_eq!(variable["allowCustomValue"], false, "{place}");
+        }
+        for query in dashboard.queries().iter().filter(|query| query.text.contains("${symbol:")) {
+            assert!(query.text.contains("(select chosen_symbols("), "{}", query.place);
+        }
+    }
+}
+
 /// Side by side at a width of 1280 pixels, less would not hold its title and figures.
 #[test]
 fn no_panel_is_too_small_to_be_read() {
