@@ -81,7 +81,9 @@ impl<'a> Play<'a> {
                 self.grafana = Some(url);
             }
             Ok(None) => {}
-            Err(error) => println!("Grafana does not start: {error:#}\nthe demo goes on without it"),
+            Err(error) => {
+                println!("Grafana does not start: {error:#}\nthe demo goes on without it")
+            }
         }
         Ok(())
     }
