@@ -10,6 +10,10 @@ use crate::build::Binaries;
 use crate::stack::{Program, Stack};
 
 const BATCH_EVERY: Duration = Duration::from_secs(20);
+/// Once all agree.
+const VERIFY_EVERY: Duration = Duration::from_secs(600);
+/// Until then: at first the backfill is still on its way into the archive.
+const VERIFY_AGAIN: Duration = Duration::from_secs(60);
 const REFRESH_TERMINAL: Duration = Duration::from_secs(2);
 /// Without a terminal, frames go one below the other into some log.
 const REFRESH_LOG: Duration = Duration::from_secs(30);
@@ -24,7 +28,10 @@ pub struct View<'a> {
     begin: Instant,
     next_frame: Instant,
     next_batch: Instant,
+    next_verify: Instant,
     batch: Option<Program>,
+    /// Follows a run, since it looks at what that has written.
+    verify: Option<Program>,
     batch_runs: u32,
 }
 
@@ -45,7 +52,9 @@ impl<'a> View<'a> {
             begin: now,
             next_frame: now,
             next_batch: now,
+            next_verify: now,
             batch: None,
+            verify: None,
             batch_runs: 0,
         }
     }
@@ -57,6 +66,7 @@ impl<'a> View<'a> {
 
     /// Does what is due.
     pub fn update(&mut self) -> Result<()> {
+        self.end_verify()?;
         self.run_batch_layer()?;
         if Instant::now() >= self.next_frame {
             let on_terminal = std::io::stdout().is_terminal();
@@ -75,13 +85,33 @@ impl<'a> View<'a> {
             }
             self.batch = None;
             self.batch_runs += 1;
+            self.run_verify()?;
         }
-        if Instant::now() >= self.next_batch {
+        if self.verify.is_none() && Instant::now() >= self.next_batch {
             self.next_batch = Instant::now() + BATCH_EVERY;
             self.batch = Some(self.stack.start_program(
                 "batch-layer",
                 binaries::batch_layer(self.binaries, self.options),
             )?);
+        }
+        Ok(())
+    }
+
+    fn run_verify(&mut self) -> Result<()> {
+        if Instant::now() >= self.next_verify {
+            let verify = binaries::verify(self.binaries, self.options);
+            self.verify = Some(self.stack.start_program("verify", verify)?);
+        }
+        Ok(())
+    }
+
+    /// What it found is in the tables; it ends nothing here.
+    fn end_verify(&mut self) -> Result<()> {
+        let Some(verify) = &mut self.verify else { return Ok(()) };
+        if let Some(status) = verify.status()? {
+            self.verify = None;
+            self.next_verify =
+                Instant::now() + if status.success() { VERIFY_EVERY } else { VERIFY_AGAIN };
         }
         Ok(())
     }
