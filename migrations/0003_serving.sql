@@ -323,3 +323,44 @@ with recursive
 select symbol from speed where symbol is not null
 union
 select symbol from batch where symbol is not null;
+
+-- The symbols of the newest day up to a moment, the most traded one first. Volumes decide, and where there are none, ticks.
+create function traded_symbols(until timestamptz)
+    returns table (symbol text, place bigint)
+    language sql stable
+    set jit = off
+as
+$$
+select h.symbol, row_number() over (order by sum(h.volume) desc nulls last, sum(h.ticks) desc, h.symbol)
+from newest_trading_day(until) as newest
+         cross join lateral market_hours(newest.day_start, newest.day_end) as h
+group by h.symbol
+$$;
+
+-- Every symbol, those of the newest day first: what a dashboard opens with, whatever the market.
+create function symbols_by_trade(until timestamptz)
+    returns table (symbol text, place bigint)
+    language sql stable
+    set jit = off
+as
+$$
+select k.symbol, row_number() over (order by t.place nulls last, k.symbol)
+from known_symbols k
+         left join traded_symbols(until) t on t.symbol = k.symbol
+$$;
+
+-- The symbols that the variable of a dashboard stands for. 'most traded' are five, and 'all symbols' are all, both the most
+-- traded one first; any other choice is a name. Only what is asked for is looked up.
+create function chosen_symbols(chosen text[], until timestamptz)
+    returns text[]
+    language sql stable
+    set jit = off
+as
+$$
+select case
+           when 'all symbols' = any (chosen) then array(select symbol from symbols_by_trade(until) order by place)
+           when 'most traded' = any (chosen)
+               then array(select symbol from traded_symbols(until) order by place limit 5) || chosen
+           else chosen
+           end
+$$;

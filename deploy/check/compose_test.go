@@ -231,6 +231,31 @@ func TestVerifyIsTriedAgainUntilNothingDiffers(t *testing.T) {
 	}
 }
 
+// docs/deployment.md, "Without the sink's zip": these come up where no vendor's page is in reach.
+func TestEverythingButTheArchiveComesUpWithoutTheSink(t *testing.T) {
+	page, err := os.ReadFile("../../docs/deployment.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, said, found := strings.Cut(string(page), "docker compose up --build --detach ")
+	if !found {
+		t.Fatal("docs/deployment.md does not say what to start")
+	}
+	line, _, _ := strings.Cut(said, "\n")
+	selected, err := load(t, nil, composeFile).WithSelectedServices(strings.Fields(line))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"connect", "connector"} {
+		if _, needed := selected.Services[name]; needed {
+			t.Errorf("%s needs %s", line, name)
+		}
+	}
+	if _, starts := selected.Services["minio"]; !starts {
+		t.Errorf("%s starts no store", line)
+	}
+}
+
 func TestWhatOthersWaitForHasAHealthCheckOrEnds(t *testing.T) {
 	forEachSelection(t, func(t *testing.T, project *types.Project) {
 		for name, service := range project.Services {

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::stack::{self, Service, Stack, StoreKind, UpOptions};
 use crate::{
-    anomalies, capture, chaos, chart, containers, demo, files, interrupt, manifests, setup, spark,
-    supply_chain, test, workbench,
+    anomalies, capture, chaos, chart, containers, demo, files, interrupt, manifests, pictures,
+    setup, spark, supply_chain, test, workbench,
 };
 
 /// Developer commands: a local Kafka, Kafka Connect, S3 store and PostgreSQL without containers,
@@ -59,6 +59,8 @@ enum Command {
     Capture(capture::Options),
     /// Draw the runs of `bench speed` that docs/benchmarks.md has
     Chart,
+    /// Take the dashboards' pictures from a running Grafana (needs a Chromium, too)
+    Pictures(pictures::Options),
     /// Check the Kubernetes manifests and the Compose files against their types and the project's
     /// rules (needs Go)
     Manifests {
@@ -187,6 +189,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
         Command::Capture(options) => capture::run(&options),
         Command::Chart => chart::run(),
+        Command::Pictures(options) => pictures::run(&options),
         Command::Manifests { apply } => manifests::run(apply),
         Command::Deny { advisories } => supply_chain::deny(advisories),
         Command::Sbom => supply_chain::sbom(),

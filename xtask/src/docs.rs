@@ -184,6 +184,20 @@ fn each_page_of_docs_opens_with_whom_it_is_for() {
     }
 }
 
+/// The short answer: those who read no further know what the page says.
+#[test]
+fn each_page_of_docs_answers_in_five_lines_before_it_explains() {
+    for (page, text) in pages().iter().filter(|(page, _)| page.starts_with("docs")) {
+        // The two lists of pages.
+        if page.ends_with("SUMMARY.md") || page.ends_with("README.md") {
+            continue;
+        }
+        let answer = text.split("\n\n").nth(2).unwrap_or_default();
+        let lines = answer.lines().filter(|line| line.starts_with("- ")).count();
+        assert!(answer.starts_with("- ") && lines == 5, "{}: {lines} lines", page.display());
+    }
+}
+
 #[test]
 fn the_readme_is_short_and_has_the_commands_to_begin_with() {
     let readme = read("README.md");

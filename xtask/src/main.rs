@@ -18,6 +18,7 @@ mod go;
 mod house;
 mod interrupt;
 mod manifests;
+mod pictures;
 mod process;
 mod python;
 mod schema_registry;

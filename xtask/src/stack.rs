@@ -13,6 +13,7 @@ pub mod postgres;
 mod programs;
 mod s3proxy;
 mod service;
+mod started;
 mod store;
 mod tls;
 
@@ -30,6 +31,7 @@ pub use owned::OwnedStack;
 use ports::{PortChoice, Ports};
 pub use programs::Program;
 pub use service::Service;
+use started::Started;
 pub use store::{StoreKind, store_or_default};
 use tls::Certificates;
 
@@ -41,6 +43,8 @@ pub struct Stack {
     store: StoreKind,
     postgres_data: PathBuf,
     connect_plugin: Option<PathBuf>,
+    #[serde(skip)]
+    started: Started,
 }
 
 #[derive(Args, Default)]
@@ -74,6 +78,7 @@ impl Stack {
                 store: store_or_default(options.store),
                 postgres_data: postgres::data_dir(&dir)?,
                 connect_plugin: options.plugin()?,
+                started: Started::default(),
                 dir,
             },
         };

@@ -1,6 +1,7 @@
 //! Every query of every dashboard, once, as it opens at this moment.
 
 use super::{Dashboard, Language, Prometheus, View, ask, expand_promql, expand_sql, load};
+use anyhow::Context;
 use common::Timestamp;
 use serde::Serialize;
 use service::cli::DatabaseArgs;
@@ -37,11 +38,11 @@ pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
     let mut connection = database.connect().await?;
     let prometheus = args.prometheus_url.as_deref().map(Prometheus::new);
     let dashboards = args.dashboards.as_deref().map_or_else(super::own, load)?;
-    let symbols = some_symbols(&mut connection).await?;
+    let chart = most_traded(&mut connection).await?;
     let mut findings =
         Findings { dashboards: dashboards.len(), queries: 0, passed_over: 0, empty: Vec::new() };
     for dashboard in &dashboards {
-        let view = View::of(dashboard, Timestamp::now(), &symbols)?;
+        let view = View::opened(dashboard, Timestamp::now(), &chart)?;
         for query in dashboard.queries().iter().chain(&dashboard.variable_queries()) {
             let rows = match (query.language, &prometheus) {
                 (Language::Sql, _) => {
@@ -64,13 +65,11 @@ pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
     Ok(findings)
 }
 
-/// Five symbols, as many as the dashboards show at first.
-async fn some_symbols(connection: &mut PgConnection) -> anyhow::Result<Vec<String>> {
-    let symbols = sqlx::query_scalar("select symbol from known_symbols order by 1 limit 5")
-        .fetch_all(connection)
-        .await?;
-    anyhow::ensure!(!symbols.is_empty(), "there is no symbol in the tables yet");
-    Ok(symbols)
+/// What Grafana takes for a variable of one symbol: the first of its list.
+async fn most_traded(connection: &mut PgConnection) -> anyhow::Result<String> {
+    let first = "select symbol from symbols_by_trade(now()) order by place limit 1";
+    let symbol: Option<String> = sqlx::query_scalar(first).fetch_optional(connection).await?;
+    symbol.context("there is no symbol in the tables yet")
 }
 
 async fn count_rows(connection: &mut PgConnection, sql: &str) -> anyhow::Result<usize> {

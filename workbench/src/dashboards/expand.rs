@@ -35,6 +35,16 @@ impl View {
         Ok(Self { from: now.plus_micros(-back), to: now, symbols: symbols.to_vec(), chart })
     }
 
+    /// The same with the choice of symbols that its file has, and this one in detail.
+    ///
+    /// # Errors
+    /// Where its time range is not like `now-6h`.
+    pub fn opened(dashboard: &Dashboard, now: Timestamp, chart: &str) -> anyhow::Result<Self> {
+        let mut view = Self::of(dashboard, now, &[chart.to_owned()])?;
+        view.symbols = dashboard.first_choice("symbol");
+        Ok(view)
+    }
+
     /// `$__interval` in seconds.
     #[must_use]
     pub fn interval(&self) -> i64 {

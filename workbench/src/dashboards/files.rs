@@ -123,6 +123,14 @@ impl Dashboard {
         asked.map(query).collect()
     }
 
+    /// What a variable of several values is set to in the file.
+    #[must_use]
+    pub fn first_choice(&self, variable: &str) -> Vec<String> {
+        let named = self.variables().filter(|json| text(json, "name") == variable);
+        let values = named.flat_map(|json| list(&json["current"]["value"]));
+        values.filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
     pub fn variables(&self) -> impl Iterator<Item = &Value> {
         list(&self.json["templating"]["list"])
     }

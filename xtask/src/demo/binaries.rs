@@ -29,6 +29,15 @@ pub fn batch_layer(binaries: &Binaries, options: &Options) -> Command {
     command
 }
 
+/// Whether topic, tables and archive agree, hour by hour; the dashboards show what it finds.
+pub fn verify(binaries: &Binaries, options: &Options) -> Command {
+    let mut command = binaries.command("batch-layer");
+    command
+        .args(["verify", "--lookback", &format!("{}h", options.hours + 4)])
+        .args(message_flags(options));
+    command
+}
+
 fn message_flags(options: &Options) -> Vec<String> {
     options.shape.map(Shape::flags).unwrap_or_default()
 }

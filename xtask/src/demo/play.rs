@@ -75,9 +75,15 @@ impl<'a> Play<'a> {
             self.watching.push(program);
             self.prometheus = Some(url);
         }
-        if let Some((program, url)) = grafana::start(self.stack, self.prometheus.as_deref())? {
-            self.watching.push(program);
-            self.grafana = Some(url);
+        match grafana::start(self.stack, self.prometheus.as_deref()) {
+            Ok(Some((program, url))) => {
+                self.watching.push(program);
+                self.grafana = Some(url);
+            }
+            Ok(None) => {}
+            Err(error) => {
+                println!("Grafana does not start: {error:#}\nthe demo goes on without it")
+            }
         }
         Ok(())
     }
@@ -203,7 +209,9 @@ impl<'a> Play<'a> {
         let mut view = View::new(self.stack, &self.binaries, self.options, self.places());
         while end.is_none_or(|end| Instant::now() < end) {
             interrupt::check()?;
-            check(&mut self.running, &mut self.watching)?;
+            // Printed beside the view, it would be gone with the next frame.
+            lost(&mut self.watching).into_iter().for_each(|note| view.note(note));
+            self.running.iter_mut().try_for_each(Program::check)?;
             self.archive.iter_mut().try_for_each(Program::check)?;
             view.update()?;
             std::thread::sleep(Duration::from_millis(50));
@@ -230,7 +238,8 @@ impl<'a> Play<'a> {
     }
 
     fn check(&mut self) -> Result<()> {
-        check(&mut self.running, &mut self.watching)
+        lost(&mut self.watching).iter().for_each(|note| println!("{note}"));
+        self.running.iter_mut().try_for_each(Program::check)
     }
 
     fn wait_for_speed_layer(&mut self, http: &str) -> Result<()> {
@@ -246,16 +255,17 @@ impl<'a> Play<'a> {
     }
 }
 
-/// Fails where one of `running` has ended, and lets go of those of `watching` that have.
-fn check(running: &mut [Program], watching: &mut Vec<Program>) -> Result<()> {
+/// Lets go of those of `watching` that have ended, and says so.
+fn lost(watching: &mut Vec<Program>) -> Vec<String> {
+    let mut notes = Vec::new();
     watching.retain_mut(|program| match program.check() {
         Ok(()) => true,
         Err(ended) => {
-            println!("{ended}\nthe demo goes on without it");
+            notes.push(format!("{ended}\nthe demo goes on without it"));
             false
         }
     });
-    running.iter_mut().try_for_each(Program::check)
+    notes
 }
 
 /// The usual metrics address, or any free one.

@@ -10,6 +10,10 @@ use crate::build::Binaries;
 use crate::stack::{Program, Stack};
 
 const BATCH_EVERY: Duration = Duration::from_secs(20);
+/// Once all agree.
+const VERIFY_EVERY: Duration = Duration::from_secs(600);
+/// Until then: at first the backfill is still on its way into the archive.
+const VERIFY_AGAIN: Duration = Duration::from_secs(60);
 const REFRESH_TERMINAL: Duration = Duration::from_secs(2);
 /// Without a terminal, frames go one below the other into some log.
 const REFRESH_LOG: Duration = Duration::from_secs(30);
@@ -19,10 +23,15 @@ pub struct View<'a> {
     binaries: &'a Binaries,
     options: &'a Options,
     places: Vec<String>,
+    /// What has ended meanwhile and is not missed.
+    notes: Vec<String>,
     begin: Instant,
     next_frame: Instant,
     next_batch: Instant,
+    next_verify: Instant,
     batch: Option<Program>,
+    /// Follows a run, since it looks at what that has written.
+    verify: Option<Program>,
     batch_runs: u32,
 }
 
@@ -39,16 +48,25 @@ impl<'a> View<'a> {
             binaries,
             options,
             places,
+            notes: Vec::new(),
             begin: now,
             next_frame: now,
             next_batch: now,
+            next_verify: now,
             batch: None,
+            verify: None,
             batch_runs: 0,
         }
     }
 
+    /// Goes on showing this below everything else.
+    pub fn note(&mut self, note: String) {
+        self.notes.push(note);
+    }
+
     /// Does what is due.
     pub fn update(&mut self) -> Result<()> {
+        self.end_verify()?;
         self.run_batch_layer()?;
         if Instant::now() >= self.next_frame {
             let on_terminal = std::io::stdout().is_terminal();
@@ -67,8 +85,9 @@ impl<'a> View<'a> {
             }
             self.batch = None;
             self.batch_runs += 1;
+            self.run_verify()?;
         }
-        if Instant::now() >= self.next_batch {
+        if self.verify.is_none() && Instant::now() >= self.next_batch {
             self.next_batch = Instant::now() + BATCH_EVERY;
             self.batch = Some(self.stack.start_program(
                 "batch-layer",
@@ -78,12 +97,31 @@ impl<'a> View<'a> {
         Ok(())
     }
 
+    fn run_verify(&mut self) -> Result<()> {
+        if Instant::now() >= self.next_verify {
+            let verify = binaries::verify(self.binaries, self.options);
+            self.verify = Some(self.stack.start_program("verify", verify)?);
+        }
+        Ok(())
+    }
+
+    /// What it found is in the tables; it ends nothing here.
+    fn end_verify(&mut self) -> Result<()> {
+        let Some(verify) = &mut self.verify else { return Ok(()) };
+        if let Some(status) = verify.status()? {
+            self.verify = None;
+            self.next_verify =
+                Instant::now() + if status.success() { VERIFY_EVERY } else { VERIFY_AGAIN };
+        }
+        Ok(())
+    }
+
     fn draw(&self, on_terminal: bool) -> Result<()> {
         let report = self.stack.capture_program("report", binaries::report(self.binaries))?;
         if !report.status.success() {
             bail!("the report failed ({}); {}", report.status, report.log_tail());
         }
-        let frame = frame(&self.title(), &report.output, &self.places);
+        let frame = frame(&self.title(), &report.output, &self.places, &self.notes);
         let mut out = std::io::stdout().lock();
         if on_terminal {
             // Home, each line cleared to its end, then the rest of the screen: it does not flicker.
@@ -105,12 +143,15 @@ impl<'a> View<'a> {
     }
 }
 
-fn frame(title: &str, report: &str, places: &[String]) -> String {
+fn frame(title: &str, report: &str, places: &[String], notes: &[String]) -> String {
     let mut frame = format!("{title}\n\n{}\n\nLook for yourself:\n", report.trim_end());
     for place in places {
         frame.push_str("  ");
         frame.push_str(place);
         frame.push('\n');
+    }
+    for note in notes {
+        frame.push_str(&format!("\n{}\n", note.trim_end()));
     }
     frame
 }
@@ -121,7 +162,13 @@ mod tests {
 
     #[test]
     fn a_frame_has_the_report_between_the_title_and_the_places() {
-        let frame = frame("title", "\n\nticks  5\n\n", &["psql x".to_owned()]);
+        let frame = frame("title", "\n\nticks  5\n\n", &["psql x".to_owned()], &[]);
         assert_eq!(frame, "title\n\n\n\nticks  5\n\nLook for yourself:\n  psql x\n");
+    }
+
+    #[test]
+    fn what_has_ended_stays_below_each_frame() {
+        let frame = frame("title", "ticks  5", &[], &["grafana ended\nwithout it\n".to_owned()]);
+        assert!(frame.ends_with("Look for yourself:\n\ngrafana ended\nwithout it\n"), "{frame}");
     }
 }

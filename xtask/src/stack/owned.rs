@@ -94,7 +94,12 @@ impl Drop for OwnedStack {
     fn drop(&mut self) {
         let started = Instant::now();
         // Waiting closes the pipe first.
-        match self.watcher.wait() {
+        let watched = self.watcher.wait();
+        // The watcher knows what the folder says, and finds nothing where that has vanished.
+        for line in self.stack.started.end_what_is_left() {
+            eprintln!("xtask: {line}: its file in {} is gone", self.stack.dir.display());
+        }
+        match watched {
             Ok(status) if status.success() => {
                 eprintln!("the stack is down ({:.1} s)", started.elapsed().as_secs_f64())
             }

@@ -88,6 +88,7 @@ impl Stack {
             .with_context(|| format!("cannot run {}", command.get_program().display()))?;
         let process = Process::find(child.id());
         if let Some(process) = process {
+            self.started.add(name, process, Signal::TERM);
             files::create_dir(&self.programs())?;
             process.write(&self.programs().join(format!("{name}.pid")))?;
         }

@@ -159,6 +159,7 @@ impl Stack {
         let Some(process) = Process::find(child.id()) else {
             bail!("{}", self.death_notice(service));
         };
+        self.started.add(service.title(), process, service.stop_signal());
         process.write(&self.pid_file(service))?;
         Ok(process)
     }

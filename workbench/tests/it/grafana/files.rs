@@ -178,6 +178,28 @@ fn the_chosen_symbols_may_be_none() {
     }
 }
 
+/// A symbol that a file names is none of another market: Grafana would take the first of the list.
+#[test]
+fn no_file_knows_which_symbols_there_are() {
+    for dashboard in dashboards() {
+        for variable in dashboard.variables().filter(|variable| text(variable, "type") == "query") {
+            let place = format!("{}: {}", dashboard.file(), text(variable, "name"));
+            match text(variable, "name") {
+                "symbol" => assert_eq!(dashboard.first_choice("symbol"), ["most traded"]),
+                // Grafana takes the first of the list, which is the most traded one.
+                _ => {
+                    assert!(text(variable, "query").contains("symbols_by_trade"), "{place}");
+                    assert_eq!(variable["current"], serde_json::json!({}), "{place}");
+                }
+            }
+            assert_eq!(variable["allowCustomValue"], false, "{place}");
+        }
+        for query in dashboard.queries().iter().filter(|query| query.text.contains("${symbol:")) {
+            assert!(query.text.contains("(select chosen_symbols("), "{}", query.place);
+        }
+    }
+}
+
 /// Side by side at a width of 1280 pixels, less would not hold its title and figures.
 #[test]
 fn no_panel_is_too_small_to_be_read() {
@@ -349,6 +371,36 @@ fn whatever_names_a_symbol_an_offset_or_an_hour_leads_on() {
                 _ => {}
             }
         }
+    }
+}
+
+/// A row of a day or an hour is of that time, whatever the page's range: what it leads to is, too.
+#[test]
+fn a_row_of_a_day_or_an_hour_leads_to_that_time() {
+    for (uid, title, since) in [
+        ("daily-report", "The day, symbol by symbol", "since"),
+        ("daily-report", "$chart: day by day", "since"),
+        ("hourly-history", "Hourly summaries", "hour"),
+        ("evidence", "The hour", "hour"),
+    ] {
+        let dashboards = dashboards();
+        let dashboard =
+            dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == uid).unwrap();
+        let panels = dashboard.panels();
+        let panel = panels.iter().find(|panel| text(panel, "title") == title).unwrap();
+        let span =
+            format!("from=${{__data.fields.{since}.numeric}}&to=${{__data.fields.until.numeric}}");
+        let mut links = Vec::new();
+        addresses(&panel["fieldConfig"], &mut links);
+        let market = links.iter().filter(|link| link.starts_with("/d/stock-market"));
+        let (of_span, others): (Vec<_>, Vec<_>) = market.partition(|link| link.ends_with(&span));
+        assert!(!of_span.is_empty(), "{uid}, {title}: no way to its time");
+        // Of a symbol in a row of an hour the page's range is right.
+        assert!(others.is_empty() || uid == "hourly-history", "{uid}, {title}: {others:?}");
+        // What is taken from a row, and is none of its columns, is not drawn.
+        let rules = panel["fieldConfig"]["overrides"].as_array().unwrap();
+        let until = rules.iter().find(|rule| rule["matcher"]["options"] == "until").unwrap();
+        assert!(until.to_string().contains("custom.hidden"), "{uid}, {title}");
     }
 }
 

@@ -4,6 +4,7 @@ use super::market::{SYMBOLS, migrated, reading, seeded};
 use super::{dashboards, text};
 use common::Timestamp;
 use serde_json::Value;
+use sqlx::AssertSqlSafe;
 use std::collections::HashSet;
 use testing::TestDatabase;
 use workbench::dashboards::{Answer, Language, Query, View, ask, expand_sql};
@@ -156,7 +157,10 @@ async fn every_query_gives_rows_that_its_panel_can_draw() {
         Some(panel) => check_shape(&query.place, panel, query.format, answer),
         None if query.place.contains("variable") => {
             let values: Vec<&str> = answer.rows.iter().map(|row| text(row, "symbol")).collect();
-            assert_eq!(values, SYMBOLS, "{}: each symbol once, sorted", query.place);
+            let groups = groups_of(query);
+            let (first, symbols) = values.split_at(groups.len());
+            assert_eq!(first, groups, "{}: what opens on any market is first", query.place);
+            assert_eq!(symbols, SYMBOLS, "{}: each symbol once, sorted", query.place);
         }
         None => {
             let names: Vec<&str> = answer.columns.iter().map(|(name, _)| name.as_str()).collect();
@@ -165,6 +169,103 @@ async fn every_query_gives_rows_that_its_panel_can_draw() {
         }
     })
     .await;
+}
+
+/// What a variable offers beside symbols: the daily report alone lists all of them.
+fn groups_of(query: &Query<'_>) -> &'static [&'static str] {
+    match query.place.as_str() {
+        place if !place.ends_with("variable \"symbol\"") => &[],
+        place if place.starts_with("daily-report") => &["most traded", "all symbols"],
+        _ => &["most traded"],
+    }
+}
+
+/// As a dashboard opens on a market that none of its files names.
+#[tokio::test]
+async fn the_first_choice_fills_each_panel_on_any_market() {
+    let database = seeded().await;
+    for table in ["minute_bars", "hour_bars", "hourly_stock_summary", "technical_indicators"] {
+        let other = format!(
+            "update {table} set symbol = case symbol when 'AAPL' then '7203.T' else 'BTC-EUR' end"
+        );
+        sqlx::raw_sql(AssertSqlSafe(other)).execute(database.pool()).await.unwrap();
+    }
+    let mut connection = reading(&database).await;
+    let mut asked = 0;
+    for dashboard in dashboards() {
+        let view = View::opened(&dashboard, Timestamp::now(), "7203.T").unwrap();
+        let queries = dashboard.queries();
+        for query in queries.iter().filter(|query| query.text.contains("${symbol:")) {
+            let sql = expand_sql(query.text, &dashboard, &view).unwrap();
+            let answer = ask(&mut connection, &sql)
+                .await
+                .unwrap_or_else(|e| panic!("{}: {e}\n{sql}", query.place));
+            check_shape(&query.place, query.panel.unwrap(), query.format, &answer);
+            asked += 1;
+        }
+    }
+    assert!(asked >= 12, "only {asked} queries ask for the chosen symbols");
+}
+
+/// Seven symbols, the later in the alphabet the more traded, and one of them not on the newest day.
+async fn seven_symbols() -> TestDatabase {
+    let database = migrated().await;
+    let fill = "insert into hour_bars
+        select symbol, hour, 10, 12, 9, 11, volume, 1, 11, 11, hour, 0, 0, hour, 0, 1
+        from (values ('A', 1, 0), ('B', 2, 0), ('C', 3, 0), ('D', 4, 0), ('E', 5, 0), ('F', 6, 0), ('G', 7, 3))
+             as bars (symbol, volume, days),
+             lateral (select date_trunc('hour', now()) - days * interval '1 day' as hour) as at";
+    sqlx::raw_sql(fill).execute(database.pool()).await.unwrap();
+    database
+}
+
+async fn chosen(database: &TestDatabase, choice: &[&str]) -> Vec<String> {
+    let sql = "select chosen_symbols($1, now())";
+    let mut connection = reading(database).await;
+    sqlx::query_scalar(sql).bind(choice).fetch_one(&mut connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_most_traded_are_five_of_the_newest_day_and_names_stay_names() {
+    let database = seven_symbols().await;
+    assert_eq!(chosen(&database, &["A", "not known"]).await, ["A", "not known"]);
+    assert_eq!(chosen(&database, &[]).await, [""; 0]);
+    let five = ["F", "E", "D", "C", "B", "most traded"];
+    assert_eq!(chosen(&database, &["most traded"]).await, five);
+    let mut six = five.to_vec();
+    six.push("A");
+    assert_eq!(chosen(&database, &["most traded", "A"]).await, six);
+    let all = ["F", "E", "D", "C", "B", "A", "G"];
+    assert_eq!(chosen(&database, &["all symbols"]).await, all);
+}
+
+/// As if closed, a day of an hour would be far below the mean of whole days.
+#[tokio::test]
+async fn the_running_day_says_so_far_and_is_not_compared_with_whole_ones() {
+    let database = seeded().await;
+    // The last trade is of this minute, and days of the exchange here have as many hours each.
+    sqlx::raw_sql("update exchange set time_zone = 'UTC'").execute(database.pool()).await.unwrap();
+    let more = "insert into hour_bars
+        select symbol, hour, 10, 12, 9, 11, 6000, 240, 2640, 66000, hour, 0, 0, hour, 0, 1
+        from unnest(array['AAPL', 'BRK-B']) as symbol,
+             generate_series(date_trunc('hour', now()) - interval '200 hours',
+                             date_trunc('hour', now()) - interval '73 hours', '1 hour') as hour";
+    sqlx::raw_sql(more).execute(database.pool()).await.unwrap();
+    let rows = panel_asked(&database, "daily-report", "Trading day", &[]).await;
+    let day = text(&rows[0], "day");
+    assert!(day.contains(", so far to "), "{day}");
+    let rows = panel_asked(&database, "daily-report", "The day, symbol by symbol", &[]).await;
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        let days = row["volume_mean_days"].as_i64();
+        assert!(row["volume_ratio"].is_null() && days >= Some(5), "{row}");
+    }
+    let rows = panel_asked(&database, "daily-report", "$chart: day by day", &[]).await;
+    let compared: Vec<bool> = rows.iter().map(|row| !row["volume_ratio"].is_null()).collect();
+    // Newest first: today, then those with five days or more before them, and the first five.
+    let (today, before) = compared.split_first().unwrap();
+    assert!(!today && before[0], "{compared:?}");
+    assert!(before.iter().rev().take(5).all(|is| !is), "{compared:?}");
 }
 
 #[tokio::test]
@@ -277,7 +378,7 @@ async fn five_thousand_symbols_fill_the_variable() {
         for query in dashboard.variable_queries() {
             assert_eq!(
                 ask(&mut connection, query.text).await.unwrap().rows.len(),
-                5000,
+                5000 + groups_of(&query).len(),
                 "{}",
                 query.place
             );
