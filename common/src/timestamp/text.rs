@@ -31,9 +31,9 @@ struct Civil {
 /// The instant that a text names. Date and time may be parted by a space, seconds may be left out,
 /// the fraction may follow a comma, and the offset may lack its colon or its minutes, have a blank
 /// in front, and the zone's name behind. Dates without dashes (ISO 8601's basic form, and FIX's,
-/// which is UTC), and with the month's name (RFC 2822), are read as well. What has no offset, or no time at all, is a time of
-/// `zone`, or its midnight. Digits below a microsecond are cut off, so that a tick stays in its
-/// minute. A leap second (`:60`) is malformed.
+/// which is UTC), and with the month's name (RFC 2822), are read as well. What has no offset, or no
+/// time at all, is a time of `zone`, or its midnight. Digits below a microsecond are cut off, so
+/// that a tick stays in its minute. A leap second (`:60`) is malformed.
 ///
 /// Own code, because this runs for every tick: a property test holds it against jiff.
 pub(super) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, TimeError> {
