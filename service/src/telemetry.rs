@@ -71,7 +71,7 @@ fn filter(asked: &str) -> EnvFilter {
 
 /// Starts logging; called once, first thing.
 pub fn init(args: &LogArgs) {
-    listen(vec![logs(args)]);
+    listen(args, None);
 }
 
 /// Starts logging, and exporting traces where the environment names who takes them; called once,
@@ -81,20 +81,29 @@ pub fn init(args: &LogArgs) {
 /// A setting of the traces that can never work.
 pub fn start(args: &LogArgs, program: &'static str) -> Result<Traces, Failure> {
     let opened = Traces::open(program);
-    let mut listeners = vec![logs(args)];
-    listeners.extend(opened.as_ref().ok().and_then(Traces::listener));
-    listen(listeners);
+    listen(args, opened.as_ref().ok().and_then(Traces::listener));
     let traces = opened?;
     traces.say();
     Ok(traces)
 }
 
-fn listen(listeners: Vec<Listener>) {
-    tracing_subscriber::registry().with(listeners).init();
+/// Without traces the filter is that of the whole registry. A filter of the only listener would
+/// lose lines: after a library has asked whether a level is heard (sqlx does), and it was not, the
+/// next line that is always heard is taken for that one. With two listeners, of which each hears
+/// what the other does not, no line is always heard by both, and each is asked for.
+fn listen(args: &LogArgs, traces: Option<Listener>) {
+    let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
+    let (logs, filter) = (logs(args), filter(&asked));
+    match traces {
+        None => tracing_subscriber::registry().with(logs).with(filter).init(),
+        Some(traces) => {
+            let listeners = vec![logs.with_filter(filter).boxed(), traces];
+            tracing_subscriber::registry().with(listeners).init();
+        }
+    }
 }
 
 fn logs(args: &LogArgs) -> Listener {
-    let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
     let logs = tracing_subscriber::fmt::layer::<Registry>().with_writer(std::io::stderr);
     // Where nobody reads standard error any more, saying so there would end the program.
     let logs = logs.log_internal_errors(false);
@@ -108,15 +117,9 @@ fn logs(args: &LogArgs) -> Listener {
             logs.with_ansi(std::io::stderr().is_terminal())
                 .fmt_fields(sentence)
                 .event_format(Sentence)
-                .with_filter(filter(&asked))
                 .boxed()
         }
-        LogFormat::Json => logs
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_filter(filter(&asked))
-            .boxed(),
+        LogFormat::Json => logs.json().flatten_event(true).with_current_span(false).boxed(),
     }
 }
 
