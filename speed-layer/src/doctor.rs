@@ -14,6 +14,7 @@ mod sampling;
 mod schemas;
 mod traits;
 mod trial;
+mod zones;
 
 pub use args::DoctorArgs;
 

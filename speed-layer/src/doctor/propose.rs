@@ -6,10 +6,11 @@
 
 use super::anatomy::{parse, ways};
 use super::guess::{Guess, guess};
-use super::notes::{self, SOME_ZONE};
+use super::notes::{self, Grounds, SOME_ZONE};
 use super::reading::Reading;
 use super::sampling::Sample;
 use super::trial::{Outcome, Tally, Tried, outcomes};
+use super::zones::{self, Zoned};
 use common::Named;
 use common::Timestamp;
 use common::decode::{
@@ -59,11 +60,13 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     let reading = Reading::of(args, samples, now);
     let of_ticks = |args: &MessageArgs| notes::of_ticks(args, &search.tally(args), &search.tried);
     let mut advice = Advice { notes: of_ticks(args), ..Advice::default() };
+    let Checked { found, is_zone_told, doubts } = search.checked(found);
     if let Some(found) = found {
         let proposed = Reading::of(&found, samples, now);
         if proposed.ticks > reading.ticks || search.tally(&found).other_kinds > 0 {
             let is_by_key = search.is_by_key(&found.rules(ProvenanceNames::default()));
-            let notes = [notes::of_flags(&found, args, is_by_key), of_ticks(&found)].concat();
+            let grounds = Grounds { is_by_key, is_zone_told };
+            let notes = [notes::of_flags(&found, args, grounds), of_ticks(&found)].concat();
             advice.proposal = Some(Proposal { notes, args: found, reading: proposed });
         }
     }
@@ -71,7 +74,18 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     if reached * GOOD_SHARE < samples.len() * (GOOD_SHARE - 1) && advice.proposal.is_none() {
         advice.doubts = search.doubts();
     }
+    advice.doubts.extend(doubts);
     advice
+}
+
+/// The best choice, once what it leaves open was looked at.
+#[derive(Default)]
+struct Checked {
+    /// None where what is open is for a person to say.
+    found: Option<MessageArgs>,
+    is_zone_told: bool,
+    /// What is open.
+    doubts: Vec<String>,
 }
 
 /// How good a choice is, the most important first.
@@ -248,6 +262,19 @@ impl<'s> Search<'s> {
             is_one: said > 0,
             is_common: said * GOOD_SHARE >= self.tried.len(),
             loosely: loose.iter().map(|outcome| matches!(outcome, Outcome::Tick(_))).collect(),
+        }
+    }
+
+    fn checked(&self, found: Option<MessageArgs>) -> Checked {
+        let Some(found) = found else {
+            return Checked::default();
+        };
+        match zones::tell(&found, self.args, &self.tried, self.now) {
+            Zoned::Told(found) => {
+                Checked { found: Some(*found), is_zone_told: true, ..Checked::default() }
+            }
+            Zoned::AsItIs => Checked { found: Some(found), ..Checked::default() },
+            Zoned::Untold(doubt) => Checked { doubts: vec![doubt], ..Checked::default() },
         }
     }
 
@@ -606,6 +633,57 @@ mod tests {
         let day = r#"{"symbol":"A","date":"2025-06-06","open":1,"close":2,"volume":5}"#;
         let notes = advice(&[day]).proposal.unwrap().notes;
         assert!(notes.iter().any(|note| note.starts_with("All times are midnights")), "{notes:?}");
+    }
+
+    #[test]
+    fn a_zone_is_proposed_where_the_records_times_tell_it() {
+        let at = |time: &str| format!(r#"{{"symbol":"AAPL","price":201.5,"timestamp":"{time}"}}"#);
+        for (time, zone) in [
+            ("2025-06-06T14:00:04.123456", "UTC"),
+            ("2025-06-06 10:00:04", "America/New_York"),
+            ("2025-06-06 09:00:04", "America/Chicago"),
+            ("2025-06-06 15:00:04", "Europe/London"),
+            ("2025-06-06 16:00:04", "Europe/Berlin"),
+            ("2025-06-06 19:30:04", "Asia/Kolkata"),
+            ("2025-06-06 22:00:04", "Asia/Hong_Kong"),
+            ("2025-06-06 23:00:04", "Asia/Tokyo"),
+            ("2025-06-07 00:00:04", "Australia/Sydney"),
+        ] {
+            let expected = Some((format!("--timestamp-zone {zone}"), 1));
+            assert_eq!(flags(&[&at(time)]), expected, "{time}");
+        }
+        let proposal = advice(&[&at("2025-06-06T14:00:04")]).proposal.unwrap();
+        assert!(proposal.reading.example.unwrap().contains("2025-06-06T14:00:04Z"));
+        assert!(proposal.notes[0].contains("within half an hour"), "{:?}", proposal.notes);
+        // The one that the message names, before one that has the same times.
+        let said = r#"{"symbol":"X","price":1,"timestamp":"2025-06-06 22:00:04","timezone":"Asia/Singapore"}"#;
+        let expected = Some(("--timestamp-zone Asia/Singapore".to_owned(), 1));
+        assert_eq!(flags(&[said]), expected);
+        // A preset that knows the zone of its library knows none of another producer.
+        let row = r#"{"timestamp":"2025-06-06 14:00:00","1. open":"1","2. high":"2","3. low":"1","4. close":"2","5. volume":"3"}"#;
+        let (found, _) = proposed(&[sample(row, Some("A"))]).unwrap();
+        assert!(found.ends_with("--timestamp-zone UTC"), "{found}");
+    }
+
+    #[test]
+    fn a_zone_that_nothing_tells_is_not_proposed_and_its_flag_is_named() {
+        let loaded = r#"{"ticker":"A","mid_price":1,"timestamp":"2024-01-02 10:00:01"}"#;
+        let found = advice(&[loaded]);
+        assert!(found.proposal.is_none(), "{:?}", found.proposal);
+        let named = "--map price=mid_price --timestamp-zone ZONE";
+        assert!(found.doubts.iter().any(|doubt| doubt.contains(named)), "{:?}", found.doubts);
+        // What the message says of it counts for more than nothing.
+        let (found, _) = flags(&[&loaded.replace("timestamp", "timestamp_utc")]).unwrap();
+        assert!(found.ends_with("--timestamp-zone UTC"), "{found}");
+    }
+
+    #[test]
+    fn times_that_are_later_than_their_records_are_said() {
+        let value = r#"{"symbol":"AAPL","price":201.5,"timestamp":"2025-06-06T14:00:04"}"#;
+        let zone = "America/New_York".parse().ok();
+        let args = MessageArgs { timestamp_zone: zone, ..MessageArgs::default() };
+        let notes = advise(&args, &[sample(value, None)], NOW).notes;
+        assert!(notes.iter().any(|note| note.contains("later than those of")), "{notes:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::anatomy::{Leaf, each_leaf, parse};
 use super::sampling::Sample;
 use common::Timestamp;
 use common::decode::{Field, usual_field};
-use common::timestamp::EpochUnit;
+use common::timestamp::{EpochUnit, TimeZone};
 use serde_json::Value;
 
 /// This close to its record's time a number is surely one.
@@ -38,7 +38,7 @@ const OTHER_VOLUMES: [&str; 17] = [
 ];
 
 /// What was seen in a message.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Traits {
     /// A member that could be a time, readable or not.
     pub time: Option<String>,
@@ -47,6 +47,8 @@ pub struct Traits {
     /// A date or a number of the seventies or eighties.
     pub is_old: bool,
     pub volume: Option<String>,
+    /// A zone that the message names, or that the name of its time does.
+    pub zone: Option<TimeZone>,
 }
 
 impl Traits {
@@ -70,6 +72,7 @@ impl Traits {
             self.volume = self.volume.take().or_else(name);
         }
         self.is_old |= is_old(leaf);
+        self.zone = self.zone.take().or_else(|| zone(leaf));
     }
 }
 
@@ -169,6 +172,16 @@ pub fn is_time_of_day(leaf: &Leaf<'_>) -> bool {
     leaf.value.as_str().is_some_and(is_clock) && is_time_name(leaf)
 }
 
+/// `"timezone":"Asia/Kolkata"`, or UTC of a member that is called `timestamp_utc`.
+fn zone(leaf: &Leaf<'_>) -> Option<TimeZone> {
+    let (name, text) = (plain(leaf.name()), leaf.value.as_str()?);
+    if ["timezone", "tz", "zone", "exchangetimezone"].contains(&name.as_str()) {
+        return text.parse().ok();
+    }
+    let is_utc = is_time_name(leaf) && (name.ends_with("utc") || name.ends_with("gmt"));
+    if is_utc { "UTC".parse().ok() } else { None }
+}
+
 fn is_old(leaf: &Leaf<'_>) -> bool {
     match leaf.value {
         Value::String(text) => {
@@ -239,5 +252,14 @@ mod tests {
         );
         assert_eq!(seen(r#"{"q":"0.5","openTime":"09:30"}"#), (Some("q".into()), None));
         assert_eq!(seen(r#"{"bidSize":5,"volumeUsd":1,"volume":"n/a"}"#), (None, None));
+    }
+
+    #[test]
+    fn a_zone_is_named_by_a_member_or_by_the_name_of_the_time() {
+        let zone = |value: &str| traits(value).zone.map(|zone| zone.name().to_owned());
+        assert_eq!(zone(r#"{"timezone":"Asia/Kolkata"}"#).as_deref(), Some("Asia/Kolkata"));
+        let utc = r#"{"timestamp_utc":"2025-06-06 14:00:01"}"#;
+        assert_eq!(zone(utc).as_deref(), Some("UTC"));
+        assert_eq!(zone(r#"{"timezone":"here","ts":"2025-06-06 14:00:01"}"#), None);
     }
 }
