@@ -4,6 +4,7 @@
 
 mod anatomy;
 mod args;
+mod books;
 mod database;
 mod guess;
 mod notes;

@@ -5,6 +5,7 @@
 //! a volume is for other messages.
 
 use super::anatomy::{parse, ways};
+use super::books::is_book;
 use super::guess::{Guess, guess};
 use super::notes::{self, Grounds, SOME_ZONE};
 use super::reading::Reading;
@@ -73,6 +74,7 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     let reached = advice.proposal.as_ref().map_or(reading.ticks, |proposal| proposal.reading.ticks);
     if reached * GOOD_SHARE < samples.len() * (GOOD_SHARE - 1) && advice.proposal.is_none() {
         advice.doubts = search.doubts();
+        advice.doubts.extend(search.books());
     }
     advice.doubts.extend(doubts);
     advice
@@ -269,6 +271,9 @@ impl<'s> Search<'s> {
         let Some(found) = found else {
             return Checked::default();
         };
+        if let Some(doubt) = self.rival(&found) {
+            return Checked { doubts: vec![doubt], ..Checked::default() };
+        }
         match zones::tell(&found, self.args, &self.tried, self.now) {
             Zoned::Told(found) => {
                 Checked { found: Some(*found), is_zone_told: true, ..Checked::default() }
@@ -276,6 +281,49 @@ impl<'s> Search<'s> {
             Zoned::AsItIs => Checked { found: Some(found), ..Checked::default() },
             Zoned::Untold(doubt) => Checked { doubts: vec![doubt], ..Checked::default() },
         }
+    }
+
+    /// Another array in the same messages, of which as many become ticks: which is meant is for a
+    /// person to say.
+    fn rival(&self, found: &MessageArgs) -> Option<String> {
+        let way = found.each.as_ref().filter(|_| self.args.each.is_none())?;
+        let ticks_before = self.tally(self.args).ticks;
+        let more = |args: &MessageArgs| self.tally(args).ticks.saturating_sub(ticks_before);
+        let enough = more(found) * (GOOD_SHARE - 1);
+        let is_rival = |(other, guess): &(&Path, &Guess)| {
+            let is_apart =
+                !other.names().starts_with(way.names()) && !way.names().starts_with(other.names());
+            let each = Some((*other).clone());
+            let alike = MessageArgs { each, ..found.clone() };
+            let guessed = MessageArgs { map: guess.entries.clone(), ..alike.clone() };
+            let maps = [alike, guessed];
+            is_apart && enough > 0 && maps.iter().any(|args| more(args) * GOOD_SHARE >= enough)
+        };
+        let mut others =
+            self.guesses.iter().filter_map(|(way, guess)| Some((way.as_ref()?, guess)));
+        let (other, _) = others.find(is_rival)?;
+        Some(format!(
+            "The ticks may be those of {way} or of {other}: say which with --each {way} or --each {other}"
+        ))
+    }
+
+    /// Arrays that look like books, quotes or orders, and so were not tried.
+    fn books(&self) -> Option<String> {
+        if self.args.each.is_some() {
+            return None;
+        }
+        let values = self.tried.iter().filter_map(|tried| parse(&tried.sample.value));
+        let names = |value: Value| -> Vec<String> {
+            let books = ways(&value).into_iter().filter(|way| is_book(&value, way));
+            books.map(|way| way.to_string()).collect()
+        };
+        let books: Vec<String> = values.map(names).find(|books| !books.is_empty())?;
+        Some(format!(
+            "Order books, quotes and orders are no trades, and {} look like such: where they are trades say so with \
+             --each {}",
+            books.join(", "),
+            books[0]
+        ))
     }
 
     /// What is uncertain in the guesses at messages as they are, or else at their elements.
@@ -413,8 +461,10 @@ fn looks_like_a_symbol(key: &[u8]) -> bool {
 fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)> {
     let values: Vec<Value> = tried.iter().filter_map(|tried| parse(&tried.sample.value)).collect();
     let mut found: BTreeMap<String, (usize, Path)> = BTreeMap::new();
-    for way in values.iter().flat_map(ways) {
-        found.entry(way.to_string()).or_insert((0, way)).0 += 1;
+    for value in &values {
+        for way in ways(value).into_iter().filter(|way| !is_book(value, way)) {
+            found.entry(way.to_string()).or_insert((0, way)).0 += 1;
+        }
     }
     let mut found: Vec<(usize, Path)> = found.into_values().collect();
     found.sort_by_key(|(count, way)| (Reverse(*count), way.names().len()));
@@ -742,6 +792,45 @@ mod tests {
             ),
         ] {
             assert_eq!(flags(&[value]), Some((expected.to_owned(), 1)), "{value}");
+        }
+    }
+
+    #[test]
+    fn levels_of_a_book_quotes_and_orders_are_never_proposed_as_trades() {
+        for value in [
+            r#"{"symbol":"A","ts":1749218401123,"bids":[{"price":1,"size":1}],"asks":[{"price":2,"size":1}]}"#,
+            r#"{"symbol":"A","ts":1749218401123,"buys":[{"price":1,"qty":1}],"sells":[{"price":2,"qty":1}]}"#,
+            r#"{"type":"PRICE","time":"2025-06-06T14:00:01Z","instrument":"EUR_USD","bids":[{"price":"1.1","liquidity":1}],
+                "asks":[{"price":"1.2","liquidity":1}],"closeoutBid":"1.1","closeoutAsk":"1.2"}"#,
+            r#"{"channel":"l2_data","timestamp":"2025-06-06T14:00:02Z","events":[{"type":"update","product_id":"BTC-USD",
+                "updates":[{"side":"bid","event_time":"2025-06-06T14:00:01Z","price_level":"1.5","new_quantity":"0.06"}]}]}"#,
+            r#"{"symbol":"A","ts":1749218401123,"orders":[{"price":1,"qty":1}]}"#,
+        ] {
+            let advice = advice(&[value]);
+            assert!(advice.proposal.is_none(), "{:?}", advice.proposal);
+            let is_said = |doubt: &String| doubt.contains("are no trades");
+            assert!(advice.doubts.iter().any(is_said), "{value}: {:?}", advice.doubts);
+        }
+        for (other, element) in [("quotes", "trades"), ("orders", "executions")] {
+            let value = format!(
+                r#"{{"symbol":"A","ts":1749218401123,"{other}":[{{"price":1,"size":2}}],"{element}":[{{"price":3,"size":4}}]}}"#
+            );
+            assert_eq!(flags(&[&value]), Some((format!("--each {element}"), 1)), "{value}");
+        }
+    }
+
+    #[test]
+    fn of_two_arrays_that_fit_as_well_both_are_said_and_none_is_proposed() {
+        for value in [
+            r#"{"zeta":[{"symbol":"A","ts":1749218401123,"price":1,"qty":2}],
+                "alpha":[{"symbol":"A","ts":1749218401123,"price":1,"qty":2}]}"#,
+            r#"{"symbol":"A","ts":1749218401123,"zeta":[{"mid_price":1}],"alpha":[{"coin_price":1,"qty":2}]}"#,
+        ] {
+            let advice = advice(&[value]);
+            assert!(advice.proposal.is_none(), "{:?}", advice.proposal);
+            let is_said =
+                |doubt: &String| doubt.contains("--each alpha") && doubt.contains("--each zeta");
+            assert!(advice.doubts.iter().any(is_said), "{value}: {:?}", advice.doubts);
         }
     }
 
