@@ -7,6 +7,7 @@ mod args;
 mod books;
 mod database;
 mod guess;
+mod hints;
 mod notes;
 mod propose;
 mod reading;

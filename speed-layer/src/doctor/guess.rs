@@ -2,7 +2,9 @@
 //! person to judge.
 
 use super::anatomy::{Leaf, first_element, leaves};
-use super::traits::{instant, is_date, is_date_alone, is_time_name, is_time_of_day, plain};
+use super::traits::{
+    instant, is_date, is_date_alone, is_latest_price, is_time_name, is_time_of_day, plain,
+};
 use common::decode::{Field, MapEntries, Path, usual_field};
 use serde_json::Value;
 
@@ -105,6 +107,7 @@ impl<'l, 'a> Finder<'l, 'a> {
         match self.prices() {
             Prices::Bar => BAR.iter().for_each(|(field, _)| self.field(*field)),
             Prices::Letters(bar) => self.guess.extend(bar),
+            Prices::Quote(latest) => self.guess.push((Field::Price, latest)),
             Prices::Trade => self.field(Field::Price),
         }
         match self.size_of_the_sale() {
@@ -132,7 +135,12 @@ impl<'l, 'a> Finder<'l, 'a> {
     /// Beside `lastSalePrice` that is `lastSaleSize`: a `volume` there is that of the day.
     fn size_of_the_sale(&self) -> Option<Vec<&'a str>> {
         let (_, price) = self.guess.iter().find(|(field, _)| *field == Field::Price)?;
-        let of = plain(price.last()?).strip_suffix("price")?.to_owned();
+        let name = plain(price.last()?);
+        let of = match name.strip_suffix("price") {
+            Some(of) => of.to_owned(),
+            None if name == "last" => name,
+            None => return None,
+        };
         let is_size = |leaf: &&Leaf<'_>| {
             let size = plain(leaf.name()).strip_prefix(&of).map(str::to_owned);
             size.is_some_and(|size| ["size", "qty", "quantity", "volume"].contains(&size.as_str()))
@@ -166,18 +174,16 @@ impl<'l, 'a> Finder<'l, 'a> {
         ["p", "P", "w", "c"].iter().all(|name| self.top(name).is_some())
     }
 
-    fn prices(&self) -> Prices<'a> {
-        let is_latest = |leaf: &&Leaf<'_>| {
-            let name = plain(leaf.name());
-            fits(Field::Price, leaf)
-                && name.contains("price")
-                && (name.contains("last") || name.contains("latest"))
-        };
+    fn prices(&mut self) -> Prices<'a> {
+        let is_latest = |leaf: &&Leaf<'_>| fits(Field::Price, leaf) && is_latest_price(leaf.name());
         let named = |field| self.likeliest_silently(field);
         if named(Field::Open).is_some() && named(Field::Close).is_some() {
             // Beside the latest price they are those of the day.
-            let is_quote = self.own.iter().any(|leaf| is_latest(&leaf));
-            return if is_quote { Prices::Trade } else { Prices::Bar };
+            if !self.own.iter().any(|leaf| is_latest(&leaf)) {
+                return Prices::Bar;
+            }
+            let latest = self.likeliest(Field::Price);
+            return latest.map_or(Prices::Trade, |leaf| Prices::Quote(leaf.path.clone()));
         }
         if named(Field::Price).is_some_and(|leaf| leaf.name() != "p") {
             return Prices::Trade;
@@ -246,6 +252,8 @@ enum Prices<'a> {
     Bar,
     /// By letters.
     Letters(Vec<(Field, Vec<&'a str>)>),
+    /// Beside the open and the close of a day.
+    Quote(Vec<&'a str>),
     Trade,
 }
 

@@ -1,7 +1,8 @@
 //! What a person should look at in ticks that flags make.
 
-use super::trial::{Tally, Tried};
-use common::decode::{SymbolFrom, TimestampFrom};
+use super::hints;
+use super::trial::{Outcome, Tally, Tried};
+use common::decode::{ProvenanceNames, SymbolFrom, TimestampFrom};
 use service::cli::MessageArgs;
 
 /// Whose zone it is nobody but a person knows.
@@ -68,8 +69,10 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> V
 }
 
 /// What seems to be passed over. A preset knows where its volumes are.
-pub fn of_ticks(args: &MessageArgs, tally: &Tally, tried: &[Tried<'_>]) -> Vec<String> {
-    let mut notes = Vec::new();
+pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> Vec<String> {
+    let tally = Tally::of(found, tried);
+    let conditions = args.rules(ProvenanceNames::default()).conditions;
+    let mut notes = hints::of(&conditions, found, tried);
     if tally.ticks > 0 && tally.midnights == tally.ticks {
         notes.push(match tried.iter().find_map(|tried| tried.traits.time_of_day.as_ref()) {
             Some(name) => format!(

@@ -59,7 +59,8 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     let found = search.best();
     let found = search.trades_alone(found.as_ref().unwrap_or(args)).or(found);
     let reading = Reading::of(args, samples, now);
-    let of_ticks = |args: &MessageArgs| notes::of_ticks(args, &search.tally(args), &search.tried);
+    let of_ticks =
+        |args: &MessageArgs| notes::of_ticks(args, &search.outcomes(args), &search.tried);
     let mut advice = Advice { notes: of_ticks(args), ..Advice::default() };
     let Checked { found, is_zone_told, doubts } = search.checked(found);
     if let Some(found) = found {
@@ -97,7 +98,7 @@ struct Merit {
     understood: usize,
     /// Whether it is the preset of a feed that says which messages it sends.
     is_own_preset: bool,
-    /// Volumes and times of day that are passed over.
+    /// Volumes, times of day and last prices that are passed over.
     lost: Reverse<usize>,
     /// Ticks that are surely meant.
     close: usize,
@@ -128,9 +129,12 @@ impl<'s> Search<'s> {
         Self { args, now, samples, tried, before, guesses }
     }
 
+    fn outcomes(&self, args: &MessageArgs) -> Vec<Outcome> {
+        outcomes(args.rules(ProvenanceNames::default()), &self.tried, self.now)
+    }
+
     fn tally(&self, args: &MessageArgs) -> Tally {
-        let rules = args.rules(ProvenanceNames::default());
-        Tally::of(&outcomes(rules, &self.tried, self.now), &self.tried)
+        Tally::of(&self.outcomes(args), &self.tried)
     }
 
     /// `None` where nothing is better than the flags as they are.
@@ -217,7 +221,7 @@ impl<'s> Search<'s> {
             return None;
         }
         let is_anothers = args.preset.is_some() && !self.is_chosen(self.args) && !own.is_one;
-        if is_anothers && tally.lost_volumes > 0 {
+        if is_anothers && (tally.lost_volumes > 0 || tally.day_quotes > 0) {
             return None;
         }
         let is_known = |(outcome, is_read): (&Outcome, &bool)| {
@@ -225,10 +229,11 @@ impl<'s> Search<'s> {
         };
         let other_kinds =
             found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
+        let lost = tally.lost_times + tally.day_prices;
         Some(Merit {
             understood: tally.ticks + other_kinds,
             is_own_preset: own.is_one,
-            lost: Reverse(tally.lost_times + if own.is_one { 0 } else { tally.lost_volumes }),
+            lost: Reverse(lost + if own.is_one { 0 } else { tally.lost_volumes }),
             close: tally.close,
             with_volume: tally.with_volume,
             cost: Reverse(cost(args, self.args) + usize::from(is_by_key)),
@@ -832,6 +837,94 @@ mod tests {
                 |doubt: &String| doubt.contains("--each alpha") && doubt.contains("--each zeta");
             assert!(advice.doubts.iter().any(is_said), "{value}: {:?}", advice.doubts);
         }
+    }
+
+    fn notes_of(values: &[&str]) -> String {
+        let advice = advice(values);
+        let proposed = advice.proposal.map(|proposal| proposal.notes).unwrap_or_default();
+        [advice.notes, proposed].concat().join(" ")
+    }
+
+    #[test]
+    fn changes_of_rows_and_other_kinds_that_pass_for_ticks_are_said_with_where() {
+        let row = r#""symbol":"A","price":1,"qty":2,"ts":1749218401123"#;
+        let each = |member: &str, values: &[&str], row: &str| -> String {
+            let of = |value: &&str| format!(r#"{{"{member}":{value},{row}}}"#);
+            let values: Vec<String> = values.iter().map(of).collect();
+            notes_of(&values.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let inner = format!(r#""data":{{{row}}}"#);
+        for (notes, said) in [
+            (each("__op", &[r#""c""#, r#""u""#, r#""d""#], row), "--where __op=c"),
+            (each("__deleted", &[r#""false""#, r#""true""#], row), "--where __deleted=false"),
+            (
+                each("type", &[r#""update""#, r#""delete""#, r#""insert""#], &inner),
+                "--where type=insert",
+            ),
+            (each("type", &[r#""trade""#, r#""quote""#], row), "--where type=trade"),
+            (each("MsgType", &[r#""8""#, r#""S""#], row), "--where MsgType=8"),
+            // Of one alone, too.
+            (each("op", &[r#""d""#], row), "--where op=VALUE"),
+            (each("action", &[r#""delete""#], row), "--where action=VALUE"),
+        ] {
+            assert!(notes.contains(said), "{said}: {notes}");
+        }
+        let after = format!(r#"{{"before":null,"after":{{{row}}},"op":"u"}}"#);
+        assert!(notes_of(&[&after]).contains("--where op=VALUE"));
+        for (member, values) in [
+            ("type", &[r#""trade""#][..]),
+            ("type", &[r#""buy""#, r#""sell""#]),
+            ("side", &[r#""a""#, r#""b""#]),
+            ("__deleted", &["false"]),
+            ("T", &[r#""d""#]),
+        ] {
+            assert_eq!(each(member, values, row), "", "{member}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_a_kind_already_is_not_said_again() {
+        let value = |kind: &str| {
+            format!(r#"{{"type":"{kind}","symbol":"A","price":1,"volume":1,"ts":1749218401123}}"#)
+        };
+        let samples = [sample(&value("trade"), None), sample(&value("block"), None)];
+        let conditions = "type=trade|block".parse().ok();
+        let args = MessageArgs { conditions, ..MessageArgs::default() };
+        assert_eq!(advise(&args, &samples, NOW).notes, [""; 0]);
+    }
+
+    #[test]
+    fn a_last_price_beside_the_open_and_close_of_days_is_taken_or_said() {
+        let quote = r#"{"symbol":"A","time":"2025-06-06T14:00:00Z","last":201.5,"lastSize":1,"volume":1000,"open":200.0,
+            "high":205.0,"low":199.0,"close":199.5}"#;
+        assert!(notes_of(&[quote]).contains("--map price=last"), "{}", notes_of(&[quote]));
+        let angel = r#"{"tradingsymbol":"SBIN-EQ","open":186.0,"high":191.25,"low":185.0,"close":187.8,"ltp":191.0,
+            "exchange_timestamp":1749218401123}"#;
+        let expected = "--map symbol=tradingsymbol,price=ltp,timestamp=exchange_timestamp";
+        assert_eq!(flags(&[angel]), Some((expected.to_owned(), 1)));
+        // By a map that is not needed otherwise, too.
+        let local = quote.replace("14:00:00Z", "10:00:00");
+        let (found, _) = flags(&[&local]).unwrap();
+        assert!(found.starts_with("--map price=last,volume=lastSize "), "{found}");
+        let bar = r#"{"symbol":"A","ts":1749218401123,"open":1,"close":2,"price":2,"volume":1}"#;
+        assert_eq!(notes_of(&[bar]), "");
+    }
+
+    #[test]
+    fn volumes_that_only_rise_orders_and_fixed_point_prices_are_said() {
+        let with = |fields: &str| format!(r#"{{"symbol":"A","ts":1749218401123,{fields}}}"#);
+        let volumes = |volume: fn(usize) -> usize| {
+            let of = |number| with(&format!(r#""price":1,"volume":{}"#, volume(number)));
+            let values: Vec<String> = (0..20).map(of).collect();
+            notes_of(&values.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        assert!(volumes(|number| 1_000_000 + 100 * number).contains("only ever rise"));
+        assert_eq!(volumes(|number| 1_000_000 + 100 * (number % 7)), "");
+        assert_eq!(volumes(|_| 100), "");
+        let order = with(r#""price":1,"qty":1,"type":"LIMIT","status":"NEW""#);
+        assert!(notes_of(&[&order]).contains("By status these may be orders"));
+        let fixed = with(r#""price":"5411750000","size":1"#);
+        assert!(notes_of(&[&fixed]).contains("fixed-point"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::sampling::Sample;
 use super::traits::Traits;
 use common::decode::{Beside, Decoder, Rules, TimestampFrom};
 use common::timestamp::TimeZone;
-use common::{Reason, Tick, Timestamp};
+use common::{Reason, Tick, Timestamp, Volume};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A tick this close to its record's time was meant for it.
@@ -48,6 +48,12 @@ pub struct Facts {
     /// Where its zone is, or in UTC.
     pub is_midnight: bool,
     pub at: Timestamp,
+    /// Those of the same symbol have the same.
+    pub symbol: u64,
+    pub volume: Option<Volume>,
+    /// Whether open and close are two.
+    pub is_bar: bool,
+    pub price_nanos: i64,
     /// By how many microseconds its own time is later than its record's.
     pub lead: Option<i64>,
 }
@@ -96,7 +102,8 @@ impl Facts {
 
     fn of(tick: &Tick<'_>, record_time: Option<Timestamp>, zone: Option<&TimeZone>) -> Self {
         let (prices, at) = (tick.prices(), tick.timestamp());
-        let mut id = DefaultHasher::new();
+        let (mut id, mut symbol) = (DefaultHasher::new(), DefaultHasher::new());
+        tick.symbol().as_str().hash(&mut symbol);
         let volume = tick.volume().map(|volume| volume.to_string());
         (tick.symbol().as_str(), at, prices.open.nanos(), prices.close.nanos(), &volume)
             .hash(&mut id);
@@ -107,6 +114,10 @@ impl Facts {
             is_close: lead.is_some_and(|lead| lead.unsigned_abs() <= CLOSE.unsigned_abs()),
             is_midnight: has_midnight(zone, at),
             at,
+            symbol: symbol.finish(),
+            volume: tick.volume(),
+            is_bar: prices.open != prices.close,
+            price_nanos: prices.close.nanos(),
             lead,
         }
     }
@@ -128,6 +139,10 @@ pub struct Tally {
     pub ahead: usize,
     /// Ticks without a volume, of messages that have one.
     pub lost_volumes: usize,
+    /// Bars beside whose prices stands another.
+    pub day_prices: usize,
+    /// Ticks of a day's quote by letters.
+    pub day_quotes: usize,
     /// Ticks at midnight, of messages with a time of day.
     pub lost_times: usize,
 }
@@ -152,6 +167,8 @@ impl Tally {
         self.midnights += usize::from(facts.is_midnight);
         self.ahead += usize::from(facts.is_ahead() && !facts.is_midnight);
         self.lost_volumes += usize::from(!facts.has_volume && traits.volume.is_some());
+        self.day_prices += usize::from(facts.is_bar && traits.day_price.is_some());
+        self.day_quotes += usize::from(traits.is_day_quote);
         self.lost_times += usize::from(facts.is_midnight && traits.time_of_day.is_some());
     }
 }
