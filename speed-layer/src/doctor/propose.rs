@@ -30,6 +30,10 @@ const TRIED_BYTES: usize = 256 << 10;
 const WAYS: usize = 3;
 /// What guards against nonsense is lifted where so large a part of the messages needs it: a tenth.
 const GOOD_SHARE: usize = 10;
+/// Keys that name what a topic holds, and no symbol.
+const NAMES: [&str; 10] =
+    ["trade", "trades", "tick", "ticks", "price", "prices", "quote", "quotes", "stock", "stocks"];
+
 /// Flags, and what they would reach.
 #[derive(Debug, Clone)]
 pub struct Proposal {
@@ -76,6 +80,9 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     if reached * GOOD_SHARE < samples.len() * (GOOD_SHARE - 1) && advice.proposal.is_none() {
         advice.doubts = search.doubts();
         advice.doubts.extend(search.books());
+        if doubts.is_empty() && advice.doubts.is_empty() {
+            advice.doubts.extend(search.unread_time());
+        }
     }
     advice.doubts.extend(doubts);
     advice
@@ -288,6 +295,25 @@ impl<'s> Search<'s> {
         }
     }
 
+    /// The member that may be the time of messages that are no ticks for want of one alone.
+    fn unread_time(&self) -> Option<String> {
+        if self.args.sources().1 != TimestampFrom::Value {
+            return None;
+        }
+        let traits = self.tried.iter().map(|tried| &tried.traits);
+        let mut times =
+            traits.filter_map(|traits| traits.time.as_ref().zip(traits.time_text.as_ref()));
+        let (name, text) = times.next()?;
+        let by_record = MessageArgs { timestamp_from: TimestampFrom::Record, ..self.args.clone() };
+        let (with, _) = self.best_from(&by_record);
+        (with.understood > self.merit(self.args)?.understood).then(|| {
+            format!(
+                "{name:?} may be the time, but {text} is none that is read (docs/message-format.md has those that are). \
+                 --timestamp-from record takes that of the record in its place."
+            )
+        })
+    }
+
     /// Another array in the same messages, of which as many become ticks: which is meant is for a
     /// person to say.
     fn rival(&self, found: &MessageArgs) -> Option<String> {
@@ -408,7 +434,14 @@ impl Search<'_> {
             0..10 => keys.iter().all(|key| looks_like_a_symbol(key)),
             all => keys.len() * 2 <= all,
         };
-        !keys.is_empty() && come_again
+        // One that all messages have may be a name for all.
+        let is_a_name = |key: &[u8]| {
+            let key = str::from_utf8(key).unwrap_or_default();
+            let is_topic = self.samples.iter().any(|sample| sample.topic == key);
+            is_topic || NAMES.contains(&key.to_ascii_lowercase().as_str())
+        };
+        let is_one_name = keys.len() == 1 && keys.iter().all(|key| is_a_name(key));
+        !keys.is_empty() && come_again && !is_one_name
     }
 
     /// Whether messages are ticks only because a preset takes the key for the symbol where they
@@ -843,6 +876,66 @@ mod tests {
         let advice = advice(values);
         let proposed = advice.proposal.map(|proposal| proposal.notes).unwrap_or_default();
         [advice.notes, proposed].concat().join(" ")
+    }
+
+    #[test]
+    fn a_time_that_no_flag_reads_is_named_and_none_of_its_record_proposed() {
+        for (member, value) in [
+            ("ts", "17959361536320"),
+            ("Timestamp", "20250606140001"),
+            ("ts", "133937412011230000"),
+            ("ts", "45814.583345"),
+            ("time", "50401000"),
+            ("timestamp", r#""06/07/2025 10:00:01""#),
+        ] {
+            let message = format!(r#"{{"symbol":"SPX","price":5,"{member}":{value}}}"#);
+            let advice = advice(&[&message]);
+            assert!(advice.proposal.is_none(), "{:?}", advice.proposal);
+            let said = format!("{member:?} may be the time, but {value} is none that is read");
+            assert!(advice.doubts.iter().any(|doubt| doubt.contains(&said)), "{:?}", advice.doubts);
+        }
+    }
+
+    #[test]
+    fn times_by_letters_and_inside_of_objects_go_before_the_record_s() {
+        for (value, expected) in [
+            (
+                r#"[{"ev":"AM","sym":"GTE","v":4110,"av":9470157,"op":0.4372,"vw":0.4488,"o":0.4488,"c":0.4486,
+                    "h":0.4489,"l":0.4486,"a":0.4352,"z":685,"s":1749218400000,"e":1749218460000}]"#,
+                "--map open=o,high=h,low=l,close=c,volume=v,timestamp=s",
+            ),
+            (
+                r#"{"ts_recv":"1749218401123456789","hd":{"ts_event":"1749218401123000000","rtype":0},"action":"T",
+                    "side":"B","price":"5.41","size":1,"symbol":"ESH4"}"#,
+                "--map timestamp=hd.ts_event",
+            ),
+            (
+                r#"{"time":1749218401,"time_ms":1749218401123,"channel":"spot.trades","event":"update","result":{"id":3,
+                    "create_time":1749218401,"create_time_ms":"1749218401123.4578","side":"sell",
+                    "currency_pair":"GT_USDT","amount":"16.47","price":"0.4705"}}"#,
+                "--map symbol=result.currency_pair,price=result.price,volume=result.amount,timestamp=result.create_time_ms",
+            ),
+        ] {
+            assert_eq!(flags(&[value]), Some((expected.to_owned(), 1)), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_day_s_quote_by_letters_is_no_bar_of_a_feed_and_a_price_in_cents_no_price() {
+        let quote =
+            r#"{"c":201.5,"d":0.1,"dp":0.05,"h":202.9,"l":199,"o":200,"pc":201.4,"t":1749218401}"#;
+        let expected = "--map price=c,timestamp=t --symbol-from key";
+        assert_eq!(proposed(&[sample(quote, Some("AAPL"))]), Some((expected.to_owned(), 1)));
+        let cents = r#"{"symbol":"AAPL","price_cents":20150,"qty":5,"ts":1749218401123}"#;
+        assert_eq!(flags(&[cents]), None);
+    }
+
+    #[test]
+    fn a_key_that_names_what_the_topic_holds_is_no_symbol() {
+        let value = r#"{"price":5,"ts":1749218401123,"code":"AAPL"}"#;
+        for key in ["trades", "stock_prices"] {
+            assert_eq!(proposed(&[sample(value, Some(key)), sample(value, Some(key))]), None);
+        }
     }
 
     #[test]

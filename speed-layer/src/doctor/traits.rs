@@ -94,6 +94,8 @@ const STATES: [&str; 9] = [
 pub struct Traits {
     /// A member that could be a time, readable or not.
     pub time: Option<String>,
+    /// What it says.
+    pub time_text: Option<String>,
     /// One that is a time of day alone.
     pub time_of_day: Option<String>,
     /// A date or a number of the seventies or eighties.
@@ -130,6 +132,7 @@ impl Traits {
         let name = || Some(leaf.name().to_owned());
         if is_time(leaf, record_time) {
             self.time = self.time.take().or_else(name);
+            self.time_text = self.time_text.take().or_else(|| Some(leaf.value.to_string()));
         }
         if is_time_of_day(leaf) {
             self.time_of_day = self.time_of_day.take().or_else(name);
@@ -234,7 +237,8 @@ pub fn is_time_name(leaf: &Leaf<'_>) -> bool {
     let one = |name: &&str| {
         let known =
             usual_field(name) == Some(Field::Timestamp) || matches!(*name, "t" | "T" | "E" | "ts");
-        let ends = name.ends_with("At")
+        let ends = name.starts_with("ts_")
+            || name.ends_with("At")
             || name.ends_with("_at")
             || name.ends_with("Updated")
             || name.ends_with("_ts");
@@ -256,8 +260,19 @@ fn is_time(leaf: &Leaf<'_>, record_time: Option<Timestamp>) -> bool {
             is_named && text.contains(|c: char| c.is_ascii_digit())
         }
         Value::Array(parts) => is_named && parts.len() >= 3,
-        value => instant(value).is_some_and(|instant| is_named || is_close(instant, record_time)),
+        // By its own name it is one even where no unit makes a time of it.
+        value if usual_field(leaf.name()) == Some(Field::Timestamp) => {
+            number(value).is_some_and(|number| number != 0.0)
+        }
+        value => instant(value).is_some_and(|instant| {
+            is_named || is_close(instant, record_time) || is_edge_of_a_bar(leaf)
+        }),
     }
+}
+
+/// `s` and `e` of Massive's bars, in milliseconds: less is a size.
+fn is_edge_of_a_bar(leaf: &Leaf<'_>) -> bool {
+    matches!(leaf.name(), "s" | "e") && number(leaf.value).is_some_and(|number| number > 1e11)
 }
 
 fn is_close(instant: Timestamp, record_time: Option<Timestamp>) -> bool {
@@ -372,6 +387,11 @@ mod tests {
             r#"{"at":{"$date":"2025-06-06T10:00:01Z"}}"#,
             r#"{"day":"2025-06-06"}"#,
             r#"{"executedAt":"1149218401"}"#,
+            r#"{"s":1649218400000,"e":1649218460000}"#,
+            r#"{"hd":{"ts_event":"1649218401123000000"}}"#,
+            r#"{"time":50401000}"#,
+            r#"{"Timestamp":"20250606140001"}"#,
+            r#"{"ts":45814.583345}"#,
         ] {
             assert!(traits(value).time.is_some(), "{value}");
         }
