@@ -1,6 +1,8 @@
 //! [`Bulk`]: what may read many objects at once in the reader's place.
 
-use crate::archive::{Object, Store, StoreOptions};
+#[cfg(feature = "spark")]
+use crate::archive::StoreOptions;
+use crate::archive::{Object, Store};
 use crate::cli::Args;
 use crate::flags::EngineKind;
 use crate::reader::Reader;

@@ -262,8 +262,8 @@ impl Scan {
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();
-            let (number, value_bytes, told) =
-                (line.number, line.length, told::place_in(line.bytes, options));
+            let told = line.told.or_else(|| told::place_in(line.bytes, options));
+            let (number, value_bytes) = (line.number, line.length);
             self.rejects.push(RejectedLine { number, index, reject, value, value_bytes, told });
         }
     }

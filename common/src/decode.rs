@@ -89,6 +89,8 @@ pub struct Element<'a> {
     pub value: &'a [u8],
     /// The tick that it is, or why it is none.
     pub read: Result<Record<'a>, Reject>,
+    /// What the line says of its message's origin, of what is no tick as well.
+    pub provenance: Option<Provenance>,
 }
 
 /// What is known of a tick before its value is read.
@@ -281,14 +283,15 @@ impl Decoder {
         };
         let Some(elements) = elements else {
             let record = whole(self, value, beside)?;
-            each(Element { index: 0, value, read: Ok(record) });
+            each(Element { index: 0, value, read: Ok(record), provenance: record.provenance });
             return Ok(());
         };
         let mut days = Days::default();
         for (index, element) in (0..).zip(&elements.all) {
             let read = part(self, &elements, *element, beside);
             let read = read.and_then(|record| days.admit(record.tick.timestamp()).map(|()| record));
-            each(Element { index, value: element.raw.get().as_bytes(), read });
+            let value = element.raw.get().as_bytes();
+            each(Element { index, value, read, provenance: elements.provenance });
         }
         Ok(())
     }

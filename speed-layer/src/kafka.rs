@@ -34,10 +34,13 @@ pub type Consumer = BaseConsumer<Context>;
 /// 64 MB, because each queued message costs librdkafka several times its length; and a full queue
 /// is looked at again after 5 ms rather than a second, which would cost three quarters of the rate
 /// (docs/benchmarks.md).
-const TUNING: [(&str, &str); 10] = [
+const TUNING: [(&str, &str); 11] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),
+    // The intake asks for messages all the time. A client that a session has left behind does not,
+    // but goes on with its heartbeats: for so long the whole group waits for it.
+    (MAX_POLL_INTERVAL, "60000"),
     ("queued.max.messages.kbytes", "2048"),
     ("queued.min.messages", "10000"),
     ("fetch.message.max.bytes", "262144"),
@@ -46,6 +49,8 @@ const TUNING: [(&str, &str); 10] = [
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.max.ms", "2000"),
 ];
+
+const MAX_POLL_INTERVAL: &str = "max.poll.interval.ms";
 
 /// Settings that the promises of this program rest on: PostgreSQL holds the offsets, and a gap must
 /// never be skipped in silence.
@@ -79,8 +84,12 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
     }
     config.kafka.check_login()?;
     let is_classic = !config.has_newer_groups();
-    let tuning: Vec<_> =
-        TUNING.into_iter().filter(|(key, _)| is_classic || !CLASSIC_ONLY.contains(key)).collect();
+    // librdkafka refuses an interval below the session's time-out.
+    let has_time_out = config.kafka.iter().any(|(key, _)| key == "session.timeout.ms");
+    let applies = |key: &str| {
+        (is_classic || !CLASSIC_ONLY.contains(&key)) && !(has_time_out && key == MAX_POLL_INTERVAL)
+    };
+    let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| applies(key)).collect();
     let mut settings = config.kafka.client_settings(&config.kafka_brokers, client_id, &tuning);
     for (key, value) in FIXED {
         settings.set(key, value);

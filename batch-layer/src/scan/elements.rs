@@ -179,6 +179,7 @@ impl<R: Read> Source for Elements<R> {
                 is_open: false,
                 is_torn: false,
                 behind: 0,
+                told: None,
             }));
         }
         let bytes = self.buffer[start..start + scanned].trim_ascii_end();
@@ -189,6 +190,7 @@ impl<R: Read> Source for Elements<R> {
             is_open: false,
             is_torn: false,
             behind: 0,
+            told: None,
         }))
     }
 }

@@ -1,6 +1,7 @@
 //! [`Line`]: what is read of an object, where it comes from ([`Source`]), and what takes it
 //! ([`LineTaker`]).
 
+use common::decode::Provenance;
 use std::io;
 
 /// A line without its newline.
@@ -20,6 +21,8 @@ pub struct Line<'a> {
     /// How many values of the same line were given out before it: a line that is longer than any
     /// tick is cut into them.
     pub behind: u16,
+    /// Where its message stood in the topic, of a part that does not say it itself.
+    pub told: Option<Provenance>,
 }
 
 impl Line<'_> {

@@ -123,7 +123,15 @@ impl<R: Read> Lines<R> {
         let bytes = &self.buffer[start..start + length];
         let is_open = newline == 0;
         let is_torn = is_open && bytes.last() == Some(&0);
-        Line { number: self.number, bytes, length: length as u64, is_open, is_torn, behind }
+        Line {
+            number: self.number,
+            bytes,
+            length: length as u64,
+            is_open,
+            is_torn,
+            behind,
+            told: None,
+        }
     }
 
     /// The first value of a line in which others follow.
@@ -140,6 +148,7 @@ impl<R: Read> Lines<R> {
             is_open: false,
             is_torn: false,
             behind,
+            told: None,
         }
     }
 
@@ -191,6 +200,7 @@ impl<R: Read> Lines<R> {
             is_open: false,
             is_torn,
             behind,
+            told: None,
         })
     }
 }

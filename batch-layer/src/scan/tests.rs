@@ -428,6 +428,31 @@ fn offsets_and_rejects(text: &[u8]) -> (Vec<u64>, Vec<String>) {
     )
 }
 
+/// What is no tick is no hole in the archive where its place is known.
+#[test]
+fn a_rejected_element_has_the_place_of_its_message() {
+    let rules = Rules { each: Some("data".parse().unwrap()), ..Rules::default() };
+    let csv = ScanOptions { csv: "value,offset".parse().ok(), ..options() };
+    let (tick, broken) =
+        (line("A", AT, "1"), r#"{"symbol":"A","kafka_partition":9,"kafka_offset":9}"#);
+    let message = format!(r#"{{"data":[{broken},{tick},"x"]"#);
+    let enveloped = format!(r#"{{"schema":null,"payload":{message}}}"#);
+    for (options, text) in [
+        (options(), format!(r#"{message},"kafka_partition":3,"kafka_offset":17}}"#)),
+        (options(), format!(r#"{enveloped},"kafka_partition":3,"kafka_offset":17}}"#)),
+        (options(), format!(r#"{{"key":"k","value":{message}}},"offset":17}}"#)),
+        (csv, format!("{},17", BASE64.encode(format!("{message}}}")))),
+    ] {
+        let options = ScanOptions { rules: Arc::new(rules.clone()), ..options };
+        let scan = scan(format!("{text}\n").as_bytes(), &options).unwrap();
+        assert_eq!((scan.lines, scan.rejected, scan.hours[0].1.ticks), (1, 2, 1), "{text}");
+        let places: Vec<_> =
+            scan.rejects.iter().map(|reject| (reject.index, reject.told)).collect();
+        let told = Some(Provenance { partition: 3, offset: 17 });
+        assert_eq!(places, [(0, told), (2, told)], "{text}");
+    }
+}
+
 #[test]
 fn no_tick_of_a_line_is_lost_by_what_stands_between_it_and_others() {
     let all: Vec<String> = (0..10).map(told).collect();

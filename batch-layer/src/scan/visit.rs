@@ -438,20 +438,26 @@ fn show_each(
     beside: &Beside<'_>,
 ) -> Result<(), Reject> {
     let (number, behind) = (message.number, message.behind);
-    decoder.decode_each(message.value, beside, &mut |Element { index, value, read }| match read {
-        Ok(record) => {
-            // What the sink says of a record comes before what its producer wrote into it.
-            let provenance = message.provenance.or(record.provenance);
-            if behind > 0 && provenance.is_none() {
-                let reject = Reject { reason: Reason::NotJson, detail: NO_PLACE.to_owned() };
-                return visitor.reject(&part(number, value), index.max(behind), reject);
+    decoder.decode_each(message.value, beside, &mut |element| {
+        let Element { index, value, read, provenance } = element;
+        // What the sink says of a record comes before what its producer wrote into it.
+        let provenance = message.provenance.or(provenance);
+        let reject = match read {
+            Ok(_) if behind > 0 && provenance.is_none() => {
+                Reject { reason: Reason::NotJson, detail: NO_PLACE.to_owned() }
             }
-            visitor.record(&Record { provenance, ..record }, order.spot(number, index));
-        }
-        Err(reject) => visitor.reject(&part(number, value), index.max(behind), reject),
+            Ok(record) => {
+                let record = Record { provenance, ..record };
+                return visitor.record(&record, order.spot(number, index));
+            }
+            Err(reject) => reject,
+        };
+        let part = Line { told: provenance, ..part(number, value) };
+        visitor.reject(&part, index.max(behind), reject);
     })
 }
 
 fn part(number: u64, bytes: &[u8]) -> Line<'_> {
-    Line { number, bytes, length: bytes.len() as u64, is_open: false, is_torn: false, behind: 0 }
+    let length = bytes.len() as u64;
+    Line { number, bytes, length, is_open: false, is_torn: false, behind: 0, told: None }
 }

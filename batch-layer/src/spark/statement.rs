@@ -92,7 +92,8 @@ impl Growing {
         self.add(&regex, &[slot.at(), slot.at() + 1]);
     }
 
-    fn part(&mut self, part: Part, rules: &Rules) {
+    /// `None` of a part whose grammar is told in the decoder alone.
+    fn part(&mut self, part: Part, rules: &Rules) -> Option<()> {
         match part {
             Part::Symbol if rules.uppercase_symbols => self.add("([A-Z0-9._:/^=-]{1,64})", &[Slot::Symbol.at()]),
             Part::Symbol => self.add("([A-Za-z0-9._:/^=-]{1,64})", &[Slot::Symbol.at()]),
@@ -101,7 +102,7 @@ impl Growing {
                  (Z|[+-](?:0[0-9]|1[0-4]):00)",
                 &[Slot::DayAndHour, Slot::Minute, Slot::Second, Slot::Fraction, Slot::Offset].map(Slot::at),
             ),
-            Part::Epoch(unit) => self.add(epoch(unit), &[Slot::Epoch.at()]),
+            Part::Epoch(unit) => self.add(epoch(unit)?, &[Slot::Epoch.at()]),
             Part::Price => {
                 self.decimal(9, Slot::Open);
                 let open = Slot::Open.at();
@@ -118,35 +119,34 @@ impl Growing {
             Part::OtherNumber => {
                 self.regex.push_str("-?(?:0|[1-9][0-9]{0,8})(?:\\.[0-9]{1,9})?(?:[eE][+-]?[0-9]{1,3})?");
             }
-            Part::Bid | Part::Ask | Part::Conditions | Part::Sequence => {}
+            Part::Bid | Part::Ask | Part::Conditions | Part::Sequence => return None,
             Part::OtherText => self.regex.push_str("[ !#-\\[\\]-~]*"),
         }
+        Some(())
     }
 }
 
 /// Numbers since 1970 whose count of digits tells their unit.
-const fn epoch(unit: EpochUnit) -> &'static str {
-    match unit {
+const fn epoch(unit: EpochUnit) -> Option<&'static str> {
+    Some(match unit {
         EpochUnit::Auto => "([1-9][0-9]{9}|[1-9][0-9]{12}|[1-9][0-9]{15})",
         EpochUnit::S => "([1-9][0-9]{9})",
         EpochUnit::Ms => "([1-9][0-9]{12})",
         EpochUnit::Us => "([1-9][0-9]{15})",
         EpochUnit::Ns => "([1-8][0-9]{15})[0-9]{3}",
-    }
+        EpochUnit::DotNet => return None,
+    })
 }
 
 impl Pattern {
-    /// Of lines with this layout; `None` where it has more than printable ASCII.
+    /// Of lines with this layout; `None` where it has more than printable ASCII, or a part whose
+    /// grammar is told in the decoder alone.
     #[must_use]
     pub fn of(line: &LineLayout, rules: &Rules) -> Option<Self> {
         let mut growing = Growing { regex: "^".to_owned(), groups: [None; SLOTS + 1], count: 0 };
         for (literal, part) in &line.layout.steps {
-            // Their grammar is told in the decoder alone.
-            if matches!(part, Part::Bid | Part::Ask | Part::Conditions | Part::Sequence) {
-                return None;
-            }
             growing.regex.push_str(&escaped(literal)?);
-            growing.part(*part, rules);
+            growing.part(*part, rules)?;
         }
         growing.regex.push_str(&escaped(&line.layout.tail)?);
         // A `$` is also in front of a last character that Java takes for the end of a line.

@@ -5,6 +5,7 @@ use crate::archive::Origin;
 use crate::scan::ScanOptions;
 use common::Timestamp;
 use common::decode::Rules;
+use common::timestamp::{EpochUnit, TimeRules};
 use std::sync::Arc;
 
 fn options() -> ScanOptions {
@@ -46,6 +47,18 @@ fn the_layout_of_a_line_is_that_of_what_our_own_decoder_reads() {
     ] {
         assert_eq!(layout(line), None, "{line}");
     }
+}
+
+#[test]
+fn lines_with_ticks_of_dotnet_are_left_to_our_own_decoder() {
+    let has_pattern = |unit| {
+        let times = TimeRules { unit, ..TimeRules::default() };
+        let rules = Arc::new(Rules { times, ..Rules::default() });
+        let options = ScanOptions { rules: Arc::clone(&rules), ..options() };
+        let line = r#"{"symbol":"A","ts":638848152011230000,"price":1.5,"volume":3}"#;
+        Pattern::of(&LineLayout::of(line.as_bytes(), &options).unwrap(), &rules).is_some()
+    };
+    assert!(has_pattern(EpochUnit::Ns) && !has_pattern(EpochUnit::DotNet));
 }
 
 #[test]

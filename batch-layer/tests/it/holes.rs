@@ -140,6 +140,24 @@ async fn a_line_that_is_no_tick_is_not_missing_and_what_was_taken_out_neither() 
 }
 
 #[tokio::test]
+async fn a_message_whose_elements_are_no_ticks_is_not_missing() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5);
+    let start = ticks[0].offset;
+    let broken = format!(
+        "{{\"data\":[{{\"symbol\":\"A\"}},{{}}],\"kafka_partition\":0,\"kafka_offset\":{}}}\n",
+        start + 5
+    );
+    let text = lines(&ticks[..5]) + &broken + &lines(&ticks[6..]);
+    world.bucket.put(&key_of(hour, 0, start), text).await.unwrap();
+    world.run_ok(&["--each", "data"]).await;
+    let places = "select concat_ws(' ', kafka_partition, kafka_offset, element) from rejected_lines order by element";
+    let at = |element: u16| format!("0 {} {element}", start + 5);
+    assert_eq!(world.rows(places).await, [at(0), at(1)]);
+    assert_eq!(incomplete(&world).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn a_person_may_say_that_nothing_is_missing() {
     let world = World::create().await;
     let (hour, ticks) = ticks_of(5);

@@ -68,7 +68,8 @@ impl<'a> Fields<'a> {
     }
 
     /// Of two members with the same name the last counts. All are sorted at once: a message may
-    /// have one field in tens of thousands of spellings.
+    /// have one field in tens of thousands of spellings. Of each field the first two stay that are
+    /// not null: they say which it is, or that it may be two, and are asked for once an element.
     fn keep_last(&mut self) {
         fn key<'c>(one: &'c Candidate<'_>) -> (Field, u8, &'c str) {
             (one.field, one.rank, &one.name)
@@ -76,6 +77,13 @@ impl<'a> Fields<'a> {
         self.usual.reverse();
         self.usual.sort_by(|one, other| key(one).cmp(&key(other)));
         self.usual.dedup_by(|one, kept| key(one) == key(kept));
+        self.usual.retain(|one| one.raw.get() != "null");
+        let mut before = [None; 2];
+        self.usual.retain(|one| {
+            let is_third = before == [Some(one.field); 2];
+            before = [before[1], Some(one.field)];
+            !is_third
+        });
     }
 
     /// The paths of a mapping are few.
@@ -338,5 +346,59 @@ fn special(name: &str, rules: &Rules) -> Option<Special> {
         name if name == rules.names.offset => Some(Special::Offset),
         name if name == rules.names.record_time => Some(Special::RecordTime),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names that all are the symbol's.
+    fn spellings(count: usize) -> Vec<String> {
+        let letters = "tickersymbol";
+        let spelled = |at: usize| {
+            let is_upper = |place: usize| (at >> place) & 1 == 1;
+            let spell = |(place, letter): (usize, char)| match is_upper(place) {
+                true => letter.to_ascii_uppercase(),
+                false => letter,
+            };
+            letters.chars().enumerate().map(spell).collect()
+        };
+        (0..count).map(spelled).collect()
+    }
+
+    fn get(text: &str) -> Result<Option<String>, String> {
+        let fields = Fields::parse(text, &Rules::default()).unwrap();
+        let found = fields.get(Field::Symbol).map_err(|reject| reject.detail)?;
+        Ok(found.map(|raw| raw.get().to_owned()))
+    }
+
+    #[test]
+    fn of_a_field_in_many_spellings_two_are_kept() {
+        let members: Vec<String> =
+            spellings(200).iter().map(|name| format!("\"{name}\":\"A\"")).collect();
+        let many = members.join(",");
+        let text = format!("{{{many},\"price\":1,\"ts\":2,\"last\":3}}");
+        let fields = Fields::parse(&text, &Rules::default()).unwrap();
+        let of = |field| fields.usual.iter().filter(|one| one.field == field).count();
+        assert_eq!(
+            [Field::Symbol, Field::Price, Field::Timestamp].map(of),
+            [2, 2, 1],
+            "{:?}",
+            fields.usual
+        );
+        assert!(get(&text).unwrap_err().starts_with("symbol may be"));
+        let with_own_name = format!("{{{many},\"symbol\":\"B\"}}");
+        assert_eq!(get(&with_own_name), Ok(Some("\"B\"".to_owned())));
+    }
+
+    #[test]
+    fn nulls_are_none_of_the_two() {
+        let all_null = r#""a":1,"Ticker":null,"TICKER":null,"ticker":null,"symbol":null"#;
+        assert_eq!(get(&format!("{{{all_null}}}")), Ok(None));
+        let one = format!("{{{all_null},\"sym\":\"A\"}}");
+        assert_eq!(get(&one), Ok(Some("\"A\"".to_owned())));
+        // The last of one name counts, though it is null.
+        assert_eq!(get(r#"{"ticker":"A","ticker":null}"#), Ok(None));
     }
 }

@@ -133,7 +133,7 @@ mod tests {
             (
                 Preset::Coinbase,
                 r#"{"type":"match","product_id":"BTC-USD","price":"1.5","size":"0.5","time":"2025-06-06T14:00:01Z"}"#,
-                &["\"received\"", "\"open\"", "\"done\"", "\"change\""],
+                &["\"received\"", "\"open\"", "\"done\"", "\"change\"", "\"last_match\""],
             ),
         ] {
             let mut decoder = Decoder::new(rules(Some(preset), ""), NOW);
@@ -169,6 +169,25 @@ mod tests {
             read(&mut decoder, &of("trade", r#""channel":"book","#)),
             ["other_kind", "other_kind"]
         );
+    }
+
+    /// Kraken begins each subscription with a snapshot of its last trades.
+    #[test]
+    fn trades_that_are_sent_again_are_no_ticks() {
+        let mut decoder = Decoder::new(rules(Some(Preset::Kraken), ""), NOW);
+        let of = |channel: &str, kind: &str| {
+            let trade = r#"{"symbol":"X","price":1.5,"qty":1,"trade_id":1,
+                "timestamp":"2025-06-06T14:00:01Z"}"#;
+            format!(r#"{{"channel":"{channel}",{kind}"data":[{trade}]}}"#)
+        };
+        for channel in ["trade", "ticker"] {
+            let of = |kind| of(channel, kind);
+            assert_eq!(read(&mut decoder, &of(r#""type":"snapshot","#)), ["other_kind"]);
+            assert_eq!(read(&mut decoder, &of(r#""type":"update","#)), ["tick"]);
+            assert_eq!(read(&mut decoder, &of("")), ["tick"]);
+            assert_eq!(read(&mut decoder, &of(r#""type":"snapshot","#)), ["other_kind"]);
+        }
+        assert_eq!(read(&mut decoder, &of("book", r#""type":"update","#)), ["other_kind"]);
     }
 
     #[test]

@@ -109,6 +109,26 @@ impl Field {
             _ => self == other,
         }
     }
+
+    /// Whether one member may be meant for both: a message may have one price for several, and its
+    /// price under the name that a quote or a condition has in others. Fields that may be absent
+    /// may both be said to stand where nothing is.
+    #[must_use]
+    pub fn may_share(self, other: Self) -> bool {
+        let is_price = |field| {
+            matches!(field, Self::Price | Self::Open | Self::High | Self::Low | Self::Close)
+        };
+        let is_beside = |field| matches!(field, Self::Bid | Self::Ask | Self::Conditions);
+        let is_required = |field| {
+            matches!(field, Self::Symbol | Self::Timestamp | Self::TimeOfDay)
+                || matches!(field, Self::Price | Self::Open | Self::Close)
+        };
+        let is_price_beside = |one, other| is_price(one) && (is_price(other) || is_beside(other));
+        self == other
+            || (!is_required(self) && !is_required(other))
+            || is_price_beside(self, other)
+            || is_price_beside(other, self)
+    }
 }
 
 impl fmt::Display for Field {

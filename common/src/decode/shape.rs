@@ -137,7 +137,7 @@ pub enum Part {
     Symbol,
     /// When, as text.
     TimestampText,
-    /// A number since 1970.
+    /// A number since 1970, or of .NET's ticks.
     Epoch(EpochUnit),
     /// Open and close at once.
     Price,
@@ -390,7 +390,9 @@ fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
         EpochUnit::Auto | EpochUnit::S => 6,
         EpochUnit::Ms => 3,
         EpochUnit::Us => 0,
+        EpochUnit::Ns if unit.may_be_dotnet(whole) => return None,
         EpochUnit::Ns => return Some((whole / 1000, end)),
+        EpochUnit::DotNet => return Some((EpochUnit::micros_of_dotnet(whole)?, end)),
     };
     let counted = match fraction_digits > digits {
         true => fraction / POWERS[fraction_digits - digits],

@@ -298,6 +298,56 @@ fn the_unit_changes_at_the_same_number_in_both_paths() {
 }
 
 #[test]
+fn ticks_of_dotnet_are_no_nanoseconds_of_1990() {
+    let of = |unit| {
+        let times = TimeRules { unit, oldest: Timestamp::from_micros(0), ..TimeRules::default() };
+        Decoder::new(Rules { times, ..Rules::default() }, NOW)
+    };
+    let value = |number: &str| format!(r#"{{"symbol":"A","price":1.5,"ts":{number}}}"#);
+    let mut auto = of(EpochUnit::Auto);
+    // The fast path has learned of nanoseconds and milliseconds.
+    for number in
+        ["1749218401123456789", "1749218401123", "619999999999999999", "700000000000000001"]
+    {
+        assert!(auto.decode(value(number).as_bytes(), &ALONE).is_ok(), "{number}");
+    }
+    for number in [
+        "638848152011230000",
+        "\"638848152011230000\"",
+        "638848152011230000.5",
+        "6.3884815201123E17",
+        "620000000000000000",
+        "700000000000000000",
+        "700000000000000000.5",
+    ] {
+        let value = value(number);
+        let expected = auto.decode_strictly(value.as_bytes(), &ALONE).unwrap_err();
+        assert_eq!(auto.decode(value.as_bytes(), &ALONE), Err(expected.clone()), "{number}");
+        assert_eq!(expected.reason, Reason::BadTimestamp, "{number}");
+        assert!(expected.detail.contains("--timestamp-unit dotnet"), "{expected}");
+    }
+    for (unit, number, instant) in [
+        (EpochUnit::Ns, "638848152011230000", "1990-03-31T01:49:12.01123Z"),
+        (EpochUnit::DotNet, "638848152011230000", "2025-06-06T14:00:01.123Z"),
+        (EpochUnit::DotNet, "\"638848152011230000\"", "2025-06-06T14:00:01.123Z"),
+        (EpochUnit::DotNet, "638848152011230009.9", "2025-06-06T14:00:01.123Z"),
+        (EpochUnit::DotNet, "6.3884815201123E17", "2025-06-06T14:00:01.123Z"),
+    ] {
+        let (mut pinned, value) = (of(unit), value(number));
+        let strict = pinned.decode_strictly(value.as_bytes(), &ALONE).unwrap().tick.timestamp();
+        for _ in 0..2 {
+            let tick = pinned.decode(value.as_bytes(), &ALONE).unwrap().tick;
+            assert_eq!((tick.timestamp(), strict.to_string().as_str()), (strict, instant));
+        }
+        assert!(pinned.decode_known(value.as_bytes(), &ALONE).is_some(), "{number}");
+    }
+    let milliseconds = value("1749218401123");
+    let reject = of(EpochUnit::DotNet).decode(milliseconds.as_bytes(), &ALONE).unwrap_err();
+    assert_eq!(reject.reason, Reason::TimestampOutOfRange);
+    assert!(reject.detail.contains("--timestamp-unit"), "{reject}");
+}
+
+#[test]
 fn a_time_without_an_offset_is_named_as_such_until_a_zone_is_given() {
     let value = bare("timestamp", "\"2025-06-06T10:00:01\"");
     let reject = decoder().decode(value.as_bytes(), &ALONE).unwrap_err();

@@ -196,6 +196,12 @@ fn number_since_1970(
 ) -> Result<Timestamp, &'static str> {
     let instant =
         unit.parse(number).ok_or("is beyond all times that can be meant (--timestamp-unit)")?;
+    if decimal::parse(number, 0, Rounding::Down).is_ok_and(|whole| unit.may_be_dotnet(whole)) {
+        return Err(
+            "may be .NET's ticks, or nanoseconds of 1989 to 1992: say which, as --timestamp-unit dotnet or \
+             --timestamp-unit ns",
+        );
+    }
     match is_date_in_digits(number) {
         true if unit == EpochUnit::Auto && bounds.contain(instant) => Err(
             "is a date in digits, which the producer must write as 2025-06-06; or if it is a number since 1970, say \

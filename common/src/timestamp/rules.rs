@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// How the time of a message is read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TimeRules {
-    /// What a number counts since 1970.
+    /// What a number counts.
     pub unit: EpochUnit,
     /// Of times and dates without an offset; `None` where those are rejected.
     pub zone: Option<TimeZone>,

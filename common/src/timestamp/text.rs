@@ -30,10 +30,10 @@ struct Civil {
 
 /// The instant that a text names. Date and time may be parted by a space, seconds may be left out,
 /// the fraction may follow a comma, and the offset may lack its colon or its minutes, have a blank
-/// in front, and the zone's name behind. Dates without dashes (ISO 8601's basic form), and with the
-/// month's name (RFC 2822), are read as well. What has no offset, or no time at all, is a time of
-/// `zone`, or its midnight. Digits below a microsecond are cut off, so that a tick stays in its
-/// minute. A leap second (`:60`) is malformed.
+/// in front, and the zone's name behind. Dates without dashes (ISO 8601's basic form, and FIX's,
+/// which is UTC), and with the month's name (RFC 2822), are read as well. What has no offset, or no
+/// time at all, is a time of `zone`, or its midnight. Digits below a microsecond are cut off, so
+/// that a tick stays in its minute. A leap second (`:60`) is malformed.
 ///
 /// Own code, because this runs for every tick: a property test holds it against jiff.
 pub(super) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, TimeError> {
@@ -61,7 +61,7 @@ fn civil(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
     Ok((Civil { date, second, micros }, offset))
 }
 
-/// `20250606T140001Z`, `20250606-14:00:01`, or with the month's name.
+/// `20250606T140001Z`, FIX's `20250606-14:00:01`, or with the month's name.
 #[cold]
 fn civil_otherwise(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
     let (date, (second, micros, offset)) = match bytes.split_at_checked(8) {
@@ -69,7 +69,8 @@ fn civil_otherwise(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
             let date = Date::new(two(date, 0)? * 100 + two(date, 2)?, two(date, 4)?, two(date, 6)?);
             let date = date.ok_or(TimeError::Malformed)?;
             let time = match rest {
-                [b'T' | b't' | b' ' | b'-', _, _, b':', ..] => time_of_day(&rest[1..])?,
+                [b'-', time @ ..] => fix_time_of_day(time)?,
+                [b'T' | b't' | b' ', _, _, b':', ..] => time_of_day(&rest[1..])?,
                 [b'T' | b't' | b' ', time @ ..] => basic_time_of_day(time)?,
                 _ => return Err(TimeError::Malformed),
             };
@@ -95,6 +96,14 @@ fn time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> {
     }
     .ok_or(TimeError::Malformed)?;
     clock_time([&clock[..2], &clock[3..], seconds.unwrap_or(b"00")], seconds.is_some(), rest)
+}
+
+/// The same of FIX. What its `UTCTimestamp` looks like (`14:00:01`, with a fraction or without) is
+/// UTC without saying so. A `TZTimestamp` says its offset.
+fn fix_time_of_day(time: &[u8]) -> Result<(i64, i64, Option<i64>), TimeError> {
+    let (second, micros, offset) = time_of_day(time)?;
+    let is_utc = matches!(time.get(5..), Some([b':', _, _] | [b':', _, _, b'.', ..]));
+    Ok((second, micros, offset.or(is_utc.then_some(0))))
 }
 
 /// The same without colons.
@@ -269,9 +278,35 @@ mod tests {
             assert_eq!(micros(text), Ok(1_749_218_401_000_000), "{text}");
         }
         assert_eq!(micros("20250606T1400Z"), Ok(1_749_218_400_000_000));
-        for text in ["20250606T100001.5", "20250606-10:00:01.5", "06 Jun 2025 10:00:01.5"] {
+        for text in ["20250606T100001.5", "20250606-10:00:01,5", "06 Jun 2025 10:00:01.5"] {
             assert_eq!(micros(text), Err(TimeError::NoOffset), "{text}");
             assert_eq!(new_york(text).unwrap(), "2025-06-06T14:00:01.5Z");
+        }
+        assert_eq!(micros("20250606-10:00"), Err(TimeError::NoOffset));
+    }
+
+    #[test]
+    fn fix_writes_utc_without_saying_so() {
+        for (text, instant) in [
+            ("20250606-14:00:01", 1_749_218_401_000_000),
+            ("20250606-14:00:01.123", 1_749_218_401_123_000),
+            ("20250606-14:00:01.123456", 1_749_218_401_123_456),
+            ("20250606-14:00:01.123456789", 1_749_218_401_123_456),
+            ("20250606-14:00:01.123456789012", 1_749_218_401_123_456),
+            // With an offset it is a `TZTimestamp`.
+            ("20250606-10:00:01.123-04", 1_749_218_401_123_000),
+            ("20250606-19:30:01.123+05:30", 1_749_218_401_123_000),
+            ("20250606-14:00:01.123Z", 1_749_218_401_123_000),
+            ("20250606-10:00-04", 1_749_218_400_000_000),
+        ] {
+            assert_eq!(micros(text), Ok(instant), "{text}");
+            let zone = "America/New_York".parse().unwrap();
+            assert_eq!(parse(text, Some(&zone)), Ok(Timestamp(instant)), "{text}");
+        }
+        // Not even in an hour that New York did not have.
+        assert_eq!(new_york("20250309-02:30:00").unwrap(), "2025-03-09T02:30:00Z");
+        for text in ["20250606-14:00:60", "20250606-24:00:00", "20250606-14:00:01.", "20250606-"] {
+            assert_eq!(micros(text), Err(TimeError::Malformed), "{text}");
         }
     }
 

@@ -69,7 +69,8 @@ pub struct MessageArgs {
     #[arg(long, env = "TIMESTAMP_FROM", value_parser = one_of::<TimestampFrom>(), default_value = TimestampFrom::default().name())]
     pub timestamp_from: TimestampFrom,
 
-    /// What a number as a time counts since 1970; `auto` tells it by its magnitude.
+    /// What a number as a time counts since 1970 (`dotnet`: since the year 1); `auto` tells it by
+    /// its magnitude.
     #[arg(long, env = "TIMESTAMP_UNIT", value_parser = one_of::<EpochUnit>(), default_value = EpochUnit::default().name())]
     pub timestamp_unit: EpochUnit,
 
@@ -251,6 +252,7 @@ mod tests {
             &["--map", "symbol=@topic"],
             &["--timestamp-from", "record"],
             &["--timestamp-unit", "ms"],
+            &["--timestamp-unit", "dotnet"],
             &["--timestamp-zone", "UTC"],
             &["--oldest", "1980-01-01"],
             &["--allow-nonpositive-prices"],

@@ -1116,7 +1116,7 @@ mod tests {
             (
                 coinbase("match", "size"),
                 coinbase("ticker", "last_size"),
-                "--preset coinbase --where type=match|last_match",
+                "--preset coinbase --where type=match",
             ),
             (binance("trade"), binance("aggTrade"), "--preset binance --where e=trade"),
             (

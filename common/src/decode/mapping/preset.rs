@@ -47,8 +47,8 @@ impl Named for Preset {
         (
             Self::Kraken,
             "kraken",
-            "Version 2's trades and ticker: `symbol`, `price` or `last`, `qty`, `timestamp`, alone or in `data`. The \
-             ticker's `volume` is that of a day, and of no tick",
+            "Version 2's trades and ticker: `symbol`, `price` or `last`, `qty`, `timestamp`, alone or in `data`, and no \
+             snapshots. The ticker's `volume` is that of a day, and of no tick",
         ),
         (
             Self::Alpaca,
@@ -119,8 +119,10 @@ impl Preset {
     const fn kinds(self) -> Option<&'static str> {
         match self {
             Self::Binance => Some("e=trade|aggTrade"),
-            Self::Coinbase => Some("type=match|last_match|ticker"),
-            Self::Kraken => Some("channel=trade|ticker"),
+            // A subscription begins with a `last_match`, or a `snapshot` of the last trades: who
+            // connects again has sent most of these before.
+            Self::Coinbase => Some("type=match|ticker"),
+            Self::Kraken => Some("channel=trade|ticker,type=update"),
             Self::Alpaca => Some("T=t|b"),
             Self::Massive => Some("ev=T"),
             Self::Finnhub => Some("type=trade"),
@@ -142,7 +144,7 @@ impl Preset {
     pub fn trades(self) -> Option<Conditions> {
         let trades = match self {
             Self::Binance => "e=trade",
-            Self::Coinbase => "type=match|last_match",
+            Self::Coinbase => "type=match",
             Self::Kraken => "channel=trade",
             Self::Alpaca => "T=t",
             _ => return None,
@@ -205,11 +207,10 @@ mod tests {
             }
         }
         for (preset, ..) in Preset::ALL {
-            assert_eq!(
-                preset.conditions().len(),
-                usize::from(preset.kinds().is_some()),
-                "{preset:?}"
-            );
+            let Conditions(kinds) = preset
+                .kinds()
+                .map_or_else(Conditions::default, |kinds| kinds.parse().expect("a preset's kinds"));
+            assert_eq!(preset.conditions().len(), kinds.len(), "{preset:?}");
         }
         assert!(Preset::Yfinance.zone().is_some());
         assert!(Preset::Finnhub.each().is_some() && Preset::Alpaca.each().is_none());

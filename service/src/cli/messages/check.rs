@@ -32,12 +32,36 @@ impl MessageArgs {
         // With members of its own it is what the map says.
         let is_both =
             self.symbol_from == SymbolFrom::ValueOrKey && self.maps_a_member(Field::Symbol);
-        symbol.filter(|_| !is_both).or_else(|| self.contradiction_of_times()).or_else(|| {
-            let (open, close) = (written(Field::Open), written(Field::Close));
-            let is_half = open.is_some() != close.is_some() && written(Field::Price).is_some();
-            let entry = open.or(close).filter(|_| is_half)?;
-            Some(format!("--map {entry} has no effect beside price=: a bar has open and close"))
-        })
+        symbol
+            .filter(|_| !is_both)
+            .or_else(|| self.contradiction_of_times())
+            .or_else(|| {
+                let (open, close) = (written(Field::Open), written(Field::Close));
+                let is_half = open.is_some() != close.is_some() && written(Field::Price).is_some();
+                let entry = open.or(close).filter(|_| is_half)?;
+                Some(format!("--map {entry} has no effect beside price=: a bar has open and close"))
+            })
+            .or_else(|| self.member_of_two_fields())
+    }
+
+    /// One member that two fields are to stand in, and cannot.
+    fn member_of_two_fields(&self) -> Option<String> {
+        let all = self.entries();
+        let is_own = |field| self.map.as_ref().is_some_and(|map| map.written(field).is_some());
+        let pairs = all
+            .paths
+            .iter()
+            .enumerate()
+            .flat_map(|(at, one)| all.paths[at + 1..].iter().map(move |other| (one, other)));
+        let cannot =
+            |one: Field, other: Field| !one.may_share(other) && (is_own(one) || is_own(other));
+        let mut same = pairs.filter(|(one, other)| one.1 == other.1);
+        let ((one, path), (other, _)) = same.find(|(one, other)| cannot(one.0, other.0))?;
+        let (one, other) = (all.written(*one)?, all.written(*other)?);
+        Some(format!(
+            "--map {one} and {other} name one member, {path}, which cannot be both: \
+             name another for one of them (--map, --preset)"
+        ))
     }
 
     fn contradiction_of_times(&self) -> Option<String> {
@@ -102,6 +126,12 @@ mod tests {
             (&["--map", "price=p,open=o"], "--map open=o", "price="),
             (&["--map", "price=p,close=c"], "--map close=c", "price="),
             (&["--map", "time_of_day=t"], "time_of_day", "timestamp="),
+            (&["--map", "price=p,volume=p"], "price=p", "volume=p"),
+            (&["--map", "price=p|q.r,volume=v|q.r"], "price=p|q.r", "volume=v|q.r"),
+            (&["--map", "symbol=x,timestamp=x"], "symbol=x", "timestamp=x"),
+            (&["--map", "timestamp=t,time_of_day=t"], "timestamp=t", "time_of_day=t"),
+            (&["--map", "open=o,close=c,volume=c"], "close=c", "volume=c"),
+            (&["--preset", "finnhub", "--map", "volume=p"], "price=p", "volume=p"),
         ] {
             let said = said(flags).unwrap_or_default();
             assert!(said.contains(one) && said.contains(other), "{flags:?}: {said}");
@@ -118,6 +148,18 @@ mod tests {
             &["--map", "timestamp=date,time_of_day=time"],
             &["--map", "symbol=@key,timestamp=@record,price=p"],
             &["--map", "symbol=s", "--symbol-from", "value-or-key"],
+            // One price for several, and what the preset says itself.
+            &["--map", "open=p,high=p,low=p,close=p"],
+            &["--map", "price=p,high=p"],
+            &["--map", "price=last|mid,bid=mid"],
+            &["--map", "price=c,conditions=c"],
+            &["--map", "price=q.p,volume=q.v"],
+            // A member that is not there.
+            &["--map", "volume=none,sequence=none"],
+            &["--map", "open=o,close=c,high=none,low=none,volume=none"],
+            &["--preset", "alpaca"],
+            &["--preset", "alpaca", "--map", "volume=v"],
+            &["--preset", "finnhub", "--map", "price=v,volume=p"],
         ] {
             assert_eq!(said(flags), None, "{flags:?}");
         }

@@ -393,7 +393,7 @@ fn a_row_of_a_day_or_an_hour_leads_to_that_time() {
         let mut links = Vec::new();
         addresses(&panel["fieldConfig"], &mut links);
         let market = links.iter().filter(|link| link.starts_with("/d/stock-market"));
-        let (of_span, others): (Vec<_>, Vec<_>) = market.partition(|link| link.ends_with(&span));
+        let (of_span, others): (Vec<&&str>, Vec<&&str>) = market.partition(|link| link.ends_with(&span));
         assert!(!of_span.is_empty(), "{uid}, {title}: no way to its time");
         // Of a symbol in a row of an hour the page's range is right.
         assert!(others.is_empty() || uid == "hourly-history", "{uid}, {title}: {others:?}");
