@@ -255,9 +255,10 @@ impl<'l, 'a> Finder<'l, 'a> {
     fn prefer_beside_the_price(&self, times: &mut Vec<((u8, usize), &'l Leaf<'a>)>) {
         let price =
             self.guess.iter().find(|(field, _)| matches!(field, Field::Price | Field::Close));
-        let Some((_, around)) = price.and_then(|(_, path)| path.split_last()) else {
+        let around = price.and_then(|(_, path)| path.split_last()).map_or(&[][..], |at| at.1);
+        if around.is_empty() {
             return;
-        };
+        }
         let is_beside = |(_, leaf): &((u8, usize), &Leaf<'_>)| {
             leaf.path.starts_with(around) && !is_date_alone(leaf.value)
         };
@@ -358,7 +359,9 @@ fn fits(field: Field, leaf: &Leaf<'_>) -> bool {
         // Later than 1973 in seconds; of a letter later than 1990.
         Field::Timestamp if is_letter => is_date(text) || instant(leaf.value).is_some(),
         Field::Timestamp => number.map_or_else(|| is_date(text), |number| number > 1e8),
-        Field::Volume => number.is_some_and(|number| number >= 0.0),
+        Field::Volume => {
+            number.is_some_and(|number| number >= 0.0 && !(leaf.name() == "s" && number > 1e11))
+        }
         _ => number.is_some_and(|number| number != 0.0),
     }
 }

@@ -905,6 +905,10 @@ mod tests {
                 "--map open=o,high=h,low=l,close=c,volume=v,timestamp=s",
             ),
             (
+                r#"{"sym":"GTE","o":1,"h":2,"l":1,"c":2,"s":1749218400000,"e":1749218460000}"#,
+                "--map open=o,high=h,low=l,close=c,timestamp=s",
+            ),
+            (
                 r#"{"ts_recv":"1749218401123456789","hd":{"ts_event":"1749218401123000000","rtype":0},"action":"T",
                     "side":"B","price":"5.41","size":1,"symbol":"ESH4"}"#,
                 "--map timestamp=hd.ts_event",
