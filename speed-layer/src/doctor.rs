@@ -4,8 +4,10 @@
 
 mod anatomy;
 mod args;
+mod books;
 mod database;
 mod guess;
+mod hints;
 mod notes;
 mod propose;
 mod reading;
@@ -14,6 +16,7 @@ mod sampling;
 mod schemas;
 mod traits;
 mod trial;
+mod zones;
 
 pub use args::DoctorArgs;
 

@@ -2,7 +2,9 @@
 //! person to judge.
 
 use super::anatomy::{Leaf, first_element, leaves};
-use super::traits::{instant, is_date, is_date_alone, is_time_name, is_time_of_day, plain};
+use super::traits::{
+    instant, is_date, is_date_alone, is_latest_price, is_time_name, is_time_of_day, plain,
+};
 use common::decode::{Field, MapEntries, Path, usual_field};
 use serde_json::Value;
 
@@ -26,7 +28,7 @@ const STEMS: [(Field, &[&str]); 3] = [
     (Field::Volume, &["volume", "quantity", "qty", "shares", "lastsize"]),
 ];
 /// Parts of names of other prices, times and volumes.
-const OTHERS: [&str; 24] = [
+const OTHERS: [&str; 27] = [
     "change",
     "percent",
     "prev",
@@ -51,11 +53,16 @@ const OTHERS: [&str; 24] = [
     "issue",
     "strike",
     "stop",
+    "cents",
+    "pence",
+    "scale",
 ];
+/// Parts of names of times at which a message was passed on: others go before them.
+const PASSED_ON: [&str; 5] = ["recv", "receiv", "ingest", "publish", "sent"];
 /// Short names, the likelier first.
 const LETTERS: [(Field, &[&str]); 4] = [
     (Field::Symbol, &["s", "S", "instId"]),
-    (Field::Timestamp, &["T", "t", "E"]),
+    (Field::Timestamp, &["T", "t", "E", "s"]),
     (Field::Price, &["p", "px"]),
     (Field::Volume, &["v", "q", "sz", "s"]),
 ];
@@ -105,6 +112,7 @@ impl<'l, 'a> Finder<'l, 'a> {
         match self.prices() {
             Prices::Bar => BAR.iter().for_each(|(field, _)| self.field(*field)),
             Prices::Letters(bar) => self.guess.extend(bar),
+            Prices::Quote(latest) => self.guess.push((Field::Price, latest)),
             Prices::Trade => self.field(Field::Price),
         }
         match self.size_of_the_sale() {
@@ -132,7 +140,12 @@ impl<'l, 'a> Finder<'l, 'a> {
     /// Beside `lastSalePrice` that is `lastSaleSize`: a `volume` there is that of the day.
     fn size_of_the_sale(&self) -> Option<Vec<&'a str>> {
         let (_, price) = self.guess.iter().find(|(field, _)| *field == Field::Price)?;
-        let of = plain(price.last()?).strip_suffix("price")?.to_owned();
+        let name = plain(price.last()?);
+        let of = match name.strip_suffix("price") {
+            Some(of) => of.to_owned(),
+            None if name == "last" => name,
+            None => return None,
+        };
         let is_size = |leaf: &&Leaf<'_>| {
             let size = plain(leaf.name()).strip_prefix(&of).map(str::to_owned);
             size.is_some_and(|size| ["size", "qty", "quantity", "volume"].contains(&size.as_str()))
@@ -166,18 +179,16 @@ impl<'l, 'a> Finder<'l, 'a> {
         ["p", "P", "w", "c"].iter().all(|name| self.top(name).is_some())
     }
 
-    fn prices(&self) -> Prices<'a> {
-        let is_latest = |leaf: &&Leaf<'_>| {
-            let name = plain(leaf.name());
-            fits(Field::Price, leaf)
-                && name.contains("price")
-                && (name.contains("last") || name.contains("latest"))
-        };
+    fn prices(&mut self) -> Prices<'a> {
+        let is_latest = |leaf: &&Leaf<'_>| fits(Field::Price, leaf) && is_latest_price(leaf.name());
         let named = |field| self.likeliest_silently(field);
         if named(Field::Open).is_some() && named(Field::Close).is_some() {
             // Beside the latest price they are those of the day.
-            let is_quote = self.own.iter().any(|leaf| is_latest(&leaf));
-            return if is_quote { Prices::Trade } else { Prices::Bar };
+            if !self.own.iter().any(|leaf| is_latest(&leaf)) {
+                return Prices::Bar;
+            }
+            let latest = self.likeliest(Field::Price);
+            return latest.map_or(Prices::Trade, |leaf| Prices::Quote(leaf.path.clone()));
         }
         if named(Field::Price).is_some_and(|leaf| leaf.name() != "p") {
             return Prices::Trade;
@@ -205,6 +216,11 @@ impl<'l, 'a> Finder<'l, 'a> {
         if let [(best, one), (next, other), ..] = ranked.as_slice()
             && best == next
         {
+            if field == Field::Timestamp
+                && let Some(finer) = finer(one, other)
+            {
+                return Some(finer);
+            }
             self.doubt(field, one, other);
             return None;
         }
@@ -225,19 +241,55 @@ impl<'l, 'a> Finder<'l, 'a> {
             ranked.sort_by_key(|(rank, _)| *rank);
             ranked
         };
-        let own = of(self.own);
+        let mut own = of(self.own);
+        if field == Field::Timestamp {
+            self.prefer_beside_the_price(&mut own);
+        }
         match own.is_empty() && matches!(field, Field::Symbol | Field::Timestamp) {
             true => of(self.outer),
             false => own,
         }
     }
 
+    /// Of a whole time inside of an object that has the price no one outside of it is taken.
+    fn prefer_beside_the_price(&self, times: &mut Vec<((u8, usize), &'l Leaf<'a>)>) {
+        let price =
+            self.guess.iter().find(|(field, _)| matches!(field, Field::Price | Field::Close));
+        let around = price.and_then(|(_, path)| path.split_last()).map_or(&[][..], |at| at.1);
+        if around.is_empty() {
+            return;
+        }
+        let is_beside = |(_, leaf): &((u8, usize), &Leaf<'_>)| {
+            leaf.path.starts_with(around) && !is_date_alone(leaf.value)
+        };
+        if times.iter().any(is_beside) {
+            times.retain(is_beside);
+        }
+    }
+
     fn doubt(&mut self, field: Field, one: &Leaf<'_>, other: &Leaf<'_>) {
         if let (Some(one), Some(other)) = (Path::new(&one.path), Path::new(&other.path)) {
-            self.doubts.push(format!(
-                "{field} may be {one} or {other}: say which with --map {field}={one}"
-            ));
+            let doubt =
+                format!("{field} may be {one} or {other}: say which with --map {field}={one}");
+            if !self.doubts.contains(&doubt) {
+                self.doubts.push(doubt);
+            }
         }
+    }
+}
+
+/// Of `create_time` and `create_time_ms`, which are one time, the finer.
+fn finer<'l, 'a>(one: &'l Leaf<'a>, other: &'l Leaf<'a>) -> Option<&'l Leaf<'a>> {
+    let is_finer = |one: &Leaf<'_>, other: &Leaf<'_>| {
+        let (fine, coarse) = (plain(one.name()), plain(other.name()));
+        let unit = fine.strip_prefix(&coarse).unwrap_or_default();
+        let is_unit = ["ms", "us", "ns", "millis", "micros", "nanos"].contains(&unit);
+        is_unit && one.path.split_last().map(|at| at.1) == other.path.split_last().map(|at| at.1)
+    };
+    match (is_finer(one, other), is_finer(other, one)) {
+        (true, _) => Some(one),
+        (_, true) => Some(other),
+        _ => None,
     }
 }
 
@@ -246,6 +298,8 @@ enum Prices<'a> {
     Bar,
     /// By letters.
     Letters(Vec<(Field, Vec<&'a str>)>),
+    /// Beside the open and the close of a day.
+    Quote(Vec<&'a str>),
     Trade,
 }
 
@@ -279,7 +333,8 @@ fn rank(field: Field, name: &str) -> Option<u8> {
         Field::Timestamp => is_time_name(&Leaf { path: vec![name], value: &Value::Null }),
         _ => has(STEMS.into_iter().find(|(of, _)| *of == field)?.1) && !has(&OTHERS),
     };
-    is_part.then_some(2)
+    let is_passed_on = field == Field::Timestamp && has(&PASSED_ON);
+    is_part.then_some(if is_passed_on { 8 } else { 2 })
 }
 
 /// Whether the value is of the field's kind.
@@ -297,10 +352,16 @@ fn fits(field: Field, leaf: &Leaf<'_>) -> bool {
                 && leaf.name() == "S";
             number.is_none() && (1..=64).contains(&text.len()) && !is_date(text) && !is_side
         }
+        // Massive's bars begin at `s`; elsewhere that is a size.
+        Field::Timestamp if leaf.name() == "s" => {
+            number.is_some_and(|number| number > 1e11) && instant(leaf.value).is_some()
+        }
         // Later than 1973 in seconds; of a letter later than 1990.
         Field::Timestamp if is_letter => is_date(text) || instant(leaf.value).is_some(),
         Field::Timestamp => number.map_or_else(|| is_date(text), |number| number > 1e8),
-        Field::Volume => number.is_some_and(|number| number >= 0.0),
+        Field::Volume => {
+            number.is_some_and(|number| number >= 0.0 && !(leaf.name() == "s" && number > 1e11))
+        }
         _ => number.is_some_and(|number| number != 0.0),
     }
 }

@@ -1,22 +1,38 @@
 //! What a person should look at in ticks that flags make.
 
-use super::trial::{Tally, Tried};
-use common::decode::{SymbolFrom, TimestampFrom};
+use super::hints;
+use super::trial::{Outcome, Tally, Tried};
+use common::decode::{ProvenanceNames, SymbolFrom, TimestampFrom};
 use service::cli::MessageArgs;
 
 /// Whose zone it is nobody but a person knows.
 pub const SOME_ZONE: &str = "America/New_York";
 
-/// A sentence for each of the flags that `before` had not. `is_by_key`: a preset takes keys for
-/// symbols.
-pub fn of_flags(args: &MessageArgs, before: &MessageArgs, is_by_key: bool) -> Vec<String> {
+/// What flags rest on beside themselves.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Grounds {
+    /// A preset takes keys for symbols.
+    pub is_by_key: bool,
+    /// The records' times tell the zone.
+    pub is_zone_told: bool,
+}
+
+/// A sentence for each of the flags that `before` had not.
+pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> Vec<String> {
+    let Grounds { is_by_key, is_zone_told } = grounds;
     let (symbol_from, timestamp_from) = args.sources();
     let (symbol_before, timestamp_before) = before.sources();
-    let is_some_zone = args.timestamp_zone.as_ref().is_some_and(|zone| zone.name() == SOME_ZONE);
+    let is_new_zone = args.timestamp_zone.is_some() && before.timestamp_zone.is_none();
     let said = [
         (
-            is_some_zone && before.timestamp_zone.is_none(),
+            is_new_zone && !is_zone_told,
             "Name the zone in which the producer wrote its times.".to_owned(),
+        ),
+        (
+            is_new_zone && is_zone_told,
+            "The zone is the one in which most messages were sent within half an hour of their times: name the \
+             producer's where that is another."
+                .to_owned(),
         ),
         (
             timestamp_from == TimestampFrom::Record && timestamp_before != TimestampFrom::Record,
@@ -53,8 +69,10 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, is_by_key: bool) -> Ve
 }
 
 /// What seems to be passed over. A preset knows where its volumes are.
-pub fn of_ticks(args: &MessageArgs, tally: &Tally, tried: &[Tried<'_>]) -> Vec<String> {
-    let mut notes = Vec::new();
+pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> Vec<String> {
+    let tally = Tally::of(found, tried);
+    let conditions = args.rules(ProvenanceNames::default()).conditions;
+    let mut notes = hints::of(&conditions, found, tried);
     if tally.ticks > 0 && tally.midnights == tally.ticks {
         notes.push(match tried.iter().find_map(|tried| tried.traits.time_of_day.as_ref()) {
             Some(name) => format!(
@@ -70,6 +88,13 @@ pub fn of_ticks(args: &MessageArgs, tally: &Tally, tried: &[Tried<'_>]) -> Vec<S
         notes.push(
             "Messages that are arrays as a whole are archived only where Connect wraps them: docs/message-format.md \
              says how."
+                .to_owned(),
+        );
+    }
+    if tally.ahead * 2 > tally.ticks {
+        notes.push(
+            "Most times are later than those of their records: see whether their zone is right (--timestamp-zone), \
+             and whether it is the right member."
                 .to_owned(),
         );
     }

@@ -5,11 +5,13 @@
 //! a volume is for other messages.
 
 use super::anatomy::{parse, ways};
+use super::books::is_book;
 use super::guess::{Guess, guess};
-use super::notes::{self, SOME_ZONE};
+use super::notes::{self, Grounds, SOME_ZONE};
 use super::reading::Reading;
 use super::sampling::Sample;
 use super::trial::{Outcome, Tally, Tried, outcomes};
+use super::zones::{self, Zoned};
 use common::Named;
 use common::Timestamp;
 use common::decode::{
@@ -28,6 +30,10 @@ const TRIED_BYTES: usize = 256 << 10;
 const WAYS: usize = 3;
 /// What guards against nonsense is lifted where so large a part of the messages needs it: a tenth.
 const GOOD_SHARE: usize = 10;
+/// Keys that name what a topic holds, and no symbol.
+const NAMES: [&str; 10] =
+    ["trade", "trades", "tick", "ticks", "price", "prices", "quote", "quotes", "stock", "stocks"];
+
 /// Flags, and what they would reach.
 #[derive(Debug, Clone)]
 pub struct Proposal {
@@ -57,21 +63,39 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     let found = search.best();
     let found = search.trades_alone(found.as_ref().unwrap_or(args)).or(found);
     let reading = Reading::of(args, samples, now);
-    let of_ticks = |args: &MessageArgs| notes::of_ticks(args, &search.tally(args), &search.tried);
+    let of_ticks =
+        |args: &MessageArgs| notes::of_ticks(args, &search.outcomes(args), &search.tried);
     let mut advice = Advice { notes: of_ticks(args), ..Advice::default() };
+    let Checked { found, is_zone_told, doubts } = search.checked(found);
     if let Some(found) = found {
         let proposed = Reading::of(&found, samples, now);
         if proposed.ticks > reading.ticks || search.tally(&found).other_kinds > 0 {
             let is_by_key = search.is_by_key(&found.rules(ProvenanceNames::default()));
-            let notes = [notes::of_flags(&found, args, is_by_key), of_ticks(&found)].concat();
+            let grounds = Grounds { is_by_key, is_zone_told };
+            let notes = [notes::of_flags(&found, args, grounds), of_ticks(&found)].concat();
             advice.proposal = Some(Proposal { notes, args: found, reading: proposed });
         }
     }
     let reached = advice.proposal.as_ref().map_or(reading.ticks, |proposal| proposal.reading.ticks);
     if reached * GOOD_SHARE < samples.len() * (GOOD_SHARE - 1) && advice.proposal.is_none() {
         advice.doubts = search.doubts();
+        advice.doubts.extend(search.books());
+        if doubts.is_empty() && advice.doubts.is_empty() {
+            advice.doubts.extend(search.unread_time());
+        }
     }
+    advice.doubts.extend(doubts);
     advice
+}
+
+/// The best choice, once what it leaves open was looked at.
+#[derive(Default)]
+struct Checked {
+    /// None where what is open is for a person to say.
+    found: Option<MessageArgs>,
+    is_zone_told: bool,
+    /// What is open.
+    doubts: Vec<String>,
 }
 
 /// How good a choice is, the most important first.
@@ -81,7 +105,7 @@ struct Merit {
     understood: usize,
     /// Whether it is the preset of a feed that says which messages it sends.
     is_own_preset: bool,
-    /// Volumes and times of day that are passed over.
+    /// Volumes, times of day and last prices that are passed over.
     lost: Reverse<usize>,
     /// Ticks that are surely meant.
     close: usize,
@@ -112,9 +136,12 @@ impl<'s> Search<'s> {
         Self { args, now, samples, tried, before, guesses }
     }
 
+    fn outcomes(&self, args: &MessageArgs) -> Vec<Outcome> {
+        outcomes(args.rules(ProvenanceNames::default()), &self.tried, self.now)
+    }
+
     fn tally(&self, args: &MessageArgs) -> Tally {
-        let rules = args.rules(ProvenanceNames::default());
-        Tally::of(&outcomes(rules, &self.tried, self.now), &self.tried)
+        Tally::of(&self.outcomes(args), &self.tried)
     }
 
     /// `None` where nothing is better than the flags as they are.
@@ -201,7 +228,7 @@ impl<'s> Search<'s> {
             return None;
         }
         let is_anothers = args.preset.is_some() && !self.is_chosen(self.args) && !own.is_one;
-        if is_anothers && tally.lost_volumes > 0 {
+        if is_anothers && (tally.lost_volumes > 0 || tally.day_quotes > 0) {
             return None;
         }
         let is_known = |(outcome, is_read): (&Outcome, &bool)| {
@@ -209,10 +236,11 @@ impl<'s> Search<'s> {
         };
         let other_kinds =
             found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
+        let lost = tally.lost_times + tally.day_prices;
         Some(Merit {
             understood: tally.ticks + other_kinds,
             is_own_preset: own.is_one,
-            lost: Reverse(tally.lost_times + if own.is_one { 0 } else { tally.lost_volumes }),
+            lost: Reverse(lost + if own.is_one { 0 } else { tally.lost_volumes }),
             close: tally.close,
             with_volume: tally.with_volume,
             cost: Reverse(cost(args, self.args) + usize::from(is_by_key)),
@@ -249,6 +277,84 @@ impl<'s> Search<'s> {
             is_common: said * GOOD_SHARE >= self.tried.len(),
             loosely: loose.iter().map(|outcome| matches!(outcome, Outcome::Tick(_))).collect(),
         }
+    }
+
+    fn checked(&self, found: Option<MessageArgs>) -> Checked {
+        let Some(found) = found else {
+            return Checked::default();
+        };
+        if let Some(doubt) = self.rival(&found) {
+            return Checked { doubts: vec![doubt], ..Checked::default() };
+        }
+        match zones::tell(&found, self.args, &self.tried, self.now) {
+            Zoned::Told(found) => {
+                Checked { found: Some(*found), is_zone_told: true, ..Checked::default() }
+            }
+            Zoned::AsItIs => Checked { found: Some(found), ..Checked::default() },
+            Zoned::Untold(doubt) => Checked { doubts: vec![doubt], ..Checked::default() },
+        }
+    }
+
+    /// The member that may be the time of messages that are no ticks for want of one alone.
+    fn unread_time(&self) -> Option<String> {
+        if self.args.sources().1 != TimestampFrom::Value {
+            return None;
+        }
+        let traits = self.tried.iter().map(|tried| &tried.traits);
+        let mut times =
+            traits.filter_map(|traits| traits.time.as_ref().zip(traits.time_text.as_ref()));
+        let (name, text) = times.next()?;
+        let by_record = MessageArgs { timestamp_from: TimestampFrom::Record, ..self.args.clone() };
+        let (with, _) = self.best_from(&by_record);
+        (with.understood > self.merit(self.args)?.understood).then(|| {
+            format!(
+                "{name:?} may be the time, but {text} is none that is read (docs/message-format.md has those that are). \
+                 --timestamp-from record takes that of the record in its place."
+            )
+        })
+    }
+
+    /// Another array in the same messages, of which as many become ticks: which is meant is for a
+    /// person to say.
+    fn rival(&self, found: &MessageArgs) -> Option<String> {
+        let way = found.each.as_ref().filter(|_| self.args.each.is_none())?;
+        let ticks_before = self.tally(self.args).ticks;
+        let more = |args: &MessageArgs| self.tally(args).ticks.saturating_sub(ticks_before);
+        let enough = more(found) * (GOOD_SHARE - 1);
+        let is_rival = |(other, guess): &(&Path, &Guess)| {
+            let is_apart =
+                !other.names().starts_with(way.names()) && !way.names().starts_with(other.names());
+            let each = Some((*other).clone());
+            let alike = MessageArgs { each, ..found.clone() };
+            let guessed = MessageArgs { map: guess.entries.clone(), ..alike.clone() };
+            let maps = [alike, guessed];
+            is_apart && enough > 0 && maps.iter().any(|args| more(args) * GOOD_SHARE >= enough)
+        };
+        let mut others =
+            self.guesses.iter().filter_map(|(way, guess)| Some((way.as_ref()?, guess)));
+        let (other, _) = others.find(is_rival)?;
+        Some(format!(
+            "The ticks may be those of {way} or of {other}: say which with --each {way} or --each {other}"
+        ))
+    }
+
+    /// Arrays that look like books, quotes or orders, and so were not tried.
+    fn books(&self) -> Option<String> {
+        if self.args.each.is_some() {
+            return None;
+        }
+        let values = self.tried.iter().filter_map(|tried| parse(&tried.sample.value));
+        let names = |value: Value| -> Vec<String> {
+            let books = ways(&value).into_iter().filter(|way| is_book(&value, way));
+            books.map(|way| way.to_string()).collect()
+        };
+        let books: Vec<String> = values.map(names).find(|books| !books.is_empty())?;
+        Some(format!(
+            "Order books, quotes and orders are no trades, and {} look like such: where they are trades say so with \
+             --each {}",
+            books.join(", "),
+            books[0]
+        ))
     }
 
     /// What is uncertain in the guesses at messages as they are, or else at their elements.
@@ -328,7 +434,14 @@ impl Search<'_> {
             0..10 => keys.iter().all(|key| looks_like_a_symbol(key)),
             all => keys.len() * 2 <= all,
         };
-        !keys.is_empty() && come_again
+        // One that all messages have may be a name for all.
+        let is_a_name = |key: &[u8]| {
+            let key = str::from_utf8(key).unwrap_or_default();
+            let is_topic = self.samples.iter().any(|sample| sample.topic == key);
+            is_topic || NAMES.contains(&key.to_ascii_lowercase().as_str())
+        };
+        let is_one_name = keys.len() == 1 && keys.iter().all(|key| is_a_name(key));
+        !keys.is_empty() && come_again && !is_one_name
     }
 
     /// Whether messages are ticks only because a preset takes the key for the symbol where they
@@ -386,8 +499,10 @@ fn looks_like_a_symbol(key: &[u8]) -> bool {
 fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)> {
     let values: Vec<Value> = tried.iter().filter_map(|tried| parse(&tried.sample.value)).collect();
     let mut found: BTreeMap<String, (usize, Path)> = BTreeMap::new();
-    for way in values.iter().flat_map(ways) {
-        found.entry(way.to_string()).or_insert((0, way)).0 += 1;
+    for value in &values {
+        for way in ways(value).into_iter().filter(|way| !is_book(value, way)) {
+            found.entry(way.to_string()).or_insert((0, way)).0 += 1;
+        }
     }
     let mut found: Vec<(usize, Path)> = found.into_values().collect();
     found.sort_by_key(|(count, way)| (Reverse(*count), way.names().len()));
@@ -609,6 +724,57 @@ mod tests {
     }
 
     #[test]
+    fn a_zone_is_proposed_where_the_records_times_tell_it() {
+        let at = |time: &str| format!(r#"{{"symbol":"AAPL","price":201.5,"timestamp":"{time}"}}"#);
+        for (time, zone) in [
+            ("2025-06-06T14:00:04.123456", "UTC"),
+            ("2025-06-06 10:00:04", "America/New_York"),
+            ("2025-06-06 09:00:04", "America/Chicago"),
+            ("2025-06-06 15:00:04", "Europe/London"),
+            ("2025-06-06 16:00:04", "Europe/Berlin"),
+            ("2025-06-06 19:30:04", "Asia/Kolkata"),
+            ("2025-06-06 22:00:04", "Asia/Hong_Kong"),
+            ("2025-06-06 23:00:04", "Asia/Tokyo"),
+            ("2025-06-07 00:00:04", "Australia/Sydney"),
+        ] {
+            let expected = Some((format!("--timestamp-zone {zone}"), 1));
+            assert_eq!(flags(&[&at(time)]), expected, "{time}");
+        }
+        let proposal = advice(&[&at("2025-06-06T14:00:04")]).proposal.unwrap();
+        assert!(proposal.reading.example.unwrap().contains("2025-06-06T14:00:04Z"));
+        assert!(proposal.notes[0].contains("within half an hour"), "{:?}", proposal.notes);
+        // The one that the message names, before one that has the same times.
+        let said = r#"{"symbol":"X","price":1,"timestamp":"2025-06-06 22:00:04","timezone":"Asia/Singapore"}"#;
+        let expected = Some(("--timestamp-zone Asia/Singapore".to_owned(), 1));
+        assert_eq!(flags(&[said]), expected);
+        // A preset that knows the zone of its library knows none of another producer.
+        let row = r#"{"timestamp":"2025-06-06 14:00:00","1. open":"1","2. high":"2","3. low":"1","4. close":"2","5. volume":"3"}"#;
+        let (found, _) = proposed(&[sample(row, Some("A"))]).unwrap();
+        assert!(found.ends_with("--timestamp-zone UTC"), "{found}");
+    }
+
+    #[test]
+    fn a_zone_that_nothing_tells_is_not_proposed_and_its_flag_is_named() {
+        let loaded = r#"{"ticker":"A","mid_price":1,"timestamp":"2024-01-02 10:00:01"}"#;
+        let found = advice(&[loaded]);
+        assert!(found.proposal.is_none(), "{:?}", found.proposal);
+        let named = "--map price=mid_price --timestamp-zone ZONE";
+        assert!(found.doubts.iter().any(|doubt| doubt.contains(named)), "{:?}", found.doubts);
+        // What the message says of it counts for more than nothing.
+        let (found, _) = flags(&[&loaded.replace("timestamp", "timestamp_utc")]).unwrap();
+        assert!(found.ends_with("--timestamp-zone UTC"), "{found}");
+    }
+
+    #[test]
+    fn times_that_are_later_than_their_records_are_said() {
+        let value = r#"{"symbol":"AAPL","price":201.5,"timestamp":"2025-06-06T14:00:04"}"#;
+        let zone = "America/New_York".parse().ok();
+        let args = MessageArgs { timestamp_zone: zone, ..MessageArgs::default() };
+        let notes = advise(&args, &[sample(value, None)], NOW).notes;
+        assert!(notes.iter().any(|note| note.contains("later than those of")), "{notes:?}");
+    }
+
+    #[test]
     fn the_change_of_a_price_is_no_price() {
         let ticker = |change: &str| {
             format!(
@@ -665,6 +831,197 @@ mod tests {
         ] {
             assert_eq!(flags(&[value]), Some((expected.to_owned(), 1)), "{value}");
         }
+    }
+
+    #[test]
+    fn levels_of_a_book_quotes_and_orders_are_never_proposed_as_trades() {
+        for value in [
+            r#"{"symbol":"A","ts":1749218401123,"bids":[{"price":1,"size":1}],"asks":[{"price":2,"size":1}]}"#,
+            r#"{"symbol":"A","ts":1749218401123,"buys":[{"price":1,"qty":1}],"sells":[{"price":2,"qty":1}]}"#,
+            r#"{"type":"PRICE","time":"2025-06-06T14:00:01Z","instrument":"EUR_USD","bids":[{"price":"1.1","liquidity":1}],
+                "asks":[{"price":"1.2","liquidity":1}],"closeoutBid":"1.1","closeoutAsk":"1.2"}"#,
+            r#"{"channel":"l2_data","timestamp":"2025-06-06T14:00:02Z","events":[{"type":"update","product_id":"BTC-USD",
+                "updates":[{"side":"bid","event_time":"2025-06-06T14:00:01Z","price_level":"1.5","new_quantity":"0.06"}]}]}"#,
+            r#"{"symbol":"A","ts":1749218401123,"orders":[{"price":1,"qty":1}]}"#,
+        ] {
+            let advice = advice(&[value]);
+            assert!(advice.proposal.is_none(), "{:?}", advice.proposal);
+            let is_said = |doubt: &String| doubt.contains("are no trades");
+            assert!(advice.doubts.iter().any(is_said), "{value}: {:?}", advice.doubts);
+        }
+        for (other, element) in [("quotes", "trades"), ("orders", "executions")] {
+            let value = format!(
+                r#"{{"symbol":"A","ts":1749218401123,"{other}":[{{"price":1,"size":2}}],"{element}":[{{"price":3,"size":4}}]}}"#
+            );
+            assert_eq!(flags(&[&value]), Some((format!("--each {element}"), 1)), "{value}");
+        }
+    }
+
+    #[test]
+    fn of_two_arrays_that_fit_as_well_both_are_said_and_none_is_proposed() {
+        for value in [
+            r#"{"zeta":[{"symbol":"A","ts":1749218401123,"price":1,"qty":2}],
+                "alpha":[{"symbol":"A","ts":1749218401123,"price":1,"qty":2}]}"#,
+            r#"{"symbol":"A","ts":1749218401123,"zeta":[{"mid_price":1}],"alpha":[{"coin_price":1,"qty":2}]}"#,
+        ] {
+            let advice = advice(&[value]);
+            assert!(advice.proposal.is_none(), "{:?}", advice.proposal);
+            let is_said =
+                |doubt: &String| doubt.contains("--each alpha") && doubt.contains("--each zeta");
+            assert!(advice.doubts.iter().any(is_said), "{value}: {:?}", advice.doubts);
+        }
+    }
+
+    fn notes_of(values: &[&str]) -> String {
+        let advice = advice(values);
+        let proposed = advice.proposal.map(|proposal| proposal.notes).unwrap_or_default();
+        [advice.notes, proposed].concat().join(" ")
+    }
+
+    #[test]
+    fn a_time_that_no_flag_reads_is_named_and_none_of_its_record_proposed() {
+        for (member, value) in [
+            ("ts", "17959361536320"),
+            ("Timestamp", "20250606140001"),
+            ("ts", "133937412011230000"),
+            ("ts", "45814.583345"),
+            ("time", "50401000"),
+            ("timestamp", r#""06/07/2025 10:00:01""#),
+        ] {
+            let message = format!(r#"{{"symbol":"SPX","price":5,"{member}":{value}}}"#);
+            let advice = advice(&[&message]);
+            assert!(advice.proposal.is_none(), "{:?}", advice.proposal);
+            let said = format!("{member:?} may be the time, but {value} is none that is read");
+            assert!(advice.doubts.iter().any(|doubt| doubt.contains(&said)), "{:?}", advice.doubts);
+        }
+    }
+
+    #[test]
+    fn times_by_letters_and_inside_of_objects_go_before_the_record_s() {
+        for (value, expected) in [
+            (
+                r#"[{"ev":"AM","sym":"GTE","v":4110,"av":9470157,"op":0.4372,"vw":0.4488,"o":0.4488,"c":0.4486,
+                    "h":0.4489,"l":0.4486,"a":0.4352,"z":685,"s":1749218400000,"e":1749218460000}]"#,
+                "--map open=o,high=h,low=l,close=c,volume=v,timestamp=s",
+            ),
+            (
+                r#"{"sym":"GTE","o":1,"h":2,"l":1,"c":2,"s":1749218400000,"e":1749218460000}"#,
+                "--map open=o,high=h,low=l,close=c,timestamp=s",
+            ),
+            (
+                r#"{"ts_recv":"1749218401123456789","hd":{"ts_event":"1749218401123000000","rtype":0},"action":"T",
+                    "side":"B","price":"5.41","size":1,"symbol":"ESH4"}"#,
+                "--map timestamp=hd.ts_event",
+            ),
+            (
+                r#"{"time":1749218401,"time_ms":1749218401123,"channel":"spot.trades","event":"update","result":{"id":3,
+                    "create_time":1749218401,"create_time_ms":"1749218401123.4578","side":"sell",
+                    "currency_pair":"GT_USDT","amount":"16.47","price":"0.4705"}}"#,
+                "--map symbol=result.currency_pair,price=result.price,volume=result.amount,timestamp=result.create_time_ms",
+            ),
+        ] {
+            assert_eq!(flags(&[value]), Some((expected.to_owned(), 1)), "{value}");
+        }
+    }
+
+    #[test]
+    fn a_day_s_quote_by_letters_is_no_bar_of_a_feed_and_a_price_in_cents_no_price() {
+        let quote =
+            r#"{"c":201.5,"d":0.1,"dp":0.05,"h":202.9,"l":199,"o":200,"pc":201.4,"t":1749218401}"#;
+        let expected = "--map price=c,timestamp=t --symbol-from key";
+        assert_eq!(proposed(&[sample(quote, Some("AAPL"))]), Some((expected.to_owned(), 1)));
+        let cents = r#"{"symbol":"AAPL","price_cents":20150,"qty":5,"ts":1749218401123}"#;
+        assert_eq!(flags(&[cents]), None);
+    }
+
+    #[test]
+    fn a_key_that_names_what_the_topic_holds_is_no_symbol() {
+        let value = r#"{"price":5,"ts":1749218401123,"code":"AAPL"}"#;
+        for key in ["trades", "stock_prices"] {
+            assert_eq!(proposed(&[sample(value, Some(key)), sample(value, Some(key))]), None);
+        }
+    }
+
+    #[test]
+    fn changes_of_rows_and_other_kinds_that_pass_for_ticks_are_said_with_where() {
+        let row = r#""symbol":"A","price":1,"qty":2,"ts":1749218401123"#;
+        let each = |member: &str, values: &[&str], row: &str| -> String {
+            let of = |value: &&str| format!(r#"{{"{member}":{value},{row}}}"#);
+            let values: Vec<String> = values.iter().map(of).collect();
+            notes_of(&values.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        let inner = format!(r#""data":{{{row}}}"#);
+        for (notes, said) in [
+            (each("__op", &[r#""c""#, r#""u""#, r#""d""#], row), "--where __op=c"),
+            (each("__deleted", &[r#""false""#, r#""true""#], row), "--where __deleted=false"),
+            (
+                each("type", &[r#""update""#, r#""delete""#, r#""insert""#], &inner),
+                "--where type=insert",
+            ),
+            (each("type", &[r#""trade""#, r#""quote""#], row), "--where type=trade"),
+            (each("MsgType", &[r#""8""#, r#""S""#], row), "--where MsgType=8"),
+            // Of one alone, too.
+            (each("op", &[r#""d""#], row), "--where op=VALUE"),
+            (each("action", &[r#""delete""#], row), "--where action=VALUE"),
+        ] {
+            assert!(notes.contains(said), "{said}: {notes}");
+        }
+        let after = format!(r#"{{"before":null,"after":{{{row}}},"op":"u"}}"#);
+        assert!(notes_of(&[&after]).contains("--where op=VALUE"));
+        for (member, values) in [
+            ("type", &[r#""trade""#][..]),
+            ("type", &[r#""buy""#, r#""sell""#]),
+            ("side", &[r#""a""#, r#""b""#]),
+            ("__deleted", &["false"]),
+            ("T", &[r#""d""#]),
+        ] {
+            assert_eq!(each(member, values, row), "", "{member}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_of_a_kind_already_is_not_said_again() {
+        let value = |kind: &str| {
+            format!(r#"{{"type":"{kind}","symbol":"A","price":1,"volume":1,"ts":1749218401123}}"#)
+        };
+        let samples = [sample(&value("trade"), None), sample(&value("block"), None)];
+        let conditions = "type=trade|block".parse().ok();
+        let args = MessageArgs { conditions, ..MessageArgs::default() };
+        assert_eq!(advise(&args, &samples, NOW).notes, [""; 0]);
+    }
+
+    #[test]
+    fn a_last_price_beside_the_open_and_close_of_days_is_taken_or_said() {
+        let quote = r#"{"symbol":"A","time":"2025-06-06T14:00:00Z","last":201.5,"lastSize":1,"volume":1000,"open":200.0,
+            "high":205.0,"low":199.0,"close":199.5}"#;
+        assert!(notes_of(&[quote]).contains("--map price=last"), "{}", notes_of(&[quote]));
+        let angel = r#"{"tradingsymbol":"SBIN-EQ","open":186.0,"high":191.25,"low":185.0,"close":187.8,"ltp":191.0,
+            "exchange_timestamp":1749218401123}"#;
+        let expected = "--map symbol=tradingsymbol,price=ltp,timestamp=exchange_timestamp";
+        assert_eq!(flags(&[angel]), Some((expected.to_owned(), 1)));
+        // By a map that is not needed otherwise, too.
+        let local = quote.replace("14:00:00Z", "10:00:00");
+        let (found, _) = flags(&[&local]).unwrap();
+        assert!(found.starts_with("--map price=last,volume=lastSize "), "{found}");
+        let bar = r#"{"symbol":"A","ts":1749218401123,"open":1,"close":2,"price":2,"volume":1}"#;
+        assert_eq!(notes_of(&[bar]), "");
+    }
+
+    #[test]
+    fn volumes_that_only_rise_orders_and_fixed_point_prices_are_said() {
+        let with = |fields: &str| format!(r#"{{"symbol":"A","ts":1749218401123,{fields}}}"#);
+        let volumes = |volume: fn(usize) -> usize| {
+            let of = |number| with(&format!(r#""price":1,"volume":{}"#, volume(number)));
+            let values: Vec<String> = (0..20).map(of).collect();
+            notes_of(&values.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        assert!(volumes(|number| 1_000_000 + 100 * number).contains("only ever rise"));
+        assert_eq!(volumes(|number| 1_000_000 + 100 * (number % 7)), "");
+        assert_eq!(volumes(|_| 100), "");
+        let order = with(r#""price":1,"qty":1,"type":"LIMIT","status":"NEW""#);
+        assert!(notes_of(&[&order]).contains("By status these may be orders"));
+        let fixed = with(r#""price":"5411750000","size":1"#);
+        assert!(notes_of(&[&fixed]).contains("fixed-point"));
     }
 
     #[test]

@@ -4,9 +4,10 @@
 use super::anatomy::{Leaf, each_leaf, parse};
 use super::sampling::Sample;
 use common::Timestamp;
-use common::decode::{Field, usual_field};
-use common::timestamp::EpochUnit;
+use common::decode::{Field, Path, usual_field};
+use common::timestamp::{EpochUnit, TimeZone};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// This close to its record's time a number is surely one.
 const CLOSE: u64 = 2 * Timestamp::DAY.unsigned_abs();
@@ -37,23 +38,92 @@ const OTHER_VOLUMES: [&str; 17] = [
     "prev", "change", "page", "order", "step",
 ];
 
+/// Names of members that tell kinds, and words that tell sides of trades instead.
+const KINDS: [&str; 24] = [
+    "type",
+    "op",
+    "deleted",
+    "isdeleted",
+    "action",
+    "msgtype",
+    "messagetype",
+    "msg",
+    "msgkind",
+    "event",
+    "eventtype",
+    "eventname",
+    "kind",
+    "optype",
+    "operation",
+    "operationtype",
+    "rowkind",
+    "changetype",
+    "ev",
+    "e",
+    "channel",
+    "mdentrytype",
+    "mdupdateaction",
+    "recordtype",
+];
+const SIDES: [&str; 4] = ["buy", "sell", "bid", "ask"];
+/// Members that orders have, and states of theirs.
+const ORDERS: [&str; 8] = [
+    "ordertype",
+    "ordtype",
+    "orderstatus",
+    "ordstatus",
+    "timeinforce",
+    "limitprice",
+    "filledqty",
+    "remainingsize",
+];
+const STATES: [&str; 9] = [
+    "new",
+    "open",
+    "pending",
+    "accepted",
+    "filled",
+    "partiallyfilled",
+    "canceled",
+    "cancelled",
+    "rejected",
+];
+
 /// What was seen in a message.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Traits {
     /// A member that could be a time, readable or not.
     pub time: Option<String>,
+    /// What it says.
+    pub time_text: Option<String>,
     /// One that is a time of day alone.
     pub time_of_day: Option<String>,
     /// A date or a number of the seventies or eighties.
     pub is_old: bool,
     pub volume: Option<String>,
+    /// Members that tell kinds, and which.
+    pub kinds: Vec<(String, String)>,
+    /// A price beside open and close that is another.
+    pub day_price: Option<String>,
+    /// A member that orders have.
+    pub order: Option<String>,
+    /// A day's quote by letters, as Finnhub's: its `o`, `h` and `l` are those of the day.
+    pub is_day_quote: bool,
+    /// A zone that the message names, or that the name of its time does.
+    pub zone: Option<TimeZone>,
 }
 
 impl Traits {
     pub fn of(sample: &Sample) -> Self {
         let mut traits = Self::default();
         if let Some(value) = parse(&sample.value) {
-            each_leaf(&value, &mut |leaf| traits.note(leaf, sample.time));
+            let mut prices = Prices::default();
+            each_leaf(&value, &mut |leaf| {
+                traits.note(leaf, sample.time);
+                prices.note(leaf);
+            });
+            traits.is_day_quote = prices.is_day_quote();
+            traits.day_price = prices.beside();
         }
         traits
     }
@@ -62,6 +132,7 @@ impl Traits {
         let name = || Some(leaf.name().to_owned());
         if is_time(leaf, record_time) {
             self.time = self.time.take().or_else(name);
+            self.time_text = self.time_text.take().or_else(|| Some(leaf.value.to_string()));
         }
         if is_time_of_day(leaf) {
             self.time_of_day = self.time_of_day.take().or_else(name);
@@ -69,8 +140,87 @@ impl Traits {
         if is_volume(leaf) {
             self.volume = self.volume.take().or_else(name);
         }
+        if is_of_orders(leaf) {
+            self.order = self.order.take().or_else(name);
+        }
+        self.kinds.extend(kind(leaf));
         self.is_old |= is_old(leaf);
+        self.zone = self.zone.take().or_else(|| zone(leaf));
     }
+}
+
+/// The prices of a message, and the letters in it.
+#[derive(Default)]
+struct Prices {
+    open: Option<f64>,
+    close: Option<f64>,
+    latest: Option<(String, f64)>,
+    letters: HashSet<String>,
+}
+
+impl Prices {
+    fn note(&mut self, leaf: &Leaf<'_>) {
+        if leaf.name().len() <= 2 {
+            self.letters.insert(leaf.name().to_owned());
+        }
+        let Some(number) = number(leaf.value) else {
+            return;
+        };
+        match usual_field(leaf.name()) {
+            Some(Field::Open) => self.open = self.open.or(Some(number)),
+            Some(Field::Close) => self.close = self.close.or(Some(number)),
+            field if field == Some(Field::Price) || is_latest_price(leaf.name()) => {
+                let name = Path::new(&leaf.path).map(|path| path.to_string());
+                self.latest = self.latest.take().or_else(|| Some((name?, number)));
+            }
+            _ => {}
+        }
+    }
+
+    fn beside(self) -> Option<String> {
+        let (name, latest) = self.latest?;
+        self.open.zip(self.close).filter(|(_, close)| *close != latest).map(|_| name)
+    }
+
+    /// `d` and `dp` are the change since yesterday's close, `pc`.
+    fn is_day_quote(&self) -> bool {
+        let has = |letters: &[&str]| letters.iter().all(|letter| self.letters.contains(*letter));
+        has(&["c", "pc"]) || has(&["c", "d", "dp"])
+    }
+}
+
+/// `ltp`, `latestPrice`: what was paid last.
+pub fn is_latest_price(name: &str) -> bool {
+    let name = plain(name);
+    let is_word = ["last", "ltp", "lasttraded"].contains(&name.as_str());
+    is_word || (name.contains("price") && has(&name, &["last", "latest"]))
+}
+
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A member that tells kinds of messages, or what was done to a row.
+fn kind(leaf: &Leaf<'_>) -> Option<(String, String)> {
+    let value = match leaf.value {
+        Value::String(text) if (1..=32).contains(&text.len()) && !is_date(text) => text.clone(),
+        Value::Bool(value) => value.to_string(),
+        _ => return None,
+    };
+    let is_kind = KINDS.contains(&plain(leaf.name()).as_str()) || leaf.name() == "T";
+    let is_side = SIDES.contains(&value.to_ascii_lowercase().as_str());
+    let path = Path::new(&leaf.path).filter(|_| is_kind && !is_side)?;
+    Some((path.to_string(), value))
+}
+
+fn is_of_orders(leaf: &Leaf<'_>) -> bool {
+    let name = plain(leaf.name());
+    let text = leaf.value.as_str().map(plain).unwrap_or_default();
+    ORDERS.contains(&name.as_str()) || (name == "status" && STATES.contains(&text.as_str()))
 }
 
 /// Letters of a name, and its digits, in lower case.
@@ -87,7 +237,8 @@ pub fn is_time_name(leaf: &Leaf<'_>) -> bool {
     let one = |name: &&str| {
         let known =
             usual_field(name) == Some(Field::Timestamp) || matches!(*name, "t" | "T" | "E" | "ts");
-        let ends = name.ends_with("At")
+        let ends = name.starts_with("ts_")
+            || name.ends_with("At")
             || name.ends_with("_at")
             || name.ends_with("Updated")
             || name.ends_with("_ts");
@@ -109,8 +260,19 @@ fn is_time(leaf: &Leaf<'_>, record_time: Option<Timestamp>) -> bool {
             is_named && text.contains(|c: char| c.is_ascii_digit())
         }
         Value::Array(parts) => is_named && parts.len() >= 3,
-        value => instant(value).is_some_and(|instant| is_named || is_close(instant, record_time)),
+        // By its own name it is one even where no unit makes a time of it.
+        value if usual_field(leaf.name()) == Some(Field::Timestamp) => {
+            number(value).is_some_and(|number| number != 0.0)
+        }
+        value => instant(value).is_some_and(|instant| {
+            is_named || is_close(instant, record_time) || is_edge_of_a_bar(leaf)
+        }),
     }
+}
+
+/// `s` and `e` of Massive's bars, in milliseconds: less is a size.
+fn is_edge_of_a_bar(leaf: &Leaf<'_>) -> bool {
+    matches!(leaf.name(), "s" | "e") && number(leaf.value).is_some_and(|number| number > 1e11)
 }
 
 fn is_close(instant: Timestamp, record_time: Option<Timestamp>) -> bool {
@@ -169,6 +331,16 @@ pub fn is_time_of_day(leaf: &Leaf<'_>) -> bool {
     leaf.value.as_str().is_some_and(is_clock) && is_time_name(leaf)
 }
 
+/// `"timezone":"Asia/Kolkata"`, or UTC of a member that is called `timestamp_utc`.
+fn zone(leaf: &Leaf<'_>) -> Option<TimeZone> {
+    let (name, text) = (plain(leaf.name()), leaf.value.as_str()?);
+    if ["timezone", "tz", "zone", "exchangetimezone"].contains(&name.as_str()) {
+        return text.parse().ok();
+    }
+    let is_utc = is_time_name(leaf) && (name.ends_with("utc") || name.ends_with("gmt"));
+    if is_utc { "UTC".parse().ok() } else { None }
+}
+
 fn is_old(leaf: &Leaf<'_>) -> bool {
     match leaf.value {
         Value::String(text) => {
@@ -215,6 +387,11 @@ mod tests {
             r#"{"at":{"$date":"2025-06-06T10:00:01Z"}}"#,
             r#"{"day":"2025-06-06"}"#,
             r#"{"executedAt":"1149218401"}"#,
+            r#"{"s":1649218400000,"e":1649218460000}"#,
+            r#"{"hd":{"ts_event":"1649218401123000000"}}"#,
+            r#"{"time":50401000}"#,
+            r#"{"Timestamp":"20250606140001"}"#,
+            r#"{"ts":45814.583345}"#,
         ] {
             assert!(traits(value).time.is_some(), "{value}");
         }
@@ -239,5 +416,14 @@ mod tests {
         );
         assert_eq!(seen(r#"{"q":"0.5","openTime":"09:30"}"#), (Some("q".into()), None));
         assert_eq!(seen(r#"{"bidSize":5,"volumeUsd":1,"volume":"n/a"}"#), (None, None));
+    }
+
+    #[test]
+    fn a_zone_is_named_by_a_member_or_by_the_name_of_the_time() {
+        let zone = |value: &str| traits(value).zone.map(|zone| zone.name().to_owned());
+        assert_eq!(zone(r#"{"timezone":"Asia/Kolkata"}"#).as_deref(), Some("Asia/Kolkata"));
+        let utc = r#"{"timestamp_utc":"2025-06-06 14:00:01"}"#;
+        assert_eq!(zone(utc).as_deref(), Some("UTC"));
+        assert_eq!(zone(r#"{"timezone":"here","ts":"2025-06-06 14:00:01"}"#), None);
     }
 }

@@ -5,11 +5,16 @@ use super::sampling::Sample;
 use super::traits::Traits;
 use common::decode::{Beside, Decoder, Rules, TimestampFrom};
 use common::timestamp::TimeZone;
-use common::{Reason, Tick, Timestamp};
+use common::{Reason, Tick, Timestamp, Volume};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// A tick this close to its record's time was meant for it.
 const CLOSE: i64 = 2 * Timestamp::DAY;
+/// Where topics are written at once, a tick's time is this long before its record's, at most: half
+/// an hour, as a bar of half an hour is named by its beginning.
+const SOON: i64 = 31 * Timestamp::MINUTE;
+/// Clocks differ by less.
+const CLOCKS: i64 = 2 * Timestamp::MINUTE;
 
 /// A sample, and what it has.
 #[derive(Debug)]
@@ -42,6 +47,15 @@ pub struct Facts {
     pub is_close: bool,
     /// Where its zone is, or in UTC.
     pub is_midnight: bool,
+    pub at: Timestamp,
+    /// Those of the same symbol have the same.
+    pub symbol: u64,
+    pub volume: Option<Volume>,
+    /// Whether open and close are two.
+    pub is_bar: bool,
+    pub price_nanos: i64,
+    /// By how many microseconds its own time is later than its record's.
+    pub lead: Option<i64>,
 }
 
 /// What becomes of each sample by these rules.
@@ -76,18 +90,35 @@ pub fn outcomes(rules: Rules, tried: &[Tried<'_>], now: Timestamp) -> Vec<Outcom
 }
 
 impl Facts {
+    /// Whether its own time is shortly before its record's.
+    pub fn is_sent_at_once(&self) -> bool {
+        self.lead.is_some_and(|lead| (-SOON..=CLOCKS).contains(&lead))
+    }
+
+    /// Whether its own time is later than its record's, which no clock accounts for.
+    pub fn is_ahead(&self) -> bool {
+        self.lead.is_some_and(|lead| lead > CLOCKS)
+    }
+
     fn of(tick: &Tick<'_>, record_time: Option<Timestamp>, zone: Option<&TimeZone>) -> Self {
         let (prices, at) = (tick.prices(), tick.timestamp());
-        let mut id = DefaultHasher::new();
+        let (mut id, mut symbol) = (DefaultHasher::new(), DefaultHasher::new());
+        tick.symbol().as_str().hash(&mut symbol);
         let volume = tick.volume().map(|volume| volume.to_string());
         (tick.symbol().as_str(), at, prices.open.nanos(), prices.close.nanos(), &volume)
             .hash(&mut id);
-        let distance = record_time.map(|time| at.micros().abs_diff(time.micros()));
+        let lead = record_time.map(|time| at.micros().saturating_sub(time.micros()));
         Self {
             id: id.finish(),
             has_volume: volume.is_some(),
-            is_close: distance.is_some_and(|micros| micros <= CLOSE.unsigned_abs()),
+            is_close: lead.is_some_and(|lead| lead.unsigned_abs() <= CLOSE.unsigned_abs()),
             is_midnight: has_midnight(zone, at),
+            at,
+            symbol: symbol.finish(),
+            volume: tick.volume(),
+            is_bar: prices.open != prices.close,
+            price_nanos: prices.close.nanos(),
+            lead,
         }
     }
 }
@@ -104,8 +135,14 @@ pub struct Tally {
     pub close: usize,
     pub with_volume: usize,
     pub midnights: usize,
+    /// Ticks that are no midnights and later than their records.
+    pub ahead: usize,
     /// Ticks without a volume, of messages that have one.
     pub lost_volumes: usize,
+    /// Bars beside whose prices stands another.
+    pub day_prices: usize,
+    /// Ticks of a day's quote by letters.
+    pub day_quotes: usize,
     /// Ticks at midnight, of messages with a time of day.
     pub lost_times: usize,
 }
@@ -128,7 +165,10 @@ impl Tally {
         self.close += usize::from(facts.is_close);
         self.with_volume += usize::from(facts.has_volume);
         self.midnights += usize::from(facts.is_midnight);
+        self.ahead += usize::from(facts.is_ahead() && !facts.is_midnight);
         self.lost_volumes += usize::from(!facts.has_volume && traits.volume.is_some());
+        self.day_prices += usize::from(facts.is_bar && traits.day_price.is_some());
+        self.day_quotes += usize::from(traits.is_day_quote);
         self.lost_times += usize::from(facts.is_midnight && traits.time_of_day.is_some());
     }
 }
