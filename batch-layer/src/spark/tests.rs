@@ -43,10 +43,12 @@ fn the_layout_of_a_line_is_that_of_what_our_own_decoder_reads() {
         r#"{"symbol":"A"}"#,
         &format!(r#"{{"offset":17,"value":{}}}"#, serde_json::to_string(TICK).unwrap()),
         &format!(r#"{{"value":{TICK}}}"#),
-        &TICK.replace("\"price\"", "\"value\":{\"a\":1},\"price\""),
     ] {
         assert_eq!(layout(line), None, "{line}");
     }
+    // A `value` beside other members is the producer's own.
+    let own_value = TICK.replace("\"price\"", "\"value\":{\"a\":1},\"price\"");
+    assert!(!layout(&own_value).unwrap().is_wrapped);
 }
 
 #[test]

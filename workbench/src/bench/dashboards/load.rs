@@ -1,7 +1,7 @@
 //! A month of a market in the tables, made by PostgreSQL itself.
 
-use sqlx::postgres::PgConnection;
 use sqlx::Executor;
+use sqlx::postgres::PgConnection;
 use std::time::Instant;
 
 /// How much is loaded.
