@@ -202,7 +202,7 @@ fn no_file_knows_which_symbols_there_are() {
             assert_eq!(variable["allowCustomValue"], false, "{place}");
         }
         for query in dashboard.queries().iter().filter(|query| query.text.contains("${symbol:")) {
-            assert!(is_chosen(&query.text), "{}", query.place);
+            assert!(is_chosen(query.text), "{}", query.place);
         }
     }
 }
