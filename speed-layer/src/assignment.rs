@@ -1,7 +1,7 @@
 //! [`Assignment`]: the partitions that the group gave to this instance, topic by topic.
 
 use crate::batch::Gap;
-use crate::handover::{Answer, Position, Question};
+use crate::handover::{Answer, HeldBack, Position, Question};
 use crate::kafka::End;
 use crate::partition::{Action, Event, Partition, Stall, State, Taken};
 use crate::source::{Source, SourcePartition, TopicIdentity, TopicPartition};
@@ -231,6 +231,15 @@ impl Assignment {
         }
     }
 
+    /// The store has left out what comes next of a partition.
+    pub fn held_back(&mut self, HeldBack { at, why }: HeldBack, now: Instant) {
+        self.is_unsettled = true;
+        let topic = self.topics.iter_mut().find(|topic| topic.is(at));
+        if let Some(partition) = topic.and_then(|topic| topic.partitions.get_mut(&at.partition)) {
+            partition.on(Event::Locked(why), now);
+        }
+    }
+
     /// What is to be done about partitions. A question to the store waits until the source is
     /// known.
     pub fn wanted(&mut self, now: Instant) -> Vec<(TopicPartition, Action)> {
@@ -383,7 +392,7 @@ impl Assignment {
     pub fn written(&mut self, at: SourcePartition, next: i64) {
         let topic = self.topics.iter_mut().find(|topic| topic.is(at));
         if let Some(partition) = topic.and_then(|topic| topic.partitions.get_mut(&at.partition)) {
-            partition.written = partition.written.max(next);
+            partition.note_written(next);
         }
     }
 

@@ -22,9 +22,20 @@ pub enum Reply {
     Located(Vec<Answer>),
     /// The batch is committed; it comes back so that its memory serves again.
     Written(Box<Batch>),
+    /// Of these partitions nothing more is written until they are located again. The batch that
+    /// [`Reply::Written`] brings next is without them.
+    HeldBack(Vec<HeldBack>),
     Checked,
     /// The session knows why.
     Ended,
+}
+
+/// Somebody holds what the messages of a partition need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldBack {
+    pub at: SourcePartition,
+    /// In PostgreSQL's words.
+    pub why: String,
 }
 
 /// The next offset to read.

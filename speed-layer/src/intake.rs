@@ -344,6 +344,11 @@ impl Intake {
                     .into_iter()
                     .for_each(|answer| self.assignment.answered(answer, Instant::now()));
             }
+            Reply::HeldBack(partitions) => {
+                partitions
+                    .into_iter()
+                    .for_each(|one| self.assignment.held_back(one, Instant::now()));
+            }
             Reply::Written(batch) => {
                 self.shared.session_works();
                 for range in batch.ranges.iter() {

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// One whose last owner is still writing, after this time.
 const ASK_SOON: Duration = Duration::from_millis(200);
+/// One of which somebody holds something in the database, after this time.
+const TRY_AGAIN: Duration = Duration::from_secs(3);
 /// A registry that gives a schema within this time has not kept anybody waiting.
 const GIVEN_WITHIN: Duration = Duration::from_secs(3);
 /// Kafka's client may be told of a partition again so long after it was to leave it: it ends its
@@ -43,6 +45,8 @@ pub enum Stall {
     Forbidden(String),
     /// The next message is of this schema, which the registry has not given yet.
     Schema(u32),
+    /// Somebody holds what its messages need in PostgreSQL.
+    Locked,
 }
 
 /// What happens to a partition.
@@ -77,6 +81,8 @@ pub enum Event {
     LacksSchema(u32),
     /// The schema that it stands for is known.
     SchemaKnown,
+    /// The store has left out what comes next, for this reason.
+    Locked(String),
     /// Kafka has more, and nothing has come for a while.
     NothingComes,
     /// It has stood for [`ASK_AGAIN`].
@@ -152,6 +158,8 @@ pub struct Partition {
     /// The client's own position is of no use until it was told where to read, or has given a
     /// message.
     pub is_displaced: bool,
+    /// Why what comes next could not be written, until it is.
+    held: Option<String>,
     /// What lies between `next` and the next message.
     damage: Option<Damage>,
     /// When it last came on, or changed its state.
@@ -181,6 +189,7 @@ impl Partition {
             in_client: false,
             let_go: None,
             is_displaced: false,
+            held: None,
             damage: None,
             moved: now,
             since: now,
@@ -223,7 +232,7 @@ impl Partition {
                 (S::Stalled(St::Forbidden(why)), Some((A::Seek, now)))
             }
             (
-                S::Reading | S::Stalled(St::Silent | St::Forbidden(_) | St::Schema(_)),
+                S::Reading | S::Stalled(St::Silent | St::Forbidden(_) | St::Schema(_) | St::Locked),
                 E::NotTaken | E::Unknown,
             ) => {
                 self.since = now;
@@ -263,6 +272,26 @@ impl Partition {
             (S::Stalled(St::Schema(id)), E::Waited) => {
                 (self.state.clone(), Some((A::AskSchema(*id), now)))
             }
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Locked(why)) => {
+                // What the client has given since is not written.
+                (self.is_displaced, self.held) = (true, Some(why));
+                (S::Stalled(St::Locked), Some((A::Pause, now)))
+            }
+            (S::Stalled(St::Locked), E::Paused | E::Answered(Begin::Busy)) => {
+                (self.state.clone(), Some((A::AskStore, now + TRY_AGAIN)))
+            }
+            (S::Stalled(St::Locked), E::Answered(Begin::At(next))) => {
+                // Whether it is over shows when something of it is written.
+                let said = self.said;
+                self.begin(next);
+                self.said = said;
+                (S::Reading, Some((A::Seek, now)))
+            }
+            (S::Stalled(St::Locked), E::Answered(Begin::AskKafka | Begin::Gap(_))) => {
+                self.since = now;
+                (S::Assigned, Some((A::LetGo, now)))
+            }
+            (S::Stalled(St::Locked), E::Waited) => (self.state.clone(), Some((A::AskStore, now))),
             (S::Stalled(St::Damaged(why)), E::Readable(offset)) if offset >= self.next => {
                 self.damage = Some(Damage { why: why.clone(), end: offset });
                 (S::Reading, Some((A::Seek, now)))
@@ -336,6 +365,14 @@ impl Partition {
         self.said = false;
     }
 
+    /// Everything up to `next` is committed.
+    pub fn note_written(&mut self, next: i64) {
+        if next > self.written {
+            self.written = next;
+            self.said &= self.held.take().is_none();
+        }
+    }
+
     /// Moves behind `offset`, up to `next`, if that is still to come. `next` is `offset + 1` for a
     /// message, and equal to `offset` where there is none before it.
     #[inline]
@@ -389,6 +426,14 @@ impl Partition {
 
     /// Why it is not read, for people; `None` where it is, or where nobody need know.
     pub fn trouble(&self, now: Instant) -> Option<String> {
+        if let (State::Reading | State::Stalled(Stall::Locked), Some(why)) =
+            (&self.state, &self.held)
+        {
+            let written = self.written;
+            return Some(format!(
+                "somebody holds what its messages from offset {written} on need in PostgreSQL: {why}"
+            ));
+        }
         match &self.state {
             State::Assigned if now.saturating_duration_since(self.since) >= ASK_AGAIN => Some(
                 "where to begin is not known yet: neither Kafka nor PostgreSQL has said so".into(),
@@ -424,7 +469,7 @@ impl Partition {
             State::Reading
             | State::Located
             | State::Assigned
-            | State::Stalled(Stall::Schema(_)) => None,
+            | State::Stalled(Stall::Schema(_) | Stall::Locked) => None,
         }
     }
 }

@@ -110,7 +110,12 @@ async fn serve(
                 let trace = std::mem::take(&mut batch.trace);
                 let trace = trace.described(&batch, index, &store.topics());
                 let span = tracing::info_span!("batch", writer = index, messages = batch.messages);
-                store.write(&batch, catch_up).instrument(span).instrument(trace).await?;
+                let held_back =
+                    store.write(&batch, catch_up).instrument(span).instrument(trace).await?;
+                batch.ranges.retain(|at| !store.holds_back(at));
+                if !held_back.is_empty() {
+                    say(Reply::HeldBack(held_back));
+                }
                 if !commands.is_empty() {
                     written = Some(batch);
                     continue;

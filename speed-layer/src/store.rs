@@ -18,7 +18,7 @@ pub use transaction::write_ticks;
 use crate::Shared;
 use crate::batch::Batch;
 use crate::detection::{Detection, Judged, Judging};
-use crate::handover::{Answer, Begin, Position, Question};
+use crate::handover::{Answer, Begin, HeldBack, Position, Question};
 use crate::outage::Outage;
 use crate::presence;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
@@ -68,6 +68,17 @@ pub struct Store {
     is_unchecked: bool,
     /// Since when an offset has been locked by somebody.
     busy_since: Option<Instant>,
+    /// Partitions of which somebody holds something that their messages need.
+    held: BTreeMap<SourcePartition, Held>,
+}
+
+/// What becomes of a partition's messages while somebody holds what they need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// They are left out until it is located again, since those before them were.
+    Back,
+    /// They are tried apart from the others', and briefly.
+    OnTrial,
 }
 
 /// Why a batch or an assignment could not be completed.
@@ -84,12 +95,15 @@ enum Try<T> {
     Done(T),
     /// Trying the same again may do.
     Again,
+    /// Somebody has not given up a lock in time.
+    Locked(String),
     Refused(String),
     TooMuch,
 }
 
 /// Why a batch must be made smaller.
 enum Smaller {
+    Locked(String),
     Refused(String),
     TooMuch,
 }
@@ -142,6 +156,7 @@ impl Store {
     /// Forgets the session before: its positions are read anew.
     pub fn begin_session(&mut self) {
         self.reached.clear();
+        self.held.clear();
         self.detection.iter_mut().for_each(Detection::forget_all);
     }
 
@@ -165,49 +180,76 @@ impl Store {
             reached: BTreeMap::new(),
             is_unchecked: false,
             busy_since: None,
+            held: BTreeMap::new(),
         }
+    }
+
+    /// Whether nothing is written of a partition until it is located again.
+    pub fn holds_back(&self, at: SourcePartition) -> bool {
+        self.held.get(&at) == Some(&Held::Back)
+    }
+
+    fn is_held(&self, batch: &Batch) -> bool {
+        !self.held.is_empty() && batch.ranges.iter().any(|range| self.held.contains_key(&range.at))
     }
 
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
     /// partitions. What PostgreSQL refuses, or takes too long for, is written in parts: until what
-    /// is refused stands alone and is kept aside. `meanwhile` runs once PostgreSQL is busy, and at
-    /// the latest after the first try.
+    /// is refused stands alone and is kept aside. Partitions of which somebody holds something are
+    /// left out, and given. `meanwhile` runs once PostgreSQL is busy, and at the latest after the
+    /// first try.
     pub async fn write(
         &mut self,
         batch: &Batch,
         meanwhile: impl FnOnce(),
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<HeldBack>, StoreError> {
         let mut meanwhile = Some(meanwhile);
-        if batch.fits(self.messages_at_once) {
+        let parts = if self.is_held(batch) {
+            batch.by_partition()
+        } else if batch.fits(self.messages_at_once) {
             // What is refused may be so for what was known of partitions: then the second time it
             // is not.
             let tries = 2;
             match self.write_at_once(batch, tries, &mut meanwhile).await? {
-                None => return Ok(()),
-                Some(why) => {
-                    let parts = self.make_smaller(batch, &why)?;
-                    return self.write_in_parts(parts, &mut meanwhile).await;
-                }
+                None => return Ok(Vec::new()),
+                Some(why) => self.make_smaller(batch, &why)?,
             }
-        }
-        self.write_in_parts(batch.parts(self.messages_at_once), &mut meanwhile).await
+        } else {
+            batch.parts(self.messages_at_once)
+        };
+        let held_back = self.write_in_parts(parts, &mut meanwhile).await?;
+        meanwhile.into_iter().for_each(|meanwhile| meanwhile());
+        Ok(held_back)
     }
 
     async fn write_in_parts(
         &mut self,
         mut parts: Vec<Batch>,
         meanwhile: &mut Option<impl FnOnce()>,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Vec<HeldBack>, StoreError> {
+        let mut held_back = Vec::new();
         parts.reverse();
         while let Some(part) = parts.pop() {
+            if self.is_held(&part) && part.ranges.len() > 1 {
+                parts.extend(part.by_partition().into_iter().rev());
+                continue;
+            }
+            let at = part.ranges.iter().next().map(|range| range.at);
+            if at.is_some_and(|at| self.holds_back(at)) {
+                continue;
+            }
             // One that stands alone is not given up for what was known of partitions, either.
             let tries = if part.messages > 1 { 1 } else { 2 };
-            match self.write_at_once(&part, tries, meanwhile).await? {
-                None => {}
-                Some(why) => parts.extend(self.make_smaller(&part, &why)?.into_iter().rev()),
+            match (self.write_at_once(&part, tries, meanwhile).await?, at) {
+                (None, _) => {}
+                (Some(Smaller::Locked(why)), Some(at)) if self.held.contains_key(&at) => {
+                    self.held.insert(at, Held::Back);
+                    held_back.push(HeldBack { at, why });
+                }
+                (Some(why), _) => parts.extend(self.make_smaller(&part, &why)?.into_iter().rev()),
             }
         }
-        Ok(())
+        Ok(held_back)
     }
 
     /// `None` once it is in.
@@ -217,14 +259,16 @@ impl Store {
         tries: u32,
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Option<Smaller>, StoreError> {
-        let mut refused = 0;
+        let (mut refused, mut locked) = (0, 0);
+        let is_on_trial = self.is_held(batch);
+        let limits =
+            Arc::new(if is_on_trial { self.limits.brief() } else { (*self.limits).clone() });
         // Once for all tries of the same.
         let judge = self.judge(batch).instrument(tracing::info_span!(target: TRACED, "judge"));
         let mut judging = judge.await?;
         loop {
             self.make_days(&batch.days).await?;
             let begun = Instant::now();
-            let limits = Arc::clone(&self.limits);
             let mut at = Table::RealtimeStock;
             let mut once = || meanwhile.take().into_iter().for_each(|meanwhile| meanwhile());
             let write = async |connection: &mut PgConnection| {
@@ -236,8 +280,17 @@ impl Store {
             once();
             match tried? {
                 Try::Again => {}
+                Try::Locked(words) => {
+                    locked += 1;
+                    if is_on_trial || locked > 1 && self.are_tables_free().await? {
+                        return Ok(Some(Smaller::Locked(words)));
+                    }
+                    self.pause_for(&words).await;
+                }
                 Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) => {
                     if !at.is_of_messages() {
+                        // The plan of a statement that a rule has made nothing of outlives the rule.
+                        self.connection = None;
                         self.pause_for(&format!(
                             "{} does not take what a batch needs: {words}",
                             at.name()
@@ -269,6 +322,14 @@ impl Store {
                 Try::Done(Outcome::Fenced(moved)) => return Err(self.fenced(moved)),
             }
         }
+    }
+
+    /// Whether what somebody holds is a part of a table and not a whole one, so that it may be in
+    /// the way of some partitions alone.
+    async fn are_tables_free(&mut self) -> Result<bool, StoreError> {
+        let limits = self.limits.brief();
+        let look = async |connection: &mut PgConnection| limits.look_at_tables(connection).await;
+        Ok(matches!(self.attempt(look).await?, Try::Done(())))
     }
 
     fn fenced(&mut self, moved: Moved) -> StoreError {
@@ -306,7 +367,7 @@ impl Store {
                     }
                 }
                 Try::Again => {}
-                Try::Refused(words) => self.pause_for(&words).await,
+                Try::Refused(words) | Try::Locked(words) => self.pause_for(&words).await,
                 Try::TooMuch => {
                     self.pause_for("reading what the detectors know takes too long").await
                 }
@@ -319,13 +380,20 @@ impl Store {
         if let Some(detection) = &mut self.detection {
             detection.adopt(judged);
         }
-        self.reached.extend(batch.ranges.iter().map(|range| (range.at, range.next)));
+        for range in batch.ranges.iter() {
+            self.reached.insert(range.at, range.next);
+            self.held.remove(&range.at);
+        }
     }
 
     /// The halves of a batch; of one message what is left without what is refused.
     fn make_smaller(&mut self, batch: &Batch, why: &Smaller) -> Result<Vec<Batch>, StoreError> {
         let half = batch.messages.div_ceil(2);
         let words = match why {
+            Smaller::Locked(_) => {
+                self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::OnTrial)));
+                return Ok(batch.by_partition());
+            }
             Smaller::TooMuch => {
                 let messages = batch.messages;
                 tracing::warn!(
@@ -375,7 +443,7 @@ impl Store {
             match self.attempt(make).await? {
                 Try::Done(()) => self.days.note(missing),
                 Try::Again => {}
-                Try::Refused(words) => self.pause_for(&words).await,
+                Try::Refused(words) | Try::Locked(words) => self.pause_for(&words).await,
                 Try::TooMuch => self.pause_for("making days takes too long").await,
             }
         }
@@ -404,6 +472,7 @@ impl Store {
         if let Some(detection) = &mut self.detection {
             questions.iter().for_each(|question| detection.forget(question.at));
         }
+        self.put_on_trial(questions);
         let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
         let (config, metrics) = (&shared.config, &shared.metrics);
         let ask = async |connection: &mut PgConnection| {
@@ -421,6 +490,18 @@ impl Store {
         };
         self.reached.extend(answers.iter().filter_map(begun));
         Ok(answers)
+    }
+
+    /// What is located anew may be tried once more. Whoever holds up a partition may be frozen or
+    /// gone, which is looked for when the connection is made.
+    fn put_on_trial(&mut self, questions: &[Question]) {
+        for question in questions {
+            if let Some(held) = self.held.get_mut(&question.at) {
+                *held = Held::OnTrial;
+                self.connection = None;
+                self.is_held_up = true;
+            }
+        }
     }
 
     /// Ticks that no detector looks at would be a silence, and a jump, to those that go on from
@@ -481,7 +562,7 @@ impl Store {
                     self.pause_for(&format!("{what}: it takes no writes at this moment")).await;
                 }
                 Try::Again => {}
-                Try::Refused(words) => self.pause_for(&words).await,
+                Try::Refused(words) | Try::Locked(words) => self.pause_for(&words).await,
                 Try::TooMuch => self.pause_for("reading the offsets takes too long").await,
             }
         }
@@ -525,7 +606,7 @@ impl Store {
                     return Ok(done);
                 }
                 Try::Again => {}
-                Try::Refused(words) => self.pause_for(&words).await,
+                Try::Refused(words) | Try::Locked(words) => self.pause_for(&words).await,
                 Try::TooMuch => self.pause_for(long).await,
             }
         }
@@ -597,8 +678,10 @@ impl Store {
         error: sqlx::Error,
     ) -> Result<Try<T>, StoreError> {
         let verdict = Verdict::of(&error);
-        self.forget();
         let is_of_a_lock = verdict::is_of_a_lock(&error);
+        if !is_of_a_lock {
+            self.forget();
+        }
         // Where only the way was cut, nobody is to be ended for it: an index may take longer than
         // the way holds.
         self.is_held_up = is_of_a_lock || matches!(verdict, Verdict::TooMuch);
@@ -616,6 +699,9 @@ impl Store {
             Verdict::TooMuch => Ok(Try::TooMuch),
             Verdict::Other => {
                 let failure = self.shared.database.failure("writing to", error);
+                if let (true, Failure::Infrastructure(error)) = (is_of_a_lock, &failure) {
+                    return Ok(Try::Locked(format!("{error:#}")));
+                }
                 // What a batch needs may be missing although everything before it was there.
                 let has_worked = self.shared.metrics.batches_written() > 0;
                 self.pause(failure, has_worked).await.map(|()| Try::Again)

@@ -252,7 +252,7 @@ impl Writer {
                 self.is_checking = false;
                 self.checked = Instant::now();
             }
-            Reply::Identified(_) | Reply::Located(_) | Reply::Ended => {}
+            Reply::Identified(_) | Reply::Located(_) | Reply::HeldBack(_) | Reply::Ended => {}
         }
     }
 

@@ -55,6 +55,15 @@ impl Batch {
     /// written in this order: each begins where those before it end. The ticks of one message stay
     /// together, as its offset is moved once.
     pub fn parts(&self, messages: u32) -> Vec<Batch> {
+        self.cut(messages, false)
+    }
+
+    /// The same, each partition's apart.
+    pub fn by_partition(&self) -> Vec<Batch> {
+        self.cut(u32::MAX, true)
+    }
+
+    fn cut(&self, messages: u32, apart: bool) -> Vec<Batch> {
         let entries = self.entries();
         let mut ends: BTreeMap<SourcePartition, Range> =
             self.ranges.iter().map(|range| (range.at, range)).collect();
@@ -66,7 +75,9 @@ impl Batch {
             let Some((at, offset)) = entries.first().map(Entry::place) else {
                 continue;
             };
-            if part.messages >= messages || part.would_need_too_many_days(entries) {
+            let is_of_another = apart && part.ranges.iter().any(|range| range.at != at);
+            if part.messages >= messages || is_of_another || part.would_need_too_many_days(entries)
+            {
                 parts.push(std::mem::take(&mut part));
             }
             let Some(left) = ends.get_mut(&at) else {
@@ -82,6 +93,9 @@ impl Batch {
         }
         // Partitions that moved without a message.
         for left in ends.values().filter(|range| range.start < range.next) {
+            if apart && !part.ranges.is_empty() {
+                parts.push(std::mem::take(&mut part));
+            }
             part.ranges.extend(left.at, left.start, left.next);
         }
         part.sent.clone_from(&self.sent);
@@ -295,6 +309,24 @@ mod tests {
             let expected = whole.sorted_bars().map(|(s, minute, bar)| ((s.to_owned(), minute), bar));
             prop_assert_eq!(bars, expected.collect::<BTreeMap<_, _>>());
         }
+    }
+
+    #[test]
+    fn each_partition_may_have_parts_of_its_own_also_where_it_only_moved() {
+        let mut whole = batch(&[(0, Some(1)), (1, Some(2)), (0, None), (1, Some(1)), (0, Some(3))]);
+        whole.pass(at(2), 100, 107);
+        let parts = whole.by_partition();
+        let of = |part: &Batch| {
+            let ranges: Vec<_> =
+                part.ranges.iter().map(|range| (range.at.partition, range.start)).collect();
+            (ranges, part.rows.count(), part.rejects.len())
+        };
+        let expected = [(vec![(0, 100)], 2, 1), (vec![(1, 100)], 2, 0), (vec![(2, 100)], 0, 0)];
+        assert_eq!(parts.iter().map(of).collect::<Vec<_>>(), expected);
+        let ends = |batch: &Batch| {
+            batch.ranges.iter().map(|range| (range.at, range.next)).collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(parts.iter().flat_map(ends).collect::<BTreeMap<_, _>>(), ends(&whole));
     }
 
     #[test]

@@ -44,6 +44,12 @@ impl Ranges {
         };
     }
 
+    /// Leaves out the other partitions.
+    pub fn retain(&mut self, is_kept: impl Fn(SourcePartition) -> bool) {
+        self.ranges.retain(|range| is_kept(range.at));
+        self.last = 0;
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = Range> + '_ {
         self.ranges.iter().copied()
     }

@@ -66,6 +66,37 @@ fn a_partition_whose_last_owner_is_still_writing_is_asked_for_again_soon() {
 }
 
 #[test]
+fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
+    let mut partition = reading(false, 5);
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(after(&mut partition, Event::Locked("lock".into())), Some(Action::Pause));
+    assert_eq!(partition.advance(6, 7), Taken::No);
+    assert_eq!(after(&mut partition, Event::Paused), None);
+    assert_eq!(partition.take_wanted(Instant::now() + TRY_AGAIN), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, Event::Answered(Begin::Busy)), None);
+    assert_eq!(partition.take_wanted(Instant::now() + TRY_AGAIN), Some(Action::AskStore));
+    partition.said = true;
+    assert_eq!(after(&mut partition, Event::Answered(Begin::At(5))), Some(Action::Seek));
+    assert_eq!((partition.state.clone(), partition.resume_at()), (State::Reading, 5));
+    // Nothing is known of the lock until something is written.
+    assert!(partition.trouble(Instant::now()).is_some_and(|why| why.contains("lock")));
+    assert!(partition.said);
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    partition.note_written(6);
+    assert_eq!((partition.trouble(Instant::now()), partition.said), (None, false));
+}
+
+#[test]
+fn one_that_is_held_back_and_whose_offset_is_gone_is_begun_anew() {
+    for answer in [Begin::AskKafka, Begin::Gap("gone".into())] {
+        let mut partition = reading(false, 5);
+        partition.on(Event::Locked("lock".into()), Instant::now());
+        assert_eq!(after(&mut partition, Event::Answered(answer)), Some(Action::LetGo));
+        assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
+    }
+}
+
+#[test]
 fn what_the_client_does_not_take_is_begun_anew() {
     let mut partition = reading(false, 1);
     assert_eq!(after(&mut partition, Event::NotTaken), Some(Action::LetGo));

@@ -9,6 +9,8 @@ use std::time::Duration;
 /// How long a statement may wait for a lock. Short, because the wait is then said with PostgreSQL's
 /// words, and what stands in the way can be looked at.
 const LOCK: Duration = Duration::from_secs(4);
+/// The same where others wait for the answer: what comes soon enough is no lock of somebody's.
+const BRIEF_LOCK: Duration = Duration::from_millis(250);
 /// How much longer than the server this side waits: what the server says of the end tells more than
 /// silence.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -27,6 +29,9 @@ pub const PRESENCE: &str = "speed-layer presence";
 /// is written: a try that fails later leaves dead rows.
 const BEFORE_A_BATCH: &str =
     "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode";
+/// What no batch gets by where somebody has locked it.
+const LOOK_AT_TABLES: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, kafka_offsets, \
+                              only realtime_stock in row exclusive mode; rollback";
 /// How it ends: a standby that is waited for has no limit, since giving it up would call a batch
 /// safe that is not.
 pub const COMMIT: &str = "set local statement_timeout = 0; commit";
@@ -46,7 +51,16 @@ pub struct Limits {
 
 impl Limits {
     pub fn new(statement: Duration) -> Self {
-        let (all, lock) = (statement.as_millis(), LOCK.min(statement).as_millis());
+        Self::with_lock(statement, LOCK)
+    }
+
+    /// The same, but for how long a lock is waited for.
+    pub fn brief(&self) -> Self {
+        Self::with_lock(self.statement, BRIEF_LOCK)
+    }
+
+    fn with_lock(statement: Duration, lock: Duration) -> Self {
+        let (all, lock) = (statement.as_millis(), lock.min(statement).as_millis());
         let begin = format!(
             "begin isolation level read committed; set local statement_timeout = {all}; \
              set local lock_timeout = {lock}; set local idle_in_transaction_session_timeout = {all}"
@@ -77,6 +91,12 @@ impl Limits {
     ) -> sqlx::Result<Vec<PgRow>> {
         let begin = AssertSqlSafe(format!("{}{BEFORE_A_BATCH}; {first}", self.begin));
         sqlx::raw_sql(begin).fetch_all(connection).await
+    }
+
+    /// Whether somebody has locked a table that all batches need, by the error that this is.
+    pub async fn look_at_tables(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let look = AssertSqlSafe(format!("{}{LOOK_AT_TABLES}", self.begin));
+        sqlx::raw_sql(look).execute(connection).await.map(drop)
     }
 
     /// Ends what holds up others, and says how many sessions that was.

@@ -4,7 +4,7 @@ use crate::outages::{RECOVERY, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
-use testing::{Child, TestPostgres};
+use testing::{Child, Record, TestPostgres, eventually};
 
 const SESSIONS: &str = "select count(*) from pg_stat_activity
                         where application_name = 'speed-layer' and datname = current_database()";
@@ -32,6 +32,72 @@ async fn a_table_that_stays_locked_gathers_no_sessions_and_is_named() {
     scene.wait_all_in().await;
     assert!(released.elapsed() < RECOVERY, "{:?}", released.elapsed());
     scene.assert_each_once().await;
+}
+
+/// Each partition has ticks of a day and a symbol of its own.
+async fn send_apart(scene: &Scene, numbers: std::ops::Range<i64>) {
+    let tick = |partition: i32, number: i64| {
+        let day = partition + 2;
+        Record::new(
+            partition,
+            format!(
+                r#"{{"symbol":"S{partition}","timestamp":"2025-06-0{day}T14:00:00Z","price":1,"volume":{number}}}"#
+            ),
+        )
+    };
+    let records = numbers.flat_map(|number| (0..3).map(move |p| tick(p, number)));
+    scene.topic.produce(records).await;
+}
+
+async fn wait_offsets(scene: &Scene, expected: [i64; 3]) {
+    eventually("offsets", PATIENCE, || async {
+        let sql = "select next_offset from kafka_offsets order by partition";
+        let all = sqlx::query_scalar::<_, i64>(sql).fetch_all(scene.database.pool()).await;
+        if all.as_ref().is_ok_and(|all| *all == expected) {
+            Ok(())
+        } else {
+            Err(format!("{all:?}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_somebody_holds_of_one_partition_holds_up_no_other() {
+    for lock in [
+        "lock table realtime_days.realtime_stock_20250602 in access exclusive mode",
+        "select from kafka_offsets where partition = 0 for update",
+        "select from minute_bars where symbol = 'S0' for update",
+    ] {
+        let scene = Scene::new(3).await;
+        let speed_layer = scene.start(&[]);
+        let address = http_address(&speed_layer).await;
+        send_apart(&scene, 0..20).await;
+        scene.wait_all_in().await;
+        let mut locking = scene.database.connection().await;
+        let sql = AssertSqlSafe(format!("begin; {lock}"));
+        sqlx::raw_sql(sql).execute(&mut locking).await.unwrap();
+        // The one that waits comes back again and again.
+        let (mut sent, begun) = (20, Instant::now());
+        while begun.elapsed() < Duration::from_secs(20) {
+            send_apart(&scene, sent..sent + 20).await;
+            sent += 20;
+            wait_offsets(&scene, [20, sent, sent]).await;
+        }
+        speed_layer.wait_stderr("somebody holds what its messages from offset 20", PATIENCE).await;
+        let (status, body) = get(&address, "/readyz");
+        assert!(status == 503 && body.contains("/0: somebody holds"), "{status} {body}");
+        assert!(scene.count(SESSIONS).await <= 2);
+        let said = speed_layer.stderr();
+        let said = said.iter().filter(|line| line.contains("somebody holds")).count();
+        assert_eq!(said, 1, "{lock}");
+        sqlx::raw_sql("rollback").execute(&mut locking).await.unwrap();
+        let released = Instant::now();
+        scene.wait_all_in().await;
+        assert!(released.elapsed() < RECOVERY, "{:?}", released.elapsed());
+        wait_ready(&address, 200).await;
+        scene.assert_each_once().await;
+    }
 }
 
 /// What the server sees of a process that gets SIGSTOP there: the row of its offset is locked, and

@@ -212,6 +212,11 @@ async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects
     let cases = [
         ("minute_bars", passing_over("minute_bars", "insert or update", "true"), NO_MORE_TRIGGER),
         ("kafka_offsets", passing_over("kafka_offsets", "update", "true"), NO_MORE_TRIGGER),
+        (
+            "minute_bars",
+            "create rule nothing as on insert to minute_bars do instead nothing",
+            "drop rule nothing on minute_bars",
+        ),
         ("hour_bars", refusing("hour_bars"), "drop function refuse() cascade"),
         ("detector_log", refusing("detector_log"), "drop function refuse() cascade"),
     ];
