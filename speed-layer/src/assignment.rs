@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a partition may have messages of which none comes, before it is called silent.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
+/// The statistics come once a second. After such a pause this process, or its machine, has slept.
+const SLEPT: Duration = Duration::from_secs(5);
 /// How long a transaction may hold up its partition before that is said.
 const HELD_UP_AFTER: Duration = Duration::from_secs(60);
 
@@ -30,6 +32,8 @@ pub struct Assignment {
     unanswered: Option<Instant>,
     /// Something is to be done about a partition.
     is_unsettled: bool,
+    /// When the statistics were last looked at.
+    looked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -74,7 +78,15 @@ impl Advance {
 impl Assignment {
     /// `skips`: `--on-gap skip`.
     pub fn new(skips: bool) -> Self {
-        Self { topics: Vec::new(), last: 0, count: 0, skips, unanswered: None, is_unsettled: false }
+        Self {
+            topics: Vec::new(),
+            last: 0,
+            count: 0,
+            skips,
+            unanswered: None,
+            is_unsettled: false,
+            looked: None,
+        }
     }
 
     /// The group gives partitions. They are answered for by [`Assignment::ready`].
@@ -236,7 +248,7 @@ impl Assignment {
         self.is_unsettled = true;
         let topic = self.topics.iter_mut().find(|topic| topic.is(at));
         if let Some(partition) = topic.and_then(|topic| topic.partitions.get_mut(&at.partition)) {
-            partition.on(Event::Locked(why), now);
+            partition.on(Event::HeldBack(why), now);
         }
     }
 
@@ -431,6 +443,10 @@ impl Assignment {
         now: Instant,
     ) {
         let mut silent = Vec::new();
+        // What did not come while this process slept is no silence of Kafka's.
+        let looked = self.looked.replace(now);
+        let has_slept = looked.is_some_and(|last| now.saturating_duration_since(last) >= SLEPT);
+        let is_waiting = is_waiting && !has_slept;
         for topic in &mut self.topics {
             for (id, partition) in &topic.partitions {
                 let at = TopicPartition { topic: topic.name.clone(), partition: *id };
@@ -693,16 +709,30 @@ mod tests {
         let (mut assignment, start) = (reading(&[0], 5), Instant::now());
         let ends = HashMap::from([(at(0), End { high: 9, stable: 9, fetched: 5 })]);
         let later = start + SILENT_AFTER;
+        let watch = |assignment: &mut Assignment, leaderless: &[_], waiting, from: Instant| {
+            for second in 0..=SILENT_AFTER.as_secs() {
+                let now = from + Duration::from_secs(second);
+                assignment.watch(&ends, leaderless, waiting, now);
+            }
+        };
         for (waiting, leaderless) in [(false, vec![]), (true, vec![at(0)])] {
-            assignment.watch(&ends, &leaderless, waiting, start);
-            assignment.watch(&ends, &leaderless, waiting, later);
+            watch(&mut assignment, &leaderless, waiting, start);
             assert_eq!(assignment.stalled(later), 0);
         }
-        assignment.watch(&ends, &[], true, later);
-        assignment.watch(&ends, &[], true, later + SILENT_AFTER);
+        watch(&mut assignment, &[], true, later);
         assert_eq!(assignment.stalled(later), 1);
         assert!(assignment.advance("t", 0, 5, 6).is_some());
         assert_eq!(assignment.stalled(later), 0);
+    }
+
+    #[test]
+    fn what_did_not_come_while_this_process_slept_is_no_silence() {
+        let (mut assignment, start) = (reading(&[0], 5), Instant::now());
+        let ends = HashMap::from([(at(0), End { high: 9, stable: 9, fetched: 5 })]);
+        let woken = start + SILENT_AFTER;
+        assignment.watch(&ends, &[], true, start);
+        assignment.watch(&ends, &[], true, woken);
+        assert_eq!(assignment.stalled(woken), 0);
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod trace;
 
 use bars::MinuteBars;
 pub use bars::SortedBars;
-pub use ranges::Ranges;
+pub use ranges::{Range, Ranges};
 pub use rejects::RejectedMessage;
 pub use rows::Rows;
 pub use seen::{Noted, Seen, SeenTick, Series};

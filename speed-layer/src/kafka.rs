@@ -34,7 +34,7 @@ pub type Consumer = BaseConsumer<Context>;
 /// 64 MB, because each queued message costs librdkafka several times its length; and a full queue
 /// is looked at again after 5 ms rather than a second, which would cost three quarters of the rate
 /// (docs/benchmarks.md).
-const TUNING: [(&str, &str); 11] = [
+const TUNING: [(&str, &str); 12] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("session.timeout.ms", "10000"),
     ("heartbeat.interval.ms", "2000"),
@@ -48,6 +48,8 @@ const TUNING: [(&str, &str); 11] = [
     ("fetch.queue.backoff.ms", "5"),
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.max.ms", "2000"),
+    // A broker that says nothing for so long is away; librdkafka's default is a minute.
+    ("socket.timeout.ms", "15000"),
 ];
 
 const MAX_POLL_INTERVAL: &str = "max.poll.interval.ms";
@@ -65,6 +67,13 @@ const FIXED: [(&str, &str); 6] = [
     ("enable.partition.eof", "false"),
 ];
 
+/// Settings that have a flag of their own, which each program reads elsewhere as well.
+const FLAGS: [(&str, &str); 3] = [
+    ("bootstrap.servers", "--kafka-brokers"),
+    ("metadata.broker.list", "--kafka-brokers"),
+    ("group.id", "--group-id"),
+];
+
 /// Defaults of [`TUNING`] that librdkafka refuses where the group's coordinator decides
 /// (`group.protocol=consumer`).
 const CLASSIC_ONLY: [&str; 3] =
@@ -80,6 +89,11 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
         let error = anyhow::anyhow!(
             "--kafka-property {key} cannot be set: exactly-once rests on its value"
         );
+        return Err(Failure::Configuration(error));
+    }
+    let flag_of = |key: &str| FLAGS.iter().find(|(known, _)| *known == key);
+    if let Some((key, flag)) = config.kafka.iter().find_map(|(key, _)| flag_of(key)) {
+        let error = anyhow::anyhow!("--kafka-property {key} cannot be set: {flag} says it");
         return Err(Failure::Configuration(error));
     }
     config.kafka.check_login()?;

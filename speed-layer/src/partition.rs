@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// One whose last owner is still writing, after this time.
 const ASK_SOON: Duration = Duration::from_millis(200);
-/// One of which somebody holds something in the database, after this time.
+/// One whose next message the database does not take, after this time.
 const TRY_AGAIN: Duration = Duration::from_secs(3);
 /// A registry that gives a schema within this time has not kept anybody waiting.
 const GIVEN_WITHIN: Duration = Duration::from_secs(3);
@@ -45,8 +45,8 @@ pub enum Stall {
     Forbidden(String),
     /// The next message is of this schema, which the registry has not given yet.
     Schema(u32),
-    /// Somebody holds what its messages need in PostgreSQL.
-    Locked,
+    /// PostgreSQL does not take its next message: somebody holds what it needs, or refuses it.
+    HeldBack,
 }
 
 /// What happens to a partition.
@@ -82,7 +82,7 @@ pub enum Event {
     /// The schema that it stands for is known.
     SchemaKnown,
     /// The store has left out what comes next, for this reason.
-    Locked(String),
+    HeldBack(String),
     /// Kafka has more, and nothing has come for a while.
     NothingComes,
     /// It has stood for [`ASK_AGAIN`].
@@ -142,6 +142,8 @@ pub struct Partition {
     pub written: i64,
     /// The same, as Kafka has taken it.
     pub acknowledged: i64,
+    /// The offset that it was begun with, until Kafka has said what it has.
+    unmeasured: Option<i64>,
     /// What Kafka has, as far as it was asked.
     pub watermarks: Option<Watermarks>,
     /// The offset that Kafka has refused.
@@ -182,6 +184,7 @@ impl Partition {
             next: -1,
             written: -1,
             acknowledged: -1,
+            unmeasured: None,
             watermarks: None,
             refused: None,
             truncated_at: None,
@@ -221,7 +224,22 @@ impl Partition {
             (S::Assigned, E::Waited) => (S::Assigned, Some((A::AskKafka, now))),
             (S::Located, E::TakenUp) => {
                 (self.in_client, self.is_displaced) = (true, false);
-                (S::Reading, None)
+                self.unmeasured = Some(self.next).filter(|next| *next > 0);
+                (S::Reading, self.unmeasured.map(|_| (A::AskKafka, now)))
+            }
+            (S::Reading, E::Waited) if self.unmeasured.is_some() => {
+                (S::Reading, Some((A::AskKafka, now)))
+            }
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Measured(watermarks)) => {
+                match self.unmeasured.take() {
+                    Some(begun) if watermarks.high < begun => {
+                        // It may come to the next offset before the client asks for that.
+                        self.truncated_at.get_or_insert(watermarks.high);
+                        self.refused = Some(self.next);
+                        (S::Stalled(St::OutOfRange), Some((A::LetGo, now)))
+                    }
+                    _ => return,
+                }
             }
             (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Failed) => {
                 self.is_displaced = true;
@@ -232,7 +250,8 @@ impl Partition {
                 (S::Stalled(St::Forbidden(why)), Some((A::Seek, now)))
             }
             (
-                S::Reading | S::Stalled(St::Silent | St::Forbidden(_) | St::Schema(_) | St::Locked),
+                S::Reading
+                | S::Stalled(St::Silent | St::Forbidden(_) | St::Schema(_) | St::HeldBack),
                 E::NotTaken | E::Unknown,
             ) => {
                 self.since = now;
@@ -272,26 +291,26 @@ impl Partition {
             (S::Stalled(St::Schema(id)), E::Waited) => {
                 (self.state.clone(), Some((A::AskSchema(*id), now)))
             }
-            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Locked(why)) => {
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::HeldBack(why)) => {
                 // What the client has given since is not written.
                 (self.is_displaced, self.held) = (true, Some(why));
-                (S::Stalled(St::Locked), Some((A::Pause, now)))
+                (S::Stalled(St::HeldBack), Some((A::Pause, now)))
             }
-            (S::Stalled(St::Locked), E::Paused | E::Answered(Begin::Busy)) => {
+            (S::Stalled(St::HeldBack), E::Paused | E::Answered(Begin::Busy)) => {
                 (self.state.clone(), Some((A::AskStore, now + TRY_AGAIN)))
             }
-            (S::Stalled(St::Locked), E::Answered(Begin::At(next))) => {
+            (S::Stalled(St::HeldBack), E::Answered(Begin::At(next))) => {
                 // Whether it is over shows when something of it is written.
                 let said = self.said;
                 self.begin(next);
                 self.said = said;
                 (S::Reading, Some((A::Seek, now)))
             }
-            (S::Stalled(St::Locked), E::Answered(Begin::AskKafka | Begin::Gap(_))) => {
+            (S::Stalled(St::HeldBack), E::Answered(Begin::AskKafka | Begin::Gap(_))) => {
                 self.since = now;
                 (S::Assigned, Some((A::LetGo, now)))
             }
-            (S::Stalled(St::Locked), E::Waited) => (self.state.clone(), Some((A::AskStore, now))),
+            (S::Stalled(St::HeldBack), E::Waited) => (self.state.clone(), Some((A::AskStore, now))),
             (S::Stalled(St::Damaged(why)), E::Readable(offset)) if offset >= self.next => {
                 self.damage = Some(Damage { why: why.clone(), end: offset });
                 (S::Reading, Some((A::Seek, now)))
@@ -339,7 +358,7 @@ impl Partition {
 
     /// Whether nothing is to be done about it.
     pub fn is_settled(&self) -> bool {
-        matches!(self.state, State::Reading) && self.wanted.is_none()
+        matches!(self.state, State::Reading) && self.wanted.is_none() && self.unmeasured.is_none()
     }
 
     /// Whether Kafka's client has it.
@@ -412,8 +431,9 @@ impl Partition {
     /// Whether it waits for an answer that may never come, or for better times.
     pub fn is_due(&self, now: Instant) -> bool {
         match self.state {
-            State::Reading | State::Located => false,
-            State::Assigned | State::Stalled(_) => {
+            State::Located => false,
+            State::Reading if self.unmeasured.is_none() => false,
+            State::Reading | State::Assigned | State::Stalled(_) => {
                 self.wanted.is_none() && now.saturating_duration_since(self.moved) >= ASK_AGAIN
             }
         }
@@ -426,12 +446,12 @@ impl Partition {
 
     /// Why it is not read, for people; `None` where it is, or where nobody need know.
     pub fn trouble(&self, now: Instant) -> Option<String> {
-        if let (State::Reading | State::Stalled(Stall::Locked), Some(why)) =
+        if let (State::Reading | State::Stalled(Stall::HeldBack), Some(why)) =
             (&self.state, &self.held)
         {
             let written = self.written;
             return Some(format!(
-                "somebody holds what its messages from offset {written} on need in PostgreSQL: {why}"
+                "PostgreSQL does not take its messages from offset {written} on: {why}"
             ));
         }
         match &self.state {
@@ -469,7 +489,7 @@ impl Partition {
             State::Reading
             | State::Located
             | State::Assigned
-            | State::Stalled(Stall::Schema(_) | Stall::Locked) => None,
+            | State::Stalled(Stall::Schema(_) | Stall::HeldBack) => None,
         }
     }
 }

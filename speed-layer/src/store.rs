@@ -6,6 +6,7 @@ pub mod limits;
 #[cfg(test)]
 mod model;
 mod offsets;
+pub mod rights;
 mod sources;
 mod statements;
 mod table;
@@ -16,7 +17,7 @@ pub use day_partitions::DayPartitions;
 pub use transaction::write_ticks;
 
 use crate::Shared;
-use crate::batch::Batch;
+use crate::batch::{Batch, Range};
 use crate::detection::{Detection, Judged, Judging};
 use crate::handover::{Answer, Begin, HeldBack, Position, Question};
 use crate::outage::Outage;
@@ -29,7 +30,7 @@ use offsets::{Moved, Outcome};
 use service::failure::one_line;
 use service::telemetry::TRACED;
 use service::{Failure, pg};
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, MutexGuard};
@@ -40,6 +41,8 @@ use verdict::Verdict;
 
 /// How long a question may take that needs no lock.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a refused message is said.
+const SAY_REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// When a try that is still going on is said to take long.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -68,11 +71,13 @@ pub struct Store {
     is_unchecked: bool,
     /// Since when an offset has been locked by somebody.
     busy_since: Option<Instant>,
-    /// Partitions of which somebody holds something that their messages need.
+    /// Partitions of which PostgreSQL does not take what comes next.
     held: BTreeMap<SourcePartition, Held>,
+    /// When a message that is refused was last said.
+    refused_said: Option<Instant>,
 }
 
-/// What becomes of a partition's messages while somebody holds what they need.
+/// What becomes of the messages of a partition that PostgreSQL does not take on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
     /// They are left out until it is located again, since those before them were.
@@ -124,6 +129,7 @@ impl Store {
             let open = async {
                 let mut connection = shared.database.connect_ready().await?;
                 note_database(shared, &mut connection).await?;
+                may_write(shared, &mut connection).await?;
                 presence::show(shared, &mut connection).await?;
                 Ok(connection)
             };
@@ -181,6 +187,7 @@ impl Store {
             is_unchecked: false,
             busy_since: None,
             held: BTreeMap::new(),
+            refused_said: None,
         }
     }
 
@@ -195,8 +202,8 @@ impl Store {
 
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
     /// partitions. What PostgreSQL refuses, or takes too long for, is written in parts: until what
-    /// is refused stands alone and is kept aside. Partitions of which somebody holds something are
-    /// left out, and given. `meanwhile` runs once PostgreSQL is busy, and at the latest after the
+    /// is refused stands alone and is kept aside. Partitions of which somebody holds something, or a
+    /// message is not taken at all, are left out, and given. `meanwhile` runs once PostgreSQL is busy, and at the latest after the
     /// first try.
     pub async fn write(
         &mut self,
@@ -212,7 +219,10 @@ impl Store {
             let tries = 2;
             match self.write_at_once(batch, tries, &mut meanwhile).await? {
                 None => return Ok(Vec::new()),
-                Some(why) => self.make_smaller(batch, &why)?,
+                Some(why) => match self.make_smaller(batch, &why) {
+                    Ok(parts) => parts,
+                    Err(why) => return Ok(self.hold_back(batch, &why)),
+                },
             }
         } else {
             batch.parts(self.messages_at_once)
@@ -234,22 +244,25 @@ impl Store {
                 parts.extend(part.by_partition().into_iter().rev());
                 continue;
             }
-            let at = part.ranges.iter().next().map(|range| range.at);
-            if at.is_some_and(|at| self.holds_back(at)) {
+            if part.ranges.iter().any(|range| self.holds_back(range.at)) {
                 continue;
             }
             // One that stands alone is not given up for what was known of partitions, either.
             let tries = if part.messages > 1 { 1 } else { 2 };
-            match (self.write_at_once(&part, tries, meanwhile).await?, at) {
-                (None, _) => {}
-                (Some(Smaller::Locked(why)), Some(at)) if self.held.contains_key(&at) => {
-                    self.held.insert(at, Held::Back);
-                    held_back.push(HeldBack { at, why });
-                }
-                (Some(why), _) => parts.extend(self.make_smaller(&part, &why)?.into_iter().rev()),
+            let Some(why) = self.write_at_once(&part, tries, meanwhile).await? else { continue };
+            match self.make_smaller(&part, &why) {
+                Ok(smaller) => parts.extend(smaller.into_iter().rev()),
+                Err(why) => held_back.extend(self.hold_back(&part, &why)),
             }
         }
         Ok(held_back)
+    }
+
+    /// Leaves out what comes next of a batch's partition.
+    fn hold_back(&mut self, batch: &Batch, why: &str) -> Vec<HeldBack> {
+        let of = |range: Range| HeldBack { at: range.at, why: why.to_owned() };
+        self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::Back)));
+        batch.ranges.iter().map(of).collect()
     }
 
     /// `None` once it is in.
@@ -386,10 +399,12 @@ impl Store {
         }
     }
 
-    /// The halves of a batch; of one message what is left without what is refused.
-    fn make_smaller(&mut self, batch: &Batch, why: &Smaller) -> Result<Vec<Batch>, StoreError> {
+    /// The halves of a batch; of one message what is left without what is refused. `Err`: nothing
+    /// is left to leave out, or to try apart from others, for this reason.
+    fn make_smaller(&mut self, batch: &Batch, why: &Smaller) -> Result<Vec<Batch>, String> {
         let half = batch.messages.div_ceil(2);
         let words = match why {
+            Smaller::Locked(words) if self.is_held(batch) => return Err(words.clone()),
             Smaller::Locked(_) => {
                 self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::OnTrial)));
                 return Ok(batch.by_partition());
@@ -404,21 +419,36 @@ impl Store {
                 return Ok(batch.parts(half));
             }
             Smaller::Refused(_) if batch.messages > 1 => return Ok(batch.parts(half)),
+            Smaller::Refused(_) if batch.ranges.len() > 1 => return Ok(batch.by_partition()),
             Smaller::Refused(words) => words,
         };
         let at =
             batch.ranges.iter().map(|range| format!("{}/{}", self.name(range.at), range.next - 1));
         let at = at.collect::<String>();
         let Some(kept) = batch.without_what_is_refused(words) else {
-            let error = anyhow!("rejected_ticks takes no row for message {at}: {words}");
-            return Err(StoreError::Fatal(Failure::Configuration(error)));
+            return Err(format!("rejected_ticks takes no row for message {at}: {words}"));
         };
-        tracing::warn!(
-            message_at = at,
-            error = words.as_str(),
-            "PostgreSQL refuses message {at}, which is kept in rejected_ticks: {words}"
-        );
+        self.say_refused(&at, words);
         Ok(vec![kept])
+    }
+
+    /// All of them stand in `rejected_ticks`; now and then one is said.
+    fn say_refused(&mut self, at: &str, words: &str) {
+        if self.refused_said.is_none_or(|said| said.elapsed() >= SAY_REFUSED_EVERY) {
+            self.refused_said = Some(Instant::now());
+            tracing::warn!(
+                message_at = at,
+                error = words,
+                "PostgreSQL refuses message {at}, which is kept in rejected_ticks: {words}; others of the next minute \
+                 stand there alone"
+            );
+        } else {
+            tracing::debug!(
+                message_at = at,
+                error = words,
+                "PostgreSQL refuses message {at}: {words}"
+            );
+        }
     }
 
     /// After a batch that had to be small was quick, the next ones may be larger.
@@ -620,8 +650,8 @@ impl Store {
         let mut connection = match self.connect_if_needed().await {
             Ok(connection) => connection,
             Err(failure) => {
-                let has_worked = self.shared.health.database.has_held();
-                return self.pause(failure, has_worked).await.map(|()| Try::Again);
+                self.pause(&failure).await;
+                return Ok(Try::Again);
             }
         };
         let what = self.shared.database.what("writing to");
@@ -667,8 +697,8 @@ impl Store {
             return Ok(Try::TooMuch);
         }
         let patience = self.limits.patience().as_secs();
-        let error = anyhow!("no answer within {patience} s (--writer-timeout)").context(what);
-        self.pause(Failure::Infrastructure(error), true).await.map(|()| Try::Again)
+        self.pause_for(&format!("{what}: no answer within {patience} s (--writer-timeout)")).await;
+        Ok(Try::Again)
     }
 
     /// What follows from a try that PostgreSQL has answered by an error.
@@ -699,12 +729,11 @@ impl Store {
             Verdict::TooMuch => Ok(Try::TooMuch),
             Verdict::Other => {
                 let failure = self.shared.database.failure("writing to", error);
-                if let (true, Failure::Infrastructure(error)) = (is_of_a_lock, &failure) {
-                    return Ok(Try::Locked(format!("{error:#}")));
+                if is_of_a_lock {
+                    return Ok(Try::Locked(failure.to_string()));
                 }
-                // What a batch needs may be missing although everything before it was there.
-                let has_worked = self.shared.metrics.batches_written() > 0;
-                self.pause(failure, has_worked).await.map(|()| Try::Again)
+                self.pause(&failure).await;
+                Ok(Try::Again)
             }
         }
     }
@@ -766,37 +795,43 @@ impl Store {
         self.outage.failed(&why).await;
     }
 
-    /// `has_worked`: what is tried has worked since this process began.
-    async fn pause(&mut self, error: Failure, has_worked: bool) -> Result<(), StoreError> {
-        match error {
-            Failure::Infrastructure(error) => {
-                self.pause_for(&format!("{error:#}")).await;
-                Ok(())
-            }
-            // What was right once is somebody's change, or a moment's: a restart would cure it no
-            // sooner.
-            Failure::Configuration(error) if has_worked => {
-                self.pause_for(&format!("{error:#}")).await;
-                Ok(())
-            }
-            failure => Err(StoreError::Fatal(failure)),
-        }
+    /// What was right when the process began ([`Store::open`]) is somebody's change since, or a
+    /// moment's: a restart would cure it no sooner.
+    async fn pause(&mut self, failure: &Failure) {
+        self.pause_for(&failure.reason()).await;
     }
 }
 
-/// Learns which database it is: its server's number, which a standby shares, and its own.
+/// Fails where this user may not do what a run does.
+async fn may_write(shared: &Shared, connection: &mut PgConnection) -> Result<(), Failure> {
+    let asked = pg::in_time(LOOK_TIMEOUT, rights::missing(connection)).await;
+    let missing = asked
+        .map_err(|error| shared.database.failure("asking for this user's rights in", error))?;
+    match missing {
+        None => Ok(()),
+        Some(rights) => Err(Failure::Configuration(anyhow!(
+            "this user has no right to {rights} in PostgreSQL at {} (--database-url)",
+            shared.database.address()
+        ))),
+    }
+}
+
+/// Learns which database it is: its server's number, which a standby shares, and its own. In a
+/// transaction, since behind a pooler a question and its parts may else meet different sessions.
 async fn note_database(shared: &Shared, connection: &mut PgConnection) -> Result<(), Failure> {
     let ask = async {
-        let may: bool = pg::query_scalar(MAY_ASK_FOR_SYSTEM).fetch_one(&mut *connection).await?;
+        let mut transaction = connection.begin().await?;
+        let may: bool = pg::query_scalar(MAY_ASK_FOR_SYSTEM).fetch_one(&mut *transaction).await?;
         let system: i64 = match may {
             true => {
                 pg::query_scalar("select system_identifier from pg_control_system()")
-                    .fetch_one(&mut *connection)
+                    .fetch_one(&mut *transaction)
                     .await?
             }
             false => 0,
         };
-        let database: i64 = pg::query_scalar(DATABASE_NUMBER).fetch_one(connection).await?;
+        let database: i64 = pg::query_scalar(DATABASE_NUMBER).fetch_one(&mut *transaction).await?;
+        transaction.commit().await?;
         sqlx::Result::Ok((system, database))
     };
     let asked = pg::in_time(LOOK_TIMEOUT, ask).await;

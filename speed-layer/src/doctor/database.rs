@@ -1,12 +1,11 @@
 //! Whether PostgreSQL is ready for a run.
 
-use service::pg::{Database, Migrations, describe, query_scalar};
+use crate::store::rights;
+use service::pg::{Database, Migrations, describe};
 use service::{Failure, pg};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-const FORBIDDEN: &str = include_str!("../../sql/doctor/forbidden.sql");
 
 /// What it is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,12 +45,9 @@ pub async fn look_at(database: Option<Database>, migrations: Migrations) -> Stat
         }
         Err(failure) => return State::not_ready(failure.reason()),
     };
-    match pg::in_time(PATIENCE, query_scalar::<String>(FORBIDDEN).fetch_one(&mut connection)).await
-    {
-        Ok(none) if none.is_empty() => {
-            State::ready(format!("{} is ready, with its tables", database.address()))
-        }
-        Ok(rights) => State::not_ready(format!(
+    match pg::in_time(PATIENCE, rights::missing(&mut connection)).await {
+        Ok(None) => State::ready(format!("{} is ready, with its tables", database.address())),
+        Ok(Some(rights)) => State::not_ready(format!(
             "this user has no right to {rights} in {}",
             database.address()
         )),

@@ -13,6 +13,8 @@ use rdkafka::error::KafkaResult;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+/// How long no partition at all may have a leader before that is said.
+const ALL_LEADERLESS: Duration = Duration::from_secs(10);
 /// How long a revocation may be held up for the last batch to be written.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long Kafka's client may take to move to another offset.
@@ -78,10 +80,12 @@ impl Intake {
             return None;
         }
         let since = *self.all_leaderless.get_or_insert_with(Instant::now);
-        if since.elapsed() < LEADERS_LOST {
+        if since.elapsed() < ALL_LEADERLESS {
             return None;
         }
-        self.inquiry.about_leader(leaderless[0].clone());
+        if since.elapsed() >= LEADERS_LOST {
+            self.inquiry.about_leader(leaderless[0].clone());
+        }
         Some(format!("no partition has a leader that can be reached: {}, ...", leaderless[0]))
     }
 
@@ -170,7 +174,9 @@ impl Intake {
             .map(|(at, next)| format!("{at}@{next}"))
             .collect::<Vec<_>>()
             .join(" ");
-        tracing::info!(partitions = text, "assigned partitions (with next offsets): {text}");
+        if !text.is_empty() {
+            tracing::info!(partitions = text, "assigned partitions (with next offsets): {text}");
+        }
         kafka::assign(&self.consumer, &list)
             .map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
         self.shared.health.group.set(true);

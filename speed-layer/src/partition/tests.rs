@@ -19,8 +19,11 @@ fn after(partition: &mut Partition, event: Event) -> Option<Action> {
 fn reading(skips: bool, next: i64) -> Partition {
     let mut partition = partition(skips);
     partition.on(Event::Answered(Begin::At(next)), Instant::now());
-    partition.on(Event::TakenUp, Instant::now());
+    assert_eq!(after(&mut partition, Event::TakenUp), Some(Action::AskKafka));
     assert_eq!(partition.state, State::Reading);
+    let all = Watermarks { low: 0, high: next };
+    assert_eq!(after(&mut partition, Event::Measured(all)), None);
+    assert!(partition.is_settled());
     partition
 }
 
@@ -69,7 +72,7 @@ fn a_partition_whose_last_owner_is_still_writing_is_asked_for_again_soon() {
 fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
     let mut partition = reading(false, 5);
     assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
-    assert_eq!(after(&mut partition, Event::Locked("lock".into())), Some(Action::Pause));
+    assert_eq!(after(&mut partition, Event::HeldBack("lock".into())), Some(Action::Pause));
     assert_eq!(partition.advance(6, 7), Taken::No);
     assert_eq!(after(&mut partition, Event::Paused), None);
     assert_eq!(partition.take_wanted(Instant::now() + TRY_AGAIN), Some(Action::AskStore));
@@ -90,7 +93,7 @@ fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
 fn one_that_is_held_back_and_whose_offset_is_gone_is_begun_anew() {
     for answer in [Begin::AskKafka, Begin::Gap("gone".into())] {
         let mut partition = reading(false, 5);
-        partition.on(Event::Locked("lock".into()), Instant::now());
+        partition.on(Event::HeldBack("lock".into()), Instant::now());
         assert_eq!(after(&mut partition, Event::Answered(answer)), Some(Action::LetGo));
         assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
     }
@@ -207,6 +210,22 @@ fn a_log_that_was_truncated_is_remembered_as_such_however_far_it_comes_again() {
     assert_eq!(partition.truncated_at, Some(9));
     partition.on(Event::Answered(Begin::At(9)), Instant::now());
     assert_eq!((partition.truncated_at, partition.trouble(Instant::now())), (None, None));
+}
+
+#[test]
+fn a_log_that_ends_before_the_offset_that_it_is_begun_with_was_truncated_however_it_grows_then() {
+    let mut partition = partition(false);
+    partition.on(Event::Answered(Begin::At(20)), Instant::now());
+    assert_eq!(after(&mut partition, Event::TakenUp), Some(Action::AskKafka));
+    // Nobody has answered.
+    assert!(!partition.is_settled() && partition.is_due(Instant::now() + ASK_AGAIN));
+    assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
+    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), Some(Action::LetGo));
+    assert_eq!(partition.advance(20, 21), Taken::No);
+    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
+    let grown = Watermarks { low: 3, high: 50 };
+    assert_eq!(after(&mut partition, Event::Measured(grown)), Some(Action::AskStore));
+    assert_eq!((partition.refused, partition.truncated_at), (Some(20), Some(9)));
 }
 
 #[test]

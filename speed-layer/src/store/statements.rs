@@ -54,6 +54,8 @@ pub const MERGE_MINUTE_BARS: &str = include_str!("../../sql/store/merge_minute_b
 pub static MERGE_HOUR_BARS: LazyLock<String> =
     LazyLock::new(|| MERGE_MINUTE_BARS.replace("minute", "hour"));
 
+pub const MISSING_RIGHTS: &str = include_str!("../../sql/store/missing_rights.sql");
+
 pub const INSERT_REJECTS: &str = include_str!("../../sql/store/insert_rejects.sql");
 
 pub const COUNT_REJECTS: &str = include_str!("../../sql/store/count_rejects.sql");

@@ -84,12 +84,17 @@ async fn what_somebody_holds_of_one_partition_holds_up_no_other() {
             sent += 20;
             wait_offsets(&scene, [20, sent, sent]).await;
         }
-        speed_layer.wait_stderr("somebody holds what its messages from offset 20", PATIENCE).await;
+        speed_layer
+            .wait_stderr("PostgreSQL does not take its messages from offset 20", PATIENCE)
+            .await;
         let (status, body) = get(&address, "/readyz");
-        assert!(status == 503 && body.contains("/0: somebody holds"), "{status} {body}");
+        assert!(status == 503 && body.contains("/0: PostgreSQL does not take"), "{status} {body}");
         assert!(scene.count(SESSIONS).await <= 2);
         let said = speed_layer.stderr();
-        let said = said.iter().filter(|line| line.contains("somebody holds")).count();
+        let said = said
+            .iter()
+            .filter(|line| line.contains("PostgreSQL does not take its messages"))
+            .count();
         assert_eq!(said, 1, "{lock}");
         sqlx::raw_sql("rollback").execute(&mut locking).await.unwrap();
         let released = Instant::now();

@@ -189,18 +189,34 @@ async fn a_tick_that_a_trigger_passes_over_in_silence_is_kept_aside() {
 }
 
 #[tokio::test]
-async fn a_reject_that_a_trigger_passes_over_in_silence_ends_the_process_and_not_the_message() {
-    let scene = prepared(passing_over("rejected_ticks", "insert", "true")).await;
-    scene.topic.produce([Record::new(0, "no tick")]).await;
-    let mut speed_layer = scene.start(&[]);
-    assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
-    let said = speed_layer.stderr().last().cloned().unwrap();
-    assert!(
-        said.contains("rejected_ticks takes no row for message")
-            && said.contains("took 0 of 1 rows"),
-        "{said}"
-    );
-    assert_eq!(scene.count("select sum(next_offset)::bigint from kafka_offsets").await, 0);
+async fn a_reject_that_is_not_taken_holds_up_its_partition_alone_until_it_is() {
+    let rule = "create rule nothing as on insert to rejected_ticks do instead nothing";
+    let cases = [
+        (passing_over("rejected_ticks", "insert", "true"), NO_MORE_TRIGGER),
+        (rule, "drop rule nothing on rejected_ticks"),
+    ];
+    for (harm, mend) in cases {
+        let scene = prepared(harm).await;
+        let ticks = (0..20).map(|number| Record::new(1, tick(number)));
+        scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "no tick")]).await;
+        scene.topic.produce(ticks).await;
+        let mut speed_layer = scene.start(&[]);
+        let address = http_address(&speed_layer).await;
+        let said =
+            speed_layer.wait_stderr("rejected_ticks takes no row for message", PATIENCE).await;
+        assert!(said.contains("/0/1: ") && said.contains("took 0 of 1 rows"), "{said}");
+        wait_ready(&address, 503).await;
+        eventually("the others", PATIENCE, || async {
+            let written = scene.count("select count(*) from realtime_stock").await;
+            if written == 21 { Ok(()) } else { Err(written.to_string()) }
+        })
+        .await;
+        assert!(speed_layer.exit_status().is_none());
+        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.wait_all_in().await;
+        scene.assert_each_once().await;
+        wait_ready(&address, 200).await;
+    }
 }
 
 #[tokio::test]

@@ -299,6 +299,32 @@ async fn tables_from_before_the_roles_are_handed_over_with_all_that_belongs_to_t
 }
 
 #[tokio::test]
+async fn a_right_that_is_missing_at_the_start_ends_it_and_one_that_goes_before_the_first_tick_is_waited_for()
+ {
+    let (take_away, give_back) = (
+        "revoke insert on realtime_stock from speed_writer",
+        "grant insert on realtime_stock to speed_writer",
+    );
+    let scene = Scene::new(1).await;
+    scene.database.set_up_roles().await;
+    let mut running = Child::spawn(command(&scene, &[]));
+    let address = http_address(&running).await;
+    wait_ready(&address, 200).await;
+    sqlx::raw_sql(take_away).execute(scene.database.pool()).await.unwrap();
+    let mut refused = Child::spawn(command(&scene, &[]));
+    assert_eq!(refused.wait_exit(PATIENCE).await.code(), Some(2));
+    let said = refused.stderr().last().cloned().unwrap();
+    assert!(said.contains("no right to insert on realtime_stock"), "{said}");
+    scene.send_ticks(1, 10).await;
+    running.wait_stderr("SQLSTATE 42", PATIENCE).await;
+    wait_ready(&address, 503).await;
+    sqlx::raw_sql(give_back).execute(scene.database.pool()).await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert!(running.exit_status().is_none());
+}
+
+#[tokio::test]
 async fn a_right_or_a_table_that_is_taken_away_while_it_runs_is_named_and_waited_for() {
     let cases = [
         (
