@@ -191,11 +191,6 @@ impl Metrics {
         self.rejected.get_or_create(&ByReason { reason: reason.as_str() }).clone()
     }
 
-    /// How many batches have been committed so far.
-    pub fn batches_written(&self) -> u64 {
-        self.batches.get()
-    }
-
     /// How many messages were rejected so far, and how many were written in all. Those of other
     /// kinds than the flags take are neither: heartbeats, say, are what they are meant to be.
     pub fn messages_so_far(&self) -> (u64, u64) {
