@@ -118,6 +118,31 @@ fn types_that_few_write_are_what_they_mean() {
     }
 }
 
+/// Avro has its readers ignore a logical type that cannot be; what Connect means is known.
+#[test]
+fn a_decimal_of_more_decimals_than_digits_is_bytes_unless_it_is_connects() {
+    let of = |precision, scale, more: &str| {
+        format!(
+            r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}{more}}}"#
+        )
+    };
+    let connects = r#","connect.version":1,"connect.parameters":{"scale":"31"},"connect.name":"org.apache.kafka.connect.data.Decimal""#;
+    let wide = sized(&(2015 * 10_i128.pow(30)).to_be_bytes());
+    for (schema, bytes, expected) in [
+        (of(4, 8, ""), sized(&[5]), r#""\u0005""#),
+        (of(4, 4, ""), sized(&[5]), "0.0005"),
+        (of(30, 31, connects), wide, "201.500000000"),
+        (
+            r#"{"type":"fixed","name":"F","size":1,"logicalType":"decimal","precision":2,"scale":3}"#
+                .to_owned(),
+            vec![5],
+            r#""\u0005""#,
+        ),
+    ] {
+        assert_eq!(json_of(&schema, &bytes).as_deref(), Ok(expected), "{schema}");
+    }
+}
+
 #[test]
 fn names_are_found_in_their_namespace_and_a_record_may_hold_itself() {
     let schema = r#"{"type":"record","name":"a.b.Tick","fields":[
