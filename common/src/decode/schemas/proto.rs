@@ -54,8 +54,10 @@ enum Type {
 #[derive(Debug)]
 struct Field {
     number: u32,
-    /// `"name":`; `None` where it is passed over.
-    literal: Option<Box<[u8]>>,
+    /// `"name":`
+    literal: Box<[u8]>,
+    /// Whether a rule looks for it; it is passed over otherwise.
+    is_wanted: bool,
     kind: Kind,
     shape: Shape,
     /// The `oneof` that it stands in with others: of these the last that was written counts.
@@ -125,16 +127,18 @@ pub enum Slot {
 
 impl Schema {
     /// Writes the message that `body` holds as JSON: the way to its type, and then itself.
+    /// `takes_all`: what no rule looks for as well.
     pub fn write(
         &self,
         body: &[u8],
         out: &mut Vec<u8>,
         slots: &mut Vec<Slot>,
+        takes_all: bool,
     ) -> Result<(), Broken> {
         slots.clear();
         let mut reader = Reader(body);
         let id = self.type_of(&mut reader)?;
-        Writer { schema: self, out, slots }.message(id, reader.0, 0)
+        Writer { schema: self, out, slots, takes_all }.message(id, reader.0, 0)
     }
 
     fn type_of(&self, reader: &mut Reader<'_>) -> Result<TypeId, Broken> {
@@ -159,6 +163,7 @@ struct Writer<'s, 'o> {
     out: &'o mut Vec<u8>,
     /// Those of the messages that are being written, the innermost last.
     slots: &'o mut Vec<Slot>,
+    takes_all: bool,
 }
 
 impl Writer<'_, '_> {
@@ -209,7 +214,7 @@ impl Writer<'_, '_> {
             if !fields[at].takes(slot) {
                 return Err(another_type(number, slot));
             }
-            if fields[at].literal.is_none() {
+            if !self.writes(&fields[at]) {
                 fields[at].check(slot, body)?;
             }
             if fields[at].oneof.is_some() {
@@ -225,6 +230,10 @@ impl Writer<'_, '_> {
             };
         }
         Ok(())
+    }
+
+    fn writes(&self, field: &Field) -> bool {
+        field.is_wanted || self.takes_all
     }
 
     fn forget_rivals(&mut self, fields: &[Field], at: usize, base: usize) {
@@ -245,16 +254,15 @@ impl Writer<'_, '_> {
         self.out.push(b'{');
         let mut is_first = true;
         for (at, field) in fields.iter().enumerate() {
-            let (Some(literal), slot) = (&field.literal, self.slots[base + at]) else {
-                continue;
-            };
-            if field.shape == Shape::Optional && matches!(slot, Slot::Absent) {
+            let slot = self.slots[base + at];
+            let is_there = field.shape != Shape::Optional || !matches!(slot, Slot::Absent);
+            if !is_there || !self.writes(field) {
                 continue;
             }
             if !std::mem::take(&mut is_first) {
                 self.out.push(b',');
             }
-            self.out.extend_from_slice(literal);
+            self.out.extend_from_slice(&field.literal);
             match field.shape {
                 Shape::Plain | Shape::Optional => self.singular(field, slot, body, depth)?,
                 Shape::Repeated => self.repeated(field, body, depth)?,

@@ -95,20 +95,17 @@ impl Parser<'_> {
         let id = self.add_named(object, namespace, Node::Record(Vec::new()))?;
         let (_, namespace) = full_name(object, namespace)?;
         let mut members = Vec::new();
-        let mut is_first = true;
         for field in list(object, "fields")? {
             let field = field.as_object().ok_or("a field is no object")?;
             let name = text(field, "name")?;
             let node = self
                 .parse(required(field, "type")?, &namespace)
                 .map_err(|why| format!("field {name:?}: {why}"))?;
-            let literal = ((self.is_wanted)(name) || self.may_hold_members(node)).then(|| {
-                let mut literal = vec![if std::mem::take(&mut is_first) { b'{' } else { b',' }];
-                write_text(&mut literal, name.as_bytes());
-                literal.push(b':');
-                literal.into()
-            });
-            members.push(Member { literal, node });
+            let is_wanted = (self.is_wanted)(name) || self.may_hold_members(node);
+            let mut literal = vec![b','];
+            write_text(&mut literal, name.as_bytes());
+            literal.push(b':');
+            members.push(Member { literal: literal.into(), is_wanted, node });
         }
         self.nodes[id] = Node::Record(members);
         Ok(id)

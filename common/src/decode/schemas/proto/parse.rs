@@ -137,12 +137,9 @@ impl Parser<'_> {
         let is_wanted = is_entry
             || (self.is_wanted)(field.name())
             || matches!(field.kind(), Described::Message(_));
-        let literal = is_wanted.then(|| {
-            let mut literal = Vec::new();
-            write_text(&mut literal, field.name().as_bytes());
-            literal.push(b':');
-            literal.into()
-        });
+        let mut literal = Vec::new();
+        write_text(&mut literal, field.name().as_bytes());
+        literal.push(b':');
         let shape = if field.is_map() {
             Shape::Map
         } else if field.is_list() {
@@ -152,7 +149,8 @@ impl Parser<'_> {
         } else {
             Shape::Plain
         };
-        Some(Field { number: field.number(), literal, kind, shape, oneof: oneof(field) })
+        let (number, literal) = (field.number(), literal.into());
+        Some(Field { number, literal, is_wanted, kind, shape, oneof: oneof(field) })
     }
 
     fn kind(&mut self, field: &FieldDescriptor) -> Kind {

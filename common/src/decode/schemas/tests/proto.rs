@@ -17,7 +17,9 @@ fn proto(text: &str) -> SchemaText {
 fn json_of(text: &SchemaText, rules: Option<&Rules>, body: &[u8]) -> Result<String, String> {
     let mut scratch = Scratch::default();
     match Schema::parse(text, rules)?.0 {
-        Format::Protobuf(schema) => schema.write(body, &mut scratch.text, &mut scratch.slots)?,
+        Format::Protobuf(schema) => {
+            schema.write(body, &mut scratch.text, &mut scratch.slots, false)?
+        }
         _ => return Err("is it Protobuf?".to_owned()),
     }
     Ok(String::from_utf8(scratch.text).unwrap())
@@ -520,6 +522,45 @@ fn bytes_that_are_no_message_are_said() {
     }
 }
 
+/// Nothing looks for `number_value` and `venue`.
+#[test]
+fn a_reject_shows_what_was_there_be_it_passed_over() {
+    let text = r#"syntax = "proto3"; message T { string symbol = 1; P price = 2; int64 ts = 3; string venue = 4; }
+        message M { repeated T data = 1; } message P { double number_value = 1; }"#;
+    let mut price = message(text, "P");
+    price.set_field_by_name("number_value", Value::F64(3.5));
+    let mut trade = message(text, "T");
+    trade.set_field_by_name("symbol", Value::String("A".to_owned()));
+    trade.set_field_by_name("price", Value::Message(price));
+    trade.set_field_by_name("ts", Value::I64(1_749_218_401));
+    trade.set_field_by_name("venue", Value::String("XNAS".to_owned()));
+    let mut several = message(text, "M");
+    several.set_field_by_name("data", Value::List(vec![Value::Message(trade.clone()); 2]));
+    let rules = Rules { each: Some("data".parse().unwrap()), ..Rules::default() };
+    let mut schemas = Schemas::default();
+    schemas.insert(3, Schema::parse(&proto(text), Some(&rules)));
+    let mut decoder = Decoder::new(rules, NOW);
+    decoder.set_schemas(schemas);
+    let mut read = |body: &[u8]| {
+        let value = [&[0, 0, 0, 0, 3], body].concat();
+        let (mut scratch, mut elements) = (Scratch::default(), Vec::new());
+        let json = decoder.json(&value, &mut scratch).unwrap();
+        assert!(!json.windows(5).any(|part| part == b"venue"), "it is passed over");
+        let mut each = |element: Element<'_>| {
+            let text = String::from_utf8(element.value.to_vec()).unwrap();
+            elements.push((element.index, text, element.read.unwrap_err().to_string()));
+        };
+        let whole = decoder.decode_each_by_schema((&value, json), &Beside::NOTHING, &mut each);
+        (whole.err().map(|reject| reject.to_string()), elements)
+    };
+    let why = r#"bad_price: price {"number_value":3.5} is not a number"#.to_owned();
+    assert_eq!(read(&first(&trade)), (Some(why.clone()), vec![]));
+    let own = r#"{"symbol":"A","price":{"number_value":3.5},"ts":1749218401,"venue":"XNAS"}"#;
+    let element = |index| (index, own.to_owned(), why.clone());
+    let second = [&[2, 2], &several.encode_to_vec()[..]].concat();
+    assert_eq!(read(&second), (None, vec![element(0), element(1)]));
+}
+
 #[test]
 fn a_message_is_a_tick_by_its_names_and_a_volume_of_zero_is_one() {
     let text = r#"syntax = "proto3"; import "google/protobuf/timestamp.proto";
@@ -557,7 +598,7 @@ proptest! {
     fn no_bytes_make_it_panic(body: Vec<u8>) {
         let Format::Protobuf(schema) = Schema::parse(&proto(ALL), None).unwrap().0 else { panic!("it is Protobuf") };
         let mut scratch = Scratch::default();
-        if schema.write(&body, &mut scratch.text, &mut scratch.slots).is_ok() {
+        if schema.write(&body, &mut scratch.text, &mut scratch.slots, false).is_ok() {
             // A text may be no UTF-8, which the decoder says.
             let text = String::from_utf8_lossy(&scratch.text);
             prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
