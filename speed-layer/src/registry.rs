@@ -5,9 +5,11 @@ mod agenda;
 mod args;
 mod client;
 mod login;
+mod trouble;
 
 pub use args::RegistryArgs;
-pub use client::{Client, Trouble};
+pub use client::Client;
+pub use trouble::Trouble;
 
 use crate::health::Health;
 use crate::outage::Outage;
@@ -211,24 +213,18 @@ impl Asker {
     }
 
     /// # Errors
-    /// A login that was never taken: that is a mistake of the configuration's. One that is not
-    /// taken later may be again, and a right that is missing for one schema says nothing of the
+    /// A login that no registry has ever taken: that is a mistake of the configuration's. One that
+    /// is not taken later may be again, and a right that is missing for one schema says nothing of the
     /// others.
     fn take(&mut self, question: Question, answer: Result<Answer, Trouble>) -> Result<(), String> {
         match answer {
             Ok(answer) => self.take_answer(question, answer),
             Err(Trouble::Forbidden(_)) if question == Question::Probe => self.works(question),
             Err(Trouble::Refused(why)) if !self.was_let_in => return Err(why),
-            Err(
-                Trouble::None(why)
-                | Trouble::Unusable(why)
-                | Trouble::Refused(why)
-                | Trouble::Forbidden(why)
-                | Trouble::Away(why),
-            ) => {
-                let pause = self.outage.note(&why);
+            Err(trouble) => {
+                let pause = self.outage.note(&trouble.why());
                 self.agenda.failed(question, Instant::now(), pause);
-                self.troubles.insert(question, why);
+                self.troubles.insert(question, trouble.why().to_owned());
                 self.show_health();
             }
         }
