@@ -55,8 +55,8 @@ impl Trouble {
         }
     }
 
-    /// As another host has it that the registry has sent on to. That one was shown no login, and its
-    /// word is not the registry's.
+    /// As another host has it that the registry has sent on to. That one was shown no login, and
+    /// its word is not the registry's.
     pub fn of_another_host(self, host: &str) -> Self {
         let why = self.why();
         Self::Away(format!(

@@ -1,5 +1,5 @@
-//! What is shown of a value that is no tick: all that its schema has, be it passed over by what reads
-//! ticks. `{"amount":3.5}` as a price is shown so, and not as `{}`.
+//! What is shown of a value that is no tick: all that its schema has, be it passed over by what
+//! reads ticks. `{"units":3.5}` as a price is shown so, and not as `{}`.
 
 use super::{Format, HEADER, Schemas, Scratch, schema_id};
 use crate::TimeBounds;
