@@ -306,6 +306,8 @@ mod tests {
 
     const NONE: &str = r#"{"error_code":40403,"message":"Schema not found"}"#;
     /// Of the user `me` with the password `pw`.
+    const LOGIN: &str = "authorization: basic bwu6chc=";
+    /// Of the user `me` with the password `pw`.
     #[test]
     fn a_login_in_a_url_is_taken_out_of_it() {
         let (url, login) = parse("https://me:p%40ss+w@registry:8081/sub").unwrap();
