@@ -60,20 +60,8 @@ impl Registry {
         health: Arc<Health>,
         outage: Outage,
     ) -> Result<Self, Failure> {
-        let (news, heard) = mpsc::channel();
-        let found = Arc::new(Mutex::new(Found::default()));
-        let asker = Asker {
-            asking: Arc::new(Asking { client, rules }),
-            news: news.clone(),
-            heard,
-            found: Arc::clone(&found),
-            health,
-            outage,
-            agenda: Agenda::default(),
-            troubles: BTreeMap::new(),
-            none: VecDeque::new(),
-            was_let_in: false,
-        };
+        let asker = Asker::new(Asking { client, rules }, health, outage);
+        let (news, found) = (asker.news.clone(), Arc::clone(&asker.found));
         std::thread::Builder::new()
             .name("registry".into())
             .spawn(move || asker.run())
@@ -169,6 +157,22 @@ struct Asker {
 }
 
 impl Asker {
+    fn new(asking: Asking, health: Arc<Health>, outage: Outage) -> Self {
+        let (news, heard) = mpsc::channel();
+        Self {
+            asking: Arc::new(asking),
+            news,
+            heard,
+            found: Arc::default(),
+            health,
+            outage,
+            agenda: Agenda::default(),
+            troubles: BTreeMap::new(),
+            none: VecDeque::new(),
+            was_let_in: false,
+        }
+    }
+
     fn run(mut self) {
         self.agenda.note(Question::Probe, Instant::now());
         loop {
@@ -186,7 +190,7 @@ impl Asker {
                 Ok(News::NobodyAsks) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.forget();
+            self.forget(Instant::now());
         }
     }
 
@@ -266,13 +270,12 @@ impl Asker {
         }
     }
 
-    fn forget(&mut self) {
-        while let Some((id, _)) =
-            self.none.pop_front_if(|(_, since)| since.elapsed() >= FORGET_AFTER)
-        {
+    fn forget(&mut self, now: Instant) {
+        let is_old = |(_, since): &mut (u32, Instant)| now.duration_since(*since) >= FORGET_AFTER;
+        while let Some((id, _)) = self.none.pop_front_if(is_old) {
             self.change(|schemas| schemas.remove(id));
         }
-        let unwanted = self.agenda.drop_unwanted(Instant::now());
+        let unwanted = self.agenda.drop_unwanted(now);
         if !unwanted.is_empty() {
             unwanted.iter().for_each(|question| drop(self.troubles.remove(question)));
             self.show_health();
@@ -283,5 +286,49 @@ impl Asker {
         let mut found = lock(&self.found);
         change(&mut found.schemas);
         found.changes += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::metrics::counter::Counter;
+    use tokio_util::sync::CancellationToken;
+
+    fn asker() -> Asker {
+        let client = Client::new(&["http://127.0.0.1:1"], None, None).unwrap();
+        let outage = Outage::new("registry", Counter::default(), CancellationToken::new());
+        Asker::new(Asking { client, rules: Rules::default() }, Arc::default(), outage)
+    }
+
+    #[test]
+    fn what_a_registry_does_not_have_is_asked_for_again_after_a_minute() {
+        let (mut asker, before) = (asker(), Instant::now());
+        let none = Answer::None("Schema not found".to_owned());
+        asker.take(Question::Schema(7), Ok(none)).unwrap();
+        let knows = |asker: &Asker| lock(&asker.found).schemas.knows(7);
+        asker.forget(before + Duration::from_secs(59));
+        asker.want(7);
+        assert!(knows(&asker) && asker.agenda.next(Instant::now()).is_none());
+        let later = Instant::now() + Duration::from_secs(60);
+        asker.forget(later);
+        assert!(!knows(&asker));
+        asker.want(7);
+        assert_eq!(asker.agenda.next(Instant::now()), Some(Question::Schema(7)));
+    }
+
+    #[test]
+    fn a_login_that_was_never_taken_ends_it_and_one_that_was_taken_once_is_waited_for() {
+        let refused = || Err(Trouble::Refused("answers 401".to_owned()));
+        assert_eq!(asker().take(Question::Probe, refused()), Err("answers 401".to_owned()));
+        let mut known = asker();
+        known.take(Question::Probe, Ok(Answer::Present)).unwrap();
+        assert_eq!(known.take(Question::Schema(7), refused()), Ok(()));
+        let is_said = |asker: &Asker| {
+            asker.health.missing().iter().any(|missing| missing.contains("answers 401"))
+        };
+        assert!(is_said(&known));
+        known.take(Question::Schema(7), Ok(Answer::None(String::new()))).unwrap();
+        assert!(!is_said(&known));
     }
 }

@@ -496,6 +496,35 @@ mod tests {
         assert!(matches!(&why, Trouble::Unusable(why) if why.contains(named)), "{why:?}");
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_schema_of_another_type_or_with_more_references_than_are_read_is_of_no_use() {
+        let unusable = |told: Result<SchemaText, Trouble>, words: &str| {
+            let is_it = matches!(&told, Err(Trouble::Unusable(why)) if why.contains(words));
+            assert!(is_it, "{told:?}");
+        };
+        let (_other, url) = registry(200, r#"{"schema":"x","schemaType":"XML"}"#).await;
+        unusable(Client::new(&[&url], None, None).unwrap().schema(7), "of the type XML");
+        for count in [MAX_REFERENCES, MAX_REFERENCES + 1] {
+            let refer = |number: usize| {
+                format!(r#"{{"name":"r{number}","subject":"s{number}","version":1}}"#)
+            };
+            let all = (0..count).map(refer).collect::<Vec<_>>().join(",");
+            let referring = format!(r#"{{"schema":"\"int\"","references":[{all}]}}"#);
+            let proxy = HttpProxy::start("127.0.0.1:1", move |request: &HttpRequest| {
+                let is_schema = request.path.contains("/ids/");
+                let body = if is_schema { referring.clone() } else { r#"{"schema":"x"}"#.into() };
+                Treatment::Answer { status: 200, body }
+            })
+            .await;
+            let url = format!("http://{}", proxy.address());
+            let told = Client::new(&[&url], None, None).unwrap().schema(7);
+            match count > MAX_REFERENCES {
+                false => assert_eq!(told.map(|schema| schema.references.len()), Ok(count)),
+                true => unusable(told, "more than 500 schemas"),
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_url_of_a_registry_is_refused_without_showing_it() {
         for text in [
