@@ -29,6 +29,9 @@ const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// How often it is looked what is to be forgotten.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// What is said of a schema that is there and of no use.
+const UNREADABLE: &str = "values cannot be read by it";
+
 /// The asking end.
 pub struct Registry {
     news: Sender<News>,
@@ -131,7 +134,7 @@ impl Asking {
         match self.client.schema(id) {
             Ok(text) => {
                 let schema = Schema::parse(&text, Some(&self.rules));
-                Ok(Answer::Known(schema.map_err(|why| format!("it cannot be read by: {why}"))))
+                Ok(Answer::Known(schema.map_err(|why| format!("{UNREADABLE}: {why}"))))
             }
             Err(Trouble::Unusable(why)) => Ok(Answer::Known(Err(why))),
             Err(Trouble::None(why)) => Ok(Answer::None(why)),
@@ -205,8 +208,7 @@ impl Asker {
         let (asking, news) = (Arc::clone(&self.asking), self.news.clone());
         let ask = move || {
             let answer = catch_unwind(AssertUnwindSafe(|| asking.put(question)));
-            let answer = answer
-                .unwrap_or_else(|_| Ok(Answer::Known(Err("it cannot be read by".to_owned()))));
+            let answer = answer.unwrap_or_else(|_| Ok(Answer::Known(Err(UNREADABLE.to_owned()))));
             // Nobody may ask any more.
             let _ = news.send(News::Answered(question, answer));
         };

@@ -16,7 +16,7 @@ use common::Named;
 use common::Timestamp;
 use common::decode::{
     Condition, Conditions, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
-    TimestampFrom,
+    TimestampFrom, is_an_id,
 };
 use serde_json::Value;
 use service::cli::{MessageArgs, Oldest};
@@ -488,10 +488,8 @@ impl Search<'_> {
 
 fn looks_like_a_symbol(key: &[u8]) -> bool {
     let text = str::from_utf8(key).unwrap_or_default();
-    let is_id =
-        text.len() > 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     let has_letter = text.chars().any(char::is_alphabetic);
-    has_letter && text.len() <= 32 && !is_id && !text.starts_with(['{', '['])
+    has_letter && text.len() <= 32 && !is_an_id(text) && !text.starts_with(['{', '['])
 }
 
 /// A guess for messages as they are, and one for each of the commonest ways to what may be elements
