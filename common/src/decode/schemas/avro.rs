@@ -59,9 +59,10 @@ enum Node {
 
 #[derive(Debug)]
 struct Member {
-    /// What stands in front of its value: `,"name":`, or `{"name":` for the first that is written.
-    /// `None` where it is passed over.
-    literal: Option<Box<[u8]>>,
+    /// What stands in front of its value: `,"name":`
+    literal: Box<[u8]>,
+    /// Whether a rule looks for it; it is passed over otherwise.
+    is_wanted: bool,
     node: NodeId,
 }
 
@@ -69,9 +70,10 @@ struct Member {
 type Broken = String;
 
 impl Schema {
-    /// Writes the value that `body` is as JSON.
-    pub fn write(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
-        let mut reader = Reader { schema: self, whole: body.len(), rest: body, items: 0 };
+    /// Writes the value that `body` is as JSON; `takes_all`: what no rule looks for as well.
+    pub fn write(&self, body: &[u8], out: &mut Vec<u8>, takes_all: bool) -> Result<(), Broken> {
+        let whole = body.len();
+        let mut reader = Reader { schema: self, whole, rest: body, items: 0, takes_all };
         let written = reader.write(self.root, out, 0).and_then(|()| reader.end());
         written.map_err(|why| {
             format!("{why}, at byte {} of {}", body.len() - reader.rest.len(), body.len())
@@ -92,6 +94,7 @@ struct Reader<'s, 'b> {
     whole: usize,
     rest: &'b [u8],
     items: u64,
+    takes_all: bool,
 }
 
 impl<'b> Reader<'_, 'b> {
@@ -141,16 +144,17 @@ impl<'b> Reader<'_, 'b> {
     ) -> Result<(), Broken> {
         let (depth, begin) = (self.enter(depth)?, out.len());
         for member in members {
-            match &member.literal {
-                Some(literal) => {
-                    out.extend_from_slice(literal);
-                    self.write(member.node, out, depth)?;
-                }
-                None => self.skip(member.node, depth)?,
+            if member.is_wanted || self.takes_all {
+                out.extend_from_slice(&member.literal);
+                self.write(member.node, out, depth)?;
+            } else {
+                self.skip(member.node, depth)?;
             }
         }
-        if out.len() == begin {
-            out.push(b'{');
+        match out.get_mut(begin) {
+            // The comma in front of the first member.
+            Some(comma) => *comma = b'{',
+            None => out.push(b'{'),
         }
         out.push(b'}');
         within_limit(out)
