@@ -243,6 +243,7 @@ impl Judging<'_> {
         for Group { symbols, ticks } in groups {
             let wanted = Wanted {
                 hour,
+                ticks: usize::try_from(ticks).unwrap_or(0),
                 symbols: symbols.clone(),
                 margin: self.rules.prices.neighbours / 2,
                 conditions: Arc::clone(&self.conditions),

@@ -347,6 +347,8 @@ impl Reader {
             csv: self.format.csv.clone(),
             stored_at: object.last_modified.unwrap_or_else(Timestamp::now),
             max_bars: self.max_bars,
+            max_without_tick: scan::max_without_tick(object.size),
+            max_unpacked: scan::max_unpacked(object.size),
             exclude,
         })
     }

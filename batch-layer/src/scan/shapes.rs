@@ -56,6 +56,8 @@ impl Shape {
             stored_at: Timestamp::from_micros(RECORD_TIME * 1000),
             exclude: None,
             max_bars: usize::MAX,
+            max_without_tick: u64::MAX,
+            max_unpacked: u64::MAX,
         };
         scan(line.as_bytes(), &options).unwrap()
     }

@@ -503,6 +503,8 @@ mod tests {
             rules: Arc::default(),
             stored_at: Timestamp::from_micros(AT * 1000),
             max_bars: 5000,
+            max_without_tick: u64::MAX,
+            max_unpacked: u64::MAX,
             exclude: None,
         };
         let error = of_object(endless, &options, None).unwrap_err().error;
