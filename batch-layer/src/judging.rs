@@ -226,6 +226,13 @@ impl Judging<'_> {
         note_interrupted(index, hour, &mut rows).await?;
         let pauses = Arc::new(self.pauses(hour, &rows));
         let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
+        let is_whole = groups.iter().any(|group| group.symbols.is_none());
+        if !is_whole
+            && pauses.since().is_none()
+            && index.is_still_judged(hour, &self.detectors).await?
+        {
+            return Ok(());
+        }
         let (margin, until) = margins(hour);
         // A pause may reach further back than the margin, of which the ends of the hour before are
         // enough.
@@ -239,7 +246,6 @@ impl Judging<'_> {
         let behind = behind.only(|span| *span.start() < until);
         let reads = self.reads([before, own, behind]);
         let (mut judged, mut ends) = (Judged::default(), Vec::new());
-        let is_whole = groups.iter().any(|group| group.symbols.is_none());
         for Group { symbols, ticks } in groups {
             let wanted = Wanted {
                 hour,
