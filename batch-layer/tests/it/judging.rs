@@ -696,11 +696,12 @@ async fn a_late_tick_has_those_hours_alone_judged_again_whose_ticks_it_lies_besi
 
 /// Ticks of more symbols than an hour may have to be judged whole, from an offset on.
 fn wide(offset: i64, count: i64) -> Vec<Tick> {
+    let calm = calm(10, &[]);
     let tick = |number: i64| Tick {
-        symbol: format!("S{number}").into(),
+        symbol: format!("S{number}"),
         partition: 1,
         offset: offset + number,
-        ..calm(10, &[])[number as usize % 360].clone()
+        ..calm[number as usize % calm.len()].clone()
     };
     (0..count).map(tick).collect()
 }
