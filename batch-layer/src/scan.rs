@@ -56,6 +56,8 @@ pub struct ScanOptions {
     pub stored_at: Timestamp,
     /// How many bars, of symbols and hours, may be made of it, give or take a few thousand.
     pub max_bars: usize,
+    /// As how many bars an hour counts beside its own.
+    pub hour_weight: usize,
     /// How many of its lines may hold no tick.
     pub max_without_tick: u64,
     /// How many bytes it may unpack to.

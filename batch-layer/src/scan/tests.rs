@@ -20,6 +20,7 @@ pub(super) fn options() -> ScanOptions {
         csv: None,
         stored_at: Timestamp::from_micros((AT + 60_000) * 1000),
         max_bars: usize::MAX,
+        hour_weight: 0,
         max_without_tick: u64::MAX,
         max_unpacked: u64::MAX,
         exclude: None,
@@ -349,6 +350,19 @@ fn an_object_of_more_bars_than_there_is_memory_for_is_an_error_before_they_are_a
     let endless = Cursor::new(text(20_000)).chain(Endless(b"{}\n", 0));
     assert!(TooWide::caused(&scan(endless, &limited).unwrap_err().error));
     assert_eq!(scan(text(9_000).as_bytes(), &limited).unwrap().hours[0].1.bars.len(), 9_000);
+}
+
+#[test]
+fn an_object_of_very_many_hours_takes_the_memory_of_more_bars_than_it_has() {
+    let text: String =
+        (0..5_000).map(|hour| line("A", AT - hour * 3_600_000, "1") + "\n").collect();
+    let with = |max_bars, hour_weight| {
+        let limited = ScanOptions { max_bars, hour_weight, ..options() };
+        scan(text.as_bytes(), &limited).map(|scan| scan.hours.len()).map_err(|failed| failed.error)
+    };
+    assert!(TooWide::caused(&with(20_000, 8).unwrap_err()));
+    assert_eq!(with(20_000, 0).unwrap(), 5_000);
+    assert_eq!(with(50_000, 8).unwrap(), 5_000);
 }
 
 #[test]

@@ -503,6 +503,7 @@ mod tests {
             rules: Arc::default(),
             stored_at: Timestamp::from_micros(AT * 1000),
             max_bars: 5000,
+            hour_weight: 0,
             max_without_tick: u64::MAX,
             max_unpacked: u64::MAX,
             exclude: None,
