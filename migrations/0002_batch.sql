@@ -251,6 +251,8 @@ create table judged_hours
     detectors text        not null,
     ticks     bigint      not null,
     judged_at timestamptz not null default now(),
+    -- Symbols to which late objects have added ticks since; null: others may have changed, too.
+    added_symbols text[] default '{}',
     constraint judged_hours_pkey primary key (hour),
     constraint judged_hours_hour_fkey foreign key (hour) references batch_hours on delete cascade
 );

@@ -207,7 +207,10 @@ impl Store {
     ) -> Result<Body, StoreError> {
         match self {
             Self::S3(store) => {
-                Ok(Body::streamed(store.get(object).await?, object.size, stop.clone()).await)
+                // What the SDK needs for a request is large, and would be moved with each future
+                // that it is a part of.
+                let stream = Box::pin(store.get(object)).await?;
+                Ok(Body::streamed(stream, object.size, stop.clone()).await)
             }
             Self::Local(store) => Ok(Body::file(store.get(object)?, object.size, stop.clone())),
         }

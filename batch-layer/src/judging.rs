@@ -21,7 +21,9 @@ use crate::reader::{IN_FLIGHT, ReadError, Reader};
 use crate::stop::stopped;
 use anomalies::Kind;
 use anomalies::conditions::Conditions;
-use collect::{Gathered, Held, Part, Pause, Pauses, UNKNOWN_TOPIC, Wanted, Whose, margins};
+use collect::{
+    Gathered, Held, Interrupted, Part, Pause, Pauses, UNKNOWN_TOPIC, Wanted, Whose, margins,
+};
 use common::Timestamp;
 use futures::stream::{self, StreamExt};
 use groups::{Group, Groups};
@@ -219,13 +221,16 @@ impl Judging<'_> {
         if own.is_empty() || own.raw.iter().any(|indexed| *indexed.format != *self.format) {
             return Ok(());
         }
-        let mut rows = index.findings_of(hour).await?;
-        for row in rows.iter_mut().filter(|row| row.finding.is_silence()) {
-            row.finding.place_in(&self.rules.as_they_come.calendar);
-        }
-        note_interrupted(index, hour, &mut rows).await?;
+        let mut rows = self.found(index, hour).await?;
         let pauses = Arc::new(self.pauses(hour, &rows));
         let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
+        let is_whole = groups.iter().any(|group| group.symbols.is_none());
+        if !is_whole
+            && pauses.since().is_none()
+            && index.is_still_judged(hour, &self.detectors).await?
+        {
+            return Ok(());
+        }
         let (margin, until) = margins(hour);
         // A pause may reach further back than the margin, of which the ends of the hour before are
         // enough.
@@ -239,10 +244,10 @@ impl Judging<'_> {
         let behind = behind.only(|span| *span.start() < until);
         let reads = self.reads([before, own, behind]);
         let (mut judged, mut ends) = (Judged::default(), Vec::new());
-        let is_whole = groups.iter().any(|group| group.symbols.is_none());
         for Group { symbols, ticks } in groups {
             let wanted = Wanted {
                 hour,
+                ticks: usize::try_from(ticks).unwrap_or(0),
                 symbols: symbols.clone(),
                 margin: self.rules.prices.neighbours / 2,
                 conditions: Arc::clone(&self.conditions),
@@ -251,11 +256,7 @@ impl Judging<'_> {
             };
             match self.gather(wanted, &reads, ticks).await {
                 Ok(gathered) => {
-                    for (number, seconds) in &gathered.interrupted {
-                        let instant = |second: &i64| Timestamp::from_micros(second * 1_000_000);
-                        rows[*number].finding.came =
-                            seconds.iter().map(instant).map(|at| (at, at)).collect();
-                    }
+                    note_came(&mut rows, &gathered.interrupted);
                     let part =
                         self.judge_group(hour, (&gathered, symbols.as_deref()), &rows, &mut judged);
                     ends.push(part);
@@ -276,6 +277,16 @@ impl Judging<'_> {
         self.ends = is_whole.then_some((hour, ends));
         self.note(changed);
         Ok(())
+    }
+
+    /// What was found in an hour's ticks as they came.
+    async fn found(&self, index: &mut Index, hour: Hour) -> Result<Vec<Found>, Failure> {
+        let mut rows = index.findings_of(hour).await?;
+        for row in rows.iter_mut().filter(|row| row.finding.is_silence()) {
+            row.finding.place_in(&self.rules.as_they_come.calendar);
+        }
+        note_interrupted(index, hour, &mut rows).await?;
+        Ok(rows)
     }
 
     fn note(&mut self, changed: Changed) {
@@ -463,6 +474,14 @@ impl Judging<'_> {
             // Divided, since 10^-9 is no float.
             expected: finding.expected / 1e9,
         }
+    }
+}
+
+/// Notes in which seconds of silences there are ticks.
+fn note_came(rows: &mut [Found], interrupted: &Interrupted) {
+    for (number, seconds) in interrupted {
+        let instant = |second: &i64| Timestamp::from_micros(second * 1_000_000);
+        rows[*number].finding.came = seconds.iter().map(instant).map(|at| (at, at)).collect();
     }
 }
 

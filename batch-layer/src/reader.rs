@@ -8,6 +8,7 @@ use crate::archive::{Body, FileName, Format, Interrupted, Longer, Object, Store,
 use crate::hour::Hour;
 use crate::index::Indexed;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
+use crate::totals::BARS_OF_AN_HOUR;
 use common::Timestamp;
 use common::decode::Rules;
 use rustc_hash::FxHashSet;
@@ -347,6 +348,10 @@ impl Reader {
             csv: self.format.csv.clone(),
             stored_at: object.last_modified.unwrap_or_else(Timestamp::now),
             max_bars: self.max_bars,
+            // One that is read alone may span many hours of few symbols.
+            hour_weight: if self.max_bars < BARS_OF_ONE { BARS_OF_AN_HOUR } else { 0 },
+            max_without_tick: scan::max_without_tick(object.size),
+            max_unpacked: scan::max_unpacked(object.size),
             exclude,
         })
     }

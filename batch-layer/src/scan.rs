@@ -18,6 +18,7 @@ mod visit;
 
 pub use claims::{Claim, claims};
 pub use collector::Exclusions;
+pub use decompress::max_unpacked;
 pub use hour_bars::{Conflicts, HourBars};
 #[cfg(feature = "spark")]
 pub use layout::LineLayout;
@@ -55,8 +56,22 @@ pub struct ScanOptions {
     pub stored_at: Timestamp,
     /// How many bars, of symbols and hours, may be made of it, give or take a few thousand.
     pub max_bars: usize,
+    /// As how many bars an hour counts beside its own.
+    pub hour_weight: usize,
+    /// How many of its lines may hold no tick.
+    pub max_without_tick: u64,
+    /// How many bytes it may unpack to.
+    pub max_unpacked: u64,
     /// Records to leave out, because another object has already given them.
     pub exclude: Option<Arc<Exclusions>>,
+}
+
+/// How many lines without a tick an object of `size` bytes may hold: what a sink writes does not
+/// pack into less than a byte a line, but for some that are alike.
+#[must_use]
+pub const fn max_without_tick(size: u64) -> u64 {
+    const ALIKE: u64 = 1_000_000;
+    size.saturating_add(ALIKE)
 }
 
 /// What one object holds.
@@ -103,8 +118,8 @@ pub struct ScanError {
 /// `options.max_bars`.
 ///
 /// # Errors
-/// Where reading or decompressing fails, or it holds more bars ([`TooWide`]). Lines that are no
-/// tick are no error.
+/// Where reading or decompressing fails, it holds more bars ([`TooWide`]), or hardly any tick for
+/// what it unpacks to. Lines that are no tick are no error otherwise.
 pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> {
     sum_up(input, options, Selection::Others)
 }
@@ -124,7 +139,7 @@ pub fn scan_named(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanE
 #[cfg(feature = "spark")]
 pub fn first_lines(input: impl Read, options: &ScanOptions) -> io::Result<Vec<Vec<u8>>> {
     const COUNT: usize = 32;
-    let mut lines = lines::Lines::new(decompress::open(input, options.compressed_name)?);
+    let mut lines = lines::Lines::new(decompress::open(input, options)?);
     let mut first = Vec::new();
     while first.len() < COUNT
         && let Some(line) = line::Source::next_line(&mut lines)?

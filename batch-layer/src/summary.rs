@@ -103,7 +103,8 @@ impl Summary<'_> {
         }
         let changed: Option<Vec<&str>> =
             self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
-        judging::store::forget_clean(&mut transaction, self.hour, changed.as_deref()).await?;
+        let others = (changed.as_deref(), !self.is_whole);
+        judging::store::forget_clean(&mut transaction, self.hour, others).await?;
         let written = changed.as_deref().filter(|_| self.are_kept);
         let mut touched = delete_rows(&mut transaction, self.hour, written).await?;
         touched.extend(self.insert_rows(&mut transaction).await?);
@@ -232,7 +233,7 @@ async fn withdraw_all(
     if !seen.still(&mut transaction, hour).await? {
         return transaction.rollback().await;
     }
-    judging::store::forget_clean(&mut transaction, hour, None).await?;
+    judging::store::forget_clean(&mut transaction, hour, (None, false)).await?;
     let touched = delete_rows(&mut transaction, hour, None).await?;
     indicators::mark(&mut transaction, hour, &touched).await?;
     odd_bars::mark(&mut transaction, hour, &touched).await?;

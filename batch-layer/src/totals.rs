@@ -11,6 +11,9 @@ use std::sync::Arc;
 /// read again later.
 pub const MAX_BARS: usize = 150_000;
 
+/// What an hour takes beside its bars, 2 kB, in units of those.
+pub const BARS_OF_AN_HOUR: usize = 8;
+
 /// The most symbols of an hour. One with more is not computed: 65 MB of bars, and as much again for
 /// writing them.
 pub const MAX_SYMBOLS: usize = 200_000;
@@ -92,7 +95,7 @@ impl Totals {
 
     /// Forgets the latest hours, until at most `limit` bars are left or the earliest hour alone.
     pub fn shrink(&mut self, limit: usize) {
-        while self.bars > limit && self.hours.len() > 1 {
+        while self.bars + BARS_OF_AN_HOUR * self.hours.len() > limit && self.hours.len() > 1 {
             if let Some((_, total)) = self.hours.pop_last() {
                 self.bars -= total.sum.bars.len();
             }

@@ -83,8 +83,8 @@ pub struct S3Options {
 #[derive(Debug, Clone)]
 pub struct S3Store {
     client: Client,
-    bucket: String,
-    address: String,
+    bucket: Arc<str>,
+    address: Arc<str>,
     /// Where requests' signatures come from, and whether there were any once.
     credentials: Option<SharedCredentialsProvider>,
     are_given: Arc<OnceCell<()>>,
@@ -185,8 +185,8 @@ impl S3Store {
         let address = endpoint.unwrap_or_else(|| "AWS".to_owned());
         Ok(Self {
             client: Client::from_conf(config),
-            bucket: options.bucket.clone(),
-            address,
+            bucket: options.bucket.as_str().into(),
+            address: address.into(),
             credentials: shared.credentials_provider(),
             are_given: Arc::default(),
         })
@@ -263,7 +263,7 @@ impl S3Store {
         self.are_given.get_or_try_init(|| self.ask_for_credentials()).await?;
         let Page { prefix, folders_from, token } = asked;
         for attempt in 1.. {
-            let request = self.client.list_objects_v2().bucket(&self.bucket).prefix(*prefix);
+            let request = self.client.list_objects_v2().bucket(&*self.bucket).prefix(*prefix);
             let request = request.set_continuation_token(token.clone());
             let request = request
                 .set_delimiter(folders_from.map(|_| "/".to_owned()))
@@ -309,7 +309,7 @@ impl S3Store {
             let etag = object.etag_of_store().filter(|_| is_conditional).map(str::to_owned);
             self.client
                 .get_object()
-                .bucket(&self.bucket)
+                .bucket(&*self.bucket)
                 .key(&*object.key)
                 .set_if_match(etag)
                 .send()

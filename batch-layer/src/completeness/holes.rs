@@ -11,7 +11,6 @@ use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::lock::{self, Hold};
 use common::Timestamp;
-use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
@@ -110,16 +109,19 @@ async fn look_through(
 ) -> Result<(), Failure> {
     let read = in_time(index.patience, known::read(&mut index.connection, &mut reach)).await;
     let (known, range) = read.map_err(|error| index.failed("reading hour_sums in", error))?;
-    let mut missing = RoaringTreemap::new();
-    missing.insert_range(range.clone());
-    missing -= &known.all;
-    if !missing.is_empty() {
-        let explained = known::explained(&mut index.connection, naming.names, (&reach, &range));
-        let explained = in_time(index.patience, explained).await;
-        missing -= explained.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+    let mut present = known.present();
+    if known.present().gaps(range.clone()).next().is_some() {
+        let explained = known::add_explained(
+            &mut index.connection,
+            naming.names,
+            (&reach, &range),
+            &mut present,
+        );
+        let added = in_time(index.patience, explained).await;
+        added.map_err(|error| index.failed("reading rejected_ticks in", error))?;
     }
     let (mut folders, mut holes) = (Folders::default(), Vec::new());
-    for hole in holes_of(&missing, &known) {
+    for hole in holes_of(present.gaps(range.clone()), &known) {
         let before = folders.hours(index, naming, (&reach, hole.before)).await?;
         let after = folders.hours(index, naming, (&reach, hole.after)).await?;
         // Offsets that go back in time are those of a topic that was made anew.
@@ -141,12 +143,10 @@ async fn look_through(
 
 /// Missing offsets as holes between the ticks that are known. Of very many, those between the same
 /// hours are one.
-fn holes_of(missing: &RoaringTreemap, known: &KnownOffsets) -> Vec<Hole> {
+fn holes_of(missing: impl Iterator<Item = Range<u64>>, known: &KnownOffsets) -> Vec<Hole> {
     let mut holes: Vec<Hole> = Vec::new();
-    let (mut next, mut count) = (missing.min(), 0);
-    while let Some(first) = next {
-        let end = known::end_of_run(missing, first);
-        next = missing.select(missing.rank(end - 1));
+    let mut count = 0;
+    for Range { start: first, end } in missing {
         let (Some(before), Some(after)) = (known.before(first), known.after(end - 1)) else {
             continue;
         };
@@ -418,8 +418,8 @@ mod tests {
     }
 
     fn holes(known: &KnownOffsets, missing: &[u64]) -> Vec<(u64, u64, u64)> {
-        let missing = missing.iter().collect();
-        holes_of(&missing, known)
+        let runs = missing.chunk_by(|one, next| one + 1 == *next);
+        holes_of(runs.map(|run| run[0]..run[run.len() - 1] + 1), known)
             .into_iter()
             .map(|hole| (hole.first, hole.last, hole.offsets))
             .collect()

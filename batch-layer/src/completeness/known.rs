@@ -18,12 +18,19 @@ use std::ops::Range;
 pub struct KnownOffsets {
     hours: Vec<(Hour, RoaringTreemap)>,
     pub all: RoaringTreemap,
+    /// Where nobody knows what is missing.
+    unclear: Vec<Range<u64>>,
 }
 
 impl KnownOffsets {
     pub fn of(hours: Vec<(Hour, RoaringTreemap)>) -> Self {
         let all = hours.iter().fold(RoaringTreemap::new(), |all, (_, offsets)| all | offsets);
-        Self { hours, all }
+        Self { hours, all, unclear: Vec::new() }
+    }
+
+    /// What needs no looking for.
+    pub fn present(&self) -> Present {
+        Present { apart: self.all.clone(), ranges: self.unclear.clone() }
     }
 
     /// The last one before an offset, with the hour of its tick.
@@ -58,6 +65,73 @@ pub fn end_of_run(set: &RoaringTreemap, first: u64) -> u64 {
     first + low + 1
 }
 
+/// So many neighbours are kept one by one.
+const APART: u64 = 65_536;
+
+/// A set of offsets. One that lies far from all others, as a damaged line tells it, makes it no
+/// larger.
+#[derive(Debug, Default)]
+pub struct Present {
+    apart: RoaringTreemap,
+    ranges: Vec<Range<u64>>,
+}
+
+impl Present {
+    pub fn insert(&mut self, range: Range<u64>) {
+        if range.end.saturating_sub(range.start) <= APART {
+            self.apart.insert_range(range);
+        } else {
+            self.ranges.push(range);
+        }
+    }
+
+    /// What of a range is missing in it, from neighbour to neighbour.
+    pub fn gaps(mut self, within: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+        self.join_ranges();
+        let mut next = within.start;
+        std::iter::from_fn(move || {
+            next = self.end_of_neighbours(next);
+            let start = next;
+            if start >= within.end {
+                return None;
+            }
+            let ranges = self.ranges_behind(start);
+            let following = self.apart.select(self.apart.rank(start));
+            let ends = following.into_iter().chain(ranges.first().map(|range| range.start));
+            next = ends.min().map_or(within.end, |end| end.min(within.end));
+            Some(start..next)
+        })
+    }
+
+    /// The first offset from `first` on that is missing.
+    fn end_of_neighbours(&self, first: u64) -> u64 {
+        let mut end = first;
+        loop {
+            let range = self.ranges_behind(end).first().filter(|range| range.start <= end);
+            end = match range {
+                Some(range) => range.end,
+                None if self.apart.contains(end) => end_of_run(&self.apart, end),
+                None => return end,
+            };
+        }
+    }
+
+    /// Those that end behind an offset.
+    fn ranges_behind(&self, offset: u64) -> &[Range<u64>] {
+        &self.ranges[self.ranges.partition_point(|range| range.end <= offset)..]
+    }
+
+    fn join_ranges(&mut self) {
+        self.ranges.retain(|range| !range.is_empty());
+        self.ranges.sort_unstable_by_key(|range| range.start);
+        self.ranges.dedup_by(|later, first| {
+            let touches = later.start <= first.end;
+            first.end = if touches { first.end.max(later.end) } else { first.end };
+            touches
+        });
+    }
+}
+
 /// Reads what is known in a reach and right beside it. What is known to be missing around it
 /// belongs to it, too. Gives also from the last offset before the reach, if any, to the first one
 /// behind it.
@@ -82,7 +156,7 @@ async fn read_once(
     connection: &mut PgConnection,
     reach: &Reach,
 ) -> Result<KnownOffsets, sqlx::Error> {
-    let mut hours = Vec::new();
+    let (mut hours, mut unclear) = (Vec::new(), Vec::new());
     let mut rows = pg::query(include_str!("../../sql/completeness/known_offsets.sql"))
         .bind(&reach.topic)
         .bind(reach.partition)
@@ -90,7 +164,7 @@ async fn read_once(
         .bind(reach.last.cast_signed())
         .fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
-        hours.push(of_hour(&row, reach)?);
+        hours.push(of_hour(&row, reach, &mut unclear)?);
     }
     drop(rows);
     let beside = include_str!("../../sql/completeness/known_beside.sql");
@@ -103,7 +177,7 @@ async fn read_once(
         .await?;
     let one = |offset: i64| RoaringTreemap::from_iter([offset.cast_unsigned()]);
     hours.extend(beside.into_iter().map(|(hour, offset)| (Hour::of(hour), one(offset))));
-    Ok(KnownOffsets::of(hours))
+    Ok(KnownOffsets { unclear, ..KnownOffsets::of(hours) })
 }
 
 /// Lets a reach go as far as what is known to be missing in a range; whether it did not before.
@@ -128,8 +202,12 @@ async fn widen(
 }
 
 /// What an hour has of a partition. Of one whose sums another version has kept, nothing tells what
-/// is missing among them.
-fn of_hour(row: &PgRow, reach: &Reach) -> Result<(Hour, RoaringTreemap), sqlx::Error> {
+/// is missing among them: it is `unclear`.
+fn of_hour(
+    row: &PgRow,
+    reach: &Reach,
+    unclear: &mut Vec<Range<u64>>,
+) -> Result<(Hour, RoaringTreemap), sqlx::Error> {
     let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
     let kept = |name: &str| Ok::<_, sqlx::Error>(state::decode_offsets(row.try_get(name)?).ok());
     let mut known = RoaringTreemap::new();
@@ -141,7 +219,9 @@ fn of_hour(row: &PgRow, reach: &Reach) -> Result<(Hour, RoaringTreemap), sqlx::E
         _ => {
             let offset =
                 |name: &str| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(name)?.cast_unsigned());
-            known.insert_range(offset("first_offset")?..=offset("last_offset")?);
+            let (first, last) = (offset("first_offset")?, offset("last_offset")?);
+            known.extend([first, last]);
+            unclear.push(first..last + 1);
         }
     }
     Ok((hour, known))
@@ -154,13 +234,14 @@ fn of_partition(offsets: &Offsets, reach: &Reach) -> RoaringTreemap {
     own.fold(RoaringTreemap::new(), |all, (.., places)| all | places::messages(places))
 }
 
-/// Offsets in a range that were no ticks, or that Kafka had lost: rejected lines and messages, and
-/// gaps.
-pub async fn explained(
+/// Adds offsets in a range that were no ticks, or that Kafka had lost: rejected lines and messages,
+/// and gaps.
+pub async fn add_explained(
     connection: &mut PgConnection,
     names: &FileNameTemplate,
     (reach, range): (&Reach, &Range<u64>),
-) -> Result<RoaringTreemap, sqlx::Error> {
+    present: &mut Present,
+) -> Result<(), sqlx::Error> {
     let (start, end) = (range.start.cast_signed(), range.end.cast_signed());
     let lines: Vec<(String, i64)> =
         pg::query_as(include_str!("../../sql/completeness/rejected_lines.sql"))
@@ -170,7 +251,7 @@ pub async fn explained(
             .fetch_all(&mut *connection)
             .await?;
     let own = lines.into_iter().filter(|(key, _)| names.topic(key) == reach.topic);
-    let mut explained: RoaringTreemap = own.map(|(_, offset)| offset.cast_unsigned()).collect();
+    present.apart.extend(own.map(|(_, offset)| offset.cast_unsigned()));
     let ranges: Vec<(i64, i64)> =
         pg::query_as(include_str!("../../sql/completeness/rejected_or_lost.sql"))
             .bind(&reach.topic)
@@ -180,9 +261,9 @@ pub async fn explained(
             .fetch_all(connection)
             .await?;
     for (from, to) in ranges {
-        explained.insert_range(from.cast_unsigned()..to.cast_unsigned());
+        present.insert(from.cast_unsigned()..to.cast_unsigned());
     }
-    Ok(explained)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -190,6 +271,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn an_offset_far_from_all_others_leaves_one_gap_and_takes_no_memory() {
+        let far = (1 << 48) - 1;
+        let mut present = Present { apart: [3, 4, far].into_iter().collect(), ranges: Vec::new() };
+        present.insert(1000..1 << 40);
+        let gaps: Vec<_> = present.gaps(3..far).collect();
+        assert_eq!(gaps, [5..1000, 1 << 40..far]);
+    }
 
     proptest! {
         #[test]
@@ -199,6 +289,19 @@ mod tests {
                 let end = (*first..).find(|offset| !offsets.contains(offset)).unwrap();
                 prop_assert_eq!(end_of_run(&set, *first), end);
             }
+        }
+
+        #[test]
+        fn gaps_are_what_is_missing_between_neighbours(apart in proptest::collection::btree_set(0_u64..60, 0..30),
+                                                       ranges in proptest::collection::vec((0_u64..60, 0_u64..12), 0..6),
+                                                       start in 0_u64..60, length in 0_u64..60) {
+            let ranges: Vec<_> = ranges.into_iter().map(|(start, length)| start..start + length).collect();
+            let is_there = |offset: &u64| apart.contains(offset) || ranges.iter().any(|range| range.contains(offset));
+            let present = Present { apart: apart.iter().collect(), ranges: ranges.clone() };
+            let gaps: Vec<_> = present.gaps(start..start + length).collect();
+            prop_assert!(gaps.windows(2).all(|two| two[0].end < two[1].start), "{:?}", gaps);
+            let missing: Vec<u64> = gaps.into_iter().flatten().collect();
+            prop_assert_eq!(missing, (start..start + length).filter(|offset| !is_there(offset)).collect::<Vec<_>>());
         }
 
         #[test]

@@ -73,6 +73,8 @@ impl Held {
 #[derive(Debug, Clone)]
 pub struct Wanted {
     pub hour: Hour,
+    /// How many ticks of it there are, each counted once.
+    pub ticks: usize,
     /// `None`: all.
     pub symbols: Option<Arc<FxHashSet<Box<str>>>>,
     /// How many ticks of each symbol on either side of the hour, without those that are taken back.
@@ -232,6 +234,8 @@ pub struct Collecting {
     /// `None`: it is not wanted.
     numbers: SymbolMap<Option<u32>>,
     part: Part,
+    /// With so many ticks of the hour some must be there twice.
+    room: usize,
     margins: FxHashMap<(u32, Side), Vec<Held>>,
 }
 
@@ -240,7 +244,8 @@ impl Collecting {
     pub fn new(wanted: Wanted, whose: Whose) -> Self {
         let window = margins(wanted.hour);
         let (numbers, margins) = (SymbolMap::default(), FxHashMap::default());
-        Self { wanted, whose, window, numbers, part: Part::default(), margins }
+        let room = wanted.ticks + SPARE;
+        Self { wanted, whose, window, numbers, part: Part::default(), room, margins }
     }
 
     /// Adds a tick of the lake, whose every row tells its place.
@@ -292,7 +297,13 @@ impl Collecting {
             is_told,
         };
         match side {
-            None => self.part.ticks.push(held),
+            None => {
+                self.part.ticks.push(held);
+                if self.part.ticks.len() >= self.room {
+                    forget_repeated(&mut self.part.ticks);
+                    self.room = self.room.max(2 * self.part.ticks.len());
+                }
+            }
             Some(_) if held.is_cancel() => {}
             Some(side) => self.add_to_margin(side, held),
         }
@@ -341,12 +352,28 @@ fn keep_nearest(ticks: &mut Vec<Held>, side: Side, count: usize) {
     }
 }
 
+/// Ticks that may come again before they are looked for.
+const SPARE: usize = 65_536;
+
+/// Leaves each record once: as in the sums, the first object by key has it, and in that the first
+/// line. Those that tell no place are no record that could come again.
+fn forget_repeated(ticks: &mut Vec<Held>) {
+    ticks.sort_unstable_by_key(|held| (held.topic, !held.is_told, held.key.place, held.order));
+    ticks.dedup_by(|later, first| {
+        later.is_told
+            && first.is_told
+            && (later.topic, later.key.place) == (first.topic, first.key.place)
+    });
+}
+
 /// What all objects hold.
 #[derive(Debug, Default)]
 pub struct Gathered {
     symbols: Vec<Box<str>>,
     numbers: SymbolMap<u32>,
     ticks: Vec<Held>,
+    /// With so many some may be there twice.
+    room: usize,
     /// Of pauses, by their numbers, the seconds in which there are ticks.
     pub interrupted: Interrupted,
 }
@@ -354,7 +381,8 @@ pub struct Gathered {
 impl Gathered {
     /// With room for `count` ticks.
     pub fn with_room(count: usize) -> Self {
-        Self { ticks: Vec::with_capacity(count), ..Self::default() }
+        let ticks = Vec::with_capacity(count);
+        Self { ticks, room: 2 * count + SPARE, ..Self::default() }
     }
 
     pub fn add(&mut self, part: Part) {
@@ -364,6 +392,10 @@ impl Gathered {
         }
         let ticks = part.ticks.into_iter();
         self.ticks.extend(ticks.map(|held| Held { symbol: numbers[held.symbol as usize], ..held }));
+        if self.ticks.len() >= self.room {
+            forget_repeated(&mut self.ticks);
+            self.room = self.room.max(2 * self.ticks.len());
+        }
     }
 
     fn number(&mut self, symbol: &str) -> u32 {
@@ -378,18 +410,10 @@ impl Gathered {
         number
     }
 
-    /// In order, and each record once: as in the sums, the first object by key has it, and in that
-    /// the first line. Of the margins of `hour` the nearest `margin` ticks of each symbol are left,
-    /// whichever objects they came from.
+    /// In order, and each record once. Of the margins of `hour` the nearest `margin` ticks of each
+    /// symbol are left, whichever objects they came from.
     pub fn put_in_order(&mut self, hour: Hour, margin: usize) {
-        // Those that tell no place are no record that could come again.
-        self.ticks
-            .sort_unstable_by_key(|held| (held.topic, !held.is_told, held.key.place, held.order));
-        self.ticks.dedup_by(|later, first| {
-            later.is_told
-                && first.is_told
-                && (later.topic, later.key.place) == (first.topic, first.key.place)
-        });
+        forget_repeated(&mut self.ticks);
         self.ticks.sort_unstable_by_key(|held| (held.symbol, held.key, held.topic, held.order));
         let (start, end) = (hour.start(), hour.plus(1).start());
         let mut kept = Vec::with_capacity(self.ticks.len());
@@ -415,32 +439,60 @@ impl Gathered {
 mod tests {
     use super::*;
 
-    /// What is left of ticks at these seconds behind the hour's begin, each the one tick of an
-    /// object.
-    fn left(seconds: impl IntoIterator<Item = i64>) -> Vec<i64> {
-        let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));
-        let wanted = Wanted {
+    fn some_wanted(hour: Hour) -> Wanted {
+        Wanted {
             hour,
+            ticks: 0,
             symbols: None,
             margin: 2,
             conditions: Arc::default(),
             with_before: true,
             pauses: Arc::default(),
-        };
+        }
+    }
+
+    /// Adds the tick of a second behind the hour's begin, so many times.
+    fn add(collecting: &mut Collecting, (second, offset): (i64, i64), times: usize) {
+        let at = collecting.wanted.hour.start().plus_micros(second * 1_000_000).to_string();
+        let line = format!(r#"{{"symbol":"A","timestamp":"{at}","price":1,"volume":1}}"#);
+        let mut decoder = common::decode::Decoder::new(
+            common::decode::Rules::default(),
+            Timestamp::from_micros(i64::MAX / 2),
+        );
+        let tick = decoder.decode(line.as_bytes(), &Default::default()).unwrap();
+        let place = Place { partition: 0, offset, index: 0 };
+        (0..times).for_each(|_| collecting.add_row(&Content::of(&tick), place));
+    }
+
+    #[test]
+    fn a_record_that_comes_again_and_again_takes_no_memory_for_each_time() {
+        let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));
+        let mut gathered = Gathered::with_room(2);
+        for rank in 0..4 {
+            let whose = Whose { topic: 0, rank };
+            let mut collecting = Collecting::new(Wanted { ticks: 2, ..some_wanted(hour) }, whose);
+            add(&mut collecting, (0, 0), SPARE / 2);
+            add(&mut collecting, (1, 1), SPARE);
+            let part = collecting.finish();
+            assert!(part.ticks.len() < SPARE, "{}", part.ticks.len());
+            gathered.add(part);
+        }
+        assert!(gathered.ticks.len() < 2 * SPARE, "{}", gathered.ticks.len());
+        gathered.put_in_order(hour, 2);
+        let (_, ticks) = gathered.by_symbol().next().unwrap();
+        let first = ticks.iter().map(|held| (held.key.place.offset, held.order.0));
+        assert_eq!(first.collect::<Vec<_>>(), [(0, 0), (1, 0)]);
+    }
+
+    /// What is left of ticks at these seconds behind the hour's begin, each the one tick of an
+    /// object.
+    fn left(seconds: impl IntoIterator<Item = i64>) -> Vec<i64> {
+        let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));
+        let wanted = some_wanted(hour);
         let mut gathered = Gathered::default();
         for (rank, second) in (0..).zip(seconds) {
             let mut collecting = Collecting::new(wanted.clone(), Whose { topic: 0, rank });
-            let at = hour.start().plus_micros(second * 1_000_000).to_string();
-            let line = format!(r#"{{"symbol":"A","timestamp":"{at}","price":1,"volume":1}}"#);
-            let mut decoder = common::decode::Decoder::new(
-                common::decode::Rules::default(),
-                Timestamp::from_micros(i64::MAX / 2),
-            );
-            let tick = decoder.decode(line.as_bytes(), &Default::default()).unwrap();
-            collecting.add_row(
-                &Content::of(&tick),
-                Place { partition: 0, offset: i64::from(rank), index: 0 },
-            );
+            add(&mut collecting, (second, i64::from(rank)), 1);
             gathered.add(collecting.finish());
         }
         gathered.put_in_order(hour, wanted.margin);

@@ -141,6 +141,17 @@ impl Index {
             .map_err(|error| self.failed("reading kafka_sources in", error))
     }
 
+    /// Notes that an hour needs not be judged again, if ticks have come since for those symbols
+    /// alone in which nothing was found. Not for an hour that is judged whole, or in which a market
+    /// was silent: there a tick counts whosever it is.
+    pub async fn is_still_judged(&mut self, hour: Hour, detectors: &str) -> Result<bool, Failure> {
+        let note = pg::query(include_str!("../../sql/judging/still_judged.sql"))
+            .bind(hour.start())
+            .bind(detectors)
+            .bind([Kind::Silence, Kind::MarketSilence].map(Kind::name));
+        Ok(self.write("judged_hours", note).await? > 0)
+    }
+
     /// Writes what hindsight says of an hour in which `rows` were found.
     pub async fn write_verdicts(
         &mut self,
@@ -226,23 +237,20 @@ pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result
 }
 
 /// Takes clean bars away that are made anew when the hour is judged: those of `symbols`, whose
-/// ticks are others now; `None`: all.
+/// ticks are others now; `None`: all. `is_added`: they have more ticks, and nothing else has
+/// changed.
 pub async fn forget_clean(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
-    symbols: Option<&[&str]>,
+    (symbols, is_added): (Option<&[&str]>, bool),
 ) -> Result<(), sqlx::Error> {
-    for table in ["clean_minutes", "clean_hours"] {
-        let delete = format!(
-            "delete from {table} where of_hour = $1 and ($2::text[] is null or symbol = any ($2))"
-        );
-        pg::query_with(AssertSqlSafe(delete), PgArguments::default())
-            .bind(hour.start())
-            .bind(symbols)
-            .execute(transaction.acquire().await?)
-            .await?;
-    }
-    Ok(())
+    pg::query(include_str!("../../sql/judging/forget_clean.sql"))
+        .bind(hour.start())
+        .bind(symbols)
+        .bind(is_added)
+        .execute(transaction.acquire().await?)
+        .await
+        .map(drop)
 }
 
 /// Gives how many findings have become confirmed and withdrawn.

@@ -26,6 +26,7 @@ pub struct Collector<'a> {
     exclude: Option<&'a Exclusions>,
     selection: Selection,
     hours: Vec<(Hour, HourBars)>,
+    hour_weight: usize,
     places: FxHashMap<Hour, usize>,
     /// The hour of the last tick. The next one nearly always has the same.
     current: usize,
@@ -40,6 +41,7 @@ impl<'a> Collector<'a> {
             exclude: options.exclude.as_deref(),
             selection,
             hours: Vec::new(),
+            hour_weight: options.hour_weight,
             places: FxHashMap::default(),
             current: 0,
             // No tick is that old.
@@ -86,9 +88,9 @@ impl<'a> Collector<'a> {
         self.current_start = hour.start();
     }
 
-    /// How many bars there are so far.
+    /// How many bars there are so far, by the memory that they and their hours take.
     pub fn bars(&self) -> usize {
-        self.hours.iter().map(|(_, bars)| bars.bars.len()).sum()
+        self.hours.iter().map(|(_, bars)| bars.bars.len() + self.hour_weight).sum()
     }
 
     /// The hours seen so far.

@@ -1,6 +1,7 @@
 //! Plain, gzip or zstd content, told by its first bytes: names promise one thing, and some stores
 //! deliver another.
 
+use super::ScanOptions;
 use flate2::bufread::GzDecoder;
 use std::io::{self, BufRead, BufReader, Chain, Cursor, ErrorKind, Read};
 
@@ -65,15 +66,49 @@ impl<R: BufRead> Read for Members<R> {
 pub enum Decompressed<R: Read> {
     Plain(Whole<R>),
     Gzip(Box<Members<BufReader<Whole<R>>>>),
-    Zstd(Box<zstd::stream::read::Decoder<'static, BufReader<Whole<R>>>>),
+    Zstd(Box<Bounded<zstd::stream::read::Decoder<'static, BufReader<Whole<R>>>>>),
 }
 
-/// `compressed_name`: content that is too short to tell is then a stump of what it was.
-pub fn open<R: Read>(mut input: R, compressed_name: bool) -> io::Result<Decompressed<R>> {
+/// gzip packs no content closer than this.
+const MOST_OF_GZIP: u64 = 1032;
+/// What other formats pack even closer is taken up to this many bytes.
+const ANY_CONTENT: u64 = 1 << 30;
+
+/// How many bytes an object of `size` may unpack to.
+#[must_use]
+pub const fn max_unpacked(size: u64) -> u64 {
+    size.saturating_mul(MOST_OF_GZIP).saturating_add(ANY_CONTENT)
+}
+
+/// A stream that may hardly have an end.
+pub struct Bounded<R> {
+    input: R,
+    max: u64,
+    read: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.read += count as u64;
+        if self.read > self.max {
+            let why = format!(
+                "it unpacks to more than {} bytes, and no sink packs so many into its size: it was \
+                 not read to its end",
+                self.max
+            );
+            return Err(io::Error::new(ErrorKind::InvalidData, why));
+        }
+        Ok(count)
+    }
+}
+
+/// Where the name promises compressed content, what is too short to tell is a stump of what it was.
+pub fn open<R: Read>(mut input: R, options: &ScanOptions) -> io::Result<Decompressed<R>> {
     let mut head = Vec::with_capacity(ZSTD.len());
     input.by_ref().take(ZSTD.len() as u64).read_to_end(&mut head)?;
     let (is_gzip, is_zstd) = (head.starts_with(GZIP), head.starts_with(ZSTD));
-    if compressed_name && head.len() < ZSTD.len() {
+    if options.compressed_name && head.len() < ZSTD.len() {
         return Err(io::Error::new(
             ErrorKind::UnexpectedEof,
             "it ends before its compressed content begins",
@@ -89,7 +124,8 @@ pub fn open<R: Read>(mut input: R, compressed_name: bool) -> io::Result<Decompre
         let mut decoder =
             zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(BUFFER, whole))?;
         decoder.window_log_max(MAX_ZSTD_WINDOW)?;
-        return Ok(Decompressed::Zstd(Box::new(decoder)));
+        let bounded = Bounded { input: decoder, max: options.max_unpacked, read: 0 };
+        return Ok(Decompressed::Zstd(Box::new(bounded)));
     }
     Ok(Decompressed::Plain(whole))
 }
@@ -106,6 +142,7 @@ impl<R: Read> Read for Decompressed<R> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::options;
     use super::*;
     use std::io::Write;
 
@@ -116,8 +153,30 @@ mod tests {
     }
 
     fn read(bytes: &[u8], compressed_name: bool) -> io::Result<String> {
+        read_with(bytes, &ScanOptions { compressed_name, ..options() })
+    }
+
+    fn read_with(bytes: &[u8], options: &ScanOptions) -> io::Result<String> {
         let mut text = String::new();
-        open(bytes, compressed_name)?.read_to_string(&mut text).map(|_| text)
+        open(bytes, options)?.read_to_string(&mut text).map(|_| text)
+    }
+
+    #[test]
+    fn what_unpacks_to_more_than_gzip_could_pack_is_taken_up_to_a_gibibyte() {
+        let frame = zstd::encode_all(&[b'x'; 200_000][..], 3).unwrap();
+        let packed = [&frame[..], &frame].concat();
+        assert!(packed.len() < 200);
+        let up_to = |max_unpacked| {
+            read_with(&packed, &ScanOptions { max_unpacked, ..options() })
+                .map(|text| text.len())
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(up_to(400_000), Ok(400_000));
+        let error = up_to(399_999).unwrap_err();
+        assert!(error.starts_with("it unpacks to more than 399999 bytes"), "{error}");
+        assert_eq!(max_unpacked(0), 1 << 30);
+        assert_eq!(max_unpacked(10 << 20), (1 << 30) + 1032 * (10 << 20));
+        assert_eq!(max_unpacked(u64::MAX), u64::MAX);
     }
 
     #[test]

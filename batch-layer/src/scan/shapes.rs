@@ -56,6 +56,9 @@ impl Shape {
             stored_at: Timestamp::from_micros(RECORD_TIME * 1000),
             exclude: None,
             max_bars: usize::MAX,
+            hour_weight: 0,
+            max_without_tick: u64::MAX,
+            max_unpacked: u64::MAX,
         };
         scan(line.as_bytes(), &options).unwrap()
     }

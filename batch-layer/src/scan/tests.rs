@@ -20,6 +20,9 @@ pub(super) fn options() -> ScanOptions {
         csv: None,
         stored_at: Timestamp::from_micros((AT + 60_000) * 1000),
         max_bars: usize::MAX,
+        hour_weight: 0,
+        max_without_tick: u64::MAX,
+        max_unpacked: u64::MAX,
         exclude: None,
     }
 }
@@ -86,6 +89,55 @@ fn an_object_of_nothing_but_lines_that_are_no_records_is_not_read_to_its_end() {
     for text in [&b"x\n"[..], b"\0\n"] {
         let error = scan(Endless(text, 0), &options()).unwrap_err().error;
         assert!(error.to_string().contains("it holds no record"), "{error}");
+    }
+}
+
+#[test]
+fn an_object_of_hardly_anything_but_lines_without_a_tick_is_not_read_to_its_end() {
+    let each = Rules { each: Some("data".parse().unwrap()), ..Rules::default() };
+    let options = ScanOptions { max_without_tick: 5_000, rules: Arc::new(each), ..options() };
+    let tick = line("A", AT, "1");
+    let strange = [
+        &b"{}\n"[..],
+        b"x\n",
+        b"\n",
+        b" \r\n",
+        b"{\"a\":1}{}x\n",
+        b"{}",
+        b"{\"data\":[{},{},1]}\n",
+    ];
+    let behind = |begin: String, text: &'static [u8]| Cursor::new(begin).chain(Endless(text, 0));
+    for object in strange
+        .map(|text| behind(format!("{tick}\n"), text))
+        .into_iter()
+        .chain([behind(format!("[{tick},"), b"{},"), behind(format!("[{tick}]"), b"\n{}")])
+    {
+        let failed = scan(object, &options).unwrap_err();
+        let why = failed.error.to_string();
+        assert!(why.starts_with("more than 5000 of its lines hold no tick"), "{why}");
+        assert_eq!(failed.hours, [Hour::of(Timestamp::from_micros(AT * 1000))]);
+    }
+    let whole = format!("{tick}\n{}", "{}\n".repeat(5_000));
+    assert_eq!(scan(whole.as_bytes(), &options).unwrap().rejected, 5_000);
+}
+
+#[test]
+fn a_small_object_that_unpacks_to_a_thousand_times_as_much_is_read_where_it_holds_ticks() {
+    use std::io::Write;
+    let text = (line("A", AT, "1") + "\n\n").repeat(150_000);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let gzip = encoder.finish().unwrap();
+    let zstd = zstd::encode_all(text.as_bytes(), 3).unwrap();
+    assert!(gzip.len() * 150 < text.len() && zstd.len() * 1_000 < text.len());
+    for packed in [gzip, zstd] {
+        let size = packed.len() as u64;
+        let options = ScanOptions {
+            max_without_tick: max_without_tick(size),
+            max_unpacked: max_unpacked(size),
+            ..options()
+        };
+        assert_eq!(scan(&*packed, &options).unwrap().hours[0].1.ticks, 150_000);
     }
 }
 
@@ -298,6 +350,19 @@ fn an_object_of_more_bars_than_there_is_memory_for_is_an_error_before_they_are_a
     let endless = Cursor::new(text(20_000)).chain(Endless(b"{}\n", 0));
     assert!(TooWide::caused(&scan(endless, &limited).unwrap_err().error));
     assert_eq!(scan(text(9_000).as_bytes(), &limited).unwrap().hours[0].1.bars.len(), 9_000);
+}
+
+#[test]
+fn an_object_of_very_many_hours_takes_the_memory_of_more_bars_than_it_has() {
+    let text: String =
+        (0..5_000).map(|hour| line("A", AT - hour * 3_600_000, "1") + "\n").collect();
+    let with = |max_bars, hour_weight| {
+        let limited = ScanOptions { max_bars, hour_weight, ..options() };
+        scan(text.as_bytes(), &limited).map(|scan| scan.hours.len()).map_err(|failed| failed.error)
+    };
+    assert!(TooWide::caused(&with(20_000, 8).unwrap_err()));
+    assert_eq!(with(20_000, 0).unwrap(), 5_000);
+    assert_eq!(with(50_000, 8).unwrap(), 5_000);
 }
 
 #[test]
@@ -562,6 +627,29 @@ fn a_line_of_what_might_begin_a_record_again_and_again_is_given_up() {
         let scan = scan(content.as_bytes(), &options()).unwrap();
         assert_eq!(scan.hours[0].1.ticks, 2, "{text}");
         assert!(scan.rejected > 0, "{text}");
+    }
+}
+
+#[test]
+fn an_object_of_many_such_lines_is_given_up_as_well_and_the_others_of_its_lines_are_read() {
+    // In each of them some megabytes are looked through before its record is found.
+    let strange = |offset: i64| format!("{}{}\n", "[".repeat(3_000), told(offset));
+    let text: String = (0..30).map(strange).chain((30..90).map(|at| told(at) + "\n")).collect();
+    let (offsets, rejects) = offsets_and_rejects(text.as_bytes());
+    let found = offsets.iter().filter(|offset| **offset < 30).count();
+    assert!((3..30).contains(&found), "{found}");
+    assert_eq!(offsets.len(), found + 60);
+    assert_eq!(rejects.len(), 30);
+}
+
+#[test]
+fn arrays_of_records_in_one_another_are_read_some_deep_and_end_no_process() {
+    let nested: String = (0..6_000).map(|offset| format!("[{},", told(offset))).collect();
+    let nested = nested + "[]" + &"]".repeat(6_000);
+    for text in [format!("{}\n{nested}\n", line("A", AT, "1")), nested] {
+        let scan = scan(text.as_bytes(), &options()).unwrap();
+        let ticks = scan.hours[0].1.ticks;
+        assert!((8..20).contains(&ticks) && scan.rejected > 0, "{ticks} {}", scan.rejected);
     }
 }
 

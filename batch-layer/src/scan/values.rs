@@ -28,6 +28,15 @@ pub fn end_of_value(line: &[u8]) -> Option<usize> {
     }
 }
 
+/// How many bytes were looked through to find `end`, which [`end_of_value`] gives.
+pub fn looked_through(line: &[u8], end: Option<usize>) -> usize {
+    match line.first() {
+        Some(b'{' | b'[') => end.unwrap_or(line.len()),
+        Some(b'"') => end_of_text(line).unwrap_or(line.len()),
+        _ => 0,
+    }
+}
+
 /// The object that an array begins with.
 pub fn first_of_array(value: &[u8]) -> Option<&[u8]> {
     let inside = value.trim_ascii_start().strip_prefix(b"[")?.trim_ascii_start();

@@ -47,15 +47,15 @@ pub fn visit(
     visitor: &mut impl Visitor,
 ) -> io::Result<()> {
     let mut reading = Reading::new(options, visitor);
-    let content = decompress::open(input, options.compressed_name)?;
+    let content = decompress::open(input, options)?;
     let (is_array, content) = elements::is_array(content)?;
     if is_array {
-        reading.order.in_array = Some(0);
+        reading.showing.order.in_array = Some(0);
         let mut elements = Elements::new(content);
         elements.hand_to(&mut reading)?;
         // A message that is an array may stand in front of others.
         let (number, rest) = elements.finish();
-        reading.order = Order { in_array: None, not_counted: number };
+        reading.showing.order = Order { in_array: None, not_counted: number };
         Lines::after(number, rest).hand_to(&mut reading)?;
     } else {
         Lines::new(content).hand_to(&mut reading)?;
@@ -94,8 +94,39 @@ struct Reading<'o, V> {
     /// The last line, where it ends in what no whole object ends in.
     cut_line: Option<(u64, &'static str)>,
     is_csv: bool,
-    order: Order,
+    /// How many bytes may still be looked through for records behind what is none.
+    work: usize,
+    /// How many arrays of records the value that is shown stands in.
+    depth: usize,
+    showing: Showing<'o, V>,
+}
+
+/// Whom ticks and rejects are shown to, and what they are shown with.
+struct Showing<'o, V> {
     visitor: &'o mut V,
+    order: Order,
+    /// Blank lines, and lines and elements that are no tick.
+    without_tick: u64,
+    /// How many of those there may be.
+    max_without_tick: u64,
+}
+
+impl<V: Visitor> Showing<'_, V> {
+    /// Shows the tick `index` of the line `number`.
+    #[inline(always)]
+    fn record(&mut self, record: &Record<'_>, number: u64, index: u16) {
+        self.visitor.record(record, self.order.spot(number, index));
+    }
+
+    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
+        self.without_tick += 1;
+        self.visitor.reject(line, index, reject);
+    }
+
+    /// Whether it is no object of a sink, however many of its lines are no ticks.
+    fn has_too_few(&self) -> bool {
+        self.without_tick > self.max_without_tick
+    }
 }
 
 /// What is known of the order of an object's ticks, where its lines do not tell their offsets.
@@ -130,24 +161,31 @@ impl Order {
 /// thousand times as long as it looks.
 const MAX_STRANGE_LINES: u64 = 1_000_000;
 
-/// How many bytes of a line are looked through for records behind what is none, all attempts
-/// together.
-const MAX_WORK: usize = 16 * MAX_VALUE_BYTES;
+/// How many bytes of an object are looked through for records behind what is none, all attempts
+/// together; and how many more for each byte of a line that holds such.
+const MAX_WORK: usize = 64 * MAX_VALUE_BYTES;
+const WORK_OF_A_BYTE: usize = 4;
+/// What it takes to see that a value is none of those, as bytes.
+const WORK_OF_AN_ATTEMPT: usize = 64;
+
+/// How deep arrays of records may lie in one another.
+const MAX_DEPTH: usize = 8;
 
 impl<V: Visitor> LineTaker for Reading<'_, V> {
     #[inline(always)]
     fn take_first(&mut self, bytes: &[u8], number: u64) -> Option<usize> {
-        if self.is_wrapped || self.visitor.has_enough() {
+        if self.is_wrapped || self.showing.visitor.has_enough() {
             return None;
         }
         let (record, length) = self.decoder.decode_known_line(bytes, &self.beside)?;
         self.has_records = true;
-        self.visitor.record(&record, self.order.spot(number, 0));
+        self.showing.record(&record, number, 0);
         Some(length)
     }
 
     fn take(&mut self, line: &Line<'_>) {
         if line.is_blank() {
+            self.showing.without_tick += 1;
             return;
         }
         if line.length >= MAX_VALUE_BYTES as u64 {
@@ -164,14 +202,16 @@ impl<V: Visitor> LineTaker for Reading<'_, V> {
         match self.decoder.decode_known(line.bytes, &self.beside) {
             Some(record) => {
                 self.has_records = true;
-                self.visitor.record(&record, self.order.spot(line.number, 0));
+                self.showing.record(&record, line.number, 0);
             }
             None => self.show(line),
         }
     }
 
     fn has_given_up(&self) -> bool {
-        self.strange_lines >= MAX_STRANGE_LINES || self.visitor.has_enough()
+        self.strange_lines >= MAX_STRANGE_LINES
+            || self.showing.has_too_few()
+            || self.showing.visitor.has_enough()
     }
 }
 
@@ -190,8 +230,14 @@ impl<'o, V> Reading<'o, V> {
             strange_lines: 0,
             cut_line: None,
             is_csv: options.csv.is_some(),
-            order: Order::default(),
-            visitor,
+            work: MAX_WORK,
+            depth: 0,
+            showing: Showing {
+                visitor,
+                order: Order::default(),
+                without_tick: 0,
+                max_without_tick: options.max_without_tick,
+            },
         }
     }
 }
@@ -216,9 +262,9 @@ impl<V: Visitor> Reading<'_, V> {
         if rest.is_empty() {
             return self.reject(line, behind, why);
         }
-        let mut work = MAX_WORK;
+        self.work = self.work.saturating_add(WORK_OF_A_BYTE * line.bytes.len());
         while !rest.is_empty() {
-            let end = values::end_of_value(rest);
+            let end = if self.work > 0 { values::end_of_value(rest) } else { None };
             let shown = end.map(|end| self.show_value(&part_of(line, rest, end), behind));
             let length = match (end, shown) {
                 (Some(end), Some(Ok(()))) => end,
@@ -227,7 +273,8 @@ impl<V: Visitor> Reading<'_, V> {
                     end
                 }
                 _ => {
-                    let end = self.next_record(rest, &mut work).unwrap_or(rest.len());
+                    self.work = self.work.saturating_sub(values::looked_through(rest, end));
+                    let end = self.next_record(rest).unwrap_or(rest.len());
                     let part = part_of(line, rest, end);
                     if let Err(reject) = self.show_value(&part, behind) {
                         self.reject(&part, behind, reject);
@@ -240,15 +287,21 @@ impl<V: Visitor> Reading<'_, V> {
         }
     }
 
-    /// Where behind what a text begins with the next record begins that tells its offset. `work`:
-    /// how many bytes may be looked through for it.
-    fn next_record(&mut self, text: &[u8], work: &mut usize) -> Option<usize> {
-        memchr::memchr2_iter(b'{', b'[', text).filter(|at| *at > 0).find(|at| {
-            let value = &text[*at..];
-            let end = if *work > 0 { values::end_of_value(value) } else { None };
-            *work = work.saturating_sub(end.unwrap_or(value.len()));
-            end.is_some_and(|end| self.tells_offset(&value[..end]))
-        })
+    /// Where behind what a text begins with the next record begins that tells its offset.
+    fn next_record(&mut self, text: &[u8]) -> Option<usize> {
+        for at in memchr::memchr2_iter(b'{', b'[', text).filter(|at| *at > 0) {
+            if self.work == 0 {
+                break;
+            }
+            let value = &text[at..];
+            let end = values::end_of_value(value);
+            let looked = values::looked_through(value, end) + WORK_OF_AN_ATTEMPT;
+            self.work = self.work.saturating_sub(looked);
+            if end.is_some_and(|end| self.tells_offset(&value[..end])) {
+                return Some(at);
+            }
+        }
+        None
     }
 
     /// Whether a value is a record that tells its offset, or a list of such.
@@ -277,17 +330,22 @@ impl<V: Visitor> Reading<'_, V> {
         values::first_of_array(value).is_some_and(|first| self.tells_offset(first))
     }
 
-    /// Shows the elements of such an array. `false` where it is no JSON.
+    /// Shows the elements of such an array. `false` where it is no JSON, or lies too deep in others.
     fn show_list(&mut self, line: &Line<'_>, behind: u16) -> bool {
+        if self.depth == MAX_DEPTH {
+            return false;
+        }
         let Ok(elements) = serde_json::from_slice::<Vec<&RawValue>>(line.bytes) else {
             return false;
         };
+        self.depth += 1;
         for (at, element) in (behind..=u16::MAX).chain(iter::repeat(u16::MAX)).zip(elements) {
             let element = part(line.number, element.get().as_bytes());
             if let Err(reject) = self.show_value(&element, at) {
                 self.reject(&element, at, reject);
             }
         }
+        self.depth -= 1;
         true
     }
 
@@ -340,12 +398,21 @@ impl<V: Visitor> Reading<'_, V> {
         } else if line.is_torn {
             self.cut_line = Some((line.number, "in zero bytes"));
         }
-        self.visitor.reject(line, index, reject);
+        self.showing.reject(line, index, reject);
     }
 
     /// An object without a single record is something else than what the sink wrote: zeros, a page
-    /// of HTML, a format or a compression that is not read.
+    /// of HTML, a format or a compression that is not read. So is one that hardly has any for what
+    /// it unpacks to.
     fn conclude(self) -> io::Result<()> {
+        if self.showing.has_too_few() {
+            let count = self.showing.max_without_tick;
+            let why = format!(
+                "more than {count} of its lines hold no tick, and no sink packs so many into its \
+                 size: it was not read to its end"
+            );
+            return Err(io::Error::new(ErrorKind::InvalidData, why));
+        }
         if let Some((number, how)) = self.cut_line {
             let why = format!("it ends {how}, in line {number}");
             return Err(io::Error::new(ErrorKind::UnexpectedEof, why));
@@ -361,7 +428,7 @@ impl<V: Visitor> Reading<'_, V> {
 
     /// Shows the ticks in a line's envelope. The error is `None` where there is no envelope.
     fn show_content(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Option<Reject>> {
-        let Self { envelope, beside, decoder, visitor, order, .. } = self;
+        let Self { envelope, beside, decoder, showing, .. } = self;
         let content = envelope.open(line.bytes).ok_or(None)?;
         let beside = Beside { key: content.key, time: content.time, ..*beside };
         let message = Message {
@@ -371,17 +438,17 @@ impl<V: Visitor> Reading<'_, V> {
             provenance: content.provenance,
         };
         decoder.refuse_rest(false);
-        show_each(decoder, (*visitor, order), &message, &beside)?;
+        show_each(decoder, showing, &message, &beside)?;
         self.has_records = true;
         Ok(())
     }
 
     /// Shows the ticks of a line that is a message.
     fn show_message(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Reject> {
-        let Self { decoder, beside, visitor, order, .. } = self;
+        let Self { decoder, beside, showing, .. } = self;
         let message = Message { value: line.bytes, number: line.number, behind, provenance: None };
         decoder.refuse_rest(true);
-        show_each(decoder, (*visitor, order), &message, beside)?;
+        show_each(decoder, showing, &message, beside)?;
         self.has_records = true;
         Ok(())
     }
@@ -433,7 +500,7 @@ struct Message<'l> {
 /// Why it holds nothing; nothing was shown then.
 fn show_each(
     decoder: &mut Decoder,
-    (visitor, order): (&mut impl Visitor, &mut Order),
+    showing: &mut Showing<'_, impl Visitor>,
     message: &Message<'_>,
     beside: &Beside<'_>,
 ) -> Result<(), Reject> {
@@ -448,12 +515,12 @@ fn show_each(
             }
             Ok(record) => {
                 let record = Record { provenance, ..record };
-                return visitor.record(&record, order.spot(number, index));
+                return showing.record(&record, number, index);
             }
             Err(reject) => reject,
         };
         let part = Line { told: provenance, ..part(number, value) };
-        visitor.reject(&part, index.max(behind), reject);
+        showing.reject(&part, index.max(behind), reject);
     })
 }
 

@@ -17,6 +17,9 @@ fn options() -> ScanOptions {
         csv: None,
         stored_at: Timestamp::from_micros(1_749_218_405_000_000),
         max_bars: usize::MAX,
+        hour_weight: 0,
+        max_without_tick: u64::MAX,
+        max_unpacked: u64::MAX,
         exclude: None,
     }
 }

@@ -72,6 +72,9 @@ fn options(exclude: Option<Exclusions>) -> ScanOptions {
         rules: Arc::default(),
         stored_at: Timestamp::from_micros(START * 1000 + Timestamp::DAY),
         max_bars: usize::MAX,
+        hour_weight: 0,
+        max_without_tick: u64::MAX,
+        max_unpacked: u64::MAX,
         exclude: exclude.map(Arc::new),
     }
 }

@@ -328,6 +328,7 @@ pub fn of_object(
         among: among.cloned(),
         is_telling: among.is_some_and(|among| are_few(among)),
         max_bars: options.max_bars,
+        hour_weight: options.hour_weight,
         records: 0,
         is_too_wide: false,
     };
@@ -352,6 +353,7 @@ struct Reading {
     among: Option<Arc<Places>>,
     is_telling: bool,
     max_bars: usize,
+    hour_weight: usize,
     records: u64,
     is_too_wide: bool,
 }
@@ -360,7 +362,8 @@ impl Visitor for Reading {
     fn record(&mut self, record: &Record<'_>, spot: Spot) {
         self.records += 1;
         if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
-            self.is_too_wide = self.holdings.bars() > self.max_bars;
+            let hours = self.hour_weight * self.holdings.hours.len();
+            self.is_too_wide = self.holdings.bars() + hours > self.max_bars;
         }
         let content = Content::of(record);
         let Some((place, number)) =
@@ -488,6 +491,22 @@ mod tests {
     /// In milliseconds.
     const AT: i64 = 1_748_869_200_000;
 
+    fn limited(max_bars: usize, hour_weight: usize) -> ScanOptions {
+        ScanOptions {
+            compressed_name: false,
+            origin: Origin { partition: 0, start_offset: 0 },
+            topic: "t".into(),
+            csv: None,
+            rules: Arc::default(),
+            stored_at: Timestamp::from_micros(AT * 1000),
+            max_bars,
+            hour_weight,
+            max_without_tick: u64::MAX,
+            max_unpacked: u64::MAX,
+            exclude: None,
+        }
+    }
+
     #[test]
     fn an_object_that_goes_on_with_new_symbols_is_given_up() {
         let line = |number| {
@@ -495,18 +514,24 @@ mod tests {
         };
         let text: String = (0..20_000).map(|number| line(number) + "\n").collect();
         let endless = std::io::Cursor::new(text).chain(std::io::repeat(b'\n'));
-        let options = ScanOptions {
-            compressed_name: false,
-            origin: Origin { partition: 0, start_offset: 0 },
-            topic: "t".into(),
-            csv: None,
-            rules: Arc::default(),
-            stored_at: Timestamp::from_micros(AT * 1000),
-            max_bars: 5000,
-            exclude: None,
-        };
+        let options = limited(5000, 0);
         let error = of_object(endless, &options, None).unwrap_err().error;
         assert!(TooWide::caused(&error), "{error}");
+    }
+
+    #[test]
+    fn an_object_of_very_many_hours_takes_the_memory_of_more_bars_than_it_has() {
+        let line = |hour: i64| {
+            let at = AT - hour * 3_600_000;
+            format!(r#"{{"symbol":"A","timestamp":{at},"open":1,"close":1,"volume":1}}"#)
+        };
+        let text: String = (0..5_000).map(|hour| line(hour) + "\n").collect();
+        let with = |hour_weight| {
+            of_object(text.as_bytes(), &limited(20_000, hour_weight), None)
+                .map(|held| held.hours.len())
+        };
+        assert!(TooWide::caused(&with(8).unwrap_err().error));
+        assert_eq!(with(0).unwrap(), 5_000);
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Search<'_> {
             let span = self.spans.get(&partition);
             let mut in_log = RoaringTreemap::new();
             in_log.insert_range(span.map(Span::range).unwrap_or_default());
-            let before_log = self.holes(&known_messages, span.map_or(u64::MAX, |span| span.low));
+            let before_log = holes(&known_messages, span.map_or(u64::MAX, |span| span.low));
 
             let (mut left, mut rejected) =
                 self.without_gaps(index, partition, (in_log, &known_messages), &mut lost).await?;
@@ -140,15 +140,6 @@ impl Search<'_> {
         let expired = self.expired.iter().filter(|((_, of), _)| *of == partition);
         expired.for_each(|(_, offsets)| known |= offsets);
         known
-    }
-
-    /// Offsets below `end` that are missing between known ones.
-    fn holes(&self, known: &RoaringTreemap, end: u64) -> RoaringTreemap {
-        let mut holes = RoaringTreemap::new();
-        if let (Some(min), Some(max)) = (known.min(), known.max()) {
-            holes.insert_range(min..max.min(end).max(min));
-        }
-        holes - known
     }
 
     /// Those messages that the speed layer has read, and what was rejected of them. Of those that
@@ -307,6 +298,19 @@ impl Search<'_> {
     }
 }
 
+/// Offsets below `end` that are missing between known ones. What lies billions of offsets behind
+/// the others, as a damaged line tells it, leaves no hole of so many messages.
+fn holes(known: &RoaringTreemap, end: u64) -> RoaringTreemap {
+    let mut holes = RoaringTreemap::new();
+    let highs: Vec<u32> = known.bitmaps().map(|(high, _)| high).collect();
+    let near = highs.chunk_by(|one, next| one + 1 == *next).next().and_then(<[u32]>::last);
+    if let (Some(min), Some(max), Some(near)) = (known.min(), known.max(), near) {
+        let near_end = (u64::from(*near) + 1) << 32;
+        holes.insert_range(min..max.min(end).min(near_end).max(min));
+    }
+    holes - known
+}
+
 /// Notes what a message of Kafka's holds. Of one that is known or was rejected in part, only its
 /// other ticks are missing.
 fn look_at(
@@ -353,6 +357,20 @@ mod tests {
             look_at(&mut decoder, (7, value, &Beside::NOTHING), &rejected, &mut found);
         }
         found.iter().map(|found| (found.place, found.hour.is_some())).collect()
+    }
+
+    #[test]
+    fn holes_lie_between_known_offsets_that_are_not_too_far_apart() {
+        let holes_of = |known: &[u64], end| {
+            let holes = super::holes(&known.iter().collect(), end);
+            (holes.min(), holes.max(), holes.len())
+        };
+        assert_eq!(holes_of(&[3, 4, 7, 9], u64::MAX), (Some(5), Some(8), 3));
+        assert_eq!(holes_of(&[3, 4, 7, 9], 6), (Some(5), Some(5), 1));
+        assert_eq!(holes_of(&[], 6), (None, None, 0));
+        let (first, _, count) = holes_of(&[3, 5, (1 << 48) - 1], u64::MAX);
+        assert_eq!((first, count), (Some(4), (1 << 32) - 5));
+        assert_eq!(holes_of(&[(1 << 32) - 2, (1 << 32) + 1], u64::MAX).2, 2);
     }
 
     #[test]

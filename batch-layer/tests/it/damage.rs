@@ -75,6 +75,25 @@ async fn bad_lines_never_fail_an_hour_and_are_kept_up_to_a_thousand_an_object() 
 }
 
 #[tokio::test]
+async fn an_object_that_unpacks_to_hardly_a_tick_is_given_up_and_holds_back_its_hour_alone() {
+    let world = World::create().await;
+    for hour in [9, 10] {
+        let ticks = some_ticks(hour, 0, hour * 1000, 300);
+        world.put(&key(hour, 0, hour * 1000), &ticks).await;
+    }
+    let text = lines(&some_ticks(10, 1, 0, 3)) + &"{}\n".repeat(3_000_000);
+    let (key, packed) = (key(10, 1, 0) + ".gz", gzip(&text));
+    assert!(packed.len() < 100_000, "{}", packed.len());
+    world.bucket.put(&key, packed).await.unwrap();
+    let outcome = world.run(&DAY).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert_eq!(world.computed_by().await, ["02T09 by 1"]);
+    let says = |line: &str| line.contains(&key) && line.contains("of its lines hold no tick");
+    assert!(outcome.stderr.lines().any(says), "{}", outcome.stderr);
+    assert_eq!(world.number("select count(*) from rejected_lines").await, 0);
+}
+
+#[tokio::test]
 async fn a_line_longer_than_any_tick_is_kept_by_its_beginning_and_length() {
     let world = World::create().await;
     world.bucket.put(&key(10, 0, 0), "{".to_owned() + &"x".repeat(1_999_999)).await.unwrap();

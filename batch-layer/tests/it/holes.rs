@@ -75,6 +75,21 @@ async fn an_hour_that_is_missing_between_archived_ones_is_looked_for_until_its_o
     assert_eq!(world.number("select count(*) from missing_offsets").await, 0);
 }
 
+#[tokio::test]
+async fn a_line_whose_offset_is_far_from_all_others_leaves_one_hole_and_ends_no_run() {
+    let world = World::create().await;
+    let (hour, mut ticks) = ticks_of(5);
+    let far = (1 << 48) - 1;
+    ticks[19].offset = far;
+    world.put(&key_of(hour, 0, ticks[0].offset), &ticks).await;
+    world.run_ok(&["--lookback", "10h"]).await;
+    let holes = "select concat_ws(' ', first_offset, last_offset, offsets) from missing_offsets";
+    let first = ticks[18].offset + 1;
+    let hole = format!("{first} {} {}", far - 1, far - first);
+    assert_eq!(world.rows(holes).await, [hole]);
+    assert_eq!(incomplete_hours(&world).await, [5]);
+}
+
 /// An hour's ticks, of which the archive lacks the sixth to the eighth.
 async fn put_with_hole(world: &World) -> (Hour, Vec<Tick>) {
     let (hour, ticks) = ticks_of(5);

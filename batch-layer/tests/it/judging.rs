@@ -694,6 +694,53 @@ async fn a_late_tick_has_those_hours_alone_judged_again_whose_ticks_it_lies_besi
     assert_eq!(said(&world).await, said(&whole).await);
 }
 
+/// Ticks of more symbols than an hour may have to be judged whole, from an offset on.
+fn wide(offset: i64, count: i64) -> Vec<Tick> {
+    let calm = calm(10, &[]);
+    let tick = |number: i64| Tick {
+        symbol: format!("S{number}"),
+        partition: 1,
+        offset: offset + number,
+        ..calm[number as usize % calm.len()].clone()
+    };
+    (0..count).map(tick).collect()
+}
+
+#[tokio::test]
+async fn of_an_hour_too_large_to_be_judged_whole_late_ticks_of_symbols_without_findings_are_not_judged()
+ {
+    let world = World::create().await;
+    let ticks = calm(10, &[100]);
+    world.put(&key(10, 0, 10_000), &ticks).await;
+    world.put(&key(10, 1, 0), &wide(0, 10_001)).await;
+    find(&world, &ticks[100], "spike", price(&ticks[100])).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(FOUND).await, ["10100 spike bad_print confirmed"]);
+    let clean = "select concat_ws(' ', xmin, ticks, left_out) from clean_hours";
+    let before = world.rows(clean).await;
+    assert!(before.len() == 1 && before[0].ends_with(" 359 1"), "{before:?}");
+    let due = "select count(*) from batch_hours b join judged_hours j using (hour)
+               where b.computed_at > j.judged_at or j.added_symbols <> '{}'";
+
+    world.put(&key(10, 1, 20_000), &wide(20_000, 100)).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(clean).await, before, "nothing was judged again");
+    assert_eq!(world.number(due).await, 0);
+
+    // What is found there since is judged, and so are late ticks of a symbol of which something is.
+    let late = &wide(20_000, 1)[0];
+    find(&world, late, "spike", price(late)).await;
+    world.run_ok(&DAY).await;
+    let said = "select concat_ws(' ', symbol, verdict) from anomalies order by symbol";
+    assert_eq!(world.rows(said).await, ["AAPL confirmed", "S0 withdrawn"]);
+    let tick = Tick { offset: 11_000, ..calm(10, &[])[200].clone() };
+    world.put(&key(10, 0, 11_000), &[tick]).await;
+    world.run_ok(&DAY).await;
+    let after = world.rows(clean).await;
+    assert!(after.len() == 1 && after[0].ends_with(" 360 1"), "{after:?}");
+    assert_eq!(world.number(due).await, 0);
+}
+
 #[tokio::test]
 async fn of_conflicting_records_the_clean_bars_have_that_of_the_summary() {
     for other in ["aa", "zz"] {

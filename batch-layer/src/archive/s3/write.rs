@@ -26,7 +26,7 @@ impl S3Store {
         let body = body
             .with_context(|| format!("cannot read {}", path.display()))
             .map_err(StoreError::Unavailable)?;
-        let request = self.client.put_object().bucket(&self.bucket).key(key).body(body);
+        let request = self.client.put_object().bucket(&*self.bucket).key(key).body(body);
         let answer = request.customize().config_override(patient(size)).send().await;
         let answer =
             answer.map_err(|error| self.sort_write_error(&format!("write {key}"), error))?;
@@ -36,7 +36,7 @@ impl S3Store {
     /// Copies an object of `size` bytes within the store; gives the copy's etag.
     pub async fn copy(&self, from: &str, to: &str, size: u64) -> Result<String, StoreError> {
         let source = format!("{}/{}", self.bucket, escaped(from));
-        let request = self.client.copy_object().bucket(&self.bucket).copy_source(source).key(to);
+        let request = self.client.copy_object().bucket(&*self.bucket).copy_source(source).key(to);
         let answer = request.customize().config_override(patient(size)).send().await;
         let answer = answer
             .map_err(|error| self.sort_write_error(&format!("copy {from} to {to}"), error))?;
@@ -48,7 +48,7 @@ impl S3Store {
         let asked = |etag: Option<String>| {
             self.client
                 .delete_object()
-                .bucket(&self.bucket)
+                .bucket(&*self.bucket)
                 .key(&*object.key)
                 .set_if_match(etag)
                 .send()
@@ -65,7 +65,7 @@ impl S3Store {
 
     /// Deletes an object. That there is none is no error.
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        let answer = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
+        let answer = self.client.delete_object().bucket(&*self.bucket).key(key).send().await;
         match answer.map_err(|error| self.sort_write_error(&format!("delete {key}"), error)) {
             Ok(_) | Err(StoreError::Moved) => Ok(()),
             Err(error) => Err(error),
