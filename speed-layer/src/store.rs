@@ -111,6 +111,7 @@ impl Store {
                 let mut connection = shared.database.connect_ready().await?;
                 note_database(shared, &mut connection).await?;
                 presence::show(shared, &mut connection).await?;
+                note_last_gap(shared, &mut connection).await?;
                 Ok(connection)
             };
             let opened = tokio::select! {
@@ -720,6 +721,17 @@ async fn note_database(shared: &Shared, connection: &mut PgConnection) -> Result
     Ok(())
 }
 
+/// Learns when offsets were last skipped: who skips some and ends before Prometheus asks it would
+/// take the news with it.
+async fn note_last_gap(shared: &Shared, connection: &mut PgConnection) -> Result<(), Failure> {
+    let asked = pg::in_time(LOOK_TIMEOUT, pg::query_scalar(LAST_GAP).fetch_one(connection)).await;
+    let at = asked.map_err(|error| shared.database.failure("reading kafka_gaps of", error))?;
+    shared.metrics.note_last_gap(at);
+    Ok(())
+}
+
+const LAST_GAP: &str =
+    "select coalesce(extract(epoch from max(recorded_at))::int8, 0) from kafka_gaps";
 /// Some providers may take this right away.
 const MAY_ASK_FOR_SYSTEM: &str = "select has_function_privilege('pg_control_system()', 'execute')";
 const DATABASE_NUMBER: &str =

@@ -6,6 +6,7 @@ use crate::config::{Config, OnGap};
 use crate::metrics::Metrics;
 use crate::source::{Source, SourceId, TopicIdentity};
 use anyhow::anyhow;
+use common::Timestamp;
 use service::pg;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -113,7 +114,7 @@ pub async fn identify(
             // --start latest is for what was there at the start: all of this one came later.
             let source = enter(&mut transaction, config, found, 0).await?;
             transaction.commit().await?;
-            metrics.gaps.inc_by(ends);
+            metrics.gaps_skipped(ends, Timestamp::now());
             let topic = &found.topic;
             tracing::warn!(
                 topic,
