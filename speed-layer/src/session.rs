@@ -117,6 +117,11 @@ async fn serve(
                 }
                 Reply::Written(batch)
             }
+            Command::GiveUp(partitions) => {
+                catch_up();
+                store.give_up(&partitions);
+                continue;
+            }
             Command::Check(positions) => {
                 catch_up();
                 store.check(&positions).await?;

@@ -424,6 +424,16 @@ impl Store {
         Ok(answers)
     }
 
+    /// Forgets partitions that are another instance's from now on: what is known of them would take
+    /// memory, and grow old. Those that come back are located anew.
+    pub fn give_up(&mut self, partitions: &[SourcePartition]) {
+        partitions.iter().for_each(|at| drop(self.reached.remove(at)));
+        let Some(detection) = &mut self.detection else { return };
+        partitions.iter().for_each(|at| detection.forget(*at));
+        let (forgotten, left) = (partitions.len(), detection.count());
+        tracing::debug!("gave up {forgotten} partitions; the detectors know {left} others");
+    }
+
     /// Ticks that no detector looks at would be a silence, and a jump, to those that go on from
     /// before them.
     async fn forget_detectors(&mut self, questions: &[Question]) -> Result<(), StoreError> {

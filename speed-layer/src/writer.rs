@@ -79,16 +79,27 @@ impl Writers {
     /// Asks where to begin, each store for its partitions: it answers after what it has still to
     /// write of them.
     pub fn locate(&self, questions: Vec<Question>) -> Result<(), Ended> {
-        let mut shares = vec![Vec::new(); self.writers.len()];
-        for question in questions {
-            shares[self.index(question.at)].push(question);
+        self.share_out(questions, |question| question.at, Command::Locate)
+    }
+
+    /// Lets each store forget those of its partitions that are given up, once it has written what
+    /// it has still of them.
+    pub fn give_up(&self, partitions: Vec<SourcePartition>) -> Result<(), Ended> {
+        self.share_out(partitions, |at| *at, Command::GiveUp)
+    }
+
+    fn share_out<T>(
+        &self,
+        all: Vec<T>,
+        at: impl Fn(&T) -> SourcePartition,
+        command: impl Fn(Vec<T>) -> Command,
+    ) -> Result<(), Ended> {
+        let mut shares: Vec<Vec<T>> = self.writers.iter().map(|_| Vec::new()).collect();
+        for one in all {
+            shares[self.index(at(&one))].push(one);
         }
-        for (writer, share) in
-            self.writers.iter().zip(shares).filter(|(_, share)| !share.is_empty())
-        {
-            writer.command(Command::Locate(share))?;
-        }
-        Ok(())
+        let mut filled = self.writers.iter().zip(shares).filter(|(_, share)| !share.is_empty());
+        filled.try_for_each(|(writer, share)| writer.command(command(share)))
     }
 
     /// The next reply, if one is there.
