@@ -19,6 +19,7 @@ use crate::Shared;
 use crate::batch::Batch;
 use crate::detection::{Detection, Judged, Judging};
 use crate::handover::{Answer, Begin, Position, Question};
+use crate::health::Health;
 use crate::outage::Outage;
 use crate::presence;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
@@ -29,6 +30,7 @@ use offsets::{Moved, Outcome};
 use service::failure::one_line;
 use service::telemetry::TRACED;
 use service::{Failure, pg};
+use sources::Admission;
 use sqlx::PgConnection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -115,7 +117,7 @@ impl Store {
                 Ok(connection)
             };
             let opened = tokio::select! {
-                opened = unless_long(shared, 0, &mut outage, &opening, open) => opened,
+                opened = unless_long(&shared.health, 0, &mut outage, &opening, open) => opened,
                 () = shared.stop.cancelled() => break,
             };
             match opened {
@@ -391,11 +393,15 @@ impl Store {
                 sources::identify(connection, (&shared.config, &limits), &shared.metrics, topic)
                     .await
             };
-            let source = self.until_done("entering a topic takes too long", ask).await?;
-            let source =
-                source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
-            self.shared.note_topic(source.id, topic);
-            sources.push(source);
+            match self.until_done("entering a topic takes too long", ask).await? {
+                Admission::Granted(source) => {
+                    self.shared.note_topic(source.id, topic);
+                    sources.push(source);
+                }
+                Admission::Refused(why) => {
+                    return Err(StoreError::Fatal(Failure::Configuration(why)));
+                }
+            }
         }
         Ok(sources)
     }
@@ -560,30 +566,30 @@ impl Store {
         let limits = Arc::clone(&self.limits);
         let working = async {
             match compare_all(&mut connection, &limits, unchecked.as_ref()).await? {
-                Some(other) => Ok(Err(other)),
-                None => work(&mut connection).await.map(Ok),
+                Some(other) => Ok(Worked::Elsewhere(other)),
+                None => work(&mut connection).await.map(Worked::Done),
             }
         };
         let working = tokio::time::timeout(self.limits.patience(), working);
-        let error =
-            match unless_long(&self.shared, self.writer, &mut self.outage, &what, working).await {
-                Ok(Ok(Err(Other::Older(moved)))) => return Err(self.is_older(moved)),
-                Ok(Ok(Err(Other::Numbers(why)))) => {
-                    self.shared.topics().clear();
-                    return Err(StoreError::Fenced(why));
-                }
-                Ok(Ok(Ok(done))) => {
-                    self.is_unchecked = false;
-                    self.connection = Some(connection);
-                    return Ok(Try::Done(done));
-                }
-                Ok(Err(error)) => error,
-                Err(_) => {
-                    drop(connection);
-                    return self.note_unanswered(what).await;
-                }
-            };
-        self.note_failed(connection, error).await
+        let health = &self.shared.health;
+        let Ok(worked) = unless_long(health, self.writer, &mut self.outage, &what, working).await
+        else {
+            drop(connection);
+            return self.note_unanswered(what).await;
+        };
+        match worked {
+            Ok(Worked::Done(done)) => {
+                self.is_unchecked = false;
+                self.connection = Some(connection);
+                Ok(Try::Done(done))
+            }
+            Ok(Worked::Elsewhere(Other::Older(moved))) => Err(self.is_older(moved)),
+            Ok(Worked::Elsewhere(Other::Numbers(why))) => {
+                self.shared.topics().clear();
+                Err(StoreError::Fenced(why))
+            }
+            Err(error) => self.note_failed(connection, error).await,
+        }
     }
 
     /// What follows from a try that PostgreSQL has not answered.
@@ -750,7 +756,7 @@ const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'o
 
 /// Carries on with `work`; where that takes long, says so.
 async fn unless_long<T>(
-    shared: &Shared,
+    health: &Health,
     writer: u8,
     outage: &mut Outage,
     what: &str,
@@ -761,9 +767,16 @@ async fn unless_long<T>(
         return done;
     }
     let why = format!("{what}: no answer for {} s, perhaps because of a lock", LONG.as_secs());
-    shared.health.database.fails_for(writer, why.clone());
+    health.database.fails_for(writer, why.clone());
     outage.waits(&why);
     work.await
+}
+
+/// What came of work on a connection.
+enum Worked<T> {
+    Done(T),
+    /// It was not begun.
+    Elsewhere(Other),
 }
 
 /// In what a database is not the one that was left.

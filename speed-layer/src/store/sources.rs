@@ -61,15 +61,22 @@ fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation 
     }
 }
 
-/// The source that the topic is; one that is new is entered. The inner error is a topic that must
-/// not be read: another group reads it, or it took the place of another and `--on-gap stop` leaves
-/// that to a person.
+/// Whether a topic may be read.
+pub enum Admission {
+    /// As this source.
+    Granted(Source),
+    /// Another group reads it, or it took the place of another and `--on-gap stop` leaves that to a
+    /// person.
+    Refused(anyhow::Error),
+}
+
+/// The source that the topic is; one that is new is entered.
 pub async fn identify(
     connection: &mut PgConnection,
     (config, limits): (&Config, &Limits),
     metrics: &Metrics,
     found: &TopicIdentity,
-) -> sqlx::Result<Result<Source, anyhow::Error>> {
+) -> sqlx::Result<Admission> {
     let mut transaction = limits.begin(connection).await?;
     let mut known = read(&mut transaction, &found.topic).await?;
     let mut relation = relation(found, &config.group_id, &known);
@@ -80,8 +87,9 @@ pub async fn identify(
         known = read(&mut transaction, &found.topic).await?;
         relation = self::relation(found, &config.group_id, &known);
     }
-    let is =
-        |id, first_partitions| Ok(Ok(Source { id, topic: found.topic.clone(), first_partitions }));
+    let is = |id, first_partitions| {
+        Ok(Admission::Granted(Source { id, topic: found.topic.clone(), first_partitions }))
+    };
     match relation {
         Relation::Known { source, first_partitions, learned } => {
             if let Some(whole) = learned {
@@ -92,7 +100,7 @@ pub async fn identify(
         }
         Relation::Taken(group) => {
             transaction.rollback().await?;
-            Ok(Err(taken(found, &group, &config.group_id)))
+            Ok(Admission::Refused(taken(found, &group, &config.group_id)))
         }
         Relation::New => {
             let came_late = came_late(&mut transaction, config, found).await?;
@@ -106,7 +114,7 @@ pub async fn identify(
             let why = replaced(found, known.iter().find(|known| known.source == before));
             if config.on_gap == OnGap::Stop {
                 transaction.rollback().await?;
-                return Ok(Err(anyhow!(
+                return Ok(Admission::Refused(anyhow!(
                     "{why}; --on-gap skip records that in kafka_gaps and reads it from its first message on"
                 )));
             }
