@@ -78,15 +78,7 @@ pub async fn identify(
     found: &TopicIdentity,
 ) -> sqlx::Result<Admission> {
     let mut transaction = limits.begin(connection).await?;
-    let mut known = read(&mut transaction, &found.topic).await?;
-    let mut relation = relation(found, &config.group_id, &known);
-    if relation.is_to_be_written() {
-        // Another instance may be entering it, and may know less of it: then both would be a
-        // source.
-        pg::query(statements::LOCK_SOURCES).execute(&mut *transaction).await?;
-        known = read(&mut transaction, &found.topic).await?;
-        relation = self::relation(found, &config.group_id, &known);
-    }
+    let (relation, known) = look_up(&mut transaction, &config.group_id, found).await?;
     let is = |id, first_partitions| {
         Ok(Admission::Granted(Source { id, topic: found.topic.clone(), first_partitions }))
     };
@@ -133,6 +125,24 @@ pub async fn identify(
             is(source, 0)
         }
     }
+}
+
+/// What the topic is to the database, and the sources of its name. Where that is to be written, no
+/// other instance writes any.
+async fn look_up(
+    connection: &mut PgConnection,
+    group_id: &str,
+    found: &TopicIdentity,
+) -> sqlx::Result<(Relation, Vec<Known>)> {
+    let known = read(connection, &found.topic).await?;
+    let at_first = relation(found, group_id, &known);
+    if !at_first.is_to_be_written() {
+        return Ok((at_first, known));
+    }
+    // Another instance may be entering it, and may know less of it: then both would be a source.
+    pg::query(statements::LOCK_SOURCES).execute(&mut *connection).await?;
+    let known = read(connection, &found.topic).await?;
+    Ok((relation(found, group_id, &known), known))
 }
 
 impl Relation {
