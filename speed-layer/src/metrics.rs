@@ -285,7 +285,8 @@ mod tests {
 
     #[test]
     fn the_time_of_the_last_gap_is_the_latest_that_is_known() {
-        let (metrics, at) = (Metrics::new(), |seconds| Timestamp::from_micros(seconds * 1_000_000));
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let metrics = Metrics::new();
         metrics.gaps_skipped(0, at(900));
         assert_eq!((metrics.gaps.get(), metrics.last_gap.get()), (0, 0));
         metrics.note_last_gap(700);

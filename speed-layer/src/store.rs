@@ -433,7 +433,7 @@ impl Store {
     /// Forgets partitions that are another instance's from now on: what is known of them would take
     /// memory, and grow old. Those that come back are located anew.
     pub fn give_up(&mut self, partitions: &[SourcePartition]) {
-        partitions.iter().for_each(|at| drop(self.reached.remove(at)));
+        self.reached.retain(|at, _| !partitions.contains(at));
         let Some(detection) = &mut self.detection else { return };
         partitions.iter().for_each(|at| detection.forget(*at));
         let (forgotten, left) = (partitions.len(), detection.count());
