@@ -19,7 +19,7 @@ begin
             ('speed_writer', 'kafka_sources', '{select, insert, update}'),
             ('speed_writer', 'kafka_offsets', '{select, insert, update}'),
             ('speed_writer', 'begun_partitions', '{select, insert}'),
-            ('speed_writer', 'kafka_gaps', '{insert}'),
+            ('speed_writer', 'kafka_gaps', '{select, insert}'),
             ('speed_writer', 'realtime_partitions', '{select}'),
             ('speed_writer', 'realtime_upkeep', '{select, update}'),
             ('speed_writer', 'speed_instances', '{select, insert, update, delete}'),

@@ -133,6 +133,18 @@ impl Assignment {
         taken_up
     }
 
+    /// Those of the partitions that are ours, as the database calls them: it does not know others.
+    pub fn known(&self, partitions: &TopicPartitionList) -> Vec<SourcePartition> {
+        let known = |name: &str, partition| {
+            let topic = self.topics.iter().find(|topic| topic.name == name)?;
+            let source = topic.source.as_ref()?.id;
+            let is_ours = topic.partitions.contains_key(&partition);
+            is_ours.then_some(SourcePartition { source, partition })
+        };
+        let elements = partitions.elements();
+        elements.iter().filter_map(|element| known(element.topic(), element.partition())).collect()
+    }
+
     /// How many partitions Kafka's client reads.
     pub fn count_in_client(&self) -> usize {
         self.each().filter(|(_, partition)| partition.is_in_client()).count()
@@ -656,6 +668,18 @@ mod tests {
         assignment.assign(&list(&[1]), Instant::now());
         assert_eq!(assignment.revoke(&list(&[0, 1])).elements().len(), 1);
         assert!(assignment.is_empty());
+    }
+
+    #[test]
+    fn the_store_hears_only_of_partitions_that_are_ours_and_that_it_knows() {
+        let mut assignment = reading(&[0, 1], 5);
+        let here = |partition| SourcePartition { source: 1, partition };
+        assert_eq!(assignment.known(&list(&[1, 2])), [here(1)]);
+        assignment.revoke(&list(&[1]));
+        assert_eq!(assignment.known(&list(&[0, 1])), [here(0)]);
+        let mut unidentified = Assignment::new(false);
+        unidentified.assign(&list(&[0]), Instant::now());
+        assert_eq!(unidentified.known(&list(&[0])), []);
     }
 
     #[test]

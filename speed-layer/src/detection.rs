@@ -140,13 +140,19 @@ impl Detection {
         self.partitions.extend(judged.states);
     }
 
-    /// Whoever asks where to begin may find that others have written meanwhile.
+    /// The partition is given up. Whoever asks where to begin with it may find as well that others
+    /// have written meanwhile.
     pub fn forget(&mut self, at: SourcePartition) {
         self.partitions.remove(&at);
     }
 
     pub fn forget_all(&mut self) {
         self.partitions.clear();
+    }
+
+    /// Of how many partitions the states are in memory.
+    pub fn count(&self) -> usize {
+        self.partitions.len()
     }
 }
 
@@ -545,6 +551,8 @@ mod tests {
         Retried,
         /// It is too much, and written in parts of this many messages.
         InParts(u32),
+        /// It is the last one before another instance gets the partitions.
+        MovedOn,
     }
 
     fn fate() -> impl Strategy<Value = Fate> {
@@ -554,6 +562,7 @@ mod tests {
             1 => Just(Fate::Last),
             1 => Just(Fate::Retried),
             1 => (1_u32..40).prop_map(Fate::InParts),
+            2 => Just(Fate::MovedOn),
         ]
     }
 
@@ -565,6 +574,7 @@ mod tests {
             fates in prop::collection::vec((1_i64..400, fate()), 1..40),
         ) {
             let (mut database, mut detection, mut from) = (Database::default(), detection(), 0);
+            let mut other = self::detection();
             for (length, fate) in fates.into_iter().cycle().take(2000) {
                 let batch = batch(from..MESSAGES.min(from + length));
                 match fate {
@@ -585,6 +595,13 @@ mod tests {
                     Fate::InParts(messages) => {
                         drop(database.judge(&mut detection, &batch));
                         batch.parts(messages).iter().for_each(|part| database.write(&mut detection, part));
+                    }
+                    Fate::MovedOn => {
+                        database.write(&mut detection, &batch);
+                        (0..PARTITIONS).for_each(|partition| detection.forget(at(partition)));
+                        prop_assert_eq!(detection.count(), 0);
+                        // It may come back to this one later.
+                        std::mem::swap(&mut detection, &mut other);
                     }
                 }
                 from += length;

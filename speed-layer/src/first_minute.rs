@@ -1,10 +1,9 @@
 //! Whether the messages that come first are ticks at all: a newcomer may have given flags for
 //! others.
 
-use crate::Shared;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// How long messages are counted, from the first of them on.
 const LENGTH: Duration = Duration::from_secs(60);
@@ -12,16 +11,12 @@ const LENGTH: Duration = Duration::from_secs(60);
 const MANY: u64 = 100;
 const WHILE: Duration = Duration::from_secs(10);
 
-/// Says once where most of them are none, and ends with the first minute.
-pub async fn watch(shared: Arc<Shared>) {
+/// Says once where most of them are none, and ends with the first minute. `counts`: how many were
+/// rejected so far, and how many there were.
+pub async fn watch(counts: impl Fn() -> (u64, u64), stop: CancellationToken) {
     let mut begun = None;
-    while shared
-        .stop
-        .run_until_cancelled(tokio::time::sleep(Duration::from_millis(500)))
-        .await
-        .is_some()
-    {
-        let (rejected, messages) = shared.metrics.messages_so_far();
+    while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(500))).await.is_some() {
+        let (rejected, messages) = counts();
         if messages == 0 {
             continue;
         }

@@ -11,6 +11,8 @@ pub enum Command {
     /// Where to begin with partitions.
     Locate(Vec<Question>),
     Write(Box<Batch>),
+    /// The group has taken these back. No answer is needed.
+    GiveUp(Vec<SourcePartition>),
     /// Whether the database is there, and still stands where it was left.
     Check(Vec<Position>),
 }

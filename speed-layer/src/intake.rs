@@ -26,6 +26,7 @@ use service::Failure;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 
 /// The longest that a poll may wait for a message.
 const IDLE: Duration = Duration::from_millis(100);
@@ -75,8 +76,12 @@ impl From<writer::Ended> for Interrupt {
 /// The reading half of a session.
 pub struct Intake {
     shared: Arc<Shared>,
-    consumer: Consumer,
+    /// Cancelled once the session does not wait for this intake any more. What the process shows is
+    /// the next one's affair then.
+    left: CancellationToken,
+    /// It is the consumer's, and goes before it.
     messages: MessageQueue,
+    consumer: Consumer,
     inquiry: Inquiry,
     dead_letters: Option<DeadLetters>,
     writers: Writers,
@@ -115,7 +120,11 @@ impl Intake {
     ///
     /// # Errors
     /// A property that librdkafka does not take.
-    pub fn new(shared: Arc<Shared>, writers: Writers) -> Result<Self, Failure> {
+    pub fn new(
+        shared: Arc<Shared>,
+        writers: Writers,
+        left: CancellationToken,
+    ) -> Result<Self, Failure> {
         let client_id = shared.client_id();
         let consumer = kafka::consumer(&shared.config, &client_id)?;
         let messages = MessageQueue::new(&consumer).ok_or_else(|| {
@@ -145,8 +154,9 @@ impl Intake {
         );
         Ok(Self {
             shared,
-            consumer,
+            left,
             messages,
+            consumer,
             inquiry,
             dead_letters,
             writers,
@@ -178,7 +188,9 @@ impl Intake {
                 }
             }
         });
-        self.shared.end_reading();
+        if !self.left.is_cancelled() {
+            self.shared.end_reading();
+        }
         if let Some(dead_letters) = self.dead_letters.take() {
             kafka::bury(move || drop(dead_letters));
         }
@@ -464,4 +476,45 @@ impl Intake {
 
 fn rejoin(why: String) -> Interrupt {
     Interrupt::Ended(Ended::Rejoin(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Config;
+    use crate::writer::Limits;
+    use clap::Parser as _;
+    use rdkafka::mocking::MockCluster;
+    use std::sync::mpsc;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    fn shared(brokers: &str) -> Arc<Shared> {
+        let flags =
+            ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
+        let config = Config::try_parse_from(flags.into_iter().chain([brokers])).unwrap();
+        let database = config.database.parse("speed-layer").unwrap();
+        Arc::new(Shared::new(config, database, CancellationToken::new()).unwrap())
+    }
+
+    #[test]
+    fn an_intake_that_its_session_left_behind_ends_nothing_that_the_next_one_shows() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ticks", 1, 1).unwrap();
+        for is_left in [false, true] {
+            let shared = shared(&cluster.bootstrap_servers());
+            shared.health.group.set(true);
+            let (commands, _hears) = unbounded_channel();
+            // Nobody answers: the session is over.
+            let (_, replies) = mpsc::channel();
+            let limits = Limits { rows: 1, linger: Duration::ZERO };
+            let writers = Writers::new(vec![commands], replies, limits);
+            let left = CancellationToken::new();
+            if is_left {
+                left.cancel();
+            }
+            let intake = Intake::new(Arc::clone(&shared), writers, left).unwrap();
+            assert!(matches!(intake.run(), Ok(Ended::Rejoin(_))));
+            assert_eq!(shared.health.group.get(), is_left);
+        }
+    }
 }

@@ -36,7 +36,7 @@ pub type Consumer = BaseConsumer<Context>;
 /// (docs/benchmarks.md).
 const TUNING: [(&str, &str); 12] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
-    ("session.timeout.ms", "10000"),
+    (SESSION_TIMEOUT, "10000"),
     ("heartbeat.interval.ms", "2000"),
     // The intake asks for messages all the time. A client that a session has left behind does not,
     // but goes on with its heartbeats: for so long the whole group waits for it.
@@ -53,6 +53,9 @@ const TUNING: [(&str, &str); 12] = [
 ];
 
 const MAX_POLL_INTERVAL: &str = "max.poll.interval.ms";
+const SESSION_TIMEOUT: &str = "session.timeout.ms";
+/// As long as the interval: librdkafka refuses one below the session's time-out.
+const LONGEST_SESSION: u64 = 60_000;
 
 /// Settings that the promises of this program rest on: PostgreSQL holds the offsets, and a gap must
 /// never be skipped in silence.
@@ -77,7 +80,7 @@ const FLAGS: [(&str, &str); 3] = [
 /// Defaults of [`TUNING`] that librdkafka refuses where the group's coordinator decides
 /// (`group.protocol=consumer`).
 const CLASSIC_ONLY: [&str; 3] =
-    ["partition.assignment.strategy", "session.timeout.ms", "heartbeat.interval.ms"];
+    ["partition.assignment.strategy", SESSION_TIMEOUT, "heartbeat.interval.ms"];
 
 /// A client that has not joined the group yet, by the name of `client_id`.
 ///
@@ -97,13 +100,14 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
         return Err(Failure::Configuration(error));
     }
     config.kafka.check_login()?;
-    let is_classic = !config.has_newer_groups();
-    // librdkafka refuses an interval below the session's time-out.
-    let has_time_out = config.kafka.iter().any(|(key, _)| key == "session.timeout.ms");
-    let applies = |key: &str| {
-        (is_classic || !CLASSIC_ONLY.contains(&key)) && !(has_time_out && key == MAX_POLL_INTERVAL)
-    };
-    let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| applies(key)).collect();
+    consumer_settings(config, client_id)
+        .create_with_context(Context::default())
+        .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
+        .map_err(Failure::Configuration)
+}
+
+fn consumer_settings(config: &Config, client_id: &str) -> ClientConfig {
+    let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| is_possible(config, key)).collect();
     let mut settings = config.kafka.client_settings(&config.kafka_brokers, client_id, &tuning);
     for (key, value) in FIXED {
         settings.set(key, value);
@@ -115,9 +119,15 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
         settings.set("topic.blacklist", INTERNAL_TOPICS);
     }
     settings
-        .create_with_context(Context::default())
-        .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
-        .map_err(Failure::Configuration)
+}
+
+/// Whether a default of [`TUNING`] goes with what the user has set.
+fn is_possible(config: &Config, key: &str) -> bool {
+    let session = || config.kafka_property(SESSION_TIMEOUT)?.parse().ok();
+    match key {
+        MAX_POLL_INTERVAL => session().is_none_or(|millis: u64| millis <= LONGEST_SESSION),
+        key => !(config.has_newer_groups() && CLASSIC_ONLY.contains(&key)),
+    }
 }
 
 const INTERNAL_TOPICS: &str = "^__.*";
@@ -369,6 +379,24 @@ mod tests {
             }
         }
         panic!("no answer");
+    }
+
+    #[test]
+    fn a_client_that_is_left_behind_holds_up_its_group_no_longer_where_its_session_is_set() {
+        let interval = |properties: &[&str]| {
+            let flags = ["speed-layer", "--database-url=postgres://h/d", "--kafka-brokers=b"];
+            let properties = properties.iter().flat_map(|property| ["--kafka-property", *property]);
+            let config = Config::try_parse_from(flags.into_iter().chain(properties)).unwrap();
+            assert!(consumer(&config, "test").is_ok());
+            consumer_settings(&config, "test").get(MAX_POLL_INTERVAL).map(str::to_owned)
+        };
+        assert_eq!(interval(&[]).as_deref(), Some("60000"));
+        assert_eq!(interval(&["session.timeout.ms=6000"]).as_deref(), Some("60000"));
+        assert_eq!(interval(&["group.protocol=consumer"]).as_deref(), Some("60000"));
+        // The client's own, which is five minutes.
+        assert_eq!(interval(&["session.timeout.ms=120000"]), None);
+        let both = ["session.timeout.ms=6000", "max.poll.interval.ms=7000"];
+        assert_eq!(interval(&both).as_deref(), Some("7000"));
     }
 
     #[test]

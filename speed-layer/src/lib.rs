@@ -80,6 +80,29 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(config: Config, database: Database, stop: CancellationToken) -> Result<Self, Failure> {
+        let client = config.registry.client()?;
+        let (metrics, health) = (Metrics::new(), Arc::<Health>::default());
+        let outage = |target| Outage::new(target, metrics.retries(target), stop.clone());
+        let rules = || config.messages.rules(ProvenanceNames::default());
+        let start =
+            |client| Registry::start(client, rules(), Arc::clone(&health), outage(REGISTRY));
+        let (registry, rejoining) = (client.map(start).transpose()?, Mutex::new(outage(GROUP)));
+        Ok(Self {
+            config,
+            database,
+            metrics,
+            health,
+            stop,
+            registry,
+            database_id: Mutex::default(),
+            presence: Presence::new(),
+            kafka_said_away: kafka_watch::Said::default(),
+            rejoining,
+            topics: Mutex::default(),
+        })
+    }
+
     /// How Kafka knows this instance: by its database, and by a number of its own.
     fn client_id(&self) -> String {
         let database = self.database_id.lock().unwrap_or_else(PoisonError::into_inner);
@@ -149,32 +172,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
         return database.migrate_only().await;
     }
     config.check()?;
-    let client = config.registry.client()?;
-    let (metrics, health) = (Metrics::new(), Arc::<Health>::default());
-    let start = |client| {
-        let outage = Outage::new(REGISTRY, metrics.retries(REGISTRY), stop.clone());
-        Registry::start(
-            client,
-            config.messages.rules(ProvenanceNames::default()),
-            Arc::clone(&health),
-            outage,
-        )
-    };
-    let registry = client.map(start).transpose()?;
-    let rejoining = Mutex::new(Outage::new(GROUP, metrics.retries(GROUP), stop.clone()));
-    let shared = Arc::new(Shared {
-        config,
-        database,
-        metrics,
-        health,
-        stop,
-        registry,
-        database_id: Mutex::default(),
-        presence: Presence::new(),
-        kafka_said_away: kafka_watch::Said::default(),
-        rejoining,
-        topics: Mutex::default(),
-    });
+    let shared = Arc::new(Shared::new(config, database, stop)?);
     http::serve(&shared).await?;
     let Some(first) = Store::open(&shared).await? else {
         return Ok(());
@@ -183,7 +181,9 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     let mut stores: Vec<Store> = std::iter::once(first).chain(more).collect();
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
     tokio::spawn(presence::run(Arc::clone(&shared)));
-    tokio::spawn(first_minute::watch(Arc::clone(&shared)));
+    let counting = Arc::clone(&shared);
+    let counts = move || counting.metrics.messages_so_far();
+    tokio::spawn(first_minute::watch(counts, shared.stop.clone()));
     let mut session = 0_u64;
     while !shared.stop.is_cancelled() {
         session += 1;

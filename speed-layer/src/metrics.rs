@@ -12,6 +12,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,7 +58,9 @@ pub struct Metrics {
     rebalances: Family<ByKind, Counter>,
     retries: Family<ByTarget, Counter>,
     pub fences: Counter,
-    pub gaps: Counter,
+    gaps: Counter,
+    /// When the last of them was recorded, by whichever instance, in seconds of Unix time.
+    last_gap: Gauge,
     /// Batches of the broker's that could not be read.
     pub damaged: Counter,
     /// Dead letters that were too large to be sent whole, or at all.
@@ -85,6 +88,7 @@ impl Metrics {
             retries: Family::default(),
             fences: Counter::default(),
             gaps: Counter::default(),
+            last_gap: Gauge::default(),
             damaged: Counter::default(),
             letters_cut: Counter::default(),
             stalled: Gauge::default(),
@@ -140,6 +144,8 @@ impl Metrics {
             self.fences.clone(),
         );
         r.register("gaps_skipped", "Ranges of offsets recorded in kafka_gaps", self.gaps.clone());
+        let help = "When the last row of kafka_gaps was recorded, by any instance; 0 without one";
+        r.register_with_unit("last_gap_timestamp", help, Unit::Seconds, self.last_gap.clone());
         r.register(
             "damaged_batches",
             "Batches of a broker's that could not be read",
@@ -169,7 +175,7 @@ impl Metrics {
         for rejected in &batch.rejects {
             self.rejected_for(rejected.reject.reason).inc();
         }
-        self.gaps.inc_by(batch.gaps.len() as u64);
+        self.gaps_skipped(batch.gaps.len() as u64, now);
         self.batches.inc();
         self.batch_messages.observe(batch.messages.into());
         self.batch_write.observe(took.as_secs_f64());
@@ -178,6 +184,20 @@ impl Metrics {
             let micros = u64::try_from(now.micros() - sent.micros()).unwrap_or(0);
             self.visible.observe(Duration::from_micros(micros), *messages);
         }
+    }
+
+    /// So many ranges of offsets were recorded in `kafka_gaps`.
+    pub fn gaps_skipped(&self, ranges: u64, now: Timestamp) {
+        self.gaps.inc_by(ranges);
+        if ranges > 0 {
+            self.note_last_gap(now.micros() / 1_000_000);
+        }
+    }
+
+    /// A range was recorded at this time, in seconds of Unix time. A counter cannot tell of it to
+    /// whoever has not seen the process before.
+    pub fn note_last_gap(&self, at: i64) {
+        self.last_gap.inner().fetch_max(at, Ordering::Relaxed);
     }
 
     /// What the detectors found was committed.
@@ -267,5 +287,19 @@ mod tests {
         for line in ["without_volume_total 3", "with_unread_fields_total 2"] {
             assert!(text.contains(&format!("\nspeed_layer_ticks_{line}\n")), "{text}");
         }
+    }
+
+    #[test]
+    fn the_time_of_the_last_gap_is_the_latest_that_is_known() {
+        let at = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+        let metrics = Metrics::new();
+        metrics.gaps_skipped(0, at(900));
+        assert_eq!((metrics.gaps.get(), metrics.last_gap.get()), (0, 0));
+        metrics.note_last_gap(700);
+        metrics.gaps_skipped(2, at(800));
+        metrics.note_last_gap(750);
+        assert_eq!((metrics.gaps.get(), metrics.last_gap.get()), (2, 800));
+        let text = metrics.render(true);
+        assert!(text.contains("\nspeed_layer_last_gap_timestamp_seconds 800\n"), "{text}");
     }
 }

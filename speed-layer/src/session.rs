@@ -11,6 +11,7 @@ use service::Failure;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 /// How long a shutdown waits for the intake: the Kafka client knows no limit when it leaves a group
@@ -26,7 +27,9 @@ pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Fa
     let (commands, shares): (Vec<_>, Vec<_>) =
         stores.iter().map(|_| mpsc::unbounded_channel()).unzip();
     let limits = Limits { rows: shared.config.batch_rows, linger: shared.config.linger };
-    let intake = Intake::new(Arc::clone(shared), Writers::new(commands, replies, limits))?;
+    let left = CancellationToken::new();
+    let _leaves = left.clone().drop_guard();
+    let intake = Intake::new(Arc::clone(shared), Writers::new(commands, replies, limits), left)?;
     let read = spawn(intake)?;
     let (writing_lasts, writing_over) = oneshot::channel::<()>();
     let reading = async {
@@ -121,6 +124,11 @@ async fn serve(
                     continue;
                 }
                 Reply::Written(batch)
+            }
+            Command::GiveUp(partitions) => {
+                catch_up();
+                store.give_up(&partitions);
+                continue;
             }
             Command::Check(positions) => {
                 catch_up();

@@ -20,6 +20,7 @@ use crate::Shared;
 use crate::batch::{Batch, Range};
 use crate::detection::{Detection, Judged, Judging};
 use crate::handover::{Answer, Begin, HeldBack, Position, Question};
+use crate::health::Health;
 use crate::outage::Outage;
 use crate::presence;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
@@ -30,6 +31,7 @@ use offsets::{Moved, Outcome};
 use service::failure::one_line;
 use service::telemetry::TRACED;
 use service::{Failure, pg};
+use sources::Admission;
 use sqlx::{Connection, PgConnection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
@@ -131,10 +133,11 @@ impl Store {
                 note_database(shared, &mut connection).await?;
                 may_write(shared, &mut connection).await?;
                 presence::show(shared, &mut connection).await?;
+                note_last_gap(shared, &mut connection).await?;
                 Ok(connection)
             };
             let opened = tokio::select! {
-                opened = unless_long(shared, 0, &mut outage, &opening, open) => opened,
+                opened = unless_long(&shared.health, 0, &mut outage, &opening, open) => opened,
                 () = shared.stop.cancelled() => break,
             };
             match opened {
@@ -488,11 +491,15 @@ impl Store {
                 sources::identify(connection, (&shared.config, &limits), &shared.metrics, topic)
                     .await
             };
-            let source = self.until_done("entering a topic takes too long", ask).await?;
-            let source =
-                source.map_err(|error| StoreError::Fatal(Failure::Configuration(error)))?;
-            self.shared.note_topic(source.id, topic);
-            sources.push(source);
+            match self.until_done("entering a topic takes too long", ask).await? {
+                Admission::Granted(source) => {
+                    self.shared.note_topic(source.id, topic);
+                    sources.push(source);
+                }
+                Admission::Refused(why) => {
+                    return Err(StoreError::Fatal(Failure::Configuration(why)));
+                }
+            }
         }
         Ok(sources)
     }
@@ -532,6 +539,16 @@ impl Store {
                 self.is_held_up = true;
             }
         }
+    }
+
+    /// Forgets partitions that are another instance's from now on: what is known of them would take
+    /// memory, and grow old. Those that come back are located anew.
+    pub fn give_up(&mut self, partitions: &[SourcePartition]) {
+        self.reached.retain(|at, _| !partitions.contains(at));
+        let Some(detection) = &mut self.detection else { return };
+        partitions.iter().for_each(|at| detection.forget(*at));
+        let (forgotten, left) = (partitions.len(), detection.count());
+        tracing::debug!("gave up {forgotten} partitions; the detectors know {left} others");
     }
 
     /// Ticks that no detector looks at would be a silence, and a jump, to those that go on from
@@ -660,30 +677,30 @@ impl Store {
         let limits = Arc::clone(&self.limits);
         let working = async {
             match compare_all(&mut connection, &limits, unchecked.as_ref()).await? {
-                Some(other) => Ok(Err(other)),
-                None => work(&mut connection).await.map(Ok),
+                Some(other) => Ok(Worked::Elsewhere(other)),
+                None => work(&mut connection).await.map(Worked::Done),
             }
         };
         let working = tokio::time::timeout(self.limits.patience(), working);
-        let error =
-            match unless_long(&self.shared, self.writer, &mut self.outage, &what, working).await {
-                Ok(Ok(Err(Other::Older(moved)))) => return Err(self.is_older(moved)),
-                Ok(Ok(Err(Other::Numbers(why)))) => {
-                    self.shared.topics().clear();
-                    return Err(StoreError::Fenced(why));
-                }
-                Ok(Ok(Ok(done))) => {
-                    self.is_unchecked = false;
-                    self.connection = Some(connection);
-                    return Ok(Try::Done(done));
-                }
-                Ok(Err(error)) => error,
-                Err(_) => {
-                    drop(connection);
-                    return self.note_unanswered(what).await;
-                }
-            };
-        self.note_failed(connection, error).await
+        let health = &self.shared.health;
+        let Ok(worked) = unless_long(health, self.writer, &mut self.outage, &what, working).await
+        else {
+            drop(connection);
+            return self.note_unanswered(what).await;
+        };
+        match worked {
+            Ok(Worked::Done(done)) => {
+                self.is_unchecked = false;
+                self.connection = Some(connection);
+                Ok(Try::Done(done))
+            }
+            Ok(Worked::Elsewhere(Other::Older(moved))) => Err(self.is_older(moved)),
+            Ok(Worked::Elsewhere(Other::Numbers(why))) => {
+                self.shared.topics().clear();
+                Err(StoreError::Fenced(why))
+            }
+            Err(error) => self.note_failed(connection, error).await,
+        }
     }
 
     /// What follows from a try that PostgreSQL has not answered.
@@ -841,6 +858,17 @@ async fn note_database(shared: &Shared, connection: &mut PgConnection) -> Result
     Ok(())
 }
 
+/// Learns when offsets were last skipped: who skips some and ends before Prometheus asks it would
+/// take the news with it.
+async fn note_last_gap(shared: &Shared, connection: &mut PgConnection) -> Result<(), Failure> {
+    let asked = pg::in_time(LOOK_TIMEOUT, pg::query_scalar(LAST_GAP).fetch_one(connection)).await;
+    let at = asked.map_err(|error| shared.database.failure("reading kafka_gaps of", error))?;
+    shared.metrics.note_last_gap(at);
+    Ok(())
+}
+
+const LAST_GAP: &str =
+    "select coalesce(extract(epoch from max(recorded_at))::int8, 0) from kafka_gaps";
 /// Some providers may take this right away.
 const MAY_ASK_FOR_SYSTEM: &str = "select has_function_privilege('pg_control_system()', 'execute')";
 const DATABASE_NUMBER: &str =
@@ -849,7 +877,7 @@ const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'o
 
 /// Carries on with `work`; where that takes long, says so.
 async fn unless_long<T>(
-    shared: &Shared,
+    health: &Health,
     writer: u8,
     outage: &mut Outage,
     what: &str,
@@ -860,9 +888,16 @@ async fn unless_long<T>(
         return done;
     }
     let why = format!("{what}: no answer for {} s, perhaps because of a lock", LONG.as_secs());
-    shared.health.database.fails_for(writer, why.clone());
+    health.database.fails_for(writer, why.clone());
     outage.waits(&why);
     work.await
+}
+
+/// What came of work on a connection.
+enum Worked<T> {
+    Done(T),
+    /// It was not begun.
+    Elsewhere(Other),
 }
 
 /// In what a database is not the one that was left.

@@ -4,7 +4,7 @@
 use crate::batch::Batch;
 use crate::handover::{Command, Position, Question, Reply};
 use crate::source::SourcePartition;
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -79,23 +79,35 @@ impl Writers {
     /// Asks where to begin, each store for its partitions: it answers after what it has still to
     /// write of them.
     pub fn locate(&self, questions: Vec<Question>) -> Result<(), Ended> {
-        let mut shares = vec![Vec::new(); self.writers.len()];
-        for question in questions {
-            shares[self.index(question.at)].push(question);
+        self.share_out(questions, |question| question.at, Command::Locate)
+    }
+
+    /// Lets each store forget those of its partitions that are given up, once it has written what
+    /// it has still of them.
+    pub fn give_up(&self, partitions: Vec<SourcePartition>) -> Result<(), Ended> {
+        self.share_out(partitions, |at| *at, Command::GiveUp)
+    }
+
+    fn share_out<T>(
+        &self,
+        all: Vec<T>,
+        at: impl Fn(&T) -> SourcePartition,
+        command: impl Fn(Vec<T>) -> Command,
+    ) -> Result<(), Ended> {
+        let mut shares: Vec<Vec<T>> = self.writers.iter().map(|_| Vec::new()).collect();
+        for one in all {
+            shares[self.index(at(&one))].push(one);
         }
-        for (writer, share) in
-            self.writers.iter().zip(shares).filter(|(_, share)| !share.is_empty())
-        {
-            writer.command(Command::Locate(share))?;
-        }
-        Ok(())
+        let mut filled = self.writers.iter().zip(shares).filter(|(_, share)| !share.is_empty());
+        filled.try_for_each(|(writer, share)| writer.command(command(share)))
     }
 
     /// The next reply, if one is there.
     pub fn reply(&mut self) -> Result<Option<Reply>, Ended> {
         match self.replies.try_recv() {
             Ok(replied) => self.take(replied).map(Some),
-            Err(_) => Ok(None),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(Ended),
         }
     }
 
@@ -258,5 +270,47 @@ impl Writer {
 
     fn is_idle(&self) -> bool {
         self.in_flight == 0 && !self.is_checking && self.checked.elapsed() >= IDLE_CHECK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::{Sender, channel};
+    use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+    fn at(partition: i32) -> SourcePartition {
+        SourcePartition { source: 1, partition }
+    }
+
+    /// Two writers, what their stores hear, and the stores' end of the answers.
+    fn two() -> (Writers, [UnboundedReceiver<Command>; 2], Sender<Replied>) {
+        let ((first, hears), (second, hears_too)) = (unbounded_channel(), unbounded_channel());
+        let (answers, replies) = channel();
+        let limits = Limits { rows: 1, linger: Duration::ZERO };
+        (Writers::new(vec![first, second], replies, limits), [hears, hears_too], answers)
+    }
+
+    #[test]
+    fn each_store_forgets_partitions_of_its_own_once_it_has_written_what_it_has_of_them() {
+        let (mut writers, [mut first, mut second], _answers) = two();
+        writers.hand_over(0).unwrap();
+        writers.give_up(vec![at(0), at(1), at(3)]).unwrap();
+        assert!(matches!(first.try_recv(), Ok(Command::Write(_))));
+        assert!(matches!(first.try_recv(), Ok(Command::GiveUp(all)) if all == [at(1), at(3)]));
+        assert!(matches!(second.try_recv(), Ok(Command::GiveUp(all)) if all == [at(0)]));
+        writers.give_up(vec![at(2)]).unwrap();
+        assert!(first.try_recv().is_err());
+    }
+
+    #[test]
+    fn a_session_that_is_gone_is_the_end_although_nobody_says_so() {
+        let (mut writers, _stores, answers) = two();
+        answers.send((0, Reply::Checked)).unwrap();
+        assert!(matches!(writers.reply(), Ok(Some(Reply::Checked))));
+        assert!(matches!(writers.reply(), Ok(None)));
+        drop(answers);
+        assert!(writers.reply().is_err());
+        assert!(writers.wait(Duration::ZERO).is_err());
     }
 }

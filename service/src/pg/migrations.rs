@@ -5,7 +5,7 @@ use super::{Database, in_time, query_as, query_scalar};
 use crate::failure::Failure;
 use anyhow::anyhow;
 use sqlx::migrate::{MigrateError, Migration, Migrator};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -80,20 +80,20 @@ impl Database {
     /// In one transaction, so that it is all or nothing, also behind a pooler.
     async fn migrate(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let failed = |error: sqlx::Error| self.failure("migrating the tables in", error);
-        let mut transaction = connection.begin_with(BEGIN).await.map_err(failed)?;
-        sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *transaction).await.map_err(failed)?;
-        let applied = applied(&mut transaction).await.map_err(failed)?;
+        let begun = in_time(LOOK_TIMEOUT, begin_alone(connection)).await;
+        let (mut transaction, applied) = begun.map_err(failed)?;
         let is_in = |migration: &Migration| {
             applied.get(&migration.version).is_some_and(|sum| **sum == *migration.checksum)
         };
         if !MIGRATOR.iter().all(is_in) {
             self.run_migrations(&mut transaction).await?;
         }
-        let granted = sqlx::raw_sql(GRANTS).execute(&mut *transaction).await;
+        let granted = in_time(LOOK_TIMEOUT, sqlx::raw_sql(GRANTS).execute(&mut *transaction)).await;
         granted.map_err(|error| self.failure("granting rights on the tables in", error))?;
-        transaction.commit().await.map_err(failed)
+        in_time(LOOK_TIMEOUT, transaction.commit()).await.map_err(failed)
     }
 
+    /// It takes as long as the rows that are there: this alone of a start has no limit.
     async fn run_migrations(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let failed = |error: sqlx::Error| self.failure("migrating the tables in", error);
         match MIGRATOR.run(&mut *connection).await {
@@ -185,6 +185,16 @@ impl Database {
             self.address()
         )
     }
+}
+
+/// A transaction in which nobody else migrates, and what [`applied`] gives.
+async fn begin_alone(
+    connection: &mut PgConnection,
+) -> sqlx::Result<(Transaction<'_, Postgres>, HashMap<i64, Vec<u8>>)> {
+    let mut transaction = connection.begin_with(BEGIN).await?;
+    sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *transaction).await?;
+    let applied = applied(&mut transaction).await?;
+    Ok((transaction, applied))
 }
 
 /// Checksums by version of the migrations that have run; none where there is not even their table.

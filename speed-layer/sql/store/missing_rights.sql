@@ -8,7 +8,7 @@ from (select privilege || ' on ' || name as missing
                   ('kafka_sources', '{select, insert, update}'),
                   ('kafka_offsets', '{select, insert, update}'),
                   ('begun_partitions', '{select, insert}'),
-                  ('kafka_gaps', '{insert}'),
+                  ('kafka_gaps', '{select, insert}'),
                   ('realtime_partitions', '{select}'),
                   ('realtime_upkeep', '{select, update}'),
                   ('anomalies', '{insert}'),

@@ -263,6 +263,7 @@ impl Intake {
             self.drain(REVOKE_TIMEOUT)?;
             self.report_offsets();
         }
+        let given_up = self.assignment.known(partitions);
         let taken_up = self.assignment.revoke(partitions);
         for element in partitions.elements() {
             let at = TopicPartition {
@@ -274,6 +275,7 @@ impl Intake {
         let names = names(partitions);
         tracing::info!(partitions = names, "gave up partitions: {names}");
         kafka::unassign(&self.consumer, &taken_up);
+        self.writers.give_up(given_up)?;
         if are_lost {
             self.shared.health.group.set(false);
             if !self.assignment.is_empty() {

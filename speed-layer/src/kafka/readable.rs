@@ -32,9 +32,10 @@ enum Tried {
 /// # Errors
 /// What the client says.
 pub fn first_readable(config: &Config, at: &TopicPartition, damaged: i64) -> KafkaResult<i64> {
-    let consumer = trying(config, false)?;
-    let (_, high) = consumer.fetch_watermarks(&at.topic, at.partition, PATIENCE)?;
-    search(damaged, high, |offset| read_at(&consumer, at, offset))
+    with_client(config, false, |consumer| {
+        let (_, high) = consumer.fetch_watermarks(&at.topic, at.partition, PATIENCE)?;
+        search(damaged, high, |offset| read_at(consumer, at, offset))
+    })
 }
 
 /// Whether the brokers let this user read the partition from `next` on, be there a message or not.
@@ -42,8 +43,15 @@ pub fn first_readable(config: &Config, at: &TopicPartition, damaged: i64) -> Kaf
 /// # Errors
 /// They do not, or say nothing.
 pub fn may_read(config: &Config, at: &TopicPartition, next: i64) -> KafkaResult<()> {
-    let consumer = trying(config, true)?;
-    begin(&consumer, at, next)?;
+    with_client(config, true, |consumer| ask_whether_allowed(consumer, at, next))
+}
+
+fn ask_whether_allowed(
+    consumer: &BaseConsumer<Quiet>,
+    at: &TopicPartition,
+    next: i64,
+) -> KafkaResult<()> {
+    begin(consumer, at, next)?;
     let deadline = Instant::now() + PATIENCE;
     let mut refusal = None;
     loop {
@@ -65,6 +73,18 @@ pub fn may_read(config: &Config, at: &TopicPartition, next: i64) -> KafkaResult<
             None => {}
         }
     }
+}
+
+/// Tries something with a client that nobody waits for when it does not end in time.
+fn with_client<T>(
+    config: &Config,
+    says_ends: bool,
+    work: impl FnOnce(&BaseConsumer<Quiet>) -> KafkaResult<T>,
+) -> KafkaResult<T> {
+    let consumer = trying(config, says_ends)?;
+    let done = work(&consumer);
+    super::bury(move || drop(consumer));
+    done
 }
 
 /// A client that belongs to no group. `says_ends`: it says when a partition has no more.
@@ -150,7 +170,9 @@ fn search(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser as _;
     use proptest::prelude::*;
+    use rdkafka::mocking::MockCluster;
 
     /// Reads in a partition whose batch [start, end) is damaged; `hole` offsets behind it are no
     /// messages.
@@ -179,6 +201,27 @@ mod tests {
             prop_assert!((end..=end + hole).contains(&found), "{found} for {end} and {hole}");
             prop_assert!(tries < 40, "{tries}");
         }
+    }
+
+    #[test]
+    fn brokers_that_go_away_hold_up_who_tries_only_for_a_moment() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ticks", 1, 1).unwrap();
+        let flags =
+            ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
+        let brokers = cluster.bootstrap_servers();
+        let config = Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap();
+        let at = TopicPartition { topic: "ticks".into(), partition: 0 };
+        let begun = Instant::now();
+        let went_away = with_client(&config, true, |consumer| {
+            ask_whether_allowed(consumer, &at, 0)?;
+            cluster.broker_down(1)?;
+            ask_whether_allowed(consumer, &at, 0)
+        });
+        assert!(went_away.is_err());
+        assert!(first_readable(&config, &at, 0).is_err());
+        // Three tries of five seconds, and two for the end of each client.
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
 
     #[test]

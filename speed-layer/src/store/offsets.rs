@@ -8,6 +8,7 @@ use crate::config::{Config, OnGap, Start};
 use crate::handover::{Answer, Begin, Position, Question, Watermarks};
 use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
+use common::Timestamp;
 use service::pg;
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
@@ -165,7 +166,7 @@ pub async fn locate(
     }
     transaction.commit().await?;
     say_recorded(&gaps);
-    metrics.gaps.inc_by(gaps.len() as u64);
+    metrics.gaps_skipped(gaps.len() as u64, Timestamp::now());
     Ok(answers)
 }
 

@@ -6,6 +6,7 @@ use crate::config::{Config, OnGap};
 use crate::metrics::Metrics;
 use crate::source::{Source, SourceId, TopicIdentity};
 use anyhow::anyhow;
+use common::Timestamp;
 use service::pg;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -60,27 +61,27 @@ fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation 
     }
 }
 
-/// The source that the topic is; one that is new is entered. The inner error is a topic that must
-/// not be read: another group reads it, or it took the place of another and `--on-gap stop` leaves
-/// that to a person.
+/// Whether a topic may be read.
+pub enum Admission {
+    /// As this source.
+    Granted(Source),
+    /// Another group reads it, or it took the place of another and `--on-gap stop` leaves that to a
+    /// person.
+    Refused(anyhow::Error),
+}
+
+/// The source that the topic is; one that is new is entered.
 pub async fn identify(
     connection: &mut PgConnection,
     (config, limits): (&Config, &Limits),
     metrics: &Metrics,
     found: &TopicIdentity,
-) -> sqlx::Result<Result<Source, anyhow::Error>> {
+) -> sqlx::Result<Admission> {
     let mut transaction = limits.begin(connection).await?;
-    let mut known = read(&mut transaction, &found.topic).await?;
-    let mut relation = relation(found, &config.group_id, &known);
-    if relation.is_to_be_written() {
-        // Another instance may be entering it, and may know less of it: then both would be a
-        // source.
-        pg::query(statements::LOCK_SOURCES).execute(&mut *transaction).await?;
-        known = read(&mut transaction, &found.topic).await?;
-        relation = self::relation(found, &config.group_id, &known);
-    }
-    let is =
-        |id, first_partitions| Ok(Ok(Source { id, topic: found.topic.clone(), first_partitions }));
+    let (relation, known) = look_up(&mut transaction, &config.group_id, found).await?;
+    let is = |id, first_partitions| {
+        Ok(Admission::Granted(Source { id, topic: found.topic.clone(), first_partitions }))
+    };
     match relation {
         Relation::Known { source, first_partitions, learned } => {
             if let Some(whole) = learned {
@@ -91,7 +92,7 @@ pub async fn identify(
         }
         Relation::Taken(group) => {
             transaction.rollback().await?;
-            Ok(Err(taken(found, &group, &config.group_id)))
+            Ok(Admission::Refused(taken(found, &group, &config.group_id)))
         }
         Relation::New => {
             let came_late = came_late(&mut transaction, config, found).await?;
@@ -105,7 +106,7 @@ pub async fn identify(
             let why = replaced(found, known.iter().find(|known| known.source == before));
             if config.on_gap == OnGap::Stop {
                 transaction.rollback().await?;
-                return Ok(Err(anyhow!(
+                return Ok(Admission::Refused(anyhow!(
                     "{why}; --on-gap skip records that in kafka_gaps and reads it from its first message on"
                 )));
             }
@@ -113,7 +114,7 @@ pub async fn identify(
             // --start latest is for what was there at the start: all of this one came later.
             let source = enter(&mut transaction, config, found, 0).await?;
             transaction.commit().await?;
-            metrics.gaps.inc_by(ends);
+            metrics.gaps_skipped(ends, Timestamp::now());
             let topic = &found.topic;
             tracing::warn!(
                 topic,
@@ -124,6 +125,24 @@ pub async fn identify(
             is(source, 0)
         }
     }
+}
+
+/// What the topic is to the database, and the sources of its name. Where that is to be written, no
+/// other instance writes any.
+async fn look_up(
+    connection: &mut PgConnection,
+    group_id: &str,
+    found: &TopicIdentity,
+) -> sqlx::Result<(Relation, Vec<Known>)> {
+    let known = read(connection, &found.topic).await?;
+    let at_first = relation(found, group_id, &known);
+    if !at_first.is_to_be_written() {
+        return Ok((at_first, known));
+    }
+    // Another instance may be entering it, and may know less of it: then both would be a source.
+    pg::query(statements::LOCK_SOURCES).execute(&mut *connection).await?;
+    let known = read(connection, &found.topic).await?;
+    Ok((relation(found, group_id, &known), known))
 }
 
 impl Relation {

@@ -1,6 +1,6 @@
 //! What an instance leaves behind on the server, and for how long.
 
-use crate::outages::{RECOVERY, wait_retries};
+use crate::outages::{RECOVERY, postgres_proxy, through, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
@@ -143,6 +143,27 @@ async fn sigterm_is_heard_while_a_start_waits_for_a_lock_which_is_said() {
     assert!(line.contains("opening PostgreSQL at") && line.contains("lock"), "{line}");
     speed_layer.sigterm();
     assert!(speed_layer.wait_exit(RECOVERY).await.success());
+}
+
+/// The server has given it what it waited for, and it does not hear of that.
+#[tokio::test]
+async fn a_start_whose_way_falls_silent_while_it_waits_for_a_lock_is_tried_again() {
+    let scene = Scene::new(1).await;
+    let mut first = scene.start(&["--migrations", "only"]);
+    assert!(first.wait_exit(PATIENCE).await.success());
+    let mut locking = scene.database.connection().await;
+    sqlx::raw_sql("begin; lock table _sqlx_migrations").execute(&mut locking).await.unwrap();
+    let mut proxy = postgres_proxy().await;
+    let speed_layer = Child::spawn(through(&scene, &proxy));
+    speed_layer.wait_stderr("no answer for 5 s", PATIENCE).await;
+    proxy.stall().await;
+    sqlx::raw_sql("rollback").execute(&mut locking).await.unwrap();
+    let line = speed_layer.wait_stderr("no answer within", PATIENCE).await;
+    assert!(line.contains("migrating the tables in PostgreSQL at"), "{line}");
+    proxy.restore().await;
+    scene.send_ticks(1, 100).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
 }
 
 /// Commits then wait on the server, where no client's timeout and no lock's reaches them.

@@ -2,7 +2,7 @@
 
 use crate::scene::{PATIENCE, Scene};
 use std::collections::BTreeSet;
-use testing::{Record, eventually};
+use testing::{Child, Record, eventually};
 
 const PARTITIONS: i64 = 2;
 const TICKS: i64 = 6000;
@@ -48,11 +48,12 @@ async fn rows(scene: &Scene) -> BTreeSet<Row> {
     sqlx::query_as(sql).fetch_all(scene.database.pool()).await.unwrap().into_iter().collect()
 }
 
+const FLAGS: [&str; 4] = ["--kafka-property", "session.timeout.ms=6000", "--map", "sequence=n"];
+
 /// Writes the ticks by instances that are killed when so many of them are in.
 async fn found(flags: &[&str], kills: &[i64]) -> BTreeSet<Row> {
     let scene = Scene::new(PARTITIONS as i32).await;
-    let flags =
-        [flags, &["--kafka-property", "session.timeout.ms=6000", "--map", "sequence=n"]].concat();
+    let flags = [flags, &FLAGS].concat();
     let sent = kills.len() as i64 + 1;
     for (number, kill) in kills.iter().chain([&TICKS]).enumerate() {
         let (from, number) = (TICKS * number as i64 / sent, number as i64);
@@ -93,6 +94,37 @@ async fn what_is_found_is_the_same_after_kills_and_with_any_batches() {
     let wrong = undisturbed.iter().filter(|row| is_of_price(&row.3)).count();
     assert!(wrong >= TICKS as usize / 41 - 12, "{wrong}");
     assert_eq!(killed, undisturbed);
+}
+
+/// Writes a third of the ticks by one instance, one by it and another, and the last one by the
+/// first again.
+async fn found_by_two() -> BTreeSet<Row> {
+    let scene = Scene::new(PARTITIONS as i32).await;
+    let send = async |third: i64| {
+        scene.topic.produce((TICKS * third / 3..TICKS * (third + 1) / 3).map(tick)).await;
+        scene.wait_all_in().await;
+    };
+    let mut command = scene.command();
+    command.env("RUST_LOG", "info,speed_layer::store=debug").args(FLAGS);
+    let first = Child::spawn(command);
+    send(0).await;
+    let mut second = scene.start(&FLAGS);
+    second.wait_stderr("assigned partitions (with next offsets): ", PATIENCE).await;
+    // Nothing of what is the other's now stays in memory.
+    first.wait_stderr("gave up 1 partitions; the detectors know 1 others", PATIENCE).await;
+    send(1).await;
+    second.sigterm();
+    assert!(second.wait_exit(PATIENCE).await.success(), "{:#?}", second.stderr());
+    send(2).await;
+    scene.assert_each_once().await;
+    rows(&scene).await
+}
+
+#[tokio::test]
+async fn what_is_found_is_the_same_where_a_partition_moves_to_another_instance_and_back() {
+    let (undisturbed, moved) = tokio::join!(found(&[], &[]), found_by_two());
+    assert!(!undisturbed.is_empty());
+    assert_eq!(moved, undisturbed);
 }
 
 #[tokio::test]

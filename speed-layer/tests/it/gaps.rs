@@ -5,7 +5,7 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready}
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use testing::{Record, TestTopic, eventually};
+use testing::{Child, Record, TestTopic, eventually};
 
 fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", scene.topic.brokers()).create().unwrap()
@@ -84,6 +84,32 @@ async fn a_gap_that_may_be_skipped_is_recorded() {
     let scene = with_a_gap().await;
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
     passes_over_the_gap(&scene).await;
+}
+
+/// Whoever skips it may end before Prometheus has asked.
+#[tokio::test]
+async fn when_the_last_gap_was_is_told_by_whoever_skips_it_and_by_whoever_starts_later() {
+    let scene = with_a_gap().await;
+    let tells = async |speed_layer: &Child, at: i64| {
+        let address = http_address(speed_layer).await;
+        eventually("the time of the last gap", PATIENCE, || async {
+            let told = metric(&address, "speed_layer_last_gap_timestamp_seconds");
+            // Of two clocks' seconds.
+            let is_it = told.is_some_and(|told| told.abs_diff(at.cast_unsigned()) <= 60);
+            if is_it { Ok(()) } else { Err(format!("{told:?}, not {at}")) }
+        })
+        .await;
+    };
+    let mut skipping = scene.start(&["--on-gap", "skip"]);
+    passes_over_the_gap(&scene).await;
+    let recorded = "select extract(epoch from recorded_at)::bigint from kafka_gaps";
+    tells(&skipping, scene.count(recorded).await).await;
+    skipping.sigterm();
+    skipping.wait_exit(PATIENCE).await;
+
+    let long_ago = "update kafka_gaps set recorded_at = recorded_at - interval '2 hours'";
+    sqlx::query(long_ago).execute(scene.database.pool()).await.unwrap();
+    tells(&scene.start(&[]), scene.count(recorded).await).await;
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ mod failover;
 mod gaps;
 mod identity;
 mod large;
+mod leaving;
 mod membership;
 mod outages;
 mod refused;

@@ -7,6 +7,7 @@ use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
+use std::fmt::Write as _;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -79,6 +80,41 @@ async fn assert_each_finds_its_series(pipeline: &Pipeline, prometheus: &Promethe
 /// The counter's first sample has it already, so that no increase of it shows.
 #[tokio::test]
 async fn a_gap_that_a_process_skips_at_its_start_fires_in_a_real_prometheus() {
+    let folder = tempfile::tempdir().unwrap();
+    fires_for_a_gap(folder.path(), &free_address()).await;
+}
+
+/// As often as it happens: the counter's first sample is also what its last one was.
+#[tokio::test]
+async fn so_does_one_of_a_start_more_than_an_hour_after_another_that_skipped_one() {
+    let (folder, address) = (tempfile::tempdir().unwrap(), free_address());
+    remember_a_gap(folder.path(), &address);
+    fires_for_a_gap(folder.path(), &address).await;
+}
+
+/// Lets Prometheus know of a process that skipped a gap two hours ago, and ran until lately.
+fn remember_a_gap(folder: &Path, target: &str) {
+    let now = Timestamp::now().micros() / 1_000_000;
+    let (begun, ended) = (now - 7200, now - 600);
+    let mut samples = String::new();
+    for (series, value) in
+        [("speed_layer_gaps_skipped_total", 1), ("speed_layer_last_gap_timestamp_seconds", begun)]
+    {
+        for at in (begun..=ended).step_by(15) {
+            let labels = format!(r#"{{instance="{target}",job="speed-layer"}}"#);
+            writeln!(samples, "{series}{labels} {value} {at}").unwrap();
+        }
+    }
+    let file = folder.join("samples.txt");
+    fs::write(&file, samples + "# EOF\n").unwrap();
+    let mut command = Command::new("promtool");
+    command.args(["tsdb", "create-blocks-from", "openmetrics"]).arg(file).arg(folder.join("data"));
+    let output = command.output().expect("promtool starts (`cargo xtask setup` installs it)");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Two partitions; five messages of one of them are gone that were not read.
+async fn with_a_gap() -> Pipeline {
     let pipeline = Pipeline::empty().await;
     send_ticks(&pipeline, 10).await;
     pipeline.write(&[], 20).await;
@@ -89,11 +125,14 @@ async fn a_gap_that_a_process_skips_at_its_start_fires_in_a_real_prometheus() {
     config.set("bootstrap.servers", pipeline.topic.brokers());
     let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
     admin.delete_records(&before, &AdminOptions::new()).await.unwrap();
+    pipeline
+}
 
-    let (stop, address) = (CancellationToken::new(), free_address());
-    let folder = tempfile::tempdir().unwrap();
+/// Starts a speed layer that skips a gap, and a Prometheus once that is done.
+async fn fires_for_a_gap(folder: &Path, address: &str) {
+    let (pipeline, stop) = (with_a_gap().await, CancellationToken::new());
     let running =
-        speed_layer::run(pipeline.speed_layer(&address, &["--on-gap", "skip"]), stop.clone());
+        speed_layer::run(pipeline.speed_layer(address, &["--on-gap", "skip"]), stop.clone());
     let asking = async {
         let gaps = "select count(*) from kafka_gaps";
         eventually("the gap to be recorded", PATIENCE, || async {
@@ -102,7 +141,7 @@ async fn a_gap_that_a_process_skips_at_its_start_fires_in_a_real_prometheus() {
             count == 1
         })
         .await;
-        let (_process, prometheus) = start(folder.path(), &address);
+        let (_process, prometheus) = start(folder, address);
         let alert = r#"ALERTS{alertname="OffsetsLost",alertstate="firing"}"#;
         eventually("OffsetsLost to fire", PATIENCE, || async {
             prometheus.ask(alert).await.is_ok_and(|firing| firing == [1.0])
