@@ -206,8 +206,8 @@ impl Store {
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
     /// partitions. What PostgreSQL refuses, or takes too long for, is written in parts: until what
     /// is refused stands alone and is kept aside. Partitions of which somebody holds something, or a
-    /// message is not taken at all, are left out, and given. `meanwhile` runs once PostgreSQL is busy, and at the latest after the
-    /// first try.
+    /// message is not taken at all, are left out, and given. `meanwhile` runs once PostgreSQL is
+    /// busy, and at the latest after the first try.
     pub async fn write(
         &mut self,
         batch: &Batch,
@@ -320,7 +320,10 @@ impl Store {
                     }
                 }
                 Try::TooMuch if batch.messages > 1 => return Ok(Some(Smaller::TooMuch)),
-                Try::TooMuch => self.pause_for("one message alone takes too long").await,
+                Try::TooMuch => {
+                    let why = format!("message {} alone takes too long", self.place(batch));
+                    self.pause_for(&why).await;
+                }
                 Try::Done(Outcome::Written) => {
                     self.works();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
@@ -425,14 +428,18 @@ impl Store {
             Smaller::Refused(_) if batch.ranges.len() > 1 => return Ok(batch.by_partition()),
             Smaller::Refused(words) => words,
         };
-        let at =
-            batch.ranges.iter().map(|range| format!("{}/{}", self.name(range.at), range.next - 1));
-        let at = at.collect::<String>();
+        let at = self.place(batch);
         let Some(kept) = batch.without_what_is_refused(words) else {
             return Err(format!("rejected_ticks takes no row for message {at}: {words}"));
         };
         self.say_refused(&at, words);
         Ok(vec![kept])
+    }
+
+    /// Of a batch of one message.
+    fn place(&self, batch: &Batch) -> String {
+        let of = |range: Range| format!("{}/{}", self.name(range.at), range.next - 1);
+        batch.ranges.iter().map(of).collect::<Vec<_>>().join(", ")
     }
 
     /// All of them stand in `rejected_ticks`; now and then one is said.
@@ -861,7 +868,13 @@ async fn note_database(shared: &Shared, connection: &mut PgConnection) -> Result
 /// Learns when offsets were last skipped: who skips some and ends before Prometheus asks it would
 /// take the news with it.
 async fn note_last_gap(shared: &Shared, connection: &mut PgConnection) -> Result<(), Failure> {
-    let asked = pg::in_time(LOOK_TIMEOUT, pg::query_scalar(LAST_GAP).fetch_one(connection)).await;
+    let ask = async {
+        let mut transaction = connection.begin().await?;
+        let at: i64 = pg::query_scalar(LAST_GAP).fetch_one(&mut *transaction).await?;
+        transaction.commit().await?;
+        sqlx::Result::Ok(at)
+    };
+    let asked = pg::in_time(LOOK_TIMEOUT, ask).await;
     let at = asked.map_err(|error| shared.database.failure("reading kafka_gaps of", error))?;
     shared.metrics.note_last_gap(at);
     Ok(())

@@ -33,13 +33,12 @@ impl Verdict {
             // 22: not a value of the type; 23: against a constraint; 44: against a view's check;
             // 54: beyond a limit; P0001: raised by a trigger.
             "P0001" => Self::Refused(describe(error)),
-            // A check that has no name is a partition's bounds: that no partition takes a tick is
-            // no fault of it.
+            // A check of a table that has no name is a partition's bounds: that no partition takes a
+            // tick is no fault of it. A trigger's words are of no table.
             "23514"
-                if error
-                    .as_database_error()
-                    .and_then(sqlx::error::DatabaseError::constraint)
-                    .is_none() =>
+                if error.as_database_error().is_some_and(|error| {
+                    error.constraint().is_none() && error.table().is_some()
+                }) =>
             {
                 Self::Other
             }

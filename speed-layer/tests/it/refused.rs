@@ -56,6 +56,7 @@ async fn a_tick_that_a_constraint_forbids_is_kept_aside_and_all_others_are_writt
 async fn a_tick_that_a_trigger_or_a_number_s_range_forbids_is_kept_aside() {
     for raise in [
         "raise exception 'not on my watch'",
+        "raise exception 'unknown symbol' using errcode = '23514'",
         "raise numeric_value_out_of_range",
         "new.volume = 1 / 0",
     ] {
