@@ -2,22 +2,25 @@
 //!
 //! What a message has is never passed over: the record's time is tried only where no message could
 //! have one of its own, what is a tick already stays the tick it is, and a feed's preset that loses
-//! a volume is for other messages.
+//! a volume is for other messages. And only ticks that may be meant are a reason for flags: see
+//! [`super::trial::Facts::is_hardly_meant`].
 
 use super::anatomy::{parse, ways};
 use super::books::is_book;
 use super::guess::{Guess, guess};
 use super::notes::{self, Grounds, SOME_ZONE};
 use super::reading::Reading;
+use super::report::command_line;
 use super::sampling::Sample;
+use super::times::Member;
 use super::trial::{Outcome, Tally, Tried, outcomes};
 use super::zones::{self, Zoned};
-use common::Named;
-use common::Timestamp;
 use common::decode::{
-    Condition, Conditions, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
-    TimestampFrom,
+    Condition, Conditions, Field, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
+    TimestampFrom, usual_field,
 };
+use common::timestamp::EpochUnit;
+use common::{Named, Timestamp};
 use serde_json::Value;
 use service::cli::{MessageArgs, Oldest};
 use std::cmp::Reverse;
@@ -76,12 +79,12 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
             advice.proposal = Some(Proposal { notes, args: found, reading: proposed });
         }
     }
-    let reached = advice.proposal.as_ref().map_or(reading.ticks, |proposal| proposal.reading.ticks);
-    if reached * GOOD_SHARE < samples.len() * (GOOD_SHARE - 1) && advice.proposal.is_none() {
+    let is_good = reading.understood() * GOOD_SHARE >= samples.len() * (GOOD_SHARE - 1);
+    if !is_good && advice.proposal.is_none() {
         advice.doubts = search.doubts();
         advice.doubts.extend(search.books());
         if doubts.is_empty() && advice.doubts.is_empty() {
-            advice.doubts.extend(search.unread_time());
+            advice.doubts.extend(search.doubtful_time());
         }
     }
     advice.doubts.extend(doubts);
@@ -101,7 +104,7 @@ struct Checked {
 /// How good a choice is, the most important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Merit {
-    /// Messages that are ticks, or of a kind that is known and not meant.
+    /// Messages that are ticks which may be meant, or of a kind that is known and not meant.
     understood: usize,
     /// Whether it is the preset of a feed that says which messages it sends.
     is_own_preset: bool,
@@ -238,13 +241,25 @@ impl<'s> Search<'s> {
             found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
         let lost = tally.lost_times + tally.day_prices;
         Some(Merit {
-            understood: tally.ticks + other_kinds,
+            understood: self.meant(&found) + other_kinds,
             is_own_preset: own.is_one,
             lost: Reverse(lost + if own.is_one { 0 } else { tally.lost_volumes }),
             close: tally.close,
             with_volume: tally.with_volume,
             cost: Reverse(cost(args, self.args) + usize::from(is_by_key)),
         })
+    }
+
+    /// Ticks that are no reason against these flags: those that were there before, and those that
+    /// may be meant.
+    fn meant(&self, found: &[Outcome]) -> usize {
+        let is_one = |((before, now), tried): &((&Outcome, &Outcome), &Tried<'_>)| match now {
+            Outcome::Tick(facts) => {
+                matches!(before, Outcome::Tick(_)) || !facts.is_hardly_meant(&tried.traits)
+            }
+            Outcome::OtherKind | Outcome::Reject => false,
+        };
+        self.before.iter().zip(found).zip(&self.tried).filter(is_one).count()
     }
 
     /// Whether a message that is a tick would become another, or none. It may turn out to be of
@@ -295,21 +310,49 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// The member that may be the time of messages that are no ticks for want of one alone.
-    fn unread_time(&self) -> Option<String> {
+    /// The member that may be the time of messages that are no ticks for want of one alone: none
+    /// that is read, or one that is not looked for there.
+    fn doubtful_time(&self) -> Option<String> {
         if self.args.sources().1 != TimestampFrom::Value {
             return None;
         }
-        let traits = self.tried.iter().map(|tried| &tried.traits);
-        let mut times =
-            traits.filter_map(|traits| traits.time.as_ref().zip(traits.time_text.as_ref()));
-        let (name, text) = times.next()?;
         let by_record = MessageArgs { timestamp_from: TimestampFrom::Record, ..self.args.clone() };
-        let (with, _) = self.best_from(&by_record);
-        (with.understood > self.merit(self.args)?.understood).then(|| {
+        let (_, by_record) = self.best_from(&by_record);
+        let by_value = MessageArgs { timestamp_from: TimestampFrom::Value, ..by_record.clone() };
+        let is_tick = |outcome: &Outcome| matches!(outcome, Outcome::Tick(_));
+        let both = self.outcomes(&by_record).into_iter().zip(self.outcomes(&by_value));
+        let mut wanting = both.zip(&self.tried).filter_map(|((with, without), tried)| {
+            (is_tick(&with) && !is_tick(&without)).then_some(&tried.traits.times)
+        });
+        wanting.find_map(|times| match (times.unread(), &times.read) {
+            (Some(unread), _) => Some(format!(
+                "{:?} may be the time, but {} is none that is read (docs/message-format.md has those that are). \
+                 --timestamp-from record takes that of the record in its place.",
+                unread.name(),
+                unread.text
+            )),
+            (None, Some(read)) => self.time_elsewhere(&by_value, read),
+            (None, None) => None,
+        })
+    }
+
+    /// A time that is read, where it is not looked for: the flags with it were tried.
+    fn time_elsewhere(&self, args: &MessageArgs, time: &Member) -> Option<String> {
+        let is_usual = usual_field(time.name()) == Some(Field::Timestamp);
+        if is_usual && !self.is_chosen(self.args) {
+            return None;
+        }
+        let mut map = args.map.clone().unwrap_or_default();
+        map.paths.retain(|(field, _)| *field != Field::Timestamp);
+        map.paths.push((Field::Timestamp, time.path.clone()));
+        let mapped = MessageArgs { map: Some(map), ..args.clone() };
+        let is_better =
+            mapped.check().is_ok() && self.tally(&mapped).ticks > self.tally(args).ticks;
+        is_better.then(|| {
             format!(
-                "{name:?} may be the time, but {text} is none that is read (docs/message-format.md has those that are). \
-                 --timestamp-from record takes that of the record in its place."
+                "{:?} may be the time, and is not looked at: {} takes it.",
+                time.name(),
+                command_line(&mapped)
             )
         })
     }
@@ -348,7 +391,12 @@ impl<'s> Search<'s> {
             let books = ways(&value).into_iter().filter(|way| is_book(&value, way));
             books.map(|way| way.to_string()).collect()
         };
-        let books: Vec<String> = values.map(names).find(|books| !books.is_empty())?;
+        let Some(books) = values.map(names).find(|books: &Vec<String>| !books.is_empty()) else {
+            let member = self.tried.iter().find_map(|tried| tried.traits.book.as_ref())?;
+            return Some(format!(
+                "Order books, quotes and orders are no trades, and by {member} messages are such."
+            ));
+        };
         Some(format!(
             "Order books, quotes and orders are no trades, and {} look like such: where they are trades say so with \
              --each {}",
@@ -386,8 +434,13 @@ impl Search<'_> {
     /// Every combination of choices that leaves alone what was chosen already. What is less of a
     /// guess stands in front.
     fn candidates(&self, args: &MessageArgs) -> Vec<MessageArgs> {
-        let steps =
-            [self.zones(args), self.record_time(args), self.symbols(args), self.layouts(args)];
+        let steps = [
+            self.zones(args),
+            self.units(args),
+            self.record_time(args),
+            self.symbols(args),
+            self.layouts(args),
+        ];
         let mut all = vec![args.clone()];
         for choices in steps {
             let so_far = all.clone();
@@ -403,9 +456,17 @@ impl Search<'_> {
         if is_open { vec![Choice::Zone] } else { Vec::new() }
     }
 
+    /// The unit in which numbers are the times of their records, where magnitudes tell another.
+    fn units(&self, args: &MessageArgs) -> Vec<Choice> {
+        let is_open =
+            args.timestamp_unit == EpochUnit::Auto && args.sources().1 == TimestampFrom::Value;
+        let told = self.tried.iter().find_map(|tried| tried.traits.times.unit);
+        told.filter(|_| is_open).map(Choice::Unit).into_iter().collect()
+    }
+
     /// Only of messages that have no time of their own, be it one that is not read.
     fn record_time(&self, args: &MessageArgs) -> Vec<Choice> {
-        let has_time = self.tried.iter().any(|tried| tried.traits.time.is_some());
+        let has_time = self.tried.iter().any(|tried| tried.traits.times.first.is_some());
         let is_open = args.sources().1 == TimestampFrom::Value && !has_time;
         if is_open { vec![Choice::RecordTime] } else { Vec::new() }
     }
@@ -420,6 +481,10 @@ impl Search<'_> {
         let mut choices = Vec::new();
         if self.keys_may_be_symbols() {
             choices.push(Choice::Key);
+            // Some name theirs.
+            if self.before.iter().any(|outcome| matches!(outcome, Outcome::Tick(_))) {
+                choices.push(Choice::MemberOrKey);
+            }
         }
         if topics.len() > 1 {
             choices.push(Choice::Topic);
@@ -473,7 +538,7 @@ impl Search<'_> {
 
     /// What may be lifted beside: where many messages look as if they needed it.
     fn guards(&self) -> Vec<Choice> {
-        let old = self.tried.iter().filter(|tried| tried.traits.is_old).count();
+        let old = self.tried.iter().filter(|tried| tried.traits.times.is_old).count();
         let mut guards = Vec::new();
         if self.args.oldest == Oldest::default() && old > 0 && old * GOOD_SHARE >= self.tried.len()
         {
@@ -497,9 +562,13 @@ fn looks_like_a_symbol(key: &[u8]) -> bool {
 /// A guess for messages as they are, and one for each of the commonest ways to what may be elements
 /// of them.
 fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)> {
-    let values: Vec<Value> = tried.iter().filter_map(|tried| parse(&tried.sample.value)).collect();
+    let values: Vec<(Value, Option<Timestamp>)> = tried
+        .iter()
+        .filter(|tried| tried.traits.book.is_none())
+        .filter_map(|tried| Some((parse(&tried.sample.value)?, tried.sample.time)))
+        .collect();
     let mut found: BTreeMap<String, (usize, Path)> = BTreeMap::new();
-    for value in &values {
+    for (value, _) in &values {
         for way in ways(value).into_iter().filter(|way| !is_book(value, way)) {
             found.entry(way.to_string()).or_insert((0, way)).0 += 1;
         }
@@ -517,11 +586,10 @@ fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)
 }
 
 /// What is guessed of the most samples.
-fn commonest_guess(values: &[Value], way: Option<&Path>) -> Guess {
+fn commonest_guess(values: &[(Value, Option<Timestamp>)], way: Option<&Path>) -> Guess {
     let mut guesses: BTreeMap<String, (usize, Guess)> = BTreeMap::new();
-    for guess in
-        values.iter().map(|value| guess(value, way)).filter(|guess| *guess != Guess::default())
-    {
+    let all = values.iter().map(|(value, record_time)| guess(value, way, *record_time));
+    for guess in all.filter(|guess| *guess != Guess::default()) {
         guesses.entry(format!("{guess:?}")).or_insert((0, guess)).0 += 1;
     }
     guesses
@@ -535,8 +603,10 @@ fn commonest_guess(values: &[Value], way: Option<&Path>) -> Guess {
 #[derive(Debug, Clone)]
 enum Choice {
     Zone,
+    Unit(EpochUnit),
     RecordTime,
     Key,
+    MemberOrKey,
     Topic,
     /// Where the elements are, and the fields in them.
     Layout(Option<Path>, Layout),
@@ -557,8 +627,10 @@ impl Choice {
         let mut args = args.clone();
         match self {
             Self::Zone => args.timestamp_zone = SOME_ZONE.parse().ok(),
+            Self::Unit(unit) => args.timestamp_unit = *unit,
             Self::RecordTime => args.timestamp_from = TimestampFrom::Record,
             Self::Key => args.symbol_from = SymbolFrom::Key,
+            Self::MemberOrKey => args.symbol_from = SymbolFrom::ValueOrKey,
             Self::Topic => args.symbol_from = SymbolFrom::Topic,
             Self::Layout(way, layout) => {
                 args.each = way.clone().or(args.each);
