@@ -17,7 +17,7 @@ const ENDS: [&str; 5] = ["bids", "levels", "book", "books", "orders"];
 const SIDES: [&str; 5] = ["bid", "ask", "offer", "buy", "sell"];
 /// Parts of names of what was executed.
 const TRADES: [&str; 6] = ["trade", "execution", "fill", "deal", "sale", "match"];
-/// Members by which a message says of which kind it is, and kinds that are books.
+/// Members by which a message says of which kind it is, and kinds that are no trades.
 const KINDS: [&str; 16] = [
     "channel",
     "type",
@@ -36,7 +36,7 @@ const KINDS: [&str; 16] = [
     "messagetype",
     "service",
 ];
-const BOOKS: [&str; 13] = [
+const BOOKS: [&str; 15] = [
     "book",
     "books",
     "l2",
@@ -47,6 +47,8 @@ const BOOKS: [&str; 13] = [
     "l2update",
     "l2updates",
     "bookticker",
+    "markprice",
+    "markpriceupdate",
     "order",
     "orders",
     "openorders",
