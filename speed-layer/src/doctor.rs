@@ -8,12 +8,14 @@ mod books;
 mod database;
 mod guess;
 mod hints;
+mod kinds;
 mod notes;
 mod propose;
 mod reading;
 mod report;
 mod sampling;
 mod schemas;
+mod times;
 mod traits;
 mod trial;
 mod zones;
@@ -63,9 +65,7 @@ pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
 /// What the exit code says, and the last line of the log.
 fn judge(sampled: &Sampled, reading: &Reading, database: &State) -> Result<(), Failure> {
     let unread = sampled.partitions.iter().filter(|partition| partition.trouble.is_some()).count();
-    // What other flags exclude is no fault, unless they exclude all.
-    let excluded = if reading.ticks > 0 { reading.other_kinds } else { 0 };
-    let rejected = sampled.samples.len() - reading.ticks - excluded;
+    let rejected = sampled.samples.len() - reading.understood();
     if unread > 0 {
         let all = sampled.partitions.len();
         return Err(Failure::Partial(format!("{unread} of {all} partitions could not be read")));

@@ -26,7 +26,21 @@ impl Leaf<'_> {
 
 /// What is read of a message: the payload of Connect's envelope, or all of it.
 pub fn parse(message: &[u8]) -> Option<Value> {
-    match serde_json::from_slice(message).ok()? {
+    first_value(message).map(|(value, _)| value)
+}
+
+/// The first value in a message, which alone is read, and whether objects or arrays stand behind
+/// it.
+pub fn first_value(message: &[u8]) -> Option<(Value, bool)> {
+    let text = message.strip_prefix("\u{feff}".as_bytes()).unwrap_or(message);
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
+    let first = values.next()?.ok()?;
+    let behind = text.get(values.byte_offset()..).unwrap_or_default().trim_ascii_start();
+    Some((without_envelope(first)?, behind.starts_with(b"{") || behind.starts_with(b"[")))
+}
+
+fn without_envelope(value: Value) -> Option<Value> {
+    match value {
         Value::Object(mut outer)
             if outer.contains_key("schema")
                 && outer.get("payload").is_some_and(Value::is_object) =>
@@ -156,7 +170,7 @@ pub fn first_element<'a>(
     Some((at, around))
 }
 
-fn first_object(value: &Value) -> Option<&Members> {
+pub fn first_object(value: &Value) -> Option<&Members> {
     match value {
         Value::Object(object) => Some(object),
         Value::Array(elements) => elements.iter().find_map(first_object),
@@ -182,6 +196,18 @@ mod tests {
         assert_eq!(names(r#"[{"a":1}]"#), ["a"]);
         assert_eq!(names(r#"{"schema":{"x":1},"payload":{"after":{"a":1}}}"#), ["after.a"]);
         assert!(parse(b"5").is_none() && parse(b"x").is_none());
+    }
+
+    #[test]
+    fn of_several_values_the_first_is_read() {
+        let has_more = |message: &[u8]| first_value(message).map(|(_, has_more)| has_more);
+        for message in ["{}", "{}\n", "{}\0", "\u{feff}{}", "[{},{}]", "{} x"] {
+            assert_eq!(has_more(message.as_bytes()), Some(false), "{message:?}");
+        }
+        for message in ["{}\n{}", "{}{}", "[{}] [{}]", "{\"a\":1}\r\n{\"a\":2}"] {
+            assert_eq!(has_more(message.as_bytes()), Some(true), "{message:?}");
+        }
+        assert_eq!(names("{\"a\":1}\n{\"b\":2}"), ["a"]);
     }
 
     #[test]

@@ -1,57 +1,130 @@
 //! Which arrays hold what somebody offers or asks, and no trades: order books, quotes and orders,
 //! by their names and by what their messages say of themselves.
 
-use super::anatomy::{Members, first_element, leaves};
+use super::anatomy::{Members, first_element, first_object, leaves};
 use super::traits::plain;
 use common::decode::Path;
 use serde_json::Value;
 
 /// Names of such arrays, and of the objects around them, as letters and digits in lower case.
-const NAMES: [&str; 20] = [
-    "bid", "bids", "ask", "asks", "buy", "buys", "sell", "sells", "offer", "offers", "level",
-    "levels", "bbo", "nbbo", "l1", "l2", "l3", "book", "order", "orders",
-];
+const NAMES: [&str; 10] =
+    ["level", "levels", "bbo", "nbbo", "l1", "l2", "l3", "book", "order", "orders"];
 /// Parts of such names, and of what a message says of its kind.
 const PARTS: [&str; 6] = ["orderbook", "quote", "depth", "level2", "pricelevel", "booklevel"];
 /// Ends of such names.
 const ENDS: [&str; 5] = ["bids", "levels", "book", "books", "orders"];
-/// Members by which a message says of which kind it is, and kinds that are books.
-const KINDS: [&str; 10] =
-    ["channel", "type", "event", "e", "ev", "ch", "table", "topic", "stream", "subject"];
-const BOOKS: [&str; 8] = ["book", "l2", "l3", "bbo", "books5", "l2data", "l2update", "l2updates"];
+/// Beginnings of names of one side of a book.
+const SIDES: [&str; 5] = ["bid", "ask", "offer", "buy", "sell"];
+/// Parts of names of what was executed.
+const TRADES: [&str; 6] = ["trade", "execution", "fill", "deal", "sale", "match"];
+/// Members by which a message says of which kind it is, and kinds that are no trades.
+const KINDS: [&str; 16] = [
+    "channel",
+    "type",
+    "event",
+    "eventtype",
+    "e",
+    "ev",
+    "ch",
+    "table",
+    "topic",
+    "stream",
+    "subject",
+    "kind",
+    "feed",
+    "msgtype",
+    "messagetype",
+    "service",
+];
+const BOOKS: [&str; 15] = [
+    "book",
+    "books",
+    "l2",
+    "l3",
+    "bbo",
+    "books5",
+    "l2data",
+    "l2update",
+    "l2updates",
+    "bookticker",
+    "markprice",
+    "markpriceupdate",
+    "order",
+    "orders",
+    "openorders",
+];
 /// Members that a level of a book has, and a trade has not.
 const OF_LEVELS: [&str; 4] = ["pricelevel", "newquantity", "newqty", "liquidity"];
 
 /// Whether the way leads to levels of a book, to quotes or to orders.
 pub fn is_book(message: &Value, way: &Path) -> bool {
-    if way.names().iter().any(|name| is_named(&plain(name))) {
+    let names: Vec<String> = way.names().iter().map(|name| plain(name)).collect();
+    if names.iter().any(|name| is_named(name)) {
         return true;
     }
+    let last = names.last().map(String::as_str).unwrap_or_default();
     first_element(message, Some(way)).is_some_and(|(element, around)| {
-        is_level(element) || says_book(element) || around.into_iter().any(says_book)
+        is_level(element)
+            || around.first().is_some_and(|beside| is_other_side(last, element, beside))
+            || (!is_of_trades(last) && (says_book(element) || around.into_iter().any(says_book)))
     })
+}
+
+/// The member by which a message says that it is a book, quotes or orders, where it has no array of
+/// trades as well.
+pub fn book_member(message: &Members) -> Option<String> {
+    let has_trades =
+        message.iter().any(|(name, value)| value.is_array() && is_of_trades(&plain(name)));
+    if has_trades {
+        return None;
+    }
+    said_book(message)
 }
 
 fn is_named(name: &str) -> bool {
     NAMES.contains(&name)
         || PARTS.iter().any(|part| name.contains(part))
         || ENDS.iter().any(|end| name.ends_with(end))
+        || is_side(name)
+}
+
+fn is_side(name: &str) -> bool {
+    SIDES.iter().any(|side| name.starts_with(side)) && !is_of_trades(name)
+}
+
+fn is_of_trades(name: &str) -> bool {
+    TRADES.iter().any(|part| name.contains(part))
 }
 
 fn is_level(element: &Members) -> bool {
     element.keys().any(|name| OF_LEVELS.contains(&plain(name).as_str()))
 }
 
-/// `"channel":"l2_data"`, `"topic":"orderbook.1.BTCUSDT"`, `"arg":{"channel":"books5"}`.
+/// Beside one side of a book alone an array with the same members is the other, whatever its name.
+fn is_other_side(name: &str, element: &Members, beside: &Members) -> bool {
+    let is_one = |(name, value): &(&String, &Value)| value.is_array() && is_side(&plain(name));
+    let sides: Vec<_> = beside.iter().filter(is_one).collect();
+    let is_alike =
+        |side: &Value| first_object(side).is_some_and(|side| side.keys().eq(element.keys()));
+    matches!(sides.as_slice(), [(_, side)] if is_alike(side)) && !is_of_trades(name)
+}
+
 fn says_book(object: &Members) -> bool {
-    leaves(object).iter().filter(|leaf| KINDS.contains(&plain(leaf.name()).as_str())).any(|leaf| {
+    said_book(object).is_some()
+}
+
+/// `"channel":"l2_data"`, `"topic":"orderbook.1.BTCUSDT"`, `"arg":{"channel":"books5"}`.
+fn said_book(object: &Members) -> Option<String> {
+    let all = leaves(object);
+    let mut kinds = all.iter().filter(|leaf| KINDS.contains(&plain(leaf.name()).as_str()));
+    let book = kinds.find(|leaf| {
         let text = leaf.value.as_str().unwrap_or_default().to_ascii_lowercase();
-        let words = text.split(['.', ':', '@', '/', '-', ' ']).map(plain);
-        let is_one = |word: String| {
+        let mut words = text.split(['.', ':', '@', '/', '-', ' ']).map(plain);
+        words.any(|word| {
             BOOKS.contains(&word.as_str()) || PARTS.iter().any(|part| word.contains(part))
-        };
-        words.into_iter().any(is_one)
-    })
+        })
+    })?;
+    Path::new(&book.path).map(|path| path.to_string())
 }
 
 #[cfg(test)]
@@ -77,6 +150,10 @@ mod tests {
             r#"{"arg":{"channel":"books5"},"data":[{"price":1}]}"#,
             r#"{"topic":"orderbook.1.BTCUSDT","data":{"price":1}}"#,
             r#"{"stream":"btcusdt@depth","data":{"price":1}}"#,
+            r#"{"channel":"orders","data":[{"price":1}]}"#,
+            r#"{"topic":"quotes","data":{"price":1}}"#,
+            r#"{"offers":[{"price":1,"size":1}],"demand":[{"price":2,"size":1}]}"#,
+            r#"{"bid_side":[{"price":1}],"buyers":[{"price":2}],"asked":[{"price":2}]}"#,
         ] {
             let found = books(message);
             assert!(!found.is_empty() && found.iter().all(|(_, is_book)| *is_book), "{found:?}");
@@ -93,12 +170,41 @@ mod tests {
     }
 
     #[test]
+    fn a_side_of_a_book_makes_no_book_of_the_trades_beside_it() {
+        let message = r#"{"offers":[{"price":1,"size":1}],"trades":[{"price":2,"size":1}]}"#;
+        assert_eq!(books(message), [("offers".to_owned(), true), ("trades".to_owned(), false)]);
+    }
+
+    #[test]
+    fn a_message_says_itself_that_it_is_a_book() {
+        let member =
+            |message: &str| book_member(parse(message.as_bytes()).unwrap().as_object().unwrap());
+        for (message, name) in [
+            (r#"{"channel":"orders","price":1}"#, "channel"),
+            (r#"{"topic":"quotes","data":{"price":1}}"#, "topic"),
+            (r#"{"arg":{"channel":"books5"},"data":[]}"#, "arg.channel"),
+            (r#"{"event":"order_book"}"#, "event"),
+        ] {
+            assert_eq!(member(message).as_deref(), Some(name), "{message}");
+        }
+        for message in [
+            r#"{"channel":"trades"}"#,
+            r#"{"topic":"orderly-trades"}"#,
+            r#"{"type":"l2_updates","trades":[{"price":1}]}"#,
+        ] {
+            assert_eq!(member(message), None, "{message}");
+        }
+    }
+
+    #[test]
     fn trades_are_none() {
         for message in [
             r#"{"trades":[{"price":1,"side":"ask","order_id":1}],"updates":[{"price":1}]}"#,
             r#"{"channel":"market_trades","events":[{"type":"update","tickers":[{"price":1}]}]}"#,
             r#"{"stream":"btcusdt@trade","data":{"e":"trade","p":"1"},"facebook":"x"}"#,
             r#"{"topic":"publicTrade.BTCUSDT","data":[{"p":1}],"tasks":[{"price":1}]}"#,
+            r#"{"type":"l2_updates","changes":[["buy","1"]],"trades":[{"price":1}]}"#,
+            r#"{"channel":"bookings","data":[{"price":1}],"buy_trades":[{"price":1}]}"#,
         ] {
             let found = books(message);
             assert!(!found.is_empty() && found.iter().all(|(_, is_book)| !is_book), "{found:?}");

@@ -2,9 +2,9 @@
 //! person to judge.
 
 use super::anatomy::{Leaf, first_element, leaves};
-use super::traits::{
-    instant, is_date, is_date_alone, is_latest_price, is_time_name, is_time_of_day, plain,
-};
+use super::times::{instant, is_date, is_date_alone, is_time_by, is_time_name, is_time_of_day};
+use super::traits::{is_latest_price, plain};
+use common::Timestamp;
 use common::decode::{Field, MapEntries, Path, usual_field};
 use serde_json::Value;
 
@@ -59,6 +59,8 @@ const OTHERS: [&str; 27] = [
 ];
 /// Parts of names of times at which a message was passed on: others go before them.
 const PASSED_ON: [&str; 5] = ["recv", "receiv", "ingest", "publish", "sent"];
+/// How little of a guess a time by its record's is: more than any by its name.
+const CLOSE: u8 = 9;
 /// Short names, the likelier first.
 const LETTERS: [(Field, &[&str]); 4] = [
     (Field::Symbol, &["s", "S", "instId"]),
@@ -79,8 +81,9 @@ pub struct Guess {
     pub doubts: Vec<String>,
 }
 
-/// Guesses at an element of a message, to which `way` leads, and at symbol and time around it.
-pub fn guess(message: &Value, way: Option<&Path>) -> Guess {
+/// Guesses at an element of a message that was sent at `record_time`, to which `way` leads, and at
+/// symbol and time around it.
+pub fn guess(message: &Value, way: Option<&Path>, record_time: Option<Timestamp>) -> Guess {
     let Some((element, around)) = first_element(message, way) else {
         return Guess::default();
     };
@@ -90,7 +93,8 @@ pub fn guess(message: &Value, way: Option<&Path>) -> Guess {
     if own.iter().any(|leaf| leaf.path == ["e"] && *leaf.value == "markPriceUpdate") {
         return Guess::default();
     }
-    let mut found = Finder { own: &own, outer: &outer, guess: Vec::new(), doubts: Vec::new() };
+    let mut found =
+        Finder { own: &own, outer: &outer, record_time, guess: Vec::new(), doubts: Vec::new() };
     found.all();
     let Finder { guess, doubts, .. } = found;
     let entries: Vec<_> =
@@ -102,6 +106,7 @@ struct Finder<'l, 'a> {
     own: &'l [Leaf<'a>],
     /// Of symbol and time alone.
     outer: &'l [Leaf<'a>],
+    record_time: Option<Timestamp>,
     guess: Vec<(Field, Vec<&'a str>)>,
     doubts: Vec<String>,
 }
@@ -235,8 +240,8 @@ impl<'l, 'a> Finder<'l, 'a> {
     fn ranked(&self, field: Field) -> Vec<((u8, usize), &'l Leaf<'a>)> {
         let of = |all: &'l [Leaf<'a>]| {
             let fitting = all.iter().filter(|leaf| fits(field, leaf));
-            let ranked = fitting
-                .filter_map(|leaf| Some(((rank(field, leaf.name())?, leaf.path.len()), leaf)));
+            let ranked =
+                fitting.filter_map(|leaf| Some(((self.rank(field, leaf)?, leaf.path.len()), leaf)));
             let mut ranked: Vec<_> = ranked.collect();
             ranked.sort_by_key(|(rank, _)| *rank);
             ranked
@@ -249,6 +254,12 @@ impl<'l, 'a> Finder<'l, 'a> {
             true => of(self.outer),
             false => own,
         }
+    }
+
+    /// By its name, or for a time that is close to the record's.
+    fn rank(&self, field: Field, leaf: &Leaf<'_>) -> Option<u8> {
+        let is_time = || field == Field::Timestamp && is_time_by(self.record_time, leaf);
+        rank(field, leaf.name()).or_else(|| is_time().then_some(CLOSE))
     }
 
     /// Of a whole time inside of an object that has the price no one outside of it is taken.
@@ -346,10 +357,11 @@ fn fits(field: Field, leaf: &Leaf<'_>) -> bool {
     };
     let text = leaf.value.as_str().unwrap_or_default();
     let is_letter = leaf.name().len() == 1;
+    let is_one = |words: &[&str]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     match field {
         Field::Symbol => {
-            let is_side = ["buy", "sell", "b", "s"].contains(&text.to_ascii_lowercase().as_str())
-                && leaf.name() == "S";
+            let is_side = (is_letter && is_one(&["buy", "sell", "bid", "ask"]))
+                || (leaf.name() == "S" && is_one(&["b", "s"]));
             number.is_none() && (1..=64).contains(&text.len()) && !is_date(text) && !is_side
         }
         // Massive's bars begin at `s`; elsewhere that is a size.
@@ -372,7 +384,7 @@ mod tests {
     use super::*;
 
     fn guessed(message: &str) -> Option<String> {
-        guess(&parse(message.as_bytes())?, None).entries.map(|entries| entries.to_string())
+        guess(&parse(message.as_bytes())?, None, None).entries.map(|entries| entries.to_string())
     }
 
     #[test]
@@ -408,7 +420,7 @@ mod tests {
                 "timestamp may be createdAt or executedAt",
             ),
         ] {
-            let guess = guess(&parse(message.as_bytes()).unwrap(), None);
+            let guess = guess(&parse(message.as_bytes()).unwrap(), None, None);
             assert_eq!(guess.entries, None, "{message}");
             assert!(
                 guess.doubts.len() == 1 && guess.doubts[0].starts_with(doubt),
@@ -476,8 +488,44 @@ mod tests {
     fn symbol_and_time_may_stand_around_an_element() {
         let message =
             parse(br#"{"instrument":"A","ts":1749218401,"rows":[{"px":"1.5","sz":"2"}]}"#).unwrap();
-        let guess = guess(&message, "rows".parse().ok().as_ref());
+        let guess = guess(&message, "rows".parse().ok().as_ref(), None);
         assert_eq!(guess.entries.unwrap().to_string(), "symbol=instrument,price=px,volume=sz");
+    }
+
+    #[test]
+    fn a_time_without_a_name_is_the_one_that_is_close_to_its_record() {
+        let sent = Some(Timestamp::from_micros(1_749_218_405_000_000));
+        let guessed = |message: &str| {
+            let guess = guess(&parse(message.as_bytes()).unwrap(), None, sent);
+            guess.entries.map(|entries| entries.to_string())
+        };
+        for (message, expected) in [
+            (r#"{"symbol":"A","price":1,"tm":1749218401123}"#, "timestamp=tm"),
+            (
+                r#"{"symbol":"A","price":1,"meta":{"received":"2025-06-06T14:00:01Z"}}"#,
+                "timestamp=meta.received",
+            ),
+            (
+                r#"{"symbol":"A","price":1,"ts":{"seconds":1749218401,"nanos":5}}"#,
+                "timestamp=ts.seconds",
+            ),
+        ] {
+            assert_eq!(guessed(message).as_deref(), Some(expected));
+        }
+        for other in ["1649218401123", "\"2025-06-06\"", "5"] {
+            let message = format!(r#"{{"symbol":"A","price":1,"tm":{other}}}"#);
+            assert_eq!(guessed(&message), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_side_of_a_trade_is_no_symbol() {
+        let message = parse(
+            br#"{"instrument_name":"BTCUSD-PERP","data":[{"d":"1","t":1749218401123,"q":"0.1","p":"5","s":"SELL"}]}"#,
+        );
+        let guess = guess(&message.unwrap(), "data".parse().ok().as_ref(), None);
+        let expected = "symbol=instrument_name,price=p,volume=q,timestamp=t";
+        assert_eq!(guess.entries.unwrap().to_string(), expected);
     }
 
     #[test]

@@ -1,41 +1,19 @@
-//! Signs that ticks are not what they pass for: changes of rows, quotes and orders among trades, a
-//! day's prices as a bar, the running total of a day as a volume.
+//! Signs that ticks are not what they pass for: quotes and orders, sides as symbols, a day's prices
+//! as a bar, the running total of a day as a volume, times that are years before their records.
 
+use super::kinds;
 use super::trial::{Facts, Outcome, Tried};
-use common::Volume;
 use common::decode::Condition;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use common::{Timestamp, Volume};
+use std::collections::HashMap;
 
-/// A member with more values than this tells no kinds.
-const KINDS: usize = 8;
-/// Members of which is said that they tell kinds.
-const SAID: usize = 3;
 /// So many volumes of a symbol tell whether they only rise, and so many rises.
 const VOLUMES: usize = 10;
 const RISES: usize = 5;
 /// A whole number from here on is hardly a price: a billion, in billionths.
 const LARGE: i64 = 1_000_000_000_000_000_000;
-
-/// Kinds that are meant mostly, in lower case.
-const MEANT: [&str; 13] = [
-    "trade",
-    "trades",
-    "t",
-    "match",
-    "fill",
-    "execution",
-    "insert",
-    "insertion",
-    "create",
-    "c",
-    "i",
-    "+i",
-    "false",
-];
-/// Words for a row that is gone, in lower case.
-const DELETED: [&str; 6] = ["d", "-d", "delete", "deleted", "remove", "removed"];
-/// Those for one that is another, or was before, where operations are told.
-const CHANGED: [&str; 6] = ["u", "+u", "-u", "update", "updated", "update_before"];
+/// A number as a time that is so long before its record may count from another day than 1970.
+const LONG: i64 = 5 * 365 * Timestamp::DAY;
 
 /// What to say of the ticks that these samples are. `conditions`: what is asked of their kinds
 /// already.
@@ -45,7 +23,9 @@ pub fn of(conditions: &[Condition], found: &[Outcome], tried: &[Tried<'_>]) -> V
         Outcome::OtherKind | Outcome::Reject => None,
     };
     let ticks: Vec<(Facts, &Tried<'_>)> = found.iter().zip(tried).filter_map(tick).collect();
-    let mut hints = kinds(conditions, &ticks);
+    let mut hints = kinds::of(conditions, &ticks);
+    hints.extend(sides(&ticks));
+    hints.extend(long_ago(&ticks));
     hints.extend(day_price(&ticks));
     hints.extend(rising_volume(&ticks));
     hints.extend(order(&ticks));
@@ -53,55 +33,28 @@ pub fn of(conditions: &[Condition], found: &[Outcome], tried: &[Tried<'_>]) -> V
     hints
 }
 
-/// Members that tell kinds of which several are ticks, or one that is no new row.
-fn kinds(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String> {
-    let mut said: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (name, value) in ticks.iter().flat_map(|(_, tried)| &tried.traits.kinds) {
-        said.entry(name).or_default().insert(value);
-    }
-    let is_asked = |name: &str| {
-        let asks = |path: String| name == path || name.ends_with(&format!(".{path}"));
-        conditions.iter().any(|condition| asks(condition.path.to_string()))
-    };
-    said.into_iter()
-        .filter(|(name, values)| {
-            let is_old = values.iter().any(|value| is_old_row(name, value));
-            !is_asked(name) && (is_old || (2..=KINDS).contains(&values.len()))
-        })
-        .take(SAID)
-        .map(|(name, values)| kinds_of(name, &values))
-        .collect()
+/// The side of a trade in the place of its symbol.
+fn sides(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
+    let sides = ticks.iter().filter(|(facts, _)| facts.is_side).count();
+    (sides * 2 > ticks.len()).then(|| {
+        "Symbols are buy and sell, the sides of trades: name the member that has the symbol (--map symbol=NAME)."
+            .to_owned()
+    })
 }
 
-/// Whether it tells of a row that was there before.
-fn is_old_row(name: &str, value: &str) -> bool {
-    let own = name.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
-    let tells_operations = own.contains("op") || own == "action" || own == "rowkind";
-    let value = value.to_ascii_lowercase();
-    let is_word = value.len() > 2;
-    match own.trim_matches(['_', '"']) {
-        "deleted" | "isdeleted" | "is_deleted" => value == "true",
-        _ if tells_operations => {
-            DELETED.contains(&value.as_str()) || CHANGED.contains(&value.as_str())
-        }
-        // By a letter feeds tell other things: Alpaca's `d` is the bar of a day.
-        _ => is_word && DELETED.contains(&value.as_str()),
-    }
-}
-
-fn kinds_of(name: &str, values: &BTreeSet<&str>) -> String {
-    let is_new = |value: &&&str| !is_old_row(name, value);
-    let is_meant = |value: &&&str| MEANT.contains(&value.to_ascii_lowercase().as_str());
-    let new = values.iter().filter(is_new);
-    let meant = new.clone().find(is_meant).or(new.clone().next()).copied().unwrap_or("VALUE");
-    let said = values.iter().copied().collect::<Vec<_>>().join(", ");
-    let why = match values.iter().any(|value| is_old_row(name, value)) {
-        true => "a row that is changed or deleted is no new trade",
-        false => "some may be no trades",
+/// Numbers as times, years before those of their records.
+fn long_ago(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
+    let is_one = |(facts, tried): &&(Facts, &Tried<'_>)| {
+        facts.lead.is_some_and(|lead| lead < -LONG) && !tried.traits.times.has_text
     };
-    format!(
-        "{name} says {said}, and all of these are ticks, but {why}: take those that are, as by --where {name}={meant}"
-    )
+    let all: Vec<_> = ticks.iter().filter(is_one).collect();
+    let (facts, tried) = all.first().filter(|_| all.len() * 2 > ticks.len())?;
+    let sent = tried.sample.time?;
+    Some(format!(
+        "Most times are years before those of their records, as {} in one of {sent}: right for history that was loaded \
+         later; otherwise the numbers count from another day than 1970, which the producer must change.",
+        facts.at
+    ))
 }
 
 /// A price beside another open and close: of a quote that tells of its day.
@@ -139,13 +92,17 @@ fn rising_volume(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     })
 }
 
-/// A member that orders have.
+/// A member that orders have, or that says so.
 fn order(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
-    let names: Vec<&String> =
-        ticks.iter().filter_map(|(_, tried)| tried.traits.order.as_ref()).collect();
+    let named = |(_, tried): &(Facts, &Tried<'_>)| {
+        let traits = &tried.traits;
+        traits.order.clone().or_else(|| traits.book.clone())
+    };
+    let names: Vec<String> = ticks.iter().filter_map(named).collect();
     let name = names.first().filter(|_| names.len() * 2 > ticks.len())?;
     Some(format!(
-        "By {name} these may be orders, whose prices are no trades: take what was executed alone (--where)."
+        "By {name} these may be orders, quotes or levels of a book, whose prices are no trades: take what was executed \
+         alone (--where)."
     ))
 }
 

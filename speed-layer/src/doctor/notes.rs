@@ -1,8 +1,10 @@
 //! What a person should look at in ticks that flags make.
 
+use super::anatomy::{first_element, leaves, parse};
 use super::hints;
+use super::traits::is_volume;
 use super::trial::{Outcome, Tally, Tried};
-use common::decode::{ProvenanceNames, SymbolFrom, TimestampFrom};
+use common::decode::{Field, Path, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
 use service::cli::MessageArgs;
 
 /// Whose zone it is nobody but a person knows.
@@ -54,6 +56,12 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> V
                 .to_owned(),
         ),
         (
+            args.timestamp_unit != before.timestamp_unit,
+            "The unit is the one in which numbers are close to the times of their records: see whether the producer \
+             counts in UTC."
+                .to_owned(),
+        ),
+        (
             args.allow_nonpositive_prices && !before.allow_nonpositive_prices,
             "Prices of zero and below are taken: a 0 that means \"no trade\" is the low of its minute, hour and day."
                 .to_owned(),
@@ -71,23 +79,25 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> V
 /// What seems to be passed over. A preset knows where its volumes are.
 pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> Vec<String> {
     let tally = Tally::of(found, tried);
-    let conditions = args.rules(ProvenanceNames::default()).conditions;
-    let mut notes = hints::of(&conditions, found, tried);
-    if tally.ticks > 0 && tally.midnights == tally.ticks {
-        notes.push(match tried.iter().find_map(|tried| tried.traits.time_of_day.as_ref()) {
-            Some(name) => format!(
-                "All times are midnights, and {name:?} is passed over: put the two together with \
-                 --map timestamp=NAME,time_of_day={name:?}."
-            ),
-            None => "All times are midnights: right for days, and for nothing else.".to_owned(),
-        });
+    let rules = args.rules(ProvenanceNames::default());
+    let mut notes = hints::of(&rules.conditions, found, tried);
+    if tally.ticks == 0 {
+        return notes;
     }
-    if tally.ticks > 0
-        && tried.iter().any(|tried| tried.sample.value.trim_ascii_start().starts_with(b"["))
-    {
+    if tally.midnights == tally.ticks {
+        notes.push(of_midnights(&rules, tried));
+    }
+    if tried.iter().any(|tried| tried.sample.value.trim_ascii_start().starts_with(b"[")) {
         notes.push(
             "Messages that are arrays as a whole are archived only where Connect wraps them: docs/message-format.md \
              says how."
+                .to_owned(),
+        );
+    }
+    if tried.iter().any(|tried| tried.traits.has_more) {
+        notes.push(
+            "Messages hold several values, of which the first alone is read: the producer must send each in a message of \
+             its own, or all in an array."
                 .to_owned(),
         );
     }
@@ -98,14 +108,54 @@ pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> V
                 .to_owned(),
         );
     }
-    let is_lost = tally.lost_volumes > 0 && args.preset.is_none();
-    if let Some(name) =
-        tried.iter().find_map(|tried| tried.traits.volume.as_ref()).filter(|_| is_lost)
-    {
-        notes.push(format!(
-            "Ticks have no volume, though {name:?} looks like one: name it with --map volume={name:?}, unless it is the \
+    let volume = volume_beside(&rules, found, tried).filter(|_| args.preset.is_none());
+    notes.extend(volume.map(|path| {
+        format!(
+            "Ticks have no volume, though {path} looks like one: name it with --map volume={path}, unless it is the \
              running total of a day."
-        ));
-    }
+        )
+    }));
     notes
+}
+
+fn of_midnights(rules: &Rules, tried: &[Tried<'_>]) -> String {
+    let is_put_together = !rules.mapping.paths(Field::TimeOfDay).is_empty();
+    let times = || tried.iter().map(|tried| &tried.traits.times);
+    let of_day = times().find_map(|times| times.of_day.as_ref()).filter(|_| !is_put_together);
+    let unread = times().find_map(|times| times.unread_of_day());
+    match (of_day, unread) {
+        (Some(of_day), _) => format!(
+            "All times are midnights, and {0:?} is passed over: put the two together with \
+             --map timestamp=NAME,time_of_day={1}.",
+            of_day.name(),
+            of_day.path
+        ),
+        (None, Some(unread)) => format!(
+            "All times are midnights, and {:?}, which may be the time of day, is none that is read: {} should be \
+             written as 10:00:01.",
+            unread.name(),
+            unread.text
+        ),
+        (None, None) => "All times are midnights: right for days, and for nothing else.".to_owned(),
+    }
+}
+
+/// What looks like a volume in a tick that has none, where its fields are looked for.
+fn volume_beside(rules: &Rules, found: &[Outcome], tried: &[Tried<'_>]) -> Option<Path> {
+    let said = rules.mapping.paths(Field::Volume);
+    let is_none = |path: &Path| path.to_string() == "none";
+    if said.iter().any(is_none) {
+        return None;
+    }
+    let has_none = |outcome: &Outcome| matches!(outcome, Outcome::Tick(facts) if !facts.has_volume);
+    let mut without = found.iter().zip(tried).filter(|(outcome, _)| has_none(outcome));
+    let beside = |(_, tried): (&Outcome, &Tried<'_>)| {
+        let value = parse(&tried.sample.value)?;
+        let (element, _) =
+            first_element(&value, rules.each.as_ref()).or_else(|| first_element(&value, None))?;
+        let all = leaves(element);
+        let volume = all.iter().find(|leaf| is_volume(leaf))?;
+        Path::new(&volume.path).filter(|path| !said.contains(path))
+    };
+    without.find_map(beside)
 }

@@ -2,22 +2,26 @@
 //!
 //! What a message has is never passed over: the record's time is tried only where no message could
 //! have one of its own, what is a tick already stays the tick it is, and a feed's preset that loses
-//! a volume is for other messages.
+//! a volume is for other messages. And only ticks that may be meant are a reason for flags: see
+//! [`super::trial::Facts::is_hardly_meant`].
 
 use super::anatomy::{parse, ways};
 use super::books::is_book;
 use super::guess::{Guess, guess};
 use super::notes::{self, Grounds, SOME_ZONE};
 use super::reading::Reading;
+use super::report::command_line;
 use super::sampling::Sample;
+use super::times::Member;
+use super::traits::Traits;
 use super::trial::{Outcome, Tally, Tried, outcomes};
 use super::zones::{self, Zoned};
-use common::Named;
-use common::Timestamp;
 use common::decode::{
-    Condition, Conditions, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
-    TimestampFrom, is_an_id,
+    Condition, Conditions, Field, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
+    TimestampFrom, is_an_id, usual_field,
 };
+use common::timestamp::EpochUnit;
+use common::{Named, Timestamp};
 use serde_json::Value;
 use service::cli::{MessageArgs, Oldest};
 use std::cmp::Reverse;
@@ -76,12 +80,12 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
             advice.proposal = Some(Proposal { notes, args: found, reading: proposed });
         }
     }
-    let reached = advice.proposal.as_ref().map_or(reading.ticks, |proposal| proposal.reading.ticks);
-    if reached * GOOD_SHARE < samples.len() * (GOOD_SHARE - 1) && advice.proposal.is_none() {
+    let is_good = reading.understood() * GOOD_SHARE >= samples.len() * (GOOD_SHARE - 1);
+    if !is_good && advice.proposal.is_none() {
         advice.doubts = search.doubts();
         advice.doubts.extend(search.books());
         if doubts.is_empty() && advice.doubts.is_empty() {
-            advice.doubts.extend(search.unread_time());
+            advice.doubts.extend(search.doubtful_time());
         }
     }
     advice.doubts.extend(doubts);
@@ -101,7 +105,7 @@ struct Checked {
 /// How good a choice is, the most important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Merit {
-    /// Messages that are ticks, or of a kind that is known and not meant.
+    /// Messages that are ticks which may be meant, or of a kind that is known and not meant.
     understood: usize,
     /// Whether it is the preset of a feed that says which messages it sends.
     is_own_preset: bool,
@@ -223,6 +227,11 @@ impl<'s> Search<'s> {
         if !is_current && self.changes(&found, &own) {
             return None;
         }
+        let meant = self.meant(&found);
+        let is_in_vain = tally.ticks > meant && meant <= self.ticks_before();
+        if is_in_vain {
+            return None;
+        }
         let is_by_key = !is_current && self.is_by_key(&rules);
         if is_by_key && !self.keys_may_be_symbols() {
             return None;
@@ -238,13 +247,29 @@ impl<'s> Search<'s> {
             found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
         let lost = tally.lost_times + tally.day_prices;
         Some(Merit {
-            understood: tally.ticks + other_kinds,
+            understood: meant + other_kinds,
             is_own_preset: own.is_one,
             lost: Reverse(lost + if own.is_one { 0 } else { tally.lost_volumes }),
             close: tally.close,
             with_volume: tally.with_volume,
             cost: Reverse(cost(args, self.args) + usize::from(is_by_key)),
         })
+    }
+
+    fn ticks_before(&self) -> usize {
+        self.before.iter().filter(|outcome| matches!(outcome, Outcome::Tick(_))).count()
+    }
+
+    /// Ticks that are no reason against these flags: those that were there before, and those that
+    /// may be meant.
+    fn meant(&self, found: &[Outcome]) -> usize {
+        let is_one = |((before, now), tried): &((&Outcome, &Outcome), &Tried<'_>)| match now {
+            Outcome::Tick(facts) => {
+                matches!(before, Outcome::Tick(_)) || !facts.is_hardly_meant(&tried.traits)
+            }
+            Outcome::OtherKind | Outcome::Reject => false,
+        };
+        self.before.iter().zip(found).zip(&self.tried).filter(is_one).count()
     }
 
     /// Whether a message that is a tick would become another, or none. It may turn out to be of
@@ -295,21 +320,54 @@ impl<'s> Search<'s> {
         }
     }
 
-    /// The member that may be the time of messages that are no ticks for want of one alone.
-    fn unread_time(&self) -> Option<String> {
+    /// The member that may be the time of messages that are no ticks for want of one alone: none
+    /// that is read, or one that is not looked for there.
+    fn doubtful_time(&self) -> Option<String> {
         if self.args.sources().1 != TimestampFrom::Value {
             return None;
         }
-        let traits = self.tried.iter().map(|tried| &tried.traits);
-        let mut times =
-            traits.filter_map(|traits| traits.time.as_ref().zip(traits.time_text.as_ref()));
-        let (name, text) = times.next()?;
-        let by_record = MessageArgs { timestamp_from: TimestampFrom::Record, ..self.args.clone() };
-        let (with, _) = self.best_from(&by_record);
-        (with.understood > self.merit(self.args)?.understood).then(|| {
+        let (_, by_record) = self.best_from(&Choice::RecordTime.made_in(self.args));
+        let MessageArgs { timestamp_zone, timestamp_unit, timestamp_from, .. } = self.args.clone();
+        let by_value =
+            MessageArgs { timestamp_zone, timestamp_unit, timestamp_from, ..by_record.clone() };
+        let is_wanting = |with: Outcome, without: Outcome, traits: &Traits| {
+            matches!(with, Outcome::Tick(facts) if !facts.is_hardly_meant(traits))
+                && !matches!(without, Outcome::Tick(_))
+        };
+        let both = self.outcomes(&by_record).into_iter().zip(self.outcomes(&by_value));
+        let mut wanting =
+            both.zip(&self.tried).filter_map(|((with, without), Tried { traits, .. })| {
+                is_wanting(with, without, traits).then_some(&traits.times)
+            });
+        wanting.find_map(|times| match (times.unread(), &times.read) {
+            (Some(unread), _) => Some(format!(
+                "{:?} may be the time, but {} is none that is read (docs/message-format.md has those that are). \
+                 --timestamp-from record takes that of the record in its place.",
+                unread.name(),
+                unread.text
+            )),
+            (None, Some(read)) => self.time_elsewhere(&by_value, read),
+            (None, None) => None,
+        })
+    }
+
+    /// A time that is read, where it is not looked for: the flags with it were tried.
+    fn time_elsewhere(&self, args: &MessageArgs, time: &Member) -> Option<String> {
+        let is_usual = usual_field(time.name()) == Some(Field::Timestamp);
+        if is_usual && !self.is_chosen(self.args) {
+            return None;
+        }
+        let mut map = args.map.clone().unwrap_or_default();
+        map.paths.retain(|(field, _)| *field != Field::Timestamp);
+        map.paths.push((Field::Timestamp, time.path.clone()));
+        let mapped = MessageArgs { map: Some(map), ..args.clone() };
+        let is_better =
+            mapped.check().is_ok() && self.tally(&mapped).ticks > self.tally(args).ticks;
+        is_better.then(|| {
             format!(
-                "{name:?} may be the time, but {text} is none that is read (docs/message-format.md has those that are). \
-                 --timestamp-from record takes that of the record in its place."
+                "{:?} may be the time, and is not looked at: {} takes it.",
+                time.name(),
+                command_line(&mapped)
             )
         })
     }
@@ -318,8 +376,7 @@ impl<'s> Search<'s> {
     /// person to say.
     fn rival(&self, found: &MessageArgs) -> Option<String> {
         let way = found.each.as_ref().filter(|_| self.args.each.is_none())?;
-        let ticks_before = self.tally(self.args).ticks;
-        let more = |args: &MessageArgs| self.tally(args).ticks.saturating_sub(ticks_before);
+        let more = |args: &MessageArgs| self.tally(args).ticks.saturating_sub(self.ticks_before());
         let enough = more(found) * (GOOD_SHARE - 1);
         let is_rival = |(other, guess): &(&Path, &Guess)| {
             let is_apart =
@@ -348,7 +405,12 @@ impl<'s> Search<'s> {
             let books = ways(&value).into_iter().filter(|way| is_book(&value, way));
             books.map(|way| way.to_string()).collect()
         };
-        let books: Vec<String> = values.map(names).find(|books| !books.is_empty())?;
+        let Some(books) = values.map(names).find(|books: &Vec<String>| !books.is_empty()) else {
+            let member = self.tried.iter().find_map(|tried| tried.traits.book.as_ref())?;
+            return Some(format!(
+                "Order books, quotes and orders are no trades, and by {member} messages are such."
+            ));
+        };
         Some(format!(
             "Order books, quotes and orders are no trades, and {} look like such: where they are trades say so with \
              --each {}",
@@ -386,8 +448,13 @@ impl Search<'_> {
     /// Every combination of choices that leaves alone what was chosen already. What is less of a
     /// guess stands in front.
     fn candidates(&self, args: &MessageArgs) -> Vec<MessageArgs> {
-        let steps =
-            [self.zones(args), self.record_time(args), self.symbols(args), self.layouts(args)];
+        let steps = [
+            self.zones(args),
+            self.units(args),
+            self.record_time(args),
+            self.symbols(args),
+            self.layouts(args),
+        ];
         let mut all = vec![args.clone()];
         for choices in steps {
             let so_far = all.clone();
@@ -403,9 +470,17 @@ impl Search<'_> {
         if is_open { vec![Choice::Zone] } else { Vec::new() }
     }
 
+    /// The unit in which numbers are the times of their records, where magnitudes tell another.
+    fn units(&self, args: &MessageArgs) -> Vec<Choice> {
+        let is_open =
+            args.timestamp_unit == EpochUnit::Auto && args.sources().1 == TimestampFrom::Value;
+        let told = self.tried.iter().find_map(|tried| tried.traits.times.unit);
+        told.filter(|_| is_open).map(Choice::Unit).into_iter().collect()
+    }
+
     /// Only of messages that have no time of their own, be it one that is not read.
     fn record_time(&self, args: &MessageArgs) -> Vec<Choice> {
-        let has_time = self.tried.iter().any(|tried| tried.traits.time.is_some());
+        let has_time = self.tried.iter().any(|tried| tried.traits.times.first.is_some());
         let is_open = args.sources().1 == TimestampFrom::Value && !has_time;
         if is_open { vec![Choice::RecordTime] } else { Vec::new() }
     }
@@ -420,6 +495,10 @@ impl Search<'_> {
         let mut choices = Vec::new();
         if self.keys_may_be_symbols() {
             choices.push(Choice::Key);
+            // Some name theirs.
+            if self.ticks_before() > 0 {
+                choices.push(Choice::MemberOrKey);
+            }
         }
         if topics.len() > 1 {
             choices.push(Choice::Topic);
@@ -473,7 +552,7 @@ impl Search<'_> {
 
     /// What may be lifted beside: where many messages look as if they needed it.
     fn guards(&self) -> Vec<Choice> {
-        let old = self.tried.iter().filter(|tried| tried.traits.is_old).count();
+        let old = self.tried.iter().filter(|tried| tried.traits.times.is_old).count();
         let mut guards = Vec::new();
         if self.args.oldest == Oldest::default() && old > 0 && old * GOOD_SHARE >= self.tried.len()
         {
@@ -495,9 +574,13 @@ fn looks_like_a_symbol(key: &[u8]) -> bool {
 /// A guess for messages as they are, and one for each of the commonest ways to what may be elements
 /// of them.
 fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)> {
-    let values: Vec<Value> = tried.iter().filter_map(|tried| parse(&tried.sample.value)).collect();
+    let values: Vec<(Value, Option<Timestamp>)> = tried
+        .iter()
+        .filter(|tried| tried.traits.book.is_none())
+        .filter_map(|tried| Some((parse(&tried.sample.value)?, tried.sample.time)))
+        .collect();
     let mut found: BTreeMap<String, (usize, Path)> = BTreeMap::new();
-    for value in &values {
+    for (value, _) in &values {
         for way in ways(value).into_iter().filter(|way| !is_book(value, way)) {
             found.entry(way.to_string()).or_insert((0, way)).0 += 1;
         }
@@ -515,11 +598,10 @@ fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)
 }
 
 /// What is guessed of the most samples.
-fn commonest_guess(values: &[Value], way: Option<&Path>) -> Guess {
+fn commonest_guess(values: &[(Value, Option<Timestamp>)], way: Option<&Path>) -> Guess {
     let mut guesses: BTreeMap<String, (usize, Guess)> = BTreeMap::new();
-    for guess in
-        values.iter().map(|value| guess(value, way)).filter(|guess| *guess != Guess::default())
-    {
+    let all = values.iter().map(|(value, record_time)| guess(value, way, *record_time));
+    for guess in all.filter(|guess| *guess != Guess::default()) {
         guesses.entry(format!("{guess:?}")).or_insert((0, guess)).0 += 1;
     }
     guesses
@@ -533,8 +615,10 @@ fn commonest_guess(values: &[Value], way: Option<&Path>) -> Guess {
 #[derive(Debug, Clone)]
 enum Choice {
     Zone,
+    Unit(EpochUnit),
     RecordTime,
     Key,
+    MemberOrKey,
     Topic,
     /// Where the elements are, and the fields in them.
     Layout(Option<Path>, Layout),
@@ -555,8 +639,15 @@ impl Choice {
         let mut args = args.clone();
         match self {
             Self::Zone => args.timestamp_zone = SOME_ZONE.parse().ok(),
-            Self::RecordTime => args.timestamp_from = TimestampFrom::Record,
+            Self::Unit(unit) => args.timestamp_unit = *unit,
+            // What says how times of messages are read has no effect then.
+            Self::RecordTime => {
+                args.timestamp_from = TimestampFrom::Record;
+                args.timestamp_zone = None;
+                args.timestamp_unit = EpochUnit::Auto;
+            }
             Self::Key => args.symbol_from = SymbolFrom::Key,
+            Self::MemberOrKey => args.symbol_from = SymbolFrom::ValueOrKey,
             Self::Topic => args.symbol_from = SymbolFrom::Topic,
             Self::Layout(way, layout) => {
                 args.each = way.clone().or(args.each);
@@ -575,9 +666,7 @@ impl Choice {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::command_line;
     use super::*;
-    use serde_json::Value;
 
     const NOW: Timestamp = Timestamp::from_micros(1_749_218_405_000_000);
 
@@ -1220,6 +1309,207 @@ mod tests {
                 advise(&args, &[sample(r#"{"price":1}"#, Some("A"))], NOW).proposal.unwrap();
             assert_eq!(command_line(&proposal.args), "--symbol-from key --timestamp-from record");
         }
+    }
+
+    /// All that is said of messages that no flags are proposed for.
+    fn doubts_of(args: &MessageArgs, values: &[&str]) -> String {
+        let samples: Vec<Sample> = values.iter().map(|value| sample(value, None)).collect();
+        let advice = advise(args, &samples, NOW);
+        assert!(advice.proposal.is_none(), "{:?}", advice.proposal);
+        advice.doubts.join(" ")
+    }
+
+    #[test]
+    fn of_a_time_that_is_read_nothing_is_said_whatever_else_is_wrong() {
+        let of_kind = |kind: &str| {
+            format!(r#"{{"type":"{kind}","symbol":"A","price":5,"ts":1749218401123}}"#)
+        };
+        let conditions = "type=match".parse().ok();
+        let args = MessageArgs { conditions, ..MessageArgs::default() };
+        assert_eq!(doubts_of(&args, &[&of_kind("match"), &of_kind("hb"), &of_kind("hb")]), "");
+        for message in [
+            r#"{"symbol":"A","price":5,"volume":"1.2M","ts":1749218401123}"#,
+            r#"{"e":"markPriceUpdate","E":1749218401125,"s":"BTCUSDT","p":"11794.15","T":1749225600000}"#,
+        ] {
+            let doubts = doubts_of(&MessageArgs::default(), &[message]);
+            assert!(!doubts.contains("may be the time"), "{message}: {doubts}");
+        }
+    }
+
+    #[test]
+    fn a_time_that_is_not_looked_at_is_named_with_flags_that_take_it() {
+        let letters = r#"{"s":"AAPL","p":5.5,"v":3,"T":1749218401123}"#;
+        let finnhub = MessageArgs { preset: Some(Preset::Finnhub), ..MessageArgs::default() };
+        let doubts = doubts_of(&finnhub, &[letters]);
+        assert!(doubts.contains("--preset finnhub --map timestamp=T takes it"), "{doubts}");
+        let constant = r#"{"symbol":"A","price":5,"open_time":1749214801123}"#;
+        let doubts = doubts_of(&MessageArgs::default(), &[constant]);
+        assert!(doubts.contains("--map timestamp=open_time takes it"), "{doubts}");
+        // By its closeness to the record's it is proposed.
+        let close = constant.replace("open_time", "tm");
+        assert_eq!(flags(&[&close]), Some(("--map timestamp=tm".to_owned(), 1)));
+    }
+
+    #[test]
+    fn the_record_s_time_tells_of_dotnet_s_ticks() {
+        let value = r#"{"symbol":"A","price":5,"ts":638848152011230000}"#;
+        let proposal = advice(&[value]).proposal.unwrap();
+        assert_eq!(command_line(&proposal.args), "--timestamp-unit dotnet");
+        assert!(proposal.notes[0].contains("counts in UTC"), "{:?}", proposal.notes);
+    }
+
+    #[test]
+    fn a_time_of_day_that_no_flag_reads_is_no_time_since_1970_and_never_passed_over() {
+        for (times, name) in [
+            (r#""trade_date":20250606,"trade_time":102035361"#, "trade_time"),
+            (r#""date":20250606,"time":101540480"#, "time"),
+            (r#""time":103256357"#, "time"),
+            (r#""date":"2025-06-06","time":36915"#, "time"),
+            (r#""date":"2025-06-06","time":36915000"#, "time"),
+        ] {
+            let message = format!(r#"{{"symbol":"A","price":5,"volume":3,{times}}}"#);
+            let doubts = doubts_of(&MessageArgs::default(), &[&message]);
+            let said = format!("{name:?} may be the time, but ");
+            assert!(doubts.contains(&said), "{message}: {doubts}");
+        }
+        let midnight = r#"{"symbol":"A","price":5,"date":"2025-06-06","time":36915}"#;
+        let yfinance = MessageArgs { preset: Some(Preset::Yfinance), ..MessageArgs::default() };
+        let notes = advise(&yfinance, &[sample(midnight, None)], NOW).notes;
+        assert!(notes.iter().any(|note| note.contains("36915 should be written")), "{notes:?}");
+    }
+
+    #[test]
+    fn a_number_that_is_years_before_its_record_is_said() {
+        let notes = |time: &str| {
+            notes_of(&[&format!(r#"{{"symbol":"A","price":5,"volume":1,"ts":{time}}}"#)])
+        };
+        // Seconds since 2001, milliseconds since 2000.
+        for time in ["770911201.123", "802533601123"] {
+            assert!(notes(time).contains("years before those of their records"), "{time}");
+        }
+        for time in ["1749218401", "1702533601123", "\"1995-06-06T14:00:01Z\""] {
+            assert_eq!(notes(time), "", "{time}");
+        }
+    }
+
+    #[test]
+    fn what_says_that_it_is_a_book_or_an_order_is_not_proposed_and_said() {
+        let fields = r#""symbol":"A","price":5.5,"ts":1749218401123"#;
+        for said in [
+            r#""topic":"quotes""#,
+            r#""topic":"order_book""#,
+            r#""channel":"orders""#,
+            r#""arg":{"channel":"orders"}"#,
+        ] {
+            for data in [format!("{{{fields}}}"), format!("[{{{fields}}}]")] {
+                let doubts =
+                    doubts_of(&MessageArgs::default(), &[&format!(r#"{{{said},"data":{data}}}"#)]);
+                assert!(doubts.contains("are no trades"), "{said}: {doubts}");
+            }
+            let inside = format!(r#"{{{said},"body":{{{fields}}}}}"#);
+            let doubts = doubts_of(&MessageArgs::default(), &[&inside]);
+            assert!(doubts.contains("are no trades"), "{said}: {doubts}");
+            let flat = notes_of(&[&format!("{{{said},{fields}}}")]);
+            assert!(flat.contains("may be orders, quotes or levels"), "{said}: {flat}");
+        }
+        let offers = r#"{"symbol":"A","ts":1749218401123,"offers":[{"price":6,"size":3}],"demand":[{"price":5,"size":2}]}"#;
+        let doubts = doubts_of(&MessageArgs::default(), &[offers]);
+        assert!(doubts.contains("offers") && doubts.contains("demand"), "{doubts}");
+    }
+
+    #[test]
+    fn the_side_of_a_trade_is_never_its_symbol() {
+        let trade = r#"{"result":{"instrument_name":"BTCUSD-PERP","channel":"trade","data":[{"d":"4611","t":1749218401123,
+            "q":"0.1000","p":"50772.00","s":"SELL","i":"BTCUSD-PERP"}]}}"#;
+        let expected =
+            "--map symbol=instrument_name,price=p,volume=q,timestamp=t --each result.data";
+        assert_eq!(flags(&[trade]), Some((expected.to_owned(), 1)));
+        let by_side = r#"{"symbol":"SELL","price":1,"volume":1,"ts":1749218401123}"#;
+        assert!(notes_of(&[by_side]).contains("Symbols are buy and sell"));
+    }
+
+    #[test]
+    fn of_kinds_a_trade_is_named_or_what_most_say_and_otherwise_no_one() {
+        let notes = |member: &str, values: &[&str]| {
+            let of = |value: &&str| {
+                format!(
+                    r#"{{"{member}":"{value}","symbol":"A","price":1,"volume":1,"ts":1749218401123}}"#
+                )
+            };
+            let messages: Vec<String> = values.iter().map(of).collect();
+            notes_of(&messages.iter().map(String::as_str).collect::<Vec<_>>())
+        };
+        for (member, values, said) in [
+            ("type", &["bid", "trade", "ask"][..], "--where type=trade"),
+            ("kind", &["BID", "ASK", "TRADE"], "--where kind=TRADE"),
+            ("type", &["buy", "cancel", "sell"], "--where 'type=buy|sell'"),
+            ("type", &["bid", "ask"], "--where type=VALUE"),
+            ("type", &["NEW", "NEW", "NEW", "CANCEL", "CORRECTION"], "--where type=NEW"),
+            ("action", &["snapshot", "update", "update"], "--where action=update"),
+            ("type", &["stock", "etf"], "--where type=VALUE"),
+            ("_fivetran_deleted", &["true", "false"], "--where _fivetran_deleted=false"),
+        ] {
+            let notes = notes(member, values);
+            assert!(notes.contains(said), "{said}: {notes}");
+        }
+    }
+
+    #[test]
+    fn what_a_symbol_or_every_message_says_alike_tells_no_kinds() {
+        let of = |symbol: &str, exchange: &str| {
+            format!(
+                r#"{{"channel":"{exchange}","symbol":"{symbol}","price":1,"volume":1,"ts":1749218401123}}"#
+            )
+        };
+        let (one, other) = (of("A", "nyse"), of("B", "nasdaq"));
+        assert_eq!(notes_of(&[&one, &other, &one, &other]), "");
+        let moved = of("A", "nasdaq");
+        assert!(notes_of(&[&one, &other, &moved, &other]).contains("channel says"));
+        let ticker = r#"{"channel":"ticker","events":[{"type":"update","tickers":[{"type":"ticker","product_id":"B","price":"1",
+            "volume":"1","time":"2025-06-06T14:00:01Z"}]}]}"#;
+        let notes = notes_of(&[ticker, ticker]);
+        assert!(!notes.contains("type says"), "{notes}");
+    }
+
+    #[test]
+    fn a_volume_is_named_only_where_it_is_the_tick_s() {
+        let with =
+            |member: &str| format!(r#"{{"symbol":"A","ts":1749218401123,"price":5,{member}}}"#);
+        let legs = with(r#""legs":[{"price":6,"qty":3}]"#);
+        assert!(!notes_of(&[&legs]).contains("--map volume"));
+        let inside = with(r#""detail":{"qty":3}"#);
+        assert!(notes_of(&[&inside]).contains("--map volume=detail.qty"));
+        let map = "volume=detail.qty".parse().ok();
+        let mapped = MessageArgs { map, ..MessageArgs::default() };
+        assert_eq!(advise(&mapped, &[sample(&inside, None)], NOW).notes, [""; 0]);
+    }
+
+    #[test]
+    fn several_values_in_a_message_are_said() {
+        let line = |symbol: &str| {
+            format!(r#"{{"symbol":"{symbol}","price":5,"volume":1,"ts":1749218401123}}"#)
+        };
+        let lines = format!("{}\n{}", line("A"), line("B"));
+        assert!(notes_of(&[&lines]).contains("hold several values"));
+        assert_eq!(notes_of(&[&line("A")]), "");
+        let letters = r#"{"s":"A","p":1,"v":1,"t":1749218401123}"#;
+        let lines = format!("{letters}\n{letters}");
+        assert!(notes_of(&[&lines]).contains("hold several values"));
+        assert_eq!(flags(&[&lines]), flags(&[letters]));
+    }
+
+    #[test]
+    fn symbols_that_are_in_keys_where_no_member_has_them_are_found() {
+        let by_key = |symbol: &str| sample(r#"{"price":5,"ts":1749218401123}"#, Some(symbol));
+        let samples = [by_key("MSFT"), sample(GOOD, None), by_key("TSLA")];
+        let expected = Some(("--symbol-from value-or-key".to_owned(), 3));
+        assert_eq!(proposed(&samples), expected);
+    }
+
+    #[test]
+    fn prices_of_zero_are_no_reason_to_take_such() {
+        let zero = r#"{"symbol":"A","last":0.0,"bid":1.1,"ask":1.2,"ts":1749218401123}"#;
+        assert_eq!(flags(&[zero, zero]), None);
     }
 
     /// Of 30 shapes that need flags, those of 28 are found: the others have names in another

@@ -74,6 +74,15 @@ impl Reading {
         reading
     }
 
+    /// Messages that are ticks, or of other kinds beside some. What other flags exclude is no fault,
+    /// unless they exclude all.
+    pub fn understood(&self) -> usize {
+        match self.ticks {
+            0 => 0,
+            ticks => ticks + self.other_kinds,
+        }
+    }
+
     fn take(&mut self, tick: &Tick<'_>) {
         self.ticks += 1;
         self.without_volume += usize::from(tick.volume().is_none());
@@ -176,6 +185,8 @@ mod tests {
             ..MessageArgs::default()
         };
         let reading = Reading::of(&args, &samples, Timestamp::from_micros(1_749_218_405_000_000));
-        assert_eq!((reading.ticks, reading.other_kinds), (2, 1));
+        assert_eq!((reading.ticks, reading.other_kinds, reading.understood()), (2, 1, 3));
+        let none = Reading::of(&args, &samples[1..2], Timestamp::from_micros(0));
+        assert_eq!((none.other_kinds, none.understood()), (1, 0));
     }
 }

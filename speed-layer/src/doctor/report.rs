@@ -180,7 +180,7 @@ pub fn command_line(args: &MessageArgs) -> String {
 }
 
 /// As a shell takes it for one word.
-fn quoted(value: &str) -> String {
+pub fn quoted(value: &str) -> String {
     let is_plain =
         |character: char| character.is_ascii_alphanumeric() || "_-./:=,+@%".contains(character);
     match value.chars().all(is_plain) {

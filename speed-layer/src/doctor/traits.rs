@@ -1,36 +1,16 @@
-//! What a message has, whoever reads it: a time, a time of day beside its date, a volume. No
-//! proposal may pass it over.
+//! What a message has, whoever reads it: times, a volume, kinds, a zone. No proposal may pass it
+//! over.
 
-use super::anatomy::{Leaf, each_leaf, parse};
+use super::anatomy::{Leaf, each_leaf, first_value};
+use super::books::book_member;
 use super::sampling::Sample;
+use super::times::{Times, is_date, is_time_name};
 use common::Timestamp;
 use common::decode::{Field, Path, usual_field};
-use common::timestamp::{EpochUnit, TimeZone};
+use common::timestamp::TimeZone;
 use serde_json::Value;
 use std::collections::HashSet;
 
-/// This close to its record's time a number is surely one.
-const CLOSE: u64 = 2 * Timestamp::DAY.unsigned_abs();
-
-/// Parts of names of times, and of those that are no tick's.
-const TIMES: [&str; 6] = ["time", "date", "epoch", "timestamp", "clock", "minute"];
-const OTHER_TIMES: [&str; 15] = [
-    "expir",
-    "listing",
-    "birth",
-    "matur",
-    "founded",
-    "settle",
-    "ipo",
-    "zone",
-    "frame",
-    "timein",
-    "interval",
-    "candidate",
-    "open",
-    "close",
-    "uptime",
-];
 /// Parts of names of volumes, and of those that are no tick's.
 const VOLUMES: [&str; 4] = ["volume", "quantity", "qty", "size"];
 const OTHER_VOLUMES: [&str; 17] = [
@@ -38,12 +18,14 @@ const OTHER_VOLUMES: [&str; 17] = [
     "prev", "change", "page", "order", "step",
 ];
 
-/// Names of members that tell kinds, and words that tell sides of trades instead.
-const KINDS: [&str; 24] = [
+/// Names of members that tell kinds.
+const KINDS: [&str; 27] = [
     "type",
     "op",
     "deleted",
     "isdeleted",
+    "fivetrandeleted",
+    "hoodieisdeleted",
     "action",
     "msgtype",
     "messagetype",
@@ -55,6 +37,7 @@ const KINDS: [&str; 24] = [
     "kind",
     "optype",
     "operation",
+    "operationname",
     "operationtype",
     "rowkind",
     "changetype",
@@ -65,7 +48,6 @@ const KINDS: [&str; 24] = [
     "mdupdateaction",
     "recordtype",
 ];
-const SIDES: [&str; 4] = ["buy", "sell", "bid", "ask"];
 /// Members that orders have, and states of theirs.
 const ORDERS: [&str; 8] = [
     "ordertype",
@@ -92,14 +74,7 @@ const STATES: [&str; 9] = [
 /// What was seen in a message.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Traits {
-    /// A member that could be a time, readable or not.
-    pub time: Option<String>,
-    /// What it says.
-    pub time_text: Option<String>,
-    /// One that is a time of day alone.
-    pub time_of_day: Option<String>,
-    /// A date or a number of the seventies or eighties.
-    pub is_old: bool,
+    pub times: Times,
     pub volume: Option<String>,
     /// Members that tell kinds, and which.
     pub kinds: Vec<(String, String)>,
@@ -107,6 +82,10 @@ pub struct Traits {
     pub day_price: Option<String>,
     /// A member that orders have.
     pub order: Option<String>,
+    /// One by which the message says that it is a book, quotes or orders.
+    pub book: Option<String>,
+    /// Whether other values stand behind the one that is read.
+    pub has_more: bool,
     /// A day's quote by letters, as Finnhub's: its `o`, `h` and `l` are those of the day.
     pub is_day_quote: bool,
     /// A zone that the message names, or that the name of its time does.
@@ -116,7 +95,7 @@ pub struct Traits {
 impl Traits {
     pub fn of(sample: &Sample) -> Self {
         let mut traits = Self::default();
-        if let Some(value) = parse(&sample.value) {
+        if let Some((value, has_more)) = first_value(&sample.value) {
             let mut prices = Prices::default();
             each_leaf(&value, &mut |leaf| {
                 traits.note(leaf, sample.time);
@@ -124,19 +103,15 @@ impl Traits {
             });
             traits.is_day_quote = prices.is_day_quote();
             traits.day_price = prices.beside();
+            traits.book = value.as_object().and_then(book_member);
+            traits.has_more = has_more;
         }
         traits
     }
 
     fn note(&mut self, leaf: &Leaf<'_>, record_time: Option<Timestamp>) {
         let name = || Some(leaf.name().to_owned());
-        if is_time(leaf, record_time) {
-            self.time = self.time.take().or_else(name);
-            self.time_text = self.time_text.take().or_else(|| Some(leaf.value.to_string()));
-        }
-        if is_time_of_day(leaf) {
-            self.time_of_day = self.time_of_day.take().or_else(name);
-        }
+        self.times.note(leaf, record_time);
         if is_volume(leaf) {
             self.volume = self.volume.take().or_else(name);
         }
@@ -144,7 +119,6 @@ impl Traits {
             self.order = self.order.take().or_else(name);
         }
         self.kinds.extend(kind(leaf));
-        self.is_old |= is_old(leaf);
         self.zone = self.zone.take().or_else(|| zone(leaf));
     }
 }
@@ -196,7 +170,7 @@ pub fn is_latest_price(name: &str) -> bool {
     is_word || (name.contains("price") && has(&name, &["last", "latest"]))
 }
 
-fn number(value: &Value) -> Option<f64> {
+pub fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.parse().ok(),
@@ -212,8 +186,7 @@ fn kind(leaf: &Leaf<'_>) -> Option<(String, String)> {
         _ => return None,
     };
     let is_kind = KINDS.contains(&plain(leaf.name()).as_str()) || leaf.name() == "T";
-    let is_side = SIDES.contains(&value.to_ascii_lowercase().as_str());
-    let path = Path::new(&leaf.path).filter(|_| is_kind && !is_side)?;
+    let path = Path::new(&leaf.path).filter(|_| is_kind)?;
     Some((path.to_string(), value))
 }
 
@@ -228,107 +201,8 @@ pub fn plain(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
 }
 
-fn has(name: &str, parts: &[&str]) -> bool {
+pub fn has(name: &str, parts: &[&str]) -> bool {
     parts.iter().any(|part| name.contains(part))
-}
-
-/// Whether a member is named as a tick's time is.
-pub fn is_time_name(leaf: &Leaf<'_>) -> bool {
-    let one = |name: &&str| {
-        let known =
-            usual_field(name) == Some(Field::Timestamp) || matches!(*name, "t" | "T" | "E" | "ts");
-        let ends = name.starts_with("ts_")
-            || name.ends_with("At")
-            || name.ends_with("_at")
-            || name.ends_with("Updated")
-            || name.ends_with("_ts");
-        let plain = plain(name);
-        let part = (has(&plain, &TIMES) || plain.contains("update")) && !has(&plain, &OTHER_TIMES);
-        known || ends || part
-    };
-    // MongoDB's `$date` is named by what is around it.
-    leaf.path.iter().rev().take(2).any(one)
-}
-
-/// Whether a member could be a time, be it one that is not read.
-fn is_time(leaf: &Leaf<'_>, record_time: Option<Timestamp>) -> bool {
-    let is_named = is_time_name(leaf);
-    let is_other = has(&plain(leaf.name()), &OTHER_TIMES);
-    match leaf.value {
-        Value::String(text) if is_date(text) => !is_other,
-        Value::String(text) if text.parse::<f64>().is_err() => {
-            is_named && text.contains(|c: char| c.is_ascii_digit())
-        }
-        Value::Array(parts) => is_named && parts.len() >= 3,
-        // By its own name it is one even where no unit makes a time of it.
-        value if usual_field(leaf.name()) == Some(Field::Timestamp) => {
-            number(value).is_some_and(|number| number != 0.0)
-        }
-        value => instant(value).is_some_and(|instant| {
-            is_named || is_close(instant, record_time) || is_edge_of_a_bar(leaf)
-        }),
-    }
-}
-
-/// `s` and `e` of Massive's bars, in milliseconds: less is a size.
-fn is_edge_of_a_bar(leaf: &Leaf<'_>) -> bool {
-    matches!(leaf.name(), "s" | "e") && number(leaf.value).is_some_and(|number| number > 1e11)
-}
-
-fn is_close(instant: Timestamp, record_time: Option<Timestamp>) -> bool {
-    record_time.is_some_and(|time| instant.micros().abs_diff(time.micros()) <= CLOSE)
-}
-
-/// The instant from 1990 on that a number, or its text, may mean.
-pub fn instant(value: &Value) -> Option<Timestamp> {
-    const FIRST: i64 = 631_152_000_000_000;
-    const LAST: i64 = 4_102_444_800_000_000;
-    let is_plain = |text: &str| {
-        text.starts_with(|first: char| first.is_ascii_digit())
-            && text.bytes().all(|byte| byte.is_ascii_digit())
-    };
-    let number = match value {
-        Value::Number(number) => number.to_string(),
-        Value::String(text)
-            if text.split_once('.').map_or(is_plain(text), |(a, b)| is_plain(a) && is_plain(b)) =>
-        {
-            text.clone()
-        }
-        _ => return None,
-    };
-    EpochUnit::Auto.parse(&number).filter(|instant| (FIRST..LAST).contains(&instant.micros()))
-}
-
-/// `2025-06-06..`
-pub fn is_date(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.len() >= 10
-        && bytes[..4].iter().all(u8::is_ascii_digit)
-        && (bytes[4], bytes[7]) == (b'-', b'-')
-}
-
-/// A date without a time: `2025-06-06`, `20250606`.
-pub fn is_date_alone(value: &Value) -> bool {
-    let digits = match value {
-        Value::String(text) if text.len() == 10 => return is_date(text),
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return false,
-    };
-    digits.len() == 8
-        && digits.bytes().all(|byte| byte.is_ascii_digit())
-        && digits.starts_with(['1', '2'])
-}
-
-/// `10:00`, `10:00:01.5`: named as a tick's.
-pub fn is_time_of_day(leaf: &Leaf<'_>) -> bool {
-    let is_clock = |text: &str| {
-        let bytes = text.as_bytes();
-        bytes.len() >= 5
-            && bytes[2] == b':'
-            && [0, 1, 3, 4].iter().all(|at| bytes[*at].is_ascii_digit())
-    };
-    leaf.value.as_str().is_some_and(is_clock) && is_time_name(leaf)
 }
 
 /// `"timezone":"Asia/Kolkata"`, or UTC of a member that is called `timestamp_utc`.
@@ -341,20 +215,8 @@ fn zone(leaf: &Leaf<'_>) -> Option<TimeZone> {
     if is_utc { "UTC".parse().ok() } else { None }
 }
 
-fn is_old(leaf: &Leaf<'_>) -> bool {
-    match leaf.value {
-        Value::String(text) => {
-            is_date(text) && (text.starts_with("197") || text.starts_with("198"))
-        }
-        value => {
-            is_time_name(leaf)
-                && value.as_f64().is_some_and(|seconds| (1e8..6.3e8).contains(&seconds))
-        }
-    }
-}
-
 /// Whether a member is named as a tick's volume is, and may be one.
-fn is_volume(leaf: &Leaf<'_>) -> bool {
+pub fn is_volume(leaf: &Leaf<'_>) -> bool {
     let name = plain(leaf.name());
     let is_letter = matches!(leaf.name(), "v" | "q" | "sz");
     let is_named = usual_field(leaf.name()) == Some(Field::Volume) || has(&name, &VOLUMES);
@@ -403,7 +265,7 @@ mod tests {
             r#"{"Timestamp":"20250606140001"}"#,
             r#"{"ts":45814.583345}"#,
         ] {
-            assert!(traits(value).time.is_some(), "{value}");
+            assert!(traits(value).times.first.is_some(), "{value}");
         }
         for value in [
             r#"{"timestamp":"n/a"}"#,
@@ -413,13 +275,16 @@ mod tests {
             r#"{"before":{"ts":1749218401123}}"#,
             "x",
         ] {
-            assert_eq!(traits(value).time, None, "{value}");
+            assert_eq!(traits(value).times.first, None, "{value}");
         }
     }
 
     #[test]
     fn a_volume_and_a_time_of_day_are_seen_by_their_names() {
-        let seen = |value: &str| (traits(value).volume, traits(value).time_of_day);
+        let seen = |value: &str| {
+            let Traits { volume, times, .. } = traits(value);
+            (volume, times.of_day.map(|member| member.name().to_owned()))
+        };
         assert_eq!(
             seen(r#"{"tradedVolume":"5","minute":"09:30"}"#),
             (Some("tradedVolume".into()), Some("minute".into()))

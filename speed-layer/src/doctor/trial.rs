@@ -3,7 +3,7 @@
 
 use super::sampling::Sample;
 use super::traits::Traits;
-use common::decode::{Beside, Decoder, Rules, TimestampFrom};
+use common::decode::{Beside, Decoder, Field, Rules, TimestampFrom};
 use common::timestamp::TimeZone;
 use common::{Reason, Tick, Timestamp, Volume};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,6 +13,8 @@ const CLOSE: i64 = 2 * Timestamp::DAY;
 /// Where topics are written at once, a tick's time is this long before its record's, at most: half
 /// an hour, as a bar of half an hour is named by its beginning.
 const SOON: i64 = 31 * Timestamp::MINUTE;
+/// Words for sides of trades.
+const SIDES: [&str; 4] = ["buy", "sell", "bid", "ask"];
 /// Clocks differ by less.
 const CLOCKS: i64 = 2 * Timestamp::MINUTE;
 
@@ -47,6 +49,10 @@ pub struct Facts {
     pub is_close: bool,
     /// Where its zone is, or in UTC.
     pub is_midnight: bool,
+    /// Of a date and a time of day in two members.
+    pub is_put_together: bool,
+    /// Its symbol is a word for the side of a trade.
+    pub is_side: bool,
     pub at: Timestamp,
     /// Those of the same symbol have the same.
     pub symbol: u64,
@@ -61,6 +67,7 @@ pub struct Facts {
 /// What becomes of each sample by these rules.
 pub fn outcomes(rules: Rules, tried: &[Tried<'_>], now: Timestamp) -> Vec<Outcome> {
     let has_own_time = rules.timestamp_from == TimestampFrom::Value;
+    let is_put_together = !rules.mapping.paths(Field::TimeOfDay).is_empty();
     let zone = rules.times.zone.clone().or_else(|| "UTC".parse().ok());
     let mut decoder = Decoder::new(rules, now);
     let one = |tried: &Tried<'_>| {
@@ -76,7 +83,8 @@ pub fn outcomes(rules: Rules, tried: &[Tried<'_>], now: Timestamp) -> Vec<Outcom
             (Outcome::Tick(_), _) => {}
             (_, Ok(record)) => {
                 let record_time = sample.time.filter(|_| has_own_time);
-                outcome = Outcome::Tick(Facts::of(&record.tick, record_time, zone.as_ref()));
+                let facts = Facts::of(&record.tick, record_time, zone.as_ref());
+                outcome = Outcome::Tick(Facts { is_put_together, ..facts });
             }
             (_, Err(reject)) if reject.reason == Reason::OtherKind => outcome = Outcome::OtherKind,
             (_, Err(_)) => {}
@@ -100,6 +108,19 @@ impl Facts {
         self.lead.is_some_and(|lead| lead > CLOCKS)
     }
 
+    /// Whether it is plainly not what was meant: of a message that says that it is a book or an
+    /// order, with a side as symbol, without a price, or at midnight for want of its time of day.
+    pub fn is_hardly_meant(&self, traits: &Traits) -> bool {
+        self.is_side || self.price_nanos == 0 || traits.book.is_some() || self.lacks_time(traits)
+    }
+
+    /// Whether it is at midnight, though its message has a time of day.
+    fn lacks_time(&self, traits: &Traits) -> bool {
+        let times = &traits.times;
+        let has_one = times.of_day.is_some() || times.unread_of_day().is_some();
+        self.is_midnight && !self.is_put_together && has_one
+    }
+
     fn of(tick: &Tick<'_>, record_time: Option<Timestamp>, zone: Option<&TimeZone>) -> Self {
         let (prices, at) = (tick.prices(), tick.timestamp());
         let (mut id, mut symbol) = (DefaultHasher::new(), DefaultHasher::new());
@@ -113,6 +134,8 @@ impl Facts {
             has_volume: volume.is_some(),
             is_close: lead.is_some_and(|lead| lead.unsigned_abs() <= CLOSE.unsigned_abs()),
             is_midnight: has_midnight(zone, at),
+            is_put_together: false,
+            is_side: SIDES.iter().any(|side| tick.symbol().as_str().eq_ignore_ascii_case(side)),
             at,
             symbol: symbol.finish(),
             volume: tick.volume(),
@@ -169,6 +192,6 @@ impl Tally {
         self.lost_volumes += usize::from(!facts.has_volume && traits.volume.is_some());
         self.day_prices += usize::from(facts.is_bar && traits.day_price.is_some());
         self.day_quotes += usize::from(traits.is_day_quote);
-        self.lost_times += usize::from(facts.is_midnight && traits.time_of_day.is_some());
+        self.lost_times += usize::from(facts.lacks_time(traits));
     }
 }
