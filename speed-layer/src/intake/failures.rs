@@ -81,6 +81,10 @@ impl Intake {
                 self.ask_about_named_topics();
                 Ok(())
             }
+            Some(Code::FencedInstanceId) => Err(rejoin(
+                "another instance has the same group.instance.id (--kafka-property): each needs one of its own, or none"
+                    .into(),
+            )),
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
                 Err(rejoin(format!("Kafka client: {error}")))
             }
