@@ -30,6 +30,21 @@ async fn a_wrong_flag_ends_it_with_a_word() {
 }
 
 #[tokio::test]
+async fn a_property_that_a_flag_or_a_promise_stands_for_cannot_be_set() {
+    let scene = Scene::new(1).await;
+    for (property, names) in [
+        ("bootstrap.servers=localhost:1", "--kafka-brokers says it"),
+        ("metadata.broker.list=localhost:1", "--kafka-brokers says it"),
+        ("group.id=another", "--group-id says it"),
+        ("enable.auto.commit=true", "exactly-once rests on its value"),
+    ] {
+        let line = last_words(scene.start(&["--kafka-property", property])).await;
+        let (key, _) = property.split_once('=').unwrap();
+        assert!(line.contains(key) && line.contains(names), "{line}");
+    }
+}
+
+#[tokio::test]
 async fn a_topic_that_kafka_cannot_have_is_a_wrong_flag() {
     let scene = Scene::new(1).await;
     for name in ["a b", "", "^", "..", "a/b"] {
