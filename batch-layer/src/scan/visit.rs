@@ -330,7 +330,7 @@ impl<V: Visitor> Reading<'_, V> {
         values::first_of_array(value).is_some_and(|first| self.tells_offset(first))
     }
 
-    /// Shows the elements of such an array. `false` where it is no JSON, or lies too deep in others.
+    /// Shows the elements of such an array. `false` where it is no JSON, or too deep in others.
     fn show_list(&mut self, line: &Line<'_>, behind: u16) -> bool {
         if self.depth == MAX_DEPTH {
             return false;
