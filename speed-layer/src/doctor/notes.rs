@@ -142,11 +142,12 @@ fn of_midnights(rules: &Rules, tried: &[Tried<'_>]) -> String {
 
 /// What looks like a volume in a tick that has none, where its fields are looked for.
 fn volume_beside(rules: &Rules, found: &[Outcome], tried: &[Tried<'_>]) -> Option<Path> {
-    let said = rules.mapping.paths(Field::Volume);
     let is_none = |path: &Path| path.to_string() == "none";
-    if said.iter().any(is_none) {
+    if rules.mapping.paths(Field::Volume).iter().any(is_none) {
         return None;
     }
+    let is_mapped =
+        |path: &Path| Field::ALL.into_iter().any(|field| rules.mapping.paths(field).contains(path));
     let has_none = |outcome: &Outcome| matches!(outcome, Outcome::Tick(facts) if !facts.has_volume);
     let mut without = found.iter().zip(tried).filter(|(outcome, _)| has_none(outcome));
     let beside = |(_, tried): (&Outcome, &Tried<'_>)| {
@@ -154,8 +155,9 @@ fn volume_beside(rules: &Rules, found: &[Outcome], tried: &[Tried<'_>]) -> Optio
         let (element, _) =
             first_element(&value, rules.each.as_ref()).or_else(|| first_element(&value, None))?;
         let all = leaves(element);
-        let volume = all.iter().find(|leaf| is_volume(leaf))?;
-        Path::new(&volume.path).filter(|path| !said.contains(path))
+        let volumes = all.iter().filter(|leaf| is_volume(leaf));
+        let mut paths = volumes.filter_map(|leaf| Path::new(&leaf.path));
+        paths.find(|path| !is_mapped(path))
     };
     without.find_map(beside)
 }

@@ -1332,6 +1332,8 @@ mod tests {
         for message in [
             r#"{"symbol":"A","price":5,"volume":"1.2M","ts":1749218401123}"#,
             r#"{"e":"markPriceUpdate","E":1749218401125,"s":"BTCUSDT","p":"11794.15","T":1749225600000}"#,
+            // .NET's ticks of another day: the reject names their flag.
+            r#"{"symbol":"A","price":5,"ts":638748152011230000}"#,
         ] {
             let doubts = doubts_of(&MessageArgs::default(), &[message]);
             assert!(!doubts.contains("may be the time"), "{message}: {doubts}");
@@ -1484,6 +1486,10 @@ mod tests {
         let map = "volume=detail.qty".parse().ok();
         let mapped = MessageArgs { map, ..MessageArgs::default() };
         assert_eq!(advise(&mapped, &[sample(&inside, None)], NOW).notes, [""; 0]);
+        let correction = with(r#""q":8"#);
+        let map = "correction=q".parse().ok();
+        let mapped = MessageArgs { map, ..MessageArgs::default() };
+        assert_eq!(advise(&mapped, &[sample(&correction, None)], NOW).notes, [""; 0]);
     }
 
     #[test]
@@ -1512,6 +1518,8 @@ mod tests {
     fn prices_of_zero_are_no_reason_to_take_such() {
         let zero = r#"{"symbol":"A","last":0.0,"bid":1.1,"ask":1.2,"ts":1749218401123}"#;
         assert_eq!(flags(&[zero, zero]), None);
+        let unset = r#"{"symbol":"A","last":201.5,"open":0,"close":0,"high":0,"low":0,"volume":3,"ts":1749218401123}"#;
+        assert_eq!(flags(&[unset]), Some(("--map price=last".to_owned(), 1)));
     }
 
     /// Of 30 shapes that need flags, those of 28 are found: the others have names in another
