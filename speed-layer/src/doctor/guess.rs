@@ -192,6 +192,12 @@ impl<'l, 'a> Finder<'l, 'a> {
             return Prices::Quote(price.path.clone());
         }
         let named = |field| self.likeliest_silently(field);
+        if named(Field::Open).or(named(Field::Price)).is_none()
+            && !self.is_quote()
+            && let Some(close) = named(Field::Close)
+        {
+            return Prices::Quote(close.path.clone());
+        }
         if named(Field::Open).is_some() && named(Field::Close).is_some() {
             // Beside the latest price they are those of the day.
             if !self.own.iter().any(|leaf| is_latest(&leaf)) {
@@ -217,6 +223,13 @@ impl<'l, 'a> Finder<'l, 'a> {
             (Some(close), false) if is_quote => Prices::Letters(vec![(Field::Price, close)]),
             _ => Prices::Trade,
         }
+    }
+
+    /// Whether it offers and asks: a close in it is that of another day.
+    fn is_quote(&self) -> bool {
+        self.own
+            .iter()
+            .any(|leaf| matches!(usual_field(leaf.name()), Some(Field::Bid | Field::Ask)))
     }
 
     /// Whether open and close are there, and one of them is zero, as before the opening.
@@ -543,6 +556,14 @@ mod tests {
             assert_eq!(guessed(message).as_deref(), Some(expected));
         }
         assert_eq!(guessed(r#"{"symbol":"A","price":5.5,"open":0,"ts":1749218401}"#), None);
+    }
+
+    #[test]
+    fn a_close_alone_is_the_price() {
+        let message = r#"{"symbol":"A","date":"2025-06-06T14:00:01Z","Close":80.71,"Volume":5}"#;
+        assert_eq!(guessed(message).as_deref(), Some("price=Close"));
+        let quote = r#"{"symbol":"A","bid":80,"ask":81,"close":80.71,"ts":1749218401}"#;
+        assert_eq!(guessed(quote), None);
     }
 
     #[test]

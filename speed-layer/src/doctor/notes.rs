@@ -2,6 +2,7 @@
 
 use super::anatomy::{first_element, leaves, parse};
 use super::hints;
+use super::report::command_line;
 use super::traits::is_volume;
 use super::trial::{Outcome, Tally, Tried};
 use common::decode::{Field, Path, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
@@ -47,7 +48,7 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> V
                 .to_owned(),
         ),
         (
-            args.map.is_some() && before.map.is_none(),
+            args.map != before.map,
             "Which member is which was guessed by their names: see whether the tick is what was meant.".to_owned(),
         ),
         (
@@ -110,12 +111,21 @@ pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> V
     }
     let volume = volume_beside(&rules, found, tried).filter(|_| args.preset.is_none());
     notes.extend(volume.map(|path| {
+        let flags = command_line(&with_member(args, Field::Volume, path.clone()));
         format!(
-            "Ticks have no volume, though {path} looks like one: name it with --map volume={path}, unless it is the \
-             running total of a day."
+            "Ticks have no volume, though {path} looks like one: {flags} takes it, unless it is the running total of a \
+             day."
         )
     }));
     notes
+}
+
+/// The flags with a field in another member.
+pub fn with_member(args: &MessageArgs, field: Field, path: Path) -> MessageArgs {
+    let mut map = args.map.clone().unwrap_or_default();
+    map.paths.retain(|(mapped, _)| *mapped != field);
+    map.paths.push((field, path));
+    MessageArgs { map: Some(map), ..args.clone() }
 }
 
 fn of_midnights(rules: &Rules, tried: &[Tried<'_>]) -> String {

@@ -18,7 +18,7 @@ use super::sampling::Sample;
 use super::trial::{Outcome, Tally, Tried, outcomes};
 use super::zones::{self, Zoned};
 use common::decode::{
-    Condition, Conditions, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
+    Condition, Conditions, Field, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
     TimestampFrom,
 };
 use common::timestamp::EpochUnit;
@@ -85,9 +85,11 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
     if !is_good && advice.proposal.is_none() {
         advice.doubts = search.doubts();
         advice.doubts.extend(search.books());
+        advice.doubts.extend(search.unread_volume());
         if doubts.is_empty() && advice.doubts.is_empty() {
             advice.doubts.extend(search.doubtful_time());
         }
+        advice.doubts.extend(search.afresh(&reading));
     }
     advice.doubts.extend(doubts);
     advice
@@ -246,6 +248,7 @@ impl<'s> Search<'s> {
         };
         let other_kinds =
             found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
+        let by_key = usize::from(is_by_key) + usize::from(is_by_key && args.preset.is_some());
         let lost = tally.lost_times + tally.day_prices;
         Some(Merit {
             understood: meant + other_kinds,
@@ -253,7 +256,7 @@ impl<'s> Search<'s> {
             lost: Reverse(lost + if own.is_one { 0 } else { tally.lost_volumes }),
             close: tally.close,
             with_volume: tally.with_volume,
-            cost: Reverse(cost(args, self.args) + usize::from(is_by_key)),
+            cost: Reverse(cost(args, self.args) + by_key),
         })
     }
 
@@ -332,11 +335,14 @@ struct Own {
 }
 
 /// A flag counts once, and each member that was guessed at. By the record's time whatever the
-/// message says of its own is passed over: so it comes last.
+/// message says of its own is passed over: so it comes last. By its key or topic a symbol in it is.
 fn cost(args: &MessageArgs, before: &MessageArgs) -> usize {
     let mapped = args.map.as_ref().map_or(0, |map| map.paths.len().saturating_sub(1));
-    let passes_over = usize::from(args.sources().1 != before.sources().1);
-    args.flags().len() + mapped + 2 * passes_over
+    let ((symbol, time), (symbol_before, time_before)) = (args.sources(), before.sources());
+    let is_beside = matches!(symbol, SymbolFrom::Key | SymbolFrom::Topic);
+    let passes_over =
+        2 * usize::from(time != time_before) + usize::from(is_beside && symbol != symbol_before);
+    args.flags().len() + mapped + passes_over
 }
 
 impl Search<'_> {
@@ -437,6 +443,10 @@ impl Search<'_> {
             if way.is_some() {
                 add(Layout::Usual);
             }
+            if let Some(map) = args.map.as_ref().filter(|_| args.preset.is_none()) {
+                let more = guess.entries.as_ref().and_then(|entries| completed(map, entries));
+                more.into_iter().for_each(|map| add(Layout::Map(map)));
+            }
             if !self.is_chosen(args) {
                 Preset::ALL.iter().for_each(|(preset, ..)| add(Layout::Preset(*preset)));
                 guess.entries.iter().for_each(|entries| add(Layout::Map(entries.clone())));
@@ -458,6 +468,16 @@ impl Search<'_> {
         }
         guards
     }
+}
+
+/// What was mapped, and what is guessed beside it.
+fn completed(map: &MapEntries, guessed: &MapEntries) -> Option<MapEntries> {
+    let is_open = |field: Field| {
+        Field::ALL.into_iter().all(|said| map.written(said).is_none() || !said.excludes(field))
+    };
+    let more = guessed.paths.iter().filter(|(field, _)| is_open(*field)).cloned();
+    let paths: Vec<_> = map.paths.iter().cloned().chain(more).collect();
+    (paths.len() > map.paths.len()).then(|| MapEntries { paths, ..map.clone() })
 }
 
 fn looks_like_a_symbol(key: &[u8]) -> bool {

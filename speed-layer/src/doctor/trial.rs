@@ -167,7 +167,7 @@ pub struct Tally {
     pub midnights: usize,
     /// Ticks that are no midnights and later than their records.
     pub ahead: usize,
-    /// Ticks without a volume, of messages that have one.
+    /// Ticks without a volume, of messages that have one, be it one that is not read.
     pub lost_volumes: usize,
     /// Bars beside whose prices stands another.
     pub day_prices: usize,
@@ -196,7 +196,8 @@ impl Tally {
         self.with_volume += usize::from(facts.has_volume);
         self.midnights += usize::from(facts.is_midnight);
         self.ahead += usize::from(facts.is_ahead() && !facts.is_midnight);
-        self.lost_volumes += usize::from(!facts.has_volume && traits.volume.is_some());
+        let has_volume = traits.volume.is_some() || traits.unread_volume.is_some();
+        self.lost_volumes += usize::from(!facts.has_volume && has_volume);
         self.day_prices += usize::from(facts.is_bar && traits.day_price.is_some());
         self.day_quotes += usize::from(traits.is_day_quote);
         self.lost_times += usize::from(facts.lacks_time(traits));

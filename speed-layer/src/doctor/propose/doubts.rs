@@ -4,6 +4,8 @@
 use super::super::anatomy::{parse, ways};
 use super::super::books::is_book;
 use super::super::guess::Guess;
+use super::super::notes::with_member;
+use super::super::reading::Reading;
 use super::super::report::command_line;
 use super::super::times::Member;
 use super::super::traits::Traits;
@@ -51,10 +53,7 @@ impl Search<'_> {
         if is_usual && !self.is_chosen(self.args) {
             return None;
         }
-        let mut map = args.map.clone().unwrap_or_default();
-        map.paths.retain(|(field, _)| *field != Field::Timestamp);
-        map.paths.push((Field::Timestamp, time.path.clone()));
-        let mapped = MessageArgs { map: Some(map), ..args.clone() };
+        let mapped = with_member(args, Field::Timestamp, time.path.clone());
         let is_better =
             mapped.check().is_ok() && self.tally(&mapped).ticks > self.tally(args).ticks;
         is_better.then(|| {
@@ -62,6 +61,45 @@ impl Search<'_> {
                 "{:?} may be the time, and is not looked at: {} takes it.",
                 time.name(),
                 command_line(&mapped)
+            )
+        })
+    }
+
+    /// A volume that is not read, where messages are ticks without it.
+    pub(super) fn unread_volume(&self) -> Option<String> {
+        let mut rejected = self.tried.iter().zip(&self.before).filter_map(|(tried, before)| {
+            tried.traits.unread_volume.as_ref().filter(|_| *before == Outcome::Reject)
+        });
+        let volume = rejected.next()?;
+        let without = with_member(self.args, Field::Volume, Path::new(&["none"])?);
+        (self.tally(&without).ticks > self.ticks_before()).then(|| {
+            format!(
+                "{:?} may be the volume, but {} is none that is read: {} takes the ticks without it.",
+                volume.name(),
+                volume.text,
+                command_line(&without)
+            )
+        })
+    }
+
+    /// What is reached without the flags as they are, where that is more: they may be wrong.
+    pub(super) fn afresh(&self, reading: &Reading) -> Option<String> {
+        let given = command_line(self.args);
+        if given.is_empty() {
+            return None;
+        }
+        let none = MessageArgs::default();
+        let search = Search::new(&none, self.samples, self.now);
+        let found = search.checked(search.best()).found.unwrap_or_default();
+        let reached = Reading::of(&found, self.samples, self.now).ticks;
+        let mut instead = command_line(&found);
+        if instead.is_empty() {
+            instead.push_str("none at all");
+        }
+        (reached > reading.understood()).then(|| {
+            format!(
+                "These flags may be wrong: {reached} of {} messages are ticks with {instead} in place of {given}.",
+                self.samples.len()
             )
         })
     }
@@ -113,10 +151,16 @@ impl Search<'_> {
         ))
     }
 
-    /// What is uncertain in the guesses at messages as they are, or else at their elements.
+    /// What is uncertain in the guesses at messages as they are, or else at their elements, and was
+    /// not said.
     pub(super) fn doubts(&self) -> Vec<String> {
         let doubts =
             self.guesses.iter().map(|(_, guess)| &guess.doubts).find(|doubts| !doubts.is_empty());
-        doubts.cloned().unwrap_or_default()
+        let mapped = |field: Field| self.args.map.as_ref()?.written(field);
+        let is_said = |doubt: &String| {
+            let is_of = |field: &Field| doubt.starts_with(&format!("{field} may be "));
+            Field::ALL.into_iter().filter(is_of).any(|field| mapped(field).is_some())
+        };
+        doubts.into_iter().flatten().filter(|doubt| !is_said(doubt)).cloned().collect()
     }
 }

@@ -824,6 +824,54 @@ fn symbols_that_are_in_keys_where_no_member_has_them_are_found() {
 }
 
 #[test]
+fn no_preset_is_proposed_for_a_volume_that_it_does_not_look_at() {
+    for volume in [r#""4,599""#, r#""0.81M""#, r#""-""#, "-1"] {
+        let message = format!(
+            r#"{{"symbol":"AAPL","price":"283.58","volume":{volume},"timestamp":"2025-06-06T14:00:01Z"}}"#
+        );
+        let doubts = doubts_of(&MessageArgs::default(), &[&message]);
+        let said = format!("{volume} is none that is read: --map volume=none takes");
+        assert!(doubts.contains(&said), "{doubts}");
+    }
+}
+
+#[test]
+fn a_symbol_in_the_message_goes_before_the_key() {
+    let streamer = r#"{"id":"MSFT","price":718.57,"time":"1749218401123","last_size":"915"}"#;
+    let expected = Some(("--preset yfinance".to_owned(), 1));
+    assert_eq!(proposed(&[sample(streamer, Some("MSFT"))]), expected);
+}
+
+#[test]
+fn flags_that_are_wrong_are_said_with_what_would_do_without_them() {
+    let binance = r#"{"e":"trade","s":"A","p":"1","q":"0.5","t":1,"T":1749218401123}"#;
+    let plain = r#"{"symbol":"A","price":1,"ts":1749218401123}"#;
+    for (preset, message, instead) in [
+        (Preset::Kraken, binance, "with --preset binance in place of --preset kraken"),
+        (Preset::Binance, plain, "with none at all in place of --preset binance"),
+    ] {
+        let args = MessageArgs { preset: Some(preset), ..MessageArgs::default() };
+        let doubts = doubts_of(&args, &[message]);
+        assert!(doubts.contains(&format!("1 of 1 messages are ticks {instead}")), "{doubts}");
+    }
+}
+
+#[test]
+fn a_map_is_completed_and_what_it_says_is_not_asked_again() {
+    let sale = r#"{"symbol":"A","lastSalePrice":1.5,"lastSaleSize":2,"lastSaleTime":1749218401123,
+        "lastUpdated":1749218401124}"#;
+    let map = "timestamp=lastSaleTime,volume=lastSaleSize".parse().ok();
+    let args = MessageArgs { map, ..MessageArgs::default() };
+    let advice = advise(&args, &[sample(sale, None)], NOW);
+    let expected = "--map timestamp=lastSaleTime,volume=lastSaleSize,price=lastSalePrice";
+    assert_eq!(command_line(&advice.proposal.unwrap().args), expected);
+    assert_eq!(advice.doubts, [""; 0]);
+    let unpriced = sale.replace("lastSalePrice", "x");
+    let doubts = doubts_of(&args, &[&unpriced]);
+    assert!(!doubts.contains("timestamp may be"), "{doubts}");
+}
+
+#[test]
 fn prices_of_zero_are_no_reason_to_take_such() {
     let zero = r#"{"symbol":"A","last":0.0,"bid":1.1,"ask":1.2,"ts":1749218401123}"#;
     assert_eq!(flags(&[zero, zero]), None);
