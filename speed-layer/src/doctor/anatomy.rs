@@ -11,6 +11,9 @@ const DEEPEST: usize = 5;
 /// Elements of an array that are looked at.
 const ELEMENTS: usize = 3;
 
+/// Names of types, by which Avro's JSON tells what a value is.
+const TYPES: [&str; 5] = ["string", "double", "float", "long", "int"];
+
 /// A member that is no object, and the names that lead to it.
 #[derive(Debug)]
 pub struct Leaf<'a> {
@@ -19,8 +22,13 @@ pub struct Leaf<'a> {
 }
 
 impl Leaf<'_> {
+    /// Its own, or of a value in Avro's JSON, `{"double":1.5}`, that of what is around it.
     pub fn name(&self) -> &str {
-        self.path.last().copied().unwrap_or_default()
+        match self.path.as_slice() {
+            [.., outer, own] if TYPES.contains(own) => *outer,
+            [.., own] => *own,
+            [] => "",
+        }
     }
 }
 

@@ -78,7 +78,7 @@ pub fn book_member(message: &Members) -> Option<String> {
     if has_trades {
         return None;
     }
-    said_book(message)
+    said_book(message).or_else(|| is_flat_level(message).then(|| "level".to_owned()))
 }
 
 fn is_named(name: &str) -> bool {
@@ -97,7 +97,12 @@ fn is_of_trades(name: &str) -> bool {
 }
 
 fn is_level(element: &Members) -> bool {
-    element.keys().any(|name| OF_LEVELS.contains(&plain(name).as_str()))
+    is_flat_level(element) || element.keys().any(|name| OF_LEVELS.contains(&plain(name).as_str()))
+}
+
+/// `"side":"bid","level":3`
+fn is_flat_level(element: &Members) -> bool {
+    element.contains_key("side") && element.get("level").is_some_and(Value::is_number)
 }
 
 /// Beside one side of a book alone an array with the same members is the other, whatever its name.
@@ -184,12 +189,14 @@ mod tests {
             (r#"{"topic":"quotes","data":{"price":1}}"#, "topic"),
             (r#"{"arg":{"channel":"books5"},"data":[]}"#, "arg.channel"),
             (r#"{"event":"order_book"}"#, "event"),
+            (r#"{"side":"bid","price":1,"size":9,"level":3}"#, "level"),
         ] {
             assert_eq!(member(message).as_deref(), Some(name), "{message}");
         }
         for message in [
             r#"{"channel":"trades"}"#,
             r#"{"topic":"orderly-trades"}"#,
+            r#"{"side":"buy","price":1,"level":"info"}"#,
             r#"{"type":"l2_updates","trades":[{"price":1}]}"#,
         ] {
             assert_eq!(member(message), None, "{message}");

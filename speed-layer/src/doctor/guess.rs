@@ -3,7 +3,7 @@
 
 use super::anatomy::{Leaf, first_element, leaves};
 use super::times::{instant, is_date, is_date_alone, is_time_by, is_time_name, is_time_of_day};
-use super::traits::{is_latest_price, plain};
+use super::traits::{is_latest_price, number, plain};
 use common::Timestamp;
 use common::decode::{Field, MapEntries, Path, usual_field};
 use serde_json::Value;
@@ -186,7 +186,18 @@ impl<'l, 'a> Finder<'l, 'a> {
 
     fn prices(&mut self) -> Prices<'a> {
         let is_latest = |leaf: &&Leaf<'_>| fits(Field::Price, leaf) && is_latest_price(leaf.name());
+        if self.has_unset_bar()
+            && let Some(price) = self.likeliest(Field::Price)
+        {
+            return Prices::Quote(price.path.clone());
+        }
         let named = |field| self.likeliest_silently(field);
+        if named(Field::Open).or(named(Field::Price)).is_none()
+            && !self.is_quote()
+            && let Some(close) = named(Field::Close)
+        {
+            return Prices::Quote(close.path.clone());
+        }
         if named(Field::Open).is_some() && named(Field::Close).is_some() {
             // Beside the latest price they are those of the day.
             if !self.own.iter().any(|leaf| is_latest(&leaf)) {
@@ -212,6 +223,24 @@ impl<'l, 'a> Finder<'l, 'a> {
             (Some(close), false) if is_quote => Prices::Letters(vec![(Field::Price, close)]),
             _ => Prices::Trade,
         }
+    }
+
+    /// Whether it offers and asks: a close in it is that of another day.
+    fn is_quote(&self) -> bool {
+        self.own
+            .iter()
+            .any(|leaf| matches!(usual_field(leaf.name()), Some(Field::Bid | Field::Ask)))
+    }
+
+    /// Whether open and close are there, and one of them is zero, as before the opening.
+    fn has_unset_bar(&self) -> bool {
+        let said = |field: Field| {
+            let is_one =
+                |leaf: &&Leaf<'_>| leaf.path.len() == 1 && usual_field(leaf.path[0]) == Some(field);
+            self.own.iter().filter(is_one).find_map(|leaf| number(leaf.value))
+        };
+        let both = said(Field::Open).zip(said(Field::Close));
+        both.is_some_and(|(open, close)| open == 0.0 || close == 0.0)
     }
 
     /// The member that fits best: by a usual name before a part of one, and the outer before the
@@ -516,6 +545,33 @@ mod tests {
             let message = format!(r#"{{"symbol":"A","price":1,"tm":{other}}}"#);
             assert_eq!(guessed(&message), None, "{other}");
         }
+    }
+
+    #[test]
+    fn a_price_beside_an_open_or_close_of_zero_is_the_price() {
+        for (message, expected) in [
+            (r#"{"symbol":"A","last":5.5,"open":0,"close":0,"ts":1749218401}"#, "price=last"),
+            (r#"{"symbol":"A","price":5.5,"open":0,"close":4,"ts":1749218401}"#, "price=price"),
+        ] {
+            assert_eq!(guessed(message).as_deref(), Some(expected));
+        }
+        assert_eq!(guessed(r#"{"symbol":"A","price":5.5,"open":0,"ts":1749218401}"#), None);
+    }
+
+    #[test]
+    fn a_close_alone_is_the_price() {
+        let message = r#"{"symbol":"A","date":"2025-06-06T14:00:01Z","Close":80.71,"Volume":5}"#;
+        assert_eq!(guessed(message).as_deref(), Some("price=Close"));
+        let quote = r#"{"symbol":"A","bid":80,"ask":81,"close":80.71,"ts":1749218401}"#;
+        assert_eq!(guessed(quote), None);
+    }
+
+    #[test]
+    fn values_by_avro_s_json_have_the_names_of_what_is_around_them() {
+        let message =
+            r#"{"symbol":{"string":"A"},"price":{"double":5.5},"ts":{"long":1749218401}}"#;
+        let expected = "symbol=symbol.string,price=price.double,timestamp=ts.long";
+        assert_eq!(guessed(message).as_deref(), Some(expected));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::anatomy::{first_element, leaves, parse};
 use super::hints;
+use super::report::command_line;
 use super::traits::is_volume;
 use super::trial::{Outcome, Tally, Tried};
 use common::decode::{Field, Path, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
@@ -47,7 +48,7 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> V
                 .to_owned(),
         ),
         (
-            args.map.is_some() && before.map.is_none(),
+            args.map != before.map,
             "Which member is which was guessed by their names: see whether the tick is what was meant.".to_owned(),
         ),
         (
@@ -110,12 +111,21 @@ pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> V
     }
     let volume = volume_beside(&rules, found, tried).filter(|_| args.preset.is_none());
     notes.extend(volume.map(|path| {
+        let flags = command_line(&with_member(args, Field::Volume, path.clone()));
         format!(
-            "Ticks have no volume, though {path} looks like one: name it with --map volume={path}, unless it is the \
-             running total of a day."
+            "Ticks have no volume, though {path} looks like one: {flags} takes it, unless it is the running total of a \
+             day."
         )
     }));
     notes
+}
+
+/// The flags with a field in another member.
+pub fn with_member(args: &MessageArgs, field: Field, path: Path) -> MessageArgs {
+    let mut map = args.map.clone().unwrap_or_default();
+    map.paths.retain(|(mapped, _)| *mapped != field);
+    map.paths.push((field, path));
+    MessageArgs { map: Some(map), ..args.clone() }
 }
 
 fn of_midnights(rules: &Rules, tried: &[Tried<'_>]) -> String {
@@ -142,11 +152,12 @@ fn of_midnights(rules: &Rules, tried: &[Tried<'_>]) -> String {
 
 /// What looks like a volume in a tick that has none, where its fields are looked for.
 fn volume_beside(rules: &Rules, found: &[Outcome], tried: &[Tried<'_>]) -> Option<Path> {
-    let said = rules.mapping.paths(Field::Volume);
     let is_none = |path: &Path| path.to_string() == "none";
-    if said.iter().any(is_none) {
+    if rules.mapping.paths(Field::Volume).iter().any(is_none) {
         return None;
     }
+    let is_mapped =
+        |path: &Path| Field::ALL.into_iter().any(|field| rules.mapping.paths(field).contains(path));
     let has_none = |outcome: &Outcome| matches!(outcome, Outcome::Tick(facts) if !facts.has_volume);
     let mut without = found.iter().zip(tried).filter(|(outcome, _)| has_none(outcome));
     let beside = |(_, tried): (&Outcome, &Tried<'_>)| {
@@ -154,8 +165,9 @@ fn volume_beside(rules: &Rules, found: &[Outcome], tried: &[Tried<'_>]) -> Optio
         let (element, _) =
             first_element(&value, rules.each.as_ref()).or_else(|| first_element(&value, None))?;
         let all = leaves(element);
-        let volume = all.iter().find(|leaf| is_volume(leaf))?;
-        Path::new(&volume.path).filter(|path| !said.contains(path))
+        let volumes = all.iter().filter(|leaf| is_volume(leaf));
+        let mut paths = volumes.filter_map(|leaf| Path::new(&leaf.path));
+        paths.find(|path| !is_mapped(path))
     };
     without.find_map(beside)
 }

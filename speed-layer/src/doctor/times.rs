@@ -46,7 +46,7 @@ pub struct Member {
 }
 
 impl Member {
-    fn of(leaf: &Leaf<'_>) -> Option<Self> {
+    pub fn of(leaf: &Leaf<'_>) -> Option<Self> {
         Some(Self { path: Path::new(&leaf.path)?, text: leaf.value.to_string() })
     }
 

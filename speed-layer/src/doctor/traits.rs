@@ -4,7 +4,7 @@
 use super::anatomy::{Leaf, each_leaf, first_value};
 use super::books::book_member;
 use super::sampling::Sample;
-use super::times::{Times, is_date, is_time_name};
+use super::times::{Member, Times, is_date, is_time_name};
 use common::Timestamp;
 use common::decode::{Field, Path, usual_field};
 use common::timestamp::TimeZone;
@@ -76,6 +76,8 @@ const STATES: [&str; 9] = [
 pub struct Traits {
     pub times: Times,
     pub volume: Option<String>,
+    /// A member that has a volume's name, and none that is read.
+    pub unread_volume: Option<Member>,
     /// Members that tell kinds, and which.
     pub kinds: Vec<(String, String)>,
     /// A price beside open and close that is another.
@@ -114,6 +116,9 @@ impl Traits {
         self.times.note(leaf, record_time);
         if is_volume(leaf) {
             self.volume = self.volume.take().or_else(name);
+        }
+        if usual_field(leaf.name()) == Some(Field::Volume) && !is_volume(leaf) {
+            self.unread_volume = self.unread_volume.take().or_else(|| Member::of(leaf));
         }
         if is_of_orders(leaf) {
             self.order = self.order.take().or_else(name);

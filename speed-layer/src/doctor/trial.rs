@@ -53,6 +53,8 @@ pub struct Facts {
     pub is_put_together: bool,
     /// Its symbol is a word for the side of a trade.
     pub is_side: bool,
+    /// A price of it is zero, and none below: it was not set then.
+    pub is_unset: bool,
     pub at: Timestamp,
     /// Those of the same symbol have the same.
     pub symbol: u64,
@@ -111,7 +113,7 @@ impl Facts {
     /// Whether it is plainly not what was meant: of a message that says that it is a book or an
     /// order, with a side as symbol, without a price, or at midnight for want of its time of day.
     pub fn is_hardly_meant(&self, traits: &Traits) -> bool {
-        self.is_side || self.price_nanos == 0 || traits.book.is_some() || self.lacks_time(traits)
+        self.is_side || self.is_unset || traits.book.is_some() || self.lacks_time(traits)
     }
 
     /// Whether it is at midnight, though its message has a time of day.
@@ -128,6 +130,10 @@ impl Facts {
         let volume = tick.volume().map(|volume| volume.to_string());
         (tick.symbol().as_str(), at, prices.open.nanos(), prices.close.nanos(), &volume)
             .hash(&mut id);
+        let nanos = || {
+            let all = [Some(prices.open), prices.high, prices.low, Some(prices.close)];
+            all.into_iter().flatten().map(|price| price.nanos())
+        };
         let lead = record_time.map(|time| at.micros().saturating_sub(time.micros()));
         Self {
             id: id.finish(),
@@ -136,6 +142,7 @@ impl Facts {
             is_midnight: has_midnight(zone, at),
             is_put_together: false,
             is_side: SIDES.iter().any(|side| tick.symbol().as_str().eq_ignore_ascii_case(side)),
+            is_unset: nanos().any(|nanos| nanos == 0) && nanos().all(|nanos| nanos >= 0),
             at,
             symbol: symbol.finish(),
             volume: tick.volume(),
@@ -160,7 +167,7 @@ pub struct Tally {
     pub midnights: usize,
     /// Ticks that are no midnights and later than their records.
     pub ahead: usize,
-    /// Ticks without a volume, of messages that have one.
+    /// Ticks without a volume, of messages that have one, be it one that is not read.
     pub lost_volumes: usize,
     /// Bars beside whose prices stands another.
     pub day_prices: usize,
@@ -189,7 +196,8 @@ impl Tally {
         self.with_volume += usize::from(facts.has_volume);
         self.midnights += usize::from(facts.is_midnight);
         self.ahead += usize::from(facts.is_ahead() && !facts.is_midnight);
-        self.lost_volumes += usize::from(!facts.has_volume && traits.volume.is_some());
+        let has_volume = traits.volume.is_some() || traits.unread_volume.is_some();
+        self.lost_volumes += usize::from(!facts.has_volume && has_volume);
         self.day_prices += usize::from(facts.is_bar && traits.day_price.is_some());
         self.day_quotes += usize::from(traits.is_day_quote);
         self.lost_times += usize::from(facts.lacks_time(traits));
