@@ -404,10 +404,12 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// What of an envelope and its payload counts.
+    /// What of an envelope and its payload counts. A message whose payload is no object is no
+    /// envelope: its producer has members of these names, too.
     fn of(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
         let outer = Fields::parse(text, rules)?;
-        let Some(payload) = outer.payload.filter(|_| outer.has_schema) else {
+        let Some(payload) = outer.payload.filter(|payload| outer.has_schema && is_object(payload))
+        else {
             return Ok(Self::new(text, outer));
         };
         let mut found = Self::new(payload.get(), Fields::parse(payload.get(), rules)?);
@@ -426,6 +428,22 @@ impl<'a> Found<'a> {
     fn provenance(&self) -> Option<Provenance> {
         provenance(self.partition, self.offset)
     }
+
+    /// Of what has nothing of a tick, and would be an envelope if its payload were an object, that
+    /// is the reason.
+    fn check_payload(&self) -> Result<(), Reject> {
+        match self.fields.payload.filter(|_| self.fields.has_schema) {
+            Some(payload) if self.fields.are_none() && !is_object(payload) => Err(Reject::new(
+                Reason::NotObject,
+                "the payload beside schema is no object (of an array of ticks: --each payload)",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_object(raw: &RawValue) -> bool {
+    raw.get().starts_with('{')
 }
 
 fn provenance(partition: Option<&RawValue>, offset: Option<&RawValue>) -> Option<Provenance> {
@@ -446,6 +464,7 @@ impl<'a> Strict<'_, 'a> {
         let Buffers { unescaped, upper, conditions, reread, refuses_rest } = buffers;
         let found = read_json((value, *refuses_rest), reread, |text| Found::of(text, self.rules))?;
         self.check_kind(&found, Outside::NOTHING)?;
+        found.check_payload()?;
         let tick = self.tick(&found, Outside::NOTHING, unescaped, upper, conditions)?;
         Ok(Record { tick, provenance: found.provenance() })
     }
@@ -461,6 +480,7 @@ impl<'a> Strict<'_, 'a> {
         let found = Found::of(element.raw.get(), self.rules)?;
         let outside = Outside(Some((elements, element)));
         self.check_kind(&found, outside)?;
+        found.check_payload()?;
         let tick = self.tick(&found, outside, unescaped, upper, conditions)?;
         Ok(Record { tick, provenance: elements.provenance })
     }

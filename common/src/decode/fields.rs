@@ -9,6 +9,9 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
+/// The member of Connect's envelope that holds the message.
+pub(super) const PAYLOAD: &str = "payload";
+
 /// What was found in an object.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
@@ -65,6 +68,11 @@ impl<'a> Fields<'a> {
         let mut json = serde_json::Deserializer::from_str(text);
         json.deserialize_map(Object { fields: self, place })?;
         json.end()
+    }
+
+    /// Whether nothing was found that may be a field's.
+    pub fn are_none(&self) -> bool {
+        self.mapped.is_empty() && self.usual.is_empty()
     }
 
     /// Of two members with the same name the last counts. All are sorted at once: a message may
@@ -341,7 +349,7 @@ pub(super) fn is_special(name: &str, rules: &Rules) -> bool {
 fn special(name: &str, rules: &Rules) -> Option<Special> {
     match name {
         "schema" => Some(Special::Schema),
-        "payload" => Some(Special::Payload),
+        PAYLOAD => Some(Special::Payload),
         name if name == rules.names.partition => Some(Special::Partition),
         name if name == rules.names.offset => Some(Special::Offset),
         name if name == rules.names.record_time => Some(Special::RecordTime),
