@@ -454,6 +454,39 @@ fn a_price_is_a_number_above_zero() {
     }
 }
 
+/// A price as numpy's float32 has it, in a number or a text, and what only looks like one.
+#[test]
+fn both_paths_read_what_a_program_writes_of_a_float() {
+    let known = [bare("open", "201.25"), bare("open", "\"201.25\"")];
+    let mut fast = decoder();
+    for value in &known {
+        assert!(fast.decode(value.as_bytes(), &ALONE).is_ok());
+    }
+    for (number, expected) in [
+        ("597.02001953125", Some("597.020019531")),
+        ("5990.6201171875", Some("5990.620117188")),
+        ("150.72000122070312", Some("150.720001221")),
+        ("0.012299999594688416", Some("0.0123")),
+        ("1.234499995916849e-05", Some("0.000012345")),
+        ("5990.6201171874", None),
+        ("0.0009765625", None),
+    ] {
+        for json in [number.to_owned(), format!("\"{number}\"")] {
+            let (value, mut strict) = (bare("open", &json), decoder());
+            let open = |tick: &Result<Record<'_>, Reject>| {
+                tick.as_ref().ok().map(|one| one.tick.prices().open.to_string())
+            };
+            let found = open(&strict.decode_strictly(value.as_bytes(), &ALONE));
+            assert_eq!(found.as_deref(), expected, "{json}");
+            // More digits than the fast path reads.
+            let is_long = number.len() == "0.012299999594688416".len() && !number.contains('e');
+            let known = fast.decode_known(value.as_bytes(), &ALONE).map(Ok);
+            let found = known.as_ref().and_then(open);
+            assert_eq!(found.as_deref(), expected.filter(|_| !is_long), "{json}");
+        }
+    }
+}
+
 #[test]
 fn volume_is_a_number_of_zero_or_more_and_may_be_absent() {
     let volume = |json| {
@@ -592,7 +625,14 @@ fn some_value() -> impl Strategy<Value = String> {
                 format!("{sign}{whole}{fraction}{}", exponent.unwrap_or_default())
             })
     };
-    let price = || prop_oneof![8 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}", 1 => number(), 1 => Just("null".to_owned())];
+    let price = || {
+        prop_oneof![
+            8 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}",
+            1 => number(),
+            1 => some_float(),
+            1 => Just("null".to_owned())
+        ]
+    };
     let symbol = prop_oneof![8 => "\"[A-Z]{1,5}\"", 1 => "\"[A-Za-z0-9.^=_:/ é-]{0,70}\"", 1 => Just("\"A\\u0042\"".to_owned())];
     let time = prop_oneof![
         8 => "\"2025-06-06T10:0[0-3]:[0-5][0-9]\\.[0-9]{1,9}(Z|-04:00)\"",
@@ -644,6 +684,14 @@ fn some_value() -> impl Strategy<Value = String> {
             }
         },
     )
+}
+
+/// What programs write of floats of either width.
+fn some_float() -> impl Strategy<Value = String> {
+    (0_u32..2_000_000, 0_u8..3, any::<bool>()).prop_map(|(cents, places, is_single)| {
+        let double = f64::from(cents) / 10_f64.powi(i32::from(places) * 3);
+        format!("{:?}", if is_single { f64::from(double as f32) } else { double * 1.1 })
+    })
 }
 
 /// Members that say something beside prices and volume, and some that nearly do.
@@ -1342,6 +1390,8 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
             2 => "-?[0-9]\\.[0-9]{1,9}[eE][-+]?[0-9]{1,2}",
             1 => "-[1-9][0-9]{0,3}(\\.[0-9]{1,4})?",
             1 => "\"0?[0-9]{1,3}([.][0-9]{1,19})?([eE][-+]?[0-9]{1,2})?\"",
+            1 => some_float(),
+            1 => some_float().prop_map(|number| format!("\"{number}\"")),
             1 => Just("null".to_owned()),
             1 => "\"[0-9 .,x-]{0,4}\"",
         ]
