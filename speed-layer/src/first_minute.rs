@@ -21,17 +21,19 @@ pub async fn watch(shared: Arc<Shared>) {
         .await
         .is_some()
     {
-        let (rejected, messages) = shared.metrics.messages_so_far();
-        if messages == 0 {
+        let (rejected, all) = shared.metrics.read_so_far();
+        if all == 0 {
             continue;
         }
         let elapsed = begun.get_or_insert_with(Instant::now).elapsed();
-        if are_most_rejected(rejected, messages, elapsed) {
+        if are_most_rejected(rejected, all, elapsed) {
+            let messages = shared.metrics.messages_so_far();
             tracing::warn!(
                 rejected,
                 messages,
-                "{rejected} of the first {messages} messages are no ticks: speed-layer doctor, with the same flags, \
-                 says why and proposes better ones (table rejected_ticks has each)"
+                "{} are no ticks: speed-layer doctor, with the same flags, says why and proposes better ones (table \
+                 rejected_ticks has each)",
+                counted(rejected, all, messages)
             );
             return;
         }
@@ -41,9 +43,17 @@ pub async fn watch(shared: Arc<Shared>) {
     }
 }
 
-fn are_most_rejected(rejected: u64, messages: u64, elapsed: Duration) -> bool {
-    let is_enough = messages >= MANY || elapsed >= WHILE;
-    is_enough && rejected * 2 > messages
+fn are_most_rejected(rejected: u64, all: u64, elapsed: Duration) -> bool {
+    let is_enough = all >= MANY || elapsed >= WHILE;
+    is_enough && rejected * 2 > all
+}
+
+/// `all`: of messages that hold several their elements.
+fn counted(rejected: u64, all: u64, messages: u64) -> String {
+    match messages < all {
+        true => format!("{rejected} of {all} elements of the first {messages} messages"),
+        false => format!("{rejected} of the first {all} messages"),
+    }
 }
 
 #[cfg(test)]
@@ -56,5 +66,12 @@ mod tests {
         assert!(!are_most_rejected(50, 100, Duration::ZERO), "half is not most");
         assert!(!are_most_rejected(3, 3, Duration::ZERO));
         assert!(are_most_rejected(3, 3, WHILE));
+    }
+
+    #[test]
+    fn elements_are_not_called_messages() {
+        assert_eq!(counted(2500, 3000, 50), "2500 of 3000 elements of the first 50 messages");
+        assert_eq!(counted(60, 100, 100), "60 of the first 100 messages");
+        assert_eq!(counted(60, 100, 140), "60 of the first 100 messages", "beside other kinds");
     }
 }
