@@ -8,6 +8,7 @@
 //! A message that holds several ticks is taken apart first; each of its elements then goes the same
 //! ways.
 
+mod advice;
 mod elements;
 mod fields;
 mod json;
@@ -30,6 +31,7 @@ pub use shape::{Layout, Part};
 use crate::reject::{Reason, Reject};
 use crate::tick::Prices;
 use crate::{Extras, Symbol, Tick, TimeBounds, Timestamp};
+use advice::advised;
 use elements::{Days, Elements, Outside};
 use fields::{Fields, RawPrices};
 use serde_json::value::RawValue;
@@ -647,11 +649,13 @@ fn read_json<'a, T>(
     };
     *reread = match json::as_connect(value, refuses_rest) {
         Some(reread) => reread,
-        None => return Err(reject),
+        None => return Err(advised(value, reject)),
     };
     match json::check(reread).and_then(read) {
         // The first reason speaks of the value as it is.
-        Err(again) if matches!(again.reason, Reason::NotJson | Reason::NotUtf8) => Err(reject),
+        Err(again) if matches!(again.reason, Reason::NotJson | Reason::NotUtf8) => {
+            Err(advised(value, reject))
+        }
         found => found,
     }
 }

@@ -208,9 +208,23 @@ fn not_json(error: serde_json::Error) -> Reject {
 
 fn no_object(text: &str) -> Reject {
     match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) if holds_json(text) => Reject::new(
+            Reason::NotObject,
+            "the JSON value is a text that holds JSON: it was encoded twice, and the producer must \
+             send what is in it",
+        ),
         Ok(_) => Reject::new(Reason::NotObject, "the JSON value is not an object"),
         Err(error) => not_json(error),
     }
+}
+
+/// Whether a JSON value is a text, and this an object or an array.
+fn holds_json(text: &str) -> bool {
+    let inner = serde_json::from_str::<String>(text);
+    inner.is_ok_and(|inner| {
+        inner.trim_start().starts_with(['{', '['])
+            && serde_json::from_str::<IgnoredAny>(&inner).is_ok()
+    })
 }
 
 /// Where in a value an object is.

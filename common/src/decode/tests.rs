@@ -454,6 +454,40 @@ fn a_price_is_a_number_above_zero() {
     }
 }
 
+#[test]
+fn what_is_written_with_escapes_is_what_the_archive_has_without_them() {
+    for (field, escaped, plain) in [
+        ("timestamp", r#""2025-06-06T14:00:01\u002b00:00""#, r#""2025-06-06T14:00:01+00:00""#),
+        ("timestamp", r#""17492184\u003001123""#, r#""1749218401123""#),
+        ("open", r#""201\u002e5""#, r#""201.5""#),
+        ("volume", r#""1\u0030""#, r#""10""#),
+        ("timestamp", r#""\/Date(1795789984079)\/""#, r#""/Date(1795789984079)/""#),
+        ("open", r#""x\u002e""#, r#""x.""#),
+    ] {
+        let (escaped, plain) = (bare(field, escaped), bare(field, plain));
+        let (mut one, mut other) = (decoder(), decoder());
+        let (one, other) =
+            (one.decode(escaped.as_bytes(), &ALONE), other.decode(plain.as_bytes(), &ALONE));
+        let reason = |read: Result<Record<'_>, Reject>| {
+            read.map_err(|reject| reject.reason).map(|one| one.tick.prices().open)
+        };
+        assert_eq!(reason(one), reason(other), "{escaped}");
+    }
+    let detail = |json: &str| {
+        decoder().decode(bare("timestamp", json).as_bytes(), &ALONE).unwrap_err().detail
+    };
+    let old_of_dotnet = detail(r#""\/Date(1795789984079)\/""#);
+    assert!(old_of_dotnet.contains("the producer must write it as"), "{old_of_dotnet}");
+}
+
+#[test]
+fn a_number_as_a_symbol_is_said_with_what_to_do() {
+    let detail = decoder().decode(bare("symbol", "600519").as_bytes(), &ALONE).unwrap_err().detail;
+    assert!(detail.contains("the producer must write \"600519\""), "{detail}");
+    let other = decoder().decode(bare("symbol", "true").as_bytes(), &ALONE).unwrap_err().detail;
+    assert_eq!(other, "symbol true is not a string");
+}
+
 /// A price as numpy's float32 has it, in a number or a text, and what only looks like one.
 #[test]
 fn both_paths_read_what_a_program_writes_of_a_float() {

@@ -10,6 +10,7 @@ use crate::timestamp::{EpochUnit, TimeError, TimeRules};
 use crate::{Codes, Extras, Price, TimeBounds, Timestamp, Volume};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The text of a JSON number; `None` for every other kind of value.
@@ -19,8 +20,15 @@ pub(super) fn number(raw: &RawValue) -> Option<&str> {
 }
 
 /// The number that a value writes as one or as text.
-fn number_or_text(raw: &RawValue) -> Option<&str> {
-    number(raw).or_else(|| plain_text(raw).filter(|text| is_number(text)))
+fn number_or_text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    number(raw).map(Cow::Borrowed).or_else(|| text(raw).filter(|text| is_number(text)))
+}
+
+/// The content of a JSON string. One that was written with escapes is the same in the archive
+/// without them.
+fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let unescaped = || serde_json::from_str::<String>(raw.get()).ok();
+    plain_text(raw).map(Cow::Borrowed).or_else(|| unescaped().map(Cow::Owned))
 }
 
 /// The content of a JSON string without escapes, which no number and no time needs.
@@ -46,7 +54,7 @@ pub(super) fn integer(raw: &RawValue) -> Option<i64> {
 
 /// The record's own time as the archive has it: milliseconds since 1970.
 pub(super) fn record_time(raw: &RawValue) -> Option<Timestamp> {
-    EpochUnit::Ms.parse(number_or_text(raw)?)
+    EpochUnit::Ms.parse(&number_or_text(raw)?)
 }
 
 /// The content of a JSON string, unescaped into `buffer` only where it has escapes.
@@ -60,7 +68,15 @@ fn string<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Option<&'a str> {
 
 pub(super) fn symbol<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Result<&'a str, Reject> {
     string(raw, buffer).ok_or_else(|| {
-        Reject::new(Reason::BadSymbol, format!("symbol {} is not a string", excerpt(raw.get())))
+        let written = excerpt(raw.get());
+        let what = match number(raw) {
+            Some(_) => format!(
+                "is a number, and no flag makes a text of it: the producer must write \"{written}\", or \
+                 name another member with --map symbol=NAME"
+            ),
+            None => "is not a string".to_owned(),
+        };
+        Reject::new(Reason::BadSymbol, format!("symbol {written} {what}"))
     })
 }
 
@@ -169,7 +185,7 @@ pub(super) fn timestamp(
     let raw = unwrapped(raw);
     let bad = |what: &str| Err(bad_time(Reason::BadTimestamp, raw.get(), what));
     if let Some(number) = number_or_text(raw) {
-        return number_since_1970(number, rules.times.unit, bounds).or_else(bad);
+        return number_since_1970(&number, rules.times.unit, bounds).or_else(bad);
     }
     if let Some((kind, number)) = counted(raw) {
         return match times::text(kind, number) {
@@ -181,8 +197,8 @@ pub(super) fn timestamp(
             )),
         };
     }
-    match plain_text(raw) {
-        Some(text) => time_of_text(text, raw.get(), &rules.times),
+    match text(raw) {
+        Some(text) => time_of_text(&text, raw.get(), &rules.times),
         None => bad("is neither text of a time nor a number since 1970"),
     }
 }
@@ -221,7 +237,7 @@ pub(super) fn date_and_time(
     rules: &Rules,
 ) -> Result<Timestamp, Reject> {
     let written = format!("{} {}", date.get(), time.get());
-    match (number(date).or_else(|| plain_text(date)), plain_text(time)) {
+    match (number(date).map(Cow::Borrowed).or_else(|| text(date)), text(time)) {
         (Some(date), Some(time)) => time_of_text(&format!("{date}T{time}"), &written, &rules.times),
         _ => Err(bad_time(
             Reason::BadTimestamp,
@@ -245,7 +261,7 @@ pub(super) fn is_date(raw: &RawValue) -> bool {
     let is_one = |text: &str| {
         TimeRules::default().parse_text(text) == Err(TimeError::NoOffset) && text.len() == 10
     };
-    number_or_text(raw).is_some_and(|number| number.len() == 8 && is_date_in_digits(number))
+    number_or_text(raw).is_some_and(|number| number.len() == 8 && is_date_in_digits(&number))
         || plain_text(raw).is_some_and(is_one)
 }
 
@@ -347,7 +363,7 @@ pub(super) fn price(raw: &RawValue, name: &str, rules: &Rules) -> Result<Price, 
         |what: &str| Reject::new(Reason::BadPrice, format!("{name} {} {what}", excerpt(raw.get())));
     let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
     let beyond = || bad("is beyond 9.2 billion");
-    let nanos = parse_nanos(text).map_err(|error| match error {
+    let nanos = parse_nanos(&text).map_err(|error| match error {
         DecimalError::OutOfRange => beyond(),
         DecimalError::NotExact => bad("has digits below 10^-9"),
     })?;
@@ -364,7 +380,7 @@ pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
     };
     let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
     let beyond = || bad("is beyond 2^63");
-    let nanos = parse_nanos(text).map_err(|error| match error {
+    let nanos = parse_nanos(&text).map_err(|error| match error {
         DecimalError::OutOfRange => beyond(),
         DecimalError::NotExact => bad("has digits below 10^-9"),
     })?;
@@ -380,8 +396,8 @@ pub(super) fn extra(raw: &RawValue, field: Field, extras: &mut Extras<'_>) {
         return;
     }
     let number = number_or_text(raw).and_then(|text| match field {
-        Field::Sequence => decimal::parse(text, 0, Rounding::Exact).ok(),
-        _ => i64::try_from(parse_nanos(text).ok()?).ok(),
+        Field::Sequence => decimal::parse(&text, 0, Rounding::Exact).ok(),
+        _ => i64::try_from(parse_nanos(&text).ok()?).ok(),
     });
     match (number, field) {
         (None, _) => extras.note_unread(),
