@@ -82,11 +82,26 @@ impl Schema {
     /// Why values cannot be read by it.
     pub fn parse(text: &SchemaText, rules: Option<&Rules>) -> Result<Self, String> {
         let is_wanted = |name: &str| rules.is_none_or(|rules| rules.may_want(name));
+        let is_field = |name: &str| rules.is_some_and(|rules| rules.may_be_field(name));
         Ok(Self(match text.kind {
-            SchemaKind::Avro => Format::Avro(avro::parse(text, &is_wanted)?),
+            SchemaKind::Avro => Format::Avro(avro::parse(text, &is_wanted, &is_field)?),
             SchemaKind::Protobuf => Format::Protobuf(proto::parse(text, &is_wanted)?),
             SchemaKind::Json => Format::Json,
         }))
+    }
+}
+
+/// Why a value cannot be read by its schema.
+#[derive(Debug)]
+pub(super) struct Unread {
+    reason: Reason,
+    why: String,
+}
+
+impl Unread {
+    /// Its bytes do not follow the schema.
+    fn broken(why: String) -> Self {
+        Self { reason: Reason::NotOfSchema, why }
     }
 }
 
@@ -162,14 +177,17 @@ impl Decoder {
         let written = match &schema.0 {
             Format::Json => return Ok(body),
             Format::Avro(schema) => schema.write(body, text),
-            Format::Protobuf(schema) => schema.write(body, text, slots),
+            Format::Protobuf(schema) => schema.write(body, text, slots).map_err(Unread::broken),
         };
         match written {
             Ok(()) => Ok(text),
-            Err(why) => {
-                let detail =
-                    format!("the value is none of its schema, {id} of the registry: {why}");
-                Err(Reject::new(Reason::NotOfSchema, detail))
+            Err(Unread { reason, why }) => {
+                let what = match reason {
+                    Reason::NotOfSchema => "is none of its schema",
+                    _ => "is no message, though one of its schema",
+                };
+                let detail = format!("the value {what}, {id} of the registry: {why}");
+                Err(Reject::new(reason, detail))
             }
         }
     }

@@ -188,6 +188,9 @@ pub(super) fn timestamp(
         return number_since_1970(&number, rules.times.unit, bounds).or_else(bad);
     }
     if let Some((kind, number)) = counted(raw) {
+        if kind.may_be_dotnet(number, rules.times.unit) {
+            return bad(MAY_BE_DOTNET);
+        }
         return match times::text(kind, number) {
             Some(text) => time_of_text(&text, raw.get(), &rules.times),
             None => Err(bad_time(
@@ -203,6 +206,9 @@ pub(super) fn timestamp(
     }
 }
 
+const MAY_BE_DOTNET: &str = "may be .NET's ticks, or nanoseconds of 1989 to 1992: say which, as \
+                             --timestamp-unit dotnet or --timestamp-unit ns";
+
 /// What a number counts, or why it counts nothing. One that reads as a date is a number of a pinned
 /// unit alone.
 fn number_since_1970(
@@ -213,10 +219,7 @@ fn number_since_1970(
     let instant =
         unit.parse(number).ok_or("is beyond all times that can be meant (--timestamp-unit)")?;
     if decimal::parse(number, 0, Rounding::Down).is_ok_and(|whole| unit.may_be_dotnet(whole)) {
-        return Err(
-            "may be .NET's ticks, or nanoseconds of 1989 to 1992: say which, as --timestamp-unit dotnet or \
-             --timestamp-unit ns",
-        );
+        return Err(MAY_BE_DOTNET);
     }
     match is_date_in_digits(number) {
         true if unit == EpochUnit::Auto && bounds.contain(instant) => Err(

@@ -1,16 +1,23 @@
 //! The text of an Avro schema as nodes.
 
-use super::{Member, Node, NodeId, Schema};
+use super::{MAX_DEPTH, Member, Node, NodeId, Schema};
 use crate::decode::schemas::SchemaText;
 use crate::decode::schemas::json::{MAX_SCALE, write_text};
 use crate::decode::schemas::times::TimeKind;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
+/// `is_wanted`: whether something is looked for in a member of this name; `is_field`: whether such
+/// a member may be a field itself.
+///
 /// # Errors
 /// What is no schema of Avro's.
-pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Schema, String> {
-    let mut parser = Parser { nodes: Vec::new(), named: HashMap::new(), is_wanted };
+pub fn parse(
+    text: &SchemaText,
+    is_wanted: &dyn Fn(&str) -> bool,
+    is_field: &dyn Fn(&str) -> bool,
+) -> Result<Schema, String> {
+    let mut parser = Parser { nodes: Vec::new(), named: HashMap::new(), is_wanted, is_field };
     for reference in &text.references {
         let of = |why| format!("its reference {:?}: {why}", reference.name);
         parser.parse_text(&reference.text).map_err(of)?;
@@ -24,12 +31,17 @@ struct Parser<'w> {
     /// Records, enums and fixed ones by their full names.
     named: HashMap<String, NodeId>,
     is_wanted: &'w dyn Fn(&str) -> bool,
+    is_field: &'w dyn Fn(&str) -> bool,
 }
 
 impl Parser<'_> {
     fn parse_text(&mut self, text: &str) -> Result<NodeId, String> {
-        let value =
-            serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        let value = serde_json::from_str(text).map_err(|error| match error.to_string() {
+            why if why.starts_with("recursion limit") => {
+                format!("its text is nested deeper than {MAX_DEPTH}, as its values would be")
+            }
+            why => format!("it is no JSON: {why}"),
+        })?;
         self.parse(&value, "")
     }
 
@@ -40,12 +52,22 @@ impl Parser<'_> {
             Value::Array(branches) => {
                 let branches = branches
                     .iter()
-                    .map(|branch| self.parse(branch, namespace))
+                    .map(|branch| self.branch(branch, namespace))
                     .collect::<Result<_, _>>()?;
                 Ok(self.add(Node::Union(branches)))
             }
             Value::Object(object) => self.parse_object(object, namespace),
             other => Err(format!("{other} is no type")),
+        }
+    }
+
+    /// Unions do not count for the depth of values, so none may hold another: so says the
+    /// specification, too.
+    fn branch(&mut self, schema: &Value, namespace: &str) -> Result<NodeId, String> {
+        let branch = self.parse(schema, namespace)?;
+        match &self.nodes[branch] {
+            Node::Union(_) => Err("a union in a union".to_owned()),
+            _ => Ok(branch),
         }
     }
 
@@ -99,13 +121,19 @@ impl Parser<'_> {
             let node = self
                 .parse(required(field, "type")?, &namespace)
                 .map_err(|why| format!("field {name:?}: {why}"))?;
-            let literal = ((self.is_wanted)(name) || self.may_hold_members(node)).then(|| {
-                let mut literal = vec![if std::mem::take(&mut is_first) { b'{' } else { b',' }];
-                write_text(&mut literal, name.as_bytes());
-                literal.push(b':');
-                literal.into()
+            let may_hold_members = self.may_hold_members(node);
+            let mut own_name = quoted(name).into_vec();
+            own_name.push(b':');
+            let literal = ((self.is_wanted)(name) || may_hold_members).then(|| {
+                let first = if std::mem::take(&mut is_first) { b'{' } else { b',' };
+                [&[first], &*own_name].concat().into()
             });
-            members.push(Member { literal, node });
+            // A record in the place of a field is shown in a reject, whatever its members are.
+            let node = match may_hold_members && (self.is_field)(name) {
+                true => self.add(Node::Whole(node)),
+                false => node,
+            };
+            members.push(Member { literal, name: own_name.into(), node });
         }
         self.nodes[id] = Node::Record(members);
         Ok(id)
@@ -114,7 +142,7 @@ impl Parser<'_> {
     /// Whether there may be names inside of it that somebody wants.
     fn may_hold_members(&self, id: NodeId) -> bool {
         match &self.nodes[id] {
-            Node::Map(_) | Node::Record(_) => true,
+            Node::Map(_) | Node::Record(_) | Node::Whole(_) => true,
             Node::Array(of) => self.may_hold_members(*of),
             Node::Union(branches) => branches.iter().any(|branch| self.may_hold_members(*branch)),
             _ => false,
