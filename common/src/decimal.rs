@@ -329,7 +329,7 @@ mod tests {
             assert_eq!(parse_nanos(text), Ok(nanos), "{text}");
         }
         for text in [
-            // 2^-10: seven digits of it would be left, and it holds more.
+            // 2^-10: a digit would be lost that the float holds.
             "0.0009765625",
             "0.00000095367431640625",
             // No floats: somebody means these digits.
