@@ -276,7 +276,8 @@ mod tests {
     #[test]
     fn a_message_with_several_ticks_is_one() {
         let metrics = Metrics::new();
-        let batch = Batch { messages: 3, ..Batch::default() };
+        let mut batch = Batch::default();
+        batch.messages += 3;
         metrics.written(&batch, Duration::ZERO, Timestamp::now());
         assert_eq!(metrics.messages_so_far(), 3);
     }
