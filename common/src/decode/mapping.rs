@@ -203,12 +203,6 @@ impl Mapping {
         self.paths.iter().flatten().flat_map(Path::names).any(|step| **step == *name)
     }
 
-    /// Whether a path ends with this name.
-    pub(super) fn has_end(&self, name: &str) -> bool {
-        let mut ends = self.paths.iter().flatten().filter_map(|path| path.names().last());
-        ends.any(|end| **end == *name)
-    }
-
     pub(super) fn root(&self) -> &Node {
         &self.root
     }

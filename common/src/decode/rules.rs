@@ -135,11 +135,6 @@ impl Rules {
             || self.mapping.has_name(name)
     }
 
-    /// Whether a member of this name may be a field, wherever it stands. `false` where surely not.
-    pub(super) fn may_be_field(&self, name: &str) -> bool {
-        default_field(name).is_some() || self.mapping.has_end(name)
-    }
-
     /// The lowest price that is one, in units of 10^-9.
     pub(super) fn lowest_price(&self) -> i64 {
         if self.allow_nonpositive_prices { i64::MIN } else { 1 }

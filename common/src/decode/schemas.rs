@@ -82,9 +82,8 @@ impl Schema {
     /// Why values cannot be read by it.
     pub fn parse(text: &SchemaText, rules: Option<&Rules>) -> Result<Self, String> {
         let is_wanted = |name: &str| rules.is_none_or(|rules| rules.may_want(name));
-        let is_field = |name: &str| rules.is_some_and(|rules| rules.may_be_field(name));
         Ok(Self(match text.kind {
-            SchemaKind::Avro => Format::Avro(avro::parse(text, &is_wanted, &is_field)?),
+            SchemaKind::Avro => Format::Avro(avro::parse(text, &is_wanted)?),
             SchemaKind::Protobuf => Format::Protobuf(proto::parse(text, &is_wanted)?),
             SchemaKind::Json => Format::Json,
         }))

@@ -56,8 +56,6 @@ enum Node {
     Map(NodeId),
     Union(Vec<NodeId>),
     Record(Vec<Member>),
-    /// A field's value of which nothing is passed over.
-    Whole(NodeId),
 }
 
 #[derive(Debug)]
@@ -65,8 +63,6 @@ struct Member {
     /// What stands in front of its value: `,"name":`, or `{"name":` for the first that is written.
     /// `None` where it is passed over.
     literal: Option<Box<[u8]>>,
-    /// `"name":`
-    name: Box<[u8]>,
     node: NodeId,
 }
 
@@ -81,7 +77,6 @@ impl Schema {
             whole: body.len(),
             rest: body,
             items: 0,
-            is_whole: false,
             beyond: None,
         };
         let written = reader.write(self.root, out, 0).and_then(|()| reader.end());
@@ -98,8 +93,6 @@ struct Reader<'s, 'b> {
     whole: usize,
     rest: &'b [u8],
     items: u64,
-    /// Whether all of a record is written.
-    is_whole: bool,
     /// Which limit of messages the value is beyond, so that it is broken off.
     beyond: Option<Reason>,
 }
@@ -136,12 +129,6 @@ impl<'b> Reader<'_, 'b> {
                 let branch = *self.choose(branches, "branch of a union")?;
                 self.write(branch, out, depth)?;
             }
-            Node::Whole(of) => {
-                let before = std::mem::replace(&mut self.is_whole, true);
-                self.write(*of, out, depth)?;
-                self.is_whole = before;
-            }
-            Node::Record(members) if self.is_whole => self.write_all(members, out, depth)?,
             Node::Record(members) => self.write_record(members, out, depth)?,
             Node::Array(of) => self.write_items(*of, false, out, depth)?,
             Node::Map(of) => self.write_items(*of, true, out, depth)?,
@@ -167,24 +154,6 @@ impl<'b> Reader<'_, 'b> {
         }
         if out.len() == begin {
             out.push(b'{');
-        }
-        out.push(b'}');
-        self.within_limit(out)
-    }
-
-    /// As [`Reader::write_record`], with what is passed over there.
-    fn write_all(
-        &mut self,
-        members: &[Member],
-        out: &mut Vec<u8>,
-        depth: usize,
-    ) -> Result<(), Broken> {
-        let depth = self.enter(depth)?;
-        out.push(b'{');
-        for (at, member) in members.iter().enumerate() {
-            out.extend_from_slice(if at == 0 { b"" } else { b"," });
-            out.extend_from_slice(&member.name);
-            self.write(member.node, out, depth)?;
         }
         out.push(b'}');
         self.within_limit(out)
@@ -258,7 +227,6 @@ impl<'b> Reader<'_, 'b> {
                 let branch = *self.choose(branches, "branch of a union")?;
                 self.skip(branch, depth)?;
             }
-            Node::Whole(of) => self.skip(*of, depth)?,
             Node::Record(members) => {
                 let depth = self.enter(depth)?;
                 members.iter().try_for_each(|member| self.skip(member.node, depth))?;

@@ -7,17 +7,10 @@ use crate::decode::schemas::times::TimeKind;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
-/// `is_wanted`: whether something is looked for in a member of this name; `is_field`: whether such
-/// a member may be a field itself.
-///
 /// # Errors
 /// What is no schema of Avro's.
-pub fn parse(
-    text: &SchemaText,
-    is_wanted: &dyn Fn(&str) -> bool,
-    is_field: &dyn Fn(&str) -> bool,
-) -> Result<Schema, String> {
-    let mut parser = Parser { nodes: Vec::new(), named: HashMap::new(), is_wanted, is_field };
+pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Schema, String> {
+    let mut parser = Parser { nodes: Vec::new(), named: HashMap::new(), is_wanted };
     for reference in &text.references {
         let of = |why| format!("its reference {:?}: {why}", reference.name);
         parser.parse_text(&reference.text).map_err(of)?;
@@ -31,7 +24,6 @@ struct Parser<'w> {
     /// Records, enums and fixed ones by their full names.
     named: HashMap<String, NodeId>,
     is_wanted: &'w dyn Fn(&str) -> bool,
-    is_field: &'w dyn Fn(&str) -> bool,
 }
 
 impl Parser<'_> {
@@ -121,19 +113,13 @@ impl Parser<'_> {
             let node = self
                 .parse(required(field, "type")?, &namespace)
                 .map_err(|why| format!("field {name:?}: {why}"))?;
-            let may_hold_members = self.may_hold_members(node);
-            let mut own_name = quoted(name).into_vec();
-            own_name.push(b':');
-            let literal = ((self.is_wanted)(name) || may_hold_members).then(|| {
-                let first = if std::mem::take(&mut is_first) { b'{' } else { b',' };
-                [&[first], &*own_name].concat().into()
+            let literal = ((self.is_wanted)(name) || self.may_hold_members(node)).then(|| {
+                let mut literal = vec![if std::mem::take(&mut is_first) { b'{' } else { b',' }];
+                write_text(&mut literal, name.as_bytes());
+                literal.push(b':');
+                literal.into()
             });
-            // A record in the place of a field is shown in a reject, whatever its members are.
-            let node = match may_hold_members && (self.is_field)(name) {
-                true => self.add(Node::Whole(node)),
-                false => node,
-            };
-            members.push(Member { literal, name: own_name.into(), node });
+            members.push(Member { literal, node });
         }
         self.nodes[id] = Node::Record(members);
         Ok(id)
@@ -142,7 +128,7 @@ impl Parser<'_> {
     /// Whether there may be names inside of it that somebody wants.
     fn may_hold_members(&self, id: NodeId) -> bool {
         match &self.nodes[id] {
-            Node::Map(_) | Node::Record(_) | Node::Whole(_) => true,
+            Node::Map(_) | Node::Record(_) => true,
             Node::Array(of) => self.may_hold_members(*of),
             Node::Union(branches) => branches.iter().any(|branch| self.may_hold_members(*branch)),
             _ => false,

@@ -180,44 +180,6 @@ fn a_value_may_be_as_deep_as_one_of_json() {
     assert!(json_of(&nested_arrays(100), &[[2; 100].as_slice(), &[0; 101]].concat()).is_ok());
 }
 
-/// What stands in the place of a field and is none is shown, whatever its members are called.
-#[test]
-fn a_record_in_the_place_of_a_field_is_shown_whole() {
-    let of = |price: &str, body: &[u8]| {
-        let schema = format!(
-            r#"{{"type":"record","name":"T","fields":[{{"name":"symbol","type":"string"}},
-                {{"name":"ts","type":"long"}},{{"name":"price","type":{price}}},
-                {{"name":"venue","type":{{"type":"record","name":"V","fields":[{{"name":"x","type":"long"}}]}}}}]}}"#
-        );
-        let body = [&sized(b"A")[..], &long(1_749_218_401), body, &long(7)].concat();
-        ticks(&mut decoder(Rules::default(), &[(1, avro(&schema))]), &framed(1, &body)).remove(0)
-    };
-    let record = |fields: &str| format!(r#"{{"type":"record","name":"P","fields":[{fields}]}}"#);
-    let (x, last) =
-        (r#"{"name":"x","type":"double"}"#, r#"{"name":"last","type":["null","double"]}"#);
-    let double = 1.5_f64.to_le_bytes();
-    for (price, body, shown) in [
-        (record(x), double.to_vec(), r#"{"x":1.5}"#),
-        (
-            record(&format!("{x},{last}")),
-            [&double[..], &long(1), &double].concat(),
-            r#"{"x":1.5,"last":1.5}"#,
-        ),
-        (
-            format!(
-                r#"["null",{}]"#,
-                record(r#"{"name":"y","type":{"type":"fixed","name":"F","size":2}}"#)
-            ),
-            [&long(1)[..], b"ab"].concat(),
-            r#"{"y":"ab"}"#,
-        ),
-        (record(""), vec![], "{}"),
-    ] {
-        let expected = format!("bad_price: price {shown} is not a number");
-        assert_eq!(of(&price, &body), expected, "{price}");
-    }
-}
-
 /// The archive has a plain number, which may be .NET's ticks.
 #[test]
 fn nanoseconds_of_1990_are_decided_as_in_the_archive() {
