@@ -27,6 +27,7 @@ pub use mapping::{Condition, Conditions, Field, MapEntries, Mapping, Path, Prese
 pub use rules::{ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
 pub use schemas::{Reference, Schema, SchemaKind, SchemaText, Schemas, Scratch, schema_id};
 pub use shape::{Layout, Part};
+pub use values::is_an_id;
 
 use crate::reject::{Reason, Reject};
 use crate::tick::Prices;

@@ -138,6 +138,18 @@ pub(crate) fn excerpt(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_manual_has_every_reason_and_no_other() {
+        let manual = include_str!("../../docs/message-format.md");
+        let (_, below) = manual.split_once("\n| reason | |\n").unwrap();
+        let rows = below.lines().skip(1).take_while(|line| line.starts_with('|'));
+        let first = rows.filter_map(|row| row.split('|').nth(1));
+        let listed: BTreeSet<&str> =
+            first.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        assert_eq!(listed, BTreeSet::from(Reason::ALL.map(Reason::as_str)));
+    }
 
     #[test]
     fn an_excerpt_is_short_and_has_no_control_characters() {

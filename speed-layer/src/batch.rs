@@ -18,7 +18,7 @@ pub use seen::{Noted, Seen, SeenTick, Series};
 pub use trace::Trace;
 
 use crate::source::SourcePartition;
-use common::decode::{Beside, Decoder, Scratch, schema_id};
+use common::decode::{Beside, Decoder, Element, Scratch, schema_id};
 use common::{Place, Reject, Tick, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -152,7 +152,7 @@ impl Batch {
         self.scratch = scratch;
     }
 
-    /// `json`: the message's value, or what its schema makes of it.
+    /// `json`: the message's value, or what its schema makes of it; of that a reject shows all.
     fn push_json(
         &mut self,
         decoder: &mut Decoder,
@@ -162,18 +162,22 @@ impl Batch {
         mut rejected: impl FnMut(&Message<'_>, u16, &Reject),
     ) {
         let mut broken = 0_usize;
-        let read =
-            decoder.decode_each(json, &message.beside(), &mut |element| match element.read {
-                Ok(record) => self.accept(&record.tick, at, message.offset, element.index),
-                Err(reject) => {
-                    broken += 1;
-                    if broken <= KEPT_OF_A_MESSAGE {
-                        let part = Message { value: Some(element.value), ..*message };
-                        rejected(&part, element.index, &reject);
-                        self.reject(&part, at, element.index, reject);
-                    }
+        let mut each = |element: Element<'_>| match element.read {
+            Ok(record) => self.accept(&record.tick, at, message.offset, element.index),
+            Err(reject) => {
+                broken += 1;
+                if broken <= KEPT_OF_A_MESSAGE {
+                    let part = Message { value: Some(element.value), ..*message };
+                    rejected(&part, element.index, &reject);
+                    self.reject(&part, at, element.index, reject);
                 }
-            });
+            }
+        };
+        let (value, beside) = (message.value.unwrap_or_default(), message.beside());
+        let read = match schema_id(value) {
+            None => decoder.decode_each(json, &beside, &mut each),
+            Some(_) => decoder.decode_each_by_schema((value, json), &beside, &mut each),
+        };
         if let Err(reject) = read {
             rejected(message, 0, &reject);
             self.reject(message, at, 0, reject);
@@ -273,7 +277,7 @@ impl Batch {
 mod tests {
     use super::*;
     use common::Bar;
-    use common::decode::Rules;
+    use common::decode::{Rules, Schema, SchemaKind, SchemaText, Schemas};
 
     const AT: SourcePartition = SourcePartition { source: 1, partition: 1 };
     const GOOD: &[u8] = br#"{"symbol":"A","timestamp":1749218401,"open":1,"close":2,"volume":3}"#;
@@ -347,6 +351,25 @@ mod tests {
                 (0, Some(value))
             );
         }
+    }
+
+    /// Nothing that reads ticks looks for `units`.
+    #[test]
+    fn a_reject_shows_what_a_value_has_by_its_schema() {
+        let text = r#"{"type":"record","name":"T","fields":[{"name":"price","type":
+            {"type":"record","name":"P","fields":[{"name":"units","type":"int"}]}},
+            {"name":"symbol","type":"string"},{"name":"ts","type":"long"}]}"#;
+        let kind = SchemaKind::Avro;
+        let schema = SchemaText { kind, text: text.to_owned(), references: Vec::new() };
+        let mut schemas = Schemas::default();
+        schemas.insert(1, Schema::parse(&schema, Some(&Rules::default())));
+        let (mut batch, mut decoder) = (Batch::default(), decoder());
+        decoder.set_schemas(schemas);
+        // Units of 7, the symbol A, and the second 1,749,218,401.
+        let value = [0, 0, 0, 0, 1, 14, 2, b'A', 0xc2, 0xd1, 0x97, 0x84, 0x0d];
+        batch.push(&mut decoder, &message(7, Some(&value)), AT, 7, |_, _, _| ());
+        assert_eq!(batch.rejects[0].reject.detail, r#"price {"units":7} is not a number"#);
+        assert_eq!(batch.rejects[0].value.as_deref(), Some(&value[..]));
     }
 
     #[test]

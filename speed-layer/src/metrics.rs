@@ -281,4 +281,15 @@ mod tests {
         metrics.written(&batch, Duration::ZERO, Timestamp::now());
         assert_eq!(metrics.messages_so_far(), 3);
     }
+
+    #[test]
+    fn ticks_without_a_volume_and_with_what_could_not_be_read_have_metrics() {
+        let (metrics, mut batch) = (Metrics::new(), Batch::default());
+        (batch.without_volume, batch.with_unread) = (3, 2);
+        metrics.written(&batch, Duration::ZERO, Timestamp::now());
+        let text = metrics.render(true);
+        for line in ["without_volume_total 3", "with_unread_fields_total 2"] {
+            assert!(text.contains(&format!("\nspeed_layer_ticks_{line}\n")), "{text}");
+        }
+    }
 }

@@ -5,9 +5,11 @@ mod agenda;
 mod args;
 mod client;
 mod login;
+mod trouble;
 
 pub use args::RegistryArgs;
-pub use client::{Client, Trouble};
+pub use client::Client;
+pub use trouble::Trouble;
 
 use crate::health::Health;
 use crate::outage::Outage;
@@ -26,6 +28,9 @@ use std::time::{Duration, Instant};
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// How often it is looked what is to be forgotten.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What is said of a schema that is there and of no use.
+const UNREADABLE: &str = "values cannot be read by it";
 
 /// The asking end.
 pub struct Registry {
@@ -58,20 +63,8 @@ impl Registry {
         health: Arc<Health>,
         outage: Outage,
     ) -> Result<Self, Failure> {
-        let (news, heard) = mpsc::channel();
-        let found = Arc::new(Mutex::new(Found::default()));
-        let asker = Asker {
-            asking: Arc::new(Asking { client, rules }),
-            news: news.clone(),
-            heard,
-            found: Arc::clone(&found),
-            health,
-            outage,
-            agenda: Agenda::default(),
-            troubles: BTreeMap::new(),
-            none: VecDeque::new(),
-            was_let_in: false,
-        };
+        let asker = Asker::new(Asking { client, rules }, health, outage);
+        let (news, found) = (asker.news.clone(), Arc::clone(&asker.found));
         std::thread::Builder::new()
             .name("registry".into())
             .spawn(move || asker.run())
@@ -141,7 +134,7 @@ impl Asking {
         match self.client.schema(id) {
             Ok(text) => {
                 let schema = Schema::parse(&text, Some(&self.rules));
-                Ok(Answer::Known(schema.map_err(|why| format!("it cannot be read by: {why}"))))
+                Ok(Answer::Known(schema.map_err(|why| format!("{UNREADABLE}: {why}"))))
             }
             Err(Trouble::Unusable(why)) => Ok(Answer::Known(Err(why))),
             Err(Trouble::None(why)) => Ok(Answer::None(why)),
@@ -167,6 +160,22 @@ struct Asker {
 }
 
 impl Asker {
+    fn new(asking: Asking, health: Arc<Health>, outage: Outage) -> Self {
+        let (news, heard) = mpsc::channel();
+        Self {
+            asking: Arc::new(asking),
+            news,
+            heard,
+            found: Arc::default(),
+            health,
+            outage,
+            agenda: Agenda::default(),
+            troubles: BTreeMap::new(),
+            none: VecDeque::new(),
+            was_let_in: false,
+        }
+    }
+
     fn run(mut self) {
         self.agenda.note(Question::Probe, Instant::now());
         loop {
@@ -184,7 +193,7 @@ impl Asker {
                 Ok(News::NobodyAsks) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.forget();
+            self.forget(Instant::now());
         }
     }
 
@@ -199,8 +208,7 @@ impl Asker {
         let (asking, news) = (Arc::clone(&self.asking), self.news.clone());
         let ask = move || {
             let answer = catch_unwind(AssertUnwindSafe(|| asking.put(question)));
-            let answer = answer
-                .unwrap_or_else(|_| Ok(Answer::Known(Err("it cannot be read by".to_owned()))));
+            let answer = answer.unwrap_or_else(|_| Ok(Answer::Known(Err(UNREADABLE.to_owned()))));
             // Nobody may ask any more.
             let _ = news.send(News::Answered(question, answer));
         };
@@ -211,24 +219,18 @@ impl Asker {
     }
 
     /// # Errors
-    /// A login that was never taken: that is a mistake of the configuration's. One that is not
-    /// taken later may be again, and a right that is missing for one schema says nothing of the
+    /// A login that no registry has ever taken: that is a mistake of the configuration's. One that
+    /// is not taken later may be again, and a right that is missing for one schema says nothing of the
     /// others.
     fn take(&mut self, question: Question, answer: Result<Answer, Trouble>) -> Result<(), String> {
         match answer {
             Ok(answer) => self.take_answer(question, answer),
             Err(Trouble::Forbidden(_)) if question == Question::Probe => self.works(question),
             Err(Trouble::Refused(why)) if !self.was_let_in => return Err(why),
-            Err(
-                Trouble::None(why)
-                | Trouble::Unusable(why)
-                | Trouble::Refused(why)
-                | Trouble::Forbidden(why)
-                | Trouble::Away(why),
-            ) => {
-                let pause = self.outage.note(&why);
+            Err(trouble) => {
+                let pause = self.outage.note(&trouble.why());
                 self.agenda.failed(question, Instant::now(), pause);
-                self.troubles.insert(question, why);
+                self.troubles.insert(question, trouble.why().to_owned());
                 self.show_health();
             }
         }
@@ -270,13 +272,12 @@ impl Asker {
         }
     }
 
-    fn forget(&mut self) {
-        while let Some((id, _)) =
-            self.none.pop_front_if(|(_, since)| since.elapsed() >= FORGET_AFTER)
-        {
+    fn forget(&mut self, now: Instant) {
+        let is_old = |(_, since): &mut (u32, Instant)| now.duration_since(*since) >= FORGET_AFTER;
+        while let Some((id, _)) = self.none.pop_front_if(is_old) {
             self.change(|schemas| schemas.remove(id));
         }
-        let unwanted = self.agenda.drop_unwanted(Instant::now());
+        let unwanted = self.agenda.drop_unwanted(now);
         if !unwanted.is_empty() {
             unwanted.iter().for_each(|question| drop(self.troubles.remove(question)));
             self.show_health();
@@ -287,5 +288,49 @@ impl Asker {
         let mut found = lock(&self.found);
         change(&mut found.schemas);
         found.changes += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prometheus_client::metrics::counter::Counter;
+    use tokio_util::sync::CancellationToken;
+
+    fn asker() -> Asker {
+        let client = Client::new(&["http://127.0.0.1:1"], None, None).unwrap();
+        let outage = Outage::new("registry", Counter::default(), CancellationToken::new());
+        Asker::new(Asking { client, rules: Rules::default() }, Arc::default(), outage)
+    }
+
+    #[test]
+    fn what_a_registry_does_not_have_is_asked_for_again_after_a_minute() {
+        let (mut asker, before) = (asker(), Instant::now());
+        let none = Answer::None("Schema not found".to_owned());
+        asker.take(Question::Schema(7), Ok(none)).unwrap();
+        let knows = |asker: &Asker| lock(&asker.found).schemas.knows(7);
+        asker.forget(before + Duration::from_secs(59));
+        asker.want(7);
+        assert!(knows(&asker) && asker.agenda.next(Instant::now()).is_none());
+        let later = Instant::now() + Duration::from_secs(60);
+        asker.forget(later);
+        assert!(!knows(&asker));
+        asker.want(7);
+        assert_eq!(asker.agenda.next(Instant::now()), Some(Question::Schema(7)));
+    }
+
+    #[test]
+    fn a_login_that_was_never_taken_ends_it_and_one_that_was_taken_once_is_waited_for() {
+        let refused = || Err(Trouble::Refused("answers 401".to_owned()));
+        assert_eq!(asker().take(Question::Probe, refused()), Err("answers 401".to_owned()));
+        let mut known = asker();
+        known.take(Question::Probe, Ok(Answer::Present)).unwrap();
+        assert_eq!(known.take(Question::Schema(7), refused()), Ok(()));
+        let is_said = |asker: &Asker| {
+            asker.health.missing().iter().any(|missing| missing.contains("answers 401"))
+        };
+        assert!(is_said(&known));
+        known.take(Question::Schema(7), Ok(Answer::None(String::new()))).unwrap();
+        assert!(!is_said(&known));
     }
 }

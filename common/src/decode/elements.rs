@@ -1,6 +1,7 @@
 //! [`Elements`]: where a message that holds several ticks has them.
 
 use super::fields::{Fields, PAYLOAD};
+use super::json::not_json;
 use super::mapping::{Condition, Field, Path};
 use super::{Found, Provenance, Rules, values};
 use crate::Timestamp;
@@ -221,10 +222,6 @@ impl Days {
         self.last = Some(day);
         Ok(())
     }
-}
-
-fn not_json(error: serde_json::Error) -> Reject {
-    Reject::new(Reason::NotJson, error.to_string())
 }
 
 /// A member of an object, if it is an array or an object.

@@ -1,6 +1,7 @@
 //! One pass over a JSON object that notes where the fields of a tick stand, without judging their
 //! values.
 
+use super::json::not_json;
 use super::mapping::{Field, Mapping, Member, Node, default_field};
 use super::{Rules, values};
 use crate::reject::{Reason, Reject};
@@ -200,10 +201,6 @@ fn missing(field: Field, mapping: &Mapping) -> Reject {
         (_, true) => format!("{field} is missing: name its member with --map {field}=NAME"),
     };
     Reject::new(Reason::MissingField, detail)
-}
-
-fn not_json(error: serde_json::Error) -> Reject {
-    Reject::new(Reason::NotJson, error.to_string())
 }
 
 fn no_object(text: &str) -> Reject {

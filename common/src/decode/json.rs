@@ -30,6 +30,11 @@ pub(super) fn check(value: &[u8]) -> Result<&str, Reject> {
     Ok(text)
 }
 
+/// Why the JSON parser takes none of it.
+pub(super) fn not_json(error: serde_json::Error) -> Reject {
+    Reject::new(Reason::NotJson, error.to_string())
+}
+
 /// What Connect reads of `value`, where that is something else than the whole of it: without what
 /// stands in front of the first object or array and behind it, and without zeros in front of
 /// numbers. `None` where nothing would change; `refuses_rest`: or where anything stands behind it.

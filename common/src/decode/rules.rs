@@ -105,21 +105,26 @@ impl Rules {
         };
         let map: Vec<String> = fields.map(|field| format!("{field}={}", paths(field))).collect();
         let ProvenanceNames { partition, offset, record_time } = &self.names;
+        let [partition, offset, record_time] =
+            [partition, offset, record_time].map(|name| word(name));
         let TimeRules { unit, zone, oldest } = &self.times;
         let zone = zone.as_ref().map_or("none", |zone| zone.name());
-        let each = self.each.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
+        let each =
+            self.each.as_ref().map_or_else(|| "none".to_owned(), |each| word(&each.to_string()));
         let (symbol, timestamp) = (self.symbol_from, self.timestamp_from);
         let (nonpositive, upper) = (self.allow_nonpositive_prices, self.uppercase_symbols);
         // A preset's conditions pass messages that do not say what they are. No value begins with
         // `=` but in quotes.
         let or_none = |condition: &Condition| if condition.is_optional { "|=none" } else { "" };
-        let kinds = |condition: &Condition| format!(" --where {condition}{}", or_none(condition));
+        let kinds = |condition: &Condition| {
+            format!(" --where {}", word(&format!("{condition}{}", or_none(condition))))
+        };
         let kinds: String = self.conditions.iter().map(kinds).collect();
         format!(
             "--partition-field {partition} --offset-field {offset} --record-time-field {record_time} --map {} \
              --each {each} --timestamp-unit {unit:?} --timestamp-zone {zone} --oldest {oldest} --symbol-from {symbol:?} \
              --timestamp-from {timestamp:?} --allow-nonpositive-prices {nonpositive} --uppercase-symbols {upper}{kinds}",
-            map.join(",")
+            word(&map.join(","))
         )
     }
 
@@ -143,5 +148,51 @@ impl Rules {
     /// Whether the value alone makes a tick.
     pub(super) fn value_is_all(&self) -> bool {
         self.symbol_from == SymbolFrom::Value && self.timestamp_from == TimestampFrom::Value
+    }
+}
+
+/// A flag's value as one word: what stands behind a blank in it is no other flag.
+fn word(value: &str) -> String {
+    match value.contains(|letter: char| letter.is_whitespace() || letter == '"') {
+        true => format!("{value:?}"),
+        false => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::MapEntries;
+
+    fn named(partition: &str, offset: &str) -> Rules {
+        let (partition, offset) = (partition.to_owned(), offset.to_owned());
+        Rules {
+            names: ProvenanceNames { partition, offset, ..ProvenanceNames::default() },
+            ..Rules::default()
+        }
+    }
+
+    fn mapped(map: &str, each: Option<&str>) -> Rules {
+        let MapEntries { paths, .. } = map.parse().unwrap();
+        let each = each.map(|name| Path::new(&[name]).unwrap());
+        Rules { mapping: Mapping::new(&paths), each, ..Rules::default() }
+    }
+
+    /// Else the hours that were computed by the one would pass for the other's.
+    #[test]
+    fn no_name_makes_other_rules_look_the_same() {
+        for (one, other) in [
+            (named("p --offset-field x", "y"), named("p", "x --offset-field y")),
+            (mapped("volume=a --each x", None), mapped("volume=a", Some("x --each none"))),
+        ] {
+            assert_ne!(one.describe(), other.describe());
+        }
+    }
+
+    #[test]
+    fn names_are_described_as_they_are_given_and_those_with_blanks_in_quotes() {
+        let line = named("kafka.partition", "the offset").describe();
+        let expected = r#"--partition-field kafka.partition --offset-field "the offset" --record"#;
+        assert!(line.starts_with(expected), "{line}");
     }
 }

@@ -9,6 +9,7 @@
 mod avro;
 mod json;
 mod proto;
+mod shown;
 pub(super) mod times;
 
 use super::{Decoder, Rules};
@@ -160,23 +161,27 @@ impl Decoder {
     pub fn json<'v>(&self, value: &'v [u8], scratch: &'v mut Scratch) -> Result<&'v [u8], Reject> {
         match schema_id(value) {
             None => Ok(value),
-            Some(id) => self.json_of(id, &value[HEADER..], scratch),
+            Some(id) => self.json_of(id, &value[HEADER..], scratch, false),
         }
     }
 
+    /// `takes_all`: what no rule looks for is written as well.
     fn json_of<'v>(
         &self,
         id: u32,
         body: &'v [u8],
         scratch: &'v mut Scratch,
+        takes_all: bool,
     ) -> Result<&'v [u8], Reject> {
         let schema = self.schema(id).map_err(|why| Reject::new(Reason::UnknownSchema, why))?;
         let Scratch { text, slots } = scratch;
         text.clear();
         let written = match &schema.0 {
             Format::Json => return Ok(body),
-            Format::Avro(schema) => schema.write(body, text),
-            Format::Protobuf(schema) => schema.write(body, text, slots).map_err(Unread::broken),
+            Format::Avro(schema) => schema.write(body, text, takes_all),
+            Format::Protobuf(schema) => {
+                schema.write(body, text, slots, takes_all).map_err(Unread::broken)
+            }
         };
         match written {
             Ok(()) => Ok(text),

@@ -1102,6 +1102,47 @@ fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() 
 }
 
 #[test]
+fn a_key_in_a_registry_s_format_is_no_symbol() {
+    let rules = Rules { symbol_from: SymbolFrom::Key, ..Rules::default() };
+    let value = br#"{"price":1,"ts":1749218401}"#;
+    for (key, expected) in
+        [(&b"AAPL"[..], Ok("AAPL")), (b"\0\0\0\0\x07AAPL", Err(Reason::BadSymbol))]
+    {
+        let mut decoder = Decoder::new(rules.clone(), NOW);
+        let read = decoder.decode(value, &Beside { key: Some(key), ..ALONE });
+        let symbol = read.map(|record| record.tick.symbol().as_str().to_owned());
+        assert_eq!(symbol.as_deref().map_err(|reject| reject.reason), expected);
+    }
+}
+
+/// What docs/message-format.md says of the archive by a registry's types.
+#[test]
+fn what_connect_makes_of_a_schema_s_types_is_read_as_the_manual_says() {
+    let map: MapEntries = "price=price.value|price".parse().unwrap();
+    let rules = Rules { mapping: Mapping::new(&map.paths), ..Rules::default() };
+    let mut decoder = Decoder::new(rules, NOW);
+    for (price, ts, expected) in [
+        // A decimal as a number, and in Base64.
+        ("201.5", "1749218401", Ok("201.5 2025-06-06T14:00:01Z")),
+        (r#""B98=""#, "1749218401", Err(Reason::BadPrice)),
+        // Google's decimals and amounts of money.
+        (r#"{"value":"201.5"}"#, "1749218401", Ok("201.5 2025-06-06T14:00:01Z")),
+        (r#"{"units":201,"nanos":500000000}"#, "1749218401", Err(Reason::BadPrice)),
+        // `timestamp-millis`, `-micros` and `-nanos`, and a date.
+        ("1", "1749218401123", Ok("1 2025-06-06T14:00:01.123Z")),
+        ("1", "1749218401123456", Ok("1 2025-06-06T14:00:01.123456Z")),
+        ("1", "1749218401123456789", Ok("1 2025-06-06T14:00:01.123456Z")),
+        ("1", "20245", Err(Reason::TimestampOutOfRange)),
+    ] {
+        let line = format!(r#"{{"symbol":"A","price":{price},"ts":{ts}}}"#);
+        let read = decoder
+            .decode(line.as_bytes(), &ALONE)
+            .map(|Record { tick, .. }| format!("{} {}", tick.prices().close, tick.timestamp()));
+        assert_eq!(read.as_deref().map_err(|reject| reject.reason), expected, "{line}");
+    }
+}
+
+#[test]
 fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_something_else() {
     let mut decoder =
         Decoder::new(Rules { symbol_from: SymbolFrom::ValueOrKey, ..Rules::default() }, NOW);

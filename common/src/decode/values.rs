@@ -118,11 +118,7 @@ pub(super) fn key_symbol_in_place<'a>(
         {
             "a time"
         }
-        text if text.len() > 16
-            && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') =>
-        {
-            "an id"
-        }
+        text if is_an_id(text) => "an id",
         text => return Ok(text),
     };
     let key = excerpt(symbol);
@@ -130,6 +126,12 @@ pub(super) fn key_symbol_in_place<'a>(
         "symbol is missing, and the key {key} looks like {what} (if it is one: --symbol-from key)"
     );
     Err(Reject::new(Reason::BadSymbol, detail))
+}
+
+/// Whether a text is the id of something, as a UUID or a hash.
+#[must_use]
+pub fn is_an_id(text: &str) -> bool {
+    text.len() > 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// Whether a key is one that [`key_symbol_in_place`] takes as it is; `false` where that is not
@@ -362,35 +364,36 @@ fn zone(times: &TimeRules) -> &str {
 }
 
 pub(super) fn price(raw: &RawValue, name: &str, rules: &Rules) -> Result<Price, Reject> {
+    const BEYOND: &str = "is beyond 9.2 billion";
     let bad =
         |what: &str| Reject::new(Reason::BadPrice, format!("{name} {} {what}", excerpt(raw.get())));
-    let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
-    let beyond = || bad("is beyond 9.2 billion");
-    let nanos = parse_nanos(&text).map_err(|error| match error {
-        DecimalError::OutOfRange => beyond(),
-        DecimalError::NotExact => bad("has digits below 10^-9"),
-    })?;
-    let nanos = i64::try_from(nanos).map_err(|_| beyond())?;
+    let nanos = nanos(raw, BEYOND).and_then(|nanos| i64::try_from(nanos).map_err(|_| BEYOND));
+    let nanos = nanos.map_err(bad)?;
     if nanos < rules.lowest_price() {
         return Err(bad("is not above zero (--allow-nonpositive-prices)"));
     }
-    Price::from_nanos(nanos).ok_or_else(beyond)
+    Price::from_nanos(nanos).ok_or_else(|| bad(BEYOND))
 }
 
 pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
+    const BEYOND: &str = "is beyond 2^63";
     let bad = |what: &str| {
         Reject::new(Reason::BadVolume, format!("volume {} {what}", excerpt(raw.get())))
     };
-    let text = number_or_text(raw).ok_or_else(|| bad("is not a number"))?;
-    let beyond = || bad("is beyond 2^63");
-    let nanos = parse_nanos(&text).map_err(|error| match error {
-        DecimalError::OutOfRange => beyond(),
-        DecimalError::NotExact => bad("has digits below 10^-9"),
-    })?;
+    let nanos = nanos(raw, BEYOND).map_err(bad)?;
     if nanos < 0 {
         return Err(bad("is below zero"));
     }
-    Volume::from_nanos(nanos).ok_or_else(beyond)
+    Volume::from_nanos(nanos).ok_or_else(|| bad(BEYOND))
+}
+
+/// A number in units of 10^-9, or what is wrong with it; `beyond`: that it is too large.
+fn nanos(raw: &RawValue, beyond: &'static str) -> Result<i128, &'static str> {
+    let text = number_or_text(raw).ok_or("is not a number")?;
+    parse_nanos(&text).map_err(|error| match error {
+        DecimalError::OutOfRange => beyond,
+        DecimalError::NotExact => "has digits below 10^-9",
+    })
 }
 
 /// Notes a bid, an ask or a feed's number. Text without anything in it says that there is none.

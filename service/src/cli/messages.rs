@@ -204,6 +204,8 @@ fn date(text: &str) -> Result<Oldest, String> {
 }
 
 #[cfg(test)]
+mod manual;
+#[cfg(test)]
 mod shapes;
 /// A program that takes these flags alone.
 #[cfg(test)]

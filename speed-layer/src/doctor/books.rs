@@ -84,6 +84,15 @@ mod tests {
     }
 
     #[test]
+    fn the_names_that_the_manual_lists_are_those_of_books() {
+        let manual = include_str!("../../../docs/message-format.md");
+        let (_, list) = manual.split_once("order book, quotes or orders (").unwrap();
+        let (list, _) = list.split_once(", or in a message").unwrap();
+        let names: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert!(names.len() > 5 && names.iter().all(|name| is_named(&plain(name))), "{names:?}");
+    }
+
+    #[test]
     fn trades_are_none() {
         for message in [
             r#"{"trades":[{"price":1,"side":"ask","order_id":1}],"updates":[{"price":1}]}"#,

@@ -376,6 +376,16 @@ mod tests {
     }
 
     #[test]
+    fn the_members_that_the_manual_lists_tell_kinds() {
+        let manual = include_str!("../../../docs/message-format.md");
+        let (_, list) = manual.split_once("several kinds that all are ticks (").unwrap();
+        let (list, _) = list.split_once(')').unwrap();
+        let names: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+        let tells = |name: &&str| KINDS.contains(&plain(name).as_str());
+        assert!(names.len() > 4 && names.iter().all(tells), "{names:?}");
+    }
+
+    #[test]
     fn a_time_is_seen_whether_it_is_read_or_not() {
         for value in [
             r#"{"timestamp":"06/07/2025 10:00:01"}"#,

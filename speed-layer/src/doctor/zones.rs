@@ -145,3 +145,19 @@ impl Times<'_> {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_lists_the_zones_that_are_tried() {
+        let place = |zone: &str| zone.rsplit('/').next().unwrap_or(zone).replace('_', " ");
+        let (last, others) = ZONES.split_last().unwrap();
+        let others = others.iter().map(|zone| place(zone)).collect::<Vec<_>>().join(", ");
+        let list = format!("{others} or {}", place(last)).replace("Sao", "São");
+        let manual = include_str!("../../../docs/message-format.md");
+        let manual = manual.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(manual.contains(&format!("or {list}.")), "{list}");
+    }
+}

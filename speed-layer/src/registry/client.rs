@@ -2,6 +2,7 @@
 //! the caller's business.
 
 use super::login::{Login, Password};
+use super::trouble::Trouble;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use common::decode::{Reference, SchemaKind, SchemaText};
@@ -9,9 +10,10 @@ use serde::Deserialize;
 use service::failure::one_line;
 use std::collections::HashSet;
 use std::time::Duration;
-use ureq::Agent;
 use ureq::config::RedirectAuthHeaders;
+use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, ResponseExt as _};
 use url::Url;
 
 /// How long an answer may take, and reaching the registry.
@@ -22,23 +24,6 @@ const MAX_BYTES: u64 = 4 << 20;
 const MAX_BYTES_IN_ALL: usize = 16 << 20;
 /// Schemas that one may refer to, with all that these refer to.
 const MAX_REFERENCES: usize = 500;
-/// What is shown of an answer that is none of a registry's.
-const SHOWN: usize = 200;
-
-/// Why there is no answer to a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// The registry says that there is no such schema, in its words.
-    None(String),
-    /// The registry has it, and it is none that is read here.
-    Unusable(String),
-    /// The registry does not let this user in, in its words.
-    Refused(String),
-    /// This user may not see the schema, in the registry's words.
-    Forbidden(String),
-    /// Nobody answers, or nobody who knows.
-    Away(String),
-}
 
 /// Asks a registry. It has no `Debug`: it knows a password.
 pub struct Client {
@@ -62,14 +47,6 @@ struct Referred {
     name: String,
     subject: String,
     version: i64,
-}
-
-/// What a registry says where it has no answer.
-#[derive(Deserialize)]
-struct Complaint {
-    error_code: i64,
-    #[serde(default)]
-    message: String,
 }
 
 /// What a schema refers to.
@@ -122,26 +99,44 @@ impl Client {
         Ok(Self { agent: agent.into(), bases, login })
     }
 
-    /// Whether the registry is there and lets this user in.
+    /// Whether a registry is there and lets this user in.
     ///
     /// # Errors
-    /// [`Trouble`]
+    /// [`Trouble`]; one that does not show this user the schema that is asked for is there.
     pub fn probe(&self) -> Result<(), Trouble> {
         // Whatever it says of the first schema, it is there; there is no question that all
         // registries know besides.
-        match self.ask(&["schemas", "ids", "1"]) {
-            Err(Trouble::None(_) | Trouble::Unusable(_)) => Ok(()),
-            answer => answer.map(drop),
-        }
+        self.in_turn(|base| match self.answer(base, &["schemas", "ids", "1"]) {
+            Err(Trouble::None(_) | Trouble::Unusable(_)) => Ok(Ok(())),
+            Err(Trouble::Forbidden(why)) => Ok(Err(Trouble::Forbidden(why))),
+            answer => answer.map(|_| Ok(())),
+        })?
     }
 
-    /// The schema of this number, with all that it refers to.
+    /// The schema of this number, with all that it refers to: a subject may be another one
+    /// elsewhere, so one registry has it all.
     ///
     /// # Errors
     /// [`Trouble`]
     pub fn schema(&self, id: u32) -> Result<SchemaText, Trouble> {
+        self.in_turn(|base| self.schema_of(base, id))
+    }
+
+    /// The first registry that has an answer is right.
+    fn in_turn<T>(&self, ask: impl Fn(&Url) -> Result<T, Trouble>) -> Result<T, Trouble> {
+        let mut troubles = Vec::new();
+        for base in &self.bases {
+            match ask(base) {
+                Ok(answer) => return Ok(answer),
+                Err(trouble) => troubles.push(trouble),
+            }
+        }
+        Err(Trouble::of_all(troubles))
+    }
+
+    fn schema_of(&self, base: &Url, id: u32) -> Result<SchemaText, Trouble> {
         let Answer { schema, schema_type, references } =
-            self.answer(&["schemas", "ids", &id.to_string()])?;
+            self.answer(base, &["schemas", "ids", &id.to_string()])?;
         let kind = match schema_type.as_deref() {
             None | Some("AVRO") => SchemaKind::Avro,
             Some("PROTOBUF") => SchemaKind::Protobuf,
@@ -157,7 +152,7 @@ impl Client {
             ..References::default()
         };
         if kind != SchemaKind::Json {
-            self.add_references(&references.unwrap_or_default(), &mut found)?;
+            self.add_references(base, &references.unwrap_or_default(), &mut found)?;
         }
         Ok(SchemaText { kind, text: schema, references: found.all })
     }
@@ -165,6 +160,7 @@ impl Client {
     /// Each behind those that it needs itself.
     fn add_references(
         &self,
+        base: &Url,
         references: &[Referred],
         found: &mut References,
     ) -> Result<(), Trouble> {
@@ -177,41 +173,25 @@ impl Client {
                     "it refers to more than {MAX_REFERENCES} schemas"
                 )));
             }
-            let answer = self.answer(&["subjects", subject, "versions", &version.to_string()])?;
+            let version = version.to_string();
+            let answer = self.answer(base, &["subjects", subject, "versions", &version])?;
             found.take_from(answer.schema.len())?;
-            self.add_references(&answer.references.unwrap_or_default(), found)?;
+            self.add_references(base, &answer.references.unwrap_or_default(), found)?;
             found.all.push(Reference { name: name.clone(), text: answer.schema });
         }
         Ok(())
     }
 
-    fn answer(&self, path: &[&str]) -> Result<Answer, Trouble> {
-        let text = self.ask(path)?;
-        serde_json::from_str(&text)
-            .map_err(|error| Trouble::Away(format!("{} says no schema: {error}", self.shown(path))))
-    }
-
-    /// The first registry that has it is right. That there is none only counts where all have said
-    /// so: one that lags, or another one's outage, must not make a good message a reject.
-    fn ask(&self, path: &[&str]) -> Result<String, Trouble> {
-        let mut told = None;
-        for base in &self.bases {
-            match self.ask_one(base, path) {
-                Err(none @ (Trouble::None(_) | Trouble::Unusable(_))) => {
-                    told.get_or_insert(none);
-                }
-                Err(Trouble::Away(why)) if !matches!(told, Some(Trouble::Away(_))) => {
-                    told = Some(Trouble::Away(why))
-                }
-                Err(Trouble::Away(_)) => {}
-                answer => return answer,
-            }
-        }
-        Err(told.unwrap_or_else(|| Trouble::Away("no registry is named".to_owned())))
-    }
-
-    fn ask_one(&self, base: &Url, path: &[&str]) -> Result<String, Trouble> {
+    fn answer(&self, base: &Url, path: &[&str]) -> Result<Answer, Trouble> {
         let url = extended(base, path);
+        let text = self.ask(&url)?;
+        serde_json::from_str(&text).map_err(|error| {
+            let asked = "is this a schema registry? (--schema-registry)";
+            Trouble::Away(format!("{url} says no schema: {error}; {asked}"))
+        })
+    }
+
+    fn ask(&self, url: &Url) -> Result<String, Trouble> {
         let mut request = self
             .agent
             .get(url.as_str())
@@ -223,45 +203,32 @@ impl Client {
         let away = |error: ureq::Error| Trouble::Away(format!("{url}: {}", one_line(&error)));
         let mut response = request.call().map_err(away)?;
         let status = response.status().as_u16();
+        let another = another_host(url, response.get_uri());
         let text = response.body_mut().with_config().limit(MAX_BYTES).read_to_string();
-        match (status, text) {
-            (200, Err(ureq::Error::BodyExceedsLimit(_))) => Err(Trouble::Unusable(format!(
-                "{url} answers with more than {} MiB",
-                MAX_BYTES >> 20
-            ))),
-            (200, text) => text.map_err(away),
+        let trouble = match (status, text) {
+            (200, Err(ureq::Error::BodyExceedsLimit(_))) => {
+                let most = MAX_BYTES >> 20;
+                Trouble::Unusable(format!("{url} answers with more than {most} MiB"))
+            }
+            (200, text) => return text.map_err(away),
             // The status says it all where its words cannot be read.
-            (status, text) => Err(trouble(&url, status, &text.unwrap_or_default())),
-        }
-    }
-
-    fn shown(&self, path: &[&str]) -> String {
-        self.bases.first().map(|base| extended(base, path).to_string()).unwrap_or_default()
+            (status, text) => Trouble::of_answer(url, status, &text.unwrap_or_default()),
+        };
+        Err(match another {
+            Some(host) => trouble.of_another_host(&host),
+            None => trouble,
+        })
     }
 }
 
-/// What an answer other than 200 means. A registry's own code of five digits speaks of what was
-/// asked for; anything else, as a web server's 404, of who was asked.
-fn trouble(url: &Url, status: u16, text: &str) -> Trouble {
-    let complaint = serde_json::from_str::<Complaint>(text).ok();
-    let words = match &complaint {
-        Some(complaint) => complaint.message.clone(),
-        None => text.chars().take(SHOWN).collect(),
-    };
-    let said = one_line(&format!("{url} answers {status}: {words}"));
-    let is_of_schema =
-        complaint.is_some_and(|complaint| complaint.error_code / 100 == i64::from(status));
-    match status {
-        401 => {
-            Trouble::Refused(format!("{said} (--schema-registry-user, SCHEMA_REGISTRY_PASSWORD)"))
-        }
-        403 => Trouble::Forbidden(format!(
-            "{said} (--schema-registry-user must be allowed to read schemas)"
-        )),
-        404 | 422 if is_of_schema => Trouble::None(said),
-        404 => Trouble::Away(format!("{said}; is this a schema registry? (--schema-registry)")),
-        _ => Trouble::Away(said),
-    }
+/// Who has answered, if a question was sent on to where this user's login does not go along.
+fn another_host(asked: &Url, answered: &Uri) -> Option<String> {
+    let host = answered.host()?;
+    let is_own = asked.host_str().is_some_and(|own| own.eq_ignore_ascii_case(host));
+    let scheme = answered.scheme_str().unwrap_or_default();
+    let port = answered.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let keeps_login = is_own && (scheme == asked.scheme() || scheme == "https");
+    (!keeps_login).then(|| format!("{scheme}://{host}{port}"))
 }
 
 /// The URL without a login, and the login that it held.
@@ -337,6 +304,10 @@ mod tests {
     use std::net::TcpListener;
     use testing::{HttpProxy, HttpRequest, Treatment};
 
+    const NONE: &str = r#"{"error_code":40403,"message":"Schema not found"}"#;
+    /// Of the user `me` with the password `pw`.
+    const LOGIN: &str = "authorization: basic bwu6chc=";
+    /// Of the user `me` with the password `pw`.
     #[test]
     fn a_login_in_a_url_is_taken_out_of_it() {
         let (url, login) = parse("https://me:p%40ss+w@registry:8081/sub").unwrap();
@@ -358,32 +329,68 @@ mod tests {
         (proxy, url)
     }
 
+    type Asked = std::thread::JoinHandle<Vec<String>>;
+
+    /// Answers a question with each of these, a head and a body; gives what was asked.
+    fn serve(listener: TcpListener, answers: Vec<(String, &'static str)>) -> Asked {
+        let answer = move |(head, body): (String, &str)| {
+            let (stream, _) = listener.accept().unwrap();
+            let lines = BufReader::new(&stream).lines().map(Result::unwrap);
+            let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
+            let length = body.len();
+            let answer = format!(
+                "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+            );
+            (&stream).write_all(answer.as_bytes()).unwrap();
+            asked.join("\n").to_ascii_lowercase()
+        };
+        std::thread::spawn(move || answers.into_iter().map(answer).collect())
+    }
+
+    fn moved(to: &str) -> (String, &'static str) {
+        (format!("301 Moved Permanently\r\nLocation: {to}"), "")
+    }
+
     #[test]
     fn a_registry_that_sends_on_to_the_same_host_is_asked_there_with_the_login() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        let server = std::thread::spawn(move || {
-            let body = r#"{"schema":"\"int\""}"#;
-            let moved = format!(
-                "301 Moved Permanently\r\nLocation: http://127.0.0.1:{port}/new\r\nContent-Length: 0"
-            );
-            let found = format!("200 OK\r\nContent-Length: {}", body.len());
-            [(moved, ""), (found, body)].map(|(head, body)| {
-                let (stream, _) = listener.accept().unwrap();
-                let lines = BufReader::new(&stream).lines().map(Result::unwrap);
-                let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-                let answer = format!("HTTP/1.1 {head}\r\nConnection: close\r\n\r\n{body}");
-                (&stream).write_all(answer.as_bytes()).unwrap();
-                asked.join("\n").to_ascii_lowercase()
-            })
-        });
+        let found = ("200 OK".to_owned(), r#"{"schema":"\"int\""}"#);
+        let none = ("404 Not Found".to_owned(), NONE);
+        let to = format!("http://127.0.0.1:{port}/new");
+        let server = serve(listener, vec![moved(&to), found, moved(&to), none]);
         let client = Client::new(&[&format!("http://me:pw@127.0.0.1:{port}")], None, None).unwrap();
         assert_eq!(client.schema(7).map(|schema| schema.text), Ok("\"int\"".to_owned()));
-        let [first, second] = server.join().unwrap();
+        assert!(matches!(client.schema(8), Err(Trouble::None(_))), "it is its own word");
+        let asked = server.join().unwrap();
+        let (first, second) = (&asked[0], &asked[1]);
         assert!(first.starts_with("get /schemas/ids/7"), "{first}");
         assert!(second.starts_with("get /new"), "{second}");
-        let login = "authorization: basic bwu6chc=";
-        assert!(first.contains(login) && second.contains(login), "{second}");
+        assert!(first.contains(LOGIN) && second.contains(LOGIN), "{second}");
+    }
+
+    /// It is asked without the login, so nothing that it says of this user or of schemas counts but
+    /// a schema.
+    #[test]
+    fn a_host_that_a_registry_sends_on_to_does_not_speak_for_it() {
+        let bind = |host: &str| TcpListener::bind((host, 0)).unwrap();
+        let (own, another) = (bind("127.0.0.1"), bind("127.0.0.2"));
+        let (port, to) = (own.local_addr().unwrap().port(), another.local_addr().unwrap());
+        let no = [("404 Not Found", NONE), ("401 Unauthorized", ""), ("403 Forbidden", "")];
+        let no = no.map(|(status, body)| (status.to_owned(), body));
+        let found = ("200 OK".to_owned(), r#"{"schema":"\"int\""}"#);
+        let sends_on = serve(own, vec![moved(&format!("http://{to}/new")); no.len() + 1]);
+        let answers = serve(another, no.into_iter().chain([found]).collect());
+        let client = Client::new(&[&format!("http://me:pw@127.0.0.1:{port}")], None, None).unwrap();
+        for status in [404, 401, 403] {
+            let told = client.schema(7).unwrap_err();
+            let is_named = told.why().contains(&format!("answers {status}"))
+                && told.why().contains(&format!("so says http://{to}"));
+            assert!(matches!(told, Trouble::Away(_)) && is_named, "{told:?}");
+        }
+        assert!(client.schema(7).is_ok());
+        assert!(sends_on.join().unwrap().iter().all(|asked| asked.contains(LOGIN)));
+        assert!(!answers.join().unwrap().iter().any(|asked| asked.contains("authorization")));
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -397,6 +404,59 @@ mod tests {
         assert!(matches!(ask(&[&none, &away]), Err(Trouble::Away(_))));
         assert!(matches!(ask(&[&away, &none]), Err(Trouble::Away(_))));
         assert!(matches!(ask(&[&none, &none]), Err(Trouble::None(_))));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn where_a_registry_does_not_give_a_schema_the_next_one_is_asked() {
+        let (_has, has) = registry(200, r#"{"schema":"\"int\""}"#).await;
+        let (_none, none) = registry(404, NONE).await;
+        let (has, none) = (has.as_str(), none.as_str());
+        let ask = |urls: [&str; 2]| Client::new(&urls, None, None).unwrap().schema(7);
+        let probe = |urls: [&str; 2]| Client::new(&urls, None, None).unwrap().probe();
+        for (status, body) in [
+            (401, r#"{"error_code":40101,"message":"who?"}"#),
+            (403, r#"{"error_code":40301,"message":"not yours"}"#),
+            (200, "<html>welcome</html>"),
+            (200, ""),
+            (200, r#"{"error_code":50001,"message":"backend"}"#),
+            (404, "not here"),
+            (503, "busy"),
+        ] {
+            let (_other, other) = registry(status, body).await;
+            let other = other.as_str();
+            assert!(ask([other, has]).is_ok() && ask([has, other]).is_ok(), "{status} {body}");
+            for urls in [[other, none], [none, other]] {
+                let is_there = matches!(probe(urls), Ok(()) | Err(Trouble::Forbidden(_)));
+                assert!(is_there, "{status} {body}");
+                // It is not known whether there is one.
+                let told = ask(urls).unwrap_err();
+                let is_waited_for = matches!(told, Trouble::Forbidden(_) | Trouble::Away(_));
+                assert!(is_waited_for && told.why().contains(other), "{status} {body}: {told:?}");
+            }
+        }
+    }
+
+    /// Of one number and name there may be another schema elsewhere.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_schema_refers_to_comes_from_the_registry_that_has_it() {
+        let of = |schema: (u16, &'static str), referred: (u16, &'static str)| async move {
+            let proxy = HttpProxy::start("127.0.0.1:1", move |request: &HttpRequest| {
+                let is_schema = request.path.contains("/ids/");
+                let (status, body) = if is_schema { schema } else { referred };
+                Treatment::Answer { status, body: body.to_owned() }
+            })
+            .await;
+            let url = format!("http://{}", proxy.address());
+            (proxy, url)
+        };
+        let refers =
+            r#"{"schema":"\"int\"","references":[{"name":"r","subject":"s","version":1}]}"#;
+        let (_first, without) = of((404, NONE), (200, r#"{"schema":"another"}"#)).await;
+        let (_second, broken) = of((200, refers), (500, "no")).await;
+        let (_third, has) = of((200, refers), (200, r#"{"schema":"meant"}"#)).await;
+        let urls = [without.as_str(), broken.as_str(), has.as_str()];
+        let schema = Client::new(&urls, None, None).unwrap().schema(7).unwrap();
+        assert_eq!(schema.references[0].text, "meant");
     }
 
     #[tokio::test(flavor = "multi_thread")]
@@ -436,6 +496,35 @@ mod tests {
         assert!(matches!(&why, Trouble::Unusable(why) if why.contains(named)), "{why:?}");
     }
 
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_schema_of_another_type_or_with_more_references_than_are_read_is_of_no_use() {
+        let unusable = |told: Result<SchemaText, Trouble>, words: &str| {
+            let is_it = matches!(&told, Err(Trouble::Unusable(why)) if why.contains(words));
+            assert!(is_it, "{told:?}");
+        };
+        let (_other, url) = registry(200, r#"{"schema":"x","schemaType":"XML"}"#).await;
+        unusable(Client::new(&[&url], None, None).unwrap().schema(7), "of the type XML");
+        for count in [MAX_REFERENCES, MAX_REFERENCES + 1] {
+            let refer = |number: usize| {
+                format!(r#"{{"name":"r{number}","subject":"s{number}","version":1}}"#)
+            };
+            let all = (0..count).map(refer).collect::<Vec<_>>().join(",");
+            let referring = format!(r#"{{"schema":"\"int\"","references":[{all}]}}"#);
+            let proxy = HttpProxy::start("127.0.0.1:1", move |request: &HttpRequest| {
+                let is_schema = request.path.contains("/ids/");
+                let body = if is_schema { referring.clone() } else { r#"{"schema":"x"}"#.into() };
+                Treatment::Answer { status: 200, body }
+            })
+            .await;
+            let url = format!("http://{}", proxy.address());
+            let told = Client::new(&[&url], None, None).unwrap().schema(7);
+            match count > MAX_REFERENCES {
+                false => assert_eq!(told.map(|schema| schema.references.len()), Ok(count)),
+                true => unusable(told, "more than 500 schemas"),
+            }
+        }
+    }
+
     #[test]
     fn what_is_no_url_of_a_registry_is_refused_without_showing_it() {
         for text in [
@@ -451,26 +540,5 @@ mod tests {
                 "{text}: {error}"
             );
         }
-    }
-
-    #[test]
-    fn only_a_registrys_own_word_says_that_there_is_no_schema() {
-        let url = Url::parse("http://h/").unwrap();
-        let of = |status, text: &str| trouble(&url, status, text);
-        assert!(
-            matches!(of(404, r#"{"error_code":40403,"message":"Schema not found"}"#), Trouble::None(why) if why.contains("Schema not found"))
-        );
-        for (status, text) in [
-            (404, r#"{"error_code":404,"message":"HTTP 404 Not Found"}"#),
-            (404, "<html>nothing here</html>"),
-            (500, r#"{"error_code":50001,"message":"backend"}"#),
-            (429, ""),
-            (503, "x"),
-        ] {
-            assert!(matches!(of(status, text), Trouble::Away(_)), "{status} {text}");
-        }
-        let words = r#"{"error_code":40101,"message":"who?"}"#;
-        assert!(matches!(of(401, words), Trouble::Refused(why) if why.contains("who?")));
-        assert!(matches!(of(403, words), Trouble::Forbidden(why) if why.contains("who?")));
     }
 }

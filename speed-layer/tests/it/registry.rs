@@ -482,6 +482,47 @@ async fn a_registry_that_lets_nobody_in_ends_it_with_its_words() {
 }
 
 #[tokio::test]
+async fn a_registry_that_lets_nobody_in_does_not_stand_before_another_one() {
+    let Some(registry) = TestRegistry::start().await else { return };
+    let scene = Scene::new(1).await;
+    let schema = registry.avro("a", TRADE).await;
+    let closed = HttpProxy::start(&registry.address(), |_| Treatment::Answer {
+        status: 401,
+        body: r#"{"error_code":40101,"message":"who?"}"#.to_owned(),
+    })
+    .await;
+    scene.topic.produce([Record::new(0, trade(schema, "A", 1))]).await;
+    let urls = format!("http://{},{}", closed.address(), registry.url());
+    let mut speed_layer = scene.start(&["--schema-registry", &urls]);
+    wait_for_ticks(&scene, 1).await;
+    // What neither gives stands, as one of them has not said that there is none.
+    scene.topic.produce([Record::new(0, trade(schema + 100, "A", 1))]).await;
+    let line = speed_layer.wait_stderr("answers 401: who?", PATIENCE).await;
+    assert!(line.contains("trying again"), "{line}");
+    assert_eq!(speed_layer.exit_status(), None);
+    assert_eq!(rejects(&scene).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_password_for_a_registry_may_come_from_a_variable_and_shows_nowhere() {
+    let authorization = "Basic cmVhZGVyOnMzY3JldC1yZWdpc3RyeQ==";
+    let Some(registry) = TestRegistry::with_authorization(authorization).await else { return };
+    let scene = Scene::new(1).await;
+    let schema = registry.avro("a", TRADE).await;
+    scene.topic.produce([Record::new(0, trade(schema, "A", 1))]).await;
+    let (url, mut command) = (registry.url(), scene.command());
+    command.env("SCHEMA_REGISTRY_PASSWORD", "s3cret-registry").args([
+        "--schema-registry",
+        &url,
+        "--schema-registry-user",
+        "reader",
+    ]);
+    let speed_layer = Child::spawn(command);
+    wait_for_ticks(&scene, 1).await;
+    assert_hidden(&["s3cret-registry", "cmVhZGVyOn"], &speed_layer);
+}
+
+#[tokio::test]
 async fn doctor_reads_avro_and_proposes_flags_for_it() {
     let Some(registry) = TestRegistry::start().await else { return };
     let scene = Scene::new(1).await;

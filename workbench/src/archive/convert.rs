@@ -42,6 +42,8 @@ pub fn convert(value: Option<&[u8]>, position: Position) -> Converted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use common::Timestamp;
+    use common::decode::{Beside, Decoder, Rules};
 
     /// What the fixture's second file says of a value: a line, or one of two words.
     fn described(value: &str, offset: i64) -> String {
@@ -100,5 +102,81 @@ mod tests {
             convert(Some(deep.as_bytes()), position),
             Converted::DeadLetter("nested too deeply")
         );
+    }
+
+    /// Price, high and volume of a tick, or why it is none.
+    fn read(value: &[u8]) -> String {
+        let now = Timestamp::from_micros(1_780_000_000_000_000);
+        let mut decoder = Decoder::new(Rules::default(), now);
+        let tick = match decoder.decode(value, &Beside::NOTHING) {
+            Ok(record) => record.tick,
+            Err(reject) => return reject.reason.as_str().to_owned(),
+        };
+        let prices = tick.prices();
+        let high = prices.high.map(|high| format!(" high {high}")).unwrap_or_default();
+        let volume = tick.volume().map(|volume| format!(" of {volume}")).unwrap_or_default();
+        format!("{}{high}{volume}", prices.close)
+    }
+
+    fn read_archived(value: &[u8]) -> String {
+        match convert(Some(value), Position { partition: 3, offset: 7 }) {
+            Converted::Line(line) => read(line.trim_ascii_end()),
+            Converted::DeadLetter(_) => "dead letter".to_owned(),
+            Converted::Ignored => "ignored".to_owned(),
+        }
+    }
+
+    fn trade(members: &str) -> String {
+        format!(r#"{{"symbol":"A","ts":1749218401,{members}}}"#)
+    }
+
+    /// The rows of docs/message-format.md, with what the speed layer and the archive make of each.
+    #[test]
+    fn where_the_converter_changes_a_value_the_layers_say_what_the_manual_says() {
+        let filled = |bytes: usize| {
+            let bare = trade(r#""price":1,"x":"""#).len();
+            trade(&format!(r#""price":1,"x":"{}""#, "x".repeat(bytes - bare)))
+        };
+        let digits = format!(r#""price":1,"x":{}"#, "1".repeat(1001));
+        let hair = r#""open":8000000000.000000002,"close":8000000000,"high":8000000000.000000001"#;
+        for (value, speed, archive) in [
+            (trade(r#""price":1,"volume":18446744073709551621"#), "bad_volume", "1 of 5"),
+            (
+                trade(r#""price":1,"volume":9007199254740993.0"#),
+                "1 of 9007199254740993",
+                "1 of 9007199254740992",
+            ),
+            (trade(r#""price":201.5000000000000000001"#), "bad_price", "201.5"),
+            (trade(hair), "inconsistent_prices", "8000000000 high 8000000000"),
+            (trade(r#""price":9223372036.854775807"#), "9223372036.854775807", "bad_price"),
+            (filled(999_000), "1", "1"),
+            (filled(999_999), "1", "too_large"),
+            (filled(1_000_000), "too_large", "too_large"),
+            (trade(&digits), "1", "dead letter"),
+        ] {
+            let found = (read(value.as_bytes()), read_archived(value.as_bytes()));
+            assert_eq!(found, (speed.to_owned(), archive.to_owned()), "{value:.200}");
+        }
+        let overlong = b"{\"symbol\":\"A\",\"ts\":1749218401,\"price\":1,\"x\":\"\xc1\x81\"}";
+        let utf16: Vec<u8> =
+            trade(r#""price":1"#).encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for value in [&overlong[..], &utf16] {
+            let found = read(value);
+            assert!(found.starts_with("not_"), "{found}");
+        }
+    }
+
+    #[test]
+    fn what_the_converter_reads_beyond_json_both_layers_read_alike() {
+        let plain = trade(r#""price":201.5"#);
+        for value in [
+            format!("{plain} {{\"price\":7}}"),
+            format!("{plain}garbage"),
+            format!("\u{feff}{plain}"),
+            trade(r#""price":0201.5"#),
+        ] {
+            let found = (read(value.as_bytes()), read_archived(value.as_bytes()));
+            assert_eq!(found, ("201.5".to_owned(), "201.5".to_owned()), "{value}");
+        }
     }
 }

@@ -90,6 +90,27 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_has_these_names_and_no_others() {
+        let manual = include_str!("../../../../docs/message-format.md");
+        let (_, below) = manual.split_once("\n| field | other names |\n").unwrap();
+        let mut listed = Vec::new();
+        for row in below.lines().skip(1).take_while(|line| line.starts_with('|')) {
+            let cells: Vec<&str> = row.trim_matches('|').split('|').collect();
+            for name in cells[1].split([',', ';']).map(str::trim) {
+                let field = usual_field(name).map(|field| format!("`{field}`"));
+                assert!(field.is_some_and(|field| cells[0].contains(&field)), "{name}");
+                listed.push(name.replace('_', ""));
+            }
+        }
+        listed.sort_unstable();
+        let all = OTHER_NAMES.iter().flat_map(|(_, names)| names.iter().copied());
+        let is_own = |name: &&str| Field::ALL.iter().any(|field| field.as_str() == *name);
+        let mut known: Vec<&str> = all.filter(|name| !is_own(name)).collect();
+        known.sort_unstable();
+        assert_eq!(listed, known);
+    }
+
+    #[test]
     fn each_name_stands_once_and_is_short_enough() {
         let mut all: Vec<&str> =
             OTHER_NAMES.iter().flat_map(|(_, names)| names.iter().copied()).collect();

@@ -60,9 +60,10 @@ enum Node {
 
 #[derive(Debug)]
 struct Member {
-    /// What stands in front of its value: `,"name":`, or `{"name":` for the first that is written.
-    /// `None` where it is passed over.
-    literal: Option<Box<[u8]>>,
+    /// What stands in front of its value: `,"name":`
+    literal: Box<[u8]>,
+    /// Whether a rule looks for it; it is passed over otherwise.
+    is_wanted: bool,
     node: NodeId,
 }
 
@@ -70,15 +71,10 @@ struct Member {
 type Broken = String;
 
 impl Schema {
-    /// Writes the value that `body` is as JSON.
-    pub fn write(&self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Unread> {
-        let mut reader = Reader {
-            schema: self,
-            whole: body.len(),
-            rest: body,
-            items: 0,
-            beyond: None,
-        };
+    /// Writes the value that `body` is as JSON; `takes_all`: what no rule looks for as well.
+    pub fn write(&self, body: &[u8], out: &mut Vec<u8>, takes_all: bool) -> Result<(), Unread> {
+        let (whole, beyond) = (body.len(), None);
+        let mut reader = Reader { schema: self, whole, rest: body, items: 0, takes_all, beyond };
         let written = reader.write(self.root, out, 0).and_then(|()| reader.end());
         written.map_err(|why| {
             let at = body.len() - reader.rest.len();
@@ -93,6 +89,7 @@ struct Reader<'s, 'b> {
     whole: usize,
     rest: &'b [u8],
     items: u64,
+    takes_all: bool,
     /// Which limit of messages the value is beyond, so that it is broken off.
     beyond: Option<Reason>,
 }
@@ -144,16 +141,17 @@ impl<'b> Reader<'_, 'b> {
     ) -> Result<(), Broken> {
         let (depth, begin) = (self.enter(depth)?, out.len());
         for member in members {
-            match &member.literal {
-                Some(literal) => {
-                    out.extend_from_slice(literal);
-                    self.write(member.node, out, depth)?;
-                }
-                None => self.skip(member.node, depth)?,
+            if member.is_wanted || self.takes_all {
+                out.extend_from_slice(&member.literal);
+                self.write(member.node, out, depth)?;
+            } else {
+                self.skip(member.node, depth)?;
             }
         }
-        if out.len() == begin {
-            out.push(b'{');
+        match out.get_mut(begin) {
+            // The comma in front of the first member.
+            Some(comma) => *comma = b'{',
+            None => out.push(b'{'),
         }
         out.push(b'}');
         self.within_limit(out)

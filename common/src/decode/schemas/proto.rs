@@ -54,8 +54,10 @@ enum Type {
 #[derive(Debug)]
 struct Field {
     number: u32,
-    /// `"name":`; `None` where it is passed over.
-    literal: Option<Box<[u8]>>,
+    /// `"name":`
+    literal: Box<[u8]>,
+    /// Whether a rule looks for it; it is passed over otherwise.
+    is_wanted: bool,
     kind: Kind,
     shape: Shape,
     /// The `oneof` that it stands in with others: of these the last that was written counts.
@@ -77,14 +79,18 @@ enum Shape {
 enum Kind {
     Double,
     Float,
-    /// int32 and int64.
-    Varint,
-    Unsigned,
-    Zigzag,
+    /// A number of 32 bits may be written with more. The lower 32 count then, as in Protobuf's own
+    /// readers.
+    Int32,
+    Int64,
+    Uint32,
+    Uint64,
+    Sint32,
+    Sint64,
     Fixed32,
     Fixed64,
-    Signed32,
-    Signed64,
+    Sfixed32,
+    Sfixed64,
     Bool,
     Text,
     Bytes,
@@ -113,22 +119,26 @@ pub enum Slot {
         start: usize,
         end: usize,
     },
-    /// A message that came in several parts.
-    Parts,
+    /// A message that came in several parts; where the first of them begins.
+    Parts {
+        start: usize,
+    },
 }
 
 impl Schema {
     /// Writes the message that `body` holds as JSON: the way to its type, and then itself.
+    /// `takes_all`: what no rule looks for as well.
     pub fn write(
         &self,
         body: &[u8],
         out: &mut Vec<u8>,
         slots: &mut Vec<Slot>,
+        takes_all: bool,
     ) -> Result<(), Broken> {
         slots.clear();
         let mut reader = Reader(body);
         let id = self.type_of(&mut reader)?;
-        Writer { schema: self, out, slots }.message(id, reader.0, 0)
+        Writer { schema: self, out, slots, takes_all }.message(id, reader.0, 0)
     }
 
     fn type_of(&self, reader: &mut Reader<'_>) -> Result<TypeId, Broken> {
@@ -153,6 +163,7 @@ struct Writer<'s, 'o> {
     out: &'o mut Vec<u8>,
     /// Those of the messages that are being written, the innermost last.
     slots: &'o mut Vec<Slot>,
+    takes_all: bool,
 }
 
 impl Writer<'_, '_> {
@@ -173,7 +184,7 @@ impl Writer<'_, '_> {
             }
             Type::Decimal => {
                 let unscaled = last(body, 1, None)?.unwrap_or_default();
-                let scale = integer(body, 3)?;
+                let scale = int32(body, 3)?;
                 let is_one = |scale: &u32| *scale <= json::MAX_SCALE;
                 let scale =
                     u32::try_from(scale).ok().filter(is_one).ok_or("a decimal's scale is none")?;
@@ -203,7 +214,7 @@ impl Writer<'_, '_> {
             if !fields[at].takes(slot) {
                 return Err(another_type(number, slot));
             }
-            if fields[at].literal.is_none() {
+            if !self.writes(&fields[at]) {
                 fields[at].check(slot, body)?;
             }
             if fields[at].oneof.is_some() {
@@ -213,12 +224,16 @@ impl Writer<'_, '_> {
             *known = match (&fields[at], *known) {
                 (
                     Field { kind: Kind::Message(_), shape: Shape::Optional, .. },
-                    Slot::Bytes { .. } | Slot::Parts,
-                ) => Slot::Parts,
+                    Slot::Bytes { start, .. } | Slot::Parts { start },
+                ) => Slot::Parts { start },
                 _ => slot,
             };
         }
         Ok(())
+    }
+
+    fn writes(&self, field: &Field) -> bool {
+        field.is_wanted || self.takes_all
     }
 
     fn forget_rivals(&mut self, fields: &[Field], at: usize, base: usize) {
@@ -239,16 +254,15 @@ impl Writer<'_, '_> {
         self.out.push(b'{');
         let mut is_first = true;
         for (at, field) in fields.iter().enumerate() {
-            let (Some(literal), slot) = (&field.literal, self.slots[base + at]) else {
-                continue;
-            };
-            if field.shape == Shape::Optional && matches!(slot, Slot::Absent) {
+            let slot = self.slots[base + at];
+            let is_there = field.shape != Shape::Optional || !matches!(slot, Slot::Absent);
+            if !is_there || !self.writes(field) {
                 continue;
             }
             if !std::mem::take(&mut is_first) {
                 self.out.push(b',');
             }
-            self.out.extend_from_slice(literal);
+            self.out.extend_from_slice(&field.literal);
             match field.shape {
                 Shape::Plain | Shape::Optional => self.singular(field, slot, body, depth)?,
                 Shape::Repeated => self.repeated(field, body, depth)?,
@@ -266,13 +280,15 @@ impl Writer<'_, '_> {
         body: &[u8],
         depth: u32,
     ) -> Result<(), Broken> {
-        let Slot::Parts = slot else {
+        let Slot::Parts { start: first } = slot else {
             return self.value(field.kind, slot, body, depth);
         };
         let mut whole = Vec::new();
         let mut entries = Entries::new(body);
         while let Some((number, slot)) = entries.next()? {
-            if number == field.number {
+            // Those in front of the first were taken back by another field of the `oneof`.
+            let is_part = matches!(slot, Slot::Bytes { start, .. } if start >= first);
+            if number == field.number && is_part {
                 whole.extend_from_slice(bytes_of(slot, body));
             }
         }
@@ -364,15 +380,17 @@ impl Writer<'_, '_> {
         match kind {
             Kind::Double => json::write_double(self.out, f64::from_bits(bits)),
             Kind::Float => json::write_float(self.out, f32::from_bits(bits as u32)),
-            Kind::Varint | Kind::Signed64 => json::write_integer(self.out, bits.cast_signed()),
-            Kind::Unsigned | Kind::Fixed64 | Kind::Fixed32 => json::write_unsigned(self.out, bits),
-            Kind::Zigzag => json::write_integer(self.out, zigzag(bits)),
-            Kind::Signed32 => json::write_integer(self.out, i64::from((bits as u32).cast_signed())),
+            Kind::Int32 | Kind::Sfixed32 => json::write_integer(self.out, low(bits).into()),
+            Kind::Int64 | Kind::Sfixed64 => json::write_integer(self.out, bits.cast_signed()),
+            Kind::Uint32 | Kind::Fixed32 => json::write_unsigned(self.out, (bits as u32).into()),
+            Kind::Uint64 | Kind::Fixed64 => json::write_unsigned(self.out, bits),
+            Kind::Sint32 => json::write_integer(self.out, zigzag((bits as u32).into())),
+            Kind::Sint64 => json::write_integer(self.out, zigzag(bits)),
             Kind::Bool => self.out.extend_from_slice(if bits == 0 { b"false" } else { b"true" }),
             Kind::Text => json::write_text(self.out, text_of(slot, body)?),
             Kind::Bytes => json::write_bytes(self.out, bytes_of(slot, body)),
             Kind::Enum(id) => {
-                let number = bits as i32;
+                let number = low(bits);
                 match self.schema.enums[id].get(&number) {
                     Some(name) => self.out.extend_from_slice(name),
                     None => json::write_integer(self.out, number.into()),
@@ -411,11 +429,12 @@ impl Kind {
     /// `None` for what stands behind its length.
     fn wire(self) -> Option<Wire> {
         match self {
-            Self::Double | Self::Fixed64 | Self::Signed64 => Some(Wire::Fixed64),
-            Self::Float | Self::Fixed32 | Self::Signed32 => Some(Wire::Fixed32),
-            Self::Varint | Self::Unsigned | Self::Zigzag | Self::Bool | Self::Enum(_) => {
+            Self::Double | Self::Fixed64 | Self::Sfixed64 => Some(Wire::Fixed64),
+            Self::Float | Self::Fixed32 | Self::Sfixed32 => Some(Wire::Fixed32),
+            Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Bool | Self::Enum(_) => {
                 Some(Wire::Varint)
             }
+            Self::Int64 | Self::Uint64 | Self::Sint64 => Some(Wire::Varint),
             Self::Text | Self::Bytes | Self::Message(_) => None,
         }
     }
@@ -431,7 +450,7 @@ impl Slot {
 fn bytes_of(slot: Slot, body: &[u8]) -> &[u8] {
     match slot {
         Slot::Bytes { start, end } => &body[start..end],
-        Slot::Absent | Slot::Bits(..) | Slot::Parts => &[],
+        Slot::Absent | Slot::Bits(..) | Slot::Parts { .. } => &[],
     }
 }
 
@@ -469,13 +488,20 @@ fn last(body: &[u8], wanted: u32, wire: Option<Wire>) -> Result<Option<Slot>, Br
     Ok(found)
 }
 
-/// The field that has this number and is an int32 or int64.
-fn integer(body: &[u8], number: u32) -> Result<i64, Broken> {
-    Ok(if let Some(Slot::Bits(bits, _)) = last(body, number, Some(Wire::Varint))? {
-        bits.cast_signed()
-    } else {
-        0
-    })
+/// The field that has this number and is an int64.
+fn int64(body: &[u8], number: u32) -> Result<i64, Broken> {
+    let slot = last(body, number, Some(Wire::Varint))?;
+    Ok(if let Some(Slot::Bits(bits, _)) = slot { bits.cast_signed() } else { 0 })
+}
+
+/// The field that has this number and is an int32.
+fn int32(body: &[u8], number: u32) -> Result<i64, Broken> {
+    Ok(low(int64(body, number)?.cast_unsigned()).into())
+}
+
+/// What a number of 32 bits is of which more are written.
+fn low(bits: u64) -> i32 {
+    (bits as u32).cast_signed()
 }
 
 fn zigzag(bits: u64) -> i64 {

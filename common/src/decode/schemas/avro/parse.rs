@@ -7,6 +7,9 @@ use crate::decode::schemas::times::TimeKind;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
+/// What Kafka Connect calls its own decimals.
+const CONNECTS_DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
+
 /// # Errors
 /// What is no schema of Avro's.
 pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Schema, String> {
@@ -106,20 +109,17 @@ impl Parser<'_> {
         let id = self.add_named(object, namespace, Node::Record(Vec::new()))?;
         let (_, namespace) = full_name(object, namespace)?;
         let mut members = Vec::new();
-        let mut is_first = true;
         for field in list(object, "fields")? {
             let field = field.as_object().ok_or("a field is no object")?;
             let name = text(field, "name")?;
             let node = self
                 .parse(required(field, "type")?, &namespace)
                 .map_err(|why| format!("field {name:?}: {why}"))?;
-            let literal = ((self.is_wanted)(name) || self.may_hold_members(node)).then(|| {
-                let mut literal = vec![if std::mem::take(&mut is_first) { b'{' } else { b',' }];
-                write_text(&mut literal, name.as_bytes());
-                literal.push(b':');
-                literal.into()
-            });
-            members.push(Member { literal, node });
+            let is_wanted = (self.is_wanted)(name) || self.may_hold_members(node);
+            let mut literal = vec![b','];
+            write_text(&mut literal, name.as_bytes());
+            literal.push(b':');
+            members.push(Member { literal: literal.into(), is_wanted, node });
         }
         self.nodes[id] = Node::Record(members);
         Ok(id)
@@ -203,12 +203,17 @@ fn fixed(object: &Map<String, Value>) -> Result<Node, String> {
     })
 }
 
-/// `None` where it is none that a decimal may have.
+/// `None` where it is none that a decimal may have. Avro allows none above the precision; but
+/// Connect's converter writes Oracle's `NUMBER` with 127 and 64, and reads it back.
 fn scale(object: &Map<String, Value>) -> Option<u32> {
-    match object.get("scale") {
-        None => Some(0),
-        Some(scale) => u32::try_from(scale.as_u64()?).ok().filter(|scale| *scale <= MAX_SCALE),
-    }
+    let scale = match object.get("scale") {
+        None => 0,
+        Some(scale) => scale.as_u64()?,
+    };
+    let precision = object.get("precision").and_then(Value::as_u64);
+    let is_allowed = precision.is_none_or(|precision| scale <= precision)
+        || object.get("connect.name").and_then(Value::as_str) == Some(CONNECTS_DECIMAL);
+    u32::try_from(scale).ok().filter(|scale| *scale <= MAX_SCALE && is_allowed)
 }
 
 /// The name with its namespace, and the namespace of what stands inside.

@@ -1,6 +1,6 @@
 //! Messages of Google's that mean one value: of `google.protobuf` and `google.type`.
 
-use super::{Broken, integer, last, text_of};
+use super::{Broken, int32, int64, last, text_of};
 use crate::decode::schemas::{json, times};
 use crate::decode::values::is_number;
 use std::borrow::Cow;
@@ -113,19 +113,17 @@ impl Known {
     /// What is none of its kind is written as the object that it is.
     pub fn write(self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
         match self {
-            Self::Timestamp => times::write_seconds(out, integer(body, 1)?, integer(body, 2)?),
+            Self::Timestamp => times::write_seconds(out, int64(body, 1)?, int32(body, 2)?),
             Self::Decimal => {
                 let text = text_of(last(body, 1, None)?.unwrap_or_default(), body)?;
                 json::write_text(out, as_number(&String::from_utf8_lossy(text)).as_bytes());
             }
-            Self::Money => write_money(out, integer(body, 2)?, integer(body, 3)?),
-            Self::Date => {
-                write_date(out, [integer(body, 1)?, integer(body, 2)?, integer(body, 3)?])
-            }
+            Self::Money => write_money(out, int64(body, 2)?, int32(body, 3)?),
+            Self::Date => write_date(out, [int32(body, 1)?, int32(body, 2)?, int32(body, 3)?]),
             Self::TimeOfDay => {
                 write_clock(
                     out,
-                    [integer(body, 1)?, integer(body, 2)?, integer(body, 3)?, integer(body, 4)?],
+                    [int32(body, 1)?, int32(body, 2)?, int32(body, 3)?, int32(body, 4)?],
                 );
             }
         }

@@ -137,12 +137,9 @@ impl Parser<'_> {
         let is_wanted = is_entry
             || (self.is_wanted)(field.name())
             || matches!(field.kind(), Described::Message(_));
-        let literal = is_wanted.then(|| {
-            let mut literal = Vec::new();
-            write_text(&mut literal, field.name().as_bytes());
-            literal.push(b':');
-            literal.into()
-        });
+        let mut literal = Vec::new();
+        write_text(&mut literal, field.name().as_bytes());
+        literal.push(b':');
         let shape = if field.is_map() {
             Shape::Map
         } else if field.is_list() {
@@ -152,20 +149,24 @@ impl Parser<'_> {
         } else {
             Shape::Plain
         };
-        Some(Field { number: field.number(), literal, kind, shape, oneof: oneof(field) })
+        let (number, literal) = (field.number(), literal.into());
+        Some(Field { number, literal, is_wanted, kind, shape, oneof: oneof(field) })
     }
 
     fn kind(&mut self, field: &FieldDescriptor) -> Kind {
         match field.kind() {
             Described::Double => Kind::Double,
             Described::Float => Kind::Float,
-            Described::Int32 | Described::Int64 => Kind::Varint,
-            Described::Uint32 | Described::Uint64 => Kind::Unsigned,
-            Described::Sint32 | Described::Sint64 => Kind::Zigzag,
+            Described::Int32 => Kind::Int32,
+            Described::Int64 => Kind::Int64,
+            Described::Uint32 => Kind::Uint32,
+            Described::Uint64 => Kind::Uint64,
+            Described::Sint32 => Kind::Sint32,
+            Described::Sint64 => Kind::Sint64,
             Described::Fixed32 => Kind::Fixed32,
             Described::Fixed64 => Kind::Fixed64,
-            Described::Sfixed32 => Kind::Signed32,
-            Described::Sfixed64 => Kind::Signed64,
+            Described::Sfixed32 => Kind::Sfixed32,
+            Described::Sfixed64 => Kind::Sfixed64,
             Described::Bool => Kind::Bool,
             Described::String => Kind::Text,
             Described::Bytes => Kind::Bytes,

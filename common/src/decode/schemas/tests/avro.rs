@@ -21,7 +21,9 @@ fn framed(id: u32, body: &[u8]) -> Vec<u8> {
 fn json_of(schema: &str, body: &[u8]) -> Result<String, String> {
     let mut text = Vec::new();
     match Schema::parse(&avro(schema), None)?.0 {
-        Format::Avro(schema) => schema.write(body, &mut text).map_err(|unread| unread.why)?,
+        Format::Avro(schema) => {
+            schema.write(body, &mut text, false).map_err(|unread| unread.why)?
+        }
         _ => return Err("is it Avro?".to_owned()),
     }
     String::from_utf8(text).map_err(|_| "it is no UTF-8".to_owned())
@@ -118,6 +120,31 @@ fn types_that_few_write_are_what_they_mean() {
     }
 }
 
+/// Avro has its readers ignore a logical type that cannot be; what Connect means is known.
+#[test]
+fn a_decimal_of_more_decimals_than_digits_is_bytes_unless_it_is_connects() {
+    let of = |precision, scale, more: &str| {
+        format!(
+            r#"{{"type":"bytes","logicalType":"decimal","precision":{precision},"scale":{scale}{more}}}"#
+        )
+    };
+    let connects = r#","connect.version":1,"connect.parameters":{"scale":"31"},"connect.name":"org.apache.kafka.connect.data.Decimal""#;
+    let wide = sized(&(2015 * 10_i128.pow(30)).to_be_bytes());
+    for (schema, bytes, expected) in [
+        (of(4, 8, ""), sized(&[5]), r#""\u0005""#),
+        (of(4, 4, ""), sized(&[5]), "0.0005"),
+        (of(30, 31, connects), wide, "201.500000000"),
+        (
+            r#"{"type":"fixed","name":"F","size":1,"logicalType":"decimal","precision":2,"scale":3}"#
+                .to_owned(),
+            vec![5],
+            r#""\u0005""#,
+        ),
+    ] {
+        assert_eq!(json_of(&schema, &bytes).as_deref(), Ok(expected), "{schema}");
+    }
+}
+
 #[test]
 fn names_are_found_in_their_namespace_and_a_record_may_hold_itself() {
     let schema = r#"{"type":"record","name":"a.b.Tick","fields":[
@@ -145,7 +172,7 @@ fn a_schema_may_refer_to_others() {
     .unwrap();
     let Format::Avro(schema) = schema.0 else { panic!("it is Avro") };
     let mut json = Vec::new();
-    schema.write(&[14], &mut json).unwrap();
+    schema.write(&[14], &mut json, false).unwrap();
     assert_eq!(json, br#"{"price":{"units":7}}"#);
 }
 
@@ -311,7 +338,7 @@ fn what_is_passed_over_must_follow_the_schema_as_what_is_read() {
             let Format::Avro(schema) = Schema::parse(&avro(&schema), rules).unwrap().0 else {
                 panic!("it is Avro")
             };
-            let error = schema.write(&body, &mut Vec::new()).unwrap_err().why;
+            let error = schema.write(&body, &mut Vec::new(), false).unwrap_err().why;
             assert!(error.contains(said), "{kind}, read whole: {}: {error}", rules.is_none());
         }
     }
@@ -464,7 +491,7 @@ fn what_no_rule_looks_for_is_passed_over() {
             panic!("it is Avro")
         };
         let mut json = Vec::new();
-        schema.write(&quote(1_000_000, Some(5))[HEADER..], &mut json).unwrap();
+        schema.write(&quote(1_000_000, Some(5))[HEADER..], &mut json, false).unwrap();
         String::from_utf8(json).unwrap()
     };
     let all = r#"{"venue":"XNAS","symbol":"AAPL","flags":["@"],"price":1.000000,"qty":5,"meta":{"a":"b"},"ts":"2025-06-06T14:00:01.123456Z"}"#;
@@ -574,6 +601,22 @@ fn presets_and_record_times_mean_the_same_as_for_json() {
     let mut decoder = decoder(rules, &[(1, avro(schema))]);
     let read = ticks(&mut decoder, &framed(1, &body));
     assert_eq!(read, ["0 BTCUSDT 2025-06-06T14:00:01.123Z 45123.5 45123.5 0.01234"]);
+}
+
+/// Nothing looks for `units` and `unit`.
+#[test]
+fn a_reject_shows_what_was_there_be_it_passed_over() {
+    let schema = r#"{"type":"record","name":"T","fields":[{"name":"symbol","type":"string"},
+        {"name":"price","type":{"type":"record","name":"P","fields":[{"name":"units","type":"int"},{"name":"unit","type":"string"}]}},
+        {"name":"ts","type":"long"}]}"#;
+    let body = [sized(b"A"), long(7), sized(b"USD"), long(1_749_218_401)].concat();
+    let (mut decoder, value) = (decoder(Rules::default(), &[(1, avro(schema))]), framed(1, &body));
+    let mut scratch = Scratch::default();
+    let json = decoder.json(&value, &mut scratch).unwrap();
+    assert_eq!(json, br#"{"symbol":"A","price":{},"ts":1749218401}"#);
+    let read = decoder.decode_each_by_schema((&value, json), &Beside::NOTHING, &mut |_| ());
+    let expected = r#"bad_price: price {"units":7,"unit":"USD"} is not a number"#;
+    assert_eq!(read.unwrap_err().to_string(), expected);
 }
 
 proptest! {

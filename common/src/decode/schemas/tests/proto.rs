@@ -17,7 +17,9 @@ fn proto(text: &str) -> SchemaText {
 fn json_of(text: &SchemaText, rules: Option<&Rules>, body: &[u8]) -> Result<String, String> {
     let mut scratch = Scratch::default();
     match Schema::parse(text, rules)?.0 {
-        Format::Protobuf(schema) => schema.write(body, &mut scratch.text, &mut scratch.slots)?,
+        Format::Protobuf(schema) => {
+            schema.write(body, &mut scratch.text, &mut scratch.slots, false)?
+        }
         _ => return Err("is it Protobuf?".to_owned()),
     }
     Ok(String::from_utf8(scratch.text).unwrap())
@@ -136,6 +138,102 @@ fn of_a_oneof_the_last_that_was_written_counts() {
             assert_eq!(found.contains(&format!("\"{name}\"")), is_theirs, "{found}");
         }
     }
+}
+
+/// The parts in front of another field of the `oneof` are taken back with it.
+#[test]
+fn of_a_oneof_a_message_is_made_of_the_parts_that_no_other_field_has_replaced() {
+    let text = r#"syntax = "proto3"; message A { oneof x { double last = 1; B b = 2; } }
+        message B { int32 n = 1; string s = 2; repeated int32 all = 3; }"#;
+    let last = [&[9], &1.5_f64.to_le_bytes()[..]].concat();
+    let part = |bytes: &[u8]| [&[18, bytes.len() as u8][..], bytes].concat();
+    let (n, s, all) = (part(&[8, 7, 24, 1]), part(&[18, 1, b'x']), part(&[24, 2]));
+    let empty = part(&[]);
+    for (parts, expected) in [
+        (vec![&n, &s, &all], r#"{"b":{"n":7,"s":"x","all":[1,2]}}"#),
+        (vec![&n, &last, &s, &all], r#"{"b":{"n":0,"s":"x","all":[2]}}"#),
+        (vec![&n, &s, &last, &empty, &all, &s], r#"{"b":{"n":0,"s":"x","all":[2]}}"#),
+        (vec![&n, &last, &s], r#"{"b":{"n":0,"s":"x","all":[]}}"#),
+        (vec![&n, &s, &last], r#"{"last":1.5}"#),
+    ] {
+        let body: Vec<u8> = parts.into_iter().flatten().copied().collect();
+        let found = json_of(&proto(text), None, &[&[0], &body[..]].concat()).unwrap();
+        assert_eq!(found, expected);
+        let pool = proto::compiled(&proto(text)).unwrap();
+        let theirs = DynamicMessage::decode(pool.get_message_by_name("A").unwrap(), &body[..]);
+        let theirs = theirs.unwrap();
+        let b = theirs.get_field_by_name("b").unwrap();
+        let n = b.as_message().unwrap().get_field_by_name("n").unwrap().as_i32();
+        assert_eq!(found.contains("\"n\":7"), n == Some(7), "{found}");
+        assert_eq!(found.contains("\"b\""), theirs.has_field_by_name("b"), "{found}");
+    }
+}
+
+fn varint(mut number: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
+}
+
+/// As of a field that was an int64 once.
+#[test]
+fn of_a_number_of_32_bits_that_is_written_with_more_the_lower_ones_count() {
+    let text = r#"syntax = "proto3"; enum E { NO = 0; YES = 7; } message A { int32 i = 1; uint32 u = 2; sint32 s = 3; E e = 4;
+        bool b = 5; int64 l = 6; repeated int32 many = 7; map<uint32, sint32> m = 8; }"#;
+    let descriptor = proto::compiled(&proto(text)).unwrap().get_message_by_name("A").unwrap();
+    for (number, expected, theirs) in [
+        (
+            (1 << 33) + 7,
+            r#"{"i":7,"u":7,"s":-4,"e":"YES","b":true,"l":8589934599,"many":[7],"m":{"7":-4}}"#,
+            (7, 7, -4, 7),
+        ),
+        (
+            1 << 33,
+            r#"{"i":0,"u":0,"s":0,"e":"NO","b":true,"l":8589934592,"many":[0],"m":{"0":0}}"#,
+            (0, 0, 0, 0),
+        ),
+        (
+            u64::from(u32::MAX),
+            r#"{"i":-1,"u":4294967295,"s":-2147483648,"e":-1,"b":true,"l":4294967295,"many":[-1],"m":{"4294967295":-2147483648}}"#,
+            (-1, u32::MAX, i32::MIN, -1),
+        ),
+    ] {
+        let bits = varint(number);
+        let entry = [&[8][..], &bits, &[16], &bits].concat();
+        let fields = (1..=7).flat_map(|field: u8| [&[field << 3], &bits[..]].concat());
+        let body: Vec<u8> =
+            fields.chain([8 << 3 | 2, entry.len() as u8]).chain(entry.iter().copied()).collect();
+        let found = json_of(&proto(text), None, &[&[0], &body[..]].concat()).unwrap();
+        assert_eq!(found, expected);
+        let message = DynamicMessage::decode(descriptor.clone(), &body[..]).unwrap();
+        let field = |name: &str| message.get_field_by_name(name).unwrap();
+        let (i, u, s) = (field("i").as_i32(), field("u").as_u32(), field("s").as_i32());
+        let read = (i.unwrap(), u.unwrap(), s.unwrap(), field("e").as_enum_number().unwrap());
+        assert_eq!(read, theirs);
+    }
+}
+
+#[test]
+fn numbers_of_32_bits_in_known_types_are_cut_as_well() {
+    let text = r#"syntax = "proto3"; import "google/type/money.proto"; import "google/protobuf/timestamp.proto";
+        import "google/type/date.proto"; import "confluent/type/decimal.proto"; message T { google.type.Money m = 1;
+        google.protobuf.Timestamp ts = 2; google.type.Date day = 3; confluent.type.Decimal d = 4; }"#;
+    let more = |number: u64| varint((1 << 32) + number);
+    let field =
+        |number: u8, bytes: &[u8]| [&[number << 3 | 2, bytes.len() as u8][..], bytes].concat();
+    let money = [&[16, 201, 1, 24], &more(500_000_000)[..]].concat();
+    let ts = [&[8, 0xe1, 0xe8, 0x8b, 0xc2, 6, 16], &more(1000)[..]].concat();
+    let day = [&[8][..], &more(2025), &[16], &more(6), &[24], &more(6)].concat();
+    let decimal = [&[10, 1, 15, 24], &more(1)[..]].concat();
+    let fields = [field(1, &money), field(2, &ts), field(3, &day), field(4, &decimal)].concat();
+    assert_eq!(
+        json_of(&proto(text), None, &[&[0], &fields[..]].concat()).unwrap(),
+        r#"{"m":201.5,"ts":"2025-06-06T14:00:01.000001Z","day":"2025-06-06","d":1.5}"#
+    );
 }
 
 /// A field that is zero is not written, so nobody can tell it from one that was forgotten.
@@ -424,6 +522,45 @@ fn bytes_that_are_no_message_are_said() {
     }
 }
 
+/// Nothing looks for `number_value` and `venue`.
+#[test]
+fn a_reject_shows_what_was_there_be_it_passed_over() {
+    let text = r#"syntax = "proto3"; message T { string symbol = 1; P price = 2; int64 ts = 3; string venue = 4; }
+        message M { repeated T data = 1; } message P { double number_value = 1; }"#;
+    let mut price = message(text, "P");
+    price.set_field_by_name("number_value", Value::F64(3.5));
+    let mut trade = message(text, "T");
+    trade.set_field_by_name("symbol", Value::String("A".to_owned()));
+    trade.set_field_by_name("price", Value::Message(price));
+    trade.set_field_by_name("ts", Value::I64(1_749_218_401));
+    trade.set_field_by_name("venue", Value::String("XNAS".to_owned()));
+    let mut several = message(text, "M");
+    several.set_field_by_name("data", Value::List(vec![Value::Message(trade.clone()); 2]));
+    let rules = Rules { each: Some("data".parse().unwrap()), ..Rules::default() };
+    let mut schemas = Schemas::default();
+    schemas.insert(3, Schema::parse(&proto(text), Some(&rules)));
+    let mut decoder = Decoder::new(rules, NOW);
+    decoder.set_schemas(schemas);
+    let mut read = |body: &[u8]| {
+        let value = [&[0, 0, 0, 0, 3], body].concat();
+        let (mut scratch, mut elements) = (Scratch::default(), Vec::new());
+        let json = decoder.json(&value, &mut scratch).unwrap();
+        assert!(!json.windows(5).any(|part| part == b"venue"), "it is passed over");
+        let mut each = |element: Element<'_>| {
+            let text = String::from_utf8(element.value.to_vec()).unwrap();
+            elements.push((element.index, text, element.read.unwrap_err().to_string()));
+        };
+        let whole = decoder.decode_each_by_schema((&value, json), &Beside::NOTHING, &mut each);
+        (whole.err().map(|reject| reject.to_string()), elements)
+    };
+    let why = r#"bad_price: price {"number_value":3.5} is not a number"#.to_owned();
+    assert_eq!(read(&first(&trade)), (Some(why.clone()), vec![]));
+    let own = r#"{"symbol":"A","price":{"number_value":3.5},"ts":1749218401,"venue":"XNAS"}"#;
+    let element = |index| (index, own.to_owned(), why.clone());
+    let second = [&[2, 2], &several.encode_to_vec()[..]].concat();
+    assert_eq!(read(&second), (None, vec![element(0), element(1)]));
+}
+
 #[test]
 fn a_message_is_a_tick_by_its_names_and_a_volume_of_zero_is_one() {
     let text = r#"syntax = "proto3"; import "google/protobuf/timestamp.proto";
@@ -461,7 +598,7 @@ proptest! {
     fn no_bytes_make_it_panic(body: Vec<u8>) {
         let Format::Protobuf(schema) = Schema::parse(&proto(ALL), None).unwrap().0 else { panic!("it is Protobuf") };
         let mut scratch = Scratch::default();
-        if schema.write(&body, &mut scratch.text, &mut scratch.slots).is_ok() {
+        if schema.write(&body, &mut scratch.text, &mut scratch.slots, false).is_ok() {
             // A text may be no UTF-8, which the decoder says.
             let text = String::from_utf8_lossy(&scratch.text);
             prop_assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{}", text);
