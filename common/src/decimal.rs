@@ -69,29 +69,56 @@ const DOUBLE_DIGITS: i64 = 15;
 const MOST_DOUBLE_DIGITS: i64 = 17;
 
 /// The price or volume that `text`, a number in JSON's grammar, writes, in units of 10^-9. Digits
-/// below that are an error, except where they are what a double's text ends with (it has 15 to 17
-/// significant digits): then they are rounded half to even, as long as nine digits are left or
-/// those up to the fifteenth say nothing.
+/// below that are an error, except where they are what a program has written of a float:
+/// - of a 32-bit one (its text, read as a double, is one) as long as what is left still reads as
+///   that float: nothing is lost then that it held;
+/// - of a 64-bit one (its text has 15 to 17 significant digits) as long as nine digits are left, or
+///   those up to the fifteenth say nothing.
+///
+/// Then they are rounded half to even.
 ///
 /// # Errors
 /// [`DecimalError`]
 pub fn parse_nanos(text: &str) -> Result<i128, DecimalError> {
-    const SCALE: i64 = 9;
-    const NINE_DIGITS: u128 = 100_000_000;
-    let exact = parse_wide(text, SCALE, Rounding::Exact);
+    let exact = parse_wide(text, NANOS, Rounding::Exact);
     if exact != Err(DecimalError::NotExact) {
         return exact;
     }
     let number = Digits::of(text);
     let first = number.first_significant().unwrap_or(0);
     let significant = number.last_significant().unwrap_or(0) - first + 1;
-    let kept = number.point - first + SCALE;
-    let tail = || (first + kept..first + DOUBLE_DIGITS).map(|position| number.digit(position));
-    let nanos = parse_wide(text, SCALE, Rounding::HalfEven)?;
-    let is_noise = kept > 0 && (tail().all(|digit| digit == 0) || tail().all(|digit| digit == 9));
-    let is_double = (DOUBLE_DIGITS..=MOST_DOUBLE_DIGITS).contains(&significant);
-    let is_rounded = is_double && (nanos.unsigned_abs() >= NINE_DIGITS || is_noise);
+    let nanos = parse_wide(text, NANOS, Rounding::HalfEven)?;
+    let is_of_double = || significant >= DOUBLE_DIGITS && is_noise(&number, first, nanos);
+    let is_rounded =
+        significant <= MOST_DOUBLE_DIGITS && (is_of_double() || is_of_single(text, nanos));
     if is_rounded { Ok(nanos) } else { Err(DecimalError::NotExact) }
+}
+
+/// Digits behind the point of a price or volume.
+const NANOS: i64 = 9;
+
+/// Whether what a double's text has below 10^-9 is none that it was written for.
+fn is_noise(number: &Digits<'_>, first: i64, nanos: i128) -> bool {
+    const NINE_DIGITS: u128 = 100_000_000;
+    let kept = number.point - first + NANOS;
+    let tail = || (first + kept..first + DOUBLE_DIGITS).map(|position| number.digit(position));
+    let says_nothing =
+        || kept > 0 && (tail().all(|digit| digit == 0) || tail().all(|digit| digit == 9));
+    nanos.unsigned_abs() >= NINE_DIGITS || says_nothing()
+}
+
+/// Whether `text` is a 32-bit float, as programs write it that hold it as a double, and `nanos` *
+/// 10^-9 is the same.
+fn is_of_single(text: &str, nanos: i128) -> bool {
+    let single = |double: f64| {
+        let single = double as f32;
+        (f64::from(single) == double).then_some(single)
+    };
+    let Some(single) = text.parse().ok().and_then(single) else {
+        return false;
+    };
+    let left = (nanos as f64 / 1e9) as f32;
+    nanos != 0 && left == single
 }
 
 /// Writes `whole` and `nanos` * 10^-9 as the shortest decimal.
@@ -286,6 +313,39 @@ mod tests {
         assert_eq!(parse_nanos("1e30"), Err(DecimalError::OutOfRange));
     }
 
+    /// As numpy, pandas and yfinance write them.
+    #[test]
+    fn a_single_that_was_written_as_a_double_is_rounded_whatever_its_digits() {
+        for (text, nanos) in [
+            ("5990.6201171875", 5_990_620_117_188),
+            ("-5989.77978515625", -5_989_779_785_156),
+            ("597.02001953125", 597_020_019_531),
+            ("5.9906201171875e3", 5_990_620_117_188),
+            ("05990.62011718750000000000", 5_990_620_117_188),
+            // Of pennies and coins: what is left is all that such a float holds.
+            ("0.012299999594688416", 12_300_000),
+            ("1.234499995916849e-05", 12_345),
+        ] {
+            assert_eq!(parse_nanos(text), Ok(nanos), "{text}");
+        }
+        for text in [
+            // 2^-10: a digit would be lost that the float holds.
+            "0.0009765625",
+            "0.00000095367431640625",
+            // No floats: somebody means these digits.
+            "5990.6201171874",
+            "5990.6201171876",
+            "597.0200195312",
+            "8.1400003433",
+            "0.0000000001",
+            "1e-400",
+            // The single next to 150.72, in more digits than a program writes.
+            "150.720001220703125",
+        ] {
+            assert_eq!(parse_nanos(text), Err(DecimalError::NotExact), "{text}");
+        }
+    }
+
     #[test]
     fn digits_below_a_unit_can_be_cut_off() {
         let down = |text, scale| parse(text, scale, Rounding::Down);
@@ -309,6 +369,29 @@ mod tests {
             let expected = i128::from(mantissa) * 10_i128.pow(u32::try_from(exponent + 9).unwrap());
             let expected = i64::try_from(expected).map_err(|_| DecimalError::OutOfRange);
             prop_assert_eq!(nanos(&format!("{mantissa}e{exponent}")), expected);
+        }
+
+        /// Cents as numpy's float32, written as a double: nothing is lost of what the float holds.
+        #[test]
+        fn every_single_of_a_price_is_read(cents in 1_u32..2_000_000_000, places in 0_i32..5) {
+            let single = (f64::from(cents) / 10_f64.powi(places)) as f32;
+            let text = format!("{:?}", f64::from(single));
+            let nanos = parse_nanos(&text);
+            prop_assert_eq!(nanos.map(|nanos| (nanos as f64 / 1e9) as f32), Ok(single), "{}", text);
+        }
+
+        /// Below 15 digits nothing else than a single is rounded.
+        #[test]
+        fn what_no_float_would_write_is_rejected(
+            whole in 0_u32..10_000,
+            part in prop_oneof![1_u64..10_000_000_000, (0_u64..512).prop_map(|half| (2 * half + 1) * 9_765_625)],
+        ) {
+            prop_assume!(!part.is_multiple_of(10));
+            let text = format!("{whole}.{part:010}");
+            let double: f64 = text.parse().unwrap();
+            let is_single = f64::from(double as f32) == double;
+            let is_read = parse_nanos(&text).is_ok();
+            prop_assert!(if whole > 0 { is_read == is_single } else { is_single || !is_read }, "{}", text);
         }
 
         #[test]

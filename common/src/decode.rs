@@ -8,6 +8,7 @@
 //! A message that holds several ticks is taken apart first; each of its elements then goes the same
 //! ways.
 
+mod advice;
 mod elements;
 mod fields;
 mod json;
@@ -31,6 +32,7 @@ pub use values::is_an_id;
 use crate::reject::{Reason, Reject};
 use crate::tick::Prices;
 use crate::{Extras, Symbol, Tick, TimeBounds, Timestamp};
+use advice::advised;
 use elements::{Days, Elements, Outside};
 use fields::{Fields, RawPrices};
 use serde_json::value::RawValue;
@@ -405,10 +407,12 @@ struct Found<'a> {
 }
 
 impl<'a> Found<'a> {
-    /// What of an envelope and its payload counts.
+    /// What of an envelope and its payload counts. A message whose payload is no object is no
+    /// envelope: its producer has members of these names, too.
     fn of(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
         let outer = Fields::parse(text, rules)?;
-        let Some(payload) = outer.payload.filter(|_| outer.has_schema) else {
+        let Some(payload) = outer.payload.filter(|payload| outer.has_schema && is_object(payload))
+        else {
             return Ok(Self::new(text, outer));
         };
         let mut found = Self::new(payload.get(), Fields::parse(payload.get(), rules)?);
@@ -427,6 +431,22 @@ impl<'a> Found<'a> {
     fn provenance(&self) -> Option<Provenance> {
         provenance(self.partition, self.offset)
     }
+
+    /// Of what has nothing of a tick, and would be an envelope if its payload were an object, that
+    /// is the reason.
+    fn check_payload(&self) -> Result<(), Reject> {
+        match self.fields.payload.filter(|_| self.fields.has_schema) {
+            Some(payload) if self.fields.are_none() && !is_object(payload) => Err(Reject::new(
+                Reason::NotObject,
+                "the payload beside schema is no object (of an array of ticks: --each payload)",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn is_object(raw: &RawValue) -> bool {
+    raw.get().starts_with('{')
 }
 
 fn provenance(partition: Option<&RawValue>, offset: Option<&RawValue>) -> Option<Provenance> {
@@ -447,6 +467,7 @@ impl<'a> Strict<'_, 'a> {
         let Buffers { unescaped, upper, conditions, reread, refuses_rest } = buffers;
         let found = read_json((value, *refuses_rest), reread, |text| Found::of(text, self.rules))?;
         self.check_kind(&found, Outside::NOTHING)?;
+        found.check_payload()?;
         let tick = self.tick(&found, Outside::NOTHING, unescaped, upper, conditions)?;
         Ok(Record { tick, provenance: found.provenance() })
     }
@@ -462,6 +483,7 @@ impl<'a> Strict<'_, 'a> {
         let found = Found::of(element.raw.get(), self.rules)?;
         let outside = Outside(Some((elements, element)));
         self.check_kind(&found, outside)?;
+        found.check_payload()?;
         let tick = self.tick(&found, outside, unescaped, upper, conditions)?;
         Ok(Record { tick, provenance: elements.provenance })
     }
@@ -628,11 +650,13 @@ fn read_json<'a, T>(
     };
     *reread = match json::as_connect(value, refuses_rest) {
         Some(reread) => reread,
-        None => return Err(reject),
+        None => return Err(advised(value, reject)),
     };
     match json::check(reread).and_then(read) {
         // The first reason speaks of the value as it is.
-        Err(again) if matches!(again.reason, Reason::NotJson | Reason::NotUtf8) => Err(reject),
+        Err(again) if matches!(again.reason, Reason::NotJson | Reason::NotUtf8) => {
+            Err(advised(value, reject))
+        }
         found => found,
     }
 }

@@ -1,5 +1,6 @@
 //! Why a message or an archive line is no tick.
 
+use crate::symbol::is_invisible;
 use std::fmt;
 
 /// The kind of a rejection: the `reason` column and the metric's label. The names are stable.
@@ -113,14 +114,19 @@ impl fmt::Display for Reject {
     }
 }
 
-/// At most 80 characters of `text`, with control characters escaped, for use in a sentence.
+/// At most 80 characters of `text`, for use in a sentence. What would not be seen there, or turn the
+/// rest of it, is escaped.
 pub(crate) fn excerpt(text: &str) -> String {
     const LIMIT: usize = 80;
     let mut excerpt = String::new();
     for character in text.chars().take(LIMIT) {
-        match character.is_control() {
-            true => excerpt.extend(character.escape_debug()),
-            false => excerpt.push(character),
+        match character {
+            ' ' => excerpt.push(' '),
+            _ if character.is_ascii_control() => excerpt.extend(character.escape_debug()),
+            _ if character.is_whitespace() || is_invisible(character) => {
+                excerpt.extend(character.escape_unicode())
+            }
+            _ => excerpt.push(character),
         }
     }
     if text.chars().nth(LIMIT).is_some() {
@@ -149,5 +155,20 @@ mod tests {
     fn an_excerpt_is_short_and_has_no_control_characters() {
         assert_eq!(excerpt("\"a\u{0}\nb\""), "\"a\\0\\nb\"");
         assert_eq!(excerpt(&"é".repeat(90)), format!("{}…", "é".repeat(80)));
+    }
+
+    #[test]
+    fn what_is_not_seen_is_escaped_in_an_excerpt() {
+        for (text, expected) in [
+            ("A\u{200b}B", "A\\u{200b}B"),
+            ("A\u{202e}B", "A\\u{202e}B"),
+            ("A\u{ad}\u{2060}", "A\\u{ad}\\u{2060}"),
+            ("\u{7f}\u{85}", "\\u{7f}\\u{85}"),
+            ("A\u{a0}", "A\\u{a0}"),
+            ("A\u{16fe4}\u{fdd0}\u{3164}", "A\\u{16fe4}\\u{fdd0}\\u{3164}"),
+            ("A\u{308} 茅 \t", "A\u{308} 茅 \\t"),
+        ] {
+            assert_eq!(excerpt(text), expected);
+        }
     }
 }

@@ -91,15 +91,33 @@ pub(crate) fn is_printable(text: &str) -> bool {
     !has_ends && !text.chars().any(is_invisible)
 }
 
-/// Control characters, and those that change what is seen of the others or are not seen at all.
-fn is_invisible(character: char) -> bool {
-    character.is_control()
-        || matches!(character,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
-            | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
-            | '\u{ffa0}' | '\u{fff0}'..='\u{ffff}' | '\u{1bca0}'..='\u{1bca3}'
-            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+/// Control characters, those that change what is seen of the others, and those of which nothing is
+/// seen or nobody knows what.
+pub(crate) fn is_invisible(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_control();
+    }
+    is_ignorable(character) || (!character.is_whitespace() && is_without_glyph(character))
+}
+
+/// Fillers, selectors and blanks that count as letters and marks.
+fn is_ignorable(character: char) -> bool {
+    matches!(character,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{2028}' | '\u{2029}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{ffff}' | '\u{13441}' | '\u{13442}' | '\u{16fe4}' | '\u{1d159}'
+        | '\u{e0000}'..='\u{e0fff}')
+        || character.is_control()
+}
+
+/// Format controls, characters of private use, and what Unicode has given to none: these are what
+/// `str::escape_debug` escapes behind another character. There it leaves combining marks as they
+/// are.
+fn is_without_glyph(character: char) -> bool {
+    let mut bytes = [b'a'; 5];
+    let length = character.encode_utf8(&mut bytes[1..]).len();
+    let text = str::from_utf8(&bytes[..=length]);
+    text.is_ok_and(|text| text.escape_debug().nth(1) == Some('\\'))
 }
 
 /// Values by symbol. Looking up a symbol of up to eight bytes, as nearly all are, takes no loop
@@ -213,6 +231,11 @@ mod tests {
             "#+@",
             "Ä",
             "贵州茅台",
+            "𠮷野家",
+            "₿🚀",
+            "क्षि",
+            "A\u{a0}B",
+            "A\u{3000}B",
             "O\"R",
             "a\\b",
         ] {
@@ -236,6 +259,23 @@ mod tests {
             "A\u{3164}B",
             "A\u{fe0f}",
             "A\u{e0100}",
+            // Fillers and blanks that are letters, marks or signs.
+            "A\u{115f}",
+            "A\u{16fe4}",
+            "A\u{1d159}",
+            "A\u{13441}",
+            // Format controls, in the first plane and beyond.
+            "A\u{ad}B",
+            "A\u{13430}B",
+            "A\u{1bca0}B",
+            "A\u{1d173}B",
+            // Noncharacters, of private use, and given to no character.
+            "A\u{fdd0}",
+            "A\u{1fffe}",
+            "A\u{10ffff}",
+            "A\u{e000}",
+            "A\u{378}",
+            "A\u{3ffff}",
         ] {
             assert_eq!(Symbol::new(text), None, "{text:?}");
         }

@@ -1,6 +1,7 @@
 //! [`Tick`]: one validated price message.
 
 use crate::reject::{Reason, Reject, excerpt};
+use crate::symbol::MAX_SYMBOL_BYTES;
 use crate::{Extras, Price, Symbol, TimeBounds, Timestamp, Volume};
 
 /// One tick, borrowing its symbol from the message. Only [`Tick::new`] makes one, so every tick is
@@ -158,8 +159,37 @@ impl Prices {
 
 fn symbol_of(text: &str) -> Result<Symbol<'_>, Reject> {
     Symbol::new(text).ok_or_else(|| {
-        let detail =
-            format!("symbol \"{}\" is not 1 to 64 bytes of printable characters", excerpt(text));
-        Reject::new(Reason::BadSymbol, detail)
+        let what = match text.trim() {
+            "" => "is empty",
+            trimmed if trimmed.len() < text.len() => {
+                "has blanks in front of it or behind it: the producer must leave these out"
+            }
+            _ if text.len() > MAX_SYMBOL_BYTES => "has more than 64 bytes",
+            _ => "has characters that are not seen: the producer must leave these out",
+        };
+        Reject::new(Reason::BadSymbol, format!("symbol \"{}\" {what}", excerpt(text)))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_no_symbol_is_said_why() {
+        for (text, said) in [
+            ("", "symbol \"\" is empty"),
+            ("  ", "is empty"),
+            (" AAPL", "symbol \" AAPL\" has blanks"),
+            ("AAPL      ", "has blanks"),
+            ("AAPL\u{a0}", "symbol \"AAPL\\u{a0}\" has blanks"),
+            (&"A".repeat(65), "has more than 64 bytes"),
+            ("A\u{200b}B", "symbol \"A\\u{200b}B\" has characters that are not seen"),
+            ("A\u{7}", "symbol \"A\\u{7}\" has characters that are not seen"),
+        ] {
+            let reject = symbol_of(text).unwrap_err();
+            assert_eq!(reject.reason, Reason::BadSymbol);
+            assert!(reject.detail.contains(said), "{text:?}: {}", reject.detail);
+        }
+    }
 }

@@ -11,22 +11,30 @@ const LENGTH: Duration = Duration::from_secs(60);
 const MANY: u64 = 100;
 const WHILE: Duration = Duration::from_secs(10);
 
-/// Says once where most of them are none, and ends with the first minute. `counts`: how many were
-/// rejected so far, and how many there were.
-pub async fn watch(counts: impl Fn() -> (u64, u64), stop: CancellationToken) {
+/// What was read so far. Of messages that hold several, their elements count.
+#[derive(Debug, Clone, Copy)]
+pub struct Counts {
+    pub rejected: u64,
+    pub all: u64,
+    pub messages: u64,
+}
+
+/// Says once where most of them are none, and ends with the first minute.
+pub async fn watch(counts: impl Fn() -> Counts, stop: CancellationToken) {
     let mut begun = None;
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(500))).await.is_some() {
-        let (rejected, messages) = counts();
-        if messages == 0 {
+        let Counts { rejected, all, messages } = counts();
+        if all == 0 {
             continue;
         }
         let elapsed = begun.get_or_insert_with(Instant::now).elapsed();
-        if are_most_rejected(rejected, messages, elapsed) {
+        if are_most_rejected(rejected, all, elapsed) {
             tracing::warn!(
                 rejected,
                 messages,
-                "{rejected} of the first {messages} messages are no ticks: speed-layer doctor, with the same flags, \
-                 says why and proposes better ones (table rejected_ticks has each)"
+                "{} are no ticks: speed-layer doctor, with the same flags, says why and proposes better ones (table \
+                 rejected_ticks has each)",
+                counted(rejected, all, messages)
             );
             return;
         }
@@ -36,9 +44,16 @@ pub async fn watch(counts: impl Fn() -> (u64, u64), stop: CancellationToken) {
     }
 }
 
-fn are_most_rejected(rejected: u64, messages: u64, elapsed: Duration) -> bool {
-    let is_enough = messages >= MANY || elapsed >= WHILE;
-    is_enough && rejected * 2 > messages
+fn are_most_rejected(rejected: u64, all: u64, elapsed: Duration) -> bool {
+    let is_enough = all >= MANY || elapsed >= WHILE;
+    is_enough && rejected * 2 > all
+}
+
+fn counted(rejected: u64, all: u64, messages: u64) -> String {
+    match messages < all {
+        true => format!("{rejected} of {all} elements of the first {messages} messages"),
+        false => format!("{rejected} of the first {all} messages"),
+    }
 }
 
 #[cfg(test)]
@@ -51,5 +66,12 @@ mod tests {
         assert!(!are_most_rejected(50, 100, Duration::ZERO), "half is not most");
         assert!(!are_most_rejected(3, 3, Duration::ZERO));
         assert!(are_most_rejected(3, 3, WHILE));
+    }
+
+    #[test]
+    fn elements_are_not_called_messages() {
+        assert_eq!(counted(2500, 3000, 50), "2500 of 3000 elements of the first 50 messages");
+        assert_eq!(counted(60, 100, 100), "60 of the first 100 messages");
+        assert_eq!(counted(60, 100, 140), "60 of the first 100 messages", "beside other kinds");
     }
 }

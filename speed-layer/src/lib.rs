@@ -182,7 +182,11 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
     tokio::spawn(presence::run(Arc::clone(&shared)));
     let counting = Arc::clone(&shared);
-    let counts = move || counting.metrics.messages_so_far();
+    let counts = move || {
+        let ((rejected, all), messages) =
+            (counting.metrics.read_so_far(), counting.metrics.messages_so_far());
+        first_minute::Counts { rejected, all, messages }
+    };
     tokio::spawn(first_minute::watch(counts, shared.stop.clone()));
     let mut session = 0_u64;
     while !shared.stop.is_cancelled() {

@@ -45,6 +45,8 @@ struct ByKind {
 /// All metrics of the process.
 pub struct Metrics {
     registry: Registry,
+    /// Not shown: the histogram of batches has their sum.
+    messages: Counter,
     ticks: Counter,
     without_volume: Counter,
     with_unread: Counter,
@@ -74,6 +76,7 @@ impl Metrics {
     pub fn new() -> Self {
         let mut metrics = Self {
             registry: Registry::with_prefix("speed_layer"),
+            messages: Counter::default(),
             ticks: Counter::default(),
             without_volume: Counter::default(),
             with_unread: Counter::default(),
@@ -169,6 +172,7 @@ impl Metrics {
 
     /// A batch was committed at `now`, after `took`.
     pub fn written(&self, batch: &Batch, took: Duration, now: Timestamp) {
+        self.messages.inc_by(batch.messages.into());
         self.ticks.inc_by(batch.rows.count().into());
         self.without_volume.inc_by(batch.without_volume.into());
         self.with_unread.inc_by(batch.with_unread.into());
@@ -211,13 +215,19 @@ impl Metrics {
         self.rejected.get_or_create(&ByReason { reason: reason.as_str() }).clone()
     }
 
-    /// How many messages were rejected so far, and how many were written in all. Those of other
-    /// kinds than the flags take are neither: heartbeats, say, are what they are meant to be.
-    pub fn messages_so_far(&self) -> (u64, u64) {
+    /// How many messages and elements of messages were rejected so far, and how many were written
+    /// in all. Those of other kinds than the flags take are neither: heartbeats, say, are what they
+    /// are meant to be.
+    pub fn read_so_far(&self) -> (u64, u64) {
         let reasons = Reason::ALL.into_iter().filter(|reason| *reason != Reason::OtherKind);
         // In this order: of a batch that is written meanwhile the ticks may be counted alone.
         let rejected = reasons.map(|reason| self.rejected_for(reason).get()).sum();
         (rejected, self.ticks.get() + rejected)
+    }
+
+    /// In how many messages these were, and those of other kinds.
+    pub fn messages_so_far(&self) -> u64 {
+        self.messages.get()
     }
 
     pub fn retries(&self, target: &'static str) -> Counter {
@@ -272,10 +282,19 @@ mod tests {
     fn messages_of_other_kinds_are_not_counted_among_those_that_come_first() {
         let metrics = Metrics::new();
         metrics.rejected_for(Reason::OtherKind).inc_by(90);
-        assert_eq!(metrics.messages_so_far(), (0, 0));
+        assert_eq!(metrics.read_so_far(), (0, 0));
         metrics.rejected_for(Reason::NotJson).inc_by(4);
         metrics.ticks.inc_by(6);
-        assert_eq!(metrics.messages_so_far(), (4, 10));
+        assert_eq!(metrics.read_so_far(), (4, 10));
+    }
+
+    #[test]
+    fn a_message_with_several_ticks_is_one() {
+        let metrics = Metrics::new();
+        let mut batch = Batch::default();
+        batch.messages += 3;
+        metrics.written(&batch, Duration::ZERO, Timestamp::now());
+        assert_eq!(metrics.messages_so_far(), 3);
     }
 
     #[test]

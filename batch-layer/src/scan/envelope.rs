@@ -1,8 +1,9 @@
 //! [`Envelope`]: the value of a record out of a line that has the record's other parts beside it,
 //! as Aiven's connector writes lines (`format.output.fields` key, value, offset, timestamp).
 //!
-//! It stands behind the decoder, not in front of it: a line that is a tick as it is never comes
-//! here.
+//! It stands in front of the decoder where a line is surely such an envelope ([`is_surely_one`]):
+//! `--each value` would lead into it, and members of the message would be looked for around it. Else
+//! it stands behind: a line that is a tick as it is never comes here.
 
 use crate::archive::CsvFields;
 use base64::Engine;
@@ -32,6 +33,8 @@ pub struct Unwrapped<'a> {
     pub key: Option<&'a [u8]>,
     /// The record's own time.
     pub time: Option<Timestamp>,
+    /// Whether nothing else than a sink writes such a line.
+    pub is_sure: bool,
 }
 
 /// All that a sink writes. What has other members as well is a producer's own message, which may
@@ -51,6 +54,21 @@ struct Parts<'a> {
     _topic: Option<IgnoredAny>,
     #[serde(rename = "headers")]
     _headers: Option<IgnoredAny>,
+}
+
+impl Parts<'_> {
+    /// A value that is a text may be a producer's; and so may one that has no offset beside it.
+    fn are_surely_a_sinks(&self) -> bool {
+        self.offset.is_some() && self.value.get().starts_with(['{', '['])
+    }
+}
+
+/// Whether a line is surely an envelope: a message beside its offset, and nothing that no sink
+/// writes.
+pub fn is_surely_one(line: &[u8]) -> bool {
+    let may_be_one = line.trim_ascii_start().starts_with(b"{");
+    let parts = || serde_json::from_slice::<Parts<'_>>(line);
+    may_be_one && parts().is_ok_and(|parts| parts.are_surely_a_sinks())
 }
 
 impl<'o> Envelope<'o> {
@@ -74,14 +92,22 @@ impl<'o> Envelope<'o> {
                 provenance,
                 key,
                 time,
+                is_sure: false,
             });
         }
         if line.starts_with('"') {
             *unescaped = serde_json::from_str(line).ok()?;
             let (value, _) = unpack(unescaped, unpacked)?;
-            return Some(Unwrapped { value, provenance: None, key: None, time: None });
+            return Some(Unwrapped {
+                value,
+                provenance: None,
+                key: None,
+                time: None,
+                is_sure: false,
+            });
         }
         let parts: Parts<'_> = serde_json::from_str(line).ok()?;
+        let is_sure = parts.are_surely_a_sinks();
         let partition = parts.partition.unwrap_or(*partition);
         let provenance = parts.offset.map(|offset| Provenance { partition, offset });
         let time = parts.timestamp.and_then(time_of);
@@ -95,7 +121,7 @@ impl<'o> Envelope<'o> {
         let text = parts.key.and_then(|key| serde_json::from_str::<String>(key.get()).ok());
         let key =
             text.and_then(|text| if is_packed { unpack_key(&text, key) } else { keep(text, key) });
-        Some(Unwrapped { value, provenance, key, time })
+        Some(Unwrapped { value, provenance, key, time, is_sure })
     }
 }
 
@@ -169,6 +195,27 @@ mod tests {
                 Some((VALUE.to_owned(), Some((3, 17)))),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn a_message_beside_its_offset_and_nothing_else_is_surely_an_envelope() {
+        for (line, expected) in [
+            (r#"{"key":null,"value":{"a":1},"offset":7,"timestamp":1}"#, true),
+            (r#" {"value":[{"a":1}],"offset":7,"partition":1,"headers":[],"topic":"t"}"#, true),
+            // A producer's message may be such, too.
+            (r#"{"key":"A","value":{"a":1},"timestamp":1}"#, false),
+            (r#"{"key":"A","value":201.5,"offset":7}"#, false),
+            (r#"{"value":"eyJhIjoxfQ==","offset":7}"#, false),
+            (r#"{"value":{"a":1},"offset":7,"kafka_offset":7}"#, false),
+            (r#"{"value":{"a":1},"offset":7,"symbol":"A"}"#, false),
+            (r#"[{"value":{"a":1},"offset":7}]"#, false),
+            ("", false),
+        ] {
+            assert_eq!(is_surely_one(line.as_bytes()), expected, "{line}");
+            let mut envelope = Envelope::new(None, 3);
+            let is_sure = envelope.open(line.as_bytes()).is_some_and(|content| content.is_sure);
+            assert_eq!(is_sure, expected, "{line}");
         }
     }
 

@@ -518,6 +518,57 @@ fn a_rejected_element_has_the_place_of_its_message() {
     }
 }
 
+/// What the sink has put around a message is undone first, and nothing but that: whatever the
+/// message and the flags are, the line is what the message is.
+#[test]
+fn a_sinks_envelope_is_undone_before_the_way_of_the_flags_is_gone() {
+    let (a, b) = (line("A", AT, "7"), line("B", AT, "8"));
+    let messages = [
+        format!(r#"{{"source":"x","value":[{a},{b}]}}"#),
+        a.replacen('{', &format!(r#"{{"value":[{b}],"#), 1),
+        a.clone(),
+        format!(r#"{{"topic":"src","key":null,"value":{a},"partition":0,"offset":100}}"#),
+        r#"{"value":[{"symbol":"A"}]}"#.to_owned(),
+        r#"{"symbol":"A"}"#.to_owned(),
+    ];
+    let first = format!(r#"{{"key":null,"value":{},"offset":5}}"#, line("Z", AT, "1"));
+    let map = |text: &str| Mapping::new(&text.parse::<MapEntries>().unwrap().paths);
+    for rules in [
+        Rules { each: Some("value".parse().unwrap()), ..Rules::default() },
+        Rules { mapping: map("symbol=value.symbol,open=value.open"), ..Rules::default() },
+        Rules { mapping: map("price=value.close|close"), ..Rules::default() },
+    ] {
+        let options = ScanOptions { rules: Arc::new(rules), ..options() };
+        for message in &messages {
+            let of = |text: &str| texts(&scan(text.as_bytes(), &options).unwrap());
+            let object = message.strip_suffix('}').unwrap();
+            let by_connect = format!(r#"{object},"kafka_partition":3,"kafka_offset":17}}"#);
+            let by_aiven =
+                format!(r#"{{"key":null,"value":{message},"offset":17,"timestamp":{AT}}}"#);
+            let expected = of(&by_connect);
+            assert_eq!(of(&by_aiven), expected, "{message}");
+            let behind_another = format!("{first}\n{by_aiven}");
+            assert_eq!(of(&behind_another), expected, "{message}");
+        }
+    }
+}
+
+/// The ticks of a scan, and its rejects with their reasons and places, but for those of offset 5.
+fn texts(scan: &Scan) -> Vec<String> {
+    let bars = scan.hours.iter().flat_map(|(_, hour)| hour.bars.iter());
+    let ticks = bars.filter(|(_, bar)| bar.first.place.offset != 5).map(|(symbol, bar)| {
+        format!("{} {} {} {:?}", symbol.as_str(), bar.close, bar.ticks, bar.first.place)
+    });
+    let is_other = |one: &&RejectedLine| one.told.is_none_or(|told| told.offset != 5);
+    let rejects =
+        scan.rejects.iter().filter(is_other).map(|one| {
+            format!("{} of {} at {:?}", one.reject.reason.as_str(), one.index, one.told)
+        });
+    let mut all: Vec<String> = ticks.chain(rejects).collect();
+    all.sort();
+    all
+}
+
 #[test]
 fn no_tick_of_a_line_is_lost_by_what_stands_between_it_and_others() {
     let all: Vec<String> = (0..10).map(told).collect();

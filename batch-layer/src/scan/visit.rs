@@ -1,7 +1,7 @@
 //! [`visit()`]: an object's bytes as ticks and rejected lines, one after the other.
 
 use super::elements::{self, Elements};
-use super::envelope::Envelope;
+use super::envelope::{Envelope, is_surely_one};
 use super::line::{Line, LineTaker, Source};
 use super::lines::Lines;
 use super::{ScanOptions, decompress, values};
@@ -312,9 +312,9 @@ impl<V: Visitor> Reading<'_, V> {
         };
         let Self { envelope, beside, decoder, .. } = self;
         decoder.refuse_rest(true);
-        if decoder.decode_each(value, beside, &mut |element| note(element, None)).is_err()
-            && let Some(content) = envelope.open(value)
-        {
+        let is_message = !is_surely_one(value)
+            && decoder.decode_each(value, beside, &mut |element| note(element, None)).is_ok();
+        if !is_message && let Some(content) = envelope.open(value) {
             let beside = Beside { key: content.key, time: content.time, ..*beside };
             decoder.refuse_rest(false);
             let told = content.provenance;
@@ -349,9 +349,10 @@ impl<V: Visitor> Reading<'_, V> {
         true
     }
 
-    /// A value is a message as it is, or holds one in an envelope. What the last one was is tried
-    /// first; where neither is true, the reason is that of the envelope's content, if there is any.
-    /// `behind`: how many stand before it in its line.
+    /// A value is a message as it is, or holds one in an envelope. What is surely a sink's envelope
+    /// is no message: what is looked for in a message may stand around it, too. Of all else what the
+    /// last one was is tried first; where neither is true, the reason is that of the envelope's
+    /// content, if there is any. `behind`: how many stand before it in its line.
     ///
     /// # Errors
     /// Why it is none; nothing was shown then.
@@ -359,12 +360,16 @@ impl<V: Visitor> Reading<'_, V> {
         if self.is_list(line.bytes) && self.show_list(line, behind) {
             return Ok(());
         }
-        let mut inner = None;
-        if self.is_wrapped {
+        let mut inner = NoContent::NoEnvelope;
+        if self.is_wrapped || is_surely_one(line.bytes) {
             match self.show_content(line, behind) {
                 Ok(()) => return Ok(()),
                 Err(why) => inner = why,
             }
+        }
+        if let NoContent::Rejected { why, is_sure: true } = inner {
+            self.has_records = true;
+            return Err(why);
         }
         let outer = match self.show_message(line, behind) {
             Ok(()) => return Ok(()),
@@ -372,15 +377,17 @@ impl<V: Visitor> Reading<'_, V> {
         };
         if !self.is_wrapped {
             match self.show_content(line, behind) {
-                Ok(()) => {
-                    self.is_wrapped = true;
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err(why) => inner = why,
             }
         }
-        self.has_records |= inner.is_some();
-        Err(inner.unwrap_or(outer))
+        match inner {
+            NoContent::NoEnvelope => Err(outer),
+            NoContent::Rejected { why, .. } => {
+                self.has_records = true;
+                Err(why)
+            }
+        }
     }
 
     fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
@@ -426,10 +433,11 @@ impl<V: Visitor> Reading<'_, V> {
         Err(io::Error::new(ErrorKind::InvalidData, format!("it holds no record: {why}")))
     }
 
-    /// Shows the ticks in a line's envelope. The error is `None` where there is no envelope.
-    fn show_content(&mut self, line: &Line<'_>, behind: u16) -> Result<(), Option<Reject>> {
+    /// Shows the ticks in a line's envelope; the next line is in one, too.
+    fn show_content(&mut self, line: &Line<'_>, behind: u16) -> Result<(), NoContent> {
         let Self { envelope, beside, decoder, showing, .. } = self;
-        let content = envelope.open(line.bytes).ok_or(None)?;
+        let content = envelope.open(line.bytes).ok_or(NoContent::NoEnvelope)?;
+        let is_sure = content.is_sure;
         let beside = Beside { key: content.key, time: content.time, ..*beside };
         let message = Message {
             value: content.value,
@@ -438,8 +446,9 @@ impl<V: Visitor> Reading<'_, V> {
             provenance: content.provenance,
         };
         decoder.refuse_rest(false);
-        show_each(decoder, showing, &message, &beside)?;
-        self.has_records = true;
+        show_each(decoder, showing, &message, &beside)
+            .map_err(|why| NoContent::Rejected { why, is_sure })?;
+        (self.has_records, self.is_wrapped) = (true, true);
         Ok(())
     }
 
@@ -452,6 +461,14 @@ impl<V: Visitor> Reading<'_, V> {
         self.has_records = true;
         Ok(())
     }
+}
+
+/// Why an envelope has shown no ticks.
+enum NoContent {
+    /// The line is none.
+    NoEnvelope,
+    /// `is_sure`: it is nothing else.
+    Rejected { why: Reject, is_sure: bool },
 }
 
 /// Whether it is the beginning of a JSON value, or `after_others`, which something may stand in

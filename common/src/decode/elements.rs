@@ -1,6 +1,6 @@
 //! [`Elements`]: where a message that holds several ticks has them.
 
-use super::fields::Fields;
+use super::fields::{Fields, PAYLOAD};
 use super::json::not_json;
 use super::mapping::{Condition, Field, Path};
 use super::{Found, Provenance, Rules, values};
@@ -67,6 +67,34 @@ impl<'a> Around<'a> {
     }
 }
 
+/// The first step to a message's elements.
+struct Way<'a, 'n> {
+    /// The object that it is a member of.
+    object: &'a str,
+    inner: &'a RawValue,
+    /// The names behind the first.
+    rest: &'n [Box<str>],
+}
+
+impl<'a, 'n> Way<'a, 'n> {
+    /// Out of what counts of a message; or out of the whole of it, where that looks like an
+    /// envelope and `--each` begins with its payload. `None` where it leads nowhere.
+    fn of(text: &'a str, found: &Found<'a>, names: &'n [Box<str>]) -> Result<Option<Self>, Reject> {
+        let Some((first, rest)) = names.split_first() else {
+            return Ok(None);
+        };
+        let object = found.object;
+        if let Some(inner) = member(object, first)? {
+            return Ok(Some(Self { object, inner, rest }));
+        }
+        if &**first != PAYLOAD || std::ptr::eq(object, text) {
+            return Ok(None);
+        }
+        let inner = member(text, first)?;
+        Ok(inner.map(|inner| Self { object: text, inner, rest }))
+    }
+}
+
 impl<'a> Elements<'a> {
     /// The elements of a message; `None` where the message is itself what may be a tick.
     pub fn of(text: &'a str, rules: &Rules) -> Result<Option<Self>, Reject> {
@@ -78,16 +106,17 @@ impl<'a> Elements<'a> {
         } else {
             // It may be an array all the same, behind a byte order mark, that is no JSON as it is.
             let found = Found::of(text, rules)?;
-            let Some((first, rest)) = names.split_first() else {
-                return Ok(None);
-            };
-            let Some(inner) = member(found.object, first)? else {
+            let Some(way) = Way::of(text, &found, names)? else {
                 return Ok(None);
             };
             (elements.provenance, elements.time) =
                 (found.provenance(), found.record_time.and_then(values::record_time));
-            elements.around.push(Around::new(found.object, found.fields, None, rules)?);
-            elements.add_value(inner, rest, Some(0), rules)?;
+            let fields = match std::ptr::eq(way.object, found.object) {
+                true => found.fields,
+                false => Fields::parse(way.object, rules)?,
+            };
+            elements.around.push(Around::new(way.object, fields, None, rules)?);
+            elements.add_value(way.inner, way.rest, Some(0), rules)?;
         }
         match elements.all.iter().any(|element| element.raw.get().starts_with('{')) {
             true => Ok(Some(elements)),

@@ -10,6 +10,9 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
+/// The member of Connect's envelope that holds the message.
+pub(super) const PAYLOAD: &str = "payload";
+
 /// What was found in an object.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
@@ -66,6 +69,11 @@ impl<'a> Fields<'a> {
         let mut json = serde_json::Deserializer::from_str(text);
         json.deserialize_map(Object { fields: self, place })?;
         json.end()
+    }
+
+    /// Whether nothing was found that may be a field's.
+    pub fn are_none(&self) -> bool {
+        self.mapped.is_empty() && self.usual.is_empty()
     }
 
     /// Of two members with the same name the last counts. All are sorted at once: a message may
@@ -197,9 +205,23 @@ fn missing(field: Field, mapping: &Mapping) -> Reject {
 
 fn no_object(text: &str) -> Reject {
     match serde_json::from_str::<IgnoredAny>(text) {
+        Ok(_) if holds_json(text) => Reject::new(
+            Reason::NotObject,
+            "the JSON value is a text that holds JSON: it was encoded twice, and the producer must \
+             send what is in it",
+        ),
         Ok(_) => Reject::new(Reason::NotObject, "the JSON value is not an object"),
         Err(error) => not_json(error),
     }
+}
+
+/// Whether a JSON value is a text, and this an object or an array.
+fn holds_json(text: &str) -> bool {
+    let inner = serde_json::from_str::<String>(text);
+    inner.is_ok_and(|inner| {
+        inner.trim_start().starts_with(['{', '['])
+            && serde_json::from_str::<IgnoredAny>(&inner).is_ok()
+    })
 }
 
 /// Where in a value an object is.
@@ -338,7 +360,7 @@ pub(super) fn is_special(name: &str, rules: &Rules) -> bool {
 fn special(name: &str, rules: &Rules) -> Option<Special> {
     match name {
         "schema" => Some(Special::Schema),
-        "payload" => Some(Special::Payload),
+        PAYLOAD => Some(Special::Payload),
         name if name == rules.names.partition => Some(Special::Partition),
         name if name == rules.names.offset => Some(Special::Offset),
         name if name == rules.names.record_time => Some(Special::RecordTime),

@@ -91,6 +91,20 @@ impl Schema {
     }
 }
 
+/// Why a value cannot be read by its schema.
+#[derive(Debug)]
+pub(super) struct Unread {
+    reason: Reason,
+    why: String,
+}
+
+impl Unread {
+    /// Its bytes do not follow the schema.
+    fn broken(why: String) -> Self {
+        Self { reason: Reason::NotOfSchema, why }
+    }
+}
+
 /// The schemas that are known, by their numbers. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Schemas(Arc<FxHashMap<u32, Arc<Known>>>);
@@ -165,14 +179,19 @@ impl Decoder {
         let written = match &schema.0 {
             Format::Json => return Ok(body),
             Format::Avro(schema) => schema.write(body, text, takes_all),
-            Format::Protobuf(schema) => schema.write(body, text, slots, takes_all),
+            Format::Protobuf(schema) => {
+                schema.write(body, text, slots, takes_all).map_err(Unread::broken)
+            }
         };
         match written {
             Ok(()) => Ok(text),
-            Err(why) => {
-                let detail =
-                    format!("the value is none of its schema, {id} of the registry: {why}");
-                Err(Reject::new(Reason::NotOfSchema, detail))
+            Err(Unread { reason, why }) => {
+                let what = match reason {
+                    Reason::NotOfSchema => "is none of its schema",
+                    _ => "is no message, though one of its schema",
+                };
+                let detail = format!("the value {what}, {id} of the registry: {why}");
+                Err(Reject::new(reason, detail))
             }
         }
     }

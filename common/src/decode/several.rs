@@ -82,6 +82,36 @@ fn each_element_of_an_array_is_a_tick_wherever_the_array_is() {
     }
 }
 
+/// Connect's envelope is one whose payload is an object; producers have these names, too.
+#[test]
+fn an_envelope_without_an_object_in_it_is_the_message_itself() {
+    let two = format!("[{},{}]", trade("AAPL", "201.5"), trade("MSFT", "7"));
+    let one = trade("AAPL", "201.5");
+    for (each, value, expected) in [
+        ("payload", format!(r#"{{"schema":"trade.v1","payload":{two}}}"#), &TWO[..]),
+        ("payload", format!(r#"{{"payload":{two},"schema":1}}"#), &TWO),
+        ("payload.all", format!(r#"{{"schema":1,"payload":{{"all":{two}}}}}"#), &TWO),
+        ("all", format!(r#"{{"schema":1,"payload":{{"all":{two}}}}}"#), &TWO),
+        // The way leads into Connect's envelope as it does around it.
+        ("payload", format!(r#"{{"schema":1,"payload":{one}}}"#), &TWO[..1]),
+        ("payload", format!(r#"{{"schema":1,"payload":{{"payload":{two}}}}}"#), &TWO),
+    ] {
+        assert_eq!(all(&rules(each, MAP), &value), expected, "{each}: {value}");
+    }
+    for payload in ["null", "\"x\"", "[]", "7", &format!("[{}]", trade("X", "9"))] {
+        let beside = one.replace('{', &format!(r#"{{"schema":"a","payload":{payload},"#));
+        assert_eq!(all(&rules("", MAP), &beside), TWO[..1], "{beside}");
+        let alone = format!(r#"{{"schema":"a","payload":{payload}}}"#);
+        assert!(all(&rules("", MAP), &alone)[0].starts_with("none: not_object"), "{alone}");
+    }
+    let beside = one.replace('{', r#"{"schema":"a","payload":{"x":1},"#);
+    assert!(all(&rules("", MAP), &beside)[0].starts_with("none: missing_field"), "{beside}");
+    // What stands around a payload of candles is theirs.
+    let candles =
+        r#"{"schema":1,"symbol":"AAPL","payload":{"all":[{"price":201.5,"ts":1749218401123}]}}"#;
+    assert_eq!(all(&rules("payload.all", "price=price"), candles), TWO[..1]);
+}
+
 #[test]
 fn where_the_way_leads_nowhere_the_message_is_the_tick() {
     let trade = trade("AAPL", "201.5");

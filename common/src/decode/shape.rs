@@ -9,6 +9,7 @@ use super::minutes::MinuteCache;
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
 use super::values::{is_plain_upper_case, is_surely_a_symbol};
 use super::{Given, MAX_VALUE_BYTES, Provenance, Record};
+use crate::decimal::parse_nanos;
 use crate::tick::Prices;
 use crate::timestamp::{EpochUnit, TimeRules};
 use crate::{Codes, Extras, Price, Symbol, Tick, Timestamp, Volume};
@@ -360,18 +361,16 @@ fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     (is_json_integer(text, at, digits) && is_whole).then_some((value, end))
 }
 
-/// A plain decimal with nine digits behind the point, or more where all are zeros; and the place
-/// behind it.
+/// A decimal, and the place behind it.
 #[inline(always)]
 fn volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
-    let Some(Decimal { whole, fraction, fraction_digits, end }) = decimal(text, at) else {
+    let Some(Decimal { whole, fraction, fraction_digits, end }) =
+        decimal(text, at).filter(Decimal::is_of_nanos)
+    else {
         let (nanos, end) = unusual_nanos(text, at)?;
         return Some((Volume::from_nanos(nanos)?, end));
     };
-    let nanos = match fraction {
-        0 => 0,
-        _ => fraction * POWERS[(Price::SCALE as usize).checked_sub(fraction_digits)?],
-    };
+    let nanos = fraction * POWERS[Price::SCALE as usize - fraction_digits];
     Some((Volume::from_parts(whole, nanos as u32)?, end))
 }
 
@@ -401,8 +400,7 @@ fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
     Some((whole.checked_mul(POWERS[digits])?.checked_add(counted)?, end))
 }
 
-/// A plain decimal of up to 18 digits, nine of them behind the point, in units of 10^-9; and the
-/// place behind it.
+/// A decimal of up to 18 digits in units of 10^-9, and the place behind it.
 #[inline(always)]
 fn nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     if let Some((digits, whole, fraction)) = text.short_decimal(at) {
@@ -411,11 +409,13 @@ fn nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
             return Some((digits * POWERS[Price::SCALE as usize - fraction], end));
         }
     }
-    let Some(Decimal { whole, fraction, fraction_digits, end }) = decimal(text, at) else {
+    let Some(Decimal { whole, fraction, fraction_digits, end }) =
+        decimal(text, at).filter(Decimal::is_of_nanos)
+    else {
         let (nanos, end) = unusual_nanos(text, at)?;
         return Some((i64::try_from(nanos).ok()?, end));
     };
-    let unit = POWERS[(Price::SCALE as usize).checked_sub(fraction_digits)?];
+    let unit = POWERS[Price::SCALE as usize - fraction_digits];
     let nanos = whole.checked_mul(POWERS[Price::SCALE as usize])?.checked_add(fraction * unit)?;
     Some((nanos, end))
 }
@@ -427,6 +427,14 @@ struct Decimal {
     fraction_digits: usize,
     /// The place behind it.
     end: usize,
+}
+
+impl Decimal {
+    /// Whether no digit can stand below 10^-9.
+    #[inline(always)]
+    fn is_of_nanos(&self) -> bool {
+        self.fraction_digits <= Price::SCALE as usize
+    }
 }
 
 /// A plain decimal of up to 18 digits on either side of the point.
@@ -540,10 +548,13 @@ fn exponent(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     (1..=3).contains(&digits).then_some((power, at + digits))
 }
 
+/// Of floats, too, whose digits below 10^-9 mean nothing.
 #[cold]
 fn unusual_nanos(text: Text<'_>, at: usize) -> Option<(i128, usize)> {
     let unusual = Unusual::read(text, at)?;
-    Some((unusual.nanos()?, unusual.end))
+    let written = || str::from_utf8(text.rest(at).get(..unusual.end - at)?).ok();
+    let nanos = unusual.nanos().or_else(|| parse_nanos(written()?).ok())?;
+    Some((nanos, unusual.end))
 }
 
 /// What follows the whole part.

@@ -455,6 +455,73 @@ fn a_price_is_a_number_above_zero() {
 }
 
 #[test]
+fn what_is_written_with_escapes_is_what_the_archive_has_without_them() {
+    for (field, escaped, plain) in [
+        ("timestamp", r#""2025-06-06T14:00:01\u002b00:00""#, r#""2025-06-06T14:00:01+00:00""#),
+        ("timestamp", r#""17492184\u003001123""#, r#""1749218401123""#),
+        ("open", r#""201\u002e5""#, r#""201.5""#),
+        ("volume", r#""1\u0030""#, r#""10""#),
+        ("timestamp", r#""\/Date(1795789984079)\/""#, r#""/Date(1795789984079)/""#),
+        ("open", r#""x\u002e""#, r#""x.""#),
+    ] {
+        let (escaped, plain) = (bare(field, escaped), bare(field, plain));
+        let (mut one, mut other) = (decoder(), decoder());
+        let (one, other) =
+            (one.decode(escaped.as_bytes(), &ALONE), other.decode(plain.as_bytes(), &ALONE));
+        let reason = |read: Result<Record<'_>, Reject>| {
+            read.map_err(|reject| reject.reason).map(|one| one.tick.prices().open)
+        };
+        assert_eq!(reason(one), reason(other), "{escaped}");
+    }
+    let detail = |json: &str| {
+        decoder().decode(bare("timestamp", json).as_bytes(), &ALONE).unwrap_err().detail
+    };
+    let old_of_dotnet = detail(r#""\/Date(1795789984079)\/""#);
+    assert!(old_of_dotnet.contains("the producer must write it as"), "{old_of_dotnet}");
+}
+
+#[test]
+fn a_number_as_a_symbol_is_said_with_what_to_do() {
+    let detail = decoder().decode(bare("symbol", "600519").as_bytes(), &ALONE).unwrap_err().detail;
+    assert!(detail.contains("the producer must write \"600519\""), "{detail}");
+    let other = decoder().decode(bare("symbol", "true").as_bytes(), &ALONE).unwrap_err().detail;
+    assert_eq!(other, "symbol true is not a string");
+}
+
+/// A price as numpy's float32 has it, in a number or a text, and what only looks like one.
+#[test]
+fn both_paths_read_what_a_program_writes_of_a_float() {
+    let known = [bare("open", "201.25"), bare("open", "\"201.25\"")];
+    let mut fast = decoder();
+    for value in &known {
+        assert!(fast.decode(value.as_bytes(), &ALONE).is_ok());
+    }
+    for (number, expected) in [
+        ("597.02001953125", Some("597.020019531")),
+        ("5990.6201171875", Some("5990.620117188")),
+        ("150.72000122070312", Some("150.720001221")),
+        ("0.012299999594688416", Some("0.0123")),
+        ("1.234499995916849e-05", Some("0.000012345")),
+        ("5990.6201171874", None),
+        ("0.0009765625", None),
+    ] {
+        for json in [number.to_owned(), format!("\"{number}\"")] {
+            let (value, mut strict) = (bare("open", &json), decoder());
+            let open = |tick: &Result<Record<'_>, Reject>| {
+                tick.as_ref().ok().map(|one| one.tick.prices().open.to_string())
+            };
+            let found = open(&strict.decode_strictly(value.as_bytes(), &ALONE));
+            assert_eq!(found.as_deref(), expected, "{json}");
+            // More digits than the fast path reads.
+            let is_long = number.len() == "0.012299999594688416".len() && !number.contains('e');
+            let known = fast.decode_known(value.as_bytes(), &ALONE).map(Ok);
+            let found = known.as_ref().and_then(open);
+            assert_eq!(found.as_deref(), expected.filter(|_| !is_long), "{json}");
+        }
+    }
+}
+
+#[test]
 fn volume_is_a_number_of_zero_or_more_and_may_be_absent() {
     let volume = |json| {
         let mut decoder = decoder();
@@ -592,7 +659,14 @@ fn some_value() -> impl Strategy<Value = String> {
                 format!("{sign}{whole}{fraction}{}", exponent.unwrap_or_default())
             })
     };
-    let price = || prop_oneof![8 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}", 1 => number(), 1 => Just("null".to_owned())];
+    let price = || {
+        prop_oneof![
+            8 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}",
+            1 => number(),
+            1 => some_float(),
+            1 => Just("null".to_owned())
+        ]
+    };
     let symbol = prop_oneof![8 => "\"[A-Z]{1,5}\"", 1 => "\"[A-Za-z0-9.^=_:/ é-]{0,70}\"", 1 => Just("\"A\\u0042\"".to_owned())];
     let time = prop_oneof![
         8 => "\"2025-06-06T10:0[0-3]:[0-5][0-9]\\.[0-9]{1,9}(Z|-04:00)\"",
@@ -644,6 +718,14 @@ fn some_value() -> impl Strategy<Value = String> {
             }
         },
     )
+}
+
+/// What programs write of floats of either width.
+fn some_float() -> impl Strategy<Value = String> {
+    (0_u32..2_000_000, 0_u8..3, any::<bool>()).prop_map(|(cents, places, is_single)| {
+        let double = f64::from(cents) / 10_f64.powi(i32::from(places) * 3);
+        format!("{:?}", if is_single { f64::from(double as f32) } else { double * 1.1 })
+    })
 }
 
 /// Members that say something beside prices and volume, and some that nearly do.
@@ -1383,6 +1465,8 @@ fn some_mapped_value() -> impl Strategy<Value = String> {
             2 => "-?[0-9]\\.[0-9]{1,9}[eE][-+]?[0-9]{1,2}",
             1 => "-[1-9][0-9]{0,3}(\\.[0-9]{1,4})?",
             1 => "\"0?[0-9]{1,3}([.][0-9]{1,19})?([eE][-+]?[0-9]{1,2})?\"",
+            1 => some_float(),
+            1 => some_float().prop_map(|number| format!("\"{number}\"")),
             1 => Just("null".to_owned()),
             1 => "\"[0-9 .,x-]{0,4}\"",
         ]

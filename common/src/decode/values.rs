@@ -10,6 +10,7 @@ use crate::timestamp::{EpochUnit, TimeError, TimeRules};
 use crate::{Codes, Extras, Price, TimeBounds, Timestamp, Volume};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The text of a JSON number; `None` for every other kind of value.
@@ -19,8 +20,15 @@ pub(super) fn number(raw: &RawValue) -> Option<&str> {
 }
 
 /// The number that a value writes as one or as text.
-fn number_or_text(raw: &RawValue) -> Option<&str> {
-    number(raw).or_else(|| plain_text(raw).filter(|text| is_number(text)))
+fn number_or_text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    number(raw).map(Cow::Borrowed).or_else(|| text(raw).filter(|text| is_number(text)))
+}
+
+/// The content of a JSON string. One that was written with escapes is the same in the archive
+/// without them.
+fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+    let unescaped = || serde_json::from_str::<String>(raw.get()).ok();
+    plain_text(raw).map(Cow::Borrowed).or_else(|| unescaped().map(Cow::Owned))
 }
 
 /// The content of a JSON string without escapes, which no number and no time needs.
@@ -46,7 +54,7 @@ pub(super) fn integer(raw: &RawValue) -> Option<i64> {
 
 /// The record's own time as the archive has it: milliseconds since 1970.
 pub(super) fn record_time(raw: &RawValue) -> Option<Timestamp> {
-    EpochUnit::Ms.parse(number_or_text(raw)?)
+    EpochUnit::Ms.parse(&number_or_text(raw)?)
 }
 
 /// The content of a JSON string, unescaped into `buffer` only where it has escapes.
@@ -60,7 +68,15 @@ fn string<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Option<&'a str> {
 
 pub(super) fn symbol<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Result<&'a str, Reject> {
     string(raw, buffer).ok_or_else(|| {
-        Reject::new(Reason::BadSymbol, format!("symbol {} is not a string", excerpt(raw.get())))
+        let written = excerpt(raw.get());
+        let what = match number(raw) {
+            Some(_) => format!(
+                "is a number, and no flag makes a text of it: the producer must write \"{written}\", or \
+                 name another member with --map symbol=NAME"
+            ),
+            None => "is not a string".to_owned(),
+        };
+        Reject::new(Reason::BadSymbol, format!("symbol {written} {what}"))
     })
 }
 
@@ -171,9 +187,12 @@ pub(super) fn timestamp(
     let raw = unwrapped(raw);
     let bad = |what: &str| Err(bad_time(Reason::BadTimestamp, raw.get(), what));
     if let Some(number) = number_or_text(raw) {
-        return number_since_1970(number, rules.times.unit, bounds).or_else(bad);
+        return number_since_1970(&number, rules.times.unit, bounds).or_else(bad);
     }
     if let Some((kind, number)) = counted(raw) {
+        if kind.may_be_dotnet(number, rules.times.unit) {
+            return bad(MAY_BE_DOTNET);
+        }
         return match times::text(kind, number) {
             Some(text) => time_of_text(&text, raw.get(), &rules.times),
             None => Err(bad_time(
@@ -183,11 +202,14 @@ pub(super) fn timestamp(
             )),
         };
     }
-    match plain_text(raw) {
-        Some(text) => time_of_text(text, raw.get(), &rules.times),
+    match text(raw) {
+        Some(text) => time_of_text(&text, raw.get(), &rules.times),
         None => bad("is neither text of a time nor a number since 1970"),
     }
 }
+
+const MAY_BE_DOTNET: &str = "may be .NET's ticks, or nanoseconds of 1989 to 1992: say which, as \
+                             --timestamp-unit dotnet or --timestamp-unit ns";
 
 /// What a number counts, or why it counts nothing. One that reads as a date is a number of a pinned
 /// unit alone.
@@ -199,10 +221,7 @@ fn number_since_1970(
     let instant =
         unit.parse(number).ok_or("is beyond all times that can be meant (--timestamp-unit)")?;
     if decimal::parse(number, 0, Rounding::Down).is_ok_and(|whole| unit.may_be_dotnet(whole)) {
-        return Err(
-            "may be .NET's ticks, or nanoseconds of 1989 to 1992: say which, as --timestamp-unit dotnet or \
-             --timestamp-unit ns",
-        );
+        return Err(MAY_BE_DOTNET);
     }
     match is_date_in_digits(number) {
         true if unit == EpochUnit::Auto && bounds.contain(instant) => Err(
@@ -223,7 +242,7 @@ pub(super) fn date_and_time(
     rules: &Rules,
 ) -> Result<Timestamp, Reject> {
     let written = format!("{} {}", date.get(), time.get());
-    match (number(date).or_else(|| plain_text(date)), plain_text(time)) {
+    match (number(date).map(Cow::Borrowed).or_else(|| text(date)), text(time)) {
         (Some(date), Some(time)) => time_of_text(&format!("{date}T{time}"), &written, &rules.times),
         _ => Err(bad_time(
             Reason::BadTimestamp,
@@ -247,7 +266,7 @@ pub(super) fn is_date(raw: &RawValue) -> bool {
     let is_one = |text: &str| {
         TimeRules::default().parse_text(text) == Err(TimeError::NoOffset) && text.len() == 10
     };
-    number_or_text(raw).is_some_and(|number| number.len() == 8 && is_date_in_digits(number))
+    number_or_text(raw).is_some_and(|number| number.len() == 8 && is_date_in_digits(&number))
         || plain_text(raw).is_some_and(is_one)
 }
 
@@ -371,7 +390,7 @@ pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
 /// A number in units of 10^-9, or what is wrong with it; `beyond`: that it is too large.
 fn nanos(raw: &RawValue, beyond: &'static str) -> Result<i128, &'static str> {
     let text = number_or_text(raw).ok_or("is not a number")?;
-    parse_nanos(text).map_err(|error| match error {
+    parse_nanos(&text).map_err(|error| match error {
         DecimalError::OutOfRange => beyond,
         DecimalError::NotExact => "has digits below 10^-9",
     })
@@ -383,8 +402,8 @@ pub(super) fn extra(raw: &RawValue, field: Field, extras: &mut Extras<'_>) {
         return;
     }
     let number = number_or_text(raw).and_then(|text| match field {
-        Field::Sequence => decimal::parse(text, 0, Rounding::Exact).ok(),
-        _ => i64::try_from(parse_nanos(text).ok()?).ok(),
+        Field::Sequence => decimal::parse(&text, 0, Rounding::Exact).ok(),
+        _ => i64::try_from(parse_nanos(&text).ok()?).ok(),
     });
     match (number, field) {
         (None, _) => extras.note_unread(),

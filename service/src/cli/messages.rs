@@ -45,8 +45,9 @@ pub struct MessageArgs {
     #[arg(id = "where", long = "where", env = "MESSAGE_WHERE", value_name = "NAME=VALUE|..")]
     pub conditions: Option<Conditions>,
 
-    /// All of these flags from a file, in place of them: one a line without its dashes, as
-    /// `timestamp-zone=UTC` or `map=symbol=ticker`. Lines that begin with `#` are passed over.
+    /// All of these flags from a file, in place of them: lines of them as a shell takes them, as
+    /// `speed-layer doctor` prints one, or one a line without its dashes, as `timestamp-zone=UTC` or
+    /// `map=symbol=ticker`. Lines that begin with `#` are passed over.
     #[arg(
         long,
         env = "MESSAGE_FILE",

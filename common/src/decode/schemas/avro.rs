@@ -6,13 +6,14 @@
 
 mod parse;
 
-use super::json;
 use super::times::{self, TimeKind};
+use super::{Unread, json};
 use crate::decode::MAX_VALUE_BYTES;
+use crate::reject::Reason;
 pub use parse::parse;
 
-/// Records, arrays and unions inside one another.
-const MAX_DEPTH: u32 = 100;
+/// Records, arrays and maps inside one another: as many as there may be objects and arrays of JSON.
+const MAX_DEPTH: usize = crate::decode::json::MAX_DEPTH;
 /// Records, items and unions in one value: those of no length would have no end.
 const MAX_ITEMS: u64 = 1_000_000;
 
@@ -71,21 +72,15 @@ type Broken = String;
 
 impl Schema {
     /// Writes the value that `body` is as JSON; `takes_all`: what no rule looks for as well.
-    pub fn write(&self, body: &[u8], out: &mut Vec<u8>, takes_all: bool) -> Result<(), Broken> {
-        let whole = body.len();
-        let mut reader = Reader { schema: self, whole, rest: body, items: 0, takes_all };
+    pub fn write(&self, body: &[u8], out: &mut Vec<u8>, takes_all: bool) -> Result<(), Unread> {
+        let (whole, beyond) = (body.len(), None);
+        let mut reader = Reader { schema: self, whole, rest: body, items: 0, takes_all, beyond };
         let written = reader.write(self.root, out, 0).and_then(|()| reader.end());
         written.map_err(|why| {
-            format!("{why}, at byte {} of {}", body.len() - reader.rest.len(), body.len())
+            let at = body.len() - reader.rest.len();
+            let reason = reader.beyond.unwrap_or(Reason::NotOfSchema);
+            Unread { reason, why: format!("{why}, at byte {at} of {}", body.len()) }
         })
-    }
-}
-
-/// A value of few bytes may have a long text.
-fn within_limit(text: &[u8]) -> Result<(), Broken> {
-    match text.len() < MAX_VALUE_BYTES {
-        true => Ok(()),
-        false => Err(format!("as text it has {MAX_VALUE_BYTES} bytes and more")),
     }
 }
 
@@ -95,10 +90,12 @@ struct Reader<'s, 'b> {
     rest: &'b [u8],
     items: u64,
     takes_all: bool,
+    /// Which limit of messages the value is beyond, so that it is broken off.
+    beyond: Option<Reason>,
 }
 
 impl<'b> Reader<'_, 'b> {
-    fn write(&mut self, id: NodeId, out: &mut Vec<u8>, depth: u32) -> Result<(), Broken> {
+    fn write(&mut self, id: NodeId, out: &mut Vec<u8>, depth: usize) -> Result<(), Broken> {
         let schema = self.schema;
         match &schema.nodes[id] {
             Node::Null => out.extend_from_slice(b"null"),
@@ -125,7 +122,7 @@ impl<'b> Reader<'_, 'b> {
                 out.extend_from_slice(self.choose(symbols, "symbol of an enum")?)
             }
             Node::Union(branches) => {
-                let depth = self.enter(depth)?;
+                self.count(1)?;
                 let branch = *self.choose(branches, "branch of a union")?;
                 self.write(branch, out, depth)?;
             }
@@ -140,7 +137,7 @@ impl<'b> Reader<'_, 'b> {
         &mut self,
         members: &[Member],
         out: &mut Vec<u8>,
-        depth: u32,
+        depth: usize,
     ) -> Result<(), Broken> {
         let (depth, begin) = (self.enter(depth)?, out.len());
         for member in members {
@@ -157,7 +154,7 @@ impl<'b> Reader<'_, 'b> {
             None => out.push(b'{'),
         }
         out.push(b'}');
-        within_limit(out)
+        self.within_limit(out)
     }
 
     fn write_items(
@@ -165,7 +162,7 @@ impl<'b> Reader<'_, 'b> {
         of: NodeId,
         has_names: bool,
         out: &mut Vec<u8>,
-        depth: u32,
+        depth: usize,
     ) -> Result<(), Broken> {
         let depth = self.enter(depth)?;
         let (open, close) = if has_names { (b'{', b'}') } else { (b'[', b']') };
@@ -180,7 +177,7 @@ impl<'b> Reader<'_, 'b> {
                 out.push(b':');
             }
             reader.write(of, out, depth)?;
-            within_limit(out)
+            reader.within_limit(out)
         })?;
         out.push(close);
         Ok(())
@@ -206,7 +203,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     /// As [`Reader::write`], but for the text.
-    fn skip(&mut self, id: NodeId, depth: u32) -> Result<(), Broken> {
+    fn skip(&mut self, id: NodeId, depth: usize) -> Result<(), Broken> {
         let schema = self.schema;
         match &schema.nodes[id] {
             Node::Null => {}
@@ -224,7 +221,7 @@ impl<'b> Reader<'_, 'b> {
                 self.take(*size).map(drop)?
             }
             Node::Union(branches) => {
-                let depth = self.enter(depth)?;
+                self.count(1)?;
                 let branch = *self.choose(branches, "branch of a union")?;
                 self.skip(branch, depth)?;
             }
@@ -238,7 +235,7 @@ impl<'b> Reader<'_, 'b> {
         Ok(())
     }
 
-    fn skip_items(&mut self, of: NodeId, has_names: bool, depth: u32) -> Result<(), Broken> {
+    fn skip_items(&mut self, of: NodeId, has_names: bool, depth: usize) -> Result<(), Broken> {
         let depth = self.enter(depth)?;
         self.each_item(|reader| {
             if has_names {
@@ -249,12 +246,29 @@ impl<'b> Reader<'_, 'b> {
     }
 
     /// Goes into what holds others; gives the depth in there.
-    fn enter(&mut self, depth: u32) -> Result<u32, Broken> {
+    fn enter(&mut self, depth: usize) -> Result<usize, Broken> {
         self.count(1)?;
         match depth < MAX_DEPTH {
             true => Ok(depth + 1),
-            false => Err(format!("nested deeper than {MAX_DEPTH}")),
+            false => Err(self.beyond(Reason::NotJson, format!("nested deeper than {MAX_DEPTH}"))),
         }
+    }
+
+    /// A value of few bytes may have a long text.
+    fn within_limit(&mut self, text: &[u8]) -> Result<(), Broken> {
+        match text.len() < MAX_VALUE_BYTES {
+            true => Ok(()),
+            false => {
+                let why = format!("as text it has {MAX_VALUE_BYTES} bytes and more");
+                Err(self.beyond(Reason::TooLarge, why))
+            }
+        }
+    }
+
+    #[cold]
+    fn beyond(&mut self, limit: Reason, why: Broken) -> Broken {
+        self.beyond = Some(limit);
+        why
     }
 
     fn count(&mut self, items: u64) -> Result<(), Broken> {

@@ -3,8 +3,9 @@
 //! A producer that counts in another unit than its schema says makes times of 1970, or of no year
 //! that has four digits. Those are written as what they count, `{"timestamp-micros":1749218401}`,
 //! which is read as the same instant: so a reject shows what stands in the message, and by which
-//! type.
+//! type. So are nanoseconds that may be .NET's ticks, which the archive has as a number.
 
+use crate::timestamp::EpochUnit;
 use std::io::Write;
 
 /// Microseconds of a second, and seconds of a day.
@@ -64,12 +65,19 @@ impl TimeKind {
     pub fn is_instant(self) -> bool {
         matches!(self, Self::Instant { .. })
     }
+
+    /// Whether so many, as a plain number, may count something else.
+    pub fn may_be_dotnet(self, number: i64, unit: EpochUnit) -> bool {
+        matches!(self, Self::Instant { unit: Unit::Nanos, is_local: false })
+            && unit.may_be_dotnet(number)
+    }
 }
 
 /// The time that is `number` of its kind.
 pub fn write(out: &mut Vec<u8>, kind: TimeKind, number: i64) {
     out.push(b'"');
     let is_written = match kind {
+        _ if kind.may_be_dotnet(number, EpochUnit::Auto) => false,
         TimeKind::Instant { unit, is_local } => write_instant(out, number, unit, is_local, &LIKELY),
         _ => write_plain(out, kind, number),
     };
@@ -241,6 +249,13 @@ mod tests {
                 i64::MAX,
                 r#"{"local-timestamp-micros":9223372036854775807}"#,
             ),
+            (
+                "timestamp-nanos",
+                638_848_152_011_234_560,
+                r#"{"timestamp-nanos":638848152011234560}"#,
+            ),
+            ("timestamp-nanos", 700_000_000_000_000_001, r#""1992-03-07T20:26:40.000000Z""#),
+            ("local-timestamp-nanos", 638_848_152_011_234_560, r#""1990-03-31T01:49:12.011234""#),
             ("date", -719_528, r#""0000-01-01""#),
             ("date", 2_932_896, r#""9999-12-31""#),
             ("date", 2_932_897, r#"{"date":2932897}"#),

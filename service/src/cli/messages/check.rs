@@ -4,6 +4,7 @@ use super::MessageArgs;
 use clap::error::ErrorKind;
 use common::Named;
 use common::decode::{Field, SymbolFrom, TimestampFrom};
+use common::timestamp::EpochUnit;
 
 impl MessageArgs {
     /// # Errors
@@ -24,7 +25,7 @@ impl MessageArgs {
         let written = |field| self.map.as_ref()?.written(field);
         let beside = |field, flag: &str| {
             let entry = written(field)?;
-            Some(format!("--map {entry} has no effect beside {flag}: leave one of them out"))
+            Some(no_effect(&format!("--map {entry}"), flag))
         };
         let symbol = (self.symbol_from != SymbolFrom::default()).then(|| self.symbol_from.name());
         let symbol =
@@ -66,27 +67,51 @@ impl MessageArgs {
 
     fn contradiction_of_times(&self) -> Option<String> {
         let written = |field| self.map.as_ref()?.written(field);
-        let (of_record, by_map) = ("--timestamp-from record", "timestamp=@record");
         let is_by_map = self.map.as_ref().is_some_and(|map| map.timestamp_from.is_some());
         let (in_the_way, all) = match (self.timestamp_from, is_by_map) {
-            (TimestampFrom::Record, _) => (of_record, &[Field::Timestamp, Field::TimeOfDay][..]),
-            (TimestampFrom::Value, true) => (by_map, &[Field::TimeOfDay][..]),
-            (TimestampFrom::Value, false) => ("", &[][..]),
+            (TimestampFrom::Record, _) => {
+                ("--timestamp-from record", &[Field::Timestamp, Field::TimeOfDay][..])
+            }
+            (TimestampFrom::Value, true) => ("--map timestamp=@record", &[Field::TimeOfDay][..]),
+            (TimestampFrom::Value, false) => return self.contradiction_of_written_times(),
         };
-        if let Some(entry) = all.iter().find_map(|field| written(*field)) {
-            return Some(format!(
-                "--map {entry} has no effect beside {in_the_way}: leave one of them out"
-            ));
+        let entries = all.iter().filter_map(|field| written(*field));
+        let mut unread = entries.map(|entry| format!("--map {entry}")).chain(self.zone_and_unit());
+        unread.next().map(|flag| no_effect(&flag, in_the_way))
+    }
+
+    /// Of times that messages have themselves.
+    fn contradiction_of_written_times(&self) -> Option<String> {
+        let written = |field| self.map.as_ref()?.written(field);
+        let time_of_day = written(Field::TimeOfDay)?;
+        if written(Field::Timestamp).is_none() {
+            return Some(
+                "--map time_of_day=NAME needs timestamp=NAME, the member with the date".to_owned(),
+            );
         }
-        let is_alone = written(Field::TimeOfDay).is_some() && written(Field::Timestamp).is_none();
-        is_alone.then(|| {
-            "--map time_of_day=NAME needs timestamp=NAME, the member with the date".to_owned()
-        })
+        // Dates and times of day are text.
+        self.unit().map(|unit| no_effect(&unit, &format!("--map {time_of_day}")))
+    }
+
+    /// The flags that say how times are read that messages have themselves.
+    fn zone_and_unit(&self) -> impl Iterator<Item = String> {
+        let zone = self.timestamp_zone.as_ref();
+        let zone = zone.map(|zone| format!("--timestamp-zone {}", zone.name()));
+        zone.into_iter().chain(self.unit())
+    }
+
+    fn unit(&self) -> Option<String> {
+        let unit = self.timestamp_unit;
+        (unit != EpochUnit::default()).then(|| format!("--timestamp-unit {}", unit.name()))
     }
 
     fn maps_a_member(&self, field: Field) -> bool {
         self.map.as_ref().is_some_and(|map| map.paths.iter().any(|(mapped, _)| *mapped == field))
     }
+}
+
+fn no_effect(flag: &str, beside: &str) -> String {
+    format!("{flag} has no effect beside {beside}: leave one of them out")
 }
 
 #[cfg(test)]
@@ -123,6 +148,31 @@ mod tests {
                 "--map time_of_day=t",
                 "timestamp=@record",
             ),
+            (
+                &["--timestamp-from", "record", "--timestamp-zone", "UTC"],
+                "--timestamp-zone UTC",
+                "--timestamp-from record",
+            ),
+            (
+                &["--timestamp-from", "record", "--timestamp-unit", "dotnet"],
+                "--timestamp-unit dotnet",
+                "--timestamp-from record",
+            ),
+            (
+                &["--map", "timestamp=@record", "--timestamp-zone", "Asia/Tokyo"],
+                "--timestamp-zone Asia/Tokyo",
+                "timestamp=@record",
+            ),
+            (
+                &["--map", "timestamp=@record", "--timestamp-unit", "ms"],
+                "--timestamp-unit ms",
+                "timestamp=@record",
+            ),
+            (
+                &["--map", "timestamp=d,time_of_day=t", "--timestamp-unit", "s"],
+                "--timestamp-unit s",
+                "time_of_day=t",
+            ),
             (&["--map", "price=p,open=o"], "--map open=o", "price="),
             (&["--map", "price=p,close=c"], "--map close=c", "price="),
             (&["--map", "time_of_day=t"], "time_of_day", "timestamp="),
@@ -146,6 +196,11 @@ mod tests {
             &["--map", "price=p,open=o,close=c,high=h"],
             &["--map", "price=p,high=h"],
             &["--map", "timestamp=date,time_of_day=time"],
+            &["--map", "timestamp=date,time_of_day=time", "--timestamp-zone", "UTC"],
+            &["--timestamp-unit", "ms", "--timestamp-zone", "UTC"],
+            // The zone is the preset's, and of other times.
+            &["--preset", "yfinance", "--timestamp-from", "record"],
+            &["--timestamp-from", "record", "--oldest", "1970-01-01"],
             &["--map", "symbol=@key,timestamp=@record,price=p"],
             &["--map", "symbol=s", "--symbol-from", "value-or-key"],
             // One price for several, and what the preset says itself.

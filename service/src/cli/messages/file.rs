@@ -11,8 +11,9 @@ struct File {
 }
 
 /// Reads lines that are the flags without their dashes, as `timestamp-zone=UTC`; a switch may say
-/// `true` or `false`. Empty ones and those that begin with `#` are passed over; those of `map`, and
-/// those of `where`, are put together.
+/// `true` or `false`. A line that begins with dashes is one of a shell: so the line that
+/// `speed-layer doctor` proposes is taken as it is. Empty ones and those that begin with `#` are
+/// passed over; those of `map`, and those of `where`, are put together.
 ///
 /// # Errors
 /// A sentence for clap to show, with the number of the line.
@@ -24,17 +25,17 @@ pub fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
         (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
     let lines = (1..).zip(text.lines().map(str::trim));
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
-        let (name, value) = match line.split_once('=') {
-            Some((name, value)) => (name.trim(), Some(value.trim())),
-            None => (line, None),
-        };
-        let flag = flag(&command, name, value).and_then(|flag| read(&command, &flag).map(|_| flag));
-        let flag = flag.map_err(|error| format!("line {number}: {error}"))?;
-        match (name, value) {
-            ("map", Some(map)) => maps.push(map),
-            ("where", Some(kind)) => kinds.push(kind),
-            _ if names.insert(name) => flags.extend(flag),
-            _ => return Err(format!("line {number}: {name} is there twice")),
+        let of_line = |error: String| format!("line {number}: {error}");
+        for (name, value) in entries(&command, line).map_err(of_line)? {
+            let flag = flag(&command, &name, value.as_deref());
+            let flag = flag.and_then(|flag| read(&command, &flag).map(|_| flag));
+            let flag = flag.map_err(of_line)?;
+            match (&*name, value) {
+                ("map", Some(map)) => maps.push(map),
+                ("where", Some(kind)) => kinds.push(kind),
+                _ if names.insert(name.clone()) => flags.extend(flag),
+                _ => return Err(of_line(format!("{name} is there twice"))),
+            }
         }
     }
     for (name, values) in [("map", maps), ("where", kinds)] {
@@ -49,10 +50,68 @@ pub fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
     }
 }
 
+/// A flag without its dashes, and what is said of it.
+type Entry = (String, Option<String>);
+
+/// What a line says: of one flag, or with their dashes of several.
+fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
+    if !line.starts_with("--") {
+        return Ok(vec![match line.split_once('=') {
+            Some((name, value)) => (name.trim().to_owned(), Some(value.trim().to_owned())),
+            None => (line.to_owned(), None),
+        }]);
+    }
+    let mut words = words(line)?.into_iter().peekable();
+    let mut entries = Vec::new();
+    while let Some(word) = words.next() {
+        let Some(flag) = word.strip_prefix("--") else {
+            return Err(format!("{word:?} belongs to no flag: what has blanks stands in quotes"));
+        };
+        entries.push(match flag.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None if is_switch(command, flag) => (flag.to_owned(), None),
+            None => (flag.to_owned(), words.next_if(|next| !next.starts_with("--"))),
+        });
+    }
+    Ok(entries)
+}
+
+/// The words of a line, as a shell parts them: by blanks, unless these stand in quotes or behind a
+/// backslash. `#` in front of a word begins a comment.
+fn words(line: &str) -> Result<Vec<String>, String> {
+    let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let mut rest = line.chars();
+    while let Some(next) = rest.next() {
+        match (quote, next) {
+            (Some(open), _) if next == open => quote = None,
+            (None, '\'' | '"') => {
+                quote = Some(next);
+                word.get_or_insert_default();
+            }
+            (None, '#') if word.is_none() => break,
+            (None, _) if next.is_whitespace() => words.extend(word.take()),
+            (None | Some('"'), '\\') => {
+                let escaped = rest.next();
+                let stays = quote.is_some() && !matches!(escaped, Some('"' | '\\' | '$' | '`'));
+                let both = stays.then_some('\\').into_iter().chain(escaped);
+                both.for_each(|character| word.get_or_insert_default().push(character));
+            }
+            _ => word.get_or_insert_default().push(next),
+        }
+    }
+    words.extend(word);
+    if quote.is_some() { Err("a quote is not closed".to_owned()) } else { Ok(words) }
+}
+
+/// Whether it is one of the flags, and nothing is said of it.
+fn is_switch(command: &Command, name: &str) -> bool {
+    let argument = command.get_arguments().find(|argument| argument.get_long() == Some(name));
+    argument.is_some_and(|argument| !argument.get_action().takes_values())
+}
+
 /// A line as a flag; none for a switch that is off.
 fn flag(command: &Command, name: &str, value: Option<&str>) -> Result<Option<String>, String> {
-    let argument = command.get_arguments().find(|argument| argument.get_long() == Some(name));
-    let is_switch = argument.is_some_and(|argument| !argument.get_action().takes_values());
+    let is_switch = is_switch(command, name);
     match (name, value) {
         // It might name itself.
         ("message-file", _) => Err("it names another file".to_owned()),
@@ -60,6 +119,9 @@ fn flag(command: &Command, name: &str, value: Option<&str>) -> Result<Option<Str
         (_, Some("false")) if is_switch => Ok(None),
         (_, Some(_)) if is_switch => Err(format!("{name} is true or false")),
         (name, Some(value)) => Ok(Some(format!("--{name}={value}"))),
+        (name, None) if name.contains(char::is_whitespace) => {
+            Err(format!("{name:?} is no flag: they are written preset=binance or --preset binance"))
+        }
         (name, None) => Ok(Some(format!("--{name}"))),
     }
 }
@@ -108,6 +170,29 @@ mod tests {
         assert!(rules.allow_nonpositive_prices && !rules.uppercase_symbols);
     }
 
+    /// As `speed-layer doctor` writes it, and as people put it into a file.
+    #[test]
+    fn a_line_of_flags_with_their_dashes_is_taken_as_a_shell_takes_it() {
+        let rules = |text: &str| written(text).unwrap().rules(ProvenanceNames::default());
+        let expected = rules(
+            "preset=binance\nmap=volume=\"Volume BTC\",price=it's\neach=data\ntimestamp-zone=UTC\n\
+             uppercase-symbols\nwhere=e=a|b",
+        );
+        for text in [
+            r#"--preset binance --map 'volume="Volume BTC",price=it'\''s' --each data --timestamp-zone UTC --uppercase-symbols --where 'e=a|b'"#,
+            r#"--preset=binance  --each=data --map "volume=\"Volume BTC\"" --where='e=a|b' # ours
+               # and these
+               --map=price=it\'s \
+               --timestamp-zone UTC --uppercase-symbols"#,
+            "--preset binance --where e=a\\|b --uppercase-symbols\nmap=volume=\"Volume BTC\"\neach=data\n\
+             --map \"price=it's\"\ntimestamp-zone=UTC",
+        ] {
+            assert_eq!(rules(text), expected, "{text}");
+        }
+        let where_it_is_blank = rules("--where 'type=a b' --map price=x#y");
+        assert_eq!(where_it_is_blank, rules("where=type=a b\nmap=price=x#y"));
+    }
+
     #[test]
     fn what_cannot_be_meant_is_said_without_the_rest_of_clap_s_words() {
         for (text, said) in [
@@ -123,6 +208,13 @@ mod tests {
             ("oldest=1980-01-01\noldest=1985-01-01", "line 2: oldest is there twice"),
             ("uppercase-symbols=perhaps", "line 1: uppercase-symbols is true or false"),
             ("message-file = /dev/null", "line 1: it names another file"),
+            ("--message-file /dev/null", "line 1: it names another file"),
+            ("preset binance", "preset=binance or --preset binance"),
+            ("#\n--preset binance kraken", "line 2: \"kraken\" belongs to no flag"),
+            ("--map 'price=p", "line 1: a quote is not closed"),
+            ("--preset --each data", "line 1: a value is required for 'preset"),
+            ("--preset binance\n--preset kraken", "line 2: preset is there twice"),
+            ("--zone UTC", "line 1: unexpected argument 'zone'"),
         ] {
             let error = written(text).unwrap_err();
             assert!(error.contains(said) && !error.contains('\n'), "{text}: {error}");

@@ -1,6 +1,6 @@
 //! The text of an Avro schema as nodes.
 
-use super::{Member, Node, NodeId, Schema};
+use super::{MAX_DEPTH, Member, Node, NodeId, Schema};
 use crate::decode::schemas::SchemaText;
 use crate::decode::schemas::json::{MAX_SCALE, write_text};
 use crate::decode::schemas::times::TimeKind;
@@ -31,8 +31,12 @@ struct Parser<'w> {
 
 impl Parser<'_> {
     fn parse_text(&mut self, text: &str) -> Result<NodeId, String> {
-        let value =
-            serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+        let value = serde_json::from_str(text).map_err(|error| match error.to_string() {
+            why if why.starts_with("recursion limit") => {
+                format!("its text is nested deeper than {MAX_DEPTH}, as its values would be")
+            }
+            why => format!("it is no JSON: {why}"),
+        })?;
         self.parse(&value, "")
     }
 
@@ -43,12 +47,22 @@ impl Parser<'_> {
             Value::Array(branches) => {
                 let branches = branches
                     .iter()
-                    .map(|branch| self.parse(branch, namespace))
+                    .map(|branch| self.branch(branch, namespace))
                     .collect::<Result<_, _>>()?;
                 Ok(self.add(Node::Union(branches)))
             }
             Value::Object(object) => self.parse_object(object, namespace),
             other => Err(format!("{other} is no type")),
+        }
+    }
+
+    /// Unions do not count for the depth of values, so none may hold another: so says the
+    /// specification, too.
+    fn branch(&mut self, schema: &Value, namespace: &str) -> Result<NodeId, String> {
+        let branch = self.parse(schema, namespace)?;
+        match &self.nodes[branch] {
+            Node::Union(_) => Err("a union in a union".to_owned()),
+            _ => Ok(branch),
         }
     }
 

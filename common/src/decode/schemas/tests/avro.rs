@@ -3,7 +3,7 @@
 use super::super::*;
 use crate::Timestamp;
 use crate::decode::{Beside, Decoder, Element, MapEntries, Mapping, Preset};
-use crate::timestamp::TimeRules;
+use crate::timestamp::{EpochUnit, TimeRules};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -21,7 +21,9 @@ fn framed(id: u32, body: &[u8]) -> Vec<u8> {
 fn json_of(schema: &str, body: &[u8]) -> Result<String, String> {
     let mut text = Vec::new();
     match Schema::parse(&avro(schema), None)?.0 {
-        Format::Avro(schema) => schema.write(body, &mut text, false)?,
+        Format::Avro(schema) => {
+            schema.write(body, &mut text, false).map_err(|unread| unread.why)?
+        }
         _ => return Err("is it Avro?".to_owned()),
     }
     String::from_utf8(text).map_err(|_| "it is no UTF-8".to_owned())
@@ -174,6 +176,61 @@ fn a_schema_may_refer_to_others() {
     assert_eq!(json, br#"{"price":{"units":7}}"#);
 }
 
+/// A schema of arrays inside one another.
+fn nested_arrays(count: usize) -> String {
+    let begin = r#"{"type":"array","items":"#.repeat(count);
+    format!(r#"{begin}"long"{}"#, "}".repeat(count))
+}
+
+/// As many objects inside one another as JSON may have, and no reject that says what is not so.
+#[test]
+fn a_value_may_be_as_deep_as_one_of_json() {
+    let list = r#"{"type":"record","name":"L","fields":[{"name":"symbol","type":"string"},
+        {"name":"price","type":"double"},{"name":"ts","type":"long"},{"name":"next","type":["null","L"]}]}"#;
+    let link = [sized(b"A"), 1.5_f64.to_le_bytes().to_vec(), long(1_749_218_401)].concat();
+    let body = |links: usize| {
+        let mut body = [link.clone(), long(1)].concat().repeat(links - 1);
+        body.extend([link.clone(), long(0)].concat());
+        framed(1, &body)
+    };
+    let mut decoder = decoder(Rules::default(), &[(1, avro(list))]);
+    let tick = "0 A 2025-06-06T14:00:01Z 1.5 1.5 ";
+    for links in [1, 101, 120, 128] {
+        assert_eq!(ticks(&mut decoder, &body(links)), [tick], "{links}");
+    }
+    let read = ticks(&mut decoder, &body(129));
+    assert!(
+        read[0].starts_with("not_json: the value is no message, though one of its schema")
+            && read[0].contains("nested deeper than 128"),
+        "{read:?}"
+    );
+    assert!(json_of(&nested_arrays(100), &[[2; 100].as_slice(), &[0; 101]].concat()).is_ok());
+}
+
+/// The archive has a plain number, which may be .NET's ticks.
+#[test]
+fn nanoseconds_of_1990_are_decided_as_in_the_archive() {
+    let schema = QUOTE.replace("timestamp-micros", "timestamp-nanos");
+    let nanos = 638_848_152_011_234_560;
+    for (unit, expected) in [
+        (
+            EpochUnit::Auto,
+            "bad_timestamp: timestamp {value} may be .NET's ticks, or nanoseconds of 1989 to 1992: \
+             say which, as --timestamp-unit dotnet or --timestamp-unit ns",
+        ),
+        (EpochUnit::Ns, "0 AAPL 1990-03-31T01:49:12.011234Z 1 1 "),
+    ] {
+        let rules = Rules { times: TimeRules { unit, ..TimeRules::default() }, ..Rules::default() };
+        let mut decoder = decoder(rules, &[(7, avro(&schema))]);
+        let by_schema = ticks(&mut decoder, &quote_at(1_000_000, None, nanos));
+        let archived = format!(r#"{{"symbol":"AAPL","price":1,"ts":{nanos}}}"#);
+        let archived = ticks(&mut decoder, archived.as_bytes());
+        let shown = format!(r#"{{"timestamp-nanos":{nanos}}}"#);
+        assert_eq!(by_schema, [expected.replace("{value}", &shown)]);
+        assert_eq!(archived, [expected.replace("{value}", &nanos.to_string())]);
+    }
+}
+
 #[test]
 fn what_is_no_schema_is_said() {
     for (text, said) in [
@@ -189,6 +246,8 @@ fn what_is_no_schema_is_said() {
         (r#"{"type":"array"}"#, "without \"items\""),
         (r#"{"type":"fixed","name":"F","size":-1}"#, "size"),
         (r#"{"type":"enum","name":"E","symbols":[1]}"#, "symbol"),
+        (r#"["null",["int","string"]]"#, "a union in a union"),
+        (&nested_arrays(200), "its text is nested deeper than 128"),
     ] {
         let error = Schema::parse(&avro(text), None).unwrap_err();
         assert!(error.contains(said), "{text}: {error}");
@@ -279,7 +338,7 @@ fn what_is_passed_over_must_follow_the_schema_as_what_is_read() {
             let Format::Avro(schema) = Schema::parse(&avro(&schema), rules).unwrap().0 else {
                 panic!("it is Avro")
             };
-            let error = schema.write(&body, &mut Vec::new(), false).unwrap_err();
+            let error = schema.write(&body, &mut Vec::new(), false).unwrap_err().why;
             assert!(error.contains(said), "{kind}, read whole: {}: {error}", rules.is_none());
         }
     }
