@@ -23,6 +23,7 @@ mod nothing;
 mod outcome;
 mod reach;
 mod recorded;
+mod rejects;
 mod repair;
 mod repeated;
 mod report;
@@ -446,6 +447,12 @@ impl Verification {
         if !is_whole {
             return Ok(None);
         }
+        for part in &mut stretch.parts {
+            let missing =
+                rejects::missing(&part.realtime, &part.archived.holdings, &part.expired);
+            let found = Box::pin(self.archive.read_rejects(&part.archived, &missing));
+            part.no_ticks = found.await?;
+        }
         for part in stretch.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
             part.again[1] = self.archive.read_among(&part.archived, &part.blurred).await?;
         }
@@ -843,6 +850,7 @@ impl Verification {
             again: part.again(hour),
             told: part.told(hour),
             presumed_ends: &part.archived.presumed_ends,
+            no_ticks: &part.no_ticks,
         };
         sides.compare()
     }

@@ -1152,6 +1152,29 @@ async fn layers_that_read_by_other_flags_do_not_agree() {
 }
 
 #[tokio::test]
+async fn ticks_whose_lines_are_none_by_these_flags_do_not_wait_for_the_sink() {
+    let world = agreeing().await;
+    for flags in [&["--where", "symbol=AAPL"][..], &["--where", "kind=trade"]] {
+        let outcome = verify(&world, &[&HOURS[..], flags].concat()).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        let said =
+            "ticks of realtime_stock are rejected in the archive, which has their lines: offsets ";
+        assert_eq!(outcome.stdout.matches(said).count(), 6, "{}", outcome.stdout);
+        assert!(outcome.stdout.contains("the first for other_kind: "), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("for the sink"), "{}", outcome.stdout);
+    }
+    // Those that no line stands for are told apart.
+    let ticks = some_ticks(9, 0, 9000, 400);
+    world.put(&key(9, 0, 9000), &ticks[..390]).await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T09", "--where", "kind=trade"]).await;
+    for said in
+        ["390 ticks of realtime_stock are rejected", "10 ticks of realtime_stock wait for the sink"]
+    {
+        assert!(outcome.stdout.contains(said), "{said}: {}", outcome.stdout);
+    }
+}
+
+#[tokio::test]
 async fn repair_carries_nothing_into_bars_that_the_archive_contradicts() {
     for falsehood in [
         "update realtime_stock set close = close + 1000, high = high + 1000
