@@ -86,6 +86,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let mut sources =
         reach::Sources { index: &mut index, store: &store, templates: &args.prefix, has_kafka };
     sources.shorten(&mut plan).await?;
+    let before = sources.before(&plan).await?;
     let (topics, is_away) = topic::open_all(&mut index, &args.kafka).await?;
     let broken = index.broken().await?.into_values().flatten();
     let others = Others::of(&mut index, &args.prefix, &plan.window).await?;
@@ -103,6 +104,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         },
         topics,
         index,
+        before,
         stop: stop.clone(),
     };
     let mut report =
@@ -114,8 +116,11 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         true => Err(Failure::Partial(
             "Kafka could not be asked: what it alone holds was not compared".into(),
         )),
-        false if report.totals.hours == 0 => asked.explain(&mut verification.index).await,
-        false => Ok(()),
+        false if report.totals.have_ticks() => Ok(()),
+        false if report.totals.rejected > 0 => {
+            asked.explain_rejected(&mut verification.index, report.totals.rejected).await
+        }
+        false => asked.explain(&mut verification.index).await,
     }
 }
 
@@ -135,6 +140,8 @@ struct Verification {
     topics: Vec<Topic>,
     archive: Archive,
     index: Index,
+    /// Hours before the window that are compared, too.
+    before: Vec<Hour>,
     stop: CancellationToken,
     /// Whether bars are brought in line with the ticks.
     is_repairing: bool,
@@ -321,7 +328,8 @@ impl Verification {
         let indicators = indicators::strays(&mut self.index, &plan.window);
         let indicators =
             stop.run_until_cancelled(indicators).await.ok_or_else(stopped_comparing)??;
-        let (mut stretches, mut repaired) = (Stretches::of(plan.window.clone()), Repaired::new());
+        let mut stretches = Stretches::of(&self.before, plan.window.clone());
+        let mut repaired = Repaired::new();
         while let Some(hours) = stretches.current() {
             let Some(stretch) = self.read_and_repair(&hours, &mut repaired, stop).await? else {
                 stretches.shorten();
@@ -448,8 +456,7 @@ impl Verification {
             return Ok(None);
         }
         for part in &mut stretch.parts {
-            let missing =
-                rejects::missing(&part.realtime, &part.archived.holdings, &part.expired);
+            let missing = rejects::missing(&part.realtime, &part.archived.holdings, &part.expired);
             let found = Box::pin(self.archive.read_rejects(&part.archived, &missing));
             part.no_ticks = found.await?;
         }

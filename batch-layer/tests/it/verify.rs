@@ -1490,6 +1490,64 @@ async fn kafkas_offsets_of_the_hour_are_all_accounted_for() {
 }
 
 #[tokio::test]
+async fn messages_that_are_no_ticks_count_in_the_hour_in_which_kafka_took_them() {
+    let live = Live::create().await;
+    let at = live.hour.plus(1).start().micros() / 1000;
+    live.topic.produce((0..3).map(|_| Record::new(0, "no tick").at(at))).await;
+    live.world
+        .execute(
+            "insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
+             select 1, 0, o, 'not_json', 'no tick' from generate_series(201, 203) as o",
+        )
+        .await;
+    live.world.set_next_offset(live.topic.name(), 0, 204).await;
+    let (from, to) = (live.hour.start().to_string(), live.hour.plus(2).start().to_string());
+    let (brokers, topic) = (live.topic.brokers(), live.topic.name());
+    let kafka = ["--kafka-brokers", brokers, "--topic", topic, "--grace", "1s"];
+    let outcome =
+        verify(&live.world, &[&["--from", &from, "--to", &to][..], &kafka].concat()).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let rejected =
+        "select concat_ws(' ', kafka_from, kafka_to, rejected) from reconciliations order by hour";
+    assert_eq!(live.world.rows(rejected).await, ["0 201 1", "201 204 3"]);
+    assert!(
+        outcome.stdout.contains("200 in the archive; 4 messages rejected"),
+        "{}",
+        outcome.stdout
+    );
+    // Where all of them are none, nothing was compared.
+    let hour = live.hour.plus(1).start().to_string();
+    let outcome = verify(&live.world, &[&["--hour", &hour][..], &kafka].concat()).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let said = "nothing was compared: 3 messages of these hours are no ticks";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn hours_before_the_window_that_its_objects_hold_ticks_of_are_compared_as_well() {
+    let world = World::create().await;
+    let (sent, midnight) =
+        (Hour::of(Timestamp::now()).plus(-3), Hour::of(Timestamp::now()).plus(-70));
+    let mut ticks = some_ticks(0, 0, 0, 150);
+    let moved = midnight.start().micros() - ticks[0].at.micros();
+    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+    world.put(&key_of(sent, 0, 0), &ticks).await;
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 150).await;
+    world.run_ok(&[]).await;
+    let outcome = verify(&world, &[]).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let said = "1 hour: 1 ok, 0 purged, 0 open, 0 mismatch; 150 ticks in realtime_stock, 150 in the archive";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+    world.execute("delete from realtime_stock where kafka_offset < 5").await;
+    let outcome = verify(&world, &[]).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let said = "5 ticks of the archive are not in realtime_stock: offsets 0-4";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+}
+
+#[tokio::test]
 async fn a_record_of_kafka_that_is_nowhere_else_is_found() {
     let live = Live::create().await;
     live.world.execute("delete from realtime_stock where kafka_offset between 20 and 22").await;
