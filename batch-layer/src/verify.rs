@@ -156,6 +156,20 @@ struct Strays {
     bars: Vec<String>,
     /// What may be so, and cannot be told.
     unsure: Option<String>,
+    /// That the hour was computed by other rules of messages.
+    rules: Option<String>,
+}
+
+impl Strays {
+    /// `cure`: what to do about bars.
+    fn judge(&self, outcome: &mut HourOutcome, cure: Option<&str>) {
+        self.unsure.iter().for_each(|unsure| outcome.find(Status::Open, unsure.clone()));
+        self.others.iter().for_each(|stray| outcome.find(Status::Mismatch, stray.clone()));
+        find_bars(outcome, &self.bars, cure);
+        if let (Some(rules), Status::Open | Status::Mismatch) = (&self.rules, outcome.status) {
+            outcome.find(Status::Open, rules.clone());
+        }
+    }
 }
 
 /// What became of the hours whose bars were wrong, try by try.
@@ -208,6 +222,7 @@ impl Stretch {
             is_unread: self.unread(hour).is_some(),
             news: self.news(hour),
             conflicts: self.conflicts(hour),
+            is_read_otherwise: self.strays[&hour].rules.is_some(),
         }
     }
 
@@ -619,6 +634,7 @@ impl Verification {
         if let Some(recorded) = Recorded::read(&mut self.index, hour).await? {
             found.others.extend(recorded.falsehoods());
             found.unsure = recorded.is_elsewhere(&self.archive.store.location());
+            found.rules = recorded.is_read_otherwise(&self.archive.reader.describe_format());
         }
         let is_all_there = is_compared && !stretch.kept.contains_key(&hour);
         let unwritten = self.unwritten(hour, stretch);
@@ -721,13 +737,10 @@ impl Verification {
             let is_stale = computed.is_stale || shared.is_stale;
             outcome.find(if is_stale { Status::Open } else { Status::Mismatch }, shared.describe());
         }
-        let strays = &stretch.strays[&hour];
-        strays.unsure.iter().for_each(|unsure| outcome.find(Status::Open, unsure.clone()));
         let is_said = repairs.iter().any(|repair| !matches!(repair, Repair::Done { .. }));
         let cure = (!is_said)
             .then(|| stretch.why_left(&outcome).unwrap_or("--repair brings them in line"));
-        strays.others.iter().for_each(|stray| outcome.find(Status::Mismatch, stray.clone()));
-        find_bars(&mut outcome, &strays.bars, cure);
+        stretch.strays[&hour].judge(&mut outcome, cure);
         let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
         if is_computed_since || stretch.others.contains_key(&hour) {
             // What differs may be new to one side alone, or another topic's.
@@ -894,11 +907,13 @@ struct Seen {
     is_unread: bool,
     news: News,
     conflicts: Conflicts,
+    /// The hour was computed by other rules of messages.
+    is_read_otherwise: bool,
 }
 
 /// Whether what was computed from the ticks has counted them all.
 fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
-    let Seen { archived, is_unread, news, conflicts } = seen;
+    let Seen { archived, is_unread, conflicts, .. } = seen;
     let (archived, is_unread) = (*archived, *is_unread);
     // Minutes may be trimmed; the hours are kept.
     let is_trimmed = computed.minute_bar_ticks == 0 && computed.hour_bar_ticks > 0;
@@ -941,8 +956,16 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
     if let Some(detail) = computed.misrecorded(archived) {
         outcome.find(Status::Mismatch, detail);
     }
+    if !is_unread {
+        judge_summed(outcome, computed, seen);
+    }
+}
+
+/// Whether the summaries have counted all of the archive's ticks.
+fn judge_summed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
+    let Seen { archived, news, is_read_otherwise, .. } = seen;
+    let archived = *archived;
     match computed.summary_ticks {
-        _ if is_unread => {}
         None if computed.summed.0 > 0 => {}
         _ if computed.is_stale => {
             outcome.find(
@@ -969,9 +992,12 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
             outcome.find(Status::Open, detail);
         }
         Some(summed) if summed != archived => {
+            let cure = match is_read_otherwise {
+                true => " by these flags",
+                false => ": run batch-layer over this hour (--hour)",
+            };
             let detail = format!(
-                "hourly_stock_summary counts {summed} ticks, the archive has {archived}: run batch-layer over this hour \
-                 (--hour)"
+                "hourly_stock_summary counts {summed} ticks, the archive has {archived}{cure}"
             );
             outcome.find(Status::Mismatch, detail);
         }

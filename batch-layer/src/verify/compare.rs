@@ -18,6 +18,9 @@ const RANGES_NAMED: usize = 5;
 pub const SAME_FLAGS: &str =
     "give speed-layer, batch-layer and verify the same flags about messages";
 
+/// So many ticks whose values differ, and most of those that were looked up, were changed by nobody.
+const MANY_DIFFER: u64 = 10;
+
 /// Ticks of which both values are shown.
 const TICKS_SHOWN: usize = 5;
 
@@ -452,16 +455,24 @@ impl Sides<'_> {
             .clone()
             .filter(|(_, ours, theirs)| ours.checksum.as_floats != theirs.checksum.as_floats)
             .collect();
+        let looked_up = both.clone().count() as u64;
         if !others.is_empty() {
             left -= both.map(|(place, ..)| place).collect::<RoaringTreemap>();
         }
-        let places = others.iter().map(|(place, ..)| *place).collect();
+        let places: RoaringTreemap = others.iter().map(|(place, ..)| *place).collect();
         name(
             outcome,
             Status::Mismatch,
             &places,
             "tick[s] [has|have] other values in realtime_stock than in the archive",
         );
+        if places.len() >= MANY_DIFFER && places.len() * 2 > looked_up {
+            let detail = format!(
+                "{} of the {looked_up} that were looked up differ: rather the layers read them by other flags: {SAME_FLAGS}",
+                places.len()
+            );
+            outcome.find(Status::Mismatch, detail);
+        }
         for (place, ours, theirs) in others.into_iter().take(TICKS_SHOWN) {
             let (place, ours, theirs) = (places::text(place), &ours.text, &theirs.text);
             let detail = format!("offset {place}: realtime_stock has {ours}, the archive {theirs}");

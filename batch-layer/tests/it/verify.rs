@@ -1163,6 +1163,21 @@ async fn ticks_whose_lines_are_none_by_these_flags_do_not_wait_for_the_sink() {
         assert!(outcome.stdout.contains("the first for other_kind: "), "{}", outcome.stdout);
         assert!(!outcome.stdout.contains("for the sink"), "{}", outcome.stdout);
     }
+    // The hours were computed by others, which are said.
+    let outcome = verify(&world, &[&HOURS[..], &["--map", "symbol=instrument"]].concat()).await;
+    for said in [
+        "hourly_stock_summary counts 800 ticks, the archive has 0 by these flags\n",
+        "batch-layer has computed the hour by other rules of messages: then ",
+        "(is a flag missing?): give speed-layer, batch-layer and verify the same flags",
+    ] {
+        assert_eq!(outcome.stdout.matches(said).count(), 3, "{said}: {}", outcome.stdout);
+    }
+    // Nothing tells the speed layer's; that most ticks differ does.
+    world.execute("update realtime_stock set close = close + 1 where kafka_partition = 0").await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+    let said =
+        "400 of the 400 that were looked up differ: rather the layers read them by other flags";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
     // Those that no line stands for are told apart.
     let ticks = some_ticks(9, 0, 9000, 400);
     world.put(&key(9, 0, 9000), &ticks[..390]).await;
