@@ -270,7 +270,8 @@ fn lines_of_every_layout_are_read_by_the_same_rules_as_messages() {
     .join("\n");
     let scan = scan(text.as_bytes(), &ScanOptions { rules: rules.into(), ..options() }).unwrap();
     assert_eq!((bar_of_a(&scan.hours[0].1).sum_close, scan.rejected), (4_000_000_000, 1));
-    assert!(scan.rejects[0].reject.detail.contains("has no key"), "{}", scan.rejects[0].reject);
+    let detail = &scan.rejects[0].reject.detail;
+    assert!(detail.contains("the archive's line has no key"), "{detail}");
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Visitor for Looking<'_> {
         let Some(told) = scan::told_by(line, self.options) else { return };
         let Ok(offset) = u64::try_from(told.offset) else { return };
         if self.asked.get(&told.partition).is_some_and(|asked| asked.contains(offset)) {
-            self.found.add(told.partition, offset, &reject);
+            self.found.add(told.partition, offset, &scan::of_archive(reject));
         }
     }
 }
