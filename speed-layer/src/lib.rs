@@ -20,6 +20,7 @@ mod http;
 mod intake;
 pub mod kafka;
 mod kafka_watch;
+mod kept_rejects;
 mod latency;
 mod metrics;
 mod outage;
@@ -184,6 +185,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
     tokio::spawn(presence::run(Arc::clone(&shared)));
     tokio::spawn(first_minute::watch(Arc::clone(&shared)));
+    tokio::spawn(kept_rejects::look(Arc::clone(&shared)));
     let mut session = 0_u64;
     while !shared.stop.is_cancelled() {
         session += 1;
