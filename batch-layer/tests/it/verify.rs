@@ -939,6 +939,31 @@ async fn of_wrong_indicators_it_is_said_whether_they_are_the_hour_s_or_the_day_s
 }
 
 #[tokio::test]
+async fn wrong_indicators_are_mended_over_the_hour_that_is_named_though_it_has_no_ticks() {
+    let world = agreeing().await;
+    // The exchange's day begins at 04:00Z.
+    let window = ["--from", "2025-06-02T04", "--to", "2025-06-02T12"];
+    for (hour, falsehood) in [
+        ("2025-06-02T04", "delete from technical_indicators where interval = 'day' and symbol = 'AAPL'"),
+        (
+            "2025-06-02T05",
+            "insert into technical_indicators
+             select (jsonb_populate_record(t, '{\"symbol\": \"ZZ\", \"start\": \"2025-06-02T05:00:00Z\"}')).*
+             from technical_indicators t where interval = 'hour' limit 1",
+        ),
+    ] {
+        world.execute(falsehood).await;
+        let outcome = verify(&world, &window).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        let named = format!("{hour}:00Z  all mismatch: rows of technical_indicators are wrong");
+        assert!(outcome.stdout.contains(&named), "{}", outcome.stdout);
+        world.run_ok(&["--hour", hour, "--recompute"]).await;
+        let outcome = verify(&world, &window).await;
+        assert_eq!(outcome.code, 0, "{falsehood}: {}{}", outcome.stdout, outcome.stderr);
+    }
+}
+
+#[tokio::test]
 async fn an_hour_that_is_not_looked_at_yet_is_no_success() {
     let world = agreeing().await;
     let now = Hour::of(Timestamp::now());
