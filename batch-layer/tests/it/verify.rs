@@ -378,6 +378,10 @@ async fn what_batch_hours_says_is_compared_with_the_summaries() {
             "batch_hours counts 6 symbols",
         ),
         (
+            "update batch_hours set ticks = ticks + 1 where hour = '2025-06-02T10:00Z'",
+            "batch_hours counts 801 ticks, hourly_stock_summary has 800",
+        ),
+        (
             "update batch_hours set objects = objects + 1 where hour = '2025-06-02T10:00Z'",
             "computed from 3 objects, of which 0 are gone, and the index has 2 objects of it",
         ),
