@@ -69,7 +69,7 @@ Exit codes:
 pub struct KafkaArgs {
     /// Kafka brokers, as `host:port,host:port`. Without them, or where none answers, only what
     /// PostgreSQL and the archive hold tells which offsets there should be.
-    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST")]
+    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST", value_parser = service::cli::brokers)]
     pub kafka_brokers: Option<String>,
 
     /// The topic of ticks, or several with commas between: then objects are told apart by the topic
