@@ -15,12 +15,14 @@ mod store;
 pub use state::{Bar, COLUMNS, State, Values};
 pub use store::{Asked, Interval, bars, count_bars, forget, mark};
 
+use crate::hour::Hour;
 use crate::index::Index;
 use crate::lock::{self, Hold};
 use crate::stop::stopped;
 use common::Timestamp;
 use service::Failure;
 use service::pg::in_time;
+use std::ops::Range;
 use store::{Kept, Mark, Rows, States};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +32,28 @@ const FIRST_SYMBOLS: i64 = 16;
 /// Bars that are in memory at once, unless a single symbol has more: 40 MB, or 16 symbols of five
 /// years of trading hours.
 const BARS_AT_ONCE: usize = 150_000;
+
+/// A day at the exchange, and an hour more where clocks go back.
+const DAY_HOURS: i64 = 25;
+
+/// Marks all symbols that have rows, or should have, in some hours and in the exchange's days that
+/// hold these: also such as no hour has ticks of.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn mark_all(index: &mut Index, hours: &Range<Hour>) -> Result<(), Failure> {
+    let (patience, token) = (index.patience, index.lock.clone());
+    let marking = async {
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
+        let behind = hours.end.plus(DAY_HOURS);
+        let symbols = store::symbols(&mut transaction, &(hours.start..behind)).await?;
+        store::mark(&mut transaction, hours.start, &symbols).await?;
+        lock::commit(transaction, token.as_ref()).await
+    };
+    let marked = in_time(patience, marking).await;
+    marked.map_err(|error| index.failed("marking indicators in", error))
+}
 
 /// Computes what is marked as stale, some symbols at a time. `stop` ends it between two
 /// transactions.

@@ -177,6 +177,12 @@ impl Reader {
         &self.format.rules
     }
 
+    /// All that decides what an object holds: [`Format::describe`].
+    #[must_use]
+    pub fn describe_format(&self) -> String {
+        self.format.describe()
+    }
+
     /// What the name of an object says.
     #[must_use]
     pub fn name(&self, key: &str) -> FileName {

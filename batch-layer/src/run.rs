@@ -131,6 +131,9 @@ impl Run<'_> {
         reader: Reader,
         late: &[Hour],
     ) -> Result<(), Failure> {
+        if self.args.recompute && !self.plan.window.is_empty() {
+            indicators::mark_all(index, &self.plan.window).await?;
+        }
         indicators::refresh(index, &self.stop).await?;
         odd_bars::refresh(index, self.args, &self.stop).await?;
         judging::report_late(index, &reader, (self.args, late)).await?;

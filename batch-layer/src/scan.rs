@@ -179,6 +179,19 @@ fn sum_up(
     }
 }
 
+/// Where the message of a line that is no tick stood in its topic, if it tells that.
+#[must_use]
+pub fn told_by(line: &Line<'_>, options: &ScanOptions) -> Option<Provenance> {
+    line.told.or_else(|| told::place_in(line.bytes, options))
+}
+
+/// A reject in an archive's words: what its record had, and the sink has not kept, nobody can see.
+#[must_use]
+pub fn of_archive(reject: Reject) -> Reject {
+    let detail = reject.detail.replace("the record has no key", "the archive's line has no key");
+    Reject { detail, ..reject }
+}
+
 /// The place of the tick `index` of a line, and its number; `None` where no broker can have given
 /// its offset.
 pub fn place_of(told: Provenance, index: u16) -> Option<(Place, u64)> {
@@ -277,8 +290,9 @@ impl Scan {
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();
-            let told = line.told.or_else(|| told::place_in(line.bytes, options));
+            let told = told_by(line, options);
             let (number, value_bytes) = (line.number, line.length);
+            let reject = of_archive(reject);
             self.rejects.push(RejectedLine { number, index, reject, value, value_bytes, told });
         }
     }

@@ -23,6 +23,7 @@ mod nothing;
 mod outcome;
 mod reach;
 mod recorded;
+mod rejects;
 mod repair;
 mod repeated;
 mod report;
@@ -85,6 +86,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let mut sources =
         reach::Sources { index: &mut index, store: &store, templates: &args.prefix, has_kafka };
     sources.shorten(&mut plan).await?;
+    let before = sources.before(&plan).await?;
     let (topics, is_away) = topic::open_all(&mut index, &args.kafka).await?;
     let broken = index.broken().await?.into_values().flatten();
     let others = Others::of(&mut index, &args.prefix, &plan.window).await?;
@@ -102,6 +104,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         },
         topics,
         index,
+        before,
         stop: stop.clone(),
     };
     let mut report =
@@ -113,8 +116,11 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         true => Err(Failure::Partial(
             "Kafka could not be asked: what it alone holds was not compared".into(),
         )),
-        false if report.totals.hours == 0 => asked.explain(&mut verification.index).await,
-        false => Ok(()),
+        false if report.totals.have_ticks() => Ok(()),
+        false if report.totals.rejected > 0 => {
+            asked.explain_rejected(&mut verification.index, report.totals.rejected).await
+        }
+        false => asked.explain(&mut verification.index).await,
     }
 }
 
@@ -134,6 +140,8 @@ struct Verification {
     topics: Vec<Topic>,
     archive: Archive,
     index: Index,
+    /// Hours before the window that are compared, too.
+    before: Vec<Hour>,
     stop: CancellationToken,
     /// Whether bars are brought in line with the ticks.
     is_repairing: bool,
@@ -148,6 +156,20 @@ struct Strays {
     bars: Vec<String>,
     /// What may be so, and cannot be told.
     unsure: Option<String>,
+    /// That the hour was computed by other rules of messages.
+    rules: Option<String>,
+}
+
+impl Strays {
+    /// `cure`: what to do about bars.
+    fn judge(&self, outcome: &mut HourOutcome, cure: Option<&str>) {
+        self.unsure.iter().for_each(|unsure| outcome.find(Status::Open, unsure.clone()));
+        self.others.iter().for_each(|stray| outcome.find(Status::Mismatch, stray.clone()));
+        find_bars(outcome, &self.bars, cure);
+        if let (Some(rules), Status::Open | Status::Mismatch) = (&self.rules, outcome.status) {
+            outcome.find(Status::Open, rules.clone());
+        }
+    }
 }
 
 /// What became of the hours whose bars were wrong, try by try.
@@ -200,6 +222,7 @@ impl Stretch {
             is_unread: self.unread(hour).is_some(),
             news: self.news(hour),
             conflicts: self.conflicts(hour),
+            is_read_otherwise: self.strays[&hour].rules.is_some(),
         }
     }
 
@@ -320,7 +343,8 @@ impl Verification {
         let indicators = indicators::strays(&mut self.index, &plan.window);
         let indicators =
             stop.run_until_cancelled(indicators).await.ok_or_else(stopped_comparing)??;
-        let (mut stretches, mut repaired) = (Stretches::of(plan.window.clone()), Repaired::new());
+        let mut stretches = Stretches::of(&self.before, plan.window.clone());
+        let mut repaired = Repaired::new();
         while let Some(hours) = stretches.current() {
             let Some(stretch) = self.read_and_repair(&hours, &mut repaired, stop).await? else {
                 stretches.shorten();
@@ -445,6 +469,11 @@ impl Verification {
         tables::end_snapshot(&mut self.index).await?;
         if !is_whole {
             return Ok(None);
+        }
+        for part in &mut stretch.parts {
+            let missing = rejects::missing(&part.realtime, &part.archived.holdings, &part.expired);
+            let found = Box::pin(self.archive.read_rejects(&part.archived, &missing));
+            part.no_ticks = found.await?;
         }
         for part in stretch.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
             part.again[1] = self.archive.read_among(&part.archived, &part.blurred).await?;
@@ -594,7 +623,8 @@ impl Verification {
         let computed = &stretch.computed[&hour];
         let is_as_computed = !computed.is_stale && stretch.news(hour).objects == 0;
         let is_compared = !archive.is_too_wide && is_as_computed && stretch.unread(hour).is_none();
-        let is_counted = computed.summary_ticks.unwrap_or_default() == archive.ticks;
+        let counted = [computed.summary_ticks.unwrap_or_default(), computed.summed.0];
+        let is_counted = counted.contains(&archive.ticks);
         if let Some(kept) = stretch.kept.get(&hour) {
             note_strays(&mut found.others, Derived::Summary.name(), &kept.summary, ANEW);
         } else if is_compared && is_counted {
@@ -605,6 +635,7 @@ impl Verification {
         if let Some(recorded) = Recorded::read(&mut self.index, hour).await? {
             found.others.extend(recorded.falsehoods());
             found.unsure = recorded.is_elsewhere(&self.archive.store.location());
+            found.rules = recorded.is_read_otherwise(&self.archive.reader.describe_format());
         }
         let is_all_there = is_compared && !stretch.kept.contains_key(&hour);
         let unwritten = self.unwritten(hour, stretch);
@@ -707,13 +738,10 @@ impl Verification {
             let is_stale = computed.is_stale || shared.is_stale;
             outcome.find(if is_stale { Status::Open } else { Status::Mismatch }, shared.describe());
         }
-        let strays = &stretch.strays[&hour];
-        strays.unsure.iter().for_each(|unsure| outcome.find(Status::Open, unsure.clone()));
         let is_said = repairs.iter().any(|repair| !matches!(repair, Repair::Done { .. }));
         let cure = (!is_said)
             .then(|| stretch.why_left(&outcome).unwrap_or("--repair brings them in line"));
-        strays.others.iter().for_each(|stray| outcome.find(Status::Mismatch, stray.clone()));
-        find_bars(&mut outcome, &strays.bars, cure);
+        stretch.strays[&hour].judge(&mut outcome, cure);
         let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
         if is_computed_since || stretch.others.contains_key(&hour) {
             // What differs may be new to one side alone, or another topic's.
@@ -843,6 +871,7 @@ impl Verification {
             again: part.again(hour),
             told: part.told(hour),
             presumed_ends: &part.archived.presumed_ends,
+            no_ticks: &part.no_ticks,
         };
         sides.compare()
     }
@@ -879,11 +908,13 @@ struct Seen {
     is_unread: bool,
     news: News,
     conflicts: Conflicts,
+    /// The hour was computed by other rules of messages.
+    is_read_otherwise: bool,
 }
 
 /// Whether what was computed from the ticks has counted them all.
 fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
-    let Seen { archived, is_unread, news, conflicts } = seen;
+    let Seen { archived, is_unread, conflicts, .. } = seen;
     let (archived, is_unread) = (*archived, *is_unread);
     // Minutes may be trimmed; the hours are kept.
     let is_trimmed = computed.minute_bar_ticks == 0 && computed.hour_bar_ticks > 0;
@@ -926,8 +957,16 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
     if let Some(detail) = computed.misrecorded(archived) {
         outcome.find(Status::Mismatch, detail);
     }
+    if !is_unread {
+        judge_summed(outcome, computed, seen);
+    }
+}
+
+/// Whether the summaries have counted all of the archive's ticks.
+fn judge_summed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
+    let Seen { archived, news, is_read_otherwise, .. } = seen;
+    let archived = *archived;
     match computed.summary_ticks {
-        _ if is_unread => {}
         None if computed.summed.0 > 0 => {}
         _ if computed.is_stale => {
             outcome.find(
@@ -953,10 +992,14 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
             );
             outcome.find(Status::Open, detail);
         }
-        Some(summed) if summed != archived => {
+        // Where the rows are right, what batch_hours says of them is not.
+        Some(summed) if summed != archived && computed.summed.0 != archived => {
+            let cure = match is_read_otherwise {
+                true => " by these flags",
+                false => ": run batch-layer over this hour (--hour)",
+            };
             let detail = format!(
-                "hourly_stock_summary counts {summed} ticks, the archive has {archived}: run batch-layer over this hour \
-                 (--hour)"
+                "hourly_stock_summary counts {summed} ticks, the archive has {archived}{cure}"
             );
             outcome.find(Status::Mismatch, detail);
         }

@@ -11,7 +11,7 @@ mod growth;
 mod index;
 mod lake;
 mod lines;
-mod rules;
+pub mod rules;
 mod stretch;
 
 use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};

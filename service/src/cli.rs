@@ -57,6 +57,20 @@ impl DatabaseArgs {
     }
 }
 
+/// Kafka brokers as `host:port,host:port`, each with one of Kafka's protocols in front or none.
+///
+/// # Errors
+/// A sentence for clap to show.
+pub fn brokers(text: &str) -> Result<String, String> {
+    const PROTOCOLS: [&str; 4] = ["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"];
+    let mut schemes = text.split(',').filter_map(|broker| Some(broker.split_once("://")?.0.trim()));
+    let strange = |scheme: &&str| !PROTOCOLS.iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    match schemes.find(strange) {
+        Some(scheme) => Err(format!("{scheme}:// is not Kafka's: expected host:port,host:port")),
+        None => Ok(text.to_owned()),
+    }
+}
+
 /// A duration such as `20ms`, `5s`, `15m`, `48h` or `30d`.
 ///
 /// # Errors
@@ -87,6 +101,18 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn brokers_are_no_addresses_of_pages() {
+        for good in
+            ["", "a:9092", "a:9092, b:9092", "SSL://a:9092,plaintext://b:9092", "[::1]:9092"]
+        {
+            assert_eq!(brokers(good).as_deref(), Ok(good));
+        }
+        for (bad, scheme) in [("http://a:9092", "http"), ("a:9092,https://b:9092", "https")] {
+            assert!(brokers(bad).unwrap_err().starts_with(&format!("{scheme}:// is not")), "{bad}");
+        }
+    }
 
     #[test]
     fn a_duration_is_a_number_and_a_unit() {

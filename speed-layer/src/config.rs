@@ -25,7 +25,7 @@ pub struct Config {
     pub database: DatabaseArgs,
 
     /// Kafka brokers to start from, as `host:port,host:port`.
-    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST")]
+    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST", value_parser = service::cli::brokers)]
     pub kafka_brokers: String,
 
     /// The topic of ticks; repeatable. A name that begins with `^` is a pattern for topics' names.

@@ -20,6 +20,7 @@ mod http;
 mod intake;
 pub mod kafka;
 mod kafka_watch;
+mod kept_rejects;
 mod latency;
 mod metrics;
 mod outage;
@@ -34,6 +35,7 @@ mod writer;
 
 pub use config::{Command, Config};
 pub use doctor::run as doctor;
+pub use registry::{Client as RegistryClient, RegistryArgs, Trouble as RegistryTrouble};
 pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};
 
@@ -188,6 +190,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
         first_minute::Counts { rejected, all, messages }
     };
     tokio::spawn(first_minute::watch(counts, shared.stop.clone()));
+    tokio::spawn(kept_rejects::look(Arc::clone(&shared)));
     let mut session = 0_u64;
     while !shared.stop.is_cancelled() {
         session += 1;

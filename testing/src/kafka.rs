@@ -23,7 +23,8 @@ pub struct KafkaArgs {
         long = "kafka-brokers",
         env = "KAFKA_BROKERS",
         default_value = "127.0.0.1:9092",
-        value_name = "HOST:PORT"
+        value_name = "HOST:PORT",
+        value_parser = service::cli::brokers
     )]
     pub brokers: String,
     /// Topic of the ticks.

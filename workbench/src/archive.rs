@@ -5,17 +5,20 @@ pub mod convert;
 pub mod java;
 pub mod json;
 pub mod objects;
+mod schemas;
 mod sink;
 mod subscription;
 mod upload;
 
 pub use sink::run;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 use service::cli::duration;
+use speed_layer::RegistryArgs;
 
 use testing::kafka::KafkaArgs;
 use testing::s3::StoreArgs;
@@ -32,7 +35,20 @@ pub struct ArchiveArgs {
     /// First folder of every key.
     #[arg(long, default_value = "raw")]
     pub folder: String,
-    /// Topic for values that are no JSON object. Without it they are only counted.
+    /// Writes a line as Aiven's sink does, with the record's key, value, offset and time beside
+    /// one another: for --symbol-from key, for --timestamp-from record, and for messages that are
+    /// arrays.
+    #[arg(long, conflicts_with_all = ["record_time", "wrap"])]
+    pub keys: bool,
+    /// Puts the record's time into the line as `kafka_timestamp`, for --timestamp-from record.
+    #[arg(long)]
+    pub record_time: bool,
+    /// Wraps values into an object with the member `data`, as HoistField does, for messages that
+    /// are arrays: give the programs `--each data`.
+    #[arg(long)]
+    pub wrap: bool,
+    /// Topic for values that the archive cannot hold, such as what is no JSON object. Without it
+    /// they are only counted, by their reasons, and the first of each is named.
     #[arg(long, value_name = "TOPIC")]
     pub dead_letter_topic: Option<String>,
     /// Ends every open object at each multiple of this on the wall clock.
@@ -47,6 +63,8 @@ pub struct ArchiveArgs {
     /// Ends once everything that the topic holds is archived, instead of waiting for more.
     #[arg(long)]
     pub until_caught_up: bool,
+    #[command(flatten)]
+    pub registry: RegistryArgs,
 }
 
 /// What a run did.
@@ -54,6 +72,8 @@ pub struct ArchiveArgs {
 pub struct Archived {
     pub lines: u64,
     pub dead_letters: u64,
+    /// Those by what is wrong with them.
+    pub left_out: BTreeMap<&'static str, u64>,
     pub ignored: u64,
     pub objects: u64,
 }

@@ -8,6 +8,7 @@ use service::pg;
 use sqlx::postgres::{PgConnection, PgRow, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// The width of a bar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +73,25 @@ pub async fn mark(
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())
+}
+
+/// The symbols that have rows, or should have, from the exchange's day on that holds the first of
+/// some hours.
+pub async fn symbols(
+    transaction: &mut PgTransaction<'_>,
+    hours: &Range<Hour>,
+) -> Result<BTreeSet<String>, sqlx::Error> {
+    let day: Timestamp = pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange")
+        .bind(hours.start.start())
+        .fetch_one(transaction.acquire().await?)
+        .await?;
+    let symbols: Vec<String> =
+        pg::query_scalar(include_str!("../../sql/verify/indicator_symbols.sql"))
+            .bind(day)
+            .bind(hours.end.start())
+            .fetch_all(transaction.acquire().await?)
+            .await?;
+    Ok(symbols.into_iter().collect())
 }
 
 /// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew or move

@@ -171,6 +171,8 @@ impl<R: Read> Lines<R> {
     /// newline.
     fn skip_long(&mut self) -> io::Result<Line<'_>> {
         self.without_newline = 0;
+        let (mut nesting, mut is_open) = (Nesting::default(), true);
+        nesting.go_on(&self.buffer[self.start..self.end]);
         let kept = super::MAX_REJECT_BYTES;
         let mut is_torn = self.buffer[self.end - 1] == 0;
         let mut length = (self.end - self.start) as u64;
@@ -180,10 +182,12 @@ impl<R: Read> Lines<R> {
         while !self.at_end {
             let count = read(&mut self.input, &mut self.buffer[kept..], &mut self.at_end)?;
             let newline = memchr::memchr(b'\n', &self.buffer[kept..kept + count]);
-            length += newline.unwrap_or(count) as u64;
+            let part = newline.unwrap_or(count);
+            length += part as u64;
+            nesting.go_on(&self.buffer[kept..kept + part]);
             if let Some(position) = newline {
                 (self.start, self.end) = (kept + position + 1, kept + count);
-                is_torn = false;
+                (is_torn, is_open) = (false, false);
                 break;
             }
             is_torn = self.buffer[..kept + count]
@@ -197,11 +201,42 @@ impl<R: Read> Lines<R> {
             number: self.number,
             bytes: &self.buffer[..kept],
             length,
-            is_open: false,
+            is_open: is_open && !nesting.is_closed(),
             is_torn,
             behind,
             told: None,
         })
+    }
+}
+
+/// Whether the JSON values in a line that is gone through once are whole.
+#[derive(Default)]
+struct Nesting {
+    brackets: usize,
+    is_any: bool,
+    in_string: bool,
+    escaped: bool,
+}
+
+impl Nesting {
+    fn go_on(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            match byte {
+                _ if self.in_string => {
+                    self.in_string = self.escaped || *byte != b'"';
+                    self.escaped = !self.escaped && *byte == b'\\';
+                }
+                b'"' => (self.in_string, self.is_any) = (true, true),
+                b'{' | b'[' => (self.brackets, self.is_any) = (self.brackets + 1, true),
+                b'}' | b']' => self.brackets = self.brackets.saturating_sub(1),
+                _ => {}
+            }
+        }
+    }
+
+    /// Whether there are values, and the last one has ended.
+    const fn is_closed(&self) -> bool {
+        self.is_any && self.brackets == 0 && !self.in_string
     }
 }
 
@@ -274,6 +309,24 @@ mod tests {
         assert_eq!(values, 2 * MAX_VALUE_BYTES / value.len());
         assert_eq!(last, Some((2, b"{}".to_vec(), 0)));
         assert!(lines.buffer.len() <= 2 * MAX_VALUE_BYTES, "{}", lines.buffer.len());
+    }
+
+    #[test]
+    fn of_a_long_line_without_a_newline_it_is_known_whether_its_value_has_ended() {
+        let long = "x".repeat(3_000_000);
+        for (text, is_open) in [
+            (format!(r#"{{"a":"{long}"#), true),
+            (format!(r#"{{"a":"{long}\"}}"#), true),
+            (format!(r#"{{"a":"{long}"}}"#), false),
+            (format!("{{\"a\":\"{long}\"}} \n"), false),
+            (format!("{{\"a\":\"{long}\n"), false),
+            ("[".repeat(3_000_000), true),
+            (format!(r#"[["{long}"],{{"#), true),
+        ] {
+            let mut lines = Lines::new(Trickle(text.as_bytes(), 65_536));
+            let line = lines.next_line().unwrap().unwrap();
+            assert_eq!(line.is_open, is_open, "{}..{}", &text[..9], &text[text.len() - 9..]);
+        }
     }
 
     proptest! {

@@ -230,6 +230,25 @@ fn a_line_too_long_for_a_tick_is_one_bad_line() {
 }
 
 #[test]
+fn an_object_that_is_cut_within_a_long_last_line_is_cut_all_the_same() {
+    let (tick, long) = (line("A", AT, "1"), "x".repeat(2_000_000));
+    for begun in [
+        format!(r#"{{"symbol":"A","note":"{long}"#),
+        format!(r#"[{{"a":"{long}"#),
+        format!(r#""{long}"#),
+        "[".repeat(2_000_000),
+    ] {
+        for text in [format!("{tick}\n{begun}"), begun] {
+            let failed = scan(text.as_bytes(), &options()).unwrap_err();
+            assert_eq!(failed.error.kind(), io::ErrorKind::UnexpectedEof, "{}", failed.error);
+        }
+    }
+    // Whole, it is one that is too long.
+    let text = format!("{tick}\n{{\"note\":\"{long}\"}}");
+    assert_eq!(scan(text.as_bytes(), &options()).unwrap().rejected, 1);
+}
+
+#[test]
 fn a_timestamp_a_day_after_the_object_was_stored_is_rejected() {
     let late = AT + 60_000 + 86_400_000;
     let text = [line("A", late, "1"), line("A", late + 1, "1")].join("\n");
@@ -322,7 +341,8 @@ fn lines_of_every_layout_are_read_by_the_same_rules_as_messages() {
     .join("\n");
     let scan = scan(text.as_bytes(), &ScanOptions { rules: rules.into(), ..options() }).unwrap();
     assert_eq!((bar_of_a(&scan.hours[0].1).sum_close, scan.rejected), (4_000_000_000, 1));
-    assert!(scan.rejects[0].reject.detail.contains("has no key"), "{}", scan.rejects[0].reject);
+    let detail = &scan.rejects[0].reject.detail;
+    assert!(detail.contains("the archive's line has no key"), "{detail}");
 }
 
 #[test]

@@ -392,7 +392,7 @@ impl<V: Visitor> Reading<'_, V> {
 
     fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
         // Of a line of other fields than JSON nothing tells whether it is whole.
-        if line.is_open && (self.is_csv || is_cut(line.bytes, index > 0)) {
+        if line.is_open && (self.is_csv || is_cut(line, index > 0)) {
             self.cut_line = Some((line.number, "in the middle of a value"));
         }
         self.has_records |= match reject.reason {
@@ -473,9 +473,15 @@ enum NoContent {
 
 /// Whether it is the beginning of a JSON value, or `after_others`, which something may stand in
 /// front of.
-fn is_cut(bytes: &[u8], after_others: bool) -> bool {
+fn is_cut(line: &Line<'_>, after_others: bool) -> bool {
+    let bytes = line.bytes;
+    // Of a long line only the beginning is there, and that its value has not ended was seen.
+    let is_long = (bytes.len() as u64) < line.length;
     let begins = |bytes: &[u8]| {
-        serde_json::from_slice::<IgnoredAny>(bytes).is_err_and(|error| error.is_eof())
+        let is_cut = |error: serde_json::Error| {
+            error.is_eof() || is_long && error.to_string().starts_with("recursion limit")
+        };
+        serde_json::from_slice::<IgnoredAny>(bytes).is_err_and(is_cut)
     };
     let behind = memchr::memchr2(b'{', b'[', bytes).filter(|_| after_others);
     begins(bytes) || behind.is_some_and(|at| begins(&bytes[at..]))

@@ -122,6 +122,8 @@ impl News {
 #[derive(Debug)]
 pub(super) struct ReadObject {
     pub object: Object,
+    /// Some of its lines are no ticks.
+    has_rejects: bool,
     pub spans: Box<[Span]>,
 }
 
@@ -182,6 +184,11 @@ impl Archived {
                 *self.repeated.entry((*hour, topic.to_owned(), partition)).or_default() |= places;
             }
         }
+    }
+
+    /// Objects some of whose lines are no ticks.
+    pub(super) fn with_rejects(&self) -> impl Iterator<Item = &Object> {
+        self.read.iter().filter(|read| read.has_rejects).map(|read| &read.object)
     }
 
     fn note_unread(&mut self, hours: impl IntoIterator<Item = Hour>, why: &str) {
@@ -633,7 +640,7 @@ impl Archive {
                 *archived.elsewhere.entry(partition).or_default() |= places::messages(offsets);
             }
         }
-        let spans = Span::all(&part);
+        let (spans, has_rejects) = (Span::all(&part), part.has_rejects);
         archived.note_repeated(self.reader.topic(&object.key), &part);
         if let Some(is_replaced) = archived.new_keys.get(&object.key).copied() {
             for (hour, held) in &part.hours {
@@ -641,8 +648,8 @@ impl Archive {
             }
         }
         self.absorb_into(&mut archived.holdings, object, part, None).await?;
-        if !spans.is_empty() {
-            archived.read.push(ReadObject { object: object.clone(), spans });
+        if has_rejects || !spans.is_empty() {
+            archived.read.push(ReadObject { object: object.clone(), has_rejects, spans });
         }
         Ok(())
     }

@@ -59,8 +59,9 @@ Exit codes:
   2  configuration: a wrong flag, password, key, bucket or topic
   3  infrastructure: PostgreSQL or the store does not answer; try again later
   4  nothing differs, but some hours could not be compared to the end: an object cannot be read, the speed layer
-     or the sink is behind, batch-layer has not run yet, or SIGTERM came; or no hour was compared, as none of those
-     asked for is looked at yet (--grace), or the tables have none but older ones that nobody has compared";
+     or the sink is behind, batch-layer has not run yet, or SIGTERM came; or nothing was compared, as none of the hours
+     asked for is looked at yet (--grace), the tables have none but older ones that nobody has compared, or none
+     of their messages is a tick";
 
 /// Where the topic is.
 #[derive(Debug, Clone, clap::Args)]
@@ -68,7 +69,7 @@ Exit codes:
 pub struct KafkaArgs {
     /// Kafka brokers, as `host:port,host:port`. Without them, or where none answers, only what
     /// PostgreSQL and the archive hold tells which offsets there should be.
-    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST")]
+    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST", value_parser = service::cli::brokers)]
     pub kafka_brokers: Option<String>,
 
     /// The topic of ticks, or several with commas between: then objects are told apart by the topic

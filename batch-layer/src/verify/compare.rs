@@ -3,6 +3,7 @@
 use super::holdings::{HourHoldings, Share, block_offsets};
 use super::lost::{Lost, Places};
 use super::outcome::{PartitionOutcome, Status};
+use super::rejects::NoTicks;
 use super::tables::Known;
 use crate::hour::Hour;
 use crate::scan::places;
@@ -12,6 +13,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Ranges of offsets that are named; of more, only their number is.
 const RANGES_NAMED: usize = 5;
+
+/// What is to be done where the layers read by other flags.
+pub const SAME_FLAGS: &str =
+    "give speed-layer, batch-layer and verify the same flags about messages";
+
+/// So many ticks whose values differ, and most of those that were looked up, were changed by nobody.
+const MANY_DIFFER: u64 = 10;
 
 /// Ticks of which both values are shown.
 const TICKS_SHOWN: usize = 5;
@@ -65,6 +73,8 @@ pub struct Sides<'a> {
     pub told: Option<[&'a HourHoldings; 2]>,
     /// Behind the archive's last line of each partition, where lines do not tell their offsets.
     pub presumed_ends: &'a BTreeMap<i32, u64>,
+    /// Lines of the archive that are no ticks, as far as `realtime_stock` has ticks of them.
+    pub no_ticks: &'a NoTicks,
 }
 
 /// What the values of both sides' ticks say.
@@ -320,12 +330,14 @@ impl Sides<'_> {
             return;
         }
         let mut missing = (realtime - archive) - expired;
+        outcome.missing_in_archive = missing.len();
+        self.explain_no_ticks(outcome, &mut missing);
         let after_newest = self.newest.get(&partition).map_or(0, |newest| newest + 1);
         let mut pending = split_off(&mut missing, after_newest);
         // The tables were read before Kafka was asked.
         let end = self.kafka_ends.get(&partition).copied().unwrap_or(u64::MAX);
         let beyond = split_off(&mut pending, end.max(after_newest));
-        outcome.missing_in_archive = missing.len() + beyond.len();
+        outcome.missing_in_archive -= pending.len();
         name(
             outcome,
             Status::Mismatch,
@@ -340,6 +352,21 @@ impl Sides<'_> {
         );
         let what = "tick[s] of realtime_stock [waits|wait] for the sink, unless that has passed them and their objects are lost";
         name(outcome, Status::Open, &pending, what);
+    }
+
+    /// Takes those of realtime_stock's ticks out of `missing` whose lines the archive has: it
+    /// misses none, and nothing of them will come.
+    fn explain_no_ticks(&self, outcome: &mut PartitionOutcome, missing: &mut RoaringTreemap) {
+        for (places, why) in self.no_ticks.among(outcome.partition, missing) {
+            *missing -= &places;
+            let what = "tick[s] of realtime_stock [is|are] rejected in the archive, which has [its line|their lines]";
+            let detail = format!(
+                "{}: {}; the first for {why}: {SAME_FLAGS}, and let the sink keep the keys and times that these need",
+                inflected(places.len(), what),
+                ranges(&places)
+            );
+            outcome.find(Status::Mismatch, detail);
+        }
     }
 
     /// Where retention has dropped the ticks, only those are known to be missing that the speed
@@ -375,9 +402,10 @@ impl Sides<'_> {
         }
         if let Some(ticks) = self.at(self.rejected_ticks, partition) {
             *missing -= ticks;
-            let what = "tick[s] of the archive [stands|stand] in rejected_ticks and [is a tick|are ticks] by these flags: give speed-layer, \
-                        batch-layer and verify the same flags about messages";
-            name(outcome, Status::Mismatch, ticks, what);
+            let what = format!(
+                "tick[s] of the archive [stands|stand] in rejected_ticks and [is a tick|are ticks] by these flags: {SAME_FLAGS}"
+            );
+            name(outcome, Status::Mismatch, ticks, &what);
         }
         if let Some(unread) = self.at(self.rejected_unread, partition) {
             *missing -= unread;
@@ -427,16 +455,24 @@ impl Sides<'_> {
             .clone()
             .filter(|(_, ours, theirs)| ours.checksum.as_floats != theirs.checksum.as_floats)
             .collect();
+        let looked_up = both.clone().count() as u64;
         if !others.is_empty() {
             left -= both.map(|(place, ..)| place).collect::<RoaringTreemap>();
         }
-        let places = others.iter().map(|(place, ..)| *place).collect();
+        let places: RoaringTreemap = others.iter().map(|(place, ..)| *place).collect();
         name(
             outcome,
             Status::Mismatch,
             &places,
             "tick[s] [has|have] other values in realtime_stock than in the archive",
         );
+        if places.len() >= MANY_DIFFER && places.len() * 2 > looked_up {
+            let detail = format!(
+                "{} of the {looked_up} that were looked up differ: rather the layers read them by other flags: {SAME_FLAGS}",
+                places.len()
+            );
+            outcome.find(Status::Mismatch, detail);
+        }
         for (place, ours, theirs) in others.into_iter().take(TICKS_SHOWN) {
             let (place, ours, theirs) = (places::text(place), &ours.text, &theirs.text);
             let detail = format!("offset {place}: realtime_stock has {ours}, the archive {theirs}");

@@ -26,6 +26,8 @@ const BLOCK_BITS: u32 = 10;
 #[derive(Debug, Default)]
 pub struct Holdings {
     pub hours: BTreeMap<Hour, HourHoldings>,
+    /// Some lines were no ticks.
+    pub has_rejects: bool,
 }
 
 /// What one side holds of an hour.
@@ -398,7 +400,9 @@ impl Visitor for Reading {
     }
 
     /// A line that is no tick has no hour; `rejected_lines` has it.
-    fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
+    fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {
+        self.holdings.has_rejects = true;
+    }
 
     fn has_enough(&self) -> bool {
         self.is_too_wide

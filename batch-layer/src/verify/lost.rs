@@ -257,14 +257,19 @@ impl Search<'_> {
     /// Notes offsets that are no ticks, so that they have no hour of their own, with the hours that
     /// they lie in.
     fn attribute(&self, partition: i32, offsets: &RoaringTreemap, places: &mut Places) {
-        let mut near = None;
+        let mut before = None;
         for offset in offsets {
-            // Those that follow one another share their hour.
-            near = match near {
-                Some((last, hour)) if last + 1 == offset => Some((offset, hour)),
-                _ => self.hour_near(partition, offset).map(|hour| (offset, hour)),
-            };
-            if let Some((_, hour)) = near {
+            let hour = self.hour_by_time(partition, offset).or_else(|| {
+                // Those that follow one another share the hour of the tick before them.
+                before = match before {
+                    Some((last, hour)) if last + 1 == offset => Some((offset, hour)),
+                    _ => self
+                        .hour_before(partition, offset.checked_sub(1)?)
+                        .map(|hour| (offset, hour)),
+                };
+                before.map(|(_, hour)| hour)
+            });
+            if let Some(hour) = hour {
                 places.entry((hour, partition)).or_default().insert(offset);
             }
         }
@@ -273,12 +278,15 @@ impl Search<'_> {
     /// The hour in which Kafka took an offset, or, where that is not known, the hour of the last
     /// tick before it.
     fn hour_near(&self, partition: i32, offset: u64) -> Option<Hour> {
-        let by_time = self.spans.get(&partition).and_then(|span| {
-            let number =
-                span.starts.windows(2).position(|hour| (hour[0]..hour[1]).contains(&offset))?;
-            Hour::each(self.hours.clone()).nth(number)
-        });
-        by_time.or_else(|| self.hour_before(partition, offset.checked_sub(1)?))
+        self.hour_by_time(partition, offset)
+            .or_else(|| self.hour_before(partition, offset.checked_sub(1)?))
+    }
+
+    /// The hour in which Kafka took an offset.
+    fn hour_by_time(&self, partition: i32, offset: u64) -> Option<Hour> {
+        let starts = &self.spans.get(&partition)?.starts;
+        let number = starts.windows(2).position(|hour| (hour[0]..hour[1]).contains(&offset))?;
+        Hour::each(self.hours.clone()).nth(number)
     }
 
     /// The hour of the last tick up to an offset.

@@ -1,10 +1,11 @@
-//! What there is to say where no hour was compared, which would pass for success.
+//! What there is to say where no hour, or no tick, was compared, which would pass for success.
 
 use crate::hour::Hour;
 use crate::index::Index;
 use common::Timestamp;
 use service::Failure;
 use service::pg::{self, in_time};
+use service::words::inflected;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -37,9 +38,7 @@ impl Asked {
         if self.window.is_empty() {
             return Err(self.too_early(self.window.start));
         }
-        let known = in_time(index.patience, self.known(index)).await;
-        let known =
-            known.map_err(|error| index.failed("looking for hours to compare in", error))?;
+        let known = self.known(index).await?;
         let Some(oldest) = known.oldest.map(Hour::of) else {
             tracing::info!("nothing was compared: the tables have no hours at all");
             return Ok(());
@@ -60,6 +59,27 @@ impl Asked {
         Ok(())
     }
 
+    /// Of hours whose messages are no ticks, all of them.
+    ///
+    /// # Errors
+    /// [`Failure::Partial`] unless nobody has named an hour, and the newest one that the tables
+    /// have was compared before; or where the database fails.
+    pub async fn explain_rejected(&self, index: &mut Index, rejected: u64) -> Result<(), Failure> {
+        let what = inflected(
+            rejected,
+            "message[s] of these hours [is|are] no tick[s], and no tick is there beside [it|them]",
+        );
+        let found = format!(
+            "nothing was compared: {what}. Table rejected_ticks has the reasons; where flags are missing, speed-layer \
+             doctor proposes them"
+        );
+        if !self.is_default || !self.known(index).await?.is_compared {
+            return Err(Failure::Partial(found));
+        }
+        tracing::info!(rejected, "{found}");
+        Ok(())
+    }
+
     fn too_early(&self, hour: Hour) -> Failure {
         let Self { grace, .. } = self;
         let micros = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
@@ -69,10 +89,11 @@ impl Asked {
         ))
     }
 
-    async fn known(&self, index: &mut Index) -> Result<KnownHours, sqlx::Error> {
-        pg::query_as(include_str!("../../sql/verify/known_hours.sql"))
+    async fn known(&self, index: &mut Index) -> Result<KnownHours, Failure> {
+        let known = pg::query_as(include_str!("../../sql/verify/known_hours.sql"))
             .bind(self.due.start())
-            .fetch_one(&mut index.connection)
-            .await
+            .fetch_one(&mut index.connection);
+        let known = in_time(index.patience, known).await;
+        known.map_err(|error| index.failed("looking for hours to compare in", error))
     }
 }

@@ -9,9 +9,13 @@ use common::Timestamp;
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
+use service::words::inflected;
 
 /// A window of more hours begins where there is anything.
 const LONG_HOURS: usize = 500;
+
+/// Hours before the usual window that are compared, the newest of them.
+const MOST_BEFORE: usize = 100;
 
 /// Where ticks may be.
 pub struct Sources<'a> {
@@ -47,6 +51,33 @@ impl Sources<'_> {
             );
         }
         Ok(())
+    }
+
+    /// The hours before the usual window that batch-layer has computed from the window's objects,
+    /// in order of time: days' ticks are of midnight, whenever they were sent.
+    pub async fn before(&mut self, plan: &Plan) -> Result<Vec<Hour>, Failure> {
+        if !plan.is_default {
+            return Ok(Vec::new());
+        }
+        let folders = self.templates.iter().flat_map(|of| of.folders(plan.window.clone()));
+        let folders: Vec<String> = folders.map(|folder| folder.prefix.to_string()).collect();
+        let hours = pg::query_scalar(include_str!("../../sql/verify/beside_window.sql"))
+            .bind(folders)
+            .bind(plan.window.start.start())
+            .fetch_all(&mut self.index.connection);
+        let hours: Result<Vec<Timestamp>, _> = in_time(self.index.patience, hours).await;
+        let hours =
+            hours.map_err(|error| self.index.failed("looking for older hours in", error))?;
+        let mut hours: Vec<Hour> = hours.into_iter().map(Hour::of).collect();
+        let older = hours.len().saturating_sub(MOST_BEFORE);
+        if let (Some(oldest), 1..) = (hours.first(), older) {
+            let what = inflected(
+                older as u64,
+                "hour[s] before the window [is|are] passed over, of which its objects hold ticks",
+            );
+            tracing::warn!(hours = older, %oldest, "{what}: --from {} reaches the oldest", oldest.start());
+        }
+        Ok(hours.split_off(older))
     }
 
     async fn oldest_row(&mut self) -> Result<Option<Hour>, Failure> {

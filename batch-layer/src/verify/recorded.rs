@@ -3,10 +3,12 @@
 //!
 //! Not looked at: `duplicates` and `conflicts`, which only the run knows that read the objects.
 
+use super::compare::SAME_FLAGS;
 use super::tables::ANEW;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::state;
+use crate::work::rules::described;
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
@@ -87,6 +89,13 @@ impl Recorded {
             ));
         }
         found
+    }
+
+    /// Words where the hour was computed by other rules of messages than `format` has.
+    #[must_use]
+    pub fn is_read_otherwise(&self, format: &str) -> Option<String> {
+        let others = described(&self.format, format)?;
+        Some(format!("batch-layer has computed the hour {others}: {SAME_FLAGS}"))
     }
 
     /// Words where the hour was computed from another archive than the one at `location`: it may

@@ -16,6 +16,8 @@ pub struct Outcomes {
     pub mismatch: u64,
     pub realtime_ticks: u64,
     pub archive_ticks: u64,
+    /// Messages that are no tick.
+    pub rejected: u64,
 }
 
 /// Prints outcome after outcome.
@@ -46,6 +48,12 @@ impl Outcomes {
         }
     }
 
+    /// Whether some side has any tick of all the hours.
+    #[must_use]
+    pub const fn have_ticks(&self) -> bool {
+        self.realtime_ticks > 0 || self.archive_ticks > 0 || self.purged > 0
+    }
+
     fn add(&mut self, outcome: &HourOutcome) {
         self.hours += 1;
         *match outcome.status {
@@ -56,6 +64,7 @@ impl Outcomes {
         } += 1;
         self.realtime_ticks += outcome.realtime_ticks.unwrap_or(0);
         self.archive_ticks += outcome.archive_ticks;
+        self.rejected += outcome.partitions.iter().map(|partition| partition.rejected).sum::<u64>();
     }
 }
 
@@ -83,7 +92,7 @@ impl Printer {
     /// # Errors
     /// As [`Printer::add`].
     pub fn finish(&self) -> anyhow::Result<()> {
-        let Outcomes { hours, ok, purged, open, mismatch, realtime_ticks, archive_ticks } =
+        let Outcomes { hours, ok, purged, open, mismatch, realtime_ticks, archive_ticks, rejected } =
             &self.totals;
         match self.format {
             Format::Json => {
@@ -92,9 +101,10 @@ impl Printer {
             }
             Format::Table => print(&format!(
                 "{}: {ok} ok, {purged} purged, {open} open, {mismatch} mismatch; {} in realtime_stock, {archive_ticks} in \
-                 the archive\n",
+                 the archive; {} rejected\n",
                 counted(*hours, "hour"),
-                counted(*realtime_ticks, "tick")
+                counted(*realtime_ticks, "tick"),
+                counted(*rejected, "message")
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! [`Stretches`]: a window in pieces that fit into memory.
+//! [`Stretches`]: hours in pieces that fit into memory.
 
 use crate::hour::Hour;
 use std::ops::Range;
@@ -10,13 +10,20 @@ const LONGEST: i64 = 24;
 #[derive(Debug)]
 pub struct Stretches {
     rest: Range<Hour>,
+    /// Behind those, the last one first.
+    later: Vec<Range<Hour>>,
     length: i64,
 }
 
 impl Stretches {
+    /// Those of some hours, in order of time, and of a window behind them.
     #[must_use]
-    pub const fn of(window: Range<Hour>) -> Self {
-        Self { rest: window, length: LONGEST }
+    pub fn of(before: &[Hour], window: Range<Hour>) -> Self {
+        let neighbours = before.chunk_by(|one, next| one.plus(1) == *next);
+        let ranges = neighbours.filter_map(|hours| Some(*hours.first()?..hours.last()?.plus(1)));
+        let mut later: Vec<_> = ranges.chain([window.clone()]).rev().collect();
+        let rest = later.pop().unwrap_or(window);
+        Self { rest, later, length: LONGEST }
     }
 
     /// The hours that are to be looked at now; `None` after the last.
@@ -35,6 +42,11 @@ impl Stretches {
     pub fn advance(&mut self) {
         self.rest.start = self.rest.start.plus(self.length).min(self.rest.end);
         self.length = (self.length * 2).min(LONGEST);
+        if self.rest.is_empty()
+            && let Some(next) = self.later.pop()
+        {
+            self.rest = next;
+        }
     }
 }
 
@@ -47,7 +59,8 @@ mod tests {
     /// time.
     fn lengths(hours: i64, wide: i64) -> Vec<usize> {
         let first = Hour::of(Timestamp::from_micros(0));
-        let (mut stretches, mut lengths) = (Stretches::of(first..first.plus(hours)), Vec::new());
+        let (mut stretches, mut lengths) =
+            (Stretches::of(&[], first..first.plus(hours)), Vec::new());
         let mut next = first;
         while let Some(stretch) = stretches.current() {
             assert_eq!(stretch.start, next, "none is left out");
@@ -69,6 +82,19 @@ mod tests {
         assert!(lengths(0, 0).is_empty());
         assert_eq!(lengths(48, 0), [24, 24]);
         assert_eq!(lengths(30, 0), [24, 6]);
+    }
+
+    #[test]
+    fn hours_before_the_window_come_first_and_those_that_follow_one_another_together() {
+        let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
+        let mut stretches = Stretches::of(&[hour(1), hour(2), hour(9)], hour(40)..hour(70));
+        let mut found = Vec::new();
+        while let Some(stretch) = stretches.current() {
+            found.push(stretch);
+            stretches.advance();
+        }
+        let expected = [(1, 3), (9, 10), (40, 64), (64, 70)];
+        assert_eq!(found, expected.map(|(start, end)| hour(start)..hour(end)));
     }
 
     #[test]

@@ -78,6 +78,9 @@ impl Computed {
             Some(_) if symbols != recorded => Some(format!(
                 "batch_hours counts {recorded} symbols, hourly_stock_summary has {symbols}: {ANEW}"
             )),
+            Some(recorded) if ticks != recorded => Some(format!(
+                "batch_hours counts {recorded} ticks, hourly_stock_summary has {ticks}: {ANEW}"
+            )),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ use super::compare::Values;
 use super::holdings::{Holdings, HourHoldings, TOLD_AT_MOST, common_in_blurred_blocks};
 use super::log::{Asked, Log, Span};
 use super::lost::{Lost, Places, Search};
+use super::rejects::NoTicks;
 use super::tables::{self, Gaps, Sources};
 use crate::hour::Hour;
 use crate::index::Index;
@@ -51,6 +52,8 @@ pub struct Part {
     /// those that are known.
     pub of_new_topic: BTreeMap<i32, Span>,
     pub lost: Lost,
+    /// Ticks of `realtime_stock` that are none in the archive.
+    pub no_ticks: NoTicks,
     /// Ticks of the archive that the speed layer has rejected.
     pub parsed_otherwise: Places,
     /// Such that are ticks by the flags of this comparison.

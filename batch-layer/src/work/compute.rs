@@ -316,9 +316,18 @@ impl Work {
         let Some(known) = due.known else {
             return Ok(Some(New { sum, added: None }));
         };
-        let there =
-            due.objects.iter().filter(|indexed| indexed.merged).map(|indexed| indexed.ticks).sum();
-        match lost(known, &sum, due.is_read_otherwise, there) {
+        let merged = due.objects.iter().filter(|indexed| indexed.merged);
+        let there = merged.clone().map(|indexed| indexed.ticks).sum();
+        // Whatever was kept or noted of it: what it was made of is all there, as it was.
+        let is_whole = known.gone_objects == 0
+            && known.is_of(merged.count() as u64)
+            && known.location == self.store.location()
+            && !due.is_read_otherwise;
+        let lost = match is_whole && known.sum.is_none() {
+            true => 0,
+            false => lost(known, &sum, due.is_read_otherwise, there),
+        };
+        match lost {
             0 if self.refuses_more(due, known, &sum) => Ok(None),
             0 => Ok(Some(New { sum, added: None })),
             lost => self.shrink(due, known, (sum, lost), added).await,

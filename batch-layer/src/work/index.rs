@@ -259,7 +259,12 @@ impl Work {
                 Ok(scan) if self.is_outdated(&change, &scan, &entries).await? => {
                     self.pass_over(&change.object, &scan)
                 }
-                Ok(scan) => entries.push(self.take_in(change, scan).await?),
+                Ok(scan) => match self.emptied(&change, &scan).await? {
+                    Some(broken) => {
+                        self.note_broken(&change.object, &change.folder, broken).await?
+                    }
+                    None => entries.push(self.take_in(change, scan).await?),
+                },
                 Err(ReadError::Moved | ReadError::Wide) => moved.push(change),
                 Err(ReadError::Broken(broken)) => {
                     self.note_broken(&change.object, &change.folder, broken).await?
@@ -279,6 +284,25 @@ impl Work {
             self.index.store(&entries).await?;
         }
         result.and_then(|()| self.check_stop()).map(|()| moved)
+    }
+
+    /// What is the matter with an object that held ticks and was replaced by what is no archive of
+    /// records, though it be JSON, as a proxy's error: none of its lines even tells a place.
+    async fn emptied(&mut self, change: &Change, scan: &Scan) -> Result<Option<Broken>, Failure> {
+        let is_replaced = change.kind == ChangeKind::Replaced && scan.hours.is_empty();
+        if !is_replaced || scan.rejects.iter().any(|line| line.told.is_some()) {
+            return Ok(None);
+        }
+        let (held, _) = self.index.held_of(&change.object.key).await?;
+        if held.keys().all(|hour| self.may_shrink(*hour)) {
+            return Ok(None);
+        }
+        let ticks = counted(held.values().sum(), "tick");
+        let why = format!(
+            "it was replaced by what holds no tick and no line that tells its place; it held {ticks}, which \
+             --allow-shrink, with a window that holds their hours, takes out"
+        );
+        Ok(Some(Broken { kind: BrokenKind::Damaged, why, hours: held.into_keys().collect() }))
     }
 
     /// Whether an object holds what another one of its name holds, which is compressed or is not.

@@ -124,16 +124,15 @@ impl Work {
 
     /// Says once that hours are written anew because their messages are read by other rules.
     pub(super) fn note_rewritten(&mut self, hour: Hour, known: &Computed) {
-        if rules(&known.format) == rules(&self.format)
-            || std::mem::replace(&mut self.refused.is_rewrite_said, true)
-        {
+        let Some(others) = described(&known.format, &self.format) else {
             return;
+        };
+        if !std::mem::replace(&mut self.refused.is_rewrite_said, true) {
+            self.progress.warn(format_args!(
+                "hour {hour}, and perhaps others, was computed {others}; what these rules read otherwise is \
+                 written anew"
+            ));
         }
-        let (before, now) = differences(&known.format, &self.format);
-        self.progress.warn(format_args!(
-            "hour {hour}, and perhaps others, was computed by other rules of messages: then {before}, now {now} \
-             (is a flag missing?); what these rules read otherwise is written anew"
-        ));
     }
 
     /// Notes the hours of such objects as not written.
@@ -191,6 +190,14 @@ impl Work {
         );
         self.fail(hour, &why);
     }
+}
+
+/// Words where what was computed by one format reads messages by other rules than another one.
+#[must_use]
+pub fn described(computed: &str, ours: &str) -> Option<String> {
+    let (then, now) = differences(computed, ours);
+    (rules(computed) != rules(ours))
+        .then(|| format!("by other rules of messages: then {then}, now {now} (is a flag missing?)"))
 }
 
 /// A format without the version of this program's sums: how messages are read.
@@ -257,5 +264,9 @@ mod tests {
         assert_eq!(shown(base, &one), texts("no `--where`", "`--where a=1` `--where b=2`"));
         assert_eq!(shown(base, &base.replace('2', "3")), texts("`2`", "`3`"));
         assert_eq!((rules("1 a b"), rules("2 a c")), ("a b", "a c"));
+        assert_eq!(described(base, &base.replace('2', "3")), None, "another version");
+        let said =
+            "by other rules of messages: then `--map a=b`, now `--map a=c` (is a flag missing?)";
+        assert_eq!(described(base, &base.replace("a=b", "a=c")).as_deref(), Some(said));
     }
 }

@@ -108,7 +108,11 @@ async fn a_line_longer_than_any_tick_is_kept_by_its_beginning_and_length() {
 async fn what_is_no_archive_of_records_is_broken_and_takes_no_ticks_away() {
     let ticks = some_ticks(10, 0, 0, 300);
     let zstd = zstd::encode_all(lines(&ticks).as_bytes(), 3).unwrap();
-    let contents: [&[u8]; 8] = [
+    let contents: [&[u8]; 11] = [
+        // JSON, and no record of anything.
+        b"null",
+        b"[1,2]\n",
+        b"{\"message\":\"Internal Server Error\"}\n",
         &[0; 5000],
         b"<html><body>502 Bad Gateway</body></html>\n",
         b"\xfd7zXZ\0\0\x04\xe6\xd6\xb4F",
@@ -136,6 +140,30 @@ async fn what_is_no_archive_of_records_is_broken_and_takes_no_ticks_away() {
         world.run_ok(&DAY).await;
         assert_eq!(world.summary().await, before);
     }
+}
+
+#[tokio::test]
+async fn ticks_of_an_object_that_was_replaced_by_none_are_taken_out_where_its_lines_tell_places() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 300)).await;
+    world.run_ok(&DAY).await;
+    let none = r#"{"kafka_partition":0,"kafka_offset":0}"#;
+    world.bucket.put(&key(10, 0, 0), none).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select count(*) from batch_hours").await, 0);
+    // And where a person says so.
+    world.put(&key(11, 0, 0), &some_ticks(11, 0, 0, 300)).await;
+    world.run_ok(&DAY).await;
+    world.bucket.put(&key(11, 0, 0), "{}\n").await.unwrap();
+    let outcome = world.run(&DAY).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(
+        outcome.stderr.contains("it held 300 ticks, which --allow-shrink"),
+        "{}",
+        outcome.stderr
+    );
+    world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
+    assert_eq!(world.number("select count(*) from batch_hours").await, 0);
 }
 
 #[tokio::test]

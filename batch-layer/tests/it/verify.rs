@@ -378,6 +378,10 @@ async fn what_batch_hours_says_is_compared_with_the_summaries() {
             "batch_hours counts 6 symbols",
         ),
         (
+            "update batch_hours set ticks = ticks + 1 where hour = '2025-06-02T10:00Z'",
+            "batch_hours counts 801 ticks, hourly_stock_summary has 800",
+        ),
+        (
             "update batch_hours set objects = objects + 1 where hour = '2025-06-02T10:00Z'",
             "computed from 3 objects, of which 0 are gone, and the index has 2 objects of it",
         ),
@@ -939,6 +943,31 @@ async fn of_wrong_indicators_it_is_said_whether_they_are_the_hour_s_or_the_day_s
 }
 
 #[tokio::test]
+async fn wrong_indicators_are_mended_over_the_hour_that_is_named_though_it_has_no_ticks() {
+    let world = agreeing().await;
+    // The exchange's day begins at 04:00Z.
+    let window = ["--from", "2025-06-02T04", "--to", "2025-06-02T12"];
+    for (hour, falsehood) in [
+        ("2025-06-02T04", "delete from technical_indicators where interval = 'day' and symbol = 'AAPL'"),
+        (
+            "2025-06-02T05",
+            "insert into technical_indicators
+             select (jsonb_populate_record(t, '{\"symbol\": \"ZZ\", \"start\": \"2025-06-02T05:00:00Z\"}')).*
+             from technical_indicators t where interval = 'hour' limit 1",
+        ),
+    ] {
+        world.execute(falsehood).await;
+        let outcome = verify(&world, &window).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        let named = format!("{hour}:00Z  all mismatch: rows of technical_indicators are wrong");
+        assert!(outcome.stdout.contains(&named), "{}", outcome.stdout);
+        world.run_ok(&["--hour", hour, "--recompute"]).await;
+        let outcome = verify(&world, &window).await;
+        assert_eq!(outcome.code, 0, "{falsehood}: {}{}", outcome.stdout, outcome.stderr);
+    }
+}
+
+#[tokio::test]
 async fn an_hour_that_is_not_looked_at_yet_is_no_success() {
     let world = agreeing().await;
     let now = Hour::of(Timestamp::now());
@@ -1149,6 +1178,44 @@ async fn layers_that_read_by_other_flags_do_not_agree() {
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let said = "1 tick of the archive stands in rejected_ticks and is a tick by these flags: give speed-layer";
     assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn ticks_whose_lines_are_none_by_these_flags_do_not_wait_for_the_sink() {
+    let world = agreeing().await;
+    for flags in [&["--where", "symbol=AAPL"][..], &["--where", "kind=trade"]] {
+        let outcome = verify(&world, &[&HOURS[..], flags].concat()).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        let said =
+            "ticks of realtime_stock are rejected in the archive, which has their lines: offsets ";
+        assert_eq!(outcome.stdout.matches(said).count(), 6, "{}", outcome.stdout);
+        assert!(outcome.stdout.contains("the first for other_kind: "), "{}", outcome.stdout);
+        assert!(!outcome.stdout.contains("for the sink"), "{}", outcome.stdout);
+    }
+    // The hours were computed by others, which are said.
+    let outcome = verify(&world, &[&HOURS[..], &["--map", "symbol=instrument"]].concat()).await;
+    for said in [
+        "hourly_stock_summary counts 800 ticks, the archive has 0 by these flags\n",
+        "batch-layer has computed the hour by other rules of messages: then ",
+        "(is a flag missing?): give speed-layer, batch-layer and verify the same flags",
+    ] {
+        assert_eq!(outcome.stdout.matches(said).count(), 3, "{said}: {}", outcome.stdout);
+    }
+    // Nothing tells the speed layer's; that most ticks differ does.
+    world.execute("update realtime_stock set close = close + 1 where kafka_partition = 0").await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+    let said =
+        "400 of the 400 that were looked up differ: rather the layers read them by other flags";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+    // Those that no line stands for are told apart.
+    let ticks = some_ticks(9, 0, 9000, 400);
+    world.put(&key(9, 0, 9000), &ticks[..390]).await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T09", "--where", "kind=trade"]).await;
+    for said in
+        ["390 ticks of realtime_stock are rejected", "10 ticks of realtime_stock wait for the sink"]
+    {
+        assert!(outcome.stdout.contains(said), "{said}: {}", outcome.stdout);
+    }
 }
 
 #[tokio::test]
@@ -1464,6 +1531,64 @@ async fn kafkas_offsets_of_the_hour_are_all_accounted_for() {
         )
         .await;
     assert_eq!(found, ["0 201 200 200 1"]);
+}
+
+#[tokio::test]
+async fn messages_that_are_no_ticks_count_in_the_hour_in_which_kafka_took_them() {
+    let live = Live::create().await;
+    let at = live.hour.plus(1).start().micros() / 1000;
+    live.topic.produce((0..3).map(|_| Record::new(0, "no tick").at(at))).await;
+    live.world
+        .execute(
+            "insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
+             select 1, 0, o, 'not_json', 'no tick' from generate_series(201, 203) as o",
+        )
+        .await;
+    live.world.set_next_offset(live.topic.name(), 0, 204).await;
+    let (from, to) = (live.hour.start().to_string(), live.hour.plus(2).start().to_string());
+    let (brokers, topic) = (live.topic.brokers(), live.topic.name());
+    let kafka = ["--kafka-brokers", brokers, "--topic", topic, "--grace", "1s"];
+    let outcome =
+        verify(&live.world, &[&["--from", &from, "--to", &to][..], &kafka].concat()).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let rejected =
+        "select concat_ws(' ', kafka_from, kafka_to, rejected) from reconciliations order by hour";
+    assert_eq!(live.world.rows(rejected).await, ["0 201 1", "201 204 3"]);
+    assert!(
+        outcome.stdout.contains("200 in the archive; 4 messages rejected"),
+        "{}",
+        outcome.stdout
+    );
+    // Where all of them are none, nothing was compared.
+    let hour = live.hour.plus(1).start().to_string();
+    let outcome = verify(&live.world, &[&["--hour", &hour][..], &kafka].concat()).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let said = "nothing was compared: 3 messages of these hours are no ticks";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn hours_before_the_window_that_its_objects_hold_ticks_of_are_compared_as_well() {
+    let world = World::create().await;
+    let (sent, midnight) =
+        (Hour::of(Timestamp::now()).plus(-3), Hour::of(Timestamp::now()).plus(-70));
+    let mut ticks = some_ticks(0, 0, 0, 150);
+    let moved = midnight.start().micros() - ticks[0].at.micros();
+    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+    world.put(&key_of(sent, 0, 0), &ticks).await;
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 150).await;
+    world.run_ok(&[]).await;
+    let outcome = verify(&world, &[]).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let said = "1 hour: 1 ok, 0 purged, 0 open, 0 mismatch; 150 ticks in realtime_stock, 150 in the archive";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+    world.execute("delete from realtime_stock where kafka_offset < 5").await;
+    let outcome = verify(&world, &[]).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let said = "5 ticks of the archive are not in realtime_stock: offsets 0-4";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@ use std::str::FromStr;
 const EXAMPLE: &str = "expected postgres://user:password@host:5432/database, where / ? # @ and % in a password are \
                        written as %2F %3F %23 %40 and %25";
 
+const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
+
 /// The servers of a URL, in its order, and what is wanted of them.
 #[derive(Clone)]
 pub struct Target {
@@ -21,6 +23,14 @@ impl Target {
     pub fn parse(url: &str, application: &str) -> Result<Self, String> {
         let (scheme, rest) =
             url.trim().split_once("://").ok_or_else(|| format!("it has no scheme; {EXAMPLE}"))?;
+        if !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
+            // What stands there may be a part of a password.
+            let why = match scheme.starts_with("jdbc:") {
+                true => "it is one of JDBC's (leave out jdbc:)",
+                false => "its scheme is not postgres",
+            };
+            return Err(format!("{why}; {EXAMPLE}"));
+        }
         let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let (login, hosts) = match authority.rsplit_once('@') {
             Some((login, hosts)) => (format!("{login}@"), hosts),
@@ -114,6 +124,18 @@ mod tests {
         let target = target("postgres://u@[::1]:5433/db");
         assert_eq!(target.servers[0].get_host(), "::1");
         assert_eq!(target.address(), "[::1]:5433/db");
+    }
+
+    #[test]
+    fn urls_of_other_programs_and_databases_are_none() {
+        assert_eq!(target("postgresql://u@h/d").address(), "h:5432/d");
+        assert_eq!(target("POSTGRES://u@h/d").address(), "h:5432/d");
+        assert!(error("jdbc:postgresql://h:5432/d").contains("leave out jdbc:"));
+        for url in ["mysql://u:p@h/d", "https://h/d", "u:secret://h/d", "postgres+psycopg://h/d"] {
+            let error = error(url);
+            assert!(error.starts_with("its scheme is not postgres; expected"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@ use service::telemetry::LogArgs;
 #[command(max_term_width = 100, after_help = EXIT_CODES)]
 pub struct DoctorArgs {
     /// Kafka brokers to start from, as `host:port,host:port`.
-    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST")]
+    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST", value_parser = service::cli::brokers)]
     pub kafka_brokers: String,
 
     /// The topic of ticks, by its name; repeatable.

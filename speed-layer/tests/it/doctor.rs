@@ -175,3 +175,18 @@ async fn a_layer_that_takes_hardly_any_message_names_doctor_once() {
     let line = speed_layer.wait_stderr("speed-layer doctor", PATIENCE).await;
     assert!(line.contains("messages are no ticks"), "{line}");
 }
+
+#[tokio::test]
+async fn a_layer_with_other_flags_says_that_what_was_rejected_is_not_read_again() {
+    let scene = Scene::new(1).await;
+    let message = r#"{"s":"A","p":1,"t":1748869200000}"#;
+    scene.topic.produce((0..7).map(|_| Record::new(0, message))).await;
+    let speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    drop(speed_layer);
+    let map = ["--map", "symbol=s,price=p,timestamp=t"];
+    let speed_layer = scene.start(&map);
+    let line = speed_layer.wait_stderr("and are not read again", PATIENCE).await;
+    assert!(line.contains("have rejected 7 are ticks by the flags of this one"), "{line}");
+    assert!(line.contains("RejectRateHigh, step 4"), "{line}");
+}

@@ -2,6 +2,9 @@
 //! `InsertField$Value`, then the sink's JSON format. Held to the byte against the real converter by
 //! `workbench/tests/fixtures/connect-converter.md`.
 
+use jiff::Timestamp;
+use serde_json::json;
+
 use super::java::{HashMap, Text};
 use super::json::{self, Value};
 
@@ -23,20 +26,90 @@ pub struct Position {
     pub offset: i64,
 }
 
+/// What a line has beside the value and its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Form {
+    /// As Aiven's sink writes it, with the record's other parts beside the value.
+    pub keys: bool,
+    /// The record's time.
+    pub record_time: bool,
+    /// The value within an object, as by `HoistField$Value`.
+    pub wrap: bool,
+}
+
+/// What Kafka has of a message. Its time is in milliseconds of the epoch.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    pub key: Option<&'a [u8]>,
+    pub value: &'a [u8],
+    pub timestamp: i64,
+    pub position: Position,
+}
+
+/// As the connector of this project is configured.
 pub fn convert(value: Option<&[u8]>, position: Position) -> Converted {
-    let fields = match json::read(value.unwrap_or_default()) {
-        Ok(Some(Value::Map(fields))) => fields,
-        Ok(None | Some(Value::Null)) => return Converted::Ignored,
-        Ok(Some(_)) => return Converted::DeadLetter("the value is not a JSON object"),
+    let value = value.unwrap_or_default();
+    convert_as(Form::default(), &Record { key: None, value, timestamp: 0, position })
+}
+
+pub fn convert_as(form: Form, record: &Record<'_>) -> Converted {
+    let value = match json::read(record.value) {
+        Ok(Some(Value::Null) | None) => return Converted::Ignored,
+        Ok(Some(value)) => value,
         Err(why) => return Converted::DeadLetter(why),
     };
-    let mut fields = HashMap::copy_of(fields);
-    fields.put(Text::from("kafka_partition"), Value::Long(position.partition.into()));
-    fields.put(Text::from("kafka_offset"), Value::Long(position.offset));
-    let mut line = Vec::with_capacity(value.map_or(0, <[u8]>::len) + 64);
-    json::write(&Value::Map(fields), &mut line);
+    let mut line = Vec::with_capacity(record.value.len() + 64);
+    let written = match form.keys {
+        true => write_parts(&value, record, &mut line),
+        false => fields_of(value, form, record).map(|fields| json::write(&fields, &mut line)),
+    };
     line.push(b'\n');
-    Converted::Line(line)
+    written.map_or_else(Converted::DeadLetter, |()| Converted::Line(line))
+}
+
+/// The value with its place among its members.
+///
+/// # Errors
+/// A value that has none.
+fn fields_of(value: Value, form: Form, record: &Record<'_>) -> Result<Value, &'static str> {
+    let mut fields = match value {
+        value if form.wrap => {
+            let mut fields = HashMap::new();
+            fields.put(Text::from("data"), value);
+            fields
+        }
+        Value::Map(fields) => HashMap::copy_of(fields),
+        Value::List(_) => {
+            return Err(
+                "it is an array, to which Connect can add no place: --keys or --wrap keeps it",
+            );
+        }
+        _ => return Err("the value is not a JSON object"),
+    };
+    let Position { partition, offset } = record.position;
+    fields.put(Text::from("kafka_partition"), Value::Long(partition.into()));
+    fields.put(Text::from("kafka_offset"), Value::Long(offset));
+    if form.record_time {
+        fields.put(Text::from("kafka_timestamp"), Value::Long(record.timestamp));
+    }
+    Ok(Value::Map(fields))
+}
+
+/// The line of Aiven's sink with `format.output.fields` key, value, offset and timestamp.
+///
+/// # Errors
+/// A value of another kind than messages with ticks are.
+fn write_parts(value: &Value, record: &Record<'_>, line: &mut Vec<u8>) -> Result<(), &'static str> {
+    if !matches!(value, Value::Map(_) | Value::List(_)) {
+        return Err("the value is neither a JSON object nor an array");
+    }
+    let key = json!(record.key.map(String::from_utf8_lossy));
+    let time = Timestamp::from_millisecond(record.timestamp).unwrap_or_default().to_string();
+    let offset = record.position.offset;
+    line.extend_from_slice(format!(r#"{{"key":{key},"value":"#).as_bytes());
+    json::write(value, line);
+    line.extend_from_slice(format!(r#","offset":{offset},"timestamp":"{time}"}}"#).as_bytes());
+    Ok(())
 }
 
 #[cfg(test)]
@@ -77,6 +150,36 @@ mod tests {
             values.len(),
             differing.join("\n")
         );
+    }
+
+    fn line_of(form: Form, key: Option<&str>, value: &str) -> String {
+        let position = Position { partition: 3, offset: 7 };
+        let (key, value) = (key.map(str::as_bytes), value.as_bytes());
+        match convert_as(form, &Record { key, value, timestamp: 1_749_218_401_123, position }) {
+            Converted::Line(line) => String::from_utf8(line).unwrap(),
+            Converted::DeadLetter(why) => why.to_owned(),
+            Converted::Ignored => "ignored".to_owned(),
+        }
+    }
+
+    #[test]
+    fn keys_times_and_arrays_are_kept_where_that_is_asked_for() {
+        let (keys, wrap) =
+            (Form { keys: true, ..Form::default() }, Form { wrap: true, ..Form::default() });
+        assert_eq!(
+            line_of(keys, Some("A\"B"), r#"[{"price":1.5}]"#),
+            "{\"key\":\"A\\\"B\",\"value\":[{\"price\":1.5}],\"offset\":7,\"timestamp\":\"2025-06-06T14:00:01.123Z\"}\n"
+        );
+        assert!(line_of(keys, None, "{}").starts_with(r#"{"key":null,"value":{},"offset":7,"#));
+        assert!(line_of(keys, None, "7").contains("neither a JSON object nor an array"));
+        let wrapped: serde_json::Value =
+            serde_json::from_str(&line_of(wrap, None, r#"[{"price":1}]"#)).unwrap();
+        let place = json!({"data": [{"price": 1}], "kafka_partition": 3, "kafka_offset": 7});
+        assert_eq!(wrapped, place);
+        let timed = line_of(Form { record_time: true, ..Form::default() }, None, "{}");
+        assert!(timed.contains(r#""kafka_timestamp":1749218401123"#), "{timed}");
+        assert!(line_of(Form::default(), None, "[]").contains("--keys or --wrap keeps it"));
+        assert_eq!(line_of(keys, Some("A"), "null"), "ignored");
     }
 
     #[test]

@@ -12,8 +12,9 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
-use super::convert::{Converted, Position, convert};
+use super::convert::{Converted, Form, Position, Record, convert_as};
 use super::objects::{Naming, OpenObjects};
+use super::schemas::Registry;
 use super::subscription::{Change, Subscription, subscribe};
 use super::upload::Uploader;
 use super::{ArchiveArgs, Archived};
@@ -57,6 +58,8 @@ pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Re
 
 struct Sink {
     topic: String,
+    form: Form,
+    registry: Registry,
     flush_size: usize,
     naming: Naming,
     uploader: Uploader,
@@ -89,6 +92,8 @@ impl Sink {
             .map(|topic| Sender::new(args.kafka.client_config(), topic));
         Ok(Self {
             topic: args.kafka.topic.clone(),
+            form: Form { keys: args.keys, record_time: args.record_time, wrap: args.wrap },
+            registry: Registry::new(&args.registry)?,
             flush_size: args.flush_size.max(1),
             naming: Naming {
                 folder: args.folder.clone(),
@@ -148,16 +153,22 @@ impl Sink {
     async fn archive(&mut self, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
         let position = Position { partition: message.partition(), offset: message.offset() };
         let flush_size = self.flush_size;
-        match convert(message.payload(), position) {
+        let timestamp = message.timestamp().to_millis().unwrap_or_else(|| now_ms().cast_signed());
+        let value = message.payload().unwrap_or_default();
+        self.registry.learn(value).await?;
+        let (form, key) = (self.form, message.key());
+        let converted = match self.registry.json(value) {
+            Ok(value) => convert_as(form, &Record { key, value, timestamp, position }),
+            Err(why) => Converted::DeadLetter(why),
+        };
+        match converted {
             Converted::Line(line) => {
-                let timestamp =
-                    message.timestamp().to_millis().unwrap_or_else(|| now_ms().cast_signed());
                 self.partition(position.partition).objects.push(position.offset, timestamp, &line);
                 self.totals.lines += 1;
             }
             Converted::DeadLetter(why) => {
                 self.send_dead_letter(message, why)?;
-                self.totals.dead_letters += 1;
+                self.note_left_out(position, why);
             }
             Converted::Ignored => self.totals.ignored += 1,
         }
@@ -167,6 +178,19 @@ impl Sink {
             self.flush(&[position.partition]).await?;
         }
         Ok(())
+    }
+
+    fn note_left_out(&mut self, Position { partition, offset }: Position, why: &'static str) {
+        self.totals.dead_letters += 1;
+        let count = self.totals.left_out.entry(why).or_default();
+        *count += 1;
+        if *count == 1 {
+            tracing::warn!(
+                partition,
+                offset,
+                "the archive gets no line of message {partition}/{offset}, nor of others like it: {why}"
+            );
+        }
     }
 
     fn send_dead_letter(&self, message: &BorrowedMessage<'_>, why: &str) -> anyhow::Result<()> {

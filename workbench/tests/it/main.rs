@@ -10,6 +10,7 @@ mod archive;
 mod avro;
 mod connector;
 mod equipment;
+mod forms;
 mod grafana;
 mod levels;
 mod market;

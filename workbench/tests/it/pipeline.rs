@@ -69,9 +69,15 @@ impl Pipeline {
 
     /// All that the topic holds.
     pub async fn archive(&self) {
+        self.archive_with(&[]).await;
+    }
+
+    /// The same, with more of its flags.
+    pub async fn archive_with(&self, flags: &[&str]) {
         let mut archive = workbench(&self.topic, "archive");
         archive
             .args(["--until-caught-up", "--group-id", self.topic.name()])
+            .args(flags)
             .envs(self.bucket.env());
         assert!(Child::spawn(archive).wait_exit(PATIENCE).await.success());
     }

@@ -40,6 +40,7 @@ struct Case {
     parsed_otherwise: Places,
     rejected_ticks: Places,
     rejected_unread: Places,
+    no_ticks: NoTicks,
     kafka_end: Option<u64>,
     gaps: Known,
     unread: Option<&'static str>,
@@ -98,6 +99,7 @@ impl Case {
             again: again.map(<[HourHoldings; 2]>::each_ref),
             told: None,
             presumed_ends: &ends.max().map(|end| (0, end)).into_iter().collect(),
+            no_ticks: &self.no_ticks,
         };
         sides.compare().remove(0)
     }
@@ -139,6 +141,23 @@ fn rejects_that_are_ticks_by_these_flags_are_a_mismatch() {
     let outcome = case.compare(&[&ticks(0..3)[..], &ticks(5..9)].concat(), &ticks(0..9));
     assert_eq!((outcome.status, outcome.missing_in_realtime), (Status::Mismatch, 0), "{outcome:?}");
     assert!(outcome.details[1].contains("is a tick by these flags"), "{:?}", outcome.details);
+}
+
+#[test]
+fn ticks_whose_lines_the_archive_rejects_wait_for_no_sink() {
+    let mut case = Case::default();
+    for offset in [3, 105] {
+        let reject =
+            common::Reject { reason: common::Reason::OtherKind, detail: format!("line {offset}") };
+        case.no_ticks.add(0, offset, &reject);
+    }
+    let archived = [&ticks(0..3)[..], &ticks(4..100)].concat();
+    let outcome = case.compare(&[&ticks(0..100)[..], &ticks(105..107)].concat(), &archived);
+    assert_eq!((outcome.status, outcome.missing_in_archive), (Status::Mismatch, 2), "{outcome:?}");
+    let said = "2 ticks of realtime_stock are rejected in the archive, which has their lines: offsets 3, 105; the first for \
+                other_kind: line 3: give speed-layer";
+    assert!(outcome.details[0].starts_with(said), "{:?}", outcome.details);
+    assert!(outcome.details[1].starts_with("1 tick of realtime_stock waits for the sink"));
 }
 
 #[test]
