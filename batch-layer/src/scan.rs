@@ -262,7 +262,8 @@ impl Scan {
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();
-            let told = line.told.or_else(|| told::place_in(line.bytes, options));
+            let says = || (!line.is_element).then(|| told::place_in(line.bytes, options)).flatten();
+            let told = line.told.or_else(says);
             let (number, value_bytes) = (line.number, line.length);
             self.rejects.push(RejectedLine { number, index, reject, value, value_bytes, told });
         }
