@@ -182,7 +182,8 @@ fn sum_up(
 /// Where the message of a line that is no tick stood in its topic, if it tells that.
 #[must_use]
 pub fn told_by(line: &Line<'_>, options: &ScanOptions) -> Option<Provenance> {
-    line.told.or_else(|| told::place_in(line.bytes, options))
+    // What an element says of a place is its own word.
+    line.told.or_else(|| (!line.is_element).then(|| told::place_in(line.bytes, options)).flatten())
 }
 
 /// A reject in an archive's words: what its record had, and the sink has not kept, nobody can see.

@@ -180,6 +180,7 @@ impl<R: Read> Source for Elements<R> {
                 is_torn: false,
                 behind: 0,
                 told: None,
+                is_element: false,
             }));
         }
         let bytes = self.buffer[start..start + scanned].trim_ascii_end();
@@ -191,6 +192,7 @@ impl<R: Read> Source for Elements<R> {
             is_torn: false,
             behind: 0,
             told: None,
+            is_element: false,
         }))
     }
 }

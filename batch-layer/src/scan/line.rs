@@ -23,6 +23,8 @@ pub struct Line<'a> {
     pub behind: u16,
     /// Where its message stood in the topic, of a part that does not say it itself.
     pub told: Option<Provenance>,
+    /// Whether it is one of the ticks of a message. What it says of a place is its producer's.
+    pub is_element: bool,
 }
 
 impl Line<'_> {

@@ -131,6 +131,7 @@ impl<R: Read> Lines<R> {
             is_torn,
             behind,
             told: None,
+            is_element: false,
         }
     }
 
@@ -149,6 +150,7 @@ impl<R: Read> Lines<R> {
             is_torn: false,
             behind,
             told: None,
+            is_element: false,
         }
     }
 
@@ -205,6 +207,7 @@ impl<R: Read> Lines<R> {
             is_torn,
             behind,
             told: None,
+            is_element: false,
         })
     }
 }

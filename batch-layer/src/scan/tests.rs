@@ -538,6 +538,21 @@ fn a_rejected_element_has_the_place_of_its_message() {
     }
 }
 
+/// Messages of a REST proxy's say places of their own.
+#[test]
+fn what_an_element_says_of_a_place_is_none_of_the_archive_s() {
+    let rules = Rules { each: Some("data".parse().unwrap()), ..Rules::default() };
+    let options = ScanOptions { rules: Arc::new(rules), ..options() };
+    for broken in [
+        r#"{"value":{"symbol":"A"},"offset":100}"#,
+        r#"{"symbol":"A","kafka_partition":9,"kafka_offset":9}"#,
+    ] {
+        let line = format!(r#"{{"data":[{broken},{}]}}"#, line("A", AT, "1"));
+        let scan = scan(line.as_bytes(), &options).unwrap();
+        assert_eq!((scan.rejects[0].index, scan.rejects[0].told), (0, None), "{broken}");
+    }
+}
+
 /// What the sink has put around a message is undone first, and nothing but that: whatever the
 /// message and the flags are, the line is what the message is.
 #[test]

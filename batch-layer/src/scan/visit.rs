@@ -542,12 +542,21 @@ fn show_each(
             }
             Err(reject) => reject,
         };
-        let part = Line { told: provenance, ..part(number, value) };
+        let part = Line { told: provenance, is_element: true, ..part(number, value) };
         showing.reject(&part, index.max(behind), reject);
     })
 }
 
 fn part(number: u64, bytes: &[u8]) -> Line<'_> {
     let length = bytes.len() as u64;
-    Line { number, bytes, length, is_open: false, is_torn: false, behind: 0, told: None }
+    Line {
+        number,
+        bytes,
+        length,
+        is_open: false,
+        is_torn: false,
+        behind: 0,
+        told: None,
+        is_element: false,
+    }
 }

@@ -25,8 +25,8 @@ impl Leaf<'_> {
     /// Its own, or of a value in Avro's JSON, `{"double":1.5}`, that of what is around it.
     pub fn name(&self) -> &str {
         match self.path.as_slice() {
-            [.., outer, own] if TYPES.contains(own) => *outer,
-            [.., own] => *own,
+            [.., outer, own] if TYPES.contains(own) => outer,
+            [.., own] => own,
             [] => "",
         }
     }
