@@ -22,7 +22,7 @@ pub struct DatabaseOptions {
     pub args: DatabaseArgs,
 
     /// How long PostgreSQL may take to answer a statement.
-    #[arg(long, env = "QUERY_TIMEOUT", default_value = "60s", value_parser = duration, value_name = "DURATION")]
+    #[arg(long, env = "QUERY_TIMEOUT", default_value = "60s", value_parser = some_time, value_name = "DURATION")]
     pub query_timeout: Duration,
 }
 
@@ -308,6 +308,14 @@ impl Plan {
     }
 }
 
+/// A duration in which something can happen.
+fn some_time(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("is no time at all: nothing answers within it".into()),
+        time => Ok(time),
+    }
+}
+
 /// An empty text stands for none, as compose files write it: here and below.
 fn ca_file(text: &str) -> Result<PathBuf, Infallible> {
     Ok(text.into())
@@ -321,5 +329,16 @@ fn endpoint(text: &str) -> Result<String, String> {
     match host {
         Some(host) if !host.is_empty() && !host.contains('@') => Ok(text.to_owned()),
         _ => Err("expected http://host:port or https://host".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_time_is_no_patience() {
+        assert_eq!(some_time("1ms"), Ok(Duration::from_millis(1)));
+        assert!(some_time("0s").is_err() && some_time("x").is_err());
     }
 }

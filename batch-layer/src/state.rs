@@ -1,7 +1,8 @@
 //! What is kept of a computed hour, in a form that goes on being merged: `hour_sums`.
 //!
 //! Bars are written as fixed fields in little-endian order, sorted by symbol and compressed, so
-//! that the same sums are the same bytes. [`VERSION`] stands in front.
+//! that the same sums are the same bytes. [`VERSION`] stands in front, and a hash of all that behind:
+//! nothing else tells of a byte that has changed.
 
 use crate::scan::{HourBars, Offsets};
 use common::bar::{OrderKey, Traded};
@@ -12,7 +13,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Of the layout and of what the numbers mean. Hours with another one are computed from the archive
 /// again.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 
 /// Quick, and a bar's upper bytes are nearly always zeros.
 const ZSTD_LEVEL: i32 = 1;
@@ -24,7 +25,7 @@ const ZSTD_LEVEL: i32 = 1;
 pub fn encode(sum: &HourBars) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut out = zstd::stream::write::Encoder::new(vec![VERSION], ZSTD_LEVEL)?;
     write_bars(&mut out, sum)?;
-    Ok((out.finish()?, encode_offsets(&sum.offsets)?))
+    Ok((sealed(out.finish()?), encode_offsets(&sum.offsets)?))
 }
 
 /// What an object holds of an hour, as a number: by the same number an hour's sums would be the
@@ -71,13 +72,22 @@ fn write_bars(out: &mut impl Write, sum: &HourBars) -> io::Result<()> {
 pub fn encode_offsets(offsets: &Offsets) -> io::Result<Vec<u8>> {
     let mut bytes = vec![VERSION];
     offsets.write_to(&mut bytes)?;
-    Ok(bytes)
+    Ok(sealed(bytes))
+}
+
+/// The hash of some bytes, which stands behind them.
+type Seal = [u8; 8];
+
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    let seal: Seal = xxh3_64(&bytes).to_le_bytes();
+    bytes.extend(seal);
+    bytes
 }
 
 /// What [`encode`] has made bytes of.
 ///
 /// # Errors
-/// Where they are of another version, or something else.
+/// Where they are of another version, something else, or no longer what they were.
 pub fn decode(bars: &[u8], offsets: &[u8]) -> io::Result<HourBars> {
     let mut input = zstd::stream::read::Decoder::new(of_this_version(bars)?)?;
     let mut sum = HourBars {
@@ -106,8 +116,9 @@ pub fn decode_offsets(offsets: &[u8]) -> io::Result<Offsets> {
 }
 
 fn of_this_version(bytes: &[u8]) -> io::Result<&[u8]> {
-    match bytes.split_first() {
-        Some((&VERSION, rest)) => Ok(rest),
+    let (content, seal) = bytes.split_last_chunk::<{ size_of::<Seal>() }>().ok_or_else(strange)?;
+    match content.split_first() {
+        Some((&VERSION, rest)) if xxh3_64(content).to_le_bytes() == *seal => Ok(rest),
         _ => Err(strange()),
     }
 }
@@ -227,6 +238,19 @@ mod tests {
             prop_assert_eq!((back.ticks, back.offsets.len()), (sum.ticks, sum.offsets.len()));
             prop_assert!(back.offsets.is_superset(&sum.offsets));
         }
+    }
+
+    #[test]
+    fn a_bit_that_has_changed_is_found_wherever_it_is() {
+        let (kept, offsets) = encode(&sum_of(&[(0, 1, 1, None), (1, 5, 7, None)])).unwrap();
+        let spoilt = |bytes: &[u8], bit: usize| {
+            let mut bytes = bytes.to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            bytes
+        };
+        assert!(decode(&kept, &offsets).is_ok());
+        assert!((0..kept.len() * 8).all(|bit| decode(&spoilt(&kept, bit), &offsets).is_err()));
+        assert!((0..offsets.len() * 8).all(|bit| decode(&kept, &spoilt(&offsets, bit)).is_err()));
     }
 
     #[test]

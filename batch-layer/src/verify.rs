@@ -539,8 +539,14 @@ impl Verification {
             .collect::<Option<Vec<_>>>()
             .map(|sources| sources.concat());
         for hour in Hour::each(hours) {
-            if let Some(sources) = &sources {
-                self.find_others(hour, sources, stretch).await?;
+            match &sources {
+                Some(sources) => self.find_others(hour, sources, stretch).await?,
+                None => {
+                    let others = self.archive.topics_among(&mut self.index, hour).await?;
+                    if !others.is_empty() {
+                        stretch.others.entry(hour).or_default().extend(others);
+                    }
+                }
             }
             let strays = match stretch.others.contains_key(&hour) {
                 true => Strays::default(),
@@ -717,6 +723,9 @@ impl Verification {
         for (topic, part) in self.topics.iter().zip(&stretch.parts) {
             if let Some(anew) = topic.describe_anew(hour, &stretch.hours, part) {
                 outcome.find(Status::Open, anew);
+            }
+            if let Some(strange) = topic.describe_strange_sources(hour, part) {
+                outcome.find(Status::Mismatch, strange);
             }
         }
         if let Some(others) = stretch.others.get(&hour) {

@@ -181,6 +181,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     };
     let more = (1..shared.config.writers).map(|writer| Store::another(writer, &shared));
     let mut stores: Vec<Store> = std::iter::once(first).chain(more).collect();
+    tokio::spawn(kept_rejects::look(Arc::clone(&shared)));
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
     tokio::spawn(presence::run(Arc::clone(&shared)));
     let counting = Arc::clone(&shared);

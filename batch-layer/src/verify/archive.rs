@@ -426,6 +426,27 @@ impl Archive {
             .collect())
     }
 
+    /// The topics that are not compared, where all objects are taken for the only one's, and those
+    /// with ticks of an hour are of several by their names.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub async fn topics_among(
+        &self,
+        index: &mut Index,
+        hour: Hour,
+    ) -> Result<BTreeSet<String>, Failure> {
+        let objects = index.objects_of(hour).await?;
+        let topics = objects.iter().map(|known| self.reader.topic(&known.object.key));
+        let mut topics: BTreeSet<String> =
+            topics.filter(|topic| !topic.is_empty()).map(str::to_owned).collect();
+        if topics.len() < 2 {
+            return Ok(BTreeSet::new());
+        }
+        topics.retain(|topic| !self.topics.contains(topic));
+        Ok(topics)
+    }
+
     /// Leaves out objects of which another one counts, that is newer and of the same name, as
     /// batch-layer does.
     async fn leave_out_older(

@@ -14,7 +14,7 @@ use common::decode::Record;
 use common::{Bar, Place, Reject, Symbol, SymbolMap, Tick};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -28,6 +28,8 @@ pub struct Holdings {
     pub hours: BTreeMap<Hour, HourHoldings>,
     /// Some lines were no ticks.
     pub has_rejects: bool,
+    /// Which sources the rows of an hour name.
+    pub sources: BTreeMap<Hour, BTreeSet<i16>>,
 }
 
 /// What one side holds of an hour.

@@ -186,7 +186,11 @@ pub async fn read_realtime(
 ) -> Result<(), Failure> {
     let patience = index.patience;
     let asked = Asked { hour, sources, symbols: ALL_SYMBOLS };
+    let mut last_source = None;
     let read = each_tick(&mut index.connection, patience, asked, |row| {
+        if last_source.replace(row.source) != Some(row.source) {
+            holdings.sources.entry(hour).or_default().insert(row.source);
+        }
         let (partition, place) = (row.place.partition, row.place.number());
         match (holdings.add(partition, place, &row.content), row.content.tick()) {
             (true, Some(tick)) => holdings.sum_up(&tick, row.place),

@@ -25,6 +25,8 @@ pub struct Topic {
     pub name: String,
     /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
     sources: Option<Vec<i16>>,
+    /// All that it has by `kafka_sources`; none where nobody has read it.
+    known_sources: Vec<i16>,
     /// No other one is compared.
     is_only_one: bool,
     pub gaps: Gaps,
@@ -126,12 +128,11 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
         let is_other = |log: &Arc<Log>| {
             ![&log.topic_id, &newest].contains(&&String::new()) && log.topic_id != newest
         };
+        let known_sources = tables::sources(index, name).await?;
         topics.push(Topic {
             name: name.clone(),
-            sources: match is_alone {
-                true => None,
-                false => Some(tables::sources(index, name).await?),
-            },
+            sources: (!is_alone).then(|| known_sources.clone()),
+            known_sources,
             is_only_one: args.topic.len() == 1,
             gaps: tables::gaps(index, &groups, name).await?,
             next_offsets: tables::next_offsets(index, &groups, name).await?,
@@ -175,6 +176,23 @@ impl Topic {
 
     pub fn sources(&self) -> Sources<'_> {
         self.sources.as_deref()
+    }
+
+    /// What there is to say of rows of an hour whose source `kafka_sources` does not have: a tick's
+    /// identity is wrong.
+    pub fn describe_strange_sources(&self, hour: Hour, part: &Part) -> Option<String> {
+        let named = part.realtime.sources.get(&hour)?;
+        let strange: Vec<String> = named
+            .iter()
+            .filter(|source| !self.known_sources.contains(source))
+            .map(i16::to_string)
+            .collect();
+        (!self.known_sources.is_empty() && !strange.is_empty()).then(|| {
+            format!(
+                "rows of realtime_stock have source {}, which kafka_sources does not have: put right whose they are",
+                strange.join(", ")
+            )
+        })
     }
 
     /// Reads `realtime_stock`; `None` where several hours hold more together than there is memory

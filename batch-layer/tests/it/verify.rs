@@ -1361,6 +1361,37 @@ async fn a_topic_that_shares_the_database_is_compared_by_its_own_rows_and_shared
 }
 
 #[tokio::test]
+async fn topics_that_only_the_archive_has_are_told_apart_by_the_names_of_its_objects() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 22)).await;
+    let coins = key(10, 0, 0).replace("stock_prices+", "coins+");
+    world.put(&coins, &some_ticks(10, 0, 0, 23)).await;
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(
+        outcome.stdout.contains("--topic stock_prices,coins compares all"),
+        "{}",
+        outcome.stdout
+    );
+    // A single one is the only one, whatever it is called.
+    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.run_ok(&[&HOURS[..], &["--allow-shrink"]].concat()).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert!(!outcome.stdout.contains("compares all"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_row_of_a_source_that_is_none_is_a_mismatch() {
+    let world = agreeing().await;
+    world.execute("update realtime_stock set source = 2 where kafka_offset = 10007").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let said = "rows of realtime_stock have source 2, which kafka_sources does not have";
+    assert_eq!(outcome.stdout.matches(said).count(), 1, "{}", outcome.stdout);
+}
+
+#[tokio::test]
 async fn topics_of_one_database_that_lie_below_prefixes_of_their_own_are_compared_in_one_run() {
     let world = World::create().await;
     let (stocks, mut coins) = (some_ticks(10, 0, 0, 300), some_ticks(10, 0, 0, 200));
