@@ -191,7 +191,6 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
         first_minute::Counts { rejected, all, messages }
     };
     tokio::spawn(first_minute::watch(counts, shared.stop.clone()));
-    tokio::spawn(kept_rejects::look(Arc::clone(&shared)));
     let mut session = 0_u64;
     while !shared.stop.is_cancelled() {
         session += 1;
