@@ -291,7 +291,7 @@ impl Scan {
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();
-            let told = line.told.or_else(|| told::place_in(line.bytes, options));
+            let told = told_by(line, options);
             let (number, value_bytes) = (line.number, line.length);
             let reject = of_archive(reject);
             self.rejects.push(RejectedLine { number, index, reject, value, value_bytes, told });

@@ -122,6 +122,13 @@ const ROWS: [Row; 25] = [
         ],
     },
     Row {
+        messages: r#"`{..,"Close":80.71}` without an open: a price alone"#,
+        read: &[(
+            r#"{"symbol":"TSLA","Close":80.71,"ts":1749218401}"#,
+            "TSLA 2025-06-06T14:00:01Z 80.71 80.71 -",
+        )],
+    },
+    Row {
         messages: r#"`{..,"timestamp":"2025-06-06 10:00:01"}` or `"2025-06-06"`"#,
         read: &[
             (
