@@ -174,9 +174,9 @@ impl Intake {
             .map(|(at, next)| format!("{at}@{next}"))
             .collect::<Vec<_>>()
             .join(" ");
-        if !text.is_empty() {
-            tracing::info!(partitions = text, "assigned partitions (with next offsets): {text}");
-        }
+        // It may have others already.
+        let words = if text.is_empty() { "no more" } else { &text };
+        tracing::info!(partitions = text, "assigned partitions (with next offsets): {words}");
         kafka::assign(&self.consumer, &list)
             .map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
         self.shared.health.group.set(true);
