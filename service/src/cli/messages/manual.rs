@@ -79,7 +79,7 @@ struct Row {
     read: &'static [(&'static str, &'static str)],
 }
 
-const ROWS: [Row; 25] = [
+const ROWS: [Row; 26] = [
     Row {
         messages: r#"`{"ticker":"AAPL","price":201.5,"qty":100,"ts":1749218401123}`"#,
         read: &[(
