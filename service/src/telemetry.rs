@@ -58,7 +58,7 @@ pub struct LogArgs {
 /// Libraries' lines that say nothing, or what is said once anyhow: the Kafka crate closes a
 /// consumer's queue a second time when it is dropped, and calls that an error; AWS's SDK prints
 /// errors that it has found beside the one that it gives. Spans of traces are for traces alone.
-const QUIET: &str = "traced=off,sqlx::postgres::notice=warn,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off";
+const QUIET: &str = "traced=off,sqlx::postgres::notice=error,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off";
 
 /// What is `asked` for comes on top of what is usual, so that who names a library hears it.
 fn filter(asked: &str) -> EnvFilter {

@@ -424,7 +424,7 @@ impl Assignment {
     pub fn positions(&self) -> Vec<Position> {
         let of = |topic: &Topic| {
             let source = topic.source.as_ref().map(|source| source.id);
-            let written = topic.partitions.iter().filter(|(_, partition)| partition.written >= 0);
+            let written = topic.partitions.iter().filter(|(_, partition)| partition.is_written());
             let all = written.filter_map(move |(id, partition)| {
                 Some(Position {
                     at: SourcePartition { source: source?, partition: *id },

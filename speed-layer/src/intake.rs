@@ -97,6 +97,8 @@ pub struct Intake {
     held_up: Option<Instant>,
     /// Since when no partition has had a leader that the client finds.
     all_leaderless: Option<Instant>,
+    /// When it was last asked what there is of partitions without a leader.
+    ends_asked: Instant,
     /// Whom else the group gives partitions that should be ours.
     stranger: Option<String>,
     /// Members that call themselves as we do and have no mark in our database, each since when.
@@ -168,6 +170,7 @@ impl Intake {
             committing: None,
             held_up: None,
             all_leaderless: None,
+            ends_asked: Instant::now(),
             stranger: None,
             unmarked: strangers::Unmarked::default(),
             are_members_refused: false,

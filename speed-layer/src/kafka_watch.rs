@@ -129,7 +129,7 @@ impl KafkaWatch {
                 let partitions = away.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 tracing::warn!(
                     partitions,
-                    "Kafka: these partitions have no leader that can be reached: {partitions}; waiting for one, the \
+                    "Kafka: these partitions have no leader that can be reached: {partitions}; waiting for one, \
                      others are read"
                 );
             }

@@ -83,6 +83,8 @@ pub enum Event {
     SchemaKnown,
     /// The store has left out what comes next, for this reason.
     HeldBack(String),
+    /// Kafka's client finds no leader for it: what it has then may end before the next offset.
+    Leaderless,
     /// Kafka has more, and nothing has come for a while.
     NothingComes,
     /// It has stood for [`ASK_AGAIN`].
@@ -142,7 +144,7 @@ pub struct Partition {
     pub written: i64,
     /// The same, as Kafka has taken it.
     pub acknowledged: i64,
-    /// The offset that it was begun with, until Kafka has said what it has.
+    /// The next offset when it was begun, or had no leader, until Kafka has said what it has.
     unmeasured: Option<i64>,
     /// What Kafka has, as far as it was asked.
     pub watermarks: Option<Watermarks>,
@@ -226,6 +228,10 @@ impl Partition {
                 (self.in_client, self.is_displaced) = (true, false);
                 self.unmeasured = Some(self.next).filter(|next| *next > 0);
                 (S::Reading, self.unmeasured.map(|_| (A::AskKafka, now)))
+            }
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Leaderless) => {
+                self.unmeasured = Some(self.next).filter(|next| *next > 0);
+                return;
             }
             (S::Reading, E::Waited) if self.unmeasured.is_some() => {
                 (S::Reading, Some((A::AskKafka, now)))
@@ -370,6 +376,13 @@ impl Partition {
     pub fn is_ready(&self, now: Instant) -> bool {
         let has_forgotten = |since: Instant| now.saturating_duration_since(since) >= FORGETS_AFTER;
         self.state == State::Located && self.let_go.is_none_or(has_forgotten)
+    }
+
+    /// Whether the store stands where [`Partition::written`] says: it may move one that is located
+    /// anew.
+    pub fn is_written(&self) -> bool {
+        let is_moved = matches!(self.state, State::Assigned | State::Stalled(Stall::OutOfRange));
+        self.written >= 0 && !is_moved
     }
 
     /// Whether it is to be located once more, so that what was read of it must be on its way to the

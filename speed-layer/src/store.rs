@@ -449,7 +449,7 @@ impl Store {
             tracing::warn!(
                 message_at = at,
                 error = words,
-                "PostgreSQL refuses message {at}, which is kept in rejected_ticks: {words}; others of the next minute \
+                "PostgreSQL refuses message {at}, which goes into rejected_ticks: {words}; others of the next minute \
                  stand there alone"
             );
         } else {

@@ -145,10 +145,12 @@ impl Database {
     async fn ask_for_owner(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let changes = self.migrations != Migrations::Check;
         let ask = async {
-            query_as::<(String, String, bool)>(OWNER_IN_THE_WAY)
+            let mut transaction = connection.begin().await?;
+            let asked = query_as::<(String, String, bool)>(OWNER_IN_THE_WAY)
                 .bind(changes)
-                .fetch_optional(connection)
-                .await
+                .fetch_optional(&mut *transaction)
+                .await?;
+            transaction.commit().await.map(|()| asked)
         };
         let asked = in_time(LOOK_TIMEOUT, ask).await;
         match asked.map_err(|error| self.failure("looking for migrations in", error))? {

@@ -53,6 +53,8 @@ const BOOKS: [&str; 15] = [
     "orders",
     "openorders",
 ];
+/// Beginnings and ends of kinds that are orders, and not "orderly".
+const OF_ORDERS: [&str; 5] = ["orderupdate", "orders", "byorder", "level3", "mbo"];
 /// Members that a level of a book has, and a trade has not.
 const OF_LEVELS: [&str; 4] = ["pricelevel", "newquantity", "newqty", "liquidity"];
 
@@ -126,7 +128,9 @@ fn said_book(object: &Members) -> Option<String> {
         let text = leaf.value.as_str().unwrap_or_default().to_ascii_lowercase();
         let mut words = text.split(['.', ':', '@', '/', '-', ' ']).map(plain);
         words.any(|word| {
-            BOOKS.contains(&word.as_str()) || PARTS.iter().any(|part| word.contains(part))
+            BOOKS.contains(&word.as_str())
+                || PARTS.iter().any(|part| word.contains(part))
+                || OF_ORDERS.iter().any(|part| word.starts_with(part) || word.ends_with(part))
         })
     })?;
     Path::new(&book.path).map(|path| path.to_string())
@@ -157,6 +161,10 @@ mod tests {
             r#"{"stream":"btcusdt@depth","data":{"price":1}}"#,
             r#"{"channel":"orders","data":[{"price":1}]}"#,
             r#"{"topic":"quotes","data":{"price":1}}"#,
+            r#"{"topic":"order_update","data":{"price":1}}"#,
+            r#"{"topic":"marketByOrder","data":{"price":1}}"#,
+            r#"{"topic":"trade_orders","data":{"price":1}}"#,
+            r#"{"channel":"level3","data":{"price":1}}"#,
             r#"{"offers":[{"price":1,"size":1}],"demand":[{"price":2,"size":1}]}"#,
             r#"{"bid_side":[{"price":1}],"buyers":[{"price":2}],"asked":[{"price":2}]}"#,
         ] {

@@ -45,7 +45,7 @@ fn sides(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
 /// Numbers as times, years before those of their records.
 fn long_ago(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let is_one = |(facts, tried): &&(Facts, &Tried<'_>)| {
-        facts.lead.is_some_and(|lead| lead < -LONG) && !tried.traits.times.has_text
+        facts.lead.is_some_and(|lead| lead < -LONG) && !tried.traits.times.has_old_text
     };
     let all: Vec<_> = ticks.iter().filter(is_one).collect();
     let (facts, tried) = all.first().filter(|_| all.len() * 2 > ticks.len())?;

@@ -37,6 +37,9 @@ const OTHER_TIMES: [&str; 17] = [
     "valid",
 ];
 
+/// A date so many years before its record is one of history.
+const YEARS: i32 = 5;
+
 /// A member of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Member {
@@ -70,6 +73,8 @@ pub struct Times {
     pub is_old: bool,
     /// Whether one is a date in letters, and so means what it says.
     pub has_text: bool,
+    /// Whether such a one is years before its record, which was loaded later then.
+    pub has_old_text: bool,
     has_date: bool,
     unread: Option<Member>,
     /// A number that may be a time of day, which no flag reads.
@@ -92,6 +97,7 @@ impl Times {
             let is_text = leaf.value.as_str().is_some_and(is_date);
             let unit = unit_by(record_time, leaf.value).filter(|unit| *unit != EpochUnit::Auto);
             self.has_text |= is_text;
+            self.has_old_text |= is_text && is_years_before(leaf, record_time);
             self.has_date |= is_date_alone(leaf.value);
             self.unit = self.unit.or(unit);
             or_this(&mut self.first);
@@ -118,6 +124,14 @@ impl Times {
         let is_day = self.has_date && self.has_text;
         self.unread_of_day().or(self.unread.as_ref().filter(|_| !is_day))
     }
+}
+
+/// By the year that a date in letters begins with; so it is where that is not known.
+fn is_years_before(leaf: &Leaf<'_>, record_time: Option<Timestamp>) -> bool {
+    let year = |text: &str| text.get(..4)?.parse::<i32>().ok();
+    let own = leaf.value.as_str().and_then(year);
+    let sent = record_time.and_then(|time| year(&time.to_string()));
+    own.zip(sent).is_none_or(|(own, sent)| sent - own >= YEARS)
 }
 
 /// Whether a member is named as a tick's time is.

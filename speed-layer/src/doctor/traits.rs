@@ -19,8 +19,9 @@ const OTHER_VOLUMES: [&str; 17] = [
 ];
 
 /// Names of members that tell kinds.
-const KINDS: [&str; 27] = [
+const KINDS: [&str; 28] = [
     "type",
+    "topic",
     "op",
     "deleted",
     "isdeleted",

@@ -142,7 +142,7 @@ impl Facts {
             is_midnight: has_midnight(zone, at),
             is_put_together: false,
             is_side: SIDES.iter().any(|side| tick.symbol().as_str().eq_ignore_ascii_case(side)),
-            is_unset: nanos().any(|nanos| nanos == 0) && nanos().all(|nanos| nanos >= 0),
+            is_unset: is_unset(nanos()),
             at,
             symbol: symbol.finish(),
             volume: tick.volume(),
@@ -202,4 +202,11 @@ impl Tally {
         self.day_quotes += usize::from(traits.is_day_quote);
         self.lost_times += usize::from(facts.lacks_time(traits));
     }
+}
+/// Zeros stand for prices that are not set, and so does -1 where another price is above it or none
+/// is.
+fn is_unset(nanos: impl Iterator<Item = i64> + Clone) -> bool {
+    const MINUS_ONE: i64 = -1_000_000_000;
+    let is_none = |nanos: i64| nanos == 0 || nanos == MINUS_ONE;
+    nanos.clone().any(is_none) && nanos.clone().all(|nanos| nanos >= 0 || is_none(nanos))
 }

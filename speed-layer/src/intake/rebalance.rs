@@ -13,6 +13,8 @@ use rdkafka::error::KafkaResult;
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+/// How often it is asked what there is of partitions without a leader.
+const ENDS_EVERY: Duration = Duration::from_secs(3);
 /// How long no partition at all may have a leader before that is said.
 const ALL_LEADERLESS: Duration = Duration::from_secs(10);
 /// How long a revocation may be held up for the last batch to be written.
@@ -56,6 +58,7 @@ impl Intake {
         }
         let leaderless = reports.leaderless.as_deref().unwrap_or_default();
         self.assignment.watch(&reports.ends, leaderless, self.is_waiting(), Instant::now());
+        self.ask_for_ends(leaderless);
         let absent = self.absent.values().next().cloned();
         let elsewhere = self.stranger.clone().or(self.note_leaders(leaderless));
         let (health, now) = (&self.shared.health, Instant::now());
@@ -70,6 +73,20 @@ impl Intake {
             None => self.shared.health.partitions.set(true),
         }
         Ok(())
+    }
+
+    /// A broker that comes back with an older disk may hide its leaders from the client until its
+    /// logs have grown beyond the next offsets: so their ends are asked for while it is so.
+    fn ask_for_ends(&mut self, leaderless: &[TopicPartition]) {
+        let is_there = self.shared.health.kafka.get() && !leaderless.is_empty();
+        if !is_there || self.ends_asked.elapsed() < ENDS_EVERY {
+            return;
+        }
+        self.ends_asked = Instant::now();
+        for at in leaderless {
+            self.assignment.event(at, Event::Leaderless, Instant::now());
+        }
+        self.inquiry.about_ends(leaderless.to_vec());
     }
 
     /// Nothing is read where no partition has a leader: gives that as the trouble, and asks the

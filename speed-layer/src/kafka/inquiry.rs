@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// never tell.
 const NAMED_WITHIN: Duration = Duration::from_secs(5);
 
+/// Partitions of which a new client is asked at once.
+const MEASURED_AT_ONCE: usize = 100;
+
 /// A client that has had no answer for this long is replaced: librdkafka's may forget every broker
 /// that it knew, and then connects to none of those that are there.
 const RENEW_AFTER: Duration = Duration::from_secs(20);
@@ -41,6 +44,8 @@ enum Question {
     Partition(TopicPartition),
     /// What can be read from this offset on?
     Readable(TopicPartition, i64),
+    /// What is there of these partitions, which the client finds no leader for?
+    Ends(Vec<TopicPartition>),
     /// Do the brokers name a leader for this partition?
     Leader(TopicPartition),
     /// May this user read from this offset on?
@@ -128,6 +133,11 @@ impl Inquiry {
     /// Where to go on behind a damaged batch.
     pub fn about_readable(&self, partition: TopicPartition, damaged: i64) {
         self.ask(Question::Readable(partition, damaged));
+    }
+
+    /// What is there of partitions for which the client finds no leader.
+    pub fn about_ends(&self, partitions: Vec<TopicPartition>) {
+        self.ask(Question::Ends(partitions));
     }
 
     /// Whether the brokers name a leader that the client does not find.
@@ -284,6 +294,7 @@ impl Asker {
                 };
                 self.tell(Some(found));
             }
+            Question::Ends(partitions) => self.measure_by_a_new_client(&partitions),
             Question::Leader(partition) => {
                 let found = self.is_led(&partition).then_some(Finding::Led(partition));
                 self.tell(found);
@@ -383,6 +394,28 @@ impl Asker {
         }
         asked.said = Some(identity.clone());
         Some(Finding::Topic(identity, asked.number))
+    }
+
+    /// A client that has known the leaders before takes those of a broker that was restored for old
+    /// news; a new one does not. Who has none is not asked.
+    fn measure_by_a_new_client(&self, partitions: &[TopicPartition]) {
+        let Ok(client) = client(&self.config) else { return };
+        let mut leaders = Leaders::default();
+        for at in partitions.iter().take(MEASURED_AT_ONCE) {
+            if leaders.of(&client, at, PATIENCE).is_err() {
+                continue;
+            }
+            match client.fetch_watermarks(&at.topic, at.partition, PATIENCE) {
+                Ok((low, high)) => {
+                    self.tell(Some(Finding::Partition(at.clone(), Watermarks { low, high })));
+                }
+                Err(error) => {
+                    tracing::debug!("asking a new client for the end of {at}: {error}");
+                    break;
+                }
+            }
+        }
+        super::bury(move || drop(client));
     }
 
     fn is_led(&self, at: &TopicPartition) -> bool {

@@ -229,6 +229,21 @@ fn a_log_that_ends_before_the_offset_that_it_is_begun_with_was_truncated_however
 }
 
 #[test]
+fn a_log_that_was_cut_while_no_leader_was_found_is_seen_as_well() {
+    let mut partition = reading(false, 20);
+    assert_eq!(after(&mut partition, Event::Leaderless), None);
+    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), Some(Action::LetGo));
+    assert_eq!(partition.truncated_at, Some(9));
+    let mut partition = reading(false, 9);
+    partition.on(Event::Leaderless, Instant::now());
+    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), None);
+    assert_eq!(
+        (partition.is_settled(), partition.advance(9, 10)),
+        (true, Taken::Yes { expected: 9, lost: false })
+    );
+}
+
+#[test]
 fn a_silent_partition_is_told_again_where_to_read_and_its_next_message_is_taken() {
     let mut partition = reading(false, 5);
     assert_eq!(after(&mut partition, Event::NothingComes), Some(Action::Seek));

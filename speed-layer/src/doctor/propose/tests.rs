@@ -705,6 +705,11 @@ fn a_number_that_is_years_before_its_record_is_said() {
     for time in ["1749218401", "1702533601123", "\"1995-06-06T14:00:01Z\""] {
         assert_eq!(notes(time), "", "{time}");
     }
+    // A date of today beside it says so even more.
+    for beside in [r#""x":"2025-06-06T14:00:01Z""#, r#""day":"2025-06-06""#] {
+        let said = notes(&format!("770911201.123,{beside}"));
+        assert!(said.contains("years before those of their records"), "{beside}: {said}");
+    }
 }
 
 #[test]
@@ -712,6 +717,9 @@ fn what_says_that_it_is_a_book_or_an_order_is_not_proposed_and_said() {
     let fields = r#""symbol":"A","price":5.5,"ts":1749218401123"#;
     for said in [
         r#""topic":"quotes""#,
+        r#""topic":"marketByOrder""#,
+        r#""channel":"level3""#,
+        r#""channel":"order_update""#,
         r#""topic":"order_book""#,
         r#""channel":"orders""#,
         r#""arg":{"channel":"orders"}"#,
@@ -755,6 +763,7 @@ fn of_kinds_a_trade_is_named_or_what_most_say_and_otherwise_no_one() {
     };
     for (member, values, said) in [
         ("type", &["bid", "trade", "ask"][..], "--where type=trade"),
+        ("topic", &["trades", "news", "trades"], "--where topic=trades"),
         ("kind", &["BID", "ASK", "TRADE"], "--where kind=TRADE"),
         ("type", &["buy", "cancel", "sell"], "--where 'type=buy|sell'"),
         ("type", &["bid", "ask"], "--where type=VALUE"),
@@ -873,8 +882,11 @@ fn a_map_is_completed_and_what_it_says_is_not_asked_again() {
 
 #[test]
 fn prices_of_zero_are_no_reason_to_take_such() {
-    let zero = r#"{"symbol":"A","last":0.0,"bid":1.1,"ask":1.2,"ts":1749218401123}"#;
-    assert_eq!(flags(&[zero, zero]), None);
+    for none in ["0.0", "-1", "-1.0"] {
+        let unset =
+            format!(r#"{{"symbol":"A","last":{none},"bid":1.1,"ask":1.2,"ts":1749218401123}}"#);
+        assert_eq!(flags(&[&unset, &unset]), None, "{none}");
+    }
     let unset = r#"{"symbol":"A","last":201.5,"open":0,"close":0,"high":0,"low":0,"volume":3,"ts":1749218401123}"#;
     assert_eq!(flags(&[unset]), Some(("--map price=last".to_owned(), 1)));
 }
