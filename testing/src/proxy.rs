@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use crate::free_port;
+use crate::{eventually, free_port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -38,6 +38,9 @@ enum Link {
     Stalled,
 }
 
+/// How long an address may be somebody's still.
+const LISTENS_WITHIN: Duration = Duration::from_secs(10);
+
 impl TcpProxy {
     /// Listens on a free port of 127.0.0.1, which no outgoing connection takes while the proxy is
     /// cut. `target` is `host:port`.
@@ -48,9 +51,11 @@ impl TcpProxy {
     /// # Panics
     /// When the address is taken.
     pub async fn listen(address: &str, target: &str) -> Self {
-        let listener = TcpListener::bind(address)
-            .await
-            .unwrap_or_else(|error| panic!("listen on {address}: {error}"));
+        // Whoever listened there before may be gone and not have closed it yet.
+        let listener = eventually(&format!("listening on {address}"), LISTENS_WITHIN, || async {
+            TcpListener::bind(address).await.map_err(|error| error.to_string())
+        })
+        .await;
         let address = listener.local_addr().expect("a bound listener has an address");
         let (state, states) =
             watch::channel(State { link: Link::Whole, delay: Duration::ZERO, rate: 0, cuts: 0 });
