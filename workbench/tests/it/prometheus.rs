@@ -9,10 +9,9 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use testing::{Child, Record, eventually};
+use testing::{Child, Record, eventually, free_port};
 use tokio_util::sync::CancellationToken;
 use workbench::dashboards::{Language, Prometheus, View, expand_promql, load};
 
@@ -154,7 +153,8 @@ async fn fires_for_a_gap(folder: &Path, address: &str) {
 }
 
 fn free_address() -> String {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().to_string()
+    // Below the ephemeral ones: some seconds pass before anybody listens there.
+    format!("127.0.0.1:{}", free_port())
 }
 
 /// So many ticks into each partition.
