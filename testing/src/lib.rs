@@ -56,7 +56,7 @@ pub use secrets::{Secrets, assert_hidden};
 pub use tls::{TlsProxy, foreign_authority};
 pub use topic::{Record, TestTopic};
 
-use ports::free_port;
+pub use ports::free_port;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// outgoing connection takes one between the choice and the start, or while a broker is away.
 const PORTS: Range<u16> = 12_000..20_000;
 
+/// A port of 127.0.0.1 on which nobody listens.
+#[must_use]
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let start = std::process::id().wrapping_mul(97);
