@@ -34,9 +34,6 @@ pub const MOST_SYMBOLS: usize = 20_000;
 /// Looks at `tick`, the next one of its partition and of a `symbol`, by what is known of all of
 /// that one's ticks (`market`) and of its symbol's; `None` for a symbol beyond [`MOST_SYMBOLS`].
 /// What is found goes with the symbol that it is about.
-///
-/// Whoever has many ticks may show all of them to the market first, and then each symbol's to its
-/// state, with the times that the market had.
 #[inline]
 pub fn observe(
     (tick, symbol): (&Tick, &str),
@@ -45,12 +42,19 @@ pub fn observe(
     calendar: &Calendar,
     found: &mut Vec<(Box<str>, Finding)>,
 ) {
-    market.observe((tick, symbol), to, calendar, found);
+    let mut new = Vec::new();
+    let ended_by = market.observe((tick, symbol), &to.silence, calendar, &mut new);
+    new.iter_mut().for_each(|finding| finding.kind = Kind::MarketSilence);
     if let Some(state) = state {
-        let mut new = Vec::new();
         state.observe(tick, market.time(), to, calendar, &mut new);
-        found.extend(new.into_iter().map(|finding| (symbol.into(), finding)));
     }
+    let whose = |finding: &Finding| match &ended_by {
+        Some(other) if finding.kind == Kind::MarketSilence && finding.place != tick.place => {
+            other.clone()
+        }
+        _ => symbol.into(),
+    };
+    found.extend(new.into_iter().map(|finding| (whose(&finding), finding)));
 }
 
 /// What is known of all ticks of a partition.
@@ -72,27 +76,9 @@ impl Market {
         self.silence.last()
     }
 
-    /// Adds to `found` what `tick`, which is the next one of all and of a `symbol`, shows of the
-    /// market, with the symbol that was the first behind it.
+    /// Adds to `found` what `tick` shows; where that is of a tick before it, gives whose that was.
     #[inline]
-    pub fn observe(
-        &mut self,
-        (tick, symbol): (&Tick, &str),
-        to: &Parameters,
-        calendar: &Calendar,
-        found: &mut Vec<(Box<str>, Finding)>,
-    ) {
-        let mut new = Vec::new();
-        let ended_by = self.observe_silence((tick, symbol), &to.silence, calendar, &mut new);
-        found.extend(new.into_iter().map(|finding| {
-            let whose = ended_by.as_deref().filter(|_| finding.place != tick.place);
-            (whose.unwrap_or(symbol).into(), Finding { kind: Kind::MarketSilence, ..finding })
-        }));
-    }
-
-    /// Where what is found is of a tick before this one, gives whose that was.
-    #[inline]
-    fn observe_silence(
+    fn observe(
         &mut self,
         (tick, symbol): (&Tick, &str),
         to: &silence::Parameters,
@@ -129,7 +115,7 @@ impl Market {
                     .iter()
                     .take(1)
                     .for_each(|first| self.silence.observe(first, to, calendar, found));
-                self.observe_silence((tick, symbol), to, calendar, found);
+                self.observe((tick, symbol), to, calendar, found);
                 return Some(whose);
             }
         }

@@ -7,7 +7,7 @@
 
 use crate::batch::{Batch, Noted, Seen, SeenTick};
 use crate::source::SourcePartition;
-use anomalies::causal::{MOST_SYMBOLS, Market, State};
+use anomalies::causal::{self, MOST_SYMBOLS, Market, State};
 use anomalies::conditions::Sale;
 use anomalies::pack::Pack;
 use anomalies::{Finding, Kind, Place, Tick};
@@ -194,66 +194,27 @@ impl Judged {
     fn look_at(&mut self, seen: &Seen, by: &Detectors) {
         let of = |codes: &Vec<Box<str>>| by.conditions.of(codes.iter().map(|code| &**code));
         let sales: Vec<Sale> = seen.conditions().iter().map(of).collect();
-        // Where the state of each series' partition is.
-        let mut partitions = Vec::with_capacity(seen.series().len());
-        for series in seen.series() {
-            let place = self.states.iter().position(|(at, _)| *at == series.at);
-            // Each tick lies in a range of the batch.
-            let Some(place) = place else { return };
-            self.states[place].1.is_touched = true;
-            partitions.push(place);
-        }
-        let times = self.look_at_markets(seen, &partitions, &sales, by);
-        self.look_at_symbols(seen, (&partitions, &times), &sales, by);
-    }
-
-    /// Gives the time of the market at each tick.
-    fn look_at_markets(
-        &mut self,
-        seen: &Seen,
-        partitions: &[usize],
-        sales: &[Sale],
-        by: &Detectors,
-    ) -> Vec<Option<i64>> {
-        let (mut times, mut found) = (Vec::with_capacity(seen.ticks().len()), Vec::new());
-        for tick in seen.ticks() {
-            let series = tick.series as usize;
-            let (at, watched) = &mut self.states[partitions[series]];
-            let of = (&as_seen(tick, seen.noted(tick), sales), &*seen.series()[series].symbol);
-            watched.market.observe(of, &by.parameters, &by.calendar, &mut found);
-            times.push(watched.market.time());
-            let at = *at;
+        let (states, mut found) = (&mut self.states, Vec::new());
+        // Where each series' state is: in which partition, and which there, if it has one.
+        let place = |series: &crate::batch::Series| {
+            let partition = states.iter().position(|(at, _)| *at == series.at)?;
+            Some((partition, states[partition].1.symbol(&series.symbol)))
+        };
+        let places: Vec<Option<(usize, Option<usize>)>> = seen.series().iter().map(place).collect();
+        for (tick, noted) in seen.ticks() {
+            let Some((partition, symbol)) = places[tick.series as usize] else { continue };
+            let (at, watched) = &mut states[partition];
+            let of = as_seen(tick, noted, &sales);
+            watched.is_touched = true;
+            let state =
+                (&mut watched.market, symbol.map(|symbol| &mut watched.symbols[symbol].state));
+            let of = (&of, &*seen.series()[tick.series as usize].symbol);
+            causal::observe(of, state, &by.parameters, &by.calendar, &mut found);
             self.findings.extend(found.drain(..).map(|(symbol, finding)| Found {
-                at,
+                at: *at,
                 symbol,
                 finding,
             }));
-        }
-        times
-    }
-
-    /// One symbol after the other, so that the state of each stays in the processor's cache.
-    fn look_at_symbols(
-        &mut self,
-        seen: &Seen,
-        (partitions, times): (&[usize], &[Option<i64>]),
-        sales: &[Sale],
-        by: &Detectors,
-    ) {
-        let (by_series, mut found) = (seen.by_series(), Vec::new());
-        for ((series, numbers), place) in seen.series().iter().zip(by_series.iter()).zip(partitions)
-        {
-            let watched = &mut self.states[*place].1;
-            let Some(symbol) = watched.symbol(&series.symbol) else { continue };
-            let state = &mut watched.symbols[symbol].state;
-            for number in numbers {
-                let tick = &seen.ticks()[*number as usize];
-                let (time, tick) =
-                    (times[*number as usize], as_seen(tick, seen.noted(tick), sales));
-                state.observe(&tick, time, &by.parameters, &by.calendar, &mut found);
-            }
-            let whose = |finding| Found { at: series.at, symbol: series.symbol.clone(), finding };
-            self.findings.extend(found.drain(..).map(whose));
         }
     }
 }

@@ -54,16 +54,6 @@ struct Sum {
 
 pack!(Sum { prices, trades });
 
-impl Sum {
-    #[inline]
-    fn mean(&self) -> f64 {
-        // The same float by fewer steps where it fits.
-        let prices =
-            i64::try_from(self.prices).map_or_else(|_| self.prices as f64, |prices| prices as f64);
-        prices / f64::from(self.trades)
-    }
-}
-
 /// Sums of the last minutes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct State {
@@ -93,7 +83,7 @@ impl State {
             return;
         }
         if self.total.trades >= to.trades {
-            let mean = self.total.mean();
+            let mean = self.total.prices as f64 / f64::from(self.total.trades);
             let limit = (width(mean, tick.at, to, session) * mean).max(to.price_step as f64);
             let off = (tick.price as f64 - mean).abs();
             if off > limit {

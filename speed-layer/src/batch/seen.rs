@@ -15,7 +15,7 @@ pub struct Seen {
     /// Each symbol of each partition once.
     series: Vec<Series>,
     partitions: Vec<(SourcePartition, SymbolMap<u32>)>,
-    /// Of those ticks that say more than prices and volume.
+    /// Of those ticks that say more than prices and volume, in the same order.
     noted: Vec<Noted>,
     /// Each set of sale conditions once: a feed has few.
     conditions: Vec<Vec<Box<str>>>,
@@ -37,12 +37,8 @@ pub struct SeenTick {
     /// Which of [`Seen::series`] it belongs to.
     pub series: u32,
     pub index: u16,
-    /// Which of [`Seen::noted`] is its own, if it has one.
-    noted: u32,
+    is_noted: bool,
 }
-
-/// A tick that says nothing beside price and volume.
-const NOTHING: u32 = u32::MAX;
 
 /// What a tick says beside price and volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -61,25 +57,6 @@ pub struct Series {
     pub symbol: Box<str>,
 }
 
-/// Which ticks belong together.
-#[derive(Debug)]
-pub struct BySeries {
-    numbers: Vec<u32>,
-    /// Where those of each series end.
-    ends: Vec<u32>,
-}
-
-impl BySeries {
-    /// In the order of [`Seen::series`].
-    pub fn iter(&self) -> impl Iterator<Item = &[u32]> {
-        let mut begin = 0;
-        self.ends.iter().map(move |end| {
-            let begin = std::mem::replace(&mut begin, *end as usize);
-            &self.numbers[begin..*end as usize]
-        })
-    }
-}
-
 impl Seen {
     /// Gives the number of its series, which is the next one where that is new.
     #[inline]
@@ -88,7 +65,6 @@ impl Seen {
         let volume = tick
             .volume()
             .map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) * 1e-9);
-        let noted = if tick.extras().is_empty() { NOTHING } else { self.note(tick.extras()) };
         self.ticks.push(SeenTick {
             offset,
             at: nanos(tick.timestamp()),
@@ -96,21 +72,21 @@ impl Seen {
             volume,
             series,
             index,
-            noted,
+            is_noted: !tick.extras().is_empty(),
         });
+        if !tick.extras().is_empty() {
+            self.note(tick.extras());
+        }
         series
     }
 
-    /// Gives its number.
-    fn note(&mut self, extras: &Extras<'_>) -> u32 {
+    fn note(&mut self, extras: &Extras<'_>) {
         let nanos = |price: Option<Price>| price.map(Price::nanos);
         let quote =
             nanos(extras.bid()).zip(nanos(extras.ask())).map(|(bid, ask)| Quote { bid, ask });
         let codes = extras.conditions();
         let conditions = (!codes.is_empty()).then(|| self.conditions_of(codes));
-        let number = self.noted.len() as u32;
         self.noted.push(Noted { quote, sequence: extras.sequence(), conditions });
-        number
     }
 
     fn conditions_of(&mut self, codes: Codes<'_>) -> u32 {
@@ -143,32 +119,13 @@ impl Seen {
         series
     }
 
-    /// All ticks in the order in which they came.
-    pub fn ticks(&self) -> &[SeenTick] {
-        &self.ticks
-    }
-
-    /// What one of them says beside price and volume.
-    #[inline]
-    pub fn noted(&self, tick: &SeenTick) -> Noted {
-        self.noted.get(tick.noted as usize).copied().unwrap_or_default()
-    }
-
-    /// The numbers of each series' ticks, in the order in which they came.
-    pub fn by_series(&self) -> BySeries {
-        let mut ends = vec![0; self.series.len()];
-        self.ticks.iter().for_each(|tick| ends[tick.series as usize] += 1);
-        let mut begin = 0;
-        for end in &mut ends {
-            begin += std::mem::replace(end, begin);
-        }
-        let mut numbers = vec![0; self.ticks.len()];
-        for (number, tick) in (0..).zip(&self.ticks) {
-            let end = &mut ends[tick.series as usize];
-            numbers[*end as usize] = number;
-            *end += 1;
-        }
-        BySeries { numbers, ends }
+    /// Each tick, with what it says beside price and volume.
+    pub fn ticks(&self) -> impl Iterator<Item = (&SeenTick, Noted)> {
+        let mut noted = self.noted.iter().copied();
+        self.ticks.iter().map(move |tick| {
+            let noted = if tick.is_noted { noted.next() } else { None };
+            (tick, noted.unwrap_or_default())
+        })
     }
 
     /// The codes of each set of sale conditions.
@@ -198,34 +155,4 @@ impl Seen {
 
 fn nanos(at: Timestamp) -> i64 {
     at.micros().saturating_mul(1000).clamp(-LARGEST, LARGEST)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use common::tick::Prices;
-    use common::{Price, TimeBounds};
-
-    #[test]
-    fn the_ticks_of_each_series_are_told_in_the_order_in_which_they_came() {
-        let mut seen = Seen::default();
-        let at = Timestamp::from_micros(0);
-        let price = Price::from_nanos(1).unwrap();
-        let prices = Prices { open: price, high: None, low: None, close: price };
-        let told = [(0, "A"), (1, "A"), (0, "B"), (0, "A"), (1, "C"), (0, "B"), (1, "A")];
-        for (offset, (partition, symbol)) in (0..).zip(told) {
-            let tick = Tick::new(symbol, at, prices, None, TimeBounds::until(at)).unwrap();
-            seen.push(&tick, SourcePartition { source: 1, partition }, offset, 0);
-        }
-        let by_series = seen.by_series();
-        let all: Vec<(i32, &str, &[u32])> = seen
-            .series()
-            .iter()
-            .zip(by_series.iter())
-            .map(|(series, numbers)| (series.at.partition, &*series.symbol, numbers))
-            .collect();
-        let expected: [(i32, &str, &[u32]); 4] =
-            [(0, "A", &[0, 3]), (1, "A", &[1, 6]), (0, "B", &[2, 5]), (1, "C", &[4])];
-        assert_eq!(all, expected);
-    }
 }
