@@ -175,6 +175,12 @@ impl Assignment {
             .get_mut(&at.partition)
     }
 
+    /// The partition by the name that the store has for it.
+    fn stored_mut(&mut self, at: SourcePartition) -> Option<&mut Partition> {
+        let topic = self.topics.iter_mut().find(|topic| topic.is(at))?;
+        topic.partitions.get_mut(&at.partition)
+    }
+
     /// Nothing is begun of a topic until an answer to this question, or to a later one, says which
     /// it is.
     pub fn confirm(&mut self, topic: &str, question: u64) {
@@ -245,12 +251,8 @@ impl Assignment {
     /// The store's answer, if it is about the present assignment.
     pub fn answered(&mut self, answer: Answer, now: Instant) {
         self.is_unsettled = true;
-        let at = answer.at;
-        let topic = self.topics.iter_mut().find(|topic| topic.is(at));
-        let partition = topic.and_then(|topic| topic.partitions.get_mut(&at.partition));
-        if let Some(partition) =
-            partition.filter(|partition| partition.assignment == answer.assignment)
-        {
+        let stored = self.stored_mut(answer.at);
+        if let Some(partition) = stored.filter(|stored| stored.assignment == answer.assignment) {
             partition.on(Event::Answered(answer.start), now);
         }
     }
@@ -258,8 +260,7 @@ impl Assignment {
     /// The store has left out what comes next of a partition.
     pub fn held_back(&mut self, HeldBack { at, why }: HeldBack, now: Instant) {
         self.is_unsettled = true;
-        let topic = self.topics.iter_mut().find(|topic| topic.is(at));
-        if let Some(partition) = topic.and_then(|topic| topic.partitions.get_mut(&at.partition)) {
+        if let Some(partition) = self.stored_mut(at) {
             partition.on(Event::HeldBack(why), now);
         }
     }
@@ -414,8 +415,7 @@ impl Assignment {
 
     /// A partition is committed up to `next`.
     pub fn written(&mut self, at: SourcePartition, next: i64) {
-        let topic = self.topics.iter_mut().find(|topic| topic.is(at));
-        if let Some(partition) = topic.and_then(|topic| topic.partitions.get_mut(&at.partition)) {
+        if let Some(partition) = self.stored_mut(at) {
             partition.note_written(next);
         }
     }

@@ -278,7 +278,7 @@ impl Store {
         let (mut refused, mut locked) = (0, 0);
         let is_on_trial = self.is_held(batch);
         let limits =
-            Arc::new(if is_on_trial { self.limits.brief() } else { (*self.limits).clone() });
+            if is_on_trial { Arc::new(self.limits.brief()) } else { Arc::clone(&self.limits) };
         // Once for all tries of the same.
         let judge = self.judge(batch).instrument(tracing::info_span!(target: TRACED, "judge"));
         let mut judging = judge.await?;
