@@ -75,6 +75,8 @@ pub struct Store {
     busy_since: Option<Instant>,
     /// Partitions of which PostgreSQL does not take what comes next.
     held: BTreeMap<SourcePartition, Held>,
+    /// Those of them whose next message is what is not taken: it is tried before any other.
+    suspects: BTreeSet<SourcePartition>,
     /// When a message that is refused was last said.
     refused_said: Option<Instant>,
 }
@@ -105,13 +107,31 @@ enum Try<T> {
     /// Somebody has not given up a lock in time.
     Locked(String),
     Refused(String),
+    /// By a message, or by anything else.
+    Broken(String),
     TooMuch,
+}
+
+impl<T> Try<T> {
+    /// The same of something that comes after it.
+    fn without<U>(self) -> Try<U> {
+        match self {
+            Self::Done(_) | Self::Again => Try::Again,
+            Self::Locked(words) => Try::Locked(words),
+            Self::Refused(words) => Try::Refused(words),
+            Self::Broken(words) => Try::Broken(words),
+            Self::TooMuch => Try::TooMuch,
+        }
+    }
 }
 
 /// Why a batch must be made smaller.
 enum Smaller {
     Locked(String),
+    /// Of one message it is known which can be kept aside.
     Refused(String),
+    /// One message of it cannot be written at this time, or none can.
+    NotTaken(String),
     TooMuch,
 }
 
@@ -166,6 +186,7 @@ impl Store {
     pub fn begin_session(&mut self) {
         self.reached.clear();
         self.held.clear();
+        self.suspects.clear();
         self.detection.iter_mut().for_each(Detection::forget_all);
     }
 
@@ -190,6 +211,7 @@ impl Store {
             is_unchecked: false,
             busy_since: None,
             held: BTreeMap::new(),
+            suspects: BTreeSet::new(),
             refused_said: None,
         }
     }
@@ -250,6 +272,12 @@ impl Store {
             if part.ranges.iter().any(|range| self.holds_back(range.at)) {
                 continue;
             }
+            if part.messages > 1
+                && part.ranges.iter().any(|range| self.suspects.contains(&range.at))
+            {
+                parts.extend(part.first_apart().into_iter().rev());
+                continue;
+            }
             // One that stands alone is not given up for what was known of partitions, either.
             let tries = if part.messages > 1 { 1 } else { 2 };
             let Some(why) = self.write_at_once(&part, tries, meanwhile).await? else { continue };
@@ -275,7 +303,7 @@ impl Store {
         tries: u32,
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Option<Smaller>, StoreError> {
-        let (mut refused, mut locked) = (0, 0);
+        let (mut refused, mut failed, mut locked) = (0, 0, 0);
         let is_on_trial = self.is_held(batch);
         let limits =
             if is_on_trial { Arc::new(self.limits.brief()) } else { Arc::clone(&self.limits) };
@@ -283,18 +311,23 @@ impl Store {
         let judge = self.judge(batch).instrument(tracing::info_span!(target: TRACED, "judge"));
         let mut judging = judge.await?;
         loop {
-            self.make_days(&batch.days).await?;
             let begun = Instant::now();
-            let mut at = Table::RealtimeStock;
+            let mut at = Table::Days;
             let mut once = || meanwhile.take().into_iter().for_each(|meanwhile| meanwhile());
-            let write = async |connection: &mut PgConnection| {
-                transaction::write(connection, &limits, batch, &mut judging, &mut once, &mut at)
-                    .await
+            let tried = match self.make_days(&batch.days, &limits).await? {
+                Try::Done(()) => {
+                    let write = async |connection: &mut PgConnection| {
+                        let at = &mut at;
+                        transaction::write(connection, &limits, batch, &mut judging, &mut once, at)
+                            .await
+                    };
+                    let span = tracing::info_span!(target: TRACED, "transaction");
+                    self.attempt(write).instrument(span).await?
+                }
+                failed => failed.without(),
             };
-            let span = tracing::info_span!(target: TRACED, "transaction");
-            let tried = self.attempt(write).instrument(span).await;
             once();
-            match tried? {
+            match tried {
                 Try::Again => {}
                 Try::Locked(words) => {
                     locked += 1;
@@ -304,24 +337,37 @@ impl Store {
                     self.pause_for(&words).await;
                 }
                 Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) => {
-                    if !at.is_of_messages() {
-                        // The plan of a statement that a rule has made nothing of outlives the rule.
-                        self.connection = None;
-                        self.pause_for(&format!(
-                            "{} does not take what a batch needs: {words}",
-                            at.name()
-                        ))
-                        .await;
+                    if at.is_of_messages() {
+                        refused += 1;
+                        if refused >= tries {
+                            return Ok(Some(Smaller::Refused(words)));
+                        }
                         continue;
                     }
-                    refused += 1;
-                    if refused >= tries {
-                        return Ok(Some(Smaller::Refused(words)));
+                    // The plan of a statement that a rule has made nothing of outlives the rule.
+                    self.connection = None;
+                    failed += 1;
+                    let why = format!("{} does not take what a batch needs: {words}", at.name());
+                    if is_on_trial || failed >= tries {
+                        return Ok(Some(Smaller::NotTaken(why)));
                     }
+                    self.pause_for(&why).await;
+                }
+                Try::Broken(words) => {
+                    failed += 1;
+                    if at != Table::Begin && (is_on_trial || failed >= tries) {
+                        return Ok(Some(Smaller::NotTaken(words)));
+                    }
+                    let what = self.shared.database.what("writing to");
+                    self.pause_for(&format!("{what}: {words}")).await;
                 }
                 Try::TooMuch if batch.messages > 1 => return Ok(Some(Smaller::TooMuch)),
                 Try::TooMuch => {
+                    failed += 1;
                     let why = format!("message {} alone takes too long", self.place(batch));
+                    if is_on_trial || failed >= tries {
+                        return Ok(Some(Smaller::NotTaken("it takes too long".to_owned())));
+                    }
                     self.pause_for(&why).await;
                 }
                 Try::Done(Outcome::Written) => {
@@ -386,7 +432,9 @@ impl Store {
                     }
                 }
                 Try::Again => {}
-                Try::Refused(words) | Try::Locked(words) => self.pause_for(&words).await,
+                Try::Refused(words) | Try::Broken(words) | Try::Locked(words) => {
+                    self.pause_for(&words).await
+                }
                 Try::TooMuch => {
                     self.pause_for("reading what the detectors know takes too long").await
                 }
@@ -402,6 +450,7 @@ impl Store {
         for range in batch.ranges.iter() {
             self.reached.insert(range.at, range.next);
             self.held.remove(&range.at);
+            self.suspects.remove(&range.at);
         }
     }
 
@@ -424,8 +473,16 @@ impl Store {
                 self.messages_at_once = half;
                 return Ok(batch.parts(half));
             }
-            Smaller::Refused(_) if batch.messages > 1 => return Ok(batch.parts(half)),
-            Smaller::Refused(_) if batch.ranges.len() > 1 => return Ok(batch.by_partition()),
+            Smaller::Refused(_) | Smaller::NotTaken(_) if batch.messages > 1 => {
+                return Ok(batch.parts(half));
+            }
+            Smaller::Refused(_) | Smaller::NotTaken(_) if batch.ranges.len() > 1 => {
+                return Ok(batch.by_partition());
+            }
+            Smaller::NotTaken(words) => {
+                self.suspects.extend(batch.ranges.iter().map(|range| range.at));
+                return Err(format!("message {} cannot be written: {words}", self.place(batch)));
+            }
             Smaller::Refused(words) => words,
         };
         let at = self.place(batch);
@@ -468,25 +525,25 @@ impl Store {
         }
     }
 
-    async fn make_days(&mut self, days: &BTreeSet<Timestamp>) -> Result<(), StoreError> {
-        loop {
-            let missing = self.days.missing(days);
-            if missing.is_empty() {
-                return Ok(());
-            }
-            let limits = Arc::clone(&self.limits);
-            let make = async |connection: &mut PgConnection| {
-                let mut transaction = limits.begin(connection).await?;
-                day_partitions::make(&mut transaction, &missing).await?;
-                transaction.commit().await
-            };
-            match self.attempt(make).await? {
-                Try::Done(()) => self.days.note(missing),
-                Try::Again => {}
-                Try::Refused(words) | Try::Locked(words) => self.pause_for(&words).await,
-                Try::TooMuch => self.pause_for("making days takes too long").await,
-            }
+    async fn make_days(
+        &mut self,
+        days: &BTreeSet<Timestamp>,
+        limits: &Limits,
+    ) -> Result<Try<()>, StoreError> {
+        let missing = self.days.missing(days);
+        if missing.is_empty() {
+            return Ok(Try::Done(()));
         }
+        let make = async |connection: &mut PgConnection| {
+            let mut transaction = limits.begin(connection).await?;
+            day_partitions::make(&mut transaction, &missing).await?;
+            transaction.commit().await
+        };
+        let tried = self.attempt(make).await?;
+        if matches!(tried, Try::Done(())) {
+            self.days.note(missing);
+        }
+        Ok(tried)
     }
 
     /// Which sources the topics are.
@@ -616,7 +673,9 @@ impl Store {
                     self.pause_for(&format!("{what}: it takes no writes at this moment")).await;
                 }
                 Try::Again => {}
-                Try::Refused(words) | Try::Locked(words) => self.pause_for(&words).await,
+                Try::Refused(words) | Try::Broken(words) | Try::Locked(words) => {
+                    self.pause_for(&words).await
+                }
                 Try::TooMuch => self.pause_for("reading the offsets takes too long").await,
             }
         }
@@ -660,7 +719,9 @@ impl Store {
                     return Ok(done);
                 }
                 Try::Again => {}
-                Try::Refused(words) | Try::Locked(words) => self.pause_for(&words).await,
+                Try::Refused(words) | Try::Broken(words) | Try::Locked(words) => {
+                    self.pause_for(&words).await
+                }
                 Try::TooMuch => self.pause_for(long).await,
             }
         }
@@ -681,7 +742,7 @@ impl Store {
         let what = self.shared.database.what("writing to");
         let unchecked =
             self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
-        let limits = Arc::clone(&self.limits);
+        let (limits, begun) = (Arc::clone(&self.limits), Instant::now());
         let working = async {
             match compare_all(&mut connection, &limits, unchecked.as_ref()).await? {
                 Some(other) => Ok(Worked::Elsewhere(other)),
@@ -706,7 +767,7 @@ impl Store {
                 self.shared.topics().clear();
                 Err(StoreError::Fenced(why))
             }
-            Err(error) => self.note_failed(connection, error).await,
+            Err(error) => self.note_failed(connection, error, begun.elapsed()).await,
         }
     }
 
@@ -730,36 +791,35 @@ impl Store {
         &mut self,
         connection: PgConnection,
         error: sqlx::Error,
+        took: Duration,
     ) -> Result<Try<T>, StoreError> {
-        let verdict = Verdict::of(&error);
-        let is_of_a_lock = verdict::is_of_a_lock(&error);
+        let verdict = Verdict::of(&error, took);
+        let is_of_a_lock = verdict == Verdict::Locked;
         if !is_of_a_lock {
             self.forget();
-        }
-        // Where only the way was cut, nobody is to be ended for it: an index may take longer than
-        // the way holds.
-        self.is_held_up = is_of_a_lock || matches!(verdict, Verdict::TooMuch);
-        match verdict {
-            Verdict::Refused(_) => self.keep_after_rollback(connection).await,
-            // Before the pause: the server counts it as long as it is open.
-            Verdict::TooMuch | Verdict::Other => drop(connection),
-        }
-        if !is_of_a_lock {
             // A lock may be that of the try before, which nobody waits for any more.
             self.unanswered = 0;
         }
+        // Where only the way was cut, nobody is to be ended for it: an index may take longer than
+        // the way holds.
+        self.is_held_up = matches!(verdict, Verdict::Locked | Verdict::TooMuch);
         match verdict {
-            Verdict::Refused(words) => Ok(Try::Refused(words)),
-            Verdict::TooMuch => Ok(Try::TooMuch),
-            Verdict::Other => {
-                let failure = self.shared.database.failure("writing to", error);
-                if is_of_a_lock {
-                    return Ok(Try::Locked(failure.to_string()));
-                }
-                self.pause(&failure).await;
-                Ok(Try::Again)
-            }
+            Verdict::Refused(_) => self.keep_after_rollback(connection).await,
+            // Before the pause: the server counts it as long as it is open.
+            _ => drop(connection),
         }
+        let words = |error| self.shared.database.failure("writing to", error);
+        Ok(match verdict {
+            Verdict::Refused(words) => Try::Refused(words),
+            Verdict::TooMuch => Try::TooMuch,
+            Verdict::Locked => Try::Locked(words(error).to_string()),
+            Verdict::Broken => Try::Broken(pg::describe(&error)),
+            Verdict::Other => {
+                let failure = words(error);
+                self.pause(&failure).await;
+                Try::Again
+            }
+        })
     }
 
     /// The connection may be in the middle of anything: a new one costs less than finding out. What

@@ -16,9 +16,11 @@ use crate::stack::{OwnedStack, Stack, UpOptions};
 /// Replaces this process by `workbench COMMAND ARGUMENTS`, with the environment of the stack in
 /// `dir` where one runs.
 pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode> {
-    let is_measured = command == "bench" && !asks_for_help(arguments);
-    // What is measured is what is deployed, and as new as what measures it.
-    let (profile, packages): (_, &[&str]) = match is_measured {
+    let is_bench = command == "bench";
+    let is_measured = is_bench && !asks_for_help(arguments);
+    // What is measured is what is deployed, and as new as what measures it. Help is compiled as
+    // what is then asked for.
+    let (profile, packages): (_, &[&str]) = match is_bench {
         true => (Profile::Dist, &["workbench", "speed-layer", "batch-layer"]),
         false => (Profile::Release, &["workbench"]),
     };

@@ -55,15 +55,21 @@ impl Batch {
     /// written in this order: each begins where those before it end. The ticks of one message stay
     /// together, as its offset is moved once.
     pub fn parts(&self, messages: u32) -> Vec<Batch> {
-        self.cut(messages, false)
+        self.cut((messages, messages), false)
+    }
+
+    /// The first message, and all others.
+    pub fn first_apart(&self) -> Vec<Batch> {
+        self.cut((1, u32::MAX), false)
     }
 
     /// The same, each partition's apart.
     pub fn by_partition(&self) -> Vec<Batch> {
-        self.cut(u32::MAX, true)
+        self.cut((u32::MAX, u32::MAX), true)
     }
 
-    fn cut(&self, messages: u32, apart: bool) -> Vec<Batch> {
+    /// The first part has at most `first` messages, each other one `others`.
+    fn cut(&self, (first, others): (u32, u32), apart: bool) -> Vec<Batch> {
         let entries = self.entries();
         let mut ends: BTreeMap<SourcePartition, Range> =
             self.ranges.iter().map(|range| (range.at, range)).collect();
@@ -76,6 +82,7 @@ impl Batch {
                 continue;
             };
             let is_of_another = apart && part.ranges.iter().any(|range| range.at != at);
+            let messages = if parts.is_empty() { first } else { others };
             if part.messages >= messages || is_of_another || part.would_need_too_many_days(entries)
             {
                 parts.push(std::mem::take(&mut part));

@@ -81,10 +81,13 @@ impl Intake {
                 self.ask_about_named_topics();
                 Ok(())
             }
-            Some(Code::FencedInstanceId) => Err(rejoin(
-                "another instance has the same group.instance.id (--kafka-property): each needs one of its own, or none"
-                    .into(),
-            )),
+            // It would throw out the other one if it came back, and be thrown out again.
+            Some(Code::FencedInstanceId) => {
+                Err(Interrupt::Failed(Failure::Configuration(anyhow!(
+                    "another instance with the same group.instance.id (--kafka-property) has taken this one's place: each \
+                 needs one of its own, or none"
+                ))))
+            }
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
                 Err(rejoin(format!("Kafka client: {error}")))
             }

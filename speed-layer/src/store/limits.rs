@@ -11,6 +11,8 @@ use std::time::Duration;
 const LOCK: Duration = Duration::from_secs(4);
 /// The same where others wait for the answer: what comes soon enough is no lock of somebody's.
 const BRIEF_LOCK: Duration = Duration::from_millis(250);
+/// How long a statement may take there.
+const BRIEF_STATEMENT: Duration = Duration::from_secs(5);
 /// How much longer than the server this side waits: what the server says of the end tells more than
 /// silence.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -54,9 +56,9 @@ impl Limits {
         Self::with_lock(statement, LOCK)
     }
 
-    /// The same, but for how long a lock is waited for.
+    /// Limits of what is tried although it did not work lately, while others wait.
     pub fn brief(&self) -> Self {
-        Self::with_lock(self.statement, BRIEF_LOCK)
+        Self::with_lock(self.statement.min(BRIEF_STATEMENT), BRIEF_LOCK)
     }
 
     fn with_lock(statement: Duration, lock: Duration) -> Self {

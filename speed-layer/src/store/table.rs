@@ -3,6 +3,10 @@
 /// The tables of a batch, each of which may be refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
+    /// The partitions of `realtime_stock`, which are made when they are needed.
+    Days,
+    /// None yet: the transaction begins, and nothing of it depends on messages.
+    Begin,
     RealtimeStock,
     MinuteBars,
     HourBars,
@@ -21,6 +25,8 @@ impl Table {
 
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Days => "realtime_days",
+            Self::Begin => "the beginning of a transaction",
             Self::RealtimeStock => "realtime_stock",
             Self::MinuteBars => "minute_bars",
             Self::HourBars => "hour_bars",

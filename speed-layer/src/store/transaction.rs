@@ -27,6 +27,7 @@ pub async fn write(
     meanwhile: impl FnOnce(),
     at: &mut Table,
 ) -> sqlx::Result<Outcome> {
+    *at = Table::Begin;
     let lock = offsets::begin_and_lock(connection, limits, &batch.ranges);
     let stored = lock.instrument(info_span!(target: TRACED, "lock_offsets")).await?;
     if let Some(not_ours) = offsets::compare(&stored, &batch.ranges) {

@@ -1,33 +1,37 @@
 //! [`Verdict`]: what an error of PostgreSQL's means for what was tried.
 
 use service::pg::describe;
+use std::time::Duration;
+
+/// A statement that ends earlier was not ended for its limit, which is not as short.
+const NO_LIMIT: Duration = Duration::from_secs(1);
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Some of the data is not taken, in these words: trying the same again gives the same.
     Refused(String),
+    /// Something broke at what was tried, which may be one message or everything.
+    Broken,
     /// Too much at once.
     TooMuch,
+    /// Somebody's lock was not given up in time.
+    Locked,
     /// Everything else: it is waited for, or a person must change something (`Failure`).
     Other,
 }
 
-/// Whether somebody's lock was not given up in time.
-pub fn is_of_a_lock(error: &sqlx::Error) -> bool {
-    error
-        .as_database_error()
-        .and_then(sqlx::error::DatabaseError::code)
-        .is_some_and(|code| code == "55P03")
-}
-
 impl Verdict {
-    pub fn of(error: &sqlx::Error) -> Self {
+    /// `took`: how long the whole of what was tried took.
+    pub fn of(error: &sqlx::Error, took: Duration) -> Self {
         let code = error
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)
             .unwrap_or_default();
         match code.as_ref() {
+            "55P03" => Self::Locked,
+            // Somebody cancelled it, or a trigger says so.
+            "57014" if took < NO_LIMIT => Self::Broken,
             // A statement or transaction took too long; no memory, or no room for another lock.
             "57014" | "25P04" | "53200" => Self::TooMuch,
             // 22: not a value of the type; 23: against a constraint; 44: against a view's check;
@@ -40,12 +44,20 @@ impl Verdict {
                     error.constraint().is_none() && error.table().is_some()
                 }) =>
             {
-                Self::Other
+                Self::Broken
             }
-            code if ["22", "23", "44", "54"].iter().any(|class| code.starts_with(class)) => {
-                Self::Refused(describe(error))
+            // A statement that the connection has prepared is there already: a pooler's doing.
+            "42P05" => Self::Other,
+            code if has_class(code, &["22", "23", "44", "54"]) => Self::Refused(describe(error)),
+            // What a trigger's function cannot do, and damage within an index or a table.
+            code if has_class(code, &["0A", "21", "2F", "38", "39", "42", "HV", "P0", "XX"]) => {
+                Self::Broken
             }
             _ => Self::Other,
         }
     }
+}
+
+fn has_class(code: &str, classes: &[&str]) -> bool {
+    classes.iter().any(|class| code.starts_with(class))
 }

@@ -35,7 +35,7 @@ async fn a_table_that_stays_locked_gathers_no_sessions_and_is_named() {
 }
 
 /// Each partition has ticks of a day and a symbol of its own.
-async fn send_apart(scene: &Scene, numbers: std::ops::Range<i64>) {
+pub async fn send_apart(scene: &Scene, numbers: std::ops::Range<i64>) {
     let tick = |partition: i32, number: i64| {
         let day = partition + 2;
         Record::new(
@@ -49,7 +49,7 @@ async fn send_apart(scene: &Scene, numbers: std::ops::Range<i64>) {
     scene.topic.produce(records).await;
 }
 
-async fn wait_offsets(scene: &Scene, expected: [i64; 3]) {
+pub async fn wait_offsets(scene: &Scene, expected: [i64; 3]) {
     eventually("offsets", PATIENCE, || async {
         let sql = "select next_offset from kafka_offsets order by partition";
         let all = sqlx::query_scalar::<_, i64>(sql).fetch_all(scene.database.pool()).await;

@@ -72,6 +72,22 @@ async fn an_instance_that_is_fenced_after_its_partition_moved_reads_on_when_it_g
     assert_eq!(fenced.exit_status(), None);
 }
 
+/// Both came back for ever, and each threw out the other.
+#[tokio::test]
+async fn of_two_instances_with_one_group_instance_id_the_older_one_ends_and_says_why() {
+    let scene = Scene::new(2).await;
+    let flags = ["--kafka-property", "group.instance.id=one"];
+    let mut older = scene.start(&flags);
+    scene.send_ticks(2, 10).await;
+    scene.wait_all_in().await;
+    let _newer = scene.start(&flags);
+    assert_eq!(older.wait_exit(PATIENCE).await.code(), Some(2));
+    older.wait_stderr("has taken this one's place", PATIENCE).await;
+    scene.send_ticks(2, 10).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
 #[tokio::test]
 async fn lag_and_readiness_fall_back_when_a_session_ends() {
     let _turn = KAFKA_PROXY.lock().await;

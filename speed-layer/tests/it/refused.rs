@@ -1,7 +1,9 @@
 //! Data that PostgreSQL does not take.
 
+use crate::abandoned::{send_apart, wait_offsets};
 use crate::outages::{postgres_proxy, through};
-use crate::scene::{PATIENCE, Scene, http_address, metric, tick, wait_ready};
+use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
+use sqlx::AssertSqlSafe;
 use testing::{Child, Record, eventually};
 
 /// The tables, and on top of them what a test adds.
@@ -216,6 +218,51 @@ async fn a_reject_that_is_not_taken_holds_up_its_partition_alone_until_it_is() {
         sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
         scene.wait_all_in().await;
         scene.assert_each_once().await;
+        wait_ready(&address, 200).await;
+    }
+}
+
+/// In each of these ways one message broke the stream of all partitions.
+#[tokio::test]
+async fn a_message_at_which_something_breaks_holds_up_its_partition_alone_and_is_named() {
+    let cases = [
+        ("realtime_stock", "raise exception 'not this' using errcode = '0A000'", "0A000"),
+        ("realtime_stock", "raise exception 'not this' using errcode = 'XX000'", "XX000"),
+        ("realtime_stock", "raise exception 'not this' using errcode = '57014'", "57014"),
+        ("realtime_stock", "insert into nowhere values (1)", "42P01"),
+        ("realtime_stock", "perform pg_sleep(60)", "takes too long"),
+        ("minute_bars", "raise exception 'not this'", "minute_bars does not take"),
+        ("hour_bars", "return null", "hour_bars took 0 of 1 rows"),
+    ];
+    for (table, harm, said) in cases {
+        let scene = Scene::new(3).await;
+        let speed_layer = scene.start(&["--writer-timeout", "5s"]);
+        let address = http_address(&speed_layer).await;
+        send_apart(&scene, 0..20).await;
+        scene.wait_all_in().await;
+        let sql = format!(
+            "create function break_at() returns trigger language plpgsql as
+             $$ begin if new.symbol = 'BREAK' then {harm}; end if; return new; end $$;
+             create trigger break_at before insert on {table} for each row execute function break_at()"
+        );
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
+        send_apart(&scene, 20..30).await;
+        let breaking = r#"{"symbol":"BREAK","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
+        scene.topic.produce([Record::new(0, breaking)]).await;
+        // The one that is held up is tried again and again.
+        for sent in [40, 50, 60] {
+            send_apart(&scene, sent - 10..sent).await;
+            wait_offsets(&scene, [30, sent, sent]).await;
+        }
+        let line = speed_layer.wait_stderr("/0/30 cannot be written: ", PATIENCE).await;
+        assert!(line.contains(said) && line.contains("from offset 30"), "{said}: {line}");
+        let (status, body) = get(&address, "/readyz");
+        assert!(status == 503 && body.contains(said), "{status} {body}");
+        let mend = "drop function break_at() cascade";
+        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.wait_all_in().await;
+        scene.assert_each_once().await;
+        assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0, "{said}");
         wait_ready(&address, 200).await;
     }
 }
