@@ -71,11 +71,13 @@ impl State {
         if minute > self.minute {
             self.begin(minute, tick, to, session);
         }
-        (self.low, self.high) = (self.low.min(tick.price), self.high.max(tick.price));
         self.volume.now += tick.volume;
-        // A share of a price of zero or below is no range.
-        self.range.now =
-            if self.low > 0 { (self.high - self.low) as f64 / self.low as f64 } else { 0.0 };
+        if tick.price < self.low || tick.price > self.high {
+            (self.low, self.high) = (self.low.min(tick.price), self.high.max(tick.price));
+            // A share of a price of zero or below is no range.
+            self.range.now =
+                if self.low > 0 { (self.high - self.low) as f64 / self.low as f64 } else { 0.0 };
+        }
         self.volume.judge(Kind::VolumeBurst, tick, found);
         self.range.judge(Kind::RangeBurst, tick, found);
     }

@@ -69,7 +69,7 @@ impl State {
         self.last = Some(last.max(tick.at));
         let gap = tick.at - last;
         // Most ticks come soon, and need no calendar.
-        let gap = if gap >= SECOND { calendar.trading_between(last, tick.at) } else { gap };
+        let gap = if gap >= SECOND { self.trading_since(last, tick.at, calendar) } else { gap };
         if gap < 0 {
             return;
         }
@@ -91,6 +91,16 @@ impl State {
         // What lies outside of sessions says nothing of how a symbol trades within.
         if gap >= SECOND || self.session().is_some() {
             self.learn((gap as f64).min(limit as f64));
+        }
+    }
+
+    /// As [`Calendar::trading_between`] from the tick before to the present one, whose stretch is
+    /// known: mostly that of both.
+    #[inline]
+    fn trading_since(&self, last: i64, at: i64, calendar: &Calendar) -> i64 {
+        match self.stretch {
+            Some((stretch, true)) if stretch.contains(last) => at - last,
+            _ => calendar.trading_between(last, at),
         }
     }
 

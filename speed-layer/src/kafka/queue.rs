@@ -109,12 +109,16 @@ impl MessageQueue {
         if !self.messages.is_empty() && limit > 1 {
             self.fill(Duration::ZERO, (limit - 1).min(AT_ONCE - 1));
         }
+        let mut run = None;
         for message in self.messages.drain(..) {
             // SAFETY: librdkafka gave us this message; it is read before it is given back, and only
             // once.
             unsafe {
-                take(read(&*message));
-                c::rd_kafka_message_destroy(message);
+                let topic = Run::topic(&mut run, message);
+                take(read(&*message, topic));
+                if run.as_ref().is_none_or(|run| run.first != message) {
+                    c::rd_kafka_message_destroy(message);
+                }
             }
         }
     }
@@ -133,6 +137,40 @@ impl MessageQueue {
     }
 }
 
+/// Neighbours of one topic, whose name is read once. The first one is kept until another topic
+/// comes, since no other can lie where its topic does.
+struct Run<'a> {
+    first: *mut c::rd_kafka_message_t,
+    topic: &'a str,
+}
+
+impl<'a> Run<'a> {
+    /// The topic of a message, which begins a run where it is of another one than the last.
+    ///
+    /// # Safety
+    /// The message must stay valid for `'a`, unless the caller gives it back: those that begin a
+    /// run are given back here.
+    #[inline]
+    unsafe fn topic(run: &mut Option<Self>, message: *mut c::rd_kafka_message_t) -> &'a str {
+        // SAFETY: both messages are valid.
+        match run {
+            Some(run) if unsafe { (*run.first).rkt == (*message).rkt } => run.topic,
+            _ => {
+                let topic = unsafe { topic(&*message) };
+                *run = Some(Self { first: message, topic });
+                topic
+            }
+        }
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the message is ours, and nobody else gives it back.
+        unsafe { c::rd_kafka_message_destroy(self.first) };
+    }
+}
+
 impl Drop for MessageQueue {
     fn drop(&mut self) {
         // SAFETY: the queue is ours, and no message of it is held.
@@ -142,9 +180,7 @@ impl Drop for MessageQueue {
 
 /// # Safety
 /// The message must stay valid for `'a`.
-unsafe fn read(message: &c::rd_kafka_message_t) -> Polled<'_> {
-    // SAFETY: the topic lives as long as the message.
-    let topic = unsafe { topic(message) };
+unsafe fn read<'a>(message: &'a c::rd_kafka_message_t, topic: &'a str) -> Polled<'a> {
     let (partition, offset) = (message.partition, message.offset);
     if message.err != c::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
         let code = RDKafkaErrorCode::from(message.err);
