@@ -110,6 +110,28 @@ enum Try<T> {
     /// By a message, or by anything else.
     Broken(String),
     TooMuch,
+    /// Nor was the try before it, in these words.
+    Unanswered(String),
+}
+
+/// What became of the tries of one batch before this one.
+#[derive(Debug, Default)]
+struct Failures {
+    /// So many of them make it smaller.
+    tries: u32,
+    /// One does.
+    is_on_trial: bool,
+    refused: u32,
+    locked: u32,
+    others: u32,
+}
+
+impl Failures {
+    /// Counts one more that was neither a lock nor a message that can be kept aside.
+    fn is_enough(&mut self) -> bool {
+        self.others += 1;
+        self.is_on_trial || self.others >= self.tries
+    }
 }
 
 impl<T> Try<T> {
@@ -121,6 +143,7 @@ impl<T> Try<T> {
             Self::Refused(words) => Try::Refused(words),
             Self::Broken(words) => Try::Broken(words),
             Self::TooMuch => Try::TooMuch,
+            Self::Unanswered(words) => Try::Unanswered(words),
         }
     }
 }
@@ -303,10 +326,10 @@ impl Store {
         tries: u32,
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Option<Smaller>, StoreError> {
-        let (mut refused, mut failed, mut locked) = (0, 0, 0);
         let is_on_trial = self.is_held(batch);
         let limits =
             if is_on_trial { Arc::new(self.limits.brief()) } else { Arc::clone(&self.limits) };
+        let mut failures = Failures { tries, is_on_trial, ..Failures::default() };
         // Once for all tries of the same.
         let judge = self.judge(batch).instrument(tracing::info_span!(target: TRACED, "judge"));
         let mut judging = judge.await?;
@@ -328,48 +351,6 @@ impl Store {
             };
             once();
             match tried {
-                Try::Again => {}
-                Try::Locked(words) => {
-                    locked += 1;
-                    if is_on_trial || locked > 1 && self.are_tables_free().await? {
-                        return Ok(Some(Smaller::Locked(words)));
-                    }
-                    self.pause_for(&words).await;
-                }
-                Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) => {
-                    if at.is_of_messages() {
-                        refused += 1;
-                        if refused >= tries {
-                            return Ok(Some(Smaller::Refused(words)));
-                        }
-                        continue;
-                    }
-                    // The plan of a statement that a rule has made nothing of outlives the rule.
-                    self.connection = None;
-                    failed += 1;
-                    let why = format!("{} does not take what a batch needs: {words}", at.name());
-                    if is_on_trial || failed >= tries {
-                        return Ok(Some(Smaller::NotTaken(why)));
-                    }
-                    self.pause_for(&why).await;
-                }
-                Try::Broken(words) => {
-                    failed += 1;
-                    if at != Table::Begin && (is_on_trial || failed >= tries) {
-                        return Ok(Some(Smaller::NotTaken(words)));
-                    }
-                    let what = self.shared.database.what("writing to");
-                    self.pause_for(&format!("{what}: {words}")).await;
-                }
-                Try::TooMuch if batch.messages > 1 => return Ok(Some(Smaller::TooMuch)),
-                Try::TooMuch => {
-                    failed += 1;
-                    let why = format!("message {} alone takes too long", self.place(batch));
-                    if is_on_trial || failed >= tries {
-                        return Ok(Some(Smaller::NotTaken("it takes too long".to_owned())));
-                    }
-                    self.pause_for(&why).await;
-                }
                 Try::Done(Outcome::Written) => {
                     self.works();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
@@ -385,8 +366,63 @@ impl Store {
                     return Ok(None);
                 }
                 Try::Done(Outcome::Fenced(moved)) => return Err(self.fenced(moved)),
+                failed => {
+                    let smaller = self.weigh(failed, (batch, at), &mut failures).await?;
+                    if smaller.is_some() {
+                        return Ok(smaller);
+                    }
+                }
             }
         }
+    }
+
+    /// What follows from a try that has failed at a table: `None` where the same is tried again,
+    /// which is waited for here.
+    async fn weigh(
+        &mut self,
+        failed: Try<Outcome>,
+        (batch, at): (&Batch, Table),
+        before: &mut Failures,
+    ) -> Result<Option<Smaller>, StoreError> {
+        let is_more = batch.messages > 1;
+        let (smaller, why) = match failed {
+            Try::Locked(words) => {
+                before.locked += 1;
+                let is_apart =
+                    before.is_on_trial || before.locked > 1 && self.are_tables_free().await?;
+                (is_apart.then(|| Smaller::Locked(words.clone())), words)
+            }
+            Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) if at.is_of_messages() => {
+                before.refused += 1;
+                return Ok((before.refused >= before.tries).then_some(Smaller::Refused(words)));
+            }
+            Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) => {
+                // The plan of a statement that a rule has made nothing of outlives the rule.
+                self.connection = None;
+                let why = format!("{} does not take what a batch needs: {words}", at.name());
+                (before.is_enough().then(|| Smaller::NotTaken(why.clone())), why)
+            }
+            Try::Broken(words) => {
+                let is_apart = at != Table::Begin && before.is_enough();
+                let why = format!("{}: {words}", self.shared.database.what("writing to"));
+                (is_apart.then_some(Smaller::NotTaken(words)), why)
+            }
+            // The way may be too slow for as much.
+            Try::Unanswered(words) => {
+                ((is_more && at.is_written()).then_some(Smaller::TooMuch), words)
+            }
+            Try::TooMuch if is_more && at != Table::Days => (Some(Smaller::TooMuch), String::new()),
+            Try::Again | Try::Done(_) => return Ok(None),
+            Try::TooMuch => {
+                let is_apart = before.is_enough();
+                let why = format!("message {} alone takes too long", self.place(batch));
+                (is_apart.then(|| Smaller::NotTaken("it takes too long".to_owned())), why)
+            }
+        };
+        if smaller.is_none() {
+            self.pause_for(&why).await;
+        }
+        Ok(smaller)
     }
 
     /// Whether what somebody holds is a part of a table and not a whole one, so that it may be in
@@ -432,9 +468,10 @@ impl Store {
                     }
                 }
                 Try::Again => {}
-                Try::Refused(words) | Try::Broken(words) | Try::Locked(words) => {
-                    self.pause_for(&words).await
-                }
+                Try::Refused(words)
+                | Try::Broken(words)
+                | Try::Locked(words)
+                | Try::Unanswered(words) => self.pause_for(&words).await,
                 Try::TooMuch => {
                     self.pause_for("reading what the detectors know takes too long").await
                 }
@@ -530,20 +567,21 @@ impl Store {
         days: &BTreeSet<Timestamp>,
         limits: &Limits,
     ) -> Result<Try<()>, StoreError> {
-        let missing = self.days.missing(days);
-        if missing.is_empty() {
-            return Ok(Try::Done(()));
+        loop {
+            let missing = self.days.missing(days);
+            if missing.is_empty() {
+                return Ok(Try::Done(()));
+            }
+            let make = async |connection: &mut PgConnection| {
+                let mut transaction = limits.begin(connection).await?;
+                day_partitions::make(&mut transaction, &missing).await?;
+                transaction.commit().await
+            };
+            match self.attempt(make).await? {
+                Try::Done(()) => self.days.note(missing),
+                failed => return Ok(failed),
+            }
         }
-        let make = async |connection: &mut PgConnection| {
-            let mut transaction = limits.begin(connection).await?;
-            day_partitions::make(&mut transaction, &missing).await?;
-            transaction.commit().await
-        };
-        let tried = self.attempt(make).await?;
-        if matches!(tried, Try::Done(())) {
-            self.days.note(missing);
-        }
-        Ok(tried)
     }
 
     /// Which sources the topics are.
@@ -673,9 +711,10 @@ impl Store {
                     self.pause_for(&format!("{what}: it takes no writes at this moment")).await;
                 }
                 Try::Again => {}
-                Try::Refused(words) | Try::Broken(words) | Try::Locked(words) => {
-                    self.pause_for(&words).await
-                }
+                Try::Refused(words)
+                | Try::Broken(words)
+                | Try::Locked(words)
+                | Try::Unanswered(words) => self.pause_for(&words).await,
                 Try::TooMuch => self.pause_for("reading the offsets takes too long").await,
             }
         }
@@ -719,9 +758,10 @@ impl Store {
                     return Ok(done);
                 }
                 Try::Again => {}
-                Try::Refused(words) | Try::Broken(words) | Try::Locked(words) => {
-                    self.pause_for(&words).await
-                }
+                Try::Refused(words)
+                | Try::Broken(words)
+                | Try::Locked(words)
+                | Try::Unanswered(words) => self.pause_for(&words).await,
                 Try::TooMuch => self.pause_for(long).await,
             }
         }
@@ -776,13 +816,14 @@ impl Store {
         self.forget();
         self.is_held_up = true;
         self.unanswered += 1;
+        let patience = self.limits.patience().as_secs();
+        let why = format!("{what}: no answer within {patience} s (--writer-timeout)");
         // Once may be a standby that the commit waits for: then the next try finds a lock, or that
         // all is in.
         if self.unanswered > 1 {
-            return Ok(Try::TooMuch);
+            return Ok(Try::Unanswered(why));
         }
-        let patience = self.limits.patience().as_secs();
-        self.pause_for(&format!("{what}: no answer within {patience} s (--writer-timeout)")).await;
+        self.pause_for(&why).await;
         Ok(Try::Again)
     }
 

@@ -23,6 +23,11 @@ impl Table {
         matches!(self, Self::RealtimeStock | Self::RejectedTicks)
     }
 
+    /// Whether a batch's rows were on their way.
+    pub const fn is_written(self) -> bool {
+        !matches!(self, Self::Days | Self::Begin)
+    }
+
     pub const fn name(self) -> &'static str {
         match self {
             Self::Days => "realtime_days",
