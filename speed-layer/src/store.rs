@@ -11,6 +11,7 @@ mod sources;
 mod statements;
 mod table;
 mod transaction;
+mod tries;
 mod verdict;
 
 pub use day_partitions::DayPartitions;
@@ -39,6 +40,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use table::Table;
 use tracing::Instrument;
+use tries::{Failures, Smaller, Try};
 use verdict::Verdict;
 
 /// How long a question may take that needs no lock.
@@ -97,65 +99,6 @@ pub enum StoreError {
     Fenced(String),
     /// Only a person can help.
     Fatal(Failure),
-}
-
-/// What came of one try.
-enum Try<T> {
-    Done(T),
-    /// Trying the same again may do.
-    Again,
-    /// Somebody has not given up a lock in time.
-    Locked(String),
-    Refused(String),
-    /// By a message, or by anything else.
-    Broken(String),
-    TooMuch,
-    /// Nor was the try before it, in these words.
-    Unanswered(String),
-}
-
-/// What became of the tries of one batch before this one.
-#[derive(Debug, Default)]
-struct Failures {
-    /// So many of them make it smaller.
-    tries: u32,
-    /// One does.
-    is_on_trial: bool,
-    refused: u32,
-    locked: u32,
-    others: u32,
-}
-
-impl Failures {
-    /// Counts one more that was neither a lock nor a message that can be kept aside.
-    fn is_enough(&mut self) -> bool {
-        self.others += 1;
-        self.is_on_trial || self.others >= self.tries
-    }
-}
-
-impl<T> Try<T> {
-    /// The same of something that comes after it.
-    fn without<U>(self) -> Try<U> {
-        match self {
-            Self::Done(_) | Self::Again => Try::Again,
-            Self::Locked(words) => Try::Locked(words),
-            Self::Refused(words) => Try::Refused(words),
-            Self::Broken(words) => Try::Broken(words),
-            Self::TooMuch => Try::TooMuch,
-            Self::Unanswered(words) => Try::Unanswered(words),
-        }
-    }
-}
-
-/// Why a batch must be made smaller.
-enum Smaller {
-    Locked(String),
-    /// Of one message it is known which can be kept aside.
-    Refused(String),
-    /// One message of it cannot be written at this time, or none can.
-    NotTaken(String),
-    TooMuch,
 }
 
 /// What a look at the database finds.

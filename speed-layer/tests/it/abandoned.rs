@@ -105,6 +105,31 @@ async fn what_somebody_holds_of_one_partition_holds_up_no_other() {
     }
 }
 
+#[tokio::test]
+async fn a_day_that_cannot_be_made_holds_up_no_partition_but_those_that_need_it() {
+    let scene = Scene::new(3).await;
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    send_apart(&scene, 0..20).await;
+    scene.wait_all_in().await;
+    // As a vacuum of it does.
+    let mut locking = scene.database.connection().await;
+    let lock = "begin; lock table only realtime_stock in share update exclusive mode";
+    sqlx::raw_sql(lock).execute(&mut locking).await.unwrap();
+    let of_another_day = r#"{"symbol":"S0","timestamp":"2025-05-20T14:00:00Z","price":1}"#;
+    scene.topic.produce([Record::new(0, of_another_day)]).await;
+    for sent in [30, 40, 50] {
+        send_apart(&scene, sent - 10..sent).await;
+        wait_offsets(&scene, [20, sent, sent]).await;
+    }
+    speed_layer.wait_stderr("PostgreSQL does not take its messages from offset 20", PATIENCE).await;
+    wait_ready(&address, 503).await;
+    sqlx::raw_sql("rollback").execute(&mut locking).await.unwrap();
+    scene.wait_all_in().await;
+    wait_ready(&address, 200).await;
+    scene.assert_each_once().await;
+}
+
 /// What the server sees of a process that gets SIGSTOP there: the row of its offset is locked, and
 /// no rows come.
 #[tokio::test]

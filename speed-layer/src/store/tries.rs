@@ -1,0 +1,60 @@
+//! [`Try`]: what came of one try, and what follows from several.
+
+/// What came of one try.
+pub(super) enum Try<T> {
+    Done(T),
+    /// Trying the same again may do.
+    Again,
+    /// Somebody has not given up a lock in time.
+    Locked(String),
+    Refused(String),
+    /// By a message, or by anything else.
+    Broken(String),
+    TooMuch,
+    /// Nor was the try before it, in these words.
+    Unanswered(String),
+}
+
+/// What became of the tries of one batch before this one.
+#[derive(Debug, Default)]
+pub(super) struct Failures {
+    /// So many of them make it smaller.
+    pub(super) tries: u32,
+    /// One does.
+    pub(super) is_on_trial: bool,
+    pub(super) refused: u32,
+    pub(super) locked: u32,
+    others: u32,
+}
+
+impl Failures {
+    /// Counts one more that was neither a lock nor a message that can be kept aside.
+    pub(super) fn is_enough(&mut self) -> bool {
+        self.others += 1;
+        self.is_on_trial || self.others >= self.tries
+    }
+}
+
+impl<T> Try<T> {
+    /// The same of something that comes after it.
+    pub(super) fn without<U>(self) -> Try<U> {
+        match self {
+            Self::Done(_) | Self::Again => Try::Again,
+            Self::Locked(words) => Try::Locked(words),
+            Self::Refused(words) => Try::Refused(words),
+            Self::Broken(words) => Try::Broken(words),
+            Self::TooMuch => Try::TooMuch,
+            Self::Unanswered(words) => Try::Unanswered(words),
+        }
+    }
+}
+
+/// Why a batch must be made smaller.
+pub(super) enum Smaller {
+    Locked(String),
+    /// Of one message it is known which can be kept aside.
+    Refused(String),
+    /// One message of it cannot be written at this time, or none can.
+    NotTaken(String),
+    TooMuch,
+}
