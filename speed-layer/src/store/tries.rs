@@ -11,7 +11,7 @@ pub(super) enum Try<T> {
     /// By a message, or by anything else.
     Broken(String),
     TooMuch,
-    /// Nor was the try before it, in these words.
+    /// There was no answer in time, nor to the try before it.
     Unanswered(String),
 }
 
