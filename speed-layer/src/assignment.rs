@@ -491,7 +491,7 @@ impl Assignment {
                 let Some(trouble) = partition.trouble(now) else { continue };
                 let text = format!("{}/{id}: {trouble}", topic.name);
                 if !std::mem::replace(&mut partition.said, true) {
-                    tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; the other partitions are read, this one is asked again");
+                    tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; it is asked again, and no other partition waits for it");
                 }
                 first.get_or_insert(text);
             }

@@ -47,6 +47,8 @@ use verdict::Verdict;
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a refused message is said.
 const SAY_REFUSED_EVERY: Duration = Duration::from_secs(60);
+/// Of messages that took too long at once so many times fewer are tried.
+const FEWER: u32 = 16;
 /// When a try that is still going on is said to take long.
 const LONG: Duration = Duration::from_secs(5);
 
@@ -64,6 +66,9 @@ pub struct Store {
     /// Messages that one transaction may hold: fewer than a batch where PostgreSQL was too slow for
     /// it.
     messages_at_once: u32,
+    /// A part of the batch that is being written took too long: the parts of it are tried briefly,
+    /// so that the one message that may be the cause is soon found.
+    is_too_slow: bool,
     /// The last try failed: something of somebody's may be in the way.
     is_held_up: bool,
     /// Tries of the same that got no answer in time.
@@ -171,6 +176,7 @@ impl Store {
             detection: shared.config.anomalies.settings().map(Detection::new),
             outage,
             messages_at_once: u32::MAX,
+            is_too_slow: false,
             is_held_up: false,
             unanswered: 0,
             reached: BTreeMap::new(),
@@ -219,6 +225,7 @@ impl Store {
             batch.parts(self.messages_at_once)
         };
         let held_back = self.write_in_parts(parts, &mut meanwhile).await?;
+        self.is_too_slow = false;
         meanwhile.into_iter().for_each(|meanwhile| meanwhile());
         Ok(held_back)
     }
@@ -270,9 +277,12 @@ impl Store {
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Option<Smaller>, StoreError> {
         let is_on_trial = self.is_held(batch);
-        let limits =
-            if is_on_trial { Arc::new(self.limits.brief()) } else { Arc::clone(&self.limits) };
-        let mut failures = Failures { tries, is_on_trial, ..Failures::default() };
+        let limits = match (is_on_trial, self.is_too_slow) {
+            (true, _) => Arc::new(self.limits.brief()),
+            (false, true) => Arc::new(self.limits.quick()),
+            (false, false) => Arc::clone(&self.limits),
+        };
+        let mut failures = Failures::none(tries, is_on_trial);
         // Once for all tries of the same.
         let judge = self.judge(batch).instrument(tracing::info_span!(target: TRACED, "judge"));
         let mut judging = judge.await?;
@@ -444,15 +454,7 @@ impl Store {
                 self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::OnTrial)));
                 return Ok(batch.by_partition());
             }
-            Smaller::TooMuch => {
-                let messages = batch.messages;
-                tracing::warn!(
-                    messages,
-                    "PostgreSQL takes too long for {messages} messages at once: now {half}"
-                );
-                self.messages_at_once = half;
-                return Ok(batch.parts(half));
-            }
+            Smaller::TooMuch => return Ok(self.make_quicker(batch)),
             Smaller::Refused(_) | Smaller::NotTaken(_) if batch.messages > 1 => {
                 return Ok(batch.parts(half));
             }
@@ -473,6 +475,19 @@ impl Store {
         Ok(vec![kept])
     }
 
+    /// The parts of a batch that takes too long.
+    fn make_quicker(&mut self, batch: &Batch) -> Vec<Batch> {
+        self.is_too_slow = true;
+        let messages = batch.messages;
+        let why = format!("PostgreSQL takes too long for {messages} messages at once");
+        self.shared.health.database.fails_for(self.writer, why.clone());
+        let now = messages.div_ceil(FEWER);
+        self.messages_at_once = now;
+        tracing::warn!(messages, "{why}: now {now}");
+        // One message may be the cause, which is no other partition's affair.
+        if batch.ranges.len() > 1 { batch.by_partition() } else { batch.parts(now) }
+    }
+
     /// Of a batch of one message.
     fn place(&self, batch: &Batch) -> String {
         let of = |range: Range| format!("{}/{}", self.name(range.at), range.next - 1);
@@ -486,8 +501,8 @@ impl Store {
             tracing::warn!(
                 message_at = at,
                 error = words,
-                "PostgreSQL refuses message {at}, which goes into rejected_ticks: {words}; others of the next minute \
-                 stand there alone"
+                "PostgreSQL refuses message {at}, which rejected_ticks is to keep: {words}; others of the next minute \
+                 are kept without a word"
             );
         } else {
             tracing::debug!(

@@ -53,6 +53,14 @@ pub fn binaries(profile: Profile, packages: &[&str]) -> Result<Binaries> {
     Ok(Binaries(target_dir()?.join(folder)))
 }
 
+/// The program that was compiled last, by whatever profile; `None` where none was.
+pub fn newest(name: &str) -> Result<Option<PathBuf>> {
+    let target = target_dir()?;
+    let programs = ["debug", "release", "dist"].map(|folder| target.join(folder).join(name));
+    let compiled = |program: &PathBuf| program.metadata().and_then(|file| file.modified()).ok();
+    Ok(programs.into_iter().filter(|program| compiled(program).is_some()).max_by_key(compiled))
+}
+
 /// The folder of what it builds.
 fn optimized(build: &mut Command, profile: &'static str, packages: &[&str]) -> &'static str {
     build.args(["--profile", profile, "--bins"]);

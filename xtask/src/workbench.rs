@@ -24,8 +24,12 @@ pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode
         true => (Profile::Dist, &["workbench", "speed-layer", "batch-layer"]),
         false => (Profile::Release, &["workbench"]),
     };
-    let binaries = build::binaries(profile, packages)?;
-    let mut workbench = binaries.command("workbench");
+    // Help is not worth minutes of compiling where a program of before can give it.
+    let built = if asks_for_help(arguments) { build::newest("workbench")? } else { None };
+    let mut workbench = match built {
+        Some(program) => Command::new(program),
+        None => build::binaries(profile, packages)?.command("workbench"),
+    };
     workbench.arg(command).args(arguments);
     if asks_for_help(arguments) {
         return Err(workbench.exec()).context("cannot run workbench");

@@ -28,9 +28,10 @@ pub const UPKEEP: &str = "speed-layer upkeep";
 pub const PRESENCE: &str = "speed-layer presence";
 
 /// How a batch's transaction begins. A table that somebody has locked is waited for before anything
-/// is written: a try that fails later leaves dead rows.
-const BEFORE_A_BATCH: &str =
-    "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode";
+/// is written: a try that fails later leaves dead rows. What somebody's triggers would check at the
+/// end is checked with each table's rows, so that it is known whose fault it is.
+const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode; \
+                              set constraints all immediate";
 /// What no batch gets by where somebody has locked it.
 const LOOK_AT_TABLES: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, kafka_offsets, \
                               only realtime_stock in row exclusive mode; rollback";
@@ -59,6 +60,11 @@ impl Limits {
     /// Limits of what is tried although it did not work lately, while others wait.
     pub fn brief(&self) -> Self {
         Self::with_lock(self.statement.min(BRIEF_STATEMENT), BRIEF_LOCK)
+    }
+
+    /// The same but for locks, of which somebody's may be in the way.
+    pub fn quick(&self) -> Self {
+        Self::with_lock(self.statement.min(BRIEF_STATEMENT), LOCK)
     }
 
     fn with_lock(statement: Duration, lock: Duration) -> Self {

@@ -43,8 +43,6 @@ pub async fn write(
             return Ok(Outcome::LeftOut(words));
         }
     }
-    // What is checked at the end of a transaction is a message's fault until one stands alone.
-    *at = Table::RealtimeStock;
     let commit = sqlx::raw_sql(COMMIT).execute(connection);
     commit.instrument(info_span!(target: TRACED, "commit")).await?;
     offsets::say_recorded(&batch.gaps);

@@ -16,7 +16,7 @@ pub(super) enum Try<T> {
 }
 
 /// What became of the tries of one batch before this one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Failures {
     /// So many of them make it smaller.
     pub(super) tries: u32,
@@ -28,6 +28,11 @@ pub(super) struct Failures {
 }
 
 impl Failures {
+    /// None yet.
+    pub(super) fn none(tries: u32, is_on_trial: bool) -> Self {
+        Self { tries, is_on_trial, refused: 0, locked: 0, others: 0 }
+    }
+
     /// Counts one more that was neither a lock nor a message that can be kept aside.
     pub(super) fn is_enough(&mut self) -> bool {
         self.others += 1;

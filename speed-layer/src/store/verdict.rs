@@ -1,6 +1,7 @@
 //! [`Verdict`]: what an error of PostgreSQL's means for what was tried.
 
 use service::pg::describe;
+use sqlx::postgres::PgDatabaseError;
 use std::time::Duration;
 
 /// A statement that ends earlier was not ended for its limit, which is not as short.
@@ -46,9 +47,9 @@ impl Verdict {
             {
                 Self::Broken
             }
-            // A statement that the connection has prepared is there already: a pooler's doing.
-            "42P05" => Self::Other,
             code if has_class(code, &["22", "23", "44", "54"]) => Self::Refused(describe(error)),
+            // Without a function that it is of, it is of a statement of ours: of a table that is gone.
+            code if has_class(code, &["42"]) && !is_of_a_function(error) => Self::Other,
             // What a trigger's function cannot do, and damage within an index or a table.
             code if has_class(code, &["0A", "21", "2F", "38", "39", "42", "HV", "P0", "XX"]) => {
                 Self::Broken
@@ -56,6 +57,13 @@ impl Verdict {
             _ => Self::Other,
         }
     }
+}
+
+/// Whether PostgreSQL says where within a function, or which row, it was.
+fn is_of_a_function(error: &sqlx::Error) -> bool {
+    let error =
+        error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    error.is_some_and(|error| error.r#where().is_some())
 }
 
 fn has_class(code: &str, classes: &[&str]) -> bool {

@@ -1,7 +1,7 @@
 //! Data that PostgreSQL does not take.
 
 use crate::abandoned::{send_apart, wait_offsets};
-use crate::outages::{postgres_proxy, through};
+use crate::outages::{postgres_proxy, through, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
 use sqlx::AssertSqlSafe;
 use testing::{Child, Record, eventually};
@@ -219,6 +219,66 @@ async fn a_reject_that_is_not_taken_holds_up_its_partition_alone_until_it_is() {
         scene.wait_all_in().await;
         scene.assert_each_once().await;
         wait_ready(&address, 200).await;
+    }
+}
+
+/// A message is not to blame for what is so with any other one.
+#[tokio::test]
+async fn what_is_gone_for_all_messages_is_said_of_none_and_waited_for() {
+    let cases = [
+        ("alter table realtime_stock rename to gone", "alter table gone rename to realtime_stock"),
+        (
+            "alter function make_realtime_days rename to gone",
+            "alter function gone rename to make_realtime_days",
+        ),
+        ("alter table minute_bars rename to gone", "alter table gone rename to minute_bars"),
+    ];
+    for (harm, mend) in cases {
+        let scene = Scene::new(3).await;
+        let speed_layer = scene.start(&[]);
+        let address = http_address(&speed_layer).await;
+        send_apart(&scene, 0..20).await;
+        scene.wait_all_in().await;
+        sqlx::raw_sql(harm).execute(scene.database.pool()).await.unwrap();
+        // Of a day that has no partition yet.
+        let of_another_day = r#"{"symbol":"S0","timestamp":"2025-05-20T14:00:00Z","price":1}"#;
+        scene.topic.produce([Record::new(0, of_another_day)]).await;
+        send_apart(&scene, 20..40).await;
+        wait_ready(&address, 503).await;
+        wait_retries(&address, "PostgreSQL").await;
+        let (_, body) = get(&address, "/readyz");
+        assert!(body.contains("does not exist"), "{body}");
+        let said = speed_layer.stderr();
+        assert!(said.iter().all(|line| !line.contains("cannot be written")), "{said:#?}");
+        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.wait_all_in().await;
+        scene.assert_each_once().await;
+        wait_ready(&address, 200).await;
+    }
+}
+
+/// Each good tick of the partition became a reject.
+#[tokio::test]
+async fn what_a_deferred_trigger_on_bars_or_detectors_forbids_makes_no_tick_a_reject() {
+    for table in ["minute_bars", "detector_log"] {
+        let sql = format!(
+            "create function later() returns trigger language plpgsql as
+             $$ begin raise exception 'later'; end $$;
+             create constraint trigger later after insert on {table} deferrable initially deferred
+             for each row execute function later()"
+        );
+        let scene = prepared(sql.leak()).await;
+        scene.send_ticks(2, 20).await;
+        let speed_layer = scene.start(&[]);
+        let address = http_address(&speed_layer).await;
+        let line = speed_layer.wait_stderr("does not take what a batch needs", PATIENCE).await;
+        assert!(line.contains(table) || line.contains("detector_log"), "{line}");
+        wait_ready(&address, 503).await;
+        let mend = "drop function later() cascade";
+        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.wait_all_in().await;
+        scene.assert_each_once().await;
+        assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0, "{table}");
     }
 }
 
