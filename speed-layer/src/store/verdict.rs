@@ -48,8 +48,8 @@ impl Verdict {
                 Self::Broken
             }
             code if has_class(code, &["22", "23", "44", "54"]) => Self::Refused(describe(error)),
-            // Without a function that it is of, it is of a statement of ours: of a table that is gone.
-            code if has_class(code, &["42"]) && !is_of_a_function(error) => Self::Other,
+            // Of a table or a right that is gone, where it is of a statement of ours.
+            code if has_class(code, &["42"]) && !is_within(error, code) => Self::Other,
             // What a trigger's function cannot do, and damage within an index or a table.
             code if has_class(code, &["0A", "21", "2F", "38", "39", "42", "HV", "P0", "XX"]) => {
                 Self::Broken
@@ -59,11 +59,17 @@ impl Verdict {
     }
 }
 
-/// Whether PostgreSQL says where within a function, or which row, it was.
-fn is_of_a_function(error: &sqlx::Error) -> bool {
-    let error =
-        error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
-    error.is_some_and(|error| error.r#where().is_some())
+/// Whether it is of a row, or within somebody's function; of the one that makes days it is where
+/// another table has a day's name or bounds.
+fn is_within(error: &sqlx::Error, code: &str) -> bool {
+    let error = error.as_database_error();
+    let error = error.and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    match error.and_then(PgDatabaseError::r#where) {
+        Some(context) if context.contains("make_realtime_days") => {
+            ["42P07", "42P17"].contains(&code)
+        }
+        context => context.is_some(),
+    }
 }
 
 fn has_class(code: &str, classes: &[&str]) -> bool {
