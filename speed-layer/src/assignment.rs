@@ -18,6 +18,8 @@ const SILENT_AFTER: Duration = Duration::from_secs(15);
 const SLEPT: Duration = Duration::from_secs(5);
 /// How long a transaction may hold up its partition before that is said.
 const HELD_UP_AFTER: Duration = Duration::from_secs(60);
+/// Partitions that stand, beside the first one, of which the names are shown.
+const NAMED: usize = 8;
 
 /// All partitions that are ours.
 #[derive(Debug)]
@@ -258,9 +260,10 @@ impl Assignment {
     }
 
     /// The store has left out what comes next of a partition.
-    pub fn held_back(&mut self, HeldBack { at, why }: HeldBack, now: Instant) {
+    pub fn held_back(&mut self, HeldBack { at, next, why }: HeldBack, now: Instant) {
         self.is_unsettled = true;
         if let Some(partition) = self.stored_mut(at) {
+            partition.stands_at(next);
             partition.on(Event::HeldBack(why), now);
         }
     }
@@ -483,20 +486,24 @@ impl Assignment {
         partitions.for_each(|partition| partition.excuse(now));
     }
 
-    /// Says what stands, once each; gives what the first of them says.
+    /// Says what stands, once each; gives what the first of them says, and which others there are.
     pub fn say_troubles(&mut self, now: Instant) -> Option<String> {
-        let mut first = None;
+        let (mut first, mut others) = (None, Vec::new());
         for topic in &mut self.topics {
             for (id, partition) in &mut topic.partitions {
                 let Some(trouble) = partition.trouble(now) else { continue };
-                let text = format!("{}/{id}: {trouble}", topic.name);
+                let at = format!("{}/{id}", topic.name);
+                let text = format!("{at}: {trouble}");
                 if !std::mem::replace(&mut partition.said, true) {
                     tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; it is asked again, and no other partition waits for it");
                 }
-                first.get_or_insert(text);
+                match first {
+                    None => first = Some(text),
+                    Some(_) => others.push(at),
+                }
             }
         }
-        first
+        first.map(|first| with_others(first, &others))
     }
 
     /// How many partitions stand.
@@ -520,6 +527,16 @@ impl Assignment {
             list.add_partition_offset(&at.topic, at.partition, Offset::Offset(partition.written))?;
         }
         Ok(list)
+    }
+}
+
+/// What one partition says, and the names of others that stand.
+fn with_others(first: String, others: &[String]) -> String {
+    let named = others.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match others.len().saturating_sub(NAMED) {
+        _ if others.is_empty() => first,
+        0 => format!("{first}; these stand as well, as the log says: {named}"),
+        more => format!("{first}; these stand as well, as the log says: {named} and {more} more"),
     }
 }
 

@@ -32,10 +32,12 @@ pub enum Reply {
     Ended,
 }
 
-/// Somebody holds what the messages of a partition need.
+/// What comes next of a partition is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldBack {
     pub at: SourcePartition,
+    /// The offset that it stands at.
+    pub next: i64,
     /// In PostgreSQL's words.
     pub why: String,
 }

@@ -405,6 +405,11 @@ impl Partition {
         }
     }
 
+    /// Everything up to `next` is committed, and what comes then is not taken.
+    pub fn stands_at(&mut self, next: i64) {
+        self.written = self.written.max(next);
+    }
+
     /// Moves behind `offset`, up to `next`, if that is still to come. `next` is `offset + 1` for a
     /// message, and equal to `offset` where there is none before it.
     #[inline]

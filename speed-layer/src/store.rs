@@ -47,6 +47,8 @@ use verdict::Verdict;
 const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a refused message is said.
 const SAY_REFUSED_EVERY: Duration = Duration::from_secs(60);
+/// How long partitions may be taken apart while others wait.
+const TAKING_APART: Duration = Duration::from_secs(2);
 /// Of messages that took too long at once so many times fewer are tried.
 const FEWER: u32 = 16;
 /// When a try that is still going on is said to take long.
@@ -82,8 +84,8 @@ pub struct Store {
     busy_since: Option<Instant>,
     /// Partitions of which PostgreSQL does not take what comes next.
     held: BTreeMap<SourcePartition, Held>,
-    /// Those of them whose next message is what is not taken: it is tried before any other.
-    suspects: BTreeSet<SourcePartition>,
+    /// Of those that were left out while they were taken apart: so many messages are tried first.
+    sizes: BTreeMap<SourcePartition, u32>,
     /// When a message that is refused was last said.
     refused_said: Option<Instant>,
 }
@@ -104,6 +106,15 @@ pub enum StoreError {
     Fenced(String),
     /// Only a person can help.
     Fatal(Failure),
+}
+
+/// What became of the parts of a partition.
+enum Apart {
+    Written,
+    /// It is held back.
+    Stands(Vec<HeldBack>),
+    /// There was no more time, since parts of it are not taken, in these words.
+    Left(String),
 }
 
 /// What a look at the database finds.
@@ -157,7 +168,7 @@ impl Store {
     pub fn begin_session(&mut self) {
         self.reached.clear();
         self.held.clear();
-        self.suspects.clear();
+        self.sizes.clear();
         self.detection.iter_mut().for_each(Detection::forget_all);
     }
 
@@ -183,7 +194,7 @@ impl Store {
             is_unchecked: false,
             busy_since: None,
             held: BTreeMap::new(),
-            suspects: BTreeSet::new(),
+            sizes: BTreeMap::new(),
             refused_said: None,
         }
     }
@@ -198,73 +209,135 @@ impl Store {
     }
 
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
-    /// partitions. What PostgreSQL refuses, or takes too long for, is written in parts: until what
-    /// is refused stands alone and is kept aside. Partitions of which somebody holds something, or a
-    /// message is not taken at all, are left out, and given. `meanwhile` runs once PostgreSQL is
-    /// busy, and at the latest after the first try.
+    /// partitions. What PostgreSQL does not take as a whole is written partition by partition, and
+    /// taken apart until what is refused stands alone and is kept aside. Partitions of which
+    /// somebody holds something, or a message is not taken at all, are left out, and given.
+    /// `meanwhile` runs once PostgreSQL is busy, and at the latest after the first try.
     pub async fn write(
         &mut self,
         batch: &Batch,
         meanwhile: impl FnOnce(),
     ) -> Result<Vec<HeldBack>, StoreError> {
         let mut meanwhile = Some(meanwhile);
-        let parts = if self.is_held(batch) {
-            batch.by_partition()
-        } else if batch.fits(self.messages_at_once) {
+        if !self.is_held(batch) && batch.fits(self.messages_at_once) {
             // What is refused may be so for what was known of partitions: then the second time it
             // is not.
-            let tries = 2;
-            match self.write_at_once(batch, tries, &mut meanwhile).await? {
+            match self.write_at_once(batch, 2, &mut meanwhile).await? {
                 None => return Ok(Vec::new()),
-                Some(why) => match self.make_smaller(batch, &why) {
-                    Ok(parts) => parts,
-                    Err(why) => return Ok(self.hold_back(batch, &why)),
-                },
+                Some(Smaller::Locked(_)) => self.put_all_on_trial(batch),
+                Some(Smaller::TooMuch) => self.messages_at_once = self.note_too_slow(batch),
+                Some(Smaller::Refused(_) | Smaller::NotTaken(_)) => {}
             }
-        } else {
-            batch.parts(self.messages_at_once)
-        };
-        let held_back = self.write_in_parts(parts, &mut meanwhile).await?;
+        }
+        let held_back = self.write_apart(batch, &mut meanwhile).await?;
         self.is_too_slow = false;
         meanwhile.into_iter().for_each(|meanwhile| meanwhile());
         Ok(held_back)
     }
 
-    async fn write_in_parts(
+    /// Each partition by itself: first those that are written without more ado, then the others.
+    async fn write_apart(
         &mut self,
-        mut parts: Vec<Batch>,
+        batch: &Batch,
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Vec<HeldBack>, StoreError> {
-        let mut held_back = Vec::new();
-        parts.reverse();
-        while let Some(part) = parts.pop() {
-            if self.is_held(&part) && part.ranges.len() > 1 {
-                parts.extend(part.by_partition().into_iter().rev());
+        let (mut held_back, mut left) = (Vec::new(), Vec::new());
+        for whole in batch.by_partition() {
+            if whole.ranges.iter().any(|range| self.holds_back(range.at)) {
                 continue;
             }
-            if part.ranges.iter().any(|range| self.holds_back(range.at)) {
-                continue;
+            let mut parts = vec![whole];
+            match self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await? {
+                Apart::Written => {}
+                Apart::Stands(one) => held_back.extend(one),
+                Apart::Left(_) => left.push(parts),
             }
-            if part.messages > 1
-                && part.ranges.iter().any(|range| self.suspects.contains(&range.at))
-            {
-                parts.extend(part.first_apart().into_iter().rev());
-                continue;
-            }
-            // One that stands alone is not given up for what was known of partitions, either.
-            let tries = if part.messages > 1 { 1 } else { 2 };
-            let Some(why) = self.write_at_once(&part, tries, meanwhile).await? else { continue };
-            match self.make_smaller(&part, &why) {
-                Ok(smaller) => parts.extend(smaller.into_iter().rev()),
-                Err(why) => held_back.extend(self.hold_back(&part, &why)),
+        }
+        // Where all partitions are taken apart nobody waits for it.
+        let is_waited_for = left.len() < self.reached.len();
+        let until = is_waited_for.then(|| Instant::now() + TAKING_APART);
+        for mut parts in left {
+            match self.take_apart(&mut parts, until, meanwhile).await? {
+                Apart::Written => {}
+                Apart::Stands(one) => held_back.extend(one),
+                Apart::Left(why) => {
+                    let Some(next) = parts.last() else { continue };
+                    self.set_size(next);
+                    let why =
+                        format!("{why}; it is written in small parts, and the others meanwhile");
+                    held_back.extend(self.hold_back(next, &why));
+                }
             }
         }
         Ok(held_back)
     }
 
+    /// Writes the parts of one partition, of which the last is the next one. Those that are not
+    /// taken are made smaller, up to the first one behind `until`.
+    async fn take_apart(
+        &mut self,
+        parts: &mut Vec<Batch>,
+        until: Option<Instant>,
+        meanwhile: &mut Option<impl FnOnce()>,
+    ) -> Result<Apart, StoreError> {
+        while let Some(part) = parts.pop() {
+            if let Some(smaller) = self.not_more_than_is_tried(&part) {
+                parts.extend(smaller.into_iter().rev());
+                continue;
+            }
+            // One that stands alone is not given up for what was known of partitions, either.
+            let tries = if part.messages > 1 { 1 } else { 2 };
+            let Some(why) = self.write_at_once(&part, tries, meanwhile).await? else {
+                self.try_more(&part, parts.is_empty());
+                continue;
+            };
+            let words = why.words();
+            match self.make_smaller(&part, why) {
+                Ok(smaller) => parts.extend(smaller.into_iter().rev()),
+                Err(why) => return Ok(Apart::Stands(self.hold_back(&part, &why))),
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(Apart::Left(words));
+            }
+        }
+        Ok(Apart::Written)
+    }
+
+    /// A part of a partition in what is tried of it at once; `None` where that is all of it.
+    fn not_more_than_is_tried(&self, part: &Batch) -> Option<Vec<Batch>> {
+        let size = part.ranges.iter().find_map(|range| self.sizes.get(&range.at));
+        match size {
+            Some(size) if part.messages > *size => Some(part.first_apart(*size)),
+            None if !part.fits(self.messages_at_once) => Some(part.parts(self.messages_at_once)),
+            _ => None,
+        }
+    }
+
+    /// A part was taken; where it `is_last`, the partition is as any other.
+    fn try_more(&mut self, part: &Batch, is_last: bool) {
+        for range in part.ranges.iter() {
+            if is_last {
+                self.held.remove(&range.at);
+                self.sizes.remove(&range.at);
+            } else if let Some(size) = self.sizes.get_mut(&range.at) {
+                *size = size.saturating_mul(2);
+            }
+        }
+    }
+
+    /// As much of a partition is tried first when it is located again.
+    fn set_size(&mut self, part: &Batch) {
+        let size = part.messages.max(1);
+        self.sizes.extend(part.ranges.iter().map(|range| (range.at, size)));
+    }
+
+    fn put_all_on_trial(&mut self, batch: &Batch) {
+        self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::OnTrial)));
+    }
+
     /// Leaves out what comes next of a batch's partition.
     fn hold_back(&mut self, batch: &Batch, why: &str) -> Vec<HeldBack> {
-        let of = |range: Range| HeldBack { at: range.at, why: why.to_owned() };
+        let of = |range: Range| HeldBack { at: range.at, next: range.start, why: why.to_owned() };
         self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::Back)));
         batch.ranges.iter().map(of).collect()
     }
@@ -439,53 +512,51 @@ impl Store {
         }
         for range in batch.ranges.iter() {
             self.reached.insert(range.at, range.next);
-            self.held.remove(&range.at);
-            self.suspects.remove(&range.at);
         }
     }
 
-    /// The halves of a batch; of one message what is left without what is refused. `Err`: nothing
-    /// is left to leave out, or to try apart from others, for this reason.
-    fn make_smaller(&mut self, batch: &Batch, why: &Smaller) -> Result<Vec<Batch>, String> {
-        let half = batch.messages.div_ceil(2);
+    /// The smaller parts of one of a partition; of one message what is left without what is
+    /// refused. `Err`: nothing is left to leave out, or to try apart from others, for this reason.
+    fn make_smaller(&mut self, part: &Batch, why: Smaller) -> Result<Vec<Batch>, String> {
         let words = match why {
-            Smaller::Locked(words) if self.is_held(batch) => return Err(words.clone()),
+            Smaller::Locked(words) if self.is_held(part) => return Err(words),
             Smaller::Locked(_) => {
-                self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::OnTrial)));
-                return Ok(batch.by_partition());
+                self.put_all_on_trial(part);
+                return Ok(part.by_partition());
             }
-            Smaller::TooMuch => return Ok(self.make_quicker(batch)),
-            Smaller::Refused(_) | Smaller::NotTaken(_) if batch.messages > 1 => {
-                return Ok(batch.parts(half));
+            Smaller::TooMuch => {
+                let now = self.note_too_slow(part);
+                if self.reached.len() <= 1 {
+                    self.messages_at_once = now;
+                }
+                return Ok(part.parts(now));
             }
-            Smaller::Refused(_) | Smaller::NotTaken(_) if batch.ranges.len() > 1 => {
-                return Ok(batch.by_partition());
+            Smaller::Refused(_) | Smaller::NotTaken(_) if part.messages > 1 => {
+                return Ok(part.parts(part.messages.div_ceil(2)));
             }
             Smaller::NotTaken(words) => {
-                self.suspects.extend(batch.ranges.iter().map(|range| range.at));
-                return Err(format!("message {} cannot be written: {words}", self.place(batch)));
+                self.set_size(part);
+                return Err(format!("message {} cannot be written: {words}", self.place(part)));
             }
             Smaller::Refused(words) => words,
         };
-        let at = self.place(batch);
-        let Some(kept) = batch.without_what_is_refused(words) else {
+        let at = self.place(part);
+        let Some(kept) = part.without_what_is_refused(&words) else {
             return Err(format!("rejected_ticks takes no row for message {at}: {words}"));
         };
-        self.say_refused(&at, words);
+        self.say_refused(&at, &words);
         Ok(vec![kept])
     }
 
-    /// The parts of a batch that takes too long.
-    fn make_quicker(&mut self, batch: &Batch) -> Vec<Batch> {
+    /// How many messages of a batch that takes too long are tried at once.
+    fn note_too_slow(&mut self, batch: &Batch) -> u32 {
         self.is_too_slow = true;
         let messages = batch.messages;
         let why = format!("PostgreSQL takes too long for {messages} messages at once");
         self.shared.health.database.fails_for(self.writer, why.clone());
         let now = messages.div_ceil(FEWER);
-        self.messages_at_once = now;
         tracing::warn!(messages, "{why}: now {now}");
-        // One message may be the cause, which is no other partition's affair.
-        if batch.ranges.len() > 1 { batch.by_partition() } else { batch.parts(now) }
+        now
     }
 
     /// Of a batch of one message.

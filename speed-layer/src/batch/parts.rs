@@ -58,9 +58,9 @@ impl Batch {
         self.cut((messages, messages), false)
     }
 
-    /// The first message, and all others.
-    pub fn first_apart(&self) -> Vec<Batch> {
-        self.cut((1, u32::MAX), false)
+    /// The first `messages`, and all others.
+    pub fn first_apart(&self, messages: u32) -> Vec<Batch> {
+        self.cut((messages, u32::MAX), false)
     }
 
     /// The same, each partition's apart.

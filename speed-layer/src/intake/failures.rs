@@ -88,6 +88,11 @@ impl Intake {
                  needs one of its own, or none"
                 ))))
             }
+            Some(Code::UnreleasedInstanceId) => Err(rejoin(
+                "another instance with the same group.instance.id (--kafka-property) is in the group: each needs one of \
+                 its own, or none; waiting until it leaves"
+                    .into(),
+            )),
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
                 Err(rejoin(format!("Kafka client: {error}")))
             }

@@ -63,3 +63,13 @@ pub(super) enum Smaller {
     NotTaken(String),
     TooMuch,
 }
+
+impl Smaller {
+    /// For people.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Locked(words) | Self::Refused(words) | Self::NotTaken(words) => words.clone(),
+            Self::TooMuch => "it takes too long".to_owned(),
+        }
+    }
+}

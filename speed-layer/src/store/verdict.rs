@@ -7,6 +7,9 @@ use std::time::Duration;
 /// A statement that ends earlier was not ended for its limit, which is not as short.
 const NO_LIMIT: Duration = Duration::from_secs(1);
 
+/// What a trigger's function may break at, and damage.
+const BROKEN: &[&str] = &["0A", "21", "2F", "38", "39", "40", "42", "HV", "P0", "XX"];
+
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -50,10 +53,8 @@ impl Verdict {
             code if has_class(code, &["22", "23", "44", "54"]) => Self::Refused(describe(error)),
             // Of a table or a right that is gone, where it is of a statement of ours.
             code if has_class(code, &["42"]) && !is_within(error, code) => Self::Other,
-            // What a trigger's function cannot do, and damage within an index or a table.
-            code if has_class(code, &["0A", "21", "2F", "38", "39", "42", "HV", "P0", "XX"]) => {
-                Self::Broken
-            }
+            // 40 may be of others' transactions, once or twice.
+            code if has_class(code, BROKEN) => Self::Broken,
             _ => Self::Other,
         }
     }
