@@ -645,6 +645,15 @@ mod tests {
     }
 
     #[test]
+    fn all_that_stand_are_named() {
+        let others: Vec<String> = (1..12).map(|number| format!("t/{number}")).collect();
+        let named = |count: usize| with_others("t/0: a gap".into(), &others[..count]);
+        assert_eq!(named(0), "t/0: a gap");
+        assert!(named(2).ends_with("as the log says: t/1, t/2"));
+        assert!(named(11).ends_with("t/7, t/8 and 3 more"));
+    }
+
+    #[test]
     fn the_group_is_answered_when_all_is_known_or_in_time_with_what_is_known() {
         let mut assignment = assigned(&[0, 1]);
         let first = answer(&assignment, 0, 5);

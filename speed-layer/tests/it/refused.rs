@@ -4,6 +4,7 @@ use crate::abandoned::{send_apart, wait_offsets};
 use crate::outages::{postgres_proxy, through, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
 use sqlx::AssertSqlSafe;
+use std::time::{Duration, Instant};
 use testing::{Child, Record, eventually};
 
 /// The tables, and on top of them what a test adds.
@@ -220,6 +221,50 @@ async fn a_reject_that_is_not_taken_holds_up_its_partition_alone_until_it_is() {
         scene.assert_each_once().await;
         wait_ready(&address, 200).await;
     }
+}
+
+/// Each of them alone takes some ten milliseconds.
+#[tokio::test]
+async fn a_partition_whose_messages_are_all_refused_holds_up_no_other() {
+    let scene = Scene::new(3).await;
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    send_apart(&scene, 0..20).await;
+    scene.wait_all_in().await;
+    let forbid = "alter table realtime_stock add constraint no_bad check (symbol <> 'BAD')";
+    sqlx::raw_sql(forbid).execute(scene.database.pool()).await.unwrap();
+    let bad = r#"{"symbol":"BAD","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
+    scene.topic.produce((0..1500).map(|_| Record::new(0, bad))).await;
+    let mut refused = 0;
+    for sent in [40, 60, 80] {
+        let others = (sent - 20..sent).flat_map(|number| {
+            [1, 2].map(|partition| {
+                Record::new(
+                    partition,
+                    format!(r#"{{"symbol":"S{partition}","timestamp":"2025-06-03T14:00:00Z","price":1,"volume":{number}}}"#),
+                )
+            })
+        });
+        scene.topic.produce(others).await;
+        let begun = Instant::now();
+        eventually("the others", PATIENCE, || async {
+            let of_others =
+                "select sum(next_offset)::bigint from kafka_offsets where partition > 0";
+            let written = scene.count(of_others).await;
+            if written == 2 * sent { Ok(()) } else { Err(written.to_string()) }
+        })
+        .await;
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
+        refused = scene.count("select count(*) from rejected_ticks").await;
+    }
+    assert!(refused < 1500, "they are all in: this shows nothing");
+    let line = speed_layer.wait_stderr("written in small parts", PATIENCE).await;
+    assert!(line.contains("no_bad"), "{line}");
+    wait_ready(&address, 503).await;
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert_eq!(scene.count("select count(*) from rejected_ticks").await, 1500);
+    wait_ready(&address, 200).await;
 }
 
 /// A message is not to blame for what is so with any other one.
