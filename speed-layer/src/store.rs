@@ -306,11 +306,13 @@ impl Store {
     /// A part of a partition in what is tried of it at once; `None` where that is all of it.
     fn not_more_than_is_tried(&self, part: &Batch) -> Option<Vec<Batch>> {
         let size = part.ranges.iter().find_map(|range| self.sizes.get(&range.at));
-        match size {
-            Some(size) if part.messages > *size => Some(part.first_apart(*size)),
-            None if !part.fits(self.messages_at_once) => Some(part.parts(self.messages_at_once)),
-            _ => None,
-        }
+        let most = size.map_or(self.messages_at_once, |size| self.messages_at_once.min(*size));
+        // One message may need more than fits.
+        let is_small = part.messages <= 1 || part.fits(most);
+        (!is_small).then(|| match size {
+            Some(_) => part.first_apart(most),
+            None => part.parts(most),
+        })
     }
 
     /// A part was taken; where it `is_last`, the partition is as any other.
