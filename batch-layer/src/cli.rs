@@ -215,6 +215,11 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_docs_names_each_flag() {
+        assert_eq!(testing::flags_without_a_page(&Command::definition()), Vec::<String>::new());
+    }
+
+    #[test]
     fn by_default_the_hours_of_two_days_that_are_over_plus_grace() {
         let plan = plan(&[]).unwrap();
         assert_eq!(plan.window, hour("2025-06-02T10")..hour("2025-06-04T09"));

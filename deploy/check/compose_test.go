@@ -39,6 +39,20 @@ func load(t *testing.T, profiles []string, files ...string) *types.Project {
 	return project
 }
 
+// loadWith reads all services with a file of variables in .env's place.
+func loadWith(t *testing.T, file string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{composeFile}, cli.WithProfiles([]string{"*"}), cli.WithName("check"), cli.WithEnvFiles(file), cli.WithDotEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	project, err := options.LoadProject(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return project
+}
+
 func forEachSelection(t *testing.T, check func(t *testing.T, project *types.Project)) {
 	for name, selection := range map[string]struct{ profiles, files []string }{
 		"by default":                {nil, []string{composeFile}},
@@ -288,6 +302,57 @@ func TestOnlyTheDatabaseItselfLogsInAsSuperuser(t *testing.T) {
 	})
 }
 
+// Those of a program's variables that Compose gives itself, or has no file for: a way in by .env would break it.
+var ofCompose = []string{
+	"DATABASE_URL", "DATABASE_URL_FILE", "MIGRATIONS", "KAFKA_BROKERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID", "KAFKA_PROPERTIES_FILE",
+	"HTTP_ADDR", "MESSAGE_FILE", "S3_CA_FILE", "SCHEMA_REGISTRY_CA_FILE", "SCHEMA_REGISTRY_PASSWORD_FILE", "LAKE_TEMP_DIR",
+}
+
+// As a person writes them into .env; where nobody says anything, a program's own default holds.
+func TestEveryVariableOfAProgramHasAWayInByEnv(t *testing.T) {
+	speed := variablesOf(t, "speed-layer", "service")
+	batch := append(variablesOf(t, "batch-layer"), slices.DeleteFunc(variablesOf(t, "service"), func(name string) bool {
+		return name == "KAFKA_PROPERTIES" // verify's, and Compose's Kafka needs none
+	})...)
+	file, lines := filepath.Join(t.TempDir(), ".env"), ""
+	for _, name := range append(slices.Clone(speed), batch...) {
+		lines += name + "=of-" + name + "\n"
+	}
+	if err := os.WriteFile(file, []byte(lines), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	given, plain := loadWith(t, file), load(t, []string{"*"}, composeFile)
+	for service, names := range map[string][]string{"speed-layer": speed, "batch-layer": batch, "batch-schedule": batch} {
+		for _, name := range names {
+			value := given.Services[service].Environment[name]
+			if isOurs := slices.Contains(ofCompose, name); isOurs == (value != nil && *value == "of-"+name) {
+				t.Errorf("%s: %s in .env comes to it as %v", service, name, value)
+			}
+		}
+		for _, name := range []string{"ANOMALIES", "HOLIDAYS", "RETENTION_DAYS", "GRACE"} {
+			if value := plain.Services[service].Environment[name]; value != nil {
+				t.Errorf("%s: %s is %q, though nobody said anything", service, name, *value)
+			}
+		}
+	}
+}
+
+// What is handed on without a default stands in the example as a line that is none yet.
+func TestTheExampleOfEnvNamesWhatIsHandedOn(t *testing.T) {
+	named := func(pattern, text string) []string {
+		names := []string{}
+		for _, match := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+			names = append(names, match[1])
+		}
+		return slices.Sorted(slices.Values(names))
+	}
+	head, _, _ := strings.Cut(textOf(t, composeFile), "\nservices:\n")
+	handed, shown := named(`(?m)^  ([A-Z][A-Z0-9_]*):$`, head), named(`(?m)^#([A-Z][A-Z0-9_]*)=.`, textOf(t, "../../.env.example"))
+	if len(handed) < 30 || !slices.Equal(handed, shown) {
+		t.Errorf("handed on: %v\n.env.example: %v", handed, shown)
+	}
+}
+
 // Each `${NAME:-default}` of the compose files is a line `NAME=default` of .env.example.
 func TestTheExampleOfEnvHasEveryVariableWithItsDefault(t *testing.T) {
 	example, err := os.ReadFile("../../.env.example")
@@ -415,14 +480,7 @@ func TestAMappingInEnvReachesBothLayersAsItIsWritten(t *testing.T) {
 	if err := os.WriteFile(file, []byte("MESSAGE_MAP="+mapping+"\nTRADING_HOURS=Asia/Tokyo 09:00-15:30\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	options, err := cli.NewProjectOptions([]string{composeFile}, cli.WithProfiles([]string{"*"}), cli.WithName("check"), cli.WithEnvFiles(file), cli.WithDotEnv)
-	if err != nil {
-		t.Fatal(err)
-	}
-	project, err := options.LoadProject(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	project := loadWith(t, file)
 	for _, name := range []string{"speed-layer", "batch-layer", "batch-schedule"} {
 		environment := project.Services[name].Environment
 		if got := environment["MESSAGE_MAP"]; got == nil || *got != mapping {

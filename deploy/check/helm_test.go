@@ -3,6 +3,7 @@ package check
 import (
 	"encoding/json"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"path/filepath"
@@ -331,6 +332,7 @@ func TestTheChartSaysWhichValueIsMissingOrWrong(t *testing.T) {
 		"messages/OLDEST":          "image: { registry: x }\nkafka: { brokers: x }\nmessages: { OLDEST: 1990 }",
 		"runbooks":                 "image: { registry: x }\nkafka: { brokers: x }\nrunbooks: docs/operations.md",
 		"settings/speedLayer/PORT": "image: { registry: x }\nkafka: { brokers: x }\nsettings: { speedLayer: { PORT: 1 } }",
+		"keda.minReplicas":         "image: { registry: x }\nkafka: { brokers: x }\nkeda: { enabled: true, minReplicas: 8, partitions: 4 }",
 	} {
 		if _, err := render(values); err == nil || !strings.Contains(strings.ReplaceAll(err.Error(), ".", "/"), strings.ReplaceAll(part, ".", "/")) {
 			t.Errorf("%s: %v", part, err)
@@ -474,6 +476,31 @@ func TestHowMessagesLookIsSaidOnceAndGoesToEveryProgram(t *testing.T) {
 	}
 }
 
+// The variables that the sources of some crates name, each once.
+func variablesOf(t *testing.T, crates ...string) []string {
+	t.Helper()
+	found := []string{}
+	for _, crate := range crates {
+		err := filepath.WalkDir("../../"+crate+"/src", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".rs" {
+				return err
+			}
+			for _, match := range regexp.MustCompile(`\benv = "([A-Z]\w*)"`).FindAllStringSubmatch(textOf(t, path), -1) {
+				found = append(found, match[1])
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	slices.Sort(found)
+	if found = slices.Compact(found); len(found) < 20 {
+		t.Fatalf("the source of %v has only %v", crates, found)
+	}
+	return found
+}
+
 // The variables that the programs know, as their source has them.
 func variables(t *testing.T, file string) []string {
 	t.Helper()
@@ -496,7 +523,7 @@ func TestTheSchemaAndComposeKnowTheProgramsVariablesOfMessages(t *testing.T) {
 			Messages struct{ PropertyNames struct{ Enum []string } }
 			Settings struct {
 				Properties map[string]struct {
-					PropertyNames struct{ Not struct{ Enum []string } }
+					PropertyNames struct{ Enum []string }
 				}
 			}
 		}
@@ -510,7 +537,7 @@ func TestTheSchemaAndComposeKnowTheProgramsVariablesOfMessages(t *testing.T) {
 	}
 	for side, of := range schema.Properties.Settings.Properties {
 		for _, name := range append([]string{"MESSAGE_FILE"}, ofMessages...) {
-			if !slices.Contains(of.PropertyNames.Not.Enum, name) {
+			if len(of.PropertyNames.Enum) == 0 || slices.Contains(of.PropertyNames.Enum, name) {
 				t.Errorf("settings.%s takes %s", side, name)
 			}
 		}
@@ -521,6 +548,52 @@ func TestTheSchemaAndComposeKnowTheProgramsVariablesOfMessages(t *testing.T) {
 			value := services[service].Environment[name]
 			if value == nil || *value != *services["speed-layer"].Environment[name] {
 				t.Errorf("%s: %s is %v", service, name, value)
+			}
+		}
+	}
+}
+
+// Those that have a value of the chart for themselves, that the pods say, or that would be a secret in a ConfigMap.
+var ofTheChart = []string{
+	"DATABASE_URL", "DATABASE_URL_FILE", "MIGRATIONS", "KAFKA_BROKERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID", "KAFKA_PROPERTIES",
+	"KAFKA_PROPERTIES_FILE", "HTTP_ADDR", "S3_BUCKET", "S3_PREFIX", "S3_ENDPOINT_URL", "LAKE_TEMP_DIR", "MESSAGE_FILE",
+}
+
+// A name that a program does not know would be ignored, and one that the pod says itself, too, or break it.
+func TestSettingsTakeWhatTheProgramsKnowAndThePodsDoNotSay(t *testing.T) {
+	var schema struct {
+		Properties struct {
+			Settings struct {
+				Properties map[string]struct {
+					PropertyNames struct{ Enum []string }
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(textOf(t, chartFolder+"/values.schema.json")), &schema); err != nil {
+		t.Fatal(err)
+	}
+	ofMessages, logs := variables(t, "messages.rs"), textOf(t, "../../docs/logs.md")
+	for side, crate := range map[string]string{"speedLayer": "speed-layer", "batchLayer": "batch-layer"} {
+		wanted := slices.DeleteFunc(variablesOf(t, crate, "service"), func(name string) bool {
+			return slices.Contains(ofMessages, name) || slices.Contains(ofTheChart, name)
+		})
+		known := []string{}
+		for _, name := range schema.Properties.Settings.Properties[side].PropertyNames.Enum {
+			switch isOfLogs := name == "RUST_LOG" || strings.HasPrefix(name, "OTEL_"); {
+			case isOfLogs && !strings.Contains(logs, "`"+name):
+				t.Errorf("settings.%s: docs/logs.md does not know %s", side, name)
+			case !isOfLogs && name != "AWS_CA_BUNDLE" && name != "MALLOC_ARENA_MAX":
+				known = append(known, name)
+			}
+		}
+		if slices.Sort(known); !slices.Equal(known, wanted) {
+			t.Errorf("settings.%s knows\n%v, %s\n%v", side, known, crate, wanted)
+		}
+		for _, name := range append(slices.Clone(ofTheChart), "NO_SUCH_VARIABLE", "AWS_REGION", "SCHEMA_REGISTRY_PASSWORD") {
+			values := "image: { registry: x }\nkafka: { brokers: x }\nsettings: { " + side + ": { " + name + ": x } }"
+			if _, err := render(values); err == nil || !strings.Contains(err.Error(), name) {
+				t.Errorf("settings.%s.%s: %v", side, name, err)
 			}
 		}
 	}

@@ -277,6 +277,11 @@ mod tests {
     }
 
     #[test]
+    fn a_page_of_docs_names_each_flag() {
+        assert_eq!(testing::flags_without_a_page(&Command::definition()), Vec::<String>::new());
+    }
+
+    #[test]
     fn doctor_needs_the_brokers_alone() {
         let parse =
             |flags: &[&str]| Command::of(&Command::definition().try_get_matches_from(flags)?);

@@ -1,7 +1,7 @@
 //! What integration tests of every crate share: a database, topic and bucket of their own on the
 //! running local stack, clients of Kafka and of the store, a TCP proxy that breaks, brokers that
-//! may be killed, the binary under test as a child process, waiting on conditions, and whether SQL
-//! fits the schema.
+//! may be killed, the binary under test as a child process, waiting on conditions, whether SQL
+//! fits the schema, and whether pages name each flag.
 //!
 //! Everything here panics when it fails: a test whose ground is missing has failed, and the panic
 //! says why.
@@ -21,6 +21,7 @@ mod forgetting_broker;
 mod http_proxy;
 mod java;
 pub mod kafka;
+mod pages;
 mod pgbouncer;
 mod pooler;
 mod ports;
@@ -44,6 +45,7 @@ pub use database::TestDatabase;
 pub use eventually::{Outcome, eventually};
 pub use forgetting_broker::ForgettingBroker;
 pub use http_proxy::{HttpProxy, HttpRequest, Treatment};
+pub use pages::flags_without_a_page;
 pub use pgbouncer::{PgBouncer, Pooling};
 pub use pooler::Pooler;
 pub use postgres::TestPostgres;

@@ -184,6 +184,73 @@ fn each_page_of_docs_opens_with_whom_it_is_for() {
     }
 }
 
+#[test]
+fn the_pages_beside_docs_open_with_whom_they_are_for_too() {
+    for page in ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "connect/README.md"] {
+        let text = read(page);
+        let first = text.lines().skip(1).find(|line| !line.trim().is_empty()).unwrap_or_default();
+        assert!(first.starts_with("For "), "{page}: {first}");
+    }
+}
+
+#[test]
+fn the_list_of_pages_has_each_page_of_docs() {
+    let pages = pages();
+    let listed = links(&pages[Path::new("docs/README.md")]);
+    for page in pages.keys().filter_map(|page| page.strip_prefix("docs").ok()) {
+        let is_list = page == Path::new("README.md") || page == Path::new("SUMMARY.md");
+        let is_listed = listed.iter().any(|link| Path::new(link) == page);
+        assert!(is_list || is_listed, "docs/README.md does not name {}", page.display());
+    }
+}
+
+/// A list that an empty line cuts in two is shown with gaps in one of the parts.
+#[test]
+fn no_empty_line_cuts_the_list_of_settings() {
+    let page = read("docs/deployment.md");
+    let (_, settings) = page.split_once("\n## Settings\n").unwrap();
+    let (settings, _) = settings.split_once("\n## ").unwrap();
+    let blocks = settings.split("\n\n").filter(|block| block.trim_start().starts_with("- "));
+    assert_eq!(blocks.count(), 1);
+}
+
+/// What the README counts of one run is what the page of runs has of it, and nothing that came later.
+#[test]
+fn the_readmes_faults_are_those_of_the_run_that_it_names() {
+    let (readme, runs) = (read("README.md"), read("docs/reliability.md"));
+    let (_, said) = readme.split_once("\n## Correctness, by fault\n").unwrap();
+    let (said, _) = said.split_once("\n## ").unwrap();
+    let row = runs
+        .lines()
+        .find_map(|line| line.strip_prefix("| 2026-11-27, "))
+        .expect("the run that the README names");
+    let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+    let kinds = cells[0].split(", ").find_map(|part| part.strip_suffix(" kinds")).unwrap();
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let said = words.join(" ");
+    let wanted = format!(
+        "On 2026-11-27, in 30 minutes, {} faults of {kinds} kinds to {} messages",
+        cells[1], cells[3]
+    );
+    assert!(said.contains(&wanted), "{wanted}: {said}");
+    assert!(!said.contains("compact"), "it came after that run");
+}
+
+/// The latency that the README and the table of figures name has its run in the list of runs.
+#[test]
+fn the_latency_that_is_named_has_a_run() {
+    let (readme, page) = (read("README.md"), read("docs/benchmarks.md"));
+    let figure = |start: &str| {
+        let row = page.lines().find(|line| line.starts_with(start)).unwrap();
+        row.split('|').nth(2).unwrap().split_whitespace().next().unwrap().to_owned()
+    };
+    let (p50, p99) = (figure("| from sending to seeing, p50 |"), figure("| the same, p99 |"));
+    assert!(page.contains(&format!("| {p50} and {p99} (worst")), "no run has {p50} and {p99}");
+    let whole = |figure: &str| figure.split('.').next().unwrap().to_owned();
+    let said = format!("{} ms (p50), {} ms (p99)", whole(&p50), whole(&p99));
+    assert!(readme.contains(&said), "README.md does not say {said}");
+}
+
 /// The short answer: those who read no further know what the page says.
 #[test]
 fn each_page_of_docs_answers_in_five_lines_before_it_explains() {
