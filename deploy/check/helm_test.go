@@ -523,7 +523,7 @@ func TestTheSchemaAndComposeKnowTheProgramsVariablesOfMessages(t *testing.T) {
 			Messages struct{ PropertyNames struct{ Enum []string } }
 			Settings struct {
 				Properties map[string]struct {
-					PropertyNames struct{ Enum []string }
+					PropertyNames struct{ AnyOf []struct{ Enum []string } }
 				}
 			}
 		}
@@ -537,7 +537,7 @@ func TestTheSchemaAndComposeKnowTheProgramsVariablesOfMessages(t *testing.T) {
 	}
 	for side, of := range schema.Properties.Settings.Properties {
 		for _, name := range append([]string{"MESSAGE_FILE"}, ofMessages...) {
-			if len(of.PropertyNames.Enum) == 0 || slices.Contains(of.PropertyNames.Enum, name) {
+			if len(of.PropertyNames.AnyOf) == 0 || slices.Contains(of.PropertyNames.AnyOf[0].Enum, name) {
 				t.Errorf("settings.%s takes %s", side, name)
 			}
 		}
@@ -565,7 +565,7 @@ func TestSettingsTakeWhatTheProgramsKnowAndThePodsDoNotSay(t *testing.T) {
 		Properties struct {
 			Settings struct {
 				Properties map[string]struct {
-					PropertyNames struct{ Enum []string }
+					PropertyNames struct{ AnyOf []struct{ Enum []string } }
 				}
 			}
 		}
@@ -579,7 +579,7 @@ func TestSettingsTakeWhatTheProgramsKnowAndThePodsDoNotSay(t *testing.T) {
 			return slices.Contains(ofMessages, name) || slices.Contains(ofTheChart, name)
 		})
 		known := []string{}
-		for _, name := range schema.Properties.Settings.Properties[side].PropertyNames.Enum {
+		for _, name := range schema.Properties.Settings.Properties[side].PropertyNames.AnyOf[0].Enum {
 			switch isOfLogs := name == "RUST_LOG" || strings.HasPrefix(name, "OTEL_"); {
 			case isOfLogs && !strings.Contains(logs, "`"+name):
 				t.Errorf("settings.%s: docs/logs.md does not know %s", side, name)
@@ -589,6 +589,11 @@ func TestSettingsTakeWhatTheProgramsKnowAndThePodsDoNotSay(t *testing.T) {
 		}
 		if slices.Sort(known); !slices.Equal(known, wanted) {
 			t.Errorf("settings.%s knows\n%v, %s\n%v", side, known, crate, wanted)
+		}
+		for _, name := range []string{"HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "AWS_ROLE_ARN"} {
+			if _, err := render("image: { registry: x }\nkafka: { brokers: x }\nsettings: { " + side + ": { " + name + ": x } }"); err != nil {
+				t.Errorf("settings.%s.%s: %v", side, name, err)
+			}
 		}
 		for _, name := range append(slices.Clone(ofTheChart), "NO_SUCH_VARIABLE", "AWS_REGION", "SCHEMA_REGISTRY_PASSWORD") {
 			values := "image: { registry: x }\nkafka: { brokers: x }\nsettings: { " + side + ": { " + name + ": x } }"
