@@ -261,7 +261,7 @@ create function newest_minute(until timestamptz)
 as
 $$
 select coalesce((select max(minute)
-                 from minute_bars
+                 from minute_stock
                  where minute >= coalesce(before.hour, newest.hour)
                    and minute < newest.hour + interval '1 hour'
                    and minute <= until), newest.hour)
@@ -289,14 +289,14 @@ with edges as (select date_trunc('hour', since + interval '1 hour' - interval '1
               union all
               select m.symbol, m.minute, m.open, m.close, m.volume
               from edges
-                       cross join minute_bars m
+                       cross join minute_stock m
               where m.minute >= since
                 and m.minute <= until
                 and m.minute < first_whole
               union all
               select m.symbol, m.minute, m.open, m.close, m.volume
               from edges
-                       cross join minute_bars m
+                       cross join minute_stock m
               where m.minute >= greatest(first_whole, last_whole)
                 and m.minute <= until)
 select bars.symbol,
@@ -378,9 +378,9 @@ select symbol from speed where symbol is not null
 union
 select symbol from batch where symbol is not null;
 
--- The symbols of the newest day up to a moment, the most traded one first. Volumes decide, unless one is
--- not known of an hour of a symbol that has others: partial sums would put busy symbols last, so ticks decide for all.
--- A symbol that never has a volume, as an index, comes after those that have.
+-- The symbols of the newest day up to a moment, the most traded one first. Volumes decide where all are
+-- known. Otherwise ticks do, of all symbols: by partial sums those would come last that have the most ticks, and with
+-- them the most without a volume.
 create function traded_symbols(until timestamptz)
     returns table (symbol text, place bigint)
     language sql stable
@@ -388,15 +388,15 @@ create function traded_symbols(until timestamptz)
 as
 $$
 with sums as (select h.symbol,
-                     sum(h.volume)                             as volume,
-                     sum(h.ticks)                              as ticks,
-                     count(h.volume) between 1 and count(*) - 1 as is_partial
+                     sum(h.volume)                as volume,
+                     sum(h.ticks)                 as ticks,
+                     count(h.volume) = count(*)   as is_known
               from newest_trading_day(until) as newest
                        cross join lateral market_hours(newest.day_start, newest.day_end) as h
               group by h.symbol),
-     market as (select bool_or(is_partial) as is_partial from sums)
+     market as (select bool_and(is_known) as is_known from sums)
 select sums.symbol,
-       row_number() over (order by case when not market.is_partial then sums.volume end desc nulls last,
+       row_number() over (order by case when market.is_known then sums.volume end desc,
                                    sums.ticks desc, sums.symbol)
 from sums
          cross join market
