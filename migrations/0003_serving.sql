@@ -253,6 +253,60 @@ from (select * from hourly_stock_by_source where source = 'batch' and hour >= si
 where b.symbol is not null or not is_complete
 $$;
 
+-- The newest minute with a trade up to a moment. The hour of the moment may have begun with none, hence the hour before
+-- it with trades; where minutes are no longer kept, the hour has to do.
+create function newest_minute(until timestamptz)
+    returns timestamptz
+    language sql stable
+as
+$$
+select coalesce((select max(minute)
+                 from minute_stock
+                 where minute >= coalesce(before.hour, newest.hour)
+                   and minute < newest.hour + interval '1 hour'
+                   and minute <= until), newest.hour)
+from (select hour from trading_hours where hour <= until order by hour desc limit 1) as newest
+         left join lateral (select t.hour
+                            from trading_hours t
+                            where t.hour < newest.hour
+                            order by t.hour desc
+                            limit 1) as before on true
+$$;
+
+-- How far each symbol moved between two moments, and its volume: hours that lie in between are market_hours', and of
+-- those that the moments cut, the minutes count. The volume is null where a tick has none.
+create function market_moves(since timestamptz, until timestamptz)
+    returns table (symbol text, first numeric, last numeric, volume numeric)
+    language sql stable
+    set jit = off
+as
+$$
+with edges as (select date_trunc('hour', since + interval '1 hour' - interval '1 microsecond') as first_whole,
+                      date_trunc('hour', until)                                                as last_whole),
+     bars as (select h.symbol, h.hour as start, h.open, h.close, h.volume
+              from edges
+                       cross join lateral market_hours(first_whole, last_whole) as h
+              union all
+              select m.symbol, m.minute, m.open, m.close, m.volume
+              from edges
+                       cross join minute_stock m
+              where m.minute >= since
+                and m.minute <= until
+                and m.minute < first_whole
+              union all
+              select m.symbol, m.minute, m.open, m.close, m.volume
+              from edges
+                       cross join minute_stock m
+              where m.minute >= greatest(first_whole, last_whole)
+                and m.minute <= until)
+select bars.symbol,
+       (array_agg(bars.open order by bars.start))[1],
+       (array_agg(bars.close order by bars.start desc))[1],
+       case when count(bars.volume) = count(*) then sum(bars.volume) end
+from bars
+group by bars.symbol
+$$;
+
 -- The newest day of every symbol. Quicker than daily_stock_report, which has to read all of a symbol's days for the
 -- means. The days are materialized, because so each is read once. Nearly every symbol was traded on the market's day
 -- before; only for the others its own last day is looked for. previous_close is null on a symbol's first day. Without
@@ -324,17 +378,28 @@ select symbol from speed where symbol is not null
 union
 select symbol from batch where symbol is not null;
 
--- The symbols of the newest day up to a moment, the most traded one first. Volumes decide, and where there are none, ticks.
+-- The symbols of the newest day up to a moment, the most traded one first. Volumes decide where all are
+-- known. Otherwise ticks do, of all symbols: by partial sums those would come last that have the most ticks, and with
+-- them the most without a volume.
 create function traded_symbols(until timestamptz)
     returns table (symbol text, place bigint)
     language sql stable
     set jit = off
 as
 $$
-select h.symbol, row_number() over (order by sum(h.volume) desc nulls last, sum(h.ticks) desc, h.symbol)
-from newest_trading_day(until) as newest
-         cross join lateral market_hours(newest.day_start, newest.day_end) as h
-group by h.symbol
+with sums as (select h.symbol,
+                     sum(h.volume)                as volume,
+                     sum(h.ticks)                 as ticks,
+                     count(h.volume) = count(*)   as is_known
+              from newest_trading_day(until) as newest
+                       cross join lateral market_hours(newest.day_start, newest.day_end) as h
+              group by h.symbol),
+     market as (select bool_and(is_known) as is_known from sums)
+select sums.symbol,
+       row_number() over (order by case when market.is_known then sums.volume end desc,
+                                   sums.ticks desc, sums.symbol)
+from sums
+         cross join market
 $$;
 
 -- Every symbol, those of the newest day first: what a dashboard opens with, whatever the market.

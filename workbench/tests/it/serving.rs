@@ -364,6 +364,80 @@ async fn each_symbol_is_known_once_whichever_side_has_seen_it() {
     );
 }
 
+/// Minutes as the speed layer writes them, ten shares each.
+async fn minutes(database: &TestDatabase, symbol: &str, bars: &[(&str, i64, i64)]) {
+    for (minute, open, close) in bars {
+        let insert = format!(
+            "insert into minute_bars
+             select '{symbol}', minute, {open}, 90, 1, {close}, 10, 1, {close}, 10 * {close}, minute, 0, 0, minute, 0, 1
+             from (select timestamptz '2026-03-02 {minute}Z' as minute) as it"
+        );
+        execute(database, &insert).await;
+    }
+}
+
+/// Three hours of A, the last of which is traded from 14:20 on.
+async fn three_hours() -> TestDatabase {
+    let database = database().await;
+    for hour in ["12:00", "13:00", "14:00"] {
+        speed(&database, "A", &format!("2026-03-02 {hour}Z"), 6).await;
+    }
+    let bars = [
+        ("12:10", 10, 20),
+        ("12:50", 20, 30),
+        ("13:40", 30, 35),
+        ("14:20", 35, 40),
+        ("14:59", 40, 50),
+    ];
+    minutes(&database, "A", &bars).await;
+    database
+}
+
+#[tokio::test]
+async fn the_newest_minute_is_none_after_the_moment() {
+    let database = three_hours().await;
+    for (until, newest) in
+        [("12:20", "12:10"), ("14:10", "13:40"), ("14:30", "14:20"), ("18:00", "14:59")]
+    {
+        let sql = format!(
+            "select to_char(newest_minute('2026-03-02 {until}Z') at time zone 'UTC', 'HH24:MI')"
+        );
+        assert_eq!(rows(&database, &sql).await, [newest], "{until}");
+    }
+}
+
+#[tokio::test]
+async fn what_moved_between_two_moments_is_told_to_the_minute() {
+    let database = three_hours().await;
+    for (since, until, moved) in [
+        ("12:05", "12:20", "A 10 20 10"),
+        ("12:30", "14:30", "A 20 40 26"),
+        ("12:00", "13:00", "A 10 10 6"),
+        ("14:30", "18:00", "A 40 50 10"),
+    ] {
+        let sql = format!(
+            "select concat_ws(' ', symbol, first, last, volume)
+             from market_moves('2026-03-02 {since}Z', '2026-03-02 {until}Z')"
+        );
+        assert_eq!(rows(&database, &sql).await, [moved], "{since} to {until}");
+    }
+}
+
+/// One tick without a volume makes an hour's volume unknown.
+#[tokio::test]
+async fn a_busy_symbol_does_not_fall_behind_by_a_tick_without_a_volume() {
+    let database = database().await;
+    for (symbol, ticks) in [("BUSY", 100), ("QUIET", 20)] {
+        speed(&database, symbol, "2026-03-02 15:00Z", ticks).await;
+        speed(&database, symbol, "2026-03-02 16:00Z", ticks / 10).await;
+    }
+    let traded = "select symbol from traded_symbols('2026-03-03Z') order by place";
+    assert_eq!(rows(&database, traded).await, ["BUSY", "QUIET"]);
+    execute(&database, "update hour_bars set volume = null, notional = null where ticks = 100")
+        .await;
+    assert_eq!(rows(&database, traded).await, ["BUSY", "QUIET"]);
+}
+
 /// What the reader may do with each relation of the schema.
 async fn relations(owner: &mut PgConnection) -> Vec<(String, bool, bool)> {
     let sql = "select relname::text, relkind = 'v' or relname = 'technical_indicators',

@@ -233,6 +233,62 @@ fn no_panel_is_too_small_to_be_read() {
     }
 }
 
+/// An hour that begins before the range has a part in it. `$__timeFilter` would leave it out.
+#[test]
+fn the_hour_that_the_left_edge_cuts_is_shown() {
+    for dashboard in dashboards() {
+        for query in dashboard.queries() {
+            let is_of_hours = query.text.contains("$__timeFilter(hour)")
+                || query.text.contains(".hour)") && query.text.contains("$__timeFilter(")
+                || query.text.contains("from technical_indicators")
+                    && query.text.contains("$__timeFilter(start)");
+            assert!(!is_of_hours, "{}", query.place);
+        }
+    }
+}
+
+/// At midnight of the exchange it is another day in a browser west of it.
+#[test]
+fn a_day_stands_at_noon() {
+    let mut days = 0;
+    for dashboard in dashboards() {
+        for query in dashboard.queries().iter().filter(|query| query.text.contains("as time,")) {
+            assert!(!query.text.contains("start as time,"), "{}", query.place);
+            days += usize::from(query.text.contains("interval '12 hours'"));
+        }
+    }
+    assert!(days >= 9, "only {days} queries draw days");
+}
+
+/// Movers, volumes and times come from functions that end where the range does.
+#[test]
+fn no_panel_of_the_market_counts_whole_hours_or_draws_an_unknown_volume() {
+    for dashboard in dashboards() {
+        for query in dashboard.queries() {
+            assert!(!query.text.contains("market_hours("), "{}", query.place);
+            assert!(!query.text.contains("max(minute)"), "{}", query.place);
+            let ranks = query.text.contains("order by volume desc");
+            assert!(!ranks || query.text.contains("where volume is not null"), "{}", query.place);
+        }
+    }
+}
+
+/// A description that says "below" must not have been copied from a page that has that panel.
+#[test]
+fn the_batch_runs_are_below_where_a_panel_says_so_and_rejects_say_what_they_count() {
+    for dashboard in dashboards() {
+        let panels = dashboard.json["panels"].as_array().unwrap();
+        let has_runs = panels.iter().any(|panel| text(panel, "title") == "Batch runs");
+        let named = dashboard.json.to_string().contains("the batch runs below");
+        assert!(!named || has_runs, "{}", dashboard.file());
+        for query in dashboard.queries() {
+            let counts = query.text.contains("from rejected_messages\nwhere $__timeFilter");
+            let Some(panel) = query.panel.filter(|_| counts) else { continue };
+            assert!(text(panel, "description").contains("other_kind"), "{}", query.place);
+        }
+    }
+}
+
 /// What says the same in two places is asked for in the same words.
 #[test]
 fn the_overview_asks_nothing_that_another_dashboard_does_not() {
