@@ -260,11 +260,11 @@ impl Assignment {
     }
 
     /// The store has left out what comes next of a partition.
-    pub fn held_back(&mut self, HeldBack { at, next, why }: HeldBack, now: Instant) {
+    pub fn held_back(&mut self, HeldBack { at, next, why, again }: HeldBack, now: Instant) {
         self.is_unsettled = true;
         if let Some(partition) = self.stored_mut(at) {
             partition.stands_at(next);
-            partition.on(Event::HeldBack(why), now);
+            partition.on(Event::HeldBack(why, again), now);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::batch::Batch;
 use crate::source::{Source, SourcePartition, TopicIdentity};
+use std::time::Duration;
 
 /// What the intake asks of the store.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct HeldBack {
     pub next: i64,
     /// In PostgreSQL's words.
     pub why: String,
+    /// When it is to be asked for again.
+    pub again: Duration,
 }
 
 /// The next offset to read.

@@ -10,7 +10,7 @@ pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// One whose last owner is still writing, after this time.
 const ASK_SOON: Duration = Duration::from_millis(200);
 /// One whose next message the database does not take, after this time.
-const TRY_AGAIN: Duration = Duration::from_secs(3);
+pub const TRY_AGAIN: Duration = Duration::from_secs(3);
 /// A registry that gives a schema within this time has not kept anybody waiting.
 const GIVEN_WITHIN: Duration = Duration::from_secs(3);
 /// Kafka's client may be told of a partition again so long after it was to leave it: it ends its
@@ -82,7 +82,8 @@ pub enum Event {
     /// The schema that it stands for is known.
     SchemaKnown,
     /// The store has left out what comes next, for this reason.
-    HeldBack(String),
+    /// Why, and when the store is asked again.
+    HeldBack(String, Duration),
     /// Kafka's client finds no leader for it: what it has then may end before the next offset.
     Leaderless,
     /// Kafka has more, and nothing has come for a while.
@@ -162,8 +163,8 @@ pub struct Partition {
     /// The client's own position is of no use until it was told where to read, or has given a
     /// message.
     pub is_displaced: bool,
-    /// Why what comes next could not be written, until it is.
-    held: Option<String>,
+    /// Why what comes next could not be written, until it is, and when it is tried again.
+    held: Option<(String, Duration)>,
     /// What lies between `next` and the next message.
     damage: Option<Damage>,
     /// When it last came on, or changed its state.
@@ -297,13 +298,14 @@ impl Partition {
             (S::Stalled(St::Schema(id)), E::Waited) => {
                 (self.state.clone(), Some((A::AskSchema(*id), now)))
             }
-            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::HeldBack(why)) => {
+            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::HeldBack(why, again)) => {
                 // What the client has given since is not written.
-                (self.is_displaced, self.held) = (true, Some(why));
+                (self.is_displaced, self.held) = (true, Some((why, again)));
                 (S::Stalled(St::HeldBack), Some((A::Pause, now)))
             }
             (S::Stalled(St::HeldBack), E::Paused | E::Answered(Begin::Busy)) => {
-                (self.state.clone(), Some((A::AskStore, now + TRY_AGAIN)))
+                let again = self.held.as_ref().map_or(TRY_AGAIN, |(_, again)| *again);
+                (self.state.clone(), Some((A::AskStore, now + again)))
             }
             (S::Stalled(St::HeldBack), E::Answered(Begin::At(next))) => {
                 // Whether it is over shows when something of it is written.
@@ -464,7 +466,7 @@ impl Partition {
 
     /// Why it is not read, for people; `None` where it is, or where nobody need know.
     pub fn trouble(&self, now: Instant) -> Option<String> {
-        if let (State::Reading | State::Stalled(Stall::HeldBack), Some(why)) =
+        if let (State::Reading | State::Stalled(Stall::HeldBack), Some((why, _))) =
             (&self.state, &self.held)
         {
             let written = self.written;

@@ -23,6 +23,7 @@ use crate::detection::{Detection, Judged, Judging};
 use crate::handover::{Answer, Begin, HeldBack, Position, Question};
 use crate::health::Health;
 use crate::outage::Outage;
+use crate::partition::TRY_AGAIN;
 use crate::presence;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use anyhow::anyhow;
@@ -48,7 +49,9 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a refused message is said.
 const SAY_REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How long partitions may be taken apart while others wait.
-const TAKING_APART: Duration = Duration::from_secs(2);
+const TAKING_APART: Duration = Duration::from_secs(1);
+/// How long they are left then, since others may have messages.
+const TURN_OF_OTHERS: Duration = Duration::from_millis(500);
 /// Of messages that took too long at once so many times fewer are tried.
 const FEWER: u32 = 16;
 /// When a try that is still going on is said to take long.
@@ -95,6 +98,8 @@ pub struct Store {
 enum Held {
     /// They are left out until it is located again, since those before them were.
     Back,
+    /// The same, but nothing is in the way: others had their turn.
+    Left,
     /// They are tried apart from the others', and briefly.
     OnTrial,
 }
@@ -201,7 +206,7 @@ impl Store {
 
     /// Whether nothing is written of a partition until it is located again.
     pub fn holds_back(&self, at: SourcePartition) -> bool {
-        self.held.get(&at) == Some(&Held::Back)
+        matches!(self.held.get(&at), Some(Held::Back | Held::Left))
     }
 
     fn is_held(&self, batch: &Batch) -> bool {
@@ -265,7 +270,7 @@ impl Store {
                     self.set_size(next);
                     let why =
                         format!("{why}; it is written in small parts, and the others meanwhile");
-                    held_back.extend(self.hold_back(next, &why));
+                    held_back.extend(self.hold_back(next, &why, Held::Left));
                 }
             }
         }
@@ -294,7 +299,9 @@ impl Store {
             let words = why.words();
             match self.make_smaller(&part, why) {
                 Ok(smaller) => parts.extend(smaller.into_iter().rev()),
-                Err(why) => return Ok(Apart::Stands(self.hold_back(&part, &why))),
+                Err(why) => {
+                    return Ok(Apart::Stands(self.hold_back(&part, &why, Held::Back)));
+                }
             }
             if until.is_some_and(|until| Instant::now() >= until) {
                 return Ok(Apart::Left(words));
@@ -338,9 +345,12 @@ impl Store {
     }
 
     /// Leaves out what comes next of a batch's partition.
-    fn hold_back(&mut self, batch: &Batch, why: &str) -> Vec<HeldBack> {
-        let of = |range: Range| HeldBack { at: range.at, next: range.start, why: why.to_owned() };
-        self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::Back)));
+    fn hold_back(&mut self, batch: &Batch, why: &str, held: Held) -> Vec<HeldBack> {
+        let again = if held == Held::Left { TURN_OF_OTHERS } else { TRY_AGAIN };
+        let of = |Range { at, start, .. }: Range| {
+            self.held.insert(at, held);
+            HeldBack { at, next: start, why: why.to_owned(), again }
+        };
         batch.ranges.iter().map(of).collect()
     }
 
@@ -666,8 +676,8 @@ impl Store {
     /// gone, which is looked for when the connection is made.
     fn put_on_trial(&mut self, questions: &[Question]) {
         for question in questions {
-            if let Some(held) = self.held.get_mut(&question.at) {
-                *held = Held::OnTrial;
+            let Some(held) = self.held.get_mut(&question.at) else { continue };
+            if std::mem::replace(held, Held::OnTrial) == Held::Back {
                 self.connection = None;
                 self.is_held_up = true;
             }

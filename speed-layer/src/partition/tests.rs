@@ -72,7 +72,10 @@ fn a_partition_whose_last_owner_is_still_writing_is_asked_for_again_soon() {
 fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
     let mut partition = reading(false, 5);
     assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
-    assert_eq!(after(&mut partition, Event::HeldBack("lock".into())), Some(Action::Pause));
+    assert_eq!(
+        after(&mut partition, Event::HeldBack("lock".into(), TRY_AGAIN)),
+        Some(Action::Pause)
+    );
     assert_eq!(partition.advance(6, 7), Taken::No);
     assert_eq!(after(&mut partition, Event::Paused), None);
     assert_eq!(partition.take_wanted(Instant::now() + TRY_AGAIN), Some(Action::AskStore));
@@ -93,7 +96,7 @@ fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
 fn one_that_is_held_back_and_whose_offset_is_gone_is_begun_anew() {
     for answer in [Begin::AskKafka, Begin::Gap("gone".into())] {
         let mut partition = reading(false, 5);
-        partition.on(Event::HeldBack("lock".into()), Instant::now());
+        partition.on(Event::HeldBack("lock".into(), TRY_AGAIN), Instant::now());
         assert_eq!(after(&mut partition, Event::Answered(answer)), Some(Action::LetGo));
         assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
     }
