@@ -16,11 +16,11 @@ use std::time::Duration;
 
 /// Computes hourly summaries of the ticks in the archive, writes them to PostgreSQL, and ends.
 ///
-/// Without further flags it brings the last 48 hours up to date: an hour is computed when it is
-/// over, and again whenever one of its objects was added, replaced or deleted. Running it twice
-/// changes nothing, and a run that was killed is made good by the next one. Start it from cron or a
-/// Kubernetes CronJob; a second run at the same time leaves at once, unless both --share their
-/// hours.
+/// Without further flags it brings the last 48 hours up to date, and older ones of which it knows
+/// that something is missing: an hour is computed when it is over, and again whenever one of its
+/// objects was added, replaced or deleted. Running it twice changes nothing, and a run that was
+/// killed is made good by the next one. Start it from cron or a Kubernetes CronJob; a second run at
+/// the same time leaves at once, unless both --share their hours.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Args {
@@ -76,7 +76,7 @@ pub struct Args {
     #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
     pub takeover_after: Duration,
 
-    /// Show no progress, only warnings and the last line.
+    /// Show no progress: only warnings, what was judged with hindsight, and the last line.
     #[arg(long, help_heading = "Logging")]
     pub quiet: bool,
 
