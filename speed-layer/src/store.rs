@@ -247,11 +247,11 @@ impl Store {
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Vec<HeldBack>, StoreError> {
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
-        for whole in batch.by_partition() {
-            if whole.ranges.iter().any(|range| self.holds_back(range.at)) {
+        for mut parts in batch.stacks() {
+            let mut ranges = parts.iter().flat_map(|part| part.ranges.iter());
+            if ranges.any(|range| self.holds_back(range.at)) {
                 continue;
             }
-            let mut parts = vec![whole];
             match self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await? {
                 Apart::Written => {}
                 Apart::Stands(one) => held_back.extend(one),

@@ -63,9 +63,25 @@ impl Batch {
         self.cut((messages, u32::MAX), false)
     }
 
-    /// The same, each partition's apart.
+    /// The same, each partition's apart; of one with very many days in several parts.
     pub fn by_partition(&self) -> Vec<Batch> {
         self.cut((u32::MAX, u32::MAX), true)
+    }
+
+    /// The same, those of a partition together, of which the last comes first.
+    pub fn stacks(&self) -> Vec<Vec<Batch>> {
+        let partition = |part: &Batch| part.ranges.iter().next().map(|range| range.at);
+        let mut stacks: Vec<Vec<Batch>> = Vec::new();
+        for part in self.by_partition().into_iter().rev() {
+            match stacks.last_mut() {
+                Some(stack) if stack.last().and_then(partition) == partition(&part) => {
+                    stack.push(part);
+                }
+                _ => stacks.push(vec![part]),
+            }
+        }
+        stacks.reverse();
+        stacks
     }
 
     /// The first part has at most `first` messages, each other one `others`.
@@ -316,6 +332,22 @@ mod tests {
             let expected = whole.sorted_bars().map(|(s, minute, bar)| ((s.to_owned(), minute), bar));
             prop_assert_eq!(bars, expected.collect::<BTreeMap<_, _>>());
         }
+    }
+
+    #[test]
+    fn the_parts_of_a_partition_with_very_many_days_stay_together_the_next_one_last() {
+        let messages: Vec<_> = (0..600).map(|day| (0, Some(day))).chain([(1, Some(1))]).collect();
+        let stacks = batch(&messages).stacks();
+        assert_eq!(
+            stacks.iter().map(Vec::len).collect::<Vec<_>>(),
+            [600_usize.div_ceil(MAX_DAYS), 1]
+        );
+        let starts: Vec<_> = stacks[0]
+            .iter()
+            .rev()
+            .filter_map(|part| Some(part.ranges.iter().next()?.start))
+            .collect();
+        assert!(starts.is_sorted() && starts[0] == 100, "{starts:?}");
     }
 
     #[test]

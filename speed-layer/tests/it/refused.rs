@@ -267,6 +267,25 @@ async fn a_partition_whose_messages_are_all_refused_holds_up_no_other() {
     wait_ready(&address, 200).await;
 }
 
+/// What lay behind the first days was tried all the same, and taken for another instance's doing.
+#[tokio::test]
+async fn a_refused_message_among_hundreds_of_days_is_kept_aside_and_holds_nothing_up() {
+    let scene = prepared("alter table realtime_stock add check (symbol <> 'BAD')").await;
+    let of_day = |day: i64| {
+        let symbol = if day == 50 { "BAD" } else { "S0" };
+        let seconds = 1_640_995_200 + day * 86_400;
+        Record::new(0, format!(r#"{{"symbol":"{symbol}","timestamp":{seconds},"price":1}}"#))
+    };
+    scene.topic.produce((0..400).map(of_day)).await;
+    scene.topic.produce((0..100).map(|number| Record::new(1, tick(number)))).await;
+    let speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert_eq!(refused(&scene).await.len(), 1);
+    let said = speed_layer.stderr();
+    assert!(said.iter().all(|line| !line.contains("another instance")), "{said:#?}");
+}
+
 /// A message is not to blame for what is so with any other one.
 #[tokio::test]
 async fn what_is_gone_for_all_messages_is_said_of_none_and_waited_for() {
