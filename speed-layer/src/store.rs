@@ -248,8 +248,8 @@ impl Store {
     ) -> Result<Vec<HeldBack>, StoreError> {
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
         for mut parts in batch.stacks() {
-            let mut ranges = parts.iter().flat_map(|part| part.ranges.iter());
-            if ranges.any(|range| self.holds_back(range.at)) {
+            let is_held_back = |part: &Batch| part.ranges.iter().any(|r| self.holds_back(r.at));
+            if parts.iter().any(is_held_back) {
                 continue;
             }
             match self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await? {
