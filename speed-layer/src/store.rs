@@ -261,6 +261,9 @@ impl Store {
         // Where all partitions are taken apart nobody waits for it.
         let is_waited_for = left.len() < self.reached.len();
         let until = is_waited_for.then(|| Instant::now() + TAKING_APART);
+        // Where instances live shortly, each partition is first now and then.
+        let turn = Timestamp::now().micros().unsigned_abs() as usize % left.len().max(1);
+        left.rotate_left(turn);
         for mut parts in left {
             match self.take_apart(&mut parts, until, meanwhile).await? {
                 Apart::Written => {}
