@@ -28,21 +28,18 @@ var built = []string{"speed-layer", "batch-layer", "batch-schedule", "migrate", 
 // load reads the files as `docker compose` does, without this process's environment.
 func load(t *testing.T, profiles []string, files ...string) *types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions(files, cli.WithProfiles(profiles), cli.WithName("check"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	project, err := options.LoadProject(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return project
+	return read(t, files, cli.WithProfiles(profiles))
 }
 
 // loadWith reads all services with a file of variables in .env's place.
 func loadWith(t *testing.T, file string) *types.Project {
 	t.Helper()
-	options, err := cli.NewProjectOptions([]string{composeFile}, cli.WithProfiles([]string{"*"}), cli.WithName("check"), cli.WithEnvFiles(file), cli.WithDotEnv)
+	return read(t, []string{composeFile}, cli.WithProfiles([]string{"*"}), cli.WithEnvFiles(file), cli.WithDotEnv)
+}
+
+func read(t *testing.T, files []string, with ...cli.ProjectOptionsFn) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions(files, append(with, cli.WithName("check"))...)
 	if err != nil {
 		t.Fatal(err)
 	}

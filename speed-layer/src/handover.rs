@@ -33,6 +33,9 @@ pub enum Reply {
     Ended,
 }
 
+/// A partition whose next message the database does not take is tried again after this time.
+pub const TRY_AGAIN: Duration = Duration::from_secs(3);
+
 /// What comes next of a partition is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldBack {

@@ -2,15 +2,13 @@
 //! Kafka's client nor SQL: events come in, and what is to be done goes out. docs/partitions.md has
 //! its table.
 
-use crate::handover::{Begin, Watermarks};
+use crate::handover::{Begin, TRY_AGAIN, Watermarks};
 use std::time::{Duration, Instant};
 
 /// A partition that stands is asked again after this time.
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// One whose last owner is still writing, after this time.
 const ASK_SOON: Duration = Duration::from_millis(200);
-/// One whose next message the database does not take, after this time.
-pub const TRY_AGAIN: Duration = Duration::from_secs(3);
 /// A registry that gives a schema within this time has not kept anybody waiting.
 const GIVEN_WITHIN: Duration = Duration::from_secs(3);
 /// Kafka's client may be told of a partition again so long after it was to leave it: it ends its

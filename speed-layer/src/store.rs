@@ -20,10 +20,9 @@ pub use transaction::write_ticks;
 use crate::Shared;
 use crate::batch::{Batch, Range};
 use crate::detection::{Detection, Judged, Judging};
-use crate::handover::{Answer, Begin, HeldBack, Position, Question};
+use crate::handover::{Answer, Begin, HeldBack, Position, Question, TRY_AGAIN};
 use crate::health::Health;
 use crate::outage::Outage;
-use crate::partition::TRY_AGAIN;
 use crate::presence;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use anyhow::anyhow;
@@ -453,12 +452,12 @@ impl Store {
                 ((is_more && at.is_written()).then_some(Smaller::TooMuch), words)
             }
             Try::TooMuch if is_more && at != Table::Days => (Some(Smaller::TooMuch), String::new()),
-            Try::Again | Try::Done(_) => return Ok(None),
             Try::TooMuch => {
                 let is_apart = before.is_enough();
                 let why = format!("message {} alone takes too long", self.place(batch));
                 (is_apart.then(|| Smaller::NotTaken("it takes too long".to_owned())), why)
             }
+            Try::Again | Try::Done(_) => return Ok(None),
         };
         if smaller.is_none() {
             self.pause_for(&why).await;
@@ -508,13 +507,8 @@ impl Store {
                         }
                     }
                 }
-                Try::Again => {}
-                Try::Refused(words)
-                | Try::Broken(words)
-                | Try::Locked(words)
-                | Try::Unanswered(words) => self.pause_for(&words).await,
-                Try::TooMuch => {
-                    self.pause_for("reading what the detectors know takes too long").await
+                failed => {
+                    self.pause_after(failed, "reading what the detectors know takes too long").await
                 }
             }
         }
@@ -754,12 +748,7 @@ impl Store {
                     let what = self.shared.database.what("looking after");
                     self.pause_for(&format!("{what}: it takes no writes at this moment")).await;
                 }
-                Try::Again => {}
-                Try::Refused(words)
-                | Try::Broken(words)
-                | Try::Locked(words)
-                | Try::Unanswered(words) => self.pause_for(&words).await,
-                Try::TooMuch => self.pause_for("reading the offsets takes too long").await,
+                failed => self.pause_after(failed, "reading the offsets takes too long").await,
             }
         }
         Ok(())
@@ -801,12 +790,7 @@ impl Store {
                     self.works();
                     return Ok(done);
                 }
-                Try::Again => {}
-                Try::Refused(words)
-                | Try::Broken(words)
-                | Try::Locked(words)
-                | Try::Unanswered(words) => self.pause_for(&words).await,
-                Try::TooMuch => self.pause_for(long).await,
+                failed => self.pause_after(failed, long).await,
             }
         }
     }
@@ -957,6 +941,13 @@ impl Store {
         self.unanswered = 0;
         self.outage.over();
         self.shared.health.database.holds_for(self.writer);
+    }
+
+    /// Waits before what has failed is tried again; `long` is said where it took too long.
+    async fn pause_after<T>(&mut self, failed: Try<T>, long: &str) {
+        if let Some(why) = failed.why(long) {
+            self.pause_for(&why).await;
+        }
     }
 
     async fn pause_for(&mut self, why: &str) {

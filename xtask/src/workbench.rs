@@ -16,8 +16,8 @@ use crate::stack::{OwnedStack, Stack, UpOptions};
 /// Replaces this process by `workbench COMMAND ARGUMENTS`, with the environment of the stack in
 /// `dir` where one runs.
 pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode> {
-    let is_bench = command == "bench";
-    let is_measured = is_bench && !asks_for_help(arguments);
+    let (is_bench, is_help) = (command == "bench", asks_for_help(arguments));
+    let is_measured = is_bench && !is_help;
     // What is measured is what is deployed, and as new as what measures it. Help is compiled as
     // what is then asked for.
     let (profile, packages): (_, &[&str]) = match is_bench {
@@ -25,13 +25,13 @@ pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode
         false => (Profile::Release, &["workbench"]),
     };
     // Help is not worth minutes of compiling where a program of before can give it.
-    let built = if asks_for_help(arguments) { build::newest("workbench")? } else { None };
+    let built = if is_help { build::newest("workbench")? } else { None };
     let mut workbench = match built {
         Some(program) => Command::new(program),
         None => build::binaries(profile, packages)?.command("workbench"),
     };
     workbench.arg(command).args(arguments);
-    if asks_for_help(arguments) {
+    if is_help {
         return Err(workbench.exec()).context("cannot run workbench");
     }
     // The environment of one that has stopped leads nowhere.

@@ -55,10 +55,12 @@ struct Sum {
 pack!(Sum { prices, trades });
 
 impl Sum {
-    /// What processors can round to the same number in one step, mostly does without the wide one.
     #[inline]
-    fn prices(self) -> f64 {
-        i64::try_from(self.prices).map_or(self.prices as f64, |prices| prices as f64)
+    fn mean(&self) -> f64 {
+        // The same float by fewer steps where it fits.
+        let prices =
+            i64::try_from(self.prices).map_or_else(|_| self.prices as f64, |prices| prices as f64);
+        prices / f64::from(self.trades)
     }
 }
 
@@ -91,7 +93,7 @@ impl State {
             return;
         }
         if self.total.trades >= to.trades {
-            let mean = self.total.prices() / f64::from(self.total.trades);
+            let mean = self.total.mean();
             let limit = (width(mean, tick.at, to, session) * mean).max(to.price_step as f64);
             let off = (tick.price as f64 - mean).abs();
             if off > limit {

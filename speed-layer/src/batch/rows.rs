@@ -129,7 +129,9 @@ impl Stream {
             Some(volume) => put_volume_field(&mut self.0, volume),
             None => self.0.extend_from_slice(&NULL),
         }
-        self.0.extend_from_slice(&place(at, offset));
+        self.field(&at.partition.to_be_bytes());
+        self.field(&at.source.to_be_bytes());
+        self.field(&offset.to_be_bytes());
     }
 
     fn extras(&mut self, extras: &Extras<'_>) {
@@ -152,7 +154,6 @@ impl Stream {
         self.0[length_at..length_at + size_of::<i32>()].copy_from_slice(&length.to_be_bytes());
     }
 
-    #[inline]
     fn field(&mut self, bytes: &[u8]) {
         self.0.extend_from_slice(&(bytes.len() as i32).to_be_bytes());
         self.0.extend_from_slice(bytes);
@@ -169,20 +170,6 @@ impl Stream {
         let mut rest = self.0.get(HEADER.len()..).unwrap_or_default();
         std::iter::from_fn(move || Row::read(&mut rest))
     }
-}
-
-/// The fields of partition, source and offset: a fixed number of bytes is few stores.
-fn place(at: SourcePartition, offset: i64) -> [u8; 26] {
-    let mut fields = [0; 26];
-    let (partition, rest) = fields.split_at_mut(8);
-    let (source, offset_field) = rest.split_at_mut(6);
-    partition
-        .copy_from_slice(&(4_u64 << 32 | u64::from(at.partition.cast_unsigned())).to_be_bytes());
-    source[..4].copy_from_slice(&2_i32.to_be_bytes());
-    source[4..].copy_from_slice(&at.source.to_be_bytes());
-    offset_field[..4].copy_from_slice(&8_i32.to_be_bytes());
-    offset_field[4..].copy_from_slice(&offset.to_be_bytes());
-    fields
 }
 
 /// A row, read back.

@@ -20,7 +20,7 @@ pub(super) enum Try<T> {
 pub(super) struct Failures {
     /// So many of them make it smaller.
     pub(super) tries: u32,
-    /// One does.
+    /// One of them does.
     pub(super) is_on_trial: bool,
     pub(super) refused: u32,
     pub(super) locked: u32,
@@ -41,6 +41,18 @@ impl Failures {
 }
 
 impl<T> Try<T> {
+    /// Why it has failed, for people; nothing where that was said. `long`: of what takes too long.
+    pub(super) fn why(self, long: &str) -> Option<String> {
+        match self {
+            Self::Done(_) | Self::Again => None,
+            Self::Locked(words)
+            | Self::Refused(words)
+            | Self::Broken(words)
+            | Self::Unanswered(words) => Some(words),
+            Self::TooMuch => Some(long.to_owned()),
+        }
+    }
+
     /// The same of something that comes after it.
     pub(super) fn without<U>(self) -> Try<U> {
         match self {

@@ -49,6 +49,16 @@ pub async fn send_apart(scene: &Scene, numbers: std::ops::Range<i64>) {
     scene.topic.produce(records).await;
 }
 
+/// Three partitions that are written up to offset 20 by one instance, and its address.
+pub async fn three_apart(flags: &[&str]) -> (Scene, Child, String) {
+    let scene = Scene::new(3).await;
+    let speed_layer = scene.start(flags);
+    let address = http_address(&speed_layer).await;
+    send_apart(&scene, 0..20).await;
+    scene.wait_all_in().await;
+    (scene, speed_layer, address)
+}
+
 pub async fn wait_offsets(scene: &Scene, expected: [i64; 3]) {
     eventually("offsets", PATIENCE, || async {
         let sql = "select next_offset from kafka_offsets order by partition";
@@ -69,11 +79,7 @@ async fn what_somebody_holds_of_one_partition_holds_up_no_other() {
         "select from kafka_offsets where partition = 0 for update",
         "select from minute_bars where symbol = 'S0' for update",
     ] {
-        let scene = Scene::new(3).await;
-        let speed_layer = scene.start(&[]);
-        let address = http_address(&speed_layer).await;
-        send_apart(&scene, 0..20).await;
-        scene.wait_all_in().await;
+        let (scene, speed_layer, address) = three_apart(&[]).await;
         let mut locking = scene.database.connection().await;
         let sql = AssertSqlSafe(format!("begin; {lock}"));
         sqlx::raw_sql(sql).execute(&mut locking).await.unwrap();
@@ -107,11 +113,7 @@ async fn what_somebody_holds_of_one_partition_holds_up_no_other() {
 
 #[tokio::test]
 async fn a_day_that_cannot_be_made_holds_up_no_partition_but_those_that_need_it() {
-    let scene = Scene::new(3).await;
-    let speed_layer = scene.start(&[]);
-    let address = http_address(&speed_layer).await;
-    send_apart(&scene, 0..20).await;
-    scene.wait_all_in().await;
+    let (scene, speed_layer, address) = three_apart(&[]).await;
     // As a vacuum of it does.
     let mut locking = scene.database.connection().await;
     let lock = "begin; lock table only realtime_stock in share update exclusive mode";
