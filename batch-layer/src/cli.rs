@@ -19,8 +19,9 @@ use std::time::Duration;
 /// Without further flags it brings the last 48 hours up to date, and older ones of which it knows
 /// that something is missing: an hour is computed when it is over, and again whenever one of its
 /// objects was added, replaced or deleted. Running it twice changes nothing, and a run that was
-/// killed is made good by the next one. Start it from cron or a Kubernetes CronJob; a second run at
-/// the same time leaves at once, unless both --share their hours.
+/// killed is made good by the next one. Start it from cron or a Kubernetes CronJob: beside another
+/// run it leaves at once. With --from or --hour it waits for the other's end, unless both --share
+/// their hours.
 #[derive(Debug, Clone, Parser)]
 #[command(version, max_term_width = 100, after_help = EXIT_CODES)]
 pub struct Args {
@@ -62,8 +63,8 @@ pub struct Args {
 
     /// Share the hours with other runs of the same --from, --to and flags about messages that are
     /// started with --share, as for a long backfill: each works on other hours, and one that dies
-    /// loses its to the others. It waits for runs that do not share, which leave at once as ever
-    /// while it is at work.
+    /// loses its to the others. Those that share, and those that do not, wait for each other; a run
+    /// without --from leaves at once as ever.
     #[arg(long, requires = "to", help_heading = "What to do")]
     pub share: bool,
 
@@ -86,7 +87,7 @@ pub struct Args {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done, or nothing to do, or another run is at work
+  0  done, or nothing to do, or another run is at work (with --from or --hour it is waited for)
   2  configuration: a wrong flag, password, key or bucket; trying again is useless
   3  infrastructure: PostgreSQL or the store does not answer; try again later
   4  partial: some hours were not written, or some objects cannot be read: each is named in the log, and in the

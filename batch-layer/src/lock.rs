@@ -125,26 +125,24 @@ pub async fn open(database: &DatabaseOptions, silence: Duration) -> Result<Optio
     Ok(Some(index))
 }
 
-/// The same of a run that shares its hours with others of its `group`: it waits for any other run.
+/// The same of a run that was asked for hours of its own: it waits for any other run, but for those
+/// of its `group` where it shares its hours.
 ///
 /// # Errors
 /// As [`open`], or where `stop` is cancelled.
-pub async fn join(
+pub async fn wait(
     database: &DatabaseOptions,
     silence: Duration,
-    group: &str,
+    group: Option<&str>,
     stop: &CancellationToken,
 ) -> Result<Index, Failure> {
     let mut index = database.open(RUN, true).await?;
     index.limit_statements().await?;
     let mut is_said = false;
-    while let Taken::Theirs(who) = take_in(&mut index, silence, Some(group)).await? {
+    while let Taken::Theirs(who) = take_in(&mut index, silence, group).await? {
         if !std::mem::replace(&mut is_said, true) {
             let address = index.database.address();
-            tracing::info!(
-                %who,
-                "waiting for a run of batch-layer on {address} that does not share these hours ({who})"
-            );
+            tracing::info!(%who, "waiting for another run of batch-layer on {address} ({who})");
         }
         stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.ok_or_else(stopped)?;
     }

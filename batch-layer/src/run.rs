@@ -51,9 +51,11 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     }
     let options = bulk::options(&args)?;
     let group = args.group(&plan);
-    let taken = match &group {
-        None => lock::open(&args.database, args.takeover_after).await?,
-        Some(group) => Some(lock::join(&args.database, args.takeover_after, group, &stop).await?),
+    let silence = args.takeover_after;
+    let taken = match plan.is_default {
+        true => lock::open(&args.database, silence).await?,
+        // Nobody else does what it was asked for.
+        false => Some(lock::wait(&args.database, silence, group.as_deref(), &stop).await?),
     };
     let Some(mut index) = taken else { return Ok(()) };
     // Who has lost the lock could not write anyhow.

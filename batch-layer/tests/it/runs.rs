@@ -33,18 +33,29 @@ async fn waiting_run(world: &World, proxy: &mut TcpProxy) -> Child {
 }
 
 #[tokio::test]
-async fn a_second_run_at_the_same_time_leaves_at_once_with_a_clear_word() {
+async fn a_usual_run_beside_another_leaves_at_once_and_one_for_hours_of_its_own_waits() {
     let world = World::create().await;
     world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 10)).await;
     let mut proxy = proxied_store().await;
     let mut first = waiting_run(&world, &mut proxy).await;
-    let second = world.run_ok(&DAY).await;
-    assert!(second.stderr.contains("another run of batch-layer is at work"), "{}", second.stderr);
-    assert!(second.took < Duration::from_secs(5), "{:?}", second.took);
+    let usual = world.run_ok(&[]).await;
+    assert!(usual.stderr.contains("another run of batch-layer is at work"), "{}", usual.stderr);
+    assert!(usual.took < Duration::from_secs(5), "{:?}", usual.took);
+    world.put(&key(11, 0, 10), &some_ticks(11, 0, 10, 10)).await;
+    let [mut asked, mut stopped] = [["--hour", "2025-06-02T11"], ["--hour", "2025-06-02T12"]]
+        .map(|hour| Child::spawn(world.command(&hour)));
+    for run in [&mut asked, &mut stopped] {
+        run.wait_stderr("waiting for another run of batch-layer", LONG).await;
+    }
+    stopped.sigterm();
+    let ended = stopped.wait_exit(Duration::from_secs(5)).await;
+    assert_eq!(ended.code(), Some(4), "{:?}", stopped.stderr());
     assert_eq!(world.number("select count(*) from batch_runs").await, 1);
     proxy.restore().await;
-    assert_eq!(first.wait_exit(LONG).await.code(), Some(0), "{:?}", first.stderr());
-    assert_eq!(world.number("select count(*) from batch_hours").await, 1);
+    for run in [&mut first, &mut asked] {
+        assert_eq!(run.wait_exit(LONG).await.code(), Some(0), "{:?}", run.stderr());
+    }
+    assert_eq!(world.number("select count(*) from batch_hours").await, 2);
 }
 
 #[tokio::test]
@@ -73,25 +84,16 @@ async fn a_run_that_was_killed_is_made_good_by_the_next() {
             world.insert_realtime(&ticks).await;
         }
     }
+    // Each waits until the one before counts as dead.
     let flags = [&DAY[..], &["--takeover-after", "5s"]].concat();
     for looked_for in ["select count(*) from archive_objects", "select count(*) from batch_hours"] {
-        let mut run = Child::spawn(world.command(&flags));
-        eventually("the run in its midst", LONG, || {
-            // As long as the dead run counts as being at work, another one ends at once.
-            if run.exit_status().is_some() {
-                run = Child::spawn(world.command(&flags));
-            }
-            async { world.number(looked_for).await > 0 }
-        })
-        .await;
+        let run = Child::spawn(world.command(&flags));
+        eventually("the run in its midst", LONG, || async { world.number(looked_for).await > 0 })
+            .await;
         run.sigkill();
         drop(run);
     }
-    eventually("the dead run to be taken over", LONG, || async {
-        let outcome = world.run_ok(&flags).await;
-        !outcome.stderr.contains("another run of batch-layer is at work")
-    })
-    .await;
+    world.run_ok(&flags).await;
     assert_eq!(world.summary().await, world.expected().await);
     let words = world.rows("select distinct error from batch_runs where status = 'failed'").await;
     assert!(

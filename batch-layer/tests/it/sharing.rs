@@ -230,7 +230,7 @@ async fn a_run_that_froze_while_it_wrote_a_shared_hour_stops_nobody_and_writes_n
 }
 
 #[tokio::test]
-async fn a_run_that_shares_waits_for_one_that_does_not_which_leaves_where_others_share() {
+async fn runs_that_share_and_those_that_do_not_wait_for_each_other_and_a_usual_one_leaves() {
     let world = World::create().await;
     world.insert_realtime(&archive(&world, 30, 3).await).await;
     let mut store = slow_store().await;
@@ -244,7 +244,7 @@ async fn a_run_that_shares_waits_for_one_that_does_not_which_leaves_where_others
     let mut first = usual(&[]);
     eventually("a run at work", LONG, || async { world.number(RUNNING).await == 1 }).await;
     let mut sharing = Child::spawn(shared(&world, &store));
-    sharing.wait_stderr("waiting for a run of batch-layer", LONG).await;
+    sharing.wait_stderr("waiting for another run of batch-layer", LONG).await;
     store.restore().await;
     assert_eq!(first.wait_exit(LONG).await.code(), Some(0), "{:?}", first.stderr());
     assert_eq!(sharing.wait_exit(LONG).await.code(), Some(0), "{:?}", sharing.stderr());
@@ -253,13 +253,15 @@ async fn a_run_that_shares_waits_for_one_that_does_not_which_leaves_where_others
     store.stall().await;
     let mut sharing = Child::spawn(shared(&world, &store));
     eventually("a run at work", LONG, || async { world.number(RUNNING).await == 1 }).await;
-    let outcome = world.run_ok(&WINDOW).await;
+    let outcome = world.run_ok(&[]).await;
     assert!(outcome.stderr.contains(AT_WORK), "{}", outcome.stderr);
+    let mut alone = usual(&[]);
+    alone.wait_stderr("waiting for another run of batch-layer", LONG).await;
     // Other hours are not what is shared.
     let mut other = usual(&["--share", "--slack", "2h"]);
-    other.wait_stderr("waiting for a run of batch-layer", LONG).await;
+    other.wait_stderr("waiting for another run of batch-layer", LONG).await;
     store.restore().await;
-    for run in [&mut sharing, &mut other] {
+    for run in [&mut sharing, &mut other, &mut alone] {
         assert_eq!(run.wait_exit(LONG).await.code(), Some(0), "{:?}", run.stderr());
     }
     assert_eq!(world.summary().await, world.expected().await);
