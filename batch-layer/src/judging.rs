@@ -30,7 +30,7 @@ use groups::{Group, Groups};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::words::counted;
-use sources::{OfHour, Source};
+use sources::{DueHours, OfHour, Source};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use store::{Added, Changed, Found, Judged};
@@ -132,14 +132,14 @@ async fn judge(
     let detectors = settings::describe(parameters.price_step, &sessions, &conditions);
     let format = args.archive.format().describe();
     let lake = Lake::of(&args.lake).map(Arc::new);
-    let due =
+    let DueHours { now, later } =
         sources::due(index, (lake.as_deref(), &reader), (&detectors, &format), (window, older))
             .await?;
-    if due.is_empty() {
+    if now.is_empty() {
         return Ok(());
     }
     if older > 0 {
-        settings::report_others(index, &detectors, &due).await?;
+        settings::report_others(index, &detectors, &now).await?;
     }
     let Some(as_they_come) = args.anomalies.settings() else { return Ok(()) };
     let sources = index.sources().await?;
@@ -157,10 +157,10 @@ async fn judge(
         changed: Changed::default(),
         hours: 0,
     };
-    for hour in due {
+    for hour in now {
         judging.judge(index, hour).await?;
     }
-    judging.report();
+    judging.report(later);
     Ok(())
 }
 
@@ -198,17 +198,26 @@ fn say_unjudged(hour: Hour, why: &str) {
 }
 
 impl Judging<'_> {
-    fn report(&self) {
+    /// `later`: how many hours wait for later runs.
+    fn report(&self, later: usize) {
         let Changed { confirmed, withdrawn, added, removed } = self.changed;
         let hours = counted(self.hours, "hour");
+        let waiting = match later {
+            0 => String::new(),
+            later => format!(
+                "; {} more to be judged, {OLDER_AT_ONCE} of them a run: --from and --to take those of their window at once",
+                counted(later as u64, "hour")
+            ),
+        };
         tracing::info!(
             hours = self.hours,
             confirmed,
             withdrawn,
             added,
             removed,
+            later,
             "{hours} judged with hindsight: of anomalies {confirmed} confirmed, {withdrawn} withdrawn, {added} added, \
-             {removed} taken away"
+             {removed} taken away{waiting}"
         );
     }
 

@@ -13,9 +13,10 @@ use crate::lake::table::Counting;
 use crate::reader::Reader;
 use crate::stop::stopped;
 use common::Timestamp;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxHashSet, FxHasher};
 use service::Failure;
 use std::collections::BTreeMap;
+use std::hash::{Hash, Hasher};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -57,8 +58,16 @@ impl OfHour {
     }
 }
 
-/// The hours that are to be judged now and can be, in order: those of the window, and as many
-/// `older` ones, the newest.
+/// The hours that are due and can be judged.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct DueHours {
+    /// To be judged now, in order.
+    pub now: Vec<Hour>,
+    /// How many are left to later runs.
+    pub later: usize,
+}
+
+/// The hours that are to be judged now and can be: those of the window, and as many `older` ones.
 ///
 /// # Errors
 /// Where the database fails; here and below.
@@ -67,7 +76,7 @@ pub async fn due(
     from: (Option<&Lake>, &Reader),
     (detectors, format): (&str, &str),
     (window, older): (&Range<Hour>, usize),
-) -> Result<Vec<Hour>, Failure> {
+) -> Result<DueHours, Failure> {
     let mut due = index.to_judge((detectors, format), window).await?;
     due.retain(|due| due.is_in_window || older > 0);
     let without_raw: Vec<Hour> =
@@ -75,10 +84,28 @@ pub async fn due(
     let of_lake = of_lake(index, from, format, &without_raw).await?;
     due.retain(|due| !due.has_gone || of_lake.contains(&due.hour));
     let (within, before): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| due.is_in_window);
-    let mut hours: Vec<Hour> =
-        within.into_iter().chain(before.into_iter().take(older)).map(|due| due.hour).collect();
-    hours.sort_unstable();
-    Ok(hours)
+    let taken = some(before.len(), older, Timestamp::now().micros().cast_unsigned());
+    let later = before.len() - taken.len();
+    let older = taken.into_iter().map(|place| before[place].hour);
+    let mut now: Vec<Hour> = within.iter().map(|due| due.hour).chain(older).collect();
+    now.sort_unstable();
+    Ok(DueHours { now, later })
+}
+
+/// Which `few` of `many` are taken: the first ones, and a third of others by chance (`seed`), so
+/// that first ones that cannot be judged do not stand before the rest for ever.
+fn some(many: usize, few: usize, seed: u64) -> Vec<usize> {
+    if many <= few {
+        return (0..many).collect();
+    }
+    let by_chance = few / 3;
+    let first = few - by_chance;
+    let mut left: Vec<usize> = (first..many).collect();
+    let mut hasher = FxHasher::default();
+    seed.hash(&mut hasher);
+    let start = hasher.finish() as usize % left.len();
+    left.rotate_left(start);
+    (0..first).chain(left.into_iter().take(by_chance)).collect()
 }
 
 /// Those of some hours whose raw objects are gone and for which the lake stands.
@@ -161,5 +188,26 @@ pub async fn read_lake(
         Err(Flaw::OfObject(why)) => Err(skipped(why)),
         Err(Flaw::OfRun(_)) if stop.is_cancelled() => Err(Unread::Failed(stopped())),
         Err(Flaw::OfRun(failure)) => Err(skipped(format!("could not be read: {failure}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_hours_the_newest_are_taken_and_some_time_each_other_one() {
+        assert_eq!(some(0, 24, 3), [0; 0]);
+        assert_eq!(some(24, 24, 3), Vec::from_iter(0..24));
+        assert_eq!(some(100, 0, 3), [0; 0]);
+        let mut seen = vec![false; 700];
+        for run in 0..1000 {
+            let taken = some(700, 24, 1_700_000_000_000_000 + run * 15 * 60_000_000);
+            assert_eq!(taken[..16], Vec::from_iter(0..16));
+            let distinct: FxHashSet<usize> = taken.iter().copied().collect();
+            assert_eq!((taken.len(), distinct.len()), (24, 24));
+            taken.into_iter().for_each(|place| seen[place] = true);
+        }
+        assert!(seen.iter().all(|is_seen| *is_seen));
     }
 }
