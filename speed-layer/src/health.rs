@@ -82,13 +82,14 @@ impl Default for Health {
         letters.set(true);
         let registry = Fact::new("the schema registry is away");
         registry.set(true);
-        // PostgreSQL is asked first.
-        let kafka = Fact::new("Kafka is away");
+        let (database, kafka) = (Fact::new("PostgreSQL is away"), Fact::new("Kafka is away"));
+        // Neither was asked yet.
+        database.fails("PostgreSQL has not answered yet");
         kafka.fails("Kafka has not answered yet");
         Self {
             letters,
             registry,
-            database: Fact::new("PostgreSQL is away"),
+            database,
             kafka,
             group: Fact::new("no assignment from the consumer group yet"),
             partitions: Fact::new("partitions are not read"),
@@ -119,7 +120,10 @@ mod tests {
     fn readiness_says_what_is_missing_and_why_where_that_is_known() {
         let health = Health::default();
         assert_eq!(health.missing().len(), 4);
-        assert_eq!(health.missing()[1], "Kafka has not answered yet");
+        assert_eq!(
+            health.missing()[..2],
+            ["PostgreSQL has not answered yet", "Kafka has not answered yet"]
+        );
         health.kafka.set(true);
         health.group.set(true);
         health.partitions.set(true);
