@@ -331,11 +331,16 @@ create table hour_spans
     partition    integer     not null,
     first_offset bigint      not null,
     last_offset  bigint      not null,
+    -- those of messages whose records are in the sums or were; batch-layer alone reads it (src/state.rs)
+    offsets      bytea       not null,
     -- Whether a run has looked since which offsets are missing among them, and between them and their neighbours.
     is_followed  boolean     not null default false,
     constraint hour_spans_pkey primary key (hour, topic, partition),
     constraint hour_spans_hour_fkey foreign key (hour) references batch_hours on delete cascade
 );
+
+-- Compressed by batch-layer.
+alter table hour_spans alter column offsets set storage external;
 
 create index hour_spans_offsets_idx on hour_spans (topic, partition, last_offset);
 create index hour_spans_first_idx on hour_spans (topic, partition, first_offset);

@@ -17,6 +17,7 @@ use service::pg::in_time;
 use service::words::{counted, one_or_more};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
+use std::io;
 
 /// What an hour's sums have in common with those of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +116,7 @@ struct Span {
     partition: i32,
     first: u64,
     last: u64,
+    messages: RoaringTreemap,
 }
 
 fn spans(places: &Offsets) -> Vec<Span> {
@@ -125,21 +127,38 @@ fn spans(places: &Offsets) -> Vec<Span> {
             partition,
             first: messages.min()?,
             last: messages.max()?,
+            messages,
         })
     };
     places.iter().filter_map(span).collect()
 }
 
-/// Notes where the records of an hour lie, and what other hours have of them.
+/// The spans of an hour's places with the messages of those that were `withdrawn` from it.
+fn spans_with(places: &Offsets, withdrawn: &Offsets) -> Vec<Span> {
+    let mut spans = spans(places);
+    for (topic, partition, gone) in withdrawn.iter() {
+        let own = spans.iter_mut().find(|span| span.topic == topic && span.partition == partition);
+        if let Some(span) = own {
+            span.messages |= places::messages(gone);
+        }
+    }
+    spans
+}
+
+/// Notes where the records of an hour lie, with those that were `withdrawn` from it, and what other
+/// hours have of them.
 ///
 /// # Errors
 /// Where the database fails.
 pub async fn write(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
-    (places, shared): (&Offsets, &[Shared]),
+    (places, withdrawn): (&Offsets, &Offsets),
+    shared: &[Shared],
 ) -> Result<(), sqlx::Error> {
-    let spans = spans(places);
+    let spans = spans_with(places, withdrawn);
+    let offsets: io::Result<Vec<Vec<u8>>> =
+        spans.iter().map(|span| state::encode_messages(span.messages.clone())).collect();
     for table in [
         "delete from hour_spans where hour = $1",
         "delete from shared_records where $1 in (hour, other_hour)",
@@ -152,6 +171,7 @@ pub async fn write(
         .bind(spans.iter().map(|span| span.partition).collect::<Vec<_>>())
         .bind(spans.iter().map(|span| span.first.cast_signed()).collect::<Vec<_>>())
         .bind(spans.iter().map(|span| span.last.cast_signed()).collect::<Vec<_>>())
+        .bind(offsets?)
         .execute(transaction.acquire().await?)
         .await?;
     if shared.is_empty() {

@@ -8,6 +8,7 @@ use crate::scan::{HourBars, Offsets};
 use common::bar::{OrderKey, Traded};
 use common::wide_sum::WideSum;
 use common::{Bar, Place, Price, Symbol, Timestamp};
+use roaring::RoaringTreemap;
 use std::io::{self, Read, Write};
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -75,6 +76,18 @@ pub fn encode_offsets(offsets: &Offsets) -> io::Result<Vec<u8>> {
     Ok(sealed(bytes))
 }
 
+/// The offsets of messages of one partition as bytes.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_messages(mut messages: RoaringTreemap) -> io::Result<Vec<u8>> {
+    // Bitmaps of neighbouring offsets become runs of a few bytes.
+    messages.optimize();
+    let mut bytes = vec![VERSION];
+    messages.serialize_into(&mut bytes)?;
+    Ok(sealed(bytes))
+}
+
 /// The hash of some bytes, which stands behind them.
 type Seal = [u8; 8];
 
@@ -113,6 +126,14 @@ pub fn decode(bars: &[u8], offsets: &[u8]) -> io::Result<HourBars> {
 /// As [`decode`].
 pub fn decode_offsets(offsets: &[u8]) -> io::Result<Offsets> {
     Offsets::read_from(&mut of_this_version(offsets)?)
+}
+
+/// What [`encode_messages`] has made bytes of.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_messages(messages: &[u8]) -> io::Result<RoaringTreemap> {
+    RoaringTreemap::deserialize_from(of_this_version(messages)?)
 }
 
 fn of_this_version(bytes: &[u8]) -> io::Result<&[u8]> {

@@ -120,7 +120,8 @@ impl Summary<'_> {
             indicators::forget(&mut transaction, self.hour).await?;
         }
         let shared = shared::find(&mut transaction, self.hour, &self.sum.offsets).await?;
-        shared::write(&mut transaction, self.hour, (&self.sum.offsets, &shared)).await?;
+        let places = (&self.sum.offsets, &self.withdrawn);
+        shared::write(&mut transaction, self.hour, places, &shared).await?;
         indicators::mark(&mut transaction, self.hour, &touched).await?;
         odd_bars::mark(&mut transaction, self.hour, &touched).await?;
         lock::commit(transaction, token).await?;

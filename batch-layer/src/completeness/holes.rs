@@ -5,7 +5,7 @@
 //! has not come yet, or is lost, leaves such a hole. Whenever an hour's sums change, the stretch of
 //! offsets that they lie in is looked through, with its neighbours.
 
-use super::known::{self, KnownOffsets};
+use super::known::{self, Known, KnownOffsets};
 use crate::archive::{FileName, FileNameTemplate, Folder, PrefixTemplate};
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
@@ -108,7 +108,8 @@ async fn look_through(
     mut reach: Reach,
 ) -> Result<(), Failure> {
     let read = in_time(index.patience, known::read(&mut index.connection, &mut reach)).await;
-    let (known, range) = read.map_err(|error| index.failed("reading hour_sums in", error))?;
+    let Known { offsets: known, range, has_missing } =
+        read.map_err(|error| index.failed("reading hour_spans in", error))?;
     let mut present = known.present();
     if known.present().gaps(range.clone()).next().is_some() {
         let explained = known::add_explained(
@@ -128,6 +129,9 @@ async fn look_through(
         if before.start < after.end {
             holes.push((hole, before.start..after.end));
         }
+    }
+    if holes.is_empty() && !has_missing {
+        return Ok(());
     }
     let token = index.lock.clone();
     let written = async {

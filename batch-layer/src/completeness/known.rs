@@ -3,7 +3,6 @@
 use super::holes::Reach;
 use crate::archive::FileNameTemplate;
 use crate::hour::Hour;
-use crate::scan::{Offsets, places};
 use crate::state;
 use common::Timestamp;
 use futures::TryStreamExt;
@@ -132,23 +131,37 @@ impl Present {
     }
 }
 
+/// What is known in a reach and right beside it.
+#[derive(Debug)]
+pub struct Known {
+    pub offsets: KnownOffsets,
+    /// From the last offset before the reach, if any, to the first one behind it.
+    pub range: Range<u64>,
+    /// Whether some of it is recorded as missing.
+    pub has_missing: bool,
+}
+
 /// Reads what is known in a reach and right beside it. What is known to be missing around it
-/// belongs to it, too. Gives also from the last offset before the reach, if any, to the first one
-/// behind it.
+/// belongs to it, too.
 ///
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn read(
     connection: &mut PgConnection,
     reach: &mut Reach,
-) -> Result<(KnownOffsets, Range<u64>), sqlx::Error> {
+) -> Result<Known, sqlx::Error> {
     loop {
-        let known = read_once(connection, reach).await?;
-        let start = known.before(reach.first).map_or(reach.first, |(offset, _)| offset);
-        let range = start..known.after(reach.last).map_or(reach.last, |(offset, _)| offset);
-        if !widen(connection, reach, &range).await? {
-            return Ok((known, range));
+        let offsets = read_once(connection, reach).await?;
+        let start = offsets.before(reach.first).map_or(reach.first, |(offset, _)| offset);
+        let range = start..offsets.after(reach.last).map_or(reach.last, |(offset, _)| offset);
+        let missing = reach_of_missing(connection, reach, &range).await?;
+        let wider = missing.map_or((reach.first, reach.last), |(first, last)| {
+            (reach.first.min(first), reach.last.max(last))
+        });
+        if wider == (reach.first, reach.last) {
+            return Ok(Known { offsets, range, has_missing: missing.is_some() });
         }
+        (reach.first, reach.last) = wider;
     }
 }
 
@@ -164,7 +177,7 @@ async fn read_once(
         .bind(reach.last.cast_signed())
         .fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
-        hours.push(of_hour(&row, reach, &mut unclear)?);
+        hours.push(of_hour(&row, &mut unclear)?);
     }
     drop(rows);
     let beside = include_str!("../../sql/completeness/known_beside.sql");
@@ -180,12 +193,12 @@ async fn read_once(
     Ok(KnownOffsets { unclear, ..KnownOffsets::of(hours) })
 }
 
-/// Lets a reach go as far as what is known to be missing in a range; whether it did not before.
-async fn widen(
+/// From where to where a range and what is recorded as missing around it go, if any is.
+async fn reach_of_missing(
     connection: &mut PgConnection,
-    reach: &mut Reach,
+    reach: &Reach,
     range: &Range<u64>,
-) -> Result<bool, sqlx::Error> {
+) -> Result<Option<(u64, u64)>, sqlx::Error> {
     let (first, last): (Option<i64>, Option<i64>) =
         pg::query_as(include_str!("../../sql/completeness/reach_of_missing.sql"))
             .bind(&reach.topic)
@@ -194,44 +207,24 @@ async fn widen(
             .bind(range.end.cast_signed())
             .fetch_one(connection)
             .await?;
-    let first = first.map_or(reach.first, |first| reach.first.min(first.cast_unsigned()));
-    let last = last.map_or(reach.last, |last| reach.last.max(last.cast_unsigned()));
-    let is_wider = (first, last) != (reach.first, reach.last);
-    (reach.first, reach.last) = (first, last);
-    Ok(is_wider)
+    Ok(first.map(i64::cast_unsigned).zip(last.map(i64::cast_unsigned)))
 }
 
-/// What an hour has of a partition. Of one whose sums another version has kept, nothing tells what
-/// is missing among them: it is `unclear`.
+/// What an hour has of a partition. Of one that another version has kept, nothing tells what is
+/// missing among them: it is `unclear`.
 fn of_hour(
     row: &PgRow,
-    reach: &Reach,
     unclear: &mut Vec<Range<u64>>,
 ) -> Result<(Hour, RoaringTreemap), sqlx::Error> {
     let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
-    let kept = |name: &str| Ok::<_, sqlx::Error>(state::decode_offsets(row.try_get(name)?).ok());
-    let mut known = RoaringTreemap::new();
-    match (kept("offsets")?, kept("withdrawn")?) {
-        (Some(offsets), Some(withdrawn)) => {
-            known |= of_partition(&offsets, reach);
-            known |= of_partition(&withdrawn, reach);
-        }
-        _ => {
-            let offset =
-                |name: &str| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(name)?.cast_unsigned());
-            let (first, last) = (offset("first_offset")?, offset("last_offset")?);
-            known.extend([first, last]);
-            unclear.push(first..last + 1);
-        }
+    let known = state::decode_messages(row.try_get("offsets")?);
+    if let Ok(known) = known {
+        return Ok((hour, known));
     }
-    Ok((hour, known))
-}
-
-fn of_partition(offsets: &Offsets, reach: &Reach) -> RoaringTreemap {
-    let own = offsets
-        .iter()
-        .filter(|(topic, partition, _)| *topic == reach.topic && *partition == reach.partition);
-    own.fold(RoaringTreemap::new(), |all, (.., places)| all | places::messages(places))
+    let offset = |name: &str| Ok::<_, sqlx::Error>(row.try_get::<i64, _>(name)?.cast_unsigned());
+    let (first, last) = (offset("first_offset")?, offset("last_offset")?);
+    unclear.push(first..last + 1);
+    Ok((hour, [first, last].into_iter().collect()))
 }
 
 /// Adds offsets in a range that were no ticks, or that Kafka had lost: rejected lines and messages,
