@@ -1,6 +1,7 @@
 //! [`Progress`]: a bar on a terminal, log lines elsewhere.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use service::words::counted;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -40,14 +41,14 @@ impl Progress {
         self.objects += 1;
         self.bytes += bytes;
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{} objects, {}", self.objects, size(self.bytes)));
+            bar.set_message(format!("{}, {}", counted(self.objects, "object"), size(self.bytes)));
         } else if !self.quiet && self.logged.elapsed() >= LOG_EVERY {
             self.logged = Instant::now();
             tracing::info!(
                 objects = self.objects,
                 bytes = self.bytes,
-                "{} objects read, {}",
-                self.objects,
+                "{} read, {}",
+                counted(self.objects, "object"),
                 size(self.bytes)
             );
         }

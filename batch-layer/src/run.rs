@@ -21,7 +21,7 @@ use common::Timestamp;
 use service::Failure;
 use service::pg::Migrations;
 use service::telemetry::TRACED;
-use service::words::counted;
+use service::words::{counted, inflected};
 use std::ops::Range;
 use std::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -220,17 +220,16 @@ fn report(counts: &Counts, started: Instant) {
         hours_failed = counts.hours_failed,
         objects_read = counts.objects_read,
         ticks = counts.ticks,
-        "{} hours computed{of_lake}, {} failed; {} objects read ({}), {} ticks, {} duplicates ({} in conflict), {} rejected \
-         lines, {} summaries without a volume; {:.1} s",
-        counts.hours_computed,
+        "{} computed{of_lake}, {} failed; {} read ({}), {}, {} ({} in conflict), {}, {} without a volume; {:.1} s",
+        counted(counts.hours_computed.into(), "hour"),
         counts.hours_failed,
-        counts.objects_read,
+        counted(counts.objects_read, "object"),
         size(counts.bytes_read),
-        counts.ticks,
-        counts.duplicates,
+        counted(counts.ticks, "tick"),
+        counted(counts.duplicates, "duplicate"),
         counts.conflicts,
-        counts.rejected_lines,
-        counts.without_volume,
+        counted(counts.rejected_lines, "rejected line"),
+        inflected(counts.without_volume, "summar[y|ies]"),
         started.elapsed().as_secs_f64(),
     );
 }

@@ -13,15 +13,21 @@ judged as
                 when k.key is not null then 'an object cannot be read: ' || k.key
                 when d.hour is not null then 'its objects have changed since it was computed'
                 when x.objects is not null
-                    then x.objects || ' of its objects were deleted, though they had not expired: '
-                             || x.key
+                    then case x.objects
+                             when 1 then 'one of its objects was deleted, though it had not expired: '
+                             else x.objects
+                                      || ' of its objects were deleted, though they had not expired: '
+                         end || x.key
                 when b.hour is null and r.lines is not null
                     then 'all ' || r.lines
                              || ' lines in its folder are rejected (table rejected_lines says why)'
                 when b.hour is null and s.hour is not null then 'the archive has no ticks of it'
                 when greatest(s.ticks - b.ticks - b.withdrawn, c.missing) > 0
-                    then greatest(s.ticks - b.ticks - b.withdrawn, c.missing)
-                             || ' ticks of the speed layer are not in the archive'
+                    then case greatest(s.ticks - b.ticks - b.withdrawn, c.missing)
+                             when 1 then '1 tick of the speed layer is not in the archive'
+                             else greatest(s.ticks - b.ticks - b.withdrawn, c.missing)
+                                      || ' ticks of the speed layer are not in the archive'
+                         end
             end as lack,
             case
                 when s.hour is null then

@@ -12,6 +12,7 @@ use crate::index::Index;
 use service::Failure;
 use service::pg::bars::{Columns, Row};
 use service::pg::{self, in_time};
+use service::words::counted;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
@@ -90,7 +91,7 @@ impl Repair {
 impl Changes {
     fn describe(self) -> String {
         let Self { changed, added, removed } = self;
-        format!("{changed} rows changed, {added} added, {removed} taken out")
+        format!("{} changed, {added} added, {removed} taken out", counted(changed.cast_unsigned(), "row"))
     }
 
     fn add(&mut self, other: Self) {

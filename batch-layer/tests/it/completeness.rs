@@ -109,7 +109,7 @@ async fn a_correction_that_takes_ticks_out_shows_although_the_speed_layer_has_mo
     world.run_ok(&[]).await;
     assert_eq!(
         statuses(&world).await,
-        ["incomplete 1 ticks of the speed layer are not in the archive"]
+        ["incomplete 1 tick of the speed layer is not in the archive"]
     );
 }
 
@@ -336,7 +336,7 @@ async fn one_tick_that_is_missing_and_one_that_is_too_many_do_not_make_an_hour_c
     world.run_ok(&[]).await;
     let said = "select concat_ws(' ', status, reason, example) from hour_completeness";
     let word =
-        "incomplete 1 ticks of the speed layer are not in the archive offset 20 of partition 0 of";
+        "incomplete 1 tick of the speed layer is not in the archive offset 20 of partition 0 of";
     let found = world.rows(said).await;
     assert!(found.len() == 1 && found[0].starts_with(word), "{found:?}");
     // It is looked for until it comes.
@@ -376,7 +376,7 @@ async fn an_old_hour_is_looked_at_again_when_the_speed_layer_has_another_number_
     world.run_ok(&[]).await;
     assert_eq!(
         statuses(&world).await,
-        ["incomplete 1 ticks of the speed layer are not in the archive"]
+        ["incomplete 1 tick of the speed layer is not in the archive"]
     );
     world.put(&key_of(hour.plus(1), 0, 50), &ticks[50..]).await;
     world.execute("update archive_hours set listed_at = listed_at - interval '2 hours'").await;

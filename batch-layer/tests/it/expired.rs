@@ -364,7 +364,7 @@ async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_i
         }
         let known = "select concat_ws(' ', status, reason) from hour_completeness where hour = '2025-06-02T10:00Z'";
         let reason = format!(
-            "incomplete 1 of its objects were deleted, though they had not expired: {object}"
+            "incomplete one of its objects was deleted, though it had not expired: {object}"
         );
         assert_eq!(world.rows(known).await, [reason]);
         assert_eq!(world.summary().await, before);
