@@ -1,0 +1,222 @@
+//! Taking a batch apart: what PostgreSQL does not take of it stands alone in the end.
+
+use super::tries::Smaller;
+use super::{Held, Store, StoreError};
+use crate::batch::{Batch, Range};
+use crate::handover::{HeldBack, TRY_AGAIN};
+use crate::source::SourcePartition;
+use common::Timestamp;
+use std::time::{Duration, Instant};
+
+/// How often a refused message is said.
+const SAY_REFUSED_EVERY: Duration = Duration::from_secs(60);
+/// How long partitions may be taken apart while others wait.
+const TAKING_APART: Duration = Duration::from_secs(1);
+/// How long they are left then, since others may have messages.
+const TURN_OF_OTHERS: Duration = Duration::from_millis(500);
+/// Of messages that took too long at once so many times fewer are tried.
+const FEWER: u32 = 16;
+
+/// What became of the parts of a partition.
+enum Apart {
+    Written,
+    /// It is held back.
+    Stands(Vec<HeldBack>),
+    /// There was no more time, since parts of it are not taken, in these words.
+    Left(String),
+}
+
+impl Store {
+    /// Each partition by itself: first those that are written without more ado, then the others.
+    pub(super) async fn write_apart(
+        &mut self,
+        batch: &Batch,
+        meanwhile: &mut Option<impl FnOnce()>,
+    ) -> Result<Vec<HeldBack>, StoreError> {
+        let (mut held_back, mut left) = (Vec::new(), Vec::new());
+        for mut parts in batch.stacks() {
+            let is_held_back = |part: &Batch| part.ranges.iter().any(|r| self.holds_back(r.at));
+            if parts.iter().any(is_held_back) {
+                continue;
+            }
+            match self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await? {
+                Apart::Written => {}
+                Apart::Stands(one) => held_back.extend(one),
+                Apart::Left(_) => left.push(parts),
+            }
+        }
+        // Where all partitions are taken apart nobody waits for it.
+        let is_waited_for = left.len() < self.reached.len();
+        let until = is_waited_for.then(|| Instant::now() + TAKING_APART);
+        // Where instances live shortly, each partition is first now and then.
+        let turn = Timestamp::now().micros().unsigned_abs() as usize % left.len().max(1);
+        left.rotate_left(turn);
+        for mut parts in left {
+            match self.take_apart(&mut parts, until, meanwhile).await? {
+                Apart::Written => {}
+                Apart::Stands(one) => held_back.extend(one),
+                Apart::Left(why) => {
+                    let Some(next) = parts.last() else { continue };
+                    self.set_size(next);
+                    let why =
+                        format!("{why}; it is written in small parts, and the others meanwhile");
+                    held_back.extend(self.hold_back(next, &why, Held::Left));
+                }
+            }
+        }
+        Ok(held_back)
+    }
+
+    /// Writes the parts of one partition, of which the last is the next one. Those that are not
+    /// taken are made smaller, up to the first one behind `until`.
+    async fn take_apart(
+        &mut self,
+        parts: &mut Vec<Batch>,
+        until: Option<Instant>,
+        meanwhile: &mut Option<impl FnOnce()>,
+    ) -> Result<Apart, StoreError> {
+        while let Some(part) = parts.pop() {
+            if let Some(smaller) = self.not_more_than_is_tried(&part) {
+                parts.extend(smaller.into_iter().rev());
+                continue;
+            }
+            // One that stands alone is not given up for what was known of partitions, either.
+            let tries = if part.messages > 1 { 1 } else { 2 };
+            let Some(why) = self.write_at_once(&part, tries, meanwhile).await? else {
+                self.try_more(&part, parts.is_empty());
+                continue;
+            };
+            let words = why.words();
+            match self.make_smaller(&part, why) {
+                Ok(smaller) => parts.extend(smaller.into_iter().rev()),
+                Err(why) => {
+                    return Ok(Apart::Stands(self.hold_back(&part, &why, Held::Back)));
+                }
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Ok(Apart::Left(words));
+            }
+        }
+        Ok(Apart::Written)
+    }
+
+    /// A part of a partition in what is tried of it at once; `None` where that is all of it.
+    fn not_more_than_is_tried(&self, part: &Batch) -> Option<Vec<Batch>> {
+        let size = part.ranges.iter().find_map(|range| self.sizes.get(&range.at));
+        let most = size.map_or(self.messages_at_once, |size| self.messages_at_once.min(*size));
+        // One message may need more than fits.
+        let is_small = part.messages <= 1 || part.fits(most);
+        (!is_small).then(|| match size {
+            Some(_) => part.first_apart(most),
+            None => part.parts(most),
+        })
+    }
+
+    /// A part was taken; where it `is_last`, the partition is as any other.
+    fn try_more(&mut self, part: &Batch, is_last: bool) {
+        for range in part.ranges.iter() {
+            if is_last {
+                self.held.remove(&range.at);
+                self.sizes.remove(&range.at);
+            } else if let Some(size) = self.sizes.get_mut(&range.at) {
+                *size = size.saturating_mul(2);
+            }
+        }
+    }
+
+    /// As much of a partition is tried first when it is located again.
+    fn set_size(&mut self, part: &Batch) {
+        let size = part.messages.max(1);
+        self.sizes.extend(part.ranges.iter().map(|range| (range.at, size)));
+    }
+
+    pub(super) fn put_all_on_trial(&mut self, batch: &Batch) {
+        self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::OnTrial)));
+    }
+
+    /// Leaves out what comes next of a batch's partition.
+    fn hold_back(&mut self, batch: &Batch, why: &str, held: Held) -> Vec<HeldBack> {
+        let again = if held == Held::Left { TURN_OF_OTHERS } else { TRY_AGAIN };
+        let of = |Range { at, start, .. }: Range| {
+            self.held.insert(at, held);
+            HeldBack { at, next: start, why: why.to_owned(), again }
+        };
+        batch.ranges.iter().map(of).collect()
+    }
+
+    /// The smaller parts of one of a partition; of one message what is left without what is
+    /// refused. `Err`: nothing is left to leave out, or to try apart from others, for this reason.
+    fn make_smaller(&mut self, part: &Batch, why: Smaller) -> Result<Vec<Batch>, String> {
+        let words = match why {
+            Smaller::Locked(words) if self.is_held(part) => return Err(words),
+            Smaller::Locked(_) => {
+                self.put_all_on_trial(part);
+                return Ok(part.by_partition());
+            }
+            Smaller::TooMuch => {
+                let now = self.note_too_slow(part);
+                if self.reached.len() <= 1 {
+                    self.messages_at_once = now;
+                }
+                return Ok(part.parts(now));
+            }
+            Smaller::Refused(_) | Smaller::NotTaken(_) if part.messages > 1 => {
+                return Ok(part.parts(part.messages.div_ceil(2)));
+            }
+            Smaller::NotTaken(words) => {
+                self.set_size(part);
+                return Err(format!("message {} cannot be written: {words}", self.place(part)));
+            }
+            Smaller::Refused(words) => words,
+        };
+        let at = self.place(part);
+        let Some(kept) = part.without_what_is_refused(&words) else {
+            return Err(format!("rejected_ticks takes no row for message {at}: {words}"));
+        };
+        self.say_refused(&at, &words);
+        Ok(vec![kept])
+    }
+
+    /// How many messages of a batch that takes too long are tried at once.
+    pub(super) fn note_too_slow(&mut self, batch: &Batch) -> u32 {
+        self.is_too_slow = true;
+        let messages = batch.messages;
+        let why = format!("PostgreSQL takes too long for {messages} messages at once");
+        self.shared.health.database.fails_for(self.writer, why.clone());
+        let now = messages.div_ceil(FEWER);
+        tracing::warn!(messages, "{why}: now {now}");
+        now
+    }
+
+    /// After a batch that had to be small was quick, the next ones may be larger.
+    pub(super) fn take_more(&mut self, batch: &Batch, took: Duration) {
+        if batch.messages >= self.messages_at_once / 2 && took < self.limits.patience() / 4 {
+            self.messages_at_once = self.messages_at_once.saturating_mul(2);
+        }
+    }
+
+    /// Of a batch of one message.
+    pub(super) fn place(&self, batch: &Batch) -> String {
+        let of = |range: Range| format!("{}/{}", self.name(range.at), range.next - 1);
+        batch.ranges.iter().map(of).collect::<Vec<_>>().join(", ")
+    }
+
+    /// All of them stand in `rejected_ticks`; now and then one is said.
+    fn say_refused(&mut self, at: &str, words: &str) {
+        if self.refused_said.is_none_or(|said| said.elapsed() >= SAY_REFUSED_EVERY) {
+            self.refused_said = Some(Instant::now());
+            tracing::warn!(
+                message_at = at,
+                error = words,
+                "PostgreSQL refuses message {at}, which rejected_ticks is to keep: {words}; others of the next minute \
+                 are kept without a word"
+            );
+        } else {
+            tracing::debug!(
+                message_at = at,
+                error = words,
+                "PostgreSQL refuses message {at}: {words}"
+            );
+        }
+    }
+}

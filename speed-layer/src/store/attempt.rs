@@ -1,0 +1,261 @@
+//! One try on a live connection, what follows from its failure, and the pause before the next one.
+
+use super::day_partitions::DayPartitions;
+use super::limits::Limits;
+use super::look::note_database;
+use super::offsets::{self, Moved};
+use super::tries::Try;
+use super::verdict::Verdict;
+use super::{Store, StoreError, sources};
+use crate::handover::Position;
+use crate::health::Health;
+use crate::outage::Outage;
+use crate::source::{SourceId, TopicIdentity};
+use service::failure::one_line;
+use service::{Failure, pg};
+use sqlx::PgConnection;
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// When a try that is still going on is said to take long.
+const LONG: Duration = Duration::from_secs(5);
+
+impl Store {
+    /// Tries until it is done; `long` is said where that takes longer than the limits.
+    pub(super) async fn until_done<T>(
+        &mut self,
+        long: &str,
+        mut work: impl AsyncFnMut(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<T, StoreError> {
+        loop {
+            match self.attempt(&mut work).await? {
+                Try::Done(done) => {
+                    self.works();
+                    return Ok(done);
+                }
+                failed => self.pause_after(failed, long).await,
+            }
+        }
+    }
+
+    /// One try on a live connection; a pause after a failure that trying again may cure.
+    pub(super) async fn attempt<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<Try<T>, StoreError> {
+        let mut connection = match self.connect_if_needed().await {
+            Ok(connection) => connection,
+            Err(failure) => {
+                self.pause(&failure).await;
+                return Ok(Try::Again);
+            }
+        };
+        let what = self.shared.database.what("writing to");
+        let unchecked =
+            self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
+        let (limits, begun) = (Arc::clone(&self.limits), Instant::now());
+        let working = async {
+            match compare_all(&mut connection, &limits, unchecked.as_ref()).await? {
+                Some(other) => Ok(Worked::Elsewhere(other)),
+                None => work(&mut connection).await.map(Worked::Done),
+            }
+        };
+        let working = tokio::time::timeout(self.limits.patience(), working);
+        let health = &self.shared.health;
+        let Ok(worked) = unless_long(health, self.writer, &mut self.outage, &what, working).await
+        else {
+            drop(connection);
+            return self.note_unanswered(what).await;
+        };
+        match worked {
+            Ok(Worked::Done(done)) => {
+                self.is_unchecked = false;
+                self.connection = Some(connection);
+                Ok(Try::Done(done))
+            }
+            Ok(Worked::Elsewhere(Other::Older(moved))) => Err(self.is_older(moved)),
+            Ok(Worked::Elsewhere(Other::Numbers(why))) => {
+                self.shared.topics().clear();
+                Err(StoreError::Fenced(why))
+            }
+            Err(error) => self.note_failed(connection, error, begun.elapsed()).await,
+        }
+    }
+
+    /// What follows from a try that PostgreSQL has not answered.
+    async fn note_unanswered<T>(&mut self, what: String) -> Result<Try<T>, StoreError> {
+        self.forget();
+        self.is_held_up = true;
+        self.unanswered += 1;
+        let patience = self.limits.patience().as_secs();
+        let why = format!("{what}: no answer within {patience} s (--writer-timeout)");
+        // Once may be a standby that the commit waits for: then the next try finds a lock, or that
+        // all is in.
+        if self.unanswered > 1 {
+            return Ok(Try::Unanswered(why));
+        }
+        self.pause_for(&why).await;
+        Ok(Try::Again)
+    }
+
+    /// What follows from a try that PostgreSQL has answered by an error.
+    async fn note_failed<T>(
+        &mut self,
+        connection: PgConnection,
+        error: sqlx::Error,
+        took: Duration,
+    ) -> Result<Try<T>, StoreError> {
+        let verdict = Verdict::of(&error, took);
+        let is_of_a_lock = verdict == Verdict::Locked;
+        if !is_of_a_lock {
+            self.forget();
+            // A lock may be that of the try before, which nobody waits for any more.
+            self.unanswered = 0;
+        }
+        // Where only the way was cut, nobody is to be ended for it: an index may take longer than
+        // the way holds.
+        self.is_held_up = matches!(verdict, Verdict::Locked | Verdict::TooMuch);
+        match verdict {
+            Verdict::Refused(_) => self.keep_after_rollback(connection).await,
+            // Before the pause: the server counts it as long as it is open.
+            _ => drop(connection),
+        }
+        let words = |error| self.shared.database.failure("writing to", error);
+        Ok(match verdict {
+            Verdict::Refused(words) => Try::Refused(words),
+            Verdict::TooMuch => Try::TooMuch,
+            Verdict::Locked => Try::Locked(words(error).to_string()),
+            Verdict::Broken => Try::Broken(pg::describe(&error)),
+            Verdict::Other => {
+                let failure = words(error);
+                self.pause(&failure).await;
+                Try::Again
+            }
+        })
+    }
+
+    /// The connection may be in the middle of anything: a new one costs less than finding out. What
+    /// was known of partitions may be what is wrong.
+    fn forget(&mut self) {
+        self.days = DayPartitions::default();
+    }
+
+    async fn connect_if_needed(&mut self) -> Result<PgConnection, Failure> {
+        if let Some(connection) = self.connection.take() {
+            return Ok(connection);
+        }
+        let mut connection = self.shared.database.connect().await?;
+        note_database(&self.shared, &mut connection).await?;
+        self.is_unchecked = true;
+        if std::mem::take(&mut self.is_held_up) {
+            let ended =
+                pg::in_time(self.limits.patience(), self.limits.clear_the_way(&mut connection))
+                    .await;
+            let ended = ended.map_err(|error| {
+                self.shared.database.failure("looking for abandoned sessions in", error)
+            })?;
+            if ended > 0 {
+                tracing::warn!(
+                    ended,
+                    "ended {ended} sessions that held up this one: a frozen instance's, or upkeep's"
+                );
+            }
+        }
+        Ok(connection)
+    }
+
+    /// A connection whose statement was refused is good for the next one: with a new one for each,
+    /// a few messages that are refused would hold up all others.
+    async fn keep_after_rollback(&mut self, mut connection: PgConnection) {
+        let rolled_back =
+            pg::in_time(self.limits.patience(), sqlx::raw_sql("rollback").execute(&mut connection))
+                .await;
+        if rolled_back.is_ok() {
+            self.connection = Some(connection);
+        }
+    }
+
+    fn positions_reached(&self) -> Vec<Position> {
+        self.reached.iter().map(|(at, next)| Position { at: *at, next: *next }).collect()
+    }
+
+    /// What was asked for is done, and not only a step on the way to it.
+    pub(super) fn works(&mut self) {
+        self.unanswered = 0;
+        self.outage.over();
+        self.shared.health.database.holds_for(self.writer);
+    }
+
+    /// Waits before what has failed is tried again; `long` is said where it took too long.
+    pub(super) async fn pause_after<T>(&mut self, failed: Try<T>, long: &str) {
+        if let Some(why) = failed.why(long) {
+            self.pause_for(&why).await;
+        }
+    }
+
+    pub(super) async fn pause_for(&mut self, why: &str) {
+        self.shared.health.database.fails_for(self.writer, one_line(&why));
+        self.outage.failed(&why).await;
+    }
+
+    /// What was right when the process began ([`Store::open`]) is somebody's change since, or a
+    /// moment's: a restart would cure it no sooner.
+    async fn pause(&mut self, failure: &Failure) {
+        self.pause_for(&failure.reason()).await;
+    }
+}
+
+/// Carries on with `work`; where that takes long, says so.
+pub(super) async fn unless_long<T>(
+    health: &Health,
+    writer: u8,
+    outage: &mut Outage,
+    what: &str,
+    work: impl Future<Output = T>,
+) -> T {
+    let mut work = pin!(work);
+    if let Ok(done) = tokio::time::timeout(LONG, &mut work).await {
+        return done;
+    }
+    let why = format!("{what}: no answer for {} s, perhaps because of a lock", LONG.as_secs());
+    health.database.fails_for(writer, why.clone());
+    outage.waits(&why);
+    work.await
+}
+
+/// What came of work on a connection.
+enum Worked<T> {
+    Done(T),
+    /// It was not begun.
+    Elsewhere(Other),
+}
+
+/// In what a database is not the one that was left.
+enum Other {
+    /// It is an older state of it.
+    Older(Moved),
+    /// Its sources are other topics.
+    Numbers(String),
+}
+
+/// Whether a new connection shows another database than was left, or an older state of it.
+async fn compare_all(
+    connection: &mut PgConnection,
+    limits: &Limits,
+    left: Option<&(Vec<Position>, BTreeMap<SourceId, TopicIdentity>)>,
+) -> sqlx::Result<Option<Other>> {
+    let Some((positions, topics)) =
+        left.filter(|(positions, topics)| !(positions.is_empty() && topics.is_empty()))
+    else {
+        return Ok(None);
+    };
+    let mut transaction = limits.begin(connection).await?;
+    let other = match sources::renumbered(&mut transaction, topics).await? {
+        Some(why) => Some(Other::Numbers(why)),
+        None => offsets::behind(&mut transaction, positions).await?.map(Other::Older),
+    };
+    transaction.commit().await?;
+    Ok(other)
+}
