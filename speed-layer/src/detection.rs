@@ -135,6 +135,16 @@ impl Detection {
         Judging { batch, by: Some(Arc::clone(&self.detectors)), judged }
     }
 
+    /// The batch is not committed. Where the detectors have not looked at it, what they know is
+    /// still true.
+    pub fn take_back(&mut self, judging: Judging<'_>) {
+        let Judging { batch, by: Some(_), judged } = judging else { return };
+        let states = batch.ranges.iter().zip(judged.states);
+        self.partitions.extend(
+            states.map(|(range, (at, watched))| (at, Watched { next: range.start, ..watched })),
+        );
+    }
+
     /// The batch is committed.
     pub fn adopt(&mut self, judged: Judged) {
         self.partitions.extend(judged.states);
@@ -594,6 +604,23 @@ mod tests {
             Kind::Correction,
         ];
         assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn what_the_detectors_know_is_kept_where_a_batch_is_given_up_before_they_have_looked_at_it() {
+        let (mut database, mut detection) = (Database::default(), detection());
+        database.write(&mut detection, &batch(0..100));
+        let refused = batch(100..300);
+        let judging = detection.judge(&refused);
+        detection.take_back(judging);
+        // Nothing is to be read of the log for a part of it.
+        assert_eq!(detection.missing(&batch(100..200)), []);
+        let mut judging = detection.judge(&refused);
+        judging.judged();
+        detection.take_back(judging);
+        assert_eq!(detection.missing(&batch(100..200)), [(at(0), 50), (at(1), 50)]);
+        database.write(&mut detection, &batch(100..MESSAGES));
+        assert_eq!(database.found(), undisturbed());
     }
 
     #[test]

@@ -271,6 +271,9 @@ impl Store {
                 failed => {
                     let smaller = self.weigh(failed, (batch, at), &mut failures).await?;
                     if smaller.is_some() {
+                        if let Some(detection) = &mut self.detection {
+                            detection.take_back(judging);
+                        }
                         return Ok(smaller);
                     }
                 }
@@ -296,7 +299,11 @@ impl Store {
             }
             Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) if at.is_of_messages() => {
                 before.refused += 1;
-                return Ok((before.refused >= before.tries).then_some(Smaller::Refused(words)));
+                if before.refused >= before.tries {
+                    return Ok(Some(Smaller::Refused(words)));
+                }
+                self.forget();
+                return Ok(None);
             }
             Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) => {
                 // The plan of a statement that a rule has made nothing of outlives the rule.

@@ -108,11 +108,13 @@ impl Store {
         took: Duration,
     ) -> Result<Try<T>, StoreError> {
         let verdict = Verdict::of(&error, took);
-        let is_of_a_lock = verdict == Verdict::Locked;
-        if !is_of_a_lock {
-            self.forget();
-            // A lock may be that of the try before, which nobody waits for any more.
+        // A lock may be that of the try before, which nobody waits for any more.
+        if verdict != Verdict::Locked {
             self.unanswered = 0;
+        }
+        // What is refused is data: were it for its day's partition, the next try would be told.
+        if !matches!(verdict, Verdict::Locked | Verdict::Refused(_)) {
+            self.forget();
         }
         // Where only the way was cut, nobody is to be ended for it: an index may take longer than
         // the way holds.
@@ -136,9 +138,8 @@ impl Store {
         })
     }
 
-    /// The connection may be in the middle of anything: a new one costs less than finding out. What
-    /// was known of partitions may be what is wrong.
-    fn forget(&mut self) {
+    /// What is known of days' partitions may be what is wrong.
+    pub(super) fn forget(&mut self) {
         self.days = DayPartitions::default();
     }
 
