@@ -146,10 +146,7 @@ pub struct Known {
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn read(
-    connection: &mut PgConnection,
-    reach: &mut Reach,
-) -> Result<Known, sqlx::Error> {
+pub async fn read(connection: &mut PgConnection, reach: &mut Reach) -> Result<Known, sqlx::Error> {
     loop {
         let offsets = read_once(connection, reach).await?;
         let start = offsets.before(reach.first).map_or(reach.first, |(offset, _)| offset);

@@ -91,7 +91,10 @@ impl Repair {
 impl Changes {
     fn describe(self) -> String {
         let Self { changed, added, removed } = self;
-        format!("{} changed, {added} added, {removed} taken out", counted(changed.cast_unsigned(), "row"))
+        format!(
+            "{} changed, {added} added, {removed} taken out",
+            counted(changed.cast_unsigned(), "row")
+        )
     }
 
     fn add(&mut self, other: Self) {

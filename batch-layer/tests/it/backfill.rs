@@ -5,7 +5,7 @@ use batch_layer::hour::Hour;
 use futures::StreamExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testing::s3::{Bucket, Listed};
-use testing::{Child, HttpProxy, Treatment, eventually, stack};
+use testing::{Child, HttpProxy, Treatment, stack};
 
 /// `symbols` ticks of each of `hours` hours from 2025-06-02T00 on; an object an hour.
 pub async fn archive(world: &World, hours: i64, symbols: i64) -> Vec<Tick> {

@@ -4,7 +4,6 @@ use super::tries::Smaller;
 use super::{Held, Store, StoreError};
 use crate::batch::{Batch, Range};
 use crate::handover::{HeldBack, TRY_AGAIN};
-use crate::source::SourcePartition;
 use common::Timestamp;
 use std::time::{Duration, Instant};
 
