@@ -81,6 +81,8 @@ pub struct Work {
     /// Hours outside of the window of which something is missing: their folders are the run's own,
     /// too.
     wanting: BTreeSet<Hour>,
+    /// Hours outside of the window that it has computed.
+    computed_elsewhere: BTreeSet<Hour>,
     /// Hours without some of their raw objects to which this run has added ticks.
     late: BTreeSet<Hour>,
     archive_delay: Duration,
@@ -135,6 +137,7 @@ impl Work {
             left: BTreeSet::new(),
             broken: FxHashMap::default(),
             wanting: BTreeSet::new(),
+            computed_elsewhere: BTreeSet::new(),
             late: BTreeSet::new(),
             archive_delay: args.archive_delay,
             lake: Lake::of(&args.lake),
@@ -176,6 +179,8 @@ impl Work {
                     .flat_map(|hour| Hour::each(self.plan.around(&(*hour..hour.plus(1)))));
                 let around: BTreeSet<Hour> = around.collect();
                 self.index_folders(self.template.folders_of(around)).await?;
+                // Their objects may have been read for the sake of the hours beside them.
+                self.index.mark_wanted(&self.wanting).await?;
             }
             self.mark_asked(&stretch).await?;
             self.compute_stale(&stretch).await?;
@@ -293,12 +298,12 @@ impl Work {
         }))
     }
 
-    /// Judges the hours of the window, and those elsewhere that were listed because something is
-    /// missing of them.
+    /// Judges the hours of the window, and those elsewhere that were computed, or listed because
+    /// something is missing of them.
     async fn judge_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
         let (window, index) = (&self.plan.window, &mut self.index);
-        let others = self.wanting.iter().chain(&self.failed).copied();
-        let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others).collect();
+        let others = self.wanting.iter().chain(&self.failed).chain(&self.computed_elsewhere);
+        let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others.copied()).collect();
         let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
         completeness::compare(index, &hours).await?;
         let naming = Naming { template: &self.template, names: &self.names };

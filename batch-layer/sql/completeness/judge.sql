@@ -11,6 +11,7 @@ judged as
             case when c.missing > 0 then c.example end as example,
             case
                 when k.key is not null then 'an object cannot be read: ' || k.key
+                when d.hour is not null and b.hour is null then 'it was not computed yet'
                 when d.hour is not null then 'its objects have changed since it was computed'
                 when x.objects is not null
                     then case x.objects

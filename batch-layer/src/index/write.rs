@@ -122,6 +122,16 @@ impl Index {
         self.write("stale_hours", mark).await.map(drop)
     }
 
+    /// Notes that those of some hours that are stale must not wait for a window to cover them.
+    pub async fn mark_wanted(&mut self, hours: &BTreeSet<Hour>) -> Result<(), Failure> {
+        if hours.is_empty() {
+            return Ok(());
+        }
+        let mark = pg::query(include_str!("../../sql/index/mark_wanted.sql"))
+            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>());
+        self.write("stale_hours", mark).await.map(drop)
+    }
+
     /// Notes that a stale hour is not stale any more, although it was not computed; not where it
     /// has changed since it was seen.
     pub async fn unmark_stale(&mut self, hour: Hour, seen: &Seen) -> Result<(), Failure> {

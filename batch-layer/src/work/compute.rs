@@ -244,6 +244,9 @@ impl Work {
             return Ok(());
         };
         self.late.extend(is_late.then_some(hour));
+        if !self.plan.window.contains(&hour) {
+            self.computed_elsewhere.insert(hour);
+        }
         let also_elsewhere = self.note_shared(hour, &shared);
         self.counts.hours_computed += 1;
         self.counts.hours_from_lake += u32::from(is_of_lake);

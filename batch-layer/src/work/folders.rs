@@ -59,8 +59,8 @@ impl Work {
         Ok(())
     }
 
-    /// Says which folders lie so far from now that no window covers them: a record time in another
-    /// unit, for one.
+    /// Says which folders lie so far from now that no usual window covers them, and this one does
+    /// not: a record time in another unit, for one.
     pub(super) async fn name_far_folders(&mut self) -> Result<(), Failure> {
         let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
         let far_hour = Hour::of(Timestamp::now()).plus(FAR_HOURS);
@@ -76,8 +76,11 @@ impl Work {
             .filter(|folder| **folder != *self.template.level(&far) && !is_near(folder))
             .find(|folder| self.is_of_a_time(folder));
         let first = self.unless_stopped(store.folders(&stem, "", false)).await?.unwrap_or_default();
-        let is_old =
-            |folder: &&String| self.template.hour_of(folder).is_some_and(|hour| hour < OLDEST);
+        let read = self.plan.around(&self.plan.window);
+        let is_old = |folder: &&String| {
+            let hour = self.template.hour_of(folder);
+            hour.is_some_and(|hour| hour < OLDEST && !read.contains(&hour))
+        };
         let named: BTreeSet<&String> = ahead.into_iter().chain(first.iter().find(is_old)).collect();
         for folder in named {
             let location = self.store.location();

@@ -218,6 +218,9 @@ async fn folders_of_a_time_far_from_now_are_named() {
     let outcome = world.run_ok(&["--hour", "2025-06-02T09"]).await;
     let word = "raw/stock_prices/1970-01-21-05/: a folder of a time far from now";
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    // One that the run has read is no news.
+    let outcome = world.run_ok(&["--from", "1970-01-21T05", "--to", "1970-01-21T06"]).await;
+    assert!(!outcome.stderr.contains(word), "{}", outcome.stderr);
     // Far from now, and not from what --grace calls the last hour that is over.
     world
         .bucket

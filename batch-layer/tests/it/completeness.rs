@@ -383,3 +383,37 @@ async fn an_old_hour_is_looked_at_again_when_the_speed_layer_has_another_number_
     world.run_ok(&[]).await;
     assert_eq!(statuses(&world).await, ["complete"]);
 }
+
+#[tokio::test]
+async fn hours_beside_a_backfill_are_computed_by_the_next_usual_run() {
+    let world = World::create().await;
+    for back in 97..103 {
+        let (hour, ticks) = ticks_of(back, 20);
+        insert_speed(&world, &ticks).await;
+        world.put(&key_of(hour, 0, back * 1000), &ticks).await;
+    }
+    let [from, to] = [101, 98].map(|back| ticks_of(back, 1).0.start().to_string());
+    world.run_ok(&["--from", &from, "--to", &to]).await;
+    assert_eq!(world.number("select count(*) from batch_hours").await, 3);
+    world.run_ok(&[]).await;
+    assert_eq!(statuses(&world).await, ["complete"; 6]);
+    assert_eq!(world.summary().await, world.expected().await);
+    assert_eq!(world.number("select count(*) from stale_hours").await, 0);
+}
+
+#[tokio::test]
+async fn an_old_hour_that_is_made_whole_by_a_late_object_in_the_window_is_complete_at_once() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(60, 20);
+    insert_speed(&world, &ticks).await;
+    world.put(&key_of(hour, 0, 60_000), &ticks[..15]).await;
+    world.run_ok(&["--hour", &hour.start().to_string()]).await;
+    assert_eq!(
+        statuses(&world).await,
+        ["incomplete 5 ticks of the speed layer are not in the archive"]
+    );
+    world.put(&key_of(ticks_of(3, 1).0, 0, 60_015), &ticks[15..]).await;
+    let outcome = world.run_ok(&[]).await;
+    assert!(!outcome.stderr.contains("incomplete"), "{}", outcome.stderr);
+    assert_eq!(statuses(&world).await, ["complete"]);
+}
