@@ -111,7 +111,7 @@ async fn look_through(
     let Known { offsets: known, range, has_missing } =
         read.map_err(|error| index.failed("reading hour_spans in", error))?;
     let mut present = known.present();
-    if known.present().gaps(range.clone()).next().is_some() {
+    if present.gaps(range.clone()).next().is_some() {
         let explained = known::add_explained(
             &mut index.connection,
             naming.names,
@@ -148,12 +148,11 @@ async fn look_through(
 /// Missing offsets as holes between the ticks that are known. Of very many, those between the same
 /// hours are one.
 fn holes_of(missing: impl Iterator<Item = Range<u64>>, known: &KnownOffsets) -> Vec<Hole> {
-    let mut holes: Vec<Hole> = Vec::new();
+    let (mut holes, mut neighbours): (Vec<Hole>, _) = (Vec::new(), known.neighbours());
     let mut count = 0;
-    for Range { start: first, end } in missing {
-        let (Some(before), Some(after)) = (known.before(first), known.after(end - 1)) else {
-            continue;
-        };
+    for gap in missing {
+        let Some([before, after]) = neighbours.of(&gap) else { continue };
+        let Range { start: first, end } = gap;
         count += 1;
         match holes.last_mut() {
             Some(last) if count > APART && last.before.1 == before.1 && last.after.1 == after.1 => {

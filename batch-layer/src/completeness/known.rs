@@ -3,6 +3,7 @@
 use super::holes::Reach;
 use crate::archive::FileNameTemplate;
 use crate::hour::Hour;
+use crate::scan::places;
 use crate::state;
 use common::Timestamp;
 use futures::TryStreamExt;
@@ -10,6 +11,7 @@ use roaring::RoaringTreemap;
 use service::pg;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
+use std::iter::Peekable;
 use std::ops::Range;
 
 /// The offsets of messages that are in the sums of hours, or were.
@@ -49,19 +51,28 @@ impl KnownOffsets {
     }
 }
 
-/// The end of the run of neighbours that `first` begins.
-pub fn end_of_run(set: &RoaringTreemap, first: u64) -> u64 {
-    let rank = set.rank(first);
-    // As long as they are neighbours, each further one is as much larger as it comes later.
-    let (mut low, mut high) = (0, set.len() - rank);
-    while low < high {
-        let middle = low + (high - low).div_ceil(2);
-        match set.select(rank - 1 + middle) == Some(first + middle) {
-            true => low = middle,
-            false => high = middle - 1,
-        }
+/// Finds the known offsets on either side of gaps that come in their order.
+pub struct Neighbours<'a, Runs: Iterator> {
+    known: &'a KnownOffsets,
+    runs: Peekable<Runs>,
+    before: Option<u64>,
+}
+
+impl KnownOffsets {
+    pub fn neighbours(&self) -> Neighbours<'_, impl Iterator<Item = Range<u64>>> {
+        Neighbours { known: self, runs: places::runs(&self.all).peekable(), before: None }
     }
-    first + low + 1
+}
+
+impl<Runs: Iterator<Item = Range<u64>>> Neighbours<'_, Runs> {
+    /// Of a gap, each with the hour of its tick.
+    pub fn of(&mut self, gap: &Range<u64>) -> Option<[(u64, Hour); 2]> {
+        while let Some(run) = self.runs.next_if(|run| run.start < gap.start) {
+            self.before = Some(run.end - 1);
+        }
+        let after = self.runs.peek()?.start;
+        Some([self.known.with_hour(self.before?)?, self.known.with_hour(after)?])
+    }
 }
 
 /// So many neighbours are kept one by one.
@@ -84,40 +95,28 @@ impl Present {
         }
     }
 
-    /// What of a range is missing in it, from neighbour to neighbour.
-    pub fn gaps(mut self, within: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    /// What of a range is missing in it, from neighbour to neighbour, in order.
+    pub fn gaps(&mut self, within: Range<u64>) -> impl Iterator<Item = Range<u64>> {
         self.join_ranges();
+        let mut apart = places::runs(&self.apart).peekable();
+        let mut ranges = self.ranges.iter().cloned().peekable();
+        let mut there = std::iter::from_fn(move || match (apart.peek(), ranges.peek()) {
+            (Some(run), Some(range)) if run.start < range.start => apart.next(),
+            (_, Some(_)) => ranges.next(),
+            (_, None) => apart.next(),
+        });
         let mut next = within.start;
         std::iter::from_fn(move || {
-            next = self.end_of_neighbours(next);
-            let start = next;
-            if start >= within.end {
-                return None;
+            while next < within.end {
+                let run = there.next().unwrap_or(within.end..within.end);
+                let gap = next..run.start.min(within.end);
+                next = next.max(run.end);
+                if !gap.is_empty() {
+                    return Some(gap);
+                }
             }
-            let ranges = self.ranges_behind(start);
-            let following = self.apart.select(self.apart.rank(start));
-            let ends = following.into_iter().chain(ranges.first().map(|range| range.start));
-            next = ends.min().map_or(within.end, |end| end.min(within.end));
-            Some(start..next)
+            None
         })
-    }
-
-    /// The first offset from `first` on that is missing.
-    fn end_of_neighbours(&self, first: u64) -> u64 {
-        let mut end = first;
-        loop {
-            let range = self.ranges_behind(end).first().filter(|range| range.start <= end);
-            end = match range {
-                Some(range) => range.end,
-                None if self.apart.contains(end) => end_of_run(&self.apart, end),
-                None => return end,
-            };
-        }
-    }
-
-    /// Those that end behind an offset.
-    fn ranges_behind(&self, offset: u64) -> &[Range<u64>] {
-        &self.ranges[self.ranges.partition_point(|range| range.end <= offset)..]
     }
 
     fn join_ranges(&mut self) {
@@ -273,15 +272,6 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_run_ends_where_the_next_one_is_no_neighbour(offsets in proptest::collection::btree_set(0_u64..60, 1..50)) {
-            let set: RoaringTreemap = offsets.iter().collect();
-            for first in &offsets {
-                let end = (*first..).find(|offset| !offsets.contains(offset)).unwrap();
-                prop_assert_eq!(end_of_run(&set, *first), end);
-            }
-        }
-
-        #[test]
         fn gaps_are_what_is_missing_between_neighbours(
             apart in proptest::collection::btree_set(0_u64..60, 0..30),
             ranges in proptest::collection::vec((0_u64..60, 0_u64..12), 0..6),
@@ -291,7 +281,7 @@ mod tests {
             let ranges: Vec<_> = ranges.collect();
             let in_range = |offset: &u64| ranges.iter().any(|range| range.contains(offset));
             let is_there = |offset: &u64| apart.contains(offset) || in_range(offset);
-            let present = Present { apart: apart.iter().collect(), ranges: ranges.clone() };
+            let mut present = Present { apart: apart.iter().collect(), ranges: ranges.clone() };
             let gaps: Vec<_> = present.gaps(start..start + length).collect();
             prop_assert!(gaps.windows(2).all(|two| two[0].end < two[1].start), "{:?}", gaps);
             let missing: Vec<u64> = gaps.into_iter().flatten().collect();
@@ -309,6 +299,11 @@ mod tests {
             for offset in 0..41 {
                 prop_assert_eq!(known.before(offset), all.range(..offset).next_back().map(hour_of));
                 prop_assert_eq!(known.after(offset), all.range(offset + 1..).next().map(hour_of));
+            }
+            let mut neighbours = known.neighbours();
+            for gap in known.present().gaps(0..40) {
+                let (before, after) = (known.before(gap.start), known.after(gap.end - 1));
+                prop_assert_eq!(neighbours.of(&gap), before.zip(after).map(|(before, after)| [before, after]));
             }
         }
     }

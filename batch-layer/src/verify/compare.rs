@@ -10,6 +10,7 @@ use crate::scan::places;
 use roaring::RoaringTreemap;
 use service::words::{counted, inflected};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// Ranges of offsets that are named; of more, only their number is.
 const RANGES_NAMED: usize = 5;
@@ -546,28 +547,15 @@ fn name(outcome: &mut PartitionOutcome, status: Status, offsets: &RoaringTreemap
 
 /// `offsets 5, 7-9 and 12 more ranges`
 fn ranges(offsets: &RoaringTreemap) -> String {
-    let (mut ranges, mut more): (Vec<(u64, u64)>, usize) = (Vec::new(), 0);
-    let mut last = None;
-    for offset in offsets {
-        if last.is_none_or(|last: u64| last + 1 < offset) {
-            match ranges.len() < RANGES_NAMED {
-                true => ranges.push((offset, offset)),
-                false => more += 1,
-            }
-        } else if let Some(range) = ranges.last_mut().filter(|_| more == 0) {
-            range.1 = offset;
-        }
-        last = Some(offset);
-    }
-    let named = ranges.iter().map(|(from, to)| match from == to {
-        true => places::text(*from),
-        false => format!("{}-{}", places::text(*from), places::text(*to)),
+    let mut runs = places::runs(offsets);
+    let named = runs.by_ref().take(RANGES_NAMED).map(|Range { start, end }| match end - start {
+        1 => places::text(start),
+        _ => format!("{}-{}", places::text(start), places::text(end - 1)),
     });
     let named = named.collect::<Vec<_>>().join(", ");
-    if more == 0 {
-        format!("offsets {named}")
-    } else {
-        format!("offsets {named} and {more} more ranges")
+    match runs.count() {
+        0 => format!("offsets {named}"),
+        more => format!("offsets {named} and {more} more ranges"),
     }
 }
 

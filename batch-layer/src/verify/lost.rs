@@ -255,22 +255,20 @@ impl Search<'_> {
     }
 
     /// Notes offsets that are no ticks, so that they have no hour of their own, with the hours that
-    /// they lie in.
+    /// they lie in. Those that follow one another share the hour of the tick before them, where
+    /// nothing tells when Kafka took them.
     fn attribute(&self, partition: i32, offsets: &RoaringTreemap, places: &mut Places) {
-        let mut before = None;
-        for offset in offsets {
-            let hour = self.hour_by_time(partition, offset).or_else(|| {
-                // Those that follow one another share the hour of the tick before them.
-                before = match before {
-                    Some((last, hour)) if last + 1 == offset => Some((offset, hour)),
-                    _ => self
-                        .hour_before(partition, offset.checked_sub(1)?)
-                        .map(|hour| (offset, hour)),
-                };
-                before.map(|(_, hour)| hour)
-            });
-            if let Some(hour) = hour {
-                places.entry((hour, partition)).or_default().insert(offset);
+        let starts = self.spans.get(&partition).map_or(&[][..], |span| &span.starts);
+        for run in places::runs(offsets) {
+            let before = || self.hour_before(partition, run.start.checked_sub(1)?);
+            let cuts = if run.end - run.start > 1 { starts } else { &[] };
+            let within = cuts.iter().copied().filter(|cut| (run.start + 1..run.end).contains(cut));
+            let mut start = run.start;
+            for end in within.chain([run.end]) {
+                if let Some(hour) = self.hour_by_time(partition, start).or_else(before) {
+                    places.entry((hour, partition)).or_default().insert_range(start..end);
+                }
+                start = end;
             }
         }
     }
