@@ -15,12 +15,12 @@ pub fn text(number: u64) -> String {
 
 /// The runs of neighbours in a set, in order: a billion of them cost no more than one.
 pub fn runs(set: &RoaringTreemap) -> impl Iterator<Item = Range<u64>> {
-    let of = |(high, bitmap): (u32, &'_ RoaringBitmap)| {
+    let parts = set.bitmaps().flat_map(|(high, bitmap)| {
         let (start, mut offsets) = (u64::from(high) << 32, bitmap.iter());
         std::iter::from_fn(move || offsets.next_range())
             .map(move |run| start + u64::from(*run.start())..start + u64::from(*run.end()) + 1)
-    };
-    let mut parts = set.bitmaps().flat_map(of).peekable();
+    });
+    let mut parts = parts.peekable();
     std::iter::from_fn(move || {
         let mut run = parts.next()?;
         while let Some(next) = parts.next_if(|next| next.start == run.end) {
