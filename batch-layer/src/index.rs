@@ -240,6 +240,15 @@ impl Index {
         objects.map_err(|error| self.failed("reading the index in", error))
     }
 
+    /// Whether an object below a prefix was ever seen, or none anywhere.
+    pub async fn is_prefix_known(&mut self, prefix: &str) -> Result<bool, Failure> {
+        let known = pg::query_scalar(include_str!("../sql/index/is_prefix_known.sql"))
+            .bind(prefix)
+            .fetch_one(&mut self.connection);
+        let known = in_time(self.patience, known).await;
+        known.map_err(|error| self.failed("reading archive_objects in", error))
+    }
+
     /// The oldest hour that anything is known of.
     pub async fn oldest_hour(&mut self) -> Result<Option<Hour>, Failure> {
         let oldest = pg::query_scalar(include_str!("../sql/index/oldest_hour.sql"))

@@ -93,6 +93,8 @@ pub struct Work {
     unknown_files: usize,
     /// Hours that this run does not write, for another reason than a broken object.
     failed: BTreeSet<Hour>,
+    /// Of the first of them.
+    why_failed: Option<String>,
     /// How often an hour's objects had changed when it was to be computed.
     retries: FxHashMap<Hour, u32>,
     /// The stretch that it is at work on; `None`: it has all of the window.
@@ -144,6 +146,7 @@ impl Work {
             objects_listed: 0,
             unknown_files: 0,
             failed: BTreeSet::new(),
+            why_failed: None,
             retries: FxHashMap::default(),
             own: None,
             is_closing: false,
@@ -281,10 +284,16 @@ impl Work {
         if let Some(standing) = standing {
             self.progress.warn(format_args!("{}", standing.describe()));
         }
+        let (location, prefix) = (self.store.location(), self.template.as_str());
         if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
+            if self.objects_listed == 0 && !self.index.is_prefix_known(self.template.stem()).await? {
+                self.progress.warn(format_args!(
+                    "{location}{prefix} shows no object of the window, and no run has ever seen one there: what is known of \
+                     its hours comes from elsewhere (is --prefix right?)"
+                ));
+            }
             return Ok(None);
         }
-        let (location, prefix) = (self.store.location(), self.template.as_str());
         Ok(Some(match self.unknown_files {
             0 => format!(
                 "{location}{prefix} shows no object of the window, but the speed layer has ticks of {} of its hours: \
@@ -338,7 +347,8 @@ impl Work {
                 if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
             let named = named.join(", ");
             let hours = inflected(count as u64, "hour[s] [was|were] not written");
-            found.push(format!("{hours}: {named}{more}; the warnings above say why"));
+            let why = self.why_failed.as_deref().unwrap_or_default();
+            found.push(format!("{hours}: {named}{more}; for one, {why}"));
         }
         let held = u32::try_from(broken.hours).unwrap_or(u32::MAX);
         self.counts.hours_failed = u32::try_from(count).unwrap_or(u32::MAX).saturating_add(held);
@@ -399,7 +409,9 @@ impl Work {
 
     /// Notes that an hour is not written.
     fn fail(&mut self, hour: Hour, why: &str) {
-        self.progress.warn(format_args!("hour {hour}: {why}"));
+        let words = format!("hour {hour}: {why}");
+        self.progress.warn(format_args!("{words}"));
+        self.why_failed.get_or_insert(words);
         self.failed.insert(hour);
     }
 

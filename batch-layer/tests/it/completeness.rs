@@ -417,3 +417,20 @@ async fn an_old_hour_that_is_made_whole_by_a_late_object_in_the_window_is_comple
     assert!(!outcome.stderr.contains("incomplete"), "{}", outcome.stderr);
     assert_eq!(statuses(&world).await, ["complete"]);
 }
+
+#[tokio::test]
+async fn a_prefix_below_which_nothing_was_ever_seen_is_named_though_its_hours_are_known() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5, 20);
+    insert_speed(&world, &ticks).await;
+    world.put(&key_of(hour, 0, 5000), &ticks).await;
+    let word = "no run has ever seen one there";
+    let outcome = world.run_ok(&[]).await;
+    assert!(!outcome.stderr.contains(word), "{}", outcome.stderr);
+    let outcome = world.run_ok(&["--prefix", "rwa/stock_prices/%Y-%m-%d-%H/"]).await;
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    // Below its own prefix everything may have expired.
+    world.expire(&key_of(hour, 0, 5000)).await;
+    let outcome = world.run_ok(&[]).await;
+    assert!(!outcome.stderr.contains(word), "{}", outcome.stderr);
+}

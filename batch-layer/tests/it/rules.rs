@@ -68,6 +68,8 @@ async fn a_run_without_the_flags_of_the_others_takes_nothing_away_and_says_so() 
             "{}",
             outcome.stderr
         );
+        let noted = world.rows("select error from batch_runs order by run_id desc limit 1").await;
+        assert!(noted[0].contains("; for one, hour 2025-06-02T"), "{noted:?}");
         assert_eq!(world.footprint().await, before);
     }
     let reads = "select objects_read from batch_runs order by run_id desc limit 1";
