@@ -57,8 +57,17 @@ struct Topic {
 struct Watched {
     next: i64,
     moved: Instant,
-    held_up: Option<Instant>,
+    /// By an open transaction: since when, and from which offset on.
+    held_up: Option<(Instant, i64)>,
     said: bool,
+}
+
+/// What is to be said of an open transaction.
+#[derive(Debug, PartialEq, Eq)]
+enum Transaction {
+    HoldsUp,
+    /// It held up its partition for so long.
+    Ended(Duration),
 }
 
 /// A message or end that is taken.
@@ -472,7 +481,9 @@ impl Assignment {
                 {
                     silent.push(at.clone());
                 }
-                watched.say_if_held_up(&at, partition, *end, now);
+                if let Some(transaction) = watched.note_transaction(partition.next, *end, now) {
+                    transaction.say(&at, *end);
+                }
             }
         }
         for at in silent {
@@ -486,15 +497,20 @@ impl Assignment {
         partitions.for_each(|partition| partition.excuse(now));
     }
 
-    /// Says what stands, once each; gives what the first of them says, and which others there are.
+    /// Says what stands, and what goes on again, once each; gives what the first of them says, and which others there are.
     pub fn say_troubles(&mut self, now: Instant) -> Option<String> {
         let (mut first, mut others) = (None, Vec::new());
         for topic in &mut self.topics {
             for (id, partition) in &mut topic.partitions {
-                let Some(trouble) = partition.trouble(now) else { continue };
+                let Some(trouble) = partition.trouble(now) else {
+                    if let Some(stood) = partition.goes_on(now) {
+                        say_that_it_goes_on((topic.name.as_str(), *id), partition.next, stood);
+                    }
+                    continue;
+                };
                 let at = format!("{}/{id}", topic.name);
                 let text = format!("{at}: {trouble}");
-                if !std::mem::replace(&mut partition.said, true) {
+                if partition.note_trouble(&trouble, now) {
                     tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; it is asked again, and no other partition waits for it");
                 }
                 match first {
@@ -528,6 +544,17 @@ impl Assignment {
         }
         Ok(list)
     }
+}
+
+fn say_that_it_goes_on((topic, partition): (&str, i32), offset: i64, stood: Duration) {
+    let seconds = stood.as_secs_f64();
+    tracing::info!(
+        topic,
+        partition,
+        offset,
+        seconds,
+        "{topic}/{partition}: goes on after {seconds:.1} s, and has come to offset {offset}"
+    );
 }
 
 /// What one partition says, and the names of others that stand.
@@ -568,29 +595,45 @@ impl Watched {
         now.saturating_duration_since(self.moved) >= SILENT_AFTER
     }
 
-    fn say_if_held_up(
-        &mut self,
-        at: &TopicPartition,
-        partition: &Partition,
-        end: End,
-        now: Instant,
-    ) {
-        if end.high <= end.stable || partition.next < end.stable {
-            (self.held_up, self.said) = (None, false);
-            return;
+    /// An open transaction holds up all behind the stable end.
+    fn note_transaction(&mut self, next: i64, end: End, now: Instant) -> Option<Transaction> {
+        let has_ended = |(_, at): &mut (Instant, i64)| *at != end.stable || end.high <= end.stable;
+        if let Some((since, _)) = self.held_up.take_if(has_ended)
+            && std::mem::take(&mut self.said)
+        {
+            return Some(Transaction::Ended(now.saturating_duration_since(since)));
         }
-        let since = *self.held_up.get_or_insert(now);
-        if !self.said && now.saturating_duration_since(since) >= HELD_UP_AFTER {
-            self.said = true;
-            tracing::warn!(
-                topic = at.topic,
-                partition = at.partition,
-                offset = end.stable,
-                "{at}: an open transaction holds up the messages from offset {} on, {} so far; they come when its \
+        if end.high <= end.stable || next < end.stable {
+            return None;
+        }
+        let (since, _) = *self.held_up.get_or_insert((now, end.stable));
+        let is_long = now.saturating_duration_since(since) >= HELD_UP_AFTER;
+        (is_long && !std::mem::replace(&mut self.said, true)).then_some(Transaction::HoldsUp)
+    }
+}
+
+impl Transaction {
+    fn say(&self, at: &TopicPartition, end: End) {
+        let (topic, partition, offset) = (&at.topic, at.partition, end.stable);
+        match self {
+            Self::HoldsUp => tracing::warn!(
+                topic,
+                partition,
+                offset,
+                "{at}: an open transaction holds up the messages from offset {offset} on, {} so far; they come when its \
                  producer ends it, or Kafka does (transaction.timeout.ms)",
-                end.stable,
-                end.high - end.stable
-            );
+                end.high - offset
+            ),
+            Self::Ended(held_up) => {
+                let seconds = held_up.as_secs_f64();
+                tracing::info!(
+                    topic,
+                    partition,
+                    offset,
+                    seconds,
+                    "{at}: the open transaction has ended after {seconds:.1} s, and the messages behind it come"
+                );
+            }
         }
     }
 }
@@ -773,6 +816,34 @@ mod tests {
         assert_eq!(assignment.stalled(later), 1);
         assert!(assignment.advance("t", 0, 5, 6).is_some());
         assert_eq!(assignment.stalled(later), 0);
+    }
+
+    #[test]
+    fn an_open_transaction_is_said_when_it_lasts_and_when_it_has_ended() {
+        let start = Instant::now();
+        let mut watched = Watched::new(5, start);
+        let (open, later) = (End { high: 9, stable: 5, fetched: 5 }, start + HELD_UP_AFTER);
+        assert_eq!(watched.note_transaction(5, open, start), None);
+        assert_eq!(watched.note_transaction(5, open, later), Some(Transaction::HoldsUp));
+        assert_eq!(watched.note_transaction(5, open, later), None);
+        // What is read once more from before it does not end it.
+        assert_eq!(watched.note_transaction(3, open, later), None);
+        let ended = End { high: 9, stable: 9, fetched: 5 };
+        let said = watched.note_transaction(5, ended, later);
+        assert_eq!(said, Some(Transaction::Ended(HELD_UP_AFTER)));
+        assert_eq!(watched.note_transaction(9, ended, later), None);
+    }
+
+    #[test]
+    fn short_transactions_one_behind_the_other_are_none_that_lasts() {
+        let start = Instant::now();
+        let mut watched = Watched::new(0, start);
+        for second in 0..=2 * HELD_UP_AFTER.as_secs() {
+            let stable = second.cast_signed();
+            let end = End { high: stable + 1, stable, fetched: stable };
+            let now = start + Duration::from_secs(second);
+            assert_eq!(watched.note_transaction(stable, end, now), None);
+        }
     }
 
     #[test]

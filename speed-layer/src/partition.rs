@@ -14,6 +14,9 @@ const GIVEN_WITHIN: Duration = Duration::from_secs(3);
 /// Kafka's client may be told of a partition again so long after it was to leave it: it ends its
 /// reading aside, and would then forget where its messages go.
 const FORGETS_AFTER: Duration = Duration::from_millis(500);
+/// One that stood goes on again once it was read for so long: one that goes on in small parts
+/// stands anew each time.
+const GOES_ON_AFTER: Duration = Duration::from_secs(3);
 
 /// Where a partition of the assignment is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +134,18 @@ struct Damage {
     end: i64,
 }
 
+/// Trouble that was said.
+#[derive(Debug)]
+struct Stood {
+    since: Instant,
+    /// The offset to read next then.
+    next: i64,
+    /// Why, without its numbers.
+    why: String,
+    /// Since when it is read again.
+    over: Option<Instant>,
+}
+
 /// One partition of the assignment.
 #[derive(Debug)]
 pub struct Partition {
@@ -170,7 +185,9 @@ pub struct Partition {
     /// Since when it has been found out where to begin.
     since: Instant,
     /// Whether its trouble was said.
-    pub said: bool,
+    said: bool,
+    /// Since when it stands, until that was said to be over.
+    stood: Option<Stood>,
     /// What is to be done next, and when.
     wanted: Option<(Action, Instant)>,
     skips: bool,
@@ -198,6 +215,7 @@ impl Partition {
             moved: now,
             since: now,
             said: false,
+            stood: None,
             wanted: Some((Action::AskStore, now)),
             skips,
         }
@@ -460,6 +478,40 @@ impl Partition {
     /// Whoever could say where to begin cannot be asked.
     pub fn excuse(&mut self, now: Instant) {
         self.since = now;
+    }
+
+    /// Notes its trouble; gives whether that is to be said: that it begins, or has another reason.
+    pub fn note_trouble(&mut self, trouble: &str, now: Instant) -> bool {
+        let was_said = std::mem::replace(&mut self.said, true);
+        if let Some(stood) = &mut self.stood {
+            stood.over = None;
+        }
+        if was_said {
+            return false;
+        }
+        let why: String = trouble.chars().filter(|letter| !letter.is_ascii_digit()).collect();
+        if let Some(stood) = &mut self.stood {
+            return std::mem::replace(&mut stood.why, why.clone()) != why;
+        }
+        self.stood = Some(Stood { since: now, next: self.next, why, over: None });
+        true
+    }
+
+    /// Where it has no trouble: how long it stood, once it has been read again for a while; said
+    /// once.
+    pub fn goes_on(&mut self, now: Instant) -> Option<Duration> {
+        let stood = self.stood.as_mut()?;
+        let is_read = self.state == State::Reading && (!self.said || self.next > stood.next);
+        if !is_read {
+            stood.over = None;
+            return None;
+        }
+        let over = *stood.over.get_or_insert(now);
+        if now.saturating_duration_since(over) < GOES_ON_AFTER {
+            return None;
+        }
+        self.said = false;
+        self.stood.take().map(|stood| over.saturating_duration_since(stood.since))
     }
 
     /// Why it is not read, for people; `None` where it is, or where nobody need know.

@@ -81,7 +81,7 @@ fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
     assert_eq!(partition.take_wanted(Instant::now() + TRY_AGAIN), Some(Action::AskStore));
     assert_eq!(after(&mut partition, Event::Answered(Begin::Busy)), None);
     assert_eq!(partition.take_wanted(Instant::now() + TRY_AGAIN), Some(Action::AskStore));
-    partition.said = true;
+    assert!(partition.note_trouble("lock", Instant::now()));
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(5))), Some(Action::Seek));
     assert_eq!((partition.state.clone(), partition.resume_at()), (State::Reading, 5));
     // Nothing is known of the lock until something is written.
@@ -90,6 +90,47 @@ fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
     assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
     partition.note_written(6);
     assert_eq!((partition.trouble(Instant::now()), partition.said), (None, false));
+}
+
+#[test]
+fn that_a_partition_goes_on_is_said_once_when_it_has_been_read_for_a_while() {
+    let (mut partition, start) = (reading(false, 5), Instant::now());
+    let second = |number| start + Duration::from_secs(number);
+    assert_eq!(partition.goes_on(start), None);
+    let mut stand_and_be_written = |from: u64, next: i64| {
+        partition.on(Event::HeldBack("row 17".into(), TRY_AGAIN), second(from));
+        let trouble = partition.trouble(second(from)).unwrap();
+        let is_news = partition.note_trouble(&trouble, second(from));
+        partition.on(Event::Answered(Begin::At(next)), second(from + 1));
+        assert_eq!(partition.goes_on(second(from + 1)), None);
+        assert!(!partition.note_trouble(&trouble, second(from + 1)));
+        partition.note_written(next + 1);
+        assert_eq!(partition.trouble(second(from + 2)), None);
+        assert_eq!(partition.goes_on(second(from + 2)), None);
+        is_news
+    };
+    assert!(stand_and_be_written(0, 5));
+    // The same trouble before it counts as over is no news.
+    assert!(!stand_and_be_written(4, 6));
+    assert_eq!(partition.goes_on(second(9)), Some(Duration::from_secs(6)));
+    assert_eq!(partition.goes_on(second(20)), None);
+    assert!(partition.note_trouble("the same, hours later", second(9000)));
+}
+
+#[test]
+fn a_damaged_partition_that_is_only_tried_again_does_not_go_on() {
+    let (mut partition, start) = (reading(false, 5), Instant::now());
+    partition.on(Event::Damaged("a checksum".into()), start);
+    assert!(partition.note_trouble("a checksum", start));
+    let tried = start + ASK_AGAIN;
+    partition.on(Event::Waited, tried);
+    assert_eq!(partition.state, State::Reading);
+    let later = [tried, tried + GOES_ON_AFTER, tried + GOES_ON_AFTER * 2];
+    assert_eq!(later.map(|now| partition.goes_on(now)), [None; 3]);
+    // A replica has it whole.
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.goes_on(later[1]), None);
+    assert_eq!(partition.goes_on(later[2]), Some(later[1] - start));
 }
 
 #[test]

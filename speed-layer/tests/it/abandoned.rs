@@ -107,6 +107,8 @@ async fn what_somebody_holds_of_one_partition_holds_up_no_other() {
         scene.wait_all_in().await;
         assert!(released.elapsed() < RECOVERY, "{:?}", released.elapsed());
         wait_ready(&address, 200).await;
+        let over = format!("{}/0: goes on after ", scene.topic.name());
+        speed_layer.wait_stderr(&over, PATIENCE).await;
         scene.assert_each_once().await;
     }
 }

@@ -136,6 +136,8 @@ async fn a_transaction_that_hangs_open_is_named_and_its_ticks_come_when_it_ends(
         scene.count("select count(*) from realtime_stock").await == 10
     })
     .await;
+    let over = format!("{}/0: the open transaction has ended after ", scene.topic.name());
+    speed_layer.wait_stderr(&over, PATIENCE).await;
 }
 
 /// A transaction of ten ticks that its producer leaves open.
