@@ -511,7 +511,7 @@ impl Assignment {
                 let at = format!("{}/{id}", topic.name);
                 let text = format!("{at}: {trouble}");
                 if partition.note_trouble(&trouble, now) {
-                    tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; it is asked again, and no other partition waits for it");
+                    tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; it is asked again, and the others go on");
                 }
                 match first {
                     None => first = Some(text),
