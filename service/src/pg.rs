@@ -160,7 +160,10 @@ fn flag(file: Option<&SecretFile>) -> &'static str {
 #[must_use]
 pub fn describe(error: &sqlx::Error) -> String {
     let sqlx::Error::Database(database) = error else {
-        return error.to_string();
+        let text = error.to_string();
+        // The library's words for it end with the address of its manual.
+        let is_cut_off = text.contains("close_notify");
+        return if is_cut_off { "the server has ended the connection".to_owned() } else { text };
     };
     let postgres = database.try_downcast_ref::<PgDatabaseError>();
     let more = postgres.map(|error| [error.detail(), error.hint()]).unwrap_or_default();
@@ -263,6 +266,14 @@ mod tests {
         let error = Database::parse("postgres://me:s3cret@host:notaport/db", "test").err().unwrap();
         assert!(matches!(error, Failure::Configuration(_)));
         assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn a_connection_that_the_server_cuts_off_is_said_without_a_library_s_manual() {
+        let words = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls";
+        let kind = std::io::ErrorKind::UnexpectedEof;
+        let error = sqlx::Error::Io(std::io::Error::new(kind, words));
+        assert_eq!(describe(&error), "the server has ended the connection");
     }
 
     #[test]
