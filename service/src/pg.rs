@@ -270,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_connection_that_the_server_cuts_off_is_said_without_a_library_s_manual() {
-        let words = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls";
+        let words =
+            "peer closed connection without sending TLS close_notify: https://docs.rs/rustls";
         let kind = std::io::ErrorKind::UnexpectedEof;
         let error = sqlx::Error::Io(std::io::Error::new(kind, words));
         assert_eq!(describe(&error), "the server has ended the connection");

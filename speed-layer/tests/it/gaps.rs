@@ -228,10 +228,8 @@ async fn a_partition_whose_offset_was_deleted_is_not_read_a_second_time() {
     let runbook = include_str!("../../../docs/operations.md");
     let (_, step) = runbook.split_once("Its row in `kafka_offsets` is gone").unwrap();
     let back = step.split("```").nth(1).and_then(|block| block.strip_prefix("sql")).unwrap();
-    let back = back.replace(
-        "source = 2 and kafka_partition = 1",
-        "source = 1 and kafka_partition = 0",
-    );
+    let back =
+        back.replace("source = 2 and kafka_partition = 1", "source = 1 and kafka_partition = 0");
     let inserted = sqlx::raw_sql(AssertSqlSafe(back)).execute(scene.database.pool()).await.unwrap();
     assert_eq!(inserted.rows_affected(), 1);
     scene.wait_all_in().await;

@@ -59,7 +59,8 @@ async fn a_day_that_is_dropped_by_hand_is_recorded_so_and_one_that_cannot_be_say
     let by_hand = "select drop_realtime_day((select name from realtime_partitions where to_time <= now()))::integer::bigint";
     assert_eq!(scene.count(by_hand).await, 1);
     assert_eq!(scene.count(ENDED).await, 0);
-    let recorded = "select count(*) from dropped_days where reason = 'by hand, as ' || session_user";
+    let recorded =
+        "select count(*) from dropped_days where reason = 'by hand, as ' || session_user";
     assert_eq!(scene.count(recorded).await, 1);
     for name in ["nonsense", "realtime_stock_20200101"] {
         let dropped = sqlx::query("select drop_realtime_day($1)").bind(name);

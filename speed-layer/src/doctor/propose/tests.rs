@@ -636,9 +636,13 @@ fn doubts_of(args: &MessageArgs, values: &[&str]) -> String {
 
 #[test]
 fn the_fields_that_are_guessed_are_said_where_others_are_wanting() {
-    let message = r#"{"code":"TSLA","paid":"159.81","lastQty":353,"venueTime":"2025-06-06 10:00:01.450"}"#;
+    let message =
+        r#"{"code":"TSLA","paid":"159.81","lastQty":353,"venueTime":"2025-06-06 10:00:01.450"}"#;
     let doubts = doubts_of(&MessageArgs::default(), &[message]);
-    assert!(doubts.contains("--map volume=lastQty,timestamp=venueTime: name the others"), "{doubts}");
+    assert!(
+        doubts.contains("--map volume=lastQty,timestamp=venueTime: name the others"),
+        "{doubts}"
+    );
     let map = "price=paid".parse().ok();
     let doubts = doubts_of(&MessageArgs { map, ..MessageArgs::default() }, &[message]);
     assert!(doubts.contains("--map price=paid,volume=lastQty,timestamp=venueTime:"), "{doubts}");
