@@ -33,7 +33,8 @@ create table realtime_upkeep
 
 insert into realtime_upkeep values ('', '-infinity');
 
--- Days whose ticks are gone because they were older than --retention-days: no difference to the archive.
+-- Days whose ticks are gone because they were older than --retention-days, or were dropped by hand: no difference to the
+-- archive.
 create table dropped_days
 (
     day        date        not null,
@@ -139,8 +140,9 @@ select least(now(), max(hour) + interval '1 hour')
 from public.hour_bars
 $$;
 
--- Drops the partition of a day that ended `keep` days before the horizon, and notes it; false where it did not.
-create function drop_realtime_day(name text, keep integer) returns boolean
+-- Drops the partition of a day that ended `keep` days before the horizon, and notes it with who did. Where there is none,
+-- it is false for the upkeep, which may come late, and an error for a person.
+create function drop_realtime_day(name text, keep integer default 1, is_upkeep boolean default false) returns boolean
     language plpgsql
     security definer
     set search_path = pg_catalog, pg_temp
@@ -159,12 +161,18 @@ begin
     where p.name = drop_realtime_day.name
       and is_ours
       and to_time + make_interval(days => keep) <= public.realtime_horizon();
-    if not found then
+    if not found and is_upkeep then
         return false;
+    end if;
+    if not found then
+        raise exception 'no day partition "%" has ended % day(s) before the newest tick, and before now', name, keep
+            using errcode = 'invalid_parameter_value',
+                hint = 'realtime_partitions has the names, without their schema, and when each ends.';
     end if;
     execute format('drop table realtime_days.%I', name);
     insert into public.dropped_days (day, partition, reason)
-    select day::date, name, format('older than --retention-days %s', keep)
+    select day::date, name, case when is_upkeep then format('older than --retention-days %s', keep)
+                                 else format('by hand, as %s', session_user) end
     from generate_series(expired.from_time, expired.to_time - interval '1 microsecond', '1 day') as day;
     return true;
 end

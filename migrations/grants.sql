@@ -89,7 +89,7 @@ begin
         union all
         select 'speed_writer', 'execute', 'function ' || signature
         from unnest('{"public.make_realtime_days(date[])", "public.seal_realtime_day(text)",
-                      "public.drop_realtime_day(text, integer)", public.realtime_horizon()}'::text[]) as signature
+                      "public.drop_realtime_day(text, integer, boolean)", public.realtime_horizon()}'::text[]) as signature
         where has_function_privilege(to_regrole('speed_writer'), signature, 'execute') = false
     loop
         execute format('grant %s on %s to %I', missing.privilege, missing.object, missing.role);

@@ -43,8 +43,9 @@ impl DatabaseOptions {
         let Ok(connection) = tokio::time::timeout(patience, connecting).await else {
             let error = anyhow::anyhow!("no answer within {patience:?}");
             let what = format!(
-                "opening PostgreSQL at {} (--database-url, --query-timeout)",
-                database.address()
+                "opening PostgreSQL at {} ({}, --query-timeout)",
+                database.address(),
+                database.flag()
             );
             return Err(Failure::Infrastructure(error.context(what)));
         };

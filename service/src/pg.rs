@@ -46,12 +46,17 @@ impl Database {
     /// # Errors
     /// Where the URL is none; the message does not repeat it, since it holds a password.
     pub fn parse(url: &str, application: &str) -> Result<Self, Failure> {
+        Self::of(url, None, application)
+    }
+
+    fn of(url: &str, file: Option<SecretFile>, application: &str) -> Result<Self, Failure> {
+        let flag = flag(file.as_ref());
         let target = Target::parse(url, application).map_err(|error| {
-            Failure::Configuration(anyhow!("--database-url is not a PostgreSQL URL: {error}"))
+            Failure::Configuration(anyhow!("{flag} is not a PostgreSQL URL: {error}"))
         })?;
         Ok(Self {
             state: Arc::new(Mutex::new(State { target, refused_since: None })),
-            file: None,
+            file,
             application: application.to_owned(),
             migrations: Migrations::Run,
             login_patience: connecting::LOGIN_PATIENCE,
@@ -64,7 +69,7 @@ impl Database {
     /// # Errors
     /// Where the URL is none.
     pub fn of_file(file: SecretFile, application: &str) -> Result<Self, Failure> {
-        Ok(Self { file: Some(file.clone()), ..Self::parse(file.expose(), application)? })
+        Self::of(file.clone().expose(), Some(file), application)
     }
 
     /// The same database, with another way to make sure of its tables.
@@ -88,6 +93,12 @@ impl Database {
     #[must_use]
     pub fn address(&self) -> String {
         self.lock().target.address()
+    }
+
+    /// The flag that says where it is.
+    #[must_use]
+    pub fn flag(&self) -> &'static str {
+        flag(self.file())
     }
 
     /// What is to be connected to now.
@@ -137,15 +148,22 @@ impl Database {
     /// As in "writing to PostgreSQL at host:5432/stocks (--database-url)".
     #[must_use]
     pub fn what(&self, doing: &str) -> String {
-        format!("{doing} PostgreSQL at {} (--database-url)", self.address())
+        format!("{doing} PostgreSQL at {} ({})", self.address(), self.flag())
     }
+}
+
+fn flag(file: Option<&SecretFile>) -> &'static str {
+    if file.is_some() { "--database-url-file" } else { "--database-url" }
 }
 
 /// What PostgreSQL says, once: sqlx's own text repeats it, with a line of the server's source code.
 #[must_use]
 pub fn describe(error: &sqlx::Error) -> String {
     let sqlx::Error::Database(database) = error else {
-        return error.to_string();
+        let text = error.to_string();
+        // The library's words for it end with the address of its manual.
+        let is_cut_off = text.contains("close_notify");
+        return if is_cut_off { "the server has ended the connection".to_owned() } else { text };
     };
     let postgres = database.try_downcast_ref::<PgDatabaseError>();
     let more = postgres.map(|error| [error.detail(), error.hint()]).unwrap_or_default();
@@ -248,6 +266,31 @@ mod tests {
         let error = Database::parse("postgres://me:s3cret@host:notaport/db", "test").err().unwrap();
         assert!(matches!(error, Failure::Configuration(_)));
         assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+
+    #[test]
+    fn a_connection_that_the_server_cuts_off_is_said_without_a_library_s_manual() {
+        let words =
+            "peer closed connection without sending TLS close_notify: https://docs.rs/rustls";
+        let kind = std::io::ErrorKind::UnexpectedEof;
+        let error = sqlx::Error::Io(std::io::Error::new(kind, words));
+        assert_eq!(describe(&error), "the server has ended the connection");
+    }
+
+    #[test]
+    fn an_error_names_the_flag_that_was_given() {
+        let of_file = |url: &str| {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), url).unwrap();
+            let secret = SecretFile::read(file.path().to_str().unwrap()).ok().unwrap();
+            Database::of_file(secret, "test")
+        };
+        let database = of_file("postgres://h/d").ok().unwrap();
+        assert!(database.what("writing to").ends_with("(--database-url-file)"));
+        let error = of_file("no url").err().unwrap().to_string();
+        assert!(error.contains("--database-url-file is not a PostgreSQL URL"), "{error}");
+        let database = Database::parse("postgres://h/d", "test").unwrap();
+        assert!(database.what("writing to").ends_with("(--database-url)"));
     }
 
     #[test]

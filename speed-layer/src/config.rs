@@ -25,7 +25,15 @@ pub struct Config {
     pub database: DatabaseArgs,
 
     /// Kafka brokers to start from, as `host:port,host:port`.
-    #[arg(long, env = "KAFKA_BROKERS", value_name = "LIST", value_parser = service::cli::brokers)]
+    #[arg(
+        long,
+        env = "KAFKA_BROKERS",
+        value_name = "LIST",
+        value_parser = service::cli::brokers,
+        required_unless_present = "healthcheck",
+        default_value = "",
+        hide_default_value = true
+    )]
     pub kafka_brokers: String,
 
     /// The topic of ticks; repeatable. A name that begins with `^` is a pattern for topics' names.
@@ -101,7 +109,7 @@ pub struct Config {
     pub http_addr: SocketAddr,
 
     /// Ask the instance that serves on --http-addr whether it is alive, and end: 0 if it is. For a
-    /// container's health check.
+    /// container's health check. It needs no other flag.
     #[arg(long)]
     pub healthcheck: bool,
 
@@ -130,6 +138,7 @@ impl Command {
     fn definition() -> clap::Command {
         let doctor = cli::without_empty_variables(DoctorArgs::command().name("doctor"));
         cli::without_empty_variables(Config::command())
+            .mut_arg("database_url", |url| url.required_unless_present("healthcheck"))
             .subcommand(doctor)
             .subcommand_negates_reqs(true)
             .args_conflicts_with_subcommands(true)
@@ -292,6 +301,16 @@ mod tests {
             parse(&["speed-layer", "--kafka-brokers", "b", "--database-url", "postgres://h/d"]);
         assert!(matches!(run, Ok(Command::Run(_))));
         assert!(parse(&["speed-layer", "--kafka-brokers", "b", "doctor"]).is_err());
+    }
+
+    #[test]
+    fn a_run_needs_brokers_and_a_database_and_a_health_check_neither() {
+        let parse =
+            |flags: &[&str]| Command::of(&Command::definition().try_get_matches_from(flags)?);
+        let check = parse(&["speed-layer", "--healthcheck", "--http-addr", "127.0.0.1:1"]);
+        assert!(matches!(check, Ok(Command::Run(config)) if config.healthcheck));
+        let run = parse(&["speed-layer", "--topic", "t"]).err().unwrap().to_string();
+        assert!(run.contains("--kafka-brokers") && run.contains("--database-url"), "{run}");
     }
 
     #[test]

@@ -491,7 +491,9 @@ impl Partition {
         }
         let why: String = trouble.chars().filter(|letter| !letter.is_ascii_digit()).collect();
         if let Some(stood) = &mut self.stood {
-            return std::mem::replace(&mut stood.why, why.clone()) != why;
+            let is_other = stood.why != why;
+            stood.why = why;
+            return is_other;
         }
         self.stood = Some(Stood { since: now, next: self.next, why, over: None });
         true

@@ -48,7 +48,8 @@ enum Task {
     Seal,
 }
 
-/// Looks at the start and every `--upkeep-interval`, until shutdown.
+/// Looks at the start and every `--upkeep-interval`, until shutdown. The first look only learns
+/// which partitions are quiet.
 pub async fn run(shared: Arc<Shared>) {
     let mut upkeep = Upkeep {
         database: shared.database.with_application(UPKEEP),
@@ -210,7 +211,7 @@ async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sql
     let mut transaction = connection.begin_with(BEGIN).await?;
     let (asked, said) = match task {
         Task::Drop { keep } => (
-            pg::query_scalar("select drop_realtime_day($1, $2)").bind(name).bind(keep),
+            pg::query_scalar("select drop_realtime_day($1, $2, true)").bind(name).bind(keep),
             "dropped partition {name}: older than --retention-days",
         ),
         Task::Seal => (

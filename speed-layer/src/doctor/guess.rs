@@ -24,7 +24,7 @@ const STEMS: [(Field, &[&str]); 3] = [
             "isin",
         ],
     ),
-    (Field::Price, &["price", "rate", "ltp"]),
+    (Field::Price, &["price", "rate", "ltp", "lastpx"]),
     (Field::Volume, &["volume", "quantity", "qty", "shares", "lastsize"]),
 ];
 /// Parts of names of other prices, times and volumes.
@@ -59,6 +59,8 @@ const OTHERS: [&str; 27] = [
 ];
 /// Parts of names of times at which a message was passed on: others go before them.
 const PASSED_ON: [&str; 5] = ["recv", "receiv", "ingest", "publish", "sent"];
+/// How little of a guess the code of an instrument is.
+const CODE: u8 = 7;
 /// How little of a guess a time by its record's is: more than any by its name.
 const CLOSE: u8 = 9;
 /// Short names, the likelier first.
@@ -285,10 +287,14 @@ impl<'l, 'a> Finder<'l, 'a> {
         }
     }
 
-    /// By its name, or for a time that is close to the record's.
+    /// By its name, for a code in an object that is called as a symbol is, or for a time that is
+    /// close to the record's.
     fn rank(&self, field: Field, leaf: &Leaf<'_>) -> Option<u8> {
+        let is_code = || field == Field::Symbol && is_code_of_a_symbol(leaf);
         let is_time = || field == Field::Timestamp && is_time_by(self.record_time, leaf);
-        rank(field, leaf.name()).or_else(|| is_time().then_some(CLOSE))
+        rank(field, leaf.name())
+            .or_else(|| is_code().then_some(CODE))
+            .or_else(|| is_time().then_some(CLOSE))
     }
 
     /// Of a whole time inside of an object that has the price no one outside of it is taken.
@@ -375,6 +381,13 @@ fn rank(field: Field, name: &str) -> Option<u8> {
     };
     let is_passed_on = field == Field::Timestamp && has(&PASSED_ON);
     is_part.then_some(if is_passed_on { 8 } else { 2 })
+}
+
+fn is_code_of_a_symbol(leaf: &Leaf<'_>) -> bool {
+    let [.., object, name] = leaf.path.as_slice() else {
+        return false;
+    };
+    plain(name) == "code" && rank(Field::Symbol, object).is_some()
 }
 
 /// Whether the value is of the field's kind.

@@ -90,6 +90,9 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
             advice.doubts.extend(search.doubtful_time());
         }
         advice.doubts.extend(search.afresh(&reading));
+        if doubts.is_empty() && advice.doubts.is_empty() {
+            advice.doubts.extend(search.half_guessed());
+        }
     }
     advice.doubts.extend(doubts);
     advice

@@ -53,10 +53,7 @@ impl Report<'_> {
                     "No flag is needed for the others: a run keeps them in rejected_ticks."
                 )?;
             }
-            None => writeln!(
-                to,
-                "No flags were found that help the others; docs/message-format.md has them all."
-            )?,
+            None => writeln!(to, "{}", without_flags(&self.advice.doubts))?,
         }
         write_notes(to, &self.advice.doubts)?;
         writeln!(to, "PostgreSQL: {}", self.database.words)
@@ -166,6 +163,14 @@ fn write_proposal(to: &mut String, proposal: &Proposal, all: usize) -> std::fmt:
     write_notes(to, &proposal.notes)
 }
 
+/// What is said in place of flags, before the doubts.
+fn without_flags(doubts: &[String]) -> &'static str {
+    match doubts.is_empty() {
+        true => "No flags were found that help the others; docs/message-format.md has them all.",
+        false => "No flags are sure to help the others (docs/message-format.md has them all):",
+    }
+}
+
 fn write_notes(to: &mut String, notes: &[String]) -> std::fmt::Result {
     notes.iter().try_for_each(|note| writeln!(to, "  {note}"))
 }
@@ -251,6 +256,12 @@ fn shown(value: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn that_no_flags_were_found_is_not_said_before_flags() {
+        assert!(without_flags(&[]).starts_with("No flags were found"));
+        assert!(without_flags(&["--map price=NAME".to_owned()]).ends_with("):"));
+    }
 
     #[test]
     fn a_share_is_all_only_where_it_is() {

@@ -192,7 +192,7 @@ impl Intake {
             .collect::<Vec<_>>()
             .join(" ");
         // It may have others already.
-        let words = if text.is_empty() { "no more" } else { &text };
+        let words = if text.is_empty() { "none beside those that it has" } else { &text };
         tracing::info!(partitions = text, "assigned partitions (with next offsets): {words}");
         kafka::assign(&self.consumer, &list)
             .map_err(|error| rejoin(format!("taking up partitions: {error}")))?;

@@ -27,6 +27,36 @@ const SEND_AGAIN: Duration = Duration::from_secs(1);
 const POLL: Duration = Duration::from_millis(5);
 /// Bytes of a message that are sent where all of them are more than the topic takes.
 const CUT_TO: usize = 16 * 1024;
+/// Properties of consumers: librdkafka warns of each that a producer is given.
+const OF_CONSUMERS: [&str; 27] = [
+    "auto.commit.enable",
+    "auto.commit.interval.ms",
+    "auto.offset.reset",
+    "check.crcs",
+    "consume.callback.max.messages",
+    "coordinator.query.interval.ms",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "enable.partition.eof",
+    "fetch.error.backoff.ms",
+    "fetch.max.bytes",
+    "fetch.message.max.bytes",
+    "fetch.min.bytes",
+    "fetch.queue.backoff.ms",
+    "fetch.wait.max.ms",
+    "group.instance.id",
+    "group.protocol",
+    "group.protocol.type",
+    "group.remote.assignor",
+    "heartbeat.interval.ms",
+    "isolation.level",
+    "max.partition.fetch.bytes",
+    "max.poll.interval.ms",
+    "partition.assignment.strategy",
+    "queued.max.messages.kbytes",
+    "queued.min.messages",
+    "session.timeout.ms",
+];
 
 /// Sends to the topic, and again until it is there. What the topic refuses for what it is (its
 /// size, no key in a compacted topic) is cut, or left to the table. A crash between sending and
@@ -176,7 +206,7 @@ impl DeadLetters {
         let Some(topic) = config.dead_letter_topic.clone() else {
             return Ok(None);
         };
-        let mut settings = client_settings(config, &[]);
+        let mut settings = settings_of(config);
         // Letters may come twice anyway, and an idempotent producer that has lost a right is of no
         // use ever after.
         settings
@@ -374,6 +404,15 @@ impl DeadLetters {
     }
 }
 
+/// What was said of the client, as far as it is of use to a producer.
+fn settings_of(config: &Config) -> ClientConfig {
+    let mut settings = client_settings(config, &[]);
+    for property in OF_CONSUMERS {
+        settings.remove(property);
+    }
+    settings
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -382,6 +421,20 @@ mod tests {
     use testing::ForgettingBroker;
 
     const MANY: u64 = 100;
+
+    #[test]
+    fn a_producer_gets_no_properties_of_consumers() {
+        let config = Config::try_parse_from([
+            "speed-layer",
+            "--database-url=postgres://h/d",
+            "--kafka-brokers=b",
+            "--kafka-property=group.protocol=consumer",
+            "--kafka-property=security.protocol=SSL",
+        ]);
+        let settings = settings_of(&config.unwrap());
+        assert_eq!(settings.get("group.protocol"), None);
+        assert_eq!(settings.get("security.protocol"), Some("SSL"));
+    }
 
     #[test]
     fn letters_arrive_though_the_client_has_let_go_of_every_broker() {

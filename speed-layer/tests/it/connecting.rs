@@ -102,6 +102,7 @@ async fn change_password(ticks_before: i64) {
     scene.send_ticks(1, 10).await;
     let line = speed_layer.wait_stderr("password authentication failed", PATIENCE).await;
     assert!(line.contains("read again at each try") && !line.contains("first"), "{line}");
+    assert!(line.contains("(--database-url-file)"), "{line}");
     assert_eq!(speed_layer.exit_status(), None);
     std::fs::write(&file, url("second")).unwrap();
     scene.wait_all_in().await;

@@ -37,6 +37,26 @@ async fn ticks_of_thousands_of_days_in_one_batch_are_written() {
 }
 
 #[tokio::test]
+async fn a_day_is_set_aside_as_the_manual_says() {
+    let scene = Scene::new(1).await;
+    let speed_layer = scene.start(&[]);
+    scene.topic.produce(["2025-06-06T10:00:00Z", "2025-06-07T10:00:00Z"].map(tick_at)).await;
+    scene.wait_all_in().await;
+    drop(speed_layer);
+    let manual = include_str!("../../../docs/operations.md");
+    let (_, section) = manual.split_once("once the day is over:").unwrap();
+    let (statements, _) = section.split_once("\n\nThe table is yours").unwrap();
+    execute(&scene, statements).await;
+    for (sql, expected) in [
+        ("select count(*) from realtime_stock", 1),
+        ("select count(*) from realtime_days.realtime_stock_20250606", 1),
+        ("select count(*) from dropped_days where day = '2025-06-06'", 1),
+    ] {
+        assert_eq!(scene.count(sql).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn a_late_tick_of_a_day_that_was_detached_renamed_or_is_part_of_a_month_is_written() {
     let scene = Scene::new(1).await;
     let speed_layer = scene.start(&[]);

@@ -5,6 +5,7 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready}
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use sqlx::AssertSqlSafe;
 use testing::{Child, Record, TestTopic, eventually};
 
 fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
@@ -224,8 +225,13 @@ async fn a_partition_whose_offset_was_deleted_is_not_read_a_second_time() {
         scene.count("select count(*) from realtime_stock").await == 25
     })
     .await;
-    let back = "insert into kafka_offsets (source, partition, next_offset) values (1, 0, 10)";
-    sqlx::query(back).execute(scene.database.pool()).await.unwrap();
+    let runbook = include_str!("../../../docs/operations.md");
+    let (_, step) = runbook.split_once("Its row in `kafka_offsets` is gone").unwrap();
+    let back = step.split("```").nth(1).and_then(|block| block.strip_prefix("sql")).unwrap();
+    let back =
+        back.replace("source = 2 and kafka_partition = 1", "source = 1 and kafka_partition = 0");
+    let inserted = sqlx::raw_sql(AssertSqlSafe(back)).execute(scene.database.pool()).await.unwrap();
+    assert_eq!(inserted.rows_affected(), 1);
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     wait_ready(&address, 200).await;

@@ -51,6 +51,25 @@ async fn old_days_are_dropped_and_finished_days_indexed_but_never_the_one_being_
 }
 
 #[tokio::test]
+async fn a_day_that_is_dropped_by_hand_is_recorded_so_and_one_that_cannot_be_says_why() {
+    let scene = Scene::new(1).await;
+    let _speed_layer = scene.start(&["--upkeep-interval", "1h"]);
+    scene.topic.produce([9, 0].map(tick_of)).await;
+    scene.wait_all_in().await;
+    let by_hand = "select drop_realtime_day((select name from realtime_partitions where to_time <= now()))::integer::bigint";
+    assert_eq!(scene.count(by_hand).await, 1);
+    assert_eq!(scene.count(ENDED).await, 0);
+    let recorded =
+        "select count(*) from dropped_days where reason = 'by hand, as ' || session_user";
+    assert_eq!(scene.count(recorded).await, 1);
+    for name in ["nonsense", "realtime_stock_20200101"] {
+        let dropped = sqlx::query("select drop_realtime_day($1)").bind(name);
+        let error = dropped.execute(scene.database.pool()).await.unwrap_err().to_string();
+        assert!(error.contains(&format!("no day partition \"{name}\" has ended")), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn without_retention_nothing_is_dropped() {
     let scene = Scene::new(1).await;
     let _speed_layer = scene.start(&["--upkeep-interval", "100ms"]);

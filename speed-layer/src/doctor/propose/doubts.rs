@@ -10,7 +10,7 @@ use super::super::report::command_line;
 use super::super::times::Member;
 use super::super::traits::Traits;
 use super::super::trial::{Outcome, Tried};
-use super::{Choice, GOOD_SHARE, Search};
+use super::{Choice, GOOD_SHARE, Search, completed};
 use common::decode::{Field, Path, TimestampFrom, usual_field};
 use serde_json::Value;
 use service::cli::MessageArgs;
@@ -100,6 +100,26 @@ impl Search<'_> {
             format!(
                 "These flags may be wrong: {reached} of {} messages are ticks with {instead} in place of {given}.",
                 self.samples.len()
+            )
+        })
+    }
+
+    /// What is guessed of some fields, where that alone makes no ticks.
+    pub(super) fn half_guessed(&self) -> Option<String> {
+        if self.args.preset.is_some() {
+            return None;
+        }
+        let (_, guess) = self.guesses.iter().find(|(way, _)| way.is_none())?;
+        let guessed = guess.entries.as_ref()?;
+        let map = match &self.args.map {
+            Some(map) => completed(map, guessed)?,
+            None => guessed.clone(),
+        };
+        let args = MessageArgs { map: Some(map), ..self.args.clone() };
+        args.check().is_ok().then(|| {
+            format!(
+                "Some fields may be those of {}: name the others there as well (symbol=NAME, price=NAME), and ask again.",
+                command_line(&args)
             )
         })
     }

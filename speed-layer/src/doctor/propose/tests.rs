@@ -635,6 +635,29 @@ fn doubts_of(args: &MessageArgs, values: &[&str]) -> String {
 }
 
 #[test]
+fn the_fields_that_are_guessed_are_said_where_others_are_wanting() {
+    let message =
+        r#"{"code":"TSLA","paid":"159.81","lastQty":353,"venueTime":"2025-06-06 10:00:01.450"}"#;
+    let doubts = doubts_of(&MessageArgs::default(), &[message]);
+    assert!(
+        doubts.contains("--map volume=lastQty,timestamp=venueTime: name the others"),
+        "{doubts}"
+    );
+    let map = "price=paid".parse().ok();
+    let doubts = doubts_of(&MessageArgs { map, ..MessageArgs::default() }, &[message]);
+    assert!(doubts.contains("--map price=paid,volume=lastQty,timestamp=venueTime:"), "{doubts}");
+}
+
+#[test]
+fn the_code_of_an_instrument_is_its_symbol() {
+    let message = r#"{"instrument":{"code":"TSLA","mic":"XNAS"},"lastPx":"159.81","lastQty":353,
+        "venueTime":"2025-06-06 10:00:01.450","msgKind":"TRADE","seq":1}"#;
+    let expected = "--map symbol=instrument.code,price=lastPx,volume=lastQty,timestamp=venueTime \
+                    --timestamp-zone America/New_York";
+    assert_eq!(flags(&[message]), Some((expected.to_owned(), 1)));
+}
+
+#[test]
 fn of_a_time_that_is_read_nothing_is_said_whatever_else_is_wrong() {
     let of_kind =
         |kind: &str| format!(r#"{{"type":"{kind}","symbol":"A","price":5,"ts":1749218401123}}"#);
