@@ -265,6 +265,7 @@ func TestABackfillIsSharedByPodsOfOneJob(t *testing.T) {
 				t.Error("its pods do not share")
 			}
 			checkConfined(t, job.Name, spec.Template.Spec.Containers[0])
+			checkTemporary(t, job.Name, spec.Template.Spec)
 			return
 		}
 	}
