@@ -614,6 +614,20 @@ func TestEveryUnitReadsTheFileOfMessagesBeforeItsOwn(t *testing.T) {
 	}
 }
 
+// There a percent sign ends the command, and what is behind it is given to it as its input.
+func TestNoCommandOfCronHoldsAPercentSign(t *testing.T) {
+	commands := regexp.MustCompile(`(?m)^#? ?[0-9*/]+ [0-9*/]+ \* \* \* stocks-batch (.*)$`)
+	found := commands.FindAllStringSubmatch(textOf(t, "../cron/stocks-batch"), -1)
+	if len(found) != 3 {
+		t.Errorf("%d commands", len(found))
+	}
+	for _, command := range found {
+		if strings.Contains(command[1], "%") {
+			t.Errorf("%s", command[1])
+		}
+	}
+}
+
 // A password that was changed reaches the service by a start alone: secrets are copied there.
 func TestTheSpeedLayersUnitIsStartedAgainWhateverItsExitCodeIs(t *testing.T) {
 	unit := textOf(t, "../systemd/speed-layer.service")

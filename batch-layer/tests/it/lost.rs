@@ -198,6 +198,27 @@ async fn rows_that_stand_twice_are_named_and_taken_out_as_the_docs_say() {
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
 }
 
+/// As after a rebuild, or of history from before there was a speed layer.
+#[tokio::test]
+async fn hours_older_than_what_kafka_had_agree_once_it_is_said_as_the_docs_do() {
+    let world = agreeing().await;
+    world.execute("delete from realtime_stock where kafka_offset < 10000").await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "400 ticks of the archive are not in realtime_stock: offsets 9000-9399";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    let docs = include_str!("../../../docs/operations.md");
+    let (_, section) = docs.split_once("## Rebuild from the archive\n").unwrap();
+    let (_, statement) = section.split_once("```sql\n").unwrap();
+    world.execute(statement.split_once("```").unwrap().0).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // What came later is still looked at.
+    world.execute("delete from realtime_stock where kafka_offset = 10017").await;
+    assert_eq!(verify(&world, &HOURS).await.code, 1);
+}
+
 /// Does what the docs say, with the content of an object; gives how many ticks it has put back.
 async fn put_back(world: &World, statements: [String; 3], content: &str) -> i64 {
     put_back_as(world.database.connection().await, world, statements, content).await
