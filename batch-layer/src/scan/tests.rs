@@ -213,10 +213,9 @@ fn of_an_archive_of_comma_separated_fields_the_flag_is_named() {
         scan(content.as_bytes(), options).map(|_| ()).unwrap_err().error.to_string()
     };
     let message = BASE64.encode(line("A", AT, "1").trim());
-    for content in [
-        format!("QQ==,{message},17,1748869200000\n"),
-        format!(",{message},17\n,{message},18\n"),
-    ] {
+    for content in
+        [format!("QQ==,{message},17,1748869200000\n"), format!(",{message},17\n,{message},18\n")]
+    {
         let why = why(&content, &options());
         assert!(why.starts_with("it holds no record: "), "{why}");
         assert!(why.contains("--csv-fields key,value,offset,timestamp"), "{why}");
