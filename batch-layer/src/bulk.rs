@@ -78,10 +78,21 @@ fn flag_in_the_way(args: &Args) -> Option<&'static str> {
     let Rules { each, symbol_from, timestamp_from, .. } = &*format.rules;
     match () {
         () if format.csv.is_some() => Some("--csv-fields"),
-        () if each.is_some() => Some("--each"),
+        () if each.is_some() => Some(said_by(args)),
         () if matches!(symbol_from, SymbolFrom::Key | SymbolFrom::Topic) => Some("--symbol-from"),
         () if *timestamp_from != TimestampFrom::Value => Some("--timestamp-from"),
         () => None,
+    }
+}
+
+/// The flag that has said where a message holds several ticks.
+#[cfg_attr(not(feature = "spark"), allow(dead_code))]
+fn said_by(args: &Args) -> &'static str {
+    let messages = &args.archive.messages;
+    match () {
+        () if messages.message_file.is_some() => "what --message-file says of --each",
+        () if messages.each.is_some() => "--each",
+        () => "what --preset says of --each",
     }
 }
 

@@ -6,6 +6,7 @@ use crate::flags::{
 };
 use crate::lake::{CompactArgs, FromLake, SourceArgs};
 use crate::verify::VerifyArgs;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use rustc_hash::FxHasher;
 use service::Failure;
@@ -108,7 +109,8 @@ impl Command {
     /// Reads the command line; where it cannot be meant, says so and ends the process.
     #[must_use]
     pub fn parse() -> Self {
-        Self::of(&Self::definition().get_matches()).unwrap_or_else(|error| error.exit())
+        let matches = Self::definition().try_get_matches().map_err(advised);
+        matches.and_then(|matches| Self::of(&matches)).unwrap_or_else(|error| error.exit())
     }
 
     /// The flags of a run, and the subcommands with flags of their own.
@@ -154,6 +156,16 @@ impl Command {
             Self::Export(args) => &args.logs,
         }
     }
+}
+
+/// Says where a subcommand's flags stand, to whom has put them before it.
+fn advised(mut error: clap::Error) -> clap::Error {
+    let command = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
+    if let (ErrorKind::ArgumentConflict, Some(command)) = (error.kind(), command) {
+        let tip = format!("its flags stand behind it: batch-layer {command} --FLAG ..");
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
 }
 
 impl Args {
@@ -326,5 +338,8 @@ mod tests {
         assert!(matches!(verify, Command::Verify(_)), "{verify:?}");
         let mixed = parse(&[&database[..], &["verify"], &database[..]].concat());
         assert!(mixed.is_err(), "{mixed:?}");
+        let flags = [&["batch-layer"][..], &database[..], &["verify"]].concat();
+        let error = advised(Command::definition().try_get_matches_from(flags).unwrap_err());
+        assert!(error.to_string().contains("stand behind it: batch-layer verify --"), "{error}");
     }
 }

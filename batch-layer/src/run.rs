@@ -44,12 +44,12 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
         return args.database.args.parse("batch-layer")?.migrate_only().await;
     }
     args.check_shared(&plan)?;
+    let options = bulk::options(&args)?;
     let store = Store::open(&args.archive.store()).await?;
     if args.dry_run {
         let index = args.database.open("batch-layer", false).await?;
         return dry_run::run(&args, &plan, &store, index).await;
     }
-    let options = bulk::options(&args)?;
     let group = args.group(&plan);
     let silence = args.takeover_after;
     let taken = match plan.is_default {

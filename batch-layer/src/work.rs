@@ -335,7 +335,7 @@ impl Work {
         if let Some(example) = broken.example {
             let (hours, location) = (counted(broken.hours, "hour"), self.store.location());
             let sentence = format!(
-                "object[s] cannot be read and [holds|hold] back {hours} until mended or deleted"
+                "object[s] cannot be read and [holds|hold] back {hours} until readable or deleted"
             );
             found.push(format!("{}: {location}{example}", inflected(broken.objects, &sentence)));
         }
@@ -400,7 +400,7 @@ impl Work {
                 others => format!(", and {}", counted(others, "other hour")),
             };
             self.progress.warn(format_args!(
-                "{location}{}: {}; not written until it is mended or deleted: {named}{others}",
+                "{location}{}: {}; not written until it is readable or deleted: {named}{others}",
                 object.key, broken.why
             ));
         }

@@ -265,6 +265,7 @@ func TestABackfillIsSharedByPodsOfOneJob(t *testing.T) {
 				t.Error("its pods do not share")
 			}
 			checkConfined(t, job.Name, spec.Template.Spec.Containers[0])
+			checkTemporary(t, job.Name, spec.Template.Spec)
 			return
 		}
 	}
@@ -609,6 +610,20 @@ func TestEveryUnitReadsTheFileOfMessagesBeforeItsOwn(t *testing.T) {
 		files := regexp.MustCompile(`(?m)^EnvironmentFile=(.*)$`).FindAllStringSubmatch(textOf(t, "../systemd/"+name+".service"), -1)
 		if len(files) != 2 || files[0][1] != "-/etc/stocks/messages.env" {
 			t.Errorf("%s reads %v", name, files)
+		}
+	}
+}
+
+// There a percent sign ends the command, and what is behind it is given to it as its input.
+func TestNoCommandOfCronHoldsAPercentSign(t *testing.T) {
+	commands := regexp.MustCompile(`(?m)^#? ?[0-9*/]+ [0-9*/]+ \* \* \* stocks-batch (.*)$`)
+	found := commands.FindAllStringSubmatch(textOf(t, "../cron/stocks-batch"), -1)
+	if len(found) != 3 {
+		t.Errorf("%d commands", len(found))
+	}
+	for _, command := range found {
+		if strings.Contains(command[1], "%") {
+			t.Errorf("%s", command[1])
 		}
 	}
 }

@@ -135,6 +135,29 @@ func checkConfined(t *testing.T, workload string, container corev1.Container) {
 	}
 }
 
+func TestWhoeverReadsTheLakeHasRoomForAnObject(t *testing.T) {
+	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
+		for _, pod := range Pods(objects) {
+			if strings.HasPrefix(pod.Workload, "CronJob ") {
+				checkTemporary(t, pod.Workload, pod.Spec)
+			}
+		}
+	})
+}
+
+// The root file system is read-only, and an object of the lake lies in /tmp while it is read.
+func checkTemporary(t *testing.T, workload string, pod corev1.PodSpec) {
+	t.Helper()
+	for _, mount := range pod.Containers[0].VolumeMounts {
+		for _, volume := range pod.Volumes {
+			if mount.MountPath == "/tmp" && !mount.ReadOnly && volume.Name == mount.Name && volume.EmptyDir != nil {
+				return
+			}
+		}
+	}
+	t.Errorf("%s: nothing can be written to /tmp", workload)
+}
+
 func TestContainersHaveRequestsAndLimits(t *testing.T) {
 	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
 		for _, pod := range Pods(objects) {

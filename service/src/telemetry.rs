@@ -57,8 +57,9 @@ pub struct LogArgs {
 
 /// Libraries' lines that say nothing, or what is said once anyhow: the Kafka crate closes a
 /// consumer's queue a second time when it is dropped, and calls that an error; AWS's SDK prints
-/// errors that it has found beside the one that it gives. Spans of traces are for traces alone.
-const QUIET: &str = "traced=off,sqlx::postgres::notice=error,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off";
+/// errors that it has found beside the one that it gives, and at each start where it has looked for
+/// credentials. Spans of traces are for traces alone.
+const QUIET: &str = "traced=off,sqlx::postgres::notice=error,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off,aws_config=warn";
 
 /// What is `asked` for comes on top of what is usual, so that who names a library hears it.
 fn filter(asked: &str) -> EnvFilter {
@@ -172,7 +173,9 @@ mod tests {
             filter(asked).to_string().split(',').any(|directive| directive == line)
         };
         for asked in ["", "info", "debug", "not a filter="] {
-            assert!(shows(asked, "aws_smithy_runtime_api=off"), "{asked}: {}", filter(asked));
+            for line in ["aws_smithy_runtime_api=off", "aws_config=warn"] {
+                assert!(shows(asked, line), "{asked}: {}", filter(asked));
+            }
         }
         assert!(shows("", "info") && shows("debug", "debug"));
         let named = "info,aws_smithy_runtime_api=trace";

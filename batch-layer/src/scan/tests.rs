@@ -208,6 +208,30 @@ fn content_without_a_single_record_is_an_error_and_bad_records_are_none() {
 }
 
 #[test]
+fn of_an_archive_of_comma_separated_fields_the_flag_is_named() {
+    let why = |content: &str, options: &ScanOptions| {
+        scan(content.as_bytes(), options).map(|_| ()).unwrap_err().error.to_string()
+    };
+    let message = BASE64.encode(line("A", AT, "1").trim());
+    for content in
+        [format!("QQ==,{message},17,1748869200000\n"), format!(",{message},17\n,{message},18\n")]
+    {
+        let why = why(&content, &options());
+        assert!(why.starts_with("it holds no record: "), "{why}");
+        assert!(why.contains("--csv-fields key,value,offset,timestamp"), "{why}");
+        assert!(!why.contains("producer"), "{why}");
+    }
+    let csv = ScanOptions { csv: "value,offset".parse().ok(), ..options() };
+    for (content, options) in [
+        ("<html>,</html>\n", &options()),
+        ("{'symbol': 'AAPL', 'price': None}\n", &options()),
+        ("x,y\n", &csv),
+    ] {
+        assert!(!why(content, options).contains("--csv-fields"), "{content}");
+    }
+}
+
+#[test]
 fn what_the_sink_says_of_a_record_comes_before_what_its_producer_wrote() {
     let value = line("A", AT, "1");
     let value = value.trim().strip_suffix('}').unwrap();

@@ -89,6 +89,8 @@ struct Reading<'o, V> {
     /// Whether any line was a tick, or at least JSON: no sink writes an object without.
     has_records: bool,
     first_reject: Option<Reject>,
+    /// Whether that is of a line as a sink writes it that is set to comma-separated fields.
+    looks_like_csv: bool,
     /// Lines that are no record, before the first that is.
     strange_lines: u64,
     /// The last line, where it ends in what no whole object ends in.
@@ -168,8 +170,22 @@ const WORK_OF_A_BYTE: usize = 4;
 /// What it takes to see that a value is none of those, as bytes.
 const WORK_OF_AN_ATTEMPT: usize = 64;
 
+/// What a sink writes by its own setting is none of its producer's doing.
+const CSV_ADVICE: &str = "comma-separated fields: where the sink writes those, --csv-fields names \
+                          them, as --csv-fields key,value,offset,timestamp";
+
 /// How deep arrays of records may lie in one another.
 const MAX_DEPTH: usize = 8;
+
+/// Whether a line that is no JSON, nor meant to be, is of fields with commas between.
+fn looks_like_csv(line: &[u8]) -> bool {
+    let line = line.trim_ascii_start();
+    let begins = |first: &u8| !matches!(first, b'<' | b'{' | b'[');
+    line.first().is_some_and(begins)
+        && line.contains(&b',')
+        && !line.contains(&b'\0')
+        && str::from_utf8(line).is_ok()
+}
 
 impl<V: Visitor> LineTaker for Reading<'_, V> {
     #[inline(always)]
@@ -227,6 +243,7 @@ impl<'o, V> Reading<'o, V> {
             is_wrapped: options.csv.is_some(),
             has_records: false,
             first_reject: None,
+            looks_like_csv: false,
             strange_lines: 0,
             cut_line: None,
             is_csv: options.csv.is_some(),
@@ -401,7 +418,10 @@ impl<V: Visitor> Reading<'_, V> {
         };
         if !self.has_records {
             self.strange_lines += 1;
-            self.first_reject.get_or_insert_with(|| reject.clone());
+            if self.first_reject.is_none() {
+                self.looks_like_csv = !self.is_csv && looks_like_csv(line.bytes);
+                self.first_reject = Some(reject.clone());
+            }
         } else if line.is_torn {
             self.cut_line = Some((line.number, "in zero bytes"));
         }
@@ -427,9 +447,11 @@ impl<V: Visitor> Reading<'_, V> {
         if self.has_records {
             return Ok(());
         }
-        let why = self
-            .first_reject
-            .map_or("it is empty".to_owned(), |reject| format!("its first line is {reject}"));
+        let why = match self.first_reject {
+            None => "it is empty".to_owned(),
+            Some(_) if self.looks_like_csv => format!("its first line has {CSV_ADVICE}"),
+            Some(reject) => format!("its first line is {reject}"),
+        };
         Err(io::Error::new(ErrorKind::InvalidData, format!("it holds no record: {why}")))
     }
 

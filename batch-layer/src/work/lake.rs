@@ -99,15 +99,17 @@ impl Work {
     }
 
     fn note_unread(&self, hour: Hour, key: Option<&str>, unread: &Unread) {
-        let why = match unread {
-            Unread::Moved => "is gone".to_owned(),
-            Unread::Damaged(why) => format!("is not believed: {why}"),
-            Unread::Away(failure) => format!("could not be read: {failure}"),
+        const MENDS: &str = " (batch-layer compact mends the lake)";
+        let (why, advice) = match unread {
+            Unread::Moved => ("is gone".to_owned(), MENDS),
+            Unread::Damaged(why) => (format!("is not believed: {why}"), MENDS),
+            // Nothing says that the lake is wrong: the store, or the folder for temporary files.
+            Unread::Away(failure) => (format!("could not be read: {failure}"), ""),
         };
         let what = key
             .map_or_else(|| "the lake".to_owned(), |key| format!("{}{key}", self.store.location()));
         self.progress.warn(format_args!(
-            "hour {hour}: {what} {why}; what the lake was made of is read instead (batch-layer compact mends the lake)"
+            "hour {hour}: {what} {why}; what the lake was made of is read instead{advice}"
         ));
     }
 

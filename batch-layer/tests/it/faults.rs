@@ -381,7 +381,7 @@ async fn assert_nothing_is_held_back(world: &World, outcome: &Outcome) {
         "{}",
         outcome.stderr
     );
-    assert!(!outcome.stderr.contains("mended or deleted"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("readable or deleted"), "{}", outcome.stderr);
     for table in ["broken_objects", "held_hours"] {
         assert_eq!(world.number(&format!("select count(*) from {table}")).await, 0, "{table}");
     }

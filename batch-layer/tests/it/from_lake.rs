@@ -1,6 +1,6 @@
 //! Hours that are computed anew from the lake, against the same from the raw objects.
 
-use crate::support::{Outcome, Tick, World, at, key, lines, some_ticks};
+use crate::support::{Outcome, Tick, World, at, finish, key, lines, some_ticks};
 use batch_layer::state;
 use std::fmt::Write as _;
 
@@ -107,6 +107,20 @@ fn odd_lines() -> String {
     );
     text.push_str("{\"symbol\":\"AAPL\"}\nno json\n");
     text
+}
+
+#[tokio::test]
+async fn where_no_temporary_file_can_be_made_the_raw_objects_are_read_and_the_lake_is_not_blamed() {
+    let world = World::create().await;
+    world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 30)).await;
+    run_both(&world).await;
+    let mut command = world.command(&[&RECOMPUTE[..], &["--anomalies", "off"]].concat());
+    command.env("TMPDIR", "/nowhere");
+    let Outcome { code, stderr, .. } = finish(command).await;
+    assert_eq!((code, &*read(&world).await), (0, "0 0 1"), "{stderr}");
+    assert!(stderr.contains("/nowhere (--temp-dir)"), "{stderr}");
+    assert!(stderr.contains("what the lake was made of is read instead"), "{stderr}");
+    assert!(!stderr.contains("mends the lake"), "{stderr}");
 }
 
 #[tokio::test]

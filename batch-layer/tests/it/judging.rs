@@ -529,6 +529,29 @@ async fn clean_bars_are_those_of_the_good_ticks() {
     assert_eq!(world.number("select sum(left_out)::bigint from clean_hours").await, 2);
 }
 
+/// A usual run does not look at clean bars that are there.
+#[tokio::test]
+async fn wrong_clean_bars_are_written_anew_where_their_hour_is_computed_anew() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 10_000), &calm(10, &[100, 200])).await;
+    world.run_ok(&DAY).await;
+    let clean = "select concat_ws(' ', trim_scale(high), ticks, left_out) from clean_hours
+                 union all
+                 select concat_ws(' ', minute, trim_scale(high), ticks) from clean_minutes order by 1";
+    let before = world.rows(clean).await;
+    for spoil in [
+        "update clean_hours set high = high + 1000",
+        "update clean_minutes set high = high + 1000",
+        "delete from clean_hours",
+    ] {
+        world.execute(spoil).await;
+        world.run_ok(&DAY).await;
+        assert_ne!(world.rows(clean).await, before, "{spoil}");
+        world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
+        assert_eq!(world.rows(clean).await, before, "{spoil}");
+    }
+}
+
 #[tokio::test]
 async fn the_clean_views_leave_bad_prints_out_of_bars_that_have_no_newer_ticks() {
     let world = World::create().await;

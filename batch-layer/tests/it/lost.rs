@@ -2,6 +2,7 @@
 
 use crate::support::{World, key, lines, some_ticks};
 use crate::verify::{HOURS, Live, agreeing, bars, verify};
+use sqlx::{Connection as _, PgConnection};
 use testing::Record;
 
 /// An hour of ten messages with three ticks each, which was archived, computed, and then expired.
@@ -197,11 +198,40 @@ async fn rows_that_stand_twice_are_named_and_taken_out_as_the_docs_say() {
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
 }
 
+/// As after a rebuild, or of history from before there was a speed layer.
+#[tokio::test]
+async fn hours_older_than_what_kafka_had_agree_once_it_is_said_as_the_docs_do() {
+    let world = agreeing().await;
+    world.execute("delete from realtime_stock where kafka_offset < 10000").await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "400 ticks of the archive are not in realtime_stock: offsets 9000-9399";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    let docs = include_str!("../../../docs/operations.md");
+    let (_, section) = docs.split_once("## Rebuild from the archive\n").unwrap();
+    let (_, statement) = section.split_once("```sql\n").unwrap();
+    world.execute(statement.split_once("```").unwrap().0).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // What came later is still looked at.
+    world.execute("delete from realtime_stock where kafka_offset = 10017").await;
+    assert_eq!(verify(&world, &HOURS).await.code, 1);
+}
+
 /// Does what the docs say, with the content of an object; gives how many ticks it has put back.
-async fn put_back(world: &World, [create, copy, insert]: [String; 3], content: &str) -> i64 {
+async fn put_back(world: &World, statements: [String; 3], content: &str) -> i64 {
+    put_back_as(world.database.connection().await, world, statements, content).await
+}
+
+async fn put_back_as(
+    mut connection: PgConnection,
+    world: &World,
+    [create, copy, insert]: [String; 3],
+    content: &str,
+) -> i64 {
     let count = "select count(*) from realtime_stock";
     let before = world.number(count).await;
-    let mut connection = world.database.connection().await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut connection).await.unwrap();
     let mut copying = connection.copy_in_raw(&copy).await.unwrap();
     copying.send(content.as_bytes()).await.unwrap();
@@ -246,6 +276,21 @@ async fn ticks_that_were_lost_are_put_back_as_the_docs_say() {
         assert_eq!(bars(&world).await == before, bars_have_them);
         assert_eq!(outcome.stdout.contains("repaired: "), !bars_have_them, "{}", outcome.stdout);
     }
+}
+
+/// As after a rebuild: the speed layer has made no partition for the day.
+#[tokio::test]
+async fn the_owner_of_the_tables_puts_ticks_back_of_a_day_that_is_not_there() {
+    let world = World::create_without_tables().await;
+    world.database.set_up_roles().await;
+    world.source("stock_prices").await;
+    let content = lines(&some_ticks(9, 0, 9000, 400));
+    for put_in in [3, 0] {
+        let owner = PgConnection::connect(&world.database.url_of("stocks_owner")).await.unwrap();
+        assert_eq!(put_back_as(owner, &world, runbook(), &content).await, put_in);
+    }
+    let days = "select name from realtime_partitions";
+    assert_eq!(world.rows(days).await, ["realtime_stock_20250602"]);
 }
 
 #[tokio::test]

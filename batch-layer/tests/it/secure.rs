@@ -95,6 +95,19 @@ async fn hours_are_computed_through_tls_with_the_least_rights_and_no_secret_show
     );
 }
 
+/// The SDK says at the usual level where it has found credentials: three lines a run.
+#[tokio::test]
+async fn a_quiet_run_does_not_say_where_credentials_were_found() {
+    let secured = Secured::create().await;
+    secured.world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 30)).await;
+    let mut command = secured.command(&stack("STACK_TLS_CA"));
+    command.env_remove("RUST_LOG").args(["--quiet", "--hour", "2025-06-02T13"]);
+    let outcome = finish(command).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("aws_"), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("1 hour computed"), "{}", outcome.stderr);
+}
+
 #[tokio::test]
 async fn a_store_that_cannot_prove_who_it_is_gets_no_request() {
     let secured = Secured::create().await;

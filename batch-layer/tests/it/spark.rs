@@ -398,6 +398,8 @@ async fn a_server_that_is_away_is_an_outage_and_a_flag_it_cannot_follow_a_wrong_
     for (flags, named) in [
         (vec!["--csv-fields", "value"], "--csv-fields"),
         (vec!["--symbol-from", "topic"], "--symbol-from"),
+        (vec!["--preset", "kraken"], "what --preset says of --each"),
+        (vec!["--each", "data", "--dry-run"], "by --each"),
         (vec!["--spark-url", "http://s3cret"], "--spark-url"),
     ] {
         let mut args = vec!["--engine", "spark", "--hour", "2025-06-02T13"];

@@ -171,8 +171,8 @@ fn chosen<T: Named + Default>(value: T) -> Option<T> {
     (value != T::default()).then_some(value)
 }
 
-/// `command`, to which a variable about messages that is there and empty says nothing: so compose
-/// files pass on what is not set.
+/// `command`, to which a variable about messages or migrations that is there and empty says
+/// nothing: so compose files pass on what is not set.
 #[must_use]
 pub fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &clap::Arg| {
@@ -181,7 +181,8 @@ pub fn without_empty_variables(command: clap::Command) -> clap::Command {
     };
     let is_of_messages =
         |arg: &clap::Arg| matches!(arg.get_help_heading(), Some(HEADING | REGISTRY_HEADING));
-    command.mut_args(|arg| match is_of_messages(&arg) && is_empty(&arg) {
+    let may_be_empty = |arg: &clap::Arg| is_of_messages(arg) || arg.get_id() == "migrations";
+    command.mut_args(|arg| match may_be_empty(&arg) && is_empty(&arg) {
         true => arg.env(None::<&str>),
         false => arg,
     })

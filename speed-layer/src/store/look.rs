@@ -28,8 +28,9 @@ pub(super) async fn may_write(
     match missing {
         None => Ok(()),
         Some(rights) => Err(Failure::Configuration(anyhow!(
-            "this user has no right to {rights} in PostgreSQL at {} (--database-url)",
-            shared.database.address()
+            "this user has no right to {rights} in PostgreSQL at {} ({})",
+            shared.database.address(),
+            shared.database.flag()
         ))),
     }
 }

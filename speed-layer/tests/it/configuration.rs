@@ -87,7 +87,7 @@ async fn flags_of_which_one_has_no_effect_beside_another_are_refused_with_both_n
 }
 
 #[tokio::test]
-async fn an_empty_variable_about_messages_says_nothing() {
+async fn an_empty_variable_about_messages_or_migrations_says_nothing() {
     let scene = Scene::new(1).await;
     scene.send_ticks(1, 5).await;
     let mut command = scene.command();
@@ -98,6 +98,7 @@ async fn an_empty_variable_about_messages_says_nothing() {
         "TIMESTAMP_ZONE",
         "SYMBOL_FROM",
         "OLDEST",
+        "MIGRATIONS",
     ];
     let of_schemas =
         ["URL", "USER", "PASSWORD_FILE", "CA_FILE"].map(|name| format!("SCHEMA_REGISTRY_{name}"));

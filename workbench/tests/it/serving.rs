@@ -139,6 +139,10 @@ async fn an_hour_that_the_archive_shows_completely_comes_from_the_batch_whatever
         speed(&database, symbol, HOUR, 6).await;
     }
     batch(&database, "CORRECTED", HOUR, 5).await;
+    let cut = format!(
+        "select symbol from market_hours('{HOUR}'::timestamptz + interval '1 minute', 'infinity')"
+    );
+    assert_eq!(rows(&database, &cut).await, Vec::<String>::new(), "the hour that is cut");
     let shown = "select concat_ws(' ', symbol, source, ticks) from hourly_stock order by symbol";
     let market = "select concat_ws(' ', symbol, ticks) from market_hours('-infinity', 'infinity') order by symbol";
     for (status, expected, of_market) in [
