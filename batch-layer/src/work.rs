@@ -286,7 +286,8 @@ impl Work {
         }
         let (location, prefix) = (self.store.location(), self.template.as_str());
         if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
-            if self.objects_listed == 0 && !self.index.is_prefix_known(self.template.stem()).await? {
+            if self.objects_listed == 0 && !self.index.is_prefix_known(self.template.stem()).await?
+            {
                 self.progress.warn(format_args!(
                     "{location}{prefix} shows no object of the window, and no run has ever seen one there: what is known of \
                      its hours comes from elsewhere (is --prefix right?)"

@@ -74,6 +74,8 @@ pub struct Store {
     busy_since: Option<Instant>,
     /// Partitions of which PostgreSQL does not take what comes next.
     held: BTreeMap<SourcePartition, Held>,
+    /// Why they were held back last.
+    words: BTreeMap<SourcePartition, String>,
     /// Of those that were left out while they were taken apart: so many messages are tried first.
     sizes: BTreeMap<SourcePartition, u32>,
     /// When a message that is refused was last said.
@@ -151,6 +153,7 @@ impl Store {
     pub fn begin_session(&mut self) {
         self.reached.clear();
         self.held.clear();
+        self.words.clear();
         self.sizes.clear();
         self.detection.iter_mut().for_each(Detection::forget_all);
     }
@@ -177,6 +180,7 @@ impl Store {
             is_unchecked: false,
             busy_since: None,
             held: BTreeMap::new(),
+            words: BTreeMap::new(),
             sizes: BTreeMap::new(),
             refused_said: None,
         }

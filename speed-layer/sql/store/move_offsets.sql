@@ -1,4 +1,11 @@
--- Moves the offsets of partitions. $1: sources, $2: their partitions, $3: the next offsets.
-update kafka_offsets o set next_offset = moved.next_offset, updated_at = now()
-from unnest($1::smallint[], $2::integer[], $3::bigint[]) as moved (source, partition, next_offset)
-where o.source = moved.source and o.partition = moved.partition
+-- Moves the offsets of partitions, and says how many stand where they were moved to: a trigger may
+-- say otherwise. $1: sources, $2: their partitions, $3: the next offsets.
+with wanted as
+    (select * from unnest($1::smallint[], $2::integer[], $3::bigint[])
+                       as moved (source, partition, next_offset)),
+    moved as
+    (update kafka_offsets o set next_offset = w.next_offset, updated_at = now()
+     from wanted w
+     where o.source = w.source and o.partition = w.partition
+     returning o.source, o.partition, o.next_offset)
+select count(*) from moved join wanted using (source, partition, next_offset)

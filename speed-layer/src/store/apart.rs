@@ -32,38 +32,67 @@ impl Store {
         batch: &Batch,
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Vec<HeldBack>, StoreError> {
+        let begun = Instant::now();
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
-        for mut parts in batch.stacks() {
-            let is_held_back = |part: &Batch| part.ranges.iter().any(|r| self.holds_back(r.at));
-            if parts.iter().any(is_held_back) {
-                continue;
-            }
-            match self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await? {
+        let stacks = self.in_turn(batch.stacks());
+        let on_trial = stacks.iter().filter(|parts| self.are_on_trial(parts)).count();
+        for mut parts in stacks {
+            let waits = on_trial < self.reached.len() && begun.elapsed() >= TAKING_APART;
+            let tried = match waits && self.are_on_trial(&parts) {
+                // Another one has taken long, and may take as long each time.
+                true => Apart::Left(self.last_words(&parts)),
+                false => self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await?,
+            };
+            match tried {
                 Apart::Written => {}
                 Apart::Stands(one) => held_back.extend(one),
-                Apart::Left(_) => left.push(parts),
+                Apart::Left(why) => left.push((parts, why)),
             }
         }
         // Where all partitions are taken apart nobody waits for it.
         let is_waited_for = left.len() < self.reached.len();
-        let until = is_waited_for.then(|| Instant::now() + TAKING_APART);
-        // Where instances live shortly, each partition is first now and then.
-        let turn = Timestamp::now().micros().unsigned_abs() as usize % left.len().max(1);
-        left.rotate_left(turn);
-        for mut parts in left {
-            match self.take_apart(&mut parts, until, meanwhile).await? {
+        let until = is_waited_for.then_some(begun + TAKING_APART);
+        for (mut parts, why) in left {
+            let tried = match until.is_some_and(|until| Instant::now() >= until) {
+                true => Apart::Left(why),
+                false => self.take_apart(&mut parts, until, meanwhile).await?,
+            };
+            match tried {
                 Apart::Written => {}
                 Apart::Stands(one) => held_back.extend(one),
                 Apart::Left(why) => {
                     let Some(next) = parts.last() else { continue };
                     self.set_size(next);
-                    let why =
-                        format!("{why}; it is written in small parts, and the others meanwhile");
                     held_back.extend(self.hold_back(next, &why, Held::Left));
                 }
             }
         }
         Ok(held_back)
+    }
+
+    /// The partitions that are not held back: those that are on trial behind the others, and each
+    /// of them first now and then.
+    fn in_turn(&self, stacks: impl IntoIterator<Item = Vec<Batch>>) -> Vec<Vec<Batch>> {
+        let is_held_back = |part: &Batch| part.ranges.iter().any(|r| self.holds_back(r.at));
+        let free = stacks.into_iter().filter(|parts| !parts.iter().any(is_held_back));
+        let (mut on_trial, mut others): (Vec<_>, Vec<_>) =
+            free.partition(|parts| self.are_on_trial(parts));
+        // By the clock, since instances may live shortly.
+        let turn = Timestamp::now().micros().unsigned_abs() as usize % on_trial.len().max(1);
+        on_trial.rotate_left(turn);
+        others.append(&mut on_trial);
+        others
+    }
+
+    fn are_on_trial(&self, parts: &[Batch]) -> bool {
+        parts.iter().any(|part| self.is_held(part))
+    }
+
+    /// Why it was held back last.
+    fn last_words(&self, parts: &[Batch]) -> String {
+        let mut at = parts.iter().flat_map(|part| part.ranges.iter()).map(|range| range.at);
+        at.find_map(|at| self.words.get(&at).cloned())
+            .unwrap_or_else(|| "it was not taken, and others take long".to_owned())
     }
 
     /// Writes the parts of one partition, of which the last is the next one. Those that are not
@@ -116,6 +145,7 @@ impl Store {
         for range in part.ranges.iter() {
             if is_last {
                 self.held.remove(&range.at);
+                self.words.remove(&range.at);
                 self.sizes.remove(&range.at);
             } else if let Some(size) = self.sizes.get_mut(&range.at) {
                 *size = size.saturating_mul(2);
@@ -123,10 +153,13 @@ impl Store {
         }
     }
 
-    /// As much of a partition is tried first when it is located again.
+    /// As much of a partition is tried first when it is located again, or less.
     fn set_size(&mut self, part: &Batch) {
         let size = part.messages.max(1);
-        self.sizes.extend(part.ranges.iter().map(|range| (range.at, size)));
+        for range in part.ranges.iter() {
+            let most = self.sizes.entry(range.at).or_insert(size);
+            *most = size.min(*most);
+        }
     }
 
     pub(super) fn put_all_on_trial(&mut self, batch: &Batch) {
@@ -135,10 +168,16 @@ impl Store {
 
     /// Leaves out what comes next of a batch's partition.
     fn hold_back(&mut self, batch: &Batch, why: &str, held: Held) -> Vec<HeldBack> {
-        let again = if held == Held::Left { TURN_OF_OTHERS } else { TRY_AGAIN };
+        let (again, then) = match held {
+            Held::Left => {
+                (TURN_OF_OTHERS, "; it is written in small parts, and the others meanwhile")
+            }
+            Held::Back | Held::OnTrial => (TRY_AGAIN, ""),
+        };
         let of = |Range { at, start, .. }: Range| {
             self.held.insert(at, held);
-            HeldBack { at, next: start, why: why.to_owned(), again }
+            self.words.insert(at, why.to_owned());
+            HeldBack { at, next: start, why: format!("{why}{then}"), again }
         };
         batch.ranges.iter().map(of).collect()
     }

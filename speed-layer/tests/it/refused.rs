@@ -379,6 +379,43 @@ async fn a_message_at_which_something_breaks_holds_up_its_partition_alone_and_is
     }
 }
 
+/// Each of them takes as long as its limit whenever it is tried.
+#[tokio::test]
+async fn of_several_slow_messages_one_is_tried_at_a_time_and_the_others_go_on() {
+    let scene = Scene::new(5).await;
+    let speed_layer = scene.start(&["--writer-timeout", "5s"]);
+    let address = http_address(&speed_layer).await;
+    let value = |symbol: &str| {
+        format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#)
+    };
+    let of_all = (0..5).map(|partition| Record::new(partition, value("A")));
+    scene.topic.produce(of_all).await;
+    scene.wait_all_in().await;
+    let sql = "create function linger() returns trigger language plpgsql as
+               $$ begin if new.symbol = 'SLOW' then perform pg_sleep(7); end if; return new; end $$;
+               create trigger linger before insert on realtime_stock for each row execute function linger()";
+    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+    let slow = (0..4).map(|partition| Record::new(partition, value("SLOW")));
+    scene.topic.produce(slow.chain([Record::new(4, value("A"))])).await;
+    for next in 2..7 {
+        let at = format!(
+            "select count(*) from kafka_offsets where partition = 4 and next_offset >= {next}"
+        );
+        // All of them were tried once, not more.
+        let limit = Duration::from_secs(if next == 2 { 45 } else { 20 });
+        eventually("the others to go on", limit, || async {
+            let count = scene.count(&at).await;
+            if count == 1 { Ok(()) } else { Err(next) }
+        })
+        .await;
+        scene.topic.produce([Record::new(4, value("A"))]).await;
+    }
+    wait_ready(&address, 503).await;
+    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
 #[tokio::test]
 async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects_no_tick() {
     let raise = "create function refuse() returns trigger language plpgsql as
@@ -388,6 +425,12 @@ async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects
     let cases = [
         ("minute_bars", passing_over("minute_bars", "insert or update", "true"), NO_MORE_TRIGGER),
         ("kafka_offsets", passing_over("kafka_offsets", "update", "true"), NO_MORE_TRIGGER),
+        (
+            "kafka_offsets",
+            "create function stay() returns trigger language plpgsql as 'begin return old; end';
+             create trigger stay before update on kafka_offsets for each row execute function stay()",
+            "drop function stay() cascade",
+        ),
         (
             "minute_bars",
             "create rule nothing as on insert to minute_bars do instead nothing",
