@@ -398,13 +398,14 @@ async fn of_several_slow_messages_one_is_tried_at_a_time_and_the_others_go_on() 
     let slow = (0..4).map(|partition| Record::new(partition, value("SLOW")));
     scene.topic.produce(slow.chain([Record::new(4, value("A"))])).await;
     for next in 2..7 {
-        let at = format!(
+        let at: &str = format!(
             "select count(*) from kafka_offsets where partition = 4 and next_offset >= {next}"
-        );
+        )
+        .leak();
         // All of them were tried once, not more.
         let limit = Duration::from_secs(if next == 2 { 45 } else { 20 });
         eventually("the others to go on", limit, || async {
-            let count = scene.count(&at).await;
+            let count = scene.count(at).await;
             if count == 1 { Ok(()) } else { Err(next) }
         })
         .await;
