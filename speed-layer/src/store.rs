@@ -326,7 +326,8 @@ impl Store {
             }
             Try::TooMuch if is_more && at != Table::Days => (Some(Smaller::TooMuch), String::new()),
             Try::TooMuch => {
-                let is_apart = before.is_enough();
+                // Others wait, and that something takes too long is known from the batch.
+                let is_apart = self.is_too_slow || before.is_enough();
                 let why = format!("message {} alone takes too long", self.place(batch));
                 (is_apart.then(|| Smaller::NotTaken("it takes too long".to_owned())), why)
             }
