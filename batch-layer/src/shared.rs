@@ -156,9 +156,9 @@ pub async fn write(
     (places, withdrawn): (&Offsets, &Offsets),
     shared: &[Shared],
 ) -> Result<(), sqlx::Error> {
-    let spans = spans_with(places, withdrawn);
+    let mut spans = spans_with(places, withdrawn);
     let offsets: io::Result<Vec<Vec<u8>>> =
-        spans.iter().map(|span| state::encode_messages(span.messages.clone())).collect();
+        spans.iter_mut().map(|span| state::encode_messages(&mut span.messages)).collect();
     for table in [
         "delete from hour_spans where hour = $1",
         "delete from shared_records where $1 in (hour, other_hour)",

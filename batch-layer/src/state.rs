@@ -80,7 +80,7 @@ pub fn encode_offsets(offsets: &Offsets) -> io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// As [`encode`].
-pub fn encode_messages(mut messages: RoaringTreemap) -> io::Result<Vec<u8>> {
+pub fn encode_messages(messages: &mut RoaringTreemap) -> io::Result<Vec<u8>> {
     // Bitmaps of neighbouring offsets become runs of a few bytes.
     messages.optimize();
     let mut bytes = vec![VERSION];

@@ -13,10 +13,10 @@ use crate::lake::table::Counting;
 use crate::reader::Reader;
 use crate::stop::stopped;
 use common::Timestamp;
-use rustc_hash::{FxHashSet, FxHasher};
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use service::Failure;
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
+use std::hash::BuildHasher;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
@@ -100,12 +100,9 @@ fn some(many: usize, few: usize, seed: u64) -> Vec<usize> {
     }
     let by_chance = few / 3;
     let first = few - by_chance;
-    let mut left: Vec<usize> = (first..many).collect();
-    let mut hasher = FxHasher::default();
-    seed.hash(&mut hasher);
-    let start = hasher.finish() as usize % left.len();
-    left.rotate_left(start);
-    (0..first).chain(left.into_iter().take(by_chance)).collect()
+    let left = many - first;
+    let start = FxBuildHasher.hash_one(seed) as usize % left;
+    (0..first).chain((0..by_chance).map(|number| first + (start + number) % left)).collect()
 }
 
 /// Those of some hours whose raw objects are gone and for which the lake stands.

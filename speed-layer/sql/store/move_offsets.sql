@@ -1,5 +1,5 @@
--- Moves the offsets of partitions, and says how many stand where they were moved to: a trigger may
--- say otherwise. $1: sources, $2: their partitions, $3: the next offsets.
+-- Moves the offsets of partitions, with a row for each that stands where it was moved to: a trigger
+-- may leave it elsewhere. $1: sources, $2: their partitions, $3: the next offsets.
 with wanted as
     (select * from unnest($1::smallint[], $2::integer[], $3::bigint[])
                        as moved (source, partition, next_offset)),
@@ -8,4 +8,4 @@ with wanted as
      from wanted w
      where o.source = w.source and o.partition = w.partition
      returning o.source, o.partition, o.next_offset)
-select count(*) from moved join wanted using (source, partition, next_offset)
+select from moved join wanted using (source, partition, next_offset)

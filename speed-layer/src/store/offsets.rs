@@ -111,25 +111,21 @@ pub async fn behind(
 pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<u64> {
     let positions: Vec<_> =
         ranges.iter().map(|range| Position { at: range.at, next: range.next }).collect();
-    move_to(connection, &positions).await
+    execute(connection, statements::MOVE_OFFSETS, &positions).await
 }
 
-async fn begin_at(connection: &mut PgConnection, positions: &[Position]) -> sqlx::Result<()> {
-    let begun = pg::query(statements::BEGIN_OFFSETS)
-        .bind(positions.iter().map(|position| position.at.source).collect::<Vec<_>>())
-        .bind(positions.iter().map(|position| position.at.partition).collect::<Vec<_>>())
-        .bind(positions.iter().map(|position| position.next).collect::<Vec<_>>());
-    begun.execute(connection).await.map(drop)
-}
-
-async fn move_to(connection: &mut PgConnection, positions: &[Position]) -> sqlx::Result<u64> {
-    let moved: i64 = pg::query_scalar(statements::MOVE_OFFSETS)
+async fn execute(
+    connection: &mut PgConnection,
+    statement: &'static str,
+    positions: &[Position],
+) -> sqlx::Result<u64> {
+    let done = pg::query(statement)
         .bind(positions.iter().map(|position| position.at.source).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.at.partition).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.next).collect::<Vec<_>>())
-        .fetch_one(connection)
+        .execute(connection)
         .await?;
-    Ok(moved.cast_unsigned())
+    Ok(done.rows_affected())
 }
 
 /// Where to begin with each partition. One that was never read begins as `--start` says; a gap is
@@ -145,7 +141,7 @@ pub async fn locate(
     let first: Vec<Position> =
         questions.iter().filter_map(|question| first(question, config.start)).collect();
     if !first.is_empty() {
-        begin_at(&mut transaction, &first).await?;
+        execute(&mut transaction, statements::BEGIN_OFFSETS, &first).await?;
     }
     let all = || questions.iter().map(|question| question.at);
     let free = read(&mut transaction, statements::LOCK_FREE_OFFSETS, all()).await?;
@@ -167,7 +163,8 @@ pub async fn locate(
         all_in(Table::KafkaGaps, record(&mut transaction, &gaps).await?, gaps.len())?;
         let moved: Vec<Position> =
             gaps.iter().map(|gap| Position { at: gap.at, next: gap.goes_on_at }).collect();
-        all_in(Table::KafkaOffsets, move_to(&mut transaction, &moved).await?, moved.len())?;
+        let done = execute(&mut transaction, statements::MOVE_OFFSETS, &moved).await?;
+        all_in(Table::KafkaOffsets, done, moved.len())?;
     }
     transaction.commit().await?;
     say_recorded(&gaps);
