@@ -278,7 +278,15 @@ pub enum OnGap {
 
 #[cfg(test)]
 mod tests {
+    use clap::builder::Resettable;
+
     use super::*;
+
+    /// What flags alone say, whatever the environment of the tests holds.
+    fn parse(flags: &[&str]) -> Result<Command, clap::Error> {
+        let definition = Command::definition().mut_args(|arg| arg.env(Resettable::Reset));
+        Command::of(&definition.try_get_matches_from(flags)?)
+    }
 
     #[test]
     fn the_flags_are_consistent() {
@@ -292,8 +300,6 @@ mod tests {
 
     #[test]
     fn doctor_needs_the_brokers_alone() {
-        let parse =
-            |flags: &[&str]| Command::of(&Command::definition().try_get_matches_from(flags)?);
         let doctor =
             parse(&["speed-layer", "doctor", "--kafka-brokers", "b", "--preset", "binance"]);
         assert!(matches!(doctor, Ok(Command::Doctor(_))));
@@ -305,8 +311,6 @@ mod tests {
 
     #[test]
     fn a_run_needs_brokers_and_a_database_and_a_health_check_neither() {
-        let parse =
-            |flags: &[&str]| Command::of(&Command::definition().try_get_matches_from(flags)?);
         let check = parse(&["speed-layer", "--healthcheck", "--http-addr", "127.0.0.1:1"]);
         assert!(matches!(check, Ok(Command::Run(config)) if config.healthcheck));
         let run = parse(&["speed-layer", "--topic", "t"]).err().unwrap().to_string();
