@@ -306,6 +306,12 @@ impl Assignment {
         wanted
     }
 
+    /// As the database calls it; `None` before its topic is known there.
+    pub fn stored(&self, at: &TopicPartition) -> Option<SourcePartition> {
+        let topic = self.topics.iter().find(|topic| topic.name == at.topic)?;
+        Some(SourcePartition { source: topic.source.as_ref()?.id, partition: at.partition })
+    }
+
     /// The question to the store about a partition.
     pub fn question(&self, at: &TopicPartition) -> Option<Question> {
         let topic = self.topics.iter().find(|topic| topic.name == at.topic)?;

@@ -10,7 +10,7 @@ use crate::Shared;
 use crate::assignment::Assignment;
 use crate::config::OnGap;
 use crate::handover::Reply;
-use crate::kafka::{self, Consumer, DeadLetters, Finding, Inquiry, MessageQueue, Polled, Reports};
+use crate::kafka::{self, Consumer, DeadLetters, Finding, Inquiry, MessageQueues, Polled, Reports};
 use crate::kafka_watch::KafkaWatch;
 use crate::partition::Event;
 use crate::registry;
@@ -79,8 +79,8 @@ pub struct Intake {
     /// Cancelled once the session does not wait for this intake any more. What the process shows is
     /// the next one's affair then.
     left: CancellationToken,
-    /// It is the consumer's, and goes before it.
-    messages: MessageQueue,
+    /// They are the consumer's, and go before it.
+    messages: MessageQueues,
     consumer: Consumer,
     inquiry: Inquiry,
     dead_letters: Option<DeadLetters>,
@@ -129,7 +129,7 @@ impl Intake {
     ) -> Result<Self, Failure> {
         let client_id = shared.client_id();
         let consumer = kafka::consumer(&shared.config, &client_id)?;
-        let messages = MessageQueue::new(&consumer).ok_or_else(|| {
+        let messages = MessageQueues::new(&consumer, writers.count()).ok_or_else(|| {
             Failure::Infrastructure(anyhow!("librdkafka has no memory for a queue"))
         })?;
         let mut inquiry = Inquiry::start(&shared.config)?;
@@ -233,18 +233,23 @@ impl Intake {
         self.writers.check_idle(|| assignment.positions())?;
         self.report_offsets_if_due();
         self.decoder.set_now(Timestamp::now());
-        if self.writers.are_full() {
+        let rooms = self.writers.rooms();
+        if rooms.contains(&0) {
+            self.held_up = Some(Instant::now());
+        }
+        if rooms.iter().all(|room| *room == 0) {
             return self.wait_for_store();
         }
-        self.read_burst()
+        self.read_burst(&rooms)
     }
 
-    fn read_burst(&mut self) -> Step {
-        let (wait, room) = (self.writers.patience(IDLE), self.writers.room());
+    /// `rooms`: how many messages each writer can take.
+    fn read_burst(&mut self, rooms: &[usize]) -> Step {
+        let wait = self.writers.patience(IDLE);
         let Self { messages, writers, decoder, assignment, dead_letters, shared, .. } = self;
         let (mut failures, mut lacking) = (Vec::new(), BTreeSet::new());
         let has_registry = shared.registry.is_some();
-        messages.drain(wait, room, |polled| match polled {
+        messages.drain(wait, rooms, |polled| match polled {
             Polled::Message(message) => {
                 let (partition, offset) = (message.partition, message.offset);
                 if has_registry
@@ -379,10 +384,9 @@ impl Intake {
         findings.into_iter().try_for_each(|finding| self.take_finding(finding))
     }
 
-    /// The batch is full and so is the way to the store. Kafka is polled now and then all the same,
-    /// since only that keeps this instance in its group.
+    /// All batches are full, and so are the ways to the stores. Kafka is polled now and then all the
+    /// same, since only that keeps this instance in its group.
     fn wait_for_store(&mut self) -> Step {
-        self.held_up = Some(Instant::now());
         if let Some(reply) = self.writers.wait(STALLED_POLL)? {
             self.take_reply(reply);
         }

@@ -10,7 +10,7 @@ mod readable;
 pub use dead_letters::DeadLetters;
 pub use inquiry::{Finding, Inquiry};
 pub use leave::{bury, leave};
-pub use queue::{MessageQueue, Polled, commit};
+pub use queue::{MessageQueues, Polled, commit};
 pub use readable::is_damage_code;
 
 use crate::config::Config;

@@ -61,7 +61,12 @@ impl Writers {
         Self { writers: commands.into_iter().map(Writer::new).collect(), replies, limits }
     }
 
-    fn index(&self, at: SourcePartition) -> usize {
+    pub fn count(&self) -> usize {
+        self.writers.len()
+    }
+
+    /// Which of them has the partition.
+    pub fn index(&self, at: SourcePartition) -> usize {
         share(at, self.writers.len())
     }
 
@@ -138,16 +143,10 @@ impl Writers {
         }
     }
 
-    /// Whether a batch can take in nothing more, so that reading has to wait.
-    pub fn are_full(&self) -> bool {
-        self.writers.iter().any(|writer| writer.batch.is_full(self.limits.rows))
-    }
-
-    /// How many messages may be read before [`Writers::are_full`] must be asked again.
-    pub fn room(&self) -> usize {
-        let fullest =
-            self.writers.iter().map(|writer| writer.batch.messages).max().unwrap_or_default();
-        self.limits.rows.saturating_sub(fullest) as usize
+    /// How many messages each may take in before this must be asked again: none where its batch is
+    /// full and cannot be handed over. The others go on.
+    pub fn rooms(&self) -> Vec<usize> {
+        self.writers.iter().map(|writer| writer.room(self.limits.rows)).collect()
     }
 
     /// Whether a batch is due: full, with room on the way, or lingered, with an idle store.
@@ -265,6 +264,13 @@ impl Writer {
                 self.checked = Instant::now();
             }
             Reply::Identified(_) | Reply::Located(_) | Reply::HeldBack(_) | Reply::Ended => {}
+        }
+    }
+
+    fn room(&self, rows: u32) -> usize {
+        match self.batch.is_full(rows) {
+            true => 0,
+            false => rows.saturating_sub(self.batch.messages) as usize,
         }
     }
 

@@ -182,7 +182,8 @@ impl Intake {
         }
         let mut list = TopicPartitionList::new();
         for (at, next) in partitions {
-            self.messages.forward(&self.consumer, &at.topic, at.partition);
+            let writer = self.assignment.stored(at).map_or(0, |at| self.writers.index(at));
+            self.messages.forward(writer, &self.consumer, &at.topic, at.partition);
             list.add_partition_offset(&at.topic, at.partition, rdkafka::Offset::Offset(*next))
                 .map_err(|error| rejoin(format!("beginning {at} at {next}: {error}")))?;
         }

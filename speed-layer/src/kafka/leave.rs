@@ -2,7 +2,7 @@
 //! for either, and has been seen to hang in both while brokers were away or a topic had been made
 //! anew.
 
-use super::{Consumer, MessageQueue, answer_open};
+use super::{Consumer, MessageQueues, answer_open};
 use rdkafka::consumer::Consumer as _;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
 const BURY_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Leaves the group, and gives the client back.
-pub fn leave(consumer: Consumer, messages: MessageQueue) {
+pub fn leave(consumer: Consumer, messages: MessageQueues) {
     consumer.context().close();
     // What was asked before and not answered: the client would wait for that without end.
     answer_open(&consumer);
@@ -33,7 +33,7 @@ pub fn leave(consumer: Consumer, messages: MessageQueue) {
         Err(error) => tracing::debug!("leaving the group: {error}"),
     }
     bury(move || {
-        // The queue is the client's, so it goes first.
+        // The queues are the client's, so they go first.
         drop(messages);
         drop(consumer);
     });

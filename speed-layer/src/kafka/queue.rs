@@ -3,7 +3,8 @@
 //! rdkafka hands out one message a call, which costs more than everything that is done with a tick:
 //! half of the process's time (docs/benchmarks.md). librdkafka can fill an array at once, but only
 //! from a queue of one's own. So the partitions' messages are forwarded to such a queue, while the
-//! consumer's own poll goes on serving rebalances, errors and statistics.
+//! consumer's own poll goes on serving rebalances, errors and statistics. [`MessageQueues`] has one
+//! for each writer: what a writer cannot take now stays in its queue, and the others are read.
 #![allow(unsafe_code, reason = "librdkafka's batch call has no safe wrapper in rdkafka")]
 
 use super::Consumer;
@@ -15,6 +16,8 @@ use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Messages asked for in one call.
@@ -61,8 +64,91 @@ pub enum Polled<'a> {
     },
 }
 
+/// A queue for each writer.
+pub struct MessageQueues {
+    queues: Vec<MessageQueue>,
+    bell: Bell,
+}
+
+impl MessageQueues {
+    /// `count` queues of the consumer's; they must be dropped before the consumer is. `None` where
+    /// memory is out.
+    pub fn new(consumer: &Consumer, count: usize) -> Option<Self> {
+        let queues: Option<Vec<_>> = (0..count).map(|_| MessageQueue::new(consumer)).collect();
+        let (queues, bell) = (queues?, Bell::default());
+        if count > 1 {
+            queues.iter().for_each(|queue| queue.ring(&bell));
+        }
+        Some(Self { queues, bell })
+    }
+
+    /// Forwards the partition's messages to a queue. To be called before the partition is assigned,
+    /// so that no message goes another way; librdkafka ends the forwarding when the partition is
+    /// given up.
+    pub fn forward(&self, index: usize, consumer: &Consumer, topic: &str, partition: i32) {
+        if let Some(queue) = self.queues.get(index) {
+            queue.forward(consumer, topic, partition);
+        }
+    }
+
+    /// Hands `take` the messages that are there already, of each queue at most as many as there is
+    /// room for; where there are none, waits up to `wait` until it is worth another look. A single
+    /// queue's messages are taken as soon as they come.
+    pub fn drain(&mut self, wait: Duration, rooms: &[usize], mut take: impl FnMut(Polled<'_>)) {
+        if let ([queue], [room]) = (&mut *self.queues, rooms) {
+            queue.drain(wait, *room, take);
+            return;
+        }
+        let mut taken = 0;
+        for (queue, room) in self.queues.iter_mut().zip(rooms).filter(|(_, room)| **room > 0) {
+            taken += queue.drain(Duration::ZERO, *room, &mut take);
+        }
+        if taken == 0 {
+            self.bell.wait(wait);
+        }
+    }
+}
+
+impl Drop for MessageQueues {
+    fn drop(&mut self) {
+        // The bell must hang as long as any queue may ring it.
+        self.queues.clear();
+    }
+}
+
+/// What queues ring when messages come into an empty one. librdkafka can wait for one queue only.
+struct Bell {
+    /// Shared with librdkafka, which holds its address.
+    rope: Arc<SyncSender<()>>,
+    rung: Receiver<()>,
+}
+
+impl Default for Bell {
+    fn default() -> Self {
+        // That it was rung is enough to know.
+        let (rope, rung) = sync_channel(1);
+        Self { rope: Arc::new(rope), rung }
+    }
+}
+
+impl Bell {
+    /// Until it is rung, or has been since the last wait.
+    fn wait(&self, patience: Duration) {
+        // Whether it was rung or not, the queues are looked at next.
+        let _ = self.rung.recv_timeout(patience);
+    }
+
+    /// # Safety
+    /// `rope` is the address of a bell's rope that still hangs.
+    unsafe extern "C" fn pull(_: *mut c::rd_kafka_t, rope: *mut c_void) {
+        // SAFETY: so says the caller.
+        let rope = unsafe { &*rope.cast::<SyncSender<()>>() };
+        let _ = rope.try_send(());
+    }
+}
+
 /// The messages of all partitions that were forwarded to it.
-pub struct MessageQueue {
+struct MessageQueue {
     queue: NonNull<c::rd_kafka_queue_t>,
     /// Filled and emptied within one call.
     messages: Vec<*mut c::rd_kafka_message_t>,
@@ -72,18 +158,22 @@ pub struct MessageQueue {
 unsafe impl Send for MessageQueue {}
 
 impl MessageQueue {
-    /// A queue of the consumer's; it must be dropped before the consumer is. `None` where memory is
-    /// out.
-    pub fn new(consumer: &Consumer) -> Option<Self> {
+    fn new(consumer: &Consumer) -> Option<Self> {
         // SAFETY: the client lives as long as the consumer.
         let queue = unsafe { c::rd_kafka_queue_new(consumer.client().native_ptr()) };
         Some(Self { queue: NonNull::new(queue)?, messages: Vec::with_capacity(AT_ONCE) })
     }
 
-    /// Forwards the partition's messages to this queue. To be called before the partition is
-    /// assigned, so that no message goes another way; librdkafka ends the forwarding when the
-    /// partition is given up.
-    pub fn forward(&self, consumer: &Consumer, topic: &str, partition: i32) {
+    /// Rings the bell from now on when it was empty and is no more.
+    fn ring(&self, bell: &Bell) {
+        let rope = Arc::as_ptr(&bell.rope).cast_mut().cast();
+        // SAFETY: the queue is valid. It is told to ring no more before the bell is dropped.
+        unsafe {
+            c::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), Some(Bell::pull), rope);
+        }
+    }
+
+    fn forward(&self, consumer: &Consumer, topic: &str, partition: i32) {
         let Ok(topic) = CString::new(topic) else {
             return;
         };
@@ -102,14 +192,14 @@ impl MessageQueue {
     }
 
     /// Waits up to `wait` for a message, and hands `take` that one and those that are there
-    /// already, at most `limit`.
-    pub fn drain(&mut self, wait: Duration, limit: usize, mut take: impl FnMut(Polled<'_>)) {
+    /// already, at most `limit`. Gives their number.
+    fn drain(&mut self, wait: Duration, limit: usize, mut take: impl FnMut(Polled<'_>)) -> usize {
         // The call waits until the array is full, so the wait is for one message only.
         self.fill(wait, 1);
         if !self.messages.is_empty() && limit > 1 {
             self.fill(Duration::ZERO, (limit - 1).min(AT_ONCE - 1));
         }
-        let mut run = None;
+        let (count, mut run) = (self.messages.len(), None);
         for message in self.messages.drain(..) {
             // SAFETY: librdkafka gave us this message; it is read before it is given back, and only
             // once.
@@ -121,6 +211,7 @@ impl MessageQueue {
                 }
             }
         }
+        count
     }
 
     fn fill(&mut self, wait: Duration, count: usize) {
@@ -173,8 +264,12 @@ impl Drop for Run<'_> {
 
 impl Drop for MessageQueue {
     fn drop(&mut self) {
-        // SAFETY: the queue is ours, and no message of it is held.
-        unsafe { c::rd_kafka_queue_destroy(self.queue.as_ptr()) };
+        // SAFETY: the queue is ours, and no message of it is held. librdkafka holds its lock while
+        // it rings, so that no ringing is under way once it is told to stop.
+        unsafe {
+            c::rd_kafka_queue_cb_event_enable(self.queue.as_ptr(), None, std::ptr::null_mut());
+            c::rd_kafka_queue_destroy(self.queue.as_ptr());
+        }
     }
 }
 

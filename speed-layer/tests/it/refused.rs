@@ -417,6 +417,52 @@ async fn of_several_slow_messages_one_is_tried_at_a_time_and_the_others_go_on() 
     scene.assert_each_once().await;
 }
 
+/// A batch of its own that could not be handed over once ended all reading.
+#[tokio::test]
+async fn what_one_writer_cannot_hand_over_stops_no_other() {
+    let scene = Scene::new(2).await;
+    let speed_layer = scene.start(&["--writers", "2", "--batch-rows", "10"]);
+    scene.send_ticks(2, 10).await;
+    scene.wait_all_in().await;
+    let sql = "create table held as select 1;
+               create function linger() returns trigger language plpgsql as
+               $$ begin
+                  while new.kafka_partition = 0 and exists (select from held) loop
+                      perform pg_sleep(0.1);
+                  end loop;
+                  return new;
+               end $$;
+               create trigger linger before insert on realtime_stock for each row execute function linger()";
+    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+    let of = |partition, numbers: std::ops::Range<i64>| {
+        numbers.map(move |number| Record::new(partition, tick(number))).collect::<Vec<_>>()
+    };
+    scene.topic.produce(of(0, 10..200)).await;
+    let lingers = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event = 'PgSleep'";
+    eventually("a batch of the first writer to stand", PATIENCE, || async {
+        let standing = scene.count(lingers).await;
+        if standing == 1 { Ok(()) } else { Err(standing) }
+    })
+    .await;
+    // Both well within --writer-timeout, after which a batch is made smaller.
+    for sent in [100, 200] {
+        scene.topic.produce(of(1, sent - 90..sent)).await;
+        let all = scene.topic.high_watermarks().await[1];
+        eventually("the other writer to go on", Duration::from_secs(20), || async {
+            let next = scene.count("select next_offset from kafka_offsets where partition = 1");
+            let next = next.await;
+            if next == all { Ok(()) } else { Err(next) }
+        })
+        .await;
+    }
+    let first = scene.count("select next_offset from kafka_offsets where partition = 0").await;
+    assert!(first < 200, "{:?}", speed_layer.stderr());
+    sqlx::raw_sql("delete from held").execute(scene.database.pool()).await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
 #[tokio::test]
 async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects_no_tick() {
     let raise = "create function refuse() returns trigger language plpgsql as
