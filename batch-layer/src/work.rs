@@ -316,7 +316,8 @@ impl Work {
         let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others.copied()).collect();
         let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
         completeness::compare(index, &hours).await?;
-        let naming = Naming { template: &self.template, names: &self.names };
+        let slack = self.plan.slack;
+        let naming = Naming { template: &self.template, names: &self.names, slack };
         completeness::follow(index, naming).await?;
         completeness::forget_read(index).await?;
         let offsets = completeness::lacks(index, self.run_id).await?;

@@ -33,6 +33,8 @@ const APART: usize = 100;
 pub struct Naming<'a> {
     pub template: &'a PrefixTemplate,
     pub names: &'a FileNameTemplate,
+    /// By how many hours the folders of neighbouring offsets may be out of order.
+    pub slack: i64,
 }
 
 /// From which to which offset of a partition.
@@ -125,9 +127,8 @@ async fn look_through(
     for hole in holes_of(present.gaps(range.clone()), &known) {
         let before = folders.hours(index, naming, (&reach, hole.before)).await?;
         let after = folders.hours(index, naming, (&reach, hole.after)).await?;
-        // Offsets that go back in time are those of a topic that was made anew.
-        if before.start < after.end {
-            holes.push((hole, before.start..after.end));
+        if let Some(folders) = folders_between(&before, &after, naming.slack) {
+            holes.push((hole, folders));
         }
     }
     if holes.is_empty() && !has_missing {
@@ -143,6 +144,14 @@ async fn look_through(
     in_time(index.patience, written)
         .await
         .map_err(|error| index.failed("writing missing_offsets in", error))
+}
+
+/// The hours of the folders in which what is missing between two offsets would lie. `None` where
+/// those go back in time by more than `slack`: they are a new topic's before an old one's of the
+/// same name. Producers whose clocks differ, and sinks with several tasks, go back by less.
+fn folders_between(before: &Range<Hour>, after: &Range<Hour>, slack: i64) -> Option<Range<Hour>> {
+    let folders = before.start.min(after.start)..before.end.max(after.end);
+    (before.start < after.end.plus(slack)).then_some(folders)
 }
 
 /// Missing offsets as holes between the ticks that are known. Of very many, those between the same
@@ -442,6 +451,20 @@ mod tests {
         let odd: Vec<u64> = (0..999).map(|number| number * 2 + 1).collect();
         let found = holes(&known(&[(0, &even)]), &odd);
         assert_eq!((found.len(), found[APART - 1]), (APART, (199, 1997, 900)));
+    }
+
+    #[test]
+    fn folders_may_be_out_of_order_by_slack_and_no_more() {
+        let base = Hour::of(Timestamp::from_micros(0));
+        let between = |before: i64, after: i64| {
+            let folder = |number| base.plus(number)..base.plus(number + 1);
+            folders_between(&folder(before), &folder(after), 2)
+        };
+        assert_eq!(between(5, 9), Some(base.plus(5)..base.plus(10)));
+        assert_eq!(between(5, 5), Some(base.plus(5)..base.plus(6)));
+        assert_eq!(between(5, 4), Some(base.plus(4)..base.plus(6)));
+        assert_eq!(between(5, 3), Some(base.plus(3)..base.plus(6)));
+        assert_eq!(between(5, 2), None);
     }
 
     #[test]

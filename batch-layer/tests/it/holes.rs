@@ -117,6 +117,27 @@ async fn some_lines_that_are_missing_within_an_hour_make_it_incomplete_until_the
     assert_eq!(incomplete(&world).await, [""; 0]);
 }
 
+/// Clocks of producers differ, and so may those of a sink's tasks.
+#[tokio::test]
+async fn what_is_missing_before_an_offset_of_an_earlier_folder_is_found() {
+    let world = World::create().await;
+    let ((earlier, before), (hour, ticks)) = (ticks_of(6), ticks_of(5));
+    let start = ticks[0].offset;
+    world.put(&key_of(hour, 0, start), &ticks[..1]).await;
+    let mut late = before[19].clone();
+    late.offset = start + 10;
+    world.put(&key_of(earlier, 0, before[0].offset), &before).await;
+    world.put(&key_of(earlier, 0, late.offset), &[late]).await;
+    world.put(&key_of(hour, 0, start + 11), &ticks[11..]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(incomplete_hours(&world).await, [6, 5]);
+    let range = format!("{} to {} of partition 0", start + 1, start + 9);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+    world.put(&key_of(hour, 0, start + 1), &ticks[1..10]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(incomplete(&world).await, [""; 0]);
+}
+
 #[tokio::test]
 async fn what_no_run_has_looked_at_is_not_missing() {
     let world = World::create().await;
