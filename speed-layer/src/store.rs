@@ -58,9 +58,8 @@ pub struct Store {
     /// Messages that one transaction may hold: fewer than a batch where PostgreSQL was too slow for
     /// it.
     messages_at_once: u32,
-    /// A part of the batch that is being written took too long: the parts of it are tried briefly,
-    /// so that the one message that may be the cause is soon found.
-    is_too_slow: bool,
+    /// A part of the batch that is being written took too long.
+    haste: Haste,
     /// The last try failed: something of somebody's may be in the way.
     is_held_up: bool,
     /// Tries of the same that got no answer in time.
@@ -91,6 +90,17 @@ enum Held {
     Left,
     /// They are tried apart from the others', and briefly.
     OnTrial,
+}
+
+/// For how long the parts of a batch are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Haste {
+    /// As long as `--writer-timeout` says.
+    None,
+    /// Briefly: a part of it took too long, and the one message that may be the cause is sought.
+    Quick,
+    /// And one partition after the other for the first time.
+    Glance,
 }
 
 /// Why a batch or an assignment could not be completed.
@@ -173,7 +183,7 @@ impl Store {
             detection: shared.config.anomalies.settings().map(Detection::new),
             outage,
             messages_at_once: u32::MAX,
-            is_too_slow: false,
+            haste: Haste::None,
             is_held_up: false,
             unanswered: 0,
             reached: BTreeMap::new(),
@@ -217,7 +227,7 @@ impl Store {
             }
         }
         let held_back = self.write_apart(batch, &mut meanwhile).await?;
-        self.is_too_slow = false;
+        self.haste = Haste::None;
         meanwhile.into_iter().for_each(|meanwhile| meanwhile());
         Ok(held_back)
     }
@@ -230,10 +240,11 @@ impl Store {
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Option<Smaller>, StoreError> {
         let is_on_trial = self.is_held(batch);
-        let limits = match (is_on_trial, self.is_too_slow) {
+        let limits = match (is_on_trial, self.haste) {
             (true, _) => Arc::new(self.limits.brief()),
-            (false, true) => Arc::new(self.limits.quick()),
-            (false, false) => Arc::clone(&self.limits),
+            (false, Haste::Glance) => Arc::new(self.limits.glance()),
+            (false, Haste::Quick) => Arc::new(self.limits.quick()),
+            (false, Haste::None) => Arc::clone(&self.limits),
         };
         let mut failures = Failures::none(tries, is_on_trial);
         // Once for all tries of the same.
@@ -327,7 +338,7 @@ impl Store {
             Try::TooMuch if is_more && at != Table::Days => (Some(Smaller::TooMuch), String::new()),
             Try::TooMuch => {
                 // Others wait, and that something takes too long is known from the batch.
-                let is_apart = self.is_too_slow || before.is_enough();
+                let is_apart = self.haste != Haste::None || before.is_enough();
                 let why = format!("message {} alone takes too long", self.place(batch));
                 (is_apart.then(|| Smaller::NotTaken("it takes too long".to_owned())), why)
             }

@@ -1,7 +1,7 @@
 //! Taking a batch apart: what PostgreSQL does not take of it stands alone in the end.
 
 use super::tries::Smaller;
-use super::{Held, Store, StoreError};
+use super::{Haste, Held, Store, StoreError};
 use crate::batch::{Batch, Range};
 use crate::handover::{HeldBack, TRY_AGAIN};
 use common::Timestamp;
@@ -36,6 +36,9 @@ impl Store {
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
         let stacks = self.in_turn(batch.stacks());
         let on_trial = stacks.iter().filter(|parts| self.are_on_trial(parts)).count();
+        if self.haste == Haste::Quick && stacks.len() > 1 {
+            self.haste = Haste::Glance;
+        }
         for mut parts in stacks {
             let waits = on_trial < self.reached.len() && begun.elapsed() >= TAKING_APART;
             let tried = match waits && self.are_on_trial(&parts) {
@@ -48,6 +51,9 @@ impl Store {
                 Apart::Stands(one) => held_back.extend(one),
                 Apart::Left(why) => left.push((parts, why)),
             }
+        }
+        if self.haste == Haste::Glance {
+            self.haste = Haste::Quick;
         }
         // Where all partitions are taken apart nobody waits for it.
         let is_waited_for = left.len() < self.reached.len();
@@ -217,7 +223,7 @@ impl Store {
 
     /// How many messages of a batch that takes too long are tried at once.
     pub(super) fn note_too_slow(&mut self, batch: &Batch) -> u32 {
-        self.is_too_slow = true;
+        self.haste = self.haste.max(Haste::Quick);
         let messages = batch.messages;
         let why = format!("PostgreSQL takes too long for {messages} messages at once");
         self.shared.health.database.fails_for(self.writer, why.clone());

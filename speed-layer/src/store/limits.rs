@@ -13,6 +13,9 @@ const LOCK: Duration = Duration::from_secs(4);
 const BRIEF_LOCK: Duration = Duration::from_millis(250);
 /// How long a statement may take there.
 const BRIEF_STATEMENT: Duration = Duration::from_secs(5);
+/// How long it may take where several partitions wait for each other's first try, one of which is
+/// known to take too long. Longer than what [`super::verdict`] takes for no limit.
+const GLANCE: Duration = Duration::from_millis(1500);
 /// How much longer than the server this side waits: what the server says of the end tells more than
 /// silence.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -65,6 +68,11 @@ impl Limits {
     /// The same but for locks, of which somebody's may be in the way.
     pub fn quick(&self) -> Self {
         Self::with_lock(self.statement.min(BRIEF_STATEMENT), LOCK)
+    }
+
+    /// What finds out which of several partitions take long.
+    pub fn glance(&self) -> Self {
+        Self::with_lock(self.statement.min(GLANCE), LOCK)
     }
 
     fn with_lock(statement: Duration, lock: Duration) -> Self {
