@@ -7,7 +7,7 @@ use clap::Parser;
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer as _;
 use speed_layer::Config;
-use speed_layer::kafka::{self, MessageQueue, Polled, Rebalance};
+use speed_layer::kafka::{self, MessageQueues, Polled, Rebalance};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -42,7 +42,7 @@ pub fn cpu_of_consuming(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
 }
 
 fn read_all(consumer: &kafka::Consumer, topic: &str, messages: u64) -> anyhow::Result<()> {
-    let mut queue = MessageQueue::new(consumer).context("no memory for a queue")?;
+    let mut queues = MessageQueues::new(consumer, 1).context("no memory for a queue")?;
     let (mut count, deadline) = (0, Instant::now() + PATIENCE);
     while count < messages {
         ensure!(
@@ -59,13 +59,13 @@ fn read_all(consumer: &kafka::Consumer, topic: &str, messages: u64) -> anyhow::R
                     .map(|partition| partition.partition())
                     .collect::<Vec<_>>()
                 {
-                    queue.forward(consumer, topic, id);
+                    queues.forward(0, consumer, topic, id);
                 }
                 partitions.set_all_offsets(Offset::Beginning)?;
                 kafka::assign(consumer, &partitions)?;
             }
         }
-        queue.drain(WAIT, AT_ONCE, |polled| {
+        queues.drain(WAIT, &[AT_ONCE], |polled| {
             count += u64::from(matches!(polled, Polled::Message(_)))
         });
     }
