@@ -33,7 +33,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A statement with its values.
-pub(crate) type Statement<'q> = Query<'q, Postgres, PgArguments>;
+pub(crate) type Statement<'q> = pg::Statement<Query<'q, Postgres, PgArguments>>;
 
 /// The one connection of a run. Its transactions end with a look at the run's lock, so whoever has
 /// lost that cannot write.

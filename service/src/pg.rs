@@ -5,10 +5,12 @@ mod connecting;
 mod migrations;
 mod nodelay;
 pub mod numeric;
+mod statement;
 mod target;
 
 pub use connecting::has_a_session;
 pub use migrations::{MIGRATOR, Migrations};
+pub use statement::{Statement, begin_snapshot, end_snapshot};
 
 use crate::failure::Failure;
 use crate::files::SecretFile;
@@ -173,55 +175,97 @@ pub fn describe(error: &sqlx::Error) -> String {
 }
 
 /// A statement. Behind a pooler it is prepared for this one time.
-pub fn query(sql: &'static str) -> Query<'static, Postgres, PgArguments> {
-    sqlx::query(sql).persistent(connecting::has_a_session())
+#[must_use]
+pub fn query(sql: &'static str) -> Statement<Query<'static, Postgres, PgArguments>> {
+    Statement(within::query(sql))
 }
 
 /// As [`query`], for rows as a type.
-pub fn query_as<T>(sql: &'static str) -> QueryAs<'static, Postgres, T, PgArguments>
+#[must_use]
+pub fn query_as<T>(sql: &'static str) -> Statement<QueryAs<'static, Postgres, T, PgArguments>>
 where
     T: for<'r> sqlx::FromRow<'r, PgRow>,
 {
-    sqlx::query_as(sql).persistent(connecting::has_a_session())
+    Statement(within::query_as(sql))
 }
 
 /// As [`query`], for the first column.
-pub fn query_scalar<T>(sql: &'static str) -> QueryScalar<'static, Postgres, T, PgArguments>
+#[must_use]
+pub fn query_scalar<T>(
+    sql: &'static str,
+) -> Statement<QueryScalar<'static, Postgres, T, PgArguments>>
 where
     (T,): for<'r> sqlx::FromRow<'r, PgRow>,
 {
-    sqlx::query_scalar(sql).persistent(connecting::has_a_session())
+    Statement(within::query_scalar(sql))
 }
 
 /// As [`query`], with the statement's first arguments. Here and below the text may be one that the
 /// program has put together, never out of what comes from outside.
+#[must_use]
 pub fn query_with(
     sql: impl SqlSafeStr,
     arguments: PgArguments,
-) -> Query<'static, Postgres, PgArguments> {
-    sqlx::query_with(sql, arguments).persistent(connecting::has_a_session())
+) -> Statement<Query<'static, Postgres, PgArguments>> {
+    Statement(within::query_with(sql, arguments))
 }
 
 /// As [`query_as`], with the statement's first arguments.
+#[must_use]
 pub fn query_as_with<T>(
     sql: impl SqlSafeStr,
     arguments: PgArguments,
-) -> QueryAs<'static, Postgres, T, PgArguments>
+) -> Statement<QueryAs<'static, Postgres, T, PgArguments>>
 where
     T: for<'r> sqlx::FromRow<'r, PgRow>,
 {
-    sqlx::query_as_with(sql, arguments).persistent(connecting::has_a_session())
+    Statement(sqlx::query_as_with(sql, arguments).persistent(connecting::has_a_session()))
 }
 
 /// As [`query_scalar`], with the statement's first arguments.
+#[must_use]
 pub fn query_scalar_with<T>(
     sql: impl SqlSafeStr,
     arguments: PgArguments,
-) -> QueryScalar<'static, Postgres, T, PgArguments>
+) -> Statement<QueryScalar<'static, Postgres, T, PgArguments>>
 where
     (T,): for<'r> sqlx::FromRow<'r, PgRow>,
 {
-    sqlx::query_scalar_with(sql, arguments).persistent(connecting::has_a_session())
+    Statement(sqlx::query_scalar_with(sql, arguments).persistent(connecting::has_a_session()))
+}
+
+/// The same for those whose transaction is under way, whatever sqlx knows of it.
+pub mod within {
+    use super::*;
+
+    /// A statement. Behind a pooler it is prepared for this one time.
+    pub fn query(sql: &'static str) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query(sql).persistent(connecting::has_a_session())
+    }
+
+    /// As [`query`], for rows as a type.
+    pub fn query_as<T>(sql: &'static str) -> QueryAs<'static, Postgres, T, PgArguments>
+    where
+        T: for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        sqlx::query_as(sql).persistent(connecting::has_a_session())
+    }
+
+    /// As [`query`], for the first column.
+    pub fn query_scalar<T>(sql: &'static str) -> QueryScalar<'static, Postgres, T, PgArguments>
+    where
+        (T,): for<'r> sqlx::FromRow<'r, PgRow>,
+    {
+        sqlx::query_scalar(sql).persistent(connecting::has_a_session())
+    }
+
+    /// As [`query`], with the statement's first arguments.
+    pub fn query_with(
+        sql: impl SqlSafeStr,
+        arguments: PgArguments,
+    ) -> Query<'static, Postgres, PgArguments> {
+        sqlx::query_with(sql, arguments).persistent(connecting::has_a_session())
+    }
 }
 
 /// Whether trying again cannot help until a person changes something.

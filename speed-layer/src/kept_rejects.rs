@@ -44,7 +44,7 @@ async fn read(shared: &Shared, database: &Database) -> anyhow::Result<Vec<Kept>>
     let topics = (!has_pattern).then(|| shared.config.topics.clone());
     let mut connection = database.connect().await?;
     let rows =
-        pg::query_as(REJECTS).bind(&shared.config.group_id).bind(topics).fetch_all(&mut connection);
+        pg::within::query_as(REJECTS).bind(&shared.config.group_id).bind(topics).fetch_all(&mut connection);
     Ok(in_time(PATIENCE, rows).await?)
 }
 

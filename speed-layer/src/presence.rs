@@ -120,10 +120,10 @@ async fn renew_and_look(
     client_id: &str,
 ) -> sqlx::Result<Vec<String>> {
     let mut transaction = connection.begin_with(BEGIN).await?;
-    pg::query(RENEW).bind(client_id).execute(&mut *transaction).await?;
-    pg::query(FORGET).execute(&mut *transaction).await?;
+    pg::within::query(RENEW).bind(client_id).execute(&mut *transaction).await?;
+    pg::within::query(FORGET).execute(&mut *transaction).await?;
     let awake =
-        pg::query_scalar(AWAKE).bind(SILENT.as_secs_f64()).fetch_all(&mut *transaction).await?;
+        pg::within::query_scalar(AWAKE).bind(SILENT.as_secs_f64()).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(awake)
 }

@@ -536,7 +536,7 @@ impl Store {
             let look = async |connection: &mut PgConnection| {
                 let mut transaction = limits.begin(connection).await?;
                 let is_read_only: bool =
-                    pg::query_scalar(IS_READ_ONLY).fetch_one(&mut *transaction).await?;
+                    pg::within::query_scalar(IS_READ_ONLY).fetch_one(&mut *transaction).await?;
                 let behind = offsets::behind(&mut transaction, positions).await?;
                 transaction.commit().await?;
                 Ok(match behind {

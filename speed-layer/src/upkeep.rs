@@ -145,14 +145,14 @@ impl Upkeep {
 async fn lease(connection: &mut PgConnection, holder: &str) -> sqlx::Result<bool> {
     let mut transaction = connection.begin_with(BEGIN).await?;
     let seconds = LONGEST_STATEMENT.as_secs_f64() + 60.0;
-    let leased = pg::query(LEASE).bind(holder).bind(seconds).execute(&mut *transaction).await?;
+    let leased = pg::within::query(LEASE).bind(holder).bind(seconds).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(leased.rows_affected() > 0)
 }
 
 async fn release(connection: &mut PgConnection, holder: &str) -> sqlx::Result<()> {
     let mut transaction = connection.begin_with(BEGIN).await?;
-    pg::query(RELEASE).bind(holder).execute(&mut *transaction).await?;
+    pg::within::query(RELEASE).bind(holder).execute(&mut *transaction).await?;
     transaction.commit().await
 }
 
@@ -171,9 +171,9 @@ async fn partitions(
 ) -> sqlx::Result<(Vec<Partition>, Option<Timestamp>)> {
     let mut transaction = connection.begin_with(BEGIN).await?;
     let horizon =
-        pg::query_scalar("select realtime_horizon()").fetch_one(&mut *transaction).await?;
+        pg::within::query_scalar("select realtime_horizon()").fetch_one(&mut *transaction).await?;
     let rows: Vec<(String, Timestamp, i64, bool)> =
-        pg::query_as(PARTITIONS).fetch_all(&mut *transaction).await?;
+        pg::within::query_as(PARTITIONS).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
     let partitions = rows.into_iter().map(|(name, end, inserted, is_sealed)| Partition {
         name,
@@ -211,11 +211,11 @@ async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sql
     let mut transaction = connection.begin_with(BEGIN).await?;
     let (asked, said) = match task {
         Task::Drop { keep } => (
-            pg::query_scalar("select drop_realtime_day($1, $2, true)").bind(name).bind(keep),
+            pg::within::query_scalar("select drop_realtime_day($1, $2, true)").bind(name).bind(keep),
             "dropped partition {name}: older than --retention-days",
         ),
         Task::Seal => (
-            pg::query_scalar("select seal_realtime_day($1)").bind(name),
+            pg::within::query_scalar("select seal_realtime_day($1)").bind(name),
             "indexed partition {name}: its day is over",
         ),
     };

@@ -419,16 +419,14 @@ async fn differing_of(
 /// All that is read until [`end_snapshot`] is of one moment, which is given back.
 pub async fn begin_snapshot(index: &mut Index) -> Result<Timestamp, Failure> {
     let begun = async {
-        pg::query("begin isolation level repeatable read, read only")
-            .execute(&mut index.connection)
-            .await?;
+        pg::begin_snapshot(&mut index.connection).await?;
         pg::query_scalar("select now()").fetch_one(&mut index.connection).await
     };
     in_time(index.patience, begun).await.map_err(|error| index.failed("reading", error))
 }
 
 pub async fn end_snapshot(index: &mut Index) -> Result<(), Failure> {
-    let ended = pg::query("commit").execute(&mut index.connection);
+    let ended = pg::end_snapshot(&mut index.connection);
     in_time(index.patience, ended).await.map_err(|error| index.failed("reading", error))?;
     Ok(())
 }

@@ -52,7 +52,7 @@ impl DayPartitions {
 
 /// Makes those of the days that are missing.
 pub async fn make(connection: &mut PgConnection, days: &[Timestamp]) -> sqlx::Result<()> {
-    let made: i32 = pg::query_scalar(MAKE).bind(days).fetch_one(connection).await?;
+    let made: i32 = pg::within::query_scalar(MAKE).bind(days).fetch_one(connection).await?;
     if let (1.., Some(first), Some(last)) = (made, days.first(), days.last()) {
         tracing::info!(made, "made {made} partitions for days from {first} to {last}");
     }

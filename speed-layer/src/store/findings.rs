@@ -21,7 +21,7 @@ pub async fn read(
     let mut transaction = limits.begin(connection).await?;
     let mut all = Vec::with_capacity(partitions.len());
     for (at, _) in partitions {
-        let log = pg::query_as::<(bool, Vec<u8>)>(statements::READ_DETECTOR_LOG)
+        let log = pg::within::query_as::<(bool, Vec<u8>)>(statements::READ_DETECTOR_LOG)
             .bind(at.source)
             .bind(at.partition);
         let (mut log, mut remembered) = (log.fetch(&mut *transaction), Remembered::default());
@@ -59,7 +59,7 @@ pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Resu
 }
 
 async fn append(connection: &mut PgConnection, entries: &[Entry]) -> sqlx::Result<()> {
-    pg::query(statements::APPEND_DETECTOR_LOG)
+    pg::within::query(statements::APPEND_DETECTOR_LOG)
         .bind(entries.iter().map(|entry| entry.at.source).collect::<Vec<SourceId>>())
         .bind(entries.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
         .bind(entries.iter().map(|entry| entry.is_whole).collect::<Vec<_>>())
@@ -74,7 +74,7 @@ pub async fn clear(
     connection: &mut PgConnection,
     partitions: &[SourcePartition],
 ) -> sqlx::Result<()> {
-    pg::query(statements::CLEAR_DETECTOR_LOG)
+    pg::within::query(statements::CLEAR_DETECTOR_LOG)
         .bind(partitions.iter().map(|at| at.source).collect::<Vec<_>>())
         .bind(partitions.iter().map(|at| at.partition).collect::<Vec<_>>())
         .execute(connection)
@@ -86,7 +86,7 @@ async fn insert_findings(connection: &mut PgConnection, all: &[Found]) -> sqlx::
     if all.is_empty() {
         return Ok(());
     }
-    pg::query(statements::INSERT_ANOMALIES)
+    pg::within::query(statements::INSERT_ANOMALIES)
         .bind(all.iter().map(|found| found.at.source).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.at.partition).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.finding.place.offset).collect::<Vec<_>>())

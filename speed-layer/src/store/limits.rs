@@ -118,7 +118,7 @@ impl Limits {
     /// Ends what holds up others, and says how many sessions that was.
     pub async fn clear_the_way(&self, connection: &mut PgConnection) -> sqlx::Result<i64> {
         let mut transaction = self.begin(connection).await?;
-        let ended = pg::query_scalar(CLEAR)
+        let ended = pg::within::query_scalar(CLEAR)
             .bind(WRITER)
             .bind((self.patience() + GRACE).as_secs_f64())
             .bind(UPKEEP)

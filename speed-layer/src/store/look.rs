@@ -43,16 +43,16 @@ pub(super) async fn note_database(
 ) -> Result<(), Failure> {
     let ask = async {
         let mut transaction = connection.begin().await?;
-        let may: bool = pg::query_scalar(MAY_ASK_FOR_SYSTEM).fetch_one(&mut *transaction).await?;
+        let may: bool = pg::within::query_scalar(MAY_ASK_FOR_SYSTEM).fetch_one(&mut *transaction).await?;
         let system: i64 = match may {
             true => {
-                pg::query_scalar("select system_identifier from pg_control_system()")
+                pg::within::query_scalar("select system_identifier from pg_control_system()")
                     .fetch_one(&mut *transaction)
                     .await?
             }
             false => 0,
         };
-        let database: i64 = pg::query_scalar(DATABASE_NUMBER).fetch_one(&mut *transaction).await?;
+        let database: i64 = pg::within::query_scalar(DATABASE_NUMBER).fetch_one(&mut *transaction).await?;
         transaction.commit().await?;
         sqlx::Result::Ok((system, database))
     };
@@ -71,7 +71,7 @@ pub(super) async fn note_last_gap(
 ) -> Result<(), Failure> {
     let ask = async {
         let mut transaction = connection.begin().await?;
-        let at: i64 = pg::query_scalar(LAST_GAP).fetch_one(&mut *transaction).await?;
+        let at: i64 = pg::within::query_scalar(LAST_GAP).fetch_one(&mut *transaction).await?;
         transaction.commit().await?;
         sqlx::Result::Ok(at)
     };

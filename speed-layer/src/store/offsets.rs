@@ -71,7 +71,7 @@ async fn read(
     let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
         partitions.map(|at| (at.source, at.partition)).unzip();
     let rows: Vec<(SourceId, i32, i64)> =
-        pg::query_as(statement).bind(sources).bind(partitions).fetch_all(connection).await?;
+        pg::within::query_as(statement).bind(sources).bind(partitions).fetch_all(connection).await?;
     Ok(rows
         .into_iter()
         .map(|(source, partition, next)| (SourcePartition { source, partition }, next))
@@ -119,7 +119,7 @@ async fn execute(
     statement: &'static str,
     positions: &[Position],
 ) -> sqlx::Result<u64> {
-    let done = pg::query(statement)
+    let done = pg::within::query(statement)
         .bind(positions.iter().map(|position| position.at.source).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.at.partition).collect::<Vec<_>>())
         .bind(positions.iter().map(|position| position.next).collect::<Vec<_>>())
@@ -185,7 +185,7 @@ async fn lost(
     if sources.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let rows: Vec<(SourceId, i32)> = pg::query_as(statements::READ_BEGUN)
+    let rows: Vec<(SourceId, i32)> = pg::within::query_as(statements::READ_BEGUN)
         .bind(sources)
         .bind(partitions)
         .fetch_all(connection)
@@ -255,7 +255,7 @@ pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result
     if gaps.is_empty() {
         return Ok(0);
     }
-    let done = pg::query(statements::RECORD_GAPS)
+    let done = pg::within::query(statements::RECORD_GAPS)
         .bind(gaps.iter().map(|gap| gap.at.source).collect::<Vec<_>>())
         .bind(gaps.iter().map(|gap| gap.at.partition).collect::<Vec<_>>())
         .bind(gaps.iter().map(|gap| gap.from).collect::<Vec<_>>())

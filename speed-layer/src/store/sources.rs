@@ -140,7 +140,7 @@ async fn look_up(
         return Ok((at_first, known));
     }
     // Another instance may be entering it, and may know less of it: then both would be a source.
-    pg::query(statements::LOCK_SOURCES).execute(&mut *connection).await?;
+    pg::within::query(statements::LOCK_SOURCES).execute(&mut *connection).await?;
     let known = read(connection, &found.topic).await?;
     Ok((relation(found, group_id, &known), known))
 }
@@ -170,7 +170,7 @@ async fn came_late(
     if config.named_topics().any(|named| named == found.topic) {
         return Ok(false);
     }
-    pg::query_scalar(statements::HAS_BEGUN).bind(&config.group_id).fetch_one(connection).await
+    pg::within::query_scalar(statements::HAS_BEGUN).bind(&config.group_id).fetch_one(connection).await
 }
 
 /// What is wrong with the numbers by which this process knows the topics, if anything is: in a
@@ -181,7 +181,7 @@ pub async fn renumbered(
 ) -> sqlx::Result<Option<String>> {
     let numbers: Vec<SourceId> = topics.keys().copied().collect();
     let rows: Vec<(SourceId, String, String, String)> =
-        pg::query_as(statements::READ_SOURCES_BY_NUMBER)
+        pg::within::query_as(statements::READ_SOURCES_BY_NUMBER)
             .bind(numbers)
             .fetch_all(connection)
             .await?;
@@ -204,7 +204,7 @@ pub async fn renumbered(
 
 async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Vec<Known>> {
     let rows: Vec<(SourceId, String, String, String, i32)> =
-        pg::query_as(statements::READ_SOURCES).bind(topic).fetch_all(connection).await?;
+        pg::within::query_as(statements::READ_SOURCES).bind(topic).fetch_all(connection).await?;
     let known = rows.into_iter().map(|(source, group_id, cluster_id, topic_id, partitions)| {
         let identity = TopicIdentity {
             topic: topic.to_owned(),
@@ -224,7 +224,7 @@ async fn enter(
     found: &TopicIdentity,
     first_partitions: i32,
 ) -> sqlx::Result<SourceId> {
-    pg::query_scalar(statements::ENTER_SOURCE)
+    pg::within::query_scalar(statements::ENTER_SOURCE)
         .bind(&config.group_id)
         .bind(&found.cluster_id)
         .bind(&found.topic)
@@ -240,7 +240,7 @@ async fn learn(
     source: SourceId,
     whole: &TopicIdentity,
 ) -> sqlx::Result<()> {
-    let query = pg::query(statements::LEARN_SOURCE)
+    let query = pg::within::query(statements::LEARN_SOURCE)
         .bind(source)
         .bind(&whole.cluster_id)
         .bind(&whole.topic_id);
@@ -255,7 +255,7 @@ async fn record_end(
     source: SourceId,
     why: &str,
 ) -> sqlx::Result<u64> {
-    let done = pg::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
+    let done = pg::within::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
     Ok(done.rows_affected())
 }
 

@@ -138,7 +138,7 @@ impl<'a> BarRows<'a> {
     ) -> Result<(), Broken> {
         while self.encoded.count > 0 {
             let Encoded { count, arguments } = self.encoded;
-            let merged = pg::query_with(statement, arguments).execute(&mut *connection).await?;
+            let merged = pg::within::query_with(statement, arguments).execute(&mut *connection).await?;
             all_in(table, merged.rows_affected(), count)?;
             self.encoded = Encoded::next_of(&mut self.bars)?;
         }
@@ -191,7 +191,7 @@ async fn insert_rejects(
     if rejects.is_empty() {
         return Ok(());
     }
-    let inserted = pg::query(statements::INSERT_REJECTS)
+    let inserted = pg::within::query(statements::INSERT_REJECTS)
         .bind(rejects.iter().map(|r| r.at.source).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.at.partition).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.offset).collect::<Vec<_>>())
@@ -208,7 +208,7 @@ async fn insert_rejects(
         return Ok(());
     }
     // Some may have been there already.
-    let there: i64 = pg::query_scalar(statements::COUNT_REJECTS)
+    let there: i64 = pg::within::query_scalar(statements::COUNT_REJECTS)
         .bind(rejects.iter().map(|r| r.at.source).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.at.partition).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.offset).collect::<Vec<_>>())
