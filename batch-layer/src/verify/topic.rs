@@ -359,8 +359,9 @@ impl Topic {
                 missing |= expired;
             }
             missing -= realtime.offsets(partition);
+            let Some(messages) = tables::hull(&missing) else { continue };
             let mut rejected =
-                tables::rejected(index, &self.name, partition, &missing).await? & missing;
+                tables::rejected(index, &self.name, partition, messages).await? & missing;
             if rejected.is_empty() {
                 continue;
             }

@@ -2,9 +2,9 @@
 
 use super::{Asked, Span};
 use crate::hour::Hour;
+use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
 use common::decode::Beside;
-use roaring::RoaringTreemap;
 use service::Failure;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -34,7 +34,7 @@ impl Log {
     pub fn read(
         &self,
         _: i32,
-        _: &RoaringTreemap,
+        _: &Runs,
         _: impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
     ) -> anyhow::Result<()> {
         match self.never {}
