@@ -365,24 +365,39 @@ pub async fn lacks(index: &mut Index, run_id: i64) -> Result<BTreeMap<Hour, Stri
         true => looked_at(index, run_id).await?,
         false => Vec::new(),
     };
-    let mut lacks = BTreeMap::new();
-    for row in &rows {
-        let (topic, partition, first, last, offsets, first_folder, last_folder) = row;
-        let hours = Hour::of(*first_folder)..Hour::of(*last_folder).plus(1);
-        if are_far(row)
-            && !looked_at.iter().any(|seen| seen.start <= hours.start && hours.end <= seen.end)
-        {
-            continue;
-        }
-        let count =
-            inflected(offsets.cast_unsigned(), "offset[s] between archived ones [is|are] missing");
-        let range = if first == last { first.to_string() } else { format!("{first} to {last}") };
-        for hour in Hour::each(hours) {
-            let why = || format!("{count}: {range} of partition {partition} of {topic}");
-            lacks.entry(hour).or_insert_with(why);
+    let counts = |row: &&LackRow| {
+        let hours = hours_of(row);
+        !are_far(row)
+            || looked_at.iter().any(|seen| seen.start <= hours.start && hours.end <= seen.end)
+    };
+    Ok(described(rows.iter().filter(counts)))
+}
+
+/// What some hours lack, each with the first of its holes.
+fn described<'a>(rows: impl Iterator<Item = &'a LackRow>) -> BTreeMap<Hour, String> {
+    let mut lacks: BTreeMap<Hour, (u64, usize, &LackRow)> = BTreeMap::new();
+    for row in rows {
+        for hour in Hour::each(hours_of(row)) {
+            let (offsets, holes, _) = lacks.entry(hour).or_insert((0, 0, row));
+            *offsets = offsets.saturating_add(row.4.cast_unsigned());
+            *holes += 1;
         }
     }
-    Ok(lacks)
+    let describe = |(hour, (offsets, holes, row))| (hour, describe(offsets, holes, row));
+    lacks.into_iter().map(describe).collect()
+}
+
+fn describe(offsets: u64, holes: usize, row: &LackRow) -> String {
+    let (topic, partition, first, last, ..) = row;
+    let count = inflected(offsets, "offset[s] between archived ones [is|are] missing");
+    let range = if first == last { first.to_string() } else { format!("{first} to {last}") };
+    let what = if holes == 1 { ":" } else { ", the first" };
+    format!("{count}{what} {range} of partition {partition} of {topic}")
+}
+
+/// Those of its folders.
+fn hours_of((.., first, last): &LackRow) -> Range<Hour> {
+    Hour::of(*first)..Hour::of(*last).plus(1)
 }
 
 /// Topic, partition, first and last offset, how many, first and last folder.
@@ -442,6 +457,28 @@ mod tests {
         let odd: Vec<u64> = (0..999).map(|number| number * 2 + 1).collect();
         let found = holes(&known(&[(0, &even)]), &odd);
         assert_eq!((found.len(), found[APART - 1]), (APART, (199, 1997, 900)));
+    }
+
+    #[test]
+    fn an_hour_lacks_what_all_of_its_holes_lack_and_names_the_first() {
+        let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
+        let hole = |(first, last, offsets), (from, to)| -> LackRow {
+            ("t".into(), 7, first, last, offsets, hour(from).start(), hour(to).start())
+        };
+        // 19,999 holes of two offsets, and one that lies between two hours.
+        let mut rows: Vec<LackRow> =
+            (0..19_999).map(|number| hole((number * 3 + 1, number * 3 + 2, 2), (0, 0))).collect();
+        rows.push(hole((70_000, 70_000, 1), (0, 1)));
+        let said = [
+            "39999 offsets between archived ones are missing, the first 1 to 2 of partition 7 of t",
+            "1 offset between archived ones is missing: 70000 of partition 7 of t",
+        ];
+        let lacks = described(rows.iter());
+        assert_eq!(lacks, [(hour(0), said[0].into()), (hour(1), said[1].into())].into());
+        // What is one row of very many holes is told as such.
+        let lacks = described([hole((199, 1997, 900), (0, 0))].iter());
+        let said = "900 offsets between archived ones are missing: 199 to 1997 of partition 7 of t";
+        assert_eq!(lacks[&hour(0)], said);
     }
 
     #[test]
