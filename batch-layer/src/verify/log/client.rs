@@ -1,6 +1,6 @@
 //! [`Log`], by librdkafka.
 
-use super::{Asked, Span};
+use super::{Asked, Span, held};
 use crate::hour::Hour;
 use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
@@ -83,6 +83,30 @@ impl Log {
     /// # Errors
     /// Brokers that do not answer.
     pub fn spans(&self, hours: &Range<Hour>) -> anyhow::Result<BTreeMap<i32, Span>> {
+        let mut spans = self.watermarks()?;
+        for hour in Hour::each(hours.start..hours.end.plus(1)) {
+            self.add_starts(hour, &mut spans)?;
+        }
+        Ok(spans)
+    }
+
+    /// Those of some hours of which Kafka may have anything, in stretches of a day at most.
+    ///
+    /// # Errors
+    /// As [`Log::spans`].
+    pub fn held(&self, hours: &Range<Hour>) -> anyhow::Result<Vec<Range<Hour>>> {
+        let all = self.watermarks()?;
+        // No record is older.
+        let first = hours.start.max(Hour::of(Timestamp::from_micros(0)));
+        held(first..hours.end, |hour| {
+            let mut spans = all.clone();
+            self.add_starts(hour, &mut spans)?;
+            Ok(spans.into_values().flat_map(|span| span.starts).collect())
+        })
+    }
+
+    /// What Kafka has of each partition.
+    fn watermarks(&self) -> anyhow::Result<BTreeMap<i32, Span>> {
         let mut spans = BTreeMap::new();
         for partition in partitions(&self.consumer, &self.topic)? {
             let (low, high) = self
@@ -95,9 +119,6 @@ impl Log {
                 starts: Vec::new(),
             };
             spans.insert(partition, span);
-        }
-        for hour in Hour::each(hours.start..hours.end.plus(1)) {
-            self.add_starts(hour, &mut spans)?;
         }
         Ok(spans)
     }

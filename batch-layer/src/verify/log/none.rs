@@ -31,6 +31,12 @@ impl Log {
 
     /// # Errors
     /// None.
+    pub fn held(&self, _: &Range<Hour>) -> anyhow::Result<Vec<Range<Hour>>> {
+        match self.never {}
+    }
+
+    /// # Errors
+    /// None.
     pub fn read(
         &self,
         _: i32,
