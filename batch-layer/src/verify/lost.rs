@@ -110,8 +110,7 @@ impl Search<'_> {
             let in_log = span.map(Span::range).into_iter().collect();
             let before_log = holes(&of.messages, span.map_or(u64::MAX, |span| span.low));
 
-            let (mut left, mut rejected) =
-                self.without_gaps(index, &of, in_log, &mut lost).await?;
+            let (mut left, mut rejected) = self.without_gaps(index, &of, in_log, &mut lost).await?;
             if places::have_elements(&of.known) || places::have_elements(&rejected.places) {
                 // Only Kafka tells whether the elements that are known or were rejected are all of
                 // their message.
@@ -144,8 +143,8 @@ impl Search<'_> {
 
     fn partition(&self, number: i32) -> Partition {
         let held = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
-        let held = held
-            .filter_map(|(hour, held)| Some((*hour, held.offsets.partition(number)?.clone())));
+        let held =
+            held.filter_map(|(hour, held)| Some((*hour, held.offsets.partition(number)?.clone())));
         let hours = KnownOffsets::of(held.collect());
         let expired = self.expired.iter().filter(|((_, of), _)| *of == number);
         let known = expired.fold(hours.all.clone(), |known, (_, offsets)| known | offsets);

@@ -97,7 +97,8 @@ impl There {
                 .bind(next.start())
                 .fetch_one(&mut index.connection);
             let row: Result<Option<Timestamp>, _> = in_time(index.patience, row).await;
-            let row = row.map_err(|error| index.failed("looking for hours to compare in", error))?;
+            let row =
+                row.map_err(|error| index.failed("looking for hours to compare in", error))?;
             next = row.map_or(next, Hour::of);
         }
         Ok(next)
@@ -117,8 +118,7 @@ mod tests {
         let args = VerifyArgs::try_parse_from([&database[..], flags].concat()).unwrap();
         let plan = args.hours.plan(Timestamp::now()).unwrap();
         let template = PrefixTemplate::parse(template).unwrap();
-        let level =
-            |hour: &&str| template.level(&template.prefix(Hour::parse(hour).unwrap())).to_owned();
+        let level = |text: &&str| template.level(&template.prefix(hour(text))).to_owned();
         There::new(vec![(template.clone(), hours.iter().map(level).collect())], plan)
     }
 
@@ -135,6 +135,14 @@ mod tests {
         found
     }
 
+    fn hour(text: &str) -> Hour {
+        Hour::parse(text).unwrap()
+    }
+
+    fn is_in(found: &[Range<Hour>], text: &str) -> bool {
+        found.iter().any(|stretch| stretch.contains(&hour(text)))
+    }
+
     const DECADES: [&str; 4] = ["--from", "1990-01-01T00", "--to", "2026-01-01T00"];
 
     #[test]
@@ -142,10 +150,6 @@ mod tests {
         let hours = ["1990-01-01T00", "1995-12-31T23", "2000-02-29T12", "2025-12-31T23"];
         let mut there = there("raw/%Y-%m-%d-%H/", &DECADES, &hours);
         let found = looked_at(&there);
-        let hour = |text| Hour::parse(text).unwrap();
-        let is_in = |found: &[Range<Hour>], text| {
-            found.iter().any(|stretch| stretch.contains(&hour(text)))
-        };
         assert!(hours.iter().all(|hour| is_in(&found, hour)), "{found:?}");
         // Within slack the neighbours may hold ticks of a folder, too.
         assert!(found.len() <= 2 * hours.len(), "{found:?}");

@@ -203,7 +203,8 @@ fn values_are_compared_beside_offsets_that_one_side_alone_has() {
         (changed.clone(), Some([realtime.clone(), realtime[..30].to_vec()]), Status::Open, 0),
         (changed, Some([realtime.clone(), Vec::new()]), Status::Open, 0),
     ] {
-        let case = Case { gaps: [(0, std::iter::once(7..8).collect())].into(), again, ..Case::default() };
+        let case =
+            Case { gaps: [(0, std::iter::once(7..8).collect())].into(), again, ..Case::default() };
         let outcome = case.compare(&realtime, &archive);
         assert_eq!(
             (outcome.status, outcome.differing_blocks),
