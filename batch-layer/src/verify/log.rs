@@ -40,12 +40,10 @@ impl Span {
 }
 
 /// Stretches of so many hours are not cut further.
-#[cfg(feature = "kafka")]
 const SHORT: i64 = 24;
 
 /// The stretches of some hours in which records lie. `starts`: the first offset of each partition
 /// whose record time is not before an hour.
-#[cfg(feature = "kafka")]
 fn held(
     hours: Range<Hour>,
     mut starts: impl FnMut(Hour) -> anyhow::Result<Vec<u64>>,
@@ -73,7 +71,7 @@ fn held(
     Ok(held)
 }
 
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(test)]
 mod tests {
     use super::*;
     use common::Timestamp;
