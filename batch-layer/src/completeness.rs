@@ -13,6 +13,7 @@ mod standing;
 
 pub use compared::compare;
 pub use holes::{Naming, follow, forget_read, lacks};
+pub use known::KnownOffsets;
 pub use standing::standing;
 
 use crate::hour::Hour;

@@ -12,6 +12,7 @@ mod line;
 mod lines;
 mod offsets;
 pub mod places;
+pub mod runs;
 mod told;
 mod values;
 mod visit;
@@ -23,6 +24,7 @@ pub use hour_bars::{Conflicts, HourBars};
 #[cfg(feature = "spark")]
 pub use layout::LineLayout;
 pub use offsets::{Offsets, Overlap};
+pub use runs::Runs;
 pub use visit::{Spot, Visitor, visit};
 
 use crate::archive::{CsvFields, Origin};

@@ -31,6 +31,7 @@ mod store;
 mod stretches;
 mod symbols;
 mod tables;
+mod there;
 mod topic;
 
 pub use args::VerifyArgs;
@@ -63,6 +64,7 @@ use std::sync::Arc;
 use stretches::Stretches;
 use symbols::Named;
 use tables::{ANEW, Computed, Derived, Sources};
+use there::There;
 use tokio_util::sync::CancellationToken;
 use topic::{Part, Sum, Topic, kafka_ranges};
 
@@ -85,9 +87,12 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let has_kafka = args.kafka.kafka_brokers.is_some();
     let mut sources =
         reach::Sources { index: &mut index, store: &store, templates: &args.prefix, has_kafka };
-    sources.shorten(&mut plan).await?;
+    let mut there = sources.shorten(&mut plan).await?;
     let before = sources.before(&plan).await?;
     let (topics, is_away) = topic::open_all(&mut index, &args.kafka).await?;
+    if let Some(there) = &mut there {
+        there.ask(&mut index, &topics).await?;
+    }
     let broken = index.broken().await?.into_values().flatten();
     let others = Others::of(&mut index, &args.prefix, &plan.window).await?;
     let reader =
@@ -105,6 +110,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         topics,
         index,
         before,
+        there,
         stop: stop.clone(),
     };
     let mut report =
@@ -142,6 +148,8 @@ struct Verification {
     index: Index,
     /// Hours before the window that are compared, too.
     before: Vec<Hour>,
+    /// What may be there of the window's hours; `None`: each of them is looked at.
+    there: Option<There>,
     stop: CancellationToken,
     /// Whether bars are brought in line with the ticks.
     is_repairing: bool,
@@ -345,7 +353,12 @@ impl Verification {
             stop.run_until_cancelled(indicators).await.ok_or_else(stopped_comparing)??;
         let mut stretches = Stretches::of(&self.before, plan.window.clone());
         let mut repaired = Repaired::new();
+        self.there.iter_mut().for_each(|there| there.add(indicators.strays.keys().copied()));
         while let Some(hours) = stretches.current() {
+            if self.is_empty(&hours).await? {
+                stretches.advance();
+                continue;
+            }
             let Some(stretch) = self.read_and_repair(&hours, &mut repaired, stop).await? else {
                 stretches.shorten();
                 continue;
@@ -371,6 +384,15 @@ impl Verification {
             stretches.advance();
         }
         Ok(())
+    }
+
+    /// Whether it is known that no side has anything of some hours.
+    async fn is_empty(&mut self, hours: &Range<Hour>) -> Result<bool, Failure> {
+        match &mut self.there {
+            Some(_) if self.stop.is_cancelled() => Err(stopped_comparing()),
+            Some(there) => there.is_empty(&mut self.index, hours).await,
+            None => Ok(false),
+        }
     }
 
     /// What a stretch holds, after its bars were repaired where that is asked for; `None` where it

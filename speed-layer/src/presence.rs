@@ -122,8 +122,10 @@ async fn renew_and_look(
     let mut transaction = connection.begin_with(BEGIN).await?;
     pg::within::query(RENEW).bind(client_id).execute(&mut *transaction).await?;
     pg::within::query(FORGET).execute(&mut *transaction).await?;
-    let awake =
-        pg::within::query_scalar(AWAKE).bind(SILENT.as_secs_f64()).fetch_all(&mut *transaction).await?;
+    let awake = pg::within::query_scalar(AWAKE)
+        .bind(SILENT.as_secs_f64())
+        .fetch_all(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(awake)
 }

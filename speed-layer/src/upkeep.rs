@@ -145,7 +145,8 @@ impl Upkeep {
 async fn lease(connection: &mut PgConnection, holder: &str) -> sqlx::Result<bool> {
     let mut transaction = connection.begin_with(BEGIN).await?;
     let seconds = LONGEST_STATEMENT.as_secs_f64() + 60.0;
-    let leased = pg::within::query(LEASE).bind(holder).bind(seconds).execute(&mut *transaction).await?;
+    let leased =
+        pg::within::query(LEASE).bind(holder).bind(seconds).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(leased.rows_affected() > 0)
 }
@@ -211,7 +212,9 @@ async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sql
     let mut transaction = connection.begin_with(BEGIN).await?;
     let (asked, said) = match task {
         Task::Drop { keep } => (
-            pg::within::query_scalar("select drop_realtime_day($1, $2, true)").bind(name).bind(keep),
+            pg::within::query_scalar("select drop_realtime_day($1, $2, true)")
+                .bind(name)
+                .bind(keep),
             "dropped partition {name}: older than --retention-days",
         ),
         Task::Seal => (

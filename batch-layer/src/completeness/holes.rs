@@ -125,8 +125,8 @@ async fn look_through(
     }
     let (mut folders, mut holes) = (Folders::default(), Vec::new());
     for hole in holes_of(present.gaps(range.clone()), &known) {
-        let before = folders.hours(index, naming, (&reach, hole.before)).await?;
-        let after = folders.hours(index, naming, (&reach, hole.after)).await?;
+        let before = folders.of(index, naming, (&reach, hole.before)).await?;
+        let after = folders.of(index, naming, (&reach, hole.after)).await?;
         if let Some(folders) = folders_between(&before, &after, naming.slack) {
             holes.push((hole, folders));
         }
@@ -147,11 +147,19 @@ async fn look_through(
 }
 
 /// The hours of the folders in which what is missing between two offsets would lie. `None` where
-/// those go back in time by more than `slack`: they are a new topic's before an old one's of the
-/// same name. Producers whose clocks differ, and sinks with several tasks, go back by less.
-fn folders_between(before: &Range<Hour>, after: &Range<Hour>, slack: i64) -> Option<Range<Hour>> {
-    let folders = before.start.min(after.start)..before.end.max(after.end);
-    (before.start < after.end.plus(slack)).then_some(folders)
+/// they are a new topic's before an old one's of the same name: those go back in time, and were
+/// stored later. History that is sent behind newer ticks was not, and producers whose clocks
+/// differ go back by little; `slack` is for both.
+fn folders_between(before: &Lies, after: &Lies, slack: i64) -> Option<Range<Hour>> {
+    let (one, other) = (&before.folder, &after.folder);
+    let is_in_time = one.start < other.end.plus(slack);
+    let later = slack * Timestamp::HOUR;
+    let was_stored_in_turn = before
+        .stored
+        .zip(after.stored)
+        .is_some_and(|(before, after)| before <= after.plus_micros(later));
+    let folders = one.start.min(other.start)..one.end.max(other.end);
+    (is_in_time || was_stored_in_turn).then_some(folders)
 }
 
 /// Missing offsets as holes between the ticks that are known. Of very many, those between the same
@@ -180,15 +188,21 @@ struct Folders {
     objects: FxHashMap<Hour, Vec<Indexed>>,
 }
 
+/// Where an archived offset lies.
+struct Lies {
+    /// The hours of the folder; without the object those of the tick.
+    folder: Range<Hour>,
+    /// When the object was stored.
+    stored: Option<Timestamp>,
+}
+
 impl Folders {
-    /// The hours of the folder that an archived offset lies in; without its object those of its
-    /// tick.
-    async fn hours(
+    async fn of(
         &mut self,
         index: &mut Index,
         naming: Naming<'_>,
         (reach, (offset, hour)): (&Reach, (u64, Hour)),
-    ) -> Result<Range<Hour>, Failure> {
+    ) -> Result<Lies, Failure> {
         if let Entry::Vacant(unknown) = self.objects.entry(hour) {
             unknown.insert(index.objects_of(hour).await?);
         }
@@ -203,10 +217,12 @@ impl Folders {
             .filter(|indexed| naming.names.topic(&indexed.object.key) == reach.topic);
         let holding =
             own.filter(|indexed| start(indexed).is_some_and(|start| start <= offset.cast_signed()));
-        let folder = holding
-            .max_by_key(start)
-            .and_then(|indexed| folder_of(naming.template, &indexed.folder));
-        Ok(folder.map_or(hour..hour.plus(1), |folder| folder.hours))
+        let object = holding.max_by_key(start);
+        let folder = object.and_then(|indexed| folder_of(naming.template, &indexed.folder));
+        Ok(Lies {
+            folder: folder.map_or(hour..hour.plus(1), |folder| folder.hours),
+            stored: object.and_then(|indexed| indexed.object.last_modified),
+        })
     }
 }
 
@@ -374,24 +390,39 @@ pub async fn lacks(index: &mut Index, run_id: i64) -> Result<BTreeMap<Hour, Stri
         true => looked_at(index, run_id).await?,
         false => Vec::new(),
     };
-    let mut lacks = BTreeMap::new();
-    for row in &rows {
-        let (topic, partition, first, last, offsets, first_folder, last_folder) = row;
-        let hours = Hour::of(*first_folder)..Hour::of(*last_folder).plus(1);
-        if are_far(row)
-            && !looked_at.iter().any(|seen| seen.start <= hours.start && hours.end <= seen.end)
-        {
-            continue;
-        }
-        let count =
-            inflected(offsets.cast_unsigned(), "offset[s] between archived ones [is|are] missing");
-        let range = if first == last { first.to_string() } else { format!("{first} to {last}") };
-        for hour in Hour::each(hours) {
-            let why = || format!("{count}: {range} of partition {partition} of {topic}");
-            lacks.entry(hour).or_insert_with(why);
+    let counts = |row: &&LackRow| {
+        let hours = hours_of(row);
+        !are_far(row)
+            || looked_at.iter().any(|seen| seen.start <= hours.start && hours.end <= seen.end)
+    };
+    Ok(described(rows.iter().filter(counts)))
+}
+
+/// What some hours lack, each with the first of its holes.
+fn described<'a>(rows: impl Iterator<Item = &'a LackRow>) -> BTreeMap<Hour, String> {
+    let mut lacks: BTreeMap<Hour, (u64, usize, &LackRow)> = BTreeMap::new();
+    for row in rows {
+        for hour in Hour::each(hours_of(row)) {
+            let (offsets, holes, _) = lacks.entry(hour).or_insert((0, 0, row));
+            *offsets = offsets.saturating_add(row.4.cast_unsigned());
+            *holes += 1;
         }
     }
-    Ok(lacks)
+    let describe = |(hour, (offsets, holes, row))| (hour, describe(offsets, holes, row));
+    lacks.into_iter().map(describe).collect()
+}
+
+fn describe(offsets: u64, holes: usize, row: &LackRow) -> String {
+    let (topic, partition, first, last, ..) = row;
+    let count = inflected(offsets, "offset[s] between archived ones [is|are] missing");
+    let range = if first == last { first.to_string() } else { format!("{first} to {last}") };
+    let what = if holes == 1 { ":" } else { ", the first" };
+    format!("{count}{what} {range} of partition {partition} of {topic}")
+}
+
+/// Those of its folders.
+fn hours_of((.., first, last): &LackRow) -> Range<Hour> {
+    Hour::of(*first)..Hour::of(*last).plus(1)
 }
 
 /// Topic, partition, first and last offset, how many, first and last folder.
@@ -454,17 +485,47 @@ mod tests {
     }
 
     #[test]
-    fn folders_may_be_out_of_order_by_slack_and_no_more() {
+    fn folders_may_be_out_of_order_by_slack_or_as_they_were_stored() {
         let base = Hour::of(Timestamp::from_micros(0));
-        let between = |before: i64, after: i64| {
-            let folder = |number| base.plus(number)..base.plus(number + 1);
-            folders_between(&folder(before), &folder(after), 2)
+        let lies = |number: i64, stored: Option<i64>| Lies {
+            folder: base.plus(number)..base.plus(number + 1),
+            stored: stored.map(|hours| Timestamp::from_micros(hours * Timestamp::HOUR)),
         };
-        assert_eq!(between(5, 9), Some(base.plus(5)..base.plus(10)));
-        assert_eq!(between(5, 5), Some(base.plus(5)..base.plus(6)));
-        assert_eq!(between(5, 4), Some(base.plus(4)..base.plus(6)));
-        assert_eq!(between(5, 3), Some(base.plus(3)..base.plus(6)));
-        assert_eq!(between(5, 2), None);
+        let between = |before: i64, after: i64, stored: Option<(i64, i64)>| {
+            let (one, other) = stored.unzip();
+            folders_between(&lies(before, one), &lies(after, other), 2)
+        };
+        let hours = |from: i64, to: i64| Some(base.plus(from)..base.plus(to));
+        assert_eq!(between(5, 9, None), hours(5, 10));
+        assert_eq!(between(5, 5, None), hours(5, 6));
+        assert_eq!(between(5, 3, None), hours(3, 6));
+        assert_eq!(between(5, 2, None), None);
+        // History that was sent behind newer ticks, and a new topic before an old one.
+        assert_eq!(between(90, 2, Some((91, 91))), hours(2, 91));
+        assert_eq!(between(90, 2, Some((93, 91))), hours(2, 91));
+        assert_eq!(between(90, 2, Some((91, 3))), None);
+    }
+
+    #[test]
+    fn an_hour_lacks_what_all_of_its_holes_lack_and_names_the_first() {
+        let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
+        let hole = |(first, last, offsets), (from, to)| -> LackRow {
+            ("t".into(), 7, first, last, offsets, hour(from).start(), hour(to).start())
+        };
+        // 19,999 holes of two offsets, and one that lies between two hours.
+        let mut rows: Vec<LackRow> =
+            (0..19_999).map(|number| hole((number * 3 + 1, number * 3 + 2, 2), (0, 0))).collect();
+        rows.push(hole((70_000, 70_000, 1), (0, 1)));
+        let said = [
+            "39999 offsets between archived ones are missing, the first 1 to 2 of partition 7 of t",
+            "1 offset between archived ones is missing: 70000 of partition 7 of t",
+        ];
+        let lacks = described(rows.iter());
+        assert_eq!(lacks, [(hour(0), said[0].into()), (hour(1), said[1].into())].into());
+        // What is one row of very many holes is told as such.
+        let lacks = described([hole((199, 1997, 900), (0, 0))].iter());
+        let said = "900 offsets between archived ones are missing: 199 to 1997 of partition 7 of t";
+        assert_eq!(lacks[&hour(0)], said);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::holes::Reach;
 use crate::archive::FileNameTemplate;
 use crate::hour::Hour;
-use crate::scan::places;
+use crate::scan::{places, runs};
 use crate::state;
 use common::Timestamp;
 use futures::TryStreamExt;
@@ -51,27 +51,34 @@ impl KnownOffsets {
     }
 }
 
-/// Finds the known offsets on either side of gaps that come in their order.
+/// Finds the known offsets on either side of others that come in their order.
 pub struct Neighbours<'a, Runs: Iterator> {
     known: &'a KnownOffsets,
     runs: Peekable<Runs>,
-    before: Option<u64>,
+    /// The last run that begins before what was asked for last.
+    last: Option<Range<u64>>,
 }
 
 impl KnownOffsets {
     pub fn neighbours(&self) -> Neighbours<'_, impl Iterator<Item = Range<u64>>> {
-        Neighbours { known: self, runs: places::runs(&self.all).peekable(), before: None }
+        Neighbours { known: self, runs: places::runs(&self.all).peekable(), last: None }
     }
 }
 
 impl<Runs: Iterator<Item = Range<u64>>> Neighbours<'_, Runs> {
     /// Of a gap, each with the hour of its tick.
     pub fn of(&mut self, gap: &Range<u64>) -> Option<[(u64, Hour); 2]> {
-        while let Some(run) = self.runs.next_if(|run| run.start < gap.start) {
-            self.before = Some(run.end - 1);
-        }
+        let before = self.before(gap.start);
         let after = self.runs.peek()?.start;
-        Some([self.known.with_hour(self.before?)?, self.known.with_hour(after)?])
+        Some([before?, self.known.with_hour(after)?])
+    }
+
+    /// The last one before an offset.
+    pub fn before(&mut self, offset: u64) -> Option<(u64, Hour)> {
+        while let Some(run) = self.runs.next_if(|run| run.start < offset) {
+            self.last = Some(run);
+        }
+        self.known.with_hour(self.last.as_ref()?.end.min(offset) - 1)
     }
 }
 
@@ -97,36 +104,9 @@ impl Present {
 
     /// What of a range is missing in it, from neighbour to neighbour, in order.
     pub fn gaps(&mut self, within: Range<u64>) -> impl Iterator<Item = Range<u64>> {
-        self.join_ranges();
-        let mut apart = places::runs(&self.apart).peekable();
-        let mut ranges = self.ranges.iter().cloned().peekable();
-        let mut there = std::iter::from_fn(move || match (apart.peek(), ranges.peek()) {
-            (Some(run), Some(range)) if run.start < range.start => apart.next(),
-            (_, Some(_)) => ranges.next(),
-            (_, None) => apart.next(),
-        });
-        let mut next = within.start;
-        std::iter::from_fn(move || {
-            while next < within.end {
-                let run = there.next().unwrap_or(within.end..within.end);
-                let gap = next..run.start.min(within.end);
-                next = next.max(run.end);
-                if !gap.is_empty() {
-                    return Some(gap);
-                }
-            }
-            None
-        })
-    }
-
-    fn join_ranges(&mut self) {
-        self.ranges.retain(|range| !range.is_empty());
-        self.ranges.sort_unstable_by_key(|range| range.start);
-        self.ranges.dedup_by(|later, first| {
-            let touches = later.start <= first.end;
-            first.end = if touches { first.end.max(later.end) } else { first.end };
-            touches
-        });
+        self.ranges = runs::sorted(std::mem::take(&mut self.ranges));
+        let there = runs::in_order(places::runs(&self.apart), self.ranges.iter().cloned());
+        runs::missing(std::iter::once(within), there)
     }
 }
 
@@ -304,6 +284,10 @@ mod tests {
             for gap in known.present().gaps(0..40) {
                 let (before, after) = (known.before(gap.start), known.after(gap.end - 1));
                 prop_assert_eq!(neighbours.of(&gap), before.zip(after).map(|(before, after)| [before, after]));
+            }
+            let mut neighbours = known.neighbours();
+            for offset in 0..41 {
+                prop_assert_eq!(neighbours.before(offset), known.before(offset));
             }
         }
     }

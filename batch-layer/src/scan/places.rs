@@ -1,5 +1,6 @@
 //! What sets of [`Place::number`]s say of messages: a message's ticks lie far apart in them.
 
+use super::runs;
 use common::Place;
 use roaring::{RoaringBitmap, RoaringTreemap};
 use std::ops::Range;
@@ -15,18 +16,46 @@ pub fn text(number: u64) -> String {
 
 /// The runs of neighbours in a set, in order: a billion of them cost no more than one.
 pub fn runs(set: &RoaringTreemap) -> impl Iterator<Item = Range<u64>> {
-    let parts = set.bitmaps().flat_map(|(high, bitmap)| {
-        let (start, mut offsets) = (u64::from(high) << 32, bitmap.iter());
-        std::iter::from_fn(move || offsets.next_range())
-            .map(move |run| start + u64::from(*run.start())..start + u64::from(*run.end()) + 1)
-    });
-    let mut parts = parts.peekable();
-    std::iter::from_fn(move || {
-        let mut run = parts.next()?;
-        while let Some(next) = parts.next_if(|next| next.start == run.end) {
-            run.end = next.end;
-        }
-        Some(run)
+    runs::joined(set.bitmaps().flat_map(|(high, bitmap)| runs_of(u64::from(high) << 32, bitmap)))
+}
+
+/// Those of a part of a set, which begins at `start`.
+fn runs_of(start: u64, bitmap: &RoaringBitmap) -> impl Iterator<Item = Range<u64>> {
+    let mut offsets = bitmap.iter();
+    std::iter::from_fn(move || offsets.next_range())
+        .map(move |run| start + u64::from(*run.start())..start + u64::from(*run.end()) + 1)
+}
+
+/// Places of one index, whose messages lie close together.
+pub struct Part<'a> {
+    high: u32,
+    offsets: &'a RoaringBitmap,
+}
+
+impl Part<'_> {
+    /// Where the messages begin.
+    fn start(&self) -> u64 {
+        u64::from(offset_bits(self.high)) << 32
+    }
+
+    /// The runs of their messages.
+    pub fn messages(&self) -> impl Iterator<Item = Range<u64>> {
+        runs_of(self.start(), self.offsets)
+    }
+
+    /// Those places whose messages are these.
+    #[must_use]
+    pub fn places(&self, messages: &Range<u64>) -> Range<u64> {
+        let element = (u64::from(self.high) << 32) - self.start();
+        messages.start + element..messages.end + element
+    }
+}
+
+/// The parts of some places, each with the range of offsets that its messages are in.
+pub fn parts(places: &RoaringTreemap) -> impl Iterator<Item = (Range<u64>, Part<'_>)> {
+    places.bitmaps().map(|(high, offsets)| {
+        let part = Part { high, offsets };
+        (part.start()..part.start() + (1 << 32), part)
     })
 }
 
@@ -45,8 +74,8 @@ pub fn messages(places: &RoaringTreemap) -> RoaringTreemap {
 pub fn of_messages(places: &RoaringTreemap, messages: &RoaringTreemap) -> RoaringTreemap {
     let by_high: Vec<(u32, &RoaringBitmap)> = messages.bitmaps().collect();
     let of = |high: u32, offsets: &RoaringBitmap| {
-        let (_, messages) = by_high.iter().find(|(other, _)| *other == offset_bits(high))?;
-        Some((high, offsets & *messages))
+        let at = by_high.binary_search_by_key(&offset_bits(high), |(other, _)| *other).ok()?;
+        Some((high, offsets & by_high[at].1))
     };
     let found = places.bitmaps().filter_map(|(high, offsets)| of(high, offsets));
     RoaringTreemap::from_bitmaps(found.filter(|(_, offsets)| !offsets.is_empty()))
@@ -55,9 +84,18 @@ pub fn of_messages(places: &RoaringTreemap, messages: &RoaringTreemap) -> Roarin
 /// Those places whose messages are at `start` or behind it.
 #[must_use]
 pub fn from(places: &RoaringTreemap, start: u64) -> RoaringTreemap {
-    let mut messages = messages(places);
-    messages.remove_range(0..start);
-    of_messages(places, &messages)
+    let later = |(high, offsets): (u32, &RoaringBitmap)| {
+        let own = u64::from(offset_bits(high));
+        (own >= start >> 32).then(|| {
+            let mut offsets = offsets.clone();
+            if own == start >> 32 {
+                offsets.remove_range(..start as u32);
+            }
+            (high, offsets)
+        })
+    };
+    let found = places.bitmaps().filter_map(later);
+    RoaringTreemap::from_bitmaps(found.filter(|(_, offsets)| !offsets.is_empty()))
 }
 
 /// The largest offset of a message.
@@ -125,7 +163,9 @@ mod tests {
             };
             prop_assert_eq!(messages(&set), offsets(&places).into_iter().collect::<RoaringTreemap>());
             prop_assert_eq!(of_messages(&set, &asked), pick(&|offset| asked.contains(offset)));
-            prop_assert_eq!(from(&set, start), pick(&|offset| offset >= start));
+            for start in [start, (1 << 32) + start % 4, (1 << 48) - 1, u64::MAX] {
+                prop_assert_eq!(from(&set, start), pick(&|offset| offset >= start));
+            }
             prop_assert_eq!(newest(&set), offsets(&places).last().copied());
         }
     }

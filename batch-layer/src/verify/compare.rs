@@ -139,8 +139,9 @@ impl Sides<'_> {
             .flat_map(|side| side.shares.keys().copied());
         let in_kafka =
             self.kafka.iter().filter(|(_, (from, to))| from < to).map(|(partition, _)| *partition);
-        let lost = [&self.lost.lost, &self.lost.pending, &self.lost.unaccounted, self.expired];
-        let lost = lost.into_iter().flat_map(BTreeMap::keys).filter(|(hour, _)| *hour == self.hour);
+        let lost = [&self.lost.lost, &self.lost.pending, self.expired];
+        let lost = lost.into_iter().flat_map(BTreeMap::keys).chain(self.lost.unaccounted.keys());
+        let lost = lost.filter(|(hour, _)| *hour == self.hour);
         let partitions: BTreeSet<i32> =
             held.chain(in_kafka).chain(lost.map(|(_, partition)| *partition)).collect();
         partitions.into_iter().map(|partition| self.compare_partition(partition)).collect()
@@ -391,7 +392,7 @@ impl Sides<'_> {
     fn explain_missing(&self, outcome: &mut PartitionOutcome, missing: &mut RoaringTreemap) {
         let partition = outcome.partition;
         if let Some(gaps) = self.gaps.get(&partition) {
-            let skipped = places::of_messages(missing, gaps);
+            let skipped = gaps.of_messages(missing);
             outcome.skipped = skipped.len();
             *missing -= skipped;
         }
@@ -518,10 +519,11 @@ impl Sides<'_> {
                 "tick[s] of Kafka [waits|wait] for the speed layer",
             );
         }
-        if let Some(offsets) = self.at(&lost.unaccounted, partition) {
+        if let Some(offsets) = lost.unaccounted.get(&(self.hour, partition)) {
             let what = "offset[s] [is|are] in no table and not in the archive; only Kafka could tell whether of ticks \
                         (--kafka-brokers)";
-            name(outcome, Status::Open, offsets, what);
+            let count = inflected(offsets.len(), what);
+            outcome.find(Status::Open, format!("{count}: {}", named(offsets.iter())));
         }
     }
 }
@@ -545,9 +547,12 @@ fn name(outcome: &mut PartitionOutcome, status: Status, offsets: &RoaringTreemap
     }
 }
 
-/// `offsets 5, 7-9 and 12 more ranges`
 fn ranges(offsets: &RoaringTreemap) -> String {
-    let mut runs = places::runs(offsets);
+    named(places::runs(offsets))
+}
+
+/// `offsets 5, 7-9 and 12 more ranges`
+fn named(mut runs: impl Iterator<Item = Range<u64>>) -> String {
     let named = runs.by_ref().take(RANGES_NAMED).map(|Range { start, end }| match end - start {
         1 => places::text(start),
         _ => format!("{}-{}", places::text(start), places::text(end - 1)),

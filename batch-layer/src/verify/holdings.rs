@@ -7,7 +7,7 @@ use crate::checksum::{Checksum, Content};
 use crate::hour::Hour;
 use crate::scan::{
     self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Spot, TICKS_BETWEEN_LOOKS,
-    TooWide, Visitor,
+    TooWide, Visitor, places,
 };
 use crate::totals::MAX_SYMBOLS;
 use common::decode::Record;
@@ -103,16 +103,17 @@ pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
 /// there the checksums of the blocks tell nothing. Both must be settled.
 #[must_use]
 pub fn common_in_blurred_blocks(one: &RoaringTreemap, other: &RoaringTreemap) -> RoaringTreemap {
-    let (mut blocks, mut last) = (RoaringTreemap::new(), None);
-    for place in one ^ other {
-        let block = place >> BLOCK_BITS;
-        if last != Some(block) {
-            blocks.insert_range(block_offsets(block));
-            last = Some(block);
-        }
+    let mut blocks = RoaringTreemap::new();
+    for run in places::runs(&(one ^ other)) {
+        blocks.insert_range(run.start >> BLOCK_BITS..=(run.end - 1) >> BLOCK_BITS);
     }
-    blocks &= one;
-    blocks & other
+    let (both, mut common) = (one & other, RoaringTreemap::new());
+    let mut left = both.iter();
+    for block in blocks.iter().map(block_offsets) {
+        left.advance_to(block.start);
+        common.extend(left.clone().take_while(|place| *place < block.end));
+    }
+    common
 }
 
 impl Holdings {

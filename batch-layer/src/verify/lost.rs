@@ -5,9 +5,10 @@ use super::archive::Archived;
 use super::holdings::Holdings;
 use super::log::{Log, Span};
 use super::tables::{self, Known, Sources};
+use crate::completeness::KnownOffsets;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::scan::places;
+use crate::scan::{Runs, places, runs};
 use anyhow::Context;
 use common::decode::{Beside, Decoder, Rules};
 use common::{Place, Timestamp};
@@ -21,6 +22,9 @@ use std::sync::Arc;
 /// Offsets by hour and partition.
 pub type Places = BTreeMap<(Hour, i32), RoaringTreemap>;
 
+/// Offsets that may be very many, by hour and partition.
+pub type Holes = BTreeMap<(Hour, i32), Runs>;
+
 /// What became of the offsets that are ticks on neither side.
 #[derive(Debug, Default)]
 pub struct Lost {
@@ -30,7 +34,7 @@ pub struct Lost {
     pub pending: Places,
     /// Kafka was not asked, or holds nothing that far back: perhaps a lost tick, perhaps the end of
     /// a transaction or a late tick of an hour that is not looked at.
-    pub unaccounted: Places,
+    pub unaccounted: Holes,
     /// In `rejected_ticks`.
     pub rejected: Places,
 }
@@ -74,6 +78,17 @@ impl Rejected {
     }
 }
 
+/// What is known of a partition.
+struct Partition {
+    number: i32,
+    /// The places of ticks on whatever side.
+    known: RoaringTreemap,
+    /// The messages that they are in.
+    messages: RoaringTreemap,
+    /// Those of the sides that tell the hours of ticks.
+    hours: KnownOffsets,
+}
+
 /// What Kafka has at a place that nothing else accounts for.
 struct Found {
     /// Of the message, or of the one element of it that is missing.
@@ -90,31 +105,26 @@ impl Search<'_> {
     pub async fn run(&self, index: &mut Index) -> Result<Lost, Failure> {
         let mut lost = Lost::default();
         for partition in self.partitions() {
-            let known = self.known(partition);
-            let known_messages = places::messages(&known);
+            let of = self.partition(partition);
             let span = self.spans.get(&partition);
-            let mut in_log = RoaringTreemap::new();
-            in_log.insert_range(span.map(Span::range).unwrap_or_default());
-            let before_log = holes(&known_messages, span.map_or(u64::MAX, |span| span.low));
+            let in_log = span.map(Span::range).into_iter().collect();
+            let before_log = holes(&of.messages, span.map_or(u64::MAX, |span| span.low));
 
-            let (mut left, mut rejected) =
-                self.without_gaps(index, partition, (in_log, &known_messages), &mut lost).await?;
-            if places::have_elements(&known) || places::have_elements(&rejected.places) {
+            let (mut left, mut rejected) = self.without_gaps(index, &of, in_log, &mut lost).await?;
+            if places::have_elements(&of.known) || places::have_elements(&rejected.places) {
                 // Only Kafka tells whether the elements that are known or were rejected are all of
                 // their message.
-                rejected.places |= &known;
-                rejected.messages |= &known_messages;
+                rejected.places |= &of.known;
+                rejected.messages |= &of.messages;
             } else {
-                left -= &known_messages;
-                left -= std::mem::take(&mut rejected).messages;
+                let rejected = std::mem::take(&mut rejected).messages;
+                left = left.without(&of.messages).without(&rejected);
             }
-            self.ask_log(index, partition, (left, rejected), &mut lost).await?;
+            self.ask_log(index, &of, (left, rejected), &mut lost).await?;
 
-            let (left, rejected) = self
-                .without_gaps(index, partition, (before_log, &known_messages), &mut lost)
-                .await?;
-            let left = left - (rejected.messages - places::with_holes(&rejected.places));
-            self.note_unaccounted(index, partition, &left, &mut lost).await?;
+            let (left, rejected) = self.without_gaps(index, &of, before_log, &mut lost).await?;
+            let whole = rejected.messages - places::with_holes(&rejected.places);
+            self.note_unaccounted(index, &of, &left.without(&whole), &mut lost).await?;
         }
         Ok(lost)
     }
@@ -131,15 +141,14 @@ impl Search<'_> {
         partitions
     }
 
-    /// The places of a partition's ticks on whatever side.
-    fn known(&self, partition: i32) -> RoaringTreemap {
-        let mut known = RoaringTreemap::new();
-        let held = self.realtime.hours.values().chain(self.archived.holdings.hours.values());
-        held.filter_map(|hour| hour.offsets.partition(partition))
-            .for_each(|offsets| known |= offsets);
-        let expired = self.expired.iter().filter(|((_, of), _)| *of == partition);
-        expired.for_each(|(_, offsets)| known |= offsets);
-        known
+    fn partition(&self, number: i32) -> Partition {
+        let held = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
+        let held =
+            held.filter_map(|(hour, held)| Some((*hour, held.offsets.partition(number)?.clone())));
+        let hours = KnownOffsets::of(held.collect());
+        let expired = self.expired.iter().filter(|((_, of), _)| *of == number);
+        let known = expired.fold(hours.all.clone(), |known, (_, offsets)| known | offsets);
+        Partition { number, messages: places::messages(&known), known, hours }
     }
 
     /// Those messages that the speed layer has read, and what was rejected of them. Of those that
@@ -147,38 +156,56 @@ impl Search<'_> {
     async fn without_gaps(
         &self,
         index: &mut Index,
-        partition: i32,
-        (mut offsets, known): (RoaringTreemap, &RoaringTreemap),
+        of: &Partition,
+        mut offsets: Runs,
         lost: &mut Lost,
-    ) -> Result<(RoaringTreemap, Rejected), Failure> {
+    ) -> Result<(Runs, Rejected), Failure> {
+        let partition = of.number;
         if let Some(gaps) = self.gaps.get(&partition) {
-            offsets -= gaps;
+            offsets = offsets.without_runs(gaps);
         }
-        let places = tables::rejected(index, self.topic, partition, &offsets).await?;
+        let Some(hull) = offsets.hull() else {
+            return Ok((offsets, Rejected::default()));
+        };
+        let rejected = tables::rejected(index, self.topic, partition, hull).await?;
+        let places = offsets.of_messages(&rejected);
         let messages = places::messages(&places);
-        self.attribute(partition, &(&messages - known), &mut lost.rejected);
+        self.attribute(of, places::runs(&(&messages - &of.messages)), |hour, run| {
+            lost.rejected.entry((hour, partition)).or_default().insert_range(run);
+        });
         Ok((offsets, Rejected { places, messages, lengths: FxHashMap::default() }))
     }
 
     async fn note_unaccounted(
         &self,
         index: &mut Index,
-        partition: i32,
-        offsets: &RoaringTreemap,
+        of: &Partition,
+        offsets: &Runs,
         lost: &mut Lost,
     ) -> Result<(), Failure> {
-        let mut places = Places::new();
-        self.attribute(partition, offsets, &mut places);
+        let mut places = self.by_hour(of, offsets);
         places.retain(|(hour, _), _| !self.purged.contains(hour));
-        let among = places.values().fold(RoaringTreemap::new(), |all, offsets| all | offsets);
-        let elsewhere = tables::realtime_anywhere(index, (partition, self.sources), &among).await?;
+        let Some(hull) = runs::hull_of(places.values().filter_map(Runs::hull)) else {
+            return Ok(());
+        };
+        let asked = (of.number, self.sources);
+        let elsewhere = tables::realtime_anywhere(index, asked, hull).await?;
         for (place, offsets) in places {
-            let left = offsets - &elsewhere;
+            let left = offsets.without(&elsewhere);
             if !left.is_empty() {
                 lost.unaccounted.insert(place, left);
             }
         }
         Ok(())
+    }
+
+    /// Offsets that are no ticks, with the hours that they lie in.
+    fn by_hour(&self, of: &Partition, offsets: &Runs) -> Holes {
+        let mut holes = Holes::new();
+        self.attribute(of, offsets.iter(), |hour, run| {
+            holes.entry((hour, of.number)).or_default().push(run);
+        });
+        holes
     }
 
     /// Those of some ticks of hours that are not looked at that some side has.
@@ -205,13 +232,14 @@ impl Search<'_> {
     async fn ask_log(
         &self,
         index: &mut Index,
-        partition: i32,
-        (offsets, mut rejected): (RoaringTreemap, Rejected),
+        of: &Partition,
+        (offsets, mut rejected): (Runs, Rejected),
         lost: &mut Lost,
     ) -> Result<(), Failure> {
         let (Some(log), false) = (self.log, offsets.is_empty()) else {
             return Ok(());
         };
+        let partition = of.number;
         rejected.lengths =
             tables::rejected_lengths(index, self.topic, partition, &rejected.messages).await?;
         let (log, rules) = (Arc::clone(log), Arc::clone(self.rules));
@@ -240,7 +268,7 @@ impl Search<'_> {
             if own.is_none() && elsewhere.contains(offset) {
                 continue;
             }
-            let Some(hour) = own.or_else(|| self.hour_near(partition, offset)) else {
+            let Some(hour) = own.or_else(|| self.hour_near(of, offset)) else {
                 continue;
             };
             match (offset < next, is_tick) {
@@ -254,19 +282,27 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// Notes offsets that are no ticks, so that they have no hour of their own, with the hours that
-    /// they lie in. Those that follow one another share the hour of the tick before them, where
-    /// nothing tells when Kafka took them.
-    fn attribute(&self, partition: i32, offsets: &RoaringTreemap, places: &mut Places) {
-        let starts = self.spans.get(&partition).map_or(&[][..], |span| &span.starts);
-        for run in places::runs(offsets) {
-            let before = || self.hour_before(partition, run.start.checked_sub(1)?);
+    /// Shows offsets that are no ticks, so that they have no hour of their own, with the hours that
+    /// they lie in, in order. Those that follow one another share the hour of the tick before them,
+    /// where nothing tells when Kafka took them.
+    fn attribute(
+        &self,
+        of: &Partition,
+        offsets: impl Iterator<Item = Range<u64>>,
+        mut each: impl FnMut(Hour, Range<u64>),
+    ) {
+        let starts = self.spans.get(&of.number).map_or(&[][..], |span| &span.starts);
+        let mut neighbours = of.hours.neighbours();
+        for run in offsets {
+            let before = neighbours.before(run.start).map(|(_, hour)| hour);
             let cuts = if run.end - run.start > 1 { starts } else { &[] };
             let within = cuts.iter().copied().filter(|cut| (run.start + 1..run.end).contains(cut));
             let mut start = run.start;
             for end in within.chain([run.end]) {
-                if let Some(hour) = self.hour_by_time(partition, start).or_else(before) {
-                    places.entry((hour, partition)).or_default().insert_range(start..end);
+                if let Some(hour) = self.hour_by_time(of.number, start).or(before)
+                    && start < end
+                {
+                    each(hour, start..end);
                 }
                 start = end;
             }
@@ -275,9 +311,9 @@ impl Search<'_> {
 
     /// The hour in which Kafka took an offset, or, where that is not known, the hour of the last
     /// tick before it.
-    fn hour_near(&self, partition: i32, offset: u64) -> Option<Hour> {
-        self.hour_by_time(partition, offset)
-            .or_else(|| self.hour_before(partition, offset.checked_sub(1)?))
+    fn hour_near(&self, of: &Partition, offset: u64) -> Option<Hour> {
+        let before = || of.hours.before(offset).map(|(_, hour)| hour);
+        self.hour_by_time(of.number, offset).or_else(before)
     }
 
     /// The hour in which Kafka took an offset.
@@ -286,35 +322,12 @@ impl Search<'_> {
         let number = starts.windows(2).position(|hour| (hour[0]..hour[1]).contains(&offset))?;
         Hour::each(self.hours.clone()).nth(number)
     }
-
-    /// The hour of the last tick up to an offset.
-    fn hour_before(&self, partition: i32, offset: u64) -> Option<Hour> {
-        let sides = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
-        let held =
-            sides.filter_map(|(hour, held)| Some((*hour, held.offsets.partition(partition)?)));
-        // It mostly is the offset itself.
-        if let Some((hour, _)) = held.clone().find(|(_, offsets)| offsets.contains(offset)) {
-            return Some(hour);
-        }
-        let last = held.filter_map(|(hour, offsets)| {
-            let number = offsets.rank(offset).checked_sub(1)?;
-            Some((offsets.select(number)?, hour))
-        });
-        last.max().map(|(_, hour)| hour)
-    }
 }
 
-/// Offsets below `end` that are missing between known ones. What lies billions of offsets behind
-/// the others, as a damaged line tells it, leaves no hole of so many messages.
-fn holes(known: &RoaringTreemap, end: u64) -> RoaringTreemap {
-    let mut holes = RoaringTreemap::new();
-    let highs: Vec<u32> = known.bitmaps().map(|(high, _)| high).collect();
-    let near = highs.chunk_by(|one, next| one + 1 == *next).next().and_then(<[u32]>::last);
-    if let (Some(min), Some(max), Some(near)) = (known.min(), known.max(), near) {
-        let near_end = (u64::from(*near) + 1) << 32;
-        holes.insert_range(min..max.min(end).min(near_end).max(min));
-    }
-    holes - known
+/// Offsets below `end` that are missing between known ones.
+fn holes(known: &RoaringTreemap, end: u64) -> Runs {
+    let all = known.min().zip(known.max()).map(|(first, last)| first..last.min(end));
+    runs::missing(all.into_iter(), places::runs(known)).collect()
 }
 
 /// Notes what a message of Kafka's holds. Of one that is known or was rejected in part, only its
@@ -366,17 +379,89 @@ mod tests {
     }
 
     #[test]
-    fn holes_lie_between_known_offsets_that_are_not_too_far_apart() {
+    fn holes_lie_between_known_offsets_however_far_apart() {
         let holes_of = |known: &[u64], end| {
             let holes = super::holes(&known.iter().collect(), end);
-            (holes.min(), holes.max(), holes.len())
+            (ends(&holes), holes.len())
         };
-        assert_eq!(holes_of(&[3, 4, 7, 9], u64::MAX), (Some(5), Some(8), 3));
-        assert_eq!(holes_of(&[3, 4, 7, 9], 6), (Some(5), Some(5), 1));
-        assert_eq!(holes_of(&[], 6), (None, None, 0));
-        let (first, _, count) = holes_of(&[3, 5, (1 << 48) - 1], u64::MAX);
-        assert_eq!((first, count), (Some(4), (1 << 32) - 5));
-        assert_eq!(holes_of(&[(1 << 32) - 2, (1 << 32) + 1], u64::MAX).2, 2);
+        assert_eq!(holes_of(&[3, 4, 7, 9], u64::MAX), (vec![(5, 7), (8, 9)], 3));
+        assert_eq!(holes_of(&[3, 4, 7, 9], 6), (vec![(5, 6)], 1));
+        assert_eq!(holes_of(&[3, 4, 7, 9], 2), (vec![], 0));
+        assert_eq!(holes_of(&[], 6), (vec![], 0));
+        let far = (1 << 48) - 1;
+        assert_eq!(holes_of(&[3, 5, far], u64::MAX), (vec![(4, 5), (6, far)], far - 5));
+        for far in [1 << 33, 1 << 36, 1 << 40, 1 << 44] {
+            assert_eq!(holes_of(&[0, far], u64::MAX), (vec![(1, far)], far - 1));
+        }
+    }
+
+    fn ends(runs: &Runs) -> Vec<(u64, u64)> {
+        runs.iter().map(|run| (run.start, run.end)).collect()
+    }
+
+    /// One object of hour 0 with ticks at some offsets, beside nothing else.
+    fn archived(offsets: &[u64]) -> Archived {
+        let mut archived = Archived::default();
+        let held = archived.holdings.hours.entry(Hour::of(Timestamp::from_micros(0))).or_default();
+        for offset in offsets {
+            held.offsets.insert(0, *offset);
+        }
+        held.offsets.settle();
+        archived
+    }
+
+    /// The holes between some offsets, by hour.
+    fn unaccounted(offsets: &[u64], starts: &[u64]) -> Holes {
+        let first = Hour::of(Timestamp::from_micros(0));
+        let span = Span { low: u64::MAX, high: u64::MAX, starts: starts.to_vec() };
+        let (realtime, archived) = (Holdings::default(), archived(offsets));
+        let search = Search {
+            topic: "t",
+            sources: None,
+            hours: &(first..first.plus(2)),
+            realtime: &realtime,
+            archived: &archived,
+            expired: &Places::new(),
+            gaps: &Known::new(),
+            next_offsets: &BTreeMap::new(),
+            purged: &BTreeSet::new(),
+            log: None,
+            spans: &[(0, span)].into(),
+            rules: &Arc::new(Rules::default()),
+        };
+        let of = search.partition(0);
+        search.by_hour(&of, &holes(&of.messages, u64::MAX))
+    }
+
+    #[test]
+    fn holes_take_what_their_number_takes_and_not_their_width() {
+        let mut random = 1_u64;
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            random >> 24
+        };
+        let far: BTreeSet<u64> = (0..20_000).map(|_| next()).collect();
+        let far: Vec<u64> = far.into_iter().collect();
+        for offsets in [(0..1_000).map(|number| number << 30).collect(), far] {
+            let holes = unaccounted(&offsets, &[]);
+            assert_eq!(holes.len(), 1, "all lie behind ticks of one hour");
+            let holes = &holes[&(Hour::of(Timestamp::from_micros(0)), 0)];
+            let (apart, runs) = holes.kept();
+            assert!(apart < 100 && runs < offsets.len(), "{apart} {runs}");
+            let width = offsets[offsets.len() - 1] - offsets[0] + 1;
+            assert_eq!(holes.len(), width - offsets.len() as u64);
+        }
+    }
+
+    #[test]
+    fn holes_are_cut_where_kafkas_hours_begin() {
+        let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
+        let far = 1 << 40;
+        let holes = unaccounted(&[0, far], &[2, 1_000, far]);
+        let found: Vec<_> =
+            holes.into_iter().map(|((hour, _), runs)| (hour, ends(&runs))).collect();
+        // Before the first of them the tick before tells the hour.
+        assert_eq!(found, [(hour(0), vec![(1, 1_000)]), (hour(1), vec![(1_000, far)])]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! How far back there is anything to compare.
 
+use super::there::{Folders, There};
 use crate::archive::{PrefixTemplate, Store, StoreError};
 use crate::flags::Plan;
 use crate::hour::Hour;
@@ -27,19 +28,20 @@ pub struct Sources<'a> {
 }
 
 impl Sources<'_> {
-    /// Lets a window of centuries begin with the first hour of which anything is there.
+    /// Lets a window of centuries begin with the first hour of which anything is there, and gives
+    /// what may be there of its hours. `None`: each of them is to be looked at.
     ///
     /// # Errors
     /// Where the database or the store fails; here and below.
-    pub async fn shorten(&mut self, plan: &mut Plan) -> Result<(), Failure> {
+    pub async fn shorten(&mut self, plan: &mut Plan) -> Result<Option<There>, Failure> {
         if Hour::each(plan.window.clone()).count() <= LONG_HOURS {
-            return Ok(());
+            return Ok(None);
         }
         let kafka = self.has_kafka.then_some(OLDEST);
-        let begin = [self.oldest_row().await?, self.oldest_folder(plan.slack).await?, kafka]
-            .into_iter()
-            .flatten()
-            .min();
+        let folders = self.folders().await?;
+        // Who may not list there lists hour by hour.
+        let folder = folders.as_ref().map_or(Some(OLDEST), |all| oldest_folder(all, plan.slack));
+        let begin = [self.oldest_row().await?, folder, kafka].into_iter().flatten().min();
         let (asked, end) = (plan.window.start, plan.window.end);
         plan.window.start = begin.unwrap_or(end).clamp(asked, end);
         if plan.window.start > asked {
@@ -50,7 +52,7 @@ impl Sources<'_> {
                 "there is nothing before {first}: the hours from {asked} on are passed over"
             );
         }
-        Ok(())
+        Ok(folders.map(|folders| There::new(folders, plan.clone())))
     }
 
     /// The hours before the usual window that batch-layer has computed from the window's objects,
@@ -89,24 +91,30 @@ impl Sources<'_> {
             .map(Hour::of))
     }
 
-    /// Where a folder on the first level stands for more than an hour, as for a whole year, its
-    /// first one is not known.
-    async fn oldest_folder(&self, slack: i64) -> Result<Option<Hour>, Failure> {
-        let mut oldest = None;
+    /// `None`: they may not be listed.
+    async fn folders(&self) -> Result<Option<Folders>, Failure> {
+        let mut all = Folders::new();
         for template in self.templates {
-            let folders = match self.store.folders(template.stem(), "", true).await {
-                // Who may not list there lists hour by hour.
-                Err(StoreError::Refused(_)) => return Ok(Some(OLDEST)),
-                folders => folders?,
-            };
-            let any = template.prefix(OLDEST);
-            let is_of_hours = template.level(&any) == &*any;
-            let hour = |folder: &String| match is_of_hours {
-                true => template.hour_of(folder).map(|hour| hour.plus(-slack)),
-                false => Some(OLDEST),
-            };
-            oldest = oldest.into_iter().chain(folders.iter().filter_map(hour)).min();
+            match self.store.folders(template.stem(), "", true).await {
+                Err(StoreError::Refused(_)) => return Ok(None),
+                folders => all.push((template.clone(), folders?.into_iter().collect())),
+            }
         }
-        Ok(oldest)
+        Ok(Some(all))
     }
+}
+
+/// Where a folder on the first level stands for more than an hour, as for a whole year, its first
+/// one is not known.
+fn oldest_folder(folders: &Folders, slack: i64) -> Option<Hour> {
+    let oldest = folders.iter().filter_map(|(template, there)| {
+        let any = template.prefix(OLDEST);
+        let is_of_hours = template.level(&any) == &*any;
+        let hour = |folder: &String| match is_of_hours {
+            true => template.hour_of(folder).map(|hour| hour.plus(-slack)),
+            false => Some(OLDEST),
+        };
+        there.iter().filter_map(hour).min()
+    });
+    oldest.min()
 }

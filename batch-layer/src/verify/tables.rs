@@ -6,7 +6,7 @@ use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::scan::places;
+use crate::scan::{Runs, places, runs};
 use common::{Bar, Place, SymbolMap, Timestamp};
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
@@ -19,7 +19,7 @@ use service::pg::numeric::{StoredPrice, StoredVolume};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
 use std::collections::BTreeMap;
-use std::ops::{Range, RangeInclusive};
+use std::ops::Range;
 use std::time::Duration;
 
 /// How rows of batch-layer's are mended.
@@ -95,7 +95,7 @@ impl Computed {
 }
 
 /// Offsets by partition that are no ticks, and are known to be none.
-pub type Known = BTreeMap<i32, RoaringTreemap>;
+pub type Known = BTreeMap<i32, Runs>;
 
 /// Of which rows of `realtime_stock` there is talk; `None`: of all.
 pub type Sources<'a> = Option<&'a [i16]>;
@@ -460,11 +460,12 @@ struct Gap {
 impl Gaps {
     /// Those that excuse missing ticks of an hour and of later ones.
     pub fn at(&self, hour: Hour) -> Known {
-        let mut gaps = Known::new();
+        let mut gaps: BTreeMap<i32, Vec<Range<u64>>> = BTreeMap::new();
         for gap in self.0.iter().filter(|gap| gap.until.is_none_or(|until| until > hour.start())) {
-            gaps.entry(gap.partition).or_default().insert_range(gap.offsets.clone());
+            gaps.entry(gap.partition).or_default().push(gap.offsets.clone());
         }
-        gaps
+        let all = |offsets| runs::sorted(offsets).into_iter().collect();
+        gaps.into_iter().map(|(partition, offsets)| (partition, all(offsets))).collect()
     }
 }
 
@@ -535,26 +536,22 @@ pub async fn other_topics(
         .map_err(|error| index.failed("reading realtime_stock in", error))
 }
 
-/// The places of what stands in `rejected_ticks` of the messages that some places are in.
+/// The places of what stands in `rejected_ticks` of messages from one offset to another.
 pub async fn rejected(
     index: &mut Index,
     topic: &str,
     partition: i32,
-    among: &RoaringTreemap,
+    messages: Range<u64>,
 ) -> Result<RoaringTreemap, Failure> {
-    let Some(range) = hull(among) else {
-        return Ok(RoaringTreemap::new());
-    };
     let rows = pg::query_scalar(include_str!("../../sql/verify/rejected.sql"))
         .bind(topic)
         .bind(partition)
-        .bind(range.start())
-        .bind(range.end())
+        .bind(messages.start.cast_signed())
+        .bind((messages.end - 1).cast_signed())
         .fetch(&mut index.connection);
-    let found = collect(index.patience, rows)
+    collect(index.patience, rows)
         .await
-        .map_err(|error| index.failed("reading rejected_ticks in", error))?;
-    Ok(places::of_messages(&found, &places::messages(among)))
+        .map_err(|error| index.failed("reading rejected_ticks in", error))
 }
 
 /// Values that are looked at of a partition's rejects of an hour: 20 MB at most.
@@ -594,8 +591,8 @@ pub async fn rejected_lengths(
     let rows = pg::query_as(include_str!("../../sql/verify/rejected_lengths.sql"))
         .bind(topic)
         .bind(partition)
-        .bind(range.start())
-        .bind(range.end())
+        .bind(range.start.cast_signed())
+        .bind((range.end - 1).cast_signed())
         .fetch_all(&mut index.connection);
     let rows: Result<Vec<(i64, i64)>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading rejected_ticks in", error))?;
@@ -617,8 +614,8 @@ pub async fn realtime_in(
         .bind(hour.start())
         .bind(hour.plus(1).start())
         .bind(partition)
-        .bind(range.start())
-        .bind(range.end())
+        .bind(range.start.cast_signed())
+        .bind((range.end - 1).cast_signed())
         .bind(sources)
         .fetch(&mut index.connection);
     let found = collect(index.patience, rows)
@@ -627,32 +624,28 @@ pub async fn realtime_in(
     Ok(found & among)
 }
 
-/// Those of some messages that have a tick in `realtime_stock`, in whatever hour. There is no index
-/// for that: it reads every day there is.
+/// The messages from one offset to another that have a tick in `realtime_stock`, in whatever hour.
+/// There is no index for that: it reads every day there is.
 pub async fn realtime_anywhere(
     index: &mut Index,
     (partition, sources): (i32, Sources<'_>),
-    among: &RoaringTreemap,
+    messages: Range<u64>,
 ) -> Result<RoaringTreemap, Failure> {
-    let Some(range) = hull(among) else {
-        return Ok(RoaringTreemap::new());
-    };
     let rows = pg::query_scalar(include_str!("../../sql/verify/realtime_anywhere.sql"))
         .bind(partition)
-        .bind(range.start())
-        .bind(range.end())
+        .bind(messages.start.cast_signed())
+        .bind((messages.end - 1).cast_signed())
         .bind(sources)
         .fetch(&mut index.connection);
-    let found = collect(WHOLE_TABLE, rows)
+    collect(WHOLE_TABLE, rows)
         .await
-        .map_err(|error| index.failed("reading realtime_stock in", error))?;
-    Ok(found & among)
+        .map_err(|error| index.failed("reading realtime_stock in", error))
 }
 
-/// From the smallest to the largest offset of the messages that some places are in.
-fn hull(places: &RoaringTreemap) -> Option<RangeInclusive<i64>> {
+/// From the smallest offset of the messages that some places are in to behind the largest.
+pub fn hull(places: &RoaringTreemap) -> Option<Range<u64>> {
     let messages = places::messages(places);
-    Some(messages.min()?.cast_signed()..=messages.max()?.cast_signed())
+    Some(messages.min()?..messages.max()? + 1)
 }
 
 async fn collect(

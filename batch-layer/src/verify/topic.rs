@@ -321,6 +321,17 @@ impl Topic {
         })
     }
 
+    /// Those of some hours of which Kafka may have anything, in stretches.
+    pub async fn held(&self, hours: &Range<Hour>) -> Result<Vec<Range<Hour>>, Failure> {
+        let Some(log) = self.log.clone() else {
+            return Ok(Vec::new());
+        };
+        let hours = hours.clone();
+        let asked =
+            tokio::task::spawn_blocking(move || log.held(&hours)).await.context("asking Kafka");
+        asked.and_then(|held| held).map_err(Failure::Infrastructure)
+    }
+
     async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
         let Some(log) = self.log.clone() else {
             return Ok(BTreeMap::new());
@@ -359,8 +370,9 @@ impl Topic {
                 missing |= expired;
             }
             missing -= realtime.offsets(partition);
+            let Some(messages) = tables::hull(&missing) else { continue };
             let mut rejected =
-                tables::rejected(index, &self.name, partition, &missing).await? & missing;
+                tables::rejected(index, &self.name, partition, messages).await? & missing;
             if rejected.is_empty() {
                 continue;
             }

@@ -138,6 +138,22 @@ async fn what_is_missing_before_an_offset_of_an_earlier_folder_is_found() {
     assert_eq!(incomplete(&world).await, [""; 0]);
 }
 
+/// A producer that sends history behind the live ticks, of which an object is lost.
+#[tokio::test]
+async fn what_is_missing_before_history_that_was_sent_later_is_found() {
+    let world = World::create().await;
+    let ((_, mut history), (hour, ticks)) = (ticks_of(50), ticks_of(5));
+    world.put(&key_of(hour, 0, ticks[0].offset), &ticks).await;
+    let next = ticks[19].offset + 1;
+    (next + 50..).zip(&mut history).for_each(|(offset, tick)| tick.offset = offset);
+    world.put(&key_of(ticks_of(50).0, 0, history[0].offset), &history).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    let hours = incomplete_hours(&world).await;
+    assert!(hours.contains(&50) && hours.contains(&5), "{hours:?}");
+    let range = format!("{} to {} of partition 0", next, next + 49);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+}
+
 #[tokio::test]
 async fn what_no_run_has_looked_at_is_not_missing() {
     let world = World::create().await;

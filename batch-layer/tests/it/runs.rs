@@ -11,7 +11,7 @@ use batch_layer::scan::Offsets;
 use batch_layer::summary::{self, Beside, Summary};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use testing::{Child, Pooler, TcpProxy, eventually, stack};
+use testing::{Child, PgBouncer, Pooler, Pooling, TcpProxy, eventually, stack};
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
@@ -394,6 +394,34 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
     }
     assert_eq!(world.summary().await, world.expected().await);
     assert_eq!(pooler.outliving(), Vec::<String>::new());
+}
+
+/// They met each other's statements, and the values of those.
+#[tokio::test]
+async fn through_a_real_pgbouncer_several_at_once_come_to_their_end() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 300);
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.run_ok(&DAY).await;
+    let pooler = PgBouncer::start(Pooling::Transaction, 3).await;
+    let url = pooler.url(world.database.name());
+    let verify = [&["verify"], &DAY[..]].concat();
+    let again = [&DAY[..], &["--recompute"]].concat();
+    let share = [&DAY[..], &["--recompute", "--share"]].concat();
+    for others in [&verify, &again, &share, &verify] {
+        let start = |args: &Vec<&str>| {
+            let mut command = world.command(args);
+            command.env("DATABASE_URL", &url);
+            finish(command)
+        };
+        let ended = futures::future::join_all([others, &verify, &verify].map(start)).await;
+        for outcome in ended {
+            assert_eq!(outcome.code, 0, "{others:?}: {}", outcome.stderr);
+        }
+    }
+    assert_eq!(world.summary().await, world.expected().await);
 }
 
 #[tokio::test]

@@ -1453,6 +1453,40 @@ async fn a_window_of_centuries_begins_where_anything_is() {
 }
 
 #[tokio::test]
+async fn of_a_window_of_centuries_only_stretches_are_read_of_which_something_is_there() {
+    let world = agreeing().await;
+    world
+        .execute(
+            "insert into hourly_stock_summary (symbol, hour, avg_close, open, high, low, close, ticks)
+             values ('OLD', '1905-05-30T07:00Z', 1, 1, 1, 1, 1, 1)",
+        )
+        .await;
+    // Of which nothing is left but what was found of it.
+    world
+        .execute(
+            "insert into reconciled_hours
+                 (hour, status, realtime_ticks, minute_bar_ticks, archive_ticks, detail)
+             values ('1955-05-05T05:00Z', 'ok', 1, 1, 1, '')",
+        )
+        .await;
+    let store = HttpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", ""), |_| {
+        Treatment::Forward
+    })
+    .await;
+    let mut command =
+        world.command(&["verify", "--from", "1900-01-01T00", "--to", "2025-06-02T12"]);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+    let outcome = finish(command).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("4 hours: 3 ok"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("OLD"), "{}", outcome.stdout);
+    let old = "select count(*) from reconciled_hours where hour = '1955-05-05T05:00Z'";
+    assert_eq!(world.number(old).await, 0);
+    let requests = store.requests().len();
+    assert!(requests < 500, "{requests}: a listing for each of a million hours");
+}
+
+#[tokio::test]
 async fn hours_that_hold_more_together_than_there_is_memory_for_are_compared_in_smaller_stretches()
 {
     let world = World::create().await;

@@ -43,7 +43,8 @@ pub(super) async fn note_database(
 ) -> Result<(), Failure> {
     let ask = async {
         let mut transaction = connection.begin().await?;
-        let may: bool = pg::within::query_scalar(MAY_ASK_FOR_SYSTEM).fetch_one(&mut *transaction).await?;
+        let may: bool =
+            pg::within::query_scalar(MAY_ASK_FOR_SYSTEM).fetch_one(&mut *transaction).await?;
         let system: i64 = match may {
             true => {
                 pg::within::query_scalar("select system_identifier from pg_control_system()")
@@ -52,7 +53,8 @@ pub(super) async fn note_database(
             }
             false => 0,
         };
-        let database: i64 = pg::within::query_scalar(DATABASE_NUMBER).fetch_one(&mut *transaction).await?;
+        let database: i64 =
+            pg::within::query_scalar(DATABASE_NUMBER).fetch_one(&mut *transaction).await?;
         transaction.commit().await?;
         sqlx::Result::Ok((system, database))
     };

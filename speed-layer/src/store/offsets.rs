@@ -70,8 +70,11 @@ async fn read(
 ) -> sqlx::Result<Stored> {
     let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
         partitions.map(|at| (at.source, at.partition)).unzip();
-    let rows: Vec<(SourceId, i32, i64)> =
-        pg::within::query_as(statement).bind(sources).bind(partitions).fetch_all(connection).await?;
+    let rows: Vec<(SourceId, i32, i64)> = pg::within::query_as(statement)
+        .bind(sources)
+        .bind(partitions)
+        .fetch_all(connection)
+        .await?;
     Ok(rows
         .into_iter()
         .map(|(source, partition, next)| (SourcePartition { source, partition }, next))

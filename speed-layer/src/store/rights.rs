@@ -10,7 +10,8 @@ use sqlx::{Connection, PgConnection};
 /// PostgreSQL's; a table that is missing is one.
 pub async fn missing(connection: &mut PgConnection) -> sqlx::Result<Option<String>> {
     let mut transaction = connection.begin().await?;
-    let missing: String = pg::within::query_scalar(MISSING_RIGHTS).fetch_one(&mut *transaction).await?;
+    let missing: String =
+        pg::within::query_scalar(MISSING_RIGHTS).fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(Some(missing).filter(|missing| !missing.is_empty()))
 }

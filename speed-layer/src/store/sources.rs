@@ -170,7 +170,10 @@ async fn came_late(
     if config.named_topics().any(|named| named == found.topic) {
         return Ok(false);
     }
-    pg::within::query_scalar(statements::HAS_BEGUN).bind(&config.group_id).fetch_one(connection).await
+    pg::within::query_scalar(statements::HAS_BEGUN)
+        .bind(&config.group_id)
+        .fetch_one(connection)
+        .await
 }
 
 /// What is wrong with the numbers by which this process knows the topics, if anything is: in a
@@ -255,7 +258,11 @@ async fn record_end(
     source: SourceId,
     why: &str,
 ) -> sqlx::Result<u64> {
-    let done = pg::within::query(statements::RECORD_END).bind(source).bind(why).execute(connection).await?;
+    let done = pg::within::query(statements::RECORD_END)
+        .bind(source)
+        .bind(why)
+        .execute(connection)
+        .await?;
     Ok(done.rows_affected())
 }
 

@@ -138,7 +138,8 @@ impl<'a> BarRows<'a> {
     ) -> Result<(), Broken> {
         while self.encoded.count > 0 {
             let Encoded { count, arguments } = self.encoded;
-            let merged = pg::within::query_with(statement, arguments).execute(&mut *connection).await?;
+            let merged =
+                pg::within::query_with(statement, arguments).execute(&mut *connection).await?;
             all_in(table, merged.rows_affected(), count)?;
             self.encoded = Encoded::next_of(&mut self.bars)?;
         }

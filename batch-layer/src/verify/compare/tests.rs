@@ -105,6 +105,12 @@ impl Case {
     }
 }
 
+/// Offsets of partition 0 that nothing accounts for.
+fn unaccounted(run: Range<u64>) -> Lost {
+    let holes = [((Hour::of(Timestamp::from_micros(0)), 0), std::iter::once(run).collect())];
+    Lost { unaccounted: holes.into(), ..Lost::default() }
+}
+
 fn at_zero(offsets: impl IntoIterator<Item = u64>) -> Places {
     [((Hour::of(Timestamp::from_micros(0)), 0), offsets.into_iter().collect())].into()
 }
@@ -197,7 +203,8 @@ fn values_are_compared_beside_offsets_that_one_side_alone_has() {
         (changed.clone(), Some([realtime.clone(), realtime[..30].to_vec()]), Status::Open, 0),
         (changed, Some([realtime.clone(), Vec::new()]), Status::Open, 0),
     ] {
-        let case = Case { gaps: [(0, [7].into_iter().collect())].into(), again, ..Case::default() };
+        let case =
+            Case { gaps: [(0, std::iter::once(7..8).collect())].into(), again, ..Case::default() };
         let outcome = case.compare(&realtime, &archive);
         assert_eq!(
             (outcome.status, outcome.differing_blocks),
@@ -266,7 +273,7 @@ fn what_the_speed_layer_or_the_sink_has_not_come_to_is_no_difference() {
 
 #[test]
 fn recorded_gaps_excuse_the_speed_layer() {
-    let case = Case { gaps: [(0, (3..6).collect())].into(), ..Case::default() };
+    let case = Case { gaps: [(0, std::iter::once(3..6).collect())].into(), ..Case::default() };
     let outcome = case.compare(&[&ticks(0..3)[..], &ticks(6..9)].concat(), &ticks(0..9));
     assert_eq!((outcome.status, outcome.skipped), (Status::Ok, 3), "{outcome:?}");
 }
@@ -324,9 +331,20 @@ fn rows_that_stand_twice_and_records_that_stand_nowhere_are_differences() {
     let lost = Case { lost: Lost { lost: at_zero([5, 6]), ..Lost::default() }, ..Case::default() };
     let lost = lost.compare(&ticks(0..5), &ticks(0..5));
     assert_eq!((lost.status, lost.missing_everywhere), (Status::Mismatch, 2));
-    let perhaps =
-        Case { lost: Lost { unaccounted: at_zero([5, 6]), ..Lost::default() }, ..Case::default() };
+    let perhaps = Case { lost: unaccounted(5..7), ..Case::default() };
     assert_eq!(perhaps.compare(&ticks(0..5), &ticks(0..5)).status, Status::Open);
+}
+
+#[test]
+fn holes_are_told_by_their_true_width() {
+    for far in [1_u64 << 36, 1 << 40, 1 << 44] {
+        let case = Case { lost: unaccounted(1..far), ..Case::default() };
+        let outcome = case.compare(&[(0, 1)], &[(0, 1)]);
+        let (count, last) = (far - 1, far - 1);
+        let (begin, end) = (format!("{count} offsets are in no"), format!(": offsets 1-{last}"));
+        let is_it = |said: &&String| said.starts_with(&begin) && said.ends_with(&end);
+        assert_eq!(outcome.details.iter().filter(is_it).count(), 1, "{:?}", outcome.details);
+    }
 }
 
 #[test]
@@ -343,7 +361,7 @@ fn later_elements_of_messages_are_named_by_their_index_and_stand_where_their_mes
     let archive: Vec<_> = [place(1, 0), place(1, 2), place(2, 0), place(3, 1), place(101, 4)]
         .map(|at| (at, 1))
         .into();
-    let gaps = Known::from([(0, [3].into_iter().collect())]);
+    let gaps = Known::from([(0, std::iter::once(3..4).collect())]);
     let outcome = Case { gaps, ..Case::default() }.compare(&realtime, &archive);
     assert_eq!(outcome.status, Status::Mismatch);
     assert_eq!(

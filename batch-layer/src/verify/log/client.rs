@@ -1,7 +1,8 @@
 //! [`Log`], by librdkafka.
 
-use super::{Asked, Span};
+use super::{Asked, Span, held};
 use crate::hour::Hour;
+use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
 use anyhow::Context;
 use common::Timestamp;
@@ -9,7 +10,6 @@ use common::decode::Beside;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
-use roaring::RoaringTreemap;
 use service::Failure;
 use service::kafka::{Quiet, partitions, topic_id};
 use std::collections::BTreeMap;
@@ -83,6 +83,30 @@ impl Log {
     /// # Errors
     /// Brokers that do not answer.
     pub fn spans(&self, hours: &Range<Hour>) -> anyhow::Result<BTreeMap<i32, Span>> {
+        let mut spans = self.watermarks()?;
+        for hour in Hour::each(hours.start..hours.end.plus(1)) {
+            self.add_starts(hour, &mut spans)?;
+        }
+        Ok(spans)
+    }
+
+    /// Those of some hours of which Kafka may have anything, in stretches of a day at most.
+    ///
+    /// # Errors
+    /// As [`Log::spans`].
+    pub fn held(&self, hours: &Range<Hour>) -> anyhow::Result<Vec<Range<Hour>>> {
+        let all = self.watermarks()?;
+        // No record is older.
+        let first = hours.start.max(Hour::of(Timestamp::from_micros(0)));
+        held(first..hours.end, |hour| {
+            let mut spans = all.clone();
+            self.add_starts(hour, &mut spans)?;
+            Ok(spans.into_values().flat_map(|span| span.starts).collect())
+        })
+    }
+
+    /// What Kafka has of each partition.
+    fn watermarks(&self) -> anyhow::Result<BTreeMap<i32, Span>> {
         let mut spans = BTreeMap::new();
         for partition in partitions(&self.consumer, &self.topic)? {
             let (low, high) = self
@@ -95,9 +119,6 @@ impl Log {
                 starts: Vec::new(),
             };
             spans.insert(partition, span);
-        }
-        for hour in Hour::each(hours.start..hours.end.plus(1)) {
-            self.add_starts(hour, &mut spans)?;
         }
         Ok(spans)
     }
@@ -131,7 +152,7 @@ impl Log {
     pub fn read(
         &self,
         partition: i32,
-        offsets: &RoaringTreemap,
+        offsets: &Runs,
         mut each: impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
     ) -> anyhow::Result<()> {
         let read = self.read_all(partition, offsets, &mut each);
@@ -143,7 +164,7 @@ impl Log {
     fn read_all(
         &self,
         partition: i32,
-        offsets: &RoaringTreemap,
+        offsets: &Runs,
         each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
     ) -> anyhow::Result<()> {
         for range in stretches(offsets) {
@@ -205,12 +226,12 @@ impl Log {
 }
 
 /// Ranges that cover the offsets, with little else.
-fn stretches(offsets: &RoaringTreemap) -> Vec<Range<u64>> {
+fn stretches(offsets: &Runs) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
-    for offset in offsets {
+    for run in offsets.iter() {
         match ranges.last_mut() {
-            Some(range) if offset - range.end < WORTH_A_JUMP => range.end = offset + 1,
-            _ => ranges.push(offset..offset + 1),
+            Some(range) if run.start - range.end < WORTH_A_JUMP => range.end = run.end,
+            _ => ranges.push(run),
         }
     }
     ranges
@@ -224,6 +245,7 @@ mod tests {
     use rdkafka::config::ClientConfig;
     use rdkafka::mocking::MockCluster;
     use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    use std::iter;
 
     /// Else each question to its broker would wait until a fetch is answered, which takes half a
     /// second.
@@ -250,14 +272,16 @@ mod tests {
             panic!("the brokers answer");
         };
         let mut read = Vec::new();
-        log.read(0, &[0].into_iter().collect(), |offset, _, _| read.push(offset)).unwrap();
+        log.read(0, &iter::once(0..1).collect(), |offset, _, _| read.push(offset)).unwrap();
         assert_eq!(read, [0]);
         assert_eq!(log.consumer.assignment().unwrap().count(), 0);
     }
 
     #[test]
     fn offsets_that_lie_close_together_are_read_in_one_go() {
-        let offsets = [1, 2, 5, 20_000, 20_100].into_iter().collect();
-        assert_eq!(stretches(&offsets), [1..6, 20_000..20_101]);
+        let far = 1 << 40;
+        let runs = [1..3, 5..6, 20_000..20_001, 20_100..20_101, 50_000..far, far + 9..far + 10];
+        let expected = [1..6, 20_000..20_101, 50_000..far + 10];
+        assert_eq!(stretches(&runs.into_iter().collect()), expected);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::{Asked, Span};
 use crate::hour::Hour;
+use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
 use common::decode::Beside;
-use roaring::RoaringTreemap;
 use service::Failure;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -31,10 +31,16 @@ impl Log {
 
     /// # Errors
     /// None.
+    pub fn held(&self, _: &Range<Hour>) -> anyhow::Result<Vec<Range<Hour>>> {
+        match self.never {}
+    }
+
+    /// # Errors
+    /// None.
     pub fn read(
         &self,
         _: i32,
-        _: &RoaringTreemap,
+        _: &Runs,
         _: impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
     ) -> anyhow::Result<()> {
         match self.never {}
