@@ -77,6 +77,8 @@ pub struct Store {
     words: BTreeMap<SourcePartition, String>,
     /// Of those that were left out while they were taken apart: so many messages are tried first.
     sizes: BTreeMap<SourcePartition, u32>,
+    /// When one message of those that are held is to have the whole of `--writer-timeout` again.
+    whole_try: Instant,
     /// When a message that is refused was last said.
     refused_said: Option<Instant>,
 }
@@ -192,6 +194,7 @@ impl Store {
             held: BTreeMap::new(),
             words: BTreeMap::new(),
             sizes: BTreeMap::new(),
+            whole_try: Instant::now(),
             refused_said: None,
         }
     }
@@ -240,12 +243,7 @@ impl Store {
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Option<Smaller>, StoreError> {
         let is_on_trial = self.is_held(batch);
-        let limits = match (is_on_trial, self.haste) {
-            (true, _) => Arc::new(self.limits.brief()),
-            (false, Haste::Glance) => Arc::new(self.limits.glance()),
-            (false, Haste::Quick) => Arc::new(self.limits.quick()),
-            (false, Haste::None) => Arc::clone(&self.limits),
-        };
+        let (limits, is_whole_try) = self.limits_of(batch);
         let mut failures = Failures::none(tries, is_on_trial);
         // Once for all tries of the same.
         let judge = self.judge(batch).instrument(tracing::info_span!(target: TRACED, "judge"));
@@ -272,6 +270,10 @@ impl Store {
                     self.works();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
                     self.take_more(batch, begun.elapsed());
+                    if is_whole_try {
+                        // The others may need no more.
+                        self.whole_try = Instant::now();
+                    }
                     self.note_reached(batch, judging.into_judged());
                     return Ok(None);
                 }
@@ -294,6 +296,27 @@ impl Store {
                 }
             }
         }
+    }
+
+    /// For how long a batch is tried, and whether it is one of those that are held and are given the
+    /// whole time this once: what takes longer than a brief try stood for ever.
+    fn limits_of(&mut self, batch: &Batch) -> (Arc<Limits>, bool) {
+        if !self.is_held(batch) {
+            return match self.haste {
+                Haste::Glance => (Arc::new(self.limits.glance()), false),
+                Haste::Quick => (Arc::new(self.limits.quick()), false),
+                Haste::None => (Arc::clone(&self.limits), false),
+            };
+        }
+        if batch.messages > 1 || Instant::now() < self.whole_try {
+            return (Arc::new(self.limits.brief()), false);
+        }
+        self.put_off_whole_try();
+        (Arc::clone(&self.limits), true)
+    }
+
+    fn put_off_whole_try(&mut self) {
+        self.whole_try = Instant::now() + self.limits.between_whole_tries();
     }
 
     /// What follows from a try that has failed at a table: `None` where the same is tried again,

@@ -1,6 +1,7 @@
 //! [`Pooler`]: as PgBouncer in transaction mode sees its clients.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -61,18 +62,72 @@ async fn serve(
     server.write_all(&framed).await?;
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+    let status = Arc::new(AtomicU8::new(IDLE));
+    let told = Arc::clone(&status);
+    tokio::spawn(async move {
+        while let Ok((kind, body)) = read(&mut from_server).await {
+            if kind == b'Z' {
+                told.store(body[0], Ordering::SeqCst);
+            }
+            if write(&mut to_client, kind, &body).await.is_err() {
+                break;
+            }
+        }
+    });
+    let mut prepared = Prepared::default();
     loop {
-        let kind = from_client.read_u8().await?;
-        let body = read_body(&mut from_client).await?;
-        if outlives(kind, &body) {
-            let text = String::from_utf8_lossy(&body).into_owned();
+        let (kind, body) = read(&mut from_client).await?;
+        let is_apart = prepared.comes_apart(kind, &body, status.load(Ordering::SeqCst));
+        if is_apart || outlives(kind, &body) {
+            let text = if is_apart { prepared.text.as_bytes() } else { &body };
+            let text = String::from_utf8_lossy(text).into_owned();
             seen.lock().unwrap_or_else(PoisonError::into_inner).push(text);
         }
-        to_server.write_all(&[kind]).await?;
-        to_server.write_all(&(body.len() as u32 + 4).to_be_bytes()).await?;
-        to_server.write_all(&body).await?;
+        write(&mut to_server, kind, &body).await?;
     }
+}
+
+/// What the server says of a session that is in no transaction.
+const IDLE: u8 = b'I';
+
+/// The statement that was prepared last.
+#[derive(Default)]
+struct Prepared {
+    text: String,
+    /// The client has waited for the server since.
+    is_synced: bool,
+}
+
+impl Prepared {
+    /// Whether this brings values for a statement that was prepared before, outside of a
+    /// transaction: they may be another session's by now.
+    fn comes_apart(&mut self, kind: u8, body: &[u8], status: u8) -> bool {
+        match kind {
+            b'P' => {
+                let text = String::from_utf8_lossy(body).into_owned();
+                *self = Self { text, is_synced: false };
+            }
+            b'S' => self.is_synced = true,
+            _ => {}
+        }
+        kind == b'B' && self.is_synced && status == IDLE
+    }
+}
+
+async fn read(from: &mut (impl AsyncReadExt + Unpin)) -> std::io::Result<(u8, Vec<u8>)> {
+    let kind = from.read_u8().await?;
+    Ok((kind, read_body(from).await?))
+}
+
+async fn write(
+    to: &mut (impl AsyncWriteExt + Unpin),
+    kind: u8,
+    body: &[u8],
+) -> std::io::Result<()> {
+    let mut framed = vec![kind];
+    framed.extend_from_slice(&(body.len() as u32 + 4).to_be_bytes());
+    framed.extend_from_slice(body);
+    to.write_all(&framed).await
 }
 
 /// A message of the protocol without its length.
@@ -116,6 +171,15 @@ fn changes_the_session(statement: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_that_come_apart_from_their_statement_are_seen() {
+        let mut prepared = Prepared::default();
+        let mut comes_apart = |kind, status| prepared.comes_apart(kind, b"\0select 1\0", status);
+        assert!(!comes_apart(b'P', IDLE) && !comes_apart(b'B', IDLE) && !comes_apart(b'S', IDLE));
+        assert!(!comes_apart(b'P', b'T') && !comes_apart(b'S', b'T') && !comes_apart(b'B', b'T'));
+        assert!(!comes_apart(b'P', IDLE) && !comes_apart(b'S', IDLE) && comes_apart(b'B', IDLE));
+    }
 
     #[test]
     fn what_outlives_a_transaction_is_seen_wherever_it_stands() {

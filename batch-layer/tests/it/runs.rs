@@ -418,7 +418,7 @@ async fn through_a_real_pgbouncer_several_at_once_come_to_their_end() {
         };
         let ended = futures::future::join_all([others, &verify, &verify].map(start)).await;
         for outcome in ended {
-            assert_eq!(outcome.code, 0, "{others:?}: {}", outcome.stderr);
+            assert_eq!(outcome.code, 0, "{others:?}: {}{}", outcome.stdout, outcome.stderr);
         }
     }
     assert_eq!(world.summary().await, world.expected().await);

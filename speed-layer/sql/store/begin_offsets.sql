@@ -1,14 +1,14 @@
 -- Gives partitions that were never read their first offset. $1: sources, $2: their partitions,
--- $3: the offsets.
+-- $3: the offsets. Without the keys, which a restore makes last, it fails.
 with begun as
     (insert into begun_partitions (source, partition)
      select * from unnest($1::smallint[], $2::integer[])
      order by 1, 2
-     on conflict do nothing
+     on conflict (source, partition) do nothing
      returning source, partition)
 insert into kafka_offsets (source, partition, next_offset)
 select source, partition, next_offset
 from unnest($1::smallint[], $2::integer[], $3::bigint[]) as first (source, partition, next_offset)
      join begun using (source, partition)
 order by source, partition
-on conflict do nothing
+on conflict (source, partition) do nothing

@@ -175,7 +175,8 @@ fn session(config: &Config) -> Duration {
 fn no_mark() -> String {
     let silent = SILENT.as_secs();
     format!(
-        "has left no mark in this database for {silent} s (speed_instances), as if it wrote into a copy of it"
+        "has left no mark in this database for {silent} s (speed_instances), as if it wrote into a copy of it, or had \
+         ended and Kafka not noticed"
     )
 }
 

@@ -169,6 +169,9 @@ impl Store {
     }
 
     pub(super) fn put_all_on_trial(&mut self, batch: &Batch) {
+        if self.held.is_empty() {
+            self.put_off_whole_try();
+        }
         self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::OnTrial)));
     }
 
@@ -180,6 +183,9 @@ impl Store {
             }
             Held::Back | Held::OnTrial => (TRY_AGAIN, ""),
         };
+        if self.held.is_empty() {
+            self.put_off_whole_try();
+        }
         let of = |Range { at, start, .. }: Range| {
             self.held.insert(at, held);
             self.words.insert(at, why.to_owned());

@@ -16,6 +16,8 @@ const BRIEF_STATEMENT: Duration = Duration::from_secs(5);
 /// How long it may take where several partitions wait for each other's first try, one of which is
 /// known to take too long. Longer than what [`super::verdict`] takes for no limit.
 const GLANCE: Duration = Duration::from_millis(1500);
+/// So much longer than one whole try of what is held up are the pauses between two of them.
+const PAUSE: u32 = 5;
 /// How much longer than the server this side waits: what the server says of the end tells more than
 /// silence.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -82,6 +84,11 @@ impl Limits {
              set local lock_timeout = {lock}; set local idle_in_transaction_session_timeout = {all}"
         );
         Self { statement, begin }
+    }
+
+    /// How long others have their turn between two tries that may take as long as the limit.
+    pub fn between_whole_tries(&self) -> Duration {
+        self.statement * PAUSE
     }
 
     /// How long a try may take.

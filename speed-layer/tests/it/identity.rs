@@ -261,3 +261,31 @@ async fn a_database_that_numbers_its_sources_otherwise_after_an_outage_gets_no_t
     assert_eq!(scene.count("select count(*) from realtime_stock where source = 1").await, 10);
     assert_eq!(speed_layer.exit_status(), None);
 }
+
+/// As `pg_restore` has it between its data and its keys: what was entered then was there twice.
+#[tokio::test]
+async fn nothing_is_entered_or_begun_while_a_restore_has_not_made_the_keys() {
+    let scene = Scene::new(2).await;
+    scene.send_ticks(2, 20).await;
+    let mut migrating = scene.start(&["--migrations", "only"]);
+    assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
+    for (table, columns) in [
+        ("kafka_sources", "source"),
+        ("kafka_offsets", "source, partition"),
+        ("begun_partitions", "source, partition"),
+    ] {
+        let lose = format!("alter table {table} drop constraint {table}_pkey cascade");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(lose)).execute(scene.database.pool()).await.unwrap();
+        let rows = format!("select count(*) from {table}");
+        let speed_layer = scene.start(&[]);
+        speed_layer.wait_stderr("42P10", PATIENCE).await;
+        assert_eq!(scene.count(rows.leak()).await, 0, "{table}");
+        drop(speed_layer);
+        let make =
+            format!("alter table {table} add constraint {table}_pkey primary key ({columns})");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(make)).execute(scene.database.pool()).await.unwrap();
+    }
+    let _speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}

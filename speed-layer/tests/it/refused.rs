@@ -417,6 +417,28 @@ async fn of_several_slow_messages_one_is_tried_at_a_time_and_the_others_go_on() 
     scene.assert_each_once().await;
 }
 
+/// Together they take longer than the limit, and each of them longer than a brief try.
+#[tokio::test]
+async fn slow_messages_that_come_together_are_written_as_each_alone_would_be() {
+    let scene = Scene::new(3).await;
+    let speed_layer = scene.start(&["--writer-timeout", "8s"]);
+    let sql = "create function linger() returns trigger language plpgsql as
+               $$ begin if new.symbol = 'SLOW' then perform pg_sleep(6); end if; return new; end $$;
+               create trigger linger before insert on realtime_stock for each row execute function linger()";
+    scene.send_ticks(3, 5).await;
+    scene.wait_all_in().await;
+    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+    let slow = r#"{"symbol":"SLOW","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
+    scene.topic.produce((0..2).map(|partition| Record::new(partition, slow))).await;
+    speed_layer.wait_stderr("cannot be written: it takes too long", PATIENCE).await;
+    eventually("both to be written", 2 * PATIENCE, || async {
+        let seen = scene.count("select count(*) from realtime_stock where symbol = 'SLOW'").await;
+        if seen == 2 { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    scene.assert_each_once().await;
+}
+
 /// A batch of its own that could not be handed over once ended all reading.
 #[tokio::test]
 async fn what_one_writer_cannot_hand_over_stops_no_other() {
