@@ -417,8 +417,10 @@ async fn through_a_real_pgbouncer_several_at_once_come_to_their_end() {
             finish(command)
         };
         let ended = futures::future::join_all([others, &verify, &verify].map(start)).await;
-        for outcome in ended {
-            assert_eq!(outcome.code, 0, "{others:?}: {}{}", outcome.stdout, outcome.stderr);
+        for (number, outcome) in ended.into_iter().enumerate() {
+            // An hour that is being computed anew is open to who compares it.
+            let is_right = outcome.code == 0 || number > 0 && outcome.code == 4;
+            assert!(is_right, "{others:?}: {}{}", outcome.stdout, outcome.stderr);
         }
     }
     assert_eq!(world.summary().await, world.expected().await);
