@@ -144,7 +144,7 @@ async fn try_repair(
     let mut transaction = in_time(patience, connection.begin_with(AssertSqlSafe(begin))).await?;
     // Before the snapshot: a day that is dropped later than that is waited with, one that is gone
     // has no ticks in it.
-    in_time(patience, pg::query(KEEP_DAYS).execute(&mut *transaction)).await?;
+    in_time(patience, pg::query(KEEP_DAYS).execute(&mut transaction)).await?;
     let Some(symbols) = bars::symbols(&mut transaction, patience, hour).await? else {
         return Ok(Repair::Doubled);
     };

@@ -148,7 +148,7 @@ impl Database {
             let mut transaction = connection.begin().await?;
             let asked = query_as::<(String, String, bool)>(OWNER_IN_THE_WAY)
                 .bind(changes)
-                .fetch_optional(&mut *transaction)
+                .fetch_optional(&mut transaction)
                 .await?;
             transaction.commit().await.map(|()| asked)
         };
