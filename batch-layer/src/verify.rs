@@ -363,6 +363,9 @@ impl Verification {
                 stretches.shorten();
                 continue;
             };
+            for (topic, part) in self.topics.iter_mut().zip(&stretch.parts) {
+                topic.note_newest(part);
+            }
             for hour in Hour::each(hours) {
                 let repairs = repaired.remove(&hour).unwrap_or_default();
                 let mut outcome = self.judge(hour, &stretch, &repairs);

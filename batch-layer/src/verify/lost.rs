@@ -37,6 +37,8 @@ pub struct Lost {
     pub unaccounted: Holes,
     /// In `rejected_ticks`.
     pub rejected: Places,
+    /// The largest offset of a tick in each partition.
+    pub newest: BTreeMap<i32, u64>,
 }
 
 /// What is looked at.
@@ -49,6 +51,8 @@ pub struct Search<'a> {
     /// Ticks that were archived once and have expired.
     pub expired: &'a Places,
     pub gaps: &'a Known,
+    /// The largest offset of a tick in the hours before these: a hole may lie between the two.
+    pub before: &'a BTreeMap<i32, u64>,
     pub next_offsets: &'a BTreeMap<i32, u64>,
     /// Hours whose ticks retention has dropped: nothing tells any more which late ticks lay among
     /// theirs.
@@ -106,6 +110,7 @@ impl Search<'_> {
         let mut lost = Lost::default();
         for partition in self.partitions() {
             let of = self.partition(partition);
+            lost.newest.extend(of.messages.max().map(|newest| (partition, newest)));
             let span = self.spans.get(&partition);
             let in_log = span.map(Span::range).into_iter().collect();
             let before_log = holes(&of.messages, span.map_or(u64::MAX, |span| span.low));
@@ -145,9 +150,18 @@ impl Search<'_> {
         let held = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
         let held =
             held.filter_map(|(hour, held)| Some((*hour, held.offsets.partition(number)?.clone())));
-        let hours = KnownOffsets::of(held.collect());
+        let mut held: Vec<(Hour, RoaringTreemap)> = held.collect();
         let expired = self.expired.iter().filter(|((_, of), _)| *of == number);
-        let known = expired.fold(hours.all.clone(), |known, (_, offsets)| known | offsets);
+        let known =
+            held.iter().map(|(_, offsets)| offsets).chain(expired.map(|(_, places)| places));
+        let mut known = known.fold(RoaringTreemap::new(), |known, offsets| known | offsets);
+        // What is missing right behind it lies in these hours, as far as is known.
+        let before = self.before.get(&number).filter(|before| Some(**before) < known.min());
+        if let Some(before) = before {
+            held.push((self.hours.start, [*before].into_iter().collect()));
+            known.insert(*before);
+        }
+        let hours = KnownOffsets::of(held);
         Partition { number, messages: places::messages(&known), known, hours }
     }
 
@@ -190,6 +204,8 @@ impl Search<'_> {
         };
         let asked = (of.number, self.sources);
         let elsewhere = tables::realtime_anywhere(index, asked, hull).await?;
+        let archived = self.archived.elsewhere.get(&of.number).cloned().unwrap_or_default();
+        let elsewhere = elsewhere | archived;
         for (place, offsets) in places {
             let left = offsets.without(&elsewhere);
             if !left.is_empty() {
@@ -412,6 +428,11 @@ mod tests {
 
     /// The holes between some offsets, by hour.
     fn unaccounted(offsets: &[u64], starts: &[u64]) -> Holes {
+        behind(&BTreeMap::new(), offsets, starts)
+    }
+
+    /// The same behind hours with ticks up to an offset of each partition.
+    fn behind(before: &BTreeMap<i32, u64>, offsets: &[u64], starts: &[u64]) -> Holes {
         let first = Hour::of(Timestamp::from_micros(0));
         let span = Span { low: u64::MAX, high: u64::MAX, starts: starts.to_vec() };
         let (realtime, archived) = (Holdings::default(), archived(offsets));
@@ -423,6 +444,7 @@ mod tests {
             archived: &archived,
             expired: &Places::new(),
             gaps: &Known::new(),
+            before,
             next_offsets: &BTreeMap::new(),
             purged: &BTreeSet::new(),
             log: None,
@@ -451,6 +473,21 @@ mod tests {
             let width = offsets[offsets.len() - 1] - offsets[0] + 1;
             assert_eq!(holes.len(), width - offsets.len() as u64);
         }
+    }
+
+    #[test]
+    fn a_hole_behind_the_hours_before_is_one_of_the_first_hour() {
+        let first = Hour::of(Timestamp::from_micros(0));
+        let holes = behind(&[(0, 49), (1, 7)].into(), &[100, 101, 103], &[]);
+        let found: Vec<_> =
+            holes.into_iter().map(|((hour, _), runs)| (hour, ends(&runs))).collect();
+        assert_eq!(found, [(first, vec![(50, 100), (102, 103)])]);
+        // Late ticks, and a topic that was made anew.
+        for newest in [100, 101, 102, 500] {
+            let holes = behind(&[(0, newest)].into(), &[100, 101, 103], &[]);
+            assert_eq!(ends(&holes[&(first, 0)]), [(102, 103)], "{newest}");
+        }
+        assert!(behind(&[(0, 99)].into(), &[100, 101], &[]).is_empty());
     }
 
     #[test]

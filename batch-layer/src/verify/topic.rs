@@ -31,6 +31,8 @@ pub struct Topic {
     is_only_one: bool,
     pub gaps: Gaps,
     pub next_offsets: BTreeMap<i32, u64>,
+    /// The largest offset of a tick of each partition in the hours that were compared.
+    newest: BTreeMap<i32, u64>,
     log: Option<Arc<Log>>,
     /// The topic's id as it was read last, where Kafka has another one now: its offsets are others.
     read_last: Option<String>,
@@ -136,6 +138,7 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
             is_only_one: args.topic.len() == 1,
             gaps: tables::gaps(index, &groups, name).await?,
             next_offsets: tables::next_offsets(index, &groups, name).await?,
+            newest: BTreeMap::new(),
             read_last: log.as_ref().is_some_and(is_other).then_some(newest),
             log,
         });
@@ -267,6 +270,14 @@ impl Topic {
         own
     }
 
+    /// Notes how far the ticks of hours go that were compared.
+    pub fn note_newest(&mut self, part: &Part) {
+        for (partition, newest) in &part.lost.newest {
+            let known = self.newest.entry(*partition).or_default();
+            *known = (*known).max(*newest);
+        }
+    }
+
     /// Asks Kafka and the tables about what the sides do not tell.
     pub async fn ask(
         &self,
@@ -289,6 +300,7 @@ impl Topic {
             archived: &part.archived,
             expired: &part.expired,
             gaps: &self.gaps.at(hours.start),
+            before: &self.newest,
             next_offsets: &self.next_offsets,
             purged,
             log,

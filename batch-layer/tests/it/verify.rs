@@ -1452,6 +1452,26 @@ async fn a_window_of_centuries_begins_where_anything_is() {
     );
 }
 
+/// Hours are compared a day at a time.
+#[tokio::test]
+async fn a_hole_between_two_days_that_are_compared_apart_is_found() {
+    let world = World::create().await;
+    let hours = [(23, 0), (24, 100)];
+    let ticks: Vec<Vec<Tick>> =
+        hours.iter().map(|(hour, start)| some_ticks(*hour, 0, *start, 50)).collect();
+    for ((hour, start), ticks) in hours.iter().zip(&ticks) {
+        world.put(&key(*hour, 0, *start), ticks).await;
+        world.insert_realtime(ticks).await;
+    }
+    world.fill_minute_bars().await;
+    let two_days = ["--from", "2025-06-02T00", "--to", "2025-06-04T00"];
+    world.run_ok(&two_days).await;
+    let outcome = verify(&world, &two_days).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("50 offsets are in no table"), "{}", outcome.stdout);
+    assert!(outcome.stdout.contains("50-99"), "{}", outcome.stdout);
+}
+
 #[tokio::test]
 async fn of_a_window_of_centuries_only_stretches_are_read_of_which_something_is_there() {
     let world = agreeing().await;
