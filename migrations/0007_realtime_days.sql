@@ -7,7 +7,8 @@ create schema realtime_days;
 comment on schema realtime_days is 'The partitions of realtime_stock, one a UTC day, made by make_realtime_days().';
 
 -- What is attached to realtime_stock, by whom ever: times tell what a partition holds, not its name.
--- from_time and to_time are null where there is no bound, is_ours is false for what a person has attached.
+-- from_time and to_time are null where there is no bound, is_ours is false for what a person has attached. A bound names
+-- no column: for the partition's own number pg_get_expr would wait for a lock on it, and so would every new instance.
 create view realtime_partitions as
 select child.oid                                                      as partition,
        child.relname::text                                            as name,
@@ -18,7 +19,7 @@ select child.oid                                                      as partiti
            and child.relname like 'realtime\_stock\_%'                as is_ours
 from pg_inherits i
          join pg_class child on child.oid = i.inhrelid
-         cross join lateral pg_get_expr(child.relpartbound, child.oid) as bound (text)
+         cross join lateral pg_get_expr(child.relpartbound, 0) as bound (text)
 where i.inhparent = 'public.realtime_stock'::regclass
   -- One whose `detach .. concurrently` was broken off takes no ticks any more.
   and not i.inhdetachpending;

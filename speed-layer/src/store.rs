@@ -42,7 +42,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use table::Table;
 use tracing::Instrument;
-use tries::{Failures, Smaller, Try};
+use tries::{Failures, Smaller, TOO_LONG, Try};
 
 /// PostgreSQL, as the session sees it.
 pub struct Store {
@@ -363,7 +363,7 @@ impl Store {
                 // Others wait, and that something takes too long is known from the batch.
                 let is_apart = self.haste != Haste::None || before.is_enough();
                 let why = format!("message {} alone takes too long", self.place(batch));
-                (is_apart.then(|| Smaller::NotTaken("it takes too long".to_owned())), why)
+                (is_apart.then(|| Smaller::NotTaken(TOO_LONG.to_owned())), why)
             }
             Try::Again | Try::Done(_) => return Ok(None),
         };

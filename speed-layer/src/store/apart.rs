@@ -1,6 +1,6 @@
 //! Taking a batch apart: what PostgreSQL does not take of it stands alone in the end.
 
-use super::tries::Smaller;
+use super::tries::{Smaller, TOO_LONG};
 use super::{Haste, Held, Store, StoreError};
 use crate::batch::{Batch, Range};
 use crate::handover::{HeldBack, TRY_AGAIN};
@@ -26,7 +26,8 @@ enum Apart {
 }
 
 impl Store {
-    /// Each partition by itself: first those that are written without more ado, then the others.
+    /// Each partition by itself: first those that are written without more ado, then the others, and
+    /// at the end one of those that are known to take long.
     pub(super) async fn write_apart(
         &mut self,
         batch: &Batch,
@@ -34,19 +35,13 @@ impl Store {
     ) -> Result<Vec<HeldBack>, StoreError> {
         let begun = Instant::now();
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
-        let stacks = self.in_turn(batch.stacks());
-        let on_trial = stacks.iter().filter(|parts| self.are_on_trial(parts)).count();
+        let (slow, stacks): (Vec<_>, Vec<_>) =
+            self.in_turn(batch.stacks()).into_iter().partition(|parts| self.are_slow(parts));
         if self.haste == Haste::Quick && stacks.len() > 1 {
             self.haste = Haste::Glance;
         }
         for mut parts in stacks {
-            let waits = on_trial < self.reached.len() && begun.elapsed() >= TAKING_APART;
-            let tried = match waits && self.are_on_trial(&parts) {
-                // Another one has taken long, and may take as long each time.
-                true => Apart::Left(self.last_words(&parts)),
-                false => self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await?,
-            };
-            match tried {
+            match self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await? {
                 Apart::Written => {}
                 Apart::Stands(one) => held_back.extend(one),
                 Apart::Left(why) => left.push((parts, why)),
@@ -56,24 +51,39 @@ impl Store {
             self.haste = Haste::Quick;
         }
         // Where all partitions are taken apart nobody waits for it.
-        let is_waited_for = left.len() < self.reached.len();
+        let is_waited_for = left.len() + slow.len() < self.reached.len();
         let until = is_waited_for.then_some(begun + TAKING_APART);
         for (mut parts, why) in left {
             let tried = match until.is_some_and(|until| Instant::now() >= until) {
                 true => Apart::Left(why),
                 false => self.take_apart(&mut parts, until, meanwhile).await?,
             };
-            match tried {
-                Apart::Written => {}
-                Apart::Stands(one) => held_back.extend(one),
-                Apart::Left(why) => {
-                    let Some(next) = parts.last() else { continue };
-                    self.set_size(next);
-                    held_back.extend(self.hold_back(next, &why, Held::Left));
-                }
-            }
+            self.leave(tried, &parts, &mut held_back);
+        }
+        let begun = Instant::now();
+        for (number, mut parts) in slow.into_iter().enumerate() {
+            // Another one has taken long, and may take as long each time.
+            let waits = is_waited_for && number > 0 && begun.elapsed() >= TAKING_APART;
+            let tried = match waits {
+                true => Apart::Left(self.last_words(&parts)),
+                false => self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await?,
+            };
+            self.leave(tried, &parts, &mut held_back);
         }
         Ok(held_back)
+    }
+
+    /// Holds back what was not taken of a partition.
+    fn leave(&mut self, tried: Apart, parts: &[Batch], held_back: &mut Vec<HeldBack>) {
+        match tried {
+            Apart::Written => {}
+            Apart::Stands(one) => held_back.extend(one),
+            Apart::Left(why) => {
+                let Some(next) = parts.last() else { return };
+                self.set_size(next);
+                held_back.extend(self.hold_back(next, &why, Held::Left));
+            }
+        }
     }
 
     /// The partitions that are not held back: those that are on trial behind the others, and each
@@ -88,6 +98,12 @@ impl Store {
         on_trial.rotate_left(turn);
         others.append(&mut on_trial);
         others
+    }
+
+    /// Whether it was held back because it took too long.
+    fn are_slow(&self, parts: &[Batch]) -> bool {
+        let mut at = parts.iter().flat_map(|part| part.ranges.iter()).map(|range| range.at);
+        at.any(|at| self.words.get(&at).is_some_and(|words| words.ends_with(TOO_LONG)))
     }
 
     fn are_on_trial(&self, parts: &[Batch]) -> bool {

@@ -1,5 +1,8 @@
 //! [`Try`]: what came of one try, and what follows from several.
 
+/// Why what takes too long is held back.
+pub(super) const TOO_LONG: &str = "it takes too long";
+
 /// What came of one try.
 pub(super) enum Try<T> {
     Done(T),
@@ -81,7 +84,7 @@ impl Smaller {
     pub(super) fn words(&self) -> String {
         match self {
             Self::Locked(words) | Self::Refused(words) | Self::NotTaken(words) => words.clone(),
-            Self::TooMuch => "it takes too long".to_owned(),
+            Self::TooMuch => TOO_LONG.to_owned(),
         }
     }
 }

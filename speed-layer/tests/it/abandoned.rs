@@ -243,3 +243,26 @@ async fn wait_written(connection: &mut PgConnection, expected: i64) {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// What days there are was asked with a lock on each of them.
+#[tokio::test]
+async fn an_instance_that_starts_while_a_day_is_locked_writes_the_others() {
+    let scene = Scene::new(1).await;
+    let first = scene.start(&[]);
+    scene.send_ticks(1, 5).await;
+    scene.wait_all_in().await;
+    drop(first);
+    let mut holder = scene.database.pool().begin().await.unwrap();
+    let lock = "lock table realtime_days.realtime_stock_20250606 in access exclusive mode";
+    sqlx::raw_sql(lock).execute(&mut *holder).await.unwrap();
+    let other_day = r#"{"symbol":"A","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
+    scene.topic.produce([Record::new(0, other_day)]).await;
+    let _second = scene.start(&[]);
+    eventually("the other day's tick", PATIENCE, || async {
+        let next = scene.count("select next_offset from kafka_offsets").await;
+        if next == 6 { Ok(()) } else { Err(next) }
+    })
+    .await;
+    holder.rollback().await.unwrap();
+    scene.assert_each_once().await;
+}

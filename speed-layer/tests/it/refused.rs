@@ -417,6 +417,41 @@ async fn of_several_slow_messages_one_is_tried_at_a_time_and_the_others_go_on() 
     scene.assert_each_once().await;
 }
 
+/// They waited for their turn among those that take long.
+#[tokio::test]
+async fn messages_that_are_refused_are_kept_aside_while_others_take_too_long() {
+    let scene = Scene::new(6).await;
+    let speed_layer = scene.start(&["--writer-timeout", "5s"]);
+    let address = http_address(&speed_layer).await;
+    scene.send_ticks(6, 5).await;
+    scene.wait_all_in().await;
+    let sql = "create function linger() returns trigger language plpgsql as
+               $$ begin
+                  if new.symbol = 'BAD' then raise exception 'not this'; end if;
+                  if new.symbol = 'SLOW' then perform pg_sleep(7); end if;
+                  return new;
+               end $$;
+               create trigger linger before insert on realtime_stock for each row execute function linger()";
+    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+    let of = |symbol: &str, partition| {
+        let value =
+            format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#);
+        Record::new(partition, value)
+    };
+    scene.topic.produce((0..4).map(|partition| of("SLOW", partition))).await;
+    wait_ready(&address, 503).await;
+    speed_layer.wait_stderr("cannot be written: it takes too long", PATIENCE).await;
+    scene.topic.produce((0..150).map(|_| of("BAD", 4)).chain([of("GOOD", 5)])).await;
+    eventually("all of them to be rejects", Duration::from_secs(60), || async {
+        let seen = scene.count("select count(*) from rejected_ticks").await;
+        if seen == 150 { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
 /// Together they take longer than the limit, and each of them longer than a brief try.
 #[tokio::test]
 async fn slow_messages_that_come_together_are_written_as_each_alone_would_be() {
