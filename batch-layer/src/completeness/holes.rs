@@ -148,18 +148,17 @@ async fn look_through(
 
 /// The hours of the folders in which what is missing between two offsets would lie. `None` where
 /// they are a new topic's before an old one's of the same name: those go back in time, and were
-/// stored later. History that is sent behind newer ticks was not, and producers whose clocks
-/// differ go back by little; `slack` is for both.
+/// stored later. History that is sent behind newer ticks was not, and neither are those of
+/// producers whose clocks differ. Objects may be written for as long as `slack`; where nobody knows
+/// when they were stored, folders may go back by as much.
 fn folders_between(before: &Lies, after: &Lies, slack: i64) -> Option<Range<Hour>> {
     let (one, other) = (&before.folder, &after.folder);
-    let is_in_time = one.start < other.end.plus(slack);
-    let later = slack * Timestamp::HOUR;
-    let was_stored_in_turn = before
-        .stored
-        .zip(after.stored)
-        .is_some_and(|(before, after)| before <= after.plus_micros(later));
-    let folders = one.start.min(other.start)..one.end.max(other.end);
-    (is_in_time || was_stored_in_turn).then_some(folders)
+    let is_one_topic = one.start < other.end
+        || match before.stored.zip(after.stored) {
+            Some((before, after)) => before <= after.plus_micros(slack * Timestamp::HOUR),
+            None => one.start < other.end.plus(slack),
+        };
+    is_one_topic.then(|| one.start.min(other.start)..one.end.max(other.end))
 }
 
 /// Missing offsets as holes between the ticks that are known. Of very many, those between the same
@@ -504,6 +503,7 @@ mod tests {
         assert_eq!(between(90, 2, Some((91, 91))), hours(2, 91));
         assert_eq!(between(90, 2, Some((93, 91))), hours(2, 91));
         assert_eq!(between(90, 2, Some((91, 3))), None);
+        assert_eq!(between(5, 4, Some((91, 3))), None);
     }
 
     #[test]

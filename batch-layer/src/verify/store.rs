@@ -30,6 +30,10 @@ async fn write_all(
     read_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = Connection::begin(connection).await?;
+    // Another comparison may replace the same hour. Readers do not wait.
+    pg::query("lock table reconciled_hours in share row exclusive mode")
+        .execute(transaction.acquire().await?)
+        .await?;
     // The partitions' rows go with it.
     pg::query("delete from reconciled_hours where hour = $1")
         .bind(outcome.hour.start())

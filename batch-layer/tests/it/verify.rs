@@ -1452,6 +1452,19 @@ async fn a_window_of_centuries_begins_where_anything_is() {
     );
 }
 
+#[tokio::test]
+async fn two_comparisons_at_once_of_hours_that_were_never_compared_come_to_their_end() {
+    let world = agreeing().await;
+    let day = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+    for _ in 0..5 {
+        world.execute("delete from reconciled_hours").await;
+        let outcomes = futures::future::join_all([(); 3].map(|()| verify(&world, &day))).await;
+        for outcome in outcomes {
+            assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+        }
+    }
+}
+
 /// Hours are compared a day at a time.
 #[tokio::test]
 async fn a_hole_between_two_days_that_are_compared_apart_is_found() {

@@ -37,10 +37,11 @@ impl Store {
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
         let (slow, stacks): (Vec<_>, Vec<_>) =
             self.in_turn(batch.stacks()).into_iter().partition(|parts| self.are_slow(parts));
-        if self.haste == Haste::Quick && stacks.len() > 1 {
-            self.haste = Haste::Glance;
-        }
+        let are_several = stacks.len() > 1;
         for mut parts in stacks {
+            if are_several && self.haste == Haste::Quick {
+                self.haste = Haste::Glance;
+            }
             match self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await? {
                 Apart::Written => {}
                 Apart::Stands(one) => held_back.extend(one),
