@@ -72,6 +72,8 @@ pub struct DeadLetters {
     alone: VecDeque<OwnedMessage>,
     /// The one that is on its way alone.
     trying: Option<OwnedMessage>,
+    /// Others were sent meanwhile, so that it may be refused for one of those.
+    is_accompanied: bool,
     /// Not acknowledged, for another reason than what they are.
     again: Vec<OwnedMessage>,
     /// Some of them were answered by nobody.
@@ -224,6 +226,7 @@ impl DeadLetters {
             cut: cut.clone(),
             alone: VecDeque::new(),
             trying: None,
+            is_accompanied: false,
             again: Vec::new(),
             unanswered: false,
             send_again_at: None,
@@ -235,6 +238,7 @@ impl DeadLetters {
     /// arrives, [`DeadLetters::await_delivery`] says.
     pub fn send(&mut self, message: &Message<'_>, index: u16, reject: &Reject) {
         let letter = Letter::of(message, index, reject);
+        self.is_accompanied |= self.trying.is_some();
         match self.queue(&letter) {
             Ok(()) => {}
             Err(error) if is_refusal(&error) => self.cut_or_leave(&letter, &error),
@@ -282,13 +286,15 @@ impl DeadLetters {
             self.unanswered |= error.rdkafka_error_code() == Some(Code::MessageTimedOut);
             self.keep(letter, &error);
         }
-        match waiting == 0 && self.trying.take().is_some() {
+        let was_tried = waiting == 0 && self.trying.take().is_some();
+        match was_tried && !std::mem::take(&mut self.is_accompanied) {
             true => refused
                 .iter()
                 .for_each(|(letter, error)| self.cut_or_leave(&Letter::again(letter), error)),
             false => self.alone.extend(refused.into_iter().map(|(letter, _)| letter)),
         }
-        if waiting > 0 {
+        // What was cut is on its way alone, too.
+        if self.producer.context().lock().waiting > 0 {
             return false;
         }
         if let Some(letter) = self.alone.pop_front() {

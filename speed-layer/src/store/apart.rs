@@ -114,8 +114,7 @@ impl Store {
     /// Why it was held back last.
     fn last_words(&self, parts: &[Batch]) -> String {
         let mut at = parts.iter().flat_map(|part| part.ranges.iter()).map(|range| range.at);
-        at.find_map(|at| self.words.get(&at).cloned())
-            .unwrap_or_else(|| "it was not taken, and others take long".to_owned())
+        at.find_map(|at| self.words.get(&at).cloned()).unwrap_or_default()
     }
 
     /// Writes the parts of one partition, of which the last is the next one. Those that are not

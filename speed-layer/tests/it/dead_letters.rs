@@ -137,6 +137,20 @@ async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing(
     assert!(letters.high_watermarks().await[0] >= 9);
 }
 
+/// What was cut went in one request with the next one, was refused with it, and left out.
+#[tokio::test]
+async fn of_several_letters_that_are_too_large_each_has_its_beginning_in_the_topic() {
+    let scene = Scene::new(1).await;
+    let letters = TestTopic::with_settings(1, &[("max.message.bytes", "40000")]).await;
+    let large = (0..6).map(|number| Record::new(0, "x".repeat(60_000 + number)));
+    scene.topic.produce(large.chain([Record::new(0, tick(1))])).await;
+    let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    scene.wait_all_in().await;
+    assert!(letters.high_watermarks().await[0] >= 6);
+    let left_out = "rejected messages: ";
+    assert!(!speed_layer.stderr().iter().any(|line| line.contains(left_out)));
+}
+
 #[tokio::test]
 async fn a_topic_that_would_read_its_own_dead_letters_is_refused() {
     let scene = Scene::new(1).await;
