@@ -317,7 +317,7 @@ impl Assignment {
         let topic = self.topics.iter().find(|topic| topic.name == at.topic)?;
         let (source, partition) = (topic.source.as_ref()?, topic.partitions.get(&at.partition)?);
         Some(Question {
-            at: SourcePartition { source: source.id, partition: at.partition },
+            at: self.stored(at)?,
             assignment: partition.assignment,
             is_first: at.partition < source.first_partitions,
             watermarks: partition.watermarks,

@@ -335,23 +335,25 @@ impl Topic {
 
     /// Those of some hours of which Kafka may have anything, in stretches.
     pub async fn held(&self, hours: &Range<Hour>) -> Result<Vec<Range<Hour>>, Failure> {
-        let Some(log) = self.log.clone() else {
-            return Ok(Vec::new());
-        };
-        let hours = hours.clone();
-        let asked =
-            tokio::task::spawn_blocking(move || log.held(&hours)).await.context("asking Kafka");
-        asked.and_then(|held| held).map_err(Failure::Infrastructure)
+        self.ask_kafka(hours, Log::held).await
     }
 
     async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
+        self.ask_kafka(hours, Log::spans).await
+    }
+
+    /// What Kafka says of some hours: nothing where it is not asked.
+    async fn ask_kafka<T: Default + Send + 'static>(
+        &self,
+        hours: &Range<Hour>,
+        question: fn(&Log, &Range<Hour>) -> anyhow::Result<T>,
+    ) -> Result<T, Failure> {
         let Some(log) = self.log.clone() else {
-            return Ok(BTreeMap::new());
+            return Ok(T::default());
         };
         let hours = hours.clone();
-        let asked =
-            tokio::task::spawn_blocking(move || log.spans(&hours)).await.context("asking Kafka");
-        asked.and_then(|spans| spans).map_err(Failure::Infrastructure)
+        let asked = tokio::task::spawn_blocking(move || question(&log, &hours)).await;
+        asked.context("asking Kafka").and_then(|answer| answer).map_err(Failure::Infrastructure)
     }
 
     /// Ticks of the archive that are not in realtime_stock because they stand in rejected_ticks.

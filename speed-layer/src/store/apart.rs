@@ -184,10 +184,15 @@ impl Store {
         }
     }
 
-    pub(super) fn put_all_on_trial(&mut self, batch: &Batch) {
+    /// The first that is held waits for its whole try.
+    fn begin_to_hold(&mut self) {
         if self.held.is_empty() {
             self.put_off_whole_try();
         }
+    }
+
+    pub(super) fn put_all_on_trial(&mut self, batch: &Batch) {
+        self.begin_to_hold();
         self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::OnTrial)));
     }
 
@@ -199,9 +204,7 @@ impl Store {
             }
             Held::Back | Held::OnTrial => (TRY_AGAIN, ""),
         };
-        if self.held.is_empty() {
-            self.put_off_whole_try();
-        }
+        self.begin_to_hold();
         let of = |Range { at, start, .. }: Range| {
             self.held.insert(at, held);
             self.words.insert(at, why.to_owned());
