@@ -34,7 +34,7 @@ pub type Consumer = BaseConsumer<Context>;
 /// 64 MB, because each queued message costs librdkafka several times its length; and a full queue
 /// is looked at again after 5 ms rather than a second, which would cost three quarters of the rate
 /// (docs/benchmarks.md).
-const TUNING: [(&str, &str); 12] = [
+const TUNING: [(&str, &str); 13] = [
     ("partition.assignment.strategy", "cooperative-sticky"),
     (SESSION_TIMEOUT, "10000"),
     ("heartbeat.interval.ms", "2000"),
@@ -46,6 +46,9 @@ const TUNING: [(&str, &str); 12] = [
     ("fetch.message.max.bytes", "262144"),
     ("fetch.max.bytes", "2097152"),
     ("fetch.queue.backoff.ms", "5"),
+    // A broker is asked for one thing at a time, and never for what has a full queue. Where the
+    // others have nothing new, their question must not hold up that queue for half a second.
+    ("fetch.wait.max.ms", "100"),
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("reconnect.backoff.max.ms", "2000"),
     // A broker that says nothing for so long is away; librdkafka's default is a minute.
