@@ -184,6 +184,8 @@ pub struct Partition {
     pub moved: Instant,
     /// Since when it has been found out where to begin.
     since: Instant,
+    /// Somebody held its row of `kafka_offsets` when the store was last asked where to begin.
+    is_locked: bool,
     /// Whether its trouble was said.
     said: bool,
     /// Since when it stands, until that was said to be over.
@@ -214,6 +216,7 @@ impl Partition {
             damage: None,
             moved: now,
             since: now,
+            is_locked: false,
             said: false,
             stood: None,
             wanted: Some((Action::AskStore, now)),
@@ -224,6 +227,9 @@ impl Partition {
     /// State x event. What is not written out changes nothing: the event came too late.
     pub fn on(&mut self, event: Event, now: Instant) {
         use {Action as A, Event as E, Stall as St, State as S};
+        if let E::Answered(begin) = &event {
+            self.is_locked = *begin == Begin::Busy;
+        }
         let (state, wanted) = match (&self.state, event) {
             (S::Assigned, E::Answered(Begin::At(next))) => {
                 self.begin(next);
@@ -527,9 +533,15 @@ impl Partition {
             ));
         }
         match &self.state {
-            State::Assigned if now.saturating_duration_since(self.since) >= ASK_AGAIN => Some(
-                "where to begin is not known yet: neither Kafka nor PostgreSQL has said so".into(),
-            ),
+            State::Assigned if now.saturating_duration_since(self.since) >= ASK_AGAIN => {
+                let why = if self.is_locked {
+                    "its row of kafka_offsets is locked, by an instance that has not ended its batch or by another \
+                     session"
+                } else {
+                    "neither Kafka nor PostgreSQL has said so"
+                };
+                Some(format!("where to begin is not known yet: {why}"))
+            }
             State::Stalled(Stall::Gap(why)) => Some(why.clone()),
             State::Stalled(Stall::Damaged(why)) => {
                 let then = if self.skips {

@@ -42,7 +42,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use table::Table;
 use tracing::Instrument;
-use tries::{Failures, Smaller, TOO_LONG, Try};
+use tries::{Failures, Smaller, Try, Why};
 
 /// PostgreSQL, as the session sees it.
 pub struct Store {
@@ -72,25 +72,32 @@ pub struct Store {
     /// Since when an offset has been locked by somebody.
     busy_since: Option<Instant>,
     /// Partitions of which PostgreSQL does not take what comes next.
-    held: BTreeMap<SourcePartition, Held>,
-    /// Why they were held back last.
-    words: BTreeMap<SourcePartition, String>,
-    /// Of those that were left out while they were taken apart: so many messages are tried first.
-    sizes: BTreeMap<SourcePartition, u32>,
+    aside: BTreeMap<SourcePartition, Aside>,
     /// When one message of those that are held is to have the whole of `--writer-timeout` again.
     whole_try: Instant,
     /// When a message that is refused was last said.
     refused_said: Option<Instant>,
 }
 
-/// What becomes of the messages of a partition that PostgreSQL does not take on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A partition of which PostgreSQL does not take what comes next.
+#[derive(Debug, Default)]
+struct Aside {
+    held: Held,
+    /// Why it was held back last, if it was.
+    why: Option<Why>,
+    /// So many messages of it are tried first, where fewer were taken than came.
+    size: Option<u32>,
+}
+
+/// What becomes of the messages of such a partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Held {
     /// They are left out until it is located again, since those before them were.
     Back,
     /// The same, but nothing is in the way: others had their turn.
     Left,
     /// They are tried apart from the others', and briefly.
+    #[default]
     OnTrial,
 }
 
@@ -164,9 +171,7 @@ impl Store {
     /// Forgets the session before: its positions are read anew.
     pub fn begin_session(&mut self) {
         self.reached.clear();
-        self.held.clear();
-        self.words.clear();
-        self.sizes.clear();
+        self.aside.clear();
         self.detection.iter_mut().for_each(Detection::forget_all);
     }
 
@@ -191,9 +196,7 @@ impl Store {
             reached: BTreeMap::new(),
             is_unchecked: false,
             busy_since: None,
-            held: BTreeMap::new(),
-            words: BTreeMap::new(),
-            sizes: BTreeMap::new(),
+            aside: BTreeMap::new(),
             whole_try: Instant::now(),
             refused_said: None,
         }
@@ -201,11 +204,11 @@ impl Store {
 
     /// Whether nothing is written of a partition until it is located again.
     pub fn holds_back(&self, at: SourcePartition) -> bool {
-        matches!(self.held.get(&at), Some(Held::Back | Held::Left))
+        self.aside.get(&at).is_some_and(|aside| aside.held != Held::OnTrial)
     }
 
     fn is_held(&self, batch: &Batch) -> bool {
-        !self.held.is_empty() && batch.ranges.iter().any(|range| self.held.contains_key(&range.at))
+        !self.aside.is_empty() && batch.ranges.iter().any(|range| self.aside.contains_key(&range.at))
     }
 
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
@@ -226,7 +229,7 @@ impl Store {
                 None => return Ok(Vec::new()),
                 Some(Smaller::Locked(_)) => self.put_all_on_trial(batch),
                 Some(Smaller::TooMuch) => self.messages_at_once = self.note_too_slow(batch),
-                Some(Smaller::Refused(_) | Smaller::NotTaken(_)) => {}
+                Some(Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::TooLong) => {}
             }
         }
         let held_back = self.write_apart(batch, &mut meanwhile).await?;
@@ -363,7 +366,7 @@ impl Store {
                 // Others wait, and that something takes too long is known from the batch.
                 let is_apart = self.haste != Haste::None || before.is_enough();
                 let why = format!("message {} alone takes too long", self.place(batch));
-                (is_apart.then(|| Smaller::NotTaken(TOO_LONG.to_owned())), why)
+                (is_apart.then_some(Smaller::TooLong), why)
             }
             Try::Again | Try::Done(_) => return Ok(None),
         };
@@ -505,8 +508,8 @@ impl Store {
     /// gone, which is looked for when the connection is made.
     fn put_on_trial(&mut self, questions: &[Question]) {
         for question in questions {
-            let Some(held) = self.held.get_mut(&question.at) else { continue };
-            if std::mem::replace(held, Held::OnTrial) == Held::Back {
+            let Some(aside) = self.aside.get_mut(&question.at) else { continue };
+            if std::mem::take(&mut aside.held) == Held::Back {
                 self.connection = None;
                 self.is_held_up = true;
             }
@@ -517,6 +520,7 @@ impl Store {
     /// memory, and grow old. Those that come back are located anew.
     pub fn give_up(&mut self, partitions: &[SourcePartition]) {
         self.reached.retain(|at, _| !partitions.contains(at));
+        self.aside.retain(|at, _| !partitions.contains(at));
         let Some(detection) = &mut self.detection else { return };
         partitions.iter().for_each(|at| detection.forget(*at));
         let (forgotten, left) = (partitions.len(), detection.count());

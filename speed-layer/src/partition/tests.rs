@@ -66,6 +66,10 @@ fn a_partition_whose_last_owner_is_still_writing_is_asked_for_again_soon() {
     let mut partition = partition(false);
     assert_eq!(after(&mut partition, Event::Answered(Begin::Busy)), None);
     assert_eq!(partition.take_wanted(Instant::now() + ASK_SOON), Some(Action::AskStore));
+    let late = Instant::now() + ASK_AGAIN;
+    assert!(partition.trouble(late).is_some_and(|why| why.contains("kafka_offsets is locked")));
+    partition.on(Event::Answered(Begin::AskKafka), Instant::now());
+    assert!(partition.trouble(late).is_some_and(|why| !why.contains("locked")));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Taking a batch apart: what PostgreSQL does not take of it stands alone in the end.
 
-use super::tries::{Smaller, TOO_LONG};
-use super::{Haste, Held, Store, StoreError};
+use super::tries::{Smaller, Why};
+use super::{Aside, Haste, Held, Store, StoreError};
 use crate::batch::{Batch, Range};
 use crate::handover::{HeldBack, TRY_AGAIN};
+use crate::source::SourcePartition;
 use common::Timestamp;
 use std::time::{Duration, Instant};
 
@@ -21,8 +22,8 @@ enum Apart {
     Written,
     /// It is held back.
     Stands(Vec<HeldBack>),
-    /// There was no more time, since parts of it are not taken, in these words.
-    Left(String),
+    /// There was no more time, since parts of it are not taken, for this reason.
+    Left(Why),
 }
 
 impl Store {
@@ -35,8 +36,13 @@ impl Store {
     ) -> Result<Vec<HeldBack>, StoreError> {
         let begun = Instant::now();
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
-        let (slow, stacks): (Vec<_>, Vec<_>) =
-            self.in_turn(batch.stacks()).into_iter().partition(|parts| self.are_slow(parts));
+        let (mut slow, mut stacks) = (Vec::new(), Vec::new());
+        for parts in self.in_turn(batch.stacks()) {
+            match self.slow(&parts) {
+                Some(why) => slow.push((parts, why)),
+                None => stacks.push(parts),
+            }
+        }
         let are_several = stacks.len() > 1;
         for mut parts in stacks {
             if are_several && self.haste == Haste::Quick {
@@ -62,11 +68,11 @@ impl Store {
             self.leave(tried, &parts, &mut held_back);
         }
         let begun = Instant::now();
-        for (number, mut parts) in slow.into_iter().enumerate() {
+        for (number, (mut parts, why)) in slow.into_iter().enumerate() {
             // Another one has taken long, and may take as long each time.
             let waits = is_waited_for && number > 0 && begun.elapsed() >= TAKING_APART;
             let tried = match waits {
-                true => Apart::Left(self.last_words(&parts)),
+                true => Apart::Left(why),
                 false => self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await?,
             };
             self.leave(tried, &parts, &mut held_back);
@@ -82,7 +88,7 @@ impl Store {
             Apart::Left(why) => {
                 let Some(next) = parts.last() else { return };
                 self.set_size(next);
-                held_back.extend(self.hold_back(next, &why, Held::Left));
+                held_back.extend(self.hold_back(next, why, Held::Left));
             }
         }
     }
@@ -101,20 +107,14 @@ impl Store {
         others
     }
 
-    /// Whether it was held back because it took too long.
-    fn are_slow(&self, parts: &[Batch]) -> bool {
+    /// Why it was held back, where that was because it took too long.
+    fn slow(&self, parts: &[Batch]) -> Option<Why> {
         let mut at = parts.iter().flat_map(|part| part.ranges.iter()).map(|range| range.at);
-        at.any(|at| self.words.get(&at).is_some_and(|words| words.ends_with(TOO_LONG)))
+        at.find_map(|at| self.aside.get(&at)?.why.clone().filter(|why| why.is_slow))
     }
 
     fn are_on_trial(&self, parts: &[Batch]) -> bool {
         parts.iter().any(|part| self.is_held(part))
-    }
-
-    /// Why it was held back last.
-    fn last_words(&self, parts: &[Batch]) -> String {
-        let mut at = parts.iter().flat_map(|part| part.ranges.iter()).map(|range| range.at);
-        at.find_map(|at| self.words.get(&at).cloned()).unwrap_or_default()
     }
 
     /// Writes the parts of one partition, of which the last is the next one. Those that are not
@@ -136,15 +136,15 @@ impl Store {
                 self.try_more(&part, parts.is_empty());
                 continue;
             };
-            let words = why.words();
+            let reason = why.why();
             match self.make_smaller(&part, why) {
                 Ok(smaller) => parts.extend(smaller.into_iter().rev()),
                 Err(why) => {
-                    return Ok(Apart::Stands(self.hold_back(&part, &why, Held::Back)));
+                    return Ok(Apart::Stands(self.hold_back(&part, why, Held::Back)));
                 }
             }
             if until.is_some_and(|until| Instant::now() >= until) {
-                return Ok(Apart::Left(words));
+                return Ok(Apart::Left(reason));
             }
         }
         Ok(Apart::Written)
@@ -152,8 +152,8 @@ impl Store {
 
     /// A part of a partition in what is tried of it at once; `None` where that is all of it.
     fn not_more_than_is_tried(&self, part: &Batch) -> Option<Vec<Batch>> {
-        let size = part.ranges.iter().find_map(|range| self.sizes.get(&range.at));
-        let most = size.map_or(self.messages_at_once, |size| self.messages_at_once.min(*size));
+        let size = part.ranges.iter().find_map(|range| self.aside.get(&range.at)?.size);
+        let most = size.map_or(self.messages_at_once, |size| self.messages_at_once.min(size));
         // One message may need more than fits.
         let is_small = part.messages <= 1 || part.fits(most);
         (!is_small).then(|| match size {
@@ -166,10 +166,8 @@ impl Store {
     fn try_more(&mut self, part: &Batch, is_last: bool) {
         for range in part.ranges.iter() {
             if is_last {
-                self.held.remove(&range.at);
-                self.words.remove(&range.at);
-                self.sizes.remove(&range.at);
-            } else if let Some(size) = self.sizes.get_mut(&range.at) {
+                self.aside.remove(&range.at);
+            } else if let Some(Aside { size: Some(size), .. }) = self.aside.get_mut(&range.at) {
                 *size = size.saturating_mul(2);
             }
         }
@@ -177,47 +175,49 @@ impl Store {
 
     /// As much of a partition is tried first when it is located again, or less.
     fn set_size(&mut self, part: &Batch) {
-        let size = part.messages.max(1);
+        let now = part.messages.max(1);
         for range in part.ranges.iter() {
-            let most = self.sizes.entry(range.at).or_insert(size);
-            *most = size.min(*most);
+            let size = &mut self.set_aside(range.at).size;
+            *size = Some(size.map_or(now, |size| size.min(now)));
         }
     }
 
-    /// The first that is held waits for its whole try.
-    fn begin_to_hold(&mut self) {
-        if self.held.is_empty() {
+    /// Notes that it is held. The first one waits for its whole try.
+    fn set_aside(&mut self, at: SourcePartition) -> &mut Aside {
+        if self.aside.is_empty() {
             self.put_off_whole_try();
         }
+        self.aside.entry(at).or_default()
     }
 
     pub(super) fn put_all_on_trial(&mut self, batch: &Batch) {
-        self.begin_to_hold();
-        self.held.extend(batch.ranges.iter().map(|range| (range.at, Held::OnTrial)));
+        for range in batch.ranges.iter() {
+            self.set_aside(range.at).held = Held::OnTrial;
+        }
     }
 
     /// Leaves out what comes next of a batch's partition.
-    fn hold_back(&mut self, batch: &Batch, why: &str, held: Held) -> Vec<HeldBack> {
+    fn hold_back(&mut self, batch: &Batch, why: Why, held: Held) -> Vec<HeldBack> {
         let (again, then) = match held {
             Held::Left => {
                 (TURN_OF_OTHERS, "; it is written in small parts, and the others meanwhile")
             }
             Held::Back | Held::OnTrial => (TRY_AGAIN, ""),
         };
-        self.begin_to_hold();
         let of = |Range { at, start, .. }: Range| {
-            self.held.insert(at, held);
-            self.words.insert(at, why.to_owned());
-            HeldBack { at, next: start, why: format!("{why}{then}"), again }
+            let aside = self.set_aside(at);
+            (aside.held, aside.why) = (held, Some(why.clone()));
+            HeldBack { at, next: start, why: format!("{}{then}", why.words), again }
         };
         batch.ranges.iter().map(of).collect()
     }
 
     /// The smaller parts of one of a partition; of one message what is left without what is
     /// refused. `Err`: nothing is left to leave out, or to try apart from others, for this reason.
-    fn make_smaller(&mut self, part: &Batch, why: Smaller) -> Result<Vec<Batch>, String> {
-        let words = match why {
-            Smaller::Locked(words) if self.is_held(part) => return Err(words),
+    fn make_smaller(&mut self, part: &Batch, smaller: Smaller) -> Result<Vec<Batch>, Why> {
+        let why = smaller.why();
+        match smaller {
+            Smaller::Locked(_) if self.is_held(part) => return Err(why),
             Smaller::Locked(_) => {
                 self.put_all_on_trial(part);
                 return Ok(part.by_partition());
@@ -229,20 +229,23 @@ impl Store {
                 }
                 return Ok(part.parts(now));
             }
-            Smaller::Refused(_) | Smaller::NotTaken(_) if part.messages > 1 => {
+            Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::TooLong if part.messages > 1 => {
                 return Ok(part.parts(part.messages.div_ceil(2)));
             }
-            Smaller::NotTaken(words) => {
+            Smaller::NotTaken(_) | Smaller::TooLong => {
                 self.set_size(part);
-                return Err(format!("message {} cannot be written: {words}", self.place(part)));
+                let at = self.place(part);
+                let words = format!("message {at} cannot be written: {}", why.words);
+                return Err(Why { words, ..why });
             }
-            Smaller::Refused(words) => words,
-        };
+            Smaller::Refused(_) => {}
+        }
         let at = self.place(part);
-        let Some(kept) = part.without_what_is_refused(&words) else {
-            return Err(format!("rejected_ticks takes no row for message {at}: {words}"));
+        let Some(kept) = part.without_what_is_refused(&why.words) else {
+            let words = format!("rejected_ticks takes no row for message {at}: {}", why.words);
+            return Err(Why { words, ..why });
         };
-        self.say_refused(&at, &words);
+        self.say_refused(&at, &why.words);
         Ok(vec![kept])
     }
 

@@ -1,7 +1,7 @@
 //! [`Try`]: what came of one try, and what follows from several.
 
 /// Why what takes too long is held back.
-pub(super) const TOO_LONG: &str = "it takes too long";
+const TOO_LONG: &str = "it takes too long";
 
 /// What came of one try.
 pub(super) enum Try<T> {
@@ -77,14 +77,26 @@ pub(super) enum Smaller {
     /// One message of it cannot be written at this time, or none can.
     NotTaken(String),
     TooMuch,
+    /// It takes too long, and fewer messages would not help.
+    TooLong,
 }
 
 impl Smaller {
-    /// For people.
-    pub(super) fn words(&self) -> String {
+    pub(super) fn why(&self) -> Why {
         match self {
-            Self::Locked(words) | Self::Refused(words) | Self::NotTaken(words) => words.clone(),
-            Self::TooMuch => TOO_LONG.to_owned(),
+            Self::Locked(words) | Self::Refused(words) | Self::NotTaken(words) => {
+                Why { words: words.clone(), is_slow: false }
+            }
+            Self::TooMuch | Self::TooLong => Why { words: TOO_LONG.to_owned(), is_slow: true },
         }
     }
+}
+
+/// Why a partition is held back.
+#[derive(Debug, Clone)]
+pub(super) struct Why {
+    /// For people.
+    pub(super) words: String,
+    /// What comes next takes too long; it is not refused.
+    pub(super) is_slow: bool,
 }
