@@ -363,11 +363,6 @@ impl Assignment {
         self.each().filter_map(of).collect()
     }
 
-    /// Whether it is to be located once more.
-    pub fn was_read(&self, at: &TopicPartition) -> bool {
-        self.partition(at).is_some_and(Partition::was_read)
-    }
-
     /// Kafka's client was told where to read.
     pub fn sought(&mut self, at: &TopicPartition) {
         if let Some(partition) = self.partition_mut(at) {
@@ -463,28 +458,30 @@ impl Assignment {
         self.each().filter_map(of).collect()
     }
 
-    /// Looks for partitions that have messages of which none comes. `is_waiting`: this instance
-    /// asks for messages, so that it is not its own doing.
+    /// Looks for partitions that have messages of which none comes. `is_asked_for`: this instance
+    /// asks for a partition's messages, so that it is not its own doing.
     pub fn watch(
         &mut self,
         ends: &HashMap<TopicPartition, End>,
         leaderless: &[TopicPartition],
-        is_waiting: bool,
+        is_asked_for: impl Fn(SourcePartition) -> bool,
         now: Instant,
     ) {
         let mut silent = Vec::new();
         // What did not come while this process slept is no silence of Kafka's.
         let looked = self.looked.replace(now);
         let has_slept = looked.is_some_and(|last| now.saturating_duration_since(last) >= SLEPT);
-        let is_waiting = is_waiting && !has_slept;
         for topic in &mut self.topics {
+            let source = topic.source.as_ref().map(|source| source.id);
             for (id, partition) in &topic.partitions {
                 let at = TopicPartition { topic: topic.name.clone(), partition: *id };
                 let Some(end) = ends.get(&at) else { continue };
                 let watched =
                     topic.watched.entry(*id).or_insert_with(|| Watched::new(partition.next, now));
-                if watched.is_silent(partition, *end, is_waiting && !leaderless.contains(&at), now)
-                {
+                let stored = source.map(|source| SourcePartition { source, partition: *id });
+                let could_come =
+                    !has_slept && !leaderless.contains(&at) && stored.is_some_and(&is_asked_for);
+                if watched.is_silent(partition, *end, could_come, now) {
                     silent.push(at.clone());
                 }
                 if let Some(transaction) = watched.note_transaction(partition.next, *end, now) {
@@ -811,7 +808,7 @@ mod tests {
         let watch = |assignment: &mut Assignment, leaderless: &[_], waiting, from: Instant| {
             for second in 0..=SILENT_AFTER.as_secs() {
                 let now = from + Duration::from_secs(second);
-                assignment.watch(&ends, leaderless, waiting, now);
+                assignment.watch(&ends, leaderless, |_| waiting, now);
             }
         };
         for (waiting, leaderless) in [(false, vec![]), (true, vec![at(0)])] {
@@ -822,6 +819,19 @@ mod tests {
         assert_eq!(assignment.stalled(later), 1);
         assert!(assignment.advance("t", 0, 5, 6).is_some());
         assert_eq!(assignment.stalled(later), 0);
+    }
+
+    #[test]
+    fn a_silent_partition_is_found_while_another_one_is_not_asked_for() {
+        let (mut assignment, start) = (reading(&[0, 1], 5), Instant::now());
+        let end = End { high: 9, stable: 9, fetched: 5 };
+        let ends = HashMap::from([(at(0), end), (at(1), end)]);
+        for second in 0..=SILENT_AFTER.as_secs() {
+            let now = start + Duration::from_secs(second);
+            assignment.watch(&ends, &[], |at| at.partition == 1, now);
+        }
+        let is_silent = |id| assignment.partition(&at(id)).unwrap().state != State::Reading;
+        assert_eq!((is_silent(0), is_silent(1)), (false, true));
     }
 
     #[test]
@@ -857,8 +867,8 @@ mod tests {
         let (mut assignment, start) = (reading(&[0], 5), Instant::now());
         let ends = HashMap::from([(at(0), End { high: 9, stable: 9, fetched: 5 })]);
         let woken = start + SILENT_AFTER;
-        assignment.watch(&ends, &[], true, start);
-        assignment.watch(&ends, &[], true, woken);
+        assignment.watch(&ends, &[], |_| true, start);
+        assignment.watch(&ends, &[], |_| true, woken);
         assert_eq!(assignment.stalled(woken), 0);
     }
 

@@ -45,8 +45,6 @@ const ANSWER_LOST: Duration = Duration::from_secs(70);
 const LAST_WORD: Duration = Duration::from_secs(1);
 /// How long it is left alone where it did not take them.
 const LAST_WORD_AGAIN: Duration = Duration::from_millis(50);
-/// So long after reading was held up here, a partition of which nothing comes is no news.
-const HELD_UP: Duration = Duration::from_secs(15);
 /// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only
 /// look like a registry's name others in each message.
 const ASKED_AT_ONCE: usize = 100;
@@ -93,8 +91,6 @@ pub struct Intake {
     committed: Instant,
     /// Since when Kafka has not answered.
     committing: Option<Instant>,
-    /// When the stores, or rejected messages on their way to their topic, last held up reading.
-    held_up: Option<Instant>,
     /// Since when no partition has had a leader that the client finds.
     all_leaderless: Option<Instant>,
     /// When it was last asked what there is of partitions without a leader.
@@ -168,7 +164,6 @@ impl Intake {
             letters_watch,
             committed: Instant::now(),
             committing: None,
-            held_up: None,
             all_leaderless: None,
             ends_asked: Instant::now(),
             stranger: None,
@@ -226,7 +221,7 @@ impl Intake {
         if !self.hand_over_due()? {
             // Nothing more is read before the letters are delivered: what holds them back would
             // only grow.
-            self.held_up = Some(Instant::now());
+            self.writers.hold_up_all();
             return Ok(());
         }
         let assignment = &self.assignment;
@@ -234,9 +229,6 @@ impl Intake {
         self.report_offsets_if_due();
         self.decoder.set_now(Timestamp::now());
         let rooms = self.writers.rooms();
-        if rooms.contains(&0) {
-            self.held_up = Some(Instant::now());
-        }
         if rooms.iter().all(|room| *room == 0) {
             return self.wait_for_store();
         }
@@ -331,11 +323,11 @@ impl Intake {
         Ok(true)
     }
 
-    /// Hands over all that is held; what waits for letters for long is left to another session.
-    fn hand_over_all(&mut self, patience: Duration) -> Step {
-        let filled: Vec<usize> = self.writers.filled().collect();
+    /// Hands over the batches of these writers; what waits for letters for long is left to another
+    /// session.
+    fn hand_over(&mut self, writers: Vec<usize>, patience: Duration) -> Step {
         let (with_letters, without): (Vec<usize>, Vec<usize>) =
-            filled.into_iter().partition(|index| self.writers.has_rejects(*index));
+            writers.into_iter().partition(|index| self.writers.has_rejects(*index));
         without.into_iter().try_for_each(|index| self.writers.hand_over(index))?;
         if !with_letters.is_empty() && !self.are_letters_delivered(patience.min(LETTERS_PATIENCE)) {
             return Err(rejoin("rejected messages do not reach --dead-letter-topic".into()));
@@ -396,7 +388,8 @@ impl Intake {
     /// Hands everything over and waits until it is written, at most for `timeout`.
     fn drain(&mut self, timeout: Duration) -> Step {
         let deadline = Instant::now() + timeout;
-        let handed_over = self.hand_over_all(timeout);
+        let filled = self.writers.holding(|_| true);
+        let handed_over = self.hand_over(filled, timeout);
         while self.writers.in_flight() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.writers.wait(left)? {

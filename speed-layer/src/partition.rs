@@ -320,8 +320,13 @@ impl Partition {
             (S::Stalled(St::Schema(id)), E::Waited) => {
                 (self.state.clone(), Some((A::AskSchema(*id), now)))
             }
-            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::HeldBack(why, again)) => {
-                // What the client has given since is not written.
+            (
+                S::Reading
+                | S::Stalled(St::Silent | St::Forbidden(_) | St::Schema(_) | St::Damaged(_)),
+                E::HeldBack(why, again),
+            ) => {
+                // What the client has given since is not written, and why it stood comes later.
+                self.said &= self.state == S::Reading;
                 (self.is_displaced, self.held) = (true, Some((why, again)));
                 (S::Stalled(St::HeldBack), Some((A::Pause, now)))
             }
@@ -407,12 +412,6 @@ impl Partition {
     pub fn is_written(&self) -> bool {
         let is_moved = matches!(self.state, State::Assigned | State::Stalled(Stall::OutOfRange));
         self.written >= 0 && !is_moved
-    }
-
-    /// Whether it is to be located once more, so that what was read of it must be on its way to the
-    /// store before.
-    pub fn was_read(&self) -> bool {
-        self.next >= 0
     }
 
     fn begin(&mut self, next: i64) {

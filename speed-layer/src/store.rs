@@ -172,6 +172,7 @@ impl Store {
     pub fn begin_session(&mut self) {
         self.reached.clear();
         self.aside.clear();
+        self.haste = Haste::None;
         self.detection.iter_mut().for_each(Detection::forget_all);
     }
 
@@ -301,8 +302,8 @@ impl Store {
         }
     }
 
-    /// For how long a batch is tried, and whether it is one of those that are held and are given the
-    /// whole time this once: what takes longer than a brief try stood for ever.
+    /// For how long a batch is tried, and whether it is one of those that are held for their time and
+    /// are given the whole of it this once: what takes longer than a brief try stood for ever.
     fn limits_of(&mut self, batch: &Batch) -> (Arc<Limits>, bool) {
         if !self.is_held(batch) {
             return match self.haste {
@@ -311,7 +312,8 @@ impl Store {
                 Haste::None => (Arc::clone(&self.limits), false),
             };
         }
-        if batch.messages > 1 || Instant::now() < self.whole_try {
+        let is_slow = self.slow(std::slice::from_ref(batch)).is_some();
+        if batch.messages != 1 || !is_slow || Instant::now() < self.whole_try {
             return (Arc::new(self.limits.brief()), false);
         }
         self.put_off_whole_try();

@@ -14,6 +14,8 @@ const IN_FLIGHT: usize = 2;
 /// How often a store without anything to write looks after the database: a failover to a state that
 /// lacks what was written must be found although no message comes, and readiness must be true.
 const IDLE_CHECK: Duration = Duration::from_secs(2);
+/// So long after a writer took nothing in, it is no news that nothing comes of its partitions.
+const HELD_UP: Duration = Duration::from_secs(15);
 
 /// The store can go on no more; the session knows why.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ struct Writer {
     batch: Batch,
     spare: Vec<Batch>,
     in_flight: usize,
+    /// When the store, or rejected messages on their way to their topic, last held up reading.
+    held_up: Option<Instant>,
     /// When the database was last seen to be where it was left.
     checked: Instant,
     is_checking: bool,
@@ -76,9 +80,10 @@ impl Writers {
         &mut self.writers[index].batch
     }
 
-    /// Any store will do.
+    /// Any store will do: the one that has least to write.
     pub fn ask(&self, command: Command) -> Result<(), Ended> {
-        self.writers[0].command(command)
+        let writer = self.writers.iter().min_by_key(|writer| writer.in_flight);
+        writer.map_or(Err(Ended), |writer| writer.command(command))
     }
 
     /// Asks where to begin, each store for its partitions: it answers after what it has still to
@@ -135,18 +140,38 @@ impl Writers {
         Ok(reply)
     }
 
-    /// A batch that is written and emptied serves again.
+    /// A batch that is written and emptied serves again, where one is missing.
     pub fn give_back(&mut self, mut batch: Batch) {
         batch.clear();
-        if let Some(writer) = self.writers.iter_mut().min_by_key(|writer| writer.spare.len()) {
+        let fewest = self.writers.iter_mut().min_by_key(|writer| writer.spare.len());
+        if let Some(writer) = fewest.filter(|writer| writer.spare.len() < IN_FLIGHT) {
             writer.spare.push(batch);
         }
     }
 
     /// How many messages each may take in before this must be asked again: none where its batch is
     /// full and cannot be handed over. The others go on.
-    pub fn rooms(&self) -> Vec<usize> {
-        self.writers.iter().map(|writer| writer.room(self.limits.rows)).collect()
+    pub fn rooms(&mut self) -> Vec<usize> {
+        let rows = self.limits.rows;
+        let room = |writer: &mut Writer| {
+            let room = writer.room(rows);
+            if room == 0 {
+                writer.held_up = Some(Instant::now());
+            }
+            room
+        };
+        self.writers.iter_mut().map(room).collect()
+    }
+
+    /// None of them takes in anything at this time.
+    pub fn hold_up_all(&mut self) {
+        self.writers.iter_mut().for_each(|writer| writer.held_up = Some(Instant::now()));
+    }
+
+    /// Whether the partition's writer takes in nothing, or did not shortly before.
+    pub fn is_held_up(&self, at: SourcePartition) -> bool {
+        let held_up = self.writers[self.index(at)].held_up;
+        held_up.is_some_and(|held_up| held_up.elapsed() < HELD_UP)
     }
 
     /// Whether a batch is due: full, with room on the way, or lingered, with an idle store.
@@ -167,16 +192,11 @@ impl Writers {
         due.into_iter()
     }
 
-    /// Those that hold anything.
-    pub fn filled(&self) -> impl Iterator<Item = usize> + use<> {
-        let filled: Vec<usize> = self
-            .writers
-            .iter()
-            .enumerate()
-            .filter(|(_, w)| !w.batch.is_empty())
-            .map(|(index, _)| index)
-            .collect();
-        filled.into_iter()
+    /// Those whose batch holds anything of such partitions.
+    pub fn holding(&self, is_such: impl Fn(SourcePartition) -> bool) -> Vec<usize> {
+        let holds = |writer: &Writer| writer.batch.ranges.iter().any(|range| is_such(range.at));
+        let writers = self.writers.iter().enumerate();
+        writers.filter(|(_, writer)| holds(writer)).map(|(index, _)| index).collect()
     }
 
     pub fn has_rejects(&self, index: usize) -> bool {
@@ -244,6 +264,7 @@ impl Writer {
             batch: Batch::default(),
             spare: Vec::new(),
             in_flight: 0,
+            held_up: None,
             checked: Instant::now(),
             is_checking: false,
         }
@@ -307,6 +328,32 @@ mod tests {
         assert!(matches!(second.try_recv(), Ok(Command::GiveUp(all)) if all == [at(0)]));
         writers.give_up(vec![at(2)]).unwrap();
         assert!(first.try_recv().is_err());
+    }
+
+    #[test]
+    fn only_batches_with_something_of_the_partitions_are_those_that_hold_them() {
+        let (mut writers, _stores, _answers) = two();
+        writers.batch(at(0)).pass(at(0), 5, 7);
+        assert_eq!(writers.holding(|_| true), [1]);
+        assert!(writers.holding(|of| of == at(2)).is_empty());
+        assert_eq!(writers.holding(|of| of == at(0)), [1]);
+    }
+
+    #[test]
+    fn batches_that_come_back_are_kept_as_far_as_they_can_be_of_use() {
+        let (mut writers, _stores, _answers) = two();
+        (0..100).for_each(|_| writers.give_back(Batch::default()));
+        assert!(writers.writers.iter().all(|writer| writer.spare.len() == IN_FLIGHT));
+    }
+
+    #[test]
+    fn one_writer_that_takes_in_nothing_holds_up_no_other() {
+        let (mut writers, _stores, _answers) = two();
+        writers.batch(at(0)).messages = 1;
+        assert_eq!(writers.rooms(), [1, 0]);
+        assert!(writers.is_held_up(at(0)) && !writers.is_held_up(at(1)));
+        writers.hold_up_all();
+        assert!(writers.is_held_up(at(1)));
     }
 
     #[test]

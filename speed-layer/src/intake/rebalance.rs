@@ -2,15 +2,15 @@
 //! read.
 
 use super::failures::LEADERS_LOST;
-use super::{HELD_UP, Intake, Interrupt, Step, rejoin};
+use super::{Intake, Interrupt, Step, rejoin};
 use crate::config::reads_its_own_letters;
 use crate::kafka::{self, Rebalance, Reports};
 use crate::partition::{Action, Event};
-use crate::source::TopicPartition;
+use crate::source::{SourcePartition, TopicPartition};
 use rdkafka::TopicPartitionList;
 use rdkafka::consumer::{Consumer as _, RebalanceProtocol};
 use rdkafka::error::KafkaResult;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// How often it is asked what there is of partitions without a leader.
@@ -57,7 +57,8 @@ impl Intake {
             self.shared.metrics.set_lag(&at, messages);
         }
         let leaderless = reports.leaderless.as_deref().unwrap_or_default();
-        self.assignment.watch(&reports.ends, leaderless, self.is_waiting(), Instant::now());
+        let is_asked_for = |at| !self.writers.is_held_up(at);
+        self.assignment.watch(&reports.ends, leaderless, is_asked_for, Instant::now());
         self.ask_for_ends(leaderless);
         let absent = self.absent.values().next().cloned();
         let elsewhere = self.stranger.clone().or(self.note_leaders(leaderless));
@@ -106,11 +107,6 @@ impl Intake {
         Some(format!("no partition has a leader that can be reached: {}, ...", leaderless[0]))
     }
 
-    /// Whether what does not come is not held up by this instance itself.
-    fn is_waiting(&self) -> bool {
-        self.held_up.is_none_or(|held_up| held_up.elapsed() >= HELD_UP)
-    }
-
     fn assigned(&mut self, partitions: &TopicPartitionList) -> Step {
         let letters = self.shared.config.dead_letter_topic.as_deref();
         if let Some(letters) =
@@ -130,13 +126,10 @@ impl Intake {
 
     /// Does what partitions ask for, and takes up those of which it is known where to begin.
     pub(super) fn look_after_partitions(&mut self) -> Step {
-        let (mut questions, mut moved) = (Vec::new(), false);
+        let mut questions = Vec::new();
         for (at, action) in self.assignment.wanted(Instant::now()) {
             match action {
-                Action::AskStore => {
-                    moved |= self.assignment.was_read(&at);
-                    questions.extend(self.assignment.question(&at));
-                }
+                Action::AskStore => questions.extend(self.assignment.question(&at)),
                 Action::AskKafka => self.inquiry.about_partition(at),
                 Action::Seek => self.seek(&at),
                 Action::FindReadable => {
@@ -157,11 +150,13 @@ impl Intake {
                 Action::LetGo => self.let_go(&at),
             }
         }
-        if moved {
-            // The store must have what was read of them before it says where it stands.
-            self.hand_over_all(REVOKE_TIMEOUT)?;
-        }
         if !questions.is_empty() {
+            // The store must have what was read of them before it says where it stands. Batches
+            // without them stay: one that stands is asked about again and again, and what is handed
+            // over beyond what a store takes has no limit.
+            let asked: BTreeSet<SourcePartition> = questions.iter().map(|one| one.at).collect();
+            let holding = self.writers.holding(|at| asked.contains(&at));
+            self.hand_over(holding, REVOKE_TIMEOUT)?;
             self.writers.locate(questions)?;
         }
         match self.assignment.ready(Instant::now()) {
@@ -240,10 +235,12 @@ impl Intake {
                 self.pass(&at, next);
             }
         }
-        // What was fetched may be waiting for the stores, and can be read then.
-        let ends = if self.is_waiting() { &reports.ends } else { &HashMap::new() };
-        for (at, end) in self.assignment.damaged_ends(ends, Instant::now()) {
-            self.pass(&at, end);
+        for (at, end) in self.assignment.damaged_ends(&reports.ends, Instant::now()) {
+            // What was fetched may be waiting for the store, and can be read then.
+            let stored = self.assignment.stored(&at);
+            if stored.is_some_and(|at| !self.writers.is_held_up(at)) {
+                self.pass(&at, end);
+            }
         }
     }
 

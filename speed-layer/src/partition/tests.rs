@@ -97,6 +97,38 @@ fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
 }
 
 #[test]
+fn one_that_stands_for_a_schema_or_damage_is_held_back_all_the_same() {
+    let at = |partition: &mut Partition, event, seconds| {
+        partition.on(event, Instant::now() + Duration::from_secs(seconds));
+    };
+    for (stands, goes_on) in [
+        (Event::LacksSchema(7), Event::SchemaKnown),
+        (damaged(), Event::Readable(8)),
+        (damaged(), Event::Waited),
+    ] {
+        let mut partition = reading(true, 3);
+        assert_eq!(partition.advance(4, 5), Taken::Yes { expected: 3, lost: false });
+        at(&mut partition, stands, 0);
+        assert!(partition.note_trouble("it stands", Instant::now()));
+        partition.stands_at(3);
+        at(&mut partition, Event::HeldBack("lock".into(), TRY_AGAIN), 1);
+        let why = partition.trouble(Instant::now()).unwrap();
+        assert!(why.contains("offset 3") && partition.note_trouble(&why, Instant::now()));
+        assert_eq!(partition.take_wanted(after_all()), Some(Action::Pause));
+        at(&mut partition, Event::Paused, 1);
+        at(&mut partition, goes_on, 1);
+        assert_eq!(partition.take_wanted(after_all()), Some(Action::AskStore));
+        at(&mut partition, Event::Answered(Begin::At(3)), 5);
+        assert_eq!((partition.next, partition.state), (3, State::Reading));
+    }
+}
+
+/// Whatever is to be done later is due then.
+fn after_all() -> Instant {
+    Instant::now() + Duration::from_secs(3600)
+}
+
+#[test]
 fn that_a_partition_goes_on_is_said_once_when_it_has_been_read_for_a_while() {
     let (mut partition, start) = (reading(false, 5), Instant::now());
     let second = |number| start + Duration::from_secs(number);

@@ -34,7 +34,6 @@ impl Store {
         batch: &Batch,
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Vec<HeldBack>, StoreError> {
-        let begun = Instant::now();
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
         let (mut slow, mut stacks) = (Vec::new(), Vec::new());
         for parts in self.in_turn(batch.stacks()) {
@@ -59,7 +58,7 @@ impl Store {
         }
         // Where all partitions are taken apart nobody waits for it.
         let is_waited_for = left.len() + slow.len() < self.reached.len();
-        let until = is_waited_for.then_some(begun + TAKING_APART);
+        let until = is_waited_for.then(|| Instant::now() + TAKING_APART);
         for (mut parts, why) in left {
             let tried = match until.is_some_and(|until| Instant::now() >= until) {
                 true => Apart::Left(why),
@@ -108,7 +107,7 @@ impl Store {
     }
 
     /// Why it was held back, where that was because it took too long.
-    fn slow(&self, parts: &[Batch]) -> Option<Why> {
+    pub(super) fn slow(&self, parts: &[Batch]) -> Option<Why> {
         let mut at = parts.iter().flat_map(|part| part.ranges.iter()).map(|range| range.at);
         at.find_map(|at| self.aside.get(&at)?.why.clone().filter(|why| why.is_slow))
     }
@@ -199,9 +198,10 @@ impl Store {
     /// Leaves out what comes next of a batch's partition.
     fn hold_back(&mut self, batch: &Batch, why: Why, held: Held) -> Vec<HeldBack> {
         let (again, then) = match held {
-            Held::Left => {
+            Held::Left if batch.messages > 1 => {
                 (TURN_OF_OTHERS, "; it is written in small parts, and the others meanwhile")
             }
+            Held::Left => (TURN_OF_OTHERS, "; the others have their turn first"),
             Held::Back | Held::OnTrial => (TRY_AGAIN, ""),
         };
         let of = |Range { at, start, .. }: Range| {

@@ -78,7 +78,8 @@ impl Limits {
     }
 
     fn with_lock(statement: Duration, lock: Duration) -> Self {
-        let (all, lock) = (statement.as_millis(), lock.min(statement).as_millis());
+        // What both limits would end at once is said to be the statement's fault.
+        let (all, lock) = (statement.as_millis(), lock.min(statement * 2 / 3).as_millis());
         let begin = format!(
             "begin isolation level read committed; set local statement_timeout = {all}; \
              set local lock_timeout = {lock}; set local idle_in_transaction_session_timeout = {all}"
@@ -133,5 +134,22 @@ impl Limits {
             .await?;
         transaction.commit().await?;
         Ok(ended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_is_waited_for_less_long_than_the_statement_that_waits() {
+        let limits = Limits::new(Duration::from_secs(2));
+        for limits in [limits.glance(), limits.quick(), limits.brief(), limits] {
+            let of = |name: &str| {
+                let (_, value) = limits.begin.split_once(&format!("set local {name} = ")).unwrap();
+                value.split(';').next().unwrap().parse::<u64>().unwrap()
+            };
+            assert!(of("lock_timeout") < of("statement_timeout"), "{}", limits.begin);
+        }
     }
 }

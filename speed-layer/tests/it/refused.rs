@@ -474,6 +474,76 @@ async fn slow_messages_that_come_together_are_written_as_each_alone_would_be() {
     scene.assert_each_once().await;
 }
 
+/// The one at which something breaks fails at once, and would take each whole try for itself.
+#[tokio::test]
+async fn a_slow_message_is_given_its_time_beside_one_at_which_something_breaks() {
+    let scene = Scene::new(3).await;
+    let speed_layer = scene.start(&["--writer-timeout", "8s"]);
+    scene.send_ticks(3, 5).await;
+    scene.wait_all_in().await;
+    let sql = "create function linger() returns trigger language plpgsql as
+               $$ begin
+                  if new.symbol = 'BROKEN' then raise exception 'out of order' using errcode = 'XX000'; end if;
+                  if new.symbol = 'SLOW' then perform pg_sleep(6); end if;
+                  return new;
+               end $$;
+               create trigger linger before insert on realtime_stock for each row execute function linger()";
+    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+    let of = |symbol: &str, partition| {
+        let value =
+            format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#);
+        Record::new(partition, value)
+    };
+    scene.topic.produce([of("BROKEN", 0), of("SLOW", 1)]).await;
+    speed_layer.wait_stderr("cannot be written: it takes too long", PATIENCE).await;
+    eventually("the slow one to be written", 2 * PATIENCE, || async {
+        let seen = scene.count("select count(*) from realtime_stock where symbol = 'SLOW'").await;
+        if seen == 1 { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    assert_eq!(
+        scene.count("select count(*) from realtime_stock where symbol = 'BROKEN'").await,
+        0
+    );
+    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
+/// The second that a partition is taken apart for was over before it began.
+#[tokio::test]
+async fn a_refused_message_is_kept_aside_while_the_others_messages_take_seconds() {
+    let scene = Scene::new(7).await;
+    let _speed_layer = scene.start(&[]);
+    scene.send_ticks(7, 5).await;
+    scene.wait_all_in().await;
+    let sql = "create function linger() returns trigger language plpgsql as
+               $$ begin
+                  if new.symbol = 'BAD' then raise exception 'not this'; end if;
+                  perform pg_sleep(0.2);
+                  return new;
+               end $$;
+               create trigger linger before insert on realtime_stock for each row execute function linger()";
+    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+    let of = |symbol: &str, partition| {
+        let value =
+            format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#);
+        Record::new(partition, value)
+    };
+    scene.topic.produce((0..7).map(|id| of(if id == 0 { "BAD" } else { "GOOD" }, id))).await;
+    // The others are never without a message.
+    eventually("the refused one to be a reject", PATIENCE, || async {
+        scene.topic.produce((1..7).map(|id| of("GOOD", id))).await;
+        tokio::time::sleep(Duration::from_millis(1300)).await;
+        let seen = scene.count("select count(*) from rejected_ticks").await;
+        if seen == 1 { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+}
+
 /// A batch of its own that could not be handed over once ended all reading.
 #[tokio::test]
 async fn what_one_writer_cannot_hand_over_stops_no_other() {
