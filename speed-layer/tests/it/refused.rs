@@ -532,9 +532,15 @@ async fn a_refused_message_is_kept_aside_while_the_others_messages_take_seconds(
     };
     scene.topic.produce((0..7).map(|id| of(if id == 0 { "BAD" } else { "GOOD" }, id))).await;
     // The others are never without a message.
+    let good = "select count(*) from realtime_stock where symbol = 'GOOD'";
     eventually("the refused one to be a reject", PATIENCE, || async {
+        let before = scene.count(good).await;
         scene.topic.produce((1..7).map(|id| of("GOOD", id))).await;
-        tokio::time::sleep(Duration::from_millis(1300)).await;
+        eventually("them to be written", PATIENCE, || async {
+            let seen = scene.count(good).await;
+            if seen >= before + 6 { Ok(()) } else { Err(seen) }
+        })
+        .await;
         let seen = scene.count("select count(*) from rejected_ticks").await;
         if seen == 1 { Ok(()) } else { Err(seen) }
     })
