@@ -193,7 +193,9 @@ impl Batch {
     fn reject(&mut self, message: &Message<'_>, at: SourcePartition, index: u16, reject: Reject) {
         let rejected = RejectedMessage::new(at, message, index, reject);
         // The whole of it, which may be on its way to another topic meanwhile.
-        self.rejected_bytes += message.value.map_or(0, <[u8]>::len) + rejected.reject.detail.len();
+        self.rejected_bytes += message.value.map_or(0, <[u8]>::len)
+            + rejected.reject.detail.len()
+            + size_of::<RejectedMessage>();
         self.rejects.push(rejected);
     }
 

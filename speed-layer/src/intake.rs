@@ -389,7 +389,10 @@ impl Intake {
     fn drain(&mut self, timeout: Duration) -> Step {
         let deadline = Instant::now() + timeout;
         let filled = self.writers.holding(|_| true);
-        let handed_over = self.hand_over(filled, timeout);
+        let handed_over = match filled.iter().any(|index| self.writers.is_stuck(*index)) {
+            true => Err(rejoin("PostgreSQL has taken none of the last batches".into())),
+            false => self.hand_over(filled, timeout),
+        };
         while self.writers.in_flight() > 0 {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.writers.wait(left)? {

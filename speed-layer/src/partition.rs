@@ -184,6 +184,8 @@ pub struct Partition {
     pub moved: Instant,
     /// Since when it has been found out where to begin.
     since: Instant,
+    /// The store was asked where to begin, and has not answered.
+    is_asked: bool,
     /// Somebody held its row of `kafka_offsets` when the store was last asked where to begin.
     is_locked: bool,
     /// Whether its trouble was said.
@@ -216,6 +218,7 @@ impl Partition {
             damage: None,
             moved: now,
             since: now,
+            is_asked: false,
             is_locked: false,
             said: false,
             stood: None,
@@ -229,13 +232,18 @@ impl Partition {
         use {Action as A, Event as E, Stall as St, State as S};
         if let E::Answered(begin) = &event {
             self.is_locked = *begin == Begin::Busy;
+            self.is_asked = false;
         }
         let (state, wanted) = match (&self.state, event) {
-            (S::Assigned, E::Answered(Begin::At(next))) => {
+            // It is asked anew once the client has left it.
+            (_, E::Answered(_)) if self.is_to_let_go() => return,
+            (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::At(next))) => {
                 self.begin(next);
                 (S::Located, None)
             }
-            (S::Assigned, E::Answered(Begin::AskKafka)) => (S::Assigned, Some((A::AskKafka, now))),
+            (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::AskKafka)) => {
+                (S::Assigned, Some((A::AskKafka, now)))
+            }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::Busy)) => {
                 (self.state.clone(), Some((A::AskStore, now + ASK_SOON)))
             }
@@ -243,6 +251,9 @@ impl Partition {
                 self.watermarks = Some(watermarks);
                 if self.refused.is_some_and(|refused| refused > watermarks.high) {
                     self.truncated_at.get_or_insert(watermarks.high);
+                }
+                if self.is_to_let_go() {
+                    return;
                 }
                 (self.state.clone(), Some((A::AskStore, now)))
             }
@@ -294,10 +305,6 @@ impl Partition {
                 (self.in_client, self.let_go) = (false, Some(now));
                 let ask = if self.state == S::Assigned { A::AskStore } else { A::AskKafka };
                 (self.state.clone(), Some((ask, now)))
-            }
-            (S::Stalled(St::OutOfRange), E::Answered(Begin::At(next))) => {
-                self.begin(next);
-                (S::Located, None)
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::Gap(why))) => {
                 self.gap = Some(why.clone());
@@ -376,14 +383,27 @@ impl Partition {
         self.moved = now;
     }
 
-    /// What is to be done now; once.
+    /// What is to be done now; once. The store is asked again only once it has answered: it may be
+    /// away for hours, and works off what it was asked before it writes.
     pub fn take_wanted(&mut self, now: Instant) -> Option<Action> {
-        self.wanted.take_if(|(_, when)| *when <= now).map(|(action, _)| action)
+        let is_asked = self.is_asked;
+        let is_now = |(action, when): &mut (Action, Instant)| {
+            *when <= now && !(is_asked && *action == Action::AskStore)
+        };
+        let (action, _) = self.wanted.take_if(is_now)?;
+        self.is_asked |= action == Action::AskStore;
+        Some(action)
     }
 
     /// It cannot be done yet.
     pub fn put_back(&mut self, action: Action, now: Instant) {
+        self.is_asked &= action != Action::AskStore;
         self.wanted = Some((action, now));
+    }
+
+    /// Whether Kafka's client is still to be told to leave it.
+    fn is_to_let_go(&self) -> bool {
+        matches!(self.wanted, Some((Action::LetGo, _)))
     }
 
     /// Whether what lies before the next message cannot be read.
@@ -417,6 +437,8 @@ impl Partition {
     fn begin(&mut self, next: i64) {
         (self.next, self.written, self.acknowledged) = (next, next, -1);
         (self.damage, self.gap, self.truncated_at) = (None, None, None);
+        // They are of the offset before: that it was refused once is no reason for another gap.
+        (self.refused, self.watermarks) = (None, None);
         self.said = false;
     }
 
@@ -482,7 +504,9 @@ impl Partition {
 
     /// Whoever could say where to begin cannot be asked.
     pub fn excuse(&mut self, now: Instant) {
-        self.since = now;
+        if self.state == State::Assigned {
+            self.since = now;
+        }
     }
 
     /// Notes its trouble; gives whether that is to be said: that it begins, or has another reason.

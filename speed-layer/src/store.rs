@@ -42,7 +42,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use table::Table;
 use tracing::Instrument;
-use tries::{Failures, Smaller, Try, Why};
+use tries::{Failures, Kind, Smaller, Try, Why};
 
 /// PostgreSQL, as the session sees it.
 pub struct Store {
@@ -69,8 +69,8 @@ pub struct Store {
     reached: BTreeMap<SourcePartition, i64>,
     /// The connection is new: what it shows has not been compared with `reached`.
     is_unchecked: bool,
-    /// Since when an offset has been locked by somebody.
-    busy_since: Option<Instant>,
+    /// Since when offsets have been locked by somebody.
+    busy_since: BTreeMap<SourcePartition, Instant>,
     /// Partitions of which PostgreSQL does not take what comes next.
     aside: BTreeMap<SourcePartition, Aside>,
     /// When one message of those that are held is to have the whole of `--writer-timeout` again.
@@ -172,6 +172,7 @@ impl Store {
     pub fn begin_session(&mut self) {
         self.reached.clear();
         self.aside.clear();
+        self.busy_since.clear();
         self.haste = Haste::None;
         self.detection.iter_mut().for_each(Detection::forget_all);
     }
@@ -196,7 +197,7 @@ impl Store {
             unanswered: 0,
             reached: BTreeMap::new(),
             is_unchecked: false,
-            busy_since: None,
+            busy_since: BTreeMap::new(),
             aside: BTreeMap::new(),
             whole_try: Instant::now(),
             refused_said: None,
@@ -209,7 +210,8 @@ impl Store {
     }
 
     fn is_held(&self, batch: &Batch) -> bool {
-        !self.aside.is_empty() && batch.ranges.iter().any(|range| self.aside.contains_key(&range.at))
+        !self.aside.is_empty()
+            && batch.ranges.iter().any(|range| self.aside.contains_key(&range.at))
     }
 
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
@@ -506,12 +508,13 @@ impl Store {
         Ok(answers)
     }
 
-    /// What is located anew may be tried once more. Whoever holds up a partition may be frozen or
-    /// gone, which is looked for when the connection is made.
+    /// What is located anew may be tried once more. Whoever holds a lock may be frozen or gone,
+    /// which is looked for when the connection is made.
     fn put_on_trial(&mut self, questions: &[Question]) {
         for question in questions {
             let Some(aside) = self.aside.get_mut(&question.at) else { continue };
-            if std::mem::take(&mut aside.held) == Held::Back {
+            let is_locked = aside.why.as_ref().is_some_and(|why| why.kind == Kind::Locked);
+            if std::mem::take(&mut aside.held) == Held::Back && is_locked {
                 self.connection = None;
                 self.is_held_up = true;
             }
@@ -523,6 +526,7 @@ impl Store {
     pub fn give_up(&mut self, partitions: &[SourcePartition]) {
         self.reached.retain(|at, _| !partitions.contains(at));
         self.aside.retain(|at, _| !partitions.contains(at));
+        self.busy_since.retain(|at, _| !partitions.contains(at));
         let Some(detection) = &mut self.detection else { return };
         partitions.iter().for_each(|at| detection.forget(*at));
         let (forgotten, left) = (partitions.len(), detection.count());
@@ -545,15 +549,17 @@ impl Store {
     /// An offset that stays locked for longer than any batch may take is a frozen writer's, which
     /// nothing else ends.
     fn note_busy(&mut self, answers: &[Answer]) {
-        if !answers.iter().any(|answer| answer.start == Begin::Busy) {
-            self.busy_since = None;
-            return;
-        }
-        let since = *self.busy_since.get_or_insert_with(Instant::now);
-        if since.elapsed() > self.limits.patience() {
-            self.busy_since = None;
-            self.connection = None;
-            self.is_held_up = true;
+        for answer in answers {
+            if answer.start != Begin::Busy {
+                self.busy_since.remove(&answer.at);
+                continue;
+            }
+            let since = self.busy_since.entry(answer.at).or_insert_with(Instant::now);
+            if since.elapsed() > self.limits.patience() {
+                *since = Instant::now();
+                self.connection = None;
+                self.is_held_up = true;
+            }
         }
     }
 

@@ -214,6 +214,12 @@ impl Writers {
         writer.command(Command::Write(Box::new(full)))
     }
 
+    /// Whether nothing comes back from its store, though it has more than it is usually given: what
+    /// is handed over besides has no limit.
+    pub fn is_stuck(&self, index: usize) -> bool {
+        self.writers.get(index).is_some_and(|writer| writer.in_flight > IN_FLIGHT)
+    }
+
     pub fn in_flight(&self) -> usize {
         self.writers.iter().map(|writer| writer.in_flight).sum()
     }
@@ -344,6 +350,15 @@ mod tests {
         let (mut writers, _stores, _answers) = two();
         (0..100).for_each(|_| writers.give_back(Batch::default()));
         assert!(writers.writers.iter().all(|writer| writer.spare.len() == IN_FLIGHT));
+    }
+
+    #[test]
+    fn a_writer_with_more_on_its_way_than_usual_is_stuck_until_something_comes_back() {
+        let (mut writers, _stores, answers) = two();
+        (0..=IN_FLIGHT).for_each(|_| writers.hand_over(1).unwrap());
+        assert!(writers.is_stuck(1) && !writers.is_stuck(0));
+        answers.send((1, Reply::Written(Box::default()))).unwrap();
+        assert!(writers.reply().unwrap().is_some() && !writers.is_stuck(1));
     }
 
     #[test]

@@ -109,7 +109,7 @@ fn one_that_stands_for_a_schema_or_damage_is_held_back_all_the_same() {
         let mut partition = reading(true, 3);
         assert_eq!(partition.advance(4, 5), Taken::Yes { expected: 3, lost: false });
         at(&mut partition, stands, 0);
-        assert!(partition.note_trouble("it stands", Instant::now()));
+        partition.note_trouble("it stands", Instant::now());
         partition.stands_at(3);
         at(&mut partition, Event::HeldBack("lock".into(), TRY_AGAIN), 1);
         let why = partition.trouble(Instant::now()).unwrap();
@@ -121,6 +121,47 @@ fn one_that_stands_for_a_schema_or_damage_is_held_back_all_the_same() {
         at(&mut partition, Event::Answered(Begin::At(3)), 5);
         assert_eq!((partition.next, partition.state), (3, State::Reading));
     }
+}
+
+#[test]
+fn what_kafka_refused_before_a_partition_was_begun_anew_is_asked_of_nobody_again() {
+    let mut partition = reading(true, 100);
+    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
+    let cut = Watermarks { low: 0, high: 90 };
+    assert_eq!(after(&mut partition, Event::Measured(cut)), Some(Action::AskStore));
+    assert_eq!((partition.refused, partition.truncated_at), (Some(100), Some(90)));
+    assert_eq!(after(&mut partition, Event::Answered(Begin::At(90))), None);
+    assert_eq!(after(&mut partition, Event::TakenUp), Some(Action::AskKafka));
+    for offset in 90..100 {
+        assert!(matches!(partition.advance(offset, offset + 1), Taken::Yes { .. }));
+    }
+    assert_eq!(after(&mut partition, Event::Unknown), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
+    assert_eq!((partition.refused, partition.watermarks), (None, None));
+}
+
+#[test]
+fn the_store_is_asked_again_only_once_it_has_answered() {
+    let mut partition = partition(false);
+    assert_eq!(partition.take_wanted(Instant::now()), Some(Action::AskStore));
+    for _ in 0..3 {
+        assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
+        let all = Watermarks { low: 0, high: 9 };
+        assert_eq!(after(&mut partition, Event::Measured(all)), None);
+    }
+    assert_eq!(after(&mut partition, Event::Answered(Begin::Busy)), None);
+    assert_eq!(partition.take_wanted(after_all()), Some(Action::AskStore));
+}
+
+#[test]
+fn a_partition_that_the_client_is_to_leave_is_left_before_anything_is_answered() {
+    let mut partition = reading(true, 50);
+    partition.on(Event::OutOfRange, Instant::now());
+    partition.on(Event::Measured(Watermarks { low: 80, high: 200 }), Instant::now());
+    partition.on(Event::Answered(Begin::At(80)), Instant::now());
+    assert_eq!(partition.take_wanted(Instant::now()), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
 }
 
 /// Whatever is to be done later is due then.

@@ -1,6 +1,6 @@
 //! Taking a batch apart: what PostgreSQL does not take of it stands alone in the end.
 
-use super::tries::{Smaller, Why};
+use super::tries::{Kind, Smaller, Why};
 use super::{Aside, Haste, Held, Store, StoreError};
 use crate::batch::{Batch, Range};
 use crate::handover::{HeldBack, TRY_AGAIN};
@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 const SAY_REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How long partitions may be taken apart while others wait.
 const TAKING_APART: Duration = Duration::from_secs(1);
+/// The same where nobody waits that is known: others may come, or these may be given up.
+const TAKING_ALL_APART: Duration = Duration::from_secs(10);
 /// How long they are left then, since others may have messages.
 const TURN_OF_OTHERS: Duration = Duration::from_millis(500);
 /// Of messages that took too long at once so many times fewer are tried.
@@ -47,7 +49,7 @@ impl Store {
             if are_several && self.haste == Haste::Quick {
                 self.haste = Haste::Glance;
             }
-            match self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await? {
+            match self.take_apart(&mut parts, Instant::now(), meanwhile).await? {
                 Apart::Written => {}
                 Apart::Stands(one) => held_back.extend(one),
                 Apart::Left(why) => left.push((parts, why)),
@@ -58,9 +60,9 @@ impl Store {
         }
         // Where all partitions are taken apart nobody waits for it.
         let is_waited_for = left.len() + slow.len() < self.reached.len();
-        let until = is_waited_for.then(|| Instant::now() + TAKING_APART);
+        let until = Instant::now() + if is_waited_for { TAKING_APART } else { TAKING_ALL_APART };
         for (mut parts, why) in left {
-            let tried = match until.is_some_and(|until| Instant::now() >= until) {
+            let tried = match Instant::now() >= until {
                 true => Apart::Left(why),
                 false => self.take_apart(&mut parts, until, meanwhile).await?,
             };
@@ -72,7 +74,7 @@ impl Store {
             let waits = is_waited_for && number > 0 && begun.elapsed() >= TAKING_APART;
             let tried = match waits {
                 true => Apart::Left(why),
-                false => self.take_apart(&mut parts, Some(Instant::now()), meanwhile).await?,
+                false => self.take_apart(&mut parts, Instant::now(), meanwhile).await?,
             };
             self.leave(tried, &parts, &mut held_back);
         }
@@ -109,7 +111,7 @@ impl Store {
     /// Why it was held back, where that was because it took too long.
     pub(super) fn slow(&self, parts: &[Batch]) -> Option<Why> {
         let mut at = parts.iter().flat_map(|part| part.ranges.iter()).map(|range| range.at);
-        at.find_map(|at| self.aside.get(&at)?.why.clone().filter(|why| why.is_slow))
+        at.find_map(|at| self.aside.get(&at)?.why.clone().filter(|why| why.kind == Kind::Slow))
     }
 
     fn are_on_trial(&self, parts: &[Batch]) -> bool {
@@ -121,7 +123,7 @@ impl Store {
     async fn take_apart(
         &mut self,
         parts: &mut Vec<Batch>,
-        until: Option<Instant>,
+        until: Instant,
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Apart, StoreError> {
         while let Some(part) = parts.pop() {
@@ -142,7 +144,7 @@ impl Store {
                     return Ok(Apart::Stands(self.hold_back(&part, why, Held::Back)));
                 }
             }
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if Instant::now() >= until {
                 return Ok(Apart::Left(reason));
             }
         }
@@ -181,9 +183,10 @@ impl Store {
         }
     }
 
-    /// Notes that it is held. The first one waits for its whole try.
+    /// Notes that it is held. The first one that takes long waits for its whole try.
     fn set_aside(&mut self, at: SourcePartition) -> &mut Aside {
-        if self.aside.is_empty() {
+        let is_slow = |aside: &Aside| aside.why.as_ref().is_some_and(|why| why.kind == Kind::Slow);
+        if !self.aside.values().any(is_slow) {
             self.put_off_whole_try();
         }
         self.aside.entry(at).or_default()

@@ -116,9 +116,9 @@ impl Store {
         if !matches!(verdict, Verdict::Locked | Verdict::Refused(_)) {
             self.forget();
         }
-        // Where only the way was cut, nobody is to be ended for it: an index may take longer than
-        // the way holds.
-        self.is_held_up = matches!(verdict, Verdict::Locked | Verdict::TooMuch);
+        // Where only the way was cut, or something takes long by itself, nobody is to be ended for
+        // it: an index may take longer.
+        self.is_held_up = verdict == Verdict::Locked;
         match verdict {
             Verdict::Refused(_) => self.keep_after_rollback(connection).await,
             // Before the pause: the server counts it as long as it is open.

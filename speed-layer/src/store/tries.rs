@@ -83,12 +83,12 @@ pub(super) enum Smaller {
 
 impl Smaller {
     pub(super) fn why(&self) -> Why {
-        match self {
-            Self::Locked(words) | Self::Refused(words) | Self::NotTaken(words) => {
-                Why { words: words.clone(), is_slow: false }
-            }
-            Self::TooMuch | Self::TooLong => Why { words: TOO_LONG.to_owned(), is_slow: true },
-        }
+        let (words, kind) = match self {
+            Self::Locked(words) => (words.as_str(), Kind::Locked),
+            Self::Refused(words) | Self::NotTaken(words) => (words.as_str(), Kind::NotTaken),
+            Self::TooMuch | Self::TooLong => (TOO_LONG, Kind::Slow),
+        };
+        Why { words: words.to_owned(), kind }
     }
 }
 
@@ -97,6 +97,16 @@ impl Smaller {
 pub(super) struct Why {
     /// For people.
     pub(super) words: String,
-    /// What comes next takes too long; it is not refused.
-    pub(super) is_slow: bool,
+    pub(super) kind: Kind,
+}
+
+/// What kind of reason that is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Somebody has not given up a lock.
+    Locked,
+    /// It takes too long.
+    Slow,
+    /// PostgreSQL does not take it.
+    NotTaken,
 }

@@ -494,17 +494,17 @@ async fn a_slow_message_is_given_its_time_beside_one_at_which_something_breaks()
             format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#);
         Record::new(partition, value)
     };
-    scene.topic.produce([of("BROKEN", 0), of("SLOW", 1)]).await;
+    // Together they take longer than the limit.
+    scene.topic.produce([of("SLOW", 1), of("SLOW", 2)]).await;
     speed_layer.wait_stderr("cannot be written: it takes too long", PATIENCE).await;
-    eventually("the slow one to be written", 2 * PATIENCE, || async {
+    scene.topic.produce([of("BROKEN", 0)]).await;
+    speed_layer.wait_stderr("cannot be written: out of order", PATIENCE).await;
+    eventually("the slow ones to be written", 2 * PATIENCE, || async {
         let seen = scene.count("select count(*) from realtime_stock where symbol = 'SLOW'").await;
-        if seen == 1 { Ok(()) } else { Err(seen) }
+        if seen == 2 { Ok(()) } else { Err(seen) }
     })
     .await;
-    assert_eq!(
-        scene.count("select count(*) from realtime_stock where symbol = 'BROKEN'").await,
-        0
-    );
+    assert_eq!(scene.count("select count(*) from realtime_stock where symbol = 'BROKEN'").await, 0);
     sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
     scene.wait_all_in().await;
     scene.assert_each_once().await;
