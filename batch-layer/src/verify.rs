@@ -10,6 +10,7 @@ mod archive;
 mod args;
 mod bars;
 mod compare;
+mod earlier;
 mod holdings;
 mod indicators;
 mod kept;
@@ -355,6 +356,9 @@ impl Verification {
         let mut repaired = Repaired::new();
         self.there.iter_mut().for_each(|there| there.add(indicators.strays.keys().copied()));
         while let Some(hours) = stretches.current() {
+            if stretches.are_apart() {
+                self.topics.iter_mut().for_each(Topic::begin_anew);
+            }
             if self.is_empty(&hours).await? {
                 stretches.advance();
                 continue;
@@ -364,7 +368,7 @@ impl Verification {
                 continue;
             };
             for (topic, part) in self.topics.iter_mut().zip(&stretch.parts) {
-                topic.note_newest(part);
+                topic.note_messages(part);
             }
             for hour in Hour::each(hours) {
                 let repairs = repaired.remove(&hour).unwrap_or_default();

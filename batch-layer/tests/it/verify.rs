@@ -1486,6 +1486,35 @@ async fn a_hole_between_two_days_that_are_compared_apart_is_found() {
 }
 
 #[tokio::test]
+async fn holes_between_days_are_found_behind_a_late_tick_of_a_day_that_retention_has_dropped() {
+    let world = World::create().await;
+    let first = Hour::parse("2025-06-02T23").unwrap();
+    let late = ticks_of(first, 0, 250, 1);
+    for (day, late) in [(0, &[][..]), (1, &[]), (2, &late)] {
+        let (hour, start) = (first.plus(24 * day), 100 * day);
+        let ticks = [&ticks_of(hour, 0, start, 50), late].concat();
+        world.put(&key_of(hour, 0, start), &ticks).await;
+        world.insert_realtime(&ticks).await;
+    }
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 251).await;
+    let days = ["--from", "2025-06-02T00", "--to", "2025-06-05T00"];
+    world.run_ok(&days).await;
+    world
+        .execute(
+            "insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test');
+             delete from realtime_stock where timestamp < '2025-06-03T00:00Z'",
+        )
+        .await;
+    let outcome = verify(&world, &days).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.stdout.matches("50 offsets are in no table").count(), 2);
+    for offsets in ["offsets 50-99\n", "offsets 150-199\n"] {
+        assert!(outcome.stdout.contains(offsets), "{offsets}: {}", outcome.stdout);
+    }
+}
+
+#[tokio::test]
 async fn of_a_window_of_centuries_only_stretches_are_read_of_which_something_is_there() {
     let world = agreeing().await;
     world
@@ -1560,6 +1589,14 @@ async fn json_has_an_object_for_each_hour_and_the_totals_last() {
     assert_eq!((&parsed[3]["verify"], &parsed[3]["ok"]), (&Value::from("ok"), &Value::from(3)));
 }
 
+/// As [`some_ticks`], of whatever hour.
+fn ticks_of(hour: Hour, partition: i32, offset: i64, count: i64) -> Vec<Tick> {
+    let mut ticks = some_ticks(0, partition, offset, count);
+    let moved = hour.start().micros() - ticks[0].at.micros();
+    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+    ticks
+}
+
 /// A topic and a database that hold the same ticks of an hour that is over; the last one of the
 /// topic is no tick.
 pub struct Live {
@@ -1573,9 +1610,7 @@ impl Live {
     pub async fn create() -> Self {
         let (world, topic) = (World::create().await, TestTopic::create(1).await);
         let hour = Hour::of(Timestamp::now()).plus(-2);
-        let mut ticks = some_ticks(0, 0, 0, 200);
-        let moved = hour.start().micros() - ticks[0].at.micros();
-        ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+        let ticks = ticks_of(hour, 0, 0, 200);
         let live = Self { world, topic, hour, ticks };
         live.send(&live.ticks).await;
         let end = live.ticks[199].at.micros() / 1000;
@@ -1670,9 +1705,7 @@ async fn hours_before_the_window_that_its_objects_hold_ticks_of_are_compared_as_
     let world = World::create().await;
     let (sent, midnight) =
         (Hour::of(Timestamp::now()).plus(-3), Hour::of(Timestamp::now()).plus(-70));
-    let mut ticks = some_ticks(0, 0, 0, 150);
-    let moved = midnight.start().micros() - ticks[0].at.micros();
-    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+    let ticks = ticks_of(midnight, 0, 0, 150);
     world.put(&key_of(sent, 0, 0), &ticks).await;
     world.insert_realtime(&ticks).await;
     world.fill_minute_bars().await;
@@ -1687,6 +1720,44 @@ async fn hours_before_the_window_that_its_objects_hold_ticks_of_are_compared_as_
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let said = "5 ticks of the archive are not in realtime_stock: offsets 0-4";
     assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+}
+
+/// By default the hours between are not looked at: nothing tells that their offsets are missing.
+#[tokio::test]
+async fn offsets_between_an_older_hour_and_the_window_are_not_taken_for_missing_ones() {
+    let world = World::create().await;
+    let now = Hour::of(Timestamp::now());
+    let (old, between, sent) = (now.plus(-30 * 24), now.plus(-15 * 24), now.plus(-3));
+    for partition in 0..2 {
+        // In partition 0 a late tick of the old hour comes with those of today.
+        let late = if partition == 0 { ticks_of(old, 0, 1000, 1) } else { Vec::new() };
+        let rest = 951 - late.len() as i64;
+        for (hour, offset, ticks) in [
+            (old, 0, ticks_of(old, partition, 0, 50)),
+            (between, 50, ticks_of(between, partition, 50, rest)),
+            (sent, 50 + rest, [late, ticks_of(sent, partition, 1001, 100)].concat()),
+        ] {
+            world.put(&key_of(hour, partition, offset), &ticks).await;
+            world.insert_realtime(&ticks).await;
+        }
+        world.set_next_offset("stock_prices", partition, 1101).await;
+    }
+    world.fill_minute_bars().await;
+    for hour in [old, between] {
+        world.run_ok(&["--hour", &hour.start().to_string()]).await;
+    }
+    world.run_ok(&[]).await;
+    world
+        .execute(
+            "insert into dropped_days (day, partition, reason)
+             select distinct (hour at time zone 'UTC')::date, '', 'test' from hour_bars
+             where hour < now() - interval '10 days';
+             delete from realtime_stock where timestamp < now() - interval '10 days'",
+        )
+        .await;
+    let outcome = verify(&world, &[]).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("2 hours: 1 ok, 1 purged"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
