@@ -24,6 +24,20 @@ pub async fn write(
     written.map_err(|error| index.failed("writing reconciled_hours to", error))
 }
 
+/// Notes that an hour was compared without something of it.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn open(index: &mut Index, hour: Hour, why: &str) -> Result<(), Failure> {
+    let opened = pg::query(include_str!("../../sql/verify/open_hour.sql"))
+        .bind(hour.start())
+        .bind(why)
+        .execute(&mut index.connection);
+    let opened = in_time(index.patience, opened).await;
+    opened.map_err(|error| index.failed("writing reconciled_hours to", error))?;
+    Ok(())
+}
+
 async fn write_all(
     connection: &mut PgConnection,
     outcome: &HourOutcome,

@@ -1515,6 +1515,59 @@ async fn holes_between_days_are_found_behind_a_late_tick_of_a_day_that_retention
 }
 
 #[tokio::test]
+async fn ticks_in_a_folder_beyond_slack_that_no_run_has_read_leave_their_hours_open() {
+    let world = World::create().await;
+    let first = Hour::parse("2025-06-02T05").unwrap();
+    for day in 0..3 {
+        let (hour, start) = (first.plus(24 * day), 50 * day);
+        let ticks = ticks_of(hour, 0, start, 50);
+        world.put(&key_of(hour, 0, start), &ticks).await;
+        world.insert_realtime(&ticks).await;
+    }
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 200).await;
+    // So long that what nobody has anything of is passed over.
+    let window = ["--from", "2025-06-01T00", "--to", "2025-06-22T00"];
+    world.run_ok(&window).await;
+    assert_eq!(verify(&world, &window).await.code, 0);
+    // An hour that was compared before the object is read, and one that has its turn later.
+    let far = first.plus(16 * 24);
+    let late = [ticks_of(first, 0, 150, 1), ticks_of(far, 0, 151, 1)].concat();
+    let name = key_of(first.plus(24 + 8), 0, 150);
+    world.put(&name, &late).await;
+    let outcome = verify(&world, &window).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let why = format!(
+        "an object that no run has read yet, and whose folder is beyond --slack, holds ticks of it: {name}"
+    );
+    let said = format!("2025-06-18T05:00Z  all open: {why}");
+    assert!(outcome.stdout.contains(&said), "{}", outcome.stdout);
+    let said =
+        format!("1 hour was compared without all of its ticks, 2025-06-02T05:00Z the first: {why}");
+    assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
+    assert_eq!(
+        world
+            .rows(
+                "select concat_ws(' ', to_char(hour at time zone 'UTC', 'DD'), status)
+                 from reconciled_hours order by 1",
+            )
+            .await,
+        ["02 open", "03 ok", "04 ok", "18 open"]
+    );
+    world.run_ok(&window).await;
+    let outcome = verify(&world, &window).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    for offset in [150, 151] {
+        let said = format!("1 tick of the archive is not in realtime_stock: offsets {offset}\n");
+        assert!(outcome.stdout.contains(&said), "{}", outcome.stdout);
+    }
+    world.insert_realtime(&late).await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &window).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
 async fn of_a_window_of_centuries_only_stretches_are_read_of_which_something_is_there() {
     let world = agreeing().await;
     world
