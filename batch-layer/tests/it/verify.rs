@@ -1486,6 +1486,42 @@ async fn a_hole_between_two_days_that_are_compared_apart_is_found() {
 }
 
 #[tokio::test]
+async fn a_window_of_centuries_begins_with_the_oldest_row_of_whatever_table() {
+    let world = agreeing().await;
+    let centuries = ["--from", "1900-01-01T00", "--to", "2025-06-02T12"];
+    // Of which nothing is left but what was found of it.
+    world
+        .execute(
+            "insert into reconciled_hours
+                 (hour, status, realtime_ticks, minute_bar_ticks, archive_ticks, detail)
+             values ('1955-05-05T05:00Z', 'mismatch', 1, 1, 1, '')",
+        )
+        .await;
+    let outcome = verify(&world, &centuries).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let old = "select count(*) from reconciled_hours where hour < '2000-01-01'";
+    assert_eq!(world.number(old).await, 0);
+    for (interval, start) in [("hour", "1950-05-05T05:00"), ("day", "1940-05-05T04:00")] {
+        world
+            .execute(&format!(
+                "insert into technical_indicators
+                 select (jsonb_populate_record(t, '{{\"symbol\": \"ZZ\", \"start\": \"{start}:00Z\"}}')).*
+                 from technical_indicators t where interval = '{interval}' limit 1"
+            ))
+            .await;
+        let outcome = verify(&world, &centuries).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        let said = format!("{start}Z  all mismatch: rows of technical_indicators are wrong");
+        assert!(outcome.stdout.contains(&said), "{said}: {}", outcome.stdout);
+    }
+    // Tables that may have an hour of which the others have nothing.
+    world.execute("insert into deleted_objects (hour, key) values ('1930-05-05T05:00Z', '')").await;
+    let outcome = verify(&world, &centuries).await;
+    let said = "there is nothing before 1930-05-05T05:00Z";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+}
+
+#[tokio::test]
 async fn holes_between_days_are_found_behind_a_late_tick_of_a_day_that_retention_has_dropped() {
     let world = World::create().await;
     let first = Hour::parse("2025-06-02T23").unwrap();
