@@ -1756,6 +1756,24 @@ async fn kafkas_offsets_of_the_hour_are_all_accounted_for() {
 }
 
 #[tokio::test]
+async fn hours_before_1970_are_compared_though_kafka_can_have_nothing_of_them() {
+    let live = Live::create().await;
+    live.world
+        .execute(
+            "insert into hourly_stock_summary (symbol, hour, avg_close, open, high, low, close, ticks)
+             values ('OLD', '1905-05-30T07:00Z', 1, 1, 1, 1, 1, 1)",
+        )
+        .await;
+    let (brokers, topic) = (live.topic.brokers(), live.topic.name());
+    let flags = ["--from", "1900-01-01T00", "--kafka-brokers", brokers, "--topic", topic];
+    let outcome = verify(&live.world, &flags).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("OLD"), "{}", outcome.stdout);
+    let said = "2 hours: 1 ok, 0 purged, 0 open, 1 mismatch";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+}
+
+#[tokio::test]
 async fn messages_that_are_no_ticks_count_in_the_hour_in_which_kafka_took_them() {
     let live = Live::create().await;
     let at = live.hour.plus(1).start().micros() / 1000;
