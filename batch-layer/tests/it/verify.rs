@@ -1465,6 +1465,21 @@ async fn two_comparisons_at_once_of_hours_that_were_never_compared_come_to_their
     }
 }
 
+#[tokio::test]
+async fn a_comparison_does_not_wait_for_what_cleans_up_its_table() {
+    let world = agreeing().await;
+    let mut cleaning = world.database.pool().begin().await.unwrap();
+    // As VACUUM and ANALYZE do.
+    sqlx::query("lock table reconciled_hours, reconciliations in share update exclusive mode")
+        .execute(&mut *cleaning)
+        .await
+        .unwrap();
+    let outcome = verify(&world, &[&HOURS[..], &["--query-timeout", "16s"]].concat()).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(statuses(&world).await, ["09 all ok", "10 all ok", "11 all ok"]);
+    cleaning.rollback().await.unwrap();
+}
+
 /// Hours are compared a day at a time.
 #[tokio::test]
 async fn a_hole_between_two_days_that_are_compared_apart_is_found() {
