@@ -67,7 +67,7 @@ mod tests {
     #[test]
     fn what_lies_before_all_of_a_stretch_is_kept_no_longer() {
         let mut earlier = Earlier::default();
-        for day in 0..1_000 {
+        for day in 0_u64..1_000 {
             earlier.add(0, &(day * 1_000..day * 1_000 + 9).collect());
         }
         assert_eq!(earlier.0[&0].len(), 9);

@@ -46,6 +46,8 @@ pub struct Lost {
 pub struct Search<'a> {
     pub topic: &'a str,
     pub sources: Sources<'a>,
+    /// It was made anew, or moved to another cluster.
+    pub has_several_sources: bool,
     pub hours: &'a Range<Hour>,
     pub realtime: &'a Holdings,
     pub archived: &'a Archived,
@@ -198,7 +200,8 @@ impl Search<'_> {
         offsets: &Runs,
         lost: &mut Lost,
     ) -> Result<(), Failure> {
-        let mut places = self.by_hour(of, offsets);
+        let between = self.between_sources(index, of, offsets).await?;
+        let mut places = self.by_hour(of, &offsets.clone().without_runs(&between));
         places.retain(|(hour, _), _| !self.purged.contains(hour));
         let Some(hull) = runs::hull_of(places.values().filter_map(Runs::hull)) else {
             return Ok(());
@@ -214,6 +217,32 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Those of some offsets that lie between the ticks of two sources, and are missing in none.
+    async fn between_sources(
+        &self,
+        index: &mut Index,
+        of: &Partition,
+        offsets: &Runs,
+    ) -> Result<Runs, Failure> {
+        if !self.has_several_sources || offsets.is_empty() {
+            return Ok(Runs::default());
+        }
+        let asked = (of.number, self.sources);
+        let spans = tables::source_spans(index, self.hours, asked).await?;
+        // Of what the archive alone has nothing tells the source.
+        let is_told = |offset: u64| {
+            let mut held = self.realtime.hours.values();
+            held.any(|held| {
+                held.offsets.partition(of.number).is_some_and(|all| all.contains(offset))
+            })
+        };
+        let is_between = |run: &Range<u64>| {
+            is_outside(run, &spans)
+                && beside(&of.messages, run).is_some_and(|ticks| ticks.map(is_told) == [true; 2])
+        };
+        Ok(offsets.iter().filter(is_between).collect())
     }
 
     /// Offsets that are no ticks, with the hours that they lie in.
@@ -341,6 +370,18 @@ impl Search<'_> {
     }
 }
 
+/// Whether some offsets that follow one another lie in none of some spans.
+fn is_outside(run: &Range<u64>, spans: &[Range<u64>]) -> bool {
+    !spans.iter().any(|span| span.start < run.start && run.end < span.end)
+}
+
+/// The messages on either side of some that are missing.
+fn beside(messages: &RoaringTreemap, run: &Range<u64>) -> Option<[u64; 2]> {
+    let below = messages.rank(run.start);
+    let after = messages.select(messages.rank(run.end - 1))?;
+    Some([messages.select(below.checked_sub(1)?)?, after])
+}
+
 /// Offsets below `end` that are missing between known ones.
 fn holes(known: &RoaringTreemap, end: u64) -> Runs {
     let all = known.min().zip(known.max()).map(|(first, last)| first..last.min(end));
@@ -440,6 +481,7 @@ mod tests {
         let search = Search {
             topic: "t",
             sources: None,
+            has_several_sources: false,
             hours: &(first..first.plus(2)),
             realtime: &realtime,
             archived: &archived,
@@ -506,6 +548,24 @@ mod tests {
         earlier.add(0, &[200].into_iter().collect());
         let far = behind(&earlier, &[places::number(100, 1)], &[]);
         assert!(far.is_empty(), "what lies behind is not before: {far:?}");
+    }
+
+    #[test]
+    fn between_the_spans_of_two_sources_nothing_is_missing() {
+        let (new, old) = (0..50, 400..500);
+        let spans = [old, new];
+        let messages = (0_u64..20).chain(25..50).chain(400..500).collect();
+        for (run, ticks, is_within) in [
+            (20..25, Some([19, 25]), true),
+            (50..400, Some([49, 400]), false),
+            // What was rejected is taken out of a hole.
+            (60..70, Some([49, 400]), false),
+            (500..510, None, false),
+        ] {
+            assert_eq!(beside(&messages, &run), ticks, "{run:?}");
+            assert_eq!(is_outside(&run, &spans), !is_within, "{run:?}");
+        }
+        assert!(!is_outside(&(50..400), &[0..450, 400..500]), "one has ticks on either side");
     }
 
     #[test]

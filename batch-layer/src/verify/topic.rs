@@ -300,6 +300,7 @@ impl Topic {
         let search = Search {
             topic: &self.name,
             sources: self.sources(),
+            has_several_sources: self.known_sources.len() > 1,
             hours,
             realtime: &part.realtime,
             archived: &part.archived,

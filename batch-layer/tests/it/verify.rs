@@ -2057,6 +2057,41 @@ async fn messages_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_o
     assert!(outcome.stdout.contains("is not in realtime_stock: offsets 20"), "{}", outcome.stdout);
 }
 
+/// Nothing but `kafka_sources` tells that it was another one: Kafka is not asked.
+#[tokio::test]
+async fn between_the_ticks_of_a_topic_and_of_the_one_that_it_was_before_no_offsets_are_missing() {
+    let world = World::create().await;
+    let (old, new) = (some_ticks(9, 0, 400, 100), some_ticks(11, 0, 0, 50));
+    world.put(&key(9, 0, 400), &old).await;
+    world.put(&key(11, 0, 0), &new).await;
+    world.set_next_offset("stock_prices", 0, 500).await;
+    world
+        .execute(
+            "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+             values ('speed-layer', '', 'stock_prices', 'AAAAAAAAAAAAAAAAAAAAAQ', 1)",
+        )
+        .await;
+    world.insert_realtime(&[old, new.clone()].concat()).await;
+    world.execute("update realtime_stock set source = 2 where kafka_offset < 50").await;
+    world.fill_minute_bars().await;
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // What is missing between ticks of one of them is found.
+    world.put(&key(11, 0, 0), &[&new[..20], &new[25..]].concat()).await;
+    world.execute("delete from realtime_stock where kafka_offset between 20 and 24").await;
+    world.fill_minute_bars().await;
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("offsets 20-24\n"), "{}", outcome.stdout);
+    // Where all are of one, they lie between its own.
+    world.execute("update realtime_stock set source = 1").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("offsets 20-24, 50-399\n"), "{}", outcome.stdout);
+}
+
 #[tokio::test]
 async fn a_topic_that_is_not_there_is_a_configuration_error() {
     let world = World::create().await;
