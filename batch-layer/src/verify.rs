@@ -406,7 +406,7 @@ impl Verification {
             topic.note_messages(part);
         }
         let before: BTreeSet<Hour> = self.before.iter().copied().collect();
-        let is_asked = |hour| plan.window.contains(&hour) || before.contains(&hour);
+        let is_asked = |hour: Hour| plan.window.contains(&hour) || before.contains(&hour);
         for part in &stretch.parts {
             self.late.note((plan, &stretch.hours), &part.archived.far, is_asked);
         }
