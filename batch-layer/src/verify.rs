@@ -10,10 +10,12 @@ mod archive;
 mod args;
 mod bars;
 mod compare;
+mod earlier;
 mod holdings;
 mod indicators;
 mod kept;
 mod lake;
+mod late;
 // Without Kafka nothing makes what it would have told.
 #[cfg_attr(not(feature = "kafka"), allow(dead_code))]
 mod log;
@@ -52,6 +54,7 @@ use common::Timestamp;
 use compare::{Sides, Unplaced};
 use kept::Kept;
 use lake::{Expected, Found};
+use late::Late;
 use outcome::{HourOutcome, PartitionOutcome, Status};
 use recorded::Recorded;
 use repair::Repair;
@@ -111,6 +114,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
         index,
         before,
         there,
+        late: Late::default(),
         stop: stop.clone(),
     };
     let mut report =
@@ -118,6 +122,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
     report.finish().map_err(Failure::Infrastructure)?;
     compared.and_then(|()| conclude(&report.totals))?;
+    verification.late.conclude()?;
     match is_away {
         true => Err(Failure::Partial(
             "Kafka could not be asked: what it alone holds was not compared".into(),
@@ -150,6 +155,8 @@ struct Verification {
     before: Vec<Hour>,
     /// What may be there of the window's hours; `None`: each of them is looked at.
     there: Option<There>,
+    /// What some hours were compared without.
+    late: Late,
     stop: CancellationToken,
     /// Whether bars are brought in line with the ticks.
     is_repairing: bool,
@@ -355,6 +362,9 @@ impl Verification {
         let mut repaired = Repaired::new();
         self.there.iter_mut().for_each(|there| there.add(indicators.strays.keys().copied()));
         while let Some(hours) = stretches.current() {
+            if stretches.are_apart() {
+                self.topics.iter_mut().for_each(Topic::begin_anew);
+            }
             if self.is_empty(&hours).await? {
                 stretches.advance();
                 continue;
@@ -363,12 +373,13 @@ impl Verification {
                 stretches.shorten();
                 continue;
             };
-            for (topic, part) in self.topics.iter_mut().zip(&stretch.parts) {
-                topic.note_newest(part);
-            }
-            for hour in Hour::each(hours) {
+            self.note(plan, &stretch);
+            for hour in Hour::each(hours.clone()) {
                 let repairs = repaired.remove(&hour).unwrap_or_default();
                 let mut outcome = self.judge(hour, &stretch, &repairs);
+                if let Some(key) = self.late.of(plan, hour, &hours) {
+                    outcome.find(Status::Open, late::describe(&key));
+                }
                 if let Some(stray) = indicators.strays.get(&hour) {
                     outcome.find(Status::Mismatch, stray.describe());
                 }
@@ -385,6 +396,36 @@ impl Verification {
                 }
             }
             stretches.advance();
+        }
+        self.open_late().await
+    }
+
+    /// Notes what a stretch tells of hours that are compared later, or were before.
+    fn note(&mut self, plan: &Plan, stretch: &Stretch) {
+        for (topic, part) in self.topics.iter_mut().zip(&stretch.parts) {
+            topic.note_messages(part);
+        }
+        let before: BTreeSet<Hour> = self.before.iter().copied().collect();
+        let is_asked = |hour: Hour| plan.window.contains(&hour) || before.contains(&hour);
+        for part in &stretch.parts {
+            self.late.note((plan, &stretch.hours), &part.archived.far, is_asked);
+        }
+        self.late.note_compared(stretch.hours.clone());
+        if let Some(there) = &mut self.there {
+            there.add(self.late.ahead());
+        }
+    }
+
+    /// Hours of which an object was read too late are open after all.
+    async fn open_late(&mut self) -> Result<(), Failure> {
+        for (hour, key) in self.late.behind() {
+            store::open(&mut self.index, *hour, &late::describe(key)).await?;
+        }
+        if let Some((hour, key)) = self.late.behind().first_key_value() {
+            let hours = self.late.behind().len();
+            let what = "hour[s] [was|were] compared without all of [its|their] ticks";
+            let (what, why) = (inflected(hours as u64, what), late::describe(key));
+            tracing::warn!(hours, %hour, %key, "{what}, {hour} the first: {why}");
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! What the archive holds of a stretch of hours.
 
 use super::holdings::{Holdings, HourHoldings, are_few, of_object};
+use super::late::FarObjects;
 use super::lost::Places;
 use super::repeated::Repeated;
 use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
@@ -67,6 +68,8 @@ pub struct Archived {
     pub covered: BTreeMap<Hour, u32>,
     /// Objects that no run of batch-layer has read as they are.
     pub news: BTreeMap<Hour, News>,
+    /// Such with ticks of hours that are not looked at, whose folders lie beyond slack of those.
+    pub far: FarObjects,
     /// Their keys, and whether one was read as it was before.
     new_keys: FxHashMap<Arc<str>, bool>,
     /// Records that have several lines, while they are not compared yet.
@@ -244,7 +247,11 @@ impl Archive {
                 read = self.holdings_of(&object, None, None).await;
             }
             let read = match read {
-                Ok(part) => self.absorb(&mut archived, &object, part, hours).await,
+                Ok(part) => {
+                    let place = (&object, folder.as_ref());
+                    self.note_far(index, &mut archived, place, (&part, hours)).await?;
+                    self.absorb(&mut archived, &object, part, hours).await
+                }
                 Err(error) => Err(error),
             };
             if may_be_cut && archived.holdings.bars() > MAX_BARS {
@@ -636,6 +643,35 @@ impl Archive {
         let scan =
             move |body: Body, options: &ScanOptions| of_object(body, options, among.as_ref());
         self.reader.read_with(object, exclude, scan).await
+    }
+
+    /// Notes hours beside those that are looked at whose comparison does not read an object, as no
+    /// run has read it yet: its folder is none of theirs. One that the index alone tells of lies in
+    /// a folder of other hours, which tell of it.
+    async fn note_far(
+        &self,
+        index: &mut Index,
+        archived: &mut Archived,
+        (object, folder): (&Object, Option<&Folder>),
+        (part, hours): (&Holdings, &Range<Hour>),
+    ) -> Result<(), Failure> {
+        let (Some(folder), Some(is_replaced)) =
+            (folder, archived.new_keys.get(&object.key).copied())
+        else {
+            return Ok(());
+        };
+        // Of one that was replaced the index still tells hours.
+        let known = match is_replaced {
+            true => index.hours_of(&object.key).await?,
+            false => Vec::new(),
+        };
+        let near = self.plan.around(&folder.hours);
+        let is_far =
+            |hour: &Hour| !hours.contains(hour) && !near.contains(hour) && !known.contains(hour);
+        for hour in part.hours.keys().filter(|hour| is_far(hour)) {
+            archived.far.note(*hour, (object, folder), hours.start);
+        }
+        Ok(())
     }
 
     /// Adds what an object holds; reads it again where records of it are there already.

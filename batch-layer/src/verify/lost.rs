@@ -2,6 +2,7 @@
 //! Kafka.
 
 use super::archive::Archived;
+use super::earlier::Earlier;
 use super::holdings::Holdings;
 use super::log::{Log, Span};
 use super::tables::{self, Known, Sources};
@@ -37,22 +38,24 @@ pub struct Lost {
     pub unaccounted: Holes,
     /// In `rejected_ticks`.
     pub rejected: Places,
-    /// The largest offset of a tick in each partition.
-    pub newest: BTreeMap<i32, u64>,
+    /// The messages with ticks of each partition.
+    pub messages: BTreeMap<i32, RoaringTreemap>,
 }
 
 /// What is looked at.
 pub struct Search<'a> {
     pub topic: &'a str,
     pub sources: Sources<'a>,
+    /// It was made anew, or moved to another cluster.
+    pub has_several_sources: bool,
     pub hours: &'a Range<Hour>,
     pub realtime: &'a Holdings,
     pub archived: &'a Archived,
     /// Ticks that were archived once and have expired.
     pub expired: &'a Places,
     pub gaps: &'a Known,
-    /// The largest offset of a tick in the hours before these: a hole may lie between the two.
-    pub before: &'a BTreeMap<i32, u64>,
+    /// What the hours right before these hold: a hole may lie between the two.
+    pub earlier: &'a Earlier,
     pub next_offsets: &'a BTreeMap<i32, u64>,
     /// Hours whose ticks retention has dropped: nothing tells any more which late ticks lay among
     /// theirs.
@@ -110,7 +113,7 @@ impl Search<'_> {
         let mut lost = Lost::default();
         for partition in self.partitions() {
             let of = self.partition(partition);
-            lost.newest.extend(of.messages.max().map(|newest| (partition, newest)));
+            lost.messages.insert(partition, of.messages.clone());
             let span = self.spans.get(&partition);
             let in_log = span.map(Span::range).into_iter().collect();
             let before_log = holes(&of.messages, span.map_or(u64::MAX, |span| span.low));
@@ -155,14 +158,14 @@ impl Search<'_> {
         let known =
             held.iter().map(|(_, offsets)| offsets).chain(expired.map(|(_, places)| places));
         let mut known = known.fold(RoaringTreemap::new(), |known, offsets| known | offsets);
+        let mut messages = places::messages(&known);
         // What is missing right behind it lies in these hours, as far as is known.
-        let before = self.before.get(&number).filter(|before| Some(**before) < known.min());
-        if let Some(before) = before {
-            held.push((self.hours.start, [*before].into_iter().collect()));
-            known.insert(*before);
+        if let Some(before) = self.earlier.before(number, &messages) {
+            held.push((self.hours.start, [before].into_iter().collect()));
+            known.insert(before);
+            messages.insert(before);
         }
-        let hours = KnownOffsets::of(held);
-        Partition { number, messages: places::messages(&known), known, hours }
+        Partition { number, known, messages, hours: KnownOffsets::of(held) }
     }
 
     /// Those messages that the speed layer has read, and what was rejected of them. Of those that
@@ -197,7 +200,8 @@ impl Search<'_> {
         offsets: &Runs,
         lost: &mut Lost,
     ) -> Result<(), Failure> {
-        let mut places = self.by_hour(of, offsets);
+        let between = self.between_sources(index, of, offsets).await?;
+        let mut places = self.by_hour(of, &offsets.clone().without_runs(&between));
         places.retain(|(hour, _), _| !self.purged.contains(hour));
         let Some(hull) = runs::hull_of(places.values().filter_map(Runs::hull)) else {
             return Ok(());
@@ -213,6 +217,32 @@ impl Search<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Those of some offsets that lie between the ticks of two sources, and are missing in none.
+    async fn between_sources(
+        &self,
+        index: &mut Index,
+        of: &Partition,
+        offsets: &Runs,
+    ) -> Result<Runs, Failure> {
+        if !self.has_several_sources || offsets.is_empty() {
+            return Ok(Runs::default());
+        }
+        let asked = (of.number, self.sources);
+        let spans = tables::source_spans(index, self.hours, asked).await?;
+        // Of what the archive alone has nothing tells the source.
+        let is_told = |offset: u64| {
+            let mut held = self.realtime.hours.values();
+            held.any(|held| {
+                held.offsets.partition(of.number).is_some_and(|all| all.contains(offset))
+            })
+        };
+        let is_between = |run: &Range<u64>| {
+            is_outside(run, &spans)
+                && beside(&of.messages, run).is_some_and(|ticks| ticks.map(is_told) == [true; 2])
+        };
+        Ok(offsets.iter().filter(is_between).collect())
     }
 
     /// Offsets that are no ticks, with the hours that they lie in.
@@ -340,6 +370,18 @@ impl Search<'_> {
     }
 }
 
+/// Whether some offsets that follow one another lie in none of some spans.
+fn is_outside(run: &Range<u64>, spans: &[Range<u64>]) -> bool {
+    !spans.iter().any(|span| span.start < run.start && run.end < span.end)
+}
+
+/// The messages on either side of some that are missing.
+fn beside(messages: &RoaringTreemap, run: &Range<u64>) -> Option<[u64; 2]> {
+    let below = messages.rank(run.start);
+    let after = messages.select(messages.rank(run.end - 1))?;
+    Some([messages.select(below.checked_sub(1)?)?, after])
+}
+
 /// Offsets below `end` that are missing between known ones.
 fn holes(known: &RoaringTreemap, end: u64) -> Runs {
     let all = known.min().zip(known.max()).map(|(first, last)| first..last.min(end));
@@ -428,23 +470,24 @@ mod tests {
 
     /// The holes between some offsets, by hour.
     fn unaccounted(offsets: &[u64], starts: &[u64]) -> Holes {
-        behind(&BTreeMap::new(), offsets, starts)
+        behind(&Earlier::default(), offsets, starts)
     }
 
-    /// The same behind hours with ticks up to an offset of each partition.
-    fn behind(before: &BTreeMap<i32, u64>, offsets: &[u64], starts: &[u64]) -> Holes {
+    /// The same behind hours that hold others.
+    fn behind(earlier: &Earlier, offsets: &[u64], starts: &[u64]) -> Holes {
         let first = Hour::of(Timestamp::from_micros(0));
         let span = Span { low: u64::MAX, high: u64::MAX, starts: starts.to_vec() };
         let (realtime, archived) = (Holdings::default(), archived(offsets));
         let search = Search {
             topic: "t",
             sources: None,
+            has_several_sources: false,
             hours: &(first..first.plus(2)),
             realtime: &realtime,
             archived: &archived,
             expired: &Places::new(),
             gaps: &Known::new(),
-            before,
+            earlier,
             next_offsets: &BTreeMap::new(),
             purged: &BTreeSet::new(),
             log: None,
@@ -478,16 +521,51 @@ mod tests {
     #[test]
     fn a_hole_behind_the_hours_before_is_one_of_the_first_hour() {
         let first = Hour::of(Timestamp::from_micros(0));
-        let holes = behind(&[(0, 49), (1, 7)].into(), &[100, 101, 103], &[]);
+        let after = |before: &[(i32, u64)]| {
+            let mut earlier = Earlier::default();
+            before.iter().for_each(|(of, last)| earlier.add(*of, &[*last].into_iter().collect()));
+            earlier
+        };
+        let holes = behind(&after(&[(0, 49), (1, 7)]), &[100, 101, 103], &[]);
         let found: Vec<_> =
             holes.into_iter().map(|((hour, _), runs)| (hour, ends(&runs))).collect();
         assert_eq!(found, [(first, vec![(50, 100), (102, 103)])]);
         // Late ticks, and a topic that was made anew.
         for newest in [100, 101, 102, 500] {
-            let holes = behind(&[(0, newest)].into(), &[100, 101, 103], &[]);
+            let holes = behind(&after(&[(0, newest)]), &[100, 101, 103], &[]);
             assert_eq!(ends(&holes[&(first, 0)]), [(102, 103)], "{newest}");
         }
-        assert!(behind(&[(0, 99)].into(), &[100, 101], &[]).is_empty());
+        assert!(behind(&after(&[(0, 99)]), &[100, 101], &[]).is_empty());
+        // A late tick of the hours before, and elements of a message whose first one is missing.
+        let mut earlier = after(&[(0, 49)]);
+        earlier.add(0, &[49, 102].into_iter().collect());
+        let element = places::number(100, 1);
+        for offsets in [[100, 101, 103], [element, 101, 103]] {
+            let holes = behind(&earlier, &offsets, &[]);
+            let first_hole = holes[&(first, 0)].iter().next();
+            assert_eq!(first_hole, Some(50..100), "{offsets:?}");
+        }
+        earlier.add(0, &[200].into_iter().collect());
+        let far = behind(&earlier, &[places::number(100, 1)], &[]);
+        assert!(far.is_empty(), "what lies behind is not before: {far:?}");
+    }
+
+    #[test]
+    fn between_the_spans_of_two_sources_nothing_is_missing() {
+        let (new, old) = (0..50, 400..500);
+        let spans = [old, new];
+        let messages = (0_u64..20).chain(25..50).chain(400..500).collect();
+        for (run, ticks, is_within) in [
+            (20..25, Some([19, 25]), true),
+            (50..400, Some([49, 400]), false),
+            // What was rejected is taken out of a hole.
+            (60..70, Some([49, 400]), false),
+            (500..510, None, false),
+        ] {
+            assert_eq!(beside(&messages, &run), ticks, "{run:?}");
+            assert_eq!(is_outside(&run, &spans), !is_within, "{run:?}");
+        }
+        assert!(!is_outside(&(50..400), &[0..450, 400..500]), "one has ticks on either side");
     }
 
     #[test]

@@ -24,26 +24,38 @@ pub async fn write(
     written.map_err(|error| index.failed("writing reconciled_hours to", error))
 }
 
+/// Notes that an hour was compared without something of it.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn open(index: &mut Index, hour: Hour, why: &str) -> Result<(), Failure> {
+    let opened = pg::query(include_str!("../../sql/verify/open_hour.sql"))
+        .bind(hour.start())
+        .bind(why)
+        .execute(&mut index.connection);
+    let opened = in_time(index.patience, opened).await;
+    opened.map_err(|error| index.failed("writing reconciled_hours to", error))?;
+    Ok(())
+}
+
 async fn write_all(
     connection: &mut PgConnection,
     outcome: &HourOutcome,
     read_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = Connection::begin(connection).await?;
-    // Another comparison may replace the same hour. Readers do not wait.
-    pg::query("lock table reconciled_hours in share row exclusive mode")
-        .execute(transaction.acquire().await?)
-        .await?;
-    // The partitions' rows go with it.
-    pg::query("delete from reconciled_hours where hour = $1")
-        .bind(outcome.hour.start())
-        .execute(transaction.acquire().await?)
-        .await?;
-    if !outcome.is_empty() {
-        insert_hour(&mut transaction, outcome, read_at).await?;
-        for partition in &outcome.partitions {
-            insert_partition(&mut transaction, outcome.hour, partition).await?;
+    // Another comparison may replace the same hour: its row, which comes first, is what waits.
+    let replaced = match outcome.is_empty() {
+        // The partitions' rows go with it.
+        true => "delete from reconciled_hours where hour = $1",
+        false => {
+            insert_hour(&mut transaction, outcome, read_at).await?;
+            "delete from reconciliations where hour = $1"
         }
+    };
+    pg::query(replaced).bind(outcome.hour.start()).execute(transaction.acquire().await?).await?;
+    for partition in &outcome.partitions {
+        insert_partition(&mut transaction, outcome.hour, partition).await?;
     }
     transaction.commit().await
 }

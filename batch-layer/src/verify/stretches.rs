@@ -13,6 +13,8 @@ pub struct Stretches {
     /// Behind those, the last one first.
     later: Vec<Range<Hour>>,
     length: i64,
+    /// The current ones do not follow those that were looked at before.
+    are_apart: bool,
 }
 
 impl Stretches {
@@ -23,7 +25,7 @@ impl Stretches {
         let ranges = neighbours.filter_map(|hours| Some(*hours.first()?..hours.last()?.plus(1)));
         let mut later: Vec<_> = ranges.chain([window.clone()]).rev().collect();
         let rest = later.pop().unwrap_or(window);
-        Self { rest, later, length: LONGEST }
+        Self { rest, later, length: LONGEST, are_apart: true }
     }
 
     /// The hours that are to be looked at now; `None` after the last.
@@ -31,6 +33,12 @@ impl Stretches {
     pub fn current(&self) -> Option<Range<Hour>> {
         let end = self.rest.start.plus(self.length).min(self.rest.end);
         (self.rest.start < end).then_some(self.rest.start..end)
+    }
+
+    /// Whether hours that are not looked at lie between the current ones and those before.
+    #[must_use]
+    pub const fn are_apart(&self) -> bool {
+        self.are_apart
     }
 
     /// They hold more than fits: fewer are taken.
@@ -42,9 +50,11 @@ impl Stretches {
     pub fn advance(&mut self) {
         self.rest.start = self.rest.start.plus(self.length).min(self.rest.end);
         self.length = (self.length * 2).min(LONGEST);
+        self.are_apart = false;
         if self.rest.is_empty()
             && let Some(next) = self.later.pop()
         {
+            self.are_apart = next.start != self.rest.end;
             self.rest = next;
         }
     }
@@ -87,14 +97,29 @@ mod tests {
     #[test]
     fn hours_before_the_window_come_first_and_those_that_follow_one_another_together() {
         let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
-        let mut stretches = Stretches::of(&[hour(1), hour(2), hour(9)], hour(40)..hour(70));
+        let before = [hour(1), hour(2), hour(9), hour(39)];
+        let mut stretches = Stretches::of(&before, hour(40)..hour(70));
         let mut found = Vec::new();
         while let Some(stretch) = stretches.current() {
-            found.push(stretch);
+            found.push((stretch, stretches.are_apart()));
             stretches.advance();
         }
-        let expected = [(1, 3), (9, 10), (40, 64), (64, 70)];
-        assert_eq!(found, expected.map(|(start, end)| hour(start)..hour(end)));
+        let expected =
+            [(1, 3, true), (9, 10, true), (39, 40, true), (40, 64, false), (64, 70, false)];
+        let expected = expected.map(|(start, end, apart)| (hour(start)..hour(end), apart));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn hours_that_are_taken_in_smaller_stretches_follow_one_another() {
+        let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
+        let mut stretches = Stretches::of(&[hour(1)], hour(40)..hour(70));
+        stretches.advance();
+        stretches.shorten();
+        assert!(stretches.are_apart(), "the first ones were not looked at yet");
+        stretches.advance();
+        stretches.shorten();
+        assert!(!stretches.are_apart());
     }
 
     #[test]

@@ -642,6 +642,24 @@ pub async fn realtime_anywhere(
         .map_err(|error| index.failed("reading realtime_stock in", error))
 }
 
+/// From the smallest offset of each source in some hours to behind the largest.
+pub async fn source_spans(
+    index: &mut Index,
+    hours: &Range<Hour>,
+    (partition, sources): (i32, Sources<'_>),
+) -> Result<Vec<Range<u64>>, Failure> {
+    let spans = pg::query_as(include_str!("../../sql/verify/source_spans.sql"))
+        .bind(hours.start.start())
+        .bind(hours.end.start())
+        .bind(partition)
+        .bind(sources)
+        .fetch_all(&mut index.connection);
+    let spans: Result<Vec<(i64, i64)>, _> = in_time(index.patience, spans).await;
+    let spans = spans.map_err(|error| index.failed("reading realtime_stock in", error))?;
+    let span = |(first, last): (i64, i64)| first.cast_unsigned()..last.cast_unsigned() + 1;
+    Ok(spans.into_iter().map(span).collect())
+}
+
 /// From the smallest offset of the messages that some places are in to behind the largest.
 pub fn hull(places: &RoaringTreemap) -> Option<Range<u64>> {
     let messages = places::messages(places);

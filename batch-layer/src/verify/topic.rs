@@ -3,6 +3,7 @@
 use super::archive::{Archive, Archived};
 use super::args::KafkaArgs;
 use super::compare::Values;
+use super::earlier::Earlier;
 use super::holdings::{Holdings, HourHoldings, TOLD_AT_MOST, common_in_blurred_blocks};
 use super::log::{Asked, Log, Span};
 use super::lost::{Lost, Places, Search};
@@ -31,8 +32,8 @@ pub struct Topic {
     is_only_one: bool,
     pub gaps: Gaps,
     pub next_offsets: BTreeMap<i32, u64>,
-    /// The largest offset of a tick of each partition in the hours that were compared.
-    newest: BTreeMap<i32, u64>,
+    /// What the hours hold that were compared right before.
+    earlier: Earlier,
     log: Option<Arc<Log>>,
     /// The topic's id as it was read last, where Kafka has another one now: its offsets are others.
     read_last: Option<String>,
@@ -138,7 +139,7 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
             is_only_one: args.topic.len() == 1,
             gaps: tables::gaps(index, &groups, name).await?,
             next_offsets: tables::next_offsets(index, &groups, name).await?,
-            newest: BTreeMap::new(),
+            earlier: Earlier::default(),
             read_last: log.as_ref().is_some_and(is_other).then_some(newest),
             log,
         });
@@ -270,12 +271,16 @@ impl Topic {
         own
     }
 
-    /// Notes how far the ticks of hours go that were compared.
-    pub fn note_newest(&mut self, part: &Part) {
-        for (partition, newest) in &part.lost.newest {
-            let known = self.newest.entry(*partition).or_default();
-            *known = (*known).max(*newest);
+    /// Notes what hours hold that were compared, for those that follow.
+    pub fn note_messages(&mut self, part: &Part) {
+        for (partition, messages) in &part.lost.messages {
+            self.earlier.add(*partition, messages);
         }
+    }
+
+    /// The hours that are compared next do not follow those before.
+    pub fn begin_anew(&mut self) {
+        self.earlier.forget();
     }
 
     /// Asks Kafka and the tables about what the sides do not tell.
@@ -295,12 +300,13 @@ impl Topic {
         let search = Search {
             topic: &self.name,
             sources: self.sources(),
+            has_several_sources: self.known_sources.len() > 1,
             hours,
             realtime: &part.realtime,
             archived: &part.archived,
             expired: &part.expired,
             gaps: &self.gaps.at(hours.start),
-            before: &self.newest,
+            earlier: &self.earlier,
             next_offsets: &self.next_offsets,
             purged,
             log,

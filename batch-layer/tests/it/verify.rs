@@ -1465,6 +1465,21 @@ async fn two_comparisons_at_once_of_hours_that_were_never_compared_come_to_their
     }
 }
 
+#[tokio::test]
+async fn a_comparison_does_not_wait_for_what_cleans_up_its_table() {
+    let world = agreeing().await;
+    let mut cleaning = world.database.pool().begin().await.unwrap();
+    // As VACUUM and ANALYZE do.
+    sqlx::query("lock table reconciled_hours, reconciliations in share update exclusive mode")
+        .execute(&mut *cleaning)
+        .await
+        .unwrap();
+    let outcome = verify(&world, &[&HOURS[..], &["--query-timeout", "16s"]].concat()).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(statuses(&world).await, ["09 all ok", "10 all ok", "11 all ok"]);
+    cleaning.rollback().await.unwrap();
+}
+
 /// Hours are compared a day at a time.
 #[tokio::test]
 async fn a_hole_between_two_days_that_are_compared_apart_is_found() {
@@ -1483,6 +1498,124 @@ async fn a_hole_between_two_days_that_are_compared_apart_is_found() {
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("50 offsets are in no table"), "{}", outcome.stdout);
     assert!(outcome.stdout.contains("50-99"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn a_window_of_centuries_begins_with_the_oldest_row_of_whatever_table() {
+    let world = agreeing().await;
+    let centuries = ["--from", "1900-01-01T00", "--to", "2025-06-02T12"];
+    // Of which nothing is left but what was found of it.
+    world
+        .execute(
+            "insert into reconciled_hours
+                 (hour, status, realtime_ticks, minute_bar_ticks, archive_ticks, detail)
+             values ('1955-05-05T05:00Z', 'mismatch', 1, 1, 1, '')",
+        )
+        .await;
+    let outcome = verify(&world, &centuries).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let old = "select count(*) from reconciled_hours where hour < '2000-01-01'";
+    assert_eq!(world.number(old).await, 0);
+    for (interval, start) in [("hour", "1950-05-05T05:00"), ("day", "1940-05-05T04:00")] {
+        world
+            .execute(&format!(
+                "insert into technical_indicators
+                 select (jsonb_populate_record(t, '{{\"symbol\": \"ZZ\", \"start\": \"{start}:00Z\"}}')).*
+                 from technical_indicators t where interval = '{interval}' limit 1"
+            ))
+            .await;
+        let outcome = verify(&world, &centuries).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        let said = format!("{start}Z  all mismatch: rows of technical_indicators are wrong");
+        assert!(outcome.stdout.contains(&said), "{said}: {}", outcome.stdout);
+    }
+    // Tables that may have an hour of which the others have nothing.
+    world.execute("insert into deleted_objects (hour, key) values ('1930-05-05T05:00Z', '')").await;
+    let outcome = verify(&world, &centuries).await;
+    let said = "there is nothing before 1930-05-05T05:00Z";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn holes_between_days_are_found_behind_a_late_tick_of_a_day_that_retention_has_dropped() {
+    let world = World::create().await;
+    let first = Hour::parse("2025-06-02T23").unwrap();
+    let late = ticks_of(first, 0, 250, 1);
+    for (day, late) in [(0, &[][..]), (1, &[]), (2, &late)] {
+        let (hour, start) = (first.plus(24 * day), 100 * day);
+        let ticks = [&ticks_of(hour, 0, start, 50), late].concat();
+        world.put(&key_of(hour, 0, start), &ticks).await;
+        world.insert_realtime(&ticks).await;
+    }
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 251).await;
+    let days = ["--from", "2025-06-02T00", "--to", "2025-06-05T00"];
+    world.run_ok(&days).await;
+    world
+        .execute(
+            "insert into dropped_days (day, partition, reason) values ('2025-06-02', '', 'test');
+             delete from realtime_stock where timestamp < '2025-06-03T00:00Z'",
+        )
+        .await;
+    let outcome = verify(&world, &days).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(outcome.stdout.matches("50 offsets are in no table").count(), 2);
+    for offsets in ["offsets 50-99\n", "offsets 150-199\n"] {
+        assert!(outcome.stdout.contains(offsets), "{offsets}: {}", outcome.stdout);
+    }
+}
+
+#[tokio::test]
+async fn ticks_in_a_folder_beyond_slack_that_no_run_has_read_leave_their_hours_open() {
+    let world = World::create().await;
+    let first = Hour::parse("2025-06-02T05").unwrap();
+    for day in 0..3 {
+        let (hour, start) = (first.plus(24 * day), 50 * day);
+        let ticks = ticks_of(hour, 0, start, 50);
+        world.put(&key_of(hour, 0, start), &ticks).await;
+        world.insert_realtime(&ticks).await;
+    }
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 200).await;
+    // So long that what nobody has anything of is passed over.
+    let window = ["--from", "2025-06-01T00", "--to", "2025-06-22T00"];
+    world.run_ok(&window).await;
+    assert_eq!(verify(&world, &window).await.code, 0);
+    // An hour that was compared before the object is read, and one that has its turn later.
+    let far = first.plus(16 * 24);
+    let late = [ticks_of(first, 0, 150, 1), ticks_of(far, 0, 151, 1)].concat();
+    let name = key_of(first.plus(24 + 8), 0, 150);
+    world.put(&name, &late).await;
+    let outcome = verify(&world, &window).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let why = format!(
+        "an object that no run has read yet, and whose folder is beyond --slack, holds ticks of it: {name}"
+    );
+    let said = format!("2025-06-18T05:00Z  all open: {why}");
+    assert!(outcome.stdout.contains(&said), "{}", outcome.stdout);
+    let said =
+        format!("1 hour was compared without all of its ticks, 2025-06-02T05:00Z the first: {why}");
+    assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
+    assert_eq!(
+        world
+            .rows(
+                "select concat_ws(' ', to_char(hour at time zone 'UTC', 'DD'), status)
+                 from reconciled_hours order by 1",
+            )
+            .await,
+        ["02 open", "03 ok", "04 ok", "18 open"]
+    );
+    world.run_ok(&window).await;
+    let outcome = verify(&world, &window).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    for offset in [150, 151] {
+        let said = format!("1 tick of the archive is not in realtime_stock: offsets {offset}\n");
+        assert!(outcome.stdout.contains(&said), "{}", outcome.stdout);
+    }
+    world.insert_realtime(&late).await;
+    world.fill_minute_bars().await;
+    let outcome = verify(&world, &window).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
 }
 
 #[tokio::test]
@@ -1560,6 +1693,14 @@ async fn json_has_an_object_for_each_hour_and_the_totals_last() {
     assert_eq!((&parsed[3]["verify"], &parsed[3]["ok"]), (&Value::from("ok"), &Value::from(3)));
 }
 
+/// As [`some_ticks`], of whatever hour.
+fn ticks_of(hour: Hour, partition: i32, offset: i64, count: i64) -> Vec<Tick> {
+    let mut ticks = some_ticks(0, partition, offset, count);
+    let moved = hour.start().micros() - ticks[0].at.micros();
+    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+    ticks
+}
+
 /// A topic and a database that hold the same ticks of an hour that is over; the last one of the
 /// topic is no tick.
 pub struct Live {
@@ -1573,9 +1714,7 @@ impl Live {
     pub async fn create() -> Self {
         let (world, topic) = (World::create().await, TestTopic::create(1).await);
         let hour = Hour::of(Timestamp::now()).plus(-2);
-        let mut ticks = some_ticks(0, 0, 0, 200);
-        let moved = hour.start().micros() - ticks[0].at.micros();
-        ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+        let ticks = ticks_of(hour, 0, 0, 200);
         let live = Self { world, topic, hour, ticks };
         live.send(&live.ticks).await;
         let end = live.ticks[199].at.micros() / 1000;
@@ -1632,6 +1771,24 @@ async fn kafkas_offsets_of_the_hour_are_all_accounted_for() {
 }
 
 #[tokio::test]
+async fn hours_before_1970_are_compared_though_kafka_can_have_nothing_of_them() {
+    let live = Live::create().await;
+    live.world
+        .execute(
+            "insert into hourly_stock_summary (symbol, hour, avg_close, open, high, low, close, ticks)
+             values ('OLD', '1905-05-30T07:00Z', 1, 1, 1, 1, 1, 1)",
+        )
+        .await;
+    let (brokers, topic) = (live.topic.brokers(), live.topic.name());
+    let flags = ["--from", "1900-01-01T00", "--kafka-brokers", brokers, "--topic", topic];
+    let outcome = verify(&live.world, &flags).await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("OLD"), "{}", outcome.stdout);
+    let said = "2 hours: 1 ok, 0 purged, 0 open, 1 mismatch";
+    assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+}
+
+#[tokio::test]
 async fn messages_that_are_no_ticks_count_in_the_hour_in_which_kafka_took_them() {
     let live = Live::create().await;
     let at = live.hour.plus(1).start().micros() / 1000;
@@ -1670,9 +1827,7 @@ async fn hours_before_the_window_that_its_objects_hold_ticks_of_are_compared_as_
     let world = World::create().await;
     let (sent, midnight) =
         (Hour::of(Timestamp::now()).plus(-3), Hour::of(Timestamp::now()).plus(-70));
-    let mut ticks = some_ticks(0, 0, 0, 150);
-    let moved = midnight.start().micros() - ticks[0].at.micros();
-    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+    let ticks = ticks_of(midnight, 0, 0, 150);
     world.put(&key_of(sent, 0, 0), &ticks).await;
     world.insert_realtime(&ticks).await;
     world.fill_minute_bars().await;
@@ -1687,6 +1842,44 @@ async fn hours_before_the_window_that_its_objects_hold_ticks_of_are_compared_as_
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let said = "5 ticks of the archive are not in realtime_stock: offsets 0-4";
     assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
+}
+
+/// By default the hours between are not looked at: nothing tells that their offsets are missing.
+#[tokio::test]
+async fn offsets_between_an_older_hour_and_the_window_are_not_taken_for_missing_ones() {
+    let world = World::create().await;
+    let now = Hour::of(Timestamp::now());
+    let (old, between, sent) = (now.plus(-30 * 24), now.plus(-15 * 24), now.plus(-3));
+    for partition in 0..2 {
+        // In partition 0 a late tick of the old hour comes with those of today.
+        let late = if partition == 0 { ticks_of(old, 0, 1000, 1) } else { Vec::new() };
+        let rest = 951 - late.len() as i64;
+        for (hour, offset, ticks) in [
+            (old, 0, ticks_of(old, partition, 0, 50)),
+            (between, 50, ticks_of(between, partition, 50, rest)),
+            (sent, 50 + rest, [late, ticks_of(sent, partition, 1001, 100)].concat()),
+        ] {
+            world.put(&key_of(hour, partition, offset), &ticks).await;
+            world.insert_realtime(&ticks).await;
+        }
+        world.set_next_offset("stock_prices", partition, 1101).await;
+    }
+    world.fill_minute_bars().await;
+    for hour in [old, between] {
+        world.run_ok(&["--hour", &hour.start().to_string()]).await;
+    }
+    world.run_ok(&[]).await;
+    world
+        .execute(
+            "insert into dropped_days (day, partition, reason)
+             select distinct (hour at time zone 'UTC')::date, '', 'test' from hour_bars
+             where hour < now() - interval '10 days';
+             delete from realtime_stock where timestamp < now() - interval '10 days'",
+        )
+        .await;
+    let outcome = verify(&world, &[]).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("2 hours: 1 ok, 1 purged"), "{}", outcome.stdout);
 }
 
 #[tokio::test]
@@ -1862,6 +2055,41 @@ async fn messages_of_a_topic_that_was_made_anew_are_not_taken_for_those_of_the_o
     let outcome = live.verify().await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("is not in realtime_stock: offsets 20"), "{}", outcome.stdout);
+}
+
+/// Nothing but `kafka_sources` tells that it was another one: Kafka is not asked.
+#[tokio::test]
+async fn between_the_ticks_of_a_topic_and_of_the_one_that_it_was_before_no_offsets_are_missing() {
+    let world = World::create().await;
+    let (old, new) = (some_ticks(9, 0, 400, 100), some_ticks(11, 0, 0, 50));
+    world.put(&key(9, 0, 400), &old).await;
+    world.put(&key(11, 0, 0), &new).await;
+    world.set_next_offset("stock_prices", 0, 500).await;
+    world
+        .execute(
+            "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+             values ('speed-layer', '', 'stock_prices', 'AAAAAAAAAAAAAAAAAAAAAQ', 1)",
+        )
+        .await;
+    world.insert_realtime(&[old, new.clone()].concat()).await;
+    world.execute("update realtime_stock set source = 2 where kafka_offset < 50").await;
+    world.fill_minute_bars().await;
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // What is missing between ticks of one of them is found.
+    world.put(&key(11, 0, 0), &[&new[..20], &new[25..]].concat()).await;
+    world.execute("delete from realtime_stock where kafka_offset between 20 and 24").await;
+    world.fill_minute_bars().await;
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("offsets 20-24\n"), "{}", outcome.stdout);
+    // Where all are of one, they lie between its own.
+    world.execute("update realtime_stock set source = 1").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("offsets 20-24, 50-399\n"), "{}", outcome.stdout);
 }
 
 #[tokio::test]

@@ -124,7 +124,8 @@ impl Log {
     }
 
     fn add_starts(&self, hour: Hour, spans: &mut BTreeMap<i32, Span>) -> anyhow::Result<()> {
-        let millis = hour.start().micros() / 1000;
+        // No record is older than 1970, and a negative number would not be taken for a time.
+        let millis = (hour.start().micros() / 1000).max(0);
         let mut asked = TopicPartitionList::new();
         for partition in spans.keys() {
             asked.add_partition_offset(&self.topic, *partition, Offset::Offset(millis))?;
@@ -244,13 +245,11 @@ mod tests {
     use clap::Parser;
     use rdkafka::config::ClientConfig;
     use rdkafka::mocking::MockCluster;
-    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+    use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
     use std::iter;
 
-    /// Else each question to its broker would wait until a fetch is answered, which takes half a
-    /// second.
-    #[test]
-    fn what_was_read_is_fetched_no_longer() {
+    /// Brokers with a topic of one message, for as long as the first of the two is there.
+    fn one_message() -> (MockCluster<'static, DefaultProducerContext>, Log) {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("ticks", 1, 1).unwrap();
         let brokers = cluster.bootstrap_servers();
@@ -271,6 +270,24 @@ mod tests {
         let Asked::There(log) = Log::connect(&args.kafka, "ticks").unwrap() else {
             panic!("the brokers answer");
         };
+        (cluster, log)
+    }
+
+    #[test]
+    fn hours_before_1970_can_be_asked_for() {
+        let (_cluster, log) = one_message();
+        let hour = Hour::parse("1905-05-30T07").unwrap();
+        let Span { low, high, starts } =
+            log.spans(&(hour..hour.plus(1))).unwrap().remove(&0).unwrap();
+        // These brokers tell no offsets of times.
+        assert_eq!((low, high, starts.len()), (0, 1, 2));
+    }
+
+    /// Else each question to its broker would wait until a fetch is answered, which takes half a
+    /// second.
+    #[test]
+    fn what_was_read_is_fetched_no_longer() {
+        let (_cluster, log) = one_message();
         let mut read = Vec::new();
         log.read(0, &iter::once(0..1).collect(), |offset, _, _| read.push(offset)).unwrap();
         assert_eq!(read, [0]);
