@@ -48,13 +48,16 @@ pub struct Reach {
 
 /// Missing offsets, of whose neighbours the ticks are of the same hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Hole {
-    first: u64,
-    last: u64,
-    offsets: u64,
-    before: (u64, Hour),
-    after: (u64, Hour),
+pub struct Hole {
+    pub first: u64,
+    pub last: u64,
+    pub offsets: u64,
+    pub before: (u64, Hour),
+    pub after: (u64, Hour),
 }
+
+/// A hole, and the hours of the folders in which its objects would lie.
+pub type Recorded = (Hole, Range<Hour>);
 
 /// A row of `hour_spans`: hour, topic, partition, first and last offset.
 type SpanRow = (Timestamp, String, i32, i64, i64);
@@ -110,7 +113,7 @@ async fn look_through(
     mut reach: Reach,
 ) -> Result<(), Failure> {
     let read = in_time(index.patience, known::read(&mut index.connection, &mut reach)).await;
-    let Known { offsets: known, range, has_missing } =
+    let Known { offsets: known, range, recorded } =
         read.map_err(|error| index.failed("reading hour_spans in", error))?;
     let mut present = known.present();
     if present.gaps(range.clone()).next().is_some() {
@@ -127,11 +130,12 @@ async fn look_through(
     for hole in holes_of(present.gaps(range.clone()), &known) {
         let before = folders.of(index, naming, (&reach, hole.before)).await?;
         let after = folders.of(index, naming, (&reach, hole.after)).await?;
-        if let Some(folders) = folders_between(&before, &after, naming.slack) {
+        let between = between(&before, &after, naming.slack);
+        if let Some(folders) = folders_of(&hole, between, &recorded) {
             holes.push((hole, folders));
         }
     }
-    if holes.is_empty() && !has_missing {
+    if holes.is_empty() && recorded.is_empty() {
         return Ok(());
     }
     let token = index.lock.clone();
@@ -146,19 +150,48 @@ async fn look_through(
         .map_err(|error| index.failed("writing missing_offsets in", error))
 }
 
-/// The hours of the folders in which what is missing between two offsets would lie. `None` where
-/// they are a new topic's before an old one's of the same name: those go back in time, and were
-/// stored later. History that is sent behind newer ticks was not, and neither are those of
+/// What may lie between two archived offsets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Between {
+    /// Objects in the folders of these hours.
+    Folders(Range<Hour>),
+    /// Nothing: they are a new topic's before an old one's of the same name.
+    NewTopic,
+    /// Their folders go back in time, and nobody knows when their objects were stored.
+    Unknown,
+}
+
+/// What may lie between two offsets. Those of a new topic before an old one's go back in time, and
+/// were stored later. History that is sent behind newer ticks was not, and neither are those of
 /// producers whose clocks differ. Objects may be written for as long as `slack`; where nobody knows
 /// when they were stored, folders may go back by as much.
-fn folders_between(before: &Lies, after: &Lies, slack: i64) -> Option<Range<Hour>> {
+fn between(before: &Lies, after: &Lies, slack: i64) -> Between {
     let (one, other) = (&before.folder, &after.folder);
-    let is_one_topic = one.start < other.end
-        || match before.stored.zip(after.stored) {
-            Some((before, after)) => before <= after.plus_micros(slack * Timestamp::HOUR),
-            None => one.start < other.end.plus(slack),
-        };
-    is_one_topic.then(|| one.start.min(other.start)..one.end.max(other.end))
+    let is_in_order = one.start < other.end;
+    match before.stored.zip(after.stored) {
+        Some((before, after))
+            if !is_in_order && before > after.plus_micros(slack * Timestamp::HOUR) =>
+        {
+            Between::NewTopic
+        }
+        None if one.start >= other.end.plus(slack) => Between::Unknown,
+        _ => Between::Folders(one.start.min(other.start)..one.end.max(other.end)),
+    }
+}
+
+/// The hours of the folders in which a hole's objects would lie. `None`: it is none. What was
+/// recorded was so judged by objects that may be gone: it stays where nobody can judge it any more,
+/// and where its neighbours are the same, as other objects of their hours may be taken for theirs.
+fn folders_of(hole: &Hole, between: Between, recorded: &[Recorded]) -> Option<Range<Hour>> {
+    let at = recorded.partition_point(|(known, _)| known.last < hole.first);
+    let known = recorded.get(at).filter(|(known, _)| known.first <= hole.last);
+    let stays = |(known, _): &&Recorded| (known.before, known.after) == (hole.before, hole.after);
+    let folders = match between {
+        Between::Folders(folders) => return Some(folders),
+        Between::NewTopic => known.filter(stays),
+        Between::Unknown => known,
+    };
+    folders.map(|(_, folders)| folders.clone())
 }
 
 /// Missing offsets as holes between the ticks that are known. Of very many, those between the same
@@ -235,7 +268,7 @@ fn folder_of(template: &PrefixTemplate, prefix: &str) -> Option<Folder> {
 async fn replace(
     transaction: &mut PgTransaction<'_>,
     (reach, range): (&Reach, &Range<u64>),
-    holes: &[(Hole, Range<Hour>)],
+    holes: &[Recorded],
 ) -> Result<(), sqlx::Error> {
     let accepted: Vec<(i64, i64, i64, bool, Timestamp)> =
         pg::query_as(include_str!("../../sql/completeness/take_missing.sql"))
@@ -259,7 +292,7 @@ async fn replace(
     let numbers = |of: fn(&Hole) -> u64| {
         holes.iter().map(|(hole, _)| of(hole).cast_signed()).collect::<Vec<_>>()
     };
-    let hours = |of: fn(&(Hole, Range<Hour>)) -> Hour| {
+    let hours = |of: fn(&Recorded) -> Hour| {
         holes.iter().map(|hole| of(hole).start()).collect::<Vec<_>>()
     };
     pg::query(include_str!("../../sql/completeness/insert_missing.sql"))
@@ -492,18 +525,42 @@ mod tests {
         };
         let between = |before: i64, after: i64, stored: Option<(i64, i64)>| {
             let (one, other) = stored.unzip();
-            folders_between(&lies(before, one), &lies(after, other), 2)
+            super::between(&lies(before, one), &lies(after, other), 2)
         };
-        let hours = |from: i64, to: i64| Some(base.plus(from)..base.plus(to));
+        let hours = |from: i64, to: i64| Between::Folders(base.plus(from)..base.plus(to));
         assert_eq!(between(5, 9, None), hours(5, 10));
         assert_eq!(between(5, 5, None), hours(5, 6));
         assert_eq!(between(5, 3, None), hours(3, 6));
-        assert_eq!(between(5, 2, None), None);
+        assert_eq!(between(5, 2, None), Between::Unknown);
         // History that was sent behind newer ticks, and a new topic before an old one.
         assert_eq!(between(90, 2, Some((91, 91))), hours(2, 91));
         assert_eq!(between(90, 2, Some((93, 91))), hours(2, 91));
-        assert_eq!(between(90, 2, Some((91, 3))), None);
-        assert_eq!(between(5, 4, Some((91, 3))), None);
+        assert_eq!(between(90, 2, Some((91, 3))), Between::NewTopic);
+        assert_eq!(between(5, 4, Some((91, 3))), Between::NewTopic);
+    }
+
+    #[test]
+    fn a_hole_that_was_recorded_stays_where_objects_beside_it_are_gone() {
+        let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
+        let hole = |before: u64, after: u64| Hole {
+            first: before + 1,
+            last: after - 1,
+            offsets: after - before - 1,
+            before: (before, hour(90)),
+            after: (after, hour(2)),
+        };
+        let folders = hour(2)..hour(91);
+        let recorded = [(hole(400, 500), hour(0)..hour(1)), (hole(999, 1011), folders.clone())];
+        let stays = |hole: &Hole, between| folders_of(hole, between, &recorded);
+        assert_eq!(stays(&hole(999, 1011), Between::Unknown), Some(folders.clone()));
+        assert_eq!(stays(&hole(999, 1011), Between::NewTopic), Some(folders.clone()));
+        // Some of it was found since.
+        assert_eq!(stays(&hole(1004, 1011), Between::Unknown), Some(folders.clone()));
+        assert_eq!(stays(&hole(1004, 1011), Between::NewTopic), None);
+        assert_eq!(stays(&hole(600, 700), Between::Unknown), None);
+        // What can be judged is.
+        let now = hour(3)..hour(5);
+        assert_eq!(stays(&hole(999, 1011), Between::Folders(now.clone())), Some(now));
     }
 
     #[test]

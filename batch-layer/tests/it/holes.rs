@@ -138,18 +138,44 @@ async fn what_is_missing_before_an_offset_of_an_earlier_folder_is_found() {
     assert_eq!(incomplete(&world).await, [""; 0]);
 }
 
-/// A producer that sends history behind the live ticks, of which an object is lost.
-#[tokio::test]
-async fn what_is_missing_before_history_that_was_sent_later_is_found() {
-    let world = World::create().await;
+/// A producer that sends history behind the live ticks, of which an object is lost: 50 offsets from
+/// the one on that this gives. The key of the live ticks is the other.
+async fn put_history_with_hole(world: &World) -> (i64, String) {
     let ((_, mut history), (hour, ticks)) = (ticks_of(50), ticks_of(5));
-    world.put(&key_of(hour, 0, ticks[0].offset), &ticks).await;
+    let live = key_of(hour, 0, ticks[0].offset);
+    world.put(&live, &ticks).await;
     let next = ticks[19].offset + 1;
     (next + 50..).zip(&mut history).for_each(|(offset, tick)| tick.offset = offset);
     world.put(&key_of(ticks_of(50).0, 0, history[0].offset), &history).await;
+    (next, live)
+}
+
+#[tokio::test]
+async fn what_is_missing_before_history_that_was_sent_later_is_found() {
+    let world = World::create().await;
+    let (next, _) = put_history_with_hole(&world).await;
     world.run_ok(&["--lookback", "60h"]).await;
     let hours = incomplete_hours(&world).await;
     assert!(hours.contains(&50) && hours.contains(&5), "{hours:?}");
+    let range = format!("{} to {} of partition 0", next, next + 49);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+}
+
+#[tokio::test]
+async fn what_was_found_missing_stays_so_when_the_objects_beside_it_are_gone() {
+    let world = World::create().await;
+    let (next, live) = put_history_with_hole(&world).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    let hours = incomplete_hours(&world).await;
+    world.expire(&live).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    // A late tick has the hour looked through once more.
+    let (hour, mut ticks) = ticks_of(5);
+    ticks[3].offset = next + 70;
+    world.put(&key_of(hour, 0, next + 70), &ticks[3..4]).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 41);
+    assert_eq!(incomplete_hours(&world).await, hours);
     let range = format!("{} to {} of partition 0", next, next + 49);
     assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
 }
