@@ -320,7 +320,7 @@ impl Work {
         let naming = Naming { template: &self.template, names: &self.names, slack };
         completeness::follow(index, naming).await?;
         completeness::forget_read(index).await?;
-        let offsets = completeness::lacks(index, self.run_id).await?;
+        let offsets = completeness::lacks(index, &self.template, self.run_id).await?;
         let lacks = Lacks { rejected, offsets: &offsets };
         completeness::judge(index, window, (&hours, lacks)).await
     }

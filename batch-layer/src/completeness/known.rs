@@ -1,6 +1,6 @@
 //! [`KnownOffsets`]: which offsets of a partition the archive shows, and in which hours.
 
-use super::holes::{Hole, Reach, Recorded};
+use super::holes::{Folders, Hole, Reach, Recorded};
 use crate::archive::FileNameTemplate;
 use crate::hour::Hour;
 use crate::scan::{places, runs};
@@ -197,7 +197,7 @@ async fn recorded(
             before: beside(before, before_hour),
             after: beside(after, after_hour),
         };
-        (hole, Hour::of(from)..Hour::of(to).plus(1))
+        (hole, Folders { first: Hour::of(from), last: Hour::of(to) })
     };
     Ok(rows.into_iter().map(recorded).collect())
 }
