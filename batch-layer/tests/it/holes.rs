@@ -90,6 +90,23 @@ async fn a_line_whose_offset_is_far_from_all_others_leaves_one_hole_and_ends_no_
     assert_eq!(incomplete_hours(&world).await, [5]);
 }
 
+#[tokio::test]
+async fn an_offset_that_no_broker_gives_is_no_hole_and_a_run_names_one_object_with_such() {
+    let world = World::create().await;
+    for (back, strange) in [(5, 0), (4, 19)] {
+        let (hour, mut ticks) = ticks_of(back);
+        let key = key_of(hour, 0, ticks[0].offset);
+        ticks[strange].offset = (1 << 48) + back;
+        world.put(&key, &ticks).await;
+    }
+    let outcome = world.run_ok(&["--lookback", "10h"]).await;
+    let said = ".json: 1 tick tells an offset that no broker gives (below zero, or of 2^48 and more), which counts as none";
+    assert_eq!(outcome.stderr.matches(said).count(), 1, "{}", outcome.stderr);
+    assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 40);
+    assert_eq!(world.number("select count(*) from missing_offsets").await, 0);
+    assert_eq!(incomplete(&world).await, [""; 0]);
+}
+
 /// An hour's ticks, of which the archive lacks the sixth to the eighth.
 async fn put_with_hole(world: &World) -> (Hour, Vec<Tick>) {
     let (hour, ticks) = ticks_of(5);
