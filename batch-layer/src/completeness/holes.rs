@@ -136,12 +136,9 @@ async fn look_through(
     }
     let (mut objects, mut holes) = (Objects::default(), Vec::new());
     for hole in holes_of(present.gaps(range.clone()), &known) {
-        let before = objects.lie(index, naming, (&reach, hole.before)).await?;
-        let after = objects.lie(index, naming, (&reach, hole.after)).await?;
-        let between = between(&before, &after, naming.slack);
-        if let Some(folders) = folders_of(&hole, between, &recorded) {
-            holes.push((hole, folders));
-        }
+        let was = recorded_of(&hole, &recorded);
+        let folders = objects.folders_of(index, naming, (&reach, &hole), was).await?;
+        holes.extend(folders.map(|folders| (hole, folders)));
     }
     if holes.is_empty() && recorded.is_empty() {
         return Ok(());
@@ -194,19 +191,16 @@ fn between(before: &Lies, after: &Lies, slack: i64) -> Between {
     }
 }
 
-/// In which folders a hole's objects would lie. `None`: it is none. What was recorded was so judged
-/// by objects that may be gone: it stays where nobody can judge it any more, and where its
-/// neighbours are the same, as other objects of their hours may be taken for theirs.
-fn folders_of(hole: &Hole, between: Between, recorded: &[Recorded]) -> Option<Folders> {
+/// What was recorded of a hole.
+fn recorded_of<'r>(hole: &Hole, recorded: &'r [Recorded]) -> Option<&'r Recorded> {
     let at = recorded.partition_point(|(known, _)| known.last < hole.first);
-    let known = recorded.get(at).filter(|(known, _)| known.first <= hole.last);
-    let stays = |(known, _): &&Recorded| (known.before, known.after) == (hole.before, hole.after);
-    let folders = match between {
-        Between::Folders(folders) => return Some(folders),
-        Between::NewTopic => known.filter(stays),
-        Between::Unknown => known,
-    };
-    folders.map(|(_, folders)| *folders)
+    recorded.get(at).filter(|(known, _)| known.first <= hole.last)
+}
+
+impl Hole {
+    fn has_neighbours_of(&self, other: &Self) -> bool {
+        (self.before, self.after) == (other.before, other.after)
+    }
 }
 
 /// Missing offsets as holes between the ticks that are known. Of very many, those between the same
@@ -244,6 +238,28 @@ struct Lies {
 }
 
 impl Objects {
+    /// In which folders a hole's objects would lie. `None`: it is none. What was `known` of it was
+    /// judged by objects that may be gone since, for which others of their hours would be taken: it
+    /// stays between the same neighbours, and where nobody can judge it any more.
+    async fn folders_of(
+        &mut self,
+        index: &mut Index,
+        naming: Naming<'_>,
+        (reach, hole): (&Reach, &Hole),
+        known: Option<&Recorded>,
+    ) -> Result<Option<Folders>, Failure> {
+        if let Some((_, folders)) = known.filter(|(known, _)| known.has_neighbours_of(hole)) {
+            return Ok(Some(*folders));
+        }
+        let before = self.lie(index, naming, (reach, hole.before)).await?;
+        let after = self.lie(index, naming, (reach, hole.after)).await?;
+        Ok(match between(&before, &after, naming.slack) {
+            Between::Folders(folders) => Some(folders),
+            Between::NewTopic => None,
+            Between::Unknown => known.map(|(_, folders)| *folders),
+        })
+    }
+
     /// Where an offset of an hour lies.
     async fn lie(
         &mut self,
@@ -608,7 +624,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hole_that_was_recorded_stays_where_objects_beside_it_are_gone() {
+    fn what_was_recorded_of_a_hole_overlaps_it_and_tells_whether_its_neighbours_are_the_same() {
         let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
         let hole = |before: u64, after: u64| Hole {
             first: before + 1,
@@ -618,18 +634,19 @@ mod tests {
             after: (after, hour(2)),
         };
         let of = |first, last| Folders { first: hour(first), last: hour(last) };
-        let folders = of(90, 2);
-        let recorded = [(hole(400, 500), of(0, 0)), (hole(999, 1011), folders)];
-        let stays = |hole: &Hole, between| folders_of(hole, between, &recorded);
-        assert_eq!(stays(&hole(999, 1011), Between::Unknown), Some(folders));
-        assert_eq!(stays(&hole(999, 1011), Between::NewTopic), Some(folders));
+        let recorded = [(hole(400, 500), of(0, 0)), (hole(999, 1011), of(90, 2))];
+        let known = |hole: &Hole| {
+            recorded_of(hole, &recorded)
+                .map(|(known, folders)| (*folders, known.has_neighbours_of(hole)))
+        };
+        assert_eq!(known(&hole(999, 1011)), Some((of(90, 2), true)));
         // Some of it was found since.
-        assert_eq!(stays(&hole(1004, 1011), Between::Unknown), Some(folders));
-        assert_eq!(stays(&hole(1004, 1011), Between::NewTopic), None);
-        assert_eq!(stays(&hole(600, 700), Between::Unknown), None);
-        // What can be judged is.
-        let now = of(3, 4);
-        assert_eq!(stays(&hole(999, 1011), Between::Folders(now)), Some(now));
+        assert_eq!(known(&hole(1004, 1011)), Some((of(90, 2), false)));
+        assert_eq!(known(&hole(999, 1004)), Some((of(90, 2), false)));
+        assert_eq!(known(&hole(400, 410)), Some((of(0, 0), false)));
+        for other in [hole(300, 401), hole(600, 700), hole(1010, 1020)] {
+            assert_eq!(known(&other), None);
+        }
     }
 
     fn told(rows: &[LackRow], template: &str) -> BTreeMap<Hour, String> {

@@ -195,6 +195,15 @@ async fn what_was_found_missing_stays_so_when_the_objects_beside_it_are_gone() {
     assert_eq!(incomplete_hours(&world).await, hours);
     let range = format!("{} to {} of partition 0", next, next + 49);
     assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+    // Some of it comes: the rest has another neighbour.
+    let (earlier, mut found) = ticks_of(50);
+    found.truncate(10);
+    (next + 40..).zip(&mut found).for_each(|(offset, tick)| tick.offset = offset);
+    world.put(&key_of(earlier, 0, next + 40), &found).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    assert_eq!(incomplete_hours(&world).await, hours);
+    let range = format!("{} to {} of partition 0", next, next + 39);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
 }
 
 #[tokio::test]
