@@ -85,6 +85,8 @@ pub struct Scan {
     pub rejected: u64,
     /// The first [`MAX_REJECTS_KEPT`] of those.
     pub rejects: Vec<RejectedLine>,
+    /// Ticks whose offset counts as none, because no broker can have given it.
+    pub far_offsets: u64,
     /// The ticks by their own hour, in order of time.
     pub hours: Vec<(Hour, HourBars)>,
 }
@@ -158,8 +160,7 @@ pub fn first_lines(input: impl Read, options: &ScanOptions) -> io::Result<Vec<Ve
 pub fn scan_some(lines: &[(u64, Vec<u8>)], options: &ScanOptions, is_wrapped: bool) -> Scan {
     let mut summing = Summing::new(options, Selection::Others);
     visit::visit_some(lines, options, is_wrapped, &mut summing);
-    summing.scan.hours = summing.collector.finish();
-    summing.scan
+    summing.finish()
 }
 
 fn sum_up(
@@ -173,10 +174,7 @@ fn sum_up(
             error: TooWide::error(options.max_bars),
             hours: summing.collector.hours(),
         }),
-        Ok(()) => {
-            summing.scan.hours = summing.collector.finish();
-            Ok(summing.scan)
-        }
+        Ok(()) => Ok(summing.finish()),
         Err(error) => Err(ScanError { error, hours: summing.collector.hours() }),
     }
 }
@@ -243,6 +241,11 @@ impl<'a> Summing<'a> {
             is_too_wide: false,
         }
     }
+
+    fn finish(self) -> Scan {
+        let far_offsets = self.collector.far_offsets();
+        Scan { far_offsets, hours: self.collector.finish(), ..self.scan }
+    }
 }
 
 impl Visitor for Summing<'_> {
@@ -271,6 +274,7 @@ impl Scan {
     pub fn join(&mut self, other: Self) -> bool {
         self.lines += other.lines;
         self.rejected += other.rejected;
+        self.far_offsets += other.far_offsets;
         self.rejects.extend(other.rejects);
         for (hour, part) in other.hours {
             match self.hours.iter_mut().find(|(known, _)| *known == hour) {

@@ -71,6 +71,8 @@ pub struct Work {
     surveyed: FxHashSet<Arc<str>>,
     /// Those of them around the window that hold objects.
     near: BTreeSet<Arc<str>>,
+    /// Whether it has named an object with offsets that no broker can have given.
+    has_named_far_offsets: bool,
     /// What this run's rules of messages would take from hours that are known.
     refused: Refused,
     /// Hours that are done as far as this run can read their objects; a run with another prefix
@@ -135,6 +137,7 @@ impl Work {
             there: None,
             surveyed: FxHashSet::default(),
             near: BTreeSet::new(),
+            has_named_far_offsets: false,
             refused: Refused::default(),
             left: BTreeSet::new(),
             broken: FxHashMap::default(),
@@ -320,7 +323,7 @@ impl Work {
         let naming = Naming { template: &self.template, names: &self.names, slack };
         completeness::follow(index, naming).await?;
         completeness::forget_read(index).await?;
-        let offsets = completeness::lacks(index, self.run_id).await?;
+        let offsets = completeness::lacks(index, &self.template, self.run_id).await?;
         let lacks = Lacks { rejected, offsets: &offsets };
         completeness::judge(index, window, (&hours, lacks)).await
     }

@@ -22,6 +22,11 @@ select u.hour, u.ticks, u.computed_at, u.gone_objects > 0 or of_hour.objects = 0
                              where a.hour = u.hour and (a.status = 'complete' or a.is_by_offsets))
                 then 'unready'
             when u.location not in ('', $6) then 'elsewhere'
+            -- What the lake has had, and lake_objects has lost.
+            when u.lake_rows is null
+                and exists (select from covered_objects c cross join unnest(c.lake_keys) as kept
+                            where c.hours @> array[u.hour] and c.deleted_at is not null
+                              and starts_with(kept, $4)) then 'forgotten'
             -- What has expired may be in the lake.
             when (u.gone_objects > 0 or of_hour.objects = 0)
                 and (u.lake_rows is null or u.hour = any ($7)) then 'expired'

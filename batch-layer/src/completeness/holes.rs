@@ -18,8 +18,8 @@ use service::pg::in_time;
 use service::words::inflected;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
-use std::collections::BTreeMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// Hours whose places are looked through before that is noted.
@@ -48,13 +48,24 @@ pub struct Reach {
 
 /// Missing offsets, of whose neighbours the ticks are of the same hours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Hole {
-    first: u64,
-    last: u64,
-    offsets: u64,
-    before: (u64, Hour),
-    after: (u64, Hour),
+pub struct Hole {
+    pub first: u64,
+    pub last: u64,
+    pub offsets: u64,
+    pub before: (u64, Hour),
+    pub after: (u64, Hour),
 }
+
+/// In which folders objects would lie: those of the hours from the first to the last. Where the
+/// first is the later one, the folders are out of order, and it is these two alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Folders {
+    pub first: Hour,
+    pub last: Hour,
+}
+
+/// A hole, and where its objects would lie.
+pub type Recorded = (Hole, Folders);
 
 /// A row of `hour_spans`: hour, topic, partition, first and last offset.
 type SpanRow = (Timestamp, String, i32, i64, i64);
@@ -110,7 +121,7 @@ async fn look_through(
     mut reach: Reach,
 ) -> Result<(), Failure> {
     let read = in_time(index.patience, known::read(&mut index.connection, &mut reach)).await;
-    let Known { offsets: known, range, has_missing } =
+    let Known { offsets: known, range, recorded } =
         read.map_err(|error| index.failed("reading hour_spans in", error))?;
     let mut present = known.present();
     if present.gaps(range.clone()).next().is_some() {
@@ -123,15 +134,13 @@ async fn look_through(
         let added = in_time(index.patience, explained).await;
         added.map_err(|error| index.failed("reading rejected_ticks in", error))?;
     }
-    let (mut folders, mut holes) = (Folders::default(), Vec::new());
+    let (mut objects, mut holes) = (Objects::default(), Vec::new());
     for hole in holes_of(present.gaps(range.clone()), &known) {
-        let before = folders.of(index, naming, (&reach, hole.before)).await?;
-        let after = folders.of(index, naming, (&reach, hole.after)).await?;
-        if let Some(folders) = folders_between(&before, &after, naming.slack) {
-            holes.push((hole, folders));
-        }
+        let was = recorded_of(&hole, &recorded);
+        let folders = objects.folders_of(index, naming, (&reach, &hole), was).await?;
+        holes.extend(folders.map(|folders| (hole, folders)));
     }
-    if holes.is_empty() && !has_missing {
+    if holes.is_empty() && recorded.is_empty() {
         return Ok(());
     }
     let token = index.lock.clone();
@@ -146,19 +155,52 @@ async fn look_through(
         .map_err(|error| index.failed("writing missing_offsets in", error))
 }
 
-/// The hours of the folders in which what is missing between two offsets would lie. `None` where
-/// they are a new topic's before an old one's of the same name: those go back in time, and were
-/// stored later. History that is sent behind newer ticks was not, and neither are those of
+/// What may lie between two archived offsets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Between {
+    /// Objects in these folders.
+    Folders(Folders),
+    /// Nothing: they are a new topic's before an old one's of the same name.
+    NewTopic,
+    /// Their folders go back in time, and nobody knows when their objects were stored.
+    Unknown,
+}
+
+/// What may lie between two offsets. Those of a new topic before an old one's go back in time, and
+/// were stored later. History that is sent behind newer ticks was not, and neither are those of
 /// producers whose clocks differ. Objects may be written for as long as `slack`; where nobody knows
-/// when they were stored, folders may go back by as much.
-fn folders_between(before: &Lies, after: &Lies, slack: i64) -> Option<Range<Hour>> {
+/// when they were stored, folders may go back by as much. Of folders that go back by more, what is
+/// missing goes on behind the one or comes before the other: not in between.
+fn between(before: &Lies, after: &Lies, slack: i64) -> Between {
     let (one, other) = (&before.folder, &after.folder);
-    let is_one_topic = one.start < other.end
-        || match before.stored.zip(after.stored) {
-            Some((before, after)) => before <= after.plus_micros(slack * Timestamp::HOUR),
-            None => one.start < other.end.plus(slack),
-        };
-    is_one_topic.then(|| one.start.min(other.start)..one.end.max(other.end))
+    let is_in_order = one.start < other.end;
+    match before.stored.zip(after.stored) {
+        Some((before, after))
+            if !is_in_order && before > after.plus_micros(slack * Timestamp::HOUR) =>
+        {
+            Between::NewTopic
+        }
+        None if one.start >= other.end.plus(slack) => Between::Unknown,
+        Some(_) if one.start >= other.end.plus(slack) => {
+            Between::Folders(Folders { first: one.start, last: other.end.plus(-1) })
+        }
+        _ => Between::Folders(Folders {
+            first: one.start.min(other.start),
+            last: one.end.max(other.end).plus(-1),
+        }),
+    }
+}
+
+/// What was recorded of a hole.
+fn recorded_of<'r>(hole: &Hole, recorded: &'r [Recorded]) -> Option<&'r Recorded> {
+    let at = recorded.partition_point(|(known, _)| known.last < hole.first);
+    recorded.get(at).filter(|(known, _)| known.first <= hole.last)
+}
+
+impl Hole {
+    fn has_neighbours_of(&self, other: &Self) -> bool {
+        (self.before, self.after) == (other.before, other.after)
+    }
 }
 
 /// Missing offsets as holes between the ticks that are known. Of very many, those between the same
@@ -183,8 +225,8 @@ fn holes_of(missing: impl Iterator<Item = Range<u64>>, known: &KnownOffsets) -> 
 
 /// The objects of hours, which tell in what folders offsets lie.
 #[derive(Default)]
-struct Folders {
-    objects: FxHashMap<Hour, Vec<Indexed>>,
+struct Objects {
+    of: FxHashMap<Hour, Vec<Indexed>>,
 }
 
 /// Where an archived offset lies.
@@ -195,14 +237,37 @@ struct Lies {
     stored: Option<Timestamp>,
 }
 
-impl Folders {
-    async fn of(
+impl Objects {
+    /// In which folders a hole's objects would lie. `None`: it is none. What was `known` of it was
+    /// judged by objects that may be gone since, for which others of their hours would be taken: it
+    /// stays between the same neighbours, and where nobody can judge it any more.
+    async fn folders_of(
+        &mut self,
+        index: &mut Index,
+        naming: Naming<'_>,
+        (reach, hole): (&Reach, &Hole),
+        known: Option<&Recorded>,
+    ) -> Result<Option<Folders>, Failure> {
+        if let Some((_, folders)) = known.filter(|(known, _)| known.has_neighbours_of(hole)) {
+            return Ok(Some(*folders));
+        }
+        let before = self.lie(index, naming, (reach, hole.before)).await?;
+        let after = self.lie(index, naming, (reach, hole.after)).await?;
+        Ok(match between(&before, &after, naming.slack) {
+            Between::Folders(folders) => Some(folders),
+            Between::NewTopic => None,
+            Between::Unknown => known.map(|(_, folders)| *folders),
+        })
+    }
+
+    /// Where an offset of an hour lies.
+    async fn lie(
         &mut self,
         index: &mut Index,
         naming: Naming<'_>,
         (reach, (offset, hour)): (&Reach, (u64, Hour)),
     ) -> Result<Lies, Failure> {
-        if let Entry::Vacant(unknown) = self.objects.entry(hour) {
+        if let Entry::Vacant(unknown) = self.of.entry(hour) {
             unknown.insert(index.objects_of(hour).await?);
         }
         let start = |indexed: &&Indexed| match naming.names.read(&indexed.object.key) {
@@ -211,7 +276,7 @@ impl Folders {
             }
             _ => None,
         };
-        let own = self.objects[&hour]
+        let own = self.of[&hour]
             .iter()
             .filter(|indexed| naming.names.topic(&indexed.object.key) == reach.topic);
         let holding =
@@ -235,7 +300,7 @@ fn folder_of(template: &PrefixTemplate, prefix: &str) -> Option<Folder> {
 async fn replace(
     transaction: &mut PgTransaction<'_>,
     (reach, range): (&Reach, &Range<u64>),
-    holes: &[(Hole, Range<Hour>)],
+    holes: &[Recorded],
 ) -> Result<(), sqlx::Error> {
     let accepted: Vec<(i64, i64, i64, bool, Timestamp)> =
         pg::query_as(include_str!("../../sql/completeness/take_missing.sql"))
@@ -259,9 +324,8 @@ async fn replace(
     let numbers = |of: fn(&Hole) -> u64| {
         holes.iter().map(|(hole, _)| of(hole).cast_signed()).collect::<Vec<_>>()
     };
-    let hours = |of: fn(&(Hole, Range<Hour>)) -> Hour| {
-        holes.iter().map(|hole| of(hole).start()).collect::<Vec<_>>()
-    };
+    let hours =
+        |of: fn(&Recorded) -> Hour| holes.iter().map(|hole| of(hole).start()).collect::<Vec<_>>();
     pg::query(include_str!("../../sql/completeness/insert_missing.sql"))
         .bind(&reach.topic)
         .bind(reach.partition)
@@ -272,8 +336,8 @@ async fn replace(
         .bind(hours(|(hole, _)| hole.before.1))
         .bind(numbers(|hole| hole.after.0))
         .bind(hours(|(hole, _)| hole.after.1))
-        .bind(hours(|(_, folders)| folders.start))
-        .bind(hours(|(_, folders)| folders.end.plus(-1)))
+        .bind(hours(|(_, folders)| folders.first))
+        .bind(hours(|(_, folders)| folders.last))
         .bind(holes.iter().map(|(hole, _)| is_accepted(hole)).collect::<Vec<_>>())
         .bind(holes.iter().map(|(hole, _)| found_at(hole)).collect::<Vec<_>>())
         .execute(transaction.acquire().await?)
@@ -379,36 +443,89 @@ async fn see(
 
 /// Hours that are incomplete because of missing offsets, each with why. What lies between two hours
 /// counts only where a run has looked at all of them: else nobody has asked for those objects.
-pub async fn lacks(index: &mut Index, run_id: i64) -> Result<BTreeMap<Hour, String>, Failure> {
+pub async fn lacks(
+    index: &mut Index,
+    template: &PrefixTemplate,
+    run_id: i64,
+) -> Result<BTreeMap<Hour, String>, Failure> {
     let rows = pg::query_as(include_str!("../../sql/completeness/missing.sql"))
         .fetch_all(&mut index.connection);
     let rows: Result<Vec<LackRow>, _> = in_time(index.patience, rows).await;
     let rows = rows.map_err(|error| index.failed("reading missing_offsets in", error))?;
-    let are_far = |(.., first, last): &LackRow| Hour::of(*first).plus(1) < Hour::of(*last);
-    let looked_at = match rows.iter().any(are_far) {
-        true => looked_at(index, run_id).await?,
-        false => Vec::new(),
-    };
-    let counts = |row: &&LackRow| {
-        let hours = hours_of(row);
-        !are_far(row)
-            || looked_at.iter().any(|seen| seen.start <= hours.start && hours.end <= seen.end)
-    };
-    Ok(described(rows.iter().filter(counts)))
+    let mut hours = HoursOf { template, known: FxHashMap::default() };
+    let mut lacks: Vec<Lack<'_>> = rows.iter().map(|row| (row, hours.of(row))).collect();
+    let are_far = |(_, [one, other]): &Lack<'_>| one != other || one.start.plus(2) < one.end;
+    if !lacks.iter().any(are_far) {
+        return Ok(described(&lacks));
+    }
+    let looked_at = looked_at(index, run_id).await?;
+    lacks.retain(|lack| {
+        let (_, [one, other]) = lack;
+        let has_both = |seen: &Range<Hour>| seen.start <= one.start && other.end <= seen.end;
+        !are_far(lack) || looked_at.iter().any(has_both)
+    });
+    Ok(described(&lacks))
+}
+
+/// Missing offsets, and the hours of their folders: the first and the last range of them, which are
+/// one where all that lies between belongs to it.
+type Lack<'a> = (&'a LackRow, [Range<Hour>; 2]);
+
+/// The hours of folders.
+struct HoursOf<'a> {
+    template: &'a PrefixTemplate,
+    known: FxHashMap<Hour, Range<Hour>>,
+}
+
+impl HoursOf<'_> {
+    fn of(&mut self, (.., first, last): &LackRow) -> [Range<Hour>; 2] {
+        let (first, last) = (Hour::of(*first), Hour::of(*last));
+        if first <= last {
+            let all = first..last.plus(1);
+            return [all.clone(), all];
+        }
+        [last, first].map(|hour| self.of_folder(hour))
+    }
+
+    /// Those of the folder that an hour lies in.
+    fn of_folder(&mut self, hour: Hour) -> Range<Hour> {
+        let of_folder = || {
+            let folder = self.template.folders(hour..hour.plus(1)).pop();
+            folder.map_or(hour..hour.plus(1), |folder| folder.hours)
+        };
+        self.known.entry(hour).or_insert_with(of_folder).clone()
+    }
 }
 
 /// What some hours lack, each with the first of its holes.
-fn described<'a>(rows: impl Iterator<Item = &'a LackRow>) -> BTreeMap<Hour, String> {
-    let mut lacks: BTreeMap<Hour, (u64, usize, &LackRow)> = BTreeMap::new();
-    for row in rows {
-        for hour in Hour::each(hours_of(row)) {
-            let (offsets, holes, _) = lacks.entry(hour).or_insert((0, 0, row));
-            *offsets = offsets.saturating_add(row.4.cast_unsigned());
-            *holes += 1;
+fn described(lacks: &[Lack<'_>]) -> BTreeMap<Hour, String> {
+    let mut changes: Vec<(Hour, usize, bool)> = Vec::new();
+    for (number, (_, [one, other])) in lacks.iter().enumerate() {
+        for hours in std::iter::once(one).chain((one != other).then_some(other)) {
+            changes.extend([(hours.start, number, true), (hours.end, number, false)]);
         }
     }
-    let describe = |(hour, (offsets, holes, row))| (hour, describe(offsets, holes, row));
-    lacks.into_iter().map(describe).collect()
+    changes.sort_unstable();
+    let (mut open, mut offsets) = (BTreeSet::new(), 0_u128);
+    let mut described = BTreeMap::new();
+    let mut changes = changes.chunk_by(|one, next| one.0 == next.0).peekable();
+    while let Some(here) = changes.next() {
+        for &(_, number, begins) in here {
+            let count = u128::from(lacks[number].0.4.cast_unsigned());
+            if begins {
+                open.insert(number);
+                offsets += count;
+            } else {
+                open.remove(&number);
+                offsets -= count;
+            }
+        }
+        let (Some(first), Some(next)) = (open.first(), changes.peek()) else { continue };
+        let offsets = u64::try_from(offsets).unwrap_or(u64::MAX);
+        let what = describe(offsets, open.len(), lacks[*first].0);
+        described.extend(Hour::each(here[0].0..next[0].0).map(|hour| (hour, what.clone())));
+    }
+    described
 }
 
 fn describe(offsets: u64, holes: usize, row: &LackRow) -> String {
@@ -417,11 +534,6 @@ fn describe(offsets: u64, holes: usize, row: &LackRow) -> String {
     let range = if first == last { first.to_string() } else { format!("{first} to {last}") };
     let what = if holes == 1 { ":" } else { ", the first" };
     format!("{count}{what} {range} of partition {partition} of {topic}")
-}
-
-/// Those of its folders.
-fn hours_of((.., first, last): &LackRow) -> Range<Hour> {
-    Hour::of(*first)..Hour::of(*last).plus(1)
 }
 
 /// Topic, partition, first and last offset, how many, first and last folder.
@@ -448,6 +560,8 @@ async fn looked_at(index: &mut Index, run_id: i64) -> Result<Vec<Range<Hour>>, F
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const HOURLY: &str = "raw/%Y-%m-%d-%H/";
 
     fn known(hours: &[(i64, &[u64])]) -> KnownOffsets {
         let base = Hour::of(Timestamp::from_micros(0));
@@ -492,18 +606,90 @@ mod tests {
         };
         let between = |before: i64, after: i64, stored: Option<(i64, i64)>| {
             let (one, other) = stored.unzip();
-            folders_between(&lies(before, one), &lies(after, other), 2)
+            super::between(&lies(before, one), &lies(after, other), 2)
         };
-        let hours = |from: i64, to: i64| Some(base.plus(from)..base.plus(to));
-        assert_eq!(between(5, 9, None), hours(5, 10));
-        assert_eq!(between(5, 5, None), hours(5, 6));
-        assert_eq!(between(5, 3, None), hours(3, 6));
-        assert_eq!(between(5, 2, None), None);
+        let folders = |first: i64, last: i64| {
+            Between::Folders(Folders { first: base.plus(first), last: base.plus(last) })
+        };
+        assert_eq!(between(5, 9, None), folders(5, 9));
+        assert_eq!(between(5, 5, None), folders(5, 5));
+        assert_eq!(between(5, 3, None), folders(3, 5));
+        assert_eq!(between(5, 3, Some((6, 6))), folders(3, 5));
+        assert_eq!(between(5, 2, None), Between::Unknown);
         // History that was sent behind newer ticks, and a new topic before an old one.
-        assert_eq!(between(90, 2, Some((91, 91))), hours(2, 91));
-        assert_eq!(between(90, 2, Some((93, 91))), hours(2, 91));
-        assert_eq!(between(90, 2, Some((91, 3))), None);
-        assert_eq!(between(5, 4, Some((91, 3))), None);
+        assert_eq!(between(90, 2, Some((91, 91))), folders(90, 2));
+        assert_eq!(between(90, 2, Some((93, 91))), folders(90, 2));
+        assert_eq!(between(90, 2, Some((91, 3))), Between::NewTopic);
+        assert_eq!(between(5, 4, Some((91, 3))), Between::NewTopic);
+    }
+
+    #[test]
+    fn what_was_recorded_of_a_hole_overlaps_it_and_tells_whether_its_neighbours_are_the_same() {
+        let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
+        let hole = |before: u64, after: u64| Hole {
+            first: before + 1,
+            last: after - 1,
+            offsets: after - before - 1,
+            before: (before, hour(90)),
+            after: (after, hour(2)),
+        };
+        let of = |first, last| Folders { first: hour(first), last: hour(last) };
+        let recorded = [(hole(400, 500), of(0, 0)), (hole(999, 1011), of(90, 2))];
+        let known = |hole: &Hole| {
+            recorded_of(hole, &recorded)
+                .map(|(known, folders)| (*folders, known.has_neighbours_of(hole)))
+        };
+        assert_eq!(known(&hole(999, 1011)), Some((of(90, 2), true)));
+        // Some of it was found since.
+        assert_eq!(known(&hole(1004, 1011)), Some((of(90, 2), false)));
+        assert_eq!(known(&hole(999, 1004)), Some((of(90, 2), false)));
+        assert_eq!(known(&hole(400, 410)), Some((of(0, 0), false)));
+        for other in [hole(300, 401), hole(600, 700), hole(1010, 1020)] {
+            assert_eq!(known(&other), None);
+        }
+    }
+
+    fn told(rows: &[LackRow], template: &str) -> BTreeMap<Hour, String> {
+        let template = PrefixTemplate::parse(template).unwrap();
+        let mut hours = HoursOf { template: &template, known: FxHashMap::default() };
+        described(&rows.iter().map(|row| (row, hours.of(row))).collect::<Vec<_>>())
+    }
+
+    /// Rows of one offset each, with the first and the last folder.
+    fn rows(folders: impl IntoIterator<Item = (i64, i64)>) -> Vec<LackRow> {
+        let hour = |number| Timestamp::from_micros(number * Timestamp::HOUR);
+        let row = |(offset, (first, last))| -> LackRow {
+            ("t".into(), 7, offset, offset, 1, hour(first), hour(last))
+        };
+        (0..).zip(folders).map(row).collect()
+    }
+
+    #[test]
+    fn of_folders_out_of_order_what_lies_between_lacks_nothing() {
+        let hours = |lacks: BTreeMap<Hour, String>| -> Vec<i64> {
+            lacks.into_keys().map(|hour| hour.start().micros() / Timestamp::HOUR).collect()
+        };
+        assert_eq!(hours(told(&rows([(8_759, 0)]), HOURLY)), [0, 8_759]);
+        assert_eq!(hours(told(&rows([(3, 0)]), HOURLY)), [0, 3]);
+        assert_eq!(hours(told(&rows([(0, 3)]), HOURLY)), [0, 1, 2, 3]);
+        // The folders are days: from the start of the one, to the end of the other.
+        let days: Vec<i64> = (0..24).chain(72..96).collect();
+        assert_eq!(hours(told(&rows([(72, 23)]), "raw/%Y/%m/%d/")), days);
+    }
+
+    #[test]
+    fn very_many_long_holes_are_told_at_once() {
+        // A year of history, with a mark of a transaction between each hour of it and the live ticks.
+        let history = (0..8_000).flat_map(|hour| [(9_000, hour), (hour, 9_000)]);
+        let started = std::time::Instant::now();
+        let lacks = told(&rows(history), HOURLY);
+        assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
+        assert_eq!(lacks.len(), 9_001);
+        let said = |hour: i64| &lacks[&Hour::of(Timestamp::from_micros(hour * Timestamp::HOUR))];
+        assert!(said(0).starts_with("2 offsets"), "{}", said(0));
+        assert!(said(99).starts_with("101 offsets"), "{}", said(99));
+        assert!(said(8_500).starts_with("8000 offsets"), "{}", said(8_500));
+        assert!(said(9_000).starts_with("16000 offsets"), "{}", said(9_000));
     }
 
     #[test]
@@ -520,10 +706,10 @@ mod tests {
             "39999 offsets between archived ones are missing, the first 1 to 2 of partition 7 of t",
             "1 offset between archived ones is missing: 70000 of partition 7 of t",
         ];
-        let lacks = described(rows.iter());
+        let lacks = told(&rows, HOURLY);
         assert_eq!(lacks, [(hour(0), said[0].into()), (hour(1), said[1].into())].into());
         // What is one row of very many holes is told as such.
-        let lacks = described([hole((199, 1997, 900), (0, 0))].iter());
+        let lacks = told(&[hole((199, 1997, 900), (0, 0))], HOURLY);
         let said = "900 offsets between archived ones are missing: 199 to 1997 of partition 7 of t";
         assert_eq!(lacks[&hour(0)], said);
     }

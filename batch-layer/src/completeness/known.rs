@@ -1,6 +1,6 @@
 //! [`KnownOffsets`]: which offsets of a partition the archive shows, and in which hours.
 
-use super::holes::Reach;
+use super::holes::{Folders, Hole, Reach, Recorded};
 use crate::archive::FileNameTemplate;
 use crate::hour::Hour;
 use crate::scan::{places, runs};
@@ -116,8 +116,8 @@ pub struct Known {
     pub offsets: KnownOffsets,
     /// From the last offset before the reach, if any, to the first one behind it.
     pub range: Range<u64>,
-    /// Whether some of it is recorded as missing.
-    pub has_missing: bool,
+    /// What of it is recorded as missing, in order.
+    pub recorded: Vec<Recorded>,
 }
 
 /// Reads what is known in a reach and right beside it. What is known to be missing around it
@@ -130,12 +130,12 @@ pub async fn read(connection: &mut PgConnection, reach: &mut Reach) -> Result<Kn
         let offsets = read_once(connection, reach).await?;
         let start = offsets.before(reach.first).map_or(reach.first, |(offset, _)| offset);
         let range = start..offsets.after(reach.last).map_or(reach.last, |(offset, _)| offset);
-        let missing = reach_of_missing(connection, reach, &range).await?;
-        let wider = missing.map_or((reach.first, reach.last), |(first, last)| {
-            (reach.first.min(first), reach.last.max(last))
+        let recorded = recorded(connection, reach, &range).await?;
+        let wider = recorded.iter().fold((reach.first, reach.last), |(first, last), (hole, _)| {
+            (first.min(hole.first), last.max(hole.last))
         });
         if wider == (reach.first, reach.last) {
-            return Ok(Known { offsets, range, has_missing: missing.is_some() });
+            return Ok(Known { offsets, range, recorded });
         }
         (reach.first, reach.last) = wider;
     }
@@ -169,21 +169,37 @@ async fn read_once(
     Ok(KnownOffsets { unclear, ..KnownOffsets::of(hours) })
 }
 
-/// From where to where a range and what is recorded as missing around it go, if any is.
-async fn reach_of_missing(
+/// First and last offset, how many are missing, those before and behind with their hours, first and
+/// last folder.
+type RecordedRow = (i64, i64, i64, i64, Timestamp, i64, Timestamp, Timestamp, Timestamp);
+
+/// What is recorded as missing in a range and around it.
+async fn recorded(
     connection: &mut PgConnection,
     reach: &Reach,
     range: &Range<u64>,
-) -> Result<Option<(u64, u64)>, sqlx::Error> {
-    let (first, last): (Option<i64>, Option<i64>) =
-        pg::query_as(include_str!("../../sql/completeness/reach_of_missing.sql"))
+) -> Result<Vec<Recorded>, sqlx::Error> {
+    let rows: Vec<RecordedRow> =
+        pg::query_as(include_str!("../../sql/completeness/recorded_missing.sql"))
             .bind(&reach.topic)
             .bind(reach.partition)
             .bind(range.start.cast_signed())
             .bind(range.end.cast_signed())
-            .fetch_one(connection)
+            .fetch_all(connection)
             .await?;
-    Ok(first.map(i64::cast_unsigned).zip(last.map(i64::cast_unsigned)))
+    let beside = |offset: i64, hour| (offset.cast_unsigned(), Hour::of(hour));
+    let recorded = |row: RecordedRow| {
+        let (first, last, offsets, before, before_hour, after, after_hour, from, to) = row;
+        let hole = Hole {
+            first: first.cast_unsigned(),
+            last: last.cast_unsigned(),
+            offsets: offsets.cast_unsigned(),
+            before: beside(before, before_hour),
+            after: beside(after, after_hour),
+        };
+        (hole, Folders { first: Hour::of(from), last: Hour::of(to) })
+    };
+    Ok(rows.into_iter().map(recorded).collect())
 }
 
 /// What an hour has of a partition. Of one that another version has kept, nothing tells what is

@@ -205,10 +205,8 @@ impl Compaction {
         // What was not shown.
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
         self.report();
-        let is_otherwise =
-            |standing| matches!(standing, Standing::ReadOtherwise | Standing::Elsewhere);
-        let otherwise = candidates.iter().filter(|candidate| is_otherwise(candidate.standing));
-        failed.extend(otherwise.map(|candidate| candidate.hour));
+        let wanting = candidates.iter().filter(|candidate| candidate.standing.is_to_be_mended());
+        failed.extend(wanting.map(|candidate| candidate.hour));
         self.counts.hours_failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
         let undeleted = match self.is_deleting {
             true => self.cover().run(window).await?.failed,
@@ -454,6 +452,11 @@ fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
     say(
         Standing::Unready,
         "they are not complete, or wait for batch-layer (hour_completeness tells why)",
+    );
+    say(
+        Standing::Forgotten,
+        "the lake had their ticks when raw objects were deleted for it, and lake_objects has lost the rows: restore it \
+         from PostgreSQL's backup, or the raw objects from the bucket's versions",
     );
     say(Standing::Expired, "objects have expired before the lake had their ticks");
     say(

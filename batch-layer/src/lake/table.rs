@@ -32,6 +32,8 @@ pub enum Standing {
     Unready,
     /// Objects have expired whose ticks the lake does not have.
     Expired,
+    /// Objects were deleted because the lake had their ticks, and nobody knows its own any more.
+    Forgotten,
     /// Some ticks do not tell their offsets, so that nothing could tell whether the lake has each
     /// of them once.
     Placeless,
@@ -40,6 +42,14 @@ pub enum Standing {
     /// It was computed from another bucket.
     Elsewhere,
     Due,
+}
+
+impl Standing {
+    /// Whether a person has to do something before the hour can be written.
+    #[must_use]
+    pub const fn is_to_be_mended(self) -> bool {
+        matches!(self, Self::Forgotten | Self::ReadOtherwise | Self::Elsewhere)
+    }
 }
 
 /// An object of the lake that is about to be shown to readers.
@@ -180,6 +190,7 @@ pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result
 fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
     let standing = match row.try_get::<&str, _>("standing")? {
         "unready" => Standing::Unready,
+        "forgotten" => Standing::Forgotten,
         "expired" => Standing::Expired,
         "placeless" => Standing::Placeless,
         "otherwise" => Standing::ReadOtherwise,

@@ -28,6 +28,8 @@ pub struct Collector<'a> {
     hours: Vec<(Hour, HourBars)>,
     hour_weight: usize,
     places: FxHashMap<Hour, usize>,
+    /// Ticks whose offset no broker can have given.
+    far_offsets: u64,
     /// The hour of the last tick. The next one nearly always has the same.
     current: usize,
     current_start: Timestamp,
@@ -43,6 +45,7 @@ impl<'a> Collector<'a> {
             hours: Vec::new(),
             hour_weight: options.hour_weight,
             places: FxHashMap::default(),
+            far_offsets: 0,
             current: 0,
             // No tick is that old.
             current_start: Timestamp::from_micros(-Timestamp::HOUR),
@@ -71,7 +74,10 @@ impl<'a> Collector<'a> {
                 place
             }
             None if self.selection == Selection::Named => return,
-            None => self.origin.place(spot.order),
+            None => {
+                self.far_offsets += u64::from(record.provenance.is_some());
+                self.origin.place(spot.order)
+            }
         };
         bars.add(&record.tick, place);
     }
@@ -91,6 +97,11 @@ impl<'a> Collector<'a> {
     /// How many bars there are so far, by the memory that they and their hours take.
     pub fn bars(&self) -> usize {
         self.hours.iter().map(|(_, bars)| bars.bars.len() + self.hour_weight).sum()
+    }
+
+    /// Ticks so far whose offset counts as none, because no broker can have given it.
+    pub const fn far_offsets(&self) -> u64 {
+        self.far_offsets
     }
 
     /// The hours seen so far.

@@ -71,6 +71,23 @@ fn without_provenance_the_key_and_the_line_give_the_order() {
     assert!(scan.hours[0].1.offsets.is_empty());
 }
 
+#[test]
+fn an_offset_that_no_broker_gives_counts_as_none() {
+    let told = |offset: i64| {
+        let tick = line("A", AT, "1");
+        let members = tick.trim_end_matches('}');
+        format!("{members},\"kafka_partition\":5,\"kafka_offset\":{offset}}}\n")
+    };
+    let text = [1 << 48, (1 << 48) - 1, 1 << 59, -1].map(told).concat();
+    let scan = scan(text.as_bytes(), &options()).unwrap();
+    let bars = &scan.hours[0].1;
+    assert_eq!((bars.ticks, bars.offsets.len(), scan.far_offsets), (4, 1, 3));
+    assert!(bars.offsets.contains("t", 5, (1 << 48) - 1));
+    // The first line stands where its object says.
+    let first = bar_of_a(bars).first.place;
+    assert_eq!((first.partition, first.offset), (3, 100));
+}
+
 /// A text again and again, without an end.
 struct Endless(&'static [u8], usize);
 

@@ -372,6 +372,21 @@ impl Work {
         ));
     }
 
+    /// Names the first object with offsets that count as none.
+    fn note_far_offsets(&mut self, key: &str, ticks: u64) {
+        if ticks == 0 || self.has_named_far_offsets {
+            return;
+        }
+        self.has_named_far_offsets = true;
+        let location = self.store.location();
+        let what = "tick[s] [tells|tell] an offset that no broker gives (below zero, or of 2^48 and more), which counts \
+                    as none";
+        self.progress.warn(format_args!(
+            "{location}{key}: {}; other objects are not named in this run",
+            inflected(ticks, what)
+        ));
+    }
+
     /// Counts what was read in vain.
     fn pass_over(&mut self, object: &Object, scan: &Scan) {
         self.counts.rejected_lines += scan.rejected;
@@ -380,6 +395,7 @@ impl Work {
 
     async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<Entry, Failure> {
         self.counts.rejected_lines += scan.rejected;
+        self.note_far_offsets(&change.object.key, scan.far_offsets);
         let placeless = is_placeless(&scan);
         let instead_of = outdated(&change, &scan).map(|older| Arc::clone(&older.key));
         if let Some(older) = &instead_of {

@@ -91,6 +91,27 @@ async fn objects_whose_every_tick_an_earlier_run_has_written_to_the_lake_are_del
 }
 
 #[tokio::test]
+async fn an_hour_that_the_lake_has_had_and_nobody_knows_of_any_more_is_not_called_expired() {
+    let world = World::create().await;
+    world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 100)).await;
+    for run in [&DAY[..], &COMPACT, &DELETE] {
+        world.run_ok(run).await;
+    }
+    assert_eq!(raw(&world).await, BTreeSet::new());
+    world.execute("delete from lake_objects").await;
+    for _ in 0..2 {
+        let outcome = world.run(&COMPACT).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        let said = "the first 2025-06-02T10:00Z: the lake had their ticks when raw objects were deleted for it, and \
+                    lake_objects has lost the rows";
+        assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+        assert!(!outcome.stderr.contains("expired"), "{}", outcome.stderr);
+        // The next run of batch-layer counts the raw objects as gone.
+        world.run_ok(&DAY).await;
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_names_what_would_go_and_what_stays_and_does_nothing() {
     let world = World::create().await;
     in_the_lake(&world).await;

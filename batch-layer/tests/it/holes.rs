@@ -90,6 +90,23 @@ async fn a_line_whose_offset_is_far_from_all_others_leaves_one_hole_and_ends_no_
     assert_eq!(incomplete_hours(&world).await, [5]);
 }
 
+#[tokio::test]
+async fn an_offset_that_no_broker_gives_is_no_hole_and_a_run_names_one_object_with_such() {
+    let world = World::create().await;
+    for (back, strange) in [(5, 0), (4, 19)] {
+        let (hour, mut ticks) = ticks_of(back);
+        let key = key_of(hour, 0, ticks[0].offset);
+        ticks[strange].offset = (1 << 48) + back;
+        world.put(&key, &ticks).await;
+    }
+    let outcome = world.run_ok(&["--lookback", "10h"]).await;
+    let said = ".json: 1 tick tells an offset that no broker gives (below zero, or of 2^48 and more), which counts as none";
+    assert_eq!(outcome.stderr.matches(said).count(), 1, "{}", outcome.stderr);
+    assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 40);
+    assert_eq!(world.number("select count(*) from missing_offsets").await, 0);
+    assert_eq!(incomplete(&world).await, [""; 0]);
+}
+
 /// An hour's ticks, of which the archive lacks the sixth to the eighth.
 async fn put_with_hole(world: &World) -> (Hour, Vec<Tick>) {
     let (hour, ticks) = ticks_of(5);
@@ -138,19 +155,54 @@ async fn what_is_missing_before_an_offset_of_an_earlier_folder_is_found() {
     assert_eq!(incomplete(&world).await, [""; 0]);
 }
 
-/// A producer that sends history behind the live ticks, of which an object is lost.
-#[tokio::test]
-async fn what_is_missing_before_history_that_was_sent_later_is_found() {
-    let world = World::create().await;
+/// A producer that sends history behind the live ticks, of which an object is lost: 50 offsets from
+/// the one on that this gives. The key of the live ticks is the other.
+async fn put_history_with_hole(world: &World) -> (i64, String) {
     let ((_, mut history), (hour, ticks)) = (ticks_of(50), ticks_of(5));
-    world.put(&key_of(hour, 0, ticks[0].offset), &ticks).await;
+    let live = key_of(hour, 0, ticks[0].offset);
+    world.put(&live, &ticks).await;
     let next = ticks[19].offset + 1;
     (next + 50..).zip(&mut history).for_each(|(offset, tick)| tick.offset = offset);
     world.put(&key_of(ticks_of(50).0, 0, history[0].offset), &history).await;
+    (next, live)
+}
+
+#[tokio::test]
+async fn what_is_missing_before_history_that_was_sent_later_is_found() {
+    let world = World::create().await;
+    let (next, _) = put_history_with_hole(&world).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    // What is missing goes on behind the live ticks, or comes before the history: not in between.
+    assert_eq!(incomplete_hours(&world).await, [50, 5]);
+    let range = format!("{} to {} of partition 0", next, next + 49);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+}
+
+#[tokio::test]
+async fn what_was_found_missing_stays_so_when_the_objects_beside_it_are_gone() {
+    let world = World::create().await;
+    let (next, live) = put_history_with_hole(&world).await;
     world.run_ok(&["--lookback", "60h"]).await;
     let hours = incomplete_hours(&world).await;
-    assert!(hours.contains(&50) && hours.contains(&5), "{hours:?}");
+    world.expire(&live).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    // A late tick has the hour looked through once more.
+    let (hour, mut ticks) = ticks_of(5);
+    ticks[3].offset = next + 70;
+    world.put(&key_of(hour, 0, next + 70), &ticks[3..4]).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 41);
+    assert_eq!(incomplete_hours(&world).await, hours);
     let range = format!("{} to {} of partition 0", next, next + 49);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+    // Some of it comes: the rest has another neighbour.
+    let (earlier, mut found) = ticks_of(50);
+    found.truncate(10);
+    (next + 40..).zip(&mut found).for_each(|(offset, tick)| tick.offset = offset);
+    world.put(&key_of(earlier, 0, next + 40), &found).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    assert_eq!(incomplete_hours(&world).await, hours);
+    let range = format!("{} to {} of partition 0", next, next + 39);
     assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
 }
 

@@ -10,7 +10,7 @@ use async_stream::try_stream;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use sqlx::encode::Encode;
-use sqlx::postgres::{PgArguments, PgQueryResult, PgRow};
+use sqlx::postgres::{PgArguments, PgQueryResult, PgRow, PgTransaction};
 use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::types::Type;
 use sqlx::{Connection as _, FromRow, PgConnection, Postgres};
@@ -22,6 +22,19 @@ pub struct Statement<Q>(pub(super) Q);
 /// Whether a statement must have a transaction of its own.
 fn stands_alone(connection: &PgConnection) -> bool {
     !has_a_session() && !connection.is_in_transaction()
+}
+
+/// Ends a statement's own transaction. What it has failed with is undone at once: sqlx would only
+/// tell the server with the next statement, and until then the pooler has a session less.
+async fn end<T>(transaction: PgTransaction<'_>, done: sqlx::Result<T>) -> sqlx::Result<T> {
+    match done {
+        Ok(done) => transaction.commit().await.map(|()| done),
+        Err(error) => {
+            // Where that fails the connection is broken, and the statement's error says more.
+            transaction.rollback().await.ok();
+            Err(error)
+        }
+    }
 }
 
 /// The same methods for each kind of statement.
@@ -49,9 +62,8 @@ macro_rules! statement {
                     return self.0.fetch_all(connection).await;
                 }
                 let mut transaction = connection.begin().await?;
-                let rows = self.0.fetch_all(&mut *transaction).await?;
-                transaction.commit().await?;
-                Ok(rows)
+                let rows = self.0.fetch_all(&mut *transaction).await;
+                end(transaction, rows).await
             }
 
             /// The first row, which must be there.
@@ -74,12 +86,12 @@ macro_rules! statement {
                     return self.0.fetch_optional(connection).await;
                 }
                 let mut transaction = connection.begin().await?;
-                let row = self.0.fetch_optional(&mut *transaction).await?;
-                transaction.commit().await?;
-                Ok(row)
+                let row = self.0.fetch_optional(&mut *transaction).await;
+                end(transaction, row).await
             }
 
-            /// One row after the other.
+            /// One row after the other. They are to be taken to the end: behind a pooler a stream
+            /// that is dropped before has its statement undone, and with the next one only.
             pub fn fetch<'c>(
                 self,
                 connection: &'c mut PgConnection,
@@ -94,11 +106,18 @@ macro_rules! statement {
                 let rows = try_stream! {
                     let mut transaction = connection.begin().await?;
                     let mut rows = self.0.fetch(&mut *transaction);
+                    let mut done = Ok(());
                     while let Some(row) = rows.next().await {
-                        yield row?;
+                        match row {
+                            Ok(row) => yield row,
+                            Err(error) => {
+                                done = Err(error);
+                                break;
+                            }
+                        }
                     }
                     drop(rows);
-                    transaction.commit().await?;
+                    end(transaction, done).await?;
                 };
                 rows.boxed()
             }
@@ -130,9 +149,8 @@ impl Statement<Query<'_, Postgres, PgArguments>> {
             return self.0.execute(connection).await;
         }
         let mut transaction = connection.begin().await?;
-        let result = self.0.execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(result)
+        let result = self.0.execute(&mut *transaction).await;
+        end(transaction, result).await
     }
 }
 
