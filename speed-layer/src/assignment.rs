@@ -796,6 +796,8 @@ mod tests {
         let (now, truncated) =
             (Instant::now(), Answer { start: Begin::At(2), ..answer(&assignment, 0, 2) });
         assignment.event(&at(0), Event::OutOfRange, now);
+        assert_eq!(assignment.wanted(now), [(at(0), Action::LetGo)]);
+        assignment.event(&at(0), Event::LetGo, now);
         assignment.answered(truncated, now);
         assert_eq!(assignment.unacknowledged().unwrap().elements()[0].offset(), Offset::Offset(2));
     }

@@ -354,7 +354,9 @@ impl Partition {
             }
             (S::Stalled(St::HeldBack), E::Waited) => (self.state.clone(), Some((A::AskStore, now))),
             (S::Stalled(St::Damaged(why)), E::Readable(offset)) if offset >= self.next => {
-                self.damage = Some(Damage { why: why.clone(), end: offset });
+                // Where it is the next one nothing lies before it.
+                let is_lost = offset > self.next;
+                self.damage = is_lost.then(|| Damage { why: why.clone(), end: offset });
                 (S::Reading, Some((A::Seek, now)))
             }
             (S::Reading, E::NothingComes) => (S::Stalled(St::Silent), Some((A::Seek, now))),

@@ -144,7 +144,6 @@ fn what_kafka_refused_before_a_partition_was_begun_anew_is_asked_of_nobody_again
 #[test]
 fn the_store_is_asked_again_only_once_it_has_answered() {
     let mut partition = partition(false);
-    assert_eq!(partition.take_wanted(Instant::now()), Some(Action::AskStore));
     for _ in 0..3 {
         assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
         let all = Watermarks { low: 0, high: 9 };
@@ -291,7 +290,8 @@ fn an_offset_that_kafka_does_not_have_is_a_gap_only_when_the_store_says_so() {
 #[test]
 fn a_gap_that_a_person_must_decide_on_stands_is_said_and_asked_again() {
     let mut partition = reading(false, 1);
-    partition.on(Event::OutOfRange, Instant::now());
+    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::LetGo));
+    partition.on(Event::LetGo, Instant::now());
     partition.on(Event::Measured(WATERMARKS), Instant::now());
     partition.on(Event::Answered(Begin::Gap("2 offsets are gone".into())), Instant::now());
     assert_eq!(partition.trouble(Instant::now()).as_deref(), Some("2 offsets are gone"));

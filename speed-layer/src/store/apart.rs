@@ -201,10 +201,12 @@ impl Store {
     /// Leaves out what comes next of a batch's partition.
     fn hold_back(&mut self, batch: &Batch, why: Why, held: Held) -> Vec<HeldBack> {
         let (again, then) = match held {
-            Held::Left if batch.messages > 1 => {
+            Held::Left if why.kind == Kind::Slow && batch.messages <= 1 => {
+                (TURN_OF_OTHERS, "; the others have their turn first")
+            }
+            Held::Left => {
                 (TURN_OF_OTHERS, "; it is written in small parts, and the others meanwhile")
             }
-            Held::Left => (TURN_OF_OTHERS, "; the others have their turn first"),
             Held::Back | Held::OnTrial => (TRY_AGAIN, ""),
         };
         let of = |Range { at, start, .. }: Range| {
