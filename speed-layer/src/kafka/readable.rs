@@ -33,11 +33,13 @@ enum Tried {
 ///
 /// # Errors
 /// What the client says.
-pub fn first_readable(config: &Config, at: &TopicPartition, damaged: i64) -> KafkaResult<i64> {
-    with_client(config, |consumer| {
-        let (_, high) = consumer.fetch_watermarks(&at.topic, at.partition, PATIENCE)?;
-        search(damaged, high, |offset| read_at(consumer, at, offset))
-    })
+pub fn first_readable(
+    config: &Config,
+    at: &TopicPartition,
+    damaged: i64,
+    high: i64,
+) -> KafkaResult<i64> {
+    with_client(config, |consumer| search(damaged, high, |offset| read_at(consumer, at, offset)))
 }
 
 /// Whether the brokers let this user read the partition from `next` on, be there a message or not.
@@ -223,7 +225,7 @@ mod tests {
             read_at(consumer, &at, 0)
         });
         assert!(went_away.is_err());
-        assert!(first_readable(&config, &at, 0).is_err());
+        assert!(first_readable(&config, &at, 0, 5).is_err());
         // Three tries of five seconds, and two for the end of each client.
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     }
