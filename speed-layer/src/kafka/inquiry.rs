@@ -13,8 +13,9 @@ use service::Failure;
 use service::kafka::Quiet;
 use service::kafka::group::{Member, Untold, members};
 use service::kafka::topic_id::{self, Description, NoDescription};
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem::discriminant;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, TryRecvError};
 use std::time::{Duration, Instant};
 
 /// How often it is made sure that a topic is still the one that it was.
@@ -42,6 +43,12 @@ enum Question {
     Topic(String, u64),
     /// What is there of this partition?
     Partition(TopicPartition),
+    Slow(Slow),
+}
+
+/// What may take seconds to find out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Slow {
     /// What can be read from this offset on?
     Readable(TopicPartition, i64),
     /// What is there of these partitions, which the client finds no leader for?
@@ -52,6 +59,48 @@ enum Question {
     Allowed(TopicPartition, i64),
     /// Does any broker answer?
     Brokers,
+}
+
+impl Slow {
+    /// Whether one answer is enough for both. Whoever asks about a damaged batch or a right does so
+    /// of each partition; of anything else the newest question is the one that counts.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Readable(at, _), Self::Readable(other, _))
+            | (Self::Allowed(at, _), Self::Allowed(other, _)) => at == other,
+            _ => discriminant(self) == discriminant(other),
+        }
+    }
+}
+
+/// What is still to be found out. Who has no answer asks again, and must not find its own questions
+/// before itself: of each kind and partition one waits at most.
+#[derive(Debug, Default)]
+struct Waiting {
+    /// Nothing of a topic is begun before it is known which one it is, so these come first.
+    topics: BTreeSet<String>,
+    partitions: VecDeque<TopicPartition>,
+    slow: VecDeque<Slow>,
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.topics.is_empty() && self.partitions.is_empty() && self.slow.is_empty()
+    }
+
+    fn measure(&mut self, partition: TopicPartition) {
+        if !self.partitions.contains(&partition) {
+            self.partitions.push_back(partition);
+        }
+    }
+
+    /// The newest question takes the turn of the one before.
+    fn ask(&mut self, question: Slow) {
+        match self.slow.iter_mut().find(|waiting| waiting.is_like(&question)) {
+            Some(waiting) => *waiting = question,
+            None => self.slow.push_back(question),
+        }
+    }
 }
 
 /// What was found out.
@@ -107,7 +156,8 @@ impl Inquiry {
             asked,
             found,
             topics: BTreeMap::new(),
-            partitions: VecDeque::new(),
+            waiting: Waiting::default(),
+            slow_done: Instant::now(),
             leaders: Leaders::default(),
         };
         std::thread::Builder::new()
@@ -132,27 +182,27 @@ impl Inquiry {
 
     /// Where to go on behind a damaged batch.
     pub fn about_readable(&self, partition: TopicPartition, damaged: i64) {
-        self.ask(Question::Readable(partition, damaged));
+        self.ask(Question::Slow(Slow::Readable(partition, damaged)));
     }
 
     /// What is there of partitions for which the client finds no leader.
     pub fn about_ends(&self, partitions: Vec<TopicPartition>) {
-        self.ask(Question::Ends(partitions));
+        self.ask(Question::Slow(Slow::Ends(partitions)));
     }
 
     /// Whether the brokers name a leader that the client does not find.
     pub fn about_leader(&self, partition: TopicPartition) {
-        self.ask(Question::Leader(partition));
+        self.ask(Question::Slow(Slow::Leader(partition)));
     }
 
     /// Whether a right that was missing is there now.
     pub fn about_right(&self, partition: TopicPartition, next: i64) {
-        self.ask(Question::Allowed(partition, next));
+        self.ask(Question::Slow(Slow::Allowed(partition, next)));
     }
 
     /// Whether any broker answers, though Kafka's client has a connection to none.
     pub fn about_brokers(&self) {
-        self.ask(Question::Brokers);
+        self.ask(Question::Slow(Slow::Brokers));
     }
 
     fn ask(&self, question: Question) {
@@ -218,7 +268,9 @@ struct Asker {
     asked: Receiver<Question>,
     found: Sender<Finding>,
     topics: BTreeMap<String, Asked>,
-    partitions: VecDeque<TopicPartition>,
+    waiting: Waiting,
+    /// When the last slow question had its answer.
+    slow_done: Instant,
     leaders: Leaders,
 }
 
@@ -226,36 +278,52 @@ impl Asker {
     fn run(mut self) {
         let mut next_look = Instant::now() + LOOK_EVERY;
         let mut next_members = Instant::now() + ASK_FOR_MEMBERS_EVERY;
-        loop {
-            let left = next_look.saturating_duration_since(Instant::now());
-            let wait = if self.partitions.is_empty() { left } else { Duration::ZERO };
-            match self.asked.recv_timeout(wait) {
-                Ok(question) => self.note(question),
-                Err(RecvTimeoutError::Disconnected) => return,
-                Err(RecvTimeoutError::Timeout) => {}
-            }
+        while self.hear(next_look) {
             // Other questions must not put this off for ever.
-            let findings = if Instant::now() >= next_look {
-                let mut findings = self.look_at_all();
+            if Instant::now() >= next_look {
+                self.look_at_all();
                 if Instant::now() >= next_members {
-                    findings.extend(self.look_at_members());
+                    self.look_at_members();
                     next_members = Instant::now() + ASK_FOR_MEMBERS_EVERY;
                 }
                 next_look = Instant::now() + LOOK_EVERY;
-                findings
-            } else {
-                self.partitions
-                    .pop_front()
-                    .map(|partition| self.measure(partition))
-                    .into_iter()
-                    .collect()
-            };
-            for finding in findings {
-                if self.found.send(finding).is_err() {
-                    return;
-                }
             }
+            self.look_at_asked();
+            self.answer_one();
             self.renew_client();
+        }
+    }
+
+    /// Takes all that was asked meanwhile; waits for it until `next_look` where there is nothing
+    /// else to do. `false` where nobody listens any more.
+    fn hear(&mut self, next_look: Instant) -> bool {
+        if self.waiting.is_empty() {
+            let left = next_look.saturating_duration_since(Instant::now());
+            match self.asked.recv_timeout(left) {
+                Ok(question) => self.note(question),
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        loop {
+            match self.asked.try_recv() {
+                Ok(question) => self.note(question),
+                Err(TryRecvError::Disconnected) => return false,
+                Err(TryRecvError::Empty) => return true,
+            }
+        }
+    }
+
+    /// Measures a partition, or answers a slow question. Between two slow ones partitions have
+    /// their time.
+    fn answer_one(&mut self) {
+        let is_turn = self.waiting.partitions.is_empty() || self.slow_done.elapsed() >= LOOK_EVERY;
+        if is_turn && let Some(question) = self.waiting.slow.pop_front() {
+            self.answer(question);
+            self.slow_done = Instant::now();
+        } else if let Some(partition) = self.waiting.partitions.pop_front() {
+            let found = self.measure(partition);
+            self.tell(Some(found));
         }
     }
 
@@ -279,37 +347,42 @@ impl Asker {
                 // next look.
                 let asked = self.topics.entry(topic.clone()).or_default();
                 (asked.number, asked.said) = (number, None);
-                let found = self.look_at(&topic);
-                self.tell(found);
+                self.waiting.topics.insert(topic);
             }
-            Question::Partition(partition) => {
-                if !self.partitions.contains(&partition) {
-                    self.partitions.push_back(partition);
-                }
+            Question::Partition(partition) => self.waiting.measure(partition),
+            Question::Slow(question) => self.waiting.ask(question),
+        }
+    }
+
+    fn answer(&mut self, question: Slow) {
+        let found = match question {
+            Slow::Readable(partition, damaged) => Some(self.find_readable(partition, damaged)),
+            Slow::Ends(partitions) => {
+                self.measure_by_a_new_client(&partitions);
+                None
             }
-            Question::Readable(partition, damaged) => {
-                let found = match first_readable(&self.config, &partition, damaged) {
-                    Ok(offset) => Finding::Readable(partition, offset),
-                    Err(error) => Finding::NotFound(partition, error.to_string()),
-                };
-                self.tell(Some(found));
-            }
-            Question::Ends(partitions) => self.measure_by_a_new_client(&partitions),
-            Question::Leader(partition) => {
-                let found = self.is_led(&partition).then_some(Finding::Led(partition));
-                self.tell(found);
-            }
-            Question::Brokers => {
-                let found = Finding::Brokers(self.do_brokers_answer());
-                self.tell(Some(found));
-            }
-            Question::Allowed(partition, next) => {
-                let found = match may_read(&self.config, &partition, next) {
+            Slow::Leader(partition) => self.is_led(&partition).then_some(Finding::Led(partition)),
+            Slow::Brokers => Some(Finding::Brokers(self.do_brokers_answer())),
+            Slow::Allowed(partition, next) => {
+                Some(match may_read(&self.config, &partition, next) {
                     Ok(()) => Finding::Allowed(partition),
                     Err(error) => Finding::StillForbidden(partition, error.to_string()),
-                };
-                self.tell(Some(found));
+                })
             }
+        };
+        self.tell(found);
+    }
+
+    /// A new client would wait for a leader all of its time, so it is made only where there is one
+    /// that answers.
+    fn find_readable(&mut self, partition: TopicPartition, damaged: i64) -> Finding {
+        let found = self.watermarks(&partition).and_then(|watermarks| {
+            first_readable(&self.config, &partition, damaged, watermarks.high)
+                .map_err(|error| error.to_string())
+        });
+        match found {
+            Ok(offset) => Finding::Readable(partition, offset),
+            Err(why) => Finding::NotFound(partition, why),
         }
     }
 
@@ -320,9 +393,16 @@ impl Asker {
         }
     }
 
-    fn look_at_all(&mut self) -> Vec<Finding> {
-        let topics: Vec<String> = self.topics.keys().cloned().collect();
-        topics.iter().filter_map(|topic| self.look_at(topic)).collect()
+    fn look_at_all(&mut self) {
+        self.waiting.topics = self.topics.keys().cloned().collect();
+        self.look_at_asked();
+    }
+
+    fn look_at_asked(&mut self) {
+        for topic in std::mem::take(&mut self.waiting.topics) {
+            let found = self.look_at(&topic);
+            self.tell(found);
+        }
     }
 
     fn do_brokers_answer(&mut self) -> bool {
@@ -337,18 +417,17 @@ impl Asker {
         }
     }
 
-    fn look_at_members(&mut self) -> Option<Finding> {
+    fn look_at_members(&mut self) {
         let found = members(&self.client, &self.config.group_id, self.config.any_topic(), PATIENCE);
         self.note_answer(!matches!(found, Err(Untold::Unanswered(_))));
         match found {
             Ok(members) => {
                 tracing::debug!("Kafka names {} members of the group", members.len());
-                Some(Finding::Members(members))
+                self.tell(Some(Finding::Members(members)));
             }
-            Err(Untold::Refused(why)) => Some(Finding::MembersRefused(why)),
+            Err(Untold::Refused(why)) => self.tell(Some(Finding::MembersRefused(why))),
             Err(Untold::Unanswered(why)) => {
                 tracing::debug!("Kafka names 0 members of the group: {why}");
-                None
             }
         }
     }
@@ -423,27 +502,26 @@ impl Asker {
             .is_ok_and(|leaders| leaders.contains_key(&at.partition))
     }
 
+    fn measure(&mut self, partition: TopicPartition) -> Finding {
+        match self.watermarks(&partition) {
+            Ok(watermarks) => Finding::Partition(partition, watermarks),
+            Err(why) => Finding::NotFound(partition, why),
+        }
+    }
+
     /// Asked is the partition's leader. Where there is none, or one that does not answer, nobody
     /// waits for it but its own partitions.
-    fn measure(&mut self, partition: TopicPartition) -> Finding {
-        let leader = match self.leaders.of(&self.client, &partition, PATIENCE) {
-            Ok(leader) => leader,
-            Err(why) => return Finding::NotFound(partition, why),
-        };
+    fn watermarks(&mut self, at: &TopicPartition) -> Result<Watermarks, String> {
+        let leader = self.leaders.of(&self.client, at, PATIENCE)?;
         let begun = Instant::now();
-        let watermarks =
-            self.client.fetch_watermarks(&partition.topic, partition.partition, PATIENCE);
+        let watermarks = self.client.fetch_watermarks(&at.topic, at.partition, PATIENCE);
         self.note_answer(watermarks.is_ok());
-        match watermarks {
-            Ok((low, high)) => Finding::Partition(partition, Watermarks { low, high }),
-            Err(error) => {
-                // A refusal comes quickly, as while another is elected.
-                if begun.elapsed() >= PATIENCE / 2 {
-                    self.leaders.is_silent(leader);
-                }
-                Finding::NotFound(partition, error.to_string())
-            }
+        // A refusal comes quickly, as while another is elected.
+        if watermarks.is_err() && begun.elapsed() >= PATIENCE / 2 {
+            self.leaders.is_silent(leader);
         }
+        let (low, high) = watermarks.map_err(|error| error.to_string())?;
+        Ok(Watermarks { low, high })
     }
 }
 
@@ -515,6 +593,59 @@ mod tests {
         let (found, took) = find(&inquiry, measured);
         assert_eq!(found, at(20));
         assert!(took < Duration::from_secs(20), "{took:?}");
+    }
+
+    #[test]
+    fn damage_where_nobody_leads_holds_up_neither_topics_nor_other_partitions() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ticks", 12, 1).unwrap();
+        (0..4).for_each(|partition| cluster.partition_leader("ticks", partition, None).unwrap());
+        let mut inquiry = inquiry(&cluster);
+        // As they ask each ten seconds, whether there was an answer or not.
+        for _ in 0..5 {
+            (0..4).for_each(|partition| inquiry.about_readable(at(partition), 0));
+        }
+        inquiry.about_topic("ticks");
+        inquiry.about_partition(at(11));
+        let mut looked_for = BTreeSet::from(["topic", "partition"]);
+        let mut took = Duration::ZERO;
+        while !looked_for.is_empty() {
+            let (what, waited) = find(&inquiry, |finding| match finding {
+                Finding::Topic(..) => Some("topic"),
+                other => measured(other).filter(|found| *found == at(11)).map(|_| "partition"),
+            });
+            looked_for.remove(what);
+            took += waited;
+        }
+        // With five seconds for each of them they would take more than a minute.
+        assert!(took < Duration::from_secs(20), "{took:?}");
+    }
+
+    #[test]
+    fn one_question_of_each_kind_and_partition_waits() {
+        let mut waiting = Waiting::default();
+        for next in 0..100 {
+            waiting.ask(Slow::Readable(at(0), next));
+            waiting.ask(Slow::Readable(at(1), next));
+            waiting.ask(Slow::Leader(at(2)));
+            waiting.ask(Slow::Ends(vec![at(2), at(3)]));
+            waiting.ask(Slow::Allowed(at(0), next));
+            waiting.ask(Slow::Brokers);
+            waiting.measure(at(0));
+        }
+        // Partitions of which one is asked about come and go.
+        waiting.ask(Slow::Leader(at(3)));
+        waiting.ask(Slow::Ends(vec![at(3)]));
+        let newest = [
+            Slow::Readable(at(0), 99),
+            Slow::Readable(at(1), 99),
+            Slow::Leader(at(3)),
+            Slow::Ends(vec![at(3)]),
+            Slow::Allowed(at(0), 99),
+            Slow::Brokers,
+        ];
+        assert_eq!(waiting.slow, newest);
+        assert_eq!(waiting.partitions, [at(0)]);
     }
 
     #[test]

@@ -22,8 +22,10 @@ enum Tried {
     /// The first message.
     Message(i64),
     Damaged,
-    /// Neither, for a while: only markers are left.
+    /// Neither up to the partition's end: only markers are left.
     Nothing,
+    /// The log does not have the offset: it begins behind it by now, or ends before it.
+    OutOfRange,
 }
 
 /// The first offset from `damaged` on that can be read, or `high` where there is none: the end of
@@ -31,11 +33,13 @@ enum Tried {
 ///
 /// # Errors
 /// What the client says.
-pub fn first_readable(config: &Config, at: &TopicPartition, damaged: i64) -> KafkaResult<i64> {
-    with_client(config, false, |consumer| {
-        let (_, high) = consumer.fetch_watermarks(&at.topic, at.partition, PATIENCE)?;
-        search(damaged, high, |offset| read_at(consumer, at, offset))
-    })
+pub fn first_readable(
+    config: &Config,
+    at: &TopicPartition,
+    damaged: i64,
+    high: i64,
+) -> KafkaResult<i64> {
+    with_client(config, |consumer| search(damaged, high, |offset| read_at(consumer, at, offset)))
 }
 
 /// Whether the brokers let this user read the partition from `next` on, be there a message or not.
@@ -43,57 +47,29 @@ pub fn first_readable(config: &Config, at: &TopicPartition, damaged: i64) -> Kaf
 /// # Errors
 /// They do not, or say nothing.
 pub fn may_read(config: &Config, at: &TopicPartition, next: i64) -> KafkaResult<()> {
-    with_client(config, true, |consumer| ask_whether_allowed(consumer, at, next))
-}
-
-fn ask_whether_allowed(
-    consumer: &BaseConsumer<Quiet>,
-    at: &TopicPartition,
-    next: i64,
-) -> KafkaResult<()> {
-    begin(consumer, at, next)?;
-    let deadline = Instant::now() + PATIENCE;
-    let mut refusal = None;
-    loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        match consumer.poll(left) {
-            Some(Ok(_)) | Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
-            Some(Err(error)) => match error.rdkafka_error_code() {
-                // Whoever is told so may read; what it means is another question.
-                Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => return Ok(()),
-                Some(Code::TopicAuthorizationFailed) => return Err(error),
-                _ if is_damage(&error) => return Ok(()),
-                _ => refusal = Some(error),
-            },
-            None if left.is_zero() => {
-                return Err(
-                    refusal.unwrap_or(KafkaError::MessageConsumption(Code::OperationTimedOut))
-                );
-            }
-            None => {}
-        }
-    }
+    // Whoever is told anything of it may read; what it means is another question.
+    with_client(config, |consumer| read_at(consumer, at, next).map(drop))
 }
 
 /// Tries something with a client that nobody waits for when it does not end in time.
 fn with_client<T>(
     config: &Config,
-    says_ends: bool,
     work: impl FnOnce(&BaseConsumer<Quiet>) -> KafkaResult<T>,
 ) -> KafkaResult<T> {
-    let consumer = trying(config, says_ends)?;
+    let consumer = trying(config)?;
     let done = work(&consumer);
     super::bury(move || drop(consumer));
     done
 }
 
-/// A client that belongs to no group. `says_ends`: it says when a partition has no more.
-fn trying(config: &Config, says_ends: bool) -> KafkaResult<BaseConsumer<Quiet>> {
+/// A client that belongs to no group.
+fn trying(config: &Config) -> KafkaResult<BaseConsumer<Quiet>> {
     let mut settings = super::client_settings(config, &[]);
     let group = format!("{}-readable", config.group_id);
     settings.set("group.id", group).set("enable.auto.commit", "false").set("check.crcs", "true");
     settings.set("auto.offset.reset", "error").set("group.protocol", "classic");
-    settings.set("enable.partition.eof", says_ends.to_string());
+    // An end that is said can be told from a broker that says nothing.
+    settings.set("enable.partition.eof", "true");
     settings.create_with_context(Quiet)
 }
 
@@ -103,16 +79,33 @@ fn begin(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> Ka
     consumer.assign(&list)
 }
 
+/// # Errors
+/// Nobody says what is there: silence is no damage, nor an end.
 fn read_at(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> KafkaResult<Tried> {
     begin(consumer, at, offset)?;
     let deadline = Instant::now() + PATIENCE;
+    let mut refusal = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match consumer.poll(left) {
             Some(Ok(message)) => return Ok(Tried::Message(message.offset())),
-            Some(Err(error)) if is_damage(&error) => return Ok(Tried::Damaged),
-            Some(Err(error)) => tracing::debug!("reading {at} at {offset}: {error}"),
-            None if left.is_zero() => return Ok(Tried::Nothing),
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(Tried::Nothing),
+            Some(Err(error)) => match error.rdkafka_error_code() {
+                Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => {
+                    return Ok(Tried::OutOfRange);
+                }
+                Some(Code::TopicAuthorizationFailed) => return Err(error),
+                _ if is_damage(&error) => return Ok(Tried::Damaged),
+                _ => {
+                    tracing::debug!("reading {at} at {offset}: {error}");
+                    refusal = Some(error);
+                }
+            },
+            None if left.is_zero() => {
+                return Err(
+                    refusal.unwrap_or(KafkaError::MessageConsumption(Code::OperationTimedOut))
+                );
+            }
             None => {}
         }
     }
@@ -135,9 +128,12 @@ fn search(
     high: i64,
     mut read_at: impl FnMut(i64) -> KafkaResult<Tried>,
 ) -> KafkaResult<i64> {
-    // It may be read now: from another replica, or since the damage was on the way.
-    if let Tried::Message(first) = read_at(damaged)? {
-        return Ok(first);
+    match read_at(damaged)? {
+        // It may be read now: from another replica, or since the damage was on the way.
+        Tried::Message(first) => return Ok(first),
+        // There is no damage any more; what there is instead, who reads on there is told.
+        Tried::Nothing | Tried::OutOfRange => return Ok(damaged),
+        Tried::Damaged => {}
     }
     let (mut last_damaged, mut step) = (damaged, 1);
     let mut readable = loop {
@@ -148,6 +144,8 @@ fn search(
         match read_at(offset)? {
             Tried::Message(first) => break first,
             Tried::Nothing => break high,
+            // The log has changed meanwhile.
+            Tried::OutOfRange => return Ok(damaged),
             Tried::Damaged => {
                 last_damaged = offset;
                 step *= 2;
@@ -161,6 +159,7 @@ fn search(
             Tried::Message(first) if first >= readable => return Ok(readable),
             Tried::Message(first) if first > middle => readable = first,
             Tried::Message(_) | Tried::Nothing => readable = middle,
+            Tried::OutOfRange => return Ok(damaged),
             Tried::Damaged => last_damaged = middle,
         }
     }
@@ -203,25 +202,71 @@ mod tests {
         }
     }
 
+    fn config(cluster: &MockCluster<'_, impl rdkafka::ClientContext>) -> Config {
+        let flags =
+            ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
+        let brokers = cluster.bootstrap_servers();
+        Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap()
+    }
+
+    fn at() -> TopicPartition {
+        TopicPartition { topic: "ticks".into(), partition: 0 }
+    }
+
     #[test]
     fn brokers_that_go_away_hold_up_who_tries_only_for_a_moment() {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("ticks", 1, 1).unwrap();
-        let flags =
-            ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
-        let brokers = cluster.bootstrap_servers();
-        let config = Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap();
-        let at = TopicPartition { topic: "ticks".into(), partition: 0 };
+        let (config, at) = (config(&cluster), at());
         let begun = Instant::now();
-        let went_away = with_client(&config, true, |consumer| {
-            ask_whether_allowed(consumer, &at, 0)?;
+        let went_away = with_client(&config, |consumer| {
+            read_at(consumer, &at, 0)?;
             cluster.broker_down(1)?;
-            ask_whether_allowed(consumer, &at, 0)
+            read_at(consumer, &at, 0)
         });
         assert!(went_away.is_err());
-        assert!(first_readable(&config, &at, 0).is_err());
+        assert!(first_readable(&config, &at, 0, 5).is_err());
         // Three tries of five seconds, and two for the end of each client.
         assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    }
+
+    #[test]
+    fn silence_is_no_damage() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ticks", 1, 1).unwrap();
+        let at = at();
+        let found = with_client(&config(&cluster), |consumer| {
+            // It is empty, which is said.
+            assert_eq!(read_at(consumer, &at, 0)?, Tried::Nothing);
+            cluster.broker_down(1)?;
+            search(0, 5, |offset| read_at(consumer, &at, offset))
+        });
+        assert!(found.is_err(), "{found:?}");
+    }
+
+    #[test]
+    fn where_there_is_no_damage_nothing_is_passed_over() {
+        for tried in [Tried::Nothing, Tried::OutOfRange] {
+            let read = |offset: i64| match offset {
+                10 => Ok(tried),
+                behind => Ok(Tried::Message(behind)),
+            };
+            assert_eq!(search(10, 20, read).unwrap(), 10, "{tried:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_that_changes_during_the_search_is_looked_at_anew() {
+        for lost in [11, 13, 17, 15] {
+            let found = search(10, 20, |offset| {
+                Ok(match offset {
+                    _ if offset == lost => Tried::OutOfRange,
+                    10..16 => Tried::Damaged,
+                    _ => Tried::Message(offset),
+                })
+            });
+            assert_eq!(found.unwrap(), 10, "{lost}");
+        }
     }
 
     #[test]
