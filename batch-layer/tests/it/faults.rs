@@ -1,6 +1,7 @@
 //! A store and a database that fail while a run is at work: right numbers later, or a clear error
 //! now.
 
+use crate::changes::placeless;
 use crate::support::{LONG, Outcome, World, finish, key, lines, some_ticks};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -731,4 +732,30 @@ async fn an_object_whose_time_is_told_wrong_at_first_is_read_again_when_it_is_to
         let outcome = world.run_ok(&DAY).await;
         assert!(outcome.stderr.contains("0 objects read"), "{told}: {}", outcome.stderr);
     }
+}
+
+#[tokio::test]
+async fn ticks_without_offsets_of_an_object_that_is_said_to_be_stored_later_count_once() {
+    let world = World::create().await;
+    let text = placeless(10, 0, 20);
+    world.bucket.put(&key(10, 0, 0), text.clone()).await.unwrap();
+    let objects = world.bucket.list("raw/stock_prices/2025-06-02-10/").await.unwrap();
+    // A day before half past ten: what is later cannot be.
+    let listing = format!(
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>{}</Key><Size>{}</Size><ETag>{}</ETag>\
+         <LastModified>2025-06-01T10:29:00.000Z</LastModified></Contents></ListBucketResult>",
+        key(10, 0, 0),
+        text.len(),
+        objects[0].etag
+    );
+    let store = store_where(move |request| match is_listing_of_ten(request) {
+        true => answer(200, &listing),
+        false => Treatment::Forward,
+    })
+    .await;
+    let ticks = "select ticks from batch_hours where hour = '2025-06-02T10:00Z'";
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(world.number(ticks).await, 10, "{}", outcome.stderr);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(ticks).await, 20);
 }
