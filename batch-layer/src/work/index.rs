@@ -401,7 +401,8 @@ impl Work {
         if let Some(older) = &instead_of {
             self.note_outdated(older, &change.object.key);
         }
-        if change.kind == ChangeKind::Replaced {
+        // The same bytes hold more ticks where they are said to be stored later.
+        if change.kind != ChangeKind::New {
             self.engine.forget_object(&change.object.key);
         }
         let newest = self.newest_of(&change.object, &scan);

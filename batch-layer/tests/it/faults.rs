@@ -759,3 +759,36 @@ async fn ticks_without_offsets_of_an_object_that_is_said_to_be_stored_later_coun
     world.run_ok(&DAY).await;
     assert_eq!(world.number(ticks).await, 20);
 }
+
+#[tokio::test]
+async fn an_object_that_is_said_to_be_stored_later_when_its_folder_is_listed_again_counts_as_then() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 20);
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.put(&key(10, 1, 0), &some_ticks(10, 1, 0, 5)).await;
+    let objects = world.bucket.list("raw/stock_prices/2025-06-02-10/").await.unwrap();
+    // The second one is no longer what the first listing tells, so there is another listing.
+    let contents = |(partition, size, etag): (i32, usize, &str)| {
+        format!(
+            "<Contents><Key>{}</Key><Size>{size}</Size><ETag>{etag}</ETag>\
+             <LastModified>2025-06-01T10:29:00.000Z</LastModified></Contents>",
+            key(10, partition, 0)
+        )
+    };
+    let listing = format!(
+        "<ListBucketResult><IsTruncated>false</IsTruncated>{}{}</ListBucketResult>",
+        contents((0, lines(&ticks).len(), &objects[0].etag)),
+        contents((1, 7, "\"another\""))
+    );
+    let listings = AtomicUsize::new(0);
+    let store = store_where(move |request| {
+        match is_listing_of_ten(request) && listings.fetch_add(1, Ordering::Relaxed) == 0 {
+            true => answer(200, &listing),
+            false => Treatment::Forward,
+        }
+    })
+    .await;
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(world.number("select ticks from batch_hours").await, 25, "{}", outcome.stderr);
+}
