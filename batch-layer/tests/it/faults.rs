@@ -2,7 +2,8 @@
 //! now.
 
 use crate::changes::placeless;
-use crate::support::{LONG, Outcome, World, finish, key, lines, some_ticks};
+use crate::support::{LONG, Outcome, World, at, finish, key, key_of, lines, some_ticks};
+use batch_layer::hour::Hour;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testing::s3::Bucket;
@@ -327,6 +328,39 @@ async fn an_object_in_cold_storage_is_said_once_and_holds_back_its_hour() {
     let outcome = run_through(&world, &store).await;
     assert!(!outcome.stderr.contains("cold storage"), "{}", outcome.stderr);
     assert_eq!(world.rows("select kind from broken_archive_objects").await, ["frozen"]);
+}
+
+#[tokio::test]
+async fn broken_objects_of_other_windows_are_tried_behind_the_hours_of_the_window() {
+    const FROZEN: &str =
+        "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
+    let world = World::create().await;
+    let object = three_hours(&world).await;
+    let store = store_with(&object, |_| answer(403, FROZEN)).await;
+    assert_eq!(run_through(&world, &store).await.code, 0);
+    let later = Hour::of(at(48 + 10, 0));
+    world.put(&key_of(later, 0, 90_000), &some_ticks(48 + 10, 0, 90_000, 5)).await;
+    let (pool, written) = (world.database.pool().clone(), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&written);
+    let store = store_with(&object, move |_| {
+        let (pool, seen) = (pool.clone(), Arc::clone(&seen));
+        Treatment::After(Box::pin(async move {
+            let hours = "select count(*) from batch_hours where hour = '2025-06-04T10:00Z'";
+            let hours: i64 = sqlx::query_scalar(hours).fetch_one(&pool).await.unwrap();
+            seen.store(usize::try_from(hours).unwrap(), Ordering::Relaxed);
+        }))
+    })
+    .await;
+    let mut command = world.command(&["--hour", "2025-06-04T10"]);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+    let outcome = finish(command).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(written.load(Ordering::Relaxed), 1, "{}", outcome.stderr);
+    // It was readable then.
+    assert_eq!(world.number("select count(*) from broken_objects").await, 0);
+    world.run_ok(&DAY).await;
+    let hours = ["02T09 by 1", "02T10 by 3", "02T11 by 1", "04T10 by 2"];
+    assert_eq!(world.computed_by().await, hours);
 }
 
 #[tokio::test]
