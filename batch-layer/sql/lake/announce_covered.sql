@@ -1,6 +1,6 @@
 -- Notes a raw object that is about to be deleted, since the lake stands for it. $1: key, $2: etag,
--- $3: size, $4: ticks, $5: hours, $6: keys of the lake, $7: the run. What was deleted and came again
--- may hold less: the lake stands for the rest, too. Such a row is noted later than it was deleted.
+-- $3: size, $4: ticks, $5: hours, $6: keys of the lake, $7: the run. What was deleted and came
+-- again may hold less: the lake stands for the rest, too. Its row is noted later than deleted.
 insert into covered_objects as c (key, etag, size, ticks, hours, lake_keys, run_id)
 values ($1, $2, $3, $4, $5, $6, $7)
 on conflict (key) do update

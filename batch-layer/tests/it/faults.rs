@@ -795,7 +795,8 @@ async fn ticks_without_offsets_of_an_object_that_is_said_to_be_stored_later_coun
 }
 
 #[tokio::test]
-async fn an_object_that_is_said_to_be_stored_later_when_its_folder_is_listed_again_counts_as_then() {
+async fn an_object_that_is_said_to_be_stored_later_when_its_folder_is_listed_again_counts_as_then()
+{
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 20);
     world.put(&key(10, 0, 0), &ticks).await;

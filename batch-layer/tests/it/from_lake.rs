@@ -332,7 +332,10 @@ async fn numbers_that_were_corrected_behind_the_lake_stay_when_objects_expire_be
         let before = state(&world).await;
         spoil(&world).await;
         let outcome = world.run_ok(&[&RECOMPUTE[..], &["--anomalies", "off"]].concat()).await;
-        assert!(outcome.stderr.contains("it tells other numbers of 1 symbol"), "{case}: {outcome:?}");
+        assert!(
+            outcome.stderr.contains("it tells other numbers of 1 symbol"),
+            "{case}: {outcome:?}"
+        );
         assert_eq!(read(&world).await.split(' ').next(), Some("0"), "{case}: {outcome:?}");
         assert_eq!(state(&world).await, before, "{case}: {outcome:?}");
     }
