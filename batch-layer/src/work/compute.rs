@@ -173,10 +173,7 @@ impl Work {
             _ => self.engine.forget_before(hour),
         }
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
-        // A run by other rules may have read them in between, whose sums were not written.
-        let has_other_sums = known.is_none_or(|known| *known.format != *self.format);
-        let is_read_otherwise = objects.iter().any(|indexed| *indexed.format != *self.format)
-            || (stale.reread && has_other_sums);
+        let is_read_otherwise = self.is_read_otherwise(&stale, known, objects);
         let from_lake = from_lake.as_ref().filter(|_| !is_read_otherwise);
         let due = Due {
             stale,
@@ -193,6 +190,19 @@ impl Work {
             return Ok(());
         };
         self.write(&due, new).await
+    }
+
+    /// Whether some of an hour's objects were read by other rules than this run's.
+    fn is_read_otherwise(
+        &self,
+        stale: &Stale,
+        known: Option<&Computed>,
+        objects: &[Indexed],
+    ) -> bool {
+        // A run by other rules may have read them in between, whose sums were not written.
+        let has_other_sums = known.is_none_or(|known| *known.format != *self.format);
+        objects.iter().any(|indexed| *indexed.format != *self.format)
+            || (stale.reread && has_other_sums)
     }
 
     /// An hour with nothing to do: but where a run with another prefix has, it stays stale for
