@@ -136,6 +136,15 @@ impl KnownObject {
     }
 }
 
+impl Indexed {
+    /// Whether an hour's sums have an earlier version of it, to which nothing of what it holds is to
+    /// be added.
+    #[must_use]
+    pub const fn is_replaced(&self) -> bool {
+        !self.merged && self.summed.is_some()
+    }
+}
+
 impl Computed {
     /// Whether its sums are those of so many objects that are still there, and of those that are
     /// gone.

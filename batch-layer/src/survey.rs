@@ -119,17 +119,24 @@ pub fn compare(
     survey
 }
 
-/// Objects that have newer twins, by the keys of those.
+/// Objects that have newer twins, by the keys of those. Of several that the index knows, one whose
+/// ticks do not tell their offsets, and else the newest.
 fn known_older(
     twins: &FxHashMap<Arc<str>, Twin>,
     known: &KnownObjects,
 ) -> FxHashMap<Arc<str>, OlderTwin> {
-    let known_twin = |(newer, twin): (&Arc<str>, &Twin)| {
-        // What the index knows of both is of two objects.
-        let known =
-            known.get(&*twin.key).filter(|_| !twin.is_newer && !known.contains_key(&**newer))?;
+    let older = |key: &Arc<str>| {
+        let known = known.get(&**key)?;
         let (is_as_read, placeless) = (known.is_as_read, known.placeless);
-        Some((Arc::clone(newer), OlderTwin { key: Arc::clone(&twin.key), is_as_read, placeless }))
+        Some(OlderTwin { key: Arc::clone(key), is_as_read, placeless })
+    };
+    let known_twin = |(newest, twin): (&Arc<str>, &Twin)| {
+        // What the index knows of both is of two objects.
+        if twin.is_newer || known.contains_key(&**newest) {
+            return None;
+        }
+        let others = twin.others(newest).filter_map(older);
+        Some((Arc::clone(newest), others.max_by_key(|older| older.placeless)?))
     };
     twins.iter().filter_map(known_twin).collect()
 }

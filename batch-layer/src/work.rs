@@ -178,7 +178,6 @@ impl Work {
             let stretch = start..start.plus(STRETCH_HOURS).min(window.end);
             self.index_folders(self.template.folders(self.plan.around(&stretch))).await?;
             if start == window.start {
-                self.index_broken_folders().await?;
                 let around = self
                     .wanting
                     .iter()
@@ -190,6 +189,11 @@ impl Work {
             }
             self.mark_asked(&stretch).await?;
             self.compute_stale(&stretch).await?;
+            if start == window.start {
+                // They may be many, and most are as they were: what is new does not wait for them.
+                self.index_broken_folders().await?;
+                self.compute_stale(&stretch).await?;
+            }
             self.engine.forget_before(stretch.end);
             self.progress.hours_done(Hour::each(window.start..stretch.end).count() as u64);
             start = stretch.end;

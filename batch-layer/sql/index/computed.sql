@@ -3,6 +3,6 @@ select location, gone_objects, objects, ticks, conflicts, duplicates, bars, offs
        hour_sums.withdrawn, format,
        (select coalesce(sum(h.ticks), 0)::bigint
         from archive_object_hours h join archive_objects o using (key)
-        where h.hour = $1 and h.merged and o.gone) as gone_placeless
+        where h.hour = $1 and h.summed is not null and o.gone) as gone_placeless
 from batch_hours left join hour_sums using (hour)
 where hour = $1

@@ -1,8 +1,12 @@
 -- Marks the hours of earlier versions of objects. $1, $2 and $3: keys of objects, their new etags,
 -- and how they are read now, $4 and $5: keys and hours of which the new version holds the same.
+-- What has the same etag and is read as before is another one, too: a store may list no etags, and
+-- what was stored later has ticks that could not be before.
 insert into stale_hours (hour, wanted, replaced, reread)
-select h.hour, false, bool_or(h.merged and same.key is null and o.etag <> new.etag),
-       bool_or(h.merged and same.key is null and o.format <> new.format)
+select h.hour, false,
+       bool_or(h.summed is not null and same.key is null
+               and (o.etag <> new.etag or o.format = new.format)),
+       bool_or(h.summed is not null and same.key is null and o.format <> new.format)
 from unnest($1::text[], $2::text[], $3::text[]) as new (key, etag, format)
          join archive_objects o on o.key = new.key
          join archive_object_hours h on h.key = o.key

@@ -7,45 +7,67 @@
 //! its records, and not on those of the older one.
 
 use super::{Object, uncompressed};
-use rustc_hash::FxHashMap;
+use common::Timestamp;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-/// The other object of a name.
+/// Another object of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Twin {
     pub key: Arc<str>,
     /// It is the one that counts where lines do not tell their offsets.
     pub is_newer: bool,
+    /// The keys of all objects of the name, the newest last.
+    pub all: Arc<[Arc<str>]>,
 }
 
-/// Those objects of a listing that are not alone with their names, by key: of the newest another
-/// one, of each other the newest.
+impl Twin {
+    /// The keys of the others of the name of `key`.
+    pub fn others<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
+        self.all.iter().filter(move |other| ***other != *key)
+    }
+}
+
+/// Those objects of a listing that are not alone with their names, by key: of the newest the newest
+/// of the others, of each other the newest.
 #[must_use]
 pub fn twins<'a>(listing: impl Iterator<Item = &'a Object> + Clone) -> FxHashMap<Arc<str>, Twin> {
-    let mut twins = FxHashMap::default();
     // Mostly all objects of a folder are compressed alike.
     let is_packed = |object: &Object| uncompressed(&object.key).len() < object.key.len();
     if !listing.clone().any(is_packed) {
-        return twins;
+        return FxHashMap::default();
     }
-    let mut newest: FxHashMap<&str, &Object> = FxHashMap::default();
+    let mut names: FxHashSet<&str> = FxHashSet::default();
+    let of_several = listing.clone().map(|object| uncompressed(&object.key));
+    let mut by_name: FxHashMap<&str, Vec<&Object>> =
+        of_several.filter(|name| !names.insert(*name)).map(|name| (name, Vec::new())).collect();
     for object in listing {
-        let Some(other) = newest.insert(uncompressed(&object.key), object) else {
-            continue;
-        };
-        // Of two of one time the first by key counts. What tells none was stored just now, for all
-        // that is known.
-        let rank = |object: &'a Object| {
-            (object.last_modified.is_none(), object.last_modified, Reverse(&object.key))
-        };
-        let (older, newer) =
-            if rank(object) > rank(other) { (other, object) } else { (object, other) };
-        newest.insert(uncompressed(&newer.key), newer);
-        twins.insert(Arc::clone(&older.key), Twin { key: Arc::clone(&newer.key), is_newer: true });
-        twins.insert(Arc::clone(&newer.key), Twin { key: Arc::clone(&older.key), is_newer: false });
+        if let Some(all) = by_name.get_mut(uncompressed(&object.key)) {
+            all.push(object);
+        }
     }
-    twins
+    by_name.into_values().flat_map(of_one_name).collect()
+}
+
+fn of_one_name(mut all: Vec<&Object>) -> Vec<(Arc<str>, Twin)> {
+    all.sort_unstable_by(|one, other| rank(one).cmp(&rank(other)));
+    let all: Arc<[Arc<str>]> = all.iter().map(|object| Arc::clone(&object.key)).collect();
+    let [.., second, newest] = &all[..] else {
+        return Vec::new();
+    };
+    let twin = |key: &Arc<str>| {
+        let is_newer = key != newest;
+        let other = if is_newer { newest } else { second };
+        (Arc::clone(key), Twin { key: Arc::clone(other), is_newer, all: Arc::clone(&all) })
+    };
+    all.iter().map(twin).collect()
+}
+
+/// Of two of one time the first by key counts. What tells none was stored just now, for all that is
+/// known.
+fn rank(object: &Object) -> (bool, Option<Timestamp>, Reverse<&str>) {
+    (object.last_modified.is_none(), object.last_modified, Reverse(&*object.key))
 }
 
 #[cfg(test)]
@@ -70,6 +92,14 @@ mod tests {
             (
                 &[("a.json", 2), ("a.json.gz", 2)],
                 &[("a.json", "a.json.gz", false), ("a.json.gz", "a.json", true)],
+            ),
+            (
+                &[("a.json", 1), ("a.json.gz", 2), ("a.json.zst", 3), ("b.json", 4)],
+                &[
+                    ("a.json", "a.json.zst", true),
+                    ("a.json.gz", "a.json.zst", true),
+                    ("a.json.zst", "a.json.gz", false),
+                ],
             ),
         ] {
             let listing: Vec<_> = listed.iter().copied().map(object).collect();

@@ -120,12 +120,15 @@ pub async fn announce(
     Ok(())
 }
 
-/// Forgets that objects were about to be deleted.
+/// Forgets that objects were about to be deleted. The lake goes on standing for what was deleted
+/// under their keys before.
 pub async fn retract(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
     let delete =
         pg::query("delete from covered_objects where key = any ($1) and deleted_at is null")
             .bind(keys);
-    index.write("covered_objects", delete).await.map(drop)
+    index.write("covered_objects", delete).await?;
+    let update = pg::query(include_str!("../../sql/lake/retract_covered.sql")).bind(keys);
+    index.write("covered_objects", update).await.map(drop)
 }
 
 /// The keys of objects that were about to be deleted when a run ended, each with whether that run
@@ -140,10 +143,7 @@ pub async fn announced(index: &mut Index) -> Result<Vec<(String, bool)>, Failure
 
 /// Notes of objects that the index does not know any more that they are deleted.
 pub async fn note_deleted(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
-    let update = pg::query(
-        "update covered_objects set deleted_at = now() where key = any ($1) and deleted_at is null",
-    )
-    .bind(keys);
+    let update = pg::query(include_str!("../../sql/lake/note_deleted.sql")).bind(keys);
     index.write("covered_objects", update).await.map(drop)
 }
 

@@ -19,6 +19,25 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use tracing::Instrument;
 
+/// Sets an hour's mark right by its objects, those that are there. The mark of one that was replaced
+/// may be lost: it was gone for a while.
+fn set_right<'a>(
+    stale: &mut Stale,
+    known: &Computed,
+    objects: impl Iterator<Item = &'a Indexed> + Clone,
+) {
+    let mut replaced = objects.clone().filter(|indexed| indexed.is_replaced()).peekable();
+    if replaced.peek().is_none() {
+        if known.is_of(objects.filter(|indexed| indexed.merged).count() as u64) {
+            // What was replaced is again what it was.
+            (stale.replaced, stale.reread) = (false, false);
+        }
+    } else if !stale.replaced && !stale.reread {
+        stale.replaced = replaced.all(|indexed| *indexed.format == *known.format);
+        stale.reread = !stale.replaced;
+    }
+}
+
 /// Records that an hour would lose. `is_read_otherwise`: those whose places are missing may be
 /// among the ticks that tell none now, unless their objects have expired. `there`: ticks of those
 /// objects that it was made of, which are still there.
@@ -125,18 +144,19 @@ impl Work {
         let (foreign, objects): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|indexed| self.is_foreign(indexed));
         let is_forced = self.plan.window.contains(&hour) && (self.recompute || self.allow_shrink);
-        let is_changed = is_forced || stale.replaced || stale.reread;
-        if !is_changed && objects.iter().all(|object| object.merged) {
+        let is_as_it_was = |stale: &Stale| {
+            !(is_forced || stale.replaced || stale.reread)
+                && objects.iter().all(|object| object.merged)
+        };
+        if is_as_it_was(&stale) {
             return self.leave_as_it_is((hour, seen), &foreign).await;
         }
         let mut known = self.index.computed(hour).await?;
-        let merged = objects.iter().chain(&foreign).filter(|object| object.merged).count();
-        if known.as_ref().is_some_and(|known| known.is_of(merged as u64)) {
-            // What was replaced is again what it was.
-            (stale.replaced, stale.reread) = (false, false);
-            if !is_forced && objects.iter().all(|object| object.merged) {
-                return self.leave_as_it_is((hour, seen), &foreign).await;
-            }
+        if let Some(known) = &known {
+            set_right(&mut stale, known, objects.iter().chain(&foreign));
+        }
+        if is_as_it_was(&stale) {
+            return self.leave_as_it_is((hour, seen), &foreign).await;
         }
         let from_lake = match &mut known {
             Some(known) if foreign.is_empty() && (is_forced || known.sum.is_none()) => {
@@ -153,10 +173,7 @@ impl Work {
             _ => self.engine.forget_before(hour),
         }
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
-        // A run by other rules may have read them in between, whose sums were not written.
-        let has_other_sums = known.is_none_or(|known| *known.format != *self.format);
-        let is_read_otherwise = objects.iter().any(|indexed| *indexed.format != *self.format)
-            || (stale.reread && has_other_sums);
+        let is_read_otherwise = self.is_read_otherwise(&stale, known, objects);
         let from_lake = from_lake.as_ref().filter(|_| !is_read_otherwise);
         let due = Due {
             stale,
@@ -173,6 +190,19 @@ impl Work {
             return Ok(());
         };
         self.write(&due, new).await
+    }
+
+    /// Whether some of an hour's objects were read by other rules than this run's.
+    fn is_read_otherwise(
+        &self,
+        stale: &Stale,
+        known: Option<&Computed>,
+        objects: &[Indexed],
+    ) -> bool {
+        // A run by other rules may have read them in between, whose sums were not written.
+        let has_other_sums = known.is_none_or(|known| *known.format != *self.format);
+        objects.iter().any(|indexed| *indexed.format != *self.format)
+            || (stale.reread && has_other_sums)
     }
 
     /// An hour with nothing to do: but where a run with another prefix has, it stays stale for

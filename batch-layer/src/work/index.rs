@@ -16,6 +16,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::telemetry::TRACED;
 use service::words::{counted, inflected};
+use std::iter;
 use std::sync::Arc;
 use tracing::Instrument;
 
@@ -305,7 +306,7 @@ impl Work {
         Ok(Some(Broken { kind: BrokenKind::Damaged, why, hours: held.into_keys().collect() }))
     }
 
-    /// Whether an object holds what another one of its name holds, which is compressed or is not.
+    /// Whether an object holds what another one of its name holds, which is compressed otherwise.
     /// It is looked at again in each run, until one of the two is gone.
     async fn is_copy(
         &mut self,
@@ -313,9 +314,7 @@ impl Work {
         scan: &Scan,
         read: &[Entry],
     ) -> Result<bool, Failure> {
-        let Some(twin) =
-            change.twin.as_ref().map(|twin| &*twin.key).filter(|_| !scan.hours.is_empty())
-        else {
+        let Some(twin) = change.twin.as_ref().filter(|_| !scan.hours.is_empty()) else {
             return Ok(false);
         };
         let pairs =
@@ -326,18 +325,21 @@ impl Work {
             .map(holding)
             .collect::<Result<Vec<_>, _>>()
             .map_err(Failure::Infrastructure)?;
-        let theirs = match read.iter().find(|entry| *entry.object.key == *twin) {
-            Some(entry) => pairs(&entry.hours),
-            None => self.index.fingerprints_of(twin).await?,
-        };
-        let is_copy = pairs(&ours) == theirs;
-        if is_copy {
-            let (location, key) = (self.store.location(), &change.object.key);
-            self.progress.warn(format_args!(
-                "{location}{key} holds the same as {location}{twin} and is passed over: delete one of them"
-            ));
+        let key = &change.object.key;
+        for other in twin.others(key) {
+            let theirs = match read.iter().find(|entry| entry.object.key == *other) {
+                Some(entry) => pairs(&entry.hours),
+                None => self.index.fingerprints_of(other).await?,
+            };
+            if pairs(&ours) == theirs {
+                let location = self.store.location();
+                self.progress.warn(format_args!(
+                    "{location}{key} holds the same as {location}{other} and is passed over: delete one of them"
+                ));
+                return Ok(true);
+            }
         }
-        Ok(is_copy)
+        Ok(false)
     }
 
     /// Whether a newer object of its name counts in its place, because of one of them nobody can
@@ -349,19 +351,25 @@ impl Work {
         scan: &Scan,
         read: &[Entry],
     ) -> Result<bool, Failure> {
-        let Some(newer) = change.twin.as_ref().filter(|twin| twin.is_newer).map(|twin| &*twin.key)
-        else {
+        let Some(twin) = change.twin.as_ref().filter(|twin| twin.is_newer) else {
             return Ok(false);
         };
-        let placeless = match read.iter().find(|entry| *entry.object.key == *newer) {
-            Some(entry) => Some(entry.placeless),
-            None => self.index.is_placeless(newer).await?,
-        };
-        let is_outdated = placeless.is_some_and(|newer| newer || is_placeless(scan));
-        if is_outdated {
-            self.note_outdated(&change.object.key, newer);
+        let key = &change.object.key;
+        // Where the newest is not known, a third one that holds the same may stand for it.
+        for other in iter::once(&twin.key).chain(twin.others(key)) {
+            let placeless = match read.iter().find(|entry| entry.object.key == *other) {
+                Some(entry) => Some(entry.placeless),
+                None => self.index.is_placeless(other).await?,
+            };
+            if let Some(other) = placeless {
+                let is_outdated = other || is_placeless(scan);
+                if is_outdated {
+                    self.note_outdated(key, &twin.key);
+                }
+                return Ok(is_outdated);
+            }
         }
-        Ok(is_outdated)
+        Ok(false)
     }
 
     fn note_outdated(&self, key: &str, newer: &str) {
@@ -401,7 +409,8 @@ impl Work {
         if let Some(older) = &instead_of {
             self.note_outdated(older, &change.object.key);
         }
-        if change.kind == ChangeKind::Replaced {
+        // The same bytes hold more ticks where they are said to be stored later.
+        if change.kind != ChangeKind::New {
             self.engine.forget_object(&change.object.key);
         }
         let newest = self.newest_of(&change.object, &scan);

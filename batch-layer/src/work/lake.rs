@@ -15,6 +15,7 @@ use crate::lake::source::{self, Required};
 use crate::lake::table::Counting;
 use crate::scan::HourBars;
 use crate::stop::stopped;
+use crate::summary::changed_symbols;
 use crate::totals;
 use rustc_hash::FxHashSet;
 use service::Failure;
@@ -59,7 +60,10 @@ impl Work {
             believed(sum, stale.hour, known).map_err(|why| (None, Unread::Damaged(why)))
         });
         match read {
-            Ok(sum) => {
+            Ok(mut sum) => {
+                if self.tells_otherwise(stale.hour, known, &mut sum) {
+                    return Ok(None);
+                }
                 known.sum = Some(HourBars { duplicates: known.duplicates, ..sum });
                 Ok(Some(OfLake {
                     keys: objects.into_iter().map(|counting| counting.key).collect(),
@@ -71,6 +75,27 @@ impl Work {
                 Ok(None)
             }
         }
+    }
+
+    /// Whether the lake has the hour's records with other numbers than those that were kept of it,
+    /// which has been noted then. It may be older: an object was replaced by one with the same
+    /// places, which `compact` has not read, and that or others have expired since.
+    fn tells_otherwise(&self, hour: Hour, known: &Computed, sum: &mut HourBars) -> bool {
+        let Some(kept) = &known.sum else { return false };
+        let changed = changed_symbols(kept, sum);
+        let Some(first) = changed.first() else { return false };
+        let symbols = counted(changed.len() as u64, "symbol");
+        let what = match known.gone_objects {
+            0 => "its objects are read instead (batch-layer compact mends the lake)",
+            _ => {
+                "the summary's stay, because some of its objects have expired (batch-layer verify compares the lake)"
+            }
+        };
+        self.progress.warn(format_args!(
+            "hour {hour}: the lake is not believed: it tells other numbers of {symbols} than the summary, {first} the \
+             first; {what}"
+        ));
+        true
     }
 
     async fn sum_up_lake(

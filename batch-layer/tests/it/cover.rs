@@ -400,6 +400,57 @@ async fn an_object_that_comes_again_with_fewer_ticks_takes_no_others_along() {
 }
 
 #[tokio::test]
+async fn an_object_that_comes_again_with_fewer_hours_and_is_deleted_again_stands_for_all_of_them() {
+    for fails in [false, true] {
+        let world = World::create().await;
+        let (object, rest) = (key(10, 0, 60), key(11, 1, 0));
+        let (of_ten, of_eleven) = (some_ticks(10, 0, 60, 40), some_ticks(11, 0, 100, 10));
+        let whole = [&of_ten[..], &of_eleven].concat();
+        world.put(&object, &whole).await;
+        world.bucket.put(&rest, lines(&some_ticks(11, 1, 0, 20)) + "no tick\n").await.unwrap();
+        for run in [&DAY[..], &COMPACT, &DELETE] {
+            world.run_ok(run).await;
+        }
+        assert_eq!(raw(&world).await, BTreeSet::from([rest.clone()]));
+        // The sink writes it again by its first part, which has nothing of the second hour.
+        world.put(&object, &of_ten).await;
+        world.run_ok(&DAY).await;
+        world.run_ok(&COMPACT).await;
+        match fails {
+            true => assert_eq!(deleting(&world, 403).await.code, 4),
+            false => drop(world.run_ok(&DELETE).await),
+        }
+        assert_eq!(raw(&world).await.contains(&object), fails);
+        let outcome = world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
+        assert!(outcome.stderr.contains("takes nothing from 2 hours"), "{}", outcome.stderr);
+        let ticks = "select ticks::text from batch_hours order by hour";
+        assert_eq!(world.rows(ticks).await, ["40", "30"], "{fails}: {}", outcome.stderr);
+        // Once more; a run that is killed behind its deed, too, is made good.
+        world.put(&object, &of_ten).await;
+        world.run_ok(&DAY).await;
+        let known =
+            format!("select count(*) from covered_objects where key = '{object}' and ticks = 50");
+        assert_eq!(world.number(&known).await, 1, "{fails}");
+        world
+            .execute(&format!("update covered_objects set noted_at = now() where key = '{object}'"))
+            .await;
+        world.bucket.delete(&object).await.unwrap();
+        world.run_ok(&COMPACT).await;
+        assert_eq!(
+            world.number(&format!("{known} and deleted_at >= noted_at")).await,
+            1,
+            "{fails}"
+        );
+        assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+        // With all of its ticks it is covered no more.
+        world.put(&object, &whole).await;
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(&known).await, 0);
+        assert_eq!(world.rows(ticks).await, ["40", "30"]);
+    }
+}
+
+#[tokio::test]
 async fn what_was_read_by_other_flags_or_was_not_judged_yet_stays() {
     let world = World::create().await;
     in_the_lake(&world).await;

@@ -1,7 +1,9 @@
 //! A store and a database that fail while a run is at work: right numbers later, or a clear error
 //! now.
 
-use crate::support::{LONG, Outcome, World, finish, key, lines, some_ticks};
+use crate::changes::placeless;
+use crate::support::{LONG, Outcome, World, at, finish, key, key_of, lines, some_ticks};
+use batch_layer::hour::Hour;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testing::s3::Bucket;
@@ -326,6 +328,39 @@ async fn an_object_in_cold_storage_is_said_once_and_holds_back_its_hour() {
     let outcome = run_through(&world, &store).await;
     assert!(!outcome.stderr.contains("cold storage"), "{}", outcome.stderr);
     assert_eq!(world.rows("select kind from broken_archive_objects").await, ["frozen"]);
+}
+
+#[tokio::test]
+async fn broken_objects_of_other_windows_are_tried_behind_the_hours_of_the_window() {
+    const FROZEN: &str =
+        "<Error><Code>InvalidObjectState</Code><Message>archived</Message></Error>";
+    let world = World::create().await;
+    let object = three_hours(&world).await;
+    let store = store_with(&object, |_| answer(403, FROZEN)).await;
+    assert_eq!(run_through(&world, &store).await.code, 0);
+    let later = Hour::of(at(48 + 10, 0));
+    world.put(&key_of(later, 0, 90_000), &some_ticks(48 + 10, 0, 90_000, 5)).await;
+    let (pool, written) = (world.database.pool().clone(), Arc::new(AtomicUsize::new(0)));
+    let seen = Arc::clone(&written);
+    let store = store_with(&object, move |_| {
+        let (pool, seen) = (pool.clone(), Arc::clone(&seen));
+        Treatment::After(Box::pin(async move {
+            let hours = "select count(*) from batch_hours where hour = '2025-06-04T10:00Z'";
+            let hours: i64 = sqlx::query_scalar(hours).fetch_one(&pool).await.unwrap();
+            seen.store(usize::try_from(hours).unwrap(), Ordering::Relaxed);
+        }))
+    })
+    .await;
+    let mut command = world.command(&["--hour", "2025-06-04T10"]);
+    command.env("S3_ENDPOINT_URL", format!("http://{}", store.address()));
+    let outcome = finish(command).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(written.load(Ordering::Relaxed), 1, "{}", outcome.stderr);
+    // It was readable then.
+    assert_eq!(world.number("select count(*) from broken_objects").await, 0);
+    world.run_ok(&DAY).await;
+    let hours = ["02T09 by 1", "02T10 by 3", "02T11 by 1", "04T10 by 2"];
+    assert_eq!(world.computed_by().await, hours);
 }
 
 #[tokio::test]
@@ -731,4 +766,64 @@ async fn an_object_whose_time_is_told_wrong_at_first_is_read_again_when_it_is_to
         let outcome = world.run_ok(&DAY).await;
         assert!(outcome.stderr.contains("0 objects read"), "{told}: {}", outcome.stderr);
     }
+}
+
+#[tokio::test]
+async fn ticks_without_offsets_of_an_object_that_is_said_to_be_stored_later_count_once() {
+    let world = World::create().await;
+    let text = placeless(10, 0, 20);
+    world.bucket.put(&key(10, 0, 0), text.clone()).await.unwrap();
+    let objects = world.bucket.list("raw/stock_prices/2025-06-02-10/").await.unwrap();
+    // A day before half past ten: what is later cannot be.
+    let listing = format!(
+        "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>{}</Key><Size>{}</Size><ETag>{}</ETag>\
+         <LastModified>2025-06-01T10:29:00.000Z</LastModified></Contents></ListBucketResult>",
+        key(10, 0, 0),
+        text.len(),
+        objects[0].etag
+    );
+    let store = store_where(move |request| match is_listing_of_ten(request) {
+        true => answer(200, &listing),
+        false => Treatment::Forward,
+    })
+    .await;
+    let ticks = "select ticks from batch_hours where hour = '2025-06-02T10:00Z'";
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(world.number(ticks).await, 10, "{}", outcome.stderr);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(ticks).await, 20);
+}
+
+#[tokio::test]
+async fn an_object_that_is_said_to_be_stored_later_when_its_folder_is_listed_again_counts_as_then()
+{
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 20);
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.put(&key(10, 1, 0), &some_ticks(10, 1, 0, 5)).await;
+    let objects = world.bucket.list("raw/stock_prices/2025-06-02-10/").await.unwrap();
+    // The second one is no longer what the first listing tells, so there is another listing.
+    let contents = |(partition, size, etag): (i32, usize, &str)| {
+        format!(
+            "<Contents><Key>{}</Key><Size>{size}</Size><ETag>{etag}</ETag>\
+             <LastModified>2025-06-01T10:29:00.000Z</LastModified></Contents>",
+            key(10, partition, 0)
+        )
+    };
+    let listing = format!(
+        "<ListBucketResult><IsTruncated>false</IsTruncated>{}{}</ListBucketResult>",
+        contents((0, lines(&ticks).len(), &objects[0].etag)),
+        contents((1, 7, "\"another\""))
+    );
+    let listings = AtomicUsize::new(0);
+    let store = store_where(move |request| {
+        match is_listing_of_ten(request) && listings.fetch_add(1, Ordering::Relaxed) == 0 {
+            true => answer(200, &listing),
+            false => Treatment::Forward,
+        }
+    })
+    .await;
+    let outcome = run_through(&world, &store).await;
+    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    assert_eq!(world.number("select ticks from batch_hours").await, 25, "{}", outcome.stderr);
 }

@@ -305,6 +305,43 @@ async fn ticks_whose_raw_objects_have_expired_are_computed_anew_from_the_lake() 
 }
 
 #[tokio::test]
+async fn numbers_that_were_corrected_behind_the_lake_stay_when_objects_expire_before_it_has_them() {
+    for case in ["the corrected one expires", "all expire", "another one expires"] {
+        let world = World::create().await;
+        for partition in 0..2 {
+            world.put(&key(13, partition, 0), &some_ticks(13, partition, 0, 50)).await;
+        }
+        run_both(&world).await;
+        let mut corrected = some_ticks(13, 0, 0, 50);
+        corrected[7].close += 1;
+        world.put(&key(13, 0, 0), &corrected).await;
+        world.run_ok(&DAY).await;
+        let expire: &[i32] = match case {
+            "the corrected one expires" => &[0],
+            "all expire" => &[0, 1],
+            _ => &[1],
+        };
+        for partition in expire {
+            world.expire(&key(13, *partition, 0)).await;
+        }
+        if *expire == [1] {
+            // A late tick makes compact write the hour anew, beside what it has.
+            world.put(&key(15, 2, 0), &some_ticks(13, 2, 0, 1)).await;
+        }
+        run_both(&world).await;
+        let before = state(&world).await;
+        spoil(&world).await;
+        let outcome = world.run_ok(&[&RECOMPUTE[..], &["--anomalies", "off"]].concat()).await;
+        assert!(
+            outcome.stderr.contains("it tells other numbers of 1 symbol"),
+            "{case}: {outcome:?}"
+        );
+        assert_eq!(read(&world).await.split(' ').next(), Some("0"), "{case}: {outcome:?}");
+        assert_eq!(state(&world).await, before, "{case}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
 async fn hours_that_may_shrink_are_not_read_from_the_lake() {
     let world = World::create().await;
     for partition in 0..2 {

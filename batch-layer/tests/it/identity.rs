@@ -299,6 +299,30 @@ async fn of_two_objects_of_one_name_that_tell_no_offsets_the_newer_counts_howeve
     }
 }
 
+#[tokio::test]
+async fn of_three_objects_of_one_name_that_tell_no_offsets_one_counts() {
+    for (counts, is_each_known) in
+        [([10, 10, 10], false), ([10, 15, 20], false), ([10, 15, 20], true), ([10, 15, 10], false)]
+    {
+        let world = World::create().await;
+        let keys = ["", ".gz", ".zst"].map(|end| format!("{}{end}", key(10, 0, 0)));
+        for (at, (key, count)) in keys.iter().zip(counts).enumerate() {
+            put_later(&world, key, &placeless(10, 0, count)).await;
+            if at == 0 || is_each_known {
+                world.run_ok(&DAY).await;
+            }
+        }
+        for flags in [&[][..], &[][..], &["--recompute"][..]] {
+            let outcome = world.run_ok(&[&DAY[..], flags].concat()).await;
+            let passed_over = outcome.stderr.matches("passed over").count();
+            assert_eq!(passed_over, 2, "{counts:?} {flags:?}: {}", outcome.stderr);
+            let hour = "select concat_ws(' ', ticks, objects, gone_objects) from batch_hours";
+            let expected = format!("{} 1 0", counts[2]);
+            assert_eq!(world.rows(hour).await, [&*expected], "{counts:?} {flags:?}");
+        }
+    }
+}
+
 /// Puts an object whose time in listings is later than that of any other.
 async fn put_later(world: &World, key: &str, text: &str) {
     // Some stores tell whole seconds.
