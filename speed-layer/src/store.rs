@@ -89,6 +89,13 @@ struct Aside {
     size: Option<u32>,
 }
 
+impl Aside {
+    /// Whether it was held back last for such a reason.
+    fn is_for(&self, kind: Kind) -> bool {
+        self.why.as_ref().is_some_and(|why| why.kind == kind)
+    }
+}
+
 /// What becomes of the messages of such a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Held {
@@ -513,7 +520,7 @@ impl Store {
     fn put_on_trial(&mut self, questions: &[Question]) {
         for question in questions {
             let Some(aside) = self.aside.get_mut(&question.at) else { continue };
-            let is_locked = aside.why.as_ref().is_some_and(|why| why.kind == Kind::Locked);
+            let is_locked = aside.is_for(Kind::Locked);
             if std::mem::take(&mut aside.held) == Held::Back && is_locked {
                 self.connection = None;
                 self.is_held_up = true;

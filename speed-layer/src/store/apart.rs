@@ -185,8 +185,7 @@ impl Store {
 
     /// Notes that it is held. The first one that takes long waits for its whole try.
     fn set_aside(&mut self, at: SourcePartition) -> &mut Aside {
-        let is_slow = |aside: &Aside| aside.why.as_ref().is_some_and(|why| why.kind == Kind::Slow);
-        if !self.aside.values().any(is_slow) {
+        if !self.aside.values().any(|aside| aside.is_for(Kind::Slow)) {
             self.put_off_whole_try();
         }
         self.aside.entry(at).or_default()

@@ -26,6 +26,26 @@ async fn refused(scene: &Scene) -> Vec<(String, String)> {
     .unwrap()
 }
 
+/// A tick of a symbol, by which triggers tell it.
+fn of(symbol: &str, partition: i32) -> Record {
+    let value = format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#);
+    Record::new(partition, value)
+}
+
+/// Lets each row of realtime_stock go through the body of a trigger.
+async fn linger(scene: &Scene, body: &str) {
+    let sql = format!(
+        "create function linger() returns trigger language plpgsql as
+         $$ begin {body} return new; end $$;
+         create trigger linger before insert on realtime_stock for each row execute function linger()"
+    );
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
+}
+
+async fn linger_no_more(scene: &Scene) {
+    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+}
+
 #[tokio::test]
 async fn a_tick_that_a_constraint_forbids_is_kept_aside_and_all_others_are_written() {
     let scene =
@@ -385,18 +405,13 @@ async fn of_several_slow_messages_one_is_tried_at_a_time_and_the_others_go_on() 
     let scene = Scene::new(5).await;
     let speed_layer = scene.start(&["--writer-timeout", "5s"]);
     let address = http_address(&speed_layer).await;
-    let value = |symbol: &str| {
-        format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#)
-    };
-    let of_all = (0..5).map(|partition| Record::new(partition, value("A")));
+    let of_all = (0..5).map(|partition| of("A", partition));
     scene.topic.produce(of_all).await;
     scene.wait_all_in().await;
-    let sql = "create function linger() returns trigger language plpgsql as
-               $$ begin if new.symbol = 'SLOW' then perform pg_sleep(7); end if; return new; end $$;
-               create trigger linger before insert on realtime_stock for each row execute function linger()";
-    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
-    let slow = (0..4).map(|partition| Record::new(partition, value("SLOW")));
-    scene.topic.produce(slow.chain([Record::new(4, value("A"))])).await;
+    let body = "if new.symbol = 'SLOW' then perform pg_sleep(7); end if;";
+    linger(&scene, body).await;
+    let slow = (0..4).map(|partition| of("SLOW", partition));
+    scene.topic.produce(slow.chain([of("A", 4)])).await;
     for next in 2..7 {
         let at: &str = format!(
             "select count(*) from kafka_offsets where partition = 4 and next_offset >= {next}"
@@ -409,10 +424,10 @@ async fn of_several_slow_messages_one_is_tried_at_a_time_and_the_others_go_on() 
             if count == 1 { Ok(()) } else { Err(next) }
         })
         .await;
-        scene.topic.produce([Record::new(4, value("A"))]).await;
+        scene.topic.produce([of("A", 4)]).await;
     }
     wait_ready(&address, 503).await;
-    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+    linger_no_more(&scene).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
 }
@@ -425,19 +440,9 @@ async fn messages_that_are_refused_are_kept_aside_while_others_take_too_long() {
     let address = http_address(&speed_layer).await;
     scene.send_ticks(6, 5).await;
     scene.wait_all_in().await;
-    let sql = "create function linger() returns trigger language plpgsql as
-               $$ begin
-                  if new.symbol = 'BAD' then raise exception 'not this'; end if;
-                  if new.symbol = 'SLOW' then perform pg_sleep(7); end if;
-                  return new;
-               end $$;
-               create trigger linger before insert on realtime_stock for each row execute function linger()";
-    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
-    let of = |symbol: &str, partition| {
-        let value =
-            format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#);
-        Record::new(partition, value)
-    };
+    let body = "if new.symbol = 'BAD' then raise exception 'not this'; end if;
+                if new.symbol = 'SLOW' then perform pg_sleep(7); end if;";
+    linger(&scene, body).await;
     scene.topic.produce((0..4).map(|partition| of("SLOW", partition))).await;
     wait_ready(&address, 503).await;
     speed_layer.wait_stderr("cannot be written: it takes too long", PATIENCE).await;
@@ -447,7 +452,7 @@ async fn messages_that_are_refused_are_kept_aside_while_others_take_too_long() {
         if seen == 150 { Ok(()) } else { Err(seen) }
     })
     .await;
-    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+    linger_no_more(&scene).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
 }
@@ -457,14 +462,11 @@ async fn messages_that_are_refused_are_kept_aside_while_others_take_too_long() {
 async fn slow_messages_that_come_together_are_written_as_each_alone_would_be() {
     let scene = Scene::new(3).await;
     let speed_layer = scene.start(&["--writer-timeout", "8s"]);
-    let sql = "create function linger() returns trigger language plpgsql as
-               $$ begin if new.symbol = 'SLOW' then perform pg_sleep(6); end if; return new; end $$;
-               create trigger linger before insert on realtime_stock for each row execute function linger()";
+    let body = "if new.symbol = 'SLOW' then perform pg_sleep(6); end if;";
     scene.send_ticks(3, 5).await;
     scene.wait_all_in().await;
-    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
-    let slow = r#"{"symbol":"SLOW","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
-    scene.topic.produce((0..2).map(|partition| Record::new(partition, slow))).await;
+    linger(&scene, body).await;
+    scene.topic.produce((0..2).map(|partition| of("SLOW", partition))).await;
     speed_layer.wait_stderr("cannot be written: it takes too long", PATIENCE).await;
     eventually("both to be written", 2 * PATIENCE, || async {
         let seen = scene.count("select count(*) from realtime_stock where symbol = 'SLOW'").await;
@@ -481,19 +483,9 @@ async fn a_slow_message_is_given_its_time_beside_one_at_which_something_breaks()
     let speed_layer = scene.start(&["--writer-timeout", "8s"]);
     scene.send_ticks(3, 5).await;
     scene.wait_all_in().await;
-    let sql = "create function linger() returns trigger language plpgsql as
-               $$ begin
-                  if new.symbol = 'BROKEN' then raise exception 'out of order' using errcode = 'XX000'; end if;
-                  if new.symbol = 'SLOW' then perform pg_sleep(6); end if;
-                  return new;
-               end $$;
-               create trigger linger before insert on realtime_stock for each row execute function linger()";
-    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
-    let of = |symbol: &str, partition| {
-        let value =
-            format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#);
-        Record::new(partition, value)
-    };
+    let body = "if new.symbol = 'BROKEN' then raise exception 'out of order' using errcode = 'XX000'; end if;
+                if new.symbol = 'SLOW' then perform pg_sleep(6); end if;";
+    linger(&scene, body).await;
     // Together they take longer than the limit.
     scene.topic.produce([of("SLOW", 1), of("SLOW", 2)]).await;
     speed_layer.wait_stderr("cannot be written: it takes too long", PATIENCE).await;
@@ -505,7 +497,7 @@ async fn a_slow_message_is_given_its_time_beside_one_at_which_something_breaks()
     })
     .await;
     assert_eq!(scene.count("select count(*) from realtime_stock where symbol = 'BROKEN'").await, 0);
-    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+    linger_no_more(&scene).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
 }
@@ -517,19 +509,9 @@ async fn a_refused_message_is_kept_aside_while_the_others_messages_take_seconds(
     let _speed_layer = scene.start(&[]);
     scene.send_ticks(7, 5).await;
     scene.wait_all_in().await;
-    let sql = "create function linger() returns trigger language plpgsql as
-               $$ begin
-                  if new.symbol = 'BAD' then raise exception 'not this'; end if;
-                  perform pg_sleep(0.2);
-                  return new;
-               end $$;
-               create trigger linger before insert on realtime_stock for each row execute function linger()";
-    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
-    let of = |symbol: &str, partition| {
-        let value =
-            format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#);
-        Record::new(partition, value)
-    };
+    let body = "if new.symbol = 'BAD' then raise exception 'not this'; end if;
+                perform pg_sleep(0.2);";
+    linger(&scene, body).await;
     scene.topic.produce((0..7).map(|id| of(if id == 0 { "BAD" } else { "GOOD" }, id))).await;
     // The others are never without a message.
     let good = "select count(*) from realtime_stock where symbol = 'GOOD'";
@@ -545,7 +527,7 @@ async fn a_refused_message_is_kept_aside_while_the_others_messages_take_seconds(
         if seen == 1 { Ok(()) } else { Err(seen) }
     })
     .await;
-    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+    linger_no_more(&scene).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
 }
