@@ -77,6 +77,8 @@ pub struct Advance {
     pub expected: i64,
     /// Why the offsets between the expected one and this could not be read.
     pub lost: Option<String>,
+    /// It was taken before the store held it back.
+    pub is_again: bool,
 }
 
 impl Advance {
@@ -277,6 +279,14 @@ impl Assignment {
         }
     }
 
+    /// What was read of a partition was dropped: it is begun anew.
+    pub fn not_taken(&mut self, at: SourcePartition, now: Instant) {
+        self.is_unsettled = true;
+        if let Some(partition) = self.stored_mut(at) {
+            partition.on(Event::NotTaken, now);
+        }
+    }
+
     /// What is to be done about partitions. A question to the store waits until the source is
     /// known.
     pub fn wanted(&mut self, now: Instant) -> Vec<(TopicPartition, Action)> {
@@ -419,9 +429,10 @@ impl Assignment {
         let known = topic.partitions.get_mut(&partition)?;
         match known.advance(offset, next) {
             Taken::No => None,
-            Taken::Yes { expected, lost } => {
+            Taken::Yes { expected, lost, is_again } => {
                 let lost = if lost { known.take_damage() } else { None };
-                Some(Advance { at: SourcePartition { source, partition }, expected, lost })
+                let at = SourcePartition { source, partition };
+                Some(Advance { at, expected, lost, is_again })
             }
         }
     }
@@ -761,7 +772,7 @@ mod tests {
         assert_eq!(assignment.advance("t", 0, 4, 5), None);
         assert_eq!(
             assignment.advance("t", 0, 5, 6),
-            Some(Advance { at: here, expected: 5, lost: None })
+            Some(Advance { at: here, expected: 5, lost: None, is_again: false })
         );
         assert_eq!(assignment.advance("t", 0, 5, 6), None);
         assert_eq!(assignment.advance("t", 1, 0, 1), None);

@@ -7,8 +7,8 @@ use std::time::Duration;
 /// What the intake asks of the store.
 #[derive(Debug)]
 pub enum Command {
-    /// Which sources these topics are.
-    Identify(Vec<TopicIdentity>),
+    /// Which source the topic is.
+    Identify(TopicIdentity),
     /// Where to begin with partitions.
     Locate(Vec<Question>),
     Write(Box<Batch>),
@@ -21,7 +21,10 @@ pub enum Command {
 /// What the store answers. One that can go on no more says so by [`Reply::Ended`].
 #[derive(Debug)]
 pub enum Reply {
-    Identified(Vec<Source>),
+    Identified(Source),
+    /// PostgreSQL does not take what is to be written of the topic; in its words. It is to be asked
+    /// again.
+    NotIdentified(TopicIdentity, String),
     Located(Vec<Answer>),
     /// The batch is committed; it comes back so that its memory serves again.
     Written(Box<Batch>),
@@ -100,6 +103,8 @@ pub enum Begin {
     Busy,
     /// It was never read: what Kafka has of it decides.
     AskKafka,
+    /// PostgreSQL does not take what that needs: ask again in a while. In its words.
+    NotTaken(String),
     /// Offsets are gone, and `--on-gap stop` leaves it to a person what to do about them. The text
     /// says which.
     Gap(String),

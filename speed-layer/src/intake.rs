@@ -19,7 +19,7 @@ use crate::writer::{self, Writers};
 use anyhow::anyhow;
 use common::Timestamp;
 use common::decode::{Decoder, ProvenanceNames};
-use failures::PartitionFailure;
+use failures::{PartitionFailure, Unidentified};
 use letters::LettersWatch;
 use rdkafka::consumer::Consumer as _;
 use service::Failure;
@@ -109,6 +109,8 @@ pub struct Intake {
     brokers_asked: bool,
     /// Topics that cannot be read, with what was said of each.
     absent: BTreeMap<String, String>,
+    /// Topics of which the database does not take which source they are.
+    unidentified: BTreeMap<String, Unidentified>,
     /// What the decoder knows of the registry's schemas.
     schemas_seen: registry::Seen,
 }
@@ -173,6 +175,7 @@ impl Intake {
             rights_asked: BTreeSet::new(),
             brokers_asked: false,
             absent: BTreeMap::new(),
+            unidentified: BTreeMap::new(),
             schemas_seen: registry::Seen::default(),
         })
     }
@@ -261,7 +264,10 @@ impl Intake {
                 let batch = writers.batch(step.at);
                 batch.gaps.extend(step.gap(offset));
                 batch.push(decoder, &message, step.at, step.expected, |part, index, reject| {
-                    if let Some(dead_letters) = dead_letters {
+                    // It has its letter where it was taken before.
+                    if !step.is_again
+                        && let Some(dead_letters) = dead_letters
+                    {
                         dead_letters.send(part, index, reject);
                     }
                 });
@@ -348,9 +354,11 @@ impl Intake {
         match reply {
             Reply::Ended => {}
             Reply::Checked => self.shared.session_works(),
-            Reply::Identified(sources) => {
-                sources.into_iter().for_each(|source| self.assignment.identified(source))
+            Reply::Identified(source) => {
+                self.unidentified.remove(&source.topic);
+                self.assignment.identified(source);
             }
+            Reply::NotIdentified(identity, why) => self.topic_is_not_taken(identity, why),
             Reply::Located(answers) => {
                 answers
                     .into_iter()
@@ -385,22 +393,45 @@ impl Intake {
         Ok(())
     }
 
-    /// Hands everything over and waits until it is written, at most for `timeout`.
+    /// Hands everything over and waits until it is written, at most for `timeout`. What a store
+    /// takes nothing of meanwhile is read again.
     fn drain(&mut self, timeout: Duration) -> Step {
         let deadline = Instant::now() + timeout;
-        let filled = self.writers.holding(|_| true);
-        let handed_over = match filled.iter().any(|index| self.writers.is_stuck(*index)) {
-            true => Err(rejoin("PostgreSQL has taken none of the last batches".into())),
-            false => self.hand_over(filled, timeout),
-        };
-        while self.writers.in_flight() > 0 {
+        let mut filled = self.writers.holding(|_| true);
+        let mut handed_over = Ok(());
+        loop {
+            let (stuck, free): (Vec<usize>, Vec<usize>) =
+                filled.into_iter().partition(|index| self.writers.is_stuck(*index));
+            filled = stuck;
             let left = deadline.saturating_duration_since(Instant::now());
-            match self.writers.wait(left)? {
+            if handed_over.is_ok() && !free.is_empty() {
+                handed_over = self.hand_over(free, left);
+            }
+            if self.writers.in_flight() == 0 {
+                break;
+            }
+            match self.writers.wait(deadline.saturating_duration_since(Instant::now()))? {
                 Some(reply) => self.take_reply(reply),
                 None => break,
             }
         }
+        filled.into_iter().for_each(|index| self.drop_batch(index));
         handed_over
+    }
+
+    /// Drops a batch that cannot be handed over: what it holds is read again from where the store
+    /// stands, once that says so.
+    fn drop_batch(&mut self, index: usize) {
+        let partitions = self.writers.drop_batch(index);
+        let count = partitions.len();
+        tracing::warn!(
+            writer = index,
+            "PostgreSQL has taken none of the last batches of writer {index}: what else was read of its {count} partitions \
+             is read again"
+        );
+        for at in partitions {
+            self.assignment.not_taken(at, Instant::now());
+        }
     }
 
     fn finish(&mut self) -> Interrupt {

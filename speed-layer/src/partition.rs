@@ -14,6 +14,9 @@ const GIVEN_WITHIN: Duration = Duration::from_secs(3);
 /// Kafka's client may be told of a partition again so long after it was to leave it: it ends its
 /// reading aside, and would then forget where its messages go.
 const FORGETS_AFTER: Duration = Duration::from_millis(500);
+/// Why its row of `kafka_offsets` says nothing.
+const LOCKED: &str = "its row of kafka_offsets is locked, by an instance that has not ended its batch or by another \
+                      session";
 /// One that stood goes on again once it was read for so long: one that goes on in small parts
 /// stands anew each time.
 const GOES_ON_AFTER: Duration = Duration::from_secs(3);
@@ -50,13 +53,32 @@ pub enum Stall {
     HeldBack,
 }
 
+impl State {
+    /// Whether it is known which offset comes next, and nothing was refused.
+    fn has_begun(&self) -> bool {
+        match self {
+            Self::Assigned | Self::Located | Self::Stalled(Stall::OutOfRange | Stall::Gap(_)) => {
+                false
+            }
+            Self::Reading
+            | Self::Stalled(
+                Stall::Damaged(_)
+                | Stall::Silent
+                | Stall::Forbidden(_)
+                | Stall::Schema(_)
+                | Stall::HeldBack,
+            ) => true,
+        }
+    }
+}
+
 /// What happens to a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
     /// The store says where to begin.
     Answered(Begin),
-    /// Kafka says what it has.
-    Measured(Watermarks),
+    /// Kafka says what it has, and when it was asked.
+    Measured(Watermarks, Instant),
     /// Kafka's client was told where to begin.
     TakenUp,
     /// Kafka's client has left it.
@@ -74,8 +96,8 @@ pub enum Event {
     OutOfRange,
     /// The client could not make messages of a batch, for this reason.
     Damaged(String),
-    /// The first offset behind damaged ones that can be read.
-    Readable(i64),
+    /// The first offset from `from` on that can be read.
+    Readable { from: i64, offset: i64 },
     /// Kafka lets this user read it.
     Allowed,
     /// A message is of a schema that is not known.
@@ -122,8 +144,9 @@ pub enum Taken {
     /// It was taken before, or the partition stands.
     No,
     /// It is the next one; `expected` was to come. Offsets between them are no messages (a
-    /// transaction's marker, or compaction), unless `lost` says that they were damaged.
-    Yes { expected: i64, lost: bool },
+    /// transaction's marker, or compaction), unless `lost` says that they were damaged. `is_again`:
+    /// it was taken before the store held it back.
+    Yes { expected: i64, lost: bool, is_again: bool },
 }
 
 /// Messages that cannot be read.
@@ -160,6 +183,10 @@ pub struct Partition {
     pub acknowledged: i64,
     /// The next offset when it was begun, or had no leader, until Kafka has said what it has.
     unmeasured: Option<i64>,
+    /// What Kafka was asked before says nothing of this offset, or of the refused one.
+    counts_from: Instant,
+    /// Offsets before this one were taken once, and held back by the store.
+    taken_to: i64,
     /// What Kafka has, as far as it was asked.
     pub watermarks: Option<Watermarks>,
     /// The offset that Kafka has refused.
@@ -186,8 +213,8 @@ pub struct Partition {
     since: Instant,
     /// The store was asked where to begin, and has not answered.
     is_asked: bool,
-    /// Somebody held its row of `kafka_offsets` when the store was last asked where to begin.
-    is_locked: bool,
+    /// Why the store, when it was last asked, did not say where to begin.
+    unlocated: Option<String>,
     /// Whether its trouble was said.
     said: bool,
     /// Since when it stands, until that was said to be over.
@@ -207,6 +234,8 @@ impl Partition {
             written: -1,
             acknowledged: -1,
             unmeasured: None,
+            counts_from: now,
+            taken_to: -1,
             watermarks: None,
             refused: None,
             truncated_at: None,
@@ -219,7 +248,7 @@ impl Partition {
             moved: now,
             since: now,
             is_asked: false,
-            is_locked: false,
+            unlocated: None,
             said: false,
             stood: None,
             wanted: Some((Action::AskStore, now)),
@@ -231,51 +260,78 @@ impl Partition {
     pub fn on(&mut self, event: Event, now: Instant) {
         use {Action as A, Event as E, Stall as St, State as S};
         if let E::Answered(begin) = &event {
-            self.is_locked = *begin == Begin::Busy;
+            self.unlocated = match begin {
+                Begin::Busy => Some(LOCKED.to_owned()),
+                Begin::NotTaken(why) => {
+                    Some(format!("PostgreSQL does not take what that needs: {why}"))
+                }
+                Begin::At(_) | Begin::AskKafka | Begin::Gap(_) => None,
+            };
             self.is_asked = false;
         }
         let (state, wanted) = match (&self.state, event) {
             // It is asked anew once the client has left it.
             (_, E::Answered(_)) if self.is_to_let_go() => return,
+            (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::At(next)))
+                if self.is_cut_before(next) =>
+            {
+                // It was asked before what was read of it was held back.
+                self.refused = Some(next);
+                (self.state.clone(), Some((A::AskStore, now)))
+            }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::At(next))) => {
                 self.begin(next);
+                self.taken_to = -1;
                 (S::Located, None)
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::AskKafka)) => {
+                (self.refused, self.truncated_at) = (None, None);
                 (S::Assigned, Some((A::AskKafka, now)))
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::Busy)) => {
                 (self.state.clone(), Some((A::AskStore, now + ASK_SOON)))
             }
-            (S::Assigned | S::Stalled(St::OutOfRange), E::Measured(watermarks)) => {
-                self.watermarks = Some(watermarks);
-                if self.refused.is_some_and(|refused| refused > watermarks.high) {
-                    self.truncated_at.get_or_insert(watermarks.high);
+            (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::NotTaken(_))) => {
+                (self.state.clone(), Some((A::AskStore, now + TRY_AGAIN)))
+            }
+            (S::Assigned | S::Stalled(St::OutOfRange), E::Measured(watermarks, asked)) => {
+                let is_old = asked < self.counts_from;
+                if !is_old {
+                    self.watermarks = Some(watermarks);
+                    if self.refused.is_some_and(|refused| refused > watermarks.high) {
+                        self.note_end(watermarks.high);
+                    }
                 }
                 if self.is_to_let_go() {
                     return;
                 }
-                (self.state.clone(), Some((A::AskStore, now)))
+                let ask = if is_old { A::AskKafka } else { A::AskStore };
+                (self.state.clone(), Some((ask, now)))
             }
             (S::Assigned, E::Waited) => (S::Assigned, Some((A::AskKafka, now))),
             (S::Located, E::TakenUp) => {
                 (self.in_client, self.is_displaced) = (true, false);
-                self.unmeasured = Some(self.next).filter(|next| *next > 0);
+                self.is_to_be_measured(now);
                 (S::Reading, self.unmeasured.map(|_| (A::AskKafka, now)))
             }
-            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Leaderless) => {
-                self.unmeasured = Some(self.next).filter(|next| *next > 0);
+            (state, E::Leaderless) if state.has_begun() => {
+                // Each answer would be too old where each question began it anew.
+                if self.unmeasured.is_none() {
+                    self.is_to_be_measured(now);
+                }
                 return;
             }
             (S::Reading, E::Waited) if self.unmeasured.is_some() => {
                 (S::Reading, Some((A::AskKafka, now)))
             }
-            (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Measured(watermarks)) => {
+            (state, E::Measured(watermarks, asked))
+                if state.has_begun() && asked >= self.counts_from =>
+            {
                 match self.unmeasured.take() {
                     Some(begun) if watermarks.high < begun => {
                         // It may come to the next offset before the client asks for that.
-                        self.truncated_at.get_or_insert(watermarks.high);
-                        self.refused = Some(self.next);
+                        self.note_end(watermarks.high);
+                        self.refused = Some(self.stands());
                         (S::Stalled(St::OutOfRange), Some((A::LetGo, now)))
                     }
                     _ => return,
@@ -298,7 +354,7 @@ impl Partition {
                 (S::Assigned, Some((A::LetGo, now)))
             }
             (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::OutOfRange) => {
-                self.refused = Some(self.next);
+                (self.refused, self.counts_from) = (Some(self.next), now);
                 (S::Stalled(St::OutOfRange), Some((A::LetGo, now)))
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::LetGo) => {
@@ -307,7 +363,8 @@ impl Partition {
                 (self.state.clone(), Some((ask, now)))
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::Gap(why))) => {
-                self.gap = Some(why.clone());
+                // Another trouble may have been said.
+                (self.said, self.gap) = (false, Some(why.clone()));
                 (S::Stalled(St::Gap(why)), None)
             }
             (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::Damaged(why)) => {
@@ -335,9 +392,13 @@ impl Partition {
                 // What the client has given since is not written, and why it stood comes later.
                 self.said &= self.state == S::Reading;
                 (self.is_displaced, self.held) = (true, Some((why, again)));
+                self.taken_to = self.taken_to.max(self.next);
                 (S::Stalled(St::HeldBack), Some((A::Pause, now)))
             }
-            (S::Stalled(St::HeldBack), E::Paused | E::Answered(Begin::Busy)) => {
+            (
+                S::Stalled(St::HeldBack),
+                E::Paused | E::Answered(Begin::Busy | Begin::NotTaken(_)),
+            ) => {
                 let again = self.held.as_ref().map_or(TRY_AGAIN, |(_, again)| *again);
                 (self.state.clone(), Some((A::AskStore, now + again)))
             }
@@ -346,6 +407,7 @@ impl Partition {
                 let said = self.said;
                 self.begin(next);
                 self.said = said;
+                self.is_to_be_measured(now);
                 (S::Reading, Some((A::Seek, now)))
             }
             (S::Stalled(St::HeldBack), E::Answered(Begin::AskKafka | Begin::Gap(_))) => {
@@ -353,7 +415,9 @@ impl Partition {
                 (S::Assigned, Some((A::LetGo, now)))
             }
             (S::Stalled(St::HeldBack), E::Waited) => (self.state.clone(), Some((A::AskStore, now))),
-            (S::Stalled(St::Damaged(why)), E::Readable(offset)) if offset >= self.next => {
+            (S::Stalled(St::Damaged(why)), E::Readable { from, offset })
+                if from == self.next && offset >= from =>
+            {
                 // Where it is the next one nothing lies before it.
                 let is_lost = offset > self.next;
                 self.damage = is_lost.then(|| Damage { why: why.clone(), end: offset });
@@ -408,6 +472,28 @@ impl Partition {
         matches!(self.wanted, Some((Action::LetGo, _)))
     }
 
+    /// The offset that comes next in the store.
+    fn stands(&self) -> i64 {
+        if self.state == State::Stalled(Stall::HeldBack) { self.written } else { self.next }
+    }
+
+    /// Kafka is to say whether its log ends before the next offset.
+    fn is_to_be_measured(&mut self, now: Instant) {
+        self.unmeasured = Some(self.stands()).filter(|next| *next > 0);
+        self.counts_from = now;
+    }
+
+    /// Kafka's log ended there, before the refused offset.
+    fn note_end(&mut self, end: i64) {
+        self.truncated_at = Some(self.truncated_at.map_or(end, |before| before.min(end)));
+    }
+
+    /// Whether the log was truncated before `next`, which lies before the offset that was refused.
+    fn is_cut_before(&self, next: i64) -> bool {
+        self.truncated_at.is_some_and(|end| end < next)
+            && self.refused.is_some_and(|refused| refused > next)
+    }
+
     /// Whether what lies before the next message cannot be read.
     pub fn is_damaged(&self) -> bool {
         self.damage.is_some()
@@ -440,7 +526,7 @@ impl Partition {
         (self.next, self.written, self.acknowledged) = (next, next, -1);
         (self.damage, self.gap, self.truncated_at) = (None, None, None);
         // They are of the offset before: that it was refused once is no reason for another gap.
-        (self.refused, self.watermarks) = (None, None);
+        (self.refused, self.watermarks, self.unmeasured) = (None, None, None);
         self.said = false;
     }
 
@@ -465,7 +551,8 @@ impl Partition {
             return self.advance_slowly(offset, next);
         }
         let lost = self.damage.is_some() && offset > self.next;
-        Taken::Yes { expected: std::mem::replace(&mut self.next, next), lost }
+        let is_again = offset < self.taken_to;
+        Taken::Yes { expected: std::mem::replace(&mut self.next, next), lost, is_again }
     }
 
     #[cold]
@@ -559,12 +646,8 @@ impl Partition {
         }
         match &self.state {
             State::Assigned if now.saturating_duration_since(self.since) >= ASK_AGAIN => {
-                let why = if self.is_locked {
-                    "its row of kafka_offsets is locked, by an instance that has not ended its batch or by another \
-                     session"
-                } else {
-                    "neither Kafka nor PostgreSQL has said so"
-                };
+                let nobody = "neither Kafka nor PostgreSQL has said so";
+                let why = self.unlocated.as_deref().unwrap_or(nobody);
                 Some(format!("where to begin is not known yet: {why}"))
             }
             State::Stalled(Stall::Gap(why)) => Some(why.clone()),
@@ -594,7 +677,7 @@ impl Partition {
                 ))
             }
             // It is being asked again, and stands all the same.
-            State::Stalled(Stall::OutOfRange) => self.gap.clone(),
+            State::Stalled(Stall::OutOfRange) => self.gap.clone().or(self.unlocated.clone()),
             State::Reading
             | State::Located
             | State::Assigned

@@ -225,7 +225,11 @@ impl Asker {
     fn take(&mut self, question: Question, answer: Result<Answer, Trouble>) -> Result<(), String> {
         match answer {
             Ok(answer) => self.take_answer(question, answer),
-            Err(Trouble::Forbidden(_)) if question == Question::Probe => self.works(question),
+            // It knows who asks.
+            Err(Trouble::Forbidden(_)) if question == Question::Probe => {
+                self.was_let_in = true;
+                self.works(question);
+            }
             Err(Trouble::Refused(why)) if !self.was_let_in => return Err(why),
             Err(trouble) => {
                 let pause = self.outage.note(&trouble.why());
@@ -332,5 +336,10 @@ mod tests {
         assert!(is_said(&known));
         known.take(Question::Schema(7), Ok(Answer::None(String::new()))).unwrap();
         assert!(!is_said(&known));
+        // It knew who asks, though not for this.
+        let mut forbidden = asker();
+        let probed = Err(Trouble::Forbidden("answers 403".to_owned()));
+        forbidden.take(Question::Probe, probed).unwrap();
+        assert_eq!(forbidden.take(Question::Schema(7), refused()), Ok(()));
     }
 }

@@ -3,11 +3,12 @@
 use crate::Shared;
 use crate::handover::{Command, Reply};
 use crate::intake::{DRAIN_TIMEOUT, Ended, Intake};
-use crate::store::{Store, StoreError};
+use crate::store::{Identified, Store, StoreError};
 use crate::writer::{Limits, Replied, Writers};
 use anyhow::{Context as _, anyhow};
 use futures::future::try_join_all;
 use service::Failure;
+use service::failure::one_line;
 use std::sync::{Arc, mpsc as std_mpsc};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -33,7 +34,7 @@ pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Fa
     let read = spawn(intake)?;
     let (writing_lasts, writing_over) = oneshot::channel::<()>();
     let reading = async {
-        tokio::select! {
+        let read = tokio::select! {
             read = read => read.unwrap_or_else(|_| Err(Failure::Infrastructure(anyhow!("the intake thread has panicked")))),
             () = after_stop(shared, LEAVE_TIMEOUT) => {
                 tracing::warn!("Kafka did not answer in time; the group will notice by itself that this instance is gone");
@@ -42,7 +43,12 @@ pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Fa
             () = after(writing_over, END_TIMEOUT) => {
                 Ok(Ended::Rejoin("the Kafka client does not end; it is left to itself".into()))
             }
+        };
+        // The stores may need long to end.
+        if let Ok(Ended::Rejoin(why)) = &read {
+            shared.health.group.fails(one_line(why));
         }
+        read
     };
     let writing = async {
         let written = tokio::select! {
@@ -135,9 +141,12 @@ async fn serve(
                 store.check(&positions).await?;
                 Reply::Checked
             }
-            Command::Identify(topics) => {
+            Command::Identify(topic) => {
                 catch_up();
-                Reply::Identified(store.identify(&topics).await?)
+                match store.identify(&topic).await? {
+                    Identified::Source(source) => Reply::Identified(source),
+                    Identified::NotTaken(why) => Reply::NotIdentified(topic, why),
+                }
             }
             Command::Locate(questions) => {
                 catch_up();

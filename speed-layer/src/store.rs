@@ -5,6 +5,7 @@ mod attempt;
 pub mod day_partitions;
 mod findings;
 pub mod limits;
+mod locate;
 mod look;
 #[cfg(test)]
 mod model;
@@ -18,6 +19,7 @@ mod tries;
 mod verdict;
 
 pub use day_partitions::DayPartitions;
+pub use locate::Identified;
 pub use transaction::write_ticks;
 
 use crate::Shared;
@@ -27,7 +29,7 @@ use crate::handover::{Answer, Begin, HeldBack, Position, Question};
 use crate::outage::Outage;
 use crate::presence;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
-use attempt::unless_long;
+use attempt::{Asked, unless_long};
 use common::Timestamp;
 use limits::Limits;
 use look::{may_write, note_database, note_last_gap};
@@ -73,6 +75,10 @@ pub struct Store {
     busy_since: BTreeMap<SourcePartition, Instant>,
     /// Partitions of which PostgreSQL does not take what comes next.
     aside: BTreeMap<SourcePartition, Aside>,
+    /// Partitions of which PostgreSQL last did not take the question where to begin.
+    unlocated: BTreeSet<SourcePartition>,
+    /// And topics of which it did not take which source they are.
+    unidentified: BTreeSet<String>,
     /// When one message of those that are held is to have the whole of `--writer-timeout` again.
     whole_try: Instant,
     /// When a message that is refused was last said.
@@ -179,6 +185,8 @@ impl Store {
     pub fn begin_session(&mut self) {
         self.reached.clear();
         self.aside.clear();
+        self.unlocated.clear();
+        self.unidentified.clear();
         self.busy_since.clear();
         self.haste = Haste::None;
         self.detection.iter_mut().for_each(Detection::forget_all);
@@ -206,6 +214,8 @@ impl Store {
             is_unchecked: false,
             busy_since: BTreeMap::new(),
             aside: BTreeMap::new(),
+            unlocated: BTreeSet::new(),
+            unidentified: BTreeSet::new(),
             whole_try: Instant::now(),
             refused_said: None,
         }
@@ -238,8 +248,12 @@ impl Store {
             match self.write_at_once(batch, 2, &mut meanwhile).await? {
                 None => return Ok(Vec::new()),
                 Some(Smaller::Locked(_)) => self.put_all_on_trial(batch),
-                Some(Smaller::TooMuch) => self.messages_at_once = self.note_too_slow(batch),
-                Some(Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::TooLong) => {}
+                Some(Smaller::TooMuch(why)) => {
+                    self.messages_at_once = self.note_too_slow(batch, &why);
+                }
+                // The rest of a batch of which one message may be the cause is not to take as long.
+                Some(Smaller::TooLong(_)) => self.haste = Haste::Quick,
+                Some(Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::NotJudged(_)) => {}
             }
         }
         let held_back = self.write_apart(batch, &mut meanwhile).await?;
@@ -260,7 +274,10 @@ impl Store {
         let mut failures = Failures::none(tries, is_on_trial);
         // Once for all tries of the same.
         let judge = self.judge(batch).instrument(tracing::info_span!(target: TRACED, "judge"));
-        let mut judging = judge.await?;
+        let mut judging = match judge.await? {
+            Asked::Answered(judging) => judging,
+            Asked::NotTaken(why) => return Ok(Some(Smaller::NotJudged(why))),
+        };
         loop {
             let begun = Instant::now();
             let mut at = Table::Days;
@@ -370,15 +387,13 @@ impl Store {
             }
             // The way may be too slow for as much.
             Try::Unanswered(words) => {
-                ((is_more && at.is_written()).then_some(Smaller::TooMuch), words)
+                ((is_more && at.is_written()).then(|| Smaller::TooMuch(words.clone())), words)
             }
-            Try::TooMuch if is_more && at != Table::Days => (Some(Smaller::TooMuch), String::new()),
-            Try::TooMuch => {
-                // Others wait, and that something takes too long is known from the batch.
-                let is_apart = self.haste != Haste::None || before.is_enough();
-                let why = format!("message {} alone takes too long", self.place(batch));
-                (is_apart.then_some(Smaller::TooLong), why)
+            Try::TooMuch(words) if is_more && at != Table::Days => {
+                (Some(Smaller::TooMuch(words.clone())), words)
             }
+            // Others wait, so it is not tried for as long once more.
+            Try::TooMuch(words) => (Some(Smaller::TooLong(words.clone())), words),
             Try::Again | Try::Done(_) => return Ok(None),
         };
         if smaller.is_none() {
@@ -408,32 +423,32 @@ impl Store {
 
     /// What the detectors will say of the batch, by states that are those of all that was committed
     /// before it.
-    async fn judge<'a>(&mut self, batch: &'a Batch) -> Result<Judging<'a>, StoreError> {
-        loop {
-            let Some(detection) = &mut self.detection else {
-                return Ok(Judging::nothing(batch));
-            };
-            let missing = detection.missing(batch);
-            if missing.is_empty() {
-                return Ok(detection.judge(batch));
-            }
-            let limits = Arc::clone(&self.limits);
+    async fn judge<'a>(&mut self, batch: &'a Batch) -> Result<Asked<Judging<'a>>, StoreError> {
+        let missing = self.detection.as_ref().map_or(Vec::new(), |known| known.missing(batch));
+        let limits = Arc::clone(&self.limits);
+        // Where it was not taken, it is known from the batch's other partitions.
+        let tries = if self.is_held(batch) { 1 } else { 2 };
+        for (at, next) in missing {
             let read = async |connection: &mut PgConnection| {
-                findings::read(connection, &limits, &missing).await
+                findings::read(connection, &limits, at).await.map(Asked::Answered)
             };
-            match self.attempt(read).await? {
-                Try::Done(remembered) => {
-                    if let Some(detection) = &mut self.detection {
-                        for ((at, next), remembered) in missing.into_iter().zip(remembered) {
-                            detection.restore(at, next, remembered);
-                        }
+            let remembered = loop {
+                match self.ask(tries, read).await? {
+                    Asked::Answered(remembered) => break remembered,
+                    Asked::NotTaken(why) if self.are_tables_free().await? => {
+                        return Ok(Asked::NotTaken(why));
                     }
+                    Asked::NotTaken(why) => self.pause_for(&why).await,
                 }
-                failed => {
-                    self.pause_after(failed, "reading what the detectors know takes too long").await
-                }
+            };
+            if let Some(detection) = &mut self.detection {
+                detection.restore(at, next, remembered);
             }
         }
+        let detection = self.detection.as_mut();
+        Ok(Asked::Answered(
+            detection.map_or_else(|| Judging::nothing(batch), |known| known.judge(batch)),
+        ))
     }
 
     fn note_reached(&mut self, batch: &Batch, judged: Judged) {
@@ -468,106 +483,17 @@ impl Store {
         }
     }
 
-    /// Which sources the topics are.
-    pub async fn identify(&mut self, topics: &[TopicIdentity]) -> Result<Vec<Source>, StoreError> {
-        let mut sources = Vec::with_capacity(topics.len());
-        for topic in topics {
-            let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
-            let ask = async |connection: &mut PgConnection| {
-                sources::identify(connection, (&shared.config, &limits), &shared.metrics, topic)
-                    .await
-            };
-            match self.until_done("entering a topic takes too long", ask).await? {
-                Admission::Granted(source) => {
-                    self.shared.note_topic(source.id, topic);
-                    sources.push(source);
-                }
-                Admission::Refused(why) => {
-                    return Err(StoreError::Fatal(Failure::Configuration(why)));
-                }
-            }
-        }
-        Ok(sources)
-    }
-
-    /// Where to begin with each of the partitions.
-    pub async fn locate(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
-        if let Some(detection) = &mut self.detection {
-            questions.iter().for_each(|question| detection.forget(question.at));
-        }
-        self.put_on_trial(questions);
-        let (shared, limits) = (Arc::clone(&self.shared), Arc::clone(&self.limits));
-        let (config, metrics) = (&shared.config, &shared.metrics);
-        let ask = async |connection: &mut PgConnection| {
-            offsets::locate(connection, config, &limits, metrics, questions).await
-        };
-        let answers = self.until_done("reading the offsets takes too long", ask).await?;
-        if self.detection.is_none() {
-            self.forget_detectors(questions).await?;
-        }
-        self.note_busy(&answers);
-        // What was never written in this session may be missing from another server as well.
-        let begun = |answer: &Answer| match answer.start {
-            Begin::At(next) => Some((answer.at, next)),
-            Begin::Busy | Begin::AskKafka | Begin::Gap(_) => None,
-        };
-        self.reached.extend(answers.iter().filter_map(begun));
-        Ok(answers)
-    }
-
-    /// What is located anew may be tried once more. Whoever holds a lock may be frozen or gone,
-    /// which is looked for when the connection is made.
-    fn put_on_trial(&mut self, questions: &[Question]) {
-        for question in questions {
-            let Some(aside) = self.aside.get_mut(&question.at) else { continue };
-            let is_locked = aside.is_for(Kind::Locked);
-            if std::mem::take(&mut aside.held) == Held::Back && is_locked {
-                self.connection = None;
-                self.is_held_up = true;
-            }
-        }
-    }
-
     /// Forgets partitions that are another instance's from now on: what is known of them would take
     /// memory, and grow old. Those that come back are located anew.
     pub fn give_up(&mut self, partitions: &[SourcePartition]) {
         self.reached.retain(|at, _| !partitions.contains(at));
         self.aside.retain(|at, _| !partitions.contains(at));
+        self.unlocated.retain(|at| !partitions.contains(at));
         self.busy_since.retain(|at, _| !partitions.contains(at));
         let Some(detection) = &mut self.detection else { return };
         partitions.iter().for_each(|at| detection.forget(*at));
         let (forgotten, left) = (partitions.len(), detection.count());
         tracing::debug!("gave up {forgotten} partitions; the detectors know {left} others");
-    }
-
-    /// Ticks that no detector looks at would be a silence, and a jump, to those that go on from
-    /// before them.
-    async fn forget_detectors(&mut self, questions: &[Question]) -> Result<(), StoreError> {
-        let partitions: Vec<_> = questions.iter().map(|question| question.at).collect();
-        let limits = Arc::clone(&self.limits);
-        let clear = async |connection: &mut PgConnection| {
-            let mut transaction = limits.begin(connection).await?;
-            findings::clear(&mut transaction, &partitions).await?;
-            transaction.commit().await
-        };
-        self.until_done("forgetting what the detectors know takes too long", clear).await
-    }
-
-    /// An offset that stays locked for longer than any batch may take is a frozen writer's, which
-    /// nothing else ends.
-    fn note_busy(&mut self, answers: &[Answer]) {
-        for answer in answers {
-            if answer.start != Begin::Busy {
-                self.busy_since.remove(&answer.at);
-                continue;
-            }
-            let since = self.busy_since.entry(answer.at).or_insert_with(Instant::now);
-            if since.elapsed() > self.limits.patience() {
-                *since = Instant::now();
-                self.connection = None;
-                self.is_held_up = true;
-            }
-        }
     }
 
     /// Makes sure that the database takes writes, and that the stored offsets are not behind
@@ -599,7 +525,7 @@ impl Store {
                     let what = self.shared.database.what("looking after");
                     self.pause_for(&format!("{what}: it takes no writes at this moment")).await;
                 }
-                failed => self.pause_after(failed, "reading the offsets takes too long").await,
+                failed => self.pause_after(failed).await,
             }
         }
         Ok(())

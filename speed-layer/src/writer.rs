@@ -214,6 +214,16 @@ impl Writers {
         writer.command(Command::Write(Box::new(full)))
     }
 
+    /// Drops what was read and not handed over to one; gives the partitions that it is of.
+    pub fn drop_batch(&mut self, index: usize) -> Vec<SourcePartition> {
+        let Some(writer) = self.writers.get_mut(index) else {
+            return Vec::new();
+        };
+        let partitions = writer.batch.ranges.iter().map(|range| range.at).collect();
+        writer.batch.clear();
+        partitions
+    }
+
     /// Whether nothing comes back from its store, though it has more than it is usually given: what
     /// is handed over besides has no limit.
     pub fn is_stuck(&self, index: usize) -> bool {
@@ -290,7 +300,11 @@ impl Writer {
                 self.is_checking = false;
                 self.checked = Instant::now();
             }
-            Reply::Identified(_) | Reply::Located(_) | Reply::HeldBack(_) | Reply::Ended => {}
+            Reply::Identified(_)
+            | Reply::NotIdentified(..)
+            | Reply::Located(_)
+            | Reply::HeldBack(_)
+            | Reply::Ended => {}
         }
     }
 
@@ -359,6 +373,15 @@ mod tests {
         assert!(writers.is_stuck(1) && !writers.is_stuck(0));
         answers.send((1, Reply::Written(Box::default()))).unwrap();
         assert!(writers.reply().unwrap().is_some() && !writers.is_stuck(1));
+    }
+
+    #[test]
+    fn what_is_dropped_of_one_writer_is_named_and_the_others_keep_theirs() {
+        let (mut writers, _stores, _answers) = two();
+        writers.batch(at(0)).pass(at(0), 5, 7);
+        writers.batch(at(1)).pass(at(1), 5, 7);
+        assert_eq!(writers.drop_batch(1), [at(0)]);
+        assert_eq!(writers.holding(|_| true), [0]);
     }
 
     #[test]

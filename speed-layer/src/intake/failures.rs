@@ -2,10 +2,10 @@
 //! topics.
 
 use super::{Intake, Interrupt, Step, rejoin};
-use crate::handover::Command;
+use crate::handover::{Command, TRY_AGAIN};
 use crate::kafka::{self, Finding};
 use crate::partition::Event;
-use crate::source::TopicPartition;
+use crate::source::{TopicIdentity, TopicPartition};
 use anyhow::anyhow;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use service::Failure;
@@ -14,6 +14,22 @@ use std::time::{Duration, Instant};
 /// How long the client may find no leader of any partition before the brokers are asked whether
 /// there are some.
 pub(super) const LEADERS_LOST: Duration = Duration::from_secs(30);
+
+/// A topic of which the database does not take which source it is.
+pub(super) struct Unidentified {
+    /// As Kafka last described it.
+    identity: TopicIdentity,
+    /// In PostgreSQL's words.
+    why: String,
+    /// When it is asked again; `None` while it is being asked.
+    again: Option<Instant>,
+}
+
+fn is_not_taken(topic: &str, why: &str) -> String {
+    format!(
+        "PostgreSQL does not take topic \"{topic}\" as a source (kafka_sources): {why}; trying again"
+    )
+}
 
 /// What the client says of one partition.
 pub(super) struct PartitionFailure {
@@ -146,13 +162,14 @@ impl Intake {
                         identity.topic, identity.topic_id, before.topic_id
                     )));
                 }
-                self.writers.ask(Command::Identify(vec![identity]))?;
+                self.identify(identity)?;
             }
-            Finding::Partition(at, watermarks) => {
-                self.assignment.event(&at, Event::Measured(watermarks), Instant::now());
+            Finding::Partition(at, watermarks, asked) => {
+                self.assignment.event(&at, Event::Measured(watermarks, asked), Instant::now());
             }
-            Finding::Readable(at, offset) => {
-                self.assignment.event(&at, Event::Readable(offset), Instant::now());
+            Finding::Readable { at, from, offset } => {
+                let event = Event::Readable { from, offset };
+                self.assignment.event(&at, event, Instant::now());
             }
             Finding::Led(at) => return self.leader_is_not_found(&at),
             Finding::Brokers(do_answer) => {
@@ -176,6 +193,49 @@ impl Intake {
             }
         }
         Ok(())
+    }
+
+    /// Asks a store which source the topic is. One that is being asked about is not asked again.
+    fn identify(&mut self, identity: TopicIdentity) -> Step {
+        if let Some(unidentified) = self.unidentified.get_mut(&identity.topic) {
+            unidentified.identity = identity;
+            return Ok(());
+        }
+        Ok(self.writers.ask(Command::Identify(identity))?)
+    }
+
+    /// Said once; the other topics are read.
+    pub(super) fn topic_is_not_taken(&mut self, identity: TopicIdentity, why: String) {
+        let topic = identity.topic.as_str();
+        let before = self.unidentified.get(topic);
+        if before.is_none_or(|before| before.why != why) {
+            let text = is_not_taken(topic, &why);
+            tracing::warn!(topic, "{text}");
+        }
+        // It may have been found to be another one meanwhile.
+        let identity = before.map_or(identity.clone(), |before| before.identity.clone());
+        let again = Some(Instant::now() + TRY_AGAIN);
+        self.unidentified.insert(identity.topic.clone(), Unidentified { identity, why, again });
+    }
+
+    /// Asks again about topics that the database did not take.
+    pub(super) fn identify_again(&mut self) -> Step {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        for unidentified in self.unidentified.values_mut() {
+            if unidentified.again.take_if(|again| *again <= now).is_some() {
+                due.push(unidentified.identity.clone());
+            }
+        }
+        Ok(due
+            .into_iter()
+            .try_for_each(|identity| self.writers.ask(Command::Identify(identity)))?)
+    }
+
+    /// Why a topic is not read that Kafka has, for people.
+    pub(super) fn topic_not_taken(&self) -> Option<String> {
+        let (topic, Unidentified { why, .. }) = self.unidentified.first_key_value()?;
+        Some(is_not_taken(topic, why))
     }
 
     /// The brokers name a leader, and Kafka's client has not found it for a while. One that was
@@ -202,6 +262,7 @@ impl Intake {
 
     fn topic_is_missing(&mut self, topic: &str) {
         self.assignment.is_missing(topic, Instant::now());
+        self.unidentified.remove(topic);
         let brokers = &self.shared.config.kafka_brokers;
         let text = format!(
             "topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it"

@@ -60,7 +60,8 @@ impl Intake {
         let is_asked_for = |at| !self.writers.is_held_up(at);
         self.assignment.watch(&reports.ends, leaderless, is_asked_for, Instant::now());
         self.ask_for_ends(leaderless);
-        let absent = self.absent.values().next().cloned();
+        self.identify_again()?;
+        let absent = self.absent.values().next().cloned().or(self.topic_not_taken());
         let elsewhere = self.stranger.clone().or(self.note_leaders(leaderless));
         let (health, now) = (&self.shared.health, Instant::now());
         if !health.database.get() || !health.kafka.get() || absent.is_some() {

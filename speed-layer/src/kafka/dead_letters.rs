@@ -23,6 +23,8 @@ use std::time::{Duration, Instant};
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// How soon what was not acknowledged is sent again.
 const SEND_AGAIN: Duration = Duration::from_secs(1);
+/// How long a client that has no room for more letters is waited for, while nothing else is read.
+const ROOM_WITHIN: Duration = Duration::from_millis(500);
 /// How long one look at the client's answers may take.
 const POLL: Duration = Duration::from_millis(5);
 /// Bytes of a message that are sent where all of them are more than the topic takes.
@@ -79,6 +81,8 @@ pub struct DeadLetters {
     /// Some of them were answered by nobody.
     unanswered: bool,
     send_again_at: Option<Instant>,
+    /// Since when the client has had no room.
+    full_since: Option<Instant>,
     /// Why; in the client's words.
     trouble: Option<String>,
 }
@@ -230,6 +234,7 @@ impl DeadLetters {
             again: Vec::new(),
             unanswered: false,
             send_again_at: None,
+            full_since: None,
             trouble: None,
         }))
     }
@@ -390,17 +395,22 @@ impl DeadLetters {
         left
     }
 
-    fn queue(&self, letter: &Letter<'_>) -> Result<(), KafkaError> {
+    /// A client that has no room for long is not waited for with each letter.
+    fn queue(&mut self, letter: &Letter<'_>) -> Result<(), KafkaError> {
         let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).headers(letter.headers.clone());
         record.key = letter.key;
         record.payload = letter.value;
         loop {
             match self.producer.send(record) {
                 Ok(()) => {
+                    self.full_since = None;
                     self.producer.context().lock().waiting += 1;
                     return Ok(());
                 }
-                Err((KafkaError::MessageProduction(Code::QueueFull), refused)) => {
+                Err((error @ KafkaError::MessageProduction(Code::QueueFull), refused)) => {
+                    if self.full_since.get_or_insert_with(Instant::now).elapsed() >= ROOM_WITHIN {
+                        return Err(error);
+                    }
                     record = refused;
                     self.producer.poll(Duration::from_millis(10));
                 }
@@ -471,6 +481,36 @@ mod tests {
                 break;
             }
         }
+    }
+
+    /// Letters by a client that has room for ten.
+    fn with_little_room(brokers: &str) -> DeadLetters {
+        let config = Config::try_parse_from([
+            "speed-layer",
+            "--database-url=postgres://h/d",
+            "--dead-letter-topic=letters",
+            "--kafka-property=queue.buffering.max.messages=10",
+            &format!("--kafka-brokers={brokers}"),
+        ]);
+        DeadLetters::new(&config.unwrap(), &Counter::default()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn more_letters_than_the_client_has_room_for_all_arrive() {
+        let broker = ForgettingBroker::start();
+        let mut letters = with_little_room(broker.address());
+        (0..MANY).for_each(|_| send(&mut letters));
+        assert!(letters.await_delivery(TIMEOUT), "{:?}", letters.trouble());
+    }
+
+    #[test]
+    fn letters_for_which_there_is_no_room_hold_up_nobody_while_kafka_is_away() {
+        let mut letters = with_little_room("127.0.0.1:1");
+        let begun = Instant::now();
+        (0..MANY).for_each(|_| send(&mut letters));
+        assert!(begun.elapsed() < 4 * ROOM_WITHIN, "{:?}", begun.elapsed());
+        assert!(!letters.await_delivery(POLL));
+        assert_eq!(letters.again.len() as u64, MANY - 10);
     }
 
     fn send(letters: &mut DeadLetters) {

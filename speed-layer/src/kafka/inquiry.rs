@@ -117,9 +117,10 @@ pub enum Finding {
     Missing(String),
     /// The brokers do not tell this user about the topic of this name; in their words.
     Forbidden(String, String),
-    Partition(TopicPartition, Watermarks),
-    /// The first offset that can be read.
-    Readable(TopicPartition, i64),
+    /// What it has, and when that was asked.
+    Partition(TopicPartition, Watermarks, Instant),
+    /// The first offset from `from` on that can be read.
+    Readable { at: TopicPartition, from: i64, offset: i64 },
     /// This user may read it.
     Allowed(TopicPartition),
     /// This user may not read it yet, or nobody says; in the client's words.
@@ -159,6 +160,7 @@ impl Inquiry {
             waiting: Waiting::default(),
             slow_done: Instant::now(),
             leaders: Leaders::default(),
+            measured: 0,
         };
         std::thread::Builder::new()
             .name("inquiry".into())
@@ -272,6 +274,8 @@ struct Asker {
     /// When the last slow question had its answer.
     slow_done: Instant,
     leaders: Leaders,
+    /// Where the next of many partitions stand that a new client is asked about.
+    measured: usize,
 }
 
 impl Asker {
@@ -358,7 +362,7 @@ impl Asker {
         let found = match question {
             Slow::Readable(partition, damaged) => Some(self.find_readable(partition, damaged)),
             Slow::Ends(partitions) => {
-                self.measure_by_a_new_client(&partitions);
+                self.measure_by_a_new_client(partitions);
                 None
             }
             Slow::Leader(partition) => self.is_led(&partition).then_some(Finding::Led(partition)),
@@ -375,14 +379,14 @@ impl Asker {
 
     /// A new client would wait for a leader all of its time, so it is made only where there is one
     /// that answers.
-    fn find_readable(&mut self, partition: TopicPartition, damaged: i64) -> Finding {
-        let found = self.watermarks(&partition).and_then(|watermarks| {
-            first_readable(&self.config, &partition, damaged, watermarks.high)
+    fn find_readable(&mut self, at: TopicPartition, from: i64) -> Finding {
+        let found = self.watermarks(&at).and_then(|watermarks| {
+            first_readable(&self.config, &at, from, watermarks.high)
                 .map_err(|error| error.to_string())
         });
         match found {
-            Ok(offset) => Finding::Readable(partition, offset),
-            Err(why) => Finding::NotFound(partition, why),
+            Ok(offset) => Finding::Readable { at, from, offset },
+            Err(why) => Finding::NotFound(at, why),
         }
     }
 
@@ -477,20 +481,25 @@ impl Asker {
 
     /// A client that has known the leaders before takes those of a broker that was restored for old
     /// news; a new one does not. Who has none is not asked.
-    fn measure_by_a_new_client(&self, partitions: &[TopicPartition]) {
+    fn measure_by_a_new_client(&mut self, mut partitions: Vec<TopicPartition>) {
         let Ok(client) = client(&self.config) else { return };
+        // Of more than are asked about at once each has its turn.
+        let count = partitions.len().max(1);
+        partitions.rotate_left(self.measured % count);
+        self.measured = (self.measured % count).saturating_add(MEASURED_AT_ONCE);
         let mut leaders = Leaders::default();
-        for at in partitions.iter().take(MEASURED_AT_ONCE) {
-            if leaders.of(&client, at, PATIENCE).is_err() {
-                continue;
-            }
+        for at in partitions.into_iter().take(MEASURED_AT_ONCE) {
+            let Ok(leader) = leaders.of(&client, &at, PATIENCE) else { continue };
+            let asked = Instant::now();
             match client.fetch_watermarks(&at.topic, at.partition, PATIENCE) {
                 Ok((low, high)) => {
-                    self.tell(Some(Finding::Partition(at.clone(), Watermarks { low, high })));
+                    self.tell(Some(Finding::Partition(at, Watermarks { low, high }, asked)));
                 }
                 Err(error) => {
                     tracing::debug!("asking a new client for the end of {at}: {error}");
-                    break;
+                    if asked.elapsed() >= PATIENCE / 2 {
+                        leaders.is_silent(leader);
+                    }
                 }
             }
         }
@@ -503,8 +512,9 @@ impl Asker {
     }
 
     fn measure(&mut self, partition: TopicPartition) -> Finding {
+        let asked = Instant::now();
         match self.watermarks(&partition) {
-            Ok(watermarks) => Finding::Partition(partition, watermarks),
+            Ok(watermarks) => Finding::Partition(partition, watermarks, asked),
             Err(why) => Finding::NotFound(partition, why),
         }
     }
@@ -562,7 +572,7 @@ mod tests {
     /// The partition that was measured.
     fn measured(finding: Finding) -> Option<TopicPartition> {
         match finding {
-            Finding::Partition(found, _) => Some(found),
+            Finding::Partition(found, ..) => Some(found),
             _ => None,
         }
     }

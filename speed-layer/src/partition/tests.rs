@@ -22,9 +22,18 @@ fn reading(skips: bool, next: i64) -> Partition {
     assert_eq!(after(&mut partition, Event::TakenUp), Some(Action::AskKafka));
     assert_eq!(partition.state, State::Reading);
     let all = Watermarks { low: 0, high: next };
-    assert_eq!(after(&mut partition, Event::Measured(all)), None);
+    assert_eq!(after(&mut partition, measured(all)), None);
     assert!(partition.is_settled());
     partition
+}
+
+/// Kafka's answer to a question that was asked just now.
+fn measured(watermarks: Watermarks) -> Event {
+    Event::Measured(watermarks, Instant::now())
+}
+
+fn readable(from: i64, offset: i64) -> Event {
+    Event::Readable { from, offset }
 }
 
 fn damaged() -> Event {
@@ -47,7 +56,7 @@ fn a_partition_that_the_store_knows_is_read_without_asking_kafka() {
 fn one_that_was_never_read_begins_where_kafka_and_then_the_store_say() {
     let mut partition = partition(false);
     assert_eq!(after(&mut partition, Event::Answered(Begin::AskKafka)), Some(Action::AskKafka));
-    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::AskStore));
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(3))), None);
     assert_eq!((partition.state.clone(), partition.next), (State::Located, 3));
 }
@@ -75,7 +84,7 @@ fn a_partition_whose_last_owner_is_still_writing_is_asked_for_again_soon() {
 #[test]
 fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
     let mut partition = reading(false, 5);
-    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
     assert_eq!(
         after(&mut partition, Event::HeldBack("lock".into(), TRY_AGAIN)),
         Some(Action::Pause)
@@ -91,7 +100,7 @@ fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
     // Nothing is known of the lock until something is written.
     assert!(partition.trouble(Instant::now()).is_some_and(|why| why.contains("lock")));
     assert!(partition.said);
-    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
     partition.note_written(6);
     assert_eq!((partition.trouble(Instant::now()), partition.said), (None, false));
 }
@@ -103,11 +112,14 @@ fn one_that_stands_for_a_schema_or_damage_is_held_back_all_the_same() {
     };
     for (stands, goes_on) in [
         (Event::LacksSchema(7), Event::SchemaKnown),
-        (damaged(), Event::Readable(8)),
+        (damaged(), readable(5, 8)),
         (damaged(), Event::Waited),
     ] {
         let mut partition = reading(true, 3);
-        assert_eq!(partition.advance(4, 5), Taken::Yes { expected: 3, lost: false });
+        assert_eq!(
+            partition.advance(4, 5),
+            Taken::Yes { expected: 3, lost: false, is_again: false }
+        );
         at(&mut partition, stands, 0);
         partition.note_trouble("it stands", Instant::now());
         partition.stands_at(3);
@@ -129,7 +141,7 @@ fn what_kafka_refused_before_a_partition_was_begun_anew_is_asked_of_nobody_again
     assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::LetGo));
     assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
     let cut = Watermarks { low: 0, high: 90 };
-    assert_eq!(after(&mut partition, Event::Measured(cut)), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, measured(cut)), Some(Action::AskStore));
     assert_eq!((partition.refused, partition.truncated_at), (Some(100), Some(90)));
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(90))), None);
     assert_eq!(after(&mut partition, Event::TakenUp), Some(Action::AskKafka));
@@ -147,7 +159,7 @@ fn the_store_is_asked_again_only_once_it_has_answered() {
     for _ in 0..3 {
         assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
         let all = Watermarks { low: 0, high: 9 };
-        assert_eq!(after(&mut partition, Event::Measured(all)), None);
+        assert_eq!(after(&mut partition, measured(all)), None);
     }
     assert_eq!(after(&mut partition, Event::Answered(Begin::Busy)), None);
     assert_eq!(partition.take_wanted(after_all()), Some(Action::AskStore));
@@ -157,7 +169,7 @@ fn the_store_is_asked_again_only_once_it_has_answered() {
 fn a_partition_that_the_client_is_to_leave_is_left_before_anything_is_answered() {
     let mut partition = reading(true, 50);
     partition.on(Event::OutOfRange, Instant::now());
-    partition.on(Event::Measured(Watermarks { low: 80, high: 200 }), Instant::now());
+    partition.on(measured(Watermarks { low: 80, high: 200 }), Instant::now());
     partition.on(Event::Answered(Begin::At(80)), Instant::now());
     assert_eq!(partition.take_wanted(Instant::now()), Some(Action::LetGo));
     assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
@@ -204,7 +216,7 @@ fn a_damaged_partition_that_is_only_tried_again_does_not_go_on() {
     let later = [tried, tried + GOES_ON_AFTER, tried + GOES_ON_AFTER * 2];
     assert_eq!(later.map(|now| partition.goes_on(now)), [None; 3]);
     // A replica has it whole.
-    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
     assert_eq!(partition.goes_on(later[1]), None);
     assert_eq!(partition.goes_on(later[2]), Some(later[1] - start));
 }
@@ -234,7 +246,7 @@ fn after_words_that_are_no_message_the_client_is_told_again_where_to_read() {
     let mut partition = reading(false, 5);
     assert_eq!(after(&mut partition, Event::Failed), Some(Action::Seek));
     assert!(partition.is_displaced);
-    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
 }
 
 #[test]
@@ -248,7 +260,7 @@ fn a_partition_that_may_not_be_read_stands_until_kafka_is_asked_and_allows_it() 
     assert_eq!(partition.trouble(Instant::now()), None);
     // Or a message comes before anybody has asked.
     partition.on(Event::Forbidden("no right".into()), Instant::now());
-    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
     assert_eq!(partition.state, State::Reading);
 }
 
@@ -256,10 +268,10 @@ fn a_partition_that_may_not_be_read_stands_until_kafka_is_asked_and_allows_it() 
 fn a_message_is_taken_once_and_only_while_the_partition_is_read() {
     let mut partition = reading(false, 5);
     assert_eq!(partition.advance(4, 5), Taken::No);
-    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
     assert_eq!(partition.advance(5, 6), Taken::No);
     // Offsets 6 and 7 do not exist: a transaction's marker, or compaction.
-    assert_eq!(partition.advance(8, 9), Taken::Yes { expected: 6, lost: false });
+    assert_eq!(partition.advance(8, 9), Taken::Yes { expected: 6, lost: false, is_again: false });
     partition.on(Event::OutOfRange, Instant::now());
     assert_eq!(partition.advance(9, 10), Taken::No);
 }
@@ -267,7 +279,7 @@ fn a_message_is_taken_once_and_only_while_the_partition_is_read() {
 #[test]
 fn the_end_passes_over_markers_and_is_no_message() {
     let mut partition = reading(false, 5);
-    assert_eq!(partition.advance(7, 7), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(7, 7), Taken::Yes { expected: 5, lost: false, is_again: false });
     assert_eq!(partition.next, 7);
 }
 
@@ -278,7 +290,7 @@ fn an_offset_that_kafka_does_not_have_is_a_gap_only_when_the_store_says_so() {
     assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
     assert!(!partition.is_in_client());
     assert_eq!(partition.refused, Some(1));
-    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::AskStore));
     // Another instance had written on meanwhile, or the gap was recorded.
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(3))), None);
     assert_eq!((partition.state.clone(), partition.next), (State::Located, 3));
@@ -292,7 +304,7 @@ fn a_gap_that_a_person_must_decide_on_stands_is_said_and_asked_again() {
     let mut partition = reading(false, 1);
     assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::LetGo));
     partition.on(Event::LetGo, Instant::now());
-    partition.on(Event::Measured(WATERMARKS), Instant::now());
+    partition.on(measured(WATERMARKS), Instant::now());
     partition.on(Event::Answered(Begin::Gap("2 offsets are gone".into())), Instant::now());
     assert_eq!(partition.trouble(Instant::now()).as_deref(), Some("2 offsets are gone"));
     assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
@@ -310,9 +322,9 @@ fn damage_stops_the_partition_or_is_passed_over_as_the_user_wants() {
     assert_eq!(after(&mut skipping, damaged()), Some(Action::Pause));
     assert_eq!(after(&mut skipping, Event::Paused), Some(Action::FindReadable));
     assert_eq!(skipping.advance(8, 9), Taken::No);
-    assert_eq!(after(&mut skipping, Event::Readable(8)), Some(Action::Seek));
+    assert_eq!(after(&mut skipping, readable(5, 8)), Some(Action::Seek));
     assert_eq!((skipping.next, skipping.resume_at()), (5, 8));
-    assert_eq!(skipping.advance(8, 9), Taken::Yes { expected: 5, lost: true });
+    assert_eq!(skipping.advance(8, 9), Taken::Yes { expected: 5, lost: true, is_again: false });
     assert_eq!(skipping.take_damage().as_deref(), Some("CRC"));
     assert_eq!(skipping.resume_at(), 9);
 }
@@ -322,12 +334,12 @@ fn a_log_that_was_truncated_is_remembered_as_such_however_far_it_comes_again() {
     let mut partition = reading(false, 20);
     partition.on(Event::OutOfRange, Instant::now());
     partition.on(Event::LetGo, Instant::now());
-    partition.on(Event::Measured(WATERMARKS), Instant::now());
+    partition.on(measured(WATERMARKS), Instant::now());
     partition.on(Event::Answered(Begin::Gap("truncated".into())), Instant::now());
     partition.on(Event::Waited, Instant::now());
     // It stands as long as nobody has decided, also while it is asked again.
     assert_eq!(partition.trouble(Instant::now()).as_deref(), Some("truncated"));
-    partition.on(Event::Measured(Watermarks { low: 3, high: 50 }), Instant::now());
+    partition.on(measured(Watermarks { low: 3, high: 50 }), Instant::now());
     assert_eq!(partition.truncated_at, Some(9));
     partition.on(Event::Answered(Begin::At(9)), Instant::now());
     assert_eq!((partition.truncated_at, partition.trouble(Instant::now())), (None, None));
@@ -341,11 +353,11 @@ fn a_log_that_ends_before_the_offset_that_it_is_begun_with_was_truncated_however
     // Nobody has answered.
     assert!(!partition.is_settled() && partition.is_due(Instant::now() + ASK_AGAIN));
     assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
-    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::LetGo));
     assert_eq!(partition.advance(20, 21), Taken::No);
     assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
     let grown = Watermarks { low: 3, high: 50 };
-    assert_eq!(after(&mut partition, Event::Measured(grown)), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, measured(grown)), Some(Action::AskStore));
     assert_eq!((partition.refused, partition.truncated_at), (Some(20), Some(9)));
 }
 
@@ -353,14 +365,14 @@ fn a_log_that_ends_before_the_offset_that_it_is_begun_with_was_truncated_however
 fn a_log_that_was_cut_while_no_leader_was_found_is_seen_as_well() {
     let mut partition = reading(false, 20);
     assert_eq!(after(&mut partition, Event::Leaderless), None);
-    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::LetGo));
     assert_eq!(partition.truncated_at, Some(9));
     let mut partition = reading(false, 9);
     partition.on(Event::Leaderless, Instant::now());
-    assert_eq!(after(&mut partition, Event::Measured(WATERMARKS)), None);
+    assert_eq!(after(&mut partition, measured(WATERMARKS)), None);
     assert_eq!(
         (partition.is_settled(), partition.advance(9, 10)),
-        (true, Taken::Yes { expected: 9, lost: false })
+        (true, Taken::Yes { expected: 9, lost: false, is_again: false })
     );
 }
 
@@ -369,7 +381,7 @@ fn a_silent_partition_is_told_again_where_to_read_and_its_next_message_is_taken(
     let mut partition = reading(false, 5);
     assert_eq!(after(&mut partition, Event::NothingComes), Some(Action::Seek));
     assert!(partition.trouble(Instant::now()).is_some());
-    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
     assert_eq!(partition.state, State::Reading);
 }
 
@@ -388,7 +400,7 @@ fn one_of_which_nobody_says_where_to_begin_is_a_trouble_after_a_while_unless_nob
 fn an_answer_that_comes_too_late_changes_nothing() {
     let mut partition = reading(false, 5);
     for event in
-        [Event::Answered(Begin::At(1)), Event::Measured(WATERMARKS), Event::TakenUp, Event::Waited]
+        [Event::Answered(Begin::At(1)), measured(WATERMARKS), Event::TakenUp, Event::Waited]
     {
         assert_eq!(after(&mut partition, event), None);
         assert_eq!((partition.state.clone(), partition.next), (State::Reading, 5));
@@ -411,7 +423,7 @@ fn a_partition_waits_for_the_schema_of_its_next_message_and_goes_on_with_it() {
     assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskSchema(7)));
     assert_eq!(after(&mut partition, Event::SchemaKnown), Some(Action::Seek));
     assert_eq!(partition.resume_at(), 5);
-    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false });
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
     assert_eq!(after(&mut partition, Event::SchemaKnown), None, "it is of no more concern");
 }
 
@@ -421,4 +433,120 @@ fn a_partition_that_waits_for_a_schema_and_whose_topic_is_gone_is_begun_anew() {
     partition.on(Event::LacksSchema(7), Instant::now());
     assert_eq!(after(&mut partition, Event::Unknown), Some(Action::LetGo));
     assert_eq!(partition.state, State::Assigned);
+}
+
+fn held_back() -> Event {
+    Event::HeldBack("lock".into(), TRY_AGAIN)
+}
+
+#[test]
+fn what_was_to_be_measured_before_a_partition_was_held_back_says_nothing_of_where_it_goes_on() {
+    let mut partition = reading(true, 100);
+    for offset in 100..120 {
+        assert!(matches!(partition.advance(offset, offset + 1), Taken::Yes { .. }));
+    }
+    partition.on(Event::Leaderless, Instant::now());
+    let asked = Instant::now();
+    partition.stands_at(100);
+    partition.on(held_back(), Instant::now());
+    partition.on(Event::Answered(Begin::At(100)), Instant::now());
+    // The log ends behind what is stored: nothing is lost.
+    let end = Watermarks { low: 0, high: 110 };
+    partition.on(Event::Measured(end, asked), Instant::now());
+    partition.on(measured(end), Instant::now());
+    assert_eq!((partition.state, partition.truncated_at), (State::Reading, None));
+}
+
+#[test]
+fn a_log_that_is_cut_while_a_partition_stands_is_seen_however_it_grows_then() {
+    for stands in [held_back(), Event::LacksSchema(7), damaged()] {
+        let mut partition = reading(false, 20);
+        partition.on(stands, Instant::now());
+        partition.on(Event::Leaderless, Instant::now());
+        partition.on(measured(WATERMARKS), Instant::now());
+        assert_eq!(partition.state, State::Stalled(Stall::OutOfRange));
+        assert_eq!((partition.refused, partition.truncated_at), (Some(20), Some(9)));
+    }
+}
+
+#[test]
+fn a_log_that_was_cut_before_what_was_held_back_meanwhile_is_asked_about_again() {
+    let mut partition = reading(true, 20);
+    assert!(matches!(partition.advance(20, 25), Taken::Yes { .. }));
+    partition.on(Event::Leaderless, Instant::now());
+    partition.on(measured(WATERMARKS), Instant::now());
+    assert_eq!(partition.refused, Some(25));
+    partition.on(Event::LetGo, Instant::now());
+    partition.on(measured(WATERMARKS), Instant::now());
+    assert_eq!(after(&mut partition, Event::Answered(Begin::At(20))), Some(Action::AskStore));
+    assert_eq!((partition.refused, partition.truncated_at), (Some(20), Some(9)));
+    partition.on(Event::Answered(Begin::At(9)), Instant::now());
+    assert_eq!((partition.state, partition.next), (State::Located, 9));
+}
+
+#[test]
+fn what_kafka_was_asked_before_counts_for_nothing() {
+    let early = Instant::now();
+    let mut reading = reading(false, 160);
+    reading.on(Event::Leaderless, Instant::now());
+    reading.on(Event::Measured(Watermarks { low: 0, high: 150 }, early), Instant::now());
+    assert_eq!((reading.state.clone(), reading.truncated_at), (State::Reading, None));
+    // It is still to be found out.
+    assert!(!reading.is_settled());
+    reading.on(Event::OutOfRange, Instant::now());
+    assert_eq!(after(&mut reading, Event::LetGo), Some(Action::AskKafka));
+    let old = Event::Measured(Watermarks { low: 0, high: 150 }, early);
+    assert_eq!(after(&mut reading, old), Some(Action::AskKafka));
+    assert_eq!((reading.truncated_at, reading.watermarks), (None, None));
+}
+
+#[test]
+fn where_damage_ends_is_an_answer_to_the_question_that_was_last_asked() {
+    let mut partition = reading(true, 105);
+    assert!(matches!(partition.advance(119, 120), Taken::Yes { .. }));
+    partition.on(damaged(), Instant::now());
+    partition.stands_at(105);
+    partition.on(held_back(), Instant::now());
+    partition.on(Event::Answered(Begin::At(105)), Instant::now());
+    partition.on(damaged(), Instant::now());
+    partition.on(readable(120, 150), Instant::now());
+    assert_eq!(partition.state, State::Stalled(Stall::Damaged("CRC".into())));
+    partition.on(readable(105, 110), Instant::now());
+    assert_eq!((partition.state.clone(), partition.resume_at()), (State::Reading, 110));
+}
+
+#[test]
+fn a_partition_whose_offset_is_gone_while_it_stands_at_a_gap_is_begun_as_one_that_was_never_read() {
+    let mut partition = reading(false, 1);
+    partition.on(Event::OutOfRange, Instant::now());
+    partition.on(Event::LetGo, Instant::now());
+    partition.on(measured(WATERMARKS), Instant::now());
+    assert_eq!(after(&mut partition, Event::Answered(Begin::AskKafka)), Some(Action::AskKafka));
+    assert_eq!((partition.refused, partition.truncated_at), (None, None));
+}
+
+#[test]
+fn what_was_held_back_is_known_when_it_comes_again() {
+    let mut partition = reading(false, 5);
+    assert!(matches!(partition.advance(7, 8), Taken::Yes { is_again: false, .. }));
+    partition.stands_at(5);
+    partition.on(held_back(), Instant::now());
+    partition.on(Event::Answered(Begin::At(5)), Instant::now());
+    let is_again = |taken| matches!(taken, Taken::Yes { is_again: true, .. });
+    assert_eq!([5, 7, 8].map(|at| is_again(partition.advance(at, at + 1))), [true, true, false]);
+}
+
+#[test]
+fn a_gap_is_said_although_something_else_was_said_before() {
+    let mut partition = reading(false, 5);
+    partition.on(held_back(), Instant::now());
+    assert!(partition.note_trouble("a lock", Instant::now()));
+    partition.on(Event::Answered(Begin::Gap("its row is gone".into())), Instant::now());
+    partition.on(Event::LetGo, Instant::now());
+    partition.on(Event::Answered(Begin::Gap("its row is gone".into())), Instant::now());
+    assert!(partition.note_trouble("its row is gone", Instant::now()));
+    partition.on(Event::Waited, Instant::now());
+    partition.on(measured(WATERMARKS), Instant::now());
+    partition.on(Event::Answered(Begin::Gap("its row is gone".into())), Instant::now());
+    assert!(!partition.note_trouble("its row is gone", Instant::now()));
 }

@@ -60,7 +60,8 @@ impl Store {
         }
         // Where all partitions are taken apart nobody waits for it.
         let is_waited_for = left.len() + slow.len() < self.reached.len();
-        let until = Instant::now() + if is_waited_for { TAKING_APART } else { TAKING_ALL_APART };
+        let limit = if is_waited_for { TAKING_APART } else { TAKING_ALL_APART };
+        let until = Instant::now() + limit;
         for (mut parts, why) in left {
             let tried = match Instant::now() >= until {
                 true => Apart::Left(why),
@@ -68,11 +69,10 @@ impl Store {
             };
             self.leave(tried, &parts, &mut held_back);
         }
-        let begun = Instant::now();
+        let until = Instant::now() + limit;
         for (number, (mut parts, why)) in slow.into_iter().enumerate() {
             // Another one has taken long, and may take as long each time.
-            let waits = is_waited_for && number > 0 && begun.elapsed() >= TAKING_APART;
-            let tried = match waits {
+            let tried = match number > 0 && Instant::now() >= until {
                 true => Apart::Left(why),
                 false => self.take_apart(&mut parts, Instant::now(), meanwhile).await?,
             };
@@ -226,17 +226,24 @@ impl Store {
                 self.put_all_on_trial(part);
                 return Ok(part.by_partition());
             }
-            Smaller::TooMuch => {
-                let now = self.note_too_slow(part);
+            Smaller::TooMuch(words) => {
+                let now = self.note_too_slow(part, &words);
                 if self.reached.len() <= 1 {
                     self.messages_at_once = now;
                 }
                 return Ok(part.parts(now));
             }
-            Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::TooLong if part.messages > 1 => {
+            // It is of the partition, whatever part of it is to be written.
+            Smaller::NotJudged(_) => {
+                let words = format!("what the detectors know of it cannot be read: {}", why.words);
+                return Err(Why { words, ..why });
+            }
+            Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::TooLong(_)
+                if part.messages > 1 =>
+            {
                 return Ok(part.parts(part.messages.div_ceil(2)));
             }
-            Smaller::NotTaken(_) | Smaller::TooLong => {
+            Smaller::NotTaken(_) | Smaller::TooLong(_) => {
                 self.set_size(part);
                 let at = self.place(part);
                 let words = format!("message {at} cannot be written: {}", why.words);
@@ -254,13 +261,13 @@ impl Store {
     }
 
     /// How many messages of a batch that takes too long are tried at once.
-    pub(super) fn note_too_slow(&mut self, batch: &Batch) -> u32 {
+    pub(super) fn note_too_slow(&mut self, batch: &Batch, why: &str) -> u32 {
         self.haste = self.haste.max(Haste::Quick);
         let messages = batch.messages;
-        let why = format!("PostgreSQL takes too long for {messages} messages at once");
+        let why = format!("PostgreSQL does not take {messages} messages at once: {why}");
         self.shared.health.database.fails_for(self.writer, why.clone());
         let now = messages.div_ceil(FEWER);
-        tracing::warn!(messages, "{why}: now {now}");
+        tracing::warn!(messages, "{why}; now {now} are tried");
         now
     }
 

@@ -4,6 +4,7 @@ use super::day_partitions::DayPartitions;
 use super::limits::Limits;
 use super::look::note_database;
 use super::offsets::{self, Moved};
+use super::table::Broken;
 use super::tries::Try;
 use super::verdict::Verdict;
 use super::{Store, StoreError, sources};
@@ -23,20 +24,35 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(5);
 
 impl Store {
-    /// Tries until it is done; `long` is said where that takes longer than the limits.
-    pub(super) async fn until_done<T>(
+    /// Asks until there is an answer, or PostgreSQL has not taken the question so many times: what
+    /// is away is waited for.
+    pub(super) async fn ask<T>(
         &mut self,
-        long: &str,
-        mut work: impl AsyncFnMut(&mut PgConnection) -> sqlx::Result<T>,
-    ) -> Result<T, StoreError> {
+        tries: u32,
+        mut work: impl AsyncFnMut(&mut PgConnection) -> sqlx::Result<Asked<T>>,
+    ) -> Result<Asked<T>, StoreError> {
+        let mut not_taken = 0;
         loop {
-            match self.attempt(&mut work).await? {
-                Try::Done(done) => {
+            let why = match self.attempt(&mut work).await? {
+                Try::Done(Asked::Answered(answer)) => {
                     self.works();
-                    return Ok(done);
+                    return Ok(Asked::Answered(answer));
                 }
-                failed => self.pause_after(failed, long).await,
+                Try::Again => continue,
+                Try::Unanswered(why) => why,
+                Try::Done(Asked::NotTaken(why))
+                | Try::Locked(why)
+                | Try::Refused(why)
+                | Try::Broken(why)
+                | Try::TooMuch(why) => {
+                    not_taken += 1;
+                    why
+                }
+            };
+            if not_taken >= tries {
+                return Ok(Asked::NotTaken(why));
             }
+            self.pause_for(&why).await;
         }
     }
 
@@ -127,7 +143,7 @@ impl Store {
         let words = |error| self.shared.database.failure("writing to", error);
         Ok(match verdict {
             Verdict::Refused(words) => Try::Refused(words),
-            Verdict::TooMuch => Try::TooMuch,
+            Verdict::TooMuch(words) => Try::TooMuch(words),
             Verdict::Locked => Try::Locked(words(error).to_string()),
             Verdict::Broken => Try::Broken(pg::describe(&error)),
             Verdict::Other => {
@@ -189,9 +205,9 @@ impl Store {
         self.shared.health.database.holds_for(self.writer);
     }
 
-    /// Waits before what has failed is tried again; `long` is said where it took too long.
-    pub(super) async fn pause_after<T>(&mut self, failed: Try<T>, long: &str) {
-        if let Some(why) = failed.why(long) {
+    /// Waits before what has failed is tried again.
+    pub(super) async fn pause_after<T>(&mut self, failed: Try<T>) {
+        if let Some(why) = failed.why() {
             self.pause_for(&why).await;
         }
     }
@@ -224,6 +240,24 @@ pub(super) async fn unless_long<T>(
     health.database.fails_for(writer, why.clone());
     outage.waits(&why);
     work.await
+}
+
+/// What came of a question.
+pub(super) enum Asked<T> {
+    Answered(T),
+    /// PostgreSQL answers, but not this; in its words.
+    NotTaken(String),
+}
+
+impl<T> Asked<T> {
+    /// What left rows out has no error of PostgreSQL's.
+    pub(super) fn of(answer: Result<T, Broken>) -> sqlx::Result<Self> {
+        match answer {
+            Ok(answer) => Ok(Self::Answered(answer)),
+            Err(Broken::LeftOut(why)) => Ok(Self::NotTaken(why)),
+            Err(Broken::Sql(error)) => Err(error),
+        }
+    }
 }
 
 /// What came of work on a connection.

@@ -12,26 +12,25 @@ use sqlx::{Connection as _, PgConnection};
 /// large, which are given back.
 const LARGE: usize = 1 << 20;
 
-/// Reads the logs of partitions, each in the order in which it was written.
+/// Reads the log of a partition, in the order in which it was written.
 pub async fn read(
     connection: &mut PgConnection,
     limits: &Limits,
-    partitions: &[(SourcePartition, i64)],
-) -> sqlx::Result<Vec<Remembered>> {
+    at: SourcePartition,
+) -> sqlx::Result<Remembered> {
     let mut transaction = limits.begin(connection).await?;
-    let mut all = Vec::with_capacity(partitions.len());
-    for (at, _) in partitions {
-        let log = pg::within::query_as::<(bool, Vec<u8>)>(statements::READ_DETECTOR_LOG)
-            .bind(at.source)
-            .bind(at.partition);
-        let (mut log, mut remembered) = (log.fetch(&mut *transaction), Remembered::default());
+    let log = pg::within::query_as::<(bool, Vec<u8>)>(statements::READ_DETECTOR_LOG)
+        .bind(at.source)
+        .bind(at.partition);
+    let mut remembered = Remembered::default();
+    {
+        let mut log = log.fetch(&mut *transaction);
         while let Some((is_whole, states)) = log.try_next().await? {
             remembered.entry(is_whole, &states);
         }
-        all.push(remembered);
     }
     transaction.commit().await?;
-    Ok(all)
+    Ok(remembered)
 }
 
 /// Appends what a batch shows.

@@ -2,7 +2,7 @@
 
 use super::limits::Limits;
 use super::statements;
-use super::table::{Table, all_in};
+use super::table::{Broken, Table, all_in};
 use crate::batch::{Gap, Ranges};
 use crate::config::{Config, OnGap, Start};
 use crate::handover::{Answer, Begin, Position, Question, Watermarks};
@@ -133,13 +133,13 @@ async fn execute(
 
 /// Where to begin with each partition. One that was never read begins as `--start` says; a gap is
 /// recorded, or left to a person, as `--on-gap` says.
-pub async fn locate(
+pub(super) async fn locate(
     connection: &mut PgConnection,
     config: &Config,
     limits: &Limits,
     metrics: &Metrics,
     questions: &[Question],
-) -> sqlx::Result<Vec<Answer>> {
+) -> Result<Vec<Answer>, Broken> {
     let mut transaction = limits.begin(connection).await?;
     let first: Vec<Position> =
         questions.iter().filter_map(|question| first(question, config.start)).collect();
@@ -239,7 +239,9 @@ fn answer(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Answer, O
 /// The offsets that are gone, where `next` is not among those that Kafka has.
 fn gap_between(question: &Question, next: i64, kafka: Watermarks) -> Option<Gap> {
     let (at, Watermarks { low, high }) = (question.at, kafka);
-    let truncated_at = question.truncated_at.or((next > high).then_some(high));
+    // What was truncated behind it was not written.
+    let truncated_at = question.truncated_at.filter(|end| *end < next);
+    let truncated_at = truncated_at.or((next > high).then_some(high));
     let (why, goes_on_at) = if next < low {
         (format!("{} offsets are gone, retention was faster than this consumer", low - next), low)
     } else if let Some(end) = truncated_at {
@@ -357,6 +359,9 @@ mod tests {
             assert_eq!(begin_skip, Begin::At(goes_on_at));
             assert_eq!(gap.map(|gap| (gap.from, gap.to)), Some((next, goes_on_at)));
         }
+        // The end was seen behind what is stored.
+        let behind = Question { truncated_at: Some(8), ..question(Some(KAFKA), Some(7)) };
+        assert_eq!(begin(&behind, Some(7), OnGap::Skip), (Begin::At(7), None));
         let grown = Question { truncated_at: Some(6), ..question(Some(KAFKA), Some(8)) };
         assert_eq!(begin(&grown, Some(8), OnGap::Skip).0, Begin::At(6));
         assert_eq!(

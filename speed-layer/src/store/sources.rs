@@ -2,6 +2,7 @@
 
 use super::limits::Limits;
 use super::statements;
+use super::table::Broken;
 use crate::config::{Config, OnGap};
 use crate::metrics::Metrics;
 use crate::source::{Source, SourceId, TopicIdentity};
@@ -10,6 +11,10 @@ use common::Timestamp;
 use service::pg;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
+
+/// Why a topic is not in the table after it was entered.
+const NO_SOURCE: &str = "it took no row and raised no error: the number that comes next is taken (a restore that \
+                         left out its sequence), or a trigger or a rule is in the way";
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,12 +76,12 @@ pub enum Admission {
 }
 
 /// The source that the topic is; one that is new is entered.
-pub async fn identify(
+pub(super) async fn identify(
     connection: &mut PgConnection,
     (config, limits): (&Config, &Limits),
     metrics: &Metrics,
     found: &TopicIdentity,
-) -> sqlx::Result<Admission> {
+) -> Result<Admission, Broken> {
     let mut transaction = limits.begin(connection).await?;
     let (relation, known) = look_up(&mut transaction, &config.group_id, found).await?;
     let is = |id, first_partitions| {
@@ -226,15 +231,16 @@ async fn enter(
     config: &Config,
     found: &TopicIdentity,
     first_partitions: i32,
-) -> sqlx::Result<SourceId> {
-    pg::within::query_scalar(statements::ENTER_SOURCE)
+) -> Result<SourceId, Broken> {
+    let source = pg::within::query_scalar(statements::ENTER_SOURCE)
         .bind(&config.group_id)
         .bind(&found.cluster_id)
         .bind(&found.topic)
         .bind(&found.topic_id)
         .bind(first_partitions)
-        .fetch_one(connection)
-        .await
+        .fetch_optional(connection)
+        .await?;
+    source.ok_or_else(|| Broken::LeftOut(NO_SOURCE.to_owned()))
 }
 
 /// What the brokers did not tell when the source was entered.

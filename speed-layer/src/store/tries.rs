@@ -1,8 +1,5 @@
 //! [`Try`]: what came of one try, and what follows from several.
 
-/// Why what takes too long is held back.
-const TOO_LONG: &str = "it takes too long";
-
 /// What came of one try.
 pub(super) enum Try<T> {
     Done(T),
@@ -13,7 +10,7 @@ pub(super) enum Try<T> {
     Refused(String),
     /// By a message, or by anything else.
     Broken(String),
-    TooMuch,
+    TooMuch(String),
     /// There was no answer in time, nor to the try before it.
     Unanswered(String),
 }
@@ -44,15 +41,15 @@ impl Failures {
 }
 
 impl<T> Try<T> {
-    /// Why it has failed, for people; nothing where that was said. `long`: of what takes too long.
-    pub(super) fn why(self, long: &str) -> Option<String> {
+    /// Why it has failed, for people; nothing where that was said.
+    pub(super) fn why(self) -> Option<String> {
         match self {
             Self::Done(_) | Self::Again => None,
             Self::Locked(words)
             | Self::Refused(words)
             | Self::Broken(words)
+            | Self::TooMuch(words)
             | Self::Unanswered(words) => Some(words),
-            Self::TooMuch => Some(long.to_owned()),
         }
     }
 
@@ -63,7 +60,7 @@ impl<T> Try<T> {
             Self::Locked(words) => Try::Locked(words),
             Self::Refused(words) => Try::Refused(words),
             Self::Broken(words) => Try::Broken(words),
-            Self::TooMuch => Try::TooMuch,
+            Self::TooMuch(words) => Try::TooMuch(words),
             Self::Unanswered(words) => Try::Unanswered(words),
         }
     }
@@ -76,19 +73,23 @@ pub(super) enum Smaller {
     Refused(String),
     /// One message of it cannot be written at this time, or none can.
     NotTaken(String),
-    TooMuch,
-    /// It takes too long, and fewer messages would not help.
-    TooLong,
+    TooMuch(String),
+    /// What the detectors know of a partition cannot be read.
+    NotJudged(String),
+    /// The same, and fewer messages would not help.
+    TooLong(String),
 }
 
 impl Smaller {
     pub(super) fn why(&self) -> Why {
         let (words, kind) = match self {
-            Self::Locked(words) => (words.as_str(), Kind::Locked),
-            Self::Refused(words) | Self::NotTaken(words) => (words.as_str(), Kind::NotTaken),
-            Self::TooMuch | Self::TooLong => (TOO_LONG, Kind::Slow),
+            Self::Locked(words) => (words, Kind::Locked),
+            Self::Refused(words) | Self::NotTaken(words) | Self::NotJudged(words) => {
+                (words, Kind::NotTaken)
+            }
+            Self::TooMuch(words) | Self::TooLong(words) => (words, Kind::Slow),
         };
-        Why { words: words.to_owned(), kind }
+        Why { words: words.clone(), kind }
     }
 }
 

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// A statement that ends earlier was not ended for its limit, which is not as short.
 const NO_LIMIT: Duration = Duration::from_secs(1);
 
+/// Why what takes too long is not taken.
+const TOO_LONG: &str = "it takes too long";
+
 /// What a trigger's function may break at, and damage.
 const BROKEN: &[&str] = &["0A", "21", "2F", "38", "39", "40", "42", "HV", "P0", "XX"];
 
@@ -17,8 +20,8 @@ pub enum Verdict {
     Refused(String),
     /// Something broke at what was tried, which may be one message or everything.
     Broken,
-    /// Too much at once.
-    TooMuch,
+    /// Too much at once, for this reason.
+    TooMuch(String),
     /// Somebody's lock was not given up in time.
     Locked,
     /// Everything else: it is waited for, or a person must change something (`Failure`).
@@ -36,8 +39,10 @@ impl Verdict {
             "55P03" => Self::Locked,
             // Somebody cancelled it, or a trigger says so.
             "57014" if took < NO_LIMIT => Self::Broken,
-            // A statement or transaction took too long; no memory, or no room for another lock.
-            "57014" | "25P04" | "53200" => Self::TooMuch,
+            // A statement or transaction took too long.
+            "57014" | "25P04" => Self::TooMuch(TOO_LONG.to_owned()),
+            // No memory, or no room for another lock.
+            "53200" => Self::TooMuch(describe(error)),
             // 22: not a value of the type; 23: against a constraint; 44: against a view's check;
             // 54: beyond a limit; P0001: raised by a trigger.
             "P0001" => Self::Refused(describe(error)),

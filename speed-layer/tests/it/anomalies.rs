@@ -1,7 +1,8 @@
 //! What the detectors find is a function of the ticks that are committed.
 
-use crate::scene::{PATIENCE, Scene};
+use crate::scene::{self, PATIENCE, Scene, http_address, wait_ready};
 use std::collections::BTreeSet;
+use std::time::Duration;
 use testing::{Child, Record, eventually};
 
 const PARTITIONS: i64 = 2;
@@ -159,4 +160,39 @@ async fn what_came_while_they_were_off_is_no_silence_when_they_are_on_again() {
     send(1300..2300, 50, 650_000).await;
     write(&[]).await;
     assert!(rows(&scene).await.is_empty(), "{:?}", rows(&scene).await);
+}
+
+#[tokio::test]
+async fn a_partition_whose_detectors_cannot_be_read_holds_up_no_other() {
+    let scene = Scene::new(2).await;
+    scene.send_ticks(2, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    // Whoever reads the rows of partition 0 divides by it.
+    let harm = "alter table detector_log rename to detector_rows;
+                create view detector_log as
+                select source, is_whole, partition, number / partition as number, states from detector_rows";
+    sqlx::raw_sql(harm).execute(scene.database.pool()).await.unwrap();
+
+    let speed_layer = scene.start(&[]);
+    let address = http_address(&speed_layer).await;
+    scene.topic.produce([Record::new(0, scene::tick(11))]).await;
+    let line = speed_layer.wait_stderr("what the detectors know of it cannot", PATIENCE).await;
+    assert!(line.contains("division by zero"), "{line}");
+    for number in 0..5 {
+        scene.topic.produce([0, 1].map(|at| Record::new(at, scene::tick(12 + number)))).await;
+        eventually("the other partition", Duration::from_secs(3), || async {
+            let rows = "select count(*) from realtime_stock where kafka_partition = 1";
+            scene.count(rows).await == 11 + number
+        })
+        .await;
+    }
+    wait_ready(&address, 503).await;
+    let mend = "drop view detector_log; alter table detector_rows rename to detector_log";
+    sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    wait_ready(&address, 200).await;
 }

@@ -52,6 +52,30 @@ fn reader(letters: &TestTopic) -> BaseConsumer {
     consumer
 }
 
+/// They were sent again with each try, every three seconds without end.
+#[tokio::test]
+async fn what_lies_behind_a_message_that_is_not_taken_has_one_letter_however_often_it_is_tried() {
+    let (scene, letters) = (Scene::new(1).await, TestTopic::create(1).await);
+    let _speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    scene.send_ticks(1, 5).await;
+    scene.wait_all_in().await;
+    let breaks = "create sequence tries;
+                  create function breaks() returns trigger language plpgsql as
+                  $$ begin perform nextval('tries'); raise exception 'not now' using errcode = 'XX000'; end $$;
+                  create trigger breaks before insert on realtime_stock for each row execute function breaks()";
+    sqlx::raw_sql(breaks).execute(scene.database.pool()).await.unwrap();
+    let broken = (0..20).map(|_| Record::new(0, "no tick"));
+    scene.topic.produce(std::iter::once(Record::new(0, tick(6))).chain(broken)).await;
+    eventually("it to be tried again and again", PATIENCE, || async {
+        scene.count("select last_value from tries").await >= 12
+    })
+    .await;
+    sqlx::raw_sql("drop function breaks() cascade").execute(scene.database.pool()).await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    assert_eq!(letters.high_watermarks().await, [20]);
+}
+
 #[tokio::test]
 async fn of_a_message_that_holds_several_ticks_each_broken_element_is_a_letter() {
     let (scene, letters) = (Scene::new(1).await, TestTopic::create(1).await);

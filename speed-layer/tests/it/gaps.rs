@@ -6,6 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sqlx::AssertSqlSafe;
+use std::time::Duration;
 use testing::{Child, Record, TestTopic, eventually};
 
 fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
@@ -125,6 +126,44 @@ async fn a_gap_that_cannot_be_recorded_is_not_passed_over() {
     assert_eq!(scene.count("select next_offset from kafka_offsets").await, 10);
     sqlx::raw_sql(NO_MORE_TRIGGER).execute(scene.database.pool()).await.unwrap();
     passes_over_the_gap(&scene).await;
+}
+
+#[tokio::test]
+async fn a_gap_that_cannot_be_recorded_holds_up_no_other_partition() {
+    let scene = Scene::new(2).await;
+    scene.send_ticks(2, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    let beyond = "update kafka_offsets set next_offset = 1000 where partition = 0";
+    sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
+    let refuse = "create function refuse() returns trigger language plpgsql as
+                  $$ begin raise exception 'not in this table' using errcode = '0A000'; end $$;
+                  create trigger refuse before insert on kafka_gaps for each row execute function refuse()";
+    sqlx::raw_sql(refuse).execute(scene.database.pool()).await.unwrap();
+
+    let speed_layer = scene.start(&["--on-gap", "skip"]);
+    let address = http_address(&speed_layer).await;
+    let line = speed_layer.wait_stderr("PostgreSQL does not take what that needs", PATIENCE).await;
+    assert!(line.contains(&format!("{}/0", scene.topic.name())), "{line}");
+    assert!(line.contains("not in this table"), "{line}");
+    // Each of them while the other is asked about again and again.
+    for number in 0..5 {
+        scene.topic.produce([Record::new(1, tick(number))]).await;
+        eventually("the other partition", Duration::from_secs(3), || async {
+            let rows = "select count(*) from realtime_stock where kafka_partition = 1";
+            scene.count(rows).await == 11 + number
+        })
+        .await;
+    }
+    wait_ready(&address, 503).await;
+    sqlx::raw_sql("drop function refuse() cascade").execute(scene.database.pool()).await.unwrap();
+    eventually("the gap", PATIENCE, || async {
+        scene.count("select count(*) from kafka_gaps").await == 1
+    })
+    .await;
+    wait_ready(&address, 200).await;
 }
 
 #[tokio::test]

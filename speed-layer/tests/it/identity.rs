@@ -1,6 +1,7 @@
 //! Topics that are not what they were, or not the only one.
 
 use crate::scene::{Fate, PATIENCE, Scene, http_address, metric, tick, wait_ready};
+use std::time::Duration;
 use testing::{Child, Record, TestTopic, eventually};
 
 /// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old
@@ -177,6 +178,42 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
         scene.count("select count(*) from realtime_stock").await == 31
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_topic_that_cannot_be_entered_holds_up_no_other() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    let other = TestTopic::create(1).await;
+    other.produce([Record::new(0, tick(0))]).await;
+
+    // Somebody renames a group in a session that is left open.
+    let mut open = scene.database.pool().begin().await.unwrap();
+    let rename = "update kafka_sources set group_id = group_id";
+    sqlx::query(rename).execute(&mut *open).await.unwrap();
+    let topics = format!("{},{}", scene.topic.name(), other.name());
+    let speed_layer = scene.start(&["--topic", &topics]);
+    let address = http_address(&speed_layer).await;
+    let line = speed_layer.wait_stderr("as a source (kafka_sources)", PATIENCE).await;
+    assert!(line.contains(other.name()) && line.contains("lock"), "{line}");
+    for number in 0..5 {
+        scene.topic.produce([Record::new(0, tick(number))]).await;
+        eventually("the topic that is known", Duration::from_secs(3), || async {
+            scene.count("select count(*) from realtime_stock").await == 11 + number
+        })
+        .await;
+    }
+    wait_ready(&address, 503).await;
+    open.rollback().await.unwrap();
+    eventually("the other topic", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock where source = 2").await == 1
+    })
+    .await;
+    wait_ready(&address, 200).await;
 }
 
 /// The topic of the groups' offsets, which an instance writes to: each of its commits would be a

@@ -1,0 +1,183 @@
+//! Where to begin: what topics are to the database, and which offset of a partition is next. What
+//! PostgreSQL does not take for one of them stops no other.
+
+use super::attempt::Asked;
+use super::limits::Limits;
+use super::tries::Kind;
+use super::{Held, Store, StoreError, findings, offsets, sources};
+use crate::handover::{Answer, Begin, Question};
+use crate::source::{Source, SourcePartition, TopicIdentity};
+use service::Failure;
+use sources::Admission;
+use sqlx::PgConnection;
+use std::mem;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long questions that PostgreSQL does not take together are asked one by one, before the
+/// writer's batches have their turn.
+const ASKING_APART: Duration = Duration::from_secs(5);
+
+/// Why one of them is to be asked again.
+const OTHERS_FIRST: &str = "what it does not take of others takes its time";
+
+/// What a topic is to the database, as far as that could be found out.
+pub enum Identified {
+    Source(Source),
+    /// PostgreSQL does not take what that needs; in its words.
+    NotTaken(String),
+}
+
+impl Store {
+    /// Which source the topic is. Where PostgreSQL did not take one it is tried briefly.
+    pub async fn identify(&mut self, topic: &TopicIdentity) -> Result<Identified, StoreError> {
+        let (limits, tries) = self.patience_for(!self.unidentified.is_empty());
+        let shared = Arc::clone(&self.shared);
+        let ask = async |connection: &mut PgConnection| {
+            let (config, metrics) = (&shared.config, &shared.metrics);
+            Asked::of(sources::identify(connection, (config, &limits), metrics, topic).await)
+        };
+        match self.ask(tries, ask).await? {
+            Asked::Answered(Admission::Granted(source)) => {
+                self.unidentified.remove(&topic.topic);
+                self.shared.note_topic(source.id, topic);
+                Ok(Identified::Source(source))
+            }
+            Asked::Answered(Admission::Refused(why)) => {
+                Err(StoreError::Fatal(Failure::Configuration(why)))
+            }
+            Asked::NotTaken(why) => {
+                self.unidentified.insert(topic.topic.clone());
+                Ok(Identified::NotTaken(why))
+            }
+        }
+    }
+
+    /// Where to begin with each of the partitions.
+    pub async fn locate(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
+        if let Some(detection) = &mut self.detection {
+            questions.iter().for_each(|question| detection.forget(question.at));
+        }
+        self.put_on_trial(questions);
+        let answers = self.answers(questions).await?;
+        self.note_busy(&answers);
+        for answer in &answers {
+            match answer.start {
+                // What was never written in this session may be missing from another server as well.
+                Begin::At(next) => drop(self.reached.insert(answer.at, next)),
+                Begin::Busy | Begin::AskKafka | Begin::Gap(_) | Begin::NotTaken(_) => {}
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Those that were not taken before come last, and each alone.
+    async fn answers(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
+        let (odd, others): (Vec<Question>, Vec<Question>) =
+            questions.iter().cloned().partition(|question| self.unlocated.contains(&question.at));
+        let (limits, tries) = self.patience_for(false);
+        let mut answers = Vec::with_capacity(questions.len());
+        while !others.is_empty() {
+            match self.ask_where(&others, &limits, tries).await? {
+                Asked::Answered(all) => answers.extend(all),
+                // Somebody has locked a whole table, so that nothing can be asked or written.
+                Asked::NotTaken(why) if !self.are_tables_free().await? => {
+                    self.pause_for(&why).await;
+                    continue;
+                }
+                Asked::NotTaken(_) => answers.extend(self.answers_apart(&others).await?),
+            }
+            break;
+        }
+        answers.extend(self.answers_apart(&odd).await?);
+        Ok(answers)
+    }
+
+    /// Each by itself, and briefly. Those that there is no time for are asked again.
+    async fn answers_apart(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
+        let (limits, tries) = self.patience_for(true);
+        let until = Instant::now() + ASKING_APART;
+        let mut answers = Vec::with_capacity(questions.len());
+        for question in questions {
+            if Instant::now() >= until {
+                answers.push(question.answered(Begin::NotTaken(OTHERS_FIRST.to_owned())));
+                continue;
+            }
+            let one = std::slice::from_ref(question);
+            match self.ask_where(one, &limits, tries).await? {
+                Asked::Answered(all) => {
+                    self.unlocated.remove(&question.at);
+                    answers.extend(all);
+                }
+                Asked::NotTaken(why) => {
+                    self.unlocated.insert(question.at);
+                    answers.push(question.answered(Begin::NotTaken(why)));
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn ask_where(
+        &mut self,
+        questions: &[Question],
+        limits: &Limits,
+        tries: u32,
+    ) -> Result<Asked<Vec<Answer>>, StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let (config, metrics) = (&shared.config, &shared.metrics);
+        // Ticks that no detector looks at would be a silence, and a jump, to those that go on from
+        // before them.
+        let forgets = self.detection.is_none();
+        let partitions: Vec<SourcePartition> =
+            questions.iter().map(|question| question.at).collect();
+        let ask = async |connection: &mut PgConnection| {
+            if forgets {
+                let mut transaction = limits.begin(connection).await?;
+                findings::clear(&mut transaction, &partitions).await?;
+                transaction.commit().await?;
+            }
+            Asked::of(offsets::locate(connection, config, limits, metrics, questions).await)
+        };
+        self.ask(tries, ask).await
+    }
+
+    /// The limits and the number of tries of a question; what was not taken before may not be now,
+    /// and others wait.
+    fn patience_for(&self, was_not_taken: bool) -> (Arc<Limits>, u32) {
+        match was_not_taken {
+            true => (Arc::new(self.limits.brief()), 1),
+            false => (Arc::clone(&self.limits), 2),
+        }
+    }
+
+    /// What is located anew may be tried once more. Whoever holds a lock may be frozen or gone,
+    /// which is looked for when the connection is made.
+    fn put_on_trial(&mut self, questions: &[Question]) {
+        for question in questions {
+            let Some(aside) = self.aside.get_mut(&question.at) else { continue };
+            let is_locked = aside.is_for(Kind::Locked);
+            if mem::take(&mut aside.held) == Held::Back && is_locked {
+                self.connection = None;
+                self.is_held_up = true;
+            }
+        }
+    }
+
+    /// An offset that stays locked for longer than any batch may take is a frozen writer's, which
+    /// nothing else ends.
+    fn note_busy(&mut self, answers: &[Answer]) {
+        for answer in answers {
+            if answer.start != Begin::Busy {
+                self.busy_since.remove(&answer.at);
+                continue;
+            }
+            let since = self.busy_since.entry(answer.at).or_insert_with(Instant::now);
+            if since.elapsed() > self.limits.patience() {
+                *since = Instant::now();
+                self.connection = None;
+                self.is_held_up = true;
+            }
+        }
+    }
+}
