@@ -55,6 +55,15 @@ const TUNING: [(&str, &str); 13] = [
     ("socket.timeout.ms", "15000"),
 ];
 
+/// What more there is of them where several writers wait for messages: on a busy machine each answer
+/// takes its time, and only one is on its way (docs/tried.md).
+const OF_SEVERAL_WRITERS: [(&str, &str); 4] = [
+    ("queued.max.messages.kbytes", "4096"),
+    ("queued.min.messages", "40000"),
+    ("fetch.message.max.bytes", "524288"),
+    ("fetch.max.bytes", "4194304"),
+];
+
 const MAX_POLL_INTERVAL: &str = "max.poll.interval.ms";
 const SESSION_TIMEOUT: &str = "session.timeout.ms";
 /// As long as the interval: librdkafka refuses one below the session's time-out.
@@ -110,7 +119,9 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
 }
 
 fn consumer_settings(config: &Config, client_id: &str) -> ClientConfig {
-    let tuning: Vec<_> = TUNING.into_iter().filter(|(key, _)| is_possible(config, key)).collect();
+    let more = OF_SEVERAL_WRITERS.into_iter().filter(|_| config.writers > 1);
+    let tuning = TUNING.into_iter().chain(more).filter(|(key, _)| is_possible(config, key));
+    let tuning: Vec<_> = tuning.collect();
     let mut settings = config.kafka.client_settings(&config.kafka_brokers, client_id, &tuning);
     for (key, value) in FIXED {
         settings.set(key, value);
@@ -382,6 +393,18 @@ mod tests {
             }
         }
         panic!("no answer");
+    }
+
+    #[test]
+    fn more_is_fetched_at_once_for_several_writers_unless_somebody_says_otherwise() {
+        let fetch = |more: &[&str]| {
+            let flags = ["speed-layer", "--database-url=postgres://h/d", "--kafka-brokers=b"];
+            let config = Config::try_parse_from(flags.iter().chain(more)).unwrap();
+            consumer_settings(&config, "test").get("fetch.message.max.bytes").map(str::to_owned)
+        };
+        let (two, own) = ("--writers=2", "--kafka-property=fetch.message.max.bytes=9000");
+        let found = [fetch(&[]), fetch(&[two]), fetch(&[two, own])].map(Option::unwrap);
+        assert_eq!(found, ["262144", "524288", "9000"]);
     }
 
     #[test]
