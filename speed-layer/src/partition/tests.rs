@@ -100,7 +100,7 @@ fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
     // Nothing is known of the lock until something is written.
     assert!(partition.trouble(Instant::now()).is_some_and(|why| why.contains("lock")));
     assert!(partition.said);
-    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
+    assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: true });
     partition.note_written(6);
     assert_eq!((partition.trouble(Instant::now()), partition.said), (None, false));
 }
