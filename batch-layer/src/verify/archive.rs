@@ -58,8 +58,8 @@ pub struct Archived {
     /// Behind the last line of each partition, of whatever hour, where lines do not tell their
     /// offsets.
     pub presumed_ends: BTreeMap<i32, u64>,
-    /// How many objects of which batch-layer has kept an hour's ticks are no longer there, though
-    /// it has not noticed.
+    /// How many objects of which batch-layer has kept an hour's ticks, or an earlier version's, are
+    /// no longer there, though it has not noticed.
     pub vanished: BTreeMap<Hour, u32>,
     /// How many of those had not expired.
     pub deleted: BTreeMap<Hour, u32>,
@@ -589,11 +589,11 @@ impl Archive {
         for hour in Hour::each(hours.clone()) {
             let is_covered =
                 |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
-            for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
+            for Indexed { object, folder, summed, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
                 if !self.templates.iter().any(|template| template.owns(&folder)) {
-                    if merged && is_own {
+                    if summed.is_some() && is_own {
                         archived.note_unread(
                             [hour],
                             &format!(
@@ -624,7 +624,10 @@ impl Archive {
                     }
                     let object = there;
                     objects.insert(Arc::clone(&object.key), (object.clone(), None));
-                } else if merged && !objects.contains_key(&object.key) && !is_covered(&object.key) {
+                } else if summed.is_some()
+                    && !objects.contains_key(&object.key)
+                    && !is_covered(&object.key)
+                {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
