@@ -14,9 +14,11 @@ use crate::lake::look::Look;
 use crate::lake::source::{self, Flaw};
 use crate::lake::table::{self, Counting};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
-use crate::scan::{Conflicts, Exclusions, Offsets, ScanOptions, places};
+use crate::scan::{Conflicts, Exclusions, HourBars, Offsets, ScanOptions, places};
+use crate::state;
 use crate::stop::stopped_comparing;
 use crate::totals::MAX_BARS;
+use anyhow::Context as _;
 use common::Place;
 use futures::future;
 use futures::stream::{self, StreamExt};
@@ -227,6 +229,7 @@ impl Archive {
         if may_be_cut && objects.len() > MAX_OBJECTS {
             return Ok(None);
         }
+        self.leave_out_copies(index, &mut objects, &archived).await?;
         self.leave_out_older(&mut objects).await?;
         let sharing = self.reader.sharing();
         let mut reads = stream::iter(objects)
@@ -452,6 +455,60 @@ impl Archive {
         }
         topics.retain(|topic| !self.topics.contains(topic));
         Ok(topics)
+    }
+
+    /// Leaves out objects that hold what another one of their name holds, which a run has read: it
+    /// passes them over each time, as batch-layer does.
+    async fn leave_out_copies(
+        &self,
+        index: &mut Index,
+        objects: &mut Vec<(Object, Option<Folder>)>,
+        archived: &Archived,
+    ) -> Result<(), Failure> {
+        let twins = twins(objects.iter().map(|(object, _)| object));
+        let mut copies: FxHashSet<Arc<str>> = FxHashSet::default();
+        for (object, _) in objects.iter() {
+            let is_unknown = archived.new_keys.get(&object.key) == Some(&false);
+            if let Some(twin) = twins.get(&object.key).filter(|_| is_unknown) {
+                let known = |key: &&Arc<str>| !archived.new_keys.contains_key(*key);
+                let others: Vec<&Arc<str>> = twin.others(&object.key).filter(known).collect();
+                if !others.is_empty() && self.is_copy(index, object, &others).await? {
+                    copies.insert(Arc::clone(&object.key));
+                }
+            }
+        }
+        objects.retain(|(object, _)| !copies.contains(&object.key));
+        Ok(())
+    }
+
+    /// Whether an object holds the same as one of some that the index knows.
+    async fn is_copy(
+        &self,
+        index: &mut Index,
+        object: &Object,
+        others: &[&Arc<str>],
+    ) -> Result<bool, Failure> {
+        let scan = match self.reader.read(object, None).await {
+            Ok(scan) => scan,
+            Err(ReadError::Outage(failure)) => return Err(failure),
+            Err(ReadError::Stopped) => return Err(stopped_comparing()),
+            // That is said where it is read with the others.
+            Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => return Ok(false),
+        };
+        let print = |(hour, part): &(Hour, HourBars)| Ok((*hour, state::fingerprint(part)?));
+        let prints: io::Result<Vec<(Hour, u64)>> = scan.hours.iter().map(print).collect();
+        let prints = prints
+            .context("taking a fingerprint of what an object holds")
+            .map_err(Failure::Infrastructure)?;
+        if prints.is_empty() {
+            return Ok(false);
+        }
+        for other in others {
+            if index.fingerprints_of(other).await? == prints {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Leaves out objects of which another one counts, that is newer and of the same name, as
