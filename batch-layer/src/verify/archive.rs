@@ -1,7 +1,7 @@
 //! What the archive holds of a stretch of hours.
 
 use super::holdings::{Holdings, HourHoldings, are_few, of_object};
-use super::late::FarObjects;
+use super::late::{FarObjects, Unread};
 use super::lost::Places;
 use super::repeated::Repeated;
 use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
@@ -70,7 +70,8 @@ pub struct Archived {
     pub covered: BTreeMap<Hour, u32>,
     /// Objects that no run of batch-layer has read as they are.
     pub news: BTreeMap<Hour, News>,
-    /// Such with ticks of hours that are not looked at, whose folders lie beyond slack of those.
+    /// Such, and such that cannot be read, with ticks of hours that are not looked at, whose folders
+    /// lie beyond slack of those.
     pub far: FarObjects,
     /// Their keys, and whether one was read as it was before.
     new_keys: FxHashMap<Arc<str>, bool>,
@@ -196,7 +197,7 @@ impl Archived {
         self.read.iter().filter(|read| read.has_rejects).map(|read| &read.object)
     }
 
-    fn note_unread(&mut self, hours: impl IntoIterator<Item = Hour>, why: &str) {
+    pub(super) fn note_unread(&mut self, hours: impl IntoIterator<Item = Hour>, why: &str) {
         for hour in hours {
             self.unread.entry(hour).or_insert_with(|| why.to_owned());
         }
@@ -261,7 +262,8 @@ impl Archive {
                 return Ok(None);
             }
             if let Err(error) = read {
-                self.note_unread(index, &mut archived, (&object, folder.as_ref()), error).await?;
+                let place = (&object, folder.as_ref());
+                self.note_unread(index, &mut archived, place, (error, hours)).await?;
             }
         }
         archived.holdings.settle();
@@ -408,7 +410,7 @@ impl Archive {
 
     /// Whether an object belongs to a topic, by its name. One that names none belongs to the only
     /// one there is.
-    fn is_of(&self, key: &str, topic: &str) -> bool {
+    pub(super) fn is_of(&self, key: &str, topic: &str) -> bool {
         let of = self.reader.topic(key);
         of == topic || (of.is_empty() && self.topics.len() == 1)
     }
@@ -725,13 +727,23 @@ impl Archive {
             true => index.hours_of(&object.key).await?,
             false => Vec::new(),
         };
-        let near = self.plan.around(&folder.hours);
-        let is_far =
-            |hour: &Hour| !hours.contains(hour) && !near.contains(hour) && !known.contains(hour);
-        for hour in part.hours.keys().filter(|hour| is_far(hour)) {
-            archived.far.note(*hour, (object, folder), hours.start);
-        }
+        let unread = Unread { key: Arc::clone(&object.key), why: None };
+        let held = part.hours.keys().filter(|hour| !known.contains(hour));
+        self.note_beyond(archived, (&unread, folder), (held.copied(), hours));
         Ok(())
+    }
+
+    /// Notes those hours that are not looked at, and beyond slack of an object's folder.
+    fn note_beyond(
+        &self,
+        archived: &mut Archived,
+        (object, folder): (&Unread, &Folder),
+        (held, hours): (impl Iterator<Item = Hour>, &Range<Hour>),
+    ) {
+        let near = self.plan.around(&folder.hours);
+        for hour in held.filter(|hour| !hours.contains(hour) && !near.contains(hour)) {
+            archived.far.note(hour, (object, folder), hours.start);
+        }
     }
 
     /// Adds what an object holds; reads it again where records of it are there already.
@@ -795,7 +807,7 @@ impl Archive {
         index: &mut Index,
         archived: &mut Archived,
         (object, folder): (&Object, Option<&Folder>),
-        error: ReadError,
+        (error, hours): (ReadError, &Range<Hour>),
     ) -> Result<(), Failure> {
         let (why, seen) = match error {
             ReadError::Moved => (
@@ -810,6 +822,12 @@ impl Archive {
         let own = folder.map(|folder| Hour::each(folder.hours.clone())).into_iter().flatten();
         let before = index.hours_of(&object.key).await?;
         let what = format!("{}{}: {why}", self.store.location(), object.key);
+        if let Some(folder) = folder {
+            // Of hours that the index knows it is read with those.
+            let unknown = seen.iter().copied().filter(|hour| !before.contains(hour));
+            let unread = Unread { key: Arc::clone(&object.key), why: Some(what.as_str().into()) };
+            self.note_beyond(archived, (&unread, folder), (unknown, hours));
+        }
         archived.note_unread(own.chain(seen).chain(before), &what);
         Ok(())
     }
