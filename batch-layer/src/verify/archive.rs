@@ -168,8 +168,10 @@ impl Archived {
     /// `known`: what the index has of the object's folder.
     fn note_if_new(&mut self, object: &Object, known: Option<&KnownObjects>) {
         let known = known.and_then(|known| known.get(&*object.key));
-        let is_as_read =
-            known.is_some_and(|known| known.etag == *object.etag && known.size == object.size);
+        // One that had been gone is still to be taken in again.
+        let is_as_read = known.is_some_and(|known| {
+            known.etag == *object.etag && known.size == object.size && !known.gone
+        });
         if !is_as_read {
             self.new_keys.insert(Arc::clone(&object.key), known.is_some());
         }
