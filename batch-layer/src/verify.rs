@@ -419,7 +419,7 @@ impl Verification {
         report: &mut Printer,
     ) -> Result<(), Failure> {
         for (topic, part) in self.topics.iter_mut().zip(&stretch.parts) {
-            topic.note_messages(part);
+            topic.note_messages(&stretch.hours, part);
         }
         let before: BTreeSet<Hour> = self.before.iter().copied().collect();
         let is_asked = |hour: Hour| plan.window.contains(&hour) || before.contains(&hour);

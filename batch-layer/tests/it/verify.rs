@@ -2162,6 +2162,40 @@ async fn between_the_ticks_of_a_topic_and_of_the_one_that_it_was_before_no_offse
 }
 
 #[tokio::test]
+async fn between_the_last_tick_of_a_source_and_the_first_of_another_a_day_later_no_offsets_are_missing()
+ {
+    let world = World::create().await;
+    let hours = ["2025-06-02T09", "2025-06-03T11"].map(|hour| Hour::parse(hour).unwrap());
+    let (old, new) = (ticks_of(hours[0], 0, 0, 100), ticks_of(hours[1], 0, 400, 50));
+    world.put(&key_of(hours[0], 0, 0), &old).await;
+    world.put(&key_of(hours[1], 0, 400), &new).await;
+    world.set_next_offset("stock_prices", 0, 450).await;
+    world
+        .execute(
+            "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+             values ('speed-layer', 'moved', 'stock_prices', '', 1)",
+        )
+        .await;
+    world.insert_realtime(&[old, new].concat()).await;
+    world.execute("update realtime_stock set source = 2 where kafka_offset >= 400").await;
+    world.fill_minute_bars().await;
+    world.run_ok(&TWO_DAYS).await;
+    let outcome = verify(&world, &TWO_DAYS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // What lies between ticks of a single one is missing.
+    for change in [
+        "update realtime_stock set source = 1 where kafka_offset = 449",
+        "update realtime_stock set source = 2 where kafka_offset = 3",
+    ] {
+        world.execute(change).await;
+        let outcome = verify(&world, &TWO_DAYS).await;
+        assert_eq!(outcome.code, 4, "{change}: {}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains("offsets 100-399\n"), "{change}: {}", outcome.stdout);
+        world.execute("update realtime_stock set source = case when kafka_offset < 400 then 1 else 2 end").await;
+    }
+}
+
+#[tokio::test]
 async fn a_topic_that_is_not_there_is_a_configuration_error() {
     let world = World::create().await;
     let topic = TestTopic::create(1).await;
