@@ -347,10 +347,7 @@ impl Index {
             .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
-        Ok(rows
-            .into_iter()
-            .map(|(hour, ticks)| (Hour::of(hour), ticks.cast_unsigned()))
-            .collect())
+        Ok(rows.into_iter().map(|(hour, ticks)| (Hour::of(hour), ticks.cast_unsigned())).collect())
     }
 
     /// What an object held, when it was read last, of hours whose sums have that or an earlier

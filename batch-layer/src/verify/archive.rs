@@ -70,8 +70,8 @@ pub struct Archived {
     pub covered: BTreeMap<Hour, u32>,
     /// Objects that no run of batch-layer has read as they are.
     pub news: BTreeMap<Hour, News>,
-    /// Such, and such that cannot be read, with ticks of hours that are not looked at, whose folders
-    /// lie beyond slack of those.
+    /// Such, and such that cannot be read, with ticks of hours that are not looked at: their
+    /// folders lie beyond slack of those.
     pub far: FarObjects,
     /// Their keys, and whether one was read as it was before.
     new_keys: FxHashMap<Arc<str>, bool>,

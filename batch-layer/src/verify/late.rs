@@ -1,5 +1,5 @@
-//! [`Late`]: objects with ticks of hours that are compared without them, as their folders lie beyond
-//! slack: no run has read them, or they cannot be read.
+//! [`Late`]: objects with ticks of hours that are compared without them, as their folders lie
+//! beyond slack: no run has read them, or they cannot be read.
 //!
 //! What hours an object has ticks of is known when it is read, with the hours of its folder. The
 //! hours themselves may have been compared by then, or have their turn later.

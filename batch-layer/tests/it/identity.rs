@@ -395,7 +395,9 @@ async fn an_object_that_batch_layer_passes_over_as_a_copy_is_no_news_to_verify()
             assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
         }
         // So the rows are compared as ever.
-        world.execute("update hourly_stock_summary set high = high + 1 where symbol = 'AAPL'").await;
+        world
+            .execute("update hourly_stock_summary set high = high + 1 where symbol = 'AAPL'")
+            .await;
         let outcome = world.run(&verify).await;
         assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
         let word = "rows of hourly_stock_summary are wrong, missing or too many: AAPL";

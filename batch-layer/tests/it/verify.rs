@@ -2191,7 +2191,11 @@ async fn between_the_last_tick_of_a_source_and_the_first_of_another_a_day_later_
         let outcome = verify(&world, &TWO_DAYS).await;
         assert_eq!(outcome.code, 4, "{change}: {}{}", outcome.stdout, outcome.stderr);
         assert!(outcome.stdout.contains("offsets 100-399\n"), "{change}: {}", outcome.stdout);
-        world.execute("update realtime_stock set source = case when kafka_offset < 400 then 1 else 2 end").await;
+        world
+            .execute(
+                "update realtime_stock set source = case when kafka_offset < 400 then 1 else 2 end",
+            )
+            .await;
     }
 }
 
