@@ -232,8 +232,7 @@ impl Archive {
         if may_be_cut && objects.len() > MAX_OBJECTS {
             return Ok(None);
         }
-        self.leave_out_copies(index, &mut objects, &archived).await?;
-        self.leave_out_older(&mut objects).await?;
+        self.leave_out_twins(index, &mut objects, &archived).await?;
         let sharing = self.reader.sharing();
         let mut reads = stream::iter(objects)
             .map(|(object, folder)| {
@@ -252,9 +251,9 @@ impl Archive {
             if matches!(read, Err(ReadError::Wide)) {
                 read = self.holdings_of(&object, None, None).await;
             }
+            let place = (&object, folder.as_ref());
             let read = match read {
                 Ok(part) => {
-                    let place = (&object, folder.as_ref());
                     self.note_far(index, &mut archived, place, (&part, hours)).await?;
                     self.absorb(&mut archived, &object, part, hours).await
                 }
@@ -264,7 +263,6 @@ impl Archive {
                 return Ok(None);
             }
             if let Err(error) = read {
-                let place = (&object, folder.as_ref());
                 self.note_unread(index, &mut archived, place, (error, hours)).await?;
             }
         }
@@ -461,6 +459,17 @@ impl Archive {
         Ok(topics)
     }
 
+    /// Leaves out objects that count beside another one of their name no more than for batch-layer.
+    async fn leave_out_twins(
+        &self,
+        index: &mut Index,
+        objects: &mut Vec<(Object, Option<Folder>)>,
+        archived: &Archived,
+    ) -> Result<(), Failure> {
+        self.leave_out_copies(index, objects, archived).await?;
+        self.leave_out_older(objects).await
+    }
+
     /// Leaves out objects that hold what another one of their name holds, which a run has read: it
     /// passes them over each time, as batch-layer does.
     async fn leave_out_copies(
@@ -655,13 +664,8 @@ impl Archive {
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
                 if !self.templates.iter().any(|template| template.owns(&folder)) {
                     if summed.is_some() && is_own {
-                        archived.note_unread(
-                            [hour],
-                            &format!(
-                                "{}: it lies below another --prefix, and several may be given",
-                                object.key
-                            ),
-                        );
+                        let why = "it lies below another --prefix, and several may be given";
+                        archived.note_unread([hour], &format!("{}: {why}", object.key));
                     }
                     continue;
                 }
