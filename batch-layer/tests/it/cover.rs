@@ -234,7 +234,7 @@ async fn what_came_again_and_was_deleted_again_for_the_lakes_sake_has_not_expire
             let outcome = verify(&world, &HOURS).await;
             assert_eq!(outcome.code, 0, "{count}: {}{}", outcome.stdout, outcome.stderr);
             assert!(!outcome.stdout.contains("expired"), "{count}: {}", outcome.stdout);
-            world.put(&object, &some_ticks(10, 0, 10_000, count)).await;
+            world.put(&object, &some_ticks(10, 0, 10_000, 400)[..count]).await;
             world.run_ok(&HOURS).await;
             let outcome = verify(&world, &HOURS).await;
             assert_eq!(outcome.code, 0, "{count}: {}{}", outcome.stdout, outcome.stderr);
