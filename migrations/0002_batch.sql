@@ -79,8 +79,8 @@ create table archive_objects
     format         text        not null default '',
     -- Some of its ticks do not tell their offset: if it comes twice, nothing else tells that they are the same.
     placeless      boolean     not null default false,
-    -- No longer in the archive. Only of placeless objects a row is kept then: should it come back, its ticks are not
-    -- counted again.
+    -- No longer in the archive. A row is kept then of placeless objects, and of those that sums have an earlier version of:
+    -- should it come back, its ticks are not counted again.
     gone           boolean     not null default false,
     constraint archive_objects_pkey primary key (key)
 );
@@ -103,6 +103,8 @@ create table archive_object_hours
     -- has grown is known for that.
     summed      bigint,
     summed_places bigint,
+    -- The ticks of that version, if some of its object's do not tell their offset; else 0.
+    summed_placeless bigint,
     -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read again for its sake, and
     -- goes on without it once it has expired.
     merged      boolean     not null default false,

@@ -340,10 +340,20 @@ impl Index {
             .map_err(|error| self.failed("reading the index in", error))
     }
 
-    /// What computed hours have of an object as it was read before: their ticks, by hour, and how
-    /// it was read.
+    /// The ticks of each hour that an object held when it was read last.
+    pub async fn held_by(&mut self, key: &str) -> Result<BTreeMap<Hour, u64>, Failure> {
+        let rows = pg::query_as("select hour, ticks from archive_object_hours where key = $1")
+            .bind(key)
+            .fetch_all(&mut self.connection);
+        let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
+        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        Ok(rows.into_iter().map(|(hour, ticks)| (Hour::of(hour), ticks.cast_unsigned())).collect())
+    }
+
+    /// What an object held, when it was read last, of hours whose sums have that or an earlier
+    /// version of it: their ticks, by hour, and how it was read.
     pub async fn held_of(&mut self, key: &str) -> Result<(BTreeMap<Hour, u64>, String), Failure> {
-        let rows = pg::query_as(include_str!("../sql/index/merged_of_object.sql"))
+        let rows = pg::query_as(include_str!("../sql/index/summed_of_object.sql"))
             .bind(key)
             .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64, String)>, _> = in_time(self.patience, rows).await;

@@ -120,9 +120,9 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     let mut report =
         Printer::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
     let compared = verification.compare_all(&plan, &mut report, &stop).await;
+    verification.say_late();
     report.finish().map_err(Failure::Infrastructure)?;
     compared.and_then(|()| conclude(&report.totals))?;
-    verification.late.conclude()?;
     match is_away {
         true => Err(Failure::Partial(
             "Kafka could not be asked: what it alone holds was not compared".into(),
@@ -373,13 +373,10 @@ impl Verification {
                 stretches.shorten();
                 continue;
             };
-            self.note(plan, &stretch);
+            self.note(plan, &stretch, report).await?;
             for hour in Hour::each(hours.clone()) {
                 let repairs = repaired.remove(&hour).unwrap_or_default();
                 let mut outcome = self.judge(hour, &stretch, &repairs);
-                if let Some(key) = self.late.of(plan, hour, &hours) {
-                    outcome.find(Status::Open, late::describe(&key));
-                }
                 if let Some(stray) = indicators.strays.get(&hour) {
                     outcome.find(Status::Mismatch, stray.describe());
                 }
@@ -397,37 +394,57 @@ impl Verification {
             }
             stretches.advance();
         }
-        self.open_late().await
+        Ok(())
     }
 
-    /// Notes what a stretch tells of hours that are compared later, or were before.
-    fn note(&mut self, plan: &Plan, stretch: &Stretch) {
+    /// Notes of hours what was found before that they are compared without: the archive is not read
+    /// whole.
+    fn note_late(&self, hours: &Range<Hour>, parts: &mut [Part]) {
+        for hour in Hour::each(hours.clone()) {
+            let Some(object) = self.late.of(&self.archive.plan, hour, hours) else { continue };
+            for (topic, part) in self.topics.iter().zip(&mut *parts) {
+                if topic.of_objects().is_none_or(|topic| self.archive.is_of(&object.key, topic)) {
+                    part.archived.note_unread([hour], &object.describe());
+                }
+            }
+        }
+    }
+
+    /// Notes what a stretch tells of hours that are compared later. Those that were before are
+    /// open after all.
+    async fn note(
+        &mut self,
+        plan: &Plan,
+        stretch: &Stretch,
+        report: &mut Printer,
+    ) -> Result<(), Failure> {
         for (topic, part) in self.topics.iter_mut().zip(&stretch.parts) {
-            topic.note_messages(part);
+            topic.note_messages(&stretch.hours, part);
         }
         let before: BTreeSet<Hour> = self.before.iter().copied().collect();
         let is_asked = |hour: Hour| plan.window.contains(&hour) || before.contains(&hour);
         for part in &stretch.parts {
-            self.late.note((plan, &stretch.hours), &part.archived.far, is_asked);
+            let behind = self.late.note((plan, &stretch.hours), &part.archived.far, is_asked);
+            for (hour, object) in behind {
+                store::open(&mut self.index, hour, &object.describe()).await?;
+                report.open(hour);
+            }
         }
         self.late.note_compared(stretch.hours.clone());
         if let Some(there) = &mut self.there {
             there.add(self.late.ahead());
         }
+        Ok(())
     }
 
-    /// Hours of which an object was read too late are open after all.
-    async fn open_late(&mut self) -> Result<(), Failure> {
-        for (hour, key) in self.late.behind() {
-            store::open(&mut self.index, *hour, &late::describe(key)).await?;
-        }
-        if let Some((hour, key)) = self.late.behind().first_key_value() {
+    /// Says that hours are open of which an object was read too late: their lines stand already.
+    fn say_late(&self) {
+        if let Some((hour, object)) = self.late.behind().first_key_value() {
             let hours = self.late.behind().len();
             let what = "hour[s] [was|were] compared without all of [its|their] ticks";
-            let (what, why) = (inflected(hours as u64, what), late::describe(key));
-            tracing::warn!(hours, %hour, %key, "{what}, {hour} the first: {why}");
+            let (what, why) = (inflected(hours as u64, what), object.describe());
+            tracing::warn!(hours, %hour, key = &*object.key, "{what}, {hour} the first: {why}");
         }
-        Ok(())
     }
 
     /// Whether it is known that no side has anything of some hours.
@@ -518,6 +535,7 @@ impl Verification {
             };
             parts.push(Part { archived, ..Part::default() });
         }
+        self.note_late(&hours, &mut parts);
         let read_at = tables::begin_snapshot(&mut self.index).await?;
         let mut stretch = Stretch {
             hours,
@@ -782,9 +800,11 @@ impl Verification {
             details: Vec::new(),
             partitions,
         };
-        if let (Some(why), true) = (unread, outcome.partitions.is_empty()) {
+        if let Some(what) = unread.map(compare::not_all_read)
+            && !outcome.partitions.iter().any(|partition| partition.details.contains(&what))
+        {
             // No partition says it.
-            outcome.find(Status::Open, compare::not_all_read(why));
+            outcome.find(Status::Open, what);
         }
         for (topic, part) in self.topics.iter().zip(&stretch.parts) {
             if let Some(anew) = topic.describe_anew(hour, &stretch.hours, part) {
@@ -1055,9 +1075,8 @@ fn judge_summed(outcome: &mut HourOutcome, computed: &Computed, seen: &Seen) {
                 "batch-layer has not computed the hour: run it over this hour (--hour)".into(),
             );
         }
-        Some(summed)
-            if summed != archived && news.objects > 0 && news.explain(summed, archived) =>
-        {
+        // Nor are rows of as many ticks compared before they are read.
+        Some(summed) if news.objects > 0 && news.explain(summed, archived) => {
             let came = "object[s] came since the last run of batch-layer, or [was|were] replaced, and no run has read [it|them] yet";
             let detail = format!(
                 "{}, {} the first: hourly_stock_summary counts {summed} ticks, the archive has {archived}; run \

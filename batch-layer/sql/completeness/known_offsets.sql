@@ -2,3 +2,4 @@
 -- and last offset.
 select hour, first_offset, last_offset, offsets from hour_spans
 where topic = $1 and partition = $2 and last_offset >= $3 and first_offset <= $4
+order by hour

@@ -1,8 +1,9 @@
 -- Notes what objects have of hours. $1: hours, $2: keys, $3: ticks, $4: fingerprints, $5: places,
--- $6: whether the hours have that already, $7 and $8: what their sums have, $9 and $10: the first
--- and the last tick.
+-- $6: whether the hours have that already, $7, $8 and $9: what their sums have, $10 and $11: the
+-- first and the last tick.
 insert into archive_object_hours
-    (hour, key, ticks, fingerprint, places, merged, summed, summed_places, first_at, last_at)
+    (hour, key, ticks, fingerprint, places, merged, summed, summed_places, summed_placeless,
+     first_at, last_at)
 select *
 from unnest($1::timestamptz[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bool[],
-            $7::bigint[], $8::bigint[], $9::timestamptz[], $10::timestamptz[])
+            $7::bigint[], $8::bigint[], $9::bigint[], $10::timestamptz[], $11::timestamptz[])

@@ -238,9 +238,10 @@ struct Lies {
 }
 
 impl Objects {
-    /// In which folders a hole's objects would lie. `None`: it is none. What was `known` of it was
-    /// judged by objects that may be gone since, for which others of their hours would be taken: it
-    /// stays between the same neighbours, and where nobody can judge it any more.
+    /// In which folders a hole's objects would lie. `None`: it is none. What was `known` of it, or
+    /// of a part of it, was judged by objects that may be gone since, for which others of their
+    /// hours would be taken: it stays between the same neighbours, and no hole that was found is
+    /// taken for none, or for one that nobody can judge.
     async fn folders_of(
         &mut self,
         index: &mut Index,
@@ -255,8 +256,8 @@ impl Objects {
         let after = self.lie(index, naming, (reach, hole.after)).await?;
         Ok(match between(&before, &after, naming.slack) {
             Between::Folders(folders) => Some(folders),
-            Between::NewTopic => None,
-            Between::Unknown => known.map(|(_, folders)| *folders),
+            // Another object of the hour may have been taken for the one that is gone.
+            Between::NewTopic | Between::Unknown => known.map(|(_, folders)| *folders),
         })
     }
 

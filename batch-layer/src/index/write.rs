@@ -208,23 +208,33 @@ fn etags(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.etag).collect()
 }
 
-/// The fingerprints of the versions that are in sums, by object and hour: of what they hold, and of
-/// its places.
-type Summed = FxHashMap<(String, Hour), (i64, i64)>;
+/// What is known of the versions that are in sums, by object and hour.
+type Summed = FxHashMap<(String, Hour), InSums>;
+
+#[derive(Debug, Clone, Copy)]
+struct InSums {
+    /// The fingerprints of what it holds, and of its places.
+    content: i64,
+    places: i64,
+    /// Its ticks, if some of its object's do not tell their offset.
+    placeless: i64,
+}
 
 /// Those of some objects.
 async fn summed(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
 ) -> Result<Summed, sqlx::Error> {
-    let rows: Vec<(String, Timestamp, i64, i64)> =
+    let rows: Vec<(String, Timestamp, i64, i64, i64)> =
         pg::query_as(include_str!("../../sql/index/summed.sql"))
             .bind(keys(entries))
             .fetch_all(transaction.acquire().await?)
             .await?;
     Ok(rows
         .into_iter()
-        .map(|(key, hour, summed, places)| ((key, Hour::of(hour)), (summed, places)))
+        .map(|(key, hour, content, places, placeless)| {
+            ((key, Hour::of(hour)), InSums { content, places, placeless })
+        })
         .collect())
 }
 
@@ -294,7 +304,8 @@ async fn insert_hours(
     let (mut hours, mut keys, mut ticks, mut wanted) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut known, mut fingerprints, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut before, mut places_before) = (Vec::new(), Vec::new());
+    let (mut before, mut places_before, mut placeless_before) =
+        (Vec::new(), Vec::new(), Vec::new());
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for entry in entries {
         for holding in &entry.hours {
@@ -307,8 +318,9 @@ async fn insert_hours(
             places.push(holding.prints.places.cast_signed());
             wanted.push(entry.wanted);
             let (in_sums, is_same) = is_same(summed, entry, holding);
-            before.push(in_sums.map(|(content, _)| content));
-            places_before.push(in_sums.map(|(_, places)| places));
+            before.push(in_sums.map(|of| of.content));
+            places_before.push(in_sums.map(|of| of.places));
+            placeless_before.push(in_sums.map(|of| of.placeless));
             known.push(is_same);
         }
     }
@@ -321,6 +333,7 @@ async fn insert_hours(
         .bind(&known)
         .bind(&before)
         .bind(&places_before)
+        .bind(&placeless_before)
         .bind(&first)
         .bind(&last)
         .execute(transaction.acquire().await?)
@@ -335,12 +348,12 @@ async fn insert_hours(
 
 /// What of an object is in an hour's sums, if anything is, and whether it is what the object holds
 /// now.
-fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<(i64, i64)>, bool) {
+fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<InSums>, bool) {
     if summed.is_empty() {
         return (None, false);
     }
     let before = summed.get(&(entry.object.key.to_string(), holding.hour)).copied();
-    (before, before.is_some_and(|(content, _)| content == holding.prints.content.cast_signed()))
+    (before, before.is_some_and(|of| of.content == holding.prints.content.cast_signed()))
 }
 
 async fn insert_rejects(
@@ -390,7 +403,7 @@ async fn remove(
         .bind(keys)
         .fetch_one(transaction.acquire().await?)
         .await?;
-    pg::query(include_str!("../../sql/index/keep_placeless.sql"))
+    pg::query(include_str!("../../sql/index/keep_gone.sql"))
         .bind(keys)
         .execute(transaction.acquire().await?)
         .await?;

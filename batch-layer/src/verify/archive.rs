@@ -1,7 +1,7 @@
 //! What the archive holds of a stretch of hours.
 
 use super::holdings::{Holdings, HourHoldings, are_few, of_object};
-use super::late::FarObjects;
+use super::late::{FarObjects, Unread};
 use super::lost::Places;
 use super::repeated::Repeated;
 use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
@@ -14,9 +14,11 @@ use crate::lake::look::Look;
 use crate::lake::source::{self, Flaw};
 use crate::lake::table::{self, Counting};
 use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
-use crate::scan::{Conflicts, Exclusions, Offsets, ScanOptions, places};
+use crate::scan::{Conflicts, Exclusions, HourBars, Offsets, ScanOptions, places};
+use crate::state;
 use crate::stop::stopped_comparing;
 use crate::totals::MAX_BARS;
+use anyhow::Context as _;
 use common::Place;
 use futures::future;
 use futures::stream::{self, StreamExt};
@@ -58,8 +60,8 @@ pub struct Archived {
     /// Behind the last line of each partition, of whatever hour, where lines do not tell their
     /// offsets.
     pub presumed_ends: BTreeMap<i32, u64>,
-    /// How many objects of which batch-layer has kept an hour's ticks are no longer there, though
-    /// it has not noticed.
+    /// How many objects of which batch-layer has kept an hour's ticks, or an earlier version's, are
+    /// no longer there, though it has not noticed.
     pub vanished: BTreeMap<Hour, u32>,
     /// How many of those had not expired.
     pub deleted: BTreeMap<Hour, u32>,
@@ -68,7 +70,8 @@ pub struct Archived {
     pub covered: BTreeMap<Hour, u32>,
     /// Objects that no run of batch-layer has read as they are.
     pub news: BTreeMap<Hour, News>,
-    /// Such with ticks of hours that are not looked at, whose folders lie beyond slack of those.
+    /// Such, and such that cannot be read, with ticks of hours that are not looked at: their
+    /// folders lie beyond slack of those.
     pub far: FarObjects,
     /// Their keys, and whether one was read as it was before.
     new_keys: FxHashMap<Arc<str>, bool>,
@@ -165,8 +168,10 @@ impl Archived {
     /// `known`: what the index has of the object's folder.
     fn note_if_new(&mut self, object: &Object, known: Option<&KnownObjects>) {
         let known = known.and_then(|known| known.get(&*object.key));
-        let is_as_read =
-            known.is_some_and(|known| known.etag == *object.etag && known.size == object.size);
+        // One that had been gone is still to be taken in again.
+        let is_as_read = known.is_some_and(|known| {
+            known.etag == *object.etag && known.size == object.size && !known.gone
+        });
         if !is_as_read {
             self.new_keys.insert(Arc::clone(&object.key), known.is_some());
         }
@@ -194,7 +199,7 @@ impl Archived {
         self.read.iter().filter(|read| read.has_rejects).map(|read| &read.object)
     }
 
-    fn note_unread(&mut self, hours: impl IntoIterator<Item = Hour>, why: &str) {
+    pub(super) fn note_unread(&mut self, hours: impl IntoIterator<Item = Hour>, why: &str) {
         for hour in hours {
             self.unread.entry(hour).or_insert_with(|| why.to_owned());
         }
@@ -227,7 +232,7 @@ impl Archive {
         if may_be_cut && objects.len() > MAX_OBJECTS {
             return Ok(None);
         }
-        self.leave_out_older(&mut objects).await?;
+        self.leave_out_twins(index, &mut objects, &archived).await?;
         let sharing = self.reader.sharing();
         let mut reads = stream::iter(objects)
             .map(|(object, folder)| {
@@ -246,9 +251,9 @@ impl Archive {
             if matches!(read, Err(ReadError::Wide)) {
                 read = self.holdings_of(&object, None, None).await;
             }
+            let place = (&object, folder.as_ref());
             let read = match read {
                 Ok(part) => {
-                    let place = (&object, folder.as_ref());
                     self.note_far(index, &mut archived, place, (&part, hours)).await?;
                     self.absorb(&mut archived, &object, part, hours).await
                 }
@@ -258,7 +263,7 @@ impl Archive {
                 return Ok(None);
             }
             if let Err(error) = read {
-                self.note_unread(index, &mut archived, (&object, folder.as_ref()), error).await?;
+                self.note_unread(index, &mut archived, place, (error, hours)).await?;
             }
         }
         archived.holdings.settle();
@@ -405,7 +410,7 @@ impl Archive {
 
     /// Whether an object belongs to a topic, by its name. One that names none belongs to the only
     /// one there is.
-    fn is_of(&self, key: &str, topic: &str) -> bool {
+    pub(super) fn is_of(&self, key: &str, topic: &str) -> bool {
         let of = self.reader.topic(key);
         of == topic || (of.is_empty() && self.topics.len() == 1)
     }
@@ -452,6 +457,71 @@ impl Archive {
         }
         topics.retain(|topic| !self.topics.contains(topic));
         Ok(topics)
+    }
+
+    /// Leaves out objects that count beside another one of their name no more than for batch-layer.
+    async fn leave_out_twins(
+        &self,
+        index: &mut Index,
+        objects: &mut Vec<(Object, Option<Folder>)>,
+        archived: &Archived,
+    ) -> Result<(), Failure> {
+        self.leave_out_copies(index, objects, archived).await?;
+        self.leave_out_older(objects).await
+    }
+
+    /// Leaves out objects that hold what another one of their name holds, which a run has read: it
+    /// passes them over each time, as batch-layer does.
+    async fn leave_out_copies(
+        &self,
+        index: &mut Index,
+        objects: &mut Vec<(Object, Option<Folder>)>,
+        archived: &Archived,
+    ) -> Result<(), Failure> {
+        let twins = twins(objects.iter().map(|(object, _)| object));
+        let mut copies: FxHashSet<Arc<str>> = FxHashSet::default();
+        for (object, _) in objects.iter() {
+            let is_unknown = archived.new_keys.get(&object.key) == Some(&false);
+            if let Some(twin) = twins.get(&object.key).filter(|_| is_unknown) {
+                let known = |key: &&Arc<str>| !archived.new_keys.contains_key(*key);
+                let others: Vec<&Arc<str>> = twin.others(&object.key).filter(known).collect();
+                if !others.is_empty() && self.is_copy(index, object, &others).await? {
+                    copies.insert(Arc::clone(&object.key));
+                }
+            }
+        }
+        objects.retain(|(object, _)| !copies.contains(&object.key));
+        Ok(())
+    }
+
+    /// Whether an object holds the same as one of some that the index knows.
+    async fn is_copy(
+        &self,
+        index: &mut Index,
+        object: &Object,
+        others: &[&Arc<str>],
+    ) -> Result<bool, Failure> {
+        let scan = match self.reader.read(object, None).await {
+            Ok(scan) => scan,
+            Err(ReadError::Outage(failure)) => return Err(failure),
+            Err(ReadError::Stopped) => return Err(stopped_comparing()),
+            // That is said where it is read with the others.
+            Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => return Ok(false),
+        };
+        let print = |(hour, part): &(Hour, HourBars)| Ok((*hour, state::fingerprint(part)?));
+        let prints: io::Result<Vec<(Hour, u64)>> = scan.hours.iter().map(print).collect();
+        let prints = prints
+            .context("taking a fingerprint of what an object holds")
+            .map_err(Failure::Infrastructure)?;
+        if prints.is_empty() {
+            return Ok(false);
+        }
+        for other in others {
+            if index.fingerprints_of(other).await? == prints {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Leaves out objects of which another one counts, that is newer and of the same name, as
@@ -589,18 +659,13 @@ impl Archive {
         for hour in Hour::each(hours.clone()) {
             let is_covered =
                 |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
-            for Indexed { object, folder, merged, .. } in index.objects_of(hour).await? {
+            for Indexed { object, folder, summed, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
                 if !self.templates.iter().any(|template| template.owns(&folder)) {
-                    if merged && is_own {
-                        archived.note_unread(
-                            [hour],
-                            &format!(
-                                "{}: it lies below another --prefix, and several may be given",
-                                object.key
-                            ),
-                        );
+                    if summed.is_some() && is_own {
+                        let why = "it lies below another --prefix, and several may be given";
+                        archived.note_unread([hour], &format!("{}: {why}", object.key));
                     }
                     continue;
                 }
@@ -624,7 +689,10 @@ impl Archive {
                     }
                     let object = there;
                     objects.insert(Arc::clone(&object.key), (object.clone(), None));
-                } else if merged && !objects.contains_key(&object.key) && !is_covered(&object.key) {
+                } else if summed.is_some()
+                    && !objects.contains_key(&object.key)
+                    && !is_covered(&object.key)
+                {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
@@ -665,13 +733,23 @@ impl Archive {
             true => index.hours_of(&object.key).await?,
             false => Vec::new(),
         };
-        let near = self.plan.around(&folder.hours);
-        let is_far =
-            |hour: &Hour| !hours.contains(hour) && !near.contains(hour) && !known.contains(hour);
-        for hour in part.hours.keys().filter(|hour| is_far(hour)) {
-            archived.far.note(*hour, (object, folder), hours.start);
-        }
+        let unread = Unread { key: Arc::clone(&object.key), why: None };
+        let held = part.hours.keys().filter(|hour| !known.contains(hour));
+        self.note_beyond(archived, (&unread, folder), (held.copied(), hours));
         Ok(())
+    }
+
+    /// Notes those hours that are not looked at, and beyond slack of an object's folder.
+    fn note_beyond(
+        &self,
+        archived: &mut Archived,
+        (object, folder): (&Unread, &Folder),
+        (held, hours): (impl Iterator<Item = Hour>, &Range<Hour>),
+    ) {
+        let near = self.plan.around(&folder.hours);
+        for hour in held.filter(|hour| !hours.contains(hour) && !near.contains(hour)) {
+            archived.far.note(hour, (object, folder), hours.start);
+        }
     }
 
     /// Adds what an object holds; reads it again where records of it are there already.
@@ -735,7 +813,7 @@ impl Archive {
         index: &mut Index,
         archived: &mut Archived,
         (object, folder): (&Object, Option<&Folder>),
-        error: ReadError,
+        (error, hours): (ReadError, &Range<Hour>),
     ) -> Result<(), Failure> {
         let (why, seen) = match error {
             ReadError::Moved => (
@@ -750,6 +828,12 @@ impl Archive {
         let own = folder.map(|folder| Hour::each(folder.hours.clone())).into_iter().flatten();
         let before = index.hours_of(&object.key).await?;
         let what = format!("{}{}: {why}", self.store.location(), object.key);
+        if let Some(folder) = folder {
+            // Of hours that the index knows it is read with those.
+            let unknown = seen.iter().copied().filter(|hour| !before.contains(hour));
+            let unread = Unread { key: Arc::clone(&object.key), why: Some(what.as_str().into()) };
+            self.note_beyond(archived, (&unread, folder), (unknown, hours));
+        }
         archived.note_unread(own.chain(seen).chain(before), &what);
         Ok(())
     }

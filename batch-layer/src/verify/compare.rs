@@ -531,7 +531,7 @@ impl Sides<'_> {
 /// What there is to say where an object or a folder cannot be read.
 #[must_use]
 pub fn not_all_read(why: &str) -> String {
-    format!("not all of the archive can be read: {why}")
+    format!("not all of the archive was read: {why}")
 }
 
 /// Takes the places of messages from `start` on out of a set.

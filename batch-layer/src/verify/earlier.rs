@@ -1,18 +1,25 @@
 //! [`Earlier`]: the messages of the hours that were compared right before others.
 
+use super::holdings::Holdings;
+use crate::hour::Hour;
 use roaring::RoaringTreemap;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Messages with ticks by partition. An offset may be missing between the last of them and the
 /// first of the hours that follow.
 #[derive(Debug, Default)]
-pub struct Earlier(BTreeMap<i32, RoaringTreemap>);
+pub struct Earlier {
+    messages: BTreeMap<i32, RoaringTreemap>,
+    /// The hours that were compared last, and the places that `realtime_stock` has of them.
+    told: Option<(Range<Hour>, BTreeMap<i32, RoaringTreemap>)>,
+}
 
 impl Earlier {
     /// The last one before some messages.
     #[must_use]
     pub fn before(&self, partition: i32, messages: &RoaringTreemap) -> Option<u64> {
-        let known = self.0.get(&partition)?;
+        let known = self.messages.get(&partition)?;
         let below = known.rank(messages.min()?.checked_sub(1)?);
         known.select(below.checked_sub(1)?)
     }
@@ -21,21 +28,41 @@ impl Earlier {
     /// what lies behind may be of late ticks, and is asked for when their turn comes.
     pub fn add(&mut self, partition: i32, messages: &RoaringTreemap) {
         let Some(first) = messages.min() else { return };
-        let known = self.0.entry(partition).or_default();
+        let known = self.messages.entry(partition).or_default();
         known.remove_range(..first);
         *known |= messages;
         known.optimize();
     }
 
+    /// Takes in what `realtime_stock` has of them.
+    pub fn tell(&mut self, hours: Range<Hour>, realtime: &Holdings) {
+        let mut told: BTreeMap<i32, RoaringTreemap> = BTreeMap::new();
+        for held in realtime.hours.values() {
+            for (_, partition, offsets) in held.offsets.iter() {
+                *told.entry(partition).or_default() |= offsets;
+            }
+        }
+        self.told = Some((hours, told));
+    }
+
+    /// Since when `realtime_stock` tells whose an offset is; `None`: it has no such tick of the
+    /// hours that were compared last.
+    #[must_use]
+    pub fn told_since(&self, partition: i32, offset: u64) -> Option<Hour> {
+        let (hours, told) = self.told.as_ref()?;
+        told.get(&partition)?.contains(offset).then_some(hours.start)
+    }
+
     /// Hours follow that are not the next ones: what lies in between was not looked at.
     pub fn forget(&mut self) {
-        self.0.clear();
+        *self = Self::default();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use common::Timestamp;
 
     fn set(offsets: &[u64]) -> RoaringTreemap {
         offsets.iter().copied().collect()
@@ -65,11 +92,28 @@ mod tests {
     }
 
     #[test]
+    fn of_the_hours_right_before_it_is_known_what_realtime_stock_has_of_them() {
+        let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
+        let mut earlier = Earlier::default();
+        for day in 0..2 {
+            let mut realtime = Holdings::default();
+            let held = realtime.hours.entry(hour(day * 24)).or_default();
+            held.offsets.insert(0, day.cast_unsigned());
+            held.offsets.settle();
+            earlier.tell(hour(day * 24)..hour(day * 24 + 24), &realtime);
+        }
+        assert_eq!(earlier.told_since(0, 1), Some(hour(24)));
+        assert_eq!([earlier.told_since(0, 0), earlier.told_since(1, 1)], [None; 2]);
+        earlier.forget();
+        assert_eq!(earlier.told_since(0, 1), None);
+    }
+
+    #[test]
     fn what_lies_before_all_of_a_stretch_is_kept_no_longer() {
         let mut earlier = Earlier::default();
         for day in 0_u64..1_000 {
             earlier.add(0, &(day * 1_000..day * 1_000 + 9).collect());
         }
-        assert_eq!(earlier.0[&0].len(), 9);
+        assert_eq!(earlier.messages[&0].len(), 9);
     }
 }

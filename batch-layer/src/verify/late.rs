@@ -1,22 +1,46 @@
-//! [`Late`]: objects that no run has read, with ticks of hours that are compared without them, as
-//! their folders lie beyond slack.
+//! [`Late`]: objects with ticks of hours that are compared without them, as their folders lie
+//! beyond slack: no run has read them, or they cannot be read.
 //!
 //! What hours an object has ticks of is known when it is read, with the hours of its folder. The
 //! hours themselves may have been compared by then, or have their turn later.
 
-use crate::archive::{Folder, Object};
+use crate::archive::Folder;
 use crate::flags::Plan;
 use crate::hour::Hour;
-use service::Failure;
-use service::words::inflected;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// An object with ticks of an hour, and the hours of its folder.
+/// An object with ticks of an hour that is compared without it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    pub key: Arc<str>,
+    /// Why it cannot be read, with its name; `None`: it can, and no run has.
+    pub why: Option<Arc<str>>,
+}
+
+impl Unread {
+    /// What there is to say of the hour.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.why {
+            None => format!(
+                "an object that no run has read yet, and whose folder is beyond --slack, holds ticks of it: {}; run \
+                 batch-layer, and verify again",
+                self.key
+            ),
+            Some(why) => {
+                format!("an object whose folder is beyond --slack holds ticks of it: {why}")
+            }
+        }
+    }
+}
+
+/// Such an object, and the hours of its folder.
 #[derive(Debug, Clone)]
 struct Far {
-    key: Arc<str>,
+    object: Unread,
     folder: Range<Hour>,
 }
 
@@ -26,8 +50,8 @@ pub struct FarObjects(BTreeMap<Hour, Far>);
 
 impl FarObjects {
     /// Notes an object that has ticks of an hour beside those that are looked at.
-    pub fn note(&mut self, hour: Hour, (object, folder): (&Object, &Folder), looked_at: Hour) {
-        let new = || Far { key: Arc::clone(&object.key), folder: folder.hours.clone() };
+    pub fn note(&mut self, hour: Hour, (object, folder): (&Unread, &Folder), looked_at: Hour) {
+        let new = || Far { object: object.clone(), folder: folder.hours.clone() };
         let known = self.0.entry(hour).or_insert_with(new);
         let is_farther = match hour < looked_at {
             true => folder.hours.start > known.folder.start,
@@ -45,34 +69,40 @@ pub struct Late {
     /// Of hours that are still to be compared.
     ahead: BTreeMap<Hour, Far>,
     /// Of hours that were compared without.
-    behind: BTreeMap<Hour, Arc<str>>,
+    behind: BTreeMap<Hour, Unread>,
     /// Hours that were compared together, in order of time.
     compared: Vec<Range<Hour>>,
 }
 
 impl Late {
-    /// Notes what was found while `hours` were read. `is_asked`: whether an hour is one of those
-    /// that are compared.
+    /// Notes what was found while `hours` were read; gives the hours that had been compared
+    /// before. `is_asked`: whether an hour is one of those that are compared.
     pub fn note(
         &mut self,
         (plan, hours): (&Plan, &Range<Hour>),
         found: &FarObjects,
         is_asked: impl Fn(Hour) -> bool,
-    ) {
+    ) -> Vec<(Hour, Unread)> {
+        let mut new = Vec::new();
         for (hour, far) in found.0.iter().filter(|(hour, _)| is_asked(**hour)) {
             if *hour >= hours.end {
                 let known = self.ahead.entry(*hour).or_insert_with(|| far.clone());
                 if far.folder.end < known.folder.end {
                     *known = far.clone();
                 }
-            } else if !self.has_read(plan, *hour, &far.folder) {
-                self.behind.entry(*hour).or_insert_with(|| Arc::clone(&far.key));
+            } else if !self.has_read(plan, *hour, &far.folder)
+                && let Entry::Vacant(unknown) = self.behind.entry(*hour)
+            {
+                unknown.insert(far.object.clone());
+                new.push((*hour, far.object.clone()));
             }
         }
+        new
     }
 
     /// Notes hours as compared.
     pub fn note_compared(&mut self, hours: Range<Hour>) {
+        self.ahead.retain(|hour, _| !hours.contains(hour));
         self.compared.push(hours);
     }
 
@@ -81,25 +111,16 @@ impl Late {
         self.ahead.keys().copied()
     }
 
-    /// What an hour was compared without. `hours`: those that were read with it.
-    pub fn of(&mut self, plan: &Plan, hour: Hour, hours: &Range<Hour>) -> Option<Arc<str>> {
-        let far = self.ahead.remove(&hour)?;
-        (far.folder.end <= plan.around(hours).start).then_some(far.key)
+    /// What an hour is compared without. `hours`: those that are read with it.
+    #[must_use]
+    pub fn of(&self, plan: &Plan, hour: Hour, hours: &Range<Hour>) -> Option<&Unread> {
+        let far = self.ahead.get(&hour)?;
+        (far.folder.end <= plan.around(hours).start).then_some(&far.object)
     }
 
     /// The hours that had been compared before something of them was found.
-    pub const fn behind(&self) -> &BTreeMap<Hour, Arc<str>> {
+    pub const fn behind(&self) -> &BTreeMap<Hour, Unread> {
         &self.behind
-    }
-
-    /// # Errors
-    /// [`Failure::Partial`] where there are such.
-    pub fn conclude(&self) -> Result<(), Failure> {
-        let what = "hour[s] could not be compared to the end: objects that no run has read yet hold ticks of [it|them]";
-        match self.behind.len() {
-            0 => Ok(()),
-            hours => Err(Failure::Partial(inflected(hours as u64, what))),
-        }
     }
 
     /// Whether a folder was read when an hour was compared.
@@ -108,15 +129,6 @@ impl Late {
         let hours = self.compared.get(number).filter(|hours| hours.contains(&hour));
         hours.is_some_and(|hours| folder.start < plan.around(hours).end)
     }
-}
-
-/// What there is to say of an hour.
-#[must_use]
-pub fn describe(key: &str) -> String {
-    format!(
-        "an object that no run has read yet, and whose folder is beyond --slack, holds ticks of it: {key}; run batch-layer, and \
-         verify again"
-    )
 }
 
 #[cfg(test)]
@@ -141,8 +153,7 @@ mod tests {
         let mut found = FarObjects::default();
         for (of, folder) in ticks {
             let key: Arc<str> = format!("{folder:02}").into();
-            let object =
-                Object { key: Arc::clone(&key), etag: String::new(), size: 0, last_modified: None };
+            let object = Unread { key: Arc::clone(&key), why: None };
             let folder = Folder { prefix: key, hours: hour(*folder)..hour(folder + 1) };
             found.note(hour(*of), (&object, &folder), hour(start));
         }
@@ -156,12 +167,16 @@ mod tests {
         let ticks = [(30, 24), (30, 5), (31, 24), (90, 5), (-9, 5)];
         late.note((&plan, &first), &found(0, &ticks), |of| of < hour(48));
         late.note_compared(first);
+        let key_of = |hour_of: i64, hours: &Range<Hour>| {
+            late.of(&plan, hour(hour_of), hours).map(|object| &*object.key)
+        };
         assert_eq!(late.ahead().collect::<Vec<_>>(), [hour(30), hour(31)]);
         // The second day reads the folder of its first hour itself.
         let next = hour(24)..hour(48);
-        assert_eq!(late.of(&plan, hour(30), &next).as_deref(), Some("05"));
-        assert_eq!(late.of(&plan, hour(31), &next), None);
-        assert_eq!(late.of(&plan, hour(32), &next), None);
+        // It may be read more than once.
+        for _ in 0..2 {
+            assert_eq!([30, 31, 32].map(|of| key_of(of, &next)), [Some("05"), None, None]);
+        }
         assert!(late.behind().keys().eq([&hour(-9)]), "nobody has compared it");
     }
 
@@ -171,8 +186,11 @@ mod tests {
         late.note_compared(hour(0)..hour(24));
         let second = hour(24)..hour(48);
         // Within slack the first day has read the folder of the second one's first hour.
-        late.note((&plan, &second), &found(24, &[(5, 24), (6, 24), (6, 30)]), |_| true);
-        let behind: Vec<_> = late.behind().iter().map(|(of, key)| (*of, &**key)).collect();
-        assert_eq!(behind, [(hour(6), "30")]);
+        let found = found(24, &[(5, 24), (6, 24), (6, 30)]);
+        let new = late.note((&plan, &second), &found, |_| true);
+        let keys = |(of, object): &(Hour, Unread)| (*of, object.key.to_string());
+        assert_eq!(new.iter().map(keys).collect::<Vec<_>>(), [(hour(6), "30".to_owned())]);
+        assert!(late.behind().keys().eq([&hour(6)]));
+        assert_eq!(late.note((&plan, &second), &found, |_| true), [], "it is told once");
     }
 }

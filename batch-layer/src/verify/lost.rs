@@ -92,6 +92,8 @@ struct Partition {
     known: RoaringTreemap,
     /// The messages that they are in.
     messages: RoaringTreemap,
+    /// The last of them that the hours before have.
+    before: Option<u64>,
     /// Those of the sides that tell the hours of ticks.
     hours: KnownOffsets,
 }
@@ -160,12 +162,13 @@ impl Search<'_> {
         let mut known = known.fold(RoaringTreemap::new(), |known, offsets| known | offsets);
         let mut messages = places::messages(&known);
         // What is missing right behind it lies in these hours, as far as is known.
-        if let Some(before) = self.earlier.before(number, &messages) {
+        let before = self.earlier.before(number, &messages);
+        if let Some(before) = before {
             held.push((self.hours.start, [before].into_iter().collect()));
             known.insert(before);
             messages.insert(before);
         }
-        Partition { number, known, messages, hours: KnownOffsets::of(held) }
+        Partition { number, known, messages, before, hours: KnownOffsets::of(held) }
     }
 
     /// Those messages that the speed layer has read, and what was rejected of them. Of those that
@@ -230,13 +233,17 @@ impl Search<'_> {
             return Ok(Runs::default());
         }
         let asked = (of.number, self.sources);
-        let spans = tables::source_spans(index, self.hours, asked).await?;
+        // The last tick of the hours before may be of a source that has none of these.
+        let since = of.before.and_then(|before| self.earlier.told_since(of.number, before));
+        let hours = since.unwrap_or(self.hours.start)..self.hours.end;
+        let spans = tables::source_spans(index, &hours, asked).await?;
         // Of what the archive alone has nothing tells the source.
         let is_told = |offset: u64| {
             let mut held = self.realtime.hours.values();
-            held.any(|held| {
+            let is_here = held.any(|held| {
                 held.offsets.partition(of.number).is_some_and(|all| all.contains(offset))
-            })
+            });
+            is_here || (since.is_some() && of.before == Some(offset))
         };
         let is_between = |run: &Range<u64>| {
             is_outside(run, &spans)

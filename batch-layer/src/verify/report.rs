@@ -2,7 +2,9 @@
 
 use super::args::Format;
 use super::outcome::{HourOutcome, PartitionOutcome, Status};
+use crate::hour::Hour;
 use crate::output::print;
+use rustc_hash::FxHashMap;
 use serde::Serialize;
 use service::words::counted;
 
@@ -27,6 +29,8 @@ pub struct Printer {
     /// Whether a partition is told with its topic.
     has_topics: bool,
     pub totals: Outcomes,
+    /// Those that were added.
+    added: FxHashMap<Hour, Status>,
 }
 
 #[derive(Serialize)]
@@ -54,14 +58,18 @@ impl Outcomes {
         self.realtime_ticks > 0 || self.archive_ticks > 0 || self.purged > 0
     }
 
-    fn add(&mut self, outcome: &HourOutcome) {
-        self.hours += 1;
-        *match outcome.status {
+    const fn of(&mut self, status: Status) -> &mut u64 {
+        match status {
             Status::Ok => &mut self.ok,
             Status::Purged => &mut self.purged,
             Status::Open => &mut self.open,
             Status::Mismatch => &mut self.mismatch,
-        } += 1;
+        }
+    }
+
+    fn add(&mut self, outcome: &HourOutcome) {
+        self.hours += 1;
+        *self.of(outcome.status) += 1;
         self.realtime_ticks += outcome.realtime_ticks.unwrap_or(0);
         self.archive_ticks += outcome.archive_ticks;
         self.rejected += outcome.partitions.iter().map(|partition| partition.rejected).sum::<u64>();
@@ -76,17 +84,31 @@ impl Printer {
         if format == Format::Table {
             print(&format!("{}\n", header()))?;
         }
-        Ok(Self { format, has_topics, totals: Outcomes::default() })
+        let (totals, added) = (Outcomes::default(), FxHashMap::default());
+        Ok(Self { format, has_topics, totals, added })
     }
 
     /// # Errors
     /// Where an outcome cannot be written as JSON.
     pub fn add(&mut self, outcome: &HourOutcome) -> anyhow::Result<()> {
         self.totals.add(outcome);
+        self.added.insert(outcome.hour, outcome.status);
         match self.format {
             Format::Json => print(&format!("{}\n", serde_json::to_string(outcome)?)),
             Format::Table => print(&text(outcome, self.has_topics)),
         }
+    }
+
+    /// Counts an hour as open after all; its line, if it has one, stands.
+    pub fn open(&mut self, hour: Hour) {
+        let known = self.added.get(&hour).copied();
+        match known {
+            None => self.totals.hours += 1,
+            Some(status) => *self.totals.of(status) -= 1,
+        }
+        let status = known.map_or(Status::Open, |status| status.max(Status::Open));
+        *self.totals.of(status) += 1;
+        self.added.insert(hour, status);
     }
 
     /// # Errors
@@ -165,4 +187,27 @@ fn line(outcome: &HourOutcome, partition: &PartitionOutcome) -> String {
         partition.differing_blocks,
         partition.status.as_str()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use common::Timestamp;
+
+    #[test]
+    fn an_hour_that_is_open_after_all_counts_once_and_a_difference_stays_one() {
+        let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
+        let statuses = [Status::Ok, Status::Purged, Status::Open, Status::Mismatch];
+        let mut printer = Printer::new(Format::Json, false).unwrap();
+        for (number, status) in (0..).zip(statuses) {
+            printer.totals.hours += 1;
+            *printer.totals.of(status) += 1;
+            printer.added.insert(hour(number), status);
+        }
+        for number in [0, 1, 2, 3, 4, 0] {
+            printer.open(hour(number));
+        }
+        let expected = Outcomes { hours: 5, open: 4, mismatch: 1, ..Outcomes::default() };
+        assert_eq!(printer.totals, expected);
+    }
 }

@@ -272,10 +272,11 @@ impl Topic {
     }
 
     /// Notes what hours hold that were compared, for those that follow.
-    pub fn note_messages(&mut self, part: &Part) {
+    pub fn note_messages(&mut self, hours: &Range<Hour>, part: &Part) {
         for (partition, messages) in &part.lost.messages {
             self.earlier.add(*partition, messages);
         }
+        self.earlier.tell(hours.clone(), &part.realtime);
     }
 
     /// The hours that are compared next do not follow those before.

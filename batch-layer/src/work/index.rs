@@ -294,7 +294,7 @@ impl Work {
         if !is_replaced || scan.rejects.iter().any(|line| line.told.is_some()) {
             return Ok(None);
         }
-        let (held, _) = self.index.held_of(&change.object.key).await?;
+        let held = self.index.held_by(&change.object.key).await?;
         if held.keys().all(|hour| self.may_shrink(*hour)) {
             return Ok(None);
         }

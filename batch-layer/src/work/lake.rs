@@ -88,7 +88,8 @@ impl Work {
         let what = match known.gone_objects {
             0 => "its objects are read instead (batch-layer compact mends the lake)",
             _ => {
-                "the summary's stay, because some of its objects have expired (batch-layer verify compares the lake)"
+                "the summary's stay, because some of its objects are gone, and nothing tells which of the two is right \
+                 (batch-layer verify compares them)"
             }
         };
         self.progress.warn(format_args!(

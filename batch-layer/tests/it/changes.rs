@@ -375,6 +375,71 @@ async fn an_object_without_offsets_that_was_replaced_and_is_gone_for_a_while_cou
     }
 }
 
+/// Ten ticks without offsets that are computed, in an object that has twelve with offsets by now,
+/// and is held back.
+async fn placed_and_held() -> (World, String) {
+    let (world, object, broken) = (World::create().await, key(10, 1, 0), key(10, 3, 0));
+    world.bucket.put(&object, placeless(10, 1, 10)).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.put(&object, &some_ticks(10, 1, 0, 12)).await;
+    world.bucket.put(&broken, "<html>").await.unwrap();
+    run_held(&world).await;
+    world.expire(&object).await;
+    world.bucket.delete(&broken).await.unwrap();
+    (world, object)
+}
+
+#[tokio::test]
+async fn ticks_whose_object_tells_their_offsets_since_it_was_replaced_count_once_though_it_is_gone_for_a_while()
+ {
+    let (world, object) = placed_and_held().await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(OF_TEN).await, ["10 1 1"]);
+    world.put(&object, &some_ticks(10, 1, 0, 12)).await;
+    let outcome = world.run_ok(&DAY).await;
+    assert_eq!(world.rows(OF_TEN).await, ["12 1 0"], "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn ticks_without_offsets_of_a_gone_object_are_not_dropped_where_others_have_as_many_more() {
+    let (world, object) = placed_and_held().await;
+    let other = key(10, 2, 0);
+    world.put(&other, &some_ticks(10, 2, 0, 5)).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(OF_TEN).await, ["15 2 1"]);
+    // It needs all of the hour's objects read.
+    let mut more = some_ticks(10, 2, 0, 25);
+    more[0].close += 1;
+    world.put(&other, &more).await;
+    let outcome = world.run(&DAY).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("--allow-shrink"), "{}", outcome.stderr);
+    assert_eq!(world.rows(OF_TEN).await, ["15 2 1"]);
+    world.put(&object, &some_ticks(10, 1, 0, 12)).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(OF_TEN).await, ["37 2 0"]);
+}
+
+#[tokio::test]
+async fn what_a_replaced_object_lacks_is_taken_out_though_it_is_gone_for_a_while_before_its_hour_is_computed()
+ {
+    let world = World::create().await;
+    let ([object, broken], ticks) = ([key(10, 0, 0), key(10, 1, 0)], some_ticks(10, 0, 0, 100));
+    world.put(&object, &ticks).await;
+    world.run_ok(&DAY).await;
+    world.put(&object, &ticks[10..]).await;
+    world.bucket.put(&broken, "<html>").await.unwrap();
+    assert_eq!(world.run(&DAY).await.code, 4);
+    world.expire(&object).await;
+    world.bucket.delete(&broken).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.rows(OF_TEN).await, ["100 1 1"]);
+    world.put(&object, &ticks[10..]).await;
+    let outcome = world.run_ok(&DAY).await;
+    assert!(outcome.stderr.contains("10 of 100 records are taken out"), "{}", outcome.stderr);
+    assert_eq!(world.rows(OF_TEN).await, ["90 1 0"]);
+}
+
 #[tokio::test]
 async fn records_that_come_again_in_a_late_object_count_once_whether_the_first_has_expired_or_not()
 {

@@ -217,6 +217,33 @@ async fn verify_reads_the_lake_in_the_place_of_what_was_deleted_and_says_so() {
 }
 
 #[tokio::test]
+async fn what_came_again_and_was_deleted_again_for_the_lakes_sake_has_not_expired() {
+    // In part, and as it was.
+    for count in [150, 400] {
+        let world = agreeing().await;
+        let compact = [&["compact"], &HOURS[..]].concat();
+        world.run_ok(&compact).await;
+        let object = key(10, 0, 10_000);
+        let hour = "select concat_ws(' ', ticks, objects, gone_objects) from batch_hours
+                    where hour = '2025-06-02T10:00Z'";
+        for _ in 0..3 {
+            world.run_ok(&[&compact[..], &["--delete-covered"]].concat()).await;
+            world.run_ok(&HOURS).await;
+            assert_eq!(raw(&world).await, BTreeSet::new(), "{count}");
+            assert_eq!(world.rows(hour).await, ["800 2 2"], "{count}");
+            let outcome = verify(&world, &HOURS).await;
+            assert_eq!(outcome.code, 0, "{count}: {}{}", outcome.stdout, outcome.stderr);
+            assert!(!outcome.stdout.contains("expired"), "{count}: {}", outcome.stdout);
+            world.put(&object, &some_ticks(10, 0, 10_000, 400)[..count]).await;
+            world.run_ok(&HOURS).await;
+            let outcome = verify(&world, &HOURS).await;
+            assert_eq!(outcome.code, 0, "{count}: {}{}", outcome.stdout, outcome.stderr);
+            assert!(!outcome.stdout.contains("expired"), "{count}: {}", outcome.stdout);
+        }
+    }
+}
+
+#[tokio::test]
 async fn allow_shrink_takes_nothing_from_hours_whose_objects_were_deleted_for_the_lakes_sake() {
     let world = World::create().await;
     let ticks = in_the_lake(&world).await;

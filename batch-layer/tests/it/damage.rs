@@ -166,6 +166,69 @@ async fn ticks_of_an_object_that_was_replaced_by_none_are_taken_out_where_its_li
     assert_eq!(world.number("select count(*) from batch_hours").await, 0);
 }
 
+/// The object of hour 10, replaced by one with more ticks that is known and not computed, as
+/// another object holds the hour back. Gives the keys of both.
+pub async fn replaced_and_held(world: &World) -> [String; 2] {
+    let (object, broken) = (key(10, 0, 0), key(10, 1, 0));
+    world.put(&object, &some_ticks(10, 0, 0, 100)).await;
+    world.run_ok(&DAY).await;
+    world.put(&object, &some_ticks(10, 0, 0, 110)).await;
+    world.bucket.put(&broken, "<html>").await.unwrap();
+    assert_eq!(world.run(&DAY).await.code, 4);
+    [object, broken]
+}
+
+#[tokio::test]
+async fn an_object_that_was_replaced_twice_the_second_time_by_no_archive_takes_no_ticks_away() {
+    let world = World::create().await;
+    let [object, broken] = replaced_and_held(&world).await;
+    let before = world.summary().await;
+    world.bucket.put(&object, "null").await.unwrap();
+    world.bucket.delete(&broken).await.unwrap();
+    for _ in 0..2 {
+        let outcome = world.run(&DAY).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert_eq!(world.summary().await, before);
+        assert_eq!(world.rows("select key from broken_objects").await, [object.clone()]);
+    }
+    let outcome = world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
+    assert!(outcome.stderr.contains("its 100 records are taken out"), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn an_object_whose_hour_was_not_computed_yet_is_broken_all_the_same_by_what_is_no_archive() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 100);
+    world.insert_realtime(&ticks).await;
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.put(&key(10, 1, 0), &some_ticks(10, 1, 0, 5)).await;
+    world.bucket.put(&key(10, 2, 0), "<html>").await.unwrap();
+    assert_eq!(world.run(&DAY).await.code, 4);
+    world.bucket.put(&key(10, 0, 0), "null").await.unwrap();
+    world.bucket.delete(&key(10, 2, 0)).await.unwrap();
+    let outcome = world.run(&DAY).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert_eq!(world.computed_by().await, [""; 0]);
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 105);
+}
+
+#[tokio::test]
+async fn an_object_that_was_replaced_and_not_computed_yet_is_not_read_by_wrong_flags() {
+    let world = World::create().await;
+    let [_, broken] = replaced_and_held(&world).await;
+    let before = world.summary().await;
+    world.bucket.delete(&broken).await.unwrap();
+    let outcome = world.run(&[&DAY[..], &["--map", "close=nothing"]].concat()).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    let word = "1 of its objects hold 0 ticks where they held 110";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    assert_eq!(world.summary().await, before);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number("select ticks from batch_hours").await, 110);
+}
+
 #[tokio::test]
 async fn a_broken_object_in_a_days_folder_holds_back_the_whole_day_of_a_long_backfill() {
     let world = World::create().await;

@@ -377,3 +377,31 @@ async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_i
         assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     }
 }
+
+#[tokio::test]
+async fn an_object_that_was_replaced_and_deleted_before_its_hour_was_computed_anew_has_not_expired()
+{
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 110);
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 110).await;
+    let [object, broken] = crate::damage::replaced_and_held(&world).await;
+    world.bucket.delete(&object).await.unwrap();
+    world.bucket.delete(&broken).await.unwrap();
+    let outcome = world.run_ok(&HOURS).await;
+    let words = "1 of them was stored within --lookback";
+    assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("are lost to"), "{}", outcome.stderr);
+    let known = "select concat_ws(' ', status, reason) from hour_completeness where hour = '2025-06-02T10:00Z'";
+    let reason =
+        format!("incomplete one of its objects was deleted, though it had not expired: {object}");
+    assert_eq!(world.rows(known).await, [reason]);
+    let outcome = verify(&world, &AT_TEN).await;
+    let word = "1 object of the archive was deleted, though it had not expired";
+    assert!(outcome.stdout.contains(word), "{}{}", outcome.stdout, outcome.stderr);
+    world.put(&object, &ticks).await;
+    world.run_ok(&HOURS).await;
+    assert_eq!(world.rows(known).await, ["complete"]);
+    assert_eq!(verify(&world, &AT_TEN).await.code, 0);
+}

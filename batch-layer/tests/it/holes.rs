@@ -207,6 +207,39 @@ async fn what_was_found_missing_stays_so_when_the_objects_beside_it_are_gone() {
 }
 
 #[tokio::test]
+async fn what_was_found_missing_is_no_new_topics_though_another_object_of_the_hour_is_an_old_one() {
+    let world = World::create().await;
+    let ((earlier, mut own), (hour, mut found)) = (ticks_of(50), ticks_of(5));
+    let start = found[0].offset;
+    own.truncate(3);
+    (start - 3..).zip(&mut own).for_each(|(offset, tick)| tick.offset = offset);
+    world.put(&key_of(earlier, 0, start - 3), &own).await;
+    let (next, _) = put_history_with_hole(&world).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    assert_eq!(incomplete_hours(&world).await, [50, 5]);
+    // The old hour has an object that was stored in its time, and loses that of the history.
+    world
+        .execute(&format!(
+            "update archive_objects set last_modified = now() - interval '49 hours' where key = '{}'",
+            key_of(earlier, 0, start - 3)
+        ))
+        .await;
+    world.expire(&key_of(earlier, 0, next + 50)).await;
+    // Some of what is missing comes: the rest has another neighbour before it.
+    found.truncate(5);
+    (next..).zip(&mut found).for_each(|(offset, tick)| tick.offset = offset);
+    world.put(&key_of(hour, 0, next), &found).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    let range = format!("{} to {} of partition 0", next + 5, next + 49);
+    assert_eq!(incomplete_hours(&world).await, [50, 5]);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+    // And what replaces that lacks two more, which were taken out: the hole grows no further.
+    world.put(&key_of(hour, 0, next), &found[..3]).await;
+    world.run_ok(&["--lookback", "60h"]).await;
+    assert_eq!(incomplete_hours(&world).await, [50, 5]);
+}
+
+#[tokio::test]
 async fn what_no_run_has_looked_at_is_not_missing() {
     let world = World::create().await;
     for back in [9, 5] {

@@ -377,3 +377,67 @@ async fn of_two_objects_of_one_name_that_tell_no_offsets_verify_counts_the_newer
     let outcome = world.run(&[&["verify"], &DAY[..]].concat()).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
 }
+
+#[tokio::test]
+async fn an_object_that_batch_layer_passes_over_as_a_copy_is_no_news_to_verify() {
+    for text in [lines(&some_ticks(10, 0, 0, 20)), placeless(10, 0, 20)] {
+        let world = World::create().await;
+        world.insert_realtime(&some_ticks(10, 0, 0, 20)).await;
+        world.fill_minute_bars().await;
+        world.set_next_offset("stock_prices", 0, 20).await;
+        world.bucket.put(&key(10, 0, 0), text.clone()).await.unwrap();
+        put_later(&world, &format!("{}.gz", key(10, 0, 0)), &text).await;
+        let verify = [&["verify"], &DAY[..]].concat();
+        for _ in 0..2 {
+            let outcome = world.run_ok(&DAY).await;
+            assert!(outcome.stderr.contains("is passed over"), "{}", outcome.stderr);
+            let outcome = world.run(&verify).await;
+            assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+        }
+        // So the rows are compared as ever.
+        world
+            .execute("update hourly_stock_summary set high = high + 1 where symbol = 'AAPL'")
+            .await;
+        let outcome = world.run(&verify).await;
+        assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+        let word = "rows of hourly_stock_summary are wrong, missing or too many: AAPL";
+        assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_with_ticks_of_a_day_before_leaves_no_hour_open() {
+    let world = World::create().await;
+    let ticks = [some_ticks(10, 0, 0, 20), some_ticks(34, 0, 20, 20)].concat();
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 40).await;
+    world.put(&key(10, 0, 0), &ticks[..10]).await;
+    // As days' rows lie: ticks of the first day in a folder of the second.
+    let late = "raw/stock_prices/2025-06-03-10/stock_prices+0+0000000010.json";
+    world.put(late, &ticks[10..]).await;
+    put_later(&world, &format!("{late}.gz"), &lines(&ticks[10..])).await;
+    let days = ["--from", "2025-06-02T00", "--to", "2025-06-04T00"];
+    world.run_ok(&days).await;
+    let outcome = world.run(&[&["verify"], &days[..]].concat()).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert_eq!(world.rows("select distinct status from reconciled_hours").await, ["ok"]);
+}
+
+#[tokio::test]
+async fn an_hour_is_open_though_what_no_run_has_read_yet_repeats_its_records_alone() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 20);
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 20).await;
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.run_ok(&DAY).await;
+    world.put(&key(10, 0, 5), &ticks[5..]).await;
+    let verify = [&["verify"], &DAY[..]].concat();
+    let outcome = world.run(&verify).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("no run has read it yet"), "{}", outcome.stdout);
+    world.run_ok(&DAY).await;
+    assert_eq!(world.run(&verify).await.code, 0);
+}

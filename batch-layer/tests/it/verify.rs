@@ -1583,7 +1583,9 @@ async fn ticks_in_a_folder_beyond_slack_that_no_run_has_read_leave_their_hours_o
     assert_eq!(verify(&world, &window).await.code, 0);
     // An hour that was compared before the object is read, and one that has its turn later.
     let far = first.plus(16 * 24);
-    let late = [ticks_of(first, 0, 150, 1), ticks_of(far, 0, 151, 1)].concat();
+    let nobody_had = first.plus(3);
+    let hours = [(first, 150), (far, 151), (nobody_had, 152)];
+    let late = hours.map(|(hour, offset)| ticks_of(hour, 0, offset, 1)).concat();
     let name = key_of(first.plus(24 + 8), 0, 150);
     world.put(&name, &late).await;
     let outcome = verify(&world, &window).await;
@@ -1591,24 +1593,27 @@ async fn ticks_in_a_folder_beyond_slack_that_no_run_has_read_leave_their_hours_o
     let why = format!(
         "an object that no run has read yet, and whose folder is beyond --slack, holds ticks of it: {name}"
     );
-    let said = format!("2025-06-18T05:00Z  all open: {why}");
+    let said = format!("2025-06-18T05:00Z  all open: not all of the archive was read: {why}");
     assert!(outcome.stdout.contains(&said), "{}", outcome.stdout);
-    let said =
-        format!("1 hour was compared without all of its ticks, 2025-06-02T05:00Z the first: {why}");
+    let said = format!(
+        "2 hours were compared without all of their ticks, 2025-06-02T05:00Z the first: {why}"
+    );
     assert!(outcome.stderr.contains(&said), "{}", outcome.stderr);
+    let last = "5 hours: 2 ok, 0 purged, 3 open, 0 mismatch";
+    assert!(outcome.stdout.contains(last), "{}", outcome.stdout);
     assert_eq!(
         world
             .rows(
-                "select concat_ws(' ', to_char(hour at time zone 'UTC', 'DD'), status)
+                "select concat_ws(' ', to_char(hour at time zone 'UTC', 'DD HH24'), status)
                  from reconciled_hours order by 1",
             )
             .await,
-        ["02 open", "03 ok", "04 ok", "18 open"]
+        ["02 05 open", "02 08 open", "03 05 ok", "04 05 ok", "18 05 open"]
     );
     world.run_ok(&window).await;
     let outcome = verify(&world, &window).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
-    for offset in [150, 151] {
+    for offset in [150, 151, 152] {
         let said = format!("1 tick of the archive is not in realtime_stock: offsets {offset}\n");
         assert!(outcome.stdout.contains(&said), "{}", outcome.stdout);
     }
@@ -1616,6 +1621,70 @@ async fn ticks_in_a_folder_beyond_slack_that_no_run_has_read_leave_their_hours_o
     world.fill_minute_bars().await;
     let outcome = verify(&world, &window).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+/// Two days, of which an hour each has ticks, computed; gives those hours.
+async fn two_days() -> (World, [Hour; 2]) {
+    let world = World::create().await;
+    let hours = ["2025-06-02T05", "2025-06-03T05"].map(|hour| Hour::parse(hour).unwrap());
+    for (hour, offset, count) in [(hours[0], 0, 9), (hours[1], 10, 10)] {
+        let ticks = ticks_of(hour, 0, offset, count);
+        world.put(&key_of(hour, 0, offset), &ticks).await;
+        world.insert_realtime(&ticks).await;
+    }
+    world.insert_realtime(&ticks_of(hours[1], 0, 9, 1)).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 20).await;
+    world.run_ok(&TWO_DAYS).await;
+    (world, hours)
+}
+
+const TWO_DAYS: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-04T00"];
+
+/// As of producers whose clocks are ahead.
+#[tokio::test]
+async fn an_hour_is_open_of_which_an_object_in_an_earlier_folder_was_not_read_though_later_ticks_were()
+ {
+    let (world, [first, second]) = two_days().await;
+    world.put(&key_of(first, 0, 9), &ticks_of(second, 0, 9, 1)).await;
+    let outcome = verify(&world, &TWO_DAYS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "no run has read yet, and whose folder is beyond --slack";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains("is not in the archive"), "{}", outcome.stdout);
+    // Nor is it known that the archive confirms what realtime_stock has.
+    world.execute("delete from realtime_stock where kafka_offset = 9").await;
+    let before = bars(&world).await;
+    let outcome = verify(&world, &[&TWO_DAYS[..], &["--repair"]].concat()).await;
+    assert_eq!(bars(&world).await, before, "{}{}", outcome.stdout, outcome.stderr);
+    world.insert_realtime(&ticks_of(second, 0, 9, 1)).await;
+    world.run_ok(&TWO_DAYS).await;
+    let outcome = verify(&world, &TWO_DAYS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_leaves_the_hours_open_that_its_readable_part_names() {
+    let (world, [first, second]) = two_days().await;
+    world.put(&key_of(second, 0, 9), &ticks_of(second, 0, 9, 1)).await;
+    world.run_ok(&TWO_DAYS).await;
+    assert_eq!(verify(&world, &TWO_DAYS).await.code, 0);
+    let text = lines(&ticks_of(first, 0, 20, 5));
+    // In a folder of the second day, and in one that is read for the sake of slack alone.
+    for folder in [second.plus(12), second.plus(19)] {
+        let name = key_of(folder, 0, 20);
+        world.bucket.put(&name, text[..text.len() - 20].to_owned()).await.unwrap();
+        let outcome = verify(&world, &TWO_DAYS).await;
+        assert_eq!(outcome.code, 4, "{folder}: {}{}", outcome.stdout, outcome.stderr);
+        let word = "1 hour was compared without all of its ticks, 2025-06-02T05:00Z the first";
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("it ends in the middle"), "{}", outcome.stderr);
+        let open = "select hour::text from reconciled_hours where status = 'open'
+                    and hour = '2025-06-02T05:00Z'";
+        assert_eq!(world.rows(open).await.len(), 1);
+        world.bucket.delete(&name).await.unwrap();
+        assert_eq!(verify(&world, &TWO_DAYS).await.code, 0);
+    }
 }
 
 #[tokio::test]
@@ -2090,6 +2159,44 @@ async fn between_the_ticks_of_a_topic_and_of_the_one_that_it_was_before_no_offse
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     assert!(outcome.stdout.contains("offsets 20-24, 50-399\n"), "{}", outcome.stdout);
+}
+
+#[tokio::test]
+async fn between_the_last_tick_of_a_source_and_the_first_of_another_a_day_later_no_offsets_are_missing()
+ {
+    let world = World::create().await;
+    let hours = ["2025-06-02T09", "2025-06-03T11"].map(|hour| Hour::parse(hour).unwrap());
+    let (old, new) = (ticks_of(hours[0], 0, 0, 100), ticks_of(hours[1], 0, 400, 50));
+    world.put(&key_of(hours[0], 0, 0), &old).await;
+    world.put(&key_of(hours[1], 0, 400), &new).await;
+    world.set_next_offset("stock_prices", 0, 450).await;
+    world
+        .execute(
+            "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+             values ('speed-layer', 'moved', 'stock_prices', '', 1)",
+        )
+        .await;
+    world.insert_realtime(&[old, new].concat()).await;
+    world.execute("update realtime_stock set source = 2 where kafka_offset >= 400").await;
+    world.fill_minute_bars().await;
+    world.run_ok(&TWO_DAYS).await;
+    let outcome = verify(&world, &TWO_DAYS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // What lies between ticks of a single one is missing.
+    for change in [
+        "update realtime_stock set source = 1 where kafka_offset = 449",
+        "update realtime_stock set source = 2 where kafka_offset = 3",
+    ] {
+        world.execute(change).await;
+        let outcome = verify(&world, &TWO_DAYS).await;
+        assert_eq!(outcome.code, 4, "{change}: {}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stdout.contains("offsets 100-399\n"), "{change}: {}", outcome.stdout);
+        world
+            .execute(
+                "update realtime_stock set source = case when kafka_offset < 400 then 1 else 2 end",
+            )
+            .await;
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,0 @@
--- Keeps objects without offsets of which sums have this version or an earlier one, so that they are
--- known when they come back. $1: their keys.
-update archive_objects o set gone = true
-where key = any ($1) and placeless
-  and exists (select from archive_object_hours h where h.key = o.key and h.summed is not null)
