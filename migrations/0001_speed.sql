@@ -138,6 +138,9 @@ create table kafka_offsets
     partition   integer     not null,
     next_offset bigint      not null,
     updated_at  timestamptz not null default now(),
+    -- Where Kafka's log was seen to end before next_offset: what it has from there on is other messages, however far it
+    -- grows. Until the offset is moved.
+    log_end     bigint,
     constraint kafka_offsets_pkey primary key (source, partition),
     constraint kafka_offsets_source_fkey foreign key (source) references kafka_sources,
     constraint kafka_offsets_next_offset_check check (next_offset >= 0)

@@ -168,10 +168,19 @@ pub fn describe(error: &sqlx::Error) -> String {
         return if is_cut_off { "the server has ended the connection".to_owned() } else { text };
     };
     let postgres = database.try_downcast_ref::<PgDatabaseError>();
-    let more = postgres.map(|error| [error.detail(), error.hint()]).unwrap_or_default();
+    let more = postgres.map(|error| {
+        let place = error.r#where().and_then(whose);
+        [error.detail(), error.hint(), place]
+    });
+    let more = more.unwrap_or_default();
     let more = more.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let more = if more.is_empty() { more } else { format!(" ({more})") };
     format!("{}{more} [SQLSTATE {}]", database.message(), database.code().unwrap_or_default())
+}
+
+/// The line of an error's context that names somebody's function, or the table of a locked row.
+fn whose(context: &str) -> Option<&str> {
+    context.lines().find(|line| line.contains(" function ") || line.contains(" in relation "))
 }
 
 /// A statement. Behind a pooler it is prepared for this one time.

@@ -168,6 +168,11 @@ impl Assignment {
         self.topics.iter().any(|topic| topic.name == name)
     }
 
+    /// Whether the database knows the topic.
+    pub fn is_read(&self, name: &str) -> bool {
+        self.topics.iter().any(|topic| topic.name == name && topic.source.is_some())
+    }
+
     pub fn is_empty(&self) -> bool {
         self.topics.iter().all(|topic| topic.partitions.is_empty())
     }

@@ -22,9 +22,9 @@ pub enum Command {
 #[derive(Debug)]
 pub enum Reply {
     Identified(Source),
-    /// PostgreSQL does not take what is to be written of the topic; in its words. It is to be asked
-    /// again.
-    NotIdentified(TopicIdentity, String),
+    /// PostgreSQL does not take what is to be written of the topic; in its words, and when it is to
+    /// be asked again.
+    NotIdentified(TopicIdentity, String, Duration),
     Located(Vec<Answer>),
     /// The batch is committed; it comes back so that its memory serves again.
     Written(Box<Batch>),
@@ -103,8 +103,8 @@ pub enum Begin {
     Busy,
     /// It was never read: what Kafka has of it decides.
     AskKafka,
-    /// PostgreSQL does not take what that needs: ask again in a while. In its words.
-    NotTaken(String),
+    /// PostgreSQL does not take what that needs; in its words, and when it is to be asked again.
+    NotTaken { why: String, again: Duration },
     /// Offsets are gone, and `--on-gap stop` leaves it to a person what to do about them. The text
     /// says which.
     Gap(String),

@@ -19,7 +19,7 @@ use crate::writer::{self, Writers};
 use anyhow::anyhow;
 use common::Timestamp;
 use common::decode::{Decoder, ProvenanceNames};
-use failures::{PartitionFailure, Unidentified};
+use failures::{Identifying, PartitionFailure};
 use letters::LettersWatch;
 use rdkafka::consumer::Consumer as _;
 use service::Failure;
@@ -109,8 +109,8 @@ pub struct Intake {
     brokers_asked: bool,
     /// Topics that cannot be read, with what was said of each.
     absent: BTreeMap<String, String>,
-    /// Topics of which the database does not take which source they are.
-    unidentified: BTreeMap<String, Unidentified>,
+    /// Topics of which a store is asked which source they are, and those that it did not take.
+    identifying: BTreeMap<String, Identifying>,
     /// What the decoder knows of the registry's schemas.
     schemas_seen: registry::Seen,
 }
@@ -175,7 +175,7 @@ impl Intake {
             rights_asked: BTreeSet::new(),
             brokers_asked: false,
             absent: BTreeMap::new(),
-            unidentified: BTreeMap::new(),
+            identifying: BTreeMap::new(),
             schemas_seen: registry::Seen::default(),
         })
     }
@@ -354,11 +354,10 @@ impl Intake {
         match reply {
             Reply::Ended => {}
             Reply::Checked => self.shared.session_works(),
-            Reply::Identified(source) => {
-                self.unidentified.remove(&source.topic);
-                self.assignment.identified(source);
+            Reply::Identified(source) => self.topic_is_identified(source),
+            Reply::NotIdentified(identity, why, again) => {
+                self.topic_is_not_taken(identity, why, again);
             }
-            Reply::NotIdentified(identity, why) => self.topic_is_not_taken(identity, why),
             Reply::Located(answers) => {
                 answers
                     .into_iter()

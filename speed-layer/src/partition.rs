@@ -262,7 +262,7 @@ impl Partition {
         if let E::Answered(begin) = &event {
             self.unlocated = match begin {
                 Begin::Busy => Some(LOCKED.to_owned()),
-                Begin::NotTaken(why) => {
+                Begin::NotTaken { why, .. } => {
                     Some(format!("PostgreSQL does not take what that needs: {why}"))
                 }
                 Begin::At(_) | Begin::AskKafka | Begin::Gap(_) => None,
@@ -291,9 +291,10 @@ impl Partition {
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::Busy)) => {
                 (self.state.clone(), Some((A::AskStore, now + ASK_SOON)))
             }
-            (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::NotTaken(_))) => {
-                (self.state.clone(), Some((A::AskStore, now + TRY_AGAIN)))
-            }
+            (
+                S::Assigned | S::Stalled(St::OutOfRange | St::HeldBack),
+                E::Answered(Begin::NotTaken { again, .. }),
+            ) => (self.state.clone(), Some((A::AskStore, now + again))),
             (S::Assigned | S::Stalled(St::OutOfRange), E::Measured(watermarks, asked)) => {
                 let is_old = asked < self.counts_from;
                 if !is_old {
@@ -373,8 +374,7 @@ impl Partition {
                 (S::Stalled(St::Damaged(why)), Some((A::Pause, now)))
             }
             (S::Reading | S::Stalled(St::Silent | St::Forbidden(_)), E::LacksSchema(id)) => {
-                // That the registry is away is said once, and not for each partition.
-                (self.is_displaced, self.said, self.since) = (true, true, now);
+                (self.is_displaced, self.said, self.since) = (true, false, now);
                 (S::Stalled(St::Schema(id)), Some((A::Pause, now)))
             }
             (S::Stalled(St::Schema(_)), E::SchemaKnown) => {
@@ -395,10 +395,7 @@ impl Partition {
                 self.taken_to = self.taken_to.max(self.next);
                 (S::Stalled(St::HeldBack), Some((A::Pause, now)))
             }
-            (
-                S::Stalled(St::HeldBack),
-                E::Paused | E::Answered(Begin::Busy | Begin::NotTaken(_)),
-            ) => {
+            (S::Stalled(St::HeldBack), E::Paused | E::Answered(Begin::Busy)) => {
                 let again = self.held.as_ref().map_or(TRY_AGAIN, |(_, again)| *again);
                 (self.state.clone(), Some((A::AskStore, now + again)))
             }

@@ -145,7 +145,7 @@ async fn serve(
                 catch_up();
                 match store.identify(&topic).await? {
                     Identified::Source(source) => Reply::Identified(source),
-                    Identified::NotTaken(why) => Reply::NotIdentified(topic, why),
+                    Identified::NotTaken(why, again) => Reply::NotIdentified(topic, why, again),
                 }
             }
             Command::Locate(questions) => {

@@ -424,7 +424,7 @@ impl Store {
     /// before it.
     async fn judge<'a>(&mut self, batch: &'a Batch) -> Result<Asked<Judging<'a>>, StoreError> {
         let missing = self.detection.as_ref().map_or(Vec::new(), |known| known.missing(batch));
-        let limits = Arc::clone(&self.limits);
+        let limits = Arc::new(self.limits.quick());
         // Where it was not taken, it is known from the batch's other partitions.
         let tries = if self.is_held(batch) { 1 } else { 2 };
         for (at, next) in missing {

@@ -4,7 +4,7 @@ with wanted as
     (select * from unnest($1::smallint[], $2::integer[], $3::bigint[])
                        as moved (source, partition, next_offset)),
     moved as
-    (update kafka_offsets o set next_offset = w.next_offset, updated_at = now()
+    (update kafka_offsets o set next_offset = w.next_offset, updated_at = now(), log_end = null
      from wanted w
      where o.source = w.source and o.partition = w.partition
      returning o.source, o.partition, o.next_offset)

@@ -2,10 +2,10 @@
 //! topics.
 
 use super::{Intake, Interrupt, Step, rejoin};
-use crate::handover::{Command, TRY_AGAIN};
+use crate::handover::Command;
 use crate::kafka::{self, Finding};
 use crate::partition::Event;
-use crate::source::{TopicIdentity, TopicPartition};
+use crate::source::{Source, TopicIdentity, TopicPartition};
 use anyhow::anyhow;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use service::Failure;
@@ -15,19 +15,21 @@ use std::time::{Duration, Instant};
 /// there are some.
 pub(super) const LEADERS_LOST: Duration = Duration::from_secs(30);
 
-/// A topic of which the database does not take which source it is.
-pub(super) struct Unidentified {
+/// A topic of which a store is asked which source it is.
+pub(super) struct Identifying {
     /// As Kafka last described it.
     identity: TopicIdentity,
-    /// In PostgreSQL's words.
-    why: String,
+    /// It has been described anew since it was asked about.
+    is_news: bool,
+    /// Why the database did not take it, in PostgreSQL's words.
+    why: Option<String>,
     /// When it is asked again; `None` while it is being asked.
     again: Option<Instant>,
 }
 
 fn is_not_taken(topic: &str, why: &str) -> String {
     format!(
-        "PostgreSQL does not take topic \"{topic}\" as a source (kafka_sources): {why}; trying again"
+        "PostgreSQL does not take topic \"{topic}\" as a source (kafka_sources, and kafka_gaps for what was there before): {why}; trying again"
     )
 }
 
@@ -195,36 +197,54 @@ impl Intake {
         Ok(())
     }
 
-    /// Asks a store which source the topic is. One that is being asked about is not asked again.
+    /// Asks a store which source the topic is. One that is being asked about is asked again after
+    /// the answer.
     fn identify(&mut self, identity: TopicIdentity) -> Step {
-        if let Some(unidentified) = self.unidentified.get_mut(&identity.topic) {
-            unidentified.identity = identity;
+        if let Some(asked) = self.identifying.get_mut(&identity.topic) {
+            asked.is_news |= asked.identity != identity;
+            asked.identity = identity;
             return Ok(());
         }
+        let asked =
+            Identifying { identity: identity.clone(), is_news: false, why: None, again: None };
+        self.identifying.insert(identity.topic.clone(), asked);
         Ok(self.writers.ask(Command::Identify(identity))?)
     }
 
+    pub(super) fn topic_is_identified(&mut self, source: Source) {
+        match self.identifying.get_mut(&source.topic) {
+            Some(asked) if asked.is_news => {
+                (asked.is_news, asked.again) = (false, Some(Instant::now()));
+            }
+            _ => drop(self.identifying.remove(&source.topic)),
+        }
+        self.assignment.identified(source);
+    }
+
     /// Said once; the other topics are read.
-    pub(super) fn topic_is_not_taken(&mut self, identity: TopicIdentity, why: String) {
-        let topic = identity.topic.as_str();
-        let before = self.unidentified.get(topic);
-        if before.is_none_or(|before| before.why != why) {
-            let text = is_not_taken(topic, &why);
+    pub(super) fn topic_is_not_taken(
+        &mut self,
+        identity: TopicIdentity,
+        why: String,
+        again: Duration,
+    ) {
+        // It may be gone meanwhile.
+        let Some(asked) = self.identifying.get_mut(&identity.topic) else { return };
+        if asked.why.as_ref() != Some(&why) {
+            let (topic, text) = (identity.topic.as_str(), is_not_taken(&identity.topic, &why));
             tracing::warn!(topic, "{text}");
         }
-        // It may have been found to be another one meanwhile.
-        let identity = before.map_or(identity.clone(), |before| before.identity.clone());
-        let again = Some(Instant::now() + TRY_AGAIN);
-        self.unidentified.insert(identity.topic.clone(), Unidentified { identity, why, again });
+        (asked.why, asked.is_news) = (Some(why), false);
+        asked.again = Some(Instant::now() + again);
     }
 
     /// Asks again about topics that the database did not take.
     pub(super) fn identify_again(&mut self) -> Step {
         let now = Instant::now();
         let mut due = Vec::new();
-        for unidentified in self.unidentified.values_mut() {
-            if unidentified.again.take_if(|again| *again <= now).is_some() {
-                due.push(unidentified.identity.clone());
+        for asked in self.identifying.values_mut() {
+            if asked.again.take_if(|again| *again <= now).is_some() {
+                due.push(asked.identity.clone());
             }
         }
         Ok(due
@@ -234,8 +254,10 @@ impl Intake {
 
     /// Why a topic is not read that Kafka has, for people.
     pub(super) fn topic_not_taken(&self) -> Option<String> {
-        let (topic, Unidentified { why, .. }) = self.unidentified.first_key_value()?;
-        Some(is_not_taken(topic, why))
+        let why = |(topic, asked): (&String, &Identifying)| {
+            Some(is_not_taken(topic, asked.why.as_deref()?))
+        };
+        self.identifying.iter().find_map(why)
     }
 
     /// The brokers name a leader, and Kafka's client has not found it for a while. One that was
@@ -262,10 +284,17 @@ impl Intake {
 
     fn topic_is_missing(&mut self, topic: &str) {
         self.assignment.is_missing(topic, Instant::now());
-        self.unidentified.remove(topic);
+        self.identifying.remove(topic);
         let brokers = &self.shared.config.kafka_brokers;
+        let then = match self.assignment.is_read(topic) {
+            true => {
+                "any more; one that is made anew is another topic, see SpeedLayerDown in docs/operations.md"
+            }
+            false => "; create it",
+        };
+        let space = if then.starts_with(';') { "" } else { " " };
         let text = format!(
-            "topic \"{topic}\" (--topic) does not exist on {brokers}; create it; waiting for it"
+            "topic \"{topic}\" (--topic) does not exist on {brokers}{space}{then}; waiting for it"
         );
         self.topic_is_absent(topic, text);
     }

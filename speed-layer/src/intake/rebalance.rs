@@ -68,11 +68,12 @@ impl Intake {
             // Nobody can say where to begin; that has its own line.
             self.assignment.excuse(now);
         }
-        let trouble = absent.or(elsewhere).or(self.assignment.say_troubles(now));
+        let troubles = [absent, elsewhere, self.assignment.say_troubles(now)];
+        let troubles: Vec<String> = troubles.into_iter().flatten().collect();
         self.shared.metrics.set_stalled(self.assignment.stalled(now));
-        match trouble {
-            Some(trouble) => self.shared.health.partitions.fails(trouble),
-            None => self.shared.health.partitions.set(true),
+        match troubles.is_empty() {
+            true => self.shared.health.partitions.set(true),
+            false => self.shared.health.partitions.fails(troubles.join("; ")),
         }
         Ok(())
     }
@@ -193,6 +194,10 @@ impl Intake {
         tracing::info!(partitions = text, "assigned partitions (with next offsets): {words}");
         kafka::assign(&self.consumer, &list)
             .map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
+        // The client goes on waiting with one that it had before, and that stood then.
+        self.consumer
+            .resume(&list)
+            .map_err(|error| rejoin(format!("reading partitions: {error}")))?;
         self.shared.health.group.set(true);
         Ok(())
     }

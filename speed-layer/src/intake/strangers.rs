@@ -158,6 +158,9 @@ impl Intake {
         });
         if let Some(why) = found.as_ref().filter(|_| self.stranger.is_none()) {
             tracing::error!(group = config.group_id, "{why}");
+        } else if found.is_none() && self.stranger.is_some() {
+            let group = &config.group_id;
+            tracing::info!(group, "group \"{group}\" has members of this database alone again");
         }
         self.stranger = found;
     }

@@ -43,11 +43,12 @@ impl Store {
                 Try::Done(Asked::NotTaken(why))
                 | Try::Locked(why)
                 | Try::Refused(why)
-                | Try::Broken(why)
-                | Try::TooMuch(why) => {
+                | Try::Broken(why) => {
                     not_taken += 1;
                     why
                 }
+                // Others wait, so nothing takes its time twice.
+                Try::TooMuch(why) => return Ok(Asked::NotTaken(why)),
             };
             if not_taken >= tries {
                 return Ok(Asked::NotTaken(why));

@@ -5,7 +5,7 @@ use super::attempt::Asked;
 use super::limits::Limits;
 use super::tries::Kind;
 use super::{Held, Store, StoreError, findings, offsets, sources};
-use crate::handover::{Answer, Begin, Question};
+use crate::handover::{Answer, Begin, Question, TRY_AGAIN};
 use crate::source::{Source, SourcePartition, TopicIdentity};
 use service::Failure;
 use sources::Admission;
@@ -24,14 +24,20 @@ const OTHERS_FIRST: &str = "what it does not take of others takes its time";
 /// What a topic is to the database, as far as that could be found out.
 pub enum Identified {
     Source(Source),
-    /// PostgreSQL does not take what that needs; in its words.
-    NotTaken(String),
+    /// PostgreSQL does not take what that needs; in its words, and when it is to be asked again.
+    NotTaken(String, Duration),
+}
+
+/// When what was not taken is to be asked again: the others have five times as long.
+fn again(took: Duration) -> Duration {
+    TRY_AGAIN.max(took * 5)
 }
 
 impl Store {
     /// Which source the topic is. Where PostgreSQL did not take one it is tried briefly.
     pub async fn identify(&mut self, topic: &TopicIdentity) -> Result<Identified, StoreError> {
         let (limits, tries) = self.patience_for(!self.unidentified.is_empty());
+        let begun = Instant::now();
         let shared = Arc::clone(&self.shared);
         let ask = async |connection: &mut PgConnection| {
             let (config, metrics) = (&shared.config, &shared.metrics);
@@ -47,8 +53,9 @@ impl Store {
                 Err(StoreError::Fatal(Failure::Configuration(why)))
             }
             Asked::NotTaken(why) => {
+                self.note_not_taken();
                 self.unidentified.insert(topic.topic.clone());
-                Ok(Identified::NotTaken(why))
+                Ok(Identified::NotTaken(why, again(begun.elapsed())))
             }
         }
     }
@@ -65,7 +72,7 @@ impl Store {
             match answer.start {
                 // What was never written in this session may be missing from another server as well.
                 Begin::At(next) => drop(self.reached.insert(answer.at, next)),
-                Begin::Busy | Begin::AskKafka | Begin::Gap(_) | Begin::NotTaken(_) => {}
+                Begin::Busy | Begin::AskKafka | Begin::Gap(_) | Begin::NotTaken { .. } => {}
             }
         }
         Ok(answers)
@@ -95,14 +102,16 @@ impl Store {
 
     /// Each by itself, and briefly. Those that there is no time for are asked again.
     async fn answers_apart(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
-        let (limits, tries) = self.patience_for(true);
         let until = Instant::now() + ASKING_APART;
         let mut answers = Vec::with_capacity(questions.len());
         for question in questions {
-            if Instant::now() >= until {
-                answers.push(question.answered(Begin::NotTaken(OTHERS_FIRST.to_owned())));
+            let begun = Instant::now();
+            if begun >= until {
+                let why = OTHERS_FIRST.to_owned();
+                answers.push(question.answered(Begin::NotTaken { why, again: TRY_AGAIN }));
                 continue;
             }
+            let (limits, tries) = self.patience_for(true);
             let one = std::slice::from_ref(question);
             match self.ask_where(one, &limits, tries).await? {
                 Asked::Answered(all) => {
@@ -110,8 +119,10 @@ impl Store {
                     answers.extend(all);
                 }
                 Asked::NotTaken(why) => {
+                    self.note_not_taken();
                     self.unlocated.insert(question.at);
-                    answers.push(question.answered(Begin::NotTaken(why)));
+                    let again = again(begun.elapsed());
+                    answers.push(question.answered(Begin::NotTaken { why, again }));
                 }
             }
         }
@@ -142,12 +153,23 @@ impl Store {
         self.ask(tries, ask).await
     }
 
-    /// The limits and the number of tries of a question; what was not taken before may not be now,
-    /// and others wait.
-    fn patience_for(&self, was_not_taken: bool) -> (Arc<Limits>, u32) {
-        match was_not_taken {
-            true => (Arc::new(self.limits.brief()), 1),
-            false => (Arc::clone(&self.limits), 2),
+    /// The limits and the number of tries of a question: others wait. One that was not taken before
+    /// has the whole of `--writer-timeout` now and then.
+    fn patience_for(&mut self, was_not_taken: bool) -> (Arc<Limits>, u32) {
+        if !was_not_taken {
+            return (Arc::new(self.limits.quick()), 2);
+        }
+        if Instant::now() < self.whole_try {
+            return (Arc::new(self.limits.brief()), 1);
+        }
+        self.put_off_whole_try();
+        (Arc::clone(&self.limits), 1)
+    }
+
+    /// The first one that is not taken waits for its whole try.
+    fn note_not_taken(&mut self) {
+        if self.unlocated.is_empty() && self.unidentified.is_empty() && self.aside.is_empty() {
+            self.put_off_whole_try();
         }
     }
 

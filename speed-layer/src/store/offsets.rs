@@ -147,21 +147,26 @@ pub(super) async fn locate(
         execute(&mut transaction, statements::BEGIN_OFFSETS, &first).await?;
     }
     let all = || questions.iter().map(|question| question.at);
-    let free = read(&mut transaction, statements::LOCK_FREE_OFFSETS, all()).await?;
+    let free = read_free(&mut transaction, all()).await?;
     let stored = read(&mut transaction, statements::READ_OFFSETS, all()).await?;
     let lost = lost(&mut transaction, questions, &stored).await?;
-    let answers: Vec<(Answer, Option<Gap>)> = questions
+    let answers: Vec<(Answer, Found)> = questions
         .iter()
         .map(|question| match (free.get(&question.at), stored.contains_key(&question.at)) {
-            (None, true) => (question.answered(Begin::Busy), None),
+            (None, true) => (question.answered(Begin::Busy), Found::default()),
             (None, false) if lost.contains(&question.at) => {
-                (question.answered(Begin::Gap(is_lost(question.at))), None)
+                (question.answered(Begin::Gap(is_lost(question.at))), Found::default())
             }
-            (next, _) => answer(question, next.copied(), config.on_gap),
+            (stands, _) => answer(question, stands.copied(), config.on_gap),
         })
         .collect();
-    let (answers, gaps): (Vec<Answer>, Vec<Option<Gap>>) = answers.into_iter().unzip();
-    let gaps: Vec<Gap> = gaps.into_iter().flatten().collect();
+    let (answers, found): (Vec<Answer>, Vec<Found>) = answers.into_iter().unzip();
+    let ends: Vec<Position> = found.iter().filter_map(|found| found.end).collect();
+    if !ends.is_empty() {
+        // Whoever asks next, after a restart as well, could not see it where the log has grown.
+        execute(&mut transaction, statements::NOTE_LOG_ENDS, &ends).await?;
+    }
+    let gaps: Vec<Gap> = found.into_iter().filter_map(|found| found.gap).collect();
     if !gaps.is_empty() {
         all_in(Table::KafkaGaps, record(&mut transaction, &gaps).await?, gaps.len())?;
         let moved: Vec<Position> =
@@ -173,6 +178,42 @@ pub(super) async fn locate(
     say_recorded(&gaps);
     metrics.gaps_skipped(gaps.len() as u64, Timestamp::now());
     Ok(answers)
+}
+
+/// Where a partition stands that no transaction holds.
+#[derive(Debug, Clone, Copy)]
+struct Stands {
+    next: i64,
+    /// Where Kafka's log was seen to end before that.
+    log_end: Option<i64>,
+}
+
+/// What follows from an answer.
+#[derive(Debug, Default)]
+struct Found {
+    /// To be recorded, and passed over.
+    gap: Option<Gap>,
+    /// Where the log ends, which a person is to decide about.
+    end: Option<Position>,
+}
+
+/// Locks and reads the offsets that no transaction holds.
+async fn read_free(
+    connection: &mut PgConnection,
+    partitions: impl Iterator<Item = SourcePartition>,
+) -> sqlx::Result<BTreeMap<SourcePartition, Stands>> {
+    let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
+        partitions.map(|at| (at.source, at.partition)).unzip();
+    let rows: Vec<(SourceId, i32, i64, Option<i64>)> =
+        pg::within::query_as(statements::LOCK_FREE_OFFSETS)
+            .bind(sources)
+            .bind(partitions)
+            .fetch_all(connection)
+            .await?;
+    let stands = rows.into_iter().map(|(source, partition, next, log_end)| {
+        (SourcePartition { source, partition }, Stands { next, log_end })
+    });
+    Ok(stands.collect())
 }
 
 /// Partitions that were read before and have no offset any more: somebody has deleted it. To read
@@ -212,36 +253,51 @@ fn first(question: &Question, start: Start) -> Option<Position> {
     Some(Position { at: question.at, next })
 }
 
-/// The answer, and the gap that has to be recorded for it.
-fn answer(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Answer, Option<Gap>) {
+/// The answer, and what follows from it.
+fn answer(question: &Question, stands: Option<Stands>, on_gap: OnGap) -> (Answer, Found) {
     let with = |start| question.answered(start);
-    let Some(next) = stored else {
-        return (with(Begin::AskKafka), None);
+    let Some(Stands { next, log_end }) = stands else {
+        return (with(Begin::AskKafka), Found::default());
     };
+    let known_end = log_end.filter(|end| *end < next);
     // What another offset was refused for says nothing of this one, which another instance may have
     // written meanwhile.
-    let gap = question.refused.filter(|refused| *refused == next).and(question.watermarks);
-    let Some(gap) = gap.and_then(|kafka| gap_between(question, next, kafka)) else {
-        return (with(Begin::At(next)), None);
+    let is_refused = question.refused == Some(next);
+    let kafka = question.watermarks.filter(|_| is_refused || known_end.is_some());
+    let Some(kafka) = kafka else {
+        let begin = if known_end.is_some() { Begin::AskKafka } else { Begin::At(next) };
+        return (with(begin), Found::default());
+    };
+    let seen = question.truncated_at.filter(|end| is_refused && *end < next);
+    let end = [known_end, seen, (next > kafka.high).then_some(kafka.high)];
+    let end = end.into_iter().flatten().min();
+    let Some(gap) = gap_between(question.at, next, kafka, end) else {
+        return (with(Begin::At(next)), Found::default());
     };
     match on_gap {
-        OnGap::Skip => (with(Begin::At(gap.goes_on_at)), Some(gap)),
+        OnGap::Skip => {
+            (with(Begin::At(gap.goes_on_at)), Found { gap: Some(gap), ..Found::default() })
+        }
         OnGap::Stop => {
             let text = format!(
                 "{}; --on-gap skip records the range in kafka_gaps and goes on at {}",
                 gap.detail, gap.goes_on_at
             );
-            (with(Begin::Gap(text)), None)
+            let end = end.map(|end| Position { at: question.at, next: end });
+            (with(Begin::Gap(text)), Found { end, ..Found::default() })
         }
     }
 }
 
-/// The offsets that are gone, where `next` is not among those that Kafka has.
-fn gap_between(question: &Question, next: i64, kafka: Watermarks) -> Option<Gap> {
-    let (at, Watermarks { low, high }) = (question.at, kafka);
-    // What was truncated behind it was not written.
-    let truncated_at = question.truncated_at.filter(|end| *end < next);
-    let truncated_at = truncated_at.or((next > high).then_some(high));
+/// The offsets that are gone, where `next` is not among those that Kafka has, or its log had ended
+/// before it.
+fn gap_between(
+    at: SourcePartition,
+    next: i64,
+    kafka: Watermarks,
+    truncated_at: Option<i64>,
+) -> Option<Gap> {
+    let Watermarks { low, high } = kafka;
     let (why, goes_on_at) = if next < low {
         (format!("{} offsets are gone, retention was faster than this consumer", low - next), low)
     } else if let Some(end) = truncated_at {
@@ -325,8 +381,29 @@ mod tests {
     }
 
     fn begin(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Begin, Option<Gap>) {
-        let (answer, gap) = answer(question, stored, on_gap);
-        (answer.start, gap)
+        let stands = stored.map(|next| Stands { next, log_end: None });
+        let (answer, found) = answer(question, stands, on_gap);
+        (answer.start, found.gap)
+    }
+
+    #[test]
+    fn where_a_log_was_seen_to_end_counts_until_it_is_decided_on_whoever_asks() {
+        let stands = |next, log_end| Some(Stands { next, log_end });
+        let asked = question(None, None);
+        let (first, _) = answer(&asked, stands(8, Some(6)), OnGap::Skip);
+        assert_eq!(first.start, Begin::AskKafka);
+        let grown = question(Some(KAFKA), None);
+        let (stays, found) = answer(&grown, stands(8, Some(6)), OnGap::Stop);
+        assert!(matches!(stays.start, Begin::Gap(why) if why.contains("ended at 6")));
+        assert_eq!(found.end, Some(Position { at: AT, next: 6 }));
+        let (goes_on, found) = answer(&grown, stands(8, Some(6)), OnGap::Skip);
+        assert_eq!(goes_on.start, Begin::At(6));
+        assert_eq!(found.gap.map(|gap| (gap.from, gap.to)), Some((8, 6)));
+        // Somebody has moved the offset.
+        for stands in [stands(6, Some(6)), stands(7, None)] {
+            let (answer, found) = answer(&grown, stands, OnGap::Stop);
+            assert_eq!((answer.start, found.end), (Begin::At(stands.unwrap().next), None));
+        }
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub const READ_OFFSETS: &str = include_str!("../../sql/store/read_offsets.sql");
 /// Moves offsets that [`lock_offsets`] has locked and compared.
 pub const MOVE_OFFSETS: &str = include_str!("../../sql/store/move_offsets.sql");
 
+pub const NOTE_LOG_ENDS: &str = include_str!("../../sql/store/note_log_ends.sql");
+
 pub const BEGIN_OFFSETS: &str = include_str!("../../sql/store/begin_offsets.sql");
 
 pub const READ_BEGUN: &str = include_str!("../../sql/store/read_begun.sql");

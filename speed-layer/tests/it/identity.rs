@@ -198,7 +198,7 @@ async fn a_topic_that_cannot_be_entered_holds_up_no_other() {
     let topics = format!("{},{}", scene.topic.name(), other.name());
     let speed_layer = scene.start(&["--topic", &topics]);
     let address = http_address(&speed_layer).await;
-    let line = speed_layer.wait_stderr("as a source (kafka_sources)", PATIENCE).await;
+    let line = speed_layer.wait_stderr("as a source (kafka_sources", PATIENCE).await;
     assert!(line.contains(other.name()) && line.contains("lock"), "{line}");
     for number in 0..5 {
         scene.topic.produce([Record::new(0, tick(number))]).await;
