@@ -75,7 +75,7 @@ impl LettersWatch {
         if waits < PATIENCE || self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY) {
             return;
         }
-        let why = why.unwrap_or("it does not answer");
+        let why = why.unwrap_or("it has not acknowledged them yet");
         let text = format!(
             "topic \"{}\" (--dead-letter-topic) does not take rejected messages: {why}",
             self.topic

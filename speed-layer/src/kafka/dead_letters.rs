@@ -15,7 +15,6 @@ use rdkafka::message::{
 };
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer, ProducerContext};
 use service::Failure;
-use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -69,13 +68,14 @@ pub struct DeadLetters {
     topic: String,
     /// Letters that were cut, or are not in the topic at all.
     cut: Counter,
-    /// Refused: the broker refuses all that came in one request with one that it does not take, so
-    /// each is sent alone.
-    alone: VecDeque<OwnedMessage>,
-    /// The one that is on its way alone.
-    trying: Option<OwnedMessage>,
-    /// Others were sent meanwhile, so that it may be refused for one of those.
-    is_accompanied: bool,
+    /// Refused in company: the broker refuses all that came in one request with one that it does not
+    /// take. They are sent again once nothing is on its way.
+    in_company: Vec<OwnedMessage>,
+    /// Each letter goes in a request of its own, since one was refused: what is refused then is so
+    /// for what it is.
+    is_single: bool,
+    /// When letters that the topic does not take whole, or not at all, were last said.
+    said: [Option<Instant>; 2],
     /// Not acknowledged, for another reason than what they are.
     again: Vec<OwnedMessage>,
     /// Some of them were answered by nobody.
@@ -133,6 +133,20 @@ fn is_too_large(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize))
 }
 
+/// How often such letters are said.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+const OTHERS: &str =
+    "Others of the next minute go without a word: speed_layer_dead_letters_cut_total counts them";
+
+/// Whether it was not said lately; notes that it is.
+fn is_to_be_said(said: &mut Option<Instant>) -> bool {
+    let is_due = said.is_none_or(|said| said.elapsed() >= SAY_EVERY);
+    if is_due {
+        *said = Some(Instant::now());
+    }
+    is_due
+}
+
 /// The header that tells the whole length of a letter that was cut.
 const CUT_FROM: &str = "cut_from_bytes";
 
@@ -182,6 +196,12 @@ impl<'a> Letter<'a> {
         }
     }
 
+    /// Whether less of it would be sent.
+    fn can_be_cut(&self) -> bool {
+        let is_long = |bytes: Option<&[u8]>| bytes.is_some_and(|bytes| bytes.len() > CUT_TO);
+        !self.is_cut() && (is_long(self.value) || is_long(self.key))
+    }
+
     fn is_cut(&self) -> bool {
         self.headers.iter().any(|header| header.key == CUT_FROM)
     }
@@ -228,9 +248,9 @@ impl DeadLetters {
             settings,
             topic,
             cut: cut.clone(),
-            alone: VecDeque::new(),
-            trying: None,
-            is_accompanied: false,
+            in_company: Vec::new(),
+            is_single: false,
+            said: [None; 2],
             again: Vec::new(),
             unanswered: false,
             send_again_at: None,
@@ -243,7 +263,6 @@ impl DeadLetters {
     /// arrives, [`DeadLetters::await_delivery`] says.
     pub fn send(&mut self, message: &Message<'_>, index: u16, reject: &Reject) {
         let letter = Letter::of(message, index, reject);
-        self.is_accompanied |= self.trying.is_some();
         match self.queue(&letter) {
             Ok(()) => {}
             Err(error) if is_refusal(&error) => self.cut_or_leave(&letter, &error),
@@ -273,8 +292,8 @@ impl DeadLetters {
 
     /// What was sent is not to be written: its messages are read again.
     pub fn forget(&mut self) {
-        (self.trying, self.trouble, self.send_again_at) = (None, None, None);
-        self.alone.clear();
+        (self.trouble, self.send_again_at) = (None, None);
+        self.in_company.clear();
         self.again.clear();
     }
 
@@ -287,24 +306,21 @@ impl DeadLetters {
             (undelivered.waiting, refused, failed)
         };
         for (letter, error) in failed {
-            self.trying = None;
             self.unanswered |= error.rdkafka_error_code() == Some(Code::MessageTimedOut);
             self.keep(letter, &error);
         }
-        let was_tried = waiting == 0 && self.trying.take().is_some();
-        match was_tried && !std::mem::take(&mut self.is_accompanied) {
+        match self.is_single {
             true => refused
                 .iter()
                 .for_each(|(letter, error)| self.cut_or_leave(&Letter::again(letter), error)),
-            false => self.alone.extend(refused.into_iter().map(|(letter, _)| letter)),
+            false => self.in_company.extend(refused.into_iter().map(|(letter, _)| letter)),
         }
-        // What was cut is on its way alone, too.
-        if self.producer.context().lock().waiting > 0 {
+        // What was cut is on its way, too.
+        if waiting > 0 || self.producer.context().lock().waiting > 0 {
             return false;
         }
-        if let Some(letter) = self.alone.pop_front() {
-            self.send_again(letter.clone());
-            self.trying = Some(letter);
+        if !self.in_company.is_empty() {
+            self.send_singly();
             return false;
         }
         if self.again.is_empty() {
@@ -319,18 +335,33 @@ impl DeadLetters {
         false
     }
 
+    /// Sends what was refused in company again, and from now on each letter in a request of its own:
+    /// many are on their way all the same.
+    fn send_singly(&mut self) {
+        self.is_single = true;
+        self.settings.set("batch.num.messages", "1");
+        self.replace_producer();
+        let refused = std::mem::take(&mut self.in_company);
+        refused.into_iter().for_each(|letter| self.send_again(letter));
+    }
+
     /// librdkafka's may have let go of every broker, and then connects to none of those that are
     /// there. Nothing is on its way by the old one.
     fn renew_producer(&mut self) {
         if !std::mem::take(&mut self.unanswered) {
             return;
         }
+        tracing::debug!(
+            "nobody answers what is sent to topic \"{}\": sending by a new client",
+            self.topic
+        );
+        self.replace_producer();
+    }
+
+    /// Nothing is on its way by the old one.
+    fn replace_producer(&mut self) {
         // The settings were taken before.
         if let Ok(new) = self.settings.create_with_context(Deliveries::default()) {
-            tracing::debug!(
-                "nobody answers what is sent to topic \"{}\": sending by a new client",
-                self.topic
-            );
             let old = std::mem::replace(&mut self.producer, new);
             super::bury(move || drop(old));
         }
@@ -352,15 +383,21 @@ impl DeadLetters {
 
     /// A letter that the topic refuses for what it is.
     fn cut_or_leave(&mut self, letter: &Letter<'_>, refusal: &KafkaError) {
-        let (topic, bytes) = (&self.topic, letter.value.map_or(0, <[u8]>::len));
-        if is_too_large(refusal) && !letter.is_cut() {
-            tracing::warn!(
-                topic,
-                bytes,
-                "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message of {bytes} bytes; its first \
-                 {CUT_TO} are sent"
-            );
+        if !letter.is_cut() {
             self.cut.inc();
+        }
+        let bytes = letter.value.map_or(0, <[u8]>::len);
+        let [said_cut, said_left] = &mut self.said;
+        if is_too_large(refusal) && letter.can_be_cut() {
+            let topic = &self.topic;
+            if is_to_be_said(said_cut) {
+                tracing::warn!(
+                    topic,
+                    bytes,
+                    "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message of {bytes} bytes; its \
+                     first {CUT_TO} are sent. {OTHERS}"
+                );
+            }
             match self.queue(&letter.cut()) {
                 Ok(()) => return,
                 Err(error) if !is_refusal(&error) => {
@@ -368,31 +405,16 @@ impl DeadLetters {
                 }
                 Err(_) => {}
             }
-        } else if !letter.is_cut() {
-            self.cut.inc();
+        } else if is_to_be_said(said_left) {
+            let topic = &self.topic;
+            tracing::warn!(
+                topic,
+                bytes,
+                error = %refusal,
+                "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message ({bytes} bytes of it): \
+                 {refusal}; rejected_ticks has it. {OTHERS}"
+            );
         }
-        let alike = if letter.key.is_none() && !is_too_large(refusal) {
-            self.leave_those_without_key()
-        } else {
-            0
-        };
-        let (topic, count) = (&self.topic, 1 + alike);
-        tracing::warn!(
-            topic,
-            count,
-            error = %refusal,
-            "topic \"{topic}\" (--dead-letter-topic) does not take {count} rejected messages: {refusal}; rejected_ticks \
-             has them"
-        );
-    }
-
-    /// A compacted topic takes none of them; to try each alone would take hours.
-    fn leave_those_without_key(&mut self) -> usize {
-        let before = self.alone.len();
-        self.alone.retain(|letter| letter.key().is_some());
-        let left = before - self.alone.len();
-        self.cut.inc_by(left as u64);
-        left
     }
 
     /// A client that has no room for long is not waited for with each letter.

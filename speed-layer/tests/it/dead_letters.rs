@@ -4,6 +4,7 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready}
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use std::time::{Duration, Instant};
 use testing::{Record, TestTopic, eventually};
 
 #[tokio::test]
@@ -154,7 +155,7 @@ async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing(
     assert_eq!(scene.count("select count(*) from rejected_ticks").await, 9);
     assert_eq!(metric(&address, "speed_layer_dead_letters_cut_total"), Some(3));
     let line =
-        speed_layer.wait_stderr("does not take a rejected message of 500000 bytes", PATIENCE).await;
+        speed_layer.wait_stderr("does not take a rejected message of 999950 bytes", PATIENCE).await;
     assert!(line.contains(letters.name()), "{line}");
     // Each is there, the large ones as far as they were sent; what was refused in their company
     // more than once perhaps.
@@ -171,8 +172,29 @@ async fn of_several_letters_that_are_too_large_each_has_its_beginning_in_the_top
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     scene.wait_all_in().await;
     assert!(letters.high_watermarks().await[0] >= 6);
-    let left_out = "rejected messages: ";
+    let left_out = "rejected_ticks has it";
     assert!(!speed_layer.stderr().iter().any(|line| line.contains(left_out)));
+}
+
+/// Each was sent whole, called cut and sent again, one after the other: two minutes for these.
+#[tokio::test]
+async fn thousands_of_letters_that_are_too_large_hold_up_nothing_for_long_and_are_said_once() {
+    let scene = Scene::new(2).await;
+    let letters = TestTopic::with_settings(1, &[("max.message.bytes", "1000")]).await;
+    let broken = |number: i64| Record::new(0, format!("{number:940}"));
+    let small = |number: i64| Record::new(0, format!("no tick {number}"));
+    scene.topic.produce((0..3000).map(broken)).await;
+    scene.topic.produce((0..50).map(small).chain([Record::new(1, tick(1))])).await;
+    let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
+    let address = http_address(&speed_layer).await;
+    let begun = Instant::now();
+    scene.wait_all_in().await;
+    assert!(begun.elapsed() < Duration::from_secs(45), "{:?}", begun.elapsed());
+    assert_eq!(letters.high_watermarks().await, [50]);
+    assert_eq!(metric(&address, "speed_layer_dead_letters_cut_total"), Some(3000));
+    let said = |line: &&String| line.contains("does not take a rejected message");
+    assert!(speed_layer.stderr().iter().filter(said).count() <= 2);
+    assert!(!speed_layer.stderr().iter().any(|line| line.contains("its first")));
 }
 
 #[tokio::test]
@@ -209,7 +231,7 @@ async fn letters_without_a_key_that_a_compacted_topic_refuses_stay_in_the_table_
     assert_eq!(scene.count("select count(*) from rejected_ticks").await, 3);
     assert_eq!(letters.high_watermarks().await, [1]);
     assert_eq!(metric(&address, "speed_layer_dead_letters_cut_total"), Some(2));
-    speed_layer.wait_stderr("rejected_ticks has them", PATIENCE).await;
+    speed_layer.wait_stderr("rejected_ticks has it", PATIENCE).await;
 }
 
 #[tokio::test]

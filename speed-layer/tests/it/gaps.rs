@@ -6,7 +6,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sqlx::AssertSqlSafe;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testing::{Child, Record, TestTopic, eventually};
 
 fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
@@ -126,6 +126,92 @@ async fn a_gap_that_cannot_be_recorded_is_not_passed_over() {
     assert_eq!(scene.count("select next_offset from kafka_offsets").await, 10);
     sqlx::raw_sql(NO_MORE_TRIGGER).execute(scene.database.pool()).await.unwrap();
     passes_over_the_gap(&scene).await;
+}
+
+/// The log of the topic ends at 10, and 15 is to be read next. While that is shown it grows to 20.
+async fn truncated_and_grown() -> (Scene, Child) {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    let beyond = "update kafka_offsets set next_offset = 15";
+    sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
+    let speed_layer = scene.start(&[]);
+    speed_layer.wait_stderr("it was truncated, and ended at 10", PATIENCE).await;
+    scene.send_ticks(1, 10).await;
+    (scene, speed_layer)
+}
+
+/// What the line asks for was forgotten by the restart that it takes, and five messages were lost
+/// in silence.
+#[tokio::test]
+async fn a_log_that_was_cut_and_has_grown_is_read_from_its_end_on_after_a_restart_with_skip() {
+    let (scene, mut speed_layer) = truncated_and_grown().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    let _speed_layer = scene.start(&["--on-gap", "skip"]);
+    eventually("what came since", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 20
+    })
+    .await;
+    let gaps: Vec<(i64, i64)> = sqlx::query_as("select from_offset, to_offset from kafka_gaps")
+        .fetch_all(scene.database.pool())
+        .await
+        .unwrap();
+    assert_eq!(gaps, [(15, 10)]);
+    assert_eq!(scene.count("select count(log_end) from kafka_offsets").await, 0);
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_and_has_grown_stands_whichever_instance_has_it() {
+    let (scene, speed_layer) = truncated_and_grown().await;
+    speed_layer.sigkill();
+    drop(speed_layer);
+    let other = scene.start(&["--kafka-property", "session.timeout.ms=6000"]);
+    other.wait_stderr("it was truncated, and ended at 10", PATIENCE).await;
+    assert_eq!(scene.count("select count(*) from realtime_stock").await, 10);
+    // Somebody decides that the new messages are those that were written.
+    let moved = "update kafka_offsets set next_offset = 10";
+    sqlx::query(moved).execute(scene.database.pool()).await.unwrap();
+    eventually("what came since", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 20
+    })
+    .await;
+}
+
+/// It took others along for two minutes, and then again and again.
+#[tokio::test]
+async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long() {
+    let scene = Scene::new(2).await;
+    scene.send_ticks(2, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    let harm = "update kafka_offsets set next_offset = 1000 where partition = 0;
+                create function stay() returns trigger language plpgsql as
+                $$ begin perform pg_sleep(600); return new; end $$;
+                create trigger stay before insert on kafka_gaps for each row execute function stay()";
+    sqlx::raw_sql(harm).execute(scene.database.pool()).await.unwrap();
+    let speed_layer = scene.start(&["--on-gap", "skip"]);
+    let begun = Instant::now();
+    for number in 0..5 {
+        scene.topic.produce([Record::new(1, tick(number))]).await;
+        eventually("the other partition", PATIENCE, || async {
+            let rows = "select count(*) from realtime_stock where kafka_partition = 1";
+            scene.count(rows).await == 11 + number
+        })
+        .await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(50), "{:?}", begun.elapsed());
+    speed_layer.wait_stderr("PostgreSQL does not take what that needs", PATIENCE).await;
+    sqlx::raw_sql("drop function stay() cascade").execute(scene.database.pool()).await.unwrap();
+    eventually("the gap", PATIENCE, || async {
+        scene.count("select count(*) from kafka_gaps").await == 1
+    })
+    .await;
 }
 
 #[tokio::test]

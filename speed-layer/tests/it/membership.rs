@@ -8,11 +8,12 @@ use testing::{Child, TcpProxy, eventually, stack};
 /// So that a killed instance is missed soon.
 const SHORT: [&str; 2] = ["--kafka-property", "session.timeout.ms=6000"];
 
+const ASSIGNED: &str = "speed_layer_rebalances_total{kind=\"assigned\"}";
+
 /// Waits until the group has given partitions, be it none, so many times.
 async fn wait_assigned(address: &str, times: u64) {
-    let series = "speed_layer_rebalances_total{kind=\"assigned\"}";
     eventually("an assignment", PATIENCE, || async {
-        let seen = metric(address, series).unwrap_or_default();
+        let seen = metric(address, ASSIGNED).unwrap_or_default();
         if seen >= times { Ok(()) } else { Err(format!("{seen} of {times}")) }
     })
     .await;
@@ -135,4 +136,34 @@ async fn lag_and_readiness_fall_back_when_a_session_ends() {
     kafka.restore().await;
     speed_layer.wait_stderr("Kafka: works again", PATIENCE).await;
     speed_layer.wait_stderr("consumer group: works again", PATIENCE).await;
+}
+
+/// Kafka's client went on waiting with what it had been told to wait with before.
+#[tokio::test]
+async fn partitions_that_stood_and_come_back_from_another_instance_are_read_at_once() {
+    let scene = Scene::new(2).await;
+    let first = scene.start(&SHORT);
+    let address = http_address(&first).await;
+    scene.send_ticks(2, 10).await;
+    scene.wait_all_in().await;
+    let mut holding = scene.database.pool().begin().await.unwrap();
+    let hold = "select from kafka_offsets for update";
+    sqlx::query(hold).execute(&mut *holding).await.unwrap();
+    scene.send_ticks(2, 1).await;
+    eventually("both to stand", PATIENCE, || async {
+        let stands = |line: &&String| line.contains("PostgreSQL does not take its messages");
+        first.stderr().iter().filter(stands).count() >= 2
+    })
+    .await;
+    let mut second = scene.start(&SHORT);
+    second.wait_stderr("assigned partitions", PATIENCE).await;
+    let before = metric(&address, ASSIGNED).unwrap_or_default();
+    second.sigterm();
+    second.wait_exit(PATIENCE).await;
+    wait_assigned(&address, before + 1).await;
+    holding.rollback().await.unwrap();
+    scene.wait_all_in().await;
+    scene.assert_each_once().await;
+    let silent = |line: &String| line.contains("but sends none");
+    assert!(!first.stderr().iter().any(silent), "{:#?}", first.stderr());
 }
