@@ -33,6 +33,12 @@ fn again(took: Duration) -> Duration {
     TRY_AGAIN.max(took * 5)
 }
 
+/// The first half is the last, to be asked first.
+fn halves(questions: &[Question]) -> Vec<&[Question]> {
+    let (first, second) = questions.split_at(questions.len().div_ceil(2));
+    [second, first].into_iter().filter(|half| !half.is_empty()).collect()
+}
+
 impl Store {
     /// Which source the topic is. Where PostgreSQL did not take one it is tried briefly.
     pub async fn identify(&mut self, topic: &TopicIdentity) -> Result<Identified, StoreError> {
@@ -92,38 +98,46 @@ impl Store {
                     self.pause_for(&why).await;
                     continue;
                 }
-                Asked::NotTaken(_) => answers.extend(self.answers_apart(&others).await?),
+                Asked::NotTaken(_) => answers.extend(self.answers_apart(halves(&others)).await?),
             }
             break;
         }
-        answers.extend(self.answers_apart(&odd).await?);
+        answers.extend(self.answers_apart(odd.chunks(1).collect()).await?);
         Ok(answers)
     }
 
-    /// Each by itself, and briefly. Those that there is no time for are asked again.
-    async fn answers_apart(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
+    /// Parts of the questions, and briefly: those that are not taken are halved until what is not
+    /// taken stands alone. Those that there is no time for are asked again.
+    async fn answers_apart(
+        &mut self,
+        mut parts: Vec<&[Question]>,
+    ) -> Result<Vec<Answer>, StoreError> {
         let until = Instant::now() + ASKING_APART;
-        let mut answers = Vec::with_capacity(questions.len());
-        for question in questions {
+        let mut answers = Vec::new();
+        while let Some(part) = parts.pop() {
             let begun = Instant::now();
             if begun >= until {
-                let why = OTHERS_FIRST.to_owned();
-                answers.push(question.answered(Begin::NotTaken { why, again: TRY_AGAIN }));
+                let then = Begin::NotTaken { why: OTHERS_FIRST.to_owned(), again: TRY_AGAIN };
+                answers.extend(part.iter().map(|question| question.answered(then.clone())));
                 continue;
             }
-            let (limits, tries) = self.patience_for(true);
-            let one = std::slice::from_ref(question);
-            match self.ask_where(one, &limits, tries).await? {
-                Asked::Answered(all) => {
-                    self.unlocated.remove(&question.at);
+            let is_known = part.iter().all(|question| self.unlocated.contains(&question.at));
+            let (limits, tries) = match is_known {
+                true => self.patience_for(true),
+                false => (Arc::new(self.limits.glance()), 1),
+            };
+            match (self.ask_where(part, &limits, tries).await?, part) {
+                (Asked::Answered(all), _) => {
+                    part.iter().for_each(|question| drop(self.unlocated.remove(&question.at)));
                     answers.extend(all);
                 }
-                Asked::NotTaken(why) => {
+                (Asked::NotTaken(why), [question]) => {
                     self.note_not_taken();
                     self.unlocated.insert(question.at);
                     let again = again(begun.elapsed());
                     answers.push(question.answered(Begin::NotTaken { why, again }));
                 }
+                (Asked::NotTaken(_), _) => parts.extend(halves(part)),
             }
         }
         Ok(answers)

@@ -142,7 +142,7 @@ async fn a_batch_is_made_smaller_where_the_way_to_the_server_is_too_slow_for_it(
     // A tick takes some 70 bytes, a try at most ten seconds.
     proxy.throttle(8_000);
     scene.send_ticks(1, 1_500).await;
-    speed_layer.wait_stderr("messages at once: now", PATIENCE).await;
+    speed_layer.wait_stderr("messages at once", PATIENCE).await;
     eventually("all of them", PATIENCE * 2, || async {
         let count = scene.count("select count(*) from realtime_stock").await;
         if count == 1_510 { Ok(()) } else { Err(count) }
