@@ -128,7 +128,9 @@ impl Store {
             };
             match (self.ask_where(part, &limits, tries).await?, part) {
                 (Asked::Answered(all), _) => {
-                    part.iter().for_each(|question| drop(self.unlocated.remove(&question.at)));
+                    for question in part {
+                        self.unlocated.remove(&question.at);
+                    }
                     answers.extend(all);
                 }
                 (Asked::NotTaken(why), [question]) => {
