@@ -590,7 +590,8 @@ impl Partition {
 
     /// Whoever could say where to begin cannot be asked.
     pub fn excuse(&mut self, now: Instant) {
-        if self.state == State::Assigned {
+        // What the store has said of it alone is its own trouble.
+        if self.state == State::Assigned && self.unlocated.is_none() {
             self.since = now;
         }
     }

@@ -78,6 +78,10 @@ pub struct Store {
     unlocated: BTreeSet<SourcePartition>,
     /// And topics of which it did not take which source they are.
     unidentified: BTreeSet<String>,
+    /// The pause before questions are asked again that PostgreSQL did not take lasts until then.
+    ask_odd_from: Instant,
+    /// Which of them is asked first then.
+    odd_turn: usize,
     /// When one message of those that are held is to have the whole of `--writer-timeout` again.
     whole_try: Instant,
     /// When a message that is refused was last said.
@@ -215,6 +219,8 @@ impl Store {
             aside: BTreeMap::new(),
             unlocated: BTreeSet::new(),
             unidentified: BTreeSet::new(),
+            ask_odd_from: Instant::now(),
+            odd_turn: 0,
             whole_try: Instant::now(),
             refused_said: None,
         }
@@ -299,10 +305,7 @@ impl Store {
                     self.works();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
                     self.take_more(batch, begun.elapsed());
-                    if is_whole_try {
-                        // The others may need no more.
-                        self.whole_try = Instant::now();
-                    }
+                    self.give_whole_try_to_next(is_whole_try);
                     self.note_reached(batch, judging.into_judged());
                     return Ok(None);
                 }
@@ -341,8 +344,20 @@ impl Store {
         if batch.messages != 1 || !is_slow || Instant::now() < self.whole_try {
             return (Arc::new(self.limits.brief()), false);
         }
+        (self.take_whole_try(), true)
+    }
+
+    /// The whole of `--writer-timeout`, for one of those that are held up.
+    fn take_whole_try(&mut self) -> Arc<Limits> {
         self.put_off_whole_try();
-        (Arc::clone(&self.limits), true)
+        Arc::clone(&self.limits)
+    }
+
+    /// After one that was taken in its whole try: the others may need no more.
+    fn give_whole_try_to_next(&mut self, was_whole: bool) {
+        if was_whole {
+            self.whole_try = Instant::now();
+        }
     }
 
     fn put_off_whole_try(&mut self) {
@@ -424,9 +439,14 @@ impl Store {
     /// before it.
     async fn judge<'a>(&mut self, batch: &'a Batch) -> Result<Asked<Judging<'a>>, StoreError> {
         let missing = self.detection.as_ref().map_or(Vec::new(), |known| known.missing(batch));
-        let limits = Arc::new(self.limits.quick());
         // Where it was not taken, it is known from the batch's other partitions.
-        let tries = if self.is_held(batch) { 1 } else { 2 };
+        let is_held = self.is_held(batch);
+        let is_whole = is_held && !missing.is_empty() && Instant::now() >= self.whole_try;
+        let limits = match is_whole {
+            true => self.take_whole_try(),
+            false => Arc::new(self.limits.quick()),
+        };
+        let tries = if is_held { 1 } else { 2 };
         for (at, next) in missing {
             let read = async |connection: &mut PgConnection| {
                 findings::read(connection, &limits, at).await.map(Asked::Answered)
@@ -440,6 +460,7 @@ impl Store {
                     Asked::NotTaken(why) => self.pause_for(&why).await,
                 }
             };
+            self.give_whole_try_to_next(is_whole);
             if let Some(detection) = &mut self.detection {
                 detection.restore(at, next, remembered);
             }

@@ -20,8 +20,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// When a try that is still going on is said to take long.
-const LONG: Duration = Duration::from_secs(5);
+/// When a try that is still going on is said to take long: after the brief ones.
+const LONG: Duration = Duration::from_secs(6);
 
 impl Store {
     /// Asks until there is an answer, or PostgreSQL has not taken the question so many times: what

@@ -28,9 +28,12 @@ pub enum Identified {
     NotTaken(String, Duration),
 }
 
+/// The longest pause before what was not taken is asked again.
+const AGAIN_WITHIN: Duration = Duration::from_secs(30);
+
 /// When what was not taken is to be asked again: the others have five times as long.
 fn again(took: Duration) -> Duration {
-    TRY_AGAIN.max(took * 5)
+    (took * 5).clamp(TRY_AGAIN, AGAIN_WITHIN)
 }
 
 /// The first half is the last, to be asked first.
@@ -42,7 +45,12 @@ fn halves(questions: &[Question]) -> Vec<&[Question]> {
 impl Store {
     /// Which source the topic is. Where PostgreSQL did not take one it is tried briefly.
     pub async fn identify(&mut self, topic: &TopicIdentity) -> Result<Identified, StoreError> {
-        let (limits, tries) = self.patience_for(!self.unidentified.is_empty());
+        let is_whole = !self.unidentified.is_empty() && Instant::now() >= self.whole_try;
+        let (limits, tries) = match (is_whole, self.unidentified.is_empty()) {
+            (true, _) => (self.take_whole_try(), 1),
+            (false, false) => (Arc::new(self.limits.brief()), 1),
+            (false, true) => (Arc::new(self.limits.quick()), 2),
+        };
         let begun = Instant::now();
         let shared = Arc::clone(&self.shared);
         let ask = async |connection: &mut PgConnection| {
@@ -51,6 +59,7 @@ impl Store {
         };
         match self.ask(tries, ask).await? {
             Asked::Answered(Admission::Granted(source)) => {
+                self.give_whole_try_to_next(is_whole);
                 self.unidentified.remove(&topic.topic);
                 self.shared.note_topic(source.id, topic);
                 Ok(Identified::Source(source))
@@ -88,10 +97,10 @@ impl Store {
     async fn answers(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
         let (odd, others): (Vec<Question>, Vec<Question>) =
             questions.iter().cloned().partition(|question| self.unlocated.contains(&question.at));
-        let (limits, tries) = self.patience_for(false);
+        let limits = self.limits.quick();
         let mut answers = Vec::with_capacity(questions.len());
         while !others.is_empty() {
-            match self.ask_where(&others, &limits, tries).await? {
+            match self.ask_where(&others, &limits, 2).await? {
                 Asked::Answered(all) => answers.extend(all),
                 // Somebody has locked a whole table, so that nothing can be asked or written.
                 Asked::NotTaken(why) if !self.are_tables_free().await? => {
@@ -102,7 +111,25 @@ impl Store {
             }
             break;
         }
-        answers.extend(self.answers_apart(odd.chunks(1).collect()).await?);
+        answers.extend(self.odd_answers(&odd).await?);
+        Ok(answers)
+    }
+
+    /// Those that were not taken before, one by one, and each first now and then. What their tries
+    /// take the others have five times, however many they are.
+    async fn odd_answers(&mut self, odd: &[Question]) -> Result<Vec<Answer>, StoreError> {
+        let begun = Instant::now();
+        let left = self.ask_odd_from.saturating_duration_since(begun);
+        if odd.is_empty() || !left.is_zero() {
+            let then = Begin::NotTaken { why: OTHERS_FIRST.to_owned(), again: left };
+            return Ok(odd.iter().map(|question| question.answered(then.clone())).collect());
+        }
+        let mut parts: Vec<&[Question]> = odd.chunks(1).collect();
+        let turn = self.odd_turn % parts.len();
+        parts.rotate_left(turn);
+        self.odd_turn = turn + 1;
+        let answers = self.answers_apart(parts).await?;
+        self.ask_odd_from = Instant::now() + again(begun.elapsed()).saturating_sub(TRY_AGAIN);
         Ok(answers)
     }
 
@@ -122,12 +149,14 @@ impl Store {
                 continue;
             }
             let is_known = part.iter().all(|question| self.unlocated.contains(&question.at));
-            let (limits, tries) = match is_known {
-                true => self.patience_for(true),
-                false => (Arc::new(self.limits.glance()), 1),
+            let is_whole = is_known && begun >= self.whole_try;
+            let limits = match is_whole {
+                true => self.take_whole_try(),
+                false => Arc::new(self.limits.glance()),
             };
-            match (self.ask_where(part, &limits, tries).await?, part) {
+            match (self.ask_where(part, &limits, 1).await?, part) {
                 (Asked::Answered(all), _) => {
+                    self.give_whole_try_to_next(is_whole);
                     for question in part {
                         self.unlocated.remove(&question.at);
                     }
@@ -167,19 +196,6 @@ impl Store {
             Asked::of(offsets::locate(connection, config, limits, metrics, questions).await)
         };
         self.ask(tries, ask).await
-    }
-
-    /// The limits and the number of tries of a question: others wait. One that was not taken before
-    /// has the whole of `--writer-timeout` now and then.
-    fn patience_for(&mut self, was_not_taken: bool) -> (Arc<Limits>, u32) {
-        if !was_not_taken {
-            return (Arc::new(self.limits.quick()), 2);
-        }
-        if Instant::now() < self.whole_try {
-            return (Arc::new(self.limits.brief()), 1);
-        }
-        self.put_off_whole_try();
-        (Arc::clone(&self.limits), 1)
     }
 
     /// The first one that is not taken waits for its whole try.

@@ -11,7 +11,7 @@ use crate::source::{SourceId, SourcePartition};
 use common::Timestamp;
 use service::pg;
 use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::{Connection as _, PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What became of a batch.
@@ -166,18 +166,32 @@ pub(super) async fn locate(
         // Whoever asks next, after a restart as well, could not see it where the log has grown.
         execute(&mut transaction, statements::NOTE_LOG_ENDS, &ends).await?;
     }
-    let gaps: Vec<Gap> = found.into_iter().filter_map(|found| found.gap).collect();
-    if !gaps.is_empty() {
-        all_in(Table::KafkaGaps, record(&mut transaction, &gaps).await?, gaps.len())?;
-        let moved: Vec<Position> =
-            gaps.iter().map(|gap| Position { at: gap.at, next: gap.goes_on_at }).collect();
-        let done = execute(&mut transaction, statements::MOVE_OFFSETS, &moved).await?;
-        all_in(Table::KafkaOffsets, done, moved.len())?;
+    let gaps: Vec<Gap> = found.into_iter().flat_map(|found| found.gaps).collect();
+    let mut passing = transaction.begin().await?;
+    let passed = pass_over(&mut passing, &gaps).await;
+    match &passed {
+        Ok(()) => passing.commit().await?,
+        Err(_) => passing.rollback().await?,
     }
+    // The ends stay also where the gaps cannot be recorded.
     transaction.commit().await?;
+    passed?;
     say_recorded(&gaps);
     metrics.gaps_skipped(gaps.len() as u64, Timestamp::now());
     Ok(answers)
+}
+
+/// Records gaps, and moves the offsets behind them.
+async fn pass_over(connection: &mut PgConnection, gaps: &[Gap]) -> Result<(), Broken> {
+    if gaps.is_empty() {
+        return Ok(());
+    }
+    all_in(Table::KafkaGaps, record(connection, gaps).await?, gaps.len())?;
+    let moved: BTreeMap<SourcePartition, i64> =
+        gaps.iter().map(|gap| (gap.at, gap.goes_on_at)).collect();
+    let moved: Vec<Position> = moved.into_iter().map(|(at, next)| Position { at, next }).collect();
+    let done = execute(connection, statements::MOVE_OFFSETS, &moved).await?;
+    all_in(Table::KafkaOffsets, done, moved.len())
 }
 
 /// Where a partition stands that no transaction holds.
@@ -192,8 +206,8 @@ struct Stands {
 #[derive(Debug, Default)]
 struct Found {
     /// To be recorded, and passed over.
-    gap: Option<Gap>,
-    /// Where the log ends, which a person is to decide about.
+    gaps: Vec<Gap>,
+    /// Where the log ends: so it is known until that is decided, or recorded.
     end: Option<Position>,
 }
 
@@ -271,44 +285,49 @@ fn answer(question: &Question, stands: Option<Stands>, on_gap: OnGap) -> (Answer
     let seen = question.truncated_at.filter(|end| is_refused && *end < next);
     let end = [known_end, seen, (next > kafka.high).then_some(kafka.high)];
     let end = end.into_iter().flatten().min();
-    let Some(gap) = gap_between(question.at, next, kafka, end) else {
+    let gaps = gaps_between(question.at, next, kafka, end);
+    let Some(goes_on_at) = gaps.first().map(|gap| gap.goes_on_at) else {
         return (with(Begin::At(next)), Found::default());
     };
+    let end = end.map(|end| Position { at: question.at, next: end });
     match on_gap {
-        OnGap::Skip => {
-            (with(Begin::At(gap.goes_on_at)), Found { gap: Some(gap), ..Found::default() })
-        }
+        OnGap::Skip => (with(Begin::At(goes_on_at)), Found { gaps, end }),
         OnGap::Stop => {
+            let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
             let text = format!(
-                "{}; --on-gap skip records the range in kafka_gaps and goes on at {}",
-                gap.detail, gap.goes_on_at
+                "{}; --on-gap skip records the range in kafka_gaps and goes on at {goes_on_at}",
+                details.join("; ")
             );
-            let end = end.map(|end| Position { at: question.at, next: end });
             (with(Begin::Gap(text)), Found { end, ..Found::default() })
         }
     }
 }
 
 /// The offsets that are gone, where `next` is not among those that Kafka has, or its log had ended
-/// before it.
-fn gap_between(
+/// before it; then retention may have taken what has come since as well.
+fn gaps_between(
     at: SourcePartition,
     next: i64,
     kafka: Watermarks,
     truncated_at: Option<i64>,
-) -> Option<Gap> {
+) -> Vec<Gap> {
     let Watermarks { low, high } = kafka;
-    let (why, goes_on_at) = if next < low {
-        (format!("{} offsets are gone, retention was faster than this consumer", low - next), low)
-    } else if let Some(end) = truncated_at {
-        // What lies before the end was written already.
-        (format!("it was truncated, and ended at {end}"), end.max(low))
-    } else {
-        return None;
+    let from = truncated_at.unwrap_or(next);
+    let goes_on_at = from.max(low);
+    let gap = |from: i64, to: i64, why: &str| {
+        let detail =
+            format!("Kafka has the offsets {low}..{high}, but the next to read is {next}: {why}");
+        Gap { at, from, to, goes_on_at, detail }
     };
-    let detail =
-        format!("Kafka has the offsets {low}..{high}, but the next to read is {next}: {why}");
-    Some(Gap { at, from: next, to: goes_on_at, goes_on_at, detail })
+    // What lies before the end was written already.
+    let truncated =
+        truncated_at.map(|end| gap(next, end, &format!("it was truncated, and ended at {end}")));
+    let expired = (from < low).then(|| {
+        let count = low - from;
+        let why = format!("{count} offsets are gone, retention was faster than this consumer");
+        gap(from, low, &why)
+    });
+    truncated.into_iter().chain(expired).collect()
 }
 
 /// Writes gaps into `kafka_gaps`, and gives how many it took.
@@ -383,7 +402,7 @@ mod tests {
     fn begin(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Begin, Option<Gap>) {
         let stands = stored.map(|next| Stands { next, log_end: None });
         let (answer, found) = answer(question, stands, on_gap);
-        (answer.start, found.gap)
+        (answer.start, found.gaps.into_iter().next())
     }
 
     #[test]
@@ -398,7 +417,19 @@ mod tests {
         assert_eq!(found.end, Some(Position { at: AT, next: 6 }));
         let (goes_on, found) = answer(&grown, stands(8, Some(6)), OnGap::Skip);
         assert_eq!(goes_on.start, Begin::At(6));
-        assert_eq!(found.gap.map(|gap| (gap.from, gap.to)), Some((8, 6)));
+        let ranges = |found: &Found| -> Vec<(i64, i64)> {
+            found.gaps.iter().map(|gap| (gap.from, gap.to)).collect()
+        };
+        assert_eq!(ranges(&found), [(8, 6)]);
+        // Known until it is recorded, which may fail.
+        assert_eq!(found.end, Some(Position { at: AT, next: 6 }));
+        // Retention has taken some of what has come since.
+        for (low, next) in [(7, 8), (9, 8)] {
+            let kafka = Watermarks { low, high: 20 };
+            let (goes_on, found) =
+                answer(&question(Some(kafka), None), stands(next, Some(6)), OnGap::Skip);
+            assert_eq!((goes_on.start, ranges(&found)), (Begin::At(low), vec![(8, 6), (6, low)]));
+        }
         // Somebody has moved the offset.
         for stands in [stands(6, Some(6)), stands(7, None)] {
             let (answer, found) = answer(&grown, stands, OnGap::Stop);

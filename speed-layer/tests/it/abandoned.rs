@@ -168,7 +168,7 @@ async fn sigterm_is_heard_while_a_start_waits_for_a_lock_which_is_said() {
     let mut locking = scene.database.connection().await;
     sqlx::raw_sql("begin; lock table _sqlx_migrations").execute(&mut locking).await.unwrap();
     let mut speed_layer = scene.start(&[]);
-    let line = speed_layer.wait_stderr("no answer for 5 s", PATIENCE).await;
+    let line = speed_layer.wait_stderr("no answer for 6 s", PATIENCE).await;
     assert!(line.contains("opening PostgreSQL at") && line.contains("lock"), "{line}");
     speed_layer.sigterm();
     assert!(speed_layer.wait_exit(RECOVERY).await.success());
@@ -184,7 +184,7 @@ async fn a_start_whose_way_falls_silent_while_it_waits_for_a_lock_is_tried_again
     sqlx::raw_sql("begin; lock table _sqlx_migrations").execute(&mut locking).await.unwrap();
     let mut proxy = postgres_proxy().await;
     let speed_layer = Child::spawn(through(&scene, &proxy));
-    speed_layer.wait_stderr("no answer for 5 s", PATIENCE).await;
+    speed_layer.wait_stderr("no answer for 6 s", PATIENCE).await;
     proxy.stall().await;
     sqlx::raw_sql("rollback").execute(&mut locking).await.unwrap();
     let line = speed_layer.wait_stderr("no answer within", PATIENCE).await;
