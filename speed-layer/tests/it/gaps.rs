@@ -181,6 +181,37 @@ async fn a_log_that_was_cut_and_has_grown_stands_whichever_instance_has_it() {
     .await;
 }
 
+/// The end was in memory alone for as long as the gap could not be recorded.
+#[tokio::test]
+async fn where_a_log_ended_is_known_also_where_its_gap_could_not_be_recorded_before_it_grew() {
+    let scene = Scene::new(1).await;
+    scene.send_ticks(1, 10).await;
+    let mut speed_layer = scene.start(&[]);
+    scene.wait_all_in().await;
+    speed_layer.sigterm();
+    speed_layer.wait_exit(PATIENCE).await;
+    let beyond = "update kafka_offsets set next_offset = 15";
+    sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
+    let mut open = scene.database.pool().begin().await.unwrap();
+    sqlx::query("lock table kafka_gaps in share mode").execute(&mut *open).await.unwrap();
+    let speed_layer = scene.start(&["--on-gap", "skip"]);
+    eventually("the end to be kept", PATIENCE, || async {
+        scene.count("select count(*) from kafka_offsets where log_end = 10").await == 1
+    })
+    .await;
+    scene.send_ticks(1, 10).await;
+    speed_layer.sigkill();
+    drop(speed_layer);
+    let flags = ["--on-gap", "skip", "--kafka-property", "session.timeout.ms=6000"];
+    let _speed_layer = scene.start(&flags);
+    open.rollback().await.unwrap();
+    eventually("what came since", PATIENCE, || async {
+        scene.count("select count(*) from realtime_stock").await == 20
+    })
+    .await;
+    assert_eq!(scene.count("select count(*) from kafka_gaps where to_offset = 10").await, 1);
+}
+
 /// It took others along for two minutes, and then again and again.
 #[tokio::test]
 async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long() {
