@@ -117,7 +117,7 @@ impl Search<'_> {
             let of = self.partition(partition);
             lost.messages.insert(partition, of.messages.clone());
             let span = self.spans.get(&partition);
-            let in_log = span.map(Span::range).into_iter().collect();
+            let in_log = self.in_log(index, &of, span).await?;
             let before_log = holes(&of.messages, span.map_or(u64::MAX, |span| span.low));
 
             let (mut left, mut rejected) = self.without_gaps(index, &of, in_log, &mut lost).await?;
@@ -137,6 +137,47 @@ impl Search<'_> {
             self.note_unaccounted(index, &of, &left.without(&whole), &mut lost).await?;
         }
         Ok(lost)
+    }
+
+    /// What Kafka is asked for: all that it took in these hours, and what lies between known offsets
+    /// and is nowhere else. A record's time is the producer's to say, so it may be any.
+    async fn in_log(
+        &self,
+        index: &mut Index,
+        of: &Partition,
+        span: Option<&Span>,
+    ) -> Result<Runs, Failure> {
+        let Some(span) = span else {
+            return Ok(Runs::default());
+        };
+        let (range, low) = (span.range(), span.low);
+        let beyond = |run: Range<u64>| {
+            [run.start.max(low)..run.end.min(range.start), run.start.max(range.end)..run.end]
+        };
+        let between = holes(&of.messages, span.high);
+        let beyond = between.iter().flat_map(beyond).filter(|run| !run.is_empty());
+        let beyond: Runs = beyond.collect();
+        let beyond = match beyond.hull() {
+            Some(hull) => beyond.without(&self.elsewhere(index, of.number, hull).await?),
+            None => beyond,
+        };
+        let is_before = |run: &Range<u64>| run.start < range.start;
+        let (before, behind): (Vec<_>, Vec<_>) = beyond.iter().partition(is_before);
+        let range = (!range.is_empty()).then_some(range);
+        Ok(before.into_iter().chain(range).chain(behind).collect())
+    }
+
+    /// Which offsets any hour has, in `realtime_stock` or in the archive.
+    async fn elsewhere(
+        &self,
+        index: &mut Index,
+        partition: i32,
+        hull: Range<u64>,
+    ) -> Result<RoaringTreemap, Failure> {
+        let asked = (partition, self.sources);
+        let elsewhere = tables::realtime_anywhere(index, asked, hull).await?;
+        let archived = self.archived.elsewhere.get(&partition).cloned().unwrap_or_default();
+        Ok(elsewhere | archived)
     }
 
     fn partitions(&self) -> Vec<i32> {
@@ -209,10 +250,7 @@ impl Search<'_> {
         let Some(hull) = runs::hull_of(places.values().filter_map(Runs::hull)) else {
             return Ok(());
         };
-        let asked = (of.number, self.sources);
-        let elsewhere = tables::realtime_anywhere(index, asked, hull).await?;
-        let archived = self.archived.elsewhere.get(&of.number).cloned().unwrap_or_default();
-        let elsewhere = elsewhere | archived;
+        let elsewhere = self.elsewhere(index, of.number, hull).await?;
         for (place, offsets) in places {
             let left = offsets.without(&elsewhere);
             if !left.is_empty() {

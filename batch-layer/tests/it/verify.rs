@@ -1839,6 +1839,26 @@ async fn kafkas_offsets_of_the_hour_are_all_accounted_for() {
     assert_eq!(found, ["0 201 200 200 1"]);
 }
 
+/// What Kafka was asked for ended at the first record behind the hour by its time.
+#[tokio::test]
+async fn a_record_that_is_lost_is_found_in_kafka_whatever_time_it_bears() {
+    let live = Live::create().await;
+    let now = Timestamp::now().micros() / 1000;
+    let [lost, last] = [201, 202].map(|offset| ticks_of(live.hour, 0, offset, 1));
+    live.topic.produce([Record::new(0, lines(&lost).trim()).at(now)]).await;
+    live.send(&last).await;
+    live.world.insert_realtime(&last).await;
+    live.world.execute("truncate minute_bars").await;
+    live.world.fill_minute_bars().await;
+    live.world.put(&key_of(live.hour, 0, 202), &last).await;
+    live.world.run_ok(&["--hour", &live.hour.start().to_string()]).await;
+    live.world.set_next_offset(live.topic.name(), 0, 203).await;
+    let outcome = live.verify().await;
+    assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
+    let word = "1 record of Kafka is neither in a table nor in the archive: offset";
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
+}
+
 #[tokio::test]
 async fn hours_before_1970_are_compared_though_kafka_can_have_nothing_of_them() {
     let live = Live::create().await;
