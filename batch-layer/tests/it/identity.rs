@@ -361,6 +361,35 @@ async fn two_objects_of_one_name_that_tell_their_offsets_are_both_read() {
     }
 }
 
+/// What the sums have of it is taken out, and it may not be left there for the sake of a copy.
+#[tokio::test]
+async fn an_object_that_was_replaced_by_a_copy_of_another_of_its_name_takes_its_ticks_out() {
+    let (plain, packed) = (key(10, 0, 0), format!("{}.gz", key(10, 0, 0)));
+    let ticks = some_ticks(10, 0, 0, 20);
+    let mut wrong = ticks.clone();
+    wrong.iter_mut().for_each(|tick| tick.volume += 7);
+    for (before, after) in [(&ticks[..], &ticks[..10]), (&wrong[..], &ticks[..])] {
+        let world = World::create().await;
+        world.put(&plain, before).await;
+        world.bucket.put(&packed, gzip(&lines(after))).await.unwrap();
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(TICKS).await, 20);
+        world.put(&plain, after).await;
+        world.run_ok(&DAY).await;
+        world.insert_realtime(after).await;
+        assert_eq!(world.summary().await, world.expected().await);
+        let recompute = ["--hour", "2025-06-02T10", "--recompute"];
+        world.run_ok(&recompute).await;
+        assert_eq!(world.summary().await, world.expected().await);
+        // And of the two one may be deleted: nothing is lost.
+        world.bucket.delete(&packed).await.unwrap();
+        let outcome = world.run_ok(&DAY).await;
+        assert!(!outcome.stderr.contains("it was deleted"), "{}", outcome.stderr);
+        assert_eq!(world.summary().await, world.expected().await);
+        assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+    }
+}
+
 #[tokio::test]
 async fn of_two_objects_of_one_name_that_tell_no_offsets_verify_counts_the_newer() {
     let world = World::create().await;
