@@ -427,6 +427,26 @@ async fn an_object_that_was_replaced_by_a_copy_of_another_of_its_name_takes_its_
 }
 
 #[tokio::test]
+async fn an_hour_that_lacks_nothing_without_a_deleted_object_is_no_longer_incomplete_when_computed_anew()
+ {
+    let (world, ticks) = (World::create().await, some_ticks(10, 0, 0, 20));
+    let packed = format!("{}.gz", key(10, 0, 0));
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.bucket.put(&packed, gzip(&lines(&ticks[..10]))).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.bucket.delete(&packed).await.unwrap();
+    world.run_ok(&DAY).await;
+    let status = "select status from hour_completeness where hour = '2025-06-02T10:00Z'";
+    assert_eq!(world.rows(status).await, ["incomplete"]);
+    world.run_ok(&["--hour", "2025-06-02T10", "--recompute"]).await;
+    assert_eq!(world.rows(status).await, ["complete"]);
+    assert_eq!(
+        world.rows("select concat(ticks, ' ', gone_objects) from batch_hours").await,
+        ["20 0"]
+    );
+}
+
+#[tokio::test]
 async fn of_two_objects_of_one_name_that_tell_no_offsets_verify_counts_the_newer() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 20);
