@@ -93,6 +93,8 @@ pub struct Indexed {
     pub format: String,
     /// Some of its ticks, of whatever hour, do not tell their offset.
     pub placeless: bool,
+    /// How many lines it has, with those that are no ticks.
+    pub lines: u64,
 }
 
 /// What an object holds of an hour, as numbers: where they are the same, so is what they are of.
@@ -417,7 +419,8 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     let summed = content.zip(places).map(prints);
     let (format, placeless) = (row.try_get("format")?, row.try_get("placeless")?);
     let span = row.try_get("first_at")?..=row.try_get("last_at")?;
-    Ok(Indexed { object, folder, merged, summed, ticks, span, format, placeless })
+    let lines = row.try_get::<i64, _>("lines")?.cast_unsigned();
+    Ok(Indexed { object, folder, merged, summed, ticks, span, format, placeless, lines })
 }
 
 fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {

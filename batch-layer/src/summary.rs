@@ -180,6 +180,10 @@ impl Summary<'_> {
             .bind(&self.merged)
             .execute(transaction.acquire().await?)
             .await?;
+        pg::query(include_str!("../sql/summary/forget_deleted.sql"))
+            .bind(self.hour.start())
+            .execute(transaction.acquire().await?)
+            .await?;
         pg::query(include_str!("../sql/summary/note_computed.sql"))
             .bind(self.hour.start())
             .bind(self.format)

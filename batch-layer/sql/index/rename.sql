@@ -1,4 +1,14 @@
--- Renames objects. $1 and $2: their old and new keys.
+-- Renames objects, also where they were deleted. $1 and $2: their old and new keys.
+with renamed as
+    (select * from unnest($1::text[], $2::text[]) as renamed (old, new)),
+deleted as
+    (delete from deleted_objects d using renamed
+     where d.key = renamed.old
+     returning d.hour, renamed.new, d.deleted_at),
+noted as
+    (insert into deleted_objects (hour, key, deleted_at)
+     select hour, new, deleted_at from deleted
+     on conflict do nothing)
 update archive_objects o set key = renamed.new
-from unnest($1::text[], $2::text[]) as renamed (old, new)
+from renamed
 where o.key = renamed.old

@@ -16,7 +16,9 @@ where b.hour = any ($1)
                                     where s.hour = h.hour and s.prefix = $2 and s.key = h.key))
   and not exists (select from archive_object_hours h join archive_objects o using (key)
                   where h.hour = b.hour and h.merged
-                    and (o.gone or o.format <> $3
-                         or exists (select from lake_sources s
-                                    where s.hour = h.hour and s.prefix = $2 and s.key = o.key
-                                      and (s.etag <> o.etag or s.format <> o.format))))
+                    and case when o.gone then o.placeless
+                             else o.format <> $3
+                                  or exists (select from lake_sources s
+                                             where s.hour = h.hour and s.prefix = $2
+                                               and s.key = o.key
+                                               and (s.etag <> o.etag or s.format <> o.format)) end)

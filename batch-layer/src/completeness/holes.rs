@@ -10,7 +10,9 @@ use crate::archive::{FileName, FileNameTemplate, Folder, PrefixTemplate};
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::lock::{self, Hold};
+use crate::scan::places;
 use common::Timestamp;
+use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
@@ -121,8 +123,15 @@ async fn look_through(
     mut reach: Reach,
 ) -> Result<(), Failure> {
     let read = in_time(index.patience, known::read(&mut index.connection, &mut reach)).await;
-    let Known { offsets: known, range, recorded } =
+    let Known { offsets: mut known, range, recorded } =
         read.map_err(|error| index.failed("reading hour_spans in", error))?;
+    let mut objects = Objects::default();
+    for hole in &recorded {
+        let strangers = objects.strangers(index, naming, (&reach, hole), &known).await?;
+        if !strangers.is_empty() {
+            known.leave_out(&strangers);
+        }
+    }
     let mut present = known.present();
     if present.gaps(range.clone()).next().is_some() {
         let explained = known::add_explained(
@@ -134,7 +143,7 @@ async fn look_through(
         let added = in_time(index.patience, explained).await;
         added.map_err(|error| index.failed("reading rejected_ticks in", error))?;
     }
-    let (mut objects, mut holes) = (Objects::default(), Vec::new());
+    let mut holes = Vec::new();
     for hole in holes_of(present.gaps(range.clone()), &known) {
         let was = recorded_of(&hole, &recorded);
         let folders = objects.folders_of(index, naming, (&reach, &hole), was).await?;
@@ -259,6 +268,42 @@ impl Objects {
             // Another object of the hour may have been taken for the one that is gone.
             Between::NewTopic | Between::Unknown => known.map(|(_, folders)| *folders),
         })
+    }
+
+    /// What does not fill a hole that was recorded, though it has the numbers of its offsets: it is
+    /// a topic's that was made anew. What lies before an offset was there when that was stored; so
+    /// neither its ticks nor its folder are later than the hole's folders, or than when the object
+    /// behind the hole was stored, by more than slack.
+    async fn strangers(
+        &mut self,
+        index: &mut Index,
+        naming: Naming<'_>,
+        (reach, (hole, folders)): (&Reach, &Recorded),
+        known: &KnownOffsets,
+    ) -> Result<Vec<(Hour, RoaringTreemap)>, Failure> {
+        let last = folders.first.max(folders.last);
+        if known.later((hole.first, hole.last), last).is_empty() {
+            return Ok(Vec::new());
+        }
+        let stored = self.lie(index, naming, (reach, hole.after)).await?.stored.map(Hour::of);
+        let end = stored.map_or(last, |stored| stored.max(last)).plus(1 + naming.slack);
+        let mut strangers = Vec::new();
+        for (hour, offsets) in known.later((hole.first, hole.last), end) {
+            if [hole.before.1, hole.after.1].contains(&hour) {
+                continue;
+            }
+            let mut of_hour = RoaringTreemap::new();
+            for run in places::runs(&offsets) {
+                let first = self.lie(index, naming, (reach, (run.start, hour))).await?;
+                let last = self.lie(index, naming, (reach, (run.end - 1, hour))).await?;
+                if first.folder.start >= end && last.folder.start >= end {
+                    of_hour.insert_range(run);
+                }
+            }
+            strangers.push((hour, of_hour));
+        }
+        strangers.retain(|(_, offsets)| !offsets.is_empty());
+        Ok(strangers)
     }
 
     /// Where an offset of an hour lies.

@@ -29,6 +29,29 @@ impl KnownOffsets {
         Self { hours, all, unclear: Vec::new() }
     }
 
+    /// Those from the first to the last one that are of hours from `start` on, hour by hour.
+    pub fn later(&self, (first, last): (u64, u64), start: Hour) -> Vec<(Hour, RoaringTreemap)> {
+        let below = |of: &RoaringTreemap| first.checked_sub(1).map_or(0, |end| of.rank(end));
+        let within = |(hour, of): &(Hour, RoaringTreemap)| {
+            let mut within = of.clone();
+            within.remove_range(..first);
+            within.remove_range(last + 1..);
+            (*hour, within)
+        };
+        let later =
+            self.hours.iter().filter(|(hour, of)| *hour >= start && of.rank(last) > below(of));
+        later.map(within).collect()
+    }
+
+    /// Leaves some out, each of an hour.
+    pub fn leave_out(&mut self, strangers: &[(Hour, RoaringTreemap)]) {
+        for (of, out) in strangers {
+            let of_hour = self.hours.iter_mut().filter(|(hour, _)| hour == of);
+            of_hour.for_each(|(_, offsets)| *offsets -= out);
+        }
+        self.all = self.hours.iter().fold(RoaringTreemap::new(), |all, (_, of)| all | of);
+    }
+
     /// What needs no looking for.
     pub fn present(&self) -> Present {
         Present { apart: self.all.clone(), ranges: self.unclear.clone() }

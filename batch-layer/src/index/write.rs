@@ -183,6 +183,7 @@ async fn store(
     withdraw(&mut transaction, entries, &summed).await?;
     insert_objects(&mut transaction, entries).await?;
     insert_hours(&mut transaction, entries, &summed).await?;
+    forget_deleted(&mut transaction, &keys(entries)).await?;
     insert_rejects(&mut transaction, entries).await?;
     newest::note(&mut transaction, entries).await?;
     forget_covered(&mut transaction, &keys(entries)).await?;
@@ -259,7 +260,6 @@ async fn withdraw(
         .await?;
     let keys = keys(entries);
     uncount_gone(transaction, &keys).await?;
-    forget_deleted(transaction, &keys).await?;
     pg::query("delete from archive_objects where key = any ($1)")
         .bind(&keys)
         .execute(transaction.acquire().await?)
@@ -439,7 +439,8 @@ async fn note_deleted(
     Ok(deleted.cast_unsigned())
 }
 
-/// Objects that were deleted are there again.
+/// Objects that were deleted are there again, with what sums have of them. Where they are not as
+/// they were, the hours are computed anew, and forget it then.
 async fn forget_deleted<K>(
     transaction: &mut PgTransaction<'_>,
     keys: &[K],
@@ -447,7 +448,7 @@ async fn forget_deleted<K>(
 where
     for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
-    let delete = pg::query("delete from deleted_objects where key = any ($1)").bind(keys);
+    let delete = pg::query(include_str!("../../sql/index/forget_deleted.sql")).bind(keys);
     delete.execute(transaction.acquire().await?).await.map(drop)
 }
 
@@ -472,11 +473,11 @@ async fn restore(
 ) -> Result<(), sqlx::Error> {
     let mut transaction = lock::begin(connection, token, Hold::Index).await?;
     uncount_gone(&mut transaction, keys).await?;
-    forget_deleted(&mut transaction, keys).await?;
     pg::query("update archive_objects set gone = false where key = any ($1)")
         .bind(keys)
         .execute(transaction.acquire().await?)
         .await?;
+    forget_deleted(&mut transaction, keys).await?;
     forget_covered(&mut transaction, keys).await?;
     pg::query(include_str!("../../sql/index/mark_restored.sql"))
         .bind(keys)

@@ -90,6 +90,16 @@ impl Offsets {
         })
     }
 
+    /// Whether one of some offsets of a partition is in it, which must be settled.
+    #[must_use]
+    pub fn touches(&self, topic: &str, partition: i32, offsets: &Range<u64>) -> bool {
+        let below = |of: &PartitionOffsets, end: u64| {
+            end.checked_sub(1).map_or(0, |last| of.known.rank(last))
+        };
+        self.of(topic, partition)
+            .is_some_and(|of| below(of, offsets.end) > below(of, offsets.start))
+    }
+
     /// Makes the set ready for the operations on whole sets.
     pub fn settle(&mut self) {
         for of in &mut self.partitions {

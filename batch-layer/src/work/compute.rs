@@ -326,6 +326,9 @@ impl Work {
     async fn sums<'a>(&mut self, due: &Due<'a>) -> Result<Option<New<'a>>, Failure> {
         let known_sum = due.known.and_then(|known| known.sum.as_ref());
         let added: Vec<&Indexed> = due.objects.iter().filter(|object| !object.merged).collect();
+        if self.refuses_its_own(due, &added) {
+            return Ok(None);
+        }
         if due.has_foreign() {
             return self.sums_beside(due, known_sum, added).await;
         }

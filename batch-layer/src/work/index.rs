@@ -306,8 +306,9 @@ impl Work {
         Ok(Some(Broken { kind: BrokenKind::Damaged, why, hours: held.into_keys().collect() }))
     }
 
-    /// Whether an object holds what another one of its name holds, which is compressed otherwise.
-    /// It is looked at again in each run, until one of the two is gone.
+    /// Whether an object holds what another one of its name holds, which is compressed otherwise,
+    /// and no sums have an earlier version of it. It is looked at again in each run, until one of
+    /// the two is gone.
     async fn is_copy(
         &mut self,
         change: &Change,
@@ -317,6 +318,10 @@ impl Work {
         let Some(twin) = change.twin.as_ref().filter(|_| !scan.hours.is_empty()) else {
             return Ok(false);
         };
+        // What sums have of an earlier version would stay in them.
+        if !self.index.held_of(&change.object.key).await?.0.is_empty() {
+            return Ok(false);
+        }
         let pairs =
             |of: &[Holding]| of.iter().map(|of| (of.hour, of.prints.content)).collect::<Vec<_>>();
         let ours = scan

@@ -7,6 +7,7 @@
 
 use super::Work;
 use super::due::Due;
+use crate::archive::FileName;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
 use crate::scan::{Conflicts, HourBars, Scan, places};
@@ -63,6 +64,38 @@ impl Work {
             self.fail(due.stale.hour, &why);
         }
         is_refused
+    }
+
+    /// Whether an object that tells no offsets may hold ticks that the hour has of one which is
+    /// gone: they would count twice. It has been noted then.
+    pub(super) fn refuses_its_own(&mut self, due: &Due<'_>, added: &[&Indexed]) -> bool {
+        let hour = due.stale.hour;
+        let of_gone = due.known.filter(|known| known.gone_objects > 0 && !self.may_shrink(hour));
+        let Some(sum) = of_gone.and_then(|known| known.sum.as_ref()) else {
+            return false;
+        };
+        let may_be_known = |indexed: &&&Indexed| {
+            // An object has a record's line for each offset, or compaction has taken some.
+            let key = &indexed.object.key;
+            let FileName::Records(origin) = self.names.read(key) else { return false };
+            let start = origin.start_offset.cast_unsigned();
+            let named = start..start.saturating_add(indexed.lines);
+            indexed.placeless
+                && indexed.summed.is_none()
+                && sum.offsets.touches(self.names.topic(key), origin.partition, &named)
+        };
+        let Some(indexed) = added.iter().find(may_be_known) else {
+            return false;
+        };
+        let why = format!(
+            "not written, because lines of {} tell no offsets, and by its name it holds records that \
+             the hour has already, of objects that are gone: they would count twice. Put it there \
+             with offsets, or delete it; --allow-shrink, with a window that holds the hour, writes \
+             it from what is there",
+            indexed.object.key
+        );
+        self.fail(hour, &why);
+        true
     }
 
     /// Whether a person asks for what this run's flags make of an hour.

@@ -1,5 +1,6 @@
 //! `compact --delete-covered`: which raw objects go, which stay, and what is left after any end.
 
+use crate::changes::placeless;
 use crate::support::{LONG, Outcome, Tick, World, at, finish, key, key_of, lines, some_ticks};
 use crate::verify::{HOURS, agreeing, verify};
 use batch_layer::hour::Hour;
@@ -271,6 +272,26 @@ async fn late_ticks_and_objects_that_come_back_are_counted_once() {
     assert_eq!(places(&world).await, expected(&[ticks, late].concat()));
     assert_eq!(raw(&world).await, BTreeSet::new());
     assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 255);
+}
+
+#[tokio::test]
+async fn an_object_that_comes_again_without_offsets_is_not_added_to_what_the_lake_has() {
+    for end in ["", ".gz"] {
+        let world = World::create().await;
+        in_the_lake(&world).await;
+        world.run_ok(&DELETE).await;
+        world.run_ok(&DAY).await;
+        let (summary, object) = (world.summary().await, format!("{}{end}", key(10, 0, 0)));
+        world.bucket.put(&object, placeless(10, 0, 60)).await.unwrap();
+        let outcome = world.run(&DAY).await;
+        assert_eq!(outcome.code, 4, "{end}: {}", outcome.stderr);
+        let word = "tell no offsets, and by its name it holds records that the hour has";
+        assert!(outcome.stderr.contains(word), "{end}: {}", outcome.stderr);
+        assert_eq!(world.summary().await, summary, "{end}");
+        world.bucket.delete(&object).await.unwrap();
+        world.run_ok(&DAY).await;
+        assert_eq!(world.summary().await, summary, "{end}");
+    }
 }
 
 #[tokio::test]

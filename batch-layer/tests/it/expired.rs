@@ -1,7 +1,7 @@
 //! `verify`, and what batch-layer writes anew, of hours whose objects have expired.
 
 use crate::changes::placeless;
-use crate::support::{Tick, World, key, some_ticks};
+use crate::support::{Tick, World, gzip, key, lines, some_ticks};
 use crate::verify::{HOURS, agreeing, bars, verify};
 
 const AT_TEN: [&str; 2] = ["--hour", "2025-06-02T10"];
@@ -404,4 +404,100 @@ async fn an_object_that_was_replaced_and_deleted_before_its_hour_was_computed_an
     world.run_ok(&HOURS).await;
     assert_eq!(world.rows(known).await, ["complete"]);
     assert_eq!(verify(&world, &AT_TEN).await.code, 0);
+}
+
+const OF_TEN: &str = "select concat_ws(' ', ticks, objects, gone_objects) from batch_hours
+                      where hour = '2025-06-02T10:00Z'";
+const STATUS_OF_TEN: &str = "select concat_ws(' ', status, reason) from hour_completeness
+                             where hour = '2025-06-02T10:00Z'";
+
+/// As [`agreeing`], where an object was deleted and a run has noticed. Gives its key, too.
+async fn deleted() -> (World, String) {
+    let (world, object) = (agreeing().await, key(10, 1, 10_000));
+    world.bucket.delete(&object).await.unwrap();
+    world.run_ok(&HOURS).await;
+    (world, object)
+}
+
+#[tokio::test]
+async fn what_is_no_archive_under_the_key_of_a_deleted_object_does_not_make_it_forgotten() {
+    for text in ["null", "{\"error\":\"x\"}\n"] {
+        let (world, object) = deleted().await;
+        let before = world.summary().await;
+        world.bucket.put(&object, text).await.unwrap();
+        for _ in 0..2 {
+            let outcome = world.run(&HOURS).await;
+            assert_eq!(outcome.code, 4, "{text}: {}", outcome.stderr);
+            assert_eq!(world.rows("select key from broken_objects").await, [object.clone()]);
+            let outcome = verify(&world, &HOURS).await;
+            assert_eq!(outcome.code, 4, "{text}: {}{}", outcome.stdout, outcome.stderr);
+            assert!(!outcome.stdout.contains("expired;"), "{text}: {}", outcome.stdout);
+        }
+        // It is as it was before that came.
+        world.bucket.delete(&object).await.unwrap();
+        world.run_ok(&HOURS).await;
+        let reason = format!(
+            "incomplete one of its objects was deleted, though it had not expired: {object}"
+        );
+        assert_eq!(world.rows(STATUS_OF_TEN).await, [reason], "{text}");
+        assert_eq!(verify(&world, &HOURS).await.code, 4, "{text}");
+        assert_eq!(world.summary().await, before, "{text}");
+        world.put(&object, &some_ticks(10, 1, 10_000, 400)).await;
+        world.run_ok(&HOURS).await;
+        assert_eq!(world.rows(STATUS_OF_TEN).await, ["complete"], "{text}");
+        assert_eq!(world.rows(OF_TEN).await, ["800 2 0"], "{text}");
+        assert_eq!(verify(&world, &HOURS).await.code, 0, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_shorter_version_of_a_deleted_object_is_judged_as_if_it_had_replaced_it() {
+    let (world, object) = deleted().await;
+    let ticks = some_ticks(10, 1, 10_000, 400);
+    world.put(&object, &ticks[..300]).await;
+    let outcome = world.run_ok(&HOURS).await;
+    let word = "100 of 800 records are taken out: an object was replaced by one without them";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    assert_eq!(world.rows(OF_TEN).await, ["700 2 0"]);
+    // Where another one is gone, too, nobody can tell what is to be taken out.
+    let (world, object) = deleted().await;
+    world.bucket.delete(&key(10, 0, 10_000)).await.unwrap();
+    world.run_ok(&HOURS).await;
+    let (before, marks) = (world.summary().await, "select count(*) from deleted_objects");
+    assert_eq!(world.number(marks).await, 2);
+    world.put(&object, &ticks[..300]).await;
+    let outcome = world.run(&HOURS).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert_eq!((world.summary().await, world.number(marks).await), (before, 2));
+    world.put(&object, &ticks).await;
+    world.run_ok(&HOURS).await;
+    assert_eq!(world.rows(OF_TEN).await, ["800 2 1"]);
+    assert_eq!(world.rows("select key from deleted_objects").await, [key(10, 0, 10_000)]);
+}
+
+#[tokio::test]
+async fn an_hour_that_a_deleted_object_has_no_ticks_of_when_it_is_back_loses_them_with_a_warning() {
+    let world = World::create().await;
+    let (earlier, later) = (some_ticks(9, 0, 0, 10), some_ticks(10, 0, 10, 10));
+    world.put(&key(10, 0, 0), &[earlier, later.clone()].concat()).await;
+    world.put(&key(9, 1, 0), &some_ticks(9, 1, 0, 5)).await;
+    world.run_ok(&HOURS).await;
+    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    world.run_ok(&HOURS).await;
+    world.put(&key(10, 0, 0), &later).await;
+    let outcome = world.run_ok(&HOURS).await;
+    assert!(outcome.stderr.contains("10 of 15 records are taken out"), "{}", outcome.stderr);
+    assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 15);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+}
+
+#[tokio::test]
+async fn a_deleted_object_that_is_back_compressed_is_back() {
+    let (world, object) = deleted().await;
+    let packed = gzip(&lines(&some_ticks(10, 1, 10_000, 400)));
+    world.bucket.put(&format!("{object}.gz"), packed).await.unwrap();
+    world.run_ok(&HOURS).await;
+    assert_eq!(world.rows(STATUS_OF_TEN).await, ["complete"]);
+    assert_eq!(world.rows(OF_TEN).await, ["800 2 0"]);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
 }

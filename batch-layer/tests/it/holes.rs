@@ -240,6 +240,54 @@ async fn what_was_found_missing_is_no_new_topics_though_another_object_of_the_ho
 }
 
 #[tokio::test]
+async fn a_hole_is_not_filled_by_a_new_topics_records_of_the_same_numbers() {
+    let world = World::create().await;
+    for back in [9, 7] {
+        put(&world, back).await;
+    }
+    world.run_ok(&["--lookback", "10h"]).await;
+    assert_eq!(incomplete_hours(&world).await, [9, 8, 7]);
+    let before = incomplete(&world).await;
+    world.execute("update archive_objects set last_modified = now() - interval '6 hours'").await;
+    let ((_, old), (hour, mut new)) = (ticks_of(8), ticks_of(2));
+    new.iter_mut().zip(&old).for_each(|(new, old)| new.offset = old.offset);
+    world.put(&key_of(hour, 0, new[0].offset), &new).await;
+    for _ in 0..2 {
+        world.run_ok(&["--lookback", "10h"]).await;
+        assert_eq!(incomplete(&world).await, before);
+        assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 60);
+    }
+    // Some of what is missing comes, and then all.
+    world.put(&key_of(ticks_of(8).0, 0, old[0].offset), &old[..5]).await;
+    world.run_ok(&["--lookback", "10h"]).await;
+    let range = format!("{} to {} of partition 0", old[5].offset, old[19].offset);
+    assert!(incomplete(&world).await[0].contains(&range), "{:?}", incomplete(&world).await);
+    put(&world, 8).await;
+    world.run_ok(&["--lookback", "10h"]).await;
+    assert_eq!(incomplete(&world).await, [""; 0]);
+    assert_eq!(world.number("select count(*) from missing_offsets").await, 0);
+}
+
+/// A producer that was offline sends what its sink writes at once; the others' objects of that time
+/// are longer in the writing.
+#[tokio::test]
+async fn a_hole_before_a_late_tick_is_filled_by_the_ticks_of_the_time_that_it_came_at() {
+    let world = World::create().await;
+    let ((earlier, before), (hour, mut live)) = (ticks_of(9), ticks_of(5));
+    let start = before[0].offset;
+    let mut late = before[19].clone();
+    late.offset = start + 30;
+    world.put(&key_of(earlier, 0, start), &before[..10]).await;
+    world.put(&key_of(earlier, 0, late.offset), &[late]).await;
+    world.run_ok(&["--lookback", "10h"]).await;
+    assert_eq!(incomplete_hours(&world).await, [9]);
+    (start + 10..).zip(&mut live).for_each(|(offset, tick)| tick.offset = offset);
+    world.put(&key_of(hour, 0, start + 10), &live).await;
+    world.run_ok(&["--lookback", "10h"]).await;
+    assert_eq!(incomplete(&world).await, [""; 0]);
+}
+
+#[tokio::test]
 async fn what_no_run_has_looked_at_is_not_missing() {
     let world = World::create().await;
     for back in [9, 5] {

@@ -362,6 +362,91 @@ async fn two_objects_of_one_name_that_tell_their_offsets_are_both_read() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_back_without_offsets_is_not_added_to_its_own_ticks() {
+    for (end, is_expired, count) in
+        [("", true, 10), ("", true, 1), (".gz", true, 10), ("", false, 10), (".gz", false, 10)]
+    {
+        let world = World::create().await;
+        let (object, back) = (key(10, 0, 0), format!("{}{end}", key(10, 0, 0)));
+        world.bucket.put(&object, placed(0)).await.unwrap();
+        world.bucket.put(&key(10, 1, 0), placed(1)).await.unwrap();
+        world.run_ok(&DAY).await;
+        let before = world.summary().await;
+        match is_expired {
+            true => world.expire(&object).await,
+            false => world.bucket.delete(&object).await.unwrap(),
+        }
+        world.run_ok(&DAY).await;
+        let text: String =
+            unplaced(0).lines().take(count).map(|line| format!("{line}\n")).collect();
+        world.bucket.put(&back, text).await.unwrap();
+        let flags = ["--hour", "2025-06-02T10", "--recompute"];
+        for args in [&DAY[..], &flags[..], &DAY[..]] {
+            let outcome = world.run(args).await;
+            // Of one that was deleted it is known what the sums have.
+            let code = if is_expired { 4 } else { 0 };
+            assert_eq!(outcome.code, code, "{end} {is_expired} {count}: {}", outcome.stderr);
+            assert_eq!(world.summary().await, before, "{end} {is_expired} {count}");
+            let word = "tell no offsets, and by its name it holds records that the hour has";
+            assert_eq!(outcome.stderr.contains(word), is_expired, "{}", outcome.stderr);
+        }
+        world.bucket.put(&back, placed(0)).await.unwrap();
+        world.run_ok(&DAY).await;
+        assert_eq!(world.summary().await, before, "{end} {is_expired} {count}");
+        assert_eq!(world.number(TICKS).await, 20);
+    }
+}
+
+/// What the sums have of it is taken out, and it may not be left there for the sake of a copy.
+#[tokio::test]
+async fn an_object_that_was_replaced_by_a_copy_of_another_of_its_name_takes_its_ticks_out() {
+    let (plain, packed) = (key(10, 0, 0), format!("{}.gz", key(10, 0, 0)));
+    let ticks = some_ticks(10, 0, 0, 20);
+    let mut wrong = ticks.clone();
+    wrong.iter_mut().for_each(|tick| tick.volume += 7);
+    for (before, after) in [(&ticks[..], &ticks[..10]), (&wrong[..], &ticks[..])] {
+        let world = World::create().await;
+        world.put(&plain, before).await;
+        world.bucket.put(&packed, gzip(&lines(after))).await.unwrap();
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(TICKS).await, 20);
+        world.put(&plain, after).await;
+        world.run_ok(&DAY).await;
+        world.insert_realtime(after).await;
+        assert_eq!(world.summary().await, world.expected().await);
+        let recompute = ["--hour", "2025-06-02T10", "--recompute"];
+        world.run_ok(&recompute).await;
+        assert_eq!(world.summary().await, world.expected().await);
+        // And of the two one may be deleted: nothing is lost.
+        world.bucket.delete(&packed).await.unwrap();
+        let outcome = world.run_ok(&DAY).await;
+        assert!(!outcome.stderr.contains("it was deleted"), "{}", outcome.stderr);
+        assert_eq!(world.summary().await, world.expected().await);
+        assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+    }
+}
+
+#[tokio::test]
+async fn an_hour_that_lacks_nothing_without_a_deleted_object_is_no_longer_incomplete_when_computed_anew()
+ {
+    let (world, ticks) = (World::create().await, some_ticks(10, 0, 0, 20));
+    let packed = format!("{}.gz", key(10, 0, 0));
+    world.put(&key(10, 0, 0), &ticks).await;
+    world.bucket.put(&packed, gzip(&lines(&ticks[..10]))).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.bucket.delete(&packed).await.unwrap();
+    world.run_ok(&DAY).await;
+    let status = "select status from hour_completeness where hour = '2025-06-02T10:00Z'";
+    assert_eq!(world.rows(status).await, ["incomplete"]);
+    world.run_ok(&["--hour", "2025-06-02T10", "--recompute"]).await;
+    assert_eq!(world.rows(status).await, ["complete"]);
+    assert_eq!(
+        world.rows("select concat(ticks, ' ', gone_objects) from batch_hours").await,
+        ["20 0"]
+    );
+}
+
+#[tokio::test]
 async fn of_two_objects_of_one_name_that_tell_no_offsets_verify_counts_the_newer() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 20);
