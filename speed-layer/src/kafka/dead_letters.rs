@@ -399,11 +399,11 @@ impl DeadLetters {
                 );
             }
             match self.queue(&letter.cut()) {
-                Ok(()) => return,
                 Err(error) if !is_refusal(&error) => {
-                    return self.keep(letter.cut().to_owned(&self.topic), &error);
+                    self.keep(letter.cut().to_owned(&self.topic), &error);
                 }
-                Err(_) => {}
+                // A topic that takes less than that leaves it to the table.
+                Ok(()) | Err(_) => {}
             }
         } else if is_to_be_said(said_left) {
             let topic = &self.topic;
