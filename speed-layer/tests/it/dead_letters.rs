@@ -189,7 +189,7 @@ async fn thousands_of_letters_that_are_too_large_hold_up_nothing_for_long_and_ar
     let address = http_address(&speed_layer).await;
     let begun = Instant::now();
     scene.wait_all_in().await;
-    assert!(begun.elapsed() < Duration::from_secs(45), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(80), "{:?}", begun.elapsed());
     assert_eq!(letters.high_watermarks().await, [50]);
     assert_eq!(metric(&address, "speed_layer_dead_letters_cut_total"), Some(3000));
     let said = |line: &&String| line.contains("does not take a rejected message");

@@ -461,7 +461,7 @@ async fn messages_that_are_refused_are_kept_aside_while_others_take_too_long() {
 #[tokio::test]
 async fn a_slow_message_that_comes_alone_holds_up_the_others_once() {
     let scene = Scene::new(2).await;
-    let speed_layer = scene.start(&["--writer-timeout", "8s"]);
+    let speed_layer = scene.start(&["--writer-timeout", "15s"]);
     scene.send_ticks(2, 5).await;
     scene.wait_all_in().await;
     linger(&scene, "if new.symbol = 'SLOW' then perform pg_sleep(60); end if;").await;
@@ -475,8 +475,8 @@ async fn a_slow_message_that_comes_alone_holds_up_the_others_once() {
         scene.count("select count(*) from realtime_stock where symbol = 'GOOD'").await == 1
     })
     .await;
-    // The limit, and five seconds more to make sure.
-    assert!(begun.elapsed() < Duration::from_secs(8 + 5 + 8), "{:?}", begun.elapsed());
+    // The limit, and five seconds more to make sure; and a busy machine.
+    assert!(begun.elapsed() < Duration::from_secs(15 + 5 + 25), "{:?}", begun.elapsed());
     speed_layer.wait_stderr("cannot be written: it takes too long", PATIENCE).await;
     linger_no_more(&scene).await;
     scene.wait_all_in().await;
