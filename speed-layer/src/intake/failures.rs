@@ -288,13 +288,12 @@ impl Intake {
         let brokers = &self.shared.config.kafka_brokers;
         let then = match self.assignment.is_read(topic) {
             true => {
-                "any more; one that is made anew is another topic, see SpeedLayerDown in docs/operations.md"
+                " any more; one that is made anew is another topic, see SpeedLayerDown in docs/operations.md"
             }
             false => "; create it",
         };
-        let space = if then.starts_with(';') { "" } else { " " };
         let text = format!(
-            "topic \"{topic}\" (--topic) does not exist on {brokers}{space}{then}; waiting for it"
+            "topic \"{topic}\" (--topic) does not exist on {brokers}{then}; waiting for it"
         );
         self.topic_is_absent(topic, text);
     }

@@ -167,12 +167,7 @@ pub(super) async fn locate(
         execute(&mut transaction, statements::NOTE_LOG_ENDS, &ends).await?;
     }
     let gaps: Vec<Gap> = found.into_iter().flat_map(|found| found.gaps).collect();
-    let mut passing = transaction.begin().await?;
-    let passed = pass_over(&mut passing, &gaps).await;
-    match &passed {
-        Ok(()) => passing.commit().await?,
-        Err(_) => passing.rollback().await?,
-    }
+    let passed = pass_over(&mut transaction, &gaps).await;
     // The ends stay also where the gaps cannot be recorded.
     transaction.commit().await?;
     passed?;
@@ -181,17 +176,19 @@ pub(super) async fn locate(
     Ok(answers)
 }
 
-/// Records gaps, and moves the offsets behind them.
+/// Records gaps, and moves the offsets behind them; or does neither.
 async fn pass_over(connection: &mut PgConnection, gaps: &[Gap]) -> Result<(), Broken> {
     if gaps.is_empty() {
         return Ok(());
     }
-    all_in(Table::KafkaGaps, record(connection, gaps).await?, gaps.len())?;
+    let mut passing = connection.begin().await?;
+    all_in(Table::KafkaGaps, record(&mut passing, gaps).await?, gaps.len())?;
     let moved: BTreeMap<SourcePartition, i64> =
         gaps.iter().map(|gap| (gap.at, gap.goes_on_at)).collect();
     let moved: Vec<Position> = moved.into_iter().map(|(at, next)| Position { at, next }).collect();
-    let done = execute(connection, statements::MOVE_OFFSETS, &moved).await?;
-    all_in(Table::KafkaOffsets, done, moved.len())
+    let done = execute(&mut passing, statements::MOVE_OFFSETS, &moved).await?;
+    all_in(Table::KafkaOffsets, done, moved.len())?;
+    Ok(passing.commit().await?)
 }
 
 /// Where a partition stands that no transaction holds.

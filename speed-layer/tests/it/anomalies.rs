@@ -164,12 +164,7 @@ async fn what_came_while_they_were_off_is_no_silence_when_they_are_on_again() {
 
 #[tokio::test]
 async fn a_partition_whose_detectors_cannot_be_read_holds_up_no_other() {
-    let scene = Scene::new(2).await;
-    scene.send_ticks(2, 10).await;
-    let mut speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    speed_layer.sigterm();
-    speed_layer.wait_exit(PATIENCE).await;
+    let scene = Scene::read_and_stopped(2, 10).await;
     // Whoever reads the rows of partition 0 divides by it.
     let harm = "alter table detector_log rename to detector_rows;
                 create view detector_log as

@@ -15,12 +15,7 @@ fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
 
 /// A scene whose consumer has read ten messages and missed five of the ten that followed.
 async fn with_a_gap() -> Scene {
-    let scene = Scene::new(1).await;
-    scene.send_ticks(1, 10).await;
-    let mut speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    speed_layer.sigterm();
-    speed_layer.wait_exit(PATIENCE).await;
+    let scene = Scene::read_and_stopped(1, 10).await;
     scene.send_ticks(1, 10).await;
 
     let mut before = TopicPartitionList::new();
@@ -130,12 +125,7 @@ async fn a_gap_that_cannot_be_recorded_is_not_passed_over() {
 
 /// The log of the topic ends at 10, and 15 is to be read next. While that is shown it grows to 20.
 async fn truncated_and_grown() -> (Scene, Child) {
-    let scene = Scene::new(1).await;
-    scene.send_ticks(1, 10).await;
-    let mut speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    speed_layer.sigterm();
-    speed_layer.wait_exit(PATIENCE).await;
+    let scene = Scene::read_and_stopped(1, 10).await;
     let beyond = "update kafka_offsets set next_offset = 15";
     sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
     let speed_layer = scene.start(&[]);
@@ -184,12 +174,7 @@ async fn a_log_that_was_cut_and_has_grown_stands_whichever_instance_has_it() {
 /// The end was in memory alone for as long as the gap could not be recorded.
 #[tokio::test]
 async fn where_a_log_ended_is_known_also_where_its_gap_could_not_be_recorded_before_it_grew() {
-    let scene = Scene::new(1).await;
-    scene.send_ticks(1, 10).await;
-    let mut speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    speed_layer.sigterm();
-    speed_layer.wait_exit(PATIENCE).await;
+    let scene = Scene::read_and_stopped(1, 10).await;
     let beyond = "update kafka_offsets set next_offset = 15";
     sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
     let mut open = scene.database.pool().begin().await.unwrap();
@@ -215,12 +200,7 @@ async fn where_a_log_ended_is_known_also_where_its_gap_could_not_be_recorded_bef
 /// It took others along for two minutes, and then again and again.
 #[tokio::test]
 async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long() {
-    let scene = Scene::new(2).await;
-    scene.send_ticks(2, 10).await;
-    let mut speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    speed_layer.sigterm();
-    speed_layer.wait_exit(PATIENCE).await;
+    let scene = Scene::read_and_stopped(2, 10).await;
     let harm = "update kafka_offsets set next_offset = 1000 where partition = 0;
                 create function stay() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(600); return new; end $$;
@@ -247,12 +227,7 @@ async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long(
 
 #[tokio::test]
 async fn a_gap_that_cannot_be_recorded_holds_up_no_other_partition() {
-    let scene = Scene::new(2).await;
-    scene.send_ticks(2, 10).await;
-    let mut speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    speed_layer.sigterm();
-    speed_layer.wait_exit(PATIENCE).await;
+    let scene = Scene::read_and_stopped(2, 10).await;
     let beyond = "update kafka_offsets set next_offset = 1000 where partition = 0";
     sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
     let refuse = "create function refuse() returns trigger language plpgsql as
@@ -358,12 +333,7 @@ async fn all_of_a_topic_that_a_pattern_finds_later_is_read_also_where_latest_is_
 
 #[tokio::test]
 async fn a_partition_whose_offset_was_deleted_is_not_read_a_second_time() {
-    let scene = Scene::new(2).await;
-    scene.send_ticks(2, 10).await;
-    let mut speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    speed_layer.sigterm();
-    speed_layer.wait_exit(PATIENCE).await;
+    let scene = Scene::read_and_stopped(2, 10).await;
     sqlx::query("delete from kafka_offsets where partition = 0")
         .execute(scene.database.pool())
         .await

@@ -7,12 +7,7 @@ use testing::{Child, Record, TestTopic, eventually};
 /// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old
 /// offset is in its range.
 async fn with_a_topic_made_anew() -> Scene {
-    let scene = Scene::new(1).await;
-    scene.send_ticks(1, 10).await;
-    let mut speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    speed_layer.sigterm();
-    speed_layer.wait_exit(PATIENCE).await;
+    let scene = Scene::read_and_stopped(1, 10).await;
     scene.topic.make_anew(1).await;
     scene.send_ticks(1, 15).await;
     scene
@@ -182,12 +177,7 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
 
 #[tokio::test]
 async fn a_topic_that_cannot_be_entered_holds_up_no_other() {
-    let scene = Scene::new(1).await;
-    scene.send_ticks(1, 10).await;
-    let mut speed_layer = scene.start(&[]);
-    scene.wait_all_in().await;
-    speed_layer.sigterm();
-    speed_layer.wait_exit(PATIENCE).await;
+    let scene = Scene::read_and_stopped(1, 10).await;
     let other = TestTopic::create(1).await;
     other.produce([Record::new(0, tick(0))]).await;
 

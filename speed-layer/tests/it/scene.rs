@@ -27,6 +27,17 @@ impl Scene {
         Self { database, topic }
     }
 
+    /// Of an instance that has written so many ticks of each partition, and was stopped.
+    pub async fn read_and_stopped(partitions: i32, count: i64) -> Self {
+        let scene = Self::new(partitions).await;
+        scene.send_ticks(partitions, count).await;
+        let mut speed_layer = scene.start(&[]);
+        scene.wait_all_in().await;
+        speed_layer.sigterm();
+        speed_layer.wait_exit(PATIENCE).await;
+        scene
+    }
+
     /// With a topic of one partition that has settings of its own.
     pub async fn with_topic(settings: &[(&str, &str)]) -> Self {
         let (database, topic) =
