@@ -99,6 +99,8 @@ pub struct Answer {
 pub enum Begin {
     /// With this offset.
     At(i64),
+    /// The same, behind a gap that was recorded.
+    Behind(i64),
     /// A batch of the instance that had it is being written: ask again in a moment.
     Busy,
     /// It was never read: what Kafka has of it decides.

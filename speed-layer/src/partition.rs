@@ -265,7 +265,7 @@ impl Partition {
                 Begin::NotTaken { why, .. } => {
                     Some(format!("PostgreSQL does not take what that needs: {why}"))
                 }
-                Begin::At(_) | Begin::AskKafka | Begin::Gap(_) => None,
+                Begin::At(_) | Begin::Behind(_) | Begin::AskKafka | Begin::Gap(_) => None,
             };
             self.is_asked = false;
         }
@@ -275,11 +275,15 @@ impl Partition {
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::At(next)))
                 if self.is_cut_before(next) =>
             {
-                // It was asked before what was read of it was held back.
+                // It was asked before what was read of it was held back, or before the end was seen.
                 self.refused = Some(next);
-                (self.state.clone(), Some((A::AskStore, now)))
+                let ask = if self.watermarks.is_some() { A::AskStore } else { A::AskKafka };
+                (self.state.clone(), Some((ask, now)))
             }
-            (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::At(next))) => {
+            (
+                S::Assigned | S::Stalled(St::OutOfRange),
+                E::Answered(Begin::At(next) | Begin::Behind(next)),
+            ) => {
                 self.begin(next);
                 self.taken_to = -1;
                 (S::Located, None)
@@ -348,7 +352,9 @@ impl Partition {
             }
             (
                 S::Reading
-                | S::Stalled(St::Silent | St::Forbidden(_) | St::Schema(_) | St::HeldBack),
+                | S::Stalled(
+                    St::Damaged(_) | St::Silent | St::Forbidden(_) | St::Schema(_) | St::HeldBack,
+                ),
                 E::NotTaken | E::Unknown,
             ) => {
                 self.since = now;
@@ -399,7 +405,7 @@ impl Partition {
                 let again = self.held.as_ref().map_or(TRY_AGAIN, |(_, again)| *again);
                 (self.state.clone(), Some((A::AskStore, now + again)))
             }
-            (S::Stalled(St::HeldBack), E::Answered(Begin::At(next))) => {
+            (S::Stalled(St::HeldBack), E::Answered(Begin::At(next) | Begin::Behind(next))) => {
                 // Whether it is over shows when something of it is written.
                 let said = self.said;
                 self.begin(next);
@@ -485,10 +491,11 @@ impl Partition {
         self.truncated_at = Some(self.truncated_at.map_or(end, |before| before.min(end)));
     }
 
-    /// Whether the log was truncated before `next`, which lies before the offset that was refused.
+    /// Whether the log was truncated before `next`, and the store, which has not been told so of
+    /// that offset, could not know it.
     fn is_cut_before(&self, next: i64) -> bool {
         self.truncated_at.is_some_and(|end| end < next)
-            && self.refused.is_some_and(|refused| refused > next)
+            && self.refused.is_some_and(|refused| refused >= next)
     }
 
     /// Whether what lies before the next message cannot be read.
@@ -520,6 +527,10 @@ impl Partition {
     }
 
     fn begin(&mut self, next: i64) {
+        if next != self.written {
+            // What was not taken has been passed over.
+            self.held = None;
+        }
         (self.next, self.written, self.acknowledged) = (next, next, -1);
         (self.damage, self.gap, self.truncated_at) = (None, None, None);
         // They are of the offset before: that it was refused once is no reason for another gap.

@@ -16,6 +16,7 @@ mod statements;
 mod table;
 mod transaction;
 mod tries;
+mod unlocated;
 mod verdict;
 
 pub use day_partitions::DayPartitions;
@@ -42,8 +43,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 use table::Table;
-use tracing::Instrument;
+use tracing::{Instrument, info_span};
 use tries::{Failures, Kind, Smaller, Try, Why};
+use unlocated::Unlocated;
 
 /// PostgreSQL, as the session sees it.
 pub struct Store {
@@ -75,23 +77,22 @@ pub struct Store {
     /// Partitions of which PostgreSQL does not take what comes next.
     aside: BTreeMap<SourcePartition, Aside>,
     /// Partitions of which PostgreSQL last did not take the question where to begin.
-    unlocated: BTreeSet<SourcePartition>,
-    /// And topics of which it did not take which source they are.
-    unidentified: BTreeSet<String>,
-    /// The pause before questions are asked again that PostgreSQL did not take lasts until then.
-    ask_odd_from: Instant,
-    /// Which of them is asked first then.
-    odd_turn: usize,
-    /// When one message of those that are held is to have the whole of `--writer-timeout` again.
+    unlocated: Unlocated,
+    /// And topics of which it did not take which source they are, since when.
+    unidentified: BTreeMap<String, Instant>,
+    /// The pause before partitions that are not located are asked of again lasts until then.
+    ask_apart_from: Instant,
+    /// When one of those that are held up is to have the whole of `--writer-timeout` again.
     whole_try: Instant,
     /// When a message that is refused was last said.
     refused_said: Option<Instant>,
 }
 
 /// A partition of which PostgreSQL does not take what comes next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Aside {
     held: Held,
+    since: Instant,
     /// Why it was held back last, if it was.
     why: Option<Why>,
     /// So many messages of it are tried first, where fewer were taken than came.
@@ -99,6 +100,10 @@ struct Aside {
 }
 
 impl Aside {
+    fn new() -> Self {
+        Self { held: Held::OnTrial, since: Instant::now(), why: None, size: None }
+    }
+
     /// Whether it was held back last for such a reason.
     fn is_for(&self, kind: Kind) -> bool {
         self.why.as_ref().is_some_and(|why| why.kind == kind)
@@ -106,14 +111,15 @@ impl Aside {
 }
 
 /// What becomes of the messages of such a partition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Held {
     /// They are left out until it is located again, since those before them were.
     Back,
     /// The same, but nothing is in the way: others had their turn.
     Left,
+    /// The same, and it was not even tried.
+    Waits,
     /// They are tried apart from the others', and briefly.
-    #[default]
     OnTrial,
 }
 
@@ -217,10 +223,9 @@ impl Store {
             is_unchecked: false,
             busy_since: BTreeMap::new(),
             aside: BTreeMap::new(),
-            unlocated: BTreeSet::new(),
-            unidentified: BTreeSet::new(),
-            ask_odd_from: Instant::now(),
-            odd_turn: 0,
+            unlocated: Unlocated::default(),
+            unidentified: BTreeMap::new(),
+            ask_apart_from: Instant::now(),
             whole_try: Instant::now(),
             refused_said: None,
         }
@@ -257,7 +262,9 @@ impl Store {
                     self.messages_at_once = self.note_too_slow(batch, &why);
                 }
                 // The rest of a batch of which one message may be the cause is not to take as long.
-                Some(Smaller::TooLong(_)) => self.haste = Haste::Quick,
+                Some(Smaller::TooLong(_) | Smaller::NotJudged(Why { kind: Kind::Slow, .. })) => {
+                    self.haste = Haste::Quick;
+                }
                 Some(Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::NotJudged(_)) => {}
             }
         }
@@ -275,11 +282,12 @@ impl Store {
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Option<Smaller>, StoreError> {
         let is_on_trial = self.is_held(batch);
-        let (limits, is_whole_try) = self.limits_of(batch);
+        let missing = self.detection.as_ref().map_or(Vec::new(), |known| known.missing(batch));
+        let (limits, is_whole_try) = self.limits_of(batch, !missing.is_empty());
         let mut failures = Failures::none(tries, is_on_trial);
         // Once for all tries of the same.
-        let judge = self.judge(batch).instrument(tracing::info_span!(target: TRACED, "judge"));
-        let mut judging = match judge.await? {
+        let judge = self.judge(batch, missing, &limits);
+        let mut judging = match judge.instrument(info_span!(target: TRACED, "judge")).await? {
             Asked::Answered(judging) => judging,
             Asked::NotTaken(why) => return Ok(Some(Smaller::NotJudged(why))),
         };
@@ -294,7 +302,7 @@ impl Store {
                         transaction::write(connection, &limits, batch, &mut judging, &mut once, at)
                             .await
                     };
-                    let span = tracing::info_span!(target: TRACED, "transaction");
+                    let span = info_span!(target: TRACED, "transaction");
                     self.attempt(write).instrument(span).await?
                 }
                 failed => failed.without(),
@@ -331,8 +339,9 @@ impl Store {
     }
 
     /// For how long a batch is tried, and whether it is one of those that are held for their time and
-    /// are given the whole of it this once: what takes longer than a brief try stood for ever.
-    fn limits_of(&mut self, batch: &Batch) -> (Arc<Limits>, bool) {
+    /// are given the whole of it this once: what takes longer than a brief try stood for ever. Where
+    /// the detectors' states are to be read first, these may be what takes long.
+    fn limits_of(&mut self, batch: &Batch, reads_states: bool) -> (Arc<Limits>, bool) {
         if !self.is_held(batch) {
             return match self.haste {
                 Haste::Glance => (Arc::new(self.limits.glance()), false),
@@ -340,16 +349,26 @@ impl Store {
                 Haste::None => (Arc::clone(&self.limits), false),
             };
         }
-        let is_slow = self.slow(std::slice::from_ref(batch)).is_some();
-        if batch.messages != 1 || !is_slow || Instant::now() < self.whole_try {
+        let is_due = |at| {
+            let aside = self.aside.get(&at).filter(|aside| aside.is_for(Kind::Slow));
+            aside.is_some_and(|aside| self.is_whole_try_due(aside.since))
+        };
+        let is_one = batch.messages == 1 || reads_states;
+        if !is_one || !batch.ranges.iter().any(|range| is_due(range.at)) {
             return (Arc::new(self.limits.brief()), false);
         }
         (self.take_whole_try(), true)
     }
 
+    /// Whether one that is held up since then is to have the whole of `--writer-timeout`: the others
+    /// have five times as long before it, and between two of them.
+    fn is_whole_try_due(&self, since: Instant) -> bool {
+        Instant::now() >= self.whole_try.max(since + self.limits.between_whole_tries())
+    }
+
     /// The whole of `--writer-timeout`, for one of those that are held up.
     fn take_whole_try(&mut self) -> Arc<Limits> {
-        self.put_off_whole_try();
+        self.whole_try = Instant::now() + self.limits.between_whole_tries();
         Arc::clone(&self.limits)
     }
 
@@ -358,10 +377,6 @@ impl Store {
         if was_whole {
             self.whole_try = Instant::now();
         }
-    }
-
-    fn put_off_whole_try(&mut self) {
-        self.whole_try = Instant::now() + self.limits.between_whole_tries();
     }
 
     /// What follows from a try that has failed at a table: `None` where the same is tried again,
@@ -437,13 +452,15 @@ impl Store {
 
     /// What the detectors will say of the batch, by states that are those of all that was committed
     /// before it.
-    async fn judge<'a>(&mut self, batch: &'a Batch) -> Result<Asked<Judging<'a>>, StoreError> {
-        let missing = self.detection.as_ref().map_or(Vec::new(), |known| known.missing(batch));
-        // Where it was not taken, it is known from the batch's other partitions.
+    async fn judge<'a>(
+        &mut self,
+        batch: &'a Batch,
+        missing: Vec<(SourcePartition, i64)>,
+        limits: &Arc<Limits>,
+    ) -> Result<Asked<Judging<'a>>, StoreError> {
         let is_held = self.is_held(batch);
-        let is_whole = is_held && !missing.is_empty() && Instant::now() >= self.whole_try;
-        let limits = match is_whole {
-            true => self.take_whole_try(),
+        let limits = match is_held || self.haste != Haste::None {
+            true => Arc::clone(limits),
             false => Arc::new(self.limits.quick()),
         };
         let tries = if is_held { 1 } else { 2 };
@@ -454,13 +471,14 @@ impl Store {
             let remembered = loop {
                 match self.ask(tries, read).await? {
                     Asked::Answered(remembered) => break remembered,
-                    Asked::NotTaken(why) if self.are_tables_free().await? => {
-                        return Ok(Asked::NotTaken(why));
+                    Asked::NotTaken(Why { words, kind }) if self.are_tables_free().await? => {
+                        let words =
+                            format!("what the detectors know of it cannot be read: {words}");
+                        return Ok(Asked::NotTaken(Why { words, kind }));
                     }
-                    Asked::NotTaken(why) => self.pause_for(&why).await,
+                    Asked::NotTaken(why) => self.pause_for(&why.words).await,
                 }
             };
-            self.give_whole_try_to_next(is_whole);
             if let Some(detection) = &mut self.detection {
                 detection.restore(at, next, remembered);
             }
@@ -508,7 +526,7 @@ impl Store {
     pub fn give_up(&mut self, partitions: &[SourcePartition]) {
         self.reached.retain(|at, _| !partitions.contains(at));
         self.aside.retain(|at, _| !partitions.contains(at));
-        self.unlocated.retain(|at| !partitions.contains(at));
+        self.unlocated.forget(partitions);
         self.busy_since.retain(|at, _| !partitions.contains(at));
         let Some(detection) = &mut self.detection else { return };
         partitions.iter().for_each(|at| detection.forget(*at));

@@ -1,10 +1,13 @@
 -- Moves the offsets of partitions, with a row for each that stands where it was moved to: a trigger
--- may leave it elsewhere. $1: sources, $2: their partitions, $3: the next offsets.
+-- may leave it elsewhere. Where the log ended before such an offset stays known: the batch may be
+-- that of an instance which has read the log as it was before. $1: sources, $2: their partitions, $3: the next offsets.
 with wanted as
     (select * from unnest($1::smallint[], $2::integer[], $3::bigint[])
                        as moved (source, partition, next_offset)),
     moved as
-    (update kafka_offsets o set next_offset = w.next_offset, updated_at = now(), log_end = null
+    (update kafka_offsets o
+     set next_offset = w.next_offset, updated_at = now(),
+         log_end = case when o.log_end < o.next_offset then o.log_end end
      from wanted w
      where o.source = w.source and o.partition = w.partition
      returning o.source, o.partition, o.next_offset)

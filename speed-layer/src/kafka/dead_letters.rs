@@ -338,9 +338,8 @@ impl DeadLetters {
     /// Sends what was refused in company again, and from now on each letter in a request of its own:
     /// many are on their way all the same.
     fn send_singly(&mut self) {
-        self.is_single = true;
         self.settings.set("batch.num.messages", "1");
-        self.replace_producer();
+        self.is_single = self.replace_producer();
         let refused = std::mem::take(&mut self.in_company);
         refused.into_iter().for_each(|letter| self.send_again(letter));
     }
@@ -358,13 +357,15 @@ impl DeadLetters {
         self.replace_producer();
     }
 
-    /// Nothing is on its way by the old one.
-    fn replace_producer(&mut self) {
-        // The settings were taken before.
-        if let Ok(new) = self.settings.create_with_context(Deliveries::default()) {
-            let old = std::mem::replace(&mut self.producer, new);
-            super::bury(move || drop(old));
-        }
+    /// Nothing is on its way by the old one. Whether there is a new one.
+    fn replace_producer(&mut self) -> bool {
+        // The settings were taken before, but there may be no thread for it.
+        let Ok(new) = self.settings.create_with_context(Deliveries::default()) else {
+            return false;
+        };
+        let old = std::mem::replace(&mut self.producer, new);
+        super::bury(move || drop(old));
+        true
     }
 
     fn keep(&mut self, letter: OwnedMessage, error: &KafkaError) {

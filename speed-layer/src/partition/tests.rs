@@ -484,6 +484,59 @@ fn a_log_that_was_cut_before_what_was_held_back_meanwhile_is_asked_about_again()
     assert_eq!((partition.state, partition.next), (State::Located, 9));
 }
 
+/// The store was busy meanwhile, and answers what it was asked before.
+#[test]
+fn a_log_that_is_cut_while_the_store_is_being_asked_is_not_forgotten_by_its_answer() {
+    for is_measured in [true, false] {
+        let mut partition = reading(false, 20);
+        partition.on(held_back(), Instant::now());
+        partition.on(Event::Waited, Instant::now());
+        assert_eq!(partition.take_wanted(Instant::now()), Some(Action::AskStore));
+        partition.on(Event::Leaderless, Instant::now());
+        assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::LetGo));
+        assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
+        if is_measured {
+            partition.on(measured(Watermarks { low: 3, high: 50 }), Instant::now());
+        }
+        let asked = after(&mut partition, Event::Answered(Begin::At(20)));
+        assert_eq!(asked, Some(if is_measured { Action::AskStore } else { Action::AskKafka }));
+        assert_eq!((partition.refused, partition.truncated_at), (Some(20), Some(9)));
+    }
+}
+
+#[test]
+fn where_to_begin_behind_a_recorded_gap_is_not_asked_again() {
+    let mut partition = reading(true, 20);
+    partition.on(Event::OutOfRange, Instant::now());
+    partition.on(Event::LetGo, Instant::now());
+    partition.on(measured(WATERMARKS), Instant::now());
+    // Retention has taken what came behind the end.
+    partition.on(measured(Watermarks { low: 15, high: 50 }), Instant::now());
+    partition.on(Event::Answered(Begin::Behind(15)), Instant::now());
+    assert_eq!((partition.state.clone(), partition.next), (State::Located, 15));
+    assert_eq!((partition.refused, partition.truncated_at), (None, None));
+}
+
+#[test]
+fn what_could_not_be_written_is_no_trouble_once_it_has_been_passed_over() {
+    for (next, is_trouble) in [(5, true), (6, false)] {
+        let mut partition = reading(false, 5);
+        partition.on(held_back(), Instant::now());
+        partition.on(Event::Answered(Begin::At(next)), Instant::now());
+        assert_eq!(partition.trouble(Instant::now()).is_some(), is_trouble);
+    }
+}
+
+/// What a batch held of it is gone with the batch.
+#[test]
+fn a_damaged_partition_whose_batch_is_dropped_is_located_again() {
+    let mut partition = reading(true, 100);
+    assert!(matches!(partition.advance(104, 105), Taken::Yes { .. }));
+    partition.on(damaged(), Instant::now());
+    assert_eq!(after(&mut partition, Event::NotTaken), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
+}
+
 #[test]
 fn what_kafka_was_asked_before_counts_for_nothing() {
     let early = Instant::now();

@@ -72,10 +72,13 @@ impl Store {
         let until = Instant::now() + limit;
         for (number, (mut parts, why)) in slow.into_iter().enumerate() {
             // Another one has taken long, and may take as long each time.
-            let tried = match number > 0 && Instant::now() >= until {
-                true => Apart::Left(why),
-                false => self.take_apart(&mut parts, Instant::now(), meanwhile).await?,
-            };
+            if number > 0 && Instant::now() >= until {
+                let next = parts.last().into_iter();
+                held_back
+                    .extend(next.flat_map(|next| self.hold_back(next, why.clone(), Held::Waits)));
+                continue;
+            }
+            let tried = self.take_apart(&mut parts, Instant::now(), meanwhile).await?;
             self.leave(tried, &parts, &mut held_back);
         }
         Ok(held_back)
@@ -183,12 +186,9 @@ impl Store {
         }
     }
 
-    /// Notes that it is held. The first one that takes long waits for its whole try.
+    /// Notes that it is held.
     fn set_aside(&mut self, at: SourcePartition) -> &mut Aside {
-        if !self.aside.values().any(|aside| aside.is_for(Kind::Slow)) {
-            self.put_off_whole_try();
-        }
-        self.aside.entry(at).or_default()
+        self.aside.entry(at).or_insert_with(Aside::new)
     }
 
     pub(super) fn put_all_on_trial(&mut self, batch: &Batch) {
@@ -200,9 +200,7 @@ impl Store {
     /// Leaves out what comes next of a batch's partition.
     fn hold_back(&mut self, batch: &Batch, why: Why, held: Held) -> Vec<HeldBack> {
         let (again, then) = match held {
-            Held::Left if why.kind == Kind::Slow && batch.messages <= 1 => {
-                (TURN_OF_OTHERS, "; the others have their turn first")
-            }
+            Held::Waits => (TURN_OF_OTHERS, "; the others have their turn first"),
             Held::Left => {
                 (TURN_OF_OTHERS, "; it is written in small parts, and the others meanwhile")
             }
@@ -234,10 +232,7 @@ impl Store {
                 return Ok(part.parts(now));
             }
             // It is of the partition, whatever part of it is to be written.
-            Smaller::NotJudged(_) => {
-                let words = format!("what the detectors know of it cannot be read: {}", why.words);
-                return Err(Why { words, ..why });
-            }
+            Smaller::NotJudged(_) => return Err(why),
             Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::TooLong(_)
                 if part.messages > 1 =>
             {

@@ -5,7 +5,7 @@ use super::limits::Limits;
 use super::look::note_database;
 use super::offsets::{self, Moved};
 use super::table::Broken;
-use super::tries::Try;
+use super::tries::{Kind, Try, Why};
 use super::verdict::Verdict;
 use super::{Store, StoreError, sources};
 use crate::handover::Position;
@@ -33,27 +33,29 @@ impl Store {
     ) -> Result<Asked<T>, StoreError> {
         let mut not_taken = 0;
         loop {
-            let why = match self.attempt(&mut work).await? {
+            let (words, kind) = match self.attempt(&mut work).await? {
                 Try::Done(Asked::Answered(answer)) => {
                     self.works();
                     return Ok(Asked::Answered(answer));
                 }
                 Try::Again => continue,
-                Try::Unanswered(why) => why,
-                Try::Done(Asked::NotTaken(why))
-                | Try::Locked(why)
-                | Try::Refused(why)
-                | Try::Broken(why) => {
-                    not_taken += 1;
-                    why
+                Try::Unanswered(words) => {
+                    self.pause_for(&words).await;
+                    continue;
                 }
                 // Others wait, so nothing takes its time twice.
-                Try::TooMuch(why) => return Ok(Asked::NotTaken(why)),
+                Try::TooMuch(words) => {
+                    return Ok(Asked::NotTaken(Why { words, kind: Kind::Slow }));
+                }
+                Try::Done(Asked::NotTaken(why)) => (why.words, why.kind),
+                Try::Locked(words) => (words, Kind::Locked),
+                Try::Refused(words) | Try::Broken(words) => (words, Kind::NotTaken),
             };
+            not_taken += 1;
             if not_taken >= tries {
-                return Ok(Asked::NotTaken(why));
+                return Ok(Asked::NotTaken(Why { words, kind }));
             }
-            self.pause_for(&why).await;
+            self.pause_for(&words).await;
         }
     }
 
@@ -246,8 +248,8 @@ pub(super) async fn unless_long<T>(
 /// What came of a question.
 pub(super) enum Asked<T> {
     Answered(T),
-    /// PostgreSQL answers, but not this; in its words.
-    NotTaken(String),
+    /// PostgreSQL answers, but not this.
+    NotTaken(Why),
 }
 
 impl<T> Asked<T> {
@@ -255,7 +257,7 @@ impl<T> Asked<T> {
     pub(super) fn of(answer: Result<T, Broken>) -> sqlx::Result<Self> {
         match answer {
             Ok(answer) => Ok(Self::Answered(answer)),
-            Err(Broken::LeftOut(why)) => Ok(Self::NotTaken(why)),
+            Err(Broken::LeftOut(words)) => Ok(Self::NotTaken(Why { words, kind: Kind::NotTaken })),
             Err(Broken::Sql(error)) => Err(error),
         }
     }

@@ -3,23 +3,22 @@
 
 use super::attempt::Asked;
 use super::limits::Limits;
-use super::tries::Kind;
+use super::tries::{Kind, Why};
+use super::unlocated::Part;
 use super::{Held, Store, StoreError, findings, offsets, sources};
 use crate::handover::{Answer, Begin, Question, TRY_AGAIN};
 use crate::source::{Source, SourcePartition, TopicIdentity};
 use service::Failure;
 use sources::Admission;
 use sqlx::PgConnection;
+use std::collections::BTreeMap;
 use std::mem;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long questions that PostgreSQL does not take together are asked one by one, before the
-/// writer's batches have their turn.
+/// How long questions that PostgreSQL does not take together are asked apart, before the writer's
+/// batches have their turn.
 const ASKING_APART: Duration = Duration::from_secs(5);
-
-/// Why one of them is to be asked again.
-const OTHERS_FIRST: &str = "what it does not take of others takes its time";
 
 /// What a topic is to the database, as far as that could be found out.
 pub enum Identified {
@@ -36,16 +35,11 @@ fn again(took: Duration) -> Duration {
     (took * 5).clamp(TRY_AGAIN, AGAIN_WITHIN)
 }
 
-/// The first half is the last, to be asked first.
-fn halves(questions: &[Question]) -> Vec<&[Question]> {
-    let (first, second) = questions.split_at(questions.len().div_ceil(2));
-    [second, first].into_iter().filter(|half| !half.is_empty()).collect()
-}
-
 impl Store {
     /// Which source the topic is. Where PostgreSQL did not take one it is tried briefly.
     pub async fn identify(&mut self, topic: &TopicIdentity) -> Result<Identified, StoreError> {
-        let is_whole = !self.unidentified.is_empty() && Instant::now() >= self.whole_try;
+        let since = self.unidentified.get(&topic.topic).copied();
+        let is_whole = since.is_some_and(|since| self.is_whole_try_due(since));
         let (limits, tries) = match (is_whole, self.unidentified.is_empty()) {
             (true, _) => (self.take_whole_try(), 1),
             (false, false) => (Arc::new(self.limits.brief()), 1),
@@ -68,9 +62,8 @@ impl Store {
                 Err(StoreError::Fatal(Failure::Configuration(why)))
             }
             Asked::NotTaken(why) => {
-                self.note_not_taken();
-                self.unidentified.insert(topic.topic.clone());
-                Ok(Identified::NotTaken(why, again(begun.elapsed())))
+                self.unidentified.entry(topic.topic.clone()).or_insert(begun);
+                Ok(Identified::NotTaken(why.words, again(begun.elapsed())))
             }
         }
     }
@@ -86,17 +79,19 @@ impl Store {
         for answer in &answers {
             match answer.start {
                 // What was never written in this session may be missing from another server as well.
-                Begin::At(next) => drop(self.reached.insert(answer.at, next)),
+                Begin::At(next) | Begin::Behind(next) => drop(self.reached.insert(answer.at, next)),
                 Begin::Busy | Begin::AskKafka | Begin::Gap(_) | Begin::NotTaken { .. } => {}
             }
         }
         Ok(answers)
     }
 
-    /// Those that were not taken before come last, and each alone.
+    /// Those that were not taken before come last, and apart.
     async fn answers(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
-        let (odd, others): (Vec<Question>, Vec<Question>) =
-            questions.iter().cloned().partition(|question| self.unlocated.contains(&question.at));
+        let (odd, others): (Vec<Question>, Vec<Question>) = questions
+            .iter()
+            .cloned()
+            .partition(|question| self.unlocated.why(question.at).is_some());
         let limits = self.limits.quick();
         let mut answers = Vec::with_capacity(questions.len());
         while !others.is_empty() {
@@ -104,74 +99,76 @@ impl Store {
                 Asked::Answered(all) => answers.extend(all),
                 // Somebody has locked a whole table, so that nothing can be asked or written.
                 Asked::NotTaken(why) if !self.are_tables_free().await? => {
-                    self.pause_for(&why).await;
+                    self.pause_for(&why.words).await;
                     continue;
                 }
-                Asked::NotTaken(_) => answers.extend(self.answers_apart(halves(&others)).await?),
+                Asked::NotTaken(why) => {
+                    let partitions: Vec<_> = others.iter().map(|question| question.at).collect();
+                    self.unlocated.put_in_halves(&partitions, &why.words);
+                    self.ask_apart_from = Instant::now();
+                    answers.extend(self.answers_apart(questions).await?);
+                    return Ok(answers);
+                }
             }
             break;
         }
-        answers.extend(self.odd_answers(&odd).await?);
+        answers.extend(self.answers_apart(&odd).await?);
         Ok(answers)
     }
 
-    /// Those that were not taken before, one by one, and each first now and then. What their tries
-    /// take the others have five times, however many they are.
-    async fn odd_answers(&mut self, odd: &[Question]) -> Result<Vec<Answer>, StoreError> {
+    /// Part by part, and briefly. What is not taken is halved until it stands alone. What there is
+    /// no time for has its turn the next time: what this takes, others have five times, and less
+    /// while it is not known who cannot begin.
+    async fn answers_apart(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
         let begun = Instant::now();
-        let left = self.ask_odd_from.saturating_duration_since(begun);
-        if odd.is_empty() || !left.is_zero() {
-            let then = Begin::NotTaken { why: OTHERS_FIRST.to_owned(), again: left };
-            return Ok(odd.iter().map(|question| question.answered(then.clone())).collect());
+        let mut answers = Vec::new();
+        if !questions.is_empty() && begun >= self.ask_apart_from {
+            let asked: BTreeMap<SourcePartition, &Question> =
+                questions.iter().map(|question| (question.at, question)).collect();
+            let mut alone = Vec::new();
+            while begun.elapsed() < ASKING_APART
+                && let Some(part) = self.unlocated.next(|at| asked.contains_key(&at))
+            {
+                let of_part: Vec<Question> =
+                    part.partitions.iter().map(|at| asked[at].clone()).collect();
+                match self.ask_part(&part, &of_part).await? {
+                    Asked::Answered(all) => answers.extend(all),
+                    Asked::NotTaken(Why { words, .. }) if of_part.len() == 1 => {
+                        let alone_since = part.alone_since.or_else(|| Some(Instant::now()));
+                        alone.push(Part { why: words, alone_since, ..part });
+                    }
+                    Asked::NotTaken(why) => {
+                        self.unlocated.put_in_halves(&part.partitions, &why.words);
+                    }
+                }
+            }
+            self.unlocated.put_back(alone);
+            let are_known = self.unlocated.are_alone();
+            let pause = if are_known { again(begun.elapsed()) } else { TRY_AGAIN };
+            self.ask_apart_from = Instant::now() + pause;
         }
-        let mut parts: Vec<&[Question]> = odd.chunks(1).collect();
-        let turn = self.odd_turn % parts.len();
-        parts.rotate_left(turn);
-        self.odd_turn = turn + 1;
-        let answers = self.answers_apart(parts).await?;
-        self.ask_odd_from = Instant::now() + again(begun.elapsed()).saturating_sub(TRY_AGAIN);
+        let again = self.ask_apart_from.saturating_duration_since(Instant::now());
+        answers.extend(questions.iter().filter_map(|question| {
+            let why = self.unlocated.why(question.at)?.to_owned();
+            Some(question.answered(Begin::NotTaken { why, again }))
+        }));
         Ok(answers)
     }
 
-    /// Parts of the questions, and briefly: those that are not taken are halved until what is not
-    /// taken stands alone. Those that there is no time for are asked again.
-    async fn answers_apart(
+    /// One that was not taken alone has the whole of `--writer-timeout` now and then.
+    async fn ask_part(
         &mut self,
-        mut parts: Vec<&[Question]>,
-    ) -> Result<Vec<Answer>, StoreError> {
-        let until = Instant::now() + ASKING_APART;
-        let mut answers = Vec::new();
-        while let Some(part) = parts.pop() {
-            let begun = Instant::now();
-            if begun >= until {
-                let then = Begin::NotTaken { why: OTHERS_FIRST.to_owned(), again: TRY_AGAIN };
-                answers.extend(part.iter().map(|question| question.answered(then.clone())));
-                continue;
-            }
-            let is_known = part.iter().all(|question| self.unlocated.contains(&question.at));
-            let is_whole = is_known && begun >= self.whole_try;
-            let limits = match is_whole {
-                true => self.take_whole_try(),
-                false => Arc::new(self.limits.glance()),
-            };
-            match (self.ask_where(part, &limits, 1).await?, part) {
-                (Asked::Answered(all), _) => {
-                    self.give_whole_try_to_next(is_whole);
-                    for question in part {
-                        self.unlocated.remove(&question.at);
-                    }
-                    answers.extend(all);
-                }
-                (Asked::NotTaken(why), [question]) => {
-                    self.note_not_taken();
-                    self.unlocated.insert(question.at);
-                    let again = again(begun.elapsed());
-                    answers.push(question.answered(Begin::NotTaken { why, again }));
-                }
-                (Asked::NotTaken(_), _) => parts.extend(halves(part)),
-            }
-        }
-        Ok(answers)
+        part: &Part,
+        questions: &[Question],
+    ) -> Result<Asked<Vec<Answer>>, StoreError> {
+        let is_whole = part.alone_since.is_some_and(|since| self.is_whole_try_due(since));
+        let limits = match is_whole {
+            true => self.take_whole_try(),
+            false => Arc::new(self.limits.glance()),
+        };
+        let asked = self.ask_where(questions, &limits, 1).await?;
+        self.give_whole_try_to_next(is_whole && matches!(asked, Asked::Answered(_)));
+        Ok(asked)
     }
 
     async fn ask_where(
@@ -198,20 +195,13 @@ impl Store {
         self.ask(tries, ask).await
     }
 
-    /// The first one that is not taken waits for its whole try.
-    fn note_not_taken(&mut self) {
-        if self.unlocated.is_empty() && self.unidentified.is_empty() && self.aside.is_empty() {
-            self.put_off_whole_try();
-        }
-    }
-
     /// What is located anew may be tried once more. Whoever holds a lock may be frozen or gone,
     /// which is looked for when the connection is made.
     fn put_on_trial(&mut self, questions: &[Question]) {
         for question in questions {
             let Some(aside) = self.aside.get_mut(&question.at) else { continue };
             let is_locked = aside.is_for(Kind::Locked);
-            if mem::take(&mut aside.held) == Held::Back && is_locked {
+            if mem::replace(&mut aside.held, Held::OnTrial) == Held::Back && is_locked {
                 self.connection = None;
                 self.is_held_up = true;
             }

@@ -186,6 +186,7 @@ async fn pass_over(connection: &mut PgConnection, gaps: &[Gap]) -> Result<(), Br
     let moved: BTreeMap<SourcePartition, i64> =
         gaps.iter().map(|gap| (gap.at, gap.goes_on_at)).collect();
     let moved: Vec<Position> = moved.into_iter().map(|(at, next)| Position { at, next }).collect();
+    execute(&mut passing, statements::FORGET_LOG_ENDS, &moved).await?;
     let done = execute(&mut passing, statements::MOVE_OFFSETS, &moved).await?;
     all_in(Table::KafkaOffsets, done, moved.len())?;
     Ok(passing.commit().await?)
@@ -288,7 +289,7 @@ fn answer(question: &Question, stands: Option<Stands>, on_gap: OnGap) -> (Answer
     };
     let end = end.map(|end| Position { at: question.at, next: end });
     match on_gap {
-        OnGap::Skip => (with(Begin::At(goes_on_at)), Found { gaps, end }),
+        OnGap::Skip => (with(Begin::Behind(goes_on_at)), Found { gaps, end }),
         OnGap::Stop => {
             let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
             let text = format!(
@@ -413,7 +414,7 @@ mod tests {
         assert!(matches!(stays.start, Begin::Gap(why) if why.contains("ended at 6")));
         assert_eq!(found.end, Some(Position { at: AT, next: 6 }));
         let (goes_on, found) = answer(&grown, stands(8, Some(6)), OnGap::Skip);
-        assert_eq!(goes_on.start, Begin::At(6));
+        assert_eq!(goes_on.start, Begin::Behind(6));
         let ranges = |found: &Found| -> Vec<(i64, i64)> {
             found.gaps.iter().map(|gap| (gap.from, gap.to)).collect()
         };
@@ -425,7 +426,10 @@ mod tests {
             let kafka = Watermarks { low, high: 20 };
             let (goes_on, found) =
                 answer(&question(Some(kafka), None), stands(next, Some(6)), OnGap::Skip);
-            assert_eq!((goes_on.start, ranges(&found)), (Begin::At(low), vec![(8, 6), (6, low)]));
+            assert_eq!(
+                (goes_on.start, ranges(&found)),
+                (Begin::Behind(low), vec![(8, 6), (6, low)])
+            );
         }
         // Somebody has moved the offset.
         for stands in [stands(6, Some(6)), stands(7, None)] {
@@ -461,14 +465,14 @@ mod tests {
             assert!(matches!(begin_stop, Begin::Gap(_)) && none.is_none());
             let (begin_skip, gap) = begin(&refused, Some(next), OnGap::Skip);
             // What lies before the end of a truncated log was written already.
-            assert_eq!(begin_skip, Begin::At(goes_on_at));
+            assert_eq!(begin_skip, Begin::Behind(goes_on_at));
             assert_eq!(gap.map(|gap| (gap.from, gap.to)), Some((next, goes_on_at)));
         }
         // The end was seen behind what is stored.
         let behind = Question { truncated_at: Some(8), ..question(Some(KAFKA), Some(7)) };
         assert_eq!(begin(&behind, Some(7), OnGap::Skip), (Begin::At(7), None));
         let grown = Question { truncated_at: Some(6), ..question(Some(KAFKA), Some(8)) };
-        assert_eq!(begin(&grown, Some(8), OnGap::Skip).0, Begin::At(6));
+        assert_eq!(begin(&grown, Some(8), OnGap::Skip).0, Begin::Behind(6));
         assert_eq!(
             begin(&question(Some(KAFKA), Some(7)), Some(7), OnGap::Stop),
             (Begin::At(7), None)

@@ -24,6 +24,7 @@ pub const LOCK_FREE_OFFSETS: &str = include_str!("../../sql/store/lock_free_offs
 pub const READ_OFFSETS: &str = include_str!("../../sql/store/read_offsets.sql");
 
 /// Moves offsets that [`lock_offsets`] has locked and compared.
+pub const FORGET_LOG_ENDS: &str = include_str!("../../sql/store/forget_log_ends.sql");
 pub const MOVE_OFFSETS: &str = include_str!("../../sql/store/move_offsets.sql");
 
 pub const NOTE_LOG_ENDS: &str = include_str!("../../sql/store/note_log_ends.sql");

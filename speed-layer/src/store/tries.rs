@@ -75,7 +75,7 @@ pub(super) enum Smaller {
     NotTaken(String),
     TooMuch(String),
     /// What the detectors know of a partition cannot be read.
-    NotJudged(String),
+    NotJudged(Why),
     /// The same, and fewer messages would not help.
     TooLong(String),
 }
@@ -83,17 +83,16 @@ pub(super) enum Smaller {
 impl Smaller {
     pub(super) fn why(&self) -> Why {
         let (words, kind) = match self {
+            Self::NotJudged(why) => return why.clone(),
             Self::Locked(words) => (words, Kind::Locked),
-            Self::Refused(words) | Self::NotTaken(words) | Self::NotJudged(words) => {
-                (words, Kind::NotTaken)
-            }
+            Self::Refused(words) | Self::NotTaken(words) => (words, Kind::NotTaken),
             Self::TooMuch(words) | Self::TooLong(words) => (words, Kind::Slow),
         };
         Why { words: words.clone(), kind }
     }
 }
 
-/// Why a partition is held back.
+/// Why something of a partition is not taken.
 #[derive(Debug, Clone)]
 pub(super) struct Why {
     /// For people.

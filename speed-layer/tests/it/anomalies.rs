@@ -1,8 +1,9 @@
 //! What the detectors find is a function of the ticks that are committed.
 
 use crate::scene::{self, PATIENCE, Scene, http_address, wait_ready};
+use sqlx::AssertSqlSafe;
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use testing::{Child, Record, eventually};
 
 const PARTITIONS: i64 = 2;
@@ -190,4 +191,58 @@ async fn a_partition_whose_detectors_cannot_be_read_holds_up_no_other() {
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     wait_ready(&address, 200).await;
+}
+
+/// A view in the place of the log whose rows need `body` first, by `at`.
+async fn hinder_reading(scene: &Scene, body: &str) {
+    let harm = format!(
+        "create function stay(at integer) returns bigint language plpgsql as
+         $$ begin {body} return 0; end $$;
+         alter table detector_log rename to detector_rows;
+         create view detector_log as
+         select source, is_whole, partition, states,
+                number + case when is_whole then stay(partition) else 0 end as number
+         from detector_rows"
+    );
+    sqlx::raw_sql(AssertSqlSafe(harm)).execute(scene.database.pool()).await.unwrap();
+}
+
+/// Its turn never came: what is held for another reason took it away each time.
+#[tokio::test]
+async fn detectors_that_take_long_to_read_are_given_their_time_beside_one_that_cannot_be_read() {
+    let scene = Scene::read_and_stopped(3, 3).await;
+    let body = "if at = 0 then perform pg_sleep(6); end if;
+                if at = 2 then raise exception 'out of order' using errcode = 'XX000'; end if;";
+    hinder_reading(&scene, body).await;
+    let speed_layer = scene.start(&["--writer-timeout", "9s"]);
+    scene.topic.produce((0..3).map(|at| Record::new(at, scene::tick(10)))).await;
+    speed_layer.wait_stderr("cannot be read: it takes too long", PATIENCE).await;
+    speed_layer.wait_stderr("cannot be read: out of order", PATIENCE).await;
+    eventually("the one that takes long", PATIENCE, || async {
+        let rows = "select count(*) from realtime_stock where kafka_partition = 0";
+        scene.count(rows).await == 4
+    })
+    .await;
+    let seen = scene.count("select count(*) from realtime_stock where kafka_partition = 2").await;
+    assert_eq!(seen, 3);
+}
+
+/// Each of them took its time in each batch.
+#[tokio::test]
+async fn of_several_whose_detectors_take_for_ever_to_read_one_is_tried_at_a_time() {
+    let scene = Scene::read_and_stopped(7, 2).await;
+    hinder_reading(&scene, "if at < 6 then perform pg_sleep(600); end if;").await;
+    let speed_layer = scene.start(&[]);
+    let one = |number: i64| (0..7).map(move |at| Record::new(at, scene::tick(number)));
+    scene.topic.produce(one(15)).await;
+    speed_layer.wait_stderr("cannot be read: it takes too long", PATIENCE).await;
+    let good = "select count(*) from realtime_stock where kafka_partition = 6";
+    eventually("the first one", PATIENCE, || async { scene.count(good).await == 3 }).await;
+    let begun = Instant::now();
+    for number in 0..4 {
+        scene.topic.produce(one(16 + number)).await;
+        eventually("the good one", PATIENCE, || async { scene.count(good).await == 4 + number })
+            .await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", begun.elapsed());
 }

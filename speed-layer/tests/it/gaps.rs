@@ -225,6 +225,61 @@ async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long(
     .await;
 }
 
+/// The first half of what was not taken was halved again and again, until there was no more time.
+#[tokio::test]
+async fn of_many_partitions_all_begin_but_the_one_whose_question_takes_for_ever() {
+    const PARTITIONS: i32 = 24;
+    let scene = Scene::read_and_stopped(PARTITIONS, 2).await;
+    let harm = "update kafka_offsets set next_offset = 1000 where partition = 0;
+                create function stay() returns trigger language plpgsql as
+                $$ begin perform pg_sleep(600); return new; end $$;
+                create trigger stay before insert on kafka_gaps for each row execute function stay()";
+    sqlx::raw_sql(harm).execute(scene.database.pool()).await.unwrap();
+    let speed_layer = scene.start(&["--on-gap", "skip"]);
+    let first = format!("{}/0: where to begin is not known yet", scene.topic.name());
+    speed_layer.wait_stderr(&first, PATIENCE).await;
+    scene
+        .topic
+        .produce((1..PARTITIONS).map(|at| Record::new(at, tick(1000 + i64::from(at)))))
+        .await;
+    eventually("all others", PATIENCE, || async {
+        let rows = "select count(distinct kafka_partition) from realtime_stock
+                    where kafka_offset = 2";
+        let seen = scene.count(rows).await;
+        if seen == i64::from(PARTITIONS - 1) { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    sqlx::raw_sql("drop function stay() cascade").execute(scene.database.pool()).await.unwrap();
+    eventually("the gap", PATIENCE, || async {
+        scene.count("select count(*) from kafka_gaps").await == 1
+    })
+    .await;
+}
+
+/// An instance that has lost its partition may have a batch on its way.
+#[tokio::test]
+async fn a_batch_leaves_what_is_known_of_a_log_that_ended_before_it() {
+    let scene = Scene::new(1).await;
+    let _speed_layer = scene.start(&[]);
+    scene.send_ticks(1, 10).await;
+    scene.wait_all_in().await;
+    for (end, after, left) in [(5, 11, Some(5)), (11, 12, None)] {
+        sqlx::query("update kafka_offsets set log_end = $1")
+            .bind(end)
+            .execute(scene.database.pool())
+            .await
+            .unwrap();
+        scene.topic.produce([Record::new(0, tick(after))]).await;
+        scene.wait_all_in().await;
+        let stands: (i64, Option<i64>) =
+            sqlx::query_as("select next_offset, log_end from kafka_offsets")
+                .fetch_one(scene.database.pool())
+                .await
+                .unwrap();
+        assert_eq!(stands, (after, left));
+    }
+}
+
 #[tokio::test]
 async fn a_gap_that_cannot_be_recorded_holds_up_no_other_partition() {
     let scene = Scene::read_and_stopped(2, 10).await;

@@ -1,0 +1,159 @@
+//! [`Unlocated`]: partitions of which PostgreSQL does not take the question where to begin, in the
+//! parts in which it is to be asked.
+
+use crate::source::SourcePartition;
+use std::collections::VecDeque;
+use std::time::Instant;
+
+/// Partitions of which it is asked at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    pub partitions: Vec<SourcePartition>,
+    /// In PostgreSQL's words.
+    pub why: String,
+    /// Since when the one that it has is known not to be taken alone.
+    pub alone_since: Option<Instant>,
+}
+
+/// What PostgreSQL did not take is asked in halves, the oldest part first: what nothing is wrong
+/// with begins before it is found out which of the others cannot.
+#[derive(Debug, Default)]
+pub struct Unlocated {
+    parts: VecDeque<Part>,
+}
+
+impl Unlocated {
+    /// The part that stands longest, with those of it that are asked for now.
+    pub fn next(&mut self, is_asked: impl Fn(SourcePartition) -> bool) -> Option<Part> {
+        let place =
+            self.parts.iter().position(|part| part.partitions.iter().any(|at| is_asked(*at)))?;
+        let mut part = self.parts.remove(place)?;
+        // The others of it are asked for the first time once they come.
+        part.partitions.retain(|at| is_asked(*at));
+        Some(part)
+    }
+
+    /// These were not taken together.
+    pub fn put_in_halves(&mut self, partitions: &[SourcePartition], why: &str) {
+        let why = match partitions.len() {
+            1 => why.to_owned(),
+            several => format!("asked of {several} partitions at once: {why}"),
+        };
+        let (first, second) = partitions.split_at(partitions.len().div_ceil(2));
+        for half in [first, second].into_iter().filter(|half| !half.is_empty()) {
+            let (partitions, why) = (half.to_vec(), why.clone());
+            self.parts.push_back(Part { partitions, why, alone_since: None });
+        }
+    }
+
+    /// Parts that were asked, and wait for their next turn.
+    pub fn put_back(&mut self, parts: Vec<Part>) {
+        self.parts.extend(parts);
+    }
+
+    /// Why it is not known where to begin with a partition.
+    pub fn why(&self, at: SourcePartition) -> Option<&str> {
+        self.parts.iter().find(|part| part.partitions.contains(&at)).map(|part| &*part.why)
+    }
+
+    /// Whether each one that is left was not taken alone.
+    pub fn are_alone(&self) -> bool {
+        self.parts.iter().all(|part| part.alone_since.is_some())
+    }
+
+    /// Another instance has these from now on.
+    pub fn forget(&mut self, gone: &[SourcePartition]) {
+        for part in &mut self.parts {
+            part.partitions.retain(|at| !gone.contains(at));
+        }
+        self.parts.retain(|part| !part.partitions.is_empty());
+    }
+
+    pub fn clear(&mut self) {
+        self.parts.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    fn at(partition: i32) -> SourcePartition {
+        SourcePartition { source: 1, partition }
+    }
+
+    /// Asks part by part, `tries` times in all; gives who was taken, and those that stood alone.
+    fn search(culprits: &[i32], count: i32, tries: usize) -> (BTreeSet<i32>, BTreeSet<i32>) {
+        let mut unlocated = Unlocated::default();
+        unlocated.put_in_halves(&(0..count).map(at).collect::<Vec<_>>(), "it takes too long");
+        let (mut taken, mut alone) = (BTreeSet::new(), BTreeSet::new());
+        for _ in 0..tries {
+            let Some(mut part) = unlocated.next(|_| true) else { break };
+            let is_taken = part.partitions.iter().all(|at| !culprits.contains(&at.partition));
+            match &part.partitions[..] {
+                all if is_taken => taken.extend(all.iter().map(|at| at.partition)),
+                [one] => {
+                    alone.insert(one.partition);
+                    part.alone_since.get_or_insert_with(Instant::now);
+                    unlocated.put_back(vec![part]);
+                }
+                several => unlocated.put_in_halves(several, "it takes too long"),
+            }
+        }
+        (taken, alone)
+    }
+
+    #[test]
+    fn most_of_many_begin_before_the_one_that_cannot_is_found() {
+        let (taken, _) = search(&[0], 64, 4);
+        assert_eq!(taken, (16..64).collect());
+        let (taken, alone) = search(&[0], 64, 12);
+        assert_eq!((taken, alone), ((1..64).collect(), [0].into()));
+    }
+
+    #[test]
+    fn however_many_are_not_taken_all_others_begin_and_each_of_them_is_known() {
+        for count in [1, 2, 3, 17, 40] {
+            for every in 1..7 {
+                let culprits: Vec<i32> = (0..count).filter(|n| n % every == 0).collect();
+                let (taken, alone) = search(&culprits, count, 4 * count as usize);
+                assert_eq!(alone, culprits.iter().copied().collect());
+                assert_eq!(taken, (0..count).filter(|n| n % every != 0).collect());
+            }
+        }
+    }
+
+    #[test]
+    fn each_that_is_not_taken_alone_has_its_turn_before_one_has_its_next() {
+        let mut unlocated = Unlocated::default();
+        let alone = |n| Part {
+            partitions: vec![at(n)],
+            why: String::new(),
+            alone_since: Some(Instant::now()),
+        };
+        unlocated.put_back((0..10).map(alone).collect());
+        assert!(unlocated.are_alone());
+        let mut asked = Vec::new();
+        // Four are tried at a time.
+        for _ in 0..5 {
+            let tried: Vec<Part> = (0..4).filter_map(|_| unlocated.next(|_| true)).collect();
+            asked.extend(tried.iter().map(|part| part.partitions[0].partition));
+            unlocated.put_back(tried);
+        }
+        assert_eq!(asked, (0..10).chain(0..10).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn who_is_not_asked_for_leaves_the_part_and_who_is_given_up_is_forgotten() {
+        let mut unlocated = Unlocated::default();
+        unlocated.put_in_halves(&[at(0), at(1), at(2), at(3)], "a lock");
+        assert!(!unlocated.are_alone());
+        let part = unlocated.next(|at| at.partition == 1).unwrap();
+        assert_eq!(part.partitions, [at(1)]);
+        assert_eq!((unlocated.why(at(0)), unlocated.why(at(1))), (None, None));
+        assert_eq!(unlocated.why(at(2)), Some("asked of 4 partitions at once: a lock"));
+        unlocated.forget(&[at(2), at(3)]);
+        assert!(unlocated.next(|_| true).is_none());
+    }
+}
