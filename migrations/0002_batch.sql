@@ -91,6 +91,7 @@ create table archive_object_hours
 (
     hour        timestamptz not null,
     key         text        not null collate "C",
+    -- 0: it holds none any more, and the hour's sums have an earlier version.
     ticks       bigint      not null,
     -- The times of the first and of the last of them.
     first_at    timestamptz not null,

@@ -11,7 +11,7 @@ pub use broken::BrokenSummary;
 pub use lines::{CommonReject, FolderLines};
 pub use newest::{NewestPlaces, newest_of};
 pub use seen::Seen;
-pub use write::{Entry, Holding};
+pub use write::{Entry, Holding, forget_emptied};
 
 use crate::archive::{Folder, Object};
 use crate::hour::Hour;
@@ -117,6 +117,9 @@ pub struct Computed {
     pub ticks: u64,
     /// Ticks of those objects that do not tell their places.
     pub gone_placeless: u64,
+    /// Objects that are there and hold nothing of it any more, while its sums have an earlier
+    /// version of them.
+    pub emptied: u64,
     /// How its objects were read.
     pub format: String,
     /// Records of which several objects tell different things.
@@ -319,7 +322,8 @@ impl Index {
     /// What an object holds of each hour, in order of time, by its fingerprints.
     pub async fn fingerprints_of(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
         let rows = pg::query_as(
-            "select hour, fingerprint from archive_object_hours where key = $1 order by hour",
+            "select hour, fingerprint from archive_object_hours
+             where key = $1 and ticks > 0 order by hour",
         )
         .bind(key)
         .fetch_all(&mut self.connection);
@@ -342,9 +346,10 @@ impl Index {
             .map_err(|error| self.failed("reading the index in", error))
     }
 
-    /// The ticks of each hour that an object held when it was read last.
+    /// The ticks of each hour that an object held when it was read last. Of one that was gone,
+    /// those of the hours whose sums have it.
     pub async fn held_by(&mut self, key: &str) -> Result<BTreeMap<Hour, u64>, Failure> {
-        let rows = pg::query_as("select hour, ticks from archive_object_hours where key = $1")
+        let rows = pg::query_as(include_str!("../sql/index/held_by.sql"))
             .bind(key)
             .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
@@ -435,6 +440,7 @@ fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
         objects: row.try_get::<i32, _>("objects")?.cast_unsigned().into(),
         ticks,
         gone_placeless: row.try_get::<i64, _>("gone_placeless")?.cast_unsigned(),
+        emptied: row.try_get::<i64, _>("emptied")?.cast_unsigned(),
         format: row.try_get("format")?,
         conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
         duplicates: row.try_get::<i64, _>("duplicates")?.cast_unsigned(),

@@ -2,7 +2,7 @@
 //! those hold.
 
 use crate::hour::Hour;
-use crate::index::{Index, Seen};
+use crate::index::{Index, Seen, forget_emptied};
 use crate::indicators;
 use crate::judging;
 use crate::lake;
@@ -175,6 +175,7 @@ impl Summary<'_> {
         if self.is_whole {
             take_out_gone(transaction, self.hour).await?;
         }
+        forget_emptied(transaction, self.hour).await?;
         pg::query(include_str!("../sql/summary/note_merged.sql"))
             .bind(self.hour.start())
             .bind(&self.merged)
@@ -243,6 +244,7 @@ async fn withdraw_all(
     indicators::mark(&mut transaction, hour, &touched).await?;
     odd_bars::mark(&mut transaction, hour, &touched).await?;
     take_out_gone(&mut transaction, hour).await?;
+    forget_emptied(&mut transaction, hour).await?;
     lake::table::withdraw(&mut transaction, hour).await?;
     judging::store::withdraw(&mut transaction, hour).await?;
     // The sums go with it.
@@ -265,6 +267,10 @@ async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Resul
         .execute(transaction.acquire().await?)
         .await?;
     pg::query("delete from deleted_objects where hour = $1")
+        .bind(hour.start())
+        .execute(transaction.acquire().await?)
+        .await?;
+    pg::query(include_str!("../sql/summary/forget_gone.sql"))
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;

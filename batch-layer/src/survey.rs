@@ -15,8 +15,9 @@ pub struct Change {
     pub by_other_rules: bool,
     /// A listed object of the same name, but for what says that it is compressed.
     pub twin: Option<Twin>,
-    /// What the index knows of that, where it is older and this one is new.
-    pub older: Option<OlderTwin>,
+    /// What the index knows of the others of its name, where this one is the newest. The last is
+    /// the one that it takes the place of, if of any.
+    pub older: Vec<OlderTwin>,
 }
 
 /// What the index knows of an object that has a newer twin.
@@ -101,7 +102,8 @@ pub fn compare(
                 continue;
             }
         };
-        let (twin, older) = (twins.get(&object.key).cloned(), older.get(&object.key).cloned());
+        let twin = twins.get(&object.key).cloned();
+        let older = older.get(&object.key).cloned().unwrap_or_default();
         survey.changes.push(Change {
             object,
             folder: folder.clone(),
@@ -119,26 +121,23 @@ pub fn compare(
     survey
 }
 
-/// Objects that have newer twins, by the keys of those. Of several that the index knows, one whose
-/// ticks do not tell their offsets, and else the newest.
+/// Objects that have newer twins, by the keys of the newest: those that the index knows, the newest
+/// last, or one whose ticks do not tell their offsets.
 fn known_older(
     twins: &FxHashMap<Arc<str>, Twin>,
     known: &KnownObjects,
-) -> FxHashMap<Arc<str>, OlderTwin> {
+) -> FxHashMap<Arc<str>, Vec<OlderTwin>> {
     let older = |key: &Arc<str>| {
         let known = known.get(&**key)?;
         let (is_as_read, placeless) = (known.is_as_read, known.placeless);
         Some(OlderTwin { key: Arc::clone(key), is_as_read, placeless })
     };
-    let known_twin = |(newest, twin): (&Arc<str>, &Twin)| {
-        // What the index knows of both is of two objects.
-        if twin.is_newer || known.contains_key(&**newest) {
-            return None;
-        }
-        let others = twin.others(newest).filter_map(older);
-        Some((Arc::clone(newest), others.max_by_key(|older| older.placeless)?))
+    let known_twins = |(newest, twin): (&Arc<str>, &Twin)| {
+        let mut others: Vec<OlderTwin> = twin.others(newest).filter_map(older).collect();
+        others.sort_by_key(|older| older.placeless);
+        (Arc::clone(newest), others)
     };
-    twins.iter().filter_map(known_twin).collect()
+    twins.iter().filter(|(_, twin)| !twin.is_newer).map(known_twins).collect()
 }
 
 /// Takes objects that were compressed or unpacked where they lay for what they were.

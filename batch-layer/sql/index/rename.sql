@@ -1,6 +1,8 @@
--- Renames objects, also where they were deleted. $1 and $2: their old and new keys.
+-- Renames objects, also where they were deleted, unless the new keys are known. $1 and $2: their
+-- old and new keys.
 with renamed as
-    (select * from unnest($1::text[], $2::text[]) as renamed (old, new)),
+    (select * from unnest($1::text[], $2::text[]) as renamed (old, new)
+     where not exists (select from archive_objects o where o.key = renamed.new)),
 deleted as
     (delete from deleted_objects d using renamed
      where d.key = renamed.old

@@ -33,8 +33,9 @@ pub struct Entry {
     pub placeless: bool,
     /// How it was read.
     pub format: Arc<str>,
-    /// The key of an object that it takes the place of, though that still lies there.
-    pub instead_of: Option<Arc<str>>,
+    /// The keys of objects that it counts in the place of, though they still lie there. It takes
+    /// the place of the last, unless it is known itself.
+    pub instead_of: Vec<Arc<str>>,
     /// How far it goes.
     pub newest: NewestPlaces,
 }
@@ -75,6 +76,20 @@ impl Index {
         )
         .await;
         removed.map_err(|error| self.failed("writing the index in", error))
+    }
+
+    /// Forgets an object in whose place another one of its name counts, though it is there: what
+    /// sums have of it is to be taken out.
+    pub async fn take_back(&mut self, key: &str) -> Result<(), Failure> {
+        let token = self.lock.clone();
+        let taken = async {
+            let mut transaction =
+                lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
+            take_back(&mut transaction, &[key]).await?;
+            lock::commit(transaction, token.as_ref()).await
+        };
+        let taken = in_time(self.patience, taken).await;
+        taken.map_err(|error| self.failed("writing the index in", error))
     }
 
     /// Notes that objects have other keys now, each as (old, new).
@@ -154,8 +169,21 @@ async fn unmark(
             .bind(hour.start())
             .execute(transaction.acquire().await?)
             .await?;
+        forget_emptied(&mut transaction, hour).await?;
     }
     lock::commit(transaction, token).await
+}
+
+/// Forgets which objects hold nothing of an hour any more: its sums are as they are to be.
+///
+/// # Errors
+/// The database's.
+pub async fn forget_emptied(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+) -> Result<(), sqlx::Error> {
+    let delete = pg::query(include_str!("../../sql/index/forget_emptied.sql")).bind(hour.start());
+    delete.execute(transaction.acquire().await?).await.map(drop)
 }
 
 /// What became of the hours of objects that are gone.
@@ -175,14 +203,16 @@ async fn store(
     entries: &[Entry],
 ) -> Result<(), sqlx::Error> {
     let mut transaction = lock::begin(connection, token, Hold::Index).await?;
-    let replacing = entries
-        .iter()
-        .filter_map(|entry| Some((&**entry.instead_of.as_ref()?, &*entry.object.key)));
+    let replacing =
+        entries.iter().filter_map(|entry| Some((&**entry.instead_of.last()?, &*entry.object.key)));
     rename(replacing).execute(transaction.acquire().await?).await?;
+    let older = entries.iter().flat_map(|entry| &entry.instead_of);
+    take_back(&mut transaction, &older.map(|key| &**key).collect::<Vec<_>>()).await?;
     let summed = summed(&mut transaction, entries).await?;
     withdraw(&mut transaction, entries, &summed).await?;
     insert_objects(&mut transaction, entries).await?;
     insert_hours(&mut transaction, entries, &summed).await?;
+    insert_emptied(&mut transaction, &summed).await?;
     forget_deleted(&mut transaction, &keys(entries)).await?;
     insert_rejects(&mut transaction, entries).await?;
     newest::note(&mut transaction, entries).await?;
@@ -190,7 +220,24 @@ async fn store(
     lock::commit(transaction, token).await
 }
 
-/// Gives objects other keys, each as (old, new).
+/// Forgets objects that are there; the hours whose sums have something of them become stale.
+async fn take_back(transaction: &mut PgTransaction<'_>, keys: &[&str]) -> Result<(), sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(());
+    }
+    pg::query(include_str!("../../sql/index/mark_taken_back.sql"))
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
+    uncount_gone(transaction, keys).await?;
+    pg::query("delete from archive_objects where key = any ($1)")
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await?;
+    Ok(())
+}
+
+/// Gives objects other keys, each as (old, new), unless these are known.
 fn rename<'k>(renamed: impl Iterator<Item = (&'k str, &'k str)>) -> Statement<'k> {
     let (old, new): (Vec<&str>, Vec<&str>) = renamed.unzip();
     let statement = include_str!("../../sql/index/rename.sql");
@@ -341,6 +388,34 @@ async fn insert_hours(
     pg::query(include_str!("../../sql/index/mark_touched.sql"))
         .bind(&hours)
         .bind(&wanted)
+        .execute(transaction.acquire().await?)
+        .await?;
+    Ok(())
+}
+
+/// Notes of which hours sums have an earlier version of an object that holds nothing of them now.
+async fn insert_emptied(
+    transaction: &mut PgTransaction<'_>,
+    summed: &Summed,
+) -> Result<(), sqlx::Error> {
+    if summed.is_empty() {
+        return Ok(());
+    }
+    let (mut keys, mut hours) = (Vec::new(), Vec::new());
+    let (mut contents, mut places, mut placeless) = (Vec::new(), Vec::new(), Vec::new());
+    for ((key, hour), of) in summed {
+        keys.push(&**key);
+        hours.push(hour.start());
+        contents.push(of.content);
+        places.push(of.places);
+        placeless.push(of.placeless);
+    }
+    pg::query(include_str!("../../sql/index/insert_emptied.sql"))
+        .bind(keys)
+        .bind(hours)
+        .bind(contents)
+        .bind(places)
+        .bind(placeless)
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())

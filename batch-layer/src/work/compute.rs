@@ -27,7 +27,7 @@ fn set_right<'a>(
     objects: impl Iterator<Item = &'a Indexed> + Clone,
 ) {
     let mut replaced = objects.clone().filter(|indexed| indexed.is_replaced()).peekable();
-    if replaced.peek().is_none() {
+    if replaced.peek().is_none() && known.emptied == 0 {
         if known.is_of(objects.filter(|indexed| indexed.merged).count() as u64) {
             // What was replaced is again what it was.
             (stale.replaced, stale.reread) = (false, false);
@@ -566,7 +566,7 @@ impl Work {
                         kind: ChangeKind::Replaced,
                         by_other_rules: false,
                         twin: None,
-                        older: None,
+                        older: Vec::new(),
                     };
                     self.index_again(vec![change]).await?;
                 }

@@ -307,21 +307,18 @@ impl Work {
     }
 
     /// Whether an object holds what another one of its name holds, which is compressed otherwise,
-    /// and no sums have an earlier version of it. It is looked at again in each run, until one of
-    /// the two is gone.
+    /// and the index knows nothing of it: an earlier version would stay there. It is looked at
+    /// again in each run, until one of the two is gone.
     async fn is_copy(
         &mut self,
         change: &Change,
         scan: &Scan,
         read: &[Entry],
     ) -> Result<bool, Failure> {
-        let Some(twin) = change.twin.as_ref().filter(|_| !scan.hours.is_empty()) else {
+        let is_looked_at = change.kind == ChangeKind::New && !scan.hours.is_empty();
+        let Some(twin) = change.twin.as_ref().filter(|_| is_looked_at) else {
             return Ok(false);
         };
-        // What sums have of an earlier version would stay in them.
-        if !self.index.held_of(&change.object.key).await?.0.is_empty() {
-            return Ok(false);
-        }
         let pairs =
             |of: &[Holding]| of.iter().map(|of| (of.hour, of.prints.content)).collect::<Vec<_>>();
         let ours = scan
@@ -349,7 +346,7 @@ impl Work {
 
     /// Whether a newer object of its name counts in its place, because of one of them nobody can
     /// tell which records the other has, too. It is looked at again in each run, until one of the
-    /// two is gone.
+    /// two is gone. What the index knows of an earlier version is taken back.
     async fn is_outdated(
         &mut self,
         change: &Change,
@@ -370,6 +367,10 @@ impl Work {
                 let is_outdated = other || is_placeless(scan);
                 if is_outdated {
                     self.note_outdated(key, &twin.key);
+                }
+                if is_outdated && change.kind != ChangeKind::New {
+                    self.engine.forget_object(key);
+                    self.index.take_back(key).await?;
                 }
                 return Ok(is_outdated);
             }
@@ -410,9 +411,11 @@ impl Work {
         self.counts.rejected_lines += scan.rejected;
         self.note_far_offsets(&change.object.key, scan.far_offsets);
         let placeless = is_placeless(&scan);
-        let instead_of = outdated(&change, &scan).map(|older| Arc::clone(&older.key));
-        if let Some(older) = &instead_of {
+        let outdated = outdated(&change, &scan).iter();
+        let instead_of: Vec<_> = outdated.map(|older| Arc::clone(&older.key)).collect();
+        for older in &instead_of {
             self.note_outdated(older, &change.object.key);
+            self.engine.forget_object(older);
         }
         // The same bytes hold more ticks where they are said to be stored later.
         if change.kind != ChangeKind::New {
@@ -481,9 +484,10 @@ fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
     })
 }
 
-/// The older object of its name that a new one takes the place of, if any.
-pub(super) fn outdated<'c>(change: &'c Change, scan: &Scan) -> Option<&'c OlderTwin> {
-    change.older.as_ref().filter(|older| older.placeless || is_placeless(scan))
+/// The older objects of its name that one counts in the place of.
+pub(super) fn outdated<'c>(change: &'c Change, scan: &Scan) -> &'c [OlderTwin] {
+    let is_any_placeless = change.older.iter().any(|older| older.placeless);
+    if is_any_placeless || is_placeless(scan) { &change.older } else { &[] }
 }
 
 /// What tells what an object holds of an hour from anything else.

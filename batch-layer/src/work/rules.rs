@@ -106,7 +106,9 @@ impl Work {
     /// Whether an object is to stay as it was read before, because by this run's rules computed
     /// hours would lose ticks, or have more of the same messages.
     pub(super) async fn refuses(&mut self, change: &Change, scan: &Scan) -> Result<bool, Failure> {
-        let older = super::index::outdated(change, scan);
+        // One that the index knows is compared with what it was.
+        let older = super::index::outdated(change, scan).last();
+        let older = older.filter(|_| change.kind == ChangeKind::New);
         if !older.map_or(change.by_other_rules, |older| !older.is_as_read) {
             return Ok(false);
         }

@@ -504,3 +504,75 @@ async fn a_deleted_object_that_is_back_compressed_is_back() {
     assert_eq!(world.rows(OF_TEN).await, ["800 2 0"]);
     assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
 }
+
+/// An object with ticks of hours 9 and 10 in the folder of 9, computed beside another one of hour
+/// 10. Gives its key, its ticks of hour 9, and all of them.
+async fn of_two_hours() -> (World, String, [Vec<Tick>; 2]) {
+    let (world, object) = (World::create().await, key(9, 0, 0));
+    let first = some_ticks(9, 0, 0, 10);
+    let all = [first.clone(), some_ticks(10, 0, 10, 10)].concat();
+    world.put(&object, &all).await;
+    world.put(&key(10, 1, 0), &some_ticks(10, 1, 0, 5)).await;
+    world.run_ok(&HOURS).await;
+    (world, object, [first, all])
+}
+
+#[tokio::test]
+async fn an_object_that_is_written_again_in_two_parts_beside_another_that_is_gone_is_back_in_the_end()
+ {
+    let (world, object, [first, all]) = of_two_hours().await;
+    world.expire(&key(10, 1, 0)).await;
+    for _ in 0..2 {
+        world.bucket.delete(&object).await.unwrap();
+        world.run_ok(&HOURS).await;
+        assert_eq!(world.rows(OF_TEN).await, ["15 2 2"]);
+        // It has none of the hour's ticks yet.
+        world.put(&object, &first).await;
+        let outcome = world.run(&HOURS).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert_eq!(world.rows(OF_TEN).await, ["15 2 1"]);
+    }
+    world.put(&object, &all).await;
+    world.run_ok(&HOURS).await;
+    assert_eq!(world.rows(OF_TEN).await, ["15 2 1"]);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+    world.put(&key(10, 2, 0), &some_ticks(10, 2, 0, 5)).await;
+    world.run_ok(&HOURS).await;
+    assert_eq!(world.rows(OF_TEN).await, ["20 3 1"]);
+}
+
+#[tokio::test]
+async fn ticks_of_a_deleted_object_stay_when_a_version_without_them_came_and_is_gone_before_it_counts()
+ {
+    let (world, object, [first, all]) = of_two_hours().await;
+    world.bucket.delete(&object).await.unwrap();
+    world.run_ok(&HOURS).await;
+    world.put(&object, &first).await;
+    world.bucket.put(&key(10, 3, 0), "<html>").await.unwrap();
+    assert_eq!(world.run(&HOURS).await.code, 4);
+    world.bucket.delete(&object).await.unwrap();
+    world.bucket.delete(&key(10, 3, 0)).await.unwrap();
+    let outcome = world.run_ok(&HOURS).await;
+    assert!(!outcome.stderr.contains("taken out"), "{}", outcome.stderr);
+    assert_eq!(world.rows(OF_TEN).await, ["15 2 1"]);
+    world.put(&object, &all).await;
+    world.run_ok(&HOURS).await;
+    assert_eq!(world.rows(OF_TEN).await, ["15 2 0"]);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+}
+
+#[tokio::test]
+async fn what_is_no_archive_under_the_key_of_a_deleted_object_holds_no_hour_that_was_written_without_it()
+ {
+    let (world, object, _) = of_two_hours().await;
+    world.bucket.delete(&object).await.unwrap();
+    world.run_ok(&HOURS).await;
+    world.run_ok(&[&AT_TEN[..], &["--allow-shrink"]].concat()).await;
+    assert_eq!(world.rows(OF_TEN).await, ["5 1 0"]);
+    world.bucket.put(&object, "null").await.unwrap();
+    world.put(&key(10, 2, 0), &some_ticks(10, 2, 0, 5)).await;
+    let outcome = world.run(&HOURS).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("it held 10 ticks, which"), "{}", outcome.stderr);
+    assert_eq!(world.rows(OF_TEN).await, ["10 2 0"]);
+}

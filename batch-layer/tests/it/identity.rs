@@ -526,3 +526,88 @@ async fn an_hour_is_open_though_what_no_run_has_read_yet_repeats_its_records_alo
     world.run_ok(&DAY).await;
     assert_eq!(world.run(&verify).await.code, 0);
 }
+
+#[tokio::test]
+async fn of_two_objects_of_one_name_that_are_known_by_offsets_one_that_comes_again_without_counts_alone()
+ {
+    for (is_deleted, end) in [(true, ""), (true, ".gz"), (false, ""), (false, ".gz")] {
+        let (world, ticks) = (World::create().await, some_ticks(10, 0, 0, 4));
+        let again = format!("{}{end}", key(10, 0, 0));
+        world.put(&key(10, 0, 0), &ticks).await;
+        put_later(&world, &format!("{}.gz", key(10, 0, 0)), &lines(&ticks[..2])).await;
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(TICKS).await, 4);
+        if is_deleted {
+            world.bucket.delete(&again).await.unwrap();
+            world.run_ok(&DAY).await;
+        }
+        put_later(&world, &again, &placeless(10, 0, 3)).await;
+        for flags in [&[][..], &[][..], &["--recompute"][..]] {
+            let outcome = world.run_ok(&[&DAY[..], flags].concat()).await;
+            assert!(outcome.stderr.contains("is newer and of the same name"), "{}", outcome.stderr);
+            let hour = "select concat_ws(' ', ticks, objects, gone_objects) from batch_hours";
+            assert_eq!(world.rows(hour).await, ["3 1 0"], "{is_deleted} {end} {flags:?}");
+        }
+        assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+        // Each record counts once again when it tells its offset.
+        world.put(&again, &ticks[..3]).await;
+        world.run_ok(&DAY).await;
+        let all = if end.is_empty() { 3 } else { 4 };
+        assert_eq!(world.number(TICKS).await, all, "{is_deleted} {end}");
+    }
+}
+
+#[tokio::test]
+async fn an_older_object_that_is_replaced_by_one_without_offsets_is_taken_out() {
+    let (world, ticks) = (World::create().await, some_ticks(10, 0, 0, 20));
+    let (plain, packed) = (key(10, 0, 0), format!("{}.gz", key(10, 0, 0)));
+    world.put(&plain, &ticks).await;
+    world.bucket.put(&packed, gzip(&lines(&ticks[..5]))).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.bucket.put(&plain, placeless(10, 0, 20)).await.unwrap();
+    put_later(&world, &packed, &lines(&ticks[..10])).await;
+    for _ in 0..2 {
+        world.run_ok(&DAY).await;
+        assert_eq!(world.number(TICKS).await, 10);
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_known_by_a_version_that_was_not_computed_is_not_passed_over_as_a_copy() {
+    let (world, ticks) = (World::create().await, some_ticks(10, 0, 0, 20));
+    let (plain, packed) = (key(10, 0, 0), format!("{}.gz", key(10, 0, 0)));
+    world.bucket.put(&packed, gzip(&lines(&ticks[..10]))).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.put(&plain, &ticks).await;
+    world.bucket.put(&key(10, 1, 0), "<html>").await.unwrap();
+    assert_eq!(world.run(&DAY).await.code, 4);
+    world.put(&plain, &ticks[..10]).await;
+    world.bucket.delete(&key(10, 1, 0)).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(TICKS).await, 10);
+}
+
+#[tokio::test]
+async fn a_deleted_object_without_which_its_hour_was_written_is_new_when_it_comes_again() {
+    let (world, ticks) = (World::create().await, some_ticks(10, 0, 0, 20));
+    let (plain, packed) = (key(10, 0, 0), format!("{}.gz", key(10, 0, 0)));
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 20).await;
+    world.put(&plain, &ticks).await;
+    world.bucket.put(&packed, gzip(&lines(&ticks[..10]))).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.bucket.delete(&packed).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.run_ok(&["--hour", "2025-06-02T10", "--recompute"]).await;
+    // The other one is compressed now: first both lie there.
+    put_later(&world, &packed, &lines(&ticks)).await;
+    let outcome = world.run_ok(&DAY).await;
+    assert!(outcome.stderr.contains("is passed over"), "{}", outcome.stderr);
+    let outcome = world.run(&[&["verify"], &DAY[..]].concat()).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    world.bucket.delete(&plain).await.unwrap();
+    let outcome = world.run_ok(&DAY).await;
+    assert!(outcome.stderr.contains("0 hours computed"), "{}", outcome.stderr);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+}

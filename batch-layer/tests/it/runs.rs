@@ -315,7 +315,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         placeless: false,
         newest: NewestPlaces::new(),
         format: "lines".into(),
-        instead_of: None,
+        instead_of: Vec::new(),
     };
     let nothing = BTreeMap::new();
     let lacks = Lacks { rejected: &nothing, offsets: &BTreeMap::new() };
