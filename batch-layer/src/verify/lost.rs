@@ -17,6 +17,7 @@ use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -46,8 +47,8 @@ pub struct Lost {
 pub struct Search<'a> {
     pub topic: &'a str,
     pub sources: Sources<'a>,
-    /// It was made anew, or moved to another cluster.
-    pub has_several_sources: bool,
+    /// The one that it is now, where it was made anew, or moved to another cluster.
+    pub newest_source: Option<i16>,
     pub hours: &'a Range<Hour>,
     pub realtime: &'a Holdings,
     pub archived: &'a Archived,
@@ -116,9 +117,9 @@ impl Search<'_> {
         for partition in self.partitions() {
             let of = self.partition(partition);
             lost.messages.insert(partition, of.messages.clone());
-            let span = self.spans.get(&partition);
-            let in_log = self.in_log(index, &of, span).await?;
-            let before_log = holes(&of.messages, span.map_or(u64::MAX, |span| span.low));
+            let (missing, own) = (holes(&of.messages), self.own_log(index, partition).await?);
+            let in_log = self.in_log(index, partition, (&missing, &own)).await?;
+            let beyond_log = missing.without_runs(&iter::once(own).collect());
 
             let (mut left, mut rejected) = self.without_gaps(index, &of, in_log, &mut lost).await?;
             if places::have_elements(&of.known) || places::have_elements(&rejected.places) {
@@ -132,33 +133,49 @@ impl Search<'_> {
             }
             self.ask_log(index, &of, (left, rejected), &mut lost).await?;
 
-            let (left, rejected) = self.without_gaps(index, &of, before_log, &mut lost).await?;
+            let (left, rejected) = self.without_gaps(index, &of, beyond_log, &mut lost).await?;
             let whole = rejected.messages - places::with_holes(&rejected.places);
             self.note_unaccounted(index, &of, &left.without(&whole), &mut lost).await?;
         }
         Ok(lost)
     }
 
-    /// What Kafka is asked for: all that it took in these hours, and what lies between known offsets
-    /// and is nowhere else. A record's time is the producer's to say, so it may be any.
+    /// The offsets of Kafka's log that those of these hours are of. Of an earlier source it has
+    /// none: where the hours have ticks of such, it is what lies between those of the newest.
+    async fn own_log(&self, index: &mut Index, partition: i32) -> Result<Range<u64>, Failure> {
+        let Some(span) = self.spans.get(&partition) else {
+            return Ok(0..0);
+        };
+        let log = span.low..span.high;
+        let mut named = self.realtime.sources.values().flatten();
+        let Some(newest) = self.newest_source.filter(|newest| !named.all(|of| of == newest)) else {
+            return Ok(log);
+        };
+        let asked = (partition, Some(&[newest][..]));
+        let spans = tables::source_spans(index, self.hours, asked).await?;
+        let own = spans.first().cloned().unwrap_or_default();
+        let start = log.start.max(own.start);
+        Ok(start..log.end.min(own.end).max(start))
+    }
+
+    /// What Kafka is asked for: all that it took in these hours, and what is missing between known
+    /// offsets and is nowhere else. A record's time is the producer's to say, so it may be any.
     async fn in_log(
         &self,
         index: &mut Index,
-        of: &Partition,
-        span: Option<&Span>,
+        partition: i32,
+        (missing, own): (&Runs, &Range<u64>),
     ) -> Result<Runs, Failure> {
-        let Some(span) = span else {
+        let Some(range) = self.spans.get(&partition).map(Span::range) else {
             return Ok(Runs::default());
         };
-        let (range, low) = (span.range(), span.low);
         let beyond = |run: Range<u64>| {
-            [run.start.max(low)..run.end.min(range.start), run.start.max(range.end)..run.end]
+            [run.start..run.end.min(range.start), run.start.max(range.end)..run.end]
         };
-        let between = holes(&of.messages, span.high);
-        let beyond = between.iter().flat_map(beyond).filter(|run| !run.is_empty());
-        let beyond: Runs = beyond.collect();
+        let between = runs::common(missing.iter(), iter::once(own.clone()));
+        let beyond: Runs = between.flat_map(beyond).filter(|run| !run.is_empty()).collect();
         let beyond = match beyond.hull() {
-            Some(hull) => beyond.without(&self.elsewhere(index, of.number, hull).await?),
+            Some(hull) => beyond.without(&self.elsewhere(index, partition, hull).await?),
             None => beyond,
         };
         let is_before = |run: &Range<u64>| run.start < range.start;
@@ -167,15 +184,19 @@ impl Search<'_> {
         Ok(before.into_iter().chain(range).chain(behind).collect())
     }
 
-    /// Which offsets any hour has, in `realtime_stock` or in the archive.
+    /// Which offsets any hour has, in `realtime_stock` or in the archive. Those of sources that
+    /// these hours have no ticks of are other messages'.
     async fn elsewhere(
         &self,
         index: &mut Index,
         partition: i32,
         hull: Range<u64>,
     ) -> Result<RoaringTreemap, Failure> {
-        let asked = (partition, self.sources);
-        let elsewhere = tables::realtime_anywhere(index, asked, hull).await?;
+        let named: BTreeSet<i16> = self.realtime.sources.values().flatten().copied().collect();
+        let named: Vec<i16> = named.into_iter().collect();
+        let are_told = self.newest_source.is_some() && !named.is_empty();
+        let sources = if are_told { Some(&named[..]) } else { self.sources };
+        let elsewhere = tables::realtime_anywhere(index, (partition, sources), hull).await?;
         let archived = self.archived.elsewhere.get(&partition).cloned().unwrap_or_default();
         Ok(elsewhere | archived)
     }
@@ -267,7 +288,7 @@ impl Search<'_> {
         of: &Partition,
         offsets: &Runs,
     ) -> Result<Runs, Failure> {
-        if !self.has_several_sources || offsets.is_empty() {
+        if self.newest_source.is_none() || offsets.is_empty() {
             return Ok(Runs::default());
         }
         let asked = (of.number, self.sources);
@@ -334,12 +355,17 @@ impl Search<'_> {
         rejected.lengths =
             tables::rejected_lengths(index, self.topic, partition, &rejected.messages).await?;
         let (log, rules) = (Arc::clone(log), Arc::clone(self.rules));
+        // Of a tick of another hour that was dropped nobody knows any more whether it was there.
+        let (hours, dropped) = (self.hours.clone(), tables::dropped_hours(index).await?);
+        let is_judged = move |hour: Hour| hours.contains(&hour) || !dropped.contains(&hour);
         let reading = tokio::task::spawn_blocking(move || {
             let mut decoder = Decoder::new(rules, Timestamp::now());
-            let mut found = Vec::new();
+            let (mut found, mut held) = (Vec::new(), Vec::new());
             log.read(partition, &offsets, |offset, value, beside| {
                 if !rejected.is_whole(offset, value) {
-                    look_at(&mut decoder, (offset, value, beside), &rejected, &mut found);
+                    look_at(&mut decoder, (offset, value, beside), &rejected, &mut held);
+                    let judged = held.drain(..).filter(|held| held.hour.is_none_or(&is_judged));
+                    found.extend(judged);
                 }
             })?;
             anyhow::Ok(found)
@@ -427,9 +453,9 @@ fn beside(messages: &RoaringTreemap, run: &Range<u64>) -> Option<[u64; 2]> {
     Some([messages.select(below.checked_sub(1)?)?, after])
 }
 
-/// Offsets below `end` that are missing between known ones.
-fn holes(known: &RoaringTreemap, end: u64) -> Runs {
-    let all = known.min().zip(known.max()).map(|(first, last)| first..last.min(end));
+/// Offsets that are missing between known ones.
+fn holes(known: &RoaringTreemap) -> Runs {
+    let all = known.min().zip(known.max()).map(|(first, last)| first..last);
     runs::missing(all.into_iter(), places::runs(known)).collect()
 }
 
@@ -483,18 +509,17 @@ mod tests {
 
     #[test]
     fn holes_lie_between_known_offsets_however_far_apart() {
-        let holes_of = |known: &[u64], end| {
-            let holes = super::holes(&known.iter().collect(), end);
+        let holes_of = |known: &[u64]| {
+            let holes = super::holes(&known.iter().collect());
             (ends(&holes), holes.len())
         };
-        assert_eq!(holes_of(&[3, 4, 7, 9], u64::MAX), (vec![(5, 7), (8, 9)], 3));
-        assert_eq!(holes_of(&[3, 4, 7, 9], 6), (vec![(5, 6)], 1));
-        assert_eq!(holes_of(&[3, 4, 7, 9], 2), (vec![], 0));
-        assert_eq!(holes_of(&[], 6), (vec![], 0));
+        assert_eq!(holes_of(&[3, 4, 7, 9]), (vec![(5, 7), (8, 9)], 3));
+        assert_eq!(holes_of(&[3]), (vec![], 0));
+        assert_eq!(holes_of(&[]), (vec![], 0));
         let far = (1 << 48) - 1;
-        assert_eq!(holes_of(&[3, 5, far], u64::MAX), (vec![(4, 5), (6, far)], far - 5));
+        assert_eq!(holes_of(&[3, 5, far]), (vec![(4, 5), (6, far)], far - 5));
         for far in [1 << 33, 1 << 36, 1 << 40, 1 << 44] {
-            assert_eq!(holes_of(&[0, far], u64::MAX), (vec![(1, far)], far - 1));
+            assert_eq!(holes_of(&[0, far]), (vec![(1, far)], far - 1));
         }
     }
 
@@ -526,7 +551,7 @@ mod tests {
         let search = Search {
             topic: "t",
             sources: None,
-            has_several_sources: false,
+            newest_source: None,
             hours: &(first..first.plus(2)),
             realtime: &realtime,
             archived: &archived,
@@ -540,7 +565,7 @@ mod tests {
             rules: &Arc::new(Rules::default()),
         };
         let of = search.partition(0);
-        search.by_hour(&of, &holes(&of.messages, u64::MAX))
+        search.by_hour(&of, &holes(&of.messages))
     }
 
     #[test]

@@ -18,7 +18,7 @@ use service::pg::in_time;
 use service::pg::numeric::{StoredPrice, StoredVolume};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::time::Duration;
 
@@ -505,9 +505,12 @@ pub async fn newest_topic_id(index: &mut Index, topic: &str) -> Result<String, F
     Ok(row.map_err(|error| index.failed("reading kafka_sources in", error))?.unwrap_or_default())
 }
 
-/// The sources of a topic: it has another one whenever it was made anew.
+/// The sources of a topic, the newest last: it has another one whenever it was made anew.
 pub async fn sources(index: &mut Index, topic: &str) -> Result<Vec<i16>, Failure> {
-    let rows = pg::query_scalar("select source from kafka_sources where topic = $1").bind(topic);
+    let rows = pg::query_scalar(
+        "select source from kafka_sources where topic = $1 order by first_seen_at, source",
+    )
+    .bind(topic);
     let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
     rows.map_err(|error| index.failed("reading kafka_sources in", error))
 }
@@ -640,6 +643,16 @@ pub async fn realtime_anywhere(
     collect(WHOLE_TABLE, rows)
         .await
         .map_err(|error| index.failed("reading realtime_stock in", error))
+}
+
+/// The hours of the days that retention has dropped from `realtime_stock`.
+pub async fn dropped_hours(index: &mut Index) -> Result<BTreeSet<Hour>, Failure> {
+    let days = pg::query_scalar("select day::timestamp at time zone 'UTC' from dropped_days")
+        .fetch_all(&mut index.connection);
+    let days: Result<Vec<Timestamp>, _> = in_time(index.patience, days).await;
+    let days = days.map_err(|error| index.failed("reading dropped_days in", error))?;
+    let hours = |day: Timestamp| Hour::each(Hour::of(day)..Hour::of(day).plus(24));
+    Ok(days.into_iter().flat_map(hours).collect())
 }
 
 /// From the smallest offset of each source in some hours to behind the largest.

@@ -26,7 +26,7 @@ pub struct Topic {
     pub name: String,
     /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
     sources: Option<Vec<i16>>,
-    /// All that it has by `kafka_sources`; none where nobody has read it.
+    /// All that it has by `kafka_sources`, the newest last; none where nobody has read it.
     known_sources: Vec<i16>,
     /// No other one is compared.
     is_only_one: bool,
@@ -182,6 +182,14 @@ impl Topic {
         self.sources.as_deref()
     }
 
+    /// The one that it is now, where it has several.
+    const fn newest_source(&self) -> Option<i16> {
+        match self.known_sources.as_slice() {
+            [_, .., newest] => Some(*newest),
+            _ => None,
+        }
+    }
+
     /// What there is to say of rows of an hour whose source `kafka_sources` does not have: a tick's
     /// identity is wrong.
     pub fn describe_strange_sources(&self, hour: Hour, part: &Part) -> Option<String> {
@@ -301,7 +309,7 @@ impl Topic {
         let search = Search {
             topic: &self.name,
             sources: self.sources(),
-            has_several_sources: self.known_sources.len() > 1,
+            newest_source: self.newest_source(),
             hours,
             realtime: &part.realtime,
             archived: &part.archived,

@@ -1859,6 +1859,74 @@ async fn a_record_that_is_lost_is_found_in_kafka_whatever_time_it_bears() {
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
 }
 
+/// Nor those that Kafka has no more because its log was lost.
+#[tokio::test]
+async fn offsets_of_an_earlier_topic_are_not_looked_for_in_the_log_of_the_one_that_it_is_now() {
+    let live = Live::create().await;
+    let old = live.hour.plus(-3);
+    let ticks = [ticks_of(old, 0, 1_000, 2), ticks_of(old, 0, 1_003, 1)].concat();
+    live.world
+        .execute(
+            "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+             select group_id, 'moved', topic, '', 1 from kafka_sources where source = 1;
+             update realtime_stock set source = 2",
+        )
+        .await;
+    live.world.insert_realtime(&ticks).await;
+    live.world.execute("truncate minute_bars, hour_bars").await;
+    live.world.fill_minute_bars().await;
+    live.world.put(&key_of(old, 0, 1_000), &ticks).await;
+    let hour = old.start().to_string();
+    live.world.run_ok(&["--hour", &hour]).await;
+    let asked = ["--kafka-brokers", live.topic.brokers()];
+    let flags = [&["--hour", &hour, "--topic", live.topic.name()][..], &asked].concat();
+    let is_found = async |what: &str| {
+        let outcome = verify(&live.world, &flags).await;
+        assert_eq!(outcome.code, 4, "{what}: {}{}", outcome.stdout, outcome.stderr);
+        let word = "1 offset is in no table and not in the archive";
+        assert!(outcome.stdout.contains(word), "{what}: {}", outcome.stdout);
+    };
+    is_found("behind the log's end").await;
+    live.send(&ticks_of(live.hour, 0, 201, 1_000)).await;
+    is_found("the new topic has a record of that number").await;
+    live.world.insert_realtime(&ticks_of(live.hour, 0, 1_002, 1)).await;
+    live.world.execute("update realtime_stock set source = 2 where kafka_offset = 1002").await;
+    is_found("which was read").await;
+}
+
+#[tokio::test]
+async fn records_of_hours_that_retention_has_dropped_are_not_lost_to_another_hour() {
+    let live = Live::create().await;
+    // A tick of the first hour comes behind those of another one, in a folder of its own.
+    let (world, first) = (&live.world, live.hour.plus(-9));
+    let other = live.hour.plus(-5);
+    let ticks = [(first, 201, 9), (other, 210, 10), (first, 220, 1)]
+        .map(|(hour, offset, count)| ticks_of(hour, 0, offset, count));
+    live.send(&ticks.concat()).await;
+    world.insert_realtime(&ticks.concat()).await;
+    world.execute("truncate minute_bars, hour_bars").await;
+    world.fill_minute_bars().await;
+    for (hour, ticks) in [first, other, live.hour.plus(-2)].into_iter().zip(&ticks) {
+        world.put(&key_of(hour, 0, ticks[0].offset), ticks).await;
+    }
+    world.set_next_offset(live.topic.name(), 0, 221).await;
+    let window = ["--from", &first.start().to_string(), "--to", &live.hour.start().to_string()];
+    world.run_ok(&window).await;
+    world
+        .execute(
+            "truncate realtime_stock;
+             insert into dropped_days (day, partition, reason)
+             select (now() at time zone 'UTC')::date - back, '', 'test'
+             from generate_series(0, 1) as back",
+        )
+        .await;
+    let hour = first.start().to_string();
+    let asked = ["--kafka-brokers", live.topic.brokers(), "--topic", live.topic.name()];
+    let outcome = verify(world, &[&["--hour", &hour][..], &asked].concat()).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains("1 purged"), "{}", outcome.stdout);
+}
+
 #[tokio::test]
 async fn hours_before_1970_are_compared_though_kafka_can_have_nothing_of_them() {
     let live = Live::create().await;
