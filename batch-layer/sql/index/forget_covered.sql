@@ -1,16 +1,16 @@
--- Forgets that the lake stands for objects which are there again, with all of their ticks. Those
--- that are as they were when they were deleted are gone no longer. $1: their keys.
+-- Forgets that the lake stands for objects which are there again, with all of their ticks: they are
+-- gone no longer. $1: their keys.
 with forgotten as
     (delete from covered_objects c
      where key = any ($1)
        and ticks <= (select coalesce(sum(h.ticks), 0)
                      from archive_object_hours h where h.key = c.key)
-     returning key, etag, size, hours, deleted_at),
+     returning key, hours, deleted_at),
 back as
-    (select hour, count(*) as objects
-     from forgotten f join archive_objects o using (key) cross join unnest(f.hours) as hour
-     where f.deleted_at is not null and o.etag = f.etag and o.size = f.size
-     group by hour)
+    (select h.hour, count(*) as objects
+     from forgotten f join archive_object_hours h on h.key = f.key and h.hour = any (f.hours)
+     where f.deleted_at is not null and h.ticks > 0
+     group by h.hour)
 update batch_hours b
 set (gone_objects, objects) = (b.gone_objects - least(back.objects, b.gone_objects),
                                b.objects - least(back.objects, b.gone_objects))
