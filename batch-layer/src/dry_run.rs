@@ -73,7 +73,7 @@ async fn has_tables(index: &mut Index) -> Result<bool, Failure> {
 }
 
 fn note_folder(folder: &Folder, survey: &Survey, hours: &mut BTreeMap<Hour, Todo>) {
-    if survey.changes.is_empty() && survey.gone.is_empty() {
+    if [survey.changes.len(), survey.gone.len(), survey.back.len()] == [0; 3] {
         return;
     }
     let todo = hours.entry(folder.hours.start).or_default();
@@ -89,6 +89,7 @@ fn reasons(survey: &Survey) -> Vec<String> {
         (count(ChangeKind::New), "new"),
         (count(ChangeKind::Replaced), "replaced"),
         (survey.gone.len(), "gone"),
+        (survey.back.len(), "back as it was"),
         (count(ChangeKind::Forced), "read again (--recompute, or other flags about messages)"),
     ];
     let named = counts.into_iter().filter(|(count, _)| *count > 0);

@@ -319,14 +319,11 @@ impl Index {
         Ok(hours.into_iter().map(Hour::of).collect())
     }
 
-    /// What an object holds of each hour, in order of time, by its fingerprints.
+    /// What an object that is there holds of each hour, in order of time, by its fingerprints.
     pub async fn fingerprints_of(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
-        let rows = pg::query_as(
-            "select hour, fingerprint from archive_object_hours
-             where key = $1 and ticks > 0 order by hour",
-        )
-        .bind(key)
-        .fetch_all(&mut self.connection);
+        let rows = pg::query_as(include_str!("../sql/index/fingerprints_of_object.sql"))
+            .bind(key)
+            .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
         Ok(rows

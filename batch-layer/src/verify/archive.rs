@@ -728,13 +728,13 @@ impl Archive {
         else {
             return Ok(());
         };
-        // Of one that was replaced the index still tells hours.
-        let known = match is_replaced {
-            true => index.hours_of(&object.key).await?,
-            false => Vec::new(),
+        // Of one that was replaced the index still tells hours; not of one that was gone.
+        let known: BTreeMap<Hour, u64> = match is_replaced {
+            true => index.fingerprints_of(&object.key).await?.into_iter().collect(),
+            false => BTreeMap::new(),
         };
         let unread = Unread { key: Arc::clone(&object.key), why: None };
-        let held = part.hours.keys().filter(|hour| !known.contains(hour));
+        let held = part.hours.keys().filter(|hour| !known.contains_key(hour));
         self.note_beyond(archived, (&unread, folder), (held.copied(), hours));
         Ok(())
     }

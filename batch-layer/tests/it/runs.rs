@@ -215,6 +215,12 @@ async fn a_dry_run_says_what_would_be_done_and_writes_nothing() {
     // be computed.
     let outcome = world.run_ok(&["--hour", "2025-06-02T10", "--dry-run"]).await;
     assert!(outcome.stdout.contains("1 replaced; outside of the window"), "{}", outcome.stdout);
+    world.run_ok(&DAY).await;
+    world.bucket.delete(&key(9, 0, 0)).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.put(&key(9, 0, 0), &some_ticks(9, 0, 9000, 11)).await;
+    let outcome = world.run_ok(&dry).await;
+    assert!(outcome.stdout.contains("1 back as it was"), "{}", outcome.stdout);
 }
 
 #[tokio::test]

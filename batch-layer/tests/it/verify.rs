@@ -1661,6 +1661,21 @@ async fn an_hour_is_open_of_which_an_object_in_an_earlier_folder_was_not_read_th
     world.run_ok(&TWO_DAYS).await;
     let outcome = verify(&world, &TWO_DAYS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // Nor is it read when it was deleted, which a run has noticed, and comes again with more.
+    world.bucket.delete(&key_of(first, 0, 9)).await.unwrap();
+    world.run_ok(&TWO_DAYS).await;
+    let more = [20, 30].map(|offset| ticks_of(second, 0, offset, 1));
+    world.insert_realtime(&more.concat()).await;
+    world.execute("truncate minute_bars, hour_bars").await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 31).await;
+    world.put(&key_of(second, 0, 30), &more[1]).await;
+    world.run_ok(&TWO_DAYS).await;
+    let again = [ticks_of(second, 0, 9, 1), more[0].clone()].concat();
+    world.put(&key_of(first, 0, 9), &again).await;
+    let outcome = verify(&world, &TWO_DAYS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
 }
 
 #[tokio::test]
