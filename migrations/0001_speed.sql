@@ -139,11 +139,15 @@ create table kafka_offsets
     next_offset bigint      not null,
     updated_at  timestamptz not null default now(),
     -- Where Kafka's log was seen to end before next_offset: what it has from there on is other messages, however far it
-    -- grows. Until the offset is moved.
+    -- grows. Until that is recorded as a gap.
     log_end     bigint,
+    -- How often a gap has moved next_offset back: whoever knows another number read the log as it was before, also where
+    -- next_offset has come to the same again.
+    rewinds     integer     not null default 0,
     constraint kafka_offsets_pkey primary key (source, partition),
     constraint kafka_offsets_source_fkey foreign key (source) references kafka_sources,
-    constraint kafka_offsets_next_offset_check check (next_offset >= 0)
+    constraint kafka_offsets_next_offset_check check (next_offset >= 0),
+    constraint kafka_offsets_log_end_check check (log_end >= 0)
 )
     with (fillfactor = 50);
 

@@ -18,6 +18,8 @@ const SILENT_AFTER: Duration = Duration::from_secs(15);
 const SLEPT: Duration = Duration::from_secs(5);
 /// How long a transaction may hold up its partition before that is said.
 const HELD_UP_AFTER: Duration = Duration::from_secs(60);
+/// Another instance that had a partition for less has moved no offset of it, most likely.
+const KNOWN_AGAIN: Duration = Duration::from_secs(15);
 /// Partitions that stand, beside the first one, of which the names are shown.
 const NAMED: usize = 8;
 
@@ -36,6 +38,9 @@ pub struct Assignment {
     is_unsettled: bool,
     /// When the statistics were last looked at.
     looked: Option<Instant>,
+    /// Where the logs of partitions ended that were taken back before the store has said where to
+    /// begin, and when that was. The group may give them again at once.
+    ends: BTreeMap<TopicPartition, (i64, Instant)>,
 }
 
 #[derive(Debug)]
@@ -99,6 +104,7 @@ impl Assignment {
             unanswered: None,
             is_unsettled: false,
             looked: None,
+            ends: BTreeMap::new(),
         }
     }
 
@@ -107,8 +113,14 @@ impl Assignment {
         self.count += 1;
         let (count, skips) = (self.count, self.skips);
         for element in partitions.elements() {
+            let (name, id) = (element.topic().to_owned(), element.partition());
+            let mut partition = Partition::new(count, skips, now);
+            let at = TopicPartition { topic: name, partition: id };
+            let end = self.ends.remove(&at);
+            let end = end.filter(|(_, then)| now.saturating_duration_since(*then) < KNOWN_AGAIN);
+            partition.truncated_at = end.map(|(end, _)| end);
             let topic = self.topic_mut(element.topic());
-            topic.partitions.insert(element.partition(), Partition::new(count, skips, now));
+            topic.partitions.insert(element.partition(), partition);
             topic.watched.remove(&element.partition());
         }
         self.unanswered.get_or_insert(now);
@@ -132,11 +144,16 @@ impl Assignment {
     }
 
     /// The group takes partitions back; gives those that Kafka's client has to give up.
-    pub fn revoke(&mut self, partitions: &TopicPartitionList) -> TopicPartitionList {
+    pub fn revoke(&mut self, partitions: &TopicPartitionList, now: Instant) -> TopicPartitionList {
         let mut taken_up = TopicPartitionList::new();
         for element in partitions.elements() {
             let topic = self.topics.iter_mut().find(|topic| topic.name == element.topic());
             let partition = topic.and_then(|topic| topic.partitions.remove(&element.partition()));
+            let end = partition.as_ref().and_then(|partition| partition.truncated_at);
+            if let Some(end) = end {
+                let (topic, partition) = (element.topic().to_owned(), element.partition());
+                self.ends.insert(TopicPartition { topic, partition }, (end, now));
+            }
             if partition.is_some_and(|partition| partition.is_in_client()) {
                 taken_up.add_partition(element.topic(), element.partition());
             }
@@ -269,6 +286,7 @@ impl Assignment {
     /// The store's answer, if it is about the present assignment.
     pub fn answered(&mut self, answer: Answer, now: Instant) {
         self.is_unsettled = true;
+        self.ends.clear();
         let stored = self.stored_mut(answer.at);
         if let Some(partition) = stored.filter(|stored| stored.assignment == answer.assignment) {
             partition.on(Event::Answered(answer.start), now);
@@ -302,17 +320,18 @@ impl Assignment {
         self.is_unsettled = self.unanswered.is_some();
         for topic in &mut self.topics {
             for (id, partition) in &mut topic.partitions {
+                let at = || TopicPartition { topic: topic.name.clone(), partition: *id };
                 if partition.is_due(now) {
                     partition.on(Event::Waited, now);
+                }
+                if partition.is_end_wanted(now) {
+                    wanted.push((at(), Action::AskKafka));
                 }
                 match partition.take_wanted(now) {
                     Some(Action::AskStore) if topic.source.is_none() || !topic.is_confirmed => {
                         partition.put_back(Action::AskStore, now)
                     }
-                    Some(action) => wanted.push((
-                        TopicPartition { topic: topic.name.clone(), partition: *id },
-                        action,
-                    )),
+                    Some(action) => wanted.push((at(), action)),
                     None => {}
                 }
                 self.is_unsettled |= !partition.is_settled();
@@ -660,7 +679,7 @@ impl Transaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handover::Begin;
+    use crate::handover::{Begin, Watermarks};
 
     fn list(partitions: &[i32]) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
@@ -741,7 +760,7 @@ mod tests {
     fn an_answer_about_partitions_that_were_lost_is_not_taken_for_one_about_those_assigned_since() {
         let mut assignment = assigned(&[0]);
         let old = answer(&assignment, 0, 5);
-        assert_eq!(assignment.revoke(&list(&[0])).count(), 0);
+        assert_eq!(assignment.revoke(&list(&[0]), Instant::now()).count(), 0);
         assignment.assign(&list(&[0]), Instant::now());
         assignment.answered(old, Instant::now());
         assert_eq!(assignment.ready(Instant::now()), None);
@@ -751,10 +770,23 @@ mod tests {
     }
 
     #[test]
+    fn where_a_log_ended_is_known_when_the_group_gives_its_partition_again_at_once() {
+        for (after, known) in [(Duration::ZERO, Some(9)), (KNOWN_AGAIN, None)] {
+            let mut assignment = assigned(&[0]);
+            let end = Event::Measured(Watermarks { low: 3, high: 9 }, Instant::now());
+            assignment.event(&at(0), end, Instant::now());
+            let now = Instant::now();
+            assignment.revoke(&list(&[0]), now);
+            assignment.assign(&list(&[0]), now + after);
+            assert_eq!(assignment.question(&at(0)).unwrap().truncated_at, known);
+        }
+    }
+
+    #[test]
     fn only_what_was_taken_up_is_given_up() {
         let mut assignment = reading(&[0], 5);
         assignment.assign(&list(&[1]), Instant::now());
-        assert_eq!(assignment.revoke(&list(&[0, 1])).elements().len(), 1);
+        assert_eq!(assignment.revoke(&list(&[0, 1]), Instant::now()).elements().len(), 1);
         assert!(assignment.is_empty());
     }
 
@@ -763,7 +795,7 @@ mod tests {
         let mut assignment = reading(&[0, 1], 5);
         let here = |partition| SourcePartition { source: 1, partition };
         assert_eq!(assignment.known(&list(&[1, 2])), [here(1)]);
-        assignment.revoke(&list(&[1]));
+        assignment.revoke(&list(&[1]), Instant::now());
         assert_eq!(assignment.known(&list(&[0, 1])), [here(0)]);
         let mut unidentified = Assignment::new(false);
         unidentified.assign(&list(&[0]), Instant::now());

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// One whose last owner is still writing, after this time.
 const ASK_SOON: Duration = Duration::from_millis(200);
+/// Where the store does not say where to begin, Kafka is asked for the log's end so often.
+const ASK_END_EVERY: Duration = Duration::from_secs(2);
 /// A registry that gives a schema within this time has not kept anybody waiting.
 const GIVEN_WITHIN: Duration = Duration::from_secs(3);
 /// Kafka's client may be told of a partition again so long after it was to leave it: it ends its
@@ -219,6 +221,10 @@ pub struct Partition {
     said: bool,
     /// Since when it stands, until that was said to be over.
     stood: Option<Stood>,
+    /// The store has no offset of it, so that there is none that a log could end before.
+    is_new: bool,
+    /// When Kafka was last asked for its end because the store does not say where to begin.
+    end_asked: Instant,
     /// What is to be done next, and when.
     wanted: Option<(Action, Instant)>,
     skips: bool,
@@ -251,6 +257,8 @@ impl Partition {
             unlocated: None,
             said: false,
             stood: None,
+            is_new: false,
+            end_asked: now,
             wanted: Some((Action::AskStore, now)),
             skips,
         }
@@ -289,7 +297,7 @@ impl Partition {
                 (S::Located, None)
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::AskKafka)) => {
-                (self.refused, self.truncated_at) = (None, None);
+                (self.refused, self.truncated_at, self.is_new) = (None, None, true);
                 (S::Assigned, Some((A::AskKafka, now)))
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::Busy)) => {
@@ -303,7 +311,10 @@ impl Partition {
                 let is_old = asked < self.counts_from;
                 if !is_old {
                     self.watermarks = Some(watermarks);
-                    if self.refused.is_some_and(|refused| refused > watermarks.high) {
+                    let is_waiting = self.state == S::Assigned && !self.is_new;
+                    let is_before = self.refused.is_some_and(|next| next > watermarks.high);
+                    if is_before || is_waiting {
+                        // It may come to the stored offset before the store says which that is.
                         self.note_end(watermarks.high);
                     }
                 }
@@ -311,7 +322,9 @@ impl Partition {
                     return;
                 }
                 let ask = if is_old { A::AskKafka } else { A::AskStore };
-                (self.state.clone(), Some((ask, now)))
+                // The store has said when it is to be asked again.
+                let is_later = |(action, _): &(A, Instant)| *action == A::AskStore;
+                (self.state.clone(), self.wanted.filter(is_later).or(Some((ask, now))))
             }
             (S::Assigned, E::Waited) => (S::Assigned, Some((A::AskKafka, now))),
             (S::Located, E::TakenUp) => {
@@ -495,7 +508,7 @@ impl Partition {
     /// that offset, could not know it.
     fn is_cut_before(&self, next: i64) -> bool {
         self.truncated_at.is_some_and(|end| end < next)
-            && self.refused.is_some_and(|refused| refused >= next)
+            && self.refused.is_none_or(|refused| refused >= next)
     }
 
     /// Whether what lies before the next message cannot be read.
@@ -533,6 +546,7 @@ impl Partition {
         }
         (self.next, self.written, self.acknowledged) = (next, next, -1);
         (self.damage, self.gap, self.truncated_at) = (None, None, None);
+        self.is_new = false;
         // They are of the offset before: that it was refused once is no reason for another gap.
         (self.refused, self.watermarks, self.unmeasured) = (None, None, None);
         self.said = false;
@@ -586,6 +600,18 @@ impl Partition {
     /// Where Kafka's client is to read on.
     pub fn resume_at(&self) -> i64 {
         self.damage.as_ref().map_or(self.next, |damage| damage.end)
+    }
+
+    /// Whether Kafka is to be asked for its end, since the store has not said for a while where to
+    /// begin.
+    pub fn is_end_wanted(&mut self, now: Instant) -> bool {
+        let is_wanted = self.state == State::Assigned
+            && !self.is_new
+            && now.saturating_duration_since(self.end_asked) >= ASK_END_EVERY;
+        if is_wanted {
+            self.end_asked = now;
+        }
+        is_wanted
     }
 
     /// Whether it waits for an answer that may never come, or for better times.

@@ -34,7 +34,7 @@ use attempt::{Asked, unless_long};
 use common::Timestamp;
 use limits::Limits;
 use look::{may_write, note_database, note_last_gap};
-use offsets::{Moved, Outcome};
+use offsets::{Moved, Outcome, Rewinds};
 use service::failure::one_line;
 use service::telemetry::TRACED;
 use service::{Failure, pg};
@@ -72,6 +72,8 @@ pub struct Store {
     reached: BTreeMap<SourcePartition, i64>,
     /// The connection is new: what it shows has not been compared with `reached`.
     is_unchecked: bool,
+    /// How often the offset of each partition had been moved back when it was located.
+    rewinds: Rewinds,
     /// Since when offsets have been locked by somebody.
     busy_since: BTreeMap<SourcePartition, Instant>,
     /// Partitions of which PostgreSQL does not take what comes next.
@@ -193,6 +195,7 @@ impl Store {
     /// Forgets the session before: its positions are read anew.
     pub fn begin_session(&mut self) {
         self.reached.clear();
+        self.rewinds.clear();
         self.aside.clear();
         self.unlocated.clear();
         self.unidentified.clear();
@@ -221,6 +224,7 @@ impl Store {
             unanswered: 0,
             reached: BTreeMap::new(),
             is_unchecked: false,
+            rewinds: Rewinds::new(),
             busy_since: BTreeMap::new(),
             aside: BTreeMap::new(),
             unlocated: Unlocated::default(),
@@ -297,9 +301,10 @@ impl Store {
             let mut once = || meanwhile.take().into_iter().for_each(|meanwhile| meanwhile());
             let tried = match self.make_days(&batch.days, &limits).await? {
                 Try::Done(()) => {
+                    let rewinds = self.rewinds.clone();
                     let write = async |connection: &mut PgConnection| {
-                        let at = &mut at;
-                        transaction::write(connection, &limits, batch, &mut judging, &mut once, at)
+                        let (work, at) = ((batch, &rewinds), &mut at);
+                        transaction::write(connection, &limits, work, &mut judging, &mut once, at)
                             .await
                     };
                     let span = info_span!(target: TRACED, "transaction");
@@ -423,6 +428,10 @@ impl Store {
             }
             // Others wait, so it is not tried for as long once more.
             Try::TooMuch(words) => (Some(Smaller::TooLong(words.clone())), words),
+            Try::Cut(words) => {
+                let is_apart = at.is_written() && before.are_cuts_enough();
+                return Ok(is_apart.then_some(Smaller::NotTaken(words)));
+            }
             Try::Again | Try::Done(_) => return Ok(None),
         };
         if smaller.is_none() {
@@ -442,8 +451,12 @@ impl Store {
     fn fenced(&mut self, moved: Moved) -> StoreError {
         self.works();
         self.shared.metrics.fences.inc();
+        let back = match moved.found == Some(moved.expected) {
+            true => "; it was moved back in between",
+            false => "",
+        };
         StoreError::Fenced(format!(
-            "another instance has moved {}: the stored offset is {}, expected {}",
+            "another instance has moved {}: the stored offset is {}, expected {}{back}",
             self.name(moved.at),
             moved.found(),
             moved.expected
@@ -525,6 +538,7 @@ impl Store {
     /// memory, and grow old. Those that come back are located anew.
     pub fn give_up(&mut self, partitions: &[SourcePartition]) {
         self.reached.retain(|at, _| !partitions.contains(at));
+        self.rewinds.retain(|at, _| !partitions.contains(at));
         self.aside.retain(|at, _| !partitions.contains(at));
         self.unlocated.forget(partitions);
         self.busy_since.retain(|at, _| !partitions.contains(at));

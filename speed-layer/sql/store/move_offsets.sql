@@ -7,7 +7,8 @@ with wanted as
     moved as
     (update kafka_offsets o
      set next_offset = w.next_offset, updated_at = now(),
-         log_end = case when o.log_end < o.next_offset then o.log_end end
+         log_end = case when o.log_end < o.next_offset then o.log_end end,
+         rewinds = o.rewinds + (w.next_offset < o.next_offset)::integer
      from wanted w
      where o.source = w.source and o.partition = w.partition
      returning o.source, o.partition, o.next_offset)

@@ -285,7 +285,7 @@ impl Intake {
             self.report_offsets();
         }
         let given_up = self.assignment.known(partitions);
-        let taken_up = self.assignment.revoke(partitions);
+        let taken_up = self.assignment.revoke(partitions, Instant::now());
         for element in partitions.elements() {
             let at = TopicPartition {
                 topic: element.topic().to_owned(),

@@ -514,7 +514,11 @@ impl Asker {
     fn measure(&mut self, partition: TopicPartition) -> Finding {
         let asked = Instant::now();
         match self.watermarks(&partition) {
-            Ok(watermarks) => Finding::Partition(partition, watermarks, asked),
+            Ok(watermarks) => {
+                let Watermarks { low, high } = watermarks;
+                tracing::debug!("{partition} has the offsets {low}..{high}");
+                Finding::Partition(partition, watermarks, asked)
+            }
             Err(why) => Finding::NotFound(partition, why),
         }
     }

@@ -504,6 +504,55 @@ fn a_log_that_is_cut_while_the_store_is_being_asked_is_not_forgotten_by_its_answ
     }
 }
 
+/// The store is away, or busy with others.
+#[test]
+fn a_log_that_is_cut_and_grows_before_the_store_says_where_to_begin_was_truncated() {
+    let mut partition = partition(true);
+    assert!(!partition.is_end_wanted(Instant::now()));
+    let later = Instant::now() + ASK_END_EVERY;
+    assert!(partition.is_end_wanted(later) && !partition.is_end_wanted(later));
+    for high in [9, 50] {
+        assert_eq!(after(&mut partition, measured(Watermarks { low: 3, high })), None);
+    }
+    assert_eq!(after(&mut partition, Event::Answered(Begin::At(20))), Some(Action::AskStore));
+    assert_eq!((partition.refused, partition.truncated_at), (Some(20), Some(9)));
+    partition.on(Event::Answered(Begin::Behind(9)), Instant::now());
+    assert_eq!((partition.state.clone(), partition.next), (State::Located, 9));
+}
+
+#[test]
+fn a_log_that_ends_at_the_stored_offset_or_behind_it_was_not() {
+    for next in [4, 9] {
+        let mut partition = partition(true);
+        partition.on(measured(WATERMARKS), Instant::now());
+        partition.on(Event::Answered(Begin::At(next)), Instant::now());
+        assert_eq!((partition.state.clone(), partition.truncated_at), (State::Located, None));
+    }
+}
+
+/// What it has grown by between two answers is no end before the first offset.
+#[test]
+fn of_a_partition_that_was_never_read_no_log_ends_too_early() {
+    let mut partition = partition(true);
+    partition.on(measured(Watermarks { low: 0, high: 5 }), Instant::now());
+    assert_eq!(after(&mut partition, Event::Answered(Begin::AskKafka)), Some(Action::AskKafka));
+    assert!(!partition.is_end_wanted(Instant::now() + ASK_END_EVERY));
+    partition.on(measured(Watermarks { low: 0, high: 6 }), Instant::now());
+    partition.on(measured(Watermarks { low: 0, high: 9 }), Instant::now());
+    partition.on(Event::Answered(Begin::At(9)), Instant::now());
+    assert_eq!((partition.state.clone(), partition.truncated_at), (State::Located, None));
+}
+
+#[test]
+fn kafka_being_asked_for_an_end_asks_the_store_no_earlier_than_it_has_said() {
+    let mut partition = partition(true);
+    let again = Begin::NotTaken { why: "a trigger".into(), again: Duration::from_secs(30) };
+    partition.on(Event::Answered(again), Instant::now());
+    assert_eq!(after(&mut partition, measured(WATERMARKS)), None);
+    let later = Instant::now() + Duration::from_secs(30);
+    assert_eq!(partition.take_wanted(later), Some(Action::AskStore));
+}
+
 #[test]
 fn where_to_begin_behind_a_recorded_gap_is_not_asked_again() {
     let mut partition = reading(true, 20);

@@ -5,7 +5,7 @@ use super::limits::Limits;
 use super::look::note_database;
 use super::offsets::{self, Moved};
 use super::table::Broken;
-use super::tries::{Kind, Try, Why};
+use super::tries::{CUTS, Kind, Try, Why};
 use super::verdict::Verdict;
 use super::{Store, StoreError, sources};
 use crate::handover::Position;
@@ -31,12 +31,20 @@ impl Store {
         tries: u32,
         mut work: impl AsyncFnMut(&mut PgConnection) -> sqlx::Result<Asked<T>>,
     ) -> Result<Asked<T>, StoreError> {
-        let mut not_taken = 0;
+        let (mut not_taken, mut cuts) = (0, 0);
         loop {
             let (words, kind) = match self.attempt(&mut work).await? {
                 Try::Done(Asked::Answered(answer)) => {
                     self.works();
                     return Ok(Asked::Answered(answer));
+                }
+                // What it was asked may be why.
+                Try::Cut(words) => {
+                    cuts += 1;
+                    if cuts < CUTS {
+                        continue;
+                    }
+                    return Ok(Asked::NotTaken(Why { words, kind: Kind::NotTaken }));
                 }
                 Try::Again => continue,
                 Try::Unanswered(words) => {
@@ -149,6 +157,11 @@ impl Store {
             Verdict::TooMuch(words) => Try::TooMuch(words),
             Verdict::Locked => Try::Locked(words(error).to_string()),
             Verdict::Broken => Try::Broken(pg::describe(&error)),
+            Verdict::Cut => {
+                let failure = words(error);
+                self.pause(&failure).await;
+                Try::Cut(failure.reason())
+            }
             Verdict::Other => {
                 let failure = words(error);
                 self.pause(&failure).await;

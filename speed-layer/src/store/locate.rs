@@ -117,22 +117,26 @@ impl Store {
     }
 
     /// Part by part, and briefly. What is not taken is halved until it stands alone. What there is
-    /// no time for has its turn the next time: what this takes, others have five times, and less
-    /// while it is not known who cannot begin.
+    /// no time for has its turn the next time: what is tried in vain, others have five times, and
+    /// less while it is not known who cannot begin.
     async fn answers_apart(&mut self, questions: &[Question]) -> Result<Vec<Answer>, StoreError> {
         let begun = Instant::now();
         let mut answers = Vec::new();
         if !questions.is_empty() && begun >= self.ask_apart_from {
             let asked: BTreeMap<SourcePartition, &Question> =
                 questions.iter().map(|question| (question.at, question)).collect();
-            let mut alone = Vec::new();
+            let (mut alone, mut in_vain) = (Vec::new(), Duration::ZERO);
             while begun.elapsed() < ASKING_APART
                 && let Some(part) = self.unlocated.next(|at| asked.contains_key(&at))
             {
                 let of_part: Vec<Question> =
                     part.partitions.iter().map(|at| asked[at].clone()).collect();
+                let tried = Instant::now();
                 match self.ask_part(&part, &of_part).await? {
-                    Asked::Answered(all) => answers.extend(all),
+                    Asked::Answered(all) => {
+                        answers.extend(all);
+                        continue;
+                    }
                     Asked::NotTaken(Why { words, .. }) if of_part.len() == 1 => {
                         let alone_since = part.alone_since.or_else(|| Some(Instant::now()));
                         alone.push(Part { why: words, alone_since, ..part });
@@ -141,10 +145,11 @@ impl Store {
                         self.unlocated.put_in_halves(&part.partitions, &why.words);
                     }
                 }
+                in_vain += tried.elapsed();
             }
             self.unlocated.put_back(alone);
             let are_known = self.unlocated.are_alone();
-            let pause = if are_known { again(begun.elapsed()) } else { TRY_AGAIN };
+            let pause = if are_known { again(in_vain) } else { TRY_AGAIN };
             self.ask_apart_from = Instant::now() + pause;
         }
         let again = self.ask_apart_from.saturating_duration_since(Instant::now());
@@ -162,9 +167,11 @@ impl Store {
         questions: &[Question],
     ) -> Result<Asked<Vec<Answer>>, StoreError> {
         let is_whole = part.alone_since.is_some_and(|since| self.is_whole_try_due(since));
-        let limits = match is_whole {
-            true => self.take_whole_try(),
-            false => Arc::new(self.limits.glance()),
+        let limits = match (is_whole, part.alone_since) {
+            (true, _) => self.take_whole_try(),
+            // It may need no more than that.
+            (false, Some(_)) => Arc::new(self.limits.quick()),
+            (false, None) => Arc::new(self.limits.glance()),
         };
         let asked = self.ask_where(questions, &limits, 1).await?;
         self.give_whole_try_to_next(is_whole && matches!(asked, Asked::Answered(_)));
@@ -192,7 +199,13 @@ impl Store {
             }
             Asked::of(offsets::locate(connection, config, limits, metrics, questions).await)
         };
-        self.ask(tries, ask).await
+        Ok(match self.ask(tries, ask).await? {
+            Asked::Answered((answers, rewinds)) => {
+                self.rewinds.extend(rewinds);
+                Asked::Answered(answers)
+            }
+            Asked::NotTaken(why) => Asked::NotTaken(why),
+        })
     }
 
     /// What is located anew may be tried once more. Whoever holds a lock may be frozen or gone,

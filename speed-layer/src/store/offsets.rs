@@ -10,7 +10,6 @@ use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
 use common::Timestamp;
 use service::pg;
-use sqlx::postgres::PgRow;
 use sqlx::{Connection as _, PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,6 +26,9 @@ pub enum Outcome {
 
 /// Next offsets by partition.
 pub type Stored = BTreeMap<SourcePartition, i64>;
+
+/// How often a partition's offset was moved back.
+pub type Rewinds = BTreeMap<SourcePartition, i32>;
 
 /// A partition that is not where a batch or a position expects it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,17 +52,46 @@ pub async fn begin_and_lock(
     connection: &mut PgConnection,
     limits: &Limits,
     ranges: &Ranges,
-) -> sqlx::Result<Stored> {
+) -> sqlx::Result<(Stored, Rewinds)> {
     let rows = limits
         .begin_batch(connection, &statements::lock_offsets(ranges.iter().map(|range| range.at)))
         .await?;
-    let stored = |row: PgRow| {
-        Ok((
-            SourcePartition { source: row.try_get(0)?, partition: row.try_get(1)? },
-            row.try_get(2)?,
-        ))
-    };
-    rows.into_iter().map(stored).collect()
+    let (mut stored, mut rewinds) = (Stored::new(), Rewinds::new());
+    for row in rows {
+        let at = SourcePartition { source: row.try_get(0)?, partition: row.try_get(1)? };
+        stored.insert(at, row.try_get(2)?);
+        rewinds.insert(at, row.try_get(3)?);
+    }
+    Ok((stored, rewinds))
+}
+
+/// `None` where no offset was moved back since it was `known`: the batch would be of what Kafka's
+/// log had before, also where the offset has come to the same again.
+pub fn moved_back(
+    (stored, rewinds): (&Stored, &Rewinds),
+    known: &Rewinds,
+    ranges: &Ranges,
+) -> Option<Outcome> {
+    let is_other =
+        |at: SourcePartition| known.get(&at).is_some_and(|known| rewinds.get(&at) != Some(known));
+    let moved = ranges.iter().find(|range| is_other(range.at))?;
+    let found = stored.get(&moved.at).copied();
+    Some(Outcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
+}
+
+async fn read_rewinds(
+    connection: &mut PgConnection,
+    partitions: impl Iterator<Item = SourcePartition>,
+) -> sqlx::Result<Rewinds> {
+    let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
+        partitions.map(|at| (at.source, at.partition)).unzip();
+    let rows: Vec<(SourceId, i32, i32)> = pg::within::query_as(statements::READ_REWINDS)
+        .bind(sources)
+        .bind(partitions)
+        .fetch_all(connection)
+        .await?;
+    let of = |(source, partition, rewinds)| (SourcePartition { source, partition }, rewinds);
+    Ok(rows.into_iter().map(of).collect())
 }
 
 async fn read(
@@ -132,14 +163,15 @@ async fn execute(
 }
 
 /// Where to begin with each partition. One that was never read begins as `--start` says; a gap is
-/// recorded, or left to a person, as `--on-gap` says.
+/// recorded, or left to a person, as `--on-gap` says. Beside the answers: how often the offsets were
+/// moved back.
 pub(super) async fn locate(
     connection: &mut PgConnection,
     config: &Config,
     limits: &Limits,
     metrics: &Metrics,
     questions: &[Question],
-) -> Result<Vec<Answer>, Broken> {
+) -> Result<(Vec<Answer>, Rewinds), Broken> {
     let mut transaction = limits.begin(connection).await?;
     let first: Vec<Position> =
         questions.iter().filter_map(|question| first(question, config.start)).collect();
@@ -168,12 +200,13 @@ pub(super) async fn locate(
     }
     let gaps: Vec<Gap> = found.into_iter().flat_map(|found| found.gaps).collect();
     let passed = pass_over(&mut transaction, &gaps).await;
+    let rewinds = read_rewinds(&mut transaction, all()).await?;
     // The ends stay also where the gaps cannot be recorded.
     transaction.commit().await?;
     passed?;
     say_recorded(&gaps);
     metrics.gaps_skipped(gaps.len() as u64, Timestamp::now());
-    Ok(answers)
+    Ok((answers, rewinds))
 }
 
 /// Records gaps, and moves the offsets behind them; or does neither.

@@ -12,7 +12,7 @@ pub fn lock_offsets(partitions: impl Iterator<Item = SourcePartition>) -> String
     let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
         partitions.map(|at| (at.source, at.partition)).unzip();
     format!(
-        "select source, partition, next_offset from kafka_offsets
+        "select source, partition, next_offset, rewinds from kafka_offsets
          where (source, partition) in
              (select * from unnest(array{sources:?}::smallint[], array{partitions:?}::integer[]))
          order by source, partition for update"
@@ -23,8 +23,11 @@ pub const LOCK_FREE_OFFSETS: &str = include_str!("../../sql/store/lock_free_offs
 
 pub const READ_OFFSETS: &str = include_str!("../../sql/store/read_offsets.sql");
 
-/// Moves offsets that [`lock_offsets`] has locked and compared.
+pub const READ_REWINDS: &str = include_str!("../../sql/store/read_rewinds.sql");
+
 pub const FORGET_LOG_ENDS: &str = include_str!("../../sql/store/forget_log_ends.sql");
+
+/// Moves offsets that [`lock_offsets`] has locked and compared.
 pub const MOVE_OFFSETS: &str = include_str!("../../sql/store/move_offsets.sql");
 
 pub const NOTE_LOG_ENDS: &str = include_str!("../../sql/store/note_log_ends.sql");

@@ -1,7 +1,7 @@
 //! One batch, one transaction: ticks, bars, anomalies, rejects and offsets together, or nothing.
 
 use super::limits::{COMMIT, Limits};
-use super::offsets::Outcome;
+use super::offsets::{Outcome, Rewinds};
 use super::table::{Broken, Table, all_in};
 use super::{findings, offsets, statements};
 use crate::batch::{Batch, RejectedMessage, Rows, SortedBars};
@@ -18,7 +18,8 @@ use tracing::{Instrument, info_span};
 const FEW: u32 = 4096;
 
 /// Writes the batch unless another consumer has moved its partitions' offsets. `meanwhile` runs
-/// while PostgreSQL is busy with the rows that it was sent. `at`: the table that was written last.
+/// while PostgreSQL is busy with the rows that it was sent. `rewinds`: how often the offsets had
+/// been moved back when they were located. `at`: the table that was written last.
 ///
 /// # Errors
 /// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no
@@ -26,15 +27,16 @@ const FEW: u32 = 4096;
 pub async fn write(
     connection: &mut PgConnection,
     limits: &Limits,
-    batch: &Batch,
+    (batch, rewinds): (&Batch, &Rewinds),
     judging: &mut Judging<'_>,
     meanwhile: impl FnOnce(),
     at: &mut Table,
 ) -> sqlx::Result<Outcome> {
     *at = Table::Begin;
     let lock = offsets::begin_and_lock(connection, limits, &batch.ranges);
-    let stored = lock.instrument(info_span!(target: TRACED, "lock_offsets")).await?;
-    if let Some(not_ours) = offsets::compare(&stored, &batch.ranges) {
+    let (stored, now) = lock.instrument(info_span!(target: TRACED, "lock_offsets")).await?;
+    let other = offsets::moved_back((&stored, &now), rewinds, &batch.ranges);
+    if let Some(not_ours) = other.or_else(|| offsets::compare(&stored, &batch.ranges)) {
         sqlx::raw_sql("rollback").execute(connection).await?;
         return Ok(not_ours);
     }

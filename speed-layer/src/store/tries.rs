@@ -13,7 +13,12 @@ pub(super) enum Try<T> {
     TooMuch(String),
     /// There was no answer in time, nor to the try before it.
     Unanswered(String),
+    /// The connection has ended, which was waited for.
+    Cut(String),
 }
+
+/// So many times in a row it is no accident that a batch's connection ends.
+pub(super) const CUTS: u32 = 3;
 
 /// What became of the tries of one batch before this one.
 #[derive(Debug)]
@@ -24,13 +29,21 @@ pub(super) struct Failures {
     pub(super) is_on_trial: bool,
     pub(super) refused: u32,
     pub(super) locked: u32,
+    cuts: u32,
     others: u32,
 }
 
 impl Failures {
     /// None yet.
     pub(super) fn none(tries: u32, is_on_trial: bool) -> Self {
-        Self { tries, is_on_trial, refused: 0, locked: 0, others: 0 }
+        Self { tries, is_on_trial, refused: 0, locked: 0, cuts: 0, others: 0 }
+    }
+
+    /// Counts one more connection that has ended while rows were on their way. Of a part of a batch
+    /// at which that was found one is enough.
+    pub(super) fn are_cuts_enough(&mut self) -> bool {
+        self.cuts += 1;
+        self.is_on_trial || self.tries == 1 || self.cuts >= CUTS
     }
 
     /// Counts one more that was neither a lock nor a message that can be kept aside.
@@ -50,6 +63,7 @@ impl<T> Try<T> {
             | Self::Broken(words)
             | Self::TooMuch(words)
             | Self::Unanswered(words) => Some(words),
+            Self::Cut(_) => None,
         }
     }
 
@@ -62,6 +76,7 @@ impl<T> Try<T> {
             Self::Broken(words) => Try::Broken(words),
             Self::TooMuch(words) => Try::TooMuch(words),
             Self::Unanswered(words) => Try::Unanswered(words),
+            Self::Cut(words) => Try::Cut(words),
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Verdict {
     TooMuch(String),
     /// Somebody's lock was not given up in time.
     Locked,
+    /// The connection ended.
+    Cut,
     /// Everything else: it is waited for, or a person must change something (`Failure`).
     Other,
 }
@@ -35,8 +37,14 @@ impl Verdict {
             .as_database_error()
             .and_then(sqlx::error::DatabaseError::code)
             .unwrap_or_default();
+        if matches!(error, sqlx::Error::Io(_)) {
+            return Self::Cut;
+        }
         match code.as_ref() {
             "55P03" => Self::Locked,
+            // Somebody ended the session, or its process broke down.
+            "57P01" | "57P02" => Self::Cut,
+            code if has_class(code, &["08"]) => Self::Cut,
             // Somebody cancelled it, or a trigger says so.
             "57014" if took < NO_LIMIT => Self::Broken,
             // A statement or transaction took too long.

@@ -367,6 +367,7 @@ async fn a_message_at_which_something_breaks_holds_up_its_partition_alone_and_is
         ("realtime_stock", "raise exception 'not this' using errcode = '57014'", "57014"),
         ("realtime_stock", "insert into nowhere values (1)", "42P01"),
         ("realtime_stock", "perform pg_sleep(60)", "takes too long"),
+        ("realtime_stock", "perform pg_terminate_backend(pg_backend_pid())", "writing to"),
         ("minute_bars", "raise exception 'not this'", "minute_bars does not take"),
         ("hour_bars", "return null", "hour_bars took 0 of 1 rows"),
     ];
