@@ -76,7 +76,7 @@ use topic::{Part, Sum, Topic, kafka_ranges};
 /// # Errors
 /// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not
 /// be compared.
-pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
+pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
     args.kafka.check()?;
     let mut plan = args.hours.plan(Timestamp::now())?;
     let asked = nothing::Asked {
@@ -87,6 +87,7 @@ pub async fn run(args: VerifyArgs, stop: CancellationToken) -> Result<(), Failur
     };
     let store = Store::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer verify", true).await?;
+    topic::name(&mut index, &mut args.kafka).await?;
     let has_kafka = args.kafka.kafka_brokers.is_some();
     let mut sources =
         reach::Sources { index: &mut index, store: &store, templates: &args.prefix, has_kafka };

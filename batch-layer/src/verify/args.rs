@@ -75,14 +75,8 @@ pub struct KafkaArgs {
     /// The topic of ticks, or several with commas between: then objects are told apart by the topic
     /// in their names (--file-name), and rows by their source. So are those of a single one, where
     /// the database has others, too. Hours that topics share are compared where all of them are
-    /// named.
-    #[arg(
-        long,
-        env = "KAFKA_TOPIC",
-        default_value = "stock_prices",
-        value_delimiter = ',',
-        value_name = "LIST"
-    )]
+    /// named. Not given: the one topic that the speed layer has read, else `stock_prices`.
+    #[arg(long, env = "KAFKA_TOPIC", value_delimiter = ',', value_name = "LIST")]
     pub topic: Vec<String>,
 
     /// The speed layer's consumer group, or those of several, with commas between.

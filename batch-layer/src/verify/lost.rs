@@ -252,10 +252,31 @@ impl Search<'_> {
         let rejected = tables::rejected(index, self.topic, partition, hull).await?;
         let places = offsets.of_messages(&rejected);
         let messages = places::messages(&places);
-        self.attribute(of, places::runs(&(&messages - &of.messages)), |hour, run| {
+        let unknown = &messages - &of.messages;
+        let untimed = self.count_by_time(index, partition, unknown, lost).await?;
+        self.attribute(of, places::runs(&untimed), |hour, run| {
             lost.rejected.entry((hour, partition)).or_default().insert_range(run);
         });
         Ok((offsets, Rejected { places, messages, lengths: FxHashMap::default() }))
+    }
+
+    /// Notes rejected messages in the hours in which Kafka took them, other hours' in none. Gives
+    /// those of which that is not known.
+    async fn count_by_time(
+        &self,
+        index: &mut Index,
+        partition: i32,
+        mut messages: RoaringTreemap,
+        lost: &mut Lost,
+    ) -> Result<RoaringTreemap, Failure> {
+        for (offset, at) in tables::rejected_times(index, self.topic, partition, &messages).await? {
+            messages.remove(offset);
+            let hour = Hour::of(at);
+            if self.hours.contains(&hour) {
+                lost.rejected.entry((hour, partition)).or_default().insert(offset);
+            }
+        }
+        Ok(messages)
     }
 
     async fn note_unaccounted(

@@ -603,6 +603,28 @@ pub async fn rejected_lengths(
     Ok(lengths.filter(|(offset, _)| among.contains(*offset)).collect())
 }
 
+/// When Kafka took some rejected messages, as far as that is known, by offset.
+pub async fn rejected_times(
+    index: &mut Index,
+    topic: &str,
+    partition: i32,
+    among: &RoaringTreemap,
+) -> Result<Vec<(u64, Timestamp)>, Failure> {
+    let Some(range) = hull(among) else {
+        return Ok(Vec::new());
+    };
+    let rows = pg::query_as(include_str!("../../sql/verify/rejected_times.sql"))
+        .bind(topic)
+        .bind(partition)
+        .bind(range.start.cast_signed())
+        .bind((range.end - 1).cast_signed())
+        .fetch_all(&mut index.connection);
+    let rows: Result<Vec<(i64, Timestamp)>, _> = in_time(index.patience, rows).await;
+    let rows = rows.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+    let times = rows.into_iter().map(|(offset, at)| (offset.cast_unsigned(), at));
+    Ok(times.filter(|(offset, _)| among.contains(*offset)).collect())
+}
+
 /// Those of some messages that have a tick in `realtime_stock`, in an hour.
 pub async fn realtime_in(
     index: &mut Index,

@@ -22,6 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
+/// The topic where nothing is said, and the database does not tell it.
+const USUAL_TOPIC: &str = "stock_prices";
+
 pub struct Topic {
     pub name: String,
     /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
@@ -108,6 +111,31 @@ impl Part {
 fn both(sides: &[Holdings; 2], hour: Hour) -> Option<[&HourHoldings; 2]> {
     let [realtime, archive] = sides.each_ref().map(|side| side.hours.get(&hour));
     Some([realtime?, archive?])
+}
+
+/// Fills in the topic where none is given: the one that the speed layer has read, else the usual
+/// one.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn name(index: &mut Index, args: &mut KafkaArgs) -> Result<(), Failure> {
+    if !args.topic.is_empty() {
+        return Ok(());
+    }
+    let mut read = tables::topics_beside(index, &[]).await?;
+    args.topic = match read.as_slice() {
+        [_] => std::mem::take(&mut read),
+        _ => vec![USUAL_TOPIC.into()],
+    };
+    if !read.is_empty() && !read.iter().any(|topic| topic == USUAL_TOPIC) {
+        let topics = read.join(",");
+        tracing::warn!(
+            topics,
+            "--topic is not given, and nothing of {} was read: --topic {topics}",
+            USUAL_TOPIC
+        );
+    }
+    Ok(())
 }
 
 /// The topics that are asked for, and whether Kafka could be asked about them where it was to be.

@@ -1960,6 +1960,52 @@ async fn hours_before_1970_are_compared_though_kafka_can_have_nothing_of_them() 
     assert!(outcome.stdout.contains(said), "{}", outcome.stdout);
 }
 
+/// All between an hour's ticks was given to it, whatever hour it was of.
+#[tokio::test]
+async fn a_message_that_is_no_tick_counts_once_where_late_ticks_surround_it() {
+    let world = agreeing().await;
+    let late = some_ticks(9, 0, 11_900, 1);
+    world.put(&key(9, 0, 11_900), &late).await;
+    world.insert_realtime(&late).await;
+    world.execute("truncate minute_bars, hour_bars").await;
+    settle(&world).await;
+    let timed = "insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
+                 select 1, 0, o, 'empty', 'no value' from generate_series(11400, 11899) as o;
+                 update rejected_ticks
+                 set kafka_timestamp = timestamptz '2025-06-02T00:30Z' + kafka_offset / 1000 * interval '1 hour'";
+    world.execute(timed).await;
+    let rejected = "select concat_ws(' ', extract(hour from hour at time zone 'UTC'), rejected) from reconciliations
+                    where partition = 0 order by hour";
+    let found = [&["--hour", "2025-06-02T09"][..], &HOURS[..]];
+    for (window, counts) in found.into_iter().zip([&["9 600"][..], &["9 600", "10 600", "11 500"]])
+    {
+        world.execute("truncate reconciled_hours cascade").await;
+        let outcome = verify(&world, window).await;
+        assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+        assert_eq!(world.rows(rejected).await, counts);
+    }
+}
+
+#[tokio::test]
+async fn the_one_topic_that_was_read_is_compared_where_none_is_named() {
+    let world = agreeing().await;
+    world.execute("update kafka_sources set topic = 'trades'").await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    let topics = world.rows("select distinct topic from reconciliations").await;
+    assert_eq!(topics, ["trades"]);
+    world
+        .execute(
+            "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions)
+             select group_id, cluster_id, 'coins', 'other', 1 from kafka_sources",
+        )
+        .await;
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let said = "--topic is not given, and nothing of stock_prices was read: --topic ";
+    assert!(outcome.stderr.contains(said), "{}", outcome.stderr);
+}
+
 #[tokio::test]
 async fn messages_that_are_no_ticks_count_in_the_hour_in_which_kafka_took_them() {
     let live = Live::create().await;
