@@ -122,14 +122,17 @@ select s.topic,
 from archive_checks
          cross join kafka_offsets o
          join kafka_sources s using (source)
+         -- When it was seen as made anew: nobody waits for older history since before that.
+         left join lateral (select s.first_seen_at as seen_at
+                            where exists (select from kafka_sources e
+                                          where e.topic = s.topic and e.first_seen_at < s.first_seen_at)) as anew
+                   on true
          left join archive_newest n
                    on n.topic in (s.topic, '') and n.partition = o.partition
                        -- Of a topic that was made anew, what was stored before is the old one's.
-                       and not (n.stored_at < s.first_seen_at
-                                and exists (select from kafka_sources e
-                                            where e.topic = s.topic and e.first_seen_at < s.first_seen_at))
-         cross join lateral (select case when min(minute) is not null then greatest(min(minute), n.caught_up_at) end
-                                        as waiting_since
+                       and (anew.seen_at is null or n.stored_at >= anew.seen_at)
+         cross join lateral (select case when min(minute) is not null
+                                             then greatest(min(minute), n.caught_up_at, anew.seen_at) end as waiting_since
                              from minute_bars
                              where o.next_offset > coalesce(n.next_offset, 0)
                                and minute > coalesce(n.tick, now() - interval '7 days')

@@ -312,12 +312,13 @@ async fn after_a_topic_was_made_anew_its_small_offsets_are_compared_with_its_own
     let (_, new) = ticks_at(2, 0, 0, 50);
     insert_speed(&world, &new).await;
     world.run_ok(&["--archive-delay", "30m"]).await;
+    // Its ticks are hours old, and the speed layer has just come to them.
+    assert_eq!(world.number(STANDS).await, 0);
+    let seen_earlier = "update kafka_sources set first_seen_at = first_seen_at - interval '1 hour' where topic_id <> ''";
+    world.execute(seen_earlier).await;
+    world.execute("update archive_newest set stored_at = stored_at - interval '2 hours'").await;
+    world.run_ok(&["--archive-delay", "30m"]).await;
     assert_eq!(world.number(STANDS).await, 1);
-    // The store tells times to the second.
-    world
-        .execute("update kafka_sources set first_seen_at = first_seen_at - interval '1 minute' where topic_id <> ''")
-        .await;
-    world.execute("update archive_newest set stored_at = stored_at - interval '2 minutes'").await;
     let (now, _) = ticks_at(2, 0, 0, 1);
     world.put(&key_of(now, 0, 0), &new).await;
     world.run_ok(&["--archive-delay", "30m"]).await;
