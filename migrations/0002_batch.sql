@@ -219,9 +219,11 @@ create table batch_hours
 -- keep their ticks, which the archive lacks. A row goes when its object is back, or its hour was computed without it.
 create table deleted_objects
 (
-    hour       timestamptz not null,
-    key        text        not null collate "C",
-    deleted_at timestamptz not null default now(),
+    hour        timestamptz not null,
+    key         text        not null collate "C",
+    deleted_at  timestamptz not null default now(),
+    -- Somebody has said that it is lost for good: the hour is not incomplete for it.
+    is_accepted boolean     not null default false,
     constraint deleted_objects_pkey primary key (hour, key)
 );
 

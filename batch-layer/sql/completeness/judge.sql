@@ -44,7 +44,7 @@ judged as
                   on k.hour = h.hour
               left join stale_hours d on d.hour = h.hour
               left join (select hour, count(*) as objects, min(key) as key
-                         from deleted_objects group by hour) x on x.hour = h.hour
+                         from deleted_objects where not is_accepted group by hour) x on x.hour = h.hour
               left join unnest($2::timestamptz[], $3::bigint[]) as r (hour, lines)
                   on r.hour = h.hour
               left join unnest($4::timestamptz[], $5::text[]) as m (hour, why) on m.hour = h.hour

@@ -6,10 +6,10 @@ with renamed as
 deleted as
     (delete from deleted_objects d using renamed
      where d.key = renamed.old
-     returning d.hour, renamed.new, d.deleted_at),
+     returning d.hour, renamed.new, d.deleted_at, d.is_accepted),
 noted as
-    (insert into deleted_objects (hour, key, deleted_at)
-     select hour, new, deleted_at from deleted
+    (insert into deleted_objects (hour, key, deleted_at, is_accepted)
+     select hour, new, deleted_at, is_accepted from deleted
      on conflict do nothing)
 update archive_objects o set key = renamed.new
 from renamed

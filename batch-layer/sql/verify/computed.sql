@@ -9,7 +9,8 @@ select (select coalesce(sum(ticks), 0)::bigint
        coalesce((select symbols from batch_hours where hour = $1), 0) as symbols,
        (select computed_at from batch_hours where hour = $1) as computed_at,
        coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
-       (select count(*)::integer from deleted_objects where hour = $1) as deleted_objects,
+       (select count(*)::integer from deleted_objects where hour = $1 and not is_accepted)
+           as deleted_objects,
        coalesce((select conflicts from batch_hours where hour = $1), 0) as conflicts,
        coalesce((select location = $3 from batch_hours where hour = $1), false)
            as is_of_this_archive,

@@ -379,6 +379,21 @@ async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_i
 }
 
 #[tokio::test]
+async fn a_deleted_object_that_somebody_has_accepted_makes_its_hour_incomplete_no_longer() {
+    let (world, object) = deleted().await;
+    assert_ne!(world.rows(STATUS_OF_TEN).await, ["complete"]);
+    let before = world.summary().await;
+    world
+        .execute(&format!("update deleted_objects set is_accepted = true where key = '{object}'"))
+        .await;
+    world.run_ok(&HOURS).await;
+    assert_eq!(world.rows(STATUS_OF_TEN).await, ["complete"]);
+    assert_eq!(world.summary().await, before);
+    let outcome = verify(&world, &HOURS).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
 async fn an_object_that_was_replaced_and_deleted_before_its_hour_was_computed_anew_has_not_expired()
 {
     let world = World::create().await;
