@@ -154,14 +154,13 @@ fn runbook() -> [String; 3] {
     [before.to_owned(), copy, behind.to_owned()]
 }
 
-/// The same for the element 1 of Finnhub's messages.
+/// The same for all elements of Finnhub's messages.
 fn runbook_of_elements() -> [String; 3] {
     let [before, copy, behind] = runbook();
     let docs = include_str!("../../../docs/operations.md");
-    let (_, reshape) = docs.split_once("```sql\n   update lines").unwrap();
+    let (_, reshape) = docs.split_once("```sql\n   with messages as").unwrap();
     let (reshape, _) = reshape.split_once("```").unwrap();
-    let behind = behind.replace("0 as kafka_index", ":element as kafka_index");
-    [before, copy, format!("update lines{reshape}{behind}").replace(":element", "1")]
+    [before, copy, format!("with messages as{reshape}{behind}")]
 }
 
 #[tokio::test]
@@ -294,7 +293,7 @@ async fn the_owner_of_the_tables_puts_ticks_back_of_a_day_that_is_not_there() {
 }
 
 #[tokio::test]
-async fn an_element_of_a_message_with_others_names_is_put_back_as_the_docs_say() {
+async fn elements_of_messages_with_others_names_are_put_back_as_the_docs_say() {
     let world = World::create().await;
     world.set_next_offset("stock_prices", 0, 9011).await;
     world.insert_realtime(&some_ticks(9, 0, 9010, 2)).await;
@@ -311,11 +310,20 @@ async fn an_element_of_a_message_with_others_names_is_put_back_as_the_docs_say()
                                                          extract(epoch from timestamp)::bigint * 1000)::text, ','
                                       order by kafka_index) from realtime_stock";
     let elements = world.rows(elements).await.remove(0);
+    // Beside one without ticks, and one whose tick was rejected.
     let message = format!(
-        "{{\"type\":\"trade\",\"data\":[{elements}],\"kafka_partition\":0,\"kafka_offset\":9010}}\n"
+        "{{\"type\":\"trade\",\"data\":[{elements}],\"kafka_partition\":0,\"kafka_offset\":9010}}\n\
+         {{\"type\":\"ping\",\"kafka_partition\":0,\"kafka_offset\":9011}}\n\
+         {{\"type\":\"trade\",\"data\":[{elements}],\"kafka_partition\":0,\"kafka_offset\":9012}}\n"
     );
-    world.execute("delete from realtime_stock where kafka_index = 1").await;
-    assert_eq!(put_back(&world, runbook_of_elements(), &message).await, 1);
+    world
+        .execute(
+            "insert into rejected_ticks (source, kafka_partition, kafka_offset, kafka_index, reason, detail)
+             select 1, 0, 9012, index, 'bad_price', '' from generate_series(0, 1) as index;
+             delete from realtime_stock",
+        )
+        .await;
+    assert_eq!(put_back(&world, runbook_of_elements(), &message).await, 2);
     assert_eq!(world.rows(all).await, before);
     assert_eq!(
         put_back(&world, runbook_of_elements(), &message).await,
