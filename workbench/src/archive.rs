@@ -75,5 +75,7 @@ pub struct Archived {
     /// Those by what is wrong with them.
     pub left_out: BTreeMap<&'static str, u64>,
     pub ignored: u64,
+    /// Offsets that Kafka had lost before they were read.
+    pub lost: u64,
     pub objects: u64,
 }

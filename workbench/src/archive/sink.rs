@@ -1,6 +1,7 @@
 //! The archiver's loop: topic to bucket.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -23,6 +24,9 @@ use testing::kafka::{Outgoing, Sender};
 /// How long the brokers may be away at the start.
 const BROKER_PATIENCE: Duration = Duration::from_secs(60);
 
+/// How long the brokers may take to tell where the group and the log stand.
+const ASKING_PATIENCE: Duration = Duration::from_secs(5);
+
 /// How long the dead-letter topic may take to acknowledge.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -39,6 +43,7 @@ pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Re
         .context("stopped while waiting for Kafka")??;
     let (consumer, changes) = subscribe(args)?;
     let mut sink = Sink::new(args, Arc::clone(&consumer), changes, partitions.len())?;
+    sink.uploader.find_bucket().await?;
     let mut next_rotation = rotation_after(now_ms(), args.rotate);
     let is_done = |sink: &Sink| args.until_caught_up && sink.is_caught_up();
     while !shutdown.is_cancelled() && !is_done(&sink) {
@@ -77,6 +82,8 @@ struct Partition {
     /// What is to be committed once the open objects are written; None where nothing was read yet.
     next_offset: Option<i64>,
     at_end: bool,
+    /// Nothing of it was read yet.
+    is_new: bool,
 }
 
 impl Sink {
@@ -147,11 +154,43 @@ impl Sink {
             objects: OpenObjects::new(partition),
             next_offset: None,
             at_end: false,
+            is_new: true,
         })
+    }
+
+    /// Says it where Kafka has no more what follows on the group's last commit.
+    fn note_lost(&mut self, Position { partition, offset }: Position) {
+        if !self.partition(partition).is_new {
+            return;
+        }
+        self.partition(partition).is_new = false;
+        let Some(lost) = self.lost_before(partition).filter(|lost| lost.start < lost.end) else {
+            return;
+        };
+        let (first, last) = (lost.start, lost.end - 1);
+        self.totals.lost += (lost.end - lost.start).cast_unsigned();
+        tracing::warn!(
+            partition,
+            "Kafka has lost offsets {first} to {last} of partition {partition} of {}, and the archive never gets them: \
+             it goes on with offset {offset}",
+            self.topic
+        );
+    }
+
+    /// What lies between the group's commit and the beginning of Kafka's log.
+    fn lost_before(&self, partition: i32) -> Option<Range<i64>> {
+        let mut asked = TopicPartitionList::new();
+        asked.add_partition(&self.topic, partition);
+        let committed = self.consumer.committed_offsets(asked, ASKING_PATIENCE).ok()?;
+        let Offset::Offset(next) = committed.elements().first()?.offset() else { return None };
+        let (low, _) =
+            self.consumer.fetch_watermarks(&self.topic, partition, ASKING_PATIENCE).ok()?;
+        Some(next..low)
     }
 
     async fn archive(&mut self, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
         let position = Position { partition: message.partition(), offset: message.offset() };
+        self.note_lost(position);
         let flush_size = self.flush_size;
         let timestamp = message.timestamp().to_millis().unwrap_or_else(|| now_ms().cast_signed());
         let value = message.payload().unwrap_or_default();

@@ -25,6 +25,17 @@ impl Uploader {
         Self { bucket: Bucket::new(store), gzip }
     }
 
+    /// # Errors
+    /// A bucket that the store does not have. One that does not answer may come back.
+    pub async fn find_bucket(&self) -> anyhow::Result<()> {
+        let name = self.bucket.name();
+        let asked = self.bucket.client().head_bucket().bucket(name).send().await;
+        let is_missing = asked
+            .is_err_and(|error| error.as_service_error().is_some_and(|why| why.is_not_found()));
+        anyhow::ensure!(!is_missing, "the store has no bucket {name}: create it first");
+        Ok(())
+    }
+
     /// Returns once every object is stored.
     pub async fn upload(&self, objects: Vec<Object>) -> anyhow::Result<()> {
         futures::stream::iter(objects)

@@ -9,6 +9,7 @@ use testing::{Child, Record, TestBucket, TestTopic, eventually};
 use workbench::archive::convert::{Converted, Position, convert};
 use workbench::archive::objects::{Naming, OpenObjects};
 
+use crate::prometheus::delete_records;
 use crate::recording::{self, TOPIC};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -125,6 +126,39 @@ async fn a_topic_that_is_not_there_is_named_in_one_line() {
     assert_eq!(child.wait_exit(Duration::from_secs(15)).await.code(), Some(1));
     let line = child.wait_stderr("no-such-topic", PATIENCE).await;
     assert!(line.contains("create it first"), "{line}");
+}
+
+#[tokio::test]
+async fn a_bucket_that_is_not_there_is_named_in_one_line() {
+    let (bucket, topic) = (TestBucket::create().await, TestTopic::create(2).await);
+    topic.produce((0..10).map(tick)).await;
+    let mut command = archiver(&topic, &bucket);
+    command.args(["--bucket", "no-such-bucket", "--until-caught-up"]);
+    let mut child = Child::spawn(command);
+    assert_eq!(child.wait_exit(Duration::from_secs(15)).await.code(), Some(1));
+    let line = child.wait_stderr("no-such-bucket", PATIENCE).await;
+    assert!(line.contains("create it first"), "{line}");
+    assert_eq!(child.stderr().iter().filter(|line| line.contains("WARN")).count(), 0);
+}
+
+#[tokio::test]
+async fn offsets_that_kafka_has_lost_since_the_last_commit_are_said_and_counted() {
+    let (bucket, topic) = (TestBucket::create().await, TestTopic::create(1).await);
+    topic.produce((0..10).map(|number| Record { partition: 0, ..tick(number) })).await;
+    let run = async || {
+        let mut command = archiver(&topic, &bucket);
+        command.arg("--until-caught-up");
+        let mut child = Child::spawn(command);
+        assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
+        child
+    };
+    let first = run().await;
+    assert!(!first.stderr().iter().any(|line| line.contains("has lost")), "{:?}", first.stderr());
+    topic.produce((10..40).map(|number| Record { partition: 0, ..tick(number) })).await;
+    delete_records(&topic, 30).await;
+    let second = run().await;
+    let said = "Kafka has lost offsets 10 to 29 of partition 0";
+    assert!(second.stderr().iter().any(|line| line.contains(said)), "{:?}", second.stderr());
 }
 
 fn archiver(topic: &TestTopic, bucket: &TestBucket) -> Command {

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use testing::{Child, Record, eventually, free_port};
+use testing::{Child, Record, TestTopic, eventually, free_port};
 use tokio_util::sync::CancellationToken;
 use workbench::dashboards::{Language, Prometheus, View, expand_promql, load};
 
@@ -118,13 +118,18 @@ async fn with_a_gap() -> Pipeline {
     send_ticks(&pipeline, 10).await;
     pipeline.write(&[], 20).await;
     send_ticks(&pipeline, 10).await;
+    delete_records(&pipeline.topic, 15).await;
+    pipeline
+}
+
+/// Takes the records of the partition 0 before an offset out of Kafka.
+pub async fn delete_records(topic: &TestTopic, end: i64) {
     let mut before = TopicPartitionList::new();
-    before.add_partition_offset(pipeline.topic.name(), 0, Offset::Offset(15)).unwrap();
+    before.add_partition_offset(topic.name(), 0, Offset::Offset(end)).unwrap();
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", pipeline.topic.brokers());
+    config.set("bootstrap.servers", topic.brokers());
     let admin: AdminClient<DefaultClientContext> = config.create().unwrap();
     admin.delete_records(&before, &AdminOptions::new()).await.unwrap();
-    pipeline
 }
 
 /// Starts a speed layer that skips a gap, and a Prometheus once that is done.
