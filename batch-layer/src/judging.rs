@@ -205,7 +205,7 @@ impl Judging<'_> {
         let waiting = match later {
             0 => String::new(),
             later => format!(
-                "; {} more to be judged, {OLDER_AT_ONCE} of them a run: --from and --to take those of their window at once",
+                "; {} more to be judged, at most {OLDER_AT_ONCE} a run: --from and --to take those of their window at once",
                 counted(later as u64, "hour")
             ),
         };
