@@ -202,7 +202,8 @@ create table batch_hours
     location    text        not null default '',
     -- Objects in its sums that are no longer in the archive.
     gone_objects integer    not null default 0,
-    -- Records that it has lost because an object was replaced, or --allow-shrink said so, and that have not come again.
+    -- Records that it has lost because an object was replaced, or --allow-shrink said so, and that have not come again,
+    -- less as many as have come since without offsets.
     withdrawn   bigint      not null default 0,
     -- Records of which several objects tell different things. The first object by key counts.
     conflicts   bigint      not null default 0,

@@ -130,6 +130,8 @@ pub struct Computed {
     pub sum: Option<HourBars>,
     /// Records that were in the sums and were taken out.
     pub withdrawn: Offsets,
+    /// How many of them have not come again, as lines without offsets either.
+    pub taken_out: u64,
 }
 
 impl KnownObject {
@@ -319,10 +321,12 @@ impl Index {
         Ok(hours.into_iter().map(Hour::of).collect())
     }
 
-    /// What an object that is there holds of each hour, in order of time, by its fingerprints.
-    pub async fn fingerprints_of(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
+    /// What an object that is there, as it is listed, holds of each hour, in order of time, by its
+    /// fingerprints.
+    pub async fn fingerprints_of(&mut self, object: &Object) -> Result<Vec<(Hour, u64)>, Failure> {
         let rows = pg::query_as(include_str!("../sql/index/fingerprints_of_object.sql"))
-            .bind(key)
+            .bind(&*object.key)
+            .bind(&object.etag)
             .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
@@ -444,6 +448,7 @@ fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
         withdrawn: withdrawn
             .and_then(|offsets| state::decode_offsets(offsets).ok())
             .unwrap_or_default(),
+        taken_out: row.try_get::<i64, _>("taken_out")?.cast_unsigned(),
         sum: sum.filter(|sum| sum.may_be_of(hour, ticks)),
     })
 }

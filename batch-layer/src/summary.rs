@@ -37,6 +37,8 @@ pub struct Summary<'a> {
     pub is_anew: bool,
     /// Keys of the objects that are in the sums now and were not before; `None`: all of the hour's.
     pub merged: Option<Vec<&'a str>>,
+    /// Those of them of whose known records the sums keep what an earlier version told.
+    pub kept: Vec<&'a str>,
     /// Keys of the lake's objects, where the hour was computed from them and nothing else.
     pub of_lake: Option<&'a [String]>,
     /// The sums are of all objects that are there, and not only added to what was known.
@@ -48,6 +50,8 @@ pub struct Summary<'a> {
     /// Records that the hour had once and has no longer, because an object was replaced or a person
     /// said so.
     pub withdrawn: Offsets,
+    /// How many of them have not come again, as lines without offsets either.
+    pub taken_out: u64,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
     /// What the index said of the hour before its objects were read.
@@ -179,6 +183,7 @@ impl Summary<'_> {
         pg::query(include_str!("../sql/summary/note_merged.sql"))
             .bind(self.hour.start())
             .bind(&self.merged)
+            .bind(&self.kept)
             .execute(transaction.acquire().await?)
             .await?;
         pg::query(include_str!("../sql/summary/forget_deleted.sql"))
@@ -193,7 +198,7 @@ impl Summary<'_> {
             .bind(self.sum.ticks.cast_signed())
             .bind(i32::try_from(self.sum.bars.len()).unwrap_or(i32::MAX))
             .bind(self.sum.duplicates.cast_signed())
-            .bind(self.withdrawn.len().cast_signed())
+            .bind(self.taken_out.cast_signed())
             .bind(self.run_id)
             .bind(self.conflicts.cast_signed())
             .bind(self.beside.before)

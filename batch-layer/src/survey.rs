@@ -133,7 +133,8 @@ fn known_older(
         Some(OlderTwin { key: Arc::clone(key), is_as_read, placeless })
     };
     let known_twins = |(newest, twin): (&Arc<str>, &Twin)| {
-        let mut others: Vec<OlderTwin> = twin.others(newest).filter_map(older).collect();
+        let others = twin.others(newest).map(|other| &other.key);
+        let mut others: Vec<OlderTwin> = others.filter_map(older).collect();
         others.sort_by_key(|older| older.placeless);
         (Arc::clone(newest), others)
     };

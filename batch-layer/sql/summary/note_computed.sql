@@ -1,6 +1,6 @@
 -- Notes how an hour was computed. $1: the hour, $2: how objects were read, $3: the archive's
--- location, $4: objects that are gone, $5: ticks, $6: symbols, $7: duplicates, $8: withdrawn
--- records, $9: the run, $10: conflicts, $11 and $12: whether the hours before and behind it are
+-- location, $4: objects that are gone, $5: ticks, $6: symbols, $7: duplicates, $8: records
+-- taken out, $9: the run, $10: conflicts, $11 and $12: whether the hours before and behind it are
 -- judged by what has changed, too.
 insert into batch_hours
     (hour, format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, run_id,

@@ -18,14 +18,14 @@ pub struct Twin {
     pub key: Arc<str>,
     /// It is the one that counts where lines do not tell their offsets.
     pub is_newer: bool,
-    /// The keys of all objects of the name, the newest last.
-    pub all: Arc<[Arc<str>]>,
+    /// All objects of the name, as listed, the newest last.
+    pub all: Arc<[Object]>,
 }
 
 impl Twin {
-    /// The keys of the others of the name of `key`.
-    pub fn others<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Arc<str>> {
-        self.all.iter().filter(move |other| ***other != *key)
+    /// The others of the name of `key`.
+    pub fn others<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Object> {
+        self.all.iter().filter(move |other| *other.key != *key)
     }
 }
 
@@ -52,14 +52,15 @@ pub fn twins<'a>(listing: impl Iterator<Item = &'a Object> + Clone) -> FxHashMap
 
 fn of_one_name(mut all: Vec<&Object>) -> Vec<(Arc<str>, Twin)> {
     all.sort_unstable_by(|one, other| rank(one).cmp(&rank(other)));
-    let all: Arc<[Arc<str>]> = all.iter().map(|object| Arc::clone(&object.key)).collect();
+    let all: Arc<[Object]> = all.into_iter().cloned().collect();
     let [.., second, newest] = &all[..] else {
         return Vec::new();
     };
-    let twin = |key: &Arc<str>| {
-        let is_newer = key != newest;
+    let twin = |object: &Object| {
+        let is_newer = object.key != newest.key;
         let other = if is_newer { newest } else { second };
-        (Arc::clone(key), Twin { key: Arc::clone(other), is_newer, all: Arc::clone(&all) })
+        let (key, all) = (Arc::clone(&other.key), Arc::clone(&all));
+        (Arc::clone(&object.key), Twin { key, is_newer, all })
     };
     all.iter().map(twin).collect()
 }

@@ -37,6 +37,8 @@ struct Due {
 struct Sums {
     offsets: Offsets,
     withdrawn: Offsets,
+    /// How many of these have not come again, as lines without offsets either.
+    taken_out: u64,
 }
 
 /// The places that `realtime_stock` has of an hour, by source and partition.
@@ -129,7 +131,11 @@ async fn read(connection: &mut PgConnection, hour: Timestamp) -> Result<Option<D
         computed_at: row.try_get("computed_at")?,
         speed_ticks: row.try_get("speed_ticks")?,
         ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
-        sums: Sums { offsets, withdrawn },
+        sums: Sums {
+            offsets,
+            withdrawn,
+            taken_out: row.try_get::<i64, _>("taken_out")?.cast_unsigned(),
+        },
     }))
 }
 
@@ -202,8 +208,11 @@ fn missing(due: &Due, speed: &Places, topics: &Topics) -> Missing {
                 Some(format!("offset {} of partition {partition} of {topic}", places::text(place)));
         }
     }
-    // Nobody knows which records those are whose lines told no offset.
-    found.ticks = found.ticks.saturating_sub(due.ticks.saturating_sub(due.sums.offsets.len()));
+    // Nobody knows which records those are whose lines told no offset, but for those of the records
+    // that were taken out which have come again so.
+    let Sums { offsets, withdrawn, taken_out } = &due.sums;
+    let again = withdrawn.len().saturating_sub(*taken_out);
+    found.ticks = found.ticks.saturating_sub(due.ticks.saturating_sub(offsets.len() + again));
     found.example = found.example.filter(|_| found.ticks > 0);
     found
 }
@@ -235,7 +244,7 @@ mod tests {
     }
 
     fn archived(topic: &str, places: &[(i32, u64)]) -> Sums {
-        Sums { offsets: offsets(topic, places), withdrawn: Offsets::default() }
+        Sums { offsets: offsets(topic, places), withdrawn: Offsets::default(), taken_out: 0 }
     }
 
     #[test]
@@ -259,8 +268,14 @@ mod tests {
 
     #[test]
     fn what_was_taken_out_is_not_missing_and_lines_without_offsets_may_be_anything() {
-        let sums = Sums { offsets: offsets("a", &[(0, 1)]), withdrawn: offsets("a", &[(0, 2)]) };
-        assert_eq!(of(sums, 1, &[(1, 0, &[1, 2])]), (0, None));
+        let sums = |taken_out| Sums {
+            offsets: offsets("a", &[(0, 1)]),
+            withdrawn: offsets("a", &[(0, 2)]),
+            taken_out,
+        };
+        assert_eq!(of(sums(1), 1, &[(1, 0, &[1, 2])]), (0, None));
+        assert_eq!(of(sums(0), 2, &[(1, 0, &[1, 2])]), (0, None), "it has come without its offset");
+        assert_eq!(of(sums(0), 2, &[(1, 0, &[1, 2, 3])]).0, 1, "another one is missing");
         assert_eq!(of(archived("a", &[(0, 1)]), 3, &[(1, 0, &[1, 2, 3])]), (0, None));
         assert_eq!(of(archived("a", &[(0, 1)]), 2, &[(1, 0, &[1, 2, 3])]).0, 1);
     }

@@ -214,6 +214,9 @@ async fn store(
     insert_hours(&mut transaction, entries, &summed).await?;
     insert_emptied(&mut transaction, &summed).await?;
     forget_deleted(&mut transaction, &keys(entries)).await?;
+    if !summed.is_empty() {
+        mark_kept(&mut transaction, &keys(entries)).await?;
+    }
     insert_rejects(&mut transaction, entries).await?;
     newest::note(&mut transaction, entries).await?;
     forget_covered(&mut transaction, &keys(entries)).await?;
@@ -266,6 +269,9 @@ struct InSums {
     places: i64,
     /// Its ticks, if some of its object's do not tell their offset.
     placeless: i64,
+    /// The fingerprint of the version that was taken in. The sums may keep what an earlier one told
+    /// of known records.
+    taken_in: i64,
 }
 
 /// Those of some objects.
@@ -273,15 +279,15 @@ async fn summed(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
 ) -> Result<Summed, sqlx::Error> {
-    let rows: Vec<(String, Timestamp, i64, i64, i64)> =
+    let rows: Vec<(String, Timestamp, i64, i64, i64, i64)> =
         pg::query_as(include_str!("../../sql/index/summed.sql"))
             .bind(keys(entries))
             .fetch_all(transaction.acquire().await?)
             .await?;
     Ok(rows
         .into_iter()
-        .map(|(key, hour, content, places, placeless)| {
-            ((key, Hour::of(hour)), InSums { content, places, placeless })
+        .map(|(key, hour, content, places, placeless, taken_in)| {
+            ((key, Hour::of(hour)), InSums { content, places, placeless, taken_in })
         })
         .collect())
 }
@@ -428,7 +434,8 @@ fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<InSums>
         return (None, false);
     }
     let before = summed.get(&(entry.object.key.to_string(), holding.hour)).copied();
-    (before, before.is_some_and(|of| of.content == holding.prints.content.cast_signed()))
+    let content = holding.prints.content.cast_signed();
+    (before, before.is_some_and(|of| [of.content, of.taken_in].contains(&content)))
 }
 
 async fn insert_rejects(
@@ -559,7 +566,18 @@ async fn restore(
         .bind(wanted)
         .execute(transaction.acquire().await?)
         .await?;
+    mark_kept(&mut transaction, keys).await?;
     lock::commit(transaction, token).await
+}
+
+/// Where objects come again and none of an hour's is gone any more, what others told of known
+/// records meanwhile can be taken in.
+async fn mark_kept<K>(transaction: &mut PgTransaction<'_>, keys: &[K]) -> Result<(), sqlx::Error>
+where
+    for<'q> &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    let mark = pg::query(include_str!("../../sql/index/mark_kept.sql")).bind(keys);
+    mark.execute(transaction.acquire().await?).await.map(drop)
 }
 
 /// Objects that come again no longer count as gone from their hours.

@@ -483,8 +483,8 @@ impl Archive {
         for (object, _) in objects.iter() {
             let is_unknown = archived.new_keys.get(&object.key) == Some(&false);
             if let Some(twin) = twins.get(&object.key).filter(|_| is_unknown) {
-                let known = |key: &&Arc<str>| !archived.new_keys.contains_key(*key);
-                let others: Vec<&Arc<str>> = twin.others(&object.key).filter(known).collect();
+                let known = |other: &&Object| !archived.new_keys.contains_key(&other.key);
+                let others: Vec<&Object> = twin.others(&object.key).filter(known).collect();
                 if !others.is_empty() && self.is_copy(index, object, &others).await? {
                     copies.insert(Arc::clone(&object.key));
                 }
@@ -499,7 +499,7 @@ impl Archive {
         &self,
         index: &mut Index,
         object: &Object,
-        others: &[&Arc<str>],
+        others: &[&Object],
     ) -> Result<bool, Failure> {
         let scan = match self.reader.read(object, None).await {
             Ok(scan) => scan,
@@ -729,10 +729,11 @@ impl Archive {
             return Ok(());
         };
         // Of one that was replaced the index still tells hours; not of one that was gone.
-        let known: BTreeMap<Hour, u64> = match is_replaced {
-            true => index.fingerprints_of(&object.key).await?.into_iter().collect(),
+        let mut known = match is_replaced {
+            true => index.held_by(&object.key).await?,
             false => BTreeMap::new(),
         };
+        known.retain(|_, ticks| *ticks > 0);
         let unread = Unread { key: Arc::clone(&object.key), why: None };
         let held = part.hours.keys().filter(|hour| !known.contains_key(hour));
         self.note_beyond(archived, (&unread, folder), (held.copied(), hours));

@@ -25,6 +25,7 @@ pub struct Recorded {
     /// How many there are in the archive, by the index.
     there: u64,
     /// Records that were taken out, and how many the sums name; `None` where that cannot be read.
+    /// Some of these may have come again without their offsets.
     withdrawn: u64,
     named: Option<u64>,
     location: String,
@@ -75,7 +76,7 @@ impl Recorded {
                  of it: {ANEW}, where none is gone; else put its row back from a backup"
             ));
         }
-        if let Some(named) = self.named.filter(|named| named != withdrawn) {
+        if let Some(named) = self.named.filter(|named| named < withdrawn) {
             let all = counted(*withdrawn, "record");
             found.push(format!(
                 "batch_hours says that {all} were taken out, and hour_sums names {named}: {ANEW}"

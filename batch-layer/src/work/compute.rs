@@ -63,15 +63,21 @@ pub(super) fn placeless(sum: &HourBars) -> u64 {
     sum.ticks.saturating_sub(sum.offsets.len())
 }
 
-/// Records that an hour had once and has no longer. What comes again is no longer withdrawn: a sink
-/// may overwrite an object by its first part, whose rest follows.
-fn withdrawn(due: &Due<'_>, before: Option<&HourBars>, sum: &HourBars) -> Offsets {
+/// Records that an hour had once and has no longer, and how many of them are truly out of it. What
+/// comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest
+/// follows. As many as have come since without offsets may be the same ones.
+fn withdrawn(due: &Due<'_>, before: Option<&HourBars>, sum: &HourBars) -> (Offsets, u64) {
     let mut withdrawn =
         due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
+    let again = due.known.map_or(0, |known| known.withdrawn.len()) - withdrawn.len();
+    let out_before = due.known.map_or(0, |known| known.taken_out);
     let comparable = before.filter(|_| !due.is_read_otherwise);
-    withdrawn
-        .add_all(comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default());
-    withdrawn
+    let more = comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default();
+    let (gone, came) = comparable.map_or((0, 0), |before| (placeless(before), placeless(sum)));
+    let taken_out = (out_before + more.len() + gone).saturating_sub(again + came);
+    withdrawn.add_all(more);
+    let taken_out = taken_out.min(withdrawn.len());
+    (withdrawn, taken_out)
 }
 
 /// The keys of the objects that come into an hour's sums; `None`: all that it has.
@@ -220,7 +226,7 @@ impl Work {
     }
 
     async fn write(&mut self, due: &Due<'_>, new: New<'_>) -> Result<(), Failure> {
-        let New { mut sum, added } = new;
+        let New { mut sum, added, kept: keeping } = new;
         let before = due.known.and_then(|known| known.sum.as_ref());
         // Rows of what has expired are mended by nothing else.
         let has_expired = due.known.is_some_and(|known| known.gone_objects > 0);
@@ -228,7 +234,7 @@ impl Work {
             before.is_some() && !due.is_forced && !has_expired && due.from_lake.is_none();
         let changed = before.map(|before| changed_symbols(before, &mut sum));
         let is_late = has_expired && changed.as_ref().is_some_and(|changed| !changed.is_empty());
-        let withdrawn = withdrawn(due, before, &sum);
+        let (withdrawn, taken_out) = withdrawn(due, before, &sum);
         // Of an hour that is only added to, what was found before stays true.
         let kept = due.known.filter(|_| added.is_some());
         // What is written from what was kept was read as that was.
@@ -258,9 +264,11 @@ impl Work {
             is_whole: added.is_none(),
             of_lake: due.from_lake.filter(|_| is_of_lake_alone).map(|lake| &*lake.keys),
             merged: merged(due, added),
+            kept: keeping.iter().map(|indexed| &*indexed.object.key).collect(),
             beside,
             gone_objects: gone,
             withdrawn,
+            taken_out,
             conflicts,
             seen: due.seen,
             format: &format,
@@ -350,7 +358,7 @@ impl Work {
             return Ok(None);
         }
         let Some(known) = due.known else {
-            return Ok(Some(New { sum, added: None }));
+            return Ok(Some(New { sum, added: None, kept: Vec::new() }));
         };
         let merged = due.objects.iter().filter(|indexed| indexed.merged);
         let there = merged.clone().map(|indexed| indexed.ticks).sum();
@@ -365,7 +373,7 @@ impl Work {
         };
         match lost {
             0 if self.refuses_more(due, known, &sum) => Ok(None),
-            0 => Ok(Some(New { sum, added: None })),
+            0 => Ok(Some(New { sum, added: None, kept: Vec::new() })),
             lost => self.shrink(due, known, (sum, lost), added).await,
         }
     }
@@ -416,7 +424,7 @@ impl Work {
                 "hour {hour}: {lost} of {} records are taken out: {why}",
                 known.ticks
             ));
-            return Ok(Some(New { sum, added: None }));
+            return Ok(Some(New { sum, added: None, kept: Vec::new() }));
         }
         // What has expired cannot be read again, and stays as it is known; only new records come to
         // it. What was read in another way cannot be added to: the same records would count twice.
@@ -506,7 +514,7 @@ impl Work {
         if sum.is_none() {
             self.fail_wide(due.stale.hour);
         }
-        sum.map(|sum| New { sum, added: Some(added) })
+        sum.map(|sum| New { sum, added: Some(added), kept: Vec::new() })
     }
 
     fn fail_wide(&mut self, hour: Hour) {

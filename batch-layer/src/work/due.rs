@@ -35,6 +35,8 @@ pub(super) struct New<'a> {
     pub(super) sum: HourBars,
     /// The objects that came to those that it was made of before; `None`: it was made of all.
     pub(super) added: Option<Vec<&'a Indexed>>,
+    /// Those of them of whose known records the sums keep what was known before.
+    pub(super) kept: Vec<&'a Indexed>,
 }
 
 impl Due<'_> {

@@ -47,7 +47,7 @@ impl Work {
             }
             self.note_standing(due.stale.hour, why);
         }
-        let mut told_before = 0;
+        let (mut told_before, mut kept) = (0, Vec::new());
         for indexed in &added {
             let Some(summed) = indexed.summed else {
                 continue;
@@ -59,7 +59,10 @@ impl Work {
             };
             match growth(indexed, summed, &held, before)? {
                 Growth::Whole => {}
-                Growth::OtherValues => self.note_other_values(due, indexed, held.ticks),
+                Growth::OtherValues => {
+                    self.note_other_values(due, indexed, held.ticks);
+                    kept.push(*indexed);
+                }
                 Growth::Less(why) if self.stands(due.stale.hour) => {
                     self.note_standing(due.stale.hour, &why)
                 }
@@ -74,7 +77,7 @@ impl Work {
         };
         // What an object had before has not come again.
         part.duplicates = part.duplicates.saturating_sub(told_before);
-        Ok(self.add(due, before, part, added))
+        Ok(self.add(due, before, part, added).map(|new| New { kept, ..new }))
     }
 
     pub(super) fn note_standing(&self, hour: Hour, why: &str) {

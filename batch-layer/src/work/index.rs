@@ -307,7 +307,8 @@ impl Work {
     }
 
     /// Whether an object holds what another one of its name holds, which is compressed otherwise,
-    /// and the index knows nothing of it: an earlier version would stay there. It is looked at
+    /// and the index knows nothing of it: an earlier version would stay there. What counts is what
+    /// that one holds as it is listed: what it held before it was replaced may be here alone. It is looked at
     /// again in each run, until one of the two is gone.
     async fn is_copy(
         &mut self,
@@ -329,14 +330,15 @@ impl Work {
             .map_err(Failure::Infrastructure)?;
         let key = &change.object.key;
         for other in twin.others(key) {
-            let theirs = match read.iter().find(|entry| entry.object.key == *other) {
+            let theirs = match read.iter().find(|entry| entry.object.key == other.key) {
                 Some(entry) => pairs(&entry.hours),
                 None => self.index.fingerprints_of(other).await?,
             };
             if pairs(&ours) == theirs {
                 let location = self.store.location();
                 self.progress.warn(format_args!(
-                    "{location}{key} holds the same as {location}{other} and is passed over: delete one of them"
+                    "{location}{key} holds the same as {location}{} and is passed over: delete one of them",
+                    other.key
                 ));
                 return Ok(true);
             }
@@ -358,7 +360,7 @@ impl Work {
         };
         let key = &change.object.key;
         // Where the newest is not known, a third one that holds the same may stand for it.
-        for other in iter::once(&twin.key).chain(twin.others(key)) {
+        for other in iter::once(&twin.key).chain(twin.others(key).map(|other| &other.key)) {
             let placeless = match read.iter().find(|entry| entry.object.key == *other) {
                 Some(entry) => Some(entry.placeless),
                 None => self.index.is_placeless(other).await?,

@@ -1,7 +1,8 @@
 //! Objects that grow, which a sink has begun anew, beside others of their hour that have expired.
 
 use crate::changes::placeless;
-use crate::support::{Tick, World, gzip, key, lines, some_ticks};
+use crate::completeness::{insert_speed, ticks_of};
+use crate::support::{Tick, World, gzip, key, key_of, lines, some_ticks};
 use crate::verify::{HOURS, verify};
 use common::Timestamp;
 
@@ -202,4 +203,42 @@ async fn of_an_object_that_grew_beside_expired_ones_known_records_keep_their_val
     world.put(&key(10, 1, 0), &all[1]).await;
     world.run_ok(&HOURS).await;
     assert_all_there(&world, "put right").await;
+}
+
+#[tokio::test]
+async fn what_was_corrected_while_another_object_was_away_is_taken_in_once_that_is_back() {
+    // The correction is of what was wrong, or comes with a restored object that is packed otherwise.
+    for (is_wrong_first, is_packed) in [(true, false), (false, false), (true, true)] {
+        let world = World::create().await;
+        let (hour, ticks) = ticks_of(5, 60);
+        insert_speed(&world, &ticks).await;
+        let mut others = ticks.clone();
+        others[30].close += 1;
+        others[30].volume += 7;
+        let (before, after) = if is_wrong_first { (&others, &ticks) } else { (&ticks, &others) };
+        let keys = [5000, 5020, 5040].map(|offset| key_of(hour, 0, offset));
+        for (key, ticks) in keys.iter().zip(before.chunks(20)) {
+            world.put(key, ticks).await;
+        }
+        world.run_ok(&[]).await;
+        let of_before = world.summary().await;
+        world.bucket.delete(&keys[0]).await.unwrap();
+        world.run(&[]).await;
+        world.put(&keys[1], &after[20..40]).await;
+        let outcome = world.run(&[]).await;
+        let word = "tells other things than before of some of its 20 known records";
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+        assert_eq!(world.summary().await, of_before);
+        match is_packed {
+            true => world.bucket.put(&keys[0], gzip(&lines(&ticks[..20]))).await.unwrap(),
+            false => world.put(&keys[0], &ticks[..20]).await,
+        };
+        world.run_ok(&[]).await;
+        assert_ne!(world.summary().await, of_before, "{is_wrong_first} {is_packed}");
+        let is_right = world.summary().await == world.expected().await;
+        assert_eq!(is_right, is_wrong_first, "{is_packed}");
+        assert_eq!(world.rows("select status from hour_completeness").await, ["complete"]);
+        let outcome = world.run_ok(&[]).await;
+        assert!(outcome.stderr.contains("0 hours computed"), "{}", outcome.stderr);
+    }
 }

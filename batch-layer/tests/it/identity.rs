@@ -2,7 +2,8 @@
 //! compression and the flags.
 
 use crate::changes::{DAY, placeless};
-use crate::support::{World, gzip, key, lines, some_ticks};
+use crate::completeness::{insert_speed, ticks_of};
+use crate::support::{Tick, World, gzip, key, key_of, lines, some_ticks};
 
 const TICKS: &str = "select ticks from batch_hours where hour = '2025-06-02T10:00Z'";
 
@@ -610,4 +611,79 @@ async fn a_deleted_object_without_which_its_hour_was_written_is_new_when_it_come
     let outcome = world.run_ok(&DAY).await;
     assert!(outcome.stderr.contains("0 hours computed"), "{}", outcome.stderr);
     assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+}
+
+/// The lines of ticks without their offsets.
+fn without_offsets(ticks: &[Tick]) -> String {
+    let strip = |line: &str| {
+        let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().retain(|name, _| !name.starts_with("kafka_"));
+        format!("{line}\n")
+    };
+    lines(ticks).lines().map(strip).collect()
+}
+
+#[tokio::test]
+async fn records_that_come_again_without_their_offsets_excuse_no_others_that_are_missing() {
+    let world = World::create().await;
+    let (hour, ticks) = ticks_of(5, 50);
+    insert_speed(&world, &ticks).await;
+    let first = key_of(hour, 0, 5000);
+    let stands = async || {
+        let said = "select concat_ws(' ', status, reason, withdrawn)
+                    from hour_completeness join batch_hours using (hour)";
+        world.rows(said).await
+    };
+    world.put(&first, &ticks[..10]).await;
+    world.put(&key_of(hour, 0, 5010), &ticks[10..40]).await;
+    world.run_ok(&[]).await;
+    let lacks = "incomplete 10 ticks of the speed layer are not in the archive 0";
+    assert_eq!(stands().await, [lacks]);
+    world.bucket.put(&first, without_offsets(&ticks[..10])).await.unwrap();
+    world.run_ok(&[]).await;
+    assert_eq!(stands().await, [lacks]);
+    // What is truly out of it is excused.
+    world.bucket.put(&first, without_offsets(&ticks[..7])).await.unwrap();
+    world.run_ok(&[]).await;
+    let seven = "incomplete 10 ticks of the speed layer are not in the archive 3";
+    assert_eq!(stands().await, [seven]);
+    world.put(&key_of(hour, 0, 5040), &ticks[40..]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(stands().await, ["complete 3"]);
+    world.put(&first, &ticks[..10]).await;
+    world.run_ok(&[]).await;
+    assert_eq!(stands().await, ["complete 0"]);
+    assert_eq!(world.summary().await, world.expected().await);
+}
+
+#[tokio::test]
+async fn an_object_is_no_copy_of_what_another_one_of_its_name_held_before_it_was_replaced() {
+    let ticks = some_ticks(10, 0, 0, 10);
+    for (now, code) in
+        [(lines(&ticks[..5]), 0), (without_offsets(&ticks), 0), ("null\n".to_owned(), 4)]
+    {
+        for is_packed_newer in [true, false] {
+            let world = World::create().await;
+            let (plain, packed) = (key(10, 0, 0), format!("{}.gz", key(10, 0, 0)));
+            world.put(&plain, &ticks).await;
+            world.put(&key(10, 1, 0), &some_ticks(10, 1, 0, 10)).await;
+            world.run_ok(&DAY).await;
+            if !is_packed_newer {
+                world.bucket.put(&packed, gzip(&lines(&ticks))).await.unwrap();
+            }
+            put_later(&world, &plain, &now).await;
+            if is_packed_newer {
+                tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+                world.bucket.put(&packed, gzip(&lines(&ticks))).await.unwrap();
+            }
+            for _ in 0..2 {
+                let outcome = world.run(&DAY).await;
+                let what = format!("{now:?} {is_packed_newer}: {}", outcome.stderr);
+                assert_eq!((outcome.code, world.number(TICKS).await), (code, 20), "{what}");
+                assert!(!outcome.stderr.contains("delete one of them"), "{what}");
+            }
+            world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
+            assert_eq!(world.number(TICKS).await, 20, "{now:?} {is_packed_newer}");
+        }
+    }
 }

@@ -338,6 +338,8 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         beside: Beside::BOTH,
         gone_objects: 0,
         withdrawn: Offsets::default(),
+        taken_out: 0,
+        kept: Vec::new(),
         conflicts: 7,
         seen: &seen,
         format: "lines",

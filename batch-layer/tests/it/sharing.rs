@@ -324,6 +324,8 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
             beside: Beside::BOTH,
             gone_objects: 0,
             withdrawn: Offsets::default(),
+            taken_out: 0,
+            kept: Vec::new(),
             conflicts: 0,
             seen: &seen,
             format: "lines",
