@@ -1,7 +1,7 @@
 //! [`Assignment`]: the partitions that the group gave to this instance, topic by topic.
 
 use crate::batch::Gap;
-use crate::handover::{Answer, HeldBack, Position, Question};
+use crate::handover::{Answer, HeldBack, Position, Question, SeenEnd};
 use crate::kafka::End;
 use crate::partition::{Action, Event, Partition, Stall, State, Taken};
 use crate::source::{Source, SourcePartition, TopicIdentity, TopicPartition};
@@ -18,10 +18,11 @@ const SILENT_AFTER: Duration = Duration::from_secs(15);
 const SLEPT: Duration = Duration::from_secs(5);
 /// How long a transaction may hold up its partition before that is said.
 const HELD_UP_AFTER: Duration = Duration::from_secs(60);
-/// Another instance that had a partition for less has moved no offset of it, most likely.
-const KNOWN_AGAIN: Duration = Duration::from_secs(15);
 /// Partitions that stand, beside the first one, of which the names are shown.
 const NAMED: usize = 8;
+
+/// Where Kafka's logs ended when that was last asked.
+pub type SeenEnds = BTreeMap<TopicPartition, SeenEnd>;
 
 /// All partitions that are ours.
 #[derive(Debug)]
@@ -39,8 +40,8 @@ pub struct Assignment {
     /// When the statistics were last looked at.
     looked: Option<Instant>,
     /// Where the logs of partitions ended that were taken back before the store has said where to
-    /// begin, and when that was. The group may give them again at once.
-    ends: BTreeMap<TopicPartition, (i64, Instant)>,
+    /// begin: the group may give them again.
+    ends: SeenEnds,
 }
 
 #[derive(Debug)]
@@ -94,8 +95,8 @@ impl Advance {
 }
 
 impl Assignment {
-    /// `skips`: `--on-gap skip`.
-    pub fn new(skips: bool) -> Self {
+    /// `skips`: `--on-gap skip`. `ends`: what the session before knew.
+    pub fn new(skips: bool, ends: SeenEnds) -> Self {
         Self {
             topics: Vec::new(),
             last: 0,
@@ -104,7 +105,7 @@ impl Assignment {
             unanswered: None,
             is_unsettled: false,
             looked: None,
-            ends: BTreeMap::new(),
+            ends,
         }
     }
 
@@ -116,9 +117,7 @@ impl Assignment {
             let (name, id) = (element.topic().to_owned(), element.partition());
             let mut partition = Partition::new(count, skips, now);
             let at = TopicPartition { topic: name, partition: id };
-            let end = self.ends.remove(&at);
-            let end = end.filter(|(_, then)| now.saturating_duration_since(*then) < KNOWN_AGAIN);
-            partition.truncated_at = end.map(|(end, _)| end);
+            partition.seen_end = self.ends.remove(&at);
             let topic = self.topic_mut(element.topic());
             topic.partitions.insert(element.partition(), partition);
             topic.watched.remove(&element.partition());
@@ -144,15 +143,15 @@ impl Assignment {
     }
 
     /// The group takes partitions back; gives those that Kafka's client has to give up.
-    pub fn revoke(&mut self, partitions: &TopicPartitionList, now: Instant) -> TopicPartitionList {
+    pub fn revoke(&mut self, partitions: &TopicPartitionList) -> TopicPartitionList {
         let mut taken_up = TopicPartitionList::new();
         for element in partitions.elements() {
             let topic = self.topics.iter_mut().find(|topic| topic.name == element.topic());
             let partition = topic.and_then(|topic| topic.partitions.remove(&element.partition()));
-            let end = partition.as_ref().and_then(|partition| partition.truncated_at);
+            let end = partition.as_ref().and_then(|partition| partition.seen_end);
             if let Some(end) = end {
                 let (topic, partition) = (element.topic().to_owned(), element.partition());
-                self.ends.insert(TopicPartition { topic, partition }, (end, now));
+                self.ends.insert(TopicPartition { topic, partition }, end);
             }
             if partition.is_some_and(|partition| partition.is_in_client()) {
                 taken_up.add_partition(element.topic(), element.partition());
@@ -286,7 +285,6 @@ impl Assignment {
     /// The store's answer, if it is about the present assignment.
     pub fn answered(&mut self, answer: Answer, now: Instant) {
         self.is_unsettled = true;
-        self.ends.clear();
         let stored = self.stored_mut(answer.at);
         if let Some(partition) = stored.filter(|stored| stored.assignment == answer.assignment) {
             partition.on(Event::Answered(answer.start), now);
@@ -324,9 +322,6 @@ impl Assignment {
                 if partition.is_due(now) {
                     partition.on(Event::Waited, now);
                 }
-                if partition.is_end_wanted(now) {
-                    wanted.push((at(), Action::AskKafka));
-                }
                 match partition.take_wanted(now) {
                     Some(Action::AskStore) if topic.source.is_none() || !topic.is_confirmed => {
                         partition.put_back(Action::AskStore, now)
@@ -357,7 +352,21 @@ impl Assignment {
             watermarks: partition.watermarks,
             refused: partition.refused,
             truncated_at: partition.truncated_at,
+            seen_end: partition.seen_end,
         })
+    }
+
+    /// Partitions of which the store has not said for a while where to begin.
+    pub fn long_unlocated(&self, now: Instant) -> Vec<TopicPartition> {
+        let unlocated = self.each().filter(|(_, partition)| partition.is_long_unlocated(now));
+        unlocated.map(|(at, _)| at).collect()
+    }
+
+    /// What is known of the ends of logs, for the session that follows.
+    pub fn into_ends(mut self) -> SeenEnds {
+        let ends = std::mem::take(&mut self.ends);
+        let seen = self.each().filter_map(|(at, partition)| Some((at, partition.seen_end?)));
+        ends.into_iter().chain(seen).collect()
     }
 
     /// The offset to read next.
@@ -704,7 +713,7 @@ mod tests {
     }
 
     fn assigned(partitions: &[i32]) -> Assignment {
-        let mut assignment = Assignment::new(false);
+        let mut assignment = Assignment::new(false, SeenEnds::new());
         assignment.assign(&list(partitions), Instant::now());
         assignment.describe(identity("a"), 0).unwrap();
         assignment.identified(Source { id: 1, topic: "t".into(), first_partitions: 2 });
@@ -751,7 +760,7 @@ mod tests {
 
     #[test]
     fn an_assignment_of_nothing_is_answered_at_once() {
-        let mut assignment = Assignment::new(false);
+        let mut assignment = Assignment::new(false, SeenEnds::new());
         assignment.assign(&list(&[]), Instant::now());
         assert_eq!(assignment.ready(Instant::now()), Some((vec![], true)));
     }
@@ -760,7 +769,7 @@ mod tests {
     fn an_answer_about_partitions_that_were_lost_is_not_taken_for_one_about_those_assigned_since() {
         let mut assignment = assigned(&[0]);
         let old = answer(&assignment, 0, 5);
-        assert_eq!(assignment.revoke(&list(&[0]), Instant::now()).count(), 0);
+        assert_eq!(assignment.revoke(&list(&[0])).count(), 0);
         assignment.assign(&list(&[0]), Instant::now());
         assignment.answered(old, Instant::now());
         assert_eq!(assignment.ready(Instant::now()), None);
@@ -770,15 +779,22 @@ mod tests {
     }
 
     #[test]
-    fn where_a_log_ended_is_known_when_the_group_gives_its_partition_again_at_once() {
-        for (after, known) in [(Duration::ZERO, Some(9)), (KNOWN_AGAIN, None)] {
+    fn where_a_log_ended_is_known_when_its_partition_is_given_again_also_in_the_next_session() {
+        for is_next in [false, true] {
             let mut assignment = assigned(&[0]);
-            let end = Event::Measured(Watermarks { low: 3, high: 9 }, Instant::now());
+            let asked = Instant::now();
+            let end = Event::Measured(Watermarks { low: 3, high: 9 }, asked);
             assignment.event(&at(0), end, Instant::now());
-            let now = Instant::now();
-            assignment.revoke(&list(&[0]), now);
-            assignment.assign(&list(&[0]), now + after);
-            assert_eq!(assignment.question(&at(0)).unwrap().truncated_at, known);
+            let mut assignment = if is_next {
+                Assignment::new(false, assignment.into_ends())
+            } else {
+                assignment.revoke(&list(&[0]));
+                assignment
+            };
+            assignment.assign(&list(&[0]), Instant::now());
+            let topic = assignment.topics.iter().find(|topic| topic.name == "t").unwrap();
+            let known = Some(SeenEnd { offset: 9, asked });
+            assert_eq!(topic.partitions[&0].seen_end, known);
         }
     }
 
@@ -786,7 +802,7 @@ mod tests {
     fn only_what_was_taken_up_is_given_up() {
         let mut assignment = reading(&[0], 5);
         assignment.assign(&list(&[1]), Instant::now());
-        assert_eq!(assignment.revoke(&list(&[0, 1]), Instant::now()).elements().len(), 1);
+        assert_eq!(assignment.revoke(&list(&[0, 1])).elements().len(), 1);
         assert!(assignment.is_empty());
     }
 
@@ -795,9 +811,9 @@ mod tests {
         let mut assignment = reading(&[0, 1], 5);
         let here = |partition| SourcePartition { source: 1, partition };
         assert_eq!(assignment.known(&list(&[1, 2])), [here(1)]);
-        assignment.revoke(&list(&[1]), Instant::now());
+        assignment.revoke(&list(&[1]));
         assert_eq!(assignment.known(&list(&[0, 1])), [here(0)]);
-        let mut unidentified = Assignment::new(false);
+        let mut unidentified = Assignment::new(false, SeenEnds::new());
         unidentified.assign(&list(&[0]), Instant::now());
         assert_eq!(unidentified.known(&list(&[0])), []);
     }

@@ -2,7 +2,7 @@
 
 use crate::batch::Batch;
 use crate::source::{Source, SourcePartition, TopicIdentity};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What the intake asks of the store.
 #[derive(Debug)]
@@ -65,6 +65,14 @@ pub struct Watermarks {
     pub high: i64,
 }
 
+/// Where Kafka's log ended when it was asked, while it was not known where to begin: an offset that
+/// was stored before that and lies behind it is of a log that was truncated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenEnd {
+    pub offset: i64,
+    pub asked: Instant,
+}
+
 /// Where to begin with a partition?
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
@@ -79,6 +87,8 @@ pub struct Question {
     pub refused: Option<i64>,
     /// Where Kafka's log ended when it was seen to be truncated before that offset.
     pub truncated_at: Option<i64>,
+    /// Where it ended meanwhile, whatever the offset is.
+    pub seen_end: Option<SeenEnd>,
 }
 
 impl Question {

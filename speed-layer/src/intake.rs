@@ -152,6 +152,7 @@ impl Intake {
             shared.config.dead_letter_topic.as_deref(),
             shared.metrics.retries("dead letters"),
         );
+        let ends = shared.take_ends();
         Ok(Self {
             shared,
             left,
@@ -161,7 +162,7 @@ impl Intake {
             dead_letters,
             writers,
             decoder: Decoder::new(rules, Timestamp::now()),
-            assignment: Assignment::new(skips),
+            assignment: Assignment::new(skips, ends),
             watch,
             letters_watch,
             committed: Instant::now(),
@@ -195,6 +196,7 @@ impl Intake {
         if let Some(dead_letters) = self.dead_letters.take() {
             kafka::bury(move || drop(dead_letters));
         }
+        self.shared.keep_ends(self.assignment.into_ends());
         kafka::leave(self.consumer, self.messages);
         match interrupt {
             Interrupt::Failed(failure) => Err(failure),

@@ -39,6 +39,7 @@ pub use registry::{Client as RegistryClient, RegistryArgs, Trouble as RegistryTr
 pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};
 
+use assignment::SeenEnds;
 use common::decode::ProvenanceNames;
 use health::Health;
 use intake::Ended;
@@ -79,6 +80,8 @@ struct Shared {
     rejoining: Mutex<Outage>,
     /// The topics by the numbers that the database has given them.
     topics: Mutex<BTreeMap<SourceId, TopicIdentity>>,
+    /// Where logs ended of whose partitions the last session did not hear where to begin.
+    ends: Mutex<SeenEnds>,
 }
 
 impl Shared {
@@ -102,6 +105,7 @@ impl Shared {
             kafka_said_away: kafka_watch::Said::default(),
             rejoining,
             topics: Mutex::default(),
+            ends: Mutex::default(),
         })
     }
 
@@ -113,6 +117,14 @@ impl Shared {
 
     fn topics(&self) -> MutexGuard<'_, BTreeMap<SourceId, TopicIdentity>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_ends(&self) -> SeenEnds {
+        std::mem::take(&mut *self.ends.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn keep_ends(&self, ends: SeenEnds) {
+        *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = ends;
     }
 
     fn note_topic(&self, source: SourceId, found: &TopicIdentity) {

@@ -2,15 +2,15 @@
 //! Kafka's client nor SQL: events come in, and what is to be done goes out. docs/partitions.md has
 //! its table.
 
-use crate::handover::{Begin, TRY_AGAIN, Watermarks};
+use crate::handover::{Begin, SeenEnd, TRY_AGAIN, Watermarks};
 use std::time::{Duration, Instant};
 
 /// A partition that stands is asked again after this time.
 pub const ASK_AGAIN: Duration = Duration::from_secs(10);
 /// One whose last owner is still writing, after this time.
 const ASK_SOON: Duration = Duration::from_millis(200);
-/// Where the store does not say where to begin, Kafka is asked for the log's end so often.
-const ASK_END_EVERY: Duration = Duration::from_secs(2);
+/// Where the store does not say for so long where to begin, Kafka is asked for the log's end.
+const LONG_UNLOCATED: Duration = Duration::from_secs(1);
 /// A registry that gives a schema within this time has not kept anybody waiting.
 const GIVEN_WITHIN: Duration = Duration::from_secs(3);
 /// Kafka's client may be told of a partition again so long after it was to leave it: it ends its
@@ -221,10 +221,11 @@ pub struct Partition {
     said: bool,
     /// Since when it stands, until that was said to be over.
     stood: Option<Stood>,
-    /// The store has no offset of it, so that there is none that a log could end before.
-    is_new: bool,
-    /// When Kafka was last asked for its end because the store does not say where to begin.
-    end_asked: Instant,
+    /// The lowest end of Kafka's log that was seen before it was known where to begin, or when it
+    /// was truncated.
+    pub seen_end: Option<SeenEnd>,
+    /// What of that the store was told when it was last asked.
+    told_end: Option<SeenEnd>,
     /// What is to be done next, and when.
     wanted: Option<(Action, Instant)>,
     skips: bool,
@@ -257,8 +258,8 @@ impl Partition {
             unlocated: None,
             said: false,
             stood: None,
-            is_new: false,
-            end_asked: now,
+            seen_end: None,
+            told_end: None,
             wanted: Some((Action::AskStore, now)),
             skips,
         }
@@ -297,7 +298,7 @@ impl Partition {
                 (S::Located, None)
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::AskKafka)) => {
-                (self.refused, self.truncated_at, self.is_new) = (None, None, true);
+                (self.refused, self.truncated_at) = (None, None);
                 (S::Assigned, Some((A::AskKafka, now)))
             }
             (S::Assigned | S::Stalled(St::OutOfRange), E::Answered(Begin::Busy)) => {
@@ -311,12 +312,11 @@ impl Partition {
                 let is_old = asked < self.counts_from;
                 if !is_old {
                     self.watermarks = Some(watermarks);
-                    let is_waiting = self.state == S::Assigned && !self.is_new;
-                    let is_before = self.refused.is_some_and(|next| next > watermarks.high);
-                    if is_before || is_waiting {
-                        // It may come to the stored offset before the store says which that is.
+                    if self.refused.is_some_and(|refused| refused > watermarks.high) {
                         self.note_end(watermarks.high);
                     }
+                    // It may come to the stored offset before the store says which that is.
+                    self.see_end(watermarks.high, asked);
                 }
                 if self.is_to_let_go() {
                     return;
@@ -349,6 +349,7 @@ impl Partition {
                     Some(begun) if watermarks.high < begun => {
                         // It may come to the next offset before the client asks for that.
                         self.note_end(watermarks.high);
+                        self.see_end(watermarks.high, asked);
                         self.refused = Some(self.stands());
                         (S::Stalled(St::OutOfRange), Some((A::LetGo, now)))
                     }
@@ -473,7 +474,9 @@ impl Partition {
             *when <= now && !(is_asked && *action == Action::AskStore)
         };
         let (action, _) = self.wanted.take_if(is_now)?;
-        self.is_asked |= action == Action::AskStore;
+        if action == Action::AskStore {
+            (self.is_asked, self.told_end) = (true, self.seen_end);
+        }
         Some(action)
     }
 
@@ -504,11 +507,19 @@ impl Partition {
         self.truncated_at = Some(self.truncated_at.map_or(end, |before| before.min(end)));
     }
 
-    /// Whether the log was truncated before `next`, and the store, which has not been told so of
-    /// that offset, could not know it.
+    fn see_end(&mut self, offset: i64, asked: Instant) {
+        if self.seen_end.is_none_or(|seen| offset < seen.offset) {
+            self.seen_end = Some(SeenEnd { offset, asked });
+        }
+    }
+
+    /// Whether the log may have been truncated before `next`, and the store, which has not been told
+    /// so of that offset, could not know it.
     fn is_cut_before(&self, next: i64) -> bool {
-        self.truncated_at.is_some_and(|end| end < next)
-            && self.refused.is_none_or(|refused| refused >= next)
+        let is_refused = self.truncated_at.is_some_and(|end| end < next)
+            && self.refused.is_some_and(|refused| refused >= next);
+        let is_seen = self.seen_end.is_some_and(|seen| seen.offset < next);
+        is_refused || is_seen && self.seen_end != self.told_end
     }
 
     /// Whether what lies before the next message cannot be read.
@@ -546,7 +557,7 @@ impl Partition {
         }
         (self.next, self.written, self.acknowledged) = (next, next, -1);
         (self.damage, self.gap, self.truncated_at) = (None, None, None);
-        self.is_new = false;
+        (self.seen_end, self.told_end) = (None, None);
         // They are of the offset before: that it was refused once is no reason for another gap.
         (self.refused, self.watermarks, self.unmeasured) = (None, None, None);
         self.said = false;
@@ -602,16 +613,9 @@ impl Partition {
         self.damage.as_ref().map_or(self.next, |damage| damage.end)
     }
 
-    /// Whether Kafka is to be asked for its end, since the store has not said for a while where to
-    /// begin.
-    pub fn is_end_wanted(&mut self, now: Instant) -> bool {
-        let is_wanted = self.state == State::Assigned
-            && !self.is_new
-            && now.saturating_duration_since(self.end_asked) >= ASK_END_EVERY;
-        if is_wanted {
-            self.end_asked = now;
-        }
-        is_wanted
+    /// Whether the store has not said for a while where to begin.
+    pub fn is_long_unlocated(&self, now: Instant) -> bool {
+        self.state == State::Assigned && now.saturating_duration_since(self.since) >= LONG_UNLOCATED
     }
 
     /// Whether it waits for an answer that may never come, or for better times.

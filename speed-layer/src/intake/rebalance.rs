@@ -79,9 +79,13 @@ impl Intake {
     }
 
     /// A broker that comes back with an older disk may hide its leaders from the client until its
-    /// logs have grown beyond the next offsets: so their ends are asked for while it is so.
+    /// logs have grown beyond the next offsets: so their ends are asked for while it is so, and
+    /// while it is not known which offsets those are.
     fn ask_for_ends(&mut self, leaderless: &[TopicPartition]) {
-        let is_there = self.shared.health.kafka.get() && !leaderless.is_empty();
+        let mut asked = self.assignment.long_unlocated(Instant::now());
+        asked.retain(|at| !leaderless.contains(at));
+        asked.extend_from_slice(leaderless);
+        let is_there = self.shared.health.kafka.get() && !asked.is_empty();
         if !is_there || self.ends_asked.elapsed() < ENDS_EVERY {
             return;
         }
@@ -89,7 +93,7 @@ impl Intake {
         for at in leaderless {
             self.assignment.event(at, Event::Leaderless, Instant::now());
         }
-        self.inquiry.about_ends(leaderless.to_vec());
+        self.inquiry.about_ends(asked);
     }
 
     /// Nothing is read where no partition has a leader: gives that as the trouble, and asks the
@@ -285,7 +289,7 @@ impl Intake {
             self.report_offsets();
         }
         let given_up = self.assignment.known(partitions);
-        let taken_up = self.assignment.revoke(partitions, Instant::now());
+        let taken_up = self.assignment.revoke(partitions);
         for element in partitions.elements() {
             let at = TopicPartition {
                 topic: element.topic().to_owned(),

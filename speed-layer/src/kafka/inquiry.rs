@@ -493,6 +493,7 @@ impl Asker {
             let asked = Instant::now();
             match client.fetch_watermarks(&at.topic, at.partition, PATIENCE) {
                 Ok((low, high)) => {
+                    tracing::debug!("{at} has the offsets {low}..{high}, by a new client");
                     self.tell(Some(Finding::Partition(at, Watermarks { low, high }, asked)));
                 }
                 Err(error) => {
@@ -514,11 +515,7 @@ impl Asker {
     fn measure(&mut self, partition: TopicPartition) -> Finding {
         let asked = Instant::now();
         match self.watermarks(&partition) {
-            Ok(watermarks) => {
-                let Watermarks { low, high } = watermarks;
-                tracing::debug!("{partition} has the offsets {low}..{high}");
-                Finding::Partition(partition, watermarks, asked)
-            }
+            Ok(watermarks) => Finding::Partition(partition, watermarks, asked),
             Err(why) => Finding::NotFound(partition, why),
         }
     }

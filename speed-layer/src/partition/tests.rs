@@ -506,41 +506,29 @@ fn a_log_that_is_cut_while_the_store_is_being_asked_is_not_forgotten_by_its_answ
 
 /// The store is away, or busy with others.
 #[test]
-fn a_log_that_is_cut_and_grows_before_the_store_says_where_to_begin_was_truncated() {
+fn where_a_log_ends_before_the_store_says_where_to_begin_is_told_to_the_store() {
     let mut partition = partition(true);
-    assert!(!partition.is_end_wanted(Instant::now()));
-    let later = Instant::now() + ASK_END_EVERY;
-    assert!(partition.is_end_wanted(later) && !partition.is_end_wanted(later));
+    assert!(partition.is_long_unlocated(Instant::now() + LONG_UNLOCATED));
     for high in [9, 50] {
         assert_eq!(after(&mut partition, measured(Watermarks { low: 3, high })), None);
     }
+    assert_eq!(partition.seen_end.map(|seen| seen.offset), Some(9));
+    // It was asked before.
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(20))), Some(Action::AskStore));
-    assert_eq!((partition.refused, partition.truncated_at), (Some(20), Some(9)));
-    partition.on(Event::Answered(Begin::Behind(9)), Instant::now());
-    assert_eq!((partition.state.clone(), partition.next), (State::Located, 9));
+    // It has been told, and says that somebody has moved the offset since.
+    partition.on(Event::Answered(Begin::At(20)), Instant::now());
+    assert_eq!((partition.state.clone(), partition.seen_end), (State::Located, None));
+    assert!(!partition.is_long_unlocated(Instant::now() + LONG_UNLOCATED));
 }
 
 #[test]
-fn a_log_that_ends_at_the_stored_offset_or_behind_it_was_not() {
+fn a_log_that_ends_at_the_stored_offset_or_behind_it_is_no_question() {
     for next in [4, 9] {
         let mut partition = partition(true);
         partition.on(measured(WATERMARKS), Instant::now());
         partition.on(Event::Answered(Begin::At(next)), Instant::now());
-        assert_eq!((partition.state.clone(), partition.truncated_at), (State::Located, None));
+        assert_eq!((partition.state.clone(), partition.seen_end), (State::Located, None));
     }
-}
-
-/// What it has grown by between two answers is no end before the first offset.
-#[test]
-fn of_a_partition_that_was_never_read_no_log_ends_too_early() {
-    let mut partition = partition(true);
-    partition.on(measured(Watermarks { low: 0, high: 5 }), Instant::now());
-    assert_eq!(after(&mut partition, Event::Answered(Begin::AskKafka)), Some(Action::AskKafka));
-    assert!(!partition.is_end_wanted(Instant::now() + ASK_END_EVERY));
-    partition.on(measured(Watermarks { low: 0, high: 6 }), Instant::now());
-    partition.on(measured(Watermarks { low: 0, high: 9 }), Instant::now());
-    partition.on(Event::Answered(Begin::At(9)), Instant::now());
-    assert_eq!((partition.state.clone(), partition.truncated_at), (State::Located, None));
 }
 
 #[test]

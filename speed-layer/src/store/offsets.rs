@@ -5,13 +5,14 @@ use super::statements;
 use super::table::{Broken, Table, all_in};
 use crate::batch::{Gap, Ranges};
 use crate::config::{Config, OnGap, Start};
-use crate::handover::{Answer, Begin, Position, Question, Watermarks};
+use crate::handover::{Answer, Begin, Position, Question, SeenEnd, Watermarks};
 use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
 use common::Timestamp;
 use service::pg;
 use sqlx::{Connection as _, PgConnection, Row};
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 /// What became of a batch.
 pub enum Outcome {
@@ -231,6 +232,18 @@ struct Stands {
     next: i64,
     /// Where Kafka's log was seen to end before that.
     log_end: Option<i64>,
+    /// How long ago it was moved there, by PostgreSQL's clock.
+    unmoved_for: Duration,
+}
+
+impl Stands {
+    /// Where Kafka's log has ended before the offset: as is stored, or as was seen since it stands
+    /// there. What was seen earlier is no wonder where another instance has moved it since.
+    fn known_end(&self, seen: Option<SeenEnd>) -> Option<i64> {
+        let seen = seen.filter(|seen| self.unmoved_for > seen.asked.elapsed());
+        let ends = [self.log_end, seen.map(|seen| seen.offset)];
+        ends.into_iter().flatten().filter(|end| *end < self.next).min()
+    }
 }
 
 /// What follows from an answer.
@@ -249,14 +262,15 @@ async fn read_free(
 ) -> sqlx::Result<BTreeMap<SourcePartition, Stands>> {
     let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
         partitions.map(|at| (at.source, at.partition)).unzip();
-    let rows: Vec<(SourceId, i32, i64, Option<i64>)> =
+    let rows: Vec<(SourceId, i32, i64, Option<i64>, f64)> =
         pg::within::query_as(statements::LOCK_FREE_OFFSETS)
             .bind(sources)
             .bind(partitions)
             .fetch_all(connection)
             .await?;
-    let stands = rows.into_iter().map(|(source, partition, next, log_end)| {
-        (SourcePartition { source, partition }, Stands { next, log_end })
+    let stands = rows.into_iter().map(|(source, partition, next, log_end, unmoved)| {
+        let unmoved_for = Duration::try_from_secs_f64(unmoved).unwrap_or_default();
+        (SourcePartition { source, partition }, Stands { next, log_end, unmoved_for })
     });
     Ok(stands.collect())
 }
@@ -301,10 +315,10 @@ fn first(question: &Question, start: Start) -> Option<Position> {
 /// The answer, and what follows from it.
 fn answer(question: &Question, stands: Option<Stands>, on_gap: OnGap) -> (Answer, Found) {
     let with = |start| question.answered(start);
-    let Some(Stands { next, log_end }) = stands else {
+    let Some(stands) = stands else {
         return (with(Begin::AskKafka), Found::default());
     };
-    let known_end = log_end.filter(|end| *end < next);
+    let (next, known_end) = (stands.next, stands.known_end(question.seen_end));
     // What another offset was refused for says nothing of this one, which another instance may have
     // written meanwhile.
     let is_refused = question.refused == Some(next);
@@ -396,6 +410,7 @@ pub fn say_recorded(gaps: &[Gap]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Instant;
 
     const AT: SourcePartition = SourcePartition { source: 1, partition: 0 };
     const KAFKA: Watermarks = Watermarks { low: 5, high: 9 };
@@ -427,18 +442,27 @@ mod tests {
     }
 
     fn question(watermarks: Option<Watermarks>, refused: Option<i64>) -> Question {
-        Question { at: AT, assignment: 1, is_first: true, watermarks, refused, truncated_at: None }
+        Question {
+            at: AT,
+            assignment: 1,
+            is_first: true,
+            watermarks,
+            refused,
+            truncated_at: None,
+            seen_end: None,
+        }
     }
 
     fn begin(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Begin, Option<Gap>) {
-        let stands = stored.map(|next| Stands { next, log_end: None });
+        let stands = stored.map(|next| Stands { next, log_end: None, unmoved_for: Duration::ZERO });
         let (answer, found) = answer(question, stands, on_gap);
         (answer.start, found.gaps.into_iter().next())
     }
 
     #[test]
     fn where_a_log_was_seen_to_end_counts_until_it_is_decided_on_whoever_asks() {
-        let stands = |next, log_end| Some(Stands { next, log_end });
+        let unmoved_for = Duration::ZERO;
+        let stands = |next, log_end| Some(Stands { next, log_end, unmoved_for });
         let asked = question(None, None);
         let (first, _) = answer(&asked, stands(8, Some(6)), OnGap::Skip);
         assert_eq!(first.start, Begin::AskKafka);
@@ -469,6 +493,23 @@ mod tests {
             let (answer, found) = answer(&grown, stands, OnGap::Stop);
             assert_eq!((answer.start, found.end), (Begin::At(stands.unwrap().next), None));
         }
+    }
+
+    #[test]
+    fn a_log_that_was_seen_to_end_before_an_offset_that_stood_there_already_was_truncated() {
+        let asked = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+        let seen = Question {
+            seen_end: Some(SeenEnd { offset: 6, asked }),
+            ..question(Some(Watermarks { low: 0, high: 20 }), None)
+        };
+        for (unmoved, goes_on) in [(60, Begin::Behind(6)), (9, Begin::At(8))] {
+            let unmoved_for = Duration::from_secs(unmoved);
+            let stands = Some(Stands { next: 8, log_end: None, unmoved_for });
+            assert_eq!(answer(&seen, stands, OnGap::Skip).0.start, goes_on);
+        }
+        let unmoved_for = Duration::from_secs(60);
+        let stands = Some(Stands { next: 6, log_end: None, unmoved_for });
+        assert_eq!(answer(&seen, stands, OnGap::Skip).0.start, Begin::At(6));
     }
 
     #[test]

@@ -280,13 +280,12 @@ async fn a_log_that_was_cut_and_has_grown_while_the_store_could_not_be_asked_is_
     let scene = Scene::read_and_stopped(1, 10).await;
     let beyond = "update kafka_offsets set next_offset = 15";
     sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
-    let mut command = scene.command();
-    command.env("RUST_LOG", "info,speed_layer::kafka::inquiry=debug").args(["--on-gap", "skip"]);
-    let speed_layer = Child::spawn(command);
-    http_address(&speed_layer).await;
     let mut open = scene.database.pool().begin().await.unwrap();
     let lock = "lock table kafka_offsets in access exclusive mode";
     sqlx::query(lock).execute(&mut *open).await.unwrap();
+    let mut command = scene.command();
+    command.env("RUST_LOG", "info,speed_layer::kafka::inquiry=debug").args(["--on-gap", "skip"]);
+    let speed_layer = Child::spawn(command);
     let end = format!("{}/0 has the offsets 0..10", scene.topic.name());
     speed_layer.wait_stderr(&end, PATIENCE).await;
     scene.send_ticks(1, 10).await;
@@ -297,6 +296,30 @@ async fn a_log_that_was_cut_and_has_grown_while_the_store_could_not_be_asked_is_
     })
     .await;
     assert_eq!(scene.count("select count(*) from kafka_gaps where to_offset = 10").await, 1);
+}
+
+/// Another instance has had it meanwhile, so it was no truncation.
+#[tokio::test]
+async fn an_offset_that_was_moved_behind_the_end_that_was_seen_is_where_to_begin() {
+    let scene = Scene::read_and_stopped(1, 10).await;
+    let mut open = scene.database.pool().begin().await.unwrap();
+    let lock = "lock table kafka_offsets in access exclusive mode";
+    sqlx::query(lock).execute(&mut *open).await.unwrap();
+    let mut command = scene.command();
+    command.env("RUST_LOG", "info,speed_layer::kafka::inquiry=debug").args(["--on-gap", "skip"]);
+    let speed_layer = Child::spawn(command);
+    let end = format!("{}/0 has the offsets 0..10", scene.topic.name());
+    speed_layer.wait_stderr(&end, PATIENCE).await;
+    scene.send_ticks(1, 10).await;
+    let moved = "update kafka_offsets set next_offset = 20, updated_at = clock_timestamp()";
+    sqlx::query(moved).execute(&mut *open).await.unwrap();
+    open.commit().await.unwrap();
+    scene.topic.produce([Record::new(0, tick(12))]).await;
+    eventually("the message behind them", PATIENCE, || async {
+        scene.count("select next_offset from kafka_offsets").await == 21
+    })
+    .await;
+    assert_eq!(scene.count("select count(*) from kafka_gaps").await, 0);
 }
 
 /// A frozen owner's batch begins where the offset stands, but of the log as it was before.
