@@ -285,7 +285,7 @@ impl Partition {
                 if self.is_cut_before(next) =>
             {
                 // It was asked before what was read of it was held back, or before the end was seen.
-                self.refused = Some(next);
+                self.refused = self.refused.map(|_| next);
                 let ask = if self.watermarks.is_some() { A::AskStore } else { A::AskKafka };
                 (self.state.clone(), Some((ask, now)))
             }

@@ -515,6 +515,8 @@ fn where_a_log_ends_before_the_store_says_where_to_begin_is_told_to_the_store() 
     assert_eq!(partition.seen_end.map(|seen| seen.offset), Some(9));
     // It was asked before.
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(20))), Some(Action::AskStore));
+    // That Kafka's log ended there once does not mean that it refuses the offset.
+    assert_eq!(partition.refused, None);
     // It has been told, and says that somebody has moved the offset since.
     partition.on(Event::Answered(Begin::At(20)), Instant::now());
     assert_eq!((partition.state.clone(), partition.seen_end), (State::Located, None));
