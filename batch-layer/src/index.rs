@@ -27,7 +27,7 @@ use service::pg::{Database, in_time};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
 use sqlx::query::Query;
 use sqlx::{Acquire, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
@@ -316,6 +316,16 @@ impl Index {
             pg::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
                 .bind(key)
                 .fetch_all(&mut self.connection);
+        let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
+        let hours = hours.map_err(|error| self.failed("reading the index in", error))?;
+        Ok(hours.into_iter().map(Hour::of).collect())
+    }
+
+    /// The hours of which an object that is there held ticks when it was read last.
+    pub async fn hours_held(&mut self, key: &str) -> Result<BTreeSet<Hour>, Failure> {
+        let hours = pg::query_scalar(include_str!("../sql/index/hours_held.sql"))
+            .bind(key)
+            .fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
         let hours = hours.map_err(|error| self.failed("reading the index in", error))?;
         Ok(hours.into_iter().map(Hour::of).collect())

@@ -729,13 +729,12 @@ impl Archive {
             return Ok(());
         };
         // Of one that was replaced the index still tells hours; not of one that was gone.
-        let mut known = match is_replaced {
-            true => index.held_by(&object.key).await?,
-            false => BTreeMap::new(),
+        let known = match is_replaced {
+            true => index.hours_held(&object.key).await?,
+            false => BTreeSet::new(),
         };
-        known.retain(|_, ticks| *ticks > 0);
         let unread = Unread { key: Arc::clone(&object.key), why: None };
-        let held = part.hours.keys().filter(|hour| !known.contains_key(hour));
+        let held = part.hours.keys().filter(|hour| !known.contains(hour));
         self.note_beyond(archived, (&unread, folder), (held.copied(), hours));
         Ok(())
     }

@@ -308,8 +308,8 @@ impl Work {
 
     /// Whether an object holds what another one of its name holds, which is compressed otherwise,
     /// and the index knows nothing of it: an earlier version would stay there. What counts is what
-    /// that one holds as it is listed: what it held before it was replaced may be here alone. It is looked at
-    /// again in each run, until one of the two is gone.
+    /// that one holds as it is listed: what it held before it was replaced may be here alone. It is
+    /// looked at again in each run, until one of the two is gone.
     async fn is_copy(
         &mut self,
         change: &Change,
