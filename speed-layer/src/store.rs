@@ -73,7 +73,7 @@ pub struct Store {
     /// The connection is new: what it shows has not been compared with `reached`.
     is_unchecked: bool,
     /// How often the offset of each partition had been moved back when it was located.
-    rewinds: Rewinds,
+    rewinds: Arc<Rewinds>,
     /// Since when offsets have been locked by somebody.
     busy_since: BTreeMap<SourcePartition, Instant>,
     /// Partitions of which PostgreSQL does not take what comes next.
@@ -195,7 +195,7 @@ impl Store {
     /// Forgets the session before: its positions are read anew.
     pub fn begin_session(&mut self) {
         self.reached.clear();
-        self.rewinds.clear();
+        self.rewinds = Arc::default();
         self.aside.clear();
         self.unlocated.clear();
         self.unidentified.clear();
@@ -224,7 +224,7 @@ impl Store {
             unanswered: 0,
             reached: BTreeMap::new(),
             is_unchecked: false,
-            rewinds: Rewinds::new(),
+            rewinds: Arc::default(),
             busy_since: BTreeMap::new(),
             aside: BTreeMap::new(),
             unlocated: Unlocated::default(),
@@ -301,9 +301,9 @@ impl Store {
             let mut once = || meanwhile.take().into_iter().for_each(|meanwhile| meanwhile());
             let tried = match self.make_days(&batch.days, &limits).await? {
                 Try::Done(()) => {
-                    let rewinds = self.rewinds.clone();
+                    let rewinds = Arc::clone(&self.rewinds);
                     let write = async |connection: &mut PgConnection| {
-                        let (work, at) = ((batch, &rewinds), &mut at);
+                        let (work, at) = ((batch, &*rewinds), &mut at);
                         transaction::write(connection, &limits, work, &mut judging, &mut once, at)
                             .await
                     };
@@ -538,7 +538,7 @@ impl Store {
     /// memory, and grow old. Those that come back are located anew.
     pub fn give_up(&mut self, partitions: &[SourcePartition]) {
         self.reached.retain(|at, _| !partitions.contains(at));
-        self.rewinds.retain(|at, _| !partitions.contains(at));
+        Arc::make_mut(&mut self.rewinds).retain(|at, _| !partitions.contains(at));
         self.aside.retain(|at, _| !partitions.contains(at));
         self.unlocated.forget(partitions);
         self.busy_since.retain(|at, _| !partitions.contains(at));

@@ -201,7 +201,7 @@ impl Store {
         };
         Ok(match self.ask(tries, ask).await? {
             Asked::Answered((answers, rewinds)) => {
-                self.rewinds.extend(rewinds);
+                Arc::make_mut(&mut self.rewinds).extend(rewinds);
                 Asked::Answered(answers)
             }
             Asked::NotTaken(why) => Asked::NotTaken(why),

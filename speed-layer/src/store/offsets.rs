@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
 use common::Timestamp;
 use service::pg;
-use sqlx::{Connection as _, PgConnection, Row};
+use sqlx::{Connection as _, PgConnection, Postgres, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -80,37 +80,24 @@ pub fn moved_back(
     Some(Outcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
 }
 
-async fn read_rewinds(
-    connection: &mut PgConnection,
-    partitions: impl Iterator<Item = SourcePartition>,
-) -> sqlx::Result<Rewinds> {
-    let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
-        partitions.map(|at| (at.source, at.partition)).unzip();
-    let rows: Vec<(SourceId, i32, i32)> = pg::within::query_as(statements::READ_REWINDS)
-        .bind(sources)
-        .bind(partitions)
-        .fetch_all(connection)
-        .await?;
-    let of = |(source, partition, rewinds)| (SourcePartition { source, partition }, rewinds);
-    Ok(rows.into_iter().map(of).collect())
-}
-
-async fn read(
+/// One value of each partition's row.
+async fn read<T>(
     connection: &mut PgConnection,
     statement: &'static str,
     partitions: impl Iterator<Item = SourcePartition>,
-) -> sqlx::Result<Stored> {
+) -> sqlx::Result<BTreeMap<SourcePartition, T>>
+where
+    T: Send + Unpin + sqlx::Type<Postgres> + for<'r> sqlx::Decode<'r, Postgres>,
+{
     let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
         partitions.map(|at| (at.source, at.partition)).unzip();
-    let rows: Vec<(SourceId, i32, i64)> = pg::within::query_as(statement)
+    let rows: Vec<(SourceId, i32, T)> = pg::within::query_as(statement)
         .bind(sources)
         .bind(partitions)
         .fetch_all(connection)
         .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(source, partition, next)| (SourcePartition { source, partition }, next))
-        .collect())
+    let of = |(source, partition, value)| (SourcePartition { source, partition }, value);
+    Ok(rows.into_iter().map(of).collect())
 }
 
 /// `None` where the batch continues exactly what is stored, so that it may be written.
@@ -130,7 +117,7 @@ pub async fn behind(
     connection: &mut PgConnection,
     positions: &[Position],
 ) -> sqlx::Result<Option<Moved>> {
-    let stored =
+    let stored: Stored =
         read(connection, statements::READ_OFFSETS, positions.iter().map(|known| known.at)).await?;
     let behind =
         positions.iter().find(|known| stored.get(&known.at).is_none_or(|next| *next < known.next));
@@ -181,7 +168,7 @@ pub(super) async fn locate(
     }
     let all = || questions.iter().map(|question| question.at);
     let free = read_free(&mut transaction, all()).await?;
-    let stored = read(&mut transaction, statements::READ_OFFSETS, all()).await?;
+    let stored: Stored = read(&mut transaction, statements::READ_OFFSETS, all()).await?;
     let lost = lost(&mut transaction, questions, &stored).await?;
     let answers: Vec<(Answer, Found)> = questions
         .iter()
@@ -201,7 +188,7 @@ pub(super) async fn locate(
     }
     let gaps: Vec<Gap> = found.into_iter().flat_map(|found| found.gaps).collect();
     let passed = pass_over(&mut transaction, &gaps).await;
-    let rewinds = read_rewinds(&mut transaction, all()).await?;
+    let rewinds = read(&mut transaction, statements::READ_REWINDS, all()).await?;
     // The ends stay also where the gaps cannot be recorded.
     transaction.commit().await?;
     passed?;
