@@ -297,7 +297,8 @@ impl Plan {
     /// may lie there.
     pub fn reach_back_from(&mut self, last_run: Timestamp, lookback: Duration) {
         if self.is_default {
-            let start = Hour::of(last_run).plus(-hours_covering(lookback));
+            let since_epoch = Duration::from_micros(last_run.micros().max(0).cast_unsigned());
+            let start = Hour::of(last_run).plus(-hours_covering(lookback.min(since_epoch)));
             self.window.start = self.window.start.min(start);
         }
     }
@@ -336,6 +337,29 @@ fn endpoint(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_run_that_looks_back_for_ever_begins_when_time_does_whenever_the_last_one_ran() {
+        let (epoch, run) = (Hour::of(Timestamp::from_micros(0)), Hour::parse("2026-01-01T10"));
+        let run = run.unwrap().start();
+        for (lookback, start) in [
+            (Duration::from_secs(3600), Hour::of(run).plus(-1)),
+            (Duration::MAX, epoch),
+            (Duration::from_secs(86_400 * 1_000_000_000), epoch),
+        ] {
+            let window = Hour::of(run)..Hour::of(run).plus(3);
+            let mut plan = Plan {
+                window,
+                due: Hour::of(run).plus(3),
+                slack: 1,
+                is_default: true,
+                looks_back: true,
+                kept_since: run,
+            };
+            plan.reach_back_from(run, lookback);
+            assert_eq!(plan.window.start, start, "{lookback:?}");
+        }
+    }
 
     #[test]
     fn no_time_is_no_patience() {

@@ -310,6 +310,16 @@ impl Index {
         Ok(objects)
     }
 
+    /// The objects without offsets that are in an hour's sums, and are gone, each with its lines.
+    pub async fn gone_placeless(&mut self, hour: Hour) -> Result<Vec<(String, u64)>, Failure> {
+        let rows = pg::query_as(include_str!("../sql/index/gone_placeless.sql"))
+            .bind(hour.start())
+            .fetch_all(&mut self.connection);
+        let rows: Result<Vec<(String, i64)>, _> = in_time(self.patience, rows).await;
+        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        Ok(rows.into_iter().map(|(key, lines)| (key, lines.cast_unsigned())).collect())
+    }
+
     /// The hours that an object touched when it was read last.
     pub async fn hours_of(&mut self, key: &str) -> Result<Vec<Hour>, Failure> {
         let hours =

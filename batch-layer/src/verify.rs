@@ -297,7 +297,7 @@ impl Stretch {
             _ if computed.is_stale => Unplaced::Unknown,
             0 => Unplaced::None,
             _ if self.realtime(hour).ticks == there + gone => Unplaced::AsMany,
-            _ => Unplaced::Otherwise,
+            unplaced => Unplaced::Otherwise(unplaced),
         }
     }
 

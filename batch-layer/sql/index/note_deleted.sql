@@ -10,7 +10,7 @@ with deleted as
        and not exists (select from covered_objects c where c.key = o.key)
        -- Where they tell offsets, its records are the same ones.
        and not exists (select from archive_object_hours t join archive_objects a on a.key = t.key
-                       where t.hour = h.hour and t.key <> all ($1) and t.merged
+                       where t.hour = h.hour and t.key <> all ($1)
                          and t.fingerprint = h.summed and h.summed_placeless = 0
                          and not a.gone and not a.placeless)
      on conflict do nothing

@@ -46,7 +46,27 @@ impl PrefixTemplate {
         if !template.owns(&early) {
             return Err("needs year, month and day, such as %Y-%m-%d-%H".into());
         }
+        if let Some(hour) = template.first_ambiguous() {
+            let prefix = template.prefix(hour);
+            return Err(format!(
+                "does not tell which hours a folder stands for: that of {hour} would be `{prefix}`, also of other hours than \
+                 those beside it, or of a date that cannot be read back; take %Y, %m, %d and %H"
+            ));
+        }
         Ok(template)
+    }
+
+    /// An hour whose folder also stands for hours that are not beside it, or does not tell its date:
+    /// of a turn of the year, by the calendar and by weeks, each.
+    fn first_ambiguous(&self) -> Option<Hour> {
+        let turns = [1_483_056_000_000_000, 1_767_052_800_000_000];
+        let days = turns.map(|at| Hour::of(Timestamp::from_micros(at)));
+        days.into_iter().flat_map(|first| Hour::each(first..first.plus(96))).find(|hour| {
+            let (prefix, first) = (self.prefix(*hour), self.hour_of(&self.prefix(*hour)));
+            !first.is_some_and(|first| {
+                first <= *hour && Hour::each(first..*hour).all(|hour| self.prefix(hour) == prefix)
+            })
+        })
     }
 
     /// The template itself.
@@ -199,6 +219,11 @@ mod tests {
             "t/%Y/%m/%d/%H/",
             "t/%Y%m%d%H/",
             "a/%F/%H/",
+            "t/%Y-%j-%H/",
+            "t/%y%m%d/",
+            "t/%Y-%b-%d/%H/",
+            "t/%G-W%V-%u/%H/",
+            "t/%Y-%m-%d/%I%p/",
         ] {
             let template = PrefixTemplate::parse(text).unwrap();
             assert!(template.owns(&template.prefix(hour("2025-06-02T13"))), "{text}");
@@ -216,6 +241,12 @@ mod tests {
             "%Y-%m-%d-%H-%M/",
             "%Y-%m-%d-%!/",
             "%s/",
+            // Twelve hours, centuries, years of weeks: a folder of hours that are not beside one
+            // another, or of none.
+            "%Y-%m-%d-%I/",
+            "%Y%j%I/",
+            "%C-%m-%d-%H/",
+            "%G-%m-%d-%H/",
         ] {
             assert!(PrefixTemplate::parse(text).is_err(), "{text}");
         }

@@ -32,8 +32,8 @@ pub enum Unplaced {
     None,
     /// The hour has as many more ticks in `realtime_stock` than in the archive.
     AsMany,
-    /// It has more or fewer.
-    Otherwise,
+    /// It has more or fewer than these.
+    Otherwise(u64),
     /// The archive has changed since the hour was computed.
     Unknown,
 }
@@ -225,7 +225,14 @@ impl Sides<'_> {
     }
 
     fn is_placeless(&self, archive: &Share) -> bool {
-        archive.placeless > 0 || archive.ticks == 0 && self.expired_unplaced != Unplaced::None
+        archive.placeless > 0
+            || archive.ticks == 0 && matches!(self.expired_unplaced, Unplaced::Otherwise(_))
+    }
+
+    /// How many ticks of a partition have expired whose places are known.
+    fn expired_placed(&self, partition: i32) -> u64 {
+        let expired = self.at(self.expired, partition);
+        expired.map_or(0, |expired| expired.difference_len(&self.archive.offsets(partition)))
     }
 
     /// Without places, equal numbers and equal content are all that can be asked for; where a part
@@ -234,31 +241,29 @@ impl Sides<'_> {
         if self.unread.is_some() {
             return;
         }
-        let (rows, lines) = (realtime.ticks, archive.ticks);
-        if rows > lines && self.expired_unplaced == Unplaced::AsMany {
-            let detail = format!(
-                "{} in objects that have expired, whose lines told no offsets: \
-                 only the hour's number of ticks is compared",
-                inflected(rows - lines, "tick[s] of realtime_stock [was|were]")
-            );
-            outcome.find(Status::Ok, detail);
-        } else if rows > lines && self.expired_unplaced == Unplaced::Unknown {
-            let count = rows - lines;
-            let ticks = counted(count, "tick");
-            let detail = format!(
-                "{ticks} of realtime_stock may have been in objects that have expired: run batch-layer"
-            );
-            outcome.find(Status::Open, detail);
-        } else if let Some(pending) = self.pending(outcome.partition, realtime, archive) {
+        let expired = self.expired_placed(outcome.partition);
+        let (rows, lines) = (realtime.ticks, archive.ticks + expired);
+        if rows > lines && self.explains_unplaced(outcome, rows - lines) {
+            return;
+        }
+        if let Some(pending) = self.pending(outcome.partition, (rows, lines), archive) {
             outcome.find(Status::Open, pending);
         } else if rows != lines {
             outcome.missing_in_realtime = lines.saturating_sub(rows);
             outcome.missing_in_archive = rows.saturating_sub(lines);
+            let beside = match self.expired_unplaced {
+                Unplaced::Otherwise(gone) => format!(
+                    ", and objects that have expired held {} of the hour whose lines told none",
+                    counted(gone, "tick")
+                ),
+                _ => String::new(),
+            };
             let detail = format!(
-                "realtime_stock has {rows} ticks, the archive {lines}; its lines do not tell their offsets, so they cannot be named"
+                "realtime_stock has {rows} ticks, the archive {lines}; its lines do not tell their offsets, so they cannot be \
+                 named{beside}"
             );
             outcome.find(Status::Mismatch, detail);
-        } else if realtime.content.as_floats != archive.content.as_floats {
+        } else if expired == 0 && realtime.content.as_floats != archive.content.as_floats {
             outcome.differing_blocks = 1;
             outcome.find(
                 Status::Mismatch,
@@ -267,10 +272,38 @@ impl Sides<'_> {
         }
     }
 
+    /// Says of so many ticks of realtime_stock, which no object that is there has, that they may be
+    /// those of expired ones whose lines told no places; `false` where they may not.
+    fn explains_unplaced(&self, outcome: &mut PartitionOutcome, count: u64) -> bool {
+        match self.expired_unplaced {
+            Unplaced::AsMany => {
+                let detail = format!(
+                    "{} in objects that have expired, whose lines told no offsets: \
+                     only the hour's number of ticks is compared",
+                    inflected(count, "tick[s] of realtime_stock [was|were]")
+                );
+                outcome.find(Status::Ok, detail);
+            }
+            Unplaced::Unknown => {
+                let ticks = counted(count, "tick");
+                let detail = format!(
+                    "{ticks} of realtime_stock may have been in objects that have expired: run batch-layer"
+                );
+                outcome.find(Status::Open, detail);
+            }
+            Unplaced::None | Unplaced::Otherwise(_) => return false,
+        }
+        true
+    }
+
     /// Words where what one side has not come to yet explains that it has fewer ticks, as far as
     /// the names of objects and Kafka tell.
-    fn pending(&self, partition: i32, realtime: &Share, archive: &Share) -> Option<String> {
-        let (rows, lines) = (realtime.ticks, archive.ticks);
+    fn pending(
+        &self,
+        partition: i32,
+        (rows, lines): (u64, u64),
+        archive: &Share,
+    ) -> Option<String> {
         let (side, most) = if rows < lines {
             let in_kafka = self.at(&self.lost.pending, partition).map_or(0, RoaringTreemap::len);
             let most = match self.kafka_ends.contains_key(&partition) {
@@ -334,18 +367,25 @@ impl Sides<'_> {
         let mut missing = (realtime - archive) - expired;
         outcome.missing_in_archive = missing.len();
         self.explain_no_ticks(outcome, &mut missing);
+        if !missing.is_empty() && self.explains_unplaced(outcome, missing.len()) {
+            outcome.missing_in_archive -= missing.len();
+            return;
+        }
         let after_newest = self.newest.get(&partition).map_or(0, |newest| newest + 1);
         let mut pending = split_off(&mut missing, after_newest);
         // The tables were read before Kafka was asked.
         let end = self.kafka_ends.get(&partition).copied().unwrap_or(u64::MAX);
         let beyond = split_off(&mut pending, end.max(after_newest));
         outcome.missing_in_archive -= pending.len();
-        name(
-            outcome,
-            Status::Mismatch,
-            &missing,
-            "tick[s] of realtime_stock [is|are] not in the archive",
-        );
+        let what = match self.expired_unplaced {
+            Unplaced::Otherwise(gone) => format!(
+                "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} of the \
+                 hour whose lines told no offsets",
+                counted(gone, "tick")
+            ),
+            _ => "tick[s] of realtime_stock [is|are] not in the archive".to_owned(),
+        };
+        name(outcome, Status::Mismatch, &missing, &what);
         name(
             outcome,
             Status::Mismatch,

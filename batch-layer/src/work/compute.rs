@@ -180,6 +180,10 @@ impl Work {
         }
         let (foreign, objects, known) = (&foreign[..], &objects[..], known.as_ref());
         let is_read_otherwise = self.is_read_otherwise(&stale, known, objects);
+        let gone_placeless = match known {
+            Some(known) if known.gone_placeless > 0 => self.index.gone_placeless(hour).await?,
+            _ => Vec::new(),
+        };
         let from_lake = from_lake.as_ref().filter(|_| !is_read_otherwise);
         let due = Due {
             stale,
@@ -188,14 +192,15 @@ impl Work {
             foreign,
             is_forced,
             objects,
+            gone_placeless,
             known,
             from_lake,
             pending,
         };
-        let Some(new) = self.sums(&due).await? else {
-            return Ok(());
-        };
-        self.write(&due, new).await
+        match self.sums(&due).await? {
+            Some(new) if !self.refuses_doubled(&due, &new) => self.write(&due, new).await,
+            _ => Ok(()),
+        }
     }
 
     /// Whether some of an hour's objects were read by other rules than this run's.
@@ -334,9 +339,6 @@ impl Work {
     async fn sums<'a>(&mut self, due: &Due<'a>) -> Result<Option<New<'a>>, Failure> {
         let known_sum = due.known.and_then(|known| known.sum.as_ref());
         let added: Vec<&Indexed> = due.objects.iter().filter(|object| !object.merged).collect();
-        if self.refuses_its_own(due, &added) {
-            return Ok(None);
-        }
         if due.has_foreign() {
             return self.sums_beside(due, known_sum, added).await;
         }

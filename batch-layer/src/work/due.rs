@@ -23,6 +23,8 @@ pub(super) struct Due<'a> {
     /// It is asked for whether anything has changed or not.
     pub(super) is_forced: bool,
     pub(super) objects: &'a [Indexed],
+    /// Objects without offsets that its sums have, and that are gone, each with its lines.
+    pub(super) gone_placeless: Vec<(String, u64)>,
     pub(super) known: Option<&'a Computed>,
     /// What is known of its sums was read from the lake, which has all that they are made of.
     pub(super) from_lake: Option<&'a OfLake>,

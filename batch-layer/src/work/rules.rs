@@ -6,7 +6,8 @@
 //! what it knows, and the next run with the right flags has nothing to mend.
 
 use super::Work;
-use super::due::Due;
+use super::compute;
+use super::due::{Due, New};
 use crate::archive::FileName;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
@@ -66,33 +67,53 @@ impl Work {
         is_refused
     }
 
-    /// Whether an object that tells no offsets may hold ticks that the hour has of one which is
-    /// gone: they would count twice. It has been noted then.
-    pub(super) fn refuses_its_own(&mut self, due: &Due<'_>, added: &[&Indexed]) -> bool {
-        let hour = due.stale.hour;
-        let of_gone = due.known.filter(|known| known.gone_objects > 0 && !self.may_shrink(hour));
-        let Some(sum) = of_gone.and_then(|known| known.sum.as_ref()) else {
+    /// Whether an object that tells no offsets may hold ticks that the hour has of others, too: they
+    /// would count twice. It has been noted then. What was in its sums with them stays so: a person
+    /// has allowed it.
+    pub(super) fn refuses_doubled(&mut self, due: &Due<'_>, new: &New<'_>) -> bool {
+        let (hour, sum) = (due.stale.hour, &new.sum);
+        let placeless = || due.objects.iter().filter(|indexed| indexed.placeless);
+        let ticks = placeless().map(|indexed| indexed.ticks).sum::<u64>()
+            + due.known.map_or(0, |known| known.gone_placeless);
+        // Of one of which some lines tell offsets those are its own.
+        let are_mixed = ticks > compute::placeless(sum);
+        if ticks == 0 || are_mixed || self.may_shrink(hour) {
             return false;
-        };
-        let may_be_known = |indexed: &&&Indexed| {
+        }
+        let before = due.known.and_then(|known| known.sum.as_ref());
+        let came = before.map(|before| sum.offsets.without(&before.offsets));
+        let came = came.as_ref().unwrap_or(&sum.offsets);
+        let there = placeless().map(|indexed| {
+            let is_beside = match new.added.is_some() {
+                // What the sums have of its earlier version is still there.
+                true => indexed.summed.is_some(),
+                false => indexed.merged && !due.is_forced,
+            };
+            let others = if is_beside { came } else { &sum.offsets };
+            (
+                &*indexed.object.key,
+                indexed.lines,
+                others,
+                "tell no offsets, and by its name it holds",
+            )
+        });
+        let gone = due.gone_placeless.iter().filter(|_| new.added.is_some());
+        let words = "told no offsets before it was gone, and by its name it held";
+        let gone = gone.map(|(key, lines)| (&**key, *lines, came, words));
+        let doubled = there.chain(gone).find(|(key, lines, others, _)| {
             // An object has a record's line for each offset, or compaction has taken some.
-            let key = &indexed.object.key;
             let FileName::Records(origin) = self.names.read(key) else { return false };
             let start = origin.start_offset.cast_unsigned();
-            let named = start..start.saturating_add(indexed.lines);
-            indexed.placeless
-                && indexed.summed.is_none()
-                && sum.offsets.touches(self.names.topic(key), origin.partition, &named)
-        };
-        let Some(indexed) = added.iter().find(may_be_known) else {
+            let named = start..start.saturating_add(*lines);
+            others.touches(self.names.topic(key), origin.partition, &named)
+        });
+        let Some((key, .., words)) = doubled else {
             return false;
         };
         let why = format!(
-            "not written, because lines of {} tell no offsets, and by its name it holds records that \
-             the hour has already, of objects that are gone: they would count twice. Put it there \
-             with offsets, or delete it; --allow-shrink, with a window that holds the hour, writes \
-             it from what is there",
-            indexed.object.key
+            "not written, because lines of {key} {words} records that the hour has already, of other objects: they would \
+             count twice. Put it there with offsets, or let one of the two be deleted; --allow-shrink, with a window that \
+             holds the hour, writes it from what is there"
         );
         self.fail(hour, &why);
         true

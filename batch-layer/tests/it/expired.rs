@@ -202,6 +202,41 @@ async fn objects_without_offsets_that_expired_unnoticed_are_compared_by_number_a
 }
 
 #[tokio::test]
+async fn of_an_hour_with_and_without_offsets_either_may_expire_first() {
+    for (gone, deleted) in
+        [(&[0][..], false), (&[20, 40], false), (&[0, 20, 40], false), (&[0], true)]
+    {
+        let world = World::create().await;
+        let ticks = some_ticks(10, 0, 0, 60);
+        world.bucket.put(&key(10, 0, 0), placeless(10, 0, 20)).await.unwrap();
+        world.put(&key(10, 0, 20), &ticks[20..40]).await;
+        world.put(&key(10, 0, 40), &ticks[40..]).await;
+        world.insert_realtime(&ticks).await;
+        world.fill_minute_bars().await;
+        world.set_next_offset("stock_prices", 0, 60).await;
+        world.run_ok(&HOURS).await;
+        assert_eq!(verify(&world, &HOURS).await.code, 0);
+        for start in gone {
+            match deleted {
+                true => world.bucket.delete(&key(10, 0, *start)).await.unwrap(),
+                false => world.expire(&key(10, 0, *start)).await,
+            }
+        }
+        let code = if deleted { 4 } else { 0 };
+        for _ in 0..2 {
+            let outcome = verify(&world, &HOURS).await;
+            assert_eq!(outcome.code, code, "{gone:?}: {}{}", outcome.stdout, outcome.stderr);
+            assert!(!outcome.stdout.contains("not in the archive"), "{}", outcome.stdout);
+            world.run_ok(&HOURS).await;
+        }
+        world.execute("delete from realtime_stock where kafka_offset = 45").await;
+        world.fill_minute_bars().await;
+        let outcome = verify(&world, &HOURS).await;
+        assert_eq!(outcome.code, 1, "{gone:?}: {}{}", outcome.stdout, outcome.stderr);
+    }
+}
+
+#[tokio::test]
 async fn another_archive_is_no_archive_that_has_expired() {
     let world = agreeing().await;
     world.execute("update batch_hours set location = 's3://another/'").await;
@@ -518,6 +553,31 @@ async fn a_deleted_object_that_is_back_compressed_is_back() {
     assert_eq!(world.rows(STATUS_OF_TEN).await, ["complete"]);
     assert_eq!(world.rows(OF_TEN).await, ["800 2 0"]);
     assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+}
+
+#[tokio::test]
+async fn a_shortened_object_that_is_deleted_beside_a_whole_compressed_copy_is_no_loss() {
+    let (world, object) = deleted().await;
+    let ticks = some_ticks(10, 1, 10_000, 400);
+    world.put(&object, &ticks).await;
+    world.run_ok(&HOURS).await;
+    world.expire(&key(10, 0, 10_000)).await;
+    world.run_ok(&HOURS).await;
+    world.put(&object, &ticks[..300]).await;
+    world.bucket.put(&format!("{object}.gz"), gzip(&lines(&ticks))).await.unwrap();
+    let outcome = world.run(&HOURS).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    world.bucket.delete(&object).await.unwrap();
+    for _ in 0..2 {
+        world.run_ok(&HOURS).await;
+        assert_eq!(world.rows(STATUS_OF_TEN).await, ["complete"]);
+    }
+    assert_eq!(
+        world.number("select ticks from batch_hours where hour = '2025-06-02T10:00Z'").await,
+        800
+    );
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+    assert_eq!(verify(&world, &HOURS).await.code, 0);
 }
 
 /// An object with ticks of hours 9 and 10 in the folder of 9, computed beside another one of hour

@@ -687,3 +687,74 @@ async fn an_object_is_no_copy_of_what_another_one_of_its_name_held_before_it_was
         }
     }
 }
+
+const BY_NAME: &str = "tell no offsets, and by its name it holds records that the hour has";
+
+/// Beside the offsets 0 to 9: by its name it holds 4 to 6.
+fn inside() -> (String, String) {
+    let text = unplaced(0).lines().skip(4).take(3).map(|line| format!("{line}\n")).collect();
+    (key(10, 0, 4), text)
+}
+
+#[tokio::test]
+async fn an_object_without_offsets_whose_name_lies_among_others_records_is_counted_with_none_of_them()
+ {
+    let allowed = ["--hour", "2025-06-02T10", "--allow-shrink"];
+    for (is_whole_known, is_inside_known) in [(true, false), (false, true), (false, false)] {
+        let world = World::create().await;
+        let (object, text) = inside();
+        for (is_known, key, text) in
+            [(is_whole_known, key(10, 0, 0), placed(0)), (is_inside_known, object.clone(), text)]
+        {
+            if is_known {
+                world.bucket.put(&key, text).await.unwrap();
+            }
+        }
+        world.run_ok(&DAY).await;
+        let before = world.summary().await;
+        world.bucket.put(&key(10, 0, 0), placed(0)).await.unwrap();
+        world.bucket.put(&object, inside().1).await.unwrap();
+        for flags in [&[][..], &["--recompute"], &[]] {
+            let outcome = world.run(&[&DAY[..], flags].concat()).await;
+            assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+            assert!(outcome.stderr.contains(BY_NAME), "{}", outcome.stderr);
+            assert_eq!(world.summary().await, before);
+        }
+        world.bucket.delete(&object).await.unwrap();
+        let outcome = world.run(&DAY).await;
+        if is_inside_known {
+            // Its ticks are in the sums, and nobody can tell them from those of the other one.
+            assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+            let word = "told no offsets before it was gone, and by its name it held records";
+            assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+            world.run_ok(&allowed).await;
+        }
+        assert_eq!(world.number(TICKS).await, 10);
+        world.run_ok(&DAY).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_person_has_allowed_to_count_beside_others_is_not_refused_again() {
+    let world = World::create().await;
+    let (object, text) = inside();
+    world.bucket.put(&key(10, 0, 0), placed(0)).await.unwrap();
+    world.bucket.put(&object, text).await.unwrap();
+    world.run_ok(&["--hour", "2025-06-02T10", "--allow-shrink"]).await;
+    assert_eq!(world.number(TICKS).await, 13);
+    world.bucket.put(&key(10, 1, 0), placed(1)).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(TICKS).await, 23);
+}
+
+#[tokio::test]
+async fn an_object_of_which_some_lines_tell_offsets_is_not_taken_for_a_repetition_of_itself() {
+    let world = World::create().await;
+    let text = placed(0).replace("\"kafka_offset\":3", "\"kafka_offset\":-3");
+    assert_ne!(text, placed(0));
+    world.bucket.put(&key(10, 0, 0), text).await.unwrap();
+    for flags in [&[][..], &["--recompute"]] {
+        world.run_ok(&[&DAY[..], flags].concat()).await;
+        assert_eq!(world.number(TICKS).await, 10);
+    }
+}

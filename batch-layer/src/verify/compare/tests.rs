@@ -37,6 +37,7 @@ fn ticks(offsets: std::ops::Range<u64>) -> Vec<(u64, u64)> {
 struct Case {
     lost: Lost,
     expired: Places,
+    expired_unplaced: Option<Unplaced>,
     parsed_otherwise: Places,
     rejected_ticks: Places,
     rejected_unread: Places,
@@ -91,7 +92,7 @@ impl Case {
             newest: &[(0, 99)].into(),
             kafka: BTreeMap::new(),
             expired: &self.expired,
-            expired_unplaced: Unplaced::None,
+            expired_unplaced: self.expired_unplaced.unwrap_or(Unplaced::None),
             parsed_otherwise: &self.parsed_otherwise,
             rejected_ticks: &self.rejected_ticks,
             rejected_unread: &self.rejected_unread,
@@ -254,6 +255,44 @@ fn without_offsets_what_one_side_has_not_come_to_is_no_difference() {
     assert_eq!((ahead.status, ahead.missing_in_archive), (Status::Open, 0), "{ahead:?}");
     let lost = compare(40..100, placeless(50, 30), Case::default());
     assert_eq!((lost.status, lost.missing_in_archive), (Status::Mismatch, 30), "{lost:?}");
+}
+
+#[test]
+fn ticks_of_an_hour_with_and_without_offsets_are_counted_whichever_of_them_have_expired() {
+    let compare = |rows, archive: &HourHoldings, expired, unplaced| {
+        let case =
+            Case { expired: at_zero(expired), expired_unplaced: Some(unplaced), ..Case::default() };
+        case.compare_sides(&side(&ticks(rows)), archive, None)
+    };
+    // Of 50 ticks 20 told no offsets, and those have expired.
+    let placed = side(&ticks(70..100));
+    let known = 70..100;
+    for (rows, unplaced, status, lacks) in [
+        (50..100, Unplaced::AsMany, Status::Ok, 0),
+        (50..100, Unplaced::Unknown, Status::Open, 0),
+        (49..100, Unplaced::Otherwise(20), Status::Mismatch, 21),
+        (50..99, Unplaced::AsMany, Status::Mismatch, 0),
+    ] {
+        let outcome = compare(rows, &placed, known.clone(), unplaced);
+        assert_eq!((outcome.status, outcome.missing_in_archive), (status, lacks), "{outcome:?}");
+    }
+    // The others have.
+    for (rows, status) in
+        [(50..100, Status::Ok), (51..100, Status::Mismatch), (49..100, Status::Mismatch)]
+    {
+        let outcome = compare(rows, &placeless(50, 20), known.clone(), Unplaced::None);
+        assert_eq!(outcome.status, status, "{outcome:?}");
+    }
+    // All have.
+    let nothing = HourHoldings::default();
+    for (rows, unplaced, status) in [
+        (50..100, Unplaced::AsMany, Status::Ok),
+        (51..100, Unplaced::Otherwise(20), Status::Mismatch),
+        (49..100, Unplaced::Otherwise(20), Status::Mismatch),
+    ] {
+        let outcome = compare(rows, &nothing, known.clone(), unplaced);
+        assert_eq!(outcome.status, status, "{outcome:?}");
+    }
 }
 
 #[test]
