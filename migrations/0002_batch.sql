@@ -104,6 +104,8 @@ create table archive_object_hours
     -- has grown is known for that.
     summed      bigint,
     summed_places bigint,
+    -- How many ticks that version holds of it.
+    summed_ticks bigint,
     -- The ticks of that version, if some of its object's do not tell their offset; else 0.
     summed_placeless bigint,
     -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read again for its sake, and

@@ -84,7 +84,7 @@ pub struct Indexed {
     /// Whether it is in the hour's sums.
     pub merged: bool,
     /// What of it is, or of an earlier version of it; `None`: nothing.
-    pub summed: Option<Prints>,
+    pub summed: Option<InSums>,
     /// What it holds of the hour.
     pub ticks: u64,
     /// The times of the first and of the last of them.
@@ -104,6 +104,13 @@ pub struct Prints {
     pub content: u64,
     /// Of its places alone, by [`crate::state::fingerprint_of_places`].
     pub places: u64,
+}
+
+/// A version of an object that is in an hour's sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InSums {
+    pub prints: Prints,
+    pub ticks: u64,
 }
 
 /// An hour as it was computed last.
@@ -438,11 +445,12 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
     let (content, places): (Option<i64>, Option<i64>) =
         (row.try_get("summed")?, row.try_get("summed_places")?);
-    let prints = |(content, places): (i64, i64)| Prints {
-        content: content.cast_unsigned(),
-        places: places.cast_unsigned(),
+    let ticks_summed: Option<i64> = row.try_get("summed_ticks")?;
+    let summed = |((content, places), ticks): ((i64, i64), i64)| InSums {
+        prints: Prints { content: content.cast_unsigned(), places: places.cast_unsigned() },
+        ticks: ticks.cast_unsigned(),
     };
-    let summed = content.zip(places).map(prints);
+    let summed = content.zip(places).zip(ticks_summed).map(summed);
     let (format, placeless) = (row.try_get("format")?, row.try_get("placeless")?);
     let span = row.try_get("first_at")?..=row.try_get("last_at")?;
     let lines = row.try_get::<i64, _>("lines")?.cast_unsigned();

@@ -1,17 +1,19 @@
 -- Notes objects that were deleted before their time, where sums have them or an earlier version of
--- them, and counts them; without those that another one holds the same as. $1: their keys, $2:
--- since when objects are kept.
+-- them, or lack them still, and counts them; without those that another one holds the same as. $1:
+-- their keys, $2: since when objects are kept.
 with deleted as
     (insert into deleted_objects (hour, key)
      select h.hour, key
      from archive_object_hours h join archive_objects o using (key)
-     where key = any ($1) and h.summed is not null and not o.gone
+     where key = any ($1) and (h.summed is not null or h.ticks > 0) and not o.gone
        and o.last_modified > $2
        and not exists (select from covered_objects c where c.key = o.key)
        -- Where they tell offsets, its records are the same ones.
        and not exists (select from archive_object_hours t join archive_objects a on a.key = t.key
                        where t.hour = h.hour and t.key <> all ($1)
-                         and t.fingerprint = h.summed and h.summed_placeless = 0
+                         and t.fingerprint = coalesce(h.summed, h.fingerprint)
+                         and case when h.summed is null then not o.placeless
+                                  else h.summed_placeless = 0 end
                          and not a.gone and not a.placeless)
      on conflict do nothing
      returning key)

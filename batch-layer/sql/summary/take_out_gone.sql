@@ -1,6 +1,7 @@
 -- An hour's sums do not have the objects any more that are gone, nor earlier versions of them. $1:
 -- the hour.
 update archive_object_hours h
-set (merged, summed, summed_places, summed_placeless) = (false, null, null, null)
+set (merged, summed, summed_places, summed_ticks, summed_placeless)
+        = (false, null, null, null, null)
 from archive_objects o
 where h.hour = $1 and h.summed is not null and o.key = h.key and o.gone

@@ -260,13 +260,14 @@ fn etags(entries: &[Entry]) -> Vec<&str> {
 }
 
 /// What is known of the versions that are in sums, by object and hour.
-type Summed = FxHashMap<(String, Hour), InSums>;
+type Summed = FxHashMap<(String, Hour), Known>;
 
 #[derive(Debug, Clone, Copy)]
-struct InSums {
+struct Known {
     /// The fingerprints of what it holds, and of its places.
     content: i64,
     places: i64,
+    ticks: i64,
     /// Its ticks, if some of its object's do not tell their offset.
     placeless: i64,
     /// The fingerprint of the version that was taken in. The sums may keep what an earlier one told
@@ -279,15 +280,15 @@ async fn summed(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
 ) -> Result<Summed, sqlx::Error> {
-    let rows: Vec<(String, Timestamp, i64, i64, i64, i64)> =
+    let rows: Vec<(String, Timestamp, i64, i64, i64, i64, i64)> =
         pg::query_as(include_str!("../../sql/index/summed.sql"))
             .bind(keys(entries))
             .fetch_all(transaction.acquire().await?)
             .await?;
     Ok(rows
         .into_iter()
-        .map(|(key, hour, content, places, placeless, taken_in)| {
-            ((key, Hour::of(hour)), InSums { content, places, placeless, taken_in })
+        .map(|(key, hour, content, places, ticks, placeless, taken_in)| {
+            ((key, Hour::of(hour)), Known { content, places, ticks, placeless, taken_in })
         })
         .collect())
 }
@@ -357,8 +358,8 @@ async fn insert_hours(
     let (mut hours, mut keys, mut ticks, mut wanted) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut known, mut fingerprints, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut before, mut places_before, mut placeless_before) =
-        (Vec::new(), Vec::new(), Vec::new());
+    let (mut before, mut places_before, mut ticks_before, mut placeless_before) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut first, mut last) = (Vec::new(), Vec::new());
     for entry in entries {
         for holding in &entry.hours {
@@ -373,6 +374,7 @@ async fn insert_hours(
             let (in_sums, is_same) = is_same(summed, entry, holding);
             before.push(in_sums.map(|of| of.content));
             places_before.push(in_sums.map(|of| of.places));
+            ticks_before.push(in_sums.map(|of| of.ticks));
             placeless_before.push(in_sums.map(|of| of.placeless));
             known.push(is_same);
         }
@@ -386,6 +388,7 @@ async fn insert_hours(
         .bind(&known)
         .bind(&before)
         .bind(&places_before)
+        .bind(&ticks_before)
         .bind(&placeless_before)
         .bind(&first)
         .bind(&last)
@@ -408,12 +411,14 @@ async fn insert_emptied(
         return Ok(());
     }
     let (mut keys, mut hours) = (Vec::new(), Vec::new());
-    let (mut contents, mut places, mut placeless) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut contents, mut places) = (Vec::new(), Vec::new());
+    let (mut ticks, mut placeless) = (Vec::new(), Vec::new());
     for ((key, hour), of) in summed {
         keys.push(&**key);
         hours.push(hour.start());
         contents.push(of.content);
         places.push(of.places);
+        ticks.push(of.ticks);
         placeless.push(of.placeless);
     }
     pg::query(include_str!("../../sql/index/insert_emptied.sql"))
@@ -421,6 +426,7 @@ async fn insert_emptied(
         .bind(hours)
         .bind(contents)
         .bind(places)
+        .bind(ticks)
         .bind(placeless)
         .execute(transaction.acquire().await?)
         .await?;
@@ -429,7 +435,7 @@ async fn insert_emptied(
 
 /// What of an object is in an hour's sums, if anything is, and whether it is what the object holds
 /// now.
-fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<InSums>, bool) {
+fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<Known>, bool) {
     if summed.is_empty() {
         return (None, false);
     }

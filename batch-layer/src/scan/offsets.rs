@@ -100,6 +100,17 @@ impl Offsets {
             .is_some_and(|of| below(of, offsets.end) > below(of, offsets.start))
     }
 
+    /// The places of its first messages, as [`places::first`] has them; `None` where they are of
+    /// several partitions. It must be settled.
+    #[must_use]
+    pub fn first(&self, count: u64) -> Option<Self> {
+        let [of] = &self.partitions[..] else { return None };
+        let known = places::first(&of.known, count);
+        let mut first = Self::of_partition(&of.topic, of.partition, known);
+        first.settle();
+        Some(first)
+    }
+
     /// Makes the set ready for the operations on whole sets.
     pub fn settle(&mut self) {
         for of in &mut self.partitions {

@@ -98,6 +98,28 @@ pub fn from(places: &RoaringTreemap, start: u64) -> RoaringTreemap {
     RoaringTreemap::from_bitmaps(found.filter(|(_, offsets)| !offsets.is_empty()))
 }
 
+/// So many places of the first messages, or more by what the last of these has.
+#[must_use]
+pub fn first(places: &RoaringTreemap, count: u64) -> RoaringTreemap {
+    let all = messages(places);
+    let of_first = |number: u64| {
+        let mut first = all.clone();
+        if let Some(next) = all.select(number) {
+            first.remove_range(next..);
+        }
+        of_messages(places, &first)
+    };
+    let (mut low, mut high) = (0, all.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match of_first(middle).len() < count {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    of_first(low)
+}
+
 /// The largest offset of a message.
 #[must_use]
 pub fn newest(places: &RoaringTreemap) -> Option<u64> {
@@ -165,6 +187,11 @@ mod tests {
             prop_assert_eq!(of_messages(&set, &asked), pick(&|offset| asked.contains(offset)));
             for start in [start, (1 << 32) + start % 4, (1 << 48) - 1, u64::MAX] {
                 prop_assert_eq!(from(&set, start), pick(&|offset| offset >= start));
+            }
+            for count in 0..=places.len() + 1 {
+                let last = places.iter().take(count).next_back().map(|(offset, _)| *offset);
+                let expected = pick(&|offset| last.is_some_and(|last| offset <= last));
+                prop_assert_eq!(first(&set, count as u64), expected);
             }
             prop_assert_eq!(newest(&set), offsets(&places).last().copied());
         }

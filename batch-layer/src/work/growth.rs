@@ -4,7 +4,8 @@
 //! taken out of them: new records can only come to them, once it is certain that an object's new
 //! version lacks none of its earlier one's. The index has two numbers of that one, of what it held
 //! and of its places. What the new version holds of the places that are in the sums must have the
-//! same. Where it lacks some, and the lake has the hour in the place of objects that were deleted
+//! same; or, where the sums have some of those from other objects, its first ticks, as many as the
+//! earlier version held: a sink writes an object anew from the same offset on. Where it lacks some, and the lake has the hour in the place of objects that were deleted
 //! for that, a person may say that those stay.
 
 use super::Work;
@@ -12,9 +13,10 @@ use super::compute::placeless;
 use super::due::{Due, New};
 use super::index::prints;
 use crate::hour::Hour;
-use crate::index::{Computed, Indexed, Prints};
+use crate::index::{Computed, InSums, Indexed};
 use crate::scan::HourBars;
 use service::Failure;
+use std::cmp::Ordering;
 
 /// What the new version of an object holds of the earlier one.
 enum Growth {
@@ -52,9 +54,7 @@ impl Work {
             let Some(summed) = indexed.summed else {
                 continue;
             };
-            let held =
-                self.engine.sum_known(due.stale.hour, &indexed.object, &before.offsets).await?;
-            let Some(held) = self.whole(due, &[*indexed], held).await? else {
+            let Some(held) = self.held_before(due, indexed, summed, before).await? else {
                 return Ok(None);
             };
             match growth(indexed, summed, &held, before)? {
@@ -78,6 +78,28 @@ impl Work {
         // What an object had before has not come again.
         part.duplicates = part.duplicates.saturating_sub(told_before);
         Ok(self.add(due, before, part, added).map(|new| New { kept, ..new }))
+    }
+
+    /// What an object holds of its earlier version: what it holds of the sums, or, of more, as many
+    /// of its first ticks. `None` where it cannot be read, which has been noted.
+    async fn held_before(
+        &mut self,
+        due: &Due<'_>,
+        indexed: &Indexed,
+        summed: InSums,
+        before: &HourBars,
+    ) -> Result<Option<HourBars>, Failure> {
+        let (hour, object) = (due.stale.hour, &indexed.object);
+        let held = self.engine.sum_known(hour, object, &before.offsets).await?;
+        let Some(held) = self.whole(due, &[indexed], held).await? else {
+            return Ok(None);
+        };
+        let first = held.offsets.first(summed.ticks).filter(|_| held.ticks > summed.ticks);
+        let Some(first) = first else {
+            return Ok(Some(held));
+        };
+        let held = self.engine.sum_known(hour, object, &first).await?;
+        self.whole(due, &[indexed], held).await
     }
 
     pub(super) fn note_standing(&self, hour: Hour, why: &str) {
@@ -112,17 +134,17 @@ impl Work {
     }
 }
 
-/// `held`: what the object holds of the records that are in the hour's sums, `before`; `summed`:
-/// what its earlier version held.
+/// `held`: what the object holds of the records that it held before, for all that can be known;
+/// `summed`: what its earlier version held; `before`: the hour's sums.
 fn growth(
     indexed: &Indexed,
-    summed: Prints,
+    summed: InSums,
     held: &HourBars,
     before: &HourBars,
 ) -> Result<Growth, Failure> {
     let now = prints(held).map_err(Failure::Infrastructure)?;
     let key = &indexed.object.key;
-    Ok(if now.content == summed.content {
+    Ok(if now.content == summed.prints.content {
         Growth::Whole
     } else if indexed.placeless {
         let why = "its lines tell no offsets, so nobody can tell which of them are new";
@@ -131,11 +153,15 @@ fn growth(
         let why =
             "lines of the hour told no offsets before, so nobody can tell which of them are new";
         Growth::Uncertain(format!("{key} was replaced: {why}"))
-    } else if now.places == summed.places {
+    } else if now.places == summed.prints.places {
         Growth::OtherValues
     } else {
-        Growth::Less(format!(
-            "{key} was replaced by a version that lacks records of the earlier one"
-        ))
+        let lacks = match held.ticks.cmp(&summed.ticks) {
+            Ordering::Less => "that lacks records of the earlier one",
+            Ordering::Equal | Ordering::Greater => {
+                "that does not begin with the earlier one's records"
+            }
+        };
+        Growth::Less(format!("{key} was replaced by a version {lacks}"))
     })
 }
