@@ -11,6 +11,7 @@ mod args;
 mod bars;
 mod compare;
 mod earlier;
+mod gathered;
 mod holdings;
 mod indicators;
 mod kept;
