@@ -244,6 +244,22 @@ impl Index {
         Ok(known.map_err(|error| self.failed("reading the index in", error))?.into_iter().collect())
     }
 
+    /// The folders of deleted objects that hours in a range, or further ones, have ticks of.
+    pub async fn folders_of_deleted(
+        &mut self,
+        within: &Range<Hour>,
+        others: &BTreeSet<Hour>,
+    ) -> Result<Vec<Arc<str>>, Failure> {
+        let folders = pg::query_scalar(include_str!("../sql/index/folders_of_deleted.sql"))
+            .bind(within.start.start())
+            .bind(within.end.start())
+            .bind(others.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+            .fetch_all(&mut self.connection);
+        let folders: Result<Vec<String>, _> = in_time(self.patience, folders).await;
+        let folders = folders.map_err(|error| self.failed("reading deleted_objects in", error))?;
+        Ok(folders.into_iter().map(Arc::from).collect())
+    }
+
     /// Objects that were read and are there, the last ones by key of those whose keys begin with
     /// `stem`.
     pub async fn last_objects(&mut self, stem: &str, count: i64) -> Result<Vec<Object>, Failure> {

@@ -184,6 +184,7 @@ impl Work {
                     .flat_map(|hour| Hour::each(self.plan.around(&(*hour..hour.plus(1)))));
                 let around: BTreeSet<Hour> = around.collect();
                 self.index_folders(self.template.folders_of(around)).await?;
+                self.index_folders_of_deleted().await?;
                 // Their objects may have been read for the sake of the hours beside them.
                 self.index.mark_wanted(&self.wanting).await?;
             }

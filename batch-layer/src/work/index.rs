@@ -56,6 +56,17 @@ impl Work {
         self.index_folders(folders).await
     }
 
+    /// Indexes the folders of deleted objects of the window and of hours of which something is
+    /// missing, wherever they lie: the objects may be there again. Those of another template are
+    /// looked for by its own runs.
+    pub(super) async fn index_folders_of_deleted(&mut self) -> Result<(), Failure> {
+        let window = self.plan.window.clone();
+        let mut folders = self.index.folders_of_deleted(&window, &self.wanting).await?;
+        folders.retain(|prefix| self.template.hour_of(prefix).is_some());
+        let folders = folders.iter().map(|prefix| self.folder_of(prefix)).collect();
+        self.index_folders(folders).await
+    }
+
     /// A folder that is known by its prefix; without hours where that is of another template.
     pub(super) fn folder_of(&self, prefix: &Arc<str>) -> Folder {
         let hour = self.template.hour_of(prefix);

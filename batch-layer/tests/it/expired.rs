@@ -434,6 +434,36 @@ async fn deleted() -> (World, String) {
     (world, object)
 }
 
+/// A usual run, by then, looks at hours of which something is missing once an hour.
+const AN_HOUR_LATER: &str = "update archive_hours set listed_at = listed_at - interval '2 hours'";
+
+#[tokio::test]
+async fn a_deleted_object_whose_folder_lies_far_from_its_hour_is_found_again_wherever_that_is() {
+    let usual: &[&str] = &["--lookback", "2h"];
+    for flags in [usual, &AT_TEN, &["--recompute", "--hour", "2025-06-02T10"]] {
+        let world = agreeing().await;
+        // A late producer's: the sink goes by the time of the record.
+        let (object, ticks) = (key(20, 1, 10_400), some_ticks(10, 1, 10_400, 100));
+        world.put(&object, &ticks).await;
+        world.insert_realtime(&ticks).await;
+        world.execute("delete from rejected_ticks where kafka_partition = 1 and kafka_offset between 10400 and 10499").await;
+        world.fill_minute_bars().await;
+        let wide = ["--from", "2025-06-02T09", "--to", "2025-06-02T22"];
+        world.run_ok(&wide).await;
+        assert_eq!(world.rows(OF_TEN).await, ["900 3 0"]);
+        world.bucket.delete(&object).await.unwrap();
+        world.run_ok(&wide).await;
+        assert_eq!(world.rows(OF_TEN).await, ["900 3 1"]);
+        world.put(&object, &ticks).await;
+        world.execute(AN_HOUR_LATER).await;
+        world.run(flags).await;
+        assert_eq!(world.rows(STATUS_OF_TEN).await, ["complete"], "{flags:?}");
+        assert_eq!(world.rows(OF_TEN).await, ["900 3 0"], "{flags:?}");
+        let outcome = verify(&world, &AT_TEN).await;
+        assert_eq!(outcome.code, 0, "{flags:?}: {}{}", outcome.stdout, outcome.stderr);
+    }
+}
+
 #[tokio::test]
 async fn what_is_no_archive_under_the_key_of_a_deleted_object_does_not_make_it_forgotten() {
     for text in ["null", "{\"error\":\"x\"}\n"] {
