@@ -962,6 +962,7 @@ impl Verification {
                 .collect(),
             expired: &part.expired,
             expired_unplaced: stretch.expired_unplaced(hour),
+            may_be_twice: stretch.computed[&hour].is_stale && stretch.covered(hour) > 0,
             parsed_otherwise: &part.parsed_otherwise,
             rejected_ticks: &part.rejected_ticks,
             rejected_unread: &part.rejected_unread,

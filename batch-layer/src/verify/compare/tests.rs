@@ -92,6 +92,7 @@ impl Case {
             kafka: BTreeMap::new(),
             expired: &self.expired,
             expired_unplaced: Unplaced::None,
+            may_be_twice: false,
             parsed_otherwise: &self.parsed_otherwise,
             rejected_ticks: &self.rejected_ticks,
             rejected_unread: &self.rejected_unread,
