@@ -260,6 +260,17 @@ impl Index {
         Ok(folders.into_iter().map(Arc::from).collect())
     }
 
+    /// How many objects were deleted before their time since a run began, and the first of them.
+    pub async fn deleted_since(&mut self, run_id: i64) -> Result<(u64, Option<String>), Failure> {
+        let found = pg::query_as(include_str!("../sql/index/deleted_since.sql"))
+            .bind(run_id)
+            .fetch_one(&mut self.connection);
+        let found: Result<(i64, Option<String>), _> = in_time(self.patience, found).await;
+        let (count, first) =
+            found.map_err(|error| self.failed("reading deleted_objects in", error))?;
+        Ok((count.cast_unsigned(), first))
+    }
+
     /// Objects that were read and are there, the last ones by key of those whose keys begin with
     /// `stem`.
     pub async fn last_objects(&mut self, stem: &str, count: i64) -> Result<Vec<Object>, Failure> {

@@ -201,20 +201,34 @@ impl Work {
                 format!(", and are lost to {}", inflected(lost, "that [was|were] not computed yet"))
             }
         };
-        let deleted = match hours.deleted {
-            0 => String::new(),
-            deleted => format!(
-                ". {} stored within --lookback: no object of that age has expired, it was deleted (view \
-                 hour_completeness); restore what was, or let the sink write it again",
-                inflected(deleted, "of them [was|were]")
-            ),
-        };
+        // Other objects that have what they held may still be read.
+        self.may_be_deleted |= hours.deleted > 0;
         self.progress.warn(format_args!(
             "{} gone from the archive, {location}{} the first by key; the ticks stay in the summaries of \
-             {kept}{lost}{deleted}",
+             {kept}{lost}",
             inflected(left, "object[s] [is|are]"),
             gone[0]
         ));
+        Ok(())
+    }
+
+    /// Says which of the objects that were missed since this was asked last were deleted, and did
+    /// not expire.
+    pub(super) async fn name_deleted(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.may_be_deleted) {
+            return Ok(());
+        }
+        let (count, first) = self.index.deleted_since(self.run_id).await?;
+        if let Some(first) = first {
+            let location = self.store.location();
+            let what = "object[s] that [is|are] gone [was|were] stored within --lookback: no object of that age has \
+                        expired, [it was|they were] deleted";
+            self.progress.warn(format_args!(
+                "{}, {location}{first} the first by key (view hour_completeness); restore what was, or let the sink write \
+                 it again",
+                inflected(count, what)
+            ));
+        }
         Ok(())
     }
 

@@ -356,7 +356,7 @@ async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_i
             assert!(!outcome.stdout.contains("have expired;"), "{is_noticed}: {}", outcome.stdout);
             let outcome = world.run_ok(&HOURS).await;
             assert_eq!(
-                outcome.stderr.contains("1 of them was stored within --lookback"),
+                outcome.stderr.contains("1 object that is gone was stored within --lookback"),
                 !is_noticed,
                 "{}",
                 outcome.stderr
@@ -405,7 +405,7 @@ async fn an_object_that_was_replaced_and_deleted_before_its_hour_was_computed_an
     world.bucket.delete(&object).await.unwrap();
     world.bucket.delete(&broken).await.unwrap();
     let outcome = world.run_ok(&HOURS).await;
-    let words = "1 of them was stored within --lookback";
+    let words = "1 object that is gone was stored within --lookback";
     assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     assert!(!outcome.stderr.contains("are lost to"), "{}", outcome.stderr);
     let known = "select concat_ws(' ', status, reason) from hour_completeness where hour = '2025-06-02T10:00Z'";
@@ -432,6 +432,19 @@ async fn deleted() -> (World, String) {
     world.bucket.delete(&object).await.unwrap();
     world.run_ok(&HOURS).await;
     (world, object)
+}
+
+#[tokio::test]
+async fn an_object_that_was_moved_is_not_called_deleted() {
+    let (world, object) = (agreeing().await, key(10, 1, 10_000));
+    world.put(&key(11, 1, 10_000), &some_ticks(10, 1, 10_000, 400)).await;
+    world.bucket.delete(&object).await.unwrap();
+    let outcome = world.run_ok(&HOURS).await;
+    let word = "1 object is gone from the archive";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("deleted"), "{}", outcome.stderr);
+    assert_eq!(world.rows(STATUS_OF_TEN).await, ["complete"]);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
 }
 
 /// A usual run, by then, looks at hours of which something is missing once an hour.
