@@ -251,6 +251,33 @@ impl Index {
         Ok(known.map_err(|error| self.failed("reading the index in", error))?.into_iter().collect())
     }
 
+    /// The folders of deleted objects that hours in a range, or further ones, have ticks of.
+    pub async fn folders_of_deleted(
+        &mut self,
+        within: &Range<Hour>,
+        others: &BTreeSet<Hour>,
+    ) -> Result<Vec<Arc<str>>, Failure> {
+        let folders = pg::query_scalar(include_str!("../sql/index/folders_of_deleted.sql"))
+            .bind(within.start.start())
+            .bind(within.end.start())
+            .bind(others.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+            .fetch_all(&mut self.connection);
+        let folders: Result<Vec<String>, _> = in_time(self.patience, folders).await;
+        let folders = folders.map_err(|error| self.failed("reading deleted_objects in", error))?;
+        Ok(folders.into_iter().map(Arc::from).collect())
+    }
+
+    /// How many objects were deleted before their time since a run began, and the first of them.
+    pub async fn deleted_since(&mut self, run_id: i64) -> Result<(u64, Option<String>), Failure> {
+        let found = pg::query_as(include_str!("../sql/index/deleted_since.sql"))
+            .bind(run_id)
+            .fetch_one(&mut self.connection);
+        let found: Result<(i64, Option<String>), _> = in_time(self.patience, found).await;
+        let (count, first) =
+            found.map_err(|error| self.failed("reading deleted_objects in", error))?;
+        Ok((count.cast_unsigned(), first))
+    }
+
     /// Objects that were read and are there, the last ones by key of those whose keys begin with
     /// `stem`.
     pub async fn last_objects(&mut self, stem: &str, count: i64) -> Result<Vec<Object>, Failure> {
@@ -378,6 +405,16 @@ impl Index {
     /// those of the hours whose sums have it.
     pub async fn held_by(&mut self, key: &str) -> Result<BTreeMap<Hour, u64>, Failure> {
         let rows = pg::query_as(include_str!("../sql/index/held_by.sql"))
+            .bind(key)
+            .fetch_all(&mut self.connection);
+        let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
+        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        Ok(rows.into_iter().map(|(hour, ticks)| (Hour::of(hour), ticks.cast_unsigned())).collect())
+    }
+
+    /// The ticks of each hour whose sums have nothing of an object, as it was read last.
+    pub async fn unsummed_of(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
+        let rows = pg::query_as(include_str!("../sql/index/unsummed_of_object.sql"))
             .bind(key)
             .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;

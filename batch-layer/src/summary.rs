@@ -43,6 +43,8 @@ pub struct Summary<'a> {
     pub of_lake: Option<&'a [String]>,
     /// The sums are of all objects that are there, and not only added to what was known.
     pub is_whole: bool,
+    /// A person says that it may lack what was deleted before its ticks came into it.
+    pub may_lack: bool,
     /// Which of the hours beside it are judged by what has changed, too.
     pub beside: Beside,
     /// Objects in the sums that are no longer in the archive.
@@ -177,7 +179,7 @@ impl Summary<'_> {
 
     async fn note(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
         if self.is_whole {
-            take_out_gone(transaction, self.hour).await?;
+            take_out_gone(transaction, self.hour, self.may_lack).await?;
         }
         forget_emptied(transaction, self.hour).await?;
         pg::query(include_str!("../sql/summary/note_merged.sql"))
@@ -226,11 +228,15 @@ impl Summary<'_> {
 ///
 /// # Errors
 /// Where the database fails; nothing has changed then.
-pub async fn withdraw(index: &mut Index, hour: Hour, seen: &Seen) -> Result<(), Failure> {
+pub async fn withdraw(
+    index: &mut Index,
+    hour: Hour,
+    seen: &Seen,
+    may_lack: bool,
+) -> Result<(), Failure> {
     let token = index.lock.clone();
-    let withdrawn =
-        in_time(index.patience, withdraw_all(&mut index.connection, token.as_ref(), (hour, seen)))
-            .await;
+    let all = withdraw_all(&mut index.connection, token.as_ref(), (hour, seen), may_lack);
+    let withdrawn = in_time(index.patience, all).await;
     withdrawn.map_err(|error| index.failed(&format!("deleting hour {hour} from"), error))
 }
 
@@ -238,6 +244,7 @@ async fn withdraw_all(
     connection: &mut PgConnection,
     token: Option<&Token>,
     (hour, seen): (Hour, &Seen),
+    may_lack: bool,
 ) -> Result<(), sqlx::Error> {
     // No other hour is written meanwhile.
     let mut transaction = lock::begin(connection, token, Hold::Index).await?;
@@ -248,7 +255,7 @@ async fn withdraw_all(
     let touched = delete_rows(&mut transaction, hour, None).await?;
     indicators::mark(&mut transaction, hour, &touched).await?;
     odd_bars::mark(&mut transaction, hour, &touched).await?;
-    take_out_gone(&mut transaction, hour).await?;
+    take_out_gone(&mut transaction, hour, may_lack).await?;
     forget_emptied(&mut transaction, hour).await?;
     lake::table::withdraw(&mut transaction, hour).await?;
     judging::store::withdraw(&mut transaction, hour).await?;
@@ -265,13 +272,18 @@ async fn withdraw_all(
 }
 
 /// The sums are of what is there now: an object that was gone is new to them when it comes back,
-/// and none is missing.
-async fn take_out_gone(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    pg::query(include_str!("../sql/summary/take_out_gone.sql"))
+/// and none that they had is missing. `may_lack`: nor any other.
+async fn take_out_gone(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    may_lack: bool,
+) -> Result<(), sqlx::Error> {
+    pg::query(include_str!("../sql/summary/forget_missed.sql"))
         .bind(hour.start())
+        .bind(may_lack)
         .execute(transaction.acquire().await?)
         .await?;
-    pg::query("delete from deleted_objects where hour = $1")
+    pg::query(include_str!("../sql/summary/take_out_gone.sql"))
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;

@@ -11,6 +11,7 @@ mod args;
 mod bars;
 mod compare;
 mod earlier;
+mod gathered;
 mod holdings;
 mod indicators;
 mod kept;
@@ -37,7 +38,7 @@ mod there;
 mod topic;
 
 pub use args::VerifyArgs;
-pub(crate) use holdings::{Holdings, HourHoldings, difference};
+pub(crate) use holdings::{Holdings, HourHoldings, Share, difference};
 
 use crate::archive::Store;
 use crate::flags::Plan;
@@ -250,6 +251,15 @@ impl Stretch {
             .filter_map(|part| part.archived.conflicts.get(&hour))
             .for_each(|found| all.add(*found));
         all
+    }
+
+    /// Whether lines without offsets may be of records that others tell, or that the lake has,
+    /// which no run has taken in.
+    fn may_be_twice(&self, hour: Hour) -> bool {
+        let there = || self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour));
+        let tell_offsets = || there().any(|held| held.shares.values().any(Share::tells_offsets));
+        self.computed[&hour].is_stale
+            && (self.covered(hour) > 0 || there().any(HourHoldings::is_placeless) && tell_offsets())
     }
 
     /// How many raw objects were deleted because the lake has them, which was read in their place.
@@ -875,11 +885,20 @@ impl Verification {
         }
         let (hour, worst) =
             (outcome.hour, outcome.partitions.iter().map(|partition| partition.status).max());
+        let tables::Computed { gone_objects: count, deleted_objects, unsummed_objects, .. } =
+            stretch.computed[&hour];
+        if unsummed_objects > 0 {
+            let detail = format!(
+                "{} before the hour was written with their ticks, which it lacks. Restore them, as from the bucket's versions, \
+                 or let the sink write them again; table deleted_objects names them",
+                inflected(unsummed_objects.into(), "object[s] of the archive [was|were] deleted")
+            );
+            outcome.find(Status::Open, detail);
+        }
+        let deleted = deleted_objects.saturating_sub(unsummed_objects);
         let Some(kept) = stretch.kept.get(&hour) else {
             return;
         };
-        let tables::Computed { gone_objects: count, deleted_objects: deleted, .. } =
-            stretch.computed[&hour];
         if deleted > 0 {
             let detail = format!(
                 "{}: the summary keeps their ticks, which a rebuild would lack. Restore them, as from the bucket's versions, or let \
@@ -961,6 +980,7 @@ impl Verification {
                 .collect(),
             expired: &part.expired,
             expired_unplaced: stretch.expired_unplaced(hour),
+            may_be_twice: stretch.may_be_twice(hour),
             parsed_otherwise: &part.parsed_otherwise,
             rejected_ticks: &part.rejected_ticks,
             rejected_unread: &part.rejected_unread,

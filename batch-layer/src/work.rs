@@ -87,6 +87,8 @@ pub struct Work {
     computed_elsewhere: BTreeSet<Hour>,
     /// Hours without some of their raw objects to which this run has added ticks.
     late: BTreeSet<Hour>,
+    /// Of the objects that are gone some may have been deleted.
+    may_be_deleted: bool,
     archive_delay: Duration,
     /// `None`: no hour is read from there.
     lake: Option<Lake>,
@@ -144,6 +146,7 @@ impl Work {
             wanting: BTreeSet::new(),
             computed_elsewhere: BTreeSet::new(),
             late: BTreeSet::new(),
+            may_be_deleted: false,
             archive_delay: args.archive_delay,
             lake: Lake::of(&args.lake),
             objects_listed: 0,
@@ -184,6 +187,7 @@ impl Work {
                     .flat_map(|hour| Hour::each(self.plan.around(&(*hour..hour.plus(1)))));
                 let around: BTreeSet<Hour> = around.collect();
                 self.index_folders(self.template.folders_of(around)).await?;
+                self.index_folders_of_deleted().await?;
                 // Their objects may have been read for the sake of the hours beside them.
                 self.index.mark_wanted(&self.wanting).await?;
             }
@@ -338,6 +342,7 @@ impl Work {
         const NAMED: usize = 5;
         let mut found = Vec::new();
         self.name_far_folders().await?;
+        self.name_deleted().await?;
         self.fail_refused();
         found.extend(self.judge_archive().await?);
         let broken = self.index.broken_summary().await?;

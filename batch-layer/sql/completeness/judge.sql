@@ -4,7 +4,7 @@
 with asked (hour) as
     (select unnest($1::timestamptz[])
      union select unnest($4::timestamptz[])
-     union select hour from deleted_objects
+     union select hour from deleted_objects where hour <= now() - interval '1 hour'
      union select hour from archive_hours where is_by_offsets),
 judged as
     (select h.hour, s.ticks as speed_ticks, b.ticks as batch_ticks, m.why as hole,
@@ -48,10 +48,11 @@ judged as
               left join unnest($2::timestamptz[], $3::bigint[]) as r (hour, lines)
                   on r.hour = h.hour
               left join unnest($4::timestamptz[], $5::text[]) as m (hour, why) on m.hour = h.hour
-     where coalesce(s.hour, b.hour, k.hour, d.hour, m.hour) is not null),
+     where coalesce(s.hour, b.hour, k.hour, d.hour, m.hour, x.hour) is not null),
+-- Of others nothing is known any more: their last ticks were taken out, or their holes are filled.
 gone as
     (delete from archive_hours
-     where is_by_offsets and hour not in (select hour from judged))
+     where hour in (select hour from asked) and hour not in (select hour from judged))
 insert into archive_hours as known
     (hour, status, reason, speed_ticks, batch_ticks, is_by_offsets, example, listed_at)
 select hour, case when lack is null and hole is null then 'complete' else 'incomplete' end,

@@ -11,6 +11,9 @@ select (select coalesce(sum(ticks), 0)::bigint
        coalesce((select gone_objects from batch_hours where hour = $1), 0) as gone_objects,
        (select count(*)::integer from deleted_objects where hour = $1 and not is_accepted)
            as deleted_objects,
+       (select count(*)::integer
+        from deleted_objects d join archive_object_hours h using (hour, key)
+        where d.hour = $1 and not d.is_accepted and h.summed is null) as unsummed_objects,
        coalesce((select conflicts from batch_hours where hour = $1), 0) as conflicts,
        coalesce((select location = $3 from batch_hours where hour = $1), false)
            as is_of_this_archive,

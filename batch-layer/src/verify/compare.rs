@@ -61,6 +61,9 @@ pub struct Sides<'a> {
     pub expired: &'a Places,
     /// The ticks of expired objects that are not among them.
     pub expired_unplaced: Unplaced,
+    /// Lines without offsets may be of records that others tell, or that the lake has: no run has
+    /// taken them in.
+    pub may_be_twice: bool,
     /// Ticks of the archive that the speed layer has rejected.
     pub parsed_otherwise: &'a Places,
     /// Those that are ticks by the flags of this comparison.
@@ -246,7 +249,13 @@ impl Sides<'_> {
         if rows > lines && self.explains_unplaced(outcome, rows - lines) {
             return;
         }
-        if let Some(pending) = self.pending(outcome.partition, (rows, lines), archive) {
+        if rows < lines && self.may_be_twice {
+            let detail = format!(
+                "realtime_stock has {rows} ticks, the archive {lines}, of which some may be there twice: lines without offsets \
+                 may be of records that it has already, and batch-layer has not taken them in"
+            );
+            outcome.find(Status::Open, detail);
+        } else if let Some(pending) = self.pending(outcome.partition, (rows, lines), archive) {
             outcome.find(Status::Open, pending);
         } else if rows != lines {
             outcome.missing_in_realtime = lines.saturating_sub(rows);

@@ -265,6 +265,12 @@ impl HourHoldings {
 }
 
 impl Share {
+    /// Whether some of its ticks tell their place.
+    #[must_use]
+    pub const fn tells_offsets(&self) -> bool {
+        self.ticks > self.placeless
+    }
+
     /// How many ticks may stand at an offset or behind it, where lines tell none: all of those
     /// objects that reach so far.
     #[must_use]

@@ -3,6 +3,7 @@
 
 use super::archive::Archived;
 use super::earlier::Earlier;
+use super::gathered::{Far, Found, Gathered};
 use super::holdings::Holdings;
 use super::log::{Log, Span};
 use super::tables::{self, Known, Sources};
@@ -99,14 +100,39 @@ struct Partition {
     hours: KnownOffsets,
 }
 
-/// What Kafka has at a place that nothing else accounts for.
-struct Found {
-    /// Of the message, or of the one element of it that is missing.
-    place: u64,
-    /// Of the element.
-    element: u64,
-    /// `None`: it is no tick.
-    hour: Option<Hour>,
+/// What is read of a partition.
+struct Reading {
+    partition: i32,
+    offsets: Runs,
+    rejected: Rejected,
+    rules: Arc<Rules>,
+    now: Timestamp,
+    /// Those that are looked at.
+    hours: Range<Hour>,
+    /// Hours whose ticks retention has dropped: of a tick of another hour of these nobody knows any
+    /// more whether it was there.
+    dropped: BTreeSet<Hour>,
+}
+
+impl Reading {
+    /// Reads from an offset on, for as long as there is room for what is found. Gives where to go
+    /// on.
+    fn go_on(&self, log: &Log, from: u64, gathered: &mut Gathered) -> anyhow::Result<Option<u64>> {
+        let mut decoder = Decoder::new(Arc::clone(&self.rules), self.now);
+        let mut held = Vec::new();
+        log.read(self.partition, (&self.offsets, from), |offset, value, beside| {
+            if !self.rejected.is_whole(offset, value) {
+                look_at(&mut decoder, (offset, value, beside), &self.rejected, &mut held);
+                let judged = held.drain(..).filter(|found| self.is_judged(found.hour));
+                judged.for_each(|found| gathered.add(&found));
+            }
+            gathered.go_on()
+        })
+    }
+
+    fn is_judged(&self, hour: Option<Hour>) -> bool {
+        hour.is_none_or(|hour| self.hours.contains(&hour) || !self.dropped.contains(&hour))
+    }
 }
 
 impl Search<'_> {
@@ -341,24 +367,40 @@ impl Search<'_> {
         holes
     }
 
-    /// Those of some ticks of hours that are not looked at that some side has.
-    async fn held_elsewhere(
+    /// Notes those that are no ticks of the hours that are looked at in the hours of their records,
+    /// unless some side has them.
+    async fn note_far(
         &self,
         index: &mut Index,
-        partition: i32,
-        found: &[Found],
-    ) -> Result<RoaringTreemap, Failure> {
-        let mut held = self.archived.elsewhere.get(&partition).cloned().unwrap_or_default();
-        let mut by_hour: BTreeMap<Hour, RoaringTreemap> = BTreeMap::new();
-        for Found { place, hour, .. } in found {
-            if let Some(hour) = hour.filter(|hour| !self.hours.contains(hour)) {
-                by_hour.entry(hour).or_default().insert(Place::offset_of(*place));
+        of: &Partition,
+        far: &Far,
+        lost: &mut Lost,
+    ) -> Result<(), Failure> {
+        let partition = of.number;
+        let archived = self.archived.elsewhere.get(&partition);
+        let mut held = RoaringTreemap::new();
+        for (hour, offsets) in &far.hours {
+            held |= tables::realtime_in(index, *hour, (partition, self.sources), offsets).await?;
+        }
+        let is_held = |offset| {
+            held.contains(offset) || archived.is_some_and(|archived| archived.contains(offset))
+        };
+        let sides =
+            [(&far.missing.lost, &mut lost.lost), (&far.missing.pending, &mut lost.pending)];
+        for (found, noted) in sides {
+            for place in found {
+                let offset = Place::offset_of(place);
+                if !is_held(offset)
+                    && let Some(hour) = self.hour_near(of, offset)
+                {
+                    noted.entry((hour, partition)).or_default().insert(place);
+                }
+            }
+            for places in noted.values_mut() {
+                places.optimize();
             }
         }
-        for (hour, offsets) in by_hour {
-            held |= tables::realtime_in(index, hour, (partition, self.sources), &offsets).await?;
-        }
-        Ok(held)
+        Ok(())
     }
 
     /// Looks in Kafka for what some messages hold that was not rejected.
@@ -375,46 +417,32 @@ impl Search<'_> {
         let partition = of.number;
         rejected.lengths =
             tables::rejected_lengths(index, self.topic, partition, &rejected.messages).await?;
-        let (log, rules) = (Arc::clone(log), Arc::clone(self.rules));
-        // Of a tick of another hour that was dropped nobody knows any more whether it was there.
-        let (hours, dropped) = (self.hours.clone(), tables::dropped_hours(index).await?);
-        let is_judged = move |hour: Hour| hours.contains(&hour) || !dropped.contains(&hour);
-        let reading = tokio::task::spawn_blocking(move || {
-            let mut decoder = Decoder::new(rules, Timestamp::now());
-            let (mut found, mut held) = (Vec::new(), Vec::new());
-            log.read(partition, &offsets, |offset, value, beside| {
-                if !rejected.is_whole(offset, value) {
-                    look_at(&mut decoder, (offset, value, beside), &rejected, &mut held);
-                    let judged = held.drain(..).filter(|held| held.hour.is_none_or(&is_judged));
-                    found.extend(judged);
-                }
-            })?;
-            anyhow::Ok(found)
+        let reading = Arc::new(Reading {
+            partition,
+            offsets,
+            rejected,
+            rules: Arc::clone(self.rules),
+            now: Timestamp::now(),
+            hours: self.hours.clone(),
+            dropped: tables::dropped_hours(index).await?,
         });
-        let found = reading
-            .await
-            .context("reading Kafka")
-            .and_then(|read| read)
-            .map_err(Failure::Infrastructure)?;
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
-        let elsewhere = self.held_elsewhere(index, partition, &found).await?;
-        for Found { place, element, hour } in found {
-            let (offset, is_tick) = (Place::offset_of(place), hour.is_some());
-            // A tick of an hour that is not looked at is found in that of its record, unless some
-            // side has it.
-            let own = hour.filter(|hour| self.hours.contains(hour));
-            if own.is_none() && elsewhere.contains(offset) {
-                continue;
-            }
-            let Some(hour) = own.or_else(|| self.hour_near(of, offset)) else {
-                continue;
-            };
-            match (offset < next, is_tick) {
-                (true, _) => drop(lost.lost.entry((hour, partition)).or_default().insert(place)),
-                (false, true) => {
-                    lost.pending.entry((hour, partition)).or_default().insert(element);
-                }
-                (false, false) => {}
+        let (mut gathered, mut from) = (Gathered::new(self.hours.clone(), next), Some(0));
+        while let Some(start) = from {
+            let (log, reading) = (Arc::clone(log), Arc::clone(&reading));
+            let read = tokio::task::spawn_blocking(move || {
+                let from = reading.go_on(&log, start, &mut gathered)?;
+                anyhow::Ok((gathered, from))
+            });
+            let read = read.await.context("reading Kafka").and_then(|read| read);
+            (gathered, from) = read.map_err(Failure::Infrastructure)?;
+            let far = gathered.take_far();
+            self.note_far(index, of, &far, lost).await?;
+        }
+        for (hour, missing) in gathered.into_own() {
+            let sides = [(missing.lost, &mut lost.lost), (missing.pending, &mut lost.pending)];
+            for (found, noted) in sides.into_iter().filter(|(found, _)| !found.is_empty()) {
+                *noted.entry((hour, partition)).or_default() |= found;
             }
         }
         Ok(())

@@ -53,6 +53,8 @@ pub struct Computed {
     pub gone_objects: u32,
     /// Those of them that did not expire, but were deleted, as far as a run has noticed it.
     pub deleted_objects: u32,
+    /// Of objects that were deleted before their ticks came into the summary.
+    pub unsummed_objects: u32,
     /// Whether the hour was computed from this archive.
     pub is_of_this_archive: bool,
     /// Records of which several objects tell different things.
@@ -237,6 +239,7 @@ pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<C
             computed_at: row.try_get("computed_at")?,
             gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
             deleted_objects: row.try_get::<i32, _>("deleted_objects")?.cast_unsigned(),
+            unsummed_objects: row.try_get::<i32, _>("unsummed_objects")?.cast_unsigned(),
             conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
             summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
             summed: (

@@ -267,6 +267,7 @@ impl Work {
             are_kept,
             is_anew: due.is_forced,
             is_whole: added.is_none(),
+            may_lack: self.may_shrink(due.stale.hour),
             of_lake: due.from_lake.filter(|_| is_of_lake_alone).map(|lake| &*lake.keys),
             merged: merged(due, added),
             kept: keeping.iter().map(|indexed| &*indexed.object.key).collect(),
@@ -616,7 +617,7 @@ impl Work {
                 "hour {hour}: its {} records are taken out: {why}",
                 known.ticks
             ));
-            return summary::withdraw(&mut self.index, hour, seen).await;
+            return summary::withdraw(&mut self.index, hour, seen, is_allowed).await;
         }
         if stale.replaced && !stale.reread && self.stands(hour) {
             self.note_standing(hour, "its objects were replaced by others without its records");

@@ -56,6 +56,17 @@ impl Work {
         self.index_folders(folders).await
     }
 
+    /// Indexes the folders of deleted objects of the window and of hours of which something is
+    /// missing, wherever they lie: the objects may be there again. Those of another template are
+    /// looked for by its own runs.
+    pub(super) async fn index_folders_of_deleted(&mut self) -> Result<(), Failure> {
+        let window = self.plan.window.clone();
+        let mut folders = self.index.folders_of_deleted(&window, &self.wanting).await?;
+        folders.retain(|prefix| self.template.hour_of(prefix).is_some());
+        let folders = folders.iter().map(|prefix| self.folder_of(prefix)).collect();
+        self.index_folders(folders).await
+    }
+
     /// A folder that is known by its prefix; without hours where that is of another template.
     pub(super) fn folder_of(&self, prefix: &Arc<str>) -> Folder {
         let hour = self.template.hour_of(prefix);
@@ -190,20 +201,34 @@ impl Work {
                 format!(", and are lost to {}", inflected(lost, "that [was|were] not computed yet"))
             }
         };
-        let deleted = match hours.deleted {
-            0 => String::new(),
-            deleted => format!(
-                ". {} stored within --lookback: no object of that age has expired, it was deleted (view \
-                 hour_completeness); restore what was, or let the sink write it again",
-                inflected(deleted, "of them [was|were]")
-            ),
-        };
+        // Other objects that have what they held may still be read.
+        self.may_be_deleted |= hours.deleted > 0;
         self.progress.warn(format_args!(
             "{} gone from the archive, {location}{} the first by key; the ticks stay in the summaries of \
-             {kept}{lost}{deleted}",
+             {kept}{lost}",
             inflected(left, "object[s] [is|are]"),
             gone[0]
         ));
+        Ok(())
+    }
+
+    /// Says which of the objects that were missed since this was asked last were deleted, and did
+    /// not expire.
+    pub(super) async fn name_deleted(&mut self) -> Result<(), Failure> {
+        if !std::mem::take(&mut self.may_be_deleted) {
+            return Ok(());
+        }
+        let (count, first) = self.index.deleted_since(self.run_id).await?;
+        if let Some(first) = first {
+            let location = self.store.location();
+            let what = "object[s] that [is|are] gone [was|were] stored within --lookback: no object of that age has \
+                        expired, [it was|they were] deleted";
+            self.progress.warn(format_args!(
+                "{}, {location}{first} the first by key (view hour_completeness); restore what was, or let the sink write \
+                 it again",
+                inflected(count, what)
+            ));
+        }
         Ok(())
     }
 
@@ -264,7 +289,10 @@ impl Work {
                     Some(broken) => {
                         self.note_broken(&change.object, &change.folder, broken).await?
                     }
-                    None => entries.push(self.take_in(change, scan).await?),
+                    None => {
+                        self.name_shrunk(&change, &scan).await?;
+                        entries.push(self.take_in(change, scan).await?);
+                    }
                 },
                 Err(ReadError::Moved | ReadError::Wide) => moved.push(change),
                 Err(ReadError::Broken(broken)) => {
@@ -285,6 +313,29 @@ impl Work {
             self.index.store(&entries).await?;
         }
         result.and_then(|()| self.check_stop()).map(|()| moved)
+    }
+
+    /// Says of an object whose ticks no sums have yet that it holds fewer now: nothing else would.
+    async fn name_shrunk(&mut self, change: &Change, scan: &Scan) -> Result<(), Failure> {
+        if change.kind != ChangeKind::Replaced {
+            return Ok(());
+        }
+        let now = |hour: Hour| {
+            let held = scan.hours.iter().find(|(of, _)| *of == hour);
+            held.map_or(0, |(_, part)| part.ticks + part.duplicates)
+        };
+        let before = self.index.unsummed_of(&change.object.key).await?;
+        let fewer: u64 =
+            before.into_iter().map(|(hour, ticks)| ticks.saturating_sub(now(hour))).sum();
+        if fewer > 0 {
+            let (location, key) = (self.store.location(), &change.object.key);
+            self.progress.warn(format_args!(
+                "{location}{key} was replaced by a version with {} fewer of hours that have not been written with the \
+                 earlier one: no summary will have them, unless they come again",
+                counted(fewer, "tick")
+            ));
+        }
+        Ok(())
     }
 
     /// What is the matter with an object that held ticks and was replaced by what is no archive of

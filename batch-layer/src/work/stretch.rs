@@ -38,6 +38,7 @@ impl Work {
         self.index_folders(folders).await?;
         self.mark_asked(stretch).await?;
         self.compute_stale(stretch).await?;
+        self.name_deleted().await?;
         completeness::standing(&mut self.index, self.archive_delay).await?;
         self.progress
             .say(format_args!("the hours from {} to {} are done", stretch.start, stretch.end));

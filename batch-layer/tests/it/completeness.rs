@@ -386,6 +386,33 @@ async fn an_old_hour_is_looked_at_again_when_the_speed_layer_has_another_number_
 }
 
 #[tokio::test]
+async fn of_an_hour_whose_last_tick_was_taken_out_nothing_is_said_any_more() {
+    for is_deleted_first in [false, true] {
+        let world = World::create().await;
+        let ((hour, ticks), (earlier, mut first)) = (ticks_of(5, 10), ticks_of(6, 1));
+        first[0].offset = 5010;
+        let object = key_of(hour, 0, 5000);
+        world.put(&object, &[&ticks[..], &first].concat()).await;
+        world.run_ok(&[]).await;
+        let nobody_can_tell = format!("complete {NOBODY_CAN_TELL}");
+        assert_eq!(statuses(&world).await, [&*nobody_can_tell; 2]);
+        if is_deleted_first {
+            world.bucket.delete(&object).await.unwrap();
+            world.run_ok(&[]).await;
+            assert!(statuses(&world).await.iter().all(|status| status.starts_with("incomplete")));
+        }
+        world.put(&object, &ticks).await;
+        let outcome = world.run(&[]).await;
+        let word = "1 of 1 records are taken out";
+        assert!(outcome.stderr.contains(word), "{is_deleted_first}: {}", outcome.stderr);
+        assert_eq!(statuses(&world).await, [&*nobody_can_tell], "{is_deleted_first}");
+        let known =
+            format!("select count(*) from archive_hours where hour = '{}'", earlier.start());
+        assert_eq!(world.number(&known).await, 0, "{is_deleted_first}");
+    }
+}
+
+#[tokio::test]
 async fn hours_beside_a_backfill_are_computed_by_the_next_usual_run() {
     let world = World::create().await;
     for back in 97..103 {

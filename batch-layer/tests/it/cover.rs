@@ -303,6 +303,32 @@ async fn an_object_that_comes_again_without_offsets_is_not_added_to_what_the_lak
 }
 
 #[tokio::test]
+async fn while_an_object_without_offsets_is_held_back_beside_what_the_lake_has_its_hour_is_open() {
+    for end in ["", ".gz"] {
+        let world = World::create().await;
+        let ticks = [some_ticks(10, 0, 0, 100), some_ticks(11, 0, 100, 100)].concat();
+        world.insert_realtime(&[&ticks[..], &some_ticks(12, 1, 0, 50)].concat()).await;
+        world.fill_minute_bars().await;
+        world.set_next_offset("stock_prices", 0, 200).await;
+        world.set_next_offset("stock_prices", 1, 50).await;
+        in_the_lake(&world).await;
+        world.run_ok(&DELETE).await;
+        assert_eq!(verify(&world, &DAY).await.code, 0, "{end}");
+        let (object, text) = (format!("{}{end}", key(10, 0, 0)), placeless(10, 0, 60));
+        match end {
+            "" => world.bucket.put(&object, text).await.unwrap(),
+            _ => world.bucket.put(&object, gzip(&text)).await.unwrap(),
+        }
+        assert_eq!(world.run(&DAY).await.code, 4, "{end}");
+        let outcome = verify(&world, &DAY).await;
+        assert_eq!(outcome.code, 4, "{end}: {}{}", outcome.stdout, outcome.stderr);
+        let word = "some may be there twice";
+        assert!(outcome.stdout.contains(word), "{end}: {}", outcome.stdout);
+        assert!(outcome.stdout.contains("1 open, 0 mismatch"), "{end}: {}", outcome.stdout);
+    }
+}
+
+#[tokio::test]
 async fn an_hour_of_which_nothing_was_kept_is_computed_anew_from_the_lake_that_stands_for_its_objects()
  {
     let world = World::create().await;

@@ -391,7 +391,7 @@ async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_i
             assert!(!outcome.stdout.contains("have expired;"), "{is_noticed}: {}", outcome.stdout);
             let outcome = world.run_ok(&HOURS).await;
             assert_eq!(
-                outcome.stderr.contains("1 of them was stored within --lookback"),
+                outcome.stderr.contains("1 object that is gone was stored within --lookback"),
                 !is_noticed,
                 "{}",
                 outcome.stderr
@@ -411,6 +411,59 @@ async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_i
         let outcome = verify(&world, &HOURS).await;
         assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     }
+}
+
+/// An hour with an object that was read while another one held the hour back. Gives their keys, and
+/// what they hold.
+async fn held_back(is_computed: bool) -> (World, [String; 2], [String; 2]) {
+    let world = World::create().await;
+    let keys = [key(10, 0, 0), key(10, 0, 20)];
+    let texts = [lines(&some_ticks(10, 0, 0, 20)), lines(&some_ticks(10, 0, 20, 10))];
+    world.put(&key(10, 1, 0), &some_ticks(10, 1, 0, 5)).await;
+    if is_computed {
+        world.run_ok(&HOURS).await;
+    }
+    world.bucket.put(&keys[0], texts[0][..texts[0].len() - 30].to_owned()).await.unwrap();
+    world.bucket.put(&keys[1], texts[1].clone()).await.unwrap();
+    assert_eq!(world.run(&HOURS).await.code, 4);
+    (world, keys, texts)
+}
+
+#[tokio::test]
+async fn an_object_that_was_deleted_before_its_hour_could_be_written_leaves_that_incomplete() {
+    for is_computed in [false, true] {
+        let (world, [broken, late], [text, other]) = held_back(is_computed).await;
+        world.bucket.delete(&late).await.unwrap();
+        let outcome = world.run(&HOURS).await;
+        assert!(outcome.stderr.contains("stored within --lookback"), "{}", outcome.stderr);
+        world.bucket.put(&broken, text).await.unwrap();
+        for flags in [&[][..], &["--recompute"], &[]] {
+            world.run_ok(&[&HOURS[..], flags].concat()).await;
+            let reason = format!(
+                "incomplete one of its objects was deleted, though it had not expired: {late}"
+            );
+            assert_eq!(world.rows(STATUS_OF_TEN).await, [reason]);
+        }
+        let outcome = verify(&world, &AT_TEN).await;
+        let word =
+            "1 object of the archive was deleted before the hour was written with their ticks";
+        assert!(outcome.stdout.contains(word), "{}{}", outcome.stdout, outcome.stderr);
+        world.bucket.put(&late, other).await.unwrap();
+        for _ in 0..2 {
+            world.run_ok(&HOURS).await;
+        }
+        assert!(world.rows(STATUS_OF_TEN).await[0].starts_with("complete"));
+        assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 35);
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_shrinks_before_its_hour_could_be_written_is_named() {
+    let (world, [_, late], [_, other]) = held_back(false).await;
+    world.bucket.put(&late, other.lines().next().unwrap().to_owned() + "\n").await.unwrap();
+    let outcome = world.run(&HOURS).await;
+    let word = format!("{late} was replaced by a version with 9 ticks fewer of hours");
+    assert!(outcome.stderr.contains(&word), "{}", outcome.stderr);
 }
 
 #[tokio::test]
@@ -440,7 +493,7 @@ async fn an_object_that_was_replaced_and_deleted_before_its_hour_was_computed_an
     world.bucket.delete(&object).await.unwrap();
     world.bucket.delete(&broken).await.unwrap();
     let outcome = world.run_ok(&HOURS).await;
-    let words = "1 of them was stored within --lookback";
+    let words = "1 object that is gone was stored within --lookback";
     assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     assert!(!outcome.stderr.contains("are lost to"), "{}", outcome.stderr);
     let known = "select concat_ws(' ', status, reason) from hour_completeness where hour = '2025-06-02T10:00Z'";
@@ -467,6 +520,49 @@ async fn deleted() -> (World, String) {
     world.bucket.delete(&object).await.unwrap();
     world.run_ok(&HOURS).await;
     (world, object)
+}
+
+#[tokio::test]
+async fn an_object_that_was_moved_is_not_called_deleted() {
+    let (world, object) = (agreeing().await, key(10, 1, 10_000));
+    world.put(&key(11, 1, 10_000), &some_ticks(10, 1, 10_000, 400)).await;
+    world.bucket.delete(&object).await.unwrap();
+    let outcome = world.run_ok(&HOURS).await;
+    let word = "1 object is gone from the archive";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("deleted"), "{}", outcome.stderr);
+    assert_eq!(world.rows(STATUS_OF_TEN).await, ["complete"]);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+}
+
+/// A usual run, by then, looks at hours of which something is missing once an hour.
+const AN_HOUR_LATER: &str = "update archive_hours set listed_at = listed_at - interval '2 hours'";
+
+#[tokio::test]
+async fn a_deleted_object_whose_folder_lies_far_from_its_hour_is_found_again_wherever_that_is() {
+    let usual: &[&str] = &["--lookback", "2h"];
+    for flags in [usual, &AT_TEN, &["--recompute", "--hour", "2025-06-02T10"]] {
+        let world = agreeing().await;
+        // A late producer's: the sink goes by the time of the record.
+        let (object, ticks) = (key(20, 1, 10_400), some_ticks(10, 1, 10_400, 100));
+        world.put(&object, &ticks).await;
+        world.insert_realtime(&ticks).await;
+        world.execute("delete from rejected_ticks where kafka_partition = 1 and kafka_offset between 10400 and 10499").await;
+        world.fill_minute_bars().await;
+        let wide = ["--from", "2025-06-02T09", "--to", "2025-06-02T22"];
+        world.run_ok(&wide).await;
+        assert_eq!(world.rows(OF_TEN).await, ["900 3 0"]);
+        world.bucket.delete(&object).await.unwrap();
+        world.run_ok(&wide).await;
+        assert_eq!(world.rows(OF_TEN).await, ["900 3 1"]);
+        world.put(&object, &ticks).await;
+        world.execute(AN_HOUR_LATER).await;
+        world.run(flags).await;
+        assert_eq!(world.rows(STATUS_OF_TEN).await, ["complete"], "{flags:?}");
+        assert_eq!(world.rows(OF_TEN).await, ["900 3 0"], "{flags:?}");
+        let outcome = verify(&world, &AT_TEN).await;
+        assert_eq!(outcome.code, 0, "{flags:?}: {}{}", outcome.stdout, outcome.stderr);
+    }
 }
 
 #[tokio::test]

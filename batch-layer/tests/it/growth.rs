@@ -80,6 +80,50 @@ async fn an_object_that_grows_again_and_again_beside_expired_ones_brings_its_new
     assert_all_there(&world, "the end").await;
 }
 
+/// A sink that went back, and an object that comes back in two parts.
+#[tokio::test]
+async fn an_object_that_grew_by_records_of_expired_ones_is_not_taken_for_one_that_lacks_some() {
+    for (start, first, then) in [(10, 10..15, 10..25), (0, 0..12, 0..20), (10, 10..15, 10..50)] {
+        let world = World::create().await;
+        let ticks = some_ticks(10, 0, 0, 50);
+        world.insert_realtime(&ticks).await;
+        world.set_next_offset("stock_prices", 0, 50).await;
+        world.put(&key(10, 0, 0), &ticks[..20]).await;
+        world.put(&key(10, 0, 20), &ticks[20..40]).await;
+        world.put(&key(10, 0, 40), &ticks[40..]).await;
+        world.run_ok(&HOURS).await;
+        world.expire(&key(10, 0, 0)).await;
+        world.expire(&key(10, 0, 20)).await;
+        world.run_ok(&HOURS).await;
+        world.put(&key(10, 0, start), &ticks[first]).await;
+        world.run_ok(&HOURS).await;
+        world.put(&key(10, 0, start), &ticks[then.clone()]).await;
+        for flags in [&[][..], &["--recompute"]] {
+            world.run_ok(&[&HOURS[..], flags].concat()).await;
+            assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 50);
+        }
+        assert_all_there(&world, &format!("{then:?}")).await;
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_grew_by_records_of_expired_ones_and_lacks_its_first_is_refused() {
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 40);
+    world.put(&key(10, 0, 0), &ticks[..20]).await;
+    world.put(&key(10, 0, 20), &ticks[20..]).await;
+    world.run_ok(&HOURS).await;
+    world.expire(&key(10, 0, 0)).await;
+    world.run_ok(&HOURS).await;
+    world.put(&key(10, 0, 10), &ticks[10..15]).await;
+    world.run_ok(&HOURS).await;
+    world.put(&key(10, 0, 10), &ticks[11..19]).await;
+    let outcome = world.run(&HOURS).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    let word = "was replaced by a version that does not begin with the earlier one's records";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+}
+
 #[tokio::test]
 async fn an_object_that_grew_brings_its_new_ticks_though_it_shared_some_with_an_expired_one() {
     let (world, all) = speed_side().await;

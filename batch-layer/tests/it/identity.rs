@@ -4,6 +4,7 @@
 use crate::changes::{DAY, placeless};
 use crate::completeness::{insert_speed, ticks_of};
 use crate::support::{Tick, World, gzip, key, key_of, lines, some_ticks};
+use crate::verify::verify;
 
 const TICKS: &str = "select ticks from batch_hours where hour = '2025-06-02T10:00Z'";
 
@@ -702,6 +703,9 @@ async fn an_object_without_offsets_whose_name_lies_among_others_records_is_count
     let allowed = ["--hour", "2025-06-02T10", "--allow-shrink"];
     for (is_whole_known, is_inside_known) in [(true, false), (false, true), (false, false)] {
         let world = World::create().await;
+        world.insert_realtime(&some_ticks(10, 0, 0, 10)).await;
+        world.fill_minute_bars().await;
+        world.set_next_offset("stock_prices", 0, 10).await;
         let (object, text) = inside();
         for (is_known, key, text) in
             [(is_whole_known, key(10, 0, 0), placed(0)), (is_inside_known, object.clone(), text)]
@@ -720,6 +724,8 @@ async fn an_object_without_offsets_whose_name_lies_among_others_records_is_count
             assert!(outcome.stderr.contains(BY_NAME), "{}", outcome.stderr);
             assert_eq!(world.summary().await, before);
         }
+        let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+        assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
         world.bucket.delete(&object).await.unwrap();
         let outcome = world.run(&DAY).await;
         if is_inside_known {

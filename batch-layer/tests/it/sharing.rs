@@ -320,6 +320,7 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
             is_anew: false,
             of_lake: None,
             is_whole: true,
+            may_lack: false,
             merged: None,
             beside: Beside::BOTH,
             gone_objects: 0,
@@ -337,7 +338,7 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
         assert_eq!(written.is_none(), change != OTHER, "{change}");
         if change != OTHER {
             index.unmark_stale(hour, &seen).await.unwrap();
-            summary::withdraw(&mut index, hour, &seen).await.unwrap();
+            summary::withdraw(&mut index, hour, &seen, false).await.unwrap();
             assert_eq!(world.footprint().await, before, "{change}");
         } else {
             world.execute("insert into stale_hours values ('2025-06-02T10:00Z', true, false)").await;

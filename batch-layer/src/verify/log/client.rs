@@ -13,7 +13,7 @@ use rdkafka::{Message, Offset, TopicPartitionList};
 use service::Failure;
 use service::kafka::{Quiet, partitions, topic_id};
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 use std::time::{Duration, Instant};
 
 /// How long the brokers may be silent while there is something to read.
@@ -145,17 +145,18 @@ impl Log {
         Ok(())
     }
 
-    /// Shows those of some offsets of a partition that hold a record to `each`: of a transaction
-    /// some hold none, and compaction removes some.
+    /// Shows those of some offsets of a partition, from one on, that hold a record to `each`, until
+    /// that has enough: of a transaction some hold none, and compaction removes some. Gives where
+    /// to go on, if it had.
     ///
     /// # Errors
     /// Brokers that do not answer.
     pub fn read(
         &self,
         partition: i32,
-        offsets: &Runs,
-        mut each: impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
-    ) -> anyhow::Result<()> {
+        offsets: (&Runs, u64),
+        mut each: impl FnMut(u64, Option<&[u8]>, &Beside<'_>) -> ControlFlow<()>,
+    ) -> anyhow::Result<Option<u64>> {
         let read = self.read_all(partition, offsets, &mut each);
         // What goes on being fetched would hold up whatever is asked next.
         self.consumer.unassign()?;
@@ -165,28 +166,36 @@ impl Log {
     fn read_all(
         &self,
         partition: i32,
-        offsets: &Runs,
-        each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
-    ) -> anyhow::Result<()> {
-        for range in stretches(offsets) {
-            self.read_range(partition, &range, &mut |offset, value, beside| {
-                if offsets.contains(offset) {
-                    each(offset, value, beside);
-                }
-            })
-            .with_context(|| {
-                format!("read {}/{partition} from offset {} on", self.topic, range.start)
-            })?;
+        (offsets, from): (&Runs, u64),
+        each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>) -> ControlFlow<()>,
+    ) -> anyhow::Result<Option<u64>> {
+        for range in stretches(offsets).into_iter().filter(|range| range.end > from) {
+            let range = range.start.max(from)..range.end;
+            let read = self
+                .read_range(partition, &range, &mut |offset, value, beside| match offsets
+                    .contains(offset)
+                {
+                    true => each(offset, value, beside),
+                    false => ControlFlow::Continue(()),
+                })
+                .with_context(|| {
+                    format!("read {}/{partition} from offset {} on", self.topic, range.start)
+                })?;
+            if let ControlFlow::Break(next) = read {
+                return Ok(Some(next));
+            }
         }
-        Ok(())
+        Ok(None)
     }
 
+    /// Where `each` has enough, gives the offset behind.
     fn read_range(
         &self,
         partition: i32,
         range: &Range<u64>,
-        each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
-    ) -> anyhow::Result<()> {
+        each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>) -> ControlFlow<()>,
+    ) -> anyhow::Result<ControlFlow<u64>> {
+        const DONE: ControlFlow<u64> = ControlFlow::Continue(());
         let mut assignment = TopicPartitionList::new();
         assignment.add_partition_offset(
             &self.topic,
@@ -203,21 +212,20 @@ impl Log {
                     heard = Instant::now();
                     let offset = message.offset().cast_unsigned();
                     if offset >= range.end {
-                        return Ok(());
+                        return Ok(DONE);
                     }
                     let millis = message.timestamp().to_millis().filter(|millis| *millis >= 0);
                     let time =
                         millis.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000)));
-                    each(
-                        offset,
-                        message.payload(),
-                        &Beside { key: message.key(), topic: Some(&self.topic), time },
-                    );
+                    let beside = Beside { key: message.key(), topic: Some(&self.topic), time };
+                    if each(offset, message.payload(), &beside).is_break() {
+                        return Ok(ControlFlow::Break(offset + 1));
+                    }
                     if offset + 1 == range.end {
-                        return Ok(());
+                        return Ok(DONE);
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(at))) if at == partition => return Ok(()),
+                Some(Err(KafkaError::PartitionEOF(at))) if at == partition => return Ok(DONE),
                 Some(Err(error)) => tracing::debug!("reading {}/{partition}: {error}", self.topic),
                 None => {}
             }
@@ -248,14 +256,20 @@ mod tests {
     use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
     use std::iter;
 
-    /// Brokers with a topic of one message, for as long as the first of the two is there.
     fn one_message() -> (MockCluster<'static, DefaultProducerContext>, Log) {
+        messages(1)
+    }
+
+    /// Brokers with a topic of some messages, for as long as the first of the two is there.
+    fn messages(count: usize) -> (MockCluster<'static, DefaultProducerContext>, Log) {
         let cluster = MockCluster::new(1).unwrap();
         cluster.create_topic("ticks", 1, 1).unwrap();
         let brokers = cluster.bootstrap_servers();
         let producer: BaseProducer =
             ClientConfig::new().set("bootstrap.servers", &brokers).create().unwrap();
-        producer.send(BaseRecord::<(), str>::to("ticks").payload("a tick")).unwrap();
+        for _ in 0..count {
+            producer.send(BaseRecord::<(), str>::to("ticks").payload("a tick")).unwrap();
+        }
         producer.flush(Duration::from_secs(30)).unwrap();
         let flags = [
             "verify",
@@ -289,9 +303,30 @@ mod tests {
     fn what_was_read_is_fetched_no_longer() {
         let (_cluster, log) = one_message();
         let mut read = Vec::new();
-        log.read(0, &iter::once(0..1).collect(), |offset, _, _| read.push(offset)).unwrap();
-        assert_eq!(read, [0]);
+        let all = iter::once(0..1).collect();
+        let rest = log.read(0, (&all, 0), |offset, _, _| {
+            read.push(offset);
+            ControlFlow::Continue(())
+        });
+        assert_eq!((rest.unwrap(), read), (None, vec![0]));
         assert_eq!(log.consumer.assignment().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn whoever_has_enough_goes_on_from_there() {
+        let (_cluster, log) = messages(7);
+        let asked = [0..3, 4..7].into_iter().collect();
+        let (mut read, mut from) = (Vec::new(), Some(0));
+        while let Some(start) = from {
+            let mut count = 0;
+            let rest = log.read(0, (&asked, start), |offset, _, _| {
+                read.push(offset);
+                count += 1;
+                if count == 2 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            from = rest.unwrap();
+        }
+        assert_eq!(read, [0, 1, 2, 4, 5, 6]);
     }
 
     #[test]

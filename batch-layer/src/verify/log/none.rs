@@ -8,7 +8,7 @@ use common::decode::Beside;
 use service::Failure;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 /// Nothing: no value of it can be made.
 pub struct Log {
@@ -40,9 +40,9 @@ impl Log {
     pub fn read(
         &self,
         _: i32,
-        _: &Runs,
-        _: impl FnMut(u64, Option<&[u8]>, &Beside<'_>),
-    ) -> anyhow::Result<()> {
+        _: (&Runs, u64),
+        _: impl FnMut(u64, Option<&[u8]>, &Beside<'_>) -> ControlFlow<()>,
+    ) -> anyhow::Result<Option<u64>> {
         match self.never {}
     }
 }

@@ -1,0 +1,5 @@
+-- How many objects were deleted before their time since a run began, without those of which other
+-- objects have been found to hold all, and the first of them. $1: the run.
+select count(distinct d.key), min(d.key)
+from deleted_objects d join batch_runs r on d.deleted_at >= r.started_at
+where r.run_id = $1 and not d.is_accepted
