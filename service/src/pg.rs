@@ -22,8 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use target::Target;
 
-/// Makes a struct of named columns a row. Not by sqlx's derive, which would have all of sqlx compiled
-/// twice: once for the compiler.
+/// Makes a struct of named columns a row. Not by sqlx's derive, which would have all of sqlx
+/// compiled twice: once for the compiler.
 #[macro_export]
 macro_rules! row {
     ($row:ident { $($column:ident),+ $(,)? }) => {

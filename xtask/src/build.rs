@@ -23,8 +23,8 @@ impl Profile {
     /// What is to be said beside what such programs do.
     pub fn caution(self) -> Option<&'static str> {
         (self == Self::Quick).then_some(
-            "These programs are hardly optimized, so that they are there soon (--profile quick): how \
-             fast they are says nothing. For that, --profile release.",
+            "These programs are hardly optimized, so that they are there soon (--profile quick): \
+             how fast they are says nothing. For that, --profile release.",
         )
     }
 }
