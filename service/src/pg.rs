@@ -22,6 +22,19 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use target::Target;
 
+/// Makes a struct of named columns a row. Not by sqlx's derive, which would have all of sqlx
+/// compiled twice: once for the compiler.
+#[macro_export]
+macro_rules! row {
+    ($row:ident { $($column:ident),+ $(,)? }) => {
+        impl<'r> ::sqlx::FromRow<'r, ::sqlx::postgres::PgRow> for $row {
+            fn from_row(row: &'r ::sqlx::postgres::PgRow) -> ::sqlx::Result<Self> {
+                Ok(Self { $($column: ::sqlx::Row::try_get(row, stringify!($column))?),+ })
+            }
+        }
+    };
+}
+
 /// Where the database is, and how to get in. Errors never show the password. Clones share what they
 /// learn.
 #[derive(Clone)]

@@ -8,7 +8,7 @@ use clap::Args;
 
 use crate::build::{self, Profile};
 use crate::stack::ports::PortChoice;
-use crate::stack::{OwnedStack, StoreKind, UpOptions};
+use crate::stack::{self, OwnedStack, StoreKind, UpOptions};
 use crate::{files, process};
 
 #[derive(Args)]
@@ -99,7 +99,9 @@ pub fn soak(options: &SoakOptions) -> Result<ExitCode> {
 fn run_workbench(name: &str, arguments: &[&str], ground: &GroundOptions) -> Result<ExitCode> {
     // Asked for before anything is built, which may put a new file in this program's place.
     let launcher = std::env::current_exe().context("cannot find this program's own file")?;
-    let binaries = build::binaries(ground.profile, &["speed-layer", "batch-layer", "workbench"])?;
+    let services = || stack::fetch(ground.store);
+    let binaries = build::binaries_while(services, ground.profile)?;
+    ground.profile.caution().into_iter().for_each(|caution| eprintln!("{caution}"));
     let folder = std::env::temp_dir().join(format!("stock-lambda-{name}-{}", std::process::id()));
     let up = UpOptions {
         store: ground.store,

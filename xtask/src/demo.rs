@@ -17,7 +17,7 @@ use clap::Args;
 
 use crate::build::{self, Binaries, Profile};
 use crate::stack::ports::PortChoice;
-use crate::stack::{OwnedStack, StoreKind, UpOptions};
+use crate::stack::{self, OwnedStack, StoreKind, UpOptions};
 use crate::{chaos, files, interrupt};
 use play::Play;
 use shape::Shape;
@@ -52,8 +52,8 @@ pub struct Options {
     /// envelope
     #[arg(long, value_enum, conflicts_with = "chaos")]
     shape: Option<Shape>,
-    /// How the binaries are compiled
-    #[arg(long, value_enum, default_value_t = Profile::Release)]
+    /// How the binaries are compiled: `release` takes minutes more, and is many times as fast
+    #[arg(long, value_enum, default_value_t = Profile::Quick)]
     profile: Profile,
     /// Run the programs of this folder instead of compiling them
     #[arg(long, value_name = "DIR", conflicts_with = "profile")]
@@ -78,11 +78,16 @@ impl Options {
             rate: 200,
             symbols: 25,
             shape: None,
-            profile: Profile::Release,
+            profile: Profile::Quick,
             programs: Some(programs),
             store: None,
             connect_plugin: None,
         }
+    }
+
+    /// See [`Profile::caution`].
+    fn caution(&self) -> Option<&'static str> {
+        self.profile.caution().filter(|_| self.programs.is_none())
     }
 
     fn binaries(&self) -> Result<Binaries> {
@@ -90,7 +95,8 @@ impl Options {
             Some(folder) => Ok(Binaries::of(folder)),
             None => {
                 println!("compiling the binaries (the first time takes some minutes)");
-                build::binaries(self.profile, &["speed-layer", "batch-layer", "workbench"])
+                let services = || stack::fetch(self.store);
+                build::binaries_while(services, self.profile)
             }
         }
     }
@@ -109,6 +115,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
         port_base: None,
         connect_plugin: options.connect_plugin.clone(),
     };
+    options.caution().into_iter().for_each(|caution| println!("{caution}"));
     println!("starting the services");
     let owned = OwnedStack::start(&files::workspace().join("target/demo"), &up)?;
     match Play::begin(options, owned.stack(), binaries).and_then(Play::go) {

@@ -131,15 +131,13 @@ impl Stack {
     /// Starts whatever is not running, in parallel where one does not need the other, and waits
     /// until all is ready.
     pub fn up(&self) -> Result<()> {
-        setup::ensure_services(self.store)?;
+        fetch(Some(self.store))?;
         let _one_at_a_time = self.lock()?;
         for service in Service::ALL {
             if self.process(service).is_none() {
                 ports::check_free(service.title(), &service.ports(self))?;
             }
         }
-        jars::kafka()?;
-        store::install(self.store)?;
         Certificates::of(self).ensure()?;
         files::create_dir(&self.logs())?;
         let started = Instant::now();
@@ -196,6 +194,14 @@ impl Stack {
     fn logs(&self) -> PathBuf {
         self.dir.join("logs")
     }
+}
+
+/// Installs and fetches what a stack runs, so that it is there when one is wanted.
+pub fn fetch(store: Option<StoreKind>) -> Result<()> {
+    let store = store_or_default(store);
+    setup::ensure_services(store)?;
+    jars::kafka()?;
+    store::install(store)
 }
 
 impl UpOptions {

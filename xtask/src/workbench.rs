@@ -20,15 +20,12 @@ pub fn run(dir: &Path, command: &str, arguments: &[OsString]) -> Result<ExitCode
     let is_measured = is_bench && !is_help;
     // What is measured is what is deployed, and as new as what measures it. Help is compiled as
     // what is then asked for.
-    let (profile, packages): (_, &[&str]) = match is_bench {
-        true => (Profile::Dist, &["workbench", "speed-layer", "batch-layer"]),
-        false => (Profile::Release, &["workbench"]),
-    };
+    let profile = if is_bench { Profile::Dist } else { build::soonest("workbench")? };
     // Help is not worth minutes of compiling where a program of before can give it.
     let built = if is_help { build::newest("workbench")? } else { None };
     let mut workbench = match built {
         Some(program) => Command::new(program),
-        None => build::binaries(profile, packages)?.command("workbench"),
+        None => build::binaries(profile)?.command("workbench"),
     };
     workbench.arg(command).args(arguments);
     if is_help {

@@ -21,7 +21,6 @@ pub struct Asked {
 }
 
 /// The hours that the tables have.
-#[derive(sqlx::FromRow)]
 struct KnownHours {
     oldest: Option<Timestamp>,
     /// Of those that are over.
@@ -29,6 +28,8 @@ struct KnownHours {
     /// Whether the newest one was ever compared.
     is_compared: bool,
 }
+
+service::row!(KnownHours { oldest, newest, is_compared });
 
 impl Asked {
     /// # Errors

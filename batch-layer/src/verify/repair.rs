@@ -58,12 +58,14 @@ pub const EMPTY: &str =
     "realtime_stock has no tick of this hour: its bars may be all that is left of it";
 
 /// Rows of a table.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Changes {
     changed: i64,
     added: i64,
     removed: i64,
 }
+
+service::row!(Changes { changed, added, removed });
 
 impl Repair {
     /// A sentence for the report.

@@ -4,21 +4,50 @@ use super::connecting::has_a_session;
 use super::{Database, in_time, query_as, query_scalar};
 use crate::failure::Failure;
 use anyhow::anyhow;
-use sqlx::migrate::{MigrateError, Migration, Migrator};
-use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::{Connection, PgConnection, Postgres, SqlSafeStr, Transaction};
 use std::collections::HashMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
+/// What a file of `migrations/` is called, and what it holds.
+macro_rules! file {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../../../migrations/", $name)))
+    };
+}
+
+/// In the order in which they run. Not by sqlx's macro, which would have all of sqlx compiled
+/// twice: once for the compiler.
+const FILES: [(&str, &str); 7] = [
+    file!("0001_speed.sql"),
+    file!("0002_batch.sql"),
+    file!("0003_serving.sql"),
+    file!("0004_reconciliation.sql"),
+    file!("0005_indicators.sql"),
+    file!("0006_monitoring.sql"),
+    file!("0007_realtime_days.sql"),
+];
+
 /// The tables, embedded in each binary.
-pub static MIGRATOR: Migrator = {
-    let mut migrator = sqlx::migrate!("../migrations");
+pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
+    let migrations = FILES.into_iter().filter_map(|(name, sql)| migration(name, sql));
+    let mut migrator = Migrator::with_migrations(migrations.collect());
     // In a rolling upgrade an old instance may start after a new one has migrated: migrations only
     // ever add.
-    migrator.ignore_missing = true;
+    migrator.set_ignore_missing(true);
     // sqlx would take an advisory lock, which any role of the database can hold.
-    migrator.locking = false;
+    migrator.set_locking(false);
     migrator
-};
+});
+
+/// Of a name such as `0001_speed.sql`; `None` of any other, which a test would find.
+fn migration(name: &str, sql: &'static str) -> Option<Migration> {
+    let (version, description) = name.strip_suffix(".sql")?.split_once('_')?;
+    let description = description.replace('_', " ").into();
+    let (kind, sql) = (MigrationType::Simple, sql.into_sql_str());
+    Some(Migration::new(version.parse().ok()?, description, kind, sql, false))
+}
 
 /// Rights on these tables, for the roles of `deploy/postgres/roles.sql` as far as they exist.
 const GRANTS: &str = include_str!("../../../migrations/grants.sql");
@@ -210,4 +239,25 @@ async fn applied(connection: &mut PgConnection) -> sqlx::Result<HashMap<i64, Vec
             .fetch_all(connection)
             .await?;
     Ok(rows.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::migrate::MigrationSource;
+    use std::path::Path;
+
+    #[tokio::test]
+    async fn every_file_of_the_folder_is_a_migration_as_sqlx_would_read_it() {
+        let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../migrations"));
+        let read = folder.resolve().await.unwrap();
+        let what = |migration: &Migration| {
+            let Migration { version, description, migration_type, checksum, no_tx, .. } = migration;
+            (*version, description.clone(), *migration_type, checksum.clone(), *no_tx)
+        };
+        assert_eq!(
+            MIGRATOR.iter().map(what).collect::<Vec<_>>(),
+            read.iter().map(what).collect::<Vec<_>>()
+        );
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 use sqlx::postgres::PgConnection;
-use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, TypeInfo};
+use sqlx::{AssertSqlSafe, Column, Executor, Row, SqlSafeStr, Statement, TypeInfo};
 
 /// The answer to one query.
 pub struct Answer {
@@ -15,8 +15,8 @@ pub struct Answer {
 /// # Errors
 /// Whatever PostgreSQL says.
 pub async fn ask(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Answer> {
-    let described = connection.describe(AssertSqlSafe(sql.to_owned()).into_sql_str()).await?;
-    let columns = described
+    let prepared = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await?;
+    let columns = prepared
         .columns()
         .iter()
         .map(|c| (c.name().to_owned(), c.type_info().name().to_owned()))

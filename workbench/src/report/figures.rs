@@ -1,7 +1,8 @@
 //! The queries. Numbers that are only shown come as text, rounded by PostgreSQL.
 
 use anyhow::Context;
-use sqlx::{FromRow, PgConnection};
+use service::row;
+use sqlx::PgConnection;
 
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -14,7 +15,7 @@ pub struct Figures {
     pub last_run: Option<Run>,
 }
 
-#[derive(Debug, Default, FromRow)]
+#[derive(Debug, Default)]
 pub struct Overview {
     pub ticks: i64,
     pub symbols: i64,
@@ -26,7 +27,7 @@ pub struct Overview {
     pub summary_hours: i64,
 }
 
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub struct Close {
     pub symbol: String,
     pub close: String,
@@ -37,7 +38,7 @@ pub struct Close {
     pub last_tick: String,
 }
 
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub struct Summary {
     pub hour: String,
     pub symbol: String,
@@ -49,14 +50,14 @@ pub struct Summary {
     pub volume: String,
 }
 
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub struct Reject {
     pub reason: String,
     pub count: i64,
     pub example: String,
 }
 
-#[derive(Debug, FromRow)]
+#[derive(Debug)]
 pub struct Run {
     pub run_id: i64,
     pub status: String,
@@ -66,6 +67,12 @@ pub struct Run {
     pub ticks: i64,
     pub duplicates: i64,
 }
+
+row!(Overview { ticks, symbols, ticks_last_minute, age, rejected, summaries, summary_hours });
+row!(Close { symbol, close, change, volume, ticks, last_tick });
+row!(Summary { hour, symbol, avg_close, vwap, high, low, close, volume });
+row!(Reject { reason, count, example });
+row!(Run { run_id, status, started, hours_computed, objects_read, ticks, duplicates });
 
 const TOTALS: &str = include_str!("../../sql/report/totals.sql");
 

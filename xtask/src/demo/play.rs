@@ -207,6 +207,7 @@ impl<'a> Play<'a> {
         let end =
             self.options.minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60));
         let mut view = View::new(self.stack, &self.binaries, self.options, self.places());
+        self.options.caution().into_iter().for_each(|caution| view.note(caution.to_owned()));
         while end.is_none_or(|end| Instant::now() < end) {
             interrupt::check()?;
             // Printed beside the view, it would be gone with the next frame.
