@@ -403,7 +403,7 @@ async fn of_an_hour_whose_last_tick_was_taken_out_nothing_is_said_any_more() {
         }
         world.put(&object, &ticks).await;
         let outcome = world.run(&[]).await;
-        let word = "1 of 1 records are taken out";
+        let word = "its 1 records are taken out";
         assert!(outcome.stderr.contains(word), "{is_deleted_first}: {}", outcome.stderr);
         assert_eq!(statuses(&world).await, [&*nobody_can_tell], "{is_deleted_first}");
         let known =
