@@ -1,6 +1,7 @@
 //! Where the archive is and how it is laid out: folders by hour, and objects in an S3 store or a
 //! local directory.
 
+mod below;
 mod body;
 mod format;
 mod local;

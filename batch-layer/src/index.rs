@@ -79,7 +79,8 @@ pub struct Stale {
 #[derive(Debug, Clone)]
 pub struct Indexed {
     pub object: Object,
-    /// The prefix of the listing that showed it.
+    /// The prefix of the listing that showed it when it was read: where the layout has changed
+    /// since, no folder of today's.
     pub folder: Arc<str>,
     /// Whether it is in the hour's sums.
     pub merged: bool,
@@ -211,8 +212,8 @@ impl Index {
             .map_err(|error| self.failed(&format!("writing {table} in"), error))
     }
 
-    /// The known objects of some folders, by folder and key, and whether they were read as `format`
-    /// says.
+    /// The known objects below some folders, by folder and key, and whether they were read as
+    /// `format` says. They are a folder's by their keys, whatever listing has shown them.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -238,7 +239,7 @@ impl Index {
         Ok(folders)
     }
 
-    /// Those of some folders that the index knows objects of.
+    /// Those of some folders below which the index knows objects.
     pub async fn known_folders(
         &mut self,
         folders: &[Folder],
@@ -251,20 +252,20 @@ impl Index {
         Ok(known.map_err(|error| self.failed("reading the index in", error))?.into_iter().collect())
     }
 
-    /// The folders of deleted objects that hours in a range, or further ones, have ticks of.
-    pub async fn folders_of_deleted(
+    /// The directories of deleted objects that hours in a range, or further ones, have ticks of.
+    pub async fn directories_of_deleted(
         &mut self,
         within: &Range<Hour>,
         others: &BTreeSet<Hour>,
-    ) -> Result<Vec<Arc<str>>, Failure> {
-        let folders = pg::query_scalar(include_str!("../sql/index/folders_of_deleted.sql"))
+    ) -> Result<Vec<String>, Failure> {
+        let directories = pg::query_scalar(include_str!("../sql/index/directories_of_deleted.sql"))
             .bind(within.start.start())
             .bind(within.end.start())
             .bind(others.iter().map(|hour| hour.start()).collect::<Vec<_>>())
             .fetch_all(&mut self.connection);
-        let folders: Result<Vec<String>, _> = in_time(self.patience, folders).await;
-        let folders = folders.map_err(|error| self.failed("reading deleted_objects in", error))?;
-        Ok(folders.into_iter().map(Arc::from).collect())
+        in_time(self.patience, directories)
+            .await
+            .map_err(|error| self.failed("reading deleted_objects in", error))
     }
 
     /// How many objects were deleted before their time since a run began, and the first of them.

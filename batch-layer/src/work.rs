@@ -78,7 +78,8 @@ pub struct Work {
     /// Hours that are done as far as this run can read their objects; a run with another prefix
     /// sees to the rest.
     left: BTreeSet<Hour>,
-    /// Folders with objects that could not be read when this run began, and those objects' keys.
+    /// Folders with objects that could not be read when this run began, and those objects' keys:
+    /// the folders that this run would find them in, or else those that they were found in.
     broken: FxHashMap<Arc<str>, Vec<String>>,
     /// Hours outside of the window of which something is missing: their folders are the run's own,
     /// too.
@@ -209,7 +210,8 @@ impl Work {
 
     /// Looks at what earlier runs have left, and at what there is.
     pub(crate) async fn prepare(&mut self) -> Result<(), Failure> {
-        self.broken = self.index.broken().await?;
+        let broken = self.index.broken().await?;
+        self.broken = self.place_broken(broken);
         let others =
             Others::of(&mut self.index, std::slice::from_ref(&self.template), &self.plan.window)
                 .await?;

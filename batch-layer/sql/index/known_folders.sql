@@ -1,3 +1,6 @@
--- Those of some folders of which objects are known. $1: the folders.
-select folder from unnest($1::text[]) as folder
-where exists (select from archive_objects o where o.folder = folder.folder)
+-- Those of some folders below which objects are known. $1: the folders, each with `/` at its end.
+select f.folder
+from unnest($1::text[]) as f (folder)
+         cross join lateral (select from archive_objects o
+                             where o.key >= f.folder and o.key < left(f.folder, -1) || '0'
+                             limit 1) as known

@@ -6,7 +6,7 @@
 //! offsets that they lie in is looked through, with its neighbours.
 
 use super::known::{self, Known, KnownOffsets};
-use crate::archive::{FileName, FileNameTemplate, Folder, PrefixTemplate};
+use crate::archive::{FileName, FileNameTemplate, PrefixTemplate};
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
 use crate::lock::{self, Hold};
@@ -328,17 +328,12 @@ impl Objects {
         let holding =
             own.filter(|indexed| start(indexed).is_some_and(|start| start <= offset.cast_signed()));
         let object = holding.max_by_key(start);
-        let folder = object.and_then(|indexed| folder_of(naming.template, &indexed.folder));
+        let folder = object.and_then(|indexed| naming.template.folder_below(&indexed.object.key));
         Ok(Lies {
             folder: folder.map_or(hour..hour.plus(1), |folder| folder.hours),
             stored: object.and_then(|indexed| indexed.object.last_modified),
         })
     }
-}
-
-fn folder_of(template: &PrefixTemplate, prefix: &str) -> Option<Folder> {
-    let hour = template.hour_of(prefix)?;
-    template.folders(hour..hour.plus(1)).pop()
 }
 
 /// Replaces what is known to be missing in a range. What a person has accepted stays so, unless

@@ -28,7 +28,7 @@ pub struct CommonReject {
 const LOOKED_AT: i64 = 10_000;
 
 impl Index {
-    /// The lines of those of some folders of which objects are known.
+    /// The lines of those of some folders below which objects are known.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -46,7 +46,7 @@ impl Index {
         Ok(rows.into_iter().map(of).collect())
     }
 
-    /// How many ticks the known objects of some folders hold, without those that hold none.
+    /// How many ticks the known objects below some folders hold, without those that hold none.
     pub async fn ticks_of(&mut self, folders: &[&str]) -> Result<FxHashMap<String, u64>, Failure> {
         let rows = pg::query_as(include_str!("../../sql/index/ticks_of_folders.sql"))
             .bind(folders)

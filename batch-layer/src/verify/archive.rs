@@ -659,18 +659,17 @@ impl Archive {
         for hour in Hour::each(hours.clone()) {
             let is_covered =
                 |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
-            for Indexed { object, folder, summed, .. } in index.objects_of(hour).await? {
+            for Indexed { object, summed, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
-                if !self.templates.iter().any(|template| template.owns(&folder)) {
+                let Some(folder) = self.prefix_below(&object.key, &listed) else {
                     if summed.is_some() && is_own {
                         let why = "it lies below another --prefix, and several may be given";
                         archived.note_unread([hour], &format!("{}: {why}", object.key));
                     }
                     continue;
-                }
-                if !listed.contains(&folder) {
-                    listed.insert(Arc::clone(&folder));
+                };
+                if listed.insert(Arc::clone(&folder)) {
                     match self.store.list(&folder).await {
                         Err(error) if error.is_of_one_folder() => {
                             let why = format!("{}{folder}: {error}", self.store.location());
@@ -700,6 +699,14 @@ impl Archive {
             }
         }
         Ok(objects.into_values().collect())
+    }
+
+    /// The folder that a key lies below, one of those that are listed where several are one inside
+    /// another; `None`: it lies below none of the prefixes.
+    fn prefix_below(&self, key: &str, listed: &BTreeSet<Arc<str>>) -> Option<Arc<str>> {
+        let below = || self.templates.iter().filter_map(|template| template.prefix_below(key));
+        let known = below().find_map(|folder| listed.get(folder).cloned());
+        known.or_else(|| below().next().map(Arc::from))
     }
 
     async fn holdings_of(

@@ -145,7 +145,8 @@ impl Work {
     ) -> Result<(), Failure> {
         let hour = stale.hour;
         let seen = &self.index.seen(hour).await?;
-        let objects = self.index.objects_of(hour).await?;
+        let mut objects = self.index.objects_of(hour).await?;
+        self.place(&mut objects);
         self.forget_others(&objects);
         let (foreign, objects): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|indexed| self.is_foreign(indexed));

@@ -3,7 +3,7 @@
 use super::{ROUNDS, Work};
 use crate::archive::{FileName, Folder, LISTINGS_AHEAD, Object, StoreError};
 use crate::hour::Hour;
-use crate::index::{Entry, Holding, KnownObjects, NewestPlaces, Prints, newest_of};
+use crate::index::{Entry, Holding, Indexed, KnownObjects, NewestPlaces, Prints, newest_of};
 use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
 use crate::scan::{HourBars, Scan};
 use crate::state;
@@ -61,20 +61,46 @@ impl Work {
     /// looked for by its own runs.
     pub(super) async fn index_folders_of_deleted(&mut self) -> Result<(), Failure> {
         let window = self.plan.window.clone();
-        let mut folders = self.index.folders_of_deleted(&window, &self.wanting).await?;
-        folders.retain(|prefix| self.template.hour_of(prefix).is_some());
-        let folders = folders.iter().map(|prefix| self.folder_of(prefix)).collect();
+        let directories = self.index.directories_of_deleted(&window, &self.wanting).await?;
+        let folders = directories.iter().filter_map(|name| self.template.folder_below(name));
+        let mut folders: Vec<Folder> = folders.collect();
+        // The directories of a folder come one after the other.
+        folders.dedup();
         self.index_folders(folders).await
     }
 
-    /// A folder that is known by its prefix; without hours where that is of another template.
-    pub(super) fn folder_of(&self, prefix: &Arc<str>) -> Folder {
-        let hour = self.template.hour_of(prefix);
-        let folder = hour.and_then(|hour| self.template.folders(hour..hour.plus(1)).pop());
-        folder.unwrap_or_else(|| Folder {
-            prefix: Arc::clone(prefix),
-            hours: self.plan.due..self.plan.due,
-        })
+    /// The folder of a directory: the one that it lies below, or itself, without hours, where it
+    /// lies below none of this template's.
+    pub(super) fn folder_of(&self, directory: &Arc<str>) -> Folder {
+        let hours = self.plan.due..self.plan.due;
+        let itself = || Folder { prefix: Arc::clone(directory), hours };
+        self.template.folder_below(directory).unwrap_or_else(itself)
+    }
+
+    /// Objects that cannot be read, by the folders that this run would find them in. `found`: by
+    /// those in which they were.
+    pub(super) fn place_broken(
+        &self,
+        found: FxHashMap<Arc<str>, Vec<String>>,
+    ) -> FxHashMap<Arc<str>, Vec<String>> {
+        let mut placed: FxHashMap<Arc<str>, Vec<String>> = FxHashMap::default();
+        for (folder, keys) in found {
+            for key in keys {
+                let own = self.template.prefix_below(&key).map(Arc::from);
+                placed.entry(own.unwrap_or_else(|| Arc::clone(&folder))).or_default().push(key);
+            }
+        }
+        placed
+    }
+
+    /// Takes objects for those of the folders that this run would find them in.
+    pub(super) fn place(&self, objects: &mut [Indexed]) {
+        for indexed in objects {
+            let own = self.template.prefix_below(&indexed.object.key);
+            if let Some(own) = own.filter(|own| **own != *indexed.folder) {
+                indexed.folder = own.into();
+            }
+        }
     }
 
     /// Indexes folders whose objects changed after they had been listed, until they hold still.

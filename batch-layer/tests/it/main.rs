@@ -25,6 +25,7 @@ mod identity;
 mod indicators;
 mod judging;
 mod lake;
+mod layouts;
 mod lost;
 mod odd_bars;
 mod rebuild;
