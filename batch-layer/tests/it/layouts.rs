@@ -1,5 +1,5 @@
-//! An archive whose layout or prefix changes while its objects stay where they are: an object is
-//! known by its key, whatever listing shows it.
+//! An archive whose layout or prefix changes while its objects stay where they are, and prefixes of
+//! which one lies inside another: an object is known by its key, whatever listing shows it.
 
 use crate::changes::DAY;
 use crate::support::{World, key, some_ticks};
@@ -7,6 +7,8 @@ use crate::verify::verify;
 
 const HOURLY: [&str; 2] = ["--prefix", "raw/%Y-%m-%d/%H/"];
 const DAILY: [&str; 2] = ["--prefix", "raw/%Y-%m-%d/"];
+const OUTER: &str = "raw/a/%Y-%m-%d-%H/";
+const INNER: &str = "raw/a/%Y-%m-%d-%H/sub/";
 
 const DELETED: &str = "select key from deleted_objects order by key";
 const ANOTHER_PREFIX: &str = "it lies below another --prefix";
@@ -133,6 +135,52 @@ async fn an_object_that_cannot_be_read_is_looked_for_where_todays_layout_has_it(
         let ticks = if is_deleted { 200 } else { 250 };
         assert_eq!(world.number("select ticks from batch_hours").await, ticks);
     }
+}
+
+/// The keys of two objects, of which the second lies below both prefixes.
+const NESTED: [&str; 2] = [
+    "raw/a/2025-06-02-10/stock_prices+0+0000000000.json",
+    "raw/a/2025-06-02-10/sub/stock_prices+0+0000000100.json",
+];
+
+#[tokio::test]
+async fn what_lies_below_two_prefixes_is_read_once_by_the_runs_of_both() {
+    for (order, reads) in [([OUTER, INNER], [2, 0]), ([INNER, OUTER], [1, 1])] {
+        let world = two_objects(NESTED).await;
+        for (prefix, reads) in order.into_iter().zip(reads) {
+            world.run_ok(&of_day(&["--prefix", prefix])).await;
+            assert_eq!(objects_read(&world).await, reads, "{prefix} of {order:?}");
+        }
+        assert_eq!(world.summary().await, world.expected().await);
+        let before = world.footprint().await;
+        for prefix in order {
+            world.run_ok(&of_day(&["--prefix", prefix])).await;
+            assert_eq!((world.footprint().await, objects_read(&world).await), (before.clone(), 0));
+        }
+        // Each of the two misses what is gone there.
+        world.bucket.delete(NESTED[1]).await.unwrap();
+        world.run_ok(&of_day(&["--prefix", order[1]])).await;
+        assert_eq!(world.rows(DELETED).await, [NESTED[1]]);
+    }
+}
+
+#[tokio::test]
+async fn what_lies_below_two_prefixes_is_compared_once() {
+    let world = two_objects(NESTED).await;
+    for prefix in [OUTER, INNER] {
+        world.run_ok(&of_day(&["--prefix", prefix])).await;
+    }
+    for prefixes in [OUTER.to_owned(), format!("{OUTER},{INNER}"), format!("{INNER},{OUTER}")] {
+        let outcome = world.run(&[&["verify", "--prefix", &prefixes], &DAY[..]].concat()).await;
+        assert_eq!(outcome.code, 0, "{prefixes}: {}{}", outcome.stdout, outcome.stderr);
+        let found = "select concat_ws(' ', archive_ticks, archive_duplicates) from reconciliations";
+        assert_eq!(world.rows(found).await, ["200 0"], "{prefixes}");
+    }
+    let outcome = world.run(&[&["verify", "--prefix", INNER], &DAY[..]].concat()).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let said = format!("{}: {ANOTHER_PREFIX}", NESTED[0]);
+    assert!(outcome.stdout.contains(&said), "{}", outcome.stdout);
+    assert!(!outcome.stdout.contains(NESTED[1]), "{}", outcome.stdout);
 }
 
 #[tokio::test]
