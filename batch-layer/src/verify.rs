@@ -117,6 +117,7 @@ pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Fa
         before,
         there,
         late: Late::default(),
+        tickless: None,
         stop: stop.clone(),
     };
     let mut report =
@@ -133,7 +134,7 @@ pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Fa
         false if report.totals.rejected > 0 => {
             asked.explain_rejected(&mut verification.index, report.totals.rejected).await
         }
-        false => asked.explain(&mut verification.index).await,
+        false => verification.explain(&asked).await,
     }
 }
 
@@ -159,6 +160,8 @@ struct Verification {
     there: Option<There>,
     /// What some hours were compared without.
     late: Late,
+    /// An object of the hours whose lines are no ticks.
+    tickless: Option<Arc<str>>,
     stop: CancellationToken,
     /// Whether bars are brought in line with the ticks.
     is_repairing: bool,
@@ -435,6 +438,7 @@ impl Verification {
         let before: BTreeSet<Hour> = self.before.iter().copied().collect();
         let is_asked = |hour: Hour| plan.window.contains(&hour) || before.contains(&hour);
         for part in &stretch.parts {
+            self.tickless = self.tickless.take().or_else(|| part.archived.tickless.clone());
             let behind = self.late.note((plan, &stretch.hours), &part.archived.far, is_asked);
             for (hour, object) in behind {
                 store::open(&mut self.index, hour, &object.describe()).await?;
@@ -446,6 +450,17 @@ impl Verification {
             there.add(self.late.ahead());
         }
         Ok(())
+    }
+
+    /// Says why no tick was compared, and no message that is none.
+    async fn explain(&mut self, asked: &nothing::Asked) -> Result<(), Failure> {
+        match &self.tickless {
+            Some(key) => {
+                let example = format!("{}{key}", self.archive.store.location());
+                asked.explain_lines(&mut self.index, &example).await
+            }
+            None => asked.explain(&mut self.index).await,
+        }
     }
 
     /// Says that hours are open of which an object was read too late: their lines stand already.

@@ -75,6 +75,8 @@ pub struct Archived {
     pub far: FarObjects,
     /// Their keys, and whether one was read as it was before.
     new_keys: FxHashMap<Arc<str>, bool>,
+    /// The first object by key in a folder of the hours that has lines, and none of them is a tick.
+    pub tickless: Option<Arc<str>>,
     /// Records that have several lines, while they are not compared yet.
     pub(super) repeated: Repeated,
     /// Those of which they tell different things.
@@ -177,6 +179,20 @@ impl Archived {
         }
     }
 
+    /// Notes an object whose lines are no ticks, where its folder is one of the hours'.
+    fn note_tickless(
+        &mut self,
+        (object, folder): (&Object, Option<&Folder>),
+        part: &Holdings,
+        hours: &Range<Hour>,
+    ) {
+        let is_of_hours =
+            |folder: &Folder| folder.hours.start < hours.end && hours.start < folder.hours.end;
+        if part.has_rejects && part.hours.is_empty() && folder.is_some_and(is_of_hours) {
+            self.tickless.get_or_insert_with(|| Arc::clone(&object.key));
+        }
+    }
+
     /// Notes what an object holds that is known, or holds twice.
     fn note_repeated(&mut self, topic: &str, part: &Holdings) {
         for (hour, held) in &part.hours {
@@ -254,6 +270,7 @@ impl Archive {
             let place = (&object, folder.as_ref());
             let read = match read {
                 Ok(part) => {
+                    archived.note_tickless(place, &part, hours);
                     self.note_far(index, &mut archived, place, (&part, hours)).await?;
                     self.absorb(&mut archived, &object, part, hours).await
                 }

@@ -74,10 +74,28 @@ impl Asked {
             "nothing was compared: {what}. Table rejected_ticks has the reasons; where flags are missing, speed-layer \
              doctor proposes them"
         );
+        self.pass_or_fail(index, found).await
+    }
+
+    /// Of hours of which the archive alone has anything, and that is no tick. `example`: an object.
+    ///
+    /// # Errors
+    /// As [`Asked::explain_rejected`].
+    pub async fn explain_lines(&self, index: &mut Index, example: &str) -> Result<(), Failure> {
+        let found = format!(
+            "nothing was compared: no tick of these hours is there, and no line of {example} is one. Table rejected_lines \
+             has the reasons, when batch-layer has read it: are the flags about messages right?"
+        );
+        self.pass_or_fail(index, found).await
+    }
+
+    /// What was found passes where nobody has named an hour, and the newest one that the tables
+    /// have was compared before.
+    async fn pass_or_fail(&self, index: &mut Index, found: String) -> Result<(), Failure> {
         if !self.is_default || !self.known(index).await?.is_compared {
             return Err(Failure::Partial(found));
         }
-        tracing::info!(rejected, "{found}");
+        tracing::info!("{found}");
         Ok(())
     }
 

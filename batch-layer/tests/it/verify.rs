@@ -1001,6 +1001,33 @@ async fn a_window_without_a_tick_is_no_success_while_the_newest_hour_was_never_c
 }
 
 #[tokio::test]
+async fn hours_whose_objects_hold_lines_and_no_tick_are_no_success() {
+    let world = World::create().await;
+    let (now, junk) = (Hour::of(Timestamp::now()), "{\"a\":1}\n".repeat(12));
+    let object = key_of(now.plus(-2), 0, 0);
+    world.bucket.put(&object, junk.clone()).await.unwrap();
+    let of = |back: i64| now.plus(-back).start().to_string();
+    let (own, next) = (of(2), of(1));
+    let word = format!("{object} is one. Table rejected_lines has the reasons");
+    for flags in [&[][..], &["--hour", &own]] {
+        let outcome = verify(&world, flags).await;
+        assert_eq!(outcome.code, 4, "{flags:?}: {}{}", outcome.stdout, outcome.stderr);
+        assert!(outcome.stderr.contains(&word), "{flags:?}: {}", outcome.stderr);
+    }
+    // It is read for the next hour's sake, too, and lies in none of its folders.
+    let outcome = verify(&world, &["--from", &next]).await;
+    assert!(!outcome.stderr.contains(&object), "{}", outcome.stderr);
+    // With ticks in another hour.
+    let world = agreeing().await;
+    world.bucket.put(&key(14, 0, 14_000), junk).await.unwrap();
+    world.run(&["--hour", "2025-06-02T14"]).await;
+    let outcome = verify(&world, &["--hour", "2025-06-02T14"]).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    let outcome = verify(&world, &["--from", "2025-06-02T09", "--to", "2025-06-02T15"]).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
 async fn symbols_whose_indicators_are_still_to_be_computed_leave_their_hours_open_from_there_on() {
     let world = agreeing().await;
     world.execute("insert into stale_indicators values ('AAPL', '2025-06-02T10:00Z')").await;
