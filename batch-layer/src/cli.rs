@@ -2,7 +2,7 @@
 
 use crate::export::ExportArgs;
 use crate::flags::{
-    ArchiveArgs, DatabaseOptions, EngineArgs, EngineKind, HourArgs, Plan, PrefixArg,
+    ArchiveArgs, DatabaseOptions, EngineArgs, EngineKind, HourArgs, Plan, PrefixArg, span,
 };
 use crate::lake::{CompactArgs, FromLake, SourceArgs};
 use crate::verify::VerifyArgs;
@@ -10,7 +10,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use rustc_hash::FxHasher;
 use service::Failure;
-use service::cli::{AnomalyArgs, duration, without_empty_variables};
+use service::cli::{AnomalyArgs, without_empty_variables};
 use service::telemetry::LogArgs;
 use std::hash::{Hash, Hasher};
 use std::time::Duration;
@@ -71,11 +71,11 @@ pub struct Args {
 
     /// The archive counts as standing, for the alert, when the speed layer has had newer ticks than
     /// it for so long. Above the time between two runs and that in which the sink closes an object.
-    #[arg(long, env = "ARCHIVE_DELAY", default_value = "45m", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
+    #[arg(long, env = "ARCHIVE_DELAY", default_value = "45m", value_parser = span, value_name = "DURATION", help_heading = "What to do")]
     pub archive_delay: Duration,
 
     /// Take over from a run that was not heard of for so long: its machine has died.
-    #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
+    #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = span, value_name = "DURATION", help_heading = "What to do")]
     pub takeover_after: Duration,
 
     /// Show no progress: only warnings, what was judged with hindsight, and the last line.

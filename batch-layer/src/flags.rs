@@ -136,7 +136,7 @@ pub struct HourArgs {
     pub lookback: Duration,
 
     /// An hour is looked at this long after its end, when its last objects have been archived.
-    #[arg(long, env = "GRACE", default_value = "5m", value_parser = duration, value_name = "DURATION")]
+    #[arg(long, env = "GRACE", default_value = "5m", value_parser = span, value_name = "DURATION")]
     pub grace: Duration,
 
     /// Read this much time's folders on either side too: a tick near the hour may lie in the next
@@ -190,7 +190,7 @@ pub struct EngineArgs {
 
     /// How long Spark may take for a statement, which reads up to 64 objects. It is interrupted
     /// there, too.
-    #[arg(long, env = "SPARK_TIMEOUT", default_value = "1h", value_parser = duration, value_name = "DURATION")]
+    #[arg(long, env = "SPARK_TIMEOUT", default_value = "1h", value_parser = span, value_name = "DURATION")]
     pub spark_timeout: Duration,
 }
 
@@ -310,12 +310,32 @@ impl Plan {
     }
 }
 
+/// The longest that PostgreSQL and Kafka's client wait: they count milliseconds, up to 2^31.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 24 * 3600);
+/// The longest that tables reckon with, beside any time that a clock may show.
+const LONGEST_SPAN: Duration = Duration::from_secs(36_500 * 24 * 3600);
+
 /// A duration in which something can happen.
 fn some_time(text: &str) -> Result<Duration, String> {
-    match duration(text)? {
+    match wait(text)? {
         Duration::ZERO => Err("is no time at all: nothing answers within it".into()),
         time => Ok(time),
     }
+}
+
+/// How long something is waited for.
+///
+/// # Errors
+/// A sentence for clap to show; here and below.
+pub fn wait(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time > LONGEST_WAIT { Err("is too long to wait: at most 24d".into()) } else { Ok(time) }
+}
+
+/// A duration between two times of a calendar.
+pub fn span(text: &str) -> Result<Duration, String> {
+    let time = duration(text)?;
+    if time > LONGEST_SPAN { Err("is too long: at most 36500d".into()) } else { Ok(time) }
 }
 
 /// An empty text stands for none, as compose files write it: here and below.
@@ -365,5 +385,16 @@ mod tests {
     fn no_time_is_no_patience() {
         assert_eq!(some_time("1ms"), Ok(Duration::from_millis(1)));
         assert!(some_time("0s").is_err() && some_time("x").is_err());
+    }
+
+    #[test]
+    fn what_is_longer_than_anybody_counts_is_refused() {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        assert_eq!([some_time("24d"), wait("24d")], [Ok(days(24)), Ok(days(24))]);
+        assert_eq!(span("36500d"), Ok(days(36_500)));
+        for text in ["25d", "1000000000d"] {
+            assert_eq!(some_time(text), Err("is too long to wait: at most 24d".into()), "{text}");
+        }
+        assert_eq!(span("1000000000d"), Err("is too long: at most 36500d".into()));
     }
 }

@@ -1,11 +1,10 @@
 //! The flags of `batch-layer compact`.
 
-use crate::flags::{ArchiveArgs, DatabaseOptions, PrefixArg};
+use crate::flags::{ArchiveArgs, DatabaseOptions, PrefixArg, span};
 use crate::hour::Hour;
 use clap::Parser;
 use common::Timestamp;
 use service::Failure;
-use service::cli::duration;
 use service::telemetry::LogArgs;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -62,7 +61,7 @@ pub struct CompactArgs {
 
     /// Where --to is not given: the hours that ended so long ago. Ticks that are archived later
     /// make their hour be written once more.
-    #[arg(long, env = "LAKE_OLDER_THAN", default_value = "48h", value_parser = duration, conflicts_with = "to", value_name = "DURATION", help_heading = "Which hours")]
+    #[arg(long, env = "LAKE_OLDER_THAN", default_value = "48h", value_parser = span, conflicts_with = "to", value_name = "DURATION", help_heading = "Which hours")]
     pub older_than: Duration,
 
     #[command(flatten)]
@@ -84,7 +83,7 @@ pub struct CompactArgs {
     pub dry_run: bool,
 
     /// Take over from a run that was not heard of for so long: its machine has died.
-    #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = duration, value_name = "DURATION", help_heading = "What to do")]
+    #[arg(long, env = "TAKEOVER_AFTER", default_value = "90s", value_parser = span, value_name = "DURATION", help_heading = "What to do")]
     pub takeover_after: Duration,
 
     #[command(flatten)]

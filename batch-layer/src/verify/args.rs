@@ -1,11 +1,10 @@
 //! The flags of `batch-layer verify`.
 
 use crate::archive::PrefixTemplate;
-use crate::flags::{ArchiveArgs, DatabaseOptions, HourArgs, USUAL_PREFIX};
+use crate::flags::{ArchiveArgs, DatabaseOptions, HourArgs, USUAL_PREFIX, wait};
 use anyhow::anyhow;
 use clap::{Parser, ValueEnum};
 use service::Failure;
-use service::cli::duration;
 use service::kafka::KafkaProperties;
 use service::telemetry::LogArgs;
 use std::time::Duration;
@@ -90,7 +89,7 @@ pub struct KafkaArgs {
     pub group_id: Vec<String>,
 
     /// How long brokers may take to answer before they count as away.
-    #[arg(long, env = "KAFKA_TIMEOUT", default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    #[arg(long, env = "KAFKA_TIMEOUT", default_value = "10s", value_parser = wait, value_name = "DURATION")]
     pub kafka_timeout: Duration,
 
     #[command(flatten)]

@@ -144,6 +144,13 @@ async fn flags_that_cannot_be_meant_are_refused_with_the_reason() {
         (&["--hour", "2025-06-02T13:30:00Z"], "not the start of an hour"),
         (&["--to", "2025-06-02T13"], "--from"),
         (&["--grace", "5"], "expected a number and a unit"),
+        (&["--query-timeout", "1000000000d"], "is too long to wait: at most 24d"),
+        (&["verify", "--grace", "1000000000d"], "is too long: at most 36500d"),
+        (&["--takeover-after", "1000000000d"], "is too long: at most 36500d"),
+        (&["--archive-delay", "1000000000d"], "is too long: at most 36500d"),
+        (&["compact", "--takeover-after", "1000000000d"], "is too long: at most 36500d"),
+        (&["compact", "--older-than", "1000000000d"], "is too long: at most 36500d"),
+        (&["verify", "--kafka-timeout", "1000000000d"], "is too long to wait: at most 24d"),
         (&["--s3-endpoint-url", "127.0.0.1:9000"], "expected http://"),
         (&["--frobnicate"], "--frobnicate"),
     ] {
