@@ -23,6 +23,13 @@ pub struct Twin {
 }
 
 impl Twin {
+    /// Whether two objects of the name were stored at one time, or tell none.
+    #[must_use]
+    pub fn are_as_old(&self, one: &str, other: &str) -> bool {
+        let of = |key: &str| self.all.iter().find(|object| *object.key == *key);
+        of(one).map(|one| one.last_modified) == of(other).map(|other| other.last_modified)
+    }
+
     /// The others of the name of `key`.
     pub fn others<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a Object> {
         self.all.iter().filter(move |other| *other.key != *key)
@@ -105,6 +112,10 @@ mod tests {
         ] {
             let listing: Vec<_> = listed.iter().copied().map(object).collect();
             let twins = twins(listing.iter());
+            let at = |of: &str| listed.iter().find(|(key, _)| *key == of).map(|(_, at)| at);
+            for (key, twin) in &twins {
+                assert_eq!(twin.are_as_old(key, &twin.key), at(key) == at(&twin.key), "{key}");
+            }
             let mut found: Vec<_> =
                 twins.iter().map(|(key, twin)| (&**key, &*twin.key, twin.is_newer)).collect();
             found.sort_unstable();

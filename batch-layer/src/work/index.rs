@@ -1,7 +1,7 @@
 //! Reading what is new in the archive's folders into the index.
 
 use super::{ROUNDS, Work};
-use crate::archive::{FileName, Folder, LISTINGS_AHEAD, Object, StoreError};
+use crate::archive::{FileName, Folder, LISTINGS_AHEAD, Object, StoreError, Twin};
 use crate::hour::Hour;
 use crate::index::{Entry, Holding, Indexed, KnownObjects, NewestPlaces, Prints, newest_of};
 use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
@@ -445,7 +445,7 @@ impl Work {
             if let Some(other) = placeless {
                 let is_outdated = other || is_placeless(scan);
                 if is_outdated {
-                    self.note_outdated(key, &twin.key);
+                    self.note_outdated(key, &twin.key, Some(twin));
                 }
                 if is_outdated && change.kind != ChangeKind::New {
                     self.engine.forget_object(key);
@@ -457,11 +457,16 @@ impl Work {
         Ok(false)
     }
 
-    fn note_outdated(&self, key: &str, newer: &str) {
+    /// `other`: the one that counts, which stands first by key where none is newer.
+    fn note_outdated(&self, key: &str, other: &str, twin: Option<&Twin>) {
         let location = self.store.location();
+        let why = match twin.is_some_and(|twin| twin.are_as_old(key, other)) {
+            true => "is as old, the first by key and of the same name",
+            false => "is newer and of the same name",
+        };
         self.progress.warn(format_args!(
-            "{location}{key} is passed over, because {location}{newer} is newer and of the same name, and where lines tell \
-             no offsets one of the two counts: delete the other one"
+            "{location}{key} is passed over, because {location}{other} {why}, and where lines tell no offsets one of the \
+             two counts: delete the other one"
         ));
     }
 
@@ -493,7 +498,7 @@ impl Work {
         let outdated = outdated(&change, &scan).iter();
         let instead_of: Vec<_> = outdated.map(|older| Arc::clone(&older.key)).collect();
         for older in &instead_of {
-            self.note_outdated(older, &change.object.key);
+            self.note_outdated(older, &change.object.key, change.twin.as_ref());
             self.engine.forget_object(older);
         }
         // The same bytes hold more ticks where they are said to be stored later.

@@ -333,6 +333,27 @@ async fn put_later(world: &World, key: &str, text: &str) {
 }
 
 #[tokio::test]
+async fn of_two_objects_of_one_name_and_age_the_first_by_key_counts_and_that_is_said() {
+    let (world, folder) = (World::create().await, tempfile::tempdir().unwrap());
+    let path = folder.path().join(key(10, 0, 0));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let (at, packed) = (std::time::SystemTime::now(), format!("{}.gz", path.display()));
+    for (path, text) in [
+        (path.to_str().unwrap(), placeless(10, 0, 20).into_bytes()),
+        (packed.as_str(), gzip(&placeless(10, 0, 10))),
+    ] {
+        std::fs::write(path, text).unwrap();
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
+    }
+    let bucket = format!("file://{}", folder.path().display());
+    let outcome = world.run_ok(&[&DAY[..], &["--bucket", &bucket]].concat()).await;
+    let word = "is as old, the first by key and of the same name";
+    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("is newer"), "{}", outcome.stderr);
+    assert_eq!(world.number(TICKS).await, 20);
+}
+
+#[tokio::test]
 async fn of_two_objects_of_one_name_of_which_one_tells_no_offsets_the_newer_counts() {
     for is_known in [true, false] {
         for (old, new) in [(placed(0), placeless(10, 0, 20)), (placeless(10, 0, 20), placed(0))] {
