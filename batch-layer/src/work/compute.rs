@@ -145,8 +145,7 @@ impl Work {
     ) -> Result<(), Failure> {
         let hour = stale.hour;
         let seen = &self.index.seen(hour).await?;
-        let mut objects = self.index.objects_of(hour).await?;
-        self.place(&mut objects);
+        let objects = self.objects_of(hour).await?;
         self.forget_others(&objects);
         let (foreign, objects): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|indexed| self.is_foreign(indexed));

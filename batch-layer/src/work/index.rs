@@ -93,14 +93,17 @@ impl Work {
         placed
     }
 
-    /// Takes objects for those of the folders that this run would find them in.
-    pub(super) fn place(&self, objects: &mut [Indexed]) {
-        for indexed in objects {
+    /// The objects that hold ticks of an hour, by key, each in the folder that this run would find
+    /// it in.
+    pub(super) async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
+        let mut objects = self.index.objects_of(hour).await?;
+        for indexed in &mut objects {
             let own = self.template.prefix_below(&indexed.object.key);
             if let Some(own) = own.filter(|own| **own != *indexed.folder) {
                 indexed.folder = own.into();
             }
         }
+        Ok(objects)
     }
 
     /// Indexes folders whose objects changed after they had been listed, until they hold still.
