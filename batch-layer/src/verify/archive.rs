@@ -183,8 +183,7 @@ impl Archived {
     fn note_tickless(
         &mut self,
         (object, folder): (&Object, Option<&Folder>),
-        part: &Holdings,
-        hours: &Range<Hour>,
+        (part, hours): (&Holdings, &Range<Hour>),
     ) {
         let is_of_hours =
             |folder: &Folder| folder.hours.start < hours.end && hours.start < folder.hours.end;
@@ -270,7 +269,7 @@ impl Archive {
             let place = (&object, folder.as_ref());
             let read = match read {
                 Ok(part) => {
-                    archived.note_tickless(place, &part, hours);
+                    archived.note_tickless(place, (&part, hours));
                     self.note_far(index, &mut archived, place, (&part, hours)).await?;
                     self.absorb(&mut archived, &object, part, hours).await
                 }
