@@ -85,8 +85,6 @@ create table archive_objects
     constraint archive_objects_pkey primary key (key)
 );
 
-create index archive_objects_folder_idx on archive_objects (folder);
-
 create table archive_object_hours
 (
     hour        timestamptz not null,

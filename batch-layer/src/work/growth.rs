@@ -5,8 +5,9 @@
 //! version lacks none of its earlier one's. The index has two numbers of that one, of what it held
 //! and of its places. What the new version holds of the places that are in the sums must have the
 //! same; or, where the sums have some of those from other objects, its first ticks, as many as the
-//! earlier version held: a sink writes an object anew from the same offset on. Where it lacks some, and the lake has the hour in the place of objects that were deleted
-//! for that, a person may say that those stay.
+//! earlier version held: a sink writes an object anew from the same offset on. Where it lacks some,
+//! and the lake has the hour in the place of objects that were deleted for that, a person may say
+//! that those stay.
 
 use super::Work;
 use super::compute::placeless;
