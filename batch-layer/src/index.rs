@@ -107,6 +107,18 @@ pub struct Prints {
     pub places: u64,
 }
 
+/// An object that was deleted before an hour's sums had anything of it.
+#[derive(Debug)]
+pub struct Missed {
+    pub hour: Hour,
+    pub key: String,
+    /// Its ticks of the hour.
+    pub ticks: u64,
+    pub lines: u64,
+    /// Some of its ticks do not tell their offset.
+    pub placeless: bool,
+}
+
 /// A version of an object that is in an hour's sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InSums {
@@ -353,6 +365,32 @@ impl Index {
         let rows: Result<Vec<(String, i64)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
         Ok(rows.into_iter().map(|(key, lines)| (key, lines.cast_unsigned())).collect())
+    }
+
+    /// Objects that were deleted before the sums of an hour had anything of them.
+    pub async fn missed(&mut self) -> Result<Vec<Missed>, Failure> {
+        let rows = pg::query(include_str!("../sql/index/unsummed_deleted.sql"))
+            .fetch_all(&mut self.connection);
+        let rows = in_time(self.patience, rows).await;
+        let missed = |row: &PgRow| {
+            Ok(Missed {
+                hour: Hour::of(row.try_get("hour")?),
+                key: row.try_get("key")?,
+                ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+                lines: row.try_get::<i64, _>("lines")?.cast_unsigned(),
+                placeless: row.try_get("placeless")?,
+            })
+        };
+        let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(missed).collect());
+        read.map_err(|error| self.failed("reading deleted_objects in", error))
+    }
+
+    /// Forgets that objects were deleted: others have their ticks.
+    pub async fn forget_missed(&mut self, found: &[Missed]) -> Result<(), Failure> {
+        let statement = pg::query(include_str!("../sql/index/found_again.sql"))
+            .bind(found.iter().map(|missed| missed.hour.start()).collect::<Vec<_>>())
+            .bind(found.iter().map(|missed| &*missed.key).collect::<Vec<_>>());
+        self.write("deleted_objects", statement).await.map(drop)
     }
 
     /// The hours that an object touched when it was read last.

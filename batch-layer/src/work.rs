@@ -324,6 +324,7 @@ impl Work {
     /// Judges the hours of the window, and those elsewhere that were computed, or listed because
     /// something is missing of them.
     async fn judge_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
+        self.forget_found().await?;
         let (window, index) = (&self.plan.window, &mut self.index);
         let others = self.wanting.iter().chain(&self.failed).chain(&self.computed_elsewhere);
         let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others.copied()).collect();

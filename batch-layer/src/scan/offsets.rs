@@ -90,6 +90,12 @@ impl Offsets {
         })
     }
 
+    /// How many places there are of messages of a partition with these offsets. It must be settled.
+    #[must_use]
+    pub fn len_of(&self, topic: &str, partition: i32, offsets: &Range<u64>) -> u64 {
+        self.of(topic, partition).map_or(0, |of| places::len_of(&of.known, offsets))
+    }
+
     /// Whether one of some offsets of a partition is in it, which must be settled.
     #[must_use]
     pub fn touches(&self, topic: &str, partition: i32, offsets: &Range<u64>) -> bool {

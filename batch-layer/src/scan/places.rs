@@ -120,6 +120,12 @@ pub fn first(places: &RoaringTreemap, count: u64) -> RoaringTreemap {
     of_first(low)
 }
 
+/// How many places there are of messages with these offsets.
+#[must_use]
+pub fn len_of(places: &RoaringTreemap, messages: &Range<u64>) -> u64 {
+    (from(places, messages.start).len()).saturating_sub(from(places, messages.end).len())
+}
+
 /// The largest offset of a message.
 #[must_use]
 pub fn newest(places: &RoaringTreemap) -> Option<u64> {
@@ -187,6 +193,10 @@ mod tests {
             prop_assert_eq!(of_messages(&set, &asked), pick(&|offset| asked.contains(offset)));
             for start in [start, (1 << 32) + start % 4, (1 << 48) - 1, u64::MAX] {
                 prop_assert_eq!(from(&set, start), pick(&|offset| offset >= start));
+            }
+            for end in [start, start + 3, (1 << 32) + start % 4] {
+                let expected = pick(&|offset| (start..end).contains(&offset)).len();
+                prop_assert_eq!(len_of(&set, &(start..end)), expected);
             }
             for count in 0..=places.len() + 1 {
                 let last = places.iter().take(count).next_back().map(|(offset, _)| *offset);

@@ -285,14 +285,9 @@ impl Sides<'_> {
     /// those of expired ones whose lines told no places; `false` where they may not.
     fn explains_unplaced(&self, outcome: &mut PartitionOutcome, count: u64) -> bool {
         match self.expired_unplaced {
-            Unplaced::AsMany => {
-                let detail = format!(
-                    "{} in objects that have expired, whose lines told no offsets: \
-                     only the hour's number of ticks is compared",
-                    inflected(count, "tick[s] of realtime_stock [was|were]")
-                );
-                outcome.find(Status::Ok, detail);
-            }
+            Unplaced::AsMany => Self::note_unplaced(outcome, count),
+            // Ticks of other places, or partitions, wait for something.
+            Unplaced::Otherwise(gone) if gone == count => Self::note_unplaced(outcome, count),
             Unplaced::Unknown => {
                 let ticks = counted(count, "tick");
                 let detail = format!(
@@ -303,6 +298,15 @@ impl Sides<'_> {
             Unplaced::None | Unplaced::Otherwise(_) => return false,
         }
         true
+    }
+
+    fn note_unplaced(outcome: &mut PartitionOutcome, count: u64) {
+        let detail = format!(
+            "{} in objects that have expired, whose lines told no offsets: \
+             only the hour's number of ticks is compared",
+            inflected(count, "tick[s] of realtime_stock [was|were]")
+        );
+        outcome.find(Status::Ok, detail);
     }
 
     /// Words where what one side has not come to yet explains that it has fewer ticks, as far as
@@ -386,6 +390,10 @@ impl Sides<'_> {
         let end = self.kafka_ends.get(&partition).copied().unwrap_or(u64::MAX);
         let beyond = split_off(&mut pending, end.max(after_newest));
         outcome.missing_in_archive -= pending.len();
+        if !missing.is_empty() && self.explains_unplaced(outcome, missing.len()) {
+            outcome.missing_in_archive -= missing.len();
+            missing.clear();
+        }
         let what = match self.expired_unplaced {
             Unplaced::Otherwise(gone) => format!(
                 "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} of the \

@@ -100,11 +100,14 @@ impl Work {
         let gone = due.gone_placeless.iter().filter(|_| new.added.is_some());
         let words = "told no offsets before it was gone, and by its name it held";
         let gone = gone.map(|(key, lines)| (&**key, *lines, came, words));
+        let may_be_gone = due.known.is_some_and(|known| known.gone_objects > 0);
         let doubled = there.chain(gone).find(|(key, lines, others, _)| {
-            // An object has a record's line for each offset, or compaction has taken some.
             let FileName::Records(origin) = self.names.read(key) else { return false };
+            // Its first record is that of its name. Those behind it need not be those of the next
+            // offsets: a line may hold a message of several ticks, or compaction has taken some.
+            let records = if may_be_gone { *lines } else { 1 };
             let start = origin.start_offset.cast_unsigned();
-            let named = start..start.saturating_add(*lines);
+            let named = start..start.saturating_add(records);
             others.touches(self.names.topic(key), origin.partition, &named)
         });
         let Some((key, .., words)) = doubled else {
@@ -117,6 +120,36 @@ impl Work {
         );
         self.fail(hour, &why);
         true
+    }
+
+    /// Forgets objects that were deleted before an hour's sums had anything of them, where those have
+    /// the same records of others by now: as many as they held, of the offsets that their names and
+    /// lines tell, or, of one without offsets, the first.
+    pub(super) async fn forget_found(&mut self) -> Result<(), Failure> {
+        let mut found = Vec::new();
+        let mut known: Option<(Hour, Option<Computed>)> = None;
+        for missed in self.index.missed().await? {
+            let FileName::Records(origin) = self.names.read(&missed.key) else { continue };
+            if known.as_ref().is_none_or(|(hour, _)| *hour != missed.hour) {
+                known = Some((missed.hour, self.index.computed(missed.hour).await?));
+            }
+            let computed = known.as_ref().and_then(|(_, computed)| computed.as_ref());
+            let Some(sum) = computed.and_then(|computed| computed.sum.as_ref()) else { continue };
+            let start = origin.start_offset.cast_unsigned();
+            let (lines, least) = match missed.placeless {
+                true => (1, 1),
+                false => (missed.lines, missed.ticks),
+            };
+            let named = start..start.saturating_add(lines);
+            let topic = self.names.topic(&missed.key);
+            if sum.offsets.len_of(topic, origin.partition, &named) >= least {
+                found.push(missed);
+            }
+        }
+        match found.is_empty() {
+            true => Ok(()),
+            false => self.index.forget_missed(&found).await,
+        }
     }
 
     /// Whether a person asks for what this run's flags make of an hour.

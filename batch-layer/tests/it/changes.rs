@@ -1,6 +1,6 @@
 //! What is computed again when the archive changes: those hours, and no others.
 
-use crate::support::{World, at, key, lines, some_ticks};
+use crate::support::{Tick, World, at, key, lines, some_ticks};
 
 pub const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
@@ -237,7 +237,11 @@ async fn objects_that_a_listing_leaves_out_and_shows_again_change_nothing() {
 
 /// As a sink without provenance writes them.
 pub fn placeless(hour: i64, partition: i32, count: i64) -> String {
-    let ticks = some_ticks(hour, partition, 0, count);
+    without_offsets(&some_ticks(hour, partition, 0, count))
+}
+
+/// Lines that do not tell their offsets.
+pub fn without_offsets(ticks: &[Tick]) -> String {
     let without = |line: &str| {
         let (before, after) = line.split_once("\"kafka_offset\"").unwrap();
         format!(
@@ -245,7 +249,7 @@ pub fn placeless(hour: i64, partition: i32, count: i64) -> String {
             after.split_once("\"close\"").map(|(_, after)| format!("\"close\"{after}")).unwrap()
         )
     };
-    lines(&ticks).lines().map(without).collect()
+    lines(ticks).lines().map(without).collect()
 }
 
 #[tokio::test]

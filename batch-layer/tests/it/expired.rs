@@ -1,6 +1,6 @@
 //! `verify`, and what batch-layer writes anew, of hours whose objects have expired.
 
-use crate::changes::placeless;
+use crate::changes::{placeless, without_offsets};
 use crate::support::{Tick, World, gzip, key, lines, some_ticks};
 use crate::verify::{HOURS, agreeing, bars, verify};
 
@@ -208,7 +208,7 @@ async fn of_an_hour_with_and_without_offsets_either_may_expire_first() {
     {
         let world = World::create().await;
         let ticks = some_ticks(10, 0, 0, 60);
-        world.bucket.put(&key(10, 0, 0), placeless(10, 0, 20)).await.unwrap();
+        world.bucket.put(&key(10, 0, 0), without_offsets(&ticks[..20])).await.unwrap();
         world.put(&key(10, 0, 20), &ticks[20..40]).await;
         world.put(&key(10, 0, 40), &ticks[40..]).await;
         world.insert_realtime(&ticks).await;
@@ -455,6 +455,61 @@ async fn an_object_that_was_deleted_before_its_hour_could_be_written_leaves_that
         assert!(world.rows(STATUS_OF_TEN).await[0].starts_with("complete"));
         assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 35);
     }
+}
+
+#[tokio::test]
+async fn an_object_that_was_rewritten_elsewhere_before_its_hour_could_be_written_is_missed_no_longer()
+ {
+    for is_mended_first in [false, true] {
+        for other_key in [key(11, 0, 20), key(10, 0, 0)] {
+            let (world, [broken, late], [text, other]) = held_back(false).await;
+            world.bucket.delete(&late).await.unwrap();
+            if is_mended_first {
+                world.bucket.put(&broken, text.clone()).await.unwrap();
+            }
+            world.run(&HOURS).await;
+            let joined = if other_key == broken { [&*text, &*other].concat() } else { other };
+            world.bucket.put(&broken, text).await.unwrap();
+            world.bucket.put(&other_key, joined).await.unwrap();
+            world.run_ok(&HOURS).await;
+            assert!(world.rows(STATUS_OF_TEN).await[0].starts_with("complete"), "{other_key}");
+            assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 35);
+            assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deleted_object_that_no_sums_had_is_not_back_as_what_is_no_archive_or_shorter_without_a_word()
+ {
+    for (text, code, word) in [
+        ("null".to_owned(), 4, "holds no tick and no line that tells its place; it held 10 ticks"),
+        (lines(&some_ticks(10, 0, 20, 1)), 0, "was replaced by a version with 9 ticks fewer"),
+    ] {
+        let (world, [broken, late], [whole, other]) = held_back(false).await;
+        world.bucket.delete(&late).await.unwrap();
+        assert_eq!(world.run(&HOURS).await.code, 4);
+        world.bucket.put(&late, text).await.unwrap();
+        world.bucket.put(&broken, whole).await.unwrap();
+        let outcome = world.run(&HOURS).await;
+        assert_eq!(outcome.code, code, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+        world.bucket.put(&late, other).await.unwrap();
+        world.run_ok(&HOURS).await;
+        assert!(world.rows(STATUS_OF_TEN).await[0].starts_with("complete"));
+        assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 35);
+    }
+}
+
+#[tokio::test]
+async fn an_hour_may_lack_what_was_deleted_before_it_was_written_where_a_person_says_so() {
+    let (world, [broken, late], [text, _]) = held_back(false).await;
+    world.bucket.delete(&late).await.unwrap();
+    world.bucket.put(&broken, text).await.unwrap();
+    world.run_ok(&HOURS).await;
+    world.run_ok(&[&AT_TEN[..], &["--allow-shrink"]].concat()).await;
+    assert!(world.rows(STATUS_OF_TEN).await[0].starts_with("complete"));
+    assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 25);
 }
 
 #[tokio::test]

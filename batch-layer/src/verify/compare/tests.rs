@@ -272,6 +272,9 @@ fn ticks_of_an_hour_with_and_without_offsets_are_counted_whichever_of_them_have_
         (50..100, Unplaced::Unknown, Status::Open, 0),
         (49..100, Unplaced::Otherwise(20), Status::Mismatch, 21),
         (50..99, Unplaced::AsMany, Status::Mismatch, 0),
+        // Three more wait for the sink.
+        (50..103, Unplaced::Otherwise(20), Status::Open, 0),
+        (52..103, Unplaced::Otherwise(20), Status::Mismatch, 18),
     ] {
         let outcome = case(unplaced).compare(&ticks(rows), &ticks(70..100));
         assert_eq!((outcome.status, outcome.missing_in_archive), (status, lacks), "{outcome:?}");
