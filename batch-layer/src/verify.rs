@@ -262,7 +262,13 @@ impl Stretch {
         let there = || self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour));
         let tell_offsets = || there().any(|held| held.shares.values().any(Share::tells_offsets));
         self.computed[&hour].is_stale
-            && (self.covered(hour) > 0 || there().any(HourHoldings::is_placeless) && tell_offsets())
+            && there().any(HourHoldings::is_placeless)
+            && (self.covered(hour) > 0 || self.expired_tell_offsets(hour) || tell_offsets())
+    }
+
+    /// Whether objects that are gone told offsets of its ticks.
+    fn expired_tell_offsets(&self, hour: Hour) -> bool {
+        self.parts.iter().any(|part| part.expired.keys().any(|(of, _)| *of == hour))
     }
 
     /// How many raw objects were deleted because the lake has them, which was read in their place.

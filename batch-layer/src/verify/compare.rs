@@ -327,7 +327,11 @@ impl Sides<'_> {
         } else {
             let end = self.presumed_ends.get(&partition).copied().unwrap_or(0);
             let offsets = self.realtime.map(|side| places::from(&side.offsets(partition), end));
-            ("the sink", offsets.map_or(0, |offsets| offsets.len()))
+            let mut offsets = offsets.unwrap_or_default();
+            if let Some(expired) = self.at(self.expired, partition) {
+                offsets -= expired;
+            }
+            ("the sink", offsets.len())
         };
         let count = rows.abs_diff(lines);
         let waiting = inflected(count, "tick[s] [waits|wait]");

@@ -95,7 +95,8 @@ impl Asked {
         if !self.is_default || !self.known(index).await?.is_compared {
             return Err(Failure::Partial(found));
         }
-        tracing::info!("{found}");
+        let Range { start, end } = &self.window;
+        tracing::info!(from = %start, to = %end, "{found}");
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 use super::Work;
 use super::compute;
 use super::due::{Due, New};
-use crate::archive::FileName;
+use crate::archive::{FileName, Origin};
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
 use crate::scan::{Conflicts, HourBars, Scan, places};
@@ -17,6 +17,7 @@ use rustc_hash::FxHashMap;
 use service::Failure;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What this run's rules would take from an hour, or add to it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -106,9 +107,7 @@ impl Work {
             // Its first record is that of its name. Those behind it need not be those of the next
             // offsets: a line may hold a message of several ticks, or compaction has taken some.
             let records = if may_be_gone { *lines } else { 1 };
-            let start = origin.start_offset.cast_unsigned();
-            let named = start..start.saturating_add(records);
-            others.touches(self.names.topic(key), origin.partition, &named)
+            others.touches(self.names.topic(key), origin.partition, &named(&origin, records))
         });
         let Some((key, .., words)) = doubled else {
             return false;
@@ -124,25 +123,33 @@ impl Work {
 
     /// Forgets objects that were deleted before an hour's sums had anything of them, where those have
     /// the same records of others by now: as many as they held, of the offsets that their names and
-    /// lines tell, or, of one without offsets, the first.
+    /// lines tell, or, of one without offsets, the first. Nor is one missed that was refused for what
+    /// a gone one without offsets has by its name.
     pub(super) async fn forget_found(&mut self) -> Result<(), Failure> {
-        let mut found = Vec::new();
-        let mut known: Option<(Hour, Option<Computed>)> = None;
+        let (mut found, mut hour) = (Vec::new(), None);
+        let (mut known, mut gone_placeless) = (None, Vec::new());
         for missed in self.index.missed().await? {
-            let FileName::Records(origin) = self.names.read(&missed.key) else { continue };
-            if known.as_ref().is_none_or(|(hour, _)| *hour != missed.hour) {
-                known = Some((missed.hour, self.index.computed(missed.hour).await?));
+            if hour.replace(missed.hour) != Some(missed.hour) {
+                known = self.index.computed(missed.hour).await?.and_then(|known| known.sum);
+                gone_placeless = self.index.gone_placeless(missed.hour).await?;
             }
-            let computed = known.as_ref().and_then(|(_, computed)| computed.as_ref());
-            let Some(sum) = computed.and_then(|computed| computed.sum.as_ref()) else { continue };
-            let start = origin.start_offset.cast_unsigned();
-            let (lines, least) = match missed.placeless {
+            let Some(sum) = &known else { continue };
+            let FileName::Records(origin) = self.names.read(&missed.key) else { continue };
+            let (least, lines) = match missed.placeless {
                 true => (1, 1),
-                false => (missed.lines, missed.ticks),
+                false => (missed.ticks, missed.lines),
             };
-            let named = start..start.saturating_add(lines);
-            let topic = self.names.topic(&missed.key);
-            if sum.offsets.len_of(topic, origin.partition, &named) >= least {
+            let (topic, named) = (self.names.topic(&missed.key), named(&origin, lines));
+            let is_of_gone = |(key, lines): &(String, u64)| {
+                let FileName::Records(gone) = self.names.read(key) else { return false };
+                let of_gone = self::named(&gone, *lines);
+                (self.names.topic(key), gone.partition) == (topic, origin.partition)
+                    && of_gone.start < named.end
+                    && named.start < of_gone.end
+            };
+            if sum.offsets.len_of(topic, origin.partition, &named) >= least
+                || gone_placeless.iter().any(is_of_gone)
+            {
                 found.push(missed);
             }
         }
@@ -279,6 +286,12 @@ impl Work {
         );
         self.fail(hour, &why);
     }
+}
+
+/// The offsets that an object of so many records holds by its name.
+fn named(origin: &Origin, records: u64) -> Range<u64> {
+    let start = origin.start_offset.cast_unsigned();
+    start..start.saturating_add(records)
 }
 
 /// Words where what was computed by one format reads messages by other rules than another one.

@@ -755,6 +755,39 @@ async fn an_object_without_offsets_whose_name_lies_among_others_records_is_count
 }
 
 #[tokio::test]
+async fn an_object_that_one_without_offsets_stood_in_the_way_of_is_not_missed_when_it_goes() {
+    let world = World::create().await;
+    world.bucket.put(&key(10, 0, 0), unplaced(0)).await.unwrap();
+    world.run_ok(&DAY).await;
+    world.expire(&key(10, 0, 0)).await;
+    world.run_ok(&DAY).await;
+    world.put(&key(10, 0, 5), &some_ticks(10, 0, 5, 3)).await;
+    let outcome = world.run(&DAY).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    world.bucket.delete(&key(10, 0, 5)).await.unwrap();
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(TICKS).await, 10);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+}
+
+#[tokio::test]
+async fn verify_waits_while_lines_without_offsets_may_be_those_of_an_object_that_is_gone() {
+    let world = World::create().await;
+    world.insert_realtime(&some_ticks(10, 0, 0, 10)).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 10).await;
+    world.bucket.put(&key(10, 0, 0), placed(0)).await.unwrap();
+    world.run_ok(&DAY).await;
+    let (object, text) = inside();
+    world.bucket.put(&object, text).await.unwrap();
+    assert_eq!(world.run(&DAY).await.code, 4);
+    world.bucket.delete(&key(10, 0, 0)).await.unwrap();
+    assert_eq!(world.run(&DAY).await.code, 4);
+    let outcome = verify(&world, &["--hour", "2025-06-02T10"]).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+}
+
+#[tokio::test]
 async fn lines_without_offsets_that_hold_several_ticks_are_not_taken_for_records_behind_them() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 6);
