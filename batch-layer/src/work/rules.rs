@@ -101,13 +101,10 @@ impl Work {
         let gone = due.gone_placeless.iter().filter(|_| new.added.is_some());
         let words = "told no offsets before it was gone, and by its name it held";
         let gone = gone.map(|(key, lines)| (&**key, *lines, came, words));
-        let may_be_gone = due.known.is_some_and(|known| known.gone_objects > 0);
         let doubled = there.chain(gone).find(|(key, lines, others, _)| {
             let FileName::Records(origin) = self.names.read(key) else { return false };
-            // Its first record is that of its name. Those behind it need not be those of the next
-            // offsets: a line may hold a message of several ticks, or compaction has taken some.
-            let records = if may_be_gone { *lines } else { 1 };
-            others.touches(self.names.topic(key), origin.partition, &named(&origin, records))
+            // It has a record's line for each offset, or compaction has taken some.
+            others.touches(self.names.topic(key), origin.partition, &named(&origin, *lines))
         });
         let Some((key, .., words)) = doubled else {
             return false;
@@ -123,32 +120,31 @@ impl Work {
 
     /// Forgets objects that were deleted before an hour's sums had anything of them, where those have
     /// the same records of others by now: as many as they held, of the offsets that their names and
-    /// lines tell, or, of one without offsets, the first. Nor is one missed that was refused for what
-    /// a gone one without offsets has by its name.
+    /// lines tell. Nor is one missed that was refused for what one without offsets has by its name.
     pub(super) async fn forget_found(&mut self) -> Result<(), Failure> {
         let (mut found, mut hour) = (Vec::new(), None);
-        let (mut known, mut gone_placeless) = (None, Vec::new());
+        let (mut known, mut placeless) = (None, Vec::new());
         for missed in self.index.missed().await? {
             if hour.replace(missed.hour) != Some(missed.hour) {
                 known = self.index.computed(missed.hour).await?.and_then(|known| known.sum);
-                gone_placeless = self.index.gone_placeless(missed.hour).await?;
+                placeless = self.index.gone_placeless(missed.hour).await?;
+                let there = self.index.objects_of(missed.hour).await?.into_iter();
+                let there = there.filter(|indexed| indexed.placeless && indexed.merged);
+                placeless
+                    .extend(there.map(|indexed| (indexed.object.key.to_string(), indexed.lines)));
             }
             let Some(sum) = &known else { continue };
             let FileName::Records(origin) = self.names.read(&missed.key) else { continue };
-            let (least, lines) = match missed.placeless {
-                true => (1, 1),
-                false => (missed.ticks, missed.lines),
+            let (topic, named) = (self.names.topic(&missed.key), named(&origin, missed.lines));
+            let is_in_the_way = |(key, lines): &(String, u64)| {
+                let FileName::Records(other) = self.names.read(key) else { return false };
+                let of_other = self::named(&other, *lines);
+                (self.names.topic(key), other.partition) == (topic, origin.partition)
+                    && of_other.start < named.end
+                    && named.start < of_other.end
             };
-            let (topic, named) = (self.names.topic(&missed.key), named(&origin, lines));
-            let is_of_gone = |(key, lines): &(String, u64)| {
-                let FileName::Records(gone) = self.names.read(key) else { return false };
-                let of_gone = self::named(&gone, *lines);
-                (self.names.topic(key), gone.partition) == (topic, origin.partition)
-                    && of_gone.start < named.end
-                    && named.start < of_gone.end
-            };
-            if sum.offsets.len_of(topic, origin.partition, &named) >= least
-                || gone_placeless.iter().any(is_of_gone)
+            if sum.offsets.len_of(topic, origin.partition, &named) >= missed.ticks
+                || (!missed.placeless && placeless.iter().any(is_in_the_way))
             {
                 found.push(missed);
             }

@@ -3,7 +3,7 @@
 
 use crate::changes::{DAY, placeless, without_offsets};
 use crate::completeness::{insert_speed, ticks_of};
-use crate::support::{Tick, World, gzip, key, key_of, lines, some_ticks};
+use crate::support::{World, gzip, key, key_of, lines, some_ticks};
 use crate::verify::verify;
 
 const TICKS: &str = "select ticks from batch_hours where hour = '2025-06-02T10:00Z'";
@@ -787,20 +787,22 @@ async fn verify_waits_while_lines_without_offsets_may_be_those_of_an_object_that
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
 }
 
+/// A sink that was given its offsets and goes back.
 #[tokio::test]
-async fn lines_without_offsets_that_hold_several_ticks_are_not_taken_for_records_behind_them() {
+async fn an_object_with_offsets_that_begins_among_those_of_one_without_is_not_counted_beside_it() {
     let world = World::create().await;
-    let ticks = some_ticks(10, 0, 0, 6);
-    let message = |range: std::ops::Range<usize>| {
-        let text = without_offsets(&ticks[range]);
-        format!("[{}]\n", text.lines().collect::<Vec<_>>().join(","))
-    };
-    world.bucket.put(&key(10, 0, 0), message(0..2) + &message(2..4)).await.unwrap();
-    let later: Vec<Tick> =
-        ticks[4..].iter().zip(2..).map(|(tick, offset)| Tick { offset, ..tick.clone() }).collect();
-    world.put(&key(10, 0, 2), &later).await;
+    world.bucket.put(&key(10, 0, 0), unplaced(0)).await.unwrap();
     world.run_ok(&DAY).await;
-    assert_eq!(world.number(TICKS).await, 6);
+    world.put(&key(10, 0, 6), &some_ticks(10, 0, 6, 8)).await;
+    let outcome = world.run(&DAY).await;
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(BY_NAME), "{}", outcome.stderr);
+    assert_eq!(world.number(TICKS).await, 10);
+    world.bucket.delete(&key(10, 0, 6)).await.unwrap();
+    world.put(&key(10, 0, 10), &some_ticks(10, 0, 10, 4)).await;
+    world.run_ok(&DAY).await;
+    assert_eq!(world.number(TICKS).await, 14);
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
 }
 
 #[tokio::test]
