@@ -110,9 +110,9 @@ impl Work {
             return false;
         };
         let why = format!(
-            "not written, because lines of {key} {words} records that the hour has already, of other objects: they would \
-             count twice. Put it there with offsets, or let one of the two be deleted; --allow-shrink, with a window that \
-             holds the hour, writes it from what is there"
+            "not written, because lines of {key} {words} records that the hour has of other objects, too: they would count \
+             twice. Where it is there, put it there with offsets, or delete it if the others have all of it; \
+             --allow-shrink, with a window that holds the hour, writes it from all that is there"
         );
         self.fail(hour, &why);
         true
