@@ -63,9 +63,6 @@ pub struct Summary<'a> {
     pub run_id: i64,
 }
 
-/// Rows of one statement: their values are in memory twice while it is sent.
-const ROWS_AT_ONCE: usize = 20_000;
-
 /// The symbols whose bars differ, in either direction.
 #[must_use]
 pub fn changed_symbols(before: &HourBars, after: &mut HourBars) -> BTreeSet<String> {
@@ -175,11 +172,8 @@ impl Summary<'_> {
              from {}",
             Columns::Values.rows()
         );
-        for some in bars.chunks(ROWS_AT_ONCE) {
-            let arguments = Columns::Values.arguments(some)?;
-            let insert = pg::query_with(AssertSqlSafe(statement.clone()), arguments);
-            insert.execute(transaction.acquire().await?).await?;
-        }
+        let insert = pg::query_with(AssertSqlSafe(statement), Columns::Values.arguments(&bars)?);
+        insert.execute(transaction.acquire().await?).await?;
         Ok(bars.iter().map(|(symbol, ..)| (*symbol).to_owned()).collect())
     }
 

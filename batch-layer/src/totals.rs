@@ -14,9 +14,9 @@ pub const MAX_BARS: usize = 150_000;
 /// What an hour takes beside its bars, 2 kB, in units of those.
 pub const BARS_OF_AN_HOUR: usize = 8;
 
-/// The most symbols of an hour. One with more is not computed: 190,000 took 340 MB, by whatever
-/// names, and no run is to take more than 256.
-pub const MAX_SYMBOLS: usize = 130_000;
+/// The most symbols of an hour. One with more is not computed: 65 MB of bars, and as much again for
+/// writing them.
+pub const MAX_SYMBOLS: usize = 200_000;
 
 /// The smallest and the largest of some offsets, of whatever partition; `None` where there are
 /// none.
