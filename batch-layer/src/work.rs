@@ -5,6 +5,7 @@
 //! the index is kept by the [`Engine`], so that an object is usually read once.
 
 mod compute;
+mod doubled;
 mod due;
 pub mod folders;
 mod growth;

@@ -1,0 +1,108 @@
+//! Whether records of an object are those of another one, by what its name and its lines tell.
+//!
+//! Where lines tell no offsets, nothing else does: an object begins with the offset of its name, and
+//! has a line for each record. So one without offsets that lies among the records of others is not
+//! counted beside them; and what was deleted before its hour was written is missed no longer, once
+//! others have its records.
+
+use super::Work;
+use super::compute;
+use super::due::{Due, New};
+use crate::archive::{FileName, Origin};
+use service::Failure;
+use std::ops::Range;
+
+impl Work {
+    /// Whether an object that tells no offsets may hold ticks that the hour has of others, too: they
+    /// would count twice. It has been noted then. What was in its sums with them stays so: a person
+    /// has allowed it.
+    pub(super) fn refuses_doubled(&mut self, due: &Due<'_>, new: &New<'_>) -> bool {
+        let (hour, sum) = (due.stale.hour, &new.sum);
+        let placeless = || due.objects.iter().filter(|indexed| indexed.placeless);
+        let ticks = placeless().map(|indexed| indexed.ticks).sum::<u64>()
+            + due.known.map_or(0, |known| known.gone_placeless);
+        // Of one of which some lines tell offsets those are its own.
+        let are_mixed = ticks > compute::placeless(sum);
+        if ticks == 0 || are_mixed || self.may_shrink(hour) {
+            return false;
+        }
+        let before = due.known.and_then(|known| known.sum.as_ref());
+        let came = before.map(|before| sum.offsets.without(&before.offsets));
+        let came = came.as_ref().unwrap_or(&sum.offsets);
+        let there = placeless().map(|indexed| {
+            let is_beside = match new.added.is_some() {
+                // What the sums have of its earlier version is still there.
+                true => indexed.summed.is_some(),
+                false => indexed.merged && !due.is_forced,
+            };
+            let others = if is_beside { came } else { &sum.offsets };
+            (
+                &*indexed.object.key,
+                indexed.lines,
+                others,
+                "tell no offsets, and by its name it holds",
+            )
+        });
+        let gone = due.gone_placeless.iter().filter(|_| new.added.is_some());
+        let words = "told no offsets before it was gone, and by its name it held";
+        let gone = gone.map(|(key, lines)| (&**key, *lines, came, words));
+        let doubled = there.chain(gone).find(|(key, lines, others, _)| {
+            let FileName::Records(origin) = self.names.read(key) else { return false };
+            // It has a record's line for each offset, or compaction has taken some.
+            others.touches(self.names.topic(key), origin.partition, &named(&origin, *lines))
+        });
+        let Some((key, .., words)) = doubled else {
+            return false;
+        };
+        let why = format!(
+            "not written, because lines of {key} {words} records that the hour has of other objects, too: they would count \
+             twice. Where it is there, put it there with offsets, or delete it if the others have all of it; \
+             --allow-shrink, with a window that holds the hour, writes it from all that is there"
+        );
+        self.fail(hour, &why);
+        true
+    }
+
+    /// Forgets objects that were deleted before an hour's sums had anything of them, where those have
+    /// the same records of others by now: as many as they held, of the offsets that their names and
+    /// lines tell. Nor is one missed that was refused for what one without offsets has by its name.
+    pub(super) async fn forget_found(&mut self) -> Result<(), Failure> {
+        let (mut found, mut hour) = (Vec::new(), None);
+        let (mut known, mut placeless) = (None, Vec::new());
+        for missed in self.index.missed().await? {
+            if hour.replace(missed.hour) != Some(missed.hour) {
+                known = self.index.computed(missed.hour).await?.and_then(|known| known.sum);
+                placeless = self.index.gone_placeless(missed.hour).await?;
+                let there = self.index.objects_of(missed.hour).await?.into_iter();
+                let there = there.filter(|indexed| indexed.placeless && indexed.merged);
+                placeless
+                    .extend(there.map(|indexed| (indexed.object.key.to_string(), indexed.lines)));
+            }
+            let Some(sum) = &known else { continue };
+            let FileName::Records(origin) = self.names.read(&missed.key) else { continue };
+            let (topic, named) = (self.names.topic(&missed.key), named(&origin, missed.lines));
+            let is_in_the_way = |(key, lines): &(String, u64)| {
+                let FileName::Records(other) = self.names.read(key) else { return false };
+                let of_other = self::named(&other, *lines);
+                (self.names.topic(key), other.partition) == (topic, origin.partition)
+                    && of_other.start < named.end
+                    && named.start < of_other.end
+            };
+            if sum.offsets.len_of(topic, origin.partition, &named) >= missed.ticks
+                || (!missed.placeless && placeless.iter().any(is_in_the_way))
+            {
+                found.push(missed);
+            }
+        }
+        match found.is_empty() {
+            true => Ok(()),
+            false => self.index.forget_missed(&found).await,
+        }
+    }
+}
+
+/// The offsets that an object of so many records holds by its name.
+fn named(origin: &Origin, records: u64) -> Range<u64> {
+    let start = origin.start_offset.cast_unsigned();
+    start..start.saturating_add(records)
+}
