@@ -25,7 +25,7 @@ use service::Failure;
 use service::pg;
 use service::pg::{Database, in_time};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
-use sqlx::query::Query;
+use sqlx::query::{Query, QueryAs};
 use sqlx::{Acquire, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Range, RangeInclusive};
@@ -34,6 +34,9 @@ use std::time::Duration;
 
 /// A statement with its values.
 pub(crate) type Statement<'q> = pg::Statement<Query<'q, Postgres, PgArguments>>;
+
+/// One that gives a number of each of some hours.
+type ByHour<'q> = pg::Statement<QueryAs<'q, Postgres, (Timestamp, i64), PgArguments>>;
 
 /// The one connection of a run. Its transactions end with a look at the run's lock, so whoever has
 /// lost that cannot write.
@@ -417,16 +420,16 @@ impl Index {
     /// What an object that is there, as it is listed, holds of each hour, in order of time, by its
     /// fingerprints.
     pub async fn fingerprints_of(&mut self, object: &Object) -> Result<Vec<(Hour, u64)>, Failure> {
-        let rows = pg::query_as(include_str!("../sql/index/fingerprints_of_object.sql"))
-            .bind(&*object.key)
-            .bind(&object.etag)
-            .fetch_all(&mut self.connection);
-        let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
+        let statement = pg::query_as(include_str!("../sql/index/fingerprints_of_object.sql"));
+        self.by_hour(statement.bind(&*object.key).bind(&object.etag)).await
+    }
+
+    /// Numbers of hours, in the order in which a statement gives them.
+    async fn by_hour(&mut self, statement: ByHour<'_>) -> Result<Vec<(Hour, u64)>, Failure> {
+        let rows = in_time(self.patience, statement.fetch_all(&mut self.connection)).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
-        Ok(rows
-            .into_iter()
-            .map(|(hour, number)| (Hour::of(hour), number.cast_unsigned()))
-            .collect())
+        let number = |(hour, number): (Timestamp, i64)| (Hour::of(hour), number.cast_unsigned());
+        Ok(rows.into_iter().map(number).collect())
     }
 
     /// Whether some ticks of an object do not tell their offset; `None`: it is not known.
@@ -441,24 +444,16 @@ impl Index {
     }
 
     /// The ticks of each hour that an object held when it was read last. Of one that was gone,
-    /// those of the hours whose sums have it.
+    /// those of the hours whose sums have it, or lack it.
     pub async fn held_by(&mut self, key: &str) -> Result<BTreeMap<Hour, u64>, Failure> {
-        let rows = pg::query_as(include_str!("../sql/index/held_by.sql"))
-            .bind(key)
-            .fetch_all(&mut self.connection);
-        let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
-        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
-        Ok(rows.into_iter().map(|(hour, ticks)| (Hour::of(hour), ticks.cast_unsigned())).collect())
+        let statement = pg::query_as(include_str!("../sql/index/held_by.sql"));
+        Ok(self.by_hour(statement.bind(key)).await?.into_iter().collect())
     }
 
     /// The ticks of each hour whose sums have nothing of an object, as it was read last.
     pub async fn unsummed_of(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
-        let rows = pg::query_as(include_str!("../sql/index/unsummed_of_object.sql"))
-            .bind(key)
-            .fetch_all(&mut self.connection);
-        let rows: Result<Vec<(Timestamp, i64)>, _> = in_time(self.patience, rows).await;
-        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
-        Ok(rows.into_iter().map(|(hour, ticks)| (Hour::of(hour), ticks.cast_unsigned())).collect())
+        self.by_hour(pg::query_as(include_str!("../sql/index/unsummed_of_object.sql")).bind(key))
+            .await
     }
 
     /// What an object held, when it was read last, of hours whose sums have that or an earlier

@@ -62,8 +62,8 @@ impl PrefixTemplate {
         let turns = [1_483_056_000_000_000, 1_767_052_800_000_000];
         let days = turns.map(|at| Hour::of(Timestamp::from_micros(at)));
         days.into_iter().flat_map(|first| Hour::each(first..first.plus(96))).find(|hour| {
-            let (prefix, first) = (self.prefix(*hour), self.hour_of(&self.prefix(*hour)));
-            !first.is_some_and(|first| {
+            let prefix = self.prefix(*hour);
+            !self.hour_of(&prefix).is_some_and(|first| {
                 first <= *hour && Hour::each(first..*hour).all(|hour| self.prefix(hour) == prefix)
             })
         })

@@ -260,10 +260,10 @@ fn etags(entries: &[Entry]) -> Vec<&str> {
 }
 
 /// What is known of the versions that are in sums, by object and hour.
-type Summed = FxHashMap<(String, Hour), Known>;
+type Summed = FxHashMap<(String, Hour), Version>;
 
 #[derive(Debug, Clone, Copy)]
-struct Known {
+struct Version {
     /// The fingerprints of what it holds, and of its places.
     content: i64,
     places: i64,
@@ -288,7 +288,7 @@ async fn summed(
     Ok(rows
         .into_iter()
         .map(|(key, hour, content, places, ticks, placeless, taken_in)| {
-            ((key, Hour::of(hour)), Known { content, places, ticks, placeless, taken_in })
+            ((key, Hour::of(hour)), Version { content, places, ticks, placeless, taken_in })
         })
         .collect())
 }
@@ -435,7 +435,7 @@ async fn insert_emptied(
 
 /// What of an object is in an hour's sums, if anything is, and whether it is what the object holds
 /// now.
-fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<Known>, bool) {
+fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<Version>, bool) {
     if summed.is_empty() {
         return (None, false);
     }
