@@ -98,6 +98,9 @@ create table archive_object_hours
     fingerprint bigint      not null,
     -- Of its offsets alone.
     places      bigint      not null,
+    -- Its offsets, as long as no sums have it and they take few bytes: should it be deleted before, they are looked for
+    -- in others.
+    offsets     bytea,
     -- Those two of the version in the hour's sums, if one is: what was replaced and is put back is known again, and what
     -- has grown is known for that.
     summed      bigint,

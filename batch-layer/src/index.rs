@@ -120,6 +120,19 @@ pub struct Missed {
     pub lines: u64,
     /// Some of its ticks do not tell their offset.
     pub placeless: bool,
+    /// Its places of the hour, unless they take too many bytes.
+    pub offsets: Option<Offsets>,
+    /// The sums have the same of another object.
+    pub is_elsewhere: bool,
+}
+
+/// An object that does not tell the offsets of all of its ticks, and that an hour's sums have.
+#[derive(Debug, Clone)]
+pub struct Placeless {
+    pub key: Arc<str>,
+    pub lines: u64,
+    /// Its ticks of the hour.
+    pub ticks: u64,
 }
 
 /// A version of an object that is in an hour's sums.
@@ -360,14 +373,19 @@ impl Index {
         Ok(objects)
     }
 
-    /// The objects without offsets that are in an hour's sums, and are gone, each with its lines.
-    pub async fn gone_placeless(&mut self, hour: Hour) -> Result<Vec<(String, u64)>, Failure> {
+    /// The objects without offsets that are in an hour's sums, and are gone.
+    pub async fn gone_placeless(&mut self, hour: Hour) -> Result<Vec<Placeless>, Failure> {
         let rows = pg::query_as(include_str!("../sql/index/gone_placeless.sql"))
             .bind(hour.start())
             .fetch_all(&mut self.connection);
-        let rows: Result<Vec<(String, i64)>, _> = in_time(self.patience, rows).await;
+        let rows: Result<Vec<(String, i64, i64)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
-        Ok(rows.into_iter().map(|(key, lines)| (key, lines.cast_unsigned())).collect())
+        let placeless = |(key, lines, ticks): (String, i64, i64)| Placeless {
+            key: key.into(),
+            lines: lines.cast_unsigned(),
+            ticks: ticks.cast_unsigned(),
+        };
+        Ok(rows.into_iter().map(placeless).collect())
     }
 
     /// Objects that were deleted before the sums of an hour had anything of them.
@@ -376,12 +394,15 @@ impl Index {
             .fetch_all(&mut self.connection);
         let rows = in_time(self.patience, rows).await;
         let missed = |row: &PgRow| {
+            let offsets: Option<&[u8]> = row.try_get("offsets")?;
             Ok(Missed {
                 hour: Hour::of(row.try_get("hour")?),
                 key: row.try_get("key")?,
                 ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
                 lines: row.try_get::<i64, _>("lines")?.cast_unsigned(),
                 placeless: row.try_get("placeless")?,
+                offsets: offsets.and_then(|offsets| state::decode_offsets(offsets).ok()),
+                is_elsewhere: row.try_get("is_elsewhere")?,
             })
         };
         let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(missed).collect());

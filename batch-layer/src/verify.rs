@@ -315,9 +315,18 @@ impl Stretch {
             _ if computed.gone_objects == 0 => Unplaced::None,
             _ if computed.is_stale => Unplaced::Unknown,
             0 => Unplaced::None,
+            unplaced if self.expired_placeless(hour) == unplaced => Unplaced::ByPartition,
             _ if self.realtime(hour).ticks == there + gone => Unplaced::AsMany,
             unplaced => Unplaced::Otherwise(unplaced),
         }
+    }
+
+    /// How many ticks objects held that have expired and told no offsets, by the index: it has more
+    /// where some of their lines told theirs.
+    fn expired_placeless(&self, hour: Hour) -> u64 {
+        let parts = self.parts.iter().flat_map(|part| &part.expired_placeless);
+        let of_hour = parts.filter(|((of, _), _)| *of == hour);
+        of_hour.flat_map(|(_, objects)| objects).map(|presumed| presumed.ticks).sum()
     }
 
     /// How many ticks of an hour have expired whose places are known.
@@ -715,8 +724,17 @@ impl Verification {
             if let Some(others) = self.topics_beside(&places) {
                 stretch.others.insert(hour, others);
             }
+            let placeless = self.index.gone_placeless(hour).await?;
             for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
                 part.expired.extend(topic.own_places(hour, &places));
+                let vanished = part.archived.vanished_placeless.get(&hour);
+                let of_topic = placeless
+                    .iter()
+                    .chain(vanished.into_iter().flatten())
+                    .filter_map(|object| self.archive.presumed(object, &topic.name));
+                for (partition, presumed) in of_topic {
+                    part.expired_placeless.entry((hour, partition)).or_default().push(presumed);
+                }
             }
             stretch.kept.insert(hour, kept);
         }
@@ -1001,6 +1019,7 @@ impl Verification {
                 .collect(),
             expired: &part.expired,
             expired_unplaced: stretch.expired_unplaced(hour),
+            expired_placeless: &part.expired_placeless,
             may_be_twice: stretch.may_be_twice(hour),
             parsed_otherwise: &part.parsed_otherwise,
             rejected_ticks: &part.rejected_ticks,

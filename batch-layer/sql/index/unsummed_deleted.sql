@@ -1,6 +1,12 @@
 -- Objects that were deleted before the sums of an hour had anything of them, by hour and key, with
--- their ticks of it and their lines; without those that a person has accepted.
-select d.hour, d.key, h.ticks, o.lines, o.placeless
+-- what they held of it, and whether the sums have the same of another one; without those that a
+-- person has accepted.
+select d.hour, d.key, h.ticks, h.offsets, o.lines, o.placeless,
+       exists (select from archive_object_hours t
+               where t.hour = h.hour and t.key <> h.key
+                 and case when o.placeless then t.summed = h.fingerprint
+                          else t.summed_places = h.places and t.summed_placeless = 0 end)
+           as is_elsewhere
 from deleted_objects d join archive_object_hours h using (hour, key) join archive_objects o using (key)
 where not d.is_accepted and h.summed is null and o.gone
 order by d.hour, d.key collate "C"

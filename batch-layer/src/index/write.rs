@@ -48,6 +48,8 @@ pub struct Holding {
     /// The times of the first and of the last of them.
     pub span: RangeInclusive<Timestamp>,
     pub prints: Prints,
+    /// Its places as bytes, unless these are many.
+    pub offsets: Option<Vec<u8>>,
 }
 
 impl Index {
@@ -360,7 +362,7 @@ async fn insert_hours(
     let (mut known, mut fingerprints, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let (mut before, mut places_before, mut ticks_before, mut placeless_before) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut first, mut last) = (Vec::new(), Vec::new());
+    let (mut first, mut last, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
     for entry in entries {
         for holding in &entry.hours {
             first.push(*holding.span.start());
@@ -376,6 +378,7 @@ async fn insert_hours(
             places_before.push(in_sums.map(|of| of.places));
             ticks_before.push(in_sums.map(|of| of.ticks));
             placeless_before.push(in_sums.map(|of| of.placeless));
+            offsets.push(holding.offsets.as_deref().filter(|_| in_sums.is_none()));
             known.push(is_same);
         }
     }
@@ -392,6 +395,7 @@ async fn insert_hours(
         .bind(&placeless_before)
         .bind(&first)
         .bind(&last)
+        .bind(&offsets)
         .execute(transaction.acquire().await?)
         .await?;
     pg::query(include_str!("../../sql/index/mark_touched.sql"))

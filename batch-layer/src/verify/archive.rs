@@ -1,6 +1,6 @@
 //! What the archive holds of a stretch of hours.
 
-use super::holdings::{Holdings, HourHoldings, are_few, of_object};
+use super::holdings::{Holdings, HourHoldings, Presumed, are_few, of_object};
 use super::late::{FarObjects, Unread};
 use super::lost::Places;
 use super::repeated::Repeated;
@@ -8,7 +8,7 @@ use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate
 use crate::checksum::Content;
 use crate::flags::Plan;
 use crate::hour::Hour;
-use crate::index::{Index, Indexed, KnownObjects};
+use crate::index::{InSums, Index, Indexed, KnownObjects, Placeless};
 use crate::lake::covered;
 use crate::lake::look::Look;
 use crate::lake::source::{self, Flaw};
@@ -63,6 +63,8 @@ pub struct Archived {
     /// How many objects of which batch-layer has kept an hour's ticks, or an earlier version's, are
     /// no longer there, though it has not noticed.
     pub vanished: BTreeMap<Hour, u32>,
+    /// Those of them without offsets.
+    pub vanished_placeless: BTreeMap<Hour, Vec<Placeless>>,
     /// How many of those had not expired.
     pub deleted: BTreeMap<Hour, u32>,
     /// How many raw objects of an hour were deleted because the lake has them: it was read in their
@@ -431,6 +433,16 @@ impl Archive {
         of == topic || (of.is_empty() && self.topics.len() == 1)
     }
 
+    /// Where the ticks of an object that tells no offsets stand in a topic, by its name; `None`: it
+    /// is of another one, or has no such name.
+    pub(super) fn presumed(&self, object: &Placeless, topic: &str) -> Option<(i32, Presumed)> {
+        let FileName::Records(origin) = self.reader.name(&object.key) else { return None };
+        let start = origin.start_offset.cast_unsigned();
+        let end = start.saturating_add(object.lines);
+        let presumed = Presumed { start, end, ticks: object.ticks };
+        self.is_of(&object.key, topic).then_some((origin.partition, presumed))
+    }
+
     /// The topic that an object belongs to, where it is none of those that are compared.
     fn other_topic<'k>(&self, key: &'k str) -> Option<&'k str> {
         (!self.topics.iter().any(|topic| self.is_of(key, topic))).then(|| self.reader.topic(key))
@@ -675,7 +687,7 @@ impl Archive {
         for hour in Hour::each(hours.clone()) {
             let is_covered =
                 |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
-            for Indexed { object, summed, .. } in index.objects_of(hour).await? {
+            for Indexed { object, summed, placeless, lines, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
                 let Some(folder) = self.prefix_below(&object.key, &listed) else {
@@ -711,6 +723,10 @@ impl Archive {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
+                    if let (true, Some(InSums { ticks, .. })) = (is_own && placeless, summed) {
+                        let vanished = Placeless { key: object.key, lines, ticks };
+                        archived.vanished_placeless.entry(hour).or_default().push(vanished);
+                    }
                 }
             }
         }

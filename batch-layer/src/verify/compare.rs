@@ -1,6 +1,6 @@
 //! The two sides of an hour beside one another.
 
-use super::holdings::{HourHoldings, Share, block_offsets};
+use super::holdings::{HourHoldings, Presumed, Share, block_offsets};
 use super::lost::{Lost, Places};
 use super::outcome::{PartitionOutcome, Status};
 use super::rejects::NoTicks;
@@ -30,6 +30,8 @@ const TICKS_SHOWN: usize = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unplaced {
     None,
+    /// Of which partitions they are is known, too.
+    ByPartition,
     /// The hour has as many more ticks in `realtime_stock` than in the archive.
     AsMany,
     /// It has more or fewer than these.
@@ -37,6 +39,10 @@ pub enum Unplaced {
     /// The archive has changed since the hour was computed.
     Unknown,
 }
+
+/// Objects that have expired and told no offsets, by hour and partition, each by what its name
+/// tells.
+pub type ExpiredPlaceless = BTreeMap<(Hour, i32), Vec<Presumed>>;
 
 /// All that is known of an hour.
 pub struct Sides<'a> {
@@ -61,6 +67,7 @@ pub struct Sides<'a> {
     pub expired: &'a Places,
     /// The ticks of expired objects that are not among them.
     pub expired_unplaced: Unplaced,
+    pub expired_placeless: &'a ExpiredPlaceless,
     /// Lines without offsets may be of records that others tell, or that the lake has: no run has
     /// taken them in.
     pub may_be_twice: bool,
@@ -79,6 +86,16 @@ pub struct Sides<'a> {
     pub presumed_ends: &'a BTreeMap<i32, u64>,
     /// Lines of the archive that are no ticks, as far as `realtime_stock` has ticks of them.
     pub no_ticks: &'a NoTicks,
+}
+
+/// What expired objects without offsets held of a partition.
+#[derive(Debug, Default, Clone, Copy)]
+struct Gone {
+    ticks: u64,
+    /// They reach at least to before this offset.
+    end: u64,
+    /// As many of the ticks, or fewer, the speed layer may not have come to.
+    unread: u64,
 }
 
 /// What the values of both sides' ticks say.
@@ -159,7 +176,7 @@ impl Sides<'_> {
             outcome.find(Status::Open, not_all_read(why));
         }
         match (self.realtime, realtime) {
-            (Some(_), Some(realtime)) if self.is_placeless(archive) => {
+            (Some(_), Some(realtime)) if self.is_placeless(partition, archive) => {
                 self.judge_placeless(&mut outcome, realtime, archive);
             }
             (Some(side), Some(realtime)) => {
@@ -227,9 +244,25 @@ impl Sides<'_> {
         places.get(&(self.hour, partition))
     }
 
-    fn is_placeless(&self, archive: &Share) -> bool {
+    fn is_placeless(&self, partition: i32, archive: &Share) -> bool {
         archive.placeless > 0
-            || archive.ticks == 0 && matches!(self.expired_unplaced, Unplaced::Otherwise(_))
+            || archive.ticks == 0
+                && (matches!(self.expired_unplaced, Unplaced::Otherwise(_))
+                    || self.gone(partition).ticks > 0)
+    }
+
+    /// What expired objects without offsets held of a partition, as far as that is known.
+    fn gone(&self, partition: i32) -> Gone {
+        let objects = self.expired_placeless.get(&(self.hour, partition));
+        let is_known = self.expired_unplaced == Unplaced::ByPartition;
+        let next = self.next_offset(partition);
+        let mut gone = Gone::default();
+        for presumed in objects.into_iter().flatten().filter(|_| is_known) {
+            gone.ticks += presumed.ticks;
+            gone.end = gone.end.max(presumed.end);
+            gone.unread += if presumed.end > next { presumed.ticks } else { 0 };
+        }
+        gone
     }
 
     /// How many ticks of a partition have expired whose places are known.
@@ -245,7 +278,8 @@ impl Sides<'_> {
             return;
         }
         let expired = self.expired_placed(outcome.partition);
-        let (rows, lines) = (realtime.ticks, archive.ticks + expired);
+        let gone = self.gone(outcome.partition).ticks;
+        let (rows, lines) = (realtime.ticks, archive.ticks + expired + gone);
         if rows > lines && self.explains_unplaced(outcome, rows - lines) {
             return;
         }
@@ -265,6 +299,9 @@ impl Sides<'_> {
                     ", and objects that have expired held {} of the hour whose lines told none",
                     counted(gone, "tick")
                 ),
+                _ if gone > 0 => {
+                    format!(", {} of them in objects that have expired", counted(gone, "tick"))
+                }
                 _ => String::new(),
             };
             let detail = format!(
@@ -272,6 +309,8 @@ impl Sides<'_> {
                  named{beside}"
             );
             outcome.find(Status::Mismatch, detail);
+        } else if gone > 0 {
+            Self::note_unplaced(outcome, gone);
         } else if expired == 0 && realtime.content.as_floats != archive.content.as_floats {
             outcome.differing_blocks = 1;
             outcome.find(
@@ -295,7 +334,7 @@ impl Sides<'_> {
                 );
                 outcome.find(Status::Open, detail);
             }
-            Unplaced::None | Unplaced::Otherwise(_) => return false,
+            Unplaced::None | Unplaced::ByPartition | Unplaced::Otherwise(_) => return false,
         }
         true
     }
@@ -317,18 +356,23 @@ impl Sides<'_> {
         (rows, lines): (u64, u64),
         archive: &Share,
     ) -> Option<String> {
+        let (gone, expired) = (self.gone(partition), self.at(self.expired, partition));
         let (side, most) = if rows < lines {
             let in_kafka = self.at(&self.lost.pending, partition).map_or(0, RoaringTreemap::len);
             let most = match self.kafka_ends.contains_key(&partition) {
                 true => in_kafka,
-                false => archive.presumed_from(self.next_offset(partition)),
+                false => {
+                    let next = self.next_offset(partition);
+                    let expired = expired.map_or(0, |expired| places::from(expired, next).len());
+                    archive.presumed_from(next) + gone.unread + expired
+                }
             };
             ("the speed layer", most)
         } else {
-            let end = self.presumed_ends.get(&partition).copied().unwrap_or(0);
+            let end = self.presumed_ends.get(&partition).copied().unwrap_or(0).max(gone.end);
             let offsets = self.realtime.map(|side| places::from(&side.offsets(partition), end));
             let mut offsets = offsets.unwrap_or_default();
-            if let Some(expired) = self.at(self.expired, partition) {
+            if let Some(expired) = expired {
                 offsets -= expired;
             }
             ("the sink", offsets.len())
@@ -339,7 +383,8 @@ impl Sides<'_> {
             "realtime_stock has {rows} ticks, the archive {lines}, whose lines do not tell their offsets: {waiting} \
              for {side}, as far as can be told"
         );
-        (0 < count && count <= most && self.expired_unplaced == Unplaced::None).then_some(words)
+        let is_known = matches!(self.expired_unplaced, Unplaced::None | Unplaced::ByPartition);
+        (0 < count && count <= most && is_known).then_some(words)
     }
 
     /// The speed layer's.
@@ -388,12 +433,14 @@ impl Sides<'_> {
             outcome.missing_in_archive -= missing.len();
             return;
         }
-        let after_newest = self.newest.get(&partition).map_or(0, |newest| newest + 1);
+        let gone = self.gone(partition);
+        let after_newest = self.newest.get(&partition).map_or(0, |newest| newest + 1).max(gone.end);
         let mut pending = split_off(&mut missing, after_newest);
         // The tables were read before Kafka was asked.
         let end = self.kafka_ends.get(&partition).copied().unwrap_or(u64::MAX);
         let beyond = split_off(&mut pending, end.max(after_newest));
         outcome.missing_in_archive -= pending.len();
+        self.judge_gone(outcome, gone, (&mut missing, &mut pending));
         if !missing.is_empty() && self.explains_unplaced(outcome, missing.len()) {
             outcome.missing_in_archive -= missing.len();
             missing.clear();
@@ -403,6 +450,11 @@ impl Sides<'_> {
                 "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} of the \
                  hour whose lines told no offsets",
                 counted(gone, "tick")
+            ),
+            _ if gone.ticks > 0 => format!(
+                "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} whose lines \
+                 told no offsets",
+                counted(gone.ticks, "tick")
             ),
             _ => "tick[s] of realtime_stock [is|are] not in the archive".to_owned(),
         };
@@ -415,6 +467,41 @@ impl Sides<'_> {
         );
         let what = "tick[s] of realtime_stock [waits|wait] for the sink, unless that has passed them and their objects are lost";
         name(outcome, Status::Open, &pending, what);
+    }
+
+    /// Takes as many of realtime_stock's ticks as expired objects without offsets held out of those
+    /// that are in no object that is there: `missing`, and behind the archive's last ones `pending`.
+    /// Names tell the least that an object reaches to, so some of those may be behind.
+    fn judge_gone(
+        &self,
+        outcome: &mut PartitionOutcome,
+        Gone { ticks, unread, .. }: Gone,
+        (missing, pending): (&mut RoaringTreemap, &mut RoaringTreemap),
+    ) {
+        if ticks == 0 || missing.len() > ticks {
+            return;
+        }
+        let behind = (ticks - missing.len()).min(pending.len());
+        let explained = missing.len() + behind;
+        outcome.missing_in_archive -= missing.len();
+        missing.clear();
+        match pending.select(behind) {
+            Some(next) => drop(pending.remove_range(..next)),
+            None => pending.clear(),
+        }
+        if explained > 0 {
+            Self::note_unplaced(outcome, explained);
+        }
+        let lacks = ticks - explained;
+        if lacks > 0 && lacks <= unread {
+            let what = "tick[s] of objects that have expired, whose lines told no offsets, [waits|wait] for the speed layer, as \
+                        far as can be told";
+            outcome.find(Status::Open, inflected(lacks, what));
+        } else if lacks > 0 {
+            outcome.missing_in_realtime += lacks;
+            let what = "tick[s] of objects that have expired, whose lines told no offsets, [is|are] not in realtime_stock";
+            outcome.find(Status::Mismatch, inflected(lacks, what));
+        }
     }
 
     /// Takes those of realtime_stock's ticks out of `missing` whose lines the archive has: it

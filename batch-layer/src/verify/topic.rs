@@ -2,7 +2,7 @@
 
 use super::archive::{Archive, Archived};
 use super::args::KafkaArgs;
-use super::compare::Values;
+use super::compare::{ExpiredPlaceless, Values};
 use super::earlier::Earlier;
 use super::holdings::{Holdings, HourHoldings, TOLD_AT_MOST, common_in_blurred_blocks};
 use super::log::{Asked, Log, Span};
@@ -49,6 +49,8 @@ pub struct Part {
     pub archived: Archived,
     /// Ticks that were archived once, of hours of which objects have expired.
     pub expired: Places,
+    /// Objects that have expired and told no offsets, by the same hours and by partition.
+    pub expired_placeless: ExpiredPlaceless,
     /// Places that both sides have, in blocks in which one of them has others, too.
     pub blurred: Arc<Places>,
     /// What the sides hold at those, read once more: `realtime_stock` and the archive.

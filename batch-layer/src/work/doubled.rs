@@ -9,6 +9,8 @@ use super::Work;
 use super::compute;
 use super::due::{Due, New};
 use crate::archive::{FileName, Origin};
+use crate::index::{Indexed, Missed, Placeless};
+use crate::scan::HourBars;
 use service::Failure;
 use std::ops::Range;
 
@@ -45,7 +47,7 @@ impl Work {
         });
         let gone = due.gone_placeless.iter().filter(|_| new.added.is_some());
         let words = "told no offsets before it was gone, and by its name it held";
-        let gone = gone.map(|(key, lines)| (&**key, *lines, came, words));
+        let gone = gone.map(|gone| (&*gone.key, gone.lines, came, words));
         let doubled = there.chain(gone).find(|(key, lines, others, _)| {
             let FileName::Records(origin) = self.names.read(key) else { return false };
             // It has a record's line for each offset, or compaction has taken some.
@@ -64,8 +66,8 @@ impl Work {
     }
 
     /// Forgets objects that were deleted before an hour's sums had anything of them, where those have
-    /// the same records of others by now: as many as they held, of the offsets that their names and
-    /// lines tell. Nor is one missed that was refused for what one without offsets has by its name.
+    /// the same records of others by now. Nor is one missed that was refused for what one without
+    /// offsets has by its name.
     pub(super) async fn forget_found(&mut self) -> Result<(), Failure> {
         let (mut found, mut hour) = (Vec::new(), None);
         let (mut known, mut placeless) = (None, Vec::new());
@@ -75,22 +77,13 @@ impl Work {
                 placeless = self.index.gone_placeless(missed.hour).await?;
                 let there = self.index.objects_of(missed.hour).await?.into_iter();
                 let there = there.filter(|indexed| indexed.placeless && indexed.merged);
-                placeless
-                    .extend(there.map(|indexed| (indexed.object.key.to_string(), indexed.lines)));
+                placeless.extend(there.map(|Indexed { object, lines, ticks, .. }| Placeless {
+                    key: object.key,
+                    lines,
+                    ticks,
+                }));
             }
-            let Some(sum) = &known else { continue };
-            let FileName::Records(origin) = self.names.read(&missed.key) else { continue };
-            let (topic, named) = (self.names.topic(&missed.key), named(&origin, missed.lines));
-            let is_in_the_way = |(key, lines): &(String, u64)| {
-                let FileName::Records(other) = self.names.read(key) else { return false };
-                let of_other = self::named(&other, *lines);
-                (self.names.topic(key), other.partition) == (topic, origin.partition)
-                    && of_other.start < named.end
-                    && named.start < of_other.end
-            };
-            if sum.offsets.len_of(topic, origin.partition, &named) >= missed.ticks
-                || (!missed.placeless && placeless.iter().any(is_in_the_way))
-            {
+            if known.as_ref().is_some_and(|sum| self.is_found(&missed, sum, &placeless)) {
                 found.push(missed);
             }
         }
@@ -98,6 +91,33 @@ impl Work {
             true => Ok(()),
             false => self.index.forget_missed(&found).await,
         }
+    }
+
+    /// `sum`: of the hour; `placeless`: the objects without offsets that are in it.
+    fn is_found(&self, missed: &Missed, sum: &HourBars, placeless: &[Placeless]) -> bool {
+        let has_all = |offsets| sum.offsets.is_superset(offsets);
+        if missed.is_elsewhere
+            || (!missed.placeless && missed.offsets.as_ref().is_some_and(has_all))
+        {
+            return true;
+        }
+        let FileName::Records(origin) = self.names.read(&missed.key) else { return false };
+        let (topic, named) = (self.names.topic(&missed.key), named(&origin, missed.lines));
+        if missed.placeless {
+            return sum.offsets.len_of(topic, origin.partition, &named) >= missed.ticks;
+        }
+        placeless.iter().any(|Placeless { key, lines, .. }| {
+            let FileName::Records(other) = self.names.read(key) else { return false };
+            let (of, theirs) = (self.names.topic(key), self::named(&other, *lines));
+            match &missed.offsets {
+                Some(offsets) => offsets.touches(of, other.partition, &theirs),
+                None => {
+                    (of, other.partition) == (topic, origin.partition)
+                        && theirs.start < named.end
+                        && named.start < theirs.end
+                }
+            }
+        })
     }
 }
 

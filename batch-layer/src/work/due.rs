@@ -1,7 +1,7 @@
 //! [`Due`]: an hour that is to be computed; [`New`]: what came of it.
 
 use crate::hour::Hour;
-use crate::index::{Computed, Indexed, Seen, Stale};
+use crate::index::{Computed, Indexed, Placeless, Seen, Stale};
 use crate::scan::HourBars;
 use crate::summary::Beside;
 use rustc_hash::FxHashSet;
@@ -23,8 +23,8 @@ pub(super) struct Due<'a> {
     /// It is asked for whether anything has changed or not.
     pub(super) is_forced: bool,
     pub(super) objects: &'a [Indexed],
-    /// Objects without offsets that its sums have, and that are gone, each with its lines.
-    pub(super) gone_placeless: Vec<(String, u64)>,
+    /// Objects without offsets that its sums have, and that are gone.
+    pub(super) gone_placeless: Vec<Placeless>,
     pub(super) known: Option<&'a Computed>,
     /// What is known of its sums was read from the lake, which has all that they are made of.
     pub(super) from_lake: Option<&'a OfLake>,

@@ -28,6 +28,10 @@ const ENTRIES_AT_ONCE: usize = 500;
 const REJECTS_AT_ONCE: usize = 4000;
 /// Rows of objects and hours that are written in one transaction, unless a single object has more.
 const HOURS_AT_ONCE: usize = 20_000;
+/// Offsets of an object and hour that are kept until sums have them. Those of a million neighbours
+/// take a hundred bytes, with a gap behind each hundred of them 40,000.
+const MAX_OFFSET_BYTES: usize = 1 << 16;
+const OFFSET_BYTES_AT_ONCE: usize = 4 << 20;
 /// Unknown files that are named in the log; the others are counted.
 const UNKNOWN_NAMED: usize = 10;
 
@@ -563,11 +567,13 @@ fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
     // An hour of an object has at least one tick.
     let first = part.bars.iter().map(|(_, bar)| bar.first.timestamp).min().unwrap_or(start);
     let last = part.bars.iter().map(|(_, bar)| bar.last.timestamp).max().unwrap_or(end);
+    let (prints, offsets) = prints_and_offsets(part)?;
     Ok(Holding {
         hour: *hour,
         ticks: part.ticks + part.duplicates,
         span: first..=last,
-        prints: prints(part)?,
+        prints,
+        offsets: (offsets.len() <= MAX_OFFSET_BYTES).then_some(offsets),
     })
 }
 
@@ -579,9 +585,15 @@ pub(super) fn outdated<'c>(change: &'c Change, scan: &Scan) -> &'c [OlderTwin] {
 
 /// What tells what an object holds of an hour from anything else.
 pub(super) fn prints(part: &HourBars) -> anyhow::Result<Prints> {
+    Ok(prints_and_offsets(part)?.0)
+}
+
+/// The same, and its places as bytes.
+fn prints_and_offsets(part: &HourBars) -> anyhow::Result<(Prints, Vec<u8>)> {
     const DOING: &str = "taking a fingerprint of what an object holds";
-    let content = state::fingerprint(part).context(DOING)?;
-    Ok(Prints { content, places: state::fingerprint_of_places(part).context(DOING)? })
+    let offsets = state::encode_offsets(&part.offsets).context(DOING)?;
+    let places = state::fingerprint_of_places(&offsets);
+    Ok((Prints { content: state::fingerprint(part).context(DOING)?, places }, offsets))
 }
 
 /// Whether some ticks do not tell their offset.
@@ -592,5 +604,10 @@ fn is_placeless(scan: &Scan) -> bool {
 fn is_enough(entries: &[Entry]) -> bool {
     let rejects: usize = entries.iter().map(|entry| entry.rejects.len()).sum();
     let hours: usize = entries.iter().map(|entry| entry.hours.len()).sum();
-    entries.len() >= ENTRIES_AT_ONCE || rejects >= REJECTS_AT_ONCE || hours >= HOURS_AT_ONCE
+    let holdings = entries.iter().flat_map(|entry| &entry.hours);
+    let bytes: usize = holdings.filter_map(|of| of.offsets.as_ref()).map(Vec::len).sum();
+    entries.len() >= ENTRIES_AT_ONCE
+        || rejects >= REJECTS_AT_ONCE
+        || hours >= HOURS_AT_ONCE
+        || bytes >= OFFSET_BYTES_AT_ONCE
 }

@@ -416,9 +416,14 @@ async fn an_object_that_is_gone_though_it_is_young_was_deleted_and_its_hour_is_i
 /// An hour with an object that was read while another one held the hour back. Gives their keys, and
 /// what they hold.
 async fn held_back(is_computed: bool) -> (World, [String; 2], [String; 2]) {
+    held_back_with(is_computed, lines(&some_ticks(10, 0, 20, 10))).await
+}
+
+/// `late`: what the object holds that was read.
+async fn held_back_with(is_computed: bool, late: String) -> (World, [String; 2], [String; 2]) {
     let world = World::create().await;
     let keys = [key(10, 0, 0), key(10, 0, 20)];
-    let texts = [lines(&some_ticks(10, 0, 0, 20)), lines(&some_ticks(10, 0, 20, 10))];
+    let texts = [lines(&some_ticks(10, 0, 0, 20)), late];
     world.put(&key(10, 1, 0), &some_ticks(10, 1, 0, 5)).await;
     if is_computed {
         world.run_ok(&HOURS).await;
@@ -476,6 +481,46 @@ async fn an_object_that_was_rewritten_elsewhere_before_its_hour_could_be_written
             assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 35);
             assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
         }
+    }
+}
+
+#[tokio::test]
+async fn an_object_with_gaps_between_its_offsets_is_found_in_others_and_not_between_theirs() {
+    let all = some_ticks(10, 0, 20, 12);
+    // As transactions and compaction leave them.
+    let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|tick| tick.offset % 3 == 0);
+    for (other, is_there) in [
+        (vec![&own[..], &others[..]].concat(), true),
+        (own.clone(), true),
+        // As many, between the offsets of the first and the last.
+        (others, false),
+        (own[1..].to_vec(), false),
+    ] {
+        let (world, [broken, late], [text, _]) = held_back_with(false, lines(&own)).await;
+        world.bucket.delete(&late).await.unwrap();
+        assert_eq!(world.run(&HOURS).await.code, 4);
+        world.bucket.put(&broken, text).await.unwrap();
+        world.put(&key(11, 0, 20), &other).await;
+        world.run_ok(&HOURS).await;
+        let status = &world.rows(STATUS_OF_TEN).await[0];
+        assert_eq!(!status.contains("was deleted"), is_there, "{other:?}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_without_offsets_that_was_moved_before_its_hour_could_be_written_is_missed_no_longer()
+ {
+    for is_same in [true, false] {
+        let own = placeless(10, 0, 12);
+        let (world, [broken, late], [text, _]) = held_back_with(false, own.clone()).await;
+        world.bucket.delete(&late).await.unwrap();
+        assert_eq!(world.run(&HOURS).await.code, 4);
+        world.bucket.put(&broken, text).await.unwrap();
+        let moved = if is_same { own } else { placeless(10, 0, 11) };
+        world.bucket.put(&key(11, 0, 20), moved).await.unwrap();
+        world.run_ok(&HOURS).await;
+        let status = &world.rows(STATUS_OF_TEN).await[0];
+        assert_eq!(status.starts_with("complete"), is_same, "{status}");
     }
 }
 

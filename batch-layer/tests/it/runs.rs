@@ -317,6 +317,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
             ticks: 1,
             span: hour.start()..=hour.start(),
             prints: Prints { content: 0, places: 0 },
+            offsets: None,
         }],
         placeless: false,
         newest: NewestPlaces::new(),

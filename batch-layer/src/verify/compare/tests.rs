@@ -38,6 +38,7 @@ struct Case {
     lost: Lost,
     expired: Places,
     expired_unplaced: Option<Unplaced>,
+    expired_placeless: ExpiredPlaceless,
     parsed_otherwise: Places,
     rejected_ticks: Places,
     rejected_unread: Places,
@@ -93,6 +94,7 @@ impl Case {
             kafka: BTreeMap::new(),
             expired: &self.expired,
             expired_unplaced: self.expired_unplaced.unwrap_or(Unplaced::None),
+            expired_placeless: &self.expired_placeless,
             may_be_twice: false,
             parsed_otherwise: &self.parsed_otherwise,
             rejected_ticks: &self.rejected_ticks,
@@ -299,6 +301,61 @@ fn ticks_of_an_hour_with_and_without_offsets_are_counted_whichever_of_them_have_
         let outcome = compare(rows, &nothing, unplaced);
         assert_eq!(outcome.status, status, "{outcome:?}");
     }
+}
+
+#[test]
+fn expired_objects_without_offsets_account_for_what_they_held_of_their_partition() {
+    let hour = Hour::of(Timestamp::from_micros(0));
+    let gone = |start: u64, end: u64| Presumed { start, end, ticks: end - start };
+    let case = |unplaced, objects: &[Presumed]| Case {
+        expired: at_zero(60..70),
+        expired_unplaced: Some(unplaced),
+        expired_placeless: [((hour, 0), objects.to_vec()), ((hour, 1), vec![gone(0, 7)])].into(),
+        ..Case::default()
+    };
+    let of = |objects: &[Presumed]| case(Unplaced::ByPartition, objects);
+    let (first, last) = ([gone(50, 60)], [gone(100, 110)]);
+    // 60-69 have expired, too, and 70-99 are there. The speed layer has come to offset 100.
+    for (objects, rows, status, lacks, lost) in [
+        (&first, vec![50..100], Status::Ok, 0, 0),
+        // Three more wait for the sink.
+        (&first, vec![50..103], Status::Open, 0, 0),
+        (&first, vec![52..103], Status::Open, 0, 0),
+        (&first, vec![49..100], Status::Mismatch, 11, 0),
+        (&first, vec![51..100], Status::Mismatch, 0, 1),
+        (&last, vec![60..110], Status::Ok, 0, 0),
+        (&last, vec![60..113], Status::Open, 0, 0),
+        (&last, vec![60..98, 99..113], Status::Mismatch, 0, 1),
+        // Behind by its name, and by nothing else.
+        (&last, vec![60..107], Status::Open, 0, 0),
+        (&last, vec![60..98, 99..107], Status::Mismatch, 0, 1),
+    ] {
+        let rows: Vec<_> = rows.into_iter().flat_map(ticks).collect();
+        let outcome = of(objects).compare(&rows, &ticks(70..100));
+        let found = (outcome.status, outcome.missing_in_archive, outcome.missing_in_realtime);
+        assert_eq!(found, (status, lacks, lost), "{outcome:?}");
+    }
+    // Of the partition nothing is there.
+    let nothing = HourHoldings::default();
+    for (rows, status) in [
+        (60..110, Status::Ok),
+        (60..112, Status::Open),
+        (60..107, Status::Open),
+        (55..110, Status::Mismatch),
+    ] {
+        let outcome = of(&last).compare_sides(&side(&ticks(rows.clone())), &nothing, None);
+        assert_eq!(outcome.status, status, "{rows:?}: {outcome:?}");
+    }
+    // Nor do other lines tell offsets.
+    for (rows, status) in [(50..90, Status::Ok), (50..95, Status::Open), (51..90, Status::Mismatch)]
+    {
+        let outcome =
+            of(&first).compare_sides(&side(&ticks(rows.clone())), &placeless(70, 20), None);
+        assert_eq!(outcome.status, status, "{rows:?}: {outcome:?}");
+    }
+    // Where the index has other numbers than the sums, it is not known whose they were.
+    let outcome = case(Unplaced::Otherwise(10), &first).compare(&ticks(50..103), &ticks(70..100));
+    assert_eq!(outcome.status, Status::Open, "{outcome:?}");
 }
 
 #[test]
