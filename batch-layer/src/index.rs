@@ -297,9 +297,14 @@ impl Index {
     }
 
     /// How many objects were deleted before their time since a run began, and the first of them.
-    pub async fn deleted_since(&mut self, run_id: i64) -> Result<(u64, Option<String>), Failure> {
+    pub async fn deleted_since(
+        &mut self,
+        run_id: i64,
+        kept_since: Timestamp,
+    ) -> Result<(u64, Option<String>), Failure> {
         let found = pg::query_as(include_str!("../sql/index/deleted_since.sql"))
             .bind(run_id)
+            .bind(kept_since)
             .fetch_one(&mut self.connection);
         let found: Result<(i64, Option<String>), _> = in_time(self.patience, found).await;
         let (count, first) =

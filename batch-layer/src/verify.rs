@@ -930,7 +930,7 @@ impl Verification {
             let detail = format!(
                 "{} before the hour was written with their ticks, which it lacks. Restore them, as from the bucket's versions, \
                  or let the sink write them again; table deleted_objects names them",
-                inflected(unsummed_objects.into(), "object[s] of the archive [was|were] deleted")
+                inflected(unsummed_objects.into(), "object[s] of the archive [was|were] gone")
             );
             outcome.find(Status::Open, detail);
         }

@@ -13,6 +13,12 @@ judged as
                 when k.key is not null then 'an object cannot be read: ' || k.key
                 when d.hour is not null and b.hour is null then 'it was not computed yet'
                 when d.hour is not null then 'its objects have changed since it was computed'
+                when x.unsummed > 0
+                    then case x.unsummed
+                             when 1 then 'one of its objects was gone before it was written with its ticks: '
+                             else x.unsummed
+                                      || ' of its objects were gone before it was written with their ticks: '
+                         end || x.unsummed_key
                 when x.objects is not null
                     then case x.objects
                              when 1 then 'one of its objects was deleted, though it had not expired: '
@@ -43,8 +49,11 @@ judged as
               left join (select hour, min(key) as key from held_hours group by hour) k
                   on k.hour = h.hour
               left join stale_hours d on d.hour = h.hour
-              left join (select hour, count(*) as objects, min(key) as key
-                         from deleted_objects where not is_accepted group by hour) x on x.hour = h.hour
+              left join (select d.hour, count(*) as objects, min(key) as key,
+                                count(*) filter (where o.summed is null) as unsummed,
+                                min(key) filter (where o.summed is null) as unsummed_key
+                         from deleted_objects d left join archive_object_hours o using (hour, key)
+                         where not d.is_accepted group by d.hour) x on x.hour = h.hour
               left join unnest($2::timestamptz[], $3::bigint[]) as r (hour, lines)
                   on r.hour = h.hour
               left join unnest($4::timestamptz[], $5::text[]) as m (hour, why) on m.hour = h.hour

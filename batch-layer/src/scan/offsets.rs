@@ -186,6 +186,16 @@ impl Offsets {
         rest
     }
 
+    /// Takes the places of messages with these offsets out. It must be settled.
+    pub fn remove_messages(&mut self, topic: &str, partition: i32, offsets: Range<u64>) {
+        if let Some(of) = self.partitions.iter_mut().find(|of| of.is(topic, partition)) {
+            let mut messages = RoaringTreemap::new();
+            messages.insert_range(offsets);
+            of.known -= places::of_messages(&of.known, &messages);
+        }
+        self.partitions.retain(|of| !of.known.is_empty());
+    }
+
     /// The places that are also in `other`.
     #[must_use]
     pub fn common(&self, other: &Self) -> Self {

@@ -66,8 +66,8 @@ impl Work {
     }
 
     /// Forgets objects that were deleted before an hour's sums had anything of them, where those have
-    /// the same records of others by now. Nor is one missed that was refused for what one without
-    /// offsets has by its name.
+    /// the same records of others by now: told by their lines, or by the names of those without
+    /// offsets, for which it was refused.
     pub(super) async fn forget_found(&mut self) -> Result<(), Failure> {
         let (mut found, mut hour) = (Vec::new(), None);
         let (mut known, mut placeless) = (None, Vec::new());
@@ -95,29 +95,23 @@ impl Work {
 
     /// `sum`: of the hour; `placeless`: the objects without offsets that are in it.
     fn is_found(&self, missed: &Missed, sum: &HourBars, placeless: &[Placeless]) -> bool {
-        let has_all = |offsets| sum.offsets.is_superset(offsets);
-        if missed.is_elsewhere
-            || (!missed.placeless && missed.offsets.as_ref().is_some_and(has_all))
-        {
+        if missed.is_elsewhere {
             return true;
         }
         let FileName::Records(origin) = self.names.read(&missed.key) else { return false };
-        let (topic, named) = (self.names.topic(&missed.key), named(&origin, missed.lines));
+        let (topic, range) = (self.names.topic(&missed.key), named(&origin, missed.lines));
         if missed.placeless {
-            return sum.offsets.len_of(topic, origin.partition, &named) >= missed.ticks;
+            return sum.offsets.len_of(topic, origin.partition, &range) >= missed.ticks;
         }
-        placeless.iter().any(|Placeless { key, lines, .. }| {
-            let FileName::Records(other) = self.names.read(key) else { return false };
-            let (of, theirs) = (self.names.topic(key), self::named(&other, *lines));
-            match &missed.offsets {
-                Some(offsets) => offsets.touches(of, other.partition, &theirs),
-                None => {
-                    (of, other.partition) == (topic, origin.partition)
-                        && theirs.start < named.end
-                        && named.start < theirs.end
-                }
+        let Some(offsets) = &missed.offsets else { return false };
+        let mut left = offsets.without(&sum.offsets);
+        for Placeless { key, lines, .. } in placeless {
+            if let FileName::Records(other) = self.names.read(key) {
+                let (topic, range) = (self.names.topic(key), named(&other, *lines));
+                left.remove_messages(topic, other.partition, range);
             }
-        })
+        }
+        left.is_empty()
     }
 }
 

@@ -251,7 +251,7 @@ impl Work {
         if !std::mem::take(&mut self.may_be_deleted) {
             return Ok(());
         }
-        let (count, first) = self.index.deleted_since(self.run_id).await?;
+        let (count, first) = self.index.deleted_since(self.run_id, self.plan.kept_since).await?;
         if let Some(first) = first {
             let location = self.store.location();
             let what = "object[s] that [is|are] gone [was|were] stored within --lookback: no object of that age has \

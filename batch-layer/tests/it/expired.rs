@@ -445,13 +445,12 @@ async fn an_object_that_was_deleted_before_its_hour_could_be_written_leaves_that
         for flags in [&[][..], &["--recompute"], &[]] {
             world.run_ok(&[&HOURS[..], flags].concat()).await;
             let reason = format!(
-                "incomplete one of its objects was deleted, though it had not expired: {late}"
+                "incomplete one of its objects was gone before it was written with its ticks: {late}"
             );
             assert_eq!(world.rows(STATUS_OF_TEN).await, [reason]);
         }
         let outcome = verify(&world, &AT_TEN).await;
-        let word =
-            "1 object of the archive was deleted before the hour was written with their ticks";
+        let word = "1 object of the archive was gone before the hour was written with their ticks";
         assert!(outcome.stdout.contains(word), "{}{}", outcome.stdout, outcome.stderr);
         world.bucket.put(&late, other).await.unwrap();
         for _ in 0..2 {
@@ -503,8 +502,41 @@ async fn an_object_with_gaps_between_its_offsets_is_found_in_others_and_not_betw
         world.put(&key(11, 0, 20), &other).await;
         world.run_ok(&HOURS).await;
         let status = &world.rows(STATUS_OF_TEN).await[0];
-        assert_eq!(!status.contains("was deleted"), is_there, "{other:?}: {status}");
+        assert_eq!(!status.contains("was gone before"), is_there, "{other:?}: {status}");
     }
+}
+
+#[tokio::test]
+async fn an_object_is_not_found_in_one_without_offsets_that_by_its_name_has_some_of_its_records() {
+    for (first, count, is_there) in [(20, 10, true), (19, 11, true), (20, 9, false), (29, 1, false)]
+    {
+        let (world, [broken, late], [text, _]) = held_back(false).await;
+        world.bucket.delete(&late).await.unwrap();
+        assert_eq!(world.run(&HOURS).await.code, 4);
+        // 19 is not there: else its ticks would be twice.
+        let text = text.lines().take(19).map(|line| line.to_owned() + "\n").collect::<String>();
+        world.bucket.put(&broken, text).await.unwrap();
+        let other = without_offsets(&some_ticks(10, 0, first, count));
+        world.bucket.put(&key(11, 0, first), other).await.unwrap();
+        world.run_ok(&HOURS).await;
+        let status = &world.rows(STATUS_OF_TEN).await[0];
+        assert_eq!(!status.contains("was gone before"), is_there, "{first} {count}: {status}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_expires_while_its_hour_is_held_back_is_missing_from_it() {
+    let (world, [broken, late], [text, _]) = held_back(false).await;
+    world.expire(&late).await;
+    let outcome = world.run(&HOURS).await;
+    assert!(outcome.stderr.contains("lost to 1 that was not computed yet"), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("stored within --lookback"), "{}", outcome.stderr);
+    world.bucket.put(&broken, text).await.unwrap();
+    world.run_ok(&HOURS).await;
+    let reason = format!(
+        "incomplete one of its objects was gone before it was written with its ticks: {late}"
+    );
+    assert_eq!(world.rows(STATUS_OF_TEN).await, [reason]);
 }
 
 #[tokio::test]
