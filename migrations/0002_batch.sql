@@ -91,6 +91,8 @@ create table archive_object_hours
     key         text        not null collate "C",
     -- 0: it holds none any more, and the hour's sums have an earlier version.
     ticks       bigint      not null,
+    -- Those of them that do not tell their offset.
+    placeless   bigint      not null default 0,
     -- The times of the first and of the last of them.
     first_at    timestamptz not null,
     last_at     timestamptz not null,
@@ -107,7 +109,7 @@ create table archive_object_hours
     summed_places bigint,
     -- How many ticks that version holds of it.
     summed_ticks bigint,
-    -- The ticks of that version, if some of its object's do not tell their offset; else 0.
+    -- Those of that version that do not tell their offset.
     summed_placeless bigint,
     -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read again for its sake, and
     -- goes on without it once it has expired.

@@ -63,7 +63,11 @@ select hour,
        coalesce(r.status, 'never') as status,
        b.computed_at,
        r.reconciled_at,
-       r.detail,
+       concat_ws('; ', nullif(r.detail, ''),
+                 (select string_agg(concat(topic, ' ', partition, ': ', p.detail), '; '
+                                    order by topic collate "C", partition)
+                  from reconciliations p
+                  where p.hour = r.hour and p.status in ('open', 'mismatch') and p.detail <> '')) as detail,
        r.hour is null or r.status not in ('ok', 'purged') or coalesce(r.reconciled_at < b.computed_at, false) as needs_look
 from batch_hours b
          full join reconciled_hours r using (hour);

@@ -129,5 +129,9 @@ fn text(hours: &BTreeMap<Hour, Todo>, plan: &Plan, may_be_less: bool) -> String 
         hours.values().fold((0, 0), |sum, todo| (sum.0 + todo.objects, sum.1 + todo.bytes));
     let (hours, objects) = (counted(hours.len() as u64, "hour"), counted(objects as u64, "object"));
     let most = if may_be_less { " at most, without what the lake has" } else { "" };
-    text + &format!("{hours}, {objects}, {} to read{most}; nothing was written\n", size(bytes))
+    text + &format!(
+        "{hours}, {objects}, {} to read{most}; nothing was written\n\
+         hours of which the speed layer has more than the archive are looked for by the run itself and not shown\n",
+        size(bytes)
+    )
 }

@@ -15,7 +15,7 @@ pub use write::{Entry, Holding, forget_emptied};
 
 use crate::archive::{Folder, Object};
 use crate::hour::Hour;
-use crate::lock::{self, Hold, Token};
+use crate::lock::{self, Hold, TakenOver, Token};
 use crate::scan::{HourBars, Offsets};
 use crate::state;
 use common::Timestamp;
@@ -131,7 +131,7 @@ pub struct Missed {
 pub struct Placeless {
     pub key: Arc<str>,
     pub lines: u64,
-    /// Its ticks of the hour.
+    /// Its ticks of the hour that do not.
     pub ticks: u64,
 }
 
@@ -140,6 +140,8 @@ pub struct Placeless {
 pub struct InSums {
     pub prints: Prints,
     pub ticks: u64,
+    /// Those of them that do not tell their offset.
+    pub placeless: u64,
 }
 
 /// An hour as it was computed last.
@@ -324,7 +326,7 @@ impl Index {
         objects.map_err(|error| self.failed("reading the index in", error))
     }
 
-    /// Whether an object below a prefix was ever seen, or none anywhere.
+    /// Whether an object below a prefix was ever seen.
     pub async fn is_prefix_known(&mut self, prefix: &str) -> Result<bool, Failure> {
         let known = pg::query_scalar(include_str!("../sql/index/is_prefix_known.sql"))
             .bind(prefix)
@@ -393,6 +395,15 @@ impl Index {
         Ok(rows.into_iter().map(placeless).collect())
     }
 
+    /// How many ticks of an hour's sums do not tell their offset, by the objects that they are of.
+    pub async fn placeless_of(&mut self, hour: Hour) -> Result<u64, Failure> {
+        let count = pg::query_scalar(include_str!("../sql/index/placeless_of.sql"))
+            .bind(hour.start())
+            .fetch_one(&mut self.connection);
+        let count: Result<i64, _> = in_time(self.patience, count).await;
+        count.map(i64::cast_unsigned).map_err(|error| self.failed("reading the index in", error))
+    }
+
     /// Objects that were deleted before the sums of an hour had anything of them.
     pub async fn missed(&mut self) -> Result<Vec<Missed>, Failure> {
         let rows = pg::query(include_str!("../sql/index/unsummed_deleted.sql"))
@@ -412,6 +423,12 @@ impl Index {
         };
         let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(missed).collect());
         read.map_err(|error| self.failed("reading deleted_objects in", error))
+    }
+
+    /// Forgets that objects were deleted which were moved.
+    pub async fn forget_moved(&mut self) -> Result<(), Failure> {
+        let statement = pg::query(include_str!("../sql/index/forget_moved.sql"));
+        self.write("deleted_objects", statement).await.map(drop)
     }
 
     /// Forgets that objects were deleted: others have their ticks.
@@ -510,6 +527,9 @@ impl Index {
     }
 
     pub(crate) fn failed(&self, doing: &str, error: sqlx::Error) -> Failure {
+        if TakenOver::caused(&error) {
+            return Failure::Partial(TakenOver.to_string());
+        }
         self.database.failure(doing, error)
     }
 }
@@ -543,9 +563,11 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     let (content, places): (Option<i64>, Option<i64>) =
         (row.try_get("summed")?, row.try_get("summed_places")?);
     let ticks_summed: Option<i64> = row.try_get("summed_ticks")?;
+    let without: Option<i64> = row.try_get("summed_placeless")?;
     let summed = |((content, places), ticks): ((i64, i64), i64)| InSums {
         prints: Prints { content: content.cast_unsigned(), places: places.cast_unsigned() },
         ticks: ticks.cast_unsigned(),
+        placeless: without.unwrap_or_default().cast_unsigned(),
     };
     let summed = content.zip(places).zip(ticks_summed).map(summed);
     let (format, placeless) = (row.try_get("format")?, row.try_get("placeless")?);

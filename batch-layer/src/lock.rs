@@ -332,6 +332,22 @@ pub async fn queue(transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Erro
         .map(drop)
 }
 
+/// Why nothing more can be written. It is no fault of the database's.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "another run has taken over the lock, because this one was not heard of for too long: that one does the rest"
+)]
+pub struct TakenOver;
+
+impl TakenOver {
+    /// Whether this is why a transaction failed.
+    #[must_use]
+    pub fn caused(error: &sqlx::Error) -> bool {
+        let sqlx::Error::Io(error) = error else { return false };
+        error.get_ref().is_some_and(|cause| cause.is::<Self>())
+    }
+}
+
 /// Commits, provided that the run still has its lock.
 pub async fn commit(
     mut transaction: PgTransaction<'_>,
@@ -344,8 +360,7 @@ pub async fn commit(
             .fetch_optional(transaction.acquire().await?)
             .await?;
         if held.is_none() {
-            let why = "another run has taken over the lock, because this one was not heard of for too long";
-            return Err(sqlx::Error::Io(io::Error::other(why)));
+            return Err(sqlx::Error::Io(io::Error::other(TakenOver)));
         }
     }
     transaction.commit().await

@@ -7,7 +7,7 @@ pub(crate) const STOPPED: &str = "stopped by a signal";
 
 pub(crate) fn stopped() -> Failure {
     Failure::Partial(format!(
-        "{STOPPED} before all hours were done; the next run goes on with the rest"
+        "{STOPPED} before all hours were done; the next run goes on with the rest (a run with --recompute begins anew)"
     ))
 }
 

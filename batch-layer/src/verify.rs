@@ -314,19 +314,13 @@ impl Stretch {
         match gone.saturating_sub(self.expired_placed(hour)) {
             _ if computed.gone_objects == 0 => Unplaced::None,
             _ if computed.is_stale => Unplaced::Unknown,
+            _ if self.kept.get(&hour).is_some_and(|kept| kept.is_attributed) => {
+                Unplaced::ByPartition
+            }
             0 => Unplaced::None,
-            unplaced if self.expired_placeless(hour) == unplaced => Unplaced::ByPartition,
             _ if self.realtime(hour).ticks == there + gone => Unplaced::AsMany,
             unplaced => Unplaced::Otherwise(unplaced),
         }
-    }
-
-    /// How many ticks objects held that have expired and told no offsets, by the index: it has more
-    /// where some of their lines told theirs.
-    fn expired_placeless(&self, hour: Hour) -> u64 {
-        let parts = self.parts.iter().flat_map(|part| &part.expired_placeless);
-        let of_hour = parts.filter(|((of, _), _)| *of == hour);
-        of_hour.flat_map(|(_, objects)| objects).map(|presumed| presumed.ticks).sum()
     }
 
     /// How many ticks of an hour have expired whose places are known.
@@ -370,8 +364,12 @@ impl Stretch {
         let counted = computed.minute_bar_ticks.max(computed.hour_bar_ticks);
         let is_read = self.unread(outcome.hour).is_none();
         let is_confirmed = |ticks| is_read && self.archived(outcome.hour) == ticks;
+        let holes = || self.parts.iter().flat_map(|part| part.lost.unaccounted.keys());
         match outcome.realtime_ticks? {
             0 => Some(repair::EMPTY),
+            ticks if counted > ticks && holes().any(|(hour, _)| *hour == outcome.hour) => {
+                Some(repair::UNASKED)
+            }
             ticks => (counted > ticks && !is_confirmed(ticks)).then_some(repair::UNSURE),
         }
     }
@@ -720,11 +718,12 @@ impl Verification {
             let realtime = stretch.realtime(hour);
             let is_asked = !computed.is_purged() && !realtime.is_too_wide;
             let bars = is_asked.then_some(realtime.bars());
-            let (kept, places) = Kept::read(&mut self.index, hour, &computed, bars).await?;
+            let (mut kept, places) = Kept::read(&mut self.index, hour, &computed, bars).await?;
             if let Some(others) = self.topics_beside(&places) {
                 stretch.others.insert(hour, others);
             }
             let placeless = self.index.gone_placeless(hour).await?;
+            let mut left: u64 = placeless.iter().map(|object| object.ticks).sum();
             for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
                 part.expired.extend(topic.own_places(hour, &places));
                 let vanished = part.archived.vanished_placeless.get(&hour);
@@ -733,9 +732,12 @@ impl Verification {
                     .chain(vanished.into_iter().flatten())
                     .filter_map(|object| self.archive.presumed(object, &topic.name));
                 for (partition, presumed) in of_topic {
+                    left = left.saturating_sub(presumed.ticks);
                     part.expired_placeless.entry((hour, partition)).or_default().push(presumed);
                 }
             }
+            // What is there of them is of the object's own partition.
+            kept.is_attributed &= left == 0;
             stretch.kept.insert(hour, kept);
         }
         stretch.computed.insert(hour, computed);

@@ -300,13 +300,20 @@ impl Work {
         }
         let (location, prefix) = (self.store.location(), self.template.as_str());
         if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
-            if self.objects_listed == 0 && !self.index.is_prefix_known(self.template.stem()).await?
+            if self.objects_listed > 0
+                || self.plan.window.is_empty()
+                || self.index.is_prefix_known(self.template.stem()).await?
             {
-                self.progress.warn(format_args!(
-                    "{location}{prefix} shows no object of the window, and no run has ever seen one there: what is known of \
-                     its hours comes from elsewhere (is --prefix right?)"
-                ));
+                return Ok(None);
             }
+            let words = format!(
+                "{location}{prefix} shows no object of the window, and no run has ever seen one there: is --prefix right?"
+            );
+            // Who asks for hours expects some.
+            if !self.plan.is_default {
+                return Ok(Some(words));
+            }
+            self.progress.warn(format_args!("{words}"));
             return Ok(None);
         }
         Ok(Some(match self.unknown_files {

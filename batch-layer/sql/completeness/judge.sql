@@ -37,6 +37,9 @@ judged as
                          end
             end as lack,
             case
+                when b.withdrawn > 0 and s.ticks > b.ticks
+                    then least(b.withdrawn, s.ticks - b.ticks)
+                             || ' records were taken out, because an object was replaced by one without them'
                 when s.hour is null then
                    'the speed layer has no ticks of it: nothing tells whether the archive shows all'
             end as doubt

@@ -4,6 +4,6 @@ update archive_object_hours h
 set (merged, summed, summed_places, summed_ticks, summed_placeless,
      offsets)
         = (true, case when h.key = any ($3) then h.summed else h.fingerprint end, h.places,
-           h.ticks, case when o.placeless then h.ticks else 0 end, null)
+           h.ticks, h.placeless, null)
 from archive_objects o
 where h.hour = $1 and ($2::text[] is null or h.key = any ($2)) and o.key = h.key and not o.gone

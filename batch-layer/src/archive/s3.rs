@@ -486,7 +486,8 @@ fn no_credentials(error: &CredentialsError) -> (&'static str, bool) {
             ("the credentials were refused: check role and token", true)
         }
         _ => (
-            "the service that gives the credentials (STS, SSO or the machine's metadata) failed",
+            "the service that gives the credentials (STS, SSO or the machine's metadata) failed; without one, set \
+             AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
             false,
         ),
     }

@@ -242,8 +242,8 @@ fn of_hour(
     Ok((hour, [first, last].into_iter().collect()))
 }
 
-/// Adds offsets in a range that were no ticks, or that Kafka had lost: rejected lines and messages,
-/// and gaps.
+/// Adds offsets in a range that need no looking for. Those of objects whose hours are not written
+/// yet are there. Rejected lines and messages were no ticks, and gaps Kafka had lost.
 pub async fn add_explained(
     connection: &mut PgConnection,
     names: &FileNameTemplate,
@@ -266,10 +266,21 @@ pub async fn add_explained(
             .bind(reach.partition)
             .bind(start)
             .bind(end)
-            .fetch_all(connection)
+            .fetch_all(&mut *connection)
             .await?;
     for (from, to) in ranges {
         present.insert(from.cast_unsigned()..to.cast_unsigned());
+    }
+    let mut rows =
+        pg::query(include_str!("../../sql/completeness/unsummed_offsets.sql")).fetch(connection);
+    while let Some(row) = rows.try_next().await? {
+        let Ok(offsets) = state::decode_offsets(row.try_get("offsets")?) else { continue };
+        let own = offsets.iter().filter(|(topic, partition, _)| {
+            (*topic, *partition) == (reach.topic.as_str(), reach.partition)
+        });
+        for (.., of) in own {
+            places::runs(&places::messages(of)).for_each(|run| present.insert(run));
+        }
     }
     Ok(())
 }

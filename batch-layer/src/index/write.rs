@@ -45,6 +45,8 @@ pub struct Entry {
 pub struct Holding {
     pub hour: Hour,
     pub ticks: u64,
+    /// Those of them that do not tell their offset.
+    pub placeless: u64,
     /// The times of the first and of the last of them.
     pub span: RangeInclusive<Timestamp>,
     pub prints: Prints,
@@ -362,7 +364,8 @@ async fn insert_hours(
     let (mut known, mut fingerprints, mut places) = (Vec::new(), Vec::new(), Vec::new());
     let (mut before, mut places_before, mut ticks_before, mut placeless_before) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut first, mut last, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut first, mut last) = (Vec::new(), Vec::new());
+    let (mut offsets, mut placeless) = (Vec::new(), Vec::new());
     for entry in entries {
         for holding in &entry.hours {
             first.push(*holding.span.start());
@@ -378,6 +381,7 @@ async fn insert_hours(
             places_before.push(in_sums.map(|of| of.places));
             ticks_before.push(in_sums.map(|of| of.ticks));
             placeless_before.push(in_sums.map(|of| of.placeless));
+            placeless.push(holding.placeless.cast_signed());
             offsets.push(holding.offsets.as_deref().filter(|_| in_sums.is_none()));
             known.push(is_same);
         }
@@ -396,6 +400,7 @@ async fn insert_hours(
         .bind(&first)
         .bind(&last)
         .bind(&offsets)
+        .bind(&placeless)
         .execute(transaction.acquire().await?)
         .await?;
     pg::query(include_str!("../../sql/index/mark_touched.sql"))

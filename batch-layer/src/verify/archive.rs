@@ -687,7 +687,7 @@ impl Archive {
         for hour in Hour::each(hours.clone()) {
             let is_covered =
                 |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
-            for Indexed { object, summed, placeless, lines, .. } in index.objects_of(hour).await? {
+            for Indexed { object, summed, lines, .. } in index.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
                 let Some(folder) = self.prefix_below(&object.key, &listed) else {
@@ -723,7 +723,7 @@ impl Archive {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
-                    if let (true, Some(InSums { ticks, .. })) = (is_own && placeless, summed) {
+                    if let (true, Some(InSums { placeless: ticks @ 1.., .. })) = (is_own, summed) {
                         let vanished = Placeless { key: object.key, lines, ticks };
                         archived.vanished_placeless.entry(hour).or_default().push(vanished);
                     }

@@ -358,16 +358,15 @@ impl Sides<'_> {
     ) -> Option<String> {
         let (gone, expired) = (self.gone(partition), self.at(self.expired, partition));
         let (side, most) = if rows < lines {
+            let next = self.next_offset(partition);
+            let mut placed = self.archive.offsets(partition);
+            expired.into_iter().for_each(|expired| placed |= expired);
             let in_kafka = self.at(&self.lost.pending, partition).map_or(0, RoaringTreemap::len);
-            let most = match self.kafka_ends.contains_key(&partition) {
+            let unplaced = match self.kafka_ends.contains_key(&partition) {
                 true => in_kafka,
-                false => {
-                    let next = self.next_offset(partition);
-                    let expired = expired.map_or(0, |expired| places::from(expired, next).len());
-                    archive.presumed_from(next) + gone.unread + expired
-                }
+                false => archive.presumed_from(next) + gone.unread,
             };
-            ("the speed layer", most)
+            ("the speed layer", places::from(&placed, next).len() + unplaced)
         } else {
             let end = self.presumed_ends.get(&partition).copied().unwrap_or(0).max(gone.end);
             let offsets = self.realtime.map(|side| places::from(&side.offsets(partition), end));
@@ -650,7 +649,17 @@ impl Sides<'_> {
 
     fn judge_lost(&self, outcome: &mut PartitionOutcome) {
         let (lost, partition) = (self.lost, outcome.partition);
-        if let Some(offsets) = self.at(&lost.lost, partition) {
+        // Where the rows were dropped, nothing tells whose lines those without offsets are.
+        let archive = self.archive.shares.get(&partition).map_or(0, |share| share.placeless);
+        let unplaced = archive + self.gone(partition).ticks;
+        let is_explained = |offsets: &RoaringTreemap| {
+            self.realtime.is_none() && (1..=unplaced).contains(&offsets.len())
+        };
+        let found = self.at(&lost.lost, partition);
+        if let Some(offsets) = found.filter(|offsets| is_explained(offsets)) {
+            let what = "record[s] of Kafka [is|are] in no table, and the archive has as many whose lines tell no offsets";
+            outcome.find(Status::Ok, inflected(offsets.len(), what));
+        } else if let Some(offsets) = found {
             outcome.missing_everywhere = offsets.len();
             name(
                 outcome,

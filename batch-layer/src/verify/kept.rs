@@ -28,6 +28,8 @@ pub struct Kept {
     pub ticks: Option<u64>,
     /// Those of them that tell no place.
     pub placeless: u64,
+    /// The index tells of which objects those are.
+    pub is_attributed: bool,
     /// Symbols of which `hourly_stock_summary` says something else.
     pub summary: Named,
     /// Symbols of which the speed layer has as many ticks, and other sums.
@@ -53,7 +55,8 @@ impl Kept {
             return Ok((Self::default(), Offsets::default()));
         };
         let placeless = sum.ticks.saturating_sub(sum.offsets.len());
-        let mut kept = Self { ticks: Some(sum.ticks), placeless, ..Self::default() };
+        let is_attributed = index.placeless_of(hour).await? == placeless;
+        let mut kept = Self { ticks: Some(sum.ticks), placeless, is_attributed, ..Self::default() };
         kept.summary = tables::differing(index, hour, Derived::Summary, &sum.bars).await?;
         // Without places, the order of ticks of the same time is a guess.
         let is_ordered = placeless == 0;

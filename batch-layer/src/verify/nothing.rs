@@ -53,7 +53,8 @@ impl Asked {
              {newest}: --from {} reaches them",
             oldest.start()
         );
-        if self.is_default && !known.is_compared {
+        let is_one_hour = !self.is_default && start.plus(1) == *end;
+        if is_one_hour || (self.is_default && !known.is_compared) {
             return Err(Failure::Partial(found));
         }
         tracing::info!(from = %start, to = %end, "{found}");

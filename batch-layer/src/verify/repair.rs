@@ -49,6 +49,9 @@ pub const SHORT: &str = "realtime_stock lacks ticks that the archive or Kafka ha
 /// Then the bars may be right, and a row of `realtime_stock` be false.
 pub const CONTRADICTED: &str = "the archive says otherwise than realtime_stock: find out first which of them is right, as \
                                 docs/operations.md says under HourNotReconciled";
+/// Offsets are missing on both sides that may be those of ticks.
+pub const UNASKED: &str = "they have seen more ticks than realtime_stock has, and offsets of the hour are in no table and not in \
+     the archive: verify with --kafka-brokers first";
 /// The bars may be the last trace of ticks that nobody can name.
 pub const UNSURE: &str = "they have seen more ticks than realtime_stock has, and the archive does not say that those \
                           were too many: see docs/operations.md under HourNotReconciled";

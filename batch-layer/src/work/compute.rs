@@ -418,10 +418,17 @@ impl Work {
         let is_whole = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
         if is_allowed || (is_whole && due.stale.replaced && !due.is_read_otherwise) {
-            let why = if is_allowed {
-                "--allow-shrink says so"
-            } else {
-                "an object was replaced by one without them"
+            let replaced: Vec<_> =
+                added.iter().filter(|indexed| indexed.summed.is_some()).collect();
+            let why = match (is_allowed, &replaced[..]) {
+                (true, _) => "--allow-shrink says so".to_owned(),
+                (false, []) => "an object was replaced by one without them".to_owned(),
+                (false, [one]) => format!("{} was replaced by one without them", one.object.key),
+                (false, [first, ..]) => format!(
+                    "{}, {} the first, were replaced by others without them",
+                    counted(replaced.len() as u64, "object"),
+                    first.object.key
+                ),
             };
             self.progress.warn(format_args!(
                 "hour {hour}: {lost} of {} records are taken out: {why}",

@@ -38,28 +38,29 @@ impl Work {
                 false => indexed.merged && !due.is_forced,
             };
             let others = if is_beside { came } else { &sum.offsets };
-            (
-                &*indexed.object.key,
-                indexed.lines,
-                others,
-                "tell no offsets, and by its name it holds",
-            )
+            let cure = match indexed.summed.is_some() {
+                true => {
+                    "put it there with offsets, or, if the others have all of it, delete it and"
+                }
+                false => "put it there with offsets, or delete it if the others have all of it; or",
+            };
+            let words = ("tell no offsets, and by its name it holds", cure);
+            (&*indexed.object.key, indexed.lines, others, words)
         });
         let gone = due.gone_placeless.iter().filter(|_| new.added.is_some());
-        let words = "told no offsets before it was gone, and by its name it held";
+        let words = ("told no offsets before it was gone, and by its name it held", "if they do,");
         let gone = gone.map(|gone| (&*gone.key, gone.lines, came, words));
         let doubled = there.chain(gone).find(|(key, lines, others, _)| {
             let FileName::Records(origin) = self.names.read(key) else { return false };
             // It has a record's line for each offset, or compaction has taken some.
             others.touches(self.names.topic(key), origin.partition, &named(&origin, *lines))
         });
-        let Some((key, .., words)) = doubled else {
+        let Some((key, .., (words, cure))) = doubled else {
             return false;
         };
         let why = format!(
             "not written, because lines of {key} {words} records that the hour has of other objects, too: they would count \
-             twice. Where it is there, put it there with offsets, or delete it if the others have all of it; \
-             --allow-shrink, with a window that holds the hour, writes it from all that is there"
+             twice: {cure} let a run with --allow-shrink, and a window that holds the hour, write it from all that is there"
         );
         self.fail(hour, &why);
         true
@@ -69,6 +70,7 @@ impl Work {
     /// the same records of others by now: told by their lines, or by the names of those without
     /// offsets, for which it was refused.
     pub(super) async fn forget_found(&mut self) -> Result<(), Failure> {
+        self.index.forget_moved().await?;
         let (mut found, mut hour) = (Vec::new(), None);
         let (mut known, mut placeless) = (None, Vec::new());
         for missed in self.index.missed().await? {

@@ -178,6 +178,7 @@ impl Work {
                 self.index.restore(&survey.back, is_own).await?;
                 self.index.remove(&deleted, self.plan.kept_since).await?;
                 self.index.mend(&mended).await?;
+                self.say_mended(&mended);
                 unknown.extend(survey.unknown);
                 gathered.extend(survey.changes);
                 if gathered.len() >= CHANGES_GATHERED {
@@ -215,6 +216,15 @@ impl Work {
         let is_as_read =
             |key: &String| known.get(key).is_some_and(|known| known.etag == listed[&**key].etag);
         (deleted, there.into_iter().filter(is_as_read).collect())
+    }
+
+    /// Nothing else of the run tells that what was to be done about them has helped.
+    fn say_mended(&self, mended: &[String]) {
+        if let Some(first) = mended.first() {
+            let location = self.store.location();
+            let what = inflected(mended.len() as u64, "object[s] can be read again");
+            self.progress.say(format_args!("{what}, {location}{first} the first by key"));
+        }
     }
 
     async fn remove(&mut self, gone: &[String]) -> Result<(), Failure> {
@@ -571,6 +581,7 @@ fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
     Ok(Holding {
         hour: *hour,
         ticks: part.ticks + part.duplicates,
+        placeless: part.ticks.saturating_sub(part.offsets.len()),
         span: first..=last,
         prints,
         offsets: (offsets.len() <= MAX_OFFSET_BYTES).then_some(offsets),

@@ -457,6 +457,16 @@ async fn a_prefix_below_which_nothing_was_ever_seen_is_named_though_its_hours_ar
     assert!(!outcome.stderr.contains(word), "{}", outcome.stderr);
     let outcome = world.run_ok(&["--prefix", "rwa/stock_prices/%Y-%m-%d-%H/"]).await;
     assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    // Who asks for hours is told so by the exit code, in an empty database, too.
+    let empty = World::create().await;
+    for world in [&world, &empty] {
+        let wrong = ["--prefix", "rwa/stock_prices/%Y-%m-%d-%H/"];
+        let outcome = world.run(&[&wrong[..], &["--from", "2025-06-01"]].concat()).await;
+        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+        let outcome = world.run_ok(&wrong).await;
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    }
     // Below its own prefix everything may have expired.
     world.expire(&key_of(hour, 0, 5000)).await;
     let outcome = world.run_ok(&[]).await;

@@ -540,6 +540,25 @@ async fn an_object_that_expires_while_its_hour_is_held_back_is_missing_from_it()
 }
 
 #[tokio::test]
+async fn an_object_that_is_moved_beside_an_expired_one_is_missed_by_nobody() {
+    let world = World::create().await;
+    let keys = [key(10, 0, 0), key(10, 0, 20)];
+    let texts = [lines(&some_ticks(10, 0, 0, 20)), lines(&some_ticks(10, 0, 20, 10))];
+    for (key, text) in keys.iter().zip(&texts) {
+        world.bucket.put(key, text.clone()).await.unwrap();
+    }
+    world.run_ok(&HOURS).await;
+    world.expire(&keys[0]).await;
+    world.run_ok(&HOURS).await;
+    world.bucket.delete(&keys[1]).await.unwrap();
+    world.bucket.put(&key(11, 0, 20), texts[1].clone()).await.unwrap();
+    world.run_ok(&HOURS).await;
+    assert!(world.rows(STATUS_OF_TEN).await[0].starts_with("complete"));
+    assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
+    assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 30);
+}
+
+#[tokio::test]
 async fn an_object_without_offsets_that_was_moved_before_its_hour_could_be_written_is_missed_no_longer()
  {
     for is_same in [true, false] {
@@ -737,8 +756,9 @@ async fn a_shorter_version_of_a_deleted_object_is_judged_as_if_it_had_replaced_i
     let ticks = some_ticks(10, 1, 10_000, 400);
     world.put(&object, &ticks[..300]).await;
     let outcome = world.run_ok(&HOURS).await;
-    let word = "100 of 800 records are taken out: an object was replaced by one without them";
-    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    let word =
+        format!("100 of 800 records are taken out: {object} was replaced by one without them");
+    assert!(outcome.stderr.contains(&word), "{}", outcome.stderr);
     assert_eq!(world.rows(OF_TEN).await, ["700 2 0"]);
     // Where another one is gone, too, nobody can tell what is to be taken out.
     let (world, object) = deleted().await;

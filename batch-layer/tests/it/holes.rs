@@ -46,6 +46,22 @@ async fn incomplete_hours(world: &World) -> Vec<i64> {
 }
 
 #[tokio::test]
+async fn offsets_of_an_hour_that_is_not_written_yet_are_missing_to_nobody() {
+    let world = World::create().await;
+    put(&world, 2).await;
+    // Those of the hour that is not over, and behind them late ones.
+    put(&world, 0).await;
+    let (late, ticks) = ticks_of(2);
+    let moved = Tick { offset: 1_000 * 20 + 20, ..ticks[0].clone() };
+    world.put(&key_of(late, 0, moved.offset), std::slice::from_ref(&moved)).await;
+    world.run_ok(&[]).await;
+    assert!(!incomplete(&world).await.iter().any(|why| why.contains("19980 to 20019")));
+    let missing =
+        world.rows("select concat(first_offset, ' ', last_offset) from missing_offsets").await;
+    assert_eq!(missing, ["19980 19999"], "the hour between them");
+}
+
+#[tokio::test]
 async fn an_hour_that_is_missing_between_archived_ones_is_looked_for_until_its_object_comes_however_late()
  {
     let world = World::create().await;

@@ -315,6 +315,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         hours: vec![Holding {
             hour,
             ticks: 1,
+            placeless: 0,
             span: hour.start()..=hour.start(),
             prints: Prints { content: 0, places: 0 },
             offsets: None,

@@ -304,6 +304,34 @@ fn ticks_of_an_hour_with_and_without_offsets_are_counted_whichever_of_them_have_
 }
 
 #[test]
+fn of_lines_with_and_without_offsets_those_behind_the_speed_layer_wait_for_it() {
+    let hour = Hour::of(Timestamp::from_micros(0));
+    let holdings = |held| Holdings { hours: [(hour, held)].into(), ..Holdings::default() };
+    let mut archive = holdings(side(&ticks(80..103)));
+    assert!(archive.absorb(holdings(placeless(103, 2))).is_empty());
+    // The speed layer has come to offset 100.
+    for (rows, status) in [(80..100, Status::Open), (81..100, Status::Mismatch)] {
+        for kafka_end in [None, Some(200)] {
+            let lost = Lost { pending: at_zero(103..105), ..Lost::default() };
+            let case = Case { lost, kafka_end, ..Case::default() };
+            let outcome =
+                case.compare_sides(&side(&ticks(rows.clone())), &archive.hours[&hour], None);
+            assert_eq!(outcome.status, status, "{rows:?} {kafka_end:?}: {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn what_kafka_alone_has_of_a_dropped_day_may_be_lines_without_offsets() {
+    for (count, status) in [(8, Status::Purged), (9, Status::Mismatch)] {
+        let lost = Lost { lost: at_zero(0..count), ..Lost::default() };
+        let case = Case { lost, is_purged: true, ..Case::default() };
+        let outcome = case.compare_sides(&HourHoldings::default(), &placeless(0, 8), None);
+        assert_eq!(outcome.status, status, "{outcome:?}");
+    }
+}
+
+#[test]
 fn expired_objects_without_offsets_account_for_what_they_held_of_their_partition() {
     let hour = Hour::of(Timestamp::from_micros(0));
     let gone = |start: u64, end: u64| Presumed { start, end, ticks: end - start };
