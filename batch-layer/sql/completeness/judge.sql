@@ -39,7 +39,8 @@ judged as
             case
                 when b.withdrawn > 0 and s.ticks > b.ticks
                     then least(b.withdrawn, s.ticks - b.ticks)
-                             || ' records were taken out, because an object was replaced by one without them'
+                             || ' records were taken out: replaced by a version without them, '
+                             || 'or by --allow-shrink'
                 when s.hour is null then
                    'the speed layer has no ticks of it: nothing tells whether the archive shows all'
             end as doubt
