@@ -300,8 +300,10 @@ impl Work {
         }
         let (location, prefix) = (self.store.location(), self.template.as_str());
         if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
+            // No hour of it is over; one that was looked through may have none that shows anything.
+            let is_ahead = self.plan.window.is_empty() && self.there.is_none();
             if self.objects_listed > 0
-                || self.plan.window.is_empty()
+                || is_ahead
                 || self.index.is_prefix_known(self.template.stem()).await?
             {
                 return Ok(None);

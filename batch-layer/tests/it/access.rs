@@ -86,7 +86,8 @@ async fn a_pods_web_identity_is_changed_for_the_keys_of_its_role() {
     command.env("AWS_ENDPOINT_URL_STS", format!("http://{}", roles.address()));
     command.env("S3_ENDPOINT_URL", format!("http://{}", signed.address()));
     let outcome = finish(command).await;
-    assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+    // Of an archive that shows nothing.
+    assert_eq!(outcome.code, 4, "{}", outcome.stderr);
     let requests = signed.requests();
     assert!(!requests.is_empty());
     for request in requests {
@@ -121,7 +122,8 @@ async fn the_bucket_is_addressed_by_path_or_by_host_as_is_asked_for() {
             let is_asked = requests.iter().any(|request| request.head.contains(&by_host));
             assert!(is_asked || outcome.code == 3, "{requests:?} {}", outcome.stderr);
         } else {
-            assert_eq!(outcome.code, 0, "{}", outcome.stderr);
+            // Of an archive that shows nothing.
+            assert_eq!(outcome.code, 4, "{}", outcome.stderr);
             assert!(
                 requests.iter().all(|request| request.path.starts_with(&format!("/{bucket}"))),
                 "{requests:?}"

@@ -87,8 +87,11 @@ async fn a_replaced_object_is_read_again_and_its_old_ticks_are_gone() {
     assert_eq!(world.computed_by().await[2], "02T11 by 2");
     let ticks = world.number("select ticks from batch_hours where run_id = 2").await;
     assert_eq!(ticks, 60 + 200);
-    let word = "hour 2025-06-02T11:00Z: 140 of 400 records are taken out: an object was replaced";
-    assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    let word = format!(
+        "hour 2025-06-02T11:00Z: 140 of 400 records are taken out: {} was replaced by one",
+        key(11, 0, 11_000)
+    );
+    assert!(outcome.stderr.contains(&word), "{}", outcome.stderr);
     assert_eq!(world.number("select withdrawn from batch_hours where run_id = 2").await, 140);
 }
 

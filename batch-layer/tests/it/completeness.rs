@@ -101,7 +101,11 @@ async fn a_correction_that_takes_ticks_out_shows_although_the_speed_layer_has_mo
     world.put(&key_of(hour, 0, 5000), &corrected).await;
     world.run_ok(&[]).await;
     assert_eq!(world.rows(shown).await, [format!("batch {}", corrected.len())]);
-    assert_eq!(statuses(&world).await, ["complete"]);
+    let reason = format!(
+        "complete {} records were taken out: replaced by a version without them, or by --allow-shrink",
+        ticks.len() - corrected.len()
+    );
+    assert_eq!(statuses(&world).await, [reason]);
     // Until the archive has it, a late tick is the speed layer's; the next run says so.
     let (_, mut late) = ticks_of(5, 1);
     late[0].offset = 9999;
@@ -160,7 +164,8 @@ async fn a_run_of_a_single_hour_does_not_count_as_the_last_run() {
     let (hour, ticks) = ticks_of(24 * 6, 50);
     let (other, _) = ticks_of(5, 1);
     world.put(&key_of(hour, 0, 0), &ticks).await;
-    world.run_ok(&["--hour", &other.start().to_string()]).await;
+    // Of which the archive shows nothing.
+    assert_eq!(world.run(&["--hour", &other.start().to_string()]).await.code, 4);
     let looked_back = "select run_id::text from batch_run_history where looks_back order by 1";
     assert_eq!(world.rows(looked_back).await, ["1"]);
     world.run_ok(&[]).await;
@@ -462,7 +467,7 @@ async fn a_prefix_below_which_nothing_was_ever_seen_is_named_though_its_hours_ar
     for world in [&world, &empty] {
         let wrong = ["--prefix", "rwa/stock_prices/%Y-%m-%d-%H/"];
         let outcome = world.run(&[&wrong[..], &["--from", "2025-06-01"]].concat()).await;
-        assert_eq!(outcome.code, 4, "{}", outcome.stderr);
+        assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
         assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
         let outcome = world.run_ok(&wrong).await;
         assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
