@@ -133,6 +133,8 @@ pub struct Placeless {
     pub lines: u64,
     /// Its ticks of the hour that do not.
     pub ticks: u64,
+    /// Others of the hour do: its lines are not those of the offsets from its name's on.
+    pub is_mixed: bool,
 }
 
 /// A version of an object that is in an hour's sums.
@@ -385,12 +387,13 @@ impl Index {
         let rows = pg::query_as(include_str!("../sql/index/gone_placeless.sql"))
             .bind(hour.start())
             .fetch_all(&mut self.connection);
-        let rows: Result<Vec<(String, i64, i64)>, _> = in_time(self.patience, rows).await;
+        let rows: Result<Vec<(String, i64, i64, bool)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
-        let placeless = |(key, lines, ticks): (String, i64, i64)| Placeless {
+        let placeless = |(key, lines, ticks, is_mixed): (String, i64, i64, bool)| Placeless {
             key: key.into(),
             lines: lines.cast_unsigned(),
             ticks: ticks.cast_unsigned(),
+            is_mixed,
         };
         Ok(rows.into_iter().map(placeless).collect())
     }

@@ -964,7 +964,8 @@ impl Verification {
             outcome.find(Status::Ok, detail);
         }
         // Where one side has ticks that the other lacks, or may lack, its sums are others.
-        if worst.is_some_and(|worst| worst > Status::Purged) || stretch.archived(hour) != ticks {
+        let is_known = stretch.news(hour).objects == 0 && stretch.archived(hour) == ticks;
+        if worst.is_some_and(|worst| worst > Status::Purged) || !is_known {
             return;
         }
         if !kept.other_values.is_empty() {

@@ -8,7 +8,7 @@ with deleted as
      from archive_object_hours h join archive_objects o using (key)
      where key = any ($1) and (h.summed is not null or h.ticks > 0) and not o.gone
        and (o.last_modified > $2
-            or h.summed is null
+            or (h.summed is null or not h.merged)
                and exists (select from stale_hours s where s.hour = h.hour and s.wanted))
        and not exists (select from covered_objects c where c.key = o.key)
        -- Where they tell offsets, its records are the same ones.

@@ -723,8 +723,11 @@ impl Archive {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
-                    if let (true, Some(InSums { placeless: ticks @ 1.., .. })) = (is_own, summed) {
-                        let vanished = Placeless { key: object.key, lines, ticks };
+                    if let (true, Some(InSums { placeless: ticks @ 1.., ticks: all, .. })) =
+                        (is_own, summed)
+                    {
+                        let is_mixed = ticks < all;
+                        let vanished = Placeless { key: object.key, lines, ticks, is_mixed };
                         archived.vanished_placeless.entry(hour).or_default().push(vanished);
                     }
                 }

@@ -647,6 +647,17 @@ impl Sides<'_> {
         (ours & theirs) - &values.blurred
     }
 
+    /// Whether objects whose lines tell no offsets have these by their names.
+    fn are_presumed(&self, partition: i32, offsets: &RoaringTreemap) -> bool {
+        let there = self.archive.shares.get(&partition).into_iter().flat_map(|of| &of.presumed);
+        let gone = self.expired_placeless.get(&(self.hour, partition)).into_iter().flatten();
+        let mut left = places::messages(offsets);
+        for Presumed { start, end, .. } in there.chain(gone) {
+            left.remove_range(start..end);
+        }
+        left.is_empty()
+    }
+
     fn judge_lost(&self, outcome: &mut PartitionOutcome) {
         let (lost, partition) = (self.lost, outcome.partition);
         // Where the rows were dropped, nothing tells whose lines those without offsets are.
@@ -658,7 +669,11 @@ impl Sides<'_> {
         let found = self.at(&lost.lost, partition);
         if let Some(offsets) = found.filter(|offsets| is_explained(offsets)) {
             let what = "record[s] of Kafka [is|are] in no table, and the archive has as many whose lines tell no offsets";
-            outcome.find(Status::Ok, inflected(offsets.len(), what));
+            let status = match self.are_presumed(partition, offsets) {
+                true => Status::Ok,
+                false => Status::Open,
+            };
+            outcome.find(status, inflected(offsets.len(), what));
         } else if let Some(offsets) = found {
             outcome.missing_everywhere = offsets.len();
             name(

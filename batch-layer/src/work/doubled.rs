@@ -9,7 +9,7 @@ use super::Work;
 use super::compute;
 use super::due::{Due, New};
 use crate::archive::{FileName, Origin};
-use crate::index::{Indexed, Missed, Placeless};
+use crate::index::{InSums, Indexed, Missed, Placeless};
 use crate::scan::HourBars;
 use service::Failure;
 use std::ops::Range;
@@ -78,12 +78,8 @@ impl Work {
                 known = self.index.computed(missed.hour).await?.and_then(|known| known.sum);
                 placeless = self.index.gone_placeless(missed.hour).await?;
                 let there = self.index.objects_of(missed.hour).await?.into_iter();
-                let there = there.filter(|indexed| indexed.placeless && indexed.merged);
-                placeless.extend(there.map(|Indexed { object, lines, ticks, .. }| Placeless {
-                    key: object.key,
-                    lines,
-                    ticks,
-                }));
+                placeless.extend(there.filter_map(in_sums));
+                placeless.retain(|object| !object.is_mixed);
             }
             if known.as_ref().is_some_and(|sum| self.is_found(&missed, sum, &placeless)) {
                 found.push(missed);
@@ -115,6 +111,13 @@ impl Work {
         }
         left.is_empty()
     }
+}
+
+/// An object that is there, if the hour's sums have ticks of it that do not tell their offset.
+fn in_sums(indexed: Indexed) -> Option<Placeless> {
+    let Indexed { object, lines, summed, .. } = indexed;
+    let InSums { ticks: all, placeless: ticks, .. } = summed?;
+    (ticks > 0).then_some(Placeless { key: object.key, lines, ticks, is_mixed: ticks < all })
 }
 
 /// The offsets that an object of so many records holds by its name.

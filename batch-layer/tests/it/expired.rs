@@ -508,8 +508,14 @@ async fn an_object_with_gaps_between_its_offsets_is_found_in_others_and_not_betw
 
 #[tokio::test]
 async fn an_object_is_not_found_in_one_without_offsets_that_by_its_name_has_some_of_its_records() {
-    for (first, count, is_there) in [(20, 10, true), (19, 11, true), (20, 9, false), (29, 1, false)]
-    {
+    for (first, count, told, is_there) in [
+        (20, 10, 0, true),
+        (19, 11, 0, true),
+        (20, 9, 0, false),
+        (29, 1, 0, false),
+        // Of one line the offset is known, and it is another.
+        (20, 9, 1, false),
+    ] {
         let (world, [broken, late], [text, _]) = held_back(false).await;
         world.bucket.delete(&late).await.unwrap();
         assert_eq!(world.run(&HOURS).await.code, 4);
@@ -517,6 +523,7 @@ async fn an_object_is_not_found_in_one_without_offsets_that_by_its_name_has_some
         let text = text.lines().take(19).map(|line| line.to_owned() + "\n").collect::<String>();
         world.bucket.put(&broken, text).await.unwrap();
         let other = without_offsets(&some_ticks(10, 0, first, count));
+        let other = other + &lines(&some_ticks(10, 0, 100, told));
         world.bucket.put(&key(11, 0, first), other).await.unwrap();
         world.run_ok(&HOURS).await;
         let status = &world.rows(STATUS_OF_TEN).await[0];

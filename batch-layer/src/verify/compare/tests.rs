@@ -329,6 +329,11 @@ fn what_kafka_alone_has_of_a_dropped_day_may_be_lines_without_offsets() {
         let outcome = case.compare_sides(&HourHoldings::default(), &placeless(0, 8), None);
         assert_eq!(outcome.status, status, "{outcome:?}");
     }
+    // Others than the names tell: there may have been messages in between that were not archived.
+    let lost = Lost { lost: at_zero(4..9), ..Lost::default() };
+    let case = Case { lost, is_purged: true, ..Case::default() };
+    let outcome = case.compare_sides(&HourHoldings::default(), &placeless(0, 8), None);
+    assert_eq!(outcome.status, Status::Open, "{outcome:?}");
 }
 
 #[test]
