@@ -168,7 +168,7 @@ fn prints((object, scan): &(Object, Scan)) -> Result<(String, Vec<String>)> {
         all.push(format!(
             "{hour} {} {}",
             state::fingerprint(bars)?,
-            state::fingerprint_of_places(bars)?
+            state::fingerprint_of_places(&state::encode_offsets(&bars.offsets)?)
         ));
     }
     Ok((object.key.to_string(), all))

@@ -489,7 +489,7 @@ async fn an_object_with_gaps_between_its_offsets_is_found_in_others_and_not_betw
     // As transactions and compaction leave them.
     let (own, others): (Vec<_>, Vec<_>) = all.into_iter().partition(|tick| tick.offset % 3 == 0);
     for (other, is_there) in [
-        (vec![&own[..], &others[..]].concat(), true),
+        ([&own[..], &others[..]].concat(), true),
         (own.clone(), true),
         // As many, between the offsets of the first and the last.
         (others, false),
