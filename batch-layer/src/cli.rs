@@ -93,7 +93,9 @@ Exit codes:
   3  infrastructure: PostgreSQL or the store does not answer; try again later
   4  partial: some hours were not written, or some objects cannot be read: each is named in the log, and in the
      view broken_archive_objects (or the run was stopped by SIGTERM or SIGINT between two hours); all other hours
-     are done, and the next run goes on with the rest. Or no line of the window's objects is a tick";
+     are done, and the next run goes on with the rest (with --recompute it begins anew). Or no line of the window's
+     objects is a tick, hours were asked for below a prefix where no run has ever seen an object, or another run
+     has taken over (--takeover-after)";
 
 /// What the command line asks for.
 #[derive(Debug, Clone)]

@@ -3,5 +3,5 @@
 select exists (select from archive_objects where starts_with(key, $1))
        or exists (select from covered_objects where starts_with(key, $1))
        or (not exists (select from archive_objects)
-           and (exists (select from batch_hours)
+           and (exists (select from hourly_stock_summary)
                 or exists (select from batch_runs where objects_read > 0)))

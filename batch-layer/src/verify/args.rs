@@ -59,8 +59,8 @@ Exit codes:
   3  infrastructure: PostgreSQL or the store does not answer; try again later
   4  nothing differs, but some hours could not be compared to the end: an object cannot be read, the speed layer
      or the sink is behind, batch-layer has not run yet, or SIGTERM came; or nothing was compared, as none of the hours
-     asked for is looked at yet (--grace), the tables have none but older ones that nobody has compared, or none
-     of their messages is a tick";
+     asked for is looked at yet (--grace), the one of --hour has no tick, the tables have none but older ones that
+     nobody has compared, or none of their messages is a tick";
 
 /// Where the topic is.
 #[derive(Debug, Clone, clap::Args)]
