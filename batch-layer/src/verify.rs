@@ -367,10 +367,11 @@ impl Stretch {
         let holes = || self.parts.iter().flat_map(|part| part.lost.unaccounted.keys());
         match outcome.realtime_ticks? {
             0 => Some(repair::EMPTY),
+            ticks if counted > ticks && !is_confirmed(ticks) => Some(repair::UNSURE),
             ticks if counted > ticks && holes().any(|(hour, _)| *hour == outcome.hour) => {
                 Some(repair::UNASKED)
             }
-            ticks => (counted > ticks && !is_confirmed(ticks)).then_some(repair::UNSURE),
+            _ => None,
         }
     }
 }
