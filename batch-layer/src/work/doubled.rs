@@ -48,7 +48,10 @@ impl Work {
             (&*indexed.object.key, indexed.lines, others, words)
         });
         let gone = due.gone_placeless.iter().filter(|_| new.added.is_some());
-        let words = ("told no offsets before it was gone, and by its name it held", "if they do,");
+        let words = (
+            "told no offsets before it was gone, and by its name it held",
+            "if those have all of it,",
+        );
         let gone = gone.map(|gone| (&*gone.key, gone.lines, came, words));
         let doubled = there.chain(gone).find(|(key, lines, others, _)| {
             let FileName::Records(origin) = self.names.read(key) else { return false };
