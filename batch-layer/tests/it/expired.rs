@@ -547,6 +547,34 @@ async fn an_object_that_expires_while_its_hour_is_held_back_is_missing_from_it()
 }
 
 #[tokio::test]
+async fn an_object_without_offsets_that_no_run_has_read_beside_an_expired_one_leaves_the_hour_open()
+{
+    let world = World::create().await;
+    let ticks = some_ticks(10, 0, 0, 8);
+    world.insert_realtime(&ticks).await;
+    world.fill_minute_bars().await;
+    world.set_next_offset("stock_prices", 0, 8).await;
+    world.bucket.put(&key(10, 0, 0), without_offsets(&ticks[..4])).await.unwrap();
+    world.put(&key(10, 0, 4), &ticks[4..6]).await;
+    world.run_ok(&HOURS).await;
+    world.expire(&key(10, 0, 0)).await;
+    world.run_ok(&HOURS).await;
+    world.bucket.put(&key(10, 0, 6), without_offsets(&ticks[6..])).await.unwrap();
+    let outcome = verify(&world, &AT_TEN).await;
+    assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
+    world.run_ok(&HOURS).await;
+    let outcome = verify(&world, &AT_TEN).await;
+    assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+    // What is missing of a partition stands in the view of those on call.
+    world.execute("delete from realtime_stock where kafka_offset = 5").await;
+    assert_eq!(verify(&world, &AT_TEN).await.code, 1);
+    let detail = "select detail from hour_reconciliation where hour = '2025-06-02T10:00Z'";
+    let detail = &world.rows(detail).await[0];
+    let word = "stock_prices 0: realtime_stock has 7 ticks, the archive 8";
+    assert!(detail.contains(word), "{detail}");
+}
+
+#[tokio::test]
 async fn an_object_that_is_moved_beside_an_expired_one_is_missed_by_nobody() {
     let world = World::create().await;
     let keys = [key(10, 0, 0), key(10, 0, 20)];
@@ -563,6 +591,22 @@ async fn an_object_that_is_moved_beside_an_expired_one_is_missed_by_nobody() {
     assert!(world.rows(STATUS_OF_TEN).await[0].starts_with("complete"));
     assert_eq!(world.number("select count(*) from deleted_objects").await, 0);
     assert_eq!(world.number("select sum(ticks)::bigint from batch_hours").await, 30);
+}
+
+#[tokio::test]
+async fn what_an_object_has_grown_by_while_its_hour_is_held_back_is_missing_when_it_expires() {
+    let (world, [broken, late], [text, other]) = held_back(false).await;
+    world.bucket.put(&broken, text.clone()).await.unwrap();
+    world.run_ok(&HOURS).await;
+    world.bucket.put(&broken, text[..text.len() - 30].to_owned()).await.unwrap();
+    world.bucket.put(&late, other + &lines(&some_ticks(10, 0, 30, 5))).await.unwrap();
+    assert_eq!(world.run(&HOURS).await.code, 4);
+    world.expire(&late).await;
+    world.run(&HOURS).await;
+    world.bucket.put(&broken, text).await.unwrap();
+    world.run(&HOURS).await;
+    let status = &world.rows(STATUS_OF_TEN).await[0];
+    assert!(status.contains(&late) && status.starts_with("incomplete"), "{status}");
 }
 
 #[tokio::test]
