@@ -43,6 +43,12 @@ impl HourBars {
         Self { offsets: Offsets::of_topic(topic), repeated, ..Self::default() }
     }
 
+    /// How many ticks tell no offset. It must be settled.
+    #[must_use]
+    pub fn placeless(&self) -> u64 {
+        self.ticks.saturating_sub(self.offsets.len())
+    }
+
     /// Takes in a tick, and its place for the order.
     #[inline]
     pub fn add(&mut self, tick: &Tick<'_>, place: Place) {

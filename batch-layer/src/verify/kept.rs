@@ -54,7 +54,7 @@ impl Kept {
         let Some(sum) = index.computed(hour).await?.and_then(|known| known.sum) else {
             return Ok((Self::default(), Offsets::default()));
         };
-        let placeless = sum.ticks.saturating_sub(sum.offsets.len());
+        let placeless = sum.placeless();
         let is_attributed = index.placeless_of(hour).await? == placeless;
         let mut kept = Self { ticks: Some(sum.ticks), placeless, is_attributed, ..Self::default() };
         kept.summary = tables::differing(index, hour, Derived::Summary, &sum.bars).await?;

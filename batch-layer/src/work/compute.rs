@@ -44,7 +44,7 @@ fn set_right<'a>(
 fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool, there: u64) -> u64 {
     let missing = known.sum.as_ref().map_or(0, |before| before.offsets.missing_in(&sum.offsets));
     let by_place = missing.saturating_sub(if is_read_otherwise && known.gone_objects == 0 {
-        placeless(sum)
+        sum.placeless()
     } else {
         0
     });
@@ -58,11 +58,6 @@ fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool, there: u64) -
     by_place.max(known.ticks.saturating_sub(sum.ticks)).max(known.gone_placeless).max(expired)
 }
 
-/// Ticks that tell no place.
-pub(super) fn placeless(sum: &HourBars) -> u64 {
-    sum.ticks.saturating_sub(sum.offsets.len())
-}
-
 /// Records that an hour had once and has no longer, and how many of them are truly out of it. What
 /// comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest
 /// follows. As many as have come since without offsets may be the same ones.
@@ -73,7 +68,7 @@ fn withdrawn(due: &Due<'_>, before: Option<&HourBars>, sum: &HourBars) -> (Offse
     let out_before = due.known.map_or(0, |known| known.taken_out);
     let comparable = before.filter(|_| !due.is_read_otherwise);
     let more = comparable.map(|before| before.offsets.without(&sum.offsets)).unwrap_or_default();
-    let (gone, came) = comparable.map_or((0, 0), |before| (placeless(before), placeless(sum)));
+    let (gone, came) = comparable.map_or((0, 0), |before| (before.placeless(), sum.placeless()));
     let taken_out = (out_before + more.len() + gone).saturating_sub(again + came);
     withdrawn.add_all(more);
     let taken_out = taken_out.min(withdrawn.len());
@@ -438,7 +433,7 @@ impl Work {
         }
         // What has expired cannot be read again, and stays as it is known; only new records come to
         // it. What was read in another way cannot be added to: the same records would count twice.
-        let may_be_known = due.stale.reread && placeless(&sum) > 0;
+        let may_be_known = due.stale.reread && sum.placeless() > 0;
         let is_anew = due.is_forced && self.is_written_from_kept(&due.stale, Some(known));
         let is_added_to = (is_anew || !added.is_empty())
             && !due.stale.replaced

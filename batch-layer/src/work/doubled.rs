@@ -6,7 +6,6 @@
 //! others have its records.
 
 use super::Work;
-use super::compute;
 use super::due::{Due, New};
 use crate::archive::{FileName, Origin};
 use crate::index::{InSums, Indexed, Missed, Placeless};
@@ -24,7 +23,7 @@ impl Work {
         let ticks = placeless().map(|indexed| indexed.ticks).sum::<u64>()
             + due.known.map_or(0, |known| known.gone_placeless);
         // Of one of which some lines tell offsets those are its own.
-        let are_mixed = ticks > compute::placeless(sum);
+        let are_mixed = ticks > sum.placeless();
         if ticks == 0 || are_mixed || self.may_shrink(hour) {
             return false;
         }

@@ -10,7 +10,6 @@
 //! that those stay.
 
 use super::Work;
-use super::compute::placeless;
 use super::due::{Due, New};
 use super::index::prints;
 use crate::hour::Hour;
@@ -150,7 +149,7 @@ fn growth(
     } else if indexed.placeless {
         let why = "its lines tell no offsets, so nobody can tell which of them are new";
         Growth::Uncertain(format!("{key} was replaced: {why}"))
-    } else if placeless(before) > 0 {
+    } else if before.placeless() > 0 {
         let why =
             "lines of the hour told no offsets before, so nobody can tell which of them are new";
         Growth::Uncertain(format!("{key} was replaced: {why}"))

@@ -581,7 +581,7 @@ fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
     Ok(Holding {
         hour: *hour,
         ticks: part.ticks + part.duplicates,
-        placeless: part.ticks.saturating_sub(part.offsets.len()),
+        placeless: part.placeless(),
         span: first..=last,
         prints,
         offsets: (offsets.len() <= MAX_OFFSET_BYTES).then_some(offsets),
@@ -609,7 +609,7 @@ fn prints_and_offsets(part: &HourBars) -> anyhow::Result<(Prints, Vec<u8>)> {
 
 /// Whether some ticks do not tell their offset.
 fn is_placeless(scan: &Scan) -> bool {
-    scan.hours.iter().any(|(_, bars)| bars.ticks > bars.offsets.len())
+    scan.hours.iter().any(|(_, bars)| bars.placeless() > 0)
 }
 
 fn is_enough(entries: &[Entry]) -> bool {
