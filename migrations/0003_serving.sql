@@ -138,6 +138,28 @@ from hourly_stock h
          cross join lateral (select is_clean(h.ticks, c.ticks, c.left_out)) as choice
 where not is_clean or c.ticks > 0;
 
+-- The bars of which clean_hourly_stock leaves something out, raw and clean; no clean numbers where nothing else is
+-- left. Begun with the few that hold bad prints: each looks up its raw hour by key, which `offset 0` keeps so.
+create view hours_with_bad_prints as
+select c.hour,
+       c.symbol,
+       c.left_out,
+       h.ticks,
+       h.high                                 as raw_high,
+       case when c.ticks > 0 then c.high end  as clean_high,
+       h.low                                  as raw_low,
+       case when c.ticks > 0 then c.low end   as clean_low,
+       h.close                                as raw_close,
+       case when c.ticks > 0 then c.close end as clean_close
+from clean_hours c
+         cross join lateral (select *
+                             from hourly_stock h
+                             where h.symbol = c.symbol
+                               and h.hour = c.hour
+                             offset 0) as h
+where is_clean(h.ticks, c.ticks, c.left_out)
+  and c.left_out > 0;
+
 -- Where the exchange is. One row; `update exchange set time_zone = 'Asia/Tokyo'` moves the days of every report.
 create table exchange
 (

@@ -568,6 +568,13 @@ async fn the_clean_views_leave_bad_prints_out_of_bars_that_have_no_newer_ticks()
         world.rows(&hour("clean_hourly_stock where left_out = 2")).await,
         ["358 100.01 35800"]
     );
+    let listed = "select concat_ws(' ', ticks, left_out, trim_scale(raw_high),
+                                   coalesce(trim_scale(clean_high)::text, 'none'))
+                  from hours_with_bad_prints";
+    assert_eq!(world.rows(listed).await, ["360 2 102 100.01"]);
+    world.execute("update clean_hours set ticks = 0, left_out = 360").await;
+    assert_eq!(world.rows(listed).await, ["360 360 102 none"]);
+    world.execute("update clean_hours set ticks = 358, left_out = 2").await;
     assert_eq!(world.rows("select trim_scale(high)::text from daily_stock_report").await, ["102"]);
     assert_eq!(
         world.rows("select trim_scale(high)::text from clean_daily_stock_report").await,
@@ -799,6 +806,7 @@ async fn an_hour_that_is_written_and_not_judged_shows_its_raw_bars() {
     world.run_ok(&[&DAY[..], &["--anomalies", "off"]].concat()).await;
     let bars = "select concat_ws(' ', left_out, trim_scale(low)) from clean_hourly_stock";
     assert_eq!(world.rows(bars).await, ["0 150"]);
+    assert_eq!(world.number("select count(*) from hours_with_bad_prints").await, 0);
 }
 
 /// The same ticks of another symbol, in another partition.

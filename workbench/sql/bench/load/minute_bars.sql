@@ -12,3 +12,5 @@ from generate_series($1::integer - 1, 0, -1) as day,
      lateral (select 50 + s
                      + round((10 * sin(day + s + extract(epoch from minute) / 9000))::numeric, 2)
                      as p) as price
+-- As a market writes them, so that a span of time lies together.
+order by minute, s

@@ -34,7 +34,7 @@ enum Told {
     TicksOfABar,
 }
 
-const STATEMENTS: [(&str, &str, &[Told]); 8] = [
+const STATEMENTS: [(&str, &str, &[Told]); 9] = [
     (
         "minute bars",
         include_str!("../../../sql/bench/load/minute_bars.sql"),
@@ -47,6 +47,7 @@ const STATEMENTS: [(&str, &str, &[Told]); 8] = [
     ("index on finished days", "create index on realtime_stock (symbol, timestamp)", &[]),
     ("rejected messages", include_str!("../../../sql/bench/load/rejects.sql"), &[]),
     ("batch runs", include_str!("../../../sql/bench/load/runs.sql"), &[Told::Days]),
+    ("clean hours", include_str!("../../../sql/bench/load/clean_hours.sql"), &[]),
 ];
 
 /// # Errors
