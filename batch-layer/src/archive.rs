@@ -3,119 +3,33 @@
 
 mod below;
 mod body;
+mod error;
 mod format;
 mod local;
 mod name;
+mod object;
 mod prefix;
 mod s3;
 mod twins;
 
 pub use body::{Body, Interrupted, Longer};
+pub use error::StoreError;
 pub use format::{CsvFields, Format};
 pub use name::{CONFLUENT, FileName, FileNameTemplate, Origin, uncompressed};
+pub use object::{MAX_OBJECTS, Object};
 pub use prefix::{Folder, PrefixTemplate};
 pub use s3::S3Options;
 pub use twins::{Twin, twins};
 
-use common::Timestamp;
 use futures::stream::{self, Stream, StreamExt};
 use local::LocalStore;
 use s3::S3Store;
 use service::Failure;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
-
-/// An object as a listing shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Object {
-    pub key: Arc<str>,
-    /// Changes whenever the content does.
-    pub etag: String,
-    /// In bytes, as stored.
-    pub size: u64,
-    /// When it was stored; `None` where the store does not tell.
-    pub last_modified: Option<Timestamp>,
-}
 
 /// Folders that are listed ahead of who asks for them.
 pub const LISTINGS_AHEAD: usize = 8;
-
-/// The most objects of a folder: each takes 0.8 kB while its hour is computed.
-pub const MAX_OBJECTS: usize = 250_000;
-
-/// The year 2000, before which there was no archive: what says so, or 1970, tells no time.
-const OLDEST: Timestamp = Timestamp::from_micros(946_684_800_000_000);
-
-/// What stands for the etag of an object that the store lists without one.
-const WITHOUT_ETAG: &str = "modified ";
-
-impl Object {
-    /// The time of the last change tells versions apart, too, if less surely.
-    fn etag_in_place_of_none(modified_micros: Option<i64>) -> String {
-        format!("{WITHOUT_ETAG}{}", modified_micros.unwrap_or_default())
-    }
-
-    /// When it was stored, by the microseconds since 1970 that the store tells.
-    fn stored_at(modified_micros: Option<i64>) -> Option<Timestamp> {
-        modified_micros.map(Timestamp::from_micros).filter(|at| *at >= OLDEST)
-    }
-
-    /// What the store itself calls this version of the object.
-    fn etag_of_store(&self) -> Option<&str> {
-        Some(&*self.etag).filter(|etag| !etag.starts_with(WITHOUT_ETAG))
-    }
-}
-
-/// Why the store did not do what was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The object is no longer the one that was listed: replaced, or gone.
-    #[error("it was replaced or deleted after it had been listed")]
-    Moved,
-    /// The object is in cold storage, from which it must be restored before it can be read.
-    #[error("it lies in cold storage")]
-    Frozen,
-    /// A folder holds more objects than there is memory for.
-    #[error(
-        "more than {MAX_OBJECTS} objects lie in it, for which there is no memory: let the sink write larger ones"
-    )]
-    TooMany,
-    /// The listing of a folder goes round in circles, or on and on, or says what cannot be.
-    #[error("the store's fault: {0}")]
-    FalseListing(String),
-    /// The store has something against who asks, and nothing against what is asked for: keys that
-    /// have expired.
-    #[error("{0:#}")]
-    Caller(anyhow::Error),
-    /// A person must change something: a right, a key, the name of the bucket.
-    #[error("{0:#}")]
-    Refused(anyhow::Error),
-    /// Trying again later may do.
-    #[error("{0:#}")]
-    Unavailable(anyhow::Error),
-}
-
-impl StoreError {
-    /// Whether it is the fault of the one folder that was listed, and no other need wait.
-    #[must_use]
-    pub fn is_of_one_folder(&self) -> bool {
-        matches!(self, Self::TooMany | Self::FalseListing(_))
-    }
-}
-
-impl From<StoreError> for Failure {
-    fn from(error: StoreError) -> Self {
-        match error {
-            StoreError::Refused(error) | StoreError::Caller(error) => Self::Configuration(error),
-            StoreError::Unavailable(error) => Self::Infrastructure(error),
-            StoreError::Moved
-            | StoreError::Frozen
-            | StoreError::TooMany
-            | StoreError::FalseListing(_) => Self::Infrastructure(error.into()),
-        }
-    }
-}
 
 /// Which store to open.
 #[derive(Debug, Clone)]

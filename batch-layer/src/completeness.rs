@@ -7,6 +7,7 @@
 //! nothing else tells what is missing: it counts as complete, and its reason says so.
 
 mod compared;
+mod hole;
 mod holes;
 mod known;
 mod standing;

@@ -2,20 +2,23 @@
 //! which hours are stale.
 
 mod broken;
+mod connection;
 mod lines;
 mod newest;
+mod object;
 mod seen;
 mod write;
 
 pub use broken::BrokenSummary;
+pub use connection::Index;
 pub use lines::{CommonReject, FolderLines};
 pub use newest::{NewestPlaces, newest_of};
+pub use object::{InSums, Indexed, KnownObject, KnownObjects, Missed, Placeless, Prints};
 pub use seen::Seen;
 pub use write::{Entry, Holding, forget_emptied};
 
 use crate::archive::{Folder, Object};
 use crate::hour::Hour;
-use crate::lock::{self, Hold, TakenOver, Token};
 use crate::scan::{HourBars, Offsets};
 use crate::state;
 use common::Timestamp;
@@ -23,50 +26,15 @@ use futures::TryStreamExt;
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::pg;
-use service::pg::{Database, in_time};
-use sqlx::postgres::{PgArguments, PgConnection, PgRow, Postgres};
-use sqlx::query::{Query, QueryAs};
-use sqlx::{Acquire, Row};
+use service::pg::in_time;
+use sqlx::Row;
+use sqlx::postgres::{PgArguments, PgRow, Postgres};
+use sqlx::query::QueryAs;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::{Range, RangeInclusive};
-use std::sync::Arc;
-use std::time::Duration;
-
-/// A statement with its values.
-pub(crate) type Statement<'q> = pg::Statement<Query<'q, Postgres, PgArguments>>;
+use std::ops::Range;
 
 /// One that gives a number of each of some hours.
 type ByHour<'q> = pg::Statement<QueryAs<'q, Postgres, (Timestamp, i64), PgArguments>>;
-
-/// The one connection of a run. Its transactions end with a look at the run's lock, so whoever has
-/// lost that cannot write.
-pub struct Index {
-    pub connection: PgConnection,
-    pub database: Database,
-    /// How long a statement may take.
-    pub patience: Duration,
-    /// `None` where nothing is written that another run may be at.
-    pub lock: Option<Token>,
-}
-
-/// What the index knows of an object that is listed again.
-#[derive(Debug, PartialEq, Eq)]
-pub struct KnownObject {
-    pub etag: String,
-    pub size: u64,
-    pub stored_at: Timestamp,
-    /// Some of its lines are no ticks.
-    pub has_rejects: bool,
-    /// It was read in the way that was asked about.
-    pub is_as_read: bool,
-    /// No listing has shown it since.
-    pub gone: bool,
-    /// Some of its ticks do not tell their offset.
-    pub placeless: bool,
-}
-
-/// What the index knows of a folder's objects, by their key.
-pub type KnownObjects = FxHashMap<String, KnownObject>;
 
 /// A stale hour that a run must see to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,74 +44,6 @@ pub struct Stale {
     pub replaced: bool,
     /// An object that is in its sums was read again by other rules.
     pub reread: bool,
-}
-
-/// An object that holds ticks of an hour.
-#[derive(Debug, Clone)]
-pub struct Indexed {
-    pub object: Object,
-    /// The prefix of the listing that showed it when it was read: where the layout has changed
-    /// since, no folder of today's.
-    pub folder: Arc<str>,
-    /// Whether it is in the hour's sums.
-    pub merged: bool,
-    /// What of it is, or of an earlier version of it; `None`: nothing.
-    pub summed: Option<InSums>,
-    /// What it holds of the hour.
-    pub ticks: u64,
-    /// The times of the first and of the last of them.
-    pub span: RangeInclusive<Timestamp>,
-    /// How it was read.
-    pub format: String,
-    /// Some of its ticks, of whatever hour, do not tell their offset.
-    pub placeless: bool,
-    /// How many lines it has, with those that are no ticks.
-    pub lines: u64,
-}
-
-/// What an object holds of an hour, as numbers: where they are the same, so is what they are of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prints {
-    /// By [`crate::state::fingerprint`].
-    pub content: u64,
-    /// Of its places alone, by [`crate::state::fingerprint_of_places`].
-    pub places: u64,
-}
-
-/// An object that was deleted before an hour's sums had anything of it.
-#[derive(Debug)]
-pub struct Missed {
-    pub hour: Hour,
-    pub key: String,
-    /// Its ticks of the hour.
-    pub ticks: u64,
-    pub lines: u64,
-    /// Some of its ticks do not tell their offset.
-    pub placeless: bool,
-    /// Its places of the hour, unless they take too many bytes.
-    pub offsets: Option<Offsets>,
-    /// The sums have the same of another object.
-    pub is_elsewhere: bool,
-}
-
-/// An object that does not tell the offsets of all of its ticks, and that an hour's sums have.
-#[derive(Debug, Clone)]
-pub struct Placeless {
-    pub key: Arc<str>,
-    pub lines: u64,
-    /// Its ticks of the hour that do not.
-    pub ticks: u64,
-    /// Others of the hour do: its lines are not those of the offsets from its name's on.
-    pub is_mixed: bool,
-}
-
-/// A version of an object that is in an hour's sums.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InSums {
-    pub prints: Prints,
-    pub ticks: u64,
-    /// Those of them that do not tell their offset.
-    pub placeless: u64,
 }
 
 /// An hour as it was computed last.
@@ -174,24 +74,6 @@ pub struct Computed {
     pub taken_out: u64,
 }
 
-impl KnownObject {
-    /// Whether the store tells a later time of an object than when it was read: then more of its
-    /// ticks may be of a time that can be.
-    #[must_use]
-    pub fn is_earlier(&self, object: &Object) -> bool {
-        self.has_rejects && object.last_modified.is_some_and(|at| at > self.stored_at)
-    }
-}
-
-impl Indexed {
-    /// Whether an hour's sums have an earlier version of it, to which nothing of what it holds is to
-    /// be added.
-    #[must_use]
-    pub const fn is_replaced(&self) -> bool {
-        !self.merged && self.summed.is_some()
-    }
-}
-
 impl Computed {
     /// Whether its sums are those of so many objects that are still there, and of those that are
     /// gone.
@@ -202,48 +84,6 @@ impl Computed {
 }
 
 impl Index {
-    /// Lets the server end a statement that nobody waits for any more.
-    ///
-    /// # Errors
-    /// Where the database fails; here and below.
-    pub async fn limit_statements(&mut self) -> Result<(), Failure> {
-        if !pg::has_a_session() {
-            // What writes brings its limit along (lock::begin).
-            return Ok(());
-        }
-        let limit = format!("set statement_timeout = {}", self.server_patience().as_millis());
-        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(limit)).execute(&mut self.connection);
-        in_time(self.patience, done)
-            .await
-            .map_err(|error| self.failed("setting a time limit in", error))?;
-        Ok(())
-    }
-
-    /// How long the server lets a statement go on: a little longer than this side, which says what
-    /// for.
-    pub(crate) fn server_patience(&self) -> Duration {
-        self.patience + Duration::from_secs(1)
-    }
-
-    /// A statement that writes on its own. Gives how many rows it has touched.
-    pub(crate) async fn write(
-        &mut self,
-        table: &str,
-        statement: Statement<'_>,
-    ) -> Result<u64, Failure> {
-        let token = self.lock.clone();
-        let written = async {
-            let mut transaction =
-                lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
-            let done = statement.execute(transaction.acquire().await?).await?;
-            lock::commit(transaction, token.as_ref()).await?;
-            Ok(done.rows_affected())
-        };
-        in_time(self.patience, written)
-            .await
-            .map_err(|error| self.failed(&format!("writing {table} in"), error))
-    }
-
     /// The known objects below some folders, by folder and key, and whether they were read as
     /// `format` says. They are a folder's by their keys, whatever listing has shown them.
     ///
@@ -527,13 +367,6 @@ impl Index {
         let row = in_time(self.patience, row).await;
         let computed = row.and_then(|row| row.as_ref().map(|row| computed(row, hour)).transpose());
         computed.map_err(|error| self.failed("reading batch_hours in", error))
-    }
-
-    pub(crate) fn failed(&self, doing: &str, error: sqlx::Error) -> Failure {
-        if TakenOver::caused(&error) {
-            return Failure::Partial(TakenOver.to_string());
-        }
-        self.database.failure(doing, error)
     }
 }
 

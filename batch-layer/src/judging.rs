@@ -10,14 +10,14 @@ mod groups;
 mod settings;
 mod sources;
 pub(crate) mod store;
+mod unread;
 mod verdicts;
 
-use crate::archive::Object;
 use crate::cli::Args;
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::source::Lake;
-use crate::reader::{IN_FLIGHT, ReadError, Reader};
+use crate::reader::{IN_FLIGHT, Reader};
 use crate::stop::stopped;
 use anomalies::Kind;
 use anomalies::conditions::Conditions;
@@ -35,6 +35,7 @@ use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use store::{Added, Changed, Found, Judged};
 use tokio_util::sync::CancellationToken;
+use unread::Unread;
 use verdicts::{Provisional, Rules};
 
 /// What judges hours, one after the other.
@@ -83,13 +84,6 @@ impl Beside {
 /// Hours outside of a run's window that it judges: another version of the detectors makes all of
 /// them due.
 const OLDER_AT_ONCE: usize = 24;
-
-/// Why an hour is not judged now.
-enum Unread {
-    /// It stays due.
-    Skipped(String),
-    Failed(Failure),
-}
 
 /// Judges the hours of the window that are due, and some older ones; none where there are to be no
 /// verdicts.
@@ -225,7 +219,8 @@ impl Judging<'_> {
         if self.stop.is_cancelled() {
             return Err(stopped());
         }
-        let [before, own, behind] = self.sources_around(index, hour).await?;
+        let from = (self.lake.as_deref(), &self.reader);
+        let [before, own, behind] = sources::around(index, from, &self.format, hour).await?;
         // What another run reads by other rules is left to that.
         if own.is_empty() || own.raw.iter().any(|indexed| *indexed.format != *self.format) {
             return Ok(());
@@ -251,7 +246,7 @@ impl Judging<'_> {
         let before =
             if has_before { OfHour::default() } else { before.only(|span| *span.end() >= from) };
         let behind = behind.only(|span| *span.start() < until);
-        let reads = self.reads([before, own, behind]);
+        let reads = sources::reads([before, own, behind], &self.format);
         let (mut judged, mut ends) = (Judged::default(), Vec::new());
         for Group { symbols, ticks } in groups {
             let wanted = Wanted {
@@ -537,18 +532,4 @@ fn end_of(hour: Hour, ticks: &[Held], count: usize) -> Vec<Held> {
     let mut nearest: Vec<Held> = nearest.take(count).copied().collect();
     nearest.reverse();
     nearest
-}
-
-/// What it means for an hour that one of its objects was not read.
-fn unread(object: &Object, error: ReadError) -> Unread {
-    let key = &object.key;
-    match error {
-        ReadError::Moved => Unread::Skipped(format!("{key} has changed meanwhile")),
-        ReadError::Broken(broken) => Unread::Skipped(format!("{key}: {}", broken.why)),
-        ReadError::Wide => {
-            Unread::Skipped(format!("{key} has more symbols than there is memory for"))
-        }
-        ReadError::Outage(failure) => Unread::Failed(failure),
-        ReadError::Stopped => Unread::Failed(stopped()),
-    }
 }

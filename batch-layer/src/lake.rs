@@ -27,4 +27,3 @@ pub(crate) mod table;
 pub use args::{CompactArgs, LakeArgs};
 pub use compact::run as compact;
 pub use source::{FromLake, SourceArgs};
-use table::Candidate;

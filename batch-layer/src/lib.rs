@@ -15,6 +15,7 @@ mod dry_run;
 mod engine;
 pub mod export;
 mod flags;
+mod holdings;
 pub mod hour;
 pub mod index;
 pub mod indicators;

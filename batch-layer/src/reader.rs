@@ -1,11 +1,13 @@
 //! [`Reader`]: objects out of the store through the scan, several at a time.
 
+pub(crate) mod broken;
+mod fault;
 mod others;
 
+pub use broken::{Broken, BrokenKind};
 pub use others::Others;
 
 use crate::archive::{Body, FileName, Format, Interrupted, Longer, Object, Store, StoreError};
-use crate::hour::Hour;
 use crate::index::Indexed;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
 use crate::totals::BARS_OF_AN_HOUR;
@@ -92,39 +94,10 @@ pub enum ReadError {
     Stopped,
 }
 
-/// What is the matter with one object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
-    pub kind: BrokenKind,
-    /// A sentence about this object.
-    pub why: String,
-    /// Hours that its readable part touches.
-    pub hours: Vec<Hour>,
-}
-
-/// What must happen before the object can be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BrokenKind {
-    /// Its content is no archive of records, or ends too early: it must be mended or deleted.
-    Damaged,
-    /// The store refuses it to this user.
-    Refused,
-    /// The store fails at it, while it lists and gives others.
-    Unavailable,
-    /// It lies in cold storage: it must be restored.
-    Frozen,
-}
-
-impl BrokenKind {
-    /// As `broken_objects` has it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Damaged => "damaged",
-            Self::Refused => "refused",
-            Self::Unavailable => "unavailable",
-            Self::Frozen => "frozen",
-        }
+impl ReadError {
+    /// Of an object of which nothing tells what hours it touches.
+    fn broken(kind: BrokenKind, why: &impl ToString) -> Self {
+        Self::Broken(Broken { kind, why: why.to_string(), hours: Vec::new() })
     }
 }
 
@@ -281,7 +254,7 @@ impl Reader {
             tokio::spawn(async move { reader.read_patiently(&object, exclude, scan).await });
         AbortOnDropHandle::new(reading)
             .await
-            .unwrap_or_else(|panic| Err(broken(BrokenKind::Damaged, panic.to_string(), Vec::new())))
+            .unwrap_or_else(|panic| Err(ReadError::broken(BrokenKind::Damaged, &panic)))
     }
 
     async fn read_patiently<T: Send + 'static>(
@@ -309,7 +282,8 @@ impl Reader {
                 }
                 Err(Unscanned::Scan(ScanError { error, hours })) => {
                     self.health.note_given(object);
-                    return Err(broken(BrokenKind::Damaged, error.to_string(), hours));
+                    let (kind, why) = (BrokenKind::Damaged, error.to_string());
+                    return Err(ReadError::Broken(Broken { kind, why, hours }));
                 }
                 Err(Unscanned::Store(StoreError::Moved)) => return Err(ReadError::Moved),
                 Err(Unscanned::Store(error)) => return Err(self.sort(object, error).await),
@@ -374,67 +348,6 @@ impl Reader {
         .await
     }
 
-    /// Whether the store still gives what it gave before.
-    async fn gives_others(&self) -> bool {
-        match self.health.given() {
-            Some(object) => self.store.read(&object, &self.stop).await.is_ok(),
-            None => false,
-        }
-    }
-
-    /// Whether a failure is the object's or the store's: a store that lists the object, and gives
-    /// others, is there.
-    async fn sort(&self, object: &Object, error: StoreError) -> ReadError {
-        if self.stop.is_cancelled() {
-            return ReadError::Stopped;
-        }
-        let kind = match &error {
-            StoreError::Moved => return ReadError::Moved,
-            StoreError::Frozen => return broken(BrokenKind::Frozen, error.to_string(), Vec::new()),
-            StoreError::Caller(_) => return ReadError::Outage(self.of_caller(object, error)),
-            StoreError::Refused(_) => return self.sort_refused(object, error).await,
-            StoreError::Unavailable(_) | StoreError::TooMany | StoreError::FalseListing(_) => {
-                BrokenKind::Unavailable
-            }
-        };
-        let news = u32::from(!self.health.known_broken.contains(&*object.key));
-        let in_a_row = self.health.failures.fetch_add(news, Ordering::Relaxed) + news;
-        if in_a_row >= OUTAGE && self.gives_others().await {
-            self.health.failures.store(0, Ordering::Relaxed);
-        } else if in_a_row >= OUTAGE && news > 0 {
-            let what =
-                format!("{in_a_row} objects in a row could not be read, {} the last", object.key);
-            return ReadError::Outage(Failure::Infrastructure(
-                anyhow::Error::new(error).context(what),
-            ));
-        }
-        match self.store.list(&object.key).await {
-            Ok(_) => broken(kind, error.to_string(), Vec::new()),
-            Err(error) => ReadError::Outage(error.into()),
-        }
-    }
-
-    /// Whether a refusal is the object's or the caller's: who may read others may read this
-    /// archive.
-    async fn sort_refused(&self, object: &Object, error: StoreError) -> ReadError {
-        match self.gives_another(object).await {
-            Ok(true) => broken(BrokenKind::Refused, error.to_string(), Vec::new()),
-            Ok(false) => {
-                let (location, key) = (self.store.location(), &object.key);
-                let what = format!(
-                    "the store lists objects and gives none that was asked for, {location}{key} for one"
-                );
-                ReadError::Outage(Failure::Configuration(anyhow::Error::new(error).context(what)))
-            }
-            Err(error) => ReadError::Outage(error.into()),
-        }
-    }
-
-    fn of_caller(&self, object: &Object, error: StoreError) -> Failure {
-        let what = format!("reading {}{}", self.store.location(), object.key);
-        Failure::Configuration(anyhow::Error::new(error).context(what))
-    }
-
     /// The store itself has been asked several times when this fails for its sake.
     async fn read_once<T: Send + 'static>(
         &self,
@@ -462,8 +375,4 @@ impl Reader {
         });
         scanned.map_err(Unscanned::Scan)
     }
-}
-
-fn broken(kind: BrokenKind, why: String, hours: Vec<Hour>) -> ReadError {
-    ReadError::Broken(Broken { kind, why, hours })
 }

@@ -5,76 +5,42 @@ mod collector;
 mod decompress;
 mod elements;
 mod envelope;
+mod error;
 mod hour_bars;
 #[cfg(feature = "spark")]
 mod layout;
 mod line;
 mod lines;
 mod offsets;
+mod options;
 pub mod places;
+mod run_set;
 pub mod runs;
 mod told;
 mod values;
 mod visit;
 
 pub use claims::{Claim, claims};
-pub use collector::Exclusions;
 pub use decompress::max_unpacked;
+pub use error::{ScanError, TooWide};
 pub use hour_bars::{Conflicts, HourBars};
 #[cfg(feature = "spark")]
 pub use layout::LineLayout;
+pub use line::{Line, MAX_REJECT_BYTES};
 pub use offsets::{Offsets, Overlap};
-pub use runs::Runs;
+pub use options::{Exclusions, ScanOptions, max_without_tick};
+pub use places::place_of;
+pub use run_set::Runs;
 pub use visit::{Spot, Visitor, visit};
 
-use crate::archive::{CsvFields, Origin};
 use crate::hour::Hour;
 use collector::{Collector, Selection};
-use common::decode::{Provenance, Record, Rules};
-use common::{Place, Reject, Timestamp};
-pub use line::Line;
-
-use std::io::{self, Read};
-use std::sync::Arc;
+use common::Reject;
+use common::decode::{Provenance, Record};
+use std::io::Read;
 
 /// How many rejected lines of an object are kept; all are counted.
 pub const MAX_REJECTS_KEPT: usize = 1000;
-/// How many bytes of a rejected line are kept.
-pub const MAX_REJECT_BYTES: usize = 2048;
-
-/// What is known of an object before its first byte is read.
-#[derive(Debug, Clone)]
-pub struct ScanOptions {
-    /// Whether the name promises compressed content.
-    pub compressed_name: bool,
-    pub origin: Origin,
-    /// Of the records; two topics have the same offsets.
-    pub topic: Arc<str>,
-    /// What a message may look like.
-    pub rules: Arc<Rules>,
-    /// `None` where a line is JSON.
-    pub csv: Option<CsvFields>,
-    /// When the object was stored: what lies more than a day after that is no tick's time.
-    pub stored_at: Timestamp,
-    /// How many bars, of symbols and hours, may be made of it, give or take a few thousand.
-    pub max_bars: usize,
-    /// As how many bars an hour counts beside its own.
-    pub hour_weight: usize,
-    /// How many of its lines may hold no tick.
-    pub max_without_tick: u64,
-    /// How many bytes it may unpack to.
-    pub max_unpacked: u64,
-    /// Records to leave out, because another object has already given them.
-    pub exclude: Option<Arc<Exclusions>>,
-}
-
-/// How many lines without a tick an object of `size` bytes may hold: what a sink writes does not
-/// pack into less than a byte a line, but for some that are alike.
-#[must_use]
-pub const fn max_without_tick(size: u64) -> u64 {
-    const ALIKE: u64 = 1_000_000;
-    size.saturating_add(ALIKE)
-}
 
 /// What one object holds.
 #[derive(Debug, Default)]
@@ -107,14 +73,6 @@ pub struct RejectedLine {
     pub told: Option<Provenance>,
 }
 
-/// An object that could not be read to its end.
-#[derive(Debug)]
-pub struct ScanError {
-    pub error: io::Error,
-    /// Hours that its readable part touches.
-    pub hours: Vec<Hour>,
-}
-
 /// Reads an object: plain, gzip or zstd (told by its first bytes), one JSON value a line or an
 /// array of them.
 ///
@@ -141,7 +99,7 @@ pub fn scan_named(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanE
 /// # Errors
 /// Where reading or decompressing fails before that.
 #[cfg(feature = "spark")]
-pub fn first_lines(input: impl Read, options: &ScanOptions) -> io::Result<Vec<Vec<u8>>> {
+pub fn first_lines(input: impl Read, options: &ScanOptions) -> std::io::Result<Vec<Vec<u8>>> {
     const COUNT: usize = 32;
     let mut lines = lines::Lines::new(decompress::open(input, options)?);
     let mut first = Vec::new();
@@ -191,31 +149,6 @@ pub fn told_by(line: &Line<'_>, options: &ScanOptions) -> Option<Provenance> {
 pub fn of_archive(reject: Reject) -> Reject {
     let detail = reject.detail.replace("the record has no key", "the archive's line has no key");
     Reject { detail, ..reject }
-}
-
-/// The place of the tick `index` of a line, and its number; `None` where no broker can have given
-/// its offset.
-pub fn place_of(told: Provenance, index: u16) -> Option<(Place, u64)> {
-    let place = Place { partition: told.partition, offset: told.offset, index };
-    Some((place, place.number()?))
-}
-
-/// An object holds more bars than there is memory for.
-#[derive(Debug, thiserror::Error)]
-#[error("it holds bars of more than {0} symbols and hours, for which there is no memory")]
-pub struct TooWide(usize);
-
-impl TooWide {
-    /// `bars`: how many there may be.
-    pub fn error(bars: usize) -> io::Error {
-        io::Error::other(Self(bars))
-    }
-
-    /// Whether this is why reading failed.
-    #[must_use]
-    pub fn caused(error: &io::Error) -> bool {
-        error.get_ref().is_some_and(|cause| cause.is::<Self>())
-    }
 }
 
 /// Ticks between two looks at how many bars there are.

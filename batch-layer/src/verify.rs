@@ -1,6 +1,6 @@
 //! `batch-layer verify`: do Kafka, `realtime_stock` and the archive hold the same ticks?
 //!
-//! [`holdings`] has what one side holds in a form that can be compared: sets of offsets, and
+//! [`crate::holdings`] has what one side holds in a form that can be compared: sets of offsets, and
 //! checksums of neighbouring offsets. [`archive`] and [`tables`] read the two sides of each
 //! [`topic`], [`lost`] asks [`log`] (Kafka) about offsets that are on neither, and [`compare`]
 //! judges. [`bars`] has what minute and hour bars must be, and [`repair`] makes them so. [`report`]
@@ -12,7 +12,6 @@ mod bars;
 mod compare;
 mod earlier;
 mod gathered;
-mod holdings;
 mod indicators;
 mod kept;
 mod lake;
@@ -38,10 +37,10 @@ mod there;
 mod topic;
 
 pub use args::VerifyArgs;
-pub(crate) use holdings::{Holdings, HourHoldings, Share, difference};
 
 use crate::archive::Store;
 use crate::flags::Plan;
+use crate::holdings::{HourHoldings, Share};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::look::Look;
@@ -1042,12 +1041,8 @@ const DELETED: &str = "object[s] of the archive [was|were] deleted, though [it|t
 
 fn note_strays(found: &mut Vec<String>, table: &str, symbols: &Named, what: &str) {
     if !symbols.is_empty() {
-        found.push(describe_strays(table, symbols, what));
+        found.push(symbols.describe_rows(table, what));
     }
-}
-
-fn describe_strays(table: &str, symbols: &Named, what: &str) -> String {
-    format!("rows of {table} are wrong, missing or too many: {symbols}; {what}")
 }
 
 /// What is wrong with bars, and behind it, once, what to do.

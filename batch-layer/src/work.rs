@@ -30,7 +30,6 @@ use crate::progress::Progress;
 use crate::reader::{Broken, BrokenKind, Others, Reader};
 use crate::stop::stopped;
 use common::Timestamp;
-use rules::Refused;
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::words::{counted, inflected};
@@ -38,7 +37,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
-use stretch::Own;
 use tokio_util::sync::CancellationToken;
 
 /// How many hours are indexed before the first of them is computed.
@@ -107,6 +105,31 @@ pub struct Work {
     own: Option<Own>,
     /// Runs have shared the window, and did what the flags ask for of every hour.
     is_closing: bool,
+}
+
+/// What this run's rules would take from an hour, or add to it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Otherwise {
+    objects: u64,
+    before: u64,
+    now: u64,
+    /// Some of the objects hold fewer.
+    is_less: bool,
+}
+
+/// What objects hold by this run's rules that held more or fewer by others.
+#[derive(Debug, Default)]
+struct Refused {
+    hours: BTreeMap<Hour, Otherwise>,
+    is_explained: bool,
+    is_rewrite_said: bool,
+}
+
+/// What no other run is at work on.
+struct Own {
+    hours: Range<Hour>,
+    /// Those of its hours, and of slack on either side.
+    folders: FxHashSet<Arc<str>>,
 }
 
 impl Work {

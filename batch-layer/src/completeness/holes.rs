@@ -5,6 +5,7 @@
 //! has not come yet, or is lost, leaves such a hole. Whenever an hour's sums change, the stretch of
 //! offsets that they lie in is looked through, with its neighbours.
 
+use super::hole::{Folders, Hole, Reach, Recorded};
 use super::known::{self, Known, KnownOffsets};
 use crate::archive::{FileName, FileNameTemplate, PrefixTemplate};
 use crate::hour::Hour;
@@ -38,36 +39,6 @@ pub struct Naming<'a> {
     /// By how many hours the folders of neighbouring offsets may be out of order.
     pub slack: i64,
 }
-
-/// From which to which offset of a partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reach {
-    pub topic: String,
-    pub partition: i32,
-    pub first: u64,
-    pub last: u64,
-}
-
-/// Missing offsets, of whose neighbours the ticks are of the same hours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hole {
-    pub first: u64,
-    pub last: u64,
-    pub offsets: u64,
-    pub before: (u64, Hour),
-    pub after: (u64, Hour),
-}
-
-/// In which folders objects would lie: those of the hours from the first to the last. Where the
-/// first is the later one, the folders are out of order, and it is these two alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Folders {
-    pub first: Hour,
-    pub last: Hour,
-}
-
-/// A hole, and where its objects would lie.
-pub type Recorded = (Hole, Folders);
 
 /// A row of `hour_spans`: hour, topic, partition, first and last offset.
 type SpanRow = (Timestamp, String, i32, i64, i64);
@@ -204,12 +175,6 @@ fn between(before: &Lies, after: &Lies, slack: i64) -> Between {
 fn recorded_of<'r>(hole: &Hole, recorded: &'r [Recorded]) -> Option<&'r Recorded> {
     let at = recorded.partition_point(|(known, _)| known.last < hole.first);
     recorded.get(at).filter(|(known, _)| known.first <= hole.last)
-}
-
-impl Hole {
-    fn has_neighbours_of(&self, other: &Self) -> bool {
-        (self.before, self.after) == (other.before, other.after)
-    }
 }
 
 /// Missing offsets as holes between the ticks that are known. Of very many, those between the same

@@ -1,6 +1,6 @@
 //! [`KnownOffsets`]: which offsets of a partition the archive shows, and in which hours.
 
-use super::holes::{Folders, Hole, Reach, Recorded};
+use super::hole::{Folders, Hole, Reach, Recorded};
 use crate::archive::FileNameTemplate;
 use crate::hour::Hour;
 use crate::scan::{places, runs};

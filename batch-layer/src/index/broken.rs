@@ -1,10 +1,10 @@
 //! Objects that cannot be read, and the hours that they hold back.
 
-use super::Index;
+use super::connection::Index;
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::lock::{self, Hold};
-use crate::reader::{Broken, BrokenKind};
+use crate::lock::transaction::{self, Hold};
+use crate::reader::broken::{Broken, BrokenKind};
 use common::Timestamp;
 use rustc_hash::FxHashMap;
 use service::Failure;
@@ -41,10 +41,10 @@ impl Index {
         let token = self.lock.clone();
         let note = async {
             let mut transaction =
-                lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
+                transaction::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
             let is_new = insert(&mut transaction, object, folder, broken).await?;
             hold(&mut transaction, &object.key, hours).await?;
-            lock::commit(transaction, token.as_ref()).await?;
+            transaction::commit(transaction, token.as_ref()).await?;
             Ok(is_new)
         };
         in_time(self.patience, note)

@@ -1,6 +1,6 @@
 //! How many lines of folders are no ticks.
 
-use super::Index;
+use super::connection::Index;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;

@@ -1,6 +1,5 @@
 //! How far the archive goes, by topic and partition: `archive_newest`.
 
-use super::Entry;
 use crate::scan::HourBars;
 use common::Timestamp;
 use service::pg;
@@ -61,12 +60,12 @@ pub fn newest_of<'h>(
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn note(
+pub async fn note<'e>(
     transaction: &mut PgTransaction<'_>,
-    entries: &[Entry],
+    objects: impl Iterator<Item = &'e NewestPlaces>,
 ) -> Result<(), sqlx::Error> {
     let mut newest = NewestPlaces::new();
-    for (place, found) in entries.iter().flat_map(|entry| &entry.newest) {
+    for (place, found) in objects.flatten() {
         newest
             .entry(place.clone())
             .and_modify(|known| *known = known.and(*found))

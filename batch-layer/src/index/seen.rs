@@ -1,7 +1,7 @@
 //! What the index said of an hour when its sums were begun: another run may change that before they
 //! are written.
 
-use super::Index;
+use super::connection::Index;
 use crate::hour::Hour;
 use service::Failure;
 use service::pg;

@@ -1,10 +1,12 @@
 //! Changes of the index. Each is one transaction that also notes which hours became stale by it.
 
+use super::connection::{Index, Statement};
 use super::newest::{self, NewestPlaces};
-use super::{Index, Prints, Seen, Statement};
+use super::object::Prints;
+use super::seen::Seen;
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::lock::{self, Hold, Token};
+use crate::lock::transaction::{self, Hold, Token};
 use crate::scan::RejectedLine;
 use common::Timestamp;
 use rustc_hash::FxHashMap;
@@ -88,9 +90,9 @@ impl Index {
         let token = self.lock.clone();
         let taken = async {
             let mut transaction =
-                lock::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
+                transaction::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
             take_back(&mut transaction, &[key]).await?;
-            lock::commit(transaction, token.as_ref()).await
+            transaction::commit(transaction, token.as_ref()).await
         };
         let taken = in_time(self.patience, taken).await;
         taken.map_err(|error| self.failed("writing the index in", error))
@@ -167,7 +169,7 @@ async fn unmark(
     token: Option<&Token>,
     (hour, seen): (Hour, &Seen),
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
+    let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
     if seen.still(&mut transaction, hour).await? {
         pg::query("delete from stale_hours where hour = $1")
             .bind(hour.start())
@@ -175,7 +177,7 @@ async fn unmark(
             .await?;
         forget_emptied(&mut transaction, hour).await?;
     }
-    lock::commit(transaction, token).await
+    transaction::commit(transaction, token).await
 }
 
 /// Forgets which objects hold nothing of an hour any more: its sums are as they are to be.
@@ -206,7 +208,7 @@ async fn store(
     token: Option<&Token>,
     entries: &[Entry],
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
+    let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
     let replacing =
         entries.iter().filter_map(|entry| Some((&**entry.instead_of.last()?, &*entry.object.key)));
     rename(replacing).execute(transaction.acquire().await?).await?;
@@ -222,9 +224,9 @@ async fn store(
         mark_kept(&mut transaction, &keys(entries)).await?;
     }
     insert_rejects(&mut transaction, entries).await?;
-    newest::note(&mut transaction, entries).await?;
+    newest::note(&mut transaction, entries.iter().map(|entry| &entry.newest)).await?;
     forget_covered(&mut transaction, &keys(entries)).await?;
-    lock::commit(transaction, token).await
+    transaction::commit(transaction, token).await
 }
 
 /// Forgets objects that are there; the hours whose sums have something of them become stale.
@@ -486,7 +488,7 @@ async fn remove(
     token: Option<&Token>,
     (keys, kept_since): (&[String], Timestamp),
 ) -> Result<Gone, sqlx::Error> {
-    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
+    let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
     let deleted = note_deleted(&mut transaction, keys, kept_since).await?;
     let kept = pg::query(include_str!("../../sql/index/count_gone.sql"))
         .bind(keys)
@@ -512,7 +514,7 @@ async fn remove(
         .bind(keys)
         .execute(transaction.acquire().await?)
         .await?;
-    lock::commit(transaction, token).await?;
+    transaction::commit(transaction, token).await?;
     let covered = covered.rows_affected();
     Ok(Gone {
         kept_hours: kept.rows_affected(),
@@ -568,7 +570,7 @@ async fn restore(
     token: Option<&Token>,
     (keys, wanted): (&[String], bool),
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
+    let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
     uncount_gone(&mut transaction, keys).await?;
     pg::query("update archive_objects set gone = false where key = any ($1)")
         .bind(keys)
@@ -582,7 +584,7 @@ async fn restore(
         .execute(transaction.acquire().await?)
         .await?;
     mark_kept(&mut transaction, keys).await?;
-    lock::commit(transaction, token).await
+    transaction::commit(transaction, token).await
 }
 
 /// Where objects come again and none of an hour's is gone any more, what others told of known

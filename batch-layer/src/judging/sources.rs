@@ -3,7 +3,7 @@
 
 use super::collect::{self, Collecting, Part, Wanted, Whose};
 use super::store::Due;
-use super::{Judging, Unread, unread};
+use super::unread::{Unread, unread};
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
@@ -117,38 +117,36 @@ pub async fn of_lake(
     lake.stands_for(index, hours, Required { format, location: &location }).await
 }
 
-impl Judging<'_> {
-    /// What has ticks of the hour before, of an hour, and of the one behind it.
-    pub(super) async fn sources_around(
-        &self,
-        index: &mut Index,
-        hour: Hour,
-    ) -> Result<[OfHour; 3], Failure> {
-        let hours = [hour.plus(-1), hour, hour.plus(1)];
-        let of_lake =
-            of_lake(index, (self.lake.as_deref(), &self.reader), &self.format, &hours).await?;
-        let mut all: [OfHour; 3] = Default::default();
-        for (hour, of) in hours.into_iter().zip(&mut all) {
-            of.raw = index.objects_of(hour).await?;
-            if let Some(lake) = self.lake.as_ref().filter(|_| of_lake.contains(&hour)) {
-                of.lake = lake.counting(index, hour).await?;
-            }
+/// What has ticks of the hour before, of an hour, and of the one behind it.
+pub async fn around(
+    index: &mut Index,
+    from: (Option<&Lake>, &Reader),
+    format: &str,
+    hour: Hour,
+) -> Result<[OfHour; 3], Failure> {
+    let hours = [hour.plus(-1), hour, hour.plus(1)];
+    let of_lake = of_lake(index, from, format, &hours).await?;
+    let mut all: [OfHour; 3] = Default::default();
+    for (hour, of) in hours.into_iter().zip(&mut all) {
+        of.raw = index.objects_of(hour).await?;
+        if let Some(lake) = from.0.filter(|_| of_lake.contains(&hour)) {
+            of.lake = lake.counting(index, hour).await?;
         }
-        Ok(all)
     }
+    Ok(all)
+}
 
-    /// The objects of which ticks are wanted, each once: of a record that several have the first
-    /// one's counts. Those of the lake come first, which has those that were counted; then raw ones
-    /// in the order of their keys.
-    pub(super) fn reads(&self, hours: [OfHour; 3]) -> Vec<Source> {
-        let (mut lake, mut raw): (Vec<Source>, BTreeMap<Arc<str>, Object>) = Default::default();
-        for of in hours {
-            lake.extend(of.lake.into_iter().map(Source::Lake));
-            let own = of.raw.into_iter().filter(|indexed| *indexed.format == *self.format);
-            raw.extend(own.map(|indexed| (Arc::clone(&indexed.object.key), indexed.object)));
-        }
-        lake.into_iter().chain(raw.into_values().map(Source::Raw)).collect()
+/// The objects of which ticks are wanted, each once: of a record that several have the first one's
+/// counts. Those of the lake come first, which has those that were counted; then raw ones in the
+/// order of their keys, if they were read as `format` says.
+pub fn reads(hours: [OfHour; 3], format: &str) -> Vec<Source> {
+    let (mut lake, mut raw): (Vec<Source>, BTreeMap<Arc<str>, Object>) = Default::default();
+    for of in hours {
+        lake.extend(of.lake.into_iter().map(Source::Lake));
+        let own = of.raw.into_iter().filter(|indexed| *indexed.format == *format);
+        raw.extend(own.map(|indexed| (Arc::clone(&indexed.object.key), indexed.object)));
     }
+    lake.into_iter().chain(raw.into_values().map(Source::Raw)).collect()
 }
 
 /// What a raw object has of what is wanted.

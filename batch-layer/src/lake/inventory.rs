@@ -1,12 +1,12 @@
 //! [`Inventory`]: what lies in the lake, held against what `lake_objects` says.
 
+use super::key;
 use super::look::{Look, Unread};
-use super::table::{self, Counting, Standing};
-use super::{Candidate, key};
+use super::table::{self, Candidate, Counting, Standing};
 use crate::archive::Object;
+use crate::holdings::Holdings;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::verify::Holdings;
 use service::Failure;
 use service::words::counted;
 use std::collections::BTreeMap;

@@ -5,8 +5,8 @@ use super::key;
 use super::look::{Look, Seen, Unread};
 use super::table::{self, Candidate, LakeObject};
 use crate::archive::{Object, Store};
+use crate::holdings::Holdings;
 use crate::index::Index;
-use crate::verify::Holdings;
 use service::Failure;
 
 /// What was written and compared, where no reader looks.

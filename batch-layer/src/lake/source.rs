@@ -218,3 +218,69 @@ pub async fn sum_up(look: Look<'_>, counting: &Counting) -> Result<HourBars, Unr
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::Writer;
+    use super::*;
+    use crate::archive::{Store, StoreOptions};
+    use crate::holdings::Holdings;
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+    use std::path::Path;
+    use tokio_util::sync::CancellationToken;
+
+    const KEY: &str = "a.parquet";
+
+    /// A store with an object of the lake that has two ticks.
+    async fn store(folder: &Path) -> Store {
+        let mut writer = Writer::new(File::create(folder.join(KEY)).unwrap()).unwrap();
+        for offset in [1, 2] {
+            writer
+                .push(&Content::with_close(201_500_000_000), Place::of_message(0, offset))
+                .unwrap();
+        }
+        writer.finish().unwrap();
+        Store::open(&StoreOptions::Local(folder.to_owned())).await.unwrap()
+    }
+
+    /// Changes a byte, as a disk does that rots: nothing tells but the byte.
+    fn spoil(path: &Path, at: u64) {
+        let file = File::options().read(true).write(true).open(path).unwrap();
+        let (modified, mut byte) = (file.metadata().unwrap().modified().unwrap(), [0]);
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        file.set_modified(modified).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_object_of_which_a_byte_is_another_one_than_when_it_was_compared_gives_neither_sums_nor_ticks()
+     {
+        let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
+        let store = store(folder.path()).await;
+        let look = Look { store: &store, folder: folder.path(), stop: &stop };
+        let object = store.find(KEY).await.unwrap();
+        let (_, seen) = look.read(&object, Holdings::default()).await.unwrap();
+        let asked = Asked { hour: Hour::of(Timestamp::from_micros(5)), topic: "t".into() };
+        let sum = look.sum_up((&object, seen.digest), asked.clone()).await.unwrap();
+        assert_eq!((sum.ticks, seen.rows), (2, 2));
+        let counting = Counting {
+            key: KEY.to_owned(),
+            source: "t".to_owned(),
+            hour: asked.hour,
+            computed_at: Timestamp::from_micros(0),
+            etag: object.etag.to_string(),
+            size: object.size,
+            seen,
+        };
+        let visit = || super::visit(look, &counting, (), |(), _, _| Ok(()));
+        for at in 0..object.size {
+            spoil(&folder.path().join(KEY), at);
+            let spoilt = look.sum_up((&object, seen.digest), asked.clone()).await;
+            assert!(matches!(spoilt, Err(Unread::Damaged(_))), "byte {at}");
+            assert!(matches!(visit().await, Err(Flaw::OfObject(_))), "byte {at}");
+            spoil(&folder.path().join(KEY), at);
+        }
+        assert!(look.sum_up((&object, seen.digest), asked).await.is_ok() && visit().await.is_ok());
+    }
+}

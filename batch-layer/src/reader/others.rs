@@ -1,7 +1,6 @@
-//! Whether the store refuses one object, or whoever asks for it: what it does with others tells.
+//! Objects that the store is asked for where it refuses another.
 
-use super::Reader;
-use crate::archive::{FileName, Object, PrefixTemplate, StoreError};
+use crate::archive::{Object, PrefixTemplate};
 use crate::hour::Hour;
 use crate::index::Index;
 use service::Failure;
@@ -10,8 +9,6 @@ use std::sync::Arc;
 
 /// How many objects that were read before are asked for.
 const KNOWN: i64 = 3;
-/// How many objects of a folder are asked for.
-const OF_A_FOLDER: usize = 20;
 /// How far back before the window's end its newest objects are looked for.
 const HOURS_BACK: i64 = 72;
 
@@ -19,9 +16,9 @@ const HOURS_BACK: i64 = 72;
 #[derive(Debug, Default)]
 pub struct Others {
     /// Earlier runs have read them.
-    known: Vec<Object>,
+    pub(super) known: Vec<Object>,
     /// The window's last folders, the last one first.
-    folders: Vec<Arc<str>>,
+    pub(super) folders: Vec<Arc<str>>,
 }
 
 impl Others {
@@ -43,65 +40,5 @@ impl Others {
             );
         }
         Ok(others)
-    }
-}
-
-impl Reader {
-    /// Whether the store gives another object than a refused one: the one that it gave last, some
-    /// that were read before, or some of the refused one's folder and of the window's last one.
-    ///
-    /// # Errors
-    /// Where the store fails, which tells nothing.
-    pub(super) async fn gives_another(&self, refused: &Object) -> Result<bool, StoreError> {
-        // Several objects may be refused at the same time. What one of them finds out serves the
-        // others.
-        let _search = self.health.search.lock().await;
-        if let Some(given) = self.health.given()
-            && self.may_read(&given).await?
-        {
-            return Ok(true);
-        }
-        if self.gives_one_of(&self.others.known, refused).await? {
-            return Ok(true);
-        }
-        let own = refused.key.rfind('/').map_or("", |end| &refused.key[..=end]);
-        if self.gives_one_of(&self.last_of(own).await?, refused).await? {
-            return Ok(true);
-        }
-        for folder in self.others.folders.iter().filter(|folder| ***folder != *own) {
-            let objects = self.last_of(folder).await?;
-            if !objects.is_empty() {
-                return self.gives_one_of(&objects, refused).await;
-            }
-        }
-        Ok(false)
-    }
-
-    async fn gives_one_of(&self, objects: &[Object], refused: &Object) -> Result<bool, StoreError> {
-        for object in objects.iter().filter(|object| object.key != refused.key) {
-            if self.may_read(object).await? {
-                self.health.note_given(object);
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    async fn may_read(&self, object: &Object) -> Result<bool, StoreError> {
-        match self.store.read(object, &self.stop).await {
-            Ok(_) => Ok(true),
-            Err(StoreError::Refused(_) | StoreError::Moved | StoreError::Frozen) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The last objects of a folder by key; none where it cannot be listed for its own sake.
-    async fn last_of(&self, folder: &str) -> Result<Vec<Object>, StoreError> {
-        let mut listed = match self.store.list(folder).await {
-            Err(error) if error.is_of_one_folder() => return Ok(Vec::new()),
-            listed => listed?,
-        };
-        listed.retain(|object| matches!(self.name(&object.key), FileName::Records(_)));
-        Ok(listed.into_iter().rev().take(OF_A_FOLDER).collect())
     }
 }

@@ -1,15 +1,12 @@
 //! [`Collector`]: sums up an object's ticks by their hour.
 
-use super::{HourBars, Offsets, ScanOptions, Spot, place_of};
+use super::{Exclusions, HourBars, ScanOptions, Spot, place_of};
 use crate::archive::Origin;
 use crate::hour::Hour;
 use common::Timestamp;
 use common::decode::Record;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
-
-/// Records to leave out, by the hour of their tick.
-pub type Exclusions = FxHashMap<Hour, Offsets>;
 
 /// Which records are summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! [`Elements`]: a stream that is one JSON array, cut into its elements with bounded memory.
 
-use super::MAX_REJECT_BYTES;
-use super::line::{Line, Source};
+use super::line::{Line, MAX_REJECT_BYTES, Source};
 use super::lines::{INITIAL_BUFFER, read};
 use common::decode::MAX_VALUE_BYTES;
 use std::io::{self, Chain, Cursor, ErrorKind, Read};

@@ -4,6 +4,9 @@
 use common::decode::Provenance;
 use std::io;
 
+/// How many bytes of a rejected line are kept.
+pub const MAX_REJECT_BYTES: usize = 2048;
+
 /// A line without its newline.
 pub struct Line<'a> {
     /// Counted from 1.

@@ -1,6 +1,6 @@
 //! [`Lines`]: a stream cut at newlines, without copying and with bounded memory.
 
-use super::line::{Line, LineTaker, Source};
+use super::line::{Line, LineTaker, MAX_REJECT_BYTES, Source};
 use super::values::end_of_first;
 use common::decode::MAX_VALUE_BYTES;
 use std::io::{self, Read};
@@ -175,7 +175,7 @@ impl<R: Read> Lines<R> {
         self.without_newline = 0;
         let (mut nesting, mut is_open) = (Nesting::default(), true);
         nesting.go_on(&self.buffer[self.start..self.end]);
-        let kept = super::MAX_REJECT_BYTES;
+        let kept = MAX_REJECT_BYTES;
         let mut is_torn = self.buffer[self.end - 1] == 0;
         let mut length = (self.end - self.start) as u64;
         self.buffer.copy_within(self.start..self.start + kept, 0);
@@ -286,10 +286,7 @@ mod tests {
             let text = [&vec![b'x'; 5_000_000][..], ending].concat();
             let mut lines = Lines::new(Trickle(&text, 65_536));
             let long = lines.next_line().unwrap().unwrap();
-            assert_eq!(
-                (long.length, long.bytes.len()),
-                (5_000_000, super::super::MAX_REJECT_BYTES)
-            );
+            assert_eq!((long.length, long.bytes.len()), (5_000_000, MAX_REJECT_BYTES));
             let next = lines.next_line().unwrap().map(|line| (line.number, line.bytes.to_vec()));
             assert_eq!(next, (!ending.is_empty()).then(|| (2, b"next".to_vec())));
             assert!(lines.buffer.len() <= 2 * MAX_VALUE_BYTES, "{}", lines.buffer.len());

@@ -2,6 +2,7 @@
 
 use super::runs;
 use common::Place;
+use common::decode::Provenance;
 use roaring::{RoaringBitmap, RoaringTreemap};
 use std::ops::Range;
 
@@ -139,6 +140,13 @@ pub fn newest(places: &RoaringTreemap) -> Option<u64> {
 #[must_use]
 pub const fn number(offset: u64, index: u16) -> u64 {
     ((index as u64) * Place::FIRST_ELEMENTS) | offset
+}
+
+/// The place of the tick `index` of a line, and its number; `None` where no broker can have given
+/// its offset.
+pub fn place_of(told: Provenance, index: u16) -> Option<(Place, u64)> {
+    let place = Place { partition: told.partition, offset: told.offset, index };
+    Some((place, place.number()?))
 }
 
 /// Whether there are later elements of messages among some places.

@@ -1,7 +1,9 @@
 //! Messages as public producers send them, once more: as the sink has archived them.
 
 use super::*;
+use crate::archive::Origin;
 use clap::Parser;
+use common::Timestamp;
 use common::decode::ProvenanceNames;
 use serde::Deserialize;
 use service::cli::MessageArgs;

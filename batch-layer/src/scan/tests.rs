@@ -2,12 +2,14 @@
 
 use super::trickle::Trickle;
 use super::*;
+use crate::archive::Origin;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use common::decode::{MapEntries, Mapping, SymbolFrom, TimestampFrom};
-use common::{Bar, Reason};
+use common::decode::{MapEntries, Mapping, Rules, SymbolFrom, TimestampFrom};
+use common::{Bar, Reason, Timestamp};
 use proptest::prelude::*;
-use std::io::Cursor;
+use std::io::{self, Cursor};
+use std::sync::Arc;
 
 const AT: i64 = 1_748_869_200_000;
 

@@ -2,7 +2,7 @@
 //! what a server says beside them is passed over. The numbers are those of `spark/connect/*.proto`,
 //! which Spark keeps stable.
 
-use prost::{Message, Oneof};
+use prost::Message;
 use std::collections::HashMap;
 
 #[derive(Clone, PartialEq, Message)]
@@ -18,7 +18,7 @@ pub struct Literal {
 }
 
 pub mod literal {
-    use super::Oneof;
+    use prost::Oneof;
 
     #[derive(Clone, PartialEq, Oneof)]
     pub enum Kind {
@@ -106,7 +106,8 @@ impl Relation {
 }
 
 pub mod relation {
-    use super::{Oneof, Read, Sql, SubqueryAlias, WithRelations};
+    use crate::spark::messages::{Read, Sql, SubqueryAlias, WithRelations};
+    use prost::Oneof;
 
     #[derive(Clone, PartialEq, Oneof)]
     pub enum Kind {

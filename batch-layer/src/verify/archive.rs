@@ -1,12 +1,10 @@
 //! What the archive holds of a stretch of hours.
 
-use super::holdings::{Holdings, HourHoldings, Presumed, are_few, of_object};
 use super::late::{FarObjects, Unread};
-use super::lost::Places;
-use super::repeated::Repeated;
 use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
 use crate::checksum::Content;
 use crate::flags::Plan;
+use crate::holdings::{Holdings, HourHoldings, Places, Presumed, are_few, of_object};
 use crate::hour::Hour;
 use crate::index::{InSums, Index, Indexed, KnownObjects, Placeless};
 use crate::lake::covered;
@@ -34,6 +32,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Objects by key, with their folders.
 type Listed = BTreeMap<Arc<str>, (Object, Option<Folder>)>;
+
+/// Places that came again, by hour, topic and partition.
+type Repeated = BTreeMap<(Hour, String, i32), RoaringTreemap>;
 
 /// Where the archive is, and how it is read.
 pub struct Archive {

@@ -1,10 +1,10 @@
 //! The two sides of an hour beside one another.
 
-use super::holdings::{HourHoldings, Presumed, Share, block_offsets};
-use super::lost::{Lost, Places};
+use super::lost::Lost;
 use super::outcome::{PartitionOutcome, Status};
 use super::rejects::NoTicks;
 use super::tables::Known;
+use crate::holdings::{HourHoldings, Places, Presumed, Share, block_offsets};
 use crate::hour::Hour;
 use crate::scan::places;
 use roaring::RoaringTreemap;

@@ -1,6 +1,6 @@
 //! [`Earlier`]: the messages of the hours that were compared right before others.
 
-use super::holdings::Holdings;
+use crate::holdings::Holdings;
 use crate::hour::Hour;
 use roaring::RoaringTreemap;
 use std::collections::BTreeMap;

@@ -32,7 +32,7 @@ impl Stray {
         let intervals: Vec<String> =
             self.intervals.iter().rev().map(|interval| format!("the {interval}'s")).collect();
         let what = format!("{} rows; {}", intervals.join(" and "), tables::ANEW);
-        super::describe_strays("technical_indicators", &self.symbols, &what)
+        self.symbols.describe_rows("technical_indicators", &what)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The lake as a side of its own: whether its hours hold what the archive holds.
 
 use super::outcome::Status;
-use super::{Holdings, HourHoldings};
 use crate::archive::{Object, Store};
+use crate::holdings::{Holdings, HourHoldings, difference};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::lake::key;
@@ -181,6 +181,6 @@ impl Held<'_> {
         if elsewhere > 0 {
             return Some(format!("{} of another hour", counted(elsewhere, "tick")));
         }
-        super::difference(archived, self.holdings.hours.get(&hour))
+        difference(archived, self.holdings.hours.get(&hour))
     }
 }

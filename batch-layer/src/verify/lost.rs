@@ -4,10 +4,10 @@
 use super::archive::Archived;
 use super::earlier::Earlier;
 use super::gathered::{Far, Found, Gathered};
-use super::holdings::Holdings;
 use super::log::{Log, Span};
 use super::tables::{self, Known, Sources};
 use crate::completeness::KnownOffsets;
+use crate::holdings::{Holdings, Places};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::{Runs, places, runs};
@@ -21,9 +21,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// Offsets by hour and partition.
-pub type Places = BTreeMap<(Hour, i32), RoaringTreemap>;
 
 /// Offsets that may be very many, by hour and partition.
 pub type Holes = BTreeMap<(Hour, i32), Runs>;

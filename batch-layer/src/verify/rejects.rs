@@ -2,9 +2,8 @@
 //! flags of this comparison. Nothing will ever come of them.
 
 use super::archive::{Archive, Archived};
-use super::holdings::Holdings;
-use super::lost::Places;
 use crate::archive::Body;
+use crate::holdings::{Holdings, Places};
 use crate::reader::{IN_FLIGHT, ReadError};
 use crate::scan::{self, Line, ScanError, ScanOptions, Spot, Visitor, places};
 use crate::stop::stopped_comparing;

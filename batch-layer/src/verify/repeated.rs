@@ -1,18 +1,13 @@
 //! Records of which the archive has several lines: whether they all say the same.
 
-use super::archive::{Archive, Archived};
+use super::archive::{Archive, Archived, Span};
 use crate::archive::Object;
 use crate::engine::conflicts::Search;
 use crate::hour::Hour;
 use crate::reader::ReadError;
 use crate::scan::{Conflicts, Offsets};
 use crate::stop::stopped_comparing;
-use roaring::RoaringTreemap;
 use service::Failure;
-use std::collections::BTreeMap;
-
-/// Places that came again, by hour, topic and partition.
-pub type Repeated = BTreeMap<(Hour, String, i32), RoaringTreemap>;
 
 impl Archive {
     /// Counts the records of which several lines tell different things. What has changed meanwhile,
@@ -40,7 +35,7 @@ impl Archive {
 impl Archived {
     /// The objects that hold places of an hour, with the span of those.
     fn objects_of(&self, hour: Hour) -> Vec<(Object, Option<(u64, u64)>)> {
-        let span = |spans: &[super::archive::Span]| {
+        let span = |spans: &[Span]| {
             let own = spans.iter().filter(|span| span.hour == hour);
             own.map(|span| (span.first, span.last))
                 .reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))

@@ -64,6 +64,12 @@ impl Named {
     pub const fn len(&self) -> usize {
         self.count
     }
+
+    /// A sentence for the report: of which symbols rows of a table are not as they should be.
+    #[must_use]
+    pub fn describe_rows(&self, table: &str, what: &str) -> String {
+        format!("rows of {table} are wrong, missing or too many: {self}; {what}")
+    }
 }
 
 impl Extend<String> for Named {

@@ -1,9 +1,8 @@
 //! What PostgreSQL holds of the hours.
 
-use super::holdings::{Holdings, are_few};
-use super::lost::Places;
 use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use crate::checksum::Content;
+use crate::holdings::{Holdings, Places, are_few};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::{Runs, places, runs};

@@ -5,8 +5,8 @@
 //! computed hour by this run's, stays in the index as it was: the hour is not written and keeps
 //! what it knows, and the next run with the right flags has nothing to mend.
 
-use super::Work;
 use super::due::Due;
+use super::{Otherwise, Work};
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
 use crate::scan::{Conflicts, HourBars, Scan, places};
@@ -14,25 +14,6 @@ use crate::survey::{Change, ChangeKind};
 use rustc_hash::FxHashMap;
 use service::Failure;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
-
-/// What this run's rules would take from an hour, or add to it.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Otherwise {
-    objects: u64,
-    before: u64,
-    now: u64,
-    /// Some of the objects hold fewer.
-    is_less: bool,
-}
-
-/// What objects hold by this run's rules that held more or fewer by others.
-#[derive(Debug, Default)]
-pub(super) struct Refused {
-    hours: BTreeMap<Hour, Otherwise>,
-    is_explained: bool,
-    is_rewrite_said: bool,
-}
 
 impl Work {
     /// Whether a person allows that an hour loses records.

@@ -1,22 +1,13 @@
 //! A part of the window, while other runs are at work on the rest.
 
-use super::Work;
+use super::{Own, Work};
 use crate::archive::Folder;
 use crate::completeness;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
-use rustc_hash::FxHashSet;
 use service::Failure;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
-
-/// What no other run is at work on.
-pub(super) struct Own {
-    hours: Range<Hour>,
-    /// Those of its hours, and of slack on either side.
-    folders: FxHashSet<Arc<str>>,
-}
 
 impl Work {
     pub(crate) const fn index(&mut self) -> &mut Index {

@@ -1,7 +1,8 @@
 //! [`Packed`]: numbers of few bits, as a Parquet page has levels and numbers of a dictionary.
 
-use super::{Result, error, take};
+use super::parse::{error, take};
 use bytes::Bytes;
+use parquet::errors::Result;
 
 /// Runs of one number, and packs of eight numbers.
 pub struct Packed {

@@ -1,12 +1,12 @@
 //! [`Group`]: the bytes of a row group, of which its columns are read.
 
-use super::{Result, error};
+use super::parse::error;
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReaderImpl, get_column_reader};
 use parquet::data_type::{DataType, Int64Type};
-use parquet::errors::ParquetError;
+use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::file::serialized_reader::SerializedPageReader;

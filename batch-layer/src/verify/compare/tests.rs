@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::checksum::Content;
-use crate::verify::holdings::{Holdings, Presumed, common_in_blurred_blocks};
+use crate::holdings::{Holdings, Presumed, common_in_blurred_blocks};
 use common::{Price, Timestamp, Volume};
 
 /// One hour of partition 0: ticks by offset, each with its volume.

@@ -1,6 +1,6 @@
 //! [`Log`], by librdkafka.
 
-use super::{Asked, Span, held};
+use super::answer::{Asked, Span, held};
 use crate::hour::Hour;
 use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
@@ -36,7 +36,7 @@ impl Log {
     ///
     /// # Errors
     /// A property that librdkafka refuses, or a topic that is not there.
-    pub fn connect(args: &KafkaArgs, topic: &str) -> Result<Asked, Failure> {
+    pub fn connect(args: &KafkaArgs, topic: &str) -> Result<Asked<Self>, Failure> {
         let Some(brokers) = args.kafka_brokers.as_ref().filter(|brokers| !brokers.is_empty())
         else {
             return Ok(Asked::NotGiven);

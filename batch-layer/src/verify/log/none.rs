@@ -1,6 +1,6 @@
 //! [`Log`] of a program that was built without Kafka: there is none.
 
-use super::{Asked, Span};
+use super::answer::{Asked, Span};
 use crate::hour::Hour;
 use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
@@ -19,7 +19,7 @@ pub struct Log {
 impl Log {
     /// # Errors
     /// None: brokers that were given are refused before ([`KafkaArgs::check`]).
-    pub fn connect(_: &KafkaArgs, _: &str) -> Result<Asked, Failure> {
+    pub fn connect(_: &KafkaArgs, _: &str) -> Result<Asked<Self>, Failure> {
         Ok(Asked::NotGiven)
     }
 

@@ -1,7 +1,6 @@
 //! [`Holdings`]: which ticks one side has, by hour and partition, in a form that two sides can be
 //! compared by.
 
-use super::lost::Places;
 use crate::archive::Origin;
 use crate::checksum::{Checksum, Content};
 use crate::hour::Hour;
@@ -21,6 +20,9 @@ use std::sync::Arc;
 /// A block is this many neighbouring places, as a power of two. Each has a checksum of its own,
 /// which says where something differs; 20 million ticks then take about a megabyte.
 const BLOCK_BITS: u32 = 10;
+
+/// Offsets by hour and partition.
+pub type Places = BTreeMap<(Hour, i32), RoaringTreemap>;
 
 /// What one side holds.
 #[derive(Debug, Default)]
