@@ -3,6 +3,7 @@
 //!
 //! Price levels wander into new territory by nature: give returns or ranges instead.
 
+mod detector;
 pub mod forest;
 pub mod gaussian;
 pub mod history;
@@ -11,16 +12,6 @@ pub(crate) mod math;
 pub mod odd;
 pub mod spectral;
 
+pub use detector::BarDetector;
 pub use gaussian::WindowedGaussian;
 pub use odd::{IsolationAlone, OddBar, SpectralAlone};
-
-/// Scores the values of one series in the order of their times.
-pub trait BarDetector {
-    /// Stands beside its findings.
-    const NAME: &'static str;
-    /// Changes with what is found.
-    const VERSION: u32;
-
-    /// How odd `value` is, from 0 to 1. `at` are seconds since 1970, and never less than before.
-    fn score(&mut self, at: i64, value: f64) -> f64;
-}

@@ -9,38 +9,46 @@
 //! ways.
 
 mod advice;
+mod around;
 mod elements;
 mod fields;
+mod found;
 mod json;
 mod kinds;
 mod learn;
 mod mapping;
+mod members;
 mod minutes;
+mod record;
 mod rules;
 mod schemas;
 mod shape;
+mod sources;
 mod text;
 mod values;
 
 pub use elements::{MAX_DAYS, MAX_ELEMENTS};
+pub use json::MAX_VALUE_BYTES;
 pub use mapping::{Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, usual_field};
-pub use rules::{ProvenanceNames, Rules, SymbolFrom, TimestampFrom};
+pub use record::{Beside, Element, Provenance, Record};
+pub use rules::{ProvenanceNames, Rules};
 pub use schemas::{Reference, Schema, SchemaKind, SchemaText, Schemas, Scratch, schema_id};
 pub use shape::{Layout, Part};
+pub use sources::{SymbolFrom, TimestampFrom};
 pub use values::is_an_id;
 
 use crate::reject::{Reason, Reject};
 use crate::tick::Prices;
 use crate::{Extras, Symbol, Tick, TimeBounds, Timestamp};
 use advice::advised;
+use around::around;
 use elements::{Days, Elements, Outside};
 use fields::{Fields, RawPrices};
+use found::Found;
+use record::Given;
 use serde_json::value::RawValue;
 use shape::Shapes;
 use std::sync::Arc;
-
-/// A value this long or longer is no tick, whatever it holds.
-pub const MAX_VALUE_BYTES: usize = 1_000_000;
 
 /// A tick's timestamp may be this far ahead of the clock, for producers whose clocks are wrong.
 pub const MAX_AHEAD: i64 = Timestamp::DAY;
@@ -49,74 +57,13 @@ pub const MAX_AHEAD: i64 = Timestamp::DAY;
 /// a wrong unit (brokers before Kafka 3.6 take any), and excuses nothing.
 const LAST_DAY_OF_ALL: Timestamp = Timestamp::from_micros(253_402_300_799_999_999);
 
-/// Where a line of the archive came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Provenance {
-    /// The partition of Kafka's topic.
-    pub partition: i32,
-    /// The offset in it.
-    pub offset: i64,
-}
-
-/// What Kafka keeps beside a value; nothing of it is known of most lines of an archive.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Beside<'a> {
-    /// The record's key.
-    pub key: Option<&'a [u8]>,
-    /// The name of the topic.
-    pub topic: Option<&'a str>,
-    /// The record's own time.
-    pub time: Option<Timestamp>,
-}
-
-impl Beside<'_> {
-    /// Of a value of which nothing else is known.
-    pub const NOTHING: Self = Self { key: None, topic: None, time: None };
-}
-
-/// A decoded value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record<'a> {
-    /// The tick that it is.
-    pub tick: Tick<'a>,
-    /// What the line says of its origin; `None` where it says nothing, as in Kafka itself.
-    pub provenance: Option<Provenance>,
-}
-
-/// A message, or an element of one, read.
-#[derive(Debug)]
-pub struct Element<'a> {
-    /// Which of the message's elements it is; 0 where the message is the tick.
-    pub index: u16,
-    /// What was read: an element's own text.
-    pub value: &'a [u8],
-    /// The tick that it is, or why it is none.
-    pub read: Result<Record<'a>, Reject>,
-    /// What the line says of its message's origin, of what is no tick as well.
-    pub provenance: Option<Provenance>,
-}
-
-/// What is known of a tick before its value is read.
-#[derive(Debug, Clone, Copy)]
-struct Given<'a> {
-    symbol: Option<Symbol<'a>>,
-    /// What holds the symbol of a value that has none.
-    key: Option<&'a [u8]>,
-    timestamp: Option<Timestamp>,
-    bounds: TimeBounds,
-    /// The lowest price that is one, in units of 10^-9.
-    lowest: i64,
-    /// Whether the strict path is to make symbols upper case.
-    is_upper: bool,
-}
-
 /// Decodes one value after the other.
 #[derive(Debug)]
 pub struct Decoder {
     rules: Arc<Rules>,
     bounds: TimeBounds,
     shapes: Shapes,
-    /// Of the elements of messages, by what is said around them: see [`kinds::Around`].
+    /// Of the elements of messages, by what is said around them: see [`around::Around`].
     element_shapes: [Shapes; 2],
     buffers: Buffers,
     /// Those of a registry, where there is one.
@@ -315,7 +262,7 @@ impl Decoder {
         let outside = Outside(Some((elements, element)));
         // A symbol that stands around the element goes before the key.
         given.key = given.key.filter(|_| matches!(outside.get(Field::Symbol), Ok(None)));
-        let Some(around) = kinds::around(outside, &rules.conditions) else {
+        let Some(around) = around(outside, &rules.conditions) else {
             return strict.decode_element(elements, element, buffers);
         };
         let shapes = &mut element_shapes[around as usize];
@@ -394,65 +341,6 @@ fn bounds(bounds: TimeBounds, beside: &Beside<'_>) -> TimeBounds {
         Some(_) | None => bounds.latest,
     };
     TimeBounds { latest, ..bounds }
-}
-
-/// The fields of a value, and where it came from.
-struct Found<'a> {
-    /// The JSON object that they are members of.
-    object: &'a str,
-    fields: Fields<'a>,
-    partition: Option<&'a RawValue>,
-    offset: Option<&'a RawValue>,
-    record_time: Option<&'a RawValue>,
-}
-
-impl<'a> Found<'a> {
-    /// What of an envelope and its payload counts. A message whose payload is no object is no
-    /// envelope: its producer has members of these names, too.
-    fn of(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
-        let outer = Fields::parse(text, rules)?;
-        let Some(payload) = outer.payload.filter(|payload| outer.has_schema && is_object(payload))
-        else {
-            return Ok(Self::new(text, outer));
-        };
-        let mut found = Self::new(payload.get(), Fields::parse(payload.get(), rules)?);
-        if provenance(outer.partition, outer.offset).is_some() {
-            (found.partition, found.offset) = (outer.partition, outer.offset);
-        }
-        found.record_time = outer.record_time.or(found.record_time);
-        Ok(found)
-    }
-
-    fn new(object: &'a str, fields: Fields<'a>) -> Self {
-        let Fields { partition, offset, record_time, .. } = fields;
-        Self { object, fields, partition, offset, record_time }
-    }
-
-    fn provenance(&self) -> Option<Provenance> {
-        provenance(self.partition, self.offset)
-    }
-
-    /// Of what has nothing of a tick, and would be an envelope if its payload were an object, that
-    /// is the reason.
-    fn check_payload(&self) -> Result<(), Reject> {
-        match self.fields.payload.filter(|_| self.fields.has_schema) {
-            Some(payload) if self.fields.are_none() && !is_object(payload) => Err(Reject::new(
-                Reason::NotObject,
-                "the payload beside schema is no object (of an array of ticks: --each payload)",
-            )),
-            _ => Ok(()),
-        }
-    }
-}
-
-fn is_object(raw: &RawValue) -> bool {
-    raw.get().starts_with('{')
-}
-
-fn provenance(partition: Option<&RawValue>, offset: Option<&RawValue>) -> Option<Provenance> {
-    let partition = i32::try_from(values::integer(partition?)?).ok()?;
-    let offset = values::integer(offset?)?;
-    Some(Provenance { partition, offset })
 }
 
 /// The strict path.

@@ -4,20 +4,22 @@
 //! fields as well, and spans say within what it happened: `session` and `batch`, or `run` and
 //! `hour`. Spans of the target [`TRACED`] are those of traces, and in no log.
 
+mod listener;
 #[cfg(feature = "otlp")]
 mod otlp;
 #[cfg(not(feature = "otlp"))]
 mod untraced;
 
+pub use listener::{END_WITHIN, TRACED};
 #[cfg(feature = "otlp")]
 pub use otlp::Traces;
 #[cfg(not(feature = "otlp"))]
 pub use untraced::Traces;
 
 use crate::Failure;
+use listener::Listener;
 use std::fmt;
 use std::io::IsTerminal;
-use std::time::Duration;
 use tracing::field::Field;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::fmt::FmtContext;
@@ -26,16 +28,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer, Registry};
-
-/// The target of spans that are exported as traces and not logged. Where nobody exports them, they
-/// cost a look at a flag.
-pub const TRACED: &str = "traced";
-/// How long a process that ends waits for its last traces to be taken.
-pub const END_WITHIN: Duration = Duration::from_secs(2);
-
-/// One of those who hear of events and spans.
-type Listener = Box<dyn Layer<Registry> + Send + Sync>;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -2,6 +2,8 @@
 //! connection.
 
 mod bars;
+mod described;
+mod message;
 mod parts;
 mod ranges;
 mod rejects;
@@ -11,6 +13,7 @@ mod trace;
 
 use bars::MinuteBars;
 pub use bars::SortedBars;
+pub use message::Message;
 pub use ranges::{Range, Ranges};
 pub use rejects::RejectedMessage;
 pub use rows::Rows;
@@ -18,7 +21,7 @@ pub use seen::{Noted, Seen, SeenTick, Series};
 pub use trace::Trace;
 
 use crate::source::SourcePartition;
-use common::decode::{Beside, Decoder, Element, Scratch, schema_id};
+use common::decode::{Decoder, Element, Scratch, schema_id};
 use common::{Place, Reject, Tick, Timestamp};
 use std::collections::BTreeSet;
 use std::time::Instant;
@@ -32,26 +35,6 @@ const MAX_BARS: usize = 30_000;
 /// Broken elements of one message that are kept aside; of more, only their number is. A message of
 /// a few kilobytes may have thousands.
 const KEPT_OF_A_MESSAGE: usize = 100;
-
-/// A message as Kafka hands it out.
-#[derive(Debug, Clone, Copy)]
-pub struct Message<'a> {
-    pub topic: &'a str,
-    pub partition: i32,
-    pub offset: i64,
-    /// When the producer sent it or the broker took it; `None` where the topic keeps no time.
-    pub timestamp: Option<Timestamp>,
-    pub key: Option<&'a [u8]>,
-    /// `None` for a tombstone.
-    pub value: Option<&'a [u8]>,
-}
-
-impl<'a> Message<'a> {
-    #[inline]
-    fn beside(&self) -> Beside<'a> {
-        Beside { key: self.key, topic: Some(self.topic), time: self.timestamp }
-    }
-}
 
 /// Offsets that were not read, to be recorded in `kafka_gaps`.
 #[derive(Debug, Clone, PartialEq, Eq)]

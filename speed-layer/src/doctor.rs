@@ -5,6 +5,7 @@
 mod anatomy;
 mod args;
 mod books;
+mod command_line;
 mod database;
 mod guess;
 mod hints;

@@ -2,7 +2,7 @@
 
 mod limits;
 
-use crate::Shared;
+use crate::process::Shared;
 use anyhow::{Context, anyhow};
 use axum::Router;
 use axum::extract::State;

@@ -6,15 +6,12 @@ mod leaders;
 use crate::health::Health;
 use crate::kafka::Reports;
 use anyhow::anyhow;
-use leaders::{Leaders, News};
+use leaders::{Leaders, News, PATIENCE};
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::RDKafkaErrorCode;
 use service::Failure;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-
-/// Shorter absences are ordinary: a broker restarts, a leader moves.
-const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Since when Kafka is away, once that was said. It outlives a session: who was told that Kafka is
 /// away is told when it is back.

@@ -1,7 +1,7 @@
 //! Whether messages that earlier runs have rejected are ticks by this run's flags: who has found the
 //! right ones may well wait for those, and nothing reads them again.
 
-use crate::Shared;
+use crate::process::Shared;
 use common::Timestamp;
 use common::decode::{Beside, Decoder, ProvenanceNames, Rules};
 use service::pg::{self, Database, in_time};

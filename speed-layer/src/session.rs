@@ -1,8 +1,8 @@
 //! One membership in the consumer group.
 
-use crate::Shared;
 use crate::handover::{Command, Reply};
 use crate::intake::{DRAIN_TIMEOUT, Ended, Intake};
+use crate::process::Shared;
 use crate::store::{Identified, Store, StoreError};
 use crate::writer::{Limits, Replied, Writers};
 use anyhow::{Context as _, anyhow};

@@ -1,7 +1,7 @@
 //! Upkeep of `realtime_stock`'s day partitions, beside the writing: the next ones are made ahead of
 //! time, old days are dropped, finished ones get the index that would have slowed their writing.
 
-use crate::Shared;
+use crate::process::Shared;
 use crate::store::day_partitions;
 use crate::store::limits::UPKEEP;
 use common::Timestamp;

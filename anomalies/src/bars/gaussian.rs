@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-use super::BarDetector;
+use super::detector::BarDetector;
 use super::math::{mean_and_deviation, tail};
 
 /// Values that the distribution is estimated from.

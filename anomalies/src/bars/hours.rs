@@ -10,7 +10,7 @@
 
 use std::ops::Range;
 
-use super::BarDetector;
+use super::detector::BarDetector;
 use super::history::Episodes;
 use super::odd::{Look, OddBar, Sieve};
 use crate::tick::Detector;

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::BarDetector;
+use super::detector::BarDetector;
 use super::forest::{Forest, Growth};
 use super::history::{Episodes, Mean, Novelty, Rank, Season};
 use super::spectral::SpectralResidual;

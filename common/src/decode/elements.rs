@@ -1,15 +1,17 @@
 //! [`Elements`]: where a message that holds several ticks has them.
 
-use super::fields::{Fields, PAYLOAD};
+use super::fields::Fields;
+use super::found::Found;
 use super::json::not_json;
 use super::mapping::{Condition, Field, Path};
-use super::{Found, Provenance, Rules, values};
+use super::members::any_member;
+use super::record::Provenance;
+use super::rules::{PAYLOAD, Rules};
+use super::values;
 use crate::Timestamp;
 use crate::reject::{Reason, Reject};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::collections::BTreeSet;
-use std::fmt;
 
 /// A message with more elements is none: each of them may become a row, and all of a message's are
 /// written at once.
@@ -227,53 +229,4 @@ impl Days {
 /// A member of an object, if it is an array or an object.
 fn member<'a>(object: &'a str, name: &str) -> Result<Option<&'a RawValue>, Reject> {
     Ok(any_member(object, name)?.filter(|raw| raw.get().starts_with(['[', '{'])))
-}
-
-/// A member of an object. Of several with the name the last counts.
-pub(super) fn any_member<'a>(object: &'a str, name: &str) -> Result<Option<&'a RawValue>, Reject> {
-    let mut json = serde_json::Deserializer::from_str(object);
-    json.deserialize_map(Member(name)).map_err(not_json)
-}
-
-struct Member<'n>(&'n str);
-
-impl<'de> Visitor<'de> for Member<'_> {
-    type Value = Option<&'de RawValue>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = None;
-        while let Some(is_wanted) = map.next_key_seed(IsNamed(self.0))? {
-            let raw = map.next_value()?;
-            if is_wanted {
-                found = Some(raw);
-            }
-        }
-        Ok(found)
-    }
-}
-
-struct IsNamed<'n>(&'n str);
-
-impl<'de> DeserializeSeed<'de> for IsNamed<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
-}
-
-impl Visitor<'_> for IsNamed<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a member's name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        Ok(name == self.0)
-    }
 }

@@ -3,15 +3,13 @@
 
 use super::json::not_json;
 use super::mapping::{Field, Mapping, Member, Node, default_field};
-use super::{Rules, values};
+use super::rules::{Rules, Special};
+use super::values;
 use crate::reject::{Reason, Reject};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
-
-/// The member of Connect's envelope that holds the message.
-pub(super) const PAYLOAD: &str = "payload";
 
 /// What was found in an object.
 #[derive(Debug, Default)]
@@ -295,15 +293,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-#[derive(Clone, Copy)]
-enum Special {
-    Partition,
-    Offset,
-    RecordTime,
-    Schema,
-    Payload,
-}
-
 /// What a member is looked at for.
 struct Wanted<'a, 'r> {
     name: Cow<'a, str>,
@@ -345,26 +334,10 @@ impl<'r> Name<'r> {
         let Place { rules, node, is_outer } = *self.0;
         let default =
             default_field(name).filter(|(field, _)| is_outer && rules.mapping.has_defaults(*field));
-        let special = if is_outer { special(name, rules) } else { None };
+        let special = if is_outer { rules.special(name) } else { None };
         let mapped = node.member(name);
         let is_wanted = default.is_some() || special.is_some() || mapped.is_some();
         is_wanted.then(|| Wanted { name: own(), special, default, mapped })
-    }
-}
-
-/// Whether a member of this name says something of its message's place, or is an envelope's.
-pub(super) fn is_special(name: &str, rules: &Rules) -> bool {
-    special(name, rules).is_some()
-}
-
-fn special(name: &str, rules: &Rules) -> Option<Special> {
-    match name {
-        "schema" => Some(Special::Schema),
-        PAYLOAD => Some(Special::Payload),
-        name if name == rules.names.partition => Some(Special::Partition),
-        name if name == rules.names.offset => Some(Special::Offset),
-        name if name == rules.names.record_time => Some(Special::RecordTime),
-        _ => None,
     }
 }
 

@@ -4,8 +4,10 @@
 //! takes the first, it drops a byte order mark, and zeros in front of a number. The speed layer
 //! must take what the archive will hold.
 
-use super::MAX_VALUE_BYTES;
 use crate::reject::{Reason, Reject};
+
+/// A value this long or longer is no tick, whatever it holds.
+pub const MAX_VALUE_BYTES: usize = 1_000_000;
 
 /// Arrays and objects inside one another; Connect's own parser stops somewhere too.
 pub(super) const MAX_DEPTH: usize = 128;

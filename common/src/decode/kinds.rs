@@ -1,20 +1,11 @@
 //! Of which kind a message is: what its own members, or those around it, say where a condition
 //! asks.
 
-use super::elements::{Outside, any_member};
 use super::mapping::Condition;
+use super::members::any_member;
 use super::values::plain_text;
 use crate::reject::{Reason, Reject, excerpt};
 use serde_json::value::RawValue;
-
-/// What stands around an element, said of its kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Around {
-    /// Nothing: the element says it itself.
-    Nothing = 0,
-    /// That every condition holds.
-    Fits = 1,
-}
 
 impl Condition {
     /// The member that it asks, in this object; `None` where there is none, or null.
@@ -51,7 +42,8 @@ impl Condition {
         }
     }
 
-    fn holds(&self, raw: &RawValue) -> bool {
+    /// Whether `raw` is one of its values.
+    pub(super) fn holds(&self, raw: &RawValue) -> bool {
         let is_one = |text: &str| self.values.iter().any(|value| value == text);
         match plain_text(raw) {
             Some(text) => is_one(text),
@@ -60,20 +52,6 @@ impl Condition {
             }
             None => is_one(raw.get()),
         }
-    }
-}
-
-/// What is said around an element of the kinds that are asked for; `None` where the strict path has
-/// to weigh it.
-pub(super) fn around(outside: Outside<'_, '_>, conditions: &[Condition]) -> Option<Around> {
-    let mut said = conditions
-        .iter()
-        .enumerate()
-        .map(|(at, condition)| Some(condition.holds(outside.said(at)?)));
-    match said.next() {
-        None | Some(None) => said.all(|said| said.is_none()).then_some(Around::Nothing),
-        Some(Some(true)) => said.all(|said| said == Some(true)).then_some(Around::Fits),
-        Some(Some(false)) => None,
     }
 }
 

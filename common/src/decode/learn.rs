@@ -4,11 +4,13 @@
 //! from. Whatever is unusual (a name twice, or with escapes) has no shape, and stays with the
 //! strict path.
 
+use super::found::Found;
 use super::mapping::Field;
+use super::rules::Rules;
 use super::shape::{Part, Shape, Step};
+use super::sources::{SymbolFrom, TimestampFrom};
 use super::text::Literal;
 use super::values::{correction_of, is_number, number, plain_text, unwrapped};
-use super::{Found, Rules, SymbolFrom, TimestampFrom};
 use crate::timestamp::EpochUnit;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;

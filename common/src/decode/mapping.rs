@@ -2,140 +2,17 @@
 
 mod condition;
 mod defaults;
+mod field;
 mod path;
 mod preset;
 
 pub use condition::{Condition, Conditions};
+pub use defaults::usual_field;
+pub use field::Field;
 pub use path::{MapEntries, Path};
 pub use preset::Preset;
 
-use std::fmt;
-
-pub use defaults::usual_field;
-
 pub(super) use defaults::default_field;
-
-/// A field of a tick that a message may hold. `Price` stands for open and close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Field {
-    /// What was traded.
-    Symbol,
-    /// When.
-    Timestamp,
-    /// The price of a trade: its open and close.
-    Price,
-    /// The first price of a bar.
-    Open,
-    /// The highest.
-    High,
-    /// The lowest.
-    Low,
-    /// The last.
-    Close,
-    /// How much was traded.
-    Volume,
-    /// The best bid at the time of a trade.
-    Bid,
-    /// The best ask.
-    Ask,
-    /// The conditions of the sale.
-    Conditions,
-    /// The feed's own number of the message. It has no usual name: most numbers have holes by
-    /// nature.
-    Sequence,
-    /// Whether the message takes a trade back or corrects one; it becomes one of the conditions. It
-    /// has no usual name.
-    Correction,
-    /// Of a time whose date stands in another member, which is the timestamp then. It has no usual
-    /// name.
-    TimeOfDay,
-}
-
-impl Field {
-    /// Each of them.
-    pub const ALL: [Self; 14] = [
-        Self::Symbol,
-        Self::Timestamp,
-        Self::Price,
-        Self::Open,
-        Self::High,
-        Self::Low,
-        Self::Close,
-        Self::Volume,
-        Self::Bid,
-        Self::Ask,
-        Self::Conditions,
-        Self::Sequence,
-        Self::Correction,
-        Self::TimeOfDay,
-    ];
-
-    /// Its name in messages and flags.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Symbol => "symbol",
-            Self::Timestamp => "timestamp",
-            Self::Price => "price",
-            Self::Open => "open",
-            Self::High => "high",
-            Self::Low => "low",
-            Self::Close => "close",
-            Self::Volume => "volume",
-            Self::Bid => "bid",
-            Self::Ask => "ask",
-            Self::Conditions => "conditions",
-            Self::Sequence => "sequence",
-            Self::Correction => "correction",
-            Self::TimeOfDay => "time_of_day",
-        }
-    }
-}
-
-impl Field {
-    /// Whether it is looked for under a name only where that was said.
-    pub(super) const fn is_mapped_alone(self) -> bool {
-        matches!(self, Self::Sequence | Self::Correction | Self::TimeOfDay)
-    }
-
-    /// Whether who says where this field stands says that `other` stands nowhere else, or is not
-    /// there: the prices of a bar and the one of a trade exclude each other.
-    #[must_use]
-    pub fn excludes(self, other: Self) -> bool {
-        let is_bar = |field| matches!(field, Self::Open | Self::High | Self::Low | Self::Close);
-        match (self, other) {
-            (Self::Price, other) if is_bar(other) => true,
-            (Self::Open | Self::Close, Self::Price) => true,
-            _ => self == other,
-        }
-    }
-
-    /// Whether one member may be meant for both: a message may have one price for several, and its
-    /// price under the name that a quote or a condition has in others. Fields that may be absent
-    /// may both be said to stand where nothing is.
-    #[must_use]
-    pub fn may_share(self, other: Self) -> bool {
-        let is_price = |field| {
-            matches!(field, Self::Price | Self::Open | Self::High | Self::Low | Self::Close)
-        };
-        let is_beside = |field| matches!(field, Self::Bid | Self::Ask | Self::Conditions);
-        let is_required = |field| {
-            matches!(field, Self::Symbol | Self::Timestamp | Self::TimeOfDay)
-                || matches!(field, Self::Price | Self::Open | Self::Close)
-        };
-        let is_price_beside = |one, other| is_price(one) && (is_price(other) || is_beside(other));
-        self == other
-            || (!is_required(self) && !is_required(other))
-            || is_price_beside(self, other)
-            || is_price_beside(other, self)
-    }
-}
-
-impl fmt::Display for Field {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// Where each field stands. A field that was mapped stands there and nowhere else; any other under
 /// its own name or, where that is absent, under one of those that many producers use.

@@ -1,8 +1,7 @@
 //! [`Rules`]: how messages are read, the same in both layers.
 
-use super::fields::is_special;
 use super::mapping::{Condition, Field, Mapping, Path, default_field};
-use crate::Named;
+use super::sources::{SymbolFrom, TimestampFrom};
 use crate::timestamp::TimeRules;
 
 /// The names under which the archive's connector inserts what Kafka keeps beside a value.
@@ -26,49 +25,17 @@ impl Default for ProvenanceNames {
     }
 }
 
-/// Where a tick's symbol comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SymbolFrom {
-    /// From the message.
-    #[default]
-    Value,
-    /// From the record's key.
-    Key,
-    /// From the message, and where that has none from the record's key, unless this is plainly
-    /// something else.
-    ValueOrKey,
-    /// From the topic's name.
-    Topic,
-}
+/// The member of Connect's envelope that holds the message.
+pub(super) const PAYLOAD: &str = "payload";
 
-impl Named for SymbolFrom {
-    const ALL: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Value, "value", "A member of the message"),
-        (Self::Key, "key", "The record's key: text, or text in JSON's quotes"),
-        (
-            Self::ValueOrKey,
-            "value-or-key",
-            "A member of the message; where it has none the record's key",
-        ),
-        (Self::Topic, "topic", "The topic's name"),
-    ];
-}
-
-/// Where a tick's time comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TimestampFrom {
-    /// From the message.
-    #[default]
-    Value,
-    /// From the record.
-    Record,
-}
-
-impl Named for TimestampFrom {
-    const ALL: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Value, "value", "A member of the message"),
-        (Self::Record, "record", "The record's own time in Kafka"),
-    ];
+/// What a member is whose name means no field: of a message's place, or of an envelope.
+#[derive(Clone, Copy)]
+pub(super) enum Special {
+    Partition,
+    Offset,
+    RecordTime,
+    Schema,
+    Payload,
 }
 
 /// What a message may look like.
@@ -136,8 +103,20 @@ impl Rules {
             self.each.iter().chain(conditions).flat_map(Path::names).any(|step| **step == *name);
         is_on_a_way
             || default_field(name).is_some()
-            || is_special(name, self)
+            || self.special(name).is_some()
             || self.mapping.has_name(name)
+    }
+
+    /// What a member of this name says of its message's place, or of its being an envelope.
+    pub(super) fn special(&self, name: &str) -> Option<Special> {
+        match name {
+            "schema" => Some(Special::Schema),
+            PAYLOAD => Some(Special::Payload),
+            name if name == self.names.partition => Some(Special::Partition),
+            name if name == self.names.offset => Some(Special::Offset),
+            name if name == self.names.record_time => Some(Special::RecordTime),
+            _ => None,
+        }
     }
 
     /// The lowest price that is one, in units of 10^-9.

@@ -5,10 +5,11 @@
 //! nearly all values. So a value that fits is JSON of the same structure, and the strict path would
 //! read the same; one that does not fit is passed on.
 
+use super::json::MAX_VALUE_BYTES;
 use super::minutes::MinuteCache;
+use super::record::{Given, Provenance, Record};
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
 use super::values::{is_plain_upper_case, is_surely_a_symbol};
-use super::{Given, MAX_VALUE_BYTES, Provenance, Record};
 use crate::decimal::parse_nanos;
 use crate::tick::Prices;
 use crate::timestamp::{EpochUnit, TimeRules};

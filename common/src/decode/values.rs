@@ -1,7 +1,7 @@
 //! The strict path's reading of single values.
 
-use super::Rules;
 use super::mapping::Field;
+use super::rules::Rules;
 use super::schemas::times::{self, TimeKind};
 use crate::decimal::{self, DecimalError, Rounding, parse_nanos};
 use crate::extras::{MAX_CODE_BYTES, MAX_CODES};

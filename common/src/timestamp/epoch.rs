@@ -1,6 +1,6 @@
 //! [`EpochUnit`]: a number since 1970 as an instant.
 
-use super::Timestamp;
+use super::instant::Timestamp;
 use crate::Named;
 use crate::decimal::{self, Rounding};
 

@@ -1,6 +1,6 @@
 //! [`Timestamp`] as PostgreSQL's `timestamptz`: microseconds from the year 2000.
 
-use super::Timestamp;
+use super::instant::Timestamp;
 use sqlx::decode::Decode;
 use sqlx::encode::{Encode, IsNull};
 use sqlx::error::BoxDynError;

@@ -1,8 +1,9 @@
 //! A time's text as an instant: RFC 3339, and what common serializers make of it.
 
 use super::date::Date;
+use super::instant::{MICROS_PER_SECOND, SECONDS_PER_DAY, Timestamp};
 use super::worded;
-use super::{MICROS_PER_SECOND, SECONDS_PER_DAY, TimeZone, Timestamp};
+use super::zone::TimeZone;
 use jiff::civil::DateTime;
 use jiff::tz::AmbiguousOffset;
 

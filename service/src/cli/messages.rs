@@ -5,6 +5,7 @@ mod file;
 mod flags;
 
 use clap::builder::{BoolishValueParser, PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args as _, Command, FromArgMatches as _};
 use common::decode::{
     Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, ProvenanceNames, Rules,
     SymbolFrom, TimestampFrom,
@@ -52,7 +53,7 @@ pub struct MessageArgs {
         long,
         env = "MESSAGE_FILE",
         value_name = "FILE",
-        value_parser = file::message_file,
+        value_parser = message_file,
         conflicts_with_all = ["map", "each", "where", "preset", "timestamp_zone", "allow_nonpositive_prices", "uppercase_symbols",
                               "symbol_from", "timestamp_from", "timestamp_unit", "oldest"]
     )]
@@ -201,6 +202,16 @@ fn date(text: &str) -> Result<Oldest, String> {
         Ok(oldest) if oldest.micros() >= 0 => Ok(Oldest(oldest)),
         Ok(_) => Err("before 1970".to_owned()),
         Err(_) => Err("expected a date such as 1990-01-01".to_owned()),
+    }
+}
+
+/// All that is to be said of messages, out of a file.
+fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
+    let matches = file::read(path, MessageArgs::augment_args(Command::new("file")))?;
+    let args = MessageArgs::from_arg_matches(&matches).map_err(|error| file::first_line(&error))?;
+    match args.contradiction() {
+        Some(what) => Err(what),
+        None => Ok(Box::new(args)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Clients by librdkafka: their settings, and what they ask of any topic.
 
-use super::KafkaProperties;
+use super::properties::KafkaProperties;
 use anyhow::{Context, bail};
 use rdkafka::ClientContext;
 use rdkafka::config::ClientConfig;

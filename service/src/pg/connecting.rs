@@ -1,20 +1,19 @@
 //! Opening a connection: which server, as whom, and through what.
 
+use super::database::Database;
+use super::errors::describe;
+use super::nodelay;
+use super::pooling::{has_a_session, note_pooler};
 use super::target::place;
-use super::{Database, describe, nodelay};
 use crate::failure::Failure;
 use anyhow::anyhow;
 use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection, Row};
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// How long connecting to one server may take before it counts as failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a login that is refused is tried again, where it comes from a file: longer than
-/// Kubernetes takes to bring a changed secret.
-pub(super) const LOGIN_PATIENCE: Duration = Duration::from_secs(120);
 
 /// A setting that nobody knows, given where only the server itself looks: a pooler refuses it or
 /// leaves it out.
@@ -23,18 +22,6 @@ const MARK: (&str, &str) = ("stocks.direct", "on");
 /// run (docs/benchmarks.md).
 const NO_COMPILING: (&str, &str) = ("jit", "off");
 const LOOK: &str = "select coalesce(current_setting('stocks.direct', true), ''), current_setting('transaction_read_only')";
-
-/// Whether a pooler (PgBouncer, RDS Proxy) stands between us and the server. A process has one
-/// database.
-static IS_POOLED: AtomicBool = AtomicBool::new(false);
-
-/// Whether a statement may be prepared once for all transactions of a connection. Behind a pooler
-/// each transaction may be another session's: then nothing may outlive it, neither a statement nor
-/// a setting.
-#[must_use]
-pub fn has_a_session() -> bool {
-    !IS_POOLED.load(Ordering::Relaxed)
-}
 
 /// What stands in the way of one server.
 enum Obstacle {
@@ -95,7 +82,7 @@ impl Database {
         &self,
         server: &PgConnectOptions,
     ) -> Result<(PgConnection, String, bool), Obstacle> {
-        if !IS_POOLED.swap(true, Ordering::Relaxed) {
+        if note_pooler() {
             let at = place(server);
             tracing::info!(server = %at, "a pooler stands before PostgreSQL at {at}: nothing outlives a transaction");
         }

@@ -1,7 +1,9 @@
 //! The tables: who brings them up to date, and when.
 
-use super::connecting::has_a_session;
-use super::{Database, in_time, query_as, query_scalar};
+use super::database::{Database, Migrations};
+use super::pooling::has_a_session;
+use super::query::{query_as, query_scalar};
+use super::statement::in_time;
 use crate::failure::Failure;
 use anyhow::anyhow;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
@@ -67,17 +69,6 @@ const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 const ONE_AT_A_TIME: &str = include_str!("../../sql/migrations/one_at_a_time.sql");
 
 const OWNER_IN_THE_WAY: &str = include_str!("../../sql/migrations/owner_in_the_way.sql");
-
-/// What to do about the tables at the start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Migrations {
-    /// Bring them up to date, as their owner. Instances that start together wait for one another.
-    Run,
-    /// Change nothing, and work only once they are up to date: for a user with the least rights.
-    Check,
-    /// Bring them up to date and end.
-    Only,
-}
 
 impl Database {
     /// Connects, and makes sure that the tables are up to date.

@@ -5,7 +5,7 @@
 //! transaction, the values may so come to another server session, and meet the statement of
 //! somebody else there. So each such statement has a transaction of its own behind a pooler.
 
-use super::connecting::has_a_session;
+use super::pooling::has_a_session;
 use async_stream::try_stream;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -15,6 +15,7 @@ use sqlx::query::{Query, QueryAs, QueryScalar};
 use sqlx::types::Type;
 use sqlx::{Connection as _, FromRow, PgConnection, Postgres};
 use sqlx_core::transaction::TransactionManager;
+use std::time::Duration;
 
 /// A statement whose rows are those of sqlx, a type, or the first column, as `Q` says.
 pub struct Statement<Q>(pub(super) Q);
@@ -172,4 +173,20 @@ pub async fn begin_snapshot(connection: &mut PgConnection) -> sqlx::Result<()> {
 /// PostgreSQL's.
 pub async fn end_snapshot(connection: &mut PgConnection) -> sqlx::Result<()> {
     Manager::commit(connection).await
+}
+
+/// Gives up a statement that gets no answer: a server, or the way to it, may be gone without a
+/// word. The connection is of no use afterwards.
+///
+/// # Errors
+/// The statement's own, or that it took longer than `patience`.
+pub async fn in_time<T>(
+    patience: Duration,
+    statement: impl Future<Output = Result<T, sqlx::Error>>,
+) -> Result<T, sqlx::Error> {
+    let Ok(done) = tokio::time::timeout(patience, statement).await else {
+        let what = format!("no answer within {patience:?}");
+        return Err(sqlx::Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, what)));
+    };
+    done
 }

@@ -6,7 +6,7 @@
 
 mod client;
 
-use super::{END_WITHIN, Listener, TRACED};
+use super::listener::{END_WITHIN, Listener, TRACED};
 use crate::Failure;
 use anyhow::{Context as _, anyhow};
 use client::Client;

@@ -1,6 +1,6 @@
 //! [`Traces`] of a program that was built without them.
 
-use super::Listener;
+use super::listener::Listener;
 use crate::Failure;
 
 /// What the standard calls the place that takes traces.

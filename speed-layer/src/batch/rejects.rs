@@ -1,6 +1,6 @@
 //! Messages that are no tick.
 
-use super::Message;
+use super::message::Message;
 use crate::source::SourcePartition;
 use common::{Reject, Timestamp};
 use sha2::{Digest, Sha256};

@@ -1,8 +1,7 @@
 //! Which arrays hold what somebody offers or asks, and no trades: order books, quotes and orders,
 //! by their names and by what their messages say of themselves.
 
-use super::anatomy::{Members, first_element, first_object, leaves};
-use super::traits::plain;
+use super::anatomy::{Members, first_element, first_object, leaves, plain};
 use common::decode::Path;
 use serde_json::Value;
 

@@ -1,9 +1,9 @@
 //! Where the fields of a message may stand, by the names and kinds of its members: a guess, for a
 //! person to judge.
 
-use super::anatomy::{Leaf, first_element, leaves};
+use super::anatomy::{Leaf, first_element, leaves, number, plain};
 use super::times::{instant, is_date, is_date_alone, is_time_by, is_time_name, is_time_of_day};
-use super::traits::{is_latest_price, number, plain};
+use super::traits::is_latest_price;
 use common::Timestamp;
 use common::decode::{Field, MapEntries, Path, usual_field};
 use serde_json::Value;

@@ -1,7 +1,7 @@
 //! Members that tell kinds of ticks: where several kinds are ticks, or a row that is no new one,
 //! that is said, with the kind that is a trade where one is.
 
-use super::report::quoted;
+use super::command_line::quoted;
 use super::trial::{Facts, Tried};
 use common::decode::Condition;
 use std::collections::{BTreeMap, BTreeSet, HashMap};

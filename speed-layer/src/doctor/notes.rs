@@ -1,8 +1,8 @@
 //! What a person should look at in ticks that flags make.
 
 use super::anatomy::{first_element, leaves, parse};
+use super::command_line::command_line;
 use super::hints;
-use super::report::command_line;
 use super::traits::is_volume;
 use super::trial::{Outcome, Tally, Tried};
 use common::decode::{Field, Path, ProvenanceNames, Rules, SymbolFrom, TimestampFrom};

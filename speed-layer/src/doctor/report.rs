@@ -1,11 +1,11 @@
 //! What was found, for a person and for a program.
 
+use super::command_line::command_line;
 use super::database::State;
 use super::propose::{Advice, Proposal};
 use super::reading::{Reading, Rejects};
 use super::sampling::{Partition, Sampled};
 use serde_json::{Value, json};
-use service::cli::MessageArgs;
 use std::cmp::Reverse;
 use std::fmt::Write;
 
@@ -175,25 +175,6 @@ fn write_notes(to: &mut String, notes: &[String]) -> std::fmt::Result {
     notes.iter().try_for_each(|note| writeln!(to, "  {note}"))
 }
 
-/// The flags in one line, to be copied.
-pub fn command_line(args: &MessageArgs) -> String {
-    let word = |(name, value): (&str, Option<String>)| match value {
-        Some(value) => format!("--{name} {}", quoted(&value)),
-        None => format!("--{name}"),
-    };
-    args.flags().into_iter().map(word).collect::<Vec<_>>().join(" ")
-}
-
-/// As a shell takes it for one word.
-pub fn quoted(value: &str) -> String {
-    let is_plain =
-        |character: char| character.is_ascii_alphanumeric() || "_-./:=,+@%".contains(character);
-    match value.chars().all(is_plain) {
-        true => value.to_owned(),
-        false => format!("'{}'", value.replace('\'', r"'\''")),
-    }
-}
-
 fn line(partition: &Partition) -> String {
     let Partition { topic, partition, low, high, read, times, trouble, .. } = partition;
     let mut line =
@@ -277,13 +258,6 @@ mod tests {
         assert_eq!(of(6, 0), "");
         assert_eq!(of(3, 6), ", leaving other kinds aside 3 of 4 messages (75.0 %)");
         assert_eq!(of(0, 10), ", as all are of other kinds");
-    }
-
-    #[test]
-    fn a_shell_takes_each_value_for_one_word() {
-        assert_eq!(quoted("America/New_York"), "America/New_York");
-        assert_eq!(quoted("price=last|mid"), "'price=last|mid'");
-        assert_eq!(quoted("volume=it's"), r"'volume=it'\''s'");
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Which members of a message are times, and whether they are read. What a number counts only the
 //! time of its record can tell.
 
-use super::anatomy::Leaf;
-use super::traits::{has, number, plain};
+use super::anatomy::{Leaf, has, number, plain};
 use common::decode::{Field, Path, usual_field};
 use common::timestamp::{EpochUnit, TimeRules, TimeZone};
 use common::{Named, Timestamp};

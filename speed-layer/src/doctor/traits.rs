@@ -1,7 +1,7 @@
 //! What a message has, whoever reads it: times, a volume, kinds, a zone. No proposal may pass it
 //! over.
 
-use super::anatomy::{Leaf, each_leaf, first_value};
+use super::anatomy::{Leaf, each_leaf, first_value, has, number, plain};
 use super::books::book_member;
 use super::sampling::Sample;
 use super::times::{Member, Times, is_date, is_time_name};
@@ -176,14 +176,6 @@ pub fn is_latest_price(name: &str) -> bool {
     is_word || (name.contains("price") && has(&name, &["last", "latest"]))
 }
 
-pub fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => text.parse().ok(),
-        _ => None,
-    }
-}
-
 /// A member that tells kinds of messages, or what was done to a row.
 fn kind(leaf: &Leaf<'_>) -> Option<(String, String)> {
     let value = match leaf.value {
@@ -200,15 +192,6 @@ fn is_of_orders(leaf: &Leaf<'_>) -> bool {
     let name = plain(leaf.name());
     let text = leaf.value.as_str().map(plain).unwrap_or_default();
     ORDERS.contains(&name.as_str()) || (name == "status" && STATES.contains(&text.as_str()))
-}
-
-/// Letters of a name, and its digits, in lower case.
-pub fn plain(name: &str) -> String {
-    name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
-}
-
-pub fn has(name: &str, parts: &[&str]) -> bool {
-    parts.iter().any(|part| name.contains(part))
 }
 
 /// `"timezone":"Asia/Kolkata"`, or UTC of a member that is called `timestamp_utc`.

@@ -1,8 +1,8 @@
 //! In which zone times without an offset were written. Topics are mostly written at once: so the
 //! zone is the one in which most times are shortly before those of their records.
 
+use super::command_line::command_line;
 use super::notes::SOME_ZONE;
-use super::report::command_line;
 use super::trial::{Facts, Outcome, Tried, outcomes};
 use common::Timestamp;
 use common::decode::{ProvenanceNames, TimestampFrom};

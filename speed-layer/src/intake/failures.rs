@@ -1,7 +1,7 @@
 //! What the intake does about what Kafka's client cannot do, and about what was found out of
 //! topics.
 
-use super::{Intake, Interrupt, Step, rejoin};
+use super::{Identifying, Intake, Interrupt, Step, rejoin};
 use crate::handover::Command;
 use crate::kafka::{self, Finding};
 use crate::partition::Event;
@@ -14,18 +14,6 @@ use std::time::{Duration, Instant};
 /// How long the client may find no leader of any partition before the brokers are asked whether
 /// there are some.
 pub(super) const LEADERS_LOST: Duration = Duration::from_secs(30);
-
-/// A topic of which a store is asked which source it is.
-pub(super) struct Identifying {
-    /// As Kafka last described it.
-    identity: TopicIdentity,
-    /// It has been described anew since it was asked about.
-    is_news: bool,
-    /// Why the database did not take it, in PostgreSQL's words.
-    why: Option<String>,
-    /// When it is asked again; `None` while it is being asked.
-    again: Option<Instant>,
-}
 
 fn is_not_taken(topic: &str, why: &str) -> String {
     format!(

@@ -1,7 +1,8 @@
 //! [`DeadLetters`]: rejected messages, whole, in a topic of their own (`--dead-letter-topic`), for
 //! those who want to repair and send them again. The table `rejected_ticks` has them all the same.
 
-use super::client_settings;
+use super::leave::bury;
+use super::settings::client_settings;
 use crate::batch::Message;
 use crate::config::Config;
 use anyhow::Context as _;
@@ -364,7 +365,7 @@ impl DeadLetters {
             return false;
         };
         let old = std::mem::replace(&mut self.producer, new);
-        super::bury(move || drop(old));
+        bury(move || drop(old));
         true
     }
 

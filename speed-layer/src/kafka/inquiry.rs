@@ -3,7 +3,9 @@
 //! answer.
 
 use super::leaders::{self, Leaders};
+use super::leave::bury;
 use super::readable::{first_readable, may_read};
+use super::settings::client_settings;
 use crate::config::Config;
 use crate::handover::Watermarks;
 use crate::source::{TopicIdentity, TopicPartition};
@@ -219,7 +221,7 @@ impl Inquiry {
 }
 
 fn client(config: &Config) -> Result<BaseConsumer<Quiet>, Failure> {
-    super::client_settings(config, &[])
+    client_settings(config, &[])
         .create_with_context(Quiet)
         .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
         .map_err(Failure::Configuration)
@@ -340,7 +342,7 @@ impl Asker {
         if let Ok(new) = client(&self.config) {
             tracing::debug!("nobody answers what Kafka is asked: asking by a new client");
             let old = std::mem::replace(&mut self.client, new);
-            super::bury(move || drop(old));
+            bury(move || drop(old));
         }
     }
 
@@ -504,7 +506,7 @@ impl Asker {
                 }
             }
         }
-        super::bury(move || drop(client));
+        bury(move || drop(client));
     }
 
     fn is_led(&self, at: &TopicPartition) -> bool {

@@ -2,7 +2,8 @@
 //! for either, and has been seen to hang in both while brokers were away or a topic had been made
 //! anew.
 
-use super::{Consumer, MessageQueues, answer_open};
+use super::consumer::{Consumer, answer_open};
+use super::queue::MessageQueues;
 use rdkafka::consumer::Consumer as _;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};

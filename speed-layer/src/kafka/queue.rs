@@ -7,7 +7,7 @@
 //! for each writer: what a writer cannot take now stays in its queue, and the others are read.
 #![allow(unsafe_code, reason = "librdkafka's batch call has no safe wrapper in rdkafka")]
 
-use super::Consumer;
+use super::consumer::Consumer;
 use crate::batch::Message;
 use common::Timestamp;
 use rdkafka::TopicPartitionList;
@@ -308,4 +308,51 @@ unsafe fn topic(message: &c::rd_kafka_message_t) -> &str {
     // SAFETY: librdkafka gives the name as a C string that lives as long as the topic. Kafka's
     // names are ASCII.
     unsafe { CStr::from_ptr(c::rd_kafka_topic_name(message.rkt)) }.to_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::consumer::consumer;
+    use super::*;
+    use crate::config::Config;
+    use crate::source::TopicPartition;
+    use clap::Parser as _;
+    use rdkafka::Offset;
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+    use std::time::Instant;
+
+    /// What the coordinator says of offset 7 of partition 0.
+    fn acknowledged(consumer: &Consumer) -> Vec<(TopicPartition, i64)> {
+        let mut offsets = TopicPartitionList::new();
+        offsets.add_partition_offset("ticks", 0, Offset::Offset(7)).unwrap();
+        commit(consumer, &offsets).unwrap();
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(60) {
+            assert!(consumer.poll(Duration::from_millis(20)).is_none_or(|polled| polled.is_err()));
+            let reports = consumer.context().take_reports();
+            if reports.has_answered {
+                return reports.acknowledged;
+            }
+        }
+        panic!("no answer");
+    }
+
+    #[test]
+    fn an_offset_counts_as_told_once_the_coordinator_has_taken_it() {
+        let cluster = MockCluster::new(1).unwrap();
+        cluster.create_topic("ticks", 1, 1).unwrap();
+        let flags =
+            ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
+        let brokers = cluster.bootstrap_servers();
+        let config = Config::try_parse_from(flags.into_iter().chain([brokers.as_str()])).unwrap();
+        let consumer = consumer(&config, "test").unwrap();
+        let at = TopicPartition { topic: "ticks".into(), partition: 0 };
+        assert_eq!(acknowledged(&consumer), [(at.clone(), 7)]);
+        // As often as librdkafka tries by itself.
+        let loading = RDKafkaRespErr::RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+        cluster.request_errors(RDKafkaApiKey::OffsetCommit, &[loading; 3]);
+        assert_eq!(acknowledged(&consumer), []);
+        assert_eq!(acknowledged(&consumer), [(at, 7)]);
+    }
 }

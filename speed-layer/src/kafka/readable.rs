@@ -5,6 +5,8 @@
 //! whether a right that was missing is there again: a client that was refused once does not say
 //! when it is not refused any more.
 
+use super::leave::bury;
+use super::settings::client_settings;
 use crate::config::Config;
 use crate::source::TopicPartition;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -58,13 +60,13 @@ fn with_client<T>(
 ) -> KafkaResult<T> {
     let consumer = trying(config)?;
     let done = work(&consumer);
-    super::bury(move || drop(consumer));
+    bury(move || drop(consumer));
     done
 }
 
 /// A client that belongs to no group.
 fn trying(config: &Config) -> KafkaResult<BaseConsumer<Quiet>> {
-    let mut settings = super::client_settings(config, &[]);
+    let mut settings = client_settings(config, &[]);
     let group = format!("{}-readable", config.group_id);
     settings.set("group.id", group).set("enable.auto.commit", "false").set("check.crcs", "true");
     settings.set("auto.offset.reset", "error").set("group.protocol", "classic");

@@ -1,8 +1,10 @@
 //! [`Leaders`]: which partitions wait for a leader, while the others are read.
 
-use super::PATIENCE;
 use crate::source::TopicPartition;
 use std::time::{Duration, Instant};
+
+/// Shorter absences are ordinary: a broker restarts, a leader moves.
+pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is worth a line.
 #[derive(Debug, PartialEq, Eq)]

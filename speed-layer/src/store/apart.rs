@@ -1,4 +1,5 @@
-//! Taking a batch apart: what PostgreSQL does not take of it stands alone in the end.
+//! Writing a batch, and taking it apart: what PostgreSQL does not take of it stands alone in the
+//! end.
 
 use super::tries::{Kind, Smaller, Why};
 use super::{Aside, Haste, Held, Store, StoreError};
@@ -29,9 +30,42 @@ enum Apart {
 }
 
 impl Store {
+    /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
+    /// partitions. What PostgreSQL does not take as a whole is written partition by partition, and
+    /// taken apart until what is refused stands alone and is kept aside. Partitions of which
+    /// somebody holds something, or a message is not taken at all, are left out, and given.
+    /// `meanwhile` runs once PostgreSQL is busy, and at the latest after the first try.
+    pub async fn write(
+        &mut self,
+        batch: &Batch,
+        meanwhile: impl FnOnce(),
+    ) -> Result<Vec<HeldBack>, StoreError> {
+        let mut meanwhile = Some(meanwhile);
+        if !self.is_held(batch) && batch.fits(self.messages_at_once) {
+            // What is refused may be so for what was known of partitions: then the second time it
+            // is not.
+            match self.write_at_once(batch, 2, &mut meanwhile).await? {
+                None => return Ok(Vec::new()),
+                Some(Smaller::Locked(_)) => self.put_all_on_trial(batch),
+                Some(Smaller::TooMuch(why)) => {
+                    self.messages_at_once = self.note_too_slow(batch, &why);
+                }
+                // The rest of a batch of which one message may be the cause is not to take as long.
+                Some(Smaller::TooLong(_) | Smaller::NotJudged(Why { kind: Kind::Slow, .. })) => {
+                    self.haste = Haste::Quick;
+                }
+                Some(Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::NotJudged(_)) => {}
+            }
+        }
+        let held_back = self.write_apart(batch, &mut meanwhile).await?;
+        self.haste = Haste::None;
+        meanwhile.into_iter().for_each(|meanwhile| meanwhile());
+        Ok(held_back)
+    }
+
     /// Each partition by itself: first those that are written without more ado, then the others, and
     /// at the end one of those that are known to take long.
-    pub(super) async fn write_apart(
+    async fn write_apart(
         &mut self,
         batch: &Batch,
         meanwhile: &mut Option<impl FnOnce()>,
@@ -191,7 +225,7 @@ impl Store {
         self.aside.entry(at).or_insert_with(Aside::new)
     }
 
-    pub(super) fn put_all_on_trial(&mut self, batch: &Batch) {
+    fn put_all_on_trial(&mut self, batch: &Batch) {
         for range in batch.ranges.iter() {
             self.set_aside(range.at).held = Held::OnTrial;
         }
@@ -256,7 +290,7 @@ impl Store {
     }
 
     /// How many messages of a batch that takes too long are tried at once.
-    pub(super) fn note_too_slow(&mut self, batch: &Batch, why: &str) -> u32 {
+    fn note_too_slow(&mut self, batch: &Batch, why: &str) -> u32 {
         self.haste = self.haste.max(Haste::Quick);
         let messages = batch.messages;
         let why = format!("PostgreSQL does not take {messages} messages at once: {why}");
@@ -264,13 +298,6 @@ impl Store {
         let now = messages.div_ceil(FEWER);
         tracing::warn!(messages, "{why}; now {now} are tried");
         now
-    }
-
-    /// After a batch that had to be small was quick, the next ones may be larger.
-    pub(super) fn take_more(&mut self, batch: &Batch, took: Duration) {
-        if batch.messages >= self.messages_at_once / 2 && took < self.limits.patience() / 4 {
-            self.messages_at_once = self.messages_at_once.saturating_mul(2);
-        }
     }
 
     /// Of a batch of one message.

@@ -67,6 +67,14 @@ impl Store {
         }
     }
 
+    /// Whether what somebody holds is a part of a table and not a whole one, so that it may be in
+    /// the way of some partitions alone.
+    pub(super) async fn are_tables_free(&mut self) -> Result<bool, StoreError> {
+        let limits = self.limits.brief();
+        let look = async |connection: &mut PgConnection| limits.look_at_tables(connection).await;
+        Ok(matches!(self.attempt(look).await?, Try::Done(())))
+    }
+
     /// One try on a live connection; a pause after a failure that trying again may cure.
     pub(super) async fn attempt<T>(
         &mut self,

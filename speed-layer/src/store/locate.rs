@@ -5,9 +5,9 @@ use super::attempt::Asked;
 use super::limits::Limits;
 use super::tries::{Kind, Why};
 use super::unlocated::Part;
-use super::{Held, Store, StoreError, findings, offsets, sources};
+use super::{Held, Identified, Store, StoreError, findings, offsets, sources};
 use crate::handover::{Answer, Begin, Question, TRY_AGAIN};
-use crate::source::{Source, SourcePartition, TopicIdentity};
+use crate::source::{SourcePartition, TopicIdentity};
 use service::Failure;
 use sources::Admission;
 use sqlx::PgConnection;
@@ -19,13 +19,6 @@ use std::time::{Duration, Instant};
 /// How long questions that PostgreSQL does not take together are asked apart, before the writer's
 /// batches have their turn.
 const ASKING_APART: Duration = Duration::from_secs(5);
-
-/// What a topic is to the database, as far as that could be found out.
-pub enum Identified {
-    Source(Source),
-    /// PostgreSQL does not take what that needs; in its words, and when it is to be asked again.
-    NotTaken(String, Duration),
-}
 
 /// The longest pause before what was not taken is asked again.
 const AGAIN_WITHIN: Duration = Duration::from_secs(30);

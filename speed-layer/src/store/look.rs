@@ -1,7 +1,8 @@
 //! What is asked of a database before anything is written to it.
 
 use super::rights;
-use crate::{Shared, presence};
+use crate::presence::short_digest;
+use crate::process::Shared;
 use anyhow::anyhow;
 use service::{Failure, pg};
 use sqlx::{Connection, PgConnection};
@@ -61,7 +62,7 @@ pub(super) async fn note_database(
     let asked = pg::in_time(LOOK_TIMEOUT, ask).await;
     let (system, database) =
         asked.map_err(|error| shared.database.failure("asking for the identity of", error))?;
-    shared.note_database(presence::short_digest(&format!("{system}/{database}")));
+    shared.note_database(short_digest(&format!("{system}/{database}")));
     Ok(())
 }
 

@@ -15,9 +15,9 @@ async fn with_a_spoiled_batch() -> (Scene, TestCluster) {
             (0..10).map(|number| tick(batch * 10 + number).replace("\"open\":201.5", price));
         scene.topic.produce(ticks.map(|tick| Record::new(1, tick))).await;
     }
-    cluster.stop_second().await;
-    cluster.spoil(scene.topic.name(), 1, b"\"open\":777.5", b"\"open\":707.5");
-    cluster.start_second();
+    cluster.second.stop().await;
+    cluster.second.spoil(scene.topic.name(), 1, b"\"open\":777.5", b"\"open\":707.5");
+    cluster.second.start();
     cluster.wait_leaders(scene.topic.name(), &[Some(1), Some(2)]).await;
     (scene, cluster)
 }
@@ -87,13 +87,13 @@ async fn with_batches_that_nobody_can_unpack() -> (Scene, TestCluster) {
         let ticks = (0..10).map(|number| tick(batch * 10 + number));
         scene.topic.produce(ticks.map(|tick| Record::new(partition, tick))).await;
     }
-    cluster.stop_second().await;
+    cluster.second.stop().await;
     // Behind 40 bytes of attributes, numbers and times stand the records.
-    cluster.remake(scene.topic.name(), 1, 10, |batch| {
+    cluster.second.remake(scene.topic.name(), 1, 10, |batch| {
         batch[40..72].iter_mut().for_each(|byte| *byte ^= 0xff)
     });
-    cluster.remake(scene.topic.name(), 2, 10, |batch| batch[1] |= 7);
-    cluster.start_second();
+    cluster.second.remake(scene.topic.name(), 2, 10, |batch| batch[1] |= 7);
+    cluster.second.start();
     cluster.wait_leaders(scene.topic.name(), &[Some(1), Some(2), Some(2)]).await;
     (scene, cluster)
 }

@@ -19,13 +19,13 @@ async fn a_killed_broker_costs_no_tick_and_no_membership_and_another_leads_its_p
     let _turn = TURN.lock().await;
     let mut trial = Trial::start(&[2, 1], &[&[2, 1], &[1, 2]]).await;
 
-    trial.cluster.kill_second();
+    trial.cluster.second.kill();
     trial.goes_on(1).await;
     trial.wait_leaders(&[Some(1), Some(1)]).await;
     trial.goes_on(0).await;
     trial.assert_ready();
 
-    trial.cluster.start_second();
+    trial.cluster.second.start();
     trial.wait_leaders(&[Some(2), Some(1)]).await;
     trial.goes_on(0).await;
     trial.end().await;
@@ -37,7 +37,7 @@ async fn a_partition_whose_only_broker_is_killed_is_waited_for_and_named_and_the
     let _turn = TURN.lock().await;
     let mut trial = Trial::start(&[2, 1], &[&[1], &[2]]).await;
 
-    trial.cluster.kill_second();
+    trial.cluster.second.kill();
     trial.wait_leaders(&[Some(1), None]).await;
     trial
         .speed_layer
@@ -51,7 +51,7 @@ async fn a_partition_whose_only_broker_is_killed_is_waited_for_and_named_and_the
     wait_retries(&trial.address, "Kafka").await;
     trial.assert_ready();
 
-    trial.cluster.start_second();
+    trial.cluster.second.start();
     trial.wait_leaders(&[Some(1), Some(2)]).await;
     trial.goes_on(1).await;
     trial.speed_layer.wait_stderr("every partition can be read again", PATIENCE).await;
@@ -66,7 +66,7 @@ async fn a_partition_without_a_leader_holds_up_no_other_at_a_start_nor_at_a_reba
     scene.send_ticks(3, 10).await;
     let mut first = scene.start(&[]);
     scene.wait_all_in().await;
-    cluster.kill_second();
+    cluster.second.kill();
     cluster.wait_leaders(scene.topic.name(), &[Some(1), None, Some(1)]).await;
     first.sigterm();
     first.wait_exit(PATIENCE).await;
@@ -90,7 +90,7 @@ async fn a_partition_without_a_leader_holds_up_no_other_at_a_start_nor_at_a_reba
     eventually("them after a crash", PATIENCE, || async { written().await == 36 }).await;
     assert_eq!(other.exit_status(), None);
 
-    cluster.start_second();
+    cluster.second.start();
     cluster.wait_leaders(scene.topic.name(), &[Some(1), Some(2), Some(1)]).await;
     scene.topic.produce([Record::new(1, tick(20))]).await;
     scene.wait_all_in().await;
@@ -102,9 +102,9 @@ async fn a_coordinator_that_is_away_for_longer_than_a_question_to_it_waits_ends_
     let _turn = TURN.lock().await;
     let mut trial = Trial::start(&[2], &[&[1]]).await;
 
-    trial.cluster.kill_second();
+    trial.cluster.second.kill();
     trial.speed_layer.wait_stderr("Kafka names 0 members of the group", PATIENCE).await;
-    trial.cluster.start_second();
+    trial.cluster.second.start();
     trial.cluster.wait_leaders("__consumer_offsets", &[Some(2)]).await;
     // The membership may be lost by then, and is waited for until the group forgets it.
     trial.flow.end().await;
@@ -117,7 +117,7 @@ async fn a_coordinator_that_is_away_for_longer_than_a_question_to_it_waits_ends_
 async fn a_broker_that_is_restored_to_an_older_state_is_read_on_by_a_running_instance() {
     let _turn = TURN.lock().await;
     let mut cluster = TestCluster::start(&[1]).await;
-    cluster.kill_second();
+    cluster.second.kill();
     let scene = Scene::with(TestTopic::placed(&cluster.brokers(), &[&[1]]).await).await;
     scene.send_ticks(1, 10).await;
     cluster.back_up_first().await;
@@ -144,13 +144,13 @@ async fn a_broker_that_is_restarted_in_order_costs_no_tick_and_no_membership() {
     let _turn = TURN.lock().await;
     let mut trial = Trial::start(&[2, 1], &[&[2, 1], &[1, 2]]).await;
 
-    trial.cluster.stop_second().await;
+    trial.cluster.second.stop().await;
     trial.wait_leaders(&[Some(1), Some(1)]).await;
     trial.goes_on(0).await;
     trial.goes_on(1).await;
     trial.assert_ready();
 
-    trial.cluster.start_second();
+    trial.cluster.second.start();
     trial.wait_leaders(&[Some(2), Some(1)]).await;
     trial.goes_on(0).await;
     trial.goes_on(1).await;

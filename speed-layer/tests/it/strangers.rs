@@ -102,7 +102,7 @@ async fn another_program_is_named_while_a_broker_that_is_not_the_coordinator_is_
     let speed_layer = start_with_group(&scene, group, scene.database.url());
     let address = http_address(&speed_layer).await;
     wait_ready(&address, 200).await;
-    cluster.kill_second();
+    cluster.second.kill();
     let thief = steal(&scene, group);
     wait_named(&thief, &address).await;
 }

@@ -1,7 +1,6 @@
 //! [`Conditions`]: which messages are meant, by what a member of theirs says.
 
-use super::Path;
-use super::path::{Reader, quoted};
+use super::path::{Path, Reader, quoted};
 use std::fmt;
 use std::str::FromStr;
 

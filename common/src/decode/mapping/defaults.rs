@@ -1,6 +1,6 @@
 //! The names that most producers use.
 
-use super::Field;
+use super::field::Field;
 
 /// Of each field, written without `_`, `-` and blanks, and in lower case. docs/message-format.md
 /// has the list.
@@ -45,7 +45,7 @@ pub fn usual_field(name: &str) -> Option<Field> {
 
 /// The field that a member of this name is taken for where nothing was said, and 0 for the field's
 /// own name, which goes before the others (1).
-pub(in crate::decode) fn default_field(name: &str) -> Option<(Field, u8)> {
+pub(crate) fn default_field(name: &str) -> Option<(Field, u8)> {
     if let Some(field) = Field::ALL.into_iter().find(|field| field.as_str() == name) {
         return (!field.is_mapped_alone()).then_some((field, 0));
     }

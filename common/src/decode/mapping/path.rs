@@ -1,7 +1,7 @@
 //! [`Path`]: the way to a member, and `FIELD=PATH` as flags and files write it.
 
-use super::Field;
-use crate::decode::{SymbolFrom, TimestampFrom};
+use super::field::Field;
+use crate::decode::sources::{SymbolFrom, TimestampFrom};
 use std::fmt;
 use std::iter::Peekable;
 use std::str::{Chars, FromStr};

@@ -1,6 +1,7 @@
 //! [`Preset`]: the messages of well-known feeds and libraries.
 
-use super::{Condition, Conditions, MapEntries, Path};
+use super::condition::{Condition, Conditions};
+use super::path::{MapEntries, Path};
 use crate::Named;
 use crate::timestamp::TimeZone;
 

@@ -4,68 +4,24 @@
 //! goes straight into the text. Both must follow the schema, or the value is none of it. Tests hold
 //! it against what another library has written.
 
+mod nodes;
 mod parse;
 
+use super::json;
 use super::times::{self, TimeKind};
-use super::{Unread, json};
-use crate::decode::MAX_VALUE_BYTES;
+use super::unread::Unread;
+use crate::decode::json::MAX_VALUE_BYTES;
 use crate::reject::Reason;
+use nodes::{MAX_DEPTH, Member, Node, NodeId};
+
+pub use nodes::Schema;
 pub use parse::parse;
 
-/// Records, arrays and maps inside one another: as many as there may be objects and arrays of JSON.
-const MAX_DEPTH: usize = crate::decode::json::MAX_DEPTH;
 /// Records, items and unions in one value: those of no length would have no end.
 const MAX_ITEMS: u64 = 1_000_000;
 
 /// Where the tenth byte of a number begins: one of its bits is left.
 const LAST_SHIFT: u32 = 63;
-
-/// Where a node stands among all of a schema.
-type NodeId = usize;
-
-/// A schema, ready to be read by.
-#[derive(Debug)]
-pub struct Schema {
-    nodes: Vec<Node>,
-    root: NodeId,
-}
-
-#[derive(Debug)]
-enum Node {
-    Null,
-    Boolean,
-    /// It is written as a long, and has 32 bits.
-    Int,
-    Long,
-    Float,
-    Double,
-    Bytes,
-    Text,
-    Fixed(usize),
-    /// Of bytes, or of as many as are said.
-    Decimal {
-        size: Option<usize>,
-        scale: u32,
-    },
-    /// Of 16 bytes.
-    Uuid,
-    Time(TimeKind),
-    /// Its symbols, in quotes.
-    Enum(Vec<Box<[u8]>>),
-    Array(NodeId),
-    Map(NodeId),
-    Union(Vec<NodeId>),
-    Record(Vec<Member>),
-}
-
-#[derive(Debug)]
-struct Member {
-    /// What stands in front of its value: `,"name":`
-    literal: Box<[u8]>,
-    /// Whether a rule looks for it; it is passed over otherwise.
-    is_wanted: bool,
-    node: NodeId,
-}
 
 /// Why bytes are no value of a schema.
 type Broken = String;

@@ -1,7 +1,8 @@
 //! What is shown of a value that is no tick: all that its schema has, be it passed over by what
 //! reads ticks. `{"units":3.5}` as a price is shown so, and not as `{}`.
 
-use super::{Format, HEADER, Schemas, Scratch, schema_id};
+use super::header::{HEADER, schema_id};
+use super::{Format, Schemas, Scratch};
 use crate::TimeBounds;
 use crate::decode::{Beside, Decoder, Element, Rules};
 use crate::reject::Reject;

@@ -1,14 +1,8 @@
-//! All that is to be said of messages, in one file: so that three commands can be given the same.
+//! Flags in one file, in place of those of a command line: so that three commands can be given the
+//! same.
 
-use super::MessageArgs;
-use clap::{Command, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, Command};
 use std::collections::HashSet;
-
-#[derive(Parser)]
-struct File {
-    #[command(flatten)]
-    messages: MessageArgs,
-}
 
 /// Reads lines that are the flags without their dashes, as `timestamp-zone=UTC`; a switch may say
 /// `true` or `false`. A line that begins with dashes is one of a shell: so the line that
@@ -17,10 +11,10 @@ struct File {
 ///
 /// # Errors
 /// A sentence for clap to show, with the number of the line.
-pub fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
+pub(super) fn read(path: &str, command: Command) -> Result<ArgMatches, String> {
     let text = crate::files::read(path)?;
     // What the environment says is said beside the file.
-    let command = File::command().mut_args(|arg| arg.env(None::<&str>));
+    let command = command.mut_args(|arg| arg.env(None::<&str>));
     let (mut maps, mut kinds, mut flags, mut names) =
         (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
     let lines = (1..).zip(text.lines().map(str::trim));
@@ -28,7 +22,7 @@ pub fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
         let of_line = |error: String| format!("line {number}: {error}");
         for (name, value) in entries(&command, line).map_err(of_line)? {
             let flag = flag(&command, &name, value.as_deref());
-            let flag = flag.and_then(|flag| read(&command, &flag).map(|_| flag));
+            let flag = flag.and_then(|flag| matches(&command, &flag).map(|_| flag));
             let flag = flag.map_err(of_line)?;
             match (&*name, value) {
                 ("map", Some(map)) => maps.push(map),
@@ -43,11 +37,7 @@ pub fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
             flags.push(format!("--{name}={}", values.join(",")));
         }
     }
-    let args = read(&command, &flags)?;
-    match args.contradiction() {
-        Some(what) => Err(what),
-        None => Ok(Box::new(args)),
-    }
+    matches(&command, &flags)
 }
 
 /// A flag without its dashes, and what is said of it.
@@ -126,26 +116,23 @@ fn flag(command: &Command, name: &str, value: Option<&str>) -> Result<Option<Str
     }
 }
 
-fn read<'f>(
+fn matches<'f>(
     command: &Command,
     flags: impl IntoIterator<Item = &'f String>,
-) -> Result<MessageArgs, String> {
+) -> Result<ArgMatches, String> {
     let words = std::iter::once("file").chain(flags.into_iter().map(String::as_str));
-    let read = command
-        .clone()
-        .try_get_matches_from(words)
-        .and_then(|matches| File::from_arg_matches(&matches));
-    read.map(|file| file.messages).map_err(|error| first_line(&error))
+    command.clone().try_get_matches_from(words).map_err(|error| first_line(&error))
 }
 
-fn first_line(error: &clap::Error) -> String {
+/// What clap says of a flag, without the rest of its words.
+pub(super) fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").replace("--", "")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::super::{MessageArgs, message_file};
     use common::decode::{Field, ProvenanceNames, SymbolFrom};
 
     fn written(text: &str) -> Result<MessageArgs, String> {

@@ -3,14 +3,14 @@
 
 use super::super::anatomy::{parse, ways};
 use super::super::books::is_book;
+use super::super::command_line::command_line;
 use super::super::guess::Guess;
 use super::super::notes::with_member;
 use super::super::reading::Reading;
-use super::super::report::command_line;
 use super::super::times::Member;
 use super::super::traits::Traits;
 use super::super::trial::{Outcome, Tried};
-use super::{Choice, GOOD_SHARE, Search, completed};
+use super::search::{Choice, GOOD_SHARE, Search, completed};
 use common::decode::{Field, Path, TimestampFrom, usual_field};
 use serde_json::Value;
 use service::cli::MessageArgs;

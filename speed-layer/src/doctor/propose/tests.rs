@@ -1,7 +1,10 @@
 //! Which flags are proposed for which messages, and what is said.
 
-use super::super::report::command_line;
+use super::super::command_line::command_line;
 use super::*;
+use common::decode::{Preset, TimestampFrom};
+use serde_json::Value;
+use std::collections::HashSet;
 
 const NOW: Timestamp = Timestamp::from_micros(1_749_218_405_000_000);
 

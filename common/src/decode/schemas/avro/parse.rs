@@ -1,8 +1,8 @@
 //! The text of an Avro schema as nodes.
 
-use super::{MAX_DEPTH, Member, Node, NodeId, Schema};
-use crate::decode::schemas::SchemaText;
+use super::nodes::{MAX_DEPTH, Member, Node, NodeId, Schema};
 use crate::decode::schemas::json::{MAX_SCALE, write_text};
+use crate::decode::schemas::registered::SchemaText;
 use crate::decode::schemas::times::TimeKind;
 use serde_json::{Map, Value};
 use std::collections::HashMap;

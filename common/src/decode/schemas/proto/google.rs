@@ -1,6 +1,6 @@
 //! Messages of Google's that mean one value: of `google.protobuf` and `google.type`.
 
-use super::{Broken, int32, int64, last, text_of};
+use super::wire::{Broken, int32, int64, last, text_of};
 use crate::decode::schemas::{json, times};
 use crate::decode::values::is_number;
 use std::borrow::Cow;

@@ -1,9 +1,9 @@
 //! The text of a Protobuf schema as types.
 
 use super::google::{self, Known};
-use super::{Field, Kind, Schema, Shape, Top, Type, TypeId};
-use crate::decode::schemas::SchemaText;
+use super::schema::{Field, Kind, Schema, Shape, Top, Type, TypeId};
 use crate::decode::schemas::json::write_text;
+use crate::decode::schemas::registered::SchemaText;
 use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 use protox::prost_reflect::{

@@ -1,5 +1,6 @@
 //! Avro, held against values that another library has written (`avro.jsonl`, by Python's fastavro).
 
+use super::super::header::HEADER;
 use super::super::*;
 use crate::Timestamp;
 use crate::decode::{Beside, Decoder, Element, MapEntries, Mapping, Preset};

@@ -1,8 +1,8 @@
 //! Protobuf, held against the crate that reads its schemas.
 
 use super::super::*;
-use crate::Timestamp;
 use crate::decode::{Beside, Decoder, Element};
+use crate::{Reason, Timestamp};
 use proptest::prelude::*;
 use protox::prost_reflect::prost::Message as _;
 use protox::prost_reflect::{DescriptorPool, DynamicMessage, MapKey, Value};

@@ -1,0 +1,54 @@
+//! An Avro schema as nodes, ready to be read by.
+
+use crate::decode::json;
+use crate::decode::schemas::times::TimeKind;
+
+/// Records, arrays and maps inside one another: as many as there may be objects and arrays of JSON.
+pub const MAX_DEPTH: usize = json::MAX_DEPTH;
+
+/// Where a node stands among all of a schema.
+pub type NodeId = usize;
+
+/// A schema, ready to be read by.
+#[derive(Debug)]
+pub struct Schema {
+    pub(super) nodes: Vec<Node>,
+    pub(super) root: NodeId,
+}
+
+#[derive(Debug)]
+pub enum Node {
+    Null,
+    Boolean,
+    /// It is written as a long, and has 32 bits.
+    Int,
+    Long,
+    Float,
+    Double,
+    Bytes,
+    Text,
+    Fixed(usize),
+    /// Of bytes, or of as many as are said.
+    Decimal {
+        size: Option<usize>,
+        scale: u32,
+    },
+    /// Of 16 bytes.
+    Uuid,
+    Time(TimeKind),
+    /// Its symbols, in quotes.
+    Enum(Vec<Box<[u8]>>),
+    Array(NodeId),
+    Map(NodeId),
+    Union(Vec<NodeId>),
+    Record(Vec<Member>),
+}
+
+#[derive(Debug)]
+pub struct Member {
+    /// What stands in front of its value: `,"name":`
+    pub literal: Box<[u8]>,
+    /// Whether a rule looks for it; it is passed over otherwise.
+    pub is_wanted: bool,
+    pub node: NodeId,
+}

@@ -1,0 +1,17 @@
+//! [`Unread`]: why a value is not read by its schema.
+
+use crate::reject::Reason;
+
+/// Why a value cannot be read by its schema.
+#[derive(Debug)]
+pub struct Unread {
+    pub reason: Reason,
+    pub why: String,
+}
+
+impl Unread {
+    /// Its bytes do not follow the schema.
+    pub fn broken(why: String) -> Self {
+        Self { reason: Reason::NotOfSchema, why }
+    }
+}
