@@ -1,28 +1,21 @@
 //! The detectors of anomalies need no service to be measured.
 
 use std::ffi::OsString;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::{build, process, setup};
+use crate::build::{Profile, Target};
+use crate::{ask, process};
+
+const BENCH: Target = Target::Example { package: "anomalies", name: "bench" };
 
 /// Compiles and runs the bench of the crate `anomalies`; paths are meant from the folder that the
 /// caller is in.
 pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
-    setup::ensure_build_tools()?;
-    let here = std::env::current_dir().context("cannot tell the current folder")?;
-    let mut cargo = build::cargo();
-    cargo.args([
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "anomalies",
-        "--example",
-        "bench",
-        "--",
-    ]);
-    let status = cargo.args(arguments).current_dir(here).status().context("cannot run cargo")?;
-    Ok(process::exit_code(status))
+    if let Some(code) = ask::answer(BENCH, arguments)? {
+        return Ok(code);
+    }
+    let status = Command::new(BENCH.build(Profile::Release)?).args(arguments).status();
+    Ok(process::exit_code(status.context("cannot run the bench")?))
 }

@@ -1,7 +1,9 @@
 //! Compiles the workspace's binaries.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
@@ -20,6 +22,15 @@ pub enum Profile {
 }
 
 impl Profile {
+    /// That by which a program that nobody measures is soonest there.
+    pub fn soonest(program: Target) -> Result<Self> {
+        let newest = newest_of(&target_dir()?, &program.file(), &["quick", "release"]);
+        Ok(match newest {
+            Some((_, "release")) => Self::Release,
+            _ => Self::Quick,
+        })
+    }
+
     /// What is to be said beside what such programs do.
     pub fn caution(self) -> Option<&'static str> {
         (self == Self::Quick).then_some(
@@ -38,8 +49,51 @@ impl Binaries {
         Self(folder.to_owned())
     }
 
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     pub fn command(&self, name: &str) -> Command {
-        Command::new(self.0.join(name))
+        Command::new(self.path(name))
+    }
+}
+
+/// A program that takes arguments of its own.
+#[derive(Clone, Copy)]
+pub enum Target {
+    Workbench,
+    /// Among the examples of a package.
+    Example {
+        package: &'static str,
+        name: &'static str,
+    },
+}
+
+impl Target {
+    /// Below the folder of a profile.
+    fn file(self) -> PathBuf {
+        match self {
+            Self::Workbench => "workbench".into(),
+            Self::Example { name, .. } => Path::new("examples").join(name),
+        }
+    }
+
+    /// The one that was compiled last, by whatever profile; `None` where none was.
+    pub fn newest(self) -> Result<Option<PathBuf>> {
+        let folders = ["quick", "debug", "release", "dist"];
+        Ok(newest_of(&target_dir()?, &self.file(), &folders).map(|(program, _)| program))
+    }
+
+    /// Installs what compiling needs, and compiles it.
+    pub fn build(self, profile: Profile) -> Result<PathBuf> {
+        let Self::Example { package, name } = self else {
+            return Ok(binaries(profile)?.path("workbench"));
+        };
+        setup::ensure_build_tools()?;
+        let mut build = cargo();
+        build.args(["build", "--quiet", "--package", package, "--example", name]);
+        let folder = compile(build, profile, name)?;
+        Ok(folder.join(self.file()))
     }
 }
 
@@ -51,22 +105,38 @@ pub fn binaries(profile: Profile) -> Result<Binaries> {
     setup::ensure_build_tools()?;
     let mut build = cargo();
     build.arg("build");
-    let folder = match profile {
-        Profile::Quick => quick(&mut build),
+    if profile == Profile::Dev {
         // With the tests, so that what `cargo test` compiled serves: alone, dependencies get other
         // features.
-        Profile::Dev => {
-            build.args(["--workspace", "--all-targets"]);
-            "debug"
-        }
-        Profile::Release => programs(&mut build, "release"),
-        Profile::Dist => programs(&mut build, "dist"),
-    };
-    let status = build.status().context("cannot run cargo")?;
-    if !status.success() {
-        bail!("{} cannot be compiled: see above", PROGRAMS.join(", "));
+        build.args(["--workspace", "--all-targets"]);
+    } else {
+        build.arg("--bins").args(PROGRAMS.iter().flat_map(|program| ["--package", program]));
     }
-    Ok(Binaries(target_dir()?.join(folder)))
+    if profile == Profile::Quick {
+        // Without what nobody who only looks needs: Spark.
+        build.args(["--no-default-features", "--features", "batch-layer/kafka"]);
+    }
+    compile(build, profile, &PROGRAMS.join(", ")).map(Binaries)
+}
+
+/// The folder of what was built.
+fn compile(mut build: Command, profile: Profile, what: &str) -> Result<PathBuf> {
+    let (name, folder) = match profile {
+        Profile::Quick => ("quick", "quick"),
+        Profile::Dev => ("dev", "debug"),
+        Profile::Release => ("release", "release"),
+        Profile::Dist => ("dist", "dist"),
+    };
+    if profile == Profile::Quick {
+        // Optimizing C takes longer than all that is saved by it here. Cargo's own configuration
+        // has the flags of all other builds.
+        build.env("CFLAGS", "-O0 -g0").env("CXXFLAGS", "-O0 -g0");
+    }
+    let status = build.args(["--profile", name]).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("{what} cannot be compiled: see above");
+    }
+    Ok(target_dir()?.join(folder))
 }
 
 /// As [`binaries`], while `meanwhile` is done.
@@ -88,47 +158,26 @@ pub fn binaries_while(
     })
 }
 
-/// The program that was compiled last, by whatever profile; `None` where none was.
-pub fn newest(name: &str) -> Result<Option<PathBuf>> {
-    let newest = newest_of(&target_dir()?, name, &["quick", "debug", "release", "dist"]);
-    Ok(newest.map(|(program, _)| program))
-}
-
-/// The profile by which a program that nobody measures is soonest there.
-pub fn soonest(name: &str) -> Result<Profile> {
-    Ok(match newest_of(&target_dir()?, name, &["quick", "release"]) {
-        Some((_, "release")) => Profile::Release,
-        _ => Profile::Quick,
-    })
-}
-
 /// The program that was compiled last into one of these folders, and into which.
-fn newest_of<'a>(target: &Path, name: &str, folders: &[&'a str]) -> Option<(PathBuf, &'a str)> {
-    let programs = folders.iter().map(|folder| (target.join(folder).join(name), *folder));
-    let compiled =
-        |(program, _): &(PathBuf, &str)| program.metadata().and_then(|file| file.modified()).ok();
+fn newest_of<'a>(target: &Path, file: &Path, folders: &[&'a str]) -> Option<(PathBuf, &'a str)> {
+    let programs = folders.iter().map(|folder| (target.join(folder).join(file), *folder));
+    let compiled = |(program, _): &(PathBuf, &str)| modified(program);
     programs.filter(|program| compiled(program).is_some()).max_by_key(compiled)
 }
 
-/// The folder of what it builds, without what nobody who only looks needs.
-fn quick(build: &mut Command) -> &'static str {
-    // Optimizing C takes longer than all that is saved by it here. Cargo's own configuration has
-    // the flags of all other builds.
-    for language in ["CFLAGS", "CXXFLAGS"] {
-        build.env(language, "-O0 -g0");
-    }
-    // And no Spark.
-    build.args(["--no-default-features", "--features", "batch-layer/kafka"]);
-    programs(build, "quick")
+fn modified(file: &Path) -> Option<SystemTime> {
+    file.metadata().and_then(|file| file.modified()).ok()
 }
 
-/// The folder of what it builds.
-fn programs(build: &mut Command, profile: &'static str) -> &'static str {
-    build.args(["--profile", profile, "--bins"]);
-    for program in PROGRAMS {
-        build.args(["--package", program]);
-    }
-    profile
+/// Whether a program is newer than each file that it was made of, by Cargo's list beside it.
+pub fn is_current(program: &Path) -> bool {
+    let list = fs::read_to_string(program.with_extension("d")).unwrap_or_default();
+    let Some((_, sources)) = list.split_once(": ") else { return false };
+    let sources = sources.trim().replace("\\ ", "\0");
+    sources.split(' ').all(|source| {
+        let source = modified(Path::new(&source.replace('\0', " ")));
+        source.is_some() && source <= modified(program)
+    })
 }
 
 /// Cargo itself, in the root of the workspace.
@@ -160,14 +209,14 @@ fn target_dir() -> Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::{self, File};
-    use std::time::{Duration, SystemTime};
+    use std::fs::File;
+    use std::time::Duration;
 
     #[test]
     fn of_the_folders_that_are_asked_for_the_one_with_the_newest_program_is_named() {
         let target = tempfile::tempdir().unwrap();
         let newest = |folders: &[&'static str]| {
-            newest_of(target.path(), "workbench", folders).map(|(_, folder)| folder)
+            newest_of(target.path(), Path::new("workbench"), folders).map(|(_, folder)| folder)
         };
         assert_eq!(newest(&["quick", "release"]), None);
         for (age, folder) in [(30, "quick"), (20, "release"), (10, "debug")] {
@@ -178,6 +227,29 @@ mod tests {
         assert_eq!(newest(&["quick"]), Some("quick"));
         assert_eq!(newest(&["quick", "release"]), Some("release"));
         assert_eq!(newest(&["quick", "debug", "release", "dist"]), Some("debug"));
+    }
+
+    #[test]
+    fn a_program_is_current_until_a_file_that_it_was_made_of_is_changed_or_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str, age: u64| {
+            let path = folder.path().join(name);
+            let file = File::create(&path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age)).unwrap();
+            path
+        };
+        let program = at("workbench", 10);
+        let (first, second) = (at("main.rs", 20), at("a b.rs", 20));
+        assert!(!is_current(&program), "without a list");
+        let escaped = second.to_str().unwrap().replace(' ', "\\ ");
+        let list = format!("{}: {} {escaped}\n", program.display(), first.display());
+        fs::write(folder.path().join("workbench.d"), list).unwrap();
+        assert!(is_current(&program));
+        at("a b.rs", 5);
+        assert!(!is_current(&program), "changed");
+        at("a b.rs", 20);
+        fs::remove_file(first).unwrap();
+        assert!(!is_current(&program), "gone");
     }
 
     #[test]

@@ -1,52 +1,24 @@
 //! Faults, or a long time at a steady rate, on a stack of their own.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{CommandFactory, Parser};
 
-use crate::build::{self, Profile};
-use crate::stack::ports::PortChoice;
-use crate::stack::{self, OwnedStack, StoreKind, UpOptions};
-use crate::{files, process};
+use crate::build::{self, Profile, Target};
+use crate::stack::owned::OwnedStack;
+use crate::stack::{self, StoreKind};
+use crate::{ask, files};
 
-#[derive(Args)]
-pub struct ChaosOptions {
-    /// Decides the faults, their moments and the messages; without it they are other ones every
-    /// time
-    #[arg(long)]
-    seed: Option<u64>,
-    /// How long faults go on
-    #[arg(long, default_value_t = 1.0)]
-    minutes: f64,
-    /// Mean time from one fault to the next
-    #[arg(long, default_value = "4s", value_name = "DURATION")]
-    every: String,
-    /// Only these, separated by commas; a wrong name lists all
-    #[arg(long, value_name = "LIST")]
-    faults: Option<String>,
-    /// Messages a second, between bursts of eight times as many
-    #[arg(long, default_value_t = 300)]
-    rate: u64,
-    #[command(flatten)]
-    ground: GroundOptions,
-}
-
-#[derive(Args)]
-pub struct SoakOptions {
-    /// How long
-    #[arg(long, default_value_t = 60.0)]
-    minutes: f64,
-    /// Messages a second
-    #[arg(long, default_value_t = 20_000)]
-    rate: u64,
-    #[command(flatten)]
-    ground: GroundOptions,
-}
-
-#[derive(Args)]
-struct GroundOptions {
+/// What `cargo xtask chaos` and `soak` take beside the options of the program, which follow
+///
+/// The logs go to `target/chaos` and `target/soak`; `--timeout` is 180s and 600s unless it is
+/// given.
+#[derive(Parser)]
+#[command(disable_help_flag = true)]
+#[command(override_usage = "cargo xtask chaos|soak [OPTIONS] [OPTIONS OF THE PROGRAM]")]
+struct Ground {
     /// How the binaries are compiled
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
@@ -55,70 +27,99 @@ struct GroundOptions {
     store: Option<StoreKind>,
 }
 
-/// Exit code 0 where everything was proven.
-pub fn run(options: &ChaosOptions) -> Result<ExitCode> {
-    let (minutes, rate) = (options.minutes.to_string(), options.rate.to_string());
-    let mut arguments = vec![
-        "--timeout",
-        "180s",
-        "--minutes",
-        &minutes,
-        "--rate",
-        &rate,
-        "--every",
-        &options.every,
-    ];
-    let seed = options.seed.map(|seed| seed.to_string());
-    for (flag, value) in [("--seed", &seed), ("--faults", &options.faults)] {
-        arguments.extend(value.iter().flat_map(|value| [flag, value.as_str()]));
+const OWN: [&str; 2] = ["--profile", "--store"];
+
+/// Exit code 0 where everything was proven, and in a soak nothing grew.
+pub fn run(name: &str, arguments: Vec<OsString>) -> Result<ExitCode> {
+    let (own, rest) = split(arguments);
+    if ask::wants_help(&rest) {
+        println!("{}", Ground::command().render_long_help());
     }
-    run_workbench("chaos", &arguments, &options.ground)
+    run_workbench(name, rest, &Ground::parse_from(own))
 }
 
 /// For people: the pipeline live, while one fault after the other happens.
 pub fn demo(minutes: Option<u64>, profile: Profile, store: Option<StoreKind>) -> Result<ExitCode> {
     let minutes = minutes.unwrap_or(24 * 60).to_string();
-    run_workbench(
-        "chaos",
-        &["--live", "--minutes", &minutes, "--every", "6s"],
-        &GroundOptions { profile, store },
-    )
+    let arguments = ["--live", "--minutes", &minutes, "--every", "6s"].map(OsString::from);
+    run_workbench("chaos", arguments.to_vec(), &Ground { profile, store })
 }
 
-/// Exit code 0 where nothing grew and everything was proven.
-pub fn soak(options: &SoakOptions) -> Result<ExitCode> {
-    let (minutes, rate) = (options.minutes.to_string(), options.rate.to_string());
-    run_workbench(
-        "soak",
-        &["--timeout", "600s", "--minutes", &minutes, "--rate", &rate],
-        &options.ground,
-    )
+/// The arguments of [`Ground`], behind a program's name, and those that are handed on.
+fn split(arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
+    let (mut own, mut rest) = (vec!["xtask".into()], Vec::new());
+    let mut words = arguments.into_iter();
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        let is_own = OWN.contains(&text.split('=').next().unwrap_or_default());
+        let value = if is_own && !text.contains('=') { words.next() } else { None };
+        let taken = if is_own { &mut own } else { &mut rest };
+        taken.push(word);
+        taken.extend(value);
+    }
+    (own, rest)
 }
 
 /// On a stack of its own; what a failed run has left behind is kept.
-fn run_workbench(name: &str, arguments: &[&str], ground: &GroundOptions) -> Result<ExitCode> {
+fn run_workbench(name: &str, mut arguments: Vec<OsString>, ground: &Ground) -> Result<ExitCode> {
     // Asked for before anything is built, which may put a new file in this program's place.
     let launcher = std::env::current_exe().context("cannot find this program's own file")?;
+    let results = files::workspace().join("target").join(name);
+    arguments.insert(0, name.into());
+    arguments.extend(["--logs".into(), (&results).into()]);
+    if !arguments.iter().any(|word| word.to_string_lossy().starts_with("--timeout")) {
+        let patience = if name == "soak" { "600s" } else { "180s" };
+        arguments.extend(["--timeout".into(), patience.into()]);
+    }
+    if let Some(code) = ask::answer(Target::Workbench, &arguments)? {
+        return Ok(code);
+    }
     let services = || stack::fetch(ground.store);
     let binaries = build::binaries_while(services, ground.profile)?;
-    ground.profile.caution().into_iter().for_each(|caution| eprintln!("{caution}"));
-    let folder = std::env::temp_dir().join(format!("stock-lambda-{name}-{}", std::process::id()));
-    let up = UpOptions {
-        store: ground.store,
-        ports: Some(PortChoice::Private),
-        port_base: None,
-        connect_plugin: None,
-    };
-    let owned = OwnedStack::start(&folder, &up)?;
-    let results: PathBuf = files::workspace().join("target").join(name);
-    files::remove_dir(&results)?;
-    let mut command: Command = binaries.command("workbench");
-    command.arg(name).args(arguments).arg("--logs").arg(&results);
-    command.env("XTASK", launcher).env("STACK_DIR", owned.stack().dir());
-    let status = owned.stack().run_program(name, command).map_err(|error| owned.fail(error))?;
-    eprintln!("the results and the programs' logs: {}", results.display());
-    if !status.success() {
-        eprintln!("the services' logs are kept in {}", owned.keep_logs()?.display());
+    if let Some(code) = ask::refused(&binaries.path("workbench"), &arguments)? {
+        return Ok(code);
     }
-    Ok(process::exit_code(status))
+    ground.profile.caution().into_iter().for_each(|caution| eprintln!("{caution}"));
+    let code = OwnedStack::run(name, ground.store, |stack| {
+        files::remove_dir(&results)?;
+        let mut command: Command = binaries.command("workbench");
+        command.args(&arguments).env("XTASK", launcher).env("STACK_DIR", stack.dir());
+        Ok(command)
+    })?;
+    eprintln!("the results and the programs' logs: {}", results.display());
+    Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split_words(words: &[&str]) -> (Vec<OsString>, Vec<OsString>) {
+        split(words.iter().map(Into::into).collect())
+    }
+
+    #[test]
+    fn its_own_flags_are_taken_out_wherever_they_stand() {
+        let words = ["--seed", "7", "--store=minio", "--every", "5s", "--profile", "dev", "--x"];
+        let (own, rest) = split_words(&words);
+        let ground = Ground::try_parse_from(own).unwrap();
+        assert!(ground.profile == Profile::Dev && ground.store == Some(StoreKind::Minio));
+        assert_eq!(rest, ["--seed", "7", "--every", "5s", "--x"]);
+    }
+
+    #[test]
+    fn a_wrong_value_of_its_own_flags_is_a_usage_error() {
+        for words in [&["--store", "disk"][..], &["--profile"], &["--store=s3proxy", "--store=a"]] {
+            let error = Ground::try_parse_from(split_words(words).0).err().unwrap();
+            assert_eq!(error.exit_code(), 2, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn without_flags_of_its_own_all_is_handed_on() {
+        let (own, rest) = split_words(&["--faults", "wrong", "--profiles", "--help"]);
+        let ground = Ground::try_parse_from(own).unwrap();
+        assert!(ground.profile == Profile::Release && ground.store.is_none());
+        assert_eq!(rest, ["--faults", "wrong", "--profiles", "--help"]);
+    }
 }

@@ -39,11 +39,11 @@ enum Command {
         arguments: Vec<OsString>,
     },
     /// Break the pipeline and its services in every way while it works, and prove that no tick is
-    /// lost, doubled or changed
-    Chaos(chaos::ChaosOptions),
+    /// lost, doubled or changed (`chaos --help`: all options)
+    Chaos(PassThrough),
     /// Run for a long time at a steady rate, and see whether memory, handles, connections, lag or
-    /// latency grow
-    Soak(chaos::SoakOptions),
+    /// latency grow (`soak --help`: all options)
+    Soak(PassThrough),
     /// Run the services as local processes on loopback, their data in one folder
     #[command(subcommand)]
     Stack(StackCommand),
@@ -97,7 +97,7 @@ enum Command {
     Bench(PassThrough),
 }
 
-/// Arguments that the `workbench` binary understands.
+/// Arguments that another program understands.
 #[derive(Args)]
 #[command(disable_help_flag = true)]
 struct PassThrough {
@@ -121,11 +121,6 @@ enum StackCommand {
         /// Delete the data too
         #[arg(long)]
         purge: bool,
-    },
-    /// Show the services; exits with 1 unless all of them run
-    Status {
-        #[command(flatten)]
-        dir: Dir,
     },
     /// End a service without giving it time for anything
     #[command(hide = true)]
@@ -174,14 +169,16 @@ fn default_dir() -> PathBuf {
 }
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
-    let pass = |name, rest: PassThrough| workbench::run(&default_dir(), name, &rest.arguments);
+    let pass = |name: &str, rest: PassThrough| {
+        workbench::run(&default_dir(), &[&[name.into()], &rest.arguments[..]].concat())
+    };
     interrupt::listen()?;
     match cli.command {
         Command::Demo(options) => demo::run(&options),
         Command::Test { store, spark, arguments } => test::run(store, spark, &arguments),
-        Command::Chaos(options) => chaos::run(&options),
-        Command::Soak(options) => chaos::soak(&options),
-        Command::Stack(command) => run_stack(command),
+        Command::Chaos(rest) => chaos::run("chaos", rest.arguments),
+        Command::Soak(rest) => chaos::run("soak", rest.arguments),
+        Command::Stack(command) => run_stack(command).map(|()| ExitCode::SUCCESS),
         Command::Setup { store } => {
             setup::ensure_all(stack::store_or_default(store))?;
             println!("nothing is missing");
@@ -211,7 +208,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-fn run_stack(command: StackCommand) -> Result<ExitCode> {
+fn run_stack(command: StackCommand) -> Result<()> {
     match command {
         StackCommand::Up { dir, options } => {
             let stack = Stack::open_or_create(&dir.path(), &options)?;
@@ -225,7 +222,6 @@ fn run_stack(command: StackCommand) -> Result<ExitCode> {
             }
             stack::down(&dir, purge)?;
         }
-        StackCommand::Status { dir } => return stack::status(&dir.path()),
         StackCommand::Crash { service, dir } => dir.open()?.crash(service)?,
         StackCommand::Start { service, dir } => dir.open()?.start(service)?,
         StackCommand::Watch { dir } => {
@@ -233,7 +229,7 @@ fn run_stack(command: StackCommand) -> Result<ExitCode> {
             stack::down(&dir.path(), true)?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -252,5 +248,8 @@ mod tests {
         let cli = Cli::try_parse_from(["xtask", "simulate", "--help", "--rate", "5"]).unwrap();
         let Command::Simulate(rest) = cli.command else { panic!("another command") };
         assert_eq!(rest.arguments, ["--help", "--rate", "5"]);
+        let cli = Cli::try_parse_from(["xtask", "chaos", "--store", "minio", "--x"]).unwrap();
+        let Command::Chaos(rest) = cli.command else { panic!("another command") };
+        assert_eq!(rest.arguments, ["--store", "minio", "--x"]);
     }
 }

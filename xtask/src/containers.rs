@@ -2,17 +2,19 @@
 //! program in its container.
 
 mod confined;
+mod docker;
 mod images;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use crate::{demo, files};
+use docker::{CONFINED, docker, image};
 use images::Bases;
 
 #[derive(Args)]
@@ -43,21 +45,6 @@ const ENVIRONMENT: [&str; 8] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "RUST_LOG",
-];
-
-/// What is taken from each container that does not need it; the host's network, because that is
-/// where the stack is.
-const CONFINED: [&str; 10] = [
-    "--network",
-    "host",
-    "--read-only",
-    "--tmpfs",
-    "/tmp",
-    "--cap-drop",
-    "ALL",
-    "--security-opt",
-    "no-new-privileges:true",
-    "--pull=never",
 ];
 
 pub fn run(options: &Options) -> Result<ExitCode> {
@@ -111,30 +98,4 @@ fn wrappers() -> Result<PathBuf> {
             .with_context(|| format!("cannot make {} executable", file.display()))?;
     }
     Ok(folder)
-}
-
-fn image(target: &str) -> String {
-    format!("stock-lambda/{target}")
-}
-
-/// Standard output of a docker command.
-fn docker(arguments: &[&str]) -> Result<String> {
-    let output = Command::new("docker").args(arguments).output().context("cannot run docker")?;
-    if !output.status.success() {
-        bail!("docker {}: {}", arguments.join(" "), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-}
-
-/// A docker command whose output a person may want to see.
-fn docker_shown(arguments: &[&str], folder: &Path) -> Result<()> {
-    let status = Command::new("docker")
-        .args(arguments)
-        .current_dir(folder)
-        .status()
-        .context("cannot run docker")?;
-    if !status.success() {
-        bail!("docker {} failed: see above", arguments.join(" "));
-    }
-    Ok(())
 }

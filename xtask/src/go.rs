@@ -4,9 +4,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::files;
+use crate::{files, process};
 
 /// Whether there is a Go 1 of this minor version or a newer one on the PATH.
 pub fn is_at_least(oldest: u32) -> bool {
@@ -45,11 +45,8 @@ pub fn building(program: &str, files: &[(&str, &str)], into: &Path) -> Result<Co
 /// Runs a `go` that builds `what`, without C.
 pub fn build(what: &str, go: &mut Command) -> Result<()> {
     let started = Instant::now();
-    let output =
-        go.env("CGO_ENABLED", "0").stdin(Stdio::null()).output().context("cannot run go")?;
-    if !output.status.success() {
-        bail!("Go cannot build {what}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
+    process::output(go.env("CGO_ENABLED", "0"))
+        .with_context(|| format!("Go cannot build {what}"))?;
     println!("  built in {:.0} s", started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Developer commands of this workspace: `cargo xtask --help`.
 
 mod anomalies;
+mod ask;
 mod build;
 mod cache;
 mod capture;
@@ -10,12 +11,8 @@ mod cli;
 mod containers;
 mod control_plane;
 mod demo;
-#[cfg(test)]
-mod docs;
 mod files;
 mod go;
-#[cfg(test)]
-mod house;
 mod interrupt;
 mod manifests;
 mod pictures;

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, ExitCode, ExitStatus};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -32,14 +32,6 @@ impl Process {
     pub fn is_running(&self) -> bool {
         let number = self.number().unsigned_abs();
         Self::find(number) == Some(*self)
-    }
-
-    /// Resident memory in MiB.
-    pub fn memory(&self) -> Option<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.number())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        Some(kib / 1024)
     }
 
     /// Reads a pid file; None where there is no such file or the process that it names has ended.
@@ -97,6 +89,19 @@ fn start_time(stat: &str) -> Option<u64> {
         return None;
     }
     fields.nth(18)?.parse().ok()
+}
+
+/// What a command prints that must end well; otherwise what it complained about.
+pub fn output(command: &mut Command) -> Result<String> {
+    let name = command.get_program().display().to_string();
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.with_context(|| format!("cannot run {name}"))?;
+    let [said, complaint] =
+        [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text));
+    if !output.status.success() {
+        bail!("{name} failed: {} {}", complaint.trim(), said.trim());
+    }
+    Ok(said.trim().to_owned())
 }
 
 /// 1 for a process that a signal ended.

@@ -1,11 +1,11 @@
 //! A Python with the packages that tests compare results with.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::cache;
+use crate::{cache, process};
 
 /// TA-Lib by its authors, with the C library inside, and what it needs; what the docs read the lake
 /// with; and Sail, a server of Spark Connect. DuckDB's extension for S3 must be of its own version.
@@ -33,21 +33,13 @@ pub fn interpreter() -> Result<PathBuf> {
 
 /// Makes a folder a virtual environment with what `wanted` tells pip to install.
 pub fn environment(folder: &Path, wanted: &[&str]) -> Result<()> {
-    run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-    run(Command::new(python(folder)).args(["-m", "pip", "install", "--quiet"]).args(wanted))
+    process::output(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+    let mut pip = Command::new(python(folder));
+    pip.args(["-m", "pip", "install", "--quiet"]).args(wanted);
+    process::output(&mut pip).map(drop)
 }
 
 /// Works in a folder that was moved, unlike the scripts beside it.
 fn python(folder: &Path) -> PathBuf {
     folder.join("bin/python")
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command.stdin(Stdio::null()).output();
-    let output =
-        output.with_context(|| format!("cannot run {}", command.get_program().display()))?;
-    if !output.status.success() {
-        bail!("{command:?} failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
 }

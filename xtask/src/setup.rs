@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::files::on_path;
 use crate::stack::{StoreKind, postgres};
-use crate::{python, schema_registry};
+use crate::{process, python, schema_registry};
 
 /// Something that must be there, and the Debian packages (12 and 13) that bring it.
 struct Need {
@@ -73,6 +73,12 @@ pub fn ensure_build_tools() -> Result<()> {
     ensure(BUILD_TOOLS.iter())
 }
 
+/// What compiling needs, where nothing may be installed for it.
+pub fn check_build_tools() -> Result<()> {
+    let missing = missing(BUILD_TOOLS.iter());
+    if missing.is_empty() { Ok(()) } else { Err(to_be_installed(&missing)) }
+}
+
 /// What the local stack needs.
 pub fn ensure_services(store: StoreKind) -> Result<()> {
     ensure(SERVICES.iter())?;
@@ -85,25 +91,29 @@ pub fn ensure_services(store: StoreKind) -> Result<()> {
     Ok(())
 }
 
-fn ensure(needs: impl Iterator<Item = &'static Need> + Clone) -> Result<()> {
-    let missing: Vec<&str> = needs
-        .clone()
-        .filter(|need| !(need.is_met)())
-        .flat_map(|need| need.packages.split(' '))
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
+fn missing(needs: impl Iterator<Item = &'static Need>) -> Vec<&'static str> {
+    needs.filter(|need| !(need.is_met)()).flat_map(|need| need.packages.split(' ')).collect()
+}
+
+fn to_be_installed(missing: &[&str]) -> anyhow::Error {
     let names = missing.join(" ");
     if on_path("apt-get").is_none() {
-        bail!(
+        return anyhow!(
             "missing on this machine, by the names of Debian's packages: {names}; install them and try again"
         );
     }
-    if !rustix::process::geteuid().is_root() {
-        bail!(
-            "missing packages; install them and try again:\n  sudo apt-get install --yes --no-install-recommends {names}"
-        );
+    anyhow!(
+        "missing packages; install them and try again:\n  sudo apt-get install --yes --no-install-recommends {names}"
+    )
+}
+
+fn ensure(needs: impl Iterator<Item = &'static Need> + Clone) -> Result<()> {
+    let missing = missing(needs.clone());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if on_path("apt-get").is_none() || !rustix::process::geteuid().is_root() {
+        return Err(to_be_installed(&missing));
     }
     install(&missing)?;
     match needs.into_iter().find(|need| !(need.is_met)()) {
@@ -160,21 +170,9 @@ fn install(packages: &[&str]) -> Result<()> {
 }
 
 fn apt_get(arguments: &[&str]) -> Result<()> {
-    let output = Command::new("apt-get")
-        .args(["-q", "-o", "DPkg::Lock::Timeout=120"])
-        .args(arguments)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run apt-get")?;
-    if !output.status.success() {
-        bail!(
-            "apt-get {} failed: {}",
-            arguments.join(" "),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(())
+    let mut apt_get = Command::new("apt-get");
+    apt_get.args(["-q", "-o", "DPkg::Lock::Timeout=120"]).args(arguments);
+    process::output(apt_get.env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
 }
 
 /// Debian's package makes and starts a cluster on port 5432, where the stack's own goes. While this

@@ -2,20 +2,21 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
+use crate::build::{Profile, Target};
 use crate::stack::ports;
-use crate::{build, cache, interrupt, process, python, setup, workbench};
+use crate::{ask, cache, files, interrupt, process, python};
 
 /// Spark with its server, as PyPI has it: 435 MB.
 const PACKAGE: &str = "pyspark==4.3.0";
 /// To be changed with the package.
 const KEY: &str = "pyspark-1";
+const BENCH: Target = Target::Example { package: "batch-layer", name: "spark" };
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server that ends with the value.
@@ -65,42 +66,37 @@ impl Server {
 
 /// Compiles and runs the bench: the batch layer's scan, Spark and Sail over the same objects.
 pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
-    setup::ensure_build_tools()?;
-    let mut cargo = build::cargo();
-    cargo.args([
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "batch-layer",
-        "--example",
-        "spark",
-        "--",
-    ]);
-    if workbench::asks_for_help(arguments) {
-        return Ok(process::exit_code(cargo.args(arguments).status().context("cannot run cargo")?));
+    if let Some(code) = ask::answer(BENCH, arguments)? {
+        return Ok(code);
     }
-    let folder = std::env::temp_dir().join(format!("stock-lambda-spark-{}", std::process::id()));
-    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    let mut bench = Command::new(BENCH.build(Profile::Release)?);
+    let folder = scratch()?;
     let (spark, sail, cluster) =
         (spark(&folder)?, sail(&folder)?, Cluster::start(&folder.join("cluster"))?);
-    cargo.args(["--spark", &spark.url(), "--sail", &sail.url()]);
-    cargo.args([
+    bench.args(["--spark", &spark.url(), "--sail", &sail.url()]);
+    bench.args([
         "--spark-process",
         &spark.process.id().to_string(),
         "--sail-process",
         &sail.process.id().to_string(),
     ]);
-    cargo.args([
+    bench.args([
         "--cluster",
         &cluster.connect.url(),
         "--worker",
         &cluster.workers[0].process.id().to_string(),
     ]);
-    let status = cargo.args(arguments).status().context("cannot run cargo")?;
+    let status = bench.args(arguments).status().context("cannot run the bench")?;
     drop((spark, sail, cluster));
     let _ = fs::remove_dir_all(&folder);
     Ok(process::exit_code(status))
+}
+
+/// A folder for what servers write, to be deleted by who asked for it.
+pub fn scratch() -> Result<PathBuf> {
+    let folder = std::env::temp_dir().join(format!("stock-lambda-spark-{}", std::process::id()));
+    files::create_dir(&folder)?;
+    Ok(folder)
 }
 
 /// A cluster that Spark starts by itself: a master, two workers of one core, and a server that
@@ -113,8 +109,7 @@ struct Cluster {
 
 impl Cluster {
     fn start(folder: &Path) -> Result<Self> {
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create {}", folder.display()))?;
+        files::create_dir(folder)?;
         let port = free_port()?;
         let master = format!("spark://127.0.0.1:{port}");
         println!("starting a cluster of Spark's ...");
@@ -209,6 +204,5 @@ fn home() -> Result<PathBuf> {
 }
 
 fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port")?;
-    Ok(listener.local_addr()?.port())
+    Ok(ports::usual_or_free(0)?.port())
 }

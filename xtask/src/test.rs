@@ -2,13 +2,12 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::stack::ports::PortChoice;
-use crate::stack::{OwnedStack, StoreKind, UpOptions};
+use crate::stack::StoreKind;
+use crate::stack::owned::OwnedStack;
 use crate::{build, process, python, schema_registry, setup, spark};
 
 /// Compiles the tests, brings up a stack in a temporary folder, runs them, and takes the stack
@@ -22,52 +21,35 @@ pub fn run(store: Option<StoreKind>, with_spark: bool, arguments: &[OsString]) -
     if !compiled.success() {
         return Ok(process::exit_code(compiled));
     }
-    let options = UpOptions {
-        store,
-        ports: Some(PortChoice::Private),
-        port_base: None,
-        connect_plugin: None,
-    };
-    let owned = OwnedStack::start(&folder(), &options)?;
-    let mut tests = cargo_test(&[], arguments);
-    tests.env("STACK_PYTHON", python::interpreter()?);
-    if let Some(program) = schema_registry::program()? {
-        tests.env("STACK_SCHEMA_REGISTRY", program);
+    let scratch = if with_spark { Some(spark::scratch()?) } else { None };
+    let mut server = None;
+    let code = OwnedStack::run("test", store, |_| {
+        let mut tests = cargo_test(&[], arguments);
+        tests.env("STACK_PYTHON", python::interpreter()?);
+        if let Some(program) = schema_registry::program()? {
+            tests.env("STACK_SCHEMA_REGISTRY", program);
+        }
+        if let Some(scratch) = &scratch {
+            let server = server.insert(spark::spark(scratch)?);
+            tests.env("STACK_SPARK_URL", server.url());
+        }
+        // A test says what failed; a hundred lines of the runtime's own would only hide it.
+        tests.env("RUST_BACKTRACE", "0");
+        if std::env::var_os("RUST_TEST_THREADS").is_none() {
+            tests.env("RUST_TEST_THREADS", side_by_side().to_string());
+        }
+        Ok(tests)
+    });
+    drop(server);
+    if let Some(scratch) = scratch {
+        let _ = fs::remove_dir_all(scratch);
     }
-    let scratch = folder().with_extension("spark");
-    let server = if with_spark { Some(start_spark(&scratch)?) } else { None };
-    if let Some(server) = &server {
-        tests.env("STACK_SPARK_URL", server.url());
-    }
-    // A test says what failed; a hundred lines of the runtime's own would only hide it.
-    tests.env("RUST_BACKTRACE", "0");
-    if std::env::var_os("RUST_TEST_THREADS").is_none() {
-        tests.env("RUST_TEST_THREADS", side_by_side().to_string());
-    }
-    let status =
-        owned.stack().run_program("cargo-test", tests).map_err(|error| owned.fail(error))?;
-    if server.is_some() {
-        drop(server);
-        let _ = fs::remove_dir_all(&scratch);
-    }
-    if !status.success() {
-        println!("the services' logs are kept in {}", owned.keep_logs()?.display());
-    }
-    Ok(process::exit_code(status))
-}
-
-fn start_spark(scratch: &Path) -> Result<spark::Server> {
-    fs::create_dir_all(scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
-    spark::spark(scratch)
+    code
 }
 
 /// How many tests run at a time: they mostly wait for services.
 fn side_by_side() -> usize {
     3 * std::thread::available_parallelism().map_or(2, usize::from)
-}
-
-fn folder() -> PathBuf {
-    std::env::temp_dir().join(format!("stock-lambda-test-{}", std::process::id()))
 }
 
 /// `cargo test` of the whole workspace, unless the arguments choose packages.

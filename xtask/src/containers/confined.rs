@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{CONFINED, docker, image};
+use super::docker::{CONFINED, docker, image};
 use crate::interrupt;
 
 const NAME: &str = "stock-lambda-check";

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::{docker, docker_shown, image};
-use crate::{cache, files};
+use super::docker::{docker, docker_shown, image};
+use crate::{cache, files, process};
 
 /// The images that the Dockerfile builds on.
 pub struct Bases {
@@ -116,9 +116,7 @@ fn make_debian() -> Result<()> {
 /// That Debian with this machine's Rust.
 fn make_rust() -> Result<()> {
     println!("making {LOCAL_RUST} from this machine's Rust ...");
-    let printed =
-        Command::new("rustc").args(["--print", "sysroot"]).output().context("cannot run rustc")?;
-    let sysroot = String::from_utf8(printed.stdout)?.trim().to_owned();
+    let sysroot = process::output(Command::new("rustc").args(["--print", "sysroot"]))?;
     let mut tar = Command::new("tar");
     tar.args(["-C", &sysroot, "-c", "bin", "lib"]).stdout(Stdio::piped());
     let mut tar = tar.spawn().context("cannot run tar")?;

@@ -2,8 +2,7 @@
 
 use std::process::Command;
 
-use super::Options;
-use super::shape::Shape;
+use super::options::Options;
 use crate::build::Binaries;
 
 /// With these two a demo shows what it does with ticks that come late, and with messages that are
@@ -38,8 +37,12 @@ pub fn verify(binaries: &Binaries, options: &Options) -> Command {
     command
 }
 
+/// What both layers need to read the messages.
 fn message_flags(options: &Options) -> Vec<String> {
-    options.shape.map(Shape::flags).unwrap_or_default()
+    match options.shape.as_deref() {
+        None | Some("trade") => Vec::new(),
+        Some(feed) => vec!["--preset".to_owned(), feed.to_owned()],
+    }
 }
 
 pub fn archive(binaries: &Binaries) -> Command {
@@ -107,5 +110,5 @@ pub fn prove(binaries: &Binaries, options: &Options) -> Command {
 
 /// The shape that was asked for, or one of the pipeline's own.
 fn shape(options: &Options, own: &str) -> String {
-    options.shape.map_or_else(|| own.to_owned(), Shape::name)
+    options.shape.clone().unwrap_or_else(|| own.to_owned())
 }

@@ -1,7 +1,6 @@
 //! Grafana with the project's own dashboards, where `grafana-server` or `grafana` is installed.
 
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -9,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::reader;
 use crate::files;
-use crate::stack::{Program, Stack};
+use crate::stack::{Program, Stack, ports};
 
 /// Homes that packages use: the server reads its defaults and pages there.
 const HOMES: [&str; 2] = ["/usr/share/grafana", "/opt/grafana"];
@@ -21,11 +20,7 @@ pub fn start(stack: &Stack, prometheus: Option<&str>) -> Result<Option<(Program,
     else {
         return Ok(None);
     };
-    let port = TcpListener::bind(("127.0.0.1", 3000))
-        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .and_then(|listener| listener.local_addr())
-        .context("no free port on loopback")?
-        .port();
+    let port = ports::usual_or_free(3000)?.port();
     let folder = stack.dir().join("grafana");
     provision(&folder)?;
     let plugins = folder.join("plugins");

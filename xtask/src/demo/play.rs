@@ -1,16 +1,17 @@
 //! What happens in the demo, in order.
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::{Options, binaries, connector, grafana, prometheus, reader, view::View};
+use super::options::Options;
+use super::view::View;
+use super::{binaries, connector, grafana, prometheus, reader};
 use crate::build::Binaries;
 use crate::interrupt;
-use crate::stack::{Program, Stack};
+use crate::stack::{Program, Stack, ports};
 
 /// Where `speed-layer` serves its metrics by default.
 const METRICS_PORT: u16 = 9464;
@@ -43,7 +44,7 @@ impl<'a> Play<'a> {
     /// where they are installed.
     pub fn begin(options: &'a Options, stack: &'a Stack, binaries: Binaries) -> Result<Self> {
         reader::create(stack)?;
-        let http = http_addr()?;
+        let http = ports::usual_or_free(METRICS_PORT)?.to_string();
         let speed_layer =
             stack.start_program("speed-layer", binaries::speed_layer(&binaries, options, &http))?;
         let mut play = Self {
@@ -267,13 +268,4 @@ fn lost(watching: &mut Vec<Program>) -> Vec<String> {
         }
     });
     notes
-}
-
-/// The usual metrics address, or any free one.
-fn http_addr() -> Result<String> {
-    let listener = TcpListener::bind(("127.0.0.1", METRICS_PORT))
-        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)));
-    let address =
-        listener.and_then(|listener| listener.local_addr()).context("no free port on loopback")?;
-    Ok(address.to_string())
 }

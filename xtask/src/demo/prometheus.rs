@@ -1,21 +1,17 @@
 //! Prometheus with the project's own rules, where it is installed.
 
-use std::net::TcpListener;
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use crate::files;
-use crate::stack::{Program, Stack};
+use crate::stack::{Program, Stack, ports};
 
 /// Starts it on its usual port or a free one, scraping the speed layer at `target`; None where it
 /// is not installed.
 pub fn start(stack: &Stack, target: &str) -> Result<Option<(Program, String)>> {
     let Some(program) = files::on_path("prometheus") else { return Ok(None) };
-    let address = TcpListener::bind(("127.0.0.1", 9090))
-        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .and_then(|listener| listener.local_addr())
-        .context("no free port on loopback")?;
+    let address = ports::usual_or_free(9090)?;
     let folder = stack.dir().join("prometheus");
     files::create_dir(&folder)?;
     let config = folder.join("prometheus.yml");

@@ -1,11 +1,11 @@
 //! The database role of the dashboards, `grafana_reader`.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::files;
 use crate::stack::{Stack, postgres};
+use crate::{files, process};
 
 const NAME: &str = "grafana_reader";
 /// The demo's database is on loopback and ends with it.
@@ -18,11 +18,7 @@ pub fn create(stack: &Stack) -> Result<()> {
     psql.args(["--quiet", "--no-psqlrc", "--set", "ON_ERROR_STOP=1", "--file"]).arg(&script);
     psql.args(["--command", &format!("alter role {NAME} password '{PASSWORD}'")])
         .arg(stack.database_url());
-    let output = psql.stdin(Stdio::null()).output().context("cannot run psql")?;
-    if !output.status.success() {
-        bail!("{} failed: {}", script.display(), String::from_utf8_lossy(&output.stderr).trim());
-    }
-    Ok(())
+    process::output(&mut psql).map(drop)
 }
 
 /// The database as the role sees it.

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use super::{Options, binaries};
+use super::binaries;
+use super::options::Options;
 use crate::build::Binaries;
 use crate::stack::{Program, Stack};
 

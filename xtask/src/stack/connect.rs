@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use super::jars;
 use super::kafka::log4j;
-use super::{Stack, jars};
+use super::settings::Stack;
 use crate::files::{create_dir, write};
 use crate::process::detached;
 

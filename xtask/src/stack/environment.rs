@@ -4,11 +4,12 @@ use std::fmt::Write;
 
 use anyhow::Result;
 
-use super::{Stack, jars, postgres, store, tls};
+use super::settings::Stack;
+use super::{bucket, jars, postgres, tls};
 use crate::files::write;
 
 /// For a database of the stack's server.
-pub fn database_url(stack: &Stack, database: &str) -> String {
+fn database_url(stack: &Stack, database: &str) -> String {
     format!(
         "postgres://{}:{}@127.0.0.1:{}/{database}",
         postgres::USER,
@@ -25,6 +26,27 @@ impl Stack {
 
     pub fn postgres_port(&self) -> u16 {
         self.ports.postgres
+    }
+
+    /// For people, a line each.
+    pub fn addresses(&self) -> Vec<String> {
+        let ports = &self.ports;
+        vec![
+            format!("psql {}", self.database_url()),
+            format!("Kafka 127.0.0.1:{}, topic stock_prices", ports.kafka),
+            format!(
+                "S3 http://127.0.0.1:{}, bucket {}, access key and secret {}",
+                ports.store,
+                bucket::BUCKET,
+                bucket::ACCESS_KEY
+            ),
+            format!("all of it as shell variables: . {}", self.dir.join("env").display()),
+            format!("logs: {}", self.logs().display()),
+        ]
+    }
+
+    pub fn connect_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.connect)
     }
 
     /// STACK_* for the integration tests, the rest for the project's binaries.
@@ -52,17 +74,17 @@ impl Stack {
             ("STACK_CONNECT_URL", format!("http://{}", address(ports.connect))),
             ("STACK_DATABASE_URL", database_url(self, "postgres")),
             ("STACK_S3_ENDPOINT_URL", endpoint.clone()),
-            ("STACK_S3_ACCESS_KEY", store::ACCESS_KEY.to_owned()),
-            ("STACK_S3_SECRET_KEY", store::SECRET_KEY.to_owned()),
-            ("STACK_S3_REGION", store::REGION.to_owned()),
+            ("STACK_S3_ACCESS_KEY", bucket::ACCESS_KEY.to_owned()),
+            ("STACK_S3_SECRET_KEY", bucket::SECRET_KEY.to_owned()),
+            ("STACK_S3_REGION", bucket::REGION.to_owned()),
             ("KAFKA_BROKERS", address(ports.kafka)),
             ("DATABASE_URL", self.database_url()),
             ("S3_ENDPOINT_URL", endpoint),
-            ("S3_BUCKET", store::BUCKET.to_owned()),
-            ("S3_REGION", store::REGION.to_owned()),
-            ("AWS_REGION", store::REGION.to_owned()),
-            ("AWS_ACCESS_KEY_ID", store::ACCESS_KEY.to_owned()),
-            ("AWS_SECRET_ACCESS_KEY", store::SECRET_KEY.to_owned()),
+            ("S3_BUCKET", bucket::BUCKET.to_owned()),
+            ("S3_REGION", bucket::REGION.to_owned()),
+            ("AWS_REGION", bucket::REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", bucket::ACCESS_KEY.to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", bucket::SECRET_KEY.to_owned()),
         ])
     }
 }

@@ -3,15 +3,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
+use super::jars;
 use super::kafka_topics::{self, NewTopic};
+use super::settings::Stack;
 use super::tls::{Certificates, KAFKA_PASSWORD, KAFKA_USER, SERVER_NAME};
-use super::{Stack, jars};
 use crate::files::write;
-use crate::process::detached;
+use crate::process::{detached, output};
 
 /// Any 22 characters of URL-safe base64 that decode to 16 bytes.
 const CLUSTER_ID: &str = "c3RvY2stbGFtYmRhLWxvYw";
@@ -39,24 +40,15 @@ pub fn is_ready(stack: &Stack) -> Result<bool> {
 }
 
 fn format_storage(jars: &Path, config: &Path) -> Result<()> {
-    let output = Command::new("java")
-        .args(jars::java(jars, 256))
-        .args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID])
-        .args([
-            "--add-scram",
-            &format!("SCRAM-SHA-512=[name={KAFKA_USER},password={KAFKA_PASSWORD}]"),
-            "-c",
-        ])
-        .arg(config)
-        .stdin(Stdio::null())
-        .output()
-        .context("cannot run java")?;
-    if !output.status.success() {
-        let (out, err) =
-            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        bail!("cannot format the storage of Kafka: {} {}", out.trim(), err.trim());
-    }
-    Ok(())
+    let login = format!("SCRAM-SHA-512=[name={KAFKA_USER},password={KAFKA_PASSWORD}]");
+    let mut format = Command::new("java");
+    format.args(jars::java(jars, 256)).args([
+        "kafka.tools.StorageTool",
+        "format",
+        "-t",
+        CLUSTER_ID,
+    ]);
+    output(format.args(["--add-scram", &login, "-c"]).arg(config)).map(drop)
 }
 
 /// Old market time is normal here, so no topic loses records by age. One node, so one replica of

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::store;
+use super::bucket;
 use crate::process::detached;
 use crate::{cache, files, go};
 
@@ -33,8 +33,8 @@ pub fn command(port: u16, data: &Path) -> Result<Command> {
         .arg("server")
         .arg(data)
         .args(["--address", &format!("127.0.0.1:{port}"), "--quiet"])
-        .env("MINIO_ROOT_USER", store::ACCESS_KEY)
-        .env("MINIO_ROOT_PASSWORD", store::SECRET_KEY)
+        .env("MINIO_ROOT_USER", bucket::ACCESS_KEY)
+        .env("MINIO_ROOT_PASSWORD", bucket::SECRET_KEY)
         .env("MINIO_BROWSER", "off")
         .env("MINIO_UPDATE", "off");
     Ok(command)

@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::{Stack, UpOptions};
-use crate::process::detached;
+use super::bucket::StoreKind;
+use super::options::UpOptions;
+use super::ports::PortChoice;
+use super::settings::Stack;
+use crate::process::{detached, exit_code};
 use crate::{files, interrupt};
 
 /// Taken down, data deleted, when this value is dropped or this process dies, by whatever signal: a
@@ -46,6 +49,26 @@ impl OwnedStack {
             Ok(()) => Ok(owned),
             Err(error) => Err(owned.fail(error)),
         }
+    }
+
+    /// Runs a program on a stack in a temporary folder, on private ports. Where it fails, the
+    /// services' logs are kept.
+    pub fn run(
+        name: &str,
+        store: Option<StoreKind>,
+        program: impl FnOnce(&Stack) -> Result<Command>,
+    ) -> Result<ExitCode> {
+        let folder =
+            std::env::temp_dir().join(format!("stock-lambda-{name}-{}", std::process::id()));
+        let ports = Some(PortChoice::Private);
+        let owned = Self::start(&folder, &UpOptions { store, ports, ..UpOptions::default() })?;
+        let ended =
+            program(&owned.stack).and_then(|program| owned.stack.run_program(name, program));
+        let status = ended.map_err(|error| owned.fail(error))?;
+        if !status.success() {
+            eprintln!("the services' logs are kept in {}", owned.keep_logs()?.display());
+        }
+        Ok(exit_code(status))
     }
 
     pub fn stack(&self) -> &Stack {

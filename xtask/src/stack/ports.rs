@@ -1,8 +1,8 @@
 //! Which loopback ports the services take.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
@@ -117,6 +117,13 @@ pub fn check_free(service: &str, ports: &[u16]) -> Result<()> {
     }
 }
 
+/// Loopback with this port where it is free, otherwise with any free one.
+pub fn usual_or_free(port: u16) -> Result<SocketAddr> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    let listener = bind(port).or_else(|_| bind(0));
+    listener.and_then(|listener| listener.local_addr()).context("no free port on loopback")
+}
+
 /// True where something listens on `port`.
 pub fn accepts(port: u16) -> bool {
     TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()
@@ -142,6 +149,15 @@ mod tests {
         assert!(error.contains("--port-base"), "{error}");
         drop(taken);
         check_free("PostgreSQL", &[port]).unwrap();
+    }
+
+    #[test]
+    fn another_port_is_taken_where_the_usual_one_is_not_free() {
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = taken.local_addr().unwrap();
+        assert_ne!(usual_or_free(address.port()).unwrap(), address);
+        drop(taken);
+        assert_eq!(usual_or_free(address.port()).unwrap(), address);
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use super::Stack;
+use super::settings::Stack;
 use super::tls::Certificates;
 use crate::files::{self, on_path, write};
-use crate::process::detached;
+use crate::process::{detached, output};
 
 /// Demo credentials; the server listens on loopback only.
 pub const USER: &str = "postgres";
@@ -114,25 +114,9 @@ pub fn is_ready(stack: &Stack) -> Result<bool> {
     if !accepts.success() {
         return Ok(false);
     }
-    let exists = client(&bin, "psql", stack)
-        .args([
-            "-d",
-            "postgres",
-            "-XAtc",
-            &format!("select 1 from pg_database where datname = '{DATABASE}'"),
-        ])
-        .output()
-        .context("cannot run psql")?;
-    if !exists.status.success() {
-        bail!("psql: {}", String::from_utf8_lossy(&exists.stderr).trim());
-    }
-    if exists.stdout.trim_ascii() == b"1" {
-        return Ok(true);
-    }
-    let created =
-        client(&bin, "createdb", stack).arg(DATABASE).output().context("cannot run createdb")?;
-    if !created.status.success() {
-        bail!("{}", String::from_utf8_lossy(&created.stderr).trim());
+    let asked = format!("select 1 from pg_database where datname = '{DATABASE}'");
+    if output(client(&bin, "psql", stack).args(["-d", "postgres", "-XAtc", &asked]))? != "1" {
+        output(client(&bin, "createdb", stack).arg(DATABASE))?;
     }
     Ok(true)
 }
@@ -172,11 +156,9 @@ fn initialize(bin: &Path, home: &Path, account: Option<&Account>) -> Result<()> 
         .current_dir(home)
         .stdin(Stdio::null());
     run_as(&mut initdb, account);
-    let output = initdb.output().context("cannot run initdb")?;
+    let made = output(&mut initdb);
     fs::remove_file(&password)?;
-    if !output.status.success() {
-        bail!("initdb failed: {}", String::from_utf8_lossy(&output.stderr).trim());
-    }
+    made?;
     fs::rename(&partial, home.join("data"))
         .context("cannot move the new data folder of PostgreSQL to its place")
 }

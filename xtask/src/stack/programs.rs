@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use super::Stack;
+use super::settings::Stack;
 use crate::process::Process;
 use crate::{files, interrupt};
 

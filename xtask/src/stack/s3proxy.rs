@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{jars, store};
+use super::{bucket, jars};
 use crate::files::write;
 use crate::process::detached;
 
@@ -47,8 +47,8 @@ s3proxy.credential={credential}
 jclouds.provider=filesystem-nio2
 jclouds.filesystem.basedir={data}
 ",
-        identity = store::ACCESS_KEY,
-        credential = store::SECRET_KEY,
+        identity = bucket::ACCESS_KEY,
+        credential = bucket::SECRET_KEY,
         data = data.display(),
     )
 }

@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 use rustix::process::Signal;
 
-use super::{Stack, StoreKind, connect, kafka, ports, postgres, store};
+use super::bucket::StoreKind;
+use super::settings::Stack;
+use super::{connect, kafka, postgres, store};
 use crate::process::Process;
 use crate::{files, interrupt};
 
@@ -102,6 +104,11 @@ impl Service {
 }
 
 impl Stack {
+    /// True where at least one service runs.
+    pub fn is_running(&self) -> bool {
+        Service::ALL.iter().any(|service| self.process(*service).is_some())
+    }
+
     /// The service's process, if it runs.
     pub fn process(&self, service: Service) -> Option<Process> {
         Process::read(&self.pid_file(service))
@@ -221,22 +228,5 @@ impl Stack {
             );
         }
         files::remove_file(&file)
-    }
-
-    /// Prints the service's line of the status table; true when it runs.
-    pub fn print_status(&self, service: Service) -> bool {
-        let (label, address) = (self.label(service), self.address(service));
-        let process = self.process(service);
-        let number = process.map_or_else(|| "-".to_owned(), |process| process.number().to_string());
-        let memory = process
-            .and_then(|process| process.memory())
-            .map_or_else(|| "-".to_owned(), |mib| format!("{mib} MiB"));
-        let state = match process {
-            None => "stopped",
-            Some(_) if service.ports(self).iter().all(|port| ports::accepts(*port)) => "running",
-            Some(_) => "not ready",
-        };
-        println!("{label:<24} {address:<16} {number:>8} {memory:>10}  {state}");
-        state == "running"
     }
 }

@@ -2,12 +2,12 @@
 //! Kafka has a listener with TLS and SASL, and tests put TLS in front of the store.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use super::Stack;
-use crate::files;
+use super::settings::Stack;
+use crate::{files, process};
 
 /// The server's certificate is for this name only, so that a client that checks names refuses
 /// 127.0.0.1.
@@ -104,15 +104,7 @@ fn certify(
         .arg("-out")
         .arg(certificate);
     more(&mut openssl);
-    let output = openssl.stdin(Stdio::null()).output().context("cannot run openssl")?;
-    if !output.status.success() {
-        bail!(
-            "openssl cannot make {}: {}",
-            certificate.display(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(())
+    process::output(&mut openssl).map(drop)
 }
 
 fn read(file: &Path) -> Result<String> {

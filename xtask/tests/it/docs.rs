@@ -1,23 +1,18 @@
-//! What holds of the documentation: tests alone, which read it as it lies in the repository.
+//! What holds of the documentation.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use crate::files;
+use crate::{read, workspace};
 
 /// Folders beside the root that have pages for people.
 const FOLDERS: [&str; 3] = ["", "docs", "connect"];
 
-fn read(path: impl AsRef<Path>) -> String {
-    let path = files::workspace().join(path);
-    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
 /// Pages by their path from the root.
 fn pages() -> BTreeMap<PathBuf, String> {
     let of = |folder: &str| {
-        let entries = fs::read_dir(files::workspace().join(folder)).unwrap();
+        let entries = fs::read_dir(workspace().join(folder)).unwrap();
         let names: Vec<PathBuf> =
             entries.map(|entry| Path::new(folder).join(entry.unwrap().file_name())).collect();
         names.into_iter().filter(|name| name.extension().is_some_and(|end| end == "md"))
@@ -79,7 +74,7 @@ fn no_link_leads_nowhere() {
                 .split_once("actions/workflows/")
                 .map(|(_, name)| name.trim_end_matches("/badge.svg"));
             let path = workflow.map(|name| Path::new(".github/workflows").join(name)).or(path);
-            let is_there = path.as_ref().is_some_and(|path| files::workspace().join(path).exists());
+            let is_there = path.as_ref().is_some_and(|path| workspace().join(path).exists());
             let known = path.and_then(|path| pages.get(&path)).map(|text| anchors(text));
             if !is_there
                 || (!section.is_empty() && known.is_some_and(|known| !known.contains(section)))
@@ -97,7 +92,7 @@ fn named_files(page: &str) -> Vec<&str> {
     let is_path = |span: &&str| {
         let plain =
             span.chars().all(|letter| letter.is_ascii_alphanumeric() || "/._-".contains(letter));
-        let folder = span.split_once('/').map(|(folder, _)| files::workspace().join(folder));
+        let folder = span.split_once('/').map(|(folder, _)| workspace().join(folder));
         plain && folder.is_some_and(|folder| !span.starts_with(['.', '/']) && folder.is_dir())
     };
     spans.filter(is_path).collect()
@@ -109,11 +104,7 @@ fn files_that_pages_name_are_there() {
         for file in named_files(&text) {
             // What is made here, and no part of the repository.
             let is_made = file.starts_with("target/");
-            assert!(
-                is_made || files::workspace().join(file).exists(),
-                "{}: {file}",
-                page.display()
-            );
+            assert!(is_made || workspace().join(file).exists(), "{}: {file}", page.display());
         }
     }
 }
@@ -327,7 +318,7 @@ fn pages_name_the_rust_that_the_manifest_asks_for() {
 /// Of each picture a page says by which command, or how and when, it was made.
 #[test]
 fn each_picture_stands_in_the_list_of_where_it_comes_from() {
-    let (list, docs) = (read("docs/README.md"), files::workspace().join("docs"));
+    let (list, docs) = (read("docs/README.md"), workspace().join("docs"));
     let mut pictures = 0;
     for folder in ["", "pictures/"] {
         for entry in fs::read_dir(docs.join(folder)).unwrap() {

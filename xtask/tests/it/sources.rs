@@ -1,40 +1,17 @@
-//! What holds of the sources: tests alone, which read them as they lie in the repository.
+//! What holds of the sources.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use crate::files;
+use crate::{CRATES, read, rust_files, workspace};
 
-const CRATES: [&str; 8] = [
-    "anomalies",
-    "common",
-    "service",
-    "testing",
-    "speed-layer",
-    "batch-layer",
-    "workbench",
-    "xtask",
-];
 /// What logs for collectors; the equipment's lines are for whoever has started it.
 const DEPLOYED: [&str; 3] = ["service", "speed-layer", "batch-layer"];
-
-/// The Rust files below a folder, with what stands in them.
-fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let read = |path: PathBuf| match path.extension() {
-        _ if path.is_dir() => sources(&path),
-        Some(end) if end == "rs" => vec![(path.clone(), fs::read_to_string(&path).unwrap())],
-        _ => Vec::new(),
-    };
-    paths.flat_map(read).collect()
-}
 
 fn of_crates<'n>(
     names: &'n [&str],
     folder: &'n str,
 ) -> impl Iterator<Item = (PathBuf, String)> + 'n {
-    names.iter().flat_map(move |name| sources(&files::workspace().join(name).join(folder)))
+    names.iter().flat_map(move |name| rust_files(&workspace().join(name).join(folder)))
 }
 
 #[test]
@@ -84,8 +61,7 @@ fn a_sentence_alone_hides_what_it_names() {
 #[test]
 fn computing_hours_needs_no_librdkafka() {
     let line = |name: &str, start: &str| {
-        let manifest = files::workspace().join(name).join("Cargo.toml");
-        let manifest = fs::read_to_string(manifest).unwrap();
+        let manifest = read(format!("{name}/Cargo.toml"));
         manifest.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned()
     };
     for name in ["service", "batch-layer"] {
@@ -96,4 +72,67 @@ fn computing_hours_needs_no_librdkafka() {
     let service = line("batch-layer", "service");
     assert!(!service.is_empty() && !service.contains("kafka"), "{service}");
     assert_eq!(line("service", "default"), "");
+}
+
+/// Which parts of the sources name none of which words, as ARCHITECTURE.md says under "What always
+/// holds" and the files themselves in their first lines. Tests beside the code may name them.
+const NEVER: [(&[&str], &[&str]); 9] = [
+    // The decoder and the models. Timestamps are PostgreSQL's in a file of their own.
+    (&["common/src"], &["rdkafka", "tokio", "aws_", "clap", "service::"]),
+    (&["common/src/decode", "common/src/tick.rs", "common/src/price.rs"], &["sqlx", "postgres"]),
+    (&["common/src/bar.rs", "anomalies/src"], &["sqlx", "rdkafka", "tokio", "aws_"]),
+    // A batch has COPY's format and no connection; one partition's state machine has neither side.
+    (&["speed-layer/src/batch.rs", "speed-layer/src/batch"], &["sqlx", "rdkafka", "tokio"]),
+    (&["speed-layer/src/partition.rs", "speed-layer/src/detection.rs"], &["sqlx", "rdkafka"]),
+    // Whoever polls waits for no broker, and nobody reads Kafka's own offsets.
+    (&["speed-layer/src/intake.rs", "speed-layer/src/intake"], &["fetch_metadata", "sqlx"]),
+    (&["speed-layer/src", "batch-layer/src", "service/src"], &["committed_offsets", "committed("]),
+    // The two programs share a database and nothing else.
+    (&["speed-layer/src", "speed-layer/Cargo.toml"], &["batch_layer", "batch-layer.", "aws_"]),
+    // An object becomes sums, and hours are computed, without a database.
+    (
+        &["batch-layer/src/scan.rs", "batch-layer/src/scan", "batch-layer/src/engine.rs"],
+        &["sqlx", "rdkafka", "speed_layer", "aws_"],
+    ),
+];
+
+/// What stands in a file or in all Rust files of a folder, without comments and tests.
+fn code(place: &str) -> Vec<(PathBuf, String)> {
+    let path = workspace().join(place);
+    let files = if path.is_dir() { rust_files(&path) } else { vec![(path.clone(), read(place))] };
+    let is_test = |path: &PathBuf| path.components().any(|part| part.as_os_str() == "tests");
+    files
+        .into_iter()
+        .filter(|(path, _)| !is_test(path) && !path.ends_with("tests.rs"))
+        .map(|(path, text)| {
+            let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+            let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+            (path, lines.collect::<Vec<_>>().join("\n"))
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_said_to_know_nothing_of_another_names_it_nowhere() {
+    let mut named = Vec::new();
+    for (places, words) in NEVER {
+        for place in places {
+            let files = code(place);
+            assert!(!files.is_empty(), "{place} is not there");
+            for (path, text) in files {
+                let found = words.iter().filter(|word| text.contains(**word));
+                named.extend(found.map(|word| format!("{}: {word}", path.display())));
+            }
+        }
+    }
+    assert_eq!(named, Vec::<String>::new());
+}
+
+/// Kafka's client is in one file of the batch layer, behind a feature.
+#[test]
+fn of_the_batch_layer_verify_alone_asks_kafka() {
+    let files = code("batch-layer/src").into_iter();
+    let asking: Vec<PathBuf> =
+        files.filter(|(_, text)| text.contains("rdkafka")).map(|(path, _)| path).collect();
+    assert_eq!(asking, [workspace().join("batch-layer/src/verify/log/client.rs")]);
 }

@@ -1,0 +1,103 @@
+//! What a demo is asked to be.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::build::{self, Binaries, Profile};
+use crate::stack::{self, StoreKind};
+
+/// Messages as feeds send them, by the names that `simulate --shape` knows.
+const SHAPES: [&str; 10] = [
+    "trade",
+    "finnhub",
+    "binance",
+    "coinbase",
+    "kraken",
+    "alpaca",
+    "massive",
+    "cryptofeed",
+    "yfinance",
+    "alpha-vantage",
+];
+
+#[derive(Args)]
+pub struct Options {
+    /// Go through everything once, prove that topic, tables and archive agree, and end with exit
+    /// code 0 or 1
+    #[arg(long)]
+    pub(super) once: bool,
+    /// End after this many minutes instead of by Ctrl-C
+    #[arg(long, conflicts_with = "once")]
+    pub(super) minutes: Option<u64>,
+    /// Break the services and programs meanwhile, and count the ticks that are lost or doubled by
+    /// it
+    #[arg(long, conflicts_with_all = ["once", "connect_plugin"])]
+    pub(super) chaos: bool,
+    /// Hours of market time before now to begin with; MACD needs 34 of them, a moving average of 50
+    /// hours 50
+    #[arg(long, default_value_t = 48, value_parser = clap::value_parser!(u64).range(1..=240))]
+    pub(super) hours: u64,
+    /// Messages in those hours
+    #[arg(long, default_value_t = 300_000)]
+    pub(super) ticks: u64,
+    /// Messages a second from then on
+    #[arg(long, default_value_t = 200)]
+    pub(super) rate: u64,
+    /// Symbols traded
+    #[arg(long, default_value_t = 50)]
+    pub(super) symbols: u64,
+    /// What the messages look like; default: the pipeline's own form, bare and in Connect's
+    /// envelope
+    #[arg(long, value_parser = SHAPES, conflicts_with = "chaos")]
+    pub(super) shape: Option<String>,
+    /// How the binaries are compiled: `release` takes minutes more, and is many times as fast
+    #[arg(long, value_enum, default_value_t = Profile::Quick)]
+    pub(super) profile: Profile,
+    /// Run the programs of this folder instead of compiling them
+    #[arg(long, value_name = "DIR", conflicts_with = "profile")]
+    pub(super) programs: Option<PathBuf>,
+    /// S3 store; default: MinIO where `minio` is on the PATH, otherwise S3Proxy
+    #[arg(long, value_enum)]
+    pub(super) store: Option<StoreKind>,
+    /// Archive by the real sink connector, whose plugin is in this folder, instead of the stand-in
+    #[arg(long, value_name = "DIR")]
+    pub(super) connect_plugin: Option<PathBuf>,
+}
+
+impl Options {
+    /// What `demo --once` does, with programs that are there already.
+    pub fn once_with(programs: PathBuf) -> Self {
+        Self {
+            once: true,
+            minutes: None,
+            chaos: false,
+            hours: 2,
+            ticks: 50_000,
+            rate: 200,
+            symbols: 25,
+            shape: None,
+            profile: Profile::Quick,
+            programs: Some(programs),
+            store: None,
+            connect_plugin: None,
+        }
+    }
+
+    /// See [`Profile::caution`].
+    pub(super) fn caution(&self) -> Option<&'static str> {
+        self.profile.caution().filter(|_| self.programs.is_none())
+    }
+
+    pub(super) fn binaries(&self) -> Result<Binaries> {
+        match &self.programs {
+            Some(folder) => Ok(Binaries::of(folder)),
+            None => {
+                println!("compiling the binaries (the first time takes some minutes)");
+                let services = || stack::fetch(self.store);
+                build::binaries_while(services, self.profile)
+            }
+        }
+    }
+}
