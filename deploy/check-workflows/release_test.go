@@ -261,29 +261,170 @@ func TestImagesChartAndFilesAreSigned(t *testing.T) {
 	}
 }
 
-// One way to name a version: a major one, as each action's makers move it. Two versions of one action are none.
-func TestActionsAreNamedByMajorVersionAndAllByTheSame(t *testing.T) {
+// A tag can be moved by whoever gets at the action's repository, and a commit cannot. The comment behind it is what
+// dependabot reads and moves along. Actions are GitHub's own: whoever else's would run with the job's rights.
+func TestActionsAreGithubsOwnByCommitAndAllByTheSame(t *testing.T) {
 	versions := map[string][]string{}
 	for _, name := range []string{"ci.yml", "docs.yml", "release.yml"} {
-		for _, job := range parsed(t, name).Jobs {
-			for _, step := range job.Steps {
-				action, ok := step.Exec.(*actionlint.ExecAction)
-				if !ok {
-					continue
-				}
-				used, version, _ := strings.Cut(action.Uses.Value, "@")
-				if !regexp.MustCompile(`^v[0-9]+$`).MatchString(version) {
-					t.Errorf("%s: %s is not a major version", name, action.Uses.Value)
-				}
-				if !slices.Contains(versions[used], version) {
-					versions[used] = append(versions[used], version)
-				}
+		lines := regexp.MustCompile(`uses: ([^\s@]+)(\S*)(.*)`).FindAllStringSubmatch(readFile(t, filepath.Join(folder, name)), -1)
+		if len(lines) == 0 {
+			t.Errorf("%s uses nothing", name)
+		}
+		for _, line := range lines {
+			if !strings.HasPrefix(line[1], "actions/") {
+				t.Errorf("%s: %s is not GitHub's own", name, line[1])
+			}
+			if !regexp.MustCompile(`^@[0-9a-f]{40} # v[0-9]+\.[0-9]+\.[0-9]+$`).MatchString(line[2] + line[3]) {
+				t.Errorf("%s: %s%s%s is no commit with its version behind it", name, line[1], line[2], line[3])
+			}
+			if version := line[2] + line[3]; !slices.Contains(versions[line[1]], version) {
+				versions[line[1]] = append(versions[line[1]], version)
 			}
 		}
 	}
 	for action, found := range versions {
 		if len(found) > 1 {
 			t.Errorf("%s is used as %v", action, found)
+		}
+	}
+	moved := readFile(t, "../../.github/dependabot.yml")
+	for _, kind := range []string{"github-actions", "docker", "gomod", "cargo"} {
+		if !strings.Contains(moved, "package-ecosystem: "+kind+"\n") {
+			t.Errorf("nothing moves what is pinned of %s", kind)
+		}
+	}
+}
+
+// Whoever can write to the repository neither signs nor runs anything that was built or fetched.
+func TestNoJobOfAReleaseHasMoreRightsThanItNeeds(t *testing.T) {
+	signs := []string{}
+	for name, job := range parsed(t, "release.yml").Jobs {
+		granted := map[string]string{}
+		if job.Permissions != nil {
+			for scope, permission := range job.Permissions.Scopes {
+				granted[scope] = permission.Value.Value
+			}
+		}
+		script, actions := "", []string{}
+		for _, step := range job.Steps {
+			switch step := step.Exec.(type) {
+			case *actionlint.ExecRun:
+				script += step.Run.Value + "\n"
+			case *actionlint.ExecAction:
+				used, _, _ := strings.Cut(step.Uses.Value, "@")
+				actions = append(actions, used)
+			}
+		}
+		if granted["id-token"] == "write" {
+			signs = append(signs, name)
+		}
+		if granted["contents"] == "write" {
+			if len(granted) > 1 || !slices.Equal(actions, []string{"actions/download-artifact"}) || !strings.Contains(script, "gh release create") ||
+				strings.Contains(script, "bash") || strings.Contains(script, "go ") {
+				t.Errorf("job %s may write to the repository: %v, %v", name, granted, actions)
+			}
+		}
+		if strings.Contains(script, "cargo ") && len(granted) > 0 {
+			t.Errorf("job %s compiles with %v", name, granted)
+		}
+	}
+	if !slices.Equal(signs, []string{"sign"}) {
+		t.Errorf("%v may sign", signs)
+	}
+	for _, name := range []string{"ci.yml", "docs.yml"} {
+		for of, job := range parsed(t, name).Jobs {
+			if job.Permissions != nil {
+				t.Errorf("%s: job %s has rights of its own", name, of)
+			}
+		}
+	}
+}
+
+// GitHub's own default is `bash -e`: of `helm push | tee` it sees what tee says.
+func TestAFailureInAPipeEndsAStep(t *testing.T) {
+	for _, name := range []string{"ci.yml", "docs.yml", "release.yml"} {
+		workflow := parsed(t, name)
+		if workflow.Defaults == nil || workflow.Defaults.Run == nil || workflow.Defaults.Run.Shell == nil || workflow.Defaults.Run.Shell.Value != "bash" {
+			t.Errorf("%s does not ask for bash with pipefail", name)
+		}
+	}
+}
+
+// In the Rust image CARGO_HOME is /usr/local/cargo, and HOME is the runner's: a cache of ~/.cargo holds nothing.
+func TestCachesAreOfFoldersThatTheImageUses(t *testing.T) {
+	caches := 0
+	for _, name := range []string{"ci.yml", "docs.yml", "release.yml"} {
+		for of, job := range parsed(t, name).Jobs {
+			for _, step := range job.Steps {
+				action, ok := step.Exec.(*actionlint.ExecAction)
+				if !ok || !strings.HasPrefix(action.Uses.Value, "actions/cache@") {
+					continue
+				}
+				caches++
+				for _, path := range strings.Fields(action.Inputs["path"].Value.Value) {
+					if job.Container != nil && strings.Contains(path, ".cargo") {
+						t.Errorf("%s: job %s caches %s", name, of, path)
+					}
+				}
+			}
+		}
+	}
+	if caches < 2 {
+		t.Errorf("only %d caches were found", caches)
+	}
+}
+
+// The token would stand in .git/config for whatever runs afterwards, and nothing here pushes by git.
+func TestTheTokenIsNotLeftInTheClone(t *testing.T) {
+	for _, name := range []string{"ci.yml", "docs.yml", "release.yml"} {
+		for of, job := range parsed(t, name).Jobs {
+			for _, step := range job.Steps {
+				action, ok := step.Exec.(*actionlint.ExecAction)
+				if !ok || !strings.HasPrefix(action.Uses.Value, "actions/checkout@") {
+					continue
+				}
+				if kept := action.Inputs["persist-credentials"]; kept == nil || kept.Value.Value != "false" {
+					t.Errorf("%s: job %s keeps the token", name, of)
+				}
+			}
+		}
+	}
+}
+
+// The chart is packaged by the Helm whose library the checks ask, and what is run is of one version for good.
+func TestToolsAreBuiltFromSourceOfAFixedVersion(t *testing.T) {
+	bin := t.TempDir()
+	stub := "#!/bin/sh\ncase \"$*\" in\n*'list -m'*) echo v3.99.1 ;;\ninstall*) echo \"$*\" >> " + bin + "/installed ;;\n*) echo /gopath ;;\nesac\n"
+	if err := os.WriteFile(bin+"/go", []byte(stub), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command("bash", "../../.ci/tool", "helm", "cosign")
+	command.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "GITHUB_PATH="+bin+"/path")
+	if said, err := command.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, said)
+	}
+	wanted := regexp.MustCompile(`^install helm\.sh/helm/v3/cmd/helm@v3\.99\.1\ninstall github\.com/sigstore/cosign/v2/cmd/cosign@v[0-9]+\.[0-9]+\.[0-9]+\n$`)
+	if installed := readFile(t, bin+"/installed"); !wanted.MatchString(installed) || readFile(t, bin+"/path") != "/gopath/bin\n" {
+		t.Errorf("installed: %s", installed)
+	}
+	for _, name := range []string{"ci.yml", "release.yml"} {
+		if !strings.Contains(scripts(parsed(t, name)), "bash .ci/tool helm") {
+			t.Errorf("%s has another Helm", name)
+		}
+	}
+}
+
+// Without the end a signature that the workflow of any branch has made would do.
+func TestWhoeverVerifiesAsksForATag(t *testing.T) {
+	text := readFile(t, "../../docs/operations.md")
+	identity := regexp.MustCompile(`--certificate-identity-regexp '([^']+)'`).FindStringSubmatch(text)
+	if identity == nil {
+		t.Fatal("docs/operations.md verifies nothing")
+	}
+	const workflow = "https://github.com/OWNER/stock-lambda/.github/workflows/release.yml@refs/"
+	for ref, passes := range map[string]bool{"tags/v1.0.0": true, "tags/v1.0.0-rc.1": true, "heads/main": false, "heads/v1": false, "pull/7/merge": false} {
+		if regexp.MustCompile(identity[1]).MatchString(workflow+ref) != passes {
+			t.Errorf("%s: a signature made from %s", identity[1], ref)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package check
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
 	securityapi "k8s.io/pod-security-admission/api"
 	"k8s.io/pod-security-admission/policy"
 	"sigs.k8s.io/yaml"
@@ -266,9 +268,11 @@ func TestSecretsComeFromFilesAndConfigurationHoldsNone(t *testing.T) {
 		}
 		for _, object := range objects {
 			if config, ok := object.(*corev1.ConfigMap); ok {
-				for key := range config.Data {
+				for key, value := range config.Data {
 					upper := strings.ToUpper(key)
-					if strings.Contains(upper, "PASSWORD") || strings.Contains(upper, "SECRET") || key == "DATABASE_URL" {
+					isFile := strings.HasSuffix(upper, "_FILE")
+					isSecret := regexp.MustCompile(`PASSWORD|SECRET|TOKEN|HEADERS|^DATABASE_URL$|^SPARK_URL$`).MatchString(upper)
+					if isSecret && !isFile || regexp.MustCompile(`^\w+://[^/\s]*@`).MatchString(value) {
 						t.Errorf("ConfigMap %s holds %s", config.Name, key)
 					}
 				}
@@ -419,14 +423,58 @@ func TestProdLeavesTheNamespaceToWhoeverMadeIt(t *testing.T) {
 	}
 }
 
+// Whatever an image is called: a server copies a Job's name into a label, which has 63 letters at most.
 func TestEachReleaseHasAJobOfItsOwn(t *testing.T) {
-	for _, name := range []string{"overlays/dev", "overlays/prod"} {
-		for _, object := range overlay(t, name) {
-			if job, ok := object.(*batchv1.Job); ok && job.Name != "migrate-0.1.0" {
-				t.Errorf("%s: the Job of tag 0.1.0 is called %s", name, job.Name)
+	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	for _, name := range []string{"dev", "prod"} {
+		found := map[string]string{}
+		for _, image := range []string{
+			"newTag: 0.1.0", "newTag: 0.2.0", "newTag: 1.0.0_RC1", `newTag: "1"`, `digest: "` + digest + `"`,
+			`newTag: 0.1.0, digest: "` + digest + `"`, `digest: "` + strings.Replace(digest, "0123", "4567", 1) + `"`,
+			`newName: "registry.invalid:5000/stock-lambda/batch-layer", newTag: 0.1.0`,
+			"newTag: 0.1.0-" + strings.Repeat("x", 120),
+		} {
+			job := migrationOf(t, name, image)
+			if wrong := validation.IsDNS1123Label(job.Name); len(wrong) > 0 {
+				t.Errorf("%s with %s: %s: %v", name, image, job.Name, wrong)
 			}
+			if other := found[job.Name]; other != "" {
+				t.Errorf("%s: %s is the Job of %s and of %s", name, job.Name, other, image)
+			}
+			found[job.Name] = image
+		}
+		if again := migrationOf(t, name, "newTag: 0.1.0"); found[again.Name] != "newTag: 0.1.0" {
+			t.Errorf("%s: the same tag is another Job, %s", name, again.Name)
 		}
 	}
+}
+
+// The migrating Job of an overlay whose image of batch-layer has another name, tag or digest.
+func migrationOf(t *testing.T, name, image string) *batchv1.Job {
+	t.Helper()
+	folder := filepath.Join(prepared(t), "overlays", name)
+	file := filepath.Join(folder, "kustomization.yaml")
+	line := regexp.MustCompile(`(?m)^  - \{ name: stock-lambda/batch-layer, .*\}$`)
+	text := textOf(t, file)
+	if !line.MatchString(text) {
+		t.Fatal("the overlay names no image of batch-layer")
+	}
+	text = strings.Replace(text, "  - ../../components/dashboards\n", "", 1) // the slow part, and none of a Job's
+	text = line.ReplaceAllLiteralString(text, "  - { name: stock-lambda/batch-layer, "+image+" }")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := Build(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		if job, ok := object.(*batchv1.Job); ok {
+			return job
+		}
+	}
+	t.Fatal("the overlay has no Job")
+	return nil
 }
 
 func TestKedaAsksForWhatTheSpeedLayerReads(t *testing.T) {

@@ -3,12 +3,24 @@ app.kubernetes.io/part-of: stock-lambda
 app.kubernetes.io/name: {{ .name }}
 {{- end }}
 
+{{- /* Labels and annotations of a pod: those by which it is found, and yours. */}}
+{{- define "stock-lambda.podMeta" -}}
+labels:
+  {{- include "stock-lambda.labels" . | nindent 2 }}
+  {{- with get .root.Values.pods.labels .part }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (dict) (.annotations | default dict) (get .root.Values.pods.annotations .part) }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
 {{- /* Labels of the object itself: also who made it. */}}
 {{- define "stock-lambda.meta" -}}
-name: {{ .name }}
+name: {{ .name | quote }}
 labels:
   {{- include "stock-lambda.owned" (dict "root" .root) | nindent 2 }}
-  app.kubernetes.io/name: {{ .app | default .name }}
+  app.kubernetes.io/name: {{ .app | default .name | quote }}
   {{- with .labels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -17,7 +29,7 @@ labels:
 {{- define "stock-lambda.owned" -}}
 app.kubernetes.io/part-of: stock-lambda
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 helm.sh/chart: {{ .root.Chart.Name }}-{{ .root.Chart.Version }}
 {{- end }}
@@ -57,17 +69,27 @@ securityContext:
 {{- with .Values.image.pullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with .Values.pods.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.pods.nodeSelector }}
 nodeSelector: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.pods.tolerations }}
 tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.pods.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{- /* Further volumes of a program's pods, and where they are mounted: in lists that have others. */}}
+{{- define "stock-lambda.more" -}}
+{{- with . }}
+{{- toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -81,7 +103,7 @@ securityContext:
 {{- define "stock-lambda.authorities" -}}
 - name: authorities
   configMap:
-    name: {{ .Values.authorities.configMap }}
+    name: {{ .Values.authorities.configMap | quote }}
     optional: {{ .Values.authorities.optional }}
 {{- end }}
 
@@ -100,11 +122,22 @@ podFailurePolicy:
 {{- end }}
 
 {{- define "stock-lambda.speedSettings" -}}
+{{- with .Values.settings.speedLayer.DEAD_LETTER_TOPIC }}
+{{- if has . (splitList "," $.Values.kafka.topic) }}
+{{- fail (printf "settings.speedLayer.DEAD_LETTER_TOPIC: %s is the topic that is read; rejected messages need another one" .) }}
+{{- end }}
+{{- end }}
 {{- $own := dict "KAFKA_BROKERS" (required "kafka.brokers: HOST:PORT of your Kafka" .Values.kafka.brokers) "KAFKA_TOPIC" .Values.kafka.topic "KAFKA_GROUP_ID" .Values.kafka.groupId "LOG_FORMAT" "json" -}}
 {{- toYaml (mergeOverwrite $own .Values.settings.speedLayer) }}
 {{- end }}
 
 {{- define "stock-lambda.batchSettings" -}}
+{{- if and (not .Values.archive.prefix) (regexMatch "[,^]" .Values.kafka.topic) }}
+{{- fail (printf "archive.prefix: has to be set, since kafka.topic is not the name of one topic: %s" .Values.kafka.topic) }}
+{{- end }}
+{{- if and (eq (get .Values.settings.batchLayer "BATCH_ENGINE") "spark") (not .Values.secrets.variables.batchLayer) }}
+{{- fail "secrets.variables.batchLayer: BATCH_ENGINE is spark, and SPARK_URL has to stand in a Secret of that name" }}
+{{- end }}
 {{- $prefix := .Values.archive.prefix | default (printf "raw/%s/%%Y-%%m-%%d-%%H/" .Values.kafka.topic) -}}
 {{- $own := dict "S3_BUCKET" .Values.archive.bucket "S3_PREFIX" $prefix "AWS_REGION" .Values.archive.region "LOG_FORMAT" "json" -}}
 {{- with .Values.archive.endpointUrl }}{{ $_ := set $own "S3_ENDPOINT_URL" . }}{{ end -}}
@@ -115,15 +148,52 @@ podFailurePolicy:
 {{- define "stock-lambda.settingsOf" -}}
 envFrom:
   - configMapRef: { name: stock-messages }
-  {{- range . }}
-  - configMapRef: { name: {{ . }} }
+  - configMapRef: { name: {{ .map }} }
+  {{- with .secret }}
+  - secretRef: { name: {{ . | quote }}, optional: true }
   {{- end }}
 {{- end }}
 
-{{- define "stock-lambda.ports" -}}
-{{- range . }}
-- { protocol: TCP, port: {{ . }} }
+{{- /* Rules of egress. None where there are no ports: a rule without any would allow all of them, to everybody. */}}
+{{- define "stock-lambda.egress" -}}
+{{- $rules := .extra }}
+{{- with .ports }}
+{{- $ports := list }}
+{{- range uniq . }}
+{{- $ports = append $ports (dict "protocol" "TCP" "port" (int64 .)) }}
 {{- end }}
+{{- $rules = prepend $rules (dict "ports" $ports) }}
+{{- end }}
+{{- toYaml $rules }}
+{{- end }}
+
+{{- /* A quantity of Kubernetes' as a number. */}}
+{{- define "stock-lambda.quantity" -}}
+{{- $text := toString . }}
+{{- $number := regexFind "^[0-9.]+([eE][+-]?[0-9]+)?" $text }}
+{{- $factors := dict "" 1 "m" 0.001 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 }}
+{{- mulf (float64 $number) (get $factors (trimPrefix $number $text)) }}
+{{- end }}
+
+{{- /* Requests and limits, where no server and no kernel would refuse them later. */}}
+{{- define "stock-lambda.resources" -}}
+{{- $name := .name }}
+{{- range $what, $request := .of.requests }}
+{{- if hasKey $.of.limits $what }}
+{{- $limit := get $.of.limits $what }}
+{{- if gt (float64 (include "stock-lambda.quantity" $request)) (float64 (include "stock-lambda.quantity" $limit)) }}
+{{- fail (printf "%s.requests.%s: %v is above the limit, %v" $name $what $request $limit) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- range $kind, $of := .of }}
+{{- with get $of "memory" }}
+{{- if lt (float64 (include "stock-lambda.quantity" .)) 16777216.0 }}
+{{- fail (printf "%s.%s.memory: %v is less than the programs need, 16Mi; is its unit missing?" $name $kind .) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- toYaml .of }}
 {{- end }}
 
 {{/* A file of alerts. They name their runbook by its path in the repository; where that can be read, they link to it. */}}

@@ -1,0 +1,117 @@
+package check
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+)
+
+type prometheusRule struct{ Record, Alert, Expr string }
+
+func prometheusRules(t *testing.T) []prometheusRule {
+	t.Helper()
+	found := []prometheusRule{}
+	for _, name := range []string{"archive-sink", "speed-layer"} {
+		var content struct {
+			Groups []struct{ Rules []prometheusRule }
+		}
+		if err := yaml.Unmarshal([]byte(textOf(t, "../../prometheus/rules/"+name+".rules.yml")), &content); err != nil {
+			t.Fatal(err)
+		}
+		for _, group := range content.Groups {
+			found = append(found, group.Rules...)
+		}
+	}
+	if len(found) < 25 {
+		t.Fatalf("only %d rules", len(found))
+	}
+	return found
+}
+
+// A sum over two installations that one Prometheus scrapes hides the one that is down.
+func TestNoAlertSumsOverNamespaces(t *testing.T) {
+	aggregation := regexp.MustCompile(`(?:^|[^:\w])(sum|min|max|avg|count|group|stddev|quantile|topk|bottomk)\s*(by\s*\(([^)]*)\))?\s*\(`)
+	for _, rule := range prometheusRules(t) {
+		for _, found := range aggregation.FindAllStringSubmatch(rule.Expr, -1) {
+			if !strings.HasPrefix(found[3], "namespace") {
+				t.Errorf("%s: %q is not by namespace", rule.Record+rule.Alert, found[0])
+			}
+		}
+	}
+}
+
+// A target that nobody watches may be away for ever, and what is asked of its series never fires.
+func TestEachScrapedJobHasAnAlertOfItsOwn(t *testing.T) {
+	for job := range scraped(t) {
+		if job == "prometheus" {
+			continue // it cannot tell of itself
+		}
+		isWatched := slices.ContainsFunc(prometheusRules(t), func(rule prometheusRule) bool {
+			return rule.Alert != "" && strings.Contains(rule.Expr, `by (namespace) (up{job="`+job+`"}) == 0`)
+		})
+		if !isWatched {
+			t.Errorf("nobody hears of it when %s is down", job)
+		}
+	}
+}
+
+// The alert counts rows, and each try of a Job is one: they are over when the next run on schedule is.
+func TestTheTriesOfOneJobAreNoAlert(t *testing.T) {
+	var content struct {
+		Groups []struct{ Rules []struct{ Title, For string } }
+	}
+	if err := json.Unmarshal([]byte(textOf(t, "../../grafana/provisioning/alerting/batch-layer.json")), &content); err != nil {
+		t.Fatal(err)
+	}
+	for _, group := range content.Groups {
+		for _, rule := range group.Rules {
+			if rule.Title != "BatchRunFailing" {
+				continue
+			}
+			stands, err := time.ParseDuration(rule.For)
+			if err != nil || stands <= 15*time.Minute {
+				t.Errorf("it fires after %s (%v), and batch-layer runs every 15 minutes", rule.For, err)
+			}
+		}
+	}
+	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
+		for _, object := range objects {
+			if job, ok := object.(*batchv1.CronJob); ok && job.Name == "batch-layer" && !slices.Contains([]string{"*/15 * * * *", "*/2 * * * *"}, job.Spec.Schedule) {
+				t.Errorf("batch-layer runs at %s: BatchRunFailing has to stand for longer than one schedule", job.Spec.Schedule)
+			}
+		}
+	})
+}
+
+// --help: 1 something differs (verify), 2 a wrong setting, 4 partial, which the same again is, too.
+func TestWhatTheSameAgainWouldSayAgainIsNotTriedAgain(t *testing.T) {
+	final := map[string][]int32{"batch-layer": {2, 4}, "batch-verify": {1, 2, 4}}
+	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
+		for _, object := range objects {
+			job, ok := object.(*batchv1.CronJob)
+			if !ok || final[job.Name] == nil {
+				continue
+			}
+			codes := []int32{}
+			for _, rule := range job.Spec.JobTemplate.Spec.PodFailurePolicy.Rules {
+				if rule.OnExitCodes == nil {
+					continue
+				}
+				if rule.Action != batchv1.PodFailurePolicyActionFailJob || *rule.OnExitCodes.ContainerName != job.Name || rule.OnExitCodes.Operator != batchv1.PodFailurePolicyOnExitCodesOpIn {
+					t.Errorf("CronJob %s: %+v", job.Name, rule)
+				}
+				codes = append(codes, rule.OnExitCodes.Values...)
+			}
+			if !slices.Equal(codes, final[job.Name]) {
+				t.Errorf("CronJob %s: final are %v", job.Name, codes)
+			}
+		}
+	})
+}
