@@ -3,7 +3,7 @@
 use std::ops::Deref;
 
 use crate::s3::{Bucket, StoreArgs};
-use crate::{clean_up, stack, unique_name};
+use crate::stack::{clean_up, stack, unique_name};
 
 /// An empty bucket of its own; reading, writing and listing are [`Bucket`]'s. It is emptied and
 /// deleted with the value.

@@ -7,8 +7,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::net::TcpStream;
 
 use crate::eventually;
+
+/// Servers of others take their time to start.
+const LISTENS_WITHIN: Duration = Duration::from_secs(60);
 
 /// The binary under test as a process of its own. It is killed when the value is dropped.
 pub struct Child {
@@ -102,6 +106,16 @@ impl Child {
                 .ok_or_else(|| format!("{:?}", self.last_words()))
         })
         .await
+    }
+
+    /// Waits until it takes connections at this port of 127.0.0.1.
+    pub async fn wait_listening(&self, port: u16) {
+        let what = format!("{} to listen", self.name);
+        eventually(&what, LISTENS_WITHIN, || async {
+            let connected = TcpStream::connect(("127.0.0.1", port)).await;
+            connected.map(drop).map_err(|error| format!("{error}; {:?}", self.last_words()))
+        })
+        .await;
     }
 
     fn last_words(&self) -> Vec<String> {

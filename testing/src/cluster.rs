@@ -8,7 +8,7 @@ use anyhow::Context;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use crate::folder::Folder;
-use crate::java::kafka_program;
+use crate::java::{kafka_program, kafka_tool};
 use crate::kafka::{Quiet, client_config};
 use crate::topic::{create, placed};
 use crate::{Child, eventually, free_port};
@@ -30,7 +30,7 @@ const SECOND: i32 = 2;
 pub struct TestCluster {
     // They are dropped in this order: the folder is the first one's.
     first: Child,
-    second: SecondBroker,
+    pub second: SecondBroker,
     port: u16,
     folder: Folder,
 }
@@ -79,7 +79,9 @@ impl SecondBroker {
         self.process = Some(run(SECOND, &self.folder));
     }
 
-    fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
+    /// Writes other bytes into the segments of a partition that it has, wherever `from` stands in
+    /// them: a disk's mistake. It must not run. Both must be as long.
+    pub fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
         assert_eq!(from.len(), to.len());
         let mut spoiled = 0;
         for path in self.segments(topic, partition) {
@@ -103,7 +105,10 @@ impl SecondBroker {
         );
     }
 
-    fn remake(&self, topic: &str, partition: i32, offset: i64, change: impl Fn(&mut [u8])) {
+    /// Changes the batch of a partition that begins at `offset`, as this broker has it: its
+    /// attributes, and all behind them. Its checksum is made anew, as if a producer had sent it so.
+    /// The broker must not run.
+    pub fn remake(&self, topic: &str, partition: i32, offset: i64, change: impl Fn(&mut [u8])) {
         let mut remade = 0;
         for path in self.segments(topic, partition) {
             let mut bytes = std::fs::read(&path).expect("read a segment");
@@ -178,10 +183,9 @@ impl TestCluster {
     /// Changes the rights of everybody, who may do everything at first: `how` is what Kafka's own
     /// tool takes, such as `--add --deny-principal User:* --operation Read --topic NAME`.
     pub fn change_rights(&self, how: &[&str]) {
-        let mut command = kafka_program("org.apache.kafka.tools.AclCommand", 64, &[]);
-        command.args(["--bootstrap-server", &self.first_broker(), "--force"]).args(how);
-        let output = command.output().expect("run Kafka's AclCommand");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let broker = self.first_broker();
+        let args = [&["--bootstrap-server", &broker, "--force"], how].concat();
+        kafka_tool("org.apache.kafka.tools.AclCommand", &args).expect("change the rights");
     }
 
     /// Both, as `host:port,host:port`.
@@ -235,31 +239,6 @@ impl TestCluster {
         );
     }
 
-    pub fn kill_second(&mut self) {
-        self.second.kill();
-    }
-
-    pub async fn stop_second(&mut self) {
-        self.second.stop().await;
-    }
-
-    pub fn start_second(&mut self) {
-        self.second.start();
-    }
-
-    /// Writes other bytes into the segments of a partition that the second broker has, wherever
-    /// `from` stands in them: a disk's mistake. The broker must not run. Both must be as long.
-    pub fn spoil(&self, topic: &str, partition: i32, from: &[u8], to: &[u8]) {
-        self.second.spoil(topic, partition, from, to);
-    }
-
-    /// Changes the batch of a partition that begins at `offset`, as the second broker has it: its
-    /// attributes, and all behind them. Its checksum is made anew, as if a producer had sent it so.
-    /// The broker must not run.
-    pub fn remake(&self, topic: &str, partition: i32, offset: i64, change: impl Fn(&mut [u8])) {
-        self.second.remake(topic, partition, offset, change);
-    }
-
     /// Waits until the first broker knows these leaders of the topic's partitions; None for a
     /// partition that has none.
     pub async fn wait_leaders(&self, topic: &str, expected: &[Option<i32>]) {
@@ -282,8 +261,7 @@ impl TestCluster {
 /// Who leads the topic's partitions, as these brokers know; None for a partition that has no
 /// leader.
 ///
-/// # Errors
-/// Brokers that do not answer.
+/// Errors: brokers that do not answer.
 pub async fn leaders(brokers: &str, topic: &str) -> anyhow::Result<Vec<Option<i32>>> {
     let (consumer, topic) = (inquirer(brokers)?, topic.to_owned());
     let asked = tokio::task::spawn_blocking(move || {
@@ -298,8 +276,7 @@ pub async fn leaders(brokers: &str, topic: &str) -> anyhow::Result<Vec<Option<i3
 
 /// How many brokers these know.
 ///
-/// # Errors
-/// Brokers that do not answer.
+/// Errors: brokers that do not answer.
 pub async fn broker_count(brokers: &str) -> anyhow::Result<usize> {
     let consumer = inquirer(brokers)?;
     let asked = tokio::task::spawn_blocking(move || {

@@ -6,7 +6,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool};
 use url::Url;
 
-use crate::{clean_up, stack, unique_name};
+use crate::stack::{clean_up, stack, unique_name};
 
 /// An empty PostgreSQL database of its own, without migrations. It is dropped with the value, also
 /// when a test panics.

@@ -12,8 +12,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub trait Outcome {
     type Found;
 
-    /// # Errors
-    /// What was seen instead.
+    /// Errors: what was seen instead.
     fn found(self) -> Result<Self::Found, String>;
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::unique_name;
+use crate::stack::unique_name;
 
 /// A folder of a test's own, readable by this user only. It is deleted with the value.
 pub struct Folder {

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::stack;
+use crate::stack::stack;
 
 /// A Java program of the stack's Kafka, with a small heap. It is killed with the thread that starts
 /// it, so that nothing is left where a test's process is killed.
@@ -19,4 +19,12 @@ pub fn kafka_program(class: &str, heap_mib: u32, properties: &[String]) -> Comma
         .args(properties)
         .arg(class);
     command
+}
+
+/// Runs one of Kafka's own tools to its end; where it fails, what it says is the error.
+pub fn kafka_tool(class: &str, args: &[&str]) -> Result<(), String> {
+    let output = kafka_program(class, 64, &[]).args(args).output();
+    let output = output.map_err(|error| format!("run {class}: {error}"))?;
+    let said = [output.stdout, output.stderr].concat();
+    output.status.success().then_some(()).ok_or_else(|| String::from_utf8_lossy(&said).into_owned())
 }

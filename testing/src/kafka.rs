@@ -41,61 +41,42 @@ impl KafkaArgs {
 
     /// A consumer for questions about the topic; it joins no group.
     ///
-    /// # Errors
-    /// A property that librdkafka refuses.
+    /// Errors: a property that librdkafka refuses.
     pub fn inquirer(&self) -> anyhow::Result<BaseConsumer<Quiet>> {
         self.client_config().create_with_context(Quiet).context("set up the Kafka client")
     }
 
     /// Waits until brokers answer, and gives the topic's partitions. Says once that it waits.
     ///
-    /// # Errors
-    /// No answer within `patience`, or a topic that is not there.
+    /// Errors: no answer within `patience`, or a topic that is not there.
     pub async fn await_topic(&self, patience: Duration) -> anyhow::Result<Vec<i32>> {
         let deadline = Instant::now() + patience;
         let mut said = false;
         loop {
-            let args = self.clone();
+            let (inquirer, topic) = (self.inquirer()?, self.topic.clone());
             let asked = tokio::task::spawn_blocking(move || {
-                let inquirer = args.inquirer()?;
                 // Told apart: without brokers it waits, without the topic it does not.
-                inquirer
-                    .fetch_metadata(None, Duration::from_secs(3))
-                    .map_err(anyhow::Error::new)
-                    .map_err(Answer::None)?;
-                partitions(&inquirer, &args.topic).map_err(Answer::Final)
+                let found = inquirer.fetch_metadata(None, Duration::from_secs(3));
+                found.map(|_| partitions(&inquirer, &topic))
             });
+            let brokers = &self.brokers;
             match asked.await.context("ask the Kafka brokers")? {
-                Ok(partitions) => return Ok(partitions),
-                Err(Answer::None(error)) if Instant::now() >= deadline => {
-                    let brokers = &self.brokers;
-                    return Err(error.context(format!(
-                        "no Kafka broker answers at {brokers} (--kafka-brokers)"
-                    )));
+                Ok(partitions) => return partitions,
+                Err(error) if Instant::now() >= deadline => {
+                    return Err(error).with_context(|| {
+                        format!("no Kafka broker answers at {brokers} (--kafka-brokers)")
+                    });
                 }
-                Err(Answer::None(_)) if !said => {
+                Err(_) if !said => {
                     said = true;
                     tracing::warn!(
-                        "no Kafka broker answers at {} (--kafka-brokers); trying for {patience:?}",
-                        self.brokers
+                        "no Kafka broker answers at {brokers} (--kafka-brokers); trying for {patience:?}"
                     );
                 }
-                Err(Answer::None(_)) => {}
-                Err(Answer::Final(error)) => return Err(error),
+                Err(_) => {}
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
-    }
-}
-
-enum Answer {
-    None(anyhow::Error),
-    Final(anyhow::Error),
-}
-
-impl From<anyhow::Error> for Answer {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Final(error)
     }
 }
 
@@ -114,8 +95,7 @@ fn settings(brokers: &str, properties: &KafkaProperties) -> ClientConfig {
 
 /// Low and high watermark of each partition, in the partitions' order.
 ///
-/// # Errors
-/// Brokers that do not answer, or a topic that is not there.
+/// Errors: brokers that do not answer, or a topic that is not there.
 pub fn watermarks(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<(i64, i64)>> {
     partitions(consumer, topic)?
         .into_iter()

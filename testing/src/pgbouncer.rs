@@ -1,15 +1,12 @@
 //! [`PgBouncer`]: a pooler before PostgreSQL.
 
 use std::process::Command;
-use std::time::Duration;
 
-use tokio::net::TcpStream;
 use url::Url;
 
 use crate::folder::Folder;
-use crate::{Child, eventually, free_port, stack, unprivileged};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::stack::stack;
+use crate::{Child, free_port, unprivileged};
 
 /// When a connection to the server is given to another client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,11 +36,7 @@ impl PgBouncer {
             .arg(settings);
         unprivileged::run_in(&folder, &mut command);
         let process = Child::spawn(command);
-        eventually("PgBouncer to listen", PATIENCE, || async {
-            let connected = TcpStream::connect(("127.0.0.1", port)).await;
-            connected.map(drop).map_err(|error| format!("{error}; {:?}", process.stderr()))
-        })
-        .await;
+        process.wait_listening(port).await;
         Self { _process: process, port, _folder: folder }
     }
 

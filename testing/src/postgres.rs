@@ -7,7 +7,8 @@ use std::time::Duration;
 use sqlx::{Connection, PgConnection};
 
 use crate::folder::Folder;
-use crate::{Child, eventually, free_port, stack, unprivileged};
+use crate::stack::stack;
+use crate::{Child, eventually, free_port, unprivileged};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

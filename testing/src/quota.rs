@@ -1,7 +1,7 @@
 //! [`ReadQuota`]: a broker that lets a client read slowly.
 
-use crate::java::kafka_program;
-use crate::{stack, unique_name};
+use crate::java::kafka_tool;
+use crate::stack::{stack, unique_name};
 
 /// How fast the stack's broker lets one client read; all others are left alone. It is lifted with
 /// the value.
@@ -43,20 +43,9 @@ fn lift(client_id: &str) -> Result<(), String> {
     alter(client_id, &["--delete-config", "consumer_byte_rate"])
 }
 
-/// By Kafka's own tool.
 fn alter(client_id: &str, how: &[&str]) -> Result<(), String> {
-    let output = kafka_program("kafka.admin.ConfigCommand", 64, &[])
-        .args(["--bootstrap-server", &stack("STACK_KAFKA_BROKERS"), "--alter"])
-        .args(["--entity-type", "clients", "--entity-name", client_id])
-        .args(how)
-        .output()
-        .map_err(|error| format!("run Kafka's ConfigCommand: {error}"))?;
-    match output.status.success() {
-        true => Ok(()),
-        false => Err(format!(
-            "{} {}",
-            String::from_utf8_lossy(&output.stdout).trim(),
-            String::from_utf8_lossy(&output.stderr).trim()
-        )),
-    }
+    let brokers = stack("STACK_KAFKA_BROKERS");
+    let which = ["--bootstrap-server", &brokers, "--entity-type", "clients", "--entity-name"];
+    let args = [&which[..], &[client_id, "--alter"], how].concat();
+    kafka_tool("kafka.admin.ConfigCommand", &args)
 }

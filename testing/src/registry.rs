@@ -1,14 +1,10 @@
 //! [`TestRegistry`]: a schema registry of a test's own.
 
 use std::process::Command;
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
-use crate::{Child, eventually, free_port};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::{Child, free_port};
 
 /// A schema registry of its own, in memory: that of franz-go, in a process. It ends with the value.
 pub struct TestRegistry {
@@ -40,11 +36,7 @@ impl TestRegistry {
         let (port, mut command) = (free_port(), Command::new(program));
         command.arg(format!("127.0.0.1:{port}")).args(&authorization);
         let process = Child::spawn(command);
-        eventually("the schema registry to listen", PATIENCE, || async {
-            let connected = TcpStream::connect(("127.0.0.1", port)).await;
-            connected.map(drop).map_err(|error| format!("{error}; {:?}", process.stderr()))
-        })
-        .await;
+        process.wait_listening(port).await;
         Some(Self { _process: process, port, authorization })
     }
 

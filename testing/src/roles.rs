@@ -19,13 +19,14 @@ impl TestDatabase {
     /// Makes the roles, and the tables as their owner, as docs/operations.md says.
     pub async fn set_up_roles(&self) {
         self.make_roles_alone().await;
+        self.migrate_as_owner().await;
+    }
+
+    async fn migrate_as_owner(&self) {
         let owner =
             Database::parse(&self.url_of("stocks_owner"), "test").expect("the test's URL is one");
-        owner
-            .with_migrations(Migrations::Only)
-            .migrate_only()
-            .await
-            .expect("migrate as the tables' owner");
+        let migrated = owner.with_migrations(Migrations::Only).migrate_only().await;
+        migrated.expect("migrate as the tables' owner");
     }
 
     /// Makes the roles beside tables that are there already, and gives them their rights.
@@ -47,13 +48,7 @@ impl TestDatabase {
         let mut connection =
             PgConnection::connect(self.url()).await.expect("connect as the first owner");
         sqlx::raw_sql(HAND_OVER).execute(&mut connection).await.expect("hand the tables over");
-        let owner =
-            Database::parse(&self.url_of("stocks_owner"), "test").expect("the test's URL is one");
-        owner
-            .with_migrations(Migrations::Only)
-            .migrate_only()
-            .await
-            .expect("migrate as the tables' new owner");
+        self.migrate_as_owner().await;
     }
 
     async fn make_roles(&self) -> sqlx::Result<()> {

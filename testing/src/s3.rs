@@ -87,92 +87,60 @@ impl Bucket {
         &self.client
     }
 
-    /// # Errors
-    /// The store's answer, with the key.
+    /// Errors: the store's answer, with the key.
     pub async fn put(&self, key: &str, body: impl Into<Bytes>) -> anyhow::Result<()> {
-        self.client
-            .put_object()
-            .bucket(&self.name)
-            .key(key)
-            .content_type("application/octet-stream")
-            .body(ByteStream::from(body.into()))
-            .send()
-            .await
-            .map_err(|error| said(&error))
-            .with_context(|| format!("write s3://{}/{key}", self.name))?;
-        Ok(())
+        let object = self.client.put_object().bucket(&self.name).key(key);
+        let object = object.content_type("application/octet-stream");
+        let put = object.body(ByteStream::from(body.into())).send().await;
+        self.told(put, "write", key).map(drop)
     }
 
     /// The same in parts, for an object that is too large for a store that keeps a whole request in
     /// memory.
     ///
-    /// # Errors
-    /// The store's answer, with the key.
+    /// Errors: the store's answer, with the key.
     pub async fn put_in_parts(&self, key: &str, body: Bytes) -> anyhow::Result<()> {
-        let what = || format!("write s3://{}/{key} in parts", self.name);
+        const WHAT: &str = "write in parts";
         let begun = self.client.create_multipart_upload().bucket(&self.name).key(key).send().await;
-        let begun = begun.map_err(|error| said(&error)).with_context(what)?;
-        let upload = begun.upload_id().with_context(what)?;
+        let begun = self.told(begun, WHAT, key)?;
+        let upload = begun.upload_id().with_context(|| format!("no upload of {key}"))?;
         let mut parts = Vec::new();
         for (number, start) in (1..).zip((0..body.len()).step_by(PART_BYTES)) {
             let part = body.slice(start..body.len().min(start + PART_BYTES));
             let sent = self.client.upload_part().bucket(&self.name).key(key).upload_id(upload);
             let sent = sent.part_number(number).body(ByteStream::from(part)).send().await;
-            let sent = sent.map_err(|error| said(&error)).with_context(what)?;
-            let part = CompletedPart::builder()
-                .part_number(number)
-                .set_e_tag(sent.e_tag().map(str::to_owned));
-            parts.push(part.build());
+            let tag = self.told(sent, WHAT, key)?.e_tag().map(str::to_owned);
+            parts.push(CompletedPart::builder().part_number(number).set_e_tag(tag).build());
         }
         let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
         let ended =
             self.client.complete_multipart_upload().bucket(&self.name).key(key).upload_id(upload);
         let ended = ended.multipart_upload(parts).send().await;
-        ended.map_err(|error| said(&error)).with_context(what).map(drop)
+        self.told(ended, WHAT, key).map(drop)
     }
 
-    /// # Errors
-    /// The store's answer, with the key.
+    /// Errors: the store's answer, with the key.
     pub async fn get(&self, key: &str) -> anyhow::Result<Bytes> {
-        let object = self
-            .client
-            .get_object()
-            .bucket(&self.name)
-            .key(key)
-            .send()
-            .await
-            .map_err(|error| said(&error))
-            .with_context(|| format!("read s3://{}/{key}", self.name))?;
-        let body = object.body.collect().await;
+        let object = self.client.get_object().bucket(&self.name).key(key).send().await;
+        let body = self.told(object, "read", key)?.body.collect().await;
         Ok(body.with_context(|| format!("read s3://{}/{key}", self.name))?.into_bytes())
     }
 
-    /// # Errors
-    /// The store's answer, with the key.
+    /// Errors: the store's answer, with the key.
     pub async fn delete(&self, key: &str) -> anyhow::Result<()> {
-        self.client
-            .delete_object()
-            .bucket(&self.name)
-            .key(key)
-            .send()
-            .await
-            .map_err(|error| said(&error))
-            .with_context(|| format!("delete s3://{}/{key}", self.name))?;
-        Ok(())
+        let deleted = self.client.delete_object().bucket(&self.name).key(key).send().await;
+        self.told(deleted, "delete", key).map(drop)
     }
 
     /// Every object whose key starts with `prefix`, by key.
     ///
-    /// # Errors
-    /// The store's answer, with bucket and prefix.
+    /// Errors: the store's answer, with bucket and prefix.
     pub async fn list(&self, prefix: &str) -> anyhow::Result<Vec<Listed>> {
         let mut pages =
             self.client.list_objects_v2().bucket(&self.name).prefix(prefix).into_paginator().send();
         let mut found = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page
-                .map_err(|error| said(&error))
-                .with_context(|| format!("list s3://{}/{prefix}", self.name))?;
+            let page = self.told(page, "list", prefix)?;
             found.extend(page.contents().iter().map(|object| Listed {
                 key: object.key().unwrap_or_default().to_owned(),
                 size: object.size().unwrap_or_default(),
@@ -180,6 +148,15 @@ impl Bucket {
             }));
         }
         Ok(found)
+    }
+
+    /// An answer, or what was asked for and what the store says instead.
+    fn told<T, E>(&self, answer: Result<T, SdkError<E>>, what: &str, key: &str) -> anyhow::Result<T>
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        let answer = answer.map_err(|error| said(&error));
+        answer.with_context(|| format!("{what} s3://{}/{key}", self.name))
     }
 }
 

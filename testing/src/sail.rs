@@ -1,13 +1,9 @@
 //! [`TestSail`]: a server of Spark Connect of a test's own.
 
 use std::process::Command;
-use std::time::Duration;
 
-use tokio::net::TcpStream;
-
-use crate::{Child, eventually, free_port, stack};
-
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::stack::stack;
+use crate::{Child, free_port};
 
 /// A server of Spark Connect that starts in a moment: Sail, out of the cached Python. It ends with
 /// the value.
@@ -36,11 +32,7 @@ impl TestSail {
         }
         command.env("AWS_ALLOW_HTTP", "true");
         let process = Child::spawn(command);
-        eventually("Sail to listen", PATIENCE, || async {
-            let connected = TcpStream::connect(("127.0.0.1", port)).await;
-            connected.map(drop).map_err(|error| format!("{error}; {:?}", process.stderr()))
-        })
-        .await;
+        process.wait_listening(port).await;
         Self { process, port }
     }
 

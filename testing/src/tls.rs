@@ -14,7 +14,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::stack;
+use crate::stack::stack;
 
 /// Takes TLS connections with the stack's certificate and passes them on without. It ends when the
 /// value is dropped.

@@ -7,8 +7,9 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 
+use crate::eventually;
 use crate::kafka::{Outgoing, Quiet, Sender, client_config, watermarks};
-use crate::{clean_up, eventually, stack, unique_name};
+use crate::stack::{clean_up, stack, unique_name};
 
 /// How long one try may wait for its answer.
 const TRY: Duration = Duration::from_secs(20);

@@ -5,6 +5,7 @@ mod backlog;
 mod batch;
 mod consuming;
 mod dashboards;
+mod database;
 mod flood;
 mod fuzz;
 mod latency;
@@ -24,7 +25,6 @@ pub use share::ShareArgs;
 pub use speed::SpeedArgs;
 
 use clap::Subcommand;
-use testing::TestDatabase;
 
 /// What to measure.
 #[derive(Subcommand, Clone)]
@@ -54,8 +54,7 @@ pub enum Bench {
     Fuzz(FuzzArgs),
 }
 
-/// # Errors
-/// Services that are not there, or a binary that is not built.
+/// Errors: services that are not there, or a binary that is not built.
 pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
     match bench {
         Bench::Speed(args) => speed::run(args).await,
@@ -68,22 +67,4 @@ pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
         Bench::Dashboards(args) => dashboards::run(args).await,
         Bench::Fuzz(args) => fuzz::run(args),
     }
-}
-
-/// Where the database is, with a connection that is not encrypted: over loopback that is what a
-/// desk would choose, and AES would be a part of both sides of every ratio.
-fn without_tls(database: &TestDatabase) -> String {
-    format!("{}?sslmode=disable", database.url())
-}
-
-/// The middle one of `values`; the lower of two.
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN)
-}
-
-/// Three digits are more than such a measurement is worth.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }

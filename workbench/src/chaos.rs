@@ -1,16 +1,17 @@
 //! Faults of every kind while the pipeline works, and the proof that nothing was lost, doubled or
 //! changed by them.
 
-mod archiver;
-mod batch;
+pub(crate) mod archiver;
+pub(crate) mod batch;
 mod beside;
 mod database;
 mod fault;
-mod findings;
+pub(crate) mod findings;
 mod ground;
 mod inject;
-mod instances;
+pub(crate) mod instances;
 mod lakeside;
+mod link;
 mod live;
 mod load;
 mod manner;
@@ -18,6 +19,7 @@ mod plan;
 mod report;
 mod services;
 mod silence;
+mod tally;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,9 +82,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Runs the load and the faults for their time, lets everything come to rest, and proves. None
 /// where it was only shown and somebody has seen enough.
 ///
-/// # Errors
-/// Something that cannot be started or read. What is wrong with the data is no error: it is in the
-/// report.
+/// Errors: something that cannot be started or read. What is wrong with the data is no error: it is
+/// in the report.
 pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Result<Option<Report>> {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let length = Duration::from_secs_f64(args.minutes.max(0.0) * 60.0);
@@ -186,7 +187,13 @@ impl Work {
         let load =
             tokio::task::spawn_blocking(move || load::run(&kafka, amount, &skew, &stop_load));
         let batches = tokio::spawn(Arc::clone(&ground.batches).schedule(stop.clone()));
-        let lake = tokio::spawn(lakeside::schedule(Arc::clone(ground), stop.clone()));
+        let (ground, stop_lake) = (Arc::clone(ground), stop.clone());
+        let lake = tokio::spawn(async move {
+            match &ground.lakeside {
+                Some(lakeside) => lakeside::schedule(lakeside, stop_lake).await,
+                None => Ok(()),
+            }
+        });
         Self { stop, load, batches, lake }
     }
 

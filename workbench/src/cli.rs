@@ -79,12 +79,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => print_json(&replay::run(&args, &shutdown).await?)?,
         Command::Dashboards(args) => {
             let findings = dashboards::run(&args).await?;
-            print_json(&findings)?;
-            return Ok(if findings.empty.is_empty() {
-                ExitCode::SUCCESS
-            } else {
-                ExitCode::FAILURE
-            });
+            return tell("", &findings, findings.empty.is_empty());
         }
         Command::Report(args) => report::run(&args, &shutdown).await?,
         Command::Prove(args) => {
@@ -92,27 +87,27 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
                 verdict = prove::run(&args) => verdict?,
                 () = shutdown.cancelled() => anyhow::bail!("stopped before the proof was complete"),
             };
-            print!("{}", verdict.text());
-            print_json(&verdict)?;
-            return Ok(if verdict.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return tell(&verdict.text(), &verdict, verdict.is_ok());
         }
         Command::Chaos(args) => {
-            let Some(report) = chaos::run(&args, &shutdown).await? else {
-                return Ok(ExitCode::SUCCESS);
-            };
-            print!("{}", report.text());
-            print_json(&report.last_line())?;
-            return Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            if let Some(report) = chaos::run(&args, &shutdown).await? {
+                return tell(&report.text(), &report.last_line(), report.is_ok());
+            }
         }
         Command::Soak(args) => {
             let report = soak::run(&args, &shutdown).await?;
-            print!("{}", report.text());
-            print_json(&report)?;
-            return Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return tell(&report.text(), &report, report.is_ok());
         }
         Command::Archive(args) => print_json(&archive::run(&args, &shutdown).await?)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The text for people, the last line, and the exit code.
+fn tell(text: &str, result: &impl Serialize, is_ok: bool) -> anyhow::Result<ExitCode> {
+    print!("{text}");
+    print_json(result)?;
+    Ok(if is_ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn print_json(result: &impl Serialize) -> anyhow::Result<()> {

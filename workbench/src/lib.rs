@@ -7,6 +7,7 @@ mod bench;
 mod chaos;
 pub mod cli;
 pub mod dashboards;
+mod figures;
 mod pace;
 mod process;
 mod prove;

@@ -1,22 +1,41 @@
 //! Binaries of this project as child processes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use anyhow::{Context, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// A binary that stands beside this one; `cargo xtask` builds both.
 ///
-/// # Errors
-/// Where it is not built.
+/// Errors: where it is not built.
 pub fn command(name: &str) -> anyhow::Result<Command> {
     let own = std::env::current_exe().context("find this binary")?;
     let path = own.with_file_name(name);
     ensure!(path.is_file(), "{} is not built; start this by `cargo xtask`", path.display());
     Ok(Command::new(path))
+}
+
+/// A command of this binary itself.
+///
+/// Errors: where the system does not say which it is.
+pub fn own(name: &str) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe().context("find this binary")?);
+    command.arg(name);
+    Ok(command)
+}
+
+/// A number that the system shows of a process, of sizes in kB.
+///
+/// Errors: a process that has ended.
+pub fn status(id: u32, name: &str) -> anyhow::Result<f64> {
+    let file = format!("/proc/{id}/status");
+    let text = fs::read_to_string(&file).context("the measured process has ended")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let word = line.and_then(|line| line.split_whitespace().next());
+    word.and_then(|word| word.parse().ok()).with_context(|| format!("{name} in {file}"))
 }
 
 /// A running process; killed when it is dropped. What it prints goes to the end of a file.
@@ -30,8 +49,7 @@ pub struct Process {
 impl Process {
     /// The log is `folder/name.log`.
     ///
-    /// # Errors
-    /// Where it cannot be started, or the log not be written.
+    /// Errors: where it cannot be started, or the log not be written.
     pub fn spawn(name: &str, command: Command, folder: &Path) -> anyhow::Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = fs::OpenOptions::new().create(true).append(true).open(&log);
@@ -68,16 +86,14 @@ impl Process {
 
     /// None while it runs.
     ///
-    /// # Errors
-    /// Where the system does not say.
+    /// Errors: where the system does not say.
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("look at {}", self.name))
     }
 
     /// None where it still runs after `patience`.
     ///
-    /// # Errors
-    /// Where the system does not say.
+    /// Errors: where the system does not say.
     pub async fn wait(&mut self, patience: Duration) -> anyhow::Result<Option<ExitStatus>> {
         match tokio::time::timeout(patience, self.child.wait()).await {
             Ok(status) => Ok(Some(status.with_context(|| format!("wait for {}", self.name))?)),
@@ -87,10 +103,14 @@ impl Process {
 
     /// kill -9, and the end of it.
     ///
-    /// # Errors
-    /// Where the system does not let it be killed.
+    /// Errors: where the system does not let it be killed.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill().await.with_context(|| format!("kill {}", self.name))
+    }
+
+    /// For whoever finds that it has ended otherwise than it should.
+    pub fn ending(&self, how: fmt::Arguments<'_>) -> String {
+        format!("{} ended {how}: {}", self.name, self.last_words())
     }
 
     /// The last line that it printed.

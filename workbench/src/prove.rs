@@ -3,6 +3,7 @@
 
 mod anomalies;
 mod archive;
+mod args;
 mod checks;
 mod lag;
 mod offsets;
@@ -12,64 +13,20 @@ mod tables;
 mod topic;
 mod verdict;
 
-use std::time::Duration;
-
 use anyhow::Context;
-use clap::Args;
-use service::cli::AnomalyArgs;
-use service::cli::{DatabaseArgs, duration};
 use sqlx::PgConnection;
 
-use crate::simulate::Shape;
 use archive::Archive;
+pub use args::ProveArgs;
 use tables::Hours;
 pub use tables::next_offsets;
-use testing::kafka::KafkaArgs;
-use testing::s3::{Bucket, StoreArgs};
+use testing::s3::Bucket;
 use topic::Topic;
 pub use verdict::Verdict;
 
-#[derive(Args, Clone)]
-pub struct ProveArgs {
-    #[command(flatten)]
-    pub kafka: KafkaArgs,
-    #[command(flatten)]
-    pub database: DatabaseArgs,
-    #[command(flatten)]
-    pub store: StoreArgs,
-    /// The speed layer's consumer group.
-    #[arg(long, env = "KAFKA_GROUP_ID", default_value = "speed-layer")]
-    pub group_id: String,
-    /// The archiver's consumer group.
-    #[arg(long, default_value = "connect-minio-sink-connector", value_name = "GROUP_ID")]
-    pub archive_group_id: String,
-    /// First folder of the archive's keys.
-    #[arg(long, default_value = "raw")]
-    pub folder: String,
-    /// How long the speed layer and the archiver may take to catch up with the topic before the
-    /// comparison.
-    #[arg(long, value_parser = duration, default_value = "60s")]
-    pub timeout: Duration,
-    /// An hour that the batch layer has not computed is none of the proof until this long after its
-    /// end.
-    #[arg(long, value_parser = duration, default_value = "5m")]
-    pub grace: Duration,
-    /// What the topic's values look like.
-    #[arg(long, value_enum, default_value_t = Shape::Bare)]
-    pub shape: Shape,
-    /// As the speed layer has them.
-    #[command(flatten)]
-    pub anomalies: AnomalyArgs,
-    /// Nothing writes any more: the stored offsets must be the topic's ends, and nothing may be
-    /// left behind.
-    #[arg(long)]
-    pub at_rest: bool,
-}
-
 /// Compares everything, with the topic as it is at the start.
 ///
-/// # Errors
-/// Something that cannot be read. What does not agree is no error: it is in the verdict.
+/// Errors: something that cannot be read. What does not agree is no error: it is in the verdict.
 pub async fn run(args: &ProveArgs) -> anyhow::Result<Verdict> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     args.kafka.await_topic(args.timeout).await?;
@@ -109,8 +66,7 @@ pub async fn run(args: &ProveArgs) -> anyhow::Result<Verdict> {
 /// Waits until the speed layer has come to the topic's end, at most for `--timeout`; the proof says
 /// what was left.
 ///
-/// # Errors
-/// Services that do not answer.
+/// Errors: services that do not answer.
 pub async fn await_caught_up(args: &ProveArgs) -> anyhow::Result<()> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     let kafka = args.kafka.clone();

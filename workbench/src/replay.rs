@@ -52,8 +52,7 @@ struct Tick {
 
 /// Checks the whole file, so that nothing is sent from one that has a bad line; then sends it.
 ///
-/// # Errors
-/// The file, with the line that is wrong; brokers or topic that are not there.
+/// Errors: the file, with the line that is wrong; brokers or topic that are not there.
 pub async fn run(args: &ReplayArgs, shutdown: &CancellationToken) -> anyhow::Result<Replayed> {
     for tick in Ticks::open(&args.file)? {
         tick?;

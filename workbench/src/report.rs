@@ -34,8 +34,7 @@ pub struct ReportArgs {
 
 /// Prints the report, once or until `shutdown`.
 ///
-/// # Errors
-/// PostgreSQL away or without the tables. Kafka away is shown in the report.
+/// Errors: PostgreSQL away or without the tables. Kafka away is shown in the report.
 pub async fn run(args: &ReportArgs, shutdown: &CancellationToken) -> anyhow::Result<()> {
     // It looks only: who has no tables yet is told how to get them.
     let database = args.database.parse("workbench")?.with_migrations(Migrations::Check);
@@ -55,8 +54,7 @@ pub async fn run(args: &ReportArgs, shutdown: &CancellationToken) -> anyhow::Res
 
 /// One page.
 ///
-/// # Errors
-/// As [`run`].
+/// Errors: as [`run`].
 pub async fn look(args: &ReportArgs, connection: &mut PgConnection) -> anyhow::Result<String> {
     let kafka = args.kafka.clone();
     let asking = tokio::task::spawn_blocking(move || watermarks(&kafka.inquirer()?, &kafka.topic));
@@ -67,8 +65,7 @@ pub async fn look(args: &ReportArgs, connection: &mut PgConnection) -> anyhow::R
 /// Writes a page to standard output: in place on a terminal if so asked, otherwise below the one
 /// before.
 ///
-/// # Errors
-/// Standard output is closed.
+/// Errors: standard output is closed.
 pub fn draw(text: &str, in_place: bool) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if in_place && out.is_terminal() {

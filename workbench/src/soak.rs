@@ -6,8 +6,8 @@ mod probe;
 mod sample;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -18,6 +18,10 @@ use sqlx::PgConnection;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::chaos::archiver::Archiver;
+use crate::chaos::batch::Batches;
+use crate::chaos::findings::Findings;
+use crate::chaos::instances::{Instance, Setup};
 use crate::process::{self, Process};
 use crate::prove::{self, ProveArgs, Verdict};
 use growth::{Growth, growths};
@@ -53,6 +57,8 @@ pub struct Report {
     rate: u32,
     written: i64,
     growths: Vec<Growth>,
+    /// Programs that ended by themselves, or badly.
+    findings: Vec<String>,
     pub proof: Verdict,
 }
 
@@ -70,16 +76,17 @@ impl Report {
             "{:<14} {:>12} {:>12} {:>12}\n",
             "median of", "2nd quarter", "last quarter", "allowed"
         );
-        format!("{head}{lines}\n{}", self.proof.text())
+        let found = self.findings.iter().map(|finding| format!("FOUND  {finding}\n"));
+        format!("{head}{lines}\n{}{}", self.proof.text(), found.collect::<String>())
     }
 }
 
-/// # Errors
-/// A program that ends, services that do not answer, or too short a time.
+/// Errors: a program that ends, services that do not answer, or too short a time.
 pub async fn run(args: &SoakArgs, shutdown: &CancellationToken) -> anyhow::Result<Report> {
     fs::create_dir_all(&args.logs).with_context(|| format!("make {}", args.logs.display()))?;
     args.prove.database.parse("workbench")?.connect_ready().await?;
-    let mut soak = Soak::start(args)?;
+    let (mut soak, stop) = (Soak::start(args)?, shutdown.child_token());
+    let batches = tokio::spawn(run_batches(Arc::clone(&soak.batches), stop.clone()));
     let samples = tokio::select! {
         samples = soak.sample_all() => samples?,
         () = shutdown.cancelled() => bail!("stopped before the end"),
@@ -93,52 +100,62 @@ pub async fn run(args: &SoakArgs, shutdown: &CancellationToken) -> anyhow::Resul
         "{} samples are too few: give --minutes more",
         samples.len()
     );
+    stop.cancel();
     soak.finish().await?;
+    batches.await.context("the schedule of batch layers")??;
+    soak.batches.run_well().await?;
     let proof =
         prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() })
             .await?;
     let growths = growths(&samples, args.rate.into());
-    let is_ok = proof.is_ok() && growths.iter().all(Growth::is_ok);
+    let findings = soak.findings.all();
+    let is_ok = proof.is_ok() && growths.iter().all(Growth::is_ok) && findings.is_empty();
     let written = samples.last().map_or(0, |sample| sample.written);
     let soak = if is_ok { "ok" } else { "failed" };
-    Ok(Report { soak, minutes: args.minutes, rate: args.rate, written, growths, proof })
+    Ok(Report { soak, minutes: args.minutes, rate: args.rate, written, growths, findings, proof })
 }
 
 /// Everything that runs meanwhile.
 struct Soak<'a> {
     args: &'a SoakArgs,
-    speed_layer: Process,
-    archiver: Process,
+    speed_layer: Instance,
+    archiver: Archiver,
     simulator: Process,
-    batch: Option<Process>,
-    next_batch: Instant,
+    batches: Arc<Batches>,
+    findings: Arc<Findings>,
 }
 
 impl<'a> Soak<'a> {
     fn start(args: &'a SoakArgs) -> anyhow::Result<Self> {
-        let mut speed_layer = process::command("speed-layer")?;
-        speed_layer.env("HTTP_ADDR", "127.0.0.1:0");
-        let mut archive = own_command("archive")?;
-        archive.args(["--rotate", "10s", "--gzip", "--dead-letter-topic", "dlq"]);
-        let mut simulate = own_command("simulate")?;
-        simulate.args([
-            "--rate",
-            &args.rate.to_string(),
-            "--symbols",
-            "500",
-            "--shape",
-            "mixed",
-            "--high-low",
-        ]);
-        simulate.args(["--late", "0.001", "--broken", "0.0001"]);
-        Ok(Self {
-            args,
-            speed_layer: Process::spawn("speed-layer", speed_layer, &args.logs)?,
-            archiver: Process::spawn("archive", archive, &args.logs)?,
-            simulator: Process::spawn("simulate", simulate, &args.logs)?,
-            batch: None,
-            next_batch: Instant::now() + BATCH_EVERY,
-        })
+        let ProveArgs { kafka, database, store, group_id, .. } = &args.prove;
+        let (logs, findings) = (args.logs.clone(), Arc::new(Findings::default()));
+        let mut speed_layer = Instance::new(Setup {
+            name: "speed-layer".to_owned(),
+            database_url: database.url().to_owned(),
+            kafka_brokers: kafka.brokers.clone(),
+            topic: kafka.topic.clone(),
+            group_id: group_id.clone(),
+            properties: None,
+            flags: Vec::new(),
+            logs: logs.clone(),
+        });
+        speed_layer.start()?;
+        let flags = &["--rotate", "10s", "--gzip"];
+        let mut archiver = Archiver::new(store.endpoint_url.clone(), flags, logs.clone());
+        archiver.start()?;
+        let mut simulate = process::own("simulate")?;
+        simulate.args(["--rate", &args.rate.to_string(), "--symbols", "500", "--shape", "mixed"]);
+        simulate.args(["--high-low", "--late", "0.001", "--broken", "0.0001"]);
+        let simulator = Process::spawn("simulate", simulate, &logs)?;
+        let batches = Arc::new(Batches {
+            database_url: database.url().to_owned(),
+            endpoint_url: store.endpoint_url.clone(),
+            topic: kafka.topic.clone(),
+            flags: &["--lookback", "12h", "--grace", "0s"],
+            logs,
+            findings: Arc::clone(&findings),
+        });
+        Ok(Self { args, speed_layer, archiver, simulator, batches, findings })
     }
 
     /// A look every few seconds until the time is over.
@@ -157,10 +174,10 @@ impl<'a> Soak<'a> {
             tokio::select! {
                 ended = &mut probing => ended?,
                 _ = ticks.tick() => {
+                    self.look_after()?;
                     let sample = self.sample(begun, &mut connection, &latencies).await?;
                     tracing::info!("{}", serde_json::to_string(&sample)?);
                     samples.push(sample);
-                    self.look_after()?;
                 }
             }
         }
@@ -173,7 +190,8 @@ impl<'a> Soak<'a> {
         connection: &mut PgConnection,
         latencies: &Latencies,
     ) -> anyhow::Result<Sample> {
-        let Usage { memory_mb, handles, threads } = Usage::of(self.speed_layer.id())?;
+        let Usage { memory_mb, handles, threads } =
+            Usage::of(self.speed_layer.id().context("the speed layer runs")?)?;
         let (connections, written) = look_at_database(connection).await?;
         let kafka = self.args.prove.kafka.clone();
         let asking =
@@ -194,74 +212,31 @@ impl<'a> Soak<'a> {
         })
     }
 
-    /// None of the programs may end, and a batch layer runs now and then.
+    /// None of the programs may end.
     fn look_after(&mut self) -> anyhow::Result<()> {
-        for process in [&mut self.speed_layer, &mut self.archiver, &mut self.simulator] {
-            if let Some(status) = process.ended()? {
-                bail!("{} ended by itself ({status}): {}", process.name(), process.last_words());
-            }
-        }
-        if let Some(batch) = &mut self.batch {
-            let Some(status) = batch.ended()? else { return Ok(()) };
-            ensure!(status.success(), "batch-layer failed ({status}): {}", batch.last_words());
-            self.batch = None;
-        }
-        if Instant::now() >= self.next_batch {
-            self.next_batch += BATCH_EVERY;
-            self.batch = Some(Process::spawn("batch-layer", batch_layer()?, &self.args.logs)?);
-        }
+        self.speed_layer.look_after(&self.findings)?;
+        self.archiver.look_after()?.into_iter().for_each(|ending| self.findings.add(ending));
+        let ended = self.simulator.ended()?;
+        ensure!(ended.is_none(), "{}", self.simulator.ending(format_args!("by itself")));
         Ok(())
     }
 
     /// Ends the programs in the order of the data, so that everything is written and archived.
-    async fn finish(mut self) -> anyhow::Result<()> {
-        end(&mut self.simulator).await?;
+    async fn finish(&mut self) -> anyhow::Result<()> {
+        self.simulator.signal(Signal::TERM);
+        let ended = self.simulator.wait(PATIENCE).await?;
+        let is_well = ended.is_some_and(|status| status.success());
+        ensure!(is_well, "the simulator did not end well by SIGTERM");
         prove::await_caught_up(&self.args.prove).await?;
-        end(&mut self.speed_layer).await?;
-        end(&mut self.archiver).await?;
-        if let Some(batch) = &mut self.batch {
-            batch.wait(PATIENCE).await?;
-        }
-        let mut archive = own_command("archive")?;
-        archive.args(["--until-caught-up", "--gzip", "--dead-letter-topic", "dlq"]);
-        for (name, command) in [("archive", archive), ("batch-layer", batch_layer()?)] {
-            run_well(name, command, &self.args.logs).await?;
-        }
-        Ok(())
+        self.speed_layer.stop(&self.findings).await?;
+        self.archiver.complete().await
     }
 }
 
-async fn end(process: &mut Process) -> anyhow::Result<()> {
-    process.signal(Signal::TERM);
-    let status = process.wait(PATIENCE).await?;
-    ensure!(
-        status.is_some_and(|status| status.success()),
-        "{} did not end well by SIGTERM",
-        process.name()
-    );
+/// Now and then a batch layer.
+async fn run_batches(batches: Arc<Batches>, stop: CancellationToken) -> anyhow::Result<()> {
+    while stop.run_until_cancelled(tokio::time::sleep(BATCH_EVERY)).await.is_some() {
+        batches.run_well().await?;
+    }
     Ok(())
-}
-
-async fn run_well(name: &str, command: Command, logs: &Path) -> anyhow::Result<()> {
-    let mut process = Process::spawn(name, command, logs)?;
-    let status = process.wait(PATIENCE).await?;
-    ensure!(
-        status.is_some_and(|status| status.success()),
-        "{name} failed: {}",
-        process.last_words()
-    );
-    Ok(())
-}
-
-/// A command of this binary itself.
-fn own_command(name: &str) -> anyhow::Result<Command> {
-    let mut command = Command::new(std::env::current_exe().context("find this binary")?);
-    command.arg(name);
-    Ok(command)
-}
-
-fn batch_layer() -> anyhow::Result<Command> {
-    let mut command = process::command("batch-layer")?;
-    command.args(["--lookback", "12h", "--grace", "0s"]);
-    Ok(command)
 }

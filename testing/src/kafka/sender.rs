@@ -14,8 +14,7 @@ use rdkafka::config::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext};
-
-use super::Quiet;
+use service::kafka::Quiet;
 
 /// A client that has sent nothing for so long, though it has messages to send, is told again where
 /// Kafka is.
@@ -92,8 +91,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Sender {
-    /// # Errors
-    /// A property that librdkafka refuses. Brokers are not asked yet.
+    /// Errors: a property that librdkafka refuses. Brokers are not asked yet.
     pub fn new(mut config: ClientConfig, topic: &str) -> anyhow::Result<Self> {
         // Throughput first, unless the caller measures latency.
         if config.get("linger.ms").is_none() {
@@ -120,8 +118,7 @@ impl Sender {
 
     /// Queues one message, and waits where the queue is full.
     ///
-    /// # Errors
-    /// The client refuses the message, or has given up on an earlier one.
+    /// Errors: the client refuses the message, or has given up on an earlier one.
     pub fn send(&self, message: Outgoing<'_>) -> anyhow::Result<()> {
         let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic);
         record.partition = message.partition;
@@ -149,8 +146,8 @@ impl Sender {
 
     /// Waits until the brokers have acknowledged everything, and gives the messages per partition.
     ///
-    /// # Errors
-    /// Messages that could not be delivered, or brokers that do not answer within `timeout`.
+    /// Errors: messages that could not be delivered, or brokers that do not answer within
+    /// `timeout`.
     pub fn finish(&self, timeout: Duration) -> anyhow::Result<Vec<u64>> {
         let deadline = Instant::now() + timeout;
         while self.producer.flush(POLL).is_err() {

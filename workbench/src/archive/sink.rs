@@ -10,15 +10,16 @@ use rdkafka::consumer::{CommitMode, Consumer, StreamConsumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
+use serde::Serialize;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
+use super::args::ArchiveArgs;
 use super::convert::{Converted, Form, Position, Record, convert_as};
 use super::objects::{Naming, OpenObjects};
 use super::schemas::Registry;
 use super::subscription::{Change, Subscription, subscribe};
 use super::upload::Uploader;
-use super::{ArchiveArgs, Archived};
 use testing::kafka::{Outgoing, Sender};
 
 /// How long the brokers may be away at the start.
@@ -30,11 +31,23 @@ const ASKING_PATIENCE: Duration = Duration::from_secs(5);
 /// How long the dead-letter topic may take to acknowledge.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(30);
 
+/// What a run did.
+#[derive(Debug, Default, Serialize)]
+pub struct Archived {
+    pub lines: u64,
+    pub dead_letters: u64,
+    /// Those by what is wrong with them.
+    pub left_out: BTreeMap<&'static str, u64>,
+    pub ignored: u64,
+    /// Offsets that Kafka had lost before they were read.
+    pub lost: u64,
+    pub objects: u64,
+}
+
 /// Archives until `shutdown`, or until caught up if asked so. Open objects are written and
 /// committed before it returns.
 ///
-/// # Errors
-/// Brokers, topic or store that are not there, and stay away.
+/// Errors: brokers, topic or store that are not there, and stay away.
 pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Result<Archived> {
     let waiting = args.kafka.await_topic(BROKER_PATIENCE);
     let partitions = shutdown

@@ -8,7 +8,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance, Stre
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::ArchiveArgs;
+use super::args::ArchiveArgs;
 use testing::kafka::Quiet;
 
 /// What the group's coordinator changed.

@@ -8,7 +8,7 @@ mod lake;
 mod ours;
 mod peers;
 
-use super::{median, rounded};
+use crate::figures::{median, rounded};
 use archive::Source;
 use clap::Args;
 use data::{Archives, Size};
@@ -61,8 +61,7 @@ struct Worst {
     mismatches: i64,
 }
 
-/// # Errors
-/// Services that are not there, a full disk, or a binary that is not built.
+/// Errors: services that are not there, a full disk, or a binary that is not built.
 pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
     let archives = Archives::make(&args.data, args.size())?;
     let mut cases = args.cases(&archives).await?;

@@ -2,8 +2,8 @@
 
 mod load;
 
-use super::{median, rounded};
 use crate::dashboards::{Dashboard, Language, Query, View, expand_sql};
+use crate::figures::{median, quantile, rounded};
 use anyhow::{Context, ensure};
 use common::Timestamp;
 use load::Size;
@@ -33,8 +33,7 @@ struct Measured {
     millis: Vec<f64>,
 }
 
-/// # Errors
-/// Services that are not there, too little disk, or a query that fails.
+/// Errors: services that are not there, too little disk, or a query that fails.
 pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value> {
     let database = TestDatabase::create().await;
     let mut connection = service::pg::Database::parse(database.url(), "bench")?
@@ -130,10 +129,6 @@ async fn explain(connection: &mut PgConnection, query: &Measured) -> anyhow::Res
     Ok(())
 }
 
-/// The 95th percentile; the largest of fewer than twenty.
 fn p95(millis: &[f64]) -> f64 {
-    let mut sorted = millis.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = (sorted.len() as f64 * 0.95) as usize;
-    sorted.get(at.min(sorted.len().saturating_sub(1))).copied().unwrap_or(f64::NAN)
+    quantile(millis, 0.95)
 }

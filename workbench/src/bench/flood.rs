@@ -1,8 +1,9 @@
 //! `bench flood`: what a topic full of broken messages does to the rate.
 
 use super::backlog::Backlog;
+use super::rows;
 use super::speed::drain;
-use super::{median, rounded, rows};
+use crate::figures::{median, rounded};
 use crate::simulate::Shape;
 use serde_json::json;
 use testing::TestTopic;
@@ -18,8 +19,7 @@ pub struct FloodArgs {
     rounds: u32,
 }
 
-/// # Errors
-/// Services that are not there, or a binary that is not built.
+/// Errors: services that are not there, or a binary that is not built.
 pub async fn run(args: &FloodArgs) -> anyhow::Result<serde_json::Value> {
     let (good, bad) =
         (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);

@@ -30,8 +30,7 @@ const TELLING: &[u8] = b"\"\\{}[]:,.-+eE0123456789TZz nulltrue\xff\xc3\x00\n";
 /// Keys that are symbols, and those that are something else.
 const KEYS: [&[u8]; 6] = [b"KEY", b"2330.TW", b"Key", b"\"QUOTED\"", b"17", b"2025-06-06"];
 
-/// # Errors
-/// A value on which the two paths differ, with all that is needed to see it again.
+/// Errors: a value on which the two paths differ, with all that is needed to see it again.
 pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
     let shapes = Shape::value_variants();
     let all = shapes.iter().flat_map(|shape| [(*shape, false), (*shape, true)]);
@@ -77,16 +76,12 @@ fn compare((shape, is_loose): (Shape, bool), cases: u64, seed: u64) -> anyhow::R
     let pace = Pace::Spread { start: 1_749_216_600_000_000, span: 3_600_000_000, ticks: cases };
     let volumes = Volumes { fractional: 0.2, absent: 0.1 };
     let mut feed = Feed::new(Plan {
-        seed,
-        symbols: 50,
-        shape,
         high_low: true,
         beside: true,
         volumes,
         late: 0.1,
         broken: 0.2,
-        odd: Vec::new(),
-        pace,
+        ..Plan::plain(seed, 50, shape, pace)
     })?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (rules, now) = (Arc::new(rules(shape, is_loose)), Timestamp::now());

@@ -1,8 +1,10 @@
 //! `bench latency`.
 
-use super::{process, rounded, without_tls};
+use super::database::without_tls;
+use super::process;
+use crate::figures::{quantile, rounded};
 use crate::simulate::Shape;
-use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
+use crate::simulate::feed::{Feed, Pace, Plan};
 use anyhow::Context;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -33,8 +35,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// sender.
 type Sent = Arc<Mutex<Vec<Instant>>>;
 
-/// # Errors
-/// Services that are not there, or a binary that is not built.
+/// Errors: services that are not there, or a binary that is not built.
 pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
     let (topic, database) = (TestTopic::create(1).await, TestDatabase::create().await);
     let mut command = crate::process::command("speed-layer")?;
@@ -67,12 +68,7 @@ pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
     let usage = speed_layer.usage()?;
     let warm_up = (u64::from(args.rate) * u64::from(WARM_UP)) as usize;
     latencies.drain(..warm_up.min(latencies.len()));
-    latencies.sort_unstable();
-    let at = |part: f64| {
-        let index =
-            ((latencies.len() as f64 * part) as usize).min(latencies.len().saturating_sub(1));
-        latencies.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
-    };
+    let at = |part: f64| quantile(&latencies, part);
     println!(
         "at {} ticks/s: p50 {:.1} ms, p99 {:.1} ms, worst {:.1} ms",
         args.rate,
@@ -95,20 +91,7 @@ pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
 fn send(brokers: &str, topic: &str, rate: u32, total: u64, sent: &Sent) -> anyhow::Result<()> {
     let start = jiff::Timestamp::now().as_microsecond();
     let pace = Pace::Steady { start, rate: rate.into(), ticks: Some(total) };
-    let (shape, volumes) = (Shape::Bare, Volumes::default());
-    let plan = Plan {
-        seed: 1,
-        symbols: 500,
-        shape,
-        high_low: false,
-        beside: false,
-        volumes,
-        late: 0.0,
-        broken: 0.0,
-        odd: Vec::new(),
-        pace,
-    };
-    let mut feed = Feed::new(plan)?;
+    let mut feed = Feed::new(Plan::plain(1, 500, Shape::Bare, pace))?;
     let mut config = client_config(brokers);
     // The producer's own waiting is not what is measured.
     config.set("linger.ms", "0");
@@ -137,12 +120,8 @@ fn send(brokers: &str, topic: &str, rate: u32, total: u64, sent: &Sent) -> anyho
 }
 
 /// Looks about every millisecond how far the committed offset is: from the outside, as a reader
-/// would.
-async fn watch(
-    connection: &mut PgConnection,
-    total: u64,
-    sent: &Sent,
-) -> anyhow::Result<Vec<Duration>> {
+/// would. Gives milliseconds.
+async fn watch(connection: &mut PgConnection, total: u64, sent: &Sent) -> anyhow::Result<Vec<f64>> {
     let mut latencies = Vec::with_capacity(total as usize);
     while (latencies.len() as u64) < total {
         let next: i64 = sqlx::query_scalar("select next_offset from kafka_offsets")
@@ -152,7 +131,8 @@ async fn watch(
         {
             let sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
             let new = sent.get(latencies.len()..next.max(0) as usize).unwrap_or_default();
-            latencies.extend(new.iter().map(|at| seen.saturating_duration_since(*at)));
+            let millis = |at: Instant| seen.saturating_duration_since(at).as_secs_f64() * 1000.0;
+            latencies.extend(new.iter().copied().map(millis));
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -2,8 +2,9 @@
 
 mod store;
 
+use super::database::{migrated, without_tls};
 use super::process::Measured;
-use super::{rounded, without_tls};
+use crate::figures::rounded;
 use anyhow::ensure;
 use bytes::Bytes;
 use clap::Args;
@@ -67,9 +68,8 @@ struct Outcome {
     said: String,
 }
 
-/// # Errors
-/// Services that are not there, a binary that is not built, or a case that ends otherwise than it
-/// must.
+/// Errors: services that are not there, a binary that is not built, or a case that ends otherwise
+/// than it must.
 pub async fn run(args: &MemoryArgs) -> anyhow::Result<Value> {
     let mut result = json!({ "bench": "memory", "limit_mb": LIMIT_MEGABYTES });
     let mut worst = 0.0_f64;
@@ -101,8 +101,7 @@ pub async fn run(args: &MemoryArgs) -> anyhow::Result<Value> {
 
 impl MemoryArgs {
     async fn measure(&self, name: &str) -> anyhow::Result<Outcome> {
-        let database = TestDatabase::create().await;
-        service::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
+        let database = migrated().await?;
         let store = EndlessStore::start(self.objects_of(name)?).await?;
         if name.ends_with("indicators") {
             self.fill(&database).await?;

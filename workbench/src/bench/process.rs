@@ -1,5 +1,6 @@
 //! A release binary as a process whose use of the machine is measured.
 
+use crate::process::status;
 use anyhow::Context;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -18,33 +19,23 @@ pub struct Usage {
 }
 
 impl Measured {
-    /// # Errors
-    /// Where it cannot be started.
+    /// Errors: where it cannot be started.
     pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         Ok(Self(child.with_context(|| format!("start {}", command.get_program().display()))?))
     }
 
-    /// # Errors
-    /// Where the process has ended.
+    /// Errors: where the process has ended.
     pub fn usage(&self) -> anyhow::Result<Usage> {
         let id = self.0.id();
         let cpu_seconds = cpu_seconds(id).context("the measured process has ended")?;
-        let status =
-            std::fs::read_to_string(format!("/proc/{id}/status")).context("/proc/PID/status")?;
-        let peak = status
-            .lines()
-            .find_map(|line| line.strip_prefix("VmHWM:"))
-            .context("VmHWM in /proc/PID/status")?;
-        let kilobytes: f64 = peak.trim().trim_end_matches(" kB").parse().context("VmHWM")?;
-        Ok(Usage { cpu_seconds, peak_megabytes: kilobytes / 1024.0 })
+        Ok(Usage { cpu_seconds, peak_megabytes: status(id, "VmHWM")? / 1024.0 })
     }
 }
 
 /// What all threads of a process have used since it started, in user and kernel mode.
 ///
-/// # Errors
-/// A process that is not there.
+/// Errors: a process that is not there.
 pub fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))
         .with_context(|| format!("no process {id}"))?;
@@ -61,8 +52,7 @@ pub fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
 impl Measured {
     /// Waits for the end. The usage is that of the last look, at most a few milliseconds before it.
     ///
-    /// # Errors
-    /// A process that ended before the first look.
+    /// Errors: a process that ended before the first look.
     pub fn finish(mut self) -> anyhow::Result<(ExitStatus, Usage)> {
         let mut usage = self.usage()?;
         loop {

@@ -1,18 +1,18 @@
 //! What both sides of the comparison write: the topic's ticks, sent once and then read by each.
 
 use crate::simulate::Shape;
-use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
+use crate::simulate::feed::{Feed, Pace, Plan};
 use anyhow::{Context, anyhow};
 use common::decode::{Beside, Decoder, Rules};
-use common::{Tick, Timestamp};
+use common::{Price, Tick, Timestamp};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 use speed_layer::SourcePartition;
 use speed_layer::batch::{Batch, Message};
 use std::time::{Duration, Instant};
-use testing::TestTopic;
 use testing::kafka::{Outgoing, Sender, client_config};
+use testing::{TestTopic, avro_bytes, avro_long, framed};
 
 pub const PARTITIONS: i32 = 4;
 const SYMBOLS: usize = 500;
@@ -32,49 +32,32 @@ pub const AVRO: &str = r#"{"type":"record","name":"Tick","fields":[{"name":"symb
 /// Fills the topic with `ticks` messages of a simulated trading day, of which the part `broken` is
 /// no tick.
 pub fn send(topic: &TestTopic, ticks: u64, shape: Shape, broken: f64) -> anyhow::Result<()> {
-    send_as(topic, ticks, shape, broken, |json, value| {
-        value.extend_from_slice(json);
-        Ok(())
-    })
+    send_as(topic, ticks, shape, broken, |json| Ok(json.to_vec()))
 }
 
 /// Fills the topic with the ticks of [`Shape::Bare`] as [`AVRO`].
 pub fn send_avro(topic: &TestTopic, ticks: u64) -> anyhow::Result<()> {
     let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
-    send_as(topic, ticks, Shape::Bare, 0.0, |json, value| {
+    send_as(topic, ticks, Shape::Bare, 0.0, |json| {
         let record = decoder.decode(json, &Beside::NOTHING);
-        write_avro(
-            &record.map_err(|reject| anyhow!("a simulated message is no tick: {reject}"))?.tick,
-            value,
-        );
-        Ok(())
+        let record = record.map_err(|reject| anyhow!("a simulated message is no tick: {reject}"));
+        Ok(avro(&record?.tick))
     })
 }
 
 /// In the registry's wire format.
-fn write_avro(tick: &Tick<'_>, value: &mut Vec<u8>) {
-    value.push(0);
-    value.extend_from_slice(&AVRO_ID.to_be_bytes());
-    let symbol = tick.symbol().as_str().as_bytes();
-    write_long(value, symbol.len() as i64);
-    value.extend_from_slice(symbol);
-    write_long(value, tick.timestamp().micros());
-    for price in [tick.prices().open, tick.prices().close] {
-        value.extend_from_slice(&(price.nanos() as f64 / 1e9).to_le_bytes());
-    }
-    write_long(value, i64::from(tick.volume().is_some()));
-    if let Some(volume) = tick.volume() {
-        write_long(value, volume.whole().cast_signed());
-    }
-}
-
-fn write_long(value: &mut Vec<u8>, number: i64) {
-    let mut rest = ((number << 1) ^ (number >> 63)).cast_unsigned();
-    while rest >= 0x80 {
-        value.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    value.push(rest as u8);
+fn avro(tick: &Tick<'_>) -> Vec<u8> {
+    let double = |price: Price| (price.nanos() as f64 / 1e9).to_le_bytes().to_vec();
+    let volume = tick.volume().map(|volume| avro_long(volume.whole().cast_signed()));
+    let members = [
+        avro_bytes(tick.symbol().as_str().as_bytes()),
+        avro_long(tick.timestamp().micros()),
+        double(tick.prices().open),
+        double(tick.prices().close),
+        avro_long(i64::from(volume.is_some())),
+        volume.unwrap_or_default(),
+    ];
+    framed(AVRO_ID, &members.concat())
 }
 
 /// `encode` makes the message of what is simulated.
@@ -83,32 +66,16 @@ fn send_as(
     ticks: u64,
     shape: Shape,
     broken: f64,
-    mut encode: impl FnMut(&[u8], &mut Vec<u8>) -> anyhow::Result<()>,
+    mut encode: impl FnMut(&[u8]) -> anyhow::Result<Vec<u8>>,
 ) -> anyhow::Result<()> {
     let pace = Pace::Spread { start: START, span: SPAN, ticks };
-    let volumes = Volumes::default();
-    let plan = Plan {
-        seed: 1,
-        symbols: SYMBOLS,
-        shape,
-        high_low: false,
-        beside: false,
-        volumes,
-        late: 0.0,
-        broken,
-        odd: Vec::new(),
-        pace,
-    };
-    let mut feed = Feed::new(plan)?;
+    let mut feed = Feed::new(Plan { broken, ..Plan::plain(1, SYMBOLS, shape, pace) })?;
     let sender = Sender::new(client_config(topic.brokers()), topic.name())?;
-    let mut buffer = Vec::new();
     while let Some(message) = feed.next_message() {
-        buffer.clear();
-        let encoded = message.value.map(|json| encode(json, &mut buffer)).transpose()?;
-        let value = encoded.map(|()| buffer.as_slice());
+        let value = message.value.map(&mut encode).transpose()?;
         sender.send(Outgoing {
             key: Some(message.key.as_bytes()),
-            value,
+            value: value.as_deref(),
             ..Outgoing::default()
         })?;
     }

@@ -1,6 +1,7 @@
 //! `bench share`: a backfill by one `batch-layer`, and by several that share it, each on one core.
 
-use super::{median, rounded, without_tls};
+use super::database::{migrated, without_tls};
+use crate::figures::{median, rounded};
 use anyhow::{Context, ensure};
 use clap::Args;
 use common::Timestamp;
@@ -35,8 +36,7 @@ pub struct ShareArgs {
     data: PathBuf,
 }
 
-/// # Errors
-/// Services that are not there, a full disk, or a binary that is not built.
+/// Errors: services that are not there, a full disk, or a binary that is not built.
 pub async fn run(args: &ShareArgs) -> anyhow::Result<serde_json::Value> {
     let root = args.archive()?;
     let mut seconds = PROCESSES.map(|_| Vec::new());
@@ -44,8 +44,7 @@ pub async fn run(args: &ShareArgs) -> anyhow::Result<serde_json::Value> {
     for round in 1..=args.rounds {
         let mut first = None;
         for (taken, processes) in seconds.iter_mut().zip(PROCESSES) {
-            let database = TestDatabase::create().await;
-            service::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
+            let database = migrated().await?;
             let took = args.backfill(&root, &database, processes)?;
             println!("round {round}, {processes} at once: {took:.2} s");
             taken.push(took);

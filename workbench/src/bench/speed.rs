@@ -2,8 +2,10 @@
 
 use super::backlog::Backlog;
 use super::consuming::cpu_of_consuming;
+use super::database::without_tls;
 use super::process::{Measured, Usage};
-use super::{median, rounded, rows, without_tls};
+use super::rows;
+use crate::figures::{median, rounded};
 use crate::simulate::Shape;
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
@@ -11,6 +13,7 @@ use serde_json::json;
 use speed_layer::batch::Batch;
 use speed_layer::{DayPartitions, write_ticks};
 use sqlx::Connection;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 use testing::{HttpProxy, HttpRequest, TestDatabase, TestTopic, Treatment};
 
@@ -43,12 +46,9 @@ enum Anomalies {
 }
 
 impl Anomalies {
-    fn name(self) -> &'static str {
-        match self {
-            Self::On => "on",
-            Self::Off => "off",
-            Self::Both => "both",
-        }
+    /// As on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }
 
@@ -58,35 +58,11 @@ pub(super) struct Drain {
     pub usage: Usage,
 }
 
-/// All measurements of the run.
+/// Each measurement of the run by its name in the last line, a round each.
 #[derive(Default)]
-struct Figures {
-    bare_ratio: Vec<f64>,
-    envelope_ratio: Vec<f64>,
-    avro_ratio: Vec<f64>,
-    mapped_ratio: Vec<f64>,
-    two_workers_ratio: Vec<f64>,
-    two_writers_ratio: Vec<f64>,
-    rate: Vec<f64>,
-    cpu: Vec<f64>,
-    consuming: Vec<f64>,
-    cpu_to_consuming: Vec<f64>,
-    memory: Vec<f64>,
-    without: Without,
-}
+struct Figures(BTreeMap<String, Vec<f64>>);
 
-/// What drains without detectors came to beside those with them.
-#[derive(Default)]
-struct Without {
-    bare_ratio: Vec<f64>,
-    envelope_ratio: Vec<f64>,
-    cpu: Vec<f64>,
-    cpu_to_consuming: Vec<f64>,
-    memory: Vec<f64>,
-}
-
-/// # Errors
-/// Services that are not there, or a binary that is not built.
+/// Errors: services that are not there, or a binary that is not built.
 pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     let (bare, enveloped) =
         (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
@@ -115,11 +91,9 @@ pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     };
     let mut figures = Figures::default();
     for number in 1..=args.rounds {
-        let round = Round::run(args, &batches, &topics).await?;
-        round.print(number);
-        figures.add(&round);
+        println!("round {number}");
+        figures.round(args, &batches, &topics).await?;
     }
-    figures.print_spread();
     Ok(figures.json(args.anomalies))
 }
 
@@ -131,25 +105,14 @@ struct Topics<'a> {
     registry: &'a str,
 }
 
-/// All sides once, one after the other.
-struct Round {
-    /// Rows a second.
-    copy: f64,
-    /// CPU seconds a million.
-    consuming: f64,
-    cpu: f64,
-    one: Drain,
-    envelope: f64,
-    avro: f64,
-    mapped: f64,
-    two_workers: f64,
-    two_writers: f64,
-    /// Bare and enveloped ticks without detectors, where both are asked for.
-    without: Option<(Drain, f64)>,
-}
-
-impl Round {
-    async fn run(args: &SpeedArgs, batches: &[Batch], topics: &Topics<'_>) -> anyhow::Result<Self> {
+impl Figures {
+    /// All sides once, one after the other.
+    async fn round(
+        &mut self,
+        args: &SpeedArgs,
+        batches: &[Batch],
+        topics: &Topics<'_>,
+    ) -> anyhow::Result<()> {
         let copy = bare_copy(batches).await?;
         let of = |topic, workers, writers| {
             let (messages, batch_rows) = (args.ticks, args.batch_rows);
@@ -160,146 +123,64 @@ impl Round {
         let consuming = cpu_of_consuming(&of(topics.bare, 1, 1))? * a_million;
         let one = drain(&of(topics.bare, 1, 1)).await?;
         // Beside the same with detectors, as the machine's state changes within a round.
-        let without = match args.anomalies {
-            Anomalies::Both => {
-                Some(without_detectors([topics.bare, topics.enveloped].map(|t| of(t, 1, 1))).await?)
-            }
-            Anomalies::On | Anomalies::Off => None,
-        };
+        if args.anomalies == Anomalies::Both {
+            let [bare, enveloped] = [topics.bare, topics.enveloped].map(|topic| of(topic, 1, 1));
+            let bare = drain(&Backlog { anomalies: false, ..bare }).await?;
+            let enveloped = rate(&Backlog { anomalies: false, ..enveloped }).await?;
+            self.note("_without_anomalies", (&bare, enveloped), (copy, consuming, a_million));
+        }
+        let enveloped = rate(&of(topics.enveloped, 1, 1)).await?;
+        self.note("", (&one, enveloped), (copy, consuming, a_million));
         let by_registry = ["--schema-registry", topics.registry];
-        Ok(Self {
-            copy,
-            consuming,
-            cpu: one.usage.cpu_seconds * a_million,
-            one,
-            envelope: rate(&of(topics.enveloped, 1, 1)).await?,
-            avro: rate(&Backlog { reading: &by_registry, ..of(topics.avro, 1, 1) }).await?,
-            mapped: rate(&Backlog { reading: &["--preset", "binance"], ..of(topics.mapped, 1, 1) })
-                .await?,
-            two_workers: rate(&of(topics.bare, 2, 1)).await?,
-            two_writers: rate(&of(topics.bare, 1, 2)).await?,
-            without,
-        })
+        let trades = ["--preset", "binance"];
+        for (name, backlog) in [
+            ("ratio_avro_to_bare", Backlog { reading: &by_registry, ..of(topics.avro, 1, 1) }),
+            ("ratio_mapped_to_bare", Backlog { reading: &trades, ..of(topics.mapped, 1, 1) }),
+            ("ratio_two_workers", of(topics.bare, 2, 1)),
+            ("ratio_two_writers", of(topics.bare, 1, 2)),
+        ] {
+            self.put(name, rate(&backlog).await? / one.rows_per_second);
+        }
+        self.put("consuming_cpu_s_per_million", consuming);
+        self.put("rows_per_s", one.rows_per_second);
+        Ok(())
     }
 
-    fn print(&self, number: u32) {
-        let (copy, one) = (self.copy, self.one.rows_per_second);
-        println!(
-            "round {number}: bare COPY {copy:.0} rows/s; speed-layer {one:.0} ({:.2}), enveloped {:.0} ({:.2}), \
-             Avro {:.0} ({:.2} of bare), trades {:.0} ({:.2} of bare), two workers {:.0} ({:.2} of one), \
-             two writers {:.2} of one; {:.2} CPU s per million ({:.2} times {:.2} for consuming alone), {:.0} MB",
-            one / copy,
-            self.envelope,
-            self.envelope / copy,
-            self.avro,
-            self.avro / one,
-            self.mapped,
-            self.mapped / one,
-            self.two_workers,
-            self.two_workers / one,
-            self.two_writers / one,
-            self.cpu,
-            self.cpu / self.consuming,
-            self.consuming,
-            self.one.usage.peak_megabytes,
-        );
-        if let Some((bare, envelope)) = &self.without {
-            println!(
-                "round {number}, without detectors: speed-layer {:.0} ({:.2}), enveloped {envelope:.0} ({:.2}); \
-                 {:.2} CPU s per million ({:.2} times consuming alone), {:.0} MB",
-                bare.rows_per_second,
-                bare.rows_per_second / copy,
-                envelope / copy,
-                self.cpu_of(bare),
-                self.cpu_of(bare) / self.consuming,
-                bare.usage.peak_megabytes,
-            );
+    /// What bare and enveloped ticks came to.
+    fn note(
+        &mut self,
+        how: &str,
+        (bare, enveloped): (&Drain, f64),
+        (copy, consuming, a_million): (f64, f64, f64),
+    ) {
+        let cpu = bare.usage.cpu_seconds * a_million;
+        for (name, figure) in [
+            ("ratio_bare", bare.rows_per_second / copy),
+            ("ratio_envelope", enveloped / copy),
+            ("cpu_s_per_million", cpu),
+            ("cpu_to_consuming", cpu / consuming),
+            ("rss_mb", bare.usage.peak_megabytes),
+        ] {
+            self.put(&format!("{name}{how}"), figure);
         }
     }
 
-    /// CPU seconds a million.
-    fn cpu_of(&self, drain: &Drain) -> f64 {
-        drain.usage.cpu_seconds * self.cpu / self.one.usage.cpu_seconds
-    }
-}
-
-impl Figures {
-    fn add(&mut self, round: &Round) {
-        let one = round.one.rows_per_second;
-        self.bare_ratio.push(one / round.copy);
-        self.envelope_ratio.push(round.envelope / round.copy);
-        self.avro_ratio.push(round.avro / one);
-        self.mapped_ratio.push(round.mapped / one);
-        self.two_workers_ratio.push(round.two_workers / one);
-        self.two_writers_ratio.push(round.two_writers / one);
-        self.rate.push(one);
-        self.cpu.push(round.cpu);
-        self.consuming.push(round.consuming);
-        self.cpu_to_consuming.push(round.cpu / round.consuming);
-        self.memory.push(round.one.usage.peak_megabytes);
-        self.without.add(round);
-    }
-
-    fn print_spread(&self) {
-        let spreads = [
-            ("bare", &self.bare_ratio),
-            ("enveloped", &self.envelope_ratio),
-            ("two workers to one", &self.two_workers_ratio),
-            ("two writers of one worker to one", &self.two_writers_ratio),
-            ("CPU to that of consuming alone", &self.cpu_to_consuming),
-            ("Avro to bare", &self.avro_ratio),
-            ("trades with numbers in text to bare", &self.mapped_ratio),
-            ("bare, without detectors", &self.without.bare_ratio),
-            ("enveloped, without detectors", &self.without.envelope_ratio),
-            ("CPU to that of consuming alone, without detectors", &self.without.cpu_to_consuming),
-        ];
-        for (name, ratios) in spreads.into_iter().filter(|(_, ratios)| !ratios.is_empty()) {
-            let min = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-            let max = ratios.iter().copied().fold(0.0, f64::max);
-            println!("{name}: ratio {:.2} (min {min:.2}, max {max:.2})", median(ratios));
-        }
+    fn put(&mut self, name: &str, figure: f64) {
+        println!("  {name} {figure:.2}");
+        self.0.entry(name.to_owned()).or_default().push(figure);
     }
 
     fn json(&self, anomalies: Anomalies) -> serde_json::Value {
-        let mut json = json!({
-            "bench": "speed",
-            "anomalies": anomalies.name(),
-            "ratio_bare": rounded(median(&self.bare_ratio)),
-            "ratio_envelope": rounded(median(&self.envelope_ratio)),
-            "ratio_two_workers": rounded(median(&self.two_workers_ratio)),
-            "ratio_two_writers": rounded(median(&self.two_writers_ratio)),
-            "rows_per_s": median(&self.rate).round(),
-            "cpu_s_per_million": rounded(median(&self.cpu)),
-            "consuming_cpu_s_per_million": rounded(median(&self.consuming)),
-            "cpu_to_consuming": rounded(median(&self.cpu_to_consuming)),
-            "rss_mb": median(&self.memory).round(),
-            "ratio_avro_to_bare": rounded(median(&self.avro_ratio)),
-            "ratio_mapped_to_bare": rounded(median(&self.mapped_ratio)),
-        });
-        if !self.without.bare_ratio.is_empty() {
-            self.without.put(&mut json);
+        let mut json = json!({ "bench": "speed", "anomalies": anomalies.name() });
+        for (name, figures) in &self.0 {
+            let min = figures.iter().copied().fold(f64::INFINITY, f64::min);
+            let max = figures.iter().copied().fold(0.0, f64::max);
+            let middle = median(figures);
+            println!("{name}: {middle:.2} (min {min:.2}, max {max:.2})");
+            let is_whole = name == "rows_per_s" || name.starts_with("rss_mb");
+            json[name] = if is_whole { middle.round() } else { rounded(middle) }.into();
         }
         json
-    }
-}
-
-impl Without {
-    fn add(&mut self, round: &Round) {
-        let Some((bare, envelope)) = &round.without else { return };
-        let cpu = round.cpu_of(bare);
-        self.bare_ratio.push(bare.rows_per_second / round.copy);
-        self.envelope_ratio.push(envelope / round.copy);
-        self.cpu.push(cpu);
-        self.cpu_to_consuming.push(cpu / round.consuming);
-        self.memory.push(bare.usage.peak_megabytes);
-    }
-
-    fn put(&self, json: &mut serde_json::Value) {
-        json["ratio_bare_without_anomalies"] = rounded(median(&self.bare_ratio)).into();
-        json["ratio_envelope_without_anomalies"] = rounded(median(&self.envelope_ratio)).into();
-        json["cpu_s_per_million_without_anomalies"] = rounded(median(&self.cpu)).into();
-        json["cpu_to_consuming_without_anomalies"] = rounded(median(&self.cpu_to_consuming)).into();
-        json["rss_mb_without_anomalies"] = median(&self.memory).round().into();
     }
 }
 
@@ -379,12 +260,6 @@ async fn drain_once(backlog: &Backlog<'_>) -> anyhow::Result<Option<Drain>> {
         rows_per_second: rows as f64 / since.elapsed().as_secs_f64(),
         usage: first.usage()?,
     }))
-}
-
-/// Bare ticks, and the rate of enveloped ones.
-async fn without_detectors([bare, enveloped]: [Backlog<'_>; 2]) -> anyhow::Result<(Drain, f64)> {
-    let bare = drain(&Backlog { anomalies: false, ..bare }).await?;
-    Ok((bare, rate(&Backlog { anomalies: false, ..enveloped }).await?))
 }
 
 async fn rate(backlog: &Backlog<'_>) -> anyhow::Result<f64> {

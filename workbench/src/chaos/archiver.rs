@@ -6,29 +6,28 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use rustix::process::Signal;
-use tokio::sync::Mutex;
 
-use crate::process::Process;
+use crate::process::{self, Process};
 
 const PATIENCE: Duration = Duration::from_secs(180);
 
 pub struct Archiver {
     endpoint_url: String,
+    flags: &'static [&'static str],
     logs: PathBuf,
     running: Option<Process>,
 }
 
 impl Archiver {
-    pub fn new(endpoint_url: String, logs: PathBuf) -> Mutex<Self> {
-        Mutex::new(Self { endpoint_url, logs, running: None })
+    pub fn new(endpoint_url: String, flags: &'static [&'static str], logs: PathBuf) -> Self {
+        Self { endpoint_url, flags, logs, running: None }
     }
 
     /// What is not on the command line, the environment says.
     fn command(&self) -> anyhow::Result<Command> {
-        let mut command = Command::new(std::env::current_exe().context("find this binary")?);
-        command
-            .args(["archive", "--rotate", "2s", "--dead-letter-topic", "dlq"])
-            .env("S3_ENDPOINT_URL", &self.endpoint_url);
+        let mut command = process::own("archive")?;
+        command.args(["--dead-letter-topic", "dlq"]).args(self.flags);
+        command.env("S3_ENDPOINT_URL", &self.endpoint_url);
         Ok(command)
     }
 
@@ -46,18 +45,14 @@ impl Archiver {
         }
     }
 
-    /// It is no part of what is proven: where it has given up, it is started again.
-    pub fn look_after(&mut self) -> anyhow::Result<()> {
-        let Some(process) = &mut self.running else { return Ok(()) };
-        if let Some(status) = process.ended()? {
-            tracing::warn!(
-                "the archiver ended ({status}: {}); starting it again",
-                process.last_words()
-            );
-            self.running = None;
-            self.start()?;
-        }
-        Ok(())
+    /// Where it has given up, it is started again; says so then.
+    pub fn look_after(&mut self) -> anyhow::Result<Option<String>> {
+        let Some(process) = &mut self.running else { return Ok(None) };
+        let Some(status) = process.ended()? else { return Ok(None) };
+        let ending = process.ending(format_args!("by itself ({status})"));
+        self.running = None;
+        self.start()?;
+        Ok(Some(ending))
     }
 
     /// Ends it, and archives what is left.

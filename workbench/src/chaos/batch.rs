@@ -15,7 +15,7 @@ const EVERY: Duration = Duration::from_secs(5);
 /// A run that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// More than one stretch of hours, with the slack of [`Batches::command`].
+/// More than one stretch of hours, with the slack of [`Batches::flags`].
 const SHARED_HOURS: i64 = 60;
 
 /// The start of the hour so many hours ago.
@@ -30,6 +30,7 @@ pub struct Batches {
     pub database_url: String,
     pub endpoint_url: String,
     pub topic: String,
+    pub flags: &'static [&'static str],
     pub logs: PathBuf,
     pub findings: Arc<Findings>,
 }
@@ -91,8 +92,7 @@ impl Batches {
         Ok(ended.is_none())
     }
 
-    /// The last run, with nothing in its way: the lock of one that was killed is taken over once it
-    /// has aged.
+    /// One with nothing in its way: the lock of one that was killed is taken over once it has aged.
     pub async fn run_well(&self) -> anyhow::Result<()> {
         let begun = Instant::now();
         loop {
@@ -100,16 +100,14 @@ impl Batches {
             let Some(status) = finish(&mut process, &self.findings).await? else { return Ok(()) };
             let said = process.last_words();
             if !status.success() {
-                self.findings.add(format!(
-                    "the last batch-layer failed ({status}) though nothing was in its way"
-                ));
+                self.findings
+                    .add(format!("batch-layer failed ({status}) though nothing was in its way"));
             } else if said.ends_with(": nothing to do") && begun.elapsed() < PATIENCE {
                 tokio::time::sleep(EVERY).await;
                 continue;
             } else if said.ends_with(": nothing to do") {
-                self.findings.add(format!(
-                    "the last batch-layer found the lock held for {PATIENCE:?}: {said}"
-                ));
+                self.findings
+                    .add(format!("batch-layer found the lock held for {PATIENCE:?}: {said}"));
             }
             return Ok(());
         }
@@ -125,8 +123,7 @@ impl Batches {
             .env("DATABASE_URL", &self.database_url)
             .env("S3_ENDPOINT_URL", &self.endpoint_url)
             .env("S3_PREFIX", format!("raw/{}/%Y-%m-%d-%H/", self.topic))
-            // Producers' clocks go wrong by so much, and no hour waits to be over a little longer.
-            .args(["--grace", "0s", "--lookback", "12h", "--slack", "5h"]);
+            .args(self.flags);
         Ok(command)
     }
 }
@@ -139,13 +136,7 @@ pub async fn finish(
     let ended = process.wait(PATIENCE).await?;
     match ended {
         Some(status) if matches!(status.code(), Some(0 | 3 | 4)) => {}
-        Some(status) => {
-            findings.add(format!(
-                "{} ended with {status}: {}",
-                process.name(),
-                process.last_words()
-            ));
-        }
+        Some(status) => findings.add(process.ending(format_args!("with {status}"))),
         None => {
             findings.add(format!(
                 "{} was at work for {PATIENCE:?}: {}",

@@ -9,15 +9,16 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rustix::process::Signal;
-use serde::Serialize;
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 
 use super::fault::Fault;
-use super::findings::Findings;
-use super::ground::{Ground, link};
+use super::findings::{Findings, LIMIT};
 use super::instances::{Instance, Setup};
+use super::link::link;
 use super::manner::Manner;
 use super::plan::Planned;
+use super::tally::{Tally, judge};
 use crate::prove::ProveArgs;
 use testing::kafka::{KafkaArgs, Quiet};
 use testing::{
@@ -25,9 +26,6 @@ use testing::{
     stack,
 };
 
-/// How long anything may take, other faults and a slow machine included; what is promised is said
-/// beside its use.
-const LIMIT: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(20);
 /// So late that a COPY is seen while it is open.
 const LATE: Duration = Duration::from_millis(250);
@@ -76,24 +74,6 @@ pub struct Beside {
     next: [Vec<i64>; 2],
 }
 
-/// The proof.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Tally {
-    pub messages: u64,
-    pub lost: u64,
-    pub doubled: u64,
-    pub wrong: u64,
-}
-
-impl std::ops::AddAssign for Tally {
-    fn add_assign(&mut self, other: Self) {
-        self.messages += other.messages;
-        self.lost += other.lost;
-        self.doubled += other.doubled;
-        self.wrong += other.wrong;
-    }
-}
-
 impl Beside {
     /// Before anything fails. The second broker is there only where one of the faults needs it.
     pub async fn lay(
@@ -125,7 +105,7 @@ impl Beside {
                 kafka_brokers: brokers.clone(),
                 topic: topics.each_ref().map(TestTopic::name).join(","),
                 group_id: "beside".to_owned(),
-                protocol: manner.protocol_beside,
+                properties: Some(manner.protocol_beside.properties()),
                 flags: timeout.into_iter().chain([letters.name()]).map(str::to_owned).collect(),
                 logs: logs.to_owned(),
             })
@@ -139,12 +119,18 @@ impl Beside {
 
     /// Lets the fault happen, and waits until what it tries has come out; where that takes too
     /// long, it is a finding.
-    pub async fn inject(&mut self, ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+    /// `kafka`: whoever holds it is the only one that breaks the broker.
+    pub async fn inject(
+        &mut self,
+        planned: &Planned,
+        kafka: &Mutex<()>,
+        findings: &Findings,
+    ) -> anyhow::Result<String> {
         match planned.fault {
-            Fault::Leaderless => self.lose_leader(ground, planned).await,
-            Fault::TopicAnew => self.make_anew(ground, planned).await,
-            Fault::FrozenCopy => self.freeze_in_copy(&ground.findings).await,
-            _ => self.send_large(&ground.findings).await,
+            Fault::Leaderless => self.lose_leader(planned, findings).await,
+            Fault::TopicAnew => self.make_anew(planned, kafka, findings).await,
+            Fault::FrozenCopy => self.freeze_in_copy(findings).await,
+            _ => self.send_large(findings).await,
         }
     }
 
@@ -162,7 +148,11 @@ impl Beside {
     }
 
     /// The other partitions are read on, by whichever instance has them after the restart.
-    async fn lose_leader(&mut self, ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+    async fn lose_leader(
+        &mut self,
+        planned: &Planned,
+        findings: &Findings,
+    ) -> anyhow::Result<String> {
         let Some(broker) = &mut self.broker else {
             return Ok("there is no second broker".to_owned());
         };
@@ -173,18 +163,18 @@ impl Beside {
         if is_killed {
             instance.kill().await?;
         } else {
-            instance.stop(&ground.findings).await?;
+            instance.stop(findings).await?;
         }
         instance.start()?;
         self.send_ticks(STEADY, 0, 50).await;
-        self.wait_written("while another partition has no leader", &ground.findings).await;
+        self.wait_written("while another partition has no leader", findings).await;
         sleep(planned.lasts).await;
         if let Some(broker) = &mut self.broker {
             broker.start();
         }
         self.wait_leaders(&[Some(1), Some(2)]).await;
         self.send_ticks(STEADY, 1, 50).await;
-        let took = self.wait_written("after its leader was back", &ground.findings).await;
+        let took = self.wait_written("after its leader was back", findings).await;
         let how = if is_killed { "killed" } else { "ended" };
         Ok(format!(
             "instance {number} {how} and started meanwhile; read {took:.1?} after the leader was back"
@@ -202,8 +192,13 @@ impl Beside {
         .await;
     }
 
-    async fn make_anew(&mut self, ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
-        let (findings, is_read) = (&ground.findings, planned.severity < 0.5);
+    async fn make_anew(
+        &mut self,
+        planned: &Planned,
+        kafka: &Mutex<()>,
+        findings: &Findings,
+    ) -> anyhow::Result<String> {
+        let is_read = planned.severity < 0.5;
         // What a deleted topic takes along is nobody's loss but Kafka's, so all of it is written
         // before.
         self.send_ticks(ANEW, 0, 40).await;
@@ -212,7 +207,7 @@ impl Beside {
             self.stop(findings).await?;
         }
         {
-            let _held = ground.kafka.lock().await;
+            let _held = kafka.lock().await;
             self.topics[ANEW].make_anew(1).await;
         }
         self.editions[ANEW] += 1;
@@ -321,20 +316,7 @@ impl Beside {
 
     /// Until everything that was sent is in a table; gives how long that took.
     async fn wait_written(&self, when: &str, findings: &Findings) -> Duration {
-        let (begun, expected) =
-            (Instant::now(), i64::try_from(self.sent.len()).unwrap_or(i64::MAX));
-        let mut seen = Ok(None);
-        while begun.elapsed() < LIMIT {
-            seen = self.ask::<i64>(COUNT).await;
-            if matches!(seen, Ok(Some(count)) if count >= expected) {
-                return begun.elapsed();
-            }
-            sleep(5 * PAUSE).await;
-        }
-        findings.add_silent(format!(
-            "{when}, after {LIMIT:?}: {seen:?} of {expected} messages are in a table"
-        ));
-        begun.elapsed()
+        findings.await_count(self.database.pool(), COUNT, self.sent.len(), when).await
     }
 
     /// PostgreSQL may be away: that is one of the faults.
@@ -421,39 +403,4 @@ fn tick(number: i64) -> String {
     format!(
         r#"{{"symbol":"BESIDE","timestamp":"2025-06-06T14:{minute:02}:00.{millis:03}Z","open":201.5,"close":200.25,"volume":{number}}}"#
     )
-}
-
-/// Every message that was sent must be found once, as what it is, and nothing else.
-pub fn judge<P: Ord, C: PartialEq>(
-    sent: &BTreeMap<P, C>,
-    found: impl IntoIterator<Item = (P, C)>,
-) -> Tally {
-    let mut copies: BTreeMap<P, u64> = BTreeMap::new();
-    let mut tally = Tally { messages: sent.len() as u64, ..Tally::default() };
-    for (place, content) in found {
-        tally.wrong += u64::from(sent.get(&place) != Some(&content));
-        *copies.entry(place).or_default() += 1;
-    }
-    tally.lost = sent.keys().filter(|place| !copies.contains_key(place)).count() as u64;
-    tally.doubled = copies.values().map(|copies| copies - 1).sum();
-    tally
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(edition: i64, offset: i64, content: Content) -> (Place, Content) {
-        (("t".to_owned(), edition, 0, offset), content)
-    }
-
-    #[test]
-    fn what_is_lost_doubled_or_another_is_counted_and_editions_of_a_topic_are_told_apart() {
-        let all = [message(0, 0, Some(1)), message(0, 1, None), message(1, 0, Some(2))];
-        let sent = BTreeMap::from(all.clone());
-        assert_eq!(judge(&sent, all.clone()), Tally { messages: 3, ..Tally::default() });
-        let [tick, reject, _] = all;
-        let found = [tick.clone(), tick, reject, message(1, 1, Some(2)), message(0, 1, Some(7))];
-        assert_eq!(judge(&sent, found), Tally { messages: 3, lost: 1, doubled: 2, wrong: 2 });
-    }
 }

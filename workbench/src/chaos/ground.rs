@@ -3,20 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context;
 use tokio::sync::Mutex;
-use url::Url;
 
 use super::archiver::Archiver;
 use super::batch::Batches;
-use super::beside::{Beside, Tally};
+use super::beside::Beside;
 use super::database::Administrator;
 use super::findings::Findings;
-use super::instances::{self, ALWAYS, Instance, MOST, Setup};
+use super::instances::{self, Instance, Setup};
 use super::lakeside::Lakeside;
+use super::link::link;
 use super::load::Skew;
-use super::manner::Manner;
+use super::manner::{ALWAYS, MOST, Manner};
 use super::services::StackArgs;
+use super::tally::Tally;
 use crate::prove::ProveArgs;
 use testing::{TcpProxy, stack};
 
@@ -81,7 +81,7 @@ impl Ground {
                 kafka_brokers,
                 topic: args.kafka.topic.clone(),
                 group_id: args.group_id.clone(),
-                protocol: manner.protocol,
+                properties: Some(manner.protocol.properties()),
                 flags: vec!["--writers".to_owned(), manner.writers[number].to_string()],
                 logs: logs.to_owned(),
             })));
@@ -99,6 +99,8 @@ impl Ground {
             database_url,
             endpoint_url: endpoint_url.clone(),
             topic: args.kafka.topic.clone(),
+            // Producers' clocks go wrong by so much, and no hour waits to be over a little longer.
+            flags: &["--grace", "0s", "--lookback", "12h", "--slack", "5h"],
             logs: logs.to_owned(),
             findings: Arc::clone(&findings),
         };
@@ -111,7 +113,7 @@ impl Ground {
             kafka_link: Mutex::new(kafka_link),
             store_link: Mutex::new(store_link),
             instances,
-            archiver: Archiver::new(endpoint_url, PathBuf::from(logs)),
+            archiver: Mutex::new(Archiver::new(endpoint_url, &["--rotate", "2s"], logs.to_owned())),
             batches: Arc::new(batches),
             producers: Mutex::new(Skew::default()),
             beside: beside.map(Mutex::new),
@@ -119,7 +121,7 @@ impl Ground {
             findings,
             logs: logs.to_owned(),
         };
-        for instance in &ground.instances[..instances::ALWAYS] {
+        for instance in &ground.instances[..ALWAYS] {
             instance.lock().await.start()?;
         }
         ground.archiver.lock().await.start()?;
@@ -137,10 +139,13 @@ impl Ground {
         if let Some(Ok(mut beside)) = self.beside.as_ref().map(Mutex::try_lock) {
             beside.look_after(&self.findings)?;
         }
-        match self.archiver.try_lock() {
-            Ok(mut archiver) => archiver.look_after(),
-            Err(_) => Ok(()),
+        if let Ok(mut archiver) = self.archiver.try_lock()
+            && let Some(ending) = archiver.look_after()?
+        {
+            // It is no part of what is proven.
+            tracing::warn!("{ending}; starting it again");
         }
+        Ok(())
     }
 
     /// Ends the speed layers, and lets the archive and the summaries become complete.
@@ -191,18 +196,4 @@ impl Ground {
     pub fn extra(&self, target: usize) -> &Mutex<Instance> {
         &self.instances[ALWAYS + target % (MOST - ALWAYS)]
     }
-}
-
-/// A proxy in front of the server of `url`, and the URL that leads through it.
-pub async fn link(url: &str) -> anyhow::Result<(TcpProxy, String)> {
-    let mut url = Url::parse(url).context("the address of a service is a URL")?;
-    let address = |url: &Url| {
-        Some(format!("{}:{}", url.host_str()?, url.port_or_known_default().unwrap_or(5432)))
-    };
-    let proxy =
-        TcpProxy::start(&address(&url).context("the address of a service has a host")?).await;
-    let port = url.set_port(Some(proxy.address().port()));
-    port.and_then(|()| url.set_ip_host(proxy.address().ip()))
-        .map_err(|()| anyhow::anyhow!("{url} takes no port"))?;
-    Ok((proxy, url.to_string().trim_end_matches('/').to_owned()))
 }

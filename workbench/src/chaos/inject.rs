@@ -11,7 +11,6 @@ use super::fault::Fault;
 use super::ground::{Ground, KAFKA_LINKED};
 use super::instances::Instance;
 use super::plan::Planned;
-use super::services::Service;
 use testing::TcpProxy;
 
 const MINUTE: f64 = 60.0 * 1e6;
@@ -21,8 +20,7 @@ const UNWRITTEN: Duration = Duration::from_millis(500);
 /// Lets the fault happen and ends it. Gives what exactly was done; a fault that finds nothing to
 /// break says so.
 ///
-/// # Errors
-/// A service or program that cannot be started again: then nothing can be proven any more.
+/// Errors: a service or program that cannot be started again: then nothing can be proven any more.
 pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
     let Planned { fault, lasts, target, severity, .. } = *planned;
     match fault {
@@ -34,11 +32,11 @@ pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String
         }
         Fault::KafkaRestart => {
             let _held = ground.kafka.lock().await;
-            restart(ground, Service::Kafka, lasts).await
+            restart(ground, "kafka", lasts).await
         }
         Fault::StoreRestart => {
             let _held = ground.store.lock().await;
-            restart(ground, Service::Store, lasts).await
+            restart(ground, "store", lasts).await
         }
         Fault::PostgresCut | Fault::PostgresHalfOpen | Fault::PostgresSlow => {
             let number = target % ground.postgres_links.len();
@@ -52,7 +50,9 @@ pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String
         }
         Fault::Leaderless | Fault::TopicAnew | Fault::FrozenCopy | Fault::LargeLetter => {
             match &ground.beside {
-                Some(beside) => beside.lock().await.inject(ground, planned).await,
+                Some(beside) => {
+                    beside.lock().await.inject(planned, &ground.kafka, &ground.findings).await
+                }
                 None => Ok("there is nothing beside the main topic".to_owned()),
             }
         }
@@ -175,11 +175,11 @@ async fn postgres(ground: &Ground, planned: &Planned) -> anyhow::Result<String> 
         Fault::Connections => {
             Ok(format!("{} taken for {lasts:.1?}", administrator.exhaust(lasts).await))
         }
-        _ => restart(ground, Service::Postgres, lasts).await,
+        _ => restart(ground, "postgres", lasts).await,
     }
 }
 
-async fn restart(ground: &Ground, service: Service, lasts: Duration) -> anyhow::Result<String> {
+async fn restart(ground: &Ground, service: &str, lasts: Duration) -> anyhow::Result<String> {
     ground.services.crash(service).await?;
     sleep(lasts).await;
     ground.services.start(service).await?;

@@ -7,12 +7,8 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::findings::Findings;
-use super::manner::Protocol;
+use super::manner::MOST;
 use crate::process::{self, Process};
-
-/// Run all the time.
-pub const ALWAYS: usize = 2;
-pub const MOST: usize = 4;
 
 /// Ten seconds are promised; this machine may be slow.
 const ENDS_WITHIN: Duration = Duration::from_secs(40);
@@ -24,7 +20,8 @@ pub struct Setup {
     pub kafka_brokers: String,
     pub topic: String,
     pub group_id: String,
-    pub protocol: Protocol,
+    /// Kafka's, where not all are the defaults.
+    pub properties: Option<&'static str>,
     pub flags: Vec<String>,
     pub logs: PathBuf,
 }
@@ -65,6 +62,11 @@ impl Instance {
         self.running.is_some()
     }
 
+    /// Of its process.
+    pub fn id(&self) -> Option<i32> {
+        self.running.as_ref().map(Process::id)
+    }
+
     pub fn start(&mut self) -> anyhow::Result<()> {
         if self.running.is_none() {
             self.running = Some(Process::spawn(self.name(), self.command()?, &self.setup.logs)?);
@@ -73,7 +75,7 @@ impl Instance {
     }
 
     fn command(&self) -> anyhow::Result<Command> {
-        let Setup { database_url, kafka_brokers, topic, group_id, protocol, flags, .. } =
+        let Setup { database_url, kafka_brokers, topic, group_id, properties, flags, .. } =
             &self.setup;
         let mut command = process::command("speed-layer")?;
         command
@@ -83,7 +85,7 @@ impl Instance {
             .env("KAFKA_TOPIC", topic)
             .env("KAFKA_GROUP_ID", group_id)
             .env("HTTP_ADDR", "127.0.0.1:0")
-            .env("KAFKA_PROPERTIES", protocol.properties());
+            .envs(properties.map(|properties| ("KAFKA_PROPERTIES", properties)));
         Ok(command)
     }
 
@@ -107,11 +109,7 @@ impl Instance {
         match process.wait(ENDS_WITHIN).await? {
             Some(status) if status.success() => {}
             Some(status) => {
-                findings.add(format!(
-                    "{} ended badly by SIGTERM ({status}): {}",
-                    process.name(),
-                    process.last_words()
-                ));
+                findings.add(process.ending(format_args!("badly by SIGTERM ({status})")));
             }
             None => {
                 findings.add(format!(
@@ -147,11 +145,7 @@ impl Instance {
     pub fn look_after(&mut self, findings: &Findings) -> anyhow::Result<()> {
         let Some(process) = &mut self.running else { return Ok(()) };
         if let Some(status) = process.ended()? {
-            findings.add(format!(
-                "{} ended by itself ({status}): {}",
-                process.name(),
-                process.last_words()
-            ));
+            findings.add(process.ending(format_args!("by itself ({status})")));
             self.running = None;
             self.start()?;
         }

@@ -11,24 +11,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use common::Timestamp;
+use tokio::sync::Mutex;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::batch;
-use super::beside::{Tally, judge};
-use super::findings::Findings;
-use super::ground::Ground;
+use super::findings::{Findings, LIMIT};
 use super::instances::{Instance, Setup};
 use super::manner::Protocol;
+use super::tally::{Tally, judge};
 use crate::process::{self, Process};
 use testing::{Record, TestBucket, TestDatabase, TestTopic};
 
 /// Between two rounds.
 const EVERY: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(500);
-/// How long anything may take, other faults and a slow machine included.
-const LIMIT: Duration = Duration::from_secs(180);
 /// The lock of a run that was killed is taken over after a third of it.
 const TAKEOVER_AFTER: &str = "6s";
 /// Kills in one fault.
@@ -168,7 +166,7 @@ impl Lakeside {
             kafka_brokers: kafka_brokers.to_owned(),
             topic: topic.name().to_owned(),
             group_id: "lakeside".to_owned(),
-            protocol: Protocol::Classic,
+            properties: Some(Protocol::Classic.properties()),
             flags: Vec::new(),
             logs: logs.to_owned(),
         });
@@ -296,7 +294,8 @@ impl Lakeside {
 
     /// After the last fault: what the lake, the summaries and an export have is what was sent.
     pub async fn prove(&mut self) -> anyhow::Result<Tally> {
-        self.wait_written().await;
+        let pool = self.database.pool();
+        self.findings.await_count(pool, WRITTEN, self.sent.len(), "beside the lake").await;
         self.speed.stop(&self.findings).await?;
         self.run_well("batch-layer-lakeside", &[]).await?;
         self.run_well("compact", &["compact", "--delete-covered"]).await?;
@@ -317,22 +316,6 @@ impl Lakeside {
         self.run_well("verify", &["verify"]).await?;
         self.compare_summaries().await?;
         self.export().await
-    }
-
-    async fn wait_written(&self) {
-        let (begun, expected) =
-            (Instant::now(), i64::try_from(self.sent.len()).unwrap_or(i64::MAX));
-        let mut seen = Ok(0);
-        while begun.elapsed() < LIMIT {
-            seen = sqlx::query_scalar(WRITTEN).fetch_one(self.database.pool()).await;
-            if matches!(seen, Ok(count) if count >= expected) {
-                return;
-            }
-            sleep(PAUSE).await;
-        }
-        self.findings.add_silent(format!(
-            "beside the lake, after {LIMIT:?}: {seen:?} of {expected} ticks are written"
-        ));
     }
 
     /// What lies in the lake is what `lake_objects` knows.
@@ -402,8 +385,7 @@ fn summaries(sent: &BTreeMap<usize, Content>) -> BTreeMap<String, (i64, i64)> {
 }
 
 /// One round after the other until `stop`; a fault comes between two of them.
-pub async fn schedule(ground: Arc<Ground>, stop: CancellationToken) -> anyhow::Result<()> {
-    let Some(lakeside) = &ground.lakeside else { return Ok(()) };
+pub async fn schedule(lakeside: &Mutex<Lakeside>, stop: CancellationToken) -> anyhow::Result<()> {
     while !stop.is_cancelled() {
         lakeside.lock().await.round().await?;
         let _ = tokio::time::timeout(EVERY, stop.cancelled()).await;

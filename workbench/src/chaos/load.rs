@@ -39,8 +39,7 @@ pub type Skew = Arc<AtomicI64>;
 
 /// Sends until `stop`, and gives the number of messages that the brokers have acknowledged.
 ///
-/// # Errors
-/// Messages that could not be delivered.
+/// Errors: messages that could not be delivered.
 pub fn run(
     kafka: &KafkaArgs,
     amount: Amount,
@@ -74,19 +73,15 @@ struct Load {
 impl Load {
     fn send_all(&mut self, pace: Pace, is_over: impl Fn() -> bool) -> anyhow::Result<()> {
         let seed = self.rng.random();
-        let (shape, high_low, beside) = (Shape::Mixed, self.rng.random(), self.rng.random());
+        let (high_low, beside) = (self.rng.random(), self.rng.random());
         let volumes = Volumes { fractional: 0.1, absent: 0.0 };
         let mut feed = Feed::new(Plan {
-            seed,
-            symbols: 40,
-            shape,
             high_low,
             beside,
             volumes,
             late: 0.02,
             broken: 0.02,
-            odd: Vec::new(),
-            pace,
+            ..Plan::plain(seed, 40, Shape::Mixed, pace)
         })?;
         let in_real_time = matches!(pace, Pace::Steady { .. });
         let mut pacer = None;

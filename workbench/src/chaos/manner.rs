@@ -5,7 +5,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::instances::MOST;
+/// Speed layers that run all the time, and the most that run at once.
+pub const ALWAYS: usize = 2;
+pub const MOST: usize = 4;
 
 /// Who shares out the partitions of a group. Its members must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

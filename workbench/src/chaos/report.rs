@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::beside::Tally;
 use super::fault::Fault;
 use super::manner::Manner;
 use super::plan::Planned;
+use super::tally::Tally;
 use crate::prove::Verdict;
 
 /// A fault that has happened.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, ensure};
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 /// The stack that is to be broken; `cargo xtask` fills this in.
 #[derive(Args, Clone)]
@@ -17,37 +17,25 @@ pub struct StackArgs {
     stack: PathBuf,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Service {
-    Postgres,
-    Kafka,
-    Store,
-}
-
+/// `service`: as `cargo xtask stack crash` takes it.
 impl StackArgs {
     /// Without warning: kill -9, or PostgreSQL's immediate stop.
     ///
-    /// # Errors
-    /// What the launcher says.
-    pub async fn crash(&self, service: Service) -> anyhow::Result<()> {
+    /// Errors: what the launcher says.
+    pub async fn crash(&self, service: &str) -> anyhow::Result<()> {
         self.ask("crash", service).await
     }
 
     /// Returns once it is ready.
     ///
-    /// # Errors
-    /// What the launcher says.
-    pub async fn start(&self, service: Service) -> anyhow::Result<()> {
+    /// Errors: what the launcher says.
+    pub async fn start(&self, service: &str) -> anyhow::Result<()> {
         self.ask("start", service).await
     }
 
-    async fn ask(&self, what: &str, service: Service) -> anyhow::Result<()> {
-        let name = service
-            .to_possible_value()
-            .map(|value| value.get_name().to_owned())
-            .unwrap_or_default();
+    async fn ask(&self, what: &str, service: &str) -> anyhow::Result<()> {
         let output = tokio::process::Command::new(&self.xtask)
-            .args(["stack", what, &name, "--dir"])
+            .args(["stack", what, service, "--dir"])
             .arg(&self.stack)
             .stdin(Stdio::null())
             .kill_on_drop(true)
@@ -55,7 +43,7 @@ impl StackArgs {
             .await
             .with_context(|| format!("run {}", self.xtask.display()))?;
         let said = String::from_utf8_lossy(&output.stderr);
-        ensure!(output.status.success(), "{what} {name}: {}", said.trim());
+        ensure!(output.status.success(), "{what} {service}: {}", said.trim());
         Ok(())
     }
 }

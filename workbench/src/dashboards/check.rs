@@ -1,6 +1,9 @@
 //! Every query of every dashboard, once, as it opens at this moment.
 
-use super::{Dashboard, Language, Prometheus, View, ask, expand_promql, expand_sql, load};
+use super::expand::{View, expand_promql, expand_sql};
+use super::files::{Dashboard, Language, load, own};
+use super::prometheus::Prometheus;
+use super::sql::ask;
 use anyhow::Context;
 use common::Timestamp;
 use serde::Serialize;
@@ -31,13 +34,12 @@ pub struct Findings {
     pub empty: Vec<String>,
 }
 
-/// # Errors
-/// A query that fails, or services that are not there.
+/// Errors: a query that fails, or services that are not there.
 pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
     let database = args.database.parse("workbench")?;
     let mut connection = database.connect().await?;
     let prometheus = args.prometheus_url.as_deref().map(Prometheus::new);
-    let dashboards = args.dashboards.as_deref().map_or_else(super::own, load)?;
+    let dashboards = args.dashboards.as_deref().map_or_else(own, load)?;
     let chart = most_traded(&mut connection).await?;
     let mut findings =
         Findings { dashboards: dashboards.len(), queries: 0, passed_over: 0, empty: Vec::new() };

@@ -32,8 +32,7 @@ pub struct Query<'a> {
 
 /// All dashboards in a folder, by name.
 ///
-/// # Errors
-/// A folder or file that cannot be read, JSON that is none, or a folder without dashboards.
+/// Errors: a folder or file that cannot be read, JSON that is none, or a folder without dashboards.
 pub fn load(folder: &Path) -> anyhow::Result<Vec<Dashboard>> {
     let entries = fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
     let mut paths =
@@ -44,13 +43,35 @@ pub fn load(folder: &Path) -> anyhow::Result<Vec<Dashboard>> {
     paths.into_iter().map(read).collect()
 }
 
+/// This project's, in the binary: an image has no clone beside it.
+macro_rules! own {
+    ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("../../../grafana/dashboards/", $name)))),*] };
+}
+
+const OWN: [(&str, &str); 7] = own![
+    "daily-report.json",
+    "data-quality.json",
+    "evidence.json",
+    "hourly-history.json",
+    "overview.json",
+    "pipeline.json",
+    "stock-market.json",
+];
+
+/// This project's dashboards, as they were when this was built.
+///
+/// Errors: JSON that is none.
+pub fn own() -> anyhow::Result<Vec<Dashboard>> {
+    OWN.into_iter().map(|(name, text)| Dashboard::parse(name.into(), text)).collect()
+}
+
 fn read(path: PathBuf) -> anyhow::Result<Dashboard> {
     let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
     Dashboard::parse(path, &text)
 }
 
 impl Dashboard {
-    pub(super) fn parse(path: PathBuf, text: &str) -> anyhow::Result<Self> {
+    fn parse(path: PathBuf, text: &str) -> anyhow::Result<Self> {
         let json =
             serde_json::from_str(text).with_context(|| format!("{} is no JSON", path.display()))?;
         Ok(Self { path, json })
@@ -143,4 +164,19 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
 /// A member that is text; empty where it is not.
 pub(super) fn text<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_binary_has_all_dashboards_of_the_folder() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../grafana/dashboards");
+        let (there, built_in) = (load(&folder).unwrap(), own().unwrap());
+        let files =
+            |dashboards: &[Dashboard]| dashboards.iter().map(Dashboard::file).collect::<Vec<_>>();
+        assert_eq!(files(&built_in), files(&there));
+        assert!(built_in.iter().zip(&there).all(|(one, other)| one.json == other.json));
+    }
 }

@@ -12,8 +12,7 @@ pub struct Answer {
     pub rows: Vec<Value>,
 }
 
-/// # Errors
-/// Whatever PostgreSQL says.
+/// Errors: whatever PostgreSQL says.
 pub async fn ask(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Answer> {
     let prepared = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await?;
     let columns = prepared

@@ -2,7 +2,7 @@
 
 use super::checks::Found;
 use anomalies::bars::hours;
-use anomalies::causal::{self, MOST_SYMBOLS, Market, State};
+use anomalies::causal::{self, MOST_SYMBOLS, Market, State, SymbolTick};
 use anomalies::conditions::{Conditions, Sale};
 use anomalies::hindsight;
 use anomalies::{Finding, Place, Quote, Tick};
@@ -81,7 +81,8 @@ async fn expected(
         let (market, symbols) = partitions.entry((source, partition)).or_default();
         let is_watched = symbols.len() < MOST_SYMBOLS || symbols.contains_key(&symbol);
         let state = is_watched.then(|| symbols.entry(symbol.clone()).or_default());
-        causal::observe((&tick, &symbol), (market, state), parameters, calendar, &mut found);
+        let next = SymbolTick { symbol: &symbol, tick: &tick };
+        causal::observe(next, market, state, parameters, calendar, &mut found);
         all.extend(found.drain(..).map(
             |(symbol, Finding { detector, kind, place, score, .. })| {
                 let (kind, name, version) = (

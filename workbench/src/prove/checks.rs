@@ -2,13 +2,8 @@
 
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-/// Something that must not be.
-#[derive(Clone, Copy)]
-struct Check {
-    /// As in "3 `what`: `the first examples`".
-    what: &'static str,
-    differences: &'static str,
-}
+/// Something that must not be, as in "3 `what`: `the first examples`", and the rows that it is.
+type Check = (&'static str, &'static str);
 
 /// What a check found.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,54 +15,36 @@ pub struct Found {
 
 /// Hold at any time, because each statement sees one moment of the tables.
 const ALWAYS: [Check; 6] = [
-    Check {
-        what: "ticks differ from what was sent",
-        differences: include_str!("../../sql/prove/checks/ticks.sql"),
-    },
-    Check {
-        what: "broken messages are in realtime_stock",
-        differences: include_str!("../../sql/prove/checks/broken.sql"),
-    },
-    Check {
-        what: "rejected messages have another reason or other bytes than what was sent",
-        differences: include_str!("../../sql/prove/checks/rejects.sql"),
-    },
-    Check {
-        what: "lines of the archive differ from what was sent",
-        differences: include_str!("../../sql/prove/checks/archived.sql"),
-    },
-    Check {
-        what: "minute bars differ from an aggregate of realtime_stock",
-        differences: include_str!("../../sql/prove/checks/minute_bars.sql"),
-    },
-    Check {
-        what: "summaries have other ticks than the minute bars of their hour",
-        differences: include_str!("../../sql/prove/checks/summaries.sql"),
-    },
+    ("ticks differ from what was sent", include_str!("../../sql/prove/checks/ticks.sql")),
+    ("broken messages are in realtime_stock", include_str!("../../sql/prove/checks/broken.sql")),
+    (
+        "rejected messages have another reason or other bytes than what was sent",
+        include_str!("../../sql/prove/checks/rejects.sql"),
+    ),
+    (
+        "lines of the archive differ from what was sent",
+        include_str!("../../sql/prove/checks/archived.sql"),
+    ),
+    (
+        "minute bars differ from an aggregate of realtime_stock",
+        include_str!("../../sql/prove/checks/minute_bars.sql"),
+    ),
+    (
+        "summaries have other ticks than the minute bars of their hour",
+        include_str!("../../sql/prove/checks/summaries.sql"),
+    ),
 ];
 
 /// Hold once nothing writes any more.
 const AT_REST: [Check; 5] = [
-    Check {
-        what: "gaps were recorded",
-        differences: include_str!("../../sql/prove/checks/gaps.sql"),
-    },
-    Check {
-        what: "sessions were left behind",
-        differences: include_str!("../../sql/prove/checks/sessions.sql"),
-    },
-    Check {
-        what: "transactions were left prepared",
-        differences: include_str!("../../sql/prove/checks/prepared.sql"),
-    },
-    Check {
-        what: "day partitions hang in the air: made, but not attached",
-        differences: include_str!("../../sql/prove/checks/unattached_days.sql"),
-    },
-    Check {
-        what: "day partitions hold no tick",
-        differences: include_str!("../../sql/prove/checks/empty_days.sql"),
-    },
+    ("gaps were recorded", include_str!("../../sql/prove/checks/gaps.sql")),
+    ("sessions were left behind", include_str!("../../sql/prove/checks/sessions.sql")),
+    ("transactions were left prepared", include_str!("../../sql/prove/checks/prepared.sql")),
+    (
+        "day partitions hang in the air: made, but not attached",
+        include_str!("../../sql/prove/checks/unattached_days.sql"),
+    ),
+    ("day partitions hold no tick", include_str!("../../sql/prove/checks/empty_days.sql")),
 ];
 
 /// What is wrong.
@@ -78,7 +55,7 @@ pub async fn run(
 ) -> sqlx::Result<Vec<Found>> {
     let more: &[Check] = if at_rest { &AT_REST } else { &[] };
     let mut found = Vec::new();
-    for Check { what, differences } in ALWAYS.iter().chain(more) {
+    for (what, differences) in ALWAYS.iter().chain(more) {
         // The topic stands in every statement, so that each takes the same one parameter.
         let query = format!(
             "with differences (difference) as ({differences})

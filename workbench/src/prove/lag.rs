@@ -8,8 +8,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 use sqlx::PgConnection;
 
+use super::args::ProveArgs;
+use super::tables;
 use super::topic::Topic;
-use super::{ProveArgs, tables};
 use testing::kafka::{KafkaArgs, Quiet};
 
 const PAUSE: Duration = Duration::from_millis(500);

@@ -16,7 +16,7 @@ use super::topic::{Partition, Topic};
 const NAMED_HOURS: usize = 10;
 
 /// What the comparison found. Serialized, it is the proof's last line.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Verdict {
     /// `ok` or `failed`.
     proof: &'static str,
@@ -48,21 +48,11 @@ impl Verdict {
     pub fn new(topic: &Topic, rows: &Rows, archive: &Archive, lags: Lags) -> Self {
         let mut verdict = Self {
             proof: "ok",
-            records: 0,
             ticks: rows.ticks,
             rejected: rows.rejected,
-            archived: 0,
-            dead_letters: 0,
-            tombstones: 0,
-            archive_duplicates: 0,
             objects: archive.objects,
-            hours: 0,
-            summaries: 0,
-            lost: 0,
-            doubled: 0,
-            wrong: 0,
-            findings: Vec::new(),
             table: header(),
+            ..Self::default()
         };
         verdict.judge_lags(lags);
         for (id, partition) in topic {

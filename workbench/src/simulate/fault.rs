@@ -1,9 +1,10 @@
 //! Broken messages, each with the reason for which the pipeline must reject it.
 
+use clap::ValueEnum;
 use common::Reason;
 
-/// What is wrong with a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is wrong with a message. The order decides which one is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Fault {
     Tombstone,
     EmptyValue,
@@ -38,39 +39,6 @@ pub enum Fault {
 }
 
 impl Fault {
-    pub const ALL: [Self; 30] = [
-        Self::Tombstone,
-        Self::EmptyValue,
-        Self::NotUtf8,
-        Self::Csv,
-        Self::Truncated,
-        Self::NotANumber,
-        Self::SingleQuotes,
-        Self::Array,
-        Self::Text,
-        Self::Number,
-        Self::NoClose,
-        Self::NoTimestamp,
-        Self::NullPrice,
-        Self::EmptySymbol,
-        Self::SymbolWithBlank,
-        Self::LongSymbol,
-        Self::NumericSymbol,
-        Self::NoOffset,
-        Self::DateOnly,
-        Self::Yesterday,
-        Self::FarFuture,
-        Self::BeforeTheEpoch,
-        Self::PriceWithComma,
-        Self::NegativePrice,
-        Self::ZeroPrice,
-        Self::HugePrice,
-        Self::NegativeVolume,
-        Self::VolumeTooFine,
-        Self::VolumeInWords,
-        Self::HighBelowClose,
-    ];
-
     /// Those that break a value whatever its members are.
     pub const OF_ANY_SHAPE: [Self; 7] = [
         Self::Tombstone,

@@ -1,6 +1,7 @@
 //! The simulated market as a sequence of messages. It knows no Kafka and no clock: the same plan
 //! gives the same messages.
 
+use clap::ValueEnum;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -51,6 +52,25 @@ pub struct Plan {
     pub pace: Pace,
 }
 
+impl Plan {
+    /// Ticks that are all in time and right, of whole volumes, and say nothing beside what they
+    /// must.
+    pub fn plain(seed: u64, symbols: usize, shape: Shape, pace: Pace) -> Self {
+        Self {
+            seed,
+            symbols,
+            shape,
+            high_low: false,
+            beside: false,
+            volumes: Volumes::default(),
+            late: 0.0,
+            broken: 0.0,
+            odd: Vec::new(),
+            pace,
+        }
+    }
+}
+
 /// What a message is, exactly: tests count on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -88,7 +108,7 @@ pub struct Message<'a> {
 impl Message<'_> {
     /// Record headers.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
-        let odd = self.odd.map(|oddity| (Oddity::HEADER, oddity.name().to_owned()));
+        let odd = self.odd.map(|oddity| (Oddity::HEADER, oddity.name()));
         std::iter::once(self.kind.header()).chain(odd).collect()
     }
 }
@@ -112,8 +132,7 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// # Errors
-    /// Never in practice; see [`NewYork::new`].
+    /// Errors: never in practice; see [`NewYork::new`].
     pub fn new(plan: Plan) -> anyhow::Result<Self> {
         let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
         let market = Market::new(symbols(plan.symbols.max(1)), &mut rng);
@@ -268,8 +287,11 @@ impl Feed {
     fn draw_kind(&mut self) -> Kind {
         let draw: f64 = self.rng.random();
         if draw < self.plan.broken {
-            let faults: &[Fault] =
-                if self.plan.shape.is_own() { &Fault::ALL } else { &Fault::OF_ANY_SHAPE };
+            let faults: &[Fault] = if self.plan.shape.is_own() {
+                Fault::value_variants()
+            } else {
+                &Fault::OF_ANY_SHAPE
+            };
             Kind::Broken(faults[self.rng.random_range(0..faults.len())])
         } else if draw < self.plan.broken + self.plan.late {
             Kind::Late
@@ -293,7 +315,6 @@ fn enclose(enveloped: Option<Members>, out: &mut Vec<u8>, write: impl FnOnce(&mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::ValueEnum;
     use common::decode::{Beside, Decoder, Rules};
     use proptest::prelude::*;
 
@@ -376,7 +397,7 @@ mod tests {
         let mut decoder = Decoder::new(Rules::default(), now);
         let valid = r#"{"symbol":"AAPL","timestamp":"2025-06-06T04:53:20.000-04:00","open":201.50,"close":201.60,"volume":100}"#;
         assert!(decoder.decode(valid.as_bytes(), &Beside::NOTHING).is_ok());
-        for fault in Fault::ALL {
+        for fault in Fault::value_variants() {
             let value = fault.apply(valid).map(|broken| broken.value).unwrap_or_default();
             let rejected =
                 decoder.decode(&value, &Beside::NOTHING).expect_err(&format!("{fault:?}"));
@@ -386,17 +407,12 @@ mod tests {
 
     #[test]
     fn the_shares_of_late_and_broken_messages_are_as_asked() {
+        let pace = Pace::Spread { start: START, span: SPAN, ticks: 20_000 };
         let plan = Plan {
-            seed: 1,
-            symbols: 50,
-            shape: Shape::Bare,
-            high_low: false,
-            beside: false,
             volumes: Volumes { fractional: 0.2, absent: 0.1 },
             late: 0.05,
             broken: 0.02,
-            odd: Vec::new(),
-            pace: Pace::Spread { start: START, span: SPAN, ticks: 20_000 },
+            ..Plan::plain(1, 50, Shape::Bare, pace)
         };
         let messages = all(&plan);
         let late = messages.iter().filter(|message| message.3 == Kind::Late).count();
@@ -430,7 +446,8 @@ mod tests {
     fn with_odd(odd: &[&str]) -> Vec<Shown> {
         let odd = odd.iter().map(|share| share.parse().unwrap()).collect();
         let pace = Pace::Spread { start: START, span: SPAN, ticks: 20_000 };
-        let plan = Plan { symbols: 5, high_low: true, beside: true, odd, pace, ..nothing() };
+        let plan =
+            Plan { high_low: true, beside: true, odd, ..Plan::plain(1, 5, Shape::Bare, pace) };
         let map: common::decode::MapEntries = "sequence=sequence".parse().unwrap();
         let rules = Rules { mapping: common::decode::Mapping::new(&map.paths), ..Rules::default() };
         let mut decoder = Decoder::new(rules, common::Timestamp::from_micros(START + SPAN));
@@ -534,9 +551,9 @@ mod tests {
     #[test]
     fn conditions_say_what_is_taken_back_corrected_or_not_of_its_time() {
         let ticks = with_odd(&["cancel=0.01", "correction=0.01", "excluded_condition=0.01"]);
-        let kinds: std::collections::BTreeSet<&str> =
+        let kinds: std::collections::BTreeSet<String> =
             ticks.iter().filter_map(|tick| Some(tick.odd?.name())).collect();
-        assert_eq!(kinds, ["cancel", "correction", "excluded_condition"].into());
+        assert_eq!(kinds, ["cancel", "correction", "excluded_condition"].map(str::to_owned).into());
         for tick in ticks {
             let expected = match tick.odd {
                 None => "@",
@@ -551,7 +568,7 @@ mod tests {
     #[test]
     fn binance_s_trades_are_numbered_by_symbol() {
         let pace = Pace::Spread { start: START, span: SPAN, ticks: 1000 };
-        let plan = Plan { symbols: 3, shape: Shape::Binance, pace, ..nothing() };
+        let plan = Plan::plain(1, 3, Shape::Binance, pace);
         let mut decoder =
             Decoder::new(plan.shape.rules(), common::Timestamp::from_micros(START + SPAN));
         let (mut feed, mut newest) = (Feed::new(plan).unwrap(), std::collections::BTreeMap::new());
@@ -560,21 +577,6 @@ mod tests {
             let number = newest.entry(message.key.to_owned()).or_insert(0);
             *number += 1;
             assert_eq!(tick.extras().sequence(), Some(*number));
-        }
-    }
-
-    fn nothing() -> Plan {
-        Plan {
-            seed: 1,
-            symbols: 1,
-            shape: Shape::Bare,
-            high_low: false,
-            beside: false,
-            volumes: Volumes::default(),
-            late: 0.0,
-            broken: 0.0,
-            odd: Vec::new(),
-            pace: Pace::Steady { start: START, rate: 1.0, ticks: None },
         }
     }
 

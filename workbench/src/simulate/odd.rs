@@ -1,6 +1,7 @@
 //! Ticks that are valid and odd all the same: what the detectors of anomalies are there to find.
 
 use super::market::{Market, Quote};
+use clap::ValueEnum;
 use common::Volume;
 use rand::{Rng, RngExt};
 use std::collections::BTreeMap;
@@ -8,7 +9,8 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 /// What is odd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
 pub enum Oddity {
     /// A price that is wrong by half a per cent to five.
     WrongPrice,
@@ -41,36 +43,9 @@ impl Oddity {
     /// A record header that says what is odd about the tick; others have none.
     pub const HEADER: &str = "odd";
 
-    const ALL: [Self; 12] = [
-        Self::WrongPrice,
-        Self::FarPrice,
-        Self::NewLevel,
-        Self::VolumeBurst,
-        Self::Silence,
-        Self::MarketSilence,
-        Self::OutsideQuotes,
-        Self::ExcludedCondition,
-        Self::SequenceHole,
-        Self::SequenceStep,
-        Self::Cancel,
-        Self::Correction,
-    ];
-
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::WrongPrice => "wrong_price",
-            Self::FarPrice => "far_price",
-            Self::NewLevel => "new_level",
-            Self::VolumeBurst => "volume_burst",
-            Self::Silence => "silence",
-            Self::MarketSilence => "market_silence",
-            Self::OutsideQuotes => "outside_quotes",
-            Self::ExcludedCondition => "excluded_condition",
-            Self::SequenceHole => "sequence_hole",
-            Self::SequenceStep => "sequence_step",
-            Self::Cancel => "cancel",
-            Self::Correction => "correction",
-        }
+    /// As on the command line and in the header.
+    pub fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Whether it shows in what a message says beside prices and volume alone.
@@ -100,13 +75,15 @@ impl FromStr for Share {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let named = text.split_once('=').and_then(|(name, fraction)| {
-            let oddity = Oddity::ALL.into_iter().find(|oddity| oddity.name() == name)?;
+            let oddity = <Oddity as ValueEnum>::from_str(name, false).ok()?;
             let fraction =
                 fraction.parse().ok().filter(|fraction| (0.0..=1.0).contains(fraction))?;
             Some(Self { oddity, fraction })
         });
         named.ok_or_else(|| {
-            let names = Oddity::ALL.map(Oddity::name).join(", ");
+            let names: Vec<_> =
+                Oddity::value_variants().iter().map(|oddity| oddity.name()).collect();
+            let names = names.join(", ");
             format!("expected a kind and a fraction, such as wrong_price=0.001; kinds are {names}")
         })
     }

@@ -29,43 +29,6 @@ pub enum Shape {
     AlphaVantage,
 }
 
-/// What stands in a value, one after the other.
-#[derive(Debug, Clone, Copy)]
-enum Piece {
-    Text(&'static str),
-    Symbol,
-    Open,
-    High,
-    Low,
-    /// The close of a bar, or the price of a trade.
-    Close,
-    /// A number, or null.
-    Volume,
-    /// The same as text, or null.
-    VolumeText,
-    /// The whole part of it, or null.
-    WholeVolume,
-    /// A number that no tick is made of.
-    Serial,
-    /// One that is one higher with each tick of a symbol.
-    Number,
-    /// Milliseconds since 1970.
-    Millis,
-    /// Seconds since 1970, with three decimals.
-    Seconds,
-    /// RFC 3339 in UTC.
-    Utc,
-    /// New York's time with its offset, and a blank for the `T`.
-    WithOffset,
-    /// New York's time to the second, without an offset.
-    Local,
-}
-
-use Piece::{
-    Close, High, Local, Low, Millis, Number, Open, Seconds, Serial, Symbol, Text, Utc, Volume,
-    VolumeText, WholeVolume, WithOffset,
-};
-
 /// Under which names the fields of a tick stand; those of a trade have one for open and close.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Names {
@@ -154,153 +117,36 @@ impl Shape {
         )
     }
 
-    const fn pieces(self) -> &'static [Piece] {
+    /// A value; each word in angle brackets stands for something of the tick, as `write` has it.
+    const fn template(self) -> &'static str {
         match self {
-            Self::Bare | Self::Envelope | Self::Mixed => &[],
-            Self::Trade => &[
-                Text(r#"{"ticker":""#),
-                Symbol,
-                Text(r#"","price":"#),
-                Close,
-                Text(r#","qty":"#),
-                Volume,
-                Text(r#","ts":"#),
-                Millis,
-                Text("}"),
-            ],
-            Self::Finnhub => &[
-                Text(r#"{"p":"#),
-                Close,
-                Text(r#","s":""#),
-                Symbol,
-                Text(r#"","t":"#),
-                Millis,
-                Text(r#","v":"#),
-                Volume,
-                Text(r#","c":["1"]}"#),
-            ],
-            Self::Binance => &[
-                Text(r#"{"e":"trade","E":"#),
-                Millis,
-                Text(r#","s":""#),
-                Symbol,
-                Text(r#"","t":"#),
-                Number,
-                Text(r#","p":""#),
-                Close,
-                Text(r#"","q":"#),
-                VolumeText,
-                Text(r#","T":"#),
-                Millis,
-                Text(r#","m":true,"M":true}"#),
-            ],
-            Self::Coinbase => &[
-                Text(r#"{"type":"ticker","sequence":"#),
-                Serial,
-                Text(r#","product_id":""#),
-                Symbol,
-                Text(r#"","price":""#),
-                Close,
-                Text(r#"","side":"buy","time":""#),
-                Utc,
-                Text(r#"","trade_id":"#),
-                Serial,
-                Text(r#","last_size":"#),
-                VolumeText,
-                Text("}"),
-            ],
-            Self::Kraken => &[
-                Text(r#"{"symbol":""#),
-                Symbol,
-                Text(r#"","side":"sell","price":"#),
-                Close,
-                Text(r#","qty":"#),
-                Volume,
-                Text(r#","ord_type":"limit","trade_id":"#),
-                Serial,
-                Text(r#","timestamp":""#),
-                Utc,
-                Text(r#""}"#),
-            ],
-            Self::Alpaca => &[
-                Text(r#"{"T":"t","S":""#),
-                Symbol,
-                Text(r#"","i":"#),
-                Serial,
-                Text(r#","x":"V","p":"#),
-                Close,
-                Text(r#","s":"#),
-                Volume,
-                Text(r#","c":["@"],"z":"C","t":""#),
-                Utc,
-                Text(r#""}"#),
-            ],
-            Self::Massive => &[
-                Text(r#"{"ev":"T","sym":""#),
-                Symbol,
-                Text(r#"","x":4,"i":""#),
-                Serial,
-                Text(r#"","p":"#),
-                Close,
-                Text(r#","s":"#),
-                WholeVolume,
-                Text(r#","ds":"#),
-                VolumeText,
-                Text(r#","t":"#),
-                Millis,
-                Text(r#","q":"#),
-                Serial,
-                Text("}"),
-            ],
-            Self::Cryptofeed => &[
-                Text(r#"{"exchange":"SIMULATED","symbol":""#),
-                Symbol,
-                Text(r#"","side":"buy","amount":"#),
-                Volume,
-                Text(r#","price":"#),
-                Close,
-                Text(r#","id":""#),
-                Serial,
-                Text(r#"","type":null,"timestamp":"#),
-                Seconds,
-                Text(r#","receipt_timestamp":"#),
-                Seconds,
-                Text("}"),
-            ],
-            Self::Yfinance => &[
-                Text(r#"{"Datetime":""#),
-                WithOffset,
-                Text(r#"","Open":"#),
-                Open,
-                Text(r#","High":"#),
-                High,
-                Text(r#","Low":"#),
-                Low,
-                Text(r#","Close":"#),
-                Close,
-                Text(r#","Volume":"#),
-                Volume,
-                Text(r#","Dividends":0.0,"Stock Splits":0.0,"Symbol":""#),
-                Symbol,
-                Text(r#""}"#),
-            ],
-            Self::AlphaVantage => &[
-                Text(r#"{"symbol":""#),
-                Symbol,
-                Text(r#"","timestamp":""#),
-                Local,
-                Text(r#"","1. open":""#),
-                Open,
-                Text(r#"","2. high":""#),
-                High,
-                Text(r#"","3. low":""#),
-                Low,
-                Text(r#"","4. close":""#),
-                Close,
-                Text(r#"","5. volume":"#),
-                VolumeText,
-                Text("}"),
-            ],
+            Self::Bare | Self::Envelope | Self::Mixed => "",
+            Self::Trade => r#"{"ticker":"<symbol>","price":<close>,"qty":<volume>,"ts":<millis>}"#,
+            Self::Finnhub => r#"{"p":<close>,"s":"<symbol>","t":<millis>,"v":<volume>,"c":["1"]}"#,
+            Self::Binance => {
+                r#"{"e":"trade","E":<millis>,"s":"<symbol>","t":<number>,"p":"<close>","q":<volume_text>,"T":<millis>,"m":true,"M":true}"#
+            }
+            Self::Coinbase => {
+                r#"{"type":"ticker","sequence":<serial>,"product_id":"<symbol>","price":"<close>","side":"buy","time":"<utc>","trade_id":<serial>,"last_size":<volume_text>}"#
+            }
+            Self::Kraken => {
+                r#"{"symbol":"<symbol>","side":"sell","price":<close>,"qty":<volume>,"ord_type":"limit","trade_id":<serial>,"timestamp":"<utc>"}"#
+            }
+            Self::Alpaca => {
+                r#"{"T":"t","S":"<symbol>","i":<serial>,"x":"V","p":<close>,"s":<volume>,"c":["@"],"z":"C","t":"<utc>"}"#
+            }
+            Self::Massive => {
+                r#"{"ev":"T","sym":"<symbol>","x":4,"i":"<serial>","p":<close>,"s":<whole_volume>,"ds":<volume_text>,"t":<millis>,"q":<serial>}"#
+            }
+            Self::Cryptofeed => {
+                r#"{"exchange":"SIMULATED","symbol":"<symbol>","side":"buy","amount":<volume>,"price":<close>,"id":"<serial>","type":null,"timestamp":<seconds>,"receipt_timestamp":<seconds>}"#
+            }
+            Self::Yfinance => {
+                r#"{"Datetime":"<with_offset>","Open":<open>,"High":<high>,"Low":<low>,"Close":<close>,"Volume":<volume>,"Dividends":0.0,"Stock Splits":0.0,"Symbol":"<symbol>"}"#
+            }
+            Self::AlphaVantage => {
+                r#"{"symbol":"<symbol>","timestamp":"<local>","1. open":"<open>","2. high":"<high>","3. low":"<low>","4. close":"<close>","5. volume":<volume_text>}"#
+            }
         }
     }
 
@@ -314,28 +160,45 @@ impl Shape {
         out: &mut Vec<u8>,
     ) {
         let price = |price, out: &mut Vec<u8>| write_price(price, stock.decimals, out);
-        for piece in self.pieces() {
+        for (number, piece) in self.template().split(['<', '>']).enumerate() {
             match piece {
-                Text(text) => out.extend_from_slice(text.as_bytes()),
-                Symbol => out.extend_from_slice(stock.symbol.as_bytes()),
-                Open => price(quote.open, out),
-                High => price(quote.high, out),
-                Low => price(quote.low, out),
-                Close => price(quote.close, out),
-                Volume => write_size(quote.volume, false, out),
-                VolumeText => write_size(quote.volume, true, out),
-                WholeVolume => write_size(quote.volume.and_then(whole), false, out),
-                Serial => write_integer(serial, 1, out),
-                Number => write_integer(quote.number, 1, out),
-                Millis => write_integer(at.millis(), 1, out),
-                Seconds => {
+                text if number % 2 == 0 => out.extend_from_slice(text.as_bytes()),
+                "symbol" => out.extend_from_slice(stock.symbol.as_bytes()),
+                "open" => price(quote.open, out),
+                "high" => price(quote.high, out),
+                "low" => price(quote.low, out),
+                "close" => price(quote.close, out),
+                "volume" => write_size(quote.volume, false, out),
+                "volume_text" => write_size(quote.volume, true, out),
+                "whole_volume" => write_size(quote.volume.and_then(whole), false, out),
+                "serial" => write_integer(serial, 1, out),
+                "number" => write_integer(quote.number, 1, out),
+                "millis" => write_integer(at.millis(), 1, out),
+                "seconds" => {
                     write_integer(at.millis() / 1000, 1, out);
                     out.push(b'.');
                     write_integer(at.millis() % 1000, 3, out);
                 }
-                Utc => at.write_utc(out),
-                WithOffset => at.write_with_offset(out),
-                Local => at.write_local(out),
+                "utc" => at.write_utc(out),
+                "with_offset" => at.write_with_offset(out),
+                // `local`: the only other word, as a test says.
+                _ => at.write_local(out),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_of_a_template_is_one_that_is_written() {
+        let known = "symbol open high low close volume volume_text whole_volume serial number \
+                     millis seconds utc with_offset local";
+        for shape in Shape::value_variants() {
+            for word in shape.template().split(['<', '>']).skip(1).step_by(2) {
+                assert!(known.split(' ').any(|known| known == word), "{word} in {shape:?}");
             }
         }
     }

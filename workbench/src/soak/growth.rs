@@ -4,6 +4,7 @@
 use serde::Serialize;
 
 use super::sample::Sample;
+use crate::figures;
 
 /// A figure that must not grow.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -45,9 +46,8 @@ pub fn growths(samples: &[Sample], rate: f64) -> Vec<Growth> {
 }
 
 fn median(samples: &[Sample], of: fn(&Sample) -> f64) -> f64 {
-    let mut values: Vec<f64> = samples.iter().map(of).filter(|value| value.is_finite()).collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    let values: Vec<f64> = samples.iter().map(of).filter(|value| value.is_finite()).collect();
+    figures::median(&values)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::PgConnection;
 
+use crate::figures::quantile;
 use crate::simulate::feed::Kind;
 use testing::kafka::{KafkaArgs, Outgoing, Sender};
 
@@ -24,12 +25,8 @@ pub struct Latencies(Arc<Mutex<Vec<f64>>>);
 impl Latencies {
     /// The middle one and the one that 1 % exceed; NaN where there were none.
     pub fn take(&self) -> (f64, f64) {
-        let mut taken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        taken.sort_by(f64::total_cmp);
-        let at = |part: f64| {
-            taken.get((taken.len() as f64 * part) as usize).copied().unwrap_or(f64::NAN)
-        };
-        (at(0.5), at(0.99))
+        let taken = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        (quantile(&taken, 0.5), quantile(&taken, 0.99))
     }
 
     fn push(&self, latency: Duration) {
@@ -39,8 +36,7 @@ impl Latencies {
 
 /// Goes on until it is dropped.
 ///
-/// # Errors
-/// Services that do not answer.
+/// Errors: services that do not answer.
 pub async fn run(
     kafka: &KafkaArgs,
     mut connection: PgConnection,

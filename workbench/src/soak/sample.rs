@@ -4,6 +4,8 @@ use anyhow::Context;
 use serde::Serialize;
 use sqlx::{PgConnection, Row};
 
+use crate::process::status;
+
 /// One look.
 #[derive(Debug, Clone, Serialize)]
 pub struct Sample {
@@ -33,24 +35,14 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// # Errors
-    /// Where the process has ended.
+    /// Errors: where the process has ended.
     pub fn of(pid: i32) -> anyhow::Result<Self> {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))
-            .context("the speed layer has ended")?;
-        let number = |name: &str| -> anyhow::Result<f64> {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let word = line.and_then(|line| line.split_whitespace().next());
-            word.and_then(|word| word.parse().ok())
-                .with_context(|| format!("{name} in /proc/{pid}/status"))
-        };
-        let handles = std::fs::read_dir(format!("/proc/{pid}/fd"))
-            .context("the speed layer has ended")?
-            .count();
+        let id = pid.cast_unsigned();
+        let handles = std::fs::read_dir(format!("/proc/{pid}/fd"));
         Ok(Self {
-            memory_mb: number("VmRSS:")? / 1024.0,
-            handles: handles as u64,
-            threads: number("Threads:")? as u64,
+            memory_mb: status(id, "VmRSS")? / 1024.0,
+            handles: handles.context("the speed layer has ended")?.count() as u64,
+            threads: status(id, "Threads")? as u64,
         })
     }
 }
@@ -59,8 +51,7 @@ const LOOK: &str = include_str!("../../sql/soak/look.sql");
 
 /// What PostgreSQL knows: sessions of both layers, and the sum of the stored offsets.
 ///
-/// # Errors
-/// The server's answer.
+/// Errors: the server's answer.
 pub async fn look_at_database(connection: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
     let row = sqlx::query(LOOK).fetch_one(connection).await?;
     Ok((row.get(0), row.get(1)))

@@ -44,17 +44,12 @@ async fn a_million_messages_of_both_shapes_are_each_in_one_table_with_the_right_
 /// Sends a simulated market and counts what must be rejected, by reason.
 fn send_market(brokers: &str, topic: &str) -> BTreeMap<String, u64> {
     let start = 1_749_186_000_000_000;
+    let pace = Pace::Spread { start, span: 6 * 3_600_000_000, ticks: MESSAGES };
     let plan = Plan {
-        seed: 7,
-        symbols: 500,
-        shape: Shape::Mixed,
-        high_low: false,
-        beside: false,
         volumes: Volumes { fractional: 0.1, absent: 0.01 },
         late: 0.01,
         broken: 0.001,
-        odd: Vec::new(),
-        pace: Pace::Spread { start, span: 6 * 3_600_000_000, ticks: MESSAGES },
+        ..Plan::plain(7, 500, Shape::Mixed, pace)
     };
     let mut feed = Feed::new(plan).unwrap();
     let sender = Sender::new(client_config(brokers), topic).unwrap();

@@ -5,7 +5,7 @@ with runs as
      from generate_series(now() - make_interval(days => $1::integer), now(), '5 minutes')
               as started
      returning run_id, started_at)
-insert into batch_hours (hour, format, objects, ticks, symbols, duplicates, run_id)
+insert into batch_hours (hour, decode_rules, objects, ticks, symbols, duplicates, run_id)
 select distinct on (date_trunc('hour', started_at))
        date_trunc('hour', started_at), '', 4, 1, 1, 0, run_id
 from runs

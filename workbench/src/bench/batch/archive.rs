@@ -42,8 +42,7 @@ impl Source {
 
     /// Adds an object to a bucket.
     ///
-    /// # Errors
-    /// A store that is not there, or a folder.
+    /// Errors: a store that is not there, or a folder.
     pub async fn put(&self, key: &str, text: String) -> anyhow::Result<()> {
         match &self.place {
             Place::Folder(root) => anyhow::bail!("{} is kept as it is", root.display()),
@@ -53,8 +52,7 @@ impl Source {
 
     /// Puts the archive of a folder into a bucket of its own.
     ///
-    /// # Errors
-    /// A store that is not there.
+    /// Errors: a store that is not there.
     pub async fn stored(root: &Path) -> anyhow::Result<Self> {
         let bucket = TestBucket::create().await;
         let paths: Vec<PathBuf> = fs::read_dir(root.join(FOLDER))?
@@ -80,8 +78,7 @@ impl Source {
 
     /// Reads everything once, so that nobody pays for a cold disk.
     ///
-    /// # Errors
-    /// An object that is not there.
+    /// Errors: an object that is not there.
     pub async fn warm(&self) -> anyhow::Result<()> {
         match &self.place {
             Place::Folder(root) => {
@@ -101,8 +98,7 @@ impl Source {
 
     /// How large the objects below a prefix are, together.
     ///
-    /// # Errors
-    /// A store that is not there, or a folder.
+    /// Errors: a store that is not there, or a folder.
     pub async fn bytes(&self, prefix: &str) -> anyhow::Result<i64> {
         match &self.place {
             Place::Folder(root) => anyhow::bail!("{} is no bucket", root.display()),

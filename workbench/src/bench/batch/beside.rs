@@ -3,7 +3,8 @@
 use super::archive::Source;
 use super::data::{self, HOUR_NAME};
 use super::ours;
-use crate::bench::median;
+use crate::bench::database::migrated;
+use crate::figures::median;
 use anyhow::ensure;
 use testing::TestDatabase;
 
@@ -15,10 +16,9 @@ const MONTH: [&str; 4] = ["--from", "2025-06-01T00", "--to", "2025-07-01T00"];
 /// The seconds of a run that finds one object of 1,000 late ticks for an hour that is computed
 /// already.
 ///
-/// # Errors
-/// A run that fails, or reads anything else.
+/// Errors: a run that fails, or reads anything else.
 pub async fn late(source: &Source) -> anyhow::Result<f64> {
-    let database = ours::database().await?;
+    let database = migrated().await?;
     ours::run_in(&database, source, &["--hour", HOUR_NAME])?;
     let mut seconds = Vec::new();
     for number in 0..TIMES {
@@ -41,10 +41,9 @@ pub async fn late(source: &Source) -> anyhow::Result<f64> {
 
 /// The seconds of a run over 720 hours with four objects each, of which none is new.
 ///
-/// # Errors
-/// A run that fails, or reads anything.
+/// Errors: a run that fails, or reads anything.
 pub async fn idle() -> anyhow::Result<f64> {
-    let (database, source) = (ours::database().await?, Source::empty().await);
+    let (database, source) = (migrated().await?, Source::empty().await);
     for (name, text) in data::month() {
         source.put(&name, text).await?;
     }

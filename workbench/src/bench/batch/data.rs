@@ -2,7 +2,7 @@
 
 use crate::archive::convert::{Converted, Position, convert};
 use crate::simulate::Shape;
-use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
+use crate::simulate::feed::{Feed, Pace, Plan};
 use anyhow::{Context, ensure};
 use flate2::write::GzEncoder;
 use std::fs::{self, File};
@@ -66,8 +66,7 @@ pub struct Archives {
 impl Archives {
     /// Writes what is not there yet under `root`.
     ///
-    /// # Errors
-    /// A full disk, or no right to write.
+    /// Errors: a full disk, or no right to write.
     pub fn make(root: &Path, size: Size) -> anyhow::Result<Self> {
         let archives = Self::packed(root, size)?;
         let plain = archives.plain.join(FOLDER);
@@ -84,8 +83,7 @@ impl Archives {
 
     /// Writes the plain and the gzip one alone.
     ///
-    /// # Errors
-    /// As [`Archives::make`].
+    /// Errors: as [`Archives::make`].
     pub fn packed(root: &Path, size: Size) -> anyhow::Result<Self> {
         let root =
             root.join(format!("{}-{}-{}", size.ticks, size.enveloped_ticks, size.small_objects));
@@ -155,8 +153,7 @@ pub fn late_name(number: u64) -> String {
 
 /// Its content.
 ///
-/// # Errors
-/// A market that closes early.
+/// Errors: a market that closes early.
 pub fn late(number: u64) -> anyhow::Result<String> {
     let mut feed = feed(Shape::Bare, false, 3 + number, LATE_TICKS)?;
     let mut out = Vec::new();
@@ -213,19 +210,7 @@ fn put_line(
 
 fn feed(shape: Shape, high_low: bool, seed: u64, ticks: u64) -> anyhow::Result<Feed> {
     let pace = Pace::Spread { start: HOUR, span: 3_600_000_000, ticks };
-    let volumes = Volumes::default();
-    Feed::new(Plan {
-        seed,
-        symbols: SYMBOLS,
-        shape,
-        high_low,
-        beside: false,
-        volumes,
-        late: 0.0,
-        broken: 0.0,
-        odd: Vec::new(),
-        pace,
-    })
+    Feed::new(Plan { high_low, ..Plan::plain(seed, SYMBOLS, shape, pace) })
 }
 
 /// Packs each file of a folder, on two threads.

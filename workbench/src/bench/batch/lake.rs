@@ -4,7 +4,8 @@ use super::archive::Source;
 use super::data::{Archives, FOLDER, HOUR_NAME, Size};
 use super::ours;
 use super::peers::Peers;
-use crate::bench::{median, rounded};
+use crate::bench::database::migrated;
+use crate::figures::{median, rounded};
 use anyhow::ensure;
 use clap::Args;
 use serde_json::{Value, json};
@@ -29,15 +30,14 @@ pub struct LakeArgs {
     data: PathBuf,
 }
 
-/// # Errors
-/// Services that are not there, a full disk, or a binary that is not built.
+/// Errors: services that are not there, a full disk, or a binary that is not built.
 pub async fn run(args: &LakeArgs) -> anyhow::Result<Value> {
     // The archives are those of `bench batch`.
     let size = Size { ticks: args.ticks, ..Size::default() };
     let archives = Archives::packed(&args.data, size)?;
     let peers = Peers::install(&args.data)?;
     let source = Source::stored(&archives.gzip).await?;
-    let database = ours::database().await?;
+    let database = migrated().await?;
     ours::run_in(&database, &source, &["--hour", HOUR_NAME])?;
     let (seconds, usage) = ours::command_in(&database, &source, &COMPACT)?;
     let (bytes, raw) = (lake_bytes(&database, args.ticks).await?, source.bytes(FOLDER).await?);

@@ -2,8 +2,8 @@
 
 use super::archive::Source;
 use super::data::HOUR_NAME;
+use crate::bench::database::{migrated, without_tls};
 use crate::bench::process::{Measured, Usage};
-use crate::bench::without_tls;
 use anyhow::ensure;
 use sqlx::PgConnection;
 use std::time::Instant;
@@ -16,28 +16,16 @@ pub struct Run {
     pub database: TestDatabase,
 }
 
-/// # Errors
-/// A run that fails.
+/// Errors: a run that fails.
 pub async fn run(source: &Source) -> anyhow::Result<Run> {
-    let database = database().await?;
+    let database = migrated().await?;
     let (seconds, usage) = run_in(&database, source, &["--hour", HOUR_NAME])?;
     Ok(Run { seconds, usage, database })
 }
 
-/// A database with the tables: an installation makes them once, not once an hour.
-///
-/// # Errors
-/// A server that is not there.
-pub async fn database() -> anyhow::Result<TestDatabase> {
-    let database = TestDatabase::create().await;
-    service::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
-    Ok(database)
-}
-
 /// A run over some hours: its seconds, and what it has used.
 ///
-/// # Errors
-/// A run that fails.
+/// Errors: a run that fails.
 pub fn run_in(
     database: &TestDatabase,
     source: &Source,
@@ -49,8 +37,7 @@ pub fn run_in(
 
 /// A run with these arguments: its seconds, and what it has used.
 ///
-/// # Errors
-/// A run that fails.
+/// Errors: a run that fails.
 pub fn command_in(
     database: &TestDatabase,
     source: &Source,
@@ -76,8 +63,7 @@ const MISMATCHES: &str = include_str!("../../../sql/bench/mismatches.sql");
 
 /// How many of the hour's rows differ from a peer's: in any figure, or in being there.
 ///
-/// # Errors
-/// Rows that are none.
+/// Errors: rows that are none.
 pub async fn mismatches(run: &Run, peers_rows: &str) -> anyhow::Result<i64> {
     let mut connection: PgConnection = run.database.connection().await;
     sqlx::raw_sql(PEER_TABLE).execute(&mut connection).await?;

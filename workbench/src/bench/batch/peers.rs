@@ -49,8 +49,7 @@ pub struct Answer {
 impl Peers {
     /// Installs the engines under `folder`, unless they are there.
     ///
-    /// # Errors
-    /// No Python, or a package that cannot be had.
+    /// Errors: no Python, or a package that cannot be had.
     pub fn install(folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.join("peers");
         let python = folder.join("bin").join("python");
@@ -71,8 +70,7 @@ impl Peers {
         Ok(Self { python, script, folder })
     }
 
-    /// # Errors
-    /// A query that fails; here and below.
+    /// Errors: a query that fails; here and below.
     pub fn ask(&self, peer: Peer, source: &Source) -> anyhow::Result<Answer> {
         let shape = if source.enveloped { "envelope" } else { "bare" };
         self.answer([peer.name(), shape, &source.glob()], source)

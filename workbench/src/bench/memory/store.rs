@@ -47,8 +47,7 @@ pub struct EndlessStore {
 }
 
 impl EndlessStore {
-    /// # Errors
-    /// No free port.
+    /// Errors: no free port.
     pub async fn start(objects: Objects) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

@@ -27,13 +27,13 @@ const BAR: &str = "alter table minute_bars alter open set default 1, alter high 
 const RUN: &str = "insert into batch_runs (started_at, finished_at, status, arguments)";
 
 /// Where the speed layer is in the two partitions of a topic.
-const SPEED: &str = "insert into archive_checks (allowed_seconds) values (2700);
+const SPEED: &str = "insert into archive_lag_check (allowed_seconds) values (2700);
     insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) values ('', '', 't', '', 2);
     insert into kafka_offsets (source, partition, next_offset) select source, partition, 1 from kafka_sources, generate_series(0, 1)
     as partition";
 
 /// How far the archive is: partition, next offset, and its newest tick.
-const ARCHIVE: &str = "insert into archive_newest (topic, stored_at, partition, next_offset, tick) select 't', now(), *";
+const ARCHIVE: &str = "insert into archive_high_offsets (topic, stored_at, partition, next_offset, tick) select 't', now(), *";
 
 const CASES: [Case; 22] = [
     Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
@@ -114,12 +114,12 @@ const CASES: [Case; 22] = [
         firing: &[],
     },
     Case {
-        name: "an hour of this morning is dirty",
+        name: "an hour of this morning is stale",
         state: "RUN values (now(), now(), 'ok', ''); insert into stale_hours values (now() - interval '5 hours', true, false)",
-        firing: &["HoursStayDirty"],
+        firing: &["HoursStayStale"],
     },
     Case {
-        name: "a dirty hour that is just over, and one that no run has asked for",
+        name: "a stale hour that is just over, and one that no run has asked for",
         state: "RUN values (now(), now(), 'ok', '');
                 insert into stale_hours values (now() - interval '1 hour', true, false), (now() - interval '9 hours', false, false)",
         firing: &[],

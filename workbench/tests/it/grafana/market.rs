@@ -39,7 +39,7 @@ const SEED: &str = "
     insert into archive_object_hours (hour, key, ticks, first_at, last_at, fingerprint, places, merged)
     select hour, key, 240, hour, hour + interval '59 minutes', 1, 1, key = 'raw/a' from batch_hours, archive_objects;
     insert into broken_objects (key, folder, etag, size, kind, detail) values ('raw/c', 'raw/', 'c', 9, 'damaged', 'no gzip');
-    insert into held_hours select hour, 'raw/c' from batch_hours;
+    insert into blocked_hours select hour, 'raw/c' from batch_hours;
     insert into deleted_objects select hour, 'raw/d', now() from batch_hours;
     insert into reconciled_hours
     select hour, 'mismatch', 480, 480, 479, 479, 'a tick is missing in the archive', now() from batch_hours;
