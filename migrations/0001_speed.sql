@@ -152,12 +152,12 @@ create table kafka_offsets
     with (fillfactor = 50);
 
 -- The partitions that have had a row in kafka_offsets. One whose row is gone must not be read from its beginning again.
-create table begun_partitions
+create table started_partitions
 (
     source    smallint not null,
     partition integer  not null,
-    constraint begun_partitions_pkey primary key (source, partition),
-    constraint begun_partitions_source_fkey foreign key (source) references kafka_sources
+    constraint started_partitions_pkey primary key (source, partition),
+    constraint started_partitions_source_fkey foreign key (source) references kafka_sources
 );
 
 -- The instances that write into this database, by their names in Kafka. Each renews its mark every ten seconds: a member

@@ -75,12 +75,12 @@ create table archive_objects
     lines          bigint      not null,
     rejected_lines bigint      not null,
     indexed_at     timestamptz not null default now(),
-    -- how it was read: flags, and the version of this program's sums; under others it is read again
-    format         text        not null default '',
-    -- Some of its ticks do not tell their offset: if it comes twice, nothing else tells that they are the same.
-    placeless      boolean     not null default false,
-    -- No longer in the archive. A row is kept then of placeless objects, and of those that sums have an earlier version of:
-    -- should it come back, its ticks are not counted again.
+    -- how it was read: the version of this program's sums, and the flags about messages; under others it is read again
+    decode_rules   text        not null default '',
+    -- Some of its ticks carry no offset: if it comes twice, nothing else shows that they are the same.
+    lacks_offsets  boolean     not null default false,
+    -- No longer in the archive. A row is kept then of objects without offsets, and of those of which sums have an
+    -- earlier version: should it come back, its ticks are not counted again.
     gone           boolean     not null default false,
     constraint archive_objects_pkey primary key (key)
 );
@@ -91,26 +91,27 @@ create table archive_object_hours
     key         text        not null collate "C",
     -- 0: it holds none any more, and the hour's sums have an earlier version.
     ticks       bigint      not null,
-    -- Those of them that do not tell their offset.
-    placeless   bigint      not null default 0,
+    -- how many of them carry no offset
+    without_offsets bigint  not null default 0,
     -- The times of the first and of the last of them.
     first_at    timestamptz not null,
     last_at     timestamptz not null,
-    -- Of its bars and offsets: what has the same changes no sums, whatever its etag, name or compression.
-    fingerprint bigint      not null,
-    -- Of its offsets alone.
-    places      bigint      not null,
+    -- A hash of its bars and offsets: an object with the same hash changes no sums, whatever its etag, name or
+    -- compression.
+    content_hash bigint     not null,
+    -- a hash of its offsets (with the elements) alone
+    offsets_hash bigint     not null,
     -- Its offsets, as long as no sums have it and they take few bytes: should it be deleted before, they are looked for
     -- in others.
     offsets     bytea,
-    -- Those two of the version in the hour's sums, if one is: what was replaced and is put back is known again, and what
-    -- has grown is known for that.
-    summed      bigint,
-    summed_places bigint,
-    -- How many ticks that version holds of it.
+    -- Both hashes of the version in the hour's sums; null: none is. By them an object is recognized that was replaced
+    -- and put back, or that has only grown.
+    summed_content_hash bigint,
+    summed_offsets_hash bigint,
+    -- how many ticks of the hour that version holds
     summed_ticks bigint,
-    -- Those of that version that do not tell their offset.
-    summed_placeless bigint,
+    -- how many of them carry no offset
+    summed_without_offsets bigint,
     -- This version of the object is in the hour's sums (hour_sums): so the hour need not be read again for its sake, and
     -- goes on without it once it has expired.
     merged      boolean     not null default false,
@@ -139,15 +140,15 @@ create table broken_objects
 );
 
 -- Hours that such an object may touch. They are held back: never written from the other objects alone.
-create table held_hours
+create table blocked_hours
 (
     hour timestamptz not null,
     key  text        not null collate "C",
-    constraint held_hours_pkey primary key (hour, key),
-    constraint held_hours_key_fkey foreign key (key) references broken_objects on delete cascade
+    constraint blocked_hours_pkey primary key (hour, key),
+    constraint blocked_hours_key_fkey foreign key (key) references broken_objects on delete cascade
 );
 
-create index held_hours_key_idx on held_hours (key);
+create index blocked_hours_key_idx on blocked_hours (key);
 
 -- Hours whose objects have changed since they were computed: what a run has to do, and what one that was killed has left.
 -- A row is written in the transaction that changes the index, and deleted in the one that writes the hour.
@@ -192,8 +193,8 @@ create index rejected_lines_place_idx on rejected_lines (kafka_partition, kafka_
 create table batch_hours
 (
     hour        timestamptz not null,
-    -- how its objects were read: flags, and the version of this program's sums
-    format      text        not null,
+    -- how its objects were read: the version of this program's sums, and the flags about messages
+    decode_rules text       not null,
     -- how many objects it was computed from
     objects     integer     not null,
     ticks       bigint      not null,
@@ -281,12 +282,12 @@ create table stale_bars
 );
 
 -- Which detector that was. Another one looks at all.
-create table judged_bars
+create table bar_detector_version
 (
     is_the_only_row boolean not null default true,
     detector        text    not null,
-    constraint judged_bars_pkey primary key (is_the_only_row),
-    constraint judged_bars_is_the_only_row_check check (is_the_only_row)
+    constraint bar_detector_version_pkey primary key (is_the_only_row),
+    constraint bar_detector_version_is_the_only_row_check check (is_the_only_row)
 );
 
 -- Bars that have confirmed bad prints, without those. The bars of `minute_bars` and `hourly_stock_summary` keep them.
@@ -345,7 +346,7 @@ create table hour_spans
     -- those of messages whose records are in the sums or were; batch-layer alone reads it (src/state.rs)
     offsets      bytea       not null,
     -- Whether a run has looked since which offsets are missing among them, and between them and their neighbours.
-    is_followed  boolean     not null default false,
+    gaps_checked  boolean     not null default false,
     constraint hour_spans_pkey primary key (hour, topic, partition),
     constraint hour_spans_hour_fkey foreign key (hour) references batch_hours on delete cascade
 );
@@ -355,7 +356,7 @@ alter table hour_spans alter column offsets set storage external;
 
 create index hour_spans_offsets_idx on hour_spans (topic, partition, last_offset);
 create index hour_spans_first_idx on hour_spans (topic, partition, first_offset);
-create index hour_spans_unfollowed_idx on hour_spans (topic, partition, first_offset) where not is_followed;
+create index hour_spans_gaps_unchecked_idx on hour_spans (topic, partition, first_offset) where not gaps_checked;
 
 -- Offsets between archived ones that the archive does not show, and of which nothing tells that they were no ticks. A row may
 -- stand for several stretches that lie between the same hours.
@@ -467,7 +468,7 @@ create table archive_hours
 create index archive_hours_incomplete_idx on archive_hours (hour) where status = 'incomplete';
 
 -- How far the archive goes, by topic and partition, as far as any run has read it. Written with the index.
-create table archive_newest
+create table archive_high_offsets
 (
     -- empty where the names of objects tell none
     topic        text        not null collate "C",
@@ -480,18 +481,18 @@ create table archive_newest
     stored_at    timestamptz not null,
     -- when a run found last that the archive had all that the speed layer had
     caught_up_at timestamptz,
-    constraint archive_newest_pkey primary key (topic, partition)
+    constraint archive_high_offsets_pkey primary key (topic, partition)
 );
 
 -- The last run that has looked how far the archive goes.
-create table archive_checks
+create table archive_lag_check
 (
     is_the_only_row boolean          not null default true,
     -- its --archive-delay
     allowed_seconds double precision not null,
     checked_at      timestamptz      not null default now(),
-    constraint archive_checks_pkey primary key (is_the_only_row),
-    constraint archive_checks_is_the_only_row_check check (is_the_only_row)
+    constraint archive_lag_check_pkey primary key (is_the_only_row),
+    constraint archive_lag_check_is_the_only_row_check check (is_the_only_row)
 );
 
 -- The archive's hours as Parquet (batch-layer compact): which object holds which ticks.
@@ -533,7 +534,7 @@ create table lake_sources
     key    text        not null collate "C",
     etag   text        not null,
     -- as in archive_objects
-    format text        not null,
+    decode_rules text  not null,
     constraint lake_sources_pkey primary key (hour, prefix, key)
 );
 

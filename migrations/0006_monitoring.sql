@@ -78,7 +78,7 @@ from missing_offsets;
 
 -- Objects of the archive that cannot be read, and how many hours they hold back.
 create view broken_archive_objects as
-select key, kind, detail, since, last_tried, (select count(*) from held_hours h where h.key = b.key) as hours_held
+select key, kind, detail, since, last_tried, (select count(*) from blocked_hours h where h.key = b.key) as hours_blocked
 from broken_objects b;
 
 -- What the archive has of an hour, object by object. state: summed (its ticks are in the hour's sums), waits (for the next
@@ -99,7 +99,7 @@ from archive_object_hours h
          join archive_objects o using (key)
 union all
 select h.hour, key, b.kind, null, null, null, null, null, b.size, null, b.detail
-from held_hours h
+from blocked_hours h
          join broken_objects b using (key)
 union all
 select hour, key, 'deleted', null, null, null, null, null, null, null, 'deleted, seen at ' || deleted_at
@@ -109,7 +109,7 @@ from deleted_objects;
 -- the age of the first of those that are newer in time, too, since the archive was last seen to have all. Zero where it keeps
 -- up, or where nothing comes. Bars tell of a tick only the offset; that it is of this topic tells its range, which ends where
 -- the speed layer is. One that is ahead of its time counts on neither side.
-create view archive_standing as
+create view archive_lag as
 select s.topic,
        o.partition,
        coalesce(n.next_offset, 0) as archive_next_offset,
@@ -119,7 +119,7 @@ select s.topic,
        coalesce(greatest(extract(epoch from now() - waiting_since), 0), 0) as waiting_seconds,
        allowed_seconds,
        checked_at
-from archive_checks
+from archive_lag_check
          cross join kafka_offsets o
          join kafka_sources s using (source)
          -- When it was seen as made anew: nobody waits for older history since before that.
@@ -127,7 +127,7 @@ from archive_checks
                             where exists (select from kafka_sources e
                                           where e.topic = s.topic and e.first_seen_at < s.first_seen_at)) as anew
                    on true
-         left join archive_newest n
+         left join archive_high_offsets n
                    on n.topic in (s.topic, '') and n.partition = o.partition
                        -- Of a topic that was made anew, what was stored before is the old one's.
                        and (anew.seen_at is null or n.stored_at >= anew.seen_at)
@@ -144,8 +144,8 @@ from archive_checks
 where not exists (select from kafka_sources later
                   where later.topic = s.topic and later.first_seen_at > s.first_seen_at)
   -- A topic that is not archived at all beside others is not meant to be.
-  and (exists (select from archive_newest a where a.topic in (s.topic, ''))
-       or not exists (select from archive_newest));
+  and (exists (select from archive_high_offsets a where a.topic in (s.topic, ''))
+       or not exists (select from archive_high_offsets));
 
 create view batch_run_history as
 select run_id,
@@ -187,7 +187,7 @@ from batch_hours;
 create index batch_hours_computed_at_idx on batch_hours (computed_at);
 
 -- Hours whose objects have changed since they were computed. wanted is false where only a wider window would compute it.
-create view dirty_hours as
+create view stale_archive_hours as
 select s.hour, s.wanted or b.hour is not null as wanted, b.computed_at
 from stale_hours s
          left join batch_hours b using (hour);

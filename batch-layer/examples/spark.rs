@@ -2,7 +2,9 @@
 //! last line is JSON.
 
 use anyhow::{Context, Result, ensure};
-use batch_layer::archive::{CONFLUENT, FileNameTemplate, Format, Object, Store, StoreOptions};
+use batch_layer::archive::{
+    CONFLUENT, FileNameTemplate, Format, Object, ObjectStore, StoreOptions,
+};
 use batch_layer::reader::{IN_FLIGHT, Reader};
 use batch_layer::scan::Scan;
 use batch_layer::spark::{AT_ONCE, Spark, SparkOptions};
@@ -48,7 +50,7 @@ struct Args {
 }
 
 /// What tells what an object holds from anything else.
-type Prints = BTreeMap<String, Vec<String>>;
+type Fingerprints = BTreeMap<String, Vec<String>>;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -57,7 +59,7 @@ async fn main() -> Result<()> {
     for number in 0..args.objects {
         write_object(folder.path(), number, args.ticks / args.objects)?;
     }
-    let store = Store::open(&StoreOptions::Local(folder.path().to_owned())).await?;
+    let store = ObjectStore::open(&StoreOptions::Local(folder.path().to_owned())).await?;
     let format = Format {
         file_name: FileNameTemplate::parse(CONFLUENT).map_err(anyhow::Error::msg)?,
         rules: Arc::default(),
@@ -98,7 +100,7 @@ async fn main() -> Result<()> {
             .zip(cpu_before)
             .map_or(String::new(), |(now, before)| format!(", {:.2} s of CPU", now - before));
         let rows: usize = second.values().map(Vec::len).sum();
-        let differing = |there: &Prints| {
+        let differing = |there: &Fingerprints| {
             own.iter().filter(|(key, prints)| there.get(*key) != Some(prints)).count()
         };
         mismatches += differing(&first) + differing(&second);
@@ -141,7 +143,7 @@ fn round(seconds: f64) -> f64 {
     (seconds * 100.0).round() / 100.0
 }
 
-async fn read_here(reader: &Reader, objects: &[Object]) -> Result<Prints> {
+async fn read_here(reader: &Reader, objects: &[Object]) -> Result<Fingerprints> {
     let scans = stream::iter(objects.to_vec()).map(|object| {
         let reader = reader.clone();
         async move {
@@ -153,11 +155,15 @@ async fn read_here(reader: &Reader, objects: &[Object]) -> Result<Prints> {
     scans.iter().map(prints).collect()
 }
 
-async fn read_there(spark: &mut Spark, reader: &Reader, objects: &[Object]) -> Result<Prints> {
-    let mut all = Prints::new();
+async fn read_there(
+    spark: &mut Spark,
+    reader: &Reader,
+    objects: &[Object],
+) -> Result<Fingerprints> {
+    let mut all = Fingerprints::new();
     for some in objects.chunks(AT_ONCE) {
         let scans = spark.scan(some, reader).await?;
-        all.extend(scans.iter().map(prints).collect::<Result<Prints>>()?);
+        all.extend(scans.iter().map(prints).collect::<Result<Fingerprints>>()?);
     }
     Ok(all)
 }
@@ -167,8 +173,8 @@ fn prints((object, scan): &(Object, Scan)) -> Result<(String, Vec<String>)> {
     for (hour, bars) in &scan.hours {
         all.push(format!(
             "{hour} {} {}",
-            state::fingerprint(bars)?,
-            state::fingerprint_of_places(&state::encode_offsets(&bars.offsets)?)
+            state::content_hash(bars)?,
+            state::offsets_hash(&state::encode_offsets(&bars.offsets)?)
         ));
     }
     Ok((object.key.to_string(), all))

@@ -41,12 +41,12 @@ pub enum StoreOptions {
 
 /// The store of the archive. Cloning is cheap.
 #[derive(Debug, Clone)]
-pub enum Store {
+pub enum ObjectStore {
     S3(S3Store),
     Local(LocalStore),
 }
 
-impl Store {
+impl ObjectStore {
     /// # Errors
     /// Where the options cannot work. A store that is not there is found out by the first listing.
     pub async fn open(options: &StoreOptions) -> Result<Self, Failure> {
@@ -93,7 +93,7 @@ impl Store {
     /// given; `all` asks for the others, too.
     ///
     /// # Errors
-    /// As [`Store::list`].
+    /// As [`ObjectStore::list`].
     pub async fn folders(
         &self,
         stem: &str,

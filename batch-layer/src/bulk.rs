@@ -2,7 +2,7 @@
 
 #[cfg(feature = "spark")]
 use crate::archive::StoreOptions;
-use crate::archive::{Object, Store};
+use crate::archive::{Object, ObjectStore};
 use crate::cli::Args;
 use crate::flags::EngineKind;
 use crate::reader::Reader;
@@ -104,7 +104,7 @@ impl Bulk {
     /// Where it does not answer, or to others alone.
     pub async fn open(
         options: Option<SparkOptions>,
-        store: Store,
+        store: ObjectStore,
         stop: CancellationToken,
     ) -> Result<Self, Failure> {
         Ok(match options {
@@ -168,7 +168,7 @@ impl Bulk {
     /// None.
     pub async fn open(
         _: Option<SparkOptions>,
-        _: Store,
+        _: ObjectStore,
         _: CancellationToken,
     ) -> Result<Self, Failure> {
         Ok(Self::Nothing)

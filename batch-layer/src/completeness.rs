@@ -10,12 +10,12 @@ mod compared;
 mod hole;
 mod holes;
 mod known;
-mod standing;
+mod lag;
 
 pub use compared::compare;
-pub use holes::{Naming, follow, forget_read, lacks};
+pub use holes::{Naming, check_gaps, forget_read, lacks};
 pub use known::KnownOffsets;
-pub use standing::standing;
+pub use lag::archive_lag;
 
 use crate::hour::Hour;
 use crate::index::Index;

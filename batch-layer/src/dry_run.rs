@@ -1,6 +1,6 @@
 //! `--dry-run`: what a run would do, and why.
 
-use crate::archive::{Folder, Store};
+use crate::archive::{Folder, ObjectStore};
 use crate::cli::Args;
 use crate::flags::Plan;
 use crate::hour::Hour;
@@ -34,8 +34,13 @@ struct Todo {
 ///
 /// # Errors
 /// As a run's.
-pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> Result<(), Failure> {
-    let format = args.archive.format().describe();
+pub async fn run(
+    args: &Args,
+    plan: &Plan,
+    store: &ObjectStore,
+    mut index: Index,
+) -> Result<(), Failure> {
+    let decode_rules = args.archive.format().describe();
     let has_tables = has_tables(&mut index).await?;
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
     for folder in args.below.prefix.folders(plan.around(&plan.window)) {
@@ -48,7 +53,7 @@ pub async fn run(args: &Args, plan: &Plan, store: &Store, mut index: Index) -> R
             listing => listing?,
         };
         let mut known = if has_tables {
-            index.folders(&[&*folder.prefix], &format).await?
+            index.folders(&[&*folder.prefix], &decode_rules).await?
         } else {
             FxHashMap::default()
         };

@@ -10,7 +10,7 @@ pub(crate) mod conflicts;
 use crate::archive::Object;
 use crate::bulk::Bulk;
 use crate::hour::Hour;
-use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
+use crate::reader::{Breakage, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, HourBars, Offsets, Scan};
 use crate::stop::stopped;
 use crate::totals::{self, MAX_BARS, Total, Totals};
@@ -22,11 +22,11 @@ use tokio_util::sync::CancellationToken;
 /// What became of the attempt to sum up an hour.
 #[derive(Debug)]
 pub enum Summed {
-    Whole(HourBars),
+    Complete(HourBars),
     /// An object was no longer the one that was asked for.
     Moved(Object),
     /// An object cannot be read.
-    Broken(Object, Broken),
+    Broken(Object, Breakage),
     /// It has more symbols than there is memory for.
     TooWide,
 }
@@ -190,9 +190,10 @@ impl Engine {
         total: Total,
     ) -> Result<Summed, Failure> {
         let Total { mut sum, objects: spans, .. } = total;
-        let told = |object: &Object| (object.clone(), spans.get(&object.key).copied().flatten());
-        let told: Vec<_> = objects.iter().map(told).collect();
-        let search = conflicts::Search { reader: &self.reader, hour, objects: &told };
+        let spans_of_objects =
+            |object: &Object| (object.clone(), spans.get(&object.key).copied().flatten());
+        let spans_of_objects: Vec<_> = objects.iter().map(spans_of_objects).collect();
+        let search = conflicts::Search { reader: &self.reader, hour, objects: &spans_of_objects };
         let stop = self.stop.clone();
         match stop
             .run_until_cancelled(search.run(&sum.repeated, &mut self.read))
@@ -201,7 +202,7 @@ impl Engine {
         {
             Ok(conflicts) => {
                 sum.conflicts = conflicts;
-                Ok(Summed::Whole(sum))
+                Ok(Summed::Complete(sum))
             }
             Err((object, error)) => unread(&object, error),
         }
@@ -233,7 +234,7 @@ impl Engine {
                 Err(error) => return unread(object, error),
             }
         }
-        Ok(Summed::Whole(sum))
+        Ok(Summed::Complete(sum))
     }
 
     /// What `object` holds of an hour of the records that `known` has, and of no others.
@@ -250,7 +251,7 @@ impl Engine {
             Ok(scan) => {
                 self.read.push(object.size);
                 let part = scan.hours.into_iter().find(|(of, _)| *of == hour);
-                Ok(Summed::Whole(part.map(|(_, part)| part).unwrap_or_default()))
+                Ok(Summed::Complete(part.map(|(_, part)| part).unwrap_or_default()))
             }
             Err(error) => unread(object, error),
         }

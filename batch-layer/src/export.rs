@@ -41,7 +41,7 @@ pub async fn run(args: ExportArgs, stop: CancellationToken) -> Result<(), Failur
     }
     let format = args.format()?;
     let output = Output::open(&args, format)?;
-    let store = crate::archive::Store::open(&args.archive.store()).await?;
+    let store = crate::archive::ObjectStore::open(&args.archive.store()).await?;
     let mut index = args.database.open("batch-layer export", false).await?;
     let broken: FxHashSet<String> = index.broken().await?.into_values().flatten().collect();
     let others =

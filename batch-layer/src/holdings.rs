@@ -56,9 +56,9 @@ pub struct Share {
     /// The places of rows that came again.
     pub doubled: RoaringTreemap,
     /// What ticks say, where they are few and were asked for by their places.
-    pub told: BTreeMap<u64, Told>,
-    /// Ticks whose lines do not tell their place, so that duplicates among them cannot be told.
-    pub placeless: u64,
+    pub values: BTreeMap<u64, TickValue>,
+    /// Ticks whose lines carry no offset, so that duplicates among them cannot be found.
+    pub without_offsets: u64,
     /// Over all ticks with their places, as far as known.
     pub checksum: Checksum,
     /// Over all ticks without their places.
@@ -70,11 +70,11 @@ pub struct Share {
 }
 
 /// Ticks of which at most what they say is kept.
-pub const TOLD_AT_MOST: usize = 4 << BLOCK_BITS;
+pub const MAX_KEPT_VALUES: usize = 4 << BLOCK_BITS;
 
 /// What a tick says, for a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
+pub struct TickValue {
     pub checksum: Checksum,
     pub text: String,
 }
@@ -82,7 +82,7 @@ pub struct Told {
 /// Whether what the ticks at these places say is kept.
 #[must_use]
 pub fn are_few(places: &Places) -> bool {
-    places.values().map(RoaringTreemap::len).sum::<u64>() <= TOLD_AT_MOST as u64
+    places.values().map(RoaringTreemap::len).sum::<u64>() <= MAX_KEPT_VALUES as u64
 }
 
 /// Where the ticks of one object and hour stand in a partition: the offsets [start, end), by the
@@ -131,7 +131,7 @@ impl Holdings {
                 return false;
             }
             Some(place) => share.blocks.entry(place >> BLOCK_BITS).or_default().add(checksum),
-            None => share.placeless += 1,
+            None => share.without_offsets += 1,
         }
         share.ticks += 1;
         share.checksum.add(checksum);
@@ -152,7 +152,7 @@ impl Holdings {
     }
 
     /// Keeps what a tick says.
-    pub fn tell(&mut self, partition: i32, place: u64, content: &Content<'_>) {
+    pub fn keep_value(&mut self, partition: i32, place: u64, content: &Content<'_>) {
         let share = self
             .hours
             .entry(Hour::of(content.timestamp))
@@ -160,8 +160,9 @@ impl Holdings {
             .shares
             .entry(partition)
             .or_default();
-        let told = Told { checksum: Checksum::of(content, Some(place)), text: content.to_string() };
-        share.told.insert(place, told);
+        let value =
+            TickValue { checksum: Checksum::of(content, Some(place)), text: content.to_string() };
+        share.values.insert(place, value);
     }
 
     /// Notes where a tick that tells no place may stand; what an object holds comes in order.
@@ -210,11 +211,11 @@ impl Holdings {
             let known = self.hours.entry(hour).or_default();
             match known.overlap(&part) {
                 Overlap::None => known.merge(part),
-                Overlap::Whole => part.shares.into_iter().for_each(|(partition, share)| {
+                Overlap::All => part.shares.into_iter().for_each(|(partition, share)| {
                     known.shares.entry(partition).or_default().duplicates +=
                         share.ticks + share.duplicates;
                 }),
-                Overlap::Some => drop(again.insert(hour, known.offsets.clone())),
+                Overlap::Part => drop(again.insert(hour, known.offsets.clone())),
             }
         }
         again
@@ -228,10 +229,10 @@ impl HourHoldings {
         self.offsets.partition(partition).cloned().unwrap_or_default()
     }
 
-    /// Whether some ticks do not tell their place.
+    /// Whether some ticks carry no offset.
     #[must_use]
-    pub fn is_placeless(&self) -> bool {
-        self.shares.values().any(|share| share.placeless > 0)
+    pub fn lacks_offsets(&self) -> bool {
+        self.shares.values().any(|share| share.without_offsets > 0)
     }
 
     fn overlap(&self, other: &Self) -> Overlap {
@@ -267,10 +268,10 @@ impl HourHoldings {
 }
 
 impl Share {
-    /// Whether some of its ticks tell their place.
+    /// Whether some of its ticks carry their offset.
     #[must_use]
-    pub const fn tells_offsets(&self) -> bool {
-        self.ticks > self.placeless
+    pub const fn has_offsets(&self) -> bool {
+        self.ticks > self.without_offsets
     }
 
     /// How many ticks may stand at an offset or behind it, where lines tell none: all of those
@@ -287,14 +288,14 @@ impl Share {
     fn merge(&mut self, other: Self) {
         self.ticks += other.ticks;
         self.duplicates += other.duplicates;
-        self.placeless += other.placeless;
+        self.without_offsets += other.without_offsets;
         self.checksum.add(other.checksum);
         self.content.add(other.content);
         for (block, checksum) in other.blocks {
             self.blocks.entry(block).or_default().add(checksum);
         }
         self.presumed.extend(other.presumed);
-        self.told.extend(other.told);
+        self.values.extend(other.values);
     }
 }
 
@@ -315,7 +316,8 @@ pub fn difference(expected: Option<&HourHoldings>, found: Option<&HourHoldings>)
             other.and_then(|other| other.blocks.get(block)) != Some(*sum)
         })
     });
-    let doubled: u64 = found.shares.values().map(|share| share.duplicates + share.placeless).sum();
+    let doubled: u64 =
+        found.shares.values().map(|share| share.duplicates + share.without_offsets).sum();
     match (blocks.count(), doubled) {
         (0, 0) => None,
         (blocks, doubled) => Some(format!(
@@ -339,7 +341,7 @@ pub fn of_object(
         origin: options.origin,
         exclude: options.exclude.clone(),
         among: among.cloned(),
-        is_telling: among.is_some_and(|among| are_few(among)),
+        keeps_values: among.is_some_and(|among| are_few(among)),
         max_bars: options.max_bars,
         hour_weight: options.hour_weight,
         records: 0,
@@ -364,7 +366,7 @@ struct Reading {
     origin: Origin,
     exclude: Option<Arc<Exclusions>>,
     among: Option<Arc<Places>>,
-    is_telling: bool,
+    keeps_values: bool,
     max_bars: usize,
     hour_weight: usize,
     records: u64,
@@ -380,7 +382,7 @@ impl Visitor for Reading {
         }
         let content = Content::of(record);
         let Some((place, number)) =
-            record.provenance.and_then(|told| scan::place_of(told, spot.index))
+            record.provenance.and_then(|position| scan::place_of(position, spot.element))
         else {
             if self.among.is_none() {
                 let place = self.origin.place(spot.order);
@@ -404,7 +406,9 @@ impl Visitor for Reading {
         }
         match (self.holdings.add(partition, Some(number), &content), among.is_none()) {
             (true, true) => self.holdings.sum_up(&record.tick, place),
-            (true, false) if self.is_telling => self.holdings.tell(partition, number, &content),
+            (true, false) if self.keeps_values => {
+                self.holdings.keep_value(partition, number, &content)
+            }
             (false, true) => self.holdings.note_doubled(hour, partition, number),
             _ => {}
         }

@@ -6,15 +6,17 @@ mod connection;
 mod lines;
 mod newest;
 mod object;
-mod seen;
+mod snapshot;
 mod write;
 
 pub use broken::BrokenSummary;
 pub use connection::Index;
 pub use lines::{CommonReject, FolderLines};
 pub use newest::{NewestPlaces, newest_of};
-pub use object::{InSums, Indexed, KnownObject, KnownObjects, Missed, Placeless, Prints};
-pub use seen::Seen;
+pub use object::{
+    Fingerprints, InSums, Indexed, KnownObject, KnownObjects, Missed, ObjectWithoutOffsets,
+};
+pub use snapshot::IndexSnapshot;
 pub use write::{Entry, Holding, forget_emptied};
 
 use crate::archive::{Folder, Object};
@@ -55,18 +57,18 @@ pub struct Computed {
     /// How many there are in its sums, with those.
     pub objects: u64,
     pub ticks: u64,
-    /// Ticks of those objects that do not tell their places.
-    pub gone_placeless: u64,
+    /// Ticks of those objects that carry no offset.
+    pub gone_without_offsets: u64,
     /// Objects that are there and hold nothing of it any more, while its sums have an earlier
     /// version of them.
     pub emptied: u64,
-    /// How its objects were read.
-    pub format: String,
+    /// By which decode rules its objects were read.
+    pub decode_rules: String,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
     /// Ticks that were left out, because the same record had been counted before.
     pub duplicates: u64,
-    /// `None` where what was kept is of another version, or cannot be of this hour and its ticks.
+    /// `None` if the stored sums are of another version, or cannot be of this hour and its ticks.
     pub sum: Option<HourBars>,
     /// Records that were in the sums and were taken out.
     pub withdrawn: Offsets,
@@ -75,30 +77,30 @@ pub struct Computed {
 }
 
 impl Computed {
-    /// Whether its sums are those of so many objects that are still there, and of those that are
-    /// gone.
+    /// Whether so many objects that are still there, and those that are gone, are all that its sums
+    /// are made of.
     #[must_use]
-    pub fn is_of(&self, there: u64) -> bool {
-        there + u64::from(self.gone_objects) == self.objects
+    pub fn accounts_for(&self, present_objects: u64) -> bool {
+        present_objects + u64::from(self.gone_objects) == self.objects
     }
 }
 
 impl Index {
     /// The known objects below some folders, by folder and key, and whether they were read as
-    /// `format` says. They are a folder's by their keys, whatever listing has shown them.
+    /// `decode_rules` says. They are a folder's by their keys, whatever listing has shown them.
     ///
     /// # Errors
     /// Where the database fails; here and below.
     pub async fn folders(
         &mut self,
         prefixes: &[&str],
-        format: &str,
+        decode_rules: &str,
     ) -> Result<FxHashMap<String, KnownObjects>, Failure> {
         let mut folders = FxHashMap::default();
         let read = async {
             let mut rows = pg::query(include_str!("../sql/index/objects_of_folders.sql"))
                 .bind(prefixes)
-                .bind(format)
+                .bind(decode_rules)
                 .fetch(&mut self.connection);
             while let Some(row) = rows.try_next().await? {
                 add_known(&mut folders, &row)?;
@@ -223,24 +225,28 @@ impl Index {
     }
 
     /// The objects without offsets that are in an hour's sums, and are gone.
-    pub async fn gone_placeless(&mut self, hour: Hour) -> Result<Vec<Placeless>, Failure> {
-        let rows = pg::query_as(include_str!("../sql/index/gone_placeless.sql"))
+    pub async fn gone_without_offsets(
+        &mut self,
+        hour: Hour,
+    ) -> Result<Vec<ObjectWithoutOffsets>, Failure> {
+        let rows = pg::query_as(include_str!("../sql/index/gone_without_offsets.sql"))
             .bind(hour.start())
             .fetch_all(&mut self.connection);
         let rows: Result<Vec<(String, i64, i64, bool)>, _> = in_time(self.patience, rows).await;
         let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
-        let placeless = |(key, lines, ticks, is_mixed): (String, i64, i64, bool)| Placeless {
-            key: key.into(),
-            lines: lines.cast_unsigned(),
-            ticks: ticks.cast_unsigned(),
-            is_mixed,
-        };
-        Ok(rows.into_iter().map(placeless).collect())
+        let without_offsets =
+            |(key, lines, ticks, is_mixed): (String, i64, i64, bool)| ObjectWithoutOffsets {
+                key: key.into(),
+                lines: lines.cast_unsigned(),
+                ticks: ticks.cast_unsigned(),
+                is_mixed,
+            };
+        Ok(rows.into_iter().map(without_offsets).collect())
     }
 
-    /// How many ticks of an hour's sums do not tell their offset, by the objects that they are of.
-    pub async fn placeless_of(&mut self, hour: Hour) -> Result<u64, Failure> {
-        let count = pg::query_scalar(include_str!("../sql/index/placeless_of.sql"))
+    /// How many ticks of an hour's sums carry no offset, as the index knows from their objects.
+    pub async fn summed_without_offsets(&mut self, hour: Hour) -> Result<u64, Failure> {
+        let count = pg::query_scalar(include_str!("../sql/index/summed_without_offsets.sql"))
             .bind(hour.start())
             .fetch_one(&mut self.connection);
         let count: Result<i64, _> = in_time(self.patience, count).await;
@@ -259,7 +265,7 @@ impl Index {
                 key: row.try_get("key")?,
                 ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
                 lines: row.try_get::<i64, _>("lines")?.cast_unsigned(),
-                placeless: row.try_get("placeless")?,
+                lacks_offsets: row.try_get("lacks_offsets")?,
                 offsets: offsets.and_then(|offsets| state::decode_offsets(offsets).ok()),
                 is_elsewhere: row.try_get("is_elsewhere")?,
             })
@@ -303,10 +309,13 @@ impl Index {
         Ok(hours.into_iter().map(Hour::of).collect())
     }
 
-    /// What an object that is there, as it is listed, holds of each hour, in order of time, by its
-    /// fingerprints.
-    pub async fn fingerprints_of(&mut self, object: &Object) -> Result<Vec<(Hour, u64)>, Failure> {
-        let statement = pg::query_as(include_str!("../sql/index/fingerprints_of_object.sql"));
+    /// The content hashes of what an object that is there, as it is listed, holds of each hour, in
+    /// order of time.
+    pub async fn content_hashes_of(
+        &mut self,
+        object: &Object,
+    ) -> Result<Vec<(Hour, u64)>, Failure> {
+        let statement = pg::query_as(include_str!("../sql/index/content_hashes_of_object.sql"));
         self.by_hour(statement.bind(&*object.key).bind(&object.etag)).await
     }
 
@@ -318,12 +327,13 @@ impl Index {
         Ok(rows.into_iter().map(number).collect())
     }
 
-    /// Whether some ticks of an object do not tell their offset; `None`: it is not known.
-    pub async fn is_placeless(&mut self, key: &str) -> Result<Option<bool>, Failure> {
-        let row =
-            pg::query_scalar("select placeless from archive_objects where key = $1 and not gone")
-                .bind(key)
-                .fetch_optional(&mut self.connection);
+    /// Whether some ticks of an object carry no offset; `None` if the index does not know it.
+    pub async fn lacks_offsets(&mut self, key: &str) -> Result<Option<bool>, Failure> {
+        let row = pg::query_scalar(
+            "select lacks_offsets from archive_objects where key = $1 and not gone",
+        )
+        .bind(key)
+        .fetch_optional(&mut self.connection);
         in_time(self.patience, row)
             .await
             .map_err(|error| self.failed("reading the index in", error))
@@ -349,14 +359,14 @@ impl Index {
             .bind(key)
             .fetch_all(&mut self.connection);
         let rows: Result<Vec<(Timestamp, i64, String)>, _> = in_time(self.patience, rows).await;
-        let (mut held, mut format) = (BTreeMap::new(), String::new());
+        let (mut held, mut decode_rules) = (BTreeMap::new(), String::new());
         for (hour, ticks, read_as) in
             rows.map_err(|error| self.failed("reading the index in", error))?
         {
             held.insert(Hour::of(hour), ticks.cast_unsigned());
-            format = read_as;
+            decode_rules = read_as;
         }
-        Ok((held, format))
+        Ok((held, decode_rules))
     }
 
     /// How an hour was computed last, if ever.
@@ -377,8 +387,8 @@ fn add_known(
     let size = row.try_get::<i64, _>("size")?.cast_unsigned();
     let (etag, is_as_read) = (row.try_get("etag")?, row.try_get("is_as_read")?);
     let (stored_at, has_rejects) = (row.try_get("last_modified")?, row.try_get("has_rejects")?);
-    let (gone, placeless) = (row.try_get("gone")?, row.try_get("placeless")?);
-    let known = KnownObject { etag, size, stored_at, has_rejects, is_as_read, gone, placeless };
+    let (gone, lacks_offsets) = (row.try_get("gone")?, row.try_get("lacks_offsets")?);
+    let known = KnownObject { etag, size, stored_at, has_rejects, is_as_read, gone, lacks_offsets };
     folders.entry(row.try_get("folder")?).or_default().insert(row.try_get("key")?, known);
     Ok(())
 }
@@ -396,20 +406,24 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     let object = object(row)?;
     let (folder, merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
-    let (content, places): (Option<i64>, Option<i64>) =
-        (row.try_get("summed")?, row.try_get("summed_places")?);
+    let (content, offsets): (Option<i64>, Option<i64>) =
+        (row.try_get("summed_content_hash")?, row.try_get("summed_offsets_hash")?);
     let ticks_summed: Option<i64> = row.try_get("summed_ticks")?;
-    let without: Option<i64> = row.try_get("summed_placeless")?;
-    let summed = |((content, places), ticks): ((i64, i64), i64)| InSums {
-        prints: Prints { content: content.cast_unsigned(), places: places.cast_unsigned() },
+    let without: Option<i64> = row.try_get("summed_without_offsets")?;
+    let summed = |((content, offsets), ticks): ((i64, i64), i64)| InSums {
+        fingerprints: Fingerprints {
+            content: content.cast_unsigned(),
+            offsets: offsets.cast_unsigned(),
+        },
         ticks: ticks.cast_unsigned(),
-        placeless: without.unwrap_or_default().cast_unsigned(),
+        without_offsets: without.unwrap_or_default().cast_unsigned(),
     };
-    let summed = content.zip(places).zip(ticks_summed).map(summed);
-    let (format, placeless) = (row.try_get("format")?, row.try_get("placeless")?);
+    let summed = content.zip(offsets).zip(ticks_summed).map(summed);
+    let (decode_rules, lacks_offsets) =
+        (row.try_get("decode_rules")?, row.try_get("lacks_offsets")?);
     let span = row.try_get("first_at")?..=row.try_get("last_at")?;
     let lines = row.try_get::<i64, _>("lines")?.cast_unsigned();
-    Ok(Indexed { object, folder, merged, summed, ticks, span, format, placeless, lines })
+    Ok(Indexed { object, folder, merged, summed, ticks, span, decode_rules, lacks_offsets, lines })
 }
 
 fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
@@ -423,9 +437,9 @@ fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
         gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
         objects: row.try_get::<i32, _>("objects")?.cast_unsigned().into(),
         ticks,
-        gone_placeless: row.try_get::<i64, _>("gone_placeless")?.cast_unsigned(),
+        gone_without_offsets: row.try_get::<i64, _>("gone_without_offsets")?.cast_unsigned(),
         emptied: row.try_get::<i64, _>("emptied")?.cast_unsigned(),
-        format: row.try_get("format")?,
+        decode_rules: row.try_get("decode_rules")?,
         conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
         duplicates: row.try_get::<i64, _>("duplicates")?.cast_unsigned(),
         withdrawn: withdrawn

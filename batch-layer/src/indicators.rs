@@ -13,7 +13,7 @@ mod state;
 mod store;
 
 pub use state::{Bar, COLUMNS, State, Values};
-pub use store::{Asked, Interval, bars, count_bars, forget, mark};
+pub use store::{BarsAfter, Interval, bars, count_bars, forget, mark};
 
 use crate::hour::Hour;
 use crate::index::Index;
@@ -23,7 +23,7 @@ use common::Timestamp;
 use service::Failure;
 use service::pg::in_time;
 use std::ops::Range;
-use store::{Kept, Mark, Rows, States};
+use store::{Mark, Rows, SavedState, States};
 use tokio_util::sync::CancellationToken;
 
 /// Symbols of the first transaction.
@@ -118,7 +118,7 @@ async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Err
 /// now and then a new state.
 fn go_on<'m>(
     interval: Interval,
-    (mark, kept): (&'m Mark, Kept),
+    (mark, kept): (&'m Mark, SavedState),
     bars: &[(Timestamp, Bar)],
     (rows, states): (&mut Rows<'m>, &mut States<'m>),
 ) {

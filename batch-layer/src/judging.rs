@@ -22,7 +22,8 @@ use crate::stop::stopped;
 use anomalies::Kind;
 use anomalies::conditions::Conditions;
 use collect::{
-    Gathered, Held, Interrupted, Part, Pause, Pauses, UNKNOWN_TOPIC, Wanted, Whose, margins,
+    CollectedTick, CollectedTicks, GatheredTicks, Interrupted, Pause, Pauses, UNKNOWN_TOPIC,
+    Wanted, Whose, margins,
 };
 use common::Timestamp;
 use futures::stream::{self, StreamExt};
@@ -33,7 +34,7 @@ use service::words::counted;
 use sources::{DueHours, OfHour, Source};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
-use store::{Added, Changed, Found, Judged};
+use store::{Added, FindingRow, Judged, VerdictCounts};
 use tokio_util::sync::CancellationToken;
 use unread::Unread;
 use verdicts::{Provisional, Rules};
@@ -42,7 +43,7 @@ use verdicts::{Provisional, Rules};
 pub struct Judging<'a> {
     reader: Reader,
     /// How objects are read.
-    format: String,
+    decode_rules: String,
     /// `None`: nothing is read from there.
     lake: Option<Arc<Lake>>,
     rules: Rules,
@@ -54,20 +55,20 @@ pub struct Judging<'a> {
     /// The sources of each of them, newer ones behind older ones.
     sources: Vec<(String, i16)>,
     /// The last ticks of the hour that was judged last.
-    ends: Option<(Hour, Vec<Part>)>,
-    changed: Changed,
+    ends: Option<(Hour, Vec<CollectedTicks>)>,
+    changed: VerdictCounts,
     hours: u64,
 }
 
-/// Which of the hours beside one are judged by some of its ticks, too.
+/// Which of the two hours next to one are judged by some of its ticks, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Beside {
+pub struct NeighbourHours {
     pub before: bool,
-    pub behind: bool,
+    pub after: bool,
 }
 
-impl Beside {
-    pub const BOTH: Self = Self { before: true, behind: true };
+impl NeighbourHours {
+    pub const BOTH: Self = Self { before: true, after: true };
 
     /// `spans`: between which times those ticks of `hour` lie.
     pub fn of<'s>(
@@ -77,7 +78,7 @@ impl Beside {
         let (_, until) = margins(hour.plus(-1));
         let (from, _) = margins(hour.plus(1));
         let before = spans.clone().any(|span| *span.start() < until);
-        Self { before, behind: spans.any(|span| *span.end() >= from) }
+        Self { before, after: spans.any(|span| *span.end() >= from) }
     }
 }
 
@@ -124,11 +125,15 @@ async fn judge(
     let Some(parameters) = args.anomalies.hindsight() else { return Ok(()) };
     let (sessions, conditions) = (args.anomalies.sessions(), args.anomalies.condition_codes());
     let detectors = settings::describe(parameters.price_step, &sessions, &conditions);
-    let format = args.archive.format().describe();
+    let decode_rules = args.archive.format().describe();
     let lake = Lake::of(&args.lake).map(Arc::new);
-    let DueHours { now, later } =
-        sources::due(index, (lake.as_deref(), &reader), (&detectors, &format), (window, older))
-            .await?;
+    let DueHours { now, later } = sources::due(
+        index,
+        (lake.as_deref(), &reader),
+        (&detectors, &decode_rules),
+        (window, older),
+    )
+    .await?;
     if now.is_empty() {
         return Ok(());
     }
@@ -139,7 +144,7 @@ async fn judge(
     let sources = index.sources().await?;
     let mut judging = Judging {
         reader,
-        format,
+        decode_rules,
         lake,
         rules: Rules { prices: parameters, as_they_come },
         conditions: Arc::new(args.anomalies.conditions()),
@@ -148,7 +153,7 @@ async fn judge(
         topics: Vec::new(),
         sources,
         ends: None,
-        changed: Changed::default(),
+        changed: VerdictCounts::default(),
         hours: 0,
     };
     for hour in now {
@@ -172,8 +177,8 @@ pub async fn report_late(
     }
     let lake = Lake::of(&args.lake);
     let mut hours = index.judged_without_raw(late).await?;
-    let format = args.archive.format().describe();
-    let judged = sources::of_lake(index, (lake.as_ref(), reader), &format, &hours).await?;
+    let decode_rules = args.archive.format().describe();
+    let judged = sources::of_lake(index, (lake.as_ref(), reader), &decode_rules, &hours).await?;
     hours.retain(|hour| !judged.contains(hour));
     if let Some(first) = hours.first() {
         let count = counted(hours.len() as u64, "hour");
@@ -194,7 +199,7 @@ fn say_unjudged(hour: Hour, why: &str) {
 impl Judging<'_> {
     /// `later`: how many hours wait for later runs.
     fn report(&self, later: usize) {
-        let Changed { confirmed, withdrawn, added, removed } = self.changed;
+        let VerdictCounts { confirmed, withdrawn, added, removed } = self.changed;
         let hours = counted(self.hours, "hour");
         let waiting = match later {
             0 => String::new(),
@@ -220,16 +225,18 @@ impl Judging<'_> {
             return Err(stopped());
         }
         let from = (self.lake.as_deref(), &self.reader);
-        let [before, own, behind] = sources::around(index, from, &self.format, hour).await?;
+        let [before, own, after] = sources::around(index, from, &self.decode_rules, hour).await?;
         // What another run reads by other rules is left to that.
-        if own.is_empty() || own.raw.iter().any(|indexed| *indexed.format != *self.format) {
+        if own.is_empty()
+            || own.raw.iter().any(|indexed| *indexed.decode_rules != *self.decode_rules)
+        {
             return Ok(());
         }
         let mut rows = self.found(index, hour).await?;
         let pauses = Arc::new(self.pauses(hour, &rows));
         let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
-        let is_whole = groups.iter().any(|group| group.symbols.is_none());
-        if !is_whole
+        let is_one_group = groups.iter().any(|group| group.symbols.is_none());
+        if !is_one_group
             && pauses.since().is_none()
             && index.is_still_judged(hour, &self.detectors).await?
         {
@@ -245,46 +252,68 @@ impl Judging<'_> {
             (!own.lake.is_empty(), groups.iter().map(|group| group.ticks).sum::<u64>());
         let before =
             if has_before { OfHour::default() } else { before.only(|span| *span.end() >= from) };
-        let behind = behind.only(|span| *span.start() < until);
-        let reads = sources::reads([before, own, behind], &self.format);
-        let (mut judged, mut ends) = (Judged::default(), Vec::new());
-        for Group { symbols, ticks } in groups {
-            let wanted = Wanted {
-                hour,
-                ticks: usize::try_from(ticks).unwrap_or(0),
-                symbols: symbols.clone(),
-                margin: self.rules.prices.neighbours / 2,
-                conditions: Arc::clone(&self.conditions),
-                with_before: !has_before,
-                pauses: Arc::clone(&pauses),
-            };
-            match self.gather(wanted, &reads, ticks).await {
-                Ok(gathered) => {
-                    note_came(&mut rows, &gathered.interrupted);
-                    let part =
-                        self.judge_group(hour, (&gathered, symbols.as_deref()), &rows, &mut judged);
-                    ends.push(part);
-                }
-                Err(Unread::Failed(failure)) => return Err(failure),
-                Err(Unread::Skipped(why)) => {
-                    say_unjudged(hour, &why);
-                    return Ok(());
-                }
-            }
-        }
+        let after = after.only(|span| *span.start() < until);
+        let reads = sources::reads([before, own, after], &self.decode_rules);
+        let template = Wanted {
+            hour,
+            ticks: 0,
+            symbols: None,
+            margin: self.rules.prices.neighbours / 2,
+            conditions: Arc::clone(&self.conditions),
+            with_before: !has_before,
+            pauses,
+        };
+        let Some((judged, ends)) = self.judge_groups(groups, &template, &reads, &mut rows).await?
+        else {
+            return Ok(());
+        };
         if is_of_lake && judged.ticks != ticks {
             let lake = "the lake and what is left of its raw objects have";
             say_unjudged(hour, &format!("{lake} {} of {ticks} ticks", judged.ticks));
             return Ok(());
         }
         let changed = index.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
-        self.ends = is_whole.then_some((hour, ends));
+        self.ends = is_one_group.then_some((hour, ends));
         self.note(changed);
         Ok(())
     }
 
+    /// Judges the groups of an hour's symbols, one after the other. Gives the verdicts and the
+    /// hour's last ticks; `None` if ticks could not be read and the hour is left out, which has
+    /// been logged.
+    async fn judge_groups(
+        &mut self,
+        groups: Vec<Group>,
+        template: &Wanted,
+        reads: &[Source],
+        rows: &mut [FindingRow],
+    ) -> Result<Option<(Judged, Vec<CollectedTicks>)>, Failure> {
+        let (hour, mut judged, mut ends) = (template.hour, Judged::default(), Vec::new());
+        for Group { symbols, ticks } in groups {
+            let wanted = Wanted {
+                ticks: usize::try_from(ticks).unwrap_or(0),
+                symbols: symbols.clone(),
+                ..template.clone()
+            };
+            match self.gather(wanted, reads, ticks).await {
+                Ok(gathered) => {
+                    note_came(rows, &gathered.interrupted);
+                    let part =
+                        self.judge_group(hour, (&gathered, symbols.as_deref()), rows, &mut judged);
+                    ends.push(part);
+                }
+                Err(Unread::Failed(failure)) => return Err(failure),
+                Err(Unread::Skipped(why)) => {
+                    say_unjudged(hour, &why);
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some((judged, ends)))
+    }
+
     /// What was found in an hour's ticks as they came.
-    async fn found(&self, index: &mut Index, hour: Hour) -> Result<Vec<Found>, Failure> {
+    async fn found(&self, index: &mut Index, hour: Hour) -> Result<Vec<FindingRow>, Failure> {
         let mut rows = index.findings_of(hour).await?;
         for row in rows.iter_mut().filter(|row| row.finding.is_silence()) {
             row.finding.place_in(&self.rules.as_they_come.calendar);
@@ -293,7 +322,7 @@ impl Judging<'_> {
         Ok(rows)
     }
 
-    fn note(&mut self, changed: Changed) {
+    fn note(&mut self, changed: VerdictCounts) {
         self.hours += 1;
         self.changed.confirmed += changed.confirmed;
         self.changed.withdrawn += changed.withdrawn;
@@ -306,7 +335,7 @@ impl Judging<'_> {
         &self,
         index: &mut Index,
         hour: Hour,
-        rows: &[Found],
+        rows: &[FindingRow],
     ) -> Result<Option<Vec<Group>>, Failure> {
         let Some(sum) = index.computed(hour).await?.and_then(|computed| computed.sum) else {
             return Ok(None);
@@ -331,9 +360,9 @@ impl Judging<'_> {
         wanted: Wanted,
         reads: &[Source],
         ticks: u64,
-    ) -> Result<Gathered, Unread> {
+    ) -> Result<GatheredTicks, Unread> {
         let (hour, margin) = (wanted.hour, wanted.margin);
-        let mut gathered = Gathered::with_room(usize::try_from(ticks).unwrap_or(0));
+        let mut gathered = GatheredTicks::with_room(usize::try_from(ticks).unwrap_or(0));
         if let Some((_, ends)) = self.ends.as_ref().filter(|_| !wanted.with_before) {
             ends.iter().for_each(|part| gathered.add(part.only(wanted.symbols.as_deref())));
         }
@@ -379,12 +408,12 @@ impl Judging<'_> {
     }
 
     /// The times of the hour and the one before it in which partitions were silent.
-    fn pauses(&mut self, hour: Hour, rows: &[Found]) -> Pauses {
+    fn pauses(&mut self, hour: Hour, rows: &[FindingRow]) -> Pauses {
         let first = hour.plus(-1).start();
         let silences =
             rows.iter().enumerate().filter(|(_, row)| row.finding.kind == Kind::MarketSilence);
         let pauses: Vec<((u8, i32), Pause)> = silences
-            .filter_map(|(number, Found { source, finding, .. })| {
+            .filter_map(|(number, FindingRow { source, finding, .. })| {
                 let topic = self.sources.iter().find(|(_, of)| of == source)?.0.clone();
                 let (since, until) = (finding.since.max(first), finding.at);
                 Some((
@@ -410,17 +439,18 @@ impl Judging<'_> {
     fn judge_group(
         &self,
         hour: Hour,
-        (gathered, symbols): (&Gathered, Option<&FxHashSet<Box<str>>>),
-        rows: &[Found],
+        (gathered, symbols): (&GatheredTicks, Option<&FxHashSet<Box<str>>>),
+        rows: &[FindingRow],
         judged: &mut Judged,
-    ) -> Part {
+    ) -> CollectedTicks {
         let mut of_symbol: FxHashMap<&str, Vec<usize>> = FxHashMap::default();
         rows.iter()
             .enumerate()
             .for_each(|(number, row)| of_symbol.entry(&row.symbol).or_default().push(number));
-        let mut part = Part::default();
+        let mut part = CollectedTicks::default();
         // Of what the archive lacks nothing can be said.
-        let is_asked = |row: &Found| symbols.is_none_or(|symbols| symbols.contains(&*row.symbol));
+        let is_asked =
+            |row: &FindingRow| symbols.is_none_or(|symbols| symbols.contains(&*row.symbol));
         let asked = rows.iter().enumerate().filter(|(_, row)| is_asked(row));
         judged.verdicts.extend(asked.map(|(number, _)| (number, None)));
         for (symbol, ticks) in gathered.by_symbol() {
@@ -434,8 +464,8 @@ impl Judging<'_> {
     fn judge_symbol(
         &self,
         hour: Hour,
-        (symbol, ticks): (&str, &[Held]),
-        (rows, numbers): (&[Found], &[usize]),
+        (symbol, ticks): (&str, &[CollectedTick]),
+        (rows, numbers): (&[FindingRow], &[usize]),
         judged: &mut Judged,
     ) {
         let within = within(hour, ticks);
@@ -465,7 +495,7 @@ impl Judging<'_> {
         self.sources.iter().rev().find(|(of, _)| of == topic).map(|(_, source)| *source)
     }
 
-    fn added(&self, symbol: &str, held: &Held, finding: &anomalies::Finding) -> Added {
+    fn added(&self, symbol: &str, held: &CollectedTick, finding: &anomalies::Finding) -> Added {
         let topic = self.topics.get(usize::from(held.topic));
         Added {
             source: topic.and_then(|topic| self.source(topic)).unwrap_or(store::UNKNOWN_SOURCE),
@@ -482,7 +512,7 @@ impl Judging<'_> {
 }
 
 /// Notes in which seconds of silences there are ticks.
-fn note_came(rows: &mut [Found], interrupted: &Interrupted) {
+fn note_came(rows: &mut [FindingRow], interrupted: &Interrupted) {
     for (number, seconds) in interrupted {
         let instant = |second: &i64| Timestamp::from_micros(second * 1_000_000);
         rows[*number].finding.came = seconds.iter().map(instant).map(|at| (at, at)).collect();
@@ -494,10 +524,10 @@ fn note_came(rows: &mut [Found], interrupted: &Interrupted) {
 async fn note_interrupted(
     index: &mut Index,
     hour: Hour,
-    rows: &mut [Found],
+    rows: &mut [FindingRow],
 ) -> Result<(), Failure> {
     let reaches_back =
-        |row: &Found| row.finding.kind == Kind::Silence && row.finding.since < hour.start();
+        |row: &FindingRow| row.finding.kind == Kind::Silence && row.finding.since < hour.start();
     if !rows.iter().any(reaches_back) {
         return Ok(());
     }
@@ -517,19 +547,19 @@ async fn note_interrupted(
 }
 
 /// Which of a symbol's ticks are the hour's.
-fn within(hour: Hour, ticks: &[Held]) -> Range<usize> {
+fn within(hour: Hour, ticks: &[CollectedTick]) -> Range<usize> {
     let before = |end: Timestamp| ticks.partition_point(|held| held.key.timestamp < end);
     before(hour.start())..before(hour.plus(1).start())
 }
 
 /// The last ticks of the hour, as a margin of the next one.
-fn end_of(hour: Hour, ticks: &[Held], count: usize) -> Vec<Held> {
+fn end_of(hour: Hour, ticks: &[CollectedTick], count: usize) -> Vec<CollectedTick> {
     let Range { start, end } = within(hour, ticks);
     let (from, _) = margins(hour.plus(1));
     let near = ticks.partition_point(|held| held.key.timestamp < from);
     let nearest =
         ticks[start.max(near).min(end)..end].iter().rev().filter(|held| !held.is_cancel());
-    let mut nearest: Vec<Held> = nearest.take(count).copied().collect();
+    let mut nearest: Vec<CollectedTick> = nearest.take(count).copied().collect();
     nearest.reverse();
     nearest
 }

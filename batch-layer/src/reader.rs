@@ -4,10 +4,12 @@ pub(crate) mod broken;
 mod fault;
 mod others;
 
-pub use broken::{Broken, BrokenKind};
+pub use broken::{Breakage, BrokenKind};
 pub use others::Others;
 
-use crate::archive::{Body, FileName, Format, Interrupted, Longer, Object, Store, StoreError};
+use crate::archive::{
+    Body, FileName, Format, Interrupted, Longer, Object, ObjectStore, StoreError,
+};
 use crate::index::Indexed;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
 use crate::totals::BARS_OF_AN_HOUR;
@@ -33,12 +35,12 @@ const ATTEMPTS: u32 = 3;
 const OUTAGE: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Reads objects, each in a task of its own: who waits for several and sees to one of them
-/// meanwhile polls none of the others, and one that is given a core must use it, or nobody gets it.
-/// Cloning is cheap.
+/// Reads objects. A caller that awaits several reads stops polling them while it handles one. A
+/// read that holds a core permit would then block all others, so each runs in its own task. Cloning
+/// is cheap.
 #[derive(Debug, Clone)]
 pub struct Reader {
-    store: Store,
+    store: ObjectStore,
     format: Arc<Format>,
     /// Decoding takes a core each.
     cores: Arc<Semaphore>,
@@ -78,7 +80,7 @@ impl Health {
 /// Bars of one object, where others are read beside it: 16 of them then take 100 MB.
 const BARS_OF_MANY: usize = 20_000;
 /// Bars of one object that is read alone: 65 MB.
-pub const BARS_OF_ONE: usize = 200_000;
+const BARS_OF_ONE: usize = 200_000;
 
 /// Why an object was not read.
 #[derive(Debug)]
@@ -88,7 +90,7 @@ pub enum ReadError {
     /// It is no longer the one that was listed: list again.
     Moved,
     /// It cannot be read as it is. Other objects are not concerned.
-    Broken(Broken),
+    Broken(Breakage),
     /// The store itself is away, or refuses everything.
     Outage(Failure),
     Stopped,
@@ -97,7 +99,7 @@ pub enum ReadError {
 impl ReadError {
     /// Of an object of which nothing tells what hours it touches.
     fn broken(kind: BrokenKind, why: &impl ToString) -> Self {
-        Self::Broken(Broken { kind, why: why.to_string(), hours: Vec::new() })
+        Self::Broken(Breakage { kind, why: why.to_string(), hours: Vec::new() })
     }
 }
 
@@ -111,7 +113,7 @@ enum Unscanned {
 
 impl Reader {
     #[must_use]
-    pub fn new(store: Store, format: Format, stop: CancellationToken) -> Self {
+    pub fn new(store: ObjectStore, format: Format, stop: CancellationToken) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         Self {
             store,
@@ -140,7 +142,7 @@ impl Reader {
 
     /// Where the objects lie.
     #[must_use]
-    pub const fn store(&self) -> &Store {
+    pub const fn store(&self) -> &ObjectStore {
         &self.store
     }
 
@@ -283,7 +285,7 @@ impl Reader {
                 Err(Unscanned::Scan(ScanError { error, hours })) => {
                     self.health.note_given(object);
                     let (kind, why) = (BrokenKind::Damaged, error.to_string());
-                    return Err(ReadError::Broken(Broken { kind, why, hours }));
+                    return Err(ReadError::Broken(Breakage { kind, why, hours }));
                 }
                 Err(Unscanned::Store(StoreError::Moved)) => return Err(ReadError::Moved),
                 Err(Unscanned::Store(error)) => return Err(self.sort(object, error).await),
@@ -301,7 +303,7 @@ impl Reader {
                         "{what}: {why}"
                     ))));
                 };
-                return Err(ReadError::Broken(Broken { hours, ..known }));
+                return Err(ReadError::Broken(Breakage { hours, ..known }));
             }
             tracing::warn!(key = &*object.key, error = %why, attempt, "{what}: {why}; reading it again");
             tokio::time::sleep(PAUSE * attempt).await;

@@ -1,6 +1,6 @@
 //! One run, from the lock to the last line.
 
-use crate::archive::Store;
+use crate::archive::ObjectStore;
 use crate::bulk::{self, Bulk};
 use crate::cli::Args;
 use crate::completeness;
@@ -45,7 +45,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     }
     args.check_shared(&plan)?;
     let options = bulk::options(&args)?;
-    let store = Store::open(&args.archive.store()).await?;
+    let store = ObjectStore::open(&args.archive.store()).await?;
     if args.dry_run {
         let index = args.database.open("batch-layer", false).await?;
         return dry_run::run(&args, &plan, &store, index).await;
@@ -94,7 +94,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
 struct Run<'a> {
     args: &'a Args,
     plan: Plan,
-    store: Store,
+    store: ObjectStore,
     run_id: i64,
     stop: CancellationToken,
 }

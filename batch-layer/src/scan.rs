@@ -7,6 +7,7 @@ mod elements;
 mod envelope;
 mod error;
 mod hour_bars;
+mod kafka_position;
 #[cfg(feature = "spark")]
 mod layout;
 mod line;
@@ -16,7 +17,6 @@ mod options;
 pub mod places;
 mod run_set;
 pub mod runs;
-mod told;
 mod values;
 mod visit;
 
@@ -63,14 +63,14 @@ pub struct RejectedLine {
     /// Counted from 1, blank lines included.
     pub number: u64,
     /// Which of the line's elements it is; 0 where it is the line.
-    pub index: u16,
+    pub element: u16,
     pub reject: Reject,
     /// At most the first [`MAX_REJECT_BYTES`] of it.
     pub value: Vec<u8>,
     /// The length of the whole line in bytes.
     pub value_bytes: u64,
     /// Where its message stood in the topic, if it tells that.
-    pub told: Option<Provenance>,
+    pub kafka_position: Option<Provenance>,
 }
 
 /// Reads an object: plain, gzip or zstd (told by its first bytes), one JSON value a line or an
@@ -139,9 +139,11 @@ fn sum_up(
 
 /// Where the message of a line that is no tick stood in its topic, if it tells that.
 #[must_use]
-pub fn told_by(line: &Line<'_>, options: &ScanOptions) -> Option<Provenance> {
+pub fn kafka_position_of(line: &Line<'_>, options: &ScanOptions) -> Option<Provenance> {
     // What an element says of a place is its own word.
-    line.told.or_else(|| (!line.is_element).then(|| told::place_in(line.bytes, options)).flatten())
+    line.kafka_position.or_else(|| {
+        (!line.is_element).then(|| kafka_position::position_in(line.bytes, options)).flatten()
+    })
 }
 
 /// A reject in an archive's words: what its record had, and the sink has not kept, nobody can see.
@@ -183,7 +185,7 @@ impl<'a> Summing<'a> {
 
 impl Visitor for Summing<'_> {
     fn record(&mut self, record: &Record<'_>, spot: Spot) {
-        self.scan.note_line(spot.index);
+        self.scan.note_line(spot.element);
         self.collector.add(record, spot);
         self.records += 1;
         if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
@@ -191,8 +193,8 @@ impl Visitor for Summing<'_> {
         }
     }
 
-    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
-        self.scan.reject(line, index, reject, self.options);
+    fn reject(&mut self, line: &Line<'_>, element: u16, reject: Reject) {
+        self.scan.reject(line, element, reject, self.options);
     }
 
     fn has_enough(&self) -> bool {
@@ -221,19 +223,26 @@ impl Scan {
     }
 
     /// A line's first element stands for it.
-    fn note_line(&mut self, index: u16) {
-        self.lines += u64::from(index == 0);
+    fn note_line(&mut self, element: u16) {
+        self.lines += u64::from(element == 0);
     }
 
-    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject, options: &ScanOptions) {
-        self.note_line(index);
+    fn reject(&mut self, line: &Line<'_>, element: u16, reject: Reject, options: &ScanOptions) {
+        self.note_line(element);
         self.rejected += 1;
         if self.rejects.len() < MAX_REJECTS_KEPT {
             let value = line.bytes[..line.bytes.len().min(MAX_REJECT_BYTES)].to_vec();
-            let told = told_by(line, options);
+            let kafka_position = kafka_position_of(line, options);
             let (number, value_bytes) = (line.number, line.length);
             let reject = of_archive(reject);
-            self.rejects.push(RejectedLine { number, index, reject, value, value_bytes, told });
+            self.rejects.push(RejectedLine {
+                number,
+                element,
+                reject,
+                value,
+                value_bytes,
+                kafka_position,
+            });
         }
     }
 }

@@ -38,7 +38,7 @@ pub enum Next {
 
 /// How far a stretch is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum StretchState {
     Free,
     Busy,
     Done,
@@ -61,15 +61,15 @@ impl Stretches {
         Self { starts: starts.take_while(|start| *start < window.end).collect(), end: window.end }
     }
 
-    /// What is left to do; `standings`: by their starts, and of the end that of the closing run.
-    fn next(&self, standings: &BTreeMap<Hour, Standing>) -> Next {
-        let standing = |start: &Hour| standings.get(start).copied().unwrap_or(Standing::Free);
-        let all: Vec<Standing> = self.starts.iter().map(standing).collect();
+    /// What is left to do; `states`: by their starts, and of the end that of the closing run.
+    fn next(&self, states: &BTreeMap<Hour, StretchState>) -> Next {
+        let state = |start: &Hour| states.get(start).copied().unwrap_or(StretchState::Free);
+        let all: Vec<StretchState> = self.starts.iter().map(state).collect();
         let is_busy = |number: Option<usize>| {
-            number.and_then(|number| all.get(number)) == Some(&Standing::Busy)
+            number.and_then(|number| all.get(number)) == Some(&StretchState::Busy)
         };
         let is_free = |number: &usize| {
-            all[*number] == Standing::Free
+            all[*number] == StretchState::Free
                 && !is_busy(number.checked_sub(1))
                 && !is_busy(Some(number + 1))
         };
@@ -78,9 +78,9 @@ impl Stretches {
                 self.starts[number]..self.starts.get(number + 1).copied().unwrap_or(self.end),
             );
         }
-        match standing(&self.end) {
-            Standing::Done => Next::Done,
-            Standing::Free if all.iter().all(|standing| *standing == Standing::Done) => {
+        match state(&self.end) {
+            StretchState::Done => Next::Done,
+            StretchState::Free if all.iter().all(|state| *state == StretchState::Done) => {
                 Next::Closing
             }
             _ => Next::Wait,
@@ -103,7 +103,7 @@ impl Stretches {
         let mut transaction =
             lock::begin(&mut index.connection, token.as_ref(), Hold::Members).await?;
         lock::forget(&mut transaction, silence, token.as_ref()).await?;
-        let next = self.next(&standings(&mut transaction).await?);
+        let next = self.next(&states(&mut transaction).await?);
         let start = match &next {
             Next::Stretch(hours) => Some(hours.start),
             Next::Closing => Some(self.end),
@@ -127,14 +127,14 @@ impl Stretches {
     }
 }
 
-async fn standings(
+async fn states(
     transaction: &mut PgTransaction<'_>,
-) -> Result<BTreeMap<Hour, Standing>, sqlx::Error> {
+) -> Result<BTreeMap<Hour, StretchState>, sqlx::Error> {
     let rows: Vec<(Timestamp, bool)> = pg::query_as(include_str!("../sql/sharing/stretches.sql"))
         .fetch_all(transaction.acquire().await?)
         .await?;
-    let standing = |is_done| if is_done { Standing::Done } else { Standing::Busy };
-    Ok(rows.into_iter().map(|(start, is_done)| (Hour::of(start), standing(is_done))).collect())
+    let state = |is_done| if is_done { StretchState::Done } else { StretchState::Busy };
+    Ok(rows.into_iter().map(|(start, is_done)| (Hour::of(start), state(is_done))).collect())
 }
 
 async fn finish(index: &mut Index, start: Hour) -> Result<(), Failure> {
@@ -194,8 +194,8 @@ mod tests {
         Hour::of(Timestamp::from_micros(0)).plus(number)
     }
 
-    fn next(stretches: &Stretches, known: &[(i64, Standing)]) -> Next {
-        stretches.next(&known.iter().map(|(start, standing)| (hour(*start), *standing)).collect())
+    fn next(stretches: &Stretches, known: &[(i64, StretchState)]) -> Next {
+        stretches.next(&known.iter().map(|(start, state)| (hour(*start), *state)).collect())
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
     #[test]
     fn the_first_stretch_is_taken_of_which_nobody_is_at_work_on_a_neighbour() {
         let stretches = Stretches::new(&(hour(0)..hour(50)), 2);
-        let (busy, done) = (Standing::Busy, Standing::Done);
+        let (busy, done) = (StretchState::Busy, StretchState::Done);
         assert_eq!(next(&stretches, &[]), Next::Stretch(hour(0)..hour(12)));
         assert_eq!(next(&stretches, &[(0, busy)]), Next::Stretch(hour(24)..hour(36)));
         assert_eq!(next(&stretches, &[(0, busy), (24, busy)]), Next::Stretch(hour(48)..hour(50)));
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn one_run_closes_when_all_stretches_are_done_and_the_others_wait_for_it() {
         let stretches = Stretches::new(&(hour(0)..hour(20)), 2);
-        let (busy, done) = (Standing::Busy, Standing::Done);
+        let (busy, done) = (StretchState::Busy, StretchState::Done);
         assert_eq!(next(&stretches, &[(0, done), (12, busy)]), Next::Wait);
         assert_eq!(next(&stretches, &[(0, done), (12, done)]), Next::Closing);
         assert_eq!(next(&stretches, &[(0, done), (12, done), (20, busy)]), Next::Wait);

@@ -15,7 +15,7 @@ pub use client::{Client, QueryError};
 pub use messages::Relation;
 pub use url::SparkUrl;
 
-use crate::archive::{Object, Store};
+use crate::archive::{Object, ObjectStore};
 use crate::hour::Hour;
 use crate::reader::{ReadError, Reader};
 use crate::scan::{self, LineLayout, Scan, ScanOptions};
@@ -56,7 +56,7 @@ pub struct SparkOptions {
 pub struct Spark {
     client: Client,
     options: SparkOptions,
-    store: Store,
+    store: ObjectStore,
     /// Of lines that were read before, the commonest first.
     layouts: Vec<KnownLayout>,
     /// What the server calls itself.
@@ -78,7 +78,7 @@ struct KnownLayout {
 }
 
 /// What was asked about one object.
-struct Asked {
+struct ObjectRequest {
     object: Object,
     path: String,
     options: ScanOptions,
@@ -91,7 +91,7 @@ impl Spark {
     /// Where it does not answer, or to others alone.
     pub async fn connect(
         options: SparkOptions,
-        store: Store,
+        store: ObjectStore,
         stop: CancellationToken,
     ) -> Result<Self, Failure> {
         let doing = |error| failure(error, &options.url, "asking for its version");
@@ -123,7 +123,7 @@ impl Spark {
         objects: &[Object],
         reader: &Reader,
     ) -> Result<Vec<(Object, Scan)>, Failure> {
-        let mut asked: Vec<Asked> = match self.has_given_up() {
+        let mut asked: Vec<ObjectRequest> = match self.has_given_up() {
             true => Vec::new(),
             false => objects.iter().filter_map(|object| self.asked(object, reader)).collect(),
         };
@@ -132,7 +132,7 @@ impl Spark {
             asked.clear();
         }
         let mut scans = Vec::new();
-        let mut waiting: VecDeque<Vec<Asked>> = VecDeque::new();
+        let mut waiting: VecDeque<Vec<ObjectRequest>> = VecDeque::new();
         while !asked.is_empty() {
             let rest = asked.split_off(asked.len().min(AT_ONCE));
             waiting.push_back(std::mem::replace(&mut asked, rest));
@@ -189,14 +189,14 @@ impl Spark {
     }
 
     /// `None` of an object whose name means something else to Spark than to the store.
-    fn asked(&self, object: &Object, reader: &Reader) -> Option<Asked> {
+    fn asked(&self, object: &Object, reader: &Reader) -> Option<ObjectRequest> {
         let is_plain = |byte: u8| {
             byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_' | b'-' | b'+' | b'=')
         };
         let is_hidden = object.key.split('/').any(|name| name.starts_with(['.', '_']));
         let options = reader.options(object, None)?;
         let is_asked = object.key.bytes().all(is_plain) && !is_hidden && object.size > 0;
-        is_asked.then(|| Asked {
+        is_asked.then(|| ObjectRequest {
             object: object.clone(),
             path: format!("{}{}", self.options.archive, object.key),
             options,
@@ -237,9 +237,11 @@ impl Spark {
     }
 
     /// Looks at the first lines of some objects.
-    async fn learn(&mut self, asked: &[Asked], reader: &Reader) {
+    async fn learn(&mut self, asked: &[ObjectRequest], reader: &Reader) {
         self.layouts.iter_mut().for_each(|known| known.lines /= 2);
-        for Asked { object, options, .. } in [asked.first(), asked.last()].into_iter().flatten() {
+        for ObjectRequest { object, options, .. } in
+            [asked.first(), asked.last()].into_iter().flatten()
+        {
             for line in reader.first_lines(object).await.unwrap_or_default() {
                 self.learn_line(&line, options);
             }
@@ -247,9 +249,9 @@ impl Spark {
         self.layouts.sort_by_key(|known| std::cmp::Reverse(known.lines));
         // All of one statement tell the same of their places.
         if let Some(first) = self.layouts.first() {
-            let (told, wrapped) = (first.layout.tells_offset(), first.layout.is_wrapped);
+            let (has_offset, is_wrapped) = (first.layout.has_offset(), first.layout.is_wrapped);
             self.layouts.retain(|known| {
-                known.layout.tells_offset() == told && known.layout.is_wrapped == wrapped
+                known.layout.has_offset() == has_offset && known.layout.is_wrapped == is_wrapped
             });
             self.layouts.truncate(MAX_LAYOUTS);
         }
@@ -273,7 +275,7 @@ impl Spark {
     }
 
     /// What each of some objects holds, where that is clear.
-    async fn answers(&self, asked: &[Asked]) -> Result<Vec<Option<Scan>>, QueryError> {
+    async fn answers(&self, asked: &[ObjectRequest]) -> Result<Vec<Option<Scan>>, QueryError> {
         let patterns: Vec<Pattern> =
             self.layouts.iter().map(|known| known.pattern.clone()).collect();
         let paths: Vec<String> = asked.iter().map(|asked| asked.path.clone()).collect();
@@ -288,12 +290,12 @@ impl Spark {
         }
         let others = self.others(&sums, &paths, &patterns).await?;
         let first = self.layouts.first().map(|known| &known.layout);
-        let (told, wrapped) =
-            first.map_or((false, false), |first| (first.tells_offset(), first.is_wrapped));
+        let (has_offset, is_wrapped) =
+            first.map_or((false, false), |first| (first.has_offset(), first.is_wrapped));
         let each = asked.iter().zip(&sums).enumerate();
         Ok(each
             .map(|(at, (asked, sums))| {
-                whole(sums, others.get(&at), &asked.options, (told, wrapped))
+                combined(sums, others.get(&at), &asked.options, (has_offset, is_wrapped))
             })
             .collect())
     }
@@ -348,7 +350,7 @@ impl Spark {
 
     /// An object that the server cannot read is for our own scan to judge. After several in turn so
     /// are all others: whoever is at fault, the numbers come.
-    fn note_unreadable(&mut self, asked: &[Asked], why: &str) {
+    fn note_unreadable(&mut self, asked: &[ObjectRequest], why: &str) {
         let path = asked.first().map_or("", |asked| &*asked.path);
         tracing::debug!(path, error = why, "Spark could not read it");
         self.unreadable += 1;
@@ -381,21 +383,21 @@ fn is_same(one: &Scan, other: &Scan) -> bool {
 }
 
 /// An object's sums with its other lines; `None` where they are not clear.
-fn whole(
+fn combined(
     sums: &Sums,
     others: Option<&Vec<OtherLine>>,
     options: &ScanOptions,
-    (told, wrapped): (bool, bool),
+    (has_offset, is_wrapped): (bool, bool),
 ) -> Option<Scan> {
     let (count, _) = sums.others()?;
-    let mut scan = sums.scan(options, told)?;
+    let mut scan = sums.scan(options, has_offset)?;
     if count == 0 {
         return Some(scan);
     }
     let others = others.filter(|lines| lines.len() as u64 == count)?;
     let numbered = |(row, bytes): &OtherLine| Some((sums.line(*row)?, bytes.clone()));
     let lines: Vec<(u64, Vec<u8>)> = others.iter().map(numbered).collect::<Option<_>>()?;
-    let rest = scan::scan_some(&lines, options, wrapped);
+    let rest = scan::scan_some(&lines, options, is_wrapped);
     scan.join(rest).then_some(scan)
 }
 

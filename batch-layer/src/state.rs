@@ -1,8 +1,8 @@
 //! What is kept of a computed hour, in a form that goes on being merged: `hour_sums`.
 //!
 //! Bars are written as fixed fields in little-endian order, sorted by symbol and compressed, so
-//! that the same sums are the same bytes. [`VERSION`] stands in front, and a hash of all that behind:
-//! nothing else tells of a byte that has changed.
+//! that the same sums are the same bytes. [`VERSION`] stands in front, and a hash of all that
+//! behind: nothing else tells of a byte that has changed.
 
 use crate::scan::{HourBars, Offsets};
 use common::bar::{OrderKey, Traded};
@@ -29,12 +29,11 @@ pub fn encode(sum: &HourBars) -> io::Result<(Vec<u8>, Vec<u8>)> {
     Ok((sealed(out.finish()?), encode_offsets(&sum.offsets)?))
 }
 
-/// What an object holds of an hour, as a number: by the same number an hour's sums would be the
-/// same.
+/// A hash of what an object holds of an hour: with the same hash, an hour's sums would be the same.
 ///
 /// # Errors
 /// As [`encode`].
-pub fn fingerprint(part: &HourBars) -> io::Result<u64> {
+pub fn content_hash(part: &HourBars) -> io::Result<u64> {
     let mut bytes = vec![VERSION];
     write_bars(&mut bytes, part)?;
     part.offsets.write_to(&mut bytes)?;
@@ -42,10 +41,10 @@ pub fn fingerprint(part: &HourBars) -> io::Result<u64> {
     Ok(xxh3_64(&bytes))
 }
 
-/// Which records an object holds of an hour, whatever they say, as a number. `offsets`: theirs, as
+/// A hash of which records an object holds of an hour, whatever they say. `offsets`: theirs, as
 /// [`encode_offsets`] gives them.
 #[must_use]
-pub fn fingerprint_of_places(offsets: &[u8]) -> u64 {
+pub fn offsets_hash(offsets: &[u8]) -> u64 {
     xxh3_64(offsets)
 }
 

@@ -2,7 +2,7 @@
 //! those hold.
 
 use crate::hour::Hour;
-use crate::index::{Index, Seen, forget_emptied};
+use crate::index::{Index, IndexSnapshot, forget_emptied};
 use crate::indicators;
 use crate::judging;
 use crate::lake;
@@ -21,32 +21,33 @@ use sqlx::{Acquire, AssertSqlSafe};
 use std::collections::BTreeSet;
 use tracing::Instrument;
 
-pub use crate::judging::Beside;
+pub use crate::judging::NeighbourHours;
 
 /// A computed hour, ready to be written.
 #[derive(Debug)]
 pub struct Summary<'a> {
     pub hour: Hour,
     pub sum: HourBars,
-    /// The symbols whose bars are others than before; `None`: nobody knows.
+    /// The symbols whose bars have changed; `None` if that is unknown.
     pub changed: Option<BTreeSet<String>>,
-    /// Whether the rows of all others are left as they are, and not written anew.
-    pub are_kept: bool,
-    /// Whether its symbols' indicators are computed from their first bars on, too, and not from
-    /// what was kept of them.
-    pub is_anew: bool,
-    /// Keys of the objects that are in the sums now and were not before; `None`: all of the hour's.
-    pub merged: Option<Vec<&'a str>>,
-    /// Those of them of whose known records the sums keep what an earlier version told.
-    pub kept: Vec<&'a str>,
+    /// Only the rows of the changed symbols are written.
+    pub only_changed_rows: bool,
+    /// Its symbols' indicators are computed from their first bars on, and not from their saved
+    /// states.
+    pub rebuild_indicators: bool,
+    /// Keys of the objects that are in the sums now and were not before; `None` if those are all of
+    /// the hour's objects.
+    pub merged_keys: Option<Vec<&'a str>>,
+    /// Keys among `merged_keys` whose records have changed; the sums keep the old values.
+    pub keep_old_values_of: Vec<&'a str>,
     /// Keys of the lake's objects, where the hour was computed from them and nothing else.
-    pub of_lake: Option<&'a [String]>,
+    pub lake_keys: Option<&'a [String]>,
     /// The sums are of all objects that are there, and not only added to what was known.
-    pub is_whole: bool,
+    pub from_all_objects: bool,
     /// A person says that it may lack what was deleted before its ticks came into it.
-    pub may_lack: bool,
-    /// Which of the hours beside it are judged by what has changed, too.
-    pub beside: Beside,
+    pub accept_missing: bool,
+    /// Neighbouring hours that must be judged again because of what has changed.
+    pub neighbours: NeighbourHours,
     /// Objects in the sums that are no longer in the archive.
     pub gone_objects: u32,
     /// Records that the hour had once and has no longer, because an object was replaced or a person
@@ -56,11 +57,20 @@ pub struct Summary<'a> {
     pub taken_out: u64,
     /// Records of which several objects tell different things.
     pub conflicts: u64,
-    /// What the index said of the hour before its objects were read.
-    pub seen: &'a Seen,
-    pub format: &'a str,
+    /// What the index said about the hour before its objects were read.
+    pub snapshot: &'a IndexSnapshot,
+    pub decode_rules: &'a str,
     pub location: &'a str,
     pub run_id: i64,
+}
+
+/// What came of writing an hour.
+#[derive(Debug)]
+pub enum Written {
+    /// It was written. These records other hours have, too.
+    Done(Vec<Shared>),
+    /// Nothing was written: another run has changed what the hour is made of.
+    Outdated,
 }
 
 /// The symbols whose bars differ, in either direction.
@@ -84,12 +94,11 @@ pub fn changed_symbols(before: &HourBars, after: &mut HourBars) -> BTreeSet<Stri
 
 impl Summary<'_> {
     /// Replaces the rows that are others, in one transaction with the hour's sums, its row in
-    /// `batch_hours` and its mark as stale. Gives the records that other hours have, too; `None`:
-    /// nothing was written, because another run has changed what the hour is made of.
+    /// `batch_hours` and its mark as stale.
     ///
     /// # Errors
     /// Where the database fails; nothing has changed then.
-    pub async fn write(&self, index: &mut Index) -> Result<Option<Vec<Shared>>, Failure> {
+    pub async fn write(&self, index: &mut Index) -> Result<Written, Failure> {
         let token = index.lock.clone();
         let span = tracing::info_span!(target: TRACED, "write", ticks = self.sum.ticks);
         let writing = self.write_all(&mut index.connection, token.as_ref());
@@ -101,28 +110,28 @@ impl Summary<'_> {
         &self,
         connection: &mut PgConnection,
         token: Option<&Token>,
-    ) -> Result<Option<Vec<Shared>>, sqlx::Error> {
+    ) -> Result<Written, sqlx::Error> {
         let mut transaction = lock::begin(connection, token, Hold::Hour).await?;
-        if !self.seen.still(&mut transaction, self.hour).await? {
+        if !self.snapshot.is_current(&mut transaction, self.hour).await? {
             transaction.rollback().await?;
-            return Ok(None);
+            return Ok(Written::Outdated);
         }
         let changed: Option<Vec<&str>> =
             self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
-        let others = (changed.as_deref(), !self.is_whole);
+        let others = (changed.as_deref(), !self.from_all_objects);
         judging::store::forget_clean(&mut transaction, self.hour, others).await?;
-        let written = changed.as_deref().filter(|_| self.are_kept);
+        let written = changed.as_deref().filter(|_| self.only_changed_rows);
         let mut touched = delete_rows(&mut transaction, self.hour, written).await?;
         touched.extend(self.insert_rows(&mut transaction).await?);
         self.note(&mut transaction).await?;
-        if let Some(keys) = self.of_lake {
+        if let Some(keys) = self.lake_keys {
             lake::table::note_computed(&mut transaction, keys).await?;
         }
         self.keep_sums(&mut transaction).await?;
         self.keep_stale_for_others(&mut transaction).await?;
         // What follows is of several hours.
         lock::queue(&mut transaction).await?;
-        if self.is_anew {
+        if self.rebuild_indicators {
             indicators::forget(&mut transaction, self.hour).await?;
         }
         let shared = shared::find(&mut transaction, self.hour, &self.sum.offsets).await?;
@@ -131,7 +140,7 @@ impl Summary<'_> {
         indicators::mark(&mut transaction, self.hour, &touched).await?;
         odd_bars::mark(&mut transaction, self.hour, &touched).await?;
         lock::commit(transaction, token).await?;
-        Ok(Some(shared))
+        Ok(Written::Done(shared))
     }
 
     /// Objects that only a run with another prefix can read leave the hour stale, until that has
@@ -156,7 +165,7 @@ impl Summary<'_> {
         &self,
         transaction: &mut PgTransaction<'_>,
     ) -> Result<Vec<String>, sqlx::Error> {
-        let written = self.changed.as_ref().filter(|_| self.are_kept);
+        let written = self.changed.as_ref().filter(|_| self.only_changed_rows);
         let is_written = |symbol: &str| written.is_none_or(|written| written.contains(symbol));
         let start = self.hour.start();
         let all = self.sum.bars.iter().map(|(symbol, bar)| (symbol.as_str(), start, bar));
@@ -178,14 +187,14 @@ impl Summary<'_> {
     }
 
     async fn note(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
-        if self.is_whole {
-            take_out_gone(transaction, self.hour, self.may_lack).await?;
+        if self.from_all_objects {
+            take_out_gone(transaction, self.hour, self.accept_missing).await?;
         }
         forget_emptied(transaction, self.hour).await?;
         pg::query(include_str!("../sql/summary/note_merged.sql"))
             .bind(self.hour.start())
-            .bind(&self.merged)
-            .bind(&self.kept)
+            .bind(&self.merged_keys)
+            .bind(&self.keep_old_values_of)
             .execute(transaction.acquire().await?)
             .await?;
         pg::query(include_str!("../sql/summary/forget_deleted.sql"))
@@ -194,7 +203,7 @@ impl Summary<'_> {
             .await?;
         pg::query(include_str!("../sql/summary/note_computed.sql"))
             .bind(self.hour.start())
-            .bind(self.format)
+            .bind(self.decode_rules)
             .bind(self.location)
             .bind(i32::try_from(self.gone_objects).unwrap_or(i32::MAX))
             .bind(self.sum.ticks.cast_signed())
@@ -203,8 +212,8 @@ impl Summary<'_> {
             .bind(self.taken_out.cast_signed())
             .bind(self.run_id)
             .bind(self.conflicts.cast_signed())
-            .bind(self.beside.before)
-            .bind(self.beside.behind)
+            .bind(self.neighbours.before)
+            .bind(self.neighbours.after)
             .execute(transaction.acquire().await?)
             .await?;
         Ok(())
@@ -231,11 +240,11 @@ impl Summary<'_> {
 pub async fn withdraw(
     index: &mut Index,
     hour: Hour,
-    seen: &Seen,
-    may_lack: bool,
+    snapshot: &IndexSnapshot,
+    accept_missing: bool,
 ) -> Result<(), Failure> {
     let token = index.lock.clone();
-    let all = withdraw_all(&mut index.connection, token.as_ref(), (hour, seen), may_lack);
+    let all = withdraw_all(&mut index.connection, token.as_ref(), (hour, snapshot), accept_missing);
     let withdrawn = in_time(index.patience, all).await;
     withdrawn.map_err(|error| index.failed(&format!("deleting hour {hour} from"), error))
 }
@@ -243,19 +252,19 @@ pub async fn withdraw(
 async fn withdraw_all(
     connection: &mut PgConnection,
     token: Option<&Token>,
-    (hour, seen): (Hour, &Seen),
-    may_lack: bool,
+    (hour, snapshot): (Hour, &IndexSnapshot),
+    accept_missing: bool,
 ) -> Result<(), sqlx::Error> {
     // No other hour is written meanwhile.
     let mut transaction = lock::begin(connection, token, Hold::Index).await?;
-    if !seen.still(&mut transaction, hour).await? {
+    if !snapshot.is_current(&mut transaction, hour).await? {
         return transaction.rollback().await;
     }
     judging::store::forget_clean(&mut transaction, hour, (None, false)).await?;
     let touched = delete_rows(&mut transaction, hour, None).await?;
     indicators::mark(&mut transaction, hour, &touched).await?;
     odd_bars::mark(&mut transaction, hour, &touched).await?;
-    take_out_gone(&mut transaction, hour, may_lack).await?;
+    take_out_gone(&mut transaction, hour, accept_missing).await?;
     forget_emptied(&mut transaction, hour).await?;
     lake::table::withdraw(&mut transaction, hour).await?;
     judging::store::withdraw(&mut transaction, hour).await?;
@@ -272,15 +281,15 @@ async fn withdraw_all(
 }
 
 /// The sums are of what is there now: an object that was gone is new to them when it comes back,
-/// and none that they had is missing. `may_lack`: nor any other.
+/// and none that they had is missing. `accept_missing`: nor any other.
 async fn take_out_gone(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
-    may_lack: bool,
+    accept_missing: bool,
 ) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../sql/summary/forget_missed.sql"))
         .bind(hour.start())
-        .bind(may_lack)
+        .bind(accept_missing)
         .execute(transaction.acquire().await?)
         .await?;
     pg::query(include_str!("../sql/summary/take_out_gone.sql"))

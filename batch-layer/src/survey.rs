@@ -27,7 +27,7 @@ pub struct OlderTwin {
     /// It was read by this run's rules.
     pub is_as_read: bool,
     /// Some of its ticks do not tell their offset.
-    pub placeless: bool,
+    pub lacks_offsets: bool,
 }
 
 /// Why an object must be read.
@@ -129,13 +129,13 @@ fn known_older(
 ) -> FxHashMap<Arc<str>, Vec<OlderTwin>> {
     let older = |key: &Arc<str>| {
         let known = known.get(&**key)?;
-        let (is_as_read, placeless) = (known.is_as_read, known.placeless);
-        Some(OlderTwin { key: Arc::clone(key), is_as_read, placeless })
+        let (is_as_read, lacks_offsets) = (known.is_as_read, known.lacks_offsets);
+        Some(OlderTwin { key: Arc::clone(key), is_as_read, lacks_offsets })
     };
     let known_twins = |(newest, twin): (&Arc<str>, &Twin)| {
         let others = twin.others(newest).map(|other| &other.key);
         let mut others: Vec<OlderTwin> = others.filter_map(older).collect();
-        others.sort_by_key(|older| older.placeless);
+        others.sort_by_key(|older| older.lacks_offsets);
         (Arc::clone(newest), others)
     };
     twins.iter().filter(|(_, twin)| !twin.is_newer).map(known_twins).collect()
@@ -182,7 +182,7 @@ mod tests {
             has_rejects: false,
             is_as_read: true,
             gone: false,
-            placeless: false,
+            lacks_offsets: false,
         }
     }
 

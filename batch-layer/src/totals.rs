@@ -78,8 +78,8 @@ impl Totals {
             let bars_before = total.sum.bars.len();
             match total.sum.overlap(&part) {
                 Overlap::None => total.sum.merge(part),
-                Overlap::Whole => total.sum.repeat(part),
-                Overlap::Some => {
+                Overlap::All => total.sum.repeat(part),
+                Overlap::Part => {
                     again.insert(hour, total.sum.offsets.clone());
                     continue;
                 }

@@ -14,8 +14,9 @@ mod lake;
 mod lines;
 pub mod rules;
 mod stretch;
+mod sums;
 
-use crate::archive::{FileNameTemplate, Folder, Object, PrefixTemplate, Store};
+use crate::archive::{FileNameTemplate, Folder, Object, ObjectStore, PrefixTemplate};
 use crate::bulk::Bulk;
 use crate::cli::Args;
 use crate::completeness::{self, Lacks, Naming, Verdict};
@@ -27,7 +28,7 @@ use crate::lake::covered;
 use crate::lake::source::Lake;
 use crate::ledger::Counts;
 use crate::progress::Progress;
-use crate::reader::{Broken, BrokenKind, Others, Reader};
+use crate::reader::{Breakage, BrokenKind, Others, Reader};
 use crate::stop::stopped;
 use common::Timestamp;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -50,66 +51,66 @@ pub struct Work {
     template: PrefixTemplate,
     names: FileNameTemplate,
     /// How objects are read.
-    format: Arc<str>,
+    decode_rules: Arc<str>,
     recompute: bool,
     allow_shrink: bool,
     /// Hours of which raw objects were deleted because the lake has them.
-    covered: BTreeSet<Hour>,
+    covered_hours: BTreeSet<Hour>,
     plan: Plan,
-    store: Store,
+    store: ObjectStore,
     engine: Engine,
     index: Index,
     run_id: i64,
     stop: CancellationToken,
     progress: Progress,
     counts: Counts,
-    /// The folders that there are, as a listing by folders shows them; `None` where the window is
-    /// too short to ask.
-    there: Option<FxHashSet<String>>,
+    /// The folders that exist, as a listing by folders shows them; `None` if the window is too
+    /// short for asking.
+    existing_folders: Option<FxHashSet<String>>,
     /// Folders that were listed and indexed in this run.
-    surveyed: FxHashSet<Arc<str>>,
-    /// Those of them around the window that hold objects.
-    near: BTreeSet<Arc<str>>,
+    listed_folders: FxHashSet<Arc<str>>,
+    /// The folders around the window that hold objects.
+    window_folders: BTreeSet<Arc<str>>,
     /// Whether it has named an object with offsets that no broker can have given.
     has_named_far_offsets: bool,
-    /// What this run's rules of messages would take from hours that are known.
-    refused: Refused,
+    /// What this run's decode rules would change in known hours, and is not written therefore.
+    refused_changes: RefusedChanges,
     /// Hours that are done as far as this run can read their objects; a run with another prefix
     /// sees to the rest.
-    left: BTreeSet<Hour>,
+    deferred_hours: BTreeSet<Hour>,
     /// Folders with objects that could not be read when this run began, and those objects' keys:
     /// the folders that this run would find them in, or else those that they were found in.
     broken: FxHashMap<Arc<str>, Vec<String>>,
-    /// Hours outside of the window of which something is missing: their folders are the run's own,
-    /// too.
-    wanting: BTreeSet<Hour>,
+    /// Hours outside of the window from which something is missing: their folders are the run's
+    /// own, too.
+    incomplete_hours: BTreeSet<Hour>,
     /// Hours outside of the window that it has computed.
     computed_elsewhere: BTreeSet<Hour>,
     /// Hours without some of their raw objects to which this run has added ticks.
-    late: BTreeSet<Hour>,
+    late_hours: BTreeSet<Hour>,
     /// Of the objects that are gone some may have been deleted.
     may_be_deleted: bool,
     archive_delay: Duration,
-    /// `None`: no hour is read from there.
+    /// `None` if no hour is read from the lake.
     lake: Option<Lake>,
     /// Objects of the sink in the folders that were listed, and files of nobody's.
     objects_listed: usize,
     unknown_files: usize,
     /// Hours that this run does not write, for another reason than a broken object.
-    failed: BTreeSet<Hour>,
-    /// Of the first of them.
+    failed_hours: BTreeSet<Hour>,
+    /// Why the first of them is not written.
     why_failed: Option<String>,
     /// How often an hour's objects had changed when it was to be computed.
     retries: FxHashMap<Hour, u32>,
-    /// The stretch that it is at work on; `None`: it has all of the window.
-    own: Option<Own>,
+    /// The stretch that it is at work on; `None` if it does the whole window.
+    own_stretch: Option<OwnStretch>,
     /// Runs have shared the window, and did what the flags ask for of every hour.
     is_closing: bool,
 }
 
-/// What this run's rules would take from an hour, or add to it.
+/// How many ticks this run's decode rules would take from an hour, or add to it.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Otherwise {
+struct TickCountChange {
     objects: u64,
     before: u64,
     now: u64,
@@ -117,16 +118,16 @@ struct Otherwise {
     is_less: bool,
 }
 
-/// What objects hold by this run's rules that held more or fewer by others.
+/// Objects that hold more or fewer ticks by this run's decode rules than by earlier ones.
 #[derive(Debug, Default)]
-struct Refused {
-    hours: BTreeMap<Hour, Otherwise>,
+struct RefusedChanges {
+    hours: BTreeMap<Hour, TickCountChange>,
     is_explained: bool,
     is_rewrite_said: bool,
 }
 
 /// What no other run is at work on.
-struct Own {
+struct OwnStretch {
     hours: Range<Hour>,
     /// Those of its hours, and of slack on either side.
     folders: FxHashSet<Arc<str>>,
@@ -137,7 +138,7 @@ impl Work {
     pub fn new(
         args: &Args,
         plan: Plan,
-        store: Store,
+        store: ObjectStore,
         index: Index,
         run_id: i64,
         stop: CancellationToken,
@@ -146,10 +147,10 @@ impl Work {
         Self {
             template: args.below.prefix.clone(),
             names: args.archive.file_name.clone(),
-            format: args.archive.format().describe().into(),
+            decode_rules: args.archive.format().describe().into(),
             recompute: args.recompute,
             allow_shrink: args.allow_shrink,
-            covered: BTreeSet::new(),
+            covered_hours: BTreeSet::new(),
             plan,
             engine: Engine::new(
                 Reader::new(store.clone(), args.archive.format(), stop.clone()),
@@ -161,25 +162,25 @@ impl Work {
             stop,
             progress: Progress::new(hours, args.quiet),
             counts: Counts::default(),
-            there: None,
-            surveyed: FxHashSet::default(),
-            near: BTreeSet::new(),
+            existing_folders: None,
+            listed_folders: FxHashSet::default(),
+            window_folders: BTreeSet::new(),
             has_named_far_offsets: false,
-            refused: Refused::default(),
-            left: BTreeSet::new(),
+            refused_changes: RefusedChanges::default(),
+            deferred_hours: BTreeSet::new(),
             broken: FxHashMap::default(),
-            wanting: BTreeSet::new(),
+            incomplete_hours: BTreeSet::new(),
             computed_elsewhere: BTreeSet::new(),
-            late: BTreeSet::new(),
+            late_hours: BTreeSet::new(),
             may_be_deleted: false,
             archive_delay: args.archive_delay,
             lake: Lake::of(&args.lake),
             objects_listed: 0,
             unknown_files: 0,
-            failed: BTreeSet::new(),
+            failed_hours: BTreeSet::new(),
             why_failed: None,
             retries: FxHashMap::default(),
-            own: None,
+            own_stretch: None,
             is_closing: false,
         }
     }
@@ -207,14 +208,14 @@ impl Work {
             self.index_folders(self.template.folders(self.plan.around(&stretch))).await?;
             if start == window.start {
                 let around = self
-                    .wanting
+                    .incomplete_hours
                     .iter()
                     .flat_map(|hour| Hour::each(self.plan.around(&(*hour..hour.plus(1)))));
                 let around: BTreeSet<Hour> = around.collect();
                 self.index_folders(self.template.folders_of(around)).await?;
                 self.index_folders_of_deleted().await?;
                 // Their objects may have been read for the sake of the hours beside them.
-                self.index.mark_wanted(&self.wanting).await?;
+                self.index.mark_wanted(&self.incomplete_hours).await?;
             }
             self.mark_asked(&stretch).await?;
             self.compute_stale(&stretch).await?;
@@ -241,9 +242,9 @@ impl Work {
                 .await?;
         let reader = self.engine.reader.clone().beside(others);
         self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
-        self.wanting = self.find_wanting().await?;
+        self.incomplete_hours = self.find_incomplete_hours().await?;
         if self.allow_shrink {
-            self.covered = covered::hours(&mut self.index, &self.plan.window).await?;
+            self.covered_hours = covered::hours(&mut self.index, &self.plan.window).await?;
         }
         self.find_folders().await
     }
@@ -254,7 +255,7 @@ impl Work {
             return Ok(());
         }
         if self.allow_shrink {
-            let mut covered = self.covered.range(stretch.clone()).peekable();
+            let mut covered = self.covered_hours.range(stretch.clone()).peekable();
             if let Some(first) = covered.peek().copied() {
                 let hours = counted(covered.count() as u64, "hour");
                 self.progress.warn(format_args!(
@@ -266,7 +267,7 @@ impl Work {
         }
         if self.recompute {
             self.fail_refused();
-            self.index.mark_all(stretch, &self.failed).await?;
+            self.index.mark_all(stretch, &self.failed_hours).await?;
         }
         Ok(())
     }
@@ -280,7 +281,7 @@ impl Work {
     /// The hours without some of their raw objects to which it has added ticks.
     #[must_use]
     pub fn late(&self) -> Vec<Hour> {
-        self.late.iter().copied().collect()
+        self.late_hours.iter().copied().collect()
     }
 
     /// Gives back the connection, for the run's last words, and what was done.
@@ -291,13 +292,13 @@ impl Work {
     }
 
     /// A run that looks back from now also looks wherever something is missing.
-    async fn find_wanting(&mut self) -> Result<BTreeSet<Hour>, Failure> {
+    async fn find_incomplete_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
         if !self.plan.is_default {
             return Ok(BTreeSet::new());
         }
-        let mut wanting = completeness::wanting(&mut self.index, self.plan.due).await?;
-        wanting.retain(|hour| !self.plan.window.contains(hour));
-        Ok(wanting)
+        let mut hours = completeness::wanting(&mut self.index, self.plan.due).await?;
+        hours.retain(|hour| !self.plan.window.contains(hour));
+        Ok(hours)
     }
 
     /// Says where the archive shows less than the speed layer has seen. An archive that shows
@@ -310,7 +311,7 @@ impl Work {
             let hours = inflected(verdict.incomplete, "hour[s] [is|are] incomplete");
             self.progress.warn(format_args!("{hours} (view hour_completeness): {example}"));
         }
-        let standing = completeness::standing(&mut self.index, self.archive_delay).await?;
+        let lag = completeness::archive_lag(&mut self.index, self.archive_delay).await?;
         if lines.is_never_a_tick || (lines.are_all_rejected() && verdict.speed_only > 0) {
             // Then it is no word about the sink that helps.
             return Ok(Some(lines.words));
@@ -318,13 +319,13 @@ impl Work {
         if !lines.words.is_empty() {
             self.progress.warn(format_args!("{}", lines.words));
         }
-        if let Some(standing) = standing {
-            self.progress.warn(format_args!("{}", standing.describe()));
+        if let Some(lag) = lag {
+            self.progress.warn(format_args!("{}", lag.describe()));
         }
         let (location, prefix) = (self.store.location(), self.template.as_str());
         if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
             // No hour of it is over; one that was looked through may have none that shows anything.
-            let is_ahead = self.plan.window.is_empty() && self.there.is_none();
+            let is_ahead = self.plan.window.is_empty() && self.existing_folders.is_none();
             if self.objects_listed > 0
                 || is_ahead
                 || self.index.is_prefix_known(self.template.stem()).await?
@@ -344,8 +345,9 @@ impl Work {
         Ok(Some(match self.unknown_files {
             0 => format!(
                 "{location}{prefix} shows no object of the window, but the speed layer has ticks of {} of its hours: \
-                 check --bucket and --prefix, and the sink",
-                verdict.speed_only
+                 check --bucket and --prefix, and the sink. Of ticks that were sent hours after their time the objects \
+                 lie in later folders: --slack, now {}h, has to reach as far",
+                verdict.speed_only, self.plan.slack
             ),
             files => format!(
                 "none of the {files} files of the window below {location}{prefix} has a name or format that is read: \
@@ -359,13 +361,14 @@ impl Work {
     async fn judge_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
         self.forget_found().await?;
         let (window, index) = (&self.plan.window, &mut self.index);
-        let others = self.wanting.iter().chain(&self.failed).chain(&self.computed_elsewhere);
+        let others =
+            self.incomplete_hours.iter().chain(&self.failed_hours).chain(&self.computed_elsewhere);
         let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others.copied()).collect();
         let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
         completeness::compare(index, &hours).await?;
         let slack = self.plan.slack;
         let naming = Naming { template: &self.template, names: &self.names, slack };
-        completeness::follow(index, naming).await?;
+        completeness::check_gaps(index, naming).await?;
         completeness::forget_read(index).await?;
         let offsets = completeness::lacks(index, &self.template, self.run_id).await?;
         let lacks = Lacks { rejected, offsets: &offsets };
@@ -389,10 +392,10 @@ impl Work {
             );
             found.push(format!("{}: {location}{example}", inflected(broken.objects, &sentence)));
         }
-        let count = self.failed.len();
+        let count = self.failed_hours.len();
         if count > 0 {
             let named: Vec<String> =
-                self.failed.iter().take(NAMED).map(ToString::to_string).collect();
+                self.failed_hours.iter().take(NAMED).map(ToString::to_string).collect();
             let more =
                 if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
             let named = named.join(", ");
@@ -434,7 +437,7 @@ impl Work {
         &mut self,
         object: &Object,
         folder: &Folder,
-        broken: Broken,
+        broken: Breakage,
     ) -> Result<(), Failure> {
         let mut hours: BTreeSet<Hour> = Hour::each(folder.hours.clone()).collect();
         hours.extend(&broken.hours);
@@ -462,7 +465,7 @@ impl Work {
         let words = format!("hour {hour}: {why}");
         self.progress.warn(format_args!("{words}"));
         self.why_failed.get_or_insert(words);
-        self.failed.insert(hour);
+        self.failed_hours.insert(hour);
     }
 
     /// Whether it is read for the sake of the window: its ticks may belong there.
@@ -473,7 +476,7 @@ impl Work {
 
     fn touches_window(&self, folder: &Folder) -> bool {
         let Range { start, end } = self.plan.window;
-        let is_wanting = || self.wanting.range(folder.hours.clone()).next().is_some();
-        (folder.hours.start < end && start < folder.hours.end) || is_wanting()
+        let has_incomplete = || self.incomplete_hours.range(folder.hours.clone()).next().is_some();
+        (folder.hours.start < end && start < folder.hours.end) || has_incomplete()
     }
 }

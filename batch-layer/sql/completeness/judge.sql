@@ -50,12 +50,13 @@ judged as
                         on s.hour = h.hour
               left join batch_hours b on b.hour = h.hour
               left join compared_hours c on c.hour = h.hour and c.computed_at = b.computed_at
-              left join (select hour, min(key) as key from held_hours group by hour) k
+              left join (select hour, min(key) as key from blocked_hours group by hour) k
                   on k.hour = h.hour
               left join stale_hours d on d.hour = h.hour
               left join (select d.hour, count(*) as objects, min(key) as key,
-                                count(*) filter (where o.summed is null) as unsummed,
-                                min(key) filter (where o.summed is null) as unsummed_key
+                                count(*) filter (where o.summed_content_hash is null) as unsummed,
+                                min(key) filter (where o.summed_content_hash is null)
+                                    as unsummed_key
                          from deleted_objects d left join archive_object_hours o using (hour, key)
                          where not d.is_accepted group by d.hour) x on x.hour = h.hour
               left join unnest($2::timestamptz[], $3::bigint[]) as r (hour, lines)

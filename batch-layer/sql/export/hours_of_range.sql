@@ -6,4 +6,4 @@ union
 select hour from archive_hours
 where hour >= $1 and hour < $2 and status = 'incomplete' and not is_by_offsets
 union
-select hour from held_hours where hour >= $1 and hour < $2
+select hour from blocked_hours where hour >= $1 and hour < $2

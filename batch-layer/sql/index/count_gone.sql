@@ -10,6 +10,6 @@ from (select h.hour, count(*) as objects,
                                             where c.key = h.key and c.hours @> array[h.hour]
                                               and c.deleted_at is not null)) as again
       from archive_object_hours h join archive_objects o using (key)
-      where key = any ($1) and not o.gone and h.summed is not null
+      where key = any ($1) and not o.gone and h.summed_content_hash is not null
       group by h.hour) as gone
 where gone.hour = b.hour

@@ -2,7 +2,7 @@
 -- modified, $6: lines, $7: rejected lines, $8: how they were read, $9: whether their lines tell no
 -- offsets.
 insert into archive_objects
-    (key, folder, etag, size, last_modified, lines, rejected_lines, format, placeless)
+    (key, folder, etag, size, last_modified, lines, rejected_lines, decode_rules, lacks_offsets)
 select *
 from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::timestamptz[], $6::bigint[],
             $7::bigint[], $8::text[], $9::bool[])

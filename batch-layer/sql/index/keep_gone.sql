@@ -4,4 +4,5 @@ update archive_objects o set gone = true
 where key = any ($1)
   and (exists (select from deleted_objects d where d.key = o.key)
        or exists (select from archive_object_hours h
-                  where h.key = o.key and h.summed is not null and (o.placeless or not h.merged)))
+                  where h.key = o.key and h.summed_content_hash is not null
+                    and (o.lacks_offsets or not h.merged)))

@@ -4,10 +4,11 @@
 -- what was stored later has ticks that could not be before.
 insert into stale_hours (hour, wanted, replaced, reread)
 select h.hour, false,
-       bool_or(h.summed is not null and same.key is null
-               and (o.etag <> new.etag or o.format = new.format)),
-       bool_or(h.summed is not null and same.key is null and o.format <> new.format)
-from unnest($1::text[], $2::text[], $3::text[]) as new (key, etag, format)
+       bool_or(h.summed_content_hash is not null and same.key is null
+               and (o.etag <> new.etag or o.decode_rules = new.decode_rules)),
+       bool_or(h.summed_content_hash is not null and same.key is null
+               and o.decode_rules <> new.decode_rules)
+from unnest($1::text[], $2::text[], $3::text[]) as new (key, etag, decode_rules)
          join archive_objects o on o.key = new.key
          join archive_object_hours h on h.key = o.key
          left join unnest($4::text[], $5::timestamptz[]) as same (key, hour)

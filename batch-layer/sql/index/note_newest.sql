@@ -1,6 +1,6 @@
 -- Notes how far the objects of partitions go. $1: topics, $2: partitions, $3: next offsets, $4:
 -- newest ticks, $5: when they were stored.
-insert into archive_newest as known (topic, partition, next_offset, tick, stored_at)
+insert into archive_high_offsets as known (topic, partition, next_offset, tick, stored_at)
 select * from unnest($1::text[], $2::integer[], $3::bigint[], $4::timestamptz[], $5::timestamptz[])
 on conflict (topic, partition) do update
     set (next_offset, tick, stored_at)

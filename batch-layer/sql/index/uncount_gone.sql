@@ -8,6 +8,6 @@ from (select h.hour, count(*) as objects,
                                             where c.key = h.key and c.hours @> array[h.hour]
                                               and c.deleted_at is not null)) as again
       from archive_objects o join archive_object_hours h using (key)
-      where o.key = any ($1) and o.gone and h.summed is not null
+      where o.key = any ($1) and o.gone and h.summed_content_hash is not null
       group by h.hour) as back
 where back.hour = b.hour

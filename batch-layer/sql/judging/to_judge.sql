@@ -6,7 +6,7 @@ with late as materialized
      where a.verdict = 'provisional' and a.found_at > j.judged_at - interval '10 minutes')
 select b.hour, b.hour >= $2 and b.hour < $3, b.gone_objects > 0
 from batch_hours b left join judged_hours j using (hour)
-where b.format = $4
+where b.decode_rules = $4
   and (b.gone_objects = 0
        or exists (select from lake_objects l where l.hour = b.hour and l.state = 'verified'))
   and not exists (select from stale_hours s where s.hour = b.hour)

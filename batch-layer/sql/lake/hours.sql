@@ -17,7 +17,7 @@ uncovered as
                and (b.gone_objects = 0 or l.rows is distinct from b.ticks)))
 select u.hour, u.ticks, u.computed_at, u.gone_objects > 0 or of_hour.objects = 0 as has_expired,
        case when exists (select from stale_hours s where s.hour = u.hour)
-              or exists (select from held_hours h where h.hour = u.hour)
+              or exists (select from blocked_hours h where h.hour = u.hour)
               or not exists (select from archive_hours a
                              where a.hour = u.hour and (a.status = 'complete' or a.is_by_offsets))
                 then 'unready'
@@ -30,13 +30,13 @@ select u.hour, u.ticks, u.computed_at, u.gone_objects > 0 or of_hour.objects = 0
             -- What has expired may be in the lake.
             when (u.gone_objects > 0 or of_hour.objects = 0)
                 and (u.lake_rows is null or u.hour = any ($7)) then 'expired'
-            when of_hour.is_placeless then 'placeless'
+            when of_hour.lacks_offsets then 'without_offsets'
             when of_hour.is_read_otherwise then 'otherwise'
-            else 'due' end as standing
+            else 'due' end as status
 from uncovered u
      cross join lateral
-         (select count(*) as objects, bool_or(o.placeless) as is_placeless,
-                 bool_or(o.format <> $3) as is_read_otherwise
+         (select count(*) as objects, bool_or(o.lacks_offsets) as lacks_offsets,
+                 bool_or(o.decode_rules <> $3) as is_read_otherwise
           from archive_object_hours h join archive_objects o using (key)
           where h.hour = u.hour and not o.gone) as of_hour
 order by u.hour

@@ -2,5 +2,6 @@
 delete from archive_objects o
 using archive_object_hours of_hour
 where of_hour.hour = $1 and of_hour.key = o.key and o.gone
-  and not exists (select from archive_object_hours h where h.key = o.key and h.summed is not null)
+  and not exists (select from archive_object_hours h where h.key = o.key
+                                                             and h.summed_content_hash is not null)
   and not exists (select from deleted_objects d where d.key = o.key)

@@ -3,4 +3,4 @@
 delete from deleted_objects d
 where d.hour = $1
   and ($2 or exists (select from archive_object_hours h
-                     where h.hour = d.hour and h.key = d.key and h.summed is not null))
+                     where h.hour = d.hour and h.key = d.key and h.summed_content_hash is not null))

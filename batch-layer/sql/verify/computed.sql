@@ -13,7 +13,8 @@ select (select coalesce(sum(ticks), 0)::bigint
            as deleted_objects,
        (select count(*)::integer
         from deleted_objects d join archive_object_hours h using (hour, key)
-        where d.hour = $1 and not d.is_accepted and h.summed is null) as unsummed_objects,
+        where d.hour = $1 and not d.is_accepted and h.summed_content_hash is null)
+           as unsummed_objects,
        coalesce((select conflicts from batch_hours where hour = $1), 0) as conflicts,
        coalesce((select location = $3 from batch_hours where hour = $1), false)
            as is_of_this_archive,

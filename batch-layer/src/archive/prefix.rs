@@ -26,6 +26,9 @@ impl PrefixTemplate {
         if !text.ends_with('/') {
             return Err("must end with `/`, or it would match other folders' names too".into());
         }
+        if text.contains(',') {
+            return Err("is one template, without commas: `verify` alone takes a list".into());
+        }
         if text.starts_with('/') {
             return Err("must not begin with `/`: keys do not".into());
         }
@@ -56,8 +59,8 @@ impl PrefixTemplate {
         Ok(template)
     }
 
-    /// An hour whose folder also stands for hours that are not beside it, or does not tell its date:
-    /// of a turn of the year, by the calendar and by weeks, each.
+    /// An hour whose folder also stands for hours that are not beside it, or does not tell its
+    /// date: of a turn of the year, by the calendar and by weeks, each.
     fn first_ambiguous(&self) -> Option<Hour> {
         let turns = [1_483_056_000_000_000, 1_767_052_800_000_000];
         let days = turns.map(|at| Hour::of(Timestamp::from_micros(at)));
@@ -247,6 +250,8 @@ mod tests {
             "%Y%j%I/",
             "%C-%m-%d-%H/",
             "%G-%m-%d-%H/",
+            // What verify takes for two of them.
+            "a/%Y-%m-%d-%H/,b/%Y-%m-%d-%H/",
         ] {
             assert!(PrefixTemplate::parse(text).is_err(), "{text}");
         }

@@ -1,9 +1,12 @@
 //! The archive in an S3-compatible store.
 
+mod http;
+mod options;
 mod write;
 
+pub use options::S3Options;
+
 use super::{MAX_OBJECTS, Object, StoreError};
-use anyhow::Context;
 use aws_config::BehaviorVersion;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::meta::region::RegionProviderChain;
@@ -23,12 +26,8 @@ use aws_sdk_s3::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, Sdk
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_smithy_http_client::Builder;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
-use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use rustc_hash::FxHashSet;
 use service::Failure;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::OnceCell;
@@ -67,18 +66,6 @@ const OF_THE_CALLER: [&str; 6] = [
     "TokenRefreshRequired",
 ];
 
-/// How to reach the store. Credentials come from the usual AWS chain.
-#[derive(Debug, Clone)]
-pub struct S3Options {
-    pub bucket: String,
-    /// `None`: AWS itself, or AWS_ENDPOINT_URL.
-    pub endpoint_url: Option<String>,
-    /// `None`: wherever an endpoint is given.
-    pub path_style: Option<bool>,
-    /// Authorities to trust beside the system's, as a PEM file.
-    pub ca_file: Option<PathBuf>,
-}
-
 /// One bucket.
 #[derive(Debug, Clone)]
 pub struct S3Store {
@@ -101,7 +88,7 @@ struct Page<'a> {
 
 /// What the pages of a listing have shown: it might never end.
 #[derive(Debug, Default)]
-struct Seen {
+struct ListedSoFar {
     tokens: FxHashSet<String>,
     /// Hashes of what was shown. Not every store lists in the order of names.
     names: FxHashSet<u64>,
@@ -109,7 +96,7 @@ struct Seen {
     empty: u32,
 }
 
-impl Seen {
+impl ListedSoFar {
     /// Notes what a page shows. Gives what is wrong with it.
     fn note<'n>(
         &mut self,
@@ -137,9 +124,7 @@ impl Seen {
 
 impl S3Store {
     pub async fn open(options: &S3Options) -> Result<Self, Failure> {
-        let tls = Provider::Rustls(CryptoMode::Ring);
-        let tls_context = trust(options).map_err(Failure::Configuration)?;
-        let http = Builder::new().tls_provider(tls).tls_context(tls_context).build_https();
+        let http = http::client(options).map_err(Failure::Configuration)?;
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
@@ -198,7 +183,7 @@ impl S3Store {
 
     pub async fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError> {
         let (mut objects, mut next) = (Vec::new(), Some(Page { prefix, ..Page::default() }));
-        let mut seen = Seen::default();
+        let mut seen = ListedSoFar::default();
         while let Some(asked) = next {
             let page = self.page(&asked).await?;
             let shown = objects.len();
@@ -224,7 +209,7 @@ impl S3Store {
     ) -> Result<Vec<String>, StoreError> {
         let (mut folders, mut next) =
             (Vec::new(), Some(Page { prefix: stem, folders_from: Some(from), token: None }));
-        let mut seen = Seen::default();
+        let mut seen = ListedSoFar::default();
         while let Some(asked) = next {
             let page = self.page(&asked).await?;
             let shown = folders.len();
@@ -520,29 +505,6 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         .last()
         .map(ToString::to_string)
         .unwrap_or_default()
-}
-
-fn trust(options: &S3Options) -> anyhow::Result<TlsContext> {
-    let mut store = TrustStore::default();
-    // Other AWS tools heed this variable; the SDK leaves it to its users.
-    let bundle =
-        std::env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()).map(PathBuf::from);
-    for (path, setting) in
-        [(options.ca_file.as_ref(), "--s3-ca-file"), (bundle.as_ref(), "AWS_CA_BUNDLE")]
-    {
-        let Some(path) = path else {
-            continue;
-        };
-        let pem = std::fs::read(path)
-            .with_context(|| format!("cannot read {} ({setting})", path.display()))?;
-        anyhow::ensure!(
-            pem.windows(27).any(|window| window == b"-----BEGIN CERTIFICATE-----"),
-            "{} holds no PEM certificate ({setting})",
-            path.display()
-        );
-        store.add_pem_certificate(pem);
-    }
-    Ok(TlsContext::builder().with_trust_store(store).build()?)
 }
 
 /// Stores of less care leave out what can be done without.

@@ -208,8 +208,8 @@ fn missing(due: &Due, speed: &Places, topics: &Topics) -> Missing {
                 Some(format!("offset {} of partition {partition} of {topic}", places::text(place)));
         }
     }
-    // Nobody knows which records those are whose lines told no offset, but for those of the records
-    // that were taken out which have come again so.
+    // Ticks without offsets cannot be matched to records, except those that brought back records
+    // withdrawn earlier.
     let Sums { offsets, withdrawn, taken_out } = &due.sums;
     let again = withdrawn.len().saturating_sub(*taken_out);
     found.ticks = found.ticks.saturating_sub(due.ticks.saturating_sub(offsets.len() + again));

@@ -6,7 +6,7 @@
 //! offsets that they lie in is looked through, with its neighbours.
 
 use super::hole::{Folders, Hole, Reach, Recorded};
-use super::known::{self, Known, KnownOffsets};
+use super::known::{self, KnownOffsets, KnownReach};
 use crate::archive::{FileName, FileNameTemplate, PrefixTemplate};
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
@@ -48,9 +48,9 @@ type SpanRow = (Timestamp, String, i32, i64, i64);
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn follow(index: &mut Index, naming: Naming<'_>) -> Result<(), Failure> {
+pub async fn check_gaps(index: &mut Index, naming: Naming<'_>) -> Result<(), Failure> {
     loop {
-        let rows = pg::query_as(include_str!("../../sql/completeness/unfollowed.sql"))
+        let rows = pg::query_as(include_str!("../../sql/completeness/gaps_unchecked.sql"))
             .bind(SPANS_AT_ONCE)
             .fetch_all(&mut index.connection);
         let rows: Result<Vec<SpanRow>, _> = in_time(index.patience, rows).await;
@@ -61,7 +61,7 @@ pub async fn follow(index: &mut Index, naming: Naming<'_>) -> Result<(), Failure
         for reach in joined(&rows) {
             look_through(index, naming, reach).await?;
         }
-        let note = pg::query(include_str!("../../sql/completeness/note_followed.sql"))
+        let note = pg::query(include_str!("../../sql/completeness/note_gaps_checked.sql"))
             .bind(rows.iter().map(|(hour, ..)| *hour).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, topic, ..)| topic.as_str()).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, _, partition, ..)| *partition).collect::<Vec<_>>());
@@ -94,13 +94,13 @@ async fn look_through(
     mut reach: Reach,
 ) -> Result<(), Failure> {
     let read = in_time(index.patience, known::read(&mut index.connection, &mut reach)).await;
-    let Known { offsets: mut known, range, recorded } =
+    let KnownReach { offsets: mut known, range, recorded } =
         read.map_err(|error| index.failed("reading hour_spans in", error))?;
     let mut objects = Objects::default();
     for hole in &recorded {
-        let strangers = objects.strangers(index, naming, (&reach, hole), &known).await?;
-        if !strangers.is_empty() {
-            known.leave_out(&strangers);
+        let of_new_topic = objects.of_new_topic(index, naming, (&reach, hole), &known).await?;
+        if !of_new_topic.is_empty() {
+            known.leave_out(&of_new_topic);
         }
     }
     let mut present = known.present();
@@ -212,10 +212,9 @@ struct Lies {
 }
 
 impl Objects {
-    /// In which folders a hole's objects would lie. `None`: it is none. What was `known` of it, or
-    /// of a part of it, was judged by objects that may be gone since, for which others of their
-    /// hours would be taken: it stays between the same neighbours, and no hole that was found is
-    /// taken for none, or for one that nobody can judge.
+    /// The folders in which a hole's objects would lie; `None` if it is not a hole. A hole (or a
+    /// part of it) that was recorded earlier, as `known`, keeps its folders: the objects they were
+    /// derived from may be gone, and other objects of those hours would give a wrong answer.
     async fn folders_of(
         &mut self,
         index: &mut Index,
@@ -235,11 +234,11 @@ impl Objects {
         })
     }
 
-    /// What does not fill a hole that was recorded, though it has the numbers of its offsets: it is
-    /// a topic's that was made anew. What lies before an offset was there when that was stored; so
-    /// neither its ticks nor its folder are later than the hole's folders, or than when the object
-    /// behind the hole was stored, by more than slack.
-    async fn strangers(
+    /// Offsets that seem to fill a recorded hole but belong to a topic that was made anew under the
+    /// same name. What lies before an offset was there when that was stored; so neither its ticks
+    /// nor its folder are later than the hole's folders, or than when the object behind the hole
+    /// was stored, by more than slack.
+    async fn of_new_topic(
         &mut self,
         index: &mut Index,
         naming: Naming<'_>,
@@ -252,7 +251,7 @@ impl Objects {
         }
         let stored = self.lie(index, naming, (reach, hole.after)).await?.stored.map(Hour::of);
         let end = stored.map_or(last, |stored| stored.max(last)).plus(1 + naming.slack);
-        let mut strangers = Vec::new();
+        let mut of_new_topic = Vec::new();
         for (hour, offsets) in known.later((hole.first, hole.last), end) {
             if [hole.before.1, hole.after.1].contains(&hour) {
                 continue;
@@ -265,10 +264,10 @@ impl Objects {
                     of_hour.insert_range(run);
                 }
             }
-            strangers.push((hour, of_hour));
+            of_new_topic.push((hour, of_hour));
         }
-        strangers.retain(|(_, offsets)| !offsets.is_empty());
-        Ok(strangers)
+        of_new_topic.retain(|(_, offsets)| !offsets.is_empty());
+        Ok(of_new_topic)
     }
 
     /// Where an offset of an hour lies.
@@ -376,7 +375,7 @@ pub async fn forget_read(index: &mut Index) -> Result<(), Failure> {
 }
 
 /// A hole, and whether the speed layer has the ticks at its ends.
-struct Asked {
+struct HoleEnds {
     topic: String,
     partition: i32,
     first: i64,
@@ -385,10 +384,10 @@ struct Asked {
     is_seen: [bool; 2],
 }
 
-type AskedRow = (String, i32, i64, i64, Timestamp, i64, Timestamp, bool, bool);
+type HoleEndsRow = (String, i32, i64, i64, Timestamp, i64, Timestamp, bool, bool);
 
-async fn asked(connection: &mut PgConnection) -> Result<Vec<Asked>, sqlx::Error> {
-    let rows: Vec<AskedRow> =
+async fn asked(connection: &mut PgConnection) -> Result<Vec<HoleEnds>, sqlx::Error> {
+    let rows: Vec<HoleEndsRow> =
         pg::query_as(include_str!("../../sql/completeness/missing_beside_realtime.sql"))
             .fetch_all(connection)
             .await?;
@@ -402,7 +401,7 @@ async fn asked(connection: &mut PgConnection) -> Result<Vec<Asked>, sqlx::Error>
         after_hour,
         is_old,
         is_next_old,
-    ): AskedRow| Asked {
+    ): HoleEndsRow| HoleEnds {
         topic,
         partition,
         first,
@@ -416,9 +415,9 @@ async fn asked(connection: &mut PgConnection) -> Result<Vec<Asked>, sqlx::Error>
 async fn see(
     connection: &mut PgConnection,
     hour: Timestamp,
-    asked: &mut [Asked],
+    asked: &mut [HoleEnds],
 ) -> Result<(), sqlx::Error> {
-    let is_open = |hole: &Asked, end: usize| hole.ends[end].1 == hour && !hole.is_seen[end];
+    let is_open = |hole: &HoleEnds, end: usize| hole.ends[end].1 == hour && !hole.is_seen[end];
     let ends = asked
         .iter()
         .flat_map(|hole| [(hole, 0), (hole, 1)])
@@ -685,7 +684,8 @@ mod tests {
 
     #[test]
     fn very_many_long_holes_are_told_at_once() {
-        // A year of history, with a mark of a transaction between each hour of it and the live ticks.
+        // A year of history, with a mark of a transaction between each hour of it and the live
+        // ticks.
         let history = (0..8_000).flat_map(|hour| [(9_000, hour), (hour, 9_000)]);
         let started = std::time::Instant::now();
         let lacks = told(&rows(history), HOURLY);

@@ -44,8 +44,8 @@ impl KnownOffsets {
     }
 
     /// Leaves some out, each of an hour.
-    pub fn leave_out(&mut self, strangers: &[(Hour, RoaringTreemap)]) {
-        for (of, out) in strangers {
+    pub fn leave_out(&mut self, of_new_topic: &[(Hour, RoaringTreemap)]) {
+        for (of, out) in of_new_topic {
             let of_hour = self.hours.iter_mut().filter(|(hour, _)| hour == of);
             of_hour.for_each(|(_, offsets)| *offsets -= out);
         }
@@ -135,7 +135,7 @@ impl Present {
 
 /// What is known in a reach and right beside it.
 #[derive(Debug)]
-pub struct Known {
+pub struct KnownReach {
     pub offsets: KnownOffsets,
     /// From the last offset before the reach, if any, to the first one behind it.
     pub range: Range<u64>,
@@ -148,7 +148,10 @@ pub struct Known {
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn read(connection: &mut PgConnection, reach: &mut Reach) -> Result<Known, sqlx::Error> {
+pub async fn read(
+    connection: &mut PgConnection,
+    reach: &mut Reach,
+) -> Result<KnownReach, sqlx::Error> {
     loop {
         let offsets = read_once(connection, reach).await?;
         let start = offsets.before(reach.first).map_or(reach.first, |(offset, _)| offset);
@@ -158,7 +161,7 @@ pub async fn read(connection: &mut PgConnection, reach: &mut Reach) -> Result<Kn
             (first.min(hole.first), last.max(hole.last))
         });
         if wider == (reach.first, reach.last) {
-            return Ok(Known { offsets, range, recorded });
+            return Ok(KnownReach { offsets, range, recorded });
         }
         (reach.first, reach.last) = wider;
     }
@@ -225,8 +228,8 @@ async fn recorded(
     Ok(rows.into_iter().map(recorded).collect())
 }
 
-/// What an hour has of a partition. Of one that another version has kept, nothing tells what is
-/// missing among them: it is `unclear`.
+/// The offsets that an hour has of a partition. If another version of the program stored them, we
+/// cannot decode them, so the whole range is `unclear`.
 fn of_hour(
     row: &PgRow,
     unclear: &mut Vec<Range<u64>>,

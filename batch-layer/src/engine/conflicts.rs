@@ -47,9 +47,13 @@ impl Search<'_> {
                 }
                 let differing = self.compare(topic, partition, part, read).await?;
                 let example = differing.keys().min().map(|place| (partition, *place));
-                let strangers =
+                let different_ticks =
                     differing.values().filter(|is_stranger| **is_stranger).count() as u64;
-                conflicts.add(Conflicts { records: differing.len() as u64, strangers, example });
+                conflicts.add(Conflicts {
+                    records: differing.len() as u64,
+                    different_ticks,
+                    example,
+                });
             }
         }
         Ok(conflicts)
@@ -77,16 +81,16 @@ impl Search<'_> {
             .map(|object| {
                 let asked = Arc::clone(&asked);
                 async move {
-                    let told = self.reader.read_with(&object, Some(asked), scan::claims).await;
-                    (object, told)
+                    let claims = self.reader.read_with(&object, Some(asked), scan::claims).await;
+                    (object, claims)
                 }
             })
             .buffered(IN_FLIGHT);
         let (mut first, mut differing) = (FxHashMap::default(), FxHashMap::default());
-        while let Some((object, told)) = reads.next().await {
-            let told = told.map_err(|error| (object.clone(), error))?;
+        while let Some((object, claims)) = reads.next().await {
+            let claims = claims.map_err(|error| (object.clone(), error))?;
             read.push(object.size);
-            for Claim { place, hash, whose, .. } in told {
+            for Claim { place, hash, whose, .. } in claims {
                 let (first_hash, first_whose) = *first.entry(place).or_insert((hash, whose));
                 if first_hash != hash {
                     *differing.entry(place).or_default() |= first_whose != whose;

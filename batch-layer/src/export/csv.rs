@@ -1,7 +1,7 @@
 //! A tick as a line of comma-separated fields (RFC 4180, but for its line ends).
 
 use crate::checksum::Content;
-use crate::lake::gather::is_placeless;
+use crate::lake::gather::is_without_offset;
 use common::{Codes, Place};
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -35,9 +35,9 @@ pub fn write(
     out.write_all(b",")?;
     text(out, topic)?;
     write!(out, ",{}", place.partition)?;
-    let told = (!is_placeless(place)).then_some((place.offset, place.index));
-    field(out, told.map(|(offset, _)| offset).as_ref())?;
-    field(out, told.map(|(_, index)| index).as_ref())?;
+    let identified = (!is_without_offset(place)).then_some((place.offset, place.index));
+    field(out, identified.map(|(offset, _)| offset).as_ref())?;
+    field(out, identified.map(|(_, index)| index).as_ref())?;
     out.write_all(b"\n")
 }
 

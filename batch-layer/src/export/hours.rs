@@ -41,7 +41,8 @@ impl KnownHour {
         let is_now = |object: &Counting| Some(object.computed_at) == self.computed_at;
         // An hour whose objects have expired is in the lake with all of its ticks.
         let is_all = || {
-            self.has_expired && Some(lake.iter().map(|object| object.seen.rows).sum()) == self.ticks
+            self.has_expired
+                && Some(lake.iter().map(|object| object.contents.rows).sum()) == self.ticks
         };
         !self.is_stale && !lake.is_empty() && (lake.iter().all(is_now) || is_all())
     }

@@ -6,7 +6,7 @@ use super::partial::Partial;
 use crate::checksum::Content;
 use crate::hour::Hour;
 use crate::lake::file::Writer;
-use crate::lake::gather::is_placeless;
+use crate::lake::gather::is_without_offset;
 use crate::lake::key;
 use crate::lake::sort::{nameless, rewound};
 use anyhow::Context;
@@ -44,7 +44,7 @@ pub struct Output {
     /// Files that were written there.
     written: BTreeSet<PathBuf>,
     /// What is written to.
-    part: Option<Part>,
+    part: Option<OutputFile>,
     /// What comes next.
     hour: Option<Hour>,
     topic: String,
@@ -53,7 +53,7 @@ pub struct Output {
 }
 
 /// Something that is written from its beginning to its end.
-struct Part {
+struct OutputFile {
     target: Target,
     sink: Sink,
     /// The topic of the ticks so far.
@@ -119,7 +119,7 @@ impl Output {
             }
             Format::Parquet => Sink::Parquet(Box::new(Writer::new(into)?)),
         };
-        self.part = Some(Part { target, sink, topic: None });
+        self.part = Some(OutputFile { target, sink, topic: None });
         Ok(())
     }
 
@@ -157,9 +157,11 @@ impl Output {
     /// Ends an hour's topic; gives how many ticks it had.
     pub fn end(&mut self) -> anyhow::Result<u64> {
         match &mut self.part {
-            Some(_) if self.folder.is_some() => self.part.take().map_or(Ok(()), Part::finish)?,
+            Some(_) if self.folder.is_some() => {
+                self.part.take().map_or(Ok(()), OutputFile::finish)?
+            }
             // Ticks are in order within an hour, and readers are told so of each group.
-            Some(Part { sink: Sink::Parquet(writer), .. }) => writer.end_group()?,
+            Some(OutputFile { sink: Sink::Parquet(writer), .. }) => writer.end_group()?,
             _ => {}
         }
         Ok(self.rows)
@@ -168,7 +170,7 @@ impl Output {
     /// Ends all. In a folder, no file is left of an hour of `hours` that an earlier run has
     /// written, and not this one.
     pub fn finish(self, hours: impl Fn(Hour) -> bool) -> anyhow::Result<()> {
-        self.part.map_or(Ok(()), Part::finish)?;
+        self.part.map_or(Ok(()), OutputFile::finish)?;
         let Some(folder) = self.folder else { return Ok(()) };
         remove_others(&folder, (&hours, name(self.format)), &self.written).with_context(|| {
             format!(
@@ -179,17 +181,17 @@ impl Output {
     }
 }
 
-impl Part {
+impl OutputFile {
     fn push(&mut self, content: &Content<'_>, topic: &str, place: Place) -> anyhow::Result<()> {
         match &mut self.sink {
             Sink::Csv(lines) => csv::write(lines, content, topic, place)
-                .map_err(|error| told(error, matches!(self.target, Target::File(_)))),
+                .map_err(|error| write_error(error, matches!(self.target, Target::File(_)))),
             Sink::Parquet(writer) => {
                 let known = self.topic.get_or_insert_with(|| topic.to_owned());
                 if known != topic {
                     return Err(SeveralTopics(known.clone(), topic.to_owned()).into());
                 }
-                debug_assert!(!is_placeless(place), "the lake's columns have no such place");
+                debug_assert!(!is_without_offset(place), "the lake's columns have no such place");
                 Ok(writer.push(content, place)?)
             }
         }
@@ -198,15 +200,16 @@ impl Part {
     fn finish(self) -> anyhow::Result<()> {
         let is_file = matches!(self.target, Target::File(_));
         let (file, is_copied) = match self.sink {
-            Sink::Csv(lines) => {
-                (lines.into_inner().map_err(|error| told(error.into_error(), is_file))?, false)
-            }
+            Sink::Csv(lines) => (
+                lines.into_inner().map_err(|error| write_error(error.into_error(), is_file))?,
+                false,
+            ),
             Sink::Parquet(writer) => (writer.finish()?.0, !is_file),
         };
         match self.target {
             Target::File(partial) => partial.finish(&file),
             Target::Stream(mut stream) if is_copied => io::copy(&mut rewound(file)?, &mut stream)
-                .map_err(|error| told(error, false))
+                .map_err(|error| write_error(error, false))
                 .map(drop),
             Target::Stream(_) => Ok(()),
         }
@@ -270,7 +273,7 @@ fn standard_output() -> io::Result<File> {
 }
 
 /// `is_file`: it is no pipe whose other end may have gone.
-fn told(error: io::Error, is_file: bool) -> anyhow::Error {
+fn write_error(error: io::Error, is_file: bool) -> anyhow::Error {
     match error.kind() {
         ErrorKind::BrokenPipe if !is_file => ReaderGone.into(),
         _ => anyhow::Error::new(error).context("cannot write the ticks (--output)"),

@@ -2,10 +2,10 @@
 
 use super::args::{ExportArgs, Format};
 use super::hours::KnownHour;
-use crate::archive::Store;
+use crate::archive::ObjectStore;
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
-use crate::lake::gather::{Gathered, Gatherer, Placeless, add_kept};
+use crate::lake::gather::{Gathered, Gatherer, TicksWithoutOffsets, add_kept};
 use crate::lake::look::{Look, Unread};
 use crate::lake::sort::{Sorter, Wanted};
 use crate::lake::table::{self, Counting};
@@ -18,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 /// The archive, and what is known of it.
 pub struct Source {
-    pub store: Store,
+    pub store: ObjectStore,
     pub index: Index,
     pub reader: Reader,
     /// How objects are read.
-    format: String,
+    decode_rules: String,
     lake_prefix: String,
     /// Where ticks are sorted.
     folder: PathBuf,
@@ -70,7 +70,7 @@ impl OfHour {
 impl Source {
     pub fn new(
         (args, format): (&ExportArgs, Format),
-        store: Store,
+        store: ObjectStore,
         index: Index,
         reader: Reader,
         stop: CancellationToken,
@@ -79,7 +79,7 @@ impl Source {
             store,
             index,
             reader,
-            format: args.archive.format().describe(),
+            decode_rules: args.archive.format().describe(),
             lake_prefix: args.lake.lake_prefix.clone(),
             folder: args.lake.folder(),
             wanted: args.wanted(),
@@ -119,9 +119,9 @@ impl Source {
         of: &mut OfHour,
     ) -> Result<Option<(String, Gathered)>, Failure> {
         let Some(topic) = of.topics.pop_first() else { return Ok(None) };
-        let (mut gathered, is_whole) = self.of_lake(of, &topic).await?;
-        of.has_read_raw |= !is_whole;
-        if !is_whole {
+        let (mut gathered, is_complete) = self.of_lake(of, &topic).await?;
+        of.has_read_raw |= !is_complete;
+        if !is_complete {
             if of.raw.is_none() {
                 of.raw = Some(
                     self.reader.by_topic(self.index.objects_of(of.hour).await?, |indexed| indexed),
@@ -137,17 +137,17 @@ impl Source {
     async fn of_lake(&mut self, of: &mut OfHour, topic: &str) -> Result<(Gathered, bool), Failure> {
         let mut left: Vec<&Counting> =
             of.lake.iter().filter(|object| object.source == topic).collect();
-        let (mut is_whole, mut has_lost) = (of.is_in_lake, false);
+        let (mut is_complete, mut has_lost) = (of.is_in_lake, false);
         loop {
             let (gathered, fault) = self.kept(&left).await?;
             let Some((at, why)) = fault else {
                 of.has_lost_lake |= has_lost;
-                return Ok((gathered, is_whole));
+                return Ok((gathered, is_complete));
             };
             // It may have brought other ticks by then: without it from the beginning.
             let key = &left.remove(at).key;
             tracing::warn!(hour = %of.hour, "hour {}: {}{key} {why}; its raw objects are read", of.hour, self.store.location());
-            (is_whole, has_lost) = (false, true);
+            (is_complete, has_lost) = (false, true);
         }
     }
 
@@ -182,16 +182,16 @@ impl Source {
         objects: Vec<Indexed>,
         gathered: Gathered,
     ) -> Result<Gathered, Failure> {
-        let gatherer = Gatherer::new(of.hour, gathered, Placeless::Taken);
-        for Indexed { object, format, placeless, .. } in objects {
+        let gatherer = Gatherer::new(of.hour, gathered, TicksWithoutOffsets::Taken);
+        for Indexed { object, decode_rules, lacks_offsets, .. } in objects {
             let what = format!("{}{}", self.store.location(), object.key);
-            if format != self.format {
+            if decode_rules != self.decode_rules {
                 of.lacks.push(format!(
                     "{what} was read by other flags about messages, and is left out: give those of batch-layer"
                 ));
                 continue;
             }
-            if placeless && self.needs_places {
+            if lacks_offsets && self.needs_places {
                 of.lacks.push(format!(
                     "{what} is left out: its lines tell no offsets, for which the lake's columns have no place; --format csv \
                      has them"

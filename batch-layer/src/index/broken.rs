@@ -4,7 +4,7 @@ use super::connection::Index;
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::lock::transaction::{self, Hold};
-use crate::reader::broken::{Broken, BrokenKind};
+use crate::reader::broken::{Breakage, BrokenKind};
 use common::Timestamp;
 use rustc_hash::FxHashMap;
 use service::Failure;
@@ -35,7 +35,7 @@ impl Index {
         &mut self,
         object: &Object,
         folder: &str,
-        broken: &Broken,
+        broken: &Breakage,
         hours: &BTreeSet<Hour>,
     ) -> Result<bool, Failure> {
         let token = self.lock.clone();
@@ -82,11 +82,11 @@ impl Index {
     }
 
     /// The hours that broken objects hold back.
-    pub async fn held_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
-        let hours = pg::query_scalar("select distinct hour from held_hours")
+    pub async fn blocked_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
+        let hours = pg::query_scalar("select distinct hour from blocked_hours")
             .fetch_all(&mut self.connection);
         let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
-        let hours = hours.map_err(|error| self.failed("reading held_hours in", error))?;
+        let hours = hours.map_err(|error| self.failed("reading blocked_hours in", error))?;
         Ok(hours.into_iter().map(Hour::of).collect())
     }
 }
@@ -95,7 +95,7 @@ async fn insert(
     transaction: &mut PgTransaction<'_>,
     object: &Object,
     folder: &str,
-    broken: &Broken,
+    broken: &Breakage,
 ) -> Result<bool, sqlx::Error> {
     pg::query_scalar(include_str!("../../sql/index/note_broken.sql"))
         .bind(&*object.key)

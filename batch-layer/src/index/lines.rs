@@ -57,9 +57,9 @@ impl Index {
     }
 
     /// Whether any known object that was read so holds a tick.
-    pub async fn has_ticks_of(&mut self, format: &str) -> Result<bool, Failure> {
+    pub async fn has_ticks_of(&mut self, decode_rules: &str) -> Result<bool, Failure> {
         let found = pg::query_scalar(include_str!("../../sql/index/has_ticks_of.sql"))
-            .bind(format)
+            .bind(decode_rules)
             .fetch_one(&mut self.connection);
         in_time(self.patience, found)
             .await

@@ -1,4 +1,4 @@
-//! How far the archive goes, by topic and partition: `archive_newest`.
+//! How far the archive goes, by topic and partition: `archive_high_offsets`.
 
 use crate::scan::HourBars;
 use common::Timestamp;

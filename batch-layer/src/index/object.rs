@@ -16,12 +16,12 @@ pub struct KnownObject {
     pub stored_at: Timestamp,
     /// Some of its lines are no ticks.
     pub has_rejects: bool,
-    /// It was read in the way that was asked about.
+    /// It was read by the decode rules that were asked about.
     pub is_as_read: bool,
     /// No listing has shown it since.
     pub gone: bool,
-    /// Some of its ticks do not tell their offset.
-    pub placeless: bool,
+    /// Some of its ticks carry no offset.
+    pub lacks_offsets: bool,
 }
 
 /// What the index knows of a folder's objects, by their key.
@@ -36,27 +36,27 @@ pub struct Indexed {
     pub folder: Arc<str>,
     /// Whether it is in the hour's sums.
     pub merged: bool,
-    /// What of it is, or of an earlier version of it; `None`: nothing.
+    /// The version of it that is in the hour's sums, this one or an earlier one; `None` if none is.
     pub summed: Option<InSums>,
     /// What it holds of the hour.
     pub ticks: u64,
     /// The times of the first and of the last of them.
     pub span: RangeInclusive<Timestamp>,
-    /// How it was read.
-    pub format: String,
-    /// Some of its ticks, of whatever hour, do not tell their offset.
-    pub placeless: bool,
+    /// By which decode rules it was read.
+    pub decode_rules: String,
+    /// Some of its ticks, of whatever hour, carry no offset.
+    pub lacks_offsets: bool,
     /// How many lines it has, with those that are no ticks.
     pub lines: u64,
 }
 
-/// What an object holds of an hour, as numbers: where they are the same, so is what they are of.
+/// Hashes of what an object holds of an hour: where they are the same, so is what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prints {
-    /// By [`crate::state::fingerprint`].
+pub struct Fingerprints {
+    /// Of its bars and offsets, by [`crate::state::content_hash`].
     pub content: u64,
-    /// Of its places alone, by [`crate::state::fingerprint_of_places`].
-    pub places: u64,
+    /// Of its offsets alone, by [`crate::state::offsets_hash`].
+    pub offsets: u64,
 }
 
 /// An object that was deleted before an hour's sums had anything of it.
@@ -67,37 +67,38 @@ pub struct Missed {
     /// Its ticks of the hour.
     pub ticks: u64,
     pub lines: u64,
-    /// Some of its ticks do not tell their offset.
-    pub placeless: bool,
-    /// Its places of the hour, unless they take too many bytes.
+    /// Some of its ticks carry no offset.
+    pub lacks_offsets: bool,
+    /// Its offsets of the hour; `None` if they take too many bytes.
     pub offsets: Option<Offsets>,
-    /// The sums have the same of another object.
+    /// Another object has brought the same ticks into the sums.
     pub is_elsewhere: bool,
 }
 
-/// An object that does not tell the offsets of all of its ticks, and that an hour's sums have.
+/// An object in an hour's sums of which not all ticks carry their offset.
 #[derive(Debug, Clone)]
-pub struct Placeless {
+pub struct ObjectWithoutOffsets {
     pub key: Arc<str>,
     pub lines: u64,
-    /// Its ticks of the hour that do not.
+    /// Its ticks of the hour that carry none.
     pub ticks: u64,
-    /// Others of the hour do: its lines are not those of the offsets from its name's on.
+    /// Others of the hour carry theirs, so its lines are not simply those from its name's offset
+    /// on.
     pub is_mixed: bool,
 }
 
 /// A version of an object that is in an hour's sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InSums {
-    pub prints: Prints,
+    pub fingerprints: Fingerprints,
     pub ticks: u64,
-    /// Those of them that do not tell their offset.
-    pub placeless: u64,
+    /// How many of them carry no offset.
+    pub without_offsets: u64,
 }
 
 impl KnownObject {
-    /// Whether the store tells a later time of an object than when it was read: then more of its
-    /// ticks may be of a time that can be.
+    /// Whether the store gives an object a later time than when it was read: then more of its ticks
+    /// may have a plausible time.
     #[must_use]
     pub fn is_earlier(&self, object: &Object) -> bool {
         self.has_rejects && object.last_modified.is_some_and(|at| at > self.stored_at)

@@ -2,8 +2,8 @@
 
 use super::connection::{Index, Statement};
 use super::newest::{self, NewestPlaces};
-use super::object::Prints;
-use super::seen::Seen;
+use super::object::Fingerprints;
+use super::snapshot::IndexSnapshot;
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::lock::transaction::{self, Hold, Token};
@@ -32,9 +32,9 @@ pub struct Entry {
     pub rejects: Vec<RejectedLine>,
     pub hours: Vec<Holding>,
     /// Some of its ticks do not tell their offset.
-    pub placeless: bool,
+    pub lacks_offsets: bool,
     /// How it was read.
-    pub format: Arc<str>,
+    pub decode_rules: Arc<str>,
     /// The keys of objects that it counts in the place of, though they still lie there. It takes
     /// the place of the last, unless it is known itself.
     pub instead_of: Vec<Arc<str>>,
@@ -48,10 +48,10 @@ pub struct Holding {
     pub hour: Hour,
     pub ticks: u64,
     /// Those of them that do not tell their offset.
-    pub placeless: u64,
+    pub without_offsets: u64,
     /// The times of the first and of the last of them.
     pub span: RangeInclusive<Timestamp>,
-    pub prints: Prints,
+    pub fingerprints: Fingerprints,
     /// Its places as bytes, unless these are many.
     pub offsets: Option<Vec<u8>>,
 }
@@ -71,9 +71,9 @@ impl Index {
         &mut self,
         keys: &[String],
         kept_since: Timestamp,
-    ) -> Result<Gone, Failure> {
+    ) -> Result<Removed, Failure> {
         if keys.is_empty() {
-            return Ok(Gone { kept_hours: 0, lost_hours: 0, deleted: 0, covered: 0 });
+            return Ok(Removed { kept_hours: 0, lost_hours: 0, deleted: 0, covered: 0 });
         }
         let token = self.lock.clone();
         let removed = in_time(
@@ -154,12 +154,17 @@ impl Index {
     }
 
     /// Notes that a stale hour is not stale any more, although it was not computed; not where it
-    /// has changed since it was seen.
-    pub async fn unmark_stale(&mut self, hour: Hour, seen: &Seen) -> Result<(), Failure> {
+    /// has changed since it was seen. `read_as`: the decode rules by which all of its objects hold
+    /// what its sums have of them, if that is known.
+    pub async fn unmark_stale(
+        &mut self,
+        hour: Hour,
+        snapshot: &IndexSnapshot,
+        read_as: Option<&str>,
+    ) -> Result<(), Failure> {
         let token = self.lock.clone();
-        let unmarked =
-            in_time(self.patience, unmark(&mut self.connection, token.as_ref(), (hour, seen)))
-                .await;
+        let unmark = unmark(&mut self.connection, token.as_ref(), (hour, snapshot), read_as);
+        let unmarked = in_time(self.patience, unmark).await;
         unmarked.map_err(|error| self.failed("writing stale_hours in", error))
     }
 }
@@ -167,10 +172,18 @@ impl Index {
 async fn unmark(
     connection: &mut PgConnection,
     token: Option<&Token>,
-    (hour, seen): (Hour, &Seen),
+    (hour, snapshot): (Hour, &IndexSnapshot),
+    read_as: Option<&str>,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
-    if seen.still(&mut transaction, hour).await? {
+    if snapshot.is_current(&mut transaction, hour).await? {
+        if let Some(read_as) = read_as {
+            pg::query(include_str!("../../sql/index/adopt_rules.sql"))
+                .bind(hour.start())
+                .bind(read_as)
+                .execute(transaction.acquire().await?)
+                .await?;
+        }
         pg::query("delete from stale_hours where hour = $1")
             .bind(hour.start())
             .execute(transaction.acquire().await?)
@@ -194,7 +207,7 @@ pub async fn forget_emptied(
 
 /// What became of the hours of objects that are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gone {
+pub struct Removed {
     pub kept_hours: u64,
     pub lost_hours: u64,
     /// Objects of the kept hours that did not expire.
@@ -257,8 +270,8 @@ fn keys(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.key).collect()
 }
 
-fn formats(entries: &[Entry]) -> Vec<&str> {
-    entries.iter().map(|entry| &*entry.format).collect()
+fn decode_rules_of(entries: &[Entry]) -> Vec<&str> {
+    entries.iter().map(|entry| &*entry.decode_rules).collect()
 }
 
 fn etags(entries: &[Entry]) -> Vec<&str> {
@@ -270,14 +283,13 @@ type Summed = FxHashMap<(String, Hour), Version>;
 
 #[derive(Debug, Clone, Copy)]
 struct Version {
-    /// The fingerprints of what it holds, and of its places.
-    content: i64,
-    places: i64,
+    content_hash: i64,
+    offsets_hash: i64,
     ticks: i64,
-    /// Its ticks, if some of its object's do not tell their offset.
-    placeless: i64,
-    /// The fingerprint of the version that was taken in. The sums may keep what an earlier one told
-    /// of known records.
+    /// How many of them carry no offset.
+    without_offsets: i64,
+    /// The content hash of the version that was taken in. Of known records the sums may keep the
+    /// values of an earlier one.
     taken_in: i64,
 }
 
@@ -293,8 +305,11 @@ async fn summed(
             .await?;
     Ok(rows
         .into_iter()
-        .map(|(key, hour, content, places, ticks, placeless, taken_in)| {
-            ((key, Hour::of(hour)), Version { content, places, ticks, placeless, taken_in })
+        .map(|(key, hour, content_hash, offsets_hash, ticks, without_offsets, taken_in)| {
+            (
+                (key, Hour::of(hour)),
+                Version { content_hash, offsets_hash, ticks, without_offsets, taken_in },
+            )
         })
         .collect())
 }
@@ -313,7 +328,7 @@ async fn withdraw(
     pg::query(include_str!("../../sql/index/mark_withdrawn.sql"))
         .bind(keys(entries))
         .bind(etags(entries))
-        .bind(formats(entries))
+        .bind(decode_rules_of(entries))
         .bind(same_keys)
         .bind(same_hours)
         .execute(transaction.acquire().await?)
@@ -349,8 +364,8 @@ async fn insert_objects(
         .bind(modified)
         .bind(numbers(|entry| entry.lines))
         .bind(numbers(|entry| entry.rejected))
-        .bind(texts(|entry| &entry.format))
-        .bind(entries.iter().map(|entry| entry.placeless).collect::<Vec<_>>())
+        .bind(texts(|entry| &entry.decode_rules))
+        .bind(entries.iter().map(|entry| entry.lacks_offsets).collect::<Vec<_>>())
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())
@@ -363,11 +378,11 @@ async fn insert_hours(
 ) -> Result<(), sqlx::Error> {
     let (mut hours, mut keys, mut ticks, mut wanted) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut known, mut fingerprints, mut places) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut before, mut places_before, mut ticks_before, mut placeless_before) =
+    let (mut known, mut content_hashes, mut offsets_hashes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut before, mut offsets_hashes_before, mut ticks_before, mut without_offsets_before) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut first, mut last) = (Vec::new(), Vec::new());
-    let (mut offsets, mut placeless) = (Vec::new(), Vec::new());
+    let (mut offsets, mut without_offsets) = (Vec::new(), Vec::new());
     for entry in entries {
         for holding in &entry.hours {
             first.push(*holding.span.start());
@@ -375,15 +390,15 @@ async fn insert_hours(
             hours.push(holding.hour.start());
             keys.push(&*entry.object.key);
             ticks.push(holding.ticks.cast_signed());
-            fingerprints.push(holding.prints.content.cast_signed());
-            places.push(holding.prints.places.cast_signed());
+            content_hashes.push(holding.fingerprints.content.cast_signed());
+            offsets_hashes.push(holding.fingerprints.offsets.cast_signed());
             wanted.push(entry.wanted);
             let (in_sums, is_same) = is_same(summed, entry, holding);
-            before.push(in_sums.map(|of| of.content));
-            places_before.push(in_sums.map(|of| of.places));
+            before.push(in_sums.map(|of| of.content_hash));
+            offsets_hashes_before.push(in_sums.map(|of| of.offsets_hash));
             ticks_before.push(in_sums.map(|of| of.ticks));
-            placeless_before.push(in_sums.map(|of| of.placeless));
-            placeless.push(holding.placeless.cast_signed());
+            without_offsets_before.push(in_sums.map(|of| of.without_offsets));
+            without_offsets.push(holding.without_offsets.cast_signed());
             offsets.push(holding.offsets.as_deref().filter(|_| in_sums.is_none()));
             known.push(is_same);
         }
@@ -392,17 +407,17 @@ async fn insert_hours(
         .bind(&hours)
         .bind(&keys)
         .bind(&ticks)
-        .bind(&fingerprints)
-        .bind(&places)
+        .bind(&content_hashes)
+        .bind(&offsets_hashes)
         .bind(&known)
         .bind(&before)
-        .bind(&places_before)
+        .bind(&offsets_hashes_before)
         .bind(&ticks_before)
-        .bind(&placeless_before)
+        .bind(&without_offsets_before)
         .bind(&first)
         .bind(&last)
         .bind(&offsets)
-        .bind(&placeless)
+        .bind(&without_offsets)
         .execute(transaction.acquire().await?)
         .await?;
     pg::query(include_str!("../../sql/index/mark_touched.sql"))
@@ -422,23 +437,23 @@ async fn insert_emptied(
         return Ok(());
     }
     let (mut keys, mut hours) = (Vec::new(), Vec::new());
-    let (mut contents, mut places) = (Vec::new(), Vec::new());
-    let (mut ticks, mut placeless) = (Vec::new(), Vec::new());
+    let (mut content_hashes, mut offsets_hashes) = (Vec::new(), Vec::new());
+    let (mut ticks, mut without_offsets) = (Vec::new(), Vec::new());
     for ((key, hour), of) in summed {
         keys.push(&**key);
         hours.push(hour.start());
-        contents.push(of.content);
-        places.push(of.places);
+        content_hashes.push(of.content_hash);
+        offsets_hashes.push(of.offsets_hash);
         ticks.push(of.ticks);
-        placeless.push(of.placeless);
+        without_offsets.push(of.without_offsets);
     }
     pg::query(include_str!("../../sql/index/insert_emptied.sql"))
         .bind(keys)
         .bind(hours)
-        .bind(contents)
-        .bind(places)
+        .bind(content_hashes)
+        .bind(offsets_hashes)
         .bind(ticks)
-        .bind(placeless)
+        .bind(without_offsets)
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())
@@ -451,8 +466,8 @@ fn is_same(summed: &Summed, entry: &Entry, holding: &Holding) -> (Option<Version
         return (None, false);
     }
     let before = summed.get(&(entry.object.key.to_string(), holding.hour)).copied();
-    let content = holding.prints.content.cast_signed();
-    (before, before.is_some_and(|of| [of.content, of.taken_in].contains(&content)))
+    let content = holding.fingerprints.content.cast_signed();
+    (before, before.is_some_and(|of| [of.content_hash, of.taken_in].contains(&content)))
 }
 
 async fn insert_rejects(
@@ -471,13 +486,21 @@ async fn insert_rejects(
     pg::query(include_str!("../../sql/index/insert_rejects.sql"))
         .bind(rejects().map(|(key, _)| key).collect::<Vec<_>>())
         .bind(rejects().map(|(_, line)| line.number.cast_signed()).collect::<Vec<_>>())
-        .bind(rejects().map(|(_, line)| line.index.cast_signed()).collect::<Vec<_>>())
+        .bind(rejects().map(|(_, line)| line.element.cast_signed()).collect::<Vec<_>>())
         .bind(rejects().map(|(_, line)| line.reject.reason.as_str()).collect::<Vec<_>>())
         .bind(rejects().map(|(_, line)| line.reject.detail.as_str()).collect::<Vec<_>>())
         .bind(rejects().map(|(_, line)| line.value.as_slice()).collect::<Vec<_>>())
         .bind(rejects().map(|(_, line)| line.value_bytes.cast_signed()).collect::<Vec<_>>())
-        .bind(rejects().map(|(_, line)| line.told.map(|told| told.partition)).collect::<Vec<_>>())
-        .bind(rejects().map(|(_, line)| line.told.map(|told| told.offset)).collect::<Vec<_>>())
+        .bind(
+            rejects()
+                .map(|(_, line)| line.kafka_position.map(|position| position.partition))
+                .collect::<Vec<_>>(),
+        )
+        .bind(
+            rejects()
+                .map(|(_, line)| line.kafka_position.map(|position| position.offset))
+                .collect::<Vec<_>>(),
+        )
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())
@@ -487,7 +510,7 @@ async fn remove(
     connection: &mut PgConnection,
     token: Option<&Token>,
     (keys, kept_since): (&[String], Timestamp),
-) -> Result<Gone, sqlx::Error> {
+) -> Result<Removed, sqlx::Error> {
     let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
     let deleted = note_deleted(&mut transaction, keys, kept_since).await?;
     let kept = pg::query(include_str!("../../sql/index/count_gone.sql"))
@@ -516,7 +539,7 @@ async fn remove(
         .await?;
     transaction::commit(transaction, token).await?;
     let covered = covered.rows_affected();
-    Ok(Gone {
+    Ok(Removed {
         kept_hours: kept.rows_affected(),
         lost_hours: lost.cast_unsigned(),
         deleted,

@@ -112,11 +112,11 @@ pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark
 }
 
 /// A symbol, and the bar behind which those begin that are asked for; `None`: with its first.
-pub type Asked<'a> = (&'a str, Option<Timestamp>);
+pub type BarsAfter<'a> = (&'a str, Option<Timestamp>);
 
 /// What is gone on from.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct SavedState {
     /// The last bar that is in it.
     at: Option<Timestamp>,
     pub state: State,
@@ -128,13 +128,13 @@ pub async fn kept(
     connection: &mut PgConnection,
     interval: Interval,
     marks: &[Mark],
-) -> Result<Vec<Kept>, sqlx::Error> {
+) -> Result<Vec<SavedState>, sqlx::Error> {
     let rows = pg::query(include_str!("../../sql/indicators/states.sql"))
         .bind(interval.name())
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
-    let mut kept: Vec<Kept> = marks.iter().map(|_| Kept::default()).collect();
+    let mut kept: Vec<SavedState> = marks.iter().map(|_| SavedState::default()).collect();
     for row in rows {
         let (symbol, at): (&str, Timestamp) = (row.try_get("symbol")?, row.try_get("start")?);
         let place = marks.binary_search_by(|mark| (*mark.symbol).cmp(symbol)).ok();
@@ -142,7 +142,7 @@ pub async fn kept(
         if let (Some(place), Some(state)) =
             (place.filter(|place| at < marks[*place].from(interval)), state)
         {
-            kept[place] = Kept { at: Some(at), state };
+            kept[place] = SavedState { at: Some(at), state };
         }
     }
     Ok(kept)
@@ -150,14 +150,14 @@ pub async fn kept(
 
 /// Which bars are not in the kept states.
 #[must_use]
-pub fn asked<'m>(marks: &'m [Mark], kept: &[Kept]) -> Vec<Asked<'m>> {
+pub fn asked<'m>(marks: &'m [Mark], kept: &[SavedState]) -> Vec<BarsAfter<'m>> {
     marks.iter().zip(kept).map(|(mark, kept)| (&*mark.symbol, kept.at)).collect()
 }
 
 /// How many hours there are of each symbol.
 pub async fn count_bars(
     connection: &mut PgConnection,
-    asked: &[Asked<'_>],
+    asked: &[BarsAfter<'_>],
 ) -> Result<Vec<usize>, sqlx::Error> {
     let counts: Vec<i64> = pg::query_scalar(include_str!("../../sql/indicators/count_bars.sql"))
         .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
@@ -178,7 +178,7 @@ const DAYS: &str = include_str!("../../sql/indicators/days.sql");
 pub async fn bars(
     connection: &mut PgConnection,
     interval: Interval,
-    asked: &[Asked<'_>],
+    asked: &[BarsAfter<'_>],
 ) -> Result<Vec<Vec<(Timestamp, Bar)>>, sqlx::Error> {
     let query = match interval {
         Interval::Hour => HOURS,

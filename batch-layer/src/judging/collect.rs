@@ -28,7 +28,7 @@ pub fn margins(hour: Hour) -> (Timestamp, Timestamp) {
 
 /// One tick, and whose it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Held {
+pub struct CollectedTick {
     /// A number that whoever holds it knows.
     pub symbol: u32,
     pub key: OrderKey,
@@ -46,12 +46,12 @@ pub struct Held {
     pub order: (u32, u32),
     /// Whether its line tells its place. Else that is what the object's name and the lines before
     /// it say.
-    pub is_told: bool,
+    pub has_offset: bool,
 }
 
 pub const UNKNOWN_TOPIC: u8 = u8::MAX;
 
-impl Held {
+impl CollectedTick {
     /// Where bid and ask are both known.
     pub fn quote(&self) -> Option<Quote> {
         let (bid, ask) = self.quote;
@@ -155,9 +155,9 @@ pub struct Whose {
 
 /// What one object holds of them.
 #[derive(Debug, Default)]
-pub struct Part {
+pub struct CollectedTicks {
     pub symbols: Vec<Box<str>>,
-    pub ticks: Vec<Held>,
+    pub ticks: Vec<CollectedTick>,
     /// Of pauses, by their numbers, the seconds in which it has ticks.
     pub interrupted: Interrupted,
 }
@@ -165,10 +165,10 @@ pub struct Part {
 /// Seconds since 1970 in which pauses have ticks, by the pauses' numbers.
 pub type Interrupted = FxHashMap<usize, BTreeSet<i64>>;
 
-impl Part {
+impl CollectedTicks {
     /// What it holds of some symbols; `None`: of all.
     pub fn only(&self, symbols: Option<&FxHashSet<Box<str>>>) -> Self {
-        let is_wanted = |held: &&Held| {
+        let is_wanted = |held: &&CollectedTick| {
             symbols.is_none_or(|wanted| wanted.contains(&self.symbols[held.symbol as usize]))
         };
         let ticks = self.ticks.iter().filter(is_wanted).copied().collect();
@@ -176,10 +176,10 @@ impl Part {
     }
 
     /// Adds the last ticks of a symbol that it does not have yet.
-    pub fn add_end(&mut self, symbol: &str, ticks: &[Held]) {
+    pub fn add_end(&mut self, symbol: &str, ticks: &[CollectedTick]) {
         let number = self.symbols.len() as u32;
         self.symbols.push(symbol.into());
-        self.ticks.extend(ticks.iter().map(|held| Held { symbol: number, ..*held }));
+        self.ticks.extend(ticks.iter().map(|held| CollectedTick { symbol: number, ..*held }));
     }
 }
 
@@ -199,7 +199,7 @@ pub fn collect(
     options: &ScanOptions,
     wanted: &Wanted,
     whose: Whose,
-) -> Result<Part, ScanError> {
+) -> Result<CollectedTicks, ScanError> {
     let mut of_lines = OfLines { options, collecting: Collecting::new(wanted.clone(), whose) };
     match visit(input, options, &mut of_lines) {
         Ok(()) => Ok(of_lines.collecting.finish()),
@@ -215,11 +215,11 @@ struct OfLines<'a> {
 
 impl Visitor for OfLines<'_> {
     fn record(&mut self, record: &Record<'_>, spot: Spot) {
-        let told = record.provenance.and_then(|told| place_of(told, spot.index));
+        let identified = record.provenance.and_then(|position| place_of(position, spot.element));
         let place =
-            || told.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
+            || identified.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
         let number = u32::try_from(spot.order.0).unwrap_or(u32::MAX);
-        self.collecting.add(&Content::of(record), place, (told.is_some(), number));
+        self.collecting.add(&Content::of(record), place, (identified.is_some(), number));
     }
 
     fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
@@ -233,10 +233,10 @@ pub struct Collecting {
     window: (Timestamp, Timestamp),
     /// `None`: it is not wanted.
     numbers: SymbolMap<Option<u32>>,
-    part: Part,
+    part: CollectedTicks,
     /// With so many ticks of the hour some must be there twice.
     room: usize,
-    margins: FxHashMap<(u32, Side), Vec<Held>>,
+    margins: FxHashMap<(u32, Side), Vec<CollectedTick>>,
 }
 
 impl Collecting {
@@ -245,7 +245,7 @@ impl Collecting {
         let window = margins(wanted.hour);
         let (numbers, margins) = (SymbolMap::default(), FxHashMap::default());
         let room = wanted.ticks + SPARE;
-        Self { wanted, whose, window, numbers, part: Part::default(), room, margins }
+        Self { wanted, whose, window, numbers, part: CollectedTicks::default(), room, margins }
     }
 
     /// Adds a tick of the lake, whose every row tells its place.
@@ -253,12 +253,12 @@ impl Collecting {
         self.add(content, || place, (true, 0));
     }
 
-    /// `is_told`, `number`: whether its line tells its place, and which line it is.
+    /// `has_offset`, `number`: whether its line tells its place, and which line it is.
     fn add(
         &mut self,
         content: &Content<'_>,
         place: impl Fn() -> Place,
-        (is_told, number): (bool, u32),
+        (has_offset, number): (bool, u32),
     ) {
         let at = content.timestamp;
         if self.wanted.pauses.may_hold(at) {
@@ -284,7 +284,7 @@ impl Collecting {
         let Some(symbol) = self.number(content.symbol) else { return };
         let (extras, nanos) =
             (&content.extras, |price: Option<Price>| price.map_or(0, Price::nanos));
-        let held = Held {
+        let held = CollectedTick {
             symbol,
             key: OrderKey { timestamp: at, place: place() },
             prices,
@@ -294,7 +294,7 @@ impl Collecting {
             sale: self.wanted.conditions.of(extras.conditions().iter()),
             topic: self.whose.topic,
             order: (self.whose.rank, number),
-            is_told,
+            has_offset,
         };
         match side {
             None => {
@@ -323,7 +323,7 @@ impl Collecting {
         number
     }
 
-    fn add_to_margin(&mut self, side: Side, held: Held) {
+    fn add_to_margin(&mut self, side: Side, held: CollectedTick) {
         let (margin, nearest) =
             (self.wanted.margin, self.margins.entry((held.symbol, side)).or_default());
         nearest.push(held);
@@ -333,7 +333,7 @@ impl Collecting {
     }
 
     #[must_use]
-    pub fn finish(mut self) -> Part {
+    pub fn finish(mut self) -> CollectedTicks {
         for ((_, side), mut nearest) in self.margins {
             keep_nearest(&mut nearest, side, self.wanted.margin);
             self.part.ticks.append(&mut nearest);
@@ -342,10 +342,10 @@ impl Collecting {
     }
 }
 
-fn keep_nearest(ticks: &mut Vec<Held>, side: Side, count: usize) {
+fn keep_nearest(ticks: &mut Vec<CollectedTick>, side: Side, count: usize) {
     ticks.sort_unstable_by_key(|held| (held.key, held.order));
     // A record that the object tells twice is one.
-    ticks.dedup_by(|later, first| later.is_told && first.is_told && later.key == first.key);
+    ticks.dedup_by(|later, first| later.has_offset && first.has_offset && later.key == first.key);
     match side {
         Side::Before => drop(ticks.drain(..ticks.len().saturating_sub(count))),
         Side::Behind => ticks.truncate(count),
@@ -357,41 +357,43 @@ const SPARE: usize = 65_536;
 
 /// Leaves each record once: as in the sums, the first object by key has it, and in that the first
 /// line. Those that tell no place are no record that could come again.
-fn forget_repeated(ticks: &mut Vec<Held>) {
-    ticks.sort_unstable_by_key(|held| (held.topic, !held.is_told, held.key.place, held.order));
+fn forget_repeated(ticks: &mut Vec<CollectedTick>) {
+    ticks.sort_unstable_by_key(|held| (held.topic, !held.has_offset, held.key.place, held.order));
     ticks.dedup_by(|later, first| {
-        later.is_told
-            && first.is_told
+        later.has_offset
+            && first.has_offset
             && (later.topic, later.key.place) == (first.topic, first.key.place)
     });
 }
 
 /// What all objects hold.
 #[derive(Debug, Default)]
-pub struct Gathered {
+pub struct GatheredTicks {
     symbols: Vec<Box<str>>,
     numbers: SymbolMap<u32>,
-    ticks: Vec<Held>,
+    ticks: Vec<CollectedTick>,
     /// With so many some may be there twice.
     room: usize,
     /// Of pauses, by their numbers, the seconds in which there are ticks.
     pub interrupted: Interrupted,
 }
 
-impl Gathered {
+impl GatheredTicks {
     /// With room for `count` ticks.
     pub fn with_room(count: usize) -> Self {
         let ticks = Vec::with_capacity(count);
         Self { ticks, room: 2 * count + SPARE, ..Self::default() }
     }
 
-    pub fn add(&mut self, part: Part) {
+    pub fn add(&mut self, part: CollectedTicks) {
         let numbers: Vec<u32> = part.symbols.iter().map(|symbol| self.number(symbol)).collect();
         for (number, mut seconds) in part.interrupted {
             self.interrupted.entry(number).or_default().append(&mut seconds);
         }
         let ticks = part.ticks.into_iter();
-        self.ticks.extend(ticks.map(|held| Held { symbol: numbers[held.symbol as usize], ..held }));
+        self.ticks.extend(
+            ticks.map(|held| CollectedTick { symbol: numbers[held.symbol as usize], ..held }),
+        );
         if self.ticks.len() >= self.room {
             forget_repeated(&mut self.ticks);
             self.room = self.room.max(2 * self.ticks.len());
@@ -428,8 +430,8 @@ impl Gathered {
         self.ticks.retain(|_| kept.next().unwrap_or(true));
     }
 
-    /// The ticks of each symbol; [`Gathered::put_in_order`] comes first.
-    pub fn by_symbol(&self) -> impl Iterator<Item = (&str, &[Held])> {
+    /// The ticks of each symbol; [`GatheredTicks::put_in_order`] comes first.
+    pub fn by_symbol(&self) -> impl Iterator<Item = (&str, &[CollectedTick])> {
         let chunks = self.ticks.chunk_by(|one, other| one.symbol == other.symbol);
         chunks.map(|ticks| (&*self.symbols[ticks[0].symbol as usize], ticks))
     }
@@ -467,7 +469,7 @@ mod tests {
     #[test]
     fn a_record_that_comes_again_and_again_takes_no_memory_for_each_time() {
         let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));
-        let mut gathered = Gathered::with_room(2);
+        let mut gathered = GatheredTicks::with_room(2);
         for rank in 0..4 {
             let whose = Whose { topic: 0, rank };
             let mut collecting = Collecting::new(Wanted { ticks: 2, ..some_wanted(hour) }, whose);
@@ -489,7 +491,7 @@ mod tests {
     fn left(seconds: impl IntoIterator<Item = i64>) -> Vec<i64> {
         let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));
         let wanted = some_wanted(hour);
-        let mut gathered = Gathered::default();
+        let mut gathered = GatheredTicks::default();
         for (rank, second) in (0..).zip(seconds) {
             let mut collecting = Collecting::new(wanted.clone(), Whose { topic: 0, rank });
             add(&mut collecting, (second, i64::from(rank)), 1);

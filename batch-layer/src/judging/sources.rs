@@ -1,7 +1,7 @@
 //! Where an hour's ticks are read from: its raw objects, and the lake's where some of those are
 //! gone.
 
-use super::collect::{self, Collecting, Part, Wanted, Whose};
+use super::collect::{self, CollectedTicks, Collecting, Wanted, Whose};
 use super::store::Due;
 use super::unread::{Unread, unread};
 use crate::archive::Object;
@@ -74,14 +74,14 @@ pub struct DueHours {
 pub async fn due(
     index: &mut Index,
     from: (Option<&Lake>, &Reader),
-    (detectors, format): (&str, &str),
+    (detectors, decode_rules): (&str, &str),
     (window, older): (&Range<Hour>, usize),
 ) -> Result<DueHours, Failure> {
-    let mut due = index.to_judge((detectors, format), window).await?;
+    let mut due = index.to_judge((detectors, decode_rules), window).await?;
     due.retain(|due| due.is_in_window || older > 0);
     let without_raw: Vec<Hour> =
         due.iter().filter(|due| due.has_gone).map(|due| due.hour).collect();
-    let of_lake = of_lake(index, from, format, &without_raw).await?;
+    let of_lake = of_lake(index, from, decode_rules, &without_raw).await?;
     due.retain(|due| !due.has_gone || of_lake.contains(&due.hour));
     let (within, before): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| due.is_in_window);
     let taken = some(before.len(), older, Timestamp::now().micros().cast_unsigned());
@@ -109,23 +109,23 @@ fn some(many: usize, few: usize, seed: u64) -> Vec<usize> {
 pub async fn of_lake(
     index: &mut Index,
     (lake, reader): (Option<&Lake>, &Reader),
-    format: &str,
+    decode_rules: &str,
     hours: &[Hour],
 ) -> Result<FxHashSet<Hour>, Failure> {
     let Some(lake) = lake else { return Ok(FxHashSet::default()) };
     let location = reader.store().location();
-    lake.stands_for(index, hours, Required { format, location: &location }).await
+    lake.stands_for(index, hours, Required { decode_rules, location: &location }).await
 }
 
 /// What has ticks of the hour before, of an hour, and of the one behind it.
 pub async fn around(
     index: &mut Index,
     from: (Option<&Lake>, &Reader),
-    format: &str,
+    decode_rules: &str,
     hour: Hour,
 ) -> Result<[OfHour; 3], Failure> {
     let hours = [hour.plus(-1), hour, hour.plus(1)];
-    let of_lake = of_lake(index, from, format, &hours).await?;
+    let of_lake = of_lake(index, from, decode_rules, &hours).await?;
     let mut all: [OfHour; 3] = Default::default();
     for (hour, of) in hours.into_iter().zip(&mut all) {
         of.raw = index.objects_of(hour).await?;
@@ -138,12 +138,12 @@ pub async fn around(
 
 /// The objects of which ticks are wanted, each once: of a record that several have the first one's
 /// counts. Those of the lake come first, which has those that were counted; then raw ones in the
-/// order of their keys, if they were read as `format` says.
-pub fn reads(hours: [OfHour; 3], format: &str) -> Vec<Source> {
+/// order of their keys, if they were read as `decode_rules` says.
+pub fn reads(hours: [OfHour; 3], decode_rules: &str) -> Vec<Source> {
     let (mut lake, mut raw): (Vec<Source>, BTreeMap<Arc<str>, Object>) = Default::default();
     for of in hours {
         lake.extend(of.lake.into_iter().map(Source::Lake));
-        let own = of.raw.into_iter().filter(|indexed| *indexed.format == *format);
+        let own = of.raw.into_iter().filter(|indexed| *indexed.decode_rules == *decode_rules);
         raw.extend(own.map(|indexed| (Arc::clone(&indexed.object.key), indexed.object)));
     }
     lake.into_iter().chain(raw.into_values().map(Source::Raw)).collect()
@@ -157,7 +157,7 @@ pub async fn read_raw(
     reader: &Reader,
     object: &Object,
     (wanted, whose): (Wanted, Whose),
-) -> Result<Part, Unread> {
+) -> Result<CollectedTicks, Unread> {
     let collect = move |body, options: &_| collect::collect(body, options, &wanted, whose);
     reader.read_with(object, None, collect).await.map_err(|error| unread(object, error))
 }
@@ -167,8 +167,8 @@ pub async fn read_lake(
     (reader, lake, stop): (&Reader, Option<&Lake>, &CancellationToken),
     counting: &Counting,
     (wanted, whose): (Wanted, Whose),
-) -> Result<Part, Unread> {
-    let Some(lake) = lake else { return Ok(Part::default()) };
+) -> Result<CollectedTicks, Unread> {
+    let Some(lake) = lake else { return Ok(CollectedTicks::default()) };
     let (store, key) = (reader.store(), &counting.key);
     let look = Look { store, folder: &lake.folder, stop };
     let collecting = Collecting::new(wanted, whose);

@@ -26,7 +26,7 @@ pub const UNKNOWN_SOURCE: i16 = 0;
 
 /// What was found, with all that tells it from others.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FindingRow {
     pub source: i16,
     pub detector: String,
     pub version: i32,
@@ -62,7 +62,7 @@ pub struct Added {
 /// How many findings got which verdict just now, and how many that hindsight had added are none any
 /// more.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Changed {
+pub struct VerdictCounts {
     pub confirmed: u64,
     pub withdrawn: u64,
     pub added: u64,
@@ -81,21 +81,21 @@ pub struct Due {
 impl Index {
     /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or
     /// those near them of the hours beside them, have changed since, and those of which more was
-    /// found, however old they are. What another run reads by other rules than `format` is left to
-    /// that.
+    /// found, however old they are. What another run reads by other rules than `decode_rules` is
+    /// left to that.
     ///
     /// # Errors
     /// Where the database fails; here and below.
     pub async fn to_judge(
         &mut self,
-        (detectors, format): (&str, &str),
+        (detectors, decode_rules): (&str, &str),
         window: &Range<Hour>,
     ) -> Result<Vec<Due>, Failure> {
         let due = pg::query_as(include_str!("../../sql/judging/to_judge.sql"))
             .bind(detectors)
             .bind(window.start.start())
             .bind(window.end.start())
-            .bind(format)
+            .bind(decode_rules)
             // They may have begun anywhere in the hour before.
             .bind([Kind::Silence, Kind::MarketSilence].map(Kind::name))
             .fetch_all(&mut self.connection);
@@ -120,7 +120,7 @@ impl Index {
     }
 
     /// What was found in an hour's ticks as they came.
-    pub async fn findings_of(&mut self, hour: Hour) -> Result<Vec<Found>, Failure> {
+    pub async fn findings_of(&mut self, hour: Hour) -> Result<Vec<FindingRow>, Failure> {
         let kinds = Kind::CAUSAL.map(Kind::name);
         let rows = pg::query(include_str!("../../sql/judging/findings.sql"))
             .bind(hour.start())
@@ -156,9 +156,9 @@ impl Index {
     pub async fn write_verdicts(
         &mut self,
         (hour, detectors): (Hour, &str),
-        rows: &[Found],
+        rows: &[FindingRow],
         judged: &Judged,
-    ) -> Result<Changed, Failure> {
+    ) -> Result<VerdictCounts, Failure> {
         let token = self.lock.clone();
         let writing = write(&mut self.connection, token.as_ref(), (hour, detectors), rows, judged);
         let written = in_time(self.patience, writing).await;
@@ -167,14 +167,14 @@ impl Index {
     }
 }
 
-fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
+fn found(row: &PgRow) -> Result<FindingRow, sqlx::Error> {
     let kind: &str = row.try_get("kind")?;
     let kind = Kind::CAUSAL.into_iter().find(|of| of.name() == kind);
     let (partition, offset) = (row.try_get("kafka_partition")?, row.try_get("kafka_offset")?);
     let place =
         Place { partition, offset, index: row.try_get::<i16, _>("kafka_index")?.cast_unsigned() };
     let at = row.try_get("time")?;
-    Ok(Found {
+    Ok(FindingRow {
         source: row.try_get("source")?,
         detector: row.try_get("detector")?,
         version: row.try_get("version")?,
@@ -196,9 +196,9 @@ async fn write(
     connection: &mut PgConnection,
     token: Option<&Token>,
     (hour, detectors): (Hour, &str),
-    rows: &[Found],
+    rows: &[FindingRow],
     judged: &Judged,
-) -> Result<Changed, sqlx::Error> {
+) -> Result<VerdictCounts, sqlx::Error> {
     let mut transaction = lock::begin(connection, token, Hold::Nothing).await?;
     let (confirmed, withdrawn) = say(&mut transaction, rows, &judged.verdicts).await?;
     let (added, removed) = replace_added(&mut transaction, hour, &judged.added).await?;
@@ -216,7 +216,7 @@ async fn write(
     insert_bars(&mut transaction, ("clean_minutes", "minute"), hour, &judged.minutes).await?;
     insert_bars(&mut transaction, ("clean_hours", "hour"), hour, &judged.hours).await?;
     lock::commit(transaction, token).await?;
-    Ok(Changed { confirmed, withdrawn, added, removed })
+    Ok(VerdictCounts { confirmed, withdrawn, added, removed })
 }
 
 /// Takes back what was said of an hour that the archive no longer has.
@@ -256,7 +256,7 @@ pub async fn forget_clean(
 /// Gives how many findings have become confirmed and withdrawn.
 async fn say(
     transaction: &mut PgTransaction<'_>,
-    rows: &[Found],
+    rows: &[FindingRow],
     verdicts: &BTreeMap<usize, Option<Reason>>,
 ) -> Result<(u64, u64), sqlx::Error> {
     if verdicts.is_empty() {

@@ -1,7 +1,7 @@
 //! What hindsight says of one symbol's ticks, and of what was found in them as they came. It knows
 //! no SQL.
 
-use super::collect::Held;
+use super::collect::CollectedTick;
 use anomalies::conditions::Sale;
 use anomalies::hindsight::{self, Parameters};
 use anomalies::{Calendar, Finding, Kind, Revision, Tick};
@@ -140,7 +140,7 @@ pub struct Verdicts {
 
 /// Judges `judged` of one symbol's ticks, which are in order; the others are the margin.
 pub fn judge(
-    ticks: &[Held],
+    ticks: &[CollectedTick],
     judged: Range<usize>,
     findings: &[Provisional],
     rules: &Rules,
@@ -156,14 +156,18 @@ pub fn judge(
     Verdicts { bad, corrections, of_findings, places }
 }
 
-fn found_in(ticks: &[Held], judged: Range<usize>, to: &Parameters) -> Vec<(usize, Finding)> {
+fn found_in(
+    ticks: &[CollectedTick],
+    judged: Range<usize>,
+    to: &Parameters,
+) -> Vec<(usize, Finding)> {
     let mut all = Vec::new();
     for start in judged.clone().step_by(AT_ONCE) {
         let end = judged.end.min(start + AT_ONCE);
         let (from, until) =
             (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
         // The place is where it stands in `ticks`.
-        let as_seen = |(number, held): (usize, &Held)| {
+        let as_seen = |(number, held): (usize, &CollectedTick)| {
             let place = anomalies::Place { offset: (from + number) as i64, index: 0 };
             let Sale { is_excluded, revision } = held.sale;
             let at = held.key.timestamp.micros().saturating_mul(1000);
@@ -183,21 +187,21 @@ fn found_in(ticks: &[Held], judged: Range<usize>, to: &Parameters) -> Vec<(usize
 
 /// The feed's numbers of all ticks in their order, each with where its tick stands; none where
 /// nothing was found in them.
-fn numbers(ticks: &[Held], findings: &[Provisional]) -> Vec<(u64, usize)> {
+fn numbers(ticks: &[CollectedTick], findings: &[Provisional]) -> Vec<(u64, usize)> {
     if !findings
         .iter()
         .any(|finding| matches!(finding.kind, Kind::SequenceHole | Kind::SequenceStep))
     {
         return Vec::new();
     }
-    let of = |(place, held): (usize, &Held)| Some((held.sequence()?, place));
+    let of = |(place, held): (usize, &CollectedTick)| Some((held.sequence()?, place));
     let mut numbers: Vec<(u64, usize)> = ticks.iter().enumerate().filter_map(of).collect();
     numbers.sort_unstable();
     numbers
 }
 
 struct Symbol<'a> {
-    ticks: &'a [Held],
+    ticks: &'a [CollectedTick],
     judged: Range<usize>,
     rules: &'a Rules,
     bad: &'a [(usize, Finding)],
@@ -211,9 +215,10 @@ impl Symbol<'_> {
         let first = self.ticks.partition_point(|held| held.key.timestamp < finding.at);
         let same_time =
             self.ticks[first..].iter().take_while(|held| held.key.timestamp == finding.at);
-        let is_it = |held: &Held| held.key.place == finding.place;
-        let may_be_it =
-            |held: &Held| !held.is_told && (price(held) - finding.observed).abs() < 1e-9;
+        let is_it = |held: &CollectedTick| held.key.place == finding.place;
+        let may_be_it = |held: &CollectedTick| {
+            !held.has_offset && (price(held) - finding.observed).abs() < 1e-9
+        };
         let by_place = same_time.clone().position(is_it);
         by_place.or_else(|| same_time.clone().position(may_be_it)).map(|number| first + number)
     }
@@ -301,7 +306,7 @@ impl Symbol<'_> {
         let missing = finding.score as u64;
         let first = number.saturating_sub(missing);
         let shown = self.ticks[place].key.place;
-        let is_behind = |held: &Held| {
+        let is_behind = |held: &CollectedTick| {
             let Place { partition, offset, index } = held.key.place;
             partition != shown.partition || (offset, index) > (shown.offset, shown.index)
         };
@@ -326,14 +331,15 @@ impl Symbol<'_> {
         }
         let at = self.ticks[place].key.timestamp;
         let (before, behind) = (self.ticks[..place].iter().rev(), self.ticks[place + 1..].iter());
-        let earlier = before.filter(|held| held.key.timestamp < at).find_map(Held::sequence);
-        let later = behind.filter(|held| held.key.timestamp > at).find_map(Held::sequence);
+        let earlier =
+            before.filter(|held| held.key.timestamp < at).find_map(CollectedTick::sequence);
+        let later = behind.filter(|held| held.key.timestamp > at).find_map(CollectedTick::sequence);
         let fits = earlier.is_none_or(|of| of < number) && later.is_none_or(|of| of > number);
         Reason::of(!fits, Reason::NumbersWentBack, Reason::NumberCameLate)
     }
 
     /// The good ticks of an instant's minute.
-    fn minute(&self, at: Timestamp) -> impl Iterator<Item = &Held> {
+    fn minute(&self, at: Timestamp) -> impl Iterator<Item = &CollectedTick> {
         let start = at.floor(Timestamp::MINUTE);
         let first = self.ticks.partition_point(|held| held.key.timestamp < start);
         let within = self.ticks[first..].iter().enumerate();
@@ -343,7 +349,7 @@ impl Symbol<'_> {
     }
 
     fn volume(&self, at: Timestamp) -> f64 {
-        let of = |held: &Held| {
+        let of = |held: &CollectedTick| {
             held.volume
                 .map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) / 1e9)
         };
@@ -359,7 +365,7 @@ impl Symbol<'_> {
 }
 
 /// In units of the currency.
-pub fn price(held: &Held) -> f64 {
+pub fn price(held: &CollectedTick) -> f64 {
     held.prices.close.nanos() as f64 / 1e9
 }
 
@@ -375,7 +381,7 @@ pub struct CleanBar {
 
 /// The bars of `width` that have bad prints, without those.
 pub fn clean_bars(
-    ticks: &[Held],
+    ticks: &[CollectedTick],
     judged: Range<usize>,
     bad: &[(usize, Finding)],
     width: i64,
@@ -404,7 +410,7 @@ pub fn clean_bars(
     bars
 }
 
-fn add(bar: &mut Option<Bar>, held: &Held) {
+fn add(bar: &mut Option<Bar>, held: &CollectedTick) {
     let at = held.key.timestamp;
     let Ok(tick) = common::Tick::new("-", at, held.prices, held.volume, TimeBounds::only(at))
     else {

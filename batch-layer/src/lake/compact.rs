@@ -4,12 +4,12 @@ use super::args::CompactArgs;
 use super::cover::{self, Cover};
 use super::gather::{Gathered, add_kept, extras_of, gather};
 use super::inventory::Inventory;
-use super::look::{Look, Seen, Unread};
-use super::publish::{self, Part, Shown};
+use super::look::{Look, ObjectContents, Unread};
+use super::publish::{self, Shown, StagedObject};
 use super::sort::{Sorted, Sorter, nameless, rewound};
-use super::table::{self, Asked, Candidate, Counting, LakeObject, Standing};
+use super::table::{self, Candidate, CompactionStatus, Counting, LakeHoursQuery, LakeObject};
 use super::{file, key};
-use crate::archive::{Object, PrefixTemplate, Store, StoreError};
+use crate::archive::{Object, ObjectStore, PrefixTemplate, StoreError};
 use crate::checksum::Content;
 use crate::holdings::{Holdings, HourHoldings, difference};
 use crate::hour::Hour;
@@ -41,7 +41,7 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
     if args.database.args.migrations == Migrations::Only {
         return args.database.args.parse("batch-layer")?.migrate_only().await;
     }
-    let store = Store::open(&args.archive.store()).await?;
+    let store = ObjectStore::open(&args.archive.store()).await?;
     if args.dry_run {
         return show_covered(&args, &store, &window, &stop).await;
     }
@@ -75,7 +75,7 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
 /// Says which raw objects would be deleted.
 async fn show_covered(
     args: &CompactArgs,
-    store: &Store,
+    store: &ObjectStore,
     window: &Range<Hour>,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
@@ -85,19 +85,19 @@ async fn show_covered(
     let folder = args.lake.folder();
     // Any run is later than those that have written the lake.
     let (index, prefix, run_id) = (&mut index, &*args.lake.lake_prefix, i64::MAX);
-    let (reader, folder, format) = (&reader, &*folder, &*args.archive.format().describe());
+    let (reader, folder, decode_rules) = (&reader, &*folder, &*args.archive.format().describe());
     let mut cover =
-        Cover { index, store, reader, prefix, folder, run_id, format, stop, is_dry: true };
+        Cover { index, store, reader, prefix, folder, run_id, decode_rules, stop, is_dry: true };
     let done = cover.run(window).await?;
     cover::failures(&done.failed).map_or(Ok(()), |what| Err(Failure::Partial(what)))
 }
 
 struct Compaction {
-    store: Store,
+    store: ObjectStore,
     index: Index,
     reader: Reader,
     /// How objects are read.
-    format: String,
+    decode_rules: String,
     prefix: String,
     is_deleting: bool,
     /// In bytes.
@@ -135,7 +135,7 @@ impl From<StoreError> for Obstacle {
 }
 
 /// A file of sorted ticks.
-struct Written {
+struct WrittenFile {
     file: File,
     rows: u64,
 }
@@ -143,14 +143,14 @@ struct Written {
 impl Compaction {
     fn new(
         args: &CompactArgs,
-        store: Store,
+        store: ObjectStore,
         index: Index,
         run_id: i64,
         stop: CancellationToken,
     ) -> Self {
         let format = args.archive.format();
         Self {
-            format: format.describe(),
+            decode_rules: format.describe(),
             reader: Reader::new(store.clone(), format, stop.clone()),
             store,
             index,
@@ -176,12 +176,12 @@ impl Compaction {
         self.cover().resolve_announced().await?;
         let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
         self.inventory = Inventory::take(&mut self.index, look, &self.prefix, window).await?;
-        let (format, anew, damaged) =
-            (&self.format, self.inventory.hours(), self.inventory.damaged());
+        let (decode_rules, anew, damaged) =
+            (&self.decode_rules, self.inventory.hours(), self.inventory.damaged());
         let location = self.store.location();
-        let asked = Asked {
+        let asked = LakeHoursQuery {
             window,
-            format,
+            decode_rules,
             location: &location,
             prefix: &self.prefix,
             anew: &anew,
@@ -192,7 +192,9 @@ impl Compaction {
         // What is said of those below is all of it.
         report_others(candidates.iter().filter(|candidate| !damaged.contains(&candidate.hour)));
         let mut failed = self.inventory.report(&candidates);
-        for candidate in candidates.iter().filter(|candidate| candidate.standing == Standing::Due) {
+        for candidate in
+            candidates.iter().filter(|candidate| candidate.status == CompactionStatus::Due)
+        {
             if self.stop.is_cancelled() {
                 return Err(stopped());
             }
@@ -205,7 +207,7 @@ impl Compaction {
         // What was not shown.
         publish::clear(&mut self.index, &self.store, &self.prefix).await?;
         self.report();
-        let wanting = candidates.iter().filter(|candidate| candidate.standing.is_to_be_mended());
+        let wanting = candidates.iter().filter(|candidate| candidate.status.is_to_be_mended());
         failed.extend(wanting.map(|candidate| candidate.hour));
         self.counts.hours_failed = u32::try_from(failed.len()).unwrap_or(u32::MAX);
         let undeleted = match self.is_deleting {
@@ -223,9 +225,9 @@ impl Compaction {
 
     fn cover(&mut self) -> Cover<'_> {
         let (index, store, reader, stop) = (&mut self.index, &self.store, &self.reader, &self.stop);
-        let (prefix, folder, run_id, format) =
-            (&*self.prefix, &*self.folder, self.run_id, &*self.format);
-        Cover { index, store, reader, prefix, folder, run_id, format, stop, is_dry: false }
+        let (prefix, folder, run_id, decode_rules) =
+            (&*self.prefix, &*self.folder, self.run_id, &*self.decode_rules);
+        Cover { index, store, reader, prefix, folder, run_id, decode_rules, stop, is_dry: false }
     }
 
     fn report(&self) {
@@ -258,58 +260,20 @@ impl Compaction {
     }
 
     async fn write_hour(&mut self, candidate: &Candidate) -> Result<(), Obstacle> {
-        let (mut parts, mut strangers, mut ticks) = (Vec::new(), Vec::new(), 0);
+        let (mut parts, mut replaceable, mut ticks) = (Vec::new(), Vec::new(), 0);
         let kept = self.kept(candidate).await?;
         let mut objects = self.objects(candidate.hour).await?;
         for counting in &kept {
             objects.entry(counting.source.clone()).or_default();
         }
         for (topic, objects) in objects {
-            // As in the summary: what was known before of a record counts.
-            let mut gathered = Gathered::new(Sorter::new(&self.folder));
-            for counting in kept.iter().filter(|counting| counting.source == topic) {
-                let added = add_kept(gathered, self.look(), counting).await;
-                gathered = added.map_err(|error| unread(&counting.key, error))?;
-            }
-            let gathered = gather(&self.reader, candidate.hour, &objects, gathered).await;
-            let gathered = gathered.map_err(|(object, error)| self.unread(&object, error))?;
+            let gathered = self.gather_topic(candidate, &topic, &objects, &kept).await?;
             ticks += gathered.ticks(candidate.hour);
-            let Gathered { sorter, holdings, extras } = gathered;
-            let is_cut = sorter.is_cut();
             self.counts.objects_read += objects.len() as u64;
             self.counts.bytes_read += objects.iter().map(|object| object.size).sum::<u64>();
-            let (folder, target) = (self.folder.clone(), self.target);
-            let files = blocking(move || write_files(sorter.finish()?, &folder, target)).await?;
-            let mut found = (Holdings::default(), 0);
-            for written in files {
-                let name = format!(
-                    "{}-{}-{}{}",
-                    self.run_id,
-                    self.begun_at.micros(),
-                    parts.len(),
-                    key::ENDING
-                );
-                let (part, held) = self.stage(&topic, name, written, found).await?;
-                found = held;
-                parts.push(part);
-            }
-            let (mut found, found_extras) = found;
-            found.settle();
-            let (expected, found) =
-                (holdings.hours.get(&candidate.hour), found.hours.get(&candidate.hour));
-            if let Some(difference) = difference(expected, found) {
-                let why = format!(
-                    "what was read back differs from the objects of {topic:?}: {difference}"
-                );
-                return Err(Obstacle::Because(why));
-            }
-            if extras != found_extras && !is_cut {
-                let why = format!(
-                    "what was read back has other quotes, numbers or conditions than the objects of {topic:?}"
-                );
-                return Err(Obstacle::Because(why));
-            }
-            strangers.extend(self.replaceable(&topic, candidate.hour, expected).await?);
+            let expected = self.stage_topic(candidate, &topic, gathered, &mut parts).await?;
+            let expected = expected.hours.get(&candidate.hour);
+            replaceable.extend(self.replaceable(&topic, candidate.hour, expected).await?);
         }
         if ticks != candidate.ticks {
             return Err(candidate.has_other_ticks(ticks));
@@ -320,8 +284,70 @@ impl Compaction {
         self.written += parts.iter().map(|part| part.staged.size).sum::<u64>();
         let (prefix, run_id) = (&*self.prefix, self.run_id);
         let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
-        let shown = Shown { prefix, candidate, run_id, parts, strangers, look };
+        let shown = Shown { prefix, candidate, run_id, parts, replaceable, look };
         Ok(publish::publish((&mut self.index, &self.store), shown).await?)
+    }
+
+    /// Reads a topic's ticks of an hour: what the lake has `kept` of them, and its raw objects.
+    async fn gather_topic(
+        &self,
+        candidate: &Candidate,
+        topic: &str,
+        objects: &[Object],
+        kept: &[Counting],
+    ) -> Result<Gathered, Obstacle> {
+        // As in the summary: what was known before of a record counts.
+        let mut gathered = Gathered::new(Sorter::new(&self.folder));
+        for counting in kept.iter().filter(|counting| counting.source == topic) {
+            let added = add_kept(gathered, self.look(), counting).await;
+            gathered = added.map_err(|error| unread(&counting.key, error))?;
+        }
+        let gathered = gather(&self.reader, candidate.hour, objects, gathered).await;
+        gathered.map_err(|(object, error)| self.unread(&object, error))
+    }
+
+    /// Writes a topic's ticks to where no reader looks, adds the objects to `parts`, and compares
+    /// what they hold with what was gathered, which it gives.
+    async fn stage_topic(
+        &self,
+        candidate: &Candidate,
+        topic: &str,
+        gathered: Gathered,
+        parts: &mut Vec<StagedObject>,
+    ) -> Result<Holdings, Obstacle> {
+        let Gathered { sorter, holdings, extras } = gathered;
+        let is_cut = sorter.is_cut();
+        let (folder, target) = (self.folder.clone(), self.target);
+        let files = blocking(move || write_files(sorter.finish()?, &folder, target)).await?;
+        let mut found = (Holdings::default(), 0);
+        for written in files {
+            let name = format!(
+                "{}-{}-{}{}",
+                self.run_id,
+                self.begun_at.micros(),
+                parts.len(),
+                key::ENDING
+            );
+            let (part, held) = self.stage(topic, name, written, found).await?;
+            found = held;
+            parts.push(part);
+        }
+        let (mut found, found_extras) = found;
+        found.settle();
+        let (expected, found) =
+            (holdings.hours.get(&candidate.hour), found.hours.get(&candidate.hour));
+        if let Some(difference) = difference(expected, found) {
+            let why =
+                format!("what was read back differs from the objects of {topic:?}: {difference}");
+            return Err(Obstacle::Because(why));
+        }
+        if extras != found_extras && !is_cut {
+            let why = format!(
+                "what was read back has other quotes, numbers or conditions than the objects of {topic:?}"
+            );
+            return Err(Obstacle::Because(why));
+        }
+        Ok(holdings)
     }
 
     /// The objects of a topic and hour that `lake_objects` does not know, where they hold none but
@@ -333,19 +359,19 @@ impl Compaction {
         new: Option<&HourHoldings>,
     ) -> Result<Vec<LakeObject>, Obstacle> {
         let mut replaceable = Vec::new();
-        for object in self.inventory.strangers(&key::folder(&self.prefix, topic, hour)) {
+        for object in self.inventory.unknown_objects(&key::folder(&self.prefix, topic, hour)) {
             let what = format!(
                 "{}{}, which lake_objects does not know,",
                 self.store.location(),
                 object.key
             );
-            let (seen, others) = match self.look().read(object, Holdings::default()).await {
-                Ok((mut holdings, seen)) => {
+            let (contents, others) = match self.look().read(object, Holdings::default()).await {
+                Ok((mut holdings, contents)) => {
                     holdings.settle();
-                    (seen, others(&holdings, hour, new))
+                    (contents, others(&holdings, hour, new))
                 }
                 // What no reader can read is no tick of theirs.
-                Err(Unread::Damaged(_)) => (Seen::default(), 0),
+                Err(Unread::Damaged(_)) => (ObjectContents::default(), 0),
                 Err(Unread::Moved) => continue,
                 Err(Unread::Away(failure)) => return Err(failure.into()),
             };
@@ -358,7 +384,7 @@ impl Compaction {
             }
             tracing::warn!(%hour, key = &*object.key, "hour {hour}: {what} is replaced: it holds none but the hour's ticks");
             let (key, source) = (object.key.to_string(), topic.to_owned());
-            replaceable.push(LakeObject { key, source, size: object.size, seen });
+            replaceable.push(LakeObject { key, source, size: object.size, contents });
         }
         Ok(replaceable)
     }
@@ -388,9 +414,9 @@ impl Compaction {
         &self,
         topic: &str,
         name: String,
-        written: Written,
+        written: WrittenFile,
         found: (Holdings, u64),
-    ) -> Result<(Part, (Holdings, u64)), Obstacle> {
+    ) -> Result<(StagedObject, (Holdings, u64)), Obstacle> {
         let key = key::staged(&self.prefix, &name);
         self.store.put(&key, &path_of(&written.file)).await?;
         let staged = self.store.find(&key).await?;
@@ -400,15 +426,15 @@ impl Compaction {
                 *extras = extras.wrapping_add(extras_of(content, place));
                 Ok(())
             };
-        let (found, seen) =
+        let (found, contents) =
             self.look().visit(&staged, found, add).await.map_err(|error| unread(&key, error))?;
-        if seen.rows != written.rows {
+        if contents.rows != written.rows {
             return Err(Obstacle::Because(format!(
                 "{key} has {} of {} ticks",
-                seen.rows, written.rows
+                contents.rows, written.rows
             )));
         }
-        Ok((Part { source: topic.to_owned(), name, staged, seen }, found))
+        Ok((StagedObject { source: topic.to_owned(), name, staged, contents }, found))
     }
 
     fn unread(&self, object: &Object, error: ReadError) -> Obstacle {
@@ -441,8 +467,8 @@ impl Candidate {
 
 /// Says what is left out, kind by kind.
 fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
-    let say = |standing: Standing, why: &str| {
-        let mut hours = candidates.clone().filter(|candidate| candidate.standing == standing);
+    let say = |status: CompactionStatus, why: &str| {
+        let mut hours = candidates.clone().filter(|candidate| candidate.status == status);
         if let Some(first) = hours.next() {
             let count =
                 inflected(hours.count() as u64 + 1, "hour[s] [is|are] not written to the lake");
@@ -450,26 +476,26 @@ fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
         }
     };
     say(
-        Standing::Unready,
+        CompactionStatus::Unready,
         "they are not complete, or wait for batch-layer (hour_completeness tells why)",
     );
     say(
-        Standing::Forgotten,
+        CompactionStatus::Forgotten,
         "the lake had their ticks when raw objects were deleted for it, and lake_objects has lost the rows: restore it \
          from PostgreSQL's backup, or the raw objects from the bucket's versions",
     );
-    say(Standing::Expired, "objects have expired before the lake had their ticks");
+    say(CompactionStatus::Expired, "objects have expired before the lake had their ticks");
     say(
-        Standing::Placeless,
+        CompactionStatus::WithoutOffsets,
         "lines do not tell their offsets, so nothing could tell whether each tick is there once",
     );
     say(
-        Standing::ReadOtherwise,
+        CompactionStatus::ReadOtherwise,
         "their objects were read by other flags about messages: give those of batch-layer (an hour whose objects need \
          several sets of flags cannot be written)",
     );
     say(
-        Standing::Elsewhere,
+        CompactionStatus::Elsewhere,
         "they were computed from another bucket: give that of batch-layer (--bucket)",
     );
 }
@@ -487,7 +513,7 @@ fn write_files(
     mut sorted: Sorted,
     folder: &std::path::Path,
     target: u64,
-) -> anyhow::Result<Vec<Written>> {
+) -> anyhow::Result<Vec<WrittenFile>> {
     let mut files = Vec::new();
     let mut next = sorted.next_row()?;
     while next.is_some() {
@@ -497,7 +523,7 @@ fn write_files(
             next = sorted.next_row()?;
         }
         let (file, rows) = writer.finish()?;
-        files.push(Written { file: rewound(file)?, rows });
+        files.push(WrittenFile { file: rewound(file)?, rows });
     }
     Ok(files)
 }

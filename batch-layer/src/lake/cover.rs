@@ -4,13 +4,13 @@
 //! compared with the raw ones. An object goes when all hours that it has ticks of were compared so
 //! in this run.
 
-use super::covered::{self, Asked, Raw};
-use super::gather::{Gathered, Gatherer, Placeless, extras_of};
+use super::covered::{self, CoverQuery, Raw};
+use super::gather::{Gathered, Gatherer, TicksWithoutOffsets, extras_of};
 use super::look::Look;
 use super::sort::{Sorter, Wanted};
 use super::source::{self, Flaw};
 use super::table::{self, Counting};
-use crate::archive::{Object, Store, StoreError};
+use crate::archive::{Object, ObjectStore, StoreError};
 use crate::checksum::Content;
 use crate::holdings::{Holdings, HourHoldings, difference};
 use crate::hour::Hour;
@@ -41,13 +41,13 @@ const CURE: &str = "Where the raw objects are right and all there, `batch-layer 
 /// What deleting needs.
 pub struct Cover<'a> {
     pub index: &'a mut Index,
-    pub store: &'a Store,
+    pub store: &'a ObjectStore,
     pub reader: &'a Reader,
     pub prefix: &'a str,
     pub folder: &'a Path,
     pub run_id: i64,
     /// How objects are read.
-    pub format: &'a str,
+    pub decode_rules: &'a str,
     pub stop: &'a CancellationToken,
     /// Says what would go, and deletes nothing.
     pub is_dry: bool,
@@ -111,20 +111,20 @@ impl Cover<'_> {
     /// Deletes what the lake has, of the hours of a window.
     pub async fn run(&mut self, window: &Range<Hour>) -> Result<Covered, Failure> {
         let location = self.store.location();
-        let asked = Asked {
+        let asked = CoverQuery {
             window,
             prefix: self.prefix,
             location: &location,
             run_id: self.run_id,
-            format: self.format,
+            decode_rules: self.decode_rules,
         };
-        let standing = covered::standing(self.index, &asked).await?;
+        let status = covered::cover_status(self.index, &asked).await?;
         let (mut done, mut compared) = (Covered::default(), Compared::default());
         compared.to_come =
-            standing.iter().filter(|(_, lack)| lack.is_none()).map(|(hour, _)| *hour).collect();
-        let lacking = standing.iter().filter_map(|(hour, lack)| Some((*hour, lack.clone()?)));
+            status.iter().filter(|(_, lack)| lack.is_none()).map(|(hour, _)| *hour).collect();
+        let lacking = status.iter().filter_map(|(hour, lack)| Some((*hour, lack.clone()?)));
         let mut left: BTreeMap<Hour, String> = lacking.collect();
-        for hour in standing.into_keys() {
+        for hour in status.into_keys() {
             if self.stop.is_cancelled() {
                 return Err(stopped());
             }
@@ -202,7 +202,7 @@ impl Cover<'_> {
         compared: &mut Compared,
     ) -> Result<Gathered, Flaw> {
         let nothing = Sorter::new(self.folder).only(Wanted::nothing());
-        let gatherer = Gatherer::new(hour, Gathered::new(nothing), Placeless::Refused);
+        let gatherer = Gatherer::new(hour, Gathered::new(nothing), TicksWithoutOffsets::Refused);
         for object in objects {
             let what = format!("{}{}", self.store.location(), object.key);
             match gatherer.read(self.reader, object).await {
@@ -288,7 +288,7 @@ impl Cover<'_> {
             if is_waiting || done.seen.contains(&raw.object.key) {
                 continue;
             }
-            match obstacle(&raw, self.format, compared, left) {
+            match obstacle(&raw, self.decode_rules, compared, left) {
                 None => covered.push(raw),
                 Some(why) => self.keep(&raw, why, done)?,
             }
@@ -396,11 +396,11 @@ impl Cover<'_> {
 /// Why an object is not deleted.
 fn obstacle(
     raw: &Raw,
-    format: &str,
+    decode_rules: &str,
     compared: &Compared,
     left: &BTreeMap<Hour, String>,
 ) -> Option<String> {
-    if raw.format != format {
+    if raw.decode_rules != decode_rules {
         return Some(
             "batch-layer has read it by other flags about messages: give compact the same"
                 .to_owned(),
@@ -411,7 +411,7 @@ fn obstacle(
             "nothing else has those of its lines that are no ticks (rejected_lines)".to_owned(),
         );
     }
-    if raw.placeless {
+    if raw.lacks_offsets {
         return Some("its lines tell no offsets".to_owned());
     }
     if raw.is_broken {

@@ -22,9 +22,9 @@ pub struct Raw {
     /// Lines, and parts of lines, that are no ticks.
     pub rejected: u64,
     /// Some of its ticks tell no offset.
-    pub placeless: bool,
+    pub lacks_offsets: bool,
     /// By which flags about messages, and which version of this program, it was read.
-    pub format: String,
+    pub decode_rules: String,
     /// It could not be read last.
     pub is_broken: bool,
     /// All of its ticks are in summaries.
@@ -32,7 +32,7 @@ pub struct Raw {
 }
 
 /// Which hours are asked for.
-pub struct Asked<'a> {
+pub struct CoverQuery<'a> {
     pub window: &'a Range<Hour>,
     /// What the lake's keys begin with.
     pub prefix: &'a str,
@@ -40,7 +40,7 @@ pub struct Asked<'a> {
     /// Objects of the lake that this run has written are compared by a later one.
     pub run_id: i64,
     /// How this run reads objects.
-    pub format: &'a str,
+    pub decode_rules: &'a str,
 }
 
 /// The hours of which raw objects are there, each with why the lake does not stand for them;
@@ -48,17 +48,17 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn standing(
+pub async fn cover_status(
     index: &mut Index,
-    asked: &Asked<'_>,
+    asked: &CoverQuery<'_>,
 ) -> Result<BTreeMap<Hour, Option<String>>, Failure> {
-    let rows = pg::query(include_str!("../../sql/lake/standing.sql"))
+    let rows = pg::query(include_str!("../../sql/lake/cover_status.sql"))
         .bind(asked.window.start.start())
         .bind(asked.window.end.start())
         .bind(asked.prefix)
         .bind(asked.location)
         .bind(asked.run_id)
-        .bind(asked.format)
+        .bind(asked.decode_rules)
         .fetch_all(&mut index.connection);
     let rows = in_time(index.patience, rows).await;
     let of =
@@ -89,8 +89,8 @@ fn raw_of(row: &PgRow) -> Result<Raw, sqlx::Error> {
         ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
         hours: hours.into_iter().map(Hour::of).collect(),
         rejected: row.try_get::<i64, _>("rejected_lines")?.cast_unsigned(),
-        placeless: row.try_get("placeless")?,
-        format: row.try_get("format")?,
+        lacks_offsets: row.try_get("lacks_offsets")?,
+        decode_rules: row.try_get("decode_rules")?,
         is_broken: row.try_get("is_broken")?,
         is_merged: row.try_get("is_merged")?,
     })

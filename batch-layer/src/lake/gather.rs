@@ -49,25 +49,25 @@ pub async fn gather(
     objects: &[Object],
     gathered: Gathered,
 ) -> Result<Gathered, (Object, ReadError)> {
-    let gatherer = Gatherer::new(hour, gathered, Placeless::Refused);
+    let gatherer = Gatherer::new(hour, gathered, TicksWithoutOffsets::Refused);
     for object in objects {
         gatherer.read(reader, object).await.map_err(|error| (object.clone(), error))?;
     }
     Ok(gatherer.finish())
 }
 
-/// What becomes of ticks whose lines do not tell their offsets.
+/// What becomes of ticks whose lines carry no offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Placeless {
+pub enum TicksWithoutOffsets {
     /// Their object counts as broken.
     Refused,
-    /// They come before those that tell them, at places below zero ([`is_placeless`]).
+    /// They come before those that carry one, at places below zero ([`is_without_offset`]).
     Taken,
 }
 
-/// Whether a place is none that a line has told.
+/// Whether a place is a made-up one, of a tick whose line carries no offset.
 #[must_use]
-pub const fn is_placeless(place: Place) -> bool {
+pub const fn is_without_offset(place: Place) -> bool {
     place.offset < 0
 }
 
@@ -77,13 +77,13 @@ pub struct Gatherer(Arc<Mutex<Gathering>>);
 impl Gatherer {
     /// `gathered`: what is there already.
     #[must_use]
-    pub fn new(hour: Hour, gathered: Gathered, placeless: Placeless) -> Self {
+    pub fn new(hour: Hour, gathered: Gathered, without_offsets: TicksWithoutOffsets) -> Self {
         let origin = Origin { partition: 0, start_offset: 0 };
         let (taken, seen, has_unread, failed) = (0, 0, false, None);
         Self(Arc::new(Mutex::new(Gathering {
             hour,
             gathered,
-            placeless,
+            without_offsets,
             origin,
             taken,
             seen,
@@ -151,8 +151,8 @@ pub async fn add_kept(
         gathered.extras = gathered.extras.wrapping_add(extras_of(content, place));
         gathered.sorter.push(content, place)
     });
-    let (mut gathered, seen) = added.await?;
-    if !seen.has_ticks_of(&counting.seen) {
+    let (mut gathered, contents) = added.await?;
+    if !contents.has_ticks_of(&counting.contents) {
         return Err(Unread::Damaged("it was overwritten, and holds other ticks".to_owned()));
     }
     gathered.holdings.settle();
@@ -181,7 +181,7 @@ pub fn extras_of(content: &Content<'_>, place: Place) -> u64 {
 struct Gathering {
     hour: Hour,
     gathered: Gathered,
-    placeless: Placeless,
+    without_offsets: TicksWithoutOffsets,
     /// Of the object that is read.
     origin: Origin,
     /// How many ticks without a place it has brought, and how many were seen since its beginning.
@@ -213,9 +213,9 @@ impl Visitor for Gathering {
             return;
         }
         self.has_unread |= content.extras.has_unread();
-        match record.provenance.and_then(|told| scan::place_of(told, spot.index)) {
+        match record.provenance.and_then(|position| scan::place_of(position, spot.element)) {
             Some((place, number)) => self.add(&content, place, Some(number)),
-            None if self.placeless == Placeless::Taken => {
+            None if self.without_offsets == TicksWithoutOffsets::Taken => {
                 self.seen += 1;
                 if self.seen <= self.taken {
                     return;

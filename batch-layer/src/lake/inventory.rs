@@ -2,7 +2,7 @@
 
 use super::key;
 use super::look::{Look, Unread};
-use super::table::{self, Candidate, Counting, Standing};
+use super::table::{self, Candidate, CompactionStatus, Counting};
 use crate::archive::Object;
 use crate::holdings::Holdings;
 use crate::hour::Hour;
@@ -16,7 +16,7 @@ use std::ops::Range;
 #[derive(Debug, Default)]
 pub struct Inventory {
     /// Objects that it does not name, by the folder that readers find them in.
-    strangers: BTreeMap<String, Vec<Object>>,
+    unknown_objects: BTreeMap<String, Vec<Object>>,
     /// Hours of which an object that counts is gone, or holds something else; and what is wrong.
     damaged: BTreeMap<Hour, String>,
 }
@@ -51,7 +51,7 @@ impl Inventory {
         for object in there.into_values().filter(|object| object.key.ends_with(key::ENDING)) {
             let Some(folder) = key::folder_of(&object.key) else { continue };
             if key::hour_of(folder).is_some_and(|hour| window.contains(&hour)) {
-                inventory.strangers.entry(folder.to_owned()).or_default().push(object);
+                inventory.unknown_objects.entry(folder.to_owned()).or_default().push(object);
             }
         }
         Ok(inventory)
@@ -59,8 +59,8 @@ impl Inventory {
 
     /// The hours that are not as they should be.
     pub fn hours(&self) -> Vec<Hour> {
-        let strange = self.strangers.keys().filter_map(|folder| key::hour_of(folder));
-        self.damaged.keys().copied().chain(strange).collect()
+        let unknown = self.unknown_objects.keys().filter_map(|folder| key::hour_of(folder));
+        self.damaged.keys().copied().chain(unknown).collect()
     }
 
     /// Those of them of which the lake has lost ticks.
@@ -69,17 +69,17 @@ impl Inventory {
     }
 
     /// What lies in a folder, and is not known.
-    pub fn strangers(&self, folder: &str) -> &[Object] {
-        self.strangers.get(folder).map_or(&[], Vec::as_slice)
+    pub fn unknown_objects(&self, folder: &str) -> &[Object] {
+        self.unknown_objects.get(folder).map_or(&[], Vec::as_slice)
     }
 
     /// Says what is wrong; gives the hours of which the lake lacks ticks that nothing brings back
     /// in this run.
     pub fn report(&self, candidates: &[Candidate]) -> Vec<Hour> {
         let is_due = |hour: Hour| {
-            candidates
-                .iter()
-                .any(|candidate| candidate.hour == hour && candidate.standing == Standing::Due)
+            candidates.iter().any(|candidate| {
+                candidate.hour == hour && candidate.status == CompactionStatus::Due
+            })
         };
         let mut left = Vec::new();
         for (hour, what) in &self.damaged {
@@ -94,7 +94,7 @@ impl Inventory {
             tracing::warn!(hour = %hour, "hour {hour}: {what}; {then}");
         }
         let of_others = self
-            .strangers
+            .unknown_objects
             .iter()
             .filter(|(folder, _)| key::hour_of(folder).is_some_and(|hour| !is_due(hour)));
         let objects: Vec<&Object> = of_others.flat_map(|(_, objects)| objects).collect();
@@ -126,8 +126,8 @@ async fn fault(
         return Ok(None);
     }
     match look.read(&object, Holdings::default()).await {
-        Ok((_, seen)) if seen.has_ticks_of(&counting.seen) => {
-            table::note_copy(index, &counting.key, (&object, seen.digest)).await?;
+        Ok((_, contents)) if contents.has_ticks_of(&counting.contents) => {
+            table::note_copy(index, &counting.key, (&object, contents.digest)).await?;
             Ok(None)
         }
         Ok(_) => Ok(Some("was overwritten, and holds other ticks".to_owned())),

@@ -1,9 +1,9 @@
 //! Reading an object of the lake back from the store.
 
 use super::file;
-use super::read::{self, Asked};
+use super::read::{self, HourOfTopic};
 use super::sort::{nameless, rewound};
-use crate::archive::{Body, Object, Store, StoreError};
+use crate::archive::{Body, Object, ObjectStore, StoreError};
 use crate::checksum::{Checksum, Content};
 use crate::holdings::Holdings;
 use crate::scan::HourBars;
@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::Xxh3;
 /// How objects of the lake are read.
 #[derive(Clone, Copy)]
 pub struct Look<'a> {
-    pub store: &'a Store,
+    pub store: &'a ObjectStore,
     /// Where an object may lie meanwhile.
     pub folder: &'a Path,
     pub stop: &'a CancellationToken,
@@ -27,7 +27,7 @@ pub struct Look<'a> {
 
 /// What was seen of an object as a whole.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObjectContents {
     pub rows: u64,
     /// Of all its ticks with their places.
     pub checksum: u64,
@@ -35,7 +35,7 @@ pub struct Seen {
     pub digest: u64,
 }
 
-impl Seen {
+impl ObjectContents {
     /// Whether both have the same ticks, however these are written.
     #[must_use]
     pub fn has_ticks_of(&self, other: &Self) -> bool {
@@ -62,7 +62,11 @@ impl Look<'_> {
     ///
     /// # Errors
     /// [`Unread`]; here and below.
-    pub async fn read(self, object: &Object, known: Holdings) -> Result<(Holdings, Seen), Unread> {
+    pub async fn read(
+        self,
+        object: &Object,
+        known: Holdings,
+    ) -> Result<(Holdings, ObjectContents), Unread> {
         let add = |holdings: &mut Holdings, content: &Content<'_>, place: Place| {
             holdings.add(place.partition, place.number(), content);
             Ok(())
@@ -77,7 +81,7 @@ impl Look<'_> {
         object: &Object,
         mut into: T,
         take: impl Fn(&mut T, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
-    ) -> Result<(T, Seen), Unread> {
+    ) -> Result<(T, ObjectContents), Unread> {
         let (file, digest) = self.fetch(object).await?;
         let visited = tokio::task::spawn_blocking(move || {
             let (mut checksum, mut failed) = (Checksum::default(), Ok(()));
@@ -89,7 +93,7 @@ impl Look<'_> {
             });
             let rows = rows.map_err(|error| Unread::Damaged(error.to_string()))?;
             failed.map_err(|error| Unread::Away(Failure::Infrastructure(error.into())))?;
-            Ok((into, Seen { rows, checksum: checksum.exact, digest }))
+            Ok((into, ObjectContents { rows, checksum: checksum.exact, digest }))
         });
         let visited = visited.await.unwrap_or_else(|panic| Err(Unread::Damaged(panic.to_string())));
         if self.stop.is_cancelled() { Err(Unread::Away(stopped())) } else { visited }
@@ -100,15 +104,14 @@ impl Look<'_> {
     pub async fn sum_up(
         self,
         (object, digest): (&Object, u64),
-        asked: Asked,
+        of: HourOfTopic,
     ) -> Result<HourBars, Unread> {
         let ((file, fetched), stop) = (self.fetch(object).await?, self.stop.clone());
         if fetched != digest {
             return Err(Unread::Damaged("its bytes are not those that were compared".to_owned()));
         }
-        let summed = tokio::task::spawn_blocking(move || {
-            read::sum_up(&file, &asked, &|| stop.is_cancelled())
-        });
+        let summed =
+            tokio::task::spawn_blocking(move || read::sum_up(&file, &of, &|| stop.is_cancelled()));
         let summed = match summed.await {
             Ok(summed) => summed.map_err(|error| Unread::Damaged(error.to_string())),
             Err(panic) => Err(Unread::Damaged(panic.to_string())),

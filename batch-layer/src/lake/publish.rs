@@ -2,20 +2,20 @@
 //! is deleted.
 
 use super::key;
-use super::look::{Look, Seen, Unread};
+use super::look::{Look, ObjectContents, Unread};
 use super::table::{self, Candidate, LakeObject};
-use crate::archive::{Object, Store};
+use crate::archive::{Object, ObjectStore};
 use crate::holdings::Holdings;
 use crate::index::Index;
 use service::Failure;
 
 /// What was written and compared, where no reader looks.
 #[derive(Debug)]
-pub struct Part {
+pub struct StagedObject {
     pub source: String,
     pub name: String,
     pub staged: Object,
-    pub seen: Seen,
+    pub contents: ObjectContents,
 }
 
 /// What readers shall see of an hour.
@@ -23,9 +23,9 @@ pub struct Shown<'a> {
     pub prefix: &'a str,
     pub candidate: &'a Candidate,
     pub run_id: i64,
-    pub parts: Vec<Part>,
+    pub parts: Vec<StagedObject>,
     /// Objects that nobody knows, and that hold nothing else than the parts.
-    pub strangers: Vec<LakeObject>,
+    pub replaceable: Vec<LakeObject>,
     pub look: Look<'a>,
 }
 
@@ -34,15 +34,15 @@ pub struct Shown<'a> {
 /// # Errors
 /// Where the store or the database fails. What has been shown by then is taken away by [`clear`].
 pub async fn publish(
-    (index, store): (&mut Index, &Store),
+    (index, store): (&mut Index, &ObjectStore),
     shown: Shown<'_>,
 ) -> Result<(), Failure> {
-    let Shown { prefix, candidate, run_id, parts, strangers, look } = shown;
-    let object = |part: &Part| LakeObject {
+    let Shown { prefix, candidate, run_id, parts, replaceable, look } = shown;
+    let object = |part: &StagedObject| LakeObject {
         key: key::published(prefix, &part.source, candidate.hour, &part.name),
         source: part.source.clone(),
         size: part.staged.size,
-        seen: part.seen,
+        contents: part.contents,
     };
     let objects: Vec<LakeObject> = parts.iter().map(object).collect();
     table::announce(index, candidate, run_id, &objects).await?;
@@ -57,23 +57,23 @@ pub async fn publish(
         }
         if candidate.has_expired {
             // What it replaces is the only other place that has these ticks.
-            expect(look, &shown, part.seen).await?;
+            expect(look, &shown, part.contents).await?;
         }
         etags.push((key.clone(), shown.etag));
     }
-    table::switch(index, (candidate, run_id, prefix), &etags, &strangers).await?;
+    table::switch(index, (candidate, run_id, prefix), &etags, &replaceable).await?;
     clear(index, store, prefix).await
 }
 
 /// Reads a copy back.
-async fn expect(look: Look<'_>, shown: &Object, expected: Seen) -> Result<(), Failure> {
+async fn expect(look: Look<'_>, shown: &Object, expected: ObjectContents) -> Result<(), Failure> {
     let what = format!("{}{}", look.store.location(), shown.key);
     match look.read(shown, Holdings::default()).await {
-        Ok((_, seen)) if seen.has_ticks_of(&expected) => Ok(()),
-        Ok((_, seen)) => {
+        Ok((_, contents)) if contents.has_ticks_of(&expected) => Ok(()),
+        Ok((_, contents)) => {
             let error = anyhow::anyhow!(
                 "the store's copy {what} has {} ticks, and not the {} of what was copied",
-                seen.rows,
+                contents.rows,
                 expected.rows
             );
             Err(Failure::Infrastructure(error))
@@ -92,7 +92,7 @@ async fn expect(look: Look<'_>, shown: &Object, expected: Seen) -> Result<(), Fa
 ///
 /// # Errors
 /// Where the store or the database fails.
-pub async fn clear(index: &mut Index, store: &Store, prefix: &str) -> Result<(), Failure> {
+pub async fn clear(index: &mut Index, store: &ObjectStore, prefix: &str) -> Result<(), Failure> {
     for key in table::leftovers(index).await? {
         store.delete(&key).await?;
         table::forget(index, &key).await?;

@@ -31,7 +31,7 @@ const MAX_THREADS: usize = 4;
 
 /// What is summed up.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct HourOfTopic {
     /// All ticks must be of it.
     pub hour: Hour,
     pub topic: Arc<str>,
@@ -44,7 +44,7 @@ pub struct Asked {
 /// symbols than there is memory for.
 pub fn sum_up(
     file: &File,
-    asked: &Asked,
+    of: &HourOfTopic,
     has_enough: &(dyn Fn() -> bool + Sync),
 ) -> Result<HourBars> {
     let metadata = metadata(file)?;
@@ -53,7 +53,7 @@ pub fn sum_up(
         thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(groups.max(1));
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let sum_up_some = || {
-        let some = sum_up_groups((file, &metadata), asked, || {
+        let some = sum_up_groups((file, &metadata), of, || {
             let is_done = failed.load(Ordering::Relaxed) || has_enough();
             Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < groups && !is_done)
         });
@@ -71,7 +71,7 @@ pub fn sum_up(
     if has_enough() {
         return Err(error("the run was ended"));
     }
-    let mut sum = HourBars::of_topic(Arc::clone(&asked.topic));
+    let mut sum = HourBars::of_topic(Arc::clone(&of.topic));
     for part in parts {
         sum = totals::joined(sum, part?).ok_or_else(too_wide)?;
     }
@@ -80,7 +80,7 @@ pub fn sum_up(
 
 fn sum_up_groups(
     (file, metadata): (&File, &ParquetMetaData),
-    asked: &Asked,
+    of: &HourOfTopic,
     next: impl Fn() -> Option<usize>,
 ) -> Result<HourBars> {
     let mut summing = Summing::default();
@@ -91,11 +91,11 @@ fn sum_up_groups(
         while left > 0 {
             let rows = left.min(ROWS);
             columns.fill(rows)?;
-            summing.add_all(&columns, asked.hour)?;
+            summing.add_all(&columns, of.hour)?;
             left -= rows;
         }
     }
-    summing.finish(asked)
+    summing.finish(of)
 }
 
 /// # Errors
@@ -282,10 +282,10 @@ impl Summing {
         if self.sum.bars.len() > MAX_SYMBOLS { Err(too_wide()) } else { Ok(()) }
     }
 
-    fn finish(mut self, asked: &Asked) -> Result<HourBars> {
+    fn finish(mut self, of: &HourOfTopic) -> Result<HourBars> {
         let last = self.current.take();
         self.keep(last)?;
-        self.sum.offsets = self.places.into_offsets(&asked.topic);
+        self.sum.offsets = self.places.into_offsets(&of.topic);
         Ok(self.sum)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::args::LakeArgs;
 use super::look::{Look, Unread};
-use super::read::Asked;
+use super::read::HourOfTopic;
 use super::table::{self, Counting};
 use crate::checksum::Content;
 use crate::hour::Hour;
@@ -53,7 +53,7 @@ pub struct Lake {
 #[derive(Debug, Clone, Copy)]
 pub struct Required<'a> {
     /// How they were read.
-    pub format: &'a str,
+    pub decode_rules: &'a str,
     /// Of the store, as messages name it.
     pub location: &'a str,
 }
@@ -92,7 +92,7 @@ impl Lake {
             .bind(hours.start.start())
             .bind(hours.end.start())
             .bind(&self.prefix)
-            .bind(required.format)
+            .bind(required.decode_rules)
             .bind(required.location)
             .fetch_all(&mut index.connection);
         let rows: Result<Vec<Timestamp>, _> = in_time(index.patience, rows).await;
@@ -117,7 +117,7 @@ impl Lake {
         let rows = pg::query_scalar(STANDS_FOR)
             .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
             .bind(&self.prefix)
-            .bind(required.format)
+            .bind(required.decode_rules)
             .bind(required.location)
             .fetch_all(&mut index.connection);
         let rows: Result<Vec<Timestamp>, _> = in_time(index.patience, rows).await;
@@ -188,8 +188,8 @@ pub async fn visit<T: Send + 'static>(
     };
     let what = match visited {
         // The checksum is not over quotes, conditions and numbers; the digest is over all.
-        Ok((gathered, seen)) if seen == counting.seen => return Ok(gathered),
-        Ok((_, seen)) if seen.has_ticks_of(&counting.seen) => {
+        Ok((gathered, contents)) if contents == counting.contents => return Ok(gathered),
+        Ok((_, contents)) if contents.has_ticks_of(&counting.contents) => {
             "is not, to the byte, what was compared".to_owned()
         }
         Ok(_) => "holds other ticks than when it was written".to_owned(),
@@ -209,13 +209,14 @@ pub async fn sum_up(look: Look<'_>, counting: &Counting) -> Result<HourBars, Unr
     if *object.etag != *counting.etag || object.size != counting.size {
         return Err(Unread::Damaged("it was overwritten".to_owned()));
     }
-    let asked = Asked { hour: counting.hour, topic: counting.source.as_str().into() };
-    let sum = look.sum_up((&object, counting.seen.digest), asked).await?;
-    match sum.ticks == counting.seen.rows {
+    let of = HourOfTopic { hour: counting.hour, topic: counting.source.as_str().into() };
+    let sum = look.sum_up((&object, counting.contents.digest), of).await?;
+    match sum.ticks == counting.contents.rows {
         true => Ok(sum),
-        false => {
-            Err(Unread::Damaged(format!("it has {} of {} ticks", sum.ticks, counting.seen.rows)))
-        }
+        false => Err(Unread::Damaged(format!(
+            "it has {} of {} ticks",
+            sum.ticks, counting.contents.rows
+        ))),
     }
 }
 
@@ -223,7 +224,7 @@ pub async fn sum_up(look: Look<'_>, counting: &Counting) -> Result<HourBars, Unr
 mod tests {
     use super::super::file::Writer;
     use super::*;
-    use crate::archive::{Store, StoreOptions};
+    use crate::archive::{ObjectStore, StoreOptions};
     use crate::holdings::Holdings;
     use std::fs::File;
     use std::os::unix::fs::FileExt;
@@ -233,7 +234,7 @@ mod tests {
     const KEY: &str = "a.parquet";
 
     /// A store with an object of the lake that has two ticks.
-    async fn store(folder: &Path) -> Store {
+    async fn store(folder: &Path) -> ObjectStore {
         let mut writer = Writer::new(File::create(folder.join(KEY)).unwrap()).unwrap();
         for offset in [1, 2] {
             writer
@@ -241,7 +242,7 @@ mod tests {
                 .unwrap();
         }
         writer.finish().unwrap();
-        Store::open(&StoreOptions::Local(folder.to_owned())).await.unwrap()
+        ObjectStore::open(&StoreOptions::Local(folder.to_owned())).await.unwrap()
     }
 
     /// Changes a byte, as a disk does that rots: nothing tells but the byte.
@@ -260,27 +261,27 @@ mod tests {
         let store = store(folder.path()).await;
         let look = Look { store: &store, folder: folder.path(), stop: &stop };
         let object = store.find(KEY).await.unwrap();
-        let (_, seen) = look.read(&object, Holdings::default()).await.unwrap();
-        let asked = Asked { hour: Hour::of(Timestamp::from_micros(5)), topic: "t".into() };
-        let sum = look.sum_up((&object, seen.digest), asked.clone()).await.unwrap();
-        assert_eq!((sum.ticks, seen.rows), (2, 2));
+        let (_, contents) = look.read(&object, Holdings::default()).await.unwrap();
+        let of = HourOfTopic { hour: Hour::of(Timestamp::from_micros(5)), topic: "t".into() };
+        let sum = look.sum_up((&object, contents.digest), of.clone()).await.unwrap();
+        assert_eq!((sum.ticks, contents.rows), (2, 2));
         let counting = Counting {
             key: KEY.to_owned(),
             source: "t".to_owned(),
-            hour: asked.hour,
+            hour: of.hour,
             computed_at: Timestamp::from_micros(0),
             etag: object.etag.to_string(),
             size: object.size,
-            seen,
+            contents,
         };
         let visit = || super::visit(look, &counting, (), |(), _, _| Ok(()));
         for at in 0..object.size {
             spoil(&folder.path().join(KEY), at);
-            let spoilt = look.sum_up((&object, seen.digest), asked.clone()).await;
+            let spoilt = look.sum_up((&object, contents.digest), of.clone()).await;
             assert!(matches!(spoilt, Err(Unread::Damaged(_))), "byte {at}");
             assert!(matches!(visit().await, Err(Flaw::OfObject(_))), "byte {at}");
             spoil(&folder.path().join(KEY), at);
         }
-        assert!(look.sum_up((&object, seen.digest), asked).await.is_ok() && visit().await.is_ok());
+        assert!(look.sum_up((&object, contents.digest), of).await.is_ok() && visit().await.is_ok());
     }
 }

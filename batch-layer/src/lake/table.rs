@@ -1,6 +1,6 @@
 //! `lake_objects`: which object of the lake holds which ticks.
 
-use super::look::Seen;
+use super::look::ObjectContents;
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::Index;
@@ -22,12 +22,12 @@ pub struct Candidate {
     pub ticks: u64,
     /// Some of its raw objects are no longer there.
     pub has_expired: bool,
-    pub standing: Standing,
+    pub status: CompactionStatus,
 }
 
 /// What is to be done with an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum CompactionStatus {
     /// It is not complete yet, or waits for being computed.
     Unready,
     /// Objects have expired whose ticks the lake does not have.
@@ -36,7 +36,7 @@ pub enum Standing {
     Forgotten,
     /// Some ticks do not tell their offsets, so that nothing could tell whether the lake has each
     /// of them once.
-    Placeless,
+    WithoutOffsets,
     /// Its objects were read by other flags about messages.
     ReadOtherwise,
     /// It was computed from another bucket.
@@ -44,7 +44,7 @@ pub enum Standing {
     Due,
 }
 
-impl Standing {
+impl CompactionStatus {
     /// Whether a person has to do something before the hour can be written.
     #[must_use]
     pub const fn is_to_be_mended(self) -> bool {
@@ -58,16 +58,16 @@ pub struct LakeObject {
     pub key: String,
     pub source: String,
     pub size: u64,
-    pub seen: Seen,
+    pub contents: ObjectContents,
 }
 
 const HOURS: &str = include_str!("../../sql/lake/hours.sql");
 
 /// Which hours of a lake are asked for.
-pub struct Asked<'a> {
+pub struct LakeHoursQuery<'a> {
     pub window: &'a Range<Hour>,
     /// How this run reads objects.
-    pub format: &'a str,
+    pub decode_rules: &'a str,
     /// What the lake's keys begin with.
     pub prefix: &'a str,
     /// Of the store, as messages name it.
@@ -82,11 +82,14 @@ pub struct Asked<'a> {
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn hours(index: &mut Index, asked: &Asked<'_>) -> Result<Vec<Candidate>, Failure> {
+pub async fn hours(
+    index: &mut Index,
+    asked: &LakeHoursQuery<'_>,
+) -> Result<Vec<Candidate>, Failure> {
     let starts =
         |hours: &[Hour]| -> Vec<Timestamp> { hours.iter().map(|hour| hour.start()).collect() };
     let rows = pg::query(HOURS).bind(asked.window.start.start()).bind(asked.window.end.start());
-    let rows = rows.bind(asked.format).bind(asked.prefix).bind(starts(asked.anew));
+    let rows = rows.bind(asked.decode_rules).bind(asked.prefix).bind(starts(asked.anew));
     let rows = rows.bind(asked.location).bind(starts(asked.damaged));
     let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
     let read: Result<Vec<_>, sqlx::Error> =
@@ -105,7 +108,7 @@ pub struct Counting {
     pub etag: String,
     pub size: u64,
     /// What it held when it was written.
-    pub seen: Seen,
+    pub contents: ObjectContents,
 }
 
 /// The objects that count of some hours, whose keys begin so.
@@ -133,7 +136,7 @@ fn counting_of(row: &PgRow) -> Result<Counting, sqlx::Error> {
         computed_at: row.try_get("computed_at")?,
         etag: row.try_get("etag")?,
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
-        seen: Seen {
+        contents: ObjectContents {
             rows: row.try_get::<i64, _>("rows")?.cast_unsigned(),
             checksum: row.try_get::<i64, _>("checksum")?.cast_unsigned(),
             digest: row.try_get::<i64, _>("digest")?.cast_unsigned(),
@@ -188,19 +191,19 @@ pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result
 }
 
 fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
-    let standing = match row.try_get::<&str, _>("standing")? {
-        "unready" => Standing::Unready,
-        "forgotten" => Standing::Forgotten,
-        "expired" => Standing::Expired,
-        "placeless" => Standing::Placeless,
-        "otherwise" => Standing::ReadOtherwise,
-        "elsewhere" => Standing::Elsewhere,
-        _ => Standing::Due,
+    let status = match row.try_get::<&str, _>("status")? {
+        "unready" => CompactionStatus::Unready,
+        "forgotten" => CompactionStatus::Forgotten,
+        "expired" => CompactionStatus::Expired,
+        "without_offsets" => CompactionStatus::WithoutOffsets,
+        "otherwise" => CompactionStatus::ReadOtherwise,
+        "elsewhere" => CompactionStatus::Elsewhere,
+        _ => CompactionStatus::Due,
     };
     let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
     let (computed_at, has_expired) = (row.try_get("computed_at")?, row.try_get("has_expired")?);
-    Ok(Candidate { hour, computed_at, ticks, has_expired, standing })
+    Ok(Candidate { hour, computed_at, ticks, has_expired, status })
 }
 
 /// Notes objects that are about to be shown, so that a run which is killed meanwhile leaves none
@@ -236,9 +239,9 @@ async fn insert(
         .bind(candidate.hour.start())
         .bind(candidate.computed_at)
         .bind(object.size.cast_signed())
-        .bind(object.seen.rows.cast_signed())
-        .bind(object.seen.checksum.cast_signed())
-        .bind(object.seen.digest.cast_signed())
+        .bind(object.contents.rows.cast_signed())
+        .bind(object.contents.checksum.cast_signed())
+        .bind(object.contents.digest.cast_signed())
         .bind(state)
         .bind(run_id)
         .execute(transaction.acquire().await?)
@@ -247,12 +250,12 @@ async fn insert(
 }
 
 /// Lets the announced objects of an hour, each with its etag, count in the place of those before.
-/// `strangers` hold nothing else than they, and are to be deleted.
+/// `replaceable` hold nothing else than they, and are to be deleted.
 pub async fn switch(
     index: &mut Index,
     (candidate, run_id, prefix): (&Candidate, i64, &str),
     etags: &[(String, String)],
-    strangers: &[LakeObject],
+    replaceable: &[LakeObject],
 ) -> Result<(), Failure> {
     let token = index.lock.clone();
     let switched = async {
@@ -263,8 +266,8 @@ pub async fn switch(
             .bind(prefix)
             .execute(transaction.acquire().await?)
             .await?;
-        for stranger in strangers {
-            insert(&mut transaction, (candidate, run_id, "superseded"), stranger).await?;
+        for object in replaceable {
+            insert(&mut transaction, (candidate, run_id, "superseded"), object).await?;
         }
         for (key, etag) in etags {
             pg::query(include_str!("../../sql/lake/verify.sql"))

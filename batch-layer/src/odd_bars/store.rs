@@ -91,7 +91,7 @@ pub async fn mark_all_of_others(
     connection: &mut PgConnection,
     detector: &str,
 ) -> Result<(), sqlx::Error> {
-    let known: Option<String> = pg::query_scalar("select detector from judged_bars")
+    let known: Option<String> = pg::query_scalar("select detector from bar_detector_version")
         .fetch_optional(&mut *connection)
         .await?;
     if known.as_deref() == Some(detector) {

@@ -4,7 +4,7 @@ use crate::hour::Hour;
 
 /// What is the matter with one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broken {
+pub struct Breakage {
     pub kind: BrokenKind,
     /// A sentence about this object.
     pub why: String,

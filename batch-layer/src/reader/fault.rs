@@ -1,5 +1,5 @@
-//! Whose fault it is that an object could not be read: its own, the store's, or that of whoever
-//! asks for it. What the store does with others tells.
+//! Why an object could not be read: finds out whether the object is damaged, the store fails, or
+//! access is denied to one object or to this user altogether, by trying other objects.
 
 use super::broken::BrokenKind;
 use super::{OUTAGE, ReadError, Reader};

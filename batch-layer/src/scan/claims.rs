@@ -76,9 +76,9 @@ impl Claiming<'_> {
 }
 
 impl Visitor for Claiming<'_> {
-    fn record(&mut self, record: &Record<'_>, Spot { index, .. }: Spot) {
+    fn record(&mut self, record: &Record<'_>, Spot { element, .. }: Spot) {
         let Some((Place { partition, .. }, place)) =
-            record.provenance.and_then(|told| place_of(told, index))
+            record.provenance.and_then(|position| place_of(position, element))
         else {
             return;
         };

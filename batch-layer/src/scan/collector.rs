@@ -53,8 +53,8 @@ impl<'a> Collector<'a> {
     pub fn add(&mut self, record: &Record<'_>, spot: Spot) {
         self.turn_to(record.tick.timestamp());
         let (hour, bars) = &mut self.hours[self.current];
-        let told = record.provenance.and_then(|told| place_of(told, spot.index));
-        let place = match told {
+        let identified = record.provenance.and_then(|position| place_of(position, spot.element));
+        let place = match identified {
             Some((place, number)) => {
                 let excluded = self.exclude.and_then(|exclude| exclude.get(hour));
                 let is_named = excluded

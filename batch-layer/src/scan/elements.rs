@@ -178,7 +178,7 @@ impl<R: Read> Source for Elements<R> {
                 is_open: false,
                 is_torn: false,
                 behind: 0,
-                told: None,
+                kafka_position: None,
                 is_element: false,
             }));
         }
@@ -190,7 +190,7 @@ impl<R: Read> Source for Elements<R> {
             is_open: false,
             is_torn: false,
             behind: 0,
-            told: None,
+            kafka_position: None,
             is_element: false,
         }))
     }

@@ -21,19 +21,19 @@ pub struct HourBars {
     pub conflicts: Conflicts,
 }
 
-/// Records of which several lines tell different things. Which of them counts is defined by the
+/// Records that several lines give with different values. Which line counts is defined by the
 /// objects alone: the first by key, and in it the first line.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Conflicts {
     pub records: u64,
-    /// Those of which the lines tell another symbol or time.
-    pub strangers: u64,
+    /// Those whose lines carry another symbol or time.
+    pub different_ticks: u64,
     /// The partition of one of them, and the number of its place.
     pub example: Option<(i32, u64)>,
 }
 
-/// Of so many strangers nobody corrects one by one.
-const MANY_STRANGERS: u64 = 10;
+/// So many different ticks are no single corrections.
+const MANY_DIFFERENT_TICKS: u64 = 10;
 
 impl HourBars {
     /// Nothing yet, of an object of a topic.
@@ -43,9 +43,9 @@ impl HourBars {
         Self { offsets: Offsets::of_topic(topic), repeated, ..Self::default() }
     }
 
-    /// How many ticks tell no offset. It must be settled.
+    /// How many ticks carry no offset. It must be settled.
     #[must_use]
-    pub fn placeless(&self) -> u64 {
+    pub fn ticks_without_offsets(&self) -> u64 {
         self.ticks.saturating_sub(self.offsets.len())
     }
 
@@ -73,7 +73,7 @@ impl HourBars {
         self.ticks == ticks
             && of_bars == ticks
             && self.bars.iter().all(|(_, bar)| is_within(bar))
-            && ticks.checked_sub(self.offsets.len()).is_some_and(|placeless| unplaced <= placeless)
+            && ticks.checked_sub(self.offsets.len()).is_some_and(|without| unplaced <= without)
     }
 
     /// How many of the records of `other` are here already.
@@ -108,15 +108,15 @@ impl HourBars {
 impl Conflicts {
     pub fn add(&mut self, other: Self) {
         self.records += other.records;
-        self.strangers += other.strangers;
+        self.different_ticks += other.different_ticks;
         self.example = self.example.or(other.example);
     }
 
-    /// Whether the lines are rather those of two topics of one name than of one: that of most of so
-    /// many records that came twice, and of more than a few, they tell another symbol or time.
+    /// Whether the lines seem to come from two topics of the same name: most of the repeated
+    /// records, and more than a few, carry another symbol or time.
     #[must_use]
     pub const fn are_of_two_topics(&self, repeated: u64) -> bool {
-        self.strangers >= MANY_STRANGERS && self.strangers * 2 > repeated
+        self.different_ticks >= MANY_DIFFERENT_TICKS && self.different_ticks * 2 > repeated
     }
 }
 
@@ -125,9 +125,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn many_strangers_among_few_repetitions_are_of_another_topic() {
-        let of = |strangers, repeated| {
-            Conflicts { strangers, ..Conflicts::default() }.are_of_two_topics(repeated)
+    fn many_different_ticks_among_few_repetitions_are_of_another_topic() {
+        let of = |different_ticks, repeated| {
+            Conflicts { different_ticks, ..Conflicts::default() }.are_of_two_topics(repeated)
         };
         assert!(of(10, 10) && of(10, 19) && of(1000, 1000));
         assert!(!of(9, 9) && !of(10, 20) && !of(0, 1000));

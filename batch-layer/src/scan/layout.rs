@@ -35,7 +35,7 @@ impl LineLayout {
 
     /// Whether each such line tells its offset.
     #[must_use]
-    pub fn tells_offset(&self) -> bool {
+    pub fn has_offset(&self) -> bool {
         self.layout.steps.iter().any(|(_, part)| *part == Part::Offset)
     }
 }
@@ -74,8 +74,8 @@ fn wrapped(line: &[u8], value: &[u8], inner: Layout) -> Option<Layout> {
         steps.push((std::mem::replace(&mut literal, quote_behind(raw.get())), part));
     }
     literal.push_str(line.get(at..)?);
-    let is_told = steps.iter().any(|(_, part)| *part == Part::Offset);
-    (inner.is_none() && is_told).then_some(Layout { steps, tail: literal })
+    let has_offset = steps.iter().any(|(_, part)| *part == Part::Offset);
+    (inner.is_none() && has_offset).then_some(Layout { steps, tail: literal })
 }
 
 /// What of a part beside the value stays, and what varies. `None` where it is none of a sink's.

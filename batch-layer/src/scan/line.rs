@@ -25,7 +25,7 @@ pub struct Line<'a> {
     /// tick is cut into them.
     pub behind: u16,
     /// Where its message stood in the topic, of a part that does not say it itself.
-    pub told: Option<Provenance>,
+    pub kafka_position: Option<Provenance>,
     /// Whether it is one of the ticks of a message. What it says of a place is its producer's.
     pub is_element: bool,
 }

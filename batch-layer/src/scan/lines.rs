@@ -130,7 +130,7 @@ impl<R: Read> Lines<R> {
             is_open,
             is_torn,
             behind,
-            told: None,
+            kafka_position: None,
             is_element: false,
         }
     }
@@ -149,7 +149,7 @@ impl<R: Read> Lines<R> {
             is_open: false,
             is_torn: false,
             behind,
-            told: None,
+            kafka_position: None,
             is_element: false,
         }
     }
@@ -206,7 +206,7 @@ impl<R: Read> Lines<R> {
             is_open: is_open && !nesting.is_closed(),
             is_torn,
             behind,
-            told: None,
+            kafka_position: None,
             is_element: false,
         })
     }

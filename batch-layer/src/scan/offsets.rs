@@ -23,9 +23,9 @@ pub enum Overlap {
     None,
     /// Some records; sums cannot be taken apart, so the other part must be read again without
     /// those.
-    Some,
+    Part,
     /// Every record of the other part.
-    Whole,
+    All,
 }
 
 #[derive(Debug, Clone)]
@@ -240,7 +240,7 @@ impl Offsets {
             return Overlap::None;
         }
         let all_known = ticks == other.len() && self.is_superset(other);
-        if all_known { Overlap::Whole } else { Overlap::Some }
+        if all_known { Overlap::All } else { Overlap::Part }
     }
 
     fn of(&self, topic: &str, partition: i32) -> Option<&PartitionOffsets> {

@@ -142,10 +142,10 @@ pub const fn number(offset: u64, index: u16) -> u64 {
     ((index as u64) * Place::FIRST_ELEMENTS) | offset
 }
 
-/// The place of the tick `index` of a line, and its number; `None` where no broker can have given
+/// The place of the tick `element` of a line, and its number; `None` where no broker can have given
 /// its offset.
-pub fn place_of(told: Provenance, index: u16) -> Option<(Place, u64)> {
-    let place = Place { partition: told.partition, offset: told.offset, index };
+pub fn place_of(position: Provenance, element: u16) -> Option<(Place, u64)> {
+    let place = Place { partition: position.partition, offset: position.offset, index: element };
     Some((place, place.number()?))
 }
 

@@ -449,7 +449,7 @@ fn a_line_that_holds_several_ticks_counts_once_and_each_tick_has_a_place_of_its_
     assert_eq!((scan.lines, scan.rejected), (4, 1));
     let reject = &scan.rejects[0];
     assert_eq!(
-        (reject.number, reject.index, &*reject.value, reject.value_bytes),
+        (reject.number, reject.element, &*reject.value, reject.value_bytes),
         (1, 1, &b"{}"[..], 2)
     );
     let (_, hour) = &scan.hours[0];
@@ -510,7 +510,7 @@ fn lines_behind_an_array_stand_behind_one_message_and_before_the_next_object() {
     // Three messages, from offset 100 on.
     assert_eq!(ends(&text), [(100, 0, "1".into()), (102, 2, "3".into())]);
     let scan = scan(format!("[{{}},{}]\nx\n", array(2)).as_bytes(), &options()).unwrap();
-    let rejects: Vec<_> = scan.rejects.iter().map(|r| (r.number, r.index)).collect();
+    let rejects: Vec<_> = scan.rejects.iter().map(|r| (r.number, r.element)).collect();
     // What is left of the array's own line has one, too.
     assert_eq!(rejects, [(1, 0), (5, 0)], "each has a number of its own");
 }
@@ -544,7 +544,7 @@ fn offsets_and_rejects(text: &[u8]) -> (Vec<u64>, Vec<String>) {
         .collect();
     assert_eq!(offsets.len() as u64, ticks, "each tick has its place");
     let mut places: Vec<_> =
-        scan.rejects.iter().map(|reject| (reject.number, reject.index)).collect();
+        scan.rejects.iter().map(|reject| (reject.number, reject.element)).collect();
     places.dedup();
     assert_eq!(places.len(), scan.rejects.len(), "each has a place of its own");
     (
@@ -575,7 +575,7 @@ fn a_rejected_element_has_the_place_of_its_message() {
         let scan = scan(format!("{text}\n").as_bytes(), &options).unwrap();
         assert_eq!((scan.lines, scan.rejected, scan.hours[0].1.ticks), (1, 2, 1), "{text}");
         let places: Vec<_> =
-            scan.rejects.iter().map(|reject| (reject.index, reject.told)).collect();
+            scan.rejects.iter().map(|reject| (reject.element, reject.kafka_position)).collect();
         let told = Some(Provenance { partition: 3, offset: 17 });
         assert_eq!(places, [(0, told), (2, told)], "{text}");
     }
@@ -592,7 +592,11 @@ fn what_an_element_says_of_a_place_is_none_of_the_archive_s() {
     ] {
         let line = format!(r#"{{"data":[{broken},{}]}}"#, line("A", AT, "1"));
         let scan = scan(line.as_bytes(), &options).unwrap();
-        assert_eq!((scan.rejects[0].index, scan.rejects[0].told), (0, None), "{broken}");
+        assert_eq!(
+            (scan.rejects[0].element, scan.rejects[0].kafka_position),
+            (0, None),
+            "{broken}"
+        );
     }
 }
 
@@ -637,11 +641,10 @@ fn texts(scan: &Scan) -> Vec<String> {
     let ticks = bars.filter(|(_, bar)| bar.first.place.offset != 5).map(|(symbol, bar)| {
         format!("{} {} {} {:?}", symbol.as_str(), bar.close, bar.ticks, bar.first.place)
     });
-    let is_other = |one: &&RejectedLine| one.told.is_none_or(|told| told.offset != 5);
-    let rejects =
-        scan.rejects.iter().filter(is_other).map(|one| {
-            format!("{} of {} at {:?}", one.reject.reason.as_str(), one.index, one.told)
-        });
+    let is_other = |one: &&RejectedLine| one.kafka_position.is_none_or(|told| told.offset != 5);
+    let rejects = scan.rejects.iter().filter(is_other).map(|one| {
+        format!("{} of {} at {:?}", one.reject.reason.as_str(), one.element, one.kafka_position)
+    });
     let mut all: Vec<String> = ticks.chain(rejects).collect();
     all.sort();
     all

@@ -16,8 +16,8 @@ use std::sync::Arc;
 /// Where in an object a tick stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Spot {
-    /// Which of its line's ticks it is.
-    pub index: u16,
+    /// Which of its line's elements it is.
+    pub element: u16,
     /// How many messages lie before its own at least, and which of its message's ticks it is: for
     /// the order alone.
     pub order: (u64, u16),
@@ -28,8 +28,8 @@ pub trait Visitor {
     /// A tick.
     fn record(&mut self, record: &Record<'_>, spot: Spot);
 
-    /// A line that is no tick, or the element `index` of one.
-    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject);
+    /// A line that is no tick, or the element `element` of one.
+    fn reject(&mut self, line: &Line<'_>, element: u16, reject: Reject);
 
     /// Whether it wants no more lines.
     fn has_enough(&self) -> bool {
@@ -114,15 +114,15 @@ struct Showing<'o, V> {
 }
 
 impl<V: Visitor> Showing<'_, V> {
-    /// Shows the tick `index` of the line `number`.
+    /// Shows the tick `element` of the line `number`.
     #[inline(always)]
-    fn record(&mut self, record: &Record<'_>, number: u64, index: u16) {
-        self.visitor.record(record, self.order.spot(number, index));
+    fn record(&mut self, record: &Record<'_>, number: u64, element: u16) {
+        self.visitor.record(record, self.order.spot(number, element));
     }
 
-    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
+    fn reject(&mut self, line: &Line<'_>, element: u16, reject: Reject) {
         self.without_tick += 1;
-        self.visitor.reject(line, index, reject);
+        self.visitor.reject(line, element, reject);
     }
 
     /// Whether it is no object of a sink, however many of its lines are no ticks.
@@ -145,17 +145,17 @@ struct Order {
 }
 
 impl Order {
-    /// The spot of the tick `index` of the line `number`.
+    /// The spot of the tick `element` of the line `number`.
     #[inline(always)]
-    fn spot(&mut self, number: u64, index: u16) -> Spot {
+    fn spot(&mut self, number: u64, element: u16) -> Spot {
         let order = match &mut self.in_array {
-            None => (number - 1 - self.not_counted, index),
+            None => (number - 1 - self.not_counted, element),
             Some(ticks) => {
                 *ticks += 1;
                 ((*ticks - 1) >> u16::BITS, (*ticks - 1) as u16)
             }
         };
-        Spot { index, order }
+        Spot { element, order }
     }
 }
 
@@ -324,8 +324,9 @@ impl<V: Visitor> Reading<'_, V> {
     /// Whether a value is a record that tells its offset, or a list of such.
     fn tells_offset(&mut self, value: &[u8]) -> bool {
         let mut tells = false;
-        let mut note = |element: Element<'_>, told: Option<Provenance>| {
-            tells |= element.read.is_ok_and(|record| told.or(record.provenance).is_some());
+        let mut note = |element: Element<'_>, kafka_position: Option<Provenance>| {
+            tells |=
+                element.read.is_ok_and(|record| kafka_position.or(record.provenance).is_some());
         };
         let Self { envelope, beside, decoder, .. } = self;
         decoder.refuse_rest(true);
@@ -334,9 +335,10 @@ impl<V: Visitor> Reading<'_, V> {
         if !is_message && let Some(content) = envelope.open(value) {
             let beside = Beside { key: content.key, time: content.time, ..*beside };
             decoder.refuse_rest(false);
-            let told = content.provenance;
+            let position = content.provenance;
             // Why it is none is said where it is shown.
-            let _ = decoder.decode_each(content.value, &beside, &mut |element| note(element, told));
+            let _ =
+                decoder.decode_each(content.value, &beside, &mut |element| note(element, position));
         }
         tells || self.is_list(value)
     }
@@ -367,8 +369,8 @@ impl<V: Visitor> Reading<'_, V> {
     }
 
     /// A value is a message as it is, or holds one in an envelope. What is surely a sink's envelope
-    /// is no message: what is looked for in a message may stand around it, too. Of all else what the
-    /// last one was is tried first; where neither is true, the reason is that of the envelope's
+    /// is no message: what is looked for in a message may stand around it, too. Of all else what
+    /// the last one was is tried first; where neither is true, the reason is that of the envelope's
     /// content, if there is any. `behind`: how many stand before it in its line.
     ///
     /// # Errors
@@ -407,9 +409,9 @@ impl<V: Visitor> Reading<'_, V> {
         }
     }
 
-    fn reject(&mut self, line: &Line<'_>, index: u16, reject: Reject) {
+    fn reject(&mut self, line: &Line<'_>, element: u16, reject: Reject) {
         // Of a line of other fields than JSON nothing tells whether it is whole.
-        if line.is_open && (self.is_csv || is_cut(line, index > 0)) {
+        if line.is_open && (self.is_csv || is_cut(line, element > 0)) {
             self.cut_line = Some((line.number, "in the middle of a value"));
         }
         self.has_records |= match reject.reason {
@@ -425,7 +427,7 @@ impl<V: Visitor> Reading<'_, V> {
         } else if line.is_torn {
             self.cut_line = Some((line.number, "in zero bytes"));
         }
-        self.showing.reject(line, index, reject);
+        self.showing.reject(line, element, reject);
     }
 
     /// An object without a single record is something else than what the sink wrote: zeros, a page
@@ -564,7 +566,7 @@ fn show_each(
             }
             Err(reject) => reject,
         };
-        let part = Line { told: provenance, is_element: true, ..part(number, value) };
+        let part = Line { kafka_position: provenance, is_element: true, ..part(number, value) };
         showing.reject(&part, index.max(behind), reject);
     })
 }
@@ -578,7 +580,7 @@ fn part(number: u64, bytes: &[u8]) -> Line<'_> {
         is_open: false,
         is_torn: false,
         behind: 0,
-        told: None,
+        kafka_position: None,
         is_element: false,
     }
 }

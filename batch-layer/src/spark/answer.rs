@@ -193,18 +193,18 @@ impl Sums {
         row.checked_sub(least).map(|at| at.unsigned_abs() + 1)
     }
 
-    /// What the plain lines are; `None` where that is not wholly clear. `tells_offset`: whether
+    /// What the plain lines are; `None` where that is not wholly clear. `has_offset`: whether
     /// each of them does.
     #[must_use]
-    pub fn scan(&self, options: &ScanOptions, tells_offset: bool) -> Option<Scan> {
+    pub fn scan(&self, options: &ScanOptions, has_offset: bool) -> Option<Scan> {
         let lines = self.lines?;
-        if !tells_offset && !lines.are_in_order() {
+        if !has_offset && !lines.are_in_order() {
             return None;
         }
         let mut scan = Scan { lines: lines.plain, ..Scan::default() };
         for (text, of) in &self.hours {
             let hour = hour_of(text, options)?;
-            let bars = of.bars(hour, lines, options, tells_offset)?;
+            let bars = of.bars(hour, lines, options, has_offset)?;
             // A time may be written with several offsets.
             match scan.hours.iter_mut().find(|(known, _)| *known == hour) {
                 Some((_, known)) if known.offsets.is_disjoint(&bars.offsets) => known.merge(bars),
@@ -226,7 +226,7 @@ impl OfHour {
         hour: Hour,
         lines: Lines,
         options: &ScanOptions,
-        tells_offset: bool,
+        has_offset: bool,
     ) -> Option<HourBars> {
         let mut sum = HourBars::of_topic(std::sync::Arc::clone(&options.topic));
         let partition = match self.partitions.first() {
@@ -246,7 +246,7 @@ impl OfHour {
         for (symbol, bar) in &self.bars {
             let placed = |OrderKey { timestamp, place }: OrderKey| OrderKey {
                 timestamp: hour.start().plus_micros(timestamp.micros()),
-                place: match tells_offset {
+                place: match has_offset {
                     true => Place { partition, ..place },
                     false => options.origin.place(((place.offset - lines.least).unsigned_abs(), 0)),
                 },
@@ -260,7 +260,7 @@ impl OfHour {
             sum.bars.insert(symbol, bar);
         }
         // A line that comes a second time is for our own scan to judge.
-        let are_known = if tells_offset { sum.ticks } else { 0 };
+        let are_known = if has_offset { sum.ticks } else { 0 };
         (sum.offsets.len() == are_known && self.placed == are_known).then_some(sum)
     }
 }

@@ -33,10 +33,10 @@ const TICK: &str = r#"{"symbol":"A","timestamp":"2025-06-06T10:00:00Z","price":1
 #[test]
 fn the_layout_of_a_line_is_that_of_what_our_own_decoder_reads() {
     let bare = layout(TICK).unwrap();
-    assert!(!bare.is_wrapped && !bare.tells_offset());
+    assert!(!bare.is_wrapped && !bare.has_offset());
     let wrapped =
         layout(&format!(r#"{{"key":null,"offset":17,"value":{TICK},"timestamp":"x"}}"#)).unwrap();
-    assert!(wrapped.is_wrapped && wrapped.tells_offset());
+    assert!(wrapped.is_wrapped && wrapped.has_offset());
     let rebuilt: String = wrapped.layout.steps.iter().map(|(text, _)| text.as_str()).collect();
     assert!(rebuilt.starts_with(r#"{"key":null,"offset":,"value":{"symbol":""#), "{rebuilt}");
     for line in [

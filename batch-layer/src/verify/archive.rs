@@ -1,17 +1,19 @@
 //! What the archive holds of a stretch of hours.
 
 use super::late::{FarObjects, Unread};
-use crate::archive::{Body, FileName, Folder, MAX_OBJECTS, Object, PrefixTemplate, Store, twins};
+use crate::archive::{
+    Body, FileName, Folder, MAX_OBJECTS, Object, ObjectStore, PrefixTemplate, twins,
+};
 use crate::checksum::Content;
 use crate::flags::Plan;
 use crate::holdings::{Holdings, HourHoldings, Places, Presumed, are_few, of_object};
 use crate::hour::Hour;
-use crate::index::{InSums, Index, Indexed, KnownObjects, Placeless};
+use crate::index::{InSums, Index, Indexed, KnownObjects, ObjectWithoutOffsets};
 use crate::lake::covered;
 use crate::lake::look::Look;
 use crate::lake::source::{self, Flaw};
 use crate::lake::table::{self, Counting};
-use crate::reader::{Broken, IN_FLIGHT, ReadError, Reader};
+use crate::reader::{Breakage, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Conflicts, Exclusions, HourBars, Offsets, ScanOptions, places};
 use crate::state;
 use crate::stop::stopped_comparing;
@@ -40,7 +42,7 @@ type Repeated = BTreeMap<(Hour, String, i32), RoaringTreemap>;
 pub struct Archive {
     /// Of each prefix.
     pub templates: Vec<PrefixTemplate>,
-    pub store: Store,
+    pub store: ObjectStore,
     pub reader: Reader,
     pub plan: Plan,
     /// All that are compared.
@@ -65,7 +67,7 @@ pub struct Archived {
     /// no longer there, though it has not noticed.
     pub vanished: BTreeMap<Hour, u32>,
     /// Those of them without offsets.
-    pub vanished_placeless: BTreeMap<Hour, Vec<Placeless>>,
+    pub vanished_without_offsets: BTreeMap<Hour, Vec<ObjectWithoutOffsets>>,
     /// How many of those had not expired.
     pub deleted: BTreeMap<Hour, u32>,
     /// How many raw objects of an hour were deleted because the lake has them: it was read in their
@@ -384,15 +386,15 @@ impl Archive {
         known: &mut Holdings,
     ) -> Result<(), Failure> {
         known.settle();
-        let (places, is_telling) = (Arc::clone(places), are_few(places));
+        let (places, keeps_values) = (Arc::clone(places), are_few(places));
         let of =
             known.hours.get(&counting.hour).map(|held| held.offsets.clone()).unwrap_or_default();
         let add = move |held: &mut Holdings, content: &Content<'_>, place: Place| {
             let Some(number) = place.number() else { return Ok(()) };
             let asked = places.get(&(Hour::of(content.timestamp), place.partition));
             let is_asked = asked.is_some_and(|places| places.contains(number)) && !of.has(place);
-            if is_asked && held.add(place.partition, Some(number), content) && is_telling {
-                held.tell(place.partition, number, content);
+            if is_asked && held.add(place.partition, Some(number), content) && keeps_values {
+                held.keep_value(place.partition, number, content);
             }
             Ok(())
         };
@@ -436,7 +438,11 @@ impl Archive {
 
     /// Where the ticks of an object that tells no offsets stand in a topic, by its name; `None`: it
     /// is of another one, or has no such name.
-    pub(super) fn presumed(&self, object: &Placeless, topic: &str) -> Option<(i32, Presumed)> {
+    pub(super) fn presumed(
+        &self,
+        object: &ObjectWithoutOffsets,
+        topic: &str,
+    ) -> Option<(i32, Presumed)> {
         let FileName::Records(origin) = self.reader.name(&object.key) else { return None };
         let start = origin.start_offset.cast_unsigned();
         let end = start.saturating_add(object.lines);
@@ -537,7 +543,7 @@ impl Archive {
             // That is said where it is read with the others.
             Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => return Ok(false),
         };
-        let print = |(hour, part): &(Hour, HourBars)| Ok((*hour, state::fingerprint(part)?));
+        let print = |(hour, part): &(Hour, HourBars)| Ok((*hour, state::content_hash(part)?));
         let prints: io::Result<Vec<(Hour, u64)>> = scan.hours.iter().map(print).collect();
         let prints = prints
             .context("taking a fingerprint of what an object holds")
@@ -546,7 +552,7 @@ impl Archive {
             return Ok(false);
         }
         for other in others {
-            if index.fingerprints_of(other).await? == prints {
+            if index.content_hashes_of(other).await? == prints {
                 return Ok(true);
             }
         }
@@ -569,7 +575,7 @@ impl Archive {
             of_name.map(|object| (&*object.key, object)).collect();
         for (key, twin) in twins.iter().filter(|(_, twin)| twin.is_newer) {
             let (older, newer) =
-                (self.is_placeless(by_key[&**key]), self.is_placeless(by_key[&*twin.key]));
+                (self.lacks_offsets(by_key[&**key]), self.lacks_offsets(by_key[&*twin.key]));
             let (older, newer) = future::try_join(older, newer).await?;
             if older.zip(newer).is_some_and(|(older, newer)| older || newer) {
                 outdated.insert(Arc::clone(key));
@@ -581,9 +587,9 @@ impl Archive {
 
     /// Whether some ticks of an object do not tell their offset; `None`: it cannot be read, which
     /// is said where it is read with the others.
-    async fn is_placeless(&self, object: &Object) -> Result<Option<bool>, Failure> {
+    async fn lacks_offsets(&self, object: &Object) -> Result<Option<bool>, Failure> {
         match self.holdings_of(object, None, None).await {
-            Ok(held) => Ok(Some(held.hours.values().any(HourHoldings::is_placeless))),
+            Ok(held) => Ok(Some(held.hours.values().any(HourHoldings::lacks_offsets))),
             Err(ReadError::Outage(failure)) => Err(failure),
             Err(ReadError::Stopped) => Err(stopped_comparing()),
             Err(ReadError::Moved | ReadError::Broken(_) | ReadError::Wide) => Ok(None),
@@ -724,12 +730,13 @@ impl Archive {
                     let is_young = object.last_modified.is_some_and(|at| at > self.plan.kept_since);
                     *archived.vanished.entry(hour).or_default() += u32::from(is_own);
                     *archived.deleted.entry(hour).or_default() += u32::from(is_own && is_young);
-                    if let (true, Some(InSums { placeless: ticks @ 1.., ticks: all, .. })) =
+                    if let (true, Some(InSums { without_offsets: ticks @ 1.., ticks: all, .. })) =
                         (is_own, summed)
                     {
                         let is_mixed = ticks < all;
-                        let vanished = Placeless { key: object.key, lines, ticks, is_mixed };
-                        archived.vanished_placeless.entry(hour).or_default().push(vanished);
+                        let vanished =
+                            ObjectWithoutOffsets { key: object.key, lines, ticks, is_mixed };
+                        archived.vanished_without_offsets.entry(hour).or_default().push(vanished);
                     }
                 }
             }
@@ -863,7 +870,7 @@ impl Archive {
                 "it was replaced or deleted while it was read: verify again".to_owned(),
                 Vec::new(),
             ),
-            ReadError::Broken(Broken { why, hours, .. }) => (why, hours),
+            ReadError::Broken(Breakage { why, hours, .. }) => (why, hours),
             ReadError::Wide => ("it holds too many symbols".to_owned(), Vec::new()),
             ReadError::Outage(failure) => return Err(failure),
             ReadError::Stopped => return Err(stopped_comparing()),

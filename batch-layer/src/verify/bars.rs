@@ -1,7 +1,7 @@
 //! [`Bars`]: what the minutes and the hour of symbols must be by the ticks of `realtime_stock`.
 
 use super::symbols::{ALL_SYMBOLS, SymbolRange, is_within};
-use super::tables::{self, Asked};
+use super::tables::{self, TickQuery};
 use crate::hour::Hour;
 use crate::scan::Offsets;
 use common::{Bar, Place, Symbol, SymbolMap, Tick, Timestamp};
@@ -34,11 +34,11 @@ impl Bars {
     pub async fn read(
         connection: &mut PgConnection,
         patience: Duration,
-        asked: Asked<'_>,
+        asked: TickQuery<'_>,
     ) -> Result<Self, sqlx::Error> {
         let minutes = (0..MINUTES_OF_HOUR).map(|_| SymbolMap::default()).collect();
         let mut bars = Self { start: asked.hour.start(), minutes, hour: SymbolMap::default() };
-        let mut seen = Seen::default();
+        let mut seen = SeenRecords::default();
         tables::each_tick(connection, patience, asked, |row| {
             if let Some(tick) = row.content.tick().filter(|_| seen.is_new(row.source, row.place)) {
                 bars.add(&tick, row.place);
@@ -84,9 +84,9 @@ fn rows<'b>(
 
 /// Which records there were, by source.
 #[derive(Default)]
-struct Seen(FxHashMap<i16, Offsets>);
+struct SeenRecords(FxHashMap<i16, Offsets>);
 
-impl Seen {
+impl SeenRecords {
     fn is_new(&mut self, source: i16, place: Place) -> bool {
         let seen = self.0.entry(source).or_default();
         place.number().is_none_or(|number| seen.insert(place.partition, number))
@@ -100,8 +100,8 @@ pub async fn symbols(
     hour: Hour,
 ) -> Result<Option<Vec<String>>, sqlx::Error> {
     let (mut symbols, mut seen, mut is_doubled) =
-        (SymbolMap::<()>::default(), Seen::default(), false);
-    let all = Asked { hour, sources: None, symbols: ALL_SYMBOLS };
+        (SymbolMap::<()>::default(), SeenRecords::default(), false);
+    let all = TickQuery { hour, sources: None, symbols: ALL_SYMBOLS };
     tables::each_tick(connection, patience, all, |row| {
         is_doubled |= !seen.is_new(row.source, row.place);
         if let Some(tick) = row.content.tick() {

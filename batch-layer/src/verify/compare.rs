@@ -3,7 +3,7 @@
 use super::lost::Lost;
 use super::outcome::{PartitionOutcome, Status};
 use super::rejects::NoTicks;
-use super::tables::Known;
+use super::tables::NonTickOffsets;
 use crate::holdings::{HourHoldings, Places, Presumed, Share, block_offsets};
 use crate::hour::Hour;
 use crate::scan::places;
@@ -19,7 +19,8 @@ const RANGES_NAMED: usize = 5;
 pub const SAME_FLAGS: &str =
     "give speed-layer, batch-layer and verify the same flags about messages";
 
-/// So many ticks whose values differ, and most of those that were looked up, were changed by nobody.
+/// So many ticks whose values differ, and most of those that were looked up, were changed by
+/// nobody.
 const MANY_DIFFER: u64 = 10;
 
 /// Ticks of which both values are shown.
@@ -42,7 +43,7 @@ pub enum Unplaced {
 
 /// Objects that have expired and told no offsets, by hour and partition, each by what its name
 /// tells.
-pub type ExpiredPlaceless = BTreeMap<(Hour, i32), Vec<Presumed>>;
+pub type ExpiredWithoutOffsets = BTreeMap<(Hour, i32), Vec<Presumed>>;
 
 /// All that is known of an hour.
 pub struct Sides<'a> {
@@ -54,7 +55,7 @@ pub struct Sides<'a> {
     /// Why the archive's side is not complete.
     pub unread: Option<&'a str>,
     pub lost: &'a Lost,
-    pub gaps: &'a Known,
+    pub gaps: &'a NonTickOffsets,
     /// The speed layer's next offset, by partition.
     pub next_offsets: &'a BTreeMap<i32, u64>,
     /// The newest offset in the archive, by partition.
@@ -67,7 +68,7 @@ pub struct Sides<'a> {
     pub expired: &'a Places,
     /// The ticks of expired objects that are not among them.
     pub expired_unplaced: Unplaced,
-    pub expired_placeless: &'a ExpiredPlaceless,
+    pub expired_without_offsets: &'a ExpiredWithoutOffsets,
     /// Lines without offsets may be of records that others tell, or that the lake has: no run has
     /// taken them in.
     pub may_be_twice: bool,
@@ -81,7 +82,7 @@ pub struct Sides<'a> {
     /// checksums alone.
     pub again: Option<[&'a HourHoldings; 2]>,
     /// What some of the ticks say that are in blocks whose values differ.
-    pub told: Option<[&'a HourHoldings; 2]>,
+    pub differing_values: Option<[&'a HourHoldings; 2]>,
     /// Behind the archive's last line of each partition, where lines do not tell their offsets.
     pub presumed_ends: &'a BTreeMap<i32, u64>,
     /// Lines of the archive that are no ticks, as far as `realtime_stock` has ticks of them.
@@ -90,7 +91,7 @@ pub struct Sides<'a> {
 
 /// What expired objects without offsets held of a partition.
 #[derive(Debug, Default, Clone, Copy)]
-struct Gone {
+struct ExpiredTicks {
     ticks: u64,
     /// They reach at least to before this offset.
     end: u64,
@@ -176,8 +177,8 @@ impl Sides<'_> {
             outcome.find(Status::Open, not_all_read(why));
         }
         match (self.realtime, realtime) {
-            (Some(_), Some(realtime)) if self.is_placeless(partition, archive) => {
-                self.judge_placeless(&mut outcome, realtime, archive);
+            (Some(_), Some(realtime)) if self.lacks_offsets(partition, archive) => {
+                self.judge_without_offsets(&mut outcome, realtime, archive);
             }
             (Some(side), Some(realtime)) => {
                 self.judge_offsets(
@@ -213,8 +214,9 @@ impl Sides<'_> {
     ) -> PartitionOutcome {
         // Places are compared where the archive tells them; otherwise the checksums are those
         // without.
-        let checksum =
-            |share: &Share| if archive.placeless > 0 { share.content } else { share.checksum };
+        let checksum = |share: &Share| {
+            if archive.without_offsets > 0 { share.content } else { share.checksum }
+        };
         let hex = |share: &Share| format!("{:016x}", checksum(share).as_floats);
         let kafka = self.kafka.get(&partition);
         PartitionOutcome {
@@ -244,19 +246,19 @@ impl Sides<'_> {
         places.get(&(self.hour, partition))
     }
 
-    fn is_placeless(&self, partition: i32, archive: &Share) -> bool {
-        archive.placeless > 0
+    fn lacks_offsets(&self, partition: i32, archive: &Share) -> bool {
+        archive.without_offsets > 0
             || archive.ticks == 0
                 && (matches!(self.expired_unplaced, Unplaced::Otherwise(_))
                     || self.gone(partition).ticks > 0)
     }
 
     /// What expired objects without offsets held of a partition, as far as that is known.
-    fn gone(&self, partition: i32) -> Gone {
-        let objects = self.expired_placeless.get(&(self.hour, partition));
+    fn gone(&self, partition: i32) -> ExpiredTicks {
+        let objects = self.expired_without_offsets.get(&(self.hour, partition));
         let is_known = self.expired_unplaced == Unplaced::ByPartition;
         let next = self.next_offset(partition);
-        let mut gone = Gone::default();
+        let mut gone = ExpiredTicks::default();
         for presumed in objects.into_iter().flatten().filter(|_| is_known) {
             gone.ticks += presumed.ticks;
             gone.end = gone.end.max(presumed.end);
@@ -273,7 +275,12 @@ impl Sides<'_> {
 
     /// Without places, equal numbers and equal content are all that can be asked for; where a part
     /// has expired, the number alone.
-    fn judge_placeless(&self, outcome: &mut PartitionOutcome, realtime: &Share, archive: &Share) {
+    fn judge_without_offsets(
+        &self,
+        outcome: &mut PartitionOutcome,
+        realtime: &Share,
+        archive: &Share,
+    ) {
         if self.unread.is_some() {
             return;
         }
@@ -320,8 +327,8 @@ impl Sides<'_> {
         }
     }
 
-    /// Says of so many ticks of realtime_stock, which no object that is there has, that they may be
-    /// those of expired ones whose lines told no places; `false` where they may not.
+    /// Explains `count` ticks found only in realtime_stock as ones from expired objects without
+    /// offsets. Returns `false` if that cannot be the explanation.
     fn explains_unplaced(&self, outcome: &mut PartitionOutcome, count: u64) -> bool {
         match self.expired_unplaced {
             Unplaced::AsMany => Self::note_unplaced(outcome, count),
@@ -397,11 +404,23 @@ impl Sides<'_> {
         realtime: &RoaringTreemap,
         archive: &RoaringTreemap,
     ) {
-        let (partition, nothing) = (outcome.partition, RoaringTreemap::new());
-        let expired = self.at(self.expired, partition).unwrap_or(&nothing);
-        let mut missing = (archive | expired) - realtime;
+        let nothing = RoaringTreemap::new();
+        let expired = self.at(self.expired, outcome.partition).unwrap_or(&nothing);
+        self.judge_missing_in_realtime(outcome, (archive | expired) - realtime, archive);
+        if self.unread.is_none() {
+            self.judge_missing_in_archive(outcome, (realtime - archive) - expired);
+        }
+    }
+
+    /// `missing`: places of the archive's ticks, or of expired ones, that `realtime_stock` lacks.
+    fn judge_missing_in_realtime(
+        &self,
+        outcome: &mut PartitionOutcome,
+        mut missing: RoaringTreemap,
+        archive: &RoaringTreemap,
+    ) {
         self.explain_missing(outcome, &mut missing);
-        let pending = split_off(&mut missing, self.next_offset(partition));
+        let pending = split_off(&mut missing, self.next_offset(outcome.partition));
         outcome.missing_in_realtime = missing.len();
         let (there, gone) = (&missing & archive, &missing - archive);
         name(
@@ -422,10 +441,16 @@ impl Sides<'_> {
             &pending,
             "tick[s] of the archive [waits|wait] for the speed layer",
         );
-        if self.unread.is_some() {
-            return;
-        }
-        let mut missing = (realtime - archive) - expired;
+    }
+
+    /// `missing`: places of ticks of `realtime_stock` that the archive lacks, and that no expired
+    /// object is known to have held.
+    fn judge_missing_in_archive(
+        &self,
+        outcome: &mut PartitionOutcome,
+        mut missing: RoaringTreemap,
+    ) {
+        let partition = outcome.partition;
         outcome.missing_in_archive = missing.len();
         self.explain_no_ticks(outcome, &mut missing);
         if !missing.is_empty() && self.explains_unplaced(outcome, missing.len()) {
@@ -469,12 +494,12 @@ impl Sides<'_> {
     }
 
     /// Takes as many of realtime_stock's ticks as expired objects without offsets held out of those
-    /// that are in no object that is there: `missing`, and behind the archive's last ones `pending`.
-    /// Names tell the least that an object reaches to, so some of those may be behind.
+    /// that are in no object that is there: `missing`, and behind the archive's last ones
+    /// `pending`. Names tell the least that an object reaches to, so some of those may be behind.
     fn judge_gone(
         &self,
         outcome: &mut PartitionOutcome,
-        Gone { ticks, unread, .. }: Gone,
+        ExpiredTicks { ticks, unread, .. }: ExpiredTicks,
         (missing, pending): (&mut RoaringTreemap, &mut RoaringTreemap),
     ) {
         if ticks == 0 || missing.len() > ticks {
@@ -593,11 +618,13 @@ impl Sides<'_> {
     /// Names the ticks of `differing` blocks that differ, as far as they were looked up.
     fn name_differing(&self, outcome: &mut PartitionOutcome, differing: &RoaringTreemap) {
         let partition = outcome.partition;
-        let [ours, theirs] =
-            match self.told.map(|sides| sides.map(|side| side.shares.get(&partition))) {
-                Some([Some(ours), Some(theirs)]) => [&ours.told, &theirs.told],
-                _ => [&BTreeMap::new(), &BTreeMap::new()],
-            };
+        let [ours, theirs] = match self
+            .differing_values
+            .map(|sides| sides.map(|side| side.shares.get(&partition)))
+        {
+            Some([Some(ours), Some(theirs)]) => [&ours.values, &theirs.values],
+            _ => [&BTreeMap::new(), &BTreeMap::new()],
+        };
         let both = ours.iter().filter_map(|(place, ours)| Some((*place, ours, theirs.get(place)?)));
         let mut left = differing.clone();
         let others: Vec<_> = both
@@ -650,7 +677,7 @@ impl Sides<'_> {
     /// Whether objects whose lines tell no offsets have these by their names.
     fn are_presumed(&self, partition: i32, offsets: &RoaringTreemap) -> bool {
         let there = self.archive.shares.get(&partition).into_iter().flat_map(|of| &of.presumed);
-        let gone = self.expired_placeless.get(&(self.hour, partition)).into_iter().flatten();
+        let gone = self.expired_without_offsets.get(&(self.hour, partition)).into_iter().flatten();
         let mut left = places::messages(offsets);
         for Presumed { start, end, .. } in there.chain(gone) {
             left.remove_range(start..end);
@@ -661,7 +688,7 @@ impl Sides<'_> {
     fn judge_lost(&self, outcome: &mut PartitionOutcome) {
         let (lost, partition) = (self.lost, outcome.partition);
         // Where the rows were dropped, nothing tells whose lines those without offsets are.
-        let archive = self.archive.shares.get(&partition).map_or(0, |share| share.placeless);
+        let archive = self.archive.shares.get(&partition).map_or(0, |share| share.without_offsets);
         let unplaced = archive + self.gone(partition).ticks;
         let is_explained = |offsets: &RoaringTreemap| {
             self.realtime.is_none() && (1..=unplaced).contains(&offsets.len())

@@ -12,7 +12,7 @@ use std::ops::Range;
 pub struct Earlier {
     messages: BTreeMap<i32, RoaringTreemap>,
     /// The hours that were compared last, and the places that `realtime_stock` has of them.
-    told: Option<(Range<Hour>, BTreeMap<i32, RoaringTreemap>)>,
+    realtime: Option<(Range<Hour>, BTreeMap<i32, RoaringTreemap>)>,
 }
 
 impl Earlier {
@@ -35,22 +35,22 @@ impl Earlier {
     }
 
     /// Takes in what `realtime_stock` has of them.
-    pub fn tell(&mut self, hours: Range<Hour>, realtime: &Holdings) {
-        let mut told: BTreeMap<i32, RoaringTreemap> = BTreeMap::new();
+    pub fn note_realtime(&mut self, hours: Range<Hour>, realtime: &Holdings) {
+        let mut places: BTreeMap<i32, RoaringTreemap> = BTreeMap::new();
         for held in realtime.hours.values() {
             for (_, partition, offsets) in held.offsets.iter() {
-                *told.entry(partition).or_default() |= offsets;
+                *places.entry(partition).or_default() |= offsets;
             }
         }
-        self.told = Some((hours, told));
+        self.realtime = Some((hours, places));
     }
 
     /// Since when `realtime_stock` tells whose an offset is; `None`: it has no such tick of the
     /// hours that were compared last.
     #[must_use]
-    pub fn told_since(&self, partition: i32, offset: u64) -> Option<Hour> {
-        let (hours, told) = self.told.as_ref()?;
-        told.get(&partition)?.contains(offset).then_some(hours.start)
+    pub fn in_realtime_since(&self, partition: i32, offset: u64) -> Option<Hour> {
+        let (hours, places) = self.realtime.as_ref()?;
+        places.get(&partition)?.contains(offset).then_some(hours.start)
     }
 
     /// Hours follow that are not the next ones: what lies in between was not looked at.
@@ -100,12 +100,12 @@ mod tests {
             let held = realtime.hours.entry(hour(day * 24)).or_default();
             held.offsets.insert(0, day.cast_unsigned());
             held.offsets.settle();
-            earlier.tell(hour(day * 24)..hour(day * 24 + 24), &realtime);
+            earlier.note_realtime(hour(day * 24)..hour(day * 24 + 24), &realtime);
         }
-        assert_eq!(earlier.told_since(0, 1), Some(hour(24)));
-        assert_eq!([earlier.told_since(0, 0), earlier.told_since(1, 1)], [None; 2]);
+        assert_eq!(earlier.in_realtime_since(0, 1), Some(hour(24)));
+        assert_eq!([earlier.in_realtime_since(0, 0), earlier.in_realtime_since(1, 1)], [None; 2]);
         earlier.forget();
-        assert_eq!(earlier.told_since(0, 1), None);
+        assert_eq!(earlier.in_realtime_since(0, 1), None);
     }
 
     #[test]

@@ -1,9 +1,9 @@
-//! [`Gathered`]: what Kafka has that nothing else accounts for.
+//! [`GatheredMissing`]: what Kafka has that nothing else accounts for.
 //!
 //! A speed layer that was down for a day leaves hundreds of millions of such records, so they are
-//! kept in sets, in which neighbours take next to nothing and none takes more than some bytes. Those
-//! of hours that are not looked at must be looked for in the tables: they are handed over before
-//! they are too many.
+//! kept in sets, in which neighbours take next to nothing and none takes more than some bytes.
+//! Those of hours that are not looked at must be looked for in the tables: they are handed over
+//! before they are too many.
 
 use crate::hour::Hour;
 use common::Place;
@@ -20,7 +20,7 @@ const FAR_HOURS: usize = 10_000;
 const FAR_BYTES: usize = 16 << 20;
 
 /// What Kafka has at a place that nothing else accounts for.
-pub struct Found {
+pub struct UnaccountedRecord {
     /// Of the message, or of the one element of it that is missing.
     pub place: u64,
     /// Of the element.
@@ -47,7 +47,7 @@ pub struct Far {
 }
 
 /// What was found in a partition.
-pub struct Gathered {
+pub struct GatheredMissing {
     /// Those that are looked at.
     hours: Range<Hour>,
     /// The speed layer's next offset.
@@ -59,13 +59,13 @@ pub struct Gathered {
     is_full: bool,
 }
 
-impl Gathered {
+impl GatheredMissing {
     pub fn new(hours: Range<Hour>, next: u64) -> Self {
         let (own, far) = (BTreeMap::new(), Far::default());
         Self { hours, next, own, far, added: 0, is_full: false }
     }
 
-    pub fn add(&mut self, found: &Found) {
+    pub fn add(&mut self, found: &UnaccountedRecord) {
         let offset = Place::offset_of(found.place);
         let own = found.hour.filter(|hour| self.hours.contains(hour));
         let missing = match own {
@@ -148,12 +148,12 @@ mod tests {
         Hour::of(Timestamp::from_micros(0)).plus(number)
     }
 
-    fn gathered(next: u64) -> Gathered {
-        Gathered::new(hour(0)..hour(24), next)
+    fn gathered(next: u64) -> GatheredMissing {
+        GatheredMissing::new(hour(0)..hour(24), next)
     }
 
-    fn found(offset: u64, hour: Option<Hour>) -> Found {
-        Found { place: offset, element: offset, hour }
+    fn found(offset: u64, hour: Option<Hour>) -> UnaccountedRecord {
+        UnaccountedRecord { place: offset, element: offset, hour }
     }
 
     #[test]
@@ -230,7 +230,7 @@ mod tests {
                 let element = places::number(offset, index);
                 let place = if is_whole { offset } else { element };
                 let hour = at.map(hour);
-                gathered.add(&Found { place, element, hour });
+                gathered.add(&UnaccountedRecord { place, element, hour });
                 let own = at.filter(|at| (0..24).contains(at));
                 match (offset < NEXT, at) {
                     (true, _) => drop(lost.insert((own, place))),

@@ -4,7 +4,9 @@ use super::symbols::Named;
 use super::tables;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::indicators::{Asked, Bar, COLUMNS, Interval, State, Values, bars, count_bars, how_many};
+use crate::indicators::{
+    Bar, BarsAfter, COLUMNS, Interval, State, Values, bars, count_bars, how_many,
+};
 use common::Timestamp;
 use futures::TryStreamExt;
 use service::Failure;
@@ -38,7 +40,7 @@ impl Stray {
 
 /// What was found of indicators.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct IndicatorComparison {
     /// By the hour in which the rows begin; a day that begins before all hours counts as the first
     /// one's.
     pub strays: BTreeMap<Hour, Stray>,
@@ -47,7 +49,7 @@ pub struct Found {
     waiting: BTreeMap<Hour, Named>,
 }
 
-impl Found {
+impl IndicatorComparison {
     /// Those symbols of which something in an hour is still to be computed.
     pub fn waiting(&self, hour: Hour) -> Named {
         let mut all = Named::default();
@@ -63,17 +65,21 @@ impl Found {
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn strays(index: &mut Index, hours: &Range<Hour>) -> Result<Found, Failure> {
+pub async fn strays(
+    index: &mut Index,
+    hours: &Range<Hour>,
+) -> Result<IndicatorComparison, Failure> {
     let failed = |index: &Index, error| index.failed("reading technical_indicators in", error);
     let days = first_day(&mut index.connection, index.patience, hours).await;
     let first_day = days.map_err(|error| failed(index, error))?;
     let window = Rows { from: first_day, to: hours.end.start() };
     let symbols = in_time(index.patience, window.symbols(&mut index.connection)).await;
     let symbols = symbols.map_err(|error| failed(index, error))?;
-    let (mut rest, mut found) = (&symbols[..], Found::default());
+    let (mut rest, mut found) = (&symbols[..], IndicatorComparison::default());
     while !rest.is_empty() {
         tables::begin_snapshot(index).await?;
-        let step = Step { hours, window, symbols: &rest[..rest.len().min(SYMBOLS_AT_ONCE)] };
+        let step =
+            ComparisonStep { hours, window, symbols: &rest[..rest.len().min(SYMBOLS_AT_ONCE)] };
         let done = step.run(&mut index.connection, index.patience, &mut found).await;
         rest = &rest[done.map_err(|error| failed(index, error))?..];
         tables::end_snapshot(index).await?;
@@ -96,22 +102,22 @@ async fn first_day(
 type HoursOf<'s> = BTreeMap<&'s str, BTreeMap<Hour, BTreeSet<&'static str>>>;
 
 /// Symbols that are looked at together.
-struct Step<'a> {
+struct ComparisonStep<'a> {
     hours: &'a Range<Hour>,
     /// From the first hour's day on.
     window: Rows,
     symbols: &'a [String],
 }
 
-impl Step<'_> {
+impl ComparisonStep<'_> {
     /// Looks at the first of the symbols, and gives how many they were.
     async fn run(
         &self,
         connection: &mut PgConnection,
         patience: Duration,
-        found: &mut Found,
+        found: &mut IndicatorComparison,
     ) -> Result<usize, sqlx::Error> {
-        let mut asked: Vec<Asked<'_>> =
+        let mut asked: Vec<BarsAfter<'_>> =
             self.symbols.iter().map(|symbol| (&**symbol, None)).collect();
         let mut counts = in_time(patience, count_bars(connection, &asked)).await?;
         let held = in_time(patience, self.window.count(connection, self.symbols)).await?;
@@ -141,7 +147,7 @@ impl Step<'_> {
     async fn look_at<'s>(
         &self,
         interval: Interval,
-        asked: &[Asked<'s>],
+        asked: &[BarsAfter<'s>],
         (connection, patience): (&mut PgConnection, Duration),
         hours_of: &mut HoursOf<'s>,
     ) -> Result<(), sqlx::Error> {
@@ -236,7 +242,7 @@ impl Rows {
         self,
         connection: &mut PgConnection,
         patience: Duration,
-        (interval, asked): (Interval, &[Asked<'_>]),
+        (interval, asked): (Interval, &[BarsAfter<'_>]),
     ) -> Result<Vec<BTreeMap<Timestamp, Said>>, sqlx::Error> {
         let mut rows = pg::query(include_str!("../../sql/verify/indicators.sql"))
             .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())

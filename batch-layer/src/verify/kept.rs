@@ -1,11 +1,11 @@
-//! [`Kept`]: what `hour_sums` has of an hour of which objects have expired, beside what everything
-//! else says of it.
+//! [`StoredSums`]: what `hour_sums` has of an hour of which objects have expired, beside what
+//! everything else says of it.
 //!
 //! The values of ticks that only expired objects had cannot be compared one by one any more. What
 //! is left of them are sums by symbol, and those are.
 
 use super::symbols::Named;
-use super::tables::{self, Computed, Derived};
+use super::tables::{self, ComputedCounts, Derived};
 use crate::checksum::{carried_nanos, is_exact_price};
 use crate::hour::Hour;
 use crate::index::Index;
@@ -23,11 +23,11 @@ const ROUNDED: f64 = 1e-15;
 
 /// What is known of an hour of which objects have expired.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct StoredSums {
     /// Ticks in the sums; `None` where those are of another version of batch-layer.
     pub ticks: Option<u64>,
     /// Those of them that tell no place.
-    pub placeless: u64,
+    pub without_offsets: u64,
     /// The index tells of which objects those are.
     pub is_attributed: bool,
     /// Symbols of which `hourly_stock_summary` says something else.
@@ -38,7 +38,7 @@ pub struct Kept {
     pub other_counts: Named,
 }
 
-impl Kept {
+impl StoredSums {
     /// Also gives the places of the ticks. `realtime`: what the bars of all ticks of
     /// `realtime_stock` are; `None` where retention has dropped those, or there are too many of
     /// them: then `hour_bars` is asked.
@@ -48,18 +48,19 @@ impl Kept {
     pub async fn read(
         index: &mut Index,
         hour: Hour,
-        computed: &Computed,
+        computed: &ComputedCounts,
         realtime: Option<&SymbolMap<Bar>>,
     ) -> Result<(Self, Offsets), Failure> {
         let Some(sum) = index.computed(hour).await?.and_then(|known| known.sum) else {
             return Ok((Self::default(), Offsets::default()));
         };
-        let placeless = sum.placeless();
-        let is_attributed = index.placeless_of(hour).await? == placeless;
-        let mut kept = Self { ticks: Some(sum.ticks), placeless, is_attributed, ..Self::default() };
+        let without_offsets = sum.ticks_without_offsets();
+        let is_attributed = index.summed_without_offsets(hour).await? == without_offsets;
+        let mut kept =
+            Self { ticks: Some(sum.ticks), without_offsets, is_attributed, ..Self::default() };
         kept.summary = tables::differing(index, hour, Derived::Summary, &sum.bars).await?;
         // Without places, the order of ticks of the same time is a guess.
-        let is_ordered = placeless == 0;
+        let is_ordered = without_offsets == 0;
         match realtime {
             Some(realtime) => kept.compare(&sum.bars, realtime, is_ordered),
             None if computed.hour_bar_ticks == sum.ticks => {

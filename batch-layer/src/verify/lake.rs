@@ -1,7 +1,7 @@
 //! The lake as a side of its own: whether its hours hold what the archive holds.
 
 use super::outcome::Status;
-use crate::archive::{Object, Store};
+use crate::archive::{Object, ObjectStore};
 use crate::holdings::{Holdings, HourHoldings, difference};
 use crate::hour::Hour;
 use crate::index::Index;
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What was found of an hour in the lake.
 #[derive(Debug, Default)]
-pub struct Found {
+pub struct LakeComparison {
     /// Ticks that readers find, where there are several lakes in the one that has least; `None`
     /// where none has the hour.
     pub ticks: Option<u64>,
@@ -32,9 +32,36 @@ pub struct Expected<'a> {
     pub computed_at: Option<Timestamp>,
 }
 
-impl Found {
+impl LakeComparison {
     fn find(&mut self, status: Status, detail: String) {
         self.details.push((status, detail));
+    }
+
+    /// Notes whether a lake's folder has other ticks of a topic than the archive.
+    fn judge(
+        &mut self,
+        folder: &str,
+        hour: Hour,
+        of_topic: TopicOfLake<'_>,
+        archived: Option<&HourHoldings>,
+    ) {
+        let (topic, is_earlier) = (of_topic.topic, of_topic.is_earlier);
+        match of_topic.difference(hour, archived) {
+            Some(what) if is_earlier => {
+                let then = "batch-layer compact brings it up to date";
+                self.find(
+                    Status::Ok,
+                    format!("{folder} in the lake has an earlier state of {topic}: {what}; {then}"),
+                );
+            }
+            Some(what) => {
+                let detail = format!(
+                    "{folder} in the lake has other ticks of {topic} than the archive: {what}"
+                );
+                self.find(Status::Mismatch, detail);
+            }
+            None => {}
+        }
     }
 }
 
@@ -47,11 +74,11 @@ pub async fn compare(
     look: Look<'_>,
     hour: Hour,
     expected: &Expected<'_>,
-) -> Result<Found, Failure> {
+) -> Result<LakeComparison, Failure> {
     let (counting, mut found) =
-        (table::counting(index, "", &(hour..hour.plus(1))).await?, Found::default());
+        (table::counting(index, "", &(hour..hour.plus(1))).await?, LakeComparison::default());
     // A folder is one topic's in one lake.
-    let mut held: BTreeMap<&str, Held> = BTreeMap::new();
+    let mut held: BTreeMap<&str, TopicOfLake> = BTreeMap::new();
     let mut there = list(look.store, &counting).await?;
     let location = look.store.location();
     for object in &counting {
@@ -61,7 +88,8 @@ pub async fn compare(
         let known = std::mem::take(&mut of_topic.holdings);
         match read(look, object, there.remove(&*object.key), known).await? {
             Contents::Read(holdings) => {
-                (of_topic.holdings, of_topic.ticks) = (holdings, of_topic.ticks + object.seen.rows)
+                (of_topic.holdings, of_topic.ticks) =
+                    (holdings, of_topic.ticks + object.contents.rows)
             }
             Contents::Wrong(status, what) => {
                 of_topic.is_short = true;
@@ -87,29 +115,16 @@ pub async fn compare(
         else {
             continue;
         };
-        let (topic, is_earlier) = (of_topic.topic, of_topic.is_earlier);
-        match of_topic.difference(hour, archived) {
-            Some(what) if is_earlier => {
-                let then = "batch-layer compact brings it up to date";
-                found.find(
-                    Status::Ok,
-                    format!("{folder} in the lake has an earlier state of {topic}: {what}; {then}"),
-                );
-            }
-            Some(what) => {
-                let detail = format!(
-                    "{folder} in the lake has other ticks of {topic} than the archive: {what}"
-                );
-                found.find(Status::Mismatch, detail);
-            }
-            None => {}
-        }
+        found.judge(folder, hour, of_topic, archived);
     }
     Ok(found)
 }
 
 /// What lies in the folders of some objects.
-async fn list(store: &Store, counting: &[Counting]) -> Result<BTreeMap<String, Object>, Failure> {
+async fn list(
+    store: &ObjectStore,
+    counting: &[Counting],
+) -> Result<BTreeMap<String, Object>, Failure> {
     let folders: BTreeSet<&str> =
         counting.iter().filter_map(|object| key::folder_of(&object.key)).collect();
     let mut there = BTreeMap::new();
@@ -139,7 +154,7 @@ async fn read(
         return Ok(Contents::Wrong(Status::Mismatch, format!("is gone; {CURE}")));
     };
     let wrong = match look.read(&object, known).await {
-        Ok((holdings, seen)) if seen.has_ticks_of(&counting.seen) => {
+        Ok((holdings, contents)) if contents.has_ticks_of(&counting.contents) => {
             return Ok(Contents::Read(holdings));
         }
         Ok(_) => "holds other ticks than when it was written".to_owned(),
@@ -160,7 +175,7 @@ async fn read(
 
 /// What a lake has of a topic.
 #[derive(Default)]
-struct Held<'a> {
+struct TopicOfLake<'a> {
     topic: &'a str,
     holdings: Holdings,
     ticks: u64,
@@ -170,7 +185,7 @@ struct Held<'a> {
     is_earlier: bool,
 }
 
-impl Held<'_> {
+impl TopicOfLake<'_> {
     fn difference(mut self, hour: Hour, archived: Option<&HourHoldings>) -> Option<String> {
         self.holdings.settle();
         let elsewhere: u64 = (self.holdings.hours.iter())

@@ -13,4 +13,4 @@ pub use client::Log;
 pub use none::Log;
 
 /// Whether Kafka can be asked.
-pub type Asked = answer::Asked<Log>;
+pub type KafkaAccess = answer::KafkaAccess<Log>;

@@ -3,9 +3,9 @@
 
 use super::archive::Archived;
 use super::earlier::Earlier;
-use super::gathered::{Far, Found, Gathered};
+use super::gathered::{Far, GatheredMissing, UnaccountedRecord};
 use super::log::{Log, Span};
-use super::tables::{self, Known, Sources};
+use super::tables::{self, NonTickOffsets, Sources};
 use crate::completeness::KnownOffsets;
 use crate::holdings::{Holdings, Places};
 use crate::hour::Hour;
@@ -52,7 +52,7 @@ pub struct Search<'a> {
     pub archived: &'a Archived,
     /// Ticks that were archived once and have expired.
     pub expired: &'a Places,
-    pub gaps: &'a Known,
+    pub gaps: &'a NonTickOffsets,
     /// What the hours right before these hold: a hole may lie between the two.
     pub earlier: &'a Earlier,
     pub next_offsets: &'a BTreeMap<i32, u64>,
@@ -114,7 +114,12 @@ struct Reading {
 impl Reading {
     /// Reads from an offset on, for as long as there is room for what is found. Gives where to go
     /// on.
-    fn go_on(&self, log: &Log, from: u64, gathered: &mut Gathered) -> anyhow::Result<Option<u64>> {
+    fn go_on(
+        &self,
+        log: &Log,
+        from: u64,
+        gathered: &mut GatheredMissing,
+    ) -> anyhow::Result<Option<u64>> {
         let mut decoder = Decoder::new(Arc::clone(&self.rules), self.now);
         let mut held = Vec::new();
         log.read(self.partition, (&self.offsets, from), |offset, value, beside| {
@@ -337,11 +342,11 @@ impl Search<'_> {
         }
         let asked = (of.number, self.sources);
         // The last tick of the hours before may be of a source that has none of these.
-        let since = of.before.and_then(|before| self.earlier.told_since(of.number, before));
+        let since = of.before.and_then(|before| self.earlier.in_realtime_since(of.number, before));
         let hours = since.unwrap_or(self.hours.start)..self.hours.end;
         let spans = tables::source_spans(index, &hours, asked).await?;
         // Of what the archive alone has nothing tells the source.
-        let is_told = |offset: u64| {
+        let is_known = |offset: u64| {
             let mut held = self.realtime.hours.values();
             let is_here = held.any(|held| {
                 held.offsets.partition(of.number).is_some_and(|all| all.contains(offset))
@@ -350,7 +355,7 @@ impl Search<'_> {
         };
         let is_between = |run: &Range<u64>| {
             is_outside(run, &spans)
-                && beside(&of.messages, run).is_some_and(|ticks| ticks.map(is_told) == [true; 2])
+                && beside(&of.messages, run).is_some_and(|ticks| ticks.map(is_known) == [true; 2])
         };
         Ok(offsets.iter().filter(is_between).collect())
     }
@@ -424,7 +429,7 @@ impl Search<'_> {
             dropped: tables::dropped_hours(index).await?,
         });
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
-        let (mut gathered, mut from) = (Gathered::new(self.hours.clone(), next), Some(0));
+        let (mut gathered, mut from) = (GatheredMissing::new(self.hours.clone(), next), Some(0));
         while let Some(start) = from {
             let (log, reading) = (Arc::clone(log), Arc::clone(&reading));
             let read = tokio::task::spawn_blocking(move || {
@@ -511,22 +516,22 @@ fn look_at(
     decoder: &mut Decoder,
     (offset, value, beside): (u64, Option<&[u8]>, &Beside<'_>),
     rejected: &Rejected,
-    found: &mut Vec<Found>,
+    found: &mut Vec<UnaccountedRecord>,
 ) {
     let is_known = rejected.messages.contains(offset);
     let read = decoder.decode_each(value.unwrap_or_default(), beside, &mut |element| {
         let hour = element.read.ok().map(|record| Hour::of(record.tick.timestamp()));
         let element = places::number(offset, element.index);
         match is_known {
-            false => found.push(Found { place: offset, element, hour }),
+            false => found.push(UnaccountedRecord { place: offset, element, hour }),
             true if hour.is_some() && !rejected.places.contains(element) => {
-                found.push(Found { place: element, element, hour });
+                found.push(UnaccountedRecord { place: element, element, hour });
             }
             true => {}
         }
     });
     if read.is_err() && !is_known {
-        found.push(Found { place: offset, element: offset, hour: None });
+        found.push(UnaccountedRecord { place: offset, element: offset, hour: None });
     }
 }
 
@@ -602,7 +607,7 @@ mod tests {
             realtime: &realtime,
             archived: &archived,
             expired: &Places::new(),
-            gaps: &Known::new(),
+            gaps: &NonTickOffsets::new(),
             earlier,
             next_offsets: &BTreeMap::new(),
             purged: &BTreeSet::new(),

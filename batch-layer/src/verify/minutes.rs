@@ -5,7 +5,7 @@
 
 use super::bars::{Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
 use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
-use super::tables::{Asked, Sources};
+use super::tables::{Sources, TickQuery};
 use crate::hour::Hour;
 use crate::index::Index;
 use common::{Bar, SymbolMap};
@@ -29,9 +29,12 @@ pub async fn differing(
     symbols.sort_unstable();
     let (patience, mut found) = (index.patience, Named::default());
     for (part, range) in parts(&symbols, ALL_SYMBOLS, SYMBOLS_A_PASS, |symbol| symbol) {
-        let read =
-            Bars::read(&mut index.connection, patience, Asked { hour, sources, symbols: range })
-                .await;
+        let read = Bars::read(
+            &mut index.connection,
+            patience,
+            TickQuery { hour, sources, symbols: range },
+        )
+        .await;
         let bars = read.map_err(|error| index.failed("reading realtime_stock in", error))?;
         for (_, range) in parts(part, range, SYMBOLS_AT_ONCE, |symbol| symbol) {
             let minutes = bars.minutes(range);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// The hours that were asked for.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct RequestedHours {
     pub window: Range<Hour>,
     /// Hours from this one on are not looked at yet.
     pub due: Hour,
@@ -31,7 +31,7 @@ struct KnownHours {
 
 service::row!(KnownHours { oldest, newest, is_compared });
 
-impl Asked {
+impl RequestedHours {
     /// # Errors
     /// [`Failure::Partial`] where the hours are not looked at yet, or where nobody has named one
     /// and none of those that the tables have was compared; or where the database fails.
@@ -81,7 +81,7 @@ impl Asked {
     /// Of hours of which the archive alone has anything, and that is no tick. `example`: an object.
     ///
     /// # Errors
-    /// As [`Asked::explain_rejected`].
+    /// As [`RequestedHours::explain_rejected`].
     pub async fn explain_lines(&self, index: &mut Index, example: &str) -> Result<(), Failure> {
         let found = format!(
             "nothing was compared: no tick of these hours is there, and no line of {example} is one. Table rejected_lines \

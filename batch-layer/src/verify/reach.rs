@@ -1,7 +1,7 @@
 //! How far back there is anything to compare.
 
 use super::there::{Folders, There};
-use crate::archive::{PrefixTemplate, Store, StoreError};
+use crate::archive::{ObjectStore, PrefixTemplate, StoreError};
 use crate::flags::Plan;
 use crate::hour::Hour;
 use crate::index::Index;
@@ -21,7 +21,7 @@ const MOST_BEFORE: usize = 100;
 /// Where ticks may be.
 pub struct Sources<'a> {
     pub index: &'a mut Index,
-    pub store: &'a Store,
+    pub store: &'a ObjectStore,
     pub templates: &'a [PrefixTemplate],
     /// Kafka does not tell its oldest hour before it is asked for one.
     pub has_kafka: bool,

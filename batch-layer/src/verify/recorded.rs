@@ -1,5 +1,5 @@
-//! [`Recorded`]: what `batch_hours` says of the objects and records that an hour was computed from,
-//! beside what the index and the hour's sums have.
+//! [`RecordedHour`]: what `batch_hours` says of the objects and records that an hour was computed
+//! from, beside what the index and the hour's sums have.
 //!
 //! Not looked at: `duplicates` and `conflicts`, which only the run knows that read the objects.
 
@@ -18,7 +18,7 @@ use sqlx::postgres::PgRow;
 
 /// Of an hour that is as its objects are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedHour {
     /// Objects in the sums, and those of them that are no longer in the archive.
     objects: u64,
     gone: u64,
@@ -29,12 +29,12 @@ pub struct Recorded {
     withdrawn: u64,
     named: Option<u64>,
     location: String,
-    format: String,
+    decode_rules: String,
     /// How the objects were read that are there.
     read_as: Vec<String>,
 }
 
-impl Recorded {
+impl RecordedHour {
     /// `None` of an hour that was never computed, or whose objects have changed since.
     ///
     /// # Errors
@@ -59,8 +59,10 @@ impl Recorded {
                 .and_then(|places| state::decode_offsets(places).ok())
                 .map(|places| places.len()),
             location: row.try_get("location")?,
-            format: row.try_get("format")?,
-            read_as: row.try_get::<Option<Vec<String>>, _>("formats")?.unwrap_or_default(),
+            decode_rules: row.try_get("decode_rules")?,
+            read_as: row
+                .try_get::<Option<Vec<String>>, _>("decode_rules_read")?
+                .unwrap_or_default(),
         })
     }
 
@@ -82,20 +84,20 @@ impl Recorded {
                 "batch_hours says that {all} were taken out, and hour_sums names {named}: {ANEW}"
             ));
         }
-        if !self.read_as.is_empty() && !self.read_as.contains(&self.format) {
-            let (format, read_as) = (&self.format, &self.read_as[0]);
+        if !self.read_as.is_empty() && !self.read_as.contains(&self.decode_rules) {
+            let (decode_rules, read_as) = (&self.decode_rules, &self.read_as[0]);
             found.push(format!(
-                "batch_hours says that the hour's objects were read by `{format}`, and the index that they were by \
+                "batch_hours says that the hour's objects were read by `{decode_rules}`, and the index that they were by \
                  `{read_as}`: {ANEW}"
             ));
         }
         found
     }
 
-    /// Words where the hour was computed by other rules of messages than `format` has.
+    /// Words where the hour was computed by other rules of messages than `decode_rules` has.
     #[must_use]
-    pub fn is_read_otherwise(&self, format: &str) -> Option<String> {
-        let others = described(&self.format, format)?;
+    pub fn is_read_otherwise(&self, decode_rules: &str) -> Option<String> {
+        let others = described(&self.decode_rules, decode_rules)?;
         Some(format!("batch-layer has computed the hour {others}: {SAME_FLAGS}"))
     }
 
@@ -115,15 +117,15 @@ impl Recorded {
 mod tests {
     use super::*;
 
-    fn recorded() -> Recorded {
-        Recorded {
+    fn recorded() -> RecordedHour {
+        RecordedHour {
             objects: 3,
             gone: 1,
             there: 2,
             withdrawn: 4,
             named: Some(4),
             location: "s3://one/".into(),
-            format: "b".into(),
+            decode_rules: "b".into(),
             read_as: vec!["a".into(), "b".into()],
         }
     }
@@ -134,20 +136,26 @@ mod tests {
         assert_eq!(recorded().is_elsewhere("s3://one/"), None);
         // Of what has expired, and of sums of another version, nothing tells.
         let unknown =
-            Recorded { there: 0, gone: 3, read_as: Vec::new(), named: None, ..recorded() };
+            RecordedHour { there: 0, gone: 3, read_as: Vec::new(), named: None, ..recorded() };
         assert_eq!(unknown.falsehoods(), [""; 0]);
     }
 
     #[test]
     fn each_of_its_columns_is_compared() {
         for (false_row, word) in [
-            (Recorded { objects: 4, ..recorded() }, "computed from 4 objects, of which 1 are gone"),
-            (Recorded { gone: 0, ..recorded() }, "computed from 3 objects, of which 0 are gone"),
             (
-                Recorded { withdrawn: 5, ..recorded() },
+                RecordedHour { objects: 4, ..recorded() },
+                "computed from 4 objects, of which 1 are gone",
+            ),
+            (
+                RecordedHour { gone: 0, ..recorded() },
+                "computed from 3 objects, of which 0 are gone",
+            ),
+            (
+                RecordedHour { withdrawn: 5, ..recorded() },
                 "5 records were taken out, and hour_sums names 4",
             ),
-            (Recorded { format: "c".into(), ..recorded() }, "were read by `c`"),
+            (RecordedHour { decode_rules: "c".into(), ..recorded() }, "were read by `c`"),
         ] {
             let found = false_row.falsehoods();
             assert!(found.len() == 1 && found[0].contains(word), "{found:?}");

@@ -27,7 +27,7 @@ struct Lines {
 }
 
 /// Messages that are asked for, by partition.
-type Asked = BTreeMap<i32, RoaringTreemap>;
+type MessagesByPartition = BTreeMap<i32, RoaringTreemap>;
 
 impl NoTicks {
     /// Those of some places whose lines were rejected, by reason, each with the sentence of one.
@@ -94,7 +94,7 @@ impl Archive {
         archived: &Archived,
         places: &Places,
     ) -> Result<NoTicks, Failure> {
-        let mut asked = Asked::new();
+        let mut asked = MessagesByPartition::new();
         for ((_, partition), places) in places {
             *asked.entry(*partition).or_default() |= places::messages(places);
         }
@@ -124,7 +124,11 @@ impl Archive {
     }
 }
 
-fn of_object(body: Body, options: &ScanOptions, asked: &Asked) -> Result<NoTicks, ScanError> {
+fn of_object(
+    body: Body,
+    options: &ScanOptions,
+    asked: &MessagesByPartition,
+) -> Result<NoTicks, ScanError> {
     let mut looking = Looking { options, asked, found: NoTicks::default() };
     match scan::visit(body, options, &mut looking) {
         Ok(()) => Ok(looking.found),
@@ -134,7 +138,7 @@ fn of_object(body: Body, options: &ScanOptions, asked: &Asked) -> Result<NoTicks
 
 struct Looking<'a> {
     options: &'a ScanOptions,
-    asked: &'a Asked,
+    asked: &'a MessagesByPartition,
     found: NoTicks,
 }
 
@@ -142,10 +146,10 @@ impl Visitor for Looking<'_> {
     fn record(&mut self, _: &Record<'_>, _: Spot) {}
 
     fn reject(&mut self, line: &Line<'_>, _: u16, reject: Reject) {
-        let Some(told) = scan::told_by(line, self.options) else { return };
-        let Ok(offset) = u64::try_from(told.offset) else { return };
-        if self.asked.get(&told.partition).is_some_and(|asked| asked.contains(offset)) {
-            self.found.add(told.partition, offset, &scan::of_archive(reject));
+        let Some(position) = scan::kafka_position_of(line, self.options) else { return };
+        let Ok(offset) = u64::try_from(position.offset) else { return };
+        if self.asked.get(&position.partition).is_some_and(|asked| asked.contains(offset)) {
+            self.found.add(position.partition, offset, &scan::of_archive(reject));
         }
     }
 }

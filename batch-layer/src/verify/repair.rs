@@ -6,7 +6,7 @@
 
 use super::bars::{self, Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
 use super::symbols::{ALL_SYMBOLS, SymbolRange, parts};
-use super::tables::Asked;
+use super::tables::TickQuery;
 use crate::hour::Hour;
 use crate::index::Index;
 use service::Failure;
@@ -159,7 +159,7 @@ async fn try_repair(
     in_time(patience, lock_rows(&mut transaction, hour, with_minutes)).await?;
     let (mut minutes, mut hours) = (Changes::default(), Changes::default());
     for (part, range) in parts(&symbols, ALL_SYMBOLS, SYMBOLS_A_PASS, String::as_str) {
-        let asked = Asked { hour, sources: None, symbols: range };
+        let asked = TickQuery { hour, sources: None, symbols: range };
         let bars = Bars::read(&mut transaction, patience, asked).await?;
         for (_, range) in parts(part, range, SYMBOLS_AT_ONCE, String::as_str) {
             let (of_minutes, of_hours) = (bars.minutes(range), bars.hours(range));

@@ -32,7 +32,7 @@ const SYMBOLS_AT_ONCE: usize = 20_000;
 
 /// What the tables that are computed from ticks say of an hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Computed {
+pub struct ComputedCounts {
     /// Ticks in `minute_bars`.
     pub minute_bar_ticks: u64,
     /// Ticks in `hour_bars`.
@@ -62,7 +62,7 @@ pub struct Computed {
     pub computed_at: Option<Timestamp>,
 }
 
-impl Computed {
+impl ComputedCounts {
     /// What `batch_hours` says of `hourly_stock_summary` that is not so. `archived`: how many ticks
     /// the archive has.
     pub fn misrecorded(&self, archived: u64) -> Option<String> {
@@ -96,14 +96,14 @@ impl Computed {
 }
 
 /// Offsets by partition that are no ticks, and are known to be none.
-pub type Known = BTreeMap<i32, Runs>;
+pub type NonTickOffsets = BTreeMap<i32, Runs>;
 
 /// Of which rows of `realtime_stock` there is talk; `None`: of all.
 pub type Sources<'a> = Option<&'a [i16]>;
 
 /// Ticks of `realtime_stock`.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct TickQuery<'a> {
     pub hour: Hour,
     pub sources: Sources<'a>,
     pub symbols: SymbolRange<'a>,
@@ -123,7 +123,7 @@ pub struct RealtimeTick<'r> {
 pub async fn each_tick(
     connection: &mut PgConnection,
     patience: Duration,
-    Asked { hour, sources, symbols: (from, to) }: Asked<'_>,
+    TickQuery { hour, sources, symbols: (from, to) }: TickQuery<'_>,
     mut each: impl FnMut(&RealtimeTick<'_>),
 ) -> Result<(), sqlx::Error> {
     let mut rows = pg::query(include_str!("../../sql/verify/realtime.sql"))
@@ -158,8 +158,8 @@ pub async fn read_among(
     sources: Sources<'_>,
     (places, holdings): (&Places, &mut Holdings),
 ) -> Result<(), Failure> {
-    let (patience, is_telling) = (index.patience, are_few(places));
-    let asked = Asked { hour, sources, symbols: ALL_SYMBOLS };
+    let (patience, keeps_values) = (index.patience, are_few(places));
+    let asked = TickQuery { hour, sources, symbols: ALL_SYMBOLS };
     let read = each_tick(&mut index.connection, patience, asked, |row| {
         let partition = row.place.partition;
         let wanted = places.get(&(hour, partition));
@@ -167,9 +167,9 @@ pub async fn read_among(
             row.place.number().filter(|place| wanted.is_some_and(|wanted| wanted.contains(*place)));
         if let Some(place) = place
             && holdings.add(partition, Some(place), &row.content)
-            && is_telling
+            && keeps_values
         {
-            holdings.tell(partition, place, &row.content);
+            holdings.keep_value(partition, place, &row.content);
         }
     });
     read.await.map_err(|error| index.failed("reading realtime_stock in", error))
@@ -186,7 +186,7 @@ pub async fn read_realtime(
     holdings: &mut Holdings,
 ) -> Result<(), Failure> {
     let patience = index.patience;
-    let asked = Asked { hour, sources, symbols: ALL_SYMBOLS };
+    let asked = TickQuery { hour, sources, symbols: ALL_SYMBOLS };
     let mut last_source = None;
     let read = each_tick(&mut index.connection, patience, asked, |row| {
         if last_source.replace(row.source) != Some(row.source) {
@@ -225,14 +225,18 @@ fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
 }
 
 /// What was computed of an hour. `location`: that of the archive.
-pub async fn computed(index: &mut Index, hour: Hour, location: &str) -> Result<Computed, Failure> {
+pub async fn computed(
+    index: &mut Index,
+    hour: Hour,
+    location: &str,
+) -> Result<ComputedCounts, Failure> {
     let row = pg::query(include_str!("../../sql/verify/computed.sql"))
         .bind(hour.start())
         .bind(hour.plus(1).start())
         .bind(location)
         .fetch_one(&mut index.connection);
     let computed = in_time(index.patience, row).await.and_then(|row| {
-        Ok(Computed {
+        Ok(ComputedCounts {
             minute_bar_ticks: row.try_get::<i64, _>("bars")?.cast_unsigned(),
             hour_bar_ticks: row.try_get::<i64, _>("hour_bars")?.cast_unsigned(),
             computed_at: row.try_get("computed_at")?,
@@ -461,7 +465,7 @@ struct Gap {
 
 impl Gaps {
     /// Those that excuse missing ticks of an hour and of later ones.
-    pub fn at(&self, hour: Hour) -> Known {
+    pub fn at(&self, hour: Hour) -> NonTickOffsets {
         let mut gaps: BTreeMap<i32, Vec<Range<u64>>> = BTreeMap::new();
         for gap in self.0.iter().filter(|gap| gap.until.is_none_or(|until| until > hour.start())) {
             gaps.entry(gap.partition).or_default().push(gap.offsets.clone());

@@ -2,13 +2,13 @@
 
 use super::archive::{Archive, Archived};
 use super::args::KafkaArgs;
-use super::compare::{ExpiredPlaceless, Values};
+use super::compare::{ExpiredWithoutOffsets, Values};
 use super::earlier::Earlier;
-use super::log::{Asked, Log, Span};
+use super::log::{KafkaAccess, Log, Span};
 use super::lost::{Lost, Search};
 use super::rejects::NoTicks;
 use super::tables::{self, Gaps, Sources};
-use crate::holdings::{Holdings, HourHoldings, Places, TOLD_AT_MOST, common_in_blurred_blocks};
+use crate::holdings::{Holdings, HourHoldings, MAX_KEPT_VALUES, Places, common_in_blurred_blocks};
 use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::Offsets;
@@ -44,19 +44,19 @@ pub struct Topic {
 
 /// What was read of a topic.
 #[derive(Default)]
-pub struct Part {
+pub struct TopicHoldings {
     pub realtime: Holdings,
     pub archived: Archived,
     /// Ticks that were archived once, of hours of which objects have expired.
     pub expired: Places,
     /// Objects that have expired and told no offsets, by the same hours and by partition.
-    pub expired_placeless: ExpiredPlaceless,
+    pub expired_without_offsets: ExpiredWithoutOffsets,
     /// Places that both sides have, in blocks in which one of them has others, too.
     pub blurred: Arc<Places>,
     /// What the sides hold at those, read once more: `realtime_stock` and the archive.
     pub again: [Holdings; 2],
     /// What some of the ticks say that are in blocks whose values differ.
-    pub told: [Holdings; 2],
+    pub differing_values: [Holdings; 2],
     pub spans: BTreeMap<i32, Span>,
     /// What Kafka has of a topic that was made anew since it was read: no offset of it is one of
     /// those that are known.
@@ -72,20 +72,20 @@ pub struct Part {
     pub rejected_unread: Places,
 }
 
-impl Part {
+impl TopicHoldings {
     /// What was read again of an hour, where both sides have something of it.
     pub fn again(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
         both(&self.again, hour)
     }
 
     /// What was told of an hour by both sides.
-    pub fn told(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
-        both(&self.told, hour)
+    pub fn differing_values(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
+        both(&self.differing_values, hour)
     }
 
     /// Places in blocks whose values differ, the first of them.
     pub fn differing(&self) -> Places {
-        let (mut found, mut left) = (Places::new(), TOLD_AT_MOST);
+        let (mut found, mut left) = (Places::new(), MAX_KEPT_VALUES);
         for (hour, ours) in &self.realtime.hours {
             let theirs = self.archived.holdings.hours.get(hour).map(|theirs| [ours, theirs]);
             for partition in ours.shares.keys() {
@@ -150,12 +150,12 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
         args.topic.len() == 1 && tables::topics_beside(index, &args.topic).await?.is_empty();
     for name in &args.topic {
         // Brokers that are away are waited for once.
-        let log = if is_away { Asked::Away } else { connect(args, name).await? };
-        is_away |= matches!(log, Asked::Away);
+        let log = if is_away { KafkaAccess::Unreachable } else { connect(args, name).await? };
+        is_away |= matches!(log, KafkaAccess::Unreachable);
         let groups = groups(index, args, name).await?;
         let log = match log {
-            Asked::There(log) => Some(Arc::new(log)),
-            Asked::Away | Asked::NotGiven => None,
+            KafkaAccess::Connected(log) => Some(Arc::new(log)),
+            KafkaAccess::Unreachable | KafkaAccess::NotConfigured => None,
         };
         let newest = tables::newest_topic_id(index, name).await?;
         let is_other = |log: &Arc<Log>| {
@@ -194,7 +194,7 @@ async fn groups(index: &mut Index, args: &KafkaArgs, topic: &str) -> Result<Vec<
     Ok(known)
 }
 
-async fn connect(args: &KafkaArgs, topic: &str) -> Result<Asked, Failure> {
+async fn connect(args: &KafkaArgs, topic: &str) -> Result<KafkaAccess, Failure> {
     let (args, topic) = (args.clone(), topic.to_owned());
     let asked = tokio::task::spawn_blocking(move || Log::connect(&args, &topic))
         .await
@@ -222,7 +222,7 @@ impl Topic {
 
     /// What there is to say of rows of an hour whose source `kafka_sources` does not have: a tick's
     /// identity is wrong.
-    pub fn describe_strange_sources(&self, hour: Hour, part: &Part) -> Option<String> {
+    pub fn describe_strange_sources(&self, hour: Hour, part: &TopicHoldings) -> Option<String> {
         let named = part.realtime.sources.get(&hour)?;
         let strange: Vec<String> = named
             .iter()
@@ -259,7 +259,11 @@ impl Topic {
     }
 
     /// Reads those ticks of `realtime_stock` once more whose block tells nothing of them.
-    pub async fn read_blurred(&self, index: &mut Index, part: &mut Part) -> Result<(), Failure> {
+    pub async fn read_blurred(
+        &self,
+        index: &mut Index,
+        part: &mut TopicHoldings,
+    ) -> Result<(), Failure> {
         let mut blurred = Places::new();
         for (hour, ours) in &part.realtime.hours {
             let Some(theirs) = part.archived.holdings.hours.get(hour) else {
@@ -310,11 +314,11 @@ impl Topic {
     }
 
     /// Notes what hours hold that were compared, for those that follow.
-    pub fn note_messages(&mut self, hours: &Range<Hour>, part: &Part) {
+    pub fn note_messages(&mut self, hours: &Range<Hour>, part: &TopicHoldings) {
         for (partition, messages) in &part.lost.messages {
             self.earlier.add(*partition, messages);
         }
-        self.earlier.tell(hours.clone(), &part.realtime);
+        self.earlier.note_realtime(hours.clone(), &part.realtime);
     }
 
     /// The hours that are compared next do not follow those before.
@@ -328,7 +332,7 @@ impl Topic {
         index: &mut Index,
         archive: &Archive,
         (hours, purged): (&Range<Hour>, &BTreeSet<Hour>),
-        part: &mut Part,
+        part: &mut TopicHoldings,
     ) -> Result<(), Failure> {
         let spans = self.spans(hours).await?;
         let log = self.log.as_ref().filter(|_| self.read_last.is_none());
@@ -361,7 +365,12 @@ impl Topic {
 
     /// What there is to say of an hour of which Kafka has messages of a topic that was made anew
     /// since it was read.
-    pub fn describe_anew(&self, hour: Hour, hours: &Range<Hour>, part: &Part) -> Option<String> {
+    pub fn describe_anew(
+        &self,
+        hour: Hour,
+        hours: &Range<Hour>,
+        part: &TopicHoldings,
+    ) -> Option<String> {
         let (read, log) = (self.read_last.as_ref()?, self.log.as_ref()?);
         let messages: u64 = kafka_ranges(hour, hours, &part.of_new_topic)
             .values()
@@ -407,10 +416,10 @@ impl Topic {
         index: &mut Index,
         hour: Hour,
         rules: &Arc<Rules>,
-        part: &mut Part,
+        part: &mut TopicHoldings,
     ) -> Result<(), Failure> {
         let nothing = HourHoldings::default();
-        let Part {
+        let TopicHoldings {
             archived,
             realtime,
             expired: gone,

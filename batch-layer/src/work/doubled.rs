@@ -1,37 +1,38 @@
 //! Whether records of an object are those of another one, by what its name and its lines tell.
 //!
-//! Where lines tell no offsets, nothing else does: an object begins with the offset of its name, and
-//! has a line for each record. So one without offsets that lies among the records of others is not
-//! counted beside them; and what was deleted before its hour was written is missed no longer, once
-//! others have its records.
+//! Where lines tell no offsets, nothing else does: an object begins with the offset of its name,
+//! and has a line for each record. So one without offsets that lies among the records of others is
+//! not counted beside them; and what was deleted before its hour was written is missed no longer,
+//! once others have its records.
 
 use super::Work;
-use super::due::{Due, New};
+use super::due::{Due, NewSums};
 use crate::archive::{FileName, Origin};
-use crate::index::{InSums, Indexed, Missed, Placeless};
+use crate::index::{InSums, Indexed, Missed, ObjectWithoutOffsets};
 use crate::scan::HourBars;
 use service::Failure;
 use std::ops::Range;
 
 impl Work {
-    /// Whether an object that tells no offsets may hold ticks that the hour has of others, too: they
-    /// would count twice. It has been noted then. What was in its sums with them stays so: a person
-    /// has allowed it.
-    pub(super) fn refuses_doubled(&mut self, due: &Due<'_>, new: &New<'_>) -> bool {
+    /// Whether an object without offsets may hold ticks that the hour also has from other objects:
+    /// they would count twice. Logs it in that case. What is already in the hour's sums stays
+    /// there: a person has allowed it.
+    pub(super) fn refuses_doubled(&mut self, due: &Due<'_>, new: &NewSums<'_>) -> bool {
         let (hour, sum) = (due.stale.hour, &new.sum);
-        let placeless = || due.objects.iter().filter(|indexed| indexed.placeless);
-        let ticks = placeless().map(|indexed| indexed.ticks).sum::<u64>()
-            + due.known.map_or(0, |known| known.gone_placeless);
-        // Of one of which some lines tell offsets those are its own.
-        let are_mixed = ticks > sum.placeless();
+        let without_offsets = || due.objects.iter().filter(|indexed| indexed.lacks_offsets);
+        let ticks = without_offsets().map(|indexed| indexed.ticks).sum::<u64>()
+            + due.known.map_or(0, |known| known.gone_without_offsets);
+        // If some lines of an object have offsets, those offsets are its own and do not show a
+        // duplicate.
+        let are_mixed = ticks > sum.ticks_without_offsets();
         if ticks == 0 || are_mixed || self.may_shrink(hour) {
             return false;
         }
         let before = due.known.and_then(|known| known.sum.as_ref());
         let came = before.map(|before| sum.offsets.without(&before.offsets));
         let came = came.as_ref().unwrap_or(&sum.offsets);
-        let there = placeless().map(|indexed| {
-            let is_beside = match new.added.is_some() {
+        let there = without_offsets().map(|indexed| {
+            let is_beside = match new.scope.added().is_some() {
                 // What the sums have of its earlier version is still there.
                 true => indexed.summed.is_some(),
                 false => indexed.merged && !due.is_forced,
@@ -46,7 +47,7 @@ impl Work {
             let words = ("tell no offsets, and by its name it holds", cure);
             (&*indexed.object.key, indexed.lines, others, words)
         });
-        let gone = due.gone_placeless.iter().filter(|_| new.added.is_some());
+        let gone = due.gone_without_offsets.iter().filter(|_| new.scope.added().is_some());
         let words = (
             "told no offsets before it was gone, and by its name it held",
             "if those have all of it,",
@@ -68,22 +69,22 @@ impl Work {
         true
     }
 
-    /// Forgets objects that were deleted before an hour's sums had anything of them, where those have
-    /// the same records of others by now: told by their lines, or by the names of those without
-    /// offsets, for which it was refused.
+    /// Forgets objects that were deleted before an hour's sums had anything of them, where those
+    /// have the same records of others by now: told by their lines, or by the names of those
+    /// without offsets, for which it was refused.
     pub(super) async fn forget_found(&mut self) -> Result<(), Failure> {
         self.index.forget_moved().await?;
         let (mut found, mut hour) = (Vec::new(), None);
-        let (mut known, mut placeless) = (None, Vec::new());
+        let (mut known, mut without_offsets) = (None, Vec::new());
         for missed in self.index.missed().await? {
             if hour.replace(missed.hour) != Some(missed.hour) {
                 known = self.index.computed(missed.hour).await?.and_then(|known| known.sum);
-                placeless = self.index.gone_placeless(missed.hour).await?;
+                without_offsets = self.index.gone_without_offsets(missed.hour).await?;
                 let there = self.index.objects_of(missed.hour).await?.into_iter();
-                placeless.extend(there.filter_map(in_sums));
-                placeless.retain(|object| !object.is_mixed);
+                without_offsets.extend(there.filter_map(in_sums));
+                without_offsets.retain(|object| !object.is_mixed);
             }
-            if known.as_ref().is_some_and(|sum| self.is_found(&missed, sum, &placeless)) {
+            if known.as_ref().is_some_and(|sum| self.is_found(&missed, sum, &without_offsets)) {
                 found.push(missed);
             }
         }
@@ -93,19 +94,24 @@ impl Work {
         }
     }
 
-    /// `sum`: of the hour; `placeless`: the objects without offsets that are in it.
-    fn is_found(&self, missed: &Missed, sum: &HourBars, placeless: &[Placeless]) -> bool {
+    /// `sum`: of the hour; `without_offsets`: the objects without offsets that are in it.
+    fn is_found(
+        &self,
+        missed: &Missed,
+        sum: &HourBars,
+        without_offsets: &[ObjectWithoutOffsets],
+    ) -> bool {
         if missed.is_elsewhere {
             return true;
         }
         let FileName::Records(origin) = self.names.read(&missed.key) else { return false };
         let (topic, range) = (self.names.topic(&missed.key), named(&origin, missed.lines));
-        if missed.placeless {
+        if missed.lacks_offsets {
             return sum.offsets.len_of(topic, origin.partition, &range) >= missed.ticks;
         }
         let Some(offsets) = &missed.offsets else { return false };
         let mut left = offsets.without(&sum.offsets);
-        for Placeless { key, lines, .. } in placeless {
+        for ObjectWithoutOffsets { key, lines, .. } in without_offsets {
             if let FileName::Records(other) = self.names.read(key) {
                 let (topic, range) = (self.names.topic(key), named(&other, *lines));
                 left.remove_messages(topic, other.partition, range);
@@ -116,10 +122,15 @@ impl Work {
 }
 
 /// An object that is there, if the hour's sums have ticks of it that do not tell their offset.
-fn in_sums(indexed: Indexed) -> Option<Placeless> {
+fn in_sums(indexed: Indexed) -> Option<ObjectWithoutOffsets> {
     let Indexed { object, lines, summed, .. } = indexed;
-    let InSums { ticks: all, placeless: ticks, .. } = summed?;
-    (ticks > 0).then_some(Placeless { key: object.key, lines, ticks, is_mixed: ticks < all })
+    let InSums { ticks: all, without_offsets: ticks, .. } = summed?;
+    (ticks > 0).then_some(ObjectWithoutOffsets {
+        key: object.key,
+        lines,
+        ticks,
+        is_mixed: ticks < all,
+    })
 }
 
 /// The offsets that an object of so many records holds by its name.

@@ -1,9 +1,9 @@
-//! [`Due`]: an hour that is to be computed; [`New`]: what came of it.
+//! [`Due`]: an hour that is to be computed; [`NewSums`]: what came of it.
 
 use crate::hour::Hour;
-use crate::index::{Computed, Indexed, Placeless, Seen, Stale};
+use crate::index::{Computed, IndexSnapshot, Indexed, ObjectWithoutOffsets, Stale};
 use crate::scan::HourBars;
-use crate::summary::Beside;
+use crate::summary::NeighbourHours;
 use rustc_hash::FxHashSet;
 
 /// An hour that was read from the lake.
@@ -15,7 +15,7 @@ pub(super) struct OfLake {
 /// An hour that is to be computed, and what is known of it.
 pub(super) struct Due<'a> {
     pub(super) stale: Stale,
-    pub(super) seen: &'a Seen,
+    pub(super) snapshot: &'a IndexSnapshot,
     /// Some of its objects were read by other rules than this run's.
     pub(super) is_read_otherwise: bool,
     /// Objects that this run cannot read.
@@ -24,7 +24,7 @@ pub(super) struct Due<'a> {
     pub(super) is_forced: bool,
     pub(super) objects: &'a [Indexed],
     /// Objects without offsets that its sums have, and that are gone.
-    pub(super) gone_placeless: Vec<Placeless>,
+    pub(super) gone_without_offsets: Vec<ObjectWithoutOffsets>,
     pub(super) known: Option<&'a Computed>,
     /// What is known of its sums was read from the lake, which has all that they are made of.
     pub(super) from_lake: Option<&'a OfLake>,
@@ -33,12 +33,26 @@ pub(super) struct Due<'a> {
 }
 
 /// New sums of an hour.
-pub(super) struct New<'a> {
+pub(super) struct NewSums<'a> {
     pub(super) sum: HourBars,
-    /// The objects that came to those that it was made of before; `None`: it was made of all.
-    pub(super) added: Option<Vec<&'a Indexed>>,
-    /// Those of them of whose known records the sums keep what was known before.
-    pub(super) kept: Vec<&'a Indexed>,
+    pub(super) scope: Scope<'a>,
+    /// Added objects whose known records have changed; the sums keep the old values.
+    pub(super) keep_old_values_of: Vec<&'a Indexed>,
+}
+
+/// Of which of an hour's objects its new sums are made.
+pub(super) enum Scope<'a> {
+    /// Of all.
+    All,
+    /// Of what was known, and of these.
+    Added(Vec<&'a Indexed>),
+}
+
+/// What a step on the way to an hour's new sums gives.
+pub(super) enum Step<T> {
+    Done(T),
+    /// The hour is not written now; the reason has been logged.
+    Skipped,
 }
 
 impl Due<'_> {
@@ -50,14 +64,16 @@ impl Due<'_> {
             || self.is_read_otherwise
     }
 
-    /// Which of the hours beside it what came to it may be seen from; `added`: as [`New::added`].
-    /// What is more than added to may have changed anywhere.
-    pub(super) fn beside(&self, added: Option<&[&Indexed]>) -> Beside {
+    /// The neighbouring hours that must be judged again because of the added ticks. If the hour was
+    /// recomputed, that is both: its ticks may have changed anywhere.
+    pub(super) fn neighbours(&self, scope: &Scope<'_>) -> NeighbourHours {
         let may_be_elsewhere = self.needs_all() || self.is_forced || self.from_lake.is_some();
-        let added = added.filter(|added| !added.is_empty() && !may_be_elsewhere);
-        added.map_or(Beside::BOTH, |added| {
-            Beside::of(self.stale.hour, added.iter().map(|indexed| &indexed.span))
-        })
+        match scope {
+            Scope::Added(added) if !added.is_empty() && !may_be_elsewhere => {
+                NeighbourHours::of(self.stale.hour, added.iter().map(|indexed| &indexed.span))
+            }
+            _ => NeighbourHours::BOTH,
+        }
     }
 
     /// Whether its sums have records that this run cannot read. Of an object of another prefix that
@@ -65,5 +81,22 @@ impl Due<'_> {
     pub(super) fn has_foreign(&self) -> bool {
         let may_be_replaced = self.known.is_some() && (self.stale.replaced || self.stale.reread);
         self.foreign.iter().any(|indexed| indexed.merged || may_be_replaced)
+    }
+}
+
+impl<'a> NewSums<'a> {
+    /// Sums of all of an hour's objects.
+    pub(super) const fn of_all(sum: HourBars) -> Self {
+        Self { sum, scope: Scope::All, keep_old_values_of: Vec::new() }
+    }
+}
+
+impl<'a> Scope<'a> {
+    /// The objects that were added to what was known; `None` if the sums are made of all.
+    pub(super) fn added(&self) -> Option<&[&'a Indexed]> {
+        match self {
+            Self::All => None,
+            Self::Added(added) => Some(added),
+        }
     }
 }

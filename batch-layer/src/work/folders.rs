@@ -41,21 +41,21 @@ impl Work {
             let window = &mut self.plan.window;
             window.start = window.start.max(begin).min(window.end);
         }
-        self.there = Some(folders.into_iter().collect());
+        self.existing_folders = Some(folders.into_iter().collect());
         Ok(())
     }
 
     /// Folders appear while a long run is at work, so those from the first of some on are looked
     /// for once more: one page.
     pub(super) async fn find_new_folders(&mut self, folders: &[Folder]) -> Result<(), Failure> {
-        let (Some(first), true) = (folders.first(), self.there.is_some()) else {
+        let (Some(first), true) = (folders.first(), self.existing_folders.is_some()) else {
             return Ok(());
         };
         let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
         // Where a listing begins behind a name, that is not shown itself.
         let from = self.template.level(&first.prefix).trim_end_matches('/');
         let new = self.unless_stopped(store.folders(&stem, from, false)).await??;
-        self.there.iter_mut().for_each(|there| there.extend(new.iter().cloned()));
+        self.existing_folders.iter_mut().for_each(|there| there.extend(new.iter().cloned()));
         Ok(())
     }
 

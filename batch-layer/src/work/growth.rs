@@ -1,17 +1,17 @@
 //! Objects that have grown, in hours of which others have expired.
 //!
-//! What has expired is in an hour's sums alone, and those cannot be taken apart. So nothing can be
-//! taken out of them: new records can only come to them, once it is certain that an object's new
-//! version lacks none of its earlier one's. The index has two numbers of that one, of what it held
-//! and of its places. What the new version holds of the places that are in the sums must have the
-//! same; or, where the sums have some of those from other objects, its first ticks, as many as the
-//! earlier version held: a sink writes an object anew from the same offset on. Where it lacks some,
-//! and the lake has the hour in the place of objects that were deleted for that, a person may say
-//! that those stay.
+//! Ticks of an expired object exist only in the hour's sums, and sums cannot be subtracted from. So
+//! a replaced object may only add ticks, and only if its new version still has all the old ones. We
+//! check this with two hashes of the old version: one of its ticks, one of its offsets. Either the
+//! new version's ticks at offsets already in the sums have the same hash; or, where the sums have
+//! some of those from other objects, its first N ticks have, where N is the old version's count: a
+//! sink writes an object anew from the same offset on. If the new version lacks some ticks, and the
+//! lake has the hour in place of objects that were deleted for that, a person may allow that those
+//! ticks stay.
 
 use super::Work;
-use super::due::{Due, New};
-use super::index::prints;
+use super::due::{Due, NewSums, Step};
+use super::index::fingerprints;
 use crate::hour::Hour;
 use crate::index::{Computed, InSums, Indexed};
 use crate::scan::HourBars;
@@ -21,7 +21,7 @@ use std::cmp::Ordering;
 /// What the new version of an object holds of the earlier one.
 enum Growth {
     /// All of it.
-    Whole,
+    Superset,
     /// All of its records, of which some say other things now.
     OtherValues,
     /// Why it lacks some of its records.
@@ -32,77 +32,79 @@ enum Growth {
 
 impl Work {
     /// Adds to an hour what its objects have that were replaced or are new. `lost`: how many
-    /// records it would lose if it were made of those alone that are there. `None` where it is not
-    /// to be written, which has been noted.
+    /// records it would lose if it were made of those alone that are there.
     pub(super) async fn grow<'a>(
         &mut self,
         due: &Due<'a>,
         known: &Computed,
         (before, lost): (&HourBars, u64),
         added: Vec<&'a Indexed>,
-    ) -> Result<Option<New<'a>>, Failure> {
+    ) -> Result<Step<NewSums<'a>>, Failure> {
         let there = due.objects.iter().filter(|indexed| indexed.summed.is_some()).count();
-        if !known.is_of(there as u64) {
+        if !known.accounts_for(there as u64) {
             let why = "one of its objects was replaced by a version that holds nothing of the hour";
-            if !self.stands(due.stale.hour) {
+            if !self.keeps_lake_records(due.stale.hour) {
                 return Ok(self.fail_grown(due, known, (lost, why)));
             }
-            self.note_standing(due.stale.hour, why);
+            self.note_kept_for_lake(due.stale.hour, why);
         }
-        let (mut told_before, mut kept) = (0, Vec::new());
+        let (mut ticks_before, mut keep_old_values_of) = (0, Vec::new());
         for indexed in &added {
             let Some(summed) = indexed.summed else {
                 continue;
             };
-            let Some(held) = self.held_before(due, indexed, summed, before).await? else {
-                return Ok(None);
+            let Step::Done(held) = self.held_before(due, indexed, summed, before).await? else {
+                return Ok(Step::Skipped);
             };
             match growth(indexed, summed, &held, before)? {
-                Growth::Whole => {}
+                Growth::Superset => {}
                 Growth::OtherValues => {
                     self.note_other_values(due, indexed, held.ticks);
-                    kept.push(*indexed);
+                    keep_old_values_of.push(*indexed);
                 }
-                Growth::Less(why) if self.stands(due.stale.hour) => {
-                    self.note_standing(due.stale.hour, &why)
+                Growth::Less(why) if self.keeps_lake_records(due.stale.hour) => {
+                    self.note_kept_for_lake(due.stale.hour, &why)
                 }
                 Growth::Less(why) | Growth::Uncertain(why) => {
                     return Ok(self.fail_grown(due, known, (lost, &why)));
                 }
             }
-            told_before += held.ticks + held.duplicates;
+            ticks_before += held.ticks + held.duplicates;
         }
-        let Some(mut part) = self.sum(due, &added, Some(&before.offsets)).await? else {
-            return Ok(None);
+        let Step::Done(mut part) = self.sum(due, &added, Some(&before.offsets)).await? else {
+            return Ok(Step::Skipped);
         };
         // What an object had before has not come again.
-        part.duplicates = part.duplicates.saturating_sub(told_before);
-        Ok(self.add(due, before, part, added).map(|new| New { kept, ..new }))
+        part.duplicates = part.duplicates.saturating_sub(ticks_before);
+        let Step::Done(new) = self.add(due, before, part, added) else {
+            return Ok(Step::Skipped);
+        };
+        Ok(Step::Done(NewSums { keep_old_values_of, ..new }))
     }
 
     /// What an object holds of its earlier version: what it holds of the sums, or, of more, as many
-    /// of its first ticks. `None` where it cannot be read, which has been noted.
+    /// of its first ticks. The hour is skipped if it cannot be read.
     async fn held_before(
         &mut self,
         due: &Due<'_>,
         indexed: &Indexed,
         summed: InSums,
         before: &HourBars,
-    ) -> Result<Option<HourBars>, Failure> {
+    ) -> Result<Step<HourBars>, Failure> {
         let (hour, object) = (due.stale.hour, &indexed.object);
         let held = self.engine.sum_known(hour, object, &before.offsets).await?;
-        let Some(held) = self.whole(due, &[indexed], held).await? else {
-            return Ok(None);
+        let Step::Done(held) = self.require_sums(due, &[indexed], held).await? else {
+            return Ok(Step::Skipped);
         };
         let first = held.offsets.first(summed.ticks).filter(|_| held.ticks > summed.ticks);
         let Some(first) = first else {
-            return Ok(Some(held));
+            return Ok(Step::Done(held));
         };
         let held = self.engine.sum_known(hour, object, &first).await?;
-        self.whole(due, &[indexed], held).await
+        self.require_sums(due, &[indexed], held).await
     }
 
-    pub(super) fn note_standing(&self, hour: Hour, why: &str) {
+    pub(super) fn note_kept_for_lake(&self, hour: Hour, why: &str) {
         self.progress
             .warn(format_args!("hour {hour}: {why}; what it has stays, because the lake has it"));
     }
@@ -122,7 +124,7 @@ impl Work {
         due: &Due<'a>,
         known: &Computed,
         (lost, why): (u64, &str),
-    ) -> Option<New<'a>> {
+    ) -> Step<NewSums<'a>> {
         let words = format!(
             "not written, because it would lose {lost} of {} records: some of its objects have expired, and {why}; put the \
              earlier version back, or --allow-shrink, with a window that holds it, writes it from what is there (where raw objects \
@@ -130,7 +132,7 @@ impl Work {
             known.ticks
         );
         self.fail(due.stale.hour, &words);
-        None
+        Step::Skipped
     }
 }
 
@@ -142,18 +144,18 @@ fn growth(
     held: &HourBars,
     before: &HourBars,
 ) -> Result<Growth, Failure> {
-    let now = prints(held).map_err(Failure::Infrastructure)?;
+    let now = fingerprints(held).map_err(Failure::Infrastructure)?;
     let key = &indexed.object.key;
-    Ok(if now.content == summed.prints.content {
-        Growth::Whole
-    } else if indexed.placeless {
+    Ok(if now.content == summed.fingerprints.content {
+        Growth::Superset
+    } else if indexed.lacks_offsets {
         let why = "its lines tell no offsets, so nobody can tell which of them are new";
         Growth::Uncertain(format!("{key} was replaced: {why}"))
-    } else if before.placeless() > 0 {
+    } else if before.ticks_without_offsets() > 0 {
         let why =
             "lines of the hour told no offsets before, so nobody can tell which of them are new";
         Growth::Uncertain(format!("{key} was replaced: {why}"))
-    } else if now.places == summed.prints.places {
+    } else if now.offsets == summed.fingerprints.offsets {
         Growth::OtherValues
     } else {
         let lacks = match held.ticks.cmp(&summed.ticks) {

@@ -3,8 +3,8 @@
 use super::{ROUNDS, Work};
 use crate::archive::{FileName, Folder, LISTINGS_AHEAD, Object, StoreError, Twin};
 use crate::hour::Hour;
-use crate::index::{Entry, Holding, Indexed, KnownObjects, NewestPlaces, Prints, newest_of};
-use crate::reader::{Broken, BrokenKind, IN_FLIGHT, ReadError};
+use crate::index::{Entry, Fingerprints, Holding, Indexed, KnownObjects, NewestPlaces, newest_of};
+use crate::reader::{Breakage, BrokenKind, IN_FLIGHT, ReadError};
 use crate::scan::{HourBars, Scan};
 use crate::state;
 use crate::stop::stopped;
@@ -38,10 +38,10 @@ const UNKNOWN_NAMED: usize = 10;
 impl Work {
     /// Indexes the folders that this run has not indexed yet.
     pub(super) async fn index_folders(&mut self, mut folders: Vec<Folder>) -> Result<(), Failure> {
-        folders.retain(|folder| !self.surveyed.contains(&folder.prefix));
-        self.surveyed.extend(folders.iter().map(|folder| folder.prefix.clone()));
+        folders.retain(|folder| !self.listed_folders.contains(&folder.prefix));
+        self.listed_folders.extend(folders.iter().map(|folder| folder.prefix.clone()));
         self.find_new_folders(&folders).await?;
-        if let Some(there) = &self.there {
+        if let Some(there) = &self.existing_folders {
             let known = self.index.known_folders(&folders).await?;
             let is_there = |folder: &Folder| there.contains(self.template.level(&folder.prefix));
             let broken = &self.broken;
@@ -65,7 +65,8 @@ impl Work {
     /// looked for by its own runs.
     pub(super) async fn index_folders_of_deleted(&mut self) -> Result<(), Failure> {
         let window = self.plan.window.clone();
-        let directories = self.index.directories_of_deleted(&window, &self.wanting).await?;
+        let directories =
+            self.index.directories_of_deleted(&window, &self.incomplete_hours).await?;
         let folders = directories.iter().filter_map(|name| self.template.folder_below(name));
         let mut folders: Vec<Folder> = folders.collect();
         // The directories of a folder come one after the other.
@@ -124,7 +125,7 @@ impl Work {
             let why =
                 "it is replaced again and again while it is read, or is longer than it is listed"
                     .to_owned();
-            let broken = Broken { kind: BrokenKind::Unavailable, why, hours: Vec::new() };
+            let broken = Breakage { kind: BrokenKind::Unavailable, why, hours: Vec::new() };
             self.note_broken(&object, &folder, broken).await?;
         }
         Ok(())
@@ -144,7 +145,7 @@ impl Work {
         let list = || tracing::info_span!(target: TRACED, "list");
         while let Some(listed) = self.unless_stopped(listings.next().instrument(list())).await? {
             let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
-            let mut known = self.index.folders(&prefixes, &self.format).await?;
+            let mut known = self.index.folders(&prefixes, &self.decode_rules).await?;
             for (folder, listing) in listed {
                 let listing = match listing {
                     Err(error) if error.is_of_one_folder() => {
@@ -168,7 +169,7 @@ impl Work {
                 let listed = listing.len();
                 let survey = compare(&folder, listing, known, &self.names, is_near, is_forced);
                 if is_near && listed > survey.passed_over {
-                    self.near.insert(Arc::clone(&folder.prefix));
+                    self.window_folders.insert(Arc::clone(&folder.prefix));
                 }
                 self.objects_listed += listed - survey.passed_over;
                 self.unknown_files += survey.unknown.len();
@@ -383,9 +384,9 @@ impl Work {
 
     /// What is the matter with an object that held ticks and was replaced by what is no archive of
     /// records, though it be JSON, as a proxy's error: none of its lines even tells a place.
-    async fn emptied(&mut self, change: &Change, scan: &Scan) -> Result<Option<Broken>, Failure> {
+    async fn emptied(&mut self, change: &Change, scan: &Scan) -> Result<Option<Breakage>, Failure> {
         let is_replaced = change.kind == ChangeKind::Replaced && scan.hours.is_empty();
-        if !is_replaced || scan.rejects.iter().any(|line| line.told.is_some()) {
+        if !is_replaced || scan.rejects.iter().any(|line| line.kafka_position.is_some()) {
             return Ok(None);
         }
         let held = self.index.held_by(&change.object.key).await?;
@@ -397,7 +398,7 @@ impl Work {
             "it was replaced by what holds no tick and no line that tells its place; it held {ticks}, which \
              --allow-shrink, with a window that holds their hours, takes out"
         );
-        Ok(Some(Broken { kind: BrokenKind::Damaged, why, hours: held.into_keys().collect() }))
+        Ok(Some(Breakage { kind: BrokenKind::Damaged, why, hours: held.into_keys().collect() }))
     }
 
     /// Whether an object holds what another one of its name holds, which is compressed otherwise,
@@ -414,8 +415,9 @@ impl Work {
         let Some(twin) = change.twin.as_ref().filter(|_| is_looked_at) else {
             return Ok(false);
         };
-        let pairs =
-            |of: &[Holding]| of.iter().map(|of| (of.hour, of.prints.content)).collect::<Vec<_>>();
+        let pairs = |of: &[Holding]| {
+            of.iter().map(|of| (of.hour, of.fingerprints.content)).collect::<Vec<_>>()
+        };
         let ours = scan
             .hours
             .iter()
@@ -426,7 +428,7 @@ impl Work {
         for other in twin.others(key) {
             let theirs = match read.iter().find(|entry| entry.object.key == other.key) {
                 Some(entry) => pairs(&entry.hours),
-                None => self.index.fingerprints_of(other).await?,
+                None => self.index.content_hashes_of(other).await?,
             };
             if pairs(&ours) == theirs {
                 let location = self.store.location();
@@ -440,9 +442,9 @@ impl Work {
         Ok(false)
     }
 
-    /// Whether a newer object of its name counts in its place, because of one of them nobody can
-    /// tell which records the other has, too. It is looked at again in each run, until one of the
-    /// two is gone. What the index knows of an earlier version is taken back.
+    /// True if a newer object of the same name replaces this one. That is so when one of the two
+    /// has no offsets, so their duplicates cannot be found. Each run looks at it again, until one
+    /// of the two is gone. What the index knows about an earlier version is taken back.
     async fn is_outdated(
         &mut self,
         change: &Change,
@@ -455,12 +457,12 @@ impl Work {
         let key = &change.object.key;
         // Where the newest is not known, a third one that holds the same may stand for it.
         for other in iter::once(&twin.key).chain(twin.others(key).map(|other| &other.key)) {
-            let placeless = match read.iter().find(|entry| entry.object.key == *other) {
-                Some(entry) => Some(entry.placeless),
-                None => self.index.is_placeless(other).await?,
+            let other_lacks = match read.iter().find(|entry| entry.object.key == *other) {
+                Some(entry) => Some(entry.lacks_offsets),
+                None => self.index.lacks_offsets(other).await?,
             };
-            if let Some(other) = placeless {
-                let is_outdated = other || is_placeless(scan);
+            if let Some(other) = other_lacks {
+                let is_outdated = other || lacks_offsets(scan);
                 if is_outdated {
                     self.note_outdated(key, &twin.key, Some(twin));
                 }
@@ -511,7 +513,7 @@ impl Work {
     async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<Entry, Failure> {
         self.counts.rejected_lines += scan.rejected;
         self.note_far_offsets(&change.object.key, scan.far_offsets);
-        let placeless = is_placeless(&scan);
+        let lacks_offsets = lacks_offsets(&scan);
         let outdated = outdated(&change, &scan).iter();
         let instead_of: Vec<_> = outdated.map(|older| Arc::clone(&older.key)).collect();
         for older in &instead_of {
@@ -540,8 +542,8 @@ impl Work {
             rejected: scan.rejected,
             rejects: scan.rejects,
             hours,
-            placeless,
-            format: Arc::clone(&self.format),
+            lacks_offsets,
+            decode_rules: Arc::clone(&self.decode_rules),
             instead_of,
             newest,
         })
@@ -577,39 +579,42 @@ fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
     // An hour of an object has at least one tick.
     let first = part.bars.iter().map(|(_, bar)| bar.first.timestamp).min().unwrap_or(start);
     let last = part.bars.iter().map(|(_, bar)| bar.last.timestamp).max().unwrap_or(end);
-    let (prints, offsets) = prints_and_offsets(part)?;
+    let (fingerprints, offsets) = fingerprints_and_offsets(part)?;
     Ok(Holding {
         hour: *hour,
         ticks: part.ticks + part.duplicates,
-        placeless: part.placeless(),
+        without_offsets: part.ticks_without_offsets(),
         span: first..=last,
-        prints,
+        fingerprints,
         offsets: (offsets.len() <= MAX_OFFSET_BYTES).then_some(offsets),
     })
 }
 
 /// The older objects of its name that one counts in the place of.
 pub(super) fn outdated<'c>(change: &'c Change, scan: &Scan) -> &'c [OlderTwin] {
-    let is_any_placeless = change.older.iter().any(|older| older.placeless);
-    if is_any_placeless || is_placeless(scan) { &change.older } else { &[] }
+    let is_older_without = change.older.iter().any(|older| older.lacks_offsets);
+    if is_older_without || lacks_offsets(scan) { &change.older } else { &[] }
 }
 
-/// What tells what an object holds of an hour from anything else.
-pub(super) fn prints(part: &HourBars) -> anyhow::Result<Prints> {
-    Ok(prints_and_offsets(part)?.0)
+/// The hashes of what an object holds of an hour.
+pub(super) fn fingerprints(part: &HourBars) -> anyhow::Result<Fingerprints> {
+    Ok(fingerprints_and_offsets(part)?.0)
 }
 
 /// The same, and its places as bytes.
-fn prints_and_offsets(part: &HourBars) -> anyhow::Result<(Prints, Vec<u8>)> {
+fn fingerprints_and_offsets(part: &HourBars) -> anyhow::Result<(Fingerprints, Vec<u8>)> {
     const DOING: &str = "taking a fingerprint of what an object holds";
     let offsets = state::encode_offsets(&part.offsets).context(DOING)?;
-    let places = state::fingerprint_of_places(&offsets);
-    Ok((Prints { content: state::fingerprint(part).context(DOING)?, places }, offsets))
+    let offsets_hash = state::offsets_hash(&offsets);
+    Ok((
+        Fingerprints { content: state::content_hash(part).context(DOING)?, offsets: offsets_hash },
+        offsets,
+    ))
 }
 
 /// Whether some ticks do not tell their offset.
-fn is_placeless(scan: &Scan) -> bool {
-    scan.hours.iter().any(|(_, bars)| bars.placeless() > 0)
+fn lacks_offsets(scan: &Scan) -> bool {
+    scan.hours.iter().any(|(_, bars)| bars.ticks_without_offsets() > 0)
 }
 
 fn is_enough(entries: &[Entry]) -> bool {

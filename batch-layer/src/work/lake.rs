@@ -31,7 +31,8 @@ impl Work {
         };
         let Range { start, end } = self.plan.around(&folder.hours);
         let hours = start.max(self.plan.window.start)..end.min(self.plan.window.end);
-        let required = Required { format: &self.format, location: &self.store.location() };
+        let required =
+            Required { decode_rules: &self.decode_rules, location: &self.store.location() };
         let covered = lake.covered(&mut self.index, &hours, required).await?;
         if covered.is_empty() {
             return Ok(FxHashSet::default());
@@ -39,8 +40,8 @@ impl Work {
         lake.spared(&mut self.index, (&folder.prefix, &self.plan.window), &covered).await
     }
 
-    /// Reads an hour from the lake, where that has it as it is known, and puts it in the place of
-    /// what was kept of it.
+    /// If the lake's copy of the hour matches what the index knows, reads it and uses it instead of
+    /// the stored sums.
     pub(super) async fn read_lake(
         &mut self,
         stale: &Stale,
@@ -51,7 +52,7 @@ impl Work {
             return Ok(None);
         }
         let location = self.store.location();
-        let required = Required { format: &self.format, location: &location };
+        let required = Required { decode_rules: &self.decode_rules, location: &location };
         let Some(objects) = lake.objects(&mut self.index, stale.hour, required).await? else {
             return Ok(None);
         };

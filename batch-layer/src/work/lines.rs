@@ -42,7 +42,7 @@ impl Lines {
 impl Work {
     /// Looks at what is known of the folders that this run has listed around its window.
     pub(super) async fn judge_lines(&mut self) -> Result<Lines, Failure> {
-        let near: Vec<Arc<str>> = self.near.iter().cloned().collect();
+        let near: Vec<Arc<str>> = self.window_folders.iter().cloned().collect();
         let folders: Vec<&str> = near.iter().map(|folder| &**folder).collect();
         let known = self.index.lines_of(&folders).await?;
         let (all, rejected) =
@@ -74,8 +74,8 @@ impl Work {
             lines.words = self.describe(&lines, &folders).await?;
         }
         if lines.are_all_rejected() {
-            let format = Arc::clone(&self.format);
-            lines.is_never_a_tick = !self.index.has_ticks_of(&format).await?;
+            let decode_rules = Arc::clone(&self.decode_rules);
+            lines.is_never_a_tick = !self.index.has_ticks_of(&decode_rules).await?;
         }
         Ok(lines)
     }

@@ -6,7 +6,7 @@
 //! what it knows, and the next run with the right flags has nothing to mend.
 
 use super::due::Due;
-use super::{Otherwise, Work};
+use super::{TickCountChange, Work};
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
 use crate::scan::{Conflicts, HourBars, Scan, places};
@@ -18,25 +18,25 @@ use std::cmp::Ordering;
 impl Work {
     /// Whether a person allows that an hour loses records.
     pub(super) fn may_shrink(&self, hour: Hour) -> bool {
-        self.allow_shrink && self.plan.window.contains(&hour) && !self.covered.contains(&hour)
+        self.allow_shrink && self.plan.window.contains(&hour) && !self.covered_hours.contains(&hour)
     }
 
-    /// Whether a person allows an hour to lack records that its objects have no more, and it keeps
-    /// them: raw objects of it were deleted because the lake has it.
-    pub(super) fn stands(&self, hour: Hour) -> bool {
-        self.allow_shrink && self.covered.contains(&hour)
+    /// True if `--allow-shrink` was given but the hour keeps its records, because their raw objects
+    /// were deleted once the lake had them.
+    pub(super) fn keeps_lake_records(&self, hour: Hour) -> bool {
+        self.allow_shrink && self.covered_hours.contains(&hour)
     }
 
-    /// Whether an hour's objects are rather those of two topics of one name, of which one's ticks
-    /// would be left out as repetitions of the other's; it has been noted then.
-    pub(super) fn refuses_strangers(&mut self, due: &Due<'_>, sum: &HourBars) -> bool {
-        let Conflicts { strangers, example, .. } = sum.conflicts;
+    /// True if the objects seem to come from two topics of the same name: one topic's ticks would
+    /// then be dropped as duplicates of the other's. Logs it in that case.
+    pub(super) fn refuses_two_topics(&mut self, due: &Due<'_>, sum: &HourBars) -> bool {
+        let Conflicts { different_ticks, example, .. } = sum.conflicts;
         let is_refused =
             sum.conflicts.are_of_two_topics(sum.repeated.len()) && !self.may_shrink(due.stale.hour);
         if let Some((partition, place)) = example.filter(|_| is_refused) {
             let place = places::text(place);
             let why = format!(
-                "not written, because of {strangers} records its objects tell different symbols or times, offset {place} of \
+                "not written, because of {different_ticks} records its objects tell different symbols or times, offset {place} of \
                  partition {partition} among them: was the topic made anew under the same name? Then the new one's objects \
                  belong below a prefix and to a topic's name of their own; --allow-shrink, with a window that holds the \
                  hour, writes it with the first object by key alone"
@@ -61,14 +61,14 @@ impl Work {
             return Ok(false);
         }
         let key = older.map_or(&change.object.key, |older| &older.key);
-        let (held, format) = self.index.held_of(key).await?;
+        let (held, decode_rules) = self.index.held_of(key).await?;
         let now: FxHashMap<Hour, u64> =
             scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks + bars.duplicates)).collect();
         let now = |hour: &Hour| now.get(hour).copied().unwrap_or(0);
         // An object that was replaced, or that another version of this program reads, may well hold
         // more.
         let may_be_more =
-            change.kind != ChangeKind::Forced || rules(&format) == rules(&self.format);
+            change.kind != ChangeKind::Forced || rules(&decode_rules) == rules(&self.decode_rules);
         let is_refused = |(hour, before): &(Hour, u64)| match now(hour).cmp(before) {
             Ordering::Less => !self.may_shrink(*hour),
             Ordering::Equal => false,
@@ -76,20 +76,20 @@ impl Work {
         };
         let refused: Vec<_> = held.into_iter().filter(is_refused).collect();
         for (hour, before) in &refused {
-            let otherwise = self.refused.hours.entry(*hour).or_default();
+            let otherwise = self.refused_changes.hours.entry(*hour).or_default();
             otherwise.objects += 1;
             otherwise.before += before;
             otherwise.now += now(hour);
             otherwise.is_less |= now(hour) < *before;
         }
-        if !refused.is_empty() && !std::mem::replace(&mut self.refused.is_explained, true) {
-            self.explain(change, scan, &format);
+        if !refused.is_empty() && !std::mem::replace(&mut self.refused_changes.is_explained, true) {
+            self.explain(change, scan, &decode_rules);
         }
         Ok(!refused.is_empty())
     }
 
-    fn explain(&self, change: &Change, scan: &Scan, format: &str) {
-        let (before, now) = differences(format, &self.format);
+    fn explain(&self, change: &Change, scan: &Scan, decode_rules: &str) {
+        let (before, now) = differences(decode_rules, &self.decode_rules);
         let first = scan
             .rejects
             .first()
@@ -107,10 +107,10 @@ impl Work {
 
     /// Says once that hours are written anew because their messages are read by other rules.
     pub(super) fn note_rewritten(&mut self, hour: Hour, known: &Computed) {
-        let Some(others) = described(&known.format, &self.format) else {
+        let Some(others) = described(&known.decode_rules, &self.decode_rules) else {
             return;
         };
-        if !std::mem::replace(&mut self.refused.is_rewrite_said, true) {
+        if !std::mem::replace(&mut self.refused_changes.is_rewrite_said, true) {
             self.progress.warn(format_args!(
                 "hour {hour}, and perhaps others, was computed {others}; what these rules read otherwise is \
                  written anew"
@@ -120,11 +120,11 @@ impl Work {
 
     /// Notes the hours of such objects as not written.
     pub(super) fn fail_refused(&mut self) {
-        for (hour, otherwise) in std::mem::take(&mut self.refused.hours) {
-            if self.failed.contains(&hour) {
+        for (hour, otherwise) in std::mem::take(&mut self.refused_changes.hours) {
+            if self.failed_hours.contains(&hour) {
                 continue;
             }
-            let Otherwise { objects, before, now, is_less } = otherwise;
+            let TickCountChange { objects, before, now, is_less } = otherwise;
             let flag = if is_less { "--allow-shrink" } else { "--recompute" };
             let why = format!(
                 "not written, because by this run's rules of messages {objects} of its objects hold {now} ticks where \
@@ -137,10 +137,10 @@ impl Work {
     /// Notes that an hour is not written because it would have more ticks of the same objects.
     /// `false` where that is not for other flags, but for another version of this program.
     pub(super) fn fail_more(&mut self, hour: Hour, known: &Computed, now: u64) -> bool {
-        if rules(&known.format) == rules(&self.format) {
+        if rules(&known.decode_rules) == rules(&self.decode_rules) {
             return false;
         }
-        let (before, ours) = differences(&known.format, &self.format);
+        let (before, ours) = differences(&known.decode_rules, &self.decode_rules);
         let why = format!(
             "not written, because by this run's rules of messages it would have {now} ticks of the same objects where \
              it has {}: then {before}, now {ours} (is a flag missing?); --recompute, with a window that holds it, \
@@ -155,7 +155,7 @@ impl Work {
     /// here.
     pub(super) fn is_foreign(&self, indexed: &Indexed) -> bool {
         self.template.hour_of(&indexed.folder).is_none()
-            && rules(&indexed.format) != rules(&self.format)
+            && rules(&indexed.decode_rules) != rules(&self.decode_rules)
     }
 
     /// Notes that an hour is not written because it would have to be read again whole.
@@ -163,7 +163,7 @@ impl Work {
         let Some(example) = foreign.first() else {
             return;
         };
-        let (theirs, ours) = differences(&example.format, &self.format);
+        let (theirs, ours) = differences(&example.decode_rules, &self.decode_rules);
         let why = format!(
             "not written, because all of its objects would have to be read again, and {} of another --prefix, {} among \
              them, were read by other rules of messages: theirs {theirs}, this run's {ours}. Read all prefixes \
@@ -175,7 +175,7 @@ impl Work {
     }
 }
 
-/// Words where what was computed by one format reads messages by other rules than another one.
+/// A sentence if one set of decode rules reads messages in another way than another one.
 #[must_use]
 pub fn described(computed: &str, ours: &str) -> Option<String> {
     let (then, now) = differences(computed, ours);
@@ -183,12 +183,12 @@ pub fn described(computed: &str, ours: &str) -> Option<String> {
         .then(|| format!("by other rules of messages: then {then}, now {now} (is a flag missing?)"))
 }
 
-/// A format without the version of this program's sums: how messages are read.
-fn rules(format: &str) -> &str {
-    format.split_once(' ').map_or(format, |(_, rules)| rules)
+/// Decode rules without the version of this program's sums: how messages are read.
+fn rules(decode_rules: &str) -> &str {
+    decode_rules.split_once(' ').map_or(decode_rules, |(_, rules)| rules)
 }
 
-/// The flags in which two formats differ.
+/// The flags in which two sets of decode rules differ.
 fn differences(one: &str, other: &str) -> (String, String) {
     let (one, other) = (flags(one), flags(other));
     let only = |these: &[&str], those: &[&str]| {
@@ -207,13 +207,13 @@ fn differences(one: &str, other: &str) -> (String, String) {
     (only(&one, &other), only(&other, &one))
 }
 
-/// The flags of a format with their values, and in front of them the version of this program's
+/// The flags of decode rules with their values, and in front of them the version of this program's
 /// sums.
-fn flags(format: &str) -> Vec<&str> {
-    let starts = format.match_indices(" --").map(|(at, _)| at + 1);
+fn flags(decode_rules: &str) -> Vec<&str> {
+    let starts = decode_rules.match_indices(" --").map(|(at, _)| at + 1);
     let starts: Vec<usize> = std::iter::once(0).chain(starts).collect();
-    let ends = starts[1..].iter().map(|start| start - 1).chain([format.len()]);
-    starts.iter().zip(ends).map(|(start, end)| &format[*start..end]).collect()
+    let ends = starts[1..].iter().map(|start| start - 1).chain([decode_rules.len()]);
+    starts.iter().zip(ends).map(|(start, end)| &decode_rules[*start..end]).collect()
 }
 
 /// A flag without its value; all versions are called alike.

@@ -1,6 +1,6 @@
 //! A part of the window, while other runs are at work on the rest.
 
-use super::{Own, Work};
+use super::{OwnStretch, Work};
 use crate::archive::Folder;
 use crate::completeness;
 use crate::hour::Hour;
@@ -25,18 +25,18 @@ impl Work {
     pub(crate) async fn run_stretch(&mut self, stretch: &Range<Hour>) -> Result<(), Failure> {
         let folders = self.template.folders(self.plan.around(stretch));
         let prefixes = folders.iter().map(|folder| folder.prefix.clone()).collect();
-        self.own = Some(Own { hours: stretch.clone(), folders: prefixes });
+        self.own_stretch = Some(OwnStretch { hours: stretch.clone(), folders: prefixes });
         self.index_folders(folders).await?;
         self.mark_asked(stretch).await?;
         self.compute_stale(stretch).await?;
         self.name_deleted().await?;
-        completeness::standing(&mut self.index, self.archive_delay).await?;
+        completeness::archive_lag(&mut self.index, self.archive_delay).await?;
         self.progress
             .say(format_args!("the hours from {} to {} are done", stretch.start, stretch.end));
         // What was kept for later hours may be another's now.
         self.engine.forget_all();
         // Folders on either side may be of its next stretch, which reads them for its own hours.
-        self.surveyed.clear();
+        self.listed_folders.clear();
         Ok(())
     }
 
@@ -59,21 +59,23 @@ impl Work {
     }
 
     pub(super) fn is_own(&self, folder: &str) -> bool {
-        self.own.as_ref().is_none_or(|own| own.folders.contains(folder))
+        self.own_stretch.as_ref().is_none_or(|own| own.folders.contains(folder))
     }
 
     /// Whether all objects of a folder are to be read: another run sees to that in the neighbours'
     /// folders.
     pub(super) fn is_read_anew(&self, folder: &Folder) -> bool {
-        let is_of =
-            |own: &Own| folder.hours.start < own.hours.end && own.hours.start < folder.hours.end;
-        self.recompute && !self.is_closing && self.own.as_ref().is_none_or(is_of)
+        let is_of = |own: &OwnStretch| {
+            folder.hours.start < own.hours.end && own.hours.start < folder.hours.end
+        };
+        self.recompute && !self.is_closing && self.own_stretch.as_ref().is_none_or(is_of)
     }
 
     /// Forgets what was read of objects that other runs may have replaced since.
     pub(super) fn forget_others(&mut self, objects: &[Indexed]) {
-        let others =
-            objects.iter().filter(|indexed| self.own.is_some() && !self.is_own(&indexed.folder));
+        let others = objects
+            .iter()
+            .filter(|indexed| self.own_stretch.is_some() && !self.is_own(&indexed.folder));
         let others: Vec<_> = others.map(|indexed| indexed.object.key.clone()).collect();
         others.iter().for_each(|key| self.engine.forget_object(key));
     }

@@ -150,3 +150,23 @@ async fn empty_variables_count_as_unset() {
     command.env("MIGRATIONS", "");
     assert_computed(&world, command).await;
 }
+
+/// The store takes what is meant for a proxy as well, so it serves as one.
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_used_but_for_hosts_that_need_none() {
+    let world = with_an_object().await;
+    let through_proxy = || {
+        let mut command = world.command(&DAY);
+        command.env("S3_ENDPOINT_URL", "http://store.invalid:9000");
+        command.env("HTTP_PROXY", stack("STACK_S3_ENDPOINT_URL"));
+        command
+    };
+    let mut command = through_proxy();
+    command.env("NO_PROXY", "store.invalid");
+    let outcome = finish(command).await;
+    assert_eq!(outcome.code, 3, "{}", outcome.stderr);
+    assert_computed(&world, through_proxy()).await;
+    let mut command = world.command(&DAY);
+    command.env("HTTP_PROXY", "http://proxy.invalid:3128").arg("--recompute");
+    assert_computed(&world, command).await;
+}

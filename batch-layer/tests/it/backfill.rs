@@ -129,7 +129,7 @@ fn page(object: &Listed, next: Option<usize>) -> String {
 }
 
 #[tokio::test]
-async fn a_listing_of_thousands_of_pages_is_followed_to_its_end() {
+async fn a_listing_of_thousands_of_pages_gaps_checked_to_its_end() {
     const PAGES: usize = 3000;
     let world = World::create().await;
     archive(&world, 1, 5).await;

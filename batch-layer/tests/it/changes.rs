@@ -239,7 +239,7 @@ async fn objects_that_a_listing_leaves_out_and_shows_again_change_nothing() {
 }
 
 /// As a sink without provenance writes them.
-pub fn placeless(hour: i64, partition: i32, count: i64) -> String {
+pub fn lines_without_offsets(hour: i64, partition: i32, count: i64) -> String {
     without_offsets(&some_ticks(hour, partition, 0, count))
 }
 
@@ -259,7 +259,11 @@ pub fn without_offsets(ticks: &[Tick]) -> String {
 async fn ticks_that_tell_no_offset_count_once_though_their_object_vanishes_from_a_listing_and_comes_back()
  {
     let world = World::create().await;
-    let texts = [placeless(10, 0, 100), placeless(10, 1, 60), placeless(10, 2, 5)];
+    let texts = [
+        lines_without_offsets(10, 0, 100),
+        lines_without_offsets(10, 1, 60),
+        lines_without_offsets(10, 2, 5),
+    ];
     let put = async |partition: i32| {
         let text = texts[partition as usize].clone();
         world.bucket.put(&key(10, partition, 0), text).await.unwrap();
@@ -305,12 +309,12 @@ async fn ticks_that_tell_no_offset_count_once_though_their_object_vanishes_from_
 #[tokio::test]
 async fn an_hour_that_was_taken_out_counts_its_objects_anew_when_they_come_back() {
     let world = World::create().await;
-    world.bucket.put(&key(10, 0, 0), placeless(10, 0, 100)).await.unwrap();
+    world.bucket.put(&key(10, 0, 0), lines_without_offsets(10, 0, 100)).await.unwrap();
     world.run_ok(&DAY).await;
     world.expire(&key(10, 0, 0)).await;
     world.run_ok(&[&DAY[..], &["--allow-shrink"]].concat()).await;
     assert_eq!(world.number("select count(*) from batch_hours").await, 0);
-    world.bucket.put(&key(10, 0, 0), placeless(10, 0, 100)).await.unwrap();
+    world.bucket.put(&key(10, 0, 0), lines_without_offsets(10, 0, 100)).await.unwrap();
     world.run_ok(&DAY).await;
     assert_eq!(world.number("select ticks from batch_hours").await, 100);
 }
@@ -323,9 +327,9 @@ async fn ticks_without_offsets_of_an_object_with_the_same_etag_and_another_size_
  {
     for count in [20, 5] {
         let world = World::create().await;
-        world.bucket.put(&key(10, 0, 0), placeless(10, 0, 10)).await.unwrap();
+        world.bucket.put(&key(10, 0, 0), lines_without_offsets(10, 0, 10)).await.unwrap();
         world.run_ok(&DAY).await;
-        world.bucket.put(&key(10, 0, 0), placeless(10, 0, count)).await.unwrap();
+        world.bucket.put(&key(10, 0, 0), lines_without_offsets(10, 0, count)).await.unwrap();
         // As of a store that lists no etags, where the sink wrote it twice within a second.
         let listed = world.bucket.list("raw/stock_prices/2025-06-02-10/").await.unwrap();
         let etag = &listed[0].etag;
@@ -339,9 +343,9 @@ async fn ticks_without_offsets_of_an_object_with_the_same_etag_and_another_size_
 /// is held back by one that cannot be read; gives the keys of both.
 async fn replaced_and_held() -> (World, String, String) {
     let (world, object, broken) = (World::create().await, key(10, 1, 0), key(10, 3, 0));
-    world.bucket.put(&object, placeless(10, 1, 10)).await.unwrap();
+    world.bucket.put(&object, lines_without_offsets(10, 1, 10)).await.unwrap();
     world.run_ok(&DAY).await;
-    world.bucket.put(&object, placeless(10, 1, 20)).await.unwrap();
+    world.bucket.put(&object, lines_without_offsets(10, 1, 20)).await.unwrap();
     world.bucket.put(&broken, "<html>").await.unwrap();
     (world, object, broken)
 }
@@ -355,7 +359,7 @@ async fn run_held(world: &World) {
 #[tokio::test]
 async fn an_object_that_was_gone_before_it_was_in_any_sums_makes_no_replaced_one_be_added() {
     let (world, _, broken) = replaced_and_held().await;
-    world.bucket.put(&key(10, 2, 0), placeless(10, 2, 7)).await.unwrap();
+    world.bucket.put(&key(10, 2, 0), lines_without_offsets(10, 2, 7)).await.unwrap();
     run_held(&world).await;
     world.expire(&key(10, 2, 0)).await;
     run_held(&world).await;
@@ -376,7 +380,7 @@ async fn an_object_without_offsets_that_was_replaced_and_is_gone_for_a_while_cou
             world.run_ok(&DAY).await;
             assert_eq!(world.rows(OF_TEN).await, ["10 1 1"]);
         }
-        world.bucket.put(&object, placeless(10, 1, 20)).await.unwrap();
+        world.bucket.put(&object, lines_without_offsets(10, 1, 20)).await.unwrap();
         world.run_ok(&DAY).await;
         assert_eq!(world.rows(OF_TEN).await, ["20 1 0"], "{is_held}");
     }
@@ -386,7 +390,7 @@ async fn an_object_without_offsets_that_was_replaced_and_is_gone_for_a_while_cou
 /// and is held back.
 async fn placed_and_held() -> (World, String) {
     let (world, object, broken) = (World::create().await, key(10, 1, 0), key(10, 3, 0));
-    world.bucket.put(&object, placeless(10, 1, 10)).await.unwrap();
+    world.bucket.put(&object, lines_without_offsets(10, 1, 10)).await.unwrap();
     world.run_ok(&DAY).await;
     world.put(&object, &some_ticks(10, 1, 0, 12)).await;
     world.bucket.put(&broken, "<html>").await.unwrap();

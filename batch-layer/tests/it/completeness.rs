@@ -214,8 +214,7 @@ fn ticks_at(back: i64, partition: i32, offset: i64, count: i64) -> (Hour, Vec<Ti
     (hour, ticks)
 }
 
-const STANDS: &str =
-    "select count(*) from archive_standing where waiting_seconds > allowed_seconds";
+const STANDS: &str = "select count(*) from archive_lag where waiting_seconds > allowed_seconds";
 
 #[tokio::test]
 async fn an_archive_that_stands_is_said_by_the_run_and_by_the_view() {
@@ -283,7 +282,7 @@ async fn a_partition_without_news_does_not_stand_however_long_ago_its_last_tick_
     let outcome = world.run_ok(&["--archive-delay", "30m"]).await;
     assert!(!outcome.stderr.contains("the archive stands"), "{}", outcome.stderr);
     assert_eq!(world.number(STANDS).await, 0);
-    assert_eq!(world.number("select count(*) from archive_standing").await, 2);
+    assert_eq!(world.number("select count(*) from archive_lag").await, 2);
 }
 
 #[tokio::test]
@@ -321,14 +320,16 @@ async fn after_a_topic_was_made_anew_its_small_offsets_are_compared_with_its_own
     assert_eq!(world.number(STANDS).await, 0);
     let seen_earlier = "update kafka_sources set first_seen_at = first_seen_at - interval '1 hour' where topic_id <> ''";
     world.execute(seen_earlier).await;
-    world.execute("update archive_newest set stored_at = stored_at - interval '2 hours'").await;
+    world
+        .execute("update archive_high_offsets set stored_at = stored_at - interval '2 hours'")
+        .await;
     world.run_ok(&["--archive-delay", "30m"]).await;
     assert_eq!(world.number(STANDS).await, 1);
     let (now, _) = ticks_at(2, 0, 0, 1);
     world.put(&key_of(now, 0, 0), &new).await;
     world.run_ok(&["--archive-delay", "30m"]).await;
     assert_eq!(world.number(STANDS).await, 0);
-    assert_eq!(world.number("select next_offset from archive_newest").await, 50);
+    assert_eq!(world.number("select next_offset from archive_high_offsets").await, 50);
 }
 
 #[tokio::test]

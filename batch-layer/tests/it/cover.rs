@@ -1,6 +1,6 @@
 //! `compact --delete-covered`: which raw objects go, which stay, and what is left after any end.
 
-use crate::changes::placeless;
+use crate::changes::lines_without_offsets;
 use crate::support::{
     LONG, Outcome, Tick, World, at, finish, gzip, key, key_of, lines, some_ticks,
 };
@@ -162,8 +162,9 @@ async fn objects_with_what_the_lake_does_not_have_stay_and_the_reason_is_said() 
         .put(&key(13, 0, 1300), lines(&some_ticks(13, 0, 1300, 5)) + "no tick\n")
         .await
         .unwrap();
-    let placeless = lines(&some_ticks(14, 0, 1400, 5)).replace(r#""kafka_offset":"#, r#""other":"#);
-    world.bucket.put(&key(14, 0, 1400), placeless).await.unwrap();
+    let without_offsets =
+        lines(&some_ticks(14, 0, 1400, 5)).replace(r#""kafka_offset":"#, r#""other":"#);
+    world.bucket.put(&key(14, 0, 1400), without_offsets).await.unwrap();
     let quoted =
         lines(&some_ticks(15, 0, 1500, 5)).replace(r#"{"volume""#, r#"{"bid":"none","volume""#);
     world.bucket.put(&key(15, 0, 1500), quoted).await.unwrap();
@@ -290,7 +291,7 @@ async fn an_object_that_comes_again_without_offsets_is_not_added_to_what_the_lak
         world.run_ok(&DELETE).await;
         world.run_ok(&DAY).await;
         let (summary, object) = (world.summary().await, format!("{}{end}", key(10, 0, 0)));
-        world.bucket.put(&object, placeless(10, 0, 60)).await.unwrap();
+        world.bucket.put(&object, lines_without_offsets(10, 0, 60)).await.unwrap();
         let outcome = world.run(&DAY).await;
         assert_eq!(outcome.code, 4, "{end}: {}", outcome.stderr);
         let word = "tell no offsets, and by its name it holds records that the hour has";
@@ -314,7 +315,7 @@ async fn while_an_object_without_offsets_is_held_back_beside_what_the_lake_has_i
         in_the_lake(&world).await;
         world.run_ok(&DELETE).await;
         assert_eq!(verify(&world, &DAY).await.code, 0, "{end}");
-        let (object, text) = (format!("{}{end}", key(10, 0, 0)), placeless(10, 0, 60));
+        let (object, text) = (format!("{}{end}", key(10, 0, 0)), lines_without_offsets(10, 0, 60));
         match end {
             "" => world.bucket.put(&object, text).await.unwrap(),
             _ => world.bucket.put(&object, gzip(&text)).await.unwrap(),

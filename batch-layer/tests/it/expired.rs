@@ -1,6 +1,6 @@
 //! `verify`, and what batch-layer writes anew, of hours whose objects have expired.
 
-use crate::changes::{placeless, without_offsets};
+use crate::changes::{lines_without_offsets, without_offsets};
 use crate::support::{Tick, World, gzip, key, lines, some_ticks};
 use crate::verify::{HOURS, agreeing, bars, verify};
 
@@ -187,7 +187,7 @@ async fn objects_in_a_folder_far_off_that_expired_unnoticed_are_no_difference() 
 #[tokio::test]
 async fn objects_without_offsets_that_expired_unnoticed_are_compared_by_number_and_sums() {
     let world = World::create().await;
-    world.bucket.put(&key(10, 0, 0), placeless(10, 0, 20)).await.unwrap();
+    world.bucket.put(&key(10, 0, 0), lines_without_offsets(10, 0, 20)).await.unwrap();
     world.insert_realtime(&some_ticks(10, 0, 0, 20)).await;
     world.fill_minute_bars().await;
     world.set_next_offset("stock_prices", 0, 20).await;
@@ -613,12 +613,12 @@ async fn what_an_object_has_grown_by_while_its_hour_is_held_back_is_missing_when
 async fn an_object_without_offsets_that_was_moved_before_its_hour_could_be_written_is_missed_no_longer()
  {
     for is_same in [true, false] {
-        let own = placeless(10, 0, 12);
+        let own = lines_without_offsets(10, 0, 12);
         let (world, [broken, late], [text, _]) = held_back_with(false, own.clone()).await;
         world.bucket.delete(&late).await.unwrap();
         assert_eq!(world.run(&HOURS).await.code, 4);
         world.bucket.put(&broken, text).await.unwrap();
-        let moved = if is_same { own } else { placeless(10, 0, 11) };
+        let moved = if is_same { own } else { lines_without_offsets(10, 0, 11) };
         world.bucket.put(&key(11, 0, 20), moved).await.unwrap();
         world.run_ok(&HOURS).await;
         let status = &world.rows(STATUS_OF_TEN).await[0];

@@ -273,8 +273,8 @@ async fn ticks_that_tell_no_offsets_are_exported_as_csv_and_named_where_the_lake
  {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 5);
-    let placeless = lines(&ticks).replace(r#""kafka_offset":"#, r#""other":"#);
-    world.bucket.put(&key(10, 0, 0), placeless).await.unwrap();
+    let without_offsets = lines(&ticks).replace(r#""kafka_offset":"#, r#""other":"#);
+    world.bucket.put(&key(10, 0, 0), without_offsets).await.unwrap();
     world.put(&key(11, 0, 5), &some_ticks(11, 0, 5, 5)).await;
     world.run_ok(&DAY).await;
     let outcome = export(&world, &[]).await;

@@ -1,7 +1,7 @@
 //! A store and a database that fail while a run is at work: right numbers later, or a clear error
 //! now.
 
-use crate::changes::placeless;
+use crate::changes::lines_without_offsets;
 use crate::support::{LONG, Outcome, World, at, finish, key, key_of, lines, some_ticks};
 use batch_layer::hour::Hour;
 use std::sync::Arc;
@@ -283,7 +283,7 @@ async fn one_objects_failure_is_that_objects_and_is_remembered_until_it_is_mende
         assert_eq!(outcome.code, 4, "{}", outcome.stderr);
         assert!(outcome.stderr.contains(&object), "{status}: {}", outcome.stderr);
         assert_eq!(world.computed_by().await, ["02T09 by 1", "02T11 by 1"]);
-        let known = "select concat_ws(' ', key, kind, hours_held) from broken_archive_objects";
+        let known = "select concat_ws(' ', key, kind, hours_blocked) from broken_archive_objects";
         assert_eq!(world.rows(known).await, [format!("{object} {kind} 1")]);
         // Another window looks at it, too, and finds it mended.
         let elsewhere = ["--from", "2025-06-01T00", "--to", "2025-06-01T03"];
@@ -417,7 +417,7 @@ async fn assert_nothing_is_held_back(world: &World, outcome: &Outcome) {
         outcome.stderr
     );
     assert!(!outcome.stderr.contains("readable or deleted"), "{}", outcome.stderr);
-    for table in ["broken_objects", "held_hours"] {
+    for table in ["broken_objects", "blocked_hours"] {
         assert_eq!(world.number(&format!("select count(*) from {table}")).await, 0, "{table}");
     }
 }
@@ -771,7 +771,7 @@ async fn an_object_whose_time_is_told_wrong_at_first_is_read_again_when_it_is_to
 #[tokio::test]
 async fn ticks_without_offsets_of_an_object_that_is_said_to_be_stored_later_count_once() {
     let world = World::create().await;
-    let text = placeless(10, 0, 20);
+    let text = lines_without_offsets(10, 0, 20);
     world.bucket.put(&key(10, 0, 0), text.clone()).await.unwrap();
     let objects = world.bucket.list("raw/stock_prices/2025-06-02-10/").await.unwrap();
     // A day before half past ten: what is later cannot be.

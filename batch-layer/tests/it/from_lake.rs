@@ -19,10 +19,10 @@ async fn run_both(world: &World) {
 async fn state(world: &World) -> Vec<String> {
     let mut all = world.summary().await;
     for query in [
-        "select concat_ws(' ', hour, format, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, conflicts)
+        "select concat_ws(' ', hour, decode_rules, location, objects, gone_objects, ticks, symbols, duplicates, withdrawn, conflicts)
          from batch_hours order by hour",
-        "select concat_ws(' ', key, etag, lines, rejected_lines, format) from archive_objects order by key",
-        "select concat_ws(' ', hour, key, ticks, fingerprint, places, merged, summed, summed_places)
+        "select concat_ws(' ', key, etag, lines, rejected_lines, decode_rules) from archive_objects order by key",
+        "select concat_ws(' ', hour, key, ticks, content_hash, offsets_hash, merged, summed_content_hash, summed_offsets_hash)
          from archive_object_hours order by hour, key",
         "select concat_ws(' ', key, line, element, reason, detail, value) from rejected_lines order by key, line, element",
         "select concat_ws(' ', hour, topic, partition, first_offset, last_offset) from hour_spans order by 1",

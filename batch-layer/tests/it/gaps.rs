@@ -1,6 +1,6 @@
 //! Gaps of the speed layer beside what `verify` compares.
 
-use crate::changes::placeless;
+use crate::changes::lines_without_offsets;
 use crate::support::{World, key, some_ticks};
 use crate::verify::{agreeing, verify};
 
@@ -69,14 +69,14 @@ async fn a_line_that_is_lost_without_offsets_leaves_its_hour_open_until_a_newer_
     world.fill_minute_bars().await;
     world.set_next_offset("stock_prices", 0, 25).await;
     let text: String =
-        placeless(10, 0, 20).lines().take(19).map(|line| format!("{line}\n")).collect();
+        lines_without_offsets(10, 0, 20).lines().take(19).map(|line| format!("{line}\n")).collect();
     world.bucket.put(&key(10, 0, 0), text).await.unwrap();
     world.run_ok(&AT_TEN).await;
     let outcome = verify(&world, &AT_TEN).await;
     assert_eq!(outcome.code, 4, "{}{}", outcome.stdout, outcome.stderr);
     let word = "1 tick waits for the sink, as far as can be told";
     assert!(outcome.stdout.contains(word), "{}", outcome.stdout);
-    world.bucket.put(&key(11, 0, 20), placeless(11, 0, 5)).await.unwrap();
+    world.bucket.put(&key(11, 0, 20), lines_without_offsets(11, 0, 5)).await.unwrap();
     let outcome = verify(&world, &AT_TEN).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
     let word = "realtime_stock has 20 ticks, the archive 19; its lines do not tell their offsets";

@@ -1,6 +1,6 @@
 //! Objects that grow, which a sink has begun anew, beside others of their hour that have expired.
 
-use crate::changes::placeless;
+use crate::changes::lines_without_offsets;
 use crate::completeness::{insert_speed, ticks_of};
 use crate::support::{Tick, World, gzip, key, key_of, lines, some_ticks};
 use crate::verify::{HOURS, verify};
@@ -214,11 +214,15 @@ async fn an_object_without_offsets_that_was_replaced_beside_expired_ones_is_refu
  {
     let world = World::create().await;
     for partition in 0..2 {
-        world.bucket.put(&key(10, partition, 0), placeless(10, partition, 10)).await.unwrap();
+        world
+            .bucket
+            .put(&key(10, partition, 0), lines_without_offsets(10, partition, 10))
+            .await
+            .unwrap();
     }
     world.run_ok(&HOURS).await;
     world.expire(&key(10, 0, 0)).await;
-    world.bucket.put(&key(10, 1, 0), placeless(10, 1, 20)).await.unwrap();
+    world.bucket.put(&key(10, 1, 0), lines_without_offsets(10, 1, 20)).await.unwrap();
     assert_refused(
         &world,
         &[],
@@ -251,7 +255,8 @@ async fn of_an_object_that_grew_beside_expired_ones_known_records_keep_their_val
 
 #[tokio::test]
 async fn what_was_corrected_while_another_object_was_away_is_taken_in_once_that_is_back() {
-    // The correction is of what was wrong, or comes with a restored object that is packed otherwise.
+    // The correction is of what was wrong, or comes with a restored object that is packed
+    // otherwise.
     for (is_wrong_first, is_packed) in [(true, false), (false, false), (true, true)] {
         let world = World::create().await;
         let (hour, ticks) = ticks_of(5, 60);

@@ -408,7 +408,7 @@ async fn a_run_that_was_killed_before_it_had_looked_is_made_good_by_the_next_one
     }
     world.run_ok(&["--lookback", "10h"]).await;
     world
-        .execute("delete from missing_offsets; delete from archive_hours; update hour_spans set is_followed = false")
+        .execute("delete from missing_offsets; delete from archive_hours; update hour_spans set gaps_checked = false")
         .await;
     world.run_ok(&["--lookback", "10h"]).await;
     assert_eq!(incomplete_hours(&world).await, [9, 8, 7]);

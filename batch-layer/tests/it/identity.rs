@@ -1,7 +1,7 @@
 //! When an object is still the one that was read: by what it holds, whatever its etag, its
 //! compression and the flags.
 
-use crate::changes::{DAY, placeless, without_offsets};
+use crate::changes::{DAY, lines_without_offsets, without_offsets};
 use crate::completeness::{insert_speed, ticks_of};
 use crate::support::{World, gzip, key, key_of, lines, some_ticks};
 use crate::verify::verify;
@@ -27,7 +27,7 @@ fn placed(partition: i64) -> String {
 }
 
 fn unplaced(partition: i64) -> String {
-    placeless(10, partition as i32, 10)
+    lines_without_offsets(10, partition as i32, 10)
 }
 
 #[tokio::test]
@@ -266,8 +266,8 @@ async fn of_two_objects_of_one_name_that_tell_no_offsets_the_newer_counts_howeve
  {
     for is_known in [true, false] {
         for (old, new) in [
-            (placeless(10, 0, 10), placeless(10, 0, 20)),
-            (placeless(10, 0, 20), placeless(10, 0, 10)),
+            (lines_without_offsets(10, 0, 10), lines_without_offsets(10, 0, 20)),
+            (lines_without_offsets(10, 0, 20), lines_without_offsets(10, 0, 10)),
         ] {
             // The sink began the object anew, with another compression.
             let (plain, packed) = (key(10, 0, 0), format!("{}.gz", key(10, 0, 0)));
@@ -309,7 +309,7 @@ async fn of_three_objects_of_one_name_that_tell_no_offsets_one_counts() {
         let world = World::create().await;
         let keys = ["", ".gz", ".zst"].map(|end| format!("{}{end}", key(10, 0, 0)));
         for (at, (key, count)) in keys.iter().zip(counts).enumerate() {
-            put_later(&world, key, &placeless(10, 0, count)).await;
+            put_later(&world, key, &lines_without_offsets(10, 0, count)).await;
             if at == 0 || is_each_known {
                 world.run_ok(&DAY).await;
             }
@@ -339,8 +339,8 @@ async fn of_two_objects_of_one_name_and_age_the_first_by_key_counts_and_that_is_
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     let (at, packed) = (std::time::SystemTime::now(), format!("{}.gz", path.display()));
     for (path, text) in [
-        (path.to_str().unwrap(), placeless(10, 0, 20).into_bytes()),
-        (packed.as_str(), gzip(&placeless(10, 0, 10))),
+        (path.to_str().unwrap(), lines_without_offsets(10, 0, 20).into_bytes()),
+        (packed.as_str(), gzip(&lines_without_offsets(10, 0, 10))),
     ] {
         std::fs::write(path, text).unwrap();
         std::fs::File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
@@ -356,7 +356,10 @@ async fn of_two_objects_of_one_name_and_age_the_first_by_key_counts_and_that_is_
 #[tokio::test]
 async fn of_two_objects_of_one_name_of_which_one_tells_no_offsets_the_newer_counts() {
     for is_known in [true, false] {
-        for (old, new) in [(placed(0), placeless(10, 0, 20)), (placeless(10, 0, 20), placed(0))] {
+        for (old, new) in [
+            (placed(0), lines_without_offsets(10, 0, 20)),
+            (lines_without_offsets(10, 0, 20), placed(0)),
+        ] {
             let world = World::create().await;
             world.bucket.put(&key(10, 0, 0), old.clone()).await.unwrap();
             if is_known {
@@ -476,7 +479,7 @@ async fn of_two_objects_of_one_name_that_tell_no_offsets_verify_counts_the_newer
     world.insert_realtime(&ticks).await;
     world.fill_minute_bars().await;
     world.set_next_offset("stock_prices", 0, 20).await;
-    let all = placeless(10, 0, 20);
+    let all = lines_without_offsets(10, 0, 20);
     let some: String = all.lines().take(10).map(|line| format!("{line}\n")).collect();
     world.bucket.put(&key(10, 0, 0), some).await.unwrap();
     put_later(&world, &format!("{}.gz", key(10, 0, 0)), &all).await;
@@ -488,7 +491,7 @@ async fn of_two_objects_of_one_name_that_tell_no_offsets_verify_counts_the_newer
 
 #[tokio::test]
 async fn an_object_that_batch_layer_passes_over_as_a_copy_is_no_news_to_verify() {
-    for text in [lines(&some_ticks(10, 0, 0, 20)), placeless(10, 0, 20)] {
+    for text in [lines(&some_ticks(10, 0, 0, 20)), lines_without_offsets(10, 0, 20)] {
         let world = World::create().await;
         world.insert_realtime(&some_ticks(10, 0, 0, 20)).await;
         world.fill_minute_bars().await;
@@ -564,7 +567,7 @@ async fn of_two_objects_of_one_name_that_are_known_by_offsets_one_that_comes_aga
             world.bucket.delete(&again).await.unwrap();
             world.run_ok(&DAY).await;
         }
-        put_later(&world, &again, &placeless(10, 0, 3)).await;
+        put_later(&world, &again, &lines_without_offsets(10, 0, 3)).await;
         for flags in [&[][..], &[][..], &["--recompute"][..]] {
             let outcome = world.run_ok(&[&DAY[..], flags].concat()).await;
             assert!(outcome.stderr.contains("is newer and of the same name"), "{}", outcome.stderr);
@@ -587,7 +590,7 @@ async fn an_older_object_that_is_replaced_by_one_without_offsets_is_taken_out() 
     world.put(&plain, &ticks).await;
     world.bucket.put(&packed, gzip(&lines(&ticks[..5]))).await.unwrap();
     world.run_ok(&DAY).await;
-    world.bucket.put(&plain, placeless(10, 0, 20)).await.unwrap();
+    world.bucket.put(&plain, lines_without_offsets(10, 0, 20)).await.unwrap();
     put_later(&world, &packed, &lines(&ticks[..10])).await;
     for _ in 0..2 {
         world.run_ok(&DAY).await;

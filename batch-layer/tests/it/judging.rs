@@ -180,7 +180,7 @@ async fn hours_that_another_run_reads_by_other_rules_keep_no_older_hour_from_bei
         .execute(
             "insert into batch_hours
              select (jsonb_populate_record(b, jsonb_build_object('hour', b.hour + day * interval '1 day',
-                                                                 'format', 'of another run'))).*
+                                                                 'decode_rules', 'of another run'))).*
              from batch_hours b, generate_series(1, 30) as day",
         )
         .await;

@@ -149,8 +149,9 @@ async fn a_late_tick_makes_its_hour_be_written_anew_and_the_earlier_object_is_go
 #[tokio::test]
 async fn hours_whose_ticks_tell_no_offsets_or_are_gone_are_named_and_left_out() {
     let world = World::create().await;
-    let placeless = lines(&some_ticks(10, 0, 0, 5)).replace(r#""kafka_offset":"#, r#""other":"#);
-    world.bucket.put(&key(10, 0, 0), placeless).await.unwrap();
+    let without_offsets =
+        lines(&some_ticks(10, 0, 0, 5)).replace(r#""kafka_offset":"#, r#""other":"#);
+    world.bucket.put(&key(10, 0, 0), without_offsets).await.unwrap();
     for hour in [11, 12] {
         world.put(&key(hour, 0, 10 * hour), &some_ticks(hour, 0, 10 * hour, 5)).await;
     }

@@ -82,7 +82,7 @@ async fn bars_that_nothing_has_changed_are_looked_at_once_by_each_detector() {
     world
         .execute(
             "update anomalies set version = 0, score = 9 where detector = 'odd_bar';
-             update judged_bars set detector = 'odd_bar 0'",
+             update bar_detector_version set detector = 'odd_bar 0'",
         )
         .await;
     let found = world.rows(FOUND).await;

@@ -200,9 +200,9 @@ async fn an_object_that_was_replaced_explains_nothing_to_a_run_that_reads_it_by_
 async fn another_version_of_the_program_computes_anew_and_takes_nothing_away_either() {
     let world = computed().await;
     let before = world.summary().await;
-    let age = "update archive_objects set format = regexp_replace(format, '^[0-9]+', '0');
-               update batch_hours set format = regexp_replace(format, '^[0-9]+', '0');
-               update archive_object_hours set (fingerprint, summed) = (fingerprint # 1, summed # 1);
+    let age = "update archive_objects set decode_rules = regexp_replace(decode_rules, '^[0-9]+', '0');
+               update batch_hours set decode_rules = regexp_replace(decode_rules, '^[0-9]+', '0');
+               update archive_object_hours set (content_hash, summed_content_hash) = (content_hash # 1, summed_content_hash # 1);
                update hour_sums set bars = set_byte(bars, 0, 0), offsets = set_byte(offsets, 0, 0)";
     world.execute(age).await;
     assert_eq!(world.run(&with(&DAY, &FORGOTTEN)).await.code, 4);
@@ -448,4 +448,43 @@ async fn recompute_reads_every_object_of_the_windows_hours_wherever_it_lies() {
         world.run_ok(&["--hour", &format!("2025-06-02T{hour}"), "--recompute"]).await;
         assert_eq!(world.summary().await, world.expected().await, "{hour}");
     }
+}
+
+#[tokio::test]
+async fn hours_of_which_other_rules_read_the_same_are_theirs_from_then_on() {
+    const UPPERCASE: [&str; 1] = ["--uppercase-symbols"];
+    let world = World::create().await;
+    for hour in [9, 10] {
+        put_own(&world, hour, 0, hour * 1_000, 50).await;
+        put_own(&world, hour, 1, hour * 1_000, 50).await;
+    }
+    world.fill_minute_bars().await;
+    world.run_ok(&DAY).await;
+    let before = world.summary().await;
+    let verify = ["verify", "--from", "2025-06-02T09", "--to", "2025-06-02T11"];
+    for (flags, others) in [(&UPPERCASE[..], &[][..]), (&[], &UPPERCASE)] {
+        let outcome = world.run_ok(&with(&DAY, flags)).await;
+        assert!(outcome.stderr.contains("0 hours computed"), "{}", outcome.stderr);
+        assert_eq!(world.summary().await, before);
+        let outcome = world.run(&with(&verify, flags)).await;
+        assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
+        let outcome = world.run(&with(&verify, others)).await;
+        assert_eq!(outcome.code, 1, "{}", outcome.stdout);
+        assert!(outcome.stdout.contains("by other rules of messages"), "{}", outcome.stdout);
+    }
+}
+
+/// Nobody can read a gone object by them.
+#[tokio::test]
+async fn an_hour_that_has_ticks_of_expired_objects_keeps_the_rules_that_they_were_read_by() {
+    let world = World::create().await;
+    put_own(&world, 10, 0, 0, 50).await;
+    put_own(&world, 10, 1, 0, 50).await;
+    world.run_ok(&DAY).await;
+    world.expire(&key(10, 1, 0)).await;
+    world.run_ok(&DAY).await;
+    let rules = "select decode_rules from batch_hours";
+    let before = world.rows(rules).await;
+    world.run_ok(&with(&DAY, &["--uppercase-symbols"])).await;
+    assert_eq!(world.rows(rules).await, before);
 }

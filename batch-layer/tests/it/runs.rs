@@ -3,12 +3,12 @@
 use crate::support::{LONG, World, finish, key, lines, some_ticks};
 use batch_layer::archive::Object;
 use batch_layer::completeness::Lacks;
-use batch_layer::index::{Entry, Holding, Index, NewestPlaces, Prints};
+use batch_layer::index::{Entry, Fingerprints, Holding, Index, NewestPlaces};
 use batch_layer::ledger::{self, Begun, Counts};
 use batch_layer::lock::{self, Taken};
-use batch_layer::reader::{Broken, BrokenKind};
+use batch_layer::reader::{Breakage, BrokenKind};
 use batch_layer::scan::Offsets;
-use batch_layer::summary::{self, Beside, Summary};
+use batch_layer::summary::{self, NeighbourHours, Summary};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use testing::{Child, PgBouncer, Pooler, Pooling, TcpProxy, eventually, stack};
@@ -304,7 +304,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         size: 1,
         last_modified: Some(hour.start()),
     };
-    let broken = Broken { kind: BrokenKind::Damaged, why: "a test".into(), hours: Vec::new() };
+    let broken = Breakage { kind: BrokenKind::Damaged, why: "a test".into(), hours: Vec::new() };
     let entry = Entry {
         object: object.clone(),
         folder: "raw/".into(),
@@ -315,37 +315,37 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         hours: vec![Holding {
             hour,
             ticks: 1,
-            placeless: 0,
+            without_offsets: 0,
             span: hour.start()..=hour.start(),
-            prints: Prints { content: 0, places: 0 },
+            fingerprints: Fingerprints { content: 0, offsets: 0 },
             offsets: None,
         }],
-        placeless: false,
+        lacks_offsets: false,
         newest: NewestPlaces::new(),
-        format: "lines".into(),
+        decode_rules: "lines".into(),
         instead_of: Vec::new(),
     };
     let nothing = BTreeMap::new();
     let lacks = Lacks { rejected: &nothing, offsets: &BTreeMap::new() };
-    let seen = old.seen(hour).await.unwrap();
+    let snapshot = old.snapshot(hour).await.unwrap();
     let summary = Summary {
         hour,
         sum: old.computed(hour).await.unwrap().unwrap().sum.unwrap(),
         changed: None,
-        are_kept: false,
-        is_anew: true,
-        of_lake: None,
-        is_whole: true,
-        may_lack: false,
-        merged: None,
-        beside: Beside::BOTH,
+        only_changed_rows: false,
+        rebuild_indicators: true,
+        lake_keys: None,
+        from_all_objects: true,
+        accept_missing: false,
+        merged_keys: None,
+        neighbours: NeighbourHours::BOTH,
         gone_objects: 0,
         withdrawn: Offsets::default(),
         taken_out: 0,
-        kept: Vec::new(),
+        keep_old_values_of: Vec::new(),
         conflicts: 7,
-        seen: &seen,
-        format: "lines",
+        snapshot: &snapshot,
+        decode_rules: "lines",
         location: "s3://elsewhere/",
         run_id: old_run,
     };
@@ -353,16 +353,16 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         old.store(&[entry]).await,
         old.note_broken(&object, "raw/", &broken, &[hour].into_iter().collect()).await.map(drop),
         summary.write(&mut old).await.map(drop),
-        summary::withdraw(&mut old, hour, &seen, false).await,
+        summary::withdraw(&mut old, hour, &snapshot, false).await,
         batch_layer::completeness::judge(&mut old, &window, (&[], lacks)).await.map(drop),
         ledger::begin(&mut old, begun("the old run, once more")).await.map(drop),
-        old.unmark_stale(hour, &seen).await,
+        old.unmark_stale(hour, &snapshot).await,
         old.mend(&["k".to_owned()]).await,
         old.restore(&[key(10, 0, 0)], true).await,
         old.mark_shrunk(&window).await,
         old.remove(&[key(10, 0, 0)], hour.start()).await.map(drop),
         batch_layer::indicators::refresh(&mut old, &stop).await,
-        batch_layer::completeness::standing(&mut old, LONG).await.map(drop),
+        batch_layer::completeness::archive_lag(&mut old, LONG).await.map(drop),
     ];
     for (number, result) in refused.into_iter().enumerate() {
         let error = result.expect_err(&format!("write {number} was not refused")).to_string();
@@ -377,8 +377,8 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         .rows("select concat_ws(': ', arguments, status) from batch_runs order by run_id")
         .await;
     assert_eq!(runs[1..], ["the old run: failed", "the new run: running"]);
-    let seen = new.seen(hour).await.unwrap();
-    new.unmark_stale(hour, &seen).await.unwrap();
+    let snapshot = new.snapshot(hour).await.unwrap();
+    new.unmark_stale(hour, &snapshot).await.unwrap();
     assert_eq!(world.number("select count(*) from stale_hours").await, 0);
 }
 

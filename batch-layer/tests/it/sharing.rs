@@ -7,7 +7,7 @@ use batch_layer::hour::Hour;
 use batch_layer::index::Index;
 use batch_layer::lock::{self, Taken};
 use batch_layer::scan::Offsets;
-use batch_layer::summary::{self, Beside, Summary};
+use batch_layer::summary::{self, NeighbourHours, Summary, Written};
 use futures::future::join_all;
 use std::process::Command;
 use std::time::Duration;
@@ -296,7 +296,7 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
     let hour = Hour::parse("2025-06-02T10").unwrap();
     for change in [
         OTHER,
-        "insert into archive_object_hours (hour, key, ticks, first_at, last_at, fingerprint, places)
+        "insert into archive_object_hours (hour, key, ticks, first_at, last_at, content_hash, offsets_hash)
          values ('2025-06-02T10:00Z', 'other', 1, now(), now(), 1, 1)",
         "update archive_objects set etag = 'f' where key = 'other'",
         "update archive_objects set gone = true where key = 'other'",
@@ -306,39 +306,39 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
         "update batch_hours set computed_at = now()",
         "update stale_hours set replaced = true",
         "insert into broken_objects (key, folder, etag, size, kind, detail) values ('k', 'f', '', 1, 'damaged', '');
-         insert into held_hours values ('2025-06-02T10:00Z', 'k')",
+         insert into blocked_hours values ('2025-06-02T10:00Z', 'k')",
         "delete from stale_hours",
     ] {
-        let seen = index.seen(hour).await.unwrap();
+        let snapshot = index.snapshot(hour).await.unwrap();
         world.execute(change).await;
         let before = world.footprint().await;
         let summary = Summary {
             hour,
             sum: index.computed(hour).await.unwrap().unwrap().sum.unwrap(),
             changed: None,
-            are_kept: false,
-            is_anew: false,
-            of_lake: None,
-            is_whole: true,
-            may_lack: false,
-            merged: None,
-            beside: Beside::BOTH,
+            only_changed_rows: false,
+            rebuild_indicators: false,
+            lake_keys: None,
+            from_all_objects: true,
+            accept_missing: false,
+            merged_keys: None,
+            neighbours: NeighbourHours::BOTH,
             gone_objects: 0,
             withdrawn: Offsets::default(),
             taken_out: 0,
-            kept: Vec::new(),
+            keep_old_values_of: Vec::new(),
             conflicts: 0,
-            seen: &seen,
-            format: "lines",
+            snapshot: &snapshot,
+            decode_rules: "lines",
             location: "s3://bucket/",
             run_id: 1,
         };
         let written = summary.write(&mut index).await.unwrap();
         // What touches no hour is nothing to it.
-        assert_eq!(written.is_none(), change != OTHER, "{change}");
+        assert_eq!(matches!(written, Written::Outdated), change != OTHER, "{change}");
         if change != OTHER {
-            index.unmark_stale(hour, &seen).await.unwrap();
-            summary::withdraw(&mut index, hour, &seen, false).await.unwrap();
+            index.unmark_stale(hour, &snapshot).await.unwrap();
+            summary::withdraw(&mut index, hour, &snapshot, false).await.unwrap();
             assert_eq!(world.footprint().await, before, "{change}");
         } else {
             world.execute("insert into stale_hours values ('2025-06-02T10:00Z', true, false)").await;

@@ -1,7 +1,9 @@
 //! Objects that a server of Spark Connect has read, against the same read by our own scan.
 
 use crate::support::{Tick, World, gzip, key, lines, some_ticks};
-use batch_layer::archive::{CONFLUENT, FileNameTemplate, Format, Object, Store, StoreOptions};
+use batch_layer::archive::{
+    CONFLUENT, FileNameTemplate, Format, Object, ObjectStore, StoreOptions,
+};
 use batch_layer::reader::Reader;
 use batch_layer::scan::Scan;
 use batch_layer::spark::{Spark, SparkOptions};
@@ -49,7 +51,8 @@ impl Archive {
     /// The objects in the order of their keys, each with what both say of it; `None` where Spark
     /// leaves it to our own scan.
     async fn both(&self) -> Vec<(Object, Option<Scan>, Scan)> {
-        let store = Store::open(&StoreOptions::Local(self.folder.path().to_owned())).await.unwrap();
+        let store =
+            ObjectStore::open(&StoreOptions::Local(self.folder.path().to_owned())).await.unwrap();
         let reader = self.reader(store.clone());
         let objects = store.list("").await.unwrap();
         let mut found = self.spark(store).await.scan(&objects, &reader).await.unwrap();
@@ -62,7 +65,7 @@ impl Archive {
         both
     }
 
-    fn reader(&self, store: Store) -> Reader {
+    fn reader(&self, store: ObjectStore) -> Reader {
         let flags = Flags::try_parse_from(["test"].iter().chain(&self.flags)).unwrap();
         let format = Format {
             file_name: FileNameTemplate::parse(CONFLUENT).unwrap(),
@@ -72,7 +75,7 @@ impl Archive {
         Reader::new(store, format, CancellationToken::new())
     }
 
-    async fn spark(&self, store: Store) -> Spark {
+    async fn spark(&self, store: ObjectStore) -> Spark {
         let options = SparkOptions {
             url: self.url.parse().unwrap(),
             archive: format!("file://{}/", self.folder.path().display()),
@@ -126,8 +129,9 @@ async fn a_server_that_reads_another_archive_under_the_same_names_is_refused() {
         let path = other.path().join(&name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
-        let store =
-            Store::open(&StoreOptions::Local(archive.folder.path().to_owned())).await.unwrap();
+        let store = ObjectStore::open(&StoreOptions::Local(archive.folder.path().to_owned()))
+            .await
+            .unwrap();
         let options = SparkOptions {
             url: archive.url.parse().unwrap(),
             archive: format!("file://{}/", other.path().display()),
@@ -267,7 +271,8 @@ async fn an_object_that_spark_cannot_read_takes_no_other_with_it() {
     let whole = archive.folder.path().join(format!("{}.gz", key(13, 2, 0)));
     let packed = fs::read(&whole).unwrap();
     fs::write(&whole, &packed[..packed.len() / 2]).unwrap();
-    let store = Store::open(&StoreOptions::Local(archive.folder.path().to_owned())).await.unwrap();
+    let store =
+        ObjectStore::open(&StoreOptions::Local(archive.folder.path().to_owned())).await.unwrap();
     let format = Format {
         file_name: FileNameTemplate::parse(CONFLUENT).unwrap(),
         rules: Arc::default(),
@@ -334,7 +339,7 @@ async fn a_run_by_spark_leaves_the_same_tables_as_one_by_itself() {
     let outcome = by_spark.run_ok(&args).await;
     assert!(outcome.stderr.contains("read 4 objects; 0 were read here"), "{}", outcome.stderr);
     let tables = |world: &World| {
-        let query = "select concat(hour, key, fingerprint, ticks) from archive_object_hours
+        let query = "select concat(hour, key, content_hash, ticks) from archive_object_hours
                      union all select concat(symbol, hour, avg_close, avg_volume, open, close, vwap, ticks) from hourly_stock_summary
                      union all select concat(key, line, reason, detail, value) from rejected_lines order by 1";
         let query = query.to_owned();

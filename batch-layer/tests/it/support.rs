@@ -264,7 +264,7 @@ impl World {
             "stale_hours",
             "hour_sums",
             "broken_objects",
-            "held_hours",
+            "blocked_hours",
             "technical_indicators",
             "indicator_states",
         ] {

@@ -1,6 +1,6 @@
 //! `batch-layer verify`: what it finds, and what it does not take for a finding.
 
-use crate::changes::placeless;
+use crate::changes::lines_without_offsets;
 use crate::support::{LONG, Outcome, Tick, World, finish, gzip, key, key_of, lines, some_ticks};
 use batch_layer::hour::Hour;
 use common::Timestamp;
@@ -394,7 +394,7 @@ async fn what_batch_hours_says_is_compared_with_the_summaries() {
             "9 records were taken out, and hour_sums names 0",
         ),
         (
-            "update batch_hours set format = 'another' where hour = '2025-06-02T10:00Z'",
+            "update batch_hours set decode_rules = 'another' where hour = '2025-06-02T10:00Z'",
             "the hour's objects were read by `another`",
         ),
         (
@@ -1166,7 +1166,7 @@ async fn expired_objects_whose_lines_told_no_offsets_are_compared_by_number() {
     let world = World::create().await;
     for partition in 0..2 {
         let name = key(10, partition, 0);
-        world.bucket.put(&name, placeless(10, partition, 20)).await.unwrap();
+        world.bucket.put(&name, lines_without_offsets(10, partition, 20)).await.unwrap();
         world.insert_realtime(&some_ticks(10, partition, 0, 20)).await;
     }
     settle(&world).await;
@@ -2275,7 +2275,8 @@ async fn kafka_being_away_is_said_and_the_rest_compared() {
 async fn a_kafka_that_cannot_be_asked_for_whatever_reason_is_no_agreement() {
     let live = Live::create().await;
     let hour = live.hour.start().to_string();
-    // A name that nobody knows, and brokers that are asked for an encryption which they do not have.
+    // A name that nobody knows, and brokers that are asked for an encryption which they do not
+    // have.
     for (brokers, property) in [
         ("kafka.invalid:9092", "client.id=verify"),
         (live.topic.brokers(), "security.protocol=ssl"),

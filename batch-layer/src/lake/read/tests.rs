@@ -16,8 +16,8 @@ fn hour() -> Hour {
     Hour::of(Timestamp::from_micros(START))
 }
 
-fn asked() -> Asked {
-    Asked { hour: hour(), topic: "stock_prices".into() }
+fn of() -> HourOfTopic {
+    HourOfTopic { hour: hour(), topic: "stock_prices".into() }
 }
 
 /// A tick as it stands in its topic: symbol, time within the hour, prices, volume, place.
@@ -76,7 +76,7 @@ fn bars(sum: &HourBars) -> BTreeMap<String, Bar> {
 proptest! {
     #[test]
     fn sums_of_the_lake_are_those_of_its_ticks_one_by_one(rows in some_rows()) {
-        assert_same(&sum_up(&file_of(&rows), &asked(), &|| false).unwrap(), &summed_one_by_one(&rows));
+        assert_same(&sum_up(&file_of(&rows), &of(), &|| false).unwrap(), &summed_one_by_one(&rows));
     }
 }
 
@@ -124,7 +124,7 @@ fn assert_same(found: &HourBars, expected: &HourBars) {
 #[test]
 fn row_groups_that_several_threads_read_add_up() {
     let rows: Vec<Row> = (0..3 * GROUP as i64 + 11).map(row).collect();
-    let sum = sum_up(&file_of(&rows), &asked(), &|| false).unwrap();
+    let sum = sum_up(&file_of(&rows), &of(), &|| false).unwrap();
     assert_same(&sum, &summed_one_by_one(&rows));
     assert_eq!(sum.bars.len(), 7);
 }
@@ -132,7 +132,7 @@ fn row_groups_that_several_threads_read_add_up() {
 #[test]
 fn values_that_no_dictionary_has_room_for_are_read_to_the_last_digit() {
     let rows: Vec<Row> = (0..GROUP as i64 + 5000).map(varied_row).collect();
-    let sum = sum_up(&file_of(&rows), &asked(), &|| false).unwrap();
+    let sum = sum_up(&file_of(&rows), &of(), &|| false).unwrap();
     assert_same(&sum, &summed_one_by_one(&rows));
 }
 
@@ -145,15 +145,15 @@ fn a_file_with_one_byte_that_is_another_is_read_or_an_error() {
         file.read_exact_at(&mut byte, at).unwrap();
         file.write_all_at(&[byte[0] ^ 0x55], at).unwrap();
         // Whether sums are those of the ticks is told by a hash of the whole, before.
-        drop(sum_up(&file, &asked(), &|| false));
+        drop(sum_up(&file, &of(), &|| false));
         file.write_all_at(&byte, at).unwrap();
     }
-    assert_same(&sum_up(&file, &asked(), &|| false).unwrap(), &summed_one_by_one(&rows));
+    assert_same(&sum_up(&file, &of(), &|| false).unwrap(), &summed_one_by_one(&rows));
 }
 
 #[test]
 fn what_cannot_be_an_hour_of_the_lake_is_an_error_and_no_sum() {
-    let why = |file: File| sum_up(&file, &asked(), &|| false).unwrap_err().to_string();
+    let why = |file: File| sum_up(&file, &of(), &|| false).unwrap_err().to_string();
     let (mut twice, mut late) = (row(1), row(1));
     twice.0 = "Z".to_owned();
     assert!(why(file_of(&[row(1), twice])).contains("twice"));
@@ -169,5 +169,5 @@ fn what_cannot_be_an_hour_of_the_lake_is_an_error_and_no_sum() {
 
 #[test]
 fn a_run_that_is_to_end_reads_no_further() {
-    assert!(sum_up(&file_of(&[row(1)]), &asked(), &|| true).is_err());
+    assert!(sum_up(&file_of(&[row(1)]), &of(), &|| true).is_err());
 }

@@ -38,13 +38,13 @@ struct Case {
     lost: Lost,
     expired: Places,
     expired_unplaced: Option<Unplaced>,
-    expired_placeless: ExpiredPlaceless,
+    expired_without_offsets: ExpiredWithoutOffsets,
     parsed_otherwise: Places,
     rejected_ticks: Places,
     rejected_unread: Places,
     no_ticks: NoTicks,
     kafka_end: Option<u64>,
-    gaps: Known,
+    gaps: NonTickOffsets,
     unread: Option<&'static str>,
     is_purged: bool,
     /// What is read again, of either side; `None`: what it was when it was read first.
@@ -94,14 +94,14 @@ impl Case {
             kafka: BTreeMap::new(),
             expired: &self.expired,
             expired_unplaced: self.expired_unplaced.unwrap_or(Unplaced::None),
-            expired_placeless: &self.expired_placeless,
+            expired_without_offsets: &self.expired_without_offsets,
             may_be_twice: false,
             parsed_otherwise: &self.parsed_otherwise,
             rejected_ticks: &self.rejected_ticks,
             rejected_unread: &self.rejected_unread,
             kafka_ends: self.kafka_end.map(|end| (0, end)).into_iter().collect(),
             again: again.map(<[HourHoldings; 2]>::each_ref),
-            told: None,
+            differing_values: None,
             presumed_ends: &ends.max().map(|end| (0, end)).into_iter().collect(),
             no_ticks: &self.no_ticks,
         };
@@ -227,12 +227,12 @@ fn values_are_compared_beside_offsets_that_one_side_alone_has() {
 }
 
 /// An archive whose lines tell no offsets, but for where its object begins.
-fn placeless(start: u64, ticks: u64) -> HourHoldings {
+fn without_offsets(start: u64, ticks: u64) -> HourHoldings {
     let offsets: Vec<_> = (start..start + ticks).map(|offset| (offset, 1)).collect();
     let mut side = side(&offsets);
     side.offsets = crate::scan::Offsets::default();
     let share = side.shares.get_mut(&0).unwrap();
-    share.placeless = ticks;
+    share.without_offsets = ticks;
     share.presumed = vec![Presumed { start, end: start + ticks, ticks }];
     side
 }
@@ -243,20 +243,20 @@ fn without_offsets_what_one_side_has_not_come_to_is_no_difference() {
         case.compare_sides(&side(&ticks(rows)), &archive, None)
     };
     // The speed layer has come to offset 100.
-    let behind = compare(50..100, placeless(50, 70), Case::default());
+    let behind = compare(50..100, without_offsets(50, 70), Case::default());
     assert_eq!((behind.status, behind.missing_in_realtime), (Status::Open, 0), "{behind:?}");
     assert!(behind.details[0].contains("20 ticks wait for the speed layer"), "{behind:?}");
-    let lost = compare(50..90, placeless(50, 50), Case::default());
+    let lost = compare(50..90, without_offsets(50, 50), Case::default());
     assert_eq!((lost.status, lost.missing_in_realtime), (Status::Mismatch, 10), "{lost:?}");
     let pending = |count: u64| Lost { pending: at_zero(100..100 + count), ..Lost::default() };
     for (count, status) in [(20, Status::Open), (19, Status::Mismatch)] {
         let case = Case { lost: pending(count), kafka_end: Some(200), ..Case::default() };
-        assert_eq!(compare(50..100, placeless(50, 70), case).status, status, "{count}");
+        assert_eq!(compare(50..100, without_offsets(50, 70), case).status, status, "{count}");
     }
     // And the sink to offset 80.
-    let ahead = compare(50..100, placeless(50, 30), Case::default());
+    let ahead = compare(50..100, without_offsets(50, 30), Case::default());
     assert_eq!((ahead.status, ahead.missing_in_archive), (Status::Open, 0), "{ahead:?}");
-    let lost = compare(40..100, placeless(50, 30), Case::default());
+    let lost = compare(40..100, without_offsets(50, 30), Case::default());
     assert_eq!((lost.status, lost.missing_in_archive), (Status::Mismatch, 30), "{lost:?}");
 }
 
@@ -288,7 +288,7 @@ fn ticks_of_an_hour_with_and_without_offsets_are_counted_whichever_of_them_have_
     for (rows, status) in
         [(50..100, Status::Ok), (51..100, Status::Mismatch), (49..100, Status::Mismatch)]
     {
-        let outcome = compare(rows, &placeless(50, 20), Unplaced::None);
+        let outcome = compare(rows, &without_offsets(50, 20), Unplaced::None);
         assert_eq!(outcome.status, status, "{outcome:?}");
     }
     // All have.
@@ -308,7 +308,7 @@ fn of_lines_with_and_without_offsets_those_behind_the_speed_layer_wait_for_it() 
     let hour = Hour::of(Timestamp::from_micros(0));
     let holdings = |held| Holdings { hours: [(hour, held)].into(), ..Holdings::default() };
     let mut archive = holdings(side(&ticks(80..103)));
-    assert!(archive.absorb(holdings(placeless(103, 2))).is_empty());
+    assert!(archive.absorb(holdings(without_offsets(103, 2))).is_empty());
     // The speed layer has come to offset 100.
     for (rows, status) in [(80..100, Status::Open), (81..100, Status::Mismatch)] {
         for kafka_end in [None, Some(200)] {
@@ -326,13 +326,13 @@ fn what_kafka_alone_has_of_a_dropped_day_may_be_lines_without_offsets() {
     for (count, status) in [(8, Status::Purged), (9, Status::Mismatch)] {
         let lost = Lost { lost: at_zero(0..count), ..Lost::default() };
         let case = Case { lost, is_purged: true, ..Case::default() };
-        let outcome = case.compare_sides(&HourHoldings::default(), &placeless(0, 8), None);
+        let outcome = case.compare_sides(&HourHoldings::default(), &without_offsets(0, 8), None);
         assert_eq!(outcome.status, status, "{outcome:?}");
     }
     // Others than the names tell: there may have been messages in between that were not archived.
     let lost = Lost { lost: at_zero(4..9), ..Lost::default() };
     let case = Case { lost, is_purged: true, ..Case::default() };
-    let outcome = case.compare_sides(&HourHoldings::default(), &placeless(0, 8), None);
+    let outcome = case.compare_sides(&HourHoldings::default(), &without_offsets(0, 8), None);
     assert_eq!(outcome.status, Status::Open, "{outcome:?}");
 }
 
@@ -343,7 +343,8 @@ fn expired_objects_without_offsets_account_for_what_they_held_of_their_partition
     let case = |unplaced, objects: &[Presumed]| Case {
         expired: at_zero(60..70),
         expired_unplaced: Some(unplaced),
-        expired_placeless: [((hour, 0), objects.to_vec()), ((hour, 1), vec![gone(0, 7)])].into(),
+        expired_without_offsets: [((hour, 0), objects.to_vec()), ((hour, 1), vec![gone(0, 7)])]
+            .into(),
         ..Case::default()
     };
     let of = |objects: &[Presumed]| case(Unplaced::ByPartition, objects);
@@ -385,7 +386,7 @@ fn expired_objects_without_offsets_account_for_what_they_held_of_their_partition
     for (rows, status) in [(50..90, Status::Ok), (50..95, Status::Open), (51..90, Status::Mismatch)]
     {
         let outcome =
-            of(&first).compare_sides(&side(&ticks(rows.clone())), &placeless(70, 20), None);
+            of(&first).compare_sides(&side(&ticks(rows.clone())), &without_offsets(70, 20), None);
         assert_eq!(outcome.status, status, "{rows:?}: {outcome:?}");
     }
     // Where the index has other numbers than the sums, it is not known whose they were.
@@ -498,7 +499,7 @@ fn later_elements_of_messages_are_named_by_their_index_and_stand_where_their_mes
     let archive: Vec<_> = [place(1, 0), place(1, 2), place(2, 0), place(3, 1), place(101, 4)]
         .map(|at| (at, 1))
         .into();
-    let gaps = Known::from([(0, std::iter::once(3..4).collect())]);
+    let gaps = NonTickOffsets::from([(0, std::iter::once(3..4).collect())]);
     let outcome = Case { gaps, ..Case::default() }.compare(&realtime, &archive);
     assert_eq!(outcome.status, Status::Mismatch);
     assert_eq!(

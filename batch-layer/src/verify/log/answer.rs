@@ -1,14 +1,14 @@
-//! What Kafka says when it is asked: whether it can be ([`Asked`]), what it has of a partition
-//! ([`Span`]), and of which hours ([`held`]).
+//! What Kafka says when it is asked: whether it can be ([`KafkaAccess`]), what it has of a
+//! partition ([`Span`]), and of which hours ([`held`]).
 
 use crate::hour::Hour;
 use std::ops::Range;
 
 /// Whether Kafka can be asked, by what asks it.
-pub enum Asked<L> {
-    NotGiven,
-    Away,
-    There(L),
+pub enum KafkaAccess<L> {
+    NotConfigured,
+    Unreachable,
+    Connected(L),
 }
 
 /// What Kafka has of a partition: the offsets [low, high), and where hours begin.

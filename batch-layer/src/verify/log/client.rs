@@ -1,6 +1,6 @@
 //! [`Log`], by librdkafka.
 
-use super::answer::{Asked, Span, held};
+use super::answer::{KafkaAccess, Span, held};
 use crate::hour::Hour;
 use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
@@ -36,10 +36,10 @@ impl Log {
     ///
     /// # Errors
     /// A property that librdkafka refuses, or a topic that is not there.
-    pub fn connect(args: &KafkaArgs, topic: &str) -> Result<Asked<Self>, Failure> {
+    pub fn connect(args: &KafkaArgs, topic: &str) -> Result<KafkaAccess<Self>, Failure> {
         let Some(brokers) = args.kafka_brokers.as_ref().filter(|brokers| !brokers.is_empty())
         else {
-            return Ok(Asked::NotGiven);
+            return Ok(KafkaAccess::NotConfigured);
         };
         args.properties.check_login()?;
         let mut settings =
@@ -63,14 +63,14 @@ impl Log {
                 "no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property): {said}; what PostgreSQL and the \
                  archive hold is compared without it"
             );
-            return Ok(Asked::Away);
+            return Ok(KafkaAccess::Unreachable);
         }
         partitions(&consumer, topic).map_err(|error| {
             Failure::Configuration(error.context(format!("topic {topic} at {brokers} (--topic)")))
         })?;
         let described = topic_id::describe(&consumer, topic, args.kafka_timeout);
         let topic_id = described.map(|described| described.topic_id).unwrap_or_default();
-        Ok(Asked::There(Self {
+        Ok(KafkaAccess::Connected(Self {
             consumer,
             topic: topic.to_owned(),
             topic_id,
@@ -281,7 +281,7 @@ mod tests {
             "ticks",
         ];
         let args = VerifyArgs::try_parse_from(flags).unwrap();
-        let Asked::There(log) = Log::connect(&args.kafka, "ticks").unwrap() else {
+        let KafkaAccess::Connected(log) = Log::connect(&args.kafka, "ticks").unwrap() else {
             panic!("the brokers answer");
         };
         (cluster, log)

@@ -1,6 +1,6 @@
 //! [`Log`] of a program that was built without Kafka: there is none.
 
-use super::answer::{Asked, Span};
+use super::answer::{KafkaAccess, Span};
 use crate::hour::Hour;
 use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
@@ -19,8 +19,8 @@ pub struct Log {
 impl Log {
     /// # Errors
     /// None: brokers that were given are refused before ([`KafkaArgs::check`]).
-    pub fn connect(_: &KafkaArgs, _: &str) -> Result<Asked<Self>, Failure> {
-        Ok(Asked::NotGiven)
+    pub fn connect(_: &KafkaArgs, _: &str) -> Result<KafkaAccess<Self>, Failure> {
+        Ok(KafkaAccess::NotConfigured)
     }
 
     /// # Errors

@@ -1,12 +1,11 @@
-//! Where the message of a line stood in its topic, of one that is no tick: what is no tick is not
-//! missing.
+//! The position in Kafka of a line that is no tick: such an offset is not missing.
 
 use super::ScanOptions;
 use common::decode::Provenance;
 use serde_json::{Map, Value};
 
-/// What a line tells of its place, bare or in a sink's envelope.
-pub fn place_in(line: &[u8], options: &ScanOptions) -> Option<Provenance> {
+/// The partition and offset that a line carries, bare or in a sink's envelope.
+pub fn position_in(line: &[u8], options: &ScanOptions) -> Option<Provenance> {
     if let Some(fields) = &options.csv {
         let offset = fields.cut(str::from_utf8(line).ok()?)?.offset?;
         return Some(Provenance { partition: options.origin.partition, offset });
@@ -41,16 +40,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_is_no_tick_may_tell_its_place() {
-        let told = |line: &str| {
-            place_in(line.as_bytes(), &options()).map(|told| (told.partition, told.offset))
+    fn a_line_that_is_no_tick_may_carry_its_position() {
+        let position = |line: &str| {
+            position_in(line.as_bytes(), &options()).map(|of| (of.partition, of.offset))
         };
-        assert_eq!(told(r#"{"symbol":"A","kafka_partition":3,"kafka_offset":17}"#), Some((3, 17)));
+        assert_eq!(
+            position(r#"{"symbol":"A","kafka_partition":3,"kafka_offset":17}"#),
+            Some((3, 17))
+        );
         let partition = options().origin.partition;
-        assert_eq!(told(r#"{"key":"A","value":{},"offset":18}"#), Some((partition, 18)));
-        assert_eq!(told(r#"{"value":"x","offset":18,"partition":5}"#), Some((5, 18)));
+        assert_eq!(position(r#"{"key":"A","value":{},"offset":18}"#), Some((partition, 18)));
+        assert_eq!(position(r#"{"value":"x","offset":18,"partition":5}"#), Some((5, 18)));
         let both = r#"{"value":"x","offset":18,"kafka_partition":3,"kafka_offset":17}"#;
-        assert_eq!(told(both), Some((3, 17)));
+        assert_eq!(position(both), Some((3, 17)));
         for silent in [
             "",
             "no json",
@@ -60,7 +62,7 @@ mod tests {
             r#"{"offset":17}"#,
             r#"{"kafka_partition":"3"}"#,
         ] {
-            assert_eq!(told(silent), None, "{silent}");
+            assert_eq!(position(silent), None, "{silent}");
         }
     }
 }

@@ -8,13 +8,14 @@ with lake as
      group by hour)
 select b.hour,
        case when not exists (select from archive_object_hours h join archive_objects o using (key)
-                             where h.hour = b.hour and not o.gone and h.merged and not o.placeless
-                               and o.rejected_lines = 0 and o.format = $6
+                             where h.hour = b.hour and not o.gone and h.merged
+                               and not o.lacks_offsets and o.rejected_lines = 0
+                               and o.decode_rules = $6
                                and not exists (select from broken_objects x where x.key = o.key))
                 then 'none of its objects may go'
             when b.location not in ('', $4) then 'it was computed from another bucket'
             when exists (select from stale_hours s where s.hour = b.hour)
-              or exists (select from held_hours h where h.hour = b.hour)
+              or exists (select from blocked_hours h where h.hour = b.hour)
               or not exists (select from archive_hours a
                              where a.hour = b.hour and (a.status = 'complete' or a.is_by_offsets))
                 then 'it is not complete, or waits for batch-layer'

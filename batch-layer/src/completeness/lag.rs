@@ -1,4 +1,4 @@
-//! Whether the archive stands, by topic and partition: the view `archive_standing`.
+//! How far the archive is behind the speed layer, by topic and partition: the view `archive_lag`.
 
 use crate::index::Index;
 use service::Failure;
@@ -9,13 +9,13 @@ use std::time::Duration;
 
 /// A partition of which the speed layer has had newer ticks than the archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct ArchiveLag {
     topic: String,
     partition: i32,
     waiting: Duration,
 }
 
-impl Standing {
+impl ArchiveLag {
     #[must_use]
     pub fn describe(&self) -> String {
         let Self { topic, partition, waiting } = self;
@@ -28,24 +28,27 @@ impl Standing {
 }
 
 /// Notes where the archive has all that the speed layer has. Gives the partition that has waited
-/// longest, if one has for longer than is allowed.
+/// longest; `None` if none has waited for longer than is allowed.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn standing(index: &mut Index, allowed: Duration) -> Result<Option<Standing>, Failure> {
+pub async fn archive_lag(
+    index: &mut Index,
+    allowed: Duration,
+) -> Result<Option<ArchiveLag>, Failure> {
     let allow = pg::query(include_str!("../../sql/completeness/note_check.sql"))
         .bind(allowed.as_secs_f64());
-    index.write("archive_checks", allow).await?;
+    index.write("archive_lag_check", allow).await?;
     let caught_up = pg::query(include_str!("../../sql/completeness/note_caught_up.sql"));
-    index.write("archive_newest", caught_up).await?;
+    index.write("archive_high_offsets", caught_up).await?;
     let waiting = pg::query_as(include_str!("../../sql/completeness/waiting.sql"))
         .fetch_optional(&mut index.connection);
     let waiting: Result<Option<(String, i32, f64)>, _> = in_time(index.patience, waiting).await;
-    let waiting = waiting.map_err(|error| index.failed("reading archive_standing in", error))?;
-    let standing = |(topic, partition, seconds)| Standing {
+    let waiting = waiting.map_err(|error| index.failed("reading archive_lag in", error))?;
+    let lag = |(topic, partition, seconds)| ArchiveLag {
         topic,
         partition,
         waiting: Duration::from_secs_f64(seconds),
     };
-    Ok(waiting.map(standing))
+    Ok(waiting.map(lag))
 }
