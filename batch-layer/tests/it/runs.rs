@@ -356,7 +356,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         summary::withdraw(&mut old, hour, &snapshot, false).await,
         batch_layer::completeness::judge(&mut old, &window, (&[], lacks)).await.map(drop),
         ledger::begin(&mut old, begun("the old run, once more")).await.map(drop),
-        old.unmark_stale(hour, &snapshot).await,
+        old.unmark_stale(hour, &snapshot, None).await,
         old.mend(&["k".to_owned()]).await,
         old.restore(&[key(10, 0, 0)], true).await,
         old.mark_shrunk(&window).await,
@@ -378,7 +378,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         .await;
     assert_eq!(runs[1..], ["the old run: failed", "the new run: running"]);
     let snapshot = new.snapshot(hour).await.unwrap();
-    new.unmark_stale(hour, &snapshot).await.unwrap();
+    new.unmark_stale(hour, &snapshot, None).await.unwrap();
     assert_eq!(world.number("select count(*) from stale_hours").await, 0);
 }
 

@@ -337,7 +337,7 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
         // What touches no hour is nothing to it.
         assert_eq!(matches!(written, Written::Outdated), change != OTHER, "{change}");
         if change != OTHER {
-            index.unmark_stale(hour, &snapshot).await.unwrap();
+            index.unmark_stale(hour, &snapshot, None).await.unwrap();
             summary::withdraw(&mut index, hour, &snapshot, false).await.unwrap();
             assert_eq!(world.footprint().await, before, "{change}");
         } else {
