@@ -5,3 +5,4 @@ pub mod count;
 pub mod hours;
 pub mod market;
 pub mod nab;
+pub mod thin;

@@ -94,55 +94,73 @@ impl Tick {
     }
 }
 
-/// What is odd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// A price outside the quotes by more than a spread.
-    OutsideQuotes,
-    /// A price off the others whose sale condition is excluded.
-    ExcludedCondition,
-    /// A price off those before it, to which the next ones returned.
-    Spike,
-    /// A price outside the bands around the mean of the last minutes.
-    OutsideBands,
-    /// More volume in a minute than this time of day has.
-    VolumeBurst,
-    /// A wider range in a minute than this time of day has.
-    RangeBurst,
-    /// No tick for longer than usual, in trading hours.
-    Silence,
-    /// The same of all symbols of a partition.
-    MarketSilence,
-    /// The feed's number is no higher than the last one.
-    SequenceStep,
-    /// Numbers of the feed are missing.
-    SequenceHole,
-    /// The producer takes the trade back.
-    Cancel,
-    /// The producer corrects a trade.
-    Correction,
-    /// A price off its neighbours on both sides, judged with hindsight.
-    OffNeighbours,
+/// Defines the kinds with their names, in two parts, so that neither `CAUSAL` nor `name` can lack
+/// one.
+macro_rules! kinds {
+    (
+        $(#[$attribute:meta])*
+        causal { $($(#[$causal_documentation:meta])* $causal:ident => $causal_name:literal,)+ }
+        hindsight { $($(#[$documentation:meta])* $hindsight:ident => $name:literal,)+ }
+    ) => {
+        $(#[$attribute])*
+        pub enum Kind {
+            $($(#[$causal_documentation])* $causal,)+
+            $($(#[$documentation])* $hindsight,)+
+        }
+
+        impl Kind {
+            /// What is found as ticks come.
+            pub const CAUSAL: [Self; [$($causal_name),+].len()] = [$(Self::$causal),+];
+
+            /// Its name in tables.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$causal => $causal_name,)+
+                    $(Self::$hindsight => $name,)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// What is odd.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+    #[serde(rename_all = "snake_case")]
+    causal {
+        /// A price outside the quotes by more than a spread.
+        OutsideQuotes => "outside_quotes",
+        /// A price off the others whose sale condition is excluded.
+        ExcludedCondition => "excluded_condition",
+        /// A price off those before it, to which the next ones returned.
+        Spike => "spike",
+        /// A price outside the bands around the mean of the last minutes.
+        OutsideBands => "outside_bands",
+        /// More volume in a minute than this time of day has.
+        VolumeBurst => "volume_burst",
+        /// A wider range in a minute than this time of day has.
+        RangeBurst => "range_burst",
+        /// No tick for longer than usual, in trading hours.
+        Silence => "silence",
+        /// The same of all symbols of a partition.
+        MarketSilence => "market_silence",
+        /// The feed's number is no higher than the last one.
+        SequenceStep => "sequence_step",
+        /// Numbers of the feed are missing.
+        SequenceHole => "sequence_hole",
+        /// The producer takes the trade back.
+        Cancel => "cancel",
+        /// The producer corrects a trade.
+        Correction => "correction",
+    }
+    hindsight {
+        /// A price off its neighbours on both sides, judged with hindsight.
+        OffNeighbours => "off_neighbours",
+    }
 }
 
 impl Kind {
-    /// What is found as ticks come.
-    pub const CAUSAL: [Self; 12] = [
-        Self::OutsideQuotes,
-        Self::ExcludedCondition,
-        Self::Spike,
-        Self::OutsideBands,
-        Self::VolumeBurst,
-        Self::RangeBurst,
-        Self::Silence,
-        Self::MarketSilence,
-        Self::SequenceStep,
-        Self::SequenceHole,
-        Self::Cancel,
-        Self::Correction,
-    ];
-
     /// Whether it says that a price is wrong.
     #[must_use]
     pub const fn is_of_price(self) -> bool {
@@ -160,26 +178,6 @@ impl Kind {
     #[must_use]
     pub const fn is_left_out(self) -> bool {
         self.is_of_price() || matches!(self, Self::Cancel)
-    }
-
-    /// Its name in tables.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OutsideQuotes => "outside_quotes",
-            Self::ExcludedCondition => "excluded_condition",
-            Self::Spike => "spike",
-            Self::OutsideBands => "outside_bands",
-            Self::VolumeBurst => "volume_burst",
-            Self::RangeBurst => "range_burst",
-            Self::Silence => "silence",
-            Self::MarketSilence => "market_silence",
-            Self::SequenceStep => "sequence_step",
-            Self::SequenceHole => "sequence_hole",
-            Self::Cancel => "cancel",
-            Self::Correction => "correction",
-            Self::OffNeighbours => "off_neighbours",
-        }
     }
 }
 

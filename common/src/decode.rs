@@ -12,7 +12,6 @@ mod advice;
 mod around;
 mod elements;
 mod fields;
-mod found;
 mod json;
 mod kinds;
 mod learn;
@@ -25,12 +24,13 @@ mod schemas;
 mod shape;
 mod sources;
 mod text;
+mod value_fields;
 mod values;
 
 pub use elements::{MAX_DAYS, MAX_ELEMENTS};
 pub use json::MAX_VALUE_BYTES;
 pub use mapping::{Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, usual_field};
-pub use record::{Beside, Element, Provenance, Record};
+pub use record::{Element, Provenance, Record, RecordContext};
 pub use rules::{ProvenanceNames, Rules};
 pub use schemas::{Reference, Schema, SchemaKind, SchemaText, Schemas, Scratch, schema_id};
 pub use shape::{Layout, Part};
@@ -44,11 +44,11 @@ use advice::advised;
 use around::around;
 use elements::{Days, Elements, Outside};
 use fields::{Fields, RawPrices};
-use found::Found;
 use record::Given;
 use serde_json::value::RawValue;
 use shape::Shapes;
 use std::sync::Arc;
+use value_fields::ValueFields;
 
 /// A tick's timestamp may be this far ahead of the clock, for producers whose clocks are wrong.
 pub const MAX_AHEAD: i64 = Timestamp::DAY;
@@ -118,7 +118,7 @@ impl Decoder {
     pub fn decode<'a>(
         &'a mut self,
         value: &'a [u8],
-        beside: &Beside<'a>,
+        beside: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
         let given = self.given(beside);
         match self.shapes.decode(value, &given) {
@@ -135,7 +135,7 @@ impl Decoder {
     pub fn decode_each(
         &mut self,
         value: &[u8],
-        beside: &Beside<'_>,
+        beside: &RecordContext<'_>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
         self.each_by(value, beside, Self::decode, Self::decode_element, each)
@@ -148,7 +148,7 @@ impl Decoder {
     pub fn decode_each_strictly(
         &mut self,
         value: &[u8],
-        beside: &Beside<'_>,
+        beside: &RecordContext<'_>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
         self.each_by(value, beside, Self::decode_strictly, Self::decode_element_strictly, each)
@@ -157,7 +157,11 @@ impl Decoder {
     /// The tick in `value` if the fast path takes it; else [`Decoder::decode_each`] must decide.
     /// For loops where the copy of a result that may hold either a tick or a reason counts.
     #[inline]
-    pub fn decode_known<'a>(&mut self, value: &'a [u8], beside: &Beside<'a>) -> Option<Record<'a>> {
+    pub fn decode_known<'a>(
+        &mut self,
+        value: &'a [u8],
+        beside: &RecordContext<'a>,
+    ) -> Option<Record<'a>> {
         let given = self.given(beside);
         self.shapes.decode(value, &given)
     }
@@ -169,7 +173,7 @@ impl Decoder {
     pub fn decode_known_line<'a>(
         &mut self,
         lines: &'a [u8],
-        beside: &Beside<'a>,
+        beside: &RecordContext<'a>,
     ) -> Option<(Record<'a>, usize)> {
         let given = self.given(beside);
         self.shapes.decode_line(lines, &given)
@@ -177,7 +181,7 @@ impl Decoder {
 
     /// What stands beside a value, as far as the fast path needs it.
     #[inline(always)]
-    fn given<'a>(&self, beside: &Beside<'a>) -> Given<'a> {
+    fn given<'a>(&self, beside: &RecordContext<'a>) -> Given<'a> {
         let mut given = Given {
             symbol: None,
             key: None,
@@ -192,7 +196,7 @@ impl Decoder {
         given
     }
 
-    fn add_given<'a>(&self, beside: &Beside<'a>, given: &mut Given<'a>) {
+    fn add_given<'a>(&self, beside: &RecordContext<'a>, given: &mut Given<'a>) {
         given.symbol = match self.rules.symbol_from {
             SymbolFrom::Value | SymbolFrom::ValueOrKey => None,
             // The strict path unescapes what stands in quotes, and refuses what is JSON otherwise.
@@ -212,13 +216,13 @@ impl Decoder {
     fn each_by(
         &mut self,
         value: &[u8],
-        beside: &Beside<'_>,
-        whole: impl for<'a> Fn(&'a mut Self, &'a [u8], &Beside<'a>) -> Result<Record<'a>, Reject>,
+        beside: &RecordContext<'_>,
+        whole: impl for<'a> Fn(&'a mut Self, &'a [u8], &RecordContext<'a>) -> Result<Record<'a>, Reject>,
         part: impl for<'a> Fn(
             &'a mut Self,
             &Elements<'a>,
             elements::Element<'a>,
-            &Beside<'a>,
+            &RecordContext<'a>,
         ) -> Result<Record<'a>, Reject>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
@@ -226,9 +230,7 @@ impl Decoder {
         let mut reread = Vec::new();
         let refuses_rest = self.buffers.refuses_rest;
         let elements = match elements::may_have_several(value, &rules) {
-            true => {
-                read_json((value, refuses_rest), &mut reread, |text| Elements::of(text, &rules))?
-            }
+            true => read_json(value, refuses_rest, &mut reread, |text| Elements::of(text, &rules))?,
             false => None,
         };
         let Some(elements) = elements else {
@@ -250,7 +252,7 @@ impl Decoder {
         &'a mut self,
         elements: &Elements<'a>,
         element: elements::Element<'a>,
-        beside: &Beside<'a>,
+        beside: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
         let value = element.raw.get().as_bytes();
         let mut given = self.given(beside);
@@ -278,7 +280,7 @@ impl Decoder {
         &'a mut self,
         elements: &Elements<'a>,
         element: elements::Element<'a>,
-        beside: &Beside<'a>,
+        beside: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
         let Self { rules, bounds, buffers, .. } = self;
         Strict { rules, beside, bounds: *bounds }.decode_element(elements, element, buffers)
@@ -288,7 +290,7 @@ impl Decoder {
     fn decode_and_learn<'a>(
         &'a mut self,
         value: &'a [u8],
-        beside: &Beside<'a>,
+        beside: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
         let Self { rules, bounds, shapes, buffers, .. } = self;
         let record = Strict { rules, beside, bounds: *bounds }.decode(value, buffers)?;
@@ -302,7 +304,7 @@ impl Decoder {
     /// How `value` is laid out; `None` where it is no tick, holds several, or is unusual.
     #[must_use]
     pub fn layout(&mut self, value: &[u8]) -> Option<Layout> {
-        self.decode_strictly(value, &Beside::NOTHING).ok()?;
+        self.decode_strictly(value, &RecordContext::NOTHING).ok()?;
         let shape = learn::shape(value, &self.rules)?;
         (!is_several(value, &self.rules)).then(|| shape.layout())?
     }
@@ -315,7 +317,7 @@ impl Decoder {
     pub fn decode_strictly<'a>(
         &'a mut self,
         value: &'a [u8],
-        beside: &Beside<'a>,
+        beside: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
         let Self { rules, bounds, buffers, .. } = self;
         Strict { rules, beside, bounds: *bounds }.decode(value, buffers)
@@ -335,7 +337,7 @@ fn of_bytes(text: &[u8]) -> Option<Symbol<'_>> {
 /// A clock that is behind must not reject what Kafka itself has already taken: the later of the two
 /// counts.
 #[inline(always)]
-fn bounds(bounds: TimeBounds, beside: &Beside<'_>) -> TimeBounds {
+fn bounds(bounds: TimeBounds, beside: &RecordContext<'_>) -> TimeBounds {
     let latest = match beside.time {
         Some(time) if time <= LAST_DAY_OF_ALL => bounds.latest.max(time.plus_micros(MAX_AHEAD)),
         Some(_) | None => bounds.latest,
@@ -346,14 +348,15 @@ fn bounds(bounds: TimeBounds, beside: &Beside<'_>) -> TimeBounds {
 /// The strict path.
 struct Strict<'r, 'a> {
     rules: &'r Rules,
-    beside: &'r Beside<'a>,
+    beside: &'r RecordContext<'a>,
     bounds: TimeBounds,
 }
 
 impl<'a> Strict<'_, 'a> {
     fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<Record<'a>, Reject> {
         let Buffers { unescaped, upper, conditions, reread, refuses_rest } = buffers;
-        let found = read_json((value, *refuses_rest), reread, |text| Found::of(text, self.rules))?;
+        let found =
+            read_json(value, *refuses_rest, reread, |text| ValueFields::of(text, self.rules))?;
         self.check_kind(&found, Outside::NOTHING)?;
         found.check_payload()?;
         let tick = self.tick(&found, Outside::NOTHING, unescaped, upper, conditions)?;
@@ -368,7 +371,7 @@ impl<'a> Strict<'_, 'a> {
         buffers: &'a mut Buffers,
     ) -> Result<Record<'a>, Reject> {
         let Buffers { unescaped, upper, conditions, .. } = buffers;
-        let found = Found::of(element.raw.get(), self.rules)?;
+        let found = ValueFields::of(element.raw.get(), self.rules)?;
         let outside = Outside(Some((elements, element)));
         self.check_kind(&found, outside)?;
         found.check_payload()?;
@@ -377,7 +380,7 @@ impl<'a> Strict<'_, 'a> {
     }
 
     /// What says of which kind a tick is may stand outside, as symbol and time may.
-    fn check_kind(&self, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<(), Reject> {
+    fn check_kind(&self, found: &ValueFields<'a>, outside: Outside<'_, 'a>) -> Result<(), Reject> {
         self.rules.conditions.iter().enumerate().try_for_each(|(at, condition)| {
             let inside = condition.find(found.object)?;
             condition.check(inside.or_else(|| outside.said(at)))
@@ -388,7 +391,7 @@ impl<'a> Strict<'_, 'a> {
     /// there is none of theirs.
     fn tick(
         &self,
-        found: &Found<'a>,
+        found: &ValueFields<'a>,
         outside: Outside<'_, 'a>,
         unescaped: &'a mut String,
         upper: &'a mut String,
@@ -435,7 +438,11 @@ impl<'a> Strict<'_, 'a> {
     }
 
     /// The one member that the time is in.
-    fn written_time(&self, found: &Found<'a>, outside: Outside<'_, 'a>) -> Option<&'a RawValue> {
+    fn written_time(
+        &self,
+        found: &ValueFields<'a>,
+        outside: Outside<'_, 'a>,
+    ) -> Option<&'a RawValue> {
         let is_one = self.rules.timestamp_from == TimestampFrom::Value
             && self.rules.mapping.paths(Field::TimeOfDay).is_empty();
         if is_one { self.require(Field::Timestamp, found, outside).ok() } else { None }
@@ -444,7 +451,7 @@ impl<'a> Strict<'_, 'a> {
     fn require(
         &self,
         field: Field,
-        found: &Found<'a>,
+        found: &ValueFields<'a>,
         outside: Outside<'_, 'a>,
     ) -> Result<&'a RawValue, Reject> {
         match self.find(field, found, outside)? {
@@ -456,7 +463,7 @@ impl<'a> Strict<'_, 'a> {
     fn find(
         &self,
         field: Field,
-        found: &Found<'a>,
+        found: &ValueFields<'a>,
         outside: Outside<'_, 'a>,
     ) -> Result<Option<&'a RawValue>, Reject> {
         let inside = found.fields.get(field)?;
@@ -464,7 +471,11 @@ impl<'a> Strict<'_, 'a> {
     }
 
     /// The key as the symbol of a message that has none.
-    fn key_in_place(&self, found: &Found<'a>, buffer: &'a mut String) -> Result<&'a str, Reject> {
+    fn key_in_place(
+        &self,
+        found: &ValueFields<'a>,
+        buffer: &'a mut String,
+    ) -> Result<&'a str, Reject> {
         match self.beside.key {
             Some(key) if !key.is_empty() => values::key_symbol_in_place(key, buffer),
             _ => {
@@ -478,7 +489,11 @@ impl<'a> Strict<'_, 'a> {
         }
     }
 
-    fn timestamp(&self, found: &Found<'a>, outside: Outside<'_, 'a>) -> Result<Timestamp, Reject> {
+    fn timestamp(
+        &self,
+        found: &ValueFields<'a>,
+        outside: Outside<'_, 'a>,
+    ) -> Result<Timestamp, Reject> {
         if self.rules.timestamp_from == TimestampFrom::Value {
             let written = self.require(Field::Timestamp, found, outside)?;
             if self.rules.mapping.paths(Field::TimeOfDay).is_empty() {
@@ -528,7 +543,8 @@ fn extras<'a>(fields: &Fields<'a>, prices: &RawPrices<'a>, buffer: &'a mut Strin
 /// What `read` makes of a value. What is no JSON is read once more as Connect would read it;
 /// `refuses_rest`: unless something stands behind it.
 fn read_json<'a, T>(
-    (value, refuses_rest): (&'a [u8], bool),
+    value: &'a [u8],
+    refuses_rest: bool,
     reread: &'a mut Vec<u8>,
     read: impl Fn(&'a str) -> Result<T, Reject>,
 ) -> Result<T, Reject> {

@@ -4,17 +4,17 @@
 //!
 //! ```
 //! use common::Timestamp;
-//! use common::decode::{Beside, Decoder, Rules};
+//! use common::decode::{RecordContext, Decoder, Rules};
 //!
 //! let now = Timestamp::from_micros(1_780_000_000_000_000);
 //! let mut decoder = Decoder::new(Rules::default(), now);
 //! let value = br#"{"symbol":"AAPL","price":"201.50","volume":100,"ts":1749218401123}"#;
-//! let record = decoder.decode(value, &Beside::NOTHING).unwrap();
+//! let record = decoder.decode(value, &RecordContext::NOTHING).unwrap();
 //! assert_eq!(record.tick.symbol().as_str(), "AAPL");
 //! assert_eq!(record.tick.prices().close.to_string(), "201.5");
 //! assert_eq!(record.tick.timestamp().to_string(), "2025-06-06T14:00:01.123Z");
 //!
-//! let reject = decoder.decode(b"no tick", &Beside::NOTHING).unwrap_err();
+//! let reject = decoder.decode(b"no tick", &RecordContext::NOTHING).unwrap_err();
 //! assert_eq!(reject.reason.as_str(), "not_json");
 //! ```
 

@@ -1,4 +1,36 @@
-//! [`Named`]: a setting of few values, each with a name.
+//! Values that have names: [`Named`], a setting of few values, and enums of which each variant has
+//! one.
+
+/// Defines an enum together with `ALL`, its variants in their order, and `as_str`, their names. So
+/// neither can lack a variant.
+macro_rules! named_enum {
+    (
+        $(#[$attribute:meta])*
+        pub enum $name:ident {
+            $($(#[$documentation:meta])* $variant:ident => $text:literal,)+
+        }
+    ) => {
+        $(#[$attribute])*
+        pub enum $name {
+            $($(#[$documentation])* $variant,)+
+        }
+
+        impl $name {
+            /// Each of them.
+            pub const ALL: [Self; [$($text),+].len()] = [$(Self::$variant),+];
+
+            /// Its name.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)+
+                }
+            }
+        }
+    };
+}
+
+pub(crate) use named_enum;
 
 /// A setting that is one of a few values.
 pub trait Named: Copy + PartialEq + Send + Sync + 'static {

@@ -1,95 +1,49 @@
 //! Why a message or an archive line is no tick.
 
+use crate::named::named_enum;
 use crate::symbol::is_invisible;
 use std::fmt;
 
-/// The kind of a rejection: the `reason` column and the metric's label. The names are stable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Reason {
-    /// No value at all (a tombstone) or an empty one.
-    Empty,
-    /// Longer than [`crate::decode::MAX_VALUE_BYTES`].
-    TooLarge,
-    /// Its bytes are no text in UTF-8.
-    NotUtf8,
-    /// Its text is no JSON.
-    NotJson,
-    /// It is JSON, and no object.
-    NotObject,
-    /// In a schema registry's format, and its schema is none that values can be read by.
-    UnknownSchema,
-    /// Bytes that its schema says nothing of.
-    NotOfSchema,
-    /// A field that a tick needs is not there, or it is not clear which member it is.
-    MissingField,
-    /// Of a kind that is not meant, as a feed's quotes beside its trades.
-    OtherKind,
-    /// No symbol: empty, too long, or with control characters.
-    BadSymbol,
-    /// No time.
-    BadTimestamp,
-    /// A time without an offset that its zone never had: clocks went forward over it.
-    NonexistentTime,
-    /// A time without an offset that its zone had twice: clocks went back over it.
-    AmbiguousTime,
-    /// A time before `--oldest`, or more than a day ahead.
-    TimestampOutOfRange,
-    /// No price.
-    BadPrice,
-    /// No volume.
-    BadVolume,
-    /// high below, or low above, another price of the tick.
-    InconsistentPrices,
-    /// A tick that PostgreSQL does not take, be it for a constraint that somebody has added.
-    RefusedByDatabase,
-}
-
-impl Reason {
-    /// Each of them.
-    pub const ALL: [Self; 18] = [
-        Self::Empty,
-        Self::TooLarge,
-        Self::NotUtf8,
-        Self::NotJson,
-        Self::NotObject,
-        Self::UnknownSchema,
-        Self::NotOfSchema,
-        Self::MissingField,
-        Self::OtherKind,
-        Self::BadSymbol,
-        Self::BadTimestamp,
-        Self::NonexistentTime,
-        Self::AmbiguousTime,
-        Self::TimestampOutOfRange,
-        Self::BadPrice,
-        Self::BadVolume,
-        Self::InconsistentPrices,
-        Self::RefusedByDatabase,
-    ];
-
-    /// Its name in tables and metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::TooLarge => "too_large",
-            Self::NotUtf8 => "not_utf8",
-            Self::NotJson => "not_json",
-            Self::NotObject => "not_object",
-            Self::UnknownSchema => "unknown_schema",
-            Self::NotOfSchema => "not_of_schema",
-            Self::MissingField => "missing_field",
-            Self::OtherKind => "other_kind",
-            Self::BadSymbol => "bad_symbol",
-            Self::BadTimestamp => "bad_timestamp",
-            Self::NonexistentTime => "nonexistent_time",
-            Self::AmbiguousTime => "ambiguous_time",
-            Self::TimestampOutOfRange => "timestamp_out_of_range",
-            Self::BadPrice => "bad_price",
-            Self::BadVolume => "bad_volume",
-            Self::InconsistentPrices => "inconsistent_prices",
-            Self::RefusedByDatabase => "refused_by_database",
-        }
+named_enum! {
+    /// The kind of a rejection: the `reason` column and the metric's label. The names are stable.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+    pub enum Reason {
+        /// No value at all (a tombstone) or an empty one.
+        Empty => "empty",
+        /// Longer than [`crate::decode::MAX_VALUE_BYTES`].
+        TooLarge => "too_large",
+        /// Its bytes are no text in UTF-8.
+        NotUtf8 => "not_utf8",
+        /// Its text is no JSON.
+        NotJson => "not_json",
+        /// It is JSON, and no object.
+        NotObject => "not_object",
+        /// In a schema registry's format, and its schema is none that values can be read by.
+        UnknownSchema => "unknown_schema",
+        /// Bytes that its schema says nothing of.
+        NotOfSchema => "not_of_schema",
+        /// A field that a tick needs is not there, or it is not clear which member it is.
+        MissingField => "missing_field",
+        /// Of a kind that is not meant, as a feed's quotes beside its trades.
+        OtherKind => "other_kind",
+        /// No symbol: empty, too long, or with control characters.
+        BadSymbol => "bad_symbol",
+        /// No time.
+        BadTimestamp => "bad_timestamp",
+        /// A time without an offset that its zone never had: clocks went forward over it.
+        NonexistentTime => "nonexistent_time",
+        /// A time without an offset that its zone had twice: clocks went back over it.
+        AmbiguousTime => "ambiguous_time",
+        /// A time before `--oldest`, or more than a day ahead.
+        TimestampOutOfRange => "timestamp_out_of_range",
+        /// No price.
+        BadPrice => "bad_price",
+        /// No volume.
+        BadVolume => "bad_volume",
+        /// high below, or low above, another price of the tick.
+        InconsistentPrices => "inconsistent_prices",
+        /// A tick that PostgreSQL does not take, be it for a constraint that somebody has added.
+        RefusedByDatabase => "refused_by_database",
     }
 }
 
@@ -114,8 +68,8 @@ impl fmt::Display for Reject {
     }
 }
 
-/// At most 80 characters of `text`, for use in a sentence. What would not be seen there, or turn the
-/// rest of it, is escaped.
+/// At most 80 characters of `text`, for use in a sentence. What would not be seen there, or turn
+/// the rest of it, is escaped.
 pub(crate) fn excerpt(text: &str) -> String {
     const LIMIT: usize = 80;
     let mut excerpt = String::new();

@@ -32,8 +32,3 @@ macro_rules! row {
         }
     };
 }
-
-#[must_use]
-pub fn quote_identifier(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}

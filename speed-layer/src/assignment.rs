@@ -1,24 +1,24 @@
 //! [`Assignment`]: the partitions that the group gave to this instance, topic by topic.
 
 use crate::batch::Gap;
-use crate::handover::{Answer, HeldBack, Position, Question, SeenEnd};
+use crate::handover::{HeldBack, Position, SeenEnd, StartAnswer, StartQuery};
 use crate::kafka::End;
-use crate::partition::{Action, Event, Partition, Stall, State, Taken};
+use crate::partition::{Action, Event, HoldReason, Partition, Stall, State, Taken};
 use crate::source::{Source, SourcePartition, TopicIdentity, TopicPartition};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// How long the group is left without an answer because it is not known yet where to begin with
-/// some partitions. What is known then is taken up; the others follow.
+/// some partitions. Those that are known then are assigned to the client; the others follow.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a partition may have messages of which none comes, before it is called silent.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
 /// The statistics come once a second. After such a pause this process, or its machine, has slept.
 const SLEPT: Duration = Duration::from_secs(5);
-/// How long a transaction may hold up its partition before that is said.
+/// How long a transaction may hold up its partition before that is logged.
 const HELD_UP_AFTER: Duration = Duration::from_secs(60);
-/// Partitions that stand, beside the first one, of which the names are shown.
+/// Stalled partitions whose names are shown, beside the first one.
 const NAMED: usize = 8;
 
 /// Where Kafka's logs ended when that was last asked.
@@ -28,7 +28,7 @@ pub type SeenEnds = BTreeMap<TopicPartition, SeenEnd>;
 #[derive(Debug)]
 pub struct Assignment {
     topics: Vec<Topic>,
-    /// Where the last message's topic stands: neighbours mostly share it.
+    /// The index of the last message's topic: neighbours mostly share it.
     last: usize,
     /// How many assignments there have been.
     count: u64,
@@ -52,27 +52,27 @@ struct Topic {
     /// The question to Kafka, which topic it is, that must be answered before anything of it is
     /// begun.
     question: u64,
-    /// It was.
+    /// That question was answered.
     is_confirmed: bool,
     partitions: BTreeMap<i32, Partition>,
-    watched: HashMap<i32, Watched>,
+    monitors: HashMap<i32, StallMonitor>,
 }
 
-/// What the statistics showed of a partition.
+/// Watches the statistics of a partition for silence, and for open transactions.
 #[derive(Debug)]
-struct Watched {
+struct StallMonitor {
     next: i64,
     moved: Instant,
-    /// By an open transaction: since when, and from which offset on.
+    /// Held up by an open transaction: since when, and from which offset on.
     held_up: Option<(Instant, i64)>,
-    said: bool,
+    logged: bool,
 }
 
-/// What is to be said of an open transaction.
+/// What is to be logged about an open transaction.
 #[derive(Debug, PartialEq, Eq)]
 enum Transaction {
     HoldsUp,
-    /// It held up its partition for so long.
+    /// It has ended, after it held up its partition for so long.
     Ended(Duration),
 }
 
@@ -120,7 +120,7 @@ impl Assignment {
             partition.seen_end = self.ends.remove(&at);
             let topic = self.topic_mut(element.topic());
             topic.partitions.insert(element.partition(), partition);
-            topic.watched.remove(&element.partition());
+            topic.monitors.remove(&element.partition());
         }
         self.unanswered.get_or_insert(now);
         self.is_unsettled = true;
@@ -135,7 +135,7 @@ impl Assignment {
                 question: 0,
                 is_confirmed: false,
                 partitions: BTreeMap::new(),
-                watched: HashMap::new(),
+                monitors: HashMap::new(),
             });
             self.topics.len() - 1
         });
@@ -144,7 +144,7 @@ impl Assignment {
 
     /// The group takes partitions back; gives those that Kafka's client has to give up.
     pub fn revoke(&mut self, partitions: &TopicPartitionList) -> TopicPartitionList {
-        let mut taken_up = TopicPartitionList::new();
+        let mut in_client = TopicPartitionList::new();
         for element in partitions.elements() {
             let topic = self.topics.iter_mut().find(|topic| topic.name == element.topic());
             let partition = topic.and_then(|topic| topic.partitions.remove(&element.partition()));
@@ -154,15 +154,15 @@ impl Assignment {
                 self.ends.insert(TopicPartition { topic, partition }, end);
             }
             if partition.is_some_and(|partition| partition.is_in_client()) {
-                taken_up.add_partition(element.topic(), element.partition());
+                in_client.add_partition(element.topic(), element.partition());
             }
         }
         // A revocation ends whatever assignment it was that waited.
         self.unanswered = None;
-        taken_up
+        in_client
     }
 
-    /// Those of the partitions that are ours, as the database calls them: it does not know others.
+    /// Those of the partitions that are ours, by their ids in the database, if it knows them.
     pub fn known(&self, partitions: &TopicPartitionList) -> Vec<SourcePartition> {
         let known = |name: &str, partition| {
             let topic = self.topics.iter().find(|topic| topic.name == name)?;
@@ -215,8 +215,8 @@ impl Assignment {
         topic.partitions.get_mut(&at.partition)
     }
 
-    /// Nothing is begun of a topic until an answer to this question, or to a later one, says which
-    /// it is.
+    /// No partition of a topic is begun until an answer to this question, or to a later one, says
+    /// which topic it is.
     pub fn confirm(&mut self, topic: &str, question: u64) {
         let topic = self.topic_mut(topic);
         (topic.question, topic.is_confirmed) = (question, false);
@@ -283,7 +283,7 @@ impl Assignment {
     }
 
     /// The store's answer, if it is about the present assignment.
-    pub fn answered(&mut self, answer: Answer, now: Instant) {
+    pub fn answered(&mut self, answer: StartAnswer, now: Instant) {
         self.is_unsettled = true;
         let stored = self.stored_mut(answer.at);
         if let Some(partition) = stored.filter(|stored| stored.assignment == answer.assignment) {
@@ -292,19 +292,19 @@ impl Assignment {
     }
 
     /// The store has left out what comes next of a partition.
-    pub fn held_back(&mut self, HeldBack { at, next, why, again }: HeldBack, now: Instant) {
+    pub fn held_back(&mut self, HeldBack { at, next, why, retry_after }: HeldBack, now: Instant) {
         self.is_unsettled = true;
         if let Some(partition) = self.stored_mut(at) {
-            partition.stands_at(next);
-            partition.on(Event::HeldBack(why, again), now);
+            partition.note_held_back_at(next);
+            partition.on(Event::HeldBack(HoldReason { why, retry_after }), now);
         }
     }
 
-    /// What was read of a partition was dropped: it is begun anew.
-    pub fn not_taken(&mut self, at: SourcePartition, now: Instant) {
+    /// What was read of a partition was dropped: its start is resolved again.
+    pub fn batch_dropped(&mut self, at: SourcePartition, now: Instant) {
         self.is_unsettled = true;
         if let Some(partition) = self.stored_mut(at) {
-            partition.on(Event::NotTaken, now);
+            partition.on(Event::BatchDropped, now);
         }
     }
 
@@ -335,17 +335,17 @@ impl Assignment {
         wanted
     }
 
-    /// As the database calls it; `None` before its topic is known there.
+    /// The partition by its id in the database; `None` before its topic is known there.
     pub fn stored(&self, at: &TopicPartition) -> Option<SourcePartition> {
         let topic = self.topics.iter().find(|topic| topic.name == at.topic)?;
         Some(SourcePartition { source: topic.source.as_ref()?.id, partition: at.partition })
     }
 
     /// The question to the store about a partition.
-    pub fn question(&self, at: &TopicPartition) -> Option<Question> {
+    pub fn question(&self, at: &TopicPartition) -> Option<StartQuery> {
         let topic = self.topics.iter().find(|topic| topic.name == at.topic)?;
         let (source, partition) = (topic.source.as_ref()?, topic.partitions.get(&at.partition)?);
-        Some(Question {
+        Some(StartQuery {
             at: self.stored(at)?,
             assignment: partition.assignment,
             is_first: at.partition < source.first_partitions,
@@ -356,10 +356,10 @@ impl Assignment {
         })
     }
 
-    /// Partitions of which the store has not said for a while where to begin.
-    pub fn long_unlocated(&self, now: Instant) -> Vec<TopicPartition> {
-        let unlocated = self.each().filter(|(_, partition)| partition.is_long_unlocated(now));
-        unlocated.map(|(at, _)| at).collect()
+    /// Partitions whose start offset has not been known for a while.
+    pub fn starts_long_unknown(&self, now: Instant) -> Vec<TopicPartition> {
+        let unknown = self.each().filter(|(_, partition)| partition.is_start_long_unknown(now));
+        unknown.map(|(at, _)| at).collect()
     }
 
     /// What is known of the ends of logs, for the session that follows.
@@ -400,7 +400,7 @@ impl Assignment {
             let end = ends.get(&at)?;
             let is_through =
                 partition.is_damaged() && end.fetched >= end.stable && end.stable > partition.next;
-            let lasts = now.saturating_duration_since(partition.moved) >= SILENT_AFTER;
+            let lasts = now.saturating_duration_since(partition.changed_at) >= SILENT_AFTER;
             (is_through && lasts).then_some((at, end.stable))
         };
         self.each().filter_map(of).collect()
@@ -413,8 +413,8 @@ impl Assignment {
         }
     }
 
-    /// Partitions that Kafka's client is to take up, with their next offsets; `None` where there is
-    /// nothing to tell it. The flag: this answers the group.
+    /// Partitions that are to be assigned to Kafka's client, with their next offsets; `None` where
+    /// there is nothing to tell it. The flag: this answers the group.
     pub fn ready(&mut self, now: Instant) -> Option<(Vec<(TopicPartition, i64)>, bool)> {
         let is_answer = self.unanswered.is_some();
         if let Some(since) = self.unanswered {
@@ -425,16 +425,16 @@ impl Assignment {
         } else if !self.is_unsettled {
             return None;
         }
-        let located = self.each().filter(|(_, partition)| partition.is_ready(now));
-        let located: Vec<_> = located.map(|(at, partition)| (at, partition.next)).collect();
-        if located.is_empty() && !is_answer {
+        let startable = self.each().filter(|(_, partition)| partition.is_ready(now));
+        let startable: Vec<_> = startable.map(|(at, partition)| (at, partition.next)).collect();
+        if startable.is_empty() && !is_answer {
             return None;
         }
-        for (at, _) in &located {
-            self.event(at, Event::TakenUp, now);
+        for (at, _) in &startable {
+            self.event(at, Event::ClientAssigned, now);
         }
         self.unanswered = None;
-        Some((located, is_answer))
+        Some((startable, is_answer))
     }
 
     fn each(&self) -> impl Iterator<Item = (TopicPartition, &Partition)> {
@@ -445,7 +445,7 @@ impl Assignment {
     }
 
     /// Moves a partition behind `offset`, up to `next`. `None` for what is not to be taken: the
-    /// partition is not ours or stands, or it was taken before.
+    /// partition is not ours or is stalled, or it was taken before.
     #[inline]
     pub fn advance(
         &mut self,
@@ -477,7 +477,7 @@ impl Assignment {
         }
     }
 
-    /// Where PostgreSQL stands with each partition.
+    /// The stored offset of each partition.
     pub fn positions(&self) -> Vec<Position> {
         let of = |topic: &Topic| {
             let source = topic.source.as_ref().map(|source| source.id);
@@ -520,16 +520,18 @@ impl Assignment {
             for (id, partition) in &topic.partitions {
                 let at = TopicPartition { topic: topic.name.clone(), partition: *id };
                 let Some(end) = ends.get(&at) else { continue };
-                let watched =
-                    topic.watched.entry(*id).or_insert_with(|| Watched::new(partition.next, now));
+                let monitor = topic
+                    .monitors
+                    .entry(*id)
+                    .or_insert_with(|| StallMonitor::new(partition.next, now));
                 let stored = source.map(|source| SourcePartition { source, partition: *id });
                 let could_come =
                     !has_slept && !leaderless.contains(&at) && stored.is_some_and(&is_asked_for);
-                if watched.is_silent(partition, *end, could_come, now) {
+                if monitor.is_silent(partition, *end, could_come, now) {
                     silent.push(at.clone());
                 }
-                if let Some(transaction) = watched.note_transaction(partition.next, *end, now) {
-                    transaction.say(&at, *end);
+                if let Some(transaction) = monitor.note_transaction(partition.next, *end, now) {
+                    transaction.log(&at, *end);
                 }
             }
         }
@@ -538,20 +540,21 @@ impl Assignment {
         }
     }
 
-    /// That it is not known where to begin is no partition's own trouble so far.
+    /// The time so far during which starts were unknown counts as no partition's own trouble.
     pub fn excuse(&mut self, now: Instant) {
         let partitions = self.topics.iter_mut().flat_map(|topic| topic.partitions.values_mut());
         partitions.for_each(|partition| partition.excuse(now));
     }
 
-    /// Says what stands, and what goes on again, once each; gives what the first of them says, and which others there are.
-    pub fn say_troubles(&mut self, now: Instant) -> Option<String> {
+    /// Logs each stall and each recovery once. Returns the trouble of the first stalled partition,
+    /// and the names of the others, for people. `None`: none is stalled.
+    pub fn log_troubles(&mut self, now: Instant) -> Option<String> {
         let (mut first, mut others) = (None, Vec::new());
         for topic in &mut self.topics {
             for (id, partition) in &mut topic.partitions {
                 let Some(trouble) = partition.trouble(now) else {
-                    if let Some(stood) = partition.goes_on(now) {
-                        say_that_it_goes_on((topic.name.as_str(), *id), partition.next, stood);
+                    if let Some(stalled_for) = partition.take_recovery(now) {
+                        log_recovery(&topic.name, *id, partition.next, stalled_for);
                     }
                     continue;
                 };
@@ -569,7 +572,7 @@ impl Assignment {
         first.map(|first| with_others(first, &others))
     }
 
-    /// How many partitions stand.
+    /// How many partitions are stalled.
     pub fn stalled(&self, now: Instant) -> usize {
         self.each().filter(|(_, partition)| partition.trouble(now).is_some()).count()
     }
@@ -593,8 +596,8 @@ impl Assignment {
     }
 }
 
-fn say_that_it_goes_on((topic, partition): (&str, i32), offset: i64, stood: Duration) {
-    let seconds = stood.as_secs_f64();
+fn log_recovery(topic: &str, partition: i32, offset: i64, stalled_for: Duration) {
+    let seconds = stalled_for.as_secs_f64();
     tracing::info!(
         topic,
         partition,
@@ -604,7 +607,7 @@ fn say_that_it_goes_on((topic, partition): (&str, i32), offset: i64, stood: Dura
     );
 }
 
-/// What one partition says, and the names of others that stand.
+/// The trouble of one partition, and the names of others that are stalled.
 fn with_others(first: String, others: &[String]) -> String {
     let named = others.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match others.len().saturating_sub(NAMED) {
@@ -620,9 +623,9 @@ impl Topic {
     }
 }
 
-impl Watched {
+impl StallMonitor {
     fn new(next: i64, now: Instant) -> Self {
-        Self { next, moved: now, held_up: None, said: false }
+        Self { next, moved: now, held_up: None, logged: false }
     }
 
     fn is_silent(
@@ -646,7 +649,7 @@ impl Watched {
     fn note_transaction(&mut self, next: i64, end: End, now: Instant) -> Option<Transaction> {
         let has_ended = |(_, at): &mut (Instant, i64)| *at != end.stable || end.high <= end.stable;
         if let Some((since, _)) = self.held_up.take_if(has_ended)
-            && std::mem::take(&mut self.said)
+            && std::mem::take(&mut self.logged)
         {
             return Some(Transaction::Ended(now.saturating_duration_since(since)));
         }
@@ -655,12 +658,12 @@ impl Watched {
         }
         let (since, _) = *self.held_up.get_or_insert((now, end.stable));
         let is_long = now.saturating_duration_since(since) >= HELD_UP_AFTER;
-        (is_long && !std::mem::replace(&mut self.said, true)).then_some(Transaction::HoldsUp)
+        (is_long && !std::mem::replace(&mut self.logged, true)).then_some(Transaction::HoldsUp)
     }
 }
 
 impl Transaction {
-    fn say(&self, at: &TopicPartition, end: End) {
+    fn log(&self, at: &TopicPartition, end: End) {
         let (topic, partition, offset) = (&at.topic, at.partition, end.stable);
         match self {
             Self::HoldsUp => tracing::warn!(
@@ -720,7 +723,7 @@ mod tests {
         assignment
     }
 
-    fn answer(assignment: &Assignment, partition: i32, next: i64) -> Answer {
+    fn answer(assignment: &Assignment, partition: i32, next: i64) -> StartAnswer {
         assignment.question(&at(partition)).unwrap().answered(Begin::At(next))
     }
 
@@ -799,7 +802,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_taken_up_is_given_up() {
+    fn only_what_the_client_had_is_taken_from_it() {
         let mut assignment = reading(&[0], 5);
         assignment.assign(&list(&[1]), Instant::now());
         assert_eq!(assignment.revoke(&list(&[0, 1])).elements().len(), 1);
@@ -858,10 +861,10 @@ mod tests {
         let mut assignment = reading(&[0], 5);
         assignment.acknowledged(&at(0), 5);
         let (now, truncated) =
-            (Instant::now(), Answer { start: Begin::At(2), ..answer(&assignment, 0, 2) });
+            (Instant::now(), StartAnswer { start: Begin::At(2), ..answer(&assignment, 0, 2) });
         assignment.event(&at(0), Event::OutOfRange, now);
-        assert_eq!(assignment.wanted(now), [(at(0), Action::LetGo)]);
-        assignment.event(&at(0), Event::LetGo, now);
+        assert_eq!(assignment.wanted(now), [(at(0), Action::Unassign)]);
+        assignment.event(&at(0), Event::ClientUnassigned, now);
         assignment.answered(truncated, now);
         assert_eq!(assignment.unacknowledged().unwrap().elements()[0].offset(), Offset::Offset(2));
     }
@@ -901,30 +904,30 @@ mod tests {
     }
 
     #[test]
-    fn an_open_transaction_is_said_when_it_lasts_and_when_it_has_ended() {
+    fn an_open_transaction_is_logged_when_it_lasts_and_when_it_has_ended() {
         let start = Instant::now();
-        let mut watched = Watched::new(5, start);
+        let mut monitor = StallMonitor::new(5, start);
         let (open, later) = (End { high: 9, stable: 5, fetched: 5 }, start + HELD_UP_AFTER);
-        assert_eq!(watched.note_transaction(5, open, start), None);
-        assert_eq!(watched.note_transaction(5, open, later), Some(Transaction::HoldsUp));
-        assert_eq!(watched.note_transaction(5, open, later), None);
+        assert_eq!(monitor.note_transaction(5, open, start), None);
+        assert_eq!(monitor.note_transaction(5, open, later), Some(Transaction::HoldsUp));
+        assert_eq!(monitor.note_transaction(5, open, later), None);
         // What is read once more from before it does not end it.
-        assert_eq!(watched.note_transaction(3, open, later), None);
+        assert_eq!(monitor.note_transaction(3, open, later), None);
         let ended = End { high: 9, stable: 9, fetched: 5 };
-        let said = watched.note_transaction(5, ended, later);
-        assert_eq!(said, Some(Transaction::Ended(HELD_UP_AFTER)));
-        assert_eq!(watched.note_transaction(9, ended, later), None);
+        let logged = monitor.note_transaction(5, ended, later);
+        assert_eq!(logged, Some(Transaction::Ended(HELD_UP_AFTER)));
+        assert_eq!(monitor.note_transaction(9, ended, later), None);
     }
 
     #[test]
     fn short_transactions_one_behind_the_other_are_none_that_lasts() {
         let start = Instant::now();
-        let mut watched = Watched::new(0, start);
+        let mut monitor = StallMonitor::new(0, start);
         for second in 0..=2 * HELD_UP_AFTER.as_secs() {
             let stable = second.cast_signed();
             let end = End { high: stable + 1, stable, fetched: stable };
             let now = start + Duration::from_secs(second);
-            assert_eq!(watched.note_transaction(stable, end, now), None);
+            assert_eq!(monitor.note_transaction(stable, end, now), None);
         }
     }
 
@@ -974,8 +977,8 @@ mod tests {
     fn a_topic_that_is_gone_is_begun_anew_once_kafka_says_which_it_is() {
         let (mut assignment, now) = (reading(&[0], 5), Instant::now());
         assignment.is_missing("t", now);
-        assert_eq!(assignment.wanted(now), [(at(0), Action::LetGo)]);
-        assignment.event(&at(0), Event::LetGo, now);
+        assert_eq!(assignment.wanted(now), [(at(0), Action::Unassign)]);
+        assignment.event(&at(0), Event::ClientUnassigned, now);
         assert_eq!(assignment.wanted(now), []);
         assignment.describe(identity("a"), 0).unwrap();
         assert_eq!(assignment.wanted(now), [(at(0), Action::AskStore)]);

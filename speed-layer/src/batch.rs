@@ -3,21 +3,21 @@
 
 mod bars;
 mod described;
+mod detector_input;
 mod message;
 mod parts;
 mod ranges;
 mod rejects;
 mod rows;
-mod seen;
 mod trace;
 
 use bars::MinuteBars;
 pub use bars::SortedBars;
+pub use detector_input::{DetectorInput, DetectorTick, Noted, Series};
 pub use message::Message;
 pub use ranges::{Range, Ranges};
 pub use rejects::RejectedMessage;
 pub use rows::Rows;
-pub use seen::{Noted, Seen, SeenTick, Series};
 pub use trace::Trace;
 
 use crate::source::SourcePartition;
@@ -63,7 +63,7 @@ impl Gap {
 pub struct Batch {
     pub rows: Rows,
     bars: MinuteBars,
-    pub seen: Seen,
+    pub detector_input: DetectorInput,
     pub rejects: Vec<RejectedMessage>,
     pub ranges: Ranges,
     pub gaps: Vec<Gap>,
@@ -159,7 +159,7 @@ impl Batch {
         let (value, beside) = (message.value.unwrap_or_default(), message.beside());
         let read = match schema_id(value) {
             None => decoder.decode_each(json, &beside, &mut each),
-            Some(_) => decoder.decode_each_by_schema((value, json), &beside, &mut each),
+            Some(_) => decoder.decode_each_by_schema(value, json, &beside, &mut each),
         };
         if let Err(reject) = read {
             rejected(message, 0, &reject);
@@ -194,7 +194,7 @@ impl Batch {
 
     fn accept(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) {
         self.rows.push(tick, at, offset, index);
-        let series = self.seen.push(tick, at, offset, index);
+        let series = self.detector_input.push(tick, at, offset, index);
         self.bars.add(series, tick, Place { partition: at.partition, offset, index });
         self.note_day(tick.timestamp());
         self.without_volume += u32::from(tick.volume().is_none());
@@ -203,7 +203,7 @@ impl Batch {
 
     /// The bars of its minutes, sorted by symbol and minute.
     pub fn sorted_bars(&self) -> SortedBars<'_> {
-        self.bars.sorted(self.seen.series())
+        self.bars.sorted(self.detector_input.series())
     }
 
     /// Whether the batch should be written before it takes in more: `rows` messages, or as many
@@ -227,7 +227,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.rows.clear();
         self.bars.clear();
-        self.seen.clear();
+        self.detector_input.clear();
         self.rejects.clear();
         self.ranges.clear();
         self.gaps.clear();

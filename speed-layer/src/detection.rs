@@ -1,13 +1,13 @@
 //! [`Detection`]: what the detectors say of the ticks that a store writes. It knows no SQL.
 //!
-//! A detector's state is that of committed ticks. So a batch is judged when it is about to be
-//! written, by states that are taken out of here and come back only when it is committed
-//! ([`Judged`]). If it is not, they are gone, and are read again from the log that each batch's
+//! A detector's state is that of committed ticks. So the detectors look at a batch when it is about
+//! to be written, by states that are taken out of here and come back only when it is committed
+//! ([`Detected`]). If it is not, they are gone, and are read again from the log that each batch's
 //! transaction has appended to.
 
-use crate::batch::{Batch, Noted, Seen, SeenTick};
+use crate::batch::{Batch, DetectorInput, DetectorTick, Noted};
 use crate::source::SourcePartition;
-use anomalies::causal::{self, MOST_SYMBOLS, Market, State};
+use anomalies::causal::{self, MOST_SYMBOLS, Market, State, SymbolTick};
 use anomalies::conditions::Sale;
 use anomalies::pack::Pack;
 use anomalies::{Finding, Kind, Place, Tick};
@@ -19,42 +19,42 @@ use std::sync::Arc;
 /// The first byte of an entry of the log. One that another release has written is not read: the
 /// states begin anew.
 const FORMAT: u8 = 3;
-/// So many entries make the next one whole, which replaces all of them.
-const ENTRIES: usize = 512;
-/// So many bytes of them do, or this many times as much as a whole one has.
-const BYTES: usize = 4 << 20;
-const TIMES: usize = 8;
+/// After so many entries the next one is a snapshot, which replaces all of them.
+const MOST_ENTRIES: usize = 512;
+/// The same after so many bytes of entries, or so many times as many as the last snapshot has.
+const MOST_BYTES: usize = 4 << 20;
+const MOST_TIMES: usize = 8;
 
-/// So many bytes of a batch's whole entries let those of other partitions wait for the next one.
-/// Their turns come together, and all of them may be ten times as large.
-const WHOLE_AT_ONCE: usize = 4 << 20;
+/// Once a batch has so many bytes of snapshots, those of its other partitions wait for the next
+/// batch: they tend to be due together, and all of them may have ten times as many.
+const SNAPSHOTS_AT_ONCE: usize = 4 << 20;
 
 /// The detectors, and the states of the partitions that one store writes.
 pub struct Detection {
     detectors: Arc<Detectors>,
-    partitions: BTreeMap<SourcePartition, Watched>,
+    partitions: BTreeMap<SourcePartition, DetectorStates>,
 }
 
-/// A batch before the detectors. They look at it when they are asked for the first time: a store
-/// asks while PostgreSQL is still busy with the rows that it was sent.
-pub struct Judging<'a> {
+/// A batch that the detectors are to look at. They do so when they are first asked: a store asks
+/// while PostgreSQL is still busy with the rows that it was sent.
+pub struct Detecting<'a> {
     batch: &'a Batch,
     by: Option<Arc<Detectors>>,
-    judged: Judged,
+    detected: Detected,
 }
 
-/// What a batch shows.
+/// What the detectors found in a batch.
 #[derive(Default)]
-pub struct Judged {
-    pub findings: Vec<Found>,
-    pub log: Vec<Entry>,
-    /// As they are once the batch is committed.
-    states: Vec<(SourcePartition, Watched)>,
+pub struct Detected {
+    pub findings: Vec<SymbolFinding>,
+    pub log: Vec<LogEntry>,
+    /// The states as they are once the batch is committed.
+    states: Vec<(SourcePartition, DetectorStates)>,
 }
 
-/// A finding, and whose it is.
+/// A finding, with its partition and symbol.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct SymbolFinding {
     pub at: SourcePartition,
     pub symbol: Box<str>,
     pub finding: Finding,
@@ -62,31 +62,32 @@ pub struct Found {
 
 /// What the log gets of a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct LogEntry {
     pub at: SourcePartition,
-    /// It says everything: those before it are of no use any more.
-    pub is_whole: bool,
+    /// It has everything: the entries before it are of no use any more.
+    pub is_snapshot: bool,
     pub states: Vec<u8>,
 }
 
-/// What the log says of a partition. It is told its entries one by one: together they may be eight
-/// times as large. Nothing where they are of another release.
-pub struct Remembered(Option<Watched>);
+/// What the log says about a partition. It is given the entries one by one: together they may be
+/// eight times as large. `None` where they are of another release.
+pub struct Remembered(Option<DetectorStates>);
 
 /// The states of one partition.
 #[derive(Default)]
-struct Watched {
+struct DetectorStates {
     /// The offset that the next batch begins with.
     next: i64,
     market: Market,
     is_touched: bool,
     symbols: Vec<Symbol>,
     by_name: SymbolMap<u32>,
-    /// Of the log since its last whole entry.
+    /// Entries of the log since its last snapshot.
     entries: usize,
+    /// The bytes of those entries.
     bytes: usize,
-    /// Of that one.
-    whole: usize,
+    /// The bytes of that snapshot; 0 where there is none.
+    snapshot_bytes: usize,
 }
 
 struct Symbol {
@@ -112,7 +113,7 @@ impl Detection {
 
     /// Takes in what the log says of a partition that has been written up to `next`.
     pub fn restore(&mut self, at: SourcePartition, next: i64, remembered: Remembered) {
-        let watched = remembered.0.unwrap_or_else(|| {
+        let partition_states = remembered.0.unwrap_or_else(|| {
             let SourcePartition { source, partition } = at;
             tracing::warn!(
                 source,
@@ -120,34 +121,34 @@ impl Detection {
                 "source {source}, partition {partition}: what its detectors knew is of another release; they begin \
                  anew"
             );
-            Watched::default()
+            DetectorStates::default()
         });
-        self.partitions.insert(at, Watched { next, ..watched });
+        self.partitions.insert(at, DetectorStates { next, ..partition_states });
     }
 
     /// What the batch will show. Until [`Detection::adopt`] its partitions are missing here.
-    pub fn judge<'a>(&mut self, batch: &'a Batch) -> Judging<'a> {
+    pub fn detect<'a>(&mut self, batch: &'a Batch) -> Detecting<'a> {
         let taken = batch.ranges.iter().map(|range| {
-            let watched = self.partitions.remove(&range.at).unwrap_or_default();
-            (range.at, Watched { next: range.next, ..watched })
+            let partition_states = self.partitions.remove(&range.at).unwrap_or_default();
+            (range.at, DetectorStates { next: range.next, ..partition_states })
         });
-        let judged = Judged { states: taken.collect(), ..Judged::default() };
-        Judging { batch, by: Some(Arc::clone(&self.detectors)), judged }
+        let detected = Detected { states: taken.collect(), ..Detected::default() };
+        Detecting { batch, by: Some(Arc::clone(&self.detectors)), detected }
     }
 
     /// The batch is not committed. Where the detectors have not looked at it, what they know is
     /// still true.
-    pub fn take_back(&mut self, judging: Judging<'_>) {
-        let Judging { batch, by: Some(_), judged } = judging else { return };
-        let states = batch.ranges.iter().zip(judged.states);
-        self.partitions.extend(
-            states.map(|(range, (at, watched))| (at, Watched { next: range.start, ..watched })),
-        );
+    pub fn take_back(&mut self, detecting: Detecting<'_>) {
+        let Detecting { batch, by: Some(_), detected } = detecting else { return };
+        let states = batch.ranges.iter().zip(detected.states);
+        self.partitions.extend(states.map(|(range, (at, partition_states))| {
+            (at, DetectorStates { next: range.start, ..partition_states })
+        }));
     }
 
     /// The batch is committed.
-    pub fn adopt(&mut self, judged: Judged) {
-        self.partitions.extend(judged.states);
+    pub fn adopt(&mut self, detected: Detected) {
+        self.partitions.extend(detected.states);
     }
 
     /// The partition is given up. Whoever asks where to begin with it may find as well that others
@@ -160,67 +161,70 @@ impl Detection {
         self.partitions.clear();
     }
 
-    /// Of how many partitions the states are in memory.
+    /// How many partitions have their states in memory.
     pub fn count(&self) -> usize {
         self.partitions.len()
     }
 }
 
-impl<'a> Judging<'a> {
-    /// Where there are no detectors.
-    pub fn nothing(batch: &'a Batch) -> Self {
-        Self { batch, by: None, judged: Judged::default() }
+impl<'a> Detecting<'a> {
+    /// With `--anomalies off`.
+    pub fn disabled(batch: &'a Batch) -> Self {
+        Self { batch, by: None, detected: Detected::default() }
     }
 
-    pub fn judged(&mut self) -> &Judged {
+    pub fn detected(&mut self) -> &Detected {
         if let Some(detectors) = self.by.take() {
-            self.judged.look_at(&self.batch.seen, &detectors);
-            self.judged.write();
+            self.detected.look_at(&self.batch.detector_input, &detectors);
+            self.detected.write();
         }
-        &self.judged
+        &self.detected
     }
 
-    pub fn into_judged(mut self) -> Judged {
-        self.judged();
-        self.judged
+    pub fn into_detected(mut self) -> Detected {
+        self.detected();
+        self.detected
     }
 }
 
-impl Judged {
+impl Detected {
     /// What the log gets.
     fn write(&mut self) {
-        let mut whole = 0;
-        for (at, watched) in &mut self.states {
-            let entry = watched.write(*at, whole < WHOLE_AT_ONCE);
-            whole += entry
+        let mut snapshots = 0;
+        for (at, partition_states) in &mut self.states {
+            let entry = partition_states.write(*at, snapshots < SNAPSHOTS_AT_ONCE);
+            snapshots += entry
                 .iter()
-                .filter(|entry| entry.is_whole)
+                .filter(|entry| entry.is_snapshot)
                 .map(|entry| entry.states.len())
                 .sum::<usize>();
             self.log.extend(entry);
         }
     }
 
-    fn look_at(&mut self, seen: &Seen, by: &Detectors) {
+    fn look_at(&mut self, input: &DetectorInput, by: &Detectors) {
         let of = |codes: &Vec<Box<str>>| by.conditions.of(codes.iter().map(|code| &**code));
-        let sales: Vec<Sale> = seen.conditions().iter().map(of).collect();
+        let sales: Vec<Sale> = input.conditions().iter().map(of).collect();
         let (states, mut found) = (&mut self.states, Vec::new());
-        // Where each series' state is: in which partition, and which there, if it has one.
+        // The indices of each series' state: of its partition, and of the state there, if it has
+        // one.
         let place = |series: &crate::batch::Series| {
             let partition = states.iter().position(|(at, _)| *at == series.at)?;
             Some((partition, states[partition].1.symbol(&series.symbol)))
         };
-        let places: Vec<Option<(usize, Option<usize>)>> = seen.series().iter().map(place).collect();
-        for (tick, noted) in seen.ticks() {
-            let Some((partition, symbol)) = places[tick.series as usize] else { continue };
-            let (at, watched) = &mut states[partition];
-            let of = as_seen(tick, noted, &sales);
-            watched.is_touched = true;
-            let state =
-                (&mut watched.market, symbol.map(|symbol| &mut watched.symbols[symbol].state));
-            let of = (&of, &*seen.series()[tick.series as usize].symbol);
-            causal::observe(of, state, &by.parameters, &by.calendar, &mut found);
-            self.findings.extend(found.drain(..).map(|(symbol, finding)| Found {
+        let places: Vec<Option<(usize, Option<usize>)>> =
+            input.series().iter().map(place).collect();
+        for (tick, noted) in input.ticks() {
+            let Some((partition, state)) = places[tick.series as usize] else { continue };
+            let (at, partition_states) = &mut states[partition];
+            let symbol = &*input.series()[tick.series as usize].symbol;
+            let tick = as_tick(tick, noted, &sales);
+            let next = SymbolTick { symbol, tick: &tick };
+            partition_states.is_touched = true;
+            let market = &mut partition_states.market;
+            let state = state.map(|state| &mut partition_states.symbols[state].state);
+            causal::observe(next, market, state, &by.parameters, &by.calendar, &mut found);
+            self.findings.extend(found.drain(..).map(|(symbol, finding)| SymbolFinding {
                 at: *at,
                 symbol,
                 finding,
@@ -231,7 +235,7 @@ impl Judged {
 
 /// `sales`: what each set of conditions says.
 #[inline]
-fn as_seen(tick: &SeenTick, noted: Noted, sales: &[Sale]) -> Tick {
+fn as_tick(tick: &DetectorTick, noted: Noted, sales: &[Sale]) -> Tick {
     let Noted { quote, sequence, conditions } = noted;
     let Sale { is_excluded, revision } =
         conditions.map_or(Sale::default(), |number| sales[number as usize]);
@@ -246,8 +250,9 @@ fn as_seen(tick: &SeenTick, noted: Noted, sales: &[Sale]) -> Tick {
     }
 }
 
-impl Watched {
-    /// Where the state of a symbol is that has a tick now; `None` where there are too many.
+impl DetectorStates {
+    /// The index of the state of a symbol that has a tick now; `None` where there are too many
+    /// symbols.
     fn symbol(&mut self, name: &str) -> Option<usize> {
         // It was valid when it was read.
         let symbol = common::Symbol::new(name)?;
@@ -269,40 +274,41 @@ impl Watched {
         Some(place)
     }
 
-    /// What the log needs to know; `None` where nothing has changed. `is_its_turn`: a log that has
-    /// become long may be replaced.
-    fn write(&mut self, at: SourcePartition, is_its_turn: bool) -> Option<Entry> {
+    /// The next entry of the log; `None` where nothing has changed. `is_its_turn`: a log that has
+    /// become long may be replaced by a snapshot.
+    fn write(&mut self, at: SourcePartition, is_its_turn: bool) -> Option<LogEntry> {
         if !std::mem::take(&mut self.is_touched) {
             return None;
         }
-        let is_long = self.entries >= ENTRIES || self.bytes >= BYTES.max(TIMES * self.whole);
-        let is_whole = self.whole == 0 || (is_long && is_its_turn);
+        let is_long = self.entries >= MOST_ENTRIES
+            || self.bytes >= MOST_BYTES.max(MOST_TIMES * self.snapshot_bytes);
+        let is_snapshot = self.snapshot_bytes == 0 || (is_long && is_its_turn);
         let mut states = vec![FORMAT];
         self.market.put(&mut states);
-        for symbol in self.symbols.iter_mut().filter(|symbol| symbol.is_touched || is_whole) {
+        for symbol in self.symbols.iter_mut().filter(|symbol| symbol.is_touched || is_snapshot) {
             symbol.is_touched = false;
             (symbol.name.len() as u8).put(&mut states);
             states.extend_from_slice(symbol.name.as_bytes());
-            symbol.state.write(is_whole, &mut states);
+            symbol.state.write(is_snapshot, &mut states);
         }
-        self.note(is_whole, states.len());
-        if is_whole {
-            // It may be megabytes, and is kept until it is written.
+        self.note(is_snapshot, states.len());
+        if is_snapshot {
+            // The entry may have megabytes, and stays in memory until it is written.
             states.shrink_to_fit();
         }
-        Some(Entry { at, is_whole, states })
+        Some(LogEntry { at, is_snapshot, states })
     }
 
-    fn note(&mut self, is_whole: bool, bytes: usize) {
-        if is_whole {
-            (self.whole, self.entries, self.bytes) = (bytes, 0, 0);
+    fn note(&mut self, is_snapshot: bool, bytes: usize) {
+        if is_snapshot {
+            (self.snapshot_bytes, self.entries, self.bytes) = (bytes, 0, 0);
         } else {
             (self.entries, self.bytes) = (self.entries + 1, self.bytes + bytes);
         }
     }
 
     /// Reads on from the next entry of the log.
-    fn read(&mut self, is_whole: bool, states: &[u8]) -> Option<()> {
+    fn read(&mut self, is_snapshot: bool, states: &[u8]) -> Option<()> {
         let mut from = states.strip_prefix(&[FORMAT])?;
         self.market = Pack::take(&mut from)?;
         while !from.is_empty() {
@@ -312,29 +318,31 @@ impl Watched {
             self.symbols[place].state.read(&mut from)?;
             self.symbols[place].is_touched = false;
         }
-        self.note(is_whole, states.len());
+        self.note(is_snapshot, states.len());
         Some(())
     }
 }
 
 impl Default for Remembered {
     fn default() -> Self {
-        Self(Some(Watched::default()))
+        Self(Some(DetectorStates::default()))
     }
 }
 
 impl Remembered {
     /// The next one.
-    pub fn entry(&mut self, is_whole: bool, states: &[u8]) {
-        let is_read =
-            self.0.as_mut().is_none_or(|watched| watched.read(is_whole, states).is_some());
+    pub fn entry(&mut self, is_snapshot: bool, states: &[u8]) {
+        let is_read = self
+            .0
+            .as_mut()
+            .is_none_or(|partition_states| partition_states.read(is_snapshot, states).is_some());
         if !is_read {
             self.0 = None;
         }
     }
 }
 
-impl Found {
+impl SymbolFinding {
     pub fn time(&self) -> Timestamp {
         Timestamp::from_micros(self.finding.at / 1000)
     }
@@ -452,7 +460,7 @@ mod tests {
 
     fn remembered(log: &[(bool, Vec<u8>)]) -> Remembered {
         let mut remembered = Remembered::default();
-        log.iter().for_each(|(is_whole, states)| remembered.entry(*is_whole, states));
+        log.iter().for_each(|(is_snapshot, states)| remembered.entry(*is_snapshot, states));
         remembered
     }
 
@@ -460,12 +468,12 @@ mod tests {
     #[derive(Default)]
     struct Database {
         log: BTreeMap<SourcePartition, Vec<(bool, Vec<u8>)>>,
-        found: Vec<Found>,
+        found: Vec<SymbolFinding>,
         written: BTreeMap<SourcePartition, i64>,
     }
 
     impl Database {
-        fn judge(&self, detection: &mut Detection, batch: &Batch) -> Judged {
+        fn detect(&self, detection: &mut Detection, batch: &Batch) -> Detected {
             for (at, start) in detection.missing(batch) {
                 assert_eq!(self.written.get(&at).copied().unwrap_or_default(), start);
                 detection.restore(
@@ -475,28 +483,28 @@ mod tests {
                 );
             }
             assert_eq!(detection.missing(batch), []);
-            detection.judge(batch).into_judged()
+            detection.detect(batch).into_detected()
         }
 
-        fn commit(&mut self, batch: &Batch, judged: &Judged) {
-            self.found.extend_from_slice(&judged.findings);
-            for entry in &judged.log {
+        fn commit(&mut self, batch: &Batch, detected: &Detected) {
+            self.found.extend_from_slice(&detected.findings);
+            for entry in &detected.log {
                 let log = self.log.entry(entry.at).or_default();
-                if entry.is_whole {
+                if entry.is_snapshot {
                     log.clear();
                 }
-                log.push((entry.is_whole, entry.states.clone()));
+                log.push((entry.is_snapshot, entry.states.clone()));
             }
             self.written.extend(batch.ranges.iter().map(|range| (range.at, range.next)));
         }
 
         fn write(&mut self, detection: &mut Detection, batch: &Batch) {
-            let judged = self.judge(detection, batch);
-            self.commit(batch, &judged);
-            detection.adopt(judged);
+            let detected = self.detect(detection, batch);
+            self.commit(batch, &detected);
+            detection.adopt(detected);
         }
 
-        fn found(mut self) -> Vec<Found> {
+        fn found(mut self) -> Vec<SymbolFinding> {
             self.found.sort_by_key(|found| (found.at, found.finding.place, found.finding.kind));
             self.found
         }
@@ -504,7 +512,7 @@ mod tests {
 
     const MESSAGES: i64 = 4000;
 
-    fn undisturbed() -> Vec<Found> {
+    fn undisturbed() -> Vec<SymbolFinding> {
         let (mut database, mut detection) = (Database::default(), detection());
         database.write(&mut detection, &batch(0..MESSAGES));
         database.found()
@@ -551,7 +559,7 @@ mod tests {
                 match fate {
                     Fate::Written => database.write(&mut detection, &batch),
                     Fate::Lost => {
-                        drop(database.judge(&mut detection, &batch));
+                        drop(database.detect(&mut detection, &batch));
                         detection = self::detection();
                         database.write(&mut detection, &batch);
                     }
@@ -560,11 +568,11 @@ mod tests {
                         detection = self::detection();
                     }
                     Fate::Retried => {
-                        drop(database.judge(&mut detection, &batch));
+                        drop(database.detect(&mut detection, &batch));
                         database.write(&mut detection, &batch);
                     }
                     Fate::InParts(messages) => {
-                        drop(database.judge(&mut detection, &batch));
+                        drop(database.detect(&mut detection, &batch));
                         batch.parts(messages).iter().for_each(|part| database.write(&mut detection, part));
                     }
                     Fate::MovedOn => {
@@ -611,13 +619,13 @@ mod tests {
         let (mut database, mut detection) = (Database::default(), detection());
         database.write(&mut detection, &batch(0..100));
         let refused = batch(100..300);
-        let judging = detection.judge(&refused);
-        detection.take_back(judging);
+        let detecting = detection.detect(&refused);
+        detection.take_back(detecting);
         // Nothing is to be read of the log for a part of it.
         assert_eq!(detection.missing(&batch(100..200)), []);
-        let mut judging = detection.judge(&refused);
-        judging.judged();
-        detection.take_back(judging);
+        let mut detecting = detection.detect(&refused);
+        detecting.detected();
+        detection.take_back(detecting);
         assert_eq!(detection.missing(&batch(100..200)), [(at(0), 50), (at(1), 50)]);
         database.write(&mut detection, &batch(100..MESSAGES));
         assert_eq!(database.found(), undisturbed());
@@ -629,42 +637,45 @@ mod tests {
         for from in (0..MESSAGES).step_by(4) {
             database.write(&mut detection, &batch(from..from + 4));
         }
-        assert!(database.log.values().all(|log| log[0].0 && log.len() <= ENTRIES + 1));
+        assert!(database.log.values().all(|log| log[0].0 && log.len() <= MOST_ENTRIES + 1));
         assert_eq!(database.found(), undisturbed());
     }
 
     #[test]
     fn of_more_symbols_than_can_be_watched_the_first_are() {
-        let mut watched = Watched::default();
+        let mut partition_states = DetectorStates::default();
         for number in 0..=MOST_SYMBOLS {
-            assert_eq!(watched.symbol(&format!("S{number}")).is_some(), number < MOST_SYMBOLS);
+            assert_eq!(
+                partition_states.symbol(&format!("S{number}")).is_some(),
+                number < MOST_SYMBOLS
+            );
         }
-        assert!(watched.symbol("S0").is_some());
-        watched.is_touched = true;
-        assert!(watched.write(at(0), true).unwrap().states.len() < 8 << 20);
+        assert!(partition_states.symbol("S0").is_some());
+        partition_states.is_touched = true;
+        assert!(partition_states.write(at(0), true).unwrap().states.len() < 8 << 20);
     }
 
     #[test]
     fn large_logs_of_several_partitions_are_replaced_one_a_batch_and_none_is_left_out() {
-        let mut judged = Judged::default();
+        let mut detected = Detected::default();
         for partition in 0..3 {
-            let mut watched = Watched::default();
+            let mut partition_states = DetectorStates::default();
             for number in 0..MOST_SYMBOLS {
-                watched.symbol(&format!("S{number}"));
+                partition_states.symbol(&format!("S{number}"));
             }
-            (watched.whole, watched.bytes) = (1, BYTES);
-            judged.states.push((at(partition), watched));
+            (partition_states.snapshot_bytes, partition_states.bytes) = (1, MOST_BYTES);
+            detected.states.push((at(partition), partition_states));
         }
         for replaced in 0..3 {
-            judged.states.iter_mut().for_each(|(_, watched)| {
-                watched.is_touched = true;
-                watched.symbol("S0");
+            detected.states.iter_mut().for_each(|(_, partition_states)| {
+                partition_states.is_touched = true;
+                partition_states.symbol("S0");
             });
-            judged.log.clear();
-            judged.write();
-            let whole = judged.log.iter().filter(|entry| entry.is_whole);
-            assert_eq!(whole.map(|entry| entry.at).collect::<Vec<_>>(), [at(replaced)]);
-            assert_eq!(judged.log.len(), 3);
+            detected.log.clear();
+            detected.write();
+            let snapshots = detected.log.iter().filter(|entry| entry.is_snapshot);
+            assert_eq!(snapshots.map(|entry| entry.at).collect::<Vec<_>>(), [at(replaced)]);
+            assert_eq!(detected.log.len(), 3);
         }
     }
 
@@ -676,8 +687,8 @@ mod tests {
         {
             detection.restore(at(0), 0, remembered(&log));
             detection.restore(at(1), 0, remembered(&[]));
-            let judged = detection.judge(&batch(0..10)).into_judged();
-            assert!(judged.log.iter().all(|entry| entry.is_whole), "{log:?}");
+            let detected = detection.detect(&batch(0..10)).into_detected();
+            assert!(detected.log.iter().all(|entry| entry.is_snapshot), "{log:?}");
         }
     }
 
@@ -697,7 +708,7 @@ mod tests {
             batch.push(&mut decoder, &message, at(0), offset, |_, _, _| ());
         }
         assert_eq!(batch.rows.count(), 40);
-        let _ = detection().judge(&batch).into_judged();
+        let _ = detection().detect(&batch).into_detected();
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub use args::DoctorArgs;
 
 use args::Format;
 use common::Timestamp;
-use database::State;
+use database::DatabaseState;
 use reading::Reading;
 use report::Report;
 use sampling::Sampled;
@@ -64,7 +64,7 @@ pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
 }
 
 /// What the exit code says, and the last line of the log.
-fn judge(sampled: &Sampled, reading: &Reading, database: &State) -> Result<(), Failure> {
+fn judge(sampled: &Sampled, reading: &Reading, database: &DatabaseState) -> Result<(), Failure> {
     let unread = sampled.partitions.iter().filter(|partition| partition.trouble.is_some()).count();
     let rejected = sampled.samples.len() - reading.understood();
     if unread > 0 {

@@ -6,30 +6,34 @@ use std::time::{Duration, Instant};
 
 /// What the intake asks of the store.
 #[derive(Debug)]
-pub enum Command {
+pub enum StoreCommand {
     /// Which source the topic is.
     Identify(TopicIdentity),
     /// Where to begin with partitions.
-    Locate(Vec<Question>),
+    ResolveStarts(Vec<StartQuery>),
     Write(Box<Batch>),
     /// The group has taken these back. No answer is needed.
     GiveUp(Vec<SourcePartition>),
-    /// Whether the database is there, and still stands where it was left.
+    /// Whether the database is there, and still has the offsets that were committed.
     Check(Vec<Position>),
 }
 
-/// What the store answers. One that can go on no more says so by [`Reply::Ended`].
+/// What the store answers. One that can go on no more says so by [`StoreReply::Ended`].
 #[derive(Debug)]
-pub enum Reply {
+pub enum StoreReply {
     Identified(Source),
-    /// PostgreSQL does not take what is to be written of the topic; in its words, and when it is to
-    /// be asked again.
-    NotIdentified(TopicIdentity, String, Duration),
-    Located(Vec<Answer>),
+    /// PostgreSQL does not take what is to be written of the topic.
+    NotIdentified {
+        identity: TopicIdentity,
+        /// In PostgreSQL's words.
+        why: String,
+        retry_after: Duration,
+    },
+    Starts(Vec<StartAnswer>),
     /// The batch is committed; it comes back so that its memory serves again.
     Written(Box<Batch>),
-    /// Of these partitions nothing more is written until they are located again. The batch that
-    /// [`Reply::Written`] brings next is without them.
+    /// Nothing more is written of these partitions until their starts are resolved again. The batch
+    /// that [`StoreReply::Written`] brings next is without them.
     HeldBack(Vec<HeldBack>),
     Checked,
     /// The session knows why.
@@ -43,12 +47,12 @@ pub const TRY_AGAIN: Duration = Duration::from_secs(3);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldBack {
     pub at: SourcePartition,
-    /// The offset that it stands at.
+    /// The offset that is stored, and is not taken.
     pub next: i64,
     /// In PostgreSQL's words.
     pub why: String,
-    /// When it is to be asked for again.
-    pub again: Duration,
+    /// After this time the store is to be asked about it again.
+    pub retry_after: Duration,
 }
 
 /// The next offset to read.
@@ -65,17 +69,17 @@ pub struct Watermarks {
     pub high: i64,
 }
 
-/// Where Kafka's log ended when it was asked, while it was not known where to begin: an offset that
-/// was stored before that and lies behind it is of a log that was truncated.
+/// The log's end, measured before the start offset was known. A stored offset that is older than
+/// the measurement and higher than this end means that the log was truncated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeenEnd {
     pub offset: i64,
     pub asked: Instant,
 }
 
-/// Where to begin with a partition?
+/// The question to the store, where to begin with a partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Question {
+pub struct StartQuery {
     pub at: SourcePartition,
     /// Comes back with the answer, so that one about an assignment that has ended is known.
     pub assignment: u64,
@@ -87,36 +91,41 @@ pub struct Question {
     pub refused: Option<i64>,
     /// Where Kafka's log ended when it was seen to be truncated before that offset.
     pub truncated_at: Option<i64>,
-    /// Where it ended meanwhile, whatever the offset is.
+    /// Where the log was seen to end before the start was known, whatever the offset is.
     pub seen_end: Option<SeenEnd>,
 }
 
-impl Question {
-    pub fn answered(&self, start: Begin) -> Answer {
-        Answer { at: self.at, assignment: self.assignment, start }
+impl StartQuery {
+    pub fn answered(&self, start: Begin) -> StartAnswer {
+        StartAnswer { at: self.at, assignment: self.assignment, start }
     }
 }
 
-/// The store's answer to a [`Question`].
+/// The store's answer to a [`StartQuery`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct StartAnswer {
     pub at: SourcePartition,
     pub assignment: u64,
     pub start: Begin,
 }
 
+/// Where to begin with a partition, as far as that could be found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begin {
     /// With this offset.
     At(i64),
-    /// The same, behind a gap that was recorded.
-    Behind(i64),
+    /// With this offset, after a gap that was recorded.
+    AfterGap(i64),
     /// A batch of the instance that had it is being written: ask again in a moment.
     Busy,
     /// It was never read: what Kafka has of it decides.
     AskKafka,
-    /// PostgreSQL does not take what that needs; in its words, and when it is to be asked again.
-    NotTaken { why: String, again: Duration },
+    /// PostgreSQL does not take what that needs.
+    Failed {
+        /// In PostgreSQL's words.
+        why: String,
+        retry_after: Duration,
+    },
     /// Offsets are gone, and `--on-gap stop` leaves it to a person what to do about them. The text
     /// says which.
     Gap(String),

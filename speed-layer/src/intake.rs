@@ -37,7 +37,7 @@ const IDLE: Duration = Duration::from_millis(100);
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(7);
 
 /// Why a session is over.
-pub enum Ended {
+pub enum SessionEnd {
     Shutdown,
     /// A new session can go on from the stored offsets; the text says why this one could not.
     Rejoin(String),
@@ -45,29 +45,29 @@ pub enum Ended {
 
 /// Why the intake cannot go on.
 enum Interrupt {
-    Ended(Ended),
+    Ended(SessionEnd),
     Failed(Failure),
 }
 
 type Step<T = ()> = Result<T, Interrupt>;
 
-impl From<writer::Ended> for Interrupt {
+impl From<writer::StoreEnded> for Interrupt {
     /// The session knows why: this text is never shown.
-    fn from(_: writer::Ended) -> Self {
+    fn from(_: writer::StoreEnded) -> Self {
         rejoin("the store has ended".into())
     }
 }
 
-/// A topic of which a store is asked which source it is.
+/// A topic whose source a store is asked for.
 struct Identifying {
     /// As Kafka last described it.
     identity: TopicIdentity,
-    /// It has been described anew since it was asked about.
+    /// Kafka has described it again since the store was asked.
     is_news: bool,
     /// Why the database did not take it, in PostgreSQL's words.
     why: Option<String>,
     /// When it is asked again; `None` while it is being asked.
-    again: Option<Instant>,
+    retry_at: Option<Instant>,
 }
 
 /// The reading half of a session.
@@ -76,7 +76,7 @@ pub struct Intake {
     /// Cancelled once the session does not wait for this intake any more. What the process shows is
     /// the next one's affair then.
     left: CancellationToken,
-    /// They are the consumer's, and go before it.
+    /// They belong to the consumer, and are dropped before it.
     messages: MessageQueues,
     consumer: Consumer,
     inquiry: Inquiry,
@@ -92,26 +92,26 @@ pub struct Intake {
     committing: Option<Instant>,
     /// Since when no partition has had a leader that the client finds.
     all_leaderless: Option<Instant>,
-    /// When it was last asked what there is of partitions without a leader.
+    /// When Kafka was last asked for the ends of partitions without a leader.
     ends_asked: Instant,
-    /// Whom else the group gives partitions that should be ours.
+    /// A member that does not write into this database, but gets partitions; for people.
     stranger: Option<String>,
     /// Members that call themselves as we do and have no mark in our database, each since when.
     unmarked: Unmarked,
-    /// Kafka does not tell who is in the group, which was said.
+    /// Kafka does not tell who is in the group, and that was logged.
     are_members_refused: bool,
-    /// By which this session joins the group.
+    /// The client id by which this session joins the group.
     client_id: String,
-    /// Topics of which it is being asked whether they may be read.
+    /// Topics about which Kafka is being asked whether they may be read.
     rights_asked: BTreeSet<String>,
-    /// Whether it is being asked if any broker answers.
+    /// Whether Kafka is being asked if any broker answers.
     brokers_asked: bool,
-    /// Topics that cannot be read, with what was said of each.
+    /// Topics that cannot be read, with what was logged about each.
     absent: BTreeMap<String, String>,
-    /// Topics of which a store is asked which source they are, and those that it did not take.
+    /// Topics whose source a store is asked for, and those that it did not take.
     identifying: BTreeMap<String, Identifying>,
     /// What the decoder knows of the registry's schemas.
-    schemas_seen: registry::Seen,
+    schemas_seen: registry::SchemaCursor,
 }
 
 impl Intake {
@@ -143,7 +143,7 @@ impl Intake {
             &shared.config.kafka_brokers,
             health,
             retries,
-            shared.kafka_said_away.clone(),
+            shared.kafka_outage.clone(),
         );
         let skips = shared.config.on_gap == OnGap::Skip;
         shared.health.letters.set(true);
@@ -176,7 +176,7 @@ impl Intake {
             brokers_asked: false,
             absent: BTreeMap::new(),
             identifying: BTreeMap::new(),
-            schemas_seen: registry::Seen::default(),
+            schemas_seen: registry::SchemaCursor::default(),
         })
     }
 
@@ -194,5 +194,5 @@ impl Intake {
 }
 
 fn rejoin(why: String) -> Interrupt {
-    Interrupt::Ended(Ended::Rejoin(why))
+    Interrupt::Ended(SessionEnd::Rejoin(why))
 }

@@ -14,6 +14,6 @@ pub use consumer::{
 };
 pub use dead_letters::DeadLetters;
 pub use inquiry::{Finding, Inquiry};
-pub use leave::{bury, leave};
+pub use leave::{drop_with_timeout, leave};
 pub use queue::{MessageQueues, Polled, commit};
 pub use readable::is_damage_code;

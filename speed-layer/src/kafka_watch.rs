@@ -1,24 +1,24 @@
-//! [`KafkaWatch`]: whether Kafka is there, and every partition's leader, said once when they go and
-//! once when they come back.
+//! [`KafkaWatch`]: whether Kafka is there, and every partition's leader, logged once when they go
+//! and once when they come back.
 
 mod leaders;
 
 use crate::health::Health;
 use crate::kafka::Reports;
 use anyhow::anyhow;
-use leaders::{Leaders, News, PATIENCE};
+use leaders::{LeaderNews, LeaderWatch, PATIENCE};
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::RDKafkaErrorCode;
 use service::Failure;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Since when Kafka is away, once that was said. It outlives a session: who was told that Kafka is
-/// away is told when it is back.
+/// Since when Kafka is away, once that was logged. It outlives a session: who was told that Kafka
+/// is away is told when it is back.
 #[derive(Debug, Clone, Default)]
-pub struct Said(Arc<Mutex<Option<Instant>>>);
+pub struct LoggedOutage(Arc<Mutex<Option<Instant>>>);
 
-impl Said {
+impl LoggedOutage {
     fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -30,21 +30,21 @@ pub struct KafkaWatch {
     health: Arc<Health>,
     retries: Counter,
     away_since: Option<Instant>,
-    said: Said,
+    logged: LoggedOutage,
     trouble: String,
-    leaders: Leaders,
+    leaders: LeaderWatch,
 }
 
 impl KafkaWatch {
-    pub fn new(brokers: &str, health: Arc<Health>, retries: Counter, said: Said) -> Self {
+    pub fn new(brokers: &str, health: Arc<Health>, retries: Counter, logged: LoggedOutage) -> Self {
         Self {
             brokers: brokers.to_owned(),
             health,
             retries,
             away_since: None,
-            said,
+            logged,
             trouble: "no broker has answered yet".to_owned(),
-            leaders: Leaders::default(),
+            leaders: LeaderWatch::default(),
         }
     }
 
@@ -71,11 +71,12 @@ impl KafkaWatch {
             Some(false) => drop(self.away_since.get_or_insert_with(Instant::now)),
             None => {}
         }
-        self.say_if_away();
+        self.log_if_away();
         self.note_leaders(reports);
         // With every report, so that the counter rises as long as the trouble lasts: alerts look at
         // its rise.
-        if reports.connected.is_some() && (self.said.lock().is_some() || self.leaders.are_missed())
+        if reports.connected.is_some()
+            && (self.logged.lock().is_some() || self.leaders.are_missed())
         {
             self.retries.inc();
         }
@@ -89,14 +90,14 @@ impl KafkaWatch {
 
     fn connected(&mut self) {
         self.away_since = None;
-        if let Some(since) = self.said.lock().take() {
+        if let Some(since) = self.logged.lock().take() {
             let seconds = since.elapsed().as_secs_f64();
             tracing::info!(seconds, "Kafka: works again after {seconds:.1} s");
         }
         self.health.kafka.set(true);
     }
 
-    fn say_if_away(&mut self) {
+    fn log_if_away(&mut self) {
         let Some(since) = self.away_since else {
             return;
         };
@@ -104,9 +105,9 @@ impl KafkaWatch {
         if self.health.kafka.has_held() || since.elapsed() >= PATIENCE {
             self.health.kafka.set(false);
         }
-        let mut said = self.said.lock();
-        if said.is_none() && since.elapsed() >= PATIENCE {
-            *said = Some(since);
+        let mut logged = self.logged.lock();
+        if logged.is_none() && since.elapsed() >= PATIENCE {
+            *logged = Some(since);
             let (brokers, trouble) = (&self.brokers, &self.trouble);
             tracing::warn!(
                 brokers = %brokers,
@@ -122,7 +123,7 @@ impl KafkaWatch {
             return;
         };
         match self.leaders.note(away, Instant::now()) {
-            Some(News::Away) => {
+            Some(LeaderNews::Away) => {
                 let partitions = away.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 tracing::warn!(
                     partitions,
@@ -130,7 +131,7 @@ impl KafkaWatch {
                      others are read"
                 );
             }
-            Some(News::Back(after)) => {
+            Some(LeaderNews::Back(after)) => {
                 let seconds = after.as_secs_f64();
                 tracing::info!(
                     seconds,

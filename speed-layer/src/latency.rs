@@ -15,7 +15,7 @@ const FIRST: f64 = 0.002;
 const FACTOR: f64 = 1.6;
 
 #[derive(Debug, Default)]
-struct State {
+struct LatencyState {
     sum: f64,
     count: u64,
     /// Observations by bucket, not added up.
@@ -24,7 +24,7 @@ struct State {
 
 /// Clones share their counts.
 #[derive(Debug, Clone, Default)]
-pub struct LatencyHistogram(Arc<Mutex<State>>);
+pub struct LatencyHistogram(Arc<Mutex<LatencyState>>);
 
 impl LatencyHistogram {
     /// Counts `messages` messages, each with this latency.
@@ -37,7 +37,7 @@ impl LatencyHistogram {
         state.buckets[bucket] += u64::from(messages);
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, LatencyState> {
         // Counters stay meaningful whoever panicked.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,14 +13,12 @@ pub mod batch;
 mod config;
 mod detection;
 mod doctor;
-mod first_minute;
 mod handover;
 mod health;
 mod http;
 mod intake;
 pub mod kafka;
 mod kafka_watch;
-mod kept_rejects;
 mod latency;
 mod metrics;
 mod outage;
@@ -28,8 +26,10 @@ mod partition;
 mod presence;
 mod process;
 mod registry;
+mod rejects_recheck;
 mod session;
 mod source;
+mod startup_check;
 mod store;
 mod upkeep;
 mod writer;
@@ -40,7 +40,7 @@ pub use registry::{Client as RegistryClient, RegistryArgs, Trouble as RegistryTr
 pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};
 
-use intake::Ended;
+use intake::SessionEnd;
 use presence::marks;
 use process::Shared;
 use service::Failure;
@@ -71,23 +71,23 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
     };
     let more = (1..shared.config.writers).map(|writer| Store::another(writer, &shared));
     let mut stores: Vec<Store> = std::iter::once(first).chain(more).collect();
-    tokio::spawn(kept_rejects::look(Arc::clone(&shared)));
+    tokio::spawn(rejects_recheck::run(Arc::clone(&shared)));
     tokio::spawn(upkeep::run(Arc::clone(&shared)));
     tokio::spawn(marks::run(Arc::clone(&shared)));
     let counting = Arc::clone(&shared);
     let counts = move || {
         let ((rejected, all), messages) =
             (counting.metrics.read_so_far(), counting.metrics.messages_so_far());
-        first_minute::Counts { rejected, all, messages }
+        startup_check::Counts { rejected, all, messages }
     };
-    tokio::spawn(first_minute::watch(counts, shared.stop.clone()));
+    tokio::spawn(startup_check::run(counts, shared.stop.clone()));
     let mut session = 0_u64;
     while !shared.stop.is_cancelled() {
         session += 1;
         let span = tracing::info_span!("session", session);
         match session::run(&shared, &mut stores).instrument(span).await? {
-            Ended::Shutdown => break,
-            Ended::Rejoin(why) => {
+            SessionEnd::Shutdown => break,
+            SessionEnd::Rejoin(why) => {
                 shared.health.group.fails(one_line(&why));
                 let pause = shared.rejoining().note(&why);
                 shared.stop.run_until_cancelled(tokio::time::sleep(pause)).await;

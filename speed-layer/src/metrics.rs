@@ -1,7 +1,7 @@
 //! The metrics; docs/metrics.md says what each means and when to worry.
 
 use crate::batch::Batch;
-use crate::detection::Found;
+use crate::detection::SymbolFinding;
 use crate::latency::LatencyHistogram;
 use crate::source::TopicPartition;
 use common::{Reason, Timestamp};
@@ -190,7 +190,7 @@ impl Metrics {
         }
     }
 
-    /// So many ranges of offsets were recorded in `kafka_gaps`.
+    /// Counts ranges of offsets that were recorded in `kafka_gaps`.
     pub fn gaps_skipped(&self, ranges: u64, now: Timestamp) {
         self.gaps.inc_by(ranges);
         if ranges > 0 {
@@ -205,7 +205,7 @@ impl Metrics {
     }
 
     /// What the detectors found was committed.
-    pub fn found(&self, all: &[Found]) {
+    pub fn found(&self, all: &[SymbolFinding]) {
         for found in all {
             self.anomalies.get_or_create(&ByKind { kind: found.finding.kind.name() }).inc();
         }

@@ -1,4 +1,4 @@
-//! [`Outage`]: said when it begins, when its reason changes, and when it ends, however many tries
+//! [`Outage`]: logged when it begins, when its reason changes, and when it ends, however many tries
 //! lie between.
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
@@ -24,8 +24,8 @@ pub struct Outage {
     since: Option<Instant>,
     /// Failures since it worked.
     attempt: u32,
-    /// Reasons that were said, without their numbers, which tell ports and times.
-    said: HashSet<String>,
+    /// Reasons that were logged, without the numbers in them, which are ports and times.
+    logged: HashSet<String>,
     pauses: ExponentialBackoff,
 }
 
@@ -38,7 +38,7 @@ impl Outage {
             stop,
             since: None,
             attempt: 0,
-            said: HashSet::new(),
+            logged: HashSet::new(),
             pauses: pauses(),
         }
     }
@@ -83,17 +83,17 @@ impl Outage {
                 "{target}: works again after {seconds:.1} s"
             );
             self.attempt = 0;
-            self.said.clear();
+            self.logged.clear();
             self.pauses = pauses();
         }
     }
 
-    /// What is to be said of this reason, if it is new.
+    /// What to log about this reason. `None` where it was logged already.
     fn news(&mut self, reason: &str, what_is_done: &str) -> Option<String> {
         let is_first = self.since.is_none();
         self.since.get_or_insert_with(Instant::now);
         let kind: String = reason.chars().filter(|character| !character.is_ascii_digit()).collect();
-        if self.said.len() >= MOST_REASONS || !self.said.insert(kind) {
+        if self.logged.len() >= MOST_REASONS || !self.logged.insert(kind) {
             return None;
         }
         let target = self.target;
@@ -118,17 +118,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reason_is_said_once_and_another_one_when_it_comes() {
+    fn a_reason_is_logged_once_and_another_one_when_it_comes() {
         let mut outage = Outage::new("PostgreSQL", Counter::default(), CancellationToken::new());
-        let mut said = |reason| outage.news(reason, "trying again");
+        let mut logged = |reason| outage.news(reason, "trying again");
         assert_eq!(
-            said("reset by 1.2.3.4:567").as_deref(),
+            logged("reset by 1.2.3.4:567").as_deref(),
             Some("PostgreSQL: reset by 1.2.3.4:567; trying again")
         );
-        assert_eq!(said("reset by 1.2.3.4:589"), None);
-        let full = said("no space left").unwrap();
+        assert_eq!(logged("reset by 1.2.3.4:589"), None);
+        let full = logged("no space left").unwrap();
         assert!(full.contains("now because: no space left"), "{full}");
-        assert_eq!(said("reset by 1.2.3.4:567"), None);
+        assert_eq!(logged("reset by 1.2.3.4:567"), None);
         outage.over();
         assert!(outage.news("no space left", "trying again").is_some());
     }

@@ -16,17 +16,17 @@ const EVERY: Duration = Duration::from_secs(10);
 /// from another one.
 pub const SILENT: Duration = Duration::from_secs(300);
 
-/// What the last look has found.
+/// Which instances were awake when the marks were last read.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct AwakeInstances {
     pub at: Instant,
     /// By client ids, the instances that have renewed their marks lately.
     pub awake: Arc<BTreeSet<String>>,
 }
 
-impl Look {
-    /// Whether the next one is not due for long.
-    pub fn is_of_now(&self) -> bool {
+impl AwakeInstances {
+    /// Whether it is no older than a few renewals.
+    pub fn is_recent(&self) -> bool {
         self.at.elapsed() < EVERY * 3
     }
 }
@@ -35,7 +35,7 @@ impl Look {
 pub struct Presence {
     /// What tells this process from every other one.
     number: String,
-    look: Mutex<Option<Look>>,
+    look: Mutex<Option<AwakeInstances>>,
 }
 
 impl Presence {
@@ -50,13 +50,14 @@ impl Presence {
     }
 
     /// `None` before the first.
-    pub fn look(&self) -> Option<Look> {
+    pub fn look(&self) -> Option<AwakeInstances> {
         self.look.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Takes in who is awake now.
     pub fn note(&self, awake: Vec<String>) {
-        let look = Look { at: Instant::now(), awake: Arc::new(awake.into_iter().collect()) };
+        let look =
+            AwakeInstances { at: Instant::now(), awake: Arc::new(awake.into_iter().collect()) };
         *self.look.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
     }
 }

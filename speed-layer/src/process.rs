@@ -34,7 +34,7 @@ pub struct Shared {
     /// What tells this database from every other one, but not from a copy of its whole server.
     database_id: Mutex<String>,
     pub presence: Presence,
-    pub kafka_said_away: kafka_watch::Said,
+    pub kafka_outage: kafka_watch::LoggedOutage,
     /// Sessions that ended, one after the other.
     rejoining: Mutex<Outage>,
     /// The topics by the numbers that the database has given them.
@@ -65,7 +65,7 @@ impl Shared {
             registry,
             database_id: Mutex::default(),
             presence: Presence::new(),
-            kafka_said_away: kafka_watch::Said::default(),
+            kafka_outage: kafka_watch::LoggedOutage::default(),
             rejoining,
             topics: Mutex::default(),
             ends: Mutex::default(),

@@ -13,7 +13,7 @@ pub use trouble::Trouble;
 
 use crate::health::Health;
 use crate::outage::Outage;
-use agenda::{Agenda, Question};
+use agenda::{Agenda, RegistryQuestion};
 use anyhow::{Context as _, anyhow};
 use common::decode::{Rules, Schema, Schemas};
 use service::Failure;
@@ -34,13 +34,13 @@ const UNREADABLE: &str = "values cannot be read by it";
 
 /// The asking end.
 pub struct Registry {
-    news: Sender<News>,
-    found: Arc<Mutex<Found>>,
+    news: Sender<RegistryMessage>,
+    fetched: Arc<Mutex<Fetched>>,
 }
 
 /// What is known so far.
 #[derive(Default)]
-struct Found {
+struct Fetched {
     schemas: Schemas,
     /// How often they have changed.
     changes: u64,
@@ -50,7 +50,7 @@ struct Found {
 
 /// How many changes somebody has seen.
 #[derive(Debug, Default, Clone, Copy)]
-pub struct Seen(Option<u64>);
+pub struct SchemaCursor(Option<u64>);
 
 impl Registry {
     /// Starts the thread that has others ask. They end with the process.
@@ -63,55 +63,55 @@ impl Registry {
         health: Arc<Health>,
         outage: Outage,
     ) -> Result<Self, Failure> {
-        let asker = Asker::new(Asking { client, rules }, health, outage);
-        let (news, found) = (asker.news.clone(), Arc::clone(&asker.found));
+        let asker = RegistryThread::new(Asking { client, rules }, health, outage);
+        let (news, fetched) = (asker.news.clone(), Arc::clone(&asker.fetched));
         std::thread::Builder::new()
             .name("registry".into())
             .spawn(move || asker.run())
             .context("start the thread that asks the schema registry")
             .map_err(Failure::Infrastructure)?;
-        Ok(Self { news, found })
+        Ok(Self { news, fetched })
     }
 
     pub fn ask(&self, id: u32) {
         // The thread lives as long as this end does, unless it was refused.
-        let _ = self.news.send(News::Wanted(id));
+        let _ = self.news.send(RegistryMessage::Wanted(id));
     }
 
     /// All that is known, where that is more than was seen.
     ///
     /// # Errors
     /// A registry that does not let this user in, and never has.
-    pub fn news(&self, seen: &mut Seen) -> Result<Option<Schemas>, Failure> {
-        let found = lock(&self.found);
-        if let Some(refusal) = &found.refusal {
+    pub fn news(&self, seen: &mut SchemaCursor) -> Result<Option<Schemas>, Failure> {
+        let fetched = lock(&self.fetched);
+        if let Some(refusal) = &fetched.refusal {
             return Err(Failure::Configuration(anyhow!("schema registry: {refusal}")));
         }
-        let is_new = seen.0.replace(found.changes) != Some(found.changes);
-        Ok(is_new.then(|| found.schemas.clone()))
+        let is_new = seen.0.replace(fetched.changes) != Some(fetched.changes);
+        Ok(is_new.then(|| fetched.schemas.clone()))
     }
 }
 
-fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
-    found.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(fetched: &Mutex<Fetched>) -> MutexGuard<'_, Fetched> {
+    fetched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Registry {
     fn drop(&mut self) {
-        let _ = self.news.send(News::NobodyAsks);
+        let _ = self.news.send(RegistryMessage::NobodyAsks);
     }
 }
 
 /// What the asking thread hears.
-enum News {
+enum RegistryMessage {
     /// A schema is needed.
     Wanted(u32),
-    Answered(Question, Result<Answer, Trouble>),
+    Answered(RegistryQuestion, Result<RegistryAnswer, Trouble>),
     NobodyAsks,
 }
 
 /// What the registry has answered.
-enum Answer {
+enum RegistryAnswer {
     /// It is there.
     Present,
     /// How to read a schema's values, or why they cannot be read.
@@ -127,46 +127,46 @@ struct Asking {
 }
 
 impl Asking {
-    fn put(&self, question: Question) -> Result<Answer, Trouble> {
-        let Question::Schema(id) = question else {
-            return self.client.probe().map(|()| Answer::Present);
+    fn put(&self, question: RegistryQuestion) -> Result<RegistryAnswer, Trouble> {
+        let RegistryQuestion::Schema(id) = question else {
+            return self.client.probe().map(|()| RegistryAnswer::Present);
         };
         match self.client.schema(id) {
             Ok(text) => {
                 let schema = Schema::parse(&text, Some(&self.rules));
-                Ok(Answer::Known(schema.map_err(|why| format!("{UNREADABLE}: {why}"))))
+                Ok(RegistryAnswer::Known(schema.map_err(|why| format!("{UNREADABLE}: {why}"))))
             }
-            Err(Trouble::Unusable(why)) => Ok(Answer::Known(Err(why))),
-            Err(Trouble::None(why)) => Ok(Answer::None(why)),
+            Err(Trouble::Unusable(why)) => Ok(RegistryAnswer::Known(Err(why))),
+            Err(Trouble::None(why)) => Ok(RegistryAnswer::None(why)),
             Err(trouble) => Err(trouble),
         }
     }
 }
 
-struct Asker {
+struct RegistryThread {
     asking: Arc<Asking>,
-    news: Sender<News>,
-    heard: Receiver<News>,
-    found: Arc<Mutex<Found>>,
+    news: Sender<RegistryMessage>,
+    heard: Receiver<RegistryMessage>,
+    fetched: Arc<Mutex<Fetched>>,
     health: Arc<Health>,
     outage: Outage,
     agenda: Agenda,
     /// Why questions have no answer yet.
-    troubles: BTreeMap<Question, String>,
+    troubles: BTreeMap<RegistryQuestion, String>,
     /// What the registry does not have, and since when.
     none: VecDeque<(u32, Instant)>,
     /// It has answered a question of this user's.
     was_let_in: bool,
 }
 
-impl Asker {
+impl RegistryThread {
     fn new(asking: Asking, health: Arc<Health>, outage: Outage) -> Self {
         let (news, heard) = mpsc::channel();
         Self {
             asking: Arc::new(asking),
             news,
             heard,
-            found: Arc::default(),
+            fetched: Arc::default(),
             health,
             outage,
             agenda: Agenda::default(),
@@ -177,56 +177,61 @@ impl Asker {
     }
 
     fn run(mut self) {
-        self.agenda.note(Question::Probe, Instant::now());
+        self.agenda.note(RegistryQuestion::Probe, Instant::now());
         loop {
             while let Some(question) = self.agenda.next(Instant::now()) {
                 self.send_off(question);
             }
             match self.heard.recv_timeout(self.agenda.rests(Instant::now()).min(LOOK_EVERY)) {
-                Ok(News::Wanted(id)) => self.want(id),
-                Ok(News::Answered(question, answer)) => {
+                Ok(RegistryMessage::Wanted(id)) => self.want(id),
+                Ok(RegistryMessage::Answered(question, answer)) => {
                     if let Err(refusal) = self.take(question, answer) {
-                        lock(&self.found).refusal = Some(refusal);
+                        lock(&self.fetched).refusal = Some(refusal);
                         return;
                     }
                 }
-                Ok(News::NobodyAsks) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(RegistryMessage::NobodyAsks) | Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            self.forget(Instant::now());
+            self.forget_old(Instant::now());
         }
     }
 
     fn want(&mut self, id: u32) {
-        if !lock(&self.found).schemas.knows(id) {
-            self.agenda.note(Question::Schema(id), Instant::now());
+        if !lock(&self.fetched).schemas.knows(id) {
+            self.agenda.note(RegistryQuestion::Schema(id), Instant::now());
         }
     }
 
     /// A thread of its own waits for the answer: it may take long, as may reading a schema.
-    fn send_off(&self, question: Question) {
+    fn send_off(&self, question: RegistryQuestion) {
         let (asking, news) = (Arc::clone(&self.asking), self.news.clone());
         let ask = move || {
             let answer = catch_unwind(AssertUnwindSafe(|| asking.put(question)));
-            let answer = answer.unwrap_or_else(|_| Ok(Answer::Known(Err(UNREADABLE.to_owned()))));
+            let answer =
+                answer.unwrap_or_else(|_| Ok(RegistryAnswer::Known(Err(UNREADABLE.to_owned()))));
             // Nobody may ask any more.
-            let _ = news.send(News::Answered(question, answer));
+            let _ = news.send(RegistryMessage::Answered(question, answer));
         };
         if let Err(error) = std::thread::Builder::new().name("registry-asks".into()).spawn(ask) {
             let why = Trouble::Away(format!("there is no thread to ask it: {error}"));
-            let _ = self.news.send(News::Answered(question, Err(why)));
+            let _ = self.news.send(RegistryMessage::Answered(question, Err(why)));
         }
     }
 
     /// # Errors
     /// A login that no registry has ever taken: that is a mistake of the configuration's. One that
-    /// is not taken later may be again, and a right that is missing for one schema says nothing of the
-    /// others.
-    fn take(&mut self, question: Question, answer: Result<Answer, Trouble>) -> Result<(), String> {
+    /// is not taken later may be again, and a right that is missing for one schema says nothing of
+    /// the others.
+    fn take(
+        &mut self,
+        question: RegistryQuestion,
+        answer: Result<RegistryAnswer, Trouble>,
+    ) -> Result<(), String> {
         match answer {
             Ok(answer) => self.take_answer(question, answer),
             // It knows who asks.
-            Err(Trouble::Forbidden(_)) if question == Question::Probe => {
+            Err(Trouble::Forbidden(_)) if question == RegistryQuestion::Probe => {
                 self.was_let_in = true;
                 self.works(question);
             }
@@ -241,14 +246,14 @@ impl Asker {
         Ok(())
     }
 
-    fn take_answer(&mut self, question: Question, answer: Answer) {
+    fn take_answer(&mut self, question: RegistryQuestion, answer: RegistryAnswer) {
         self.was_let_in = true;
         self.works(question);
-        let Question::Schema(id) = question else { return };
+        let RegistryQuestion::Schema(id) = question else { return };
         let known = match answer {
-            Answer::Present => return,
-            Answer::Known(known) => known,
-            Answer::None(why) => {
+            RegistryAnswer::Present => return,
+            RegistryAnswer::Known(known) => known,
+            RegistryAnswer::None(why) => {
                 self.none.push_back((id, Instant::now()));
                 Err(why)
             }
@@ -259,7 +264,7 @@ impl Asker {
         self.change(|schemas| schemas.insert(id, known));
     }
 
-    fn works(&mut self, question: Question) {
+    fn works(&mut self, question: RegistryQuestion) {
         self.agenda.done(question);
         self.agenda.works();
         self.troubles.remove(&question);
@@ -276,7 +281,7 @@ impl Asker {
         }
     }
 
-    fn forget(&mut self, now: Instant) {
+    fn forget_old(&mut self, now: Instant) {
         let is_old = |(_, since): &mut (u32, Instant)| now.duration_since(*since) >= FORGET_AFTER;
         while let Some((id, _)) = self.none.pop_front_if(is_old) {
             self.change(|schemas| schemas.remove(id));
@@ -289,9 +294,9 @@ impl Asker {
     }
 
     fn change(&self, change: impl FnOnce(&mut Schemas)) {
-        let mut found = lock(&self.found);
-        change(&mut found.schemas);
-        found.changes += 1;
+        let mut fetched = lock(&self.fetched);
+        change(&mut fetched.schemas);
+        fetched.changes += 1;
     }
 }
 
@@ -301,45 +306,45 @@ mod tests {
     use prometheus_client::metrics::counter::Counter;
     use tokio_util::sync::CancellationToken;
 
-    fn asker() -> Asker {
+    fn asker() -> RegistryThread {
         let client = Client::new(&["http://127.0.0.1:1"], None, None).unwrap();
         let outage = Outage::new("registry", Counter::default(), CancellationToken::new());
-        Asker::new(Asking { client, rules: Rules::default() }, Arc::default(), outage)
+        RegistryThread::new(Asking { client, rules: Rules::default() }, Arc::default(), outage)
     }
 
     #[test]
     fn what_a_registry_does_not_have_is_asked_for_again_after_a_minute() {
         let (mut asker, before) = (asker(), Instant::now());
-        let none = Answer::None("Schema not found".to_owned());
-        asker.take(Question::Schema(7), Ok(none)).unwrap();
-        let knows = |asker: &Asker| lock(&asker.found).schemas.knows(7);
-        asker.forget(before + Duration::from_secs(59));
+        let none = RegistryAnswer::None("Schema not found".to_owned());
+        asker.take(RegistryQuestion::Schema(7), Ok(none)).unwrap();
+        let knows = |asker: &RegistryThread| lock(&asker.fetched).schemas.knows(7);
+        asker.forget_old(before + Duration::from_secs(59));
         asker.want(7);
         assert!(knows(&asker) && asker.agenda.next(Instant::now()).is_none());
         let later = Instant::now() + Duration::from_secs(60);
-        asker.forget(later);
+        asker.forget_old(later);
         assert!(!knows(&asker));
         asker.want(7);
-        assert_eq!(asker.agenda.next(Instant::now()), Some(Question::Schema(7)));
+        assert_eq!(asker.agenda.next(Instant::now()), Some(RegistryQuestion::Schema(7)));
     }
 
     #[test]
     fn a_login_that_was_never_taken_ends_it_and_one_that_was_taken_once_is_waited_for() {
         let refused = || Err(Trouble::Refused("answers 401".to_owned()));
-        assert_eq!(asker().take(Question::Probe, refused()), Err("answers 401".to_owned()));
+        assert_eq!(asker().take(RegistryQuestion::Probe, refused()), Err("answers 401".to_owned()));
         let mut known = asker();
-        known.take(Question::Probe, Ok(Answer::Present)).unwrap();
-        assert_eq!(known.take(Question::Schema(7), refused()), Ok(()));
-        let is_said = |asker: &Asker| {
+        known.take(RegistryQuestion::Probe, Ok(RegistryAnswer::Present)).unwrap();
+        assert_eq!(known.take(RegistryQuestion::Schema(7), refused()), Ok(()));
+        let is_said = |asker: &RegistryThread| {
             asker.health.missing().iter().any(|missing| missing.contains("answers 401"))
         };
         assert!(is_said(&known));
-        known.take(Question::Schema(7), Ok(Answer::None(String::new()))).unwrap();
+        known.take(RegistryQuestion::Schema(7), Ok(RegistryAnswer::None(String::new()))).unwrap();
         assert!(!is_said(&known));
         // It knew who asks, though not for this.
         let mut forbidden = asker();
         let probed = Err(Trouble::Forbidden("answers 403".to_owned()));
-        forbidden.take(Question::Probe, probed).unwrap();
-        assert_eq!(forbidden.take(Question::Schema(7), refused()), Ok(()));
+        forbidden.take(RegistryQuestion::Probe, probed).unwrap();
+        assert_eq!(forbidden.take(RegistryQuestion::Schema(7), refused()), Ok(()));
     }
 }

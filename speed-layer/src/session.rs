@@ -1,10 +1,10 @@
 //! One membership in the consumer group.
 
-use crate::handover::{Command, Reply};
-use crate::intake::{DRAIN_TIMEOUT, Ended, Intake};
+use crate::handover::{StoreCommand, StoreReply};
+use crate::intake::{DRAIN_TIMEOUT, Intake, SessionEnd};
 use crate::process::Shared;
 use crate::store::{Identified, Store, StoreError};
-use crate::writer::{Limits, Replied, Writers};
+use crate::writer::{BatchLimits, Replied, Writers};
 use anyhow::{Context as _, anyhow};
 use futures::future::try_join_all;
 use service::Failure;
@@ -23,11 +23,11 @@ const LEAVE_TIMEOUT: Duration = Duration::from_millis(9500);
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Reads and writes until shutdown, or until this membership is of no use any more.
-pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Failure> {
+pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<SessionEnd, Failure> {
     let (reply, replies) = std_mpsc::channel();
     let (commands, shares): (Vec<_>, Vec<_>) =
         stores.iter().map(|_| mpsc::unbounded_channel()).unzip();
-    let limits = Limits { rows: shared.config.batch_rows, linger: shared.config.linger };
+    let limits = BatchLimits { rows: shared.config.batch_rows, linger: shared.config.linger };
     let left = CancellationToken::new();
     let _leaves = left.clone().drop_guard();
     let intake = Intake::new(Arc::clone(shared), Writers::new(commands, replies, limits), left)?;
@@ -38,14 +38,14 @@ pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Fa
             read = read => read.unwrap_or_else(|_| Err(Failure::Infrastructure(anyhow!("the intake thread has panicked")))),
             () = after_stop(shared, LEAVE_TIMEOUT) => {
                 tracing::warn!("Kafka did not answer in time; the group will notice by itself that this instance is gone");
-                Ok(Ended::Shutdown)
+                Ok(SessionEnd::Shutdown)
             }
             () = after(writing_over, END_TIMEOUT) => {
-                Ok(Ended::Rejoin("the Kafka client does not end; it is left to itself".into()))
+                Ok(SessionEnd::Rejoin("the Kafka client does not end; it is left to itself".into()))
             }
         };
         // The stores may need long to end.
-        if let Ok(Ended::Rejoin(why)) = &read {
+        if let Ok(SessionEnd::Rejoin(why)) = &read {
             shared.health.group.fails(one_line(why));
         }
         read
@@ -62,14 +62,14 @@ pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<Ended, Fa
     shared.end_reading();
     match written {
         Err(StoreError::Fatal(failure)) => return Err(failure),
-        Err(StoreError::Fenced(why)) => return Ok(Ended::Rejoin(why)),
+        Err(StoreError::Fenced(why)) => return Ok(SessionEnd::Rejoin(why)),
         Ok(()) => {}
     }
     read
 }
 
 /// A thread that does not keep the process from ending, as one of the runtime's would.
-fn spawn(intake: Intake) -> Result<oneshot::Receiver<Result<Ended, Failure>>, Failure> {
+fn spawn(intake: Intake) -> Result<oneshot::Receiver<Result<SessionEnd, Failure>>, Failure> {
     let (ended, read) = oneshot::channel();
     let span = tracing::Span::current();
     let run = move || {
@@ -85,7 +85,7 @@ fn spawn(intake: Intake) -> Result<oneshot::Receiver<Result<Ended, Failure>>, Fa
 /// Each store carries out the commands for its share; the first that can go on no more ends all.
 async fn serve_all(
     stores: &mut [Store],
-    shares: Vec<mpsc::UnboundedReceiver<Command>>,
+    shares: Vec<mpsc::UnboundedReceiver<StoreCommand>>,
     reply: &std_mpsc::Sender<Replied>,
 ) -> Result<(), StoreError> {
     let serving = stores.iter_mut().zip(shares).enumerate();
@@ -94,14 +94,14 @@ async fn serve_all(
     )
     .await;
     // The intake may be waiting.
-    let _ = reply.send((0, Reply::Ended));
+    let _ = reply.send((0, StoreReply::Ended));
     served.map(drop)
 }
 
 /// Carries out the intake's commands one after the other, until it has no more.
 async fn serve(
     store: &mut Store,
-    mut commands: mpsc::UnboundedReceiver<Command>,
+    mut commands: mpsc::UnboundedReceiver<StoreCommand>,
     index: usize,
     replies: &std_mpsc::Sender<Replied>,
 ) -> Result<(), StoreError> {
@@ -113,9 +113,9 @@ async fn serve(
     let mut written = None;
     while let Some(command) = commands.recv().await {
         let before = written.take();
-        let catch_up = || before.into_iter().for_each(|batch| say(Reply::Written(batch)));
+        let catch_up = || before.into_iter().for_each(|batch| say(StoreReply::Written(batch)));
         let reply = match command {
-            Command::Write(mut batch) => {
+            StoreCommand::Write(mut batch) => {
                 let trace = std::mem::take(&mut batch.trace);
                 let trace = trace.described(&batch, index, &store.topics());
                 let span = tracing::info_span!("batch", writer = index, messages = batch.messages);
@@ -123,34 +123,36 @@ async fn serve(
                     store.write(&batch, catch_up).instrument(span).instrument(trace).await?;
                 batch.ranges.retain(|at| !store.holds_back(at));
                 if !held_back.is_empty() {
-                    say(Reply::HeldBack(held_back));
+                    say(StoreReply::HeldBack(held_back));
                 }
                 if !commands.is_empty() {
                     written = Some(batch);
                     continue;
                 }
-                Reply::Written(batch)
+                StoreReply::Written(batch)
             }
-            Command::GiveUp(partitions) => {
+            StoreCommand::GiveUp(partitions) => {
                 catch_up();
                 store.give_up(&partitions);
                 continue;
             }
-            Command::Check(positions) => {
+            StoreCommand::Check(positions) => {
                 catch_up();
                 store.check(&positions).await?;
-                Reply::Checked
+                StoreReply::Checked
             }
-            Command::Identify(topic) => {
+            StoreCommand::Identify(topic) => {
                 catch_up();
                 match store.identify(&topic).await? {
-                    Identified::Source(source) => Reply::Identified(source),
-                    Identified::NotTaken(why, again) => Reply::NotIdentified(topic, why, again),
+                    Identified::Source(source) => StoreReply::Identified(source),
+                    Identified::Failed { why, retry_after } => {
+                        StoreReply::NotIdentified { identity: topic, why, retry_after }
+                    }
                 }
             }
-            Command::Locate(questions) => {
+            StoreCommand::ResolveStarts(questions) => {
                 catch_up();
-                Reply::Located(store.locate(&questions).await?)
+                StoreReply::Starts(store.resolve_starts(&questions).await?)
             }
         };
         say(reply);

@@ -1,4 +1,4 @@
-//! [`Store`]: the one connection to PostgreSQL, and what is known of what stands there.
+//! [`Store`]: a connection to PostgreSQL, and what is known about what the tables hold.
 
 mod apart;
 mod at_once;
@@ -7,18 +7,18 @@ mod check;
 pub mod day_partitions;
 mod findings;
 pub mod limits;
-mod locate;
 mod look;
 #[cfg(test)]
 mod model;
 mod offsets;
 pub mod rights;
 mod sources;
+mod starts;
 mod statements;
 mod table;
 mod transaction;
 mod tries;
-mod unlocated;
+mod unresolved;
 mod verdict;
 
 pub use day_partitions::DayPartitions;
@@ -29,22 +29,22 @@ use crate::detection::Detection;
 use crate::outage::Outage;
 use crate::process::Shared;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
-use limits::Limits;
+use limits::TimeLimits;
 use offsets::{Moved, Rewinds};
 use service::Failure;
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
-use tries::{Kind, Why};
-use unlocated::Unlocated;
+use tries::{Cause, CauseKind};
+use unresolved::UnresolvedStarts;
 
 /// PostgreSQL, as the session sees it.
 pub struct Store {
     /// Which of the writers it is.
     writer: u8,
     shared: Arc<Shared>,
-    limits: Arc<Limits>,
+    limits: Arc<TimeLimits>,
     connection: Option<PgConnection>,
     days: DayPartitions,
     /// `None` with --anomalies off.
@@ -53,8 +53,8 @@ pub struct Store {
     /// Messages that one transaction may hold: fewer than a batch where PostgreSQL was too slow for
     /// it.
     messages_at_once: u32,
-    /// A part of the batch that is being written took too long.
-    haste: Haste,
+    /// How much time the parts of the batch that is being written get.
+    budget: TimeBudget,
     /// The last try failed: something of somebody's may be in the way.
     is_held_up: bool,
     /// Tries of the same that got no answer in time.
@@ -64,68 +64,69 @@ pub struct Store {
     reached: BTreeMap<SourcePartition, i64>,
     /// The connection is new: what it shows has not been compared with `reached`.
     is_unchecked: bool,
-    /// How often the offset of each partition had been moved back when it was located.
+    /// How often the offset of each partition had been moved back when its start was
+    /// resolved.
     rewinds: Arc<Rewinds>,
     /// Since when offsets have been locked by somebody.
     busy_since: BTreeMap<SourcePartition, Instant>,
-    /// Partitions of which PostgreSQL does not take what comes next.
-    aside: BTreeMap<SourcePartition, Aside>,
-    /// Partitions of which PostgreSQL last did not take the question where to begin.
-    unlocated: Unlocated,
-    /// And topics of which it did not take which source they are, since when.
+    /// Partitions whose next messages PostgreSQL does not take.
+    quarantined: BTreeMap<SourcePartition, Quarantine>,
+    /// Partitions whose start offset PostgreSQL last did not give.
+    unresolved: UnresolvedStarts,
+    /// Topics whose source PostgreSQL did not give or take, and since when.
     unidentified: BTreeMap<String, Instant>,
-    /// The pause before partitions that are not located are asked of again lasts until then.
-    ask_apart_from: Instant,
-    /// When one of those that are held up is to have the whole of `--writer-timeout` again.
-    whole_try: Instant,
-    /// When a message that is refused was last said.
-    refused_said: Option<Instant>,
+    /// Before this time no start offsets are queried apart from the others'.
+    next_query_apart: Instant,
+    /// From this time on one of those that are held up may have the whole of `--writer-timeout`.
+    next_full_try: Instant,
+    /// When a refused message was last logged.
+    refused_logged: Option<Instant>,
 }
 
-/// A partition of which PostgreSQL does not take what comes next.
+/// A partition whose next messages PostgreSQL does not take.
 #[derive(Debug)]
-struct Aside {
-    held: Held,
+struct Quarantine {
+    hold: Hold,
     since: Instant,
-    /// Why it was held back last, if it was.
-    why: Option<Why>,
-    /// So many messages of it are tried first, where fewer were taken than came.
+    /// Why it was held back last. `None`: it never was.
+    cause: Option<Cause>,
+    /// How many of its messages are tried first. `None`: all that come.
     size: Option<u32>,
 }
 
-impl Aside {
+impl Quarantine {
     fn new() -> Self {
-        Self { held: Held::OnTrial, since: Instant::now(), why: None, size: None }
+        Self { hold: Hold::Probing, since: Instant::now(), cause: None, size: None }
     }
 
-    /// Whether it was held back last for such a reason.
-    fn is_for(&self, kind: Kind) -> bool {
-        self.why.as_ref().is_some_and(|why| why.kind == kind)
+    /// Whether it was last held back for such a reason.
+    fn is_for(&self, kind: CauseKind) -> bool {
+        self.cause.as_ref().is_some_and(|cause| cause.kind == kind)
     }
 }
 
 /// What becomes of the messages of such a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Held {
-    /// They are left out until it is located again, since those before them were.
-    Back,
-    /// The same, but nothing is in the way: others had their turn.
-    Left,
-    /// The same, and it was not even tried.
-    Waits,
+enum Hold {
+    /// They are left out until its start is resolved again: what comes first was not taken.
+    Blocked,
+    /// They are left out in the same way, but nothing is in the way: it was the turn of others.
+    Deferred,
+    /// They are left out in the same way, and were not even tried.
+    NotTried,
     /// They are tried apart from the others', and briefly.
-    OnTrial,
+    Probing,
 }
 
-/// For how long the parts of a batch are tried.
+/// How much time a try of a part of a batch gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Haste {
+enum TimeBudget {
     /// As long as `--writer-timeout` says.
-    None,
-    /// Briefly: a part of it took too long, and the one message that may be the cause is sought.
-    Quick,
-    /// And one partition after the other for the first time.
-    Glance,
+    Full,
+    /// A part of the batch took too long, and the one message that may be the cause is sought.
+    Short,
+    /// In addition one partition after the other is tried for the first time.
+    Shortest,
 }
 
 /// Why a batch or an assignment could not be completed.
@@ -140,8 +141,12 @@ pub enum StoreError {
 /// What a topic is to the database, as far as that could be found out.
 pub enum Identified {
     Source(Source),
-    /// PostgreSQL does not take what that needs; in its words, and when it is to be asked again.
-    NotTaken(String, Duration),
+    /// PostgreSQL does not take what that needs.
+    Failed {
+        /// In PostgreSQL's words.
+        why: String,
+        retry_after: Duration,
+    },
 }
 
 impl Store {
@@ -150,15 +155,15 @@ impl Store {
         Self::new(writer, shared, None, shared.outage("PostgreSQL"))
     }
 
-    /// Forgets the session before: its positions are read anew.
+    /// Forgets the session before: its offsets are read again.
     pub fn begin_session(&mut self) {
         self.reached.clear();
         self.rewinds = Arc::default();
-        self.aside.clear();
-        self.unlocated.clear();
+        self.quarantined.clear();
+        self.unresolved.clear();
         self.unidentified.clear();
         self.busy_since.clear();
-        self.haste = Haste::None;
+        self.budget = TimeBudget::Full;
         self.detection.iter_mut().for_each(Detection::forget_all);
     }
 
@@ -171,64 +176,64 @@ impl Store {
         Self {
             writer,
             shared: Arc::clone(shared),
-            limits: Arc::new(Limits::new(shared.config.writer_timeout)),
+            limits: Arc::new(TimeLimits::new(shared.config.writer_timeout)),
             connection,
             days: DayPartitions::default(),
             detection: shared.config.anomalies.settings().map(Detection::new),
             outage,
             messages_at_once: u32::MAX,
-            haste: Haste::None,
+            budget: TimeBudget::Full,
             is_held_up: false,
             unanswered: 0,
             reached: BTreeMap::new(),
             is_unchecked: false,
             rewinds: Arc::default(),
             busy_since: BTreeMap::new(),
-            aside: BTreeMap::new(),
-            unlocated: Unlocated::default(),
+            quarantined: BTreeMap::new(),
+            unresolved: UnresolvedStarts::default(),
             unidentified: BTreeMap::new(),
-            ask_apart_from: Instant::now(),
-            whole_try: Instant::now(),
-            refused_said: None,
+            next_query_apart: Instant::now(),
+            next_full_try: Instant::now(),
+            refused_logged: None,
         }
     }
 
-    /// Whether nothing is written of a partition until it is located again.
+    /// Whether nothing is written of a partition until its start is resolved again.
     pub fn holds_back(&self, at: SourcePartition) -> bool {
-        self.aside.get(&at).is_some_and(|aside| aside.held != Held::OnTrial)
+        self.quarantined.get(&at).is_some_and(|quarantine| quarantine.hold != Hold::Probing)
     }
 
-    fn is_held(&self, batch: &Batch) -> bool {
-        !self.aside.is_empty()
-            && batch.ranges.iter().any(|range| self.aside.contains_key(&range.at))
+    fn is_quarantined(&self, batch: &Batch) -> bool {
+        !self.quarantined.is_empty()
+            && batch.ranges.iter().any(|range| self.quarantined.contains_key(&range.at))
     }
 
-    /// Whether one that is held up since then is to have the whole of `--writer-timeout`: the others
-    /// have five times as long before it, and between two of them.
-    fn is_whole_try_due(&self, since: Instant) -> bool {
-        Instant::now() >= self.whole_try.max(since + self.limits.between_whole_tries())
+    /// Whether what has been held up `since` then may have the whole of `--writer-timeout`: the
+    /// others have five times as long before it, and between two such tries.
+    fn is_full_try_due(&self, since: Instant) -> bool {
+        Instant::now() >= self.next_full_try.max(since + self.limits.between_full_tries())
     }
 
     /// The whole of `--writer-timeout`, for one of those that are held up.
-    fn take_whole_try(&mut self) -> Arc<Limits> {
-        self.whole_try = Instant::now() + self.limits.between_whole_tries();
+    fn take_full_timeout(&mut self) -> Arc<TimeLimits> {
+        self.next_full_try = Instant::now() + self.limits.between_full_tries();
         Arc::clone(&self.limits)
     }
 
-    /// After one that was taken in its whole try: the others may need no more.
-    fn give_whole_try_to_next(&mut self, was_whole: bool) {
-        if was_whole {
-            self.whole_try = Instant::now();
+    /// After a full try that was taken: the others may need no more.
+    fn allow_full_try_now(&mut self, was_full: bool) {
+        if was_full {
+            self.next_full_try = Instant::now();
         }
     }
 
-    /// Forgets partitions that are another instance's from now on: what is known of them would take
-    /// memory, and grow old. Those that come back are located anew.
+    /// Forgets partitions that belong to another instance from now on: what is known about them
+    /// would take memory, and grow old. If they come back, their starts are resolved again.
     pub fn give_up(&mut self, partitions: &[SourcePartition]) {
         self.reached.retain(|at, _| !partitions.contains(at));
         Arc::make_mut(&mut self.rewinds).retain(|at, _| !partitions.contains(at));
-        self.aside.retain(|at, _| !partitions.contains(at));
-        self.unlocated.forget(partitions);
+        self.quarantined.retain(|at, _| !partitions.contains(at));
+        self.unresolved.remove(partitions);
         self.busy_since.retain(|at, _| !partitions.contains(at));
         let Some(detection) = &mut self.detection else { return };
         partitions.iter().for_each(|at| detection.forget(*at));
@@ -236,7 +241,7 @@ impl Store {
         tracing::debug!("gave up {forgotten} partitions; the detectors know {left} others");
     }
 
-    fn is_older(&self, moved: Moved) -> StoreError {
+    fn rolled_back(&self, moved: Moved) -> StoreError {
         self.shared.metrics.fences.inc();
         StoreError::Fenced(format!(
             "the database is an older state of itself: the stored offset of {} is {}, but {} was committed; what is \

@@ -30,7 +30,7 @@ const LONGEST_STATEMENT: Duration = Duration::from_secs(15 * 60);
 const PARTITIONS: &str = include_str!("../sql/upkeep/partitions.sql");
 
 /// A partition as it was found.
-struct Partition {
+struct DayPartition {
     name: String,
     /// When its day is over.
     end: Timestamp,
@@ -123,7 +123,7 @@ impl Upkeep {
 
     fn tasks(
         &mut self,
-        partitions: &[Partition],
+        partitions: &[DayPartition],
         horizon: Option<Timestamp>,
     ) -> Vec<(String, Task)> {
         let now = Timestamp::now();
@@ -169,14 +169,14 @@ async fn make_ahead(connection: &mut PgConnection) -> sqlx::Result<()> {
 /// The partitions, and the instant from which retention counts back.
 async fn partitions(
     connection: &mut PgConnection,
-) -> sqlx::Result<(Vec<Partition>, Option<Timestamp>)> {
+) -> sqlx::Result<(Vec<DayPartition>, Option<Timestamp>)> {
     let mut transaction = connection.begin_with(BEGIN).await?;
     let horizon =
         pg::within::query_scalar("select realtime_horizon()").fetch_one(&mut *transaction).await?;
     let rows: Vec<(String, Timestamp, i64, bool)> =
         pg::within::query_as(PARTITIONS).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
-    let partitions = rows.into_iter().map(|(name, end, inserted, is_sealed)| Partition {
+    let partitions = rows.into_iter().map(|(name, end, inserted, is_sealed)| DayPartition {
         name,
         end,
         inserted,
@@ -188,7 +188,7 @@ async fn partitions(
 /// A partition is touched only when its day is over and nothing has been written into it for a
 /// while.
 fn task(
-    partition: &Partition,
+    partition: &DayPartition,
     is_quiet: bool,
     now: Timestamp,
     horizon: Option<Timestamp>,
@@ -210,7 +210,7 @@ fn task(
 
 async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sqlx::Result<()> {
     let mut transaction = connection.begin_with(BEGIN).await?;
-    let (asked, said) = match task {
+    let (query, message) = match task {
         Task::Drop { keep } => (
             pg::within::query_scalar("select drop_realtime_day($1, $2, true)")
                 .bind(name)
@@ -222,10 +222,10 @@ async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sql
             "indexed partition {name}: its day is over",
         ),
     };
-    let done: bool = asked.fetch_one(&mut *transaction).await?;
+    let done: bool = query.fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     if done {
-        tracing::info!(table = name, "{}", said.replace("{name}", name));
+        tracing::info!(table = name, "{}", message.replace("{name}", name));
     }
     Ok(())
 }
@@ -237,9 +237,9 @@ mod tests {
     const TODAY: Timestamp = Timestamp::from_micros(20_000 * Timestamp::DAY);
     const NOW: Timestamp = Timestamp::from_micros(20_000 * Timestamp::DAY + Timestamp::HOUR);
 
-    fn ended(days_ago: i64, is_sealed: bool) -> Partition {
+    fn ended(days_ago: i64, is_sealed: bool) -> DayPartition {
         let end = TODAY.plus_micros((1 - days_ago) * Timestamp::DAY);
-        Partition { name: String::new(), end, inserted: 0, is_sealed }
+        DayPartition { name: String::new(), end, inserted: 0, is_sealed }
     }
 
     fn task_for(

@@ -2,7 +2,7 @@
 //! while its store writes another; partitions are shared out among them.
 
 use crate::batch::Batch;
-use crate::handover::{Command, Position, Question, Reply};
+use crate::handover::{Position, StartQuery, StoreCommand, StoreReply};
 use crate::source::SourcePartition;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
@@ -14,22 +14,23 @@ const IN_FLIGHT: usize = 2;
 /// How often a store without anything to write looks after the database: a failover to a state that
 /// lacks what was written must be found although no message comes, and readiness must be true.
 const IDLE_CHECK: Duration = Duration::from_secs(2);
-/// So long after a writer took nothing in, it is no news that nothing comes of its partitions.
+/// If a writer took nothing in within this time, it is no silence of Kafka's that nothing comes of
+/// its partitions.
 const HELD_UP: Duration = Duration::from_secs(15);
 
 /// The store can go on no more; the session knows why.
 #[derive(Debug)]
-pub struct Ended;
+pub struct StoreEnded;
 
 /// When a batch is handed over.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct BatchLimits {
     pub rows: u32,
     pub linger: Duration,
 }
 
 /// What comes from a writer's store.
-pub type Replied = (usize, Reply);
+pub type Replied = (usize, StoreReply);
 
 /// Which of `count` writers has the partition.
 fn share(at: SourcePartition, count: usize) -> usize {
@@ -38,7 +39,7 @@ fn share(at: SourcePartition, count: usize) -> usize {
 
 /// One store's share.
 struct Writer {
-    commands: UnboundedSender<Command>,
+    commands: UnboundedSender<StoreCommand>,
     batch: Batch,
     spare: Vec<Batch>,
     in_flight: usize,
@@ -53,14 +54,14 @@ struct Writer {
 pub struct Writers {
     writers: Vec<Writer>,
     replies: Receiver<Replied>,
-    limits: Limits,
+    limits: BatchLimits,
 }
 
 impl Writers {
     pub fn new(
-        commands: Vec<UnboundedSender<Command>>,
+        commands: Vec<UnboundedSender<StoreCommand>>,
         replies: Receiver<Replied>,
-        limits: Limits,
+        limits: BatchLimits,
     ) -> Self {
         Self { writers: commands.into_iter().map(Writer::new).collect(), replies, limits }
     }
@@ -81,29 +82,29 @@ impl Writers {
     }
 
     /// Any store will do: the one that has least to write.
-    pub fn ask(&self, command: Command) -> Result<(), Ended> {
+    pub fn ask(&self, command: StoreCommand) -> Result<(), StoreEnded> {
         let writer = self.writers.iter().min_by_key(|writer| writer.in_flight);
-        writer.map_or(Err(Ended), |writer| writer.command(command))
+        writer.map_or(Err(StoreEnded), |writer| writer.command(command))
     }
 
     /// Asks where to begin, each store for its partitions: it answers after what it has still to
     /// write of them.
-    pub fn locate(&self, questions: Vec<Question>) -> Result<(), Ended> {
-        self.share_out(questions, |question| question.at, Command::Locate)
+    pub fn resolve_starts(&self, questions: Vec<StartQuery>) -> Result<(), StoreEnded> {
+        self.share_out(questions, |question| question.at, StoreCommand::ResolveStarts)
     }
 
     /// Lets each store forget those of its partitions that are given up, once it has written what
     /// it has still of them.
-    pub fn give_up(&self, partitions: Vec<SourcePartition>) -> Result<(), Ended> {
-        self.share_out(partitions, |at| *at, Command::GiveUp)
+    pub fn give_up(&self, partitions: Vec<SourcePartition>) -> Result<(), StoreEnded> {
+        self.share_out(partitions, |at| *at, StoreCommand::GiveUp)
     }
 
     fn share_out<T>(
         &self,
         all: Vec<T>,
         at: impl Fn(&T) -> SourcePartition,
-        command: impl Fn(Vec<T>) -> Command,
-    ) -> Result<(), Ended> {
+        command: impl Fn(Vec<T>) -> StoreCommand,
+    ) -> Result<(), StoreEnded> {
         let mut shares: Vec<Vec<T>> = self.writers.iter().map(|_| Vec::new()).collect();
         for one in all {
             shares[self.index(at(&one))].push(one);
@@ -113,26 +114,26 @@ impl Writers {
     }
 
     /// The next reply, if one is there.
-    pub fn reply(&mut self) -> Result<Option<Reply>, Ended> {
+    pub fn reply(&mut self) -> Result<Option<StoreReply>, StoreEnded> {
         match self.replies.try_recv() {
             Ok(replied) => self.take(replied).map(Some),
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Err(Ended),
+            Err(TryRecvError::Disconnected) => Err(StoreEnded),
         }
     }
 
     /// The next reply, if one comes in time.
-    pub fn wait(&mut self, patience: Duration) -> Result<Option<Reply>, Ended> {
+    pub fn wait(&mut self, patience: Duration) -> Result<Option<StoreReply>, StoreEnded> {
         match self.replies.recv_timeout(patience) {
             Ok(replied) => self.take(replied).map(Some),
             Err(RecvTimeoutError::Timeout) => Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(Ended),
+            Err(RecvTimeoutError::Disconnected) => Err(StoreEnded),
         }
     }
 
-    fn take(&mut self, (index, reply): Replied) -> Result<Reply, Ended> {
-        if matches!(reply, Reply::Ended) {
-            return Err(Ended);
+    fn take(&mut self, (index, reply): Replied) -> Result<StoreReply, StoreEnded> {
+        if matches!(reply, StoreReply::Ended) {
+            return Err(StoreEnded);
         }
         if let Some(writer) = self.writers.get_mut(index) {
             writer.note(&reply);
@@ -203,7 +204,7 @@ impl Writers {
         self.writers.get(index).is_some_and(|writer| !writer.batch.rejects.is_empty())
     }
 
-    pub fn hand_over(&mut self, index: usize) -> Result<(), Ended> {
+    pub fn hand_over(&mut self, index: usize) -> Result<(), StoreEnded> {
         let Some(writer) = self.writers.get_mut(index) else {
             return Ok(());
         };
@@ -211,7 +212,7 @@ impl Writers {
         let mut full = std::mem::replace(&mut writer.batch, next);
         full.trace.fill_ended();
         writer.in_flight += 1;
-        writer.command(Command::Write(Box::new(full)))
+        writer.command(StoreCommand::Write(Box::new(full)))
     }
 
     /// Drops what was read and not handed over to one; gives the partitions that it is of.
@@ -240,7 +241,10 @@ impl Writers {
     }
 
     /// Lets the stores that have nothing to do look after the database.
-    pub fn check_idle(&mut self, positions: impl FnOnce() -> Vec<Position>) -> Result<(), Ended> {
+    pub fn check_idle(
+        &mut self,
+        positions: impl FnOnce() -> Vec<Position>,
+    ) -> Result<(), StoreEnded> {
         let count = self.writers.len();
         if !self.writers.iter().any(Writer::is_idle) {
             return Ok(());
@@ -252,7 +256,7 @@ impl Writers {
             let is_its = |position: &Position| share(position.at, count) == index;
             let share: Vec<Position> = positions.iter().copied().filter(is_its).collect();
             writer.is_checking = true;
-            writer.command(Command::Check(share))?;
+            writer.command(StoreCommand::Check(share))?;
         }
         Ok(())
     }
@@ -274,7 +278,7 @@ impl Writers {
 }
 
 impl Writer {
-    fn new(commands: UnboundedSender<Command>) -> Self {
+    fn new(commands: UnboundedSender<StoreCommand>) -> Self {
         Self {
             commands,
             batch: Batch::default(),
@@ -286,25 +290,25 @@ impl Writer {
         }
     }
 
-    fn command(&self, command: Command) -> Result<(), Ended> {
-        self.commands.send(command).map_err(|_| Ended)
+    fn command(&self, command: StoreCommand) -> Result<(), StoreEnded> {
+        self.commands.send(command).map_err(|_| StoreEnded)
     }
 
-    fn note(&mut self, reply: &Reply) {
+    fn note(&mut self, reply: &StoreReply) {
         match reply {
-            Reply::Written(_) => {
+            StoreReply::Written(_) => {
                 self.in_flight -= 1;
                 self.checked = Instant::now();
             }
-            Reply::Checked => {
+            StoreReply::Checked => {
                 self.is_checking = false;
                 self.checked = Instant::now();
             }
-            Reply::Identified(_)
-            | Reply::NotIdentified(..)
-            | Reply::Located(_)
-            | Reply::HeldBack(_)
-            | Reply::Ended => {}
+            StoreReply::Identified(_)
+            | StoreReply::NotIdentified { .. }
+            | StoreReply::Starts(_)
+            | StoreReply::HeldBack(_)
+            | StoreReply::Ended => {}
         }
     }
 
@@ -331,10 +335,10 @@ mod tests {
     }
 
     /// Two writers, what their stores hear, and the stores' end of the answers.
-    fn two() -> (Writers, [UnboundedReceiver<Command>; 2], Sender<Replied>) {
+    fn two() -> (Writers, [UnboundedReceiver<StoreCommand>; 2], Sender<Replied>) {
         let ((first, hears), (second, hears_too)) = (unbounded_channel(), unbounded_channel());
         let (answers, replies) = channel();
-        let limits = Limits { rows: 1, linger: Duration::ZERO };
+        let limits = BatchLimits { rows: 1, linger: Duration::ZERO };
         (Writers::new(vec![first, second], replies, limits), [hears, hears_too], answers)
     }
 
@@ -343,9 +347,9 @@ mod tests {
         let (mut writers, [mut first, mut second], _answers) = two();
         writers.hand_over(0).unwrap();
         writers.give_up(vec![at(0), at(1), at(3)]).unwrap();
-        assert!(matches!(first.try_recv(), Ok(Command::Write(_))));
-        assert!(matches!(first.try_recv(), Ok(Command::GiveUp(all)) if all == [at(1), at(3)]));
-        assert!(matches!(second.try_recv(), Ok(Command::GiveUp(all)) if all == [at(0)]));
+        assert!(matches!(first.try_recv(), Ok(StoreCommand::Write(_))));
+        assert!(matches!(first.try_recv(), Ok(StoreCommand::GiveUp(all)) if all == [at(1), at(3)]));
+        assert!(matches!(second.try_recv(), Ok(StoreCommand::GiveUp(all)) if all == [at(0)]));
         writers.give_up(vec![at(2)]).unwrap();
         assert!(first.try_recv().is_err());
     }
@@ -371,7 +375,7 @@ mod tests {
         let (mut writers, _stores, answers) = two();
         (0..=IN_FLIGHT).for_each(|_| writers.hand_over(1).unwrap());
         assert!(writers.is_stuck(1) && !writers.is_stuck(0));
-        answers.send((1, Reply::Written(Box::default()))).unwrap();
+        answers.send((1, StoreReply::Written(Box::default()))).unwrap();
         assert!(writers.reply().unwrap().is_some() && !writers.is_stuck(1));
     }
 
@@ -397,8 +401,8 @@ mod tests {
     #[test]
     fn a_session_that_is_gone_is_the_end_although_nobody_says_so() {
         let (mut writers, _stores, answers) = two();
-        answers.send((0, Reply::Checked)).unwrap();
-        assert!(matches!(writers.reply(), Ok(Some(Reply::Checked))));
+        answers.send((0, StoreReply::Checked)).unwrap();
+        assert!(matches!(writers.reply(), Ok(Some(StoreReply::Checked))));
         assert!(matches!(writers.reply(), Ok(None)));
         drop(answers);
         assert!(writers.reply().is_err());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use clap::Args;
 use common::Timestamp;
-use common::decode::{Beside, Decoder, Rules};
+use common::decode::{Decoder, RecordContext, Rules};
 use csv::{Reader, StringRecord};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -171,7 +171,7 @@ impl Columns {
         // mistake all the same.
         let _: serde::de::IgnoredAny = serde_json::from_str(&value)?;
         let decoded = decoder
-            .decode(value.as_bytes(), &Beside::NOTHING)
+            .decode(value.as_bytes(), &RecordContext::NOTHING)
             .map_err(|reject| anyhow::anyhow!("{reject}"))?
             .tick;
         let (symbol, time) = (decoded.symbol().as_str().to_owned(), decoded.timestamp().micros());

@@ -2,7 +2,7 @@
 
 use super::ScanOptions;
 use super::envelope::Envelope;
-use common::decode::{Beside, Decoder, Layout, Part};
+use common::decode::{Decoder, Layout, Part, RecordContext};
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -24,7 +24,9 @@ impl LineLayout {
         let content = envelope.open(line);
         match (decoder.layout(line), content) {
             (Some(layout), None) => Some(Self { layout, is_wrapped: false }),
-            (None, Some(content)) if decoder.decode_strictly(line, &Beside::NOTHING).is_err() => {
+            (None, Some(content))
+                if decoder.decode_strictly(line, &RecordContext::NOTHING).is_err() =>
+            {
                 decoder.refuse_rest(false);
                 let inner = decoder.layout(content.value)?;
                 Some(Self { layout: wrapped(line, content.value, inner)?, is_wrapped: true })

@@ -5,7 +5,7 @@ use super::envelope::{Envelope, is_surely_one};
 use super::line::{Line, LineTaker, Source};
 use super::lines::Lines;
 use super::{ScanOptions, decompress, values};
-use common::decode::{Beside, Decoder, Element, MAX_VALUE_BYTES, Provenance, Record};
+use common::decode::{Decoder, Element, MAX_VALUE_BYTES, Provenance, Record, RecordContext};
 use common::{Reason, Reject};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -82,7 +82,7 @@ pub fn visit_some(
 struct Reading<'o, V> {
     decoder: Decoder,
     /// What is known of every record that an object's lines hold.
-    beside: Beside<'o>,
+    beside: RecordContext<'o>,
     envelope: Envelope<'o>,
     /// Whether the last tick was in a sink's envelope: the next one will be, too.
     is_wrapped: bool,
@@ -235,9 +235,9 @@ impl<'o, V> Reading<'o, V> {
     fn new(options: &'o ScanOptions, visitor: &'o mut V) -> Self {
         Self {
             decoder: Decoder::new(Arc::clone(&options.rules), options.stored_at),
-            beside: Beside {
+            beside: RecordContext {
                 topic: Some(&*options.topic).filter(|topic| !topic.is_empty()),
-                ..Beside::NOTHING
+                ..RecordContext::NOTHING
             },
             envelope: Envelope::new(options.csv.as_ref(), options.origin.partition),
             is_wrapped: options.csv.is_some(),
@@ -333,7 +333,7 @@ impl<V: Visitor> Reading<'_, V> {
         let is_message = !is_surely_one(value)
             && decoder.decode_each(value, beside, &mut |element| note(element, None)).is_ok();
         if !is_message && let Some(content) = envelope.open(value) {
-            let beside = Beside { key: content.key, time: content.time, ..*beside };
+            let beside = RecordContext { key: content.key, time: content.time, ..*beside };
             decoder.refuse_rest(false);
             let position = content.provenance;
             // Why it is none is said where it is shown.
@@ -462,7 +462,7 @@ impl<V: Visitor> Reading<'_, V> {
         let Self { envelope, beside, decoder, showing, .. } = self;
         let content = envelope.open(line.bytes).ok_or(NoContent::NoEnvelope)?;
         let is_sure = content.is_sure;
-        let beside = Beside { key: content.key, time: content.time, ..*beside };
+        let beside = RecordContext { key: content.key, time: content.time, ..*beside };
         let message = Message {
             value: content.value,
             number: line.number,
@@ -549,7 +549,7 @@ fn show_each(
     decoder: &mut Decoder,
     showing: &mut Showing<'_, impl Visitor>,
     message: &Message<'_>,
-    beside: &Beside<'_>,
+    beside: &RecordContext<'_>,
 ) -> Result<(), Reject> {
     let (number, behind) = (message.number, message.behind);
     decoder.decode_each(message.value, beside, &mut |element| {

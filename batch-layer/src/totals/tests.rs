@@ -3,7 +3,7 @@
 use super::*;
 use crate::archive::Origin;
 use crate::scan::{Scan, ScanOptions, scan};
-use common::decode::{Beside, Decoder, Rules};
+use common::decode::{Decoder, RecordContext, Rules};
 use common::{Bar, Timestamp};
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -94,7 +94,7 @@ fn expected(records: &[Record]) -> BTreeMap<(Hour, String), Bar> {
     for record in records {
         let line = record.line(true);
         let mut decoder = Decoder::new(Rules::default(), options(None).stored_at);
-        let tick = decoder.decode(line.trim().as_bytes(), &Beside::NOTHING).unwrap().tick;
+        let tick = decoder.decode(line.trim().as_bytes(), &RecordContext::NOTHING).unwrap().tick;
         let bar = Bar::of(&tick, common::Place::of_message(record.partition, record.offset));
         let key = (Hour::of(tick.timestamp()), record.symbol.to_string());
         bars.entry(key).and_modify(|sum| sum.merge(&bar)).or_insert(bar);

@@ -12,7 +12,7 @@ use crate::hour::Hour;
 use crate::index::Index;
 use crate::scan::{Runs, places, runs};
 use anyhow::Context;
-use common::decode::{Beside, Decoder, Rules};
+use common::decode::{Decoder, RecordContext, Rules};
 use common::{Place, Timestamp};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
@@ -514,7 +514,7 @@ fn holes(known: &RoaringTreemap) -> Runs {
 /// other ticks are missing.
 fn look_at(
     decoder: &mut Decoder,
-    (offset, value, beside): (u64, Option<&[u8]>, &Beside<'_>),
+    (offset, value, beside): (u64, Option<&[u8]>, &RecordContext<'_>),
     rejected: &Rejected,
     found: &mut Vec<UnaccountedRecord>,
 ) {
@@ -553,7 +553,7 @@ mod tests {
         let value = Some(message.as_bytes());
         if !rejected.is_whole(7, value) {
             let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
-            look_at(&mut decoder, (7, value, &Beside::NOTHING), &rejected, &mut found);
+            look_at(&mut decoder, (7, value, &RecordContext::NOTHING), &rejected, &mut found);
         }
         found.iter().map(|found| (found.place, found.hour.is_some())).collect()
     }

@@ -14,7 +14,7 @@ use crate::index::Index;
 use crate::scan::Offsets;
 use crate::totals::MAX_BARS;
 use anyhow::Context;
-use common::decode::{Beside, Decoder, Rules};
+use common::decode::{Decoder, RecordContext, Rules};
 use common::{Bar, SymbolMap, Timestamp};
 use roaring::RoaringTreemap;
 use service::Failure;
@@ -471,7 +471,7 @@ impl Topic {
         rejected: &RoaringTreemap,
     ) -> Result<(RoaringTreemap, RoaringTreemap), Failure> {
         let mut decoder = Decoder::new(Arc::clone(rules), Timestamp::now());
-        let beside = Beside { topic: Some(&self.name), ..Beside::NOTHING };
+        let beside = RecordContext { topic: Some(&self.name), ..RecordContext::NOTHING };
         let (mut ticks, mut others) = (RoaringTreemap::new(), RoaringTreemap::new());
         for (place, value) in
             tables::rejected_values(index, &self.name, partition, rejected).await?

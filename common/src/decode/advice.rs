@@ -85,7 +85,8 @@ mod tests {
     fn reject_of(value: &str) -> Reject {
         let mut decoder = Decoder::new(Rules::default(), Timestamp::from_micros(0));
         let read =
-            decoder.decode_each(value.as_bytes(), &Beside::NOTHING, &mut |_: Element<'_>| ());
+            decoder
+                .decode_each(value.as_bytes(), &RecordContext::NOTHING, &mut |_: Element<'_>| ());
         read.unwrap_err()
     }
 

@@ -1,12 +1,12 @@
 //! [`Elements`]: where a message that holds several ticks has them.
 
 use super::fields::Fields;
-use super::found::Found;
 use super::json::not_json;
 use super::mapping::{Condition, Field, Path};
 use super::members::any_member;
 use super::record::Provenance;
 use super::rules::{PAYLOAD, Rules};
+use super::value_fields::ValueFields;
 use super::values;
 use crate::Timestamp;
 use crate::reject::{Reason, Reject};
@@ -81,7 +81,11 @@ struct Way<'a, 'n> {
 impl<'a, 'n> Way<'a, 'n> {
     /// Out of what counts of a message; or out of the whole of it, where that looks like an
     /// envelope and `--each` begins with its payload. `None` where it leads nowhere.
-    fn of(text: &'a str, found: &Found<'a>, names: &'n [Box<str>]) -> Result<Option<Self>, Reject> {
+    fn of(
+        text: &'a str,
+        found: &ValueFields<'a>,
+        names: &'n [Box<str>],
+    ) -> Result<Option<Self>, Reject> {
         let Some((first, rest)) = names.split_first() else {
             return Ok(None);
         };
@@ -107,7 +111,7 @@ impl<'a> Elements<'a> {
             elements.add_value(raw, names, None, rules)?;
         } else {
             // It may be an array all the same, behind a byte order mark, that is no JSON as it is.
-            let found = Found::of(text, rules)?;
+            let found = ValueFields::of(text, rules)?;
             let Some(way) = Way::of(text, &found, names)? else {
                 return Ok(None);
             };

@@ -1,4 +1,4 @@
-//! Of which kind a message is: what its own members, or those around it, say where a condition
+//! Which kind a message is of: what its own members, or those around it, say where a condition
 //! asks.
 
 use super::mapping::Condition;
@@ -77,18 +77,20 @@ mod tests {
             Err(reject) => reject.reason.as_str(),
         };
         let (mut strict, mut fast) = (Vec::new(), Vec::new());
-        let whole =
-            decoder.decode_each_strictly(value.as_bytes(), &Beside::NOTHING, &mut |element| {
-                strict.push(text(&element))
-            });
+        let whole = decoder.decode_each_strictly(
+            value.as_bytes(),
+            &RecordContext::NOTHING,
+            &mut |element| strict.push(text(&element)),
+        );
         strict.extend(whole.err().map(|reject| reject.reason.as_str()));
         for _ in 0..2 {
             fast.clear();
-            let known = decoder.decode_known(value.as_bytes(), &Beside::NOTHING).is_some();
+            let known = decoder.decode_known(value.as_bytes(), &RecordContext::NOTHING).is_some();
             assert!(!known || strict == ["tick"], "{value}");
-            let whole = decoder.decode_each(value.as_bytes(), &Beside::NOTHING, &mut |element| {
-                fast.push(text(&element))
-            });
+            let whole =
+                decoder.decode_each(value.as_bytes(), &RecordContext::NOTHING, &mut |element| {
+                    fast.push(text(&element))
+                });
             fast.extend(whole.err().map(|reject| reject.reason.as_str()));
             assert_eq!(fast, strict, "{value}");
         }
@@ -212,7 +214,11 @@ mod tests {
             format!(r#"{{"e":"{kind}","s":"A","p":"{price}","q":"0.5","T":1749225600000}}"#)
         };
         read(&mut decoder, &of("trade", "1.5"));
-        assert!(decoder.decode_known(of("trade", "2.25").as_bytes(), &Beside::NOTHING).is_some());
-        assert!(decoder.decode_known(of("other", "2.25").as_bytes(), &Beside::NOTHING).is_none());
+        assert!(
+            decoder.decode_known(of("trade", "2.25").as_bytes(), &RecordContext::NOTHING).is_some()
+        );
+        assert!(
+            decoder.decode_known(of("other", "2.25").as_bytes(), &RecordContext::NOTHING).is_none()
+        );
     }
 }

@@ -4,12 +4,12 @@
 //! from. Whatever is unusual (a name twice, or with escapes) has no shape, and stays with the
 //! strict path.
 
-use super::found::Found;
 use super::mapping::Field;
 use super::rules::Rules;
 use super::shape::{Part, Shape, Step};
 use super::sources::{SymbolFrom, TimestampFrom};
 use super::text::Literal;
+use super::value_fields::ValueFields;
 use super::values::{correction_of, is_number, number, plain_text, unwrapped};
 use crate::timestamp::EpochUnit;
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -44,7 +44,7 @@ struct Chosen<'a>(Vec<(Part, &'a RawValue)>, Vec<&'a RawValue>);
 
 impl<'a> Chosen<'a> {
     fn of(text: &'a str, rules: &Rules) -> Option<Self> {
-        let found = Found::of(text, rules).ok()?;
+        let found = ValueFields::of(text, rules).ok()?;
         let get = |field| found.fields.get(field).ok().flatten();
         let mut chosen = Vec::new();
         match rules.symbol_from {

@@ -13,7 +13,7 @@ pub struct Provenance {
 
 /// What Kafka keeps beside a value; nothing of it is known of most lines of an archive.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Beside<'a> {
+pub struct RecordContext<'a> {
     /// The record's key.
     pub key: Option<&'a [u8]>,
     /// The name of the topic.
@@ -22,7 +22,7 @@ pub struct Beside<'a> {
     pub time: Option<Timestamp>,
 }
 
-impl Beside<'_> {
+impl RecordContext<'_> {
     /// Of a value of which nothing else is known.
     pub const NOTHING: Self = Self { key: None, topic: None, time: None };
 }

@@ -2,6 +2,7 @@
 
 use super::mapping::{Condition, Field, Mapping, Path, default_field};
 use super::sources::{SymbolFrom, TimestampFrom};
+use crate::Named;
 use crate::timestamp::TimeRules;
 
 /// The names under which the archive's connector inserts what Kafka keeps beside a value.
@@ -75,10 +76,11 @@ impl Rules {
         let [partition, offset, record_time] =
             [partition, offset, record_time].map(|name| word(name));
         let TimeRules { unit, zone, oldest } = &self.times;
+        let unit = unit.name();
         let zone = zone.as_ref().map_or("none", |zone| zone.name());
         let each =
             self.each.as_ref().map_or_else(|| "none".to_owned(), |each| word(&each.to_string()));
-        let (symbol, timestamp) = (self.symbol_from, self.timestamp_from);
+        let (symbol, timestamp) = (self.symbol_from.name(), self.timestamp_from.name());
         let (nonpositive, upper) = (self.allow_nonpositive_prices, self.uppercase_symbols);
         // A preset's conditions pass messages that do not say what they are. No value begins with
         // `=` but in quotes.
@@ -89,8 +91,8 @@ impl Rules {
         let kinds: String = self.conditions.iter().map(kinds).collect();
         format!(
             "--partition-field {partition} --offset-field {offset} --record-time-field {record_time} --map {} \
-             --each {each} --timestamp-unit {unit:?} --timestamp-zone {zone} --oldest {oldest} --symbol-from {symbol:?} \
-             --timestamp-from {timestamp:?} --allow-nonpositive-prices {nonpositive} --uppercase-symbols {upper}{kinds}",
+             --each {each} --timestamp-unit {unit} --timestamp-zone {zone} --oldest {oldest} --symbol-from {symbol} \
+             --timestamp-from {timestamp} --allow-nonpositive-prices {nonpositive} --uppercase-symbols {upper}{kinds}",
             word(&map.join(","))
         )
     }

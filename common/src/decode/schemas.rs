@@ -53,10 +53,10 @@ impl Schema {
 
 /// The schemas that are known, by their numbers. Cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Schemas(Arc<FxHashMap<u32, Arc<Known>>>);
+pub struct Schemas(Arc<FxHashMap<u32, Arc<ParsedSchema>>>);
 
 /// What is known of a schema: how to read its values, or why they cannot be read.
-type Known = Result<Schema, String>;
+type ParsedSchema = Result<Schema, String>;
 
 impl Schemas {
     /// The schema of this number is known from now on.

@@ -30,7 +30,12 @@ fn text(index: u16, read: &Result<Record<'_>, Reject>) -> String {
     }
 }
 
-fn all_by(decoder: &mut Decoder, value: &str, beside: &Beside<'_>, strictly: bool) -> Vec<String> {
+fn all_by(
+    decoder: &mut Decoder,
+    value: &str,
+    beside: &RecordContext<'_>,
+    strictly: bool,
+) -> Vec<String> {
     let mut all = Vec::new();
     let mut each = |element: Element<'_>| all.push(text(element.index, &element.read));
     let read = match strictly {
@@ -47,9 +52,13 @@ fn all_by(decoder: &mut Decoder, value: &str, beside: &Beside<'_>, strictly: boo
 /// By the strict path, and twice by the other, which has learned of it then.
 fn all(rules: &Rules, value: &str) -> Vec<String> {
     let mut decoder = Decoder::new(rules.clone(), NOW);
-    let expected = all_by(&mut decoder, value, &Beside::NOTHING, true);
+    let expected = all_by(&mut decoder, value, &RecordContext::NOTHING, true);
     for _ in 0..2 {
-        assert_eq!(all_by(&mut decoder, value, &Beside::NOTHING, false), expected, "{value}");
+        assert_eq!(
+            all_by(&mut decoder, value, &RecordContext::NOTHING, false),
+            expected,
+            "{value}"
+        );
     }
     expected
 }
@@ -193,7 +202,7 @@ fn a_price_or_a_volume_around_the_elements_is_none_of_theirs() {
     );
     let mut volumes = Vec::new();
     let mut each = |element: Element<'_>| volumes.push(element.read.unwrap().tick.volume());
-    decoder.decode_each(outside.as_bytes(), &Beside::NOTHING, &mut each).unwrap();
+    decoder.decode_each(outside.as_bytes(), &RecordContext::NOTHING, &mut each).unwrap();
     assert_eq!(volumes, [None, None]);
 }
 
@@ -220,12 +229,13 @@ fn key_and_record_time_are_those_of_every_element() {
     };
     let value = r#"{"data":[{"p":1},{"p":2},{"p":0}],"kafka_timestamp":1749218401000}"#;
     let mut decoder = Decoder::new(rules, NOW);
-    let beside = Beside { key: Some(b"K"), ..Beside::NOTHING };
+    let beside = RecordContext { key: Some(b"K"), ..RecordContext::NOTHING };
     for strictly in [true, false, false] {
         let found = all_by(&mut decoder, value, &beside, strictly);
         assert_eq!(found, ["0 K 1 1749218401000", "1 K 2 1749218401000", "2 bad_price"]);
     }
-    let beside = Beside { time: Some(Timestamp::from_micros(1_749_218_402_000_000)), ..beside };
+    let beside =
+        RecordContext { time: Some(Timestamp::from_micros(1_749_218_402_000_000)), ..beside };
     assert_eq!(all_by(&mut decoder, value, &beside, false)[0], "0 K 1 1749218402000");
 }
 
@@ -259,11 +269,11 @@ fn nothing_takes_quadratic_time_to_be_taken_apart() {
 fn the_fast_path_takes_elements_like_those_it_has_seen() {
     let mut decoder = Decoder::new(rules("data", MAP), NOW);
     let value = format!(r#"{{"data":[{}]}}"#, trade("AAPL", "201.5"));
-    all_by(&mut decoder, &value, &Beside::NOTHING, false);
-    let given = decoder.given(&Beside::NOTHING);
+    all_by(&mut decoder, &value, &RecordContext::NOTHING, false);
+    let given = decoder.given(&RecordContext::NOTHING);
     assert!(decoder.element_shapes[0].decode(trade("MSFT", "9.25").as_bytes(), &given).is_some());
     assert!(
-        decoder.decode_known(trade("MSFT", "9.25").as_bytes(), &Beside::NOTHING).is_none(),
+        decoder.decode_known(trade("MSFT", "9.25").as_bytes(), &RecordContext::NOTHING).is_none(),
         "that is no message"
     );
 }
@@ -273,7 +283,7 @@ fn the_fast_path_prefers_a_symbol_around_an_element_to_the_key() {
     let rules = Rules { symbol_from: SymbolFrom::ValueOrKey, ..rules("data", MAP) };
     let mut decoder = Decoder::new(rules, NOW);
     let row = r#"{"p":201.5,"v":100,"t":1749218401123}"#;
-    let beside = Beside { key: Some(b"KEY"), ..Beside::NOTHING };
+    let beside = RecordContext { key: Some(b"KEY"), ..RecordContext::NOTHING };
     for (around, expected) in [("", "KEY"), (r#""s":"AROUND","#, "AROUND"), ("", "KEY")] {
         let value = format!(r#"{{{around}"data":[{row},{row}]}}"#);
         let strict = all_by(&mut decoder, &value, &beside, true);
@@ -291,9 +301,9 @@ fn what_is_to_be_taken_apart_is_never_taken_whole() {
     let around = around.strip_suffix('}').unwrap();
     let value = format!(r#"{around},"data":[{}]}}"#, trade("AAPL", "201.5"));
     let mut decoder = Decoder::new(rules("data", MAP), NOW);
-    decoder.decode(value.as_bytes(), &Beside::NOTHING).unwrap();
-    assert!(decoder.decode_known(value.as_bytes(), &Beside::NOTHING).is_none());
-    assert_eq!(all_by(&mut decoder, &value, &Beside::NOTHING, false), TWO[..1]);
+    decoder.decode(value.as_bytes(), &RecordContext::NOTHING).unwrap();
+    assert!(decoder.decode_known(value.as_bytes(), &RecordContext::NOTHING).is_none());
+    assert_eq!(all_by(&mut decoder, &value, &RecordContext::NOTHING, false), TWO[..1]);
 }
 
 fn some_element() -> impl Strategy<Value = String> {
@@ -365,7 +375,7 @@ proptest! {
         };
         let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules, NOW));
         for (number, value) in values.iter().chain(&values).enumerate() {
-            let beside = Beside { key: Some(b"KEY"), time: (time && number % 3 > 0).then_some(NOW), topic: None };
+            let beside = RecordContext { key: Some(b"KEY"), time: (time && number % 3 > 0).then_some(NOW), topic: None };
             let expected = all_by(&mut strict, value, &beside, true);
             if let Some(record) = fast.decode_known(value.as_bytes(), &beside) {
                 prop_assert_eq!(vec![text(0, &Ok(record))], expected.clone(), "{}", value);

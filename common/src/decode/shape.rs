@@ -324,7 +324,7 @@ fn price(nanos: i64, lowest: i64) -> Option<Price> {
     if nanos >= lowest { Price::from_nanos(nanos) } else { None }
 }
 
-/// `None` where there is a price that is none.
+/// `Some(None)`: the value has no such price. `None`: it has one, and that may not be taken.
 #[inline(always)]
 fn optional_price(nanos: Option<i64>, lowest: i64) -> Option<Option<Price>> {
     match nanos {

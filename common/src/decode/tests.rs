@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 const NOW: Timestamp = Timestamp::from_micros(1_780_000_000_000_000);
 
-const ALONE: Beside<'_> = Beside::NOTHING;
+const ALONE: RecordContext<'_> = RecordContext::NOTHING;
 
 fn decoder() -> Decoder {
     Decoder::new(Rules::default(), NOW)
@@ -383,7 +383,7 @@ fn a_time_without_an_offset_is_named_as_such_until_a_zone_is_given() {
 fn a_clock_that_is_behind_rejects_nothing_that_kafka_has_taken() {
     let mut behind = Decoder::new(Rules::default(), NOW.plus_micros(-10 * MAX_AHEAD));
     let value = bare("timestamp", &(NOW.micros() / 1000).to_string());
-    let taken = Beside { time: Some(NOW), ..ALONE };
+    let taken = RecordContext { time: Some(NOW), ..ALONE };
     assert_eq!(
         behind.decode(value.as_bytes(), &ALONE).unwrap_err().reason,
         Reason::TimestampOutOfRange
@@ -392,7 +392,7 @@ fn a_clock_that_is_behind_rejects_nothing_that_kafka_has_taken() {
     assert!(behind.decode_known(value.as_bytes(), &taken).is_some());
     assert!(behind.decode_known(value.as_bytes(), &ALONE).is_none());
     // Nor does a record's time that is behind.
-    let behind = Beside { time: Some(Timestamp::from_micros(0)), ..ALONE };
+    let behind = RecordContext { time: Some(Timestamp::from_micros(0)), ..ALONE };
     assert!(decoder().decode(value.as_bytes(), &behind).is_ok());
 }
 
@@ -415,8 +415,10 @@ fn a_record_s_time_in_a_wrong_unit_makes_no_tick() {
         (millis.saturating_mul(1_000_000), false),
         (i64::MAX, false),
     ] {
-        let beside =
-            Beside { time: Some(Timestamp::from_micros(millis.saturating_mul(1000))), ..ALONE };
+        let beside = RecordContext {
+            time: Some(Timestamp::from_micros(millis.saturating_mul(1000))),
+            ..ALONE
+        };
         let mut decoder = Decoder::new(rules.clone(), NOW);
         let read = decoder.decode(value.as_bytes(), &beside).map(|record| record.tick.timestamp());
         match is_tick {
@@ -609,7 +611,7 @@ fn symbols_become_upper_case_where_that_is_asked_for() {
     let mut by_topic = Decoder::new(rules(SymbolFrom::Topic), NOW);
     for _ in 0..2 {
         let value = bare("", "");
-        let beside = Beside { topic: Some("btcusdt"), ..ALONE };
+        let beside = RecordContext { topic: Some("btcusdt"), ..ALONE };
         assert_eq!(
             by_topic.decode(value.as_bytes(), &beside).unwrap().tick.symbol().as_str(),
             "BTCUSDT"
@@ -1074,30 +1076,31 @@ fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() 
     };
     let mut by_key = Decoder::new(rules(SymbolFrom::Key), NOW);
     for key in [&b"AAPL"[..], b"MSFT", b"\"BRK-B\""] {
-        let beside = Beside { key: Some(key), time: Some(NOW), ..ALONE };
+        let beside = RecordContext { key: Some(key), time: Some(NOW), ..ALONE };
         let tick = by_key.decode(value, &beside).unwrap().tick;
         assert_eq!(tick.symbol().as_str(), str::from_utf8(key).unwrap().trim_matches('"'));
         assert_eq!(tick.timestamp(), NOW);
     }
-    let reject =
-        |beside: &Beside<'_>, decoder: &mut Decoder| decoder.decode(value, beside).unwrap_err();
+    let reject = |beside: &RecordContext<'_>, decoder: &mut Decoder| {
+        decoder.decode(value, beside).unwrap_err()
+    };
     for key in [None, Some(&b""[..])] {
-        let missing = reject(&Beside { key, time: Some(NOW), ..ALONE }, &mut by_key);
+        let missing = reject(&RecordContext { key, time: Some(NOW), ..ALONE }, &mut by_key);
         assert!(missing.detail.contains("has no key"), "{missing}");
     }
     for key in [&b"\xff"[..], b"A B ", b"\"A", br#"{"symbol":"A"}"#, b"[1]", b"null"] {
         assert_eq!(
-            reject(&Beside { key: Some(key), time: Some(NOW), ..ALONE }, &mut by_key).reason,
+            reject(&RecordContext { key: Some(key), time: Some(NOW), ..ALONE }, &mut by_key).reason,
             Reason::BadSymbol
         );
     }
     assert!(
-        reject(&Beside { key: Some(b"A"), ..ALONE }, &mut by_key)
+        reject(&RecordContext { key: Some(b"A"), ..ALONE }, &mut by_key)
             .detail
             .contains("--timestamp-from record")
     );
     let mut by_topic = Decoder::new(rules(SymbolFrom::Topic), NOW);
-    let beside = Beside { topic: Some("AAPL"), time: Some(NOW), ..ALONE };
+    let beside = RecordContext { topic: Some("AAPL"), time: Some(NOW), ..ALONE };
     assert_eq!(by_topic.decode(value, &beside).unwrap().tick.symbol().as_str(), "AAPL");
 }
 
@@ -1109,7 +1112,7 @@ fn a_key_in_a_registry_s_format_is_no_symbol() {
         [(&b"AAPL"[..], Ok("AAPL")), (b"\0\0\0\0\x07AAPL", Err(Reason::BadSymbol))]
     {
         let mut decoder = Decoder::new(rules.clone(), NOW);
-        let read = decoder.decode(value, &Beside { key: Some(key), ..ALONE });
+        let read = decoder.decode(value, &RecordContext { key: Some(key), ..ALONE });
         let symbol = read.map(|record| record.tick.symbol().as_str().to_owned());
         assert_eq!(symbol.as_deref().map_err(|reject| reject.reason), expected);
     }
@@ -1148,7 +1151,7 @@ fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_somethi
         Decoder::new(Rules { symbol_from: SymbolFrom::ValueOrKey, ..Rules::default() }, NOW);
     let mut read = |symbol: &str, key: Option<&str>| {
         let value = format!(r#"{{{symbol}"price":2.5,"ts":1749218401}}"#);
-        let beside = Beside { key: key.map(str::as_bytes), ..ALONE };
+        let beside = RecordContext { key: key.map(str::as_bytes), ..ALONE };
         let symbol = |record: Record<'_>| record.tick.symbol().as_str().to_owned();
         let strict = decoder.decode_strictly(value.as_bytes(), &beside).map(symbol);
         for _ in 0..2 {
@@ -1201,7 +1204,7 @@ fn the_fast_path_takes_the_symbol_of_a_row_from_its_key() {
     let row = |close: &str| {
         format!(r#"{{"Open":201.5,"Close":{close},"Volume":1200,"Date":"2025-06-06 10:00:01"}}"#)
     };
-    let of = |key: &'static str| Beside { key: Some(key.as_bytes()), ..ALONE };
+    let of = |key: &'static str| RecordContext { key: Some(key.as_bytes()), ..ALONE };
     let first = row("201.5");
     assert!(fast.decode(first.as_bytes(), &of("AAPL")).is_ok());
     let (like, named) = (row("77.125"), row("77.125").replacen('{', r#"{"symbol":"OWN","#, 1));
@@ -1543,7 +1546,7 @@ proptest! {
             let keys: [&[u8]; 6] =
                 [b"\"K\"", b"KEY", b"17.5", b"2330.TW", b"2025-06-06", b"key"];
             let key = keys[number % keys.len()];
-            let beside = Beside { key: (number % 7 > 0).then_some(key), time: (time && number % 3 > 0).then_some(NOW), ..ALONE };
+            let beside = RecordContext { key: (number % 7 > 0).then_some(key), time: (time && number % 3 > 0).then_some(NOW), ..ALONE };
             let expected = strict.decode_strictly(value.as_bytes(), &beside);
             prop_assert_eq!(fast.decode(value.as_bytes(), &beside), expected, "{}", value);
         }

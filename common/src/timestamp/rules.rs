@@ -10,7 +10,7 @@ use super::zone::TimeZone;
 pub struct TimeRules {
     /// What a number counts.
     pub unit: EpochUnit,
-    /// Of times and dates without an offset; `None` where those are rejected.
+    /// The zone of times and dates without an offset. `None`: those are rejected.
     pub zone: Option<TimeZone>,
     /// What lies before it is no tick's time.
     pub oldest: Timestamp,

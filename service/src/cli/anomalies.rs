@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 /// Whether something is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Switch {
+enum Switch {
     On,
     Off,
 }
@@ -125,7 +125,7 @@ impl AnomalyArgs {
         Some(Arc::clone(self.detectors.get_or_init(detectors)))
     }
 
-    /// The same of what looks at an hour that is over.
+    /// The settings of what looks at an hour that is over.
     #[must_use]
     pub fn hindsight(&self) -> Option<hindsight::Parameters> {
         let is_on = self.anomalies == Switch::On;

@@ -47,8 +47,8 @@ pub struct MessageArgs {
     pub conditions: Option<Conditions>,
 
     /// All of these flags from a file, in place of them: lines of them as a shell takes them, as
-    /// `speed-layer doctor` prints one, or one a line without its dashes, as `timestamp-zone=UTC` or
-    /// `map=symbol=ticker`. Lines that begin with `#` are passed over.
+    /// `speed-layer doctor` prints one, or one a line without its dashes, as `timestamp-zone=UTC`
+    /// or `map=symbol=ticker`. Lines that begin with `#` are passed over.
     #[arg(
         long,
         env = "MESSAGE_FILE",

@@ -43,7 +43,8 @@ pub static MIGRATOR: LazyLock<Migrator> = LazyLock::new(|| {
     migrator
 });
 
-/// Of a name such as `0001_speed.sql`; `None` of any other, which a test would find.
+/// The migration in a file with a name such as `0001_speed.sql`; `None` for any other name, which a
+/// test would find.
 fn migration(name: &str, sql: &'static str) -> Option<Migration> {
     let (version, description) = name.strip_suffix(".sql")?.split_once('_')?;
     let description = description.replace('_', " ").into();
@@ -54,7 +55,7 @@ fn migration(name: &str, sql: &'static str) -> Option<Migration> {
 /// Rights on these tables, for the roles of `deploy/postgres/roles.sql` as far as they exist.
 const GRANTS: &str = include_str!("../../../migrations/grants.sql");
 
-/// Nothing of a start waits for a lock for ever: an attempt that was given up would leave its wait
+/// No step of a start waits for a lock for ever: an attempt that was given up would leave its wait
 /// behind. A name of its own, because a writer may end another's session that takes long.
 const BEGIN: &str = "begin isolation level read committed; \
                      set local application_name = 'migrations'; \

@@ -146,7 +146,7 @@ fn put_short_volume_field(out: &mut Vec<u8>, whole: u64) {
 }
 
 /// Appends any number's binary form, without a length in front.
-pub fn put_numeric(out: &mut Vec<u8>, Numeric(number): Numeric) {
+fn put_numeric(out: &mut Vec<u8>, Numeric(number): Numeric) {
     let mut whole = number.whole;
     let mut digits = [0_u16; WHOLE_DIGITS];
     let mut start = digits.len();

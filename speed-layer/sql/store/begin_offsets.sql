@@ -1,7 +1,7 @@
 -- Gives partitions that were never read their first offset. $1: sources, $2: their partitions,
 -- $3: the offsets. Without the keys, which a restore makes last, it fails.
-with begun as
-    (insert into begun_partitions (source, partition)
+with started as
+    (insert into started_partitions (source, partition)
      select * from unnest($1::smallint[], $2::integer[])
      order by 1, 2
      on conflict (source, partition) do nothing
@@ -9,6 +9,6 @@ with begun as
 insert into kafka_offsets (source, partition, next_offset)
 select source, partition, next_offset
 from unnest($1::smallint[], $2::integer[], $3::bigint[]) as first (source, partition, next_offset)
-     join begun using (source, partition)
+     join started using (source, partition)
 order by source, partition
 on conflict (source, partition) do nothing

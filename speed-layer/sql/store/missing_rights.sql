@@ -7,7 +7,7 @@ from (select privilege || ' on ' || name as missing
                   ('rejected_ticks', '{insert}'),
                   ('kafka_sources', '{select, insert, update}'),
                   ('kafka_offsets', '{select, insert, update}'),
-                  ('begun_partitions', '{select, insert}'),
+                  ('started_partitions', '{select, insert}'),
                   ('kafka_gaps', '{select, insert}'),
                   ('realtime_partitions', '{select}'),
                   ('realtime_upkeep', '{select, update}'),

@@ -14,7 +14,7 @@ pub struct MinuteBars {
 }
 
 impl MinuteBars {
-    /// `series`: its number in [`super::Seen::series`]. A new one is the next number.
+    /// `series`: its number in [`super::DetectorInput::series`]. A new one is the next number.
     #[inline]
     pub fn add(&mut self, series: u32, tick: &Tick<'_>, place: Place) {
         match self.last.get_mut(series as usize) {

@@ -1,7 +1,7 @@
 //! [`Message`]: what a batch takes in.
 
 use common::Timestamp;
-use common::decode::Beside;
+use common::decode::RecordContext;
 
 /// A message as Kafka hands it out.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +18,7 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     #[inline]
-    pub(super) fn beside(&self) -> Beside<'a> {
-        Beside { key: self.key, topic: Some(self.topic), time: self.timestamp }
+    pub(super) fn beside(&self) -> RecordContext<'a> {
+        RecordContext { key: self.key, topic: Some(self.topic), time: self.timestamp }
     }
 }

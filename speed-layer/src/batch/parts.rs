@@ -22,7 +22,7 @@ enum Entry<'a> {
 }
 
 impl Entry<'_> {
-    /// Of the message.
+    /// The place of its message.
     fn place(&self) -> (SourcePartition, i64) {
         match self {
             Self::Row(row) => (row.at, row.offset),
@@ -55,21 +55,23 @@ impl Batch {
     /// written in this order: each begins where those before it end. The ticks of one message stay
     /// together, as its offset is moved once.
     pub fn parts(&self, messages: u32) -> Vec<Batch> {
-        self.cut((messages, messages), false)
+        self.cut(messages, messages, false)
     }
 
-    /// The first `messages`, and all others.
+    /// A part with the first `messages`, and one with all others.
     pub fn first_apart(&self, messages: u32) -> Vec<Batch> {
-        self.cut((messages, u32::MAX), false)
+        self.cut(messages, u32::MAX, false)
     }
 
-    /// The same, each partition's apart; of one with very many days in several parts.
+    /// The same messages, those of each partition in a part of their own, or in several where they
+    /// are of very many days.
     pub fn by_partition(&self) -> Vec<Batch> {
-        self.cut((u32::MAX, u32::MAX), true)
+        self.cut(u32::MAX, u32::MAX, true)
     }
 
-    /// The same, those of a partition together, of which the last comes first.
-    pub fn stacks(&self) -> Vec<Vec<Batch>> {
+    /// The parts of [`Batch::by_partition`], partition by partition. Of each partition the last
+    /// part comes first, so that the next one can be popped.
+    pub fn parts_by_partition_reversed(&self) -> Vec<Vec<Batch>> {
         let partition = |part: &Batch| part.ranges.iter().next().map(|range| range.at);
         let mut stacks: Vec<Vec<Batch>> = Vec::new();
         for part in self.by_partition().into_iter().rev() {
@@ -85,7 +87,7 @@ impl Batch {
     }
 
     /// The first part has at most `first` messages, each other one `others`.
-    fn cut(&self, (first, others): (u32, u32), apart: bool) -> Vec<Batch> {
+    fn cut(&self, first: u32, others: u32, by_partition: bool) -> Vec<Batch> {
         let entries = self.entries();
         let mut ends: BTreeMap<SourcePartition, Range> =
             self.ranges.iter().map(|range| (range.at, range)).collect();
@@ -97,7 +99,7 @@ impl Batch {
             let Some((at, offset)) = entries.first().map(Entry::place) else {
                 continue;
             };
-            let is_of_another = apart && part.ranges.iter().any(|range| range.at != at);
+            let is_of_another = by_partition && part.ranges.iter().any(|range| range.at != at);
             let messages = if parts.is_empty() { first } else { others };
             if part.messages >= messages || is_of_another || part.would_need_too_many_days(entries)
             {
@@ -116,7 +118,7 @@ impl Batch {
         }
         // Partitions that moved without a message.
         for left in ends.values().filter(|range| range.start < range.next) {
-            if apart && !part.ranges.is_empty() {
+            if by_partition && !part.ranges.is_empty() {
                 parts.push(std::mem::take(&mut part));
             }
             part.ranges.extend(left.at, left.start, left.next);
@@ -139,7 +141,7 @@ impl Batch {
     }
 
     /// A batch of one message, which PostgreSQL refuses with these words, without what it refuses:
-    /// its ticks are kept aside as rejects, all of them, since nobody says which it was; of rejects
+    /// its ticks become rejects, all of them, since nobody says which it was; of rejects
     /// only that they were there. `None` where there is nothing left to leave out.
     pub fn without_what_is_refused(&self, words: &str) -> Option<Batch> {
         // PostgreSQL takes no text with a null character.
@@ -192,7 +194,7 @@ impl Batch {
         entries
     }
 
-    /// Whether a message's entries have no room here any more. One that stands alone has.
+    /// Whether a message's entries have no room here any more. A message alone always has.
     fn would_need_too_many_days(&self, entries: &[Entry<'_>]) -> bool {
         let is_new = |day: &Timestamp| !self.days.contains(day);
         let new: BTreeSet<Timestamp> =
@@ -337,7 +339,7 @@ mod tests {
     #[test]
     fn the_parts_of_a_partition_with_very_many_days_stay_together_the_next_one_last() {
         let messages: Vec<_> = (0..600).map(|day| (0, Some(day))).chain([(1, Some(1))]).collect();
-        let stacks = batch(&messages).stacks();
+        let stacks = batch(&messages).parts_by_partition_reversed();
         assert_eq!(
             stacks.iter().map(Vec::len).collect::<Vec<_>>(),
             [600_usize.div_ceil(MAX_DAYS), 1]

@@ -16,12 +16,12 @@ pub struct Range {
 #[derive(Debug, Clone, Default)]
 pub struct Ranges {
     ranges: Vec<Range>,
-    /// Where the last message's range stands: neighbours mostly share it.
+    /// The index of the last message's range: neighbours mostly share it.
     last: usize,
 }
 
 impl Ranges {
-    /// Of how many partitions.
+    /// How many partitions they are of.
     pub fn len(&self) -> usize {
         self.ranges.len()
     }

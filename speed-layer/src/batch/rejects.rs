@@ -6,7 +6,7 @@ use common::{Reject, Timestamp};
 use sha2::{Digest, Sha256};
 
 /// Bytes of a rejected value that are kept; of a longer one the length and hash tell the rest.
-pub const KEPT_BYTES: usize = 16 * 1024;
+const KEPT_BYTES: usize = 16 * 1024;
 
 /// A row of `rejected_ticks`.
 #[derive(Debug, Clone)]

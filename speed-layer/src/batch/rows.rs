@@ -9,7 +9,7 @@ use common::timestamp::postgres::{from_postgres, to_postgres};
 use common::{Codes, Extras, Price, Tick, Timestamp, Volume};
 use service::pg::numeric::{get_price, get_volume, put_price_field, put_volume_field};
 
-/// The statement that takes rows; the columns stand in the order in which [`Rows::push`] writes
+/// The statement that takes rows; the columns are in the order in which [`Rows::push`] writes
 /// them.
 macro_rules! copy {
     ($more:literal) => {

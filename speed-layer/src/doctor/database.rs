@@ -9,14 +9,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What it is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub struct DatabaseState {
     /// `None` where nobody said which database.
     pub is_ready: Option<bool>,
     /// A sentence for a person.
     pub words: String,
 }
 
-impl State {
+impl DatabaseState {
     fn ready(words: String) -> Self {
         Self { is_ready: Some(true), words }
     }
@@ -27,30 +27,32 @@ impl State {
 }
 
 /// Looks at the database; `migrations` is what a run would do about its tables.
-pub async fn look_at(database: Option<Database>, migrations: Migrations) -> State {
+pub async fn look_at(database: Option<Database>, migrations: Migrations) -> DatabaseState {
     let Some(database) = database else {
-        return State { is_ready: None, words: "not asked (--database-url)".to_owned() };
+        return DatabaseState { is_ready: None, words: "not asked (--database-url)".to_owned() };
     };
     if let Err(failure) = database.connect().await {
-        return State::not_ready(failure.reason());
+        return DatabaseState::not_ready(failure.reason());
     }
     let mut connection = match database.connect_ready().await {
         Ok(connection) => connection,
         // What is missing a run brings itself.
         Err(Failure::Infrastructure(_)) if migrations == Migrations::Run => {
             let address = database.address();
-            return State::ready(format!(
+            return DatabaseState::ready(format!(
                 "{address} can be reached; the first start of speed-layer makes its tables"
             ));
         }
-        Err(failure) => return State::not_ready(failure.reason()),
+        Err(failure) => return DatabaseState::not_ready(failure.reason()),
     };
     match pg::in_time(PATIENCE, rights::missing(&mut connection)).await {
-        Ok(None) => State::ready(format!("{} is ready, with its tables", database.address())),
-        Ok(Some(rights)) => State::not_ready(format!(
+        Ok(None) => {
+            DatabaseState::ready(format!("{} is ready, with its tables", database.address()))
+        }
+        Ok(Some(rights)) => DatabaseState::not_ready(format!(
             "this user has no right to {rights} in {}",
             database.address()
         )),
-        Err(error) => State::not_ready(describe(&error)),
+        Err(error) => DatabaseState::not_ready(describe(&error)),
     }
 }

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A member with more values than this tells no kinds.
 const KINDS: usize = 8;
-/// Members of which is said that they tell kinds.
-const SAID: usize = 3;
+/// How many members are named that tell kinds.
+const MOST_MEMBERS: usize = 3;
 
 /// Kinds that are meant mostly, in lower case, the surest first.
 const MEANT: [&str; 19] = [
@@ -45,7 +45,7 @@ const BEGINNING: &str = "snapshot";
 
 /// What to say of members that tell kinds. `conditions`: what is asked of them already.
 pub fn of(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String> {
-    let mut all: BTreeMap<&str, Said<'_>> = BTreeMap::new();
+    let mut all: BTreeMap<&str, MemberValues<'_>> = BTreeMap::new();
     for (facts, tried) in ticks {
         let mut here: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
         for (name, value) in &tried.traits.kinds {
@@ -60,12 +60,12 @@ pub fn of(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String
         conditions.iter().any(|condition| asks(condition.path.to_string()))
     };
     let to_say = all.into_iter().filter(|(name, said)| !is_asked(name) && said.tells_kinds(name));
-    to_say.take(SAID).map(|(name, said)| said.sentence(name)).collect()
+    to_say.take(MOST_MEMBERS).map(|(name, said)| said.sentence(name)).collect()
 }
 
 /// What a member says.
 #[derive(Default)]
-struct Said<'t> {
+struct MemberValues<'t> {
     /// In how many messages it says a value.
     counts: BTreeMap<&'t str, usize>,
     messages: usize,
@@ -74,7 +74,7 @@ struct Said<'t> {
     of_symbols: HashMap<u64, BTreeSet<&'t str>>,
 }
 
-impl<'t> Said<'t> {
+impl<'t> MemberValues<'t> {
     fn take(&mut self, symbol: u64, values: BTreeSet<&'t str>) {
         self.messages += 1;
         for value in &values {

@@ -1,7 +1,7 @@
 //! [`Reading`]: what comes of messages that are read by some flags.
 
 use super::sampling::Sample;
-use common::decode::{Beside, Decoder, ProvenanceNames};
+use common::decode::{Decoder, ProvenanceNames, RecordContext};
 use common::{Extras, Reason, Reject, Tick, Timestamp};
 use service::cli::MessageArgs;
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ impl Reading {
                 reading.reject(index, reject.clone());
                 continue;
             }
-            let beside = Beside {
+            let beside = RecordContext {
                 key: sample.key.as_deref(),
                 topic: Some(&sample.topic),
                 time: sample.time,
@@ -74,8 +74,8 @@ impl Reading {
         reading
     }
 
-    /// Messages that are ticks, or of other kinds beside some. What other flags exclude is no fault,
-    /// unless they exclude all.
+    /// Messages that are ticks, or of other kinds beside some. What other flags exclude is no
+    /// fault, unless they exclude all.
     pub fn understood(&self) -> usize {
         match self.ticks {
             0 => 0,

@@ -1,10 +1,10 @@
 //! What was found, for a person and for a program.
 
 use super::command_line::command_line;
-use super::database::State;
+use super::database::DatabaseState;
 use super::propose::{Advice, Proposal};
 use super::reading::{Reading, Rejects};
-use super::sampling::{Partition, Sampled};
+use super::sampling::{Sampled, SampledPartition};
 use serde_json::{Value, json};
 use std::cmp::Reverse;
 use std::fmt::Write;
@@ -16,7 +16,7 @@ pub struct Report<'a> {
     pub sampled: &'a Sampled,
     pub reading: &'a Reading,
     pub advice: &'a Advice,
-    pub database: &'a State,
+    pub database: &'a DatabaseState,
 }
 
 impl Report<'_> {
@@ -175,8 +175,8 @@ fn write_notes(to: &mut String, notes: &[String]) -> std::fmt::Result {
     notes.iter().try_for_each(|note| writeln!(to, "  {note}"))
 }
 
-fn line(partition: &Partition) -> String {
-    let Partition { topic, partition, low, high, read, times, trouble, .. } = partition;
+fn line(partition: &SampledPartition) -> String {
+    let SampledPartition { topic, partition, low, high, read, times, trouble, .. } = partition;
     let mut line =
         format!("{topic}/{partition}: offsets {low} to {high}, the newest {read} messages read");
     if let Some((first, last)) = times {
@@ -188,7 +188,7 @@ fn line(partition: &Partition) -> String {
     line
 }
 
-fn partition(found: &Partition) -> Value {
+fn partition(found: &SampledPartition) -> Value {
     json!({
         "topic": found.topic,
         "partition": found.partition,

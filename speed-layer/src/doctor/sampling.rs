@@ -35,7 +35,7 @@ pub struct Sample {
 
 /// A partition as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Partition {
+pub struct SampledPartition {
     pub topic: String,
     pub partition: i32,
     /// Kafka has the offsets [low, high).
@@ -55,7 +55,7 @@ pub struct Partition {
 #[derive(Debug, Default)]
 pub struct Sampled {
     pub samples: Vec<Sample>,
-    pub partitions: Vec<Partition>,
+    pub partitions: Vec<SampledPartition>,
 }
 
 /// Reads every partition of the topics.
@@ -69,7 +69,7 @@ pub fn read(args: &DoctorArgs) -> Result<Sampled, Failure> {
     for topic in &args.topics {
         partitions.extend(look_at(&consumer, topic)?);
     }
-    let limits = Limits::of(partitions.len());
+    let limits = SampleLimits::of(partitions.len());
     let mut samples = Vec::new();
     for of_topic in partitions.chunk_by_mut(|one, other| one.topic == other.topic) {
         if let Err(error) = read_topic(&consumer, of_topic, &limits, &mut samples) {
@@ -84,12 +84,12 @@ pub fn read(args: &DoctorArgs) -> Result<Sampled, Failure> {
 }
 
 /// What may be read of one partition.
-struct Limits {
+struct SampleLimits {
     messages: usize,
     bytes: usize,
 }
 
-impl Limits {
+impl SampleLimits {
     fn of(partitions: usize) -> Self {
         let partitions = partitions.max(1);
         Self { messages: (MOST / partitions).clamp(1, NEWEST), bytes: MOST_BYTES / partitions }
@@ -122,17 +122,17 @@ fn connect(args: &DoctorArgs) -> Result<BaseConsumer<Quiet>, Failure> {
 }
 
 /// The partitions of a topic, and which offsets they have.
-fn look_at(consumer: &BaseConsumer<Quiet>, topic: &str) -> Result<Vec<Partition>, Failure> {
+fn look_at(consumer: &BaseConsumer<Quiet>, topic: &str) -> Result<Vec<SampledPartition>, Failure> {
     if topic.starts_with('^') {
         let error = anyhow!("--topic {topic} is a pattern: give doctor the names of topics");
         return Err(Failure::Configuration(error));
     }
     let ids = partitions(consumer, topic)
         .map_err(|error| Failure::Configuration(error.context("--topic")))?;
-    Ok(ids.into_iter().map(|id| Partition::new(consumer, topic, id)).collect())
+    Ok(ids.into_iter().map(|id| SampledPartition::new(consumer, topic, id)).collect())
 }
 
-impl Partition {
+impl SampledPartition {
     fn new(consumer: &BaseConsumer<Quiet>, topic: &str, partition: i32) -> Self {
         let mut new = Self {
             topic: topic.to_owned(),
@@ -153,7 +153,7 @@ impl Partition {
         new
     }
 
-    fn take(&mut self, message: &BorrowedMessage<'_>, limits: &Limits) -> Sample {
+    fn take(&mut self, message: &BorrowedMessage<'_>, limits: &SampleLimits) -> Sample {
         let millis = message.timestamp().to_millis().filter(|millis| *millis >= 0);
         let time = millis.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000)));
         let value = message.payload().unwrap_or_default().to_vec();
@@ -177,15 +177,15 @@ impl Partition {
 }
 
 /// The partition, if there is more to read of it.
-fn open(partitions: &mut [Partition], id: i32) -> Option<&mut Partition> {
+fn open(partitions: &mut [SampledPartition], id: i32) -> Option<&mut SampledPartition> {
     partitions.iter_mut().find(|partition| partition.partition == id && !partition.is_done)
 }
 
 /// Reads the partitions of one topic at once.
 fn read_topic(
     consumer: &BaseConsumer<Quiet>,
-    partitions: &mut [Partition],
-    limits: &Limits,
+    partitions: &mut [SampledPartition],
+    limits: &SampleLimits,
     samples: &mut Vec<Sample>,
 ) -> Result<(), KafkaError> {
     let mut list = TopicPartitionList::new();

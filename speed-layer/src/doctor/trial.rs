@@ -3,7 +3,7 @@
 
 use super::sampling::Sample;
 use super::traits::Traits;
-use common::decode::{Beside, Decoder, Field, Rules, TimestampFrom};
+use common::decode::{Decoder, Field, RecordContext, Rules, TimestampFrom};
 use common::timestamp::TimeZone;
 use common::{Reason, Tick, Timestamp, Volume};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -74,8 +74,11 @@ pub fn outcomes(rules: Rules, tried: &[Tried<'_>], now: Timestamp) -> Vec<Outcom
     let mut decoder = Decoder::new(rules, now);
     let one = |tried: &Tried<'_>| {
         let sample = tried.sample;
-        let beside =
-            Beside { key: sample.key.as_deref(), topic: Some(&sample.topic), time: sample.time };
+        let beside = RecordContext {
+            key: sample.key.as_deref(),
+            topic: Some(&sample.topic),
+            time: sample.time,
+        };
         let mut outcome = Outcome::Reject;
         let read = decoder.decode_each(&sample.value, &beside, &mut |element| match (
             outcome,

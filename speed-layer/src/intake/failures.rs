@@ -2,7 +2,7 @@
 //! topics.
 
 use super::{Identifying, Intake, Interrupt, Step, rejoin};
-use crate::handover::Command;
+use crate::handover::StoreCommand;
 use crate::kafka::{self, Finding};
 use crate::partition::Event;
 use crate::source::{Source, TopicIdentity, TopicPartition};
@@ -52,7 +52,7 @@ impl Intake {
                 self.assignment.event(&at, Event::Forbidden(why), Instant::now())
             }
             // The client recovers from everything else; an outage shows in its statistics.
-            _ => self.assignment.event(&at, Event::Failed, Instant::now()),
+            _ => self.assignment.event(&at, Event::ClientError, Instant::now()),
         }
         Ok(())
     }
@@ -194,15 +194,15 @@ impl Intake {
             return Ok(());
         }
         let asked =
-            Identifying { identity: identity.clone(), is_news: false, why: None, again: None };
+            Identifying { identity: identity.clone(), is_news: false, why: None, retry_at: None };
         self.identifying.insert(identity.topic.clone(), asked);
-        Ok(self.writers.ask(Command::Identify(identity))?)
+        Ok(self.writers.ask(StoreCommand::Identify(identity))?)
     }
 
     pub(super) fn topic_is_identified(&mut self, source: Source) {
         match self.identifying.get_mut(&source.topic) {
             Some(asked) if asked.is_news => {
-                (asked.is_news, asked.again) = (false, Some(Instant::now()));
+                (asked.is_news, asked.retry_at) = (false, Some(Instant::now()));
             }
             _ => drop(self.identifying.remove(&source.topic)),
         }
@@ -214,7 +214,7 @@ impl Intake {
         &mut self,
         identity: TopicIdentity,
         why: String,
-        again: Duration,
+        retry_after: Duration,
     ) {
         // It may be gone meanwhile.
         let Some(asked) = self.identifying.get_mut(&identity.topic) else { return };
@@ -223,7 +223,7 @@ impl Intake {
             tracing::warn!(topic, "{text}");
         }
         (asked.why, asked.is_news) = (Some(why), false);
-        asked.again = Some(Instant::now() + again);
+        asked.retry_at = Some(Instant::now() + retry_after);
     }
 
     /// Asks again about topics that the database did not take.
@@ -231,13 +231,13 @@ impl Intake {
         let now = Instant::now();
         let mut due = Vec::new();
         for asked in self.identifying.values_mut() {
-            if asked.again.take_if(|again| *again <= now).is_some() {
+            if asked.retry_at.take_if(|retry_at| *retry_at <= now).is_some() {
                 due.push(asked.identity.clone());
             }
         }
         Ok(due
             .into_iter()
-            .try_for_each(|identity| self.writers.ask(Command::Identify(identity)))?)
+            .try_for_each(|identity| self.writers.ask(StoreCommand::Identify(identity)))?)
     }
 
     /// Why a topic is not read that Kafka has, for people.

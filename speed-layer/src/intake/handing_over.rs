@@ -1,7 +1,7 @@
 //! What passes between the intake and the stores: batches there, answers back.
 
 use super::{IDLE, Intake, Step, rejoin};
-use crate::handover::Reply;
+use crate::handover::StoreReply;
 use std::time::{Duration, Instant};
 
 /// How often a stalled intake polls all the same: the group must see it alive.
@@ -48,25 +48,25 @@ impl Intake {
         are_delivered
     }
 
-    pub(super) fn take_reply(&mut self, reply: Reply) {
+    pub(super) fn take_reply(&mut self, reply: StoreReply) {
         match reply {
-            Reply::Ended => {}
-            Reply::Checked => self.shared.session_works(),
-            Reply::Identified(source) => self.topic_is_identified(source),
-            Reply::NotIdentified(identity, why, again) => {
-                self.topic_is_not_taken(identity, why, again);
+            StoreReply::Ended => {}
+            StoreReply::Checked => self.shared.session_works(),
+            StoreReply::Identified(source) => self.topic_is_identified(source),
+            StoreReply::NotIdentified { identity, why, retry_after } => {
+                self.topic_is_not_taken(identity, why, retry_after);
             }
-            Reply::Located(answers) => {
+            StoreReply::Starts(answers) => {
                 answers
                     .into_iter()
                     .for_each(|answer| self.assignment.answered(answer, Instant::now()));
             }
-            Reply::HeldBack(partitions) => {
+            StoreReply::HeldBack(partitions) => {
                 partitions
                     .into_iter()
                     .for_each(|one| self.assignment.held_back(one, Instant::now()));
             }
-            Reply::Written(batch) => {
+            StoreReply::Written(batch) => {
                 self.shared.session_works();
                 for range in batch.ranges.iter() {
                     self.assignment.written(range.at, range.next);
@@ -76,8 +76,8 @@ impl Intake {
         }
     }
 
-    /// All batches are full, and so are the ways to the stores. Kafka is polled now and then all the
-    /// same, since only that keeps this instance in its group.
+    /// All batches are full, and so are the ways to the stores. Kafka is polled now and then all
+    /// the same, since only that keeps this instance in its group.
     pub(super) fn wait_for_store(&mut self) -> Step {
         if let Some(reply) = self.writers.wait(STALLED_POLL)? {
             self.take_reply(reply);
@@ -111,8 +111,8 @@ impl Intake {
         handed_over
     }
 
-    /// Drops a batch that cannot be handed over: what it holds is read again from where the store
-    /// stands, once that says so.
+    /// Drops a batch that cannot be handed over: what it holds is read again from the stored
+    /// offsets, once the store gives them.
     fn drop_batch(&mut self, index: usize) {
         let partitions = self.writers.drop_batch(index);
         let count = partitions.len();
@@ -122,7 +122,7 @@ impl Intake {
              is read again"
         );
         for at in partitions {
-            self.assignment.not_taken(at, Instant::now());
+            self.assignment.batch_dropped(at, Instant::now());
         }
     }
 }

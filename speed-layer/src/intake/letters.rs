@@ -1,4 +1,4 @@
-//! Rejected messages that do not reach their topic hold up what they came with: that is said, and
+//! Rejected messages that do not reach their topic hold up what they came with: that is logged, and
 //! ends by itself.
 
 use crate::health::Fact;
@@ -30,7 +30,7 @@ impl LettersWatch {
         }
     }
 
-    /// Whether it was said that letters wait, and nothing since.
+    /// Whether it was logged that letters wait, and not yet that they have arrived.
     pub fn is_waiting(&self) -> bool {
         self.counted.is_some()
     }

@@ -10,9 +10,9 @@ const ADVISORY_COMMIT: Duration = Duration::from_secs(1);
 /// Without an answer for so long it is told once more: longer than Kafka's client goes on trying.
 const ANSWER_LOST: Duration = Duration::from_secs(70);
 /// How long the group's coordinator may take to hear of the last offsets.
-const LAST_WORD: Duration = Duration::from_secs(1);
+const FINAL_COMMIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long it is left alone where it did not take them.
-const LAST_WORD_AGAIN: Duration = Duration::from_millis(50);
+const FINAL_COMMIT_RETRY: Duration = Duration::from_millis(50);
 
 impl Intake {
     pub(super) fn report_offsets_if_due(&mut self) {
@@ -39,7 +39,7 @@ impl Intake {
         });
     }
 
-    pub(super) fn hear_of_commit(&mut self, reports: &Reports) {
+    pub(super) fn note_commit_results(&mut self, reports: &Reports) {
         if reports.has_answered {
             self.committing = None;
         }
@@ -52,16 +52,16 @@ impl Intake {
     /// Monitors should not show a lag for ever because the group was rebalancing at the wrong
     /// moment.
     pub(super) fn report_last_offsets(&mut self) {
-        let deadline = Instant::now() + LAST_WORD;
+        let deadline = Instant::now() + FINAL_COMMIT_TIMEOUT;
         self.report_offsets();
         while self.committing.is_some() && Instant::now() < deadline {
             // Serves the answer; whatever else comes is nothing to us any more.
             let _ = self.consumer.poll(Duration::from_millis(20));
             let reports = self.consumer.context().take_reports();
-            self.hear_of_commit(&reports);
+            self.note_commit_results(&reports);
             if self.committing.is_none() {
                 if reports.acknowledged.is_empty() {
-                    std::thread::sleep(LAST_WORD_AGAIN);
+                    std::thread::sleep(FINAL_COMMIT_RETRY);
                 }
                 self.report_offsets();
             }

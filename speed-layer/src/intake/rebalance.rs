@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// How often it is asked what there is of partitions without a leader.
 const ENDS_EVERY: Duration = Duration::from_secs(3);
-/// How long no partition at all may have a leader before that is said.
+/// How long no partition at all may have a leader before that is named as a trouble.
 const ALL_LEADERLESS: Duration = Duration::from_secs(10);
 /// How long a revocation may be held up for the last batch to be written.
 const REVOKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ impl Intake {
             leaderless.retain(|partition| self.assignment.contains(partition));
         }
         self.watch.note(&reports).map_err(Interrupt::Failed)?;
-        self.hear_of_commit(&reports);
+        self.note_commit_results(&reports);
         for rebalance in std::mem::take(&mut reports.rebalances) {
             match rebalance {
                 Rebalance::Assign(partitions) => self.assigned(&partitions)?,
@@ -68,7 +68,7 @@ impl Intake {
             // Nobody can say where to begin; that has its own line.
             self.assignment.excuse(now);
         }
-        let troubles = [absent, elsewhere, self.assignment.say_troubles(now)];
+        let troubles = [absent, elsewhere, self.assignment.log_troubles(now)];
         let troubles: Vec<String> = troubles.into_iter().flatten().collect();
         self.shared.metrics.set_stalled(self.assignment.stalled(now));
         match troubles.is_empty() {
@@ -82,7 +82,7 @@ impl Intake {
     /// logs have grown beyond the next offsets: so their ends are asked for while it is so, and
     /// while it is not known which offsets those are.
     fn ask_for_ends(&mut self, leaderless: &[TopicPartition]) {
-        let mut asked = self.assignment.long_unlocated(Instant::now());
+        let mut asked = self.assignment.starts_long_unknown(Instant::now());
         asked.retain(|at| !leaderless.contains(at));
         asked.extend_from_slice(leaderless);
         let is_there = self.shared.health.kafka.get() && !asked.is_empty();
@@ -130,7 +130,7 @@ impl Intake {
         Ok(())
     }
 
-    /// Does what partitions ask for, and takes up those of which it is known where to begin.
+    /// Does what partitions ask for, and assigns those whose start is known to the client.
     pub(super) fn look_after_partitions(&mut self) -> Step {
         let mut questions = Vec::new();
         for (at, action) in self.assignment.wanted(Instant::now()) {
@@ -153,17 +153,17 @@ impl Intake {
                 }
                 Action::AskSchema(id) => self.ask_for_schema(id),
                 Action::Pause => self.pause(&at),
-                Action::LetGo => self.let_go(&at),
+                Action::Unassign => self.unassign(&at),
             }
         }
         if !questions.is_empty() {
-            // The store must have what was read of them before it says where it stands. Batches
-            // without them stay: one that stands is asked about again and again, and what is handed
+            // The store must have what was read of them before it gives the stored offset. Batches
+            // without them stay: a stalled one is asked about again and again, and what is handed
             // over beyond what a store takes has no limit.
             let asked: BTreeSet<SourcePartition> = questions.iter().map(|one| one.at).collect();
             let holding = self.writers.holding(|at| asked.contains(&at));
             self.hand_over(holding, REVOKE_TIMEOUT)?;
-            self.writers.locate(questions)?;
+            self.writers.resolve_starts(questions)?;
         }
         match self.assignment.ready(Instant::now()) {
             Some((partitions, is_answer)) => self.assign(&partitions, is_answer),
@@ -215,13 +215,13 @@ impl Intake {
             Ok(()) => self.assignment.sought(at),
             Err(why) => {
                 tracing::debug!("going on with {at} at {next}: {why}");
-                self.assignment.event(at, Event::NotTaken, Instant::now());
+                self.assignment.event(at, Event::SeekFailed, Instant::now());
             }
         }
     }
 
     /// The client stops reading it; the group goes on taking it for ours.
-    fn let_go(&mut self, at: &TopicPartition) {
+    fn unassign(&mut self, at: &TopicPartition) {
         let mut list = TopicPartitionList::new();
         list.add_partition(&at.topic, at.partition);
         // A client that takes all partitions at once or none keeps it, and the next session begins
@@ -229,7 +229,7 @@ impl Intake {
         if matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
             kafka::unassign(&self.consumer, &list);
         }
-        self.assignment.event(at, Event::LetGo, Instant::now());
+        self.assignment.event(at, Event::ClientUnassigned, Instant::now());
     }
 
     /// Offsets that are no messages (a transaction's marker, what was aborted) move the client's
@@ -280,16 +280,16 @@ impl Intake {
         self.shared.metrics.rebalanced("revoked");
         let are_lost = self.consumer.assignment_lost();
         if are_lost {
-            // It may come back, and is then read from where the store stands: what is kept would be
+            // It may come back, and is then read from the stored offset: what is kept would be
             // written twice.
             self.writers.drop_batches();
-            self.dead_letters.iter_mut().for_each(kafka::DeadLetters::forget);
+            self.dead_letters.iter_mut().for_each(kafka::DeadLetters::forget_undelivered);
         } else {
             self.drain(REVOKE_TIMEOUT)?;
             self.report_offsets();
         }
         let given_up = self.assignment.known(partitions);
-        let taken_up = self.assignment.revoke(partitions);
+        let in_client = self.assignment.revoke(partitions);
         for element in partitions.elements() {
             let at = TopicPartition {
                 topic: element.topic().to_owned(),
@@ -299,7 +299,7 @@ impl Intake {
         }
         let names = names(partitions);
         tracing::info!(partitions = names, "gave up partitions: {names}");
-        kafka::unassign(&self.consumer, &taken_up);
+        kafka::unassign(&self.consumer, &in_client);
         self.writers.give_up(given_up)?;
         if are_lost {
             self.shared.health.group.set(false);

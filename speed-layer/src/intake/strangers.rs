@@ -82,10 +82,10 @@ impl Intake {
     /// A member may yet be found to write somewhere else.
     fn is_in_doubt(&self) -> bool {
         !self.unmarked.is_empty()
-            && self.shared.presence.look().is_some_and(|look| look.is_of_now())
+            && self.shared.presence.look().is_some_and(|look| look.is_recent())
     }
 
-    /// Who is in the group. One who has no business there is said once, and keeps this instance
+    /// Who is in the group. One who has no business there is logged once, and keeps this instance
     /// from being ready.
     pub(super) fn take_members(&mut self, members: &[Member]) {
         let config = &self.shared.config;

@@ -1,7 +1,7 @@
 //! The intake's turns: a look at everything, and a burst of messages, until its session is over.
 
 use super::failures::PartitionFailure;
-use super::{DRAIN_TIMEOUT, Ended, IDLE, Intake, Interrupt, Step, rejoin};
+use super::{DRAIN_TIMEOUT, IDLE, Intake, Interrupt, SessionEnd, Step, rejoin};
 use crate::kafka::{self, Finding, Polled};
 use crate::partition::Event;
 use crate::source::TopicPartition;
@@ -16,7 +16,7 @@ const ASKED_AT_ONCE: usize = 100;
 
 impl Intake {
     /// Reads until shutdown, or until this membership is of no use any more; then leaves the group.
-    pub fn run(mut self) -> Result<Ended, Failure> {
+    pub fn run(mut self) -> Result<SessionEnd, Failure> {
         let interrupt = self.join().err().unwrap_or_else(|| {
             loop {
                 if let Err(interrupt) = self.turn() {
@@ -28,7 +28,7 @@ impl Intake {
             self.shared.end_reading();
         }
         if let Some(dead_letters) = self.dead_letters.take() {
-            kafka::bury(move || drop(dead_letters));
+            kafka::drop_with_timeout(move || drop(dead_letters));
         }
         self.shared.keep_ends(self.assignment.into_ends());
         kafka::leave(self.consumer, self.messages);
@@ -156,7 +156,7 @@ impl Intake {
                 if kafka.get() || !kafka.has_held() {
                     self.report_last_offsets();
                 }
-                Interrupt::Ended(Ended::Shutdown)
+                Interrupt::Ended(SessionEnd::Shutdown)
             }
         }
     }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use crate::Config;
     use crate::process::Shared;
-    use crate::writer::{Limits, Writers};
+    use crate::writer::{BatchLimits, Writers};
     use clap::Parser as _;
     use rdkafka::mocking::MockCluster;
     use std::sync::{Arc, mpsc};
@@ -192,14 +192,14 @@ mod tests {
             let (commands, _hears) = unbounded_channel();
             // Nobody answers: the session is over.
             let (_, replies) = mpsc::channel();
-            let limits = Limits { rows: 1, linger: Duration::ZERO };
+            let limits = BatchLimits { rows: 1, linger: Duration::ZERO };
             let writers = Writers::new(vec![commands], replies, limits);
             let left = CancellationToken::new();
             if is_left {
                 left.cancel();
             }
             let intake = Intake::new(Arc::clone(&shared), writers, left).unwrap();
-            assert!(matches!(intake.run(), Ok(Ended::Rejoin(_))));
+            assert!(matches!(intake.run(), Ok(SessionEnd::Rejoin(_))));
             assert_eq!(shared.health.group.get(), is_left);
         }
     }

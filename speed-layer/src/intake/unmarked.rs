@@ -1,6 +1,6 @@
 //! [`Unmarked`]: members of the group of which the database has no mark.
 
-use crate::presence::Look;
+use crate::presence::AwakeInstances;
 use service::kafka::group::Member;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ impl Unmarked {
     pub fn take<'a>(
         &mut self,
         members: &[&'a Member],
-        look: &Look,
+        look: &AwakeInstances,
         now: Instant,
     ) -> Option<&'a Member> {
         let lacking: Vec<&Member> = members
@@ -53,8 +53,8 @@ mod tests {
         }
     }
 
-    fn look(at: Instant, awake: &[&str]) -> Look {
-        Look { at, awake: Arc::new(awake.iter().map(ToString::to_string).collect()) }
+    fn look(at: Instant, awake: &[&str]) -> AwakeInstances {
+        AwakeInstances { at, awake: Arc::new(awake.iter().map(ToString::to_string).collect()) }
     }
 
     #[test]

@@ -242,14 +242,14 @@ fn assign_none(consumer: &Consumer) {
 
 /// Stops reading whatever is read, and tells the group so.
 fn unassign_all(consumer: &Consumer) {
-    // What was never taken up must not be in the list.
+    // What was never assigned to the client must not be in the list.
     match consumer.assignment() {
         Ok(partitions) => unassign(consumer, &partitions),
         Err(error) => tracing::debug!("giving up partitions: {error}"),
     }
 }
 
-/// Stops reading the partitions, and tells the group so. All of them must have been taken up.
+/// Stops reading the partitions, and tells the group so. All of them must have been assigned to it.
 pub fn unassign(consumer: &Consumer, partitions: &TopicPartitionList) {
     let released = match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_unassign(partitions),

@@ -1,7 +1,7 @@
 //! [`DeadLetters`]: rejected messages, whole, in a topic of their own (`--dead-letter-topic`), for
 //! those who want to repair and send them again. The table `rejected_ticks` has them all the same.
 
-use super::leave::bury;
+use super::leave::drop_with_timeout;
 use super::settings::client_settings;
 use crate::batch::Message;
 use crate::config::Config;
@@ -69,14 +69,14 @@ pub struct DeadLetters {
     topic: String,
     /// Letters that were cut, or are not in the topic at all.
     cut: Counter,
-    /// Refused in company: the broker refuses all that came in one request with one that it does not
-    /// take. They are sent again once nothing is on its way.
+    /// Refused in company: the broker refuses all that came in one request with one that it does
+    /// not take. They are sent again once nothing is on its way.
     in_company: Vec<OwnedMessage>,
     /// Each letter goes in a request of its own, since one was refused: what is refused then is so
     /// for what it is.
     is_single: bool,
-    /// When letters that the topic does not take whole, or not at all, were last said.
-    said: [Option<Instant>; 2],
+    /// When letters that the topic does not take whole, or not at all, were last logged.
+    logged: [Option<Instant>; 2],
     /// Not acknowledged, for another reason than what they are.
     again: Vec<OwnedMessage>,
     /// Some of them were answered by nobody.
@@ -134,16 +134,16 @@ fn is_too_large(error: &KafkaError) -> bool {
     matches!(error.rdkafka_error_code(), Some(Code::MessageSizeTooLarge | Code::InvalidMessageSize))
 }
 
-/// How often such letters are said.
-const SAY_EVERY: Duration = Duration::from_secs(60);
+/// How often such letters are logged.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 const OTHERS: &str =
     "Others of the next minute go without a word: speed_layer_dead_letters_cut_total counts them";
 
-/// Whether it was not said lately; notes that it is.
-fn is_to_be_said(said: &mut Option<Instant>) -> bool {
-    let is_due = said.is_none_or(|said| said.elapsed() >= SAY_EVERY);
+/// Whether it was not logged lately; notes that it is.
+fn is_to_be_logged(logged: &mut Option<Instant>) -> bool {
+    let is_due = logged.is_none_or(|logged| logged.elapsed() >= LOG_EVERY);
     if is_due {
-        *said = Some(Instant::now());
+        *logged = Some(Instant::now());
     }
     is_due
 }
@@ -251,7 +251,7 @@ impl DeadLetters {
             cut: cut.clone(),
             in_company: Vec::new(),
             is_single: false,
-            said: [None; 2],
+            logged: [None; 2],
             again: Vec::new(),
             unanswered: false,
             send_again_at: None,
@@ -292,7 +292,7 @@ impl DeadLetters {
     }
 
     /// What was sent is not to be written: its messages are read again.
-    pub fn forget(&mut self) {
+    pub fn forget_undelivered(&mut self) {
         (self.trouble, self.send_again_at) = (None, None);
         self.in_company.clear();
         self.again.clear();
@@ -336,8 +336,8 @@ impl DeadLetters {
         false
     }
 
-    /// Sends what was refused in company again, and from now on each letter in a request of its own:
-    /// many are on their way all the same.
+    /// Sends what was refused in company again, and from now on each letter in a request of its
+    /// own: many are on their way all the same.
     fn send_singly(&mut self) {
         self.settings.set("batch.num.messages", "1");
         self.is_single = self.replace_producer();
@@ -358,14 +358,15 @@ impl DeadLetters {
         self.replace_producer();
     }
 
-    /// Nothing is on its way by the old one. Whether there is a new one.
+    /// Replaces the producer; nothing may be on its way by the old one. Returns whether there is a
+    /// new one.
     fn replace_producer(&mut self) -> bool {
         // The settings were taken before, but there may be no thread for it.
         let Ok(new) = self.settings.create_with_context(Deliveries::default()) else {
             return false;
         };
         let old = std::mem::replace(&mut self.producer, new);
-        bury(move || drop(old));
+        drop_with_timeout(move || drop(old));
         true
     }
 
@@ -389,10 +390,10 @@ impl DeadLetters {
             self.cut.inc();
         }
         let bytes = letter.value.map_or(0, <[u8]>::len);
-        let [said_cut, said_left] = &mut self.said;
+        let [cut_logged, left_logged] = &mut self.logged;
         if is_too_large(refusal) && letter.can_be_cut() {
             let topic = &self.topic;
-            if is_to_be_said(said_cut) {
+            if is_to_be_logged(cut_logged) {
                 tracing::warn!(
                     topic,
                     bytes,
@@ -407,7 +408,7 @@ impl DeadLetters {
                 // A topic that takes less than that leaves it to the table.
                 Ok(()) | Err(_) => {}
             }
-        } else if is_to_be_said(said_left) {
+        } else if is_to_be_logged(left_logged) {
             let topic = &self.topic;
             tracing::warn!(
                 topic,

@@ -3,7 +3,7 @@
 //! answer.
 
 use super::leaders::{self, Leaders};
-use super::leave::bury;
+use super::leave::drop_with_timeout;
 use super::readable::{first_readable, may_read};
 use super::settings::client_settings;
 use crate::config::Config;
@@ -39,7 +39,7 @@ const RENEW_AFTER: Duration = Duration::from_secs(20);
 
 /// What is asked.
 #[derive(Debug)]
-enum Question {
+enum KafkaQuestion {
     /// What is this topic now? From then on it is looked at again and again. The number tells the
     /// question.
     Topic(String, u64),
@@ -79,7 +79,7 @@ impl Slow {
 /// before itself: of each kind and partition one waits at most.
 #[derive(Debug, Default)]
 struct Waiting {
-    /// Nothing of a topic is begun before it is known which one it is, so these come first.
+    /// No partition of a topic is begun before it is known which topic it is, so these come first.
     topics: BTreeSet<String>,
     partitions: VecDeque<TopicPartition>,
     slow: VecDeque<Slow>,
@@ -129,7 +129,7 @@ pub enum Finding {
     StillForbidden(TopicPartition, String),
     /// The brokers name a leader for it.
     Led(TopicPartition),
-    /// It could not be found out; in the client's words.
+    /// The offsets could not be found out; in the client's words.
     NotFound(TopicPartition, String),
     /// Whether any broker answers.
     Brokers(bool),
@@ -137,7 +137,7 @@ pub enum Finding {
 
 /// The asking end.
 pub struct Inquiry {
-    questions: Sender<Question>,
+    questions: Sender<KafkaQuestion>,
     findings: Receiver<Finding>,
     /// Questions about topics so far.
     count: u64,
@@ -152,7 +152,7 @@ impl Inquiry {
         let client = client(config)?;
         let (questions, asked) = mpsc::channel();
         let (found, findings) = mpsc::channel();
-        let asker = Asker {
+        let asker = InquiryThread {
             config: config.clone(),
             client,
             answered: Instant::now(),
@@ -176,40 +176,40 @@ impl Inquiry {
     /// question.
     pub fn about_topic(&mut self, topic: &str) -> u64 {
         self.count += 1;
-        self.ask(Question::Topic(topic.to_owned(), self.count));
+        self.ask(KafkaQuestion::Topic(topic.to_owned(), self.count));
         self.count
     }
 
     pub fn about_partition(&self, partition: TopicPartition) {
-        self.ask(Question::Partition(partition));
+        self.ask(KafkaQuestion::Partition(partition));
     }
 
     /// Where to go on behind a damaged batch.
     pub fn about_readable(&self, partition: TopicPartition, damaged: i64) {
-        self.ask(Question::Slow(Slow::Readable(partition, damaged)));
+        self.ask(KafkaQuestion::Slow(Slow::Readable(partition, damaged)));
     }
 
     /// What is there of partitions for which the client finds no leader.
     pub fn about_ends(&self, partitions: Vec<TopicPartition>) {
-        self.ask(Question::Slow(Slow::Ends(partitions)));
+        self.ask(KafkaQuestion::Slow(Slow::Ends(partitions)));
     }
 
     /// Whether the brokers name a leader that the client does not find.
     pub fn about_leader(&self, partition: TopicPartition) {
-        self.ask(Question::Slow(Slow::Leader(partition)));
+        self.ask(KafkaQuestion::Slow(Slow::Leader(partition)));
     }
 
     /// Whether a right that was missing is there now.
     pub fn about_right(&self, partition: TopicPartition, next: i64) {
-        self.ask(Question::Slow(Slow::Allowed(partition, next)));
+        self.ask(KafkaQuestion::Slow(Slow::Allowed(partition, next)));
     }
 
     /// Whether any broker answers, though Kafka's client has a connection to none.
     pub fn about_brokers(&self) {
-        self.ask(Question::Slow(Slow::Brokers));
+        self.ask(KafkaQuestion::Slow(Slow::Brokers));
     }
 
-    fn ask(&self, question: Question) {
+    fn ask(&self, question: KafkaQuestion) {
         // The thread lives as long as this end does.
         let _ = self.questions.send(question);
     }
@@ -227,22 +227,22 @@ fn client(config: &Config) -> Result<BaseConsumer<Quiet>, Failure> {
         .map_err(Failure::Configuration)
 }
 
-/// A topic that is looked at.
+/// A topic that Kafka is asked about.
 #[derive(Debug, Default)]
-struct Asked {
+struct TopicInquiry {
     /// The number of the last question.
     number: u64,
-    /// What was last said of it, since it was asked for.
-    said: Option<TopicIdentity>,
+    /// What was last found out about it since somebody asked. `None`: nothing, or it was not there.
+    last_answer: Option<TopicIdentity>,
     /// How often it was not there. A broker that has just started may know nothing yet.
     missing: u32,
     /// Since when it has been there, and nobody has told of which cluster it is.
     nameless: Option<Instant>,
-    is_nameless_said: bool,
+    is_nameless_logged: bool,
 }
 
-impl Asked {
-    /// Whether it is to be asked again of which cluster it is. That nobody tells is said once.
+impl TopicInquiry {
+    /// Whether it is to be asked again of which cluster it is. That nobody tells is logged once.
     fn waits_for_cluster(&mut self, found: &TopicIdentity, now: Instant) -> bool {
         if !found.cluster_id.is_empty() {
             self.nameless = None;
@@ -252,7 +252,7 @@ impl Asked {
         if now.saturating_duration_since(since) < NAMED_WITHIN {
             return true;
         }
-        if !std::mem::replace(&mut self.is_nameless_said, true) {
+        if !std::mem::replace(&mut self.is_nameless_logged, true) {
             tracing::warn!(
                 topic = found.topic.as_str(),
                 "the brokers do not tell which Kafka cluster they are: a topic \"{}\" of another one is not noticed \
@@ -264,23 +264,23 @@ impl Asked {
     }
 }
 
-struct Asker {
+struct InquiryThread {
     config: Config,
     client: BaseConsumer<Quiet>,
     /// When it last had an answer, or was made.
     answered: Instant,
-    asked: Receiver<Question>,
+    asked: Receiver<KafkaQuestion>,
     found: Sender<Finding>,
-    topics: BTreeMap<String, Asked>,
+    topics: BTreeMap<String, TopicInquiry>,
     waiting: Waiting,
     /// When the last slow question had its answer.
     slow_done: Instant,
     leaders: Leaders,
-    /// Where the next of many partitions stand that a new client is asked about.
+    /// The index of the next of many partitions that a new client is asked about.
     measured: usize,
 }
 
-impl Asker {
+impl InquiryThread {
     fn run(mut self) {
         let mut next_look = Instant::now() + LOOK_EVERY;
         let mut next_members = Instant::now() + ASK_FOR_MEMBERS_EVERY;
@@ -342,21 +342,21 @@ impl Asker {
         if let Ok(new) = client(&self.config) {
             tracing::debug!("nobody answers what Kafka is asked: asking by a new client");
             let old = std::mem::replace(&mut self.client, new);
-            bury(move || drop(old));
+            drop_with_timeout(move || drop(old));
         }
     }
 
-    fn note(&mut self, question: Question) {
+    fn note(&mut self, question: KafkaQuestion) {
         match question {
-            Question::Topic(topic, number) => {
+            KafkaQuestion::Topic(topic, number) => {
                 // Whoever asks wants to hear of it, new or not; if nobody answers now, then at the
                 // next look.
                 let asked = self.topics.entry(topic.clone()).or_default();
-                (asked.number, asked.said) = (number, None);
+                (asked.number, asked.last_answer) = (number, None);
                 self.waiting.topics.insert(topic);
             }
-            Question::Partition(partition) => self.waiting.measure(partition),
-            Question::Slow(question) => self.waiting.ask(question),
+            KafkaQuestion::Partition(partition) => self.waiting.measure(partition),
+            KafkaQuestion::Slow(question) => self.waiting.ask(question),
         }
     }
 
@@ -453,12 +453,12 @@ impl Asker {
             Err(NoDescription::Missing) => {
                 // When it is there again, that is news.
                 let asked = self.topics.get_mut(topic)?;
-                asked.said = None;
+                asked.last_answer = None;
                 asked.missing = asked.missing.saturating_add(1);
                 return Some(Finding::Missing(topic.to_owned()));
             }
             Err(NoDescription::Forbidden(why)) => {
-                self.topics.get_mut(topic)?.said = None;
+                self.topics.get_mut(topic)?.last_answer = None;
                 return Some(Finding::Forbidden(topic.to_owned(), why));
             }
             Err(NoDescription::Unknown(why)) => {
@@ -473,11 +473,11 @@ impl Asker {
         };
         let asked = self.topics.get_mut(topic)?;
         if asked.waits_for_cluster(&identity, Instant::now())
-            || asked.said.as_ref() == Some(&identity)
+            || asked.last_answer.as_ref() == Some(&identity)
         {
             return None;
         }
-        asked.said = Some(identity.clone());
+        asked.last_answer = Some(identity.clone());
         Some(Finding::Topic(identity, asked.number))
     }
 
@@ -485,7 +485,7 @@ impl Asker {
     /// news; a new one does not. Who has none is not asked.
     fn measure_by_a_new_client(&mut self, mut partitions: Vec<TopicPartition>) {
         let Ok(client) = client(&self.config) else { return };
-        // Of more than are asked about at once each has its turn.
+        // If there are more than are asked about at once, each has its turn.
         let count = partitions.len().max(1);
         partitions.rotate_left(self.measured % count);
         self.measured = (self.measured % count).saturating_add(MEASURED_AT_ONCE);
@@ -506,7 +506,7 @@ impl Asker {
                 }
             }
         }
-        bury(move || drop(client));
+        drop_with_timeout(move || drop(client));
     }
 
     fn is_led(&self, at: &TopicPartition) -> bool {
@@ -658,14 +658,14 @@ mod tests {
             cluster_id: cluster_id.into(),
             ..TopicIdentity::default()
         };
-        let (mut asked, begun) = (Asked::default(), Instant::now());
+        let (mut asked, begun) = (TopicInquiry::default(), Instant::now());
         assert!(asked.waits_for_cluster(&told(""), begun));
         assert!(!asked.waits_for_cluster(&told("c"), begun + NAMED_WITHIN));
-        // It begins anew, as after another broker was found.
+        // The wait begins again, as after another broker was found.
         let later = begun + 2 * NAMED_WITHIN;
         assert!(asked.waits_for_cluster(&told(""), later));
-        assert!(!asked.is_nameless_said);
+        assert!(!asked.is_nameless_logged);
         assert!(!asked.waits_for_cluster(&told(""), later + NAMED_WITHIN));
-        assert!(asked.is_nameless_said);
+        assert!(asked.is_nameless_logged);
     }
 }

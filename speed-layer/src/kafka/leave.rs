@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How long the group's coordinator may take to let this member go; later it finds out by itself.
 const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a client may take to end its threads; longer, and that goes on aside.
-const BURY_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a client may take to end its threads; after that it ends in the background.
+const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Leaves the group, and gives the client back.
 pub fn leave(consumer: Consumer, messages: MessageQueues) {
@@ -33,7 +33,7 @@ pub fn leave(consumer: Consumer, messages: MessageQueues) {
         }
         Err(error) => tracing::debug!("leaving the group: {error}"),
     }
-    bury(move || {
+    drop_with_timeout(move || {
         // The queues are the client's, so they go first.
         drop(messages);
         drop(consumer);
@@ -41,13 +41,13 @@ pub fn leave(consumer: Consumer, messages: MessageQueues) {
 }
 
 /// Runs what may never end on a thread of its own, and waits for it only for a while.
-pub fn bury(end: impl FnOnce() + Send + 'static) {
+pub fn drop_with_timeout(end: impl FnOnce() + Send + 'static) {
     let (ended, wait) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("bury".into()).spawn(move || {
+    let thread = std::thread::Builder::new().name("drop-client".into()).spawn(move || {
         end();
         let _ = ended.send(());
     });
-    if thread.is_ok() && wait.recv_timeout(BURY_PATIENCE).is_err() {
+    if thread.is_ok() && wait.recv_timeout(DROP_TIMEOUT).is_err() {
         tracing::debug!("a Kafka client does not end in time; it is left to itself");
     }
 }

@@ -5,7 +5,7 @@
 //! whether a right that was missing is there again: a client that was refused once does not say
 //! when it is not refused any more.
 
-use super::leave::bury;
+use super::leave::drop_with_timeout;
 use super::settings::client_settings;
 use crate::config::Config;
 use crate::source::TopicPartition;
@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What comes of reading from an offset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tried {
+enum ReadAttempt {
     /// The first message.
     Message(i64),
     Damaged,
@@ -60,7 +60,7 @@ fn with_client<T>(
 ) -> KafkaResult<T> {
     let consumer = trying(config)?;
     let done = work(&consumer);
-    bury(move || drop(consumer));
+    drop_with_timeout(move || drop(consumer));
     done
 }
 
@@ -83,21 +83,25 @@ fn begin(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> Ka
 
 /// # Errors
 /// Nobody says what is there: silence is no damage, nor an end.
-fn read_at(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> KafkaResult<Tried> {
+fn read_at(
+    consumer: &BaseConsumer<Quiet>,
+    at: &TopicPartition,
+    offset: i64,
+) -> KafkaResult<ReadAttempt> {
     begin(consumer, at, offset)?;
     let deadline = Instant::now() + PATIENCE;
     let mut refusal = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match consumer.poll(left) {
-            Some(Ok(message)) => return Ok(Tried::Message(message.offset())),
-            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(Tried::Nothing),
+            Some(Ok(message)) => return Ok(ReadAttempt::Message(message.offset())),
+            Some(Err(KafkaError::PartitionEOF(_))) => return Ok(ReadAttempt::Nothing),
             Some(Err(error)) => match error.rdkafka_error_code() {
                 Some(Code::OffsetOutOfRange | Code::AutoOffsetReset) => {
-                    return Ok(Tried::OutOfRange);
+                    return Ok(ReadAttempt::OutOfRange);
                 }
                 Some(Code::TopicAuthorizationFailed) => return Err(error),
-                _ if is_damage(&error) => return Ok(Tried::Damaged),
+                _ if is_damage(&error) => return Ok(ReadAttempt::Damaged),
                 _ => {
                     tracing::debug!("reading {at} at {offset}: {error}");
                     refusal = Some(error);
@@ -128,14 +132,14 @@ fn is_damage(error: &KafkaError) -> bool {
 fn search(
     damaged: i64,
     high: i64,
-    mut read_at: impl FnMut(i64) -> KafkaResult<Tried>,
+    mut read_at: impl FnMut(i64) -> KafkaResult<ReadAttempt>,
 ) -> KafkaResult<i64> {
     match read_at(damaged)? {
         // It may be read now: from another replica, or since the damage was on the way.
-        Tried::Message(first) => return Ok(first),
+        ReadAttempt::Message(first) => return Ok(first),
         // There is no damage any more; what there is instead, who reads on there is told.
-        Tried::Nothing | Tried::OutOfRange => return Ok(damaged),
-        Tried::Damaged => {}
+        ReadAttempt::Nothing | ReadAttempt::OutOfRange => return Ok(damaged),
+        ReadAttempt::Damaged => {}
     }
     let (mut last_damaged, mut step) = (damaged, 1);
     let mut readable = loop {
@@ -144,11 +148,11 @@ fn search(
             break high;
         }
         match read_at(offset)? {
-            Tried::Message(first) => break first,
-            Tried::Nothing => break high,
+            ReadAttempt::Message(first) => break first,
+            ReadAttempt::Nothing => break high,
             // The log has changed meanwhile.
-            Tried::OutOfRange => return Ok(damaged),
-            Tried::Damaged => {
+            ReadAttempt::OutOfRange => return Ok(damaged),
+            ReadAttempt::Damaged => {
                 last_damaged = offset;
                 step *= 2;
             }
@@ -158,11 +162,11 @@ fn search(
         let middle = last_damaged + (readable - last_damaged) / 2;
         match read_at(middle)? {
             // Offsets below it are no messages.
-            Tried::Message(first) if first >= readable => return Ok(readable),
-            Tried::Message(first) if first > middle => readable = first,
-            Tried::Message(_) | Tried::Nothing => readable = middle,
-            Tried::OutOfRange => return Ok(damaged),
-            Tried::Damaged => last_damaged = middle,
+            ReadAttempt::Message(first) if first >= readable => return Ok(readable),
+            ReadAttempt::Message(first) if first > middle => readable = first,
+            ReadAttempt::Message(_) | ReadAttempt::Nothing => readable = middle,
+            ReadAttempt::OutOfRange => return Ok(damaged),
+            ReadAttempt::Damaged => last_damaged = middle,
         }
     }
     Ok(readable)
@@ -177,12 +181,16 @@ mod tests {
 
     /// Reads in a partition whose batch [start, end) is damaged; `hole` offsets behind it are no
     /// messages.
-    fn in_partition(start: i64, end: i64, hole: i64) -> impl FnMut(i64) -> KafkaResult<Tried> {
+    fn in_partition(
+        start: i64,
+        end: i64,
+        hole: i64,
+    ) -> impl FnMut(i64) -> KafkaResult<ReadAttempt> {
         move |offset| {
             Ok(if (start..end).contains(&offset) {
-                Tried::Damaged
+                ReadAttempt::Damaged
             } else {
-                Tried::Message(offset.max(end + hole))
+                ReadAttempt::Message(offset.max(end + hole))
             })
         }
     }
@@ -238,8 +246,8 @@ mod tests {
         cluster.create_topic("ticks", 1, 1).unwrap();
         let at = at();
         let found = with_client(&config(&cluster), |consumer| {
-            // It is empty, which is said.
-            assert_eq!(read_at(consumer, &at, 0)?, Tried::Nothing);
+            // It is empty, and the broker says so.
+            assert_eq!(read_at(consumer, &at, 0)?, ReadAttempt::Nothing);
             cluster.broker_down(1)?;
             search(0, 5, |offset| read_at(consumer, &at, offset))
         });
@@ -248,10 +256,10 @@ mod tests {
 
     #[test]
     fn where_there_is_no_damage_nothing_is_passed_over() {
-        for tried in [Tried::Nothing, Tried::OutOfRange] {
+        for tried in [ReadAttempt::Nothing, ReadAttempt::OutOfRange] {
             let read = |offset: i64| match offset {
                 10 => Ok(tried),
-                behind => Ok(Tried::Message(behind)),
+                behind => Ok(ReadAttempt::Message(behind)),
             };
             assert_eq!(search(10, 20, read).unwrap(), 10, "{tried:?}");
         }
@@ -262,9 +270,9 @@ mod tests {
         for lost in [11, 13, 17, 15] {
             let found = search(10, 20, |offset| {
                 Ok(match offset {
-                    _ if offset == lost => Tried::OutOfRange,
-                    10..16 => Tried::Damaged,
-                    _ => Tried::Message(offset),
+                    _ if offset == lost => ReadAttempt::OutOfRange,
+                    10..16 => ReadAttempt::Damaged,
+                    _ => ReadAttempt::Message(offset),
                 })
             });
             assert_eq!(found.unwrap(), 10, "{lost}");
@@ -273,12 +281,12 @@ mod tests {
 
     #[test]
     fn what_can_be_read_after_all_is_not_passed_over() {
-        assert_eq!(search(10, 20, |offset| Ok(Tried::Message(offset))).unwrap(), 10);
+        assert_eq!(search(10, 20, |offset| Ok(ReadAttempt::Message(offset))).unwrap(), 10);
     }
 
     #[test]
     fn where_nothing_can_be_read_up_to_the_end_the_end_is_what_is_left() {
-        assert_eq!(search(10, 20, |_| Ok(Tried::Damaged)).unwrap(), 20);
-        assert_eq!(search(10, 11, |_| Ok(Tried::Damaged)).unwrap(), 11);
+        assert_eq!(search(10, 20, |_| Ok(ReadAttempt::Damaged)).unwrap(), 20);
+        assert_eq!(search(10, 11, |_| Ok(ReadAttempt::Damaged)).unwrap(), 11);
     }
 }

@@ -28,8 +28,8 @@ const TUNING: [(&str, &str); 13] = [
     ("socket.timeout.ms", "15000"),
 ];
 
-/// What more there is of them where several writers wait for messages: on a busy machine each answer
-/// takes its time, and only one is on its way (docs/tried.md).
+/// What more there is of them where several writers wait for messages: on a busy machine each
+/// answer takes its time, and only one is on its way (docs/tried.md).
 const OF_SEVERAL_WRITERS: [(&str, &str); 4] = [
     ("queued.max.messages.kbytes", "4096"),
     ("queued.min.messages", "40000"),

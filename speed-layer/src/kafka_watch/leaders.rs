@@ -1,4 +1,4 @@
-//! [`Leaders`]: which partitions wait for a leader, while the others are read.
+//! [`LeaderWatch`]: which partitions wait for a leader, while the others are read.
 
 use crate::source::TopicPartition;
 use std::time::{Duration, Instant};
@@ -8,41 +8,41 @@ pub const PATIENCE: Duration = Duration::from_secs(3);
 
 /// What is worth a line.
 #[derive(Debug, PartialEq, Eq)]
-pub enum News {
+pub enum LeaderNews {
     /// Partitions that had a leader at the last line, or at the beginning, have none.
     Away,
     /// All have one, after so long.
     Back(Duration),
 }
 
-/// Says when leaders go and when all of them are there again, however often it is asked in between.
+/// Logs when leaders go and when all of them are there again, however often it is asked in between.
 #[derive(Debug, Default)]
-pub struct Leaders {
+pub struct LeaderWatch {
     away_since: Option<Instant>,
-    said: Vec<TopicPartition>,
+    logged: Vec<TopicPartition>,
 }
 
-impl Leaders {
+impl LeaderWatch {
     /// `away`: the partitions of this instance that have no leader at this moment.
-    pub fn note(&mut self, away: &[TopicPartition], now: Instant) -> Option<News> {
+    pub fn note(&mut self, away: &[TopicPartition], now: Instant) -> Option<LeaderNews> {
         if away.is_empty() {
             let since = self.away_since.take()?;
-            let was_said = !std::mem::take(&mut self.said).is_empty();
-            return was_said.then(|| News::Back(now.saturating_duration_since(since)));
+            let was_logged = !std::mem::take(&mut self.logged).is_empty();
+            return was_logged.then(|| LeaderNews::Back(now.saturating_duration_since(since)));
         }
         let since = *self.away_since.get_or_insert(now);
         let lasts = now.saturating_duration_since(since) >= PATIENCE;
-        let is_new = away.iter().any(|partition| !self.said.contains(partition));
+        let is_new = away.iter().any(|partition| !self.logged.contains(partition));
         if lasts && is_new {
-            self.said = away.to_vec();
-            return Some(News::Away);
+            self.logged = away.to_vec();
+            return Some(LeaderNews::Away);
         }
         None
     }
 
-    /// Whether a leader has been away for long enough to be said.
+    /// Whether a leader has been away for long enough to be logged.
     pub fn are_missed(&self) -> bool {
-        !self.said.is_empty()
+        !self.logged.is_empty()
     }
 }
 
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_leader_that_moves_is_not_worth_a_line() {
-        let (mut leaders, start) = (Leaders::default(), Instant::now());
+        let (mut leaders, start) = (LeaderWatch::default(), Instant::now());
         assert_eq!(leaders.note(&at(&[1]), start), None);
         assert_eq!(leaders.note(&at(&[1]), start + 2 * SECOND), None);
         assert!(!leaders.are_missed());
@@ -71,23 +71,26 @@ mod tests {
     }
 
     #[test]
-    fn a_leader_that_stays_away_is_said_once_and_so_is_its_return() {
-        let (mut leaders, start) = (Leaders::default(), Instant::now());
+    fn a_leader_that_stays_away_is_logged_once_and_so_is_its_return() {
+        let (mut leaders, start) = (LeaderWatch::default(), Instant::now());
         leaders.note(&at(&[1]), start);
-        assert_eq!(leaders.note(&at(&[1]), start + PATIENCE), Some(News::Away));
+        assert_eq!(leaders.note(&at(&[1]), start + PATIENCE), Some(LeaderNews::Away));
         assert_eq!(leaders.note(&at(&[1]), start + 2 * PATIENCE), None);
         assert!(leaders.are_missed());
-        assert_eq!(leaders.note(&at(&[]), start + 3 * PATIENCE), Some(News::Back(3 * PATIENCE)));
+        assert_eq!(
+            leaders.note(&at(&[]), start + 3 * PATIENCE),
+            Some(LeaderNews::Back(3 * PATIENCE))
+        );
         assert_eq!(leaders.note(&at(&[]), start + 4 * PATIENCE), None);
         assert!(!leaders.are_missed());
     }
 
     #[test]
-    fn another_partition_that_loses_its_leader_meanwhile_is_said_as_well() {
-        let (mut leaders, start) = (Leaders::default(), Instant::now());
+    fn another_partition_that_loses_its_leader_meanwhile_is_logged_as_well() {
+        let (mut leaders, start) = (LeaderWatch::default(), Instant::now());
         leaders.note(&at(&[1]), start);
         leaders.note(&at(&[1]), start + PATIENCE);
-        assert_eq!(leaders.note(&at(&[1, 3]), start + 2 * PATIENCE), Some(News::Away));
+        assert_eq!(leaders.note(&at(&[1, 3]), start + 2 * PATIENCE), Some(LeaderNews::Away));
         assert_eq!(leaders.note(&at(&[3]), start + 3 * PATIENCE), None);
     }
 }

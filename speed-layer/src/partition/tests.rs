@@ -19,7 +19,7 @@ fn after(partition: &mut Partition, event: Event) -> Option<Action> {
 fn reading(skips: bool, next: i64) -> Partition {
     let mut partition = partition(skips);
     partition.on(Event::Answered(Begin::At(next)), Instant::now());
-    assert_eq!(after(&mut partition, Event::TakenUp), Some(Action::AskKafka));
+    assert_eq!(after(&mut partition, Event::ClientAssigned), Some(Action::AskKafka));
     assert_eq!(partition.state, State::Reading);
     let all = Watermarks { low: 0, high: next };
     assert_eq!(after(&mut partition, measured(all)), None);
@@ -46,9 +46,9 @@ fn a_partition_that_the_store_knows_is_read_without_asking_kafka() {
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(5))), None);
     assert_eq!(
         (partition.state.clone(), partition.next, partition.written),
-        (State::Located, 5, 5)
+        (State::StartKnown, 5, 5)
     );
-    partition.on(Event::TakenUp, Instant::now());
+    partition.on(Event::ClientAssigned, Instant::now());
     assert_eq!(partition.state, State::Reading);
 }
 
@@ -58,7 +58,7 @@ fn one_that_was_never_read_begins_where_kafka_and_then_the_store_say() {
     assert_eq!(after(&mut partition, Event::Answered(Begin::AskKafka)), Some(Action::AskKafka));
     assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::AskStore));
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(3))), None);
-    assert_eq!((partition.state.clone(), partition.next), (State::Located, 3));
+    assert_eq!((partition.state.clone(), partition.next), (State::StartKnown, 3));
 }
 
 #[test]
@@ -82,13 +82,10 @@ fn a_partition_whose_last_owner_is_still_writing_is_asked_for_again_soon() {
 }
 
 #[test]
-fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
+fn one_that_the_store_holds_back_is_read_again_from_the_stored_offset() {
     let mut partition = reading(false, 5);
     assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
-    assert_eq!(
-        after(&mut partition, Event::HeldBack("lock".into(), TRY_AGAIN)),
-        Some(Action::Pause)
-    );
+    assert_eq!(after(&mut partition, held_back_by("lock")), Some(Action::Pause));
     assert_eq!(partition.advance(6, 7), Taken::No);
     assert_eq!(after(&mut partition, Event::Paused), None);
     assert_eq!(partition.take_wanted(Instant::now() + TRY_AGAIN), Some(Action::AskStore));
@@ -99,10 +96,10 @@ fn one_that_the_store_holds_back_is_read_again_from_where_the_store_stands() {
     assert_eq!((partition.state.clone(), partition.resume_at()), (State::Reading, 5));
     // Nothing is known of the lock until something is written.
     assert!(partition.trouble(Instant::now()).is_some_and(|why| why.contains("lock")));
-    assert!(partition.said);
+    assert!(partition.is_trouble_logged);
     assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: true });
     partition.note_written(6);
-    assert_eq!((partition.trouble(Instant::now()), partition.said), (None, false));
+    assert_eq!((partition.trouble(Instant::now()), partition.is_trouble_logged), (None, false));
 }
 
 #[test]
@@ -110,7 +107,7 @@ fn one_that_stands_for_a_schema_or_damage_is_held_back_all_the_same() {
     let at = |partition: &mut Partition, event, seconds| {
         partition.on(event, Instant::now() + Duration::from_secs(seconds));
     };
-    for (stands, goes_on) in [
+    for (stalls, goes_on) in [
         (Event::LacksSchema(7), Event::SchemaKnown),
         (damaged(), readable(5, 8)),
         (damaged(), Event::Waited),
@@ -120,10 +117,10 @@ fn one_that_stands_for_a_schema_or_damage_is_held_back_all_the_same() {
             partition.advance(4, 5),
             Taken::Yes { expected: 3, lost: false, is_again: false }
         );
-        at(&mut partition, stands, 0);
+        at(&mut partition, stalls, 0);
         partition.note_trouble("it stands", Instant::now());
-        partition.stands_at(3);
-        at(&mut partition, Event::HeldBack("lock".into(), TRY_AGAIN), 1);
+        partition.note_held_back_at(3);
+        at(&mut partition, held_back_by("lock"), 1);
         let why = partition.trouble(Instant::now()).unwrap();
         assert!(why.contains("offset 3") && partition.note_trouble(&why, Instant::now()));
         assert_eq!(partition.take_wanted(after_all()), Some(Action::Pause));
@@ -138,18 +135,18 @@ fn one_that_stands_for_a_schema_or_damage_is_held_back_all_the_same() {
 #[test]
 fn what_kafka_refused_before_a_partition_was_begun_anew_is_asked_of_nobody_again() {
     let mut partition = reading(true, 100);
-    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::LetGo));
-    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
+    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::Unassign));
+    assert_eq!(after(&mut partition, Event::ClientUnassigned), Some(Action::AskKafka));
     let cut = Watermarks { low: 0, high: 90 };
     assert_eq!(after(&mut partition, measured(cut)), Some(Action::AskStore));
     assert_eq!((partition.refused, partition.truncated_at), (Some(100), Some(90)));
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(90))), None);
-    assert_eq!(after(&mut partition, Event::TakenUp), Some(Action::AskKafka));
+    assert_eq!(after(&mut partition, Event::ClientAssigned), Some(Action::AskKafka));
     for offset in 90..100 {
         assert!(matches!(partition.advance(offset, offset + 1), Taken::Yes { .. }));
     }
-    assert_eq!(after(&mut partition, Event::Unknown), Some(Action::LetGo));
-    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, Event::Unknown), Some(Action::Unassign));
+    assert_eq!(after(&mut partition, Event::ClientUnassigned), Some(Action::AskStore));
     assert_eq!((partition.refused, partition.watermarks), (None, None));
 }
 
@@ -171,8 +168,8 @@ fn a_partition_that_the_client_is_to_leave_is_left_before_anything_is_answered()
     partition.on(Event::OutOfRange, Instant::now());
     partition.on(measured(Watermarks { low: 80, high: 200 }), Instant::now());
     partition.on(Event::Answered(Begin::At(80)), Instant::now());
-    assert_eq!(partition.take_wanted(Instant::now()), Some(Action::LetGo));
-    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
+    assert_eq!(partition.take_wanted(Instant::now()), Some(Action::Unassign));
+    assert_eq!(after(&mut partition, Event::ClientUnassigned), Some(Action::AskKafka));
 }
 
 /// Whatever is to be done later is due then.
@@ -181,27 +178,27 @@ fn after_all() -> Instant {
 }
 
 #[test]
-fn that_a_partition_goes_on_is_said_once_when_it_has_been_read_for_a_while() {
+fn a_recovery_is_logged_once_when_the_partition_has_been_read_for_a_while() {
     let (mut partition, start) = (reading(false, 5), Instant::now());
     let second = |number| start + Duration::from_secs(number);
-    assert_eq!(partition.goes_on(start), None);
+    assert_eq!(partition.take_recovery(start), None);
     let mut stand_and_be_written = |from: u64, next: i64| {
-        partition.on(Event::HeldBack("row 17".into(), TRY_AGAIN), second(from));
+        partition.on(held_back_by("row 17"), second(from));
         let trouble = partition.trouble(second(from)).unwrap();
         let is_news = partition.note_trouble(&trouble, second(from));
         partition.on(Event::Answered(Begin::At(next)), second(from + 1));
-        assert_eq!(partition.goes_on(second(from + 1)), None);
+        assert_eq!(partition.take_recovery(second(from + 1)), None);
         assert!(!partition.note_trouble(&trouble, second(from + 1)));
         partition.note_written(next + 1);
         assert_eq!(partition.trouble(second(from + 2)), None);
-        assert_eq!(partition.goes_on(second(from + 2)), None);
+        assert_eq!(partition.take_recovery(second(from + 2)), None);
         is_news
     };
     assert!(stand_and_be_written(0, 5));
     // The same trouble before it counts as over is no news.
     assert!(!stand_and_be_written(4, 6));
-    assert_eq!(partition.goes_on(second(9)), Some(Duration::from_secs(6)));
-    assert_eq!(partition.goes_on(second(20)), None);
+    assert_eq!(partition.take_recovery(second(9)), Some(Duration::from_secs(6)));
+    assert_eq!(partition.take_recovery(second(20)), None);
     assert!(partition.note_trouble("the same, hours later", second(9000)));
 }
 
@@ -213,38 +210,38 @@ fn a_damaged_partition_that_is_only_tried_again_does_not_go_on() {
     let tried = start + ASK_AGAIN;
     partition.on(Event::Waited, tried);
     assert_eq!(partition.state, State::Reading);
-    let later = [tried, tried + GOES_ON_AFTER, tried + GOES_ON_AFTER * 2];
-    assert_eq!(later.map(|now| partition.goes_on(now)), [None; 3]);
+    let later = [tried, tried + RECOVERED_AFTER, tried + RECOVERED_AFTER * 2];
+    assert_eq!(later.map(|now| partition.take_recovery(now)), [None; 3]);
     // A replica has it whole.
     assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
-    assert_eq!(partition.goes_on(later[1]), None);
-    assert_eq!(partition.goes_on(later[2]), Some(later[1] - start));
+    assert_eq!(partition.take_recovery(later[1]), None);
+    assert_eq!(partition.take_recovery(later[2]), Some(later[1] - start));
 }
 
 #[test]
 fn one_that_is_held_back_and_whose_offset_is_gone_is_begun_anew() {
     for answer in [Begin::AskKafka, Begin::Gap("gone".into())] {
         let mut partition = reading(false, 5);
-        partition.on(Event::HeldBack("lock".into(), TRY_AGAIN), Instant::now());
-        assert_eq!(after(&mut partition, Event::Answered(answer)), Some(Action::LetGo));
-        assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
+        partition.on(held_back_by("lock"), Instant::now());
+        assert_eq!(after(&mut partition, Event::Answered(answer)), Some(Action::Unassign));
+        assert_eq!(after(&mut partition, Event::ClientUnassigned), Some(Action::AskStore));
     }
 }
 
 #[test]
-fn what_the_client_does_not_take_is_begun_anew() {
+fn a_partition_where_the_client_cannot_seek_is_begun_again() {
     let mut partition = reading(false, 1);
-    assert_eq!(after(&mut partition, Event::NotTaken), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, Event::SeekFailed), Some(Action::Unassign));
     assert_eq!(partition.advance(1, 2), Taken::No);
-    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, Event::ClientUnassigned), Some(Action::AskStore));
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(1))), None);
-    assert_eq!(partition.state, State::Located);
+    assert_eq!(partition.state, State::StartKnown);
 }
 
 #[test]
 fn after_words_that_are_no_message_the_client_is_told_again_where_to_read() {
     let mut partition = reading(false, 5);
-    assert_eq!(after(&mut partition, Event::Failed), Some(Action::Seek));
+    assert_eq!(after(&mut partition, Event::ClientError), Some(Action::Seek));
     assert!(partition.is_displaced);
     assert_eq!(partition.advance(5, 6), Taken::Yes { expected: 5, lost: false, is_again: false });
 }
@@ -286,14 +283,14 @@ fn the_end_passes_over_markers_and_is_no_message() {
 #[test]
 fn an_offset_that_kafka_does_not_have_is_a_gap_only_when_the_store_says_so() {
     let mut partition = reading(false, 1);
-    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::LetGo));
-    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
+    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::Unassign));
+    assert_eq!(after(&mut partition, Event::ClientUnassigned), Some(Action::AskKafka));
     assert!(!partition.is_in_client());
     assert_eq!(partition.refused, Some(1));
     assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::AskStore));
     // Another instance had written on meanwhile, or the gap was recorded.
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(3))), None);
-    assert_eq!((partition.state.clone(), partition.next), (State::Located, 3));
+    assert_eq!((partition.state.clone(), partition.next), (State::StartKnown, 3));
     // The client must have forgotten it before it is told of it again.
     assert!(!partition.is_ready(Instant::now()));
     assert!(partition.is_ready(Instant::now() + FORGETS_AFTER));
@@ -302,8 +299,8 @@ fn an_offset_that_kafka_does_not_have_is_a_gap_only_when_the_store_says_so() {
 #[test]
 fn a_gap_that_a_person_must_decide_on_stands_is_said_and_asked_again() {
     let mut partition = reading(false, 1);
-    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::LetGo));
-    partition.on(Event::LetGo, Instant::now());
+    assert_eq!(after(&mut partition, Event::OutOfRange), Some(Action::Unassign));
+    partition.on(Event::ClientUnassigned, Instant::now());
     partition.on(measured(WATERMARKS), Instant::now());
     partition.on(Event::Answered(Begin::Gap("2 offsets are gone".into())), Instant::now());
     assert_eq!(partition.trouble(Instant::now()).as_deref(), Some("2 offsets are gone"));
@@ -333,11 +330,11 @@ fn damage_stops_the_partition_or_is_passed_over_as_the_user_wants() {
 fn a_log_that_was_truncated_is_remembered_as_such_however_far_it_comes_again() {
     let mut partition = reading(false, 20);
     partition.on(Event::OutOfRange, Instant::now());
-    partition.on(Event::LetGo, Instant::now());
+    partition.on(Event::ClientUnassigned, Instant::now());
     partition.on(measured(WATERMARKS), Instant::now());
     partition.on(Event::Answered(Begin::Gap("truncated".into())), Instant::now());
     partition.on(Event::Waited, Instant::now());
-    // It stands as long as nobody has decided, also while it is asked again.
+    // It is stalled as long as nobody has decided, also while it is asked again.
     assert_eq!(partition.trouble(Instant::now()).as_deref(), Some("truncated"));
     partition.on(measured(Watermarks { low: 3, high: 50 }), Instant::now());
     assert_eq!(partition.truncated_at, Some(9));
@@ -349,13 +346,13 @@ fn a_log_that_was_truncated_is_remembered_as_such_however_far_it_comes_again() {
 fn a_log_that_ends_before_the_offset_that_it_is_begun_with_was_truncated_however_it_grows_then() {
     let mut partition = partition(false);
     partition.on(Event::Answered(Begin::At(20)), Instant::now());
-    assert_eq!(after(&mut partition, Event::TakenUp), Some(Action::AskKafka));
+    assert_eq!(after(&mut partition, Event::ClientAssigned), Some(Action::AskKafka));
     // Nobody has answered.
     assert!(!partition.is_settled() && partition.is_due(Instant::now() + ASK_AGAIN));
     assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskKafka));
-    assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::Unassign));
     assert_eq!(partition.advance(20, 21), Taken::No);
-    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
+    assert_eq!(after(&mut partition, Event::ClientUnassigned), Some(Action::AskKafka));
     let grown = Watermarks { low: 3, high: 50 };
     assert_eq!(after(&mut partition, measured(grown)), Some(Action::AskStore));
     assert_eq!((partition.refused, partition.truncated_at), (Some(20), Some(9)));
@@ -365,7 +362,7 @@ fn a_log_that_ends_before_the_offset_that_it_is_begun_with_was_truncated_however
 fn a_log_that_was_cut_while_no_leader_was_found_is_seen_as_well() {
     let mut partition = reading(false, 20);
     assert_eq!(after(&mut partition, Event::Leaderless), None);
-    assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::Unassign));
     assert_eq!(partition.truncated_at, Some(9));
     let mut partition = reading(false, 9);
     partition.on(Event::Leaderless, Instant::now());
@@ -400,7 +397,7 @@ fn one_of_which_nobody_says_where_to_begin_is_a_trouble_after_a_while_unless_nob
 fn an_answer_that_comes_too_late_changes_nothing() {
     let mut partition = reading(false, 5);
     for event in
-        [Event::Answered(Begin::At(1)), measured(WATERMARKS), Event::TakenUp, Event::Waited]
+        [Event::Answered(Begin::At(1)), measured(WATERMARKS), Event::ClientAssigned, Event::Waited]
     {
         assert_eq!(after(&mut partition, event), None);
         assert_eq!((partition.state.clone(), partition.next), (State::Reading, 5));
@@ -431,12 +428,16 @@ fn a_partition_waits_for_the_schema_of_its_next_message_and_goes_on_with_it() {
 fn a_partition_that_waits_for_a_schema_and_whose_topic_is_gone_is_begun_anew() {
     let mut partition = reading(false, 5);
     partition.on(Event::LacksSchema(7), Instant::now());
-    assert_eq!(after(&mut partition, Event::Unknown), Some(Action::LetGo));
+    assert_eq!(after(&mut partition, Event::Unknown), Some(Action::Unassign));
     assert_eq!(partition.state, State::Assigned);
 }
 
+fn held_back_by(why: &str) -> Event {
+    Event::HeldBack(HoldReason { why: why.to_owned(), retry_after: TRY_AGAIN })
+}
+
 fn held_back() -> Event {
-    Event::HeldBack("lock".into(), TRY_AGAIN)
+    held_back_by("lock")
 }
 
 #[test]
@@ -447,7 +448,7 @@ fn what_was_to_be_measured_before_a_partition_was_held_back_says_nothing_of_wher
     }
     partition.on(Event::Leaderless, Instant::now());
     let asked = Instant::now();
-    partition.stands_at(100);
+    partition.note_held_back_at(100);
     partition.on(held_back(), Instant::now());
     partition.on(Event::Answered(Begin::At(100)), Instant::now());
     // The log ends behind what is stored: nothing is lost.
@@ -459,9 +460,9 @@ fn what_was_to_be_measured_before_a_partition_was_held_back_says_nothing_of_wher
 
 #[test]
 fn a_log_that_is_cut_while_a_partition_stands_is_seen_however_it_grows_then() {
-    for stands in [held_back(), Event::LacksSchema(7), damaged()] {
+    for stall in [held_back(), Event::LacksSchema(7), damaged()] {
         let mut partition = reading(false, 20);
-        partition.on(stands, Instant::now());
+        partition.on(stall, Instant::now());
         partition.on(Event::Leaderless, Instant::now());
         partition.on(measured(WATERMARKS), Instant::now());
         assert_eq!(partition.state, State::Stalled(Stall::OutOfRange));
@@ -476,12 +477,12 @@ fn a_log_that_was_cut_before_what_was_held_back_meanwhile_is_asked_about_again()
     partition.on(Event::Leaderless, Instant::now());
     partition.on(measured(WATERMARKS), Instant::now());
     assert_eq!(partition.refused, Some(25));
-    partition.on(Event::LetGo, Instant::now());
+    partition.on(Event::ClientUnassigned, Instant::now());
     partition.on(measured(WATERMARKS), Instant::now());
     assert_eq!(after(&mut partition, Event::Answered(Begin::At(20))), Some(Action::AskStore));
     assert_eq!((partition.refused, partition.truncated_at), (Some(20), Some(9)));
     partition.on(Event::Answered(Begin::At(9)), Instant::now());
-    assert_eq!((partition.state, partition.next), (State::Located, 9));
+    assert_eq!((partition.state, partition.next), (State::StartKnown, 9));
 }
 
 /// The store was busy meanwhile, and answers what it was asked before.
@@ -493,8 +494,8 @@ fn a_log_that_is_cut_while_the_store_is_being_asked_is_not_forgotten_by_its_answ
         partition.on(Event::Waited, Instant::now());
         assert_eq!(partition.take_wanted(Instant::now()), Some(Action::AskStore));
         partition.on(Event::Leaderless, Instant::now());
-        assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::LetGo));
-        assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskKafka));
+        assert_eq!(after(&mut partition, measured(WATERMARKS)), Some(Action::Unassign));
+        assert_eq!(after(&mut partition, Event::ClientUnassigned), Some(Action::AskKafka));
         if is_measured {
             partition.on(measured(Watermarks { low: 3, high: 50 }), Instant::now());
         }
@@ -508,7 +509,7 @@ fn a_log_that_is_cut_while_the_store_is_being_asked_is_not_forgotten_by_its_answ
 #[test]
 fn where_a_log_ends_before_the_store_says_where_to_begin_is_told_to_the_store() {
     let mut partition = partition(true);
-    assert!(partition.is_long_unlocated(Instant::now() + LONG_UNLOCATED));
+    assert!(partition.is_start_long_unknown(Instant::now() + START_LONG_UNKNOWN));
     for high in [9, 50] {
         assert_eq!(after(&mut partition, measured(Watermarks { low: 3, high })), None);
     }
@@ -519,8 +520,8 @@ fn where_a_log_ends_before_the_store_says_where_to_begin_is_told_to_the_store() 
     assert_eq!(partition.refused, None);
     // It has been told, and says that somebody has moved the offset since.
     partition.on(Event::Answered(Begin::At(20)), Instant::now());
-    assert_eq!((partition.state.clone(), partition.seen_end), (State::Located, None));
-    assert!(!partition.is_long_unlocated(Instant::now() + LONG_UNLOCATED));
+    assert_eq!((partition.state.clone(), partition.seen_end), (State::StartKnown, None));
+    assert!(!partition.is_start_long_unknown(Instant::now() + START_LONG_UNKNOWN));
 }
 
 #[test]
@@ -529,15 +530,15 @@ fn a_log_that_ends_at_the_stored_offset_or_behind_it_is_no_question() {
         let mut partition = partition(true);
         partition.on(measured(WATERMARKS), Instant::now());
         partition.on(Event::Answered(Begin::At(next)), Instant::now());
-        assert_eq!((partition.state.clone(), partition.seen_end), (State::Located, None));
+        assert_eq!((partition.state.clone(), partition.seen_end), (State::StartKnown, None));
     }
 }
 
 #[test]
 fn kafka_being_asked_for_an_end_asks_the_store_no_earlier_than_it_has_said() {
     let mut partition = partition(true);
-    let again = Begin::NotTaken { why: "a trigger".into(), again: Duration::from_secs(30) };
-    partition.on(Event::Answered(again), Instant::now());
+    let failed = Begin::Failed { why: "a trigger".into(), retry_after: Duration::from_secs(30) };
+    partition.on(Event::Answered(failed), Instant::now());
     assert_eq!(after(&mut partition, measured(WATERMARKS)), None);
     let later = Instant::now() + Duration::from_secs(30);
     assert_eq!(partition.take_wanted(later), Some(Action::AskStore));
@@ -547,12 +548,12 @@ fn kafka_being_asked_for_an_end_asks_the_store_no_earlier_than_it_has_said() {
 fn where_to_begin_behind_a_recorded_gap_is_not_asked_again() {
     let mut partition = reading(true, 20);
     partition.on(Event::OutOfRange, Instant::now());
-    partition.on(Event::LetGo, Instant::now());
+    partition.on(Event::ClientUnassigned, Instant::now());
     partition.on(measured(WATERMARKS), Instant::now());
     // Retention has taken what came behind the end.
     partition.on(measured(Watermarks { low: 15, high: 50 }), Instant::now());
-    partition.on(Event::Answered(Begin::Behind(15)), Instant::now());
-    assert_eq!((partition.state.clone(), partition.next), (State::Located, 15));
+    partition.on(Event::Answered(Begin::AfterGap(15)), Instant::now());
+    assert_eq!((partition.state.clone(), partition.next), (State::StartKnown, 15));
     assert_eq!((partition.refused, partition.truncated_at), (None, None));
 }
 
@@ -568,12 +569,12 @@ fn what_could_not_be_written_is_no_trouble_once_it_has_been_passed_over() {
 
 /// What a batch held of it is gone with the batch.
 #[test]
-fn a_damaged_partition_whose_batch_is_dropped_is_located_again() {
+fn the_start_of_a_damaged_partition_whose_batch_is_dropped_is_resolved_again() {
     let mut partition = reading(true, 100);
     assert!(matches!(partition.advance(104, 105), Taken::Yes { .. }));
     partition.on(damaged(), Instant::now());
-    assert_eq!(after(&mut partition, Event::NotTaken), Some(Action::LetGo));
-    assert_eq!(after(&mut partition, Event::LetGo), Some(Action::AskStore));
+    assert_eq!(after(&mut partition, Event::BatchDropped), Some(Action::Unassign));
+    assert_eq!(after(&mut partition, Event::ClientUnassigned), Some(Action::AskStore));
 }
 
 #[test]
@@ -586,7 +587,7 @@ fn what_kafka_was_asked_before_counts_for_nothing() {
     // It is still to be found out.
     assert!(!reading.is_settled());
     reading.on(Event::OutOfRange, Instant::now());
-    assert_eq!(after(&mut reading, Event::LetGo), Some(Action::AskKafka));
+    assert_eq!(after(&mut reading, Event::ClientUnassigned), Some(Action::AskKafka));
     let old = Event::Measured(Watermarks { low: 0, high: 150 }, early);
     assert_eq!(after(&mut reading, old), Some(Action::AskKafka));
     assert_eq!((reading.truncated_at, reading.watermarks), (None, None));
@@ -597,7 +598,7 @@ fn where_damage_ends_is_an_answer_to_the_question_that_was_last_asked() {
     let mut partition = reading(true, 105);
     assert!(matches!(partition.advance(119, 120), Taken::Yes { .. }));
     partition.on(damaged(), Instant::now());
-    partition.stands_at(105);
+    partition.note_held_back_at(105);
     partition.on(held_back(), Instant::now());
     partition.on(Event::Answered(Begin::At(105)), Instant::now());
     partition.on(damaged(), Instant::now());
@@ -611,7 +612,7 @@ fn where_damage_ends_is_an_answer_to_the_question_that_was_last_asked() {
 fn a_partition_whose_offset_is_gone_while_it_stands_at_a_gap_is_begun_as_one_that_was_never_read() {
     let mut partition = reading(false, 1);
     partition.on(Event::OutOfRange, Instant::now());
-    partition.on(Event::LetGo, Instant::now());
+    partition.on(Event::ClientUnassigned, Instant::now());
     partition.on(measured(WATERMARKS), Instant::now());
     assert_eq!(after(&mut partition, Event::Answered(Begin::AskKafka)), Some(Action::AskKafka));
     assert_eq!((partition.refused, partition.truncated_at), (None, None));
@@ -621,7 +622,7 @@ fn a_partition_whose_offset_is_gone_while_it_stands_at_a_gap_is_begun_as_one_tha
 fn what_was_held_back_is_known_when_it_comes_again() {
     let mut partition = reading(false, 5);
     assert!(matches!(partition.advance(7, 8), Taken::Yes { is_again: false, .. }));
-    partition.stands_at(5);
+    partition.note_held_back_at(5);
     partition.on(held_back(), Instant::now());
     partition.on(Event::Answered(Begin::At(5)), Instant::now());
     let is_again = |taken| matches!(taken, Taken::Yes { is_again: true, .. });
@@ -634,7 +635,7 @@ fn a_gap_is_said_although_something_else_was_said_before() {
     partition.on(held_back(), Instant::now());
     assert!(partition.note_trouble("a lock", Instant::now()));
     partition.on(Event::Answered(Begin::Gap("its row is gone".into())), Instant::now());
-    partition.on(Event::LetGo, Instant::now());
+    partition.on(Event::ClientUnassigned, Instant::now());
     partition.on(Event::Answered(Begin::Gap("its row is gone".into())), Instant::now());
     assert!(partition.note_trouble("its row is gone", Instant::now()));
     partition.on(Event::Waited, Instant::now());

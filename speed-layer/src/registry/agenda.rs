@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 
 /// Questions on their way at once.
 const AT_ONCE: usize = 8;
-/// Those of them that were put before: what hangs again and again leaves room for what is new.
+/// How many of them may have been put before: what hangs again and again leaves room for what is
+/// new.
 const AGAIN_AT_ONCE: usize = AT_ONCE / 2;
-/// A partition that stands for a schema asks for it every ten seconds. What nobody has asked for so
+/// A partition that waits for a schema asks for it every ten seconds. What nobody has asked for so
 /// long is not wanted any more: the partition is another instance's.
 const WANTED_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Question {
+pub enum RegistryQuestion {
     /// Is it there, and does it let us in?
     Probe,
     Schema(u32),
@@ -21,7 +22,7 @@ pub enum Question {
 
 #[derive(Debug)]
 struct Open {
-    question: Question,
+    question: RegistryQuestion,
     /// When it was last asked for.
     wanted: Instant,
     was_put: bool,
@@ -40,7 +41,7 @@ pub struct Agenda {
 
 impl Agenda {
     /// Somebody wants an answer.
-    pub fn note(&mut self, question: Question, now: Instant) {
+    pub fn note(&mut self, question: RegistryQuestion, now: Instant) {
         let known = self
             .waiting
             .iter_mut()
@@ -54,7 +55,7 @@ impl Agenda {
 
     /// The question to put now. What was never put goes first; the others take turns, one after
     /// each pause.
-    pub fn next(&mut self, now: Instant) -> Option<Question> {
+    pub fn next(&mut self, now: Instant) -> Option<RegistryQuestion> {
         let at = self.next_place(now)?;
         let open = self.waiting.remove(at)?;
         if open.was_put {
@@ -89,12 +90,12 @@ impl Agenda {
     }
 
     /// It needs no answer any more.
-    pub fn done(&mut self, question: Question) {
+    pub fn done(&mut self, question: RegistryQuestion) {
         self.on_their_way.retain(|open| open.question != question);
     }
 
     /// There was no answer; what was put before rests for so long.
-    pub fn failed(&mut self, question: Question, now: Instant, pause: Duration) {
+    pub fn failed(&mut self, question: RegistryQuestion, now: Instant, pause: Duration) {
         (self.rests_until, self.pause) = (Some(now + pause), pause);
         if let Some(at) = self.on_their_way.iter().position(|open| open.question == question) {
             let open = self.on_their_way.remove(at);
@@ -108,9 +109,9 @@ impl Agenda {
     }
 
     /// Gives up what nobody has asked for in a while.
-    pub fn drop_unwanted(&mut self, now: Instant) -> Vec<Question> {
+    pub fn drop_unwanted(&mut self, now: Instant) -> Vec<RegistryQuestion> {
         let is_wanted = |open: &Open| {
-            open.question == Question::Probe
+            open.question == RegistryQuestion::Probe
                 || now.saturating_duration_since(open.wanted) < WANTED_FOR
         };
         let unwanted =
@@ -128,12 +129,13 @@ mod tests {
 
     fn all_next(agenda: &mut Agenda, now: Instant) -> Vec<u32> {
         let next = std::iter::from_fn(|| agenda.next(now));
-        next.map(|question| if let Question::Schema(id) = question { id } else { 0 }).collect()
+        next.map(|question| if let RegistryQuestion::Schema(id) = question { id } else { 0 })
+            .collect()
     }
 
     fn with(ids: impl IntoIterator<Item = u32>, now: Instant) -> Agenda {
         let mut agenda = Agenda::default();
-        ids.into_iter().for_each(|id| agenda.note(Question::Schema(id), now));
+        ids.into_iter().for_each(|id| agenda.note(RegistryQuestion::Schema(id), now));
         agenda
     }
 
@@ -141,12 +143,12 @@ mod tests {
     fn a_few_are_put_at_once_and_each_once() {
         let now = Instant::now();
         let mut agenda = with(1..=10, now);
-        agenda.note(Question::Schema(3), now);
+        agenda.note(RegistryQuestion::Schema(3), now);
         assert_eq!(all_next(&mut agenda, now), [1, 2, 3, 4, 5, 6, 7, 8]);
-        agenda.done(Question::Schema(5));
-        agenda.note(Question::Schema(3), now);
+        agenda.done(RegistryQuestion::Schema(5));
+        agenda.note(RegistryQuestion::Schema(3), now);
         assert_eq!(all_next(&mut agenda, now), [9]);
-        agenda.done(Question::Schema(3));
+        agenda.done(RegistryQuestion::Schema(3));
         assert_eq!(all_next(&mut agenda, now), [10]);
         assert_eq!(all_next(&mut agenda, now), [0; 0]);
     }
@@ -156,11 +158,11 @@ mod tests {
         let now = Instant::now();
         let mut agenda = with(1..=3, now);
         assert_eq!(all_next(&mut agenda, now).len(), 3);
-        (1..=3).for_each(|id| agenda.failed(Question::Schema(id), now, PAUSE));
+        (1..=3).for_each(|id| agenda.failed(RegistryQuestion::Schema(id), now, PAUSE));
         assert_eq!((all_next(&mut agenda, now), agenda.rests(now)), (vec![], PAUSE));
         assert_eq!(all_next(&mut agenda, now + PAUSE), [1]);
         assert_eq!(all_next(&mut agenda, now + PAUSE * 2), [2]);
-        agenda.done(Question::Schema(1));
+        agenda.done(RegistryQuestion::Schema(1));
         agenda.works();
         assert_eq!(all_next(&mut agenda, now + PAUSE * 2), [3]);
     }
@@ -172,7 +174,7 @@ mod tests {
         // All hang, until each has failed once.
         for _ in 0..3 {
             all_next(&mut agenda, now);
-            (1..=20).for_each(|id| agenda.failed(Question::Schema(id), now, PAUSE));
+            (1..=20).for_each(|id| agenda.failed(RegistryQuestion::Schema(id), now, PAUSE));
         }
         let mut again = 0;
         for _ in 0..20 {
@@ -180,7 +182,7 @@ mod tests {
             again += all_next(&mut agenda, now).len();
         }
         assert_eq!((again, agenda.rests(now)), (AGAIN_AT_ONCE, Duration::MAX));
-        agenda.note(Question::Schema(21), now);
+        agenda.note(RegistryQuestion::Schema(21), now);
         assert_eq!(all_next(&mut agenda, now), [21]);
     }
 
@@ -188,14 +190,16 @@ mod tests {
     fn what_nobody_asks_for_any_more_is_given_up() {
         let now = Instant::now();
         let mut agenda = with(1..=2, now);
-        agenda.note(Question::Probe, now);
+        agenda.note(RegistryQuestion::Probe, now);
         all_next(&mut agenda, now);
-        for question in [Question::Schema(1), Question::Schema(2), Question::Probe] {
+        for question in
+            [RegistryQuestion::Schema(1), RegistryQuestion::Schema(2), RegistryQuestion::Probe]
+        {
             agenda.failed(question, now, PAUSE);
         }
-        agenda.note(Question::Schema(2), now + PAUSE);
+        agenda.note(RegistryQuestion::Schema(2), now + PAUSE);
         let later = now + WANTED_FOR;
-        assert_eq!(agenda.drop_unwanted(later), [Question::Schema(1)]);
+        assert_eq!(agenda.drop_unwanted(later), [RegistryQuestion::Schema(1)]);
         assert_eq!(agenda.drop_unwanted(later), []);
     }
 }

@@ -34,7 +34,7 @@ pub struct Client {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct HttpAnswer {
     schema: String,
     #[serde(default)]
     schema_type: Option<String>,
@@ -135,7 +135,7 @@ impl Client {
     }
 
     fn schema_of(&self, base: &Url, id: u32) -> Result<SchemaText, Trouble> {
-        let Answer { schema, schema_type, references } =
+        let HttpAnswer { schema, schema_type, references } =
             self.answer(base, &["schemas", "ids", &id.to_string()])?;
         let kind = match schema_type.as_deref() {
             None | Some("AVRO") => SchemaKind::Avro,
@@ -182,7 +182,7 @@ impl Client {
         Ok(())
     }
 
-    fn answer(&self, base: &Url, path: &[&str]) -> Result<Answer, Trouble> {
+    fn answer(&self, base: &Url, path: &[&str]) -> Result<HttpAnswer, Trouble> {
         let url = extended(base, path);
         let text = self.ask(&url)?;
         serde_json::from_str(&text).map_err(|error| {
@@ -329,10 +329,10 @@ mod tests {
         (proxy, url)
     }
 
-    type Asked = std::thread::JoinHandle<Vec<String>>;
+    type Requests = std::thread::JoinHandle<Vec<String>>;
 
     /// Answers a question with each of these, a head and a body; gives what was asked.
-    fn serve(listener: TcpListener, answers: Vec<(String, &'static str)>) -> Asked {
+    fn serve(listener: TcpListener, answers: Vec<(String, &'static str)>) -> Requests {
         let answer = move |(head, body): (String, &str)| {
             let (stream, _) = listener.accept().unwrap();
             let lines = BufReader::new(&stream).lines().map(Result::unwrap);

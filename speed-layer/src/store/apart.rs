@@ -1,158 +1,172 @@
-//! Writing a batch, and taking it apart: what PostgreSQL does not take of it stands alone in the
-//! end.
+//! Writing a batch, and taking it apart until what PostgreSQL does not take is alone in its part.
 
-use super::tries::{Kind, Smaller, Why};
-use super::{Aside, Haste, Held, Store, StoreError};
+use super::tries::{Cause, CauseKind, SplitReason};
+use super::{Hold, Quarantine, Store, StoreError, TimeBudget};
 use crate::batch::{Batch, Range};
 use crate::handover::{HeldBack, TRY_AGAIN};
 use crate::source::SourcePartition;
 use common::Timestamp;
 use std::time::{Duration, Instant};
 
-/// How often a refused message is said.
-const SAY_REFUSED_EVERY: Duration = Duration::from_secs(60);
+/// How often a refused message is logged.
+const LOG_REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How long partitions may be taken apart while others wait.
 const TAKING_APART: Duration = Duration::from_secs(1);
-/// The same where nobody waits that is known: others may come, or these may be given up.
+/// The same where no others are known to wait: some may come, or these may be revoked.
 const TAKING_ALL_APART: Duration = Duration::from_secs(10);
-/// How long they are left then, since others may have messages.
+/// How long the others then have their turn.
 const TURN_OF_OTHERS: Duration = Duration::from_millis(500);
-/// Of messages that took too long at once so many times fewer are tried.
+/// After messages took too long together, so many times fewer are tried at once.
 const FEWER: u32 = 16;
 
 /// What became of the parts of a partition.
-enum Apart {
+enum PartsOutcome {
     Written,
-    /// It is held back.
-    Stands(Vec<HeldBack>),
-    /// There was no more time, since parts of it are not taken, for this reason.
-    Left(Why),
+    /// What comes next of it is not taken.
+    HeldBack(Vec<HeldBack>),
+    /// Parts of it were not taken, for this reason, and there is no time to try more.
+    OutOfTime(Cause),
 }
 
 impl Store {
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
     /// partitions. What PostgreSQL does not take as a whole is written partition by partition, and
-    /// taken apart until what is refused stands alone and is kept aside. Partitions of which
-    /// somebody holds something, or a message is not taken at all, are left out, and given.
-    /// `meanwhile` runs once PostgreSQL is busy, and at the latest after the first try.
+    /// taken apart until each refused message is alone and becomes a reject. Partitions for which
+    /// somebody holds a lock, or with a message that is not taken at all, are left out and
+    /// returned. `meanwhile` runs once PostgreSQL is busy, and at the latest after the first try.
     pub async fn write(
         &mut self,
         batch: &Batch,
         meanwhile: impl FnOnce(),
     ) -> Result<Vec<HeldBack>, StoreError> {
         let mut meanwhile = Some(meanwhile);
-        if !self.is_held(batch) && batch.fits(self.messages_at_once) {
+        if !self.is_quarantined(batch) && batch.fits(self.messages_at_once) {
             // What is refused may be so for what was known of partitions: then the second time it
             // is not.
             match self.write_at_once(batch, 2, &mut meanwhile).await? {
                 None => return Ok(Vec::new()),
-                Some(Smaller::Locked(_)) => self.put_all_on_trial(batch),
-                Some(Smaller::TooMuch(why)) => {
+                Some(SplitReason::Locked(_)) => self.probe_all(batch),
+                Some(SplitReason::TooMuch(why)) => {
                     self.messages_at_once = self.note_too_slow(batch, &why);
                 }
                 // The rest of a batch of which one message may be the cause is not to take as long.
-                Some(Smaller::TooLong(_) | Smaller::NotJudged(Why { kind: Kind::Slow, .. })) => {
-                    self.haste = Haste::Quick;
+                Some(
+                    SplitReason::TooLong(_)
+                    | SplitReason::NoDetectorState(Cause { kind: CauseKind::Slow, .. }),
+                ) => {
+                    self.budget = TimeBudget::Short;
                 }
-                Some(Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::NotJudged(_)) => {}
+                Some(
+                    SplitReason::Refused(_)
+                    | SplitReason::Failed(_)
+                    | SplitReason::NoDetectorState(_),
+                ) => {}
             }
         }
         let held_back = self.write_apart(batch, &mut meanwhile).await?;
-        self.haste = Haste::None;
+        self.budget = TimeBudget::Full;
         meanwhile.into_iter().for_each(|meanwhile| meanwhile());
         Ok(held_back)
     }
 
-    /// Each partition by itself: first those that are written without more ado, then the others, and
-    /// at the end one of those that are known to take long.
+    /// Writes each partition by itself: first those that are taken at once, then the others, and at
+    /// the end one of those that are known to be slow.
     async fn write_apart(
         &mut self,
         batch: &Batch,
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<Vec<HeldBack>, StoreError> {
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
-        let (mut slow, mut stacks) = (Vec::new(), Vec::new());
-        for parts in self.in_turn(batch.stacks()) {
+        let (mut slow, mut others) = (Vec::new(), Vec::new());
+        for parts in self.in_turn(batch.parts_by_partition_reversed()) {
             match self.slow(&parts) {
-                Some(why) => slow.push((parts, why)),
-                None => stacks.push(parts),
+                Some(cause) => slow.push((parts, cause)),
+                None => others.push(parts),
             }
         }
-        let are_several = stacks.len() > 1;
-        for mut parts in stacks {
-            if are_several && self.haste == Haste::Quick {
-                self.haste = Haste::Glance;
+        let are_several = others.len() > 1;
+        for mut parts in others {
+            if are_several && self.budget == TimeBudget::Short {
+                self.budget = TimeBudget::Shortest;
             }
             match self.take_apart(&mut parts, Instant::now(), meanwhile).await? {
-                Apart::Written => {}
-                Apart::Stands(one) => held_back.extend(one),
-                Apart::Left(why) => left.push((parts, why)),
+                PartsOutcome::Written => {}
+                PartsOutcome::HeldBack(one) => held_back.extend(one),
+                PartsOutcome::OutOfTime(cause) => left.push((parts, cause)),
             }
         }
-        if self.haste == Haste::Glance {
-            self.haste = Haste::Quick;
+        if self.budget == TimeBudget::Shortest {
+            self.budget = TimeBudget::Short;
         }
-        // Where all partitions are taken apart nobody waits for it.
+        // If all partitions are taken apart, no other one waits for that.
         let is_waited_for = left.len() + slow.len() < self.reached.len();
         let limit = if is_waited_for { TAKING_APART } else { TAKING_ALL_APART };
         let until = Instant::now() + limit;
-        for (mut parts, why) in left {
+        for (mut parts, cause) in left {
             let tried = match Instant::now() >= until {
-                true => Apart::Left(why),
+                true => PartsOutcome::OutOfTime(cause),
                 false => self.take_apart(&mut parts, until, meanwhile).await?,
             };
-            self.leave(tried, &parts, &mut held_back);
+            self.hold_back_rest(tried, &parts, &mut held_back);
         }
         let until = Instant::now() + limit;
-        for (number, (mut parts, why)) in slow.into_iter().enumerate() {
-            // Another one has taken long, and may take as long each time.
+        for (number, (mut parts, cause)) in slow.into_iter().enumerate() {
+            // A slow partition has used up the time, and may do so each time.
             if number > 0 && Instant::now() >= until {
                 let next = parts.last().into_iter();
-                held_back
-                    .extend(next.flat_map(|next| self.hold_back(next, why.clone(), Held::Waits)));
+                held_back.extend(
+                    next.flat_map(|next| self.hold_back(next, cause.clone(), Hold::NotTried)),
+                );
                 continue;
             }
             let tried = self.take_apart(&mut parts, Instant::now(), meanwhile).await?;
-            self.leave(tried, &parts, &mut held_back);
+            self.hold_back_rest(tried, &parts, &mut held_back);
         }
         Ok(held_back)
     }
 
     /// Holds back what was not taken of a partition.
-    fn leave(&mut self, tried: Apart, parts: &[Batch], held_back: &mut Vec<HeldBack>) {
+    fn hold_back_rest(
+        &mut self,
+        tried: PartsOutcome,
+        parts: &[Batch],
+        held_back: &mut Vec<HeldBack>,
+    ) {
         match tried {
-            Apart::Written => {}
-            Apart::Stands(one) => held_back.extend(one),
-            Apart::Left(why) => {
+            PartsOutcome::Written => {}
+            PartsOutcome::HeldBack(one) => held_back.extend(one),
+            PartsOutcome::OutOfTime(cause) => {
                 let Some(next) = parts.last() else { return };
                 self.set_size(next);
-                held_back.extend(self.hold_back(next, why, Held::Left));
+                held_back.extend(self.hold_back(next, cause, Hold::Deferred));
             }
         }
     }
 
-    /// The partitions that are not held back: those that are on trial behind the others, and each
-    /// of them first now and then.
-    fn in_turn(&self, stacks: impl IntoIterator<Item = Vec<Batch>>) -> Vec<Vec<Batch>> {
+    /// The partitions that are not held back. Those that are probed come after the others, and each
+    /// of them is the first of the probed ones now and then.
+    fn in_turn(&self, all: impl IntoIterator<Item = Vec<Batch>>) -> Vec<Vec<Batch>> {
         let is_held_back = |part: &Batch| part.ranges.iter().any(|r| self.holds_back(r.at));
-        let free = stacks.into_iter().filter(|parts| !parts.iter().any(is_held_back));
-        let (mut on_trial, mut others): (Vec<_>, Vec<_>) =
-            free.partition(|parts| self.are_on_trial(parts));
+        let free = all.into_iter().filter(|parts| !parts.iter().any(is_held_back));
+        let (mut probes, mut others): (Vec<_>, Vec<_>) =
+            free.partition(|parts| self.are_probes(parts));
         // By the clock, since instances may live shortly.
-        let turn = Timestamp::now().micros().unsigned_abs() as usize % on_trial.len().max(1);
-        on_trial.rotate_left(turn);
-        others.append(&mut on_trial);
+        let turn = Timestamp::now().micros().unsigned_abs() as usize % probes.len().max(1);
+        probes.rotate_left(turn);
+        others.append(&mut probes);
         others
     }
 
     /// Why it was held back, where that was because it took too long.
-    pub(super) fn slow(&self, parts: &[Batch]) -> Option<Why> {
+    pub(super) fn slow(&self, parts: &[Batch]) -> Option<Cause> {
         let mut at = parts.iter().flat_map(|part| part.ranges.iter()).map(|range| range.at);
-        at.find_map(|at| self.aside.get(&at)?.why.clone().filter(|why| why.kind == Kind::Slow))
+        at.find_map(|at| {
+            self.quarantined.get(&at)?.cause.clone().filter(|cause| cause.kind == CauseKind::Slow)
+        })
     }
 
-    fn are_on_trial(&self, parts: &[Batch]) -> bool {
-        parts.iter().any(|part| self.is_held(part))
+    fn are_probes(&self, parts: &[Batch]) -> bool {
+        parts.iter().any(|part| self.is_quarantined(part))
     }
 
     /// Writes the parts of one partition, of which the last is the next one. Those that are not
@@ -162,35 +176,35 @@ impl Store {
         parts: &mut Vec<Batch>,
         until: Instant,
         meanwhile: &mut Option<impl FnOnce()>,
-    ) -> Result<Apart, StoreError> {
+    ) -> Result<PartsOutcome, StoreError> {
         while let Some(part) = parts.pop() {
             if let Some(smaller) = self.not_more_than_is_tried(&part) {
                 parts.extend(smaller.into_iter().rev());
                 continue;
             }
-            // One that stands alone is not given up for what was known of partitions, either.
+            // A message that is alone is not given up because the known day partitions were wrong.
             let tries = if part.messages > 1 { 1 } else { 2 };
-            let Some(why) = self.write_at_once(&part, tries, meanwhile).await? else {
+            let Some(reason) = self.write_at_once(&part, tries, meanwhile).await? else {
                 self.try_more(&part, parts.is_empty());
                 continue;
             };
-            let reason = why.why();
-            match self.make_smaller(&part, why) {
+            let cause = reason.cause();
+            match self.make_smaller(&part, reason) {
                 Ok(smaller) => parts.extend(smaller.into_iter().rev()),
-                Err(why) => {
-                    return Ok(Apart::Stands(self.hold_back(&part, why, Held::Back)));
+                Err(cause) => {
+                    return Ok(PartsOutcome::HeldBack(self.hold_back(&part, cause, Hold::Blocked)));
                 }
             }
             if Instant::now() >= until {
-                return Ok(Apart::Left(reason));
+                return Ok(PartsOutcome::OutOfTime(cause));
             }
         }
-        Ok(Apart::Written)
+        Ok(PartsOutcome::Written)
     }
 
     /// A part of a partition in what is tried of it at once; `None` where that is all of it.
     fn not_more_than_is_tried(&self, part: &Batch) -> Option<Vec<Batch>> {
-        let size = part.ranges.iter().find_map(|range| self.aside.get(&range.at)?.size);
+        let size = part.ranges.iter().find_map(|range| self.quarantined.get(&range.at)?.size);
         let most = size.map_or(self.messages_at_once, |size| self.messages_at_once.min(size));
         // One message may need more than fits.
         let is_small = part.messages <= 1 || part.fits(most);
@@ -204,94 +218,96 @@ impl Store {
     fn try_more(&mut self, part: &Batch, is_last: bool) {
         for range in part.ranges.iter() {
             if is_last {
-                self.aside.remove(&range.at);
-            } else if let Some(Aside { size: Some(size), .. }) = self.aside.get_mut(&range.at) {
+                self.quarantined.remove(&range.at);
+            } else if let Some(Quarantine { size: Some(size), .. }) =
+                self.quarantined.get_mut(&range.at)
+            {
                 *size = size.saturating_mul(2);
             }
         }
     }
 
-    /// As much of a partition is tried first when it is located again, or less.
+    /// When the partition is tried again, no more than this part is tried first.
     fn set_size(&mut self, part: &Batch) {
         let now = part.messages.max(1);
         for range in part.ranges.iter() {
-            let size = &mut self.set_aside(range.at).size;
+            let size = &mut self.quarantine(range.at).size;
             *size = Some(size.map_or(now, |size| size.min(now)));
         }
     }
 
-    /// Notes that it is held.
-    fn set_aside(&mut self, at: SourcePartition) -> &mut Aside {
-        self.aside.entry(at).or_insert_with(Aside::new)
+    /// The partition's entry among those whose next messages are not taken; new where it has none.
+    fn quarantine(&mut self, at: SourcePartition) -> &mut Quarantine {
+        self.quarantined.entry(at).or_insert_with(Quarantine::new)
     }
 
-    fn put_all_on_trial(&mut self, batch: &Batch) {
+    fn probe_all(&mut self, batch: &Batch) {
         for range in batch.ranges.iter() {
-            self.set_aside(range.at).held = Held::OnTrial;
+            self.quarantine(range.at).hold = Hold::Probing;
         }
     }
 
-    /// Leaves out what comes next of a batch's partition.
-    fn hold_back(&mut self, batch: &Batch, why: Why, held: Held) -> Vec<HeldBack> {
-        let (again, then) = match held {
-            Held::Waits => (TURN_OF_OTHERS, "; the others have their turn first"),
-            Held::Left => {
+    /// Leaves out the next messages of a batch's partitions.
+    fn hold_back(&mut self, batch: &Batch, cause: Cause, hold: Hold) -> Vec<HeldBack> {
+        let (retry_after, then) = match hold {
+            Hold::NotTried => (TURN_OF_OTHERS, "; the others have their turn first"),
+            Hold::Deferred => {
                 (TURN_OF_OTHERS, "; it is written in small parts, and the others meanwhile")
             }
-            Held::Back | Held::OnTrial => (TRY_AGAIN, ""),
+            Hold::Blocked | Hold::Probing => (TRY_AGAIN, ""),
         };
         let of = |Range { at, start, .. }: Range| {
-            let aside = self.set_aside(at);
-            (aside.held, aside.why) = (held, Some(why.clone()));
-            HeldBack { at, next: start, why: format!("{}{then}", why.words), again }
+            let quarantine = self.quarantine(at);
+            (quarantine.hold, quarantine.cause) = (hold, Some(cause.clone()));
+            HeldBack { at, next: start, why: format!("{}{then}", cause.words), retry_after }
         };
         batch.ranges.iter().map(of).collect()
     }
 
-    /// The smaller parts of one of a partition; of one message what is left without what is
-    /// refused. `Err`: nothing is left to leave out, or to try apart from others, for this reason.
-    fn make_smaller(&mut self, part: &Batch, smaller: Smaller) -> Result<Vec<Batch>, Why> {
-        let why = smaller.why();
-        match smaller {
-            Smaller::Locked(_) if self.is_held(part) => return Err(why),
-            Smaller::Locked(_) => {
-                self.put_all_on_trial(part);
+    /// The smaller parts of a part of a partition; for a single message, what is left of it without
+    /// what is refused. `Err`: nothing can be left out or tried apart any more, for this reason.
+    fn make_smaller(&mut self, part: &Batch, reason: SplitReason) -> Result<Vec<Batch>, Cause> {
+        let cause = reason.cause();
+        match reason {
+            SplitReason::Locked(_) if self.is_quarantined(part) => return Err(cause),
+            SplitReason::Locked(_) => {
+                self.probe_all(part);
                 return Ok(part.by_partition());
             }
-            Smaller::TooMuch(words) => {
+            SplitReason::TooMuch(words) => {
                 let now = self.note_too_slow(part, &words);
                 if self.reached.len() <= 1 {
                     self.messages_at_once = now;
                 }
                 return Ok(part.parts(now));
             }
-            // It is of the partition, whatever part of it is to be written.
-            Smaller::NotJudged(_) => return Err(why),
-            Smaller::Refused(_) | Smaller::NotTaken(_) | Smaller::TooLong(_)
+            // It concerns the whole partition, whatever part of it is to be written.
+            SplitReason::NoDetectorState(_) => return Err(cause),
+            SplitReason::Refused(_) | SplitReason::Failed(_) | SplitReason::TooLong(_)
                 if part.messages > 1 =>
             {
                 return Ok(part.parts(part.messages.div_ceil(2)));
             }
-            Smaller::NotTaken(_) | Smaller::TooLong(_) => {
+            SplitReason::Failed(_) | SplitReason::TooLong(_) => {
                 self.set_size(part);
                 let at = self.place(part);
-                let words = format!("message {at} cannot be written: {}", why.words);
-                return Err(Why { words, ..why });
+                let words = format!("message {at} cannot be written: {}", cause.words);
+                return Err(Cause { words, ..cause });
             }
-            Smaller::Refused(_) => {}
+            SplitReason::Refused(_) => {}
         }
         let at = self.place(part);
-        let Some(kept) = part.without_what_is_refused(&why.words) else {
-            let words = format!("rejected_ticks takes no row for message {at}: {}", why.words);
-            return Err(Why { words, ..why });
+        let Some(kept) = part.without_what_is_refused(&cause.words) else {
+            let words = format!("rejected_ticks takes no row for message {at}: {}", cause.words);
+            return Err(Cause { words, ..cause });
         };
-        self.say_refused(&at, &why.words);
+        self.log_refused(&at, &cause.words);
         Ok(vec![kept])
     }
 
     /// How many messages of a batch that takes too long are tried at once.
     fn note_too_slow(&mut self, batch: &Batch, why: &str) -> u32 {
-        self.haste = self.haste.max(Haste::Quick);
+        self.budget = self.budget.max(TimeBudget::Short);
         let messages = batch.messages;
         let why = format!("PostgreSQL does not take {messages} messages at once: {why}");
         self.shared.health.database.fails_for(self.writer, why.clone());
@@ -300,16 +316,16 @@ impl Store {
         now
     }
 
-    /// Of a batch of one message.
+    /// The place of the message in a batch of one message, for people.
     pub(super) fn place(&self, batch: &Batch) -> String {
         let of = |range: Range| format!("{}/{}", self.name(range.at), range.next - 1);
         batch.ranges.iter().map(of).collect::<Vec<_>>().join(", ")
     }
 
-    /// All of them stand in `rejected_ticks`; now and then one is said.
-    fn say_refused(&mut self, at: &str, words: &str) {
-        if self.refused_said.is_none_or(|said| said.elapsed() >= SAY_REFUSED_EVERY) {
-            self.refused_said = Some(Instant::now());
+    /// All of them are in `rejected_ticks`; now and then one is logged as a warning.
+    fn log_refused(&mut self, at: &str, words: &str) {
+        if self.refused_logged.is_none_or(|logged| logged.elapsed() >= LOG_REFUSED_EVERY) {
+            self.refused_logged = Some(Instant::now());
             tracing::warn!(
                 message_at = at,
                 error = words,

@@ -1,14 +1,15 @@
 //! A batch, or a part of one, in one transaction: tried until it is in, or until less is to be
 //! tried.
 
-use super::attempt::Asked;
-use super::limits::Limits;
-use super::offsets::{Moved, Outcome};
+use super::attempt::QueryOutcome;
+use super::limits::TimeLimits;
+use super::offsets::{Moved, WriteOutcome};
 use super::table::Table;
-use super::tries::{Failures, Kind, Smaller, Try, Why};
-use super::{Haste, Store, StoreError, day_partitions, findings, transaction};
+use super::transaction::{self, WriteTask};
+use super::tries::{Cause, CauseKind, Failures, SplitReason, Try};
+use super::{Store, StoreError, TimeBudget, day_partitions, findings};
 use crate::batch::Batch;
-use crate::detection::{Judged, Judging};
+use crate::detection::{Detected, Detecting};
 use crate::source::SourcePartition;
 use common::Timestamp;
 use service::telemetry::TRACED;
@@ -19,151 +20,167 @@ use std::time::{Duration, Instant};
 use tracing::{Instrument, info_span};
 
 impl Store {
-    /// `None` once it is in.
+    /// Tries until the batch is in (`None`), or must be split for the reason given.
     pub(super) async fn write_at_once(
         &mut self,
         batch: &Batch,
         tries: u32,
         meanwhile: &mut Option<impl FnOnce()>,
-    ) -> Result<Option<Smaller>, StoreError> {
-        let is_on_trial = self.is_held(batch);
+    ) -> Result<Option<SplitReason>, StoreError> {
+        let is_probe = self.is_quarantined(batch);
         let missing = self.detection.as_ref().map_or(Vec::new(), |known| known.missing(batch));
-        let (limits, is_whole_try) = self.limits_of(batch, !missing.is_empty());
-        let mut failures = Failures::none(tries, is_on_trial);
+        let (limits, is_full_try) = self.limits_of(batch, !missing.is_empty());
+        let mut failures = Failures::none(tries, is_probe);
         // Once for all tries of the same.
-        let judge = self.judge(batch, missing, &limits);
-        let mut judging = match judge.instrument(info_span!(target: TRACED, "judge")).await? {
-            Asked::Answered(judging) => judging,
-            Asked::NotTaken(why) => return Ok(Some(Smaller::NotJudged(why))),
+        let detect = self.detect(batch, missing, &limits);
+        let mut detecting = match detect.instrument(info_span!(target: TRACED, "judge")).await? {
+            QueryOutcome::Answered(detecting) => detecting,
+            QueryOutcome::Failed(cause) => return Ok(Some(SplitReason::NoDetectorState(cause))),
         };
         loop {
             let begun = Instant::now();
             let mut at = Table::Days;
             let mut once = || meanwhile.take().into_iter().for_each(|meanwhile| meanwhile());
-            let tried = match self.make_days(&batch.days, &limits).await? {
-                Try::Done(()) => {
-                    let rewinds = Arc::clone(&self.rewinds);
-                    let write = async |connection: &mut PgConnection| {
-                        let (work, at) = ((batch, &*rewinds), &mut at);
-                        transaction::write(connection, &limits, work, &mut judging, &mut once, at)
-                            .await
-                    };
-                    let span = info_span!(target: TRACED, "transaction");
-                    self.attempt(write).instrument(span).await?
-                }
-                failed => failed.without(),
-            };
+            let tried =
+                self.try_to_write(batch, &limits, &mut detecting, &mut once, &mut at).await?;
             once();
             match tried {
-                Try::Done(Outcome::Written) => {
-                    self.works();
+                Try::Done(WriteOutcome::Written) => {
+                    self.note_recovered();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
                     self.take_more(batch, begun.elapsed());
-                    self.give_whole_try_to_next(is_whole_try);
-                    self.note_reached(batch, judging.into_judged());
+                    self.allow_full_try_now(is_full_try);
+                    self.note_reached(batch, detecting.into_detected());
                     return Ok(None);
                 }
                 // The commit of an earlier try got through although its answer was lost.
-                Try::Done(Outcome::WrittenBefore) => {
-                    self.works();
+                Try::Done(WriteOutcome::WrittenBefore) => {
+                    self.note_recovered();
                     self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
-                    self.note_reached(batch, judging.into_judged());
+                    self.note_reached(batch, detecting.into_detected());
                     return Ok(None);
                 }
-                Try::Done(Outcome::Fenced(moved)) => return Err(self.fenced(moved)),
+                Try::Done(WriteOutcome::Fenced(moved)) => return Err(self.fenced(moved)),
                 failed => {
-                    let smaller = self.weigh(failed, (batch, at), &mut failures).await?;
-                    if smaller.is_some() {
+                    let split = self.after_failure(failed, batch, at, &mut failures).await?;
+                    if split.is_some() {
                         if let Some(detection) = &mut self.detection {
-                            detection.take_back(judging);
+                            detection.take_back(detecting);
                         }
-                        return Ok(smaller);
+                        return Ok(split);
                     }
                 }
             }
         }
     }
 
-    /// For how long a batch is tried, and whether it is one of those that are held for their time and
-    /// are given the whole of it this once: what takes longer than a brief try stood for ever. Where
-    /// the detectors' states are to be read first, these may be what takes long.
-    fn limits_of(&mut self, batch: &Batch, reads_states: bool) -> (Arc<Limits>, bool) {
-        if !self.is_held(batch) {
-            return match self.haste {
-                Haste::Glance => (Arc::new(self.limits.glance()), false),
-                Haste::Quick => (Arc::new(self.limits.quick()), false),
-                Haste::None => (Arc::clone(&self.limits), false),
+    /// One try: makes the days that are missing, and writes the batch. `at` is set to the table that
+    /// is being written.
+    async fn try_to_write(
+        &mut self,
+        batch: &Batch,
+        limits: &TimeLimits,
+        detecting: &mut Detecting<'_>,
+        meanwhile: &mut impl FnMut(),
+        at: &mut Table,
+    ) -> Result<Try<WriteOutcome>, StoreError> {
+        let made = self.make_days(&batch.days, limits).await?;
+        if !matches!(made, Try::Done(())) {
+            return Ok(made.without());
+        }
+        let rewinds = Arc::clone(&self.rewinds);
+        let write = async |connection: &mut PgConnection| {
+            let task = WriteTask { batch, rewinds: &rewinds, limits };
+            transaction::write(connection, task, detecting, &mut *meanwhile, at).await
+        };
+        self.attempt(write).instrument(info_span!(target: TRACED, "transaction")).await
+    }
+
+    /// The time limits for this batch, and whether a slow partition now gets the full
+    /// `--writer-timeout`. Without such a turn a message that needs longer than a short try would
+    /// never be written. Where the detectors' states are to be read first, they may be what takes
+    /// long.
+    fn limits_of(&mut self, batch: &Batch, reads_states: bool) -> (Arc<TimeLimits>, bool) {
+        if !self.is_quarantined(batch) {
+            return match self.budget {
+                TimeBudget::Shortest => (Arc::new(self.limits.shortest()), false),
+                TimeBudget::Short => (Arc::new(self.limits.short()), false),
+                TimeBudget::Full => (Arc::clone(&self.limits), false),
             };
         }
         let is_due = |at| {
-            let aside = self.aside.get(&at).filter(|aside| aside.is_for(Kind::Slow));
-            aside.is_some_and(|aside| self.is_whole_try_due(aside.since))
+            let slow =
+                self.quarantined.get(&at).filter(|quarantine| quarantine.is_for(CauseKind::Slow));
+            slow.is_some_and(|quarantine| self.is_full_try_due(quarantine.since))
         };
         let is_one = batch.messages == 1 || reads_states;
         if !is_one || !batch.ranges.iter().any(|range| is_due(range.at)) {
-            return (Arc::new(self.limits.brief()), false);
+            return (Arc::new(self.limits.short_lock()), false);
         }
-        (self.take_whole_try(), true)
+        (self.take_full_timeout(), true)
     }
 
-    /// What follows from a try that has failed at a table: `None` where the same is tried again,
-    /// which is waited for here.
-    async fn weigh(
+    /// What follows from a try that has failed at a table. `None`: the same is tried again, after a
+    /// pause that is made here.
+    async fn after_failure(
         &mut self,
-        failed: Try<Outcome>,
-        (batch, at): (&Batch, Table),
+        failed: Try<WriteOutcome>,
+        batch: &Batch,
+        at: Table,
         before: &mut Failures,
-    ) -> Result<Option<Smaller>, StoreError> {
+    ) -> Result<Option<SplitReason>, StoreError> {
         let is_more = batch.messages > 1;
-        let (smaller, why) = match failed {
+        let (split, why) = match failed {
             Try::Locked(words) => {
                 before.locked += 1;
                 let is_apart =
-                    before.is_on_trial || before.locked > 1 && self.are_tables_free().await?;
-                (is_apart.then(|| Smaller::Locked(words.clone())), words)
+                    before.is_probe || before.locked > 1 && self.are_tables_free().await?;
+                (is_apart.then(|| SplitReason::Locked(words.clone())), words)
             }
-            Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) if at.is_of_messages() => {
+            Try::Refused(words) | Try::Done(WriteOutcome::LeftOut(words))
+                if at.is_of_messages() =>
+            {
                 before.refused += 1;
                 if before.refused >= before.tries {
-                    return Ok(Some(Smaller::Refused(words)));
+                    return Ok(Some(SplitReason::Refused(words)));
                 }
-                self.forget();
+                self.forget_day_partitions();
                 return Ok(None);
             }
-            Try::Refused(words) | Try::Done(Outcome::LeftOut(words)) => {
+            Try::Refused(words) | Try::Done(WriteOutcome::LeftOut(words)) => {
                 // The plan of a statement that a rule has made nothing of outlives the rule.
                 self.connection = None;
                 let why = format!("{} does not take what a batch needs: {words}", at.name());
-                (before.is_enough().then(|| Smaller::NotTaken(why.clone())), why)
+                (before.is_enough().then(|| SplitReason::Failed(why.clone())), why)
             }
             Try::Broken(words) => {
                 let is_apart = at != Table::Begin && before.is_enough();
                 let why = format!("{}: {words}", self.shared.database.what("writing to"));
-                (is_apart.then_some(Smaller::NotTaken(words)), why)
+                (is_apart.then_some(SplitReason::Failed(words)), why)
             }
             // The way may be too slow for as much.
             Try::Unanswered(words) => {
-                ((is_more && at.is_written()).then(|| Smaller::TooMuch(words.clone())), words)
+                ((is_more && at.is_written()).then(|| SplitReason::TooMuch(words.clone())), words)
             }
             Try::TooMuch(words) if is_more && at != Table::Days => {
-                (Some(Smaller::TooMuch(words.clone())), words)
+                (Some(SplitReason::TooMuch(words.clone())), words)
             }
             // Others wait, so it is not tried for as long once more.
-            Try::TooMuch(words) => (Some(Smaller::TooLong(words.clone())), words),
+            Try::TooMuch(words) => (Some(SplitReason::TooLong(words.clone())), words),
             Try::Cut(words) => {
                 let is_apart = at.is_written() && before.are_cuts_enough();
-                return Ok(is_apart.then_some(Smaller::NotTaken(words)));
+                return Ok(is_apart.then_some(SplitReason::Failed(words)));
             }
             Try::Again | Try::Done(_) => return Ok(None),
         };
-        if smaller.is_none() {
+        if split.is_none() {
             self.pause_for(&why).await;
         }
-        Ok(smaller)
+        Ok(split)
     }
 
     fn fenced(&mut self, moved: Moved) -> StoreError {
-        self.works();
+        self.note_recovered();
         self.shared.metrics.fences.inc();
         let back = match moved.found == Some(moved.expected) {
             true => "; it was moved back in between",
@@ -179,31 +196,33 @@ impl Store {
 
     /// What the detectors will say of the batch, by states that are those of all that was committed
     /// before it.
-    async fn judge<'a>(
+    async fn detect<'a>(
         &mut self,
         batch: &'a Batch,
         missing: Vec<(SourcePartition, i64)>,
-        limits: &Arc<Limits>,
-    ) -> Result<Asked<Judging<'a>>, StoreError> {
-        let is_held = self.is_held(batch);
-        let limits = match is_held || self.haste != Haste::None {
+        limits: &Arc<TimeLimits>,
+    ) -> Result<QueryOutcome<Detecting<'a>>, StoreError> {
+        let is_quarantined = self.is_quarantined(batch);
+        let limits = match is_quarantined || self.budget != TimeBudget::Full {
             true => Arc::clone(limits),
-            false => Arc::new(self.limits.quick()),
+            false => Arc::new(self.limits.short()),
         };
-        let tries = if is_held { 1 } else { 2 };
+        let tries = if is_quarantined { 1 } else { 2 };
         for (at, next) in missing {
             let read = async |connection: &mut PgConnection| {
-                findings::read(connection, &limits, at).await.map(Asked::Answered)
+                findings::read(connection, &limits, at).await.map(QueryOutcome::Answered)
             };
             let remembered = loop {
                 match self.ask(tries, read).await? {
-                    Asked::Answered(remembered) => break remembered,
-                    Asked::NotTaken(Why { words, kind }) if self.are_tables_free().await? => {
+                    QueryOutcome::Answered(remembered) => break remembered,
+                    QueryOutcome::Failed(Cause { words, kind })
+                        if self.are_tables_free().await? =>
+                    {
                         let words =
                             format!("what the detectors know of it cannot be read: {words}");
-                        return Ok(Asked::NotTaken(Why { words, kind }));
+                        return Ok(QueryOutcome::Failed(Cause { words, kind }));
                     }
-                    Asked::NotTaken(why) => self.pause_for(&why.words).await,
+                    QueryOutcome::Failed(cause) => self.pause_for(&cause.words).await,
                 }
             };
             if let Some(detection) = &mut self.detection {
@@ -211,15 +230,15 @@ impl Store {
             }
         }
         let detection = self.detection.as_mut();
-        Ok(Asked::Answered(
-            detection.map_or_else(|| Judging::nothing(batch), |known| known.judge(batch)),
+        Ok(QueryOutcome::Answered(
+            detection.map_or_else(|| Detecting::disabled(batch), |known| known.detect(batch)),
         ))
     }
 
     async fn make_days(
         &mut self,
         days: &BTreeSet<Timestamp>,
-        limits: &Limits,
+        limits: &TimeLimits,
     ) -> Result<Try<()>, StoreError> {
         loop {
             let missing = self.days.missing(days);
@@ -238,10 +257,10 @@ impl Store {
         }
     }
 
-    fn note_reached(&mut self, batch: &Batch, judged: Judged) {
-        self.shared.metrics.found(&judged.findings);
+    fn note_reached(&mut self, batch: &Batch, detected: Detected) {
+        self.shared.metrics.found(&detected.findings);
         if let Some(detection) = &mut self.detection {
-            detection.adopt(judged);
+            detection.adopt(detected);
         }
         for range in batch.ranges.iter() {
             self.reached.insert(range.at, range.next);

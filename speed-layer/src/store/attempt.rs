@@ -1,11 +1,11 @@
 //! One try on a live connection, what follows from its failure, and the pause before the next one.
 
 use super::day_partitions::DayPartitions;
-use super::limits::Limits;
+use super::limits::TimeLimits;
 use super::look::note_database;
 use super::offsets::{self, Moved};
-use super::table::Broken;
-use super::tries::{CUTS, Kind, Try, Why};
+use super::table::WriteError;
+use super::tries::{CUTS, Cause, CauseKind, Try};
 use super::verdict::Verdict;
 use super::{Store, StoreError, sources};
 use crate::handover::Position;
@@ -20,7 +20,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// When a try that is still going on is said to take long: after the brief ones.
+/// After this time it is logged that a try takes long: longer than the short ones.
 const LONG: Duration = Duration::from_secs(6);
 
 impl Store {
@@ -29,22 +29,22 @@ impl Store {
     pub(super) async fn ask<T>(
         &mut self,
         tries: u32,
-        mut work: impl AsyncFnMut(&mut PgConnection) -> sqlx::Result<Asked<T>>,
-    ) -> Result<Asked<T>, StoreError> {
+        mut work: impl AsyncFnMut(&mut PgConnection) -> sqlx::Result<QueryOutcome<T>>,
+    ) -> Result<QueryOutcome<T>, StoreError> {
         let (mut not_taken, mut cuts) = (0, 0);
         loop {
             let (words, kind) = match self.attempt(&mut work).await? {
-                Try::Done(Asked::Answered(answer)) => {
-                    self.works();
-                    return Ok(Asked::Answered(answer));
+                Try::Done(QueryOutcome::Answered(answer)) => {
+                    self.note_recovered();
+                    return Ok(QueryOutcome::Answered(answer));
                 }
-                // What it was asked may be why.
+                // The query itself may be why.
                 Try::Cut(words) => {
                     cuts += 1;
                     if cuts < CUTS {
                         continue;
                     }
-                    return Ok(Asked::NotTaken(Why { words, kind: Kind::NotTaken }));
+                    return Ok(QueryOutcome::Failed(Cause { words, kind: CauseKind::Failed }));
                 }
                 Try::Again => continue,
                 Try::Unanswered(words) => {
@@ -53,24 +53,24 @@ impl Store {
                 }
                 // Others wait, so nothing takes its time twice.
                 Try::TooMuch(words) => {
-                    return Ok(Asked::NotTaken(Why { words, kind: Kind::Slow }));
+                    return Ok(QueryOutcome::Failed(Cause { words, kind: CauseKind::Slow }));
                 }
-                Try::Done(Asked::NotTaken(why)) => (why.words, why.kind),
-                Try::Locked(words) => (words, Kind::Locked),
-                Try::Refused(words) | Try::Broken(words) => (words, Kind::NotTaken),
+                Try::Done(QueryOutcome::Failed(cause)) => (cause.words, cause.kind),
+                Try::Locked(words) => (words, CauseKind::Locked),
+                Try::Refused(words) | Try::Broken(words) => (words, CauseKind::Failed),
             };
             not_taken += 1;
             if not_taken >= tries {
-                return Ok(Asked::NotTaken(Why { words, kind }));
+                return Ok(QueryOutcome::Failed(Cause { words, kind }));
             }
             self.pause_for(&words).await;
         }
     }
 
-    /// Whether what somebody holds is a part of a table and not a whole one, so that it may be in
-    /// the way of some partitions alone.
+    /// Whether nobody has locked a whole table, so that a lock may be in the way of some partitions
+    /// only.
     pub(super) async fn are_tables_free(&mut self) -> Result<bool, StoreError> {
-        let limits = self.limits.brief();
+        let limits = self.limits.short_lock();
         let look = async |connection: &mut PgConnection| limits.look_at_tables(connection).await;
         Ok(matches!(self.attempt(look).await?, Try::Done(())))
     }
@@ -92,8 +92,8 @@ impl Store {
             self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
         let (limits, begun) = (Arc::clone(&self.limits), Instant::now());
         let working = async {
-            match compare_all(&mut connection, &limits, unchecked.as_ref()).await? {
-                Some(other) => Ok(Worked::Elsewhere(other)),
+            match compare_database(&mut connection, &limits, unchecked.as_ref()).await? {
+                Some(other) => Ok(Worked::Mismatch(other)),
                 None => work(&mut connection).await.map(Worked::Done),
             }
         };
@@ -110,8 +110,10 @@ impl Store {
                 self.connection = Some(connection);
                 Ok(Try::Done(done))
             }
-            Ok(Worked::Elsewhere(Other::Older(moved))) => Err(self.is_older(moved)),
-            Ok(Worked::Elsewhere(Other::Numbers(why))) => {
+            Ok(Worked::Mismatch(DatabaseMismatch::RolledBack(moved))) => {
+                Err(self.rolled_back(moved))
+            }
+            Ok(Worked::Mismatch(DatabaseMismatch::SourceIds(why))) => {
                 self.shared.topics().clear();
                 Err(StoreError::Fenced(why))
             }
@@ -121,7 +123,7 @@ impl Store {
 
     /// What follows from a try that PostgreSQL has not answered.
     async fn note_unanswered<T>(&mut self, what: String) -> Result<Try<T>, StoreError> {
-        self.forget();
+        self.forget_day_partitions();
         self.is_held_up = true;
         self.unanswered += 1;
         let patience = self.limits.patience().as_secs();
@@ -149,7 +151,7 @@ impl Store {
         }
         // What is refused is data: were it for its day's partition, the next try would be told.
         if !matches!(verdict, Verdict::Locked | Verdict::Refused(_)) {
-            self.forget();
+            self.forget_day_partitions();
         }
         // Where only the way was cut, or something takes long by itself, nobody is to be ended for
         // it: an index may take longer.
@@ -178,8 +180,8 @@ impl Store {
         })
     }
 
-    /// What is known of days' partitions may be what is wrong.
-    pub(super) fn forget(&mut self) {
+    /// The list of day partitions that exist may be what is wrong.
+    pub(super) fn forget_day_partitions(&mut self) {
         self.days = DayPartitions::default();
     }
 
@@ -222,8 +224,8 @@ impl Store {
         self.reached.iter().map(|(at, next)| Position { at: *at, next: *next }).collect()
     }
 
-    /// What was asked for is done, and not only a step on the way to it.
-    pub(super) fn works(&mut self) {
+    /// PostgreSQL works again: what was asked for is done, and not only a step on the way to it.
+    pub(super) fn note_recovered(&mut self) {
         self.unanswered = 0;
         self.outage.over();
         self.shared.health.database.holds_for(self.writer);
@@ -248,7 +250,7 @@ impl Store {
     }
 }
 
-/// Carries on with `work`; where that takes long, says so.
+/// Goes on with `work`, and logs it where that takes long.
 pub(super) async fn unless_long<T>(
     health: &Health,
     writer: u8,
@@ -266,20 +268,22 @@ pub(super) async fn unless_long<T>(
     work.await
 }
 
-/// What came of a question.
-pub(super) enum Asked<T> {
+/// What came of a query.
+pub(super) enum QueryOutcome<T> {
     Answered(T),
     /// PostgreSQL answers, but not this.
-    NotTaken(Why),
+    Failed(Cause),
 }
 
-impl<T> Asked<T> {
-    /// What left rows out has no error of PostgreSQL's.
-    pub(super) fn of(answer: Result<T, Broken>) -> sqlx::Result<Self> {
+impl<T> QueryOutcome<T> {
+    /// Rows that were left out are a failure too, though PostgreSQL raised no error.
+    pub(super) fn of(answer: Result<T, WriteError>) -> sqlx::Result<Self> {
         match answer {
             Ok(answer) => Ok(Self::Answered(answer)),
-            Err(Broken::LeftOut(words)) => Ok(Self::NotTaken(Why { words, kind: Kind::NotTaken })),
-            Err(Broken::Sql(error)) => Err(error),
+            Err(WriteError::LeftOut(words)) => {
+                Ok(Self::Failed(Cause { words, kind: CauseKind::Failed }))
+            }
+            Err(WriteError::Sql(error)) => Err(error),
         }
     }
 }
@@ -287,33 +291,35 @@ impl<T> Asked<T> {
 /// What came of work on a connection.
 enum Worked<T> {
     Done(T),
-    /// It was not begun.
-    Elsewhere(Other),
+    /// The work was not begun: the connection shows another database than was left.
+    Mismatch(DatabaseMismatch),
 }
 
-/// In what a database is not the one that was left.
-enum Other {
-    /// It is an older state of it.
-    Older(Moved),
-    /// Its sources are other topics.
-    Numbers(String),
+/// In what a database differs from the one that was left.
+enum DatabaseMismatch {
+    /// It is an older state of the same database.
+    RolledBack(Moved),
+    /// Its source ids stand for other topics.
+    SourceIds(String),
 }
 
 /// Whether a new connection shows another database than was left, or an older state of it.
-async fn compare_all(
+async fn compare_database(
     connection: &mut PgConnection,
-    limits: &Limits,
+    limits: &TimeLimits,
     left: Option<&(Vec<Position>, BTreeMap<SourceId, TopicIdentity>)>,
-) -> sqlx::Result<Option<Other>> {
+) -> sqlx::Result<Option<DatabaseMismatch>> {
     let Some((positions, topics)) =
         left.filter(|(positions, topics)| !(positions.is_empty() && topics.is_empty()))
     else {
         return Ok(None);
     };
     let mut transaction = limits.begin(connection).await?;
-    let other = match sources::renumbered(&mut transaction, topics).await? {
-        Some(why) => Some(Other::Numbers(why)),
-        None => offsets::behind(&mut transaction, positions).await?.map(Other::Older),
+    let other = match sources::source_ids_changed(&mut transaction, topics).await? {
+        Some(why) => Some(DatabaseMismatch::SourceIds(why)),
+        None => offsets::find_rolled_back(&mut transaction, positions)
+            .await?
+            .map(DatabaseMismatch::RolledBack),
     };
     transaction.commit().await?;
     Ok(other)

@@ -66,7 +66,7 @@ impl Store {
                 let mut transaction = limits.begin(connection).await?;
                 let is_read_only: bool =
                     pg::within::query_scalar(IS_READ_ONLY).fetch_one(&mut *transaction).await?;
-                let behind = offsets::behind(&mut transaction, positions).await?;
+                let behind = offsets::find_rolled_back(&mut transaction, positions).await?;
                 transaction.commit().await?;
                 Ok(match behind {
                     _ if is_read_only => Looked::ReadOnly,
@@ -76,10 +76,10 @@ impl Store {
             };
             match self.attempt(look).await? {
                 Try::Done(Looked::Good) => {
-                    self.works();
+                    self.note_recovered();
                     return Ok(());
                 }
-                Try::Done(Looked::Behind(moved)) => return Err(self.is_older(moved)),
+                Try::Done(Looked::Behind(moved)) => return Err(self.rolled_back(moved)),
                 Try::Done(Looked::ReadOnly) => {
                     // Another server may be the one that takes writes by now.
                     self.connection = None;

@@ -44,7 +44,7 @@ impl DayPartitions {
         days.iter().filter(|day| !self.known.contains(day)).take(AT_ONCE).copied().collect()
     }
 
-    /// They have been made.
+    /// Notes partitions that have been made.
     pub fn note(&mut self, days: Vec<Timestamp>) {
         self.known.extend(days);
     }

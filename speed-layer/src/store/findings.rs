@@ -1,21 +1,21 @@
 //! The tables of the detectors: what they found, and the log of what they know.
 
-use super::limits::Limits;
+use super::limits::TimeLimits;
 use super::statements;
-use crate::detection::{Entry, Found, Judged, Remembered};
+use crate::detection::{Detected, LogEntry, Remembered, SymbolFinding};
 use crate::source::{SourceId, SourcePartition};
 use futures::TryStreamExt as _;
 use service::pg;
 use sqlx::{Connection as _, PgConnection};
 
-/// Of the log's entries about so many bytes are sent at once. One that is larger leaves buffers as
-/// large, which are given back.
+/// About so many bytes of the log's entries are sent at once. An entry that is larger leaves
+/// buffers as large, which are freed.
 const LARGE: usize = 1 << 20;
 
 /// Reads the log of a partition, in the order in which it was written.
 pub async fn read(
     connection: &mut PgConnection,
-    limits: &Limits,
+    limits: &TimeLimits,
     at: SourcePartition,
 ) -> sqlx::Result<Remembered> {
     let mut transaction = limits.begin(connection).await?;
@@ -25,8 +25,8 @@ pub async fn read(
     let mut remembered = Remembered::default();
     {
         let mut log = log.fetch(&mut *transaction);
-        while let Some((is_whole, states)) = log.try_next().await? {
-            remembered.entry(is_whole, &states);
+        while let Some((is_snapshot, states)) = log.try_next().await? {
+            remembered.entry(is_snapshot, &states);
         }
     }
     transaction.commit().await?;
@@ -34,34 +34,34 @@ pub async fn read(
 }
 
 /// Appends what a batch shows.
-pub async fn write(connection: &mut PgConnection, judged: &Judged) -> sqlx::Result<()> {
-    insert_findings(connection, &judged.findings).await?;
-    let whole: Vec<SourcePartition> =
-        judged.log.iter().filter(|entry| entry.is_whole).map(|entry| entry.at).collect();
-    if !whole.is_empty() {
-        clear(connection, &whole).await?;
+pub async fn write(connection: &mut PgConnection, detected: &Detected) -> sqlx::Result<()> {
+    insert_findings(connection, &detected.findings).await?;
+    let with_snapshot: Vec<SourcePartition> =
+        detected.log.iter().filter(|entry| entry.is_snapshot).map(|entry| entry.at).collect();
+    if !with_snapshot.is_empty() {
+        clear(connection, &with_snapshot).await?;
     }
     let mut bytes = 0;
-    let fits = |entry: &Entry, _: &Entry| {
+    let fits = |entry: &LogEntry, _: &LogEntry| {
         bytes += entry.states.len();
         let fits = bytes < LARGE;
         bytes *= usize::from(fits);
         fits
     };
-    for entries in judged.log.chunk_by(fits) {
+    for entries in detected.log.chunk_by(fits) {
         append(connection, entries).await?;
     }
-    if judged.log.iter().any(|entry| entry.states.len() > LARGE) {
+    if detected.log.iter().any(|entry| entry.states.len() > LARGE) {
         connection.shrink_buffers();
     }
     Ok(())
 }
 
-async fn append(connection: &mut PgConnection, entries: &[Entry]) -> sqlx::Result<()> {
+async fn append(connection: &mut PgConnection, entries: &[LogEntry]) -> sqlx::Result<()> {
     pg::within::query(statements::APPEND_DETECTOR_LOG)
         .bind(entries.iter().map(|entry| entry.at.source).collect::<Vec<SourceId>>())
         .bind(entries.iter().map(|entry| entry.at.partition).collect::<Vec<_>>())
-        .bind(entries.iter().map(|entry| entry.is_whole).collect::<Vec<_>>())
+        .bind(entries.iter().map(|entry| entry.is_snapshot).collect::<Vec<_>>())
         .bind(entries.iter().map(|entry| entry.states.as_slice()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
@@ -81,7 +81,7 @@ pub async fn clear(
     Ok(())
 }
 
-async fn insert_findings(connection: &mut PgConnection, all: &[Found]) -> sqlx::Result<()> {
+async fn insert_findings(connection: &mut PgConnection, all: &[SymbolFinding]) -> sqlx::Result<()> {
     if all.is_empty() {
         return Ok(());
     }
@@ -91,7 +91,7 @@ async fn insert_findings(connection: &mut PgConnection, all: &[Found]) -> sqlx::
         .bind(all.iter().map(|found| found.finding.place.offset).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.finding.place.index.cast_signed()).collect::<Vec<_>>())
         .bind(all.iter().map(|found| &*found.symbol).collect::<Vec<_>>())
-        .bind(all.iter().map(Found::time).collect::<Vec<_>>())
+        .bind(all.iter().map(SymbolFinding::time).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.finding.detector.name).collect::<Vec<_>>())
         .bind(
             all.iter()
@@ -100,8 +100,8 @@ async fn insert_findings(connection: &mut PgConnection, all: &[Found]) -> sqlx::
         )
         .bind(all.iter().map(|found| found.finding.kind.name()).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.finding.score).collect::<Vec<_>>())
-        .bind(all.iter().map(Found::observed).collect::<Vec<_>>())
-        .bind(all.iter().map(Found::expected).collect::<Vec<_>>())
+        .bind(all.iter().map(SymbolFinding::observed).collect::<Vec<_>>())
+        .bind(all.iter().map(SymbolFinding::expected).collect::<Vec<_>>())
         .execute(connection)
         .await?;
     Ok(())

@@ -6,30 +6,30 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
 use std::time::Duration;
 
-/// How long a statement may wait for a lock. Short, because the wait is then said with PostgreSQL's
-/// words, and what stands in the way can be looked at.
+/// How long a statement may wait for a lock. Short, because PostgreSQL then says what was waited
+/// for, and what is in the way can be looked at.
 const LOCK: Duration = Duration::from_secs(4);
-/// The same where others wait for the answer: what comes soon enough is no lock of somebody's.
-const BRIEF_LOCK: Duration = Duration::from_millis(250);
-/// How long a statement may take there.
-const BRIEF_STATEMENT: Duration = Duration::from_secs(5);
+/// The same where others wait for the answer: a lock that is held for longer is waited for later.
+const SHORT_LOCK: Duration = Duration::from_millis(250);
+/// How long a statement may take where others wait for the answer.
+const SHORT_STATEMENT: Duration = Duration::from_secs(5);
 /// How long it may take where several partitions wait for each other's first try, one of which is
 /// known to take too long. Longer than what [`super::verdict`] takes for no limit.
-const GLANCE: Duration = Duration::from_millis(1500);
-/// So much longer than one whole try of what is held up are the pauses between two of them.
-const PAUSE: u32 = 5;
+const SHORTEST_STATEMENT: Duration = Duration::from_millis(1500);
+/// The pause between two full tries of what is held up is so many times as long as one of them.
+const FULL_TRY_PAUSE: u32 = 5;
 /// How much longer than the server this side waits: what the server says of the end tells more than
 /// silence.
-const ANSWER: Duration = Duration::from_secs(5);
+const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// How much older than a try may become another instance's transaction must be to be taken for
 /// abandoned.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// What the sessions that write are called in `pg_stat_activity`.
-pub const WRITER: &str = "speed-layer";
-/// And those that look after the days.
+const WRITER: &str = "speed-layer";
+/// What the sessions that look after the days are called.
 pub const UPKEEP: &str = "speed-layer upkeep";
-/// And those that show who writes.
+/// What the sessions that show who writes are called.
 pub const PRESENCE: &str = "speed-layer presence";
 
 /// How a batch's transaction begins. A table that somebody has locked is waited for before anything
@@ -40,8 +40,8 @@ const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, de
 /// What no batch gets by where somebody has locked it.
 const LOOK_AT_TABLES: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, kafka_offsets, \
                               only realtime_stock in row exclusive mode; rollback";
-/// How it ends: a standby that is waited for has no limit, since giving it up would call a batch
-/// safe that is not.
+/// How a batch's transaction ends: a standby that is waited for has no limit, since giving it up
+/// would call a batch safe that is not.
 pub const COMMIT: &str = "set local statement_timeout = 0; commit";
 
 /// Ends sessions of this role that hold up others: writers whose process is frozen or gone in the
@@ -51,30 +51,30 @@ const CLEAR: &str = include_str!("../../sql/store/clear_the_way.sql");
 
 /// The limits of everything that one try does.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct TimeLimits {
     /// How long a statement may take.
     statement: Duration,
     begin: String,
 }
 
-impl Limits {
+impl TimeLimits {
     pub fn new(statement: Duration) -> Self {
         Self::with_lock(statement, LOCK)
     }
 
-    /// Limits of what is tried although it did not work lately, while others wait.
-    pub fn brief(&self) -> Self {
-        Self::with_lock(self.statement.min(BRIEF_STATEMENT), BRIEF_LOCK)
+    /// For what is tried again soon after it failed, while others wait.
+    pub fn short_lock(&self) -> Self {
+        Self::with_lock(self.statement.min(SHORT_STATEMENT), SHORT_LOCK)
     }
 
-    /// The same but for locks, of which somebody's may be in the way.
-    pub fn quick(&self) -> Self {
-        Self::with_lock(self.statement.min(BRIEF_STATEMENT), LOCK)
+    /// For what others wait for, but a lock may be in the way for a while.
+    pub fn short(&self) -> Self {
+        Self::with_lock(self.statement.min(SHORT_STATEMENT), LOCK)
     }
 
-    /// What finds out which of several partitions take long.
-    pub fn glance(&self) -> Self {
-        Self::with_lock(self.statement.min(GLANCE), LOCK)
+    /// For finding out which of several partitions take long.
+    pub fn shortest(&self) -> Self {
+        Self::with_lock(self.statement.min(SHORTEST_STATEMENT), LOCK)
     }
 
     fn with_lock(statement: Duration, lock: Duration) -> Self {
@@ -88,13 +88,13 @@ impl Limits {
     }
 
     /// How long others have their turn between two tries that may take as long as the limit.
-    pub fn between_whole_tries(&self) -> Duration {
-        self.statement * PAUSE
+    pub fn between_full_tries(&self) -> Duration {
+        self.statement * FULL_TRY_PAUSE
     }
 
     /// How long a try may take.
     pub fn patience(&self) -> Duration {
-        self.statement + ANSWER
+        self.statement + ANSWER_GRACE
     }
 
     /// A transaction within these limits.
@@ -105,9 +105,9 @@ impl Limits {
         connection.begin_with(AssertSqlSafe(self.begin.clone())).await
     }
 
-    /// The same for a batch, which ends with [`COMMIT`] or with the connection; and the rows of the
-    /// `first` question in it. They go in one message, since each answer that is waited for takes a
-    /// millisecond of a busy machine.
+    /// A transaction for a batch, which ends with [`COMMIT`] or with the connection. Returns the
+    /// rows of the `first` query in it. They go in one message, since each answer that is waited
+    /// for takes a millisecond of a busy machine.
     pub async fn begin_batch(
         &self,
         connection: &mut PgConnection,
@@ -143,8 +143,8 @@ mod tests {
 
     #[test]
     fn a_lock_is_waited_for_less_long_than_the_statement_that_waits() {
-        let limits = Limits::new(Duration::from_secs(2));
-        for limits in [limits.glance(), limits.quick(), limits.brief(), limits] {
+        let limits = TimeLimits::new(Duration::from_secs(2));
+        for limits in [limits.shortest(), limits.short(), limits.short_lock(), limits] {
             let of = |name: &str| {
                 let (_, value) = limits.begin.split_once(&format!("set local {name} = ")).unwrap();
                 value.split(';').next().unwrap().parse::<u64>().unwrap()

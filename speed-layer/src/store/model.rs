@@ -3,7 +3,7 @@
 //! closes, rebalances that either instance may be the last to hear of, fences, crashes, and
 //! connections that break before or after a commit. What decides in it is the real [`compare`].
 
-use super::offsets::Outcome;
+use super::offsets::WriteOutcome;
 use super::offsets::{Stored, compare};
 use crate::batch::Ranges;
 use crate::source::SourcePartition;
@@ -28,7 +28,7 @@ struct Protocol {
     locks: bool,
     /// What was read of a partition is dropped when the partition is lost.
     forgets: bool,
-    /// Before a partition is located once more, what was read of it is handed over.
+    /// Before a partition's start is resolved again, what was read of it is handed over.
     hands_over: bool,
     /// A batch whose connection broke is tried again, before anything that comes behind it.
     retries: bool,
@@ -108,7 +108,7 @@ enum Work {
     /// A batch, and whether its assignment is over.
     Write(Vec<i64>, bool),
     /// Where to begin with a partition.
-    Locate(usize),
+    ResolveStart(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -120,11 +120,11 @@ enum Event {
     /// It hears that the partition is no longer its own: what was handed over is still written.
     Lose,
     /// Kafka's client has lost its place, and the store is asked once more where to begin.
-    Relocate,
+    ResolveAgain,
     Read,
     HandOver,
     /// The writer finds out where to begin.
-    Locate,
+    ResolveStart,
     /// The intake hears of it.
     TakeAnswer,
     /// The transaction begins, and compares.
@@ -136,7 +136,7 @@ enum Event {
     Break,
     /// Another instance reads and writes a message.
     Other,
-    /// It is told to end, or to join anew; what was handed over is still written.
+    /// It is told to end, or to join again; what was handed over is still written.
     Close,
     Crash,
 }
@@ -145,10 +145,10 @@ const EVENTS: [Event; 15] = [
     Event::Assign,
     Event::AnswerGroup,
     Event::Lose,
-    Event::Relocate,
+    Event::ResolveAgain,
     Event::Read,
     Event::HandOver,
-    Event::Locate,
+    Event::ResolveStart,
     Event::TakeAnswer,
     Event::Begin,
     Event::Commit,
@@ -205,7 +205,11 @@ impl Model for Protocol {
                 instance.hangs = instance.owes_answer && !self.answers;
                 instance.owes_answer = false;
             }
-            Event::Locate | Event::Begin | Event::Commit | Event::CommitUnheard | Event::Break => {
+            Event::ResolveStart
+            | Event::Begin
+            | Event::Commit
+            | Event::CommitUnheard
+            | Event::Break => {
                 self.write(&mut world, who, at, event)?;
             }
             _ => self.read(&mut world.instances[who], at, event)?,
@@ -249,7 +253,7 @@ impl Protocol {
             Event::Assign if share.next.is_none() && !share.locating && room => {
                 (share.locating, share.moved) = (true, false);
                 instance.owes_answer = true;
-                instance.shares[asked].work.push(Work::Locate(at));
+                instance.shares[asked].work.push(Work::ResolveStart(at));
             }
             Event::AnswerGroup if instance.owes_answer => instance.owes_answer = false,
             Event::Lose if share.next.is_some() || share.locating => {
@@ -257,12 +261,12 @@ impl Protocol {
                 // A revocation ends whatever assignment it was that waited.
                 instance.owes_answer = false;
             }
-            Event::Relocate if share.next.is_some() && share.work.len() < IN_FLIGHT && room => {
+            Event::ResolveAgain if share.next.is_some() && share.work.len() < IN_FLIGHT && room => {
                 (share.next, share.locating) = (None, true);
                 if self.hands_over && !share.batch.is_empty() {
                     share.work.push(Work::Write(std::mem::take(&mut share.batch), false));
                 }
-                instance.shares[asked].work.push(Work::Locate(at));
+                instance.shares[asked].work.push(Work::ResolveStart(at));
             }
             // More than there are, so that one could be in it twice.
             Event::Read if share.batch.len() <= self.end as usize => {
@@ -303,7 +307,7 @@ impl Protocol {
             instance
                 .shares
                 .iter_mut()
-                .for_each(|share| share.work.retain(|work| *work != Work::Locate(at)));
+                .for_each(|share| share.work.retain(|work| *work != Work::ResolveStart(at)));
         }
     }
 
@@ -312,7 +316,9 @@ impl Protocol {
         let work = share.work.first()?.clone();
         match (event, work) {
             // Otherwise it is asked again in a moment.
-            (Event::Locate, Work::Locate(of)) if world.table[of].locked_by.is_none() => {
+            (Event::ResolveStart, Work::ResolveStart(of))
+                if world.table[of].locked_by.is_none() =>
+            {
                 share.work.remove(0);
                 world.instances[who].shares[of].answer = Some(world.table[of].next);
             }
@@ -359,7 +365,9 @@ impl Protocol {
                 row.locked_by = self.locks.then_some(who);
                 world.instances[who].shares[at].in_transaction = true;
             }
-            Some(Outcome::WrittenBefore) => drop(world.instances[who].shares[at].work.remove(0)),
+            Some(WriteOutcome::WrittenBefore) => {
+                drop(world.instances[who].shares[at].work.remove(0))
+            }
             // The session ends, and with it everything that it had read, in all writers.
             Some(_) => {
                 world.fenced = true;
@@ -451,7 +459,7 @@ fn without_the_lock_a_message_is_doubled() {
 }
 
 #[test]
-fn a_partition_that_is_located_again_beside_what_was_read_of_it_doubles_a_message() {
+fn a_start_that_is_resolved_again_beside_what_was_read_doubles_a_message() {
     assert_finds(Protocol { hands_over: false, ..WHOLE }, ONCE);
 }
 

@@ -1,11 +1,11 @@
-//! `kafka_offsets`: where each partition stands, moved by compare-and-set.
+//! `kafka_offsets`: the stored offset of each partition, moved by compare-and-set.
 
-use super::limits::Limits;
+use super::limits::TimeLimits;
 use super::statements;
-use super::table::{Broken, Table, all_in};
+use super::table::{Table, WriteError, all_in};
 use crate::batch::{Gap, Ranges};
 use crate::config::{Config, OnGap, Start};
-use crate::handover::{Answer, Begin, Position, Question, SeenEnd, Watermarks};
+use crate::handover::{Begin, Position, SeenEnd, StartAnswer, StartQuery, Watermarks};
 use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
 use common::Timestamp;
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What became of a batch.
-pub enum Outcome {
+pub enum WriteOutcome {
     Written,
     /// PostgreSQL reported no error, and took fewer rows than it was given. Nothing is written.
     LeftOut(String),
@@ -31,7 +31,14 @@ pub type Stored = BTreeMap<SourcePartition, i64>;
 /// How often a partition's offset was moved back.
 pub type Rewinds = BTreeMap<SourcePartition, i32>;
 
-/// A partition that is not where a batch or a position expects it.
+/// What the locked rows of `kafka_offsets` say.
+#[derive(Debug, Default)]
+pub struct LockedOffsets {
+    pub stored: Stored,
+    pub rewinds: Rewinds,
+}
+
+/// A partition whose stored offset is not the one that a batch or a position expects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moved {
     pub at: SourcePartition,
@@ -51,33 +58,34 @@ impl Moved {
 /// ends.
 pub async fn begin_and_lock(
     connection: &mut PgConnection,
-    limits: &Limits,
+    limits: &TimeLimits,
     ranges: &Ranges,
-) -> sqlx::Result<(Stored, Rewinds)> {
+) -> sqlx::Result<LockedOffsets> {
     let rows = limits
         .begin_batch(connection, &statements::lock_offsets(ranges.iter().map(|range| range.at)))
         .await?;
-    let (mut stored, mut rewinds) = (Stored::new(), Rewinds::new());
+    let mut locked = LockedOffsets::default();
     for row in rows {
         let at = SourcePartition { source: row.try_get(0)?, partition: row.try_get(1)? };
-        stored.insert(at, row.try_get(2)?);
-        rewinds.insert(at, row.try_get(3)?);
+        locked.stored.insert(at, row.try_get(2)?);
+        locked.rewinds.insert(at, row.try_get(3)?);
     }
-    Ok((stored, rewinds))
+    Ok(locked)
 }
 
 /// `None` where no offset was moved back since it was `known`: the batch would be of what Kafka's
 /// log had before, also where the offset has come to the same again.
 pub fn moved_back(
-    (stored, rewinds): (&Stored, &Rewinds),
+    locked: &LockedOffsets,
     known: &Rewinds,
     ranges: &Ranges,
-) -> Option<Outcome> {
-    let is_other =
-        |at: SourcePartition| known.get(&at).is_some_and(|known| rewinds.get(&at) != Some(known));
+) -> Option<WriteOutcome> {
+    let is_other = |at: SourcePartition| {
+        known.get(&at).is_some_and(|known| locked.rewinds.get(&at) != Some(known))
+    };
     let moved = ranges.iter().find(|range| is_other(range.at))?;
-    let found = stored.get(&moved.at).copied();
-    Some(Outcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
+    let found = locked.stored.get(&moved.at).copied();
+    Some(WriteOutcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
 }
 
 /// One value of each partition's row.
@@ -101,35 +109,35 @@ where
 }
 
 /// `None` where the batch continues exactly what is stored, so that it may be written.
-pub fn compare(stored: &Stored, ranges: &Ranges) -> Option<Outcome> {
+pub fn compare(stored: &Stored, ranges: &Ranges) -> Option<WriteOutcome> {
     let moved = ranges.iter().find(|range| stored.get(&range.at) != Some(&range.start))?;
     if ranges.iter().all(|range| stored.get(&range.at) == Some(&range.next)) {
-        return Some(Outcome::WrittenBefore);
+        return Some(WriteOutcome::WrittenBefore);
     }
     let found = stored.get(&moved.at).copied();
-    Some(Outcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
+    Some(WriteOutcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
 }
 
 /// Which stored offset lies before the position that was committed, if any does: the database is
 /// then an older state of itself. One that lies after it is another instance's business, which has
 /// the partition by now.
-pub async fn behind(
+pub async fn find_rolled_back(
     connection: &mut PgConnection,
     positions: &[Position],
 ) -> sqlx::Result<Option<Moved>> {
     let stored: Stored =
         read(connection, statements::READ_OFFSETS, positions.iter().map(|known| known.at)).await?;
-    let behind =
+    let find_rolled_back =
         positions.iter().find(|known| stored.get(&known.at).is_none_or(|next| *next < known.next));
-    Ok(behind.map(|known| Moved {
+    Ok(find_rolled_back.map(|known| Moved {
         at: known.at,
         expected: known.next,
         found: stored.get(&known.at).copied(),
     }))
 }
 
-/// Moves the offsets behind the ranges; the rows must be locked and compared. Gives how many stand
-/// there then.
+/// Moves the offsets behind the ranges; the rows must be locked and compared. Returns how many
+/// have the new offset then.
 pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<u64> {
     let positions: Vec<_> =
         ranges.iter().map(|range| Position { at: range.at, next: range.next }).collect();
@@ -151,15 +159,15 @@ async fn execute(
 }
 
 /// Where to begin with each partition. One that was never read begins as `--start` says; a gap is
-/// recorded, or left to a person, as `--on-gap` says. Beside the answers: how often the offsets were
-/// moved back.
-pub(super) async fn locate(
+/// recorded, or left to a person, as `--on-gap` says. Also returns how often the offsets
+/// were moved back.
+pub(super) async fn resolve_starts(
     connection: &mut PgConnection,
     config: &Config,
-    limits: &Limits,
+    limits: &TimeLimits,
     metrics: &Metrics,
-    questions: &[Question],
-) -> Result<(Vec<Answer>, Rewinds), Broken> {
+    questions: &[StartQuery],
+) -> Result<(Vec<StartAnswer>, Rewinds), WriteError> {
     let mut transaction = limits.begin(connection).await?;
     let first: Vec<Position> =
         questions.iter().filter_map(|question| first(question, config.start)).collect();
@@ -169,18 +177,18 @@ pub(super) async fn locate(
     let all = || questions.iter().map(|question| question.at);
     let free = read_free(&mut transaction, all()).await?;
     let stored: Stored = read(&mut transaction, statements::READ_OFFSETS, all()).await?;
-    let lost = lost(&mut transaction, questions, &stored).await?;
-    let answers: Vec<(Answer, Found)> = questions
+    let deleted = with_deleted_offset(&mut transaction, questions, &stored).await?;
+    let answers: Vec<(StartAnswer, ToRecord)> = questions
         .iter()
         .map(|question| match (free.get(&question.at), stored.contains_key(&question.at)) {
-            (None, true) => (question.answered(Begin::Busy), Found::default()),
-            (None, false) if lost.contains(&question.at) => {
-                (question.answered(Begin::Gap(is_lost(question.at))), Found::default())
+            (None, true) => (question.answered(Begin::Busy), ToRecord::default()),
+            (None, false) if deleted.contains(&question.at) => {
+                (question.answered(Begin::Gap(offset_is_deleted(question.at))), ToRecord::default())
             }
-            (stands, _) => answer(question, stands.copied(), config.on_gap),
+            (free, _) => answer(question, free.copied(), config.on_gap),
         })
         .collect();
-    let (answers, found): (Vec<Answer>, Vec<Found>) = answers.into_iter().unzip();
+    let (answers, found): (Vec<StartAnswer>, Vec<ToRecord>) = answers.into_iter().unzip();
     let ends: Vec<Position> = found.iter().filter_map(|found| found.end).collect();
     if !ends.is_empty() {
         // Whoever asks next, after a restart as well, could not see it where the log has grown.
@@ -192,13 +200,13 @@ pub(super) async fn locate(
     // The ends stay also where the gaps cannot be recorded.
     transaction.commit().await?;
     passed?;
-    say_recorded(&gaps);
+    log_recorded(&gaps);
     metrics.gaps_skipped(gaps.len() as u64, Timestamp::now());
     Ok((answers, rewinds))
 }
 
 /// Records gaps, and moves the offsets behind them; or does neither.
-async fn pass_over(connection: &mut PgConnection, gaps: &[Gap]) -> Result<(), Broken> {
+async fn pass_over(connection: &mut PgConnection, gaps: &[Gap]) -> Result<(), WriteError> {
     if gaps.is_empty() {
         return Ok(());
     }
@@ -213,19 +221,20 @@ async fn pass_over(connection: &mut PgConnection, gaps: &[Gap]) -> Result<(), Br
     Ok(passing.commit().await?)
 }
 
-/// Where a partition stands that no transaction holds.
+/// The row of a partition that no transaction holds.
 #[derive(Debug, Clone, Copy)]
-struct Stands {
+struct StoredOffset {
     next: i64,
     /// Where Kafka's log was seen to end before that.
     log_end: Option<i64>,
-    /// How long ago it was moved there, by PostgreSQL's clock.
+    /// How long ago the offset was moved there, by PostgreSQL's clock.
     unmoved_for: Duration,
 }
 
-impl Stands {
-    /// Where Kafka's log has ended before the offset: as is stored, or as was seen since it stands
-    /// there. What was seen earlier is no wonder where another instance has moved it since.
+impl StoredOffset {
+    /// Where Kafka's log has ended before the offset: the stored end, or the one that was seen
+    /// since the offset was stored. What was seen earlier proves nothing: another instance may have
+    /// moved the offset since.
     fn known_end(&self, seen: Option<SeenEnd>) -> Option<i64> {
         let seen = seen.filter(|seen| self.unmoved_for > seen.asked.elapsed());
         let ends = [self.log_end, seen.map(|seen| seen.offset)];
@@ -233,12 +242,12 @@ impl Stands {
     }
 }
 
-/// What follows from an answer.
+/// What is to be written beside an answer.
 #[derive(Debug, Default)]
-struct Found {
-    /// To be recorded, and passed over.
+struct ToRecord {
+    /// Gaps to record and to pass over.
     gaps: Vec<Gap>,
-    /// Where the log ends: so it is known until that is decided, or recorded.
+    /// Where the log ends: it is stored until a person decides about the gap, or it is recorded.
     end: Option<Position>,
 }
 
@@ -246,7 +255,7 @@ struct Found {
 async fn read_free(
     connection: &mut PgConnection,
     partitions: impl Iterator<Item = SourcePartition>,
-) -> sqlx::Result<BTreeMap<SourcePartition, Stands>> {
+) -> sqlx::Result<BTreeMap<SourcePartition, StoredOffset>> {
     let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
         partitions.map(|at| (at.source, at.partition)).unzip();
     let rows: Vec<(SourceId, i32, i64, Option<i64>, f64)> =
@@ -255,18 +264,18 @@ async fn read_free(
             .bind(partitions)
             .fetch_all(connection)
             .await?;
-    let stands = rows.into_iter().map(|(source, partition, next, log_end, unmoved)| {
+    let stored = rows.into_iter().map(|(source, partition, next, log_end, unmoved)| {
         let unmoved_for = Duration::try_from_secs_f64(unmoved).unwrap_or_default();
-        (SourcePartition { source, partition }, Stands { next, log_end, unmoved_for })
+        (SourcePartition { source, partition }, StoredOffset { next, log_end, unmoved_for })
     });
-    Ok(stands.collect())
+    Ok(stored.collect())
 }
 
 /// Partitions that were read before and have no offset any more: somebody has deleted it. To read
 /// them from their beginning would write every tick a second time.
-async fn lost(
+async fn with_deleted_offset(
     connection: &mut PgConnection,
-    questions: &[Question],
+    questions: &[StartQuery],
     stored: &Stored,
 ) -> sqlx::Result<BTreeSet<SourcePartition>> {
     let absent = questions.iter().map(|question| question.at).filter(|at| !stored.contains_key(at));
@@ -275,7 +284,7 @@ async fn lost(
     if sources.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let rows: Vec<(SourceId, i32)> = pg::within::query_as(statements::READ_BEGUN)
+    let rows: Vec<(SourceId, i32)> = pg::within::query_as(statements::READ_STARTED)
         .bind(sources)
         .bind(partitions)
         .fetch_all(connection)
@@ -283,7 +292,7 @@ async fn lost(
     Ok(rows.into_iter().map(|(source, partition)| SourcePartition { source, partition }).collect())
 }
 
-fn is_lost(at: SourcePartition) -> String {
+fn offset_is_deleted(at: SourcePartition) -> String {
     let SourcePartition { source, partition } = at;
     format!(
         "its row in kafka_offsets is gone, though it was read before: insert it again, with the offset behind the last \
@@ -293,44 +302,48 @@ fn is_lost(at: SourcePartition) -> String {
 }
 
 /// The first offset of a partition, where Kafka was asked for it because nothing is stored.
-fn first(question: &Question, start: Start) -> Option<Position> {
+fn first(question: &StartQuery, start: Start) -> Option<Position> {
     let Watermarks { low, high } = question.watermarks.filter(|_| question.refused.is_none())?;
     let next = if start == Start::Latest && question.is_first { high } else { low };
     Some(Position { at: question.at, next })
 }
 
-/// The answer, and what follows from it.
-fn answer(question: &Question, stands: Option<Stands>, on_gap: OnGap) -> (Answer, Found) {
+/// The answer, and what is to be written beside it.
+fn answer(
+    question: &StartQuery,
+    stored: Option<StoredOffset>,
+    on_gap: OnGap,
+) -> (StartAnswer, ToRecord) {
     let with = |start| question.answered(start);
-    let Some(stands) = stands else {
-        return (with(Begin::AskKafka), Found::default());
+    let Some(stored) = stored else {
+        return (with(Begin::AskKafka), ToRecord::default());
     };
-    let (next, known_end) = (stands.next, stands.known_end(question.seen_end));
+    let (next, known_end) = (stored.next, stored.known_end(question.seen_end));
     // What another offset was refused for says nothing of this one, which another instance may have
     // written meanwhile.
     let is_refused = question.refused == Some(next);
     let kafka = question.watermarks.filter(|_| is_refused || known_end.is_some());
     let Some(kafka) = kafka else {
         let begin = if known_end.is_some() { Begin::AskKafka } else { Begin::At(next) };
-        return (with(begin), Found::default());
+        return (with(begin), ToRecord::default());
     };
     let seen = question.truncated_at.filter(|end| is_refused && *end < next);
     let end = [known_end, seen, (next > kafka.high).then_some(kafka.high)];
     let end = end.into_iter().flatten().min();
     let gaps = gaps_between(question.at, next, kafka, end);
     let Some(goes_on_at) = gaps.first().map(|gap| gap.goes_on_at) else {
-        return (with(Begin::At(next)), Found::default());
+        return (with(Begin::At(next)), ToRecord::default());
     };
     let end = end.map(|end| Position { at: question.at, next: end });
     match on_gap {
-        OnGap::Skip => (with(Begin::Behind(goes_on_at)), Found { gaps, end }),
+        OnGap::Skip => (with(Begin::AfterGap(goes_on_at)), ToRecord { gaps, end }),
         OnGap::Stop => {
             let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
             let text = format!(
                 "{}; --on-gap skip records the range in kafka_gaps and goes on at {goes_on_at}",
                 details.join("; ")
             );
-            (with(Begin::Gap(text)), Found { end, ..Found::default() })
+            (with(Begin::Gap(text)), ToRecord { end, ..ToRecord::default() })
         }
     }
 }
@@ -379,7 +392,7 @@ pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result
 }
 
 /// Says it once they are committed: a try that fails has recorded nothing.
-pub fn say_recorded(gaps: &[Gap]) {
+pub fn log_recorded(gaps: &[Gap]) {
     for gap in gaps {
         let SourcePartition { source, partition } = gap.at;
         tracing::warn!(
@@ -402,7 +415,7 @@ mod tests {
     const AT: SourcePartition = SourcePartition { source: 1, partition: 0 };
     const KAFKA: Watermarks = Watermarks { low: 5, high: 9 };
 
-    fn outcome(stored: &[(i32, i64)]) -> Option<Outcome> {
+    fn outcome(stored: &[(i32, i64)]) -> Option<WriteOutcome> {
         let at = |partition| SourcePartition { source: 1, partition };
         let mut ranges = Ranges::default();
         ranges.extend(at(0), 10, 15);
@@ -417,19 +430,19 @@ mod tests {
 
     #[test]
     fn a_batch_that_is_in_already_is_not_written_again() {
-        assert!(matches!(outcome(&[(0, 15), (1, 21)]), Some(Outcome::WrittenBefore)));
+        assert!(matches!(outcome(&[(0, 15), (1, 21)]), Some(WriteOutcome::WrittenBefore)));
     }
 
     #[test]
     fn a_partition_that_another_instance_has_moved_fences_the_whole_batch() {
         for stored in [&[(0, 12), (1, 20)][..], &[(0, 15), (1, 20)], &[(0, 10)], &[(0, 9), (1, 20)]]
         {
-            assert!(matches!(outcome(stored), Some(Outcome::Fenced(_))), "{stored:?}");
+            assert!(matches!(outcome(stored), Some(WriteOutcome::Fenced(_))), "{stored:?}");
         }
     }
 
-    fn question(watermarks: Option<Watermarks>, refused: Option<i64>) -> Question {
-        Question {
+    fn question(watermarks: Option<Watermarks>, refused: Option<i64>) -> StartQuery {
+        StartQuery {
             at: AT,
             assignment: 1,
             is_first: true,
@@ -440,26 +453,27 @@ mod tests {
         }
     }
 
-    fn begin(question: &Question, stored: Option<i64>, on_gap: OnGap) -> (Begin, Option<Gap>) {
-        let stands = stored.map(|next| Stands { next, log_end: None, unmoved_for: Duration::ZERO });
-        let (answer, found) = answer(question, stands, on_gap);
+    fn begin(question: &StartQuery, stored: Option<i64>, on_gap: OnGap) -> (Begin, Option<Gap>) {
+        let stored =
+            stored.map(|next| StoredOffset { next, log_end: None, unmoved_for: Duration::ZERO });
+        let (answer, found) = answer(question, stored, on_gap);
         (answer.start, found.gaps.into_iter().next())
     }
 
     #[test]
     fn where_a_log_was_seen_to_end_counts_until_it_is_decided_on_whoever_asks() {
         let unmoved_for = Duration::ZERO;
-        let stands = |next, log_end| Some(Stands { next, log_end, unmoved_for });
+        let row = |next, log_end| Some(StoredOffset { next, log_end, unmoved_for });
         let asked = question(None, None);
-        let (first, _) = answer(&asked, stands(8, Some(6)), OnGap::Skip);
+        let (first, _) = answer(&asked, row(8, Some(6)), OnGap::Skip);
         assert_eq!(first.start, Begin::AskKafka);
         let grown = question(Some(KAFKA), None);
-        let (stays, found) = answer(&grown, stands(8, Some(6)), OnGap::Stop);
+        let (stays, found) = answer(&grown, row(8, Some(6)), OnGap::Stop);
         assert!(matches!(stays.start, Begin::Gap(why) if why.contains("ended at 6")));
         assert_eq!(found.end, Some(Position { at: AT, next: 6 }));
-        let (goes_on, found) = answer(&grown, stands(8, Some(6)), OnGap::Skip);
-        assert_eq!(goes_on.start, Begin::Behind(6));
-        let ranges = |found: &Found| -> Vec<(i64, i64)> {
+        let (goes_on, found) = answer(&grown, row(8, Some(6)), OnGap::Skip);
+        assert_eq!(goes_on.start, Begin::AfterGap(6));
+        let ranges = |found: &ToRecord| -> Vec<(i64, i64)> {
             found.gaps.iter().map(|gap| (gap.from, gap.to)).collect()
         };
         assert_eq!(ranges(&found), [(8, 6)]);
@@ -469,34 +483,34 @@ mod tests {
         for (low, next) in [(7, 8), (9, 8)] {
             let kafka = Watermarks { low, high: 20 };
             let (goes_on, found) =
-                answer(&question(Some(kafka), None), stands(next, Some(6)), OnGap::Skip);
+                answer(&question(Some(kafka), None), row(next, Some(6)), OnGap::Skip);
             assert_eq!(
                 (goes_on.start, ranges(&found)),
-                (Begin::Behind(low), vec![(8, 6), (6, low)])
+                (Begin::AfterGap(low), vec![(8, 6), (6, low)])
             );
         }
         // Somebody has moved the offset.
-        for stands in [stands(6, Some(6)), stands(7, None)] {
-            let (answer, found) = answer(&grown, stands, OnGap::Stop);
-            assert_eq!((answer.start, found.end), (Begin::At(stands.unwrap().next), None));
+        for stored in [row(6, Some(6)), row(7, None)] {
+            let (answer, found) = answer(&grown, stored, OnGap::Stop);
+            assert_eq!((answer.start, found.end), (Begin::At(stored.unwrap().next), None));
         }
     }
 
     #[test]
     fn a_log_that_was_seen_to_end_before_an_offset_that_stood_there_already_was_truncated() {
         let asked = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
-        let seen = Question {
+        let seen = StartQuery {
             seen_end: Some(SeenEnd { offset: 6, asked }),
             ..question(Some(Watermarks { low: 0, high: 20 }), None)
         };
-        for (unmoved, goes_on) in [(60, Begin::Behind(6)), (9, Begin::At(8))] {
+        for (unmoved, goes_on) in [(60, Begin::AfterGap(6)), (9, Begin::At(8))] {
             let unmoved_for = Duration::from_secs(unmoved);
-            let stands = Some(Stands { next: 8, log_end: None, unmoved_for });
-            assert_eq!(answer(&seen, stands, OnGap::Skip).0.start, goes_on);
+            let stored = Some(StoredOffset { next: 8, log_end: None, unmoved_for });
+            assert_eq!(answer(&seen, stored, OnGap::Skip).0.start, goes_on);
         }
         let unmoved_for = Duration::from_secs(60);
-        let stands = Some(Stands { next: 6, log_end: None, unmoved_for });
-        assert_eq!(answer(&seen, stands, OnGap::Skip).0.start, Begin::At(6));
+        let stored = Some(StoredOffset { next: 6, log_end: None, unmoved_for });
+        assert_eq!(answer(&seen, stored, OnGap::Skip).0.start, Begin::At(6));
     }
 
     #[test]
@@ -510,7 +524,7 @@ mod tests {
         let asked = question(Some(KAFKA), None);
         assert_eq!(first(&asked, Start::Latest), Some(Position { at: AT, next: 9 }));
         assert_eq!(
-            first(&Question { is_first: false, ..asked.clone() }, Start::Latest).unwrap().next,
+            first(&StartQuery { is_first: false, ..asked.clone() }, Start::Latest).unwrap().next,
             5
         );
         assert_eq!(first(&asked, Start::Earliest).unwrap().next, 5);
@@ -526,14 +540,15 @@ mod tests {
             assert!(matches!(begin_stop, Begin::Gap(_)) && none.is_none());
             let (begin_skip, gap) = begin(&refused, Some(next), OnGap::Skip);
             // What lies before the end of a truncated log was written already.
-            assert_eq!(begin_skip, Begin::Behind(goes_on_at));
+            assert_eq!(begin_skip, Begin::AfterGap(goes_on_at));
             assert_eq!(gap.map(|gap| (gap.from, gap.to)), Some((next, goes_on_at)));
         }
         // The end was seen behind what is stored.
-        let behind = Question { truncated_at: Some(8), ..question(Some(KAFKA), Some(7)) };
-        assert_eq!(begin(&behind, Some(7), OnGap::Skip), (Begin::At(7), None));
-        let grown = Question { truncated_at: Some(6), ..question(Some(KAFKA), Some(8)) };
-        assert_eq!(begin(&grown, Some(8), OnGap::Skip).0, Begin::Behind(6));
+        let find_rolled_back =
+            StartQuery { truncated_at: Some(8), ..question(Some(KAFKA), Some(7)) };
+        assert_eq!(begin(&find_rolled_back, Some(7), OnGap::Skip), (Begin::At(7), None));
+        let grown = StartQuery { truncated_at: Some(6), ..question(Some(KAFKA), Some(8)) };
+        assert_eq!(begin(&grown, Some(8), OnGap::Skip).0, Begin::AfterGap(6));
         assert_eq!(
             begin(&question(Some(KAFKA), Some(7)), Some(7), OnGap::Stop),
             (Begin::At(7), None)

@@ -1,8 +1,8 @@
 //! `kafka_sources`: which topic of which cluster the stored offsets belong to.
 
-use super::limits::Limits;
+use super::limits::TimeLimits;
 use super::statements;
-use super::table::Broken;
+use super::table::WriteError;
 use crate::config::{Config, OnGap};
 use crate::metrics::Metrics;
 use crate::source::{Source, SourceId, TopicIdentity};
@@ -18,7 +18,7 @@ const NO_SOURCE: &str = "it took no row and raised no error: the number that com
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Known {
+struct SourceRow {
     source: SourceId,
     group_id: String,
     first_partitions: i32,
@@ -43,7 +43,7 @@ enum Relation {
 }
 
 /// `known` are the sources of the topic's name, the newest first.
-fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation {
+fn relation(found: &TopicIdentity, group_id: &str, known: &[SourceRow]) -> Relation {
     let of_this_id = known.iter().find(|known| known.identity.has_ids_of(found));
     let same = of_this_id.or_else(|| known.iter().find(|known| known.identity.may_be(found)));
     let Some(latest) = same.or(known.first()) else {
@@ -54,8 +54,8 @@ fn relation(found: &TopicIdentity, group_id: &str, known: &[Known]) -> Relation 
     }
     match same {
         Some(same) => {
-            let whole = found.clone().filled_from(&same.identity);
-            let learned = Some(whole).filter(|whole| !same.identity.has_ids_of(whole));
+            let filled = found.clone().filled_from(&same.identity);
+            let learned = Some(filled).filter(|filled| !same.identity.has_ids_of(filled));
             Relation::Known {
                 source: same.source,
                 first_partitions: same.first_partitions,
@@ -78,10 +78,11 @@ pub enum Admission {
 /// The source that the topic is; one that is new is entered.
 pub(super) async fn identify(
     connection: &mut PgConnection,
-    (config, limits): (&Config, &Limits),
+    config: &Config,
+    limits: &TimeLimits,
     metrics: &Metrics,
     found: &TopicIdentity,
-) -> Result<Admission, Broken> {
+) -> Result<Admission, WriteError> {
     let mut transaction = limits.begin(connection).await?;
     let (relation, known) = look_up(&mut transaction, &config.group_id, found).await?;
     let is = |id, first_partitions| {
@@ -89,8 +90,8 @@ pub(super) async fn identify(
     };
     match relation {
         Relation::Known { source, first_partitions, learned } => {
-            if let Some(whole) = learned {
-                learn(&mut transaction, source, &whole).await?;
+            if let Some(identity) = learned {
+                learn(&mut transaction, source, &identity).await?;
             }
             transaction.commit().await?;
             is(source, first_partitions)
@@ -104,7 +105,7 @@ pub(super) async fn identify(
             let first_partitions = if came_late { 0 } else { found.partitions };
             let source = enter(&mut transaction, config, found, first_partitions).await?;
             transaction.commit().await?;
-            say_entered(found, source);
+            log_entered(found, source);
             is(source, first_partitions)
         }
         Relation::Replaces(before) => {
@@ -126,7 +127,7 @@ pub(super) async fn identify(
                 source = before,
                 "{why}; recorded in kafka_gaps, reading it as a source of its own"
             );
-            say_entered(found, source);
+            log_entered(found, source);
             is(source, 0)
         }
     }
@@ -138,7 +139,7 @@ async fn look_up(
     connection: &mut PgConnection,
     group_id: &str,
     found: &TopicIdentity,
-) -> sqlx::Result<(Relation, Vec<Known>)> {
+) -> sqlx::Result<(Relation, Vec<SourceRow>)> {
     let known = read(connection, &found.topic).await?;
     let at_first = relation(found, group_id, &known);
     if !at_first.is_to_be_written() {
@@ -156,7 +157,7 @@ impl Relation {
     }
 }
 
-fn say_entered(found: &TopicIdentity, source: SourceId) {
+fn log_entered(found: &TopicIdentity, source: SourceId) {
     let topic = &found.topic;
     tracing::info!(topic, source, "topic \"{topic}\" is source {source} in kafka_sources");
 }
@@ -183,7 +184,7 @@ async fn came_late(
 
 /// What is wrong with the numbers by which this process knows the topics, if anything is: in a
 /// database that was restored another way they may stand for others.
-pub async fn renumbered(
+pub async fn source_ids_changed(
     connection: &mut PgConnection,
     topics: &BTreeMap<SourceId, TopicIdentity>,
 ) -> sqlx::Result<Option<String>> {
@@ -210,7 +211,7 @@ pub async fn renumbered(
     }))
 }
 
-async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Vec<Known>> {
+async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Vec<SourceRow>> {
     let rows: Vec<(SourceId, String, String, String, i32)> =
         pg::within::query_as(statements::READ_SOURCES).bind(topic).fetch_all(connection).await?;
     let known = rows.into_iter().map(|(source, group_id, cluster_id, topic_id, partitions)| {
@@ -221,7 +222,7 @@ async fn read(connection: &mut PgConnection, topic: &str) -> sqlx::Result<Vec<Kn
             partitions,
             was_missing: false,
         };
-        Known { source, group_id, first_partitions: partitions, identity }
+        SourceRow { source, group_id, first_partitions: partitions, identity }
     });
     Ok(known.collect())
 }
@@ -231,7 +232,7 @@ async fn enter(
     config: &Config,
     found: &TopicIdentity,
     first_partitions: i32,
-) -> Result<SourceId, Broken> {
+) -> Result<SourceId, WriteError> {
     let source = pg::within::query_scalar(statements::ENTER_SOURCE)
         .bind(&config.group_id)
         .bind(&found.cluster_id)
@@ -240,19 +241,19 @@ async fn enter(
         .bind(first_partitions)
         .fetch_optional(connection)
         .await?;
-    source.ok_or_else(|| Broken::LeftOut(NO_SOURCE.to_owned()))
+    source.ok_or_else(|| WriteError::LeftOut(NO_SOURCE.to_owned()))
 }
 
 /// What the brokers did not tell when the source was entered.
 async fn learn(
     connection: &mut PgConnection,
     source: SourceId,
-    whole: &TopicIdentity,
+    identity: &TopicIdentity,
 ) -> sqlx::Result<()> {
     let query = pg::within::query(statements::LEARN_SOURCE)
         .bind(source)
-        .bind(&whole.cluster_id)
-        .bind(&whole.topic_id);
+        .bind(&identity.cluster_id)
+        .bind(&identity.topic_id);
     query.execute(connection).await?;
     Ok(())
 }
@@ -281,7 +282,7 @@ fn taken(found: &TopicIdentity, group: &str, ours: &str) -> anyhow::Error {
     )
 }
 
-fn replaced(found: &TopicIdentity, before: Option<&Known>) -> String {
+fn replaced(found: &TopicIdentity, before: Option<&SourceRow>) -> String {
     let shown = |id: &str| if id.is_empty() { "unknown".to_owned() } else { id.to_owned() };
     let (topic, now) = (&found.topic, shown(&found.topic_id));
     let Some(before) = before else {
@@ -312,9 +313,9 @@ mod tests {
         TopicIdentity { topic: "t".into(), cluster_id, topic_id, partitions: 2, was_missing: false }
     }
 
-    fn known(source: SourceId, topic_id: &str) -> Known {
+    fn known(source: SourceId, topic_id: &str) -> SourceRow {
         let identity = identity("c", topic_id);
-        Known { source, group_id: "g".into(), first_partitions: 2, identity }
+        SourceRow { source, group_id: "g".into(), first_partitions: 2, identity }
     }
 
     #[test]
@@ -345,7 +346,7 @@ mod tests {
 
     #[test]
     fn what_was_entered_without_an_id_learns_it_once_and_is_no_second_source() {
-        let nameless = |source, topic_id: &str| Known {
+        let nameless = |source, topic_id: &str| SourceRow {
             identity: identity("", topic_id),
             ..known(source, topic_id)
         };

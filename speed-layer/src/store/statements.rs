@@ -1,13 +1,13 @@
-//! The statements that a batch or a source is written with. What stands in a file goes to the
+//! The statements that a batch or a source is written with. What is in a file goes to the
 //! server once for each connection, where it is prepared; behind a pooler each time. Those that
-//! open a batch's transaction go in a message of their own and stand in Rust, without comments
+//! open a batch's transaction go in a message of their own and are in Rust, without comments
 //! ([`lock_offsets`], `limits`).
 
 use crate::source::{SourceId, SourcePartition};
 use std::sync::LazyLock;
 
 /// Locks and reads the offsets of partitions, in one order, so that writers cannot deadlock. It has
-/// no parameters: it stands behind others in one message, and its values are whole numbers.
+/// no parameters: it comes after others in one message, and its values are whole numbers.
 pub fn lock_offsets(partitions: impl Iterator<Item = SourcePartition>) -> String {
     let (sources, partitions): (Vec<SourceId>, Vec<i32>) =
         partitions.map(|at| (at.source, at.partition)).unzip();
@@ -34,7 +34,7 @@ pub const NOTE_LOG_ENDS: &str = include_str!("../../sql/store/note_log_ends.sql"
 
 pub const BEGIN_OFFSETS: &str = include_str!("../../sql/store/begin_offsets.sql");
 
-pub const READ_BEGUN: &str = include_str!("../../sql/store/read_begun.sql");
+pub const READ_STARTED: &str = include_str!("../../sql/store/read_started.sql");
 
 pub const RECORD_GAPS: &str = include_str!("../../sql/store/record_gaps.sql");
 

@@ -17,7 +17,7 @@ pub enum Table {
 }
 
 impl Table {
-    /// Whether what is refused may be one message's fault, which can be kept aside. What follows
+    /// Whether what is refused may be one message's fault, which can become a reject. What follows
     /// from all of them, a bar or an offset, is refused for how the table is.
     pub const fn is_of_messages(self) -> bool {
         matches!(self, Self::RealtimeStock | Self::RejectedTicks)
@@ -44,34 +44,34 @@ impl Table {
 }
 
 /// Why the rows of a batch are not all in.
-pub(super) enum Broken {
+pub(super) enum WriteError {
     Sql(sqlx::Error),
     LeftOut(String),
 }
 
-impl From<sqlx::Error> for Broken {
+impl From<sqlx::Error> for WriteError {
     fn from(error: sqlx::Error) -> Self {
         Self::Sql(error)
     }
 }
 
-impl From<Broken> for sqlx::Error {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Sql(error) => error,
-            Broken::LeftOut(words) => Self::Protocol(words),
+impl From<WriteError> for sqlx::Error {
+    fn from(error: WriteError) -> Self {
+        match error {
+            WriteError::Sql(error) => error,
+            WriteError::LeftOut(words) => Self::Protocol(words),
         }
     }
 }
 
 /// Fails where a table took fewer rows than it was given: a trigger or a rule that passes over rows
 /// raises no error.
-pub(super) fn all_in(table: Table, taken: u64, given: usize) -> Result<(), Broken> {
+pub(super) fn all_in(table: Table, taken: u64, given: usize) -> Result<(), WriteError> {
     if taken == given as u64 {
         return Ok(());
     }
     let name = table.name();
-    Err(Broken::LeftOut(format!(
+    Err(WriteError::LeftOut(format!(
         "{name} took {taken} of {given} rows without an error: a trigger or a rule is in the way"
     )))
 }

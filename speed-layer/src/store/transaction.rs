@@ -1,11 +1,11 @@
 //! One batch, one transaction: ticks, bars, anomalies, rejects and offsets together, or nothing.
 
-use super::limits::{COMMIT, Limits};
-use super::offsets::{Outcome, Rewinds};
-use super::table::{Broken, Table, all_in};
+use super::limits::{COMMIT, TimeLimits};
+use super::offsets::{Rewinds, WriteOutcome};
+use super::table::{Table, WriteError, all_in};
 use super::{findings, offsets, statements};
 use crate::batch::{Batch, RejectedMessage, Rows, SortedBars};
-use crate::detection::Judging;
+use crate::detection::Detecting;
 use service::pg;
 use service::pg::bars::Columns;
 use service::telemetry::TRACED;
@@ -13,64 +13,73 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgArguments;
 use tracing::{Instrument, info_span};
 
-/// So few messages are looked at by the detectors once PostgreSQL has taken them: it is not kept
-/// busy by them, and what the detectors know stays true where it does not take them.
+/// Up to so many messages the detectors look at a batch once PostgreSQL has taken its rows: so few
+/// do not keep it busy, and what the detectors know stays true where it does not take them.
 const FEW: u32 = 4096;
 
+/// A batch that is to be written.
+#[derive(Clone, Copy)]
+pub struct WriteTask<'a> {
+    pub batch: &'a Batch,
+    /// How often the offsets had been moved back when the starts were resolved.
+    pub rewinds: &'a Rewinds,
+    pub limits: &'a TimeLimits,
+}
+
 /// Writes the batch unless another consumer has moved its partitions' offsets. `meanwhile` runs
-/// while PostgreSQL is busy with the rows that it was sent. `rewinds`: how often the offsets had
-/// been moved back when they were located. `at`: the table that was written last.
+/// while PostgreSQL is busy with the rows that it was sent. `at` is set to the table that is being
+/// written.
 ///
 /// # Errors
 /// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no
 /// use.
 pub async fn write(
     connection: &mut PgConnection,
-    limits: &Limits,
-    (batch, rewinds): (&Batch, &Rewinds),
-    judging: &mut Judging<'_>,
+    task: WriteTask<'_>,
+    detecting: &mut Detecting<'_>,
     meanwhile: impl FnOnce(),
     at: &mut Table,
-) -> sqlx::Result<Outcome> {
+) -> sqlx::Result<WriteOutcome> {
+    let WriteTask { batch, rewinds, limits } = task;
     *at = Table::Begin;
     let lock = offsets::begin_and_lock(connection, limits, &batch.ranges);
-    let (stored, now) = lock.instrument(info_span!(target: TRACED, "lock_offsets")).await?;
-    let other = offsets::moved_back((&stored, &now), rewinds, &batch.ranges);
-    if let Some(not_ours) = other.or_else(|| offsets::compare(&stored, &batch.ranges)) {
+    let locked = lock.instrument(info_span!(target: TRACED, "lock_offsets")).await?;
+    let moved_back = offsets::moved_back(&locked, rewinds, &batch.ranges);
+    if let Some(not_ours) = moved_back.or_else(|| offsets::compare(&locked.stored, &batch.ranges)) {
         sqlx::raw_sql("rollback").execute(connection).await?;
         return Ok(not_ours);
     }
     let span = info_span!(target: TRACED, "write");
-    match write_all(connection, batch, judging, meanwhile, at).instrument(span).await {
+    match write_all(connection, batch, detecting, meanwhile, at).instrument(span).await {
         Ok(()) => {}
-        Err(Broken::Sql(error)) => return Err(error),
-        Err(Broken::LeftOut(words)) => {
+        Err(WriteError::Sql(error)) => return Err(error),
+        Err(WriteError::LeftOut(words)) => {
             sqlx::raw_sql("rollback").execute(connection).await?;
-            return Ok(Outcome::LeftOut(words));
+            return Ok(WriteOutcome::LeftOut(words));
         }
     }
     let commit = sqlx::raw_sql(COMMIT).execute(connection);
     commit.instrument(info_span!(target: TRACED, "commit")).await?;
-    offsets::say_recorded(&batch.gaps);
-    Ok(Outcome::Written)
+    offsets::log_recorded(&batch.gaps);
+    Ok(WriteOutcome::Written)
 }
 
 async fn write_all(
     connection: &mut PgConnection,
     batch: &Batch,
-    judging: &mut Judging<'_>,
+    detecting: &mut Detecting<'_>,
     meanwhile: impl FnOnce(),
     at: &mut Table,
-) -> Result<(), Broken> {
-    let judge = || {
+) -> Result<(), WriteError> {
+    let detect = || {
         meanwhile();
         if batch.messages > FEW {
-            judging.judged();
+            detecting.detected();
         }
     };
-    write_rows(connection, batch, judge, at).await?;
+    write_rows(connection, batch, detect, at).await?;
     *at = Table::Detectors;
-    findings::write(connection, judging.judged()).await?;
+    findings::write(connection, detecting.detected()).await?;
     *at = Table::RejectedTicks;
     insert_rejects(connection, &batch.rejects).await?;
     *at = Table::KafkaGaps;
@@ -93,7 +102,7 @@ async fn write_rows(
     batch: &Batch,
     meanwhile: impl FnOnce(),
     at: &mut Table,
-) -> Result<(), Broken> {
+) -> Result<(), WriteError> {
     let mut bars = None;
     let prepare = || {
         meanwhile();
@@ -137,7 +146,7 @@ impl<'a> BarRows<'a> {
         connection: &mut PgConnection,
         statement: &'static str,
         table: Table,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), WriteError> {
         while self.encoded.count > 0 {
             let Encoded { count, arguments } = self.encoded;
             let merged =
@@ -190,7 +199,7 @@ async fn copy_rows(
 async fn insert_rejects(
     connection: &mut PgConnection,
     rejects: &[RejectedMessage],
-) -> Result<(), Broken> {
+) -> Result<(), WriteError> {
     if rejects.is_empty() {
         return Ok(());
     }

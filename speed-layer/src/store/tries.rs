@@ -17,16 +17,16 @@ pub(super) enum Try<T> {
     Cut(String),
 }
 
-/// So many times in a row it is no accident that a batch's connection ends.
+/// A batch whose connection ends so many times in a row is the cause of that.
 pub(super) const CUTS: u32 = 3;
 
 /// What became of the tries of one batch before this one.
 #[derive(Debug)]
 pub(super) struct Failures {
-    /// So many of them make it smaller.
+    /// So many failures make it smaller.
     pub(super) tries: u32,
-    /// One of them does.
-    pub(super) is_on_trial: bool,
+    /// It is a probe: one failure makes it smaller.
+    pub(super) is_probe: bool,
     pub(super) refused: u32,
     pub(super) locked: u32,
     cuts: u32,
@@ -34,27 +34,27 @@ pub(super) struct Failures {
 }
 
 impl Failures {
-    /// None yet.
-    pub(super) fn none(tries: u32, is_on_trial: bool) -> Self {
-        Self { tries, is_on_trial, refused: 0, locked: 0, cuts: 0, others: 0 }
+    /// No failure yet.
+    pub(super) fn none(tries: u32, is_probe: bool) -> Self {
+        Self { tries, is_probe, refused: 0, locked: 0, cuts: 0, others: 0 }
     }
 
     /// Counts one more connection that has ended while rows were on their way. Of a part of a batch
     /// at which that was found one is enough.
     pub(super) fn are_cuts_enough(&mut self) -> bool {
         self.cuts += 1;
-        self.is_on_trial || self.tries == 1 || self.cuts >= CUTS
+        self.is_probe || self.tries == 1 || self.cuts >= CUTS
     }
 
-    /// Counts one more that was neither a lock nor a message that can be kept aside.
+    /// Counts one more that was neither a lock nor a message that can become a reject.
     pub(super) fn is_enough(&mut self) -> bool {
         self.others += 1;
-        self.is_on_trial || self.others >= self.tries
+        self.is_probe || self.others >= self.tries
     }
 }
 
 impl<T> Try<T> {
-    /// Why it has failed, for people; nothing where that was said.
+    /// Why it has failed, for people; `None` where that was logged.
     pub(super) fn why(self) -> Option<String> {
         match self {
             Self::Done(_) | Self::Again => None,
@@ -67,7 +67,7 @@ impl<T> Try<T> {
         }
     }
 
-    /// The same of something that comes after it.
+    /// This failure as that of something that was to come after it.
     pub(super) fn without<U>(self) -> Try<U> {
         match self {
             Self::Done(_) | Self::Again => Try::Again,
@@ -81,47 +81,48 @@ impl<T> Try<T> {
     }
 }
 
-/// Why a batch must be made smaller.
-pub(super) enum Smaller {
+/// Why a batch must be split, and what is known of the cause.
+pub(super) enum SplitReason {
     Locked(String),
-    /// Of one message it is known which can be kept aside.
+    /// PostgreSQL refuses the data of some message, which can become a reject.
     Refused(String),
-    /// One message of it cannot be written at this time, or none can.
-    NotTaken(String),
+    /// A message of it cannot be written at this time, or none can.
+    Failed(String),
+    /// Fewer messages may be taken.
     TooMuch(String),
     /// What the detectors know of a partition cannot be read.
-    NotJudged(Why),
-    /// The same, and fewer messages would not help.
+    NoDetectorState(Cause),
+    /// It takes too long, however few messages it has.
     TooLong(String),
 }
 
-impl Smaller {
-    pub(super) fn why(&self) -> Why {
+impl SplitReason {
+    pub(super) fn cause(&self) -> Cause {
         let (words, kind) = match self {
-            Self::NotJudged(why) => return why.clone(),
-            Self::Locked(words) => (words, Kind::Locked),
-            Self::Refused(words) | Self::NotTaken(words) => (words, Kind::NotTaken),
-            Self::TooMuch(words) | Self::TooLong(words) => (words, Kind::Slow),
+            Self::NoDetectorState(cause) => return cause.clone(),
+            Self::Locked(words) => (words, CauseKind::Locked),
+            Self::Refused(words) | Self::Failed(words) => (words, CauseKind::Failed),
+            Self::TooMuch(words) | Self::TooLong(words) => (words, CauseKind::Slow),
         };
-        Why { words: words.clone(), kind }
+        Cause { words: words.clone(), kind }
     }
 }
 
 /// Why something of a partition is not taken.
 #[derive(Debug, Clone)]
-pub(super) struct Why {
+pub(super) struct Cause {
     /// For people.
     pub(super) words: String,
-    pub(super) kind: Kind,
+    pub(super) kind: CauseKind,
 }
 
 /// What kind of reason that is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum CauseKind {
     /// Somebody has not given up a lock.
     Locked,
     /// It takes too long.
     Slow,
-    /// PostgreSQL does not take it.
-    NotTaken,
+    /// PostgreSQL does not take it, for another reason.
+    Failed,
 }

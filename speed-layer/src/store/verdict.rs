@@ -54,8 +54,8 @@ impl Verdict {
             // 22: not a value of the type; 23: against a constraint; 44: against a view's check;
             // 54: beyond a limit; P0001: raised by a trigger.
             "P0001" => Self::Refused(describe(error)),
-            // A check of a table that has no name is a partition's bounds: that no partition takes a
-            // tick is no fault of it. A trigger's words are of no table.
+            // A check of a table that has no name is a partition's bounds: that no partition takes
+            // a tick is no fault of it. A trigger's words are of no table.
             "23514"
                 if error.as_database_error().is_some_and(|error| {
                     error.constraint().is_none() && error.table().is_some()
@@ -64,9 +64,9 @@ impl Verdict {
                 Self::Broken
             }
             code if has_class(code, &["22", "23", "44", "54"]) => Self::Refused(describe(error)),
-            // Of a table or a right that is gone, where it is of a statement of ours.
+            // A statement of ours failed: a table or a right is gone.
             code if has_class(code, &["42"]) && !is_within(error, code) => Self::Other,
-            // 40 may be of others' transactions, once or twice.
+            // 40 may come from others' transactions, once or twice.
             code if has_class(code, BROKEN) => Self::Broken,
             _ => Self::Other,
         }

@@ -299,7 +299,7 @@ async fn nothing_is_entered_or_begun_while_a_restore_has_not_made_the_keys() {
     for (table, columns) in [
         ("kafka_sources", "source"),
         ("kafka_offsets", "source, partition"),
-        ("begun_partitions", "source, partition"),
+        ("started_partitions", "source, partition"),
     ] {
         let lose = format!("alter table {table} drop constraint {table}_pkey cascade");
         sqlx::raw_sql(sqlx::AssertSqlSafe(lose)).execute(scene.database.pool()).await.unwrap();

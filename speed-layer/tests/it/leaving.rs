@@ -25,7 +25,7 @@ fn start_behind_proxy(scene: &Scene, protocol: &str) -> Child {
 }
 
 /// Waits until everything is written; fails where that took too long.
-async fn wait_taken_up(scene: &Scene, protocol: &str) {
+async fn wait_assigned(scene: &Scene, protocol: &str) {
     let begun = Instant::now();
     scene.wait_all_in().await;
     let took = begun.elapsed();
@@ -56,7 +56,7 @@ async fn leave_unheard(protocol: &str, proxy: &mut TcpProxy) {
     leaving.sigterm();
     let status = leaving.wait_exit(ENDS_WITHIN).await;
     assert!(status.success(), "{protocol}: {:#?}", leaving.stderr());
-    wait_taken_up(&scene, protocol).await;
+    wait_assigned(&scene, protocol).await;
     scene.assert_each_once().await;
 
     // What arrives late is of a member that is gone.
@@ -92,14 +92,14 @@ async fn end_unheard(protocol: &str, proxy: &mut TcpProxy) {
     scene.send_ticks(1, 100).await;
     // Another instance has no part in it: it gets the partition when the group misses the member.
     let mut other = scene.start(&["--kafka-property", protocol]);
-    wait_taken_up(&scene, protocol).await;
+    wait_assigned(&scene, protocol).await;
     other.sigterm();
     assert!(other.wait_exit(ENDS_WITHIN).await.success(), "{protocol}: {:#?}", other.stderr());
 
     // The process was not ended by it, and reads on when it gets the partition back.
     proxy.restore().await;
     scene.send_ticks(1, 100).await;
-    wait_taken_up(&scene, protocol).await;
+    wait_assigned(&scene, protocol).await;
     scene.assert_each_once().await;
     let in_bars = "select coalesce(sum(ticks), 0)::bigint from minute_bars";
     assert_eq!(scene.count(in_bars).await, 300, "{protocol}");

@@ -1,4 +1,5 @@
-//! The SQL in the files of this crate and of `service`, against the tables that the migrations make.
+//! The SQL in the files of this crate and of `service`, against the tables that the migrations
+//! make.
 
 use std::path::Path;
 

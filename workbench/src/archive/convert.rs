@@ -114,7 +114,7 @@ fn write_parts(value: &Value, record: &Record<'_>, line: &mut Vec<u8>) -> Result
 mod tests {
     use super::*;
     use common::Timestamp;
-    use common::decode::{Beside, Decoder, Rules};
+    use common::decode::{Decoder, RecordContext, Rules};
 
     /// What the fixture's second file says of a value: a line, or one of two words.
     fn described(value: &str, offset: i64) -> String {
@@ -209,7 +209,7 @@ mod tests {
     fn read(value: &[u8]) -> String {
         let now = Timestamp::from_micros(1_780_000_000_000_000);
         let mut decoder = Decoder::new(Rules::default(), now);
-        let tick = match decoder.decode(value, &Beside::NOTHING) {
+        let tick = match decoder.decode(value, &RecordContext::NOTHING) {
             Ok(record) => record.tick,
             Err(reject) => return reject.reason.as_str().to_owned(),
         };

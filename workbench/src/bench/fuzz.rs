@@ -4,7 +4,7 @@ use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use common::decode::{Beside, Decoder, Element, Rules, SymbolFrom};
+use common::decode::{Decoder, Element, RecordContext, Rules, SymbolFrom};
 use common::timestamp::TimeRules;
 use common::{Reject, Timestamp};
 use rand::{RngExt, SeedableRng};
@@ -108,7 +108,7 @@ fn compare((shape, is_loose): (Shape, bool), cases: u64, seed: u64) -> anyhow::R
             mutate(&mut value, &mut rng);
         }
         let key = KEYS[rng.random_range(0..KEYS.len())];
-        let beside = Beside { key: is_loose.then_some(key), ..Beside::NOTHING };
+        let beside = RecordContext { key: is_loose.then_some(key), ..RecordContext::NOTHING };
         let mut ticks = 0;
         let expected = Read::of(|read| {
             strict.decode_each_strictly(&value, &beside, &mut |element| {

@@ -3,7 +3,7 @@
 use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan};
 use anyhow::{Context, anyhow};
-use common::decode::{Beside, Decoder, Rules};
+use common::decode::{Decoder, RecordContext, Rules};
 use common::{Price, Tick, Timestamp};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::BorrowedMessage;
@@ -39,7 +39,7 @@ pub fn send(topic: &TestTopic, ticks: u64, shape: Shape, broken: f64) -> anyhow:
 pub fn send_avro(topic: &TestTopic, ticks: u64) -> anyhow::Result<()> {
     let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
     send_as(topic, ticks, Shape::Bare, 0.0, |json| {
-        let record = decoder.decode(json, &Beside::NOTHING);
+        let record = decoder.decode(json, &RecordContext::NOTHING);
         let record = record.map_err(|reject| anyhow!("a simulated message is no tick: {reject}"));
         Ok(avro(&record?.tick))
     })

@@ -315,7 +315,7 @@ fn enclose(enveloped: Option<Members>, out: &mut Vec<u8>, write: impl FnOnce(&mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::decode::{Beside, Decoder, Rules};
+    use common::decode::{Decoder, RecordContext, Rules};
     use proptest::prelude::*;
 
     const START: i64 = 1_749_200_000_000_000;
@@ -373,7 +373,7 @@ mod tests {
             let mut decoder = Decoder::new(plan.shape.rules(), now);
             for (key, value, time, kind) in all(&plan) {
                 let shown = value.as_deref().map(String::from_utf8_lossy);
-                let decoded = decoder.decode(value.as_deref().unwrap_or_default(), &Beside::NOTHING);
+                let decoded = decoder.decode(value.as_deref().unwrap_or_default(), &RecordContext::NOTHING);
                 match (kind, decoded) {
                     (Kind::Broken(fault), Err(reject)) => prop_assert_eq!(reject.reason, fault.reason(), "{:?} {:?}", fault, shown),
                     (Kind::Broken(fault), Ok(_)) => prop_assert!(false, "{:?} passes: {:?}", fault, shown),
@@ -396,11 +396,11 @@ mod tests {
         let now = common::Timestamp::from_micros(START);
         let mut decoder = Decoder::new(Rules::default(), now);
         let valid = r#"{"symbol":"AAPL","timestamp":"2025-06-06T04:53:20.000-04:00","open":201.50,"close":201.60,"volume":100}"#;
-        assert!(decoder.decode(valid.as_bytes(), &Beside::NOTHING).is_ok());
+        assert!(decoder.decode(valid.as_bytes(), &RecordContext::NOTHING).is_ok());
         for fault in Fault::value_variants() {
             let value = fault.apply(valid).map(|broken| broken.value).unwrap_or_default();
             let rejected =
-                decoder.decode(&value, &Beside::NOTHING).expect_err(&format!("{fault:?}"));
+                decoder.decode(&value, &RecordContext::NOTHING).expect_err(&format!("{fault:?}"));
             assert_eq!(rejected.reason, fault.reason(), "{fault:?}: {rejected}");
         }
     }
@@ -423,7 +423,8 @@ mod tests {
             Decoder::new(Rules::default(), common::Timestamp::from_micros(START + SPAN));
         let mut volumes = Vec::new();
         for (_, value, ..) in &messages {
-            let read = decoder.decode(value.as_deref().unwrap_or_default(), &Beside::NOTHING);
+            let read =
+                decoder.decode(value.as_deref().unwrap_or_default(), &RecordContext::NOTHING);
             volumes.extend(read.map(|record| record.tick.volume()));
         }
         let absent = volumes.iter().filter(|volume| volume.is_none()).count();
@@ -453,7 +454,8 @@ mod tests {
         let mut decoder = Decoder::new(rules, common::Timestamp::from_micros(START + SPAN));
         let (mut feed, mut ticks) = (Feed::new(plan).unwrap(), Vec::new());
         while let Some(message) = feed.next_message() {
-            let tick = decoder.decode(message.value.unwrap(), &Beside::NOTHING).unwrap().tick;
+            let tick =
+                decoder.decode(message.value.unwrap(), &RecordContext::NOTHING).unwrap().tick;
             let (extras, nanos) = (tick.extras(), |price: Option<common::Price>| {
                 price.map_or(0, common::Price::nanos)
             });
@@ -573,7 +575,8 @@ mod tests {
             Decoder::new(plan.shape.rules(), common::Timestamp::from_micros(START + SPAN));
         let (mut feed, mut newest) = (Feed::new(plan).unwrap(), std::collections::BTreeMap::new());
         while let Some(message) = feed.next_message() {
-            let tick = decoder.decode(message.value.unwrap(), &Beside::NOTHING).unwrap().tick;
+            let tick =
+                decoder.decode(message.value.unwrap(), &RecordContext::NOTHING).unwrap().tick;
             let number = newest.entry(message.key.to_owned()).or_insert(0);
             *number += 1;
             assert_eq!(tick.extras().sequence(), Some(*number));

@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::Timestamp;
-use common::decode::{Beside, Decoder, Rules};
+use common::decode::{Decoder, RecordContext, Rules};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 use testing::{Child, TestDatabase, TestTopic};
@@ -26,7 +26,9 @@ async fn a_simulated_market_has_the_messages_that_its_last_line_counts() {
     assert!(per_partition.iter().all(|count| *count > 0), "{per_partition:?}");
     let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
     let rejected = records.iter().filter(|record| {
-        decoder.decode(record.value.as_deref().unwrap_or_default(), &Beside::NOTHING).is_err()
+        decoder
+            .decode(record.value.as_deref().unwrap_or_default(), &RecordContext::NOTHING)
+            .is_err()
     });
     assert_eq!(rejected.count(), count("broken"));
 }

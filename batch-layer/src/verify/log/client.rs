@@ -6,7 +6,7 @@ use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
 use anyhow::Context;
 use common::Timestamp;
-use common::decode::Beside;
+use common::decode::RecordContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::{Message, Offset, TopicPartitionList};
@@ -155,7 +155,7 @@ impl Log {
         &self,
         partition: i32,
         offsets: (&Runs, u64),
-        mut each: impl FnMut(u64, Option<&[u8]>, &Beside<'_>) -> ControlFlow<()>,
+        mut each: impl FnMut(u64, Option<&[u8]>, &RecordContext<'_>) -> ControlFlow<()>,
     ) -> anyhow::Result<Option<u64>> {
         let read = self.read_all(partition, offsets, &mut each);
         // What goes on being fetched would hold up whatever is asked next.
@@ -167,7 +167,7 @@ impl Log {
         &self,
         partition: i32,
         (offsets, from): (&Runs, u64),
-        each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>) -> ControlFlow<()>,
+        each: &mut impl FnMut(u64, Option<&[u8]>, &RecordContext<'_>) -> ControlFlow<()>,
     ) -> anyhow::Result<Option<u64>> {
         for range in stretches(offsets).into_iter().filter(|range| range.end > from) {
             let range = range.start.max(from)..range.end;
@@ -193,7 +193,7 @@ impl Log {
         &self,
         partition: i32,
         range: &Range<u64>,
-        each: &mut impl FnMut(u64, Option<&[u8]>, &Beside<'_>) -> ControlFlow<()>,
+        each: &mut impl FnMut(u64, Option<&[u8]>, &RecordContext<'_>) -> ControlFlow<()>,
     ) -> anyhow::Result<ControlFlow<u64>> {
         const DONE: ControlFlow<u64> = ControlFlow::Continue(());
         let mut assignment = TopicPartitionList::new();
@@ -217,7 +217,8 @@ impl Log {
                     let millis = message.timestamp().to_millis().filter(|millis| *millis >= 0);
                     let time =
                         millis.map(|millis| Timestamp::from_micros(millis.saturating_mul(1000)));
-                    let beside = Beside { key: message.key(), topic: Some(&self.topic), time };
+                    let beside =
+                        RecordContext { key: message.key(), topic: Some(&self.topic), time };
                     if each(offset, message.payload(), &beside).is_break() {
                         return Ok(ControlFlow::Break(offset + 1));
                     }

@@ -4,7 +4,7 @@ use super::answer::{KafkaAccess, Span};
 use crate::hour::Hour;
 use crate::scan::Runs;
 use crate::verify::args::KafkaArgs;
-use common::decode::Beside;
+use common::decode::RecordContext;
 use service::Failure;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -41,7 +41,7 @@ impl Log {
         &self,
         _: i32,
         _: (&Runs, u64),
-        _: impl FnMut(u64, Option<&[u8]>, &Beside<'_>) -> ControlFlow<()>,
+        _: impl FnMut(u64, Option<&[u8]>, &RecordContext<'_>) -> ControlFlow<()>,
     ) -> anyhow::Result<Option<u64>> {
         match self.never {}
     }

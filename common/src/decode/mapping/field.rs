@@ -1,81 +1,43 @@
 //! [`Field`]: what a tick consists of.
 
+use crate::named::named_enum;
 use std::fmt;
 
-/// A field of a tick that a message may hold. `Price` stands for open and close.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Field {
-    /// What was traded.
-    Symbol,
-    /// When.
-    Timestamp,
-    /// The price of a trade: its open and close.
-    Price,
-    /// The first price of a bar.
-    Open,
-    /// The highest.
-    High,
-    /// The lowest.
-    Low,
-    /// The last.
-    Close,
-    /// How much was traded.
-    Volume,
-    /// The best bid at the time of a trade.
-    Bid,
-    /// The best ask.
-    Ask,
-    /// The conditions of the sale.
-    Conditions,
-    /// The feed's own number of the message. It has no usual name: most numbers have holes by
-    /// nature.
-    Sequence,
-    /// Whether the message takes a trade back or corrects one; it becomes one of the conditions. It
-    /// has no usual name.
-    Correction,
-    /// Of a time whose date stands in another member, which is the timestamp then. It has no usual
-    /// name.
-    TimeOfDay,
-}
-
-impl Field {
-    /// Each of them.
-    pub const ALL: [Self; 14] = [
-        Self::Symbol,
-        Self::Timestamp,
-        Self::Price,
-        Self::Open,
-        Self::High,
-        Self::Low,
-        Self::Close,
-        Self::Volume,
-        Self::Bid,
-        Self::Ask,
-        Self::Conditions,
-        Self::Sequence,
-        Self::Correction,
-        Self::TimeOfDay,
-    ];
-
-    /// Its name in messages and flags.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Symbol => "symbol",
-            Self::Timestamp => "timestamp",
-            Self::Price => "price",
-            Self::Open => "open",
-            Self::High => "high",
-            Self::Low => "low",
-            Self::Close => "close",
-            Self::Volume => "volume",
-            Self::Bid => "bid",
-            Self::Ask => "ask",
-            Self::Conditions => "conditions",
-            Self::Sequence => "sequence",
-            Self::Correction => "correction",
-            Self::TimeOfDay => "time_of_day",
-        }
+named_enum! {
+    /// A field of a tick that a message may hold. `Price` stands for open and close.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+    pub enum Field {
+        /// What was traded.
+        Symbol => "symbol",
+        /// When.
+        Timestamp => "timestamp",
+        /// The price of a trade: its open and close.
+        Price => "price",
+        /// The first price of a bar.
+        Open => "open",
+        /// The highest.
+        High => "high",
+        /// The lowest.
+        Low => "low",
+        /// The last.
+        Close => "close",
+        /// How much was traded.
+        Volume => "volume",
+        /// The best bid at the time of a trade.
+        Bid => "bid",
+        /// The best ask.
+        Ask => "ask",
+        /// The conditions of the sale.
+        Conditions => "conditions",
+        /// The feed's own number of the message. It has no usual name: most numbers have holes by
+        /// nature.
+        Sequence => "sequence",
+        /// Whether the message takes a trade back or corrects one; it becomes one of the
+        /// conditions. It has no usual name.
+        Correction => "correction",
+        /// Of a time whose date stands in another member, which is the timestamp then. It has no
+        /// usual name.
+        TimeOfDay => "time_of_day",
     }
 }
 

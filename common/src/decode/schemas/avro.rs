@@ -24,7 +24,7 @@ const MAX_ITEMS: u64 = 1_000_000;
 const LAST_SHIFT: u32 = 63;
 
 /// Why bytes are no value of a schema.
-type Broken = String;
+type AvroError = String;
 
 impl Schema {
     /// Writes the value that `body` is as JSON; `takes_all`: what no rule looks for as well.
@@ -51,7 +51,7 @@ struct Reader<'s, 'b> {
 }
 
 impl<'b> Reader<'_, 'b> {
-    fn write(&mut self, id: NodeId, out: &mut Vec<u8>, depth: usize) -> Result<(), Broken> {
+    fn write(&mut self, id: NodeId, out: &mut Vec<u8>, depth: usize) -> Result<(), AvroError> {
         let schema = self.schema;
         match &schema.nodes[id] {
             Node::Null => out.extend_from_slice(b"null"),
@@ -94,7 +94,7 @@ impl<'b> Reader<'_, 'b> {
         members: &[Member],
         out: &mut Vec<u8>,
         depth: usize,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), AvroError> {
         let (depth, begin) = (self.enter(depth)?, out.len());
         for member in members {
             if member.is_wanted || self.takes_all {
@@ -119,7 +119,7 @@ impl<'b> Reader<'_, 'b> {
         has_names: bool,
         out: &mut Vec<u8>,
         depth: usize,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), AvroError> {
         let depth = self.enter(depth)?;
         let (open, close) = if has_names { (b'{', b'}') } else { (b'[', b']') };
         out.push(open);
@@ -142,8 +142,8 @@ impl<'b> Reader<'_, 'b> {
     /// The items of an array or a map: blocks, each with its count in front, up to an empty one.
     fn each_item(
         &mut self,
-        mut item: impl FnMut(&mut Self) -> Result<(), Broken>,
-    ) -> Result<(), Broken> {
+        mut item: impl FnMut(&mut Self) -> Result<(), AvroError>,
+    ) -> Result<(), AvroError> {
         loop {
             let (count, bytes) = self.block()?;
             let before = self.rest.len();
@@ -159,7 +159,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     /// As [`Reader::write`], but for the text.
-    fn skip(&mut self, id: NodeId, depth: usize) -> Result<(), Broken> {
+    fn skip(&mut self, id: NodeId, depth: usize) -> Result<(), AvroError> {
         let schema = self.schema;
         match &schema.nodes[id] {
             Node::Null => {}
@@ -191,7 +191,7 @@ impl<'b> Reader<'_, 'b> {
         Ok(())
     }
 
-    fn skip_items(&mut self, of: NodeId, has_names: bool, depth: usize) -> Result<(), Broken> {
+    fn skip_items(&mut self, of: NodeId, has_names: bool, depth: usize) -> Result<(), AvroError> {
         let depth = self.enter(depth)?;
         self.each_item(|reader| {
             if has_names {
@@ -202,7 +202,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     /// Goes into what holds others; gives the depth in there.
-    fn enter(&mut self, depth: usize) -> Result<usize, Broken> {
+    fn enter(&mut self, depth: usize) -> Result<usize, AvroError> {
         self.count(1)?;
         match depth < MAX_DEPTH {
             true => Ok(depth + 1),
@@ -211,7 +211,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     /// A value of few bytes may have a long text.
-    fn within_limit(&mut self, text: &[u8]) -> Result<(), Broken> {
+    fn within_limit(&mut self, text: &[u8]) -> Result<(), AvroError> {
         match text.len() < MAX_VALUE_BYTES {
             true => Ok(()),
             false => {
@@ -222,12 +222,12 @@ impl<'b> Reader<'_, 'b> {
     }
 
     #[cold]
-    fn beyond(&mut self, limit: Reason, why: Broken) -> Broken {
+    fn beyond(&mut self, limit: Reason, why: AvroError) -> AvroError {
         self.beyond = Some(limit);
         why
     }
 
-    fn count(&mut self, items: u64) -> Result<(), Broken> {
+    fn count(&mut self, items: u64) -> Result<(), AvroError> {
         self.items = self.items.saturating_add(items);
         match self.items <= MAX_ITEMS {
             true => Ok(()),
@@ -236,7 +236,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     /// How many items follow, and how many bytes they have, where that is said.
-    fn block(&mut self) -> Result<(u64, Option<usize>), Broken> {
+    fn block(&mut self) -> Result<(u64, Option<usize>), AvroError> {
         let count = self.long()?;
         let bytes = if count < 0 { Some(self.length()?) } else { None };
         let count = count.unsigned_abs();
@@ -244,14 +244,14 @@ impl<'b> Reader<'_, 'b> {
         Ok((count, bytes))
     }
 
-    fn choose<'c, T>(&mut self, choices: &'c [T], what: &str) -> Result<&'c T, Broken> {
+    fn choose<'c, T>(&mut self, choices: &'c [T], what: &str) -> Result<&'c T, AvroError> {
         let number = self.long()?;
         let choice = usize::try_from(number).ok().and_then(|number| choices.get(number));
         choice.ok_or_else(|| format!("there is no {what} {number}"))
     }
 
     /// Nothing may be left over.
-    fn end(&self) -> Result<(), Broken> {
+    fn end(&self) -> Result<(), AvroError> {
         match self.rest.len() {
             0 => Ok(()),
             1 => Err("1 byte is left over behind the value".to_owned()),
@@ -259,7 +259,7 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    fn boolean(&mut self) -> Result<bool, Broken> {
+    fn boolean(&mut self) -> Result<bool, AvroError> {
         match self.array()? {
             [0] => Ok(false),
             [1] => Ok(true),
@@ -267,7 +267,7 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    fn int(&mut self) -> Result<i64, Broken> {
+    fn int(&mut self) -> Result<i64, AvroError> {
         let number = self.long()?;
         match i32::try_from(number) {
             Ok(_) => Ok(number),
@@ -275,11 +275,11 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    fn time(&mut self, kind: TimeKind) -> Result<i64, Broken> {
+    fn time(&mut self, kind: TimeKind) -> Result<i64, AvroError> {
         if kind.is_int() { self.int() } else { self.long() }
     }
 
-    fn text(&mut self) -> Result<&'b [u8], Broken> {
+    fn text(&mut self) -> Result<&'b [u8], AvroError> {
         let text = self.sized()?;
         match str::from_utf8(text) {
             Ok(_) => Ok(text),
@@ -287,19 +287,19 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    fn sized(&mut self) -> Result<&'b [u8], Broken> {
+    fn sized(&mut self) -> Result<&'b [u8], AvroError> {
         let length = self.length()?;
         self.take(length)
     }
 
-    fn length(&mut self) -> Result<usize, Broken> {
+    fn length(&mut self) -> Result<usize, AvroError> {
         let length = self.long()?;
         usize::try_from(length).map_err(|_| format!("a length of {length}"))
     }
 
     /// A number in zigzag, seven bits a byte, the lowest first.
     #[inline]
-    fn long(&mut self) -> Result<i64, Broken> {
+    fn long(&mut self) -> Result<i64, AvroError> {
         let mut number = 0_u64;
         for (shift, (at, byte)) in (0..70).step_by(7).zip(self.rest.iter().enumerate()) {
             number |= u64::from(byte & 0x7f) << shift;
@@ -319,7 +319,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     #[inline]
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], AvroError> {
         match self.rest.split_first_chunk() {
             Some((array, rest)) => {
                 self.rest = rest;
@@ -330,7 +330,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     #[inline]
-    fn take(&mut self, length: usize) -> Result<&'b [u8], Broken> {
+    fn take(&mut self, length: usize) -> Result<&'b [u8], AvroError> {
         match self.rest.split_at_checked(length) {
             Some((taken, rest)) => {
                 self.rest = rest;
@@ -341,7 +341,7 @@ impl<'b> Reader<'_, 'b> {
     }
 
     #[cold]
-    fn ends(&self) -> Broken {
+    fn ends(&self) -> AvroError {
         format!("it ends after {} bytes, in the midst of a value", self.whole)
     }
 }

@@ -14,7 +14,9 @@ mod wire;
 use super::json;
 use crate::decode::json::MAX_VALUE_BYTES;
 use schema::{Field, Kind, Shape, Type, TypeId};
-use wire::{Broken, Entries, Reader, another_type, bytes_of, int32, last, low, text_of, zigzag};
+use wire::{
+    Entries, ProtoError, Reader, another_type, bytes_of, int32, last, low, text_of, zigzag,
+};
 
 #[cfg(test)]
 pub use parse::compiled;
@@ -34,14 +36,14 @@ impl Schema {
         out: &mut Vec<u8>,
         slots: &mut Vec<Slot>,
         takes_all: bool,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), ProtoError> {
         slots.clear();
         let mut reader = Reader(body);
         let id = self.type_of(&mut reader)?;
         Writer { schema: self, out, slots, takes_all }.message(id, reader.0, 0)
     }
 
-    fn type_of(&self, reader: &mut Reader<'_>) -> Result<TypeId, Broken> {
+    fn type_of(&self, reader: &mut Reader<'_>) -> Result<TypeId, ProtoError> {
         let none = || "its message's type is none of its schema".to_owned();
         let count = zigzag(reader.varint()?);
         if count == 0 {
@@ -61,13 +63,13 @@ impl Schema {
 struct Writer<'s, 'o> {
     schema: &'s Schema,
     out: &'o mut Vec<u8>,
-    /// Those of the messages that are being written, the innermost last.
+    /// The slots of the messages that are being written, the innermost last.
     slots: &'o mut Vec<Slot>,
     takes_all: bool,
 }
 
 impl Writer<'_, '_> {
-    fn message(&mut self, id: TypeId, body: &[u8], depth: u32) -> Result<(), Broken> {
+    fn message(&mut self, id: TypeId, body: &[u8], depth: u32) -> Result<(), ProtoError> {
         if depth >= MAX_DEPTH {
             return Err(format!("nested deeper than {MAX_DEPTH}"));
         }
@@ -94,7 +96,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn fields(&mut self, fields: &[Field], body: &[u8], depth: u32) -> Result<(), Broken> {
+    fn fields(&mut self, fields: &[Field], body: &[u8], depth: u32) -> Result<(), ProtoError> {
         let base = self.slots.len();
         self.slots.resize(base + fields.len(), Slot::Absent);
         let read = self.read(fields, body, base);
@@ -104,7 +106,7 @@ impl Writer<'_, '_> {
     }
 
     /// Notes what is there of each field.
-    fn read(&mut self, fields: &[Field], body: &[u8], base: usize) -> Result<(), Broken> {
+    fn read(&mut self, fields: &[Field], body: &[u8], base: usize) -> Result<(), ProtoError> {
         let mut entries = Entries::new(body);
         while let Some((number, slot)) = entries.next()? {
             // Producers write fields in their order, and they are few.
@@ -150,7 +152,7 @@ impl Writer<'_, '_> {
         body: &[u8],
         base: usize,
         depth: u32,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), ProtoError> {
         self.out.push(b'{');
         let mut is_first = true;
         for (at, field) in fields.iter().enumerate() {
@@ -179,7 +181,7 @@ impl Writer<'_, '_> {
         slot: Slot,
         body: &[u8],
         depth: u32,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), ProtoError> {
         let Slot::Parts { start: first } = slot else {
             return self.value(field.kind, slot, body, depth);
         };
@@ -196,7 +198,7 @@ impl Writer<'_, '_> {
         self.value(field.kind, all, &whole, depth)
     }
 
-    fn repeated(&mut self, field: &Field, body: &[u8], depth: u32) -> Result<(), Broken> {
+    fn repeated(&mut self, field: &Field, body: &[u8], depth: u32) -> Result<(), ProtoError> {
         self.out.push(b'[');
         let begin = self.out.len();
         let mut entries = Entries::new(body);
@@ -224,7 +226,7 @@ impl Writer<'_, '_> {
         body: &[u8],
         begin: usize,
         depth: u32,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), ProtoError> {
         if self.out.len() > begin {
             self.out.push(b',');
         }
@@ -236,7 +238,7 @@ impl Writer<'_, '_> {
     }
 
     /// Its entries are messages of a key and a value.
-    fn map(&mut self, field: &Field, body: &[u8], depth: u32) -> Result<(), Broken> {
+    fn map(&mut self, field: &Field, body: &[u8], depth: u32) -> Result<(), ProtoError> {
         let schema = self.schema;
         let members = match field.kind {
             Kind::Message(id) => match &schema.types[id] {
@@ -275,7 +277,7 @@ impl Writer<'_, '_> {
     }
 
     /// An absent one is its kind's zero.
-    fn value(&mut self, kind: Kind, slot: Slot, body: &[u8], depth: u32) -> Result<(), Broken> {
+    fn value(&mut self, kind: Kind, slot: Slot, body: &[u8], depth: u32) -> Result<(), ProtoError> {
         let bits = if let Slot::Bits(bits, _) = slot { bits } else { 0 };
         match kind {
             Kind::Double => json::write_double(self.out, f64::from_bits(bits)),
@@ -303,6 +305,6 @@ impl Writer<'_, '_> {
 }
 
 #[cold]
-fn too_long() -> Broken {
+fn too_long() -> ProtoError {
     format!("as text it has {MAX_VALUE_BYTES} bytes and more")
 }

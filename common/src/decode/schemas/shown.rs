@@ -4,7 +4,7 @@
 use super::header::{HEADER, schema_id};
 use super::{Format, Schemas, Scratch};
 use crate::TimeBounds;
-use crate::decode::{Beside, Decoder, Element, Rules};
+use crate::decode::{Decoder, Element, RecordContext, Rules};
 use crate::reject::Reject;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,8 +18,9 @@ impl Decoder {
     /// As [`Decoder::decode_each`].
     pub fn decode_each_by_schema(
         &mut self,
-        (value, json): (&[u8], &[u8]),
-        beside: &Beside<'_>,
+        value: &[u8],
+        json: &[u8],
+        beside: &RecordContext<'_>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
         let whole = self.whole(value);
@@ -64,7 +65,7 @@ struct Rejects {
 
 impl Whole<'_> {
     /// There are none where the text has all anyway, or would be too long.
-    fn rejects(&self, beside: &Beside<'_>) -> Rejects {
+    fn rejects(&self, beside: &RecordContext<'_>) -> Rejects {
         let mut rejects = Rejects::default();
         let mut decoder = Decoder {
             bounds: self.bounds,

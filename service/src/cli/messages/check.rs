@@ -80,7 +80,7 @@ impl MessageArgs {
         unread.next().map(|flag| no_effect(&flag, in_the_way))
     }
 
-    /// Of times that messages have themselves.
+    /// Concerning times that messages have themselves.
     fn contradiction_of_written_times(&self) -> Option<String> {
         let written = |field| self.map.as_ref()?.written(field);
         let time_of_day = written(Field::TimeOfDay)?;

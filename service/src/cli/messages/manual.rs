@@ -2,7 +2,7 @@
 
 use super::{Flags, MessageArgs};
 use clap::Parser;
-use common::decode::{Beside, Conditions, Decoder, Element, Preset, ProvenanceNames};
+use common::decode::{Conditions, Decoder, Element, Preset, ProvenanceNames, RecordContext};
 use common::{Named, Reject, Tick, Timestamp};
 
 const MANUAL: &str = include_str!("../../../../docs/message-format.md");
@@ -44,7 +44,7 @@ fn args(flags: &str) -> MessageArgs {
 /// The ticks of a message, whose key and topic are `AAPL`, or why it is none.
 fn read(flags: &str, message: &str) -> String {
     let mut decoder = Decoder::new(args(flags).rules(ProvenanceNames::default()), RECORD);
-    let beside = Beside { key: Some(b"AAPL"), topic: Some("AAPL"), time: Some(RECORD) };
+    let beside = RecordContext { key: Some(b"AAPL"), topic: Some("AAPL"), time: Some(RECORD) };
     let mut all = Vec::new();
     let why = |reject: Reject| reject.reason.as_str().to_owned();
     let mut each = |element: Element<'_>| {

@@ -3,7 +3,7 @@
 
 use super::{Flags, MessageArgs};
 use clap::Parser;
-use common::decode::{Beside, Decoder, Element, ProvenanceNames};
+use common::decode::{Decoder, Element, ProvenanceNames, RecordContext};
 use common::{Price, Reason, Reject, Tick, Timestamp};
 use serde::Deserialize;
 
@@ -46,7 +46,7 @@ impl Shape {
         let record_time = Timestamp::from_micros(1_749_218_405_000_000);
         let mut decoder = Decoder::new(args.rules(ProvenanceNames::default()), record_time);
         let key = self.key.as_deref().map(str::as_bytes);
-        let beside = Beside {
+        let beside = RecordContext {
             key,
             topic: Some(self.topic.as_deref().unwrap_or("stock_prices")),
             time: Some(record_time),

@@ -1,5 +1,5 @@
-//! What keeps messages from being ticks, where no flags are proposed: times that are not read, arrays
-//! that fit as well as one another, books and orders.
+//! What keeps messages from being ticks, where no flags are proposed: times that are not read,
+//! arrays that fit as well as one another, books and orders.
 
 use super::super::anatomy::{parse, ways};
 use super::super::books::is_book;

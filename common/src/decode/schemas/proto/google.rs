@@ -1,6 +1,6 @@
 //! Messages of Google's that mean one value: of `google.protobuf` and `google.type`.
 
-use super::wire::{Broken, int32, int64, last, text_of};
+use super::wire::{ProtoError, int32, int64, last, text_of};
 use crate::decode::schemas::{json, times};
 use crate::decode::values::is_number;
 use std::borrow::Cow;
@@ -84,7 +84,7 @@ pub const TYPES: [(&str, &str); 17] = [
 
 /// A message that is one value.
 #[derive(Debug, Clone, Copy)]
-pub enum Known {
+pub enum WellKnown {
     /// `google.protobuf.Timestamp`
     Timestamp,
     /// `google.type.Decimal`, a number as text.
@@ -97,7 +97,7 @@ pub enum Known {
     TimeOfDay,
 }
 
-impl Known {
+impl WellKnown {
     /// By the message's full name.
     pub fn of_name(name: &str) -> Option<Self> {
         Some(match name {
@@ -111,7 +111,7 @@ impl Known {
     }
 
     /// What is none of its kind is written as the object that it is.
-    pub fn write(self, body: &[u8], out: &mut Vec<u8>) -> Result<(), Broken> {
+    pub fn write(self, body: &[u8], out: &mut Vec<u8>) -> Result<(), ProtoError> {
         match self {
             Self::Timestamp => times::write_seconds(out, int64(body, 1)?, int32(body, 2)?),
             Self::Decimal => {

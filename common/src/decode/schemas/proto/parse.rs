@@ -1,6 +1,6 @@
 //! The text of a Protobuf schema as types.
 
-use super::google::{self, Known};
+use super::google::{self, WellKnown};
 use super::schema::{Field, Kind, Schema, Shape, Top, Type, TypeId};
 use crate::decode::schemas::json::write_text;
 use crate::decode::schemas::registered::SchemaText;
@@ -115,7 +115,7 @@ impl Parser<'_> {
                 Some(field) => Type::Wrapper(self.kind(&field)),
                 None => Type::Message(Vec::new()),
             },
-            name => match Known::of_name(name) {
+            name => match WellKnown::of_name(name) {
                 Some(known) => Type::Google(known),
                 None => Type::Message(self.fields(message)),
             },

@@ -1,7 +1,7 @@
 //! A Protobuf schema as types, ready to be read by.
 
-use super::google::Known;
-use super::wire::{Broken, Reader, Slot, Wire, text_of};
+use super::google::WellKnown;
+use super::wire::{ProtoError, Reader, Slot, Wire, text_of};
 use rustc_hash::FxHashMap;
 
 pub type TypeId = usize;
@@ -29,7 +29,7 @@ pub enum Type {
     Wrapper(Kind),
     /// `confluent.type.Decimal`
     Decimal,
-    Google(Known),
+    Google(WellKnown),
 }
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ impl Field {
     }
 
     /// What is passed over must be of its type all the same.
-    pub fn check(&self, slot: Slot, body: &[u8]) -> Result<(), Broken> {
+    pub fn check(&self, slot: Slot, body: &[u8]) -> Result<(), ProtoError> {
         match (self.kind.wire(), slot) {
             (Some(wire), Slot::Bytes { start, end }) => {
                 let mut packed = Reader(&body[start..end]);

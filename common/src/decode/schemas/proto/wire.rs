@@ -6,7 +6,7 @@ const MAX_NUMBER: u64 = (1 << 29) - 1;
 const LAST_SHIFT: u32 = 63;
 
 /// Why bytes are no message of a schema.
-pub type Broken = String;
+pub type ProtoError = String;
 
 /// How a number is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub fn bytes_of(slot: Slot, body: &[u8]) -> &[u8] {
     }
 }
 
-pub fn text_of(slot: Slot, body: &[u8]) -> Result<&[u8], Broken> {
+pub fn text_of(slot: Slot, body: &[u8]) -> Result<&[u8], ProtoError> {
     let text = bytes_of(slot, body);
     match str::from_utf8(text) {
         Ok(_) => Ok(text),
@@ -56,7 +56,7 @@ pub fn text_of(slot: Slot, body: &[u8]) -> Result<&[u8], Broken> {
 
 /// A field of another type than the schema's.
 #[cold]
-pub fn another_type(number: u32, slot: Slot) -> Broken {
+pub fn another_type(number: u32, slot: Slot) -> ProtoError {
     let how = match slot.wire() {
         Some(Wire::Varint) => "as a varint",
         Some(Wire::Fixed64) => "in 8 bytes",
@@ -67,7 +67,7 @@ pub fn another_type(number: u32, slot: Slot) -> Broken {
 }
 
 /// The last that is there of the field with this number.
-pub fn last(body: &[u8], wanted: u32, wire: Option<Wire>) -> Result<Option<Slot>, Broken> {
+pub fn last(body: &[u8], wanted: u32, wire: Option<Wire>) -> Result<Option<Slot>, ProtoError> {
     let (mut entries, mut found) = (Entries::new(body), None);
     while let Some((number, slot)) = entries.next()? {
         if number == wanted {
@@ -81,13 +81,13 @@ pub fn last(body: &[u8], wanted: u32, wire: Option<Wire>) -> Result<Option<Slot>
 }
 
 /// The field that has this number and is an int64.
-pub fn int64(body: &[u8], number: u32) -> Result<i64, Broken> {
+pub fn int64(body: &[u8], number: u32) -> Result<i64, ProtoError> {
     let slot = last(body, number, Some(Wire::Varint))?;
     Ok(if let Some(Slot::Bits(bits, _)) = slot { bits.cast_signed() } else { 0 })
 }
 
 /// The field that has this number and is an int32.
-pub fn int32(body: &[u8], number: u32) -> Result<i64, Broken> {
+pub fn int32(body: &[u8], number: u32) -> Result<i64, ProtoError> {
     Ok(low(int64(body, number)?.cast_unsigned()).into())
 }
 
@@ -116,7 +116,7 @@ impl<'b> Entries<'b> {
     }
 
     /// The next field's number and place. Groups, which nobody writes any more, are passed over.
-    pub fn next(&mut self) -> Result<Option<(u32, Slot)>, Broken> {
+    pub fn next(&mut self) -> Result<Option<(u32, Slot)>, ProtoError> {
         let mut groups = Vec::new();
         while !self.reader.0.is_empty() {
             let key = self.reader.varint()?;
@@ -153,7 +153,7 @@ impl<'b> Entries<'b> {
 }
 
 #[inline]
-fn number_of(key: u64) -> Result<u32, Broken> {
+fn number_of(key: u64) -> Result<u32, ProtoError> {
     match key >> 3 {
         0 => Err("a field without a number".to_owned()),
         number @ 1..=MAX_NUMBER => Ok(number as u32),
@@ -165,7 +165,7 @@ pub struct Reader<'b>(pub &'b [u8]);
 
 impl<'b> Reader<'b> {
     #[inline]
-    pub fn varint(&mut self) -> Result<u64, Broken> {
+    pub fn varint(&mut self) -> Result<u64, ProtoError> {
         let mut number = 0_u64;
         for (shift, (at, byte)) in (0..70).step_by(7).zip(self.0.iter().enumerate()) {
             number |= u64::from(byte & 0x7f) << shift;
@@ -180,7 +180,7 @@ impl<'b> Reader<'b> {
         Err(if self.0.len() < 10 { ends() } else { "a number of more than ten bytes".to_owned() })
     }
 
-    pub fn number(&mut self, wire: Wire) -> Result<Slot, Broken> {
+    pub fn number(&mut self, wire: Wire) -> Result<Slot, ProtoError> {
         let bits = match wire {
             Wire::Varint => self.varint()?,
             Wire::Fixed64 => u64::from_le_bytes(self.array()?),
@@ -189,19 +189,19 @@ impl<'b> Reader<'b> {
         Ok(Slot::Bits(bits, wire))
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Broken> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], ProtoError> {
         let (array, rest) = self.0.split_first_chunk().ok_or_else(ends)?;
         self.0 = rest;
         Ok(*array)
     }
 
-    fn take(&mut self, length: usize) -> Result<&'b [u8], Broken> {
+    fn take(&mut self, length: usize) -> Result<&'b [u8], ProtoError> {
         let (taken, rest) = self.0.split_at_checked(length).ok_or_else(ends)?;
         self.0 = rest;
         Ok(taken)
     }
 }
 
-fn ends() -> Broken {
+fn ends() -> ProtoError {
     "it ends in the midst of a value".to_owned()
 }

@@ -3,7 +3,7 @@
 use super::super::header::HEADER;
 use super::super::*;
 use crate::Timestamp;
-use crate::decode::{Beside, Decoder, Element, MapEntries, Mapping, Preset};
+use crate::decode::{Decoder, Element, MapEntries, Mapping, Preset, RecordContext};
 use crate::timestamp::{EpochUnit, TimeRules};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -420,8 +420,10 @@ fn ticks(decoder: &mut Decoder, value: &[u8]) -> Vec<String> {
         Err(reject) => return vec![reject.to_string()],
     };
     let mut all = Vec::new();
-    let read =
-        decoder.decode_each(json, &Beside::NOTHING, &mut |Element { index, read, .. }| {
+    let read = decoder.decode_each(
+        json,
+        &RecordContext::NOTHING,
+        &mut |Element { index, read, .. }| {
             all.push(match read {
                 Ok(record) => {
                     let (tick, prices) = (record.tick, record.tick.prices());
@@ -436,7 +438,8 @@ fn ticks(decoder: &mut Decoder, value: &[u8]) -> Vec<String> {
                 }
                 Err(reject) => reject.to_string(),
             });
-        });
+        },
+    );
     if let Err(reject) = read {
         all.push(reject.to_string());
     }
@@ -615,7 +618,7 @@ fn a_reject_shows_what_was_there_be_it_passed_over() {
     let mut scratch = Scratch::default();
     let json = decoder.json(&value, &mut scratch).unwrap();
     assert_eq!(json, br#"{"symbol":"A","price":{},"ts":1749218401}"#);
-    let read = decoder.decode_each_by_schema((&value, json), &Beside::NOTHING, &mut |_| ());
+    let read = decoder.decode_each_by_schema(&value, json, &RecordContext::NOTHING, &mut |_| ());
     let expected = r#"bad_price: price {"units":7,"unit":"USD"} is not a number"#;
     assert_eq!(read.unwrap_err().to_string(), expected);
 }

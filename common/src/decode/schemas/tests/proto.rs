@@ -1,7 +1,7 @@
 //! Protobuf, held against the crate that reads its schemas.
 
 use super::super::*;
-use crate::decode::{Beside, Decoder, Element};
+use crate::decode::{Decoder, Element, RecordContext};
 use crate::{Reason, Timestamp};
 use proptest::prelude::*;
 use protox::prost_reflect::prost::Message as _;
@@ -252,7 +252,7 @@ fn a_price_that_is_absent_is_a_reject_and_no_tick_of_zero() {
         trade.set_field_by_name("ts", Value::I64(1_749_218_401));
         let json = json_of(&proto(&text), Some(&Rules::default()), &first(&trade)).unwrap();
         let mut decoder = Decoder::new(Rules::default(), NOW);
-        let read = decoder.decode(json.as_bytes(), &Beside::NOTHING);
+        let read = decoder.decode(json.as_bytes(), &RecordContext::NOTHING);
         assert_eq!(read.unwrap_err().reason, reason, "{price}");
     }
 }
@@ -550,7 +550,7 @@ fn a_reject_shows_what_was_there_be_it_passed_over() {
             let text = String::from_utf8(element.value.to_vec()).unwrap();
             elements.push((element.index, text, element.read.unwrap_err().to_string()));
         };
-        let whole = decoder.decode_each_by_schema((&value, json), &Beside::NOTHING, &mut each);
+        let whole = decoder.decode_each_by_schema(&value, json, &RecordContext::NOTHING, &mut each);
         (whole.err().map(|reject| reject.to_string()), elements)
     };
     let why = r#"bad_price: price {"number_value":3.5} is not a number"#.to_owned();
@@ -585,11 +585,12 @@ fn a_message_is_a_tick_by_its_names_and_a_volume_of_zero_is_one() {
         (Scratch::default(), [&[0, 0, 0, 0, 3], &first(&trade)[..]].concat());
     let json = decoder.json(&value, &mut scratch).unwrap();
     let mut seen = 0;
-    let read = decoder.decode_each(json, &Beside::NOTHING, &mut |Element { read, .. }| {
-        let tick = read.unwrap().tick;
-        assert_eq!(tick.volume().map(|volume| volume.to_string()).as_deref(), Some("0"));
-        seen += 1;
-    });
+    let read =
+        decoder.decode_each(json, &RecordContext::NOTHING, &mut |Element { read, .. }| {
+            let tick = read.unwrap().tick;
+            assert_eq!(tick.volume().map(|volume| volume.to_string()).as_deref(), Some("0"));
+            seen += 1;
+        });
     assert!(read.is_ok() && seen == 1);
 }
 

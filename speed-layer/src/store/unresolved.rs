@@ -1,39 +1,40 @@
-//! [`Unlocated`]: partitions of which PostgreSQL does not take the question where to begin, in the
-//! parts in which it is to be asked.
+//! [`UnresolvedStarts`]: partitions whose start offset PostgreSQL does not give, in the parts in
+//! which they are to be queried.
 
 use crate::source::SourcePartition;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Partitions of which it is asked at once.
+/// Partitions that are queried together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     pub partitions: Vec<SourcePartition>,
-    /// In PostgreSQL's words.
+    /// Why the query failed, in PostgreSQL's words.
     pub why: String,
-    /// Since when the one that it has is known not to be taken alone.
+    /// Since when its only partition is known to fail alone. `None`: it has several, or that is not
+    /// known.
     pub alone_since: Option<Instant>,
 }
 
-/// What PostgreSQL did not take is asked in halves, the oldest part first: what nothing is wrong
-/// with begins before it is found out which of the others cannot.
+/// A query that failed is repeated in halves, the oldest part first: partitions that nothing is
+/// wrong with begin before it is found out which of the others cannot.
 #[derive(Debug, Default)]
-pub struct Unlocated {
+pub struct UnresolvedStarts {
     parts: VecDeque<Part>,
 }
 
-impl Unlocated {
-    /// The part that stands longest, with those of it that are asked for now.
+impl UnresolvedStarts {
+    /// The part that has waited longest, with those of its partitions that are asked for now.
     pub fn next(&mut self, is_asked: impl Fn(SourcePartition) -> bool) -> Option<Part> {
         let place =
             self.parts.iter().position(|part| part.partitions.iter().any(|at| is_asked(*at)))?;
         let mut part = self.parts.remove(place)?;
-        // The others of it are asked for the first time once they come.
+        // Its other partitions are queried as new ones once they are asked for.
         part.partitions.retain(|at| is_asked(*at));
         Some(part)
     }
 
-    /// These were not taken together.
+    /// The query of these together failed.
     pub fn put_in_halves(&mut self, partitions: &[SourcePartition], why: &str) {
         let why = match partitions.len() {
             1 => why.to_owned(),
@@ -46,23 +47,23 @@ impl Unlocated {
         }
     }
 
-    /// Parts that were asked, and wait for their next turn.
+    /// Parts that were queried, and wait for their next turn.
     pub fn put_back(&mut self, parts: Vec<Part>) {
         self.parts.extend(parts);
     }
 
-    /// Why it is not known where to begin with a partition.
+    /// Why the start of a partition is not known. `None`: it is not among these.
     pub fn why(&self, at: SourcePartition) -> Option<&str> {
         self.parts.iter().find(|part| part.partitions.contains(&at)).map(|part| &*part.why)
     }
 
-    /// Whether each one that is left was not taken alone.
+    /// Whether each partition that is left failed alone.
     pub fn are_alone(&self) -> bool {
         self.parts.iter().all(|part| part.alone_since.is_some())
     }
 
-    /// Another instance has these from now on.
-    pub fn forget(&mut self, gone: &[SourcePartition]) {
+    /// These partitions belong to another instance from now on.
+    pub fn remove(&mut self, gone: &[SourcePartition]) {
         for part in &mut self.parts {
             part.partitions.retain(|at| !gone.contains(at));
         }
@@ -85,20 +86,20 @@ mod tests {
 
     /// Asks part by part, `tries` times in all; gives who was taken, and those that stood alone.
     fn search(culprits: &[i32], count: i32, tries: usize) -> (BTreeSet<i32>, BTreeSet<i32>) {
-        let mut unlocated = Unlocated::default();
-        unlocated.put_in_halves(&(0..count).map(at).collect::<Vec<_>>(), "it takes too long");
+        let mut unresolved = UnresolvedStarts::default();
+        unresolved.put_in_halves(&(0..count).map(at).collect::<Vec<_>>(), "it takes too long");
         let (mut taken, mut alone) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..tries {
-            let Some(mut part) = unlocated.next(|_| true) else { break };
+            let Some(mut part) = unresolved.next(|_| true) else { break };
             let is_taken = part.partitions.iter().all(|at| !culprits.contains(&at.partition));
             match &part.partitions[..] {
                 all if is_taken => taken.extend(all.iter().map(|at| at.partition)),
                 [one] => {
                     alone.insert(one.partition);
                     part.alone_since.get_or_insert_with(Instant::now);
-                    unlocated.put_back(vec![part]);
+                    unresolved.put_back(vec![part]);
                 }
-                several => unlocated.put_in_halves(several, "it takes too long"),
+                several => unresolved.put_in_halves(several, "it takes too long"),
             }
         }
         (taken, alone)
@@ -126,34 +127,34 @@ mod tests {
 
     #[test]
     fn each_that_is_not_taken_alone_has_its_turn_before_one_has_its_next() {
-        let mut unlocated = Unlocated::default();
+        let mut unresolved = UnresolvedStarts::default();
         let alone = |n| Part {
             partitions: vec![at(n)],
             why: String::new(),
             alone_since: Some(Instant::now()),
         };
-        unlocated.put_back((0..10).map(alone).collect());
-        assert!(unlocated.are_alone());
+        unresolved.put_back((0..10).map(alone).collect());
+        assert!(unresolved.are_alone());
         let mut asked = Vec::new();
         // Four are tried at a time.
         for _ in 0..5 {
-            let tried: Vec<Part> = (0..4).filter_map(|_| unlocated.next(|_| true)).collect();
+            let tried: Vec<Part> = (0..4).filter_map(|_| unresolved.next(|_| true)).collect();
             asked.extend(tried.iter().map(|part| part.partitions[0].partition));
-            unlocated.put_back(tried);
+            unresolved.put_back(tried);
         }
         assert_eq!(asked, (0..10).chain(0..10).collect::<Vec<_>>());
     }
 
     #[test]
     fn who_is_not_asked_for_leaves_the_part_and_who_is_given_up_is_forgotten() {
-        let mut unlocated = Unlocated::default();
-        unlocated.put_in_halves(&[at(0), at(1), at(2), at(3)], "a lock");
-        assert!(!unlocated.are_alone());
-        let part = unlocated.next(|at| at.partition == 1).unwrap();
+        let mut unresolved = UnresolvedStarts::default();
+        unresolved.put_in_halves(&[at(0), at(1), at(2), at(3)], "a lock");
+        assert!(!unresolved.are_alone());
+        let part = unresolved.next(|at| at.partition == 1).unwrap();
         assert_eq!(part.partitions, [at(1)]);
-        assert_eq!((unlocated.why(at(0)), unlocated.why(at(1))), (None, None));
-        assert_eq!(unlocated.why(at(2)), Some("asked of 4 partitions at once: a lock"));
-        unlocated.forget(&[at(2), at(3)]);
-        assert!(unlocated.next(|_| true).is_none());
+        assert_eq!((unresolved.why(at(0)), unresolved.why(at(1))), (None, None));
+        assert_eq!(unresolved.why(at(2)), Some("asked of 4 partitions at once: a lock"));
+        unresolved.remove(&[at(2), at(3)]);
+        assert!(unresolved.next(|_| true).is_none());
     }
 }

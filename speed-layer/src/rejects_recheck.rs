@@ -1,9 +1,9 @@
-//! Whether messages that earlier runs have rejected are ticks by this run's flags: who has found the
-//! right ones may well wait for those, and nothing reads them again.
+//! Whether messages that earlier runs have rejected are ticks by this run's flags: who has found
+//! the right ones may well wait for those, and nothing reads them again.
 
 use crate::process::Shared;
 use common::Timestamp;
-use common::decode::{Beside, Decoder, ProvenanceNames, Rules};
+use common::decode::{Decoder, ProvenanceNames, RecordContext, Rules};
 use service::pg::{self, Database, in_time};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,25 +11,25 @@ use std::time::Duration;
 /// What the session is called in `pg_stat_activity`.
 const APPLICATION: &str = "speed-layer rejects";
 const PATIENCE: Duration = Duration::from_secs(30);
-const REJECTS: &str = include_str!("../sql/kept/rejects.sql");
+const NEWEST_REJECTS: &str = include_str!("../sql/kept/rejects.sql");
 
 /// The topic, the value and the record's time.
-type Kept = (String, Vec<u8>, Option<Timestamp>);
+type RejectRow = (String, Vec<u8>, Option<Timestamp>);
 
 /// Looks once, and says what it has found.
-pub async fn look(shared: Arc<Shared>) {
+pub async fn run(shared: Arc<Shared>) {
     let database = shared.database.with_application(APPLICATION);
-    let Some(kept) = shared.stop.run_until_cancelled(read(&shared, &database)).await else {
+    let Some(rejects) = shared.stop.run_until_cancelled(read(&shared, &database)).await else {
         return;
     };
     // The role that only writes may not read them; and a database that is away is said by others.
-    let kept = kept.unwrap_or_else(|error| {
+    let rejects = rejects.unwrap_or_else(|error| {
         tracing::debug!("rejects of earlier runs were not looked at: {error}");
         Vec::new()
     });
-    let ticks = ticks_among(&kept, shared.config.messages.rules(ProvenanceNames::default()));
+    let ticks = ticks_among(&rejects, shared.config.messages.rules(ProvenanceNames::default()));
     if ticks > 0 {
-        let looked_at = kept.len();
+        let looked_at = rejects.len();
         tracing::warn!(
             ticks,
             looked_at,
@@ -39,25 +39,27 @@ pub async fn look(shared: Arc<Shared>) {
     }
 }
 
-async fn read(shared: &Shared, database: &Database) -> anyhow::Result<Vec<Kept>> {
+async fn read(shared: &Shared, database: &Database) -> anyhow::Result<Vec<RejectRow>> {
     let has_pattern = shared.config.named_topics().count() < shared.config.topics.len();
     let topics = (!has_pattern).then(|| shared.config.topics.clone());
     let mut connection = database.connect().await?;
-    let rows =
-        pg::query_as(REJECTS).bind(&shared.config.group_id).bind(topics).fetch_all(&mut connection);
+    let rows = pg::query_as(NEWEST_REJECTS)
+        .bind(&shared.config.group_id)
+        .bind(topics)
+        .fetch_all(&mut connection);
     Ok(in_time(PATIENCE, rows).await?)
 }
 
-fn ticks_among(kept: &[Kept], rules: Rules) -> usize {
+fn ticks_among(rejects: &[RejectRow], rules: Rules) -> usize {
     let mut decoder = Decoder::new(rules, Timestamp::now());
-    let mut is_tick = |(topic, value, time): &&Kept| {
-        let beside = Beside { key: None, topic: Some(topic), time: *time };
+    let mut is_tick = |(topic, value, time): &&RejectRow| {
+        let beside = RecordContext { key: None, topic: Some(topic), time: *time };
         let mut is_any = false;
         // What is no message holds no tick.
         let _ = decoder.decode_each(value, &beside, &mut |element| is_any |= element.read.is_ok());
         is_any
     };
-    kept.iter().filter(&mut is_tick).count()
+    rejects.iter().filter(&mut is_tick).count()
 }
 
 #[cfg(test)]
@@ -68,15 +70,15 @@ mod tests {
     #[test]
     fn messages_that_other_flags_make_ticks_of_are_counted() {
         let of = |value: &str| ("t".to_owned(), value.as_bytes().to_vec(), None);
-        let kept = [
+        let rejects = [
             of(r#"{"who":"A","price":1,"ts":1748869200000}"#),
             of(r#"{"symbol":"A","price":1,"ts":1748869200000}"#),
             of("no tick"),
         ];
-        assert_eq!(ticks_among(&kept, Rules::default()), 1);
+        assert_eq!(ticks_among(&rejects, Rules::default()), 1);
         let entries: common::decode::MapEntries = "symbol=who".parse().unwrap();
         let rules = Rules { mapping: Mapping::new(&entries.paths), ..Rules::default() };
-        assert_eq!(ticks_among(&kept, rules), 1);
-        assert_eq!(ticks_among(&kept[2..], Rules::default()), 0);
+        assert_eq!(ticks_among(&rejects, rules), 1);
+        assert_eq!(ticks_among(&rejects[2..], Rules::default()), 0);
     }
 }

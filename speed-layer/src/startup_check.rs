@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How long messages are counted, from the first of them on.
 const LENGTH: Duration = Duration::from_secs(60);
-/// So many say enough at any time, and fewer do after a while.
+/// So many messages are enough to judge by at any time, and fewer are after a while.
 const MANY: u64 = 100;
 const WHILE: Duration = Duration::from_secs(10);
 
@@ -20,7 +20,7 @@ pub struct Counts {
 }
 
 /// Says once where most of them are none, and ends with the first minute.
-pub async fn watch(counts: impl Fn() -> Counts, stop: CancellationToken) {
+pub async fn run(counts: impl Fn() -> Counts, stop: CancellationToken) {
     let mut begun = None;
     while stop.run_until_cancelled(tokio::time::sleep(Duration::from_millis(500))).await.is_some() {
         let Counts { rejected, all, messages } = counts();

@@ -1,4 +1,4 @@
-//! [`Found`]: the fields of a value, out of an envelope or without one.
+//! [`ValueFields`]: the fields of a value, out of an envelope or without one.
 
 use super::fields::Fields;
 use super::record::Provenance;
@@ -8,7 +8,7 @@ use crate::reject::{Reason, Reject};
 use serde_json::value::RawValue;
 
 /// The fields of a value, and where it came from.
-pub(super) struct Found<'a> {
+pub(super) struct ValueFields<'a> {
     /// The JSON object that they are members of.
     pub(super) object: &'a str,
     pub(super) fields: Fields<'a>,
@@ -17,9 +17,9 @@ pub(super) struct Found<'a> {
     pub(super) record_time: Option<&'a RawValue>,
 }
 
-impl<'a> Found<'a> {
-    /// What of an envelope and its payload counts. A message whose payload is no object is no
-    /// envelope: its producer has members of these names, too.
+impl<'a> ValueFields<'a> {
+    /// Reads the fields of an envelope's payload, or of `text` itself. A message whose payload is
+    /// no object is no envelope: its producer has members of these names, too.
     pub(super) fn of(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
         let outer = Fields::parse(text, rules)?;
         let Some(payload) = outer.payload.filter(|payload| outer.has_schema && is_object(payload))
@@ -43,8 +43,8 @@ impl<'a> Found<'a> {
         provenance(self.partition, self.offset)
     }
 
-    /// Of what has nothing of a tick, and would be an envelope if its payload were an object, that
-    /// is the reason.
+    /// Rejects a value without any field of a tick that would be an envelope if its payload were an
+    /// object, for that reason.
     pub(super) fn check_payload(&self) -> Result<(), Reject> {
         match self.fields.payload.filter(|_| self.fields.has_schema) {
             Some(payload) if self.fields.are_none() && !is_object(payload) => Err(Reject::new(

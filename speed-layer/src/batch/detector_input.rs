@@ -10,23 +10,23 @@ const LARGEST: i64 = i64::MAX / 2;
 
 /// The ticks of one batch in the order in which they came.
 #[derive(Debug, Default)]
-pub struct Seen {
-    ticks: Vec<SeenTick>,
+pub struct DetectorInput {
+    ticks: Vec<DetectorTick>,
     /// Each symbol of each partition once.
     series: Vec<Series>,
     partitions: Vec<(SourcePartition, SymbolMap<u32>)>,
-    /// Of those ticks that say more than prices and volume, in the same order.
+    /// What ticks say beside prices and volume, of those that do, in the same order.
     noted: Vec<Noted>,
     /// Each set of sale conditions once: a feed has few.
     conditions: Vec<Vec<Box<str>>>,
     by_text: FxHashMap<Box<str>, u32>,
-    /// Where the last tick's partition stands: neighbours mostly share it.
+    /// The index of the last tick's partition: neighbours mostly share it.
     last: usize,
 }
 
 /// One tick.
 #[derive(Debug, Clone, Copy)]
-pub struct SeenTick {
+pub struct DetectorTick {
     pub offset: i64,
     /// Nanoseconds since 1970.
     pub at: i64,
@@ -34,7 +34,7 @@ pub struct SeenTick {
     pub price: i64,
     /// 0 where the producer gives none.
     pub volume: f64,
-    /// Which of [`Seen::series`] it belongs to.
+    /// Which of [`DetectorInput::series`] it belongs to.
     pub series: u32,
     pub index: u16,
     is_noted: bool,
@@ -46,7 +46,7 @@ pub struct Noted {
     /// Where bid and ask are both known.
     pub quote: Option<Quote>,
     pub sequence: Option<u64>,
-    /// Which of [`Seen::conditions`] it has.
+    /// Which of [`DetectorInput::conditions`] it has.
     pub conditions: Option<u32>,
 }
 
@@ -57,7 +57,7 @@ pub struct Series {
     pub symbol: Box<str>,
 }
 
-impl Seen {
+impl DetectorInput {
     /// Gives the number of its series, which is the next one where that is new.
     #[inline]
     pub fn push(&mut self, tick: &Tick<'_>, at: SourcePartition, offset: i64, index: u16) -> u32 {
@@ -65,7 +65,7 @@ impl Seen {
         let volume = tick
             .volume()
             .map_or(0.0, |volume| volume.whole() as f64 + f64::from(volume.nanos()) * 1e-9);
-        self.ticks.push(SeenTick {
+        self.ticks.push(DetectorTick {
             offset,
             at: nanos(tick.timestamp()),
             price: tick.prices().close.nanos(),
@@ -120,7 +120,7 @@ impl Seen {
     }
 
     /// Each tick, with what it says beside price and volume.
-    pub fn ticks(&self) -> impl Iterator<Item = (&SeenTick, Noted)> {
+    pub fn ticks(&self) -> impl Iterator<Item = (&DetectorTick, Noted)> {
         let mut noted = self.noted.iter().copied();
         self.ticks.iter().map(move |tick| {
             let noted = if tick.is_noted { noted.next() } else { None };
