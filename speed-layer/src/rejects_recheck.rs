@@ -3,7 +3,7 @@
 
 use crate::process::Shared;
 use common::Timestamp;
-use common::decode::{Decoder, ProvenanceNames, RecordContext, Rules};
+use common::decode::{Decoder, ProvenanceNames, RecordContext, Rules, SymbolFrom};
 use service::pg::{self, Database, in_time};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,9 @@ use std::time::Duration;
 const APPLICATION: &str = "speed-layer rejects";
 const PATIENCE: Duration = Duration::from_secs(30);
 const NEWEST_REJECTS: &str = include_str!("../sql/kept/rejects.sql");
+
+/// In the place of a key, which rejects do not keep: looked at only where symbols come from keys.
+const SOME_KEY: &[u8] = b"KEY";
 
 /// The topic, the value and the record's time.
 type RejectRow = (String, Vec<u8>, Option<Timestamp>);
@@ -27,14 +30,21 @@ pub async fn run(shared: Arc<Shared>) {
         tracing::debug!("rejects of earlier runs were not looked at: {error}");
         Vec::new()
     });
-    let ticks = ticks_among(&rejects, shared.config.messages.rules(ProvenanceNames::default()));
+    let rules = shared.config.messages.rules(ProvenanceNames::default());
+    let condition = match rules.symbol_from {
+        SymbolFrom::Key | SymbolFrom::ValueOrKey => {
+            " where their keys, which are not kept, are symbols"
+        }
+        SymbolFrom::Value | SymbolFrom::Topic => "",
+    };
+    let ticks = ticks_among(&rejects, rules);
     if ticks > 0 {
         let looked_at = rejects.len();
         tracing::warn!(
             ticks,
             looked_at,
-            "of the newest {looked_at} messages that earlier runs have rejected {ticks} are ticks by the flags of this one, \
-             and are not read again: docs/operations.md, RejectRateHigh, step 4 has how to begin anew"
+            "of the newest {looked_at} messages that earlier runs have rejected {ticks} are ticks by the flags of this \
+             one{condition}, and are not read again: docs/operations.md, RejectRateHigh, step 4 has how to begin anew"
         );
     }
 }
@@ -53,7 +63,7 @@ async fn read(shared: &Shared, database: &Database) -> anyhow::Result<Vec<Reject
 fn ticks_among(rejects: &[RejectRow], rules: Rules) -> usize {
     let mut decoder = Decoder::new(rules, Timestamp::now());
     let mut is_tick = |(topic, value, time): &&RejectRow| {
-        let beside = RecordContext { key: None, topic: Some(topic), time: *time };
+        let beside = RecordContext { key: Some(SOME_KEY), topic: Some(topic), time: *time };
         let mut is_any = false;
         // What is no message holds no tick.
         let _ = decoder.decode_each(value, &beside, &mut |element| is_any |= element.read.is_ok());
@@ -80,5 +90,7 @@ mod tests {
         let rules = Rules { mapping: Mapping::new(&entries.paths), ..Rules::default() };
         assert_eq!(ticks_among(&rejects, rules), 1);
         assert_eq!(ticks_among(&rejects[2..], Rules::default()), 0);
+        let by_key = Rules { symbol_from: SymbolFrom::Key, ..Rules::default() };
+        assert_eq!(ticks_among(&[of(r#"{"price":1,"ts":1748869200000}"#)], by_key), 1);
     }
 }

@@ -402,6 +402,12 @@ fn a_price_that_is_none_is_called_what_it_is() {
     let trade = r#"{"symbol":"A","price":"N/A","ts":1749218401123}"#;
     assert_eq!(said(trade), r#"bad_price: price "N/A" is not a number"#);
     assert_eq!(said(&bare("open", "\"N/A\"")), r#"bad_price: open "N/A" is not a number"#);
+    for price in ["1,233.65", "1 233.65", "1'233.65"] {
+        let why = format!(
+            "bad_price: open \"{price}\" has separators among its digits, which are not read"
+        );
+        assert_eq!(said(&bare("open", &format!("\"{price}\""))), why);
+    }
 }
 
 #[test]

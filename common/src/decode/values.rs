@@ -389,11 +389,19 @@ pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
 
 /// A number in units of 10^-9, or what is wrong with it; `beyond`: that it is too large.
 fn nanos(raw: &RawValue, beyond: &'static str) -> Result<i128, &'static str> {
-    let text = number_or_text(raw).ok_or("is not a number")?;
+    let text = number_or_text(raw).ok_or_else(|| why_no_number(raw))?;
     parse_nanos(&text).map_err(|error| match error {
         DecimalError::OutOfRange => beyond,
         DecimalError::NotExact => "has digits below 10^-9",
     })
+}
+
+fn why_no_number(raw: &RawValue) -> &'static str {
+    let digits = plain_text(raw).map(|text| text.replace([',', ' ', '_', '\''], ""));
+    match digits {
+        Some(digits) if is_number(&digits) => "has separators among its digits, which are not read",
+        _ => "is not a number",
+    }
 }
 
 /// Notes a bid, an ask or a feed's number. Text without anything in it says that there is none.
