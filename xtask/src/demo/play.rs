@@ -226,7 +226,10 @@ impl<'a> Play<'a> {
         let mut places = self.stack.addresses();
         places.push(format!("metrics of the speed layer: {}", self.metrics));
         places.extend(self.prometheus.as_ref().map(|url| format!("Prometheus: {url}")));
-        places.extend(self.grafana.as_ref().map(|url| format!("Grafana: {url}")));
+        places.push(match &self.grafana {
+            Some(url) => format!("Grafana: {url}"),
+            None => "Grafana with the dashboards: docs/dashboards.md, To have a Grafana".to_owned(),
+        });
         places
     }
 
