@@ -13,6 +13,7 @@ use anomalies::evaluation::count::Counts;
 use anomalies::evaluation::hours as odd_hours;
 use anomalies::evaluation::market::{HARD, Market, PLAIN, Shape, draw};
 use anomalies::evaluation::nab::{self, STANDARD, Series};
+use anomalies::evaluation::thin::{self, RIGHT};
 use anomalies::{Place, Tick, hindsight};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -30,6 +31,7 @@ fn main() -> Result<ExitCode> {
     let options = Options::parse();
     let bars = options.nab.as_deref().map(bars).transpose()?;
     let ticks = ticks();
+    seldom();
     odd_bars();
     let (nanos, megabytes) = (cost(), memory()?);
     println!(
@@ -196,6 +198,34 @@ fn as_they_come(ticks: &[Tick]) -> HashSet<Place> {
 fn with_hindsight(ticks: &[Tick]) -> HashSet<Place> {
     let found = hindsight::judge(ticks, 0..ticks.len(), &hindsight::Parameters::default());
     found.iter().map(|finding| finding.place).collect()
+}
+
+/// What is said of symbols that trade seldom: of right prints, and of those that come late.
+fn seldom() {
+    println!("\nTicks some minutes apart      of 100,000 right ones: with hindsight  as they come");
+    for (name, move_of_minute) in [("usual", RIGHT.move_of_minute), ("wild", 0.003)] {
+        for pause in [0.5, 2.0, 5.0, 10.0] {
+            let of = |late| {
+                let shape = thin::Shape { pause, move_of_minute, late, ..RIGHT };
+                (100..120).map(move |seed| thin::draw(&shape, seed))
+            };
+            let to = hindsight::Parameters::default();
+            let confirmed: usize =
+                of(0.0).map(|market| thin::judge_hours(&market.ticks, &to).len()).sum();
+            let said = |late| {
+                let of_market = |mut market: Market| {
+                    market.ticks.sort_unstable_by_key(|tick| tick.place);
+                    as_they_come(&market.ticks).len()
+                };
+                of(late).map(of_market).sum::<usize>()
+            };
+            println!(
+                "  {name:<5} moves, {pause:>4} minutes apart {confirmed:>24} {:>18}, {} with 1 % late ones",
+                said(0.0),
+                said(0.01)
+            );
+        }
+    }
 }
 
 /// Symbols whose ticks take turns, so that states have to come from memory as they do with a whole

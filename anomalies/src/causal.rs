@@ -31,19 +31,28 @@ pub struct Parameters {
 /// Symbols of a partition that are watched: the first ones. A feed may have millions of names.
 pub const MOST_SYMBOLS: usize = 20_000;
 
-/// Looks at `tick`, the next one of its partition and of a `symbol`, by what is known of all of
-/// that one's ticks (`market`) and of its symbol's; `None` for a symbol beyond [`MOST_SYMBOLS`].
-/// What is found goes with the symbol that it is about.
+/// A tick, and the symbol that it is of.
+#[derive(Debug, Clone, Copy)]
+pub struct SymbolTick<'a> {
+    pub symbol: &'a str,
+    pub tick: &'a Tick,
+}
+
+/// Looks at the next tick of a partition. `market` is what is known about all ticks of the
+/// partition, and `state` what is known about those of the tick's symbol; `None` for a symbol
+/// beyond [`MOST_SYMBOLS`]. Adds what it finds to `found`, with the symbol that it is about.
 #[inline]
 pub fn observe(
-    (tick, symbol): (&Tick, &str),
-    (market, state): (&mut Market, Option<&mut State>),
+    next: SymbolTick<'_>,
+    market: &mut Market,
+    state: Option<&mut State>,
     to: &Parameters,
     calendar: &Calendar,
     found: &mut Vec<(Box<str>, Finding)>,
 ) {
+    let SymbolTick { symbol, tick } = next;
     let mut new = Vec::new();
-    let ended_by = market.observe((tick, symbol), &to.silence, calendar, &mut new);
+    let ended_by = market.observe(next, &to.silence, calendar, &mut new);
     new.iter_mut().for_each(|finding| finding.kind = Kind::MarketSilence);
     if let Some(state) = state {
         state.observe(tick, market.time(), to, calendar, &mut new);
@@ -62,7 +71,7 @@ pub fn observe(
 pub struct Market {
     clock: Clock,
     silence: silence::State,
-    /// Whose the first tick is that the clock lets wait.
+    /// The symbol of the first tick that the clock lets wait.
     waiting: Box<str>,
 }
 
@@ -76,18 +85,19 @@ impl Market {
         self.silence.last()
     }
 
-    /// Adds to `found` what `tick` shows; where that is of a tick before it, gives whose that was.
+    /// Adds to `found` what the next tick shows. Where that is about a tick before it, returns the
+    /// symbol of that tick.
     #[inline]
     fn observe(
         &mut self,
-        (tick, symbol): (&Tick, &str),
+        next: SymbolTick<'_>,
         to: &silence::Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) -> Option<Box<str>> {
-        match self.clock.turn(tick, self.time(), None) {
-            Turn::Usual => self.silence.observe(tick, to, calendar, found),
-            turn => return self.take(turn, (tick, symbol), to, calendar, found),
+        match self.clock.turn(next.tick, self.time(), None) {
+            Turn::Usual => self.silence.observe(next.tick, to, calendar, found),
+            turn => return self.take(turn, next, to, calendar, found),
         }
         None
     }
@@ -96,11 +106,12 @@ impl Market {
     fn take(
         &mut self,
         turn: Turn,
-        (tick, symbol): (&Tick, &str),
+        next: SymbolTick<'_>,
         to: &silence::Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) -> Option<Box<str>> {
+        let SymbolTick { symbol, tick } = next;
         match turn {
             Turn::Usual => self.silence.observe(tick, to, calendar, found),
             Turn::Waits { is_first: true } => self.waiting = symbol.into(),
@@ -115,7 +126,7 @@ impl Market {
                     .iter()
                     .take(1)
                     .for_each(|first| self.silence.observe(first, to, calendar, found));
-                self.observe((tick, symbol), to, calendar, found);
+                self.observe(next, to, calendar, found);
                 return Some(whose);
             }
         }
@@ -170,7 +181,7 @@ impl State {
     ) {
         match self.clock.turn(tick, self.silence.last(), market) {
             Turn::Usual => self.observe_in_time(tick, to, calendar, found),
-            turn => self.take(turn, (tick, market), to, calendar, found),
+            turn => self.take(turn, tick, market, to, calendar, found),
         }
     }
 
@@ -178,7 +189,8 @@ impl State {
     fn take(
         &mut self,
         turn: Turn,
-        (tick, market): (&Tick, Option<i64>),
+        tick: &Tick,
+        market: Option<i64>,
         to: &Parameters,
         calendar: &Calendar,
         found: &mut Vec<Finding>,
@@ -223,15 +235,15 @@ impl State {
         }
     }
 
-    /// Appends what has changed since it was written down last; where `is_whole`, everything.
+    /// Appends what has changed since it was last written; where `is_snapshot`, everything.
     ///
     /// Half of a state changes once a minute, and the other with each tick.
-    pub fn write(&mut self, is_whole: bool, to: &mut Vec<u8>) {
+    pub fn write(&mut self, is_snapshot: bool, to: &mut Vec<u8>) {
         let Self { bad_print, band, burst, silence, sequence, clock } = self;
         bad_print.put(to);
         (*band, *silence, *sequence).put(to);
         clock.put(to);
-        burst.write(is_whole, to);
+        burst.write(is_snapshot, to);
     }
 
     /// Reads on from what [`State::write`] appended after what this state knows. `None` where it is
@@ -287,8 +299,9 @@ mod tests {
                 Tick { volume, ..Tick::of(place, at, 100_000_000_000 + offset % 3 * 10_000_000) };
             let names = ["A", "B"];
             observe(
-                (&tick, names[symbol]),
-                (&mut market, Some(&mut states[symbol])),
+                SymbolTick { symbol: names[symbol], tick: &tick },
+                &mut market,
+                Some(&mut states[symbol]),
                 &to,
                 &calendar,
                 &mut found,

@@ -6,6 +6,9 @@
 //! new levels alone. Where a tick has a quote, its price is bad if it lies outside that quote and
 //! the middle ones of both sides, so that one quote that lags accuses nobody.
 //!
+//! Where a symbol trades seldom its neighbours are of another time, and the price may have wandered
+//! since: it has to lie farther from them than that.
+//!
 //! Beside a split or a new level two levels are among the neighbours. There a price is judged by
 //! those of its own one.
 //!
@@ -17,10 +20,10 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::causal::revision;
-use crate::tick::{Detector, Finding, Kind, Quote, Tick, outside};
+use crate::tick::{Detector, Finding, Kind, MINUTE, Quote, SECOND, Tick, outside};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "two_sided", version: 4 };
+pub const DETECTOR: Detector = Detector { name: "two_sided", version: 5 };
 
 /// How far off is too far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -37,6 +40,12 @@ pub struct Parameters {
     pub granularity_excluded: f64,
     /// Neighbours on each side whose middles a bad print does not lie between.
     pub nearest: usize,
+    /// Neighbours within so many nanoseconds are of the same time.
+    pub near: i64,
+    /// Of others: deviations that a price wanders from them as time goes by.
+    pub moves: f64,
+    /// And the least deviation of a minute, as a share of the price.
+    pub usual_move: f64,
     /// Spreads outside the quotes around it.
     pub spreads: f64,
     /// And the least share of the price outside them: sweeps go beyond a quote that lags.
@@ -54,6 +63,9 @@ impl Default for Parameters {
             granularity: 0.0008,
             granularity_excluded: 0.0005,
             nearest: 5,
+            near: 10 * SECOND,
+            moves: 5.0,
+            usual_move: 0.0006,
             spreads: 0.5,
             least_quoted: 0.0006,
             price_step: 10_000_000,
@@ -131,6 +143,10 @@ fn off_neighbours(
         return None;
     }
     let [before, behind] = sides(ticks, index, to.neighbours / 2);
+    let wander = wander(tick, [before, behind], to);
+    if (beyond as f64) <= wander {
+        return None;
+    }
     let fill = |room: &mut Vec<f64>| {
         room.clear();
         room.extend(before.iter().chain(behind).map(|tick| tick.price as f64));
@@ -147,6 +163,7 @@ fn off_neighbours(
         keep_level(room, (before.len(), price), granularity)?;
         (score, mean) = off(room)?;
     }
+    let score = if wander > 0.0 { score.min(beyond as f64 / wander) } else { score };
     (score > 1.0).then(|| finding(tick, Kind::OffNeighbours, score, mean))
 }
 
@@ -155,6 +172,8 @@ const OF_LEVEL: usize = 5;
 /// Levels lie apart by so many mean distances within them, at least: a price that wanders, or runs,
 /// has no two by that.
 const APART: f64 = 20.0;
+/// The variance of so many moves is taken twice, of fewer more often: it may be small by chance.
+const UNSURE: f64 = 20.0;
 
 /// Leaves of `prices`, which are in the order of time, those of the level that a tick's `place`
 /// before one of them lies in; between two levels the one that is nearer to its `price`. `None`:
@@ -224,6 +243,39 @@ fn middle(values: impl Iterator<Item = i64>) -> Option<i64> {
     let mut sorted: Vec<i64> = values.collect();
     let middle = sorted.len() / 2;
     (!sorted.is_empty()).then(|| *sorted.select_nth_unstable(middle).1)
+}
+
+/// How far a price may have wandered from those around it: prices move as the root of the time
+/// (Bachelier 1900), by what those on both `sides` have moved in theirs, or by what is usual. 0
+/// where they are near in time.
+fn wander(tick: &Tick, sides: [&[Tick]; 2], to: &Parameters) -> f64 {
+    let [before, behind] = sides;
+    // The middle one in time of those nearest, as its price stands for its side.
+    let middle = |side: &[Tick]| side.len().min(to.nearest) / 2;
+    let before_it = before.len().checked_sub(1 + middle(before)).map(|place| &before[place]);
+    let away = |other: &Tick| tick.at.abs_diff(other.at) as f64;
+    let time = match (before_it.map(away), behind.get(middle(behind)).map(away)) {
+        // Between two known prices it moves less.
+        (Some(one), Some(other)) => one * other / (one + other).max(1.0),
+        (one, other) => one.or(other).unwrap_or(0.0),
+    };
+    if time <= to.near as f64 {
+        return 0.0;
+    }
+    let all = || before.iter().chain(behind);
+    let mut moves: Vec<(u64, u64)> = all()
+        .zip(all().skip(1))
+        .map(|(one, next)| (one.price.abs_diff(next.price), one.at.abs_diff(next.at)))
+        .collect();
+    moves.sort_unstable();
+    // Those to wrong prints and from them, and to new levels, are among the largest.
+    moves.truncate(moves.len() - (moves.len() as f64 * 2.0 * to.trimmed) as usize);
+    let squares: f64 = moves.iter().map(|(size, _)| (*size as f64).powi(2)).sum();
+    let times: f64 = moves.iter().map(|(_, time)| *time as f64).sum();
+    let unsure = 1.0 + UNSURE / moves.len().max(1) as f64;
+    let seen = squares * unsure / times.max(1.0);
+    let usual = (to.usual_move * tick.price as f64).powi(2) / MINUTE as f64;
+    to.moves * (seen.max(usual) * time).sqrt()
 }
 
 /// Mean and deviation of what is left of `prices` without its ends.

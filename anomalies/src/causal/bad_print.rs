@@ -4,14 +4,16 @@
 //! A price outside the quotes by more than a spread is said at once. Any other that lies off the
 //! last accepted prices waits. If a later one returns, it was a spike; if enough in a row stay
 //! away, they are a new level, and nothing is said.
+//!
+//! The level is of the newest time: of a late tick it tells nothing, and hindsight judges it.
 
 use serde::{Deserialize, Serialize};
 
 use crate::pack::pack;
-use crate::tick::{Detector, Finding, Kind, Place, Tick, outside};
+use crate::tick::{Detector, Finding, Kind, MINUTE, Place, Tick, outside};
 
 /// Of this detector.
-pub const DETECTOR: Detector = Detector { name: "bad_print", version: 5 };
+pub const DETECTOR: Detector = Detector { name: "bad_print", version: 6 };
 
 /// Prices that are the level.
 const LEVEL: usize = 8;
@@ -22,6 +24,9 @@ const WAITING_EXCLUDED: usize = 16;
 /// Of ticks that are a new level those stand for it that lie so many margins from their middle, at
 /// most.
 const OF_LEVEL: f64 = 2.0;
+/// A tick that is older than the newest one by more than this, and by more than the usual time
+/// between two, is late.
+const LATE: i64 = MINUTE;
 /// What a new step between prices counts in the usual one.
 const NEW: f64 = 1.0 / 64.0;
 /// A step counts as so many usual ones at most.
@@ -98,9 +103,12 @@ impl State {
         }
         let mut margin = self.margin(tick, to);
         if off as f64 > margin {
-            margin = self.margin_after_pause(tick, to).max(margin);
+            margin = self.margin_apart(tick, to).max(margin);
         }
         if off as f64 <= margin {
+            if tick.at < self.last && tick.at < self.on_time() {
+                return;
+            }
             self.return_to_level(found);
             if !tick.is_excluded {
                 self.accept(tick);
@@ -140,13 +148,21 @@ impl State {
         (least * price).max(steps * self.step).max(to.price_step as f64)
     }
 
-    /// A price moves as the root of the time (Bachelier 1900): after a pause it may be further off
-    /// than a usual step.
+    /// A price moves as the root of the time (Bachelier 1900): after a pause, or some time before
+    /// the newest, it may be further off than a usual step.
     #[cold]
-    fn margin_after_pause(&self, tick: &Tick, to: &Parameters) -> f64 {
+    fn margin_apart(&self, tick: &Tick, to: &Parameters) -> f64 {
+        if tick.at < self.on_time() {
+            return 0.0;
+        }
         let steps = if tick.is_excluded { to.steps_excluded } else { to.steps };
-        let pauses = (tick.at - self.last) as f64 / self.pause.max(1.0);
+        let pauses = tick.at.abs_diff(self.last) as f64 / self.pause.max(1.0);
         if self.pause > 0.0 { steps * self.step * pauses.max(1.0).sqrt() } else { 0.0 }
+    }
+
+    /// A tick that is older is late: the level is of another time.
+    fn on_time(&self) -> i64 {
+        self.last.saturating_sub(LATE.max(self.pause as i64))
     }
 
     #[inline]
@@ -154,8 +170,9 @@ impl State {
         if self.waiting.is_empty() {
             return;
         }
-        let expected = self.low.midpoint(self.high) as f64;
-        found.extend(self.waiting.drain(..).map(|waiting| {
+        let (expected, on_time) = (self.low.midpoint(self.high) as f64, self.on_time());
+        let of_its_time = self.waiting.drain(..).filter(|waiting| waiting.at >= on_time);
+        found.extend(of_its_time.map(|waiting| {
             let Waiting { place, at, price, is_excluded, score } = waiting;
             let observed = price as f64;
             let kind = if is_excluded { Kind::ExcludedCondition } else { Kind::Spike };
@@ -173,12 +190,15 @@ impl State {
         if count < most {
             self.waiting.push(Waiting { place, at, price, is_excluded, score: off / margin });
         } else if !is_excluded {
+            // Of late ones alone the level is of their time.
+            let newest = of_its_kind().map(|waiting| waiting.at).fold(at, i64::max);
             let mut prices: Vec<i64> =
                 of_its_kind().map(|waiting| waiting.price).chain([price]).collect();
             let level = *prices.select_nth_unstable(WAITING / 2).1;
             let near = OF_LEVEL * margin * self.times(level);
             prices.retain(|price| price.abs_diff(level) as f64 <= near);
             self.move_level(level, &prices);
+            self.last = self.last.min(newest);
         }
     }
 

@@ -87,16 +87,16 @@ impl State {
         self.minute = 0;
     }
 
-    /// Appends the current minute, and behind it what was learnt: where `is_whole` all of it, else
-    /// only if there is news, which a symbol has once a minute.
-    pub(super) fn write(&mut self, is_whole: bool, to: &mut Vec<u8>) {
+    /// Appends the current minute, and behind it what was learnt: where `is_snapshot` all of it,
+    /// else only if there is news, which a symbol has once a minute.
+    pub(super) fn write(&mut self, is_snapshot: bool, to: &mut Vec<u8>) {
         let Self { volume, range, minutes, minute, part, low, high, has_learnt } = self;
         (*minute, *low, *high).put(to);
         part.put(to);
         for profile in [&*volume, &*range] {
             (profile.now, profile.limit, profile.is_said).put(to);
         }
-        let with_learnt = std::mem::take(has_learnt) || is_whole;
+        let with_learnt = std::mem::take(has_learnt) || is_snapshot;
         with_learnt.put(to);
         if with_learnt {
             minutes.put(to);

@@ -10,7 +10,7 @@ use crate::pack::pack;
 use crate::tick::{MINUTE, Place, Revision, Tick};
 
 /// More than this ahead of the newest tick is a leap.
-pub const LEAP: i64 = MINUTE;
+const LEAP: i64 = MINUTE;
 /// Ticks of one record that wait together, at most; of more the first ones do.
 const MOST_WAITING: usize = 64;
 /// So many ticks in a row that go on from the time before a leap take it back.

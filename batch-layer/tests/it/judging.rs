@@ -164,7 +164,7 @@ async fn a_second_run_judges_nothing_again_and_other_detectors_judge_all() {
     );
     assert_eq!(
         world
-            .number("select count(*) from judged_hours where detectors like 'two_sided 4,%'")
+            .number("select count(*) from judged_hours where detectors like 'two_sided 5,%'")
             .await,
         1
     );
