@@ -52,9 +52,9 @@ pub struct Verdict {
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn wanting(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
+pub async fn incomplete_hours(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
     // Hops from one hour to the next in the index of hour_bars, which has a row for each symbol.
-    let hours = pg::query_scalar(include_str!("../sql/completeness/wanting.sql"))
+    let hours = pg::query_scalar(include_str!("../sql/completeness/incomplete.sql"))
         .bind(due.start())
         .bind(due.plus(-COMPARED_HOURS).start())
         .bind(LISTED_AT_MOST)

@@ -65,7 +65,7 @@ struct Export {
     output: Option<Output>,
     stop: CancellationToken,
     /// Hours that are not there as a whole.
-    wanting: BTreeSet<Hour>,
+    incomplete: BTreeSet<Hour>,
     ticks: u64,
     /// How many hours with ticks came from the lake alone, and how many did not.
     from_lake: u64,
@@ -74,8 +74,8 @@ struct Export {
 
 impl Export {
     fn new(source: Source, output: Output, stop: CancellationToken) -> Self {
-        let (output, wanting) = (Some(output), BTreeSet::new());
-        Self { source, output, stop, wanting, ticks: 0, from_lake: 0, from_raw: 0 }
+        let (output, incomplete) = (Some(output), BTreeSet::new());
+        Self { source, output, stop, incomplete, ticks: 0, from_lake: 0, from_raw: 0 }
     }
 
     async fn run(
@@ -91,9 +91,9 @@ impl Export {
             }
             self.export(hour).await?;
         }
-        let (output, hours, wanting) =
-            (self.output.take(), range.hours.clone(), self.wanting.clone());
-        let is_replaced = move |hour: Hour| hours.contains(&hour) && !wanting.contains(&hour);
+        let (output, hours, incomplete) =
+            (self.output.take(), range.hours.clone(), self.incomplete.clone());
+        let is_replaced = move |hour: Hour| hours.contains(&hour) && !incomplete.contains(&hour);
         blocking(move || output.map_or(Ok(()), |output| output.finish(is_replaced))).await?;
         let (ticks, raw) = (counted(self.ticks, "tick"), self.from_raw);
         let (hours, lake) =
@@ -102,10 +102,10 @@ impl Export {
             ticks = self.ticks,
             "{ticks} of {hours} exported: {lake} from the lake, {raw} from raw objects"
         );
-        match self.wanting.first() {
+        match self.incomplete.first() {
             None => Ok(()),
             Some(first) => {
-                let count = inflected(self.wanting.len() as u64, "hour[s] [is|are]");
+                let count = inflected(self.incomplete.len() as u64, "hour[s] [is|are]");
                 let what = "not, or may not be, exported as a whole; the warnings above say why. The first";
                 Err(Failure::Partial(format!("{count} {what}: {first}")))
             }
@@ -132,7 +132,8 @@ impl Export {
              exported of them. Run batch-layer for those hours (--from, --to), and export again",
             first.prefix
         );
-        self.wanting.extend(folders.iter().map(|folder| folder.hours.start.max(range.hours.start)));
+        self.incomplete
+            .extend(folders.iter().map(|folder| folder.hours.start.max(range.hours.start)));
         Ok(())
     }
 
@@ -150,7 +151,7 @@ impl Export {
         let lacks = source.lacks.into_iter().chain(why);
         for why in lacks {
             tracing::warn!(hour = %hour, "hour {hour}: {why}");
-            self.wanting.insert(hour);
+            self.incomplete.insert(hour);
         }
         Ok(())
     }

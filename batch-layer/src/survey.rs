@@ -56,7 +56,7 @@ pub struct Survey {
 }
 
 /// Compares a listing with what is known of the folder. `names` says what an object's name means.
-/// `is_forced`: which objects are changes in any case; `by_format` makes those changes that were
+/// `is_forced`: which objects are changes in any case; `by_decode_rules` makes those changes that were
 /// read in another way.
 #[must_use]
 pub fn compare(
@@ -64,7 +64,7 @@ pub fn compare(
     listing: Vec<Object>,
     mut known: KnownObjects,
     names: &FileNameTemplate,
-    by_format: bool,
+    by_decode_rules: bool,
     is_forced: impl Fn(&str) -> bool,
 ) -> Survey {
     let mut survey = Survey::default();
@@ -93,7 +93,7 @@ pub fn compare(
             Some(known) if known.etag != object.etag || known.size != object.size => {
                 ChangeKind::Replaced
             }
-            Some(known) if known.is_earlier(&object) || (by_format && !known.is_as_read) => {
+            Some(known) if known.is_earlier(&object) || (by_decode_rules && !known.is_as_read) => {
                 ChangeKind::Forced
             }
             Some(_) if is_forced(&object.key) => ChangeKind::Forced,

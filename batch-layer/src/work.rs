@@ -296,7 +296,7 @@ impl Work {
         if !self.plan.is_default {
             return Ok(BTreeSet::new());
         }
-        let mut hours = completeness::wanting(&mut self.index, self.plan.due).await?;
+        let mut hours = completeness::incomplete_hours(&mut self.index, self.plan.due).await?;
         hours.retain(|hour| !self.plan.window.contains(hour));
         Ok(hours)
     }

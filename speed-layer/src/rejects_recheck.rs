@@ -11,7 +11,7 @@ use std::time::Duration;
 /// What the session is called in `pg_stat_activity`.
 const APPLICATION: &str = "speed-layer rejects";
 const PATIENCE: Duration = Duration::from_secs(30);
-const NEWEST_REJECTS: &str = include_str!("../sql/kept/rejects.sql");
+const NEWEST_REJECTS: &str = include_str!("../sql/rejects_recheck/newest.sql");
 
 /// In the place of a key, which rejects do not keep: looked at only where symbols come from keys.
 const SOME_KEY: &[u8] = b"KEY";

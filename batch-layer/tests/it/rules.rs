@@ -455,8 +455,8 @@ async fn hours_of_which_other_rules_read_the_same_are_theirs_from_then_on() {
     const UPPERCASE: [&str; 1] = ["--uppercase-symbols"];
     let world = World::create().await;
     for hour in [9, 10] {
-        put_own(&world, hour, 0, hour * 1_000, 50).await;
-        put_own(&world, hour, 1, hour * 1_000, 50).await;
+        put_own(&world, hour, 0, (hour - 9) * 50, 50).await;
+        put_own(&world, hour, 1, (hour - 9) * 50, 50).await;
     }
     world.fill_minute_bars().await;
     world.run_ok(&DAY).await;

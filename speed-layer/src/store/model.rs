@@ -90,7 +90,7 @@ struct Share {
     /// The offset to read next, while it believes that the partition is its own.
     next: Option<i64>,
     /// It was assigned the partition, and does not know yet where to begin.
-    locating: bool,
+    resolving: bool,
     /// The offsets in the batch that is being filled.
     batch: Vec<i64>,
     /// What the writer has still to do, one after the other.
@@ -250,19 +250,19 @@ impl Protocol {
         let room = instance.shares[asked].work.len() < IN_FLIGHT;
         let share = &mut instance.shares[at];
         match event {
-            Event::Assign if share.next.is_none() && !share.locating && room => {
-                (share.locating, share.moved) = (true, false);
+            Event::Assign if share.next.is_none() && !share.resolving && room => {
+                (share.resolving, share.moved) = (true, false);
                 instance.owes_answer = true;
                 instance.shares[asked].work.push(Work::ResolveStart(at));
             }
             Event::AnswerGroup if instance.owes_answer => instance.owes_answer = false,
-            Event::Lose if share.next.is_some() || share.locating => {
+            Event::Lose if share.next.is_some() || share.resolving => {
                 self.lose(instance, at);
                 // A revocation ends whatever assignment it was that waited.
                 instance.owes_answer = false;
             }
             Event::ResolveAgain if share.next.is_some() && share.work.len() < IN_FLIGHT && room => {
-                (share.next, share.locating) = (None, true);
+                (share.next, share.resolving) = (None, true);
                 if self.hands_over && !share.batch.is_empty() {
                     share.work.push(Work::Write(std::mem::take(&mut share.batch), false));
                 }
@@ -279,7 +279,7 @@ impl Protocol {
             }
             Event::TakeAnswer => {
                 let next = share.answer.take()?;
-                if std::mem::take(&mut share.locating) {
+                if std::mem::take(&mut share.resolving) {
                     share.next = Some(next);
                     instance.owes_answer = false;
                 }
@@ -292,7 +292,7 @@ impl Protocol {
     /// Nothing more is read of it.
     fn lose(self, instance: &mut Instance, at: usize) {
         let share = &mut instance.shares[at];
-        (share.next, share.locating, share.moved) = (None, false, false);
+        (share.next, share.resolving, share.moved) = (None, false, false);
         if self.forgets {
             share.batch.clear();
         }
@@ -406,7 +406,7 @@ impl World {
         }
         for (other, instance) in self.instances.iter_mut().enumerate() {
             let share = &mut instance.shares[at];
-            share.moved |= Some(other) != who && (share.next.is_some() || share.locating);
+            share.moved |= Some(other) != who && (share.next.is_some() || share.resolving);
         }
     }
 

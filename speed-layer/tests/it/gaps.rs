@@ -257,7 +257,7 @@ async fn of_many_partitions_all_begin_but_the_one_whose_question_takes_for_ever(
     .await;
 }
 
-/// A try of a second and a half was all that they were given until the whole try.
+/// A try of a second and a half was all that they were given until the full try.
 #[tokio::test]
 async fn gaps_whose_records_take_some_seconds_each_are_recorded_one_after_the_other() {
     let scene = Scene::read_and_stopped(4, 2).await;

@@ -503,7 +503,7 @@ async fn slow_messages_that_come_together_are_written_as_each_alone_would_be() {
     scene.assert_each_once().await;
 }
 
-/// The one at which something breaks fails at once, and would take each whole try for itself.
+/// The one at which something breaks fails at once, and would take each full try for itself.
 #[tokio::test]
 async fn a_slow_message_is_given_its_time_beside_one_at_which_something_breaks() {
     let scene = Scene::new(3).await;
