@@ -32,11 +32,11 @@ const SEED: &str = "
     insert into batch_runs (started_at, finished_at, status, arguments, hours_computed)
     values (now() - interval '2 hours', now() - interval '119 minutes', 'ok', '', 3),
            (now() - interval '1 hour', now() - interval '59 minutes', 'partial', '', 1);
-    insert into batch_hours (hour, format, objects, ticks, symbols, duplicates, run_id, first_computed_at)
+    insert into batch_hours (hour, decode_rules, objects, ticks, symbols, duplicates, run_id, first_computed_at)
     values (date_trunc('hour', now()) - interval '3 hours', '', 1, 480, 2, 0, 1, now() - interval '1 day');
     insert into archive_objects (key, folder, etag, size, last_modified, lines, rejected_lines)
     select 'raw/' || name, 'raw/', name, 1000, hour + interval '1 hour', 240, 1 from batch_hours, unnest(array['a', 'b']) as name;
-    insert into archive_object_hours (hour, key, ticks, first_at, last_at, fingerprint, places, merged)
+    insert into archive_object_hours (hour, key, ticks, first_at, last_at, content_hash, offsets_hash, merged)
     select hour, key, 240, hour, hour + interval '59 minutes', 1, 1, key = 'raw/a' from batch_hours, archive_objects;
     insert into broken_objects (key, folder, etag, size, kind, detail) values ('raw/c', 'raw/', 'c', 9, 'damaged', 'no gzip');
     insert into blocked_hours select hour, 'raw/c' from batch_hours;
