@@ -319,7 +319,9 @@ with edges as (select date_trunc('hour', since + interval '1 hour' - interval '1
               select m.symbol, m.minute, m.open, m.close, m.volume
               from edges
                        cross join minute_stock m
-              where m.minute >= greatest(first_whole, last_whole)
+              -- last_whole in its own words, for which the index is asked: of a column that is joined it is not.
+              where m.minute >= date_trunc('hour', until)
+                and m.minute >= first_whole
                 and m.minute <= until)
 select bars.symbol,
        (array_agg(bars.open order by bars.start))[1],

@@ -222,6 +222,13 @@ func (made server) psql(t *testing.T, database string, arguments ...string) {
 // What the job `passwords` does, with .env's lines.
 func (made server) setPasswords(t *testing.T, lines ...string) {
 	t.Helper()
+	if said, err := made.tryPasswords(t, lines...); err != nil || len(said) > 0 {
+		t.Fatalf("%v\n%s", err, said)
+	}
+}
+
+func (made server) tryPasswords(t *testing.T, lines ...string) (string, error) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), ".env")
 	if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -237,9 +244,8 @@ func (made server) setPasswords(t *testing.T, lines ...string) {
 	for key, value := range service.Environment {
 		command.Env = append(command.Env, key+"="+*value)
 	}
-	if said, err := command.CombinedOutput(); err != nil || len(said) > 0 {
-		t.Fatalf("%v\n%s", err, said)
-	}
+	said, err := command.CombinedOutput()
+	return string(said), err
 }
 
 func (made server) letsIn(role, password string) bool {
@@ -295,6 +301,45 @@ func TestPostgresHasThePasswordsThatEnvSaysAtEachUp(t *testing.T) {
 	}
 }
 
+// A volume from before the roles, or without one of them: whatever can log in does so by .env's password all the same, since the
+// server's port is there already.
+func TestARoleThatIsMissingLeavesNoOtherOneThePasswordOfTheDemo(t *testing.T) {
+	t.Parallel()
+	made := startServer(t)
+	made.psql(t, "stocks", "--command=alter role stocks password 'stocks'")
+	made.setPasswords(t)
+	roles := map[string]string{"stocks_owner": "owner", "speed_writer": "speed", "batch_writer": "batch", "grafana_reader": "grafana"}
+	lines := []string{"POSTGRES_PASSWORD=own.secret", "OWNER_DB_PASSWORD=own.secret", "SPEED_DB_PASSWORD=own.secret", "BATCH_DB_PASSWORD=own.secret", "GRAFANA_DB_PASSWORD=own.secret"}
+	// None is missing at the end: each alone, and all of them.
+	for _, missing := range [][]string{{"stocks_owner"}, {"grafana_reader"}, {"stocks_owner", "speed_writer", "batch_writer", "grafana_reader"}} {
+		for _, role := range missing {
+			made.psql(t, "stocks", "--command=alter role "+role+" rename to gone_"+role)
+		}
+		said, err := made.tryPasswords(t, lines...)
+		var failed *exec.ExitError
+		if !errors.As(err, &failed) || failed.ExitCode() != 3 || !strings.Contains(said, `role "`+missing[0]+`" does not exist`) || strings.Contains(said, "secret") {
+			t.Errorf("without %v: %v, %s", missing, err, said)
+		}
+		if made.letsIn("stocks", "stocks") || !made.letsIn("stocks", "own.secret") {
+			t.Errorf("without %v the superuser still has the demo's password", missing)
+		}
+		for role, demo := range roles {
+			if !slices.Contains(missing, role) && (made.letsIn(role, demo) || !made.letsIn(role, "own.secret")) {
+				t.Errorf("without %v %s still has the demo's password", missing, role)
+			}
+		}
+		for _, role := range missing {
+			made.psql(t, "stocks", "--command=alter role gone_"+role+" rename to "+role)
+		}
+		made.setPasswords(t, lines...)
+		made.psql(t, "stocks", "--command=alter role stocks password 'stocks'")
+		made.setPasswords(t)
+	}
+	if log := textOf(t, made.folder+"/log"); strings.Contains(log, "own.secret") {
+		t.Error("the server's log has the password")
+	}
+}
+
 // fake makes programs of shell scripts, and gives a PATH that has them first.
 func fake(t *testing.T, programs map[string]string) (string, string) {
 	t.Helper()
@@ -310,8 +355,12 @@ func fake(t *testing.T, programs map[string]string) (string, string) {
 // Grafana reads the variable only when it makes its database.
 func TestGrafanaStartsWithThePasswordThatEnvSays(t *testing.T) {
 	folder, path := fake(t, map[string]string{
-		"grafana": `read -r password; echo "$*: $password" >> "$GF_PATHS_DATA/said"; [ "$password" != refused ] || { echo "too short"; exit 1; }`,
-		"run":     `echo "started $*" >> "$GF_PATHS_DATA/said"`,
+		"grafana": `read -r password; echo "$*: $password" >> "$GF_PATHS_DATA/said"; 
+case $password in
+refused) echo "too short"; exit 1 ;;
+gone*) echo "Error: could not read user from database. Error: ${password#gone}"; exit 1 ;;
+esac`,
+		"run": `echo "started $*" >> "$GF_PATHS_DATA/said"`,
 	})
 	start := func(password string, hasDatabase bool) (string, string, error) {
 		data := t.TempDir()
@@ -342,6 +391,12 @@ func TestGrafanaStartsWithThePasswordThatEnvSays(t *testing.T) {
 	}
 	if said, output, err := start("refused", true); err == nil || strings.Contains(said, "started") || !strings.Contains(output, "too short") || !strings.Contains(output, "GRAFANA_ADMIN_PASSWORD") {
 		t.Errorf("a password that is not taken: %q, %q, %v", said, output, err)
+	}
+	// Who has deleted it after making one of their own has nobody whose password could be the demo's.
+	for _, words := range []string{"user not found", "[user.not-found] user not found", "[user.not-found]"} {
+		if said, output, err := start("gone"+words, true); err != nil || !strings.HasSuffix(said, "started one\n") || !strings.Contains(output, "GRAFANA_ADMIN_PASSWORD") {
+			t.Errorf("an administrator who was deleted, %s: %q, %q, %v", words, said, output, err)
+		}
 	}
 	service := load(t, nil, composeFile).Services["grafana"]
 	if words := strings.Join(service.Entrypoint, " "); words != "/bin/sh /etc/compose/grafana.sh /run.sh" || len(service.Command) > 0 {
@@ -432,6 +487,22 @@ esac`})
 	}
 	if words := load(t, nil, composeFile).Services["topics"].Entrypoint; !slices.Equal(words, []string{"/bin/bash", "/etc/compose/topics.sh"}) {
 		t.Errorf("Compose runs %v", words)
+	}
+}
+
+// A number that cannot be read is no number of partitions that is enough.
+func TestPartitionsThatCannotBeComparedAreSaid(t *testing.T) {
+	for name, known := range map[string]struct{ partitions, described string }{
+		"PartitionCount":   {"8", "Topic: stock_prices ReplicationFactor: 1"},
+		"KAFKA_PARTITIONS": {"abc", "Topic: stock_prices PartitionCount: 4"},
+	} {
+		folder, path := fake(t, map[string]string{"kafka-topics.sh": `case $* in *--describe*) echo "$DESCRIBED" ;; *--alter*) exit 9 ;; esac`})
+		command := exec.Command("/bin/bash", composeScripts+"topics.sh")
+		command.Env = []string{path, "KAFKA_BIN=" + folder, "PARTITIONS=" + known.partitions, "DESCRIBED=" + known.described}
+		var failed *exec.ExitError
+		if said, err := command.CombinedOutput(); !errors.As(err, &failed) || failed.ExitCode() != 1 || !strings.Contains(string(said), name) {
+			t.Errorf("%+v: %s, %v", known, said, err)
+		}
 	}
 }
 

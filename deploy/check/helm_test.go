@@ -724,6 +724,41 @@ func TestTheChartAsksForTheVersionThatItsFieldsNeed(t *testing.T) {
 	}
 }
 
+// Without a word, `helm template` takes the cluster for one of the version that its program was built with, which is 1.20 where
+// `go install` has built it.
+func TestCiRendersTheChartForVersionsThatItIsMadeFor(t *testing.T) {
+	log.SetOutput(io.Discard)
+	defer log.SetOutput(os.Stderr)
+	chart, err := loader.Load(chartFolder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ci", "release", "docs"} {
+		script := textOf(t, "../../.github/workflows/"+name+".yml")
+		for _, line := range regexp.MustCompile(`(?m)^.*\bhelm (?:template|install|upgrade)\b.*$`).FindAllString(script, -1) {
+			version := regexp.MustCompile(`--kube-version[ =]"?(\S+?)"?(?: |$)`).FindStringSubmatch(line)
+			asked := []string{chartutil.DefaultCapabilities.KubeVersion.Version}
+			if version != nil {
+				asked = []string{version[1]}
+			}
+			if loop := regexp.MustCompile(`for version in (.+); do`).FindStringSubmatch(script); version != nil && version[1] == "$version" && loop != nil {
+				asked = strings.Fields(loop[1])
+			}
+			for _, version := range asked {
+				if !chartutil.IsCompatibleRange(chart.Metadata.KubeVersion, version) {
+					t.Errorf("%s.yml: the chart asks for %s: %s would render it for %s", name, chart.Metadata.KubeVersion, strings.TrimSpace(line), version)
+				}
+			}
+			if oldest := strings.TrimSuffix(strings.TrimPrefix(chart.Metadata.KubeVersion, ">="), "-0"); !slices.Contains(asked, oldest) {
+				t.Errorf("%s.yml: nothing renders the chart for %s", name, oldest)
+			}
+		}
+	}
+	if !strings.Contains(textOf(t, "../../.github/workflows/ci.yml"), "helm template") {
+		t.Error("ci.yml renders no chart by Helm's own program")
+	}
+}
+
 // What a person writes as text stays that text, whatever YAML would make of it.
 func TestOddValuesStayTheTextThatTheyAre(t *testing.T) {
 	odd := map[string]string{

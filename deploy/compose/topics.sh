@@ -8,6 +8,18 @@ topics --create --if-not-exists --topic dlq --partitions 1 --replication-factor 
 
 described=$(topics --describe --topic stock_prices)
 there=$(printf '%s\n' "$described" | sed -n 's/.*PartitionCount: *\([0-9]*\).*/\1/p' | head -n 1)
+case $there in
+'' | *[!0-9]*)
+    echo "topic stock_prices: no PartitionCount in what kafka-topics.sh says of it: $described" >&2
+    exit 1
+    ;;
+esac
+case $PARTITIONS in
+'' | *[!0-9]*)
+    echo "KAFKA_PARTITIONS is $PARTITIONS, which is no number" >&2
+    exit 1
+    ;;
+esac
 if [ "$there" -lt "$PARTITIONS" ]; then
     topics --alter --topic stock_prices --partitions "$PARTITIONS"
     echo "topic stock_prices: $PARTITIONS partitions, $there before"
