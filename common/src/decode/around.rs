@@ -15,13 +15,17 @@ pub(super) enum Around {
 /// What is said around an element of the kinds that are asked for; `None` where the strict path has
 /// to weigh it.
 pub(super) fn around(outside: Outside<'_, '_>, conditions: &[Condition]) -> Option<Around> {
-    let mut said = conditions
-        .iter()
-        .enumerate()
-        .map(|(at, condition)| Some(condition.holds(outside.said(at)?)));
-    match said.next() {
-        None | Some(None) => said.all(|said| said.is_none()).then_some(Around::Nothing),
-        Some(Some(true)) => said.all(|said| said == Some(true)).then_some(Around::Fits),
-        Some(Some(false)) => None,
+    let (mut unsaid, mut holding) = (0, 0);
+    for (at, condition) in conditions.iter().enumerate() {
+        match outside.said(at) {
+            None => unsaid += 1,
+            Some(said) if condition.holds(said) => holding += 1,
+            Some(_) => return None,
+        }
+    }
+    match (unsaid, holding) {
+        (_, 0) => Some(Around::Nothing),
+        (0, _) => Some(Around::Fits),
+        _ => None,
     }
 }

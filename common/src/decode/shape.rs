@@ -295,8 +295,14 @@ impl<'a> Read<'a> {
         let lowest = given.lowest;
         let prices = Prices {
             open: price(self.open, lowest)?,
-            high: optional_price(self.high, lowest)?,
-            low: optional_price(self.low, lowest)?,
+            high: match self.high {
+                Some(high) => Some(price(high, lowest)?),
+                None => None,
+            },
+            low: match self.low {
+                Some(low) => Some(price(low, lowest)?),
+                None => None,
+            },
             close: price(self.close, lowest)?,
         };
         let timestamp = given.timestamp.or_else(|| self.timestamp.map(Timestamp::from_micros))?;
@@ -322,15 +328,6 @@ impl<'a> Read<'a> {
 #[inline(always)]
 fn price(nanos: i64, lowest: i64) -> Option<Price> {
     if nanos >= lowest { Price::from_nanos(nanos) } else { None }
-}
-
-/// `Some(None)`: the value has no such price. `None`: it has one, and that may not be taken.
-#[inline(always)]
-fn optional_price(nanos: Option<i64>, lowest: i64) -> Option<Option<Price>> {
-    match nanos {
-        None => Some(None),
-        Some(nanos) => price(nanos, lowest).map(Some),
-    }
 }
 
 /// A key as the symbol of a value that has none, where nothing else can be meant by it.

@@ -106,11 +106,12 @@ impl Client {
     pub fn probe(&self) -> Result<(), Trouble> {
         // Whatever it says of the first schema, it is there; there is no question that all
         // registries know besides.
-        self.in_turn(|base| match self.answer(base, &["schemas", "ids", "1"]) {
-            Err(Trouble::None(_) | Trouble::Unusable(_)) => Ok(Ok(())),
-            Err(Trouble::Forbidden(why)) => Ok(Err(Trouble::Forbidden(why))),
-            answer => answer.map(|_| Ok(())),
-        })?
+        let forbidden = self.in_turn(|base| match self.answer(base, &["schemas", "ids", "1"]) {
+            Err(Trouble::None(_) | Trouble::Unusable(_)) => Ok(None),
+            Err(Trouble::Forbidden(why)) => Ok(Some(why)),
+            answer => answer.map(|_| None),
+        })?;
+        forbidden.map_or(Ok(()), |why| Err(Trouble::Forbidden(why)))
     }
 
     /// The schema of this number, with all that it refers to: a subject may be another one

@@ -1,6 +1,6 @@
 //! Writing a batch, and taking it apart until what PostgreSQL does not take is alone in its part.
 
-use super::tries::{Cause, CauseKind, SplitReason};
+use super::tries::{AtOnce, Cause, CauseKind, SplitReason};
 use super::{Hold, Quarantine, Store, StoreError, TimeBudget};
 use crate::batch::{Batch, Range};
 use crate::handover::{HeldBack, TRY_AGAIN};
@@ -44,29 +44,29 @@ impl Store {
             // What is refused may be so for what was known of partitions: then the second time it
             // is not.
             match self.write_at_once(batch, 2, &mut meanwhile).await? {
-                None => return Ok(Vec::new()),
-                Some(SplitReason::Locked(_)) => self.probe_all(batch),
-                Some(SplitReason::TooMuch(why)) => {
-                    self.messages_at_once = self.note_too_slow(batch, &why);
-                }
-                // The rest of a batch of which one message may be the cause is not to take as long.
-                Some(
-                    SplitReason::TooLong(_)
-                    | SplitReason::NoDetectorState(Cause { kind: CauseKind::Slow, .. }),
-                ) => {
-                    self.budget = TimeBudget::Short;
-                }
-                Some(
-                    SplitReason::Refused(_)
-                    | SplitReason::Failed(_)
-                    | SplitReason::NoDetectorState(_),
-                ) => {}
+                AtOnce::Written => return Ok(Vec::new()),
+                AtOnce::MustBeSplit(reason) => self.prepare_split(batch, &reason),
             }
         }
         let held_back = self.write_apart(batch, &mut meanwhile).await?;
         self.budget = TimeBudget::Full;
         meanwhile.into_iter().for_each(|meanwhile| meanwhile());
         Ok(held_back)
+    }
+
+    fn prepare_split(&mut self, batch: &Batch, reason: &SplitReason) {
+        match reason {
+            SplitReason::Locked(_) => self.probe_all(batch),
+            SplitReason::TooMuch(why) => {
+                self.messages_at_once = self.note_too_slow(batch, why);
+            }
+            // The rest of a batch of which one message may be the cause is not to take as long.
+            SplitReason::TooLong(_)
+            | SplitReason::NoDetectorState(Cause { kind: CauseKind::Slow, .. }) => {
+                self.budget = TimeBudget::Short;
+            }
+            SplitReason::Refused(_) | SplitReason::Failed(_) | SplitReason::NoDetectorState(_) => {}
+        }
     }
 
     /// Writes each partition by itself: first those that are taken at once, then the others, and at
@@ -184,9 +184,12 @@ impl Store {
             }
             // A message that is alone is not given up because the known day partitions were wrong.
             let tries = if part.messages > 1 { 1 } else { 2 };
-            let Some(reason) = self.write_at_once(&part, tries, meanwhile).await? else {
-                self.try_more(&part, parts.is_empty());
-                continue;
+            let reason = match self.write_at_once(&part, tries, meanwhile).await? {
+                AtOnce::MustBeSplit(reason) => reason,
+                AtOnce::Written => {
+                    self.try_more(&part, parts.is_empty());
+                    continue;
+                }
             };
             let cause = reason.cause();
             match self.make_smaller(&part, reason) {

@@ -6,7 +6,7 @@ use super::limits::TimeLimits;
 use super::offsets::{Moved, WriteOutcome};
 use super::table::Table;
 use super::transaction::{self, WriteTask};
-use super::tries::{Cause, CauseKind, Failures, SplitReason, Try};
+use super::tries::{AtOnce, Cause, CauseKind, Failures, SplitReason, Try};
 use super::{Store, StoreError, TimeBudget, day_partitions, findings};
 use crate::batch::Batch;
 use crate::detection::{Detected, Detecting};
@@ -20,13 +20,13 @@ use std::time::{Duration, Instant};
 use tracing::{Instrument, info_span};
 
 impl Store {
-    /// Tries until the batch is in (`None`), or must be split for the reason given.
+    /// Tries until the batch is in, or must be split.
     pub(super) async fn write_at_once(
         &mut self,
         batch: &Batch,
         tries: u32,
         meanwhile: &mut Option<impl FnOnce()>,
-    ) -> Result<Option<SplitReason>, StoreError> {
+    ) -> Result<AtOnce, StoreError> {
         let is_probe = self.is_quarantined(batch);
         let missing = self.detection.as_ref().map_or(Vec::new(), |known| known.missing(batch));
         let (limits, is_full_try) = self.limits_of(batch, !missing.is_empty());
@@ -35,7 +35,9 @@ impl Store {
         let detect = self.detect(batch, missing, &limits);
         let mut detecting = match detect.instrument(info_span!(target: TRACED, "judge")).await? {
             QueryOutcome::Answered(detecting) => detecting,
-            QueryOutcome::Failed(cause) => return Ok(Some(SplitReason::NoDetectorState(cause))),
+            QueryOutcome::Failed(cause) => {
+                return Ok(AtOnce::MustBeSplit(SplitReason::NoDetectorState(cause)));
+            }
         };
         loop {
             let begun = Instant::now();
@@ -51,23 +53,23 @@ impl Store {
                     self.take_more(batch, begun.elapsed());
                     self.allow_full_try_now(is_full_try);
                     self.note_reached(batch, detecting.into_detected());
-                    return Ok(None);
+                    return Ok(AtOnce::Written);
                 }
                 // The commit of an earlier try got through although its answer was lost.
                 Try::Done(WriteOutcome::WrittenBefore) => {
                     self.note_recovered();
                     self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
                     self.note_reached(batch, detecting.into_detected());
-                    return Ok(None);
+                    return Ok(AtOnce::Written);
                 }
                 Try::Done(WriteOutcome::Fenced(moved)) => return Err(self.fenced(moved)),
                 failed => {
                     let split = self.after_failure(failed, batch, at, &mut failures).await?;
-                    if split.is_some() {
+                    if let Some(reason) = split {
                         if let Some(detection) = &mut self.detection {
                             detection.take_back(detecting);
                         }
-                        return Ok(split);
+                        return Ok(AtOnce::MustBeSplit(reason));
                     }
                 }
             }

@@ -81,6 +81,12 @@ impl<T> Try<T> {
     }
 }
 
+/// What has become of a batch that was tried as a whole.
+pub(super) enum AtOnce {
+    Written,
+    MustBeSplit(SplitReason),
+}
+
 /// Why a batch must be split, and what is known of the cause.
 pub(super) enum SplitReason {
     Locked(String),
