@@ -74,7 +74,7 @@ fn rules(shape: Shape, is_loose: bool) -> Rules {
 /// Reads values of a shape in both ways; gives how many were ticks.
 fn compare((shape, is_loose): (Shape, bool), cases: u64, seed: u64) -> anyhow::Result<u64> {
     let pace = Pace::Spread { start: 1_749_216_600_000_000, span: 3_600_000_000, ticks: cases };
-    let volumes = Volumes { fractional: 0.2, absent: 0.1 };
+    let volumes = Volumes { fractional: 0.2, absent: 0.1, ..Volumes::default() };
     let mut feed = Feed::new(Plan {
         high_low: true,
         beside: true,

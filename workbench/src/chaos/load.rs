@@ -74,7 +74,7 @@ impl Load {
     fn send_all(&mut self, pace: Pace, is_over: impl Fn() -> bool) -> anyhow::Result<()> {
         let seed = self.rng.random();
         let (high_low, beside) = (self.rng.random(), self.rng.random());
-        let volumes = Volumes { fractional: 0.1, absent: 0.0 };
+        let volumes = Volumes { fractional: 0.1, absent: 0.0, ..Volumes::default() };
         let mut feed = Feed::new(Plan {
             high_low,
             beside,

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::encode::{Clock, Members, Moment, close_envelope, open_envelope, write_quote};
 use super::fault::Fault;
-use super::market::{Market, Quote};
+use super::market::{Market, Quote, median_volume};
 use super::odd::{Odd, Oddity, Share};
 use super::session::{NewYork, Spread};
 use super::shape::Shape;
@@ -30,6 +30,9 @@ pub struct Volumes {
     pub fractional: f64,
     /// Part of the ticks without one.
     pub absent: f64,
+    /// What all symbols trade in a second of activity 1: each tick has its part of it, so that as
+    /// much is traded whether few ticks tell of it or many. `None`: some 500 for each tick.
+    pub per_second: Option<f64>,
 }
 
 /// Everything that decides the messages.
@@ -159,13 +162,13 @@ impl Feed {
     /// None once the plan's messages are all given.
     pub fn next_message(&mut self) -> Option<Message<'_>> {
         let time = self.time_of_next()?;
-        let activity = self.activity(time);
+        let median_volume = self.median_volume(time);
         let kind = self.draw_kind();
         let timestamp = match kind {
             Kind::Late => (time - self.rng.random_range(LATE_MICROS)).max(0),
             Kind::OnTime | Kind::Broken(_) => time,
         };
-        let mut quote = self.quote(timestamp, activity);
+        let mut quote = self.quote(timestamp, median_volume);
         self.change_volume(&mut quote);
         quote.number = self.market.stocks[quote.stock].number + 1;
         let odd = match kind {
@@ -224,21 +227,21 @@ impl Feed {
     }
 
     /// A tick of a symbol that is not silent, unless nearly all are.
-    fn quote(&mut self, timestamp: i64, activity: f64) -> Quote {
+    fn quote(&mut self, timestamp: i64, median_volume: f64) -> Quote {
         const TRIES: usize = 50;
-        let mut quote = self.market.quote(timestamp, activity, &mut self.rng);
+        let mut quote = self.market.quote(timestamp, median_volume, &mut self.rng);
         for _ in 0..TRIES {
             if !self.odd.silences(&quote, timestamp) {
                 break;
             }
-            quote = self.market.quote(timestamp, activity, &mut self.rng);
+            quote = self.market.quote(timestamp, median_volume, &mut self.rng);
         }
         quote
     }
 
     fn change_volume(&mut self, quote: &mut Quote) {
         const DECIMALS: u32 = 8;
-        let Volumes { fractional, absent } = self.plan.volumes;
+        let Volumes { fractional, absent, .. } = self.plan.volumes;
         let fractional = if self.plan.shape.has_fractions() { 1.0 } else { fractional };
         if fractional > 0.0 && self.rng.random::<f64>() < fractional {
             let part = self.rng.random_range(0..10_u32.pow(DECIMALS))
@@ -249,6 +252,20 @@ impl Feed {
         if absent > 0.0 && self.rng.random::<f64>() < absent {
             quote.volume = None;
         }
+    }
+
+    fn median_volume(&mut self, time: i64) -> f64 {
+        const IN_A_TICK: f64 = 300.0;
+        let activity = self.activity(time);
+        let Some(per_second) = self.plan.volumes.per_second else {
+            return activity * IN_A_TICK;
+        };
+        let busy_seconds = match (&self.spread, self.plan.pace) {
+            (Some(spread), _) => spread.busy_seconds_per_tick(),
+            (None, Pace::Steady { rate, .. }) => activity / rate,
+            (None, Pace::Spread { .. }) => 0.0,
+        };
+        median_volume(per_second * busy_seconds)
     }
 
     fn activity(&mut self, time: i64) -> f64 {
@@ -340,7 +357,7 @@ mod tests {
             shape in prop::sample::select(Shape::value_variants().to_vec()),
             high_low: bool,
             beside: bool,
-            volumes in (0.0_f64..0.5, 0.0_f64..0.5).prop_map(|(fractional, absent)| Volumes { fractional, absent }),
+            volumes in (0.0_f64..0.5, 0.0_f64..0.5).prop_map(|(fractional, absent)| Volumes { fractional, absent, per_second: None }),
             late in 0.0_f64..0.3,
             broken in 0.0_f64..0.5,
             ticks in 1_u64..400,
@@ -409,7 +426,7 @@ mod tests {
     fn the_shares_of_late_and_broken_messages_are_as_asked() {
         let pace = Pace::Spread { start: START, span: SPAN, ticks: 20_000 };
         let plan = Plan {
-            volumes: Volumes { fractional: 0.2, absent: 0.1 },
+            volumes: Volumes { fractional: 0.2, absent: 0.1, per_second: None },
             late: 0.05,
             broken: 0.02,
             ..Plan::plain(1, 50, Shape::Bare, pace)
@@ -431,6 +448,31 @@ mod tests {
         let fractional = volumes.iter().flatten().filter(|volume| volume.nanos() > 0).count();
         assert!((1800..2200).contains(&absent), "{absent}");
         assert!((3300..3800).contains(&fractional), "{fractional}");
+    }
+
+    #[test]
+    fn as_much_is_traded_in_an_hour_whether_few_ticks_tell_of_it_or_many() {
+        const PER_SECOND: f64 = 20_000.0;
+        let volumes = Volumes { per_second: Some(PER_SECOND), ..Volumes::default() };
+        let (start, hour) = (START, 3_600_000_000);
+        let paces = [
+            Pace::Spread { start, span: hour, ticks: 2_000 },
+            Pace::Steady { start, rate: 50.0, ticks: Some(180_000) },
+        ];
+        let traded = paces.map(|pace| {
+            let plan = Plan { volumes, ..Plan::plain(1, 25, Shape::Bare, pace) };
+            let mut decoder =
+                Decoder::new(Rules::default(), common::Timestamp::from_micros(START + 2 * hour));
+            let read = all(&plan).into_iter().map(|(_, value, ..)| {
+                let value = value.unwrap();
+                let record = decoder.decode(&value, &RecordContext::NOTHING).unwrap();
+                record.tick.volume().unwrap().whole() as f64
+            });
+            read.sum::<f64>()
+        });
+        assert!((0.8..1.25).contains(&(traded[0] / traded[1])), "{traded:?}");
+        let mean = NewYork::new().unwrap().activity(START + hour / 2);
+        assert!((0.7..1.4).contains(&(traded[1] / (PER_SECOND * mean * 3_600.0))), "{traded:?}");
     }
 
     /// What a message is read as, and what is odd about it.

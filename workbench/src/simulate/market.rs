@@ -54,8 +54,8 @@ impl Market {
     }
 
     /// A tick of some symbol at `time`, in microseconds of the epoch; of the first symbols more
-    /// often. `activity` scales the volume.
-    pub fn quote(&mut self, time: i64, activity: f64, rng: &mut impl Rng) -> Quote {
+    /// often. Half of the volumes are above `median_volume`.
+    pub fn quote(&mut self, time: i64, median_volume: f64, rng: &mut impl Rng) -> Quote {
         let pick: f64 = rng.random();
         let stock = ((pick * pick * self.stocks.len() as f64) as usize).min(self.stocks.len() - 1);
         let (open, close) = self.stocks[stock].trade(time, rng);
@@ -64,7 +64,7 @@ impl Market {
         let above = (reach * 3.0) as i64 * step;
         let below = ((1.0 - reach) * 3.0) as i64 * step;
         let normal: f64 = rng.sample(StandardNormal);
-        let volume = ((activity * 300.0 * (normal * 1.1).exp()).ceil() as i64).max(1);
+        let volume = ((median_volume * (normal * VOLUME_SIGMA).exp()).ceil() as i64).max(1);
         Quote {
             stock,
             open,
@@ -131,6 +131,14 @@ impl Stock {
     }
 }
 
+/// Volumes are log-normal; this is the standard deviation of their logarithms.
+const VOLUME_SIGMA: f64 = 1.1;
+
+/// The median of volumes whose mean is `mean`.
+pub fn median_volume(mean: f64) -> f64 {
+    mean / (VOLUME_SIGMA * VOLUME_SIGMA / 2.0).exp()
+}
+
 /// What a tick tells of at most, in microseconds.
 const INTERVAL: i64 = 1_000_000;
 
@@ -145,15 +153,15 @@ mod tests {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut market = Market::new(vec![("AAPL".to_owned(), Some(230.0))], &mut rng);
         let start = 1_749_200_000_000_000;
-        let then = market.quote(start, 1.0, &mut rng);
+        let then = market.quote(start, 300.0, &mut rng);
         for second in 1..10_000 {
-            market.quote(start + second * 1_000_000, 1.0, &mut rng);
+            market.quote(start + second * 1_000_000, 300.0, &mut rng);
         }
-        let late = market.quote(start, 1.0, &mut rng);
+        let late = market.quote(start, 300.0, &mut rng);
         let (ticks_apart, step) =
             ((late.close - then.close).abs(), market.stocks[0].smallest_step());
         assert!(ticks_apart <= 2 * step, "{then:?} {late:?}");
-        let next = market.quote(start + 10_000 * 1_000_000, 1.0, &mut rng);
+        let next = market.quote(start + 10_000 * 1_000_000, 300.0, &mut rng);
         assert!((next.open - next.close).abs() < next.close / 1_000, "{next:?}");
     }
 }

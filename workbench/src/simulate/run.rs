@@ -62,6 +62,11 @@ pub struct SimulateArgs {
     /// Part of the ticks that have no volume.
     #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
     pub without_volume: f64,
+    /// What all symbols together trade in a second of an average hour of the session, however many
+    /// ticks tell of it, so that a backfill and what follows at another rate look like one market.
+    /// Default: some 500 for each tick.
+    #[arg(long, value_name = "SHARES", value_parser = rate)]
+    pub volume_per_second: Option<f64>,
     /// Part of the ticks whose timestamp is a minute to three hours old.
     #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "FRACTION")]
     pub late: f64,
@@ -162,7 +167,11 @@ impl SimulateArgs {
             shape: self.shape,
             high_low: self.high_low,
             beside: self.beside || needs_beside.is_some(),
-            volumes: Volumes { fractional: self.fractional, absent: self.without_volume },
+            volumes: Volumes {
+                fractional: self.fractional,
+                absent: self.without_volume,
+                per_second: self.volume_per_second,
+            },
             late: self.late,
             broken: self.broken,
             odd: self.odd.clone(),

@@ -70,6 +70,11 @@ impl Spread {
         Self { start, span, cumulative, count, minute: 0 }
     }
 
+    /// How long the market takes from one tick to the next, in seconds of activity 1.
+    pub fn busy_seconds_per_tick(&self) -> f64 {
+        self.cumulative.last().copied().unwrap_or_default() / 1e6 / self.count.max(1) as f64
+    }
+
     /// The time of tick `number`, plus a part of the distance to the next: `jitter` is in [0, 1).
     /// Numbers must ascend.
     pub fn time(&mut self, number: u64, jitter: f64) -> i64 {

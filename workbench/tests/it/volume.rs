@@ -46,7 +46,7 @@ fn send_market(brokers: &str, topic: &str) -> BTreeMap<String, u64> {
     let start = 1_749_186_000_000_000;
     let pace = Pace::Spread { start, span: 6 * 3_600_000_000, ticks: MESSAGES };
     let plan = Plan {
-        volumes: Volumes { fractional: 0.1, absent: 0.01 },
+        volumes: Volumes { fractional: 0.1, absent: 0.01, ..Volumes::default() },
         late: 0.01,
         broken: 0.001,
         ..Plan::plain(7, 500, Shape::Mixed, pace)
@@ -68,4 +68,13 @@ fn send_market(brokers: &str, topic: &str) -> BTreeMap<String, u64> {
     }
     sender.finish(PATIENCE).unwrap();
     expected
+}
+
+#[test]
+fn in_compose_the_backfill_and_what_follows_are_one_market() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docker-compose.yml");
+    let compose = std::fs::read_to_string(path).unwrap().replace('=', " ");
+    for flag in ["--symbols 25", "--volume-per-second 20000"] {
+        assert_eq!(compose.matches(flag).count(), 2, "{flag}");
+    }
 }

@@ -82,7 +82,9 @@ fn simulate(binaries: &Binaries, options: &Options) -> Command {
             BROKEN,
         ])
         .args(["--odd", WRONG_PRICES])
-        .args(["--symbols", &options.symbols.to_string()]);
+        .args(["--symbols", &options.symbols.to_string()])
+        // Before now few ticks tell of the market, and from now on many: volumes go on all the same.
+        .args(["--volume-per-second", "20000"]);
     command
 }
 
