@@ -42,13 +42,14 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     for line in io::stdin().lock().lines() {
         let text = line.context("cannot read standard input")?;
         println!("{text}");
-        lines.push(Line { at: begin.elapsed(), text: plain(&text) });
+        let at = begin.elapsed();
+        lines.extend(rows_of(&plain(&text)).map(|text| Line { at, text }));
     }
     files::write(&options.file, &svg(&lines))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// A line without a terminal's codes, as long as the picture is wide.
+/// A line without a terminal's codes.
 fn plain(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -57,7 +58,14 @@ fn plain(text: &str) -> String {
             part.split_once(|end: char| end.is_ascii_alphabetic()).map_or("", |(_, rest)| rest),
         );
     }
-    plain.chars().take(COLUMNS).collect()
+    plain
+}
+
+/// As a terminal breaks a line that is longer than it is wide.
+fn rows_of(line: &str) -> impl Iterator<Item = String> {
+    let letters: Vec<char> = line.chars().collect();
+    let rows: Vec<String> = letters.chunks(COLUMNS).map(|row| row.iter().collect()).collect();
+    rows.into_iter().chain(letters.is_empty().then(String::new))
 }
 
 fn escaped(text: &str) -> String {
@@ -138,12 +146,15 @@ mod tests {
 
     #[test]
     fn what_would_be_markup_or_colour_is_plain_text() {
-        let svg = svg(&[line(0, "\x1b[1;31ma <b> & \x1b[0mc"), line(0, &"x".repeat(500))]);
+        let svg = svg(&[line(0, "\x1b[1;31ma <b> & \x1b[0mc")]);
         assert!(svg.contains("</tspan>a &lt;b&gt; &amp; c</text>"), "{svg}");
-        assert!(
-            svg.contains(&"x".repeat(COLUMNS)) && !svg.contains(&"x".repeat(COLUMNS + 1)),
-            "{svg}"
-        );
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_goes_on_in_the_next_row() {
+        let full = "x".repeat(COLUMNS);
+        assert!(rows_of(&format!("{full}y")).eq([full, "y".to_owned()]));
+        assert!(rows_of("").eq([""]));
     }
 
     #[test]
