@@ -23,15 +23,18 @@ COPY common/Cargo.toml common/
 COPY service/Cargo.toml service/
 COPY testing/Cargo.toml testing/
 COPY speed-layer/Cargo.toml speed-layer/
+COPY hourly/Cargo.toml hourly/
+COPY reconciliation/Cargo.toml reconciliation/
 COPY batch-layer/Cargo.toml batch-layer/
 COPY workbench/Cargo.toml workbench/
 COPY xtask/Cargo.toml xtask/
-RUN for crate in anomalies common service testing speed-layer batch-layer workbench xtask; do \
+RUN for crate in anomalies common service testing speed-layer hourly reconciliation batch-layer workbench xtask; do \
         mkdir $crate/src && touch $crate/src/lib.rs && echo 'fn main() {}' > $crate/src/main.rs || exit 1; \
     done \
- && mkdir batch-layer/examples && echo 'fn main() {}' > batch-layer/examples/spark.rs \
+ && mkdir hourly/examples && echo 'fn main() {}' > hourly/examples/spark.rs \
  && cargo build --profile dist --locked -p speed-layer -p batch-layer -p workbench --features "$FEATURES" \
- && cargo clean --profile dist -p anomalies -p common -p service -p testing -p speed-layer -p batch-layer -p workbench \
+ && cargo clean --profile dist -p anomalies -p common -p service -p testing -p speed-layer -p hourly -p reconciliation \
+      -p batch-layer -p workbench \
  && rm -rf */src */examples
 
 COPY . .

@@ -114,7 +114,7 @@ pub fn binaries(profile: Profile) -> Result<Binaries> {
     }
     if profile == Profile::Quick {
         // Without what nobody who only looks needs: Spark.
-        build.args(["--no-default-features", "--features", "batch-layer/kafka"]);
+        build.arg("--no-default-features");
     }
     compile(build, profile, &PROGRAMS.join(", ")).map(Binaries)
 }

@@ -16,7 +16,7 @@ use crate::{ask, cache, files, interrupt, process, python};
 const PACKAGE: &str = "pyspark==4.3.0";
 /// To be changed with the package.
 const KEY: &str = "pyspark-1";
-const BENCH: Target = Target::Example { package: "batch-layer", name: "spark" };
+const BENCH: Target = Target::Example { package: "hourly", name: "spark" };
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server that ends with the value.

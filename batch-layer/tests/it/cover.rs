@@ -5,7 +5,7 @@ use crate::support::{
     LONG, Outcome, Tick, World, at, finish, gzip, key, key_of, lines, some_ticks,
 };
 use crate::verify::{HOURS, agreeing, verify};
-use batch_layer::hour::Hour;
+use hourly::hour::Hour;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use testing::{Child, HttpProxy, Treatment, stack};

@@ -2,7 +2,7 @@
 //! what it was.
 
 use crate::support::{LONG, Outcome, Tick, World, finish, key, lines, some_ticks};
-use batch_layer::lake::file;
+use hourly::lake::file;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::Path;

@@ -3,7 +3,7 @@
 
 use crate::changes::lines_without_offsets;
 use crate::support::{LONG, Outcome, World, at, finish, key, key_of, lines, some_ticks};
-use batch_layer::hour::Hour;
+use hourly::hour::Hour;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use testing::s3::Bucket;

@@ -1,7 +1,7 @@
 //! Hours that are computed anew from the lake, against the same from the raw objects.
 
 use crate::support::{Outcome, Tick, World, at, finish, key, lines, some_ticks};
-use batch_layer::state;
+use hourly::state;
 use std::fmt::Write as _;
 
 const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];

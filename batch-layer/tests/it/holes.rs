@@ -3,8 +3,8 @@
 
 use crate::completeness::insert_speed;
 use crate::support::{Tick, World, key_of, lines, some_ticks};
-use batch_layer::hour::Hour;
 use common::Timestamp;
+use hourly::hour::Hour;
 
 /// Ticks of one partition whose offsets follow one another from hour to hour, 20 in each: of the
 /// hour `back` hours ago.

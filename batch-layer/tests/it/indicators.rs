@@ -1,7 +1,7 @@
 //! Technical indicators: equal to TA-Lib's own, and dependent on the summaries alone.
 
 use crate::support::{LONG, World, key, key_of, some_ticks};
-use batch_layer::hour::Hour;
+use hourly::hour::Hour;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;

@@ -3,8 +3,8 @@
 
 use crate::support::{Tick, World, at, key, key_of, lines};
 use anomalies::Kind;
-use batch_layer::hour::Hour;
 use common::Timestamp;
+use hourly::hour::Hour;
 use std::fmt::Display;
 
 const DAY: [&str; 6] =

@@ -2,7 +2,7 @@
 
 use crate::support::{LONG, Tick, World, key, lines, some_ticks};
 use crate::verify::{HOURS, agreeing, verify};
-use batch_layer::lake::file;
+use hourly::lake::file;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::process::Command;

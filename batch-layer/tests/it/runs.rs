@@ -1,14 +1,14 @@
 //! A run as a process: alone, stopped, killed, and rehearsed.
 
 use crate::support::{LONG, World, finish, key, lines, some_ticks};
-use batch_layer::archive::Object;
-use batch_layer::completeness::Lacks;
-use batch_layer::index::{Entry, Fingerprints, Holding, Index, NewestPlaces};
-use batch_layer::ledger::{self, Begun, Counts};
-use batch_layer::lock::{self, Taken};
-use batch_layer::reader::{Breakage, BrokenKind};
-use batch_layer::scan::Offsets;
-use batch_layer::summary::{self, NeighbourHours, Summary};
+use hourly::archive::Object;
+use hourly::completeness::Lacks;
+use hourly::index::{Entry, Fingerprints, Holding, Index, NewestPlaces};
+use hourly::ledger::{self, Begun, Counts};
+use hourly::lock::{self, Taken};
+use hourly::reader::{Breakage, BrokenKind};
+use hourly::scan::Offsets;
+use hourly::summary::{self, NeighbourHours, Summary};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use testing::{Child, PgBouncer, Pooler, Pooling, TcpProxy, eventually, stack};
@@ -237,8 +237,8 @@ async fn a_dry_run_makes_no_tables_in_an_empty_database() {
 
 #[tokio::test]
 async fn the_default_window_ends_with_the_last_hour_that_is_over_plus_grace() {
-    use batch_layer::hour::Hour;
     use common::Timestamp;
+    use hourly::hour::Hour;
     let world = World::create().await;
     let now = Hour::of(Timestamp::now());
     for back in [0, 1, 2, 47, 60] {
@@ -266,7 +266,7 @@ async fn the_default_window_ends_with_the_last_hour_that_is_over_plus_grace() {
 #[tokio::test]
 async fn an_hour_that_is_not_over_is_left_alone() {
     let world = World::create().await;
-    let next = batch_layer::hour::Hour::of(common::Timestamp::now());
+    let next = hourly::hour::Hour::of(common::Timestamp::now());
     let outcome = finish(world.command(&["--hour", &next.start().to_string()])).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stderr);
     assert!(outcome.stderr.contains("is over yet"), "{}", outcome.stderr);
@@ -295,7 +295,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     let old_run = ledger::begin(&mut old, begun("the old run")).await.unwrap();
     assert!(matches!(lock::take(&mut new, Duration::ZERO).await.unwrap(), Taken::Ours));
     let before = world.footprint().await;
-    let hour = batch_layer::hour::Hour::parse("2025-06-02T10").unwrap();
+    let hour = hourly::hour::Hour::parse("2025-06-02T10").unwrap();
     let window = hour..hour.plus(1);
     let stop = tokio_util::sync::CancellationToken::new();
     let object = Object {
@@ -354,15 +354,15 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         old.note_broken(&object, "raw/", &broken, &[hour].into_iter().collect()).await.map(drop),
         summary.write(&mut old).await.map(drop),
         summary::withdraw(&mut old, hour, &snapshot, false).await,
-        batch_layer::completeness::judge(&mut old, &window, (&[], lacks)).await.map(drop),
+        hourly::completeness::judge(&mut old, &window, (&[], lacks)).await.map(drop),
         ledger::begin(&mut old, begun("the old run, once more")).await.map(drop),
         old.unmark_stale(hour, &snapshot, None).await,
         old.mend(&["k".to_owned()]).await,
         old.restore(&[key(10, 0, 0)], true).await,
         old.mark_shrunk(&window).await,
         old.remove(&[key(10, 0, 0)], hour.start()).await.map(drop),
-        batch_layer::indicators::refresh(&mut old, &stop).await,
-        batch_layer::completeness::archive_lag(&mut old, LONG).await.map(drop),
+        hourly::indicators::refresh(&mut old, &stop).await,
+        hourly::completeness::archive_lag(&mut old, LONG).await.map(drop),
     ];
     for (number, result) in refused.into_iter().enumerate() {
         let error = result.expect_err(&format!("write {number} was not refused")).to_string();
@@ -454,7 +454,7 @@ async fn a_log_line_for_a_collector_tells_the_run_and_the_hour_and_one_for_a_per
     let for_a_person = world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
     let sentence =
         for_a_person.stderr.lines().find(|line| line.contains("10 ticks of")).unwrap().to_owned();
-    assert!(sentence.contains(" INFO batch_layer::progress: hour 2025-06-02T10"), "{sentence}");
+    assert!(sentence.contains(" INFO hourly::progress: hour 2025-06-02T10"), "{sentence}");
 
     let for_a_collector =
         world.run_ok(&[&DAY[..], &["--recompute", "--log-format", "json"]].concat()).await;

@@ -3,12 +3,12 @@
 use crate::backfill::archive;
 use crate::support::{LONG, Outcome, Tick, World, at, finish, key, key_of, some_ticks};
 use crate::together::{AT_WORK, left};
-use batch_layer::hour::Hour;
-use batch_layer::index::Index;
-use batch_layer::lock::{self, Taken};
-use batch_layer::scan::Offsets;
-use batch_layer::summary::{self, NeighbourHours, Summary, Written};
 use futures::future::join_all;
+use hourly::hour::Hour;
+use hourly::index::Index;
+use hourly::lock::{self, Taken};
+use hourly::scan::Offsets;
+use hourly::summary::{self, NeighbourHours, Summary, Written};
 use std::process::Command;
 use std::time::Duration;
 use testing::{Child, TcpProxy, eventually, stack};

@@ -1,14 +1,12 @@
 //! Objects that a server of Spark Connect has read, against the same read by our own scan.
 
 use crate::support::{Tick, World, gzip, key, lines, some_ticks};
-use batch_layer::archive::{
-    CONFLUENT, FileNameTemplate, Format, Object, ObjectStore, StoreOptions,
-};
-use batch_layer::reader::Reader;
-use batch_layer::scan::Scan;
-use batch_layer::spark::{Spark, SparkOptions};
 use clap::Parser;
 use common::decode::ProvenanceNames;
+use hourly::archive::{CONFLUENT, FileNameTemplate, Format, Object, ObjectStore, StoreOptions};
+use hourly::reader::Reader;
+use hourly::scan::Scan;
+use hourly::spark::{Spark, SparkOptions};
 use service::cli::MessageArgs;
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The statements of `batch-layer/sql`, beside the migrations.
+//! The statements of `hourly/sql` and `reconciliation/sql`, beside the migrations.
 
 use std::path::Path;
 use testing::{TestDatabase, statements};
@@ -7,7 +7,9 @@ use testing::{TestDatabase, statements};
 async fn every_statement_of_sql_fits_the_schema() {
     let database = TestDatabase::create().await;
     service::pg::MIGRATOR.run(database.pool()).await.unwrap();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql");
-    let refused = statements::refused(&mut database.connection().await, &folder).await;
-    assert_eq!(refused, Vec::<String>::new());
+    for library in ["hourly", "reconciliation"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(library).join("sql");
+        let refused = statements::refused(&mut database.connection().await, &folder).await;
+        assert_eq!(refused, Vec::<String>::new());
+    }
 }

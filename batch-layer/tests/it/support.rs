@@ -1,8 +1,8 @@
 //! A database, a bucket and the binary, and ticks that go both into objects and into
 //! `realtime_stock`.
 
-use batch_layer::hour::Hour;
 use common::Timestamp;
+use hourly::hour::Hour;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;

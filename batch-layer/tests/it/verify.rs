@@ -2,8 +2,8 @@
 
 use crate::changes::lines_without_offsets;
 use crate::support::{LONG, Outcome, Tick, World, finish, gzip, key, key_of, lines, some_ticks};
-use batch_layer::hour::Hour;
 use common::Timestamp;
+use hourly::hour::Hour;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -1098,7 +1098,7 @@ const WIDE: i64 = 6300;
 /// An object in each hour of 2025-06-02, which hold more together than there is memory for: keys
 /// and content.
 fn wide_day() -> Vec<(String, String)> {
-    assert!(24 * WIDE as usize > batch_layer::totals::MAX_BARS);
+    assert!(24 * WIDE as usize > hourly::totals::MAX_BARS);
     let object = |hour| {
         let mut ticks = some_ticks(hour, 7, hour * WIDE, WIDE);
         ticks.iter_mut().zip(0..).for_each(|(tick, number)| tick.symbol = format!("S{number}"));

@@ -26,7 +26,7 @@ use tracing_subscriber::{Layer as _, Registry};
 use ureq::http::Uri;
 
 /// Whose log lines are shown within the spans in which they were said.
-const OWN: [&str; 3] = ["speed_layer", "batch_layer", "service"];
+const OWN: [&str; 4] = ["speed_layer", "hourly", "reconciliation", "service"];
 
 /// What is exported, or nothing.
 pub struct Traces {

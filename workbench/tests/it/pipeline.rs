@@ -125,8 +125,8 @@ impl Pipeline {
             .into_iter()
             .chain(arguments.iter().map(String::as_str))
             .chain(flags.iter().copied());
-        let args = batch_layer::Args::try_parse_from(all).unwrap();
-        batch_layer::run(args, CancellationToken::new()).await.unwrap();
+        let args = hourly::Args::try_parse_from(all).unwrap();
+        hourly::run(args, CancellationToken::new()).await.unwrap();
     }
 
     /// Whether Kafka, tables and archive agree, as `batch-layer verify` sees it.
@@ -137,8 +137,8 @@ impl Pipeline {
             .into_iter()
             .chain(arguments.iter().map(String::as_str))
             .chain(flags.iter().copied());
-        let args = batch_layer::verify::VerifyArgs::try_parse_from(all.chain(kafka)).unwrap();
-        batch_layer::verify::run(args, CancellationToken::new()).await
+        let args = reconciliation::VerifyArgs::try_parse_from(all.chain(kafka)).unwrap();
+        reconciliation::run(args, CancellationToken::new()).await
     }
 
     /// Where the archive and the tables are, and which hours are looked at.

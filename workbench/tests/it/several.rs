@@ -1,8 +1,8 @@
 //! Messages that hold several ticks, through both layers and `verify`.
 
 use crate::pipeline::Pipeline;
-use batch_layer::verify::{self, VerifyArgs};
 use clap::Parser;
+use reconciliation::VerifyArgs;
 use testing::Record;
 use tokio_util::sync::CancellationToken;
 
@@ -69,13 +69,13 @@ async fn ticks_of_messages_that_hold_several_are_the_same_in_both_layers_and_ver
     let flags = pipeline.archive_flags();
     let flags = flags.iter().map(String::as_str).chain(FEED).chain(arguments);
     let args = VerifyArgs::try_parse_from(["verify"].into_iter().chain(flags)).unwrap();
-    verify::run(args.clone(), CancellationToken::new()).await.unwrap();
+    reconciliation::run(args.clone(), CancellationToken::new()).await.unwrap();
     assert_eq!(count("select count(*) from reconciled_hours where status = 'ok'").await, 2);
 
     // One element of a message is missed.
     let delete = "delete from realtime_stock where (kafka_partition, kafka_offset, kafka_index) = (1, 3, 12)";
     sqlx::query(delete).execute(pipeline.database.pool()).await.unwrap();
-    verify::run(args, CancellationToken::new()).await.unwrap_err();
+    reconciliation::run(args, CancellationToken::new()).await.unwrap_err();
     let details = "select detail from reconciliations where status = 'mismatch'";
     let details: Vec<String> =
         sqlx::query_scalar(details).fetch_all(pipeline.database.pool()).await.unwrap();

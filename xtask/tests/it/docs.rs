@@ -368,8 +368,8 @@ fn a_heading_becomes_the_anchor_that_links_name() {
 
 #[test]
 fn a_name_in_a_file_is_found_with_its_last_part() {
-    let page = "| `Summary::write` in `batch-layer/src/summary.rs` | `a` in `b.md` |";
-    assert_eq!(named_parts(page), [("write", "batch-layer/src/summary.rs")]);
+    let page = "| `Summary::write` in `hourly/src/summary.rs` | `a` in `b.md` |";
+    assert_eq!(named_parts(page), [("write", "hourly/src/summary.rs")]);
 }
 
 #[test]

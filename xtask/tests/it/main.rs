@@ -13,12 +13,14 @@ mod sources;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const CRATES: [&str; 8] = [
+const CRATES: [&str; 10] = [
     "anomalies",
     "common",
     "service",
     "testing",
     "speed-layer",
+    "hourly",
+    "reconciliation",
     "batch-layer",
     "workbench",
     "xtask",

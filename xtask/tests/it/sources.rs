@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::{CRATES, read, rust_files, workspace};
 
 /// What logs for collectors; the equipment's lines are for whoever has started it.
-const DEPLOYED: [&str; 3] = ["service", "speed-layer", "batch-layer"];
+const DEPLOYED: [&str; 5] = ["service", "speed-layer", "hourly", "reconciliation", "batch-layer"];
 
 fn of_crates<'n>(
     names: &'n [&str],
@@ -57,26 +57,31 @@ fn a_sentence_alone_hides_what_it_names() {
     assert_eq!(calls(text, "tracing::warn!").map(hides).collect::<Vec<_>>(), [true, false, false]);
 }
 
-/// `cargo check -p batch-layer --no-default-features` is the proof; what it needs stands here.
+/// Of the crates that `hourly` is made of `service` alone can have librdkafka, by a feature.
 #[test]
 fn computing_hours_needs_no_librdkafka() {
-    let line = |name: &str, start: &str| {
+    let lines = |name: &str| {
         let manifest = read(format!("{name}/Cargo.toml"));
-        manifest.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned()
+        let for_tests = manifest.find("[dev-dependencies]").unwrap_or(manifest.len());
+        let lines = manifest[..for_tests].lines().filter(|line| !line.starts_with('#'));
+        lines.map(str::to_owned).collect::<Vec<_>>()
     };
-    for name in ["service", "batch-layer"] {
-        let kafka = line(name, "rdkafka");
-        assert!(kafka.contains("optional = true"), "{name}: {kafka}");
-        assert!(line(name, "kafka = ").contains("\"dep:rdkafka\""), "{name}");
+    for name in ["hourly", "anomalies", "common"] {
+        let lines = lines(name);
+        assert!(lines.contains(&"[dependencies]".to_owned()), "{name}");
+        let kafka: Vec<_> = lines.into_iter().filter(|line| line.contains("kafka")).collect();
+        assert_eq!(kafka, Vec::<String>::new(), "{name}");
     }
-    let service = line("batch-layer", "service");
-    assert!(!service.is_empty() && !service.contains("kafka"), "{service}");
-    assert_eq!(line("service", "default"), "");
+    let service = lines("service");
+    let line = |start: &str| service.iter().find(|line| line.starts_with(start)).cloned();
+    assert_eq!(line("kafka = ").unwrap(), "kafka = [\"dep:rdkafka\"]");
+    assert!(line("rdkafka").unwrap().contains("optional = true"));
+    assert_eq!(line("default"), None);
 }
 
 /// Which parts of the sources name none of which words, as ARCHITECTURE.md says under "What always
 /// holds" and the files themselves in their first lines. Tests beside the code may name them.
-const NEVER: [(&[&str], &[&str]); 9] = [
+const NEVER: [(&[&str], &[&str]); 12] = [
     // The decoder and the models. Timestamps are PostgreSQL's in a file of their own.
     (&["common/src"], &["rdkafka", "tokio", "aws_", "clap", "service::"]),
     (&["common/src/decode", "common/src/tick.rs", "common/src/price.rs"], &["sqlx", "postgres"]),
@@ -86,14 +91,27 @@ const NEVER: [(&[&str], &[&str]); 9] = [
     (&["speed-layer/src/partition.rs", "speed-layer/src/detection.rs"], &["sqlx", "rdkafka"]),
     // Whoever polls waits for no broker, and nobody reads Kafka's own offsets.
     (&["speed-layer/src/intake.rs", "speed-layer/src/intake"], &["fetch_metadata", "sqlx"]),
-    (&["speed-layer/src", "batch-layer/src", "service/src"], &["committed_offsets", "committed("]),
-    // The two programs share a database and nothing else.
-    (&["speed-layer/src", "speed-layer/Cargo.toml"], &["batch_layer", "batch-layer.", "aws_"]),
-    // An object becomes sums, and hours are computed, without a database.
     (
-        &["batch-layer/src/scan.rs", "batch-layer/src/scan", "batch-layer/src/engine.rs"],
-        &["sqlx", "rdkafka", "speed_layer", "aws_"],
+        &["speed-layer/src", "hourly/src", "reconciliation/src", "batch-layer/src", "service/src"],
+        &["committed_offsets", "committed("],
     ),
+    // The two programs share a database and nothing else.
+    (
+        &["speed-layer/src", "speed-layer/Cargo.toml"],
+        &["hourly::", "hourly.", "reconciliation::", "reconciliation.", "aws_"],
+    ),
+    (
+        &["hourly/src", "hourly/Cargo.toml", "reconciliation/src", "reconciliation/Cargo.toml"],
+        &["speed_layer", "speed-layer."],
+    ),
+    (&["batch-layer/src", "batch-layer/Cargo.toml"], &["speed_layer", "speed-layer.", "rdkafka"]),
+    // Hours are computed without Kafka, and without what compares them.
+    (
+        &["hourly/src", "hourly/Cargo.toml"],
+        &["rdkafka", "reconciliation::", "reconciliation.workspace"],
+    ),
+    // An object becomes sums, and hours are computed, without a database.
+    (&["hourly/src/scan.rs", "hourly/src/scan", "hourly/src/engine.rs"], &["sqlx", "aws_"]),
 ];
 
 /// What stands in a file or in all Rust files of a folder, without comments and tests.
@@ -128,11 +146,11 @@ fn what_is_said_to_know_nothing_of_another_names_it_nowhere() {
     assert_eq!(named, Vec::<String>::new());
 }
 
-/// Kafka's client is in one file of the batch layer, behind a feature.
+/// Kafka's client is in one file of the batch layer.
 #[test]
 fn of_the_batch_layer_verify_alone_asks_kafka() {
-    let files = code("batch-layer/src").into_iter();
+    let files = ["hourly/src", "reconciliation/src", "batch-layer/src"].into_iter().flat_map(code);
     let asking: Vec<PathBuf> =
         files.filter(|(_, text)| text.contains("rdkafka")).map(|(path, _)| path).collect();
-    assert_eq!(asking, [workspace().join("batch-layer/src/verify/log/client.rs")]);
+    assert_eq!(asking, [workspace().join("reconciliation/src/log/client.rs")]);
 }

@@ -1,0 +1,162 @@
+//! Technical indicators of each symbol, by hour and by day at the exchange: brought up to date
+//! after the hours.
+//!
+//! Averages such as the EMA never forget entirely, so a value depends on every bar before it. What
+//! the bars up to some time ago have come to is kept ([`State`]), and gone on from where no bar
+//! before that has changed; otherwise all are taken in anew. Either way the digits are the same, so
+//! the result depends on the summaries alone, not on which runs there were. Rows that stay what
+//! they are are not written. `docs/indicators.md` says what each column is.
+
+#[cfg(test)]
+mod reference;
+mod state;
+mod store;
+
+pub use state::{Bar, COLUMNS, State, Values};
+pub use store::{BarsAfter, Interval, SYMBOLS_WITH_ROWS, bars, count_bars, forget, mark};
+
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::lock::{self, Hold};
+use crate::stop::stopped;
+use common::Timestamp;
+use service::Failure;
+use service::pg::in_time;
+use std::ops::Range;
+use store::{Mark, Rows, SavedState, States};
+use tokio_util::sync::CancellationToken;
+
+/// Symbols of the first transaction.
+const FIRST_SYMBOLS: i64 = 16;
+
+/// Bars that are in memory at once, unless a single symbol has more: 40 MB, or 16 symbols of five
+/// years of trading hours.
+const BARS_AT_ONCE: usize = 150_000;
+
+/// A day at the exchange, and an hour more where clocks go back.
+const DAY_HOURS: i64 = 25;
+
+/// Marks all symbols that have rows, or should have, in some hours and in the exchange's days that
+/// hold these: also such as no hour has ticks of.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn mark_all(index: &mut Index, hours: &Range<Hour>) -> Result<(), Failure> {
+    let (patience, token) = (index.patience, index.lock.clone());
+    let marking = async {
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
+        let behind = hours.end.plus(DAY_HOURS);
+        let symbols = store::symbols(&mut transaction, &(hours.start..behind)).await?;
+        store::mark(&mut transaction, hours.start, &symbols).await?;
+        lock::commit(transaction, token.as_ref()).await
+    };
+    let marked = in_time(patience, marking).await;
+    marked.map_err(|error| index.failed("marking indicators in", error))
+}
+
+/// Computes what is marked as stale, some symbols at a time. `stop` ends it between two
+/// transactions.
+///
+/// # Errors
+/// Where the database fails or `stop` is cancelled; what is not done stays marked.
+pub async fn refresh(index: &mut Index, stop: &CancellationToken) -> Result<(), Failure> {
+    let mut symbols = FIRST_SYMBOLS;
+    loop {
+        if stop.is_cancelled() {
+            return Err(stopped());
+        }
+        let done = refresh_some(index, symbols)
+            .await
+            .map_err(|error| index.failed("computing indicators in", error))?;
+        if done.symbols == 0 {
+            return Ok(());
+        }
+        symbols = (BARS_AT_ONCE * done.symbols / done.bars.max(1)).clamp(1, 1000) as i64;
+    }
+}
+
+struct Done {
+    symbols: usize,
+    bars: usize,
+}
+
+async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Error> {
+    let (patience, token) = (index.patience, index.lock.clone());
+    let mut transaction =
+        in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing))
+            .await?;
+    let mut marks = in_time(patience, store::marks(&mut transaction, symbols)).await?;
+    let hours = in_time(patience, store::kept(&mut transaction, Interval::Hour, &marks)).await?;
+    let counts =
+        in_time(patience, count_bars(&mut transaction, &store::asked(&marks, &hours))).await?;
+    marks.truncate(how_many(&counts));
+    let mut done = Done { symbols: marks.len(), bars: 0 };
+    if marks.is_empty() {
+        return Ok(done);
+    }
+    for interval in [Interval::Hour, Interval::Day] {
+        let kept = in_time(patience, store::kept(&mut transaction, interval, &marks)).await?;
+        let bars =
+            in_time(patience, bars(&mut transaction, interval, &store::asked(&marks, &kept)))
+                .await?;
+        let (mut rows, mut states) = (Rows::default(), States::default());
+        for ((mark, kept), bars) in marks.iter().zip(kept).zip(&bars) {
+            go_on(interval, (mark, kept), bars, (&mut rows, &mut states));
+            done.bars += bars.len();
+        }
+        in_time(patience, store::delete(&mut transaction, interval, (&marks, &rows))).await?;
+        in_time(patience, store::write(&mut transaction, interval, &rows)).await?;
+        in_time(patience, store::keep(&mut transaction, interval, &states)).await?;
+    }
+    in_time(patience, store::unmark(&mut transaction, &marks)).await?;
+    in_time(patience, lock::commit(transaction, token.as_ref())).await?;
+    Ok(done)
+}
+
+/// Takes in a symbol's bars that are not in the kept state; gives the rows from its mark on, and
+/// now and then a new state.
+fn go_on<'m>(
+    interval: Interval,
+    (mark, kept): (&'m Mark, SavedState),
+    bars: &[(Timestamp, Bar)],
+    (rows, states): (&mut Rows<'m>, &mut States<'m>),
+) {
+    let mut state = kept.state;
+    // Late ticks change what is a little back, so a state is kept that lies behind that.
+    let back = interval.kept_back();
+    let keep_at = bars.len().checked_sub(back).filter(|_| bars.len() >= 2 * back);
+    for (number, (start, bar)) in bars.iter().enumerate() {
+        let values = state.push(bar);
+        if *start >= mark.from(interval) {
+            rows.add(&mark.symbol, *start, bar, &values);
+        }
+        if keep_at == Some(number + 1) {
+            states.add(&mark.symbol, *start, &state);
+        }
+    }
+}
+
+/// How many of the first symbols, whose bars were counted, are taken at once: at least one.
+#[must_use]
+pub fn how_many(counts: &[usize]) -> usize {
+    let mut bars = 0;
+    let fitting = counts.iter().take_while(|count| {
+        bars += **count;
+        bars <= BARS_AT_ONCE
+    });
+    fitting.count().max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_symbols_are_taken_as_have_bars_that_fit_and_one_at_least() {
+        assert_eq!(how_many(&[1; 16]), 16);
+        assert_eq!(how_many(&[1, 2, BARS_AT_ONCE - 3, 1, 1]), 3);
+        assert_eq!(how_many(&[2 * BARS_AT_ONCE, 1]), 1);
+        assert_eq!(how_many(&vec![2000; 1000]), 75);
+    }
+}

@@ -1,0 +1,197 @@
+//! `covered_objects`: raw objects that were deleted because the lake has each of their ticks.
+
+use crate::archive::Object;
+use crate::hour::Hour;
+use crate::index::Index;
+use common::Timestamp;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use sqlx::postgres::{PgRow, PgTransaction};
+use sqlx::{Acquire, Row};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+/// A raw object, and what is known of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Raw {
+    pub object: Object,
+    /// Of all hours.
+    pub ticks: u64,
+    pub hours: BTreeSet<Hour>,
+    /// Lines, and parts of lines, that are no ticks.
+    pub rejected: u64,
+    /// Some of its ticks tell no offset.
+    pub lacks_offsets: bool,
+    /// By which flags about messages, and which version of this program, it was read.
+    pub decode_rules: String,
+    /// It could not be read last.
+    pub is_broken: bool,
+    /// All of its ticks are in summaries.
+    pub is_merged: bool,
+}
+
+/// Which hours are asked for.
+pub(crate) struct CoverQuery<'a> {
+    pub window: &'a Range<Hour>,
+    /// What the lake's keys begin with.
+    pub prefix: &'a str,
+    pub location: &'a str,
+    /// Objects of the lake that this run has written are compared by a later one.
+    pub run_id: i64,
+    /// How this run reads objects.
+    pub decode_rules: &'a str,
+}
+
+/// The hours of which raw objects are there, each with why the lake does not stand for them;
+/// `None`: it does.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub(crate) async fn cover_status(
+    index: &mut Index,
+    asked: &CoverQuery<'_>,
+) -> Result<BTreeMap<Hour, Option<String>>, Failure> {
+    let rows = pg::query(include_str!("../../sql/lake/cover_status.sql"))
+        .bind(asked.window.start.start())
+        .bind(asked.window.end.start())
+        .bind(asked.prefix)
+        .bind(asked.location)
+        .bind(asked.run_id)
+        .bind(asked.decode_rules)
+        .fetch_all(&mut index.connection);
+    let rows = in_time(index.patience, rows).await;
+    let of =
+        |row: &PgRow| Ok((Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("lack")?));
+    let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(of).collect());
+    read.map_err(|error| index.failed("reading computed hours in", error))
+}
+
+/// The raw objects that have ticks of an hour, by key.
+pub(crate) async fn raw(index: &mut Index, hour: Hour) -> Result<Vec<Raw>, Failure> {
+    let rows = pg::query(include_str!("../../sql/lake/raw.sql"))
+        .bind(hour.start())
+        .fetch_all(&mut index.connection);
+    let rows = in_time(index.patience, rows).await;
+    let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(raw_of).collect());
+    read.map_err(|error| index.failed("reading the index in", error))
+}
+
+fn raw_of(row: &PgRow) -> Result<Raw, sqlx::Error> {
+    let hours: Vec<Timestamp> = row.try_get("hours")?;
+    Ok(Raw {
+        object: Object {
+            key: row.try_get::<&str, _>("key")?.into(),
+            etag: row.try_get("etag")?,
+            size: row.try_get::<i64, _>("size")?.cast_unsigned(),
+            last_modified: row.try_get("last_modified")?,
+        },
+        ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
+        hours: hours.into_iter().map(Hour::of).collect(),
+        rejected: row.try_get::<i64, _>("rejected_lines")?.cast_unsigned(),
+        lacks_offsets: row.try_get("lacks_offsets")?,
+        decode_rules: row.try_get("decode_rules")?,
+        is_broken: row.try_get("is_broken")?,
+        is_merged: row.try_get("is_merged")?,
+    })
+}
+
+/// Notes objects that are about to be deleted, so that a run which is killed meanwhile leaves none
+/// of which nobody knows why it is gone. `lake`: what was compared with them.
+pub(crate) async fn announce(
+    index: &mut Index,
+    run_id: i64,
+    some: &[&Raw],
+    lake: &BTreeMap<Hour, Vec<String>>,
+) -> Result<(), Failure> {
+    for Raw { object, ticks, hours, .. } in some.iter().copied() {
+        let keys: Vec<&str> =
+            hours.iter().filter_map(|hour| lake.get(hour)).flatten().map(String::as_str).collect();
+        let insert = pg::query(include_str!("../../sql/lake/announce_covered.sql"))
+            .bind(&*object.key)
+            .bind(&*object.etag)
+            .bind(object.size.cast_signed())
+            .bind(ticks.cast_signed())
+            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+            .bind(keys)
+            .bind(run_id);
+        index.write("covered_objects", insert).await?;
+    }
+    Ok(())
+}
+
+/// Forgets that objects were about to be deleted. The lake goes on standing for what was deleted
+/// under their keys before.
+pub(crate) async fn retract(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
+    let delete =
+        pg::query("delete from covered_objects where key = any ($1) and deleted_at is null")
+            .bind(keys);
+    index.write("covered_objects", delete).await?;
+    let update = pg::query(include_str!("../../sql/lake/retract_covered.sql")).bind(keys);
+    index.write("covered_objects", update).await.map(drop)
+}
+
+/// The keys of objects that were about to be deleted when a run ended, each with whether that run
+/// may still be frozen, and delete it when it wakes up.
+pub(crate) async fn announced(index: &mut Index) -> Result<Vec<(String, bool)>, Failure> {
+    let keys =
+        pg::query_as(include_str!("../../sql/lake/undeleted.sql")).fetch_all(&mut index.connection);
+    in_time(index.patience, keys)
+        .await
+        .map_err(|error| index.failed("reading covered_objects in", error))
+}
+
+/// Notes of objects that the index does not know any more that they are deleted.
+pub(crate) async fn note_deleted(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
+    let update = pg::query(include_str!("../../sql/lake/note_deleted.sql")).bind(keys);
+    index.write("covered_objects", update).await.map(drop)
+}
+
+/// The hours of a range that lack raw objects for that reason.
+pub async fn hours(index: &mut Index, range: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
+    let hours = pg::query_scalar(include_str!("../../sql/lake/covered_hours.sql"))
+        .bind(range.start.start())
+        .bind(range.end.start())
+        .fetch_all(&mut index.connection);
+    let hours: Result<Vec<Timestamp>, _> = in_time(index.patience, hours).await;
+    let hours = hours.map_err(|error| index.failed("reading covered_objects in", error))?;
+    Ok(hours.into_iter().map(Hour::of).collect())
+}
+
+/// The keys of the objects that those hours of a range lack for that reason, each with whether it
+/// is known to be deleted: another one is about to be.
+pub async fn keys(
+    index: &mut Index,
+    range: &Range<Hour>,
+) -> Result<BTreeMap<Hour, BTreeMap<String, bool>>, Failure> {
+    let rows = pg::query_as(include_str!("../../sql/lake/covered_objects.sql"))
+        .bind(range.start.start())
+        .bind(range.end.start())
+        .fetch_all(&mut index.connection);
+    let rows: Result<Vec<(Timestamp, String, bool)>, _> = in_time(index.patience, rows).await;
+    let mut keys: BTreeMap<Hour, BTreeMap<String, bool>> = BTreeMap::new();
+    for (hour, key, is_deleted) in
+        rows.map_err(|error| index.failed("reading covered_objects in", error))?
+    {
+        keys.entry(Hour::of(hour)).or_default().insert(key, is_deleted);
+    }
+    Ok(keys)
+}
+
+/// An hour was computed from objects that are there, and lacks none of its records: nothing of it
+/// is in the lake alone.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn release(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+) -> Result<(), sqlx::Error> {
+    for statement in [
+        include_str!("../../sql/lake/uncover.sql"),
+        "delete from covered_objects where hours = '{}' and $1::timestamptz is not null",
+    ] {
+        pg::query(statement).bind(hour.start()).execute(transaction.acquire().await?).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,327 @@
+//! `lake_objects`: which object of the lake holds which ticks.
+
+use super::look::ObjectContents;
+use crate::archive::Object;
+use crate::hour::Hour;
+use crate::index::Index;
+use crate::lock::{self, Hold};
+use common::Timestamp;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use sqlx::postgres::{PgRow, PgTransaction};
+use sqlx::{Acquire, Row};
+use std::ops::Range;
+
+/// An hour that was computed, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Candidate {
+    pub hour: Hour,
+    /// When it was computed: again whenever its objects have changed.
+    pub computed_at: Timestamp,
+    pub ticks: u64,
+    /// Some of its raw objects are no longer there.
+    pub has_expired: bool,
+    pub status: CompactionStatus,
+}
+
+/// What is to be done with an hour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CompactionStatus {
+    /// It is not complete yet, or waits for being computed.
+    Unready,
+    /// Objects have expired whose ticks the lake does not have.
+    Expired,
+    /// Objects were deleted because the lake had their ticks, and nobody knows its own any more.
+    Forgotten,
+    /// Some ticks do not tell their offsets, so that nothing could tell whether the lake has each
+    /// of them once.
+    WithoutOffsets,
+    /// Its objects were read by other flags about messages.
+    ReadOtherwise,
+    /// It was computed from another bucket.
+    Elsewhere,
+    Due,
+}
+
+impl CompactionStatus {
+    /// Whether a person has to do something before the hour can be written.
+    #[must_use]
+    pub const fn is_to_be_mended(self) -> bool {
+        matches!(self, Self::Forgotten | Self::ReadOtherwise | Self::Elsewhere)
+    }
+}
+
+/// An object of the lake that is about to be shown to readers.
+#[derive(Debug, Clone)]
+pub(crate) struct LakeObject {
+    pub key: String,
+    pub source: String,
+    pub size: u64,
+    pub contents: ObjectContents,
+}
+
+const HOURS: &str = include_str!("../../sql/lake/hours.sql");
+
+/// Which hours of a lake are asked for.
+pub(crate) struct LakeHoursQuery<'a> {
+    pub window: &'a Range<Hour>,
+    /// How this run reads objects.
+    pub decode_rules: &'a str,
+    /// What the lake's keys begin with.
+    pub prefix: &'a str,
+    /// Of the store, as messages name it.
+    pub location: &'a str,
+    /// Hours that the lake does not have as it should, whatever `lake_objects` says.
+    pub anew: &'a [Hour],
+    /// Those of them of which it has lost ticks.
+    pub damaged: &'a [Hour],
+}
+
+/// The computed hours that the lake does not have as they are, in order of time.
+///
+/// # Errors
+/// Where the database fails; here and below.
+pub(crate) async fn hours(
+    index: &mut Index,
+    asked: &LakeHoursQuery<'_>,
+) -> Result<Vec<Candidate>, Failure> {
+    let starts =
+        |hours: &[Hour]| -> Vec<Timestamp> { hours.iter().map(|hour| hour.start()).collect() };
+    let rows = pg::query(HOURS).bind(asked.window.start.start()).bind(asked.window.end.start());
+    let rows = rows.bind(asked.decode_rules).bind(asked.prefix).bind(starts(asked.anew));
+    let rows = rows.bind(asked.location).bind(starts(asked.damaged));
+    let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
+    let read: Result<Vec<_>, sqlx::Error> =
+        rows.and_then(|rows| rows.iter().map(candidate).collect());
+    read.map_err(|error| index.failed("reading computed hours in", error))
+}
+
+/// An object that counts: it was compared, and is shown to readers.
+#[derive(Debug, Clone)]
+pub struct Counting {
+    pub key: String,
+    pub source: String,
+    pub hour: Hour,
+    /// Of `batch_hours`, when it was written.
+    pub computed_at: Timestamp,
+    pub etag: String,
+    pub size: u64,
+    /// What it held when it was written.
+    pub contents: ObjectContents,
+}
+
+/// The objects that count of some hours, whose keys begin so.
+pub async fn counting(
+    index: &mut Index,
+    prefix: &str,
+    hours: &Range<Hour>,
+) -> Result<Vec<Counting>, Failure> {
+    let rows = pg::query(include_str!("../../sql/lake/counting.sql"))
+        .bind(prefix)
+        .bind(hours.start.start())
+        .bind(hours.end.start())
+        .fetch_all(&mut index.connection);
+    let rows = in_time(index.patience, rows).await;
+    let read: Result<Vec<_>, sqlx::Error> =
+        rows.and_then(|rows| rows.iter().map(counting_of).collect());
+    read.map_err(|error| index.failed("reading lake_objects in", error))
+}
+
+fn counting_of(row: &PgRow) -> Result<Counting, sqlx::Error> {
+    Ok(Counting {
+        key: row.try_get("key")?,
+        source: row.try_get("source")?,
+        hour: Hour::of(row.try_get::<Timestamp, _>("hour")?),
+        computed_at: row.try_get("computed_at")?,
+        etag: row.try_get("etag")?,
+        size: row.try_get::<i64, _>("size")?.cast_unsigned(),
+        contents: ObjectContents {
+            rows: row.try_get::<i64, _>("rows")?.cast_unsigned(),
+            checksum: row.try_get::<i64, _>("checksum")?.cast_unsigned(),
+            digest: row.try_get::<i64, _>("digest")?.cast_unsigned(),
+        },
+    })
+}
+
+/// Notes that what counts under a key was put there once more, and has the same ticks. `digest`: of
+/// its bytes.
+pub(crate) async fn note_copy(
+    index: &mut Index,
+    key: &str,
+    (object, digest): (&Object, u64),
+) -> Result<(), Failure> {
+    let update =
+        pg::query("update lake_objects set (etag, size, digest) = ($2, $3, $4) where key = $1")
+            .bind(key)
+            .bind(&*object.etag)
+            .bind(object.size.cast_signed())
+            .bind(digest.cast_signed());
+    index.write("lake_objects", update).await.map(drop)
+}
+
+/// Notes that hours were computed anew from these objects: they are of what was computed then.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn note_computed(
+    transaction: &mut PgTransaction<'_>,
+    keys: &[String],
+) -> Result<(), sqlx::Error> {
+    pg::query(include_str!("../../sql/lake/note_computed.sql"))
+        .bind(keys)
+        .execute(transaction.acquire().await?)
+        .await
+        .map(drop)
+}
+
+/// Takes an hour that is no more out of the lake: its objects count no longer, and the next run of
+/// `compact` deletes them.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn withdraw(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+) -> Result<(), sqlx::Error> {
+    for statement in [
+        "update lake_objects set state = 'superseded' where hour = $1 and state = 'verified'",
+        "delete from lake_sources where hour = $1",
+    ] {
+        pg::query(statement).bind(hour.start()).execute(transaction.acquire().await?).await?;
+    }
+    Ok(())
+}
+
+fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
+    let status = match row.try_get::<&str, _>("status")? {
+        "unready" => CompactionStatus::Unready,
+        "forgotten" => CompactionStatus::Forgotten,
+        "expired" => CompactionStatus::Expired,
+        "without_offsets" => CompactionStatus::WithoutOffsets,
+        "otherwise" => CompactionStatus::ReadOtherwise,
+        "elsewhere" => CompactionStatus::Elsewhere,
+        _ => CompactionStatus::Due,
+    };
+    let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
+    let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
+    let (computed_at, has_expired) = (row.try_get("computed_at")?, row.try_get("has_expired")?);
+    Ok(Candidate { hour, computed_at, ticks, has_expired, status })
+}
+
+/// Notes objects that are about to be shown, so that a run which is killed meanwhile leaves none
+/// that nobody knows.
+pub(crate) async fn announce(
+    index: &mut Index,
+    candidate: &Candidate,
+    run_id: i64,
+    objects: &[LakeObject],
+) -> Result<(), Failure> {
+    let token = index.lock.clone();
+    let noted = async {
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
+        for object in objects {
+            insert(&mut transaction, (candidate, run_id, "written"), object).await?;
+        }
+        lock::commit(transaction, token.as_ref()).await
+    };
+    in_time(index.patience, noted)
+        .await
+        .map_err(|error| index.failed("writing lake_objects to", error))
+}
+
+async fn insert(
+    transaction: &mut PgTransaction<'_>,
+    (candidate, run_id, state): (&Candidate, i64, &str),
+    object: &LakeObject,
+) -> Result<(), sqlx::Error> {
+    pg::query(include_str!("../../sql/lake/insert.sql"))
+        .bind(&object.key)
+        .bind(&object.source)
+        .bind(candidate.hour.start())
+        .bind(candidate.computed_at)
+        .bind(object.size.cast_signed())
+        .bind(object.contents.rows.cast_signed())
+        .bind(object.contents.checksum.cast_signed())
+        .bind(object.contents.digest.cast_signed())
+        .bind(state)
+        .bind(run_id)
+        .execute(transaction.acquire().await?)
+        .await?;
+    Ok(())
+}
+
+/// Lets the announced objects of an hour, each with its etag, count in the place of those before.
+/// `replaceable` hold nothing else than they, and are to be deleted.
+pub(crate) async fn switch(
+    index: &mut Index,
+    (candidate, run_id, prefix): (&Candidate, i64, &str),
+    etags: &[(String, String)],
+    replaceable: &[LakeObject],
+) -> Result<(), Failure> {
+    let token = index.lock.clone();
+    let switched = async {
+        let mut transaction =
+            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
+        pg::query(include_str!("../../sql/lake/supersede.sql"))
+            .bind(candidate.hour.start())
+            .bind(prefix)
+            .execute(transaction.acquire().await?)
+            .await?;
+        for object in replaceable {
+            insert(&mut transaction, (candidate, run_id, "superseded"), object).await?;
+        }
+        for (key, etag) in etags {
+            pg::query(include_str!("../../sql/lake/verify.sql"))
+                .bind(key)
+                .bind(etag)
+                .bind(run_id)
+                .execute(transaction.acquire().await?)
+                .await?;
+        }
+        note_sources(&mut transaction, candidate.hour, prefix).await?;
+        lock::commit(transaction, token.as_ref()).await
+    };
+    in_time(index.patience, switched)
+        .await
+        .map_err(|error| index.failed("writing lake_objects to", error))
+}
+
+/// Notes the raw objects that a lake has all ticks of an hour of. No other run changes the index
+/// meanwhile.
+async fn note_sources(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    prefix: &str,
+) -> Result<(), sqlx::Error> {
+    for statement in [
+        "delete from lake_sources where hour = $1 and prefix = $2",
+        include_str!("../../sql/lake/note_sources.sql"),
+    ] {
+        pg::query(statement)
+            .bind(hour.start())
+            .bind(prefix)
+            .execute(transaction.acquire().await?)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The keys of objects that no reader should see: those that were not shown to the end, and those
+/// that others replace.
+pub(crate) async fn leftovers(index: &mut Index) -> Result<Vec<String>, Failure> {
+    let keys =
+        pg::query_scalar("select key from lake_objects where state <> 'verified' order by key")
+            .fetch_all(&mut index.connection);
+    in_time(index.patience, keys)
+        .await
+        .map_err(|error| index.failed("reading lake_objects in", error))
+}
+
+/// Forgets an object that is deleted.
+pub(crate) async fn forget(index: &mut Index, key: &str) -> Result<(), Failure> {
+    let delete =
+        pg::query("delete from lake_objects where key = $1 and state <> 'verified'").bind(key);
+    index.write("lake_objects", delete).await.map(drop)
+}

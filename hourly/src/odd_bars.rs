@@ -1,0 +1,119 @@
+//! Odd hours of each symbol, by its bars of the weeks before: brought up to date after the hours.
+//!
+//! What is found is a function of the summaries alone (`anomalies::bars::hours`): of those symbols
+//! whose hours have changed, the bars from the first of these on are looked at again, up to where
+//! they are no measure any more. `docs/anomalies.md` says what is odd, and what it costs.
+
+mod store;
+
+pub use store::mark;
+
+use crate::args::Args;
+use crate::index::Index;
+use crate::indicators::how_many;
+use crate::lock::{self, Hold};
+use crate::stop::stopped;
+use anomalies::bars::hours::{self, DETECTOR, FAR, NOVEL, Odd, RARE, WEEKS};
+use service::Failure;
+use service::pg::in_time;
+use store::{Changed, Mark};
+use tokio_util::sync::CancellationToken;
+
+/// Symbols that are looked at together, unless they have more bars than there is memory for.
+const SYMBOLS_AT_ONCE: i64 = 500;
+
+/// Looks at the bars that have changed, some symbols at a time; at all of them, where another
+/// detector did last. `stop` ends it between two symbols.
+///
+/// # Errors
+/// Where the database fails or `stop` is cancelled; what is not done stays marked.
+pub async fn refresh(
+    index: &mut Index,
+    args: &Args,
+    stop: &CancellationToken,
+) -> Result<(), Failure> {
+    if args.anomalies.hindsight().is_none() {
+        return Ok(());
+    }
+    mark_all_of_others(index).await.map_err(|error| failed(index, error))?;
+    let mut changed = Changed::default();
+    while let Some(more) = refresh_some(index, stop).await? {
+        changed.add(more);
+    }
+    if changed != Changed::default() {
+        let Changed { added, gone } = changed;
+        tracing::info!(added, gone, "odd bars: {added} added, {gone} taken back");
+    }
+    Ok(())
+}
+
+fn failed(index: &Index, error: sqlx::Error) -> Failure {
+    index.failed("looking for odd bars in", error)
+}
+
+/// Limits are a part of what finds.
+fn detector() -> String {
+    format!("{} {}, limits {NOVEL}, {RARE}, {FAR}, {WEEKS} weeks", DETECTOR.name, DETECTOR.version)
+}
+
+async fn mark_all_of_others(index: &mut Index) -> Result<(), sqlx::Error> {
+    let (patience, token) = (index.patience, index.lock.clone());
+    let mut transaction =
+        in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing))
+            .await?;
+    in_time(patience, store::mark_all_of_others(&mut transaction, &detector())).await?;
+    in_time(patience, lock::commit(transaction, token.as_ref())).await
+}
+
+/// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a
+/// symbol that is marked anew meanwhile stays marked.
+async fn refresh_some(
+    index: &mut Index,
+    stop: &CancellationToken,
+) -> Result<Option<Changed>, Failure> {
+    if stop.is_cancelled() {
+        return Err(stopped());
+    }
+    let (marks, bars) = read_some(index).await.map_err(|error| failed(index, error))?;
+    if marks.is_empty() {
+        return Ok(None);
+    }
+    let until = stop.clone();
+    let judging = move || {
+        let judge = |(mark, bars): (&Mark, &Vec<_>)| {
+            (!until.is_cancelled())
+                .then(|| hours::judge(hours::seed(&mark.symbol), bars, mark.changed()))
+        };
+        let found: Option<Vec<Vec<Odd>>> = marks.iter().zip(&bars).map(judge).collect();
+        (marks, found)
+    };
+    let judged = tokio::task::spawn_blocking(judging).await;
+    let (marks, found) = judged.map_err(|error| Failure::Infrastructure(error.into()))?;
+    let found = found.ok_or_else(stopped)?;
+    write_some(index, &marks, &found).await.map(Some).map_err(|error| failed(index, error))
+}
+
+/// Some marks, each with the bars that have to be known.
+async fn read_some(index: &mut Index) -> Result<(Vec<Mark>, Vec<Vec<hours::Hour>>), sqlx::Error> {
+    let (patience, connection) = (index.patience, &mut index.connection);
+    let mut marks = in_time(patience, store::marks(connection, SYMBOLS_AT_ONCE)).await?;
+    let counts = in_time(patience, store::count_bars(connection, &marks)).await?;
+    marks.truncate(how_many(&counts));
+    let bars = in_time(patience, store::bars(connection, &marks)).await?;
+    Ok((marks, bars))
+}
+
+async fn write_some(
+    index: &mut Index,
+    marks: &[Mark],
+    found: &[Vec<Odd>],
+) -> Result<Changed, sqlx::Error> {
+    let (patience, token) = (index.patience, index.lock.clone());
+    let mut transaction =
+        in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing))
+            .await?;
+    let changed = in_time(patience, store::replace(&mut transaction, marks, found)).await?;
+    in_time(patience, store::unmark(&mut transaction, marks)).await?;
+    in_time(patience, lock::commit(transaction, token.as_ref())).await?;
+    Ok(changed)
+}

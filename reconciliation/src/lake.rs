@@ -1,0 +1,201 @@
+//! The lake as a side of its own: whether its hours hold what the archive holds.
+
+use super::outcome::Status;
+use super::stop::stopped_comparing;
+use common::Timestamp;
+use hourly::archive::{Object, ObjectStore};
+use hourly::holdings::{Holdings, HourHoldings, difference};
+use hourly::hour::Hour;
+use hourly::index::Index;
+use hourly::lake::key;
+use hourly::lake::look::{Look, Unread};
+use hourly::lake::table::{self, Counting};
+use service::Failure;
+use service::words::counted;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What was found of an hour in the lake.
+#[derive(Debug, Default)]
+pub struct LakeComparison {
+    /// Ticks that readers find, where there are several lakes in the one that has least; `None`
+    /// where none has the hour.
+    pub ticks: Option<u64>,
+    pub details: Vec<(Status, String)>,
+}
+
+/// What the lake must hold.
+pub struct Expected<'a> {
+    /// Of the topics that are compared: what the archive has. `None` where not all of it is there,
+    /// or was read: then the lake must hold what it held when it was written.
+    pub archive: Option<BTreeMap<String, Option<&'a HourHoldings>>>,
+    /// When the hour was computed.
+    pub computed_at: Option<Timestamp>,
+}
+
+impl LakeComparison {
+    fn find(&mut self, status: Status, detail: String) {
+        self.details.push((status, detail));
+    }
+
+    /// Notes whether a lake's folder has other ticks of a topic than the archive.
+    fn judge(
+        &mut self,
+        folder: &str,
+        hour: Hour,
+        of_topic: TopicOfLake<'_>,
+        archived: Option<&HourHoldings>,
+    ) {
+        let (topic, is_earlier) = (of_topic.topic, of_topic.is_earlier);
+        match of_topic.difference(hour, archived) {
+            Some(what) if is_earlier => {
+                let then = "batch-layer compact brings it up to date";
+                self.find(
+                    Status::Ok,
+                    format!("{folder} in the lake has an earlier state of {topic}: {what}; {then}"),
+                );
+            }
+            Some(what) => {
+                let detail = format!(
+                    "{folder} in the lake has other ticks of {topic} than the archive: {what}"
+                );
+                self.find(Status::Mismatch, detail);
+            }
+            None => {}
+        }
+    }
+}
+
+/// Reads what readers find of an hour, in each lake that has it.
+///
+/// # Errors
+/// Where the database fails, or the store as a whole.
+pub async fn compare(
+    index: &mut Index,
+    look: Look<'_>,
+    hour: Hour,
+    expected: &Expected<'_>,
+) -> Result<LakeComparison, Failure> {
+    let (counting, mut found) =
+        (table::counting(index, "", &(hour..hour.plus(1))).await?, LakeComparison::default());
+    // A folder is one topic's in one lake.
+    let mut held: BTreeMap<&str, TopicOfLake> = BTreeMap::new();
+    let mut there = list(look.store, &counting).await?;
+    let location = look.store.location();
+    for object in &counting {
+        let of_topic = held.entry(key::folder_of(&object.key).unwrap_or_default()).or_default();
+        of_topic.topic = &object.source;
+        of_topic.is_earlier |= expected.computed_at != Some(object.computed_at);
+        let known = std::mem::take(&mut of_topic.holdings);
+        match read(look, object, there.remove(&*object.key), known).await? {
+            Contents::Read(holdings) => {
+                (of_topic.holdings, of_topic.ticks) =
+                    (holdings, of_topic.ticks + object.contents.rows)
+            }
+            Contents::Wrong(status, what) => {
+                of_topic.is_short = true;
+                found.find(status, format!("the lake: {location}{} {what}", object.key));
+            }
+        }
+    }
+    for key in there.into_keys().filter(|key| key.ends_with(key::ENDING)) {
+        let detail = format!(
+            "the lake: readers find {location}{key}, too, which lake_objects does not know: its ticks may be there \
+             twice; batch-layer compact mends it"
+        );
+        found.find(Status::Mismatch, detail);
+    }
+    let mut of_lakes: BTreeMap<&str, u64> = BTreeMap::new();
+    for (folder, of_topic) in &held {
+        *of_lakes.entry(key::lake_of(folder)).or_default() += of_topic.ticks;
+    }
+    found.ticks = of_lakes.into_values().min();
+    for (folder, of_topic) in held.into_iter().filter(|(_, of_topic)| !of_topic.is_short) {
+        let Some(archived) =
+            expected.archive.as_ref().and_then(|archive| archive.get(of_topic.topic)).copied()
+        else {
+            continue;
+        };
+        found.judge(folder, hour, of_topic, archived);
+    }
+    Ok(found)
+}
+
+/// What lies in the folders of some objects.
+async fn list(
+    store: &ObjectStore,
+    counting: &[Counting],
+) -> Result<BTreeMap<String, Object>, Failure> {
+    let folders: BTreeSet<&str> =
+        counting.iter().filter_map(|object| key::folder_of(&object.key)).collect();
+    let mut there = BTreeMap::new();
+    for folder in folders {
+        let listed = store.list(folder).await?;
+        there.extend(listed.into_iter().map(|object| (object.key.to_string(), object)));
+    }
+    Ok(there)
+}
+
+/// What an object of the lake has shown.
+enum Contents {
+    /// What it holds, and what was known before.
+    Read(Holdings),
+    Wrong(Status, String),
+}
+
+/// Adds what an object holds to `known`.
+async fn read(
+    look: Look<'_>,
+    counting: &Counting,
+    object: Option<Object>,
+    known: Holdings,
+) -> Result<Contents, Failure> {
+    const CURE: &str = "batch-layer compact writes the hour anew where its raw objects are there";
+    let Some(object) = object else {
+        return Ok(Contents::Wrong(Status::Mismatch, format!("is gone; {CURE}")));
+    };
+    let wrong = match look.read(&object, known).await {
+        Ok((holdings, contents)) if contents.has_ticks_of(&counting.contents) => {
+            return Ok(Contents::Read(holdings));
+        }
+        Ok(_) => "holds other ticks than when it was written".to_owned(),
+        Err(Unread::Damaged(why)) => format!("cannot be read: {why}"),
+        Err(Unread::Moved) => {
+            return Ok(Contents::Wrong(
+                Status::Open,
+                "was replaced meanwhile: verify again".to_owned(),
+            ));
+        }
+        Err(Unread::Away(_)) if look.stop.is_cancelled() => return Err(stopped_comparing()),
+        Err(Unread::Away(failure)) => {
+            return Ok(Contents::Wrong(Status::Open, format!("could not be read: {failure}")));
+        }
+    };
+    Ok(Contents::Wrong(Status::Mismatch, format!("{wrong}; {CURE}")))
+}
+
+/// What a lake has of a topic.
+#[derive(Default)]
+struct TopicOfLake<'a> {
+    topic: &'a str,
+    holdings: Holdings,
+    ticks: u64,
+    /// Some of it was not read.
+    is_short: bool,
+    /// It was written before the hour was computed last.
+    is_earlier: bool,
+}
+
+impl TopicOfLake<'_> {
+    fn difference(mut self, hour: Hour, archived: Option<&HourHoldings>) -> Option<String> {
+        self.holdings.settle();
+        let elsewhere: u64 = (self.holdings.hours.iter())
+            .filter(|(of, _)| **of != hour)
+            .flat_map(|(_, held)| held.shares.values())
+            .map(|share| share.ticks)
+            .sum();
+        if elsewhere > 0 {
+            return Some(format!("{} of another hour", counted(elsewhere, "tick")));
+        }
+        difference(archived, self.holdings.hours.get(&hour))
+    }
+}

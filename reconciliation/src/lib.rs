@@ -1,0 +1,132 @@
+//! `batch-layer verify`: do Kafka, `realtime_stock` and the archive hold the same ticks?
+//!
+//! [`hourly::holdings`] has what one side holds in a form that can be compared: sets of offsets, and
+//! checksums of neighbouring offsets. [`archive`] and [`tables`] read the two sides of each
+//! [`topic`], [`lost`] asks [`log`] (Kafka) about offsets that are on neither, and [`compare`]
+//! judges a partition. [`verification`] goes through the hours: [`reading`] fills a [`stretch`] of
+//! them, [`strays`] compares the tables that follow from the ticks, and [`hour`] judges. [`bars`]
+//! has what minute and hour bars must be, and [`repair`] makes them so. [`report`] prints the
+//! outcomes, [`store`] writes them to PostgreSQL.
+
+mod archive;
+mod args;
+mod bars;
+mod compare;
+mod earlier;
+mod gathered;
+mod hour;
+mod indicators;
+mod kept;
+mod lake;
+mod late;
+mod log;
+mod lost;
+mod minutes;
+mod nothing;
+mod outcome;
+mod reach;
+mod reading;
+mod recorded;
+mod rejects;
+mod repair;
+mod repeated;
+mod report;
+mod stop;
+mod store;
+mod strays;
+mod stretch;
+mod stretches;
+mod symbols;
+mod tables;
+mod there;
+mod topic;
+mod verification;
+
+pub use args::VerifyArgs;
+
+use archive::Archive;
+use common::Timestamp;
+use hourly::archive::ObjectStore;
+use hourly::reader::{Others, Reader};
+use late::Late;
+use outcome::Status;
+use report::{Outcomes, Printer};
+use service::Failure;
+use tokio_util::sync::CancellationToken;
+use verification::Verification;
+
+/// Compares the hours that `args` asks for. `stop` ends it between two stretches of hours.
+///
+/// # Errors
+/// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not
+/// be compared.
+pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Failure> {
+    let mut plan = args.hours.plan(Timestamp::now())?;
+    let asked = nothing::RequestedHours {
+        window: plan.window.clone(),
+        due: plan.due,
+        grace: args.hours.grace,
+        is_default: plan.is_default,
+    };
+    let store = ObjectStore::open(&args.archive.store()).await?;
+    let mut index = args.database.open("batch-layer verify", true).await?;
+    topic::name(&mut index, &mut args.kafka).await?;
+    let has_kafka = args.kafka.kafka_brokers.is_some();
+    let mut sources =
+        reach::Sources { index: &mut index, store: &store, templates: &args.prefix, has_kafka };
+    let mut there = sources.shorten(&mut plan).await?;
+    let before = sources.before(&plan).await?;
+    let (topics, is_away) = topic::open_all(&mut index, &args.kafka).await?;
+    if let Some(there) = &mut there {
+        there.ask(&mut index, &topics).await?;
+    }
+    let broken = index.broken().await?.into_values().flatten();
+    let others = Others::of(&mut index, &args.prefix, &plan.window).await?;
+    let reader =
+        Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken);
+    let mut verification = Verification {
+        is_repairing: args.repair,
+        archive: Archive {
+            templates: args.prefix.clone(),
+            reader: reader.beside(others),
+            store,
+            plan: plan.clone(),
+            topics: args.kafka.topic.clone(),
+            stop: stop.clone(),
+        },
+        topics,
+        index,
+        before,
+        there,
+        late: Late::default(),
+        tickless: None,
+        stop: stop.clone(),
+    };
+    let mut report =
+        Printer::new(args.format, args.kafka.topic.len() > 1).map_err(Failure::Infrastructure)?;
+    let compared = verification.compare_all(&plan, &mut report, &stop).await;
+    verification.say_late();
+    report.finish().map_err(Failure::Infrastructure)?;
+    compared.and_then(|()| conclude(&report.totals))?;
+    match is_away {
+        true => Err(Failure::Partial(
+            "Kafka could not be asked: what it alone holds was not compared".into(),
+        )),
+        false if report.totals.have_ticks() => Ok(()),
+        false if report.totals.rejected > 0 => {
+            asked.explain_rejected(&mut verification.index, report.totals.rejected).await
+        }
+        false => verification.explain(&asked).await,
+    }
+}
+
+fn conclude(totals: &Outcomes) -> Result<(), Failure> {
+    let Outcomes { hours, open, mismatch, .. } = totals;
+    match totals.status() {
+        Status::Ok | Status::Purged => Ok(()),
+        Status::Open => Err(Failure::Partial(format!(
+            "{open} of {hours} hours could not be compared to the end"
+        ))),
+        Status::Mismatch => Err(Failure::Difference(format!("{mismatch} of {hours} hours differ"))),
+    }
+}

@@ -1,0 +1,7 @@
+//! [`Log`]: what Kafka itself has of the topic.
+
+mod answer;
+mod client;
+
+pub use answer::Span;
+pub use client::{KafkaAccess, Log};

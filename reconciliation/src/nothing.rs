@@ -1,0 +1,120 @@
+//! What there is to say where no hour, or no tick, was compared, which would pass for success.
+
+use common::Timestamp;
+use hourly::hour::Hour;
+use hourly::index::Index;
+use service::Failure;
+use service::pg::{self, in_time};
+use service::words::inflected;
+use std::ops::Range;
+use std::time::Duration;
+
+/// The hours that were asked for.
+#[derive(Debug, Clone)]
+pub struct RequestedHours {
+    pub window: Range<Hour>,
+    /// Hours from this one on are not looked at yet.
+    pub due: Hour,
+    pub grace: Duration,
+    /// No flag names them.
+    pub is_default: bool,
+}
+
+/// The hours that the tables have.
+struct KnownHours {
+    oldest: Option<Timestamp>,
+    /// Of those that are over.
+    newest: Option<Timestamp>,
+    /// Whether the newest one was ever compared.
+    is_compared: bool,
+}
+
+service::row!(KnownHours { oldest, newest, is_compared });
+
+impl RequestedHours {
+    /// # Errors
+    /// [`Failure::Partial`] where the hours are not looked at yet, or where nobody has named one
+    /// and none of those that the tables have was compared; or where the database fails.
+    pub async fn explain(&self, index: &mut Index) -> Result<(), Failure> {
+        if self.window.is_empty() {
+            return Err(self.too_early(self.window.start));
+        }
+        let known = self.known(index).await?;
+        let Some(oldest) = known.oldest.map(Hour::of) else {
+            tracing::info!("nothing was compared: the tables have no hours at all");
+            return Ok(());
+        };
+        let Some(newest) = known.newest.map(Hour::of) else {
+            return if self.is_default { Err(self.too_early(oldest)) } else { Ok(()) };
+        };
+        let Range { start, end } = &self.window;
+        let found = format!(
+            "nothing was compared: there is no tick from {start} to {end}, and the tables have hours from {oldest} to \
+             {newest}: --from {} reaches them",
+            oldest.start()
+        );
+        let is_one_hour = !self.is_default && start.plus(1) == *end;
+        if is_one_hour || (self.is_default && !known.is_compared) {
+            return Err(Failure::Partial(found));
+        }
+        tracing::info!(from = %start, to = %end, "{found}");
+        Ok(())
+    }
+
+    /// Of hours whose messages are no ticks, all of them.
+    ///
+    /// # Errors
+    /// [`Failure::Partial`] unless nobody has named an hour, and the newest one that the tables
+    /// have was compared before; or where the database fails.
+    pub async fn explain_rejected(&self, index: &mut Index, rejected: u64) -> Result<(), Failure> {
+        let what = inflected(
+            rejected,
+            "message[s] of these hours [is|are] no tick[s], and no tick is there beside [it|them]",
+        );
+        let found = format!(
+            "nothing was compared: {what}. Table rejected_ticks has the reasons; where flags are missing, speed-layer \
+             doctor proposes them"
+        );
+        self.pass_or_fail(index, found).await
+    }
+
+    /// Of hours of which the archive alone has anything, and that is no tick. `example`: an object.
+    ///
+    /// # Errors
+    /// As [`RequestedHours::explain_rejected`].
+    pub async fn explain_lines(&self, index: &mut Index, example: &str) -> Result<(), Failure> {
+        let found = format!(
+            "nothing was compared: no tick of these hours is there, and no line of {example} is one. Table rejected_lines \
+             has the reasons, when batch-layer has read it: are the flags about messages right?"
+        );
+        self.pass_or_fail(index, found).await
+    }
+
+    /// What was found passes where nobody has named an hour, and the newest one that the tables
+    /// have was compared before.
+    async fn pass_or_fail(&self, index: &mut Index, found: String) -> Result<(), Failure> {
+        if !self.is_default || !self.known(index).await?.is_compared {
+            return Err(Failure::Partial(found));
+        }
+        let Range { start, end } = &self.window;
+        tracing::info!(from = %start, to = %end, "{found}");
+        Ok(())
+    }
+
+    fn too_early(&self, hour: Hour) -> Failure {
+        let Self { grace, .. } = self;
+        let micros = i64::try_from(grace.as_micros()).unwrap_or(i64::MAX);
+        let from = hour.plus(1).start().plus_micros(micros);
+        Failure::Partial(format!(
+            "nothing was compared: hour {hour} is looked at from {from} on, {grace:?} after its end (--grace)"
+        ))
+    }
+
+    async fn known(&self, index: &mut Index) -> Result<KnownHours, Failure> {
+        let known = pg::query_as(include_str!("../sql/known_hours.sql"))
+            .bind(self.due.start())
+            .fetch_one(&mut index.connection);
+        let known = in_time(index.patience, known).await;
+        known.map_err(|error| index.failed("looking for hours to compare in", error))
+    }
+}

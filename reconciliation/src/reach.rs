@@ -1,0 +1,120 @@
+//! How far back there is anything to compare.
+
+use super::there::{Folders, There};
+use common::Timestamp;
+use hourly::archive::{ObjectStore, PrefixTemplate, StoreError};
+use hourly::flags::Plan;
+use hourly::hour::Hour;
+use hourly::index::Index;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use service::words::inflected;
+
+/// A window of more hours begins where there is anything.
+const LONG_HOURS: usize = 500;
+
+/// Hours before the usual window that are compared, the newest of them.
+const MOST_BEFORE: usize = 100;
+
+/// Where ticks may be.
+pub struct Sources<'a> {
+    pub index: &'a mut Index,
+    pub store: &'a ObjectStore,
+    pub templates: &'a [PrefixTemplate],
+    /// Kafka does not tell its oldest hour before it is asked for one.
+    pub has_kafka: bool,
+}
+
+impl Sources<'_> {
+    /// Lets a window of centuries begin with the first hour of which anything is there, and gives
+    /// what may be there of its hours. `None`: each of them is to be looked at.
+    ///
+    /// # Errors
+    /// Where the database or the store fails; here and below.
+    pub async fn shorten(&mut self, plan: &mut Plan) -> Result<Option<There>, Failure> {
+        if Hour::each(plan.window.clone()).count() <= LONG_HOURS {
+            return Ok(None);
+        }
+        let kafka = self.has_kafka.then_some(Hour::OLDEST);
+        let folders = self.folders().await?;
+        // Who may not list there lists hour by hour.
+        let folder =
+            folders.as_ref().map_or(Some(Hour::OLDEST), |all| oldest_folder(all, plan.slack));
+        let begin = [self.oldest_row().await?, folder, kafka].into_iter().flatten().min();
+        let (asked, end) = (plan.window.start, plan.window.end);
+        plan.window.start = begin.unwrap_or(end).clamp(asked, end);
+        if plan.window.start > asked {
+            let first = plan.window.start;
+            tracing::info!(
+                %first,
+                %asked,
+                "there is nothing before {first}: the hours from {asked} on are passed over"
+            );
+        }
+        Ok(folders.map(|folders| There::new(folders, plan.clone())))
+    }
+
+    /// The hours before the usual window that batch-layer has computed from the window's objects,
+    /// in order of time: days' ticks are of midnight, whenever they were sent.
+    pub async fn before(&mut self, plan: &Plan) -> Result<Vec<Hour>, Failure> {
+        if !plan.is_default {
+            return Ok(Vec::new());
+        }
+        let folders = self.templates.iter().flat_map(|of| of.folders(plan.window.clone()));
+        let folders: Vec<String> = folders.map(|folder| folder.prefix.to_string()).collect();
+        let hours = pg::query_scalar(include_str!("../sql/beside_window.sql"))
+            .bind(folders)
+            .bind(plan.window.start.start())
+            .fetch_all(&mut self.index.connection);
+        let hours: Result<Vec<Timestamp>, _> = in_time(self.index.patience, hours).await;
+        let hours =
+            hours.map_err(|error| self.index.failed("looking for older hours in", error))?;
+        let mut hours: Vec<Hour> = hours.into_iter().map(Hour::of).collect();
+        let older = hours.len().saturating_sub(MOST_BEFORE);
+        if let (Some(oldest), 1..) = (hours.first(), older) {
+            let what = inflected(
+                older as u64,
+                "hour[s] before the window [is|are] passed over, of which its objects hold ticks",
+            );
+            tracing::warn!(hours = older, %oldest, "{what}: --from {} reaches the oldest", oldest.start());
+        }
+        Ok(hours.split_off(older))
+    }
+
+    async fn oldest_row(&mut self) -> Result<Option<Hour>, Failure> {
+        let oldest = pg::query_scalar(include_str!("../sql/oldest_row.sql"))
+            .fetch_one(&mut self.index.connection);
+        let oldest: Result<Option<Timestamp>, _> = in_time(self.index.patience, oldest).await;
+        Ok(oldest
+            .map_err(|error| self.index.failed("looking for the oldest row in", error))?
+            .map(Hour::of))
+    }
+
+    /// `None`: they may not be listed.
+    async fn folders(&self) -> Result<Option<Folders>, Failure> {
+        let mut all = Folders::new();
+        for template in self.templates {
+            match self.store.folders(template.stem(), "", true).await {
+                Err(StoreError::Refused(_)) => return Ok(None),
+                folders => all.push((template.clone(), folders?.into_iter().collect())),
+            }
+        }
+        Ok(Some(all))
+    }
+}
+
+/// Where a folder on the first level stands for more than an hour, as for a whole year, its first
+/// one is not known.
+fn oldest_folder(folders: &Folders, slack: i64) -> Option<Hour> {
+    let oldest = folders.iter().filter_map(|(template, there)| {
+        let any = template.prefix(Hour::OLDEST);
+        let is_of_hours = template.level(&any) == &*any;
+        let hour = |folder: &String| match is_of_hours {
+            true => template.hour_of(folder).map(|hour| hour.plus(-slack)),
+            false => Some(Hour::OLDEST),
+        };
+        there.iter().filter_map(hour).min()
+    });
+    oldest.min()
+}

@@ -1,0 +1,110 @@
+//! The outcomes in PostgreSQL, for dashboards and alerts.
+
+use super::outcome::{HourOutcome, PartitionOutcome};
+use common::Timestamp;
+use hourly::hour::Hour;
+use hourly::index::Index;
+use service::Failure;
+use service::pg;
+use service::pg::in_time;
+use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::{Acquire, Connection};
+
+/// Replaces what is known of an hour. `read_at`: of which moment the tables were read; what was
+/// computed since then was not looked at.
+///
+/// # Errors
+/// Where the database fails; nothing has changed then.
+pub async fn write(
+    index: &mut Index,
+    outcome: &HourOutcome,
+    read_at: Timestamp,
+) -> Result<(), Failure> {
+    let written = in_time(index.patience, write_all(&mut index.connection, outcome, read_at)).await;
+    written.map_err(|error| index.failed("writing reconciled_hours to", error))
+}
+
+/// Notes that an hour was compared without something of it.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn open(index: &mut Index, hour: Hour, why: &str) -> Result<(), Failure> {
+    let opened = pg::query(include_str!("../sql/open_hour.sql"))
+        .bind(hour.start())
+        .bind(why)
+        .execute(&mut index.connection);
+    let opened = in_time(index.patience, opened).await;
+    opened.map_err(|error| index.failed("writing reconciled_hours to", error))?;
+    Ok(())
+}
+
+async fn write_all(
+    connection: &mut PgConnection,
+    outcome: &HourOutcome,
+    read_at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let mut transaction = Connection::begin(connection).await?;
+    // Another comparison may replace the same hour: its row, which comes first, is what waits.
+    let replaced = match outcome.is_empty() {
+        // The partitions' rows go with it.
+        true => "delete from reconciled_hours where hour = $1",
+        false => {
+            insert_hour(&mut transaction, outcome, read_at).await?;
+            "delete from reconciliations where hour = $1"
+        }
+    };
+    pg::query(replaced).bind(outcome.hour.start()).execute(transaction.acquire().await?).await?;
+    for partition in &outcome.partitions {
+        insert_partition(&mut transaction, outcome.hour, partition).await?;
+    }
+    transaction.commit().await
+}
+
+async fn insert_hour(
+    transaction: &mut PgTransaction<'_>,
+    outcome: &HourOutcome,
+    read_at: Timestamp,
+) -> Result<(), sqlx::Error> {
+    pg::query(include_str!("../sql/insert_hour.sql"))
+        .bind(outcome.hour.start())
+        .bind(outcome.status.as_str())
+        .bind(outcome.realtime_ticks.map(u64::cast_signed))
+        .bind(outcome.minute_bar_ticks.cast_signed())
+        .bind(outcome.archive_ticks.cast_signed())
+        .bind(outcome.summary_ticks.map(u64::cast_signed))
+        .bind(outcome.details.join("; "))
+        .bind(read_at)
+        .execute(transaction.acquire().await?)
+        .await?;
+    Ok(())
+}
+
+async fn insert_partition(
+    transaction: &mut PgTransaction<'_>,
+    hour: Hour,
+    outcome: &PartitionOutcome,
+) -> Result<(), sqlx::Error> {
+    pg::query(include_str!("../sql/insert_partition.sql"))
+        .bind(hour.start())
+        .bind(&outcome.topic)
+        .bind(outcome.partition)
+        .bind(outcome.status.as_str())
+        .bind(outcome.kafka_from.map(u64::cast_signed))
+        .bind(outcome.kafka_to.map(u64::cast_signed))
+        .bind(outcome.realtime_ticks.map(u64::cast_signed))
+        .bind(outcome.archive_ticks.cast_signed())
+        .bind(outcome.realtime_duplicates.cast_signed())
+        .bind(outcome.archive_duplicates.cast_signed())
+        .bind(outcome.rejected.cast_signed())
+        .bind(outcome.skipped.cast_signed())
+        .bind(outcome.missing_in_realtime.cast_signed())
+        .bind(outcome.missing_in_archive.cast_signed())
+        .bind(outcome.missing_everywhere.cast_signed())
+        .bind(outcome.differing_blocks.cast_signed())
+        .bind(&outcome.realtime_checksum)
+        .bind(&outcome.archive_checksum)
+        .bind(outcome.details.join("; "))
+        .execute(transaction.acquire().await?)
+        .await?;
+    Ok(())
+}

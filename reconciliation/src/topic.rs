@@ -1,0 +1,533 @@
+//! [`Topic`]: what is known of one topic, and what its two sides hold of a stretch of hours.
+
+use super::archive::{Archive, Archived};
+use super::args::KafkaArgs;
+use super::compare::{ExpiredWithoutOffsets, Values};
+use super::earlier::Earlier;
+use super::log::{KafkaAccess, Log, Span};
+use super::lost::{Lost, Search};
+use super::rejects::NoTicks;
+use super::tables::{self, Gaps, Sources};
+use anyhow::Context;
+use common::decode::{Decoder, RecordContext, Rules};
+use common::{Bar, SymbolMap, Timestamp};
+use hourly::holdings::{Holdings, HourHoldings, MAX_KEPT_VALUES, Places, common_in_blurred_blocks};
+use hourly::hour::Hour;
+use hourly::index::Index;
+use hourly::scan::Offsets;
+use hourly::totals::MAX_BARS;
+use roaring::RoaringTreemap;
+use service::Failure;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The topic where nothing is said, and the database does not tell it.
+const USUAL_TOPIC: &str = "stock_prices";
+
+pub struct Topic {
+    pub name: String,
+    /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
+    sources: Option<Vec<i16>>,
+    /// All that it has by `kafka_sources`, the newest last; none where nobody has read it.
+    known_sources: Vec<i16>,
+    /// No other one is compared.
+    is_only_one: bool,
+    pub gaps: Gaps,
+    pub next_offsets: BTreeMap<i32, u64>,
+    /// What the hours hold that were compared right before.
+    earlier: Earlier,
+    log: Option<Arc<Log>>,
+    /// The topic's id as it was read last, where Kafka has another one now: its offsets are others.
+    read_last: Option<String>,
+}
+
+/// What was read of a topic.
+#[derive(Default)]
+pub struct TopicHoldings {
+    pub realtime: Holdings,
+    pub archived: Archived,
+    /// Ticks that were archived once, of hours of which objects have expired.
+    pub expired: Places,
+    /// Objects that have expired and told no offsets, by the same hours and by partition.
+    pub expired_without_offsets: ExpiredWithoutOffsets,
+    /// Places that both sides have, in blocks in which one of them has others, too.
+    pub blurred: Arc<Places>,
+    /// What the sides hold at those, read once more: `realtime_stock` and the archive.
+    pub again: [Holdings; 2],
+    /// What some of the ticks say that are in blocks whose values differ.
+    pub differing_values: [Holdings; 2],
+    pub spans: BTreeMap<i32, Span>,
+    /// What Kafka has of a topic that was made anew since it was read: no offset of it is one of
+    /// those that are known.
+    pub of_new_topic: BTreeMap<i32, Span>,
+    pub lost: Lost,
+    /// Ticks of `realtime_stock` that are none in the archive.
+    pub no_ticks: NoTicks,
+    /// Ticks of the archive that the speed layer has rejected.
+    pub parsed_otherwise: Places,
+    /// Such that are ticks by the flags of this comparison.
+    pub rejected_ticks: Places,
+    /// Such of which that is not known.
+    pub rejected_unread: Places,
+}
+
+impl TopicHoldings {
+    /// What was read again of an hour, where both sides have something of it.
+    pub fn again(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
+        both(&self.again, hour)
+    }
+
+    /// What was told of an hour by both sides.
+    pub fn differing_values(&self, hour: Hour) -> Option<[&HourHoldings; 2]> {
+        both(&self.differing_values, hour)
+    }
+
+    /// Places in blocks whose values differ, the first of them.
+    pub fn differing(&self) -> Places {
+        let (mut found, mut left) = (Places::new(), MAX_KEPT_VALUES);
+        for (hour, ours) in &self.realtime.hours {
+            let theirs = self.archived.holdings.hours.get(hour).map(|theirs| [ours, theirs]);
+            for partition in ours.shares.keys() {
+                let mut values = Values::default();
+                for sides in theirs.into_iter().chain(self.again(*hour)) {
+                    values.compare_sides(sides, *partition);
+                }
+                let first: RoaringTreemap = values.differing.iter().take(left).collect();
+                left -= usize::try_from(first.len()).unwrap_or(left);
+                if !first.is_empty() {
+                    found.insert((*hour, *partition), first);
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether ticks of the archive in an hour stand in rejected_ticks.
+    pub fn has_parsed_otherwise(&self, hour: Hour) -> bool {
+        self.parsed_otherwise.keys().any(|(of, _)| *of == hour)
+    }
+}
+
+/// What both sides have of an hour.
+fn both(sides: &[Holdings; 2], hour: Hour) -> Option<[&HourHoldings; 2]> {
+    let [realtime, archive] = sides.each_ref().map(|side| side.hours.get(&hour));
+    Some([realtime?, archive?])
+}
+
+/// Fills in the topic where none is given: the one that the speed layer has read, else the usual
+/// one.
+///
+/// # Errors
+/// Where the database fails.
+pub async fn name(index: &mut Index, args: &mut KafkaArgs) -> Result<(), Failure> {
+    if !args.topic.is_empty() {
+        return Ok(());
+    }
+    let mut read = tables::topics_beside(index, &[]).await?;
+    args.topic = match read.as_slice() {
+        [_] => std::mem::take(&mut read),
+        _ => vec![USUAL_TOPIC.into()],
+    };
+    if !read.is_empty() && !read.iter().any(|topic| topic == USUAL_TOPIC) {
+        let topics = read.join(",");
+        tracing::warn!(
+            topics,
+            "--topic is not given, and nothing of {} was read: --topic {topics}",
+            USUAL_TOPIC
+        );
+    }
+    Ok(())
+}
+
+/// The topics that are asked for, and whether Kafka could be asked about them where it was to be.
+///
+/// # Errors
+/// Where the database fails, or a topic is not there.
+pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>, bool), Failure> {
+    let (mut topics, mut is_away) = (Vec::new(), false);
+    let is_alone =
+        args.topic.len() == 1 && tables::topics_beside(index, &args.topic).await?.is_empty();
+    for name in &args.topic {
+        // Brokers that are away are waited for once.
+        let log = if is_away { KafkaAccess::Unreachable } else { connect(args, name).await? };
+        is_away |= matches!(log, KafkaAccess::Unreachable);
+        let groups = groups(index, args, name).await?;
+        let log = match log {
+            KafkaAccess::Connected(log) => Some(Arc::new(log)),
+            KafkaAccess::Unreachable | KafkaAccess::NotConfigured => None,
+        };
+        let newest = tables::newest_topic_id(index, name).await?;
+        let is_other = |log: &Arc<Log>| {
+            ![&log.topic_id, &newest].contains(&&String::new()) && log.topic_id != newest
+        };
+        let known_sources = tables::sources(index, name).await?;
+        topics.push(Topic {
+            name: name.clone(),
+            sources: (!is_alone).then(|| known_sources.clone()),
+            known_sources,
+            is_only_one: args.topic.len() == 1,
+            gaps: tables::gaps(index, &groups, name).await?,
+            next_offsets: tables::next_offsets(index, &groups, name).await?,
+            earlier: Earlier::default(),
+            read_last: log.as_ref().is_some_and(is_other).then_some(newest),
+            log,
+        });
+    }
+    Ok((topics, is_away))
+}
+
+/// The consumer groups that tell how far a topic is written: what none of those asked for has
+/// written another has.
+async fn groups(index: &mut Index, args: &KafkaArgs, topic: &str) -> Result<Vec<String>, Failure> {
+    let asked = &args.group_id;
+    let known = tables::groups(index, topic).await?;
+    if known.is_empty() || known.iter().any(|group| asked.contains(group)) {
+        return Ok(asked.clone());
+    }
+    tracing::warn!(
+        topic,
+        "group {} has never written topic {topic} here: what {} has written is compared (--group-id)",
+        asked.join(", "),
+        known.join(", ")
+    );
+    Ok(known)
+}
+
+async fn connect(args: &KafkaArgs, topic: &str) -> Result<KafkaAccess, Failure> {
+    let (args, topic) = (args.clone(), topic.to_owned());
+    let asked = tokio::task::spawn_blocking(move || Log::connect(&args, &topic))
+        .await
+        .context("asking Kafka");
+    asked.map_err(Failure::Infrastructure)?
+}
+
+impl Topic {
+    /// The name that its objects have; `None` where all objects are its own.
+    pub fn of_objects(&self) -> Option<&str> {
+        self.sources.as_ref().map(|_| &*self.name)
+    }
+
+    pub fn sources(&self) -> Sources<'_> {
+        self.sources.as_deref()
+    }
+
+    /// The one that it is now, where it has several.
+    const fn newest_source(&self) -> Option<i16> {
+        match self.known_sources.as_slice() {
+            [_, .., newest] => Some(*newest),
+            _ => None,
+        }
+    }
+
+    /// What there is to say of rows of an hour whose source `kafka_sources` does not have: a tick's
+    /// identity is wrong.
+    pub fn describe_strange_sources(&self, hour: Hour, part: &TopicHoldings) -> Option<String> {
+        let named = part.realtime.sources.get(&hour)?;
+        let strange: Vec<String> = named
+            .iter()
+            .filter(|source| !self.known_sources.contains(source))
+            .map(i16::to_string)
+            .collect();
+        (!self.known_sources.is_empty() && !strange.is_empty()).then(|| {
+            format!(
+                "rows of realtime_stock have source {}, which kafka_sources does not have: put right whose they are",
+                strange.join(", ")
+            )
+        })
+    }
+
+    /// Reads `realtime_stock`; `None` where several hours hold more together than there is memory
+    /// for.
+    ///
+    /// # Errors
+    /// Where the database fails; here and below.
+    pub async fn read_realtime(
+        &self,
+        index: &mut Index,
+        hours: &Range<Hour>,
+    ) -> Result<Option<Holdings>, Failure> {
+        let mut realtime = Holdings::default();
+        for hour in Hour::each(hours.clone()) {
+            tables::read_realtime(index, hour, self.sources(), &mut realtime).await?;
+            if hours.start.plus(1) < hours.end && realtime.bars() > MAX_BARS {
+                return Ok(None);
+            }
+        }
+        realtime.settle();
+        Ok(Some(realtime))
+    }
+
+    /// Reads those ticks of `realtime_stock` once more whose block tells nothing of them.
+    pub async fn read_blurred(
+        &self,
+        index: &mut Index,
+        part: &mut TopicHoldings,
+    ) -> Result<(), Failure> {
+        let mut blurred = Places::new();
+        for (hour, ours) in &part.realtime.hours {
+            let Some(theirs) = part.archived.holdings.hours.get(hour) else {
+                continue;
+            };
+            for (_, partition, offsets) in ours.offsets.iter() {
+                let others = theirs.offsets.partition(partition);
+                let common = others
+                    .map(|others| common_in_blurred_blocks(offsets, others))
+                    .unwrap_or_default();
+                if !common.is_empty() {
+                    blurred.insert((*hour, partition), common);
+                }
+            }
+        }
+        part.again[0] = self.read_among(index, &blurred).await?;
+        part.blurred = Arc::new(blurred);
+        Ok(())
+    }
+
+    /// What `realtime_stock` has at some places.
+    pub async fn read_among(
+        &self,
+        index: &mut Index,
+        places: &Places,
+    ) -> Result<Holdings, Failure> {
+        let hours: BTreeSet<Hour> = places.keys().map(|(hour, _)| *hour).collect();
+        let mut found = Holdings::default();
+        for hour in hours {
+            tables::read_among(index, hour, self.sources(), (places, &mut found)).await?;
+        }
+        found.settle();
+        Ok(found)
+    }
+
+    /// Whether ticks of objects whose names tell a topic, or none, belong to this one.
+    pub fn owns(&self, of: &str) -> bool {
+        self.of_objects().is_none_or(|name| name == of || (of.is_empty() && self.is_only_one))
+    }
+
+    /// Those of an hour's places that are its own, by partition.
+    pub fn own_places(&self, hour: Hour, all: &Offsets) -> Places {
+        let mut own = Places::new();
+        for (_, partition, offsets) in all.iter().filter(|(of, ..)| self.owns(of)) {
+            *own.entry((hour, partition)).or_default() |= offsets;
+        }
+        own
+    }
+
+    /// Notes what hours hold that were compared, for those that follow.
+    pub fn note_messages(&mut self, hours: &Range<Hour>, part: &TopicHoldings) {
+        for (partition, messages) in &part.lost.messages {
+            self.earlier.add(*partition, messages);
+        }
+        self.earlier.note_realtime(hours.clone(), &part.realtime);
+    }
+
+    /// The hours that are compared next do not follow those before.
+    pub fn begin_anew(&mut self) {
+        self.earlier.forget();
+    }
+
+    /// Asks Kafka and the tables about what the sides do not tell.
+    pub async fn ask(
+        &self,
+        index: &mut Index,
+        archive: &Archive,
+        (hours, purged): (&Range<Hour>, &BTreeSet<Hour>),
+        part: &mut TopicHoldings,
+    ) -> Result<(), Failure> {
+        let spans = self.spans(hours).await?;
+        let log = self.log.as_ref().filter(|_| self.read_last.is_none());
+        match self.read_last {
+            None => part.spans = spans,
+            Some(_) => part.of_new_topic = spans,
+        }
+        let search = Search {
+            topic: &self.name,
+            sources: self.sources(),
+            newest_source: self.newest_source(),
+            hours,
+            realtime: &part.realtime,
+            archived: &part.archived,
+            expired: &part.expired,
+            gaps: &self.gaps.at(hours.start),
+            earlier: &self.earlier,
+            next_offsets: &self.next_offsets,
+            purged,
+            log,
+            spans: &part.spans,
+            rules: archive.reader.rules(),
+        };
+        part.lost = search.run(index).await?;
+        for hour in Hour::each(hours.clone()) {
+            self.find_parsed_otherwise(index, hour, archive.reader.rules(), part).await?;
+        }
+        Ok(())
+    }
+
+    /// What there is to say of an hour of which Kafka has messages of a topic that was made anew
+    /// since it was read.
+    pub fn describe_anew(
+        &self,
+        hour: Hour,
+        hours: &Range<Hour>,
+        part: &TopicHoldings,
+    ) -> Option<String> {
+        let (read, log) = (self.read_last.as_ref()?, self.log.as_ref()?);
+        let messages: u64 = kafka_ranges(hour, hours, &part.of_new_topic)
+            .values()
+            .map(|(from, to)| to - from)
+            .sum();
+        let Self { name, .. } = self;
+        let now = &log.topic_id;
+        (messages > 0).then(|| {
+            format!(
+                "{messages} messages of the topic {name} as it is now in Kafka ({now}) were not compared: the speed layer has \
+                 read another one of that name ({read}), whose offsets say nothing of them; see docs/operations.md under \
+                 SpeedLayerDown, A topic that was made anew"
+            )
+        })
+    }
+
+    /// Those of some hours of which Kafka may have anything, in stretches.
+    pub async fn held(&self, hours: &Range<Hour>) -> Result<Vec<Range<Hour>>, Failure> {
+        self.ask_kafka(hours, Log::held).await
+    }
+
+    async fn spans(&self, hours: &Range<Hour>) -> Result<BTreeMap<i32, Span>, Failure> {
+        self.ask_kafka(hours, Log::spans).await
+    }
+
+    /// What Kafka says of some hours: nothing where it is not asked.
+    async fn ask_kafka<T: Default + Send + 'static>(
+        &self,
+        hours: &Range<Hour>,
+        question: fn(&Log, &Range<Hour>) -> anyhow::Result<T>,
+    ) -> Result<T, Failure> {
+        let Some(log) = self.log.clone() else {
+            return Ok(T::default());
+        };
+        let hours = hours.clone();
+        let asked = tokio::task::spawn_blocking(move || question(&log, &hours)).await;
+        asked.context("asking Kafka").and_then(|answer| answer).map_err(Failure::Infrastructure)
+    }
+
+    /// Ticks of the archive that are not in realtime_stock because they stand in rejected_ticks.
+    async fn find_parsed_otherwise(
+        &self,
+        index: &mut Index,
+        hour: Hour,
+        rules: &Arc<Rules>,
+        part: &mut TopicHoldings,
+    ) -> Result<(), Failure> {
+        let nothing = HourHoldings::default();
+        let TopicHoldings {
+            archived,
+            realtime,
+            expired: gone,
+            parsed_otherwise,
+            rejected_ticks,
+            rejected_unread,
+            ..
+        } = part;
+        let [archive, realtime] =
+            [&archived.holdings, realtime].map(|side| side.hours.get(&hour).unwrap_or(&nothing));
+        let expired = gone.keys().filter(|(of, _)| *of == hour).map(|(_, partition)| *partition);
+        let partitions: BTreeSet<i32> = archive.shares.keys().copied().chain(expired).collect();
+        for partition in partitions {
+            let mut missing = archive.offsets(partition);
+            if let Some(expired) = gone.get(&(hour, partition)) {
+                missing |= expired;
+            }
+            missing -= realtime.offsets(partition);
+            let Some(messages) = tables::hull(&missing) else { continue };
+            let mut rejected =
+                tables::rejected(index, &self.name, partition, messages).await? & missing;
+            if rejected.is_empty() {
+                continue;
+            }
+            let (ticks, others) = self.ticks_among(index, partition, rules, &rejected).await?;
+            rejected -= &ticks;
+            rejected -= &others;
+            let sorted = [
+                (&mut *parsed_otherwise, others),
+                (&mut *rejected_ticks, ticks),
+                (&mut *rejected_unread, rejected),
+            ];
+            for (found, places) in sorted {
+                if !places.is_empty() {
+                    found.insert((hour, partition), places);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Those of some rejected values that are ticks by this comparison's flags, as far as the
+    /// values alone tell it, and those that are none. Not every value was kept whole.
+    async fn ticks_among(
+        &self,
+        index: &mut Index,
+        partition: i32,
+        rules: &Arc<Rules>,
+        rejected: &RoaringTreemap,
+    ) -> Result<(RoaringTreemap, RoaringTreemap), Failure> {
+        let mut decoder = Decoder::new(Arc::clone(rules), Timestamp::now());
+        let beside = RecordContext { topic: Some(&self.name), ..RecordContext::NOTHING };
+        let (mut ticks, mut others) = (RoaringTreemap::new(), RoaringTreemap::new());
+        for (place, value) in
+            tables::rejected_values(index, &self.name, partition, rejected).await?
+        {
+            let mut is_tick = false;
+            // What is no message holds no tick.
+            let _ = decoder
+                .decode_each(&value, &beside, &mut |element| is_tick |= element.read.is_ok());
+            if is_tick {
+                ticks.insert(place)
+            } else {
+                others.insert(place)
+            };
+        }
+        Ok((ticks, others))
+    }
+}
+
+/// Kafka's offsets of an hour, by partition.
+pub fn kafka_ranges(
+    hour: Hour,
+    hours: &Range<Hour>,
+    spans: &BTreeMap<i32, Span>,
+) -> BTreeMap<i32, (u64, u64)> {
+    let number = Hour::each(hours.start..hour).count();
+    let range = |span: &Span| Some((*span.starts.get(number)?, *span.starts.get(number + 1)?));
+    spans.iter().filter_map(|(partition, span)| Some((*partition, range(span)?))).collect()
+}
+
+/// What one side holds of an hour, all topics together.
+pub struct Sum<'a> {
+    pub ticks: u64,
+    /// Not all of the bars are there.
+    pub is_too_wide: bool,
+    one: Option<&'a SymbolMap<Bar>>,
+    many: HourHoldings,
+}
+
+impl<'a> Sum<'a> {
+    pub fn of(sides: impl Iterator<Item = &'a HourHoldings> + Clone) -> Self {
+        let ticks =
+            sides.clone().flat_map(|side| side.shares.values()).map(|share| share.ticks).sum();
+        let mut sum = Self { ticks, is_too_wide: false, one: None, many: HourHoldings::default() };
+        let several = sides.clone().nth(1).is_some();
+        for side in sides {
+            sum.is_too_wide |= side.is_too_wide;
+            match several {
+                true => sum.many.merge_bars(side),
+                false => sum.one = Some(&side.bars),
+            }
+        }
+        sum.is_too_wide |= sum.many.is_too_wide;
+        sum
+    }
+
+    pub fn bars(&self) -> &SymbolMap<Bar> {
+        self.one.unwrap_or(&self.many.bars)
+    }
+}

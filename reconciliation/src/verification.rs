@@ -1,0 +1,229 @@
+//! [`Verification`]: goes through the hours, stretch by stretch.
+
+use super::archive::Archive;
+use super::indicators;
+use super::late::Late;
+use super::nothing;
+use super::outcome::Status;
+use super::repair::{self, Repair};
+use super::report::Printer;
+use super::stop::stopped_comparing;
+use super::store;
+use super::stretch::Stretch;
+use super::stretches::Stretches;
+use super::there::There;
+use super::topic::{Topic, TopicHoldings};
+use hourly::flags::Plan;
+use hourly::hour::Hour;
+use hourly::index::Index;
+use service::Failure;
+use service::words::inflected;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What all hours have in common.
+pub struct Verification {
+    pub topics: Vec<Topic>,
+    pub archive: Archive,
+    pub index: Index,
+    /// Hours before the window that are compared, too.
+    pub before: Vec<Hour>,
+    /// What may be there of the window's hours; `None`: each of them is looked at.
+    pub there: Option<There>,
+    /// What some hours were compared without.
+    pub late: Late,
+    /// An object of the hours whose lines are no ticks.
+    pub tickless: Option<Arc<str>>,
+    pub stop: CancellationToken,
+    /// Whether bars are brought in line with the ticks.
+    pub is_repairing: bool,
+}
+
+/// What became of the hours whose bars were wrong, try by try.
+type Repaired = BTreeMap<Hour, Vec<Repair>>;
+
+impl Verification {
+    pub async fn compare_all(
+        &mut self,
+        plan: &Plan,
+        report: &mut Printer,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let indicators = indicators::strays(&mut self.index, &plan.window);
+        let indicators =
+            stop.run_until_cancelled(indicators).await.ok_or_else(stopped_comparing)??;
+        let mut stretches = Stretches::of(&self.before, plan.window.clone());
+        let mut repaired = Repaired::new();
+        self.there.iter_mut().for_each(|there| there.add(indicators.strays.keys().copied()));
+        while let Some(hours) = stretches.current() {
+            if stretches.are_apart() {
+                self.topics.iter_mut().for_each(Topic::begin_anew);
+            }
+            if self.is_empty(&hours).await? {
+                stretches.advance();
+                continue;
+            }
+            let Some(stretch) = self.read_and_repair(&hours, &mut repaired, stop).await? else {
+                stretches.shorten();
+                continue;
+            };
+            self.note(plan, &stretch, report).await?;
+            for hour in Hour::each(hours.clone()) {
+                let repairs = repaired.remove(&hour).unwrap_or_default();
+                let mut outcome = self.judge(hour, &stretch, &repairs);
+                if let Some(stray) = indicators.strays.get(&hour) {
+                    outcome.find(Status::Mismatch, stray.describe());
+                }
+                let waiting = indicators.waiting(hour);
+                if !waiting.is_empty() && !outcome.is_empty() {
+                    let what =
+                        "batch-layer has still to compute indicators, which were not compared";
+                    outcome.find(Status::Open, format!("{what}: of {waiting}"));
+                }
+                repairs.iter().for_each(|repair| outcome.find(Status::Ok, repair.describe()));
+                store::write(&mut self.index, &outcome, stretch.read_at).await?;
+                if !outcome.is_empty() {
+                    report.add(&outcome).map_err(Failure::Infrastructure)?;
+                }
+            }
+            stretches.advance();
+        }
+        Ok(())
+    }
+
+    /// Notes of hours what was found before that they are compared without: the archive is not read
+    /// whole.
+    pub(super) fn note_late(&self, hours: &Range<Hour>, parts: &mut [TopicHoldings]) {
+        for hour in Hour::each(hours.clone()) {
+            let Some(object) = self.late.of(&self.archive.plan, hour, hours) else { continue };
+            for (topic, part) in self.topics.iter().zip(&mut *parts) {
+                if topic.of_objects().is_none_or(|topic| self.archive.is_of(&object.key, topic)) {
+                    part.archived.note_unread([hour], &object.describe());
+                }
+            }
+        }
+    }
+
+    /// Notes what a stretch tells of hours that are compared later. Those that were before are
+    /// open after all.
+    async fn note(
+        &mut self,
+        plan: &Plan,
+        stretch: &Stretch,
+        report: &mut Printer,
+    ) -> Result<(), Failure> {
+        for (topic, part) in self.topics.iter_mut().zip(&stretch.parts) {
+            topic.note_messages(&stretch.hours, part);
+        }
+        let before: BTreeSet<Hour> = self.before.iter().copied().collect();
+        let is_asked = |hour: Hour| plan.window.contains(&hour) || before.contains(&hour);
+        for part in &stretch.parts {
+            self.tickless = self.tickless.take().or_else(|| part.archived.tickless.clone());
+            let behind = self.late.note((plan, &stretch.hours), &part.archived.far, is_asked);
+            for (hour, object) in behind {
+                store::open(&mut self.index, hour, &object.describe()).await?;
+                report.open(hour);
+            }
+        }
+        self.late.note_compared(stretch.hours.clone());
+        if let Some(there) = &mut self.there {
+            there.add(self.late.ahead());
+        }
+        Ok(())
+    }
+
+    /// Says why no tick was compared, and no message that is none.
+    pub async fn explain(&mut self, asked: &nothing::RequestedHours) -> Result<(), Failure> {
+        match &self.tickless {
+            Some(key) => {
+                let example = format!("{}{key}", self.archive.store.location());
+                asked.explain_lines(&mut self.index, &example).await
+            }
+            None => asked.explain(&mut self.index).await,
+        }
+    }
+
+    /// Says that hours are open of which an object was read too late: their lines stand already.
+    pub fn say_late(&self) {
+        if let Some((hour, object)) = self.late.behind().first_key_value() {
+            let hours = self.late.behind().len();
+            let what = "hour[s] [was|were] compared without all of [its|their] ticks";
+            let (what, why) = (inflected(hours as u64, what), object.describe());
+            tracing::warn!(hours, %hour, key = &*object.key, "{what}, {hour} the first: {why}");
+        }
+    }
+
+    /// Whether it is known that no side has anything of some hours.
+    async fn is_empty(&mut self, hours: &Range<Hour>) -> Result<bool, Failure> {
+        match &mut self.there {
+            Some(_) if self.stop.is_cancelled() => Err(stopped_comparing()),
+            Some(there) => there.is_empty(&mut self.index, hours).await,
+            None => Ok(false),
+        }
+    }
+
+    /// What a stretch holds, after its bars were repaired where that is asked for; `None` where it
+    /// is too much at once. What was repaired stays so, and stands in `repaired`, either way.
+    async fn read_and_repair(
+        &mut self,
+        hours: &Range<Hour>,
+        repaired: &mut Repaired,
+        stop: &CancellationToken,
+    ) -> Result<Option<Stretch>, Failure> {
+        let Some(stretch) = stop
+            .run_until_cancelled(self.read(hours.clone()))
+            .await
+            .ok_or_else(stopped_comparing)??
+        else {
+            return Ok(None);
+        };
+        if !self.repair(&stretch, repaired, stop).await? {
+            return Ok(Some(stretch));
+        }
+        drop(stretch);
+        stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped_comparing)?
+    }
+
+    /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked
+    /// for. Whether any were tried.
+    async fn repair(
+        &mut self,
+        stretch: &Stretch,
+        repaired: &mut Repaired,
+        stop: &CancellationToken,
+    ) -> Result<bool, Failure> {
+        let mut is_tried = false;
+        let wrong = stretch
+            .strays
+            .iter()
+            .filter(|(_, strays)| self.is_repairing && !strays.bars.is_empty());
+        for (hour, _) in wrong {
+            if stop.is_cancelled() {
+                return Err(stopped_comparing());
+            }
+            let has_ticks = stretch.realtime(*hour).ticks > 0;
+            let repair = match stretch.why_left(&self.judge(*hour, stretch, &[])) {
+                Some(why) if has_ticks => Repair::Left(why),
+                _ => {
+                    is_tried = true;
+                    // Minutes that are missing altogether were trimmed, as long as the hours are
+                    // there.
+                    let computed = &stretch.computed[hour];
+                    let with_minutes =
+                        computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
+                    let repair = repair::repair(&mut self.index, *hour, with_minutes).await?;
+                    tracing::info!(hour = %hour, "hour {hour}: {}", repair.describe());
+                    repair
+                }
+            };
+            // Of an hour that is looked at again only what is new is said.
+            let known = repaired.entry(*hour).or_default();
+            if known.last() != Some(&repair) {
+                known.push(repair);
+            }
+        }
+        Ok(is_tried)
+    }
+}
