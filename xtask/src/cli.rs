@@ -83,8 +83,6 @@ enum Command {
     Containers(containers::Options),
     /// Write a simulated market into Kafka (`simulate --help`: all options)
     Simulate(PassThrough),
-    /// Write the bars of a CSV file into Kafka (`replay --help`: all options)
-    Replay(PassThrough),
     /// Archive the topic into the S3 store, as the sink connector does (`archive --help`: all
     /// options)
     Archive(PassThrough),
@@ -192,7 +190,6 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Sbom => supply_chain::sbom(),
         Command::Containers(options) => containers::run(&options),
         Command::Simulate(rest) => pass("simulate", rest),
-        Command::Replay(rest) => pass("replay", rest),
         Command::Archive(rest) => pass("archive", rest),
         Command::Report(rest) => pass("report", rest),
         Command::Prove(rest) => pass("prove", rest),

@@ -186,7 +186,7 @@ impl Sending {
         let mut pacer = None;
         while let Some(message) = feed.next_message() {
             if self.in_real_time {
-                let pacer = pacer.get_or_insert_with(|| Pacer::new(message.time, 1.0));
+                let pacer = pacer.get_or_insert_with(|| Pacer::new(message.time));
                 pacer.wait(message.time, &self.shutdown, || self.sender.poll());
             }
             if self.shutdown.is_cancelled() {

@@ -1,4 +1,4 @@
-//! The simulator, the replay and the report.
+//! The simulator and the report.
 
 use std::process::Command;
 use std::time::Duration;
@@ -49,27 +49,6 @@ async fn the_same_seed_sends_the_same_messages_to_the_same_partitions() {
     simulate(&one, &BACKFILL).await;
     simulate(&other, &BACKFILL).await;
     assert_eq!(read(&one).await, read(&other).await);
-}
-
-#[tokio::test]
-async fn a_replayed_file_arrives_line_by_line() {
-    let topic = TestTopic::create(2).await;
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let lines = "symbol,timestamp,open,high,low,close,volume\n\
-                 AAPL,2019-02-11T09:30:00.000-05:00,171.14,171.2,170.7,170.97,619925\n\
-                 AMZN,2019-02-11T09:30:00.000-05:00,1601.5,1601.76,1599.475,1601.76,205994\n";
-    std::fs::write(file.path(), lines).unwrap();
-    let mut command = workbench(&topic, "replay");
-    command.arg(file.path());
-    let mut child = Child::spawn(command);
-    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
-    let records = read(&topic).await;
-    assert_eq!(records.len(), 2);
-    assert!(records.iter().any(|record| {
-        record.value.as_deref()
-            == Some(br#"{"symbol":"AMZN","timestamp":"2019-02-11T09:30:00.000-05:00","open":1601.5,"high":1601.76,"low":1599.475,"close":1601.76,"volume":205994}"#.as_slice())
-            && record.timestamp == Some(1_549_895_400_000)
-    }));
 }
 
 #[tokio::test]
