@@ -77,7 +77,7 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
             let findings = dashboards::run(&args).await?;
             return tell("", &findings, findings.empty.is_empty());
         }
-        Command::Report(args) => report::run(&args, &shutdown).await?,
+        Command::Report(args) => report::run(&args).await?,
         Command::Prove(args) => {
             let verdict = tokio::select! {
                 verdict = prove::run(&args) => verdict?,

@@ -93,8 +93,7 @@ async fn read_topic(
 
 async fn read_archive(args: &ProveArgs, connection: &mut PgConnection) -> anyhow::Result<Archive> {
     let (rows, portions) = staging::rows(args.shape.names());
-    let (bucket, prefix) =
-        (Bucket::new(&args.store), format!("{}/{}/", args.folder, args.kafka.topic));
+    let (bucket, prefix) = (Bucket::new(&args.store), format!("raw/{}/", args.kafka.topic));
     let (loaded, read) = tokio::join!(
         staging::load(connection, "archived", portions),
         archive::read(&bucket, &prefix, rows)

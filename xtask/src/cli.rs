@@ -80,7 +80,7 @@ enum Command {
     Sbom,
     /// Build the container images and run the pipeline in them against a local stack (needs a
     /// Docker engine, and root)
-    Containers(containers::Options),
+    Containers,
     /// Write a simulated market into Kafka (`simulate --help`: all options)
     Simulate(PassThrough),
     /// Archive the topic into the S3 store, as the sink connector does (`archive --help`: all
@@ -188,7 +188,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Manifests { apply } => manifests::run(apply),
         Command::Deny { advisories } => supply_chain::deny(advisories),
         Command::Sbom => supply_chain::sbom(),
-        Command::Containers(options) => containers::run(&options),
+        Command::Containers => containers::run(),
         Command::Simulate(rest) => pass("simulate", rest),
         Command::Archive(rest) => pass("archive", rest),
         Command::Report(rest) => pass("report", rest),
