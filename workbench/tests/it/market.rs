@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use common::Timestamp;
 use common::decode::{Decoder, RecordContext, Rules};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::Message;
 use testing::{Child, TestDatabase, TestTopic};
 
 use crate::pipeline::{BACKFILL, PATIENCE, Pipeline, simulate, workbench};
@@ -15,7 +14,7 @@ use crate::pipeline::{BACKFILL, PATIENCE, Pipeline, simulate, workbench};
 async fn a_simulated_market_has_the_messages_that_its_last_line_counts() {
     let topic = TestTopic::create(3).await;
     let totals = simulate(&topic, &BACKFILL).await;
-    let records = read(&topic).await;
+    let records = read(&topic);
     let count = |name: &str| usize::try_from(totals[name].as_u64().unwrap()).unwrap();
     assert_eq!(count("messages"), 3000);
     assert_eq!(records.len(), 3000);
@@ -48,7 +47,7 @@ async fn the_same_seed_sends_the_same_messages_to_the_same_partitions() {
     let (one, other) = (TestTopic::create(3).await, TestTopic::create(3).await);
     simulate(&one, &BACKFILL).await;
     simulate(&other, &BACKFILL).await;
-    assert_eq!(read(&one).await, read(&other).await);
+    assert_eq!(read(&one), read(&other));
 }
 
 #[tokio::test]
@@ -84,23 +83,9 @@ pub struct Read {
 }
 
 /// Every record of the topic, by partition and offset.
-pub async fn read(topic: &TestTopic) -> Vec<Read> {
-    let highs = topic.high_watermarks().await;
-    let total: i64 = highs.iter().sum();
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", topic.brokers())
-        .set("group.id", "reader")
-        .set("enable.auto.commit", "false");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let mut assignment = TopicPartitionList::new();
-    for (partition, _) in (0..).zip(&highs) {
-        assignment.add_partition_offset(topic.name(), partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&assignment).unwrap();
+pub fn read(topic: &TestTopic) -> Vec<Read> {
     let mut records = Vec::new();
-    while i64::try_from(records.len()).unwrap() < total {
-        let message = consumer.poll(PATIENCE).expect("records come").unwrap();
+    let reading = topic.read(|message| {
         records.push(Read {
             partition: message.partition(),
             offset: message.offset(),
@@ -108,7 +93,9 @@ pub async fn read(topic: &TestTopic) -> Vec<Read> {
             value: message.payload().map(<[u8]>::to_vec),
             timestamp: message.timestamp().to_millis(),
         });
-    }
+        Ok(())
+    });
+    reading.unwrap();
     records.sort();
     records
 }
