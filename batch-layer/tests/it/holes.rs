@@ -2,7 +2,7 @@
 //! knows them.
 
 use crate::completeness::insert_speed;
-use crate::support::{Tick, World, key_of, lines, some_ticks};
+use crate::support::{self, Tick, World, key_of, lines};
 use batch_layer::hour::Hour;
 use common::Timestamp;
 
@@ -10,10 +10,7 @@ use common::Timestamp;
 /// hour `back` hours ago.
 fn ticks_of(back: i64) -> (Hour, Vec<Tick>) {
     let hour = Hour::of(Timestamp::now()).plus(-back);
-    let mut ticks = some_ticks(0, 0, (1000 - back) * 20, 20);
-    let moved = hour.start().micros() - ticks[0].at.micros();
-    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
-    (hour, ticks)
+    (hour, support::ticks_of(hour, 0, (1000 - back) * 20, 20))
 }
 
 async fn put(world: &World, back: i64) {

@@ -1,19 +1,16 @@
 //! A run as a process: alone, stopped, killed, and rehearsed.
 
-use crate::support::{LONG, World, finish, key, lines, some_ticks};
+use crate::support::{DAY, LONG, World, finish, key, lines, some_summary, some_ticks};
 use batch_layer::archive::Object;
 use batch_layer::completeness::Lacks;
 use batch_layer::index::{Entry, Fingerprints, Holding, Index, NewestPlaces};
 use batch_layer::ledger::{self, Begun, Counts};
 use batch_layer::lock::{self, Taken};
 use batch_layer::reader::{Breakage, BrokenKind};
-use batch_layer::scan::Offsets;
-use batch_layer::summary::{self, NeighbourHours, Summary};
+use batch_layer::summary::{self, Summary};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use testing::{Child, PgBouncer, Pooler, Pooling, TcpProxy, eventually, stack};
-
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 async fn proxied_store() -> TcpProxy {
     TcpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", "")).await
@@ -328,26 +325,13 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     let nothing = BTreeMap::new();
     let lacks = Lacks { rejected: &nothing, offsets: &BTreeMap::new() };
     let snapshot = old.snapshot(hour).await.unwrap();
+    let sum = old.computed(hour).await.unwrap().unwrap().sum.unwrap();
     let summary = Summary {
-        hour,
-        sum: old.computed(hour).await.unwrap().unwrap().sum.unwrap(),
-        changed: None,
-        only_changed_rows: false,
         rebuild_indicators: true,
-        lake_keys: None,
-        from_all_objects: true,
-        accept_missing: false,
-        merged_keys: None,
-        neighbours: NeighbourHours::BOTH,
-        gone_objects: 0,
-        withdrawn: Offsets::default(),
-        taken_out: 0,
-        keep_old_values_of: Vec::new(),
         conflicts: 7,
-        snapshot: &snapshot,
-        decode_rules: "lines",
         location: "s3://elsewhere/",
         run_id: old_run,
+        ..some_summary(hour, sum, &snapshot)
     };
     let refused = [
         old.store(&[entry]).await,
