@@ -42,7 +42,7 @@ pub fn run() -> Result<ExitCode> {
     }
     confined::check_speed_layer()?;
     println!("the demo, with every program in its container");
-    demo::run(&demo::Options::once_with(wrappers()?))
+    demo::run(&demo::Options::once_with(&wrappers()?)?)
 }
 
 fn check_engine() -> Result<()> {
