@@ -193,15 +193,11 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Archive(rest) => pass("archive", rest),
         Command::Report(rest) => pass("report", rest),
         Command::Prove(rest) => pass("prove", rest),
-        Command::Bench(rest)
-            if rest.arguments.first().is_some_and(|first| first == "anomalies") =>
-        {
-            anomalies::bench(&rest.arguments[1..])
-        }
-        Command::Bench(rest) if rest.arguments.first().is_some_and(|first| first == "spark") => {
-            spark::bench(&rest.arguments[1..])
-        }
-        Command::Bench(rest) => pass("bench", rest),
+        Command::Bench(rest) => match rest.arguments.first().and_then(|first| first.to_str()) {
+            Some("anomalies") => anomalies::bench(&rest.arguments[1..]),
+            Some("spark") => spark::bench(&rest.arguments[1..]),
+            _ => pass("bench", rest),
+        },
     }
 }
 

@@ -32,17 +32,13 @@ pub struct Members {
     pub beside: bool,
 }
 
-/// Opens Connect's envelope; [`close_envelope`] ends it.
+/// Opens Connect's envelope, which one more `}` ends.
 pub fn open_envelope(members: Members, out: &mut Vec<u8>) {
     out.extend_from_slice(FIELDS.as_bytes());
     if members.beside {
         out.extend_from_slice(FIELDS_BESIDE.as_bytes());
     }
     out.extend_from_slice(PAYLOAD.as_bytes());
-}
-
-pub fn close_envelope(out: &mut Vec<u8>) {
-    out.push(b'}');
 }
 
 /// `price` is in units of 10^-4 and has no more than `decimals` decimals.

@@ -5,7 +5,7 @@ use clap::ValueEnum;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::encode::{Clock, Members, Moment, close_envelope, open_envelope};
+use super::encode::{Clock, Members, Moment, open_envelope};
 use super::fault::Fault;
 use super::market::{Market, Quote};
 use super::odd::{Odd, Oddity, Share};
@@ -204,9 +204,7 @@ impl Feed {
                     Some(broken) => enclose(
                         (enveloped && broken.may_be_enveloped).then_some(members),
                         &mut self.buffer,
-                        |out| {
-                            out.extend_from_slice(&broken.value);
-                        },
+                        |out| out.extend_from_slice(&broken.value),
                     ),
                     None => has_value = false,
                 }
@@ -306,7 +304,7 @@ fn enclose(enveloped: Option<Members>, out: &mut Vec<u8>, write: impl FnOnce(&mu
     }
     write(out);
     if enveloped.is_some() {
-        close_envelope(out);
+        out.push(b'}');
     }
 }
 
