@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use tempfile::TempDir;
 
-use crate::folder::Folder;
+use crate::folder::{folder, write};
 use crate::java::{kafka_program, kafka_tool};
 use crate::kafka::{Quiet, client_config};
 use crate::topic::{create, placed};
@@ -32,7 +33,7 @@ pub struct TestCluster {
     first: Child,
     pub second: SecondBroker,
     port: u16,
-    folder: Folder,
+    folder: TempDir,
 }
 
 /// A broker that joins one that is there already and controls it. It may be ended and started
@@ -41,7 +42,7 @@ pub struct SecondBroker {
     // They are dropped in this order: the folder is the process's.
     process: Option<Child>,
     port: u16,
-    folder: Folder,
+    folder: TempDir,
 }
 
 impl SecondBroker {
@@ -49,11 +50,12 @@ impl SecondBroker {
     /// cluster has beside CLIENT; whoever comes by one of them must find each broker there. Does
     /// not wait until it serves.
     pub async fn join(cluster_id: &str, controller: u16, more: &[&str]) -> Self {
-        let (folder, port) = (Folder::new("broker"), free_port());
+        let (folder, port) = (folder(), free_port());
         let mut listeners = vec![format!("CLIENT://127.0.0.1:{port}")];
         listeners.extend(more.iter().map(|name| format!("{name}://127.0.0.1:{}", free_port())));
-        folder.write(LOG_FILE, LOG);
-        folder.write(
+        write(&folder, LOG_FILE, LOG);
+        write(
+            &folder,
             &settings_file(SECOND),
             &second_settings(controller, &listeners.join(","), &folder),
         );
@@ -162,9 +164,9 @@ fn crc32c(bytes: &[u8]) -> u32 {
 impl TestCluster {
     /// `coordinator`: the nodes that hold the consumer groups, the one that shall lead first.
     pub async fn start(coordinator: &[i32]) -> Self {
-        let (folder, port, controller) = (Folder::new("cluster"), free_port(), free_port());
-        folder.write(LOG_FILE, LOG);
-        folder.write(&settings_file(FIRST), &first_settings(controller, port, &folder));
+        let (folder, port, controller) = (folder(), free_port(), free_port());
+        write(&folder, LOG_FILE, LOG);
+        write(&folder, &settings_file(FIRST), &first_settings(controller, port, &folder));
         let formatting = format_storage(FIRST, CLUSTER_ID, &folder);
         let ((), second) =
             tokio::join!(formatting, SecondBroker::join(CLUSTER_ID, controller, &[]));
@@ -290,13 +292,13 @@ fn inquirer(brokers: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
     client_config(brokers).create_with_context(Quiet).context("set up a client")
 }
 
-fn run(node: i32, folder: &Folder) -> Child {
+fn run(node: i32, folder: &TempDir) -> Child {
     let mut command = kafka_program("kafka.Kafka", 256, &[log_property(folder)]);
     command.arg(folder.path().join(settings_file(node)));
     Child::spawn(command)
 }
 
-async fn format_storage(node: i32, cluster_id: &str, folder: &Folder) {
+async fn format_storage(node: i32, cluster_id: &str, folder: &TempDir) {
     let mut command = kafka_program("kafka.tools.StorageTool", 64, &[log_property(folder)]);
     command.args(["format", "-t", cluster_id, "-c"]).arg(folder.path().join(settings_file(node)));
     let mut formatting = Child::spawn(command);
@@ -309,7 +311,7 @@ async fn format_storage(node: i32, cluster_id: &str, folder: &Folder) {
     );
 }
 
-fn log_property(folder: &Folder) -> String {
+fn log_property(folder: &TempDir) -> String {
     format!("-Dlog4j2.configurationFile={}", folder.path().join(LOG_FILE).display())
 }
 
@@ -330,7 +332,7 @@ appender.err.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
 ";
 
 /// The controller looks every second whether each partition is led by whom it shall be.
-fn first_settings(controller: u16, port: u16, folder: &Folder) -> String {
+fn first_settings(controller: u16, port: u16, folder: &TempDir) -> String {
     format!(
         "{}process.roles=broker,controller
 listeners=CLIENT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
@@ -342,7 +344,7 @@ leader.imbalance.check.interval.seconds=1
 }
 
 /// It joins a controller that may be away for a while.
-fn second_settings(controller: u16, listeners: &str, folder: &Folder) -> String {
+fn second_settings(controller: u16, listeners: &str, folder: &TempDir) -> String {
     format!(
         "{}process.roles=broker
 listeners={listeners}
@@ -355,7 +357,7 @@ initial.broker.registration.timeout.ms=300000
 
 /// Replication is the topics' own affair; the log cleaner would take 128 MB. Who says where it is
 /// (`client.rack`) reads from the broker beside it.
-fn settings(node: i32, controller: u16, folder: &Folder) -> String {
+fn settings(node: i32, controller: u16, folder: &TempDir) -> String {
     format!(
         "node.id={node}
 controller.quorum.voters={FIRST}@127.0.0.1:{controller}

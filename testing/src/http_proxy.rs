@@ -6,8 +6,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
+
+use crate::Server;
 
 /// Stands in front of an HTTP server on loopback and treats each request as a test's rule says. It
 /// ends with the value.
@@ -15,9 +16,8 @@ use tokio::task::JoinSet;
 /// It forwards one request a connection, with its head unchanged but for `Connection: close`:
 /// signatures stay valid.
 pub struct HttpProxy {
-    address: SocketAddr,
+    server: Server,
     requests: Arc<Mutex<Vec<HttpRequest>>>,
-    _accepting: JoinSet<()>,
 }
 
 /// A request as it came in.
@@ -54,28 +54,21 @@ impl HttpProxy {
         target: &str,
         rule: impl Fn(&HttpRequest) -> Treatment + Send + Sync + 'static,
     ) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on a free port");
-        let address = listener.local_addr().expect("a bound listener has an address");
         let requests = Arc::default();
         let connection = Connection {
             target: target.to_owned(),
             requests: Arc::clone(&requests),
             rule: Arc::new(rule),
         };
-        let mut accepting = JoinSet::new();
-        accepting.spawn(async move {
-            // Dropping the set ends the connections with the proxy.
-            let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let connection = connection.clone();
-                connections.spawn(async move { connection.serve(client).await });
-            }
-        });
-        Self { address, requests, _accepting: accepting }
+        let serve = move |client| {
+            let connection = connection.clone();
+            async move { connection.serve(client).await }
+        };
+        Self { server: Server::start(serve).await, requests }
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// The requests so far.

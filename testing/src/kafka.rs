@@ -1,7 +1,9 @@
 //! The thin edge to Kafka that all commands and the tests share.
 
+mod reader;
 mod sender;
 
+pub use reader::read;
 pub use sender::{Outgoing, Sender};
 
 use std::time::{Duration, Instant};

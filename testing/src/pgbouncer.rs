@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
+use tempfile::TempDir;
 use url::Url;
 
-use crate::folder::Folder;
+use crate::folder::{folder, write};
 use crate::stack::stack;
 use crate::{Child, free_port, unprivileged};
 
@@ -21,14 +22,14 @@ pub struct PgBouncer {
     // They are dropped in this order: the folder is the process's.
     _process: Child,
     port: u16,
-    _folder: Folder,
+    _folder: TempDir,
 }
 
 impl PgBouncer {
     /// `connections`: how many to the server each database gets.
     pub async fn start(pooling: Pooling, connections: u32) -> Self {
-        let (folder, port) = (Folder::new("pgbouncer"), free_port());
-        let settings = folder.write("pgbouncer.ini", &settings(pooling, connections, port));
+        let (folder, port) = (folder(), free_port());
+        let settings = write(&folder, "pgbouncer.ini", &settings(pooling, connections, port));
         let mut command = Command::new("pgbouncer");
         // Debian installs it where only root's PATH leads.
         command

@@ -3,8 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
+
+use crate::Server;
 
 /// Parameters of a start that PgBouncer 1.18 refuses.
 const UNKNOWN: [&str; 2] = ["extra_float_digits", "options"];
@@ -12,27 +15,21 @@ const UNKNOWN: [&str; 2] = ["extra_float_digits", "options"];
 /// Stands in front of PostgreSQL, and notes what would outlive a transaction: in PgBouncer's
 /// transaction mode the next one may be another session's.
 pub struct Pooler {
-    address: SocketAddr,
+    server: Server,
     outliving: Arc<Mutex<Vec<String>>>,
 }
 
 impl Pooler {
     /// `target`: `host:port` of the server.
     pub async fn start(target: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let address = listener.local_addr().expect("a listener has an address");
         let outliving = Arc::default();
         let (target, seen) = (target.to_owned(), Arc::clone(&outliving));
-        tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, target.clone(), Arc::clone(&seen)));
-            }
-        });
-        Self { address, outliving }
+        let serve = move |client| serve(client, target.clone(), Arc::clone(&seen));
+        Self { server: Server::start(serve).await, outliving }
     }
 
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.server.address()
     }
 
     /// What would have outlived its transaction so far.

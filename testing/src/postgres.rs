@@ -5,8 +5,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
 
-use crate::folder::Folder;
+use crate::folder::folder;
 use crate::stack::stack;
 use crate::{Child, eventually, free_port, unprivileged};
 
@@ -18,12 +19,12 @@ pub struct TestPostgres {
     // They are dropped in this order: the folder is the process's.
     _process: Child,
     port: u16,
-    _folder: Folder,
+    _folder: TempDir,
 }
 
 impl TestPostgres {
     pub async fn start() -> Self {
-        let (folder, port) = (Folder::new("postgres"), free_port());
+        let (folder, port) = (folder(), free_port());
         let mut making = program("initdb");
         making.args([
             "-U",
@@ -46,7 +47,7 @@ impl TestPostgres {
 
     /// A copy of the whole server as it is now, as a backup makes it; it runs beside this one.
     pub async fn copy(&self) -> Self {
-        let (folder, port) = (Folder::new("postgres"), free_port());
+        let (folder, port) = (folder(), free_port());
         let mut copying = program("pg_basebackup");
         copying.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "postgres", "-w"]);
         copying.args(["--checkpoint=fast", "--no-sync", "-D", "data"]);
@@ -57,7 +58,7 @@ impl TestPostgres {
         Self::serve(folder, port).await
     }
 
-    async fn serve(folder: Folder, port: u16) -> Self {
+    async fn serve(folder: TempDir, port: u16) -> Self {
         let mut command = program("postgres");
         command.args([
             "-D",

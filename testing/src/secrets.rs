@@ -3,15 +3,17 @@
 use std::fs;
 use std::path::Path;
 
+use tempfile::TempDir;
+
 use crate::Child;
-use crate::folder::Folder;
+use crate::folder::{folder, write};
 
 /// A folder of secret files, readable by this user only. It is deleted with the value.
-pub struct Secrets(Folder);
+pub struct Secrets(TempDir);
 
 impl Secrets {
     pub fn new() -> Self {
-        Self(Folder::new("secrets"))
+        Self(folder())
     }
 
     pub fn folder(&self) -> &Path {
@@ -20,7 +22,7 @@ impl Secrets {
 
     /// The path of a new file with `text`.
     pub fn file(&self, name: &str, text: &str) -> String {
-        self.0.write(name, text).to_str().expect("a temporary folder's name is text").to_owned()
+        write(&self.0, name, text).to_str().expect("a temporary folder's name is text").to_owned()
     }
 }
 

@@ -1,60 +1,43 @@
 //! The stack's certificates, and TLS in front of a service that has none.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 
 use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::Server;
 use crate::stack::stack;
 
 /// Takes TLS connections with the stack's certificate and passes them on without. It ends when the
 /// value is dropped.
-pub struct TlsProxy {
-    address: SocketAddr,
-    accepting: JoinHandle<()>,
-}
+pub struct TlsProxy(Server);
 
 impl TlsProxy {
     /// Listens on a free port of 127.0.0.1. `target` is `host:port`.
     pub async fn start(target: &str) -> Self {
         let acceptor = TlsAcceptor::from(Arc::new(server_config()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on loopback");
-        let address = listener.local_addr().expect("a bound listener has an address");
-        let accepting = tokio::spawn(accept(listener, acceptor, target.to_owned()));
-        Self { address, accepting }
+        let target = target.to_owned();
+        Self(Server::start(move |client| pass_on(client, acceptor.clone(), target.clone())).await)
     }
 
     /// `localhost:port`, the name that the certificate is for.
     pub fn address(&self) -> String {
-        format!("localhost:{}", self.address.port())
+        format!("localhost:{}", self.0.address().port())
     }
 }
 
-impl Drop for TlsProxy {
-    fn drop(&mut self) {
-        self.accepting.abort();
-    }
-}
-
-async fn accept(listener: TcpListener, acceptor: TlsAcceptor, target: String) {
-    while let Ok((incoming, _)) = listener.accept().await {
-        let (acceptor, target) = (acceptor.clone(), target.clone());
-        tokio::spawn(async move {
-            // A client that does not trust the certificate ends here, which is its test's concern.
-            let Ok(mut inner) = acceptor.accept(incoming).await else { return };
-            if let Ok(mut outer) = TcpStream::connect(&target).await {
-                let _ = copy_bidirectional(&mut inner, &mut outer).await;
-            }
-        });
+async fn pass_on(client: TcpStream, acceptor: TlsAcceptor, target: String) {
+    // A client that does not trust the certificate ends here, which is its test's concern.
+    let Ok(mut inner) = acceptor.accept(client).await else { return };
+    if let Ok(mut outer) = TcpStream::connect(&target).await {
+        let _ = copy_bidirectional(&mut inner, &mut outer).await;
     }
 }
 

@@ -6,9 +6,10 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
+use rdkafka::message::BorrowedMessage;
 
 use crate::eventually;
-use crate::kafka::{Outgoing, Quiet, Sender, client_config, watermarks};
+use crate::kafka::{Outgoing, Quiet, Sender, client_config, read, watermarks};
 use crate::stack::{clean_up, stack, unique_name};
 
 /// How long one try may wait for its answer.
@@ -151,6 +152,17 @@ impl TestTopic {
             .await
             .expect("the sending thread does not panic")
             .expect("send the test's records");
+    }
+
+    /// Gives every record that it has by now to `take`, in order within each partition.
+    ///
+    /// Errors: brokers that do not answer, and what `take` says.
+    pub fn read(
+        &self,
+        take: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let watermarks = (0..).zip(watermarks(&self.inquirer(), &self.name)?).collect();
+        read(client_config(&self.brokers), &self.name, &watermarks, take)
     }
 
     /// The next offset of each partition.

@@ -4,14 +4,14 @@ use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use crate::folder::Folder;
+use tempfile::TempDir;
 
 /// `nobody` and `nogroup` of Debian.
 const NOBODY: (u32, u32) = (65534, 65534);
 
 /// Lets the command run without root's rights, in a folder that it owns. For any other user nothing
 /// changes.
-pub fn run_in(folder: &Folder, command: &mut Command) {
+pub fn run_in(folder: &TempDir, command: &mut Command) {
     command.current_dir(folder.path());
     if !rustix::process::geteuid().is_root() {
         return;

@@ -1,7 +1,6 @@
 //! Measurements: ratios taken side by side in one run, because the machines are noisy. The last
 //! line is JSON.
 
-mod backlog;
 mod batch;
 mod consuming;
 mod dashboards;

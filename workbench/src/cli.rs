@@ -12,7 +12,6 @@ use crate::bench::Bench;
 use crate::chaos::{self, ChaosArgs};
 use crate::dashboards::{self, DashboardsArgs};
 use crate::prove::{self, ProveArgs};
-use crate::replay::{self, ReplayArgs};
 use crate::report::{self, ReportArgs};
 use crate::simulate::{self, SimulateArgs};
 use crate::soak::{self, SoakArgs};
@@ -40,8 +39,6 @@ enum Command {
     /// Measures; the last line is JSON.
     #[command(subcommand)]
     Bench(Bench),
-    /// Sends a CSV file's bars as ticks.
-    Replay(ReplayArgs),
     /// Archives the topic as the Kafka Connect S3 sink does: same keys, same lines.
     Archive(ArchiveArgs),
     /// Shows ticks, latest closes, hourly summaries and rejected messages.
@@ -76,12 +73,11 @@ async fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Simulate(args) => print_json(&simulate::run(&args, &shutdown).await?)?,
         Command::Bench(what) => print_json(&crate::bench::run(&what).await?)?,
-        Command::Replay(args) => print_json(&replay::run(&args, &shutdown).await?)?,
         Command::Dashboards(args) => {
             let findings = dashboards::run(&args).await?;
             return tell("", &findings, findings.empty.is_empty());
         }
-        Command::Report(args) => report::run(&args, &shutdown).await?,
+        Command::Report(args) => report::run(&args).await?,
         Command::Prove(args) => {
             let verdict = tokio::select! {
                 verdict = prove::run(&args) => verdict?,

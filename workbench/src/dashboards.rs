@@ -9,6 +9,6 @@ mod sql;
 
 pub use check::{DashboardsArgs, run};
 pub use expand::{View, expand_promql, expand_sql};
-pub use files::{Dashboard, Language, Query, load, own};
+pub use files::{Dashboard, Language, Query, own};
 pub use prometheus::Prometheus;
 pub use sql::{Answer, ask};

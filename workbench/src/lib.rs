@@ -11,7 +11,6 @@ mod figures;
 mod pace;
 mod process;
 mod prove;
-mod replay;
 mod report;
 pub mod simulate;
 mod soak;

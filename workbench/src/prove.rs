@@ -30,10 +30,7 @@ pub use verdict::Verdict;
 pub async fn run(args: &ProveArgs) -> anyhow::Result<Verdict> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     args.kafka.await_topic(args.timeout).await?;
-    let kafka = args.kafka.clone();
-    let topic = tokio::task::spawn_blocking(move || topic::bounds(&kafka))
-        .await
-        .context("a reading thread")??;
+    let topic = topic::bounds(args.kafka.clone()).await?;
     let lags = lag::await_none(args, &topic, &mut connection).await?;
     let name = &args.kafka.topic;
     staging::create(&mut connection).await.context("make temporary tables")?;
@@ -69,10 +66,7 @@ pub async fn run(args: &ProveArgs) -> anyhow::Result<Verdict> {
 /// Errors: services that do not answer.
 pub async fn await_caught_up(args: &ProveArgs) -> anyhow::Result<()> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
-    let kafka = args.kafka.clone();
-    let topic = tokio::task::spawn_blocking(move || topic::bounds(&kafka))
-        .await
-        .context("a reading thread")??;
+    let topic = topic::bounds(args.kafka.clone()).await?;
     lag::await_none(args, &topic, &mut connection).await.map(drop)
 }
 
@@ -93,8 +87,7 @@ async fn read_topic(
 
 async fn read_archive(args: &ProveArgs, connection: &mut PgConnection) -> anyhow::Result<Archive> {
     let (rows, portions) = staging::rows(args.shape.names());
-    let (bucket, prefix) =
-        (Bucket::new(&args.store), format!("{}/{}/", args.folder, args.kafka.topic));
+    let (bucket, prefix) = (Bucket::new(&args.store), format!("raw/{}/", args.kafka.topic));
     let (loaded, read) = tokio::join!(
         staging::load(connection, "archived", portions),
         archive::read(&bucket, &prefix, rows)

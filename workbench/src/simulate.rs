@@ -11,5 +11,5 @@ mod session;
 mod shape;
 mod symbols;
 
-pub use run::{RecordTime, SimulateArgs, run};
+pub use run::{SimulateArgs, run};
 pub use shape::{Names, Shape};

@@ -26,7 +26,7 @@ use crate::process::{self, Process};
 use crate::prove::{self, ProveArgs, Verdict};
 use growth::{Growth, growths};
 use probe::Latencies;
-use sample::{Sample, Usage, look_at_database};
+use sample::{Sample, look_at_database, look_at_process};
 use testing::kafka::watermarks;
 
 #[derive(Args, Clone)]
@@ -190,8 +190,8 @@ impl<'a> Soak<'a> {
         connection: &mut PgConnection,
         latencies: &Latencies,
     ) -> anyhow::Result<Sample> {
-        let Usage { memory_mb, handles, threads } =
-            Usage::of(self.speed_layer.id().context("the speed layer runs")?)?;
+        let (memory_mb, handles, threads) =
+            look_at_process(self.speed_layer.id().context("the speed layer runs")?)?;
         let (connections, written) = look_at_database(connection).await?;
         let kafka = self.args.prove.kafka.clone();
         let asking =

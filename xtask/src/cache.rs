@@ -6,6 +6,8 @@ use std::{env, fs};
 
 use anyhow::{Context, Result};
 
+use crate::files;
+
 fn root() -> Result<PathBuf> {
     let base = env::var_os("XDG_CACHE_HOME")
         .filter(|dir| !dir.is_empty())
@@ -26,11 +28,8 @@ fn entry_in(root: &Path, key: &str, fill: impl FnOnce(&Path) -> Result<()>) -> R
         return Ok(done);
     }
     let partial = root.join(format!(".{key}.{}", std::process::id()));
-    if partial.exists() {
-        fs::remove_dir_all(&partial)
-            .with_context(|| format!("cannot remove {}", partial.display()))?;
-    }
-    fs::create_dir_all(&partial).with_context(|| format!("cannot create {}", partial.display()))?;
+    files::remove_dir(&partial)?;
+    files::create_dir(&partial)?;
     if let Err(error) = fill(&partial) {
         // The cause matters more than what is left over; the next attempt starts from an empty
         // folder anyway.

@@ -1,10 +1,9 @@
 //! `cargo xtask chart`: the runs of `bench speed`, as docs/benchmarks.md has them, as a picture.
 
 use std::fmt::Write;
-use std::fs;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 
 use crate::files;
 
@@ -35,8 +34,7 @@ struct Run {
 pub fn run() -> Result<ExitCode> {
     let folder = files::workspace().join("docs");
     let page = folder.join("benchmarks.md");
-    let text =
-        fs::read_to_string(&page).with_context(|| format!("cannot read {}", page.display()))?;
+    let text = files::read(&page)?;
     let runs = runs(&text);
     ensure!(!runs.is_empty(), "{} has no table of runs", page.display());
     files::write(&folder.join("pictures/speed.svg"), &svg(&runs))?;

@@ -80,11 +80,9 @@ enum Command {
     Sbom,
     /// Build the container images and run the pipeline in them against a local stack (needs a
     /// Docker engine, and root)
-    Containers(containers::Options),
+    Containers,
     /// Write a simulated market into Kafka (`simulate --help`: all options)
     Simulate(PassThrough),
-    /// Write the bars of a CSV file into Kafka (`replay --help`: all options)
-    Replay(PassThrough),
     /// Archive the topic into the S3 store, as the sink connector does (`archive --help`: all
     /// options)
     Archive(PassThrough),
@@ -190,21 +188,16 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Manifests { apply } => manifests::run(apply),
         Command::Deny { advisories } => supply_chain::deny(advisories),
         Command::Sbom => supply_chain::sbom(),
-        Command::Containers(options) => containers::run(&options),
+        Command::Containers => containers::run(),
         Command::Simulate(rest) => pass("simulate", rest),
-        Command::Replay(rest) => pass("replay", rest),
         Command::Archive(rest) => pass("archive", rest),
         Command::Report(rest) => pass("report", rest),
         Command::Prove(rest) => pass("prove", rest),
-        Command::Bench(rest)
-            if rest.arguments.first().is_some_and(|first| first == "anomalies") =>
-        {
-            anomalies::bench(&rest.arguments[1..])
-        }
-        Command::Bench(rest) if rest.arguments.first().is_some_and(|first| first == "spark") => {
-            spark::bench(&rest.arguments[1..])
-        }
-        Command::Bench(rest) => pass("bench", rest),
+        Command::Bench(rest) => match rest.arguments.first().and_then(|first| first.to_str()) {
+            Some("anomalies") => anomalies::bench(&rest.arguments[1..]),
+            Some("spark") => spark::bench(&rest.arguments[1..]),
+            _ => pass("bench", rest),
+        },
     }
 }
 

@@ -11,26 +11,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
 
 use crate::{demo, files};
 use docker::{CONFINED, docker, image};
 use images::Bases;
-
-#[derive(Args)]
-pub struct Options {
-    /// Base image to build in [default: the Dockerfile's; made from this machine's own Rust where
-    /// it cannot be pulled]
-    #[arg(long, requires = "runtime_image")]
-    rust_image: Option<String>,
-    /// Base image to run in [default: the Dockerfile's; made by debootstrap where it cannot be
-    /// pulled]
-    #[arg(long, requires = "rust_image")]
-    runtime_image: Option<String>,
-    /// Take the images as they are
-    #[arg(long)]
-    no_build: bool,
-}
 
 /// The images, named after the Dockerfile's targets.
 const TARGETS: [&str; 3] = ["speed-layer", "batch-layer", "workbench"];
@@ -47,23 +31,18 @@ const ENVIRONMENT: [&str; 8] = [
     "RUST_LOG",
 ];
 
-pub fn run(options: &Options) -> Result<ExitCode> {
+pub fn run() -> Result<ExitCode> {
     check_engine()?;
-    if !options.no_build {
-        let bases = match (&options.rust_image, &options.runtime_image) {
-            (Some(rust), Some(runtime)) => Bases { rust: rust.clone(), runtime: runtime.clone() },
-            _ => Bases::of_the_dockerfile_or_local()?,
-        };
-        for target in TARGETS {
-            images::build(target, &bases)?;
-        }
+    let bases = Bases::of_the_dockerfile_or_local()?;
+    for target in TARGETS {
+        images::build(target, &bases)?;
     }
     for target in TARGETS {
         confined::check_image(target)?;
     }
     confined::check_speed_layer()?;
     println!("the demo, with every program in its container");
-    demo::run(&demo::Options::once_with(wrappers()?))
+    demo::run(&demo::Options::once_with(&wrappers()?)?)
 }
 
 fn check_engine() -> Result<()> {

@@ -20,6 +20,16 @@ pub fn create_dir(folder: &Path) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
 }
 
+pub fn read(file: &Path) -> Result<String> {
+    fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
+}
+
+/// What is written to it comes behind what it has.
+pub fn open_log(file: &Path) -> Result<fs::File> {
+    let log = fs::OpenOptions::new().create(true).append(true).open(file);
+    log.with_context(|| format!("cannot write {}", file.display()))
+}
+
 pub fn write(file: &Path, text: &str) -> Result<()> {
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }

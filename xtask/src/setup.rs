@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 
-use crate::files::on_path;
+use crate::files::{self, on_path};
 use crate::stack::{StoreKind, postgres};
 use crate::{process, python, schema_registry};
 
@@ -152,8 +152,8 @@ fn java_major(release: &str) -> Option<u32> {
 fn install(packages: &[&str]) -> Result<()> {
     let started = Instant::now();
     println!("installing {} ...", packages.join(" "));
-    let _no_cluster = NoCluster::during_install_of(packages)?;
-    let _no_service = NoService::during_install_of(packages)?;
+    let _no_cluster = Told::to_make_no_cluster(packages)?;
+    let _no_service = Told::to_start_no_service(packages)?;
     let arguments: Vec<&str> = ["install", "--yes", "--no-install-recommends"]
         .into_iter()
         .chain(packages.iter().copied())
@@ -175,38 +175,22 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     process::output(apt_get.env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
 }
 
-/// Debian's package makes and starts a cluster on port 5432, where the stack's own goes. While this
-/// lives, it does not.
-struct NoCluster(Option<PathBuf>);
+/// A file by which Debian's packages are told something while they are installed.
+struct Told(Option<PathBuf>);
 
-impl NoCluster {
-    fn during_install_of(packages: &[&str]) -> Result<Self> {
+impl Told {
+    /// PostgreSQL's makes and starts a cluster on port 5432, where the stack's own goes: not now.
+    fn to_make_no_cluster(packages: &[&str]) -> Result<Self> {
         if !packages.contains(&"postgresql") {
             return Ok(Self(None));
         }
-        let dir = Path::new("/etc/postgresql-common/createcluster.d");
-        let file = dir.join("stock-lambda.conf");
-        fs::create_dir_all(dir)
-            .and_then(|()| fs::write(&file, "create_main_cluster = false\n"))
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(Self(Some(file)))
+        let folder = Path::new("/etc/postgresql-common/createcluster.d");
+        files::create_dir(folder)?;
+        Self::by(folder.join("stock-lambda.conf"), "create_main_cluster = false\n", 0o644)
     }
-}
 
-impl Drop for NoCluster {
-    fn drop(&mut self) {
-        if let Some(file) = &self.0 {
-            let _ = fs::remove_file(file);
-        }
-    }
-}
-
-/// Debian's packages start Prometheus and PgBouncer, with configurations of their own. While this
-/// lives, they do not.
-struct NoService(Option<PathBuf>);
-
-impl NoService {
-    fn during_install_of(packages: &[&str]) -> Result<Self> {
+    /// Those of Prometheus and PgBouncer start them, with configurations of their own: not now.
+    fn to_start_no_service(packages: &[&str]) -> Result<Self> {
         let file = PathBuf::from("/usr/sbin/policy-rc.d");
         // Where a policy is there already (container images have one), it is the machine's own
         // business.
@@ -215,14 +199,17 @@ impl NoService {
         {
             return Ok(Self(None));
         }
-        let write = fs::write(&file, "#!/bin/sh\nexit 101\n")
-            .and_then(|()| fs::set_permissions(&file, fs::Permissions::from_mode(0o755)));
-        write.with_context(|| format!("cannot write {}", file.display()))?;
+        Self::by(file, "#!/bin/sh\nexit 101\n", 0o755)
+    }
+
+    fn by(file: PathBuf, text: &str, mode: u32) -> Result<Self> {
+        files::write(&file, text)?;
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode))?;
         Ok(Self(Some(file)))
     }
 }
 
-impl Drop for NoService {
+impl Drop for Told {
     fn drop(&mut self) {
         if let Some(file) = &self.0 {
             let _ = fs::remove_file(file);

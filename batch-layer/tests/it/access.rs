@@ -1,11 +1,9 @@
 //! How the store is reached: credentials, addresses, and the variables that other AWS tools heed,
 //! too.
 
-use crate::support::{World, finish, key, some_ticks};
+use crate::support::{DAY, World, finish, key, some_ticks};
 use std::process::Command;
 use testing::{HttpProxy, TlsProxy, Treatment, stack};
-
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 fn store() -> String {
     stack("STACK_S3_ENDPOINT_URL").replace("http://", "")

@@ -1,11 +1,10 @@
 //! Objects as Aiven's connector writes them: names of its own, and the record's other parts beside
 //! its value.
 
-use crate::support::{Tick, World, gzip, lines, some_ticks};
+use crate::support::{DAY, Tick, World, gzip, lines, some_ticks};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const NAMES: [&str; 2] = ["--file-name", "{{topic}}-{{partition}}-{{start_offset}}"];
 const FIELDS: &str = "key,value,offset,timestamp";
 

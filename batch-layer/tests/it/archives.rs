@@ -1,20 +1,11 @@
 //! Archives as sinks write them: compression, names, provenance, duplicates, pages.
 
-use crate::support::{World, gzip, key, lines, some_ticks};
+use crate::support::{DAY, World, gzip, key, lines, some_ticks};
 use futures::StreamExt;
-
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 #[tokio::test]
 async fn summaries_equal_a_plain_aggregate_over_the_same_ticks_to_the_last_digit() {
-    let world = World::create().await;
-    for hour in 9..14 {
-        for partition in 0..4 {
-            let ticks = some_ticks(hour, partition, hour * 1000, 997);
-            world.put(&key(hour, partition, hour * 1000), &ticks).await;
-            world.insert_realtime(&ticks).await;
-        }
-    }
+    let world = World::with_hours(9..14, 4, 997).await;
     let outcome = world.run_ok(&DAY).await;
     assert_eq!(world.summary().await, world.expected().await);
     assert_eq!(world.summary().await.len(), 5 * 5);

@@ -1,19 +1,10 @@
 //! What is computed again when the archive changes: those hours, and no others.
 
-use crate::support::{Tick, World, at, key, lines, some_ticks};
-
-pub const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+use crate::support::{DAY, Tick, World, at, key, lines, some_ticks};
 
 /// A world of the hours 9 to 13 with two objects each, computed.
 pub async fn computed() -> World {
-    let world = World::create().await;
-    for hour in 9..14 {
-        for partition in 0..2 {
-            let ticks = some_ticks(hour, partition, hour * 1000, 200);
-            world.put(&key(hour, partition, hour * 1000), &ticks).await;
-            world.insert_realtime(&ticks).await;
-        }
-    }
+    let world = World::with_hours(9..14, 2, 200).await;
     world.run_ok(&DAY).await;
     world
 }

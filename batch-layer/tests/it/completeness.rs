@@ -1,16 +1,13 @@
 //! Which hours the archive shows completely, and how far back a run looks for what is missing.
 
-use crate::support::{Tick, World, key_of, some_ticks};
-use common::Timestamp;
+use crate::support::{self, Tick, World, key_of};
 use hourly::hour::Hour;
+use common::Timestamp;
 
 /// `count` ticks of the hour `back` hours ago.
 pub fn ticks_of(back: i64, count: i64) -> (Hour, Vec<Tick>) {
     let hour = Hour::of(Timestamp::now()).plus(-back);
-    let mut ticks = some_ticks(0, 0, back * 1000, count);
-    let moved = hour.start().micros() - ticks[0].at.micros();
-    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
-    (hour, ticks)
+    (hour, support::ticks_of(hour, 0, back * 1000, count))
 }
 
 /// What the speed layer has of the ticks.

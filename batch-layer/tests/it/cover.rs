@@ -2,7 +2,7 @@
 
 use crate::changes::lines_without_offsets;
 use crate::support::{
-    LONG, Outcome, Tick, World, at, finish, gzip, key, key_of, lines, some_ticks,
+    COMPACT, DAY, LONG, Outcome, Tick, World, at, finish, gzip, key, key_of, lines, some_ticks,
 };
 use crate::verify::{HOURS, agreeing, verify};
 use hourly::hour::Hour;
@@ -10,8 +10,6 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 use testing::{Child, HttpProxy, Treatment, stack};
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const DELETE: [&str; 6] =
     ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00", "--delete-covered"];
 const EXPORT: [&str; 5] = ["export", "--from", "2025-06-02", "--to", "2025-06-03"];

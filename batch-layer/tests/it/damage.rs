@@ -1,8 +1,6 @@
 //! Objects that cannot be read.
 
-use crate::support::{World, gzip, key, lines, some_ticks};
-
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+use crate::support::{DAY, World, gzip, key, lines, some_ticks};
 
 #[tokio::test]
 async fn a_truncated_object_holds_back_its_hour_and_no_other_until_it_is_repaired() {

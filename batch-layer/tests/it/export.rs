@@ -1,7 +1,7 @@
 //! Ranges of ticks out of the archive: from the lake, from raw objects, and where either is not
 //! what it was.
 
-use crate::support::{LONG, Outcome, Tick, World, finish, key, lines, some_ticks};
+use crate::support::{COMPACT, DAY, LONG, Outcome, Tick, World, finish, key, lines, some_ticks};
 use hourly::lake::file;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -9,9 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use testing::{Child, HttpProxy, Treatment, stack};
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const EXPORT: [&str; 5] = ["export", "--from", "2025-06-02", "--to", "2025-06-03"];
-const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 /// The lines that CSV has of ticks that a test has made up, in the order of an export.
 fn expected(ticks: &[Tick]) -> Vec<String> {

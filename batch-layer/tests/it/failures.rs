@@ -1,11 +1,10 @@
 //! What goes wrong before the work begins: one line, the right exit code, soon.
 
 use crate::support::{Outcome, World, finish};
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
-use testing::stack;
-use testing::{HttpProxy, TcpProxy, Treatment};
+
+use testing::{HttpProxy, TcpProxy, Treatment, free_port, stack};
 
 /// One line of standard error that holds every one of `words`, no panic, and no later than 15 s.
 fn assert_fails(outcome: &Outcome, code: i32, words: &[&str]) {
@@ -73,8 +72,8 @@ async fn a_service_that_gives_credentials_and_is_away_is_an_infrastructure_failu
     let (world, folder) = (World::create().await, tempfile::tempdir().unwrap());
     let token = folder.path().join("token");
     std::fs::write(&token, "a-token").unwrap();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let outcome = finish(with_web_identity(&world, &token, &free.to_string())).await;
+    let free = format!("127.0.0.1:{}", free_port());
+    let outcome = finish(with_web_identity(&world, &token, &free)).await;
     assert_fails(&outcome, 3, &["the service that gives the credentials"]);
     for (status, body, code, words) in
         [(400, REFUSAL, 2, "were refused"), (500, FAULT, 3, "the service that gives")]
@@ -90,10 +89,10 @@ async fn a_service_that_gives_credentials_and_is_away_is_an_infrastructure_failu
 #[tokio::test]
 async fn a_store_that_refuses_connections_is_an_infrastructure_failure() {
     let world = World::create().await;
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = format!("127.0.0.1:{}", free_port());
     let outcome =
         finish(set(world.command(&[]), "S3_ENDPOINT_URL", &format!("http://{free}"))).await;
-    assert_fails(&outcome, 3, &["no answer", "--s3-endpoint-url", &free.to_string()]);
+    assert_fails(&outcome, 3, &["no answer", "--s3-endpoint-url", &free]);
 }
 
 #[tokio::test]
@@ -128,10 +127,10 @@ async fn a_wrong_database_password_is_a_configuration_failure() {
 #[tokio::test]
 async fn an_unreachable_database_is_an_infrastructure_failure() {
     let world = World::create().await;
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let free = format!("127.0.0.1:{}", free_port());
     let outcome =
         finish(set(world.command(&[]), "DATABASE_URL", &format!("postgres://u:p@{free}/d"))).await;
-    assert_fails(&outcome, 3, &["PostgreSQL", &free.to_string()]);
+    assert_fails(&outcome, 3, &["PostgreSQL", &free]);
 }
 
 #[tokio::test]

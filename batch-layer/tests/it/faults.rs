@@ -2,7 +2,7 @@
 //! now.
 
 use crate::changes::lines_without_offsets;
-use crate::support::{LONG, Outcome, World, at, finish, key, key_of, lines, some_ticks};
+use crate::support::{DAY, LONG, Outcome, World, at, finish, key, key_of, lines, some_ticks};
 use hourly::hour::Hour;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,7 +10,6 @@ use testing::s3::Bucket;
 use testing::{HttpProxy, HttpRequest, TcpProxy, Treatment, stack};
 use tokio::sync::Mutex;
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const SLOW_DOWN: &str =
     "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
 

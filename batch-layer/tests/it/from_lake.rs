@@ -1,18 +1,10 @@
 //! Hours that are computed anew from the lake, against the same from the raw objects.
 
-use crate::support::{Outcome, Tick, World, at, finish, key, lines, some_ticks};
+use crate::support::{COMPACT, DAY, Outcome, Tick, World, at, finish, key, lines, some_ticks};
 use hourly::state;
 use std::fmt::Write as _;
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const RECOMPUTE: [&str; 5] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00", "--recompute"];
-const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-
-/// Runs `batch-layer`, and `compact` behind it.
-async fn run_both(world: &World) {
-    world.run_ok(&DAY).await;
-    world.run_ok(&COMPACT).await;
-}
 
 /// All that the archive's hours have become: rows, what was kept of them, and what is known of the
 /// objects.
@@ -113,7 +105,7 @@ fn odd_lines() -> String {
 async fn where_no_temporary_file_can_be_made_the_raw_objects_are_read_and_the_lake_is_not_blamed() {
     let world = World::create().await;
     world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 30)).await;
-    run_both(&world).await;
+    world.run_both().await;
     let mut command = world.command(&[&RECOMPUTE[..], &["--anomalies", "off"]].concat());
     command.env("TMPDIR", "/nowhere");
     let Outcome { code, stderr, .. } = finish(command).await;
@@ -134,7 +126,7 @@ async fn an_hour_that_is_computed_anew_is_read_from_the_lake_to_the_same_digits(
     world.put(&key(13, 0, 200), &again).await;
     world.put(&key(14, 1, 0), &[&other[..], &some_ticks(14, 1, 200, 70)].concat()).await;
     world.bucket.put(&key(13, 2, 0), odd_lines()).await.unwrap();
-    run_both(&world).await;
+    world.run_both().await;
     let before = state(&world).await;
     assert_eq!(world.number("select count(*) from rejected_lines").await, 3);
     assert_eq!(
@@ -160,7 +152,7 @@ async fn an_hour_of_which_nothing_was_kept_takes_a_late_tick_beside_what_the_lak
     for spoil in ["delete from hour_sums", "update hour_sums set bars = '\\x00'"] {
         let world = World::create().await;
         world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 50)).await;
-        run_both(&world).await;
+        world.run_both().await;
         world.put(&key(15, 0, 50), &some_ticks(13, 0, 50, 2)).await;
         world.execute(spoil).await;
         let outcome = world.run_ok(&[&DAY[..], &["--anomalies", "off"]].concat()).await;
@@ -168,7 +160,7 @@ async fn an_hour_of_which_nothing_was_kept_takes_a_late_tick_beside_what_the_lak
         let before = state(&world).await;
         // The lake does not have the late ticks yet.
         assert_same_from_both(&world, &before, "0 0 2").await;
-        run_both(&world).await;
+        world.run_both().await;
         // The late object lies in a folder far from its hour, and is read once more for the index.
         assert_same_from_both(&world, &before, "1 1 1").await;
     }
@@ -178,7 +170,7 @@ async fn an_hour_of_which_nothing_was_kept_takes_a_late_tick_beside_what_the_lak
 async fn late_ticks_come_to_what_the_lake_has_in_the_run_that_computes_anew() {
     let world = World::create().await;
     world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 50)).await;
-    run_both(&world).await;
+    world.run_both().await;
     world.put(&key(15, 0, 50), &some_ticks(13, 0, 50, 2)).await;
     let outcome = world.run_ok(&[&RECOMPUTE[..], &["--anomalies", "off"]].concat()).await;
     assert_eq!(read(&world).await, "1 1 1", "{}", outcome.stderr);
@@ -191,7 +183,7 @@ async fn an_object_that_repeats_records_of_the_lake_has_all_raw_objects_read() {
     let world = World::create().await;
     let ticks = some_ticks(13, 0, 0, 60);
     world.put(&key(13, 0, 0), &ticks[..50]).await;
-    run_both(&world).await;
+    world.run_both().await;
     world.put(&key(15, 0, 40), &ticks[40..]).await;
     let outcome = world.run_ok(&[&RECOMPUTE[..], &["--anomalies", "off"]].concat()).await;
     assert!(read(&world).await.starts_with("0 1 "), "{}", outcome.stderr);
@@ -206,7 +198,7 @@ async fn an_object_that_was_replaced_since_makes_the_raw_ones_be_read() {
     let world = World::create().await;
     world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 50)).await;
     world.put(&key(13, 1, 0), &some_ticks(13, 1, 0, 50)).await;
-    run_both(&world).await;
+    world.run_both().await;
     let mut changed = some_ticks(13, 1, 0, 50);
     changed[7].close += 1;
     world.put(&key(13, 1, 0), &changed).await;
@@ -214,7 +206,7 @@ async fn an_object_that_was_replaced_since_makes_the_raw_ones_be_read() {
     assert!(read(&world).await.starts_with("0 0 "), "{}", outcome.stderr);
     let before = state(&world).await;
     assert_same_from_both(&world, &before, "0 0 2").await;
-    run_both(&world).await;
+    world.run_both().await;
     assert_same_from_both(&world, &before, "1 1 0").await;
 }
 
@@ -222,7 +214,7 @@ async fn an_object_that_was_replaced_since_makes_the_raw_ones_be_read() {
 async fn objects_that_are_read_by_other_flags_are_not_taken_from_the_lake() {
     let world = World::create().await;
     world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 50)).await;
-    run_both(&world).await;
+    world.run_both().await;
     let outcome = world.run_ok(&[&RECOMPUTE[..], &["--map", "close=open"]].concat()).await;
     assert!(read(&world).await.starts_with("0 0 "), "{}", outcome.stderr);
 }
@@ -232,7 +224,7 @@ async fn of_lake() -> (World, Vec<String>, String) {
     let world = World::create().await;
     world.put(&key(13, 0, 0), &some_ticks(13, 0, 0, 50)).await;
     world.put(&key(14, 0, 100), &some_ticks(14, 0, 100, 50)).await;
-    run_both(&world).await;
+    world.run_both().await;
     let before = state(&world).await;
     let key = world.rows("select key from lake_objects order by hour limit 1").await.remove(0);
     (world, before, key)
@@ -281,7 +273,7 @@ async fn ticks_whose_raw_objects_have_expired_are_computed_anew_from_the_lake() 
             for partition in 0..2 {
                 world.put(&key(13, partition, 0), &some_ticks(13, partition, 0, 50)).await;
             }
-            run_both(&world).await;
+            world.run_both().await;
             let rows = world.summary().await;
             for partition in 0..partitions {
                 match partition {
@@ -315,7 +307,7 @@ async fn numbers_that_were_corrected_behind_the_lake_stay_when_objects_expire_be
         for partition in 0..2 {
             world.put(&key(13, partition, 0), &some_ticks(13, partition, 0, 50)).await;
         }
-        run_both(&world).await;
+        world.run_both().await;
         let mut corrected = some_ticks(13, 0, 0, 50);
         corrected[7].close += 1;
         world.put(&key(13, 0, 0), &corrected).await;
@@ -332,7 +324,7 @@ async fn numbers_that_were_corrected_behind_the_lake_stay_when_objects_expire_be
             // A late tick makes compact write the hour anew, beside what it has.
             world.put(&key(15, 2, 0), &some_ticks(13, 2, 0, 1)).await;
         }
-        run_both(&world).await;
+        world.run_both().await;
         let before = state(&world).await;
         spoil(&world).await;
         let outcome = world.run_ok(&[&RECOMPUTE[..], &["--anomalies", "off"]].concat()).await;
@@ -351,7 +343,7 @@ async fn hours_that_may_shrink_are_not_read_from_the_lake() {
     for partition in 0..2 {
         world.put(&key(13, partition, 0), &some_ticks(13, partition, 0, 50)).await;
     }
-    run_both(&world).await;
+    world.run_both().await;
     world.expire(&key(13, 0, 0)).await;
     world.run_ok(&DAY).await;
     world.run_ok(&[&RECOMPUTE[..], &["--allow-shrink"]].concat()).await;

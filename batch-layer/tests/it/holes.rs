@@ -2,18 +2,15 @@
 //! knows them.
 
 use crate::completeness::insert_speed;
-use crate::support::{Tick, World, key_of, lines, some_ticks};
-use common::Timestamp;
+use crate::support::{self, Tick, World, key_of, lines};
 use hourly::hour::Hour;
+use common::Timestamp;
 
 /// Ticks of one partition whose offsets follow one another from hour to hour, 20 in each: of the
 /// hour `back` hours ago.
 fn ticks_of(back: i64) -> (Hour, Vec<Tick>) {
     let hour = Hour::of(Timestamp::now()).plus(-back);
-    let mut ticks = some_ticks(0, 0, (1000 - back) * 20, 20);
-    let moved = hour.start().micros() - ticks[0].at.micros();
-    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
-    (hour, ticks)
+    (hour, support::ticks_of(hour, 0, (1000 - back) * 20, 20))
 }
 
 async fn put(world: &World, back: i64) {

@@ -1,9 +1,9 @@
 //! When an object is still the one that was read: by what it holds, whatever its etag, its
 //! compression and the flags.
 
-use crate::changes::{DAY, lines_without_offsets, without_offsets};
+use crate::changes::{lines_without_offsets, without_offsets};
 use crate::completeness::{insert_speed, ticks_of};
-use crate::support::{World, gzip, key, key_of, lines, some_ticks};
+use crate::support::{DAY, World, gzip, key, key_of, lines, some_ticks};
 use crate::verify::verify;
 
 const TICKS: &str = "select ticks from batch_hours where hour = '2025-06-02T10:00Z'";

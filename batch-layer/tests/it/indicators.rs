@@ -1,14 +1,12 @@
 //! Technical indicators: equal to TA-Lib's own, and dependent on the summaries alone.
 
-use crate::support::{LONG, World, key, key_of, some_ticks};
+use crate::support::{DAY, LONG, World, key, key_of, some_ticks};
 use hourly::hour::Hour;
 use serde_json::Value;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use testing::stack;
-
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 /// `$1` symbols with up to `$2` hours of a random walk before 2025-06-02, each symbol with fewer
 /// than the last, seven hours on each day but the weekend's.
@@ -46,12 +44,8 @@ async fn world_with_history(symbols: i32, hours: i32) -> World {
     sqlx::raw_sql("select setseed(0.5)").execute(&mut *connection).await.unwrap();
     sqlx::query(HISTORY).bind(symbols).bind(hours).execute(&mut *connection).await.unwrap();
     drop(connection);
-    execute(&world, MARK_ALL).await;
+    world.execute(MARK_ALL).await;
     world
-}
-
-async fn execute(world: &World, sql: &'static str) {
-    sqlx::raw_sql(sql).execute(world.database.pool()).await.unwrap();
 }
 
 /// The whole table as text.
@@ -131,12 +125,10 @@ async fn every_indicator_of_every_bar_equals_ta_libs_own_and_is_null_where_that_
 #[tokio::test]
 async fn the_result_does_not_depend_on_which_runs_there_were() {
     let world = world_with_history(3, 2000).await;
-    execute(
-        &world,
-        "update hourly_stock_summary set symbol = 'AAPL' where symbol = 'S1'; delete from stale_indicators",
+    world.execute("update hourly_stock_summary set symbol = 'AAPL' where symbol = 'S1'; delete from stale_indicators",
     )
     .await;
-    execute(&world, MARK_ALL).await;
+    world.execute(MARK_ALL).await;
     for hour in 9..14 {
         world.put(&key(hour, 0, hour * 1000), &some_ticks(hour, 0, hour * 1000, 200)).await;
         world.run_ok(&DAY).await;
@@ -160,8 +152,8 @@ async fn the_result_does_not_depend_on_which_runs_there_were() {
     world.run_ok(&["--hour", "2025-05-20T15"]).await;
     let piecemeal = indicators(&world).await;
 
-    execute(&world, "delete from technical_indicators; delete from indicator_states").await;
-    execute(&world, MARK_ALL).await;
+    world.execute("delete from technical_indicators; delete from indicator_states").await;
+    world.execute(MARK_ALL).await;
     world.run_ok(&DAY).await;
     assert_eq!(indicators(&world).await, piecemeal);
 }
@@ -169,12 +161,10 @@ async fn the_result_does_not_depend_on_which_runs_there_were() {
 #[tokio::test]
 async fn a_run_rewrites_the_bars_from_the_changed_hour_on_and_no_earlier_one() {
     let world = world_with_history(1, 500).await;
-    execute(
-        &world,
-        "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators",
-    )
-    .await;
-    execute(&world, MARK_ALL).await;
+    world
+        .execute("update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators")
+        .await;
+    world.execute(MARK_ALL).await;
     world.run_ok(&DAY).await;
     let rows = "select concat(interval, ' ', start, ' ', xmin) from technical_indicators where symbol = 'AAPL' order by 1";
     let before = world.rows(rows).await;
@@ -192,12 +182,10 @@ const NEW: &str = "select t::text from technical_indicators t where symbol = 'AA
 #[tokio::test]
 async fn a_new_bar_is_computed_without_those_that_the_kept_state_holds() {
     let world = world_with_history(1, 2000).await;
-    execute(
-        &world,
-        "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators",
-    )
-    .await;
-    execute(&world, MARK_ALL).await;
+    world
+        .execute("update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators")
+        .await;
+    world.execute(MARK_ALL).await;
     world.run_ok(&DAY).await;
     assert_eq!(
         world.rows("select interval from indicator_states order by 1").await,
@@ -206,17 +194,18 @@ async fn a_new_bar_is_computed_without_those_that_the_kept_state_holds() {
     // Whoever read them would come to other values.
     let held =
         "delete from hourly_stock_summary where hour < (select min(start) from indicator_states)";
-    execute(&world, "create table aside as table hourly_stock_summary").await;
-    execute(&world, held).await;
+    world.execute("create table aside as table hourly_stock_summary").await;
+    world.execute(held).await;
     world.put(&key(14, 0, 0), &some_ticks(14, 0, 0, 200)).await;
     world.run_ok(&DAY).await;
     let by_state = world.rows(NEW).await;
     assert_eq!(by_state.len(), 2);
 
-    execute(&world, "insert into hourly_stock_summary select * from aside on conflict do nothing")
+    world
+        .execute("insert into hourly_stock_summary select * from aside on conflict do nothing")
         .await;
-    execute(&world, "delete from indicator_states; delete from technical_indicators").await;
-    execute(&world, MARK_ALL).await;
+    world.execute("delete from indicator_states; delete from technical_indicators").await;
+    world.execute(MARK_ALL).await;
     world.run_ok(&DAY).await;
     assert_eq!(world.rows(NEW).await, by_state);
 }
@@ -250,26 +239,22 @@ async fn a_late_tick_rewrites_no_row_that_stays_what_it_is() {
 #[tokio::test]
 async fn recompute_trusts_no_state_that_was_kept() {
     let world = world_with_history(1, 2000).await;
-    execute(
-        &world,
-        "update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators",
-    )
-    .await;
+    world
+        .execute("update hourly_stock_summary set symbol = 'AAPL'; delete from stale_indicators")
+        .await;
     world.put(&key(14, 0, 0), &some_ticks(14, 0, 0, 200)).await;
-    execute(&world, MARK_ALL).await;
+    world.execute(MARK_ALL).await;
     world.run_ok(&DAY).await;
     let right = world.rows(NEW).await;
     // Behind two bytes, two counts and the closes: in the sum of the last 50.
-    execute(
-        &world,
-        "update indicator_states set state = set_byte(state, 432, get_byte(state, 432) # 1)",
-    )
-    .await;
-    execute(
-        &world,
-        "update technical_indicators set sma_50 = 1 where start >= '2025-06-02T04:00Z'",
-    )
-    .await;
+    world
+        .execute(
+            "update indicator_states set state = set_byte(state, 432, get_byte(state, 432) # 1)",
+        )
+        .await;
+    world
+        .execute("update technical_indicators set sma_50 = 1 where start >= '2025-06-02T04:00Z'")
+        .await;
     world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
     assert_eq!(world.rows(NEW).await, right);
 }
@@ -295,7 +280,7 @@ async fn another_time_zone_cuts_the_days_anew_at_the_next_run() {
     world.run_ok(&DAY).await;
     let days = "select to_char(start at time zone 'UTC', 'HH24:MI') from technical_indicators where interval = 'day'";
     assert!(world.rows(days).await.iter().all(|midnight| midnight == "04:00"));
-    execute(&world, "update exchange set time_zone = 'Asia/Tokyo'").await;
+    world.execute("update exchange set time_zone = 'Asia/Tokyo'").await;
     assert_eq!(world.number("select count(*) from daily_stock_report").await, {
         world
             .number(
@@ -319,9 +304,9 @@ async fn another_time_zone_cuts_the_days_anew_at_the_next_run() {
 async fn short_histories_that_sort_before_long_ones_do_not_widen_what_is_computed_at_once() {
     let world = World::create().await;
     // How many symbols are taken next was once told by those before alone.
-    execute(
-        &world,
-        "insert into hourly_stock_summary
+    world
+        .execute(
+            "insert into hourly_stock_summary
              (symbol, hour, avg_close, avg_volume, open, high, low, close, volume, vwap, ticks)
          select symbol, hour, 100, 1, 100, 101, 99, 100, 10, 100, 5
          from (select 'A' || number, 1 from generate_series(10, 25) as number
@@ -329,9 +314,9 @@ async fn short_histories_that_sort_before_long_ones_do_not_widen_what_is_compute
                   as s (symbol, hours),
               generate_series(timestamptz '2025-06-01T23:00Z' - make_interval(hours => hours - 1),
                               timestamptz '2025-06-01T23:00Z', '1 hour') as hour",
-    )
-    .await;
-    execute(&world, MARK_ALL).await;
+        )
+        .await;
+    world.execute(MARK_ALL).await;
     world.run_ok(&DAY).await;
     let at_once = "select count(*) as bars from technical_indicators where interval = 'hour' group by xmin::text";
     assert_eq!(

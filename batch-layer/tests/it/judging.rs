@@ -1,7 +1,7 @@
 //! Verdicts with hindsight: what is confirmed, withdrawn and added, and the bars without bad
 //! prints.
 
-use crate::support::{Tick, World, at, key, key_of, lines};
+use crate::support::{COMPACT, Tick, World, at, key, key_of, lines};
 use anomalies::Kind;
 use common::Timestamp;
 use hourly::hour::Hour;
@@ -847,8 +847,6 @@ async fn late_ticks_of_an_hour_that_nothing_can_judge_any_more_show_the_raw_bars
     }
     assert_eq!(world.rows(CLEAN_HOURS).await, ["AAPL 360 0", "MSFT 359 1"]);
 }
-
-const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 /// Writes the archive's hours to the lake, and deletes the raw objects that are then needless.
 async fn cover(world: &World) {

@@ -1,6 +1,6 @@
 //! The archive's hours as Parquet: what is written, what readers see, and what a killed run leaves.
 
-use crate::support::{LONG, Tick, World, key, lines, some_ticks};
+use crate::support::{COMPACT, DAY, LONG, Tick, World, key, lines, some_ticks};
 use crate::verify::{HOURS, agreeing, verify};
 use hourly::lake::file;
 use std::collections::BTreeSet;
@@ -8,15 +8,6 @@ use std::io::Write;
 use std::process::Command;
 use std::time::Duration;
 use testing::{Child, stack};
-
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
-
-/// What cron starts: a run, and compact behind it.
-async fn run_both(world: &World) {
-    world.run_ok(&DAY).await;
-    world.run_ok(&COMPACT).await;
-}
 
 /// The keys that readers see.
 async fn published(world: &World) -> BTreeSet<String> {
@@ -66,7 +57,7 @@ async fn an_hour_of_several_objects_becomes_one_of_its_ticks_each_once_by_symbol
     // Some of its records were archived before.
     world.put(&key(13, 0, 200), &[&first[200..], &late[..]].concat()).await;
     world.put(&key(14, 1, 0), &second).await;
-    run_both(&world).await;
+    world.run_both().await;
     assert_eq!(lake(&world).await, expected(&[first, second, late].concat()));
     let keys = published(&world).await;
     let prefix = "lake/source=stock_prices/date=2025-06-02/hour=13/";
@@ -135,12 +126,12 @@ async fn a_late_tick_makes_its_hour_be_written_anew_and_the_earlier_object_is_go
     let (ticks, late) = (some_ticks(13, 0, 0, 50), some_ticks(13, 0, 50, 3));
     world.put(&key(13, 0, 0), &ticks).await;
     world.put(&key(14, 2, 0), &some_ticks(14, 2, 0, 5)).await;
-    run_both(&world).await;
+    world.run_both().await;
     let before = published(&world).await;
     world.put(&key(15, 0, 50), &late).await;
     let untouched = world.run_ok(&COMPACT).await;
     assert_eq!(published(&world).await, before, "{}", untouched.stderr);
-    run_both(&world).await;
+    world.run_both().await;
     let after = published(&world).await;
     assert_eq!((after.len(), after.intersection(&before).count()), (2, 1), "{before:?} {after:?}");
     assert_eq!(lake(&world).await, expected(&[ticks, late, some_ticks(14, 2, 0, 5)].concat()));
@@ -177,7 +168,7 @@ async fn an_hour_whose_objects_have_expired_stays_in_the_lake_as_it_is() {
     let world = World::create().await;
     let ticks = some_ticks(13, 0, 0, 50);
     world.put(&key(13, 0, 0), &ticks).await;
-    run_both(&world).await;
+    world.run_both().await;
     world.expire(&key(13, 0, 0)).await;
     world.run_ok(&DAY).await;
     let outcome = world.run_ok(&COMPACT).await;
@@ -208,7 +199,7 @@ async fn what_a_killed_run_has_left_is_gone_after_the_next_one() {
     let world = World::create().await;
     let ticks = some_ticks(13, 0, 0, 50);
     world.put(&key(13, 0, 0), &ticks).await;
-    run_both(&world).await;
+    world.run_both().await;
     for (state, name) in [("written", "a"), ("superseded", "b")] {
         let key = format!("lake/source=stock_prices/date=2025-06-02/hour=12/{name}.parquet");
         world.bucket.put(&key, "half").await.unwrap();
@@ -266,11 +257,11 @@ async fn an_hour_that_is_emptied_leaves_the_lake() {
     let (kept, moved) = (some_ticks(10, 0, 0, 50), some_ticks(11, 0, 50, 50));
     world.put(&key(10, 0, 0), &kept).await;
     world.put(&key(11, 0, 50), &moved).await;
-    run_both(&world).await;
+    world.run_both().await;
     // The records were of another hour.
     let mended: Vec<Tick> = some_ticks(10, 0, 50, 50);
     world.put(&key(11, 0, 50), &mended).await;
-    run_both(&world).await;
+    world.run_both().await;
     assert_eq!(lake(&world).await, expected(&[kept, mended].concat()));
     assert_eq!(world.number("select count(*) from lake_objects").await, 1);
 }
@@ -280,7 +271,7 @@ async fn a_database_that_is_made_anew_takes_over_the_lake_that_it_finds() {
     let world = World::create().await;
     let ticks = some_ticks(10, 0, 0, 50);
     world.put(&key(10, 0, 0), &ticks).await;
-    run_both(&world).await;
+    world.run_both().await;
     world.execute("delete from lake_objects").await;
     let outcome = world.run_ok(&COMPACT).await;
     assert!(
@@ -299,7 +290,7 @@ async fn what_nobody_knows_and_holds_more_than_the_archive_is_left_alone_and_sai
     let (ticks, expiring) = (some_ticks(10, 0, 0, 50), some_ticks(10, 1, 0, 20));
     world.put(&key(10, 0, 0), &ticks).await;
     world.put(&key(10, 1, 0), &expiring).await;
-    run_both(&world).await;
+    world.run_both().await;
     // Another database over the same bucket, after some objects have expired.
     world.expire(&key(10, 1, 0)).await;
     world
@@ -353,7 +344,7 @@ async fn an_object_that_was_deleted_or_overwritten_is_found_by_verify_and_writte
 async fn a_copy_that_was_put_back_counts_as_what_it_was() {
     let world = World::create().await;
     world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 50)).await;
-    run_both(&world).await;
+    world.run_both().await;
     let keys = published(&world).await;
     world.execute("update lake_objects set etag = 'that of before'").await;
     let outcome = world.run_ok(&COMPACT).await;
@@ -396,11 +387,11 @@ async fn a_late_tick_of_an_hour_whose_objects_have_expired_comes_to_what_the_lak
     let world = World::create().await;
     let (ticks, late) = (some_ticks(13, 0, 0, 50), some_ticks(13, 0, 50, 1));
     world.put(&key(13, 0, 0), &ticks).await;
-    run_both(&world).await;
+    world.run_both().await;
     world.expire(&key(13, 0, 0)).await;
     world.run_ok(&DAY).await;
     world.put(&key(15, 0, 50), &late).await;
-    run_both(&world).await;
+    world.run_both().await;
     assert_eq!(lake(&world).await, expected(&[ticks, late].concat()));
     assert_eq!(world.number("select sum(rows)::bigint from lake_objects").await, 51);
 }
@@ -409,7 +400,7 @@ async fn a_late_tick_of_an_hour_whose_objects_have_expired_comes_to_what_the_lak
 async fn another_prefix_is_a_lake_of_its_own() {
     let world = World::create().await;
     world.put(&key(10, 0, 0), &some_ticks(10, 0, 0, 50)).await;
-    run_both(&world).await;
+    world.run_both().await;
     let other = [&COMPACT[..], &["--lake-prefix", "other/"]].concat();
     world.run_ok(&other).await;
     world.run_ok(&COMPACT).await;
@@ -437,7 +428,7 @@ async fn the_queries_of_the_docs_find_each_tick_once() {
     let ticks = [some_ticks(13, 0, 0, 300), some_ticks(14, 1, 0, 200)].concat();
     world.put(&key(13, 0, 0), &ticks[..300]).await;
     world.put(&key(14, 1, 0), &ticks[300..]).await;
-    run_both(&world).await;
+    world.run_both().await;
     // What a reader's glob must pass over.
     world.bucket.put("lake/_staging/9-0.parquet.staged", "half").await.unwrap();
     let of_symbol: Vec<&Tick> = ticks.iter().filter(|tick| tick.symbol == "AAPL").collect();

@@ -1,8 +1,7 @@
 //! An archive whose layout or prefix changes while its objects stay where they are, and prefixes of
 //! which one lies inside another: an object is known by its key, whatever listing shows it.
 
-use crate::changes::DAY;
-use crate::support::{World, key, some_ticks};
+use crate::support::{DAY, World, key, some_ticks};
 use crate::verify::verify;
 
 const HOURLY: [&str; 2] = ["--prefix", "raw/%Y-%m-%d/%H/"];

@@ -1,9 +1,8 @@
 //! Odd hours by the bars of the weeks before: found, taken back, and the same whatever the order of
 //! runs.
 
-use crate::support::{Tick, World, at, key};
+use crate::support::{DAY, Tick, World, at, key};
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const FOUND: &str =
     "select concat_ws(' ', symbol, to_char(time at time zone 'UTC', 'MM-DD HH24'), kind, verdict, reason,
                                       detector, source, kafka_partition)

@@ -1,9 +1,9 @@
 //! Other rules of messages than before: a flag that was forgotten, another version of the program,
 //! and prefixes with rules of their own.
 
-use crate::changes::{DAY, computed};
+use crate::changes::computed;
 use crate::completeness::{insert_speed, ticks_of};
-use crate::support::{Tick, World, key, key_of, lines, some_ticks};
+use crate::support::{DAY, Tick, World, key, key_of, lines, some_ticks};
 
 /// No message names its symbol so.
 const FORGOTTEN: [&str; 2] = ["--map", "symbol=instrument"];

@@ -1,19 +1,16 @@
 //! A run as a process: alone, stopped, killed, and rehearsed.
 
-use crate::support::{LONG, World, finish, key, lines, some_ticks};
+use crate::support::{DAY, LONG, World, finish, key, lines, some_summary, some_ticks};
 use hourly::archive::Object;
 use hourly::completeness::Lacks;
 use hourly::index::{Entry, Fingerprints, Holding, Index, NewestPlaces};
 use hourly::ledger::{self, Begun, Counts};
 use hourly::lock::{self, Taken};
 use hourly::reader::{Breakage, BrokenKind};
-use hourly::scan::Offsets;
-use hourly::summary::{self, NeighbourHours, Summary};
+use hourly::summary::{self, Summary};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use testing::{Child, PgBouncer, Pooler, Pooling, TcpProxy, eventually, stack};
-
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 async fn proxied_store() -> TcpProxy {
     TcpProxy::start(&stack("STACK_S3_ENDPOINT_URL").replace("http://", "")).await
@@ -237,8 +234,8 @@ async fn a_dry_run_makes_no_tables_in_an_empty_database() {
 
 #[tokio::test]
 async fn the_default_window_ends_with_the_last_hour_that_is_over_plus_grace() {
-    use common::Timestamp;
     use hourly::hour::Hour;
+    use common::Timestamp;
     let world = World::create().await;
     let now = Hour::of(Timestamp::now());
     for back in [0, 1, 2, 47, 60] {
@@ -328,26 +325,13 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
     let nothing = BTreeMap::new();
     let lacks = Lacks { rejected: &nothing, offsets: &BTreeMap::new() };
     let snapshot = old.snapshot(hour).await.unwrap();
+    let sum = old.computed(hour).await.unwrap().unwrap().sum.unwrap();
     let summary = Summary {
-        hour,
-        sum: old.computed(hour).await.unwrap().unwrap().sum.unwrap(),
-        changed: None,
-        only_changed_rows: false,
         rebuild_indicators: true,
-        lake_keys: None,
-        from_all_objects: true,
-        accept_missing: false,
-        merged_keys: None,
-        neighbours: NeighbourHours::BOTH,
-        gone_objects: 0,
-        withdrawn: Offsets::default(),
-        taken_out: 0,
-        keep_old_values_of: Vec::new(),
         conflicts: 7,
-        snapshot: &snapshot,
-        decode_rules: "lines",
         location: "s3://elsewhere/",
         run_id: old_run,
+        ..some_summary(hour, sum, &snapshot)
     };
     let refused = [
         old.store(&[entry]).await,

@@ -1,14 +1,15 @@
 //! Several runs that share a window: the tables are those of one that did all of it.
 
 use crate::backfill::archive;
-use crate::support::{LONG, Outcome, Tick, World, at, finish, key, key_of, some_ticks};
+use crate::support::{
+    LONG, Outcome, Tick, World, at, finish, key, key_of, some_summary, some_ticks,
+};
 use crate::together::{AT_WORK, left};
-use futures::future::join_all;
 use hourly::hour::Hour;
 use hourly::index::Index;
 use hourly::lock::{self, Taken};
-use hourly::scan::Offsets;
-use hourly::summary::{self, NeighbourHours, Summary, Written};
+use hourly::summary::{self, Written};
+use futures::future::join_all;
 use std::process::Command;
 use std::time::Duration;
 use testing::{Child, TcpProxy, eventually, stack};
@@ -312,27 +313,8 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
         let snapshot = index.snapshot(hour).await.unwrap();
         world.execute(change).await;
         let before = world.footprint().await;
-        let summary = Summary {
-            hour,
-            sum: index.computed(hour).await.unwrap().unwrap().sum.unwrap(),
-            changed: None,
-            only_changed_rows: false,
-            rebuild_indicators: false,
-            lake_keys: None,
-            from_all_objects: true,
-            accept_missing: false,
-            merged_keys: None,
-            neighbours: NeighbourHours::BOTH,
-            gone_objects: 0,
-            withdrawn: Offsets::default(),
-            taken_out: 0,
-            keep_old_values_of: Vec::new(),
-            conflicts: 0,
-            snapshot: &snapshot,
-            decode_rules: "lines",
-            location: "s3://bucket/",
-            run_id: 1,
-        };
+        let sum = index.computed(hour).await.unwrap().unwrap().sum.unwrap();
+        let summary = some_summary(hour, sum, &snapshot);
         let written = summary.write(&mut index).await.unwrap();
         // What touches no hour is nothing to it.
         assert_eq!(matches!(written, Written::Outdated), change != OTHER, "{change}");

@@ -1,10 +1,14 @@
 //! A database, a bucket and the binary, and ticks that go both into objects and into
 //! `realtime_stock`.
 
-use common::Timestamp;
 use hourly::hour::Hour;
+use hourly::index::IndexSnapshot;
+use hourly::scan::{HourBars, Offsets};
+use hourly::summary::{NeighbourHours, Summary};
+use common::Timestamp;
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,6 +17,10 @@ use tokio::io::AsyncReadExt;
 
 /// No test's run should take longer than this, however busy the machine.
 pub const LONG: Duration = Duration::from_secs(120);
+
+/// The tests' day, for a run and for `compact`.
+pub const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
+pub const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
 /// The ground of one test.
 pub struct World {
@@ -49,6 +57,20 @@ impl World {
         world
     }
 
+    /// With an object of `count` ticks in each of some hours and partitions, as the speed layer has
+    /// them, too.
+    pub async fn with_hours(hours: Range<i64>, partitions: i32, count: i64) -> Self {
+        let world = Self::create().await;
+        for hour in hours {
+            for partition in 0..partitions {
+                let ticks = some_ticks(hour, partition, hour * 1000, count);
+                world.put(&key(hour, partition, hour * 1000), &ticks).await;
+                world.insert_realtime(&ticks).await;
+            }
+        }
+        world
+    }
+
     pub async fn create_without_tables() -> Self {
         Self { database: TestDatabase::create().await, bucket: TestBucket::create().await }
     }
@@ -70,6 +92,12 @@ impl World {
         let outcome = self.run(args).await;
         assert_eq!(outcome.code, 0, "{}", outcome.stderr);
         outcome
+    }
+
+    /// What cron starts: a run, and `compact` behind it.
+    pub async fn run_both(&self) {
+        self.run_ok(&DAY).await;
+        self.run_ok(&COMPACT).await;
     }
 
     pub async fn put(&self, key: &str, ticks: &[Tick]) {
@@ -302,6 +330,31 @@ impl World {
     }
 }
 
+/// An hour as a run of all its objects writes it, number 1.
+pub fn some_summary(hour: Hour, sum: HourBars, snapshot: &IndexSnapshot) -> Summary<'_> {
+    Summary {
+        hour,
+        sum,
+        changed: None,
+        only_changed_rows: false,
+        rebuild_indicators: false,
+        lake_keys: None,
+        from_all_objects: true,
+        accept_missing: false,
+        merged_keys: None,
+        neighbours: NeighbourHours::BOTH,
+        gone_objects: 0,
+        withdrawn: Offsets::default(),
+        taken_out: 0,
+        keep_old_values_of: Vec::new(),
+        conflicts: 0,
+        snapshot,
+        decode_rules: "lines",
+        location: "s3://bucket/",
+        run_id: 1,
+    }
+}
+
 /// Runs the binary to its end.
 pub async fn finish(command: Command) -> Outcome {
     let started = Instant::now();
@@ -364,6 +417,14 @@ pub fn some_ticks(hour: i64, partition: i32, offset: i64, count: i64) -> Vec<Tic
         }
     };
     (0..count).map(tick).collect()
+}
+
+/// The same of whatever hour.
+pub fn ticks_of(hour: Hour, partition: i32, offset: i64, count: i64) -> Vec<Tick> {
+    let mut ticks = some_ticks(0, partition, offset, count);
+    let moved = hour.start().micros() - ticks[0].at.micros();
+    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
+    ticks
 }
 
 /// As the sink writes them with provenance.

@@ -1,26 +1,17 @@
 //! Runs beside other runs and beside `verify --repair`, and runs that were killed: the tables are
 //! those of one that nobody disturbed.
 
-use crate::support::{LONG, Tick, World, finish, key, some_ticks};
+use crate::support::{DAY, LONG, Tick, World, finish, key, some_ticks};
 use crate::verify::{HOURS, agreeing, verify};
 use futures::future::join_all;
 use testing::{Child, eventually};
 
-const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 const TAKEOVER: [&str; 2] = ["--takeover-after", "5s"];
 pub const AT_WORK: &str = "another run of batch-layer is at work";
 
 /// Objects of some hours, of which nothing is computed.
 async fn archived() -> World {
-    let world = World::create().await;
-    for hour in 8..14 {
-        for partition in 0..2 {
-            let ticks = some_ticks(hour, partition, hour * 1000, 100);
-            world.put(&key(hour, partition, hour * 1000), &ticks).await;
-            world.insert_realtime(&ticks).await;
-        }
-    }
-    world
+    World::with_hours(8..14, 2, 100).await
 }
 
 /// All that a run leaves behind but its own number and times.

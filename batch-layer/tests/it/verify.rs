@@ -1,13 +1,14 @@
 //! `batch-layer verify`: what it finds, and what it does not take for a finding.
 
 use crate::changes::lines_without_offsets;
-use crate::support::{LONG, Outcome, Tick, World, finish, gzip, key, key_of, lines, some_ticks};
-use common::Timestamp;
+use crate::support::{
+    LONG, Outcome, Tick, World, finish, gzip, key, key_of, lines, some_ticks, ticks_of,
+};
 use hourly::hour::Hour;
+use common::Timestamp;
 use serde_json::Value;
-use std::net::TcpListener;
 use std::process::Stdio;
-use testing::{HttpProxy, Record, TestTopic, Treatment, eventually, stack};
+use testing::{HttpProxy, Record, TestTopic, Treatment, eventually, free_port, stack};
 
 pub const HOURS: [&str; 4] = ["--from", "2025-06-02T09", "--to", "2025-06-02T12"];
 
@@ -17,14 +18,7 @@ pub async fn verify(world: &World, flags: &[&str]) -> Outcome {
 
 /// Hours 9 to 11 with two partitions each, the same everywhere, and computed.
 pub async fn agreeing() -> World {
-    let world = World::create().await;
-    for hour in 9..12 {
-        for partition in 0..2 {
-            let ticks = some_ticks(hour, partition, hour * 1000, 400);
-            world.put(&key(hour, partition, hour * 1000), &ticks).await;
-            world.insert_realtime(&ticks).await;
-        }
-    }
+    let world = World::with_hours(9..12, 2, 400).await;
     settle(&world).await;
     // The offsets between an hour's last tick and the next one's first were no ticks.
     world.source("stock_prices").await;
@@ -1823,14 +1817,6 @@ async fn json_has_an_object_for_each_hour_and_the_totals_last() {
     assert_eq!((&parsed[3]["verify"], &parsed[3]["ok"]), (&Value::from("ok"), &Value::from(3)));
 }
 
-/// As [`some_ticks`], of whatever hour.
-fn ticks_of(hour: Hour, partition: i32, offset: i64, count: i64) -> Vec<Tick> {
-    let mut ticks = some_ticks(0, partition, offset, count);
-    let moved = hour.start().micros() - ticks[0].at.micros();
-    ticks.iter_mut().for_each(|tick| tick.at = tick.at.plus_micros(moved));
-    ticks
-}
-
 /// A topic and a database that hold the same ticks of an hour that is over; the last one of the
 /// topic is no tick.
 pub struct Live {
@@ -2233,7 +2219,7 @@ async fn what_the_speed_layer_has_not_read_yet_is_no_loss_though_the_archive_tel
 #[tokio::test]
 async fn kafka_being_away_is_said_and_the_rest_compared() {
     let live = Live::create().await;
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = format!("127.0.0.1:{}", free_port());
     let hour = live.hour.start().to_string();
     let flags = [
         "--hour",

@@ -258,11 +258,7 @@ async fn an_instance_that_starts_while_a_day_is_locked_writes_the_others() {
     let other_day = r#"{"symbol":"A","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
     scene.topic.produce([Record::new(0, other_day)]).await;
     let _second = scene.start(&[]);
-    eventually("the other day's tick", PATIENCE, || async {
-        let next = scene.count("select next_offset from kafka_offsets").await;
-        if next == 6 { Ok(()) } else { Err(next) }
-    })
-    .await;
+    scene.wait_count("the other day's tick", "select next_offset from kafka_offsets", 6).await;
     holder.rollback().await.unwrap();
     scene.assert_each_once().await;
 }

@@ -1,7 +1,6 @@
 //! What the detectors find is a function of the ticks that are committed.
 
 use crate::scene::{self, PATIENCE, Scene, http_address, wait_ready};
-use sqlx::AssertSqlSafe;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use testing::{Child, Record, eventually};
@@ -170,7 +169,7 @@ async fn a_partition_whose_detectors_cannot_be_read_holds_up_no_other() {
     let harm = "alter table detector_log rename to detector_rows;
                 create view detector_log as
                 select source, is_whole, partition, number / partition as number, states from detector_rows";
-    sqlx::raw_sql(harm).execute(scene.database.pool()).await.unwrap();
+    scene.execute(harm).await;
 
     let speed_layer = scene.start(&[]);
     let address = http_address(&speed_layer).await;
@@ -187,7 +186,7 @@ async fn a_partition_whose_detectors_cannot_be_read_holds_up_no_other() {
     }
     wait_ready(&address, 503).await;
     let mend = "drop view detector_log; alter table detector_rows rename to detector_log";
-    sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+    scene.execute(mend).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     wait_ready(&address, 200).await;
@@ -204,7 +203,7 @@ async fn hinder_reading(scene: &Scene, body: &str) {
                 number + case when is_whole then stay(partition) else 0 end as number
          from detector_rows"
     );
-    sqlx::raw_sql(AssertSqlSafe(harm)).execute(scene.database.pool()).await.unwrap();
+    scene.execute(&harm).await;
 }
 
 /// Its turn never came: what is held for another reason took it away each time.
@@ -237,7 +236,7 @@ async fn of_several_whose_detectors_take_for_ever_to_read_one_is_tried_at_a_time
     scene.topic.produce(one(15)).await;
     speed_layer.wait_stderr("cannot be read: it takes too long", PATIENCE).await;
     let good = "select count(*) from realtime_stock where kafka_partition = 6";
-    eventually("the first one", PATIENCE, || async { scene.count(good).await == 3 }).await;
+    scene.wait_count("the first one", good, 3).await;
     let begun = Instant::now();
     for number in 0..4 {
         scene.topic.produce(one(16 + number)).await;

@@ -1,13 +1,8 @@
 //! A compacted topic, whose offsets have holes.
 
 use crate::scene::{PATIENCE, Scene, tick};
-use rdkafka::Offset;
-use rdkafka::TopicPartitionList;
-use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::Message;
-use std::time::Duration;
-use testing::kafka::client_config;
-use testing::{Record, eventually};
+use testing::{Record, TestTopic, eventually};
 
 const SENT: i64 = 300;
 
@@ -20,45 +15,31 @@ const AT_ONCE: [(&str, &str); 4] = [
 ];
 
 /// The offsets that the topic still has.
-fn offsets_in(topic: &str, brokers: &str) -> Vec<i64> {
-    let consumer: BaseConsumer = client_config(brokers)
-        .set("group.id", "test")
-        .set("enable.partition.eof", "true")
-        .create()
-        .unwrap();
-    let mut from = TopicPartitionList::new();
-    from.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
-    consumer.assign(&from).unwrap();
+fn offsets_in(topic: &TestTopic) -> Vec<i64> {
     let mut offsets = Vec::new();
-    loop {
-        match consumer.poll(Duration::from_secs(1)) {
-            Some(Ok(message)) => offsets.push(message.offset()),
-            Some(Err(_)) => return offsets,
-            None => {}
-        }
-    }
+    let reading = topic.read(|message| {
+        offsets.push(message.offset());
+        Ok(())
+    });
+    reading.unwrap();
+    offsets
 }
 
 #[tokio::test]
 async fn a_compacted_topics_missing_offsets_are_no_gap() {
     let scene = Scene::with_topic(&AT_ONCE).await;
-    let (topic, brokers) = (scene.topic.name().to_owned(), scene.topic.brokers().to_owned());
     for number in 0..SENT {
         // Five keys, and time for segments to be closed: only closed ones are compacted.
         scene.topic.produce([Record::new(0, tick(number)).key(format!("{}", number % 5))]).await;
     }
-    let kept = || {
-        let (topic, brokers) = (topic.clone(), brokers.clone());
-        async move { tokio::task::spawn_blocking(move || offsets_in(&topic, &brokers)).await.unwrap() }
-    };
     eventually("Kafka to compact the topic", PATIENCE, || async {
-        (kept().await.len() < 100).then_some(())
+        offsets_in(&scene.topic).len() < 100
     })
     .await;
 
     let mut speed_layer = scene.start(&[]);
     let stored = "select next_offset from kafka_offsets";
-    eventually("the topic's end", PATIENCE, || async { scene.count(stored).await == SENT }).await;
+    scene.wait_count("the topic's end", stored, SENT).await;
     let written: Vec<i64> =
         sqlx::query_scalar("select kafka_offset from realtime_stock order by 1")
             .fetch_all(scene.database.pool())
@@ -66,7 +47,7 @@ async fn a_compacted_topics_missing_offsets_are_no_gap() {
             .unwrap();
     // The cleaner may have gone on meanwhile: what it left last must be there, and nothing that was
     // not sent.
-    assert!(kept().await.iter().all(|offset| written.contains(offset)), "{written:?}");
+    assert!(offsets_in(&scene.topic).iter().all(|offset| written.contains(offset)), "{written:?}");
     assert!(written.len() < SENT as usize);
     assert_eq!(scene.count("select count(*) from kafka_gaps").await, 0);
     assert_eq!(speed_layer.exit_status(), None);

@@ -78,7 +78,7 @@ async fn change_password(ticks_before: i64) {
     let role = format!("{}_role", scene.database.name());
     let set = |password: &str| format!("alter role {role} password '{password}'");
     for sql in [format!("create role {role} login superuser"), set("first")] {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
+        scene.execute(&sql).await;
     }
     let url = |password: &str| {
         let mut url = Url::parse(scene.database.url()).unwrap();
@@ -98,7 +98,7 @@ async fn change_password(ticks_before: i64) {
     sqlx::raw_sql(AssertSqlSafe(set("second"))).execute(scene.database.pool()).await.unwrap();
     let end =
         format!("select pg_terminate_backend(pid) from pg_stat_activity where usename = '{role}'");
-    sqlx::raw_sql(AssertSqlSafe(end)).execute(scene.database.pool()).await.unwrap();
+    scene.execute(&end).await;
     scene.send_ticks(1, 10).await;
     let line = speed_layer.wait_stderr("password authentication failed", PATIENCE).await;
     assert!(line.contains("read again at each try") && !line.contains("first"), "{line}");

@@ -34,10 +34,13 @@ async fn a_spoiled_price_is_never_stored_and_stops_its_own_partition_alone() {
         "{line}"
     );
     scene.topic.produce((0..5).map(|number| Record::new(0, tick(number)))).await;
-    eventually("the other partition, and what lies before", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 15
-    })
-    .await;
+    scene
+        .wait_count(
+            "the other partition, and what lies before",
+            "select count(*) from realtime_stock",
+            15,
+        )
+        .await;
     assert_eq!(scene.count("select count(*) from realtime_stock where open > 700").await, 0);
     wait_ready(&address, 503).await;
     assert!(get(&address, "/readyz").1.contains("offset 10"));
@@ -59,11 +62,10 @@ async fn a_spoiled_batch_that_may_be_skipped_is_recorded_as_a_gap() {
     assert!(line.contains("kafka_gaps took 0 of 1 rows"), "{line}");
     let is_said = |line: &String| line.contains("recorded in kafka_gaps");
     assert!(!speed_layer.stderr().iter().any(is_said));
-    sqlx::raw_sql(NO_MORE_TRIGGER).execute(scene.database.pool()).await.unwrap();
-    eventually("what lies before and behind", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 20
-    })
-    .await;
+    scene.execute(NO_MORE_TRIGGER).await;
+    scene
+        .wait_count("what lies before and behind", "select count(*) from realtime_stock", 20)
+        .await;
     let gap: (i32, i64, i64) =
         sqlx::query_as("select partition, from_offset, to_offset from kafka_gaps")
             .fetch_one(scene.database.pool())

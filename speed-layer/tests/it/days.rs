@@ -1,15 +1,10 @@
 //! Day partitions that are many, or not as the speed layer would have made them.
 
-use crate::scene::{PATIENCE, Scene, tick};
-use sqlx::AssertSqlSafe;
-use testing::{Record, eventually};
+use crate::scene::{Scene, tick};
+use testing::Record;
 
 fn tick_at(instant: &str) -> Record {
     Record::new(0, tick(1).replace("2025-06-06T10:00:00.001-04:00", instant))
-}
-
-async fn execute(scene: &Scene, sql: &'static str) {
-    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
 }
 
 #[tokio::test]
@@ -46,7 +41,7 @@ async fn a_day_is_set_aside_as_the_manual_says() {
     let manual = include_str!("../../../docs/operations.md");
     let (_, section) = manual.split_once("once the day is over:").unwrap();
     let (statements, _) = section.split_once("\n\nThe table is yours").unwrap();
-    execute(&scene, statements).await;
+    scene.execute(statements).await;
     for (sql, expected) in [
         ("select count(*) from realtime_stock", 1),
         ("select count(*) from realtime_days.realtime_stock_20250606", 1),
@@ -63,9 +58,7 @@ async fn a_late_tick_of_a_day_that_was_detached_renamed_or_is_part_of_a_month_is
     scene.topic.produce(["2025-06-06T10:00:00Z", "2025-06-07T10:00:00Z"].map(tick_at)).await;
     scene.wait_all_in().await;
     drop(speed_layer);
-    execute(
-        &scene,
-        "alter table realtime_stock detach partition realtime_days.realtime_stock_20250606;
+    scene.execute("alter table realtime_stock detach partition realtime_days.realtime_stock_20250606;
          alter table realtime_days.realtime_stock_20250607 rename to a_day_of_june;
          create table july (like realtime_stock including all);
          alter table realtime_stock attach partition july for values from ('2025-07-01Z') to ('2025-07-31 12:00Z')",
@@ -79,10 +72,7 @@ async fn a_late_tick_of_a_day_that_was_detached_renamed_or_is_part_of_a_month_is
         "2025-07-31T13:00:00Z",
     ];
     scene.topic.produce(late.map(tick_at)).await;
-    eventually("the late ticks", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 5
-    })
-    .await;
+    scene.wait_count("the late ticks", "select count(*) from realtime_stock", 5).await;
     let names: Vec<(String, i64)> = sqlx::query_as(
         "select tableoid::regclass::text, count(*) from realtime_stock group by 1 order by 1",
     )
@@ -114,10 +104,13 @@ async fn a_day_whose_detaching_was_broken_off_takes_ticks_again() {
     drop(reading);
     let _speed_layer = scene.start(&[]);
     scene.topic.produce([tick_at("2025-06-06T11:00:00Z")]).await;
-    eventually("the tick in a new partition", PATIENCE, || async {
-        scene.count("select count(*) from realtime_days.realtime_stock_20250606_2").await == 1
-    })
-    .await;
+    scene
+        .wait_count(
+            "the tick in a new partition",
+            "select count(*) from realtime_days.realtime_stock_20250606_2",
+            1,
+        )
+        .await;
     assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0);
 }
 
@@ -125,10 +118,13 @@ async fn a_day_whose_detaching_was_broken_off_takes_ticks_again() {
 async fn days_are_made_ahead_of_time_and_the_first_tick_of_one_waits_for_no_lock() {
     let scene = Scene::new(1).await;
     let _speed_layer = scene.start(&[]);
-    eventually("today's and tomorrow's day", PATIENCE, || async {
-        scene.count("select count(*) from realtime_partitions where to_time > now()").await == 2
-    })
-    .await;
+    scene
+        .wait_count(
+            "today's and tomorrow's day",
+            "select count(*) from realtime_partitions where to_time > now()",
+            2,
+        )
+        .await;
     let mut vacuuming = scene.database.connection().await;
     let hold = "begin; lock table realtime_stock in share update exclusive mode";
     sqlx::raw_sql(hold).execute(&mut vacuuming).await.unwrap();
@@ -149,7 +145,7 @@ async fn tables_that_are_made_where_strings_have_escapes_have_days_all_the_same(
         "alter database \"{}\" set standard_conforming_strings = off",
         scene.database.name()
     );
-    sqlx::raw_sql(AssertSqlSafe(escapes)).execute(scene.database.pool()).await.unwrap();
+    scene.execute(&escapes).await;
     scene.send_ticks(1, 10).await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;

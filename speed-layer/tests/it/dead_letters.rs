@@ -1,9 +1,7 @@
 //! The topic of rejected messages, also where it takes none.
 
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::{Headers, Message};
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::message::{Headers, Message, OwnedMessage};
 use std::time::{Duration, Instant};
 use testing::{Record, TestTopic, eventually};
 
@@ -23,8 +21,7 @@ async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reas
     scene.wait_all_in().await;
     assert_eq!(letters.high_watermarks().await, [2]);
 
-    let consumer = reader(&letters);
-    let letter = consumer.iter().next().unwrap().unwrap();
+    let letter = &all_of(&letters)[0];
     assert_eq!((letter.key(), letter.payload()), (Some(&b"AAPL"[..]), Some(long.as_bytes())));
     let headers: Vec<(String, String)> = letter
         .headers()
@@ -40,17 +37,14 @@ async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reas
     assert_eq!(headers[2..], place.map(|(key, value)| (key.to_owned(), value.to_owned())));
 }
 
-/// Of all that is in the topic.
-fn reader(letters: &TestTopic) -> BaseConsumer {
-    let consumer: BaseConsumer = ClientConfig::new()
-        .set("bootstrap.servers", letters.brokers())
-        .set("group.id", "test")
-        .create()
-        .unwrap();
-    let mut all = TopicPartitionList::new();
-    all.add_partition_offset(letters.name(), 0, Offset::Beginning).unwrap();
-    consumer.assign(&all).unwrap();
-    consumer
+fn all_of(letters: &TestTopic) -> Vec<OwnedMessage> {
+    let mut all = Vec::new();
+    let reading = letters.read(|letter| {
+        all.push(letter.detach());
+        Ok(())
+    });
+    reading.unwrap();
+    all
 }
 
 /// They were sent again with each try, every three seconds without end.
@@ -64,14 +58,14 @@ async fn what_lies_behind_a_message_that_is_not_taken_has_one_letter_however_oft
                   create function breaks() returns trigger language plpgsql as
                   $$ begin perform nextval('tries'); raise exception 'not now' using errcode = 'XX000'; end $$;
                   create trigger breaks before insert on realtime_stock for each row execute function breaks()";
-    sqlx::raw_sql(breaks).execute(scene.database.pool()).await.unwrap();
+    scene.execute(breaks).await;
     let broken = (0..20).map(|_| Record::new(0, "no tick"));
     scene.topic.produce(std::iter::once(Record::new(0, tick(6))).chain(broken)).await;
     eventually("it to be tried again and again", PATIENCE, || async {
         scene.count("select last_value from tries").await >= 12
     })
     .await;
-    sqlx::raw_sql("drop function breaks() cascade").execute(scene.database.pool()).await.unwrap();
+    scene.execute("drop function breaks() cascade").await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     assert_eq!(letters.high_watermarks().await, [20]);
@@ -85,17 +79,10 @@ async fn of_a_message_that_holds_several_ticks_each_broken_element_is_a_letter()
         .topic
         .produce([Record::new(0, format!(r#"[{},{{"symbol":"X"}}, 7 ]"#, tick(1))).key("K")])
         .await;
-    eventually("both to be rejected", PATIENCE, || async {
-        let rejects = scene.count("select count(*) from rejected_ticks").await;
-        if rejects == 2 { Ok(()) } else { Err(rejects.to_string()) }
-    })
-    .await;
-    let consumer = reader(&letters);
-    let found: Vec<(String, String)> = consumer
+    scene.wait_count("both to be rejected", "select count(*) from rejected_ticks", 2).await;
+    let found: Vec<(String, String)> = all_of(&letters)
         .iter()
-        .take(2)
         .map(|letter| {
-            let letter = letter.unwrap().detach();
             let index =
                 letter.headers().unwrap().iter().find(|header| header.key == "index").unwrap();
             let text = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap()).into_owned();

@@ -28,7 +28,7 @@ async fn what_ticks_say_beside_price_and_volume_is_kept_also_where_a_batch_is_cu
     // What is refused makes the batch be written in parts, whose ticks are read back from their
     // rows.
     let forbid = "alter table realtime_stock add constraint not_seven check (volume <> 17)";
-    sqlx::raw_sql(forbid).execute(scene.database.pool()).await.unwrap();
+    scene.execute(forbid).await;
     let full = trade(
         2,
         r#","bid":2.45,"ask":"2.5500","n":9223372036854775807,"conditions":["@","Odd Lot","é",37]"#,

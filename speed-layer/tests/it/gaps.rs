@@ -5,7 +5,7 @@ use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready}
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgTransaction;
 use std::time::{Duration, Instant};
 use testing::{Child, Record, TestTopic, eventually};
 
@@ -25,10 +25,9 @@ async fn with_a_gap() -> Scene {
 }
 
 async fn passes_over_the_gap(scene: &Scene) {
-    eventually("the messages behind the gap", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 15
-    })
-    .await;
+    scene
+        .wait_count("the messages behind the gap", "select count(*) from realtime_stock", 15)
+        .await;
     let gap: (i64, i64) = sqlx::query_as("select from_offset, to_offset from kafka_gaps")
         .fetch_one(scene.database.pool())
         .await
@@ -70,10 +69,13 @@ async fn a_partition_that_stands_at_a_gap_holds_up_no_other() {
         .wait_stderr("/0: Kafka has the offsets 0..10, but the next to read is 1000", PATIENCE)
         .await;
     scene.topic.produce((0..5).map(|number| Record::new(1, tick(number)))).await;
-    eventually("the other partition", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock where kafka_partition = 1").await == 15
-    })
-    .await;
+    scene
+        .wait_count(
+            "the other partition",
+            "select count(*) from realtime_stock where kafka_partition = 1",
+            15,
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -119,7 +121,7 @@ async fn a_gap_that_cannot_be_recorded_is_not_passed_over() {
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     speed_layer.wait_stderr("kafka_gaps took 0 of 1 rows", PATIENCE).await;
     assert_eq!(scene.count("select next_offset from kafka_offsets").await, 10);
-    sqlx::raw_sql(NO_MORE_TRIGGER).execute(scene.database.pool()).await.unwrap();
+    scene.execute(NO_MORE_TRIGGER).await;
     passes_over_the_gap(&scene).await;
 }
 
@@ -142,10 +144,7 @@ async fn a_log_that_was_cut_and_has_grown_is_read_from_its_end_on_after_a_restar
     speed_layer.sigterm();
     speed_layer.wait_exit(PATIENCE).await;
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
-    eventually("what came since", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 20
-    })
-    .await;
+    scene.wait_count("what came since", "select count(*) from realtime_stock", 20).await;
     let gaps: Vec<(i64, i64)> = sqlx::query_as("select from_offset, to_offset from kafka_gaps")
         .fetch_all(scene.database.pool())
         .await
@@ -165,10 +164,7 @@ async fn a_log_that_was_cut_and_has_grown_stands_whichever_instance_has_it() {
     // Somebody decides that the new messages are those that were written.
     let moved = "update kafka_offsets set next_offset = 10";
     sqlx::query(moved).execute(scene.database.pool()).await.unwrap();
-    eventually("what came since", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 20
-    })
-    .await;
+    scene.wait_count("what came since", "select count(*) from realtime_stock", 20).await;
 }
 
 /// The end was in memory alone for as long as the gap could not be recorded.
@@ -180,20 +176,20 @@ async fn where_a_log_ended_is_known_also_where_its_gap_could_not_be_recorded_bef
     let mut open = scene.database.pool().begin().await.unwrap();
     sqlx::query("lock table kafka_gaps in share mode").execute(&mut *open).await.unwrap();
     let speed_layer = scene.start(&["--on-gap", "skip"]);
-    eventually("the end to be kept", PATIENCE, || async {
-        scene.count("select count(*) from kafka_offsets where log_end = 10").await == 1
-    })
-    .await;
+    scene
+        .wait_count(
+            "the end to be kept",
+            "select count(*) from kafka_offsets where log_end = 10",
+            1,
+        )
+        .await;
     scene.send_ticks(1, 10).await;
     speed_layer.sigkill();
     drop(speed_layer);
     let flags = ["--on-gap", "skip", "--kafka-property", "session.timeout.ms=6000"];
     let _speed_layer = scene.start(&flags);
     open.rollback().await.unwrap();
-    eventually("what came since", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 20
-    })
-    .await;
+    scene.wait_count("what came since", "select count(*) from realtime_stock", 20).await;
     assert_eq!(scene.count("select count(*) from kafka_gaps where to_offset = 10").await, 1);
 }
 
@@ -205,7 +201,7 @@ async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long(
                 create function stay() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(600); return new; end $$;
                 create trigger stay before insert on kafka_gaps for each row execute function stay()";
-    sqlx::raw_sql(harm).execute(scene.database.pool()).await.unwrap();
+    scene.execute(harm).await;
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     let begun = Instant::now();
     for number in 0..5 {
@@ -218,11 +214,8 @@ async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long(
     }
     assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
     speed_layer.wait_stderr("PostgreSQL does not take what that needs", PATIENCE).await;
-    sqlx::raw_sql("drop function stay() cascade").execute(scene.database.pool()).await.unwrap();
-    eventually("the gap", PATIENCE, || async {
-        scene.count("select count(*) from kafka_gaps").await == 1
-    })
-    .await;
+    scene.execute("drop function stay() cascade").await;
+    scene.wait_count("the gap", "select count(*) from kafka_gaps", 1).await;
 }
 
 /// The first half of what was not taken was halved again and again, until there was no more time.
@@ -235,7 +228,7 @@ async fn of_many_partitions_all_begin_but_the_one_whose_question_takes_for_ever(
                 $$ begin perform pg_sleep(600); return new; end $$;
                 create trigger stay before insert on kafka_gaps for each row
                 when (new.partition = 0) execute function stay()";
-    sqlx::raw_sql(harm).execute(scene.database.pool()).await.unwrap();
+    scene.execute(harm).await;
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     let first = format!("{}/0: where to begin is not known yet", scene.topic.name());
     speed_layer.wait_stderr(&first, PATIENCE).await;
@@ -250,7 +243,7 @@ async fn of_many_partitions_all_begin_but_the_one_whose_question_takes_for_ever(
         if seen == i64::from(PARTITIONS - 1) { Ok(()) } else { Err(seen) }
     })
     .await;
-    sqlx::raw_sql("drop function stay() cascade").execute(scene.database.pool()).await.unwrap();
+    scene.execute("drop function stay() cascade").await;
     eventually("each gap", PATIENCE, || async {
         scene.count("select count(*) from kafka_gaps").await == i64::from(PARTITIONS)
     })
@@ -265,13 +258,23 @@ async fn gaps_whose_records_take_some_seconds_each_are_recorded_one_after_the_ot
                 create function stay() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(2); return new; end $$;
                 create trigger stay before insert on kafka_gaps for each row execute function stay()";
-    sqlx::raw_sql(harm).execute(scene.database.pool()).await.unwrap();
+    scene.execute(harm).await;
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
-    eventually("each gap", PATIENCE, || async {
-        let seen = scene.count("select count(*) from kafka_gaps").await;
-        if seen == 4 { Ok(()) } else { Err(seen) }
-    })
-    .await;
+    scene.wait_count("each gap", "select count(*) from kafka_gaps", 4).await;
+}
+
+/// An instance that has seen where the log of ten messages ends, and is kept from the offsets by
+/// the transaction.
+async fn knows_the_end_alone(scene: &Scene) -> (Child, PgTransaction<'static>) {
+    let mut open = scene.database.pool().begin().await.unwrap();
+    let lock = "lock table kafka_offsets in access exclusive mode";
+    sqlx::query(lock).execute(&mut *open).await.unwrap();
+    let mut command = scene.command();
+    command.env("RUST_LOG", "info,speed_layer::kafka::inquiry=debug").args(["--on-gap", "skip"]);
+    let speed_layer = Child::spawn(command);
+    let end = format!("{}/0 has the offsets 0..10", scene.topic.name());
+    speed_layer.wait_stderr(&end, PATIENCE).await;
+    (speed_layer, open)
 }
 
 /// Kafka was asked for its end only once it was known where to begin.
@@ -280,21 +283,10 @@ async fn a_log_that_was_cut_and_has_grown_while_the_store_could_not_be_asked_is_
     let scene = Scene::read_and_stopped(1, 10).await;
     let beyond = "update kafka_offsets set next_offset = 15";
     sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
-    let mut open = scene.database.pool().begin().await.unwrap();
-    let lock = "lock table kafka_offsets in access exclusive mode";
-    sqlx::query(lock).execute(&mut *open).await.unwrap();
-    let mut command = scene.command();
-    command.env("RUST_LOG", "info,speed_layer::kafka::inquiry=debug").args(["--on-gap", "skip"]);
-    let speed_layer = Child::spawn(command);
-    let end = format!("{}/0 has the offsets 0..10", scene.topic.name());
-    speed_layer.wait_stderr(&end, PATIENCE).await;
+    let (_speed_layer, open) = knows_the_end_alone(&scene).await;
     scene.send_ticks(1, 10).await;
     open.rollback().await.unwrap();
-    eventually("what came since", PATIENCE, || async {
-        let seen = scene.count("select count(*) from realtime_stock").await;
-        if seen == 20 { Ok(()) } else { Err(seen) }
-    })
-    .await;
+    scene.wait_count("what came since", "select count(*) from realtime_stock", 20).await;
     assert_eq!(scene.count("select count(*) from kafka_gaps where to_offset = 10").await, 1);
 }
 
@@ -302,23 +294,13 @@ async fn a_log_that_was_cut_and_has_grown_while_the_store_could_not_be_asked_is_
 #[tokio::test]
 async fn an_offset_that_was_moved_behind_the_end_that_was_seen_is_where_to_begin() {
     let scene = Scene::read_and_stopped(1, 10).await;
-    let mut open = scene.database.pool().begin().await.unwrap();
-    let lock = "lock table kafka_offsets in access exclusive mode";
-    sqlx::query(lock).execute(&mut *open).await.unwrap();
-    let mut command = scene.command();
-    command.env("RUST_LOG", "info,speed_layer::kafka::inquiry=debug").args(["--on-gap", "skip"]);
-    let speed_layer = Child::spawn(command);
-    let end = format!("{}/0 has the offsets 0..10", scene.topic.name());
-    speed_layer.wait_stderr(&end, PATIENCE).await;
+    let (_speed_layer, mut open) = knows_the_end_alone(&scene).await;
     scene.send_ticks(1, 10).await;
     let moved = "update kafka_offsets set next_offset = 20, updated_at = clock_timestamp()";
     sqlx::query(moved).execute(&mut *open).await.unwrap();
     open.commit().await.unwrap();
     scene.topic.produce([Record::new(0, tick(12))]).await;
-    eventually("the message behind them", PATIENCE, || async {
-        scene.count("select next_offset from kafka_offsets").await == 21
-    })
-    .await;
+    scene.wait_count("the message behind them", "select next_offset from kafka_offsets", 21).await;
     let gaps: Vec<String> = sqlx::query_scalar("select detail from kafka_gaps")
         .fetch_all(scene.database.pool())
         .await
@@ -346,10 +328,9 @@ async fn a_gap_that_moves_the_offset_back_counts_as_such() {
     let (scene, speed_layer) = truncated_and_grown().await;
     drop(speed_layer);
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
-    eventually("the gap", PATIENCE, || async {
-        scene.count("select count(*) from kafka_gaps where to_offset < from_offset").await == 1
-    })
-    .await;
+    scene
+        .wait_count("the gap", "select count(*) from kafka_gaps where to_offset < from_offset", 1)
+        .await;
     assert_eq!(scene.count("select rewinds::bigint from kafka_offsets").await, 1);
 }
 
@@ -385,7 +366,7 @@ async fn a_gap_that_cannot_be_recorded_holds_up_no_other_partition() {
     let refuse = "create function refuse() returns trigger language plpgsql as
                   $$ begin raise exception 'not in this table' using errcode = '0A000'; end $$;
                   create trigger refuse before insert on kafka_gaps for each row execute function refuse()";
-    sqlx::raw_sql(refuse).execute(scene.database.pool()).await.unwrap();
+    scene.execute(refuse).await;
 
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     let address = http_address(&speed_layer).await;
@@ -402,11 +383,8 @@ async fn a_gap_that_cannot_be_recorded_holds_up_no_other_partition() {
         .await;
     }
     wait_ready(&address, 503).await;
-    sqlx::raw_sql("drop function refuse() cascade").execute(scene.database.pool()).await.unwrap();
-    eventually("the gap", PATIENCE, || async {
-        scene.count("select count(*) from kafka_gaps").await == 1
-    })
-    .await;
+    scene.execute("drop function refuse() cascade").await;
+    scene.wait_count("the gap", "select count(*) from kafka_gaps", 1).await;
     wait_ready(&address, 200).await;
 }
 
@@ -428,10 +406,13 @@ async fn a_partition_that_is_added_later_is_read_whole_also_where_latest_is_aske
         .unwrap();
     // At once, long before the group gives it to anybody.
     scene.topic.produce((0..100).map(|number| Record::new(1, tick(number)))).await;
-    eventually("what was sent to the new partition", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 100
-    })
-    .await;
+    scene
+        .wait_count(
+            "what was sent to the new partition",
+            "select count(*) from realtime_stock",
+            100,
+        )
+        .await;
 }
 
 #[tokio::test]
@@ -442,10 +423,7 @@ async fn a_new_group_may_begin_with_the_next_message() {
     let begun = format!("assigned partitions (with next offsets): {}/0@10", scene.topic.name());
     speed_layer.wait_stderr(&begun, PATIENCE).await;
     scene.send_ticks(1, 3).await;
-    eventually("the new messages", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 3
-    })
-    .await;
+    scene.wait_count("the new messages", "select count(*) from realtime_stock", 3).await;
 }
 
 #[tokio::test]
@@ -459,10 +437,7 @@ async fn all_of_a_topic_that_comes_later_is_read_also_where_latest_is_asked_for(
     speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
     later.make_anew_after_delete(1).await;
     later.produce((0..100).map(|number| Record::new(0, tick(number)))).await;
-    eventually("all of it", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 100
-    })
-    .await;
+    scene.wait_count("all of it", "select count(*) from realtime_stock", 100).await;
 }
 
 #[tokio::test]
@@ -477,10 +452,7 @@ async fn all_of_a_topic_that_a_pattern_finds_later_is_read_also_where_latest_is_
     sqlx::query(earlier).execute(scene.database.pool()).await.unwrap();
     later.make_anew_after_delete(1).await;
     later.produce((0..100).map(|number| Record::new(0, tick(number)))).await;
-    eventually("all of it", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 100
-    })
-    .await;
+    scene.wait_count("all of it", "select count(*) from realtime_stock", 100).await;
 }
 
 #[tokio::test]
@@ -499,16 +471,13 @@ async fn a_partition_whose_offset_was_deleted_is_not_read_a_second_time() {
     );
     wait_ready(&address, 503).await;
     scene.send_ticks(2, 5).await;
-    eventually("the other partition", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 25
-    })
-    .await;
+    scene.wait_count("the other partition", "select count(*) from realtime_stock", 25).await;
     let runbook = include_str!("../../../docs/operations.md");
     let (_, step) = runbook.split_once("Its row in `kafka_offsets` is gone").unwrap();
     let back = step.split("```").nth(1).and_then(|block| block.strip_prefix("sql")).unwrap();
     let back =
         back.replace("source = 2 and kafka_partition = 1", "source = 1 and kafka_partition = 0");
-    let inserted = sqlx::raw_sql(AssertSqlSafe(back)).execute(scene.database.pool()).await.unwrap();
+    let inserted = scene.execute(&back).await;
     assert_eq!(inserted.rows_affected(), 1);
     scene.wait_all_in().await;
     scene.assert_each_once().await;

@@ -29,10 +29,13 @@ async fn a_topic_that_was_made_anew_ends_the_process_with_a_sentence_by_default(
 async fn a_topic_that_was_made_anew_is_read_whole_as_another_source_where_that_is_wanted() {
     let scene = with_a_topic_made_anew().await;
     let speed_layer = scene.start(&["--on-gap", "skip"]);
-    eventually("all of the new topic", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock where source = 2").await == 15
-    })
-    .await;
+    scene
+        .wait_count(
+            "all of the new topic",
+            "select count(*) from realtime_stock where source = 2",
+            15,
+        )
+        .await;
     assert_eq!(scene.count("select count(*) from realtime_stock where source = 1").await, 10);
     assert_eq!(scene.count("select from_offset from kafka_gaps where source = 1").await, 10);
     let address = http_address(&speed_layer).await;
@@ -75,10 +78,10 @@ async fn a_topic_that_was_entered_without_its_ids_learns_them_and_is_told_apart_
         scene.wait_all_in().await;
         speed_layer.sigterm();
         speed_layer.wait_exit(PATIENCE).await;
-        sqlx::raw_sql(forget).execute(scene.database.pool()).await.unwrap();
+        scene.execute(forget).await;
     }
     let mut speed_layer = scene.start(&[]);
-    eventually("the ids", PATIENCE, || async { scene.count(WITH_IDS).await == 1 }).await;
+    scene.wait_count("the ids", WITH_IDS, 1).await;
     scene.send_ticks(1, 10).await;
     scene.wait_all_in().await;
     assert_eq!(scene.count("select count(*) from kafka_sources").await, 1);
@@ -106,10 +109,7 @@ async fn of_two_instances_that_enter_a_topic_at_once_one_of_which_knows_no_id_no
     let _speed_layer = scene.start(&[]);
     let waiting =
         "select count(*) from pg_locks where relation = 'kafka_sources'::regclass and not granted";
-    eventually("the speed layer to wait for it", PATIENCE, || async {
-        scene.count(waiting).await == 1
-    })
-    .await;
+    scene.wait_count("the speed layer to wait for it", waiting, 1).await;
     entering.commit().await.unwrap();
     scene.wait_all_in().await;
     assert_eq!(scene.count("select count(*) from kafka_sources").await, 1);
@@ -129,10 +129,13 @@ async fn a_topic_that_is_made_anew_while_it_is_read_is_noticed() {
     wait_ready(&address, 503).await;
     scene.topic.make_anew_after_delete(2).await;
     scene.send_ticks(2, 5).await;
-    eventually("all of the new topic", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock where source = 2").await == 10
-    })
-    .await;
+    scene
+        .wait_count(
+            "all of the new topic",
+            "select count(*) from realtime_stock where source = 2",
+            10,
+        )
+        .await;
     let rows: Vec<(i16, i32, i64)> = sqlx::query_as(
         "select source, kafka_partition, count(*) from realtime_stock group by 1, 2 order by 1, 2",
     )
@@ -151,10 +154,7 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     scene.send_ticks(1, 10).await;
     let mut speed_layer = scene.start(&["--topic", &topics]);
     other.produce((0..20).map(|number| Record::new(number % 2, tick(number.into())))).await;
-    eventually("both topics", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 30
-    })
-    .await;
+    scene.wait_count("both topics", "select count(*) from realtime_stock", 30).await;
     let mut by_topic: Vec<(String, i64)> = sqlx::query_as(
         "select topic, count(distinct (kafka_partition, kafka_offset))
          from realtime_stock join kafka_sources using (source) group by topic",
@@ -169,10 +169,7 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     speed_layer.wait_exit(PATIENCE).await;
     let _speed_layer = scene.start(&["--topic", &topics]);
     other.produce([Record::new(1, tick(99))]).await;
-    eventually("one more", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 31
-    })
-    .await;
+    scene.wait_count("one more", "select count(*) from realtime_stock", 31).await;
 }
 
 #[tokio::test]
@@ -199,10 +196,9 @@ async fn a_topic_that_cannot_be_entered_holds_up_no_other() {
     }
     wait_ready(&address, 503).await;
     open.rollback().await.unwrap();
-    eventually("the other topic", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock where source = 2").await == 1
-    })
-    .await;
+    scene
+        .wait_count("the other topic", "select count(*) from realtime_stock where source = 2", 1)
+        .await;
     wait_ready(&address, 200).await;
 }
 
@@ -240,10 +236,13 @@ async fn the_same_group_with_another_topic_is_another_source() {
     speed_layer.wait_exit(PATIENCE).await;
     other.produce((0..10).map(|number| Record::new(0, tick(number)))).await;
     let _speed_layer = scene.start(&["--topic", other.name()]);
-    eventually("both topics", PATIENCE, || async {
-        scene.count("select count(distinct (source, kafka_offset)) from realtime_stock").await == 20
-    })
-    .await;
+    scene
+        .wait_count(
+            "both topics",
+            "select count(distinct (source, kafka_offset)) from realtime_stock",
+            20,
+        )
+        .await;
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 20);
 }
 
@@ -279,12 +278,15 @@ async fn a_database_that_numbers_its_sources_otherwise_after_an_outage_gets_no_t
     let other = "update kafka_sources set topic = 'another';
                  select pg_terminate_backend(pid) from pg_stat_activity
                  where datname = current_database() and application_name = 'speed-layer'";
-    sqlx::raw_sql(other).execute(scene.database.pool()).await.unwrap();
+    scene.execute(other).await;
     scene.send_ticks(1, 10).await;
-    eventually("all of the topic under a number of its own", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock where source > 1").await == 20
-    })
-    .await;
+    scene
+        .wait_count(
+            "all of the topic under a number of its own",
+            "select count(*) from realtime_stock where source > 1",
+            20,
+        )
+        .await;
     assert_eq!(scene.count("select count(*) from realtime_stock where source = 1").await, 10);
     assert_eq!(speed_layer.exit_status(), None);
 }
@@ -302,7 +304,7 @@ async fn nothing_is_entered_or_begun_while_a_restore_has_not_made_the_keys() {
         ("started_partitions", "source, partition"),
     ] {
         let lose = format!("alter table {table} drop constraint {table}_pkey cascade");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(lose)).execute(scene.database.pool()).await.unwrap();
+        scene.execute(&lose).await;
         let rows = format!("select count(*) from {table}");
         let speed_layer = scene.start(&[]);
         speed_layer.wait_stderr("42P10", PATIENCE).await;
@@ -310,7 +312,7 @@ async fn nothing_is_entered_or_begun_while_a_restore_has_not_made_the_keys() {
         drop(speed_layer);
         let make =
             format!("alter table {table} add constraint {table}_pkey primary key ({columns})");
-        sqlx::raw_sql(sqlx::AssertSqlSafe(make)).execute(scene.database.pool()).await.unwrap();
+        scene.execute(&make).await;
     }
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;

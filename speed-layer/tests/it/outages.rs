@@ -291,10 +291,7 @@ async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
     scene.send_ticks(1, 100).await;
     let waiting = "select count(*) from pg_stat_activity where application_name = 'speed-layer'
                    and datname = current_database() and wait_event_type = 'Lock'";
-    eventually("the speed layer to wait for the lock", PATIENCE, || async {
-        scene.count(waiting).await == 1
-    })
-    .await;
+    scene.wait_count("the speed layer to wait for the lock", waiting, 1).await;
     assert_eq!(speed_layer.exit_status(), None);
     // As long as the lock lasts, and through one try after the other, nothing is said to work.
     wait_ready(&address, 503).await;

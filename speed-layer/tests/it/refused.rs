@@ -3,7 +3,6 @@
 use crate::abandoned::{send_apart, three_apart, wait_offsets};
 use crate::outages::{postgres_proxy, through, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
-use sqlx::AssertSqlSafe;
 use std::time::{Duration, Instant};
 use testing::{Child, Record, eventually};
 
@@ -12,7 +11,7 @@ async fn prepared(sql: &'static str) -> Scene {
     let scene = Scene::new(2).await;
     let mut migrating = scene.start(&["--migrations", "only"]);
     assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
-    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+    scene.execute(sql).await;
     scene
 }
 
@@ -39,11 +38,11 @@ async fn linger(scene: &Scene, body: &str) {
          $$ begin {body} return new; end $$;
          create trigger linger before insert on realtime_stock for each row execute function linger()"
     );
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
+    scene.execute(&sql).await;
 }
 
 async fn linger_no_more(scene: &Scene) {
-    sqlx::raw_sql("drop function linger() cascade").execute(scene.database.pool()).await.unwrap();
+    scene.execute("drop function linger() cascade").await;
 }
 
 #[tokio::test]
@@ -230,13 +229,9 @@ async fn a_reject_that_is_not_taken_holds_up_its_partition_alone_until_it_is() {
             speed_layer.wait_stderr("rejected_ticks takes no row for message", PATIENCE).await;
         assert!(said.contains("/0/1: ") && said.contains("took 0 of 1 rows"), "{said}");
         wait_ready(&address, 503).await;
-        eventually("the others", PATIENCE, || async {
-            let written = scene.count("select count(*) from realtime_stock").await;
-            if written == 21 { Ok(()) } else { Err(written.to_string()) }
-        })
-        .await;
+        scene.wait_count("the others", "select count(*) from realtime_stock", 21).await;
         assert!(speed_layer.exit_status().is_none());
-        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.execute(mend).await;
         scene.wait_all_in().await;
         scene.assert_each_once().await;
         wait_ready(&address, 200).await;
@@ -248,7 +243,7 @@ async fn a_reject_that_is_not_taken_holds_up_its_partition_alone_until_it_is() {
 async fn a_partition_whose_messages_are_all_refused_holds_up_no_other() {
     let (scene, speed_layer, address) = three_apart(&[]).await;
     let forbid = "alter table realtime_stock add constraint no_bad check (symbol <> 'BAD')";
-    sqlx::raw_sql(forbid).execute(scene.database.pool()).await.unwrap();
+    scene.execute(forbid).await;
     let bad = r#"{"symbol":"BAD","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
     scene.topic.produce((0..800).map(|_| Record::new(0, bad))).await;
     let mut refused = 0;
@@ -315,7 +310,7 @@ async fn what_is_gone_for_all_messages_is_said_of_none_and_waited_for() {
     ];
     for (harm, mend) in cases {
         let (scene, speed_layer, address) = three_apart(&[]).await;
-        sqlx::raw_sql(harm).execute(scene.database.pool()).await.unwrap();
+        scene.execute(harm).await;
         // Of a day that has no partition yet.
         let of_another_day = r#"{"symbol":"S0","timestamp":"2025-05-20T14:00:00Z","price":1}"#;
         scene.topic.produce([Record::new(0, of_another_day)]).await;
@@ -326,7 +321,7 @@ async fn what_is_gone_for_all_messages_is_said_of_none_and_waited_for() {
         assert!(body.contains("does not exist"), "{body}");
         let said = speed_layer.stderr();
         assert!(said.iter().all(|line| !line.contains("cannot be written")), "{said:#?}");
-        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.execute(mend).await;
         scene.wait_all_in().await;
         scene.assert_each_once().await;
         wait_ready(&address, 200).await;
@@ -351,7 +346,7 @@ async fn what_a_deferred_trigger_on_bars_or_detectors_forbids_makes_no_tick_a_re
         assert!(line.contains(table), "{line}");
         wait_ready(&address, 503).await;
         let mend = "drop function later() cascade";
-        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.execute(mend).await;
         scene.wait_all_in().await;
         scene.assert_each_once().await;
         assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0, "{table}");
@@ -378,7 +373,7 @@ async fn a_message_at_which_something_breaks_holds_up_its_partition_alone_and_is
              $$ begin if new.symbol = 'BREAK' then {harm}; end if; return new; end $$;
              create trigger break_at before insert on {table} for each row execute function break_at()"
         );
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
+        scene.execute(&sql).await;
         send_apart(&scene, 20..30).await;
         let breaking = r#"{"symbol":"BREAK","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
         scene.topic.produce([Record::new(0, breaking)]).await;
@@ -392,7 +387,7 @@ async fn a_message_at_which_something_breaks_holds_up_its_partition_alone_and_is
         let (status, body) = get(&address, "/readyz");
         assert!(status == 503 && body.contains(said), "{status} {body}");
         let mend = "drop function break_at() cascade";
-        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.execute(mend).await;
         scene.wait_all_in().await;
         scene.assert_each_once().await;
         assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0, "{said}");
@@ -469,13 +464,16 @@ async fn a_slow_message_that_comes_alone_holds_up_the_others_once() {
     scene.topic.produce([of("SLOW", 0)]).await;
     let sleeps = "select count(*) from pg_stat_activity
                   where datname = current_database() and wait_event = 'PgSleep'";
-    eventually("it to be tried", PATIENCE, || async { scene.count(sleeps).await == 1 }).await;
+    scene.wait_count("it to be tried", sleeps, 1).await;
     let begun = Instant::now();
     scene.topic.produce([of("GOOD", 1)]).await;
-    eventually("the other partition", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock where symbol = 'GOOD'").await == 1
-    })
-    .await;
+    scene
+        .wait_count(
+            "the other partition",
+            "select count(*) from realtime_stock where symbol = 'GOOD'",
+            1,
+        )
+        .await;
     // The limit, and five seconds more to make sure; and a busy machine.
     assert!(begun.elapsed() < Duration::from_secs(15 + 5 + 25), "{:?}", begun.elapsed());
     speed_layer.wait_stderr("cannot be written: it takes too long", PATIENCE).await;
@@ -575,18 +573,14 @@ async fn what_one_writer_cannot_hand_over_stops_no_other() {
                   return new;
                end $$;
                create trigger linger before insert on realtime_stock for each row execute function linger()";
-    sqlx::raw_sql(sql).execute(scene.database.pool()).await.unwrap();
+    scene.execute(sql).await;
     let of = |partition, numbers: std::ops::Range<i64>| {
         numbers.map(move |number| Record::new(partition, tick(number))).collect::<Vec<_>>()
     };
     scene.topic.produce(of(0, 10..200)).await;
     let lingers = "select count(*) from pg_stat_activity
                    where datname = current_database() and wait_event = 'PgSleep'";
-    eventually("a batch of the first writer to stand", PATIENCE, || async {
-        let standing = scene.count(lingers).await;
-        if standing == 1 { Ok(()) } else { Err(standing) }
-    })
-    .await;
+    scene.wait_count("a batch of the first writer to stand", lingers, 1).await;
     // Both well within --writer-timeout, after which a batch is made smaller.
     for sent in [100, 200] {
         scene.topic.produce(of(1, sent - 90..sent)).await;
@@ -600,7 +594,7 @@ async fn what_one_writer_cannot_hand_over_stops_no_other() {
     }
     let first = scene.count("select next_offset from kafka_offsets where partition = 0").await;
     assert!(first < 200, "{:?}", speed_layer.stderr());
-    sqlx::raw_sql("delete from held").execute(scene.database.pool()).await.unwrap();
+    scene.execute("delete from held").await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
 }
@@ -639,7 +633,7 @@ async fn where_bars_detectors_or_offsets_take_no_row_the_layer_waits_and_rejects
         let written =
             "select (select count(*) from realtime_stock) + (select count(*) from rejected_ticks)";
         assert_eq!(scene.count(written).await, 0, "{table}");
-        sqlx::raw_sql(mend).execute(scene.database.pool()).await.unwrap();
+        scene.execute(mend).await;
         scene.wait_all_in().await;
         scene.assert_each_once().await;
         assert_eq!(scene.count("select count(*) from rejected_ticks").await, 0, "{table}");

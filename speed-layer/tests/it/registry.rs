@@ -1,6 +1,6 @@
 //! Messages that are written by the schemas of a registry, which nobody here wrote.
 
-use crate::scene::{PATIENCE, Scene, get, http_address, metric, wait_ready};
+use crate::scene::{PATIENCE, Scene, get, http_address, last_words, metric, wait_ready};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use testing::{
@@ -408,13 +408,6 @@ async fn a_registry_that_is_not_there_at_the_start_is_waited_for() {
     proxy.restore().await;
     wait_for_ticks(&scene, 1).await;
     speed_layer.wait_stderr("schema registry: works again", PATIENCE).await;
-}
-
-/// The last line of a process that must end by itself with code 2.
-async fn last_words(mut child: Child) -> String {
-    let status = child.wait_exit(PATIENCE).await;
-    assert_eq!(status.code(), Some(2), "{:#?}", child.stderr());
-    child.stderr().last().cloned().unwrap_or_default()
 }
 
 #[tokio::test]

@@ -44,10 +44,9 @@ async fn old_days_are_dropped_and_finished_days_indexed_but_never_the_one_being_
     );
     // A day that was dropped or indexed takes ticks again.
     scene.topic.produce([tick_of(3), tick_of(0)]).await;
-    eventually("the ticks that came after it", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 5
-    })
-    .await;
+    scene
+        .wait_count("the ticks that came after it", "select count(*) from realtime_stock", 5)
+        .await;
 }
 
 #[tokio::test]
@@ -74,8 +73,7 @@ async fn without_retention_nothing_is_dropped() {
     let scene = Scene::new(1).await;
     let _speed_layer = scene.start(&["--upkeep-interval", "100ms"]);
     scene.topic.produce([400, 2].map(tick_of)).await;
-    eventually("both days to be indexed", PATIENCE, || async { scene.count(SEALED).await == 2 })
-        .await;
+    scene.wait_count("both days to be indexed", SEALED, 2).await;
     assert_eq!(scene.count(ENDED).await, 2);
 }
 
@@ -85,12 +83,10 @@ async fn days_are_old_only_beside_the_newest_ticks() {
     let scene = Scene::new(1).await;
     let _speed_layer = scene.start(&["--retention-days", "7", "--upkeep-interval", "100ms"]);
     scene.topic.produce([400, 399].map(tick_of)).await;
-    eventually("both days to be indexed", PATIENCE, || async { scene.count(SEALED).await == 2 })
-        .await;
+    scene.wait_count("both days to be indexed", SEALED, 2).await;
     assert_eq!(scene.count(ENDED).await, 2);
     scene.topic.produce([390].map(tick_of)).await;
-    eventually("both days to be dropped", PATIENCE, || async { scene.count(ENDED).await == 1 })
-        .await;
+    scene.wait_count("both days to be dropped", ENDED, 1).await;
 }
 
 #[tokio::test]
@@ -120,5 +116,5 @@ async fn a_day_that_a_reader_holds_does_not_keep_the_others_from_upkeep_and_no_h
     assert!(line.contains("partition upkeep: upkeep of realtime_stock_"), "{line}");
     assert_eq!(scene.count("select count(*) from pg_index where not indisvalid").await, 0);
     sqlx::raw_sql("rollback").execute(&mut reader).await.unwrap();
-    eventually("it to be dropped", PATIENCE, || async { scene.count(ENDED).await == 1 }).await;
+    scene.wait_count("it to be dropped", ENDED, 1).await;
 }

@@ -91,10 +91,7 @@ async fn of_several_topics_one_that_may_not_be_read_holds_up_no_other() {
     wait_ready(&address, 503).await;
     topic_rights(&cluster, DENY_NO_MORE, "Describe", other.name());
     other.produce([Record::new(0, tick(1))]).await;
-    eventually("the other topic's tick", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 11
-    })
-    .await;
+    scene.wait_count("the other topic's tick", "select count(*) from realtime_stock", 11).await;
     wait_ready(&address, 200).await;
 }
 
@@ -120,10 +117,7 @@ async fn the_rights_that_the_manual_lists_are_enough() {
         cluster.change_rights(&[&ALLOW[..], &rest].concat());
     }
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
-    eventually("both ticks", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 2
-    })
-    .await;
+    scene.wait_count("both ticks", "select count(*) from realtime_stock", 2).await;
     wait_ready(&http_address(&speed_layer).await, 200).await;
     assert!(
         !speed_layer.stderr().iter().any(|line| line.contains("uthoriz")),

@@ -164,10 +164,13 @@ async fn grafana_reader_cannot_stop_writers_with_a_lock() {
     let _speed_layer = Child::spawn(command);
     scene.send_ticks(1, 10).await;
     scene.wait_all_in().await;
-    eventually("the days to be made ahead", PATIENCE, || async {
-        scene.count("select count(*) from realtime_partitions where to_time > now()").await == 2
-    })
-    .await;
+    scene
+        .wait_count(
+            "the days to be made ahead",
+            "select count(*) from realtime_partitions where to_time > now()",
+            2,
+        )
+        .await;
 }
 
 /// As RDS, Cloud SQL and Azure give it.
@@ -187,7 +190,7 @@ async fn the_roles_are_made_without_a_superuser() {
             "grant stocks_owner, speed_writer, batch_writer, grafana_reader to {manager} with admin option"
         ),
     ] {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
+        scene.execute(&sql).await;
     }
     let mut connection = PgConnection::connect(&url).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(format!("create database {own}")))
@@ -208,7 +211,7 @@ async fn the_roles_are_made_without_a_superuser() {
         format!("drop owned by {manager}"),
         format!("drop role {manager}"),
     ] {
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(scene.database.pool()).await.unwrap();
+        scene.execute(&sql).await;
     }
 }
 
@@ -279,7 +282,7 @@ async fn tables_from_before_the_roles_are_handed_over_with_all_that_belongs_to_t
     scene.database.make_roles_alone().await;
     // Other tests have made the roles long ago, so the first start gave them their rights.
     let as_if_new = "revoke all on all tables in schema public from speed_writer, stocks_owner";
-    sqlx::raw_sql(as_if_new).execute(scene.database.pool()).await.unwrap();
+    scene.execute(as_if_new).await;
     let mut refused = Child::spawn(command(&scene, &[]));
     assert_eq!(refused.wait_exit(PATIENCE).await.code(), Some(2));
     let said = refused.stderr().last().cloned().unwrap();
@@ -310,7 +313,7 @@ async fn a_right_that_is_missing_at_the_start_ends_it_and_one_that_goes_before_t
     let mut running = Child::spawn(command(&scene, &[]));
     let address = http_address(&running).await;
     wait_ready(&address, 200).await;
-    sqlx::raw_sql(take_away).execute(scene.database.pool()).await.unwrap();
+    scene.execute(take_away).await;
     let mut refused = Child::spawn(command(&scene, &[]));
     assert_eq!(refused.wait_exit(PATIENCE).await.code(), Some(2));
     let said = refused.stderr().last().cloned().unwrap();
@@ -318,7 +321,7 @@ async fn a_right_that_is_missing_at_the_start_ends_it_and_one_that_goes_before_t
     scene.send_ticks(1, 10).await;
     running.wait_stderr("SQLSTATE 42", PATIENCE).await;
     wait_ready(&address, 503).await;
-    sqlx::raw_sql(give_back).execute(scene.database.pool()).await.unwrap();
+    scene.execute(give_back).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     assert!(running.exit_status().is_none());
@@ -344,11 +347,11 @@ async fn a_right_or_a_table_that_is_taken_away_while_it_runs_is_named_and_waited
         let address = http_address(&speed_layer).await;
         scene.send_ticks(1, 10).await;
         scene.wait_all_in().await;
-        sqlx::raw_sql(take_away).execute(scene.database.pool()).await.unwrap();
+        scene.execute(take_away).await;
         scene.send_ticks(1, 10).await;
         speed_layer.wait_stderr("SQLSTATE 42", PATIENCE).await;
         wait_ready(&address, 503).await;
-        sqlx::raw_sql(give_back).execute(scene.database.pool()).await.unwrap();
+        scene.execute(give_back).await;
         scene.wait_all_in().await;
         scene.assert_each_once().await;
         assert!(speed_layer.exit_status().is_none(), "{take_away}");

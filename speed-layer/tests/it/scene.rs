@@ -1,5 +1,6 @@
 //! A topic and a database of a test's own, the speed layer between them, and what was written.
 
+use sqlx::postgres::PgQueryResult;
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -137,6 +138,20 @@ impl Scene {
         fates
     }
 
+    /// Runs statements that a test changes or breaks something with.
+    pub async fn execute(&self, sql: &str) -> PgQueryResult {
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        sqlx::raw_sql(sql).execute(self.database.pool()).await.unwrap()
+    }
+
+    pub async fn wait_count(&self, what: &str, sql: &'static str, expected: i64) {
+        eventually(what, PATIENCE, || async {
+            let seen = self.count(sql).await;
+            if seen == expected { Ok(()) } else { Err(format!("{seen} of {expected}")) }
+        })
+        .await;
+    }
+
     pub async fn count(&self, sql: &'static str) -> i64 {
         // Before the binary has migrated there is no table to count.
         sqlx::query_scalar(sql).fetch_one(self.database.pool()).await.unwrap_or(-1)
@@ -151,6 +166,13 @@ pub fn tick(number: i64) -> String {
         r#"{{"symbol":"{symbol}","timestamp":"2025-06-06T10:{minute:02}:00.{millis:03}-04:00","open":201.5,"close":{}.25,"volume":{number}}}"#,
         200 + number % 7
     )
+}
+
+/// The last line of a process that must end by itself with code 2.
+pub async fn last_words(mut child: Child) -> String {
+    let status = child.wait_exit(PATIENCE).await;
+    assert_eq!(status.code(), Some(2), "{:#?}", child.stderr());
+    child.stderr().last().cloned().unwrap_or_default()
 }
 
 /// The address that the process serves on.

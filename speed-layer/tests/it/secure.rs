@@ -1,8 +1,7 @@
 //! TLS and authentication on both sides, with every secret in a file.
 
-use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
+use crate::scene::{PATIENCE, Scene, get, http_address, last_words, wait_ready};
 use std::process::Command;
-use std::time::Duration;
 use testing::{Child, ROLE_PASSWORD, Secrets, assert_hidden, foreign_authority, stack};
 use url::Url;
 
@@ -41,14 +40,6 @@ fn command(scene: &Scene, database_url_file: &str) -> Command {
 fn with_kafka(mut command: Command, brokers: &str, properties_file: &str) -> Command {
     command.args(["--kafka-brokers", brokers, "--kafka-properties-file", properties_file]);
     command
-}
-
-/// The last line of a process that must end by itself with code 2.
-async fn last_words(command: Command) -> String {
-    let mut child = Child::spawn(command);
-    let status = child.wait_exit(Duration::from_secs(60)).await;
-    assert_eq!(status.code(), Some(2), "{:#?}", child.stderr());
-    child.stderr().last().cloned().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -101,7 +92,7 @@ async fn a_database_that_cannot_prove_who_it_is_gets_no_password() {
         let file = secrets.file("database-url", url.as_str());
         let mut command = command(&scene, &file);
         command.args(["--kafka-brokers", scene.topic.brokers()]);
-        let line = last_words(command).await;
+        let line = last_words(Child::spawn(command)).await;
         assert!(line.contains(word) && line.contains("PostgreSQL at"), "{line}");
     }
 }
@@ -119,7 +110,9 @@ async fn brokers_that_cannot_prove_who_they_are_get_no_password() {
         [(&brokers, foreign.to_str().unwrap()), (&misnamed, authority.as_str())]
     {
         let properties = secrets.file("kafka.properties", &kafka_properties(&password, authority));
-        let line = last_words(with_kafka(command(&scene, &database), brokers, &properties)).await;
+        let line =
+            last_words(Child::spawn(with_kafka(command(&scene, &database), brokers, &properties)))
+                .await;
         assert!(line.contains("certificate") && line.contains(brokers.as_str()), "{line}");
     }
 }
@@ -131,11 +124,11 @@ async fn a_login_that_kafka_refuses_is_named_without_the_password() {
     let database = secrets.file("database-url", scene.database.url());
     let wrong = kafka_properties("wr0ng-secret", &stack("STACK_TLS_CA"));
     let properties = secrets.file("kafka.properties", &wrong);
-    let line = last_words(with_kafka(
+    let line = last_words(Child::spawn(with_kafka(
         command(&scene, &database),
         &stack("STACK_KAFKA_SECURE_BROKERS"),
         &properties,
-    ))
+    )))
     .await;
     assert!(
         line.contains("refuses the connection") && line.contains("--kafka-properties-file"),

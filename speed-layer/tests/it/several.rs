@@ -88,7 +88,7 @@ async fn a_message_whose_ticks_postgresql_refuses_is_kept_aside_and_all_others_a
     let mut migrating = scene.start(&["--migrations", "only"]);
     assert!(migrating.wait_exit(PATIENCE).await.success(), "{:?}", migrating.stderr());
     let forbid = "alter table realtime_stock add constraint not_seven check (volume <> 17)";
-    sqlx::raw_sql(forbid).execute(scene.database.pool()).await.unwrap();
+    scene.execute(forbid).await;
     let array = |numbers: [i64; 3]| {
         format!("[{},{},{},5]", tick(numbers[0]), tick(numbers[1]), tick(numbers[2]))
     };

@@ -22,10 +22,7 @@ async fn only_committed_transactions_are_written_and_their_markers_are_no_gap() 
     let _speed_layer = scene.start(&[]);
     scene.send_ticks(1, 5).await;
     let sums = "select count(*) from realtime_stock where volume between 10 and 19";
-    eventually("the ticks after it", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 25
-    })
-    .await;
+    scene.wait_count("the ticks after it", "select count(*) from realtime_stock", 25).await;
     assert_eq!(scene.count(sums).await, 0, "the aborted transaction was written");
     assert_eq!(scene.count("select count(*) from kafka_gaps").await, 0);
 }
@@ -60,10 +57,7 @@ async fn what_was_aborted_and_the_markers_are_no_lag_and_no_gap_when_they_are_re
     tokio::task::spawn_blocking(move || send_and_abort(&brokers, &topic)).await.unwrap();
     let mut speed_layer = scene.start(&[]);
     let address = http_address(&speed_layer).await;
-    eventually("the committed transaction", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 10
-    })
-    .await;
+    scene.wait_count("the committed transaction", "select count(*) from realtime_stock", 10).await;
     // Ten ticks, a marker, fifty that were aborted, a marker.
     eventually("the aborted one to be passed over", PATIENCE, || async {
         let (lag, stored) = (
@@ -84,10 +78,7 @@ async fn what_was_aborted_and_the_markers_are_no_lag_and_no_gap_when_they_are_re
     admin.delete_records(&before, &AdminOptions::new()).await.unwrap();
     let speed_layer = scene.start(&[]);
     scene.send_ticks(1, 5).await;
-    eventually("the ticks after it", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 15
-    })
-    .await;
+    scene.wait_count("the ticks after it", "select count(*) from realtime_stock", 15).await;
     assert_eq!(scene.count("select count(*) from kafka_gaps").await, 0);
     drop(speed_layer);
 }
@@ -132,10 +123,7 @@ async fn a_transaction_that_hangs_open_is_named_and_its_ticks_come_when_it_ends(
     assert_eq!(metric(&address, &lag_series(scene.topic.name(), 0)), Some(10));
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 0);
     tokio::task::spawn_blocking(move || begun.commit_transaction(PATIENCE)).await.unwrap().unwrap();
-    eventually("its ticks", PATIENCE, || async {
-        scene.count("select count(*) from realtime_stock").await == 10
-    })
-    .await;
+    scene.wait_count("its ticks", "select count(*) from realtime_stock", 10).await;
     let over = format!("{}/0: the open transaction has ended after ", scene.topic.name());
     speed_layer.wait_stderr(&over, PATIENCE).await;
 }

@@ -18,9 +18,6 @@ pub struct ArchiveArgs {
     /// Consumer group; its committed offsets say where to go on.
     #[arg(long, default_value = "connect-minio-sink-connector")]
     pub group_id: String,
-    /// First folder of every key.
-    #[arg(long, default_value = "raw")]
-    pub folder: String,
     /// Writes a line as Aiven's sink does, with the record's key, value, offset and time beside
     /// one another: for --symbol-from key, for --timestamp-from record, and for messages that are
     /// arrays.

@@ -8,8 +8,6 @@ use jiff::Timestamp;
 /// How objects are named.
 #[derive(Debug, Clone)]
 pub struct Naming {
-    /// The first folder, `raw`.
-    pub folder: String,
     pub topic: String,
     pub gzip: bool,
 }
@@ -75,11 +73,11 @@ impl Naming {
     /// `raw/<topic>/yyyy-MM-dd-HH/<topic>+<partition>+<start offset>.json`, in UTC. `hour` counts
     /// from the epoch.
     fn key(&self, partition: i32, hour: i64, start_offset: i64) -> String {
-        let Self { folder, topic, gzip } = self;
+        let Self { topic, gzip } = self;
         let start = Timestamp::from_second(hour.saturating_mul(3600)).unwrap_or_default();
         let hour = start.strftime("%Y-%m-%d-%H").to_string();
         let suffix = if *gzip { ".gz" } else { "" };
-        format!("{folder}/{topic}/{hour}/{topic}+{partition}+{start_offset:010}.json{suffix}")
+        format!("raw/{topic}/{hour}/{topic}+{partition}+{start_offset:010}.json{suffix}")
     }
 }
 
@@ -89,7 +87,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn naming() -> Naming {
-        Naming { folder: "raw".into(), topic: "stock_prices".into(), gzip: false }
+        Naming { topic: "stock_prices".into(), gzip: false }
     }
 
     #[test]

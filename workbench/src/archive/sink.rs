@@ -115,11 +115,7 @@ impl Sink {
             form: Form { keys: args.keys, record_time: args.record_time, wrap: args.wrap },
             registry: Registry::new(&args.registry)?,
             flush_size: args.flush_size.max(1),
-            naming: Naming {
-                folder: args.folder.clone(),
-                topic: args.kafka.topic.clone(),
-                gzip: args.gzip,
-            },
+            naming: Naming { topic: args.kafka.topic.clone(), gzip: args.gzip },
             uploader: Uploader::new(&args.store, args.gzip),
             consumer,
             changes,

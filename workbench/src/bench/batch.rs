@@ -23,15 +23,8 @@ const ENGINES: &[Peer] = &[Peer::DuckDb, Peer::ClickHouse];
 /// What is read, and how often.
 #[derive(Args, Clone)]
 pub struct BatchArgs {
-    /// Ticks of the hour.
-    #[arg(long, default_value_t = Size::default().ticks)]
-    ticks: u64,
-    /// Ticks of the archive of enveloped values.
-    #[arg(long, default_value_t = Size::default().enveloped_ticks)]
-    enveloped_ticks: u64,
-    /// Objects of the archive of small ones, 28 lines each.
-    #[arg(long, default_value_t = Size::default().small_objects)]
-    small_objects: u64,
+    #[command(flatten)]
+    size: Size,
     /// Rounds; each runs all sides one after the other.
     #[arg(long, default_value_t = 3)]
     rounds: u32,
@@ -63,7 +56,7 @@ struct Worst {
 
 /// Errors: services that are not there, a full disk, or a binary that is not built.
 pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
-    let archives = Archives::make(&args.data, args.size())?;
+    let archives = Archives::make(&args.data, args.size)?;
     let mut cases = args.cases(&archives).await?;
     let mut worst = Worst::default();
     if !cases.is_empty() {
@@ -83,7 +76,7 @@ pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
         println!("{}: {:.2} (min {min:.2}, max {max:.2})", case.name, median(&case.ratios));
         result[case.name] = rounded(median(&case.ratios)).into();
         if case.name == SMALL {
-            let an_object = 1000.0 * median(&case.cpu_seconds) / args.small_objects as f64;
+            let an_object = 1000.0 * median(&case.cpu_seconds) / args.size.small_objects as f64;
             result["small_objects_cpu_ms"] = rounded(an_object).into();
         }
     }
@@ -105,11 +98,6 @@ pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
 const SMALL: &str = "small_objects";
 
 impl BatchArgs {
-    fn size(&self) -> Size {
-        let Self { ticks, enveloped_ticks, small_objects, .. } = *self;
-        Size { ticks, enveloped_ticks, small_objects, ..Size::default() }
-    }
-
     /// Whether a case is asked for.
     fn has(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)

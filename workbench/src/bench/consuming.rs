@@ -1,7 +1,7 @@
 //! What reading the topic costs by itself: the yardstick for the speed layer's CPU seconds.
 
-use super::backlog::Backlog;
 use super::process::cpu_seconds;
+use super::rows::Backlog;
 use anyhow::{Context, ensure};
 use clap::Parser;
 use rdkafka::Offset;

@@ -21,9 +21,6 @@ pub struct DashboardsBenchArgs {
     /// Times that each query counts, after one that does not
     #[arg(long, default_value_t = 20)]
     rounds: usize,
-    /// Print the plan of the slowest panel's query
-    #[arg(long)]
-    explain: bool,
 }
 
 /// A query of a panel, as Grafana sends it, and how long it took each time.
@@ -68,9 +65,6 @@ pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value
         );
     }
     let worst = queries.first().context("no query in the dashboards")?;
-    if args.explain {
-        explain(&mut connection, worst).await?;
-    }
     Ok(json!({
         "bench": "dashboards",
         "panels": queries.len(),
@@ -118,15 +112,6 @@ async fn indicators(
         seconds[0], seconds[1]
     );
     Ok(seconds.into())
-}
-
-async fn explain(connection: &mut PgConnection, query: &Measured) -> anyhow::Result<()> {
-    println!("\n{}\n{}\n", query.place, query.sql);
-    let explain = format!("explain (analyze, buffers) {}", query.sql);
-    let plan: Vec<String> =
-        sqlx::query_scalar(AssertSqlSafe(explain)).fetch_all(connection).await?;
-    println!("{}\n", plan.join("\n"));
-    Ok(())
 }
 
 fn p95(millis: &[f64]) -> f64 {

@@ -1,7 +1,6 @@
 //! `bench flood`: what a topic full of broken messages does to the rate.
 
-use super::backlog::Backlog;
-use super::rows;
+use super::rows::{self, Backlog};
 use super::speed::drain;
 use crate::figures::{median, rounded};
 use crate::simulate::Shape;

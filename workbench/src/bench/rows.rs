@@ -1,16 +1,14 @@
-//! What both sides of the comparison write: the topic's ticks, sent once and then read by each.
+//! What both sides of the comparison write: a topic's ticks, sent once and then read by each.
 
 use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan};
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use common::decode::{Decoder, RecordContext, Rules};
 use common::{Price, Tick, Timestamp};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::message::BorrowedMessage;
-use rdkafka::{Message as _, Offset, TopicPartitionList};
+use rdkafka::Message as _;
 use speed_layer::SourcePartition;
 use speed_layer::batch::{Batch, Message};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use testing::kafka::{Outgoing, Sender, client_config};
 use testing::{TestTopic, avro_bytes, avro_long, framed};
 
@@ -21,6 +19,22 @@ const SPAN: i64 = 23_400_000_000;
 /// 2025-06-06T09:30:00 in New York.
 const START: i64 = 1_749_216_600_000_000;
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is to be drained, and how.
+#[derive(Clone, Copy)]
+pub struct Backlog<'a> {
+    pub topic: &'a TestTopic,
+    pub messages: u64,
+    pub batch_rows: u32,
+    /// Instances.
+    pub workers: u32,
+    /// Connections that each writes through.
+    pub writers: u32,
+    /// Whether anomalies are looked for meanwhile.
+    pub anomalies: bool,
+    /// How its values are read.
+    pub reading: &'a [&'a str],
+}
 
 /// The number that a registry has for [`AVRO`].
 pub const AVRO_ID: u32 = 1;
@@ -85,26 +99,14 @@ fn send_as(
 
 /// Reads the topic as the speed layer does and encodes everything beforehand, `batch_rows` messages
 /// a batch.
-pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result<Vec<Batch>> {
-    let consumer: BaseConsumer = client_config(topic.brokers())
-        .set("group.id", "bench")
-        .set("fetch.queue.backoff.ms", "5")
-        .create()
-        .context("set up the Kafka consumer")?;
-    let mut all = TopicPartitionList::new();
-    for partition in 0..PARTITIONS {
-        all.add_partition_offset(topic.name(), partition, Offset::Beginning)?;
-    }
-    consumer.assign(&all)?;
+pub fn encoded(topic: &TestTopic, batch_rows: u32) -> anyhow::Result<Vec<Batch>> {
     let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
     let mut batches = vec![Batch::default()];
-    for _ in 0..ticks {
-        let message = next(&consumer)?;
+    topic.read(|message| {
         let (partition, offset) = (message.partition(), message.offset());
         if batches.last().is_some_and(|batch| batch.is_full(batch_rows)) {
             batches.push(Batch::default());
         }
-        let value = message.payload();
         if let Some(batch) = batches.last_mut() {
             let message = Message {
                 topic: topic.name(),
@@ -112,27 +114,12 @@ pub fn encoded(topic: &TestTopic, ticks: u64, batch_rows: u32) -> anyhow::Result
                 offset,
                 timestamp: None,
                 key: None,
-                value,
+                value: message.payload(),
             };
-            batch.push(
-                &mut decoder,
-                &message,
-                SourcePartition { source: 1, partition },
-                offset,
-                |_, _, _| (),
-            );
+            let source = SourcePartition { source: 1, partition };
+            batch.push(&mut decoder, &message, source, offset, |_, _, _| ());
         }
-    }
+        Ok(())
+    })?;
     Ok(batches)
-}
-
-/// The next message. A poll may come back early without one.
-fn next(consumer: &BaseConsumer) -> anyhow::Result<BorrowedMessage<'_>> {
-    let deadline = Instant::now() + PATIENCE;
-    while Instant::now() < deadline {
-        if let Some(polled) = consumer.poll(Duration::from_secs(1)) {
-            return Ok(polled?);
-        }
-    }
-    anyhow::bail!("the topic is shorter than what was sent")
 }

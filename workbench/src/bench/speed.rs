@@ -1,14 +1,14 @@
 //! `bench speed`.
 
-use super::backlog::Backlog;
 use super::consuming::cpu_of_consuming;
 use super::database::without_tls;
 use super::process::{Measured, Usage};
-use super::rows;
+use super::rows::{self, Backlog};
 use crate::figures::{median, rounded};
 use crate::simulate::Shape;
 use anyhow::{Context, ensure};
 use clap::ValueEnum;
+use serde::Serialize;
 use serde_json::json;
 use speed_layer::batch::Batch;
 use speed_layer::{DayPartitions, write_ticks};
@@ -38,18 +38,12 @@ pub struct SpeedArgs {
     anomalies: Anomalies,
 }
 
-#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(ValueEnum, Serialize, Debug, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
 enum Anomalies {
     On,
     Off,
     Both,
-}
-
-impl Anomalies {
-    /// As on the command line.
-    fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
 }
 
 /// What one drain took.
@@ -64,31 +58,8 @@ struct Figures(BTreeMap<String, Vec<f64>>);
 
 /// Errors: services that are not there, or a binary that is not built.
 pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
-    let (bare, enveloped) =
-        (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
-    let (avro, mapped) =
-        (TestTopic::create(rows::PARTITIONS).await, TestTopic::create(rows::PARTITIONS).await);
-    eprintln!(
-        "sending {} ticks: bare, enveloped, as Avro, and as trades with numbers in text",
-        args.ticks
-    );
-    rows::send(&bare, args.ticks, Shape::Bare, 0.0)?;
-    rows::send(&enveloped, args.ticks, Shape::Envelope, 0.0)?;
-    rows::send_avro(&avro, args.ticks)?;
-    rows::send(&mapped, args.ticks, Shape::Binance, 0.0)?;
-    // It has the one schema, and needs no server behind it.
-    let schema = json!({ "schema": rows::AVRO }).to_string();
-    let answer = move |_: &HttpRequest| Treatment::Answer { status: 200, body: schema.clone() };
-    let registry_server = HttpProxy::start("127.0.0.1:1", answer).await;
-    let registry = format!("http://{}", registry_server.address());
-    let batches = rows::encoded(&bare, args.ticks, args.batch_rows)?;
-    let topics = Topics {
-        bare: &bare,
-        enveloped: &enveloped,
-        avro: &avro,
-        mapped: &mapped,
-        registry: &registry,
-    };
+    let topics = Topics::filled(args.ticks).await?;
+    let batches = rows::encoded(&topics.bare, args.batch_rows)?;
     let mut figures = Figures::default();
     for number in 1..=args.rounds {
         println!("round {number}");
@@ -97,12 +68,36 @@ pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     Ok(figures.json(args.anomalies))
 }
 
-struct Topics<'a> {
-    bare: &'a TestTopic,
-    enveloped: &'a TestTopic,
-    avro: &'a TestTopic,
-    mapped: &'a TestTopic,
-    registry: &'a str,
+/// The same ticks in four forms.
+struct Topics {
+    bare: TestTopic,
+    enveloped: TestTopic,
+    avro: TestTopic,
+    /// Trades with numbers in text.
+    mapped: TestTopic,
+    /// It has the one schema, and needs no server behind it.
+    registry: HttpProxy,
+}
+
+impl Topics {
+    async fn filled(ticks: u64) -> anyhow::Result<Self> {
+        let empty = || TestTopic::create(rows::PARTITIONS);
+        let schema = json!({ "schema": rows::AVRO }).to_string();
+        let answer = move |_: &HttpRequest| Treatment::Answer { status: 200, body: schema.clone() };
+        let topics = Self {
+            bare: empty().await,
+            enveloped: empty().await,
+            avro: empty().await,
+            mapped: empty().await,
+            registry: HttpProxy::start("127.0.0.1:1", answer).await,
+        };
+        eprintln!("sending {ticks} ticks: bare, enveloped, as Avro, and with numbers in text");
+        rows::send(&topics.bare, ticks, Shape::Bare, 0.0)?;
+        rows::send(&topics.enveloped, ticks, Shape::Envelope, 0.0)?;
+        rows::send_avro(&topics.avro, ticks)?;
+        rows::send(&topics.mapped, ticks, Shape::Binance, 0.0)?;
+        Ok(topics)
+    }
 }
 
 impl Figures {
@@ -111,7 +106,7 @@ impl Figures {
         &mut self,
         args: &SpeedArgs,
         batches: &[Batch],
-        topics: &Topics<'_>,
+        topics: &Topics,
     ) -> anyhow::Result<()> {
         let copy = bare_copy(batches).await?;
         let of = |topic, workers, writers| {
@@ -120,24 +115,25 @@ impl Figures {
             Backlog { topic, messages, batch_rows, workers, writers, anomalies, reading: &[] }
         };
         let a_million = 1e6 / args.ticks as f64;
-        let consuming = cpu_of_consuming(&of(topics.bare, 1, 1))? * a_million;
-        let one = drain(&of(topics.bare, 1, 1)).await?;
+        let consuming = cpu_of_consuming(&of(&topics.bare, 1, 1))? * a_million;
+        let one = drain(&of(&topics.bare, 1, 1)).await?;
         // Beside the same with detectors, as the machine's state changes within a round.
         if args.anomalies == Anomalies::Both {
-            let [bare, enveloped] = [topics.bare, topics.enveloped].map(|topic| of(topic, 1, 1));
+            let [bare, enveloped] = [&topics.bare, &topics.enveloped].map(|topic| of(topic, 1, 1));
             let bare = drain(&Backlog { anomalies: false, ..bare }).await?;
             let enveloped = rate(&Backlog { anomalies: false, ..enveloped }).await?;
             self.note("_without_anomalies", (&bare, enveloped), (copy, consuming, a_million));
         }
-        let enveloped = rate(&of(topics.enveloped, 1, 1)).await?;
+        let enveloped = rate(&of(&topics.enveloped, 1, 1)).await?;
         self.note("", (&one, enveloped), (copy, consuming, a_million));
-        let by_registry = ["--schema-registry", topics.registry];
+        let registry = format!("http://{}", topics.registry.address());
+        let by_registry = ["--schema-registry", &registry];
         let trades = ["--preset", "binance"];
         for (name, backlog) in [
-            ("ratio_avro_to_bare", Backlog { reading: &by_registry, ..of(topics.avro, 1, 1) }),
-            ("ratio_mapped_to_bare", Backlog { reading: &trades, ..of(topics.mapped, 1, 1) }),
-            ("ratio_two_workers", of(topics.bare, 2, 1)),
-            ("ratio_two_writers", of(topics.bare, 1, 2)),
+            ("ratio_avro_to_bare", Backlog { reading: &by_registry, ..of(&topics.avro, 1, 1) }),
+            ("ratio_mapped_to_bare", Backlog { reading: &trades, ..of(&topics.mapped, 1, 1) }),
+            ("ratio_two_workers", of(&topics.bare, 2, 1)),
+            ("ratio_two_writers", of(&topics.bare, 1, 2)),
         ] {
             self.put(name, rate(&backlog).await? / one.rows_per_second);
         }
@@ -171,7 +167,7 @@ impl Figures {
     }
 
     fn json(&self, anomalies: Anomalies) -> serde_json::Value {
-        let mut json = json!({ "bench": "speed", "anomalies": anomalies.name() });
+        let mut json = json!({ "bench": "speed", "anomalies": anomalies });
         for (name, figures) in &self.0 {
             let min = figures.iter().copied().fold(f64::INFINITY, f64::min);
             let max = figures.iter().copied().fold(0.0, f64::max);

@@ -57,8 +57,10 @@ impl Batches {
 
     /// Two runs at once.
     pub async fn run_twice(&self) -> anyhow::Result<()> {
-        let (mut one, mut other) =
-            (self.start("batch-layer-one")?, self.start("batch-layer-other")?);
+        self.finish_both(self.start("batch-layer-one")?, self.start("batch-layer-other")?).await
+    }
+
+    async fn finish_both(&self, mut one: Process, mut other: Process) -> anyhow::Result<()> {
         let (one, other) =
             tokio::join!(finish(&mut one, &self.findings), finish(&mut other, &self.findings));
         one.and(other).map(drop)
@@ -82,13 +84,10 @@ impl Batches {
             Process::spawn(name, command, &self.logs)
         };
         let mut killed = start("batch-layer-sharing-killed")?;
-        let (mut one, mut other) =
-            (start("batch-layer-sharing-one")?, start("batch-layer-sharing-other")?);
+        let (one, other) = (start("batch-layer-sharing-one")?, start("batch-layer-sharing-other")?);
         let ended = killed.wait(time).await?;
         killed.kill().await?;
-        let (one, other) =
-            tokio::join!(finish(&mut one, &self.findings), finish(&mut other, &self.findings));
-        one.and(other)?;
+        self.finish_both(one, other).await?;
         Ok(ended.is_none())
     }
 

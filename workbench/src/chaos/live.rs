@@ -2,7 +2,7 @@
 //! or doubled.
 
 use std::collections::VecDeque;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sqlx::{PgConnection, Row};
 use tokio_util::sync::CancellationToken;
 
 use crate::prove::ProveArgs;
-use crate::report::{self, ReportArgs};
+use crate::report;
 
 const LATEST: usize = 6;
 const REFRESH_TERMINAL: Duration = Duration::from_secs(2);
@@ -68,23 +68,28 @@ pub async fn show(args: &ProveArgs, board: &Board, stop: &CancellationToken) {
             "{count} faults so far · {seen}{away}\n\nThe latest faults:\n{latest}\n\nCtrl-C ends it\n"
         );
         // Nobody is left to be told where standard output is closed.
-        let _ = report::draw(&frame, true);
+        let _ = draw(&frame);
         let refresh = if std::io::stdout().is_terminal() { REFRESH_TERMINAL } else { REFRESH_LOG };
         let _ = tokio::time::timeout(refresh, stop.cancelled()).await;
     }
 }
 
+/// In place on a terminal, otherwise below the one before.
+fn draw(frame: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if out.is_terminal() {
+        // Home, each line cleared to its end, then the rest of the screen: it does not flicker.
+        write!(out, "\x1b[H{}\x1b[J", frame.replace('\n', "\x1b[K\n"))?;
+    } else {
+        write!(out, "{frame}")?;
+    }
+    out.flush()
+}
+
 async fn look(args: &ProveArgs) -> anyhow::Result<String> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     let (lost, doubled) = lost_and_doubled(&mut connection, args).await?;
-    let report = ReportArgs {
-        kafka: args.kafka.clone(),
-        database: args.database.clone(),
-        group_id: args.group_id.clone(),
-        watch: false,
-        every: REFRESH_TERMINAL,
-    };
-    let page = report::look(&report, &mut connection).await?;
+    let page = report::look(&args.kafka, &args.group_id, &mut connection).await?;
     Ok(format!("ticks lost {lost} · ticks doubled {doubled}\n\n{}", page.trim_end()))
 }
 

@@ -87,7 +87,7 @@ impl Load {
         let mut pacer = None;
         while let Some(message) = feed.next_message() {
             if in_real_time {
-                let pacer = pacer.get_or_insert_with(|| Pacer::new(message.time, 1.0));
+                let pacer = pacer.get_or_insert_with(|| Pacer::new(message.time));
                 pacer.wait(message.time, &self.stop, || self.sender.poll());
             }
             if self.stop.is_cancelled() || is_over() {

@@ -1,7 +1,7 @@
 //! Every query of every dashboard, once, as it opens at this moment.
 
 use super::expand::{View, expand_promql, expand_sql};
-use super::files::{Dashboard, Language, load, own};
+use super::files::{Dashboard, Language, own};
 use super::prometheus::Prometheus;
 use super::sql::ask;
 use anyhow::Context;
@@ -9,7 +9,6 @@ use common::Timestamp;
 use serde::Serialize;
 use service::cli::DatabaseArgs;
 use sqlx::PgConnection;
-use std::path::PathBuf;
 
 /// Asks what Grafana's dashboards ask as they open.
 #[derive(clap::Args, Clone)]
@@ -19,9 +18,6 @@ pub struct DashboardsArgs {
     /// Where Prometheus is; without it the panels from there are passed over
     #[arg(long, value_name = "URL")]
     prometheus_url: Option<String>,
-    /// Folder of the dashboards; without it those that this program was built with
-    #[arg(long, value_name = "DIR")]
-    dashboards: Option<PathBuf>,
 }
 
 /// What was found.
@@ -39,7 +35,7 @@ pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
     let database = args.database.parse("workbench")?;
     let mut connection = database.connect().await?;
     let prometheus = args.prometheus_url.as_deref().map(Prometheus::new);
-    let dashboards = args.dashboards.as_deref().map_or_else(own, load)?;
+    let dashboards = own()?;
     let chart = most_traded(&mut connection).await?;
     let mut findings =
         Findings { dashboards: dashboards.len(), queries: 0, passed_over: 0, empty: Vec::new() };

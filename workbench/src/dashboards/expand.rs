@@ -28,7 +28,7 @@ impl View {
     pub fn of(dashboard: &Dashboard, now: Timestamp, symbols: &[String]) -> anyhow::Result<Self> {
         let from = text(&dashboard.json["time"], "from");
         let back =
-            range(from).with_context(|| format!("{}: time.from {from:?}", dashboard.file()))?;
+            range(from).with_context(|| format!("{}: time.from {from:?}", dashboard.file))?;
         // An empty database has no symbol to choose.
         let chart = symbols.first().cloned().unwrap_or_default();
         Ok(Self { from: now.plus_micros(-back), to: now, symbols: symbols.to_vec(), chart })
@@ -164,7 +164,7 @@ mod tests {
              "options": [{"value": "percent"}, {"value": "price"}]},
             {"name": "offset", "type": "textbox", "current": {"value": "12"}}]);
         let json = json!({"time": {"from": "now-6h"}, "templating": {"list": variables}});
-        let dashboard = Dashboard { path: "some.json".into(), json };
+        let dashboard = Dashboard { file: "some.json", json };
         let now = Timestamp::from_micros(20_000 * Timestamp::DAY);
         let view = View::of(&dashboard, now, symbols)?;
         expand_sql(sql, &dashboard, &view)

@@ -23,9 +23,6 @@ pub struct ProveArgs {
     /// The archiver's consumer group.
     #[arg(long, default_value = "connect-minio-sink-connector", value_name = "GROUP_ID")]
     pub archive_group_id: String,
-    /// First folder of the archive's keys.
-    #[arg(long, default_value = "raw")]
-    pub folder: String,
     /// How long the speed layer and the archiver may take to catch up with the topic before the
     /// comparison.
     #[arg(long, value_parser = duration, default_value = "60s")]

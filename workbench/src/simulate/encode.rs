@@ -1,6 +1,6 @@
-//! Quotes to JSON, into a buffer that is used again.
+//! Prices, sizes, times and the envelope, into a buffer that is used again.
 
-use super::market::{DECIMALS, Quote, Stock};
+use super::market::DECIMALS;
 use super::session::NewYork;
 use common::Volume;
 
@@ -32,62 +32,13 @@ pub struct Members {
     pub beside: bool,
 }
 
-/// Opens Connect's envelope; [`close_envelope`] ends it.
+/// Opens Connect's envelope, which one more `}` ends.
 pub fn open_envelope(members: Members, out: &mut Vec<u8>) {
     out.extend_from_slice(FIELDS.as_bytes());
     if members.beside {
         out.extend_from_slice(FIELDS_BESIDE.as_bytes());
     }
     out.extend_from_slice(PAYLOAD.as_bytes());
-}
-
-pub fn close_envelope(out: &mut Vec<u8>) {
-    out.push(b'}');
-}
-
-/// Writes `{"symbol":..,"timestamp":..,"open":..,["high":..,"low":..,]"close":..[,"volume":..]..}`.
-/// Symbols are of characters that need no escape.
-pub fn write_quote(
-    stock: &Stock,
-    quote: &Quote,
-    timestamp: &str,
-    members: Members,
-    out: &mut Vec<u8>,
-) {
-    out.extend_from_slice(b"{\"symbol\":\"");
-    out.extend_from_slice(stock.symbol.as_bytes());
-    out.extend_from_slice(b"\",\"timestamp\":\"");
-    out.extend_from_slice(timestamp.as_bytes());
-    out.extend_from_slice(b"\",\"open\":");
-    write_price(quote.open, stock.decimals, out);
-    if members.high_low {
-        out.extend_from_slice(b",\"high\":");
-        write_price(quote.high, stock.decimals, out);
-        out.extend_from_slice(b",\"low\":");
-        write_price(quote.low, stock.decimals, out);
-    }
-    out.extend_from_slice(b",\"close\":");
-    write_price(quote.close, stock.decimals, out);
-    if quote.volume.is_some() {
-        out.extend_from_slice(b",\"volume\":");
-        write_size(quote.volume, false, out);
-    }
-    if members.beside {
-        write_beside(stock, quote, out);
-    }
-    out.push(b'}');
-}
-
-fn write_beside(stock: &Stock, quote: &Quote, out: &mut Vec<u8>) {
-    out.extend_from_slice(b",\"bid\":");
-    write_price(quote.bid, stock.decimals, out);
-    out.extend_from_slice(b",\"ask\":");
-    write_price(quote.ask, stock.decimals, out);
-    out.extend_from_slice(b",\"sequence\":");
-    write_integer(quote.number, 1, out);
-    out.extend_from_slice(b",\"conditions\":[\"");
-    out.extend_from_slice(quote.conditions.join("\",\"").as_bytes());
-    out.extend_from_slice(b"\"]");
 }
 
 /// `price` is in units of 10^-4 and has no more than `decimals` decimals.

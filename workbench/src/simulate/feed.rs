@@ -5,12 +5,12 @@ use clap::ValueEnum;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::encode::{Clock, Members, Moment, close_envelope, open_envelope, write_quote};
+use super::encode::{Clock, Members, Moment, open_envelope};
 use super::fault::Fault;
 use super::market::{Market, Quote, median_volume};
 use super::odd::{Odd, Oddity, Share};
 use super::session::{NewYork, Spread};
-use super::shape::Shape;
+use super::shape::{Shape, Words};
 use super::symbols::symbols;
 use common::Volume;
 
@@ -189,13 +189,11 @@ impl Feed {
             _ => false,
         };
         let stock = &self.market.stocks[quote.stock];
-        let (serial, shape) = (self.number, self.plan.shape);
+        let shape = self.plan.shape;
         let members = Members { high_low: self.plan.high_low, beside: self.plan.beside };
         let at = Moment { micros: timestamp, text: self.clock.format(timestamp) };
-        let write = |out: &mut Vec<u8>| match shape.is_own() {
-            true => write_quote(stock, &quote, at.text, members, out),
-            false => shape.write(stock, &quote, &at, serial, out),
-        };
+        let words = Words { stock, quote: &quote, at, serial: self.number };
+        let write = |out: &mut Vec<u8>| shape.write(members, &words, out);
         self.buffer.clear();
         let mut has_value = true;
         match kind {
@@ -209,9 +207,7 @@ impl Feed {
                     Some(broken) => enclose(
                         (enveloped && broken.may_be_enveloped).then_some(members),
                         &mut self.buffer,
-                        |out| {
-                            out.extend_from_slice(&broken.value);
-                        },
+                        |out| out.extend_from_slice(&broken.value),
                     ),
                     None => has_value = false,
                 }
@@ -325,7 +321,7 @@ fn enclose(enveloped: Option<Members>, out: &mut Vec<u8>, write: impl FnOnce(&mu
     }
     write(out);
     if enveloped.is_some() {
-        close_envelope(out);
+        out.push(b'}');
     }
 }
 

@@ -46,10 +46,6 @@ pub struct SimulateArgs {
     /// Market time that the messages of --ticks cover; more of them fall into busy hours.
     #[arg(long, value_parser = duration, default_value = "6h", conflicts_with = "rate")]
     pub span: Duration,
-    /// Sends the messages of --ticks when their market time has come, counted from now; --rate does
-    /// so anyway.
-    #[arg(long)]
-    pub real_time: bool,
     /// How values look. Those of a feed or library are read with --preset of the same name.
     #[arg(long, value_enum, default_value_t = Shape::Bare)]
     pub shape: Shape,
@@ -130,7 +126,7 @@ pub async fn run(args: &SimulateArgs, shutdown: &CancellationToken) -> anyhow::R
         } else {
             RecordTime::Market
         }),
-        in_real_time: args.rate.is_some() || args.real_time,
+        in_real_time: args.rate.is_some(),
         shutdown: shutdown.clone(),
         totals: Sent::default(),
     };
@@ -144,7 +140,7 @@ pub async fn run(args: &SimulateArgs, shutdown: &CancellationToken) -> anyhow::R
 impl SimulateArgs {
     fn plan(&self, now: jiff::Timestamp) -> anyhow::Result<Plan> {
         let micros = |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
-        let back = if self.ticks.is_some() && !self.real_time { micros(self.span) } else { 0 };
+        let back = if self.ticks.is_some() { micros(self.span) } else { 0 };
         let start = self.start.map_or(now.as_microsecond() - back, jiff::Timestamp::as_microsecond);
         let pace = match (self.ticks, self.rate) {
             (Some(ticks), _) => Pace::Spread { start, span: micros(self.span), ticks },
@@ -195,7 +191,7 @@ impl Sending {
         let mut pacer = None;
         while let Some(message) = feed.next_message() {
             if self.in_real_time {
-                let pacer = pacer.get_or_insert_with(|| Pacer::new(message.time, 1.0));
+                let pacer = pacer.get_or_insert_with(|| Pacer::new(message.time));
                 pacer.wait(message.time, &self.shutdown, || self.sender.poll());
             }
             if self.shutdown.is_cancelled() {

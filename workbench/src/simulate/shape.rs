@@ -1,6 +1,6 @@
 //! How values look: the pipeline's own form, and those of well-known feeds and libraries.
 
-use super::encode::{Moment, write_integer, write_price, write_size};
+use super::encode::{Members, Moment, write_integer, write_price, write_size};
 use super::market::{Quote, Stock};
 use clap::ValueEnum;
 use common::Named;
@@ -117,7 +117,7 @@ impl Shape {
         )
     }
 
-    /// A value; each word in angle brackets stands for something of the tick, as `write` has it.
+    /// A value; each word in angle brackets stands for something of the tick, as [`Words`] has it.
     const fn template(self) -> &'static str {
         match self {
             Self::Bare | Self::Envelope | Self::Mixed => "",
@@ -150,17 +150,44 @@ impl Shape {
         }
     }
 
-    /// Writes a value of this shape, which is none of the pipeline's own.
-    pub fn write(
-        self,
-        stock: &Stock,
-        quote: &Quote,
-        at: &Moment<'_>,
-        serial: u64,
-        out: &mut Vec<u8>,
-    ) {
+    /// Writes a value without an envelope. `members`: what the pipeline's own form has.
+    pub fn write(self, members: Members, words: &Words<'_>, out: &mut Vec<u8>) {
+        if !self.is_own() {
+            return words.fill(self.template(), out);
+        }
+        let has_volume = words.quote.volume.is_some();
+        let wanted = [true, members.high_low, true, has_volume, members.beside, true];
+        for (piece, _) in OWN.iter().zip(wanted).filter(|(_, is_wanted)| *is_wanted) {
+            words.fill(piece, out);
+        }
+    }
+}
+
+/// The pipeline's own form in pieces, as templates; some are not always wanted. Symbols are of
+/// characters that need no escape.
+const OWN: [&str; 6] = [
+    r#"{"symbol":"<symbol>","timestamp":"<text>","open":<open>"#,
+    r#","high":<high>,"low":<low>"#,
+    r#","close":<close>"#,
+    r#","volume":<volume>"#,
+    r#","bid":<bid>,"ask":<ask>,"sequence":<number>,"conditions":["<conditions>"]"#,
+    "}",
+];
+
+/// What the words of a template stand for.
+pub struct Words<'a> {
+    pub stock: &'a Stock,
+    pub quote: &'a Quote,
+    pub at: Moment<'a>,
+    /// Of the message.
+    pub serial: u64,
+}
+
+impl Words<'_> {
+    fn fill(&self, template: &str, out: &mut Vec<u8>) {
+        let Self { stock, quote, at, serial } = self;
         let price = |price, out: &mut Vec<u8>| write_price(price, stock.decimals, out);
-        for (number, piece) in self.template().split(['<', '>']).enumerate() {
+        for (number, piece) in template.split(['<', '>']).enumerate() {
             match piece {
                 text if number % 2 == 0 => out.extend_from_slice(text.as_bytes()),
                 "symbol" => out.extend_from_slice(stock.symbol.as_bytes()),
@@ -168,10 +195,13 @@ impl Shape {
                 "high" => price(quote.high, out),
                 "low" => price(quote.low, out),
                 "close" => price(quote.close, out),
+                "bid" => price(quote.bid, out),
+                "ask" => price(quote.ask, out),
                 "volume" => write_size(quote.volume, false, out),
                 "volume_text" => write_size(quote.volume, true, out),
                 "whole_volume" => write_size(quote.volume.and_then(whole), false, out),
-                "serial" => write_integer(serial, 1, out),
+                "conditions" => out.extend_from_slice(quote.conditions.join("\",\"").as_bytes()),
+                "serial" => write_integer(*serial, 1, out),
                 "number" => write_integer(quote.number, 1, out),
                 "millis" => write_integer(at.millis(), 1, out),
                 "seconds" => {
@@ -179,6 +209,7 @@ impl Shape {
                     out.push(b'.');
                     write_integer(at.millis() % 1000, 3, out);
                 }
+                "text" => out.extend_from_slice(at.text.as_bytes()),
                 "utc" => at.write_utc(out),
                 "with_offset" => at.write_with_offset(out),
                 // `local`: the only other word, as a test says.
@@ -194,11 +225,12 @@ mod tests {
 
     #[test]
     fn every_word_of_a_template_is_one_that_is_written() {
-        let known = "symbol open high low close volume volume_text whole_volume serial number \
-                     millis seconds utc with_offset local";
-        for shape in Shape::value_variants() {
-            for word in shape.template().split(['<', '>']).skip(1).step_by(2) {
-                assert!(known.split(' ').any(|known| known == word), "{word} in {shape:?}");
+        let known = "symbol open high low close bid ask volume volume_text whole_volume conditions \
+                     serial number millis seconds text utc with_offset local";
+        let templates = Shape::value_variants().iter().map(|shape| shape.template());
+        for template in templates.chain(OWN) {
+            for word in template.split(['<', '>']).skip(1).step_by(2) {
+                assert!(known.split(' ').any(|known| known == word), "{word} in {template}");
             }
         }
     }

@@ -9,19 +9,16 @@ use super::sample::Sample;
 
 const SIZE: (u32, u32) = (900, 1000);
 
-/// One line in one chart.
-struct Panel {
-    title: &'static str,
-    of: fn(&Sample) -> f64,
-}
+/// A title, and the one line in the chart.
+type Panel = (&'static str, fn(&Sample) -> f64);
 
 const PANELS: [Panel; 6] = [
-    Panel { title: "resident memory of speed-layer, MB", of: |sample| sample.memory_mb },
-    Panel { title: "its open files and sockets", of: |sample| sample.handles as f64 },
-    Panel { title: "sessions at PostgreSQL", of: |sample| sample.connections as f64 },
-    Panel { title: "messages not yet written", of: |sample| sample.lag as f64 },
-    Panel { title: "from sending to seeing, median, ms", of: |sample| sample.p50_ms },
-    Panel { title: "from sending to seeing, p99, ms", of: |sample| sample.p99_ms },
+    ("resident memory of speed-layer, MB", |sample| sample.memory_mb),
+    ("its open files and sockets", |sample| sample.handles as f64),
+    ("sessions at PostgreSQL", |sample| sample.connections as f64),
+    ("messages not yet written", |sample| sample.lag as f64),
+    ("from sending to seeing, median, ms", |sample| sample.p50_ms),
+    ("from sending to seeing, p99, ms", |sample| sample.p99_ms),
 ];
 
 /// Draws all panels over the minutes, each from zero.
@@ -39,16 +36,16 @@ pub fn draw(samples: &[Sample], file: &Path) -> anyhow::Result<()> {
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
-fn draw_panel(area: &Area<'_>, panel: &Panel, samples: &[Sample]) -> anyhow::Result<()> {
+fn draw_panel(area: &Area<'_>, (title, of): &Panel, samples: &[Sample]) -> anyhow::Result<()> {
     let points: Vec<(f64, f64)> = samples
         .iter()
-        .map(|sample| (sample.seconds / 60.0, (panel.of)(sample)))
+        .map(|sample| (sample.seconds / 60.0, of(sample)))
         .filter(|(_, value)| value.is_finite())
         .collect();
     let end = points.last().map_or(1.0, |(minutes, _)| *minutes);
     let top = points.iter().map(|(_, value)| *value).fold(1.0, f64::max) * 1.1;
     let mut chart = ChartBuilder::on(area)
-        .caption(panel.title, ("sans-serif", 15))
+        .caption(*title, ("sans-serif", 15))
         .margin(6)
         .x_label_area_size(22)
         .y_label_area_size(56)
@@ -85,8 +82,8 @@ mod tests {
         };
         draw(&(0..60).map(sample).collect::<Vec<_>>(), &file).unwrap();
         let svg = std::fs::read_to_string(file).unwrap();
-        for panel in &PANELS {
-            assert!(svg.contains(panel.title), "{}", panel.title);
+        for (title, _) in PANELS {
+            assert!(svg.contains(title), "{title}");
         }
         assert!(!svg.contains("NaN"));
     }

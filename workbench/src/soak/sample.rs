@@ -27,24 +27,14 @@ pub struct Sample {
     pub p99_ms: f64,
 }
 
-/// What the system knows of a process.
-pub struct Usage {
-    pub memory_mb: f64,
-    pub handles: u64,
-    pub threads: u64,
-}
-
-impl Usage {
-    /// Errors: where the process has ended.
-    pub fn of(pid: i32) -> anyhow::Result<Self> {
-        let id = pid.cast_unsigned();
-        let handles = std::fs::read_dir(format!("/proc/{pid}/fd"));
-        Ok(Self {
-            memory_mb: status(id, "VmRSS")? / 1024.0,
-            handles: handles.context("the speed layer has ended")?.count() as u64,
-            threads: status(id, "Threads")? as u64,
-        })
-    }
+/// What the system knows of a process: memory in MB, handles and threads.
+///
+/// Errors: where the process has ended.
+pub fn look_at_process(pid: i32) -> anyhow::Result<(f64, u64, u64)> {
+    let id = pid.cast_unsigned();
+    let handles = std::fs::read_dir(format!("/proc/{pid}/fd"));
+    let handles = handles.context("the speed layer has ended")?.count() as u64;
+    Ok((status(id, "VmRSS")? / 1024.0, handles, status(id, "Threads")? as u64))
 }
 
 const LOOK: &str = include_str!("../../sql/soak/look.sql");
@@ -63,12 +53,13 @@ mod tests {
 
     #[test]
     fn this_process_has_memory_handles_and_threads() {
-        let usage = Usage::of(std::process::id().cast_signed()).unwrap();
-        assert!(usage.memory_mb > 1.0 && usage.handles > 2 && usage.threads > 0);
+        let own = std::process::id().cast_signed();
+        let (memory_mb, handles, threads) = look_at_process(own).unwrap();
+        assert!(memory_mb > 1.0 && handles > 2 && threads > 0);
     }
 
     #[test]
     fn a_process_that_is_not_there_is_an_error() {
-        assert!(Usage::of(i32::MAX).is_err());
+        assert!(look_at_process(i32::MAX).is_err());
     }
 }

@@ -17,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn conversion_and_cutting_give_the_recorded_objects_byte_for_byte() {
     let recording = recording::load();
-    let naming = Naming { folder: "raw".into(), topic: TOPIC.into(), gzip: false };
+    let naming = Naming { topic: TOPIC.into(), gzip: false };
     let mut partitions: BTreeMap<i32, (i64, OpenObjects)> = BTreeMap::new();
     for record in &recording.messages {
         let id = record.partition;

@@ -5,15 +5,10 @@ mod files;
 mod market;
 mod queries;
 
-use std::path::{Path, PathBuf};
-use workbench::dashboards::{Dashboard, load};
-
-pub fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use workbench::dashboards::{Dashboard, own};
 
 fn dashboards() -> Vec<Dashboard> {
-    load(&repository().join("grafana/dashboards")).unwrap()
+    own().unwrap()
 }
 
 fn text<'a>(value: &'a serde_json::Value, key: &str) -> &'a str {

@@ -1,12 +1,11 @@
-//! The simulator, the replay and the report.
+//! The simulator and the report.
 
 use std::process::Command;
 use std::time::Duration;
 
 use common::Timestamp;
 use common::decode::{Decoder, RecordContext, Rules};
-use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
+use rdkafka::Message;
 use testing::{Child, TestDatabase, TestTopic};
 
 use crate::pipeline::{BACKFILL, PATIENCE, Pipeline, simulate, workbench};
@@ -15,7 +14,7 @@ use crate::pipeline::{BACKFILL, PATIENCE, Pipeline, simulate, workbench};
 async fn a_simulated_market_has_the_messages_that_its_last_line_counts() {
     let topic = TestTopic::create(3).await;
     let totals = simulate(&topic, &BACKFILL).await;
-    let records = read(&topic).await;
+    let records = read(&topic);
     let count = |name: &str| usize::try_from(totals[name].as_u64().unwrap()).unwrap();
     assert_eq!(count("messages"), 3000);
     assert_eq!(records.len(), 3000);
@@ -48,28 +47,7 @@ async fn the_same_seed_sends_the_same_messages_to_the_same_partitions() {
     let (one, other) = (TestTopic::create(3).await, TestTopic::create(3).await);
     simulate(&one, &BACKFILL).await;
     simulate(&other, &BACKFILL).await;
-    assert_eq!(read(&one).await, read(&other).await);
-}
-
-#[tokio::test]
-async fn a_replayed_file_arrives_line_by_line() {
-    let topic = TestTopic::create(2).await;
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let lines = "symbol,timestamp,open,high,low,close,volume\n\
-                 AAPL,2019-02-11T09:30:00.000-05:00,171.14,171.2,170.7,170.97,619925\n\
-                 AMZN,2019-02-11T09:30:00.000-05:00,1601.5,1601.76,1599.475,1601.76,205994\n";
-    std::fs::write(file.path(), lines).unwrap();
-    let mut command = workbench(&topic, "replay");
-    command.arg(file.path());
-    let mut child = Child::spawn(command);
-    assert!(child.wait_exit(PATIENCE).await.success(), "{:?}", child.stderr());
-    let records = read(&topic).await;
-    assert_eq!(records.len(), 2);
-    assert!(records.iter().any(|record| {
-        record.value.as_deref()
-            == Some(br#"{"symbol":"AMZN","timestamp":"2019-02-11T09:30:00.000-05:00","open":1601.5,"high":1601.76,"low":1599.475,"close":1601.76,"volume":205994}"#.as_slice())
-            && record.timestamp == Some(1_549_895_400_000)
-    }));
+    assert_eq!(read(&one), read(&other));
 }
 
 #[tokio::test]
@@ -105,23 +83,9 @@ pub struct Read {
 }
 
 /// Every record of the topic, by partition and offset.
-pub async fn read(topic: &TestTopic) -> Vec<Read> {
-    let highs = topic.high_watermarks().await;
-    let total: i64 = highs.iter().sum();
-    let mut config = ClientConfig::new();
-    config
-        .set("bootstrap.servers", topic.brokers())
-        .set("group.id", "reader")
-        .set("enable.auto.commit", "false");
-    let consumer: BaseConsumer = config.create().unwrap();
-    let mut assignment = TopicPartitionList::new();
-    for (partition, _) in (0..).zip(&highs) {
-        assignment.add_partition_offset(topic.name(), partition, Offset::Beginning).unwrap();
-    }
-    consumer.assign(&assignment).unwrap();
+pub fn read(topic: &TestTopic) -> Vec<Read> {
     let mut records = Vec::new();
-    while i64::try_from(records.len()).unwrap() < total {
-        let message = consumer.poll(PATIENCE).expect("records come").unwrap();
+    let reading = topic.read(|message| {
         records.push(Read {
             partition: message.partition(),
             offset: message.offset(),
@@ -129,7 +93,9 @@ pub async fn read(topic: &TestTopic) -> Vec<Read> {
             value: message.payload().map(<[u8]>::to_vec),
             timestamp: message.timestamp().to_millis(),
         });
-    }
+        Ok(())
+    });
+    reading.unwrap();
     records.sort();
     records
 }

@@ -1,5 +1,6 @@
 //! A simulated market that has gone through the real pipeline: both layers and the archive.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -172,6 +173,11 @@ impl Pipeline {
         let last = stdout.last().unwrap_or_else(|| panic!("{:?}", child.stderr()));
         (status.code().unwrap(), serde_json::from_str(last).unwrap())
     }
+}
+
+/// The root folder of the workspace.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
 pub fn workbench(topic: &TestTopic, subcommand: &str) -> Command {

@@ -1,7 +1,7 @@
 //! What dashboards and alerts ask of Prometheus, asked of a real one that scrapes the running
 //! binary.
 
-use crate::pipeline::{PATIENCE, Pipeline};
+use crate::pipeline::{PATIENCE, Pipeline, repository};
 use common::Timestamp;
 use rdkafka::admin::{AdminClient, AdminOptions};
 use rdkafka::client::DefaultClientContext;
@@ -9,15 +9,11 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use testing::{Child, Record, TestTopic, eventually, free_port};
 use tokio_util::sync::CancellationToken;
-use workbench::dashboards::{Language, Prometheus, View, expand_promql, load};
-
-fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
-}
+use workbench::dashboards::{Language, Prometheus, View, expand_promql, own};
 
 /// Debian's `prometheus` with the project's rules, scraping one instance every second.
 fn start(folder: &Path, target: &str) -> (Child, Prometheus) {
@@ -56,7 +52,7 @@ async fn every_expression_of_dashboards_and_rules_finds_its_series_in_a_real_pro
 }
 
 async fn assert_each_finds_its_series(pipeline: &Pipeline, prometheus: &Prometheus) {
-    for dashboard in load(&repository().join("grafana/dashboards")).unwrap() {
+    for dashboard in own().unwrap() {
         let view = View::of(&dashboard, Timestamp::now(), &["AAPL".to_owned()]).unwrap();
         for query in dashboard.queries().iter().filter(|query| query.language == Language::PromQl) {
             let expression = expand_promql(query.text, &dashboard, &view).unwrap();

@@ -127,8 +127,7 @@ async fn find_a_writer_without_the_protocol(pipeline: &Pipeline) {
     let copy = pipeline.database.copy().await;
     let (mut decoder, mut batch) =
         (Decoder::new(Rules::default(), Timestamp::now()), Batch::default());
-    for record in read(&pipeline.topic).await.iter().filter(|record| record.partition == 1).take(50)
-    {
+    for record in read(&pipeline.topic).iter().filter(|record| record.partition == 1).take(50) {
         let (partition, offset, value) = (record.partition, record.offset, record.value.as_deref());
         let message = Message { topic: "", partition, offset, timestamp: None, key: None, value };
         batch.push(

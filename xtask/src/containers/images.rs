@@ -22,8 +22,7 @@ const LOCAL_RUST: &str = "stock-lambda/local-rust:bookworm";
 impl Bases {
     pub fn of_the_dockerfile_or_local() -> Result<Self> {
         let dockerfile = files::workspace().join("Dockerfile");
-        let text = std::fs::read_to_string(&dockerfile)
-            .with_context(|| format!("cannot read {}", dockerfile.display()))?;
+        let text = files::read(&dockerfile)?;
         let default = |name: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("ARG {name}=")));
             line.map(str::to_owned)
@@ -86,9 +85,7 @@ fn is_there(name: &str) -> bool {
 /// machine reaches.
 fn make_debian() -> Result<()> {
     if files::on_path("debootstrap").is_none() {
-        bail!(
-            "base images can be neither pulled nor made: install debootstrap, or name images by --rust-image and --runtime-image"
-        );
+        bail!("base images can be neither pulled nor made: install debootstrap");
     }
     println!("making {LOCAL_DEBIAN} by debootstrap ...");
     let root = cache::entry("debian-bookworm-root", |root| {

@@ -1,9 +1,10 @@
 //! What a demo is asked to be.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use clap::Args;
+use clap::Parser;
 
 use crate::build::{self, Binaries, Profile};
 use crate::stack::{self, StoreKind};
@@ -22,7 +23,7 @@ const SHAPES: [&str; 10] = [
     "alpha-vantage",
 ];
 
-#[derive(Args)]
+#[derive(Parser)]
 pub struct Options {
     /// Go through everything once, prove that topic, tables and archive agree, and end with exit
     /// code 0 or 1
@@ -68,21 +69,11 @@ pub struct Options {
 
 impl Options {
     /// What `demo --once` does, with programs that are there already.
-    pub fn once_with(programs: PathBuf) -> Self {
-        Self {
-            once: true,
-            minutes: None,
-            chaos: false,
-            hours: 2,
-            ticks: 50_000,
-            rate: 200,
-            symbols: 25,
-            shape: None,
-            profile: Profile::Quick,
-            programs: Some(programs),
-            store: None,
-            connect_plugin: None,
-        }
+    pub fn once_with(programs: &Path) -> Result<Self> {
+        let smaller =
+            ["demo", "--once", "--hours=2", "--ticks=50000", "--symbols=25", "--programs"];
+        let words = smaller.map(OsString::from).into_iter().chain([programs.into()]);
+        Ok(Self::try_parse_from(words)?)
     }
 
     /// See [`Profile::caution`].
@@ -99,5 +90,17 @@ impl Options {
                 build::binaries_while(services, self.profile)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_run_a_demo_that_goes_through_everything_once() {
+        let options = Options::once_with(Path::new("target/a b")).unwrap();
+        assert!(options.once && options.programs.as_deref() == Some(Path::new("target/a b")));
+        assert_eq!((options.hours, options.ticks, options.symbols), (2, 50_000, 25));
     }
 }

@@ -1,30 +1,28 @@
 //! A single-node broker in KRaft mode, made for development: quick to start, quick to come back
 //! after a kill.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::jars;
 use super::kafka_topics::{self, NewTopic};
 use super::settings::Stack;
 use super::tls::{Certificates, KAFKA_PASSWORD, KAFKA_USER, SERVER_NAME};
-use crate::files::write;
+use crate::files::{create_dir, write};
 use crate::process::{detached, output};
 
 /// Any 22 characters of URL-safe base64 that decode to 16 bytes.
 const CLUSTER_ID: &str = "c3RvY2stbGFtYmRhLWxvYw";
 
-const TOPICS: [NewTopic; 2] =
-    [NewTopic { name: "stock_prices", partitions: 4 }, NewTopic { name: "dlq", partitions: 1 }];
+const TOPICS: [NewTopic; 2] = [("stock_prices", 4), ("dlq", 1)];
 
 pub fn prepare(stack: &Stack) -> Result<Command> {
     let jars = jars::kafka()?;
     let home = stack.dir.join("kafka");
     let data = home.join("data");
-    fs::create_dir_all(&data).with_context(|| format!("cannot create {}", data.display()))?;
+    create_dir(&data)?;
     let config = home.join("server.properties");
     write(&config, &properties(stack, &data))?;
     if !data.join("meta.properties").exists() {

@@ -7,10 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-pub struct NewTopic {
-    pub name: &'static str,
-    pub partitions: i32,
-}
+/// Its name and how many partitions it gets.
+pub type NewTopic = (&'static str, i32);
 
 const CREATE_TOPICS: i16 = 19;
 const VERSION: i16 = 4;
@@ -46,9 +44,9 @@ fn request(topics: &[NewTopic]) -> Result<Vec<u8>> {
     body.extend(1_i32.to_be_bytes()); // correlation id
     string(&mut body, "xtask")?;
     body.extend(i32::try_from(topics.len())?.to_be_bytes());
-    for topic in topics {
-        string(&mut body, topic.name)?;
-        body.extend(topic.partitions.to_be_bytes());
+    for (name, partitions) in topics {
+        string(&mut body, name)?;
+        body.extend(partitions.to_be_bytes());
         body.extend(1_i16.to_be_bytes()); // replication factor
         body.extend(0_i32.to_be_bytes()); // no assignments by hand
         body.extend(0_i32.to_be_bytes()); // no configuration
@@ -94,7 +92,7 @@ mod tests {
 
     #[test]
     fn a_request_announces_its_own_length() {
-        let bytes = request(&[NewTopic { name: "dlq", partitions: 1 }]).unwrap();
+        let bytes = request(&[("dlq", 1)]).unwrap();
         let announced = i32::from_be_bytes(bytes[..4].try_into().unwrap());
         assert_eq!(usize::try_from(announced).unwrap(), bytes.len() - 4);
         assert!(bytes.windows(5).any(|window| window == b"\0\x03dlq"));

@@ -135,11 +135,8 @@ fn client(bin: &Path, program: &str, stack: &Stack) -> Command {
 fn initialize(bin: &Path, home: &Path, account: Option<&Account>) -> Result<()> {
     let partial = home.join("partial");
     let password = home.join("password");
-    if partial.exists() {
-        fs::remove_dir_all(&partial)
-            .with_context(|| format!("cannot delete {}", partial.display()))?;
-    }
-    fs::create_dir_all(home).with_context(|| format!("cannot create {}", home.display()))?;
+    files::remove_dir(&partial)?;
+    files::create_dir(home)?;
     write(&password, PASSWORD)?;
     fs::set_permissions(&password, fs::Permissions::from_mode(0o600))?;
     if let Some(account) = account {

@@ -70,9 +70,7 @@ impl Stack {
     }
 
     fn open_log(&self, name: &str) -> Result<fs::File> {
-        let path = self.program_log(name);
-        let log = fs::OpenOptions::new().create(true).append(true).open(&path);
-        log.with_context(|| format!("cannot write {}", path.display()))
+        files::open_log(&self.program_log(name))
     }
 
     fn program_log(&self, name: &str) -> PathBuf {

@@ -1,6 +1,5 @@
 //! What every service of the stack has in common: it is launched, gets ready, and is stopped.
 
-use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -40,14 +39,9 @@ impl Service {
         }
     }
 
-    /// Name of its log and pid file.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Kafka => "kafka",
-            Self::Connect => "connect",
-            Self::Store => "store",
-            Self::Postgres => "postgres",
-        }
+    /// Of its log and pid file, as on the command line.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// Ports that it listens on; the first is the one for clients.
@@ -153,10 +147,8 @@ impl Stack {
 
     fn launch(&self, service: Service) -> Result<Process> {
         let mut command = service.prepare(self)?;
-        let path = self.log(service);
         // What it said before a crash is kept.
-        let log = fs::OpenOptions::new().create(true).append(true).open(&path);
-        let log = log.with_context(|| format!("cannot write {}", path.display()))?;
+        let log = files::open_log(&self.log(service))?;
         let child = command
             .stdin(Stdio::null())
             .stderr(log.try_clone()?)

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::settings::Stack;
 use crate::{files, process};
@@ -74,7 +74,7 @@ impl Certificates {
         files::remove_file(&authority_key)?;
         files::write(
             &self.server_both(),
-            &format!("{}{}", read(&self.server_key())?, read(&self.server())?),
+            &(files::read(&self.server_key())? + &files::read(&self.server())?),
         )
     }
 }
@@ -105,8 +105,4 @@ fn certify(
         .arg(certificate);
     more(&mut openssl);
     process::output(&mut openssl).map(drop)
-}
-
-fn read(file: &Path) -> Result<String> {
-    std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))
 }

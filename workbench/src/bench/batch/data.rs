@@ -4,6 +4,7 @@ use crate::archive::convert::{Converted, Position, convert};
 use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan};
 use anyhow::{Context, ensure};
+use clap::Args;
 use flate2::write::GzEncoder;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -31,26 +32,25 @@ const MONTH_HOURS: u64 = 720;
 /// Ticks of each object of a month.
 const MONTH_TICKS: u64 = 100;
 
-/// What the archives hold.
-#[derive(Debug, Clone, Copy)]
-pub struct Size {
-    pub ticks: u64,
-    pub enveloped_ticks: u64,
-    pub objects: u64,
-    pub small_objects: u64,
-    pub lines_of_small: u64,
-}
+pub const TICKS: u64 = 20_000_000;
+pub const ENVELOPED_TICKS: u64 = 2_000_000;
+pub const SMALL_OBJECTS: u64 = 20_000;
+/// Of all archives but that of small ones.
+const OBJECTS: u64 = 16;
+const LINES_OF_SMALL: u64 = 28;
 
-impl Default for Size {
-    fn default() -> Self {
-        Self {
-            ticks: 20_000_000,
-            enveloped_ticks: 2_000_000,
-            objects: 16,
-            small_objects: 20_000,
-            lines_of_small: 28,
-        }
-    }
+/// What the archives hold.
+#[derive(Args, Debug, Clone, Copy)]
+pub struct Size {
+    /// Ticks of the hour.
+    #[arg(long, default_value_t = TICKS)]
+    pub ticks: u64,
+    /// Ticks of the archive of enveloped values.
+    #[arg(long, default_value_t = ENVELOPED_TICKS)]
+    pub enveloped_ticks: u64,
+    /// Objects of the archive of small ones, 28 lines each.
+    #[arg(long, default_value_t = SMALL_OBJECTS)]
+    pub small_objects: u64,
 }
 
 /// The folders of the archives. Each is the root of a bucket.
@@ -72,9 +72,9 @@ impl Archives {
         let plain = archives.plain.join(FOLDER);
         once(&archives.zstd, |folder| pack(&plain, folder, "zst", zstd))?;
         once(&archives.envelope, |folder| {
-            write(folder, Shape::Envelope, size.enveloped_ticks, size.objects)
+            write(folder, Shape::Envelope, size.enveloped_ticks, OBJECTS)
         })?;
-        let small_ticks = size.small_objects * size.lines_of_small;
+        let small_ticks = size.small_objects * LINES_OF_SMALL;
         once(&archives.small, |folder| {
             write(folder, Shape::Bare, small_ticks, size.small_objects)
         })?;
@@ -95,7 +95,7 @@ impl Archives {
             envelope: of("envelope"),
             small: of("small"),
         };
-        once(&archives.plain, |folder| write(folder, Shape::Bare, size.ticks, size.objects))?;
+        once(&archives.plain, |folder| write(folder, Shape::Bare, size.ticks, OBJECTS))?;
         let plain = archives.plain.join(FOLDER);
         once(&archives.gzip, |folder| pack(&plain, folder, "gz", gzip))?;
         Ok(archives)

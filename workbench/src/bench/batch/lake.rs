@@ -1,7 +1,7 @@
 //! `bench lake`: an hour of the archive as Parquet, next to the lines that it was made of.
 
 use super::archive::Source;
-use super::data::{Archives, FOLDER, HOUR_NAME, Size};
+use super::data::{Archives, ENVELOPED_TICKS, FOLDER, HOUR_NAME, SMALL_OBJECTS, Size, TICKS};
 use super::ours;
 use super::peers::Peers;
 use crate::bench::database::migrated;
@@ -20,7 +20,7 @@ const DAY: &str = "lake/source=stock_prices/date=2025-06-06/*/*.parquet";
 #[derive(Args, Clone)]
 pub struct LakeArgs {
     /// Ticks of the hour.
-    #[arg(long, default_value_t = Size::default().ticks)]
+    #[arg(long, default_value_t = TICKS)]
     ticks: u64,
     /// How often each question is asked.
     #[arg(long, default_value_t = 3)]
@@ -33,7 +33,8 @@ pub struct LakeArgs {
 /// Errors: services that are not there, a full disk, or a binary that is not built.
 pub async fn run(args: &LakeArgs) -> anyhow::Result<Value> {
     // The archives are those of `bench batch`.
-    let size = Size { ticks: args.ticks, ..Size::default() };
+    let (enveloped_ticks, small_objects) = (ENVELOPED_TICKS, SMALL_OBJECTS);
+    let size = Size { ticks: args.ticks, enveloped_ticks, small_objects };
     let archives = Archives::packed(&args.data, size)?;
     let peers = Peers::install(&args.data)?;
     let source = Source::stored(&archives.gzip).await?;

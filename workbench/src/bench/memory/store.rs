@@ -3,11 +3,10 @@
 
 use bytes::Bytes;
 use std::fmt::Write;
-use std::net::SocketAddr;
 use std::sync::Arc;
+use testing::Server;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::net::TcpStream;
 
 /// Keys of a page of a listing, as real stores have it.
 const PAGE: usize = 1000;
@@ -41,27 +40,16 @@ impl Objects {
 }
 
 /// It is there as long as the value is.
-pub struct EndlessStore {
-    address: SocketAddr,
-    _accepting: JoinSet<()>,
-}
+pub struct EndlessStore(Server);
 
 impl EndlessStore {
-    /// Errors: no free port.
-    pub async fn start(objects: Objects) -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
+    pub async fn start(objects: Objects) -> Self {
         let objects = Arc::new(objects);
-        let mut accepting = JoinSet::new();
-        accepting.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((client, _)) = listener.accept().await {
-                let objects = Arc::clone(&objects);
-                // One that breaks off is the client's business.
-                connections.spawn(async move { drop(serve(client, &objects).await) });
-            }
-        });
-        Ok(Self { address, _accepting: accepting })
+        let serve = move |client| {
+            let objects = Arc::clone(&objects);
+            async move { serve(client, &objects).await }
+        };
+        Self(Server::start(serve).await)
     }
 
     /// What batch-layer needs to reach it.
@@ -69,7 +57,7 @@ impl EndlessStore {
     pub fn environment(&self) -> [(&'static str, String); 5] {
         [
             ("S3_BUCKET", "endless".to_owned()),
-            ("S3_ENDPOINT_URL", format!("http://{}", self.address)),
+            ("S3_ENDPOINT_URL", format!("http://{}", self.0.address())),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "any".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "any".to_owned()),

@@ -2,7 +2,8 @@
 //! SQL runs here.
 
 use super::market::{migrated, reading};
-use super::{repository, text};
+use super::text;
+use crate::pipeline::repository;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
 use std::fs;

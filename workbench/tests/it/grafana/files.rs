@@ -1,6 +1,7 @@
 //! The rules of the files themselves.
 
-use super::{dashboards, repository, text};
+use super::{dashboards, text};
+use crate::pipeline::repository;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
@@ -44,15 +45,11 @@ fn every_data_source_that_a_dashboard_names_is_provisioned() {
     for dashboard in dashboards() {
         let mut named = BTreeSet::new();
         referenced_uids(&dashboard.json, &mut named);
-        assert!(!named.is_empty(), "{} names no data source", dashboard.file());
+        assert!(!named.is_empty(), "{} names no data source", dashboard.file);
         // Grafana's own, which every installation has.
         named.remove("-- Grafana --");
         for uid in named {
-            assert!(
-                provisioned.contains(&uid),
-                "{}: no data source has uid {uid}",
-                dashboard.file()
-            );
+            assert!(provisioned.contains(&uid), "{}: no data source has uid {uid}", dashboard.file);
         }
     }
 }
@@ -61,7 +58,7 @@ fn every_data_source_that_a_dashboard_names_is_provisioned() {
 fn uids_and_panel_ids_are_unique_and_no_two_panels_overlap() {
     let mut uids = HashSet::new();
     for dashboard in dashboards() {
-        let file = dashboard.file();
+        let file = dashboard.file;
         let uid = text(&dashboard.json, "uid").to_owned();
         assert!(!uid.is_empty() && uid.len() <= 40, "{file}: uid {uid:?}");
         assert!(uids.insert(uid), "{file}: another dashboard has its uid");
@@ -90,7 +87,7 @@ fn every_panel_explains_itself_with_a_unit_and_a_legend() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
             let (kind, title) = (text(panel, "type"), text(panel, "title"));
-            let place = format!("{}: {title:?}", dashboard.file());
+            let place = format!("{}: {title:?}", dashboard.file);
             assert!(PANELS.contains(&kind), "{place}: {kind} is no panel that was looked at");
             if kind == "row" {
                 continue;
@@ -133,7 +130,7 @@ fn counts_are_shown_whole() {
         for panel in dashboard.panels() {
             let defaults = &panel["fieldConfig"]["defaults"];
             let coarse = text(defaults, "unit") == "short" && defaults["decimals"] == 0;
-            assert!(!coarse, "{}: {:?}", dashboard.file(), text(panel, "title"));
+            assert!(!coarse, "{}: {:?}", dashboard.file, text(panel, "title"));
         }
     }
 }
@@ -145,12 +142,12 @@ fn columns_of_tables_may_be_narrow() {
     for dashboard in dashboards() {
         for panel in dashboard.panels().into_iter().filter(|panel| text(panel, "type") == "table") {
             let custom = &panel["fieldConfig"]["defaults"]["custom"];
-            assert_eq!(custom["minWidth"], 70, "{}: {:?}", dashboard.file(), text(panel, "title"));
+            assert_eq!(custom["minWidth"], 70, "{}: {:?}", dashboard.file, text(panel, "title"));
             assert_eq!(
                 custom["filterable"],
                 false,
                 "{}: {:?}",
-                dashboard.file(),
+                dashboard.file,
                 text(panel, "title")
             );
         }
@@ -163,7 +160,7 @@ fn nothing_is_marked_over_the_data_unasked_that_happens_all_the_time() {
     for dashboard in dashboards() {
         for annotation in dashboard.json["annotations"]["list"].as_array().unwrap() {
             let often = text(annotation, "name") == "Batch runs";
-            assert!(!often || annotation["enable"] == false, "{}", dashboard.file());
+            assert!(!often || annotation["enable"] == false, "{}", dashboard.file);
         }
     }
 }
@@ -190,7 +187,7 @@ fn is_chosen(query: &str) -> bool {
 fn no_file_knows_which_symbols_there_are() {
     for dashboard in dashboards() {
         for variable in dashboard.variables().filter(|variable| text(variable, "type") == "query") {
-            let place = format!("{}: {}", dashboard.file(), text(variable, "name"));
+            let place = format!("{}: {}", dashboard.file, text(variable, "name"));
             match text(variable, "name") {
                 "symbol" => assert_eq!(dashboard.first_choice("symbol"), ["most traded"]),
                 // Grafana takes the first of the list, which is the most traded one.
@@ -212,7 +209,7 @@ fn no_file_knows_which_symbols_there_are() {
 fn no_panel_is_too_small_to_be_read() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
-            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let place = format!("{}: {:?}", dashboard.file, text(panel, "title"));
             let (width, height) =
                 (panel["gridPos"]["w"].as_u64().unwrap(), panel["gridPos"]["h"].as_u64().unwrap());
             match text(panel, "type") {
@@ -280,7 +277,7 @@ fn the_batch_runs_are_below_where_a_panel_says_so_and_rejects_say_what_they_coun
         let panels = dashboard.json["panels"].as_array().unwrap();
         let has_runs = panels.iter().any(|panel| text(panel, "title") == "Batch runs");
         let named = dashboard.json.to_string().contains("the batch runs below");
-        assert!(!named || has_runs, "{}", dashboard.file());
+        assert!(!named || has_runs, "{}", dashboard.file);
         for query in dashboard.queries() {
             let counts = query.text.contains("from rejected_messages\nwhere $__timeFilter");
             let Some(panel) = query.panel.filter(|_| counts) else { continue };
@@ -326,7 +323,7 @@ fn every_alert_leads_to_the_panel_that_shows_its_matter() {
 #[test]
 fn the_dashboards_lead_to_one_another_and_open_on_a_range_that_refreshes() {
     for dashboard in dashboards() {
-        let file = dashboard.file();
+        let file = dashboard.file;
         assert_eq!(
             dashboard.json["links"][0]["tags"], dashboard.json["tags"],
             "{file}: links to the others by their tag"
@@ -350,7 +347,7 @@ fn the_dashboards_lead_to_one_another_and_open_on_a_range_that_refreshes() {
 #[test]
 fn the_range_goes_along_to_pages_of_the_same_kind_alone() {
     for dashboard in dashboards() {
-        let file = dashboard.file();
+        let file = dashboard.file;
         let [own, other] = dashboard.json["links"].as_array().unwrap().as_slice() else {
             panic!("{file}: two groups")
         };
@@ -398,7 +395,7 @@ fn every_link_leads_to_a_dashboard_that_has_its_variables() {
 fn whatever_names_a_symbol_an_offset_or_an_hour_leads_on() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
-            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let place = format!("{}: {:?}", dashboard.file, text(panel, "title"));
             let asked: Vec<&str> = panel["targets"]
                 .as_array()
                 .into_iter()
@@ -477,7 +474,7 @@ fn no_line_goes_straight_over_a_night_or_an_outage() {
             dashboard.panels().into_iter().filter(|panel| text(panel, "type") == "timeseries")
         {
             let custom = &panel["fieldConfig"]["defaults"]["custom"];
-            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let place = format!("{}: {:?}", dashboard.file, text(panel, "title"));
             if text(&panel["datasource"], "type") == "prometheus" {
                 assert_eq!(custom["spanNulls"], false, "{place}: drawn over scrapes that failed");
                 continue;
@@ -508,7 +505,7 @@ fn no_line_goes_straight_over_a_night_or_an_outage() {
 fn legends_and_colours_leave_the_charts_to_the_data() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
-            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let place = format!("{}: {:?}", dashboard.file, text(panel, "title"));
             let defaults = &panel["fieldConfig"]["defaults"];
             match text(panel, "type") {
                 "timeseries" => {
@@ -540,7 +537,7 @@ fn legends_and_colours_leave_the_charts_to_the_data() {
             assert!(
                 !covers_all,
                 "{}: {:?} lies over every chart",
-                dashboard.file(),
+                dashboard.file,
                 text(annotation, "name")
             );
         }
@@ -561,7 +558,7 @@ fn lines_of_symbols_have_a_switch_between_percent_and_prices() {
                 assert!(
                     text(target, "rawSql").contains(&format!("'$lines' = '{value}'")),
                     "{}",
-                    dashboard.file()
+                    dashboard.file
                 );
             }
             let unit = &panel["fieldConfig"]["overrides"][0];
@@ -591,7 +588,7 @@ fn no_instance_at_all_is_a_zero() {
 fn a_phone_shows_each_figure_and_title() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
-            let place = format!("{}: {:?}", dashboard.file(), text(panel, "title"));
+            let place = format!("{}: {:?}", dashboard.file, text(panel, "title"));
             let figures = panel["fieldConfig"]["overrides"].as_array().map_or(0, Vec::len);
             assert!(
                 text(panel, "type") != "stat" || figures <= 6,

@@ -298,7 +298,7 @@ async fn panel_asked(
         }
     }
     let view = View::of(&dashboard, Timestamp::now(), &SYMBOLS.map(str::to_owned)).unwrap();
-    let place = format!("{}: {title:?}", dashboard.file());
+    let place = format!("{}: {title:?}", dashboard.file);
     let queries = dashboard.queries();
     let query =
         queries.iter().find(|query| query.place == place).unwrap_or_else(|| panic!("no {place}"));
