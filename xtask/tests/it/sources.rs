@@ -53,20 +53,31 @@ fn arguments(rest: &str) -> Vec<&str> {
     found
 }
 
-/// The sentence of a call, and the members before it: their names, and their values where these
-/// have names too.
-fn sentence_and_members<'t>(call: &[&'t str]) -> Option<(&'t str, Vec<&'t str>)> {
-    let at = call.iter().position(|argument| argument.starts_with('"'))?;
-    let parts = call[..at].iter().flat_map(|member| member.split('='));
-    Some((call[at], parts.map(|part| part.trim().trim_start_matches(['%', '?', '&'])).collect()))
+/// What a call logs.
+struct Line<'t> {
+    sentence: &'t str,
+    /// The names of what stands before the sentence, and of their values where these have one.
+    members: Vec<&'t str>,
+    /// What is filled into the sentence.
+    filled_in: Vec<String>,
 }
 
-/// The names of what is filled into a sentence; "{}" for what stands behind it.
-fn filled_in(sentence: &str) -> Vec<String> {
-    let fills = sentence.replace("{{", "").replace("}}", "");
-    let fills = fills.split('{').skip(1).filter_map(|rest| rest.split('}').next());
-    let names = fills.map(|fill| fill.split(':').next().unwrap_or_default().to_owned());
-    names.map(|name| if name.is_empty() { "{}".to_owned() } else { name }).collect()
+impl<'t> Line<'t> {
+    fn of(call: &[&'t str]) -> Option<Self> {
+        let at = call.iter().position(|argument| argument.starts_with('"'))?;
+        let parts = call[..at].iter().flat_map(|member| member.split('='));
+        let members = parts.map(|part| part.trim().trim_start_matches(['%', '?', '&'])).collect();
+        let fills = call[at].replace("{{", "").replace("}}", "");
+        let fills = fills.split('{').skip(1).filter_map(|rest| rest.split(['}', ':']).next());
+        let mut behind = call[at + 1..].iter();
+        // What has no name stands behind the sentence.
+        let name = |fill: &str| match fill {
+            "" => behind.next().map_or("{}", |value| value.trim_start_matches('&')).to_owned(),
+            name => name.to_owned(),
+        };
+        let filled_in = fills.map(name).collect();
+        Some(Self { sentence: call[at], members, filled_in })
+    }
 }
 
 /// What may be filled in and is no member: a sentence that was put together from the members
@@ -76,22 +87,22 @@ const NO_MEMBERS: [&str; 2] = ["text", "condition"];
 /// What a sentence names that a collector could only find by reading it: what is filled in and is
 /// no member, nor a constant of the program's.
 fn hidden(call: &[&str]) -> Vec<String> {
-    let Some((sentence, members)) = sentence_and_members(call) else { return Vec::new() };
+    let Some(Line { members, filled_in, .. }) = Line::of(call) else { return Vec::new() };
     let is_constant =
         |name: &str| name.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
     let is_hidden = |name: &String| {
         let may_be = !members.is_empty() && NO_MEMBERS.contains(&name.as_str());
         !members.contains(&name.as_str()) && !is_constant(name) && !may_be
     };
-    filled_in(sentence).into_iter().filter(is_hidden).collect()
+    filled_in.into_iter().filter(is_hidden).collect()
 }
 
 /// Whether a sentence of the batch layer's names something and has no member at all. Less is asked
 /// of it as yet: one member excuses the others, and what is done with an hour (`{line}`) has a span
 /// that tells the hour.
 fn hides_all(call: &[&str]) -> bool {
-    sentence_and_members(call).is_some_and(|(sentence, members)| {
-        members.is_empty() && sentence != "\"{line}\"" && !filled_in(sentence).is_empty()
+    Line::of(call).is_some_and(|line| {
+        line.members.is_empty() && line.sentence != "\"{line}\"" && !line.filled_in.is_empty()
     })
 }
 
@@ -117,10 +128,10 @@ fn what_a_logged_sentence_names_is_a_member_of_its_line_as_well() {
 fn a_sentence_hides_what_is_no_member() {
     let text = r#"tracing::warn!("{at}: away"); tracing::warn!(at, "{at}: away"); tracing::warn!("away");
         tracing::warn!("of \"{group}\": {why}"); tracing::warn!(group, error = %why, "of \"{group}\": {why}");
-        tracing::warn!(f(1, ")"), at = self.at, "{at} and {}: {{}} {SOME:.1} {text}", other),"#;
+        tracing::warn!(f(1, ")"), at = self.at, "{at} and {} {}: {{}} {SOME:.1} {text}", self.at, other),"#;
     let calls: Vec<Vec<&str>> = calls(text, "tracing::warn!").collect();
     let found: Vec<String> = calls.iter().map(|call| hidden(call).join(" ")).collect();
-    assert_eq!(found, ["at", "", "", "group why", "", "{}"]);
+    assert_eq!(found, ["at", "", "", "group why", "", "other"]);
     let all: Vec<bool> = calls.iter().map(|call| hides_all(call)).collect();
     assert_eq!(all, [true, false, false, true, false, false]);
 }
