@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pack::pack;
 
-/// One stretch of continuous trading, in nanoseconds since 1970: from `opens` until before
+/// One session of continuous trading, in nanoseconds since 1970: from `opens` until before
 /// `closes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Session {
@@ -39,13 +39,13 @@ impl Calendar {
     /// The session that is open at `at`.
     #[must_use]
     pub fn at(&self, at: i64) -> Option<Session> {
-        let (stretch, is_open) = self.stretch_at(at);
-        is_open.then_some(stretch)
+        let (session, is_open) = self.session_or_break_at(at);
+        is_open.then_some(session)
     }
 
     /// The session that is open at `at`, or the pause between two, and whether it is a session.
     #[must_use]
-    pub fn stretch_at(&self, at: i64) -> (Session, bool) {
+    pub fn session_or_break_at(&self, at: i64) -> (Session, bool) {
         let after = self.sessions.partition_point(|session| session.opens <= at);
         match self.sessions[..after].last() {
             Some(session) if session.contains(at) => (*session, true),
@@ -87,14 +87,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stretch_is_a_session_or_the_pause_between_two() {
-        let stretch = |at| {
-            let (Session { opens, closes }, is_open) = calendar().stretch_at(at);
+    fn what_is_found_is_a_session_or_the_break_between_two() {
+        let found = |at| {
+            let (Session { opens, closes }, is_open) = calendar().session_or_break_at(at);
             (opens, closes, is_open)
         };
-        assert_eq!([stretch(9), stretch(10)], [(i64::MIN, 10, false), (10, 60, true)]);
-        assert_eq!([stretch(60), stretch(99)], [(60, 100, false); 2]);
-        assert_eq!(stretch(150), (150, i64::MAX, false));
+        assert_eq!([found(9), found(10)], [(i64::MIN, 10, false), (10, 60, true)]);
+        assert_eq!([found(60), found(99)], [(60, 100, false); 2]);
+        assert_eq!(found(150), (150, i64::MAX, false));
     }
 
     fn calendar() -> Calendar {

@@ -6,7 +6,7 @@
 //! docs/anomalies.md gives formulas, sources and figures.
 
 pub mod bars;
-pub mod calendar;
+mod calendar;
 pub mod causal;
 pub mod conditions;
 pub mod evaluation;
@@ -14,8 +14,8 @@ mod exact;
 pub mod hindsight;
 pub mod pack;
 pub mod random;
-pub mod tick;
+mod tick;
 
 pub use calendar::{Calendar, Session};
 pub use conditions::Conditions;
-pub use tick::{Detector, Finding, Kind, Place, Quote, Revision, Tick};
+pub use tick::{Detector, Finding, Kind, MINUTE, Place, Quote, Revision, SECOND, Tick};

@@ -6,8 +6,7 @@ use anomalies::causal::{self, bad_print};
 use anomalies::evaluation::count::Counts;
 use anomalies::evaluation::market::Market;
 use anomalies::evaluation::thin::{RIGHT, Shape, draw, judge_hours};
-use anomalies::tick::{MINUTE, SECOND};
-use anomalies::{Calendar, Kind, Place, Tick, hindsight};
+use anomalies::{Calendar, Kind, MINUTE, Place, SECOND, Tick, hindsight};
 
 const CENT: i64 = 10_000_000;
 

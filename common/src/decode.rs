@@ -118,12 +118,12 @@ impl Decoder {
     pub fn decode<'a>(
         &'a mut self,
         value: &'a [u8],
-        beside: &RecordContext<'a>,
+        context: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
-        let given = self.given(beside);
+        let given = self.given(context);
         match self.shapes.decode(value, &given) {
             Some(record) => Ok(record),
-            None => self.decode_and_learn(value, beside),
+            None => self.decode_and_learn(value, context),
         }
     }
 
@@ -135,10 +135,10 @@ impl Decoder {
     pub fn decode_each(
         &mut self,
         value: &[u8],
-        beside: &RecordContext<'_>,
+        context: &RecordContext<'_>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
-        self.each_by(value, beside, Self::decode, Self::decode_element, each)
+        self.each_by(value, context, Self::decode, Self::decode_element, each)
     }
 
     /// As [`Decoder::decode_each`], by the strict path alone.
@@ -148,10 +148,10 @@ impl Decoder {
     pub fn decode_each_strictly(
         &mut self,
         value: &[u8],
-        beside: &RecordContext<'_>,
+        context: &RecordContext<'_>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
-        self.each_by(value, beside, Self::decode_strictly, Self::decode_element_strictly, each)
+        self.each_by(value, context, Self::decode_strictly, Self::decode_element_strictly, each)
     }
 
     /// The tick in `value` if the fast path takes it; else [`Decoder::decode_each`] must decide.
@@ -160,9 +160,9 @@ impl Decoder {
     pub fn decode_known<'a>(
         &mut self,
         value: &'a [u8],
-        beside: &RecordContext<'a>,
+        context: &RecordContext<'a>,
     ) -> Option<Record<'a>> {
-        let given = self.given(beside);
+        let given = self.given(context);
         self.shapes.decode(value, &given)
     }
 
@@ -173,50 +173,50 @@ impl Decoder {
     pub fn decode_known_line<'a>(
         &mut self,
         lines: &'a [u8],
-        beside: &RecordContext<'a>,
+        context: &RecordContext<'a>,
     ) -> Option<(Record<'a>, usize)> {
-        let given = self.given(beside);
+        let given = self.given(context);
         self.shapes.decode_line(lines, &given)
     }
 
     /// What stands beside a value, as far as the fast path needs it.
     #[inline(always)]
-    fn given<'a>(&self, beside: &RecordContext<'a>) -> Given<'a> {
+    fn given<'a>(&self, context: &RecordContext<'a>) -> Given<'a> {
         let mut given = Given {
             symbol: None,
             key: None,
             timestamp: None,
-            bounds: bounds(self.bounds, beside),
+            bounds: narrow_bounds(self.bounds, context),
             lowest: self.rules.lowest_price(),
             is_upper: self.rules.uppercase_symbols,
         };
         if !self.rules.value_is_all() {
-            self.add_given(beside, &mut given);
+            self.add_given(context, &mut given);
         }
         given
     }
 
-    fn add_given<'a>(&self, beside: &RecordContext<'a>, given: &mut Given<'a>) {
+    fn add_given<'a>(&self, context: &RecordContext<'a>, given: &mut Given<'a>) {
         given.symbol = match self.rules.symbol_from {
             SymbolFrom::Value | SymbolFrom::ValueOrKey => None,
             // The strict path unescapes what stands in quotes, and refuses what is JSON otherwise.
             SymbolFrom::Key => {
-                beside.key.filter(|key| !values::may_be_json(key)).and_then(of_bytes)
+                context.key.filter(|key| !values::may_be_json(key)).and_then(of_bytes)
             }
-            SymbolFrom::Topic => beside.topic.and_then(Symbol::new),
+            SymbolFrom::Topic => context.topic.and_then(Symbol::new),
         };
         if self.rules.symbol_from == SymbolFrom::ValueOrKey {
-            given.key = beside.key;
+            given.key = context.key;
         }
         if self.rules.timestamp_from == TimestampFrom::Record {
-            given.timestamp = beside.time;
+            given.timestamp = context.time;
         }
     }
 
     fn each_by(
         &mut self,
         value: &[u8],
-        beside: &RecordContext<'_>,
+        context: &RecordContext<'_>,
         whole: impl for<'a> Fn(&'a mut Self, &'a [u8], &RecordContext<'a>) -> Result<Record<'a>, Reject>,
         part: impl for<'a> Fn(
             &'a mut Self,
@@ -234,13 +234,13 @@ impl Decoder {
             false => None,
         };
         let Some(elements) = elements else {
-            let record = whole(self, value, beside)?;
+            let record = whole(self, value, context)?;
             each(Element { index: 0, value, read: Ok(record), provenance: record.provenance });
             return Ok(());
         };
         let mut days = Days::default();
         for (index, element) in (0..).zip(&elements.all) {
-            let read = part(self, &elements, *element, beside);
+            let read = part(self, &elements, *element, context);
             let read = read.and_then(|record| days.admit(record.tick.timestamp()).map(|()| record));
             let value = element.raw.get().as_bytes();
             each(Element { index, value, read, provenance: elements.provenance });
@@ -252,15 +252,15 @@ impl Decoder {
         &'a mut self,
         elements: &Elements<'a>,
         element: elements::Element<'a>,
-        beside: &RecordContext<'a>,
+        context: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
         let value = element.raw.get().as_bytes();
-        let mut given = self.given(beside);
+        let mut given = self.given(context);
         if self.rules.timestamp_from == TimestampFrom::Record {
             given.timestamp = given.timestamp.or(elements.time);
         }
         let Self { rules, bounds, element_shapes, buffers, .. } = self;
-        let strict = Strict { rules, beside, bounds: *bounds };
+        let strict = Strict { rules, context, bounds: *bounds };
         let outside = Outside(Some((elements, element)));
         // A symbol that stands around the element goes before the key.
         given.key = given.key.filter(|_| matches!(outside.get(Field::Symbol), Ok(None)));
@@ -280,20 +280,20 @@ impl Decoder {
         &'a mut self,
         elements: &Elements<'a>,
         element: elements::Element<'a>,
-        beside: &RecordContext<'a>,
+        context: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
         let Self { rules, bounds, buffers, .. } = self;
-        Strict { rules, beside, bounds: *bounds }.decode_element(elements, element, buffers)
+        Strict { rules, context, bounds: *bounds }.decode_element(elements, element, buffers)
     }
 
     #[cold]
     fn decode_and_learn<'a>(
         &'a mut self,
         value: &'a [u8],
-        beside: &RecordContext<'a>,
+        context: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
         let Self { rules, bounds, shapes, buffers, .. } = self;
-        let record = Strict { rules, beside, bounds: *bounds }.decode(value, buffers)?;
+        let record = Strict { rules, context, bounds: *bounds }.decode(value, buffers)?;
         // The like of what is to be taken apart must not be taken as a whole.
         if !is_several(value, rules) {
             shapes.learn(|| learn::shape(value, rules));
@@ -317,10 +317,10 @@ impl Decoder {
     pub fn decode_strictly<'a>(
         &'a mut self,
         value: &'a [u8],
-        beside: &RecordContext<'a>,
+        context: &RecordContext<'a>,
     ) -> Result<Record<'a>, Reject> {
         let Self { rules, bounds, buffers, .. } = self;
-        Strict { rules, beside, bounds: *bounds }.decode(value, buffers)
+        Strict { rules, context, bounds: *bounds }.decode(value, buffers)
     }
 }
 
@@ -337,8 +337,8 @@ fn of_bytes(text: &[u8]) -> Option<Symbol<'_>> {
 /// A clock that is behind must not reject what Kafka itself has already taken: the later of the two
 /// counts.
 #[inline(always)]
-fn bounds(bounds: TimeBounds, beside: &RecordContext<'_>) -> TimeBounds {
-    let latest = match beside.time {
+fn narrow_bounds(bounds: TimeBounds, context: &RecordContext<'_>) -> TimeBounds {
+    let latest = match context.time {
         Some(time) if time <= LAST_DAY_OF_ALL => bounds.latest.max(time.plus_micros(MAX_AHEAD)),
         Some(_) | None => bounds.latest,
     };
@@ -348,7 +348,7 @@ fn bounds(bounds: TimeBounds, beside: &RecordContext<'_>) -> TimeBounds {
 /// The strict path.
 struct Strict<'r, 'a> {
     rules: &'r Rules,
-    beside: &'r RecordContext<'a>,
+    context: &'r RecordContext<'a>,
     bounds: TimeBounds,
 }
 
@@ -402,12 +402,12 @@ impl<'a> Strict<'_, 'a> {
             SymbolFrom::Value => {
                 values::symbol(self.require(Field::Symbol, found, outside)?, unescaped)?
             }
-            SymbolFrom::Key => values::key_symbol(self.beside.key, unescaped)?,
+            SymbolFrom::Key => values::key_symbol(self.context.key, unescaped)?,
             SymbolFrom::ValueOrKey => match self.find(Field::Symbol, found, outside)? {
                 Some(raw) => values::symbol(raw, unescaped)?,
                 None => self.key_in_place(found, unescaped)?,
             },
-            SymbolFrom::Topic => self.beside.topic.ok_or_else(no_topic)?,
+            SymbolFrom::Topic => self.context.topic.ok_or_else(no_topic)?,
         };
         let symbol = if self.rules.uppercase_symbols {
             values::in_upper_case(symbol, upper)
@@ -426,9 +426,9 @@ impl<'a> Strict<'_, 'a> {
             close: price(raw.close, "close")?,
         };
         let volume = found.fields.get(Field::Volume)?.map(values::volume).transpose()?;
-        let bounds = bounds(self.bounds, self.beside);
+        let bounds = narrow_bounds(self.bounds, self.context);
         let tick = Tick::new(symbol, timestamp, prices, volume, bounds);
-        let tick = tick.map(|tick| tick.with_extras(extras(&found.fields, &raw, conditions)));
+        let tick = tick.map(|tick| tick.with_extras(read_extras(&found.fields, &raw, conditions)));
         tick.map_err(|reject| match self.written_time(found, outside) {
             Some(written) if reject.reason == Reason::TimestampOutOfRange => {
                 values::out_of_range(written, timestamp, &bounds)
@@ -476,7 +476,7 @@ impl<'a> Strict<'_, 'a> {
         found: &ValueFields<'a>,
         buffer: &'a mut String,
     ) -> Result<&'a str, Reject> {
-        match self.beside.key {
+        match self.context.key {
             Some(key) if !key.is_empty() => values::key_symbol_in_place(key, buffer),
             _ => {
                 found.fields.require(Field::Symbol, &self.rules.mapping).map(RawValue::get).map_err(
@@ -497,13 +497,17 @@ impl<'a> Strict<'_, 'a> {
         if self.rules.timestamp_from == TimestampFrom::Value {
             let written = self.require(Field::Timestamp, found, outside)?;
             if self.rules.mapping.paths(Field::TimeOfDay).is_empty() {
-                return values::timestamp(written, self.rules, bounds(self.bounds, self.beside));
+                return values::timestamp(
+                    written,
+                    self.rules,
+                    narrow_bounds(self.bounds, self.context),
+                );
             }
             let time_of_day = self.require(Field::TimeOfDay, found, outside)?;
             return values::date_and_time(written, time_of_day, self.rules);
         }
         let in_line = || outside.time().or_else(|| values::record_time(found.record_time?));
-        self.beside.time.or_else(in_line).ok_or_else(|| {
+        self.context.time.or_else(in_line).ok_or_else(|| {
             let name = &self.rules.names.record_time;
             let detail =
                 format!("the record's own time is not known, and the line has no {name} (--timestamp-from record)");
@@ -513,7 +517,11 @@ impl<'a> Strict<'_, 'a> {
 }
 
 /// What a tick says beside prices and volume. Nothing of it can make the message none.
-fn extras<'a>(fields: &Fields<'a>, prices: &RawPrices<'a>, buffer: &'a mut String) -> Extras<'a> {
+fn read_extras<'a>(
+    fields: &Fields<'a>,
+    prices: &RawPrices<'a>,
+    buffer: &'a mut String,
+) -> Extras<'a> {
     let mut extras = Extras::default();
     for field in [Field::Bid, Field::Ask, Field::Sequence] {
         match fields.extra(field, prices) {

@@ -182,7 +182,7 @@ impl<'a> Codes<'a> {
             return (codes, true);
         }
         buffer.clear();
-        let (texts, mut is_all) = texts(json);
+        let (texts, mut is_all) = parse_texts(json);
         let mut count = 0;
         for code in texts.iter().map(|text| text.trim()).filter(|code| !code.is_empty()) {
             let is_code =
@@ -228,7 +228,7 @@ impl fmt::Debug for Codes<'_> {
 
 /// The texts that a value holds, and whether it holds nothing else. A text alone may name several
 /// codes.
-fn texts(json: &str) -> (Vec<String>, bool) {
+fn parse_texts(json: &str) -> (Vec<String>, bool) {
     if json.starts_with('"') {
         let text: Result<String, _> = serde_json::from_str(json);
         return text.map_or((Vec::new(), false), |text| {

@@ -23,16 +23,16 @@
 pub mod bar;
 pub mod decimal;
 pub mod decode;
-pub mod extras;
-pub mod named;
-pub mod place;
-pub mod price;
-pub mod reject;
-pub mod symbol;
+mod extras;
+mod named;
+mod place;
+mod price;
+mod reject;
+mod symbol;
 pub mod tick;
 pub mod timestamp;
 pub mod trading_hours;
-pub mod volume;
+mod volume;
 pub mod wide_sum;
 
 pub use bar::{Bar, OrderKey};

@@ -99,35 +99,35 @@ impl<'a> Tick<'a> {
         Reject::new(Reason::InconsistentPrices, detail)
     }
 
-    /// What was traded.
+    /// The symbol.
     #[must_use]
     #[inline]
     pub fn symbol(&self) -> Symbol<'a> {
         self.symbol
     }
 
-    /// When.
+    /// The tick's own time, UTC.
     #[must_use]
     #[inline]
     pub fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
 
-    /// For how much.
+    /// Open, high, low and close.
     #[must_use]
     #[inline]
     pub fn prices(&self) -> &Prices {
         &self.prices
     }
 
-    /// What was traded; `None` where the producer does not say.
+    /// The number of shares or coins; `None` if the producer does not say.
     #[must_use]
     #[inline]
     pub fn volume(&self) -> Option<Volume> {
         self.volume
     }
 
-    /// What it says beside that.
+    /// Quotes, conditions and the feed's own number.
     #[must_use]
     #[inline]
     pub fn extras(&self) -> &Extras<'a> {

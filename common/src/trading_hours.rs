@@ -35,19 +35,19 @@ impl TradingHours {
     fn session(&self, day: Date) -> Option<(Timestamp, Timestamp)> {
         let Some(Hours { zone, opens, closes }) = &self.0 else {
             return Some((
-                instant(day, Time::midnight(), &TimeZone::UTC)?,
-                instant(day.tomorrow().ok()?, Time::midnight(), &TimeZone::UTC)?,
+                instant_of(day, Time::midnight(), &TimeZone::UTC)?,
+                instant_of(day.tomorrow().ok()?, Time::midnight(), &TimeZone::UTC)?,
             ));
         };
         if matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday) {
             return None;
         }
         let first = if closes > opens { day } else { day.yesterday().ok()? };
-        Some((instant(first, *opens, zone)?, instant(day, *closes, zone)?))
+        Some((instant_of(first, *opens, zone)?, instant_of(day, *closes, zone)?))
     }
 }
 
-fn instant(day: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
+fn instant_of(day: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
     let instant = zone.to_timestamp(day.to_datetime(time)).ok()?;
     Some(Timestamp::from_micros(instant.as_microsecond()))
 }

@@ -55,7 +55,7 @@ pub fn conclude(result: Result<(), Failure>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             let (exit_code, text) = (failure.exit_code(), one_line(&failure));
-            tracing::error!(exit_code, "{text}");
+            tracing::error!(exit_code, error = text, "{text}");
             ExitCode::from(exit_code)
         }
     }

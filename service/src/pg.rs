@@ -4,6 +4,7 @@ pub mod bars;
 mod connecting;
 mod database;
 mod errors;
+mod limits;
 mod migrations;
 mod nodelay;
 pub mod numeric;
@@ -15,6 +16,7 @@ pub mod within;
 
 pub use database::{Database, Migrations};
 pub use errors::describe;
+pub use limits::Limits;
 pub use migrations::MIGRATOR;
 pub use pooling::has_a_session;
 pub use query::{query, query_as, query_as_with, query_scalar, query_scalar_with, query_with};

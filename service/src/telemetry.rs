@@ -55,7 +55,7 @@ pub struct LogArgs {
 const QUIET: &str = "traced=off,sqlx::postgres::notice=error,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off,aws_config=warn";
 
 /// What is `asked` for comes on top of what is usual, so that who names a library hears it.
-fn filter(asked: &str) -> EnvFilter {
+fn parse_filter(asked: &str) -> EnvFilter {
     let usual = || EnvFilter::new(format!("info,{QUIET}"));
     match asked.trim() {
         "" => usual(),
@@ -87,7 +87,7 @@ pub fn start(args: &LogArgs, program: &'static str) -> Result<Traces, Failure> {
 /// what the other does not, no line is always heard by both, and each is asked for.
 fn listen(args: &LogArgs, traces: Option<Listener>) {
     let asked = std::env::var(EnvFilter::DEFAULT_ENV).unwrap_or_default();
-    let (logs, filter) = (logs(args), filter(&asked));
+    let (logs, filter) = (log_layer(args), parse_filter(&asked));
     match traces {
         None => tracing_subscriber::registry().with(logs).with(filter).init(),
         Some(traces) => {
@@ -97,7 +97,7 @@ fn listen(args: &LogArgs, traces: Option<Listener>) {
     }
 }
 
-fn logs(args: &LogArgs) -> Listener {
+fn log_layer(args: &LogArgs) -> Listener {
     let logs = tracing_subscriber::fmt::layer::<Registry>().with_writer(std::io::stderr);
     // Where nobody reads standard error any more, saying so there would end the program.
     let logs = logs.log_internal_errors(false);
@@ -163,11 +163,11 @@ mod tests {
     #[test]
     fn libraries_that_say_what_is_said_anyhow_are_heard_where_they_are_named_alone() {
         let shows = |asked: &str, line: &str| {
-            filter(asked).to_string().split(',').any(|directive| directive == line)
+            parse_filter(asked).to_string().split(',').any(|directive| directive == line)
         };
         for asked in ["", "info", "debug", "not a filter="] {
             for line in ["aws_smithy_runtime_api=off", "aws_config=warn"] {
-                assert!(shows(asked, line), "{asked}: {}", filter(asked));
+                assert!(shows(asked, line), "{asked}: {}", parse_filter(asked));
             }
         }
         assert!(shows("", "info") && shows("debug", "debug"));

@@ -1,9 +1,9 @@
 //! [`Assignment`]: the partitions that the group gave to this instance, topic by topic.
 
 use crate::batch::Gap;
-use crate::handover::{HeldBack, Position, SeenEnd, StartAnswer, StartQuery};
+use crate::handover::{HeldBackPartition, Position, SeenEnd, StartAnswer, StartQuery};
 use crate::kafka::End;
-use crate::partition::{Action, Event, HoldReason, Partition, Stall, State, Taken};
+use crate::partition::{Accepted, Action, Event, HeldBackReason, Partition, Stall, State};
 use crate::source::{Source, SourcePartition, TopicIdentity, TopicPartition};
 use rdkafka::{Offset, TopicPartitionList};
 use std::collections::{BTreeMap, HashMap};
@@ -36,7 +36,7 @@ pub struct Assignment {
     /// Since when the group has been waiting for an answer.
     unanswered: Option<Instant>,
     /// Something is to be done about a partition.
-    is_unsettled: bool,
+    has_pending: bool,
     /// When the statistics were last looked at.
     looked: Option<Instant>,
     /// Where the logs of partitions ended that were taken back before the store has said where to
@@ -84,7 +84,7 @@ pub struct Advance {
     /// Why the offsets between the expected one and this could not be read.
     pub lost: Option<String>,
     /// It was taken before the store held it back.
-    pub is_again: bool,
+    pub was_read_before: bool,
 }
 
 impl Advance {
@@ -103,7 +103,7 @@ impl Assignment {
             count: 0,
             skips,
             unanswered: None,
-            is_unsettled: false,
+            has_pending: false,
             looked: None,
             ends,
         }
@@ -117,13 +117,13 @@ impl Assignment {
             let (name, id) = (element.topic().to_owned(), element.partition());
             let mut partition = Partition::new(count, skips, now);
             let at = TopicPartition { topic: name, partition: id };
-            partition.seen_end = self.ends.remove(&at);
+            partition.log_end.earliest_end = self.ends.remove(&at);
             let topic = self.topic_mut(element.topic());
             topic.partitions.insert(element.partition(), partition);
             topic.monitors.remove(&element.partition());
         }
         self.unanswered.get_or_insert(now);
-        self.is_unsettled = true;
+        self.has_pending = true;
     }
 
     fn topic_mut(&mut self, name: &str) -> &mut Topic {
@@ -148,7 +148,7 @@ impl Assignment {
         for element in partitions.elements() {
             let topic = self.topics.iter_mut().find(|topic| topic.name == element.topic());
             let partition = topic.and_then(|topic| topic.partitions.remove(&element.partition()));
-            let end = partition.as_ref().and_then(|partition| partition.seen_end);
+            let end = partition.as_ref().and_then(|partition| partition.log_end.earliest_end);
             if let Some(end) = end {
                 let (topic, partition) = (element.topic().to_owned(), element.partition());
                 self.ends.insert(TopicPartition { topic, partition }, end);
@@ -224,18 +224,24 @@ impl Assignment {
 
     /// Kafka knows no such topic: what there is under its name later may be another one.
     pub fn is_missing(&mut self, topic: &str, now: Instant) {
-        self.is_unsettled = true;
+        self.has_pending = true;
         if let Some(topic) = self.topics.iter_mut().find(|known| known.name == topic) {
             topic.is_confirmed = false;
-            topic.partitions.values_mut().for_each(|partition| partition.on(Event::Unknown, now));
+            topic
+                .partitions
+                .values_mut()
+                .for_each(|partition| partition.handle(Event::Unknown, now));
         }
     }
 
     /// Kafka lets this user read the topic.
     pub fn is_allowed(&mut self, topic: &str, now: Instant) {
-        self.is_unsettled = true;
+        self.has_pending = true;
         if let Some(topic) = self.topics.iter_mut().find(|known| known.name == topic) {
-            topic.partitions.values_mut().for_each(|partition| partition.on(Event::Allowed, now));
+            topic
+                .partitions
+                .values_mut()
+                .for_each(|partition| partition.handle(Event::Allowed, now));
         }
     }
 
@@ -257,7 +263,7 @@ impl Assignment {
     }
 
     pub fn identified(&mut self, source: Source) {
-        self.is_unsettled = true;
+        self.has_pending = true;
         let topic = self.topic_mut(&source.topic);
         topic.source = Some(source);
     }
@@ -268,71 +274,75 @@ impl Assignment {
             if let State::Stalled(Stall::Schema(id)) = partition.state
                 && is_known(id)
             {
-                self.is_unsettled = true;
-                partition.on(Event::SchemaKnown, now);
+                self.has_pending = true;
+                partition.handle(Event::SchemaKnown, now);
             }
         }
     }
 
     /// Something happened to a partition, if it is still ours.
     pub fn event(&mut self, at: &TopicPartition, event: Event, now: Instant) {
-        self.is_unsettled = true;
+        self.has_pending = true;
         if let Some(partition) = self.partition_mut(at) {
-            partition.on(event, now);
+            partition.handle(event, now);
         }
     }
 
     /// The store's answer, if it is about the present assignment.
     pub fn answered(&mut self, answer: StartAnswer, now: Instant) {
-        self.is_unsettled = true;
+        self.has_pending = true;
         let stored = self.stored_mut(answer.at);
         if let Some(partition) = stored.filter(|stored| stored.assignment == answer.assignment) {
-            partition.on(Event::Answered(answer.start), now);
+            partition.handle(Event::Answered(answer.resolution), now);
         }
     }
 
     /// The store has left out what comes next of a partition.
-    pub fn held_back(&mut self, HeldBack { at, next, why, retry_after }: HeldBack, now: Instant) {
-        self.is_unsettled = true;
+    pub fn held_back(
+        &mut self,
+        HeldBackPartition { at, next, why, retry_after }: HeldBackPartition,
+        now: Instant,
+    ) {
+        self.has_pending = true;
         if let Some(partition) = self.stored_mut(at) {
             partition.note_held_back_at(next);
-            partition.on(Event::HeldBack(HoldReason { why, retry_after }), now);
+            partition.handle(Event::HeldBack(HeldBackReason { why, retry_after }), now);
         }
     }
 
     /// What was read of a partition was dropped: its start is resolved again.
     pub fn batch_dropped(&mut self, at: SourcePartition, now: Instant) {
-        self.is_unsettled = true;
+        self.has_pending = true;
         if let Some(partition) = self.stored_mut(at) {
-            partition.on(Event::BatchDropped, now);
+            partition.handle(Event::BatchDropped, now);
         }
     }
 
     /// What is to be done about partitions. A question to the store waits until the source is
     /// known.
-    pub fn wanted(&mut self, now: Instant) -> Vec<(TopicPartition, Action)> {
-        if !self.is_unsettled {
+    pub fn due_actions(&mut self, now: Instant) -> Vec<(TopicPartition, Action)> {
+        if !self.has_pending {
             return Vec::new();
         }
-        let mut wanted = Vec::new();
-        self.is_unsettled = self.unanswered.is_some();
+        let mut due = Vec::new();
+        self.has_pending = self.unanswered.is_some();
         for topic in &mut self.topics {
             for (id, partition) in &mut topic.partitions {
                 let at = || TopicPartition { topic: topic.name.clone(), partition: *id };
                 if partition.is_due(now) {
-                    partition.on(Event::Waited, now);
+                    partition.handle(Event::Waited, now);
                 }
-                match partition.take_wanted(now) {
+                match partition.take_due_action(now) {
                     Some(Action::AskStore) if topic.source.is_none() || !topic.is_confirmed => {
-                        partition.put_back(Action::AskStore, now)
+                        partition.postpone(Action::AskStore, now)
                     }
-                    Some(action) => wanted.push((at(), action)),
+                    Some(action) => due.push((at(), action)),
                     None => {}
                 }
-                self.is_unsettled |= !partition.is_settled();
+                self.has_pending |= !partition.has_nothing_pending();
             }
         }
-        wanted
+        due
     }
 
     /// The partition by its id in the database; `None` before its topic is known there.
@@ -351,8 +361,8 @@ impl Assignment {
             is_first: at.partition < source.first_partitions,
             watermarks: partition.watermarks,
             refused: partition.refused,
-            truncated_at: partition.truncated_at,
-            seen_end: partition.seen_end,
+            truncated_end: partition.log_end.truncated_end,
+            earliest_end: partition.log_end.earliest_end,
         })
     }
 
@@ -365,7 +375,8 @@ impl Assignment {
     /// What is known of the ends of logs, for the session that follows.
     pub fn into_ends(mut self) -> SeenEnds {
         let ends = std::mem::take(&mut self.ends);
-        let seen = self.each().filter_map(|(at, partition)| Some((at, partition.seen_end?)));
+        let seen =
+            self.each().filter_map(|(at, partition)| Some((at, partition.log_end.earliest_end?)));
         ends.into_iter().chain(seen).collect()
     }
 
@@ -422,7 +433,7 @@ impl Assignment {
             if !all_known && now.saturating_duration_since(since) < ANSWER_WITHIN {
                 return None;
             }
-        } else if !self.is_unsettled {
+        } else if !self.has_pending {
             return None;
         }
         let startable = self.each().filter(|(_, partition)| partition.is_ready(now));
@@ -461,11 +472,11 @@ impl Assignment {
         let source = topic.source.as_ref()?.id;
         let known = topic.partitions.get_mut(&partition)?;
         match known.advance(offset, next) {
-            Taken::No => None,
-            Taken::Yes { expected, lost, is_again } => {
-                let lost = if lost { known.take_damage() } else { None };
+            Accepted::No => None,
+            Accepted::Yes { expected, has_loss_before, was_read_before } => {
+                let lost = if has_loss_before { known.take_damage() } else { None };
                 let at = SourcePartition { source, partition };
-                Some(Advance { at, expected, lost, is_again })
+                Some(Advance { at, expected, lost, was_read_before })
             }
         }
     }
@@ -541,9 +552,9 @@ impl Assignment {
     }
 
     /// The time so far during which starts were unknown counts as no partition's own trouble.
-    pub fn excuse(&mut self, now: Instant) {
+    pub fn restart_wait(&mut self, now: Instant) {
         let partitions = self.topics.iter_mut().flat_map(|topic| topic.partitions.values_mut());
-        partitions.for_each(|partition| partition.excuse(now));
+        partitions.for_each(|partition| partition.restart_wait(now));
     }
 
     /// Logs each stall and each recovery once. Returns the trouble of the first stalled partition,
@@ -665,14 +676,15 @@ impl StallMonitor {
 impl Transaction {
     fn log(&self, at: &TopicPartition, end: End) {
         let (topic, partition, offset) = (&at.topic, at.partition, end.stable);
+        let messages = end.high - offset;
         match self {
             Self::HoldsUp => tracing::warn!(
                 topic,
                 partition,
                 offset,
-                "{at}: an open transaction holds up the messages from offset {offset} on, {} so far; they come when its \
-                 producer ends it, or Kafka does (transaction.timeout.ms)",
-                end.high - offset
+                messages,
+                "{topic}/{partition}: an open transaction holds up the messages from offset {offset} on, {messages} so \
+                 far; they come when its producer ends it, or Kafka does (transaction.timeout.ms)"
             ),
             Self::Ended(held_up) => {
                 let seconds = held_up.as_secs_f64();
@@ -681,7 +693,7 @@ impl Transaction {
                     partition,
                     offset,
                     seconds,
-                    "{at}: the open transaction has ended after {seconds:.1} s, and the messages behind it come"
+                    "{topic}/{partition}: the open transaction has ended after {seconds:.1} s, and the messages behind it come"
                 );
             }
         }
@@ -691,7 +703,7 @@ impl Transaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handover::{Begin, Watermarks};
+    use crate::handover::{StartResolution, Watermarks};
 
     fn list(partitions: &[i32]) -> TopicPartitionList {
         let mut list = TopicPartitionList::new();
@@ -724,7 +736,7 @@ mod tests {
     }
 
     fn answer(assignment: &Assignment, partition: i32, next: i64) -> StartAnswer {
-        assignment.question(&at(partition)).unwrap().answered(Begin::At(next))
+        assignment.question(&at(partition)).unwrap().answer(StartResolution::At(next))
     }
 
     fn reading(partitions: &[i32], next: i64) -> Assignment {
@@ -797,7 +809,7 @@ mod tests {
             assignment.assign(&list(&[0]), Instant::now());
             let topic = assignment.topics.iter().find(|topic| topic.name == "t").unwrap();
             let known = Some(SeenEnd { offset: 9, asked });
-            assert_eq!(topic.partitions[&0].seen_end, known);
+            assert_eq!(topic.partitions[&0].log_end.earliest_end, known);
         }
     }
 
@@ -828,7 +840,7 @@ mod tests {
         assert_eq!(assignment.advance("t", 0, 4, 5), None);
         assert_eq!(
             assignment.advance("t", 0, 5, 6),
-            Some(Advance { at: here, expected: 5, lost: None, is_again: false })
+            Some(Advance { at: here, expected: 5, lost: None, was_read_before: false })
         );
         assert_eq!(assignment.advance("t", 0, 5, 6), None);
         assert_eq!(assignment.advance("t", 1, 0, 1), None);
@@ -860,10 +872,12 @@ mod tests {
     fn kafka_is_told_an_offset_before_the_one_it_knows_where_the_log_was_truncated() {
         let mut assignment = reading(&[0], 5);
         assignment.acknowledged(&at(0), 5);
-        let (now, truncated) =
-            (Instant::now(), StartAnswer { start: Begin::At(2), ..answer(&assignment, 0, 2) });
+        let (now, truncated) = (
+            Instant::now(),
+            StartAnswer { resolution: StartResolution::At(2), ..answer(&assignment, 0, 2) },
+        );
         assignment.event(&at(0), Event::OutOfRange, now);
-        assert_eq!(assignment.wanted(now), [(at(0), Action::Unassign)]);
+        assert_eq!(assignment.due_actions(now), [(at(0), Action::Unassign)]);
         assignment.event(&at(0), Event::ClientUnassigned, now);
         assignment.answered(truncated, now);
         assert_eq!(assignment.unacknowledged().unwrap().elements()[0].offset(), Offset::Offset(2));
@@ -948,9 +962,9 @@ mod tests {
         assignment.confirm("t", 2);
         // An answer that was on its way is too old.
         assignment.describe(identity("a"), 1).unwrap();
-        assert!(assignment.wanted(Instant::now()).iter().all(|(of, _)| *of != at(1)));
+        assert!(assignment.due_actions(Instant::now()).iter().all(|(of, _)| *of != at(1)));
         assignment.describe(identity("a"), 2).unwrap();
-        assert!(assignment.wanted(Instant::now()).contains(&(at(1), Action::AskStore)));
+        assert!(assignment.due_actions(Instant::now()).contains(&(at(1), Action::AskStore)));
     }
 
     #[test]
@@ -977,10 +991,10 @@ mod tests {
     fn a_topic_that_is_gone_is_begun_anew_once_kafka_says_which_it_is() {
         let (mut assignment, now) = (reading(&[0], 5), Instant::now());
         assignment.is_missing("t", now);
-        assert_eq!(assignment.wanted(now), [(at(0), Action::Unassign)]);
+        assert_eq!(assignment.due_actions(now), [(at(0), Action::Unassign)]);
         assignment.event(&at(0), Event::ClientUnassigned, now);
-        assert_eq!(assignment.wanted(now), []);
+        assert_eq!(assignment.due_actions(now), []);
         assignment.describe(identity("a"), 0).unwrap();
-        assert_eq!(assignment.wanted(now), [(at(0), Action::AskStore)]);
+        assert_eq!(assignment.due_actions(now), [(at(0), Action::AskStore)]);
     }
 }

@@ -103,7 +103,7 @@ impl Batch {
             self.note_sent(sent);
         }
         let value = message.value.unwrap_or_default();
-        if let Some(record) = decoder.decode_known(value, &message.beside()) {
+        if let Some(record) = decoder.decode_known(value, &message.context()) {
             return self.accept(&record.tick, at, message.offset, 0);
         }
         // What begins as a registry's values do was no JSON, so JSON pays nothing for this look.
@@ -123,7 +123,7 @@ impl Batch {
         // It is lent to what this batch takes in.
         let mut scratch = std::mem::take(&mut self.scratch);
         match decoder.json(message.value.unwrap_or_default(), &mut scratch) {
-            Ok(json) => match decoder.decode_known(json, &message.beside()) {
+            Ok(json) => match decoder.decode_known(json, &message.context()) {
                 Some(record) => self.accept(&record.tick, at, message.offset, 0),
                 None => self.push_json(decoder, message, json, at, rejected),
             },
@@ -156,10 +156,10 @@ impl Batch {
                 }
             }
         };
-        let (value, beside) = (message.value.unwrap_or_default(), message.beside());
+        let (value, context) = (message.value.unwrap_or_default(), message.context());
         let read = match schema_id(value) {
-            None => decoder.decode_each(json, &beside, &mut each),
-            Some(_) => decoder.decode_each_by_schema(value, json, &beside, &mut each),
+            None => decoder.decode_each(json, &context, &mut each),
+            Some(_) => decoder.decode_each_by_schema(value, json, &context, &mut each),
         };
         if let Err(reject) = read {
             rejected(message, 0, &reject);

@@ -520,7 +520,7 @@ mod tests {
 
     /// What becomes of a batch.
     #[derive(Debug, Clone, Copy)]
-    enum Fate {
+    enum BatchOutcome {
         Written,
         /// The process is killed before it is committed, and another goes on.
         Lost,
@@ -534,14 +534,14 @@ mod tests {
         MovedOn,
     }
 
-    fn fate() -> impl Strategy<Value = Fate> {
+    fn batch_outcome() -> impl Strategy<Value = BatchOutcome> {
         prop_oneof![
-            4 => Just(Fate::Written),
-            1 => Just(Fate::Lost),
-            1 => Just(Fate::Last),
-            1 => Just(Fate::Retried),
-            1 => (1_u32..40).prop_map(Fate::InParts),
-            2 => Just(Fate::MovedOn),
+            4 => Just(BatchOutcome::Written),
+            1 => Just(BatchOutcome::Lost),
+            1 => Just(BatchOutcome::Last),
+            1 => Just(BatchOutcome::Retried),
+            1 => (1_u32..40).prop_map(BatchOutcome::InParts),
+            2 => Just(BatchOutcome::MovedOn),
         ]
     }
 
@@ -550,32 +550,32 @@ mod tests {
 
         #[test]
         fn what_is_found_does_not_depend_on_batches_nor_on_what_becomes_of_them(
-            fates in prop::collection::vec((1_i64..400, fate()), 1..40),
+            outcomes in prop::collection::vec((1_i64..400, batch_outcome()), 1..40),
         ) {
             let (mut database, mut detection, mut from) = (Database::default(), detection(), 0);
             let mut other = self::detection();
-            for (length, fate) in fates.into_iter().cycle().take(2000) {
+            for (length, outcome) in outcomes.into_iter().cycle().take(2000) {
                 let batch = batch(from..MESSAGES.min(from + length));
-                match fate {
-                    Fate::Written => database.write(&mut detection, &batch),
-                    Fate::Lost => {
+                match outcome {
+                    BatchOutcome::Written => database.write(&mut detection, &batch),
+                    BatchOutcome::Lost => {
                         drop(database.detect(&mut detection, &batch));
                         detection = self::detection();
                         database.write(&mut detection, &batch);
                     }
-                    Fate::Last => {
+                    BatchOutcome::Last => {
                         database.write(&mut detection, &batch);
                         detection = self::detection();
                     }
-                    Fate::Retried => {
+                    BatchOutcome::Retried => {
                         drop(database.detect(&mut detection, &batch));
                         database.write(&mut detection, &batch);
                     }
-                    Fate::InParts(messages) => {
+                    BatchOutcome::InParts(messages) => {
                         drop(database.detect(&mut detection, &batch));
                         batch.parts(messages).iter().for_each(|part| database.write(&mut detection, part));
                     }
-                    Fate::MovedOn => {
+                    BatchOutcome::MovedOn => {
                         database.write(&mut detection, &batch);
                         (0..PARTITIONS).for_each(|partition| detection.forget(at(partition)));
                         prop_assert_eq!(detection.count(), 0);

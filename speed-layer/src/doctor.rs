@@ -27,7 +27,7 @@ use args::Format;
 use common::Timestamp;
 use database::DatabaseState;
 use reading::Reading;
-use report::Report;
+use report::DoctorReport;
 use sampling::Sampled;
 use service::Failure;
 use std::io::Write;
@@ -53,7 +53,7 @@ pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let reading = Reading::of(&args.messages, &sampled.samples, now);
     let advice = propose::advise(&args.messages, &sampled.samples, now);
     let report =
-        Report { sampled: &sampled, reading: &reading, advice: &advice, database: &database };
+        DoctorReport { sampled: &sampled, reading: &reading, advice: &advice, database: &database };
     let text = match args.format {
         Format::Text => report.to_text(),
         Format::Json => report.to_json() + "\n",

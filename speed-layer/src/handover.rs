@@ -13,7 +13,7 @@ pub enum StoreCommand {
     ResolveStarts(Vec<StartQuery>),
     Write(Box<Batch>),
     /// The group has taken these back. No answer is needed.
-    GiveUp(Vec<SourcePartition>),
+    Release(Vec<SourcePartition>),
     /// Whether the database is there, and still has the offsets that were committed.
     Check(Vec<Position>),
 }
@@ -34,18 +34,18 @@ pub enum StoreReply {
     Written(Box<Batch>),
     /// Nothing more is written of these partitions until their starts are resolved again. The batch
     /// that [`StoreReply::Written`] brings next is without them.
-    HeldBack(Vec<HeldBack>),
+    HeldBack(Vec<HeldBackPartition>),
     Checked,
     /// The session knows why.
     Ended,
 }
 
 /// A partition whose next message the database does not take is tried again after this time.
-pub const TRY_AGAIN: Duration = Duration::from_secs(3);
+pub const HELD_BACK_RETRY: Duration = Duration::from_secs(3);
 
 /// What comes next of a partition is not taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldBack {
+pub struct HeldBackPartition {
     pub at: SourcePartition,
     /// The offset that is stored, and is not taken.
     pub next: i64,
@@ -90,14 +90,14 @@ pub struct StartQuery {
     /// The offset that Kafka has refused as out of its range.
     pub refused: Option<i64>,
     /// Where Kafka's log ended when it was seen to be truncated before that offset.
-    pub truncated_at: Option<i64>,
+    pub truncated_end: Option<i64>,
     /// Where the log was seen to end before the start was known, whatever the offset is.
-    pub seen_end: Option<SeenEnd>,
+    pub earliest_end: Option<SeenEnd>,
 }
 
 impl StartQuery {
-    pub fn answered(&self, start: Begin) -> StartAnswer {
-        StartAnswer { at: self.at, assignment: self.assignment, start }
+    pub fn answer(&self, resolution: StartResolution) -> StartAnswer {
+        StartAnswer { at: self.at, assignment: self.assignment, resolution }
     }
 }
 
@@ -106,20 +106,20 @@ impl StartQuery {
 pub struct StartAnswer {
     pub at: SourcePartition,
     pub assignment: u64,
-    pub start: Begin,
+    pub resolution: StartResolution,
 }
 
 /// Where to begin with a partition, as far as that could be found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Begin {
+pub enum StartResolution {
     /// With this offset.
     At(i64),
     /// With this offset, after a gap that was recorded.
     AfterGap(i64),
     /// A batch of the instance that had it is being written: ask again in a moment.
-    Busy,
+    Locked,
     /// It was never read: what Kafka has of it decides.
-    AskKafka,
+    NeverRead,
     /// PostgreSQL does not take what that needs.
     Failed {
         /// In PostgreSQL's words.
@@ -128,5 +128,5 @@ pub enum Begin {
     },
     /// Offsets are gone, and `--on-gap stop` leaves it to a person what to do about them. The text
     /// says which.
-    Gap(String),
+    GapNeedsDecision(String),
 }

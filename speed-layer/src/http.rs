@@ -2,7 +2,7 @@
 
 mod limits;
 
-use crate::process::Shared;
+use crate::process::Process;
 use anyhow::{Context, anyhow};
 use axum::Router;
 use axum::extract::State;
@@ -23,7 +23,7 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Starts serving in the background.
-pub async fn serve(shared: &Arc<Shared>) -> Result<(), Failure> {
+pub async fn serve(shared: &Arc<Process>) -> Result<(), Failure> {
     let address = shared.config.http_addr;
     let listener = TcpListener::bind(address)
         .await
@@ -75,14 +75,14 @@ async fn ask(address: SocketAddr) -> std::io::Result<String> {
     Ok(answer.split(' ').nth(1).unwrap_or_default().to_owned())
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn metrics(State(shared): State<Arc<Process>>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, OPENMETRICS)],
         shared.metrics.render(shared.health.missing().is_empty()),
     )
 }
 
-async fn readyz(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
+async fn readyz(State(shared): State<Arc<Process>>) -> impl IntoResponse {
     let missing = shared.health.missing();
     if missing.is_empty() {
         return (StatusCode::OK, "ready\n".to_owned());

@@ -14,7 +14,7 @@ use crate::assignment::Assignment;
 use crate::config::OnGap;
 use crate::kafka::{self, Consumer, DeadLetters, Inquiry, MessageQueues};
 use crate::kafka_watch::KafkaWatch;
-use crate::process::Shared;
+use crate::process::Process;
 use crate::registry;
 use crate::source::{TopicIdentity, TopicPartition};
 use crate::writer::{self, Writers};
@@ -72,7 +72,7 @@ struct Identifying {
 
 /// The reading half of a session.
 pub struct Intake {
-    shared: Arc<Shared>,
+    shared: Arc<Process>,
     /// Cancelled once the session does not wait for this intake any more. What the process shows is
     /// the next one's affair then.
     left: CancellationToken,
@@ -120,7 +120,7 @@ impl Intake {
     /// # Errors
     /// A property that librdkafka does not take.
     pub fn new(
-        shared: Arc<Shared>,
+        shared: Arc<Process>,
         writers: Writers,
         left: CancellationToken,
     ) -> Result<Self, Failure> {

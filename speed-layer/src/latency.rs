@@ -33,7 +33,7 @@ impl LatencyHistogram {
         let mut state = self.lock();
         state.sum += seconds * f64::from(messages);
         state.count += u64::from(messages);
-        let bucket = bounds().take_while(|bound| seconds > *bound).count();
+        let bucket = bucket_bounds().take_while(|bound| seconds > *bound).count();
         state.buckets[bucket] += u64::from(messages);
     }
 
@@ -43,14 +43,14 @@ impl LatencyHistogram {
     }
 }
 
-fn bounds() -> impl Iterator<Item = f64> {
+fn bucket_bounds() -> impl Iterator<Item = f64> {
     std::iter::successors(Some(FIRST), |bound| Some(bound * FACTOR)).take(BOUNDS)
 }
 
 impl EncodeMetric for LatencyHistogram {
     fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
         let state = self.lock();
-        let bounds = bounds().chain([f64::INFINITY]);
+        let bounds = bucket_bounds().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(state.buckets).collect();
         encoder.encode_histogram::<NoLabelSet>(state.sum, state.count, &buckets, None)
     }

@@ -42,7 +42,7 @@ pub use store::{DayPartitions, write_ticks};
 
 use intake::SessionEnd;
 use presence::marks;
-use process::Shared;
+use process::Process;
 use service::Failure;
 use service::failure::one_line;
 use service::pg::Migrations;
@@ -64,7 +64,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Failure>
         return database.migrate_only().await;
     }
     config.check()?;
-    let shared = Arc::new(Shared::new(config, database, stop)?);
+    let shared = Arc::new(Process::new(config, database, stop)?);
     http::serve(&shared).await?;
     let Some(first) = Store::open(&shared).await? else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! [`Shared`]: what all parts of the process share.
+//! [`Process`]: what all parts of the process share.
 
 use crate::assignment::SeenEnds;
 use crate::config::Config;
@@ -23,7 +23,7 @@ const REGISTRY: &str = "schema registry";
 const GROUP: &str = "consumer group";
 
 /// What all parts of the process share.
-pub struct Shared {
+pub struct Process {
     pub config: Config,
     pub database: Database,
     pub metrics: Metrics,
@@ -43,7 +43,7 @@ pub struct Shared {
     ends: Mutex<SeenEnds>,
 }
 
-impl Shared {
+impl Process {
     pub fn new(
         config: Config,
         database: Database,
@@ -106,7 +106,11 @@ impl Shared {
         if before != id && !self.config.names_its_client() {
             // Kafka's tools, and the other instances, know it by nothing else.
             let (group, client) = (&self.config.group_id, self.client_id());
-            tracing::info!(client, "in group \"{group}\" this instance is client \"{client}\"");
+            tracing::info!(
+                group,
+                client,
+                "in group \"{group}\" this instance is client \"{client}\""
+            );
         }
     }
 

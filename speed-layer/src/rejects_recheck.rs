@@ -1,7 +1,7 @@
 //! Whether messages that earlier runs have rejected are ticks by this run's flags: who has found
 //! the right ones may well wait for those, and nothing reads them again.
 
-use crate::process::Shared;
+use crate::process::Process;
 use common::Timestamp;
 use common::decode::{Decoder, ProvenanceNames, RecordContext, Rules, SymbolFrom};
 use service::pg::{self, Database, in_time};
@@ -20,7 +20,7 @@ const SOME_KEY: &[u8] = b"KEY";
 type RejectRow = (String, Vec<u8>, Option<Timestamp>);
 
 /// Looks once, and says what it has found.
-pub async fn run(shared: Arc<Shared>) {
+pub async fn run(shared: Arc<Process>) {
     let database = shared.database.with_application(APPLICATION);
     let Some(rejects) = shared.stop.run_until_cancelled(read(&shared, &database)).await else {
         return;
@@ -49,7 +49,7 @@ pub async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn read(shared: &Shared, database: &Database) -> anyhow::Result<Vec<RejectRow>> {
+async fn read(shared: &Process, database: &Database) -> anyhow::Result<Vec<RejectRow>> {
     let has_pattern = shared.config.named_topics().count() < shared.config.topics.len();
     let topics = (!has_pattern).then(|| shared.config.topics.clone());
     let mut connection = database.connect().await?;
@@ -63,10 +63,10 @@ async fn read(shared: &Shared, database: &Database) -> anyhow::Result<Vec<Reject
 fn ticks_among(rejects: &[RejectRow], rules: Rules) -> usize {
     let mut decoder = Decoder::new(rules, Timestamp::now());
     let mut is_tick = |(topic, value, time): &&RejectRow| {
-        let beside = RecordContext { key: Some(SOME_KEY), topic: Some(topic), time: *time };
+        let context = RecordContext { key: Some(SOME_KEY), topic: Some(topic), time: *time };
         let mut is_any = false;
         // What is no message holds no tick.
-        let _ = decoder.decode_each(value, &beside, &mut |element| is_any |= element.read.is_ok());
+        let _ = decoder.decode_each(value, &context, &mut |element| is_any |= element.read.is_ok());
         is_any
     };
     rejects.iter().filter(&mut is_tick).count()

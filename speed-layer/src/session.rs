@@ -2,7 +2,7 @@
 
 use crate::handover::{StoreCommand, StoreReply};
 use crate::intake::{DRAIN_TIMEOUT, Intake, SessionEnd};
-use crate::process::Shared;
+use crate::process::Process;
 use crate::store::{Identified, Store, StoreError};
 use crate::writer::{BatchLimits, Replied, Writers};
 use anyhow::{Context as _, anyhow};
@@ -23,7 +23,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_millis(9500);
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Reads and writes until shutdown, or until this membership is of no use any more.
-pub async fn run(shared: &Arc<Shared>, stores: &mut [Store]) -> Result<SessionEnd, Failure> {
+pub async fn run(shared: &Arc<Process>, stores: &mut [Store]) -> Result<SessionEnd, Failure> {
     let (reply, replies) = std_mpsc::channel();
     let (commands, shares): (Vec<_>, Vec<_>) =
         stores.iter().map(|_| mpsc::unbounded_channel()).unzip();
@@ -108,8 +108,8 @@ async fn serve(
     store.begin_session();
     // An intake that is gone has no use for what it asked.
     let say = |reply| drop(replies.send((index, reply)));
-    // Whoever hears of a batch takes the processor to fill another. Where one is waiting already,
-    // that is said once PostgreSQL is busy with it.
+    // The intake starts filling a new batch as soon as it gets one back. If another command waits,
+    // the reply is delayed until PostgreSQL is busy with it.
     let mut written = None;
     while let Some(command) = commands.recv().await {
         let before = written.take();
@@ -131,9 +131,9 @@ async fn serve(
                 }
                 StoreReply::Written(batch)
             }
-            StoreCommand::GiveUp(partitions) => {
+            StoreCommand::Release(partitions) => {
                 catch_up();
-                store.give_up(&partitions);
+                store.release(&partitions);
                 continue;
             }
             StoreCommand::Check(positions) => {
@@ -166,7 +166,7 @@ async fn after(end: oneshot::Receiver<()>, time: Duration) {
     tokio::time::sleep(time).await;
 }
 
-async fn after_stop(shared: &Shared, time: Duration) {
+async fn after_stop(shared: &Process, time: Duration) {
     shared.stop.cancelled().await;
     tokio::time::sleep(time).await;
 }

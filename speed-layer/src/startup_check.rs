@@ -29,12 +29,12 @@ pub async fn run(counts: impl Fn() -> Counts, stop: CancellationToken) {
         }
         let elapsed = begun.get_or_insert_with(Instant::now).elapsed();
         if are_most_rejected(rejected, all, elapsed) {
+            let text = counted(rejected, all, messages);
             tracing::warn!(
                 rejected,
                 messages,
-                "{} are no ticks: speed-layer doctor, with the same flags, says why and proposes better ones (table \
-                 rejected_ticks has each)",
-                counted(rejected, all, messages)
+                "{text} are no ticks: speed-layer doctor, with the same flags, says why and proposes better ones (table \
+                 rejected_ticks has each)"
             );
             return;
         }

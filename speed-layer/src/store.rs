@@ -1,7 +1,6 @@
 //! [`Store`]: a connection to PostgreSQL, and what is known about what the tables hold.
 
 mod apart;
-mod at_once;
 mod attempt;
 mod check;
 pub mod day_partitions;
@@ -20,6 +19,7 @@ mod transaction;
 mod tries;
 mod unresolved;
 mod verdict;
+mod whole;
 
 pub use day_partitions::DayPartitions;
 pub use transaction::write_ticks;
@@ -27,7 +27,7 @@ pub use transaction::write_ticks;
 use crate::batch::Batch;
 use crate::detection::Detection;
 use crate::outage::Outage;
-use crate::process::Shared;
+use crate::process::Process;
 use crate::source::{Source, SourceId, SourcePartition, TopicIdentity};
 use limits::TimeLimits;
 use offsets::{Moved, Rewinds};
@@ -43,7 +43,7 @@ use unresolved::UnresolvedStarts;
 pub struct Store {
     /// Which of the writers it is.
     writer: u8,
-    shared: Arc<Shared>,
+    shared: Arc<Process>,
     limits: Arc<TimeLimits>,
     connection: Option<PgConnection>,
     days: DayPartitions,
@@ -86,7 +86,7 @@ pub struct Store {
 /// A partition whose next messages PostgreSQL does not take.
 #[derive(Debug)]
 struct Quarantine {
-    hold: Hold,
+    state: QuarantineState,
     since: Instant,
     /// Why it was held back last. `None`: it never was.
     cause: Option<Cause>,
@@ -96,7 +96,7 @@ struct Quarantine {
 
 impl Quarantine {
     fn new() -> Self {
-        Self { hold: Hold::Probing, since: Instant::now(), cause: None, size: None }
+        Self { state: QuarantineState::Probing, since: Instant::now(), cause: None, size: None }
     }
 
     /// Whether it was last held back for such a reason.
@@ -107,12 +107,12 @@ impl Quarantine {
 
 /// What becomes of the messages of such a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hold {
+enum QuarantineState {
     /// They are left out until its start is resolved again: what comes first was not taken.
     Blocked,
-    /// They are left out in the same way, but nothing is in the way: it was the turn of others.
-    Deferred,
-    /// They are left out in the same way, and were not even tried.
+    /// Left out for now: other partitions have their turn.
+    TakingTurns,
+    /// Left out without being tried: the time was used up.
     NotTried,
     /// They are tried apart from the others', and briefly.
     Probing,
@@ -151,7 +151,7 @@ pub enum Identified {
 
 impl Store {
     /// One more writer, which connects when it is needed.
-    pub fn another(writer: u8, shared: &Arc<Shared>) -> Self {
+    pub fn another(writer: u8, shared: &Arc<Process>) -> Self {
         Self::new(writer, shared, None, shared.outage("PostgreSQL"))
     }
 
@@ -169,7 +169,7 @@ impl Store {
 
     fn new(
         writer: u8,
-        shared: &Arc<Shared>,
+        shared: &Arc<Process>,
         connection: Option<PgConnection>,
         outage: Outage,
     ) -> Self {
@@ -200,7 +200,9 @@ impl Store {
 
     /// Whether nothing is written of a partition until its start is resolved again.
     pub fn holds_back(&self, at: SourcePartition) -> bool {
-        self.quarantined.get(&at).is_some_and(|quarantine| quarantine.hold != Hold::Probing)
+        self.quarantined
+            .get(&at)
+            .is_some_and(|quarantine| quarantine.state != QuarantineState::Probing)
     }
 
     fn is_quarantined(&self, batch: &Batch) -> bool {
@@ -229,7 +231,7 @@ impl Store {
 
     /// Forgets partitions that belong to another instance from now on: what is known about them
     /// would take memory, and grow old. If they come back, their starts are resolved again.
-    pub fn give_up(&mut self, partitions: &[SourcePartition]) {
+    pub fn release(&mut self, partitions: &[SourcePartition]) {
         self.reached.retain(|at, _| !partitions.contains(at));
         Arc::make_mut(&mut self.rewinds).retain(|at, _| !partitions.contains(at));
         self.quarantined.retain(|at, _| !partitions.contains(at));

@@ -1,30 +1,28 @@
 //! Upkeep of `realtime_stock`'s day partitions, beside the writing: the next ones are made ahead of
 //! time, old days are dropped, finished ones get the index that would have slowed their writing.
 
-use crate::process::Shared;
+use crate::process::Process;
 use crate::store::day_partitions;
 use crate::store::limits::UPKEEP;
 use common::Timestamp;
 use service::Failure;
-use service::pg::{self, Database, in_time};
-use sqlx::{Connection, PgConnection};
+use service::pg::{self, Database, Limits, in_time};
+use sqlx::PgConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// One instance does the upkeep. It has as long as this for a look, and then another may.
 const LEASE: &str = include_str!("../sql/upkeep/lease.sql");
-const RELEASE: &str =
-    "update realtime_upkeep set leased_until = clock_timestamp() where holder = $1";
+const RELEASE: &str = include_str!("../sql/upkeep/release.sql");
 
 /// Longer than any statement takes that only looks, or makes two days.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A lock that is not had within a short time is left for the next look, so that upkeep never holds
 /// up writers for long. An index takes as long as its day has ticks.
-const BEGIN: &str = "begin isolation level read committed; \
-                     set local lock_timeout = '2s'; \
-                     set local statement_timeout = '15min'";
+const LIMITS: Limits =
+    Limits { lock: Some(Duration::from_secs(2)), statement: Some(LONGEST_STATEMENT), idle: None };
 const LONGEST_STATEMENT: Duration = Duration::from_secs(15 * 60);
 
 const PARTITIONS: &str = include_str!("../sql/upkeep/partitions.sql");
@@ -50,7 +48,7 @@ enum Task {
 
 /// Looks at the start and every `--upkeep-interval`, until shutdown. The first look only learns
 /// which partitions are quiet.
-pub async fn run(shared: Arc<Shared>) {
+pub async fn run(shared: Arc<Process>) {
     let mut upkeep = Upkeep {
         database: shared.database.with_application(UPKEEP),
         holder: shared.presence.number().to_owned(),
@@ -94,7 +92,7 @@ impl Upkeep {
         }
         let made = in_time(LOOK_TIMEOUT, make_ahead(&mut connection)).await.map_err(failed);
         let (partitions, horizon) =
-            in_time(LOOK_TIMEOUT, partitions(&mut connection)).await.map_err(failed)?;
+            in_time(LOOK_TIMEOUT, read_partitions(&mut connection)).await.map_err(failed)?;
         let mut first_trouble = made.err();
         for (name, task) in self.tasks(&partitions, horizon) {
             let leased = in_time(LOOK_TIMEOUT, lease(&mut connection, &self.holder)).await;
@@ -134,7 +132,7 @@ impl Upkeep {
         let mut tasks = Vec::new();
         for partition in partitions {
             let is_quiet = before.get(&partition.name) == Some(&partition.inserted);
-            let task = task(partition, is_quiet, now, horizon, self.retention_days);
+            let task = find_task(partition, is_quiet, now, horizon, self.retention_days);
             tasks.extend(task.map(|task| (partition.name.clone(), task)));
             self.inserted_before.insert(partition.name.clone(), partition.inserted);
         }
@@ -143,7 +141,7 @@ impl Upkeep {
 }
 
 async fn lease(connection: &mut PgConnection, holder: &str) -> sqlx::Result<bool> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
+    let mut transaction = LIMITS.begin(connection, &[]).await?;
     let seconds = LONGEST_STATEMENT.as_secs_f64() + 60.0;
     let leased =
         pg::within::query(LEASE).bind(holder).bind(seconds).execute(&mut *transaction).await?;
@@ -152,7 +150,7 @@ async fn lease(connection: &mut PgConnection, holder: &str) -> sqlx::Result<bool
 }
 
 async fn release(connection: &mut PgConnection, holder: &str) -> sqlx::Result<()> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
+    let mut transaction = LIMITS.begin(connection, &[]).await?;
     pg::within::query(RELEASE).bind(holder).execute(&mut *transaction).await?;
     transaction.commit().await
 }
@@ -161,16 +159,16 @@ async fn release(connection: &mut PgConnection, holder: &str) -> sqlx::Result<()
 /// the first tick that needs it.
 async fn make_ahead(connection: &mut PgConnection) -> sqlx::Result<()> {
     let today = Timestamp::now().floor(Timestamp::DAY);
-    let mut transaction = connection.begin_with(BEGIN).await?;
+    let mut transaction = LIMITS.begin(connection, &[]).await?;
     day_partitions::make(&mut transaction, &[today, today.plus_micros(Timestamp::DAY)]).await?;
     transaction.commit().await
 }
 
 /// The partitions, and the instant from which retention counts back.
-async fn partitions(
+async fn read_partitions(
     connection: &mut PgConnection,
 ) -> sqlx::Result<(Vec<DayPartition>, Option<Timestamp>)> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
+    let mut transaction = LIMITS.begin(connection, &[]).await?;
     let horizon =
         pg::within::query_scalar("select realtime_horizon()").fetch_one(&mut *transaction).await?;
     let rows: Vec<(String, Timestamp, i64, bool)> =
@@ -187,7 +185,7 @@ async fn partitions(
 
 /// A partition is touched only when its day is over and nothing has been written into it for a
 /// while.
-fn task(
+fn find_task(
     partition: &DayPartition,
     is_quiet: bool,
     now: Timestamp,
@@ -209,7 +207,7 @@ fn task(
 }
 
 async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sqlx::Result<()> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
+    let mut transaction = LIMITS.begin(connection, &[]).await?;
     let (query, message) = match task {
         Task::Drop { keep } => (
             pg::within::query_scalar("select drop_realtime_day($1, $2, true)")
@@ -225,7 +223,8 @@ async fn carry_out(connection: &mut PgConnection, task: Task, name: &str) -> sql
     let done: bool = query.fetch_one(&mut *transaction).await?;
     transaction.commit().await?;
     if done {
-        tracing::info!(table = name, "{}", message.replace("{name}", name));
+        let text = message.replace("{name}", name);
+        tracing::info!(table = name, "{text}");
     }
     Ok(())
 }
@@ -248,7 +247,7 @@ mod tests {
         is_sealed: bool,
         retention_days: Option<u32>,
     ) -> Option<Task> {
-        task(&ended(days_ago, is_sealed), is_quiet, NOW, Some(NOW), retention_days)
+        find_task(&ended(days_ago, is_sealed), is_quiet, NOW, Some(NOW), retention_days)
     }
 
     #[test]
@@ -280,8 +279,8 @@ mod tests {
     #[test]
     fn a_clock_that_jumps_ahead_of_the_newest_ticks_drops_nothing() {
         let jumped = NOW.plus_micros(3650 * Timestamp::DAY);
-        assert_eq!(task(&ended(3, true), true, jumped, Some(NOW), Some(7)), None);
+        assert_eq!(find_task(&ended(3, true), true, jumped, Some(NOW), Some(7)), None);
         // Without ticks nothing is known to be old.
-        assert_eq!(task(&ended(900, true), true, jumped, None, Some(7)), None);
+        assert_eq!(find_task(&ended(900, true), true, jumped, None, Some(7)), None);
     }
 }

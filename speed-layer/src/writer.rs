@@ -95,8 +95,8 @@ impl Writers {
 
     /// Lets each store forget those of its partitions that are given up, once it has written what
     /// it has still of them.
-    pub fn give_up(&self, partitions: Vec<SourcePartition>) -> Result<(), StoreEnded> {
-        self.share_out(partitions, |at| *at, StoreCommand::GiveUp)
+    pub fn release(&self, partitions: Vec<SourcePartition>) -> Result<(), StoreEnded> {
+        self.share_out(partitions, |at| *at, StoreCommand::Release)
     }
 
     fn share_out<T>(
@@ -346,11 +346,13 @@ mod tests {
     fn each_store_forgets_partitions_of_its_own_once_it_has_written_what_it_has_of_them() {
         let (mut writers, [mut first, mut second], _answers) = two();
         writers.hand_over(0).unwrap();
-        writers.give_up(vec![at(0), at(1), at(3)]).unwrap();
+        writers.release(vec![at(0), at(1), at(3)]).unwrap();
         assert!(matches!(first.try_recv(), Ok(StoreCommand::Write(_))));
-        assert!(matches!(first.try_recv(), Ok(StoreCommand::GiveUp(all)) if all == [at(1), at(3)]));
-        assert!(matches!(second.try_recv(), Ok(StoreCommand::GiveUp(all)) if all == [at(0)]));
-        writers.give_up(vec![at(2)]).unwrap();
+        assert!(
+            matches!(first.try_recv(), Ok(StoreCommand::Release(all)) if all == [at(1), at(3)])
+        );
+        assert!(matches!(second.try_recv(), Ok(StoreCommand::Release(all)) if all == [at(0)]));
+        writers.release(vec![at(2)]).unwrap();
         assert!(first.try_recv().is_err());
     }
 

@@ -21,15 +21,14 @@ const LEVEL: usize = 8;
 const WAITING: usize = 4;
 /// And of those with an excluded condition, which are no level however many they are.
 const WAITING_EXCLUDED: usize = 16;
-/// Of ticks that are a new level those stand for it that lie so many margins from their middle, at
-/// most.
+/// Ticks within this many margins of the median represent a new level.
 const OF_LEVEL: f64 = 2.0;
-/// A tick that is older than the newest one by more than this, and by more than the usual time
-/// between two, is late.
+/// In nanoseconds: a tick that is older than the newest one by more than this, and by more than the
+/// usual time between two, is late.
 const LATE: i64 = MINUTE;
-/// What a new step between prices counts in the usual one.
+/// The weight, of 1, of a new step between prices in the usual step.
 const NEW: f64 = 1.0 / 64.0;
-/// A step counts as so many usual ones at most.
+/// A step counts as this many usual steps at most.
 const CLIPPED: f64 = 4.0;
 
 /// How far off is too far. Shares are of the price.
@@ -42,7 +41,8 @@ pub struct Parameters {
     /// The same for a tick with an excluded condition.
     pub steps_excluded: f64,
     pub least_excluded: f64,
-    /// What it has to lie outside the last ones, beside the quotes: a quote may lag.
+    /// Minimum distance from the last prices, as a share, for a price outside its quotes: a quote
+    /// may lag.
     pub least_quoted: f64,
     /// Nothing less than one step of prices is odd, in units of 10^-9.
     pub price_step: i64,

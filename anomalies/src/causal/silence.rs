@@ -47,10 +47,10 @@ pub struct State {
     usual: f64,
     /// The session of the last tick that came, or the pause between two; and whether it is a
     /// session.
-    stretch: Option<(Session, bool)>,
+    session_or_break: Option<(Session, bool)>,
 }
 
-pack!(State { last, gaps, usual, stretch });
+pack!(State { last, gaps, usual, session_or_break });
 
 impl State {
     /// Says a silence that `tick` ends.
@@ -62,8 +62,8 @@ impl State {
         calendar: &Calendar,
         found: &mut Vec<Finding>,
     ) {
-        if self.stretch.is_none_or(|(stretch, _)| !stretch.contains(tick.at)) {
-            self.stretch = Some(calendar.stretch_at(tick.at));
+        if self.session_or_break.is_none_or(|(span, _)| !span.contains(tick.at)) {
+            self.session_or_break = Some(calendar.session_or_break_at(tick.at));
         }
         let last = self.last.unwrap_or(tick.at);
         self.last = Some(last.max(tick.at));
@@ -94,12 +94,12 @@ impl State {
         }
     }
 
-    /// As [`Calendar::trading_between`] from the tick before to the present one, whose stretch is
+    /// As [`Calendar::trading_between`] from the tick before to the present one, whose session or break is
     /// known: mostly that of both.
     #[inline]
     fn trading_since(&self, last: i64, at: i64, calendar: &Calendar) -> i64 {
-        match self.stretch {
-            Some((stretch, true)) if stretch.contains(last) => at - last,
+        match self.session_or_break {
+            Some((span, true)) if span.contains(last) => at - last,
             _ => calendar.trading_between(last, at),
         }
     }
@@ -120,7 +120,7 @@ impl State {
     #[inline]
     #[must_use]
     pub fn session(&self) -> Option<Session> {
-        self.stretch.and_then(|(session, is_open)| is_open.then_some(session))
+        self.session_or_break.and_then(|(session, is_open)| is_open.then_some(session))
     }
 
     /// How many nanoseconds of trading have passed since the last tick, if that is too long at

@@ -1,8 +1,8 @@
 //! Which hours the archive shows completely, and how far back a run looks for what is missing.
 
 use crate::support::{self, Tick, World, key_of};
-use hourly::hour::Hour;
 use common::Timestamp;
+use hourly::hour::Hour;
 
 /// `count` ticks of the hour `back` hours ago.
 pub fn ticks_of(back: i64, count: i64) -> (Hour, Vec<Tick>) {

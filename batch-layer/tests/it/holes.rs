@@ -3,8 +3,8 @@
 
 use crate::completeness::insert_speed;
 use crate::support::{self, Tick, World, key_of, lines};
-use hourly::hour::Hour;
 use common::Timestamp;
+use hourly::hour::Hour;
 
 /// Ticks of one partition whose offsets follow one another from hour to hour, 20 in each: of the
 /// hour `back` hours ago.

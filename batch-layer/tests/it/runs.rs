@@ -234,8 +234,8 @@ async fn a_dry_run_makes_no_tables_in_an_empty_database() {
 
 #[tokio::test]
 async fn the_default_window_ends_with_the_last_hour_that_is_over_plus_grace() {
-    use hourly::hour::Hour;
     use common::Timestamp;
+    use hourly::hour::Hour;
     let world = World::create().await;
     let now = Hour::of(Timestamp::now());
     for back in [0, 1, 2, 47, 60] {

@@ -5,11 +5,11 @@ use crate::support::{
     LONG, Outcome, Tick, World, at, finish, key, key_of, some_summary, some_ticks,
 };
 use crate::together::{AT_WORK, left};
+use futures::future::join_all;
 use hourly::hour::Hour;
 use hourly::index::Index;
 use hourly::lock::{self, Taken};
 use hourly::summary::{self, Written};
-use futures::future::join_all;
 use std::process::Command;
 use std::time::Duration;
 use testing::{Child, TcpProxy, eventually, stack};

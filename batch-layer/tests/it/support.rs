@@ -1,11 +1,11 @@
 //! A database, a bucket and the binary, and ticks that go both into objects and into
 //! `realtime_stock`.
 
+use common::Timestamp;
 use hourly::hour::Hour;
 use hourly::index::IndexSnapshot;
 use hourly::scan::{HourBars, Offsets};
 use hourly::summary::{NeighbourHours, Summary};
-use common::Timestamp;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::ops::Range;

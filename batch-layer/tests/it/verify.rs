@@ -4,8 +4,8 @@ use crate::changes::lines_without_offsets;
 use crate::support::{
     LONG, Outcome, Tick, World, finish, gzip, key, key_of, lines, some_ticks, ticks_of,
 };
-use hourly::hour::Hour;
 use common::Timestamp;
+use hourly::hour::Hour;
 use serde_json::Value;
 use std::process::Stdio;
 use testing::{HttpProxy, Record, TestTopic, Treatment, eventually, free_port, stack};

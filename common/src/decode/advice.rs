@@ -6,14 +6,14 @@ use crate::reject::{Reason, Reject};
 /// Why a value is none, and what its producer must do, where that can be told.
 #[cold]
 pub(super) fn advised(value: &[u8], reject: Reject) -> Reject {
-    let advice = || advice(str::from_utf8(value).ok()?);
+    let advice = || find_advice(str::from_utf8(value).ok()?);
     match (reject.reason == Reason::NotJson).then(advice).flatten() {
         Some(advice) => Reject::new(reject.reason, format!("{}: {advice}", reject.detail)),
         None => reject,
     }
 }
 
-fn advice(text: &str) -> Option<String> {
+fn find_advice(text: &str) -> Option<String> {
     let text = text.trim_start_matches('\u{feff}').trim_start();
     if text.starts_with(['{', '[']) {
         return of_stranger(first_stranger(text)?);
@@ -127,7 +127,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "[{\\[]?[a-zN'\"\\\\,é<{}\\[\\]:0-9 .-]{0,60}") {
-            let _ = super::advice(&text);
+            let _ = super::find_advice(&text);
         }
     }
 }

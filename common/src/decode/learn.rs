@@ -10,7 +10,7 @@ use super::shape::{Part, Shape, Step};
 use super::sources::{SymbolFrom, TimestampFrom};
 use super::text::Literal;
 use super::value_fields::ValueFields;
-use super::values::{correction_of, is_number, number, plain_text, unwrapped};
+use super::values::{correction_of, is_number, parse_number, plain_text, unwrapped};
 use crate::timestamp::EpochUnit;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -105,7 +105,7 @@ impl<'a> Chosen<'a> {
         rules: &Rules,
         parts: &mut Vec<(Part, &'a RawValue)>,
     ) -> Option<()> {
-        for (name, raw) in members(text)? {
+        for (name, raw) in read_members(text)? {
             let own = self.0.iter().find(|(_, chosen)| std::ptr::eq(*chosen, raw));
             if let Some((part, _)) = own {
                 is_readable(*part, raw).then(|| parts.push((*part, raw)))?;
@@ -161,7 +161,7 @@ fn is_plain_number(raw: &RawValue) -> bool {
 
 /// With a sign or without.
 fn is_json_number(raw: &RawValue) -> bool {
-    number(raw).is_some()
+    parse_number(raw).is_some()
 }
 
 fn is_text(raw: &RawValue) -> bool {
@@ -193,7 +193,7 @@ fn cut(text: &str, parts: &[(Part, &RawValue)]) -> Option<(Vec<Step>, Literal)> 
 }
 
 /// The members of an object; `None` where a name is there twice or has escapes.
-fn members(text: &str) -> Option<Vec<(&str, &RawValue)>> {
+fn read_members(text: &str) -> Option<Vec<(&str, &RawValue)>> {
     let mut json = serde_json::Deserializer::from_str(text);
     let members = json.deserialize_map(Members).ok()?;
     let mut names = HashSet::new();

@@ -33,14 +33,14 @@ fn text(index: u16, read: &Result<Record<'_>, Reject>) -> String {
 fn all_by(
     decoder: &mut Decoder,
     value: &str,
-    beside: &RecordContext<'_>,
+    context: &RecordContext<'_>,
     strictly: bool,
 ) -> Vec<String> {
     let mut all = Vec::new();
     let mut each = |element: Element<'_>| all.push(text(element.index, &element.read));
     let read = match strictly {
-        true => decoder.decode_each_strictly(value.as_bytes(), beside, &mut each),
-        false => decoder.decode_each(value.as_bytes(), beside, &mut each),
+        true => decoder.decode_each_strictly(value.as_bytes(), context, &mut each),
+        false => decoder.decode_each(value.as_bytes(), context, &mut each),
     };
     if let Err(reject) = read {
         assert!(all.is_empty(), "what is none as a whole shows no elements");
@@ -229,14 +229,14 @@ fn key_and_record_time_are_those_of_every_element() {
     };
     let value = r#"{"data":[{"p":1},{"p":2},{"p":0}],"kafka_timestamp":1749218401000}"#;
     let mut decoder = Decoder::new(rules, NOW);
-    let beside = RecordContext { key: Some(b"K"), ..RecordContext::NOTHING };
+    let context = RecordContext { key: Some(b"K"), ..RecordContext::NOTHING };
     for strictly in [true, false, false] {
-        let found = all_by(&mut decoder, value, &beside, strictly);
+        let found = all_by(&mut decoder, value, &context, strictly);
         assert_eq!(found, ["0 K 1 1749218401000", "1 K 2 1749218401000", "2 bad_price"]);
     }
-    let beside =
-        RecordContext { time: Some(Timestamp::from_micros(1_749_218_402_000_000)), ..beside };
-    assert_eq!(all_by(&mut decoder, value, &beside, false)[0], "0 K 1 1749218402000");
+    let context =
+        RecordContext { time: Some(Timestamp::from_micros(1_749_218_402_000_000)), ..context };
+    assert_eq!(all_by(&mut decoder, value, &context, false)[0], "0 K 1 1749218402000");
 }
 
 #[test]
@@ -283,14 +283,14 @@ fn the_fast_path_prefers_a_symbol_around_an_element_to_the_key() {
     let rules = Rules { symbol_from: SymbolFrom::ValueOrKey, ..rules("data", MAP) };
     let mut decoder = Decoder::new(rules, NOW);
     let row = r#"{"p":201.5,"v":100,"t":1749218401123}"#;
-    let beside = RecordContext { key: Some(b"KEY"), ..RecordContext::NOTHING };
+    let context = RecordContext { key: Some(b"KEY"), ..RecordContext::NOTHING };
     for (around, expected) in [("", "KEY"), (r#""s":"AROUND","#, "AROUND"), ("", "KEY")] {
         let value = format!(r#"{{{around}"data":[{row},{row}]}}"#);
-        let strict = all_by(&mut decoder, &value, &beside, true);
-        assert_eq!(all_by(&mut decoder, &value, &beside, false), strict, "{value}");
+        let strict = all_by(&mut decoder, &value, &context, true);
+        assert_eq!(all_by(&mut decoder, &value, &context, false), strict, "{value}");
         assert!(strict.iter().all(|tick| tick.contains(expected)), "{strict:?}");
     }
-    let given = decoder.given(&beside);
+    let given = decoder.given(&context);
     assert!(decoder.element_shapes[0].decode(row.as_bytes(), &given).is_some());
 }
 
@@ -375,12 +375,12 @@ proptest! {
         };
         let (mut fast, mut strict) = (Decoder::new(rules.clone(), NOW), Decoder::new(rules, NOW));
         for (number, value) in values.iter().chain(&values).enumerate() {
-            let beside = RecordContext { key: Some(b"KEY"), time: (time && number % 3 > 0).then_some(NOW), topic: None };
-            let expected = all_by(&mut strict, value, &beside, true);
-            if let Some(record) = fast.decode_known(value.as_bytes(), &beside) {
+            let context = RecordContext { key: Some(b"KEY"), time: (time && number % 3 > 0).then_some(NOW), topic: None };
+            let expected = all_by(&mut strict, value, &context, true);
+            if let Some(record) = fast.decode_known(value.as_bytes(), &context) {
                 prop_assert_eq!(vec![text(0, &Ok(record))], expected.clone(), "{}", value);
             }
-            prop_assert_eq!(all_by(&mut fast, value, &beside, false), expected, "{}", value);
+            prop_assert_eq!(all_by(&mut fast, value, &context, false), expected, "{}", value);
         }
     }
 

@@ -227,7 +227,7 @@ impl<'a> Read<'a> {
         let end;
         match part {
             Part::Symbol => {
-                let (symbol, after) = symbol(text, at)?;
+                let (symbol, after) = read_symbol(text, at)?;
                 (self.symbol, end) = (Some(symbol), after);
             }
             Part::TimestampText => {
@@ -239,21 +239,21 @@ impl<'a> Read<'a> {
                 (self.timestamp, end) = (Some(micros), after);
             }
             Part::Price => {
-                (self.open, end) = nanos(text, at)?;
+                (self.open, end) = read_nanos(text, at)?;
                 self.close = self.open;
             }
-            Part::Open => (self.open, end) = nanos(text, at)?,
-            Part::Close => (self.close, end) = nanos(text, at)?,
+            Part::Open => (self.open, end) = read_nanos(text, at)?,
+            Part::Close => (self.close, end) = read_nanos(text, at)?,
             Part::High => {
-                let (high, after) = nanos(text, at)?;
+                let (high, after) = read_nanos(text, at)?;
                 (self.high, end) = (Some(high), after);
             }
             Part::Low => {
-                let (low, after) = nanos(text, at)?;
+                let (low, after) = read_nanos(text, at)?;
                 (self.low, end) = (Some(low), after);
             }
             Part::Volume => {
-                let (volume, after) = volume(text, at)?;
+                let (volume, after) = read_volume(text, at)?;
                 (self.volume, end) = (Some(volume), after);
             }
             Part::Bid | Part::Ask | Part::Conditions | Part::Sequence => {
@@ -281,7 +281,7 @@ impl<'a> Read<'a> {
             return Some(at + length);
         }
         let (number, end) =
-            if part == Part::Sequence { integer(text, at)? } else { nanos(text, at)? };
+            if part == Part::Sequence { integer(text, at)? } else { read_nanos(text, at)? };
         match part {
             Part::Bid => self.extras.set_bid(number),
             Part::Ask => self.extras.set_ask(number),
@@ -337,7 +337,7 @@ fn in_place(key: &[u8]) -> Option<Symbol<'_>> {
 }
 
 #[inline(always)]
-fn symbol(text: Text<'_>, at: usize) -> Option<(Symbol<'_>, usize)> {
+fn read_symbol(text: Text<'_>, at: usize) -> Option<(Symbol<'_>, usize)> {
     let symbol = Symbol::at_front(text.rest(at))?;
     Some((symbol, at + symbol.as_str().len()))
 }
@@ -361,11 +361,11 @@ fn integer(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
 
 /// A decimal, and the place behind it.
 #[inline(always)]
-fn volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
+fn read_volume(text: Text<'_>, at: usize) -> Option<(Volume, usize)> {
     let Some(Decimal { whole, fraction, fraction_digits, end }) =
-        decimal(text, at).filter(Decimal::is_of_nanos)
+        read_decimal(text, at).filter(Decimal::is_of_nanos)
     else {
-        let (nanos, end) = unusual_nanos(text, at)?;
+        let (nanos, end) = read_unusual_nanos(text, at)?;
         return Some((Volume::from_nanos(nanos)?, end));
     };
     let nanos = fraction * POWERS[Price::SCALE as usize - fraction_digits];
@@ -400,7 +400,7 @@ fn epoch(text: Text<'_>, at: usize, unit: EpochUnit) -> Option<(i64, usize)> {
 
 /// A decimal of up to 18 digits in units of 10^-9, and the place behind it.
 #[inline(always)]
-fn nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
+fn read_nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
     if let Some((digits, whole, fraction)) = text.short_decimal(at) {
         let end = at + whole + 1 + fraction;
         if is_json_integer(text, at, whole) && !matches!(text.byte(end), b'e' | b'E') {
@@ -408,9 +408,9 @@ fn nanos(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
         }
     }
     let Some(Decimal { whole, fraction, fraction_digits, end }) =
-        decimal(text, at).filter(Decimal::is_of_nanos)
+        read_decimal(text, at).filter(Decimal::is_of_nanos)
     else {
-        let (nanos, end) = unusual_nanos(text, at)?;
+        let (nanos, end) = read_unusual_nanos(text, at)?;
         return Some((i64::try_from(nanos).ok()?, end));
     };
     let unit = POWERS[Price::SCALE as usize - fraction_digits];
@@ -437,7 +437,7 @@ impl Decimal {
 
 /// A plain decimal of up to 18 digits on either side of the point.
 #[inline(always)]
-fn decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
+fn read_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
     let (whole, digits) = text.digits(at);
     if is_json_integer(text, at, digits) { decimal_of(text, at, whole, digits) } else { None }
 }
@@ -456,7 +456,7 @@ fn nanosecond_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
 /// The place behind a number that is none of ours.
 #[inline(always)]
 fn other_number(text: Text<'_>, at: usize) -> Option<usize> {
-    match decimal(text, at) {
+    match read_decimal(text, at) {
         Some(decimal) => Some(decimal.end),
         None => Unusual::read(text, at).map(|unusual| unusual.end),
     }
@@ -548,7 +548,7 @@ fn exponent(text: Text<'_>, at: usize) -> Option<(i64, usize)> {
 
 /// Of floats, too, whose digits below 10^-9 mean nothing.
 #[cold]
-fn unusual_nanos(text: Text<'_>, at: usize) -> Option<(i128, usize)> {
+fn read_unusual_nanos(text: Text<'_>, at: usize) -> Option<(i128, usize)> {
     let unusual = Unusual::read(text, at)?;
     let written = || str::from_utf8(text.rest(at).get(..unusual.end - at)?).ok();
     let nanos = unusual.nanos().or_else(|| parse_nanos(written()?).ok())?;

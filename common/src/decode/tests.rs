@@ -421,12 +421,12 @@ fn a_record_s_time_in_a_wrong_unit_makes_no_tick() {
         (millis.saturating_mul(1_000_000), false),
         (i64::MAX, false),
     ] {
-        let beside = RecordContext {
+        let context = RecordContext {
             time: Some(Timestamp::from_micros(millis.saturating_mul(1000))),
             ..ALONE
         };
         let mut decoder = Decoder::new(rules.clone(), NOW);
-        let read = decoder.decode(value.as_bytes(), &beside).map(|record| record.tick.timestamp());
+        let read = decoder.decode(value.as_bytes(), &context).map(|record| record.tick.timestamp());
         match is_tick {
             true => assert_eq!(read, Ok(NOW)),
             false => assert_eq!(read.unwrap_err().reason, Reason::TimestampOutOfRange, "{millis}"),
@@ -617,9 +617,9 @@ fn symbols_become_upper_case_where_that_is_asked_for() {
     let mut by_topic = Decoder::new(rules(SymbolFrom::Topic), NOW);
     for _ in 0..2 {
         let value = bare("", "");
-        let beside = RecordContext { topic: Some("btcusdt"), ..ALONE };
+        let context = RecordContext { topic: Some("btcusdt"), ..ALONE };
         assert_eq!(
-            by_topic.decode(value.as_bytes(), &beside).unwrap().tick.symbol().as_str(),
+            by_topic.decode(value.as_bytes(), &context).unwrap().tick.symbol().as_str(),
             "BTCUSDT"
         );
     }
@@ -1082,13 +1082,13 @@ fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() 
     };
     let mut by_key = Decoder::new(rules(SymbolFrom::Key), NOW);
     for key in [&b"AAPL"[..], b"MSFT", b"\"BRK-B\""] {
-        let beside = RecordContext { key: Some(key), time: Some(NOW), ..ALONE };
-        let tick = by_key.decode(value, &beside).unwrap().tick;
+        let context = RecordContext { key: Some(key), time: Some(NOW), ..ALONE };
+        let tick = by_key.decode(value, &context).unwrap().tick;
         assert_eq!(tick.symbol().as_str(), str::from_utf8(key).unwrap().trim_matches('"'));
         assert_eq!(tick.timestamp(), NOW);
     }
-    let reject = |beside: &RecordContext<'_>, decoder: &mut Decoder| {
-        decoder.decode(value, beside).unwrap_err()
+    let reject = |context: &RecordContext<'_>, decoder: &mut Decoder| {
+        decoder.decode(value, context).unwrap_err()
     };
     for key in [None, Some(&b""[..])] {
         let missing = reject(&RecordContext { key, time: Some(NOW), ..ALONE }, &mut by_key);
@@ -1106,8 +1106,8 @@ fn the_symbol_may_come_from_the_key_or_the_topic_and_the_time_from_the_record() 
             .contains("--timestamp-from record")
     );
     let mut by_topic = Decoder::new(rules(SymbolFrom::Topic), NOW);
-    let beside = RecordContext { topic: Some("AAPL"), time: Some(NOW), ..ALONE };
-    assert_eq!(by_topic.decode(value, &beside).unwrap().tick.symbol().as_str(), "AAPL");
+    let context = RecordContext { topic: Some("AAPL"), time: Some(NOW), ..ALONE };
+    assert_eq!(by_topic.decode(value, &context).unwrap().tick.symbol().as_str(), "AAPL");
 }
 
 #[test]
@@ -1157,11 +1157,11 @@ fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_somethi
         Decoder::new(Rules { symbol_from: SymbolFrom::ValueOrKey, ..Rules::default() }, NOW);
     let mut read = |symbol: &str, key: Option<&str>| {
         let value = format!(r#"{{{symbol}"price":2.5,"ts":1749218401}}"#);
-        let beside = RecordContext { key: key.map(str::as_bytes), ..ALONE };
+        let context = RecordContext { key: key.map(str::as_bytes), ..ALONE };
         let symbol = |record: Record<'_>| record.tick.symbol().as_str().to_owned();
-        let strict = decoder.decode_strictly(value.as_bytes(), &beside).map(symbol);
+        let strict = decoder.decode_strictly(value.as_bytes(), &context).map(symbol);
         for _ in 0..2 {
-            let fast = decoder.decode(value.as_bytes(), &beside).map(symbol);
+            let fast = decoder.decode(value.as_bytes(), &context).map(symbol);
             assert_eq!(fast, strict, "{value}");
         }
         strict
@@ -1552,9 +1552,9 @@ proptest! {
             let keys: [&[u8]; 6] =
                 [b"\"K\"", b"KEY", b"17.5", b"2330.TW", b"2025-06-06", b"key"];
             let key = keys[number % keys.len()];
-            let beside = RecordContext { key: (number % 7 > 0).then_some(key), time: (time && number % 3 > 0).then_some(NOW), ..ALONE };
-            let expected = strict.decode_strictly(value.as_bytes(), &beside);
-            prop_assert_eq!(fast.decode(value.as_bytes(), &beside), expected, "{}", value);
+            let context = RecordContext { key: (number % 7 > 0).then_some(key), time: (time && number % 3 > 0).then_some(NOW), ..ALONE };
+            let expected = strict.decode_strictly(value.as_bytes(), &context);
+            prop_assert_eq!(fast.decode(value.as_bytes(), &context), expected, "{}", value);
         }
     }
 }

@@ -14,19 +14,19 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// The text of a JSON number; `None` for every other kind of value.
-pub(super) fn number(raw: &RawValue) -> Option<&str> {
+pub(super) fn parse_number(raw: &RawValue) -> Option<&str> {
     let text = raw.get();
     text.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(text)
 }
 
 /// The number that a value writes as one or as text.
 fn number_or_text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    number(raw).map(Cow::Borrowed).or_else(|| text(raw).filter(|text| is_number(text)))
+    parse_number(raw).map(Cow::Borrowed).or_else(|| parse_text(raw).filter(|text| is_number(text)))
 }
 
 /// The content of a JSON string. One that was written with escapes is the same in the archive
 /// without them.
-fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
+fn parse_text(raw: &RawValue) -> Option<Cow<'_, str>> {
     let unescaped = || serde_json::from_str::<String>(raw.get()).ok();
     plain_text(raw).map(Cow::Borrowed).or_else(|| unescaped().map(Cow::Owned))
 }
@@ -49,7 +49,7 @@ pub(super) fn is_number(text: &str) -> bool {
 }
 
 pub(super) fn integer(raw: &RawValue) -> Option<i64> {
-    decimal::parse(number(raw)?, 0, Rounding::Exact).ok()
+    decimal::parse(parse_number(raw)?, 0, Rounding::Exact).ok()
 }
 
 /// The record's own time as the archive has it: milliseconds since 1970.
@@ -69,7 +69,7 @@ fn string<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Option<&'a str> {
 pub(super) fn symbol<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Result<&'a str, Reject> {
     string(raw, buffer).ok_or_else(|| {
         let written = excerpt(raw.get());
-        let what = match number(raw) {
+        let what = match parse_number(raw) {
             Some(_) => format!(
                 "is a number, and no flag makes a text of it: the producer must write \"{written}\", or \
                  name another member with --map symbol=NAME"
@@ -193,7 +193,7 @@ pub(super) fn timestamp(
         if kind.may_be_dotnet(number, rules.times.unit) {
             return bad(MAY_BE_DOTNET);
         }
-        return match times::text(kind, number) {
+        return match times::write_text(kind, number) {
             Some(text) => time_of_text(&text, raw.get(), &rules.times),
             None => Err(bad_time(
                 Reason::TimestampOutOfRange,
@@ -202,7 +202,7 @@ pub(super) fn timestamp(
             )),
         };
     }
-    match text(raw) {
+    match parse_text(raw) {
         Some(text) => time_of_text(&text, raw.get(), &rules.times),
         None => bad("is neither text of a time nor a number since 1970"),
     }
@@ -242,7 +242,7 @@ pub(super) fn date_and_time(
     rules: &Rules,
 ) -> Result<Timestamp, Reject> {
     let written = format!("{} {}", date.get(), time.get());
-    match (number(date).map(Cow::Borrowed).or_else(|| text(date)), text(time)) {
+    match (parse_number(date).map(Cow::Borrowed).or_else(|| parse_text(date)), parse_text(time)) {
         (Some(date), Some(time)) => time_of_text(&format!("{date}T{time}"), &written, &rules.times),
         _ => Err(bad_time(
             Reason::BadTimestamp,
@@ -367,7 +367,8 @@ pub(super) fn price(raw: &RawValue, name: &str, rules: &Rules) -> Result<Price, 
     const BEYOND: &str = "is beyond 9.2 billion";
     let bad =
         |what: &str| Reject::new(Reason::BadPrice, format!("{name} {} {what}", excerpt(raw.get())));
-    let nanos = nanos(raw, BEYOND).and_then(|nanos| i64::try_from(nanos).map_err(|_| BEYOND));
+    let nanos =
+        parse_number_nanos(raw, BEYOND).and_then(|nanos| i64::try_from(nanos).map_err(|_| BEYOND));
     let nanos = nanos.map_err(bad)?;
     if nanos < rules.lowest_price() {
         return Err(bad("is not above zero (--allow-nonpositive-prices)"));
@@ -380,7 +381,7 @@ pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
     let bad = |what: &str| {
         Reject::new(Reason::BadVolume, format!("volume {} {what}", excerpt(raw.get())))
     };
-    let nanos = nanos(raw, BEYOND).map_err(bad)?;
+    let nanos = parse_number_nanos(raw, BEYOND).map_err(bad)?;
     if nanos < 0 {
         return Err(bad("is below zero"));
     }
@@ -388,7 +389,7 @@ pub(super) fn volume(raw: &RawValue) -> Result<Volume, Reject> {
 }
 
 /// A number in units of 10^-9, or what is wrong with it; `beyond`: that it is too large.
-fn nanos(raw: &RawValue, beyond: &'static str) -> Result<i128, &'static str> {
+fn parse_number_nanos(raw: &RawValue, beyond: &'static str) -> Result<i128, &'static str> {
     let text = number_or_text(raw).ok_or_else(|| why_no_number(raw))?;
     parse_nanos(&text).map_err(|error| match error {
         DecimalError::OutOfRange => beyond,

@@ -38,7 +38,7 @@ struct Civil {
 ///
 /// Own code, because this runs for every tick: a property test holds it against jiff.
 pub(super) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, TimeError> {
-    let (civil, offset) = civil(text.as_bytes())?;
+    let (civil, offset) = parse_civil(text.as_bytes())?;
     match (offset, zone) {
         (Some(offset), _) => Ok(civil.at_offset(offset)),
         (None, Some(zone)) => civil.in_zone(zone),
@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str, zone: Option<&TimeZone>) -> Result<Timestamp, Ti
     }
 }
 
-fn civil(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
+fn parse_civil(bytes: &[u8]) -> Result<(Civil, Option<i64>), TimeError> {
     let Some((date, rest)) =
         bytes.split_at_checked(10).filter(|(date, _)| (date[4], date[7]) == (b'-', b'-'))
     else {

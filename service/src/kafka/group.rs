@@ -34,7 +34,7 @@ impl Member {
 
 /// Why nobody has told the members; in librdkafka's words.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Untold {
+pub enum MembersError {
     /// The coordinator is away, or not found.
     #[error("{0}")]
     Unanswered(String),
@@ -52,12 +52,12 @@ pub fn members<C: ConsumerContext>(
     group: &str,
     topic: &str,
     patience: Duration,
-) -> Result<Vec<Member>, Untold> {
-    let unanswered = |why: &str| Untold::Unanswered(why.to_owned());
+) -> Result<Vec<Member>, MembersError> {
+    let unanswered = |why: &str| MembersError::Unanswered(why.to_owned());
     let name = CString::new(group)
-        .map_err(|_| Untold::Refused("the group's name has a NUL".to_owned()))?;
+        .map_err(|_| MembersError::Refused("the group's name has a NUL".to_owned()))?;
     let metadata = consumer.fetch_metadata(Some(topic), patience);
-    let metadata = metadata.map_err(|error| Untold::Unanswered(error.to_string()))?;
+    let metadata = metadata.map_err(|error| MembersError::Unanswered(error.to_string()))?;
     let client = consumer.client().native_ptr();
     let operation = c::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS;
     // SAFETY: the client is valid as long as the consumer.
@@ -83,7 +83,7 @@ pub fn members<C: ConsumerContext>(
         // SAFETY: the event is valid.
         match unsafe { read(event.get()) } {
             Ok(members) => return Ok(members),
-            Err(untold) if matches!(why, Untold::Unanswered(_)) => why = untold,
+            Err(error) if matches!(why, MembersError::Unanswered(_)) => why = error,
             Err(_) => {}
         }
     }
@@ -92,13 +92,13 @@ pub fn members<C: ConsumerContext>(
 
 /// # Safety
 /// The event must be valid.
-unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Vec<Member>, Untold> {
-    let nothing = || Untold::Unanswered("librdkafka gave no result".to_owned());
+unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Vec<Member>, MembersError> {
+    let nothing = || MembersError::Unanswered("librdkafka gave no result".to_owned());
     // SAFETY: what the event holds lives as long as the event.
     unsafe {
         let code = Code::from(c::rd_kafka_event_error(event));
         if code != Code::NoError {
-            return Err(untold(code, text(c::rd_kafka_event_error_string(event))));
+            return Err(members_error(code, text(c::rd_kafka_event_error_string(event))));
         }
         let result = c::rd_kafka_event_DescribeConsumerGroups_result(event);
         if result.is_null() {
@@ -117,7 +117,7 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Vec<Member>, Untold> {
             Code::NoError => {}
             // So says only its coordinator.
             Code::GroupIdNotFound => return Ok(Vec::new()),
-            code => return Err(untold(code, text(c::rd_kafka_error_string(error)))),
+            code => return Err(members_error(code, text(c::rd_kafka_error_string(error)))),
         }
         let members = 0..c::rd_kafka_ConsumerGroupDescription_member_count(group);
         Ok(members
@@ -126,15 +126,15 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Vec<Member>, Untold> {
     }
 }
 
-fn untold(code: Code, why: String) -> Untold {
+fn members_error(code: Code, why: String) -> MembersError {
     match code {
         Code::GroupAuthorizationFailed
         | Code::TopicAuthorizationFailed
         | Code::ClusterAuthorizationFailed
         | Code::UnsupportedVersion
         | Code::UnsupportedFeature
-        | Code::InvalidArgument => Untold::Refused(why),
-        _ => Untold::Unanswered(why),
+        | Code::InvalidArgument => MembersError::Refused(why),
+        _ => MembersError::Unanswered(why),
     }
 }
 
@@ -195,8 +195,8 @@ mod tests {
         let cluster = MockCluster::new(2).unwrap();
         let asked =
             members(&consumer(&cluster.bootstrap_servers()), "g", "t", Duration::from_secs(20));
-        assert!(matches!(asked, Err(Untold::Refused(_))), "{asked:?}");
+        assert!(matches!(asked, Err(MembersError::Refused(_))), "{asked:?}");
         let asked = members(&consumer("127.0.0.1:1"), "g", "t", Duration::from_millis(200));
-        assert!(matches!(asked, Err(Untold::Unanswered(_))), "{asked:?}");
+        assert!(matches!(asked, Err(MembersError::Unanswered(_))), "{asked:?}");
     }
 }

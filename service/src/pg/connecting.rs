@@ -17,11 +17,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A setting that nobody knows, given where only the server itself looks: a pooler refuses it or
 /// leaves it out.
-const MARK: (&str, &str) = ("stocks.direct", "on");
+const DIRECT_SETTING: (&str, &str) = ("stocks.direct", "on");
 /// Compiling a statement takes longer here than any statement does: half of the time of an hour's
 /// run (docs/benchmarks.md).
 const NO_COMPILING: (&str, &str) = ("jit", "off");
-const LOOK: &str = "select coalesce(current_setting('stocks.direct', true), ''), current_setting('transaction_read_only')";
+const SESSION_QUERY: &str = include_str!("../../sql/connecting/session.sql");
 
 /// What stands in the way of one server.
 enum Obstacle {
@@ -95,13 +95,13 @@ impl Database {
         server: &PgConnectOptions,
     ) -> Result<(PgConnection, String, bool), Obstacle> {
         let options = if has_a_session() {
-            server.clone().options([MARK, NO_COMPILING])
+            server.clone().options([DIRECT_SETTING, NO_COMPILING])
         } else {
             server.clone()
         };
         let attempt = async {
             let mut connection = PgConnection::connect_with(&options).await?;
-            let row = sqlx::raw_sql(LOOK).fetch_one(&mut connection).await?;
+            let row = sqlx::raw_sql(SESSION_QUERY).fetch_one(&mut connection).await?;
             let (mark, read_only): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             Ok((connection, mark, read_only == "on"))
         };

@@ -53,7 +53,7 @@ impl Database {
     }
 
     fn of(url: &str, file: Option<SecretFile>, application: &str) -> Result<Self, Failure> {
-        let flag = flag(file.as_ref());
+        let flag = find_flag(file.as_ref());
         let target = Target::parse(url, application).map_err(|error| {
             Failure::Configuration(anyhow!("{flag} is not a PostgreSQL URL: {error}"))
         })?;
@@ -101,7 +101,7 @@ impl Database {
     /// The flag that says where it is.
     #[must_use]
     pub fn flag(&self) -> &'static str {
-        flag(self.file())
+        find_flag(self.file())
     }
 
     /// What is to be connected to now.
@@ -155,7 +155,7 @@ impl Database {
     }
 }
 
-fn flag(file: Option<&SecretFile>) -> &'static str {
+fn find_flag(file: Option<&SecretFile>) -> &'static str {
     if file.is_some() { "--database-url-file" } else { "--database-url" }
 }
 

@@ -1,6 +1,7 @@
 //! The tables: who brings them up to date, and when.
 
 use super::database::{Database, Migrations};
+use super::limits::Limits;
 use super::pooling::has_a_session;
 use super::query::{query_as, query_scalar};
 use super::statement::in_time;
@@ -57,11 +58,13 @@ const GRANTS: &str = include_str!("../../../migrations/grants.sql");
 
 /// No step of a start waits for a lock for ever: an attempt that was given up would leave its wait
 /// behind. A name of its own, because a writer may end another's session that takes long.
-const BEGIN: &str = "begin isolation level read committed; \
-                     set local application_name = 'migrations'; \
-                     set local lock_timeout = '30s'; \
-                     set local standard_conforming_strings = on; \
-                     set local idle_in_transaction_session_timeout = '60s'";
+const LIMITS: Limits = Limits {
+    lock: Some(Duration::from_secs(30)),
+    statement: None,
+    idle: Some(Duration::from_secs(60)),
+};
+const SETTINGS: [(&str, &str); 2] =
+    [("application_name", "'migrations'"), ("standard_conforming_strings", "on")];
 /// Longer than a look takes that still goes on.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -145,8 +148,8 @@ impl Database {
     async fn check(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let failed = |error: sqlx::Error| self.failure("looking for migrations in", error);
         let look = async {
-            let mut transaction = connection.begin_with(BEGIN).await?;
-            let applied = applied(&mut transaction).await?;
+            let mut transaction = LIMITS.begin(connection, &SETTINGS).await?;
+            let applied = read_applied(&mut transaction).await?;
             transaction.commit().await.map(|()| applied)
         };
         let applied = in_time(LOOK_TIMEOUT, look).await.map_err(failed)?;
@@ -214,14 +217,14 @@ impl Database {
 async fn begin_alone(
     connection: &mut PgConnection,
 ) -> sqlx::Result<(Transaction<'_, Postgres>, HashMap<i64, Vec<u8>>)> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
+    let mut transaction = LIMITS.begin(connection, &SETTINGS).await?;
     sqlx::raw_sql(ONE_AT_A_TIME).execute(&mut *transaction).await?;
-    let applied = applied(&mut transaction).await?;
+    let applied = read_applied(&mut transaction).await?;
     Ok((transaction, applied))
 }
 
 /// Checksums by version of the migrations that have run; none where there is not even their table.
-async fn applied(connection: &mut PgConnection) -> sqlx::Result<HashMap<i64, Vec<u8>>> {
+async fn read_applied(connection: &mut PgConnection) -> sqlx::Result<HashMap<i64, Vec<u8>>> {
     let there = query_scalar("select to_regclass('public._sqlx_migrations') is not null");
     if !there.fetch_one(&mut *connection).await? {
         return Ok(HashMap::new());

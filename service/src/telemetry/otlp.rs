@@ -38,7 +38,7 @@ impl Traces {
     /// # Errors
     /// A setting that can never work.
     pub(super) fn open(program: &'static str) -> Result<Self, Failure> {
-        let provider = provider(program).map_err(Failure::Configuration)?;
+        let provider = make_provider(program).map_err(Failure::Configuration)?;
         Ok(Self { program, provider })
     }
 
@@ -76,7 +76,7 @@ fn is_exported(metadata: &Metadata<'_>) -> bool {
     }
 }
 
-fn provider(program: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
+fn make_provider(program: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> {
     let Some(endpoint) = endpoint()? else { return Ok(None) };
     check_protocol()?;
     let exporter = SpanExporter::builder()
@@ -86,8 +86,9 @@ fn provider(program: &'static str) -> anyhow::Result<Option<SdkTracerProvider>> 
         .with_protocol(Protocol::HttpBinary)
         .build()
         .context("traces (the variables OTEL_EXPORTER_OTLP_*)")?;
-    let provider =
-        SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource(program));
+    let provider = SdkTracerProvider::builder()
+        .with_batch_exporter(exporter)
+        .with_resource(make_resource(program));
     Ok(Some(provider.build()))
 }
 
@@ -127,7 +128,7 @@ fn check_protocol() -> anyhow::Result<()> {
 
 /// What is traced: as the environment calls it (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`),
 /// else by the program's name.
-fn resource(program: &'static str) -> Resource {
+fn make_resource(program: &'static str) -> Resource {
     let named = Resource::builder().build();
     let name = named.get(&Key::new("service.name")).map(|name| name.to_string());
     let resource = Resource::builder()

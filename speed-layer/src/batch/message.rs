@@ -18,7 +18,7 @@ pub struct Message<'a> {
 
 impl<'a> Message<'a> {
     #[inline]
-    pub(super) fn beside(&self) -> RecordContext<'a> {
+    pub(super) fn context(&self) -> RecordContext<'a> {
         RecordContext { key: self.key, topic: Some(self.topic), time: self.timestamp }
     }
 }

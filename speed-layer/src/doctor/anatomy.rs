@@ -62,7 +62,7 @@ fn without_envelope(value: Value) -> Option<Value> {
 
 /// The members of an object, and of those inside of it, that are no objects and hold none. What a
 /// row was before a change of it is no tick.
-pub fn leaves(object: &Members) -> Vec<Leaf<'_>> {
+pub fn find_leaves(object: &Members) -> Vec<Leaf<'_>> {
     let mut leaves = Vec::new();
     collect(object, &mut Vec::new(), &mut leaves);
     leaves
@@ -85,7 +85,7 @@ fn collect<'a>(object: &'a Members, above: &mut Vec<&'a str>, leaves: &mut Vec<L
 /// Shows the leaves of a message wherever they are, those of arrays' first elements as well.
 pub fn each_leaf<'a>(value: &'a Value, take: &mut impl FnMut(&Leaf<'a>)) {
     each_object(value, DEEPEST, &mut |object| {
-        let plain = leaves(object);
+        let plain = find_leaves(object);
         plain.iter().for_each(&mut *take);
     });
 }
@@ -124,7 +124,7 @@ fn each_object_in_array<'a>(value: &'a Value, deepest: usize, take: &mut impl Fn
 
 /// The ways to arrays of objects, and to objects that are named as feeds name the array: what
 /// `--each` may be.
-pub fn ways(value: &Value) -> Vec<Path> {
+pub fn find_ways(value: &Value) -> Vec<Path> {
     let mut ways = Vec::new();
     note_ways(value, &mut Vec::new(), &mut ways);
     let mut known: Vec<Path> = Vec::new();
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_way_leads_to_arrays_of_objects_through_objects_and_arrays() {
         let found = |message: &str| -> Vec<String> {
-            ways(&parse(message.as_bytes()).unwrap()).iter().map(ToString::to_string).collect()
+            find_ways(&parse(message.as_bytes()).unwrap()).iter().map(ToString::to_string).collect()
         };
         assert_eq!(found(r#"{"stream":"s","data":{"e":"trade"}}"#), ["data"]);
         assert_eq!(

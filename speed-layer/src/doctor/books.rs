@@ -1,7 +1,7 @@
 //! Which arrays hold what somebody offers or asks, and no trades: order books, quotes and orders,
 //! by their names and by what their messages say of themselves.
 
-use super::anatomy::{Members, first_element, first_object, leaves, plain};
+use super::anatomy::{Members, find_leaves, first_element, first_object, plain};
 use common::decode::Path;
 use serde_json::Value;
 
@@ -121,7 +121,7 @@ fn says_book(object: &Members) -> bool {
 
 /// `"channel":"l2_data"`, `"topic":"orderbook.1.BTCUSDT"`, `"arg":{"channel":"books5"}`.
 fn said_book(object: &Members) -> Option<String> {
-    let all = leaves(object);
+    let all = find_leaves(object);
     let mut kinds = all.iter().filter(|leaf| KINDS.contains(&plain(leaf.name()).as_str()));
     let book = kinds.find(|leaf| {
         let text = leaf.value.as_str().unwrap_or_default().to_ascii_lowercase();
@@ -137,12 +137,12 @@ fn said_book(object: &Members) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::anatomy::{parse, ways};
+    use super::super::anatomy::{find_ways, parse};
     use super::*;
 
     fn books(message: &str) -> Vec<(String, bool)> {
         let message = parse(message.as_bytes()).unwrap();
-        let all = ways(&message);
+        let all = find_ways(&message);
         all.iter().map(|way| (way.to_string(), is_book(&message, way))).collect()
     }
 

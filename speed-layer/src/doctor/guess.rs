@@ -1,7 +1,7 @@
 //! Where the fields of a message may stand, by the names and kinds of its members: a guess, for a
 //! person to judge.
 
-use super::anatomy::{Leaf, first_element, leaves, number, plain};
+use super::anatomy::{Leaf, find_leaves, first_element, number, plain};
 use super::times::{instant, is_date, is_date_alone, is_time_by, is_time_name, is_time_of_day};
 use super::traits::is_latest_price;
 use common::Timestamp;
@@ -89,8 +89,8 @@ pub fn guess(message: &Value, way: Option<&Path>, record_time: Option<Timestamp>
     let Some((element, around)) = first_element(message, way) else {
         return Guess::default();
     };
-    let own = leaves(element);
-    let outer: Vec<Leaf<'_>> = around.into_iter().flat_map(leaves).collect();
+    let own = find_leaves(element);
+    let outer: Vec<Leaf<'_>> = around.into_iter().flat_map(find_leaves).collect();
     // A mark price is nobody's trade, and its `T` is the time of the next funding.
     if own.iter().any(|leaf| leaf.path == ["e"] && *leaf.value == "markPriceUpdate") {
         return Guess::default();

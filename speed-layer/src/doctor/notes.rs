@@ -1,6 +1,6 @@
 //! What a person should look at in ticks that flags make.
 
-use super::anatomy::{first_element, leaves, parse};
+use super::anatomy::{find_leaves, first_element, parse};
 use super::command_line::command_line;
 use super::hints;
 use super::traits::is_volume;
@@ -164,7 +164,7 @@ fn volume_beside(rules: &Rules, found: &[Outcome], tried: &[Tried<'_>]) -> Optio
         let value = parse(&tried.sample.value)?;
         let (element, _) =
             first_element(&value, rules.each.as_ref()).or_else(|| first_element(&value, None))?;
-        let all = leaves(element);
+        let all = find_leaves(element);
         let volumes = all.iter().filter(|leaf| is_volume(leaf));
         let mut paths = volumes.filter_map(|leaf| Path::new(&leaf.path));
         paths.find(|path| !is_mapped(path))

@@ -13,7 +13,7 @@ mod tests;
 use super::notes::{self, Grounds};
 use super::reading::Reading;
 use super::sampling::Sample;
-use super::zones::{self, Zoned};
+use super::zones::{ZoneFinding, find_zone};
 use common::Timestamp;
 use common::decode::ProvenanceNames;
 use search::{GOOD_SHARE, Search};
@@ -96,12 +96,12 @@ impl Search<'_> {
         if let Some(doubt) = self.rival(&found) {
             return Checked { doubts: vec![doubt], ..Checked::default() };
         }
-        match zones::tell(&found, self.args, &self.tried, self.now) {
-            Zoned::Told(found) => {
+        match find_zone(&found, self.args, &self.tried, self.now) {
+            ZoneFinding::Found(found) => {
                 Checked { found: Some(*found), is_zone_told: true, ..Checked::default() }
             }
-            Zoned::AsItIs => Checked { found: Some(found), ..Checked::default() },
-            Zoned::Untold(doubt) => Checked { doubts: vec![doubt], ..Checked::default() },
+            ZoneFinding::NotNeeded => Checked { found: Some(found), ..Checked::default() },
+            ZoneFinding::Unknown(doubt) => Checked { doubts: vec![doubt], ..Checked::default() },
         }
     }
 }

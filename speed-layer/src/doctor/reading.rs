@@ -47,7 +47,7 @@ impl Reading {
                 reading.reject(index, reject.clone());
                 continue;
             }
-            let beside = RecordContext {
+            let context = RecordContext {
                 key: sample.key.as_deref(),
                 topic: Some(&sample.topic),
                 time: sample.time,
@@ -58,7 +58,7 @@ impl Reading {
                 reading.reject(index, reject);
             };
             let read =
-                decoder.decode_each(&sample.value, &beside, &mut |element| match element.read {
+                decoder.decode_each(&sample.value, &context, &mut |element| match element.read {
                     // Of several the first stands for all.
                     Ok(record) if !std::mem::replace(&mut holds_ticks, true) => {
                         reading.take(&record.tick);

@@ -12,14 +12,14 @@ use std::fmt::Write;
 /// Characters of a message that are shown.
 const SHOWN: usize = 200;
 
-pub struct Report<'a> {
+pub struct DoctorReport<'a> {
     pub sampled: &'a Sampled,
     pub reading: &'a Reading,
     pub advice: &'a Advice,
     pub database: &'a DatabaseState,
 }
 
-impl Report<'_> {
+impl DoctorReport<'_> {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.

@@ -74,13 +74,13 @@ pub fn outcomes(rules: Rules, tried: &[Tried<'_>], now: Timestamp) -> Vec<Outcom
     let mut decoder = Decoder::new(rules, now);
     let one = |tried: &Tried<'_>| {
         let sample = tried.sample;
-        let beside = RecordContext {
+        let context = RecordContext {
             key: sample.key.as_deref(),
             topic: Some(&sample.topic),
             time: sample.time,
         };
         let mut outcome = Outcome::Reject;
-        let read = decoder.decode_each(&sample.value, &beside, &mut |element| match (
+        let read = decoder.decode_each(&sample.value, &context, &mut |element| match (
             outcome,
             element.read,
         ) {

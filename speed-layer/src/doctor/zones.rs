@@ -25,51 +25,51 @@ const ZONES: [&str; 10] = [
 ];
 
 /// What is known of the zone.
-pub enum Zoned {
+pub enum ZoneFinding {
     /// None is needed, or it was said; or there are dates alone, for which any is an example.
-    AsItIs,
+    NotNeeded,
     /// The flags with the right one.
-    Told(Box<MessageArgs>),
+    Found(Box<MessageArgs>),
     /// What to say of it.
-    Untold(String),
+    Unknown(String),
 }
 
 /// Looks for the zone of the times that the flags `found` need one for. What was said `before`
 /// stays.
-pub fn tell(
+pub fn find_zone(
     found: &MessageArgs,
     before: &MessageArgs,
     tried: &[Tried<'_>],
     now: Timestamp,
-) -> Zoned {
+) -> ZoneFinding {
     if before.timestamp_zone.is_some() || found.sources().1 == TimestampFrom::Record {
-        return Zoned::AsItIs;
+        return ZoneFinding::NotNeeded;
     }
-    let zone = |name: &str| name.parse::<TimeZone>().ok();
-    let (Some(utc), Some(tokyo)) = (zone("UTC"), zone("Asia/Tokyo")) else {
-        return Zoned::AsItIs;
+    let parse = |name: &str| name.parse::<TimeZone>().ok();
+    let (Some(utc), Some(tokyo)) = (parse("UTC"), parse("Asia/Tokyo")) else {
+        return ZoneFinding::NotNeeded;
     };
     let mut times = Times { found, tried, now, local: Vec::new() };
     times.local = times.that_differ(&utc, &tokyo);
     if times.are_dates_alone(&utc) {
-        return Zoned::AsItIs;
+        return ZoneFinding::NotNeeded;
     }
     let current = found.rules(ProvenanceNames::default()).times.zone;
     let said = tried.iter().find_map(|tried| tried.traits.zone.clone());
-    let all = said.iter().chain(&current).cloned().chain(ZONES.into_iter().filter_map(zone));
+    let all = said.iter().chain(&current).cloned().chain(ZONES.into_iter().filter_map(parse));
     if let Some(best) = times.best_of(all) {
         return match found.timestamp_zone.is_none() && current.as_ref() == Some(&best) {
-            true => Zoned::AsItIs,
-            false => times.told(best),
+            true => ZoneFinding::NotNeeded,
+            false => times.with_zone(best),
         };
     }
     match (said, current) {
-        (Some(said), _) if !times.are_ahead(&said) => times.told(said),
+        (Some(said), _) if !times.are_ahead(&said) => times.with_zone(said),
         // A preset's.
         (_, Some(zone)) if found.timestamp_zone.is_none() && !times.are_ahead(&zone) => {
-            Zoned::AsItIs
+            ZoneFinding::NotNeeded
         }
-        _ => Zoned::Untold(times.untold()),
+        _ => ZoneFinding::Unknown(times.describe_unknown()),
     }
 }
 
@@ -87,8 +87,8 @@ impl Times<'_> {
         MessageArgs { timestamp_zone: Some(zone), ..self.found.clone() }
     }
 
-    fn told(&self, zone: TimeZone) -> Zoned {
-        Zoned::Told(Box::new(self.with(zone)))
+    fn with_zone(&self, zone: TimeZone) -> ZoneFinding {
+        ZoneFinding::Found(Box::new(self.with(zone)))
     }
 
     /// What each sample is in a zone, where it is a tick.
@@ -136,7 +136,7 @@ impl Times<'_> {
         best.1
     }
 
-    fn untold(&self) -> String {
+    fn describe_unknown(&self) -> String {
         let flags = MessageArgs { timestamp_zone: SOME_ZONE.parse().ok(), ..self.found.clone() };
         let flags = command_line(&flags).replace(SOME_ZONE, "ZONE");
         format!(

@@ -220,7 +220,7 @@ impl Intake {
         let Some(asked) = self.identifying.get_mut(&identity.topic) else { return };
         if asked.why.as_ref() != Some(&why) {
             let (topic, text) = (identity.topic.as_str(), is_not_taken(&identity.topic, &why));
-            tracing::warn!(topic, "{text}");
+            tracing::warn!(topic, error = why, "{text}");
         }
         (asked.why, asked.is_news) = (Some(why), false);
         asked.retry_at = Some(Instant::now() + retry_after);
@@ -305,7 +305,7 @@ impl Intake {
             return;
         }
         if self.absent.get(topic) != Some(&text) {
-            tracing::warn!(topic, "{text}");
+            tracing::warn!(topic, error = text, "{text}");
             self.absent.insert(topic.to_owned(), text);
         }
     }

@@ -118,6 +118,7 @@ impl Intake {
         let count = partitions.len();
         tracing::warn!(
             writer = index,
+            partitions = count,
             "PostgreSQL has taken none of the last batches of writer {index}: what else was read of its {count} partitions \
              is read again"
         );

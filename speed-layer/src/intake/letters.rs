@@ -47,6 +47,7 @@ impl LettersWatch {
             let text = format!("topic \"{topic}\" (--dead-letter-topic) does not exist; create it");
             tracing::warn!(
                 topic,
+                error = text,
                 "{text}: the first rejected message will wait for it, and all behind it"
             );
             health.fails(text);

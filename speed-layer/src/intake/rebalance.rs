@@ -66,7 +66,7 @@ impl Intake {
         let (health, now) = (&self.shared.health, Instant::now());
         if !health.database.get() || !health.kafka.get() || absent.is_some() {
             // Nobody can say where to begin; that has its own line.
-            self.assignment.excuse(now);
+            self.assignment.restart_wait(now);
         }
         let troubles = [absent, elsewhere, self.assignment.log_troubles(now)];
         let troubles: Vec<String> = troubles.into_iter().flatten().collect();
@@ -133,7 +133,7 @@ impl Intake {
     /// Does what partitions ask for, and assigns those whose start is known to the client.
     pub(super) fn look_after_partitions(&mut self) -> Step {
         let mut questions = Vec::new();
-        for (at, action) in self.assignment.wanted(Instant::now()) {
+        for (at, action) in self.assignment.due_actions(Instant::now()) {
             match action {
                 Action::AskStore => questions.extend(self.assignment.question(&at)),
                 Action::AskKafka => self.inquiry.about_partition(at),
@@ -193,9 +193,15 @@ impl Intake {
             .map(|(at, next)| format!("{at}@{next}"))
             .collect::<Vec<_>>()
             .join(" ");
-        // It may have others already.
-        let words = if text.is_empty() { "none beside those that it has" } else { &text };
-        tracing::info!(partitions = text, "assigned partitions (with next offsets): {words}");
+        if text.is_empty() {
+            // It may have others already.
+            tracing::info!(
+                partitions = text,
+                "assigned partitions (with next offsets): none beside those that it has"
+            );
+        } else {
+            tracing::info!(partitions = text, "assigned partitions (with next offsets): {text}");
+        }
         kafka::assign(&self.consumer, &list)
             .map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
         // The client goes on waiting with one that it had before, and that stood then.
@@ -297,10 +303,10 @@ impl Intake {
             };
             self.shared.metrics.forget_lag(&at);
         }
-        let names = names(partitions);
+        let names = names_of(partitions);
         tracing::info!(partitions = names, "gave up partitions: {names}");
         kafka::unassign(&self.consumer, &in_client);
-        self.writers.give_up(given_up)?;
+        self.writers.release(given_up)?;
         if are_lost {
             self.shared.health.group.set(false);
             if !self.assignment.is_empty() {
@@ -311,7 +317,7 @@ impl Intake {
     }
 }
 
-fn names(partitions: &TopicPartitionList) -> String {
+fn names_of(partitions: &TopicPartitionList) -> String {
     let name = |topic: &str, partition: i32| format!("{topic}/{partition}");
     let names: Vec<_> = partitions
         .elements()

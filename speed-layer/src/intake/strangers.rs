@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::presence::SILENT;
 use anyhow::anyhow;
 use service::Failure;
-use service::kafka::group::{Member, Untold, members};
+use service::kafka::group::{Member, MembersError, members};
 use std::time::{Duration, Instant};
 
 /// How long the coordinator may take to name the members.
@@ -57,8 +57,8 @@ impl Intake {
         let config = &self.shared.config;
         match members(&self.consumer, &config.group_id, config.any_topic(), ANSWER_WITHIN) {
             Ok(members) => Some(members),
-            Err(Untold::Unanswered(_)) => None,
-            Err(Untold::Refused(why)) => {
+            Err(MembersError::Unanswered(_)) => None,
+            Err(MembersError::Refused(why)) => {
                 self.members_are_unknown(&why);
                 None
             }
@@ -74,6 +74,8 @@ impl Intake {
         }
         let group = &self.shared.config.group_id;
         tracing::warn!(
+            group,
+            error = why,
             "Kafka does not tell who is in group \"{group}\" (--group-id): {why}; a member that writes into another \
              database would take messages unseen; grant DESCRIBE on the group and its topics"
         );
@@ -122,7 +124,7 @@ impl Intake {
             )
         });
         if let Some(why) = found.as_ref().filter(|_| self.stranger.is_none()) {
-            tracing::error!(group = config.group_id, "{why}");
+            tracing::error!(group = config.group_id, error = why, "{why}");
         } else if found.is_none() && self.stranger.is_some() {
             let group = &config.group_id;
             tracing::info!(group, "group \"{group}\" has members of this database alone again");

@@ -101,7 +101,7 @@ impl Intake {
                 batch.gaps.extend(step.gap(offset));
                 batch.push(decoder, &message, step.at, step.expected, |part, index, reject| {
                     // It has its letter where it was taken before.
-                    if !step.is_again
+                    if !step.was_read_before
                         && let Some(dead_letters) = dead_letters
                     {
                         dead_letters.send(part, index, reject);
@@ -166,7 +166,7 @@ impl Intake {
 mod tests {
     use super::*;
     use crate::Config;
-    use crate::process::Shared;
+    use crate::process::Process;
     use crate::writer::{BatchLimits, Writers};
     use clap::Parser as _;
     use rdkafka::mocking::MockCluster;
@@ -174,12 +174,12 @@ mod tests {
     use tokio::sync::mpsc::unbounded_channel;
     use tokio_util::sync::CancellationToken;
 
-    fn shared(brokers: &str) -> Arc<Shared> {
+    fn shared(brokers: &str) -> Arc<Process> {
         let flags =
             ["speed-layer", "--database-url=postgres://h/d", "--topic=ticks", "--kafka-brokers"];
         let config = Config::try_parse_from(flags.into_iter().chain([brokers])).unwrap();
         let database = config.database.parse("speed-layer").unwrap();
-        Arc::new(Shared::new(config, database, CancellationToken::new()).unwrap())
+        Arc::new(Process::new(config, database, CancellationToken::new()).unwrap())
     }
 
     #[test]

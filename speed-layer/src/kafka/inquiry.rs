@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use service::Failure;
 use service::kafka::Quiet;
-use service::kafka::group::{Member, Untold, members};
+use service::kafka::group::{Member, MembersError, members};
 use service::kafka::topic_id::{self, Description, NoDescription};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::mem::discriminant;
@@ -149,7 +149,7 @@ impl Inquiry {
     /// # Errors
     /// A property that librdkafka does not take.
     pub fn start(config: &Config) -> Result<Self, Failure> {
-        let client = client(config)?;
+        let client = create_client(config)?;
         let (questions, asked) = mpsc::channel();
         let (found, findings) = mpsc::channel();
         let asker = InquiryThread {
@@ -220,7 +220,7 @@ impl Inquiry {
     }
 }
 
-fn client(config: &Config) -> Result<BaseConsumer<Quiet>, Failure> {
+fn create_client(config: &Config) -> Result<BaseConsumer<Quiet>, Failure> {
     client_settings(config, &[])
         .create_with_context(Quiet)
         .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
@@ -253,11 +253,11 @@ impl TopicInquiry {
             return true;
         }
         if !std::mem::replace(&mut self.is_nameless_logged, true) {
+            let topic = found.topic.as_str();
             tracing::warn!(
-                topic = found.topic.as_str(),
-                "the brokers do not tell which Kafka cluster they are: a topic \"{}\" of another one is not noticed \
-                 where it has no id of its own either",
-                found.topic
+                topic,
+                "the brokers do not tell which Kafka cluster they are: a topic \"{topic}\" of another one is not noticed \
+                 where it has no id of its own either"
             );
         }
         false
@@ -339,7 +339,7 @@ impl InquiryThread {
         }
         self.answered = Instant::now();
         // The settings were taken before.
-        if let Ok(new) = client(&self.config) {
+        if let Ok(new) = create_client(&self.config) {
             tracing::debug!("nobody answers what Kafka is asked: asking by a new client");
             let old = std::mem::replace(&mut self.client, new);
             drop_with_timeout(move || drop(old));
@@ -425,14 +425,14 @@ impl InquiryThread {
 
     fn look_at_members(&mut self) {
         let found = members(&self.client, &self.config.group_id, self.config.any_topic(), PATIENCE);
-        self.note_answer(!matches!(found, Err(Untold::Unanswered(_))));
+        self.note_answer(!matches!(found, Err(MembersError::Unanswered(_))));
         match found {
             Ok(members) => {
                 tracing::debug!("Kafka names {} members of the group", members.len());
                 self.tell(Some(Finding::Members(members)));
             }
-            Err(Untold::Refused(why)) => self.tell(Some(Finding::MembersRefused(why))),
-            Err(Untold::Unanswered(why)) => {
+            Err(MembersError::Refused(why)) => self.tell(Some(Finding::MembersRefused(why))),
+            Err(MembersError::Unanswered(why)) => {
                 tracing::debug!("Kafka names 0 members of the group: {why}");
             }
         }
@@ -484,7 +484,7 @@ impl InquiryThread {
     /// A client that has known the leaders before takes those of a broker that was restored for old
     /// news; a new one does not. Who has none is not asked.
     fn measure_by_a_new_client(&mut self, mut partitions: Vec<TopicPartition>) {
-        let Ok(client) = client(&self.config) else { return };
+        let Ok(client) = create_client(&self.config) else { return };
         // If there are more than are asked about at once, each has its turn.
         let count = partitions.len().max(1);
         partitions.rotate_left(self.measured % count);

@@ -247,7 +247,7 @@ impl<'a> Run<'a> {
         match run {
             Some(run) if unsafe { (*run.first).rkt == (*message).rkt } => run.topic,
             _ => {
-                let topic = unsafe { topic(&*message) };
+                let topic = unsafe { topic_of(&*message) };
                 *run = Some(Self { first: message, topic });
                 topic
             }
@@ -301,7 +301,7 @@ unsafe fn read<'a>(message: &'a c::rd_kafka_message_t, topic: &'a str) -> Polled
 /// # Safety
 /// The message must stay valid for `'a`.
 #[inline]
-unsafe fn topic(message: &c::rd_kafka_message_t) -> &str {
+unsafe fn topic_of(message: &c::rd_kafka_message_t) -> &str {
     if message.rkt.is_null() {
         return "";
     }

@@ -1,30 +1,30 @@
 //! The marks that running instances leave in the database.
 
 use super::{EVERY, SILENT};
-use crate::process::Shared;
+use crate::process::Process;
 use crate::store::limits::PRESENCE;
 use service::Failure;
-use service::pg::{self, Database, in_time};
-use sqlx::{Connection, PgConnection};
+use service::pg::{self, Database, Limits, in_time};
+use sqlx::PgConnection;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Longer than a look takes, also on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(15);
-
+/// How long a statement may take, also on a busy machine.
+const STATEMENT: Duration = Duration::from_secs(10);
+const LIMITS: Limits =
+    Limits { lock: Some(Duration::from_secs(4)), statement: Some(STATEMENT), idle: None };
+/// Longer than a look takes: what the server says of the end tells more than silence.
+const PATIENCE: Duration = Duration::from_secs(STATEMENT.as_secs() + 5);
 /// A mark that is lost in a crash is renewed at the next look.
-const BEGIN: &str = "begin isolation level read committed; \
-                     set local lock_timeout = '4s'; \
-                     set local statement_timeout = '10s'; \
-                     set local synchronous_commit = off";
+const SETTINGS: [(&str, &str); 1] = [("synchronous_commit", "off")];
+
 const RENEW: &str = include_str!("../../sql/presence/renew.sql");
-const FORGET: &str =
-    "delete from speed_instances where seen_at < clock_timestamp() - interval '1 day'";
+const DELETE_OLD: &str = include_str!("../../sql/presence/delete_old.sql");
 const AWAKE: &str = include_str!("../../sql/presence/awake.sql");
 
 /// Renews the mark and reads the others', until shutdown. The first mark is there already
 /// ([`show`]).
-pub async fn run(shared: Arc<Shared>) {
+pub async fn run(shared: Arc<Process>) {
     let database = shared.database.with_application(PRESENCE);
     let mut outage = shared.outage("presence");
     loop {
@@ -41,7 +41,7 @@ pub async fn run(shared: Arc<Shared>) {
     }
 }
 
-async fn connect_and_show(shared: &Shared, database: &Database) -> Result<(), Failure> {
+async fn connect_and_show(shared: &Process, database: &Database) -> Result<(), Failure> {
     show(shared, &mut database.connect().await?).await
 }
 
@@ -49,7 +49,7 @@ async fn connect_and_show(shared: &Shared, database: &Database) -> Result<(), Fa
 ///
 /// # Errors
 /// The mark cannot be written.
-pub async fn show(shared: &Shared, connection: &mut PgConnection) -> Result<(), Failure> {
+pub async fn show(shared: &Process, connection: &mut PgConnection) -> Result<(), Failure> {
     let looked = in_time(PATIENCE, renew_and_look(connection, &shared.client_id())).await;
     let awake = looked.map_err(|error| {
         shared.database.failure("marking this instance in speed_instances of", error)
@@ -62,9 +62,9 @@ async fn renew_and_look(
     connection: &mut PgConnection,
     client_id: &str,
 ) -> sqlx::Result<Vec<String>> {
-    let mut transaction = connection.begin_with(BEGIN).await?;
+    let mut transaction = LIMITS.begin(connection, &SETTINGS).await?;
     pg::within::query(RENEW).bind(client_id).execute(&mut *transaction).await?;
-    pg::within::query(FORGET).execute(&mut *transaction).await?;
+    pg::within::query(DELETE_OLD).execute(&mut *transaction).await?;
     let awake = pg::within::query_scalar(AWAKE)
         .bind(SILENT.as_secs_f64())
         .fetch_all(&mut *transaction)

@@ -85,7 +85,7 @@ impl Client {
             login = login.or(of_url);
         }
         let is_secure = bases.iter().any(|base| base.scheme() == "https");
-        let roots = if is_secure { roots(authorities)? } else { Vec::new() };
+        let roots = if is_secure { read_roots(authorities)? } else { Vec::new() };
         let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&roots)).build();
         let agent = Agent::config_builder()
             .tls_config(tls)
@@ -275,7 +275,7 @@ fn extended(base: &Url, path: &[&str]) -> Url {
     url
 }
 
-fn roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, String> {
+fn read_roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, String> {
     let system = rustls_native_certs::load_native_certs();
     let mut roots: Vec<_> =
         system.certs.iter().map(|found| Certificate::from_der(found).to_owned()).collect();

@@ -1,9 +1,9 @@
 //! Writing a batch, and taking it apart until what PostgreSQL does not take is alone in its part.
 
-use super::tries::{AtOnce, Cause, CauseKind, SplitReason};
-use super::{Hold, Quarantine, Store, StoreError, TimeBudget};
+use super::tries::{Cause, CauseKind, SplitReason, WholeOutcome};
+use super::{Quarantine, QuarantineState, Store, StoreError, TimeBudget};
 use crate::batch::{Batch, Range};
-use crate::handover::{HeldBack, TRY_AGAIN};
+use crate::handover::{HELD_BACK_RETRY, HeldBackPartition};
 use crate::source::SourcePartition;
 use common::Timestamp;
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 /// How often a refused message is logged.
 const LOG_REFUSED_EVERY: Duration = Duration::from_secs(60);
 /// How long partitions may be taken apart while others wait.
-const TAKING_APART: Duration = Duration::from_secs(1);
+const SPLIT_TIME: Duration = Duration::from_secs(1);
 /// The same where no others are known to wait: some may come, or these may be revoked.
-const TAKING_ALL_APART: Duration = Duration::from_secs(10);
+const SPLIT_TIME_ALONE: Duration = Duration::from_secs(10);
 /// How long the others then have their turn.
-const TURN_OF_OTHERS: Duration = Duration::from_millis(500);
+const OTHERS_TURN: Duration = Duration::from_millis(500);
 /// After messages took too long together, so many times fewer are tried at once.
-const FEWER: u32 = 16;
+const SHRINK_FACTOR: u32 = 16;
 
 /// What became of the parts of a partition.
 enum PartsOutcome {
     Written,
     /// What comes next of it is not taken.
-    HeldBack(Vec<HeldBack>),
+    HeldBack(Vec<HeldBackPartition>),
     /// Parts of it were not taken, for this reason, and there is no time to try more.
     OutOfTime(Cause),
 }
@@ -38,14 +38,14 @@ impl Store {
         &mut self,
         batch: &Batch,
         meanwhile: impl FnOnce(),
-    ) -> Result<Vec<HeldBack>, StoreError> {
+    ) -> Result<Vec<HeldBackPartition>, StoreError> {
         let mut meanwhile = Some(meanwhile);
         if !self.is_quarantined(batch) && batch.fits(self.messages_at_once) {
             // What is refused may be so for what was known of partitions: then the second time it
             // is not.
-            match self.write_at_once(batch, 2, &mut meanwhile).await? {
-                AtOnce::Written => return Ok(Vec::new()),
-                AtOnce::MustBeSplit(reason) => self.prepare_split(batch, &reason),
+            match self.write_whole(batch, 2, &mut meanwhile).await? {
+                WholeOutcome::Written => return Ok(Vec::new()),
+                WholeOutcome::MustBeSplit(reason) => self.prepare_split(batch, &reason),
             }
         }
         let held_back = self.write_apart(batch, &mut meanwhile).await?;
@@ -75,7 +75,7 @@ impl Store {
         &mut self,
         batch: &Batch,
         meanwhile: &mut Option<impl FnOnce()>,
-    ) -> Result<Vec<HeldBack>, StoreError> {
+    ) -> Result<Vec<HeldBackPartition>, StoreError> {
         let (mut held_back, mut left) = (Vec::new(), Vec::new());
         let (mut slow, mut others) = (Vec::new(), Vec::new());
         for parts in self.in_turn(batch.parts_by_partition_reversed()) {
@@ -100,7 +100,7 @@ impl Store {
         }
         // If all partitions are taken apart, no other one waits for that.
         let is_waited_for = left.len() + slow.len() < self.reached.len();
-        let limit = if is_waited_for { TAKING_APART } else { TAKING_ALL_APART };
+        let limit = if is_waited_for { SPLIT_TIME } else { SPLIT_TIME_ALONE };
         let until = Instant::now() + limit;
         for (mut parts, cause) in left {
             let tried = match Instant::now() >= until {
@@ -114,9 +114,9 @@ impl Store {
             // A slow partition has used up the time, and may do so each time.
             if number > 0 && Instant::now() >= until {
                 let next = parts.last().into_iter();
-                held_back.extend(
-                    next.flat_map(|next| self.hold_back(next, cause.clone(), Hold::NotTried)),
-                );
+                held_back.extend(next.flat_map(|next| {
+                    self.hold_back(next, cause.clone(), QuarantineState::NotTried)
+                }));
                 continue;
             }
             let tried = self.take_apart(&mut parts, Instant::now(), meanwhile).await?;
@@ -130,7 +130,7 @@ impl Store {
         &mut self,
         tried: PartsOutcome,
         parts: &[Batch],
-        held_back: &mut Vec<HeldBack>,
+        held_back: &mut Vec<HeldBackPartition>,
     ) {
         match tried {
             PartsOutcome::Written => {}
@@ -138,7 +138,7 @@ impl Store {
             PartsOutcome::OutOfTime(cause) => {
                 let Some(next) = parts.last() else { return };
                 self.set_size(next);
-                held_back.extend(self.hold_back(next, cause, Hold::Deferred));
+                held_back.extend(self.hold_back(next, cause, QuarantineState::TakingTurns));
             }
         }
     }
@@ -184,9 +184,9 @@ impl Store {
             }
             // A message that is alone is not given up because the known day partitions were wrong.
             let tries = if part.messages > 1 { 1 } else { 2 };
-            let reason = match self.write_at_once(&part, tries, meanwhile).await? {
-                AtOnce::MustBeSplit(reason) => reason,
-                AtOnce::Written => {
+            let reason = match self.write_whole(&part, tries, meanwhile).await? {
+                WholeOutcome::MustBeSplit(reason) => reason,
+                WholeOutcome::Written => {
                     self.try_more(&part, parts.is_empty());
                     continue;
                 }
@@ -195,7 +195,11 @@ impl Store {
             match self.make_smaller(&part, reason) {
                 Ok(smaller) => parts.extend(smaller.into_iter().rev()),
                 Err(cause) => {
-                    return Ok(PartsOutcome::HeldBack(self.hold_back(&part, cause, Hold::Blocked)));
+                    return Ok(PartsOutcome::HeldBack(self.hold_back(
+                        &part,
+                        cause,
+                        QuarantineState::Blocked,
+                    )));
                 }
             }
             if Instant::now() >= until {
@@ -246,23 +250,33 @@ impl Store {
 
     fn probe_all(&mut self, batch: &Batch) {
         for range in batch.ranges.iter() {
-            self.quarantine(range.at).hold = Hold::Probing;
+            self.quarantine(range.at).state = QuarantineState::Probing;
         }
     }
 
     /// Leaves out the next messages of a batch's partitions.
-    fn hold_back(&mut self, batch: &Batch, cause: Cause, hold: Hold) -> Vec<HeldBack> {
-        let (retry_after, then) = match hold {
-            Hold::NotTried => (TURN_OF_OTHERS, "; the others have their turn first"),
-            Hold::Deferred => {
-                (TURN_OF_OTHERS, "; it is written in small parts, and the others meanwhile")
+    fn hold_back(
+        &mut self,
+        batch: &Batch,
+        cause: Cause,
+        state: QuarantineState,
+    ) -> Vec<HeldBackPartition> {
+        let (retry_after, then) = match state {
+            QuarantineState::NotTried => (OTHERS_TURN, "; the others have their turn first"),
+            QuarantineState::TakingTurns => {
+                (OTHERS_TURN, "; it is written in small parts, and the others meanwhile")
             }
-            Hold::Blocked | Hold::Probing => (TRY_AGAIN, ""),
+            QuarantineState::Blocked | QuarantineState::Probing => (HELD_BACK_RETRY, ""),
         };
         let of = |Range { at, start, .. }: Range| {
             let quarantine = self.quarantine(at);
-            (quarantine.hold, quarantine.cause) = (hold, Some(cause.clone()));
-            HeldBack { at, next: start, why: format!("{}{then}", cause.words), retry_after }
+            (quarantine.state, quarantine.cause) = (state, Some(cause.clone()));
+            HeldBackPartition {
+                at,
+                next: start,
+                why: format!("{}{then}", cause.words),
+                retry_after,
+            }
         };
         batch.ranges.iter().map(of).collect()
     }
@@ -314,8 +328,8 @@ impl Store {
         let messages = batch.messages;
         let why = format!("PostgreSQL does not take {messages} messages at once: {why}");
         self.shared.health.database.fails_for(self.writer, why.clone());
-        let now = messages.div_ceil(FEWER);
-        tracing::warn!(messages, "{why}; now {now} are tried");
+        let now = messages.div_ceil(SHRINK_FACTOR);
+        tracing::warn!(messages, error = why, now, "{why}; now {now} are tried");
         now
     }
 

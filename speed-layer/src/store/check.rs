@@ -7,7 +7,7 @@ use super::tries::Try;
 use super::{Store, StoreError};
 use crate::handover::Position;
 use crate::presence::marks;
-use crate::process::Shared;
+use crate::process::Process;
 use service::failure::one_line;
 use service::{Failure, pg};
 use sqlx::PgConnection;
@@ -24,7 +24,7 @@ enum Looked {
 
 impl Store {
     /// Connects and brings the tables up to date. `None` where the process was stopped meanwhile.
-    pub async fn open(shared: &Arc<Shared>) -> Result<Option<Self>, Failure> {
+    pub async fn open(shared: &Arc<Process>) -> Result<Option<Self>, Failure> {
         let mut outage = shared.outage("PostgreSQL");
         while !shared.stop.is_cancelled() {
             let opening = shared.database.what("opening");

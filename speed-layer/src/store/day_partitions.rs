@@ -54,7 +54,7 @@ impl DayPartitions {
 pub async fn make(connection: &mut PgConnection, days: &[Timestamp]) -> sqlx::Result<()> {
     let made: i32 = pg::within::query_scalar(MAKE).bind(days).fetch_one(connection).await?;
     if let (1.., Some(first), Some(last)) = (made, days.first(), days.last()) {
-        tracing::info!(made, "made {made} partitions for days from {first} to {last}");
+        tracing::info!(made, %first, %last, "made {made} partitions for days from {first} to {last}");
     }
     Ok(())
 }

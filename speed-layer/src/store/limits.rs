@@ -1,7 +1,7 @@
 //! What the server itself ends, so that no try leaves anything behind when nobody waits for it any
 //! more.
 
-use service::pg;
+use service::pg::{self, Limits};
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
 use std::time::Duration;
@@ -79,12 +79,9 @@ impl TimeLimits {
 
     fn with_lock(statement: Duration, lock: Duration) -> Self {
         // What both limits would end at once is said to be the statement's fault.
-        let (all, lock) = (statement.as_millis(), lock.min(statement * 2 / 3).as_millis());
-        let begin = format!(
-            "begin isolation level read committed; set local statement_timeout = {all}; \
-             set local lock_timeout = {lock}; set local idle_in_transaction_session_timeout = {all}"
-        );
-        Self { statement, begin }
+        let lock = Some(lock.min(statement * 2 / 3));
+        let limits = Limits { lock, statement: Some(statement), idle: Some(statement) };
+        Self { statement, begin: limits.begin_statement(&[]) }
     }
 
     /// How long others have their turn between two tries that may take as long as the limit.

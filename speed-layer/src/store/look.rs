@@ -2,7 +2,7 @@
 
 use super::rights;
 use crate::presence::short_digest;
-use crate::process::Shared;
+use crate::process::Process;
 use anyhow::anyhow;
 use service::{Failure, pg};
 use sqlx::{Connection, PgConnection};
@@ -20,7 +20,7 @@ const DATABASE_NUMBER: &str =
 
 /// Fails where this user may not do what a run does.
 pub(super) async fn may_write(
-    shared: &Shared,
+    shared: &Process,
     connection: &mut PgConnection,
 ) -> Result<(), Failure> {
     let asked = pg::in_time(LOOK_TIMEOUT, rights::missing(connection)).await;
@@ -39,7 +39,7 @@ pub(super) async fn may_write(
 /// Learns which database it is: its server's number, which a standby shares, and its own. In a
 /// transaction, since behind a pooler a question and its parts may else meet different sessions.
 pub(super) async fn note_database(
-    shared: &Shared,
+    shared: &Process,
     connection: &mut PgConnection,
 ) -> Result<(), Failure> {
     let ask = async {
@@ -69,7 +69,7 @@ pub(super) async fn note_database(
 /// Learns when offsets were last skipped: who skips some and ends before Prometheus asks it would
 /// take the news with it.
 pub(super) async fn note_last_gap(
-    shared: &Shared,
+    shared: &Process,
     connection: &mut PgConnection,
 ) -> Result<(), Failure> {
     let ask = async {

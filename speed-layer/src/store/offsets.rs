@@ -5,7 +5,7 @@ use super::statements;
 use super::table::{Table, WriteError, all_in};
 use crate::batch::{Gap, Ranges};
 use crate::config::{Config, OnGap, Start};
-use crate::handover::{Begin, Position, SeenEnd, StartAnswer, StartQuery, Watermarks};
+use crate::handover::{Position, SeenEnd, StartAnswer, StartQuery, StartResolution, Watermarks};
 use crate::metrics::Metrics;
 use crate::source::{SourceId, SourcePartition};
 use common::Timestamp;
@@ -181,10 +181,11 @@ pub(super) async fn resolve_starts(
     let answers: Vec<(StartAnswer, ToRecord)> = questions
         .iter()
         .map(|question| match (free.get(&question.at), stored.contains_key(&question.at)) {
-            (None, true) => (question.answered(Begin::Busy), ToRecord::default()),
-            (None, false) if deleted.contains(&question.at) => {
-                (question.answered(Begin::Gap(offset_is_deleted(question.at))), ToRecord::default())
-            }
+            (None, true) => (question.answer(StartResolution::Locked), ToRecord::default()),
+            (None, false) if deleted.contains(&question.at) => (
+                question.answer(StartResolution::GapNeedsDecision(offset_is_deleted(question.at))),
+                ToRecord::default(),
+            ),
             (free, _) => answer(question, free.copied(), config.on_gap),
         })
         .collect();
@@ -314,36 +315,40 @@ fn answer(
     stored: Option<StoredOffset>,
     on_gap: OnGap,
 ) -> (StartAnswer, ToRecord) {
-    let with = |start| question.answered(start);
+    let with = |start| question.answer(start);
     let Some(stored) = stored else {
-        return (with(Begin::AskKafka), ToRecord::default());
+        return (with(StartResolution::NeverRead), ToRecord::default());
     };
-    let (next, known_end) = (stored.next, stored.known_end(question.seen_end));
+    let (next, known_end) = (stored.next, stored.known_end(question.earliest_end));
     // What another offset was refused for says nothing of this one, which another instance may have
     // written meanwhile.
     let is_refused = question.refused == Some(next);
     let kafka = question.watermarks.filter(|_| is_refused || known_end.is_some());
     let Some(kafka) = kafka else {
-        let begin = if known_end.is_some() { Begin::AskKafka } else { Begin::At(next) };
+        let begin = if known_end.is_some() {
+            StartResolution::NeverRead
+        } else {
+            StartResolution::At(next)
+        };
         return (with(begin), ToRecord::default());
     };
-    let seen = question.truncated_at.filter(|end| is_refused && *end < next);
+    let seen = question.truncated_end.filter(|end| is_refused && *end < next);
     let end = [known_end, seen, (next > kafka.high).then_some(kafka.high)];
     let end = end.into_iter().flatten().min();
     let gaps = gaps_between(question.at, next, kafka, end);
     let Some(goes_on_at) = gaps.first().map(|gap| gap.goes_on_at) else {
-        return (with(Begin::At(next)), ToRecord::default());
+        return (with(StartResolution::At(next)), ToRecord::default());
     };
     let end = end.map(|end| Position { at: question.at, next: end });
     match on_gap {
-        OnGap::Skip => (with(Begin::AfterGap(goes_on_at)), ToRecord { gaps, end }),
+        OnGap::Skip => (with(StartResolution::AfterGap(goes_on_at)), ToRecord { gaps, end }),
         OnGap::Stop => {
             let details: Vec<&str> = gaps.iter().map(|gap| gap.detail.as_str()).collect();
             let text = format!(
                 "{}; --on-gap skip records the range in kafka_gaps and goes on at {goes_on_at}",
                 details.join("; ")
             );
-            (with(Begin::Gap(text)), ToRecord { end, ..ToRecord::default() })
+            (with(StartResolution::GapNeedsDecision(text)), ToRecord { end, ..ToRecord::default() })
         }
     }
 }
@@ -354,10 +359,10 @@ fn gaps_between(
     at: SourcePartition,
     next: i64,
     kafka: Watermarks,
-    truncated_at: Option<i64>,
+    truncated_end: Option<i64>,
 ) -> Vec<Gap> {
     let Watermarks { low, high } = kafka;
-    let from = truncated_at.unwrap_or(next);
+    let from = truncated_end.unwrap_or(next);
     let goes_on_at = from.max(low);
     let gap = |from: i64, to: i64, why: &str| {
         let detail =
@@ -366,7 +371,7 @@ fn gaps_between(
     };
     // What lies before the end was written already.
     let truncated =
-        truncated_at.map(|end| gap(next, end, &format!("it was truncated, and ended at {end}")));
+        truncated_end.map(|end| gap(next, end, &format!("it was truncated, and ended at {end}")));
     let expired = (from < low).then(|| {
         let count = low - from;
         let why = format!("{count} offsets are gone, retention was faster than this consumer");
@@ -448,16 +453,20 @@ mod tests {
             is_first: true,
             watermarks,
             refused,
-            truncated_at: None,
-            seen_end: None,
+            truncated_end: None,
+            earliest_end: None,
         }
     }
 
-    fn begin(question: &StartQuery, stored: Option<i64>, on_gap: OnGap) -> (Begin, Option<Gap>) {
+    fn begin(
+        question: &StartQuery,
+        stored: Option<i64>,
+        on_gap: OnGap,
+    ) -> (StartResolution, Option<Gap>) {
         let stored =
             stored.map(|next| StoredOffset { next, log_end: None, unmoved_for: Duration::ZERO });
         let (answer, found) = answer(question, stored, on_gap);
-        (answer.start, found.gaps.into_iter().next())
+        (answer.resolution, found.gaps.into_iter().next())
     }
 
     #[test]
@@ -466,13 +475,15 @@ mod tests {
         let row = |next, log_end| Some(StoredOffset { next, log_end, unmoved_for });
         let asked = question(None, None);
         let (first, _) = answer(&asked, row(8, Some(6)), OnGap::Skip);
-        assert_eq!(first.start, Begin::AskKafka);
+        assert_eq!(first.resolution, StartResolution::NeverRead);
         let grown = question(Some(KAFKA), None);
         let (stays, found) = answer(&grown, row(8, Some(6)), OnGap::Stop);
-        assert!(matches!(stays.start, Begin::Gap(why) if why.contains("ended at 6")));
+        assert!(
+            matches!(stays.resolution, StartResolution::GapNeedsDecision(why) if why.contains("ended at 6"))
+        );
         assert_eq!(found.end, Some(Position { at: AT, next: 6 }));
         let (goes_on, found) = answer(&grown, row(8, Some(6)), OnGap::Skip);
-        assert_eq!(goes_on.start, Begin::AfterGap(6));
+        assert_eq!(goes_on.resolution, StartResolution::AfterGap(6));
         let ranges = |found: &ToRecord| -> Vec<(i64, i64)> {
             found.gaps.iter().map(|gap| (gap.from, gap.to)).collect()
         };
@@ -485,14 +496,17 @@ mod tests {
             let (goes_on, found) =
                 answer(&question(Some(kafka), None), row(next, Some(6)), OnGap::Skip);
             assert_eq!(
-                (goes_on.start, ranges(&found)),
-                (Begin::AfterGap(low), vec![(8, 6), (6, low)])
+                (goes_on.resolution, ranges(&found)),
+                (StartResolution::AfterGap(low), vec![(8, 6), (6, low)])
             );
         }
         // Somebody has moved the offset.
         for stored in [row(6, Some(6)), row(7, None)] {
             let (answer, found) = answer(&grown, stored, OnGap::Stop);
-            assert_eq!((answer.start, found.end), (Begin::At(stored.unwrap().next), None));
+            assert_eq!(
+                (answer.resolution, found.end),
+                (StartResolution::At(stored.unwrap().next), None)
+            );
         }
     }
 
@@ -500,23 +514,30 @@ mod tests {
     fn a_log_that_was_seen_to_end_before_an_offset_that_stood_there_already_was_truncated() {
         let asked = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
         let seen = StartQuery {
-            seen_end: Some(SeenEnd { offset: 6, asked }),
+            earliest_end: Some(SeenEnd { offset: 6, asked }),
             ..question(Some(Watermarks { low: 0, high: 20 }), None)
         };
-        for (unmoved, goes_on) in [(60, Begin::AfterGap(6)), (9, Begin::At(8))] {
+        for (unmoved, goes_on) in [(60, StartResolution::AfterGap(6)), (9, StartResolution::At(8))]
+        {
             let unmoved_for = Duration::from_secs(unmoved);
             let stored = Some(StoredOffset { next: 8, log_end: None, unmoved_for });
-            assert_eq!(answer(&seen, stored, OnGap::Skip).0.start, goes_on);
+            assert_eq!(answer(&seen, stored, OnGap::Skip).0.resolution, goes_on);
         }
         let unmoved_for = Duration::from_secs(60);
         let stored = Some(StoredOffset { next: 6, log_end: None, unmoved_for });
-        assert_eq!(answer(&seen, stored, OnGap::Skip).0.start, Begin::At(6));
+        assert_eq!(answer(&seen, stored, OnGap::Skip).0.resolution, StartResolution::At(6));
     }
 
     #[test]
     fn what_is_stored_is_where_to_begin_and_kafka_is_asked_where_nothing_is() {
-        assert_eq!(begin(&question(None, None), Some(7), OnGap::Stop), (Begin::At(7), None));
-        assert_eq!(begin(&question(None, None), None, OnGap::Stop), (Begin::AskKafka, None));
+        assert_eq!(
+            begin(&question(None, None), Some(7), OnGap::Stop),
+            (StartResolution::At(7), None)
+        );
+        assert_eq!(
+            begin(&question(None, None), None, OnGap::Stop),
+            (StartResolution::NeverRead, None)
+        );
     }
 
     #[test]
@@ -537,27 +558,27 @@ mod tests {
         for (next, goes_on_at) in [(4, 5), (10, 9)] {
             let refused = question(Some(KAFKA), Some(next));
             let (begin_stop, none) = begin(&refused, Some(next), OnGap::Stop);
-            assert!(matches!(begin_stop, Begin::Gap(_)) && none.is_none());
+            assert!(matches!(begin_stop, StartResolution::GapNeedsDecision(_)) && none.is_none());
             let (begin_skip, gap) = begin(&refused, Some(next), OnGap::Skip);
             // What lies before the end of a truncated log was written already.
-            assert_eq!(begin_skip, Begin::AfterGap(goes_on_at));
+            assert_eq!(begin_skip, StartResolution::AfterGap(goes_on_at));
             assert_eq!(gap.map(|gap| (gap.from, gap.to)), Some((next, goes_on_at)));
         }
         // The end was seen behind what is stored.
         let find_rolled_back =
-            StartQuery { truncated_at: Some(8), ..question(Some(KAFKA), Some(7)) };
-        assert_eq!(begin(&find_rolled_back, Some(7), OnGap::Skip), (Begin::At(7), None));
-        let grown = StartQuery { truncated_at: Some(6), ..question(Some(KAFKA), Some(8)) };
-        assert_eq!(begin(&grown, Some(8), OnGap::Skip).0, Begin::AfterGap(6));
+            StartQuery { truncated_end: Some(8), ..question(Some(KAFKA), Some(7)) };
+        assert_eq!(begin(&find_rolled_back, Some(7), OnGap::Skip), (StartResolution::At(7), None));
+        let grown = StartQuery { truncated_end: Some(6), ..question(Some(KAFKA), Some(8)) };
+        assert_eq!(begin(&grown, Some(8), OnGap::Skip).0, StartResolution::AfterGap(6));
         assert_eq!(
             begin(&question(Some(KAFKA), Some(7)), Some(7), OnGap::Stop),
-            (Begin::At(7), None)
+            (StartResolution::At(7), None)
         );
     }
 
     #[test]
     fn an_offset_that_another_instance_has_moved_meanwhile_is_tried_before_it_is_called_a_gap() {
         let refused = question(Some(KAFKA), Some(4));
-        assert_eq!(begin(&refused, Some(20), OnGap::Stop), (Begin::At(20), None));
+        assert_eq!(begin(&refused, Some(20), OnGap::Stop), (StartResolution::At(20), None));
     }
 }

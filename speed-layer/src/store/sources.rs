@@ -101,7 +101,7 @@ pub(super) async fn identify(
             Ok(Admission::Refused(taken(found, &group, &config.group_id)))
         }
         Relation::New => {
-            let came_late = came_late(&mut transaction, config, found).await?;
+            let came_late = has_come_late(&mut transaction, config, found).await?;
             let first_partitions = if came_late { 0 } else { found.partitions };
             let source = enter(&mut transaction, config, found, first_partitions).await?;
             transaction.commit().await?;
@@ -125,6 +125,7 @@ pub(super) async fn identify(
             tracing::warn!(
                 topic,
                 source = before,
+                error = why,
                 "{why}; recorded in kafka_gaps, reading it as a source of its own"
             );
             log_entered(found, source);
@@ -165,7 +166,7 @@ fn log_entered(found: &TopicIdentity, source: SourceId) {
 /// Whether `--start latest` was given before the topic was there, so that all of it came after the
 /// start: it was missing when it was first asked for, or a pattern has found it a while after
 /// others.
-async fn came_late(
+async fn has_come_late(
     connection: &mut PgConnection,
     config: &Config,
     found: &TopicIdentity,

@@ -5,8 +5,8 @@ use super::attempt::QueryOutcome;
 use super::limits::TimeLimits;
 use super::tries::{Cause, CauseKind};
 use super::unresolved::Part;
-use super::{Hold, Identified, Store, StoreError, findings, offsets, sources};
-use crate::handover::{Begin, StartAnswer, StartQuery, TRY_AGAIN};
+use super::{Identified, QuarantineState, Store, StoreError, findings, offsets, sources};
+use crate::handover::{HELD_BACK_RETRY, StartAnswer, StartQuery, StartResolution};
 use crate::source::{SourcePartition, TopicIdentity};
 use service::Failure;
 use sources::Admission;
@@ -24,8 +24,8 @@ const ASKING_APART: Duration = Duration::from_secs(5);
 const AGAIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// The pause before a query that failed is tried again: the others have five times as long.
-fn retry_after(took: Duration) -> Duration {
-    (took * 5).clamp(TRY_AGAIN, AGAIN_WITHIN)
+fn retry_delay(took: Duration) -> Duration {
+    (took * 5).clamp(HELD_BACK_RETRY, AGAIN_WITHIN)
 }
 
 impl Store {
@@ -58,7 +58,7 @@ impl Store {
                 self.unidentified.entry(topic.topic.clone()).or_insert(begun);
                 Ok(Identified::Failed {
                     why: cause.words,
-                    retry_after: retry_after(begun.elapsed()),
+                    retry_after: retry_delay(begun.elapsed()),
                 })
             }
         }
@@ -76,13 +76,16 @@ impl Store {
         let answers = self.answers(questions).await?;
         self.note_busy(&answers);
         for answer in &answers {
-            match answer.start {
+            match answer.resolution {
                 // What was never written in this session may be missing from another server as
                 // well.
-                Begin::At(next) | Begin::AfterGap(next) => {
+                StartResolution::At(next) | StartResolution::AfterGap(next) => {
                     self.reached.insert(answer.at, next);
                 }
-                Begin::Busy | Begin::AskKafka | Begin::Gap(_) | Begin::Failed { .. } => {}
+                StartResolution::Locked
+                | StartResolution::NeverRead
+                | StartResolution::GapNeedsDecision(_)
+                | StartResolution::Failed { .. } => {}
             }
         }
         Ok(answers)
@@ -155,13 +158,13 @@ impl Store {
             }
             self.unresolved.put_back(alone);
             let are_known = self.unresolved.are_alone();
-            let pause = if are_known { retry_after(in_vain) } else { TRY_AGAIN };
+            let pause = if are_known { retry_delay(in_vain) } else { HELD_BACK_RETRY };
             self.next_query_apart = Instant::now() + pause;
         }
         let retry_after = self.next_query_apart.saturating_duration_since(Instant::now());
         answers.extend(questions.iter().filter_map(|question| {
             let why = self.unresolved.why(question.at)?.to_owned();
-            Some(question.answered(Begin::Failed { why, retry_after }))
+            Some(question.answer(StartResolution::Failed { why, retry_after }))
         }));
         Ok(answers)
     }
@@ -222,7 +225,10 @@ impl Store {
         for question in questions {
             let Some(quarantine) = self.quarantined.get_mut(&question.at) else { continue };
             let is_locked = quarantine.is_for(CauseKind::Locked);
-            if mem::replace(&mut quarantine.hold, Hold::Probing) == Hold::Blocked && is_locked {
+            if mem::replace(&mut quarantine.state, QuarantineState::Probing)
+                == QuarantineState::Blocked
+                && is_locked
+            {
                 self.connection = None;
                 self.is_held_up = true;
             }
@@ -233,7 +239,7 @@ impl Store {
     /// nothing else ends.
     fn note_busy(&mut self, answers: &[StartAnswer]) {
         for answer in answers {
-            if answer.start != Begin::Busy {
+            if answer.resolution != StartResolution::Locked {
                 self.busy_since.remove(&answer.at);
                 continue;
             }

@@ -49,16 +49,21 @@ pub const ENTER_SOURCE: &str = include_str!("../../sql/store/enter_source.sql");
 /// One instance at a time enters topics. Whoever may only read cannot take this lock.
 pub const LOCK_SOURCES: &str = "lock table kafka_sources in share row exclusive mode";
 
-pub const LEARN_SOURCE: &str =
-    "update kafka_sources set cluster_id = $2, topic_id = $3 where source = $1";
+pub const LEARN_SOURCE: &str = include_str!("../../sql/store/learn_source.sql");
 
 pub const RECORD_END: &str = include_str!("../../sql/store/record_end.sql");
 
-pub const MERGE_MINUTE_BARS: &str = include_str!("../../sql/store/merge_minute_bars.sql");
-
 /// The columns of both tables are the same but for the one of the bar's start.
-pub static MERGE_HOUR_BARS: LazyLock<String> =
-    LazyLock::new(|| MERGE_MINUTE_BARS.replace("minute", "hour"));
+const MERGE_BARS: &str = include_str!("../../sql/store/merge_bars.sql.in");
+
+pub static MERGE_MINUTE_BARS: LazyLock<String> = LazyLock::new(|| merge_bars("minute"));
+
+pub static MERGE_HOUR_BARS: LazyLock<String> = LazyLock::new(|| merge_bars("hour"));
+
+/// For the table of a unit of time, whose column of the bar's start has the unit's name.
+fn merge_bars(unit: &str) -> String {
+    MERGE_BARS.replace("{{table}}", &format!("{unit}_bars")).replace("{{start}}", unit)
+}
 
 pub const MISSING_RIGHTS: &str = include_str!("../../sql/store/missing_rights.sql");
 

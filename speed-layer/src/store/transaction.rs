@@ -15,7 +15,7 @@ use tracing::{Instrument, info_span};
 
 /// Up to so many messages the detectors look at a batch once PostgreSQL has taken its rows: so few
 /// do not keep it busy, and what the detectors know stays true where it does not take them.
-const FEW: u32 = 4096;
+const DETECT_AFTER_COPY_MAX: u32 = 4096;
 
 /// A batch that is to be written.
 #[derive(Clone, Copy)]
@@ -73,7 +73,7 @@ async fn write_all(
 ) -> Result<(), WriteError> {
     let detect = || {
         meanwhile();
-        if batch.messages > FEW {
+        if batch.messages > DETECT_AFTER_COPY_MAX {
             detecting.detected();
         }
     };
@@ -116,7 +116,7 @@ async fn write_rows(
         return Ok(());
     };
     *at = Table::MinuteBars;
-    minutes?.merge(connection, statements::MERGE_MINUTE_BARS, *at).await?;
+    minutes?.merge(connection, &statements::MERGE_MINUTE_BARS, *at).await?;
     *at = Table::HourBars;
     hours?.merge(connection, &statements::MERGE_HOUR_BARS, *at).await
 }

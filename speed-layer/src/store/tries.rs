@@ -82,7 +82,7 @@ impl<T> Try<T> {
 }
 
 /// What has become of a batch that was tried as a whole.
-pub(super) enum AtOnce {
+pub(super) enum WholeOutcome {
     Written,
     MustBeSplit(SplitReason),
 }

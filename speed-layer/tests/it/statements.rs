@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use service::pg::MIGRATOR;
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 use testing::TestDatabase;
 use testing::statements::refused;
 
@@ -16,5 +17,11 @@ async fn every_statement_of_sql_fits_the_schema() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         let refusals = refused(&mut connection, &folder).await;
         assert!(refusals.is_empty(), "PostgreSQL refuses:\n{}", refusals.join("\n"));
+    }
+    let merge = include_str!("../../sql/store/merge_bars.sql.in");
+    for (table, start) in [("minute_bars", "minute"), ("hour_bars", "hour")] {
+        let merge = merge.replace("{{table}}", table).replace("{{start}}", start);
+        let prepared = connection.prepare(AssertSqlSafe(merge).into_sql_str()).await;
+        prepared.unwrap_or_else(|error| panic!("merging into {table}: {error}"));
     }
 }

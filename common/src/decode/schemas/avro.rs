@@ -9,7 +9,7 @@ mod parse;
 
 use super::json;
 use super::times::{self, TimeKind};
-use super::unread::Unread;
+use super::unread::SchemaReadError;
 use crate::decode::json::MAX_VALUE_BYTES;
 use crate::reject::Reason;
 use nodes::{MAX_DEPTH, Member, Node, NodeId};
@@ -28,14 +28,19 @@ type AvroError = String;
 
 impl Schema {
     /// Writes the value that `body` is as JSON; `takes_all`: what no rule looks for as well.
-    pub fn write(&self, body: &[u8], out: &mut Vec<u8>, takes_all: bool) -> Result<(), Unread> {
+    pub fn write(
+        &self,
+        body: &[u8],
+        out: &mut Vec<u8>,
+        takes_all: bool,
+    ) -> Result<(), SchemaReadError> {
         let (whole, beyond) = (body.len(), None);
         let mut reader = Reader { schema: self, whole, rest: body, items: 0, takes_all, beyond };
         let written = reader.write(self.root, out, 0).and_then(|()| reader.end());
         written.map_err(|why| {
             let at = body.len() - reader.rest.len();
             let reason = reader.beyond.unwrap_or(Reason::NotOfSchema);
-            Unread { reason, why: format!("{why}, at byte {at} of {}", body.len()) }
+            SchemaReadError { reason, why: format!("{why}, at byte {at} of {}", body.len()) }
         })
     }
 }

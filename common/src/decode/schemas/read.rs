@@ -1,7 +1,7 @@
 //! A value in the wire format as the JSON that its schema makes of it.
 
 use super::header::{HEADER, schema_id};
-use super::unread::Unread;
+use super::unread::SchemaReadError;
 use super::{Format, Schema, Schemas, Scratch};
 use crate::decode::Decoder;
 use crate::reject::{Reason, Reject};
@@ -48,12 +48,12 @@ impl Decoder {
             Format::Json => return Ok(body),
             Format::Avro(schema) => schema.write(body, text, takes_all),
             Format::Protobuf(schema) => {
-                schema.write(body, text, slots, takes_all).map_err(Unread::broken)
+                schema.write(body, text, slots, takes_all).map_err(SchemaReadError::broken)
             }
         };
         match written {
             Ok(()) => Ok(text),
-            Err(Unread { reason, why }) => {
+            Err(SchemaReadError { reason, why }) => {
                 let what = match reason {
                     Reason::NotOfSchema => "is none of its schema",
                     _ => "is no message, though one of its schema",

@@ -20,23 +20,23 @@ impl Decoder {
         &mut self,
         value: &[u8],
         json: &[u8],
-        beside: &RecordContext<'_>,
+        context: &RecordContext<'_>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
         let whole = self.whole(value);
         let mut rejects = None;
-        let read = self.decode_each(json, beside, &mut |element| match element.read {
+        let read = self.decode_each(json, context, &mut |element| match element.read {
             Ok(_) => each(element),
             Err(reject) => {
                 let Element { index, value, provenance, .. } = element;
-                let rejects = rejects.get_or_insert_with(|| whole.rejects(beside));
+                let rejects = rejects.get_or_insert_with(|| whole.rejects(context));
                 let (value, reject) = rejects.of_element(index, value, reject);
                 each(Element { index, value: &value, read: Err(reject), provenance });
             }
         });
         // Nothing but an object can lack what was passed over.
         read.map_err(|reject| match reject.detail.contains('{') {
-            true => whole.rejects(beside).of_message(reject),
+            true => whole.rejects(context).of_message(reject),
             false => reject,
         })
     }
@@ -65,7 +65,7 @@ struct Rejects {
 
 impl Whole<'_> {
     /// There are none where the text has all anyway, or would be too long.
-    fn rejects(&self, beside: &RecordContext<'_>) -> Rejects {
+    fn rejects(&self, context: &RecordContext<'_>) -> Rejects {
         let mut rejects = Rejects::default();
         let mut decoder = Decoder {
             bounds: self.bounds,
@@ -74,7 +74,7 @@ impl Whole<'_> {
         };
         let mut scratch = Scratch::default();
         let Some(json) = self.json(&decoder, &mut scratch) else { return rejects };
-        let read = decoder.decode_each_strictly(json, beside, &mut |element| {
+        let read = decoder.decode_each_strictly(json, context, &mut |element| {
             if let Err(reject) = element.read {
                 rejects.elements.insert(element.index, (element.value.to_vec(), reject));
             }

@@ -92,7 +92,7 @@ pub fn write(out: &mut Vec<u8>, kind: TimeKind, number: i64) {
 }
 
 /// The text of a time, without quotes; `None` where it has none.
-pub fn text(kind: TimeKind, number: i64) -> Option<String> {
+pub fn write_text(kind: TimeKind, number: i64) -> Option<String> {
     let mut text = Vec::new();
     let is_written = write_plain(&mut text, kind, number);
     String::from_utf8(text).ok().filter(|_| is_written)
@@ -288,7 +288,7 @@ mod tests {
         #[test]
         fn any_instant_comes_back_from_its_text(micros in -62_167_219_200_000_000_i64..253_402_300_800_000_000) {
             let read = |name: &str, number| {
-                let text = text(TimeKind::of_name(name).unwrap(), number).unwrap();
+                let text = write_text(TimeKind::of_name(name).unwrap(), number).unwrap();
                 crate::timestamp::parse_rfc3339(&text).unwrap().micros()
             };
             prop_assert_eq!(read("timestamp-micros", micros), micros);

@@ -1,15 +1,15 @@
-//! [`Unread`]: why a value is not read by its schema.
+//! [`SchemaReadError`]: why a value is not read by its schema.
 
 use crate::reject::Reason;
 
 /// Why a value cannot be read by its schema.
 #[derive(Debug)]
-pub struct Unread {
+pub struct SchemaReadError {
     pub reason: Reason,
     pub why: String,
 }
 
-impl Unread {
+impl SchemaReadError {
     /// Its bytes do not follow the schema.
     pub fn broken(why: String) -> Self {
         Self { reason: Reason::NotOfSchema, why }

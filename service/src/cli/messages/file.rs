@@ -21,7 +21,7 @@ pub(super) fn read(path: &str, command: Command) -> Result<ArgMatches, String> {
     for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
         let of_line = |error: String| format!("line {number}: {error}");
         for (name, value) in entries(&command, line).map_err(of_line)? {
-            let flag = flag(&command, &name, value.as_deref());
+            let flag = find_flag(&command, &name, value.as_deref());
             let flag = flag.and_then(|flag| matches(&command, &flag).map(|_| flag));
             let flag = flag.map_err(of_line)?;
             match (&*name, value) {
@@ -51,7 +51,7 @@ fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
             None => (line.to_owned(), None),
         }]);
     }
-    let mut words = words(line)?.into_iter().peekable();
+    let mut words = split_words(line)?.into_iter().peekable();
     let mut entries = Vec::new();
     while let Some(word) = words.next() {
         let Some(flag) = word.strip_prefix("--") else {
@@ -68,7 +68,7 @@ fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
 
 /// The words of a line, as a shell parts them: by blanks, unless these stand in quotes or behind a
 /// backslash. `#` in front of a word begins a comment.
-fn words(line: &str) -> Result<Vec<String>, String> {
+fn split_words(line: &str) -> Result<Vec<String>, String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut rest = line.chars();
     while let Some(next) = rest.next() {
@@ -100,7 +100,7 @@ fn is_switch(command: &Command, name: &str) -> bool {
 }
 
 /// A line as a flag; none for a switch that is off.
-fn flag(command: &Command, name: &str, value: Option<&str>) -> Result<Option<String>, String> {
+fn find_flag(command: &Command, name: &str, value: Option<&str>) -> Result<Option<String>, String> {
     let is_switch = is_switch(command, name);
     match (name, value) {
         // It might name itself.

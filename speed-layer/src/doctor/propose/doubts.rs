@@ -1,7 +1,7 @@
 //! What keeps messages from being ticks, where no flags are proposed: times that are not read,
 //! arrays that fit as well as one another, books and orders.
 
-use super::super::anatomy::{parse, ways};
+use super::super::anatomy::{find_ways, parse};
 use super::super::books::is_book;
 use super::super::command_line::command_line;
 use super::super::guess::Guess;
@@ -154,7 +154,7 @@ impl Search<'_> {
         }
         let values = self.tried.iter().filter_map(|tried| parse(&tried.sample.value));
         let names = |value: Value| -> Vec<String> {
-            let books = ways(&value).into_iter().filter(|way| is_book(&value, way));
+            let books = find_ways(&value).into_iter().filter(|way| is_book(&value, way));
             books.map(|way| way.to_string()).collect()
         };
         let Some(books) = values.map(names).find(|books: &Vec<String>| !books.is_empty()) else {

@@ -1,6 +1,6 @@
 //! [`Search`]: every choice of flags, tried on samples.
 
-use super::super::anatomy::{parse, ways};
+use super::super::anatomy::{find_ways, parse};
 use super::super::books::is_book;
 use super::super::guess::{Guess, guess};
 use super::super::notes::SOME_ZONE;
@@ -30,7 +30,7 @@ const NAMES: [&str; 10] =
 
 /// How good a choice is, the most important first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Merit {
+pub struct CandidateScore {
     /// Messages that are ticks which may be meant, or of a kind that is known and not meant.
     understood: usize,
     /// Whether it is the preset of a feed that says which messages it sends.
@@ -62,7 +62,7 @@ impl<'s> Search<'s> {
         let step = samples.len().div_ceil(TRIED).max(bytes.div_ceil(TRIED_BYTES)).max(1);
         let tried: Vec<Tried<'_>> = samples.iter().step_by(step).map(Tried::new).collect();
         let before = outcomes(args.rules(ProvenanceNames::default()), &tried, now);
-        let guesses = guesses(args, &tried);
+        let guesses = make_guesses(args, &tried);
         Self { args, now, samples, tried, before, guesses }
     }
 
@@ -78,18 +78,18 @@ impl<'s> Search<'s> {
     pub fn best(&self) -> Option<MessageArgs> {
         let mut best = self.best_from(self.args);
         for guard in self.guards() {
-            let (merit, lifted) = self.best_from(&guard.made_in(&best.1));
-            let (merit, lifted) = match merit.understood > best.0.understood {
-                true => (merit, lifted),
+            let (score, lifted) = self.best_from(&guard.made_in(&best.1));
+            let (score, lifted) = match score.understood > best.0.understood {
+                true => (score, lifted),
                 // With other choices beside it, too.
                 false => self.best_from(&guard.made_in(self.args)),
             };
-            if (merit.understood.saturating_sub(best.0.understood)) * GOOD_SHARE >= self.tried.len()
+            if (score.understood.saturating_sub(best.0.understood)) * GOOD_SHARE >= self.tried.len()
             {
-                best = (merit, lifted);
+                best = (score, lifted);
             }
         }
-        let current = self.merit(self.args)?;
+        let current = self.score(self.args)?;
         (best.0 > current).then_some(best.1)
     }
 
@@ -114,8 +114,8 @@ impl<'s> Search<'s> {
         (all == said && 0 < alone && alone < all).then_some(trades)
     }
 
-    pub fn best_from(&self, args: &MessageArgs) -> (Merit, MessageArgs) {
-        const WORST: Merit = Merit {
+    pub fn best_from(&self, args: &MessageArgs) -> (CandidateScore, MessageArgs) {
+        const WORST: CandidateScore = CandidateScore {
             understood: 0,
             is_own_preset: false,
             lost: Reverse(usize::MAX),
@@ -123,14 +123,14 @@ impl<'s> Search<'s> {
             with_volume: 0,
             cost: Reverse(usize::MAX),
         };
-        let mut best = (self.merit(args).unwrap_or(WORST), args.clone());
+        let mut best = (self.score(args).unwrap_or(WORST), args.clone());
         if best.0.understood == self.tried.len() && !best.0.is_own_preset && self.is_chosen(args) {
             return best;
         }
         for candidate in self.candidates(args) {
-            let merit = self.merit(&candidate);
-            if merit.is_some_and(|merit| merit > best.0) {
-                best = (merit.unwrap_or(WORST), candidate);
+            let score = self.score(&candidate);
+            if score.is_some_and(|score| score > best.0) {
+                best = (score.unwrap_or(WORST), candidate);
             }
         }
         best
@@ -142,7 +142,7 @@ impl<'s> Search<'s> {
     }
 
     /// `None` for a choice that passes over what messages have, or contradicts itself.
-    fn merit(&self, args: &MessageArgs) -> Option<Merit> {
+    fn score(&self, args: &MessageArgs) -> Option<CandidateScore> {
         args.check().ok()?;
         let rules = args.rules(ProvenanceNames::default());
         let is_current = args.flags() == self.args.flags();
@@ -173,7 +173,7 @@ impl<'s> Search<'s> {
             found.iter().zip(&own.loosely).filter(|pair| own.is_one && is_known(*pair)).count();
         let by_key = usize::from(is_by_key) + usize::from(is_by_key && args.preset.is_some());
         let lost = tally.lost_times + tally.day_prices;
-        Some(Merit {
+        Some(CandidateScore {
             understood: meant + other_kinds,
             is_own_preset: own.is_one,
             lost: Reverse(lost + if own.is_one { 0 } else { tally.lost_volumes }),
@@ -395,7 +395,7 @@ fn looks_like_a_symbol(key: &[u8]) -> bool {
 
 /// A guess for messages as they are, and one for each of the commonest ways to what may be elements
 /// of them.
-fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)> {
+fn make_guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)> {
     let values: Vec<(Value, Option<Timestamp>)> = tried
         .iter()
         .filter(|tried| tried.traits.book.is_none())
@@ -403,7 +403,7 @@ fn guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, Guess)
         .collect();
     let mut found: BTreeMap<String, (usize, Path)> = BTreeMap::new();
     for (value, _) in &values {
-        for way in ways(value).into_iter().filter(|way| !is_book(value, way)) {
+        for way in find_ways(value).into_iter().filter(|way| !is_book(value, way)) {
             found.entry(way.to_string()).or_insert((0, way)).0 += 1;
         }
     }

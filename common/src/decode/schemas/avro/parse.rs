@@ -80,7 +80,7 @@ impl Parser<'_> {
             "record" | "error" => self.record(object, namespace),
             "enum" => {
                 let symbols =
-                    list(object, "symbols")?.iter().map(|symbol| symbol.as_str().map(quoted));
+                    list(object, "symbols")?.iter().map(|symbol| symbol.as_str().map(quote));
                 let symbols =
                     symbols.collect::<Option<_>>().ok_or("a symbol of an enum is no text")?;
                 self.add_named(object, namespace, Node::Enum(symbols))
@@ -97,7 +97,7 @@ impl Parser<'_> {
                 let values = self.parse(required(object, "values")?, namespace)?;
                 Ok(self.add(Node::Map(values)))
             }
-            name => match logical(name, object) {
+            name => match logical_type(name, object) {
                 Some(node) => Ok(self.add(node)),
                 None => self.by_name(name, namespace),
             },
@@ -182,13 +182,13 @@ fn primitive(name: &str) -> Option<Node> {
 
 /// A primitive type that means something else. A logical type that is not known, or does not fit,
 /// is passed over, as the specification asks for.
-fn logical(name: &str, object: &Map<String, Value>) -> Option<Node> {
+fn logical_type(name: &str, object: &Map<String, Value>) -> Option<Node> {
     let logical = object.get("logicalType")?.as_str()?;
     if let Some(kind) = TimeKind::of_name(logical) {
         return (name == if kind.is_int() { "int" } else { "long" }).then_some(Node::Time(kind));
     }
     match (name, logical) {
-        ("bytes", "decimal") => Some(Node::Decimal { size: None, scale: scale(object)? }),
+        ("bytes", "decimal") => Some(Node::Decimal { size: None, scale: read_scale(object)? }),
         _ => None,
     }
 }
@@ -196,7 +196,7 @@ fn logical(name: &str, object: &Map<String, Value>) -> Option<Node> {
 fn fixed(object: &Map<String, Value>) -> Result<Node, String> {
     let size = required(object, "size")?.as_u64().and_then(|size| usize::try_from(size).ok());
     let size = size.ok_or("the size of a fixed type is no number")?;
-    Ok(match (object.get("logicalType").and_then(Value::as_str), scale(object)) {
+    Ok(match (object.get("logicalType").and_then(Value::as_str), read_scale(object)) {
         (Some("decimal"), Some(scale)) => Node::Decimal { size: Some(size), scale },
         (Some("uuid"), _) if size == 16 => Node::Uuid,
         _ => Node::Fixed(size),
@@ -205,7 +205,7 @@ fn fixed(object: &Map<String, Value>) -> Result<Node, String> {
 
 /// `None` where it is none that a decimal may have. Avro allows none above the precision; but
 /// Connect's converter writes Oracle's `NUMBER` with 127 and 64, and reads it back.
-fn scale(object: &Map<String, Value>) -> Option<u32> {
+fn read_scale(object: &Map<String, Value>) -> Option<u32> {
     let scale = match object.get("scale") {
         None => 0,
         Some(scale) => scale.as_u64()?,
@@ -227,7 +227,7 @@ fn full_name(object: &Map<String, Value>, outer: &str) -> Result<(String, String
     Ok((full, namespace.to_owned()))
 }
 
-fn quoted(symbol: &str) -> Box<[u8]> {
+fn quote(symbol: &str) -> Box<[u8]> {
     let mut quoted = Vec::new();
     write_text(&mut quoted, symbol.as_bytes());
     quoted.into()

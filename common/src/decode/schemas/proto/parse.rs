@@ -150,7 +150,7 @@ impl Parser<'_> {
             Shape::Plain
         };
         let (number, literal) = (field.number(), literal.into());
-        Some(Field { number, literal, is_wanted, kind, shape, oneof: oneof(field) })
+        Some(Field { number, literal, is_wanted, kind, shape, oneof: oneof_of(field) })
     }
 
     fn kind(&mut self, field: &FieldDescriptor) -> Kind {
@@ -195,7 +195,7 @@ impl Parser<'_> {
 }
 
 /// The place of the `oneof` that the field shares with others.
-fn oneof(field: &FieldDescriptor) -> Option<usize> {
+fn oneof_of(field: &FieldDescriptor) -> Option<usize> {
     let oneof = field.containing_oneof().filter(|oneof| oneof.fields().len() > 1)?;
     field.parent_message().oneofs().position(|other| other == oneof)
 }

@@ -6,7 +6,7 @@ use super::limits::TimeLimits;
 use super::offsets::{Moved, WriteOutcome};
 use super::table::Table;
 use super::transaction::{self, WriteTask};
-use super::tries::{AtOnce, Cause, CauseKind, Failures, SplitReason, Try};
+use super::tries::{Cause, CauseKind, Failures, SplitReason, Try, WholeOutcome};
 use super::{Store, StoreError, TimeBudget, day_partitions, findings};
 use crate::batch::Batch;
 use crate::detection::{Detected, Detecting};
@@ -21,12 +21,12 @@ use tracing::{Instrument, info_span};
 
 impl Store {
     /// Tries until the batch is in, or must be split.
-    pub(super) async fn write_at_once(
+    pub(super) async fn write_whole(
         &mut self,
         batch: &Batch,
         tries: u32,
         meanwhile: &mut Option<impl FnOnce()>,
-    ) -> Result<AtOnce, StoreError> {
+    ) -> Result<WholeOutcome, StoreError> {
         let is_probe = self.is_quarantined(batch);
         let missing = self.detection.as_ref().map_or(Vec::new(), |known| known.missing(batch));
         let (limits, is_full_try) = self.limits_of(batch, !missing.is_empty());
@@ -36,7 +36,7 @@ impl Store {
         let mut detecting = match detect.instrument(info_span!(target: TRACED, "judge")).await? {
             QueryOutcome::Answered(detecting) => detecting,
             QueryOutcome::Failed(cause) => {
-                return Ok(AtOnce::MustBeSplit(SplitReason::NoDetectorState(cause)));
+                return Ok(WholeOutcome::MustBeSplit(SplitReason::NoDetectorState(cause)));
             }
         };
         loop {
@@ -53,14 +53,14 @@ impl Store {
                     self.take_more(batch, begun.elapsed());
                     self.allow_full_try_now(is_full_try);
                     self.note_reached(batch, detecting.into_detected());
-                    return Ok(AtOnce::Written);
+                    return Ok(WholeOutcome::Written);
                 }
                 // The commit of an earlier try got through although its answer was lost.
                 Try::Done(WriteOutcome::WrittenBefore) => {
                     self.note_recovered();
                     self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
                     self.note_reached(batch, detecting.into_detected());
-                    return Ok(AtOnce::Written);
+                    return Ok(WholeOutcome::Written);
                 }
                 Try::Done(WriteOutcome::Fenced(moved)) => return Err(self.fenced(moved)),
                 failed => {
@@ -69,7 +69,7 @@ impl Store {
                         if let Some(detection) = &mut self.detection {
                             detection.take_back(detecting);
                         }
-                        return Ok(AtOnce::MustBeSplit(reason));
+                        return Ok(WholeOutcome::MustBeSplit(reason));
                     }
                 }
             }
