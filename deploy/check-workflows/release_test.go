@@ -110,14 +110,15 @@ func TestTheNotesAreTheChangelogsSectionAndNoOther(t *testing.T) {
 
 func TestAReleasedChartHasItsImagesRunbooksAndFiles(t *testing.T) {
 	folder := cloned(t)
-	said, err := release(folder, "chart", "1.2.3", "ghcr.invalid/owner/stocks", "https://house.invalid/v1.2.3/operations.md")
+	said, err := release(folder, "chart", "1.2.3", "ghcr.invalid/owner/stocks", "https://house.invalid/stocks/blob/v1.2.3/docs/operations.md")
 	if err != nil {
 		t.Fatal(said)
 	}
 	chart := filepath.Join(folder, strings.TrimSpace(said))
 	for file, wanted := range map[string][]string{
-		"Chart.yaml":  {"\nversion: 1.2.3\n", "\nappVersion: \"1.2.3\"\n"},
-		"values.yaml": {"\n  registry: \"ghcr.invalid/owner/stocks\"\n", "\nrunbooks: \"https://house.invalid/v1.2.3/operations.md\"\n"},
+		"Chart.yaml":  {"\nversion: 1.2.3\n", "\nappVersion: \"1.2.3\"\n", "\nhome: https://house.invalid/stocks\n", "\nsources: [\"https://house.invalid/stocks\"]\n", "\nmaintainers: "},
+		"README.md":   {"# stock-lambda\n"},
+		"values.yaml": {"\n  registry: \"ghcr.invalid/owner/stocks\"\n", "\nrunbooks: \"https://house.invalid/stocks/blob/v1.2.3/docs/operations.md\"\n"},
 	} {
 		for _, part := range wanted {
 			if text := readFile(t, filepath.Join(chart, file)); !strings.Contains(text, part) {
@@ -148,7 +149,7 @@ func TestTheArchiveHasTheProgramsAndIsTheSameEachTime(t *testing.T) {
 	}
 	var first []byte
 	for range 2 {
-		said, err := release(folder, "archive", "1.2.3", "arm64", folder)
+		said, err := release(folder, "archive", "1.2.3", "arm64", folder, "https://house.invalid/v1.2.3/operations.md")
 		if err != nil || strings.TrimSpace(said) != "target/assets/stock-lambda-1.2.3-linux-arm64.tar.gz" {
 			t.Fatalf("%q (%v)", said, err)
 		}
@@ -164,9 +165,104 @@ func TestTheArchiveHasTheProgramsAndIsTheSameEachTime(t *testing.T) {
 			t.Errorf("%s cannot be run: %o", program, modes["stock-lambda-1.2.3-linux-arm64/"+program])
 		}
 	}
-	for _, file := range []string{"LICENSE", "systemd/speed-layer.service", "postgres/roles.sql", "cron/stocks-batch"} {
+	for _, file := range []string{
+		"LICENSE", "systemd/speed-layer.service", "postgres/roles.sql", "cron/stocks-batch", "prometheus/rules/speed-layer.rules.yml",
+		"grafana/dashboards/overview.json", "grafana/provisioning/alerting/batch-layer.json",
+	} {
 		if modes["stock-lambda-1.2.3-linux-arm64/"+file] != 0o644 {
 			t.Errorf("%s is not in it for all to read: %v", file, modes)
+		}
+	}
+}
+
+// Nobody who installs from the archive has docs/ beside it.
+func TestAlertsOfTheArchiveLeadToTheirRunbooks(t *testing.T) {
+	folder := cloned(t)
+	for _, program := range []string{"speed-layer", "batch-layer", "workbench"} {
+		if err := os.WriteFile(filepath.Join(folder, program), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const address = "https://house.invalid/v1.2.3/operations.md"
+	if said, err := release(folder, "archive", "1.2.3", "amd64", folder, address); err != nil {
+		t.Fatal(said)
+	}
+	packed := filepath.Join(folder, "target/release-archive/stock-lambda-1.2.3-linux-amd64")
+	for _, file := range []string{"prometheus/rules/speed-layer.rules.yml", "prometheus/rules/archive-sink.rules.yml", "grafana/provisioning/alerting/batch-layer.json"} {
+		before, after := readFile(t, "../../"+file), readFile(t, filepath.Join(packed, file))
+		names := strings.Count(before, "docs/operations.md#")
+		if names < 5 || strings.Count(after, address+"#") != names || strings.Contains(after, "docs/operations.md#") {
+			t.Errorf("%s: %d of %d alerts have an address", file, strings.Count(after, address+"#"), names)
+		}
+	}
+}
+
+// SBOMs are made by a program whose crates nobody here has looked at, on the runner: what it leaves behind by the name of an
+// archive would be signed as one.
+func TestNoJobOfAReleaseCanHandOnAnothersFiles(t *testing.T) {
+	const archive, other = "stock-lambda-1.2.3-linux-amd64.tar.gz", "stock-lambda-1.2.3-linux-arm64.tar.gz"
+	good := []string{"amd64/" + archive, "arm64/" + other, "sboms/speed-layer.cdx.json", "sboms/batch-layer.cdx.json"}
+	for name, known := range map[string]struct {
+		files []string
+		says  string
+	}{
+		"all":                    {good, ""},
+		"an archive of sboms'":   {append(slices.Clone(good), "sboms/"+archive), "sboms has handed on"},
+		"a folder":               {append(slices.Clone(good), "sboms/more/x.cdx.json"), "sboms has handed on"},
+		"sums":                   {append(slices.Clone(good), "amd64/SHA256SUMS"), "amd64 has handed on"},
+		"the other's":            {append(slices.Clone(good), "amd64/"+other), "amd64 has handed on"},
+		"none of a platform":     {good[:1], "arm64"},
+		"another version":        {append(slices.Clone(good[1:]), "amd64/stock-lambda-9.9.9-linux-amd64.tar.gz"), "amd64"},
+		"a name with its option": {append(slices.Clone(good), "sboms/-x"), "sboms has handed on"},
+	} {
+		folder := cloned(t)
+		for _, file := range known.files {
+			path := filepath.Join(folder, "downloads", file)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, []byte(file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		said, err := release(folder, "collect", "1.2.3", filepath.Join(folder, "downloads"))
+		if (err == nil) != (known.says == "") || !strings.Contains(said, known.says) {
+			t.Errorf("%s: %v, %q", name, err, said)
+		}
+		if err == nil {
+			for _, file := range known.files {
+				if readFile(t, filepath.Join(folder, "target/assets", filepath.Base(file))) != file {
+					t.Errorf("%s is another file", file)
+				}
+			}
+		}
+	}
+	text := readFile(t, filepath.Join(folder, "release.yml"))
+	if strings.Contains(text, "merge-multiple") || strings.Contains(text, "pattern:") || !strings.Contains(text, `bash .ci/release collect "$VERSION" target/downloads`) {
+		t.Error("release.yml puts what jobs hand on into one folder")
+	}
+}
+
+// Who may push a branch may not release it, and what is released is not released anew under its name.
+func TestATagCountsOnMainAndOnce(t *testing.T) {
+	workflow := parsed(t, "release.yml")
+	names := scripts(workflow)
+	for _, part := range []string{`git merge-base --is-ancestor "$GITHUB_SHA" origin/main`, `if gh release view "$TAG" --repo "$GITHUB_REPOSITORY" > /dev/null; then`} {
+		if !strings.Contains(names, part) {
+			t.Errorf("release.yml lacks %q", part)
+		}
+	}
+	for of, job := range workflow.Jobs {
+		pushes := false
+		if job.Permissions != nil {
+			permission := job.Permissions.Scopes["packages"]
+			pushes = permission != nil && permission.Value.Value == "write"
+		}
+		if pushes != (job.Environment != nil && job.Environment.Name.Value == "release") {
+			t.Errorf("job %s: whoever pushes is asked for by the environment's reviewers", of)
+		}
+		if pushes && !slices.ContainsFunc(job.Needs, func(need *actionlint.String) bool { return need.Value == "names" }) {
+			t.Errorf("job %s pushes before the tag is looked at", of)
 		}
 	}
 }
@@ -190,6 +286,8 @@ func packed(t *testing.T, content []byte) map[string]int64 {
 		found[header.Name] = header.Mode
 	}
 }
+
+var workflows = []string{"ci.yml", "docs.yml", "release.yml", "weekly.yml"}
 
 func parsed(t *testing.T, name string) *actionlint.Workflow {
 	t.Helper()
@@ -265,7 +363,7 @@ func TestImagesChartAndFilesAreSigned(t *testing.T) {
 // dependabot reads and moves along. Actions are GitHub's own: whoever else's would run with the job's rights.
 func TestActionsAreGithubsOwnByCommitAndAllByTheSame(t *testing.T) {
 	versions := map[string][]string{}
-	for _, name := range []string{"ci.yml", "docs.yml", "release.yml"} {
+	for _, name := range workflows {
 		lines := regexp.MustCompile(`uses: ([^\s@]+)(\S*)(.*)`).FindAllStringSubmatch(readFile(t, filepath.Join(folder, name)), -1)
 		if len(lines) == 0 {
 			t.Errorf("%s uses nothing", name)
@@ -331,7 +429,7 @@ func TestNoJobOfAReleaseHasMoreRightsThanItNeeds(t *testing.T) {
 	if !slices.Equal(signs, []string{"sign"}) {
 		t.Errorf("%v may sign", signs)
 	}
-	for _, name := range []string{"ci.yml", "docs.yml"} {
+	for _, name := range slices.DeleteFunc(slices.Clone(workflows), func(name string) bool { return name == "release.yml" }) {
 		for of, job := range parsed(t, name).Jobs {
 			if job.Permissions != nil {
 				t.Errorf("%s: job %s has rights of its own", name, of)
@@ -342,7 +440,7 @@ func TestNoJobOfAReleaseHasMoreRightsThanItNeeds(t *testing.T) {
 
 // GitHub's own default is `bash -e`: of `helm push | tee` it sees what tee says.
 func TestAFailureInAPipeEndsAStep(t *testing.T) {
-	for _, name := range []string{"ci.yml", "docs.yml", "release.yml"} {
+	for _, name := range workflows {
 		workflow := parsed(t, name)
 		if workflow.Defaults == nil || workflow.Defaults.Run == nil || workflow.Defaults.Run.Shell == nil || workflow.Defaults.Run.Shell.Value != "bash" {
 			t.Errorf("%s does not ask for bash with pipefail", name)
@@ -353,7 +451,7 @@ func TestAFailureInAPipeEndsAStep(t *testing.T) {
 // In the Rust image CARGO_HOME is /usr/local/cargo, and HOME is the runner's: a cache of ~/.cargo holds nothing.
 func TestCachesAreOfFoldersThatTheImageUses(t *testing.T) {
 	caches := 0
-	for _, name := range []string{"ci.yml", "docs.yml", "release.yml"} {
+	for _, name := range workflows {
 		for of, job := range parsed(t, name).Jobs {
 			for _, step := range job.Steps {
 				action, ok := step.Exec.(*actionlint.ExecAction)
@@ -376,7 +474,7 @@ func TestCachesAreOfFoldersThatTheImageUses(t *testing.T) {
 
 // The token would stand in .git/config for whatever runs afterwards, and nothing here pushes by git.
 func TestTheTokenIsNotLeftInTheClone(t *testing.T) {
-	for _, name := range []string{"ci.yml", "docs.yml", "release.yml"} {
+	for _, name := range workflows {
 		for of, job := range parsed(t, name).Jobs {
 			for _, step := range job.Steps {
 				action, ok := step.Exec.(*actionlint.ExecAction)
@@ -432,7 +530,7 @@ func TestWhoeverVerifiesAsksForATag(t *testing.T) {
 // Rust is of one version wherever something is built.
 func TestTheToolchainIsTheDockerfiles(t *testing.T) {
 	found := regexp.MustCompile(`ARG RUST_IMAGE=(rust:([0-9.]+)-\w+)`).FindStringSubmatch(readFile(t, "../../Dockerfile"))
-	for _, name := range []string{"ci.yml", "docs.yml", "release.yml"} {
+	for _, name := range workflows {
 		text := readFile(t, filepath.Join(folder, name))
 		for _, container := range regexp.MustCompile(`container: (\S+)`).FindAllStringSubmatch(text, -1) {
 			if container[1] != found[1] {
@@ -443,6 +541,159 @@ func TestTheToolchainIsTheDockerfiles(t *testing.T) {
 			if installed[1] != found[2] {
 				t.Errorf("%s installs Rust %s, the Dockerfile's is %s", name, installed[1], found[2])
 			}
+		}
+	}
+}
+
+// The official images have the profile `minimal`: cargo, rustc and the library, neither rustfmt nor clippy.
+func TestWhatTheRustImageLacksIsAddedBeforeItIsAskedFor(t *testing.T) {
+	run := readFile(t, "../../.ci/run")
+	added, asked := strings.Index(run, "\n{ cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || rustup component add rustfmt clippy\n"), strings.Index(run, "step cargo fmt")
+	if added < 0 || asked < added {
+		t.Error(".ci/run formats by a program that the image does not have")
+	}
+	for _, name := range workflows {
+		for of, job := range parsed(t, name).Jobs {
+			script := ""
+			for _, step := range job.Steps {
+				if run, ok := step.Exec.(*actionlint.ExecRun); ok {
+					script += run.Run.Value + "\n"
+				}
+			}
+			if strings.Contains(script, "cargo fmt") || strings.Contains(script, "cargo clippy") {
+				t.Errorf("%s: job %s formats or lints by itself, and not by .ci/run", name, of)
+			}
+			// In the image there is no Docker, no Helm, no `gh` and no `sudo`.
+			if job.Container == nil {
+				continue
+			}
+			for _, program := range []string{"docker ", "helm ", "gh ", "sudo ", "jq "} {
+				if strings.Contains(script, program) {
+					t.Errorf("%s: job %s runs %sin an image without it", name, of, program)
+				}
+			}
+		}
+	}
+}
+
+// As the image: where `cargo fmt` fails the components are added, and elsewhere rustup is not asked, since it may not be there.
+func TestComponentsAreAddedWhereTheyAreMissingAlone(t *testing.T) {
+	run := readFile(t, "../../.ci/run")
+	line := regexp.MustCompile(`(?m)^\{ cargo fmt --version.*$`).FindString(run)
+	for _, has := range []string{"fmt clippy", "fmt", ""} {
+		bin := t.TempDir()
+		for name, script := range map[string]string{
+			"cargo":  "case \" $HAS \" in *\" $1 \"*) exit 0 ;; esac\nexit 1\n",
+			"rustup": "echo \"$*\" >> " + bin + "/asked\n",
+		} {
+			if err := os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		command := exec.Command("bash", "-euc", line)
+		command.Env = []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "HAS=" + has}
+		if said, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, said)
+		}
+		asked, _ := os.ReadFile(bin + "/asked")
+		if wanted := map[bool]string{true: "", false: "component add rustfmt clippy\n"}[has == "fmt clippy"]; string(asked) != wanted {
+			t.Errorf("where cargo has %q rustup is asked %q", has, asked)
+		}
+	}
+}
+
+// A change of xtask need not fetch every crate again.
+func TestACacheOfAnotherChangeIsBetterThanNone(t *testing.T) {
+	if ci := readFile(t, filepath.Join(folder, "ci.yml")); !regexp.MustCompile(`key: (ci-)\$.*\n(?: +#.*\n)* +restore-keys: ci-\n`).MatchString(ci) {
+		t.Error("ci.yml takes a cache of the same files or none")
+	}
+}
+
+// Two merges within the time that a run takes: both are judged.
+func TestOnlyAPullRequestsRunIsCancelled(t *testing.T) {
+	if ci := readFile(t, filepath.Join(folder, "ci.yml")); !strings.Contains(ci, "cancel-in-progress: ${{ github.event_name == 'pull_request' }}\n") {
+		t.Error("ci.yml cancels the run of a change that is on main")
+	}
+}
+
+// What needs somebody else's page, or hours, is no condition of a change, and is looked at all the same.
+func TestContainersAndAControlPlaneRunOnceAWeek(t *testing.T) {
+	weekly := parsed(t, "weekly.yml")
+	events := []string{}
+	for _, event := range weekly.On {
+		events = append(events, event.EventName())
+	}
+	slices.Sort(events)
+	if !slices.Equal(events, []string{"schedule", "workflow_dispatch"}) {
+		t.Errorf("it runs on %v", events)
+	}
+	script, text := scripts(weekly), readFile(t, filepath.Join(folder, "weekly.yml"))
+	for _, part := range []string{"bash .ci/compose\n", "cargo xtask containers\n", "cargo xtask manifests --apply\n", "cargo xtask deny --advisories\n"} {
+		if !strings.Contains(script, part) {
+			t.Errorf("weekly.yml lacks %q", part)
+		}
+	}
+	overrides, err := filepath.Glob("../../docker-compose.*.yml")
+	if err != nil || len(overrides) < 2 {
+		t.Fatal(overrides, err)
+	}
+	all := ""
+	for _, override := range overrides {
+		all += ":" + filepath.Base(override)
+		if !strings.Contains(text, `files: "docker-compose.yml:`+filepath.Base(override)+`"`) {
+			t.Errorf("nobody brings up %s", override)
+		}
+	}
+	for _, files := range []string{`files: "docker-compose.yml"`, `files: "docker-compose.yml` + all + `"`, "sink: aiven", "sink: confluent"} {
+		if !strings.Contains(text, files) {
+			t.Errorf("weekly.yml lacks %s", files)
+		}
+	}
+	if ci := readFile(t, filepath.Join(folder, "ci.yml")); regexp.MustCompile(`(?m)build .*\bconnect$`).MatchString(ci) {
+		t.Error("ci.yml needs a vendor's page for each change")
+	}
+}
+
+// .ci/compose with programs of the test's in Docker's and curl's place.
+func TestComposeIsLookedAtUntilAllIsThereAndTakenAway(t *testing.T) {
+	for name, known := range map[string]struct {
+		ps, ticks, hours, metrics, grafana string
+		code                               int
+		said                               string
+	}{
+		"all":              {"topics exited 0\nkafka running 0", "t", "t", `"value":[1,"1"]`, `"database":"ok"`, 0, "all there"},
+		"no tick":          {"", "f", "t", `"value":[1,"1"]`, `"ok"`, 1, "no tick"},
+		"no hour":          {"", "t", "f", `"value":[1,"1"]`, `"ok"`, 1, "no hour"},
+		"a target is down": {"", "t", "t", `"result":[]`, `"ok"`, 1, "a target"},
+		"no Grafana":       {"", "t", "t", `"value":[1,"1"]`, ``, 1, "Grafana"},
+		"a job failed":     {"migrate exited 3\ntopics exited 0", "t", "t", `"value":[1,"1"]`, `"ok"`, 1, "ended badly: migrate"},
+	} {
+		bin := t.TempDir()
+		for program, script := range map[string]string{
+			"docker": "echo \"$*\" >> " + bin + `/asked
+case $* in
+*' ps --all --format'*) printf '%b\n' "$PS" ;;
+*realtime_stock*) echo "$TICKS" ;;
+*hourly_stock*) echo "$HOURS" ;;
+esac`,
+			"curl": `case $* in *:9090/*) echo "$METRICS" ;; *:3000/*) echo "$GRAFANA" ;; esac`,
+		} {
+			if err := os.WriteFile(filepath.Join(bin, program), []byte("#!/bin/sh\n"+script+"\n"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		command := exec.Command("bash", "../../.ci/compose", "--wait")
+		command.Env = []string{
+			"PATH=" + bin + ":" + os.Getenv("PATH"), "COMPOSE_PATIENCE=1", "COMPOSE_PAUSE=0.3", "PS=" + known.ps, "TICKS=" + known.ticks,
+			"HOURS=" + known.hours, "METRICS=" + known.metrics, "GRAFANA=" + known.grafana,
+		}
+		said, err := command.CombinedOutput()
+		if command.ProcessState == nil || command.ProcessState.ExitCode() != known.code || !strings.Contains(string(said), known.said) {
+			t.Errorf("%s: %v, %s", name, err, said)
+		}
+		asked := readFile(t, bin+"/asked")
+		if !strings.HasPrefix(asked, "compose up --build --detach --wait\n") || !strings.HasSuffix(asked, "compose down --volumes --remove-orphans --timeout 20\n") {
+			t.Errorf("%s: Docker is asked\n%s", name, asked)
 		}
 	}
 }

@@ -2,6 +2,8 @@ package check
 
 import (
 	"encoding/json"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,21 +15,67 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
+// prometheus/rules, without their tests, in the order in which they are written down.
+var ruleFiles = []string{"archive-sink", "batch-layer-kubernetes", "speed-layer"}
+
+func TestEachFileOfRulesIsKnownAndTested(t *testing.T) {
+	found, err := filepath.Glob("../../prometheus/rules/*.rules.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for index, file := range found {
+		found[index] = strings.TrimSuffix(filepath.Base(file), ".rules.yml")
+		if tests := textOf(t, "../../prometheus/rules/"+found[index]+".test.yml"); !strings.Contains(tests, "  - "+found[index]+".rules.yml\n") {
+			t.Errorf("nothing tests %s", file)
+		}
+	}
+	if !slices.Equal(found, ruleFiles) {
+		t.Errorf("there are %v, and known are %v", found, ruleFiles)
+	}
+}
+
+// Where promtool is (`cargo xtask setup` installs it): the cases of what is small. Those of the speed layer last for minutes, and
+// are run by cargo xtask test.
+func TestTheSmallRulesFireWhereTheyShould(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("no promtool on the PATH")
+	}
+	for _, name := range []string{"archive-sink", "batch-layer-kubernetes"} {
+		if said, err := exec.Command(promtool, "test", "rules", "../../prometheus/rules/"+name+".test.yml").CombinedOutput(); err != nil {
+			t.Errorf("%s: %s", name, said)
+		}
+		tests := textOf(t, "../../prometheus/rules/"+name+".test.yml")
+		for _, rule := range rulesOf(t, name) {
+			if rule.Alert != "" && !regexp.MustCompile(`(?m)^ +alertname: `+rule.Alert+`$`).MatchString(tests) {
+				t.Errorf("%s: no case in which %s fires", name, rule.Alert)
+			}
+		}
+	}
+}
+
 type prometheusRule struct{ Record, Alert, Expr string }
+
+func rulesOf(t *testing.T, name string) []prometheusRule {
+	t.Helper()
+	var content struct {
+		Groups []struct{ Rules []prometheusRule }
+	}
+	if err := yaml.Unmarshal([]byte(textOf(t, "../../prometheus/rules/"+name+".rules.yml")), &content); err != nil {
+		t.Fatal(err)
+	}
+	found := []prometheusRule{}
+	for _, group := range content.Groups {
+		found = append(found, group.Rules...)
+	}
+	return found
+}
 
 func prometheusRules(t *testing.T) []prometheusRule {
 	t.Helper()
 	found := []prometheusRule{}
-	for _, name := range []string{"archive-sink", "speed-layer"} {
-		var content struct {
-			Groups []struct{ Rules []prometheusRule }
-		}
-		if err := yaml.Unmarshal([]byte(textOf(t, "../../prometheus/rules/"+name+".rules.yml")), &content); err != nil {
-			t.Fatal(err)
-		}
-		for _, group := range content.Groups {
-			found = append(found, group.Rules...)
-		}
+	for _, name := range ruleFiles {
+		found = append(found, rulesOf(t, name)...)
 	}
 	if len(found) < 25 {
 		t.Fatalf("only %d rules", len(found))
@@ -49,7 +97,7 @@ func TestNoAlertSumsOverNamespaces(t *testing.T) {
 
 // A target that nobody watches may be away for ever, and what is asked of its series never fires.
 func TestEachScrapedJobHasAnAlertOfItsOwn(t *testing.T) {
-	for job := range scraped(t) {
+	for job := range scraped(t, composeFile) {
 		if job == "prometheus" {
 			continue // it cannot tell of itself
 		}
@@ -92,13 +140,15 @@ func TestTheTriesOfOneJobAreNoAlert(t *testing.T) {
 
 // --help: 1 something differs (verify), 2 a wrong setting, 4 partial, which the same again is, too.
 func TestWhatTheSameAgainWouldSayAgainIsNotTriedAgain(t *testing.T) {
-	final := map[string][]int32{"batch-layer": {2, 4}, "batch-verify": {1, 2, 4}}
-	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
+	final := map[string][]int32{"batch-layer": {2, 4}, "batch-verify": {1, 2, 4}, "batch-compact": {2, 4}}
+	check := func(t *testing.T, objects []runtime.Object) {
+		seen := 0
 		for _, object := range objects {
 			job, ok := object.(*batchv1.CronJob)
 			if !ok || final[job.Name] == nil {
 				continue
 			}
+			seen++
 			codes := []int32{}
 			for _, rule := range job.Spec.JobTemplate.Spec.PodFailurePolicy.Rules {
 				if rule.OnExitCodes == nil {
@@ -113,5 +163,18 @@ func TestWhatTheSameAgainWouldSayAgainIsNotTriedAgain(t *testing.T) {
 				t.Errorf("CronJob %s: final are %v", job.Name, codes)
 			}
 		}
-	})
+		if seen < 2 {
+			t.Errorf("only %d CronJobs", seen)
+		}
+	}
+	forEachOverlay(t, check)
+	compact := withLake(t)
+	check(t, compact)
+	check(t, rendered(t, smallest+"lake: { enabled: true }\n"))
+	if !slices.ContainsFunc(compact, func(object runtime.Object) bool {
+		job, ok := object.(*batchv1.CronJob)
+		return ok && job.Name == "batch-compact"
+	}) {
+		t.Error("the lake is written by nobody")
+	}
 }

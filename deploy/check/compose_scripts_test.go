@@ -404,6 +404,52 @@ esac`,
 	}
 }
 
+// What is provisioned is mounted read-only and knows no address.
+func TestGrafanasAlertsLeadToTheRunbooksOfTheHouse(t *testing.T) {
+	folder, path := fake(t, map[string]string{"run": `echo "$GF_PATHS_PROVISIONING" > "$TMPDIR/said"`})
+	start := func(runbooks string) (string, string, error) {
+		temporary := t.TempDir()
+		command := exec.Command("/bin/sh", composeScripts+"grafana.sh", folder+"/run")
+		command.Env = []string{
+			path, "TMPDIR=" + temporary, "GF_PATHS_DATA=" + temporary, "GF_PATHS_PROVISIONING=../../grafana/provisioning",
+			"GF_SECURITY_ADMIN_PASSWORD=admin", "RUNBOOKS=" + runbooks,
+		}
+		output, err := command.CombinedOutput()
+		said, _ := os.ReadFile(temporary + "/said")
+		return strings.TrimSpace(string(said)), string(output), err
+	}
+	const address = "https://git.example.com/~owner/stock_lambda/-/blob/v1.0.0/docs/operations.md?plain=1"
+	provisioned, output, err := start(address)
+	if err != nil || provisioned == "" {
+		t.Fatal(output, err)
+	}
+	before, after := textOf(t, "../../grafana/provisioning/alerting/batch-layer.json"), textOf(t, provisioned+"/alerting/batch-layer.json")
+	alerts := strings.Count(before, `"runbook": "docs/operations.md#`)
+	if alerts < 10 || strings.Count(after, `"runbook_url": "`+address+`#`) != alerts || strings.Contains(after, `"runbook":`) {
+		t.Errorf("of %d alerts %d have an address", alerts, strings.Count(after, `"runbook_url": "`+address+`#`))
+	}
+	for _, same := range []string{"/datasources/stocks.yaml", "/dashboards/stocks.yaml"} {
+		if textOf(t, provisioned+same) != textOf(t, "../../grafana/provisioning"+same) {
+			t.Errorf("%s is another", same)
+		}
+	}
+	if provisioned, output, err := start(""); err != nil || provisioned != "../../grafana/provisioning" {
+		t.Errorf("without an address: %q, %s, %v", provisioned, output, err)
+	}
+	for _, none := range []string{"docs/operations.md", `https://x" }, "a": "`, "https://a|b", "https://a&b", `https://a\nb`} {
+		if _, output, err := start(none); err == nil || !strings.Contains(output, "RUNBOOKS") {
+			t.Errorf("%q: %s", none, output)
+		}
+	}
+	file := filepath.Join(t.TempDir(), ".env")
+	if err := os.WriteFile(file, []byte("RUNBOOKS="+address+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if given := loadWith(t, file).Services["grafana"].Environment["RUNBOOKS"]; given == nil || *given != address {
+		t.Errorf("Compose hands on %v", given)
+	}
+}
+
 // runSchedule lets the schedule run in a time of its own until `days` are over. `verdicts` are the exit codes of verify, of
 // which the last stays. When each verify began, in seconds.
 func runSchedule(t *testing.T, days, interval int, verdicts ...int) []int {
@@ -442,6 +488,19 @@ exit "$code"`,
 		began = append(began, seconds)
 	}
 	return began
+}
+
+// `sleep` would refuse it, and a run follow on a run.
+func TestAPauseThatIsNoneIsRefused(t *testing.T) {
+	folder, path := fake(t, map[string]string{"batch-layer": `echo run >> "$RUNS"`})
+	for _, interval := range []string{"", "0", "00", "-5", "abc", "60 s", "1.5", "1e3", "999999"} {
+		command := exec.Command("/bin/sh", composeScripts+"batch-schedule.sh")
+		command.Env = []string{path, "RUNS=" + folder + "/runs", "BATCH_INTERVAL=" + interval}
+		said, err := command.CombinedOutput()
+		if _, ran := os.ReadFile(folder + "/runs"); err == nil || ran == nil || !strings.Contains(string(said), "BATCH_INTERVAL") {
+			t.Errorf("%q: %v, %s", interval, err, said)
+		}
+	}
 }
 
 // Each verify reads all objects of two days.
@@ -493,8 +552,10 @@ esac`})
 // A number that cannot be read is no number of partitions that is enough.
 func TestPartitionsThatCannotBeComparedAreSaid(t *testing.T) {
 	for name, known := range map[string]struct{ partitions, described string }{
-		"PartitionCount":   {"8", "Topic: stock_prices ReplicationFactor: 1"},
-		"KAFKA_PARTITIONS": {"abc", "Topic: stock_prices PartitionCount: 4"},
+		"PartitionCount":                           {"8", "Topic: stock_prices ReplicationFactor: 1"},
+		"KAFKA_PARTITIONS is abc":                  {"abc", "Topic: stock_prices PartitionCount: 4"},
+		"KAFKA_PARTITIONS is 0":                    {"0", "Topic: stock_prices PartitionCount: 4"},
+		"KAFKA_PARTITIONS is 99999999999999999999": {"99999999999999999999", "Topic: stock_prices PartitionCount: 4"},
 	} {
 		folder, path := fake(t, map[string]string{"kafka-topics.sh": `case $* in *--describe*) echo "$DESCRIBED" ;; *--alter*) exit 9 ;; esac`})
 		command := exec.Command("/bin/bash", composeScripts+"topics.sh")
@@ -526,7 +587,8 @@ func TestTheSinkAndTheAgentAreHeldAgainstTheirSums(t *testing.T) {
 		zip, jar string
 		isTaken  bool
 	}{
-		{"", "", true}, {sum("zip"), sum("jar"), true}, {sum("zip"), "", true}, {sum("other"), "", false}, {"", sum("other"), false}, {sum("zip"), sum("zip"), false},
+		{"", sum("jar"), true}, {sum("zip"), sum("jar"), true}, {sum("other"), sum("jar"), false}, {"", sum("other"), false}, {sum("zip"), sum("zip"), false},
+		{sum("zip"), "", false}, {"", "", false},
 	} {
 		command := exec.Command("/bin/sh", "-c", strings.TrimSuffix(strings.TrimSpace(script), "\\"))
 		command.Env = []string{"PATH=" + os.Getenv("PATH"), "SINK_SHA256=" + known.zip, "JMX_AGENT_SHA256=" + known.jar}
@@ -539,12 +601,17 @@ func TestTheSinkAndTheAgentAreHeldAgainstTheirSums(t *testing.T) {
 		}
 	}
 	file := filepath.Join(t.TempDir(), ".env")
-	if err := os.WriteFile(file, []byte("S3_SINK_SHA256=one\nJMX_AGENT_SHA256=two\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("S3_SINK_SHA256=one\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	given := loadWith(t, file).Services["connect"].Build.Args
-	if *given["SINK_SHA256"] != "one" || *given["JMX_AGENT_SHA256"] != "two" {
+	if *given["SINK_SHA256"] != "one" || given["JMX_AGENT_SHA256"] != nil {
 		t.Errorf("Compose hands on %v", given)
+	}
+	// The agent is of Maven Central, and its sum is fixed.
+	if !regexp.MustCompile(`\nARG JMX_AGENT_SHA256=[0-9a-f]{64}\n`).MatchString(dockerfile) ||
+		!strings.Contains(dockerfile, "\nARG JMX_AGENT_URL=https://repo1.maven.org/maven2/io/prometheus/jmx/") {
+		t.Error("the agent is not verified, or is from elsewhere than Maven Central")
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 const (
 	composeFile   = "../../docker-compose.yml"
+	connectFile   = "../../docker-compose.connect.yml"
 	zookeeperFile = "../../docker-compose.zookeeper.yml"
 )
 
@@ -23,7 +24,7 @@ const (
 var jobs = []string{"exposure", "passwords", "topics", "bucket", "connector", "migrate", "backfill", "batch-layer"}
 
 // Images that are built here.
-var built = []string{"speed-layer", "batch-layer", "batch-schedule", "migrate", "simulator", "backfill", "minio"}
+var built = []string{"speed-layer", "batch-layer", "batch-schedule", "migrate", "archiver", "simulator", "backfill", "minio"}
 
 // load reads the files as `docker compose` does, without this process's environment.
 func load(t *testing.T, profiles []string, files ...string) *types.Project {
@@ -34,7 +35,7 @@ func load(t *testing.T, profiles []string, files ...string) *types.Project {
 // loadWith reads all services with a file of variables in .env's place.
 func loadWith(t *testing.T, file string) *types.Project {
 	t.Helper()
-	return read(t, []string{composeFile}, cli.WithProfiles([]string{"*"}), cli.WithEnvFiles(file), cli.WithDotEnv)
+	return read(t, []string{composeFile, connectFile}, cli.WithProfiles([]string{"*"}), cli.WithEnvFiles(file), cli.WithDotEnv)
 }
 
 func read(t *testing.T, files []string, with ...cli.ProjectOptionsFn) *types.Project {
@@ -52,29 +53,35 @@ func read(t *testing.T, files []string, with ...cli.ProjectOptionsFn) *types.Pro
 
 func forEachSelection(t *testing.T, check func(t *testing.T, project *types.Project)) {
 	for name, selection := range map[string]struct{ profiles, files []string }{
-		"by default":                {nil, []string{composeFile}},
-		"with tools":                {[]string{"tools"}, []string{composeFile}},
-		"with ZooKeeper":            {nil, []string{composeFile, zookeeperFile}},
-		"with ZooKeeper and tools":  {[]string{"tools"}, []string{composeFile, zookeeperFile}},
-		"with every profile at all": {[]string{"*"}, []string{composeFile}},
+		"by default":                       {nil, []string{composeFile}},
+		"with tools":                       {[]string{"tools"}, []string{composeFile}},
+		"with ZooKeeper":                   {nil, []string{composeFile, zookeeperFile}},
+		"with ZooKeeper and tools":         {[]string{"tools"}, []string{composeFile, zookeeperFile}},
+		"with every profile at all":        {[]string{"*"}, []string{composeFile}},
+		"with Connect":                     {nil, []string{composeFile, connectFile}},
+		"with Connect and ZooKeeper":       {nil, []string{composeFile, connectFile, zookeeperFile}},
+		"with ZooKeeper and Connect":       {nil, []string{composeFile, zookeeperFile, connectFile}},
+		"with Connect and every profile":   {[]string{"*"}, []string{composeFile, connectFile}},
+		"with both and every profile used": {[]string{"*"}, []string{composeFile, connectFile, zookeeperFile}},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, load(t, selection.profiles, selection.files...)) })
 	}
 }
 
 func TestComposeFilesAreValidAndListTheirServices(t *testing.T) {
-	for _, file := range []string{composeFile, zookeeperFile} {
+	base := load(t, []string{"*"}, composeFile).Services
+	for _, file := range []string{composeFile, connectFile, zookeeperFile} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		head, _, _ := strings.Cut(string(text), "services:\n")
+		head, _, _ := strings.Cut(string(text), "\nservices:\n")
 		files := []string{composeFile}
-		if file == zookeeperFile {
+		if file != composeFile {
 			files = append(files, file)
 		}
 		for name := range load(t, []string{"*"}, files...).Services {
-			if file == zookeeperFile && name != "zookeeper" {
+			if _, isBase := base[name]; isBase && file != composeFile {
 				continue
 			}
 			if !regexp.MustCompile(`(?m)^#   ` + regexp.QuoteMeta(name) + ` `).MatchString(head) {
@@ -89,6 +96,34 @@ func TestZookeeperTakesKraftsPlace(t *testing.T) {
 	kafka := project.Services["kafka"]
 	if !strings.Contains(kafka.Image, ":3.9") || kafka.DependsOn["zookeeper"].Condition != "service_healthy" {
 		t.Errorf("kafka is %s and depends on %v", kafka.Image, kafka.DependsOn)
+	}
+}
+
+// Another cluster is another topic: tables and archive of the one are none of the other's, and speed-layer ends at them.
+func TestZookeeperHasNoDataOfKrafts(t *testing.T) {
+	// Of no topic: a socket, and what the metrics and a person's dashboards are kept in.
+	ofBoth := []string{"postgres-socket", "prometheus-data", "grafana-data"}
+	kept := func(files ...string) map[string][]string {
+		found := map[string][]string{}
+		for name, service := range load(t, []string{"*"}, files...).Services {
+			for _, volume := range service.Volumes {
+				if volume.Type == "volume" && !slices.Contains(ofBoth, volume.Source) {
+					found[volume.Source] = append(found[volume.Source], name)
+				}
+			}
+		}
+		return found
+	}
+	for _, others := range [][]string{nil, {connectFile}} {
+		kraft, zookeeper := kept(append([]string{composeFile}, others...)...), kept(append([]string{composeFile, zookeeperFile}, others...)...)
+		if len(kraft) < 4 || len(zookeeper) != len(kraft)+1 {
+			t.Errorf("%v and %v", kraft, zookeeper)
+		}
+		for volume, services := range zookeeper {
+			if kraft[volume] != nil {
+				t.Errorf("%v have %s in both modes", services, volume)
+			}
+		}
 	}
 }
 
@@ -233,28 +268,130 @@ func TestWhatIsCopiedIntoTheConnectImageCanBeReadByItsUser(t *testing.T) {
 	}
 }
 
-// docs/deployment.md, "Without the sink's zip": these come up where no vendor's page is in reach.
-func TestEverythingButTheArchiveComesUpWithoutTheSink(t *testing.T) {
-	page, err := os.ReadFile("../../docs/deployment.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, said, found := strings.Cut(string(page), "docker compose up --build --detach ")
-	if !found {
-		t.Fatal("docs/deployment.md does not say what to start")
-	}
-	line, _, _ := strings.Cut(said, "\n")
-	selected, err := load(t, nil, composeFile).WithSelectedServices(strings.Fields(line))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"connect", "connector"} {
-		if _, needed := selected.Services[name]; needed {
-			t.Errorf("%s needs %s", line, name)
+// Where images and what is built into them may come from by default: registries of packages. A page of a vendor's is fetched
+// by ADD, curl or wget, and from nowhere else in this tree.
+func TestTheDefaultNeedsNoVendorsPage(t *testing.T) {
+	for _, files := range [][]string{{composeFile}, {composeFile, zookeeperFile}} {
+		project := load(t, []string{"*"}, files...)
+		seen := 0
+		for name, service := range project.Services {
+			if host, _, hasPath := strings.Cut(service.Image, "/"); hasPath && strings.ContainsAny(host, ".:") {
+				t.Errorf("%s: image %s is not of Docker Hub", name, service.Image)
+			}
+			if service.Build == nil {
+				continue
+			}
+			seen++
+			dockerfile := textOf(t, filepath.Join(service.Build.Context, "Dockerfile"))
+			for _, line := range strings.Split(dockerfile, "\n") {
+				if strings.HasPrefix(strings.TrimSpace(line), "#") {
+					continue
+				}
+				if fetches := regexp.MustCompile(`(?i)https?://|\bADD\b|\bcurl\s|\bwget\s|git clone`).FindString(line); fetches != "" {
+					t.Errorf("%s is built from a page: %s", name, line)
+				}
+			}
+		}
+		if seen < 4 {
+			t.Errorf("only %d services are built", seen)
 		}
 	}
-	if _, starts := selected.Services["minio"]; !starts {
-		t.Errorf("%s starts no store", line)
+	// The other way round: what fetches one is found.
+	if !strings.Contains(textOf(t, "../../connect/Dockerfile"), "\nADD ${CONFLUENT_URL} ") {
+		t.Error("connect/Dockerfile fetches the sink in another way than this looks for")
+	}
+}
+
+// Twice the same lines in one bucket, under names of which neither knows the other's cuts.
+func TestNeverDoBothArchive(t *testing.T) {
+	archives := func(service types.ServiceConfig, ok bool) bool {
+		return ok && (service.Scale == nil || *service.Scale > 0)
+	}
+	forEachSelection(t, func(t *testing.T, project *types.Project) {
+		archiver, isThere := project.Services["archiver"]
+		connect, isConnect := project.Services["connect"]
+		connector, isRegistered := project.Services["connector"]
+		if archives(archiver, isThere) == archives(connect, isConnect) || archives(connect, isConnect) != archives(connector, isRegistered) {
+			t.Errorf("archiver %v, connect %v, connector %v", archives(archiver, isThere), archives(connect, isConnect), archives(connector, isRegistered))
+		}
+		// Whoever is left over from the other selection: Kafka gives a group's partition to one member alone, and each goes on where
+		// the other has stopped.
+		group := regexp.MustCompile(`default_value = "(connect-[^"]+)"`).FindStringSubmatch(textOf(t, "../../workbench/src/archive/args.rs"))
+		if group == nil || strings.Contains(strings.Join(archiver.Command, " "), "--group-id") {
+			t.Fatal("the archiver has no group of that kind")
+		}
+		if isRegistered && "connect-"+connector.Command[0] != group[1] {
+			t.Errorf("the archiver is of group %s, the connector is %s", group[1], connector.Command[0])
+		}
+	})
+}
+
+// The archiver is for a look; where it stands it says what takes its place.
+func TestARealSinkIsWhatProductionIsToldToRun(t *testing.T) {
+	for file, words := range map[string]string{
+		composeFile: "which is what production runs", connectFile: "this is what production runs",
+		"../../docs/deployment.md": "**This is what production runs**", "../../.env.example": "which is what production runs",
+	} {
+		text := textOf(t, file)
+		if !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(text, "\n#", "\n")), " "), words) || !strings.Contains(text, "docker-compose.connect.yml") {
+			t.Errorf("%s does not say %q", file, words)
+		}
+	}
+	// The override is one of both ways: by -f, and by one line of .env.
+	if !strings.Contains(textOf(t, "../../.env.example"), "\n#COMPOSE_FILE=docker-compose.yml:docker-compose.connect.yml\n") {
+		t.Error(".env.example does not show the line")
+	}
+}
+
+// What batch-layer reads without a flag, and what the sink of docker-compose.connect.yml goes on with.
+func TestTheArchiverWritesAsTheSinkDoes(t *testing.T) {
+	var sink map[string]string
+	if err := yaml.Unmarshal([]byte(textOf(t, "../../connect/confluent-sink-connector.json")), &sink); err != nil {
+		t.Fatal(err)
+	}
+	command := load(t, nil, composeFile).Services["archiver"].Command
+	wanted := []string{"archive", "--gzip", "--dead-letter-topic=" + sink["errors.deadletterqueue.topic.name"], "--rotate=60000ms"}
+	if sink["s3.compression.type"] != "gzip" || sink["rotate.schedule.interval.ms"] != "${env:S3_SINK_ROTATE_MS}" || !slices.Equal(command, wanted) {
+		t.Errorf("the archiver is %v, the sink is %v", command, sink)
+	}
+	args := strings.ReplaceAll(textOf(t, "../../workbench/src/archive/args.rs"), "_000", "000")
+	for _, same := range []string{`default_value = "` + sink["topics.dir"] + `"`, "default_value_t = " + sink["flush.size"]} {
+		if !strings.Contains(args, same) {
+			t.Errorf("workbench archive has no %q", same)
+		}
+	}
+	file := filepath.Join(t.TempDir(), ".env")
+	if err := os.WriteFile(file, []byte("ARCHIVER_FLAGS=--keys --folder=other\nS3_SINK_ROTATE_MS=600000\nSCHEMA_REGISTRY_URL=http://registry\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	archiver := loadWith(t, file).Services["archiver"]
+	if got := archiver.Command; !slices.Equal(got[3:], []string{"--rotate=600000ms", "--keys", "--folder=other"}) {
+		t.Errorf("by .env it is %v", got)
+	}
+	if url := archiver.Environment["SCHEMA_REGISTRY_URL"]; url == nil || *url != "http://registry" {
+		t.Error("it does not hear of the registry")
+	}
+}
+
+// Faster to build for a look; what is released is built otherwise.
+func TestTheProfileOfABuildComesByEnv(t *testing.T) {
+	file := filepath.Join(t.TempDir(), ".env")
+	if err := os.WriteFile(file, []byte("BUILD_PROFILE=dist\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for wanted, project := range map[string]*types.Project{"release": load(t, []string{"*"}, composeFile), "dist": loadWith(t, file)} {
+		for name, service := range project.Services {
+			if service.Build == nil || service.Build.Target == "" {
+				continue
+			}
+			if profile := service.Build.Args["PROFILE"]; profile == nil || *profile != wanted {
+				t.Errorf("%s is built by profile %v, and not by %s", name, profile, wanted)
+			}
+		}
+	}
+	dockerfile := textOf(t, "../../Dockerfile")
+	if !strings.Contains(dockerfile, "\nARG PROFILE=dist\n") || regexp.MustCompile(`--profile [^"]|target/(dist|release)/`).MatchString(dockerfile) {
+		t.Error("the Dockerfile builds by another profile than PROFILE, or releases another one than dist")
 	}
 }
 
@@ -336,6 +473,7 @@ func TestTheExampleOfEnvNamesWhatIsHandedOn(t *testing.T) {
 	}
 	head, _, _ := strings.Cut(textOf(t, composeFile), "\nservices:\n")
 	handed, shown := named(`(?m)^  ([A-Z][A-Z0-9_]*):$`, head), named(`(?m)^#([A-Z][A-Z0-9_]*)=.`, textOf(t, "../../.env.example"))
+	shown = slices.DeleteFunc(shown, func(name string) bool { return name == "COMPOSE_FILE" }) // Compose's own
 	if len(handed) < 30 || !slices.Equal(handed, shown) {
 		t.Errorf("handed on: %v\n.env.example: %v", handed, shown)
 	}
@@ -349,7 +487,7 @@ func TestTheExampleOfEnvHasEveryVariableWithItsDefault(t *testing.T) {
 	}
 	lines := strings.Split(string(example), "\n")
 	used := map[string]bool{}
-	for _, file := range []string{composeFile, zookeeperFile} {
+	for _, file := range []string{composeFile, connectFile, zookeeperFile} {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -381,18 +519,48 @@ type scrapes struct {
 			Names []string `json:"names"`
 			Port  int      `json:"port"`
 		} `json:"dns_sd_configs"`
+		FileConfigs []struct {
+			Files []string `json:"files"`
+		} `json:"file_sd_configs"`
 	} `json:"scrape_configs"`
 }
 
-// Where Prometheus looks, by job.
-func scraped(t *testing.T) map[string][]string {
+// What Prometheus's container has at a path, by the service's volumes: the longest target counts.
+func mounted(t *testing.T, service types.ServiceConfig, path string) string {
 	t.Helper()
+	source, longest := "", ""
+	for _, volume := range service.Volumes {
+		if below, ok := strings.CutPrefix(path, volume.Target); ok && len(volume.Target) > len(longest) {
+			source, longest = volume.Source+below, volume.Target
+		}
+	}
+	return textOf(t, source)
+}
+
+// Where Prometheus looks, by job. A job without a target has an empty list.
+func scraped(t *testing.T, files ...string) map[string][]string {
+	t.Helper()
+	service := load(t, nil, files...).Services["prometheus"]
 	var config scrapes
 	if err := yaml.Unmarshal([]byte(textOf(t, "../../prometheus/prometheus.yml")), &config); err != nil {
 		t.Fatal(err)
 	}
 	found := map[string][]string{}
 	for _, job := range config.ScrapeConfigs {
+		found[job.JobName] = []string{}
+		for _, from := range job.FileConfigs {
+			for _, file := range from.Files {
+				var listed []struct {
+					Targets []string `json:"targets"`
+				}
+				if err := yaml.UnmarshalStrict([]byte(mounted(t, service, "/etc/prometheus/"+file)), &listed); err != nil {
+					t.Fatal(err)
+				}
+				for _, group := range listed {
+					found[job.JobName] = append(found[job.JobName], group.Targets...)
+				}
+			}
+		}
 		for _, static := range job.StaticConfigs {
 			found[job.JobName] = append(found[job.JobName], static.Targets...)
 		}
@@ -407,7 +575,7 @@ func scraped(t *testing.T) map[string][]string {
 
 // An alert on a job that nobody scrapes never fires.
 func TestPrometheusScrapesWhatTheAlertsAskFor(t *testing.T) {
-	jobs, services := scraped(t), load(t, nil, composeFile).Services
+	jobs, services := scraped(t, composeFile, connectFile), load(t, nil, composeFile, connectFile).Services
 	for job, targets := range jobs {
 		for _, target := range targets {
 			name, port, _ := strings.Cut(target, ":")
@@ -419,8 +587,8 @@ func TestPrometheusScrapesWhatTheAlertsAskFor(t *testing.T) {
 			}
 		}
 	}
-	for _, file := range []string{"speed-layer", "archive-sink"} {
-		for _, asked := range regexp.MustCompile(`job="([^"]+)"`).FindAllStringSubmatch(textOf(t, "../../prometheus/rules/"+file+".rules.yml"), -1) {
+	for _, file := range ruleFiles {
+		for _, asked := range regexp.MustCompile(`\bjob="([^"]+)"`).FindAllStringSubmatch(textOf(t, "../../prometheus/rules/"+file+".rules.yml"), -1) {
 			if len(jobs[asked[1]]) == 0 {
 				t.Errorf("%s.rules.yml asks for job %s, which nobody scrapes", file, asked[1])
 			}
@@ -428,6 +596,32 @@ func TestPrometheusScrapesWhatTheAlertsAskFor(t *testing.T) {
 	}
 	if !slices.Equal(jobs["kafka-connect"], []string{"connect:9404"}) || !slices.Equal(jobs["kafka-exporter"], []string{"kafka-exporter:9308"}) {
 		t.Errorf("the sink's alerts have no data: %v", jobs)
+	}
+}
+
+// ConnectDown is `up == 0`: a target that nobody has started would be down for ever. Its own agent's port is all that goes.
+func TestWithoutConnectNobodyLooksForIt(t *testing.T) {
+	for _, files := range [][]string{{composeFile}, {composeFile, zookeeperFile}} {
+		jobs, services := scraped(t, files...), load(t, nil, files...).Services
+		for job, targets := range jobs {
+			for _, target := range targets {
+				name, _, _ := strings.Cut(target, ":")
+				if _, ok := services[name]; !ok && name != "localhost" {
+					t.Errorf("job %s: nobody starts %s", job, name)
+				}
+			}
+		}
+		if len(jobs["kafka-connect"]) > 0 || len(jobs["kafka-exporter"]) == 0 {
+			t.Errorf("%v", jobs)
+		}
+	}
+	// With it the target has a name that stays while the worker is away: a lookup by DNS would find nothing, and the alert with it.
+	if jobs := scraped(t, composeFile, zookeeperFile, connectFile); !slices.Equal(jobs["kafka-connect"], []string{"connect:9404"}) {
+		t.Errorf("%v", jobs)
+	}
+	// A file can be put in the place of another one only where that is there: the folder is mounted read-only.
+	if _, err := os.Stat("../../prometheus/targets/kafka-connect.yml"); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"log"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -224,6 +225,11 @@ func TestTheChartGivesWhatTheOverlaysGive(t *testing.T) {
 // What overlay prod gives with a component, and the chart with values beside those of prod.
 func withComponent(t *testing.T, component, values string) (map[string]any, []runtime.Object) {
 	t.Helper()
+	return comparable(t, prodWith(t, component)), mustRender(t, values)
+}
+
+func prodWith(t *testing.T, component string) []runtime.Object {
+	t.Helper()
 	folder := filepath.Join(prepared(t), "overlays/prod")
 	file := filepath.Join(folder, "kustomization.yaml")
 	text, err := os.ReadFile(file)
@@ -238,11 +244,118 @@ func withComponent(t *testing.T, component, values string) (map[string]any, []ru
 	if err != nil {
 		t.Fatal(err)
 	}
-	rendered, err := render(valuesOf(t, "prod") + values)
+	return objects
+}
+
+func withLake(t *testing.T) []runtime.Object {
+	t.Helper()
+	return prodWith(t, "lake")
+}
+
+// `helm show readme`, and what a registry of charts shows: no value of it is misspelt, its values are enough, and the Secrets
+// that it names are those that the pods mount.
+func TestTheChartsReadmeIsTrue(t *testing.T) {
+	readme := textOf(t, chartFolder+"/README.md")
+	var values map[string]any
+	if err := yaml.Unmarshal([]byte(textOf(t, chartFolder+"/values.yaml")), &values); err != nil {
+		t.Fatal(err)
+	}
+	tops := slices.Collect(maps.Keys(values))
+	checked := 0
+	for _, quoted := range regexp.MustCompile("`([a-zA-Z]+(?:\\.[a-zA-Z]+)*)`").FindAllStringSubmatch(readme, -1) {
+		path := strings.Split(quoted[1], ".")
+		if !slices.Contains(tops, path[0]) || quoted[1] == "kafka.properties" { // a key of a Secret
+			continue
+		}
+		checked++
+		var value any = values
+		for _, key := range path {
+			inner, ok := value.(map[string]any)
+			if value, ok = inner[key]; !ok {
+				t.Errorf("values.yaml has no %s", quoted[1])
+				break
+			}
+		}
+	}
+	if checked < 12 {
+		t.Errorf("it names only %d values", checked)
+	}
+	_, block, _ := strings.Cut(readme, "```yaml\n")
+	block, _, _ = strings.Cut(block, "```")
+	objects, err := render(block)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return comparable(t, objects), rendered
+	for _, pod := range Pods(objects) {
+		for _, volume := range pod.Spec.Volumes {
+			if volume.Secret != nil && !strings.Contains(readme, "\n| `"+volume.Secret.SecretName+"` | `database-url`") {
+				t.Errorf("%s waits for the Secret %s", pod.Workload, volume.Secret.SecretName)
+			}
+		}
+	}
+	if !strings.Contains(readme, "Kubernetes "+regexp.MustCompile(`kubeVersion: ">=(\d+\.\d+)`).FindStringSubmatch(textOf(t, chartFolder+"/Chart.yaml"))[1]+" or newer") {
+		t.Error("it asks for another Kubernetes than Chart.yaml")
+	}
+}
+
+// The three Secrets out of a vault, by either way and with the same names and entries.
+func TestSecretsOutOfAVaultAreTheSameByBothWays(t *testing.T) {
+	kustomize, rendered := withComponent(t, "external-secrets", "externalSecrets: { enabled: true, store: { name: vault } }\n")
+	helm, found := comparable(t, rendered), 0
+	for name, object := range kustomize {
+		if !strings.HasPrefix(name, "ExternalSecret ") {
+			continue
+		}
+		found++
+		if !reflect.DeepEqual(object, helm[name]) {
+			t.Errorf("%s differs: %s", name, difference("", object, helm[name]))
+		}
+	}
+	if found != 3 {
+		t.Errorf("%d of them", found)
+	}
+	long := strings.Repeat("a", 100)
+	for _, object := range mustRender(t, "externalSecrets: { enabled: true, store: { name: vault } }\nsecrets: { migrate: "+long+" }\n") {
+		secret, ok := object.(*externalSecret)
+		if !ok {
+			continue
+		}
+		// Else the operator takes the Secret away with it, and pods that start wait for good.
+		if secret.Spec.Target.CreationPolicy != "Orphan" {
+			t.Errorf("%s owns its Secret", secret.Name)
+		}
+		if label := secret.Labels["app.kubernetes.io/name"]; !slices.Contains([]string{"migrate", "speed-layer", "batch-layer"}, label) {
+			t.Errorf("%s has the label %q, of at most 63 letters", secret.Name, label)
+		}
+	}
+}
+
+func mustRender(t *testing.T, values string) []runtime.Object {
+	t.Helper()
+	objects, err := render(valuesOf(t, "prod") + values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+// HourNotReconciled's way out with several topics (docs/operations.md): verify has all of their folders, and nobody else has.
+func TestVerifyMayHaveFurtherFolders(t *testing.T) {
+	found := 0
+	for _, pod := range Pods(rendered(t, on("kafka: { brokers: x:9092, topic: 'a,b' }\narchive: { prefix: raw/%Y-%m-%d-%H/ }\nverify: { prefixes: [raw/a/%Y-%m-%d-%H/, raw/b/%Y-%m-%d-%H/] }"))) {
+		for _, variable := range pod.Spec.Containers[0].Env {
+			if variable.Name != "S3_PREFIX" {
+				continue
+			}
+			found++
+			if pod.Workload != "CronJob batch-verify" || variable.Value != "raw/a/%Y-%m-%d-%H/,raw/b/%Y-%m-%d-%H/" {
+				t.Errorf("%s has %q", pod.Workload, variable.Value)
+			}
+		}
+	}
+	if found != 1 {
+		t.Errorf("%d pods have them", found)
+	}
 }
 
 // The component and the chart's value, which nobody has on by default: here and below.
@@ -378,6 +491,87 @@ func TestEveryValueIsDescribed(t *testing.T) {
 	described(t, "", read("values.schema.json", json.Unmarshal), values)
 }
 
+// The names that a schema of names lists.
+func named(names any) []string {
+	found := []string{}
+	of, _ := names.(map[string]any)
+	for _, some := range append(toList(of["anyOf"]), names) {
+		some, _ := some.(map[string]any)
+		for _, name := range toList(some["enum"]) {
+			found = append(found, name.(string))
+		}
+	}
+	return found
+}
+
+func toList(value any) []any {
+	list, _ := value.([]any)
+	return list
+}
+
+// What the schema says of a variable is the first sentence of what --help says.
+func TestTheSchemaDescribesVariablesAsTheProgramsDo(t *testing.T) {
+	var schema map[string]any
+	if err := json.Unmarshal([]byte(textOf(t, chartFolder+"/values.schema.json")), &schema); err != nil {
+		t.Fatal(err)
+	}
+	of := func(value any, keys ...string) map[string]any {
+		for _, key := range keys {
+			value = value.(map[string]any)[key]
+		}
+		return value.(map[string]any)
+	}
+	compared := 0
+	for _, group := range []map[string]any{
+		of(schema, "properties", "messages"), of(schema, "properties", "settings", "properties", "speedLayer"),
+		of(schema, "properties", "settings", "properties", "batchLayer"),
+	} {
+		if len(named(group["propertyNames"])) < 15 {
+			t.Errorf("it knows only %v", named(group["propertyNames"]))
+		}
+		for _, name := range named(group["propertyNames"]) {
+			said, isOurs := helpOf(t)[name]
+			if !isOurs {
+				continue
+			}
+			compared++
+			description, _ := of(group, "properties", name)["description"].(string)
+			if !strings.HasPrefix(said, strings.TrimSuffix(description, ".")) {
+				t.Errorf("%s: the schema says %q, --help says %q", name, description, said)
+			}
+		}
+	}
+	if compared < 50 {
+		t.Errorf("only %d were compared", compared)
+	}
+}
+
+// What the sources say of each variable: the comment in front of the flag.
+func helpOf(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	flag := regexp.MustCompile(`((?:[ \t]*///[^\n]*\n)+)(?:[ \t]*#\[[^\n]*\]\n)*[ \t]*#\[arg\(([^\]]*?)\benv = "([A-Z]\w*)"`)
+	for _, crate := range []string{"service", "speed-layer", "batch-layer"} {
+		err := filepath.WalkDir("../../"+crate+"/src", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || filepath.Ext(path) != ".rs" {
+				return err
+			}
+			for _, match := range flag.FindAllStringSubmatch(textOf(t, path), -1) {
+				if _, isKnown := found[match[3]]; isKnown {
+					continue
+				}
+				text := strings.ReplaceAll(strings.ReplaceAll(match[1], "///", " "), "`", "")
+				found[match[3]] = strings.Join(strings.Fields(text), " ")
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return found
+}
+
 func described(t *testing.T, path string, schema map[string]any, value any) {
 	if reference, ok := schema["$ref"]; ok && reference != "" {
 		return // one of the shapes at its end
@@ -388,7 +582,17 @@ func described(t *testing.T, path string, schema map[string]any, value any) {
 	}
 	values, _ := value.(map[string]any)
 	if properties == nil || schema["propertyNames"] != nil {
-		return // no shape of ours, or variables, of which the programs' --help tells
+		for _, name := range named(schema["propertyNames"]) {
+			variable, _ := properties[name].(map[string]any)
+			if variable["description"] == nil {
+				t.Errorf("values.schema.json: %s.%s has no description", path, name)
+			}
+			kind := variable["type"]
+			if kind == nil && variable["enum"] == nil {
+				t.Errorf("values.schema.json: %s.%s has no type", path, name)
+			}
+		}
+		return // no shape of ours, or variables
 	}
 	if schema["additionalProperties"] != false {
 		t.Errorf("values.schema.json: %s takes names that nobody knows", path)

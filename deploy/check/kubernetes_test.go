@@ -500,11 +500,74 @@ func TestKedaAsksForWhatTheSpeedLayerReads(t *testing.T) {
 	}
 }
 
+// What stands at the end of overlays/prod to be switched on can be: without the # it builds, and does what it says.
+func TestThePatchesOfProdThatOneMaySwitchOnDoWhatTheySay(t *testing.T) {
+	folder := filepath.Join(prepared(t), "overlays/prod")
+	file := filepath.Join(folder, "kustomization.yaml")
+	text := textOf(t, file)
+	_, after, found := strings.Cut(text, "\n#BEGIN\n")
+	commented, _, ends := strings.Cut(after, "\n#END\n")
+	if !found || !ends {
+		t.Fatal("overlays/prod has none")
+	}
+	patches := ""
+	for _, line := range strings.Split(commented, "\n") {
+		if !strings.HasPrefix(line, "#") {
+			t.Fatalf("%q is on already", line)
+		}
+		patches += line[1:] + "\n"
+	}
+	with := strings.Replace(text, "\nreplacements:\n", "\n"+patches+"\nreplacements:\n", 1)
+	if err := os.WriteFile(file, []byte(with), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	objects, err := Build(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies := checkRules(t, objects)
+	for name, ports := range map[string][]int{
+		"speed-layer": {5432, 6432, 9094, 9096, 9098}, "batch-layer": {80, 6432}, "batch-verify": {80, 6432, 9098}, "migrate": {6432}, "stock-lambda-names": {53, 5353},
+	} {
+		open := []int{}
+		for _, rule := range policies[name].Spec.Egress {
+			for _, port := range rule.Ports {
+				open = append(open, port.Port.IntValue())
+			}
+		}
+		for _, port := range ports {
+			if !slices.Contains(open, port) {
+				t.Errorf("%s lets out to %v, and not to %d", name, open, port)
+			}
+		}
+	}
+	accounts := 0
+	for _, object := range objects {
+		switch object := object.(type) {
+		case *appsv1.Deployment:
+			if object.Spec.MinReadySeconds != 30 || object.Spec.Template.Spec.PriorityClassName == "" {
+				t.Errorf("%s: %+v", object.Name, object.Spec)
+			}
+		case *batchv1.CronJob:
+			if object.Spec.JobTemplate.Spec.Template.Spec.PriorityClassName == "" {
+				t.Errorf("%s has no class", object.Name)
+			}
+		case *corev1.ServiceAccount:
+			if accounts++; len(object.ImagePullSecrets) != 1 {
+				t.Errorf("%s has no login of the registry", object.Name)
+			}
+		}
+	}
+	if accounts != 3 {
+		t.Errorf("%d accounts", accounts)
+	}
+}
+
 // `UPDATE=1 go test -run PrometheusRules` writes the file anew.
 func TestPrometheusRulesAreThoseOfPrometheus(t *testing.T) {
 	const file = "../kubernetes/components/alerts/prometheus-rules.yaml"
 	wanted := "# Generated from prometheus/rules by `UPDATE=1 go test -run PrometheusRules` in deploy/check.\n"
-	for _, name := range []string{"archive-sink", "speed-layer"} {
+	for _, name := range ruleFiles {
 		text, err := os.ReadFile("../../prometheus/rules/" + name + ".rules.yml")
 		if err != nil {
 			t.Fatal(err)
@@ -544,7 +607,7 @@ func alerts(t *testing.T) []alert {
 	t.Helper()
 	found := []alert{}
 	for _, file := range []string{
-		"prometheus/rules/archive-sink.rules.yml", "prometheus/rules/speed-layer.rules.yml",
+		"prometheus/rules/archive-sink.rules.yml", "prometheus/rules/batch-layer-kubernetes.rules.yml", "prometheus/rules/speed-layer.rules.yml",
 		"grafana/provisioning/alerting/batch-layer.json",
 	} {
 		text, err := os.ReadFile("../../" + file)

@@ -112,7 +112,8 @@ type externalSecret struct {
 			Kind string `json:"kind"`
 		} `json:"secretStoreRef"`
 		Target struct {
-			Name string `json:"name"`
+			Name           string `json:"name"`
+			CreationPolicy string `json:"creationPolicy"`
 		} `json:"target"`
 		DataFrom []struct {
 			Extract struct {

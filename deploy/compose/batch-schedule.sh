@@ -3,6 +3,13 @@
 # A verify that differs comes again sooner: the first one may meet a backfill that is still on its way. Each reads every
 # object of two days, so the pause doubles each time, up to a day: what stays different is compared once a day.
 trap 'kill "$child" 2>/dev/null; wait; exit 0' TERM INT
+case ${BATCH_INTERVAL:-} in
+'' | 0* | *[!0-9]* | ??????*)
+    # A pause that cannot be made would be none, and one run would follow on the other.
+    echo "BATCH_INTERVAL is ${BATCH_INTERVAL:-empty}: seconds between two runs, 1 to 99999" >&2
+    exit 1
+    ;;
+esac
 day=86400
 next_verify=0
 soon=120

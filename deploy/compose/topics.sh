@@ -1,6 +1,12 @@
 #!/bin/bash
 # Creates the topics, and gives stock_prices more partitions where PARTITIONS has risen. Kafka takes none away.
 set -eu
+case $PARTITIONS in
+'' | 0* | *[!0-9]* | ?????*)
+    echo "KAFKA_PARTITIONS is $PARTITIONS, which is no number of partitions: 1 to 9999" >&2
+    exit 1
+    ;;
+esac
 topics() { "${KAFKA_BIN:-/opt/kafka/bin}/kafka-topics.sh" --bootstrap-server kafka:19092 "$@"; }
 
 topics --create --if-not-exists --topic stock_prices --partitions "$PARTITIONS" --replication-factor 1
@@ -11,12 +17,6 @@ there=$(printf '%s\n' "$described" | sed -n 's/.*PartitionCount: *\([0-9]*\).*/\
 case $there in
 '' | *[!0-9]*)
     echo "topic stock_prices: no PartitionCount in what kafka-topics.sh says of it: $described" >&2
-    exit 1
-    ;;
-esac
-case $PARTITIONS in
-'' | *[!0-9]*)
-    echo "KAFKA_PARTITIONS is $PARTITIONS, which is no number" >&2
     exit 1
     ;;
 esac
