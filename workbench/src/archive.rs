@@ -1,5 +1,5 @@
 //! A stand-in for the Kafka Connect S3 sink: the same keys and, byte for byte, the same lines.
-//! Equipment for developers' machines, where that connector is not to be had.
+//! For developers' machines and for Compose's first start, where that connector is not to be had.
 
 mod args;
 pub mod convert;

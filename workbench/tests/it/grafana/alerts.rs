@@ -227,7 +227,7 @@ async fn grafanas_alerts_fire_in_the_states_that_they_are_for_and_in_no_other() 
 }
 
 /// What Prometheus watches.
-const RULES: [&str; 2] = ["speed-layer", "archive-sink"];
+const RULES: [&str; 3] = ["speed-layer", "archive-sink", "batch-layer-kubernetes"];
 
 fn promtool(arguments: &[&str]) {
     let output = Command::new("promtool")
