@@ -1,9 +1,14 @@
-//! `cargo xtask chart`: the runs of `bench speed`, as docs/benchmarks.md has them, as a picture.
+//! `cargo xtask chart`: the figures of docs/benchmarks.md as pictures, out of the table of runs
+//! (docs/runs.md) and the newest lines of JSON that benches left (docs/runs); and the README's
+//! badges, out of the workspace's manifest.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::process::ExitCode;
+use std::{fs, iter};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 
 use crate::files;
 
@@ -15,6 +20,27 @@ const EDGES: (f64, f64) = (0.7, 1.4);
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 280.0;
 const LEFT: f64 = 60.0;
+
+/// What `bench batch` says of an archive, and its goal as a multiple of the better peer.
+const ARCHIVES: [(&str, &str, f64); 7] = [
+    ("plain", "plain lines", 5.5),
+    ("gzip", "gzip -6", 4.0),
+    ("zstd", "zstd -3", 3.5),
+    ("envelope", "enveloped", 9.0),
+    ("s3_plain", "S3, plain", 4.0),
+    ("s3_gzip", "S3, gzip", 4.0),
+    ("small_objects", "S3, small objects", 10.0),
+];
+/// What `bench latency` says, by `--linger`, and its goals in milliseconds.
+const LATENCIES: [(Option<&str>, &str, &str, f64); 4] = [
+    (None, "p50_ms", "p50", 20.0),
+    (None, "p99_ms", "p99", 40.0),
+    (Some("5ms"), "p50_ms", "p50, --linger 5ms", 12.0),
+    (Some("5ms"), "p99_ms", "p99, --linger 5ms", 20.0),
+];
+/// The key of the manifest, the label and the colour of a badge, and what follows the value.
+const BADGES: [(&str, &str, &str, &str); 2] =
+    [("rust-version", "rust", "#b7410e", "+"), ("license", "licence", "#0969da", "")];
 
 /// A ratio to the bare COPY with its extremes, which are the ratio itself where there was one
 /// round.
@@ -30,25 +56,97 @@ struct Run {
     ratios: Vec<Ratio>,
 }
 
-/// Reads the page and writes the picture.
+/// A figure beside its goal.
+struct Figure {
+    name: String,
+    value: f64,
+    goal: f64,
+    /// Whether less is better.
+    is_limit: bool,
+}
+
+/// Writes each picture that is drawn from what lies in the repository.
 pub fn run() -> Result<ExitCode> {
-    let folder = files::workspace().join("docs");
-    let page = folder.join("benchmarks.md");
-    let text = files::read(&page)?;
-    let runs = runs(&text);
-    ensure!(!runs.is_empty(), "{} has no table of runs", page.display());
-    files::write(&folder.join("pictures/speed.svg"), &svg(&runs))?;
+    let pictures = files::workspace().join("docs/pictures");
+    for (name, svg) in drawn()? {
+        files::write(&pictures.join(name), &svg)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The rows `| 6, 2026-11-28 | 3 | 0.92 (0.87 to 0.97) | ...`.
+/// The names of the pictures, and what stands in them.
+fn drawn() -> Result<Vec<(String, String)>> {
+    let folder = files::workspace().join("docs");
+    let page = folder.join("runs.md");
+    let runs = runs(&files::read(&page)?);
+    ensure!(!runs.is_empty(), "{} has no table of runs", page.display());
+    let lines = newest_lines(&folder.join("runs"))?;
+    let batch = bars(
+        "An hour of 20,000,000 ticks, as a multiple of the better peer (more is better)",
+        "",
+        &batch(&lines)?,
+    );
+    let latency = bars(
+        "From sending to seeing at 10,000 ticks a second, in ms (less is better)",
+        " ms",
+        &latency(&lines)?,
+    );
+    let mut pictures = vec![
+        ("speed.svg".to_owned(), svg(&runs)),
+        ("batch.svg".to_owned(), batch),
+        ("latency.svg".to_owned(), latency),
+    ];
+    let manifest = files::read(&files::workspace().join("Cargo.toml"))?;
+    for (key, label, colour, suffix) in BADGES {
+        let start = format!("{key} = \"");
+        let value = manifest.lines().find_map(|line| line.strip_prefix(&start)?.strip_suffix('"'));
+        let value = value.with_context(|| format!("Cargo.toml has no {key}"))?;
+        pictures.push((format!("{label}.svg"), badge(label, &format!("{value}{suffix}"), colour)));
+    }
+    Ok(pictures)
+}
+
+/// The lines of the newest file of the folder, whose names are days.
+fn newest_lines(folder: &Path) -> Result<Vec<Value>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let files: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let newest = files.iter().filter(|file| file.extension().is_some_and(|end| end == "jsonl"));
+    let newest = newest.max().with_context(|| format!("{} holds no run", folder.display()))?;
+    let lines = files::read(newest)?;
+    let lines = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+    lines.with_context(|| format!("{} is no lines of JSON", newest.display()))
+}
+
+fn batch(lines: &[Value]) -> Result<Vec<Figure>> {
+    let line = lines.iter().find(|line| line["bench"] == "batch").context("no line of batch")?;
+    let figure = |(key, name, goal): (&str, &str, f64)| {
+        let value =
+            line[key].as_f64().with_context(|| format!("the line of batch has no {key}"))?;
+        Ok(Figure { name: name.to_owned(), value, goal, is_limit: false })
+    };
+    ARCHIVES.into_iter().map(figure).collect()
+}
+
+fn latency(lines: &[Value]) -> Result<Vec<Figure>> {
+    let figure = |(linger, key, name, goal): (Option<&str>, &str, &str, f64)| {
+        let of_linger =
+            |line: &&Value| line["bench"] == "latency" && line["linger"].as_str() == linger;
+        let value = lines.iter().find(of_linger).and_then(|line| line[key].as_f64());
+        let value = value.with_context(|| format!("no line of latency has {name}"))?;
+        Ok(Figure { name: name.to_owned(), value, goal, is_limit: true })
+    };
+    LATENCIES.into_iter().map(figure).collect()
+}
+
+/// The rows `| 6, 2026-11-28 | A | 3 | 0.92 (0.87 to 0.97) | ...`.
 fn runs(page: &str) -> Vec<Run> {
     let row = |line: &str| {
         let cells: Vec<&str> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
         let (number, _) = cells.first()?.split_once(", 20")?;
         number.parse::<u32>().ok()?;
         let ratios: Vec<Ratio> =
-            cells.iter().skip(2).take(DRAWN.len()).filter_map(|cell| ratio(cell)).collect();
+            cells.iter().skip(3).take(DRAWN.len()).filter_map(|cell| ratio(cell)).collect();
         (ratios.len() == DRAWN.len()).then(|| Run { name: cells[0].to_owned(), ratios })
     };
     page.lines().filter_map(row).collect()
@@ -124,15 +222,74 @@ fn svg(runs: &[Run]) -> String {
             HEIGHT - 10.0
         );
     }
+    framed(
+        "Drain rate by run, as a multiple of a bare COPY: medians, least and most",
+        HEIGHT,
+        &drawn,
+    )
+}
+
+/// A bar for each figure, and a line where its goal is.
+fn bars(title: &str, unit: &str, figures: &[Figure]) -> String {
+    const NAMES: f64 = 150.0;
+    const ROW: f64 = 26.0;
+    let most = figures.iter().flat_map(|figure| [figure.value, figure.goal]).fold(1.0, f64::max);
+    let x = |value: f64| NAMES + value / most * (WIDTH - NAMES - 170.0);
+    let mut drawn = format!("<text x=\"10\" y=\"18\">{title}</text>\n");
+    for (figure, row) in iter::zip(figures, 0..) {
+        let y = 30.0 + ROW * f64::from(row);
+        let Figure { name, value, goal, is_limit } = figure;
+        let is_met = if *is_limit { value <= goal } else { value >= goal };
+        let colour = if is_met { "#1a7f37" } else { "#bc4c00" };
+        let said = if is_met { "met" } else { "missed" };
+        let (text_y, width) = (y + 13.0, x(*value) - NAMES);
+        let _ = writeln!(drawn, r#"<text x="10" y="{text_y}">{name}</text>"#);
+        let _ = writeln!(
+            drawn,
+            r#"<rect x="{NAMES}" y="{y}" width="{width:.1}" height="18" fill="{colour}"/>"#
+        );
+        let (top, bottom) = (y - 3.0, y + 21.0);
+        let _ = writeln!(drawn, r#"<path class="goal" d="M{:.1} {top}V{bottom}"/>"#, x(*goal));
+        let _ = writeln!(
+            drawn,
+            r#"<text x="{:.1}" y="{text_y}">{value:.1}{unit} (goal {goal}, {said})</text>"#,
+            x(value.max(*goal)) + 6.0
+        );
+    }
+    framed(title, 40.0 + ROW * figures.len() as f64, &drawn)
+}
+
+fn framed(title: &str, height: f64, drawn: &str) -> String {
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="title">
-<title id="title">Drain rate by run, as a multiple of a bare COPY: medians, least and most</title>
+        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="title">
+<title id="title">{title}</title>
 <style>
 text {{ font: 12px system-ui, sans-serif; fill: #57606a }}
 .grid {{ stroke: #8c959f; stroke-width: 0.4 }}
+.goal {{ stroke: #8c959f; stroke-width: 2 }}
 @media (prefers-color-scheme: dark) {{ text {{ fill: #9ea7b3 }} }}
 </style>
 {drawn}</svg>
+"#
+    )
+}
+
+fn badge(label: &str, value: &str, colour: &str) -> String {
+    // Wide enough for letters of 11 pixels.
+    let width_of = |text: &str| 10 + 6 * text.len();
+    let (left, right) = (width_of(label), width_of(value));
+    let width = left + right;
+    let (inner, first, second) = (right - 3, left / 2, left + right / 2);
+    format!(
+        r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{label}: {value}">
+  <title>{label}: {value}</title>
+  <rect width="{width}" height="20" rx="3" fill="#555"/>
+  <path d="M{left} 0h{inner}a3 3 0 0 1 3 3v14a3 3 0 0 1-3 3H{left}z" fill="{colour}"/>
+  <g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">
+    <text x="{first}" y="14">{label}</text>
+    <text x="{second}" y="14">{value}</text>
+  </g>
+</svg>
 "##
     )
 }
@@ -143,7 +300,7 @@ mod tests {
 
     #[test]
     fn a_run_is_read_with_its_extremes_or_without() {
-        let page = "| goal | | 0.98 | 0.9 |\n| 6, 2026-11-28 | 3 | 0.92 (0.87 to 0.97) | **0.9** | - |\n| 6 | 1 | 2 | 3 |\n";
+        let page = "| goal | | | 0.98 | 0.9 |\n| 6, 2026-11-28 | A | 3 | 0.92 (0.87 to 0.97) | **0.9** | - |\n| 6 | 1 | 2 | 3 |\n";
         let [run] = &runs(page)[..] else { panic!("one run") };
         assert_eq!(run.name, "6, 2026-11-28");
         let plain = Ratio { median: 0.9, least: 0.9, most: 0.9 };
@@ -152,8 +309,25 @@ mod tests {
 
     #[test]
     fn each_run_of_the_page_is_drawn() {
-        let runs = runs(include_str!("../../docs/benchmarks.md"));
-        assert!(runs.len() >= 8, "{} runs", runs.len());
+        let page = files::workspace().join("docs/runs.md");
+        let runs = runs(&files::read(&page).expect("the page of runs"));
+        assert!(runs.len() >= 17, "{} runs", runs.len());
         assert_eq!(svg(&runs).matches("<circle").count(), runs.len() * DRAWN.len());
+    }
+
+    #[test]
+    fn the_pictures_are_what_is_drawn_from_the_repository() {
+        for (name, svg) in drawn().expect("what is drawn") {
+            let file = files::workspace().join("docs/pictures").join(&name);
+            let there = files::read(&file).expect("a picture");
+            assert!(there == svg, "{name} is not what `cargo xtask chart` draws");
+        }
+    }
+
+    #[test]
+    fn a_goal_is_met_from_its_own_side() {
+        let figure = |is_limit| Figure { name: "a".to_owned(), value: 2.0, goal: 1.0, is_limit };
+        assert!(bars("t", "", &[figure(false)]).contains("(goal 1, met)"));
+        assert!(bars("t", "", &[figure(true)]).contains("(goal 1, missed)"));
     }
 }

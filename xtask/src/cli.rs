@@ -57,7 +57,7 @@ enum Command {
     /// Draw what a command prints as a moving picture: `cargo xtask chaos | cargo xtask capture
     /// FILE --command ...`
     Capture(capture::Options),
-    /// Draw the runs of `bench speed` that docs/benchmarks.md has
+    /// Draw the figures of docs/benchmarks.md, and the README's badges
     Chart,
     /// Take the dashboards' pictures from a running Grafana (needs a Chromium, too)
     Pictures(pictures::Options),

@@ -3,6 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
 
 use crate::{read, workspace};
 
@@ -205,13 +208,29 @@ fn no_empty_line_cuts_the_list_of_settings() {
     assert_eq!(blocks.count(), 1);
 }
 
-/// What the README counts of one run is what the page of runs has of it.
+/// The newest lines with which benches and chaos ended, as they are kept.
+fn newest_lines() -> Vec<Value> {
+    let entries = fs::read_dir(workspace().join("docs/runs")).unwrap();
+    let newest = entries.map(|entry| entry.unwrap().path()).max().unwrap();
+    read(newest).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The cells of the row of docs/benchmarks.md that begins with this figure.
+fn figure(name: &str) -> Vec<String> {
+    let page = read("docs/benchmarks.md");
+    let row = page.lines().find(|line| line.starts_with(&format!("| {name} |")));
+    let row = row.unwrap_or_else(|| panic!("docs/benchmarks.md has no row of {name}"));
+    row.split('|').map(|cell| cell.trim().to_owned()).skip(1).collect()
+}
+
+/// What the README counts of one run is what the page of results and the kept line have of it, and
+/// the command beside it is the run's.
 #[test]
 fn the_readmes_faults_are_those_of_the_run_that_it_names() {
-    let (readme, runs) = (read("README.md"), read("docs/reliability.md"));
+    let (readme, results) = (read("README.md"), read("docs/reliability.md"));
     let (_, said) = readme.split_once("\n## Correctness, by fault\n").unwrap();
     let (said, _) = said.split_once("\n## ").unwrap();
-    let row = runs
+    let row = results
         .lines()
         .find_map(|line| line.strip_prefix("| 2026-11-30, "))
         .expect("the run that the README names");
@@ -224,21 +243,188 @@ fn the_readmes_faults_are_those_of_the_run_that_it_names() {
         cells[1], cells[3]
     );
     assert!(said.contains(&wanted), "{wanted}: {said}");
+
+    let lines = newest_lines();
+    let line = lines.iter().find(|line| line["chaos"] == "ok").expect("the line of chaos");
+    let number = |cell: &str| cell.replace(',', "").parse::<u64>().unwrap();
+    assert_eq!(line["faults"], number(cells[1]));
+    assert_eq!(line["messages"], number(cells[3]));
+    assert!(cells[0].contains(&format!("seed {}", line["seed"])), "{row}");
+    let command = said.split('`').nth(1).unwrap();
+    assert!(command.contains(&format!("--seed {} --minutes 30 ", line["seed"])), "{command}");
+    let runs = read("docs/fault-runs.md");
+    assert!(runs.lines().any(|line| line.trim() == command), "no run was made by {command}");
 }
 
 /// The latency that the README and the table of figures name has its run in the list of runs.
 #[test]
 fn the_latency_that_is_named_has_a_run() {
-    let (readme, page) = (read("README.md"), read("docs/benchmarks.md"));
-    let figure = |start: &str| {
-        let row = page.lines().find(|line| line.starts_with(start)).unwrap();
-        row.split('|').nth(2).unwrap().split_whitespace().next().unwrap().to_owned()
-    };
-    let (p50, p99) = (figure("| from sending to seeing, p50 |"), figure("| the same, p99 |"));
-    assert!(page.contains(&format!("| {p50} and {p99} (worst")), "no run has {p50} and {p99}");
-    let whole = |figure: &str| figure.split('.').next().unwrap().to_owned();
+    let (readme, runs) = (read("README.md"), read("docs/runs.md"));
+    let value = |name: &str| figure(name)[2].trim_end_matches(" ms").to_owned();
+    let (p50, p99) = (value("from sending to seeing, p50"), value("from sending to seeing, p99"));
+    assert!(runs.contains(&format!("| {p50} and {p99} (worst")), "no run has {p50} and {p99}");
+    let whole = |figure: &str| figure.parse::<f64>().unwrap().round();
     let said = format!("{} ms (p50), {} ms (p99)", whole(&p50), whole(&p99));
     assert!(readme.contains(&said), "README.md does not say {said}");
+}
+
+/// Each ratio and goal of the README's table of speed is that of the page of figures.
+#[test]
+fn the_readmes_speed_is_that_of_the_figures() {
+    let readme = read("README.md");
+    let (_, said) = readme.split_once("\n## Speed\n").unwrap();
+    let (said, _) = said.split_once("\n## ").unwrap();
+    let rows: Vec<Vec<&str>> = said
+        .lines()
+        .filter(|line| line.starts_with('|'))
+        .skip(2)
+        .map(|line| line.split('|').skip(1).map(str::trim).collect())
+        .collect();
+    let figures = [
+        "bare ticks, as a multiple of a bare COPY",
+        "an hour, plain, of the better peer",
+        "gzip -6",
+        "zstd -3",
+    ];
+    assert_eq!(rows.len(), figures.len(), "{rows:?}");
+    for (row, name) in rows.iter().zip(figures) {
+        let cells = figure(name);
+        let (goal, value) = (cells[1].replace("**", ""), &cells[2]);
+        assert_eq!(row[4], goal, "{name}");
+        let wanted = [row[1].to_owned(), of_peer(row[2], "DuckDB"), of_peer(row[3], "ClickHouse")];
+        let wanted: Vec<String> = wanted.into_iter().filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(wanted.join(", "), *value, "{name}");
+    }
+}
+
+fn of_peer(ratio: &str, peer: &str) -> String {
+    if ratio.is_empty() { String::new() } else { format!("{ratio} of {peer}") }
+}
+
+/// The table of figures has what the newest runs printed, where their lines are kept.
+#[test]
+fn figures_are_those_of_the_kept_lines() {
+    let lines = newest_lines();
+    let line = |bench: &str, linger: Option<&str>| {
+        let is_it = |line: &&Value| line["bench"] == bench && line["linger"].as_str() == linger;
+        lines.iter().find(is_it).unwrap_or_else(|| panic!("no line of {bench}"))
+    };
+    let (speed, batch) = (line("speed", None), line("batch", None));
+    let (latency, short) = (line("latency", None), line("latency", Some("5ms")));
+    let figures = [
+        ("bare ticks, as a multiple of a bare COPY", &speed["ratio_bare"]),
+        ("enveloped ticks, of the same", &speed["ratio_envelope"]),
+        ("Avro by a registry, of bare ticks", &speed["ratio_avro_to_bare"]),
+        ("trades of Binance, of bare ticks", &speed["ratio_mapped_to_bare"]),
+        ("two instances, of one", &speed["ratio_two_workers"]),
+        ("`--writers 2`, of one writer", &speed["ratio_two_writers"]),
+        ("CPU, of consuming alone", &speed["cpu_to_consuming"]),
+        ("CPU without detectors, of the same", &speed["cpu_to_consuming_without_anomalies"]),
+        ("peak memory while draining", &speed["rss_mb"]),
+        ("from sending to seeing, p50", &latency["p50_ms"]),
+        ("from sending to seeing, p99", &latency["p99_ms"]),
+        ("p50 at `--linger 5ms`", &short["p50_ms"]),
+        ("p99 at `--linger 5ms`", &short["p99_ms"]),
+        ("an hour, plain, of the better peer", &batch["plain"]),
+        ("gzip -6", &batch["gzip"]),
+        ("zstd -3", &batch["zstd"]),
+        ("enveloped", &batch["envelope"]),
+        ("S3, plain", &batch["s3_plain"]),
+        ("S3, gzip", &batch["s3_gzip"]),
+        ("S3, 20,000 small objects, of one by one", &batch["small_objects"]),
+        ("our CPU for a small object", &batch["small_objects_cpu_ms"]),
+        ("a late object into an hour of 20 million", &batch["late_s"]),
+        ("a run over 720 hours without news", &batch["idle_720_s"]),
+        ("memory of batch-layer in all of these", &batch["rss_mb"]),
+        ("the slowest panel of the dashboards, p95", &line("dashboards", None)["p95_ms"]),
+    ];
+    for (name, printed) in figures {
+        let cells = figure(name);
+        let said = cells[2].split(' ').next().unwrap();
+        let decimals = said.split_once('.').map_or(0, |(_, digits)| digits.len());
+        let printed = printed.as_f64().unwrap_or_else(|| panic!("no figure of {name}"));
+        // Half a digit, and what the line itself has lost by rounding to thousandths.
+        let tolerance = 0.5 / 10_f64.powi(i32::try_from(decimals).unwrap()) + 0.0006;
+        let difference = (said.parse::<f64>().unwrap() - printed).abs();
+        assert!(difference <= tolerance, "{name}: {said}, and {printed} was printed");
+    }
+}
+
+/// The figures of the speed layer are those of the newest row of its runs.
+#[test]
+fn the_newest_run_is_the_one_of_the_figures() {
+    let page = read("docs/runs.md");
+    let is_run = |line: &&str| {
+        let number = line.strip_prefix("| ").and_then(|rest| rest.split_once(", 2026-"));
+        number.is_some_and(|(number, _)| number.parse::<u32>().is_ok())
+    };
+    let row = page.lines().rfind(is_run).unwrap().replace("**", "");
+    let cells: Vec<&str> = row.split('|').skip(1).map(str::trim).collect();
+    let figures = [
+        "bare ticks, as a multiple of a bare COPY",
+        "enveloped ticks, of the same",
+        "two instances, of one",
+        "`--writers 2`, of one writer",
+    ];
+    for (cell, name) in cells[3..].iter().zip(figures) {
+        let figure = figure(name);
+        assert_eq!(*cell, figure[2], "{name}");
+        assert_eq!((cells[1], cells[0].ends_with(&figure[5])), (&*figure[4], true), "{name}");
+    }
+}
+
+/// Where a goal is a number alone and so is the value, the word behind the goal is right.
+#[test]
+fn goals_are_called_met_or_missed_as_they_were() {
+    let page = read("docs/benchmarks.md");
+    let mut looked_at = 0;
+    for row in page.lines().filter(|line| line.starts_with("| ") && line.contains(" 2026-")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).skip(1).collect();
+        let number = |cell: &str| {
+            let word = cell.split([' ', ',']).next().unwrap_or_default();
+            word.parse::<f64>().ok()
+        };
+        let (Some(goal), Some(value)) = (number(cells[1]), number(cells[2])) else { continue };
+        let less_is_better = cells[1].contains(" ms,")
+            || cells[1].contains(" s,")
+            || cells[1].contains(" MB,")
+            || ["CPU", "memory", "values", "Spark", "the lake,"]
+                .iter()
+                .any(|start| cells[0].starts_with(start));
+        let is_met = if less_is_better { value <= goal } else { value >= goal };
+        assert_eq!(!cells[1].contains("missed"), is_met, "{row}");
+        looked_at += 1;
+    }
+    assert!(looked_at > 25, "only {looked_at} goals were found");
+}
+
+/// A command that names tests names some that there are: a filter is a module of the crate's tests.
+#[test]
+fn the_readmes_commands_name_tests_that_there_are() {
+    let readme = read("README.md");
+    let commands: Vec<&str> =
+        readme.split('`').filter_map(|span| span.strip_prefix("cargo xtask test -- -p ")).collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        let (package, filter) = command.split_once(" --test it ").unwrap();
+        let modules = read(format!("{package}/tests/it/main.rs"));
+        assert!(modules.lines().any(|line| line == format!("mod {filter};")), "{command}");
+    }
+}
+
+/// The book, where there is a program that makes it; elsewhere the tests of links have to do.
+#[test]
+fn the_book_builds_where_there_is_an_mdbook() {
+    let folder = std::env::temp_dir().join(format!("book-{}", std::process::id()));
+    let built =
+        Command::new("mdbook").arg("build").arg("-d").arg(&folder).arg(workspace()).output();
+    let Ok(output) = built else {
+        println!("no mdbook: the book was not built");
+        return;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(folder.join("runs.html").exists(), "the book has no page of runs");
+    fs::remove_dir_all(folder).unwrap();
 }
 
 /// The short answer: those who read no further know what the page says.
