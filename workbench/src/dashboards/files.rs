@@ -30,6 +30,15 @@ pub struct Query<'a> {
     pub panel: Option<&'a Value>,
 }
 
+impl Query<'_> {
+    /// Whether it asks for series of the exporters beside the sink, which not every installation
+    /// has.
+    #[must_use]
+    pub fn is_of_the_sink(&self) -> bool {
+        self.language == Language::PromQl && self.text.contains("kafka_con")
+    }
+}
+
 /// All dashboards in a folder, by name.
 ///
 /// Errors: a folder or file that cannot be read, JSON that is none, or a folder without dashboards.
