@@ -8,7 +8,7 @@ mod prometheus;
 mod sql;
 
 pub use check::{DashboardsArgs, run};
-pub use expand::{View, expand_promql, expand_sql};
+pub use expand::{View, expand_promql, expand_sql, fill_in};
 pub use files::{Dashboard, Language, Query, own};
 pub use prometheus::Prometheus;
 pub use sql::{Answer, ask};

@@ -92,6 +92,13 @@ pub fn expand_promql(
     Ok(out)
 }
 
+/// A query as a browser sends it to Grafana: with its macros, which Grafana's server replaces.
+///
+/// Errors: a variable that is not known here.
+pub fn fill_in(query: &str, dashboard: &Dashboard, view: &View) -> anyhow::Result<String> {
+    variables(query, dashboard, view)
+}
+
 fn variables(query: &str, dashboard: &Dashboard, view: &View) -> anyhow::Result<String> {
     let mut out = query.to_owned();
     // The macros begin like the variable of the same name.

@@ -28,6 +28,15 @@ pub struct Query<'a> {
     pub panel: Option<&'a Value>,
 }
 
+impl Query<'_> {
+    /// Whether it asks for series of the exporters beside the sink, which not every installation
+    /// has.
+    #[must_use]
+    pub fn is_of_the_sink(&self) -> bool {
+        self.language == Language::PromQl && self.text.contains("kafka_con")
+    }
+}
+
 /// This project's, in the binary: an image has no clone beside it.
 macro_rules! own {
     ($($name:literal),* $(,)?) => { [$(($name, include_str!(concat!("../../../grafana/dashboards/", $name)))),*] };

@@ -1,9 +1,13 @@
 //! Grafana's dashboards and alert rules without Grafana.
 
 mod alerts;
+mod answers;
 mod files;
 mod market;
+mod mended;
 mod queries;
+mod running;
+mod sink;
 
 use workbench::dashboards::{Dashboard, own};
 

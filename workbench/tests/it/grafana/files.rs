@@ -5,6 +5,7 @@ use crate::pipeline::repository;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use workbench::dashboards::Language;
 
 /// What Grafana 12 draws without a further plugin, as far as these dashboards use it.
 const PANELS: [&str; 10] = [
@@ -63,20 +64,32 @@ fn uids_and_panel_ids_are_unique_and_no_two_panels_overlap() {
         assert!(!uid.is_empty() && uid.len() <= 40, "{file}: uid {uid:?}");
         assert!(uids.insert(uid), "{file}: another dashboard has its uid");
         let mut ids = HashSet::new();
-        let mut cells = HashSet::new();
         for panel in dashboard.panels() {
-            let title = text(panel, "title");
             let id = panel["id"].as_i64().unwrap_or_default();
+            let title = text(panel, "title");
             assert!(id > 0 && ids.insert(id), "{file}: panel {title:?} shares its id {id}");
-            let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
-            assert!(
-                at("w") > 0 && at("h") > 0 && at("x") + at("w") <= 24,
-                "{file}: panel {title:?} leaves the grid"
-            );
-            for x in at("x")..at("x") + at("w") {
-                for y in at("y")..at("y") + at("h") {
-                    assert!(cells.insert((x, y)), "{file}: panel {title:?} lies on another one");
-                }
+        }
+        let top = dashboard.json["panels"].as_array().unwrap();
+        assert_no_overlap(&file, top);
+        // What a closed row holds moves the rows below it when it is opened.
+        for row in top.iter().filter(|row| row["collapsed"] == true) {
+            assert_no_overlap(&file, row["panels"].as_array().unwrap());
+        }
+    }
+}
+
+fn assert_no_overlap(file: &str, panels: &[Value]) {
+    let mut cells = HashSet::new();
+    for panel in panels {
+        let title = text(panel, "title");
+        let at = |key: &str| panel["gridPos"][key].as_u64().unwrap();
+        assert!(
+            at("w") > 0 && at("h") > 0 && at("x") + at("w") <= 24,
+            "{file}: panel {title:?} leaves the grid"
+        );
+        for x in at("x")..at("x") + at("w") {
+            for y in at("y")..at("y") + at("h") {
+                assert!(cells.insert((x, y)), "{file}: panel {title:?} lies on another one");
             }
         }
     }
@@ -123,14 +136,43 @@ fn every_panel_explains_itself_with_a_unit_and_a_legend() {
     }
 }
 
-/// `short` makes 5 K of 4,987, where no digit is left to tell 2,493 from 2,507.
+/// `sishort` makes 5 k of 4,987, where no digit is left to tell 2,493 from 2,507.
 #[test]
 fn counts_are_shown_whole() {
     for dashboard in dashboards() {
         for panel in dashboard.panels() {
             let defaults = &panel["fieldConfig"]["defaults"];
-            let coarse = text(defaults, "unit") == "short" && defaults["decimals"] == 0;
+            let coarse =
+                ["short", "sishort"].contains(&text(defaults, "unit")) && defaults["decimals"] == 0;
             assert!(!coarse, "{}: {:?}", dashboard.file, text(panel, "title"));
+        }
+    }
+}
+
+/// Every unit of a panel or a column.
+fn units(panel: &Value) -> Vec<&str> {
+    let config = &panel["fieldConfig"];
+    let rules = config["overrides"].as_array().into_iter().flatten();
+    let of_columns = rules.flat_map(|rule| rule["properties"].as_array().unwrap());
+    let of_columns = of_columns.filter(|property| property["id"] == "unit");
+    let of_columns = of_columns.filter_map(|property| property["value"].as_str());
+    config["defaults"]["unit"].as_str().into_iter().chain(of_columns).collect()
+}
+
+/// `short` writes 15.5 Mil, `bytes` MiB beside the MB of everything else here, and a whole date
+/// takes twice the width of one without its year.
+#[test]
+fn numbers_have_one_unit_for_one_thing_in_all_dashboards() {
+    for dashboard in dashboards() {
+        for panel in dashboard.panels() {
+            for unit in units(panel) {
+                assert!(
+                    !["short", "bytes", "dateTimeAsIso"].contains(&unit),
+                    "{}: {:?} has {unit}",
+                    dashboard.file,
+                    text(panel, "title")
+                );
+            }
         }
     }
 }
@@ -222,6 +264,8 @@ fn no_panel_is_too_small_to_be_read() {
                         width >= 4.max(2 * figures) && height >= 4,
                         "{place}: {width} x {height}"
                     );
+                    let letters = text(panel, "title").chars().count() as u64;
+                    assert!(letters <= 4 * width, "{place}: cut after {} letters", 4 * width);
                 }
                 "alertlist" => assert!(width >= 12 && height >= 4, "{place}: {width} x {height}"),
                 _ => assert!(width >= 8 && height >= 8, "{place}: {width} x {height}"),
@@ -274,7 +318,7 @@ fn no_panel_of_the_market_counts_whole_hours_or_draws_an_unknown_volume() {
 #[test]
 fn the_batch_runs_are_below_where_a_panel_says_so_and_rejects_say_what_they_count() {
     for dashboard in dashboards() {
-        let panels = dashboard.json["panels"].as_array().unwrap();
+        let panels = dashboard.panels();
         let has_runs = panels.iter().any(|panel| text(panel, "title") == "Batch runs");
         let named = dashboard.json.to_string().contains("the batch runs below");
         assert!(!named || has_runs, "{}", dashboard.file);
@@ -564,7 +608,7 @@ fn lines_of_symbols_have_a_switch_between_percent_and_prices() {
             let unit = &panel["fieldConfig"]["overrides"][0];
             assert_eq!(
                 (text(&unit["matcher"], "options"), &unit["properties"][0]["value"]),
-                ("B", &"none".into())
+                ("B", &"locale".into())
             );
             assert_eq!(text(&panel["fieldConfig"]["defaults"], "unit"), "percent");
         }
@@ -576,7 +620,7 @@ fn lines_of_symbols_have_a_switch_between_percent_and_prices() {
 #[test]
 fn no_instance_at_all_is_a_zero() {
     for dashboard in dashboards() {
-        for query in dashboard.queries().iter().filter(|query| query.text.contains("up{")) {
+        for query in dashboard.queries().iter().filter(|query| query.text.starts_with("sum(up{")) {
             assert!(query.text.ends_with(" or vector(0)"), "{}", query.place);
         }
     }
@@ -598,6 +642,60 @@ fn a_phone_shows_each_figure_and_title() {
                 text(panel, "title").chars().count() <= 48,
                 "{place}: longer than a phone is wide"
             );
+        }
+    }
+}
+
+/// Nothing is waited for on Pipeline's long part: rows that are only opened for a reason are closed.
+#[test]
+fn the_first_look_at_the_pipeline_is_no_longer_than_three_screens() {
+    let dashboards = dashboards();
+    let pipeline =
+        dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == "pipeline").unwrap();
+    let top = pipeline.json["panels"].as_array().unwrap();
+    let end = |panel: &Value| {
+        panel["gridPos"]["y"].as_u64().unwrap() + panel["gridPos"]["h"].as_u64().unwrap()
+    };
+    let height = top.iter().map(end).max().unwrap();
+    assert!(height <= 48, "{height} rows of the grid");
+    for title in ["Rejected messages", "Batch layer"] {
+        let row = top.iter().find(|panel| text(panel, "title") == title).unwrap();
+        assert_eq!(row["collapsed"], true, "{title}");
+        assert!(row["panels"].as_array().unwrap().len() >= 2, "{title}");
+    }
+}
+
+/// Whether all is well is asked of the archive and of the ticks' prices, too.
+#[test]
+fn the_overview_leads_to_the_archive_and_to_bad_prints() {
+    let dashboards = dashboards();
+    let overview =
+        dashboards.iter().find(|dashboard| text(&dashboard.json, "uid") == "overview").unwrap();
+    for (title, asked, page) in [
+        ("Archive behind", "archive_lag", "/d/pipeline?"),
+        ("Sink lag", "kafka_consumergroup_lag", "/d/pipeline?"),
+        ("Failed tasks", "kafka_connect_connector_status", "/d/pipeline?"),
+        ("Bad prints", "found_anomalies", "/d/data-quality?"),
+        ("Not judged", "judged_hour_history", "/d/data-quality?"),
+    ] {
+        let panel = overview.panels().into_iter().find(|panel| text(panel, "title") == title);
+        let panel = panel.unwrap_or_else(|| panic!("no tile {title:?}"));
+        assert!(panel["targets"].to_string().contains(asked), "{title}");
+        let mut links = Vec::new();
+        addresses(panel, &mut links);
+        assert!(links.iter().any(|link| link.starts_with(page)), "{title}: {links:?}");
+    }
+}
+
+/// An answer without a series is no figure: an empty tile would look like one that is well.
+#[test]
+fn a_tile_says_what_it_means_when_prometheus_has_nothing() {
+    for dashboard in dashboards() {
+        for query in dashboard.queries().iter().filter(|query| query.language == Language::PromQl) {
+            let panel = query.panel.unwrap();
+            let is_silent = text(panel, "type") == "stat"
+                && text(&panel["fieldConfig"]["defaults"], "noValue").is_empty();
+            assert!(!is_silent, "{}", query.place);
         }
     }
 }

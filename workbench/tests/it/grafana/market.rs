@@ -43,6 +43,7 @@ const SEED: &str = "
     insert into deleted_objects select hour, 'raw/d', now() from batch_hours;
     insert into reconciled_hours
     select hour, 'mismatch', 480, 480, 479, 479, 'a tick is missing in the archive', now() from batch_hours;
+    insert into archive_lag_check (allowed_seconds) values (2700);
     insert into stale_hours values (date_trunc('hour', now()) - interval '2 hours', true, false);
     insert into judged_hours (hour, detectors, ticks, judged_at)
     select hour, 'two_sided 1', 480, hour + interval '90 minutes' from batch_hours;

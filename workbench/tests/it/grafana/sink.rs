@@ -1,0 +1,78 @@
+//! What the panels ask of the exporters beside the sink, which no test here runs: of series as these
+//! write them.
+
+use super::dashboards;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+use workbench::dashboards::Query;
+
+/// Two connectors, of which one has a task that failed, and a group that is none of a connector.
+const SERIES: [(&str, &str); 6] = [
+    (
+        r#"kafka_consumergroup_lag{consumergroup="connect-s3",topic="stock_prices",partition="0"}"#,
+        "5+0x4",
+    ),
+    (
+        r#"kafka_consumergroup_lag{consumergroup="connect-s3",topic="stock_prices",partition="1"}"#,
+        "-1+0x4",
+    ),
+    (
+        r#"kafka_consumergroup_lag{consumergroup="connect-b",topic="stock_prices",partition="0"}"#,
+        "7+0x4",
+    ),
+    (
+        r#"kafka_consumergroup_lag{consumergroup="speed-layer",topic="stock_prices",partition="0"}"#,
+        "90+0x4",
+    ),
+    (r#"kafka_connect_connector_status{connector="s3",task="0",status="failed"}"#, "1+0x4"),
+    (r#"up{job="kafka-connect"}"#, "1+0x4"),
+];
+
+/// `promtool test rules` on one expression after two minutes of these series; whether it found what
+/// is expected.
+fn finds(series: &[(&str, &str)], expression: &str, samples: &str) -> bool {
+    let mut test =
+        String::from("evaluation_interval: 1m\ntests:\n  - interval: 1m\n    input_series:\n");
+    for (name, values) in series {
+        writeln!(test, "      - series: '{name}'\n        values: '{values}'").unwrap();
+    }
+    writeln!(
+        test,
+        "    promql_expr_test:\n      - expr: '{expression}'\n        eval_time: 2m\n        exp_samples: {samples}"
+    )
+    .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sink.test.yml");
+    fs::write(&file, test).unwrap();
+    let output = Command::new("promtool").args(["test", "rules"]).arg(&file).output();
+    output.expect("promtool starts (`cargo xtask setup` installs it)").status.success()
+}
+
+#[test]
+fn the_tiles_of_the_sink_add_up_what_its_exporters_write_and_are_empty_without_them() {
+    let dashboards = dashboards();
+    let queries: Vec<Query<'_>> =
+        dashboards.iter().flat_map(|dashboard| dashboard.queries()).collect();
+    let asked: BTreeSet<&str> =
+        queries.iter().filter(|query| query.is_of_the_sink()).map(|query| query.text).collect();
+    let expected = |expression: &str| {
+        if expression.contains("by (consumergroup)") {
+            r#"[{labels: '{consumergroup="connect-s3"}', value: 5}, {labels: '{consumergroup="connect-b"}', value: 7}]"#
+        } else if expression.contains("kafka_consumergroup_lag") {
+            "[{labels: '{}', value: 12}]"
+        } else {
+            "[{labels: '{}', value: 1}]"
+        }
+    };
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    for expression in asked {
+        assert!(finds(&SERIES, expression, expected(expression)), "{expression}");
+        assert!(finds(&[], expression, "[]"), "{expression} has a value where nobody watches");
+    }
+    // A worker that answers and has no failed task is a zero, and not unknown.
+    let all_well = [("up{job=\"kafka-connect\"}", "1+0x4")];
+    let failed = queries.iter().find(|query| query.text.contains("kafka_connect_connector_status"));
+    assert!(finds(&all_well, failed.unwrap().text, "[{labels: '{}', value: 0}]"));
+}
