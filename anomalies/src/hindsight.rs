@@ -40,7 +40,7 @@ pub struct Parameters {
     pub granularity_excluded: f64,
     /// Neighbours on each side whose middles a bad print does not lie between.
     pub nearest: usize,
-    /// Neighbours within so many nanoseconds are of the same time.
+    /// Neighbours within this many nanoseconds are of the same time.
     pub near: i64,
     /// Of others: deviations that a price wanders from them as time goes by.
     pub moves: f64,
@@ -110,7 +110,7 @@ fn judge_prices(ticks: &[Tick], judged: Range<usize>, to: &Parameters) -> Vec<Fi
 fn outside_quotes(ticks: &[Tick], index: usize, to: &Parameters) -> Option<Finding> {
     let tick = &ticks[index];
     let (mut bid, mut ask) = (i64::MAX, i64::MIN);
-    let sides = sides(ticks, index, to.nearest);
+    let sides = find_sides(ticks, index, to.nearest);
     for quote in sides.into_iter().filter_map(middle_quote).chain(tick.quote) {
         (bid, ask) = (bid.min(quote.bid), ask.max(quote.ask));
     }
@@ -142,8 +142,8 @@ fn off_neighbours(
     if (beyond as f64) <= granularity {
         return None;
     }
-    let [before, behind] = sides(ticks, index, to.neighbours / 2);
-    let wander = wander(tick, [before, behind], to);
+    let [before, behind] = find_sides(ticks, index, to.neighbours / 2);
+    let wander = usual_wander(tick, [before, behind], to);
     if (beyond as f64) <= wander {
         return None;
     }
@@ -169,10 +169,10 @@ fn off_neighbours(
 
 /// Ticks of a level, at least: fewer are bad prints or a sweep.
 const OF_LEVEL: usize = 5;
-/// Levels lie apart by so many mean distances within them, at least: a price that wanders, or runs,
-/// has no two by that.
+/// Levels lie apart by this many mean distances within them, at least: a price that wanders, or
+/// runs, has no two by that.
 const APART: f64 = 20.0;
-/// The variance of so many moves is taken twice, of fewer more often: it may be small by chance.
+/// The variance of this many moves is taken twice, of fewer more often: it may be small by chance.
 const UNSURE: f64 = 20.0;
 
 /// Leaves of `prices`, which are in the order of time, those of the level that a tick's `place`
@@ -213,7 +213,7 @@ fn step(prices: &[f64], least: f64, room: &mut Vec<f64>) -> Option<(usize, [f64;
 }
 
 /// The ticks before and behind, `count` at most.
-fn sides(ticks: &[Tick], index: usize, count: usize) -> [&[Tick]; 2] {
+fn find_sides(ticks: &[Tick], index: usize, count: usize) -> [&[Tick]; 2] {
     [
         &ticks[index.saturating_sub(count)..index],
         &ticks[index + 1..(index + 1 + count).min(ticks.len())],
@@ -224,7 +224,7 @@ fn sides(ticks: &[Tick], index: usize, count: usize) -> [&[Tick]; 2] {
 /// the first hides neither.
 fn between(ticks: &[Tick], index: usize, count: usize) -> Option<(i64, i64)> {
     let [before, behind] =
-        sides(ticks, index, count).map(|side| middle(side.iter().map(|tick| tick.price)));
+        find_sides(ticks, index, count).map(|side| middle(side.iter().map(|tick| tick.price)));
     let one = before.or(behind)?;
     let other = behind.unwrap_or(one);
     Some((one.min(other), one.max(other)))
@@ -248,7 +248,7 @@ fn middle(values: impl Iterator<Item = i64>) -> Option<i64> {
 /// How far a price may have wandered from those around it: prices move as the root of the time
 /// (Bachelier 1900), by what those on both `sides` have moved in theirs, or by what is usual. 0
 /// where they are near in time.
-fn wander(tick: &Tick, sides: [&[Tick]; 2], to: &Parameters) -> f64 {
+fn usual_wander(tick: &Tick, sides: [&[Tick]; 2], to: &Parameters) -> f64 {
     let [before, behind] = sides;
     // The middle one in time of those nearest, as its price stands for its side.
     let middle = |side: &[Tick]| side.len().min(to.nearest) / 2;

@@ -17,15 +17,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The first byte of an entry of the log. One that another release has written is not read: the
-/// states begin anew.
+/// states begin again.
 const FORMAT: u8 = 3;
-/// After so many entries the next one is a snapshot, which replaces all of them.
+/// After this many entries the next one is a snapshot, which replaces all of them.
 const MOST_ENTRIES: usize = 512;
-/// The same after so many bytes of entries, or so many times as many as the last snapshot has.
+/// The same after this many bytes of entries, or this many times as many as the last snapshot has.
 const MOST_BYTES: usize = 4 << 20;
 const MOST_TIMES: usize = 8;
 
-/// Once a batch has so many bytes of snapshots, those of its other partitions wait for the next
+/// Once a batch has this many bytes of snapshots, those of its other partitions wait for the next
 /// batch: they tend to be due together, and all of them may have ten times as many.
 const SNAPSHOTS_AT_ONCE: usize = 4 << 20;
 

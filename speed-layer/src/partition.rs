@@ -129,8 +129,8 @@ pub enum Accepted {
     /// It was taken before, or the partition is stalled.
     No,
     /// It is the next one; `expected` was to come. Offsets between them are no messages (a
-    /// transaction's marker, or compaction), unless `has_loss_before` says that they were damaged. `was_read_before`:
-    /// it was taken before the store held it back.
+    /// transaction's marker, or compaction), unless `has_loss_before` says that they were damaged.
+    /// `was_read_before`: it was taken before the store held it back.
     Yes { expected: i64, has_loss_before: bool, was_read_before: bool },
 }
 

@@ -31,7 +31,7 @@ pub struct TopicIdentity {
     pub topic: String,
     /// Empty where the brokers do not tell it.
     pub cluster_id: String,
-    /// Changes when the topic is deleted and made anew; empty where the brokers do not tell it.
+    /// Changes when the topic is deleted and made again; empty where the brokers do not tell it.
     pub topic_id: String,
     /// How many partitions it has.
     pub partitions: i32,

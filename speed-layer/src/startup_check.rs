@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 /// How long messages are counted, from the first of them on.
 const LENGTH: Duration = Duration::from_secs(60);
-/// So many messages are enough to judge by at any time, and fewer are after a while.
+/// This many messages are enough to judge by at any time, and fewer are after a while.
 const MANY: u64 = 100;
 const WHILE: Duration = Duration::from_secs(10);
 

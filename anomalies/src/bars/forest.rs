@@ -17,7 +17,7 @@ pub struct Growth {
     pub sample: usize,
     /// Newest values that samples are drawn from.
     pub history: usize,
-    /// The forest is grown anew after so many values.
+    /// The forest is grown again after this many values.
     pub renewed_after: usize,
 }
 
@@ -27,7 +27,7 @@ impl Default for Growth {
     }
 }
 
-/// A forest that is grown anew from the newest values as they come. The seed of each growth is its
+/// A forest that is grown again from the newest values as they come. The seed of each growth is its
 /// own and the number of values seen.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Forest {
@@ -92,7 +92,7 @@ impl Forest {
             return 0.0;
         }
         let first = self.values.len() - self.growth.shingle;
-        let depth: f64 = self.trees.iter().map(|tree| depth(tree, &self.values, first)).sum();
+        let depth: f64 = self.trees.iter().map(|tree| depth_of(tree, &self.values, first)).sum();
         (-depth / self.trees.len() as f64 / self.usual_depth).exp2()
     }
 
@@ -164,7 +164,7 @@ impl Planter<'_> {
     }
 }
 
-fn depth(tree: &[Node], values: &VecDeque<f64>, first: usize) -> f64 {
+fn depth_of(tree: &[Node], values: &VecDeque<f64>, first: usize) -> f64 {
     let mut place = 0;
     loop {
         match tree[place] {

@@ -9,7 +9,7 @@ use super::math::{mean_and_deviation, tail};
 
 /// Values that the distribution is estimated from.
 const WINDOW: usize = 6400;
-/// A full window moves on by so many values at a time.
+/// A full window moves on by this many values at a time.
 const STEP: usize = 100;
 
 /// Scores 0.5 at the mean and 1 far in either tail.

@@ -5,7 +5,7 @@
 //! few hundred bars rarity would never have a say in it, so each has a limit of its own here.
 //!
 //! A bar is judged by those of its own week and of the [`WEEKS`] before it, the detector beginning
-//! anew with each week. So what is found is a function of these bars, and a bar that changes has
+//! again with each week. So what is found is a function of these bars, and a bar that changes has
 //! changed nothing behind the weeks that it is a measure for.
 
 use std::ops::Range;
@@ -144,7 +144,7 @@ fn start_of(week: i64) -> i64 {
 }
 
 fn judge_week(seed: u64, view: View, window: &[Hour], from: i64) -> Vec<Odd> {
-    let values = values(view, window);
+    let values = values_of(view, window);
     if may_be_odd(&values, from) { odd_among(seed, view, &values, from) } else { Vec::new() }
 }
 
@@ -161,7 +161,7 @@ fn odd_among(seed: u64, view: View, values: &[Value], from: i64) -> Vec<Odd> {
     let (mut detector, mut episodes) = (OddBar::seeded(seed ^ view as u64), Episodes::of(EPISODE));
     let odd = |value: &Value| {
         let look = detector.look(value.at, value.scaled);
-        let score = episodes.next(score(&look));
+        let score = episodes.next(score_of(&look));
         let (at, observed) = (value.at, value.value);
         let expected = (value.scaled - look.residual).sinh() * value.usual;
         (score >= 1.0 && at >= from).then_some(Odd { at, view, score, observed, expected })
@@ -170,7 +170,7 @@ fn odd_among(seed: u64, view: View, values: &[Value], from: i64) -> Vec<Odd> {
 }
 
 /// 1 at the limit.
-fn score(look: &Look) -> f64 {
+fn score_of(look: &Look) -> f64 {
     let rarity = if look.distance >= FAR { look.rarity / RARE } else { 0.0 };
     rarity.max(look.novelty / NOVEL)
 }
@@ -185,7 +185,7 @@ struct Value {
     scaled: f64,
 }
 
-fn values(view: View, hours: &[Hour]) -> Vec<Value> {
+fn values_of(view: View, hours: &[Hour]) -> Vec<Value> {
     let (mut sum, mut count, mut values) = (0.0, 0.0, Vec::with_capacity(hours.len()));
     for (number, hour) in hours.iter().enumerate() {
         let before = number.checked_sub(1).map(|number| &hours[number]);
@@ -337,7 +337,7 @@ mod tests {
     fn what_cannot_be_odd_is_not_said_by_the_whole_detector_either() {
         let markets = (0..6).map(|seed| draw(&Shape { odd: 0.003, ..HARD }, seed).hours);
         for (view, hours) in markets.flat_map(|hours| View::ALL.map(|view| (view, hours.clone()))) {
-            let values = values(view, &hours);
+            let values = values_of(view, &hours);
             let all = odd_among(SEED, view, &values, 0);
             for start in hours.iter().step_by(35).map(|hour| hour.at) {
                 let found = all.iter().any(|odd| odd.at >= start);

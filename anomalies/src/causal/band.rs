@@ -11,7 +11,7 @@ use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 pub const DETECTOR: Detector = Detector { name: "band", version: 4 };
 
 const MINUTES: usize = 5;
-/// So many trades in a row outside are the new price.
+/// This many trades in a row outside are the new price.
 const ACCEPTED_AFTER: u8 = 5;
 
 /// How wide the bands are.

@@ -150,7 +150,7 @@ const SMALLEST_RANGE: f64 = 1e-4;
 /// The deviation of the logarithm is this at least: nothing is so regular that a twofold minute
 /// would be a burst.
 const LEAST_DEVIATION: f32 = 0.25;
-/// A normal distribution's deviation is so many mean absolute ones.
+/// A normal distribution's deviation is this many mean absolute ones.
 const OF_MEAN: f32 = 1.25;
 
 impl Profile {

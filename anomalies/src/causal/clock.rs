@@ -13,9 +13,9 @@ use crate::tick::{MINUTE, Place, Revision, Tick};
 const LEAP: i64 = MINUTE;
 /// Ticks of one record that wait together, at most; of more the first ones do.
 const MOST_WAITING: usize = 64;
-/// So many ticks in a row that go on from the time before a leap take it back.
+/// This many ticks in a row that go on from the time before a leap take it back.
 const BACK_AFTER: u8 = 5;
-/// So many ticks behind a leap say that it was one.
+/// This many ticks behind a leap say that it was one.
 const SETTLED_AFTER: u8 = 32;
 
 /// What detectors that go by time see in a tick.

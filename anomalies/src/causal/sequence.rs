@@ -6,7 +6,7 @@ use crate::tick::{Detector, Finding, Kind, Tick};
 /// Of this detector.
 pub const DETECTOR: Detector = Detector { name: "sequence", version: 1 };
 
-/// How far a number may lie back and be late; farther back the feed counts anew.
+/// How far a number may lie back and be late; farther back the feed counts again.
 const LATE: u64 = 1000;
 
 /// How odd numbers may become before they are taken for a count of other things than this symbol's

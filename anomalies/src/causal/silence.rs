@@ -14,7 +14,7 @@ pub const DETECTOR: Detector = Detector { name: "silence", version: 3 };
 pub struct Parameters {
     /// No silence is shorter, in nanoseconds.
     pub shortest: i64,
-    /// Nor shorter than so many usual times between ticks.
+    /// Nor shorter than this many usual times between ticks.
     pub usual: f64,
 }
 
@@ -94,8 +94,8 @@ impl State {
         }
     }
 
-    /// As [`Calendar::trading_between`] from the tick before to the present one, whose session or break is
-    /// known: mostly that of both.
+    /// As [`Calendar::trading_between`] from the tick before to the present one, whose session or
+    /// break is known: mostly that of both.
     #[inline]
     fn trading_since(&self, last: i64, at: i64, calendar: &Calendar) -> i64 {
         match self.session_or_break {

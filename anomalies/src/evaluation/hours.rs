@@ -49,7 +49,7 @@ pub fn draw(shape: &Shape, seed: u64) -> Market {
         wandered = 0.95 * wandered + shape.wandering * random.normal();
         for (number, of_the_hour) in OF_THE_DAY.iter().enumerate() {
             let at = BEGINS + day * DAY + (13 + number as i64) * 3600;
-            let hour = hour(
+            let hour = draw_hour(
                 shape,
                 (at, close, of_the_hour * wandered.exp()),
                 &mut random,
@@ -62,7 +62,7 @@ pub fn draw(shape: &Shape, seed: u64) -> Market {
     market
 }
 
-fn hour(
+fn draw_hour(
     shape: &Shape,
     (at, before, volatility): (i64, f64, f64),
     random: &mut Random,

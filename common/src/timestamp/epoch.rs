@@ -65,7 +65,8 @@ impl EpochUnit {
             && matches!(whole, 620_000_000_000_000_000..=700_000_000_000_000_000)
     }
 
-    /// Microseconds since 1970 of so many of .NET's ticks; `None` for what is beyond all instants.
+    /// Microseconds since 1970 of this many of .NET's ticks; `None` for what is beyond all
+    /// instants.
     #[must_use]
     #[inline]
     pub const fn micros_of_dotnet(ticks: i64) -> Option<i64> {

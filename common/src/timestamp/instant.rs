@@ -18,7 +18,7 @@ impl Timestamp {
     /// Microseconds of a day.
     pub const DAY: i64 = SECONDS_PER_DAY * MICROS_PER_SECOND;
 
-    /// The time so many microseconds after the beginning of 1970.
+    /// The time this many microseconds after the beginning of 1970.
     #[must_use]
     pub const fn from_micros(micros: i64) -> Self {
         Self(micros)
@@ -57,7 +57,7 @@ impl Timestamp {
         0 <= since && since < width
     }
 
-    /// The time so many microseconds later, or the first or last one that there is.
+    /// The time this many microseconds later, or the first or last one that there is.
     #[must_use]
     pub const fn plus_micros(self, micros: i64) -> Self {
         Self(self.0.saturating_add(micros))

@@ -53,43 +53,38 @@ pub fn describe<C: ConsumerContext>(
             .ok_or_else(|| unknown("librdkafka has no memory"))?;
         c::rd_kafka_DescribeTopics(client, topics.get(), questions.options(), questions.queue());
         let event = questions.answer().ok_or_else(|| unknown("no answer in time"))?;
-        read(event.get()).unwrap_or_else(|| Err(unknown("librdkafka gave no result")))
+        read(event.get())
     }
 }
 
 /// # Safety
 /// The event must be valid.
-unsafe fn read(event: *mut c::rd_kafka_event_t) -> Option<Result<Description, NoDescription>> {
+unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Description, NoDescription> {
+    let nothing = || NoDescription::Unknown("librdkafka gave no result".to_owned());
     // SAFETY: what the event holds lives as long as the event.
     unsafe {
-        if let Err(error) =
-            said(c::rd_kafka_event_error(event), c::rd_kafka_event_error_string(event))
-        {
-            return Some(Err(error));
-        }
+        said(c::rd_kafka_event_error(event), c::rd_kafka_event_error_string(event))?;
         let result = c::rd_kafka_event_DescribeTopics_result(event);
         if result.is_null() {
-            return None;
+            return Err(nothing());
         }
         let mut count = 0;
         let topics = c::rd_kafka_DescribeTopics_result_topics(result, &raw mut count);
         if topics.is_null() || count == 0 {
-            return None;
+            return Err(nothing());
         }
         let topic = *topics;
         let error = c::rd_kafka_TopicDescription_error(topic);
-        if !error.is_null()
-            && let Err(error) = said(c::rd_kafka_error_code(error), c::rd_kafka_error_string(error))
-        {
-            return Some(Err(error));
+        if !error.is_null() {
+            said(c::rd_kafka_error_code(error), c::rd_kafka_error_string(error))?;
         }
         let mut partitions = 0;
         c::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
         let id = c::rd_kafka_TopicDescription_topic_id(topic);
-        Some(Ok(Description {
+        Ok(Description {
             topic_id: if id.is_null() { String::new() } else { shown(id) },
             partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
-        }))
+        })
     }
 }
 

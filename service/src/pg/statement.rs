@@ -57,7 +57,7 @@ macro_rules! statement {
             /// All rows.
             ///
             /// # Errors
-            /// PostgreSQL's; here and below.
+            /// PostgreSQL's.
             pub async fn fetch_all(self, connection: &mut PgConnection) -> sqlx::Result<Vec<$row>> {
                 if !stands_alone(connection) {
                     return self.0.fetch_all(connection).await;

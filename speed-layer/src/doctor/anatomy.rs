@@ -195,7 +195,7 @@ pub fn number(value: &Value) -> Option<f64> {
 }
 
 /// Letters of a name, and its digits, in lower case.
-pub fn plain(name: &str) -> String {
+pub fn plain_name(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
 }
 

@@ -1,7 +1,7 @@
 //! Which arrays hold what somebody offers or asks, and no trades: order books, quotes and orders,
 //! by their names and by what their messages say of themselves.
 
-use super::anatomy::{Members, find_leaves, first_element, first_object, plain};
+use super::anatomy::{Members, find_leaves, first_element, first_object, plain_name};
 use common::decode::Path;
 use serde_json::Value;
 
@@ -59,7 +59,7 @@ const OF_LEVELS: [&str; 4] = ["pricelevel", "newquantity", "newqty", "liquidity"
 
 /// Whether the way leads to levels of a book, to quotes or to orders.
 pub fn is_book(message: &Value, way: &Path) -> bool {
-    let names: Vec<String> = way.names().iter().map(|name| plain(name)).collect();
+    let names: Vec<String> = way.names().iter().map(|name| plain_name(name)).collect();
     if names.iter().any(|name| is_named(name)) {
         return true;
     }
@@ -75,7 +75,7 @@ pub fn is_book(message: &Value, way: &Path) -> bool {
 /// trades as well.
 pub fn book_member(message: &Members) -> Option<String> {
     let has_trades =
-        message.iter().any(|(name, value)| value.is_array() && is_of_trades(&plain(name)));
+        message.iter().any(|(name, value)| value.is_array() && is_of_trades(&plain_name(name)));
     if has_trades {
         return None;
     }
@@ -98,7 +98,8 @@ fn is_of_trades(name: &str) -> bool {
 }
 
 fn is_level(element: &Members) -> bool {
-    is_flat_level(element) || element.keys().any(|name| OF_LEVELS.contains(&plain(name).as_str()))
+    is_flat_level(element)
+        || element.keys().any(|name| OF_LEVELS.contains(&plain_name(name).as_str()))
 }
 
 /// `"side":"bid","level":3`
@@ -108,7 +109,7 @@ fn is_flat_level(element: &Members) -> bool {
 
 /// Beside one side of a book alone an array with the same members is the other, whatever its name.
 fn is_other_side(name: &str, element: &Members, beside: &Members) -> bool {
-    let is_one = |(name, value): &(&String, &Value)| value.is_array() && is_side(&plain(name));
+    let is_one = |(name, value): &(&String, &Value)| value.is_array() && is_side(&plain_name(name));
     let sides: Vec<_> = beside.iter().filter(is_one).collect();
     let is_alike =
         |side: &Value| first_object(side).is_some_and(|side| side.keys().eq(element.keys()));
@@ -122,10 +123,10 @@ fn says_book(object: &Members) -> bool {
 /// `"channel":"l2_data"`, `"topic":"orderbook.1.BTCUSDT"`, `"arg":{"channel":"books5"}`.
 fn said_book(object: &Members) -> Option<String> {
     let all = find_leaves(object);
-    let mut kinds = all.iter().filter(|leaf| KINDS.contains(&plain(leaf.name()).as_str()));
+    let mut kinds = all.iter().filter(|leaf| KINDS.contains(&plain_name(leaf.name()).as_str()));
     let book = kinds.find(|leaf| {
         let text = leaf.value.as_str().unwrap_or_default().to_ascii_lowercase();
-        let mut words = text.split(['.', ':', '@', '/', '-', ' ']).map(plain);
+        let mut words = text.split(['.', ':', '@', '/', '-', ' ']).map(plain_name);
         words.any(|word| {
             BOOKS.contains(&word.as_str())
                 || PARTS.iter().any(|part| word.contains(part))
@@ -178,7 +179,10 @@ mod tests {
         let (_, list) = manual.split_once("order book, quotes or orders (").unwrap();
         let (list, _) = list.split_once(", or in a message").unwrap();
         let names: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-        assert!(names.len() > 5 && names.iter().all(|name| is_named(&plain(name))), "{names:?}");
+        assert!(
+            names.len() > 5 && names.iter().all(|name| is_named(&plain_name(name))),
+            "{names:?}"
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Where the fields of a message may stand, by the names and kinds of its members: a guess, for a
 //! person to judge.
 
-use super::anatomy::{Leaf, find_leaves, first_element, number, plain};
+use super::anatomy::{Leaf, find_leaves, first_element, number, plain_name};
 use super::times::{instant, is_date, is_date_alone, is_time_by, is_time_name, is_time_of_day};
 use super::traits::is_latest_price;
 use common::Timestamp;
@@ -147,14 +147,14 @@ impl<'l, 'a> Finder<'l, 'a> {
     /// Beside `lastSalePrice` that is `lastSaleSize`: a `volume` there is that of the day.
     fn size_of_the_sale(&self) -> Option<Vec<&'a str>> {
         let (_, price) = self.guess.iter().find(|(field, _)| *field == Field::Price)?;
-        let name = plain(price.last()?);
+        let name = plain_name(price.last()?);
         let of = match name.strip_suffix("price") {
             Some(of) => of.to_owned(),
             None if name == "last" => name,
             None => return None,
         };
         let is_size = |leaf: &&Leaf<'_>| {
-            let size = plain(leaf.name()).strip_prefix(&of).map(str::to_owned);
+            let size = plain_name(leaf.name()).strip_prefix(&of).map(str::to_owned);
             size.is_some_and(|size| ["size", "qty", "quantity", "volume"].contains(&size.as_str()))
         };
         let leaf = self.own.iter().filter(is_size).find(|leaf| fits(Field::Volume, leaf))?;
@@ -327,7 +327,7 @@ impl<'l, 'a> Finder<'l, 'a> {
 /// Of `create_time` and `create_time_ms`, which are one time, the finer.
 fn finer<'l, 'a>(one: &'l Leaf<'a>, other: &'l Leaf<'a>) -> Option<&'l Leaf<'a>> {
     let is_finer = |one: &Leaf<'_>, other: &Leaf<'_>| {
-        let (fine, coarse) = (plain(one.name()), plain(other.name()));
+        let (fine, coarse) = (plain_name(one.name()), plain_name(other.name()));
         let unit = fine.strip_prefix(&coarse).unwrap_or_default();
         let is_unit = ["ms", "us", "ns", "millis", "micros", "nanos"].contains(&unit);
         is_unit && one.path.split_last().map(|at| at.1) == other.path.split_last().map(|at| at.1)
@@ -373,7 +373,7 @@ fn rank(field: Field, name: &str) -> Option<u8> {
     {
         return Some(at);
     }
-    let plain = plain(name);
+    let plain = plain_name(name);
     let has = |parts: &[&str]| parts.iter().any(|part| plain.contains(part));
     let is_part = match field {
         Field::Timestamp => is_time_name(&Leaf { path: vec![name], value: &Value::Null }),
@@ -387,7 +387,7 @@ fn is_code_of_a_symbol(leaf: &Leaf<'_>) -> bool {
     let [.., object, name] = leaf.path.as_slice() else {
         return false;
     };
-    plain(name) == "code" && rank(Field::Symbol, object).is_some()
+    plain_name(name) == "code" && rank(Field::Symbol, object).is_some()
 }
 
 /// Whether the value is of the field's kind.

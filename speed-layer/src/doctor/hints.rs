@@ -7,7 +7,7 @@ use common::decode::Condition;
 use common::{Timestamp, Volume};
 use std::collections::HashMap;
 
-/// So many volumes of a symbol tell whether they only rise, and so many rises.
+/// This many volumes of a symbol tell whether they only rise, and this many rises.
 const VOLUMES: usize = 10;
 const RISES: usize = 5;
 /// A whole number from here on is hardly a price: a billion, in billionths.

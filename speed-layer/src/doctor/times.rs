@@ -1,7 +1,7 @@
 //! Which members of a message are times, and whether they are read. What a number counts only the
 //! time of its record can tell.
 
-use super::anatomy::{Leaf, has, number, plain};
+use super::anatomy::{Leaf, has, number, plain_name};
 use common::decode::{Field, Path, usual_field};
 use common::timestamp::{EpochUnit, TimeRules, TimeZone};
 use common::{Named, Timestamp};
@@ -36,7 +36,7 @@ const OTHER_TIMES: [&str; 17] = [
     "valid",
 ];
 
-/// A date so many years before its record is one of history.
+/// A date this many years before its record is one of history.
 const YEARS: i32 = 5;
 
 /// A member of a message.
@@ -143,7 +143,7 @@ pub fn is_time_name(leaf: &Leaf<'_>) -> bool {
             || name.ends_with("_at")
             || name.ends_with("Updated")
             || name.ends_with("_ts");
-        let plain = plain(name);
+        let plain = plain_name(name);
         let part = (has(&plain, &TIMES) || plain.contains("update")) && !has(&plain, &OTHER_TIMES);
         known || ends || part
     };
@@ -153,7 +153,7 @@ pub fn is_time_name(leaf: &Leaf<'_>) -> bool {
 
 /// Whether it is the time of its record, or close to it, whatever its name.
 pub fn is_time_by(record_time: Option<Timestamp>, leaf: &Leaf<'_>) -> bool {
-    let is_other = has(&plain(leaf.name()), &OTHER_TIMES) || is_date_alone(leaf.value);
+    let is_other = has(&plain_name(leaf.name()), &OTHER_TIMES) || is_date_alone(leaf.value);
     let is_at = at(leaf.value).is_some_and(|at| is_close(at, record_time));
     !is_other && (is_at || unit_by(record_time, leaf.value).is_some())
 }
@@ -161,7 +161,7 @@ pub fn is_time_by(record_time: Option<Timestamp>, leaf: &Leaf<'_>) -> bool {
 /// Whether a member could be a time, be it one that is not read.
 fn is_time(leaf: &Leaf<'_>, record_time: Option<Timestamp>) -> bool {
     let is_named = is_time_name(leaf);
-    let is_other = has(&plain(leaf.name()), &OTHER_TIMES);
+    let is_other = has(&plain_name(leaf.name()), &OTHER_TIMES);
     match leaf.value {
         Value::String(text) if is_date(text) => !is_other,
         Value::String(text) if text.parse::<f64>().is_err() => {
@@ -267,7 +267,7 @@ pub fn is_time_of_day(leaf: &Leaf<'_>) -> bool {
 
 /// `36000`, `36000000`, `100000`, `100000123`: what may be 10:00 beside a date.
 fn is_number_of_day(leaf: &Leaf<'_>) -> bool {
-    let name = plain(leaf.name());
+    let name = plain_name(leaf.name());
     let ends = name.ends_with("time") || name.ends_with("timeofday");
     let is_named = usual_field(leaf.name()) == Some(Field::Timestamp) || ends;
     let is_one = number(leaf.value).is_some_and(|number| OF_A_DAY.contains(&number));

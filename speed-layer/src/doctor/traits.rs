@@ -1,7 +1,7 @@
 //! What a message has, whoever reads it: times, a volume, kinds, a zone. No proposal may pass it
 //! over.
 
-use super::anatomy::{Leaf, each_leaf, first_value, has, number, plain};
+use super::anatomy::{Leaf, each_leaf, first_value, has, number, plain_name};
 use super::books::book_member;
 use super::sampling::Sample;
 use super::times::{Member, Times, is_date, is_time_name};
@@ -171,7 +171,7 @@ impl Prices {
 
 /// `ltp`, `latestPrice`: what was paid last.
 pub fn is_latest_price(name: &str) -> bool {
-    let name = plain(name);
+    let name = plain_name(name);
     let is_word = ["last", "ltp", "lasttraded"].contains(&name.as_str());
     is_word || (name.contains("price") && has(&name, &["last", "latest"]))
 }
@@ -183,20 +183,20 @@ fn kind(leaf: &Leaf<'_>) -> Option<(String, String)> {
         Value::Bool(value) => value.to_string(),
         _ => return None,
     };
-    let is_kind = KINDS.contains(&plain(leaf.name()).as_str()) || leaf.name() == "T";
+    let is_kind = KINDS.contains(&plain_name(leaf.name()).as_str()) || leaf.name() == "T";
     let path = Path::new(&leaf.path).filter(|_| is_kind)?;
     Some((path.to_string(), value))
 }
 
 fn is_of_orders(leaf: &Leaf<'_>) -> bool {
-    let name = plain(leaf.name());
-    let text = leaf.value.as_str().map(plain).unwrap_or_default();
+    let name = plain_name(leaf.name());
+    let text = leaf.value.as_str().map(plain_name).unwrap_or_default();
     ORDERS.contains(&name.as_str()) || (name == "status" && STATES.contains(&text.as_str()))
 }
 
 /// `"timezone":"Asia/Kolkata"`, or UTC of a member that is called `timestamp_utc`.
 fn zone(leaf: &Leaf<'_>) -> Option<TimeZone> {
-    let (name, text) = (plain(leaf.name()), leaf.value.as_str()?);
+    let (name, text) = (plain_name(leaf.name()), leaf.value.as_str()?);
     if ["timezone", "tz", "zone", "exchangetimezone"].contains(&name.as_str()) {
         return text.parse().ok();
     }
@@ -206,7 +206,7 @@ fn zone(leaf: &Leaf<'_>) -> Option<TimeZone> {
 
 /// Whether a member is named as a tick's volume is, and may be one.
 pub fn is_volume(leaf: &Leaf<'_>) -> bool {
-    let name = plain(leaf.name());
+    let name = plain_name(leaf.name());
     let is_letter = matches!(leaf.name(), "v" | "q" | "sz");
     let is_named = usual_field(leaf.name()) == Some(Field::Volume) || has(&name, &VOLUMES);
     let is_amount = match leaf.value {
@@ -232,7 +232,7 @@ mod tests {
         let (_, list) = manual.split_once("several kinds that all are ticks (").unwrap();
         let (list, _) = list.split_once(')').unwrap();
         let names: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
-        let tells = |name: &&str| KINDS.contains(&plain(name).as_str());
+        let tells = |name: &&str| KINDS.contains(&plain_name(name).as_str());
         assert!(names.len() > 4 && names.iter().all(tells), "{names:?}");
     }
 

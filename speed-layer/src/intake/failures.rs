@@ -36,7 +36,7 @@ impl Intake {
         tracing::debug!("Kafka client, {at}, offset {offset}: {code:?}: {why}");
         match code {
             Code::AutoOffsetReset | Code::OffsetOutOfRange => {
-                // A topic that was made anew refuses the old one's offsets as well.
+                // A topic that was made again refuses the old one's offsets as well.
                 self.confirm(&at.topic);
                 self.assignment.event(&at, Event::OutOfRange, Instant::now());
             }

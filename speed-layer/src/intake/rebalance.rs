@@ -231,7 +231,7 @@ impl Intake {
         let mut list = TopicPartitionList::new();
         list.add_partition(&at.topic, at.partition);
         // A client that takes all partitions at once or none keeps it, and the next session begins
-        // anew.
+        // again.
         if matches!(self.consumer.rebalance_protocol(), RebalanceProtocol::Cooperative) {
             kafka::unassign(&self.consumer, &list);
         }

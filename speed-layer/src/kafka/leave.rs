@@ -1,6 +1,6 @@
 //! Leaving the group, and giving a client back, without waiting for ever: librdkafka knows no limit
 //! for either, and has been seen to hang in both while brokers were away or a topic had been made
-//! anew.
+//! again.
 
 use super::consumer::{Consumer, answer_open};
 use super::queue::MessageQueues;

@@ -283,7 +283,7 @@ impl Partition {
         }
     }
 
-    /// What counts in each state in which it is known which offset comes next, and none was refused.
+    /// What counts in each state in which the next offset is known, and none was refused.
     fn go_on(&mut self, event: &Event, now: Instant) -> Option<Transition> {
         match event {
             Event::Leaderless => {

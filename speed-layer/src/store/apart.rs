@@ -16,7 +16,7 @@ const SPLIT_TIME: Duration = Duration::from_secs(1);
 const SPLIT_TIME_ALONE: Duration = Duration::from_secs(10);
 /// How long the others then have their turn.
 const OTHERS_TURN: Duration = Duration::from_millis(500);
-/// After messages took too long together, so many times fewer are tried at once.
+/// After messages took too long together, this many times fewer are tried at once.
 const SHRINK_FACTOR: u32 = 16;
 
 /// What became of the parts of a partition.

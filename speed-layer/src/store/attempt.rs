@@ -24,8 +24,8 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(6);
 
 impl Store {
-    /// Asks until there is an answer, or PostgreSQL has not taken the question so many times: what
-    /// is away is waited for.
+    /// Asks until there is an answer, or PostgreSQL has not taken the question this many times:
+    /// what is away is waited for.
     pub(super) async fn ask<T>(
         &mut self,
         tries: u32,

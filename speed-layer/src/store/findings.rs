@@ -8,7 +8,7 @@ use futures::TryStreamExt as _;
 use service::pg;
 use sqlx::{Connection as _, PgConnection};
 
-/// About so many bytes of the log's entries are sent at once. An entry that is larger leaves
+/// About this many bytes of the log's entries are sent at once. An entry that is larger leaves
 /// buffers as large, which are freed.
 const LARGE: usize = 1 << 20;
 

@@ -16,7 +16,7 @@ const SHORT_STATEMENT: Duration = Duration::from_secs(5);
 /// How long it may take where several partitions wait for each other's first try, one of which is
 /// known to take too long. Longer than what [`super::verdict`] takes for no limit.
 const SHORTEST_STATEMENT: Duration = Duration::from_millis(1500);
-/// The pause between two full tries of what is held up is so many times as long as one of them.
+/// The pause between two full tries of what is held up is this many times as long as one of them.
 const FULL_TRY_PAUSE: u32 = 5;
 /// How much longer than the server this side waits: what the server says of the end tells more than
 /// silence.

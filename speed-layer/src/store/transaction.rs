@@ -13,8 +13,8 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgArguments;
 use tracing::{Instrument, info_span};
 
-/// Up to so many messages the detectors look at a batch once PostgreSQL has taken its rows: so few
-/// do not keep it busy, and what the detectors know stays true where it does not take them.
+/// Up to this many messages the detectors look at a batch once PostgreSQL has taken its rows: so
+/// few do not keep it busy, and what the detectors know stays true where it does not take them.
 const DETECT_AFTER_COPY_MAX: u32 = 4096;
 
 /// A batch that is to be written.

@@ -17,13 +17,13 @@ pub(super) enum Try<T> {
     Cut(String),
 }
 
-/// A batch whose connection ends so many times in a row is the cause of that.
+/// A batch whose connection ends this many times in a row is the cause of that.
 pub(super) const CUTS: u32 = 3;
 
 /// What became of the tries of one batch before this one.
 #[derive(Debug)]
 pub(super) struct Failures {
-    /// So many failures make it smaller.
+    /// This many failures make it smaller.
     pub(super) tries: u32,
     /// It is a probe: one failure makes it smaller.
     pub(super) is_probe: bool,

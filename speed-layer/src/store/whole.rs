@@ -76,8 +76,8 @@ impl Store {
         }
     }
 
-    /// One try: makes the days that are missing, and writes the batch. `at` is set to the table that
-    /// is being written.
+    /// One try: makes the days that are missing, and writes the batch. `at` is set to the table
+    /// that is being written.
     async fn try_to_write(
         &mut self,
         batch: &Batch,

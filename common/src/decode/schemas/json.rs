@@ -56,7 +56,7 @@ fn write_escaped(out: &mut Vec<u8>, byte: u8) {
 }
 
 fn write_code(out: &mut Vec<u8>, byte: u8) {
-    // Nothing fails that is written into memory; here and below.
+    // Nothing fails that is written into memory, in this file.
     let _ = write!(out, "\\u{byte:04x}");
 }
 

@@ -66,7 +66,7 @@ impl TimeKind {
         matches!(self, Self::Instant { .. })
     }
 
-    /// Whether so many, as a plain number, may count something else.
+    /// Whether this many, as a plain number, may count something else.
     pub fn may_be_dotnet(self, number: i64, unit: EpochUnit) -> bool {
         matches!(self, Self::Instant { unit: Unit::Nanos, is_local: false })
             && unit.may_be_dotnet(number)

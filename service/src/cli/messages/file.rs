@@ -59,7 +59,7 @@ fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
         };
         entries.push(match flag.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
-            None if is_switch(command, flag) => (flag.to_owned(), None),
+            None if takes_no_value(command, flag) => (flag.to_owned(), None),
             None => (flag.to_owned(), words.next_if(|next| !next.starts_with("--"))),
         });
     }
@@ -94,14 +94,14 @@ fn split_words(line: &str) -> Result<Vec<String>, String> {
 }
 
 /// Whether it is one of the flags, and nothing is said of it.
-fn is_switch(command: &Command, name: &str) -> bool {
+fn takes_no_value(command: &Command, name: &str) -> bool {
     let argument = command.get_arguments().find(|argument| argument.get_long() == Some(name));
     argument.is_some_and(|argument| !argument.get_action().takes_values())
 }
 
 /// A line as a flag; none for a switch that is off.
 fn find_flag(command: &Command, name: &str, value: Option<&str>) -> Result<Option<String>, String> {
-    let is_switch = is_switch(command, name);
+    let is_switch = takes_no_value(command, name);
     match (name, value) {
         // It might name itself.
         ("message-file", _) => Err("it names another file".to_owned()),

@@ -157,7 +157,7 @@ fn as_number(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Nothing fails that is written into memory; here and below.
+/// Nothing fails that is written into memory, in this file.
 fn write_money(out: &mut Vec<u8>, units: i64, nanos: i64) {
     let is_one = nanos.unsigned_abs() < 1_000_000_000
         && (units == 0 || nanos == 0 || (units < 0) == (nanos < 0));
