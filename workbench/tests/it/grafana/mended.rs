@@ -1,6 +1,7 @@
 //! What a look at the dashboards in a real Grafana found, and what mended it.
 
-use super::{dashboards, repository, text};
+use super::{dashboards, text};
+use crate::pipeline::repository;
 use serde_json::{Value, json};
 use std::fs;
 

@@ -1,7 +1,8 @@
 //! Every panel, rule and data source as a real Grafana sees them, where one is installed.
 
 use super::market::{SYMBOLS, seeded};
-use super::{dashboards, repository, text};
+use super::{dashboards, text};
+use crate::pipeline::repository;
 use common::Timestamp;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
