@@ -29,11 +29,10 @@ fn calls<'t>(text: &'t str, macro_name: &'t str) -> impl Iterator<Item = &'t str
     behind.filter_map(|rest| rest.strip_prefix('(')?.split_once(");").map(|(call, _)| call.trim()))
 }
 
-/// Whether a sentence has something in it that a collector could only find by reading it. What is
-/// done with an hour (`line`) has a span that tells the hour.
+/// Whether a sentence has something in it that a collector could only find by reading it.
 fn hides(call: &str) -> bool {
     let sentence = call.strip_prefix('"').and_then(|rest| rest.split('"').next());
-    sentence.is_some_and(|sentence| sentence.contains('{') && sentence != "{line}")
+    sentence.is_some_and(|sentence| sentence.contains('{'))
 }
 
 #[test]
