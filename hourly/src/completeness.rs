@@ -19,11 +19,10 @@ pub use lag::archive_lag;
 
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::lock::{self, Hold};
+use crate::lock::Hold;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,25 +53,20 @@ pub struct Verdict {
 /// Where the database fails; here and below.
 pub async fn incomplete_hours(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
     // Hops from one hour to the next in the index of hour_bars, which has a row for each symbol.
-    let hours = pg::query_scalar(include_str!("../sql/completeness/incomplete.sql"))
+    let statement = pg::query_scalar(include_str!("../sql/completeness/incomplete.sql"))
         .bind(due.start())
         .bind(due.plus(-COMPARED_HOURS).start())
-        .bind(LISTED_AT_MOST)
-        .fetch_all(&mut index.connection);
-    let hours: Result<Vec<Timestamp>, _> = in_time(index.patience, hours).await;
-    let hours = hours.map_err(|error| index.failed("looking for missing hours in", error))?;
+        .bind(LISTED_AT_MOST);
+    let hours: Vec<Timestamp> = index.fetch_all("looking for missing hours in", statement).await?;
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
 /// When the last run began that looked at all of its usual window, came to its end and was not
 /// stopped: what was archived since may lie as far back before that as a run looks back.
 pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
-    let last = pg::query_scalar(include_str!("../sql/completeness/last_run.sql"))
-        .bind(crate::stop::STOPPED)
-        .fetch_one(&mut index.connection);
-    in_time(index.patience, last)
-        .await
-        .map_err(|error| index.failed("reading batch_runs in", error))
+    let statement = pg::query_scalar(include_str!("../sql/completeness/last_run.sql"))
+        .bind(crate::stop::STOPPED);
+    index.fetch_one("reading batch_runs in", statement).await
 }
 
 /// What the archive itself tells of hours.
@@ -91,18 +85,14 @@ pub async fn judge(
     window: &Range<Hour>,
     (listed, lacks): (&[Timestamp], Lacks<'_>),
 ) -> Result<Verdict, Failure> {
-    let token = index.lock.clone();
-    let judged = async {
-        let mut transaction =
-            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
-        write_hours(&mut transaction, listed, lacks).await?;
-        lock::commit(transaction, token.as_ref()).await
-    };
-    in_time(index.patience, judged)
+    index
+        .transact("writing archive_hours in", Hold::Nothing, async |transaction| {
+            write_hours(transaction, listed, lacks).await
+        })
+        .await?;
+    index
+        .query("reading archive_hours in", async |connection| verdict(connection, window).await)
         .await
-        .map_err(|error| index.failed("writing archive_hours in", error))?;
-    let verdict = in_time(index.patience, verdict(&mut index.connection, window)).await;
-    verdict.map_err(|error| index.failed("reading archive_hours in", error))
 }
 
 const JUDGED: &str = include_str!("../sql/completeness/judge.sql");

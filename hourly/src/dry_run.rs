@@ -12,7 +12,6 @@ use crate::survey::{ChangeKind, Survey, compare};
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use service::words::counted;
 use std::collections::BTreeMap;
 
@@ -71,10 +70,8 @@ pub async fn run(
 
 /// A database that no run has seen yet is treated as an empty one.
 async fn has_tables(index: &mut Index) -> Result<bool, Failure> {
-    let found = pg::query_scalar("select to_regclass('stale_hours') is not null")
-        .fetch_one(&mut index.connection);
-    let found = in_time(index.patience, found).await;
-    found.map_err(|error| index.failed("looking for the tables in", error))
+    let statement = pg::query_scalar("select to_regclass('stale_hours') is not null");
+    index.fetch_one("looking for the tables in", statement).await
 }
 
 fn note_folder(folder: &Folder, survey: &Survey, hours: &mut BTreeMap<Hour, Todo>) {

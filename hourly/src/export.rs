@@ -150,7 +150,7 @@ impl Export {
         let why = lack(&known, (ticks, source.has_lost_lake), self.source.store.location());
         let lacks = source.lacks.into_iter().chain(why);
         for why in lacks {
-            tracing::warn!(hour = %hour, "hour {hour}: {why}");
+            tracing::warn!(%hour, error = why, "hour {hour}: {why}");
             self.incomplete.insert(hour);
         }
         Ok(())

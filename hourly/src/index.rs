@@ -10,14 +10,14 @@ mod snapshot;
 mod write;
 
 pub use broken::BrokenSummary;
-pub use connection::Index;
+pub use connection::{Index, each_row};
 pub use lines::{CommonReject, FolderLines};
 pub use newest::{NewestPlaces, newest_of};
 pub use object::{
     Fingerprints, InSums, Indexed, KnownObject, KnownObjects, Missed, ObjectWithoutOffsets,
 };
 pub use snapshot::IndexSnapshot;
-pub use write::{Entry, Holding, forget_emptied};
+pub use write::{Entry, Holding, forget_emptied, not_stale};
 
 use crate::archive::{Folder, Object};
 use crate::hour::Hour;
@@ -28,7 +28,6 @@ use futures::TryStreamExt;
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::Row;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::QueryAs;
@@ -96,21 +95,18 @@ impl Index {
         prefixes: &[&str],
         decode_rules: &str,
     ) -> Result<FxHashMap<String, KnownObjects>, Failure> {
-        let mut folders = FxHashMap::default();
-        let read = async {
+        self.query("reading the index in", async |connection| {
             let mut rows = pg::query(include_str!("../sql/index/objects_of_folders.sql"))
                 .bind(prefixes)
                 .bind(decode_rules)
-                .fetch(&mut self.connection);
+                .fetch(connection);
+            let mut folders = FxHashMap::default();
             while let Some(row) = rows.try_next().await? {
                 add_known(&mut folders, &row)?;
             }
-            Ok(())
-        };
-        in_time(self.patience, read)
-            .await
-            .map_err(|error| self.failed("reading the index in", error))?;
-        Ok(folders)
+            Ok(folders)
+        })
+        .await
     }
 
     /// Those of some folders below which the index knows objects.
@@ -119,11 +115,10 @@ impl Index {
         folders: &[Folder],
     ) -> Result<FxHashSet<String>, Failure> {
         let prefixes: Vec<&str> = folders.iter().map(|folder| &*folder.prefix).collect();
-        let known = pg::query_scalar(include_str!("../sql/index/known_folders.sql"))
-            .bind(prefixes)
-            .fetch_all(&mut self.connection);
-        let known: Result<Vec<String>, _> = in_time(self.patience, known).await;
-        Ok(known.map_err(|error| self.failed("reading the index in", error))?.into_iter().collect())
+        let statement =
+            pg::query_scalar(include_str!("../sql/index/known_folders.sql")).bind(prefixes);
+        let known: Vec<String> = self.fetch_all("reading the index in", statement).await?;
+        Ok(known.into_iter().collect())
     }
 
     /// The directories of deleted objects that hours in a range, or further ones, have ticks of.
@@ -132,14 +127,11 @@ impl Index {
         within: &Range<Hour>,
         others: &BTreeSet<Hour>,
     ) -> Result<Vec<String>, Failure> {
-        let directories = pg::query_scalar(include_str!("../sql/index/directories_of_deleted.sql"))
+        let statement = pg::query_scalar(include_str!("../sql/index/directories_of_deleted.sql"))
             .bind(within.start.start())
             .bind(within.end.start())
-            .bind(others.iter().map(|hour| hour.start()).collect::<Vec<_>>())
-            .fetch_all(&mut self.connection);
-        in_time(self.patience, directories)
-            .await
-            .map_err(|error| self.failed("reading deleted_objects in", error))
+            .bind(others.iter().map(|hour| hour.start()).collect::<Vec<_>>());
+        self.fetch_all("reading deleted_objects in", statement).await
     }
 
     /// How many objects were deleted before their time since a run began, and the first of them.
@@ -148,80 +140,63 @@ impl Index {
         run_id: i64,
         kept_since: Timestamp,
     ) -> Result<(u64, Option<String>), Failure> {
-        let found = pg::query_as(include_str!("../sql/index/deleted_since.sql"))
+        let statement = pg::query_as(include_str!("../sql/index/deleted_since.sql"))
             .bind(run_id)
-            .bind(kept_since)
-            .fetch_one(&mut self.connection);
-        let found: Result<(i64, Option<String>), _> = in_time(self.patience, found).await;
-        let (count, first) =
-            found.map_err(|error| self.failed("reading deleted_objects in", error))?;
+            .bind(kept_since);
+        let (count, first): (i64, Option<String>) =
+            self.fetch_one("reading deleted_objects in", statement).await?;
         Ok((count.cast_unsigned(), first))
     }
 
     /// Objects that were read and are there, the last ones by key of those whose keys begin with
     /// `stem`.
     pub async fn last_objects(&mut self, stem: &str, count: i64) -> Result<Vec<Object>, Failure> {
-        let rows = pg::query(include_str!("../sql/index/last_objects.sql"))
-            .bind(stem)
-            .bind(count)
-            .fetch_all(&mut self.connection);
-        let rows = in_time(self.patience, rows).await;
-        let objects = rows.and_then(|rows| rows.iter().map(object).collect());
-        objects.map_err(|error| self.failed("reading the index in", error))
+        let statement =
+            pg::query(include_str!("../sql/index/last_objects.sql")).bind(stem).bind(count);
+        self.read_all("reading the index in", statement, object).await
     }
 
     /// Whether an object below a prefix was ever seen.
     pub async fn is_prefix_known(&mut self, prefix: &str) -> Result<bool, Failure> {
-        let known = pg::query_scalar(include_str!("../sql/index/is_prefix_known.sql"))
-            .bind(prefix)
-            .fetch_one(&mut self.connection);
-        let known = in_time(self.patience, known).await;
-        known.map_err(|error| self.failed("reading archive_objects in", error))
+        let statement =
+            pg::query_scalar(include_str!("../sql/index/is_prefix_known.sql")).bind(prefix);
+        self.fetch_one("reading archive_objects in", statement).await
     }
 
     /// The oldest hour that anything is known of.
     pub async fn oldest_hour(&mut self) -> Result<Option<Hour>, Failure> {
-        let oldest = pg::query_scalar(include_str!("../sql/index/oldest_hour.sql"))
-            .fetch_one(&mut self.connection);
-        let oldest: Result<Option<Timestamp>, _> = in_time(self.patience, oldest).await;
-        Ok(oldest.map_err(|error| self.failed("reading batch_hours in", error))?.map(Hour::of))
+        let statement = pg::query_scalar(include_str!("../sql/index/oldest_hour.sql"));
+        let oldest: Option<Timestamp> = self.fetch_one("reading batch_hours in", statement).await?;
+        Ok(oldest.map(Hour::of))
     }
 
     /// Stale hours before `due` that are in the window, or that must not wait for a window to cover
     /// them; without those that a broken object holds back.
     pub async fn stale(&mut self, due: Hour, window: &Range<Hour>) -> Result<Vec<Stale>, Failure> {
-        let rows = pg::query(include_str!("../sql/index/stale.sql"))
+        let statement = pg::query(include_str!("../sql/index/stale.sql"))
             .bind(due.start())
             .bind(window.start.start())
-            .bind(window.end.start())
-            .fetch_all(&mut self.connection);
-        let rows = in_time(self.patience, rows)
-            .await
-            .map_err(|error| self.failed("reading stale hours in", error))?;
+            .bind(window.end.start());
         let stale = |row: &PgRow| {
             let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
             Ok(Stale { hour, replaced: row.try_get("replaced")?, reread: row.try_get("reread")? })
         };
-        let stale: Result<_, sqlx::Error> = rows.iter().map(stale).collect();
-        stale.map_err(|error| self.failed("reading stale hours in", error))
+        self.read_all("reading stale hours in", statement, stale).await
     }
 
     /// The objects that hold ticks of an hour, by key.
     pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
-        let mut objects = Vec::new();
-        let mut rows = pg::query(include_str!("../sql/index/objects_of_hour.sql"))
-            .bind(hour.start())
-            .fetch(&mut self.connection);
-        let read = async {
+        self.query("reading the index in", async |connection| {
+            let mut rows = pg::query(include_str!("../sql/index/objects_of_hour.sql"))
+                .bind(hour.start())
+                .fetch(connection);
+            let mut objects = Vec::new();
             while let Some(row) = rows.try_next().await? {
                 objects.push(indexed(&row)?);
             }
-            Ok(())
-        };
-        let read = in_time(self.patience, read).await;
-        drop(rows);
-        read.map_err(|error| self.failed("reading the index in", error))?;
-        Ok(objects)
+            Ok(objects)
+        })
+        .await
     }
 
     /// The objects without offsets that are in an hour's sums, and are gone.
@@ -229,11 +204,10 @@ impl Index {
         &mut self,
         hour: Hour,
     ) -> Result<Vec<ObjectWithoutOffsets>, Failure> {
-        let rows = pg::query_as(include_str!("../sql/index/gone_without_offsets.sql"))
-            .bind(hour.start())
-            .fetch_all(&mut self.connection);
-        let rows: Result<Vec<(String, i64, i64, bool)>, _> = in_time(self.patience, rows).await;
-        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        let statement =
+            pg::query_as(include_str!("../sql/index/gone_without_offsets.sql")).bind(hour.start());
+        let rows: Vec<(String, i64, i64, bool)> =
+            self.fetch_all("reading the index in", statement).await?;
         let without_offsets =
             |(key, lines, ticks, is_mixed): (String, i64, i64, bool)| ObjectWithoutOffsets {
                 key: key.into(),
@@ -246,18 +220,14 @@ impl Index {
 
     /// How many ticks of an hour's sums carry no offset, as the index knows from their objects.
     pub async fn summed_without_offsets(&mut self, hour: Hour) -> Result<u64, Failure> {
-        let count = pg::query_scalar(include_str!("../sql/index/summed_without_offsets.sql"))
-            .bind(hour.start())
-            .fetch_one(&mut self.connection);
-        let count: Result<i64, _> = in_time(self.patience, count).await;
-        count.map(i64::cast_unsigned).map_err(|error| self.failed("reading the index in", error))
+        let statement = pg::query_scalar(include_str!("../sql/index/summed_without_offsets.sql"));
+        let statement = statement.bind(hour.start());
+        self.fetch_one("reading the index in", statement).await.map(i64::cast_unsigned)
     }
 
     /// Objects that were deleted before the sums of an hour had anything of them.
     pub async fn missed(&mut self) -> Result<Vec<Missed>, Failure> {
-        let rows = pg::query(include_str!("../sql/index/unsummed_deleted.sql"))
-            .fetch_all(&mut self.connection);
-        let rows = in_time(self.patience, rows).await;
+        let statement = pg::query(include_str!("../sql/index/unsummed_deleted.sql"));
         let missed = |row: &PgRow| {
             let offsets: Option<&[u8]> = row.try_get("offsets")?;
             Ok(Missed {
@@ -270,8 +240,7 @@ impl Index {
                 is_elsewhere: row.try_get("is_elsewhere")?,
             })
         };
-        let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(missed).collect());
-        read.map_err(|error| self.failed("reading deleted_objects in", error))
+        self.read_all("reading deleted_objects in", statement, missed).await
     }
 
     /// Forgets that objects were deleted which were moved.
@@ -290,22 +259,17 @@ impl Index {
 
     /// The hours that an object touched when it was read last.
     pub async fn hours_of(&mut self, key: &str) -> Result<Vec<Hour>, Failure> {
-        let hours =
+        let statement =
             pg::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
-                .bind(key)
-                .fetch_all(&mut self.connection);
-        let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
-        let hours = hours.map_err(|error| self.failed("reading the index in", error))?;
+                .bind(key);
+        let hours: Vec<Timestamp> = self.fetch_all("reading the index in", statement).await?;
         Ok(hours.into_iter().map(Hour::of).collect())
     }
 
     /// The hours of which an object that is there held ticks when it was read last.
     pub async fn hours_held(&mut self, key: &str) -> Result<BTreeSet<Hour>, Failure> {
-        let hours = pg::query_scalar(include_str!("../sql/index/hours_held.sql"))
-            .bind(key)
-            .fetch_all(&mut self.connection);
-        let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
-        let hours = hours.map_err(|error| self.failed("reading the index in", error))?;
+        let statement = pg::query_scalar(include_str!("../sql/index/hours_held.sql")).bind(key);
+        let hours: Vec<Timestamp> = self.fetch_all("reading the index in", statement).await?;
         Ok(hours.into_iter().map(Hour::of).collect())
     }
 
@@ -321,22 +285,18 @@ impl Index {
 
     /// Numbers of hours, in the order in which a statement gives them.
     async fn by_hour(&mut self, statement: ByHour<'_>) -> Result<Vec<(Hour, u64)>, Failure> {
-        let rows = in_time(self.patience, statement.fetch_all(&mut self.connection)).await;
-        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        let rows = self.fetch_all("reading the index in", statement).await?;
         let number = |(hour, number): (Timestamp, i64)| (Hour::of(hour), number.cast_unsigned());
         Ok(rows.into_iter().map(number).collect())
     }
 
     /// Whether some ticks of an object carry no offset; `None` if the index does not know it.
     pub async fn lacks_offsets(&mut self, key: &str) -> Result<Option<bool>, Failure> {
-        let row = pg::query_scalar(
+        let statement = pg::query_scalar(
             "select lacks_offsets from archive_objects where key = $1 and not gone",
         )
-        .bind(key)
-        .fetch_optional(&mut self.connection);
-        in_time(self.patience, row)
-            .await
-            .map_err(|error| self.failed("reading the index in", error))
+        .bind(key);
+        self.fetch_optional("reading the index in", statement).await
     }
 
     /// The ticks of each hour that an object held when it was read last. Of one that was gone,
@@ -355,14 +315,11 @@ impl Index {
     /// What an object held, when it was read last, of hours whose sums have that or an earlier
     /// version of it: their ticks, by hour, and how it was read.
     pub async fn held_of(&mut self, key: &str) -> Result<(BTreeMap<Hour, u64>, String), Failure> {
-        let rows = pg::query_as(include_str!("../sql/index/summed_of_object.sql"))
-            .bind(key)
-            .fetch_all(&mut self.connection);
-        let rows: Result<Vec<(Timestamp, i64, String)>, _> = in_time(self.patience, rows).await;
+        let statement = pg::query_as(include_str!("../sql/index/summed_of_object.sql")).bind(key);
+        let rows: Vec<(Timestamp, i64, String)> =
+            self.fetch_all("reading the index in", statement).await?;
         let (mut held, mut decode_rules) = (BTreeMap::new(), String::new());
-        for (hour, ticks, read_as) in
-            rows.map_err(|error| self.failed("reading the index in", error))?
-        {
+        for (hour, ticks, read_as) in rows {
             held.insert(Hour::of(hour), ticks.cast_unsigned());
             decode_rules = read_as;
         }
@@ -371,12 +328,9 @@ impl Index {
 
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
-        let row = pg::query(include_str!("../sql/index/computed.sql"))
-            .bind(hour.start())
-            .fetch_optional(&mut self.connection);
-        let row = in_time(self.patience, row).await;
-        let computed = row.and_then(|row| row.as_ref().map(|row| computed(row, hour)).transpose());
-        computed.map_err(|error| self.failed("reading batch_hours in", error))
+        let statement = pg::query(include_str!("../sql/index/computed.sql")).bind(hour.start());
+        let decode = |row: &PgRow| computed(row, hour);
+        self.read_optional("reading batch_hours in", statement, decode).await
     }
 }
 

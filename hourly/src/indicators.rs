@@ -13,15 +13,17 @@ mod state;
 mod store;
 
 pub use state::{Bar, COLUMNS, State, Values};
-pub use store::{BarsAfter, Interval, SYMBOLS_WITH_ROWS, bars, count_bars, forget, mark};
+pub use store::{
+    BarsAfter, Interval, SYMBOLS_WITH_ROWS, bars, count_bars, first_day, forget, mark,
+};
 
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::lock::{self, Hold};
+use crate::lock::{End, Hold};
 use crate::stop::stopped;
 use common::Timestamp;
 use service::Failure;
-use service::pg::in_time;
+use sqlx::postgres::PgTransaction;
 use std::ops::Range;
 use store::{Mark, Rows, SavedState, States};
 use tokio_util::sync::CancellationToken;
@@ -42,17 +44,13 @@ const DAY_HOURS: i64 = 25;
 /// # Errors
 /// Where the database fails.
 pub async fn mark_all(index: &mut Index, hours: &Range<Hour>) -> Result<(), Failure> {
-    let (patience, token) = (index.patience, index.lock.clone());
-    let marking = async {
-        let mut transaction =
-            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
-        let behind = hours.end.plus(DAY_HOURS);
-        let symbols = store::symbols(&mut transaction, &(hours.start..behind)).await?;
-        store::mark(&mut transaction, hours.start, &symbols).await?;
-        lock::commit(transaction, token.as_ref()).await
-    };
-    let marked = in_time(patience, marking).await;
-    marked.map_err(|error| index.failed("marking indicators in", error))
+    index
+        .transact("marking indicators in", Hold::Nothing, async |transaction| {
+            let behind = hours.end.plus(DAY_HOURS);
+            let symbols = store::symbols(transaction, &(hours.start..behind)).await?;
+            store::mark(transaction, hours.start, &symbols).await
+        })
+        .await
 }
 
 /// Computes what is marked as stale, some symbols at a time. `stop` ends it between two
@@ -66,9 +64,11 @@ pub async fn refresh(index: &mut Index, stop: &CancellationToken) -> Result<(), 
         if stop.is_cancelled() {
             return Err(stopped());
         }
-        let done = refresh_some(index, symbols)
-            .await
-            .map_err(|error| index.failed("computing indicators in", error))?;
+        let done = index
+            .transact_or_undo("computing indicators in", Hold::Nothing, async |transaction| {
+                refresh_some(transaction, symbols).await
+            })
+            .await?;
         if done.symbols == 0 {
             return Ok(());
         }
@@ -81,37 +81,32 @@ struct Done {
     bars: usize,
 }
 
-async fn refresh_some(index: &mut Index, symbols: i64) -> Result<Done, sqlx::Error> {
-    let (patience, token) = (index.patience, index.lock.clone());
-    let mut transaction =
-        in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing))
-            .await?;
-    let mut marks = in_time(patience, store::marks(&mut transaction, symbols)).await?;
-    let hours = in_time(patience, store::kept(&mut transaction, Interval::Hour, &marks)).await?;
-    let counts =
-        in_time(patience, count_bars(&mut transaction, &store::asked(&marks, &hours))).await?;
+async fn refresh_some(
+    transaction: &mut PgTransaction<'_>,
+    symbols: i64,
+) -> Result<End<Done>, sqlx::Error> {
+    let mut marks = store::marks(transaction, symbols).await?;
+    let hours = store::kept(transaction, Interval::Hour, &marks).await?;
+    let counts = count_bars(transaction, &store::asked(&marks, &hours)).await?;
     marks.truncate(how_many(&counts));
     let mut done = Done { symbols: marks.len(), bars: 0 };
     if marks.is_empty() {
-        return Ok(done);
+        return Ok(End::Undo(done));
     }
     for interval in [Interval::Hour, Interval::Day] {
-        let kept = in_time(patience, store::kept(&mut transaction, interval, &marks)).await?;
-        let bars =
-            in_time(patience, bars(&mut transaction, interval, &store::asked(&marks, &kept)))
-                .await?;
+        let kept = store::kept(transaction, interval, &marks).await?;
+        let bars = bars(transaction, interval, &store::asked(&marks, &kept)).await?;
         let (mut rows, mut states) = (Rows::default(), States::default());
         for ((mark, kept), bars) in marks.iter().zip(kept).zip(&bars) {
             go_on(interval, (mark, kept), bars, (&mut rows, &mut states));
             done.bars += bars.len();
         }
-        in_time(patience, store::delete(&mut transaction, interval, (&marks, &rows))).await?;
-        in_time(patience, store::write(&mut transaction, interval, &rows)).await?;
-        in_time(patience, store::keep(&mut transaction, interval, &states)).await?;
+        store::delete(transaction, interval, (&marks, &rows)).await?;
+        store::write(transaction, interval, &rows).await?;
+        store::keep(transaction, interval, &states).await?;
     }
-    in_time(patience, store::unmark(&mut transaction, &marks)).await?;
-    in_time(patience, lock::commit(transaction, token.as_ref())).await?;
-    Ok(done)
+    store::unmark(transaction, &marks).await?;
+    Ok(End::Commit(done))
 }
 
 /// Takes in a symbol's bars that are not in the kept state; gives the rows from its mark on, and

@@ -2,12 +2,12 @@
 
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::lock::{self, Hold, Token};
+use crate::lock::{Hold, Token};
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
 use sqlx::Acquire;
-use sqlx::postgres::PgConnection;
+use sqlx::postgres::{PgConnection, PgTransaction};
 use std::ops::Range;
 
 /// What a run has done.
@@ -63,30 +63,34 @@ pub struct Begun<'a> {
     pub window: Option<&'a Range<Hour>>,
 }
 
+/// What is being done where a run has begun or ended.
+const NOTING: &str = "noting the run in";
+
 /// Notes the start of a run. Gives its number.
 ///
 /// # Errors
 /// Where the database fails.
 pub async fn begin(index: &mut Index, begun: Begun<'_>) -> Result<i64, Failure> {
     let token = index.lock.clone();
-    let begun = insert(&mut index.connection, token.as_ref(), begun);
-    let begun = in_time(index.patience, begun).await;
-    begun.map_err(|error| index.failed("noting the run in", error))
+    index
+        .transact(NOTING, Hold::Members, async |transaction| {
+            insert(transaction, token.as_ref(), begun).await
+        })
+        .await
 }
 
 async fn insert(
-    connection: &mut PgConnection,
+    transaction: &mut PgTransaction<'_>,
     token: Option<&Token>,
     Begun { arguments, engine, looks_back, window }: Begun<'_>,
 ) -> Result<i64, sqlx::Error> {
-    let mut transaction = lock::begin(connection, token, Hold::Members).await?;
     // A row that says "running" of a run that does not hold the lock was left by a process that was
     // killed.
     pg::query(include_str!("../sql/ledger/end_dead.sql"))
         .execute(transaction.acquire().await?)
         .await?;
     let insert = include_str!("../sql/ledger/begin.sql");
-    let run_id = pg::query_scalar(insert)
+    pg::query_scalar(insert)
         .bind(arguments)
         .bind(engine)
         .bind(looks_back)
@@ -94,19 +98,16 @@ async fn insert(
         .bind(window.map(|window| window.start.start()))
         .bind(window.map(|window| window.end.start()))
         .fetch_one(transaction.acquire().await?)
-        .await?;
-    lock::commit(transaction, token).await?;
-    Ok(run_id)
+        .await
 }
 
 /// Notes the end of a run: over the run's own connection, or a new one where that is broken.
 pub async fn finish(index: &mut Index, run_id: i64, counts: &Counts, result: &Result<(), Failure>) {
     // What has failed may be this very connection, and it need not say so.
     let is_usable = !matches!(result, Err(Failure::Infrastructure(_)));
-    let patience = index.patience;
-    let noted = match is_usable
-        && in_time(patience, update(&mut index.connection, run_id, counts, result)).await.is_ok()
-    {
+    let over_own =
+        async |connection: &mut PgConnection| update(connection, run_id, counts, result).await;
+    let noted = match is_usable && index.query(NOTING, over_own).await.is_ok() {
         true => Ok(()),
         false => retry(index, run_id, counts, result).await,
     };

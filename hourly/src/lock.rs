@@ -2,8 +2,8 @@
 //! for each of them.
 //!
 //! A session's advisory lock would outlive a host that died silently, and leak in a pooler. Who
-//! takes over a silent run's lock is safe from it: whatever is written is written between [`begin`]
-//! and [`commit`], which ends with a look at the lock, and that the old run no longer has.
+//! takes over a silent run's lock is safe from it: whatever is written is written [`within`] a
+//! transaction that ends with a look at the lock, and that the old run no longer has.
 //!
 //! Runs that share a window are kept from each other by what their transactions hold until they end
 //! ([`Hold`]): advisory locks, but those of a transaction, which a pooler cannot leak. They are
@@ -11,7 +11,7 @@
 
 pub(crate) mod transaction;
 
-pub use transaction::{Hold, TakenOver, Token, begin, commit, queue};
+pub use transaction::{End, Hold, TakenOver, Token, queue, within};
 
 use crate::flags::DatabaseOptions;
 use crate::index::Index;
@@ -72,7 +72,7 @@ pub async fn open(database: &DatabaseOptions, silence: Duration) -> Result<Optio
     index.limit_statements().await?;
     if let Taken::Theirs(who) = take(&mut index, silence).await? {
         let address = index.database.address();
-        tracing::info!(%who, "another run of batch-layer is at work on {address} ({who}): nothing to do");
+        tracing::info!(%who, address, "another run of batch-layer is at work on {address} ({who}): nothing to do");
         return Ok(None);
     }
     Ok(Some(index))
@@ -95,7 +95,7 @@ pub async fn wait(
     while let Taken::Theirs(who) = take_in(&mut index, silence, group).await? {
         if !std::mem::replace(&mut is_said, true) {
             let address = index.database.address();
-            tracing::info!(%who, "waiting for another run of batch-layer on {address} ({who})");
+            tracing::info!(%who, address, "waiting for another run of batch-layer on {address} ({who})");
         }
         stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.ok_or_else(stopped)?;
     }
@@ -116,17 +116,16 @@ async fn take_in(
     group: Option<&str>,
 ) -> Result<Taken, Failure> {
     let limit = index.server_patience();
-    let taken =
-        in_time(index.patience, try_take(&mut index.connection, (limit, silence), group)).await;
-    let token = taken.map_err(|error| index.failed("taking the batch layer's lock in", error))?;
+    let token = index
+        .query("taking the batch layer's lock in", async |connection| {
+            try_take(connection, (limit, silence), group).await
+        })
+        .await?;
     if let Some(text) = token {
         index.lock = Some(Token { text, limit, silence, shares: group.is_some() });
         return Ok(Taken::Ours);
     }
-    let holder = in_time(index.patience, holder(&mut index.connection)).await;
-    Ok(Taken::Theirs(
-        holder.map_err(|error| index.failed("reading the batch layer's lock in", error))?,
-    ))
+    index.query("reading the batch layer's lock in", holder).await.map(Taken::Theirs)
 }
 
 async fn try_take(

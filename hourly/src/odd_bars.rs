@@ -11,16 +11,19 @@ pub use store::mark;
 use crate::args::Args;
 use crate::index::Index;
 use crate::indicators::how_many;
-use crate::lock::{self, Hold};
+use crate::lock::Hold;
 use crate::stop::stopped;
 use anomalies::bars::hours::{self, DETECTOR, FAR, NOVEL, Odd, RARE, WEEKS};
 use service::Failure;
-use service::pg::in_time;
+use sqlx::postgres::PgConnection;
 use store::{Changed, Mark};
 use tokio_util::sync::CancellationToken;
 
 /// Symbols that are looked at together, unless they have more bars than there is memory for.
 const SYMBOLS_AT_ONCE: i64 = 500;
+
+/// What is being done, in every step.
+const LOOKING: &str = "looking for odd bars in";
 
 /// Looks at the bars that have changed, some symbols at a time; at all of them, where another
 /// detector did last. `stop` ends it between two symbols.
@@ -35,7 +38,11 @@ pub async fn refresh(
     if args.anomalies.hindsight().is_none() {
         return Ok(());
     }
-    mark_all_of_others(index).await.map_err(|error| failed(index, error))?;
+    index
+        .transact(LOOKING, Hold::Nothing, async |transaction| {
+            store::mark_all_of_others(transaction, &detector()).await
+        })
+        .await?;
     let mut changed = Changed::default();
     while let Some(more) = refresh_some(index, stop).await? {
         changed.add(more);
@@ -47,22 +54,9 @@ pub async fn refresh(
     Ok(())
 }
 
-fn failed(index: &Index, error: sqlx::Error) -> Failure {
-    index.failed("looking for odd bars in", error)
-}
-
 /// Limits are a part of what finds.
 fn detector() -> String {
     format!("{} {}, limits {NOVEL}, {RARE}, {FAR}, {WEEKS} weeks", DETECTOR.name, DETECTOR.version)
-}
-
-async fn mark_all_of_others(index: &mut Index) -> Result<(), sqlx::Error> {
-    let (patience, token) = (index.patience, index.lock.clone());
-    let mut transaction =
-        in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing))
-            .await?;
-    in_time(patience, store::mark_all_of_others(&mut transaction, &detector())).await?;
-    in_time(patience, lock::commit(transaction, token.as_ref())).await
 }
 
 /// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a
@@ -74,7 +68,7 @@ async fn refresh_some(
     if stop.is_cancelled() {
         return Err(stopped());
     }
-    let (marks, bars) = read_some(index).await.map_err(|error| failed(index, error))?;
+    let (marks, bars) = index.query(LOOKING, read_some).await?;
     if marks.is_empty() {
         return Ok(None);
     }
@@ -90,30 +84,22 @@ async fn refresh_some(
     let judged = tokio::task::spawn_blocking(judging).await;
     let (marks, found) = judged.map_err(|error| Failure::Infrastructure(error.into()))?;
     let found = found.ok_or_else(stopped)?;
-    write_some(index, &marks, &found).await.map(Some).map_err(|error| failed(index, error))
+    index
+        .transact(LOOKING, Hold::Nothing, async |transaction| {
+            let changed = store::replace(transaction, &marks, &found).await?;
+            store::unmark(transaction, &marks).await?;
+            Ok(Some(changed))
+        })
+        .await
 }
 
 /// Some marks, each with the bars that have to be known.
-async fn read_some(index: &mut Index) -> Result<(Vec<Mark>, Vec<Vec<hours::Hour>>), sqlx::Error> {
-    let (patience, connection) = (index.patience, &mut index.connection);
-    let mut marks = in_time(patience, store::marks(connection, SYMBOLS_AT_ONCE)).await?;
-    let counts = in_time(patience, store::count_bars(connection, &marks)).await?;
+async fn read_some(
+    connection: &mut PgConnection,
+) -> Result<(Vec<Mark>, Vec<Vec<hours::Hour>>), sqlx::Error> {
+    let mut marks = store::marks(connection, SYMBOLS_AT_ONCE).await?;
+    let counts = store::count_bars(connection, &marks).await?;
     marks.truncate(how_many(&counts));
-    let bars = in_time(patience, store::bars(connection, &marks)).await?;
+    let bars = store::bars(connection, &marks).await?;
     Ok((marks, bars))
-}
-
-async fn write_some(
-    index: &mut Index,
-    marks: &[Mark],
-    found: &[Vec<Odd>],
-) -> Result<Changed, sqlx::Error> {
-    let (patience, token) = (index.patience, index.lock.clone());
-    let mut transaction =
-        in_time(patience, lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing))
-            .await?;
-    let changed = in_time(patience, store::replace(&mut transaction, marks, found)).await?;
-    in_time(patience, store::unmark(&mut transaction, marks)).await?;
-    in_time(patience, lock::commit(transaction, token.as_ref())).await?;
-    Ok(changed)
 }

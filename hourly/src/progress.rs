@@ -65,18 +65,18 @@ impl Progress {
         }
     }
 
-    /// Says what was done with one hour; on a terminal the bar shows it.
-    pub fn say(&self, line: std::fmt::Arguments<'_>) {
+    /// Lets `log` say what was done; on a terminal the bar shows it.
+    pub fn say(&self, log: impl FnOnce()) {
         if self.bar.is_none() && !self.quiet {
-            tracing::info!("{line}");
+            log();
         }
     }
 
-    /// Warns without tearing the bar.
-    pub fn warn(&self, line: std::fmt::Arguments<'_>) {
+    /// Lets `log` warn without tearing the bar.
+    pub fn log(&self, log: impl FnOnce()) {
         match &self.bar {
-            Some(bar) => bar.suspend(|| tracing::warn!("{line}")),
-            None => tracing::warn!("{line}"),
+            Some(bar) => bar.suspend(log),
+            None => log(),
         }
     }
 

@@ -13,7 +13,6 @@ use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use service::words::{counted, one_or_more};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
@@ -52,15 +51,17 @@ impl Shared {
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn of_computed(index: &mut Index, hour: Hour) -> Result<Vec<Shared>, Failure> {
-    let row = pg::query_scalar("select offsets from hour_sums where hour = $1")
-        .bind(hour.start())
-        .fetch_optional(&mut index.connection);
-    let row: Result<Option<Vec<u8>>, _> = in_time(index.patience, row).await;
-    let kept = row.map_err(|error| index.failed("reading hour_sums in", error))?;
+    let statement =
+        pg::query_scalar("select offsets from hour_sums where hour = $1").bind(hour.start());
+    let row: Option<Vec<u8>> = index.fetch_optional("reading hour_sums in", statement).await?;
+    let kept = row;
     match kept.and_then(|kept| state::decode_offsets(&kept).ok()) {
         Some(places) => {
-            let found = in_time(index.patience, find(&mut index.connection, hour, &places)).await;
-            found.map_err(|error| index.failed("reading hour_sums in", error))
+            index
+                .query("reading hour_sums in", async |connection| {
+                    find(connection, hour, &places).await
+                })
+                .await
         }
         None => Ok(Vec::new()),
     }

@@ -7,12 +7,11 @@
 
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::lock::{self, Hold};
+use crate::lock::{self, End, Hold, Token};
 use crate::work::Work;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::Acquire;
 use sqlx::postgres::PgTransaction;
 use std::collections::BTreeMap;
@@ -23,6 +22,9 @@ use std::time::Duration;
 const STRETCHES: i64 = 16;
 /// Shorter ones would have many folders read by two runs; longer ones would need more memory.
 const HOURS: (i64, i64) = (12, 72);
+
+/// What is being done where stretches are taken and given back.
+const SHARING: &str = "sharing hours in";
 
 /// What a run does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,17 +95,27 @@ impl Stretches {
     /// # Errors
     /// Where the database fails, or the run has lost its lock.
     pub async fn take(&self, index: &mut Index, silence: Duration) -> Result<Next, Failure> {
-        let taken = in_time(index.patience, self.try_take(index, silence)).await;
-        taken.map_err(|error| index.failed("sharing hours in", error))
+        let token = index.lock.clone();
+        index
+            .query(SHARING, async |connection| {
+                lock::clear(connection, silence).await?;
+                lock::within(connection, token.as_ref(), Hold::Members, async |transaction| {
+                    let next = self.try_take(transaction, silence, token.as_ref()).await?;
+                    Ok(End::Commit(next))
+                })
+                .await
+            })
+            .await
     }
 
-    async fn try_take(&self, index: &mut Index, silence: Duration) -> Result<Next, sqlx::Error> {
-        let token = index.lock.clone();
-        lock::clear(&mut index.connection, silence).await?;
-        let mut transaction =
-            lock::begin(&mut index.connection, token.as_ref(), Hold::Members).await?;
-        lock::forget(&mut transaction, silence, token.as_ref()).await?;
-        let next = self.next(&states(&mut transaction).await?);
+    async fn try_take(
+        &self,
+        transaction: &mut PgTransaction<'_>,
+        silence: Duration,
+        token: Option<&Token>,
+    ) -> Result<Next, sqlx::Error> {
+        lock::forget(transaction, silence, token).await?;
+        let next = self.next(&states(transaction).await?);
         let start = match &next {
             Next::Stretch(hours) => Some(hours.start),
             Next::Closing => Some(self.end),
@@ -111,10 +123,9 @@ impl Stretches {
         };
         pg::query(include_str!("../sql/sharing/take.sql"))
             .bind(start.map(Hour::start))
-            .bind(token.as_ref().map(lock::Token::as_str))
+            .bind(token.map(Token::as_str))
             .execute(transaction.acquire().await?)
             .await?;
-        lock::commit(transaction, token.as_ref()).await?;
         Ok(next)
     }
 
@@ -139,19 +150,16 @@ async fn states(
 
 async fn finish(index: &mut Index, start: Hour) -> Result<(), Failure> {
     let token = index.lock.clone();
-    let finished = async {
-        let mut transaction =
-            lock::begin(&mut index.connection, token.as_ref(), Hold::Members).await?;
-        pg::query(
-            "update batch_stretches set is_done = true where first_hour = $1 and token = $2::uuid",
-        )
-        .bind(start.start())
-        .bind(token.as_ref().map(lock::Token::as_str))
-        .execute(transaction.acquire().await?)
-        .await?;
-        lock::commit(transaction, token.as_ref()).await
-    };
-    in_time(index.patience, finished).await.map_err(|error| index.failed("sharing hours in", error))
+    let update = pg::query(
+        "update batch_stretches set is_done = true where first_hour = $1 and token = $2::uuid",
+    )
+    .bind(start.start())
+    .bind(token.as_ref().map(Token::as_str));
+    index
+        .transact(SHARING, Hold::Members, async |transaction| {
+            update.execute(transaction).await.map(drop)
+        })
+        .await
 }
 
 /// Does what others have left of the stretches. `judge`: what follows on a stretch. Gives whether

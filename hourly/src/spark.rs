@@ -179,6 +179,7 @@ impl Spark {
         {
             let url = &self.options.url;
             tracing::warn!(
+                %url,
                 path,
                 error = why,
                 "Spark at {url} has read no object, and could not read {path} (--spark-archive; it needs keys of its own): \
@@ -358,6 +359,7 @@ impl Spark {
         if self.has_given_up() {
             let url = &self.options.url;
             tracing::warn!(
+                %url,
                 path,
                 error = why,
                 "Spark at {url} could not read {UNREADABLE} objects in turn, {path} the last (--spark-archive; it needs \

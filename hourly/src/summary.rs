@@ -2,11 +2,11 @@
 //! those hold.
 
 use crate::hour::Hour;
-use crate::index::{Index, IndexSnapshot, forget_emptied};
+use crate::index::{Index, IndexSnapshot, forget_emptied, not_stale};
 use crate::indicators;
 use crate::judging;
 use crate::lake;
-use crate::lock::{self, Hold, Token};
+use crate::lock::{self, End, Hold};
 use crate::odd_bars;
 use crate::scan::{HourBars, Offsets};
 use crate::shared::{self, Shared};
@@ -14,9 +14,8 @@ use crate::state;
 use service::Failure;
 use service::pg;
 use service::pg::bars::Columns;
-use service::pg::in_time;
 use service::telemetry::TRACED;
-use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::postgres::PgTransaction;
 use sqlx::{Acquire, AssertSqlSafe};
 use std::collections::BTreeSet;
 use tracing::Instrument;
@@ -99,48 +98,45 @@ impl Summary<'_> {
     /// # Errors
     /// Where the database fails; nothing has changed then.
     pub async fn write(&self, index: &mut Index) -> Result<Written, Failure> {
-        let token = index.lock.clone();
+        let doing = format!("writing hour {} to", self.hour);
         let span = tracing::info_span!(target: TRACED, "write", ticks = self.sum.ticks);
-        let writing = self.write_all(&mut index.connection, token.as_ref());
-        let written = in_time(index.patience, writing).instrument(span).await;
-        written.map_err(|error| index.failed(&format!("writing hour {} to", self.hour), error))
+        let writing = index.transact_or_undo(&doing, Hold::Hour, async |transaction| {
+            self.write_all(transaction).await
+        });
+        writing.instrument(span).await
     }
 
     async fn write_all(
         &self,
-        connection: &mut PgConnection,
-        token: Option<&Token>,
-    ) -> Result<Written, sqlx::Error> {
-        let mut transaction = lock::begin(connection, token, Hold::Hour).await?;
-        if !self.snapshot.is_current(&mut transaction, self.hour).await? {
-            transaction.rollback().await?;
-            return Ok(Written::Outdated);
+        transaction: &mut PgTransaction<'_>,
+    ) -> Result<End<Written>, sqlx::Error> {
+        if !self.snapshot.is_current(transaction, self.hour).await? {
+            return Ok(End::Undo(Written::Outdated));
         }
         let changed: Option<Vec<&str>> =
             self.changed.as_ref().map(|all| all.iter().map(String::as_str).collect());
         let others = (changed.as_deref(), !self.from_all_objects);
-        judging::store::forget_clean(&mut transaction, self.hour, others).await?;
+        judging::store::forget_clean(transaction, self.hour, others).await?;
         let written = changed.as_deref().filter(|_| self.only_changed_rows);
-        let mut touched = delete_rows(&mut transaction, self.hour, written).await?;
-        touched.extend(self.insert_rows(&mut transaction).await?);
-        self.note(&mut transaction).await?;
+        let mut touched = delete_rows(transaction, self.hour, written).await?;
+        touched.extend(self.insert_rows(transaction).await?);
+        self.note(transaction).await?;
         if let Some(keys) = self.lake_keys {
-            lake::table::note_computed(&mut transaction, keys).await?;
+            lake::table::note_computed(transaction, keys).await?;
         }
-        self.keep_sums(&mut transaction).await?;
-        self.keep_stale_for_others(&mut transaction).await?;
+        self.keep_sums(transaction).await?;
+        self.keep_stale_for_others(transaction).await?;
         // What follows is of several hours.
-        lock::queue(&mut transaction).await?;
+        lock::queue(transaction).await?;
         if self.rebuild_indicators {
-            indicators::forget(&mut transaction, self.hour).await?;
+            indicators::forget(transaction, self.hour).await?;
         }
-        let shared = shared::find(&mut transaction, self.hour, &self.sum.offsets).await?;
+        let shared = shared::find(transaction, self.hour, &self.sum.offsets).await?;
         let places = (&self.sum.offsets, &self.withdrawn);
-        shared::write(&mut transaction, self.hour, places, &shared).await?;
-        indicators::mark(&mut transaction, self.hour, &touched).await?;
-        odd_bars::mark(&mut transaction, self.hour, &touched).await?;
-        lock::commit(transaction, token).await?;
-        Ok(Written::Done(shared))
+        shared::write(transaction, self.hour, places, &shared).await?;
+        indicators::mark(transaction, self.hour, &touched).await?;
+        odd_bars::mark(transaction, self.hour, &touched).await?;
+        Ok(End::Commit(Written::Done(shared)))
     }
 
     /// Objects that only a run with another prefix can read leave the hour stale, until that has
@@ -243,41 +239,37 @@ pub async fn withdraw(
     snapshot: &IndexSnapshot,
     accept_missing: bool,
 ) -> Result<(), Failure> {
-    let token = index.lock.clone();
-    let all = withdraw_all(&mut index.connection, token.as_ref(), (hour, snapshot), accept_missing);
-    let withdrawn = in_time(index.patience, all).await;
-    withdrawn.map_err(|error| index.failed(&format!("deleting hour {hour} from"), error))
+    // No other hour is written meanwhile.
+    index
+        .transact_or_undo(&format!("deleting hour {hour} from"), Hold::Index, async |transaction| {
+            withdraw_all(transaction, (hour, snapshot), accept_missing).await
+        })
+        .await
 }
 
 async fn withdraw_all(
-    connection: &mut PgConnection,
-    token: Option<&Token>,
+    transaction: &mut PgTransaction<'_>,
     (hour, snapshot): (Hour, &IndexSnapshot),
     accept_missing: bool,
-) -> Result<(), sqlx::Error> {
-    // No other hour is written meanwhile.
-    let mut transaction = lock::begin(connection, token, Hold::Index).await?;
-    if !snapshot.is_current(&mut transaction, hour).await? {
-        return transaction.rollback().await;
+) -> Result<End<()>, sqlx::Error> {
+    if !snapshot.is_current(transaction, hour).await? {
+        return Ok(End::Undo(()));
     }
-    judging::store::forget_clean(&mut transaction, hour, (None, false)).await?;
-    let touched = delete_rows(&mut transaction, hour, None).await?;
-    indicators::mark(&mut transaction, hour, &touched).await?;
-    odd_bars::mark(&mut transaction, hour, &touched).await?;
-    take_out_gone(&mut transaction, hour, accept_missing).await?;
-    forget_emptied(&mut transaction, hour).await?;
-    lake::table::withdraw(&mut transaction, hour).await?;
-    judging::store::withdraw(&mut transaction, hour).await?;
+    judging::store::forget_clean(transaction, hour, (None, false)).await?;
+    let touched = delete_rows(transaction, hour, None).await?;
+    indicators::mark(transaction, hour, &touched).await?;
+    odd_bars::mark(transaction, hour, &touched).await?;
+    take_out_gone(transaction, hour, accept_missing).await?;
+    forget_emptied(transaction, hour).await?;
+    lake::table::withdraw(transaction, hour).await?;
+    judging::store::withdraw(transaction, hour).await?;
     // The sums go with it.
     pg::query("delete from batch_hours where hour = $1")
         .bind(hour.start())
         .execute(transaction.acquire().await?)
         .await?;
-    pg::query("delete from stale_hours where hour = $1")
-        .bind(hour.start())
-        .execute(transaction.acquire().await?)
-        .await?;
-    lock::commit(transaction, token).await
+    not_stale(transaction, hour).await?;
+    Ok(End::Commit(()))
 }
 
 /// The sums are of what is there now: an object that was gone is new to them when it comes back,

@@ -257,11 +257,16 @@ impl Work {
         if self.allow_shrink {
             let mut covered = self.covered_hours.range(stretch.clone()).peekable();
             if let Some(first) = covered.peek().copied() {
-                let hours = counted(covered.count() as u64, "hour");
-                self.progress.warn(format_args!(
-                    "--allow-shrink takes nothing from {hours}, {first} the first: raw objects were deleted because the lake \
-                     has them"
-                ));
+                let hours = covered.count();
+                let count = counted(hours as u64, "hour");
+                self.progress.log(|| {
+                    tracing::warn!(
+                        hours,
+                        %first,
+                        "--allow-shrink takes nothing from {count}, {first} the first: raw objects were deleted because the lake \
+                         has them"
+                    );
+                });
             }
             self.index.mark_shrunk(stretch).await?;
         }
@@ -309,7 +314,13 @@ impl Work {
         let verdict = self.judge_hours(&lines.hours).await?;
         if let Some(example) = verdict.example {
             let hours = inflected(verdict.incomplete, "hour[s] [is|are] incomplete");
-            self.progress.warn(format_args!("{hours} (view hour_completeness): {example}"));
+            self.progress.log(|| {
+                tracing::warn!(
+                    hours = verdict.incomplete,
+                    error = example,
+                    "{hours} (view hour_completeness): {example}"
+                );
+            });
         }
         let lag = completeness::archive_lag(&mut self.index, self.archive_delay).await?;
         if lines.is_never_a_tick || (lines.are_all_rejected() && verdict.speed_only > 0) {
@@ -317,10 +328,11 @@ impl Work {
             return Ok(Some(lines.words));
         }
         if !lines.words.is_empty() {
-            self.progress.warn(format_args!("{}", lines.words));
+            let (rejected, text) = (lines.rejected, &lines.words);
+            self.progress.log(|| tracing::warn!(rejected, hours = lines.hours.len(), "{text}"));
         }
         if let Some(lag) = lag {
-            self.progress.warn(format_args!("{}", lag.describe()));
+            self.progress.log(|| lag.log());
         }
         let (location, prefix) = (self.store.location(), self.template.as_str());
         if self.objects_listed > 0 || (verdict.speed_only == 0 && self.unknown_files == 0) {
@@ -339,7 +351,8 @@ impl Work {
             if !self.plan.is_default {
                 return Ok(Some(words));
             }
-            self.progress.warn(format_args!("{words}"));
+            let (prefix, text) = (format!("{location}{prefix}"), &words);
+            self.progress.log(|| tracing::warn!(prefix, "{text}"));
             return Ok(None);
         }
         Ok(Some(match self.unknown_files {
@@ -444,7 +457,7 @@ impl Work {
         let is_new = self.index.note_broken(object, &folder.prefix, &broken, &hours).await?;
         // Nobody mends what lies in cold storage: it is said once.
         if is_new || broken.kind != BrokenKind::Frozen {
-            let location = self.store.location();
+            let (location, key, why) = (self.store.location(), &*object.key, &broken.why);
             let (first, last) = (folder.hours.start, folder.hours.end.plus(-1));
             let named =
                 if first == last { first.to_string() } else { format!("{first} to {last}") };
@@ -452,19 +465,22 @@ impl Work {
                 0 => String::new(),
                 others => format!(", and {}", counted(others, "other hour")),
             };
-            self.progress.warn(format_args!(
-                "{location}{}: {}; not written until it is readable or deleted: {named}{others}",
-                object.key, broken.why
-            ));
+            self.progress.log(|| {
+                tracing::warn!(
+                    key,
+                    error = why,
+                    hours = hours.len(),
+                    "{location}{key}: {why}; not written until it is readable or deleted: {named}{others}"
+                );
+            });
         }
         Ok(())
     }
 
     /// Notes that an hour is not written.
     fn fail(&mut self, hour: Hour, why: &str) {
-        let words = format!("hour {hour}: {why}");
-        self.progress.warn(format_args!("{words}"));
-        self.why_failed.get_or_insert(words);
+        self.progress.log(|| tracing::warn!(%hour, error = why, "hour {hour}: {why}"));
+        self.why_failed.get_or_insert_with(|| format!("hour {hour}: {why}"));
         self.failed_hours.insert(hour);
     }
 

@@ -3,14 +3,14 @@
 use super::symbols::Named;
 use super::tables;
 use common::Timestamp;
-use futures::TryStreamExt;
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::{Index, each_row};
 use hourly::indicators::{
-    Bar, BarsAfter, COLUMNS, Interval, State, Values, bars, count_bars, how_many,
+    Bar, BarsAfter, COLUMNS, Interval, SYMBOLS_WITH_ROWS, State, Values, bars, count_bars,
+    first_day, how_many,
 };
 use service::Failure;
-use service::pg::{self, in_time};
+use service::pg;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,9 @@ impl Stray {
         self.symbols.describe_rows("technical_indicators", &what)
     }
 }
+
+/// What is being done, in every step.
+const READING: &str = "reading technical_indicators in";
 
 /// What was found of indicators.
 #[derive(Debug, Default)]
@@ -69,33 +72,22 @@ pub async fn strays(
     index: &mut Index,
     hours: &Range<Hour>,
 ) -> Result<IndicatorComparison, Failure> {
-    let failed = |index: &Index, error| index.failed("reading technical_indicators in", error);
-    let days = first_day(&mut index.connection, index.patience, hours).await;
-    let first_day = days.map_err(|error| failed(index, error))?;
+    let first_day =
+        index.query(READING, async |connection| first_day(connection, hours.start).await).await?;
     let window = Rows { from: first_day, to: hours.end.start() };
-    let symbols = in_time(index.patience, window.symbols(&mut index.connection)).await;
-    let symbols = symbols.map_err(|error| failed(index, error))?;
+    // One symbol after the other by the key, whose other columns tell nothing of all symbols' rows
+    // at once.
+    let statement = pg::query_scalar(SYMBOLS_WITH_ROWS).bind(window.from).bind(window.to);
+    let symbols: Vec<String> = index.fetch_all(READING, statement).await?;
     let (mut rest, mut found) = (&symbols[..], IndicatorComparison::default());
     while !rest.is_empty() {
         tables::begin_snapshot(index).await?;
         let step =
             ComparisonStep { hours, window, symbols: &rest[..rest.len().min(SYMBOLS_AT_ONCE)] };
-        let done = step.run(&mut index.connection, index.patience, &mut found).await;
-        rest = &rest[done.map_err(|error| failed(index, error))?..];
+        rest = &rest[step.run(index, &mut found).await?..];
         tables::end_snapshot(index).await?;
     }
     Ok(found)
-}
-
-/// The start of the exchange's day that holds the first hour.
-async fn first_day(
-    connection: &mut PgConnection,
-    patience: Duration,
-    hours: &Range<Hour>,
-) -> Result<Timestamp, sqlx::Error> {
-    let day = pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange")
-        .bind(hours.start.start());
-    in_time(patience, day.fetch_one(connection)).await
 }
 
 /// Of symbols the hours with rows that say something else, and which rows these are.
@@ -113,25 +105,29 @@ impl ComparisonStep<'_> {
     /// Looks at the first of the symbols, and gives how many they were.
     async fn run(
         &self,
-        connection: &mut PgConnection,
-        patience: Duration,
+        index: &mut Index,
         found: &mut IndicatorComparison,
-    ) -> Result<usize, sqlx::Error> {
+    ) -> Result<usize, Failure> {
         let mut asked: Vec<BarsAfter<'_>> =
             self.symbols.iter().map(|symbol| (&**symbol, None)).collect();
-        let mut counts = in_time(patience, count_bars(connection, &asked)).await?;
-        let held = in_time(patience, self.window.count(connection, self.symbols)).await?;
+        let mut counts =
+            index.query(READING, async |connection| count_bars(connection, &asked).await).await?;
+        let held = index
+            .query(READING, async |connection| self.window.count(connection, self.symbols).await)
+            .await?;
         counts.iter_mut().zip(held).for_each(|(bars, rows)| *bars += rows);
         asked.truncate(how_many(&counts));
         let done = asked.len();
-        let stale = in_time(patience, stale(connection, &self.symbols[..done])).await?;
+        let stale = index
+            .query(READING, async |connection| stale(connection, &self.symbols[..done]).await)
+            .await?;
         asked.retain(|(symbol, _)| !stale.contains_key(*symbol));
         for (symbol, since) in &stale {
             found.waiting.entry((*since).max(self.hours.start)).or_default().add(symbol);
         }
         let mut hours_of = HoursOf::new();
         for interval in [Interval::Hour, Interval::Day] {
-            self.look_at(interval, &asked, (&mut *connection, patience), &mut hours_of).await?;
+            self.look_at(interval, &asked, index, &mut hours_of).await?;
         }
         for (symbol, hours) in hours_of {
             for (hour, intervals) in hours {
@@ -148,19 +144,25 @@ impl ComparisonStep<'_> {
         &self,
         interval: Interval,
         asked: &[BarsAfter<'s>],
-        (connection, patience): (&mut PgConnection, Duration),
+        index: &mut Index,
         hours_of: &mut HoursOf<'s>,
-    ) -> Result<(), sqlx::Error> {
+    ) -> Result<(), Failure> {
         let mut note = |symbol: &'s str, start: Timestamp| {
             let hour = Hour::of(start).max(self.hours.start);
             hours_of.entry(symbol).or_default().entry(hour).or_default().insert(interval.name());
         };
-        let all = in_time(patience, bars(connection, interval, asked)).await?;
+        let all = index
+            .query(READING, async |connection| bars(connection, interval, asked).await)
+            .await?;
         let rows = match interval {
             Interval::Hour => Rows { from: self.hours.start.start(), ..self.window },
             Interval::Day => self.window,
         };
-        let mut held = rows.read(connection, patience, (interval, asked)).await?;
+        let mut held = index
+            .steps(READING, async |connection, patience| {
+                rows.read(connection, patience, (interval, asked)).await
+            })
+            .await?;
         for (((symbol, _), bars), held) in asked.iter().zip(&all).zip(&mut held) {
             rows.compare(bars, held, |start| note(symbol, start));
             held.keys().for_each(|start| note(symbol, *start));
@@ -210,17 +212,6 @@ impl Rows {
         }
     }
 
-    /// Symbols that have rows, or should have.
-    async fn symbols(self, connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-        // One symbol after the other by the key, whose other columns tell nothing of all symbols'
-        // rows at once.
-        pg::query_scalar(hourly::indicators::SYMBOLS_WITH_ROWS)
-            .bind(self.from)
-            .bind(self.to)
-            .fetch_all(connection)
-            .await
-    }
-
     /// How many rows there are of each symbol.
     async fn count(
         self,
@@ -243,19 +234,21 @@ impl Rows {
         patience: Duration,
         (interval, asked): (Interval, &[BarsAfter<'_>]),
     ) -> Result<Vec<BTreeMap<Timestamp, Said>>, sqlx::Error> {
-        let mut rows = pg::query(include_str!("../sql/indicators.sql"))
+        let rows = pg::query(include_str!("../sql/indicators.sql"))
             .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
             .bind(interval.name())
             .bind(self.from)
             .bind(self.to)
             .fetch(connection);
         let mut held = vec![BTreeMap::new(); asked.len()];
-        while let Some(row) = in_time(patience, rows.try_next()).await? {
+        each_row(patience, rows, |row| {
             let symbol: &str = row.try_get("symbol")?;
             if let Ok(place) = asked.binary_search_by_key(&symbol, |(symbol, _)| symbol) {
                 held[place].insert(row.try_get("start")?, said(&row)?);
             }
-        }
+            Ok(())
+        })
+        .await?;
         Ok(held)
     }
 }

@@ -10,8 +10,8 @@ use common::{Bar, SymbolMap};
 use hourly::hour::Hour;
 use hourly::index::Index;
 use service::Failure;
+use service::pg;
 use service::pg::bars::{Columns, Row};
-use service::pg::{self, in_time};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
 
@@ -27,20 +27,20 @@ pub async fn differing(
 ) -> Result<Named, Failure> {
     let mut symbols: Vec<&str> = expected.iter().map(|(symbol, _)| symbol.as_str()).collect();
     symbols.sort_unstable();
-    let (patience, mut found) = (index.patience, Named::default());
+    let mut found = Named::default();
     for (part, range) in parts(&symbols, ALL_SYMBOLS, SYMBOLS_A_PASS, |symbol| symbol) {
-        let read = Bars::read(
-            &mut index.connection,
-            patience,
-            TickQuery { hour, sources, symbols: range },
-        )
-        .await;
-        let bars = read.map_err(|error| index.failed("reading realtime_stock in", error))?;
+        let asked = TickQuery { hour, sources, symbols: range };
+        let bars = index
+            .steps("reading realtime_stock in", async |connection, patience| {
+                Bars::read(connection, patience, asked).await
+            })
+            .await?;
         for (_, range) in parts(part, range, SYMBOLS_AT_ONCE, |symbol| symbol) {
             let minutes = bars.minutes(range);
-            let compared =
-                in_time(patience, compare(&mut index.connection, hour, range, &minutes)).await;
-            found.extend(compared.map_err(|error| index.failed("reading minute_bars in", error))?);
+            let compared = index.query("reading minute_bars in", async |connection| {
+                compare(connection, hour, range, &minutes).await
+            });
+            found.extend(compared.await?);
         }
     }
     Ok(found)

@@ -4,7 +4,7 @@ use common::Timestamp;
 use hourly::hour::Hour;
 use hourly::index::Index;
 use service::Failure;
-use service::pg::{self, in_time};
+use service::pg;
 use service::words::inflected;
 use std::ops::Range;
 use std::time::Duration;
@@ -57,7 +57,7 @@ impl RequestedHours {
         if is_one_hour || (self.is_default && !known.is_compared) {
             return Err(Failure::Partial(found));
         }
-        tracing::info!(from = %start, to = %end, "{found}");
+        tracing::info!(from = %start, to = %end, error = found, "{found}");
         Ok(())
     }
 
@@ -97,7 +97,7 @@ impl RequestedHours {
             return Err(Failure::Partial(found));
         }
         let Range { start, end } = &self.window;
-        tracing::info!(from = %start, to = %end, "{found}");
+        tracing::info!(from = %start, to = %end, error = found, "{found}");
         Ok(())
     }
 
@@ -111,10 +111,7 @@ impl RequestedHours {
     }
 
     async fn known(&self, index: &mut Index) -> Result<KnownHours, Failure> {
-        let known = pg::query_as(include_str!("../sql/known_hours.sql"))
-            .bind(self.due.start())
-            .fetch_one(&mut index.connection);
-        let known = in_time(index.patience, known).await;
-        known.map_err(|error| index.failed("looking for hours to compare in", error))
+        let statement = pg::query_as(include_str!("../sql/known_hours.sql")).bind(self.due.start());
+        index.fetch_one("looking for hours to compare in", statement).await
     }
 }

@@ -8,7 +8,6 @@ use hourly::hour::Hour;
 use hourly::index::Index;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use service::words::inflected;
 
 /// A window of more hours begins where there is anything.
@@ -63,13 +62,11 @@ impl Sources<'_> {
         }
         let folders = self.templates.iter().flat_map(|of| of.folders(plan.window.clone()));
         let folders: Vec<String> = folders.map(|folder| folder.prefix.to_string()).collect();
-        let hours = pg::query_scalar(include_str!("../sql/beside_window.sql"))
+        let statement = pg::query_scalar(include_str!("../sql/beside_window.sql"))
             .bind(folders)
-            .bind(plan.window.start.start())
-            .fetch_all(&mut self.index.connection);
-        let hours: Result<Vec<Timestamp>, _> = in_time(self.index.patience, hours).await;
-        let hours =
-            hours.map_err(|error| self.index.failed("looking for older hours in", error))?;
+            .bind(plan.window.start.start());
+        let hours: Vec<Timestamp> =
+            self.index.fetch_all("looking for older hours in", statement).await?;
         let mut hours: Vec<Hour> = hours.into_iter().map(Hour::of).collect();
         let older = hours.len().saturating_sub(MOST_BEFORE);
         if let (Some(oldest), 1..) = (hours.first(), older) {
@@ -83,12 +80,10 @@ impl Sources<'_> {
     }
 
     async fn oldest_row(&mut self) -> Result<Option<Hour>, Failure> {
-        let oldest = pg::query_scalar(include_str!("../sql/oldest_row.sql"))
-            .fetch_one(&mut self.index.connection);
-        let oldest: Result<Option<Timestamp>, _> = in_time(self.index.patience, oldest).await;
-        Ok(oldest
-            .map_err(|error| self.index.failed("looking for the oldest row in", error))?
-            .map(Hour::of))
+        let statement = pg::query_scalar(include_str!("../sql/oldest_row.sql"));
+        let oldest: Option<Timestamp> =
+            self.index.fetch_one("looking for the oldest row in", statement).await?;
+        Ok(oldest.map(Hour::of))
     }
 
     /// `None`: they may not be listed.

@@ -11,7 +11,6 @@ use hourly::rules::described;
 use hourly::state;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use service::words::counted;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -40,12 +39,8 @@ impl RecordedHour {
     /// # Errors
     /// Where the database fails.
     pub async fn read(index: &mut Index, hour: Hour) -> Result<Option<Self>, Failure> {
-        let row = pg::query(include_str!("../sql/recorded.sql"))
-            .bind(hour.start())
-            .fetch_optional(&mut index.connection);
-        let row = in_time(index.patience, row).await;
-        let recorded = row.and_then(|row| row.as_ref().map(Self::of).transpose());
-        recorded.map_err(|error| index.failed("reading batch_hours in", error))
+        let statement = pg::query(include_str!("../sql/recorded.sql")).bind(hour.start());
+        index.read_optional("reading batch_hours in", statement, Self::of).await
     }
 
     fn of(row: &PgRow) -> Result<Self, sqlx::Error> {

@@ -6,9 +6,11 @@ use hourly::hour::Hour;
 use hourly::index::Index;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
+
+/// What is being done, whatever is written.
+const WRITING: &str = "writing reconciled_hours to";
 
 /// Replaces what is known of an hour. `read_at`: of which moment the tables were read; what was
 /// computed since then was not looked at.
@@ -20,8 +22,7 @@ pub async fn write(
     outcome: &HourOutcome,
     read_at: Timestamp,
 ) -> Result<(), Failure> {
-    let written = in_time(index.patience, write_all(&mut index.connection, outcome, read_at)).await;
-    written.map_err(|error| index.failed("writing reconciled_hours to", error))
+    index.query(WRITING, async |connection| write_all(connection, outcome, read_at).await).await
 }
 
 /// Notes that an hour was compared without something of it.
@@ -29,13 +30,8 @@ pub async fn write(
 /// # Errors
 /// Where the database fails.
 pub async fn open(index: &mut Index, hour: Hour, why: &str) -> Result<(), Failure> {
-    let opened = pg::query(include_str!("../sql/open_hour.sql"))
-        .bind(hour.start())
-        .bind(why)
-        .execute(&mut index.connection);
-    let opened = in_time(index.patience, opened).await;
-    opened.map_err(|error| index.failed("writing reconciled_hours to", error))?;
-    Ok(())
+    let note = pg::query(include_str!("../sql/open_hour.sql")).bind(hour.start()).bind(why);
+    index.query(WRITING, async |connection| note.execute(connection).await.map(drop)).await
 }
 
 async fn write_all(

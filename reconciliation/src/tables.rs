@@ -2,18 +2,16 @@
 
 use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use common::{Bar, Place, SymbolMap, Timestamp};
-use futures::TryStreamExt;
 use hourly::checksum::Content;
 use hourly::holdings::{Holdings, Places, are_few};
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::{Index, each_row};
 use hourly::scan::{Runs, places, runs};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
 use service::pg::bars::{Columns, Row};
-use service::pg::in_time;
 use service::pg::numeric::{StoredPrice, StoredVolume};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -126,14 +124,14 @@ pub async fn each_tick(
     TickQuery { hour, sources, symbols: (from, to) }: TickQuery<'_>,
     mut each: impl FnMut(&RealtimeTick<'_>),
 ) -> Result<(), sqlx::Error> {
-    let mut rows = pg::query(include_str!("../sql/realtime.sql"))
+    let rows = pg::query(include_str!("../sql/realtime.sql"))
         .bind(hour.start())
         .bind(hour.plus(1).start())
         .bind(sources)
         .bind(from)
         .bind(to)
         .fetch(connection);
-    while let Some(row) = in_time(patience, rows.try_next()).await? {
+    each_row(patience, rows, |row| {
         each(&RealtimeTick {
             source: row.try_get("source")?,
             place: Place {
@@ -143,8 +141,9 @@ pub async fn each_tick(
             },
             content: content(&row)?,
         });
-    }
-    Ok(())
+        Ok(())
+    })
+    .await
 }
 
 /// Adds those ticks of an hour to `holdings` that are at some places, by partition, for their
@@ -158,9 +157,8 @@ pub async fn read_among(
     sources: Sources<'_>,
     (places, holdings): (&Places, &mut Holdings),
 ) -> Result<(), Failure> {
-    let (patience, keeps_values) = (index.patience, are_few(places));
-    let asked = TickQuery { hour, sources, symbols: ALL_SYMBOLS };
-    let read = each_tick(&mut index.connection, patience, asked, |row| {
+    let keeps_values = are_few(places);
+    read_ticks(index, hour, sources, |row| {
         let partition = row.place.partition;
         let wanted = places.get(&(hour, partition));
         let place =
@@ -171,8 +169,22 @@ pub async fn read_among(
         {
             holdings.keep_value(partition, place, &row.content);
         }
-    });
-    read.await.map_err(|error| index.failed("reading realtime_stock in", error))
+    })
+    .await
+}
+
+async fn read_ticks(
+    index: &mut Index,
+    hour: Hour,
+    sources: Sources<'_>,
+    each: impl FnMut(&RealtimeTick<'_>),
+) -> Result<(), Failure> {
+    let asked = TickQuery { hour, sources, symbols: ALL_SYMBOLS };
+    index
+        .steps("reading realtime_stock in", async |connection, patience| {
+            each_tick(connection, patience, asked, each).await
+        })
+        .await
 }
 
 /// Adds the ticks of `realtime_stock` in an hour to `holdings`.
@@ -185,10 +197,8 @@ pub async fn read_realtime(
     sources: Sources<'_>,
     holdings: &mut Holdings,
 ) -> Result<(), Failure> {
-    let patience = index.patience;
-    let asked = TickQuery { hour, sources, symbols: ALL_SYMBOLS };
     let mut last_source = None;
-    let read = each_tick(&mut index.connection, patience, asked, |row| {
+    read_ticks(index, hour, sources, |row| {
         if last_source.replace(row.source) != Some(row.source) {
             holdings.sources.entry(hour).or_default().insert(row.source);
         }
@@ -200,8 +210,8 @@ pub async fn read_realtime(
                 place.into_iter().for_each(|place| holdings.note_doubled(hour, partition, place))
             }
         }
-    });
-    read.await.map_err(|error| index.failed("reading realtime_stock in", error))
+    })
+    .await
 }
 
 fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
@@ -230,32 +240,33 @@ pub async fn computed(
     hour: Hour,
     location: &str,
 ) -> Result<ComputedCounts, Failure> {
-    let row = pg::query(include_str!("../sql/computed.sql"))
+    let statement = pg::query(include_str!("../sql/computed.sql"))
         .bind(hour.start())
         .bind(hour.plus(1).start())
-        .bind(location)
-        .fetch_one(&mut index.connection);
-    let computed = in_time(index.patience, row).await.and_then(|row| {
-        Ok(ComputedCounts {
-            minute_bar_ticks: row.try_get::<i64, _>("bars")?.cast_unsigned(),
-            hour_bar_ticks: row.try_get::<i64, _>("hour_bars")?.cast_unsigned(),
-            computed_at: row.try_get("computed_at")?,
-            gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
-            deleted_objects: row.try_get::<i32, _>("deleted_objects")?.cast_unsigned(),
-            unsummed_objects: row.try_get::<i32, _>("unsummed_objects")?.cast_unsigned(),
-            conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
-            summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
-            summed: (
-                row.try_get::<i64, _>("summed_ticks")?.cast_unsigned(),
-                row.try_get::<i64, _>("summed_symbols")?.cast_unsigned(),
-            ),
-            symbols: row.try_get::<i32, _>("symbols")?.cast_unsigned().into(),
-            is_stale: row.try_get("stale")?,
-            is_of_this_archive: row.try_get("is_of_this_archive")?,
-            has_day: row.try_get("has_day")?,
+        .bind(location);
+    index
+        .query("reading minute_bars and batch_hours in", async |connection| {
+            let row = statement.fetch_one(connection).await?;
+            Ok(ComputedCounts {
+                minute_bar_ticks: row.try_get::<i64, _>("bars")?.cast_unsigned(),
+                hour_bar_ticks: row.try_get::<i64, _>("hour_bars")?.cast_unsigned(),
+                computed_at: row.try_get("computed_at")?,
+                gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
+                deleted_objects: row.try_get::<i32, _>("deleted_objects")?.cast_unsigned(),
+                unsummed_objects: row.try_get::<i32, _>("unsummed_objects")?.cast_unsigned(),
+                conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
+                summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
+                summed: (
+                    row.try_get::<i64, _>("summed_ticks")?.cast_unsigned(),
+                    row.try_get::<i64, _>("summed_symbols")?.cast_unsigned(),
+                ),
+                symbols: row.try_get::<i32, _>("symbols")?.cast_unsigned().into(),
+                is_stale: row.try_get("stale")?,
+                is_of_this_archive: row.try_get("is_of_this_archive")?,
+                has_day: row.try_get("has_day")?,
+            })
         })
-    });
-    computed.map_err(|error| index.failed("reading minute_bars and batch_hours in", error))
+        .await
 }
 
 /// A table whose rows follow from the ticks of an hour.
@@ -354,17 +365,11 @@ pub async fn differing(
     let mut bars: Vec<Row<'_>> =
         expected.iter().map(|(symbol, bar)| (symbol.as_str(), hour.start(), bar)).collect();
     bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
-    let mut found = Named::default();
-    for (part, range) in parts(&bars, ALL_SYMBOLS, SYMBOLS_AT_ONCE, |(symbol, ..)| symbol) {
-        let differing = in_time(
-            index.patience,
-            differing_of(&mut index.connection, hour, table, (part, range)),
-        )
-        .await;
-        found.extend(
-            differing
-                .map_err(|error| index.failed(&format!("reading {} in", table.name()), error))?,
-        );
+    let (mut found, doing) = (Named::default(), format!("reading {} in", table.name()));
+    for part in parts(&bars, ALL_SYMBOLS, SYMBOLS_AT_ONCE, |(symbol, ..)| symbol) {
+        let differing = index
+            .query(&doing, async |connection| differing_of(connection, hour, table, part).await);
+        found.extend(differing.await?);
     }
     Ok(found)
 }
@@ -395,12 +400,10 @@ pub async fn minutes_beside_hours(index: &mut Index, hour: Hour) -> Result<Named
          where ({ours}) is distinct from ({theirs})
          order by 1"
     );
-    let symbols = pg::query_scalar_with(AssertSqlSafe(statement), PgArguments::default())
+    let statement = pg::query_scalar_with(AssertSqlSafe(statement), PgArguments::default())
         .bind(hour.start())
-        .bind(hour.plus(1).start())
-        .fetch_all(&mut index.connection);
-    let symbols: Result<Vec<String>, _> = in_time(index.patience, symbols).await;
-    let symbols = symbols.map_err(|error| index.failed("reading minute_bars in", error))?;
+        .bind(hour.plus(1).start());
+    let symbols: Vec<String> = index.fetch_all("reading minute_bars in", statement).await?;
     let mut named = Named::default();
     named.extend(symbols);
     Ok(named)
@@ -424,17 +427,16 @@ async fn differing_of(
 
 /// All that is read until [`end_snapshot`] is of one moment, which is given back.
 pub async fn begin_snapshot(index: &mut Index) -> Result<Timestamp, Failure> {
-    let begun = async {
-        pg::begin_snapshot(&mut index.connection).await?;
-        pg::query_scalar("select now()").fetch_one(&mut index.connection).await
-    };
-    in_time(index.patience, begun).await.map_err(|error| index.failed("reading", error))
+    index
+        .query("reading", async |connection| {
+            pg::begin_snapshot(connection).await?;
+            pg::query_scalar("select now()").fetch_one(connection).await
+        })
+        .await
 }
 
 pub async fn end_snapshot(index: &mut Index) -> Result<(), Failure> {
-    let ended = pg::end_snapshot(&mut index.connection);
-    in_time(index.patience, ended).await.map_err(|error| index.failed("reading", error))?;
-    Ok(())
+    index.query("reading", async |connection| pg::end_snapshot(connection).await).await
 }
 
 /// The next offset that the speed layer will write, by partition.
@@ -445,9 +447,8 @@ pub async fn next_offsets(
 ) -> Result<BTreeMap<i32, u64>, Failure> {
     // A topic that was made anew, or read by several groups, has a row of each.
     let rows = include_str!("../sql/next_offsets.sql");
-    let rows = pg::query_as(rows).bind(groups).bind(topic).fetch_all(&mut index.connection);
-    let rows: Result<Vec<(i32, i64)>, _> = in_time(index.patience, rows).await;
-    let rows = rows.map_err(|error| index.failed("reading kafka_offsets in", error))?;
+    let statement = pg::query_as(rows).bind(groups).bind(topic);
+    let rows: Vec<(i32, i64)> = index.fetch_all("reading kafka_offsets in", statement).await?;
     Ok(rows.into_iter().map(|(partition, next)| (partition, next.cast_unsigned())).collect())
 }
 
@@ -481,12 +482,8 @@ type GapRow = (i32, i64, i64, Option<Timestamp>);
 /// A gap of a topic that was made anew, or is read from another cluster, says nothing of the
 /// offsets that it has since.
 pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
-    let rows = pg::query_as(include_str!("../sql/gaps.sql"))
-        .bind(groups)
-        .bind(topic)
-        .fetch_all(&mut index.connection);
-    let rows: Result<Vec<GapRow>, _> = in_time(index.patience, rows).await;
-    let rows = rows.map_err(|error| index.failed("reading kafka_gaps in", error))?;
+    let statement = pg::query_as(include_str!("../sql/gaps.sql")).bind(groups).bind(topic);
+    let rows: Vec<GapRow> = index.fetch_all("reading kafka_gaps in", statement).await?;
     let gap = |(partition, from, to, until): GapRow| {
         let offsets = from.cast_unsigned()..to.cast_unsigned();
         Gap { partition, offsets, until }
@@ -494,39 +491,40 @@ pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<G
     Ok(Gaps(rows.into_iter().map(gap).collect()))
 }
 
+/// What is being done where topics' sources are asked for.
+const READING_SOURCES: &str = "reading kafka_sources in";
+
 /// The consumer groups that have written a topic.
 pub async fn groups(index: &mut Index, topic: &str) -> Result<Vec<String>, Failure> {
-    let rows =
+    let statement =
         pg::query_scalar("select distinct group_id from kafka_sources where topic = $1 order by 1")
             .bind(topic);
-    let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
-    rows.map_err(|error| index.failed("reading kafka_sources in", error))
+    index.fetch_all(READING_SOURCES, statement).await
 }
 
 /// Kafka's id of a topic as it was read last; empty where the brokers did not tell it, or nobody
 /// has read it.
 pub async fn newest_topic_id(index: &mut Index, topic: &str) -> Result<String, Failure> {
-    let row = pg::query_scalar(include_str!("../sql/topic_id.sql")).bind(topic);
-    let row = in_time(index.patience, row.fetch_optional(&mut index.connection)).await;
-    Ok(row.map_err(|error| index.failed("reading kafka_sources in", error))?.unwrap_or_default())
+    let statement = pg::query_scalar(include_str!("../sql/topic_id.sql")).bind(topic);
+    let id: Option<String> = index.fetch_optional(READING_SOURCES, statement).await?;
+    Ok(id.unwrap_or_default())
 }
 
 /// The sources of a topic, the newest last: it has another one whenever it was made anew.
 pub async fn sources(index: &mut Index, topic: &str) -> Result<Vec<i16>, Failure> {
-    let rows = pg::query_scalar(
+    let statement = pg::query_scalar(
         "select source from kafka_sources where topic = $1 order by first_seen_at, source",
     )
     .bind(topic);
-    let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
-    rows.map_err(|error| index.failed("reading kafka_sources in", error))
+    index.fetch_all(READING_SOURCES, statement).await
 }
 
 /// The topics that the database has beside `named`.
 pub async fn topics_beside(index: &mut Index, named: &[String]) -> Result<Vec<String>, Failure> {
-    let rows = pg::query_scalar("select distinct topic from kafka_sources where topic <> all ($1)")
-        .bind(named);
-    let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
-    rows.map_err(|error| index.failed("reading kafka_sources in", error))
+    let statement =
+        pg::query_scalar("select distinct topic from kafka_sources where topic <> all ($1)")
+            .bind(named);
+    index.fetch_all(READING_SOURCES, statement).await
 }
 
 /// The topics of which `realtime_stock` has ticks of other sources in an hour.
@@ -535,14 +533,11 @@ pub async fn other_topics(
     hour: Hour,
     sources: &[i16],
 ) -> Result<Vec<String>, Failure> {
-    let found = pg::query_scalar(include_str!("../sql/other_topics.sql"))
+    let statement = pg::query_scalar(include_str!("../sql/other_topics.sql"))
         .bind(hour.start())
         .bind(hour.plus(1).start())
-        .bind(sources)
-        .fetch_all(&mut index.connection);
-    in_time(index.patience, found)
-        .await
-        .map_err(|error| index.failed("reading realtime_stock in", error))
+        .bind(sources);
+    index.fetch_all("reading realtime_stock in", statement).await
 }
 
 /// The places of what stands in `rejected_ticks` of messages from one offset to another.
@@ -552,15 +547,16 @@ pub async fn rejected(
     partition: i32,
     messages: Range<u64>,
 ) -> Result<RoaringTreemap, Failure> {
-    let rows = pg::query_scalar(include_str!("../sql/rejected.sql"))
+    let statement = pg::query_scalar(include_str!("../sql/rejected.sql"))
         .bind(topic)
         .bind(partition)
         .bind(messages.start.cast_signed())
-        .bind((messages.end - 1).cast_signed())
-        .fetch(&mut index.connection);
-    collect(index.patience, rows)
+        .bind((messages.end - 1).cast_signed());
+    index
+        .steps("reading rejected_ticks in", async |connection, patience| {
+            collect(patience, statement.fetch(connection)).await
+        })
         .await
-        .map_err(|error| index.failed("reading rejected_ticks in", error))
 }
 
 /// Values that are looked at of a partition's rejects of an hour: 20 MB at most.
@@ -575,13 +571,11 @@ pub async fn rejected_values(
 ) -> Result<Vec<(u64, Vec<u8>)>, Failure> {
     let first: RoaringTreemap = among.iter().take(VALUES_READ).collect();
     let messages: Vec<i64> = places::messages(&first).iter().map(u64::cast_signed).collect();
-    let rows = pg::query_as(include_str!("../sql/rejected_values.sql"))
+    let statement = pg::query_as(include_str!("../sql/rejected_values.sql"))
         .bind(topic)
         .bind(partition)
-        .bind(messages)
-        .fetch_all(&mut index.connection);
-    let rows: Result<Vec<(i64, Vec<u8>)>, _> = in_time(index.patience, rows).await;
-    let rows = rows.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+        .bind(messages);
+    let rows: Vec<(i64, Vec<u8>)> = index.fetch_all("reading rejected_ticks in", statement).await?;
     let values = rows.into_iter().map(|(place, value)| (place.cast_unsigned(), value));
     Ok(values.filter(|(place, _)| first.contains(*place)).collect())
 }
@@ -597,14 +591,12 @@ pub async fn rejected_lengths(
     let Some(range) = hull(among) else {
         return Ok(FxHashMap::default());
     };
-    let rows = pg::query_as(include_str!("../sql/rejected_lengths.sql"))
+    let statement = pg::query_as(include_str!("../sql/rejected_lengths.sql"))
         .bind(topic)
         .bind(partition)
         .bind(range.start.cast_signed())
-        .bind((range.end - 1).cast_signed())
-        .fetch_all(&mut index.connection);
-    let rows: Result<Vec<(i64, i64)>, _> = in_time(index.patience, rows).await;
-    let rows = rows.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+        .bind((range.end - 1).cast_signed());
+    let rows: Vec<(i64, i64)> = index.fetch_all("reading rejected_ticks in", statement).await?;
     let lengths = rows.into_iter().map(|(offset, bytes)| (offset.cast_unsigned(), bytes));
     Ok(lengths.filter(|(offset, _)| among.contains(*offset)).collect())
 }
@@ -619,14 +611,13 @@ pub async fn rejected_times(
     let Some(range) = hull(among) else {
         return Ok(Vec::new());
     };
-    let rows = pg::query_as(include_str!("../sql/rejected_times.sql"))
+    let statement = pg::query_as(include_str!("../sql/rejected_times.sql"))
         .bind(topic)
         .bind(partition)
         .bind(range.start.cast_signed())
-        .bind((range.end - 1).cast_signed())
-        .fetch_all(&mut index.connection);
-    let rows: Result<Vec<(i64, Timestamp)>, _> = in_time(index.patience, rows).await;
-    let rows = rows.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+        .bind((range.end - 1).cast_signed());
+    let rows: Vec<(i64, Timestamp)> =
+        index.fetch_all("reading rejected_ticks in", statement).await?;
     let times = rows.into_iter().map(|(offset, at)| (offset.cast_unsigned(), at));
     Ok(times.filter(|(offset, _)| among.contains(*offset)).collect())
 }
@@ -641,18 +632,17 @@ pub async fn realtime_in(
     let Some(range) = hull(among) else {
         return Ok(RoaringTreemap::new());
     };
-    let rows = pg::query_scalar(include_str!("../sql/realtime_in.sql"))
+    let statement = pg::query_scalar(include_str!("../sql/realtime_in.sql"))
         .bind(hour.start())
         .bind(hour.plus(1).start())
         .bind(partition)
         .bind(range.start.cast_signed())
         .bind((range.end - 1).cast_signed())
-        .bind(sources)
-        .fetch(&mut index.connection);
-    let found = collect(index.patience, rows)
-        .await
-        .map_err(|error| index.failed("reading realtime_stock in", error))?;
-    Ok(found & among)
+        .bind(sources);
+    let found = index.steps("reading realtime_stock in", async |connection, patience| {
+        collect(patience, statement.fetch(connection)).await
+    });
+    Ok(found.await? & among)
 }
 
 /// The messages from one offset to another that have a tick in `realtime_stock`, in whatever hour.
@@ -662,23 +652,22 @@ pub async fn realtime_anywhere(
     (partition, sources): (i32, Sources<'_>),
     messages: Range<u64>,
 ) -> Result<RoaringTreemap, Failure> {
-    let rows = pg::query_scalar(include_str!("../sql/realtime_anywhere.sql"))
+    let statement = pg::query_scalar(include_str!("../sql/realtime_anywhere.sql"))
         .bind(partition)
         .bind(messages.start.cast_signed())
         .bind((messages.end - 1).cast_signed())
-        .bind(sources)
-        .fetch(&mut index.connection);
-    collect(WHOLE_TABLE, rows)
+        .bind(sources);
+    index
+        .steps("reading realtime_stock in", async |connection, _| {
+            collect(WHOLE_TABLE, statement.fetch(connection)).await
+        })
         .await
-        .map_err(|error| index.failed("reading realtime_stock in", error))
 }
 
 /// The hours of the days that retention has dropped from `realtime_stock`.
 pub async fn dropped_hours(index: &mut Index) -> Result<BTreeSet<Hour>, Failure> {
-    let days = pg::query_scalar("select day::timestamp at time zone 'UTC' from dropped_days")
-        .fetch_all(&mut index.connection);
-    let days: Result<Vec<Timestamp>, _> = in_time(index.patience, days).await;
-    let days = days.map_err(|error| index.failed("reading dropped_days in", error))?;
+    let statement = pg::query_scalar("select day::timestamp at time zone 'UTC' from dropped_days");
+    let days: Vec<Timestamp> = index.fetch_all("reading dropped_days in", statement).await?;
     let hours = |day: Timestamp| Hour::each(Hour::of(day)..Hour::of(day).plus(24));
     Ok(days.into_iter().flat_map(hours).collect())
 }
@@ -689,14 +678,12 @@ pub async fn source_spans(
     hours: &Range<Hour>,
     (partition, sources): (i32, Sources<'_>),
 ) -> Result<Vec<Range<u64>>, Failure> {
-    let spans = pg::query_as(include_str!("../sql/source_spans.sql"))
+    let statement = pg::query_as(include_str!("../sql/source_spans.sql"))
         .bind(hours.start.start())
         .bind(hours.end.start())
         .bind(partition)
-        .bind(sources)
-        .fetch_all(&mut index.connection);
-    let spans: Result<Vec<(i64, i64)>, _> = in_time(index.patience, spans).await;
-    let spans = spans.map_err(|error| index.failed("reading realtime_stock in", error))?;
+        .bind(sources);
+    let spans: Vec<(i64, i64)> = index.fetch_all("reading realtime_stock in", statement).await?;
     let span = |(first, last): (i64, i64)| first.cast_unsigned()..last.cast_unsigned() + 1;
     Ok(spans.into_iter().map(span).collect())
 }
@@ -709,11 +696,13 @@ pub fn hull(places: &RoaringTreemap) -> Option<Range<u64>> {
 
 async fn collect(
     patience: Duration,
-    mut rows: futures::stream::BoxStream<'_, Result<i64, sqlx::Error>>,
+    rows: futures::stream::BoxStream<'_, Result<i64, sqlx::Error>>,
 ) -> Result<RoaringTreemap, sqlx::Error> {
     let mut found = RoaringTreemap::new();
-    while let Some(offset) = in_time(patience, rows.try_next()).await? {
+    each_row(patience, rows, |offset| {
         found.insert(offset.cast_unsigned());
-    }
+        Ok(())
+    })
+    .await?;
     Ok(found)
 }

@@ -13,7 +13,6 @@ use hourly::index::Index;
 use hourly::lake::covered;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -90,13 +89,9 @@ impl There {
         let mut next = self.plan.window.end;
         for statement in [include_str!("../sql/next_row.sql"), include_str!("../sql/next_tick.sql")]
         {
-            let row = pg::query_scalar(statement)
-                .bind(from.start())
-                .bind(next.start())
-                .fetch_one(&mut index.connection);
-            let row: Result<Option<Timestamp>, _> = in_time(index.patience, row).await;
-            let row =
-                row.map_err(|error| index.failed("looking for hours to compare in", error))?;
+            let statement = pg::query_scalar(statement).bind(from.start()).bind(next.start());
+            let row: Option<Timestamp> =
+                index.fetch_one("looking for hours to compare in", statement).await?;
             next = row.map_or(next, Hour::of);
         }
         Ok(next)

@@ -151,7 +151,7 @@ impl Verification {
             let hours = self.late.behind().len();
             let what = "hour[s] [was|were] compared without all of [its|their] ticks";
             let (what, why) = (inflected(hours as u64, what), object.describe());
-            tracing::warn!(hours, %hour, key = &*object.key, "{what}, {hour} the first: {why}");
+            tracing::warn!(hours, %hour, key = &*object.key, error = why, "{what}, {hour} the first: {why}");
         }
     }
 

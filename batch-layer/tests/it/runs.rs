@@ -438,7 +438,7 @@ async fn a_log_line_for_a_collector_tells_the_run_and_the_hour_and_one_for_a_per
     let for_a_person = world.run_ok(&[&DAY[..], &["--recompute"]].concat()).await;
     let sentence =
         for_a_person.stderr.lines().find(|line| line.contains("10 ticks of")).unwrap().to_owned();
-    assert!(sentence.contains(" INFO hourly::progress: hour 2025-06-02T10"), "{sentence}");
+    assert!(sentence.contains(" INFO hourly::work::compute: hour 2025-06-02T10"), "{sentence}");
 
     let for_a_collector =
         world.run_ok(&[&DAY[..], &["--recompute", "--log-format", "json"]].concat()).await;
@@ -449,6 +449,7 @@ async fn a_log_line_for_a_collector_tells_the_run_and_the_hour_and_one_for_a_per
         .iter()
         .find(|line| line["message"].as_str().unwrap().contains("10 ticks of"))
         .unwrap();
+    assert_eq!(of_hour["ticks"], 10, "{of_hour}");
     assert_eq!(of_hour["spans"][0]["run"], 2, "{of_hour}");
     assert!(
         of_hour["spans"][1]["hour"].as_str().unwrap().starts_with("2025-06-02T10"),

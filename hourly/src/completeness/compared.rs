@@ -16,7 +16,6 @@ use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -59,13 +58,14 @@ struct Missing {
 /// # Errors
 /// Where the database fails, or what was kept of the hour cannot be read.
 pub async fn compare(index: &mut Index, hours: &[Timestamp]) -> Result<(), Failure> {
-    let due = in_time(index.patience, due(&mut index.connection, hours)).await;
-    let due = due.map_err(|error| index.failed("looking for hours to compare in", error))?;
+    let statement = pg::query_scalar(include_str!("../../sql/completeness/due.sql")).bind(hours);
+    // Of a day that retention has dropped nothing is left to compare with.
+    let due: Vec<Timestamp> = index.fetch_all("looking for hours to compare in", statement).await?;
     if due.is_empty() {
         return Ok(());
     }
-    let topics = in_time(index.patience, topics(&mut index.connection)).await;
-    let topics = topics.map_err(|error| index.failed("reading kafka_sources in", error))?;
+    let topics = index.sources().await?.into_iter();
+    let topics: Topics = topics.map(|(topic, source)| (source, topic)).collect();
     for hour in due {
         compare_one(index, hour, &topics).await?;
     }
@@ -73,18 +73,20 @@ pub async fn compare(index: &mut Index, hours: &[Timestamp]) -> Result<(), Failu
 }
 
 async fn compare_one(index: &mut Index, hour: Timestamp, topics: &Topics) -> Result<(), Failure> {
-    let of_hour = in_time(index.patience, read(&mut index.connection, hour)).await;
+    let due = index.query("reading hour_sums in", async |connection| read(connection, hour).await);
     // What another version has kept is computed anew when its hour is next.
-    let Some(due) = of_hour.map_err(|error| index.failed("reading hour_sums in", error))? else {
+    let Some(due) = due.await? else {
         return Ok(());
     };
     let mut speed = Places::default();
     let (mut start, end) = (due.hour.start(), due.hour.plus(1).start());
     while start < end {
         let slice = (start, start.plus_micros(AT_ONCE));
-        let added =
-            in_time(index.patience, add_places(&mut index.connection, slice, &mut speed)).await;
-        added.map_err(|error| index.failed("reading realtime_stock in", error))?;
+        index
+            .query("reading realtime_stock in", async |connection| {
+                add_places(connection, slice, &mut speed).await
+            })
+            .await?;
         start = slice.1;
     }
     let missing = missing(&due, &speed, topics);
@@ -95,23 +97,6 @@ async fn compare_one(index: &mut Index, hour: Timestamp, topics: &Topics) -> Res
         .bind(missing.ticks.cast_signed())
         .bind(missing.example);
     index.write("compared_hours", note).await.map(drop)
-}
-
-/// Of a day that retention has dropped nothing is left to compare with.
-async fn due(
-    connection: &mut PgConnection,
-    hours: &[Timestamp],
-) -> Result<Vec<Timestamp>, sqlx::Error> {
-    pg::query_scalar(include_str!("../../sql/completeness/due.sql"))
-        .bind(hours)
-        .fetch_all(connection)
-        .await
-}
-
-async fn topics(connection: &mut PgConnection) -> Result<Topics, sqlx::Error> {
-    let rows: Vec<(i16, String)> =
-        pg::query_as("select source, topic from kafka_sources").fetch_all(connection).await?;
-    Ok(rows.into_iter().collect())
 }
 
 async fn read(connection: &mut PgConnection, hour: Timestamp) -> Result<Option<Due>, sqlx::Error> {

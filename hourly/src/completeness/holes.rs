@@ -10,14 +10,13 @@ use super::known::{self, KnownOffsets, KnownReach};
 use crate::archive::{FileName, FileNameTemplate, PrefixTemplate};
 use crate::hour::Hour;
 use crate::index::{Index, Indexed};
-use crate::lock::{self, Hold};
+use crate::lock::Hold;
 use crate::scan::places;
 use common::Timestamp;
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use service::words::inflected;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
@@ -50,11 +49,9 @@ type SpanRow = (Timestamp, String, i32, i64, i64);
 /// Where the database fails; here and below.
 pub async fn check_gaps(index: &mut Index, naming: Naming<'_>) -> Result<(), Failure> {
     loop {
-        let rows = pg::query_as(include_str!("../../sql/completeness/gaps_unchecked.sql"))
-            .bind(SPANS_AT_ONCE)
-            .fetch_all(&mut index.connection);
-        let rows: Result<Vec<SpanRow>, _> = in_time(index.patience, rows).await;
-        let rows = rows.map_err(|error| index.failed("reading hour_spans in", error))?;
+        let statement = pg::query_as(include_str!("../../sql/completeness/gaps_unchecked.sql"))
+            .bind(SPANS_AT_ONCE);
+        let rows: Vec<SpanRow> = index.fetch_all("reading hour_spans in", statement).await?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -93,9 +90,11 @@ async fn look_through(
     naming: Naming<'_>,
     mut reach: Reach,
 ) -> Result<(), Failure> {
-    let read = in_time(index.patience, known::read(&mut index.connection, &mut reach)).await;
-    let KnownReach { offsets: mut known, range, recorded } =
-        read.map_err(|error| index.failed("reading hour_spans in", error))?;
+    let KnownReach { offsets: mut known, range, recorded } = index
+        .query("reading hour_spans in", async |connection| {
+            known::read(connection, &mut reach).await
+        })
+        .await?;
     let mut objects = Objects::default();
     for hole in &recorded {
         let of_new_topic = objects.of_new_topic(index, naming, (&reach, hole), &known).await?;
@@ -105,14 +104,12 @@ async fn look_through(
     }
     let mut present = known.present();
     if present.gaps(range.clone()).next().is_some() {
-        let explained = known::add_explained(
-            &mut index.connection,
-            naming.names,
-            (&reach, &range),
-            &mut present,
-        );
-        let added = in_time(index.patience, explained).await;
-        added.map_err(|error| index.failed("reading rejected_ticks in", error))?;
+        index
+            .query("reading rejected_ticks in", async |connection| {
+                let within = (&reach, &range);
+                known::add_explained(connection, naming.names, within, &mut present).await
+            })
+            .await?;
     }
     let mut holes = Vec::new();
     for hole in holes_of(present.gaps(range.clone()), &known) {
@@ -123,16 +120,11 @@ async fn look_through(
     if holes.is_empty() && recorded.is_empty() {
         return Ok(());
     }
-    let token = index.lock.clone();
-    let written = async {
-        let mut transaction =
-            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
-        replace(&mut transaction, (&reach, &range), &holes).await?;
-        lock::commit(transaction, token.as_ref()).await
-    };
-    in_time(index.patience, written)
+    index
+        .transact("writing missing_offsets in", Hold::Nothing, async |transaction| {
+            replace(transaction, (&reach, &range), &holes).await
+        })
         .await
-        .map_err(|error| index.failed("writing missing_offsets in", error))
 }
 
 /// What may lie between two archived offsets.
@@ -353,15 +345,17 @@ async fn replace(
 /// Forgets holes that the speed layer has read through: it has the ticks right before and behind
 /// them, or had, where retention has dropped their days.
 pub async fn forget_read(index: &mut Index) -> Result<(), Failure> {
-    let asked = in_time(index.patience, asked(&mut index.connection)).await;
-    let mut asked = asked.map_err(|error| index.failed("reading missing_offsets in", error))?;
+    let mut asked = index.query("reading missing_offsets in", asked).await?;
     let mut hours: Vec<Timestamp> =
         asked.iter().flat_map(|hole| hole.ends.map(|end| end.1)).collect();
     hours.sort_unstable();
     hours.dedup();
     for hour in hours {
-        let seen = in_time(index.patience, see(&mut index.connection, hour, &mut asked)).await;
-        seen.map_err(|error| index.failed("reading realtime_stock in", error))?;
+        index
+            .query("reading realtime_stock in", async |connection| {
+                see(connection, hour, &mut asked).await
+            })
+            .await?;
     }
     asked.retain(|hole| hole.is_seen == [true, true]);
     if asked.is_empty() {
@@ -453,10 +447,8 @@ pub async fn lacks(
     template: &PrefixTemplate,
     run_id: i64,
 ) -> Result<BTreeMap<Hour, String>, Failure> {
-    let rows = pg::query_as(include_str!("../../sql/completeness/missing.sql"))
-        .fetch_all(&mut index.connection);
-    let rows: Result<Vec<LackRow>, _> = in_time(index.patience, rows).await;
-    let rows = rows.map_err(|error| index.failed("reading missing_offsets in", error))?;
+    let statement = pg::query_as(include_str!("../../sql/completeness/missing.sql"));
+    let rows: Vec<LackRow> = index.fetch_all("reading missing_offsets in", statement).await?;
     let mut hours = HoursOf { template, known: FxHashMap::default() };
     let mut lacks: Vec<Lack<'_>> = rows.iter().map(|row| (row, hours.of(row))).collect();
     let are_far = |(_, [one, other]): &Lack<'_>| one != other || one.start.plus(2) < one.end;
@@ -546,12 +538,11 @@ type LackRow = (String, i32, i64, i64, i64, Timestamp, Timestamp);
 
 /// The hours that runs have looked at, and this one.
 async fn looked_at(index: &mut Index, run_id: i64) -> Result<Vec<Range<Hour>>, Failure> {
-    let windows = pg::query_as(include_str!("../../sql/completeness/windows.sql"))
+    let statement = pg::query_as(include_str!("../../sql/completeness/windows.sql"))
         .bind(run_id)
-        .bind(crate::stop::STOPPED)
-        .fetch_all(&mut index.connection);
-    let windows: Result<Vec<(Timestamp, Timestamp)>, _> = in_time(index.patience, windows).await;
-    let windows = windows.map_err(|error| index.failed("reading batch_runs in", error))?;
+        .bind(crate::stop::STOPPED);
+    let windows: Vec<(Timestamp, Timestamp)> =
+        index.fetch_all("reading batch_runs in", statement).await?;
     let mut seen: Vec<Range<Hour>> = Vec::new();
     for (start, end) in windows.into_iter().map(|(start, end)| (Hour::of(start), Hour::of(end))) {
         match seen.last_mut() {

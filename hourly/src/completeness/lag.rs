@@ -3,7 +3,6 @@
 use crate::index::Index;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use service::words::counted;
 use std::time::Duration;
 
@@ -16,14 +15,18 @@ pub struct ArchiveLag {
 }
 
 impl ArchiveLag {
-    #[must_use]
-    pub fn describe(&self) -> String {
+    /// Says for how long already.
+    pub fn log(&self) {
         let Self { topic, partition, waiting } = self;
-        let minutes = counted(waiting.as_secs() / 60, "minute");
-        format!(
+        let seconds = waiting.as_secs();
+        let minutes = counted(seconds / 60, "minute");
+        tracing::warn!(
+            topic,
+            partition,
+            seconds,
             "the archive stands: the speed layer has had newer ticks of partition {partition} of {topic} than it for \
              {minutes} (is the sink alive?)"
-        )
+        );
     }
 }
 
@@ -41,10 +44,9 @@ pub async fn archive_lag(
     index.write("archive_lag_check", allow).await?;
     let caught_up = pg::query(include_str!("../../sql/completeness/note_caught_up.sql"));
     index.write("archive_high_offsets", caught_up).await?;
-    let waiting = pg::query_as(include_str!("../../sql/completeness/waiting.sql"))
-        .fetch_optional(&mut index.connection);
-    let waiting: Result<Option<(String, i32, f64)>, _> = in_time(index.patience, waiting).await;
-    let waiting = waiting.map_err(|error| index.failed("reading archive_lag in", error))?;
+    let statement = pg::query_as(include_str!("../../sql/completeness/waiting.sql"));
+    let waiting: Option<(String, i32, f64)> =
+        index.fetch_optional("reading archive_lag in", statement).await?;
     let lag = |(topic, partition, seconds)| ArchiveLag {
         topic,
         partition,

@@ -6,7 +6,6 @@ use crate::lake::table::Counting;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use std::collections::BTreeSet;
@@ -53,23 +52,21 @@ impl KnownHour {
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn with_ticks(index: &mut Index, hours: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
-    let found = pg::query_scalar(include_str!("../../sql/export/hours_of_range.sql"))
+    let statement = pg::query_scalar(include_str!("../../sql/export/hours_of_range.sql"))
         .bind(hours.start.start())
-        .bind(hours.end.start())
-        .fetch_all(&mut index.connection);
-    let found: Result<Vec<Timestamp>, _> = in_time(index.patience, found).await;
-    let found = found.map_err(|error| index.failed("reading computed hours in", error))?;
+        .bind(hours.end.start());
+    let found: Vec<Timestamp> = index.fetch_all("reading computed hours in", statement).await?;
     Ok(found.into_iter().map(Hour::of).collect())
 }
 
 /// What the tables say of an hour now.
 pub async fn known(index: &mut Index, hour: Hour) -> Result<KnownHour, Failure> {
-    let row = pg::query(include_str!("../../sql/export/known_hour.sql"))
-        .bind(hour.start())
-        .fetch_one(&mut index.connection);
-    let row = in_time(index.patience, row).await;
-    row.and_then(|row| known_of(&row))
-        .map_err(|error| index.failed("reading computed hours in", error))
+    let statement = pg::query(include_str!("../../sql/export/known_hour.sql")).bind(hour.start());
+    index
+        .query("reading computed hours in", async |connection| {
+            known_of(&statement.fetch_one(connection).await?)
+        })
+        .await
 }
 
 fn known_of(row: &PgRow) -> Result<KnownHour, sqlx::Error> {

@@ -146,7 +146,8 @@ impl Source {
             };
             // It may have brought other ticks by then: without it from the beginning.
             let key = &left.remove(at).key;
-            tracing::warn!(hour = %of.hour, "hour {}: {}{key} {why}; its raw objects are read", of.hour, self.store.location());
+            let (hour, location) = (of.hour, self.store.location());
+            tracing::warn!(%hour, key, error = why, "hour {hour}: {location}{key} {why}; its raw objects are read");
             (is_complete, has_lost) = (false, true);
         }
     }

@@ -1,15 +1,14 @@
 //! Objects that cannot be read, and the hours that they hold back.
 
-use super::connection::Index;
+use super::connection::{Index, Statement};
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::lock::transaction::{self, Hold};
+use crate::lock::Hold;
 use crate::reader::broken::{Breakage, BrokenKind};
 use common::Timestamp;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use std::collections::BTreeSet;
@@ -38,18 +37,12 @@ impl Index {
         broken: &Breakage,
         hours: &BTreeSet<Hour>,
     ) -> Result<bool, Failure> {
-        let token = self.lock.clone();
-        let note = async {
-            let mut transaction =
-                transaction::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
-            let is_new = insert(&mut transaction, object, folder, broken).await?;
-            hold(&mut transaction, &object.key, hours).await?;
-            transaction::commit(transaction, token.as_ref()).await?;
+        self.transact("writing broken_objects in", Hold::Index, async |transaction| {
+            let is_new = insert(transaction, object, folder, broken).await?;
+            hold(transaction, &object.key, hours).await?;
             Ok(is_new)
-        };
-        in_time(self.patience, note)
-            .await
-            .map_err(|error| self.failed("writing broken_objects in", error))
+        })
+        .await
     }
 
     /// Forgets that objects could not be read.
@@ -57,19 +50,16 @@ impl Index {
         if keys.is_empty() {
             return Ok(());
         }
-        let delete = pg::query("delete from broken_objects where key = any ($1)").bind(keys);
-        self.write("broken_objects", delete).await.map(drop)
+        self.write("broken_objects", mended(keys)).await.map(drop)
     }
 
     /// The folders that hold broken objects, each with their keys.
     pub async fn broken(&mut self) -> Result<FxHashMap<Arc<str>, Vec<String>>, Failure> {
-        let rows =
-            pg::query_as("select folder, key from broken_objects").fetch_all(&mut self.connection);
-        let rows: Result<Vec<(String, String)>, _> = in_time(self.patience, rows).await;
+        let statement = pg::query_as("select folder, key from broken_objects");
+        let rows: Vec<(String, String)> =
+            self.fetch_all("reading broken_objects in", statement).await?;
         let mut folders: FxHashMap<Arc<str>, Vec<String>> = FxHashMap::default();
-        for (folder, key) in
-            rows.map_err(|error| self.failed("reading broken_objects in", error))?
-        {
+        for (folder, key) in rows {
             folders.entry(folder.into()).or_default().push(key);
         }
         Ok(folders)
@@ -77,18 +67,23 @@ impl Index {
 
     /// What is broken in the end.
     pub async fn broken_summary(&mut self) -> Result<BrokenSummary, Failure> {
-        let row = in_time(self.patience, summary(&mut self.connection)).await;
-        row.map_err(|error| self.failed("reading broken_objects in", error))
+        self.query("reading broken_objects in", summary).await
     }
 
     /// The hours that broken objects hold back.
     pub async fn blocked_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
-        let hours = pg::query_scalar("select distinct hour from blocked_hours")
-            .fetch_all(&mut self.connection);
-        let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
-        let hours = hours.map_err(|error| self.failed("reading blocked_hours in", error))?;
+        let statement = pg::query_scalar("select distinct hour from blocked_hours");
+        let hours: Vec<Timestamp> = self.fetch_all("reading blocked_hours in", statement).await?;
         Ok(hours.into_iter().map(Hour::of).collect())
     }
+}
+
+/// Some objects can be read again, or are others now.
+pub(super) fn mended<'q, K>(keys: &'q [K]) -> Statement<'q>
+where
+    &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
+{
+    pg::query("delete from broken_objects where key = any ($1)").bind(keys)
 }
 
 async fn insert(

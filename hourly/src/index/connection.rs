@@ -1,12 +1,13 @@
-//! [`Index`]: the one connection of a run, and how it writes on its own.
+//! [`Index`]: the one connection of a run. Whatever is asked and written over it gets its time and
+//! the text of its error here.
 
-use crate::lock::transaction::{self, Hold, TakenOver, Token};
+use crate::lock::transaction::{self, End, Hold, TakenOver, Token};
+use futures::stream::{BoxStream, TryStreamExt};
 use service::Failure;
 use service::pg;
 use service::pg::{Database, in_time};
-use sqlx::Acquire;
-use sqlx::postgres::{PgArguments, PgConnection, Postgres};
-use sqlx::query::Query;
+use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgTransaction, Postgres};
+use sqlx::query::{Query, QueryAs, QueryScalar};
 use std::time::Duration;
 
 /// A statement with its values.
@@ -34,11 +35,10 @@ impl Index {
             return Ok(());
         }
         let limit = format!("set statement_timeout = {}", self.server_patience().as_millis());
-        let done = sqlx::raw_sql(sqlx::AssertSqlSafe(limit)).execute(&mut self.connection);
-        in_time(self.patience, done)
-            .await
-            .map_err(|error| self.failed("setting a time limit in", error))?;
-        Ok(())
+        self.query("setting a time limit in", async |connection| {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(limit)).execute(connection).await.map(drop)
+        })
+        .await
     }
 
     /// How long the server lets a statement go on: a little longer than this side, which says what
@@ -47,19 +47,115 @@ impl Index {
         self.patience + Duration::from_secs(1)
     }
 
+    /// Lets `task` have the connection for as long as a statement may take. `doing`: what an error
+    /// says that it was at, up to the database's name, as in "reading the index in".
+    pub async fn query<T>(
+        &mut self,
+        doing: &str,
+        task: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<T, Failure> {
+        let done = in_time(self.patience, task(&mut self.connection)).await;
+        done.map_err(|error| self.failed(doing, error))
+    }
+
+    /// The same of what takes longer than a statement: it keeps to the time for each of its steps
+    /// itself, as [`each_row`] does.
+    pub async fn steps<T>(
+        &mut self,
+        doing: &str,
+        task: impl AsyncFnOnce(&mut PgConnection, Duration) -> sqlx::Result<T>,
+    ) -> Result<T, Failure> {
+        let done = task(&mut self.connection, self.patience).await;
+        done.map_err(|error| self.failed(doing, error))
+    }
+
+    /// The rows of one statement.
+    pub async fn fetch_all<S: Rows>(
+        &mut self,
+        doing: &str,
+        statement: S,
+    ) -> Result<Vec<S::Row>, Failure> {
+        self.query(doing, async |connection| statement.all(connection).await).await
+    }
+
+    /// What `decode` makes of the rows of one statement.
+    pub async fn read_all<S: Rows, T>(
+        &mut self,
+        doing: &str,
+        statement: S,
+        decode: impl Fn(&S::Row) -> sqlx::Result<T>,
+    ) -> Result<Vec<T>, Failure> {
+        self.query(doing, async |connection| {
+            statement.all(connection).await?.iter().map(decode).collect()
+        })
+        .await
+    }
+
+    /// The first row of one statement, which must be there.
+    pub async fn fetch_one<S: Rows>(
+        &mut self,
+        doing: &str,
+        statement: S,
+    ) -> Result<S::Row, Failure> {
+        self.query(doing, async |connection| statement.one(connection).await).await
+    }
+
+    /// Its first row, if any.
+    pub async fn fetch_optional<S: Rows>(
+        &mut self,
+        doing: &str,
+        statement: S,
+    ) -> Result<Option<S::Row>, Failure> {
+        self.query(doing, async |connection| statement.optional(connection).await).await
+    }
+
+    /// What `decode` makes of it.
+    pub async fn read_optional<S: Rows, T>(
+        &mut self,
+        doing: &str,
+        statement: S,
+        decode: impl FnOnce(&S::Row) -> sqlx::Result<T>,
+    ) -> Result<Option<T>, Failure> {
+        self.query(doing, async |connection| {
+            statement.optional(connection).await?.as_ref().map(decode).transpose()
+        })
+        .await
+    }
+
+    /// Does `task` in one transaction of the run's, which keeps others from what `hold` says, and
+    /// lasts as long as a statement may take.
+    pub async fn transact<T>(
+        &mut self,
+        doing: &str,
+        hold: Hold,
+        task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> sqlx::Result<T>,
+    ) -> Result<T, Failure> {
+        self.transact_or_undo(doing, hold, async |transaction| {
+            task(transaction).await.map(End::Commit)
+        })
+        .await
+    }
+
+    /// The same, where `task` says how the transaction ends.
+    pub async fn transact_or_undo<T>(
+        &mut self,
+        doing: &str,
+        hold: Hold,
+        task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> sqlx::Result<End<T>>,
+    ) -> Result<T, Failure> {
+        let token = self.lock.clone();
+        self.query(doing, async |connection| {
+            transaction::within(connection, token.as_ref(), hold, task).await
+        })
+        .await
+    }
+
     /// A statement that writes on its own. Gives how many rows it has touched.
     pub async fn write(&mut self, table: &str, statement: Statement<'_>) -> Result<u64, Failure> {
-        let token = self.lock.clone();
-        let written = async {
-            let mut transaction =
-                transaction::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
-            let done = statement.execute(transaction.acquire().await?).await?;
-            transaction::commit(transaction, token.as_ref()).await?;
-            Ok(done.rows_affected())
-        };
-        in_time(self.patience, written)
-            .await
-            .map_err(|error| self.failed(&format!("writing {table} in"), error))
+        self.transact(&format!("writing {table} in"), Hold::Index, async |transaction| {
+            Ok(statement.execute(transaction).await?.rows_affected())
+        })
+        .await
     }
 
     pub fn failed(&self, doing: &str, error: sqlx::Error) -> Failure {
@@ -69,3 +165,75 @@ impl Index {
         self.database.failure(doing, error)
     }
 }
+
+/// Shows rows to `each`, one after the other; the next one may take as long as `patience`.
+///
+/// # Errors
+/// What PostgreSQL says, or `each`.
+pub async fn each_row<R>(
+    patience: Duration,
+    mut rows: BoxStream<'_, sqlx::Result<R>>,
+    mut each: impl FnMut(R) -> sqlx::Result<()>,
+) -> sqlx::Result<()> {
+    while let Some(row) = in_time(patience, rows.try_next()).await? {
+        each(row)?;
+    }
+    Ok(())
+}
+
+/// A statement that gives rows.
+pub trait Rows {
+    type Row;
+
+    /// All of them.
+    fn all(
+        self,
+        connection: &mut PgConnection,
+    ) -> impl Future<Output = sqlx::Result<Vec<Self::Row>>>;
+
+    /// The first one, which must be there.
+    fn one(self, connection: &mut PgConnection) -> impl Future<Output = sqlx::Result<Self::Row>>;
+
+    /// The first one, if any.
+    fn optional(
+        self,
+        connection: &mut PgConnection,
+    ) -> impl Future<Output = sqlx::Result<Option<Self::Row>>>;
+}
+
+macro_rules! rows {
+    ($query:ty, $row:ty, [$($generics:tt)*], [$($bounds:tt)*]) => {
+        impl<$($generics)*> Rows for pg::Statement<$query>
+        where
+            $($bounds)*
+        {
+            type Row = $row;
+
+            async fn all(self, connection: &mut PgConnection) -> sqlx::Result<Vec<$row>> {
+                self.fetch_all(connection).await
+            }
+
+            async fn one(self, connection: &mut PgConnection) -> sqlx::Result<$row> {
+                self.fetch_one(connection).await
+            }
+
+            async fn optional(self, connection: &mut PgConnection) -> sqlx::Result<Option<$row>> {
+                self.fetch_optional(connection).await
+            }
+        }
+    };
+}
+
+rows!(Query<'_, Postgres, PgArguments>, PgRow, [], []);
+rows!(
+    QueryAs<'_, Postgres, T, PgArguments>,
+    T,
+    [T],
+    [T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin]
+);
+rows!(
+    QueryScalar<'_, Postgres, T, PgArguments>,
+    T,
+    [T],
+    [T: Send + Unpin, (T,): for<'r> sqlx::FromRow<'r, PgRow>]
+);

@@ -4,7 +4,6 @@ use super::connection::Index;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 
 /// What the known objects of a folder hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,11 +32,10 @@ impl Index {
     /// # Errors
     /// Where the database fails; here and below.
     pub async fn lines_of(&mut self, folders: &[&str]) -> Result<Vec<FolderLines>, Failure> {
-        let rows = pg::query_as(include_str!("../../sql/index/lines_of_folders.sql"))
-            .bind(folders)
-            .fetch_all(&mut self.connection);
-        let rows: Result<Vec<(String, i64, i64)>, _> = in_time(self.patience, rows).await;
-        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        let statement =
+            pg::query_as(include_str!("../../sql/index/lines_of_folders.sql")).bind(folders);
+        let rows: Vec<(String, i64, i64)> =
+            self.fetch_all("reading the index in", statement).await?;
         let of = |(folder, lines, rejected): (String, i64, i64)| FolderLines {
             folder,
             lines: lines.cast_unsigned(),
@@ -48,22 +46,17 @@ impl Index {
 
     /// How many ticks the known objects below some folders hold, without those that hold none.
     pub async fn ticks_of(&mut self, folders: &[&str]) -> Result<FxHashMap<String, u64>, Failure> {
-        let rows = pg::query_as(include_str!("../../sql/index/ticks_of_folders.sql"))
-            .bind(folders)
-            .fetch_all(&mut self.connection);
-        let rows: Result<Vec<(String, i64)>, _> = in_time(self.patience, rows).await;
-        let rows = rows.map_err(|error| self.failed("reading the index in", error))?;
+        let statement =
+            pg::query_as(include_str!("../../sql/index/ticks_of_folders.sql")).bind(folders);
+        let rows: Vec<(String, i64)> = self.fetch_all("reading the index in", statement).await?;
         Ok(rows.into_iter().map(|(folder, ticks)| (folder, ticks.cast_unsigned())).collect())
     }
 
     /// Whether any known object that was read so holds a tick.
     pub async fn has_ticks_of(&mut self, decode_rules: &str) -> Result<bool, Failure> {
-        let found = pg::query_scalar(include_str!("../../sql/index/has_ticks_of.sql"))
-            .bind(decode_rules)
-            .fetch_one(&mut self.connection);
-        in_time(self.patience, found)
-            .await
-            .map_err(|error| self.failed("reading the index in", error))
+        let statement =
+            pg::query_scalar(include_str!("../../sql/index/has_ticks_of.sql")).bind(decode_rules);
+        self.fetch_one("reading the index in", statement).await
     }
 
     /// A line that is rejected for the commonest reason in some folders.
@@ -71,13 +64,11 @@ impl Index {
         &mut self,
         folders: &[&str],
     ) -> Result<Option<CommonReject>, Failure> {
-        let row = pg::query_as(include_str!("../../sql/index/commonest_reject.sql"))
+        let statement = pg::query_as(include_str!("../../sql/index/commonest_reject.sql"))
             .bind(folders)
-            .bind(LOOKED_AT)
-            .fetch_optional(&mut self.connection);
-        let row: Result<Option<(String, i64, String, String)>, _> =
-            in_time(self.patience, row).await;
-        let row = row.map_err(|error| self.failed("reading rejected_lines in", error))?;
+            .bind(LOOKED_AT);
+        let row: Option<(String, i64, String, String)> =
+            self.fetch_optional("reading rejected_lines in", statement).await?;
         Ok(row.map(|(key, line, reason, detail)| CommonReject { key, line, reason, detail }))
     }
 }

@@ -5,7 +5,6 @@ use super::connection::Index;
 use crate::hour::Hour;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 
@@ -20,8 +19,7 @@ impl Index {
     /// # Errors
     /// Where the database fails; here and below.
     pub async fn snapshot(&mut self, hour: Hour) -> Result<IndexSnapshot, Failure> {
-        let snapshot = in_time(self.patience, read(&mut self.connection, hour)).await;
-        snapshot.map_err(|error| self.failed("reading the index in", error))
+        self.query("reading the index in", async |connection| read(connection, hour).await).await
     }
 }
 

@@ -1,20 +1,20 @@
 //! Changes of the index. Each is one transaction that also notes which hours became stale by it.
 
+use super::broken;
 use super::connection::{Index, Statement};
 use super::newest::{self, NewestPlaces};
 use super::object::Fingerprints;
 use super::snapshot::IndexSnapshot;
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::lock::transaction::{self, Hold, Token};
+use crate::lock::Hold;
 use crate::scan::RejectedLine;
 use common::Timestamp;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::Acquire;
-use sqlx::postgres::{PgConnection, PgTransaction};
+use sqlx::postgres::PgTransaction;
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -56,13 +56,14 @@ pub struct Holding {
     pub offsets: Option<Vec<u8>>,
 }
 
+/// What is being done where several tables of the index change.
+const WRITING: &str = "writing the index in";
+
 impl Index {
     /// Replaces what is known of some objects.
     pub async fn store(&mut self, entries: &[Entry]) -> Result<(), Failure> {
-        let token = self.lock.clone();
-        let stored =
-            in_time(self.patience, store(&mut self.connection, token.as_ref(), entries)).await;
-        stored.map_err(|error| self.failed("writing the index in", error))
+        self.transact(WRITING, Hold::Index, async |transaction| store(transaction, entries).await)
+            .await
     }
 
     /// Forgets objects that are gone from the archive; hours whose sums they are in keep their
@@ -75,27 +76,19 @@ impl Index {
         if keys.is_empty() {
             return Ok(Removed { kept_hours: 0, lost_hours: 0, deleted: 0, covered: 0 });
         }
-        let token = self.lock.clone();
-        let removed = in_time(
-            self.patience,
-            remove(&mut self.connection, token.as_ref(), (keys, kept_since)),
-        )
-        .await;
-        removed.map_err(|error| self.failed("writing the index in", error))
+        self.transact(WRITING, Hold::Index, async |transaction| {
+            remove(transaction, keys, kept_since).await
+        })
+        .await
     }
 
     /// Forgets an object in whose place another one of its name counts, though it is there: what
     /// sums have of it is to be taken out.
     pub async fn take_back(&mut self, key: &str) -> Result<(), Failure> {
-        let token = self.lock.clone();
-        let taken = async {
-            let mut transaction =
-                transaction::begin(&mut self.connection, token.as_ref(), Hold::Index).await?;
-            take_back(&mut transaction, &[key]).await?;
-            transaction::commit(transaction, token.as_ref()).await
-        };
-        let taken = in_time(self.patience, taken).await;
-        taken.map_err(|error| self.failed("writing the index in", error))
+        self.transact(WRITING, Hold::Index, async |transaction| {
+            take_back(transaction, &[key]).await
+        })
+        .await
     }
 
     /// Notes that objects have other keys now, each as (old, new).
@@ -114,11 +107,10 @@ impl Index {
         if keys.is_empty() {
             return Ok(());
         }
-        let token = self.lock.clone();
-        let restored =
-            in_time(self.patience, restore(&mut self.connection, token.as_ref(), (keys, wanted)))
-                .await;
-        restored.map_err(|error| self.failed("writing the index in", error))
+        self.transact(WRITING, Hold::Index, async |transaction| {
+            restore(transaction, keys, wanted).await
+        })
+        .await
     }
 
     /// Notes that hours of a range are to be computed from what is left of their objects.
@@ -162,21 +154,19 @@ impl Index {
         snapshot: &IndexSnapshot,
         read_as: Option<&str>,
     ) -> Result<(), Failure> {
-        let token = self.lock.clone();
-        let unmark = unmark(&mut self.connection, token.as_ref(), (hour, snapshot), read_as);
-        let unmarked = in_time(self.patience, unmark).await;
-        unmarked.map_err(|error| self.failed("writing stale_hours in", error))
+        self.transact("writing stale_hours in", Hold::Index, async |transaction| {
+            unmark(transaction, (hour, snapshot), read_as).await
+        })
+        .await
     }
 }
 
 async fn unmark(
-    connection: &mut PgConnection,
-    token: Option<&Token>,
+    transaction: &mut PgTransaction<'_>,
     (hour, snapshot): (Hour, &IndexSnapshot),
     read_as: Option<&str>,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
-    if snapshot.is_current(&mut transaction, hour).await? {
+    if snapshot.is_current(transaction, hour).await? {
         if let Some(read_as) = read_as {
             pg::query(include_str!("../../sql/index/adopt_rules.sql"))
                 .bind(hour.start())
@@ -184,13 +174,19 @@ async fn unmark(
                 .execute(transaction.acquire().await?)
                 .await?;
         }
-        pg::query("delete from stale_hours where hour = $1")
-            .bind(hour.start())
-            .execute(transaction.acquire().await?)
-            .await?;
-        forget_emptied(&mut transaction, hour).await?;
+        not_stale(transaction, hour).await?;
+        forget_emptied(transaction, hour).await?;
     }
-    transaction::commit(transaction, token).await
+    Ok(())
+}
+
+/// An hour is as its objects are, or is none any more.
+///
+/// # Errors
+/// The database's.
+pub async fn not_stale(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
+    let delete = pg::query("delete from stale_hours where hour = $1").bind(hour.start());
+    delete.execute(transaction.acquire().await?).await.map(drop)
 }
 
 /// Forgets which objects hold nothing of an hour any more: its sums are as they are to be.
@@ -216,30 +212,24 @@ pub struct Removed {
     pub covered: u64,
 }
 
-async fn store(
-    connection: &mut PgConnection,
-    token: Option<&Token>,
-    entries: &[Entry],
-) -> Result<(), sqlx::Error> {
-    let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
+async fn store(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result<(), sqlx::Error> {
     let replacing =
         entries.iter().filter_map(|entry| Some((&**entry.instead_of.last()?, &*entry.object.key)));
     rename(replacing).execute(transaction.acquire().await?).await?;
     let older = entries.iter().flat_map(|entry| &entry.instead_of);
-    take_back(&mut transaction, &older.map(|key| &**key).collect::<Vec<_>>()).await?;
-    let summed = summed(&mut transaction, entries).await?;
-    withdraw(&mut transaction, entries, &summed).await?;
-    insert_objects(&mut transaction, entries).await?;
-    insert_hours(&mut transaction, entries, &summed).await?;
-    insert_emptied(&mut transaction, &summed).await?;
-    forget_deleted(&mut transaction, &keys(entries)).await?;
+    take_back(transaction, &older.map(|key| &**key).collect::<Vec<_>>()).await?;
+    let summed = summed(transaction, entries).await?;
+    withdraw(transaction, entries, &summed).await?;
+    insert_objects(transaction, entries).await?;
+    insert_hours(transaction, entries, &summed).await?;
+    insert_emptied(transaction, &summed).await?;
+    forget_deleted(transaction, &keys(entries)).await?;
     if !summed.is_empty() {
-        mark_kept(&mut transaction, &keys(entries)).await?;
+        mark_kept(transaction, &keys(entries)).await?;
     }
-    insert_rejects(&mut transaction, entries).await?;
-    newest::note(&mut transaction, entries.iter().map(|entry| &entry.newest)).await?;
-    forget_covered(&mut transaction, &keys(entries)).await?;
-    transaction::commit(transaction, token).await
+    insert_rejects(transaction, entries).await?;
+    newest::note(transaction, entries.iter().map(|entry| &entry.newest)).await?;
+    forget_covered(transaction, &keys(entries)).await
 }
 
 /// Forgets objects that are there; the hours whose sums have something of them become stale.
@@ -252,11 +242,16 @@ async fn take_back(transaction: &mut PgTransaction<'_>, keys: &[&str]) -> Result
         .execute(transaction.acquire().await?)
         .await?;
     uncount_gone(transaction, keys).await?;
-    pg::query("delete from archive_objects where key = any ($1)")
-        .bind(keys)
-        .execute(transaction.acquire().await?)
-        .await?;
-    Ok(())
+    forget_objects(transaction, keys).await
+}
+
+/// Forgets objects with all that is known of them.
+async fn forget_objects(
+    transaction: &mut PgTransaction<'_>,
+    keys: &[&str],
+) -> Result<(), sqlx::Error> {
+    let delete = pg::query("delete from archive_objects where key = any ($1)").bind(keys);
+    delete.execute(transaction.acquire().await?).await.map(drop)
 }
 
 /// Gives objects other keys, each as (old, new), unless these are known.
@@ -335,15 +330,8 @@ async fn withdraw(
         .await?;
     let keys = keys(entries);
     uncount_gone(transaction, &keys).await?;
-    pg::query("delete from archive_objects where key = any ($1)")
-        .bind(&keys)
-        .execute(transaction.acquire().await?)
-        .await?;
-    pg::query("delete from broken_objects where key = any ($1)")
-        .bind(&keys)
-        .execute(transaction.acquire().await?)
-        .await?;
-    Ok(())
+    forget_objects(transaction, &keys).await?;
+    broken::mended(&keys).execute(transaction.acquire().await?).await.map(drop)
 }
 
 async fn insert_objects(
@@ -507,12 +495,11 @@ async fn insert_rejects(
 }
 
 async fn remove(
-    connection: &mut PgConnection,
-    token: Option<&Token>,
-    (keys, kept_since): (&[String], Timestamp),
+    transaction: &mut PgTransaction<'_>,
+    keys: &[String],
+    kept_since: Timestamp,
 ) -> Result<Removed, sqlx::Error> {
-    let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
-    let deleted = note_deleted(&mut transaction, keys, kept_since).await?;
+    let deleted = note_deleted(transaction, keys, kept_since).await?;
     let kept = pg::query(include_str!("../../sql/index/count_gone.sql"))
         .bind(keys)
         .execute(transaction.acquire().await?)
@@ -533,11 +520,7 @@ async fn remove(
         .bind(keys)
         .execute(transaction.acquire().await?)
         .await?;
-    pg::query("delete from broken_objects where key = any ($1)")
-        .bind(keys)
-        .execute(transaction.acquire().await?)
-        .await?;
-    transaction::commit(transaction, token).await?;
+    broken::mended(keys).execute(transaction.acquire().await?).await?;
     let covered = covered.rows_affected();
     Ok(Removed {
         kept_hours: kept.rows_affected(),
@@ -589,25 +572,23 @@ where
 }
 
 async fn restore(
-    connection: &mut PgConnection,
-    token: Option<&Token>,
-    (keys, wanted): (&[String], bool),
+    transaction: &mut PgTransaction<'_>,
+    keys: &[String],
+    wanted: bool,
 ) -> Result<(), sqlx::Error> {
-    let mut transaction = transaction::begin(connection, token, Hold::Index).await?;
-    uncount_gone(&mut transaction, keys).await?;
+    uncount_gone(transaction, keys).await?;
     pg::query("update archive_objects set gone = false where key = any ($1)")
         .bind(keys)
         .execute(transaction.acquire().await?)
         .await?;
-    forget_deleted(&mut transaction, keys).await?;
-    forget_covered(&mut transaction, keys).await?;
+    forget_deleted(transaction, keys).await?;
+    forget_covered(transaction, keys).await?;
     pg::query(include_str!("../../sql/index/mark_restored.sql"))
         .bind(keys)
         .bind(wanted)
         .execute(transaction.acquire().await?)
         .await?;
-    mark_kept(&mut transaction, keys).await?;
-    transaction::commit(transaction, token).await
+    mark_kept(transaction, keys).await
 }
 
 /// Where objects come again and none of an hour's is gone any more, what others told of known

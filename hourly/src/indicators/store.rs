@@ -78,16 +78,24 @@ pub async fn mark(
 /// The symbols that have rows, or should have, in a time.
 pub const SYMBOLS_WITH_ROWS: &str = include_str!("../../sql/indicators/symbols.sql");
 
+/// The start of the exchange's day that holds an hour.
+pub async fn first_day(
+    connection: &mut PgConnection,
+    hour: Hour,
+) -> Result<Timestamp, sqlx::Error> {
+    pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange")
+        .bind(hour.start())
+        .fetch_one(connection)
+        .await
+}
+
 /// The symbols that have rows, or should have, from the exchange's day on that holds the first of
 /// some hours.
 pub async fn symbols(
     transaction: &mut PgTransaction<'_>,
     hours: &Range<Hour>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
-    let day: Timestamp = pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange")
-        .bind(hours.start.start())
-        .fetch_one(transaction.acquire().await?)
-        .await?;
+    let day = first_day(transaction, hours.start).await?;
     let symbols: Vec<String> = pg::query_scalar(SYMBOLS_WITH_ROWS)
         .bind(day)
         .bind(hours.end.start())

@@ -6,7 +6,6 @@ use anomalies::hindsight::DETECTOR;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use service::words::inflected;
 
 /// The detector, its version and its flags, as `judged_hours` has them. `step`: of prices, in
@@ -28,11 +27,9 @@ pub async fn report_others(
     due: &[Hour],
 ) -> Result<(), Failure> {
     let hours: Vec<Timestamp> = due.iter().map(|hour| hour.start()).collect();
-    let others = pg::query_as(include_str!("../../sql/judging/others.sql"))
-        .bind(hours)
-        .fetch_all(&mut index.connection);
-    let others: Result<Vec<(String, i64, Timestamp)>, _> = in_time(index.patience, others).await;
-    let others = others.map_err(|error| index.failed("reading judged_hours in", error))?;
+    let statement = pg::query_as(include_str!("../../sql/judging/others.sql")).bind(hours);
+    let others: Vec<(String, i64, Timestamp)> =
+        index.fetch_all("reading judged_hours in", statement).await?;
     let differing = others
         .iter()
         .find_map(|(of, count, first)| Some((differing(of, detectors)?, count, first)));

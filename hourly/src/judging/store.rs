@@ -4,7 +4,7 @@
 use super::verdicts::{CleanBar, Provisional, Reason};
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::lock::{self, Hold, Token};
+use crate::lock::Hold;
 use anomalies::Kind;
 use anomalies::bars::hours;
 use anomalies::hindsight::DETECTOR;
@@ -12,8 +12,7 @@ use common::{Place, Timestamp};
 use service::Failure;
 use service::pg;
 use service::pg::bars::Columns;
-use service::pg::in_time;
-use sqlx::postgres::{PgArguments, PgConnection, PgRow, PgTransaction};
+use sqlx::postgres::{PgArguments, PgRow, PgTransaction};
 use sqlx::{Acquire, AssertSqlSafe, Row as _};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -91,16 +90,15 @@ impl Index {
         (detectors, decode_rules): (&str, &str),
         window: &Range<Hour>,
     ) -> Result<Vec<Due>, Failure> {
-        let due = pg::query_as(include_str!("../../sql/judging/to_judge.sql"))
+        let statement = pg::query_as(include_str!("../../sql/judging/to_judge.sql"))
             .bind(detectors)
             .bind(window.start.start())
             .bind(window.end.start())
             .bind(decode_rules)
             // They may have begun anywhere in the hour before.
-            .bind([Kind::Silence, Kind::MarketSilence].map(Kind::name))
-            .fetch_all(&mut self.connection);
-        let due: Result<Vec<(Timestamp, bool, bool)>, _> = in_time(self.patience, due).await;
-        let due = due.map_err(|error| self.failed("reading judged_hours in", error))?;
+            .bind([Kind::Silence, Kind::MarketSilence].map(Kind::name));
+        let due: Vec<(Timestamp, bool, bool)> =
+            self.fetch_all("reading judged_hours in", statement).await?;
         let of =
             |(hour, is_in_window, has_gone)| Due { hour: Hour::of(hour), is_in_window, has_gone };
         Ok(due.into_iter().map(of).collect())
@@ -108,37 +106,26 @@ impl Index {
 
     /// Those of some hours that were judged and have lost raw objects.
     pub async fn judged_without_raw(&mut self, hours: &[Hour]) -> Result<Vec<Hour>, Failure> {
-        let hours = pg::query_scalar(include_str!("../../sql/judging/judged_without_raw.sql"))
-            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
-            .fetch_all(&mut self.connection);
-        let hours: Result<Vec<Timestamp>, _> = in_time(self.patience, hours).await;
-        Ok(hours
-            .map_err(|error| self.failed("reading judged_hours in", error))?
-            .into_iter()
-            .map(Hour::of)
-            .collect())
+        let statement = pg::query_scalar(include_str!("../../sql/judging/judged_without_raw.sql"))
+            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>());
+        let hours: Vec<Timestamp> = self.fetch_all("reading judged_hours in", statement).await?;
+        Ok(hours.into_iter().map(Hour::of).collect())
     }
 
     /// What was found in an hour's ticks as they came.
     pub async fn findings_of(&mut self, hour: Hour) -> Result<Vec<FindingRow>, Failure> {
         let kinds = Kind::CAUSAL.map(Kind::name);
-        let rows = pg::query(include_str!("../../sql/judging/findings.sql"))
+        let statement = pg::query(include_str!("../../sql/judging/findings.sql"))
             .bind(hour.start())
             .bind(kinds)
-            .bind(DETECTOR.name)
-            .fetch_all(&mut self.connection);
-        let rows = in_time(self.patience, rows).await;
-        let rows = rows.and_then(|rows| rows.iter().map(found).collect());
-        rows.map_err(|error| self.failed("reading anomalies in", error))
+            .bind(DETECTOR.name);
+        self.read_all("reading anomalies in", statement, found).await
     }
 
     /// The sources of each topic, newer ones behind older ones.
     pub async fn sources(&mut self) -> Result<Vec<(String, i16)>, Failure> {
-        let rows = pg::query_as("select topic, source from kafka_sources order by source")
-            .fetch_all(&mut self.connection);
-        in_time(self.patience, rows)
-            .await
-            .map_err(|error| self.failed("reading kafka_sources in", error))
+        let statement = pg::query_as("select topic, source from kafka_sources order by source");
+        self.fetch_all("reading kafka_sources in", statement).await
     }
 
     /// Notes that an hour needs not be judged again, if ticks have come since for those symbols
@@ -159,11 +146,11 @@ impl Index {
         rows: &[FindingRow],
         judged: &Judged,
     ) -> Result<VerdictCounts, Failure> {
-        let token = self.lock.clone();
-        let writing = write(&mut self.connection, token.as_ref(), (hour, detectors), rows, judged);
-        let written = in_time(self.patience, writing).await;
-        written
-            .map_err(|error| self.failed(&format!("writing the verdicts of hour {hour} to"), error))
+        let doing = format!("writing the verdicts of hour {hour} to");
+        self.transact(&doing, Hold::Nothing, async |transaction| {
+            write(transaction, (hour, detectors), rows, judged).await
+        })
+        .await
     }
 }
 
@@ -193,15 +180,13 @@ fn found(row: &PgRow) -> Result<FindingRow, sqlx::Error> {
 }
 
 async fn write(
-    connection: &mut PgConnection,
-    token: Option<&Token>,
+    transaction: &mut PgTransaction<'_>,
     (hour, detectors): (Hour, &str),
     rows: &[FindingRow],
     judged: &Judged,
 ) -> Result<VerdictCounts, sqlx::Error> {
-    let mut transaction = lock::begin(connection, token, Hold::Nothing).await?;
-    let (confirmed, withdrawn) = say(&mut transaction, rows, &judged.verdicts).await?;
-    let (added, removed) = replace_added(&mut transaction, hour, &judged.added).await?;
+    let (confirmed, withdrawn) = say(transaction, rows, &judged.verdicts).await?;
+    let (added, removed) = replace_added(transaction, hour, &judged.added).await?;
     // What hangs on it goes with it.
     pg::query("delete from judged_hours where hour = $1")
         .bind(hour.start())
@@ -213,9 +198,8 @@ async fn write(
         .bind(judged.ticks.cast_signed())
         .execute(transaction.acquire().await?)
         .await?;
-    insert_bars(&mut transaction, ("clean_minutes", "minute"), hour, &judged.minutes).await?;
-    insert_bars(&mut transaction, ("clean_hours", "hour"), hour, &judged.hours).await?;
-    lock::commit(transaction, token).await?;
+    insert_bars(transaction, ("clean_minutes", "minute"), hour, &judged.minutes).await?;
+    insert_bars(transaction, ("clean_hours", "hour"), hour, &judged.hours).await?;
     Ok(VerdictCounts { confirmed, withdrawn, added, removed })
 }
 

@@ -382,7 +382,7 @@ impl Compaction {
                 );
                 return Err(Obstacle::Because(why));
             }
-            tracing::warn!(%hour, key = &*object.key, "hour {hour}: {what} is replaced: it holds none but the hour's ticks");
+            tracing::warn!(%hour, key = &*object.key, error = what, "hour {hour}: {what} is replaced: it holds none but the hour's ticks");
             let (key, source) = (object.key.to_string(), topic.to_owned());
             replaceable.push(LakeObject { key, source, size: object.size, contents });
         }

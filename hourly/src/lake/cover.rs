@@ -131,7 +131,7 @@ impl Cover<'_> {
             if compared.to_come.remove(&hour)
                 && let Some(why) = self.compare(hour, &mut compared).await?
             {
-                tracing::warn!(hour = %hour, "hour {hour}: its raw objects stay: {why}");
+                tracing::warn!(%hour, error = why, "hour {hour}: its raw objects stay: {why}");
                 done.failed.push(format!("hour {hour}: {why}"));
                 left.insert(hour, why);
             }

@@ -6,7 +6,6 @@ use crate::index::Index;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::postgres::{PgRow, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,29 +51,23 @@ pub(crate) async fn cover_status(
     index: &mut Index,
     asked: &CoverQuery<'_>,
 ) -> Result<BTreeMap<Hour, Option<String>>, Failure> {
-    let rows = pg::query(include_str!("../../sql/lake/cover_status.sql"))
+    let statement = pg::query(include_str!("../../sql/lake/cover_status.sql"))
         .bind(asked.window.start.start())
         .bind(asked.window.end.start())
         .bind(asked.prefix)
         .bind(asked.location)
         .bind(asked.run_id)
-        .bind(asked.decode_rules)
-        .fetch_all(&mut index.connection);
-    let rows = in_time(index.patience, rows).await;
+        .bind(asked.decode_rules);
     let of =
         |row: &PgRow| Ok((Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("lack")?));
-    let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(of).collect());
-    read.map_err(|error| index.failed("reading computed hours in", error))
+    let hours = index.read_all("reading computed hours in", statement, of).await?;
+    Ok(hours.into_iter().collect())
 }
 
 /// The raw objects that have ticks of an hour, by key.
 pub(crate) async fn raw(index: &mut Index, hour: Hour) -> Result<Vec<Raw>, Failure> {
-    let rows = pg::query(include_str!("../../sql/lake/raw.sql"))
-        .bind(hour.start())
-        .fetch_all(&mut index.connection);
-    let rows = in_time(index.patience, rows).await;
-    let read: Result<_, sqlx::Error> = rows.and_then(|rows| rows.iter().map(raw_of).collect());
-    read.map_err(|error| index.failed("reading the index in", error))
+    let statement = pg::query(include_str!("../../sql/lake/raw.sql")).bind(hour.start());
+    index.read_all("reading the index in", statement, raw_of).await
 }
 
 fn raw_of(row: &PgRow) -> Result<Raw, sqlx::Error> {
@@ -134,11 +127,8 @@ pub(crate) async fn retract(index: &mut Index, keys: &[String]) -> Result<(), Fa
 /// The keys of objects that were about to be deleted when a run ended, each with whether that run
 /// may still be frozen, and delete it when it wakes up.
 pub(crate) async fn announced(index: &mut Index) -> Result<Vec<(String, bool)>, Failure> {
-    let keys =
-        pg::query_as(include_str!("../../sql/lake/undeleted.sql")).fetch_all(&mut index.connection);
-    in_time(index.patience, keys)
-        .await
-        .map_err(|error| index.failed("reading covered_objects in", error))
+    let statement = pg::query_as(include_str!("../../sql/lake/undeleted.sql"));
+    index.fetch_all("reading covered_objects in", statement).await
 }
 
 /// Notes of objects that the index does not know any more that they are deleted.
@@ -149,12 +139,10 @@ pub(crate) async fn note_deleted(index: &mut Index, keys: &[String]) -> Result<(
 
 /// The hours of a range that lack raw objects for that reason.
 pub async fn hours(index: &mut Index, range: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
-    let hours = pg::query_scalar(include_str!("../../sql/lake/covered_hours.sql"))
+    let statement = pg::query_scalar(include_str!("../../sql/lake/covered_hours.sql"))
         .bind(range.start.start())
-        .bind(range.end.start())
-        .fetch_all(&mut index.connection);
-    let hours: Result<Vec<Timestamp>, _> = in_time(index.patience, hours).await;
-    let hours = hours.map_err(|error| index.failed("reading covered_objects in", error))?;
+        .bind(range.end.start());
+    let hours: Vec<Timestamp> = index.fetch_all("reading covered_objects in", statement).await?;
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
@@ -164,15 +152,13 @@ pub async fn keys(
     index: &mut Index,
     range: &Range<Hour>,
 ) -> Result<BTreeMap<Hour, BTreeMap<String, bool>>, Failure> {
-    let rows = pg::query_as(include_str!("../../sql/lake/covered_objects.sql"))
+    let statement = pg::query_as(include_str!("../../sql/lake/covered_objects.sql"))
         .bind(range.start.start())
-        .bind(range.end.start())
-        .fetch_all(&mut index.connection);
-    let rows: Result<Vec<(Timestamp, String, bool)>, _> = in_time(index.patience, rows).await;
+        .bind(range.end.start());
+    let rows: Vec<(Timestamp, String, bool)> =
+        index.fetch_all("reading covered_objects in", statement).await?;
     let mut keys: BTreeMap<Hour, BTreeMap<String, bool>> = BTreeMap::new();
-    for (hour, key, is_deleted) in
-        rows.map_err(|error| index.failed("reading covered_objects in", error))?
-    {
+    for (hour, key, is_deleted) in rows {
         keys.entry(Hour::of(hour)).or_default().insert(key, is_deleted);
     }
     Ok(keys)

@@ -91,7 +91,7 @@ impl Inventory {
                      as from the bucket's versions"
                 }
             };
-            tracing::warn!(hour = %hour, "hour {hour}: {what}; {then}");
+            tracing::warn!(%hour, error = what, "hour {hour}: {what}; {then}");
         }
         let of_others = self
             .unknown_objects

@@ -12,7 +12,6 @@ use common::{Place, Timestamp};
 use rustc_hash::FxHashSet;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -88,15 +87,13 @@ impl Lake {
         hours: &Range<Hour>,
         required: Required<'_>,
     ) -> Result<Vec<Hour>, Failure> {
-        let rows = pg::query_scalar(COVERED)
+        let statement = pg::query_scalar(COVERED)
             .bind(hours.start.start())
             .bind(hours.end.start())
             .bind(&self.prefix)
             .bind(required.decode_rules)
-            .bind(required.location)
-            .fetch_all(&mut index.connection);
-        let rows: Result<Vec<Timestamp>, _> = in_time(index.patience, rows).await;
-        let rows = rows.map_err(|error| index.failed("reading lake_sources in", error))?;
+            .bind(required.location);
+        let rows: Vec<Timestamp> = index.fetch_all("reading lake_sources in", statement).await?;
         Ok(rows.into_iter().map(Hour::of).collect())
     }
 
@@ -114,14 +111,12 @@ impl Lake {
         if hours.is_empty() {
             return Ok(FxHashSet::default());
         }
-        let rows = pg::query_scalar(STANDS_FOR)
+        let statement = pg::query_scalar(STANDS_FOR)
             .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
             .bind(&self.prefix)
             .bind(required.decode_rules)
-            .bind(required.location)
-            .fetch_all(&mut index.connection);
-        let rows: Result<Vec<Timestamp>, _> = in_time(index.patience, rows).await;
-        let rows = rows.map_err(|error| index.failed("reading lake_sources in", error))?;
+            .bind(required.location);
+        let rows: Vec<Timestamp> = index.fetch_all("reading lake_sources in", statement).await?;
         Ok(rows.into_iter().map(Hour::of).collect())
     }
 
@@ -151,14 +146,13 @@ impl Lake {
         (folder, hours): (&str, &Range<Hour>),
         covered: &[Hour],
     ) -> Result<FxHashSet<String>, Failure> {
-        let keys = pg::query_scalar(include_str!("../../sql/lake/spared.sql"))
+        let statement = pg::query_scalar(include_str!("../../sql/lake/spared.sql"))
             .bind(folder)
             .bind(hours.start.start())
             .bind(hours.end.start())
-            .bind(covered.iter().map(|hour| hour.start()).collect::<Vec<_>>())
-            .fetch_all(&mut index.connection);
-        let keys: Result<Vec<String>, _> = in_time(index.patience, keys).await;
-        Ok(keys.map_err(|error| index.failed("reading the index in", error))?.into_iter().collect())
+            .bind(covered.iter().map(|hour| hour.start()).collect::<Vec<_>>());
+        let keys: Vec<String> = index.fetch_all("reading the index in", statement).await?;
+        Ok(keys.into_iter().collect())
     }
 }
 

@@ -4,11 +4,10 @@ use super::look::ObjectContents;
 use crate::archive::Object;
 use crate::hour::Hour;
 use crate::index::Index;
-use crate::lock::{self, Hold};
+use crate::lock::Hold;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
 use sqlx::postgres::{PgRow, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::ops::Range;
@@ -63,6 +62,9 @@ pub(crate) struct LakeObject {
 
 const HOURS: &str = include_str!("../../sql/lake/hours.sql");
 
+/// What is being done where what counts changes.
+const WRITING: &str = "writing lake_objects to";
+
 /// Which hours of a lake are asked for.
 pub(crate) struct LakeHoursQuery<'a> {
     pub window: &'a Range<Hour>,
@@ -91,10 +93,7 @@ pub(crate) async fn hours(
     let rows = pg::query(HOURS).bind(asked.window.start.start()).bind(asked.window.end.start());
     let rows = rows.bind(asked.decode_rules).bind(asked.prefix).bind(starts(asked.anew));
     let rows = rows.bind(asked.location).bind(starts(asked.damaged));
-    let rows = in_time(index.patience, rows.fetch_all(&mut index.connection)).await;
-    let read: Result<Vec<_>, sqlx::Error> =
-        rows.and_then(|rows| rows.iter().map(candidate).collect());
-    read.map_err(|error| index.failed("reading computed hours in", error))
+    index.read_all("reading computed hours in", rows, candidate).await
 }
 
 /// An object that counts: it was compared, and is shown to readers.
@@ -117,15 +116,11 @@ pub async fn counting(
     prefix: &str,
     hours: &Range<Hour>,
 ) -> Result<Vec<Counting>, Failure> {
-    let rows = pg::query(include_str!("../../sql/lake/counting.sql"))
+    let statement = pg::query(include_str!("../../sql/lake/counting.sql"))
         .bind(prefix)
         .bind(hours.start.start())
-        .bind(hours.end.start())
-        .fetch_all(&mut index.connection);
-    let rows = in_time(index.patience, rows).await;
-    let read: Result<Vec<_>, sqlx::Error> =
-        rows.and_then(|rows| rows.iter().map(counting_of).collect());
-    read.map_err(|error| index.failed("reading lake_objects in", error))
+        .bind(hours.end.start());
+    index.read_all("reading lake_objects in", statement, counting_of).await
 }
 
 fn counting_of(row: &PgRow) -> Result<Counting, sqlx::Error> {
@@ -217,18 +212,14 @@ pub(crate) async fn announce(
     run_id: i64,
     objects: &[LakeObject],
 ) -> Result<(), Failure> {
-    let token = index.lock.clone();
-    let noted = async {
-        let mut transaction =
-            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
-        for object in objects {
-            insert(&mut transaction, (candidate, run_id, "written"), object).await?;
-        }
-        lock::commit(transaction, token.as_ref()).await
-    };
-    in_time(index.patience, noted)
+    index
+        .transact(WRITING, Hold::Nothing, async |transaction| {
+            for object in objects {
+                insert(transaction, (candidate, run_id, "written"), object).await?;
+            }
+            Ok(())
+        })
         .await
-        .map_err(|error| index.failed("writing lake_objects to", error))
 }
 
 async fn insert(
@@ -260,32 +251,27 @@ pub(crate) async fn switch(
     etags: &[(String, String)],
     replaceable: &[LakeObject],
 ) -> Result<(), Failure> {
-    let token = index.lock.clone();
-    let switched = async {
-        let mut transaction =
-            lock::begin(&mut index.connection, token.as_ref(), Hold::Nothing).await?;
-        pg::query(include_str!("../../sql/lake/supersede.sql"))
-            .bind(candidate.hour.start())
-            .bind(prefix)
-            .execute(transaction.acquire().await?)
-            .await?;
-        for object in replaceable {
-            insert(&mut transaction, (candidate, run_id, "superseded"), object).await?;
-        }
-        for (key, etag) in etags {
-            pg::query(include_str!("../../sql/lake/verify.sql"))
-                .bind(key)
-                .bind(etag)
-                .bind(run_id)
+    index
+        .transact(WRITING, Hold::Nothing, async |transaction| {
+            pg::query(include_str!("../../sql/lake/supersede.sql"))
+                .bind(candidate.hour.start())
+                .bind(prefix)
                 .execute(transaction.acquire().await?)
                 .await?;
-        }
-        note_sources(&mut transaction, candidate.hour, prefix).await?;
-        lock::commit(transaction, token.as_ref()).await
-    };
-    in_time(index.patience, switched)
+            for object in replaceable {
+                insert(transaction, (candidate, run_id, "superseded"), object).await?;
+            }
+            for (key, etag) in etags {
+                pg::query(include_str!("../../sql/lake/verify.sql"))
+                    .bind(key)
+                    .bind(etag)
+                    .bind(run_id)
+                    .execute(transaction.acquire().await?)
+                    .await?;
+            }
+            note_sources(transaction, candidate.hour, prefix).await
+        })
         .await
-        .map_err(|error| index.failed("writing lake_objects to", error))
 }
 
 /// Notes the raw objects that a lake has all ticks of an hour of. No other run changes the index
@@ -311,12 +297,9 @@ async fn note_sources(
 /// The keys of objects that no reader should see: those that were not shown to the end, and those
 /// that others replace.
 pub(crate) async fn leftovers(index: &mut Index) -> Result<Vec<String>, Failure> {
-    let keys =
-        pg::query_scalar("select key from lake_objects where state <> 'verified' order by key")
-            .fetch_all(&mut index.connection);
-    in_time(index.patience, keys)
-        .await
-        .map_err(|error| index.failed("reading lake_objects in", error))
+    let statement =
+        pg::query_scalar("select key from lake_objects where state <> 'verified' order by key");
+    index.fetch_all("reading lake_objects in", statement).await
 }
 
 /// Forgets an object that is deleted.

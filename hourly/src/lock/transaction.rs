@@ -1,4 +1,4 @@
-//! A run's transactions: whatever is written is written between [`begin`] and [`commit`].
+//! A run's transactions: whatever is written is written [`within`] one.
 
 use service::pg;
 use sqlx::postgres::{PgConnection, PgTransaction};
@@ -58,10 +58,35 @@ impl Token {
     }
 }
 
+/// How a transaction ends whose every statement was carried out.
+pub enum End<T> {
+    Commit(T),
+    /// Nothing of it stays, and nobody asks whether the run still has its lock.
+    Undo(T),
+}
+
+/// Does `task` in a transaction, and commits it only if the run still has its lock then.
+///
+/// # Errors
+/// What PostgreSQL says, or `task`, and where another run has the lock; nothing has changed then.
+pub async fn within<T>(
+    connection: &mut PgConnection,
+    token: Option<&Token>,
+    hold: Hold,
+    task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> Result<End<T>, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    let mut transaction = begin(connection, token, hold).await?;
+    let done = task(&mut transaction).await?;
+    match done {
+        End::Commit(done) => commit(transaction, token).await.map(|()| done),
+        End::Undo(done) => transaction.rollback().await.map(|()| done),
+    }
+}
+
 /// A transaction that the server itself ends, also behind a pooler: nobody may wait for its
 /// statements any more, or be there to send the next one. It keeps other runs from what `hold`
 /// says.
-pub async fn begin<'a>(
+async fn begin<'a>(
     connection: &'a mut PgConnection,
     token: Option<&Token>,
     hold: Hold,
@@ -128,7 +153,7 @@ impl TakenOver {
 }
 
 /// Commits, provided that the run still has its lock.
-pub async fn commit(
+async fn commit(
     mut transaction: PgTransaction<'_>,
     token: Option<&Token>,
 ) -> Result<(), sqlx::Error> {

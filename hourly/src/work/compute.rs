@@ -339,12 +339,17 @@ impl Work {
             0 => String::new(),
             symbols => format!(" ({symbols} without a volume)"),
         };
-        self.progress.say(format_args!(
-            "hour {hour}: {} of {}{unknown} from {origin}, {} left out",
-            counted(sum.ticks, "tick"),
-            counted(sum.bars.len() as u64, "symbol"),
-            counted(sum.duplicates, "duplicate")
-        ));
+        self.progress.say(|| {
+            tracing::info!(
+                %hour,
+                ticks = sum.ticks,
+                duplicates = sum.duplicates,
+                "hour {hour}: {} of {}{unknown} from {origin}, {} left out",
+                counted(sum.ticks, "tick"),
+                counted(sum.bars.len() as u64, "symbol"),
+                counted(sum.duplicates, "duplicate")
+            );
+        });
     }
 
     fn note_conflicts(&self, hour: Hour, conflicts: Conflicts) {
@@ -352,18 +357,28 @@ impl Work {
             return;
         };
         let offset = places::text(place);
-        self.progress.warn(format_args!(
-            "hour {hour}: of {} records several lines tell different things, offset {offset} of partition {partition} \
-             among them; the first object by key counts",
-            conflicts.records
-        ));
+        self.progress.log(|| {
+            tracing::warn!(
+                %hour,
+                records = conflicts.records,
+                partition,
+                offset,
+                "hour {hour}: of {} records several lines tell different things, offset {offset} of partition {partition} \
+                 among them; the first object by key counts",
+                conflicts.records
+            );
+        });
     }
 
     /// Gives how many records other hours have, too.
     fn note_shared(&self, hour: Hour, shared: &[Shared]) -> u64 {
-        shared.iter().for_each(|shared| {
-            self.progress.warn(format_args!("hour {hour}: {}", shared.describe()))
-        });
+        for shared in shared {
+            let Shared { other, records, topic, partition, .. } = shared;
+            let text = shared.describe();
+            self.progress.log(|| {
+                tracing::warn!(%hour, %other, records, topic, partition, "hour {hour}: {text}");
+            });
+        }
         shared.iter().map(|shared| shared.records).sum()
     }
 
@@ -386,10 +401,15 @@ impl Work {
             } else {
                 "its objects were replaced by others without"
             };
-            self.progress.warn(format_args!(
-                "hour {hour}: its {} records are taken out: {why}",
-                known.ticks
-            ));
+            self.progress.log(|| {
+                tracing::warn!(
+                    %hour,
+                    records = known.ticks,
+                    error = why,
+                    "hour {hour}: its {} records are taken out: {why}",
+                    known.ticks
+                );
+            });
             return summary::withdraw(&mut self.index, hour, snapshot, is_allowed).await;
         }
         if stale.replaced && !stale.reread && self.keeps_lake_records(hour) {

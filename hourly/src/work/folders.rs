@@ -81,10 +81,13 @@ impl Work {
         let named: BTreeSet<&String> = ahead.into_iter().chain(first.iter().find(is_old)).collect();
         for folder in named {
             let location = self.store.location();
-            self.progress.warn(format_args!(
-                "{location}{folder}: a folder of a time far from now, which no run looks at: is the record time of its \
-                 producer or sink in another unit?"
-            ));
+            self.progress.log(|| {
+                tracing::warn!(
+                    prefix = &**folder,
+                    "{location}{folder}: a folder of a time far from now, which no run looks at: is the record time of its \
+                     producer or sink in another unit?"
+                );
+            });
         }
         Ok(())
     }

@@ -105,18 +105,26 @@ impl Work {
     }
 
     pub(super) fn note_kept_for_lake(&self, hour: Hour, why: &str) {
-        self.progress
-            .warn(format_args!("hour {hour}: {why}; what it has stays, because the lake has it"));
+        self.progress.log(|| {
+            tracing::warn!(
+                %hour,
+                error = why,
+                "hour {hour}: {why}; what it has stays, because the lake has it"
+            );
+        });
     }
 
     fn note_other_values(&self, due: &Due<'_>, indexed: &Indexed, ticks: u64) {
-        self.progress.warn(format_args!(
-            "hour {}: {}{} tells other things than before of some of its {ticks} known records; those stay as they were, \
-             because other objects of the hour have expired",
-            due.stale.hour,
-            self.store.location(),
-            indexed.object.key
-        ));
+        let (hour, key) = (due.stale.hour, &*indexed.object.key);
+        self.progress.log(|| {
+            tracing::warn!(
+                %hour,
+                key,
+                "hour {hour}: {}{key} tells other things than before of some of its {ticks} known records; those stay as they were, \
+                 because other objects of the hour have expired",
+                self.store.location()
+            );
+        });
     }
 
     fn fail_grown<'a>(

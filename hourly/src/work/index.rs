@@ -223,8 +223,10 @@ impl Work {
     fn say_mended(&self, mended: &[String]) {
         if let Some(first) = mended.first() {
             let location = self.store.location();
-            let what = inflected(mended.len() as u64, "object[s] can be read again");
-            self.progress.say(format_args!("{what}, {location}{first} the first by key"));
+            let (objects, key) = (mended.len(), first);
+            let what = inflected(objects as u64, "object[s] can be read again");
+            self.progress
+                .say(|| tracing::info!(objects, key, "{what}, {location}{key} the first by key"));
         }
     }
 
@@ -238,7 +240,8 @@ impl Work {
         if left == 0 {
             return Ok(());
         }
-        let (location, kept) = (self.store.location(), counted(hours.kept_hours, "hour"));
+        let (location, key) = (self.store.location(), &gone[0]);
+        let kept = counted(hours.kept_hours, "hour");
         let lost = match hours.lost_hours {
             0 => String::new(),
             lost => {
@@ -247,12 +250,16 @@ impl Work {
         };
         // Other objects that have what they held may still be read.
         self.may_be_deleted |= hours.deleted > 0;
-        self.progress.warn(format_args!(
-            "{} gone from the archive, {location}{} the first by key; the ticks stay in the summaries of \
-             {kept}{lost}",
-            inflected(left, "object[s] [is|are]"),
-            gone[0]
-        ));
+        self.progress.log(|| {
+            tracing::warn!(
+                objects = left,
+                key,
+                hours = hours.kept_hours,
+                "{} gone from the archive, {location}{key} the first by key; the ticks stay in the summaries of \
+                 {kept}{lost}",
+                inflected(left, "object[s] [is|are]")
+            );
+        });
         Ok(())
     }
 
@@ -263,15 +270,19 @@ impl Work {
             return Ok(());
         }
         let (count, first) = self.index.deleted_since(self.run_id, self.plan.kept_since).await?;
-        if let Some(first) = first {
+        if let Some(key) = first {
             let location = self.store.location();
             let what = "object[s] that [is|are] gone [was|were] stored within --lookback: no object of that age has \
                         expired, [it was|they were] deleted";
-            self.progress.warn(format_args!(
-                "{}, {location}{first} the first by key (view hour_completeness); restore what was, or let the sink write \
-                 it again",
-                inflected(count, what)
-            ));
+            self.progress.log(|| {
+                tracing::warn!(
+                    objects = count,
+                    key,
+                    "{}, {location}{key} the first by key (view hour_completeness); restore what was, or let the sink write \
+                     it again",
+                    inflected(count, what)
+                );
+            });
         }
         Ok(())
     }
@@ -373,11 +384,15 @@ impl Work {
             before.into_iter().map(|(hour, ticks)| ticks.saturating_sub(now(hour))).sum();
         if fewer > 0 {
             let (location, key) = (self.store.location(), &change.object.key);
-            self.progress.warn(format_args!(
-                "{location}{key} was replaced by a version with {} fewer of hours that have not been written with the \
-                 earlier one: no summary will have them, unless they come again",
-                counted(fewer, "tick")
-            ));
+            self.progress.log(|| {
+                tracing::warn!(
+                    key = &**key,
+                    ticks = fewer,
+                    "{location}{key} was replaced by a version with {} fewer of hours that have not been written with the \
+                     earlier one: no summary will have them, unless they come again",
+                    counted(fewer, "tick")
+                );
+            });
         }
         Ok(())
     }
@@ -432,10 +447,14 @@ impl Work {
             };
             if pairs(&ours) == theirs {
                 let location = self.store.location();
-                self.progress.warn(format_args!(
-                    "{location}{key} holds the same as {location}{} and is passed over: delete one of them",
-                    other.key
-                ));
+                self.progress.log(|| {
+                    tracing::warn!(
+                        key = &**key,
+                        other = &*other.key,
+                        "{location}{key} holds the same as {location}{} and is passed over: delete one of them",
+                        other.key
+                    );
+                });
                 return Ok(true);
             }
         }
@@ -483,10 +502,14 @@ impl Work {
             true => "is as old, the first by key and of the same name",
             false => "is newer and of the same name",
         };
-        self.progress.warn(format_args!(
-            "{location}{key} is passed over, because {location}{other} {why}, and where lines tell no offsets one of the \
-             two counts: delete the other one"
-        ));
+        self.progress.log(|| {
+            tracing::warn!(
+                key,
+                other,
+                "{location}{key} is passed over, because {location}{other} {why}, and where lines tell no offsets one of the \
+                 two counts: delete the other one"
+            );
+        });
     }
 
     /// Names the first object with offsets that count as none.
@@ -498,10 +521,14 @@ impl Work {
         let location = self.store.location();
         let what = "tick[s] [tells|tell] an offset that no broker gives (below zero, or of 2^48 and more), which counts \
                     as none";
-        self.progress.warn(format_args!(
-            "{location}{key}: {}; other objects are not named in this run",
-            inflected(ticks, what)
-        ));
+        self.progress.log(|| {
+            tracing::warn!(
+                key,
+                ticks,
+                "{location}{key}: {}; other objects are not named in this run",
+                inflected(ticks, what)
+            );
+        });
     }
 
     /// Counts what was read in vain.
@@ -562,14 +589,19 @@ impl Work {
     fn name_unknown(&self, unknown: &[String]) {
         let location = self.store.location();
         for key in unknown.iter().take(UNKNOWN_NAMED) {
-            self.progress.warn(format_args!(
-                "{location}{key}: skipped, its name is not of the form {} (--file-name)",
-                self.names.as_str()
-            ));
+            self.progress.log(|| {
+                tracing::warn!(
+                    key,
+                    "{location}{key}: skipped, its name is not of the form {} (--file-name)",
+                    self.names.as_str()
+                );
+            });
         }
         if unknown.len() > UNKNOWN_NAMED {
             let more = unknown.len() - UNKNOWN_NAMED;
-            self.progress.warn(format_args!("{more} more files with other names were skipped"));
+            self.progress.log(|| {
+                tracing::warn!(files = more, "{more} more files with other names were skipped")
+            });
         }
     }
 }

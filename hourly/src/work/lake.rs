@@ -85,7 +85,7 @@ impl Work {
         let Some(kept) = &known.sum else { return false };
         let changed = changed_symbols(kept, sum);
         let Some(first) = changed.first() else { return false };
-        let symbols = counted(changed.len() as u64, "symbol");
+        let count = counted(changed.len() as u64, "symbol");
         let what = match known.gone_objects {
             0 => "its objects are read instead (batch-layer compact mends the lake)",
             _ => {
@@ -93,10 +93,15 @@ impl Work {
                  (batch-layer verify compares them)"
             }
         };
-        self.progress.warn(format_args!(
-            "hour {hour}: the lake is not believed: it tells other numbers of {symbols} than the summary, {first} the \
-             first; {what}"
-        ));
+        self.progress.log(|| {
+            tracing::warn!(
+                %hour,
+                symbols = changed.len(),
+                first,
+                "hour {hour}: the lake is not believed: it tells other numbers of {count} than the summary, {first} the \
+                 first; {what}"
+            );
+        });
         true
     }
 
@@ -135,9 +140,14 @@ impl Work {
         };
         let what = key
             .map_or_else(|| "the lake".to_owned(), |key| format!("{}{key}", self.store.location()));
-        self.progress.warn(format_args!(
-            "hour {hour}: {what} {why}; what the lake was made of is read instead{advice}"
-        ));
+        self.progress.log(|| {
+            tracing::warn!(
+                %hour,
+                key,
+                error = why,
+                "hour {hour}: {what} {why}; what the lake was made of is read instead{advice}"
+            );
+        });
     }
 
     /// What an hour was computed from, in words. `added`: objects that came to what was known;

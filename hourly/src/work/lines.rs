@@ -17,7 +17,7 @@ const STRAY: u64 = 10;
 pub(super) struct Lines {
     ticks: u64,
     /// Lines, and elements of lines.
-    rejected: u64,
+    pub rejected: u64,
     /// How many there are, and a sentence about the commonest reason; empty where most are ticks.
     pub words: String,
     /// Whether no line that was ever read by this run's rules is a tick. A quiet market has windows

@@ -89,20 +89,26 @@ impl Work {
     }
 
     fn explain(&self, change: &Change, scan: &Scan, decode_rules: &str) {
+        let key = &*change.object.key;
         let (before, now) = differences(decode_rules, &self.decode_rules);
         let first = scan
             .rejects
             .first()
             .map(|first| format!(", the first: {}", first.reject))
             .unwrap_or_default();
-        self.progress.warn(format_args!(
-            "{}{} was read by other rules of messages before: then {before}, now {now} (is a flag missing?); \
-             {} of its {} lines are rejected now{first}",
-            self.store.location(),
-            change.object.key,
-            scan.rejected,
-            scan.lines
-        ));
+        self.progress.log(|| {
+            tracing::warn!(
+                key,
+                before,
+                now,
+                rejected = scan.rejected,
+                "{}{key} was read by other rules of messages before: then {before}, now {now} (is a flag missing?); \
+                 {} of its {} lines are rejected now{first}",
+                self.store.location(),
+                scan.rejected,
+                scan.lines
+            );
+        });
     }
 
     /// Says once that hours are written anew because their messages are read by other rules.
@@ -111,10 +117,13 @@ impl Work {
             return;
         };
         if !std::mem::replace(&mut self.refused_changes.is_rewrite_said, true) {
-            self.progress.warn(format_args!(
-                "hour {hour}, and perhaps others, was computed {others}; what these rules read otherwise is \
-                 written anew"
-            ));
+            self.progress.log(|| {
+                tracing::warn!(
+                    %hour,
+                    "hour {hour}, and perhaps others, was computed {others}; what these rules read otherwise is \
+                     written anew"
+                );
+            });
         }
     }
 

@@ -31,8 +31,8 @@ impl Work {
         self.compute_stale(stretch).await?;
         self.name_deleted().await?;
         completeness::archive_lag(&mut self.index, self.archive_delay).await?;
-        self.progress
-            .say(format_args!("the hours from {} to {} are done", stretch.start, stretch.end));
+        let (from, to) = (stretch.start, stretch.end);
+        self.progress.say(|| tracing::info!(%from, %to, "the hours from {from} to {to} are done"));
         // What was kept for later hours may be another's now.
         self.engine.forget_all();
         // Folders on either side may be of its next stretch, which reads them for its own hours.

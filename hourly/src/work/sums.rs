@@ -111,10 +111,16 @@ impl Work {
         added: Vec<&'a Indexed>,
     ) -> Result<Step<NewSums<'a>>, Failure> {
         if let Some(why) = self.why_taken_out(due, known, &added) {
-            self.progress.warn(format_args!(
-                "hour {}: {lost} of {} records are taken out: {why}",
-                due.stale.hour, known.ticks
-            ));
+            let hour = due.stale.hour;
+            self.progress.log(|| {
+                tracing::warn!(
+                    %hour,
+                    records = lost,
+                    error = why,
+                    "hour {hour}: {lost} of {} records are taken out: {why}",
+                    known.ticks
+                );
+            });
             return Ok(Step::Done(NewSums::of_all(sum)));
         }
         // What has expired cannot be read again, and stays as it is known; only new records come to
@@ -171,12 +177,16 @@ impl Work {
     }
 
     fn note_written_from_kept(&self, hour: Hour, known: &Computed, lost: u64) {
-        self.progress.warn(format_args!(
-            "hour {hour}: {lost} of {} records are no longer in {}: all of its rows are written anew from what \
-             was kept of them",
-            known.ticks,
-            self.store.location()
-        ));
+        self.progress.log(|| {
+            tracing::warn!(
+                %hour,
+                records = lost,
+                "hour {hour}: {lost} of {} records are no longer in {}: all of its rows are written anew from what \
+                 was kept of them",
+                known.ticks,
+                self.store.location()
+            );
+        });
     }
 
     /// The hour stays stale: what is new is looked at in each run, until it is written or gone
