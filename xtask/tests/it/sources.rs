@@ -55,7 +55,6 @@ fn arguments(rest: &str) -> Vec<&str> {
 
 /// What a call logs.
 struct Line<'t> {
-    sentence: &'t str,
     /// The names of what stands before the sentence, and of their values where these have one.
     members: Vec<&'t str>,
     /// What is filled into the sentence.
@@ -76,7 +75,7 @@ impl<'t> Line<'t> {
             name => name.to_owned(),
         };
         let filled_in = fills.map(name).collect();
-        Some(Self { sentence: call[at], members, filled_in })
+        Some(Self { members, filled_in })
     }
 }
 
