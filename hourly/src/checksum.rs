@@ -11,7 +11,7 @@ const EXACT_IN_FLOAT: u64 = 1 << 23;
 
 /// What a tick says, from either side. A price is `None` where there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Content<'a> {
+pub struct TickContent<'a> {
     pub symbol: &'a str,
     pub timestamp: Timestamp,
     pub open: Option<Price>,
@@ -35,7 +35,7 @@ pub struct Checksum {
     pub as_floats: u64,
 }
 
-impl<'a> Content<'a> {
+impl<'a> TickContent<'a> {
     #[must_use]
     pub fn of(record: &Record<'a>) -> Self {
         let Record { tick, .. } = record;
@@ -77,7 +77,7 @@ impl<'a> Content<'a> {
 }
 
 /// `AAPL 2025-06-02T10:00:45Z open 201.5 close 201.25 volume 7`
-impl fmt::Display for Content<'_> {
+impl fmt::Display for TickContent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.symbol, self.timestamp)?;
         for (name, price) in ["open", "high", "low", "close"].into_iter().zip(self.prices()) {
@@ -90,7 +90,7 @@ impl fmt::Display for Content<'_> {
 }
 
 #[cfg(test)]
-impl Content<'static> {
+impl TickContent<'static> {
     /// A tick for tests that look at places and prices alone.
     pub(crate) fn with_close(nanos: i64) -> Self {
         Self {
@@ -110,7 +110,7 @@ impl Checksum {
     /// The checksum of one tick. `offset`: its place in its partition, where that is known; the
     /// same tick at another place is then another one.
     #[must_use]
-    pub fn of(content: &Content<'_>, offset: Option<u64>) -> Self {
+    pub fn of(content: &TickContent<'_>, offset: Option<u64>) -> Self {
         let exact = hash(content, offset, nanos, parts);
         let is_exact = content.prices().into_iter().flatten().all(is_exact_price)
             && content.volume.is_none_or(is_exact_volume);
@@ -126,7 +126,7 @@ impl Checksum {
 }
 
 fn hash(
-    content: &Content<'_>,
+    content: &TickContent<'_>,
     offset: Option<u64>,
     price_of: fn(Price) -> u64,
     volume_of: fn(Volume) -> (u64, u32),
@@ -210,10 +210,10 @@ mod tests {
         Price::from_nanos(nanos)
     }
 
-    fn content(close: &str) -> Content<'static> {
+    fn content(close: &str) -> TickContent<'static> {
         let timestamp = Timestamp::from_micros(1_000_000);
         let open = price("1.5");
-        Content {
+        TickContent {
             symbol: "AAPL",
             timestamp,
             open,
@@ -229,26 +229,26 @@ mod tests {
     fn every_field_counts() {
         let tick = content("201.5");
         let others = [
-            Content { symbol: "AAPM", ..tick },
-            Content {
+            TickContent { symbol: "AAPM", ..tick },
+            TickContent {
                 symbol: "A-SYMBOL-OF-SIXTY-FOUR-BYTES-WHOSE-LAST-BYTES-COUNT-AS-WELL-AS-A",
                 ..tick
             },
-            Content {
+            TickContent {
                 symbol: "A-SYMBOL-OF-SIXTY-FOUR-BYTES-WHOSE-LAST-BYTES-COUNT-AS-WELL-AS-B",
                 ..tick
             },
-            Content { timestamp: tick.timestamp.plus_micros(1), ..tick },
-            Content { open: price("1.500000001"), ..tick },
-            Content { high: price("201.5"), ..tick },
-            Content { low: price("1.5"), ..tick },
-            Content { low: price("0"), ..tick },
-            Content { low: price("-1.5"), ..tick },
-            Content { close: price("201.500000001"), ..tick },
-            Content { volume: Volume::from_parts(8, 0), ..tick },
-            Content { volume: Volume::from_parts(7, 1), ..tick },
-            Content { volume: None, ..tick },
-            Content { volume: Volume::from_parts(0, 0), ..tick },
+            TickContent { timestamp: tick.timestamp.plus_micros(1), ..tick },
+            TickContent { open: price("1.500000001"), ..tick },
+            TickContent { high: price("201.5"), ..tick },
+            TickContent { low: price("1.5"), ..tick },
+            TickContent { low: price("0"), ..tick },
+            TickContent { low: price("-1.5"), ..tick },
+            TickContent { close: price("201.500000001"), ..tick },
+            TickContent { volume: Volume::from_parts(8, 0), ..tick },
+            TickContent { volume: Volume::from_parts(7, 1), ..tick },
+            TickContent { volume: None, ..tick },
+            TickContent { volume: Volume::from_parts(0, 0), ..tick },
         ];
         let sum = Checksum::of(&tick, Some(3));
         let long = others.map(|other| Checksum::of(&other, Some(3)).exact);
@@ -279,8 +279,9 @@ mod tests {
     fn a_volume_of_which_a_float_keeps_the_whole_part_alone_is_equal_beside_any_price() {
         let volume = |nanos| Volume::from_parts(4_503_599_627_370_496, nanos);
         for close in ["201.5", "12345678.123456789"] {
-            let sum =
-                |nanos| Checksum::of(&Content { volume: volume(nanos), ..content(close) }, None);
+            let sum = |nanos| {
+                Checksum::of(&TickContent { volume: volume(nanos), ..content(close) }, None)
+            };
             assert_eq!(sum(1).as_floats, sum(0).as_floats, "{close}");
             assert_ne!(sum(1).exact, sum(0).exact, "{close}");
         }
@@ -292,7 +293,7 @@ mod tests {
             let original = Price::from_nanos(nanos).unwrap();
             // The shortest text of the float is what Java writes.
             let carried = price(&format!("{}", original.to_string().parse::<f64>().unwrap()));
-            let sums = [Some(original), carried].map(|close| Checksum::of(&Content { close, ..content("1") }, None));
+            let sums = [Some(original), carried].map(|close| Checksum::of(&TickContent { close, ..content("1") }, None));
             prop_assert_eq!(sums[0].as_floats, sums[1].as_floats);
             prop_assert_eq!(sums[0].exact == sums[1].exact, carried == Some(original));
         }
@@ -302,7 +303,7 @@ mod tests {
         fn so_it_is_at_the_edge_of_what_floats_tell_apart(offset in -40_i64..40) {
             let original = Price::from_nanos((EXACT_IN_FLOAT * Price::ONE).cast_signed() + offset).unwrap();
             let carried = price(&original.to_string().parse::<f64>().unwrap().to_string());
-            let sums = [Some(original), carried].map(|close| Checksum::of(&Content { close, ..content("1") }, None));
+            let sums = [Some(original), carried].map(|close| Checksum::of(&TickContent { close, ..content("1") }, None));
             prop_assert_eq!(sums[0].as_floats, sums[1].as_floats);
         }
 
@@ -317,7 +318,7 @@ mod tests {
             let carried = Volume::from_nanos(common::decimal::parse_nanos(&text).unwrap());
             let close = Price::from_nanos(close).unwrap();
             let carried_close = price(&close.to_string().parse::<f64>().unwrap().to_string());
-            let sum = |close, volume| Checksum::of(&Content { close, volume, ..content("1") }, None);
+            let sum = |close, volume| Checksum::of(&TickContent { close, volume, ..content("1") }, None);
             let [sent, archived] = [sum(Some(close), Some(original)), sum(carried_close, carried)];
             prop_assert_eq!(sent.as_floats, archived.as_floats, "{} {}", close, original);
             let is_same = carried == Some(original) && carried_close == Some(close);
@@ -330,7 +331,7 @@ mod tests {
                 let mut sum = Checksum::default();
                 volumes.for_each(|volume| {
                     let volume = Volume::from_parts(*volume, 0);
-                    sum.add(Checksum::of(&Content { volume, ..content("1") }, None));
+                    sum.add(Checksum::of(&TickContent { volume, ..content("1") }, None));
                 });
                 sum
             };

@@ -18,8 +18,8 @@ pub use known::KnownOffsets;
 pub use lag::archive_lag;
 
 use crate::hour::Hour;
-use crate::index::Index;
-use crate::lock::Hold;
+use crate::index::BatchDb;
+use crate::lock::TransactionLock;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
@@ -51,22 +51,22 @@ pub struct Verdict {
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn incomplete_hours(index: &mut Index, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
+pub async fn incomplete_hours(db: &mut BatchDb, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
     // Hops from one hour to the next in the index of hour_bars, which has a row for each symbol.
     let statement = pg::query_scalar(include_str!("../sql/completeness/incomplete.sql"))
         .bind(due.start())
         .bind(due.plus(-COMPARED_HOURS).start())
         .bind(LISTED_AT_MOST);
-    let hours: Vec<Timestamp> = index.fetch_all("looking for missing hours in", statement).await?;
+    let hours: Vec<Timestamp> = db.fetch_all("looking for missing hours in", statement).await?;
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
 /// When the last run began that looked at all of its usual window, came to its end and was not
 /// stopped: what was archived since may lie as far back before that as a run looks back.
-pub async fn last_run(index: &mut Index) -> Result<Option<Timestamp>, Failure> {
+pub async fn last_run(db: &mut BatchDb) -> Result<Option<Timestamp>, Failure> {
     let statement = pg::query_scalar(include_str!("../sql/completeness/last_run.sql"))
         .bind(crate::stop::STOPPED);
-    index.fetch_one("reading batch_runs in", statement).await
+    db.fetch_one("reading batch_runs in", statement).await
 }
 
 /// What the archive itself tells of hours.
@@ -80,22 +80,20 @@ pub struct Lacks<'a> {
 
 /// Judges hours that were `listed`, and those of which the archive itself tells something, by what
 /// is known now.
-pub async fn judge(
-    index: &mut Index,
+pub async fn check_completeness(
+    db: &mut BatchDb,
     window: &Range<Hour>,
     (listed, lacks): (&[Timestamp], Lacks<'_>),
 ) -> Result<Verdict, Failure> {
-    index
-        .transact("writing archive_hours in", Hold::Nothing, async |transaction| {
-            write_hours(transaction, listed, lacks).await
-        })
-        .await?;
-    index
-        .query("reading archive_hours in", async |connection| verdict(connection, window).await)
+    db.transact("writing archive_hours in", TransactionLock::None, async |transaction| {
+        write_hours(transaction, listed, lacks).await
+    })
+    .await?;
+    db.query("reading archive_hours in", async |connection| read_verdict(connection, window).await)
         .await
 }
 
-const JUDGED: &str = include_str!("../sql/completeness/judge.sql");
+const JUDGED: &str = include_str!("../sql/completeness/status.sql");
 
 async fn write_hours(
     transaction: &mut PgTransaction<'_>,
@@ -113,7 +111,7 @@ async fn write_hours(
     Ok(())
 }
 
-async fn verdict(
+async fn read_verdict(
     connection: &mut PgConnection,
     window: &Range<Hour>,
 ) -> Result<Verdict, sqlx::Error> {

@@ -4,7 +4,7 @@ use crate::archive::{Folder, ObjectStore};
 use crate::args::Args;
 use crate::flags::Plan;
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::lake::FromLake;
 use crate::output::print;
 use crate::progress::size;
@@ -37,10 +37,10 @@ pub async fn run(
     args: &Args,
     plan: &Plan,
     store: &ObjectStore,
-    mut index: Index,
+    mut db: BatchDb,
 ) -> Result<(), Failure> {
     let decode_rules = args.archive.format().describe();
-    let has_tables = has_tables(&mut index).await?;
+    let has_tables = find_tables(&mut db).await?;
     let mut hours: BTreeMap<Hour, Todo> = BTreeMap::new();
     for folder in args.below.prefix.folders(plan.around(&plan.window)) {
         let listing = match store.list(&folder.prefix).await {
@@ -52,7 +52,7 @@ pub async fn run(
             listing => listing?,
         };
         let mut known = if has_tables {
-            index.folders(&[&*folder.prefix], &decode_rules).await?
+            db.folders(&[&*folder.prefix], &decode_rules).await?
         } else {
             FxHashMap::default()
         };
@@ -62,16 +62,16 @@ pub async fn run(
         note_folder(&folder, &survey, &mut hours);
     }
     if has_tables {
-        note_stale(&mut index, plan, &mut hours).await?;
+        note_stale(&mut db, plan, &mut hours).await?;
     }
     let may_be_less = args.recompute && args.lake.from_lake != FromLake::Never;
     print(&text(&hours, plan, may_be_less)).map_err(Failure::Infrastructure)
 }
 
 /// A database that no run has seen yet is treated as an empty one.
-async fn has_tables(index: &mut Index) -> Result<bool, Failure> {
+async fn find_tables(db: &mut BatchDb) -> Result<bool, Failure> {
     let statement = pg::query_scalar("select to_regclass('stale_hours') is not null");
-    index.fetch_one("looking for the tables in", statement).await
+    db.fetch_one("looking for the tables in", statement).await
 }
 
 fn note_folder(folder: &Folder, survey: &Survey, hours: &mut BTreeMap<Hour, Todo>) {
@@ -99,12 +99,12 @@ fn reasons(survey: &Survey) -> Vec<String> {
 }
 
 async fn note_stale(
-    index: &mut Index,
+    db: &mut BatchDb,
     plan: &Plan,
     hours: &mut BTreeMap<Hour, Todo>,
 ) -> Result<(), Failure> {
-    for stale in index.stale(plan.due, &plan.window).await? {
-        let objects = index.objects_of(stale.hour).await?;
+    for stale in db.stale(plan.due, &plan.window).await? {
+        let objects = db.objects_of(stale.hour).await?;
         let todo = hours.entry(stale.hour).or_default();
         todo.stale = true;
         todo.why.push("its objects have changed since it was computed".into());

@@ -2,8 +2,8 @@
 //!
 //! It knows the store and no database: which objects make up an hour, and what becomes of the sums,
 //! is decided elsewhere. It reads objects itself, or has a cluster read many at once ([`Bulk`]);
-//! either gives the same. What it has read of hours that are still to come is kept in [`Totals`],
-//! so that an object is usually read once.
+//! either gives the same. What it has read of hours that are still to come is kept in
+//! [`PendingHours`], so that an object is usually read once.
 
 pub mod conflicts;
 
@@ -13,7 +13,7 @@ use crate::hour::Hour;
 use crate::reader::{Breakage, IN_FLIGHT, ReadError, Reader};
 use crate::scan::{Exclusions, HourBars, Offsets, Scan};
 use crate::stop::stopped;
-use crate::totals::{self, MAX_BARS, Total, Totals};
+use crate::totals::{self, MAX_BARS, PendingHour, PendingHours};
 use futures::stream::{self, StreamExt};
 use service::Failure;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ pub struct Engine {
     pub reader: Reader,
     /// What may read objects in its place.
     pub bulk: Bulk,
-    totals: Totals,
+    totals: PendingHours,
     stop: CancellationToken,
     /// The sizes of the objects that were read since they were asked for last.
     read: Vec<u64>,
@@ -45,7 +45,13 @@ pub struct Engine {
 impl Engine {
     #[must_use]
     pub fn new(reader: Reader, stop: CancellationToken) -> Self {
-        Self { reader, bulk: Bulk::default(), totals: Totals::default(), stop, read: Vec::new() }
+        Self {
+            reader,
+            bulk: Bulk::default(),
+            totals: PendingHours::default(),
+            stop,
+            read: Vec::new(),
+        }
     }
 
     /// The sizes of the objects that were read since the last call.
@@ -77,7 +83,7 @@ impl Engine {
     ) -> Result<(), Failure> {
         self.read.push(object.size);
         let parts = std::mem::take(&mut scan.hours);
-        self.absorb(object, parts, keep).await
+        self.add_to_totals(object, parts, keep).await
     }
 
     /// Forgets what an earlier version of an object has given.
@@ -87,7 +93,7 @@ impl Engine {
 
     /// Forgets all that was read.
     pub fn forget_all(&mut self) {
-        self.totals = Totals::default();
+        self.totals = PendingHours::default();
     }
 
     /// Forgets every hour before `hour`.
@@ -187,9 +193,9 @@ impl Engine {
         &mut self,
         hour: Hour,
         objects: &[Object],
-        total: Total,
+        total: PendingHour,
     ) -> Result<Summed, Failure> {
-        let Total { mut sum, objects: spans, .. } = total;
+        let PendingHour { mut sum, objects: spans, .. } = total;
         let spans_of_objects =
             |object: &Object| (object.clone(), spans.get(&object.key).copied().flatten());
         let spans_of_objects: Vec<_> = objects.iter().map(spans_of_objects).collect();
@@ -258,7 +264,7 @@ impl Engine {
     }
 
     /// Adds parts to the totals; reads the object again where records of it are there already.
-    async fn absorb(
+    async fn add_to_totals(
         &mut self,
         object: &Object,
         parts: Vec<(Hour, HourBars)>,
@@ -267,12 +273,12 @@ impl Engine {
         let needed = |parts: Vec<(Hour, HourBars)>| {
             parts.into_iter().filter(|(hour, _)| keep(*hour)).collect()
         };
-        let again = self.totals.absorb(&object.key, needed(parts));
+        let again = self.totals.merge_object(&object.key, needed(parts));
         if !again.is_empty() {
             match self.reader.read(object, Some(Arc::new(again))).await {
                 Ok(scan) => {
                     self.read.push(object.size);
-                    let rest = self.totals.absorb(&object.key, needed(scan.hours));
+                    let rest = self.totals.merge_object(&object.key, needed(scan.hours));
                     debug_assert!(rest.is_empty(), "what overlapped was left out");
                 }
                 Err(ReadError::Outage(failure)) => return Err(failure),

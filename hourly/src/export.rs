@@ -42,13 +42,13 @@ pub async fn run(args: ExportArgs, stop: CancellationToken) -> Result<(), Failur
     let format = args.format()?;
     let output = Output::open(&args, format)?;
     let store = crate::archive::ObjectStore::open(&args.archive.store()).await?;
-    let mut index = args.database.open("batch-layer export", false).await?;
-    let broken: FxHashSet<String> = index.broken().await?.into_values().flatten().collect();
+    let mut db = args.database.open("batch-layer export", false).await?;
+    let broken: FxHashSet<String> = db.broken().await?.into_values().flatten().collect();
     let others =
-        Others::of(&mut index, std::slice::from_ref(&args.below.prefix), &range.hours).await?;
+        Others::of(&mut db, std::slice::from_ref(&args.below.prefix), &range.hours).await?;
     let reader = Reader::new(store.clone(), args.archive.format(), stop.clone());
     let reader = reader.expecting_broken(broken.iter().cloned()).beside(others);
-    let source = Source::new((&args, format), store, index, reader, stop.clone());
+    let source = Source::new((&args, format), store, db, reader, stop.clone());
     let mut export = Export::new(source, output, stop);
     match export.run(&args, &range, &broken).await {
         Err(Failure::Infrastructure(error)) if error.is::<ReaderGone>() => Ok(()),
@@ -85,7 +85,7 @@ impl Export {
         broken: &FxHashSet<String>,
     ) -> Result<(), Failure> {
         self.note_unread(args, range, broken).await?;
-        for hour in hours::with_ticks(&mut self.source.index, &range.hours).await? {
+        for hour in hours::with_ticks(&mut self.source.db, &range.hours).await? {
             if self.stop.is_cancelled() {
                 return Err(stopped_exporting());
             }
@@ -138,7 +138,7 @@ impl Export {
     }
 
     async fn export(&mut self, hour: Hour) -> Result<(), Failure> {
-        let known = hours::known(&mut self.source.index, hour).await?;
+        let known = hours::known(&mut self.source.db, hour).await?;
         let mut source = self.source.of_hour(hour, &known).await?;
         let mut ticks = 0;
         while let Some((topic, gathered)) = self.source.next_topic(&mut source).await? {

@@ -4,7 +4,7 @@ use crate::archive::{
     CONFLUENT, CsvFields, FileNameTemplate, Format, PrefixTemplate, S3Options, StoreOptions,
 };
 use crate::hour::{Hour, hours_covering};
-use crate::index::Index;
+use crate::index::BatchDb;
 use common::Timestamp;
 use common::decode::ProvenanceNames;
 use service::Failure;
@@ -32,7 +32,7 @@ impl DatabaseOptions {
     ///
     /// # Errors
     /// As [`service::pg::Database::connect_ready`].
-    pub async fn open(&self, application: &str, tables: bool) -> Result<Index, Failure> {
+    pub async fn open(&self, application: &str, tables: bool) -> Result<BatchDb, Failure> {
         let (database, patience) = (self.args.parse(application)?, self.query_timeout);
         let connecting = async {
             match tables {
@@ -49,7 +49,7 @@ impl DatabaseOptions {
             );
             return Err(Failure::Infrastructure(error.context(what)));
         };
-        Ok(Index { connection: connection?, database, patience, lock: None })
+        Ok(BatchDb { connection: connection?, database, patience, lock: None })
     }
 }
 

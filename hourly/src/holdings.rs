@@ -2,11 +2,11 @@
 //! compared by.
 
 use crate::archive::Origin;
-use crate::checksum::{Checksum, Content};
+use crate::checksum::{Checksum, TickContent};
 use crate::hour::Hour;
 use crate::scan::{
-    self, Exclusions, Line, Offsets, Overlap, ScanError, ScanOptions, Spot, TICKS_BETWEEN_LOOKS,
-    TooWide, Visitor, places,
+    self, Exclusions, Line, LinePosition, Offsets, Overlap, ScanError, ScanOptions,
+    TICKS_BETWEEN_LOOKS, TooWide, Visitor, places,
 };
 use crate::totals::MAX_SYMBOLS;
 use common::decode::Record;
@@ -22,7 +22,7 @@ use std::sync::Arc;
 const BLOCK_BITS: u32 = 10;
 
 /// Offsets by hour and partition.
-pub type Places = BTreeMap<(Hour, i32), RoaringTreemap>;
+pub type OffsetsByHour = BTreeMap<(Hour, i32), RoaringTreemap>;
 
 /// What one side holds.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ pub struct Holdings {
 pub struct HourHoldings {
     /// The places of the ticks that are counted.
     pub offsets: Offsets,
-    pub shares: BTreeMap<i32, Share>,
+    pub partitions: BTreeMap<i32, PartitionHoldings>,
     /// The same ticks by symbol: what summaries and bars must say.
     pub bars: SymbolMap<Bar>,
     /// There are more than [`MAX_SYMBOLS`], and `bars` has not all of them.
@@ -48,7 +48,7 @@ pub struct HourHoldings {
 
 /// What one side holds of an hour in one partition.
 #[derive(Debug, Default)]
-pub struct Share {
+pub struct PartitionHoldings {
     /// Records, each once.
     pub ticks: u64,
     /// How often a record came again.
@@ -65,8 +65,8 @@ pub struct Share {
     pub content: Checksum,
     /// By the number of the block.
     pub blocks: FxHashMap<u64, Checksum>,
-    /// Where objects whose lines tell no places stand in the topic, as far as their names tell.
-    pub presumed: Vec<Presumed>,
+    /// For objects without offsets: the offset ranges that their names imply.
+    pub presumed: Vec<PresumedRange>,
 }
 
 /// Ticks of which at most what they say is kept.
@@ -81,7 +81,7 @@ pub struct TickValue {
 
 /// Whether what the ticks at these places say is kept.
 #[must_use]
-pub fn are_few(places: &Places) -> bool {
+pub fn are_few(places: &OffsetsByHour) -> bool {
     places.values().map(RoaringTreemap::len).sum::<u64>() <= MAX_KEPT_VALUES as u64
 }
 
@@ -89,7 +89,7 @@ pub fn are_few(places: &Places) -> bool {
 /// object's name and their order. Their true offsets are at least these, as messages in between may
 /// not have been archived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Presumed {
+pub struct PresumedRange {
     pub start: u64,
     pub end: u64,
     pub ticks: u64,
@@ -102,7 +102,7 @@ pub fn block_offsets(block: u64) -> std::ops::Range<u64> {
 }
 
 /// The places that two sides have in common in those blocks in which one of them has others, too:
-/// there the checksums of the blocks tell nothing. Both must be settled.
+/// there the checksums of the blocks tell nothing. Both must be flushed.
 #[must_use]
 pub fn common_in_blurred_blocks(one: &RoaringTreemap, other: &RoaringTreemap) -> RoaringTreemap {
     let mut blocks = RoaringTreemap::new();
@@ -121,9 +121,9 @@ pub fn common_in_blurred_blocks(one: &RoaringTreemap, other: &RoaringTreemap) ->
 impl Holdings {
     /// Takes in a tick of `partition`, at the place of this number; `false` where one is there
     /// already.
-    pub fn add(&mut self, partition: i32, place: Option<u64>, content: &Content<'_>) -> bool {
+    pub fn add(&mut self, partition: i32, place: Option<u64>, content: &TickContent<'_>) -> bool {
         let hour = self.hours.entry(Hour::of(content.timestamp)).or_default();
-        let share = hour.shares.entry(partition).or_default();
+        let share = hour.partitions.entry(partition).or_default();
         let checksum = Checksum::of(content, place);
         match place {
             Some(place) if !hour.offsets.insert(partition, place) => {
@@ -144,7 +144,7 @@ impl Holdings {
         self.hours
             .entry(hour)
             .or_default()
-            .shares
+            .partitions
             .entry(partition)
             .or_default()
             .doubled
@@ -152,12 +152,12 @@ impl Holdings {
     }
 
     /// Keeps what a tick says.
-    pub fn keep_value(&mut self, partition: i32, place: u64, content: &Content<'_>) {
+    pub fn keep_value(&mut self, partition: i32, place: u64, content: &TickContent<'_>) {
         let share = self
             .hours
             .entry(Hour::of(content.timestamp))
             .or_default()
-            .shares
+            .partitions
             .entry(partition)
             .or_default();
         let value =
@@ -165,20 +165,20 @@ impl Holdings {
         share.values.insert(place, value);
     }
 
-    /// Notes where a tick that tells no place may stand; what an object holds comes in order.
+    /// Records the presumed offset of a tick without one. Ticks of an object arrive in order.
     fn presume(&mut self, hour: Hour, place: Place) {
         let presumed = &mut self
             .hours
             .entry(hour)
             .or_default()
-            .shares
+            .partitions
             .entry(place.partition)
             .or_default()
             .presumed;
         let offset = place.offset.cast_unsigned();
         match presumed.first_mut() {
             Some(first) => (first.end, first.ticks) = (offset + 1, first.ticks + 1),
-            None => presumed.push(Presumed { start: offset, end: offset + 1, ticks: 1 }),
+            None => presumed.push(PresumedRange { start: offset, end: offset + 1, ticks: 1 }),
         }
     }
 
@@ -198,21 +198,21 @@ impl Holdings {
     }
 
     /// Makes the sets of offsets ready for being compared.
-    pub fn settle(&mut self) {
-        self.hours.values_mut().for_each(|hour| hour.offsets.settle());
+    pub fn flush(&mut self) {
+        self.hours.values_mut().for_each(|hour| hour.offsets.flush());
     }
 
     /// Takes in another part of the same side. Gives the records that it must be made anew without,
-    /// of those hours of which only some are new. Both must be settled.
+    /// of those hours of which only some are new. Both must be flushed.
     #[must_use]
-    pub fn absorb(&mut self, other: Self) -> Exclusions {
+    pub fn merge_part(&mut self, other: Self) -> Exclusions {
         let mut again = Exclusions::default();
         for (hour, part) in other.hours {
             let known = self.hours.entry(hour).or_default();
             match known.overlap(&part) {
                 Overlap::None => known.merge(part),
-                Overlap::All => part.shares.into_iter().for_each(|(partition, share)| {
-                    known.shares.entry(partition).or_default().duplicates +=
+                Overlap::All => part.partitions.into_iter().for_each(|(partition, share)| {
+                    known.partitions.entry(partition).or_default().duplicates +=
                         share.ticks + share.duplicates;
                 }),
                 Overlap::Part => drop(again.insert(hour, known.offsets.clone())),
@@ -232,19 +232,19 @@ impl HourHoldings {
     /// Whether some ticks carry no offset.
     #[must_use]
     pub fn lacks_offsets(&self) -> bool {
-        self.shares.values().any(|share| share.without_offsets > 0)
+        self.partitions.values().any(|share| share.without_offsets > 0)
     }
 
     fn overlap(&self, other: &Self) -> Overlap {
-        let ticks = other.shares.values().map(|share| share.ticks).sum();
+        let ticks = other.partitions.values().map(|share| share.ticks).sum();
         self.offsets.overlap(&other.offsets, ticks)
     }
 
     fn merge(&mut self, other: Self) {
         self.merge_bars(&other);
         self.offsets.add_all(other.offsets);
-        for (partition, share) in other.shares {
-            self.shares.entry(partition).or_default().merge(share);
+        for (partition, share) in other.partitions {
+            self.partitions.entry(partition).or_default().merge(share);
         }
     }
 
@@ -267,7 +267,7 @@ impl HourHoldings {
     }
 }
 
-impl Share {
+impl PartitionHoldings {
     /// Whether some of its ticks carry their offset.
     #[must_use]
     pub const fn has_offsets(&self) -> bool {
@@ -300,7 +300,7 @@ impl Share {
 }
 
 /// What two sides hold otherwise, partition by partition: the first difference. Both must be
-/// settled.
+/// flushed.
 #[must_use]
 pub fn difference(expected: Option<&HourHoldings>, found: Option<&HourHoldings>) -> Option<String> {
     let nothing = HourHoldings::default();
@@ -310,14 +310,14 @@ pub fn difference(expected: Option<&HourHoldings>, found: Option<&HourHoldings>)
     if lacking + extra > 0 {
         return Some(format!("{lacking} ticks are missing, {extra} are too many"));
     }
-    let blocks = expected.shares.iter().flat_map(|(partition, share)| {
-        let other = found.shares.get(partition);
+    let blocks = expected.partitions.iter().flat_map(|(partition, share)| {
+        let other = found.partitions.get(partition);
         share.blocks.iter().filter(move |(block, sum)| {
             other.and_then(|other| other.blocks.get(block)) != Some(*sum)
         })
     });
     let doubled: u64 =
-        found.shares.values().map(|share| share.duplicates + share.without_offsets).sum();
+        found.partitions.values().map(|share| share.duplicates + share.without_offsets).sum();
     match (blocks.count(), doubled) {
         (0, 0) => None,
         (blocks, doubled) => Some(format!(
@@ -334,7 +334,7 @@ pub fn difference(expected: Option<&HourHoldings>, found: Option<&HourHoldings>)
 pub fn of_object(
     body: impl Read,
     options: &ScanOptions,
-    among: Option<&Arc<Places>>,
+    among: Option<&Arc<OffsetsByHour>>,
 ) -> Result<Holdings, ScanError> {
     let mut reading = Reading {
         holdings: Holdings::default(),
@@ -354,7 +354,7 @@ pub fn of_object(
     let mut holdings = reading.holdings;
     match read {
         Ok(()) => {
-            holdings.settle();
+            holdings.flush();
             Ok(holdings)
         }
         Err(error) => Err(ScanError { error, hours: holdings.hours.into_keys().collect() }),
@@ -365,7 +365,7 @@ struct Reading {
     holdings: Holdings,
     origin: Origin,
     exclude: Option<Arc<Exclusions>>,
-    among: Option<Arc<Places>>,
+    among: Option<Arc<OffsetsByHour>>,
     keeps_values: bool,
     max_bars: usize,
     hour_weight: usize,
@@ -374,13 +374,13 @@ struct Reading {
 }
 
 impl Visitor for Reading {
-    fn record(&mut self, record: &Record<'_>, spot: Spot) {
+    fn record(&mut self, record: &Record<'_>, spot: LinePosition) {
         self.records += 1;
         if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
             let hours = self.hour_weight * self.holdings.hours.len();
             self.is_too_wide = self.holdings.bars() + hours > self.max_bars;
         }
-        let content = Content::of(record);
+        let content = TickContent::of(record);
         let Some((place, number)) =
             record.provenance.and_then(|position| scan::place_of(position, spot.element))
         else {
@@ -401,7 +401,7 @@ impl Visitor for Reading {
         let excluded = self.exclude.as_ref().and_then(|exclude| exclude.get(&hour));
         if excluded.is_some_and(|offsets| offsets.contains("", partition, number)) {
             let hour = self.holdings.hours.entry(hour).or_default();
-            hour.shares.entry(partition).or_default().duplicates += 1;
+            hour.partitions.entry(partition).or_default().duplicates += 1;
             return;
         }
         match (self.holdings.add(partition, Some(number), &content), among.is_none()) {
@@ -432,7 +432,7 @@ mod tests {
     fn holdings(offsets: &[u64]) -> Holdings {
         let mut holdings = Holdings::default();
         for offset in offsets {
-            let content = Content {
+            let content = TickContent {
                 symbol: "A",
                 timestamp: Timestamp::from_micros(*offset as i64),
                 open: Price::from_nanos(1),
@@ -444,16 +444,16 @@ mod tests {
             };
             holdings.add(0, Some(*offset), &content);
         }
-        holdings.settle();
+        holdings.flush();
         holdings
     }
 
     fn held(ticks: &[(u64, i64)]) -> HourHoldings {
         let mut holdings = Holdings::default();
         for (place, close) in ticks {
-            holdings.add(0, Some(*place), &Content::with_close(*close));
+            holdings.add(0, Some(*place), &TickContent::with_close(*close));
         }
-        holdings.settle();
+        holdings.flush();
         holdings.hours.into_values().next().unwrap_or_default()
     }
 
@@ -473,15 +473,15 @@ mod tests {
         assert_eq!(difference(None, None), None);
     }
 
-    fn share(holdings: &Holdings) -> &Share {
-        &holdings.hours.values().next().unwrap().shares[&0]
+    fn share(holdings: &Holdings) -> &PartitionHoldings {
+        &holdings.hours.values().next().unwrap().partitions[&0]
     }
 
     #[test]
     fn parts_add_up_to_the_whole_and_a_repeated_part_counts_as_duplicates() {
         let (mut parts, whole) = (holdings(&[1, 2, 3]), holdings(&[5000, 1, 3, 2]));
-        assert!(parts.absorb(holdings(&[5000])).is_empty());
-        assert!(parts.absorb(holdings(&[2, 3])).is_empty());
+        assert!(parts.merge_part(holdings(&[5000])).is_empty());
+        assert!(parts.merge_part(holdings(&[2, 3])).is_empty());
         assert_eq!(share(&parts).checksum, share(&whole).checksum);
         assert_eq!(share(&parts).blocks, share(&whole).blocks);
         assert_eq!((share(&parts).ticks, share(&parts).duplicates), (4, 2));
@@ -490,7 +490,7 @@ mod tests {
     #[test]
     fn a_part_that_is_new_in_part_must_be_read_again_without_what_is_known() {
         let mut known = holdings(&[1, 2, 3]);
-        let again = known.absorb(holdings(&[3, 4]));
+        let again = known.merge_part(holdings(&[3, 4]));
         assert!(again.values().next().unwrap().contains("", 0, 3));
         assert_eq!(share(&known).ticks, 3);
     }
@@ -566,8 +566,8 @@ mod tests {
         assert_eq!(hour.bars.len(), MAX_SYMBOLS);
     }
 
-    fn some_content() -> Content<'static> {
-        Content {
+    fn some_content() -> TickContent<'static> {
+        TickContent {
             symbol: "A",
             timestamp: Timestamp::from_micros(0),
             open: Price::from_nanos(1),

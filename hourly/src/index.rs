@@ -1,20 +1,20 @@
 //! The index of the archive in PostgreSQL: which objects were read, which hours they touch, and
 //! which hours are stale.
 
+mod batch_db;
 mod broken;
-mod connection;
 mod lines;
 mod newest;
 mod object;
 mod snapshot;
 mod write;
 
+pub use batch_db::{BatchDb, each_row};
 pub use broken::BrokenSummary;
-pub use connection::{Index, each_row};
 pub use lines::{CommonReject, FolderLines};
 pub use newest::{NewestPlaces, newest_of};
 pub use object::{
-    Fingerprints, InSums, Indexed, KnownObject, KnownObjects, Missed, ObjectWithoutOffsets,
+    DeletedUnsummed, Fingerprints, InSums, Indexed, KnownObject, KnownObjects, ObjectWithoutOffsets,
 };
 pub use snapshot::IndexSnapshot;
 pub use write::{Entry, Holding, forget_emptied, not_stale};
@@ -34,8 +34,8 @@ use sqlx::query::QueryAs;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// One that gives a number of each of some hours.
-type ByHour<'q> = pg::Statement<QueryAs<'q, Postgres, (Timestamp, i64), PgArguments>>;
+/// A query that returns (hour, number) rows.
+type HourCountQuery<'q> = pg::Statement<QueryAs<'q, Postgres, (Timestamp, i64), PgArguments>>;
 
 /// A stale hour that a run must see to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Computed {
     }
 }
 
-impl Index {
+impl BatchDb {
     /// The known objects below some folders, by folder and key, and whether they were read as
     /// `decode_rules` says. They are a folder's by their keys, whatever listing has shown them.
     ///
@@ -153,7 +153,7 @@ impl Index {
     pub async fn last_objects(&mut self, stem: &str, count: i64) -> Result<Vec<Object>, Failure> {
         let statement =
             pg::query(include_str!("../sql/index/last_objects.sql")).bind(stem).bind(count);
-        self.read_all("reading the index in", statement, object).await
+        self.read_all("reading the index in", statement, read_object).await
     }
 
     /// Whether an object below a prefix was ever seen.
@@ -192,7 +192,7 @@ impl Index {
                 .fetch(connection);
             let mut objects = Vec::new();
             while let Some(row) = rows.try_next().await? {
-                objects.push(indexed(&row)?);
+                objects.push(read_indexed(&row)?);
             }
             Ok(objects)
         })
@@ -226,11 +226,11 @@ impl Index {
     }
 
     /// Objects that were deleted before the sums of an hour had anything of them.
-    pub async fn missed(&mut self) -> Result<Vec<Missed>, Failure> {
+    pub async fn deleted_before_summed(&mut self) -> Result<Vec<DeletedUnsummed>, Failure> {
         let statement = pg::query(include_str!("../sql/index/unsummed_deleted.sql"));
         let missed = |row: &PgRow| {
             let offsets: Option<&[u8]> = row.try_get("offsets")?;
-            Ok(Missed {
+            Ok(DeletedUnsummed {
                 hour: Hour::of(row.try_get("hour")?),
                 key: row.try_get("key")?,
                 ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
@@ -250,7 +250,7 @@ impl Index {
     }
 
     /// Forgets that objects were deleted: others have their ticks.
-    pub async fn forget_missed(&mut self, found: &[Missed]) -> Result<(), Failure> {
+    pub async fn forget_missed(&mut self, found: &[DeletedUnsummed]) -> Result<(), Failure> {
         let statement = pg::query(include_str!("../sql/index/found_again.sql"))
             .bind(found.iter().map(|missed| missed.hour.start()).collect::<Vec<_>>())
             .bind(found.iter().map(|missed| &*missed.key).collect::<Vec<_>>());
@@ -258,7 +258,7 @@ impl Index {
     }
 
     /// The hours that an object touched when it was read last.
-    pub async fn hours_of(&mut self, key: &str) -> Result<Vec<Hour>, Failure> {
+    pub async fn hours_indexed_for(&mut self, key: &str) -> Result<Vec<Hour>, Failure> {
         let statement =
             pg::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
                 .bind(key);
@@ -267,8 +267,9 @@ impl Index {
     }
 
     /// The hours of which an object that is there held ticks when it was read last.
-    pub async fn hours_held(&mut self, key: &str) -> Result<BTreeSet<Hour>, Failure> {
-        let statement = pg::query_scalar(include_str!("../sql/index/hours_held.sql")).bind(key);
+    pub async fn hours_with_ticks(&mut self, key: &str) -> Result<BTreeSet<Hour>, Failure> {
+        let statement =
+            pg::query_scalar(include_str!("../sql/index/hours_with_ticks_of_object.sql")).bind(key);
         let hours: Vec<Timestamp> = self.fetch_all("reading the index in", statement).await?;
         Ok(hours.into_iter().map(Hour::of).collect())
     }
@@ -280,11 +281,14 @@ impl Index {
         object: &Object,
     ) -> Result<Vec<(Hour, u64)>, Failure> {
         let statement = pg::query_as(include_str!("../sql/index/content_hashes_of_object.sql"));
-        self.by_hour(statement.bind(&*object.key).bind(&object.etag)).await
+        self.fetch_by_hour(statement.bind(&*object.key).bind(&object.etag)).await
     }
 
     /// Numbers of hours, in the order in which a statement gives them.
-    async fn by_hour(&mut self, statement: ByHour<'_>) -> Result<Vec<(Hour, u64)>, Failure> {
+    async fn fetch_by_hour(
+        &mut self,
+        statement: HourCountQuery<'_>,
+    ) -> Result<Vec<(Hour, u64)>, Failure> {
         let rows = self.fetch_all("reading the index in", statement).await?;
         let number = |(hour, number): (Timestamp, i64)| (Hour::of(hour), number.cast_unsigned());
         Ok(rows.into_iter().map(number).collect())
@@ -299,22 +303,27 @@ impl Index {
         self.fetch_optional("reading the index in", statement).await
     }
 
-    /// The ticks of each hour that an object held when it was read last. Of one that was gone,
-    /// those of the hours whose sums have it, or lack it.
-    pub async fn held_by(&mut self, key: &str) -> Result<BTreeMap<Hour, u64>, Failure> {
-        let statement = pg::query_as(include_str!("../sql/index/held_by.sql"));
-        Ok(self.by_hour(statement.bind(key)).await?.into_iter().collect())
+    /// The ticks of each hour that an object held when it was read last. For a deleted object: only
+    /// hours whose sums include it or are known to lack it.
+    pub async fn ticks_by_hour(&mut self, key: &str) -> Result<BTreeMap<Hour, u64>, Failure> {
+        let statement = pg::query_as(include_str!("../sql/index/ticks_by_hour_of_object.sql"));
+        Ok(self.fetch_by_hour(statement.bind(key)).await?.into_iter().collect())
     }
 
     /// The ticks of each hour whose sums have nothing of an object, as it was read last.
-    pub async fn unsummed_of(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
-        self.by_hour(pg::query_as(include_str!("../sql/index/unsummed_of_object.sql")).bind(key))
-            .await
+    pub async fn unsummed_ticks_by_hour(&mut self, key: &str) -> Result<Vec<(Hour, u64)>, Failure> {
+        self.fetch_by_hour(
+            pg::query_as(include_str!("../sql/index/unsummed_of_object.sql")).bind(key),
+        )
+        .await
     }
 
     /// What an object held, when it was read last, of hours whose sums have that or an earlier
     /// version of it: their ticks, by hour, and how it was read.
-    pub async fn held_of(&mut self, key: &str) -> Result<(BTreeMap<Hour, u64>, String), Failure> {
+    pub async fn summed_ticks_and_rules(
+        &mut self,
+        key: &str,
+    ) -> Result<(BTreeMap<Hour, u64>, String), Failure> {
         let statement = pg::query_as(include_str!("../sql/index/summed_of_object.sql")).bind(key);
         let rows: Vec<(Timestamp, i64, String)> =
             self.fetch_all("reading the index in", statement).await?;
@@ -329,7 +338,7 @@ impl Index {
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
         let statement = pg::query(include_str!("../sql/index/computed.sql")).bind(hour.start());
-        let decode = |row: &PgRow| computed(row, hour);
+        let decode = |row: &PgRow| read_computed(row, hour);
         self.read_optional("reading batch_hours in", statement, decode).await
     }
 }
@@ -347,7 +356,7 @@ fn add_known(
     Ok(())
 }
 
-fn object(row: &PgRow) -> Result<Object, sqlx::Error> {
+fn read_object(row: &PgRow) -> Result<Object, sqlx::Error> {
     Ok(Object {
         key: row.try_get::<&str, _>("key")?.into(),
         etag: row.try_get("etag")?,
@@ -356,8 +365,8 @@ fn object(row: &PgRow) -> Result<Object, sqlx::Error> {
     })
 }
 
-fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
-    let object = object(row)?;
+fn read_indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
+    let object = read_object(row)?;
     let (folder, merged) = (row.try_get::<&str, _>("folder")?.into(), row.try_get("merged")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
     let (content, offsets): (Option<i64>, Option<i64>) =
@@ -380,7 +389,7 @@ fn indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     Ok(Indexed { object, folder, merged, summed, ticks, span, decode_rules, lacks_offsets, lines })
 }
 
-fn computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
+fn read_computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {
     let (bars, offsets): (Option<&[u8]>, Option<&[u8]>) =
         (row.try_get("bars")?, row.try_get("offsets")?);
     let withdrawn: Option<&[u8]> = row.try_get("withdrawn")?;

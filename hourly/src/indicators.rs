@@ -18,14 +18,14 @@ pub use store::{
 };
 
 use crate::hour::Hour;
-use crate::index::Index;
-use crate::lock::{End, Hold};
+use crate::index::BatchDb;
+use crate::lock::{End, TransactionLock};
 use crate::stop::stopped;
 use common::Timestamp;
 use service::Failure;
 use sqlx::postgres::PgTransaction;
 use std::ops::Range;
-use store::{Mark, Rows, SavedState, States};
+use store::{Rows, SavedState, StaleSymbol, States};
 use tokio_util::sync::CancellationToken;
 
 /// Symbols of the first transaction.
@@ -43,14 +43,13 @@ const DAY_HOURS: i64 = 25;
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn mark_all(index: &mut Index, hours: &Range<Hour>) -> Result<(), Failure> {
-    index
-        .transact("marking indicators in", Hold::Nothing, async |transaction| {
-            let behind = hours.end.plus(DAY_HOURS);
-            let symbols = store::symbols(transaction, &(hours.start..behind)).await?;
-            store::mark(transaction, hours.start, &symbols).await
-        })
-        .await
+pub async fn mark_all(db: &mut BatchDb, hours: &Range<Hour>) -> Result<(), Failure> {
+    db.transact("marking indicators in", TransactionLock::None, async |transaction| {
+        let behind = hours.end.plus(DAY_HOURS);
+        let symbols = store::symbols(transaction, &(hours.start..behind)).await?;
+        store::mark(transaction, hours.start, &symbols).await
+    })
+    .await
 }
 
 /// Computes what is marked as stale, some symbols at a time. `stop` ends it between two
@@ -58,16 +57,18 @@ pub async fn mark_all(index: &mut Index, hours: &Range<Hour>) -> Result<(), Fail
 ///
 /// # Errors
 /// Where the database fails or `stop` is cancelled; what is not done stays marked.
-pub async fn refresh(index: &mut Index, stop: &CancellationToken) -> Result<(), Failure> {
+pub async fn refresh(db: &mut BatchDb, stop: &CancellationToken) -> Result<(), Failure> {
     let mut symbols = FIRST_SYMBOLS;
     loop {
         if stop.is_cancelled() {
             return Err(stopped());
         }
-        let done = index
-            .transact_or_undo("computing indicators in", Hold::Nothing, async |transaction| {
-                refresh_some(transaction, symbols).await
-            })
+        let done = db
+            .transact_or_undo(
+                "computing indicators in",
+                TransactionLock::None,
+                async |transaction| refresh_some(transaction, symbols).await,
+            )
             .await?;
         if done.symbols == 0 {
             return Ok(());
@@ -113,7 +114,7 @@ async fn refresh_some(
 /// now and then a new state.
 fn go_on<'m>(
     interval: Interval,
-    (mark, kept): (&'m Mark, SavedState),
+    (mark, kept): (&'m StaleSymbol, SavedState),
     bars: &[(Timestamp, Bar)],
     (rows, states): (&mut Rows<'m>, &mut States<'m>),
 ) {

@@ -15,7 +15,7 @@ mod verdicts;
 
 use crate::args::Args;
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::lake::source::Lake;
 use crate::reader::{IN_FLIGHT, Reader};
 use crate::stop::stopped;
@@ -31,12 +31,12 @@ use groups::{Group, Groups};
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::words::counted;
-use sources::{DueHours, OfHour, Source};
+use sources::{DueHours, HourSources, TickSource};
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use store::{Added, FindingRow, Judged, VerdictCounts};
 use tokio_util::sync::CancellationToken;
-use unread::Unread;
+use unread::JudgeObstacle;
 use verdicts::{Provisional, Rules};
 
 /// What judges hours, one after the other.
@@ -60,7 +60,7 @@ pub struct Judging<'a> {
     hours: u64,
 }
 
-/// Which of the two hours next to one are judged by some of its ticks, too.
+/// Which neighbouring hours depend on ticks of this hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NeighbourHours {
     pub before: bool,
@@ -92,12 +92,12 @@ const OLDER_AT_ONCE: usize = 24;
 /// # Errors
 /// Where the database or the store fails, or `stop` is cancelled; what is not done stays due.
 pub async fn refresh(
-    index: &mut Index,
+    db: &mut BatchDb,
     reader: Reader,
     (args, window): (&Args, &Range<Hour>),
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
-    judge(index, reader, args, (window, OLDER_AT_ONCE), stop).await
+    judge(db, reader, args, (window, OLDER_AT_ONCE), stop).await
 }
 
 /// Judges those of a stretch of hours that other runs are not at work beside: the first and the
@@ -106,17 +106,17 @@ pub async fn refresh(
 /// # Errors
 /// As [`refresh`].
 pub async fn refresh_stretch(
-    index: &mut Index,
+    db: &mut BatchDb,
     reader: Reader,
     (args, hours): (&Args, &Range<Hour>),
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     let within = hours.start.plus(1)..hours.end.plus(-1);
-    judge(index, reader, args, (&within, 0), stop).await
+    judge(db, reader, args, (&within, 0), stop).await
 }
 
 async fn judge(
-    index: &mut Index,
+    db: &mut BatchDb,
     reader: Reader,
     args: &Args,
     (window, older): (&Range<Hour>, usize),
@@ -127,21 +127,17 @@ async fn judge(
     let detectors = settings::describe(parameters.price_step, &sessions, &conditions);
     let decode_rules = args.archive.format().describe();
     let lake = Lake::of(&args.lake).map(Arc::new);
-    let DueHours { now, later } = sources::due(
-        index,
-        (lake.as_deref(), &reader),
-        (&detectors, &decode_rules),
-        (window, older),
-    )
-    .await?;
+    let DueHours { now, later } =
+        sources::due(db, (lake.as_deref(), &reader), (&detectors, &decode_rules), (window, older))
+            .await?;
     if now.is_empty() {
         return Ok(());
     }
     if older > 0 {
-        settings::report_others(index, &detectors, &now).await?;
+        settings::report_others(db, &detectors, &now).await?;
     }
     let Some(as_they_come) = args.anomalies.settings() else { return Ok(()) };
-    let sources = index.sources().await?;
+    let sources = db.sources().await?;
     let mut judging = Judging {
         reader,
         decode_rules,
@@ -157,7 +153,7 @@ async fn judge(
         hours: 0,
     };
     for hour in now {
-        judging.judge(index, hour).await?;
+        judging.judge(db, hour).await?;
     }
     judging.report(later);
     Ok(())
@@ -168,7 +164,7 @@ async fn judge(
 /// # Errors
 /// Where the database fails.
 pub async fn report_late(
-    index: &mut Index,
+    db: &mut BatchDb,
     reader: &Reader,
     (args, late): (&Args, &[Hour]),
 ) -> Result<(), Failure> {
@@ -176,9 +172,9 @@ pub async fn report_late(
         return Ok(());
     }
     let lake = Lake::of(&args.lake);
-    let mut hours = index.judged_without_raw(late).await?;
+    let mut hours = db.judged_without_raw(late).await?;
     let decode_rules = args.archive.format().describe();
-    let judged = sources::of_lake(index, (lake.as_ref(), reader), &decode_rules, &hours).await?;
+    let judged = sources::lake_hours(db, (lake.as_ref(), reader), &decode_rules, &hours).await?;
     hours.retain(|hour| !judged.contains(hour));
     if let Some(first) = hours.first() {
         let count = counted(hours.len() as u64, "hour");
@@ -220,25 +216,25 @@ impl Judging<'_> {
         );
     }
 
-    async fn judge(&mut self, index: &mut Index, hour: Hour) -> Result<(), Failure> {
+    async fn judge(&mut self, db: &mut BatchDb, hour: Hour) -> Result<(), Failure> {
         if self.stop.is_cancelled() {
             return Err(stopped());
         }
         let from = (self.lake.as_deref(), &self.reader);
-        let [before, own, after] = sources::around(index, from, &self.decode_rules, hour).await?;
+        let [before, own, after] = sources::around(db, from, &self.decode_rules, hour).await?;
         // What another run reads by other rules is left to that.
         if own.is_empty()
             || own.raw.iter().any(|indexed| *indexed.decode_rules != *self.decode_rules)
         {
             return Ok(());
         }
-        let mut rows = self.found(index, hour).await?;
+        let mut rows = self.found(db, hour).await?;
         let pauses = Arc::new(self.pauses(hour, &rows));
-        let Some(groups) = self.groups(index, hour, &rows).await? else { return Ok(()) };
+        let Some(groups) = self.groups(db, hour, &rows).await? else { return Ok(()) };
         let is_one_group = groups.iter().any(|group| group.symbols.is_none());
         if !is_one_group
             && pauses.since().is_none()
-            && index.is_still_judged(hour, &self.detectors).await?
+            && db.is_still_judged(hour, &self.detectors).await?
         {
             return Ok(());
         }
@@ -250,8 +246,11 @@ impl Judging<'_> {
             && self.ends.as_ref().is_some_and(|(of, _)| of.plus(1) == hour);
         let (is_of_lake, ticks) =
             (!own.lake.is_empty(), groups.iter().map(|group| group.ticks).sum::<u64>());
-        let before =
-            if has_before { OfHour::default() } else { before.only(|span| *span.end() >= from) };
+        let before = if has_before {
+            HourSources::default()
+        } else {
+            before.only(|span| *span.end() >= from)
+        };
         let after = after.only(|span| *span.start() < until);
         let reads = sources::reads([before, own, after], &self.decode_rules);
         let template = Wanted {
@@ -272,7 +271,7 @@ impl Judging<'_> {
             say_unjudged(hour, &format!("{lake} {} of {ticks} ticks", judged.ticks));
             return Ok(());
         }
-        let changed = index.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
+        let changed = db.write_verdicts((hour, &self.detectors), &rows, &judged).await?;
         self.ends = is_one_group.then_some((hour, ends));
         self.note(changed);
         Ok(())
@@ -285,7 +284,7 @@ impl Judging<'_> {
         &mut self,
         groups: Vec<Group>,
         template: &Wanted,
-        reads: &[Source],
+        reads: &[TickSource],
         rows: &mut [FindingRow],
     ) -> Result<Option<(Judged, Vec<CollectedTicks>)>, Failure> {
         let (hour, mut judged, mut ends) = (template.hour, Judged::default(), Vec::new());
@@ -302,8 +301,8 @@ impl Judging<'_> {
                         self.judge_group(hour, (&gathered, symbols.as_deref()), rows, &mut judged);
                     ends.push(part);
                 }
-                Err(Unread::Failed(failure)) => return Err(failure),
-                Err(Unread::Skipped(why)) => {
+                Err(JudgeObstacle::Failed(failure)) => return Err(failure),
+                Err(JudgeObstacle::Skipped(why)) => {
                     say_unjudged(hour, &why);
                     return Ok(None);
                 }
@@ -313,12 +312,12 @@ impl Judging<'_> {
     }
 
     /// What was found in an hour's ticks as they came.
-    async fn found(&self, index: &mut Index, hour: Hour) -> Result<Vec<FindingRow>, Failure> {
-        let mut rows = index.findings_of(hour).await?;
+    async fn found(&self, db: &mut BatchDb, hour: Hour) -> Result<Vec<FindingRow>, Failure> {
+        let mut rows = db.findings_of(hour).await?;
         for row in rows.iter_mut().filter(|row| row.finding.is_silence()) {
             row.finding.place_in(&self.rules.as_they_come.calendar);
         }
-        note_interrupted(index, hour, &mut rows).await?;
+        note_interrupted(db, hour, &mut rows).await?;
         Ok(rows)
     }
 
@@ -333,11 +332,11 @@ impl Judging<'_> {
     /// The hour's symbols, some at a time; `None` where the hour's sums cannot be read.
     async fn groups(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hour: Hour,
         rows: &[FindingRow],
     ) -> Result<Option<Vec<Group>>, Failure> {
-        let Some(sum) = index.computed(hour).await?.and_then(|computed| computed.sum) else {
+        let Some(sum) = db.computed(hour).await?.and_then(|computed| computed.sum) else {
             return Ok(None);
         };
         let symbols =
@@ -358,15 +357,15 @@ impl Judging<'_> {
     async fn gather(
         &mut self,
         wanted: Wanted,
-        reads: &[Source],
+        reads: &[TickSource],
         ticks: u64,
-    ) -> Result<GatheredTicks, Unread> {
+    ) -> Result<GatheredTicks, JudgeObstacle> {
         let (hour, margin) = (wanted.hour, wanted.margin);
         let mut gathered = GatheredTicks::with_room(usize::try_from(ticks).unwrap_or(0));
         if let Some((_, ends)) = self.ends.as_ref().filter(|_| !wanted.with_before) {
             ends.iter().for_each(|part| gathered.add(part.only(wanted.symbols.as_deref())));
         }
-        let asked: Vec<(Source, Whose)> = (0..)
+        let asked: Vec<(TickSource, Whose)> = (0..)
             .zip(reads)
             .map(|(rank, source)| {
                 let topic = source.topic(&self.reader).to_owned();
@@ -380,10 +379,10 @@ impl Judging<'_> {
                     (reader.clone(), lake.clone(), wanted.clone(), stop.clone());
                 async move {
                     match source {
-                        Source::Raw(object) => {
+                        TickSource::Raw(object) => {
                             sources::read_raw(&reader, &object, (wanted, whose)).await
                         }
-                        Source::Lake(counting) => {
+                        TickSource::Lake(counting) => {
                             sources::read_lake(
                                 (&reader, lake.as_deref(), &stop),
                                 &counting,
@@ -399,7 +398,7 @@ impl Judging<'_> {
             .stop
             .run_until_cancelled(parts.next())
             .await
-            .ok_or_else(|| Unread::Failed(stopped()))?
+            .ok_or_else(|| JudgeObstacle::Failed(stopped()))?
         {
             gathered.add(part?);
         }
@@ -468,7 +467,7 @@ impl Judging<'_> {
         (rows, numbers): (&[FindingRow], &[usize]),
         judged: &mut Judged,
     ) {
-        let within = within(hour, ticks);
+        let within = range_within(hour, ticks);
         judged.ticks += within.len() as u64;
         let findings: Vec<Provisional> =
             numbers.iter().map(|number| rows[*number].finding.clone()).collect();
@@ -522,7 +521,7 @@ fn note_came(rows: &mut [FindingRow], interrupted: &Interrupted) {
 /// Notes in which part of the hour before silent symbols have ticks: between the first one in the
 /// silence that is known, which is that of the bar, and the last.
 async fn note_interrupted(
-    index: &mut Index,
+    db: &mut BatchDb,
     hour: Hour,
     rows: &mut [FindingRow],
 ) -> Result<(), Failure> {
@@ -531,7 +530,7 @@ async fn note_interrupted(
     if !rows.iter().any(reaches_back) {
         return Ok(());
     }
-    let sum = index.computed(hour.plus(-1)).await?.and_then(|computed| computed.sum);
+    let sum = db.computed(hour.plus(-1)).await?.and_then(|computed| computed.sum);
     let Some(sum) = sum else { return Ok(()) };
     let bars: FxHashMap<&str, (Timestamp, Timestamp)> = sum
         .bars
@@ -547,14 +546,14 @@ async fn note_interrupted(
 }
 
 /// Which of a symbol's ticks are the hour's.
-fn within(hour: Hour, ticks: &[CollectedTick]) -> Range<usize> {
+fn range_within(hour: Hour, ticks: &[CollectedTick]) -> Range<usize> {
     let before = |end: Timestamp| ticks.partition_point(|held| held.key.timestamp < end);
     before(hour.start())..before(hour.plus(1).start())
 }
 
 /// The last ticks of the hour, as a margin of the next one.
 fn end_of(hour: Hour, ticks: &[CollectedTick], count: usize) -> Vec<CollectedTick> {
-    let Range { start, end } = within(hour, ticks);
+    let Range { start, end } = range_within(hour, ticks);
     let (from, _) = margins(hour.plus(1));
     let near = ticks.partition_point(|held| held.key.timestamp < from);
     let nearest =

@@ -1,8 +1,8 @@
 //! `batch_runs`, one row a run.
 
 use crate::hour::Hour;
-use crate::index::Index;
-use crate::lock::{Hold, Token};
+use crate::index::BatchDb;
+use crate::lock::{Token, TransactionLock};
 use service::Failure;
 use service::pg;
 use service::pg::in_time;
@@ -70,13 +70,12 @@ const NOTING: &str = "noting the run in";
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn begin(index: &mut Index, begun: Begun<'_>) -> Result<i64, Failure> {
-    let token = index.lock.clone();
-    index
-        .transact(NOTING, Hold::Members, async |transaction| {
-            insert(transaction, token.as_ref(), begun).await
-        })
-        .await
+pub async fn begin(db: &mut BatchDb, begun: Begun<'_>) -> Result<i64, Failure> {
+    let token = db.lock.clone();
+    db.transact(NOTING, TransactionLock::Membership, async |transaction| {
+        insert(transaction, token.as_ref(), begun).await
+    })
+    .await
 }
 
 async fn insert(
@@ -102,14 +101,14 @@ async fn insert(
 }
 
 /// Notes the end of a run: over the run's own connection, or a new one where that is broken.
-pub async fn finish(index: &mut Index, run_id: i64, counts: &Counts, result: &Result<(), Failure>) {
+pub async fn finish(db: &mut BatchDb, run_id: i64, counts: &Counts, result: &Result<(), Failure>) {
     // What has failed may be this very connection, and it need not say so.
     let is_usable = !matches!(result, Err(Failure::Infrastructure(_)));
     let over_own =
         async |connection: &mut PgConnection| update(connection, run_id, counts, result).await;
-    let noted = match is_usable && index.query(NOTING, over_own).await.is_ok() {
+    let noted = match is_usable && db.query(NOTING, over_own).await.is_ok() {
         true => Ok(()),
-        false => retry(index, run_id, counts, result).await,
+        false => retry(db, run_id, counts, result).await,
     };
     if let Err(error) = noted {
         let error = format!("{error:#}");
@@ -122,13 +121,13 @@ pub async fn finish(index: &mut Index, run_id: i64, counts: &Counts, result: &Re
 }
 
 async fn retry(
-    index: &Index,
+    db: &BatchDb,
     run_id: i64,
     counts: &Counts,
     result: &Result<(), Failure>,
 ) -> anyhow::Result<()> {
-    let mut connection = index.database.connect().await?;
-    Ok(in_time(index.patience, update(&mut connection, run_id, counts, result)).await?)
+    let mut connection = db.database.connect().await?;
+    Ok(in_time(db.patience, update(&mut connection, run_id, counts, result)).await?)
 }
 
 async fn update(

@@ -6,15 +6,16 @@
 //! transaction that ends with a look at the lock, and that the old run no longer has.
 //!
 //! Runs that share a window are kept from each other by what their transactions hold until they end
-//! ([`Hold`]): advisory locks, but those of a transaction, which a pooler cannot leak. They are
-//! taken in one order: [`Hold`], the rows of an hour, then [`queue`].
+//! ([`TransactionLock`]): advisory locks, but those of a transaction, which a pooler cannot leak.
+//! They are taken in one order: [`TransactionLock`], the rows of an hour, then
+//! [`serialize_commits`].
 
 pub(crate) mod transaction;
 
-pub use transaction::{End, Hold, TakenOver, Token, queue, within};
+pub use transaction::{End, TakenOver, Token, TransactionLock, serialize_commits, within};
 
 use crate::flags::DatabaseOptions;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::stop::stopped;
 use service::Failure;
 use service::pg;
@@ -30,8 +31,7 @@ use transaction::{SESSIONS, TRANSACTIONS, begin_with};
 
 /// Heartbeats in the time after which a silent run counts as dead.
 const BEATS: u32 = 6;
-/// How often at least the heart of a run beats that shares its hours: others then soon know that it
-/// is dead.
+/// Maximum heartbeat interval of a sharing run, so that others soon notice that it died.
 const SHARED_BEAT: Duration = Duration::from_secs(2);
 /// How often a lock is given back over a new connection, before it is left to age.
 const RELEASE_TRIES: u32 = 4;
@@ -43,19 +43,19 @@ const RUN: &str = "batch-layer";
 
 /// Ends the transactions of runs that are dead: such a run is frozen or gone in the middle of them,
 /// and what it has locked stands in the way of whoever takes over.
-const CLEAR: &str = include_str!("../sql/lock/end_transactions.sql");
+const END_DEAD_TRANSACTIONS: &str = include_str!("../sql/lock/end_transactions.sql");
 
 /// Forgets runs that are dead, but for one; and what runs have shared of which none is left.
-const FORGET: [&str; 2] = [
+const DELETE_DEAD_RUNS: [&str; 2] = [
     include_str!("../sql/lock/forget_dead.sql"),
     "delete from batch_stretches where not exists (select from batch_lock)",
 ];
 
 /// What trying to take the lock has led to.
-pub enum Taken {
-    Ours,
+pub enum Acquired {
+    Yes,
     /// A sentence about who has it.
-    Theirs(String),
+    HeldBy(String),
 }
 
 /// How often a run that shares hours asks whether others have made way.
@@ -67,15 +67,18 @@ pub const PAUSE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn open(database: &DatabaseOptions, silence: Duration) -> Result<Option<Index>, Failure> {
-    let mut index = database.open(RUN, true).await?;
-    index.limit_statements().await?;
-    if let Taken::Theirs(who) = take(&mut index, silence).await? {
-        let address = index.database.address();
+pub async fn open(
+    database: &DatabaseOptions,
+    silence: Duration,
+) -> Result<Option<BatchDb>, Failure> {
+    let mut db = database.open(RUN, true).await?;
+    db.limit_statements().await?;
+    if let Acquired::HeldBy(who) = acquire(&mut db, silence).await? {
+        let address = db.database.address();
         tracing::info!(%who, address, "another run of batch-layer is at work on {address} ({who}): nothing to do");
         return Ok(None);
     }
-    Ok(Some(index))
+    Ok(Some(db))
 }
 
 /// The same of a run that was asked for hours of its own: it waits for any other run, but for those
@@ -83,59 +86,60 @@ pub async fn open(database: &DatabaseOptions, silence: Duration) -> Result<Optio
 ///
 /// # Errors
 /// As [`open`], or where `stop` is cancelled.
-pub async fn wait(
+pub async fn acquire_when_free(
     database: &DatabaseOptions,
     silence: Duration,
     group: Option<&str>,
     stop: &CancellationToken,
-) -> Result<Index, Failure> {
-    let mut index = database.open(RUN, true).await?;
-    index.limit_statements().await?;
-    let mut is_said = false;
-    while let Taken::Theirs(who) = take_in(&mut index, silence, group).await? {
-        if !std::mem::replace(&mut is_said, true) {
-            let address = index.database.address();
+) -> Result<BatchDb, Failure> {
+    let mut db = database.open(RUN, true).await?;
+    db.limit_statements().await?;
+    let mut is_logged = false;
+    while let Acquired::HeldBy(who) = acquire_in_group(&mut db, silence, group).await? {
+        if !std::mem::replace(&mut is_logged, true) {
+            let address = db.database.address();
             tracing::info!(%who, address, "waiting for another run of batch-layer on {address} ({who})");
         }
         stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await.ok_or_else(stopped)?;
     }
-    Ok(index)
+    Ok(db)
 }
 
 /// The lock alone, for an index that is open.
 ///
 /// # Errors
 /// As [`open`].
-pub async fn take(index: &mut Index, silence: Duration) -> Result<Taken, Failure> {
-    take_in(index, silence, None).await
+pub async fn acquire(db: &mut BatchDb, silence: Duration) -> Result<Acquired, Failure> {
+    acquire_in_group(db, silence, None).await
 }
 
-async fn take_in(
-    index: &mut Index,
+async fn acquire_in_group(
+    db: &mut BatchDb,
     silence: Duration,
     group: Option<&str>,
-) -> Result<Taken, Failure> {
-    let limit = index.server_patience();
-    let token = index
+) -> Result<Acquired, Failure> {
+    let limit = db.server_patience();
+    let token = db
         .query("taking the batch layer's lock in", async |connection| {
-            try_take(connection, (limit, silence), group).await
+            try_acquire(connection, (limit, silence), group).await
         })
         .await?;
     if let Some(text) = token {
-        index.lock = Some(Token { text, limit, silence, shares: group.is_some() });
-        return Ok(Taken::Ours);
+        db.lock = Some(Token { text, limit, silence, shares: group.is_some() });
+        return Ok(Acquired::Yes);
     }
-    index.query("reading the batch layer's lock in", holder).await.map(Taken::Theirs)
+    db.query("reading the batch layer's lock in", describe_holder).await.map(Acquired::HeldBy)
 }
 
-async fn try_take(
+async fn try_acquire(
     connection: &mut PgConnection,
     (limit, silence): (Duration, Duration),
     group: Option<&str>,
 ) -> Result<Option<String>, sqlx::Error> {
-    clear(connection, silence).await?;
-    let mut transaction = begin_with(connection, (limit, silence), None, Hold::Members).await?;
-    forget(&mut transaction, silence, None).await?;
+    end_dead_transactions(connection, silence).await?;
+    let mut transaction =
+        begin_with(connection, (limit, silence), None, TransactionLock::Membership).await?;
+    delete_dead_runs(&mut transaction, silence, None).await?;
     let token = pg::query_scalar(include_str!("../sql/lock/take.sql"))
         .bind(describe())
         .bind(group)
@@ -149,8 +153,11 @@ async fn try_take(
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn clear(connection: &mut PgConnection, silence: Duration) -> Result<(), sqlx::Error> {
-    let ended: i64 = pg::query_scalar(CLEAR)
+pub async fn end_dead_transactions(
+    connection: &mut PgConnection,
+    silence: Duration,
+) -> Result<(), sqlx::Error> {
+    let ended: i64 = pg::query_scalar(END_DEAD_TRANSACTIONS)
         .bind(silence.as_secs_f64())
         .bind(SESSIONS)
         .bind(TRANSACTIONS)
@@ -165,13 +172,13 @@ pub async fn clear(connection: &mut PgConnection, silence: Duration) -> Result<(
     Ok(())
 }
 
-/// Forgets silent runs but `own`, in a transaction that holds [`Hold::Members`].
-pub async fn forget(
+/// Forgets silent runs but `own`, in a transaction that holds [`TransactionLock::Membership`].
+pub async fn delete_dead_runs(
     transaction: &mut PgTransaction<'_>,
     silence: Duration,
     own: Option<&Token>,
 ) -> Result<(), sqlx::Error> {
-    let [silent, left] = FORGET;
+    let [silent, left] = DELETE_DEAD_RUNS;
     pg::query(silent)
         .bind(silence.as_secs_f64())
         .bind(SESSIONS)
@@ -182,7 +189,7 @@ pub async fn forget(
     Ok(())
 }
 
-async fn holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
+async fn describe_holder(connection: &mut PgConnection) -> Result<String, sqlx::Error> {
     let row = pg::query(include_str!("../sql/lock/holder.sql")).fetch_optional(connection).await?;
     let Some(row) = row else {
         return Ok("it has just ended".into());
@@ -203,11 +210,11 @@ fn describe() -> String {
 }
 
 /// Gives the lock back. A run that has lost it leaves the new owner's alone.
-pub async fn release(index: &mut Index) {
-    let Some(token) = index.lock.take() else {
+pub async fn release(db: &mut BatchDb) {
+    let Some(token) = db.lock.take() else {
         return;
     };
-    let mut given_back = in_time(index.patience, give_back(&mut index.connection, &token)).await;
+    let mut given_back = in_time(db.patience, give_back(&mut db.connection, &token)).await;
     // What has ended the run may have ended its connection. The next run should not have to wait
     // for the lock to age.
     for _ in 0..RELEASE_TRIES {
@@ -215,7 +222,7 @@ pub async fn release(index: &mut Index) {
             return;
         }
         tokio::time::sleep(RELEASE_PAUSE).await;
-        let anew = async { give_back(&mut connect(&index.database).await?, &token).await };
+        let anew = async { give_back(&mut connect(&db.database).await?, &token).await };
         given_back = in_time(RELEASE_LIMIT, anew).await;
     }
     if let Err(error) = given_back {
@@ -233,12 +240,12 @@ async fn give_back(connection: &mut PgConnection, token: &Token) -> Result<(), s
 
 /// Keeps the lock alive over a connection of its own, until it is dropped. `lost` is cancelled once
 /// another run has it.
-pub fn keep(
-    index: &Index,
+pub fn spawn_heartbeat(
+    db: &BatchDb,
     silence: Duration,
     lost: CancellationToken,
 ) -> Option<AbortOnDropHandle<()>> {
-    let (token, database) = (index.lock.clone()?, index.database.clone());
+    let (token, database) = (db.lock.clone()?, db.database.clone());
     let pause = if token.shares { SHARED_BEAT.min(silence / BEATS) } else { silence / BEATS };
     let beating = async move {
         let mut connection = None;
@@ -317,8 +324,8 @@ mod tests {
 
     #[test]
     fn whose_transactions_are_ended_and_who_is_forgotten_are_the_same() {
-        let said = dead(CLEAR);
+        let said = dead(END_DEAD_TRANSACTIONS);
         assert!(said.is_some());
-        assert_eq!(said, dead(FORGET[0]));
+        assert_eq!(said, dead(DELETE_DEAD_RUNS[0]));
     }
 }

@@ -9,14 +9,14 @@ mod store;
 pub use store::mark;
 
 use crate::args::Args;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::indicators::how_many;
-use crate::lock::Hold;
+use crate::lock::TransactionLock;
 use crate::stop::stopped;
 use anomalies::bars::hours::{self, DETECTOR, FAR, NOVEL, Odd, RARE, WEEKS};
 use service::Failure;
 use sqlx::postgres::PgConnection;
-use store::{Changed, Mark};
+use store::{Changed, StaleSymbol};
 use tokio_util::sync::CancellationToken;
 
 /// Symbols that are looked at together, unless they have more bars than there is memory for.
@@ -31,20 +31,19 @@ const LOOKING: &str = "looking for odd bars in";
 /// # Errors
 /// Where the database fails or `stop` is cancelled; what is not done stays marked.
 pub async fn refresh(
-    index: &mut Index,
+    db: &mut BatchDb,
     args: &Args,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
     if args.anomalies.hindsight().is_none() {
         return Ok(());
     }
-    index
-        .transact(LOOKING, Hold::Nothing, async |transaction| {
-            store::mark_all_of_others(transaction, &detector()).await
-        })
-        .await?;
+    db.transact(LOOKING, TransactionLock::None, async |transaction| {
+        store::mark_all_of_others(transaction, &detector()).await
+    })
+    .await?;
     let mut changed = Changed::default();
-    while let Some(more) = refresh_some(index, stop).await? {
+    while let Some(more) = refresh_some(db, stop).await? {
         changed.add(more);
     }
     if changed != Changed::default() {
@@ -62,19 +61,19 @@ fn detector() -> String {
 /// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a
 /// symbol that is marked anew meanwhile stays marked.
 async fn refresh_some(
-    index: &mut Index,
+    db: &mut BatchDb,
     stop: &CancellationToken,
 ) -> Result<Option<Changed>, Failure> {
     if stop.is_cancelled() {
         return Err(stopped());
     }
-    let (marks, bars) = index.query(LOOKING, read_some).await?;
+    let (marks, bars) = db.query(LOOKING, read_some).await?;
     if marks.is_empty() {
         return Ok(None);
     }
     let until = stop.clone();
     let judging = move || {
-        let judge = |(mark, bars): (&Mark, &Vec<_>)| {
+        let judge = |(mark, bars): (&StaleSymbol, &Vec<_>)| {
             (!until.is_cancelled())
                 .then(|| hours::judge(hours::seed(&mark.symbol), bars, mark.changed()))
         };
@@ -84,19 +83,18 @@ async fn refresh_some(
     let judged = tokio::task::spawn_blocking(judging).await;
     let (marks, found) = judged.map_err(|error| Failure::Infrastructure(error.into()))?;
     let found = found.ok_or_else(stopped)?;
-    index
-        .transact(LOOKING, Hold::Nothing, async |transaction| {
-            let changed = store::replace(transaction, &marks, &found).await?;
-            store::unmark(transaction, &marks).await?;
-            Ok(Some(changed))
-        })
-        .await
+    db.transact(LOOKING, TransactionLock::None, async |transaction| {
+        let changed = store::replace(transaction, &marks, &found).await?;
+        store::unmark(transaction, &marks).await?;
+        Ok(Some(changed))
+    })
+    .await
 }
 
 /// Some marks, each with the bars that have to be known.
 async fn read_some(
     connection: &mut PgConnection,
-) -> Result<(Vec<Mark>, Vec<Vec<hours::Hour>>), sqlx::Error> {
+) -> Result<(Vec<StaleSymbol>, Vec<Vec<hours::Hour>>), sqlx::Error> {
     let mut marks = store::marks(connection, SYMBOLS_AT_ONCE).await?;
     let counts = store::count_bars(connection, &marks).await?;
     marks.truncate(how_many(&counts));

@@ -7,7 +7,7 @@ use crate::completeness;
 use crate::dry_run;
 use crate::flags::Plan;
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::indicators;
 use crate::judging;
 use crate::ledger::{self, Begun, Counts};
@@ -16,7 +16,7 @@ use crate::odd_bars;
 use crate::progress::size;
 use crate::reader::Reader;
 use crate::sharing::{self, Stretches};
-use crate::work::Work;
+use crate::work::WindowRun;
 use common::Timestamp;
 use service::Failure;
 use service::pg::Migrations;
@@ -47,43 +47,45 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
     let options = bulk::options(&args)?;
     let store = ObjectStore::open(&args.archive.store()).await?;
     if args.dry_run {
-        let index = args.database.open("batch-layer", false).await?;
-        return dry_run::run(&args, &plan, &store, index).await;
+        let db = args.database.open("batch-layer", false).await?;
+        return dry_run::run(&args, &plan, &store, db).await;
     }
     let group = args.group(&plan);
     let silence = args.takeover_after;
     let taken = match plan.is_default {
         true => lock::open(&args.database, silence).await?,
         // Nobody else does what it was asked for.
-        false => Some(lock::wait(&args.database, silence, group.as_deref(), &stop).await?),
+        false => {
+            Some(lock::acquire_when_free(&args.database, silence, group.as_deref(), &stop).await?)
+        }
     };
-    let Some(mut index) = taken else { return Ok(()) };
+    let Some(mut db) = taken else { return Ok(()) };
     // Who has lost the lock could not write anyhow.
     let stop = stop.child_token();
-    let _kept = lock::keep(&index, args.takeover_after, stop.clone());
+    let _kept = lock::spawn_heartbeat(&db, args.takeover_after, stop.clone());
     let begun = async {
         let bulk = Bulk::open(options, store.clone(), stop.clone()).await?;
-        let run_id = begin(&mut index, &args, &mut plan, &bulk).await?;
+        let run_id = begin(&mut db, &args, &mut plan, &bulk).await?;
         Ok::<_, Failure>((bulk, run_id))
     };
     let (bulk, run_id) = match begun.await {
         Ok(begun) => begun,
         Err(failure) => {
-            lock::release(&mut index).await;
+            lock::release(&mut db).await;
             return Err(failure);
         }
     };
     let (span, trace) = (tracing::info_span!("run", run = run_id), traced(run_id));
     let run = Run { args: &args, plan, store, run_id, stop };
-    let mut first = run.work(index);
+    let mut first = run.work(db);
     first.read_by(bulk);
-    let (mut index, counts, result) = match args.share {
+    let (mut db, counts, result) = match args.share {
         false => run.all(first).instrument(span.clone()).instrument(trace.clone()).await,
         true => run.shared(first).instrument(span.clone()).instrument(trace.clone()).await,
     };
     describe(&trace, &counts);
-    ledger::finish(&mut index, run_id, &counts, &result).await;
-    lock::release(&mut index).await;
+    ledger::finish(&mut db, run_id, &counts, &result).await;
+    lock::release(&mut db).await;
     if matches!(result, Ok(()) | Err(Failure::Partial(_))) {
         span.in_scope(|| report(&counts, started));
     }
@@ -100,70 +102,65 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn work(&self, index: Index) -> Work {
-        Work::new(
+    fn work(&self, db: BatchDb) -> WindowRun {
+        WindowRun::new(
             self.args,
             self.plan.clone(),
             self.store.clone(),
-            index,
+            db,
             self.run_id,
             self.stop.clone(),
         )
     }
 
     /// The whole window.
-    async fn all(&self, mut work: Work) -> (Index, Counts, Result<(), Failure>) {
+    async fn all(&self, mut work: WindowRun) -> (BatchDb, Counts, Result<(), Failure>) {
         let result = work.run().await;
         work.close_engine().await;
         let (reader, late) = (work.reader(), work.late());
-        let (mut index, counts) = work.finish();
+        let (mut db, counts) = work.finish();
         let result = match result {
             // The hours that were written are right whatever became of the others.
             Ok(()) | Err(Failure::Partial(_)) => {
-                self.follow(&mut index, reader, &late).await.and(result)
+                self.follow(&mut db, reader, &late).await.and(result)
             }
             Err(failure) => Err(failure),
         };
-        (index, counts, result)
+        (db, counts, result)
     }
 
-    async fn follow(
-        &self,
-        index: &mut Index,
-        reader: Reader,
-        late: &[Hour],
-    ) -> Result<(), Failure> {
+    async fn follow(&self, db: &mut BatchDb, reader: Reader, late: &[Hour]) -> Result<(), Failure> {
         if self.args.recompute && !self.plan.window.is_empty() {
-            indicators::mark_all(index, &self.plan.window).await?;
+            indicators::mark_all(db, &self.plan.window).await?;
         }
-        indicators::refresh(index, &self.stop).await?;
-        odd_bars::refresh(index, self.args, &self.stop).await?;
-        judging::report_late(index, &reader, (self.args, late)).await?;
-        judging::refresh(index, reader, (self.args, &self.plan.window), &self.stop).await
+        indicators::refresh(db, &self.stop).await?;
+        odd_bars::refresh(db, self.args, &self.stop).await?;
+        judging::report_late(db, &reader, (self.args, late)).await?;
+        judging::refresh(db, reader, (self.args, &self.plan.window), &self.stop).await
     }
 
     /// What other runs leave of the window; and all of it once more, if this run is the one to
     /// close.
-    async fn shared(&self, mut work: Work) -> (Index, Counts, Result<(), Failure>) {
+    async fn shared(&self, mut work: WindowRun) -> (BatchDb, Counts, Result<(), Failure>) {
         let stretches = Stretches::new(&self.plan.window, work.reach());
-        let judge = async |work: &mut Work, hours: &Range<Hour>| {
+        let judge = async |work: &mut WindowRun, hours: &Range<Hour>| {
             let reader = work.reader();
-            judging::refresh_stretch(work.index(), reader, (self.args, hours), &self.stop).await
+            judging::refresh_stretch(work.db(), reader, (self.args, hours), &self.stop).await
         };
         let worked = sharing::work(&mut work, &stretches, self.args.takeover_after, judge).await;
         let (reader, late) = (work.reader(), work.late());
-        let (mut index, mut counts) = work.finish();
-        let reported = judging::report_late(&mut index, &reader, (self.args, &late)).await;
+        let (mut db, mut counts) = work.finish();
+        let reported = judging::report_late(&mut db, &reader, (self.args, &late)).await;
         match worked.and_then(|is_closing| reported.map(|()| is_closing)) {
-            Ok(false) => (index, counts, Ok(())),
-            Err(failure) => (index, counts, Err(failure)),
+            Ok(false) => (db, counts, Ok(())),
+            Err(failure) => (db, counts, Err(failure)),
             Ok(true) => {
-                let (mut index, more, result) = self.all(self.work(index).closing()).await;
+                let (mut db, more, result) = self.all(self.work(db).closing()).await;
                 counts.add(more);
                 let is_done = matches!(result, Ok(()) | Err(Failure::Partial(_)))
                     && !self.stop.is_cancelled();
-                let closed = if is_done { stretches.close(&mut index).await } else { Ok(()) };
-                (index, counts, result.and(closed))
+                let closed = if is_done { stretches.close(&mut db).await } else { Ok(()) };
+                (db, counts, result.and(closed))
             }
         }
     }
@@ -172,17 +169,17 @@ impl Run<'_> {
 /// Notes the run, and lets its window begin where the last one's end asks for. Gives the run's
 /// number.
 async fn begin(
-    index: &mut Index,
+    db: &mut BatchDb,
     args: &Args,
     plan: &mut Plan,
     bulk: &Bulk,
 ) -> Result<i64, Failure> {
-    if let Some(last) = completeness::last_run(index).await? {
+    if let Some(last) = completeness::last_run(db).await? {
         plan.reach_back_from(last, args.hours.lookback);
     }
     let (arguments, engine) = (args.describe(plan), bulk.engine());
     let (looks_back, window) = (plan.looks_back, Some(&plan.window));
-    ledger::begin(index, Begun { arguments: &arguments, engine: &engine, looks_back, window }).await
+    ledger::begin(db, Begun { arguments: &arguments, engine: &engine, looks_back, window }).await
 }
 
 /// The run, for who takes traces.

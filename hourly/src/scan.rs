@@ -31,7 +31,7 @@ pub use offsets::{Offsets, Overlap};
 pub use options::{Exclusions, ScanOptions, max_without_tick};
 pub use places::place_of;
 pub use run_set::Runs;
-pub use visit::{Spot, Visitor, visit};
+pub use visit::{LinePosition, Visitor, visit};
 
 use crate::hour::Hour;
 use collector::{Collector, Selection};
@@ -184,7 +184,7 @@ impl<'a> Summing<'a> {
 }
 
 impl Visitor for Summing<'_> {
-    fn record(&mut self, record: &Record<'_>, spot: Spot) {
+    fn record(&mut self, record: &Record<'_>, spot: LinePosition) {
         self.scan.note_line(spot.element);
         self.collector.add(record, spot);
         self.records += 1;

@@ -5,7 +5,7 @@
 //! and it is said. Spans of offsets tell which hours may share any; of those the sets are compared.
 
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::scan::{Offsets, places};
 use crate::state;
 use common::Timestamp;
@@ -20,7 +20,7 @@ use std::io;
 
 /// What an hour's sums have in common with those of another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shared {
+pub struct SharedRecords {
     pub other: Hour,
     pub records: u64,
     pub topic: String,
@@ -31,7 +31,7 @@ pub struct Shared {
     pub is_stale: bool,
 }
 
-impl Shared {
+impl SharedRecords {
     /// In words, without the hour that has them.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -50,18 +50,17 @@ impl Shared {
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn of_computed(index: &mut Index, hour: Hour) -> Result<Vec<Shared>, Failure> {
+pub async fn of_computed(db: &mut BatchDb, hour: Hour) -> Result<Vec<SharedRecords>, Failure> {
     let statement =
         pg::query_scalar("select offsets from hour_sums where hour = $1").bind(hour.start());
-    let row: Option<Vec<u8>> = index.fetch_optional("reading hour_sums in", statement).await?;
+    let row: Option<Vec<u8>> = db.fetch_optional("reading hour_sums in", statement).await?;
     let kept = row;
     match kept.and_then(|kept| state::decode_offsets(&kept).ok()) {
         Some(places) => {
-            index
-                .query("reading hour_sums in", async |connection| {
-                    find(connection, hour, &places).await
-                })
-                .await
+            db.query("reading hour_sums in", async |connection| {
+                find(connection, hour, &places).await
+            })
+            .await
         }
         None => Ok(Vec::new()),
     }
@@ -72,8 +71,8 @@ pub(crate) async fn find(
     connection: &mut PgConnection,
     hour: Hour,
     places: &Offsets,
-) -> Result<Vec<Shared>, sqlx::Error> {
-    let spans = spans(places);
+) -> Result<Vec<SharedRecords>, sqlx::Error> {
+    let spans = spans_of(places);
     let mut rows = pg::query(include_str!("../sql/shared/find.sql"))
         .bind(hour.start())
         .bind(spans.iter().map(|span| &*span.topic).collect::<Vec<_>>())
@@ -98,7 +97,7 @@ pub(crate) async fn find(
         if let Some(&(topic, partition, places)) = of_same.first()
             && let Some(place) = places.min()
         {
-            found.push(Shared {
+            found.push(SharedRecords {
                 other,
                 records,
                 topic: topic.to_owned(),
@@ -120,7 +119,7 @@ struct Span {
     messages: RoaringTreemap,
 }
 
-fn spans(places: &Offsets) -> Vec<Span> {
+fn spans_of(places: &Offsets) -> Vec<Span> {
     let span = |(topic, partition, places): (&str, i32, &RoaringTreemap)| {
         let messages = places::messages(places);
         Some(Span {
@@ -136,7 +135,7 @@ fn spans(places: &Offsets) -> Vec<Span> {
 
 /// The spans of an hour's places with the messages of those that were `withdrawn` from it.
 fn spans_with(places: &Offsets, withdrawn: &Offsets) -> Vec<Span> {
-    let mut spans = spans(places);
+    let mut spans = spans_of(places);
     for (topic, partition, gone) in withdrawn.iter() {
         let own = spans.iter_mut().find(|span| span.topic == topic && span.partition == partition);
         if let Some(span) = own {
@@ -155,7 +154,7 @@ pub(crate) async fn write(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
     (places, withdrawn): (&Offsets, &Offsets),
-    shared: &[Shared],
+    shared: &[SharedRecords],
 ) -> Result<(), sqlx::Error> {
     let mut spans = spans_with(places, withdrawn);
     let offsets: io::Result<Vec<Vec<u8>>> =

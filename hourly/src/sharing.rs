@@ -6,9 +6,9 @@
 //! window, that finds little to do. A run that is silent loses its stretch to whoever asks next.
 
 use crate::hour::Hour;
-use crate::index::Index;
-use crate::lock::{self, End, Hold, Token};
-use crate::work::Work;
+use crate::index::BatchDb;
+use crate::lock::{self, End, Token, TransactionLock};
+use crate::work::WindowRun;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
@@ -94,18 +94,22 @@ impl Stretches {
     ///
     /// # Errors
     /// Where the database fails, or the run has lost its lock.
-    pub async fn take(&self, index: &mut Index, silence: Duration) -> Result<Next, Failure> {
-        let token = index.lock.clone();
-        index
-            .query(SHARING, async |connection| {
-                lock::clear(connection, silence).await?;
-                lock::within(connection, token.as_ref(), Hold::Members, async |transaction| {
+    pub async fn take(&self, db: &mut BatchDb, silence: Duration) -> Result<Next, Failure> {
+        let token = db.lock.clone();
+        db.query(SHARING, async |connection| {
+            lock::end_dead_transactions(connection, silence).await?;
+            lock::within(
+                connection,
+                token.as_ref(),
+                TransactionLock::Membership,
+                async |transaction| {
                     let next = self.try_take(transaction, silence, token.as_ref()).await?;
                     Ok(End::Commit(next))
-                })
-                .await
-            })
+                },
+            )
             .await
+        })
+        .await
     }
 
     async fn try_take(
@@ -114,7 +118,7 @@ impl Stretches {
         silence: Duration,
         token: Option<&Token>,
     ) -> Result<Next, sqlx::Error> {
-        lock::forget(transaction, silence, token).await?;
+        lock::delete_dead_runs(transaction, silence, token).await?;
         let next = self.next(&states(transaction).await?);
         let start = match &next {
             Next::Stretch(hours) => Some(hours.start),
@@ -133,8 +137,8 @@ impl Stretches {
     ///
     /// # Errors
     /// As [`Self::take`]; here and below.
-    pub async fn close(&self, index: &mut Index) -> Result<(), Failure> {
-        finish(index, self.end).await
+    pub async fn close(&self, db: &mut BatchDb) -> Result<(), Failure> {
+        finish(db, self.end).await
     }
 }
 
@@ -148,18 +152,17 @@ async fn states(
     Ok(rows.into_iter().map(|(start, is_done)| (Hour::of(start), state(is_done))).collect())
 }
 
-async fn finish(index: &mut Index, start: Hour) -> Result<(), Failure> {
-    let token = index.lock.clone();
+async fn finish(db: &mut BatchDb, start: Hour) -> Result<(), Failure> {
+    let token = db.lock.clone();
     let update = pg::query(
         "update batch_stretches set is_done = true where first_hour = $1 and token = $2::uuid",
     )
     .bind(start.start())
     .bind(token.as_ref().map(Token::as_str));
-    index
-        .transact(SHARING, Hold::Members, async |transaction| {
-            update.execute(transaction).await.map(drop)
-        })
-        .await
+    db.transact(SHARING, TransactionLock::Membership, async |transaction| {
+        update.execute(transaction).await.map(drop)
+    })
+    .await
 }
 
 /// Does what others have left of the stretches. `judge`: what follows on a stretch. Gives whether
@@ -168,24 +171,24 @@ async fn finish(index: &mut Index, start: Hour) -> Result<(), Failure> {
 /// # Errors
 /// Where the run cannot go on or is stopped; what it was at is free then.
 pub async fn work(
-    work: &mut Work,
+    work: &mut WindowRun,
     stretches: &Stretches,
     silence: Duration,
-    mut judge: impl AsyncFnMut(&mut Work, &Range<Hour>) -> Result<(), Failure>,
+    mut judge: impl AsyncFnMut(&mut WindowRun, &Range<Hour>) -> Result<(), Failure>,
 ) -> Result<bool, Failure> {
     work.prepare().await?;
-    let mut is_said = false;
+    let mut is_logged = false;
     loop {
-        match stretches.take(work.index(), silence).await? {
+        match stretches.take(work.db(), silence).await? {
             Next::Stretch(hours) => {
                 work.run_stretch(&hours).await?;
                 judge(work, &hours).await?;
-                finish(work.index(), hours.start).await?;
+                finish(work.db(), hours.start).await?;
             }
             Next::Closing => return Ok(true),
             Next::Done => return Ok(false),
             Next::Wait => {
-                if !std::mem::replace(&mut is_said, true) {
+                if !std::mem::replace(&mut is_logged, true) {
                     tracing::info!("the hours that are left are other runs': waiting for them");
                 }
                 work.pause(lock::PAUSE).await?;

@@ -22,7 +22,7 @@ const ZSTD_LEVEL: i32 = 1;
 /// The bars and the offsets of an hour as bytes.
 ///
 /// # Errors
-/// None that can be: memory is written to.
+/// Never in practice: it writes to memory.
 pub fn encode(sum: &HourBars) -> io::Result<(Vec<u8>, Vec<u8>)> {
     let mut out = zstd::stream::write::Encoder::new(vec![VERSION], ZSTD_LEVEL)?;
     write_bars(&mut out, sum)?;
@@ -232,7 +232,7 @@ mod tests {
                 Place { partition: 0, offset: number as i64 * 3, index: number as u16 % 3 },
             );
         }
-        sum.offsets.settle();
+        sum.offsets.flush();
         sum
     }
 

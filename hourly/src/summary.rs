@@ -2,14 +2,14 @@
 //! those hold.
 
 use crate::hour::Hour;
-use crate::index::{Index, IndexSnapshot, forget_emptied, not_stale};
+use crate::index::{BatchDb, IndexSnapshot, forget_emptied, not_stale};
 use crate::indicators;
 use crate::judging;
 use crate::lake;
-use crate::lock::{self, End, Hold};
+use crate::lock::{self, End, TransactionLock};
 use crate::odd_bars;
 use crate::scan::{HourBars, Offsets};
-use crate::shared::{self, Shared};
+use crate::shared::{self, SharedRecords};
 use crate::state;
 use service::Failure;
 use service::pg;
@@ -67,7 +67,7 @@ pub struct Summary<'a> {
 #[derive(Debug)]
 pub enum Written {
     /// It was written. These records other hours have, too.
-    Done(Vec<Shared>),
+    Done(Vec<SharedRecords>),
     /// Nothing was written: another run has changed what the hour is made of.
     Outdated,
 }
@@ -97,10 +97,10 @@ impl Summary<'_> {
     ///
     /// # Errors
     /// Where the database fails; nothing has changed then.
-    pub async fn write(&self, index: &mut Index) -> Result<Written, Failure> {
+    pub async fn write(&self, db: &mut BatchDb) -> Result<Written, Failure> {
         let doing = format!("writing hour {} to", self.hour);
         let span = tracing::info_span!(target: TRACED, "write", ticks = self.sum.ticks);
-        let writing = index.transact_or_undo(&doing, Hold::Hour, async |transaction| {
+        let writing = db.transact_or_undo(&doing, TransactionLock::Hour, async |transaction| {
             self.write_all(transaction).await
         });
         writing.instrument(span).await
@@ -127,7 +127,7 @@ impl Summary<'_> {
         self.keep_sums(transaction).await?;
         self.keep_stale_for_others(transaction).await?;
         // What follows is of several hours.
-        lock::queue(transaction).await?;
+        lock::serialize_commits(transaction).await?;
         if self.rebuild_indicators {
             indicators::forget(transaction, self.hour).await?;
         }
@@ -234,17 +234,18 @@ impl Summary<'_> {
 /// # Errors
 /// Where the database fails; nothing has changed then.
 pub async fn withdraw(
-    index: &mut Index,
+    db: &mut BatchDb,
     hour: Hour,
     snapshot: &IndexSnapshot,
     accept_missing: bool,
 ) -> Result<(), Failure> {
     // No other hour is written meanwhile.
-    index
-        .transact_or_undo(&format!("deleting hour {hour} from"), Hold::Index, async |transaction| {
-            withdraw_all(transaction, (hour, snapshot), accept_missing).await
-        })
-        .await
+    db.transact_or_undo(
+        &format!("deleting hour {hour} from"),
+        TransactionLock::Index,
+        async |transaction| withdraw_all(transaction, (hour, snapshot), accept_missing).await,
+    )
+    .await
 }
 
 async fn withdraw_all(

@@ -1,4 +1,4 @@
-//! [`Totals`]: what has been read of each hour so far in this run.
+//! [`PendingHours`]: what has been read of each hour so far in this run.
 
 use crate::archive::Object;
 use crate::hour::Hour;
@@ -27,14 +27,14 @@ pub type Span = Option<(u64, u64)>;
 /// Parts are merged in the order in which they are given; where that is the order of the keys, the
 /// result depends on the objects alone.
 #[derive(Debug, Default)]
-pub struct Totals {
-    hours: BTreeMap<Hour, Total>,
+pub struct PendingHours {
+    hours: BTreeMap<Hour, PendingHour>,
     bars: usize,
 }
 
 /// One hour, as far as it has been read.
 #[derive(Debug, Default)]
-pub struct Total {
+pub struct PendingHour {
     pub sum: HourBars,
     /// The objects that are in `sum`, by their keys, each with the span of its offsets.
     pub objects: FxHashMap<Arc<str>, Span>,
@@ -45,7 +45,7 @@ pub struct Total {
     is_out_of_order: bool,
 }
 
-impl Total {
+impl PendingHour {
     /// Whether the objects' order decides what counts, and they did not come in that order.
     #[must_use]
     pub fn depends_on_order(&self) -> bool {
@@ -61,12 +61,12 @@ impl Total {
     }
 }
 
-impl Totals {
+impl PendingHours {
     /// Takes in what the object `key` holds of some hours, leaving out what it gave before. Gives
     /// the records that the object must be read again without, of those hours of which only a part
     /// is new.
     #[must_use]
-    pub fn absorb(&mut self, key: &Arc<str>, parts: Vec<(Hour, HourBars)>) -> Exclusions {
+    pub fn merge_object(&mut self, key: &Arc<str>, parts: Vec<(Hour, HourBars)>) -> Exclusions {
         let mut again = Exclusions::default();
         for (hour, part) in parts {
             let total = self.hours.entry(hour).or_default();
@@ -74,7 +74,7 @@ impl Totals {
                 continue;
             }
             total.note_key(key);
-            let span = span(&part);
+            let span = span_of(&part);
             let bars_before = total.sum.bars.len();
             match total.sum.overlap(&part) {
                 Overlap::None => total.sum.merge(part),
@@ -119,7 +119,7 @@ impl Totals {
     }
 
     /// Takes an hour out, to be written or dropped.
-    pub fn take(&mut self, hour: Hour) -> Total {
+    pub fn take(&mut self, hour: Hour) -> PendingHour {
         let total = self.hours.remove(&hour).unwrap_or_default();
         self.bars -= total.sum.bars.len();
         total
@@ -151,7 +151,7 @@ pub fn joined(mut sum: HourBars, part: HourBars) -> Option<HourBars> {
     (sum.bars.len() <= MAX_SYMBOLS).then_some(sum)
 }
 
-fn span(part: &HourBars) -> Span {
+fn span_of(part: &HourBars) -> Span {
     match (part.offsets.span(), part.repeated.span()) {
         (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
         (one, other) => one.or(other),

@@ -1,8 +1,8 @@
-//! [`Work`]: a run's state, and the order of its steps.
+//! [`WindowRun`]: a run's state, and the order of its steps.
 //!
-//! First every new object of a stretch of folders is read and indexed, then the stretch's stale
-//! hours are computed, so that no hour is computed from a part of its objects. What was read for
-//! the index is kept by the [`Engine`], so that an object is usually read once.
+//! First every new object of some hours' folders is read and indexed, then those hours' stale hours
+//! are computed, so that no hour is computed from a part of its objects. What was read for the
+//! index is kept by the [`Engine`], so that an object is usually read once.
 
 mod compute;
 mod doubled;
@@ -23,7 +23,7 @@ use crate::completeness::{self, Lacks, Naming, Verdict};
 use crate::engine::Engine;
 use crate::flags::Plan;
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::lake::covered;
 use crate::lake::source::Lake;
 use crate::ledger::Counts;
@@ -41,13 +41,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// How many hours are indexed before the first of them is computed.
-const STRETCH_HOURS: i64 = 72;
+const INDEX_HOURS: i64 = 72;
 
 /// How often folders are listed again whose objects change while they are read.
-const ROUNDS: u32 = 3;
+const RELIST_TRIES: u32 = 3;
 
 /// One run.
-pub struct Work {
+pub struct WindowRun {
     template: PrefixTemplate,
     names: FileNameTemplate,
     /// How objects are read.
@@ -59,7 +59,7 @@ pub struct Work {
     plan: Plan,
     store: ObjectStore,
     engine: Engine,
-    index: Index,
+    db: BatchDb,
     run_id: i64,
     stop: CancellationToken,
     progress: Progress,
@@ -104,7 +104,7 @@ pub struct Work {
     retries: FxHashMap<Hour, u32>,
     /// The stretch that it is at work on; `None` if it does the whole window.
     own_stretch: Option<OwnStretch>,
-    /// Runs have shared the window, and did what the flags ask for of every hour.
+    /// True in the closing run of a shared window: the other runs have already applied the flags.
     is_closing: bool,
 }
 
@@ -133,13 +133,13 @@ struct OwnStretch {
     folders: FxHashSet<Arc<str>>,
 }
 
-impl Work {
+impl WindowRun {
     #[must_use]
     pub fn new(
         args: &Args,
         plan: Plan,
         store: ObjectStore,
-        index: Index,
+        db: BatchDb,
         run_id: i64,
         stop: CancellationToken,
     ) -> Self {
@@ -157,7 +157,7 @@ impl Work {
                 stop.clone(),
             ),
             store,
-            index,
+            db,
             run_id,
             stop,
             progress: Progress::new(hours, args.quiet),
@@ -195,7 +195,7 @@ impl Work {
         self.engine.bulk.close().await;
     }
 
-    /// Brings the window up to date, stretch by stretch.
+    /// Brings the window up to date, some hours at a time.
     ///
     /// # Errors
     /// [`Failure::Partial`] where some hours could not be written; the others are.
@@ -204,8 +204,8 @@ impl Work {
         let window = self.plan.window.clone();
         let mut start = window.start;
         loop {
-            let stretch = start..start.plus(STRETCH_HOURS).min(window.end);
-            self.index_folders(self.template.folders(self.plan.around(&stretch))).await?;
+            let hours = start..start.plus(INDEX_HOURS).min(window.end);
+            self.index_folders(self.template.folders(self.plan.around(&hours))).await?;
             if start == window.start {
                 let around = self
                     .incomplete_hours
@@ -215,18 +215,18 @@ impl Work {
                 self.index_folders(self.template.folders_of(around)).await?;
                 self.index_folders_of_deleted().await?;
                 // Their objects may have been read for the sake of the hours beside them.
-                self.index.mark_wanted(&self.incomplete_hours).await?;
+                self.db.mark_wanted(&self.incomplete_hours).await?;
             }
-            self.mark_asked(&stretch).await?;
-            self.compute_stale(&stretch).await?;
+            self.mark_asked(&hours).await?;
+            self.compute_stale(&hours).await?;
             if start == window.start {
                 // They may be many, and most are as they were: what is new does not wait for them.
                 self.index_broken_folders().await?;
-                self.compute_stale(&stretch).await?;
+                self.compute_stale(&hours).await?;
             }
-            self.engine.forget_before(stretch.end);
-            self.progress.hours_done(Hour::each(window.start..stretch.end).count() as u64);
-            start = stretch.end;
+            self.engine.forget_before(hours.end);
+            self.progress.hours_done(Hour::each(window.start..hours.end).count() as u64);
+            start = hours.end;
             if start >= window.end {
                 return self.conclude().await;
             }
@@ -235,27 +235,27 @@ impl Work {
 
     /// Looks at what earlier runs have left, and at what there is.
     pub(crate) async fn prepare(&mut self) -> Result<(), Failure> {
-        let broken = self.index.broken().await?;
+        let broken = self.db.broken().await?;
         self.broken = self.place_broken(broken);
         let others =
-            Others::of(&mut self.index, std::slice::from_ref(&self.template), &self.plan.window)
+            Others::of(&mut self.db, std::slice::from_ref(&self.template), &self.plan.window)
                 .await?;
         let reader = self.engine.reader.clone().beside(others);
         self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
         self.incomplete_hours = self.find_incomplete_hours().await?;
         if self.allow_shrink {
-            self.covered_hours = covered::hours(&mut self.index, &self.plan.window).await?;
+            self.covered_hours = covered::hours(&mut self.db, &self.plan.window).await?;
         }
         self.find_folders().await
     }
 
     /// Marks hours that the flags ask for, changed or not.
-    async fn mark_asked(&mut self, stretch: &Range<Hour>) -> Result<(), Failure> {
+    async fn mark_asked(&mut self, hours: &Range<Hour>) -> Result<(), Failure> {
         if self.is_closing {
             return Ok(());
         }
         if self.allow_shrink {
-            let mut covered = self.covered_hours.range(stretch.clone()).peekable();
+            let mut covered = self.covered_hours.range(hours.clone()).peekable();
             if let Some(first) = covered.peek().copied() {
                 let hours = covered.count();
                 let count = counted(hours as u64, "hour");
@@ -268,11 +268,11 @@ impl Work {
                     );
                 });
             }
-            self.index.mark_shrunk(stretch).await?;
+            self.db.mark_shrunk(hours).await?;
         }
         if self.recompute {
             self.fail_refused();
-            self.index.mark_all(stretch, &self.failed_hours).await?;
+            self.db.mark_all(hours, &self.failed_hours).await?;
         }
         Ok(())
     }
@@ -291,9 +291,9 @@ impl Work {
 
     /// Gives back the connection, for the run's last words, and what was done.
     #[must_use]
-    pub fn finish(self) -> (Index, Counts) {
+    pub fn finish(self) -> (BatchDb, Counts) {
         self.progress.finish();
-        (self.index, self.counts)
+        (self.db, self.counts)
     }
 
     /// A run that looks back from now also looks wherever something is missing.
@@ -301,7 +301,7 @@ impl Work {
         if !self.plan.is_default {
             return Ok(BTreeSet::new());
         }
-        let mut hours = completeness::incomplete_hours(&mut self.index, self.plan.due).await?;
+        let mut hours = completeness::incomplete_hours(&mut self.db, self.plan.due).await?;
         hours.retain(|hour| !self.plan.window.contains(hour));
         Ok(hours)
     }
@@ -309,9 +309,9 @@ impl Work {
     /// Says where the archive shows less than the speed layer has seen. An archive that shows
     /// nothing of hours with ticks is a wrong prefix, a sink that is dead, or one whose files
     /// cannot be read.
-    async fn judge_archive(&mut self) -> Result<Option<String>, Failure> {
-        let lines = self.judge_lines().await?;
-        let verdict = self.judge_hours(&lines.hours).await?;
+    async fn check_archive(&mut self) -> Result<Option<String>, Failure> {
+        let lines = self.check_lines().await?;
+        let verdict = self.check_hours(&lines.hours).await?;
         if let Some(example) = verdict.example {
             let hours = inflected(verdict.incomplete, "hour[s] [is|are] incomplete");
             self.progress.log(|| {
@@ -322,7 +322,7 @@ impl Work {
                 );
             });
         }
-        let lag = completeness::archive_lag(&mut self.index, self.archive_delay).await?;
+        let lag = completeness::archive_lag(&mut self.db, self.archive_delay).await?;
         if lines.is_never_a_tick || (lines.are_all_rejected() && verdict.speed_only > 0) {
             // Then it is no word about the sink that helps.
             return Ok(Some(lines.words));
@@ -340,7 +340,7 @@ impl Work {
             let is_ahead = self.plan.window.is_empty() && self.existing_folders.is_none();
             if self.objects_listed > 0
                 || is_ahead
-                || self.index.is_prefix_known(self.template.stem()).await?
+                || self.db.is_prefix_known(self.template.stem()).await?
             {
                 return Ok(None);
             }
@@ -371,21 +371,21 @@ impl Work {
 
     /// Judges the hours of the window, and those elsewhere that were computed, or listed because
     /// something is missing of them.
-    async fn judge_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
+    async fn check_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
         self.forget_found().await?;
-        let (window, index) = (&self.plan.window, &mut self.index);
+        let (window, db) = (&self.plan.window, &mut self.db);
         let others =
             self.incomplete_hours.iter().chain(&self.failed_hours).chain(&self.computed_elsewhere);
         let hours: BTreeSet<Hour> = Hour::each(window.clone()).chain(others.copied()).collect();
         let hours: Vec<Timestamp> = hours.into_iter().map(Hour::start).collect();
-        completeness::compare(index, &hours).await?;
+        completeness::compare(db, &hours).await?;
         let slack = self.plan.slack;
         let naming = Naming { template: &self.template, names: &self.names, slack };
-        completeness::check_gaps(index, naming).await?;
-        completeness::forget_read(index).await?;
-        let offsets = completeness::lacks(index, &self.template, self.run_id).await?;
+        completeness::check_gaps(db, naming).await?;
+        completeness::forget_read(db).await?;
+        let offsets = completeness::lacks(db, &self.template, self.run_id).await?;
         let lacks = Lacks { rejected, offsets: &offsets };
-        completeness::judge(index, window, (&hours, lacks)).await
+        completeness::check_completeness(db, window, (&hours, lacks)).await
     }
 
     /// What was not done, and what is in the way of it, in whatever window: a broken object is not
@@ -396,8 +396,8 @@ impl Work {
         self.name_far_folders().await?;
         self.name_deleted().await?;
         self.fail_refused();
-        found.extend(self.judge_archive().await?);
-        let broken = self.index.broken_summary().await?;
+        found.extend(self.check_archive().await?);
+        let broken = self.db.broken_summary().await?;
         if let Some(example) = broken.example {
             let (hours, location) = (counted(broken.hours, "hour"), self.store.location());
             let sentence = format!(
@@ -454,7 +454,7 @@ impl Work {
     ) -> Result<(), Failure> {
         let mut hours: BTreeSet<Hour> = Hour::each(folder.hours.clone()).collect();
         hours.extend(&broken.hours);
-        let is_new = self.index.note_broken(object, &folder.prefix, &broken, &hours).await?;
+        let is_new = self.db.note_broken(object, &folder.prefix, &broken, &hours).await?;
         // Nobody mends what lies in cold storage: it is said once.
         if is_new || broken.kind != BrokenKind::Frozen {
             let (location, key, why) = (self.store.location(), &*object.key, &broken.why);

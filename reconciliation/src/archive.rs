@@ -1,6 +1,6 @@
-//! What the archive holds of a stretch of hours.
+//! What the archive holds of a span of hours.
 
-use super::late::{FarObjects, Unread};
+use super::late::{FarObject, FarObjects};
 use super::stop::stopped_comparing;
 use anyhow::Context as _;
 use common::Place;
@@ -9,15 +9,15 @@ use futures::stream::{self, StreamExt};
 use hourly::archive::{
     Body, FileName, Folder, MAX_OBJECTS, Object, ObjectStore, PrefixTemplate, twins,
 };
-use hourly::checksum::Content;
+use hourly::checksum::TickContent;
 use hourly::flags::Plan;
-use hourly::holdings::{Holdings, HourHoldings, Places, Presumed, are_few, of_object};
+use hourly::holdings::{Holdings, HourHoldings, OffsetsByHour, PresumedRange, are_few, of_object};
 use hourly::hour::Hour;
-use hourly::index::{InSums, Index, Indexed, KnownObjects, ObjectWithoutOffsets};
+use hourly::index::{BatchDb, InSums, Indexed, KnownObjects, ObjectWithoutOffsets};
 use hourly::lake::covered;
-use hourly::lake::look::Look;
-use hourly::lake::source::{self, Flaw};
-use hourly::lake::table::{self, Counting};
+use hourly::lake::look::LakeReader;
+use hourly::lake::source::{self, LakeSourceError};
+use hourly::lake::table::{self, PublishedObject};
 use hourly::reader::{Breakage, IN_FLIGHT, ReadError, Reader};
 use hourly::scan::{Conflicts, Exclusions, HourBars, Offsets, ScanOptions, places};
 use hourly::state;
@@ -66,17 +66,17 @@ pub struct Archived {
     /// How many objects of which batch-layer has kept an hour's ticks, or an earlier version's, are
     /// no longer there, though it has not noticed.
     pub vanished: BTreeMap<Hour, u32>,
-    /// Those of them without offsets.
+    /// Vanished objects without offsets, by hour.
     pub vanished_without_offsets: BTreeMap<Hour, Vec<ObjectWithoutOffsets>>,
-    /// How many of those had not expired.
+    /// Vanished objects that were deleted before they expired, by hour.
     pub deleted: BTreeMap<Hour, u32>,
     /// How many raw objects of an hour were deleted because the lake has them: it was read in their
     /// place.
     pub covered: BTreeMap<Hour, u32>,
     /// Objects that no run of batch-layer has read as they are.
     pub news: BTreeMap<Hour, News>,
-    /// Such, and such that cannot be read, with ticks of hours that are not looked at: their
-    /// folders lie beyond slack of those.
+    /// Unread or unreadable objects with ticks of hours outside this comparison: their folders lie
+    /// beyond slack of those.
     pub far: FarObjects,
     /// Their keys, and whether one was read as it was before.
     new_keys: FxHashMap<Arc<str>, bool>,
@@ -89,7 +89,7 @@ pub struct Archived {
     /// What was read, by key.
     pub(super) read: Vec<ReadObject>,
     /// What was read of the lake.
-    lake: Vec<Counting>,
+    lake: Vec<PublishedObject>,
 }
 
 /// What objects hold of an hour that came since the last run of batch-layer, or were replaced
@@ -111,7 +111,8 @@ impl News {
             self.first = object.key.to_string();
         }
         self.objects += 1;
-        self.ticks += held.shares.values().map(|share| share.ticks + share.duplicates).sum::<u64>();
+        self.ticks +=
+            held.partitions.values().map(|share| share.ticks + share.duplicates).sum::<u64>();
         self.is_replaced |= is_replaced;
     }
 
@@ -161,7 +162,7 @@ impl Span {
         places.filter_map(span).collect()
     }
 
-    fn touches(&self, places: &Places) -> bool {
+    fn touches(&self, places: &OffsetsByHour) -> bool {
         let below =
             |places: &RoaringTreemap, end: Option<u64>| end.map_or(0, |end| places.rank(end));
         let places = places.get(&(self.hour, self.partition));
@@ -206,7 +207,8 @@ impl Archived {
                 .iter()
                 .flat_map(Offsets::iter)
                 .map(|(_, partition, places)| (partition, places));
-            let twice = held.shares.iter().map(|(partition, share)| (*partition, &share.doubled));
+            let twice =
+                held.partitions.iter().map(|(partition, share)| (*partition, &share.doubled));
             for (partition, places) in common.chain(twice).filter(|(_, places)| !places.is_empty())
             {
                 *self.repeated.entry((*hour, topic.to_owned(), partition)).or_default() |= places;
@@ -236,7 +238,7 @@ impl Archive {
     /// more together than there is memory for.
     pub async fn read(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hours: &Range<Hour>,
         topic: Option<&str>,
     ) -> Result<Option<Archived>, Failure> {
@@ -244,15 +246,15 @@ impl Archive {
         let may_be_cut = hours.start.plus(1) < hours.end;
         // On the heap, here and below: as parts of this one they would nest deeper than the
         // compiler follows.
-        let covered = Box::pin(covered::keys(index, hours)).await?;
-        let mut objects = self.objects(index, (hours, &covered), topic, &mut archived).await?;
+        let covered = Box::pin(covered::keys(db, hours)).await?;
+        let mut objects = self.objects(db, (hours, &covered), topic, &mut archived).await?;
         if let Some(topic) = topic {
             self.leave_out_others(topic, &mut objects, &mut archived);
         }
         if may_be_cut && objects.len() > MAX_OBJECTS {
             return Ok(None);
         }
-        self.leave_out_twins(index, &mut objects, &archived).await?;
+        self.leave_out_twins(db, &mut objects, &archived).await?;
         let sharing = self.reader.sharing();
         let mut reads = stream::iter(objects)
             .map(|(object, folder)| {
@@ -275,8 +277,8 @@ impl Archive {
             let read = match read {
                 Ok(part) => {
                     archived.note_tickless(place, (&part, hours));
-                    self.note_far(index, &mut archived, place, (&part, hours)).await?;
-                    self.absorb(&mut archived, &object, part, hours).await
+                    self.note_far(db, &mut archived, place, (&part, hours)).await?;
+                    self.merge_listed(&mut archived, &object, part, hours).await
                 }
                 Err(error) => Err(error),
             };
@@ -284,32 +286,32 @@ impl Archive {
                 return Ok(None);
             }
             if let Err(error) = read {
-                self.note_unread(index, &mut archived, place, (error, hours)).await?;
+                self.note_unread(db, &mut archived, place, (error, hours)).await?;
             }
         }
-        archived.holdings.settle();
+        archived.holdings.flush();
         Box::pin(self.count_conflicts(&mut archived)).await?;
         for (hour, keys) in covered {
-            Box::pin(self.read_covered(index, (hour, &keys), topic, &mut archived)).await?;
+            Box::pin(self.read_covered(db, (hour, &keys), topic, &mut archived)).await?;
         }
         Ok(Some(archived))
     }
 
-    fn look<'a>(&'a self, folder: &'a Path) -> Look<'a> {
-        Look { store: &self.store, folder, stop: &self.stop }
+    fn look<'a>(&'a self, folder: &'a Path) -> LakeReader<'a> {
+        LakeReader { store: &self.store, folder, stop: &self.stop }
     }
 
     /// Adds what the lake has of an hour of which raw objects were deleted for that.
     async fn read_covered(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         (hour, keys): (Hour, &BTreeMap<String, bool>),
         topic: Option<&str>,
         archived: &mut Archived,
     ) -> Result<(), Failure> {
         let is_own = |key: &str| topic.is_none_or(|topic| self.is_of(key, topic));
         let own = keys.iter().filter(|(key, is_deleted)| **is_deleted && is_own(key)).count();
-        let mut counting = table::counting(index, "", &(hour..hour.plus(1))).await?;
+        let mut counting = table::counting(db, "", &(hour..hour.plus(1))).await?;
         counting.retain(|object| {
             topic.is_none_or(|topic| object.source == topic || object.source.is_empty())
         });
@@ -322,8 +324,8 @@ impl Archive {
                 .unwrap_or_default();
             let part = match self.of_lake(&object, known).await {
                 Ok(part) => part,
-                Err(Flaw::OfRun(failure)) => return Err(failure),
-                Err(Flaw::OfObject(why)) => {
+                Err(LakeSourceError::OfRun(failure)) => return Err(failure),
+                Err(LakeSourceError::OfObject(why)) => {
                     let what = format!(
                         "{}{}, which stands for raw objects, {why}",
                         self.store.location(),
@@ -337,7 +339,7 @@ impl Archive {
                 let known = archived.newest.entry(partition).or_default();
                 *known = newest.max(*known);
             }
-            let left = archived.holdings.absorb(part);
+            let left = archived.holdings.merge_part(part);
             debug_assert!(left.is_empty(), "what is known was left out");
             archived.lake.push(object);
         }
@@ -346,8 +348,12 @@ impl Archive {
     }
 
     /// What an object of the lake holds beside known places.
-    async fn of_lake(&self, counting: &Counting, known: Offsets) -> Result<Holdings, Flaw> {
-        let add = move |held: &mut Holdings, content: &Content<'_>, place: Place| {
+    async fn of_lake(
+        &self,
+        counting: &PublishedObject,
+        known: Offsets,
+    ) -> Result<Holdings, LakeSourceError> {
+        let add = move |held: &mut Holdings, content: &TickContent<'_>, place: Place| {
             if !known.has(place)
                 && held.add(place.partition, place.number(), content)
                 && let Some(tick) = content.tick()
@@ -361,18 +367,18 @@ impl Archive {
 
     async fn visit_lake(
         &self,
-        counting: &Counting,
+        counting: &PublishedObject,
         into: Holdings,
-        add: impl Fn(&mut Holdings, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
-    ) -> Result<Holdings, Flaw> {
+        add: impl Fn(&mut Holdings, &TickContent<'_>, Place) -> io::Result<()> + Send + 'static,
+    ) -> Result<Holdings, LakeSourceError> {
         let folder = std::env::temp_dir();
         match source::visit(self.look(&folder), counting, into, add).await {
             Ok(mut held) => {
-                held.settle();
+                held.flush();
                 Ok(held)
             }
-            Err(Flaw::OfRun(_)) if self.stop.is_cancelled() => {
-                Err(Flaw::OfRun(stopped_comparing()))
+            Err(LakeSourceError::OfRun(_)) if self.stop.is_cancelled() => {
+                Err(LakeSourceError::OfRun(stopped_comparing()))
             }
             Err(flaw) => Err(flaw),
         }
@@ -381,15 +387,15 @@ impl Archive {
     /// Those of some places that an object of the lake has and `known` has not.
     async fn add_lake_among(
         &self,
-        counting: &Counting,
-        places: &Arc<Places>,
+        counting: &PublishedObject,
+        places: &Arc<OffsetsByHour>,
         known: &mut Holdings,
     ) -> Result<(), Failure> {
-        known.settle();
+        known.flush();
         let (places, keeps_values) = (Arc::clone(places), are_few(places));
         let of =
             known.hours.get(&counting.hour).map(|held| held.offsets.clone()).unwrap_or_default();
-        let add = move |held: &mut Holdings, content: &Content<'_>, place: Place| {
+        let add = move |held: &mut Holdings, content: &TickContent<'_>, place: Place| {
             let Some(number) = place.number() else { return Ok(()) };
             let asked = places.get(&(Hour::of(content.timestamp), place.partition));
             let is_asked = asked.is_some_and(|places| places.contains(number)) && !of.has(place);
@@ -400,12 +406,12 @@ impl Archive {
         };
         match self.visit_lake(counting, Holdings::default(), add).await {
             Ok(part) => {
-                let left = known.absorb(part);
+                let left = known.merge_part(part);
                 debug_assert!(left.is_empty(), "what is known was left out");
                 Ok(())
             }
-            Err(Flaw::OfObject(_)) => Ok(()),
-            Err(Flaw::OfRun(failure)) => Err(failure),
+            Err(LakeSourceError::OfObject(_)) => Ok(()),
+            Err(LakeSourceError::OfRun(failure)) => Err(failure),
         }
     }
 
@@ -442,11 +448,11 @@ impl Archive {
         &self,
         object: &ObjectWithoutOffsets,
         topic: &str,
-    ) -> Option<(i32, Presumed)> {
+    ) -> Option<(i32, PresumedRange)> {
         let FileName::Records(origin) = self.reader.name(&object.key) else { return None };
         let start = origin.start_offset.cast_unsigned();
         let end = start.saturating_add(object.lines);
-        let presumed = Presumed { start, end, ticks: object.ticks };
+        let presumed = PresumedRange { start, end, ticks: object.ticks };
         self.is_of(&object.key, topic).then_some((origin.partition, presumed))
     }
 
@@ -462,10 +468,10 @@ impl Archive {
     /// Where the database fails.
     pub async fn other_topics(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hour: Hour,
     ) -> Result<BTreeSet<String>, Failure> {
-        let objects = index.objects_of(hour).await?;
+        let objects = db.objects_of(hour).await?;
         Ok(objects
             .iter()
             .filter_map(|known| self.other_topic(&known.object.key))
@@ -480,10 +486,10 @@ impl Archive {
     /// Where the database fails.
     pub async fn topics_among(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hour: Hour,
     ) -> Result<BTreeSet<String>, Failure> {
-        let objects = index.objects_of(hour).await?;
+        let objects = db.objects_of(hour).await?;
         let topics = objects.iter().map(|known| self.reader.topic(&known.object.key));
         let mut topics: BTreeSet<String> =
             topics.filter(|topic| !topic.is_empty()).map(str::to_owned).collect();
@@ -497,11 +503,11 @@ impl Archive {
     /// Leaves out objects that count beside another one of their name no more than for batch-layer.
     async fn leave_out_twins(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         objects: &mut Vec<(Object, Option<Folder>)>,
         archived: &Archived,
     ) -> Result<(), Failure> {
-        self.leave_out_copies(index, objects, archived).await?;
+        self.leave_out_copies(db, objects, archived).await?;
         self.leave_out_older(objects).await
     }
 
@@ -509,7 +515,7 @@ impl Archive {
     /// passes them over each time, as batch-layer does.
     async fn leave_out_copies(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         objects: &mut Vec<(Object, Option<Folder>)>,
         archived: &Archived,
     ) -> Result<(), Failure> {
@@ -520,7 +526,7 @@ impl Archive {
             if let Some(twin) = twins.get(&object.key).filter(|_| is_unknown) {
                 let known = |other: &&Object| !archived.new_keys.contains_key(&other.key);
                 let others: Vec<&Object> = twin.others(&object.key).filter(known).collect();
-                if !others.is_empty() && self.is_copy(index, object, &others).await? {
+                if !others.is_empty() && self.is_copy(db, object, &others).await? {
                     copies.insert(Arc::clone(&object.key));
                 }
             }
@@ -532,7 +538,7 @@ impl Archive {
     /// Whether an object holds the same as one of some that the index knows.
     async fn is_copy(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         object: &Object,
         others: &[&Object],
     ) -> Result<bool, Failure> {
@@ -552,7 +558,7 @@ impl Archive {
             return Ok(false);
         }
         for other in others {
-            if index.content_hashes_of(other).await? == prints {
+            if db.content_hashes_of(other).await? == prints {
                 return Ok(true);
             }
         }
@@ -604,7 +610,7 @@ impl Archive {
     pub async fn read_among(
         &self,
         archived: &Archived,
-        places: &Arc<Places>,
+        places: &Arc<OffsetsByHour>,
     ) -> Result<Holdings, Failure> {
         let holds = |read: &&ReadObject| read.spans.iter().any(|span| span.touches(places));
         let objects: Vec<Object> = archived
@@ -622,7 +628,7 @@ impl Archive {
         let mut found = Holdings::default();
         while let Some((object, read)) = reads.next().await {
             let read = match read {
-                Ok(part) => self.absorb_into(&mut found, &object, part, Some(places)).await,
+                Ok(part) => self.merge_into(&mut found, &object, part, Some(places)).await,
                 Err(error) => Err(error),
             };
             match read {
@@ -634,7 +640,7 @@ impl Archive {
         for counting in &archived.lake {
             Box::pin(self.add_lake_among(counting, places, &mut found)).await?;
         }
-        found.settle();
+        found.flush();
         Ok(found)
     }
 
@@ -649,13 +655,13 @@ impl Archive {
     /// Lists folders. Of those that cannot be listed to their end, `unlisted` gets why.
     async fn list(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         folders: Vec<Folder>,
         (objects, unlisted): (&mut Listed, &mut BTreeMap<Arc<str>, String>),
         archived: &mut Archived,
     ) -> Result<(), Failure> {
         let prefixes: Vec<&str> = folders.iter().map(|folder| &*folder.prefix).collect();
-        let known = index.folders(&prefixes, "").await?;
+        let known = db.folders(&prefixes, "").await?;
         for folder in folders {
             let listing = match self.store.list(&folder.prefix).await {
                 Err(error) if error.is_of_one_folder() => {
@@ -680,7 +686,7 @@ impl Archive {
     /// as unread, and objects that only the index knows any more as vanished.
     async fn objects(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         (hours, covered): (&Range<Hour>, &BTreeMap<Hour, BTreeMap<String, bool>>),
         topic: Option<&str>,
         archived: &mut Archived,
@@ -689,12 +695,12 @@ impl Archive {
         let folders = self.folders(hours);
         let mut listed: BTreeSet<Arc<str>> =
             folders.iter().map(|folder| Arc::clone(&folder.prefix)).collect();
-        self.list(index, folders, (&mut objects, &mut unlisted), archived).await?;
+        self.list(db, folders, (&mut objects, &mut unlisted), archived).await?;
         let mut far: FxHashMap<Arc<str>, Object> = FxHashMap::default();
         for hour in Hour::each(hours.clone()) {
             let is_covered =
                 |key: &str| covered.get(&hour).is_some_and(|keys| keys.contains_key(key));
-            for Indexed { object, summed, lines, .. } in index.objects_of(hour).await? {
+            for Indexed { object, summed, lines, .. } in db.objects_of(hour).await? {
                 // Of another topic it is that one's.
                 let is_own = topic.is_none_or(|topic| self.is_of(&object.key, topic));
                 let Some(folder) = self.prefix_below(&object.key, &listed) else {
@@ -756,7 +762,7 @@ impl Archive {
         &self,
         object: &Object,
         exclude: Option<Arc<Exclusions>>,
-        among: Option<Arc<Places>>,
+        among: Option<Arc<OffsetsByHour>>,
     ) -> Result<Holdings, ReadError> {
         let scan =
             move |body: Body, options: &ScanOptions| of_object(body, options, among.as_ref());
@@ -768,7 +774,7 @@ impl Archive {
     /// a folder of other hours, which tell of it.
     async fn note_far(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         archived: &mut Archived,
         (object, folder): (&Object, Option<&Folder>),
         (part, hours): (&Holdings, &Range<Hour>),
@@ -780,10 +786,10 @@ impl Archive {
         };
         // Of one that was replaced the index still tells hours; not of one that was gone.
         let known = match is_replaced {
-            true => index.hours_held(&object.key).await?,
+            true => db.hours_with_ticks(&object.key).await?,
             false => BTreeSet::new(),
         };
-        let unread = Unread { key: Arc::clone(&object.key), why: None };
+        let unread = FarObject { key: Arc::clone(&object.key), why: None };
         let held = part.hours.keys().filter(|hour| !known.contains(hour));
         self.note_beyond(archived, (&unread, folder), (held.copied(), hours));
         Ok(())
@@ -793,7 +799,7 @@ impl Archive {
     fn note_beyond(
         &self,
         archived: &mut Archived,
-        (object, folder): (&Unread, &Folder),
+        (object, folder): (&FarObject, &Folder),
         (held, hours): (impl Iterator<Item = Hour>, &Range<Hour>),
     ) {
         let near = self.plan.around(&folder.hours);
@@ -803,7 +809,7 @@ impl Archive {
     }
 
     /// Adds what an object holds; reads it again where records of it are there already.
-    async fn absorb(
+    async fn merge_listed(
         &self,
         archived: &mut Archived,
         object: &Object,
@@ -814,7 +820,7 @@ impl Archive {
             let known = archived.newest.entry(partition).or_default();
             *known = newest.max(*known);
         }
-        for (partition, share) in part.hours.values().flat_map(|hour| &hour.shares) {
+        for (partition, share) in part.hours.values().flat_map(|hour| &hour.partitions) {
             for presumed in &share.presumed {
                 let end = archived.presumed_ends.entry(*partition).or_default();
                 *end = presumed.end.max(*end);
@@ -832,26 +838,26 @@ impl Archive {
                 archived.news.entry(*hour).or_default().add(object, held, is_replaced);
             }
         }
-        self.absorb_into(&mut archived.holdings, object, part, None).await?;
+        self.merge_into(&mut archived.holdings, object, part, None).await?;
         if has_rejects || !spans.is_empty() {
             archived.read.push(ReadObject { object: object.clone(), has_rejects, spans });
         }
         Ok(())
     }
 
-    async fn absorb_into(
+    async fn merge_into(
         &self,
         holdings: &mut Holdings,
         object: &Object,
         part: Holdings,
-        among: Option<&Arc<Places>>,
+        among: Option<&Arc<OffsetsByHour>>,
     ) -> Result<(), ReadError> {
-        let again = holdings.absorb(part);
+        let again = holdings.merge_part(part);
         if !again.is_empty() {
             let known: BTreeSet<Hour> = again.keys().copied().collect();
             let mut rest = self.holdings_of(object, Some(Arc::new(again)), among.cloned()).await?;
             rest.hours.retain(|hour, _| known.contains(hour));
-            let left = holdings.absorb(rest);
+            let left = holdings.merge_part(rest);
             debug_assert!(left.is_empty(), "what overlapped was left out");
         }
         Ok(())
@@ -860,7 +866,7 @@ impl Archive {
     /// `folder`: `None` where the index alone tells that the object has to do with the hours.
     async fn note_unread(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         archived: &mut Archived,
         (object, folder): (&Object, Option<&Folder>),
         (error, hours): (ReadError, &Range<Hour>),
@@ -876,12 +882,13 @@ impl Archive {
             ReadError::Stopped => return Err(stopped_comparing()),
         };
         let own = folder.map(|folder| Hour::each(folder.hours.clone())).into_iter().flatten();
-        let before = index.hours_of(&object.key).await?;
+        let before = db.hours_indexed_for(&object.key).await?;
         let what = format!("{}{}: {why}", self.store.location(), object.key);
         if let Some(folder) = folder {
             // Of hours that the index knows it is read with those.
             let unknown = seen.iter().copied().filter(|hour| !before.contains(hour));
-            let unread = Unread { key: Arc::clone(&object.key), why: Some(what.as_str().into()) };
+            let unread =
+                FarObject { key: Arc::clone(&object.key), why: Some(what.as_str().into()) };
             self.note_beyond(archived, (&unread, folder), (unknown, hours));
         }
         archived.note_unread(own.chain(seen).chain(before), &what);

@@ -4,7 +4,9 @@ use super::lost::Lost;
 use super::outcome::{PartitionOutcome, Status};
 use super::rejects::NoTicks;
 use super::tables::NonTickOffsets;
-use hourly::holdings::{HourHoldings, Places, Presumed, Share, block_offsets};
+use hourly::holdings::{
+    HourHoldings, OffsetsByHour, PartitionHoldings, PresumedRange, block_offsets,
+};
 use hourly::hour::Hour;
 use hourly::scan::places;
 use roaring::RoaringTreemap;
@@ -26,10 +28,10 @@ const MANY_DIFFER: u64 = 10;
 /// Ticks of which both values are shown.
 const TICKS_SHOWN: usize = 5;
 
-/// Ticks of objects that have expired and whose lines told no places: of them only the number is
+/// Ticks of objects that have expired and whose lines had no offsets: of them only the number is
 /// known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unplaced {
+pub enum ExpiredTickCount {
     None,
     /// Of which partitions they are is known, too.
     ByPartition,
@@ -43,10 +45,10 @@ pub enum Unplaced {
 
 /// Objects that have expired and told no offsets, by hour and partition, each by what its name
 /// tells.
-pub type ExpiredWithoutOffsets = BTreeMap<(Hour, i32), Vec<Presumed>>;
+pub type ExpiredWithoutOffsets = BTreeMap<(Hour, i32), Vec<PresumedRange>>;
 
 /// All that is known of an hour.
-pub struct Sides<'a> {
+pub struct HourComparison<'a> {
     pub hour: Hour,
     pub topic: &'a str,
     /// `None` where retention has dropped the day.
@@ -65,19 +67,19 @@ pub struct Sides<'a> {
     /// Where Kafka's log ends, by partition.
     pub kafka_ends: BTreeMap<i32, u64>,
     /// Ticks that were archived once, of hours of which objects have expired.
-    pub expired: &'a Places,
+    pub expired: &'a OffsetsByHour,
     /// The ticks of expired objects that are not among them.
-    pub expired_unplaced: Unplaced,
+    pub expired_unplaced: ExpiredTickCount,
     pub expired_without_offsets: &'a ExpiredWithoutOffsets,
     /// Lines without offsets may be of records that others tell, or that the lake has: no run has
     /// taken them in.
     pub may_be_twice: bool,
     /// Ticks of the archive that the speed layer has rejected.
-    pub parsed_otherwise: &'a Places,
+    pub parsed_otherwise: &'a OffsetsByHour,
     /// Those that are ticks by the flags of this comparison.
-    pub rejected_ticks: &'a Places,
+    pub rejected_ticks: &'a OffsetsByHour,
     /// Those of which that is not known.
-    pub rejected_unread: &'a Places,
+    pub rejected_unread: &'a OffsetsByHour,
     /// The places that both sides have in blocks in which one of them has others, too, by their
     /// checksums alone.
     pub again: Option<[&'a HourHoldings; 2]>,
@@ -114,7 +116,7 @@ impl Values {
     /// Compares what both sides hold of a partition.
     pub fn compare_sides(&mut self, [ours, theirs]: [&HourHoldings; 2], partition: i32) {
         if let (Some(realtime), Some(archive)) =
-            (ours.shares.get(&partition), theirs.shares.get(&partition))
+            (ours.partitions.get(&partition), theirs.partitions.get(&partition))
         {
             self.compare(
                 (&ours.offsets(partition), realtime),
@@ -126,8 +128,8 @@ impl Values {
     /// Compares the blocks of both sides that hold the same places.
     fn compare(
         &mut self,
-        (ours, realtime): (&RoaringTreemap, &Share),
-        (theirs, archive): (&RoaringTreemap, &Share),
+        (ours, realtime): (&RoaringTreemap, &PartitionHoldings),
+        (theirs, archive): (&RoaringTreemap, &PartitionHoldings),
     ) {
         for (block, checksum) in &realtime.blocks {
             let Some(other) = archive.blocks.get(block).filter(|other| *other != checksum) else {
@@ -149,7 +151,7 @@ impl Values {
     }
 }
 
-impl Sides<'_> {
+impl HourComparison<'_> {
     /// What there is to say of each partition.
     #[must_use]
     pub fn compare(&self) -> Vec<PartitionOutcome> {
@@ -157,7 +159,7 @@ impl Sides<'_> {
             .realtime
             .into_iter()
             .chain([self.archive])
-            .flat_map(|side| side.shares.keys().copied());
+            .flat_map(|side| side.partitions.keys().copied());
         let in_kafka =
             self.kafka.iter().filter(|(_, (from, to))| from < to).map(|(partition, _)| *partition);
         let lost = [&self.lost.lost, &self.lost.pending, self.expired];
@@ -169,28 +171,29 @@ impl Sides<'_> {
     }
 
     fn compare_partition(&self, partition: i32) -> PartitionOutcome {
-        let nothing = Share::default();
-        let archive = self.archive.shares.get(&partition).unwrap_or(&nothing);
-        let realtime = self.realtime.map(|side| side.shares.get(&partition).unwrap_or(&nothing));
+        let nothing = PartitionHoldings::default();
+        let archive = self.archive.partitions.get(&partition).unwrap_or(&nothing);
+        let realtime =
+            self.realtime.map(|side| side.partitions.get(&partition).unwrap_or(&nothing));
         let mut outcome = self.counts(partition, realtime, archive);
         if let Some(why) = self.unread {
             outcome.find(Status::Open, not_all_read(why));
         }
         match (self.realtime, realtime) {
             (Some(_), Some(realtime)) if self.lacks_offsets(partition, archive) => {
-                self.judge_without_offsets(&mut outcome, realtime, archive);
+                self.compare_without_offsets(&mut outcome, realtime, archive);
             }
             (Some(side), Some(realtime)) => {
-                self.judge_offsets(
+                self.compare_offsets(
                     &mut outcome,
                     &side.offsets(partition),
                     &self.archive.offsets(partition),
                 );
-                self.judge_values(&mut outcome, (side, realtime), archive);
+                self.compare_values(&mut outcome, (side, realtime), archive);
             }
-            _ => self.judge_purged(&mut outcome),
+            _ => self.compare_purged(&mut outcome),
         }
-        if let Some(Share { duplicates: count @ 1.., doubled, .. }) = realtime {
+        if let Some(PartitionHoldings { duplicates: count @ 1.., doubled, .. }) = realtime {
             let what =
                 "row[s] of realtime_stock [stands|stand] for a record that has a row already";
             outcome.find(
@@ -202,22 +205,22 @@ impl Sides<'_> {
             let what = "line[s] of the archive [stands|stand] for a record that has a line already, and [is|are] left out";
             outcome.find(Status::Ok, inflected(archive.duplicates, what));
         }
-        self.judge_lost(&mut outcome);
+        self.compare_lost(&mut outcome);
         outcome
     }
 
     fn counts(
         &self,
         partition: i32,
-        realtime: Option<&Share>,
-        archive: &Share,
+        realtime: Option<&PartitionHoldings>,
+        archive: &PartitionHoldings,
     ) -> PartitionOutcome {
         // Places are compared where the archive tells them; otherwise the checksums are those
         // without.
-        let checksum = |share: &Share| {
+        let checksum = |share: &PartitionHoldings| {
             if archive.without_offsets > 0 { share.content } else { share.checksum }
         };
-        let hex = |share: &Share| format!("{:016x}", checksum(share).as_floats);
+        let hex = |share: &PartitionHoldings| format!("{:016x}", checksum(share).as_floats);
         let kafka = self.kafka.get(&partition);
         PartitionOutcome {
             topic: self.topic.to_owned(),
@@ -242,21 +245,21 @@ impl Sides<'_> {
         }
     }
 
-    fn at<'p>(&self, places: &'p Places, partition: i32) -> Option<&'p RoaringTreemap> {
+    fn at<'p>(&self, places: &'p OffsetsByHour, partition: i32) -> Option<&'p RoaringTreemap> {
         places.get(&(self.hour, partition))
     }
 
-    fn lacks_offsets(&self, partition: i32, archive: &Share) -> bool {
+    fn lacks_offsets(&self, partition: i32, archive: &PartitionHoldings) -> bool {
         archive.without_offsets > 0
             || archive.ticks == 0
-                && (matches!(self.expired_unplaced, Unplaced::Otherwise(_))
+                && (matches!(self.expired_unplaced, ExpiredTickCount::Otherwise(_))
                     || self.gone(partition).ticks > 0)
     }
 
     /// What expired objects without offsets held of a partition, as far as that is known.
     fn gone(&self, partition: i32) -> ExpiredTicks {
         let objects = self.expired_without_offsets.get(&(self.hour, partition));
-        let is_known = self.expired_unplaced == Unplaced::ByPartition;
+        let is_known = self.expired_unplaced == ExpiredTickCount::ByPartition;
         let next = self.next_offset(partition);
         let mut gone = ExpiredTicks::default();
         for presumed in objects.into_iter().flatten().filter(|_| is_known) {
@@ -275,11 +278,11 @@ impl Sides<'_> {
 
     /// Without places, equal numbers and equal content are all that can be asked for; where a part
     /// has expired, the number alone.
-    fn judge_without_offsets(
+    fn compare_without_offsets(
         &self,
         outcome: &mut PartitionOutcome,
-        realtime: &Share,
-        archive: &Share,
+        realtime: &PartitionHoldings,
+        archive: &PartitionHoldings,
     ) {
         if self.unread.is_some() {
             return;
@@ -302,7 +305,7 @@ impl Sides<'_> {
             outcome.missing_in_realtime = lines.saturating_sub(rows);
             outcome.missing_in_archive = rows.saturating_sub(lines);
             let beside = match self.expired_unplaced {
-                Unplaced::Otherwise(gone) => format!(
+                ExpiredTickCount::Otherwise(gone) => format!(
                     ", and objects that have expired held {} of the hour whose lines told none",
                     counted(gone, "tick")
                 ),
@@ -331,17 +334,21 @@ impl Sides<'_> {
     /// offsets. Returns `false` if that cannot be the explanation.
     fn explains_unplaced(&self, outcome: &mut PartitionOutcome, count: u64) -> bool {
         match self.expired_unplaced {
-            Unplaced::AsMany => Self::note_unplaced(outcome, count),
+            ExpiredTickCount::AsMany => Self::note_unplaced(outcome, count),
             // Ticks of other places, or partitions, wait for something.
-            Unplaced::Otherwise(gone) if gone == count => Self::note_unplaced(outcome, count),
-            Unplaced::Unknown => {
+            ExpiredTickCount::Otherwise(gone) if gone == count => {
+                Self::note_unplaced(outcome, count)
+            }
+            ExpiredTickCount::Unknown => {
                 let ticks = counted(count, "tick");
                 let detail = format!(
                     "{ticks} of realtime_stock may have been in objects that have expired: run batch-layer"
                 );
                 outcome.find(Status::Open, detail);
             }
-            Unplaced::None | Unplaced::ByPartition | Unplaced::Otherwise(_) => return false,
+            ExpiredTickCount::None
+            | ExpiredTickCount::ByPartition
+            | ExpiredTickCount::Otherwise(_) => return false,
         }
         true
     }
@@ -361,7 +368,7 @@ impl Sides<'_> {
         &self,
         partition: i32,
         (rows, lines): (u64, u64),
-        archive: &Share,
+        archive: &PartitionHoldings,
     ) -> Option<String> {
         let (gone, expired) = (self.gone(partition), self.at(self.expired, partition));
         let (side, most) = if rows < lines {
@@ -389,7 +396,8 @@ impl Sides<'_> {
             "realtime_stock has {rows} ticks, the archive {lines}, whose lines do not tell their offsets: {waiting} \
              for {side}, as far as can be told"
         );
-        let is_known = matches!(self.expired_unplaced, Unplaced::None | Unplaced::ByPartition);
+        let is_known =
+            matches!(self.expired_unplaced, ExpiredTickCount::None | ExpiredTickCount::ByPartition);
         (0 < count && count <= most && is_known).then_some(words)
     }
 
@@ -398,7 +406,7 @@ impl Sides<'_> {
         self.next_offsets.get(&partition).copied().unwrap_or(0)
     }
 
-    fn judge_offsets(
+    fn compare_offsets(
         &self,
         outcome: &mut PartitionOutcome,
         realtime: &RoaringTreemap,
@@ -406,14 +414,14 @@ impl Sides<'_> {
     ) {
         let nothing = RoaringTreemap::new();
         let expired = self.at(self.expired, outcome.partition).unwrap_or(&nothing);
-        self.judge_missing_in_realtime(outcome, (archive | expired) - realtime, archive);
+        self.compare_missing_in_realtime(outcome, (archive | expired) - realtime, archive);
         if self.unread.is_none() {
-            self.judge_missing_in_archive(outcome, (realtime - archive) - expired);
+            self.compare_missing_in_archive(outcome, (realtime - archive) - expired);
         }
     }
 
     /// `missing`: places of the archive's ticks, or of expired ones, that `realtime_stock` lacks.
-    fn judge_missing_in_realtime(
+    fn compare_missing_in_realtime(
         &self,
         outcome: &mut PartitionOutcome,
         mut missing: RoaringTreemap,
@@ -445,7 +453,7 @@ impl Sides<'_> {
 
     /// `missing`: places of ticks of `realtime_stock` that the archive lacks, and that no expired
     /// object is known to have held.
-    fn judge_missing_in_archive(
+    fn compare_missing_in_archive(
         &self,
         outcome: &mut PartitionOutcome,
         mut missing: RoaringTreemap,
@@ -464,13 +472,13 @@ impl Sides<'_> {
         let end = self.kafka_ends.get(&partition).copied().unwrap_or(u64::MAX);
         let beyond = split_off(&mut pending, end.max(after_newest));
         outcome.missing_in_archive -= pending.len();
-        self.judge_gone(outcome, gone, (&mut missing, &mut pending));
+        self.compare_gone(outcome, gone, (&mut missing, &mut pending));
         if !missing.is_empty() && self.explains_unplaced(outcome, missing.len()) {
             outcome.missing_in_archive -= missing.len();
             missing.clear();
         }
         let what = match self.expired_unplaced {
-            Unplaced::Otherwise(gone) => format!(
+            ExpiredTickCount::Otherwise(gone) => format!(
                 "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} of the \
                  hour whose lines told no offsets",
                 counted(gone, "tick")
@@ -496,7 +504,7 @@ impl Sides<'_> {
     /// Takes as many of realtime_stock's ticks as expired objects without offsets held out of those
     /// that are in no object that is there: `missing`, and behind the archive's last ones
     /// `pending`. Names tell the least that an object reaches to, so some of those may be behind.
-    fn judge_gone(
+    fn compare_gone(
         &self,
         outcome: &mut PartitionOutcome,
         ExpiredTicks { ticks, unread, .. }: ExpiredTicks,
@@ -545,7 +553,7 @@ impl Sides<'_> {
 
     /// Where retention has dropped the ticks, only those are known to be missing that the speed
     /// layer has noted as such.
-    fn judge_purged(&self, outcome: &mut PartitionOutcome) {
+    fn compare_purged(&self, outcome: &mut PartitionOutcome) {
         outcome.find(
             Status::Purged,
             "retention has dropped the ticks of this day from realtime_stock".into(),
@@ -590,11 +598,11 @@ impl Sides<'_> {
     }
 
     /// Looks for ticks of the same place and other values.
-    fn judge_values(
+    fn compare_values(
         &self,
         outcome: &mut PartitionOutcome,
-        (side, realtime): (&HourHoldings, &Share),
-        archive: &Share,
+        (side, realtime): (&HourHoldings, &PartitionHoldings),
+        archive: &PartitionHoldings,
     ) {
         let (partition, mut values) = (outcome.partition, Values::default());
         let (ours, theirs) = (side.offsets(partition), self.archive.offsets(partition));
@@ -620,7 +628,7 @@ impl Sides<'_> {
         let partition = outcome.partition;
         let [ours, theirs] = match self
             .differing_values
-            .map(|sides| sides.map(|side| side.shares.get(&partition)))
+            .map(|sides| sides.map(|side| side.partitions.get(&partition)))
         {
             Some([Some(ours), Some(theirs)]) => [&ours.values, &theirs.values],
             _ => [&BTreeMap::new(), &BTreeMap::new()],
@@ -664,9 +672,9 @@ impl Sides<'_> {
 
     /// Compares what was read again; gives the places that were compared by it.
     fn compare_again(&self, partition: i32, values: &mut Values) -> RoaringTreemap {
-        let shares = self
-            .again
-            .map(|sides| sides.map(|side| (side.offsets(partition), side.shares.get(&partition))));
+        let shares = self.again.map(|sides| {
+            sides.map(|side| (side.offsets(partition), side.partitions.get(&partition)))
+        });
         let Some([(ours, Some(realtime)), (theirs, Some(archive))]) = shares else {
             return RoaringTreemap::new();
         };
@@ -676,19 +684,20 @@ impl Sides<'_> {
 
     /// Whether objects whose lines tell no offsets have these by their names.
     fn are_presumed(&self, partition: i32, offsets: &RoaringTreemap) -> bool {
-        let there = self.archive.shares.get(&partition).into_iter().flat_map(|of| &of.presumed);
+        let there = self.archive.partitions.get(&partition).into_iter().flat_map(|of| &of.presumed);
         let gone = self.expired_without_offsets.get(&(self.hour, partition)).into_iter().flatten();
         let mut left = places::messages(offsets);
-        for Presumed { start, end, .. } in there.chain(gone) {
+        for PresumedRange { start, end, .. } in there.chain(gone) {
             left.remove_range(start..end);
         }
         left.is_empty()
     }
 
-    fn judge_lost(&self, outcome: &mut PartitionOutcome) {
+    fn compare_lost(&self, outcome: &mut PartitionOutcome) {
         let (lost, partition) = (self.lost, outcome.partition);
         // Where the rows were dropped, nothing tells whose lines those without offsets are.
-        let archive = self.archive.shares.get(&partition).map_or(0, |share| share.without_offsets);
+        let archive =
+            self.archive.partitions.get(&partition).map_or(0, |share| share.without_offsets);
         let unplaced = archive + self.gone(partition).ticks;
         let is_explained = |offsets: &RoaringTreemap| {
             self.realtime.is_none() && (1..=unplaced).contains(&offsets.len())

@@ -24,7 +24,7 @@ impl Earlier {
         known.select(below.checked_sub(1)?)
     }
 
-    /// Takes in those of a stretch of hours. What lies before all of them is asked for no longer;
+    /// Takes in those of a span of hours. What lies before all of them is asked for no longer;
     /// what lies behind may be of late ticks, and is asked for when their turn comes.
     pub fn add(&mut self, partition: i32, messages: &RoaringTreemap) {
         let Some(first) = messages.min() else { return };
@@ -99,7 +99,7 @@ mod tests {
             let mut realtime = Holdings::default();
             let held = realtime.hours.entry(hour(day * 24)).or_default();
             held.offsets.insert(0, day.cast_unsigned());
-            held.offsets.settle();
+            held.offsets.flush();
             earlier.note_realtime(hour(day * 24)..hour(day * 24 + 24), &realtime);
         }
         assert_eq!(earlier.in_realtime_since(0, 1), Some(hour(24)));

@@ -11,7 +11,7 @@ use roaring::RoaringTreemap;
 use std::collections::BTreeMap;
 use std::ops::{ControlFlow, Range};
 
-/// So many are added before the sets are looked through.
+/// Compact the sets after this many additions.
 const LOOKED_AT_EVERY: u32 = 1 << 18;
 
 /// What is kept of ticks of other hours: their hours, and bytes as they are written down. Sets of
@@ -40,7 +40,7 @@ pub struct Missing {
 
 /// Those that are no ticks of the hours that are looked at.
 #[derive(Debug, Default)]
-pub struct Far {
+pub struct OtherHours {
     pub missing: Missing,
     /// The offsets of those that are ticks, by their hours.
     pub hours: BTreeMap<Hour, RoaringTreemap>,
@@ -53,7 +53,7 @@ pub struct GatheredMissing {
     /// The speed layer's next offset.
     next: u64,
     own: BTreeMap<Hour, Missing>,
-    far: Far,
+    far: OtherHours,
     /// How many were added since the sets were looked through.
     added: u32,
     is_full: bool,
@@ -61,7 +61,7 @@ pub struct GatheredMissing {
 
 impl GatheredMissing {
     pub fn new(hours: Range<Hour>, next: u64) -> Self {
-        let (own, far) = (BTreeMap::new(), Far::default());
+        let (own, far) = (BTreeMap::new(), OtherHours::default());
         Self { hours, next, own, far, added: 0, is_full: false }
     }
 
@@ -93,7 +93,7 @@ impl GatheredMissing {
     }
 
     /// Gives those of other hours, of which nothing is kept.
-    pub fn take_far(&mut self) -> Far {
+    pub fn take_far(&mut self) -> OtherHours {
         self.is_full = false;
         std::mem::take(&mut self.far)
     }
@@ -127,7 +127,7 @@ impl Missing {
     }
 }
 
-impl Far {
+impl OtherHours {
     fn bytes(&self) -> usize {
         let hours: usize = self.hours.values().map(RoaringTreemap::serialized_size).sum();
         self.missing.bytes() + hours
@@ -224,7 +224,7 @@ mod tests {
         #[test]
         fn what_was_read_is_lost_and_of_what_was_not_ticks_are_pending(all in some_found()) {
             let mut gathered = gathered(NEXT);
-            let mut far = Far::default();
+            let mut far = OtherHours::default();
             let (mut lost, mut pending) = (BTreeSet::new(), BTreeSet::new());
             for (offset, index, is_whole, at) in all {
                 let element = places::number(offset, index);

@@ -1,11 +1,11 @@
 //! Judging an hour: what its ticks, and what was computed from them, come to.
 
-use super::compare::{self, Sides};
+use super::compare::{self, HourComparison};
+use super::hour_span::{ArchivedHour, HourSpan};
 use super::kept::StoredSums;
 use super::outcome::{HourOutcome, PartitionOutcome, Status};
 use super::repair::Repair;
 use super::repeated;
-use super::stretch::{ArchivedHour, Stretch};
 use super::tables::ComputedCounts;
 use super::topic::{Topic, TopicHoldings, kafka_ranges};
 use super::verification::Verification;
@@ -20,34 +20,34 @@ const DELETED: &str = "object[s] of the archive [was|were] deleted, though [it|t
 
 impl Verification {
     /// The outcome of an hour. `repairs`: what became of its bars before.
-    pub(super) fn judge(&self, hour: Hour, stretch: &Stretch, repairs: &[Repair]) -> HourOutcome {
-        let computed = stretch.computed[&hour];
-        let mut outcome = self.outcome_of_ticks(hour, stretch);
-        if let Some(others) = stretch.others.get(&hour) {
+    pub(super) fn compare(&self, hour: Hour, span: &HourSpan, repairs: &[Repair]) -> HourOutcome {
+        let computed = span.computed[&hour];
+        let mut outcome = self.outcome_of_ticks(hour, span);
+        if let Some(others) = span.others.get(&hour) {
             outcome.find(Status::Open, self.describe_others(others));
         }
-        if stretch.archive(hour).is_too_wide || stretch.realtime(hour).is_too_wide {
+        if span.archive(hour).is_too_wide || span.realtime(hour).is_too_wide {
             let detail =
                 format!("its bars are not compared: they are of more than {MAX_SYMBOLS} symbols");
             outcome.find(Status::Open, detail);
         }
-        if !stretch.others.contains_key(&hour) {
-            judge_computed(&mut outcome, &computed, &stretch.archived_hour(hour));
-            self.judge_gone(&mut outcome, stretch);
+        if !span.others.contains_key(&hour) {
+            compare_computed(&mut outcome, &computed, &span.archived_hour(hour));
+            self.compare_gone(&mut outcome, span);
         }
-        for (status, detail) in &stretch.lake[&hour].details {
+        for (status, detail) in &span.lake[&hour].details {
             outcome.find(*status, detail.clone());
         }
-        for shared in &stretch.shared[&hour] {
+        for shared in &span.shared[&hour] {
             let is_stale = computed.is_stale || shared.is_stale;
             outcome.find(if is_stale { Status::Open } else { Status::Mismatch }, shared.describe());
         }
-        let is_said = repairs.iter().any(|repair| !matches!(repair, Repair::Done { .. }));
-        let cure = (!is_said)
-            .then(|| stretch.why_left(&outcome).unwrap_or("--repair brings them in line"));
-        stretch.strays[&hour].judge(&mut outcome, cure);
-        let is_computed_since = computed.computed_at.is_some_and(|at| at >= stretch.began_at);
-        if is_computed_since || stretch.others.contains_key(&hour) {
+        let is_logged = repairs.iter().any(|repair| !matches!(repair, Repair::Done { .. }));
+        let cure =
+            (!is_logged).then(|| span.why_left(&outcome).unwrap_or("--repair brings them in line"));
+        span.strays[&hour].compare(&mut outcome, cure);
+        let is_computed_since = computed.computed_at.is_some_and(|at| at >= span.began_at);
+        if is_computed_since || span.others.contains_key(&hour) {
             // What differs may be new to one side alone, or another topic's.
             outcome.status = outcome.status.min(Status::Open);
         }
@@ -62,31 +62,31 @@ impl Verification {
 
     /// What the ticks of both sides give, partition by partition, before anything that was computed
     /// from them is looked at.
-    fn outcome_of_ticks(&self, hour: Hour, stretch: &Stretch) -> HourOutcome {
-        let computed = &stretch.computed[&hour];
-        let topics = self.topics.iter().zip(&stretch.parts);
+    fn outcome_of_ticks(&self, hour: Hour, span: &HourSpan) -> HourOutcome {
+        let computed = &span.computed[&hour];
+        let topics = self.topics.iter().zip(&span.parts);
         let partitions: Vec<_> = topics
-            .flat_map(|(topic, part)| self.judge_topic((hour, topic), part, stretch))
+            .flat_map(|(topic, part)| self.compare_topic((hour, topic), part, span))
             .collect();
         let mut outcome = HourOutcome {
             hour,
             status: partitions.iter().map(|partition| partition.status).max().unwrap_or(Status::Ok),
-            realtime_ticks: (!computed.is_purged()).then_some(stretch.realtime(hour).ticks),
+            realtime_ticks: (!computed.is_purged()).then_some(span.realtime(hour).ticks),
             minute_bar_ticks: computed.minute_bar_ticks,
-            archive_ticks: stretch.archive(hour).ticks,
+            archive_ticks: span.archive(hour).ticks,
             summary_ticks: computed.summary_ticks,
-            lake_ticks: stretch.lake[&hour].ticks,
+            lake_ticks: span.lake[&hour].ticks,
             details: Vec::new(),
             partitions,
         };
-        if let Some(what) = stretch.unread(hour).map(compare::not_all_read)
+        if let Some(what) = span.unread(hour).map(compare::not_all_read)
             && !outcome.partitions.iter().any(|partition| partition.details.contains(&what))
         {
             // No partition says it.
             outcome.find(Status::Open, what);
         }
-        for (topic, part) in self.topics.iter().zip(&stretch.parts) {
-            if let Some(anew) = topic.describe_anew(hour, &stretch.hours, part) {
+        for (topic, part) in self.topics.iter().zip(&span.parts) {
+            if let Some(anew) = topic.describe_anew(hour, &span.hours, part) {
                 outcome.find(Status::Open, anew);
             }
             if let Some(strange) = topic.describe_strange_sources(hour, part) {
@@ -108,8 +108,8 @@ impl Verification {
     }
 
     /// What there is to say of ticks whose objects are gone.
-    fn judge_gone(&self, outcome: &mut HourOutcome, stretch: &Stretch) {
-        let (hour, covered) = (outcome.hour, stretch.covered(outcome.hour));
+    fn compare_gone(&self, outcome: &mut HourOutcome, span: &HourSpan) {
+        let (hour, covered) = (outcome.hour, span.covered(outcome.hour));
         let worst = outcome.partitions.iter().map(|partition| partition.status).max();
         if covered > 0 {
             let objects = inflected(
@@ -119,7 +119,7 @@ impl Verification {
             outcome.find(Status::Ok, format!("the lake stands for {objects}"));
         }
         let ComputedCounts { gone_objects, deleted_objects, unsummed_objects, .. } =
-            stretch.computed[&hour];
+            span.computed[&hour];
         if unsummed_objects > 0 {
             let detail = format!(
                 "{} before the hour was written with their ticks, which it lacks. Restore them, as from the bucket's versions, \
@@ -129,7 +129,7 @@ impl Verification {
             outcome.find(Status::Open, detail);
         }
         let deleted = deleted_objects.saturating_sub(unsummed_objects);
-        let Some(kept) = stretch.kept.get(&hour) else {
+        let Some(kept) = span.kept.get(&hour) else {
             return;
         };
         if deleted > 0 {
@@ -156,21 +156,21 @@ impl Verification {
             outcome.find(Status::Ok, detail);
         }
         // Where one side has ticks that the other lacks, or may lack, its sums are others.
-        let is_known = stretch.news(hour).objects == 0 && stretch.archived(hour) == ticks;
+        let is_known = span.news(hour).objects == 0 && span.archived(hour) == ticks;
         if worst.is_none_or(|worst| worst <= Status::Purged) && is_known {
-            judge_stored_sums(outcome, stretch, kept);
+            compare_stored_sums(outcome, span, kept);
         }
     }
 
-    pub(super) fn judge_topic(
+    pub(super) fn compare_topic(
         &self,
         (hour, topic): (Hour, &Topic),
         part: &TopicHoldings,
-        stretch: &Stretch,
+        span: &HourSpan,
     ) -> Vec<PartitionOutcome> {
         let nothing = HourHoldings::default();
-        let is_purged = stretch.computed[&hour].is_purged();
-        let sides = Sides {
+        let is_purged = span.computed[&hour].is_purged();
+        let sides = HourComparison {
             hour,
             topic: &topic.name,
             realtime: (!is_purged).then(|| part.realtime.hours.get(&hour).unwrap_or(&nothing)),
@@ -180,16 +180,16 @@ impl Verification {
             gaps: &topic.gaps.at(hour),
             next_offsets: &topic.next_offsets,
             newest: &part.archived.newest,
-            kafka: kafka_ranges(hour, &stretch.hours, &part.spans),
+            kafka: kafka_ranges(hour, &span.hours, &part.spans),
             kafka_ends: part
                 .spans
                 .iter()
                 .map(|(partition, span)| (*partition, span.high))
                 .collect(),
             expired: &part.expired,
-            expired_unplaced: stretch.expired_unplaced(hour),
+            expired_unplaced: span.expired_unplaced(hour),
             expired_without_offsets: &part.expired_without_offsets,
-            may_be_twice: stretch.may_be_twice(hour),
+            may_be_twice: span.may_be_twice(hour),
             parsed_otherwise: &part.parsed_otherwise,
             rejected_ticks: &part.rejected_ticks,
             rejected_unread: &part.rejected_unread,
@@ -204,7 +204,7 @@ impl Verification {
 
 /// Whether the speed layer has the same sums of ticks as were kept of those whose objects have
 /// expired.
-fn judge_stored_sums(outcome: &mut HourOutcome, stretch: &Stretch, kept: &StoredSums) {
+fn compare_stored_sums(outcome: &mut HourOutcome, span: &HourSpan, kept: &StoredSums) {
     if !kept.other_values.is_empty() {
         let symbols = &kept.other_values;
         let detail = format!(
@@ -216,7 +216,7 @@ fn judge_stored_sums(outcome: &mut HourOutcome, stretch: &Stretch, kept: &Stored
         let symbols = &kept.other_counts;
         let skipped: u64 = outcome.partitions.iter().map(|partition| partition.skipped).sum();
         let lacks =
-            skipped > 0 || stretch.parts.iter().any(|part| part.has_parsed_otherwise(outcome.hour));
+            skipped > 0 || span.parts.iter().any(|part| part.has_parsed_otherwise(outcome.hour));
         let (status, why) = match lacks {
             true => (
                 Status::Open,
@@ -234,7 +234,11 @@ fn judge_stored_sums(outcome: &mut HourOutcome, stretch: &Stretch, kept: &Stored
 }
 
 /// Whether what was computed from the ticks has counted them all.
-fn judge_computed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archive: &ArchivedHour) {
+fn compare_computed(
+    outcome: &mut HourOutcome,
+    computed: &ComputedCounts,
+    of_archive: &ArchivedHour,
+) {
     let ArchivedHour { archived, is_unread, conflicts, .. } = of_archive;
     let (archived, is_unread) = (*archived, *is_unread);
     // Minutes may be trimmed; the hours are kept.
@@ -279,12 +283,12 @@ fn judge_computed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archi
         outcome.find(Status::Mismatch, detail);
     }
     if !is_unread {
-        judge_summed(outcome, computed, of_archive);
+        compare_summed(outcome, computed, of_archive);
     }
 }
 
 /// Whether the summaries have counted all of the archive's ticks.
-fn judge_summed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archive: &ArchivedHour) {
+fn compare_summed(outcome: &mut HourOutcome, computed: &ComputedCounts, of_archive: &ArchivedHour) {
     let ArchivedHour { archived, news, is_read_otherwise, .. } = of_archive;
     let archived = *archived;
     match computed.summary_ticks {

@@ -4,7 +4,7 @@ use super::symbols::Named;
 use super::tables;
 use common::Timestamp;
 use hourly::hour::Hour;
-use hourly::index::{Index, each_row};
+use hourly::index::{BatchDb, each_row};
 use hourly::indicators::{
     Bar, BarsAfter, COLUMNS, Interval, SYMBOLS_WITH_ROWS, State, Values, bars, count_bars,
     first_day, how_many,
@@ -22,13 +22,13 @@ const SYMBOLS_AT_ONCE: usize = 1000;
 
 /// Symbols of which rows are wrong, missing or too many.
 #[derive(Debug, Default)]
-pub struct Stray {
+pub struct WrongIndicatorRows {
     symbols: Named,
     /// Those of which rows are meant: of the hour, or of the day that begins with it.
     intervals: BTreeSet<&'static str>,
 }
 
-impl Stray {
+impl WrongIndicatorRows {
     /// A sentence for the report.
     pub fn describe(&self) -> String {
         let intervals: Vec<String> =
@@ -46,7 +46,7 @@ const READING: &str = "reading technical_indicators in";
 pub struct IndicatorComparison {
     /// By the hour in which the rows begin; a day that begins before all hours counts as the first
     /// one's.
-    pub strays: BTreeMap<Hour, Stray>,
+    pub strays: BTreeMap<Hour, WrongIndicatorRows>,
     /// Symbols of which batch-layer knows that something is still to be computed, by the hour from
     /// which on that is so; what is from before all hours is with the first.
     waiting: BTreeMap<Hour, Named>,
@@ -68,24 +68,21 @@ impl IndicatorComparison {
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn strays(
-    index: &mut Index,
-    hours: &Range<Hour>,
-) -> Result<IndicatorComparison, Failure> {
+pub async fn strays(db: &mut BatchDb, hours: &Range<Hour>) -> Result<IndicatorComparison, Failure> {
     let first_day =
-        index.query(READING, async |connection| first_day(connection, hours.start).await).await?;
+        db.query(READING, async |connection| first_day(connection, hours.start).await).await?;
     let window = Rows { from: first_day, to: hours.end.start() };
     // One symbol after the other by the key, whose other columns tell nothing of all symbols' rows
     // at once.
     let statement = pg::query_scalar(SYMBOLS_WITH_ROWS).bind(window.from).bind(window.to);
-    let symbols: Vec<String> = index.fetch_all(READING, statement).await?;
+    let symbols: Vec<String> = db.fetch_all(READING, statement).await?;
     let (mut rest, mut found) = (&symbols[..], IndicatorComparison::default());
     while !rest.is_empty() {
-        tables::begin_snapshot(index).await?;
+        tables::begin_snapshot(db).await?;
         let step =
             ComparisonStep { hours, window, symbols: &rest[..rest.len().min(SYMBOLS_AT_ONCE)] };
-        rest = &rest[step.run(index, &mut found).await?..];
-        tables::end_snapshot(index).await?;
+        rest = &rest[step.run(db, &mut found).await?..];
+        tables::end_snapshot(db).await?;
     }
     Ok(found)
 }
@@ -105,21 +102,21 @@ impl ComparisonStep<'_> {
     /// Looks at the first of the symbols, and gives how many they were.
     async fn run(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         found: &mut IndicatorComparison,
     ) -> Result<usize, Failure> {
         let mut asked: Vec<BarsAfter<'_>> =
             self.symbols.iter().map(|symbol| (&**symbol, None)).collect();
         let mut counts =
-            index.query(READING, async |connection| count_bars(connection, &asked).await).await?;
-        let held = index
+            db.query(READING, async |connection| count_bars(connection, &asked).await).await?;
+        let held = db
             .query(READING, async |connection| self.window.count(connection, self.symbols).await)
             .await?;
         counts.iter_mut().zip(held).for_each(|(bars, rows)| *bars += rows);
         asked.truncate(how_many(&counts));
         let done = asked.len();
-        let stale = index
-            .query(READING, async |connection| stale(connection, &self.symbols[..done]).await)
+        let stale = db
+            .query(READING, async |connection| read_stale(connection, &self.symbols[..done]).await)
             .await?;
         asked.retain(|(symbol, _)| !stale.contains_key(*symbol));
         for (symbol, since) in &stale {
@@ -127,7 +124,7 @@ impl ComparisonStep<'_> {
         }
         let mut hours_of = HoursOf::new();
         for interval in [Interval::Hour, Interval::Day] {
-            self.look_at(interval, &asked, index, &mut hours_of).await?;
+            self.look_at(interval, &asked, db, &mut hours_of).await?;
         }
         for (symbol, hours) in hours_of {
             for (hour, intervals) in hours {
@@ -144,21 +141,20 @@ impl ComparisonStep<'_> {
         &self,
         interval: Interval,
         asked: &[BarsAfter<'s>],
-        index: &mut Index,
+        db: &mut BatchDb,
         hours_of: &mut HoursOf<'s>,
     ) -> Result<(), Failure> {
         let mut note = |symbol: &'s str, start: Timestamp| {
             let hour = Hour::of(start).max(self.hours.start);
             hours_of.entry(symbol).or_default().entry(hour).or_default().insert(interval.name());
         };
-        let all = index
-            .query(READING, async |connection| bars(connection, interval, asked).await)
-            .await?;
+        let all =
+            db.query(READING, async |connection| bars(connection, interval, asked).await).await?;
         let rows = match interval {
             Interval::Hour => Rows { from: self.hours.start.start(), ..self.window },
             Interval::Day => self.window,
         };
-        let mut held = index
+        let mut held = db
             .steps(READING, async |connection, patience| {
                 rows.read(connection, patience, (interval, asked)).await
             })
@@ -172,7 +168,7 @@ impl ComparisonStep<'_> {
 }
 
 /// Symbols of which something is still to be computed, and from which hour on.
-async fn stale(
+async fn read_stale(
     connection: &mut PgConnection,
     symbols: &[String],
 ) -> Result<BTreeMap<String, Hour>, sqlx::Error> {
@@ -185,7 +181,7 @@ async fn stale(
 }
 
 /// What a row says: close, volume and [`COLUMNS`].
-type Said = (f64, Option<f64>, Values);
+type StoredValues = (f64, Option<f64>, Values);
 
 /// Rows that begin in a range of time.
 #[derive(Debug, Clone, Copy)]
@@ -200,7 +196,7 @@ impl Rows {
     fn compare(
         self,
         bars: &[(Timestamp, Bar)],
-        held: &mut BTreeMap<Timestamp, Said>,
+        held: &mut BTreeMap<Timestamp, StoredValues>,
         mut note: impl FnMut(Timestamp),
     ) {
         let mut state = State::default();
@@ -233,7 +229,7 @@ impl Rows {
         connection: &mut PgConnection,
         patience: Duration,
         (interval, asked): (Interval, &[BarsAfter<'_>]),
-    ) -> Result<Vec<BTreeMap<Timestamp, Said>>, sqlx::Error> {
+    ) -> Result<Vec<BTreeMap<Timestamp, StoredValues>>, sqlx::Error> {
         let rows = pg::query(include_str!("../sql/indicators.sql"))
             .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
             .bind(interval.name())
@@ -244,7 +240,7 @@ impl Rows {
         each_row(patience, rows, |row| {
             let symbol: &str = row.try_get("symbol")?;
             if let Ok(place) = asked.binary_search_by_key(&symbol, |(symbol, _)| symbol) {
-                held[place].insert(row.try_get("start")?, said(&row)?);
+                held[place].insert(row.try_get("start")?, stored_values(&row)?);
             }
             Ok(())
         })
@@ -253,7 +249,7 @@ impl Rows {
     }
 }
 
-fn said(row: &PgRow) -> Result<Said, sqlx::Error> {
+fn stored_values(row: &PgRow) -> Result<StoredValues, sqlx::Error> {
     let mut values = Values::default();
     for (value, column) in values.iter_mut().zip(COLUMNS) {
         *value = row.try_get(column)?;

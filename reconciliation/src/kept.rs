@@ -10,7 +10,7 @@ use common::bar::Traded;
 use common::{Bar, SymbolMap};
 use hourly::checksum::{carried_nanos, is_exact_price};
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use hourly::scan::Offsets;
 use service::Failure;
 use std::collections::BTreeMap;
@@ -26,7 +26,7 @@ const ROUNDED: f64 = 1e-15;
 pub struct StoredSums {
     /// Ticks in the sums; `None` where those are of another version of batch-layer.
     pub ticks: Option<u64>,
-    /// Those of them that tell no place.
+    /// Those without an offset.
     pub without_offsets: u64,
     /// The index tells of which objects those are.
     pub is_attributed: bool,
@@ -46,26 +46,26 @@ impl StoredSums {
     /// # Errors
     /// Where the database fails.
     pub async fn read(
-        index: &mut Index,
+        db: &mut BatchDb,
         hour: Hour,
         computed: &ComputedCounts,
         realtime: Option<&SymbolMap<Bar>>,
     ) -> Result<(Self, Offsets), Failure> {
-        let Some(sum) = index.computed(hour).await?.and_then(|known| known.sum) else {
+        let Some(sum) = db.computed(hour).await?.and_then(|known| known.sum) else {
             return Ok((Self::default(), Offsets::default()));
         };
         let without_offsets = sum.ticks_without_offsets();
-        let is_attributed = index.summed_without_offsets(hour).await? == without_offsets;
+        let is_attributed = db.summed_without_offsets(hour).await? == without_offsets;
         let mut kept =
             Self { ticks: Some(sum.ticks), without_offsets, is_attributed, ..Self::default() };
-        kept.summary = tables::differing(index, hour, Derived::Summary, &sum.bars).await?;
+        kept.summary = tables::differing(db, hour, Derived::Summary, &sum.bars).await?;
         // Without places, the order of ticks of the same time is a guess.
         let is_ordered = without_offsets == 0;
         match realtime {
             Some(realtime) => kept.compare(&sum.bars, realtime, is_ordered),
             None if computed.hour_bar_ticks == sum.ticks => {
                 kept.other_values =
-                    tables::differing(index, hour, Derived::Archived { is_ordered }, &sum.bars)
+                    tables::differing(db, hour, Derived::Archived { is_ordered }, &sum.bars)
                         .await?;
             }
             None => {}

@@ -6,10 +6,10 @@ use common::Timestamp;
 use hourly::archive::{Object, ObjectStore};
 use hourly::holdings::{Holdings, HourHoldings, difference};
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use hourly::lake::key;
-use hourly::lake::look::{Look, Unread};
-use hourly::lake::table::{self, Counting};
+use hourly::lake::look::{LakeReadError, LakeReader};
+use hourly::lake::table::{self, PublishedObject};
 use service::Failure;
 use service::words::counted;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ impl LakeComparison {
     }
 
     /// Notes whether a lake's folder has other ticks of a topic than the archive.
-    fn judge(
+    fn compare(
         &mut self,
         folder: &str,
         hour: Hour,
@@ -70,13 +70,13 @@ impl LakeComparison {
 /// # Errors
 /// Where the database fails, or the store as a whole.
 pub async fn compare(
-    index: &mut Index,
-    look: Look<'_>,
+    db: &mut BatchDb,
+    look: LakeReader<'_>,
     hour: Hour,
     expected: &Expected<'_>,
 ) -> Result<LakeComparison, Failure> {
     let (counting, mut found) =
-        (table::counting(index, "", &(hour..hour.plus(1))).await?, LakeComparison::default());
+        (table::counting(db, "", &(hour..hour.plus(1))).await?, LakeComparison::default());
     // A folder is one topic's in one lake.
     let mut held: BTreeMap<&str, TopicOfLake> = BTreeMap::new();
     let mut there = list(look.store, &counting).await?;
@@ -115,7 +115,7 @@ pub async fn compare(
         else {
             continue;
         };
-        found.judge(folder, hour, of_topic, archived);
+        found.compare(folder, hour, of_topic, archived);
     }
     Ok(found)
 }
@@ -123,7 +123,7 @@ pub async fn compare(
 /// What lies in the folders of some objects.
 async fn list(
     store: &ObjectStore,
-    counting: &[Counting],
+    counting: &[PublishedObject],
 ) -> Result<BTreeMap<String, Object>, Failure> {
     let folders: BTreeSet<&str> =
         counting.iter().filter_map(|object| key::folder_of(&object.key)).collect();
@@ -144,33 +144,34 @@ enum Contents {
 
 /// Adds what an object holds to `known`.
 async fn read(
-    look: Look<'_>,
-    counting: &Counting,
+    look: LakeReader<'_>,
+    counting: &PublishedObject,
     object: Option<Object>,
     known: Holdings,
 ) -> Result<Contents, Failure> {
-    const CURE: &str = "batch-layer compact writes the hour anew where its raw objects are there";
+    const HOW_TO_FIX: &str =
+        "batch-layer compact writes the hour anew where its raw objects are there";
     let Some(object) = object else {
-        return Ok(Contents::Wrong(Status::Mismatch, format!("is gone; {CURE}")));
+        return Ok(Contents::Wrong(Status::Mismatch, format!("is gone; {HOW_TO_FIX}")));
     };
     let wrong = match look.read(&object, known).await {
         Ok((holdings, contents)) if contents.has_ticks_of(&counting.contents) => {
             return Ok(Contents::Read(holdings));
         }
         Ok(_) => "holds other ticks than when it was written".to_owned(),
-        Err(Unread::Damaged(why)) => format!("cannot be read: {why}"),
-        Err(Unread::Moved) => {
+        Err(LakeReadError::Damaged(why)) => format!("cannot be read: {why}"),
+        Err(LakeReadError::Moved) => {
             return Ok(Contents::Wrong(
                 Status::Open,
                 "was replaced meanwhile: verify again".to_owned(),
             ));
         }
-        Err(Unread::Away(_)) if look.stop.is_cancelled() => return Err(stopped_comparing()),
-        Err(Unread::Away(failure)) => {
+        Err(LakeReadError::Away(_)) if look.stop.is_cancelled() => return Err(stopped_comparing()),
+        Err(LakeReadError::Away(failure)) => {
             return Ok(Contents::Wrong(Status::Open, format!("could not be read: {failure}")));
         }
     };
-    Ok(Contents::Wrong(Status::Mismatch, format!("{wrong}; {CURE}")))
+    Ok(Contents::Wrong(Status::Mismatch, format!("{wrong}; {HOW_TO_FIX}")))
 }
 
 /// What a lake has of a topic.
@@ -187,10 +188,10 @@ struct TopicOfLake<'a> {
 
 impl TopicOfLake<'_> {
     fn difference(mut self, hour: Hour, archived: Option<&HourHoldings>) -> Option<String> {
-        self.holdings.settle();
+        self.holdings.flush();
         let elsewhere: u64 = (self.holdings.hours.iter())
             .filter(|(of, _)| **of != hour)
-            .flat_map(|(_, held)| held.shares.values())
+            .flat_map(|(_, held)| held.partitions.values())
             .map(|share| share.ticks)
             .sum();
         if elsewhere > 0 {

@@ -14,13 +14,13 @@ use std::sync::Arc;
 
 /// An object with ticks of an hour that is compared without it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unread {
+pub struct FarObject {
     pub key: Arc<str>,
     /// Why it cannot be read, with its name; `None`: it can, and no run has.
     pub why: Option<Arc<str>>,
 }
 
-impl Unread {
+impl FarObject {
     /// What there is to say of the hour.
     #[must_use]
     pub fn describe(&self) -> String {
@@ -39,19 +39,19 @@ impl Unread {
 
 /// Such an object, and the hours of its folder.
 #[derive(Debug, Clone)]
-struct Far {
-    object: Unread,
+struct FarObjectFolder {
+    object: FarObject,
     folder: Range<Hour>,
 }
 
 /// Of each hour the object whose folder is farthest from it, of those on one side.
 #[derive(Debug, Default)]
-pub struct FarObjects(BTreeMap<Hour, Far>);
+pub struct FarObjects(BTreeMap<Hour, FarObjectFolder>);
 
 impl FarObjects {
     /// Notes an object that has ticks of an hour beside those that are looked at.
-    pub fn note(&mut self, hour: Hour, (object, folder): (&Unread, &Folder), looked_at: Hour) {
-        let new = || Far { object: object.clone(), folder: folder.hours.clone() };
+    pub fn note(&mut self, hour: Hour, (object, folder): (&FarObject, &Folder), looked_at: Hour) {
+        let new = || FarObjectFolder { object: object.clone(), folder: folder.hours.clone() };
         let known = self.0.entry(hour).or_insert_with(new);
         let is_farther = match hour < looked_at {
             true => folder.hours.start > known.folder.start,
@@ -67,9 +67,9 @@ impl FarObjects {
 #[derive(Debug, Default)]
 pub struct Late {
     /// Of hours that are still to be compared.
-    ahead: BTreeMap<Hour, Far>,
+    ahead: BTreeMap<Hour, FarObjectFolder>,
     /// Of hours that were compared without.
-    behind: BTreeMap<Hour, Unread>,
+    behind: BTreeMap<Hour, FarObject>,
     /// Hours that were compared together, in order of time.
     compared: Vec<Range<Hour>>,
 }
@@ -82,7 +82,7 @@ impl Late {
         (plan, hours): (&Plan, &Range<Hour>),
         found: &FarObjects,
         is_asked: impl Fn(Hour) -> bool,
-    ) -> Vec<(Hour, Unread)> {
+    ) -> Vec<(Hour, FarObject)> {
         let mut new = Vec::new();
         for (hour, far) in found.0.iter().filter(|(hour, _)| is_asked(**hour)) {
             if *hour >= hours.end {
@@ -113,13 +113,13 @@ impl Late {
 
     /// What an hour is compared without. `hours`: those that are read with it.
     #[must_use]
-    pub fn of(&self, plan: &Plan, hour: Hour, hours: &Range<Hour>) -> Option<&Unread> {
+    pub fn of(&self, plan: &Plan, hour: Hour, hours: &Range<Hour>) -> Option<&FarObject> {
         let far = self.ahead.get(&hour)?;
         (far.folder.end <= plan.around(hours).start).then_some(&far.object)
     }
 
     /// The hours that had been compared before something of them was found.
-    pub const fn behind(&self) -> &BTreeMap<Hour, Unread> {
+    pub const fn behind(&self) -> &BTreeMap<Hour, FarObject> {
         &self.behind
     }
 
@@ -148,12 +148,12 @@ mod tests {
         args.hours.plan(Timestamp::now()).unwrap()
     }
 
-    /// What is found in a stretch that begins at `start`: ticks of hours in folders of an hour.
+    /// What is found in a span that begins at `start`: ticks of hours in folders of an hour.
     fn found(start: i64, ticks: &[(i64, i64)]) -> FarObjects {
         let mut found = FarObjects::default();
         for (of, folder) in ticks {
             let key: Arc<str> = format!("{folder:02}").into();
-            let object = Unread { key: Arc::clone(&key), why: None };
+            let object = FarObject { key: Arc::clone(&key), why: None };
             let folder = Folder { prefix: key, hours: hour(*folder)..hour(folder + 1) };
             found.note(hour(*of), (&object, &folder), hour(start));
         }
@@ -188,7 +188,7 @@ mod tests {
         // Within slack the first day has read the folder of the second one's first hour.
         let found = found(24, &[(5, 24), (6, 24), (6, 30)]);
         let new = late.note((&plan, &second), &found, |_| true);
-        let keys = |(of, object): &(Hour, Unread)| (*of, object.key.to_string());
+        let keys = |(of, object): &(Hour, FarObject)| (*of, object.key.to_string());
         assert_eq!(new.iter().map(keys).collect::<Vec<_>>(), [(hour(6), "30".to_owned())]);
         assert!(late.behind().keys().eq([&hour(6)]));
         assert_eq!(late.note((&plan, &second), &found, |_| true), [], "it is told once");

@@ -1,12 +1,12 @@
 //! `batch-layer verify`: do Kafka, `realtime_stock` and the archive hold the same ticks?
 //!
-//! [`hourly::holdings`] has what one side holds in a form that can be compared: sets of offsets, and
-//! checksums of neighbouring offsets. [`archive`] and [`tables`] read the two sides of each
+//! [`hourly::holdings`] has what one side holds in a form that can be compared: sets of offsets,
+//! and checksums of neighbouring offsets. [`archive`] and [`tables`] read the two sides of each
 //! [`topic`], [`lost`] asks [`log`] (Kafka) about offsets that are on neither, and [`compare`]
-//! judges a partition. [`verification`] goes through the hours: [`reading`] fills a [`stretch`] of
-//! them, [`strays`] compares the tables that follow from the ticks, and [`hour`] judges. [`bars`]
-//! has what minute and hour bars must be, and [`repair`] makes them so. [`report`] prints the
-//! outcomes, [`store`] writes them to PostgreSQL.
+//! compares a partition. [`verification`] goes through the hours: [`reading`] fills a [`hour_span`]
+//! of them, [`strays`] compares the tables that follow from the ticks, and [`hour`] compares an
+//! hour. [`bars`] has what minute and hour bars must be, and [`repair`] makes them so. [`report`]
+//! prints the outcomes, [`store`] writes them to PostgreSQL.
 
 mod archive;
 mod args;
@@ -15,6 +15,8 @@ mod compare;
 mod earlier;
 mod gathered;
 mod hour;
+mod hour_span;
+mod hour_spans;
 mod indicators;
 mod kept;
 mod lake;
@@ -34,8 +36,6 @@ mod report;
 mod stop;
 mod store;
 mod strays;
-mod stretch;
-mod stretches;
 mod symbols;
 mod tables;
 mod there;
@@ -55,7 +55,7 @@ use service::Failure;
 use tokio_util::sync::CancellationToken;
 use verification::Verification;
 
-/// Compares the hours that `args` asks for. `stop` ends it between two stretches of hours.
+/// Compares the hours that `args` asks for. `stop` ends it between two spans of hours.
 ///
 /// # Errors
 /// [`Failure::Difference`] where something differs, [`Failure::Partial`] where something could not
@@ -69,19 +69,19 @@ pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Fa
         is_default: plan.is_default,
     };
     let store = ObjectStore::open(&args.archive.store()).await?;
-    let mut index = args.database.open("batch-layer verify", true).await?;
-    topic::name(&mut index, &mut args.kafka).await?;
+    let mut db = args.database.open("batch-layer verify", true).await?;
+    topic::name(&mut db, &mut args.kafka).await?;
     let has_kafka = args.kafka.kafka_brokers.is_some();
     let mut sources =
-        reach::Sources { index: &mut index, store: &store, templates: &args.prefix, has_kafka };
+        reach::Sources { db: &mut db, store: &store, templates: &args.prefix, has_kafka };
     let mut there = sources.shorten(&mut plan).await?;
     let before = sources.before(&plan).await?;
-    let (topics, is_away) = topic::open_all(&mut index, &args.kafka).await?;
+    let (topics, is_away) = topic::open_all(&mut db, &args.kafka).await?;
     if let Some(there) = &mut there {
-        there.ask(&mut index, &topics).await?;
+        there.ask(&mut db, &topics).await?;
     }
-    let broken = index.broken().await?.into_values().flatten();
-    let others = Others::of(&mut index, &args.prefix, &plan.window).await?;
+    let broken = db.broken().await?.into_values().flatten();
+    let others = Others::of(&mut db, &args.prefix, &plan.window).await?;
     let reader =
         Reader::new(store.clone(), args.archive.format(), stop.clone()).expecting_broken(broken);
     let mut verification = Verification {
@@ -95,7 +95,7 @@ pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Fa
             stop: stop.clone(),
         },
         topics,
-        index,
+        db,
         before,
         there,
         late: Late::default(),
@@ -114,7 +114,7 @@ pub async fn run(mut args: VerifyArgs, stop: CancellationToken) -> Result<(), Fa
         )),
         false if report.totals.have_ticks() => Ok(()),
         false if report.totals.rejected > 0 => {
-            asked.explain_rejected(&mut verification.index, report.totals.rejected).await
+            asked.explain_rejected(&mut verification.db, report.totals.rejected).await
         }
         false => verification.explain(&asked).await,
     }

@@ -3,16 +3,16 @@
 
 use super::archive::Archived;
 use super::earlier::Earlier;
-use super::gathered::{Far, GatheredMissing, UnaccountedRecord};
+use super::gathered::{GatheredMissing, OtherHours, UnaccountedRecord};
 use super::log::{Log, Span};
 use super::tables::{self, NonTickOffsets, Sources};
 use anyhow::Context;
 use common::decode::{Decoder, RecordContext, Rules};
 use common::{Place, Timestamp};
 use hourly::completeness::KnownOffsets;
-use hourly::holdings::{Holdings, Places};
+use hourly::holdings::{Holdings, OffsetsByHour};
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use hourly::scan::{Runs, places, runs};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
@@ -29,14 +29,14 @@ pub type Holes = BTreeMap<(Hour, i32), Runs>;
 #[derive(Debug, Default)]
 pub struct Lost {
     /// Kafka holds a record, and no table does.
-    pub lost: Places,
+    pub lost: OffsetsByHour,
     /// Kafka holds a tick that the speed layer has not come to yet.
-    pub pending: Places,
+    pub pending: OffsetsByHour,
     /// Kafka was not asked, or holds nothing that far back: perhaps a lost tick, perhaps the end of
     /// a transaction or a late tick of an hour that is not looked at.
     pub unaccounted: Holes,
     /// In `rejected_ticks`.
-    pub rejected: Places,
+    pub rejected: OffsetsByHour,
     /// The messages with ticks of each partition.
     pub messages: BTreeMap<i32, RoaringTreemap>,
 }
@@ -51,7 +51,7 @@ pub struct Search<'a> {
     pub realtime: &'a Holdings,
     pub archived: &'a Archived,
     /// Ticks that were archived once and have expired.
-    pub expired: &'a Places,
+    pub expired: &'a OffsetsByHour,
     pub gaps: &'a NonTickOffsets,
     /// What the hours right before these hold: a hole may lie between the two.
     pub earlier: &'a Earlier,
@@ -140,16 +140,16 @@ impl Reading {
 impl Search<'_> {
     /// # Errors
     /// Where the database or Kafka fails.
-    pub async fn run(&self, index: &mut Index) -> Result<Lost, Failure> {
+    pub async fn run(&self, db: &mut BatchDb) -> Result<Lost, Failure> {
         let mut lost = Lost::default();
         for partition in self.partitions() {
             let of = self.partition(partition);
             lost.messages.insert(partition, of.messages.clone());
-            let (missing, own) = (holes(&of.messages), self.own_log(index, partition).await?);
-            let in_log = self.in_log(index, partition, (&missing, &own)).await?;
+            let (missing, own) = (holes(&of.messages), self.own_log(db, partition).await?);
+            let in_log = self.in_log(db, partition, (&missing, &own)).await?;
             let beyond_log = missing.without_runs(&iter::once(own).collect());
 
-            let (mut left, mut rejected) = self.without_gaps(index, &of, in_log, &mut lost).await?;
+            let (mut left, mut rejected) = self.without_gaps(db, &of, in_log, &mut lost).await?;
             if places::have_elements(&of.known) || places::have_elements(&rejected.places) {
                 // Only Kafka tells whether the elements that are known or were rejected are all of
                 // their message.
@@ -159,18 +159,18 @@ impl Search<'_> {
                 let rejected = std::mem::take(&mut rejected).messages;
                 left = left.without(&of.messages).without(&rejected);
             }
-            self.ask_log(index, &of, (left, rejected), &mut lost).await?;
+            self.ask_log(db, &of, (left, rejected), &mut lost).await?;
 
-            let (left, rejected) = self.without_gaps(index, &of, beyond_log, &mut lost).await?;
+            let (left, rejected) = self.without_gaps(db, &of, beyond_log, &mut lost).await?;
             let whole = rejected.messages - places::with_holes(&rejected.places);
-            self.note_unaccounted(index, &of, &left.without(&whole), &mut lost).await?;
+            self.note_unaccounted(db, &of, &left.without(&whole), &mut lost).await?;
         }
         Ok(lost)
     }
 
     /// The offsets of Kafka's log that those of these hours are of. Of an earlier source it has
     /// none: where the hours have ticks of such, it is what lies between those of the newest.
-    async fn own_log(&self, index: &mut Index, partition: i32) -> Result<Range<u64>, Failure> {
+    async fn own_log(&self, db: &mut BatchDb, partition: i32) -> Result<Range<u64>, Failure> {
         let Some(span) = self.spans.get(&partition) else {
             return Ok(0..0);
         };
@@ -180,7 +180,7 @@ impl Search<'_> {
             return Ok(log);
         };
         let asked = (partition, Some(&[newest][..]));
-        let spans = tables::source_spans(index, self.hours, asked).await?;
+        let spans = tables::source_spans(db, self.hours, asked).await?;
         let own = spans.first().cloned().unwrap_or_default();
         let start = log.start.max(own.start);
         Ok(start..log.end.min(own.end).max(start))
@@ -190,7 +190,7 @@ impl Search<'_> {
     /// offsets and is nowhere else. A record's time is the producer's to say, so it may be any.
     async fn in_log(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         partition: i32,
         (missing, own): (&Runs, &Range<u64>),
     ) -> Result<Runs, Failure> {
@@ -203,7 +203,7 @@ impl Search<'_> {
         let between = runs::common(missing.iter(), iter::once(own.clone()));
         let beyond: Runs = between.flat_map(beyond).filter(|run| !run.is_empty()).collect();
         let beyond = match beyond.hull() {
-            Some(hull) => beyond.without(&self.elsewhere(index, partition, hull).await?),
+            Some(hull) => beyond.without(&self.elsewhere(db, partition, hull).await?),
             None => beyond,
         };
         let is_before = |run: &Range<u64>| run.start < range.start;
@@ -216,7 +216,7 @@ impl Search<'_> {
     /// these hours have no ticks of are other messages'.
     async fn elsewhere(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         partition: i32,
         hull: Range<u64>,
     ) -> Result<RoaringTreemap, Failure> {
@@ -224,7 +224,7 @@ impl Search<'_> {
         let named: Vec<i16> = named.into_iter().collect();
         let are_told = self.newest_source.is_some() && !named.is_empty();
         let sources = if are_told { Some(&named[..]) } else { self.sources };
-        let elsewhere = tables::realtime_anywhere(index, (partition, sources), hull).await?;
+        let elsewhere = tables::realtime_anywhere(db, (partition, sources), hull).await?;
         let archived = self.archived.elsewhere.get(&partition).cloned().unwrap_or_default();
         Ok(elsewhere | archived)
     }
@@ -233,7 +233,8 @@ impl Search<'_> {
         let held = [self.realtime, &self.archived.holdings]
             .into_iter()
             .flat_map(|side| side.hours.values());
-        let mut partitions: Vec<i32> = held.flat_map(|hour| hour.shares.keys().copied()).collect();
+        let mut partitions: Vec<i32> =
+            held.flat_map(|hour| hour.partitions.keys().copied()).collect();
         partitions.extend(self.expired.keys().map(|(_, partition)| *partition));
         partitions.extend(self.spans.keys());
         partitions.sort_unstable();
@@ -265,7 +266,7 @@ impl Search<'_> {
     /// are not known otherwise that is noted.
     async fn without_gaps(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         of: &Partition,
         mut offsets: Runs,
         lost: &mut Lost,
@@ -277,11 +278,11 @@ impl Search<'_> {
         let Some(hull) = offsets.hull() else {
             return Ok((offsets, Rejected::default()));
         };
-        let rejected = tables::rejected(index, self.topic, partition, hull).await?;
+        let rejected = tables::rejected(db, self.topic, partition, hull).await?;
         let places = offsets.of_messages(&rejected);
         let messages = places::messages(&places);
         let unknown = &messages - &of.messages;
-        let untimed = self.count_by_time(index, partition, unknown, lost).await?;
+        let untimed = self.count_by_time(db, partition, unknown, lost).await?;
         self.attribute(of, places::runs(&untimed), |hour, run| {
             lost.rejected.entry((hour, partition)).or_default().insert_range(run);
         });
@@ -292,12 +293,12 @@ impl Search<'_> {
     /// those of which that is not known.
     async fn count_by_time(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         partition: i32,
         mut messages: RoaringTreemap,
         lost: &mut Lost,
     ) -> Result<RoaringTreemap, Failure> {
-        for (offset, at) in tables::rejected_times(index, self.topic, partition, &messages).await? {
+        for (offset, at) in tables::rejected_times(db, self.topic, partition, &messages).await? {
             messages.remove(offset);
             let hour = Hour::of(at);
             if self.hours.contains(&hour) {
@@ -309,18 +310,18 @@ impl Search<'_> {
 
     async fn note_unaccounted(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         of: &Partition,
         offsets: &Runs,
         lost: &mut Lost,
     ) -> Result<(), Failure> {
-        let between = self.between_sources(index, of, offsets).await?;
+        let between = self.between_sources(db, of, offsets).await?;
         let mut places = self.by_hour(of, &offsets.clone().without_runs(&between));
         places.retain(|(hour, _), _| !self.purged.contains(hour));
         let Some(hull) = runs::hull_of(places.values().filter_map(Runs::hull)) else {
             return Ok(());
         };
-        let elsewhere = self.elsewhere(index, of.number, hull).await?;
+        let elsewhere = self.elsewhere(db, of.number, hull).await?;
         for (place, offsets) in places {
             let left = offsets.without(&elsewhere);
             if !left.is_empty() {
@@ -333,7 +334,7 @@ impl Search<'_> {
     /// Those of some offsets that lie between the ticks of two sources, and are missing in none.
     async fn between_sources(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         of: &Partition,
         offsets: &Runs,
     ) -> Result<Runs, Failure> {
@@ -344,7 +345,7 @@ impl Search<'_> {
         // The last tick of the hours before may be of a source that has none of these.
         let since = of.before.and_then(|before| self.earlier.in_realtime_since(of.number, before));
         let hours = since.unwrap_or(self.hours.start)..self.hours.end;
-        let spans = tables::source_spans(index, &hours, asked).await?;
+        let spans = tables::source_spans(db, &hours, asked).await?;
         // Of what the archive alone has nothing tells the source.
         let is_known = |offset: u64| {
             let mut held = self.realtime.hours.values();
@@ -373,16 +374,16 @@ impl Search<'_> {
     /// unless some side has them.
     async fn note_far(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         of: &Partition,
-        far: &Far,
+        far: &OtherHours,
         lost: &mut Lost,
     ) -> Result<(), Failure> {
         let partition = of.number;
         let archived = self.archived.elsewhere.get(&partition);
         let mut held = RoaringTreemap::new();
         for (hour, offsets) in &far.hours {
-            held |= tables::realtime_in(index, *hour, (partition, self.sources), offsets).await?;
+            held |= tables::realtime_in(db, *hour, (partition, self.sources), offsets).await?;
         }
         let is_held = |offset| {
             held.contains(offset) || archived.is_some_and(|archived| archived.contains(offset))
@@ -408,7 +409,7 @@ impl Search<'_> {
     /// Looks in Kafka for what some messages hold that was not rejected.
     async fn ask_log(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         of: &Partition,
         (offsets, mut rejected): (Runs, Rejected),
         lost: &mut Lost,
@@ -418,7 +419,7 @@ impl Search<'_> {
         };
         let partition = of.number;
         rejected.lengths =
-            tables::rejected_lengths(index, self.topic, partition, &rejected.messages).await?;
+            tables::rejected_lengths(db, self.topic, partition, &rejected.messages).await?;
         let reading = Arc::new(Reading {
             partition,
             offsets,
@@ -426,7 +427,7 @@ impl Search<'_> {
             rules: Arc::clone(self.rules),
             now: Timestamp::now(),
             hours: self.hours.clone(),
-            dropped: tables::dropped_hours(index).await?,
+            dropped: tables::dropped_hours(db).await?,
         });
         let next = self.next_offsets.get(&partition).copied().unwrap_or(0);
         let (mut gathered, mut from) = (GatheredMissing::new(self.hours.clone(), next), Some(0));
@@ -439,7 +440,7 @@ impl Search<'_> {
             let read = read.await.context("reading Kafka").and_then(|read| read);
             (gathered, from) = read.map_err(Failure::Infrastructure)?;
             let far = gathered.take_far();
-            self.note_far(index, of, &far, lost).await?;
+            self.note_far(db, of, &far, lost).await?;
         }
         for (hour, missing) in gathered.into_own() {
             let sides = [(missing.lost, &mut lost.lost), (missing.pending, &mut lost.pending)];
@@ -585,7 +586,7 @@ mod tests {
         for offset in offsets {
             held.offsets.insert(0, *offset);
         }
-        held.offsets.settle();
+        held.offsets.flush();
         archived
     }
 
@@ -606,7 +607,7 @@ mod tests {
             hours: &(first..first.plus(2)),
             realtime: &realtime,
             archived: &archived,
-            expired: &Places::new(),
+            expired: &OffsetsByHour::new(),
             gaps: &NonTickOffsets::new(),
             earlier,
             next_offsets: &BTreeMap::new(),

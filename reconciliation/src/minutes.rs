@@ -8,7 +8,7 @@ use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use super::tables::{Sources, TickQuery};
 use common::{Bar, SymbolMap};
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use service::Failure;
 use service::pg;
 use service::pg::bars::{Columns, Row};
@@ -21,7 +21,7 @@ use sqlx::postgres::PgConnection;
 /// # Errors
 /// Where the database fails.
 pub async fn differing(
-    index: &mut Index,
+    db: &mut BatchDb,
     (hour, sources): (Hour, Sources<'_>),
     expected: &SymbolMap<Bar>,
 ) -> Result<Named, Failure> {
@@ -30,14 +30,14 @@ pub async fn differing(
     let mut found = Named::default();
     for (part, range) in parts(&symbols, ALL_SYMBOLS, SYMBOLS_A_PASS, |symbol| symbol) {
         let asked = TickQuery { hour, sources, symbols: range };
-        let bars = index
+        let bars = db
             .steps("reading realtime_stock in", async |connection, patience| {
                 Bars::read(connection, patience, asked).await
             })
             .await?;
         for (_, range) in parts(part, range, SYMBOLS_AT_ONCE, |symbol| symbol) {
             let minutes = bars.minutes(range);
-            let compared = index.query("reading minute_bars in", async |connection| {
+            let compared = db.query("reading minute_bars in", async |connection| {
                 compare(connection, hour, range, &minutes).await
             });
             found.extend(compared.await?);

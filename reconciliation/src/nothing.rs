@@ -2,7 +2,7 @@
 
 use common::Timestamp;
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use service::Failure;
 use service::pg;
 use service::words::inflected;
@@ -35,11 +35,11 @@ impl RequestedHours {
     /// # Errors
     /// [`Failure::Partial`] where the hours are not looked at yet, or where nobody has named one
     /// and none of those that the tables have was compared; or where the database fails.
-    pub async fn explain(&self, index: &mut Index) -> Result<(), Failure> {
+    pub async fn explain(&self, db: &mut BatchDb) -> Result<(), Failure> {
         if self.window.is_empty() {
             return Err(self.too_early(self.window.start));
         }
-        let known = self.known(index).await?;
+        let known = self.known(db).await?;
         let Some(oldest) = known.oldest.map(Hour::of) else {
             tracing::info!("nothing was compared: the tables have no hours at all");
             return Ok(());
@@ -66,7 +66,7 @@ impl RequestedHours {
     /// # Errors
     /// [`Failure::Partial`] unless nobody has named an hour, and the newest one that the tables
     /// have was compared before; or where the database fails.
-    pub async fn explain_rejected(&self, index: &mut Index, rejected: u64) -> Result<(), Failure> {
+    pub async fn explain_rejected(&self, db: &mut BatchDb, rejected: u64) -> Result<(), Failure> {
         let what = inflected(
             rejected,
             "message[s] of these hours [is|are] no tick[s], and no tick is there beside [it|them]",
@@ -75,25 +75,25 @@ impl RequestedHours {
             "nothing was compared: {what}. Table rejected_ticks has the reasons; where flags are missing, speed-layer \
              doctor proposes them"
         );
-        self.pass_or_fail(index, found).await
+        self.pass_or_fail(db, found).await
     }
 
     /// Of hours of which the archive alone has anything, and that is no tick. `example`: an object.
     ///
     /// # Errors
     /// As [`RequestedHours::explain_rejected`].
-    pub async fn explain_lines(&self, index: &mut Index, example: &str) -> Result<(), Failure> {
+    pub async fn explain_lines(&self, db: &mut BatchDb, example: &str) -> Result<(), Failure> {
         let found = format!(
             "nothing was compared: no tick of these hours is there, and no line of {example} is one. Table rejected_lines \
              has the reasons, when batch-layer has read it: are the flags about messages right?"
         );
-        self.pass_or_fail(index, found).await
+        self.pass_or_fail(db, found).await
     }
 
     /// What was found passes where nobody has named an hour, and the newest one that the tables
     /// have was compared before.
-    async fn pass_or_fail(&self, index: &mut Index, found: String) -> Result<(), Failure> {
-        if !self.is_default || !self.known(index).await?.is_compared {
+    async fn pass_or_fail(&self, db: &mut BatchDb, found: String) -> Result<(), Failure> {
+        if !self.is_default || !self.known(db).await?.is_compared {
             return Err(Failure::Partial(found));
         }
         let Range { start, end } = &self.window;
@@ -110,8 +110,8 @@ impl RequestedHours {
         ))
     }
 
-    async fn known(&self, index: &mut Index) -> Result<KnownHours, Failure> {
+    async fn known(&self, db: &mut BatchDb) -> Result<KnownHours, Failure> {
         let statement = pg::query_as(include_str!("../sql/known_hours.sql")).bind(self.due.start());
-        index.fetch_one("looking for hours to compare in", statement).await
+        db.fetch_one("looking for hours to compare in", statement).await
     }
 }

@@ -5,7 +5,7 @@ use common::Timestamp;
 use hourly::archive::{ObjectStore, PrefixTemplate, StoreError};
 use hourly::flags::Plan;
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use service::Failure;
 use service::pg;
 use service::words::inflected;
@@ -18,7 +18,7 @@ const MOST_BEFORE: usize = 100;
 
 /// Where ticks may be.
 pub struct Sources<'a> {
-    pub index: &'a mut Index,
+    pub db: &'a mut BatchDb,
     pub store: &'a ObjectStore,
     pub templates: &'a [PrefixTemplate],
     /// Kafka does not tell its oldest hour before it is asked for one.
@@ -66,7 +66,7 @@ impl Sources<'_> {
             .bind(folders)
             .bind(plan.window.start.start());
         let hours: Vec<Timestamp> =
-            self.index.fetch_all("looking for older hours in", statement).await?;
+            self.db.fetch_all("looking for older hours in", statement).await?;
         let mut hours: Vec<Hour> = hours.into_iter().map(Hour::of).collect();
         let older = hours.len().saturating_sub(MOST_BEFORE);
         if let (Some(oldest), 1..) = (hours.first(), older) {
@@ -82,7 +82,7 @@ impl Sources<'_> {
     async fn oldest_row(&mut self) -> Result<Option<Hour>, Failure> {
         let statement = pg::query_scalar(include_str!("../sql/oldest_row.sql"));
         let oldest: Option<Timestamp> =
-            self.index.fetch_one("looking for the oldest row in", statement).await?;
+            self.db.fetch_one("looking for the oldest row in", statement).await?;
         Ok(oldest.map(Hour::of))
     }
 

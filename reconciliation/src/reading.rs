@@ -1,15 +1,15 @@
-//! Reading a stretch of hours: the archive, the tables, Kafka and the lake.
+//! Reading a span of hours: the archive, the tables, Kafka and the lake.
 
+use super::hour_span::{HourSpan, TableDifferences};
 use super::kept::StoredSums;
 use super::lake::{self, Expected, LakeComparison};
 use super::rejects;
-use super::stretch::{Strays, Stretch};
 use super::tables;
 use super::topic::{Topic, TopicHoldings};
 use super::verification::Verification;
 use common::Timestamp;
 use hourly::hour::Hour;
-use hourly::lake::look::Look;
+use hourly::lake::look::LakeReader;
 use hourly::scan::Offsets;
 use hourly::shared;
 use service::Failure;
@@ -23,20 +23,20 @@ impl Verification {
     /// was read.
     ///
     /// `None` where several hours hold more together than there is memory for.
-    pub(super) async fn read(&mut self, hours: Range<Hour>) -> Result<Option<Stretch>, Failure> {
+    pub(super) async fn read(&mut self, hours: Range<Hour>) -> Result<Option<HourSpan>, Failure> {
         let began_at = Timestamp::now();
         let mut parts = Vec::new();
         for topic in &self.topics {
             let Some(archived) =
-                self.archive.read(&mut self.index, &hours, topic.of_objects()).await?
+                self.archive.read(&mut self.db, &hours, topic.of_objects()).await?
             else {
                 return Ok(None);
             };
             parts.push(TopicHoldings { archived, ..TopicHoldings::default() });
         }
         self.note_late(&hours, &mut parts);
-        let read_at = tables::begin_snapshot(&mut self.index).await?;
-        let mut stretch = Stretch {
+        let read_at = tables::begin_snapshot(&mut self.db).await?;
+        let mut span = HourSpan {
             hours,
             parts,
             computed: BTreeMap::new(),
@@ -48,44 +48,40 @@ impl Verification {
             shared: BTreeMap::new(),
             others: BTreeMap::new(),
         };
-        let is_complete = self.read_tables(&mut stretch).await?;
-        tables::end_snapshot(&mut self.index).await?;
+        let is_complete = self.read_tables(&mut span).await?;
+        tables::end_snapshot(&mut self.db).await?;
         if !is_complete {
             return Ok(None);
         }
-        for part in &mut stretch.parts {
+        for part in &mut span.parts {
             let missing = rejects::missing(&part.realtime, &part.archived.holdings, &part.expired);
             let found = Box::pin(self.archive.read_rejects(&part.archived, &missing));
             part.no_ticks = found.await?;
         }
-        for part in stretch.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
+        for part in span.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
             part.again[1] = self.archive.read_among(&part.archived, &part.blurred).await?;
         }
-        for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
+        for (topic, part) in self.topics.iter().zip(&mut span.parts) {
             let differing = Arc::new(part.differing());
             if !differing.is_empty() {
                 let archived = self.archive.read_among(&part.archived, &differing).await?;
                 part.differing_values =
-                    [topic.read_among(&mut self.index, &differing).await?, archived];
+                    [topic.read_among(&mut self.db, &differing).await?, archived];
             }
         }
-        for hour in Hour::each(stretch.hours.clone()) {
-            let found = self.read_lake(hour, &stretch).await?;
-            stretch.lake.insert(hour, found);
+        for hour in Hour::each(span.hours.clone()) {
+            let found = self.read_lake(hour, &span).await?;
+            span.lake.insert(hour, found);
         }
-        Ok(Some(stretch))
+        Ok(Some(span))
     }
 
-    async fn read_lake(
-        &mut self,
-        hour: Hour,
-        stretch: &Stretch,
-    ) -> Result<LakeComparison, Failure> {
-        let computed = &stretch.computed[&hour];
-        let is_as_computed = !computed.is_stale && stretch.news(hour).objects == 0;
+    async fn read_lake(&mut self, hour: Hour, span: &HourSpan) -> Result<LakeComparison, Failure> {
+        let computed = &span.computed[&hour];
+        let is_as_computed = !computed.is_stale && span.news(hour).objects == 0;
         let is_complete =
-            stretch.unread(hour).is_none() && !stretch.kept.contains_key(&hour) && is_as_computed;
-        let parts = self.topics.iter().zip(&stretch.parts);
+            span.unread(hour).is_none() && !span.kept.contains_key(&hour) && is_as_computed;
+        let parts = self.topics.iter().zip(&span.parts);
         let archive = is_complete.then(|| {
             parts
                 .map(|(topic, part)| (topic.name.clone(), part.archived.holdings.hours.get(&hour)))
@@ -93,32 +89,32 @@ impl Verification {
         });
         let expected = Expected { archive, computed_at: computed.computed_at };
         let folder = std::env::temp_dir();
-        let look = Look { store: &self.archive.store, folder: &folder, stop: &self.stop };
+        let look = LakeReader { store: &self.archive.store, folder: &folder, stop: &self.stop };
         // On the heap: as a part of this one it would nest deeper than the compiler follows.
-        Box::pin(lake::compare(&mut self.index, look, hour, &expected)).await
+        Box::pin(lake::compare(&mut self.db, look, hour, &expected)).await
     }
 
     /// `false` where several hours hold more together than there is memory for.
-    async fn read_tables(&mut self, stretch: &mut Stretch) -> Result<bool, Failure> {
-        let hours = stretch.hours.clone();
-        for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
-            let Some(realtime) = topic.read_realtime(&mut self.index, &hours).await? else {
+    async fn read_tables(&mut self, span: &mut HourSpan) -> Result<bool, Failure> {
+        let hours = span.hours.clone();
+        for (topic, part) in self.topics.iter().zip(&mut span.parts) {
+            let Some(realtime) = topic.read_realtime(&mut self.db, &hours).await? else {
                 return Ok(false);
             };
             part.realtime = realtime;
-            topic.read_blurred(&mut self.index, part).await?;
+            topic.read_blurred(&mut self.db, part).await?;
         }
         for hour in Hour::each(hours.clone()) {
-            self.read_computed(hour, stretch).await?;
+            self.read_computed(hour, span).await?;
         }
-        let purged = stretch
+        let purged = span
             .computed
             .iter()
             .filter(|(_, computed)| computed.is_purged())
             .map(|(hour, _)| *hour);
         let purged = purged.collect();
-        for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
-            topic.ask(&mut self.index, &self.archive, (&hours, &purged), part).await?;
+        for (topic, part) in self.topics.iter().zip(&mut span.parts) {
+            topic.ask(&mut self.db, &self.archive, (&hours, &purged), part).await?;
         }
         let sources: Option<Vec<i16>> = self
             .topics
@@ -128,19 +124,19 @@ impl Verification {
             .map(|sources| sources.concat());
         for hour in Hour::each(hours) {
             match &sources {
-                Some(sources) => self.find_others(hour, sources, stretch).await?,
+                Some(sources) => self.find_others(hour, sources, span).await?,
                 None => {
-                    let others = self.archive.topics_among(&mut self.index, hour).await?;
+                    let others = self.archive.topics_among(&mut self.db, hour).await?;
                     if !others.is_empty() {
-                        stretch.others.entry(hour).or_default().extend(others);
+                        span.others.entry(hour).or_default().extend(others);
                     }
                 }
             }
-            let strays = match stretch.others.contains_key(&hour) {
-                true => Strays::default(),
-                false => self.strays(hour, stretch, sources.as_deref()).await?,
+            let strays = match span.others.contains_key(&hour) {
+                true => TableDifferences::default(),
+                false => self.strays(hour, span, sources.as_deref()).await?,
             };
-            stretch.strays.insert(hour, strays);
+            span.strays.insert(hour, strays);
         }
         Ok(true)
     }
@@ -150,47 +146,45 @@ impl Verification {
         &mut self,
         hour: Hour,
         sources: &[i16],
-        stretch: &mut Stretch,
+        span: &mut HourSpan,
     ) -> Result<(), Failure> {
-        let mut others = self.archive.other_topics(&mut self.index, hour).await?;
-        others.extend(tables::other_topics(&mut self.index, hour, sources).await?);
-        let computed = &stretch.computed[&hour];
-        if computed.is_purged() && computed.hour_bar_ticks > stretch.archived(hour) {
+        let mut others = self.archive.other_topics(&mut self.db, hour).await?;
+        others.extend(tables::other_topics(&mut self.db, hour, sources).await?);
+        let computed = &span.computed[&hour];
+        if computed.is_purged() && computed.hour_bar_ticks > span.archived(hour) {
             // Nothing tells any more whose ticks were dropped.
-            others.extend(tables::topics_beside(&mut self.index, &self.archive.topics).await?);
+            others.extend(tables::topics_beside(&mut self.db, &self.archive.topics).await?);
         }
         if !others.is_empty() {
-            stretch.others.entry(hour).or_default().extend(others);
+            span.others.entry(hour).or_default().extend(others);
         }
         Ok(())
     }
 
     /// What was computed of an hour, and what was kept of it, where objects have expired.
-    async fn read_computed(&mut self, hour: Hour, stretch: &mut Stretch) -> Result<(), Failure> {
+    async fn read_computed(&mut self, hour: Hour, span: &mut HourSpan) -> Result<(), Failure> {
         let mut computed =
-            tables::computed(&mut self.index, hour, &self.archive.store.location()).await?;
+            tables::computed(&mut self.db, hour, &self.archive.store.location()).await?;
         if computed.is_of_this_archive {
             // Those that batch-layer has not missed yet.
-            let vanished =
-                stretch.parts.iter().filter_map(|part| part.archived.vanished.get(&hour));
+            let vanished = span.parts.iter().filter_map(|part| part.archived.vanished.get(&hour));
             computed.gone_objects += vanished.sum::<u32>();
-            let deleted = stretch.parts.iter().filter_map(|part| part.archived.deleted.get(&hour));
+            let deleted = span.parts.iter().filter_map(|part| part.archived.deleted.get(&hour));
             computed.deleted_objects += deleted.sum::<u32>();
             // The lake was read in their place.
-            computed.gone_objects = computed.gone_objects.saturating_sub(stretch.covered(hour));
+            computed.gone_objects = computed.gone_objects.saturating_sub(span.covered(hour));
         }
         if computed.gone_objects > 0 {
-            let realtime = stretch.realtime(hour);
+            let realtime = span.realtime(hour);
             let is_asked = !computed.is_purged() && !realtime.is_too_wide;
             let bars = is_asked.then_some(realtime.bars());
-            let (mut kept, places) =
-                StoredSums::read(&mut self.index, hour, &computed, bars).await?;
+            let (mut kept, places) = StoredSums::read(&mut self.db, hour, &computed, bars).await?;
             if let Some(others) = self.topics_beside(&places) {
-                stretch.others.insert(hour, others);
+                span.others.insert(hour, others);
             }
-            let without_offsets = self.index.gone_without_offsets(hour).await?;
+            let without_offsets = self.db.gone_without_offsets(hour).await?;
             let mut left: u64 = without_offsets.iter().map(|object| object.ticks).sum();
-            for (topic, part) in self.topics.iter().zip(&mut stretch.parts) {
+            for (topic, part) in self.topics.iter().zip(&mut span.parts) {
                 part.expired.extend(topic.own_places(hour, &places));
                 let vanished = part.archived.vanished_without_offsets.get(&hour);
                 let of_topic = without_offsets
@@ -207,10 +201,10 @@ impl Verification {
             }
             // What is there of them is of the object's own partition.
             kept.is_attributed &= left == 0;
-            stretch.kept.insert(hour, kept);
+            span.kept.insert(hour, kept);
         }
-        stretch.computed.insert(hour, computed);
-        stretch.shared.insert(hour, shared::of_computed(&mut self.index, hour).await?);
+        span.computed.insert(hour, computed);
+        span.shared.insert(hour, shared::of_computed(&mut self.db, hour).await?);
         Ok(())
     }
 

@@ -6,7 +6,7 @@
 use super::compare::SAME_FLAGS;
 use super::tables::ANEW;
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use hourly::rules::described;
 use hourly::state;
 use service::Failure;
@@ -38,9 +38,9 @@ impl RecordedHour {
     ///
     /// # Errors
     /// Where the database fails.
-    pub async fn read(index: &mut Index, hour: Hour) -> Result<Option<Self>, Failure> {
+    pub async fn read(db: &mut BatchDb, hour: Hour) -> Result<Option<Self>, Failure> {
         let statement = pg::query(include_str!("../sql/recorded.sql")).bind(hour.start());
-        index.read_optional("reading batch_hours in", statement, Self::of).await
+        db.read_optional("reading batch_hours in", statement, Self::of).await
     }
 
     fn of(row: &PgRow) -> Result<Self, sqlx::Error> {

@@ -7,9 +7,9 @@ use common::decode::Record;
 use common::{Reason, Reject};
 use futures::stream::{self, StreamExt};
 use hourly::archive::Body;
-use hourly::holdings::{Holdings, Places};
+use hourly::holdings::{Holdings, OffsetsByHour};
 use hourly::reader::{IN_FLIGHT, ReadError};
-use hourly::scan::{self, Line, ScanError, ScanOptions, Spot, Visitor, places};
+use hourly::scan::{self, Line, LinePosition, ScanError, ScanOptions, Visitor, places};
 use roaring::RoaringTreemap;
 use service::Failure;
 use std::collections::BTreeMap;
@@ -64,8 +64,8 @@ impl NoTicks {
 
 /// The places that `realtime_stock` has, and neither the archive nor what has expired of it.
 #[must_use]
-pub fn missing(realtime: &Holdings, archive: &Holdings, expired: &Places) -> Places {
-    let mut missing = Places::new();
+pub fn missing(realtime: &Holdings, archive: &Holdings, expired: &OffsetsByHour) -> OffsetsByHour {
+    let mut missing = OffsetsByHour::new();
     for (hour, ours) in &realtime.hours {
         for (_, partition, places) in ours.offsets.iter() {
             let mut left = places.clone();
@@ -92,7 +92,7 @@ impl Archive {
     pub async fn read_rejects(
         &self,
         archived: &Archived,
-        places: &Places,
+        places: &OffsetsByHour,
     ) -> Result<NoTicks, Failure> {
         let mut asked = MessagesByPartition::new();
         for ((_, partition), places) in places {
@@ -143,7 +143,7 @@ struct Looking<'a> {
 }
 
 impl Visitor for Looking<'_> {
-    fn record(&mut self, _: &Record<'_>, _: Spot) {}
+    fn record(&mut self, _: &Record<'_>, _: LinePosition) {}
 
     fn reject(&mut self, line: &Line<'_>, _: u16, reject: Reject) {
         let Some(position) = scan::kafka_position_of(line, self.options) else { return };

@@ -8,7 +8,7 @@ use super::bars::{self, Bars, SYMBOLS_A_PASS, SYMBOLS_AT_ONCE};
 use super::symbols::{ALL_SYMBOLS, SymbolRange, parts};
 use super::tables::TickQuery;
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use service::Failure;
 use service::pg::bars::{Columns, Row};
 use service::pg::{self, in_time};
@@ -114,13 +114,13 @@ impl Changes {
 ///
 /// # Errors
 /// Where the database fails, or the role has no right to change the bars; nothing has changed then.
-pub async fn repair(index: &mut Index, hour: Hour, with_minutes: bool) -> Result<Repair, Failure> {
+pub async fn repair(db: &mut BatchDb, hour: Hour, with_minutes: bool) -> Result<Repair, Failure> {
     for _ in 0..TRIES {
-        let patience = index.patience;
-        match try_repair(&mut index.connection, patience, hour, with_minutes).await {
+        let patience = db.patience;
+        match try_repair(&mut db.connection, patience, hour, with_minutes).await {
             Ok(repair) => return Ok(repair),
             Err(error) if is_in_the_way(&error) => tokio::time::sleep(PAUSE).await,
-            Err(error) => return Err(index.failed("repairing minute_bars and hour_bars in", error)),
+            Err(error) => return Err(db.failed("repairing minute_bars and hour_bars in", error)),
         }
     }
     Ok(Repair::Busy)

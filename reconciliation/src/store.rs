@@ -3,7 +3,7 @@
 use super::outcome::{HourOutcome, PartitionOutcome};
 use common::Timestamp;
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use service::Failure;
 use service::pg;
 use sqlx::postgres::{PgConnection, PgTransaction};
@@ -18,20 +18,20 @@ const WRITING: &str = "writing reconciled_hours to";
 /// # Errors
 /// Where the database fails; nothing has changed then.
 pub async fn write(
-    index: &mut Index,
+    db: &mut BatchDb,
     outcome: &HourOutcome,
     read_at: Timestamp,
 ) -> Result<(), Failure> {
-    index.query(WRITING, async |connection| write_all(connection, outcome, read_at).await).await
+    db.query(WRITING, async |connection| write_all(connection, outcome, read_at).await).await
 }
 
 /// Notes that an hour was compared without something of it.
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn open(index: &mut Index, hour: Hour, why: &str) -> Result<(), Failure> {
+pub async fn open(db: &mut BatchDb, hour: Hour, why: &str) -> Result<(), Failure> {
     let note = pg::query(include_str!("../sql/open_hour.sql")).bind(hour.start()).bind(why);
-    index.query(WRITING, async |connection| note.execute(connection).await.map(drop)).await
+    db.query(WRITING, async |connection| note.execute(connection).await.map(drop)).await
 }
 
 async fn write_all(

@@ -1,8 +1,8 @@
 //! Whether the tables that follow from an hour's ticks say the same as these.
 
+use super::hour_span::{HourSpan, TableDifferences};
 use super::minutes;
 use super::recorded::RecordedHour;
-use super::stretch::{Strays, Stretch};
 use super::symbols::Named;
 use super::tables::{self, ANEW, Derived, Sources};
 use super::topic::TopicHoldings;
@@ -15,19 +15,19 @@ impl Verification {
     pub(super) async fn strays(
         &mut self,
         hour: Hour,
-        stretch: &Stretch,
+        span: &HourSpan,
         sources: Sources<'_>,
-    ) -> Result<Strays, Failure> {
-        let mut found = Strays::default();
-        self.add_summary_strays(hour, stretch, &mut found).await?;
-        if let Some(recorded) = RecordedHour::read(&mut self.index, hour).await? {
+    ) -> Result<TableDifferences, Failure> {
+        let mut found = TableDifferences::default();
+        self.add_summary_strays(hour, span, &mut found).await?;
+        if let Some(recorded) = RecordedHour::read(&mut self.db, hour).await? {
             found.others.extend(recorded.falsehoods());
             found.unsure = recorded.is_elsewhere(&self.archive.store.location());
             found.rules = recorded.is_read_otherwise(&self.archive.reader.describe_format());
         }
-        match stretch.computed[&hour].is_purged() {
-            true => self.add_purged_strays(hour, stretch, &mut found).await?,
-            false => self.add_bar_strays(hour, stretch, sources, &mut found).await?,
+        match span.computed[&hour].is_purged() {
+            true => self.add_purged_strays(hour, span, &mut found).await?,
+            false => self.add_bar_strays(hour, span, sources, &mut found).await?,
         }
         Ok(found)
     }
@@ -36,17 +36,17 @@ impl Verification {
     async fn add_summary_strays(
         &mut self,
         hour: Hour,
-        stretch: &Stretch,
-        found: &mut Strays,
+        span: &HourSpan,
+        found: &mut TableDifferences,
     ) -> Result<(), Failure> {
-        let (archive, computed) = (stretch.archive(hour), &stretch.computed[&hour]);
+        let (archive, computed) = (span.archive(hour), &span.computed[&hour]);
         let counted = [computed.summary_ticks.unwrap_or_default(), computed.summed.0];
         let is_counted = counted.contains(&archive.ticks);
-        if let Some(kept) = stretch.kept.get(&hour) {
+        if let Some(kept) = span.kept.get(&hour) {
             note_strays(&mut found.others, Derived::Summary.name(), &kept.summary, ANEW);
-        } else if stretch.is_archive_compared(hour) && is_counted {
+        } else if span.is_archive_compared(hour) && is_counted {
             let symbols =
-                tables::differing(&mut self.index, hour, Derived::Summary, archive.bars()).await?;
+                tables::differing(&mut self.db, hour, Derived::Summary, archive.bars()).await?;
             note_strays(&mut found.others, Derived::Summary.name(), &symbols, ANEW);
         }
         Ok(())
@@ -57,20 +57,21 @@ impl Verification {
     async fn add_purged_strays(
         &mut self,
         hour: Hour,
-        stretch: &Stretch,
-        found: &mut Strays,
+        span: &HourSpan,
+        found: &mut TableDifferences,
     ) -> Result<(), Failure> {
-        let (archive, computed) = (stretch.archive(hour), &stretch.computed[&hour]);
-        let is_all_there = stretch.is_archive_compared(hour) && !stretch.kept.contains_key(&hour);
-        let unwritten = self.unwritten(hour, stretch);
+        let (archive, computed) = (span.archive(hour), &span.computed[&hour]);
+        let is_all_there = span.is_archive_compared(hour) && !span.kept.contains_key(&hour);
+        let unwritten = self.unwritten(hour, span);
         if is_all_there && computed.hour_bar_ticks + unwritten == archive.ticks {
             let has_places = |part: &TopicHoldings| {
                 let there = part.archived.holdings.hours.get(&hour);
-                there
-                    .is_none_or(|held| held.shares.values().all(|share| share.without_offsets == 0))
+                there.is_none_or(|held| {
+                    held.partitions.values().all(|share| share.without_offsets == 0)
+                })
             };
-            let derived = Derived::Archived { is_ordered: stretch.parts.iter().all(has_places) };
-            let symbols = tables::differing(&mut self.index, hour, derived, archive.bars()).await?;
+            let derived = Derived::Archived { is_ordered: span.parts.iter().all(has_places) };
+            let symbols = tables::differing(&mut self.db, hour, derived, archive.bars()).await?;
             // Each tick that was never written makes its symbol's bar another one.
             if symbols.len() as u64 > unwritten {
                 note_strays(
@@ -82,7 +83,7 @@ impl Verification {
             }
         }
         if computed.minute_bar_ticks > 0 {
-            let symbols = tables::minutes_beside_hours(&mut self.index, hour).await?;
+            let symbols = tables::minutes_beside_hours(&mut self.db, hour).await?;
             note_strays(&mut found.others, "minute_bars", &symbols, "hour_bars say otherwise");
         }
         Ok(())
@@ -92,25 +93,24 @@ impl Verification {
     async fn add_bar_strays(
         &mut self,
         hour: Hour,
-        stretch: &Stretch,
+        span: &HourSpan,
         sources: Sources<'_>,
-        found: &mut Strays,
+        found: &mut TableDifferences,
     ) -> Result<(), Failure> {
         const WHY: &str = "they do not follow from realtime_stock";
-        let (realtime, computed) = (stretch.realtime(hour), &stretch.computed[&hour]);
+        let (realtime, computed) = (span.realtime(hour), &span.computed[&hour]);
         if realtime.is_too_wide {
             return Ok(());
         }
         if computed.hour_bar_ticks > 0 || realtime.ticks > 0 {
             let symbols =
-                tables::differing(&mut self.index, hour, Derived::HourBars, realtime.bars())
-                    .await?;
+                tables::differing(&mut self.db, hour, Derived::HourBars, realtime.bars()).await?;
             note_strays(&mut found.bars, Derived::HourBars.name(), &symbols, WHY);
         }
         // Minutes may be trimmed; the hours are kept.
         if computed.minute_bar_ticks > 0 {
             let symbols =
-                minutes::differing(&mut self.index, (hour, sources), realtime.bars()).await?;
+                minutes::differing(&mut self.db, (hour, sources), realtime.bars()).await?;
             note_strays(&mut found.bars, "minute_bars", &symbols, WHY);
         }
         Ok(())
@@ -118,10 +118,10 @@ impl Verification {
 
     /// How many ticks the speed layer never wrote of an hour whose ticks retention has dropped, for
     /// reasons that are known.
-    fn unwritten(&self, hour: Hour, stretch: &Stretch) -> u64 {
-        let topics = self.topics.iter().zip(&stretch.parts);
+    fn unwritten(&self, hour: Hour, span: &HourSpan) -> u64 {
+        let topics = self.topics.iter().zip(&span.parts);
         let partitions =
-            topics.flat_map(|(topic, part)| self.judge_topic((hour, topic), part, stretch));
+            topics.flat_map(|(topic, part)| self.compare_topic((hour, topic), part, span));
         partitions.map(|partition| partition.unwritten).sum()
     }
 }

@@ -2,10 +2,10 @@
 
 use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
 use common::{Bar, Place, SymbolMap, Timestamp};
-use hourly::checksum::Content;
-use hourly::holdings::{Holdings, Places, are_few};
+use hourly::checksum::TickContent;
+use hourly::holdings::{Holdings, OffsetsByHour, are_few};
 use hourly::hour::Hour;
-use hourly::index::{Index, each_row};
+use hourly::index::{BatchDb, each_row};
 use hourly::scan::{Runs, places, runs};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
@@ -96,7 +96,7 @@ impl ComputedCounts {
 /// Offsets by partition that are no ticks, and are known to be none.
 pub type NonTickOffsets = BTreeMap<i32, Runs>;
 
-/// Of which rows of `realtime_stock` there is talk; `None`: of all.
+/// The sources to read; `None` for all.
 pub type Sources<'a> = Option<&'a [i16]>;
 
 /// Ticks of `realtime_stock`.
@@ -111,7 +111,7 @@ pub struct TickQuery<'a> {
 pub struct RealtimeTick<'r> {
     pub source: i16,
     pub place: Place,
-    pub content: Content<'r>,
+    pub content: TickContent<'r>,
 }
 
 /// Shows ticks of `realtime_stock`, one after the other.
@@ -152,13 +152,13 @@ pub async fn each_tick(
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn read_among(
-    index: &mut Index,
+    db: &mut BatchDb,
     hour: Hour,
     sources: Sources<'_>,
-    (places, holdings): (&Places, &mut Holdings),
+    (places, holdings): (&OffsetsByHour, &mut Holdings),
 ) -> Result<(), Failure> {
     let keeps_values = are_few(places);
-    read_ticks(index, hour, sources, |row| {
+    read_ticks(db, hour, sources, |row| {
         let partition = row.place.partition;
         let wanted = places.get(&(hour, partition));
         let place =
@@ -174,17 +174,16 @@ pub async fn read_among(
 }
 
 async fn read_ticks(
-    index: &mut Index,
+    db: &mut BatchDb,
     hour: Hour,
     sources: Sources<'_>,
     each: impl FnMut(&RealtimeTick<'_>),
 ) -> Result<(), Failure> {
     let asked = TickQuery { hour, sources, symbols: ALL_SYMBOLS };
-    index
-        .steps("reading realtime_stock in", async |connection, patience| {
-            each_tick(connection, patience, asked, each).await
-        })
-        .await
+    db.steps("reading realtime_stock in", async |connection, patience| {
+        each_tick(connection, patience, asked, each).await
+    })
+    .await
 }
 
 /// Adds the ticks of `realtime_stock` in an hour to `holdings`.
@@ -192,13 +191,13 @@ async fn read_ticks(
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn read_realtime(
-    index: &mut Index,
+    db: &mut BatchDb,
     hour: Hour,
     sources: Sources<'_>,
     holdings: &mut Holdings,
 ) -> Result<(), Failure> {
     let mut last_source = None;
-    read_ticks(index, hour, sources, |row| {
+    read_ticks(db, hour, sources, |row| {
         if last_source.replace(row.source) != Some(row.source) {
             holdings.sources.entry(hour).or_default().insert(row.source);
         }
@@ -214,7 +213,7 @@ pub async fn read_realtime(
     .await
 }
 
-fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
+fn content(row: &PgRow) -> Result<TickContent<'_>, sqlx::Error> {
     let price = |name| {
         Ok::<_, sqlx::Error>(row.try_get::<Option<StoredPrice>, _>(name)?.and_then(|price| price.0))
     };
@@ -222,7 +221,7 @@ fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
     // What no decoder would have let pass must equal no tick, and above all none without a volume:
     // it gets no open.
     let is_strange = volume == Some(StoredVolume(None));
-    Ok(Content {
+    Ok(TickContent {
         symbol: row.try_get("symbol")?,
         timestamp: row.try_get("timestamp")?,
         open: price("open")?.filter(|_| !is_strange),
@@ -236,7 +235,7 @@ fn content(row: &PgRow) -> Result<Content<'_>, sqlx::Error> {
 
 /// What was computed of an hour. `location`: that of the archive.
 pub async fn computed(
-    index: &mut Index,
+    db: &mut BatchDb,
     hour: Hour,
     location: &str,
 ) -> Result<ComputedCounts, Failure> {
@@ -244,29 +243,28 @@ pub async fn computed(
         .bind(hour.start())
         .bind(hour.plus(1).start())
         .bind(location);
-    index
-        .query("reading minute_bars and batch_hours in", async |connection| {
-            let row = statement.fetch_one(connection).await?;
-            Ok(ComputedCounts {
-                minute_bar_ticks: row.try_get::<i64, _>("bars")?.cast_unsigned(),
-                hour_bar_ticks: row.try_get::<i64, _>("hour_bars")?.cast_unsigned(),
-                computed_at: row.try_get("computed_at")?,
-                gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
-                deleted_objects: row.try_get::<i32, _>("deleted_objects")?.cast_unsigned(),
-                unsummed_objects: row.try_get::<i32, _>("unsummed_objects")?.cast_unsigned(),
-                conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
-                summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
-                summed: (
-                    row.try_get::<i64, _>("summed_ticks")?.cast_unsigned(),
-                    row.try_get::<i64, _>("summed_symbols")?.cast_unsigned(),
-                ),
-                symbols: row.try_get::<i32, _>("symbols")?.cast_unsigned().into(),
-                is_stale: row.try_get("stale")?,
-                is_of_this_archive: row.try_get("is_of_this_archive")?,
-                has_day: row.try_get("has_day")?,
-            })
+    db.query("reading minute_bars and batch_hours in", async |connection| {
+        let row = statement.fetch_one(connection).await?;
+        Ok(ComputedCounts {
+            minute_bar_ticks: row.try_get::<i64, _>("bars")?.cast_unsigned(),
+            hour_bar_ticks: row.try_get::<i64, _>("hour_bars")?.cast_unsigned(),
+            computed_at: row.try_get("computed_at")?,
+            gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
+            deleted_objects: row.try_get::<i32, _>("deleted_objects")?.cast_unsigned(),
+            unsummed_objects: row.try_get::<i32, _>("unsummed_objects")?.cast_unsigned(),
+            conflicts: row.try_get::<i64, _>("conflicts")?.cast_unsigned(),
+            summary_ticks: row.try_get::<Option<i64>, _>("summaries")?.map(i64::cast_unsigned),
+            summed: (
+                row.try_get::<i64, _>("summed_ticks")?.cast_unsigned(),
+                row.try_get::<i64, _>("summed_symbols")?.cast_unsigned(),
+            ),
+            symbols: row.try_get::<i32, _>("symbols")?.cast_unsigned().into(),
+            is_stale: row.try_get("stale")?,
+            is_of_this_archive: row.try_get("is_of_this_archive")?,
+            has_day: row.try_get("has_day")?,
         })
-        .await
+    })
+    .await
 }
 
 /// A table whose rows follow from the ticks of an hour.
@@ -357,7 +355,7 @@ fn differ_beyond_floats(is_ordered: bool) -> String {
 
 /// The symbols of an hour of which a table says something else than the ticks.
 pub async fn differing(
-    index: &mut Index,
+    db: &mut BatchDb,
     hour: Hour,
     table: Derived,
     expected: &SymbolMap<Bar>,
@@ -367,15 +365,15 @@ pub async fn differing(
     bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
     let (mut found, doing) = (Named::default(), format!("reading {} in", table.name()));
     for part in parts(&bars, ALL_SYMBOLS, SYMBOLS_AT_ONCE, |(symbol, ..)| symbol) {
-        let differing = index
-            .query(&doing, async |connection| differing_of(connection, hour, table, part).await);
+        let differing =
+            db.query(&doing, async |connection| differing_of(connection, hour, table, part).await);
         found.extend(differing.await?);
     }
     Ok(found)
 }
 
 /// The symbols of an hour of which its minutes, put together, say something else than the hour.
-pub async fn minutes_beside_hours(index: &mut Index, hour: Hour) -> Result<Named, Failure> {
+pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<Named, Failure> {
     let end = |of: &str, way: &str| {
         let names =
             ["timestamp", "partition", "offset", "index"].map(|name| format!("{of}_{name}"));
@@ -403,7 +401,7 @@ pub async fn minutes_beside_hours(index: &mut Index, hour: Hour) -> Result<Named
     let statement = pg::query_scalar_with(AssertSqlSafe(statement), PgArguments::default())
         .bind(hour.start())
         .bind(hour.plus(1).start());
-    let symbols: Vec<String> = index.fetch_all("reading minute_bars in", statement).await?;
+    let symbols: Vec<String> = db.fetch_all("reading minute_bars in", statement).await?;
     let mut named = Named::default();
     named.extend(symbols);
     Ok(named)
@@ -426,29 +424,28 @@ async fn differing_of(
 }
 
 /// All that is read until [`end_snapshot`] is of one moment, which is given back.
-pub async fn begin_snapshot(index: &mut Index) -> Result<Timestamp, Failure> {
-    index
-        .query("reading", async |connection| {
-            pg::begin_snapshot(connection).await?;
-            pg::query_scalar("select now()").fetch_one(connection).await
-        })
-        .await
+pub async fn begin_snapshot(db: &mut BatchDb) -> Result<Timestamp, Failure> {
+    db.query("reading", async |connection| {
+        pg::begin_snapshot(connection).await?;
+        pg::query_scalar("select now()").fetch_one(connection).await
+    })
+    .await
 }
 
-pub async fn end_snapshot(index: &mut Index) -> Result<(), Failure> {
-    index.query("reading", async |connection| pg::end_snapshot(connection).await).await
+pub async fn end_snapshot(db: &mut BatchDb) -> Result<(), Failure> {
+    db.query("reading", async |connection| pg::end_snapshot(connection).await).await
 }
 
 /// The next offset that the speed layer will write, by partition.
 pub async fn next_offsets(
-    index: &mut Index,
+    db: &mut BatchDb,
     groups: &[String],
     topic: &str,
 ) -> Result<BTreeMap<i32, u64>, Failure> {
     // A topic that was made anew, or read by several groups, has a row of each.
     let rows = include_str!("../sql/next_offsets.sql");
     let statement = pg::query_as(rows).bind(groups).bind(topic);
-    let rows: Vec<(i32, i64)> = index.fetch_all("reading kafka_offsets in", statement).await?;
+    let rows: Vec<(i32, i64)> = db.fetch_all("reading kafka_offsets in", statement).await?;
     Ok(rows.into_iter().map(|(partition, next)| (partition, next.cast_unsigned())).collect())
 }
 
@@ -481,9 +478,9 @@ type GapRow = (i32, i64, i64, Option<Timestamp>);
 
 /// A gap of a topic that was made anew, or is read from another cluster, says nothing of the
 /// offsets that it has since.
-pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
+pub async fn gaps(db: &mut BatchDb, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
     let statement = pg::query_as(include_str!("../sql/gaps.sql")).bind(groups).bind(topic);
-    let rows: Vec<GapRow> = index.fetch_all("reading kafka_gaps in", statement).await?;
+    let rows: Vec<GapRow> = db.fetch_all("reading kafka_gaps in", statement).await?;
     let gap = |(partition, from, to, until): GapRow| {
         let offsets = from.cast_unsigned()..to.cast_unsigned();
         Gap { partition, offsets, until }
@@ -495,41 +492,41 @@ pub async fn gaps(index: &mut Index, groups: &[String], topic: &str) -> Result<G
 const READING_SOURCES: &str = "reading kafka_sources in";
 
 /// The consumer groups that have written a topic.
-pub async fn groups(index: &mut Index, topic: &str) -> Result<Vec<String>, Failure> {
+pub async fn groups(db: &mut BatchDb, topic: &str) -> Result<Vec<String>, Failure> {
     let statement =
         pg::query_scalar("select distinct group_id from kafka_sources where topic = $1 order by 1")
             .bind(topic);
-    index.fetch_all(READING_SOURCES, statement).await
+    db.fetch_all(READING_SOURCES, statement).await
 }
 
 /// Kafka's id of a topic as it was read last; empty where the brokers did not tell it, or nobody
 /// has read it.
-pub async fn newest_topic_id(index: &mut Index, topic: &str) -> Result<String, Failure> {
+pub async fn newest_topic_id(db: &mut BatchDb, topic: &str) -> Result<String, Failure> {
     let statement = pg::query_scalar(include_str!("../sql/topic_id.sql")).bind(topic);
-    let id: Option<String> = index.fetch_optional(READING_SOURCES, statement).await?;
+    let id: Option<String> = db.fetch_optional(READING_SOURCES, statement).await?;
     Ok(id.unwrap_or_default())
 }
 
 /// The sources of a topic, the newest last: it has another one whenever it was made anew.
-pub async fn sources(index: &mut Index, topic: &str) -> Result<Vec<i16>, Failure> {
+pub async fn sources(db: &mut BatchDb, topic: &str) -> Result<Vec<i16>, Failure> {
     let statement = pg::query_scalar(
         "select source from kafka_sources where topic = $1 order by first_seen_at, source",
     )
     .bind(topic);
-    index.fetch_all(READING_SOURCES, statement).await
+    db.fetch_all(READING_SOURCES, statement).await
 }
 
 /// The topics that the database has beside `named`.
-pub async fn topics_beside(index: &mut Index, named: &[String]) -> Result<Vec<String>, Failure> {
+pub async fn topics_beside(db: &mut BatchDb, named: &[String]) -> Result<Vec<String>, Failure> {
     let statement =
         pg::query_scalar("select distinct topic from kafka_sources where topic <> all ($1)")
             .bind(named);
-    index.fetch_all(READING_SOURCES, statement).await
+    db.fetch_all(READING_SOURCES, statement).await
 }
 
 /// The topics of which `realtime_stock` has ticks of other sources in an hour.
 pub async fn other_topics(
-    index: &mut Index,
+    db: &mut BatchDb,
     hour: Hour,
     sources: &[i16],
 ) -> Result<Vec<String>, Failure> {
@@ -537,12 +534,12 @@ pub async fn other_topics(
         .bind(hour.start())
         .bind(hour.plus(1).start())
         .bind(sources);
-    index.fetch_all("reading realtime_stock in", statement).await
+    db.fetch_all("reading realtime_stock in", statement).await
 }
 
 /// The places of what stands in `rejected_ticks` of messages from one offset to another.
 pub async fn rejected(
-    index: &mut Index,
+    db: &mut BatchDb,
     topic: &str,
     partition: i32,
     messages: Range<u64>,
@@ -552,11 +549,10 @@ pub async fn rejected(
         .bind(partition)
         .bind(messages.start.cast_signed())
         .bind((messages.end - 1).cast_signed());
-    index
-        .steps("reading rejected_ticks in", async |connection, patience| {
-            collect(patience, statement.fetch(connection)).await
-        })
-        .await
+    db.steps("reading rejected_ticks in", async |connection, patience| {
+        collect(patience, statement.fetch(connection)).await
+    })
+    .await
 }
 
 /// Values that are looked at of a partition's rejects of an hour: 20 MB at most.
@@ -564,7 +560,7 @@ const VALUES_READ: usize = 10_000;
 
 /// What stands in `rejected_ticks` at some places, the first of them, as far as it was kept whole.
 pub async fn rejected_values(
-    index: &mut Index,
+    db: &mut BatchDb,
     topic: &str,
     partition: i32,
     among: &RoaringTreemap,
@@ -575,7 +571,7 @@ pub async fn rejected_values(
         .bind(topic)
         .bind(partition)
         .bind(messages);
-    let rows: Vec<(i64, Vec<u8>)> = index.fetch_all("reading rejected_ticks in", statement).await?;
+    let rows: Vec<(i64, Vec<u8>)> = db.fetch_all("reading rejected_ticks in", statement).await?;
     let values = rows.into_iter().map(|(place, value)| (place.cast_unsigned(), value));
     Ok(values.filter(|(place, _)| first.contains(*place)).collect())
 }
@@ -583,7 +579,7 @@ pub async fn rejected_values(
 /// How many bytes what stands in `rejected_ticks` as a message's first element has, by the offset
 /// of the message: the whole message's length, where that was rejected.
 pub async fn rejected_lengths(
-    index: &mut Index,
+    db: &mut BatchDb,
     topic: &str,
     partition: i32,
     among: &RoaringTreemap,
@@ -596,14 +592,14 @@ pub async fn rejected_lengths(
         .bind(partition)
         .bind(range.start.cast_signed())
         .bind((range.end - 1).cast_signed());
-    let rows: Vec<(i64, i64)> = index.fetch_all("reading rejected_ticks in", statement).await?;
+    let rows: Vec<(i64, i64)> = db.fetch_all("reading rejected_ticks in", statement).await?;
     let lengths = rows.into_iter().map(|(offset, bytes)| (offset.cast_unsigned(), bytes));
     Ok(lengths.filter(|(offset, _)| among.contains(*offset)).collect())
 }
 
 /// When Kafka took some rejected messages, as far as that is known, by offset.
 pub async fn rejected_times(
-    index: &mut Index,
+    db: &mut BatchDb,
     topic: &str,
     partition: i32,
     among: &RoaringTreemap,
@@ -616,15 +612,14 @@ pub async fn rejected_times(
         .bind(partition)
         .bind(range.start.cast_signed())
         .bind((range.end - 1).cast_signed());
-    let rows: Vec<(i64, Timestamp)> =
-        index.fetch_all("reading rejected_ticks in", statement).await?;
+    let rows: Vec<(i64, Timestamp)> = db.fetch_all("reading rejected_ticks in", statement).await?;
     let times = rows.into_iter().map(|(offset, at)| (offset.cast_unsigned(), at));
     Ok(times.filter(|(offset, _)| among.contains(*offset)).collect())
 }
 
 /// Those of some messages that have a tick in `realtime_stock`, in an hour.
 pub async fn realtime_in(
-    index: &mut Index,
+    db: &mut BatchDb,
     hour: Hour,
     (partition, sources): (i32, Sources<'_>),
     among: &RoaringTreemap,
@@ -639,7 +634,7 @@ pub async fn realtime_in(
         .bind(range.start.cast_signed())
         .bind((range.end - 1).cast_signed())
         .bind(sources);
-    let found = index.steps("reading realtime_stock in", async |connection, patience| {
+    let found = db.steps("reading realtime_stock in", async |connection, patience| {
         collect(patience, statement.fetch(connection)).await
     });
     Ok(found.await? & among)
@@ -648,7 +643,7 @@ pub async fn realtime_in(
 /// The messages from one offset to another that have a tick in `realtime_stock`, in whatever hour.
 /// There is no index for that: it reads every day there is.
 pub async fn realtime_anywhere(
-    index: &mut Index,
+    db: &mut BatchDb,
     (partition, sources): (i32, Sources<'_>),
     messages: Range<u64>,
 ) -> Result<RoaringTreemap, Failure> {
@@ -657,24 +652,23 @@ pub async fn realtime_anywhere(
         .bind(messages.start.cast_signed())
         .bind((messages.end - 1).cast_signed())
         .bind(sources);
-    index
-        .steps("reading realtime_stock in", async |connection, _| {
-            collect(WHOLE_TABLE, statement.fetch(connection)).await
-        })
-        .await
+    db.steps("reading realtime_stock in", async |connection, _| {
+        collect(WHOLE_TABLE, statement.fetch(connection)).await
+    })
+    .await
 }
 
 /// The hours of the days that retention has dropped from `realtime_stock`.
-pub async fn dropped_hours(index: &mut Index) -> Result<BTreeSet<Hour>, Failure> {
+pub async fn dropped_hours(db: &mut BatchDb) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar("select day::timestamp at time zone 'UTC' from dropped_days");
-    let days: Vec<Timestamp> = index.fetch_all("reading dropped_days in", statement).await?;
+    let days: Vec<Timestamp> = db.fetch_all("reading dropped_days in", statement).await?;
     let hours = |day: Timestamp| Hour::each(Hour::of(day)..Hour::of(day).plus(24));
     Ok(days.into_iter().flat_map(hours).collect())
 }
 
 /// From the smallest offset of each source in some hours to behind the largest.
 pub async fn source_spans(
-    index: &mut Index,
+    db: &mut BatchDb,
     hours: &Range<Hour>,
     (partition, sources): (i32, Sources<'_>),
 ) -> Result<Vec<Range<u64>>, Failure> {
@@ -683,7 +677,7 @@ pub async fn source_spans(
         .bind(hours.end.start())
         .bind(partition)
         .bind(sources);
-    let spans: Vec<(i64, i64)> = index.fetch_all("reading realtime_stock in", statement).await?;
+    let spans: Vec<(i64, i64)> = db.fetch_all("reading realtime_stock in", statement).await?;
     let span = |(first, last): (i64, i64)| first.cast_unsigned()..last.cast_unsigned() + 1;
     Ok(spans.into_iter().map(span).collect())
 }

@@ -1,7 +1,7 @@
 //! [`There`]: which hours of a long window may hold anything.
 //!
 //! A window of centuries has a million hours, and of each of them several tables, folders and
-//! Kafka are asked. Of a stretch that none of them has anything of nothing is found: it is passed
+//! Kafka are asked. Of a span that none of them has anything of nothing is found: it is passed
 //! over, which three questions tell of decades.
 
 use super::topic::Topic;
@@ -9,7 +9,7 @@ use common::Timestamp;
 use hourly::archive::PrefixTemplate;
 use hourly::flags::Plan;
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use hourly::lake::covered;
 use service::Failure;
 use service::pg;
@@ -40,12 +40,12 @@ impl There {
     ///
     /// # Errors
     /// Where the database or Kafka fails; here and below.
-    pub async fn ask(&mut self, index: &mut Index, topics: &[Topic]) -> Result<(), Failure> {
+    pub async fn ask(&mut self, db: &mut BatchDb, topics: &[Topic]) -> Result<(), Failure> {
         for topic in topics {
             let held = topic.held(&self.plan.window).await?;
             self.add(held.into_iter().flat_map(Hour::each));
         }
-        let covered = covered::hours(index, &self.plan.window).await?;
+        let covered = covered::hours(db, &self.plan.window).await?;
         self.add(covered);
         Ok(())
     }
@@ -58,7 +58,7 @@ impl There {
     /// Whether no side has anything of some hours. They come in order of time.
     pub async fn is_empty(
         &mut self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hours: &Range<Hour>,
     ) -> Result<bool, Failure> {
         if self.shows(hours) {
@@ -66,7 +66,7 @@ impl There {
         }
         let next = match self.next_row.filter(|next| *next >= hours.start) {
             Some(next) => next,
-            None => self.find_row(index, hours.start).await?,
+            None => self.find_row(db, hours.start).await?,
         };
         self.next_row = Some(next);
         Ok(next >= hours.end)
@@ -85,13 +85,13 @@ impl There {
     }
 
     /// The first hour from one on of which a table has a row; the window's end where there is none.
-    async fn find_row(&self, index: &mut Index, from: Hour) -> Result<Hour, Failure> {
+    async fn find_row(&self, db: &mut BatchDb, from: Hour) -> Result<Hour, Failure> {
         let mut next = self.plan.window.end;
         for statement in [include_str!("../sql/next_row.sql"), include_str!("../sql/next_tick.sql")]
         {
             let statement = pg::query_scalar(statement).bind(from.start()).bind(next.start());
             let row: Option<Timestamp> =
-                index.fetch_one("looking for hours to compare in", statement).await?;
+                db.fetch_one("looking for hours to compare in", statement).await?;
             next = row.map_or(next, Hour::of);
         }
         Ok(next)
@@ -102,7 +102,7 @@ impl There {
 mod tests {
     use super::*;
     use crate::args::VerifyArgs;
-    use crate::stretches::Stretches;
+    use crate::hour_spans::HourSpans;
     use clap::Parser;
 
     /// What the flags ask for, with folders of these hours.
@@ -115,15 +115,15 @@ mod tests {
         There::new(vec![(template.clone(), hours.iter().map(level).collect())], plan)
     }
 
-    /// The stretches of a window that are not passed over, tables aside.
+    /// The spans of a window that are not passed over, tables aside.
     fn looked_at(there: &There) -> Vec<Range<Hour>> {
-        let mut stretches = Stretches::of(&[], there.plan.window.clone());
+        let mut spans = HourSpans::of(&[], there.plan.window.clone());
         let mut found = Vec::new();
-        while let Some(hours) = stretches.current() {
+        while let Some(hours) = spans.current() {
             if there.shows(&hours) {
                 found.push(hours);
             }
-            stretches.advance();
+            spans.advance();
         }
         found
     }
@@ -133,7 +133,7 @@ mod tests {
     }
 
     fn is_in(found: &[Range<Hour>], text: &str) -> bool {
-        found.iter().any(|stretch| stretch.contains(&hour(text)))
+        found.iter().any(|span| span.contains(&hour(text)))
     }
 
     const DECADES: [&str; 4] = ["--from", "1990-01-01T00", "--to", "2026-01-01T00"];
@@ -158,11 +158,11 @@ mod tests {
     #[test]
     fn stretches_begin_where_they_begin_without_passing_any_over() {
         let there = there("raw/%Y-%m-%d-%H/", &DECADES, &["2000-02-29T12"]);
-        let mut stretches = Stretches::of(&[], there.plan.window.clone());
+        let mut spans = HourSpans::of(&[], there.plan.window.clone());
         let mut all = Vec::new();
-        while let Some(hours) = stretches.current() {
+        while let Some(hours) = spans.current() {
             all.push(hours);
-            stretches.advance();
+            spans.advance();
         }
         assert!(looked_at(&there).iter().all(|hours| all.contains(hours)));
     }

@@ -1,4 +1,4 @@
-//! [`Topic`]: what is known of one topic, and what its two sides hold of a stretch of hours.
+//! [`Topic`]: what is known of one topic, and what its two sides hold of a span of hours.
 
 use super::archive::{Archive, Archived};
 use super::args::KafkaArgs;
@@ -11,9 +11,11 @@ use super::tables::{self, Gaps, Sources};
 use anyhow::Context;
 use common::decode::{Decoder, RecordContext, Rules};
 use common::{Bar, SymbolMap, Timestamp};
-use hourly::holdings::{Holdings, HourHoldings, MAX_KEPT_VALUES, Places, common_in_blurred_blocks};
+use hourly::holdings::{
+    Holdings, HourHoldings, MAX_KEPT_VALUES, OffsetsByHour, common_in_blurred_blocks,
+};
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use hourly::scan::Offsets;
 use hourly::totals::MAX_BARS;
 use roaring::RoaringTreemap;
@@ -48,11 +50,11 @@ pub struct TopicHoldings {
     pub realtime: Holdings,
     pub archived: Archived,
     /// Ticks that were archived once, of hours of which objects have expired.
-    pub expired: Places,
+    pub expired: OffsetsByHour,
     /// Objects that have expired and told no offsets, by the same hours and by partition.
     pub expired_without_offsets: ExpiredWithoutOffsets,
     /// Places that both sides have, in blocks in which one of them has others, too.
-    pub blurred: Arc<Places>,
+    pub blurred: Arc<OffsetsByHour>,
     /// What the sides hold at those, read once more: `realtime_stock` and the archive.
     pub again: [Holdings; 2],
     /// What some of the ticks say that are in blocks whose values differ.
@@ -65,11 +67,11 @@ pub struct TopicHoldings {
     /// Ticks of `realtime_stock` that are none in the archive.
     pub no_ticks: NoTicks,
     /// Ticks of the archive that the speed layer has rejected.
-    pub parsed_otherwise: Places,
+    pub parsed_otherwise: OffsetsByHour,
     /// Such that are ticks by the flags of this comparison.
-    pub rejected_ticks: Places,
+    pub rejected_ticks: OffsetsByHour,
     /// Such of which that is not known.
-    pub rejected_unread: Places,
+    pub rejected_unread: OffsetsByHour,
 }
 
 impl TopicHoldings {
@@ -84,11 +86,11 @@ impl TopicHoldings {
     }
 
     /// Places in blocks whose values differ, the first of them.
-    pub fn differing(&self) -> Places {
-        let (mut found, mut left) = (Places::new(), MAX_KEPT_VALUES);
+    pub fn differing(&self) -> OffsetsByHour {
+        let (mut found, mut left) = (OffsetsByHour::new(), MAX_KEPT_VALUES);
         for (hour, ours) in &self.realtime.hours {
             let theirs = self.archived.holdings.hours.get(hour).map(|theirs| [ours, theirs]);
-            for partition in ours.shares.keys() {
+            for partition in ours.partitions.keys() {
                 let mut values = Values::default();
                 for sides in theirs.into_iter().chain(self.again(*hour)) {
                     values.compare_sides(sides, *partition);
@@ -120,11 +122,11 @@ fn both(sides: &[Holdings; 2], hour: Hour) -> Option<[&HourHoldings; 2]> {
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn name(index: &mut Index, args: &mut KafkaArgs) -> Result<(), Failure> {
+pub async fn name(db: &mut BatchDb, args: &mut KafkaArgs) -> Result<(), Failure> {
     if !args.topic.is_empty() {
         return Ok(());
     }
-    let mut read = tables::topics_beside(index, &[]).await?;
+    let mut read = tables::topics_beside(db, &[]).await?;
     args.topic = match read.as_slice() {
         [_] => std::mem::take(&mut read),
         _ => vec![USUAL_TOPIC.into()],
@@ -144,31 +146,31 @@ pub async fn name(index: &mut Index, args: &mut KafkaArgs) -> Result<(), Failure
 ///
 /// # Errors
 /// Where the database fails, or a topic is not there.
-pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>, bool), Failure> {
+pub async fn open_all(db: &mut BatchDb, args: &KafkaArgs) -> Result<(Vec<Topic>, bool), Failure> {
     let (mut topics, mut is_away) = (Vec::new(), false);
     let is_alone =
-        args.topic.len() == 1 && tables::topics_beside(index, &args.topic).await?.is_empty();
+        args.topic.len() == 1 && tables::topics_beside(db, &args.topic).await?.is_empty();
     for name in &args.topic {
         // Brokers that are away are waited for once.
         let log = if is_away { KafkaAccess::Unreachable } else { connect(args, name).await? };
         is_away |= matches!(log, KafkaAccess::Unreachable);
-        let groups = groups(index, args, name).await?;
+        let groups = read_groups(db, args, name).await?;
         let log = match log {
             KafkaAccess::Connected(log) => Some(Arc::new(log)),
             KafkaAccess::Unreachable | KafkaAccess::NotConfigured => None,
         };
-        let newest = tables::newest_topic_id(index, name).await?;
+        let newest = tables::newest_topic_id(db, name).await?;
         let is_other = |log: &Arc<Log>| {
             ![&log.topic_id, &newest].contains(&&String::new()) && log.topic_id != newest
         };
-        let known_sources = tables::sources(index, name).await?;
+        let known_sources = tables::sources(db, name).await?;
         topics.push(Topic {
             name: name.clone(),
             sources: (!is_alone).then(|| known_sources.clone()),
             known_sources,
             is_only_one: args.topic.len() == 1,
-            gaps: tables::gaps(index, &groups, name).await?,
-            next_offsets: tables::next_offsets(index, &groups, name).await?,
+            gaps: tables::gaps(db, &groups, name).await?,
+            next_offsets: tables::next_offsets(db, &groups, name).await?,
             earlier: Earlier::default(),
             read_last: log.as_ref().is_some_and(is_other).then_some(newest),
             log,
@@ -179,9 +181,13 @@ pub async fn open_all(index: &mut Index, args: &KafkaArgs) -> Result<(Vec<Topic>
 
 /// The consumer groups that tell how far a topic is written: what none of those asked for has
 /// written another has.
-async fn groups(index: &mut Index, args: &KafkaArgs, topic: &str) -> Result<Vec<String>, Failure> {
+async fn read_groups(
+    db: &mut BatchDb,
+    args: &KafkaArgs,
+    topic: &str,
+) -> Result<Vec<String>, Failure> {
     let asked = &args.group_id;
-    let known = tables::groups(index, topic).await?;
+    let known = tables::groups(db, topic).await?;
     if known.is_empty() || known.iter().any(|group| asked.contains(group)) {
         return Ok(asked.clone());
     }
@@ -244,27 +250,27 @@ impl Topic {
     /// Where the database fails; here and below.
     pub async fn read_realtime(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hours: &Range<Hour>,
     ) -> Result<Option<Holdings>, Failure> {
         let mut realtime = Holdings::default();
         for hour in Hour::each(hours.clone()) {
-            tables::read_realtime(index, hour, self.sources(), &mut realtime).await?;
+            tables::read_realtime(db, hour, self.sources(), &mut realtime).await?;
             if hours.start.plus(1) < hours.end && realtime.bars() > MAX_BARS {
                 return Ok(None);
             }
         }
-        realtime.settle();
+        realtime.flush();
         Ok(Some(realtime))
     }
 
     /// Reads those ticks of `realtime_stock` once more whose block tells nothing of them.
     pub async fn read_blurred(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         part: &mut TopicHoldings,
     ) -> Result<(), Failure> {
-        let mut blurred = Places::new();
+        let mut blurred = OffsetsByHour::new();
         for (hour, ours) in &part.realtime.hours {
             let Some(theirs) = part.archived.holdings.hours.get(hour) else {
                 continue;
@@ -279,7 +285,7 @@ impl Topic {
                 }
             }
         }
-        part.again[0] = self.read_among(index, &blurred).await?;
+        part.again[0] = self.read_among(db, &blurred).await?;
         part.blurred = Arc::new(blurred);
         Ok(())
     }
@@ -287,15 +293,15 @@ impl Topic {
     /// What `realtime_stock` has at some places.
     pub async fn read_among(
         &self,
-        index: &mut Index,
-        places: &Places,
+        db: &mut BatchDb,
+        places: &OffsetsByHour,
     ) -> Result<Holdings, Failure> {
         let hours: BTreeSet<Hour> = places.keys().map(|(hour, _)| *hour).collect();
         let mut found = Holdings::default();
         for hour in hours {
-            tables::read_among(index, hour, self.sources(), (places, &mut found)).await?;
+            tables::read_among(db, hour, self.sources(), (places, &mut found)).await?;
         }
-        found.settle();
+        found.flush();
         Ok(found)
     }
 
@@ -305,8 +311,8 @@ impl Topic {
     }
 
     /// Those of an hour's places that are its own, by partition.
-    pub fn own_places(&self, hour: Hour, all: &Offsets) -> Places {
-        let mut own = Places::new();
+    pub fn own_places(&self, hour: Hour, all: &Offsets) -> OffsetsByHour {
+        let mut own = OffsetsByHour::new();
         for (_, partition, offsets) in all.iter().filter(|(of, ..)| self.owns(of)) {
             *own.entry((hour, partition)).or_default() |= offsets;
         }
@@ -329,7 +335,7 @@ impl Topic {
     /// Asks Kafka and the tables about what the sides do not tell.
     pub async fn ask(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         archive: &Archive,
         (hours, purged): (&Range<Hour>, &BTreeSet<Hour>),
         part: &mut TopicHoldings,
@@ -356,9 +362,9 @@ impl Topic {
             spans: &part.spans,
             rules: archive.reader.rules(),
         };
-        part.lost = search.run(index).await?;
+        part.lost = search.run(db).await?;
         for hour in Hour::each(hours.clone()) {
-            self.find_parsed_otherwise(index, hour, archive.reader.rules(), part).await?;
+            self.find_parsed_otherwise(db, hour, archive.reader.rules(), part).await?;
         }
         Ok(())
     }
@@ -387,7 +393,7 @@ impl Topic {
         })
     }
 
-    /// Those of some hours of which Kafka may have anything, in stretches.
+    /// Those of some hours of which Kafka may have anything, in spans.
     pub async fn held(&self, hours: &Range<Hour>) -> Result<Vec<Range<Hour>>, Failure> {
         self.ask_kafka(hours, Log::held).await
     }
@@ -413,7 +419,7 @@ impl Topic {
     /// Ticks of the archive that are not in realtime_stock because they stand in rejected_ticks.
     async fn find_parsed_otherwise(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hour: Hour,
         rules: &Arc<Rules>,
         part: &mut TopicHoldings,
@@ -431,7 +437,7 @@ impl Topic {
         let [archive, realtime] =
             [&archived.holdings, realtime].map(|side| side.hours.get(&hour).unwrap_or(&nothing));
         let expired = gone.keys().filter(|(of, _)| *of == hour).map(|(_, partition)| *partition);
-        let partitions: BTreeSet<i32> = archive.shares.keys().copied().chain(expired).collect();
+        let partitions: BTreeSet<i32> = archive.partitions.keys().copied().chain(expired).collect();
         for partition in partitions {
             let mut missing = archive.offsets(partition);
             if let Some(expired) = gone.get(&(hour, partition)) {
@@ -440,11 +446,11 @@ impl Topic {
             missing -= realtime.offsets(partition);
             let Some(messages) = tables::hull(&missing) else { continue };
             let mut rejected =
-                tables::rejected(index, &self.name, partition, messages).await? & missing;
+                tables::rejected(db, &self.name, partition, messages).await? & missing;
             if rejected.is_empty() {
                 continue;
             }
-            let (ticks, others) = self.ticks_among(index, partition, rules, &rejected).await?;
+            let (ticks, others) = self.ticks_among(db, partition, rules, &rejected).await?;
             rejected -= &ticks;
             rejected -= &others;
             let sorted = [
@@ -465,7 +471,7 @@ impl Topic {
     /// values alone tell it, and those that are none. Not every value was kept whole.
     async fn ticks_among(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         partition: i32,
         rules: &Arc<Rules>,
         rejected: &RoaringTreemap,
@@ -473,9 +479,7 @@ impl Topic {
         let mut decoder = Decoder::new(Arc::clone(rules), Timestamp::now());
         let beside = RecordContext { topic: Some(&self.name), ..RecordContext::NOTHING };
         let (mut ticks, mut others) = (RoaringTreemap::new(), RoaringTreemap::new());
-        for (place, value) in
-            tables::rejected_values(index, &self.name, partition, rejected).await?
-        {
+        for (place, value) in tables::rejected_values(db, &self.name, partition, rejected).await? {
             let mut is_tick = false;
             // What is no message holds no tick.
             let _ = decoder
@@ -513,7 +517,7 @@ pub struct Sum<'a> {
 impl<'a> Sum<'a> {
     pub fn of(sides: impl Iterator<Item = &'a HourHoldings> + Clone) -> Self {
         let ticks =
-            sides.clone().flat_map(|side| side.shares.values()).map(|share| share.ticks).sum();
+            sides.clone().flat_map(|side| side.partitions.values()).map(|share| share.ticks).sum();
         let mut sum = Self { ticks, is_too_wide: false, one: None, many: HourHoldings::default() };
         let several = sides.clone().nth(1).is_some();
         for side in sides {

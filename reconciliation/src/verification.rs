@@ -1,6 +1,8 @@
-//! [`Verification`]: goes through the hours, stretch by stretch.
+//! [`Verification`]: goes through the hours, span by span.
 
 use super::archive::Archive;
+use super::hour_span::HourSpan;
+use super::hour_spans::HourSpans;
 use super::indicators;
 use super::late::Late;
 use super::nothing;
@@ -9,13 +11,11 @@ use super::repair::{self, Repair};
 use super::report::Printer;
 use super::stop::stopped_comparing;
 use super::store;
-use super::stretch::Stretch;
-use super::stretches::Stretches;
 use super::there::There;
 use super::topic::{Topic, TopicHoldings};
 use hourly::flags::Plan;
 use hourly::hour::Hour;
-use hourly::index::Index;
+use hourly::index::BatchDb;
 use service::Failure;
 use service::words::inflected;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 pub struct Verification {
     pub topics: Vec<Topic>,
     pub archive: Archive,
-    pub index: Index,
+    pub db: BatchDb,
     /// Hours before the window that are compared, too.
     pub before: Vec<Hour>,
     /// What may be there of the window's hours; `None`: each of them is looked at.
@@ -51,28 +51,28 @@ impl Verification {
         report: &mut Printer,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
-        let indicators = indicators::strays(&mut self.index, &plan.window);
+        let indicators = indicators::strays(&mut self.db, &plan.window);
         let indicators =
             stop.run_until_cancelled(indicators).await.ok_or_else(stopped_comparing)??;
-        let mut stretches = Stretches::of(&self.before, plan.window.clone());
+        let mut spans = HourSpans::of(&self.before, plan.window.clone());
         let mut repaired = Repaired::new();
         self.there.iter_mut().for_each(|there| there.add(indicators.strays.keys().copied()));
-        while let Some(hours) = stretches.current() {
-            if stretches.are_apart() {
+        while let Some(hours) = spans.current() {
+            if spans.are_apart() {
                 self.topics.iter_mut().for_each(Topic::begin_anew);
             }
             if self.is_empty(&hours).await? {
-                stretches.advance();
+                spans.advance();
                 continue;
             }
-            let Some(stretch) = self.read_and_repair(&hours, &mut repaired, stop).await? else {
-                stretches.shorten();
+            let Some(span) = self.read_and_repair(&hours, &mut repaired, stop).await? else {
+                spans.shorten();
                 continue;
             };
-            self.note(plan, &stretch, report).await?;
+            self.note(plan, &span, report).await?;
             for hour in Hour::each(hours.clone()) {
                 let repairs = repaired.remove(&hour).unwrap_or_default();
-                let mut outcome = self.judge(hour, &stretch, &repairs);
+                let mut outcome = self.compare(hour, &span, &repairs);
                 if let Some(stray) = indicators.strays.get(&hour) {
                     outcome.find(Status::Mismatch, stray.describe());
                 }
@@ -83,12 +83,12 @@ impl Verification {
                     outcome.find(Status::Open, format!("{what}: of {waiting}"));
                 }
                 repairs.iter().for_each(|repair| outcome.find(Status::Ok, repair.describe()));
-                store::write(&mut self.index, &outcome, stretch.read_at).await?;
+                store::write(&mut self.db, &outcome, span.read_at).await?;
                 if !outcome.is_empty() {
                     report.add(&outcome).map_err(Failure::Infrastructure)?;
                 }
             }
-            stretches.advance();
+            spans.advance();
         }
         Ok(())
     }
@@ -106,28 +106,28 @@ impl Verification {
         }
     }
 
-    /// Notes what a stretch tells of hours that are compared later. Those that were before are
+    /// Notes what a span tells of hours that are compared later. Those that were before are
     /// open after all.
     async fn note(
         &mut self,
         plan: &Plan,
-        stretch: &Stretch,
+        span: &HourSpan,
         report: &mut Printer,
     ) -> Result<(), Failure> {
-        for (topic, part) in self.topics.iter_mut().zip(&stretch.parts) {
-            topic.note_messages(&stretch.hours, part);
+        for (topic, part) in self.topics.iter_mut().zip(&span.parts) {
+            topic.note_messages(&span.hours, part);
         }
         let before: BTreeSet<Hour> = self.before.iter().copied().collect();
         let is_asked = |hour: Hour| plan.window.contains(&hour) || before.contains(&hour);
-        for part in &stretch.parts {
+        for part in &span.parts {
             self.tickless = self.tickless.take().or_else(|| part.archived.tickless.clone());
-            let behind = self.late.note((plan, &stretch.hours), &part.archived.far, is_asked);
+            let behind = self.late.note((plan, &span.hours), &part.archived.far, is_asked);
             for (hour, object) in behind {
-                store::open(&mut self.index, hour, &object.describe()).await?;
+                store::open(&mut self.db, hour, &object.describe()).await?;
                 report.open(hour);
             }
         }
-        self.late.note_compared(stretch.hours.clone());
+        self.late.note_compared(span.hours.clone());
         if let Some(there) = &mut self.there {
             there.add(self.late.ahead());
         }
@@ -139,9 +139,9 @@ impl Verification {
         match &self.tickless {
             Some(key) => {
                 let example = format!("{}{key}", self.archive.store.location());
-                asked.explain_lines(&mut self.index, &example).await
+                asked.explain_lines(&mut self.db, &example).await
             }
-            None => asked.explain(&mut self.index).await,
+            None => asked.explain(&mut self.db).await,
         }
     }
 
@@ -159,61 +159,59 @@ impl Verification {
     async fn is_empty(&mut self, hours: &Range<Hour>) -> Result<bool, Failure> {
         match &mut self.there {
             Some(_) if self.stop.is_cancelled() => Err(stopped_comparing()),
-            Some(there) => there.is_empty(&mut self.index, hours).await,
+            Some(there) => there.is_empty(&mut self.db, hours).await,
             None => Ok(false),
         }
     }
 
-    /// What a stretch holds, after its bars were repaired where that is asked for; `None` where it
+    /// What a span holds, after its bars were repaired where that is asked for; `None` where it
     /// is too much at once. What was repaired stays so, and stands in `repaired`, either way.
     async fn read_and_repair(
         &mut self,
         hours: &Range<Hour>,
         repaired: &mut Repaired,
         stop: &CancellationToken,
-    ) -> Result<Option<Stretch>, Failure> {
-        let Some(stretch) = stop
+    ) -> Result<Option<HourSpan>, Failure> {
+        let Some(span) = stop
             .run_until_cancelled(self.read(hours.clone()))
             .await
             .ok_or_else(stopped_comparing)??
         else {
             return Ok(None);
         };
-        if !self.repair(&stretch, repaired, stop).await? {
-            return Ok(Some(stretch));
+        if !self.repair(&span, repaired, stop).await? {
+            return Ok(Some(span));
         }
-        drop(stretch);
+        drop(span);
         stop.run_until_cancelled(self.read(hours.clone())).await.ok_or_else(stopped_comparing)?
     }
 
-    /// Repairs the hours of a stretch whose bars do not follow from the ticks, if that is asked
+    /// Repairs the hours of a span whose bars do not follow from the ticks, if that is asked
     /// for. Whether any were tried.
     async fn repair(
         &mut self,
-        stretch: &Stretch,
+        span: &HourSpan,
         repaired: &mut Repaired,
         stop: &CancellationToken,
     ) -> Result<bool, Failure> {
         let mut is_tried = false;
-        let wrong = stretch
-            .strays
-            .iter()
-            .filter(|(_, strays)| self.is_repairing && !strays.bars.is_empty());
+        let wrong =
+            span.strays.iter().filter(|(_, strays)| self.is_repairing && !strays.bars.is_empty());
         for (hour, _) in wrong {
             if stop.is_cancelled() {
                 return Err(stopped_comparing());
             }
-            let has_ticks = stretch.realtime(*hour).ticks > 0;
-            let repair = match stretch.why_left(&self.judge(*hour, stretch, &[])) {
+            let has_ticks = span.realtime(*hour).ticks > 0;
+            let repair = match span.why_left(&self.compare(*hour, span, &[])) {
                 Some(why) if has_ticks => Repair::Left(why),
                 _ => {
                     is_tried = true;
                     // Minutes that are missing altogether were trimmed, as long as the hours are
                     // there.
-                    let computed = &stretch.computed[hour];
+                    let computed = &span.computed[hour];
                     let with_minutes =
                         computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
-                    let repair = repair::repair(&mut self.index, *hour, with_minutes).await?;
+                    let repair = repair::repair(&mut self.db, *hour, with_minutes).await?;
                     tracing::info!(hour = %hour, "hour {hour}: {}", repair.describe());
                     repair
                 }

@@ -12,11 +12,11 @@ use bytes::{Buf, BufMut, Bytes};
 /// be asked for that.
 pub struct ForgettingBroker {
     address: String,
-    shared: Arc<Shared>,
+    shared: Arc<BrokerState>,
 }
 
 #[derive(Default)]
-struct Shared {
+struct BrokerState {
     names_no_broker: AtomicBool,
     answers_without_brokers: AtomicU64,
     produced: AtomicU64,
@@ -26,7 +26,7 @@ impl ForgettingBroker {
     pub fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("listen as a broker");
         let port = listener.local_addr().expect("the broker's address").port();
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(BrokerState::default());
         let of_thread = Arc::clone(&shared);
         // Both kinds of threads end with the test's process.
         std::thread::spawn(move || {
@@ -79,7 +79,7 @@ const UNSUPPORTED_VERSION: i16 = 35;
 const RECORD_COUNT_AT: usize = 57;
 
 /// Until the client hangs up.
-fn serve(mut connection: TcpStream, port: u16, shared: &Shared) {
+fn serve(mut connection: TcpStream, port: u16, shared: &BrokerState) {
     while let Ok(request) = frame(&mut connection) {
         let answer = answer(request, port, shared);
         let length = i32::try_from(answer.len()).expect("answers are short").to_be_bytes();
@@ -97,7 +97,7 @@ fn frame(connection: &mut TcpStream) -> io::Result<Bytes> {
     Ok(request.into())
 }
 
-fn answer(mut request: Bytes, port: u16, shared: &Shared) -> Vec<u8> {
+fn answer(mut request: Bytes, port: u16, shared: &BrokerState) -> Vec<u8> {
     let (key, version, correlation) = (request.get_i16(), request.get_i16(), request.get_i32());
     let mut answer = Vec::new();
     answer.put_i32(correlation);
@@ -131,7 +131,7 @@ fn put_versions(version: i16, answer: &mut Vec<u8>) {
     }
 }
 
-fn put_metadata(mut request: Bytes, port: u16, shared: &Shared, answer: &mut Vec<u8>) {
+fn put_metadata(mut request: Bytes, port: u16, shared: &BrokerState, answer: &mut Vec<u8>) {
     let topics: Vec<String> = (0..request.get_i32()).map(|_| text(&mut request)).collect();
     let is_there = !shared.names_no_broker.load(Ordering::SeqCst);
     if is_there {
@@ -166,7 +166,7 @@ fn put_metadata(mut request: Bytes, port: u16, shared: &Shared, answer: &mut Vec
     }
 }
 
-fn put_acknowledgement(mut request: Bytes, shared: &Shared, answer: &mut Vec<u8>) {
+fn put_acknowledgement(mut request: Bytes, shared: &BrokerState, answer: &mut Vec<u8>) {
     let _transaction = text(&mut request);
     let (_acks, _timeout, topics) = (request.get_i16(), request.get_i32(), request.get_i32());
     answer.put_i32(topics);

@@ -61,4 +61,4 @@ pub use secrets::{Secrets, assert_hidden};
 pub use server::Server;
 pub use stack::stack;
 pub use tls::{TlsProxy, foreign_authority};
-pub use topic::{Record, TestTopic};
+pub use topic::{TestMessage, TestTopic};

@@ -25,7 +25,7 @@ pub struct TestTopic {
 
 /// One message of a test.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct TestMessage {
     pub partition: i32,
     pub key: Option<Vec<u8>>,
     /// None is a tombstone.
@@ -34,7 +34,7 @@ pub struct Record {
     pub timestamp: Option<i64>,
 }
 
-impl Record {
+impl TestMessage {
     pub fn new(partition: i32, value: impl Into<Vec<u8>>) -> Self {
         Self { partition, value: Some(value.into()), ..Self::default() }
     }
@@ -132,8 +132,8 @@ impl TestTopic {
 
     /// Sends the records, in order within each partition, and returns once the broker has
     /// acknowledged all of them.
-    pub async fn produce(&self, records: impl IntoIterator<Item = Record>) {
-        let records: Vec<Record> = records.into_iter().collect();
+    pub async fn produce(&self, records: impl IntoIterator<Item = TestMessage>) {
+        let records: Vec<TestMessage> = records.into_iter().collect();
         let sender = Sender::new(client_config(&self.brokers), &self.name)
             .expect("set up the test's producer");
         let sending = move || {

@@ -3,23 +3,23 @@
 
 pub(crate) mod archiver;
 pub(crate) mod batch;
-mod beside;
 mod database;
+mod delivery_counts;
+mod environment;
 mod fault;
 pub(crate) mod findings;
-mod ground;
 mod inject;
+mod instance_settings;
 pub(crate) mod instances;
-mod lakeside;
+mod lake_scenario;
 mod link;
 mod live;
 mod load;
-mod manner;
 mod plan;
 mod report;
 mod services;
+mod side_topics;
 mod silence;
-mod tally;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,16 +32,16 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::prove::{self, ProveArgs};
-use beside::Beside;
+use environment::{Environment, Scenario};
 use fault::Fault;
-use ground::{Ground, Wanted};
+use instance_settings::InstanceSettings;
 use live::Board;
 use load::Amount;
-use manner::Manner;
 use plan::{Planned, Terms, plan};
+pub use report::ChaosReport;
 use report::Happened;
-pub use report::Report;
 use services::StackArgs;
+use side_topics::SideTopics;
 
 #[derive(Args, Clone)]
 pub struct ChaosArgs {
@@ -84,13 +84,16 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 ///
 /// Errors: something that cannot be started or read. What is wrong with the data is no error: it is
 /// in the report.
-pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Result<Option<Report>> {
+pub async fn run(
+    args: &ChaosArgs,
+    shutdown: &CancellationToken,
+) -> anyhow::Result<Option<ChaosReport>> {
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     let length = Duration::from_secs_f64(args.minutes.max(0.0) * 60.0);
     let faults = if args.faults.is_empty() { Fault::value_variants() } else { &args.faults };
     let planned = plan(&Terms { seed, length, every: args.every, faults });
-    let manner = Manner::of(seed);
-    println!("seed {seed}: {} faults in {:.0} s; {manner}", planned.len(), length.as_secs_f64());
+    let settings = InstanceSettings::of(seed);
+    println!("seed {seed}: {} faults in {:.0} s; {settings}", planned.len(), length.as_secs_f64());
     std::fs::create_dir_all(&args.logs).with_context(|| format!("make {}", args.logs.display()))?;
     // Some faults need the tables.
     args.prove.database.parse("workbench")?.connect_ready().await?;
@@ -99,18 +102,22 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
         planned.iter().map(|planned| planned.fault).filter(|fault| fault.is_beside()).collect();
     let beside = match beside.is_empty() {
         true => None,
-        false => Some(Beside::lay(&args.prove, &beside, &manner, &args.logs).await?),
+        false => Some(SideTopics::set_up(&args.prove, &beside, &settings, &args.logs).await?),
     };
-    let wanted = Wanted { manner: &manner, beside, has_lake };
-    let ground = Arc::new(Ground::lay(&args.prove, &args.stack, &args.logs, wanted).await?);
-    let work = Work::begin(args, seed, &ground, shutdown).await;
+    let scenario = Scenario { settings: &settings, beside, has_lake };
+    let environment =
+        Arc::new(Environment::set_up(&args.prove, &args.stack, &args.logs, scenario).await?);
+    let work = BackgroundLoad::begin(args, seed, &environment, shutdown).await;
     let watching = shutdown.child_token();
-    let watch =
-        tokio::spawn(silence::watch(Arc::clone(&ground), args.prove.clone(), watching.clone()));
+    let watch = tokio::spawn(silence::watch(
+        Arc::clone(&environment),
+        args.prove.clone(),
+        watching.clone(),
+    ));
     let board = Board::new(args.live);
     let begun = Instant::now();
     let happened = tokio::select! {
-        happened = break_things(&ground, planned, length, &board) => happened?,
+        happened = break_things(&environment, planned, length, &board) => happened?,
         () = live::show(&args.prove, &board, shutdown), if args.live => return Ok(None),
         () = shutdown.cancelled(), if !args.live => anyhow::bail!("stopped before the end"),
     };
@@ -122,24 +129,24 @@ pub async fn run(args: &ChaosArgs, shutdown: &CancellationToken) -> anyhow::Resu
     let caught_up_seconds = settled.elapsed().as_secs_f64();
     watching.cancel();
     watch.await.context("the watch over the partitions")?;
-    ground.come_to_rest().await?;
-    ground.look_for_strangers().await;
+    environment.come_to_rest().await?;
+    environment.look_for_strangers().await;
     println!("comparing topics, tables and archive");
-    let beside = ground.prove_beside().await?;
+    let beside = environment.prove_beside().await?;
     let verdict =
         prove::run(&ProveArgs { at_rest: true, grace: Duration::ZERO, ..args.prove.clone() })
             .await?;
-    let report = Report {
+    let report = ChaosReport {
         seed,
         replay: args.replay(seed),
-        manner,
+        manner: settings,
         seconds,
         faults: happened,
         acknowledged,
-        fenced: ground.fences().await,
+        fenced: environment.fences().await,
         caught_up_seconds,
-        findings: ground.findings.all(),
-        silent: ground.findings.silent(),
+        findings: environment.findings.all(),
+        silent: environment.findings.silent(),
         beside,
         verdict,
     };
@@ -166,31 +173,31 @@ impl ChaosArgs {
 }
 
 /// What goes on beside the faults: producers, and batch layers and `compact` on their schedules.
-struct Work {
+struct BackgroundLoad {
     stop: CancellationToken,
     load: JoinHandle<anyhow::Result<u64>>,
     batches: JoinHandle<anyhow::Result<()>>,
     lake: JoinHandle<anyhow::Result<()>>,
 }
 
-impl Work {
+impl BackgroundLoad {
     async fn begin(
         args: &ChaosArgs,
         seed: u64,
-        ground: &Arc<Ground>,
+        environment: &Arc<Environment>,
         shutdown: &CancellationToken,
     ) -> Self {
         let stop = shutdown.child_token();
         let (kafka, stop_load) = (args.prove.kafka.clone(), stop.clone());
-        let skew = Arc::clone(&*ground.producers.lock().await);
+        let skew = Arc::clone(&*environment.producers.lock().await);
         let amount = Amount { seed, rate: args.rate, backlog: args.backlog };
         let load =
             tokio::task::spawn_blocking(move || load::run(&kafka, amount, &skew, &stop_load));
-        let batches = tokio::spawn(Arc::clone(&ground.batches).schedule(stop.clone()));
-        let (ground, stop_lake) = (Arc::clone(ground), stop.clone());
+        let batches = tokio::spawn(Arc::clone(&environment.batches).schedule(stop.clone()));
+        let (environment, stop_lake) = (Arc::clone(environment), stop.clone());
         let lake = tokio::spawn(async move {
-            match &ground.lakeside {
-                Some(lakeside) => lakeside::schedule(lakeside, stop_lake).await,
+            match &environment.lake_scenario {
+                Some(lake_scenario) => lake_scenario::schedule(lake_scenario, stop_lake).await,
                 None => Ok(()),
             }
         });
@@ -209,7 +216,7 @@ impl Work {
 
 /// Lets each fault happen in its time, and returns when the time and all of them are over.
 async fn break_things(
-    ground: &Arc<Ground>,
+    environment: &Arc<Environment>,
     planned: Vec<Planned>,
     length: Duration,
     board: &Board,
@@ -221,9 +228,9 @@ async fn break_things(
     let mut planned = planned.into_iter().peekable();
     while begun.elapsed() < length || !happening.is_empty() {
         while let Some(planned) = planned.next_if(|planned| planned.at <= begun.elapsed()) {
-            let ground = Arc::clone(ground);
+            let environment = Arc::clone(environment);
             happening.spawn(async move {
-                let what = inject::inject(&ground, &planned).await;
+                let what = inject::inject(&environment, &planned).await;
                 what.with_context(|| planned.fault.name()).map(|what| (planned, what))
             });
         }
@@ -240,7 +247,7 @@ async fn break_things(
             Ok(None) => tokio::time::sleep(LOOK_EVERY).await,
             Err(_) => {}
         }
-        ground.look_after()?;
+        environment.look_after()?;
     }
     anyhow::ensure!(happened.len() == total, "{} of {total} faults have happened", happened.len());
     Ok(happened)

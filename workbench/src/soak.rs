@@ -51,7 +51,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// What was measured and found. Serialized without the samples, it is the last line.
 #[derive(Serialize)]
-pub struct Report {
+pub struct SoakReport {
     soak: &'static str,
     minutes: f64,
     rate: u32,
@@ -62,7 +62,7 @@ pub struct Report {
     pub proof: Verdict,
 }
 
-impl Report {
+impl SoakReport {
     pub fn is_ok(&self) -> bool {
         self.soak == "ok"
     }
@@ -82,7 +82,7 @@ impl Report {
 }
 
 /// Errors: a program that ends, services that do not answer, or too short a time.
-pub async fn run(args: &SoakArgs, shutdown: &CancellationToken) -> anyhow::Result<Report> {
+pub async fn run(args: &SoakArgs, shutdown: &CancellationToken) -> anyhow::Result<SoakReport> {
     fs::create_dir_all(&args.logs).with_context(|| format!("make {}", args.logs.display()))?;
     args.prove.database.parse("workbench")?.connect_ready().await?;
     let (mut soak, stop) = (Soak::start(args)?, shutdown.child_token());
@@ -112,7 +112,15 @@ pub async fn run(args: &SoakArgs, shutdown: &CancellationToken) -> anyhow::Resul
     let is_ok = proof.is_ok() && growths.iter().all(Growth::is_ok) && findings.is_empty();
     let written = samples.last().map_or(0, |sample| sample.written);
     let soak = if is_ok { "ok" } else { "failed" };
-    Ok(Report { soak, minutes: args.minutes, rate: args.rate, written, growths, findings, proof })
+    Ok(SoakReport {
+        soak,
+        minutes: args.minutes,
+        rate: args.rate,
+        written,
+        growths,
+        findings,
+        proof,
+    })
 }
 
 /// Everything that runs meanwhile.

@@ -18,7 +18,7 @@ use crate::{ask, files};
 #[derive(Parser)]
 #[command(disable_help_flag = true)]
 #[command(override_usage = "cargo xtask chaos|soak [OPTIONS] [OPTIONS OF THE PROGRAM]")]
-struct Ground {
+struct StackOptions {
     /// How the binaries are compiled
     #[arg(long, value_enum, default_value_t = Profile::Release)]
     profile: Profile,
@@ -33,19 +33,19 @@ const OWN: [&str; 2] = ["--profile", "--store"];
 pub fn run(name: &str, arguments: Vec<OsString>) -> Result<ExitCode> {
     let (own, rest) = split(arguments);
     if ask::wants_help(&rest) {
-        println!("{}", Ground::command().render_long_help());
+        println!("{}", StackOptions::command().render_long_help());
     }
-    run_workbench(name, rest, &Ground::parse_from(own))
+    run_workbench(name, rest, &StackOptions::parse_from(own))
 }
 
 /// For people: the pipeline live, while one fault after the other happens.
 pub fn demo(minutes: Option<u64>, profile: Profile, store: Option<StoreKind>) -> Result<ExitCode> {
     let minutes = minutes.unwrap_or(24 * 60).to_string();
     let arguments = ["--live", "--minutes", &minutes, "--every", "6s"].map(OsString::from);
-    run_workbench("chaos", arguments.to_vec(), &Ground { profile, store })
+    run_workbench("chaos", arguments.to_vec(), &StackOptions { profile, store })
 }
 
-/// The arguments of [`Ground`], behind a program's name, and those that are handed on.
+/// The arguments of [`StackOptions`], behind a program's name, and those that are handed on.
 fn split(arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
     let (mut own, mut rest) = (vec!["xtask".into()], Vec::new());
     let mut words = arguments.into_iter();
@@ -61,7 +61,11 @@ fn split(arguments: Vec<OsString>) -> (Vec<OsString>, Vec<OsString>) {
 }
 
 /// On a stack of its own; what a failed run has left behind is kept.
-fn run_workbench(name: &str, mut arguments: Vec<OsString>, ground: &Ground) -> Result<ExitCode> {
+fn run_workbench(
+    name: &str,
+    mut arguments: Vec<OsString>,
+    options: &StackOptions,
+) -> Result<ExitCode> {
     // Asked for before anything is built, which may put a new file in this program's place.
     let launcher = std::env::current_exe().context("cannot find this program's own file")?;
     let results = files::workspace().join("target").join(name);
@@ -74,13 +78,13 @@ fn run_workbench(name: &str, mut arguments: Vec<OsString>, ground: &Ground) -> R
     if let Some(code) = ask::answer(Target::Workbench, &arguments)? {
         return Ok(code);
     }
-    let services = || stack::fetch(ground.store);
-    let binaries = build::binaries_while(services, ground.profile)?;
+    let services = || stack::fetch(options.store);
+    let binaries = build::binaries_while(services, options.profile)?;
     if let Some(code) = ask::refused(&binaries.path("workbench"), &arguments)? {
         return Ok(code);
     }
-    ground.profile.caution().into_iter().for_each(|caution| eprintln!("{caution}"));
-    let code = OwnedStack::run(name, ground.store, |stack| {
+    options.profile.caution().into_iter().for_each(|caution| eprintln!("{caution}"));
+    let code = OwnedStack::run(name, options.store, |stack| {
         files::remove_dir(&results)?;
         let mut command: Command = binaries.command("workbench");
         command.args(&arguments).env("XTASK", launcher).env("STACK_DIR", stack.dir());
@@ -102,15 +106,15 @@ mod tests {
     fn its_own_flags_are_taken_out_wherever_they_stand() {
         let words = ["--seed", "7", "--store=minio", "--every", "5s", "--profile", "dev", "--x"];
         let (own, rest) = split_words(&words);
-        let ground = Ground::try_parse_from(own).unwrap();
-        assert!(ground.profile == Profile::Dev && ground.store == Some(StoreKind::Minio));
+        let options = StackOptions::try_parse_from(own).unwrap();
+        assert!(options.profile == Profile::Dev && options.store == Some(StoreKind::Minio));
         assert_eq!(rest, ["--seed", "7", "--every", "5s", "--x"]);
     }
 
     #[test]
     fn a_wrong_value_of_its_own_flags_is_a_usage_error() {
         for words in [&["--store", "disk"][..], &["--profile"], &["--store=s3proxy", "--store=a"]] {
-            let error = Ground::try_parse_from(split_words(words).0).err().unwrap();
+            let error = StackOptions::try_parse_from(split_words(words).0).err().unwrap();
             assert_eq!(error.exit_code(), 2, "{words:?}");
         }
     }
@@ -118,8 +122,8 @@ mod tests {
     #[test]
     fn without_flags_of_its_own_all_is_handed_on() {
         let (own, rest) = split_words(&["--faults", "wrong", "--profiles", "--help"]);
-        let ground = Ground::try_parse_from(own).unwrap();
-        assert!(ground.profile == Profile::Release && ground.store.is_none());
+        let options = StackOptions::try_parse_from(own).unwrap();
+        assert!(options.profile == Profile::Release && options.store.is_none());
         assert_eq!(rest, ["--faults", "wrong", "--profiles", "--help"]);
     }
 }

@@ -976,7 +976,7 @@ async fn two_sets_of_flags_that_judge_the_same_hours_in_turn_are_named_once_a_ru
     world.put(&key(10, 0, 10_000), &calm(10, &[100])).await;
     world.put(&key(11, 0, 11_000), &calm(11, &[])).await;
     let said = "were judged by other flags within a day";
-    for (flags, is_said) in [
+    for (flags, is_logged) in [
         (&[][..], false),
         (&["--price-step", "5"], true),
         (&["--price-step", "5"], false),
@@ -985,9 +985,9 @@ async fn two_sets_of_flags_that_judge_the_same_hours_in_turn_are_named_once_a_ru
     ] {
         let outcome = world.run_ok(&[&DAY[..], flags].concat()).await;
         let times = outcome.stderr.matches(said).count();
-        assert_eq!(times, usize::from(is_said), "{flags:?} {}", outcome.stderr);
+        assert_eq!(times, usize::from(is_logged), "{flags:?} {}", outcome.stderr);
         let name = flags.first().unwrap_or(&"--price-step");
-        assert!(!is_said || outcome.stderr.contains(name), "{flags:?} {}", outcome.stderr);
+        assert!(!is_logged || outcome.stderr.contains(name), "{flags:?} {}", outcome.stderr);
     }
     // What was judged long ago by other flags is judged anew, once.
     world.execute("update judged_hours set judged_at = now() - interval '25 hours'").await;

@@ -3,7 +3,7 @@
 use crate::support::{World, key, lines, some_ticks};
 use crate::verify::{HOURS, Live, agreeing, bars, verify};
 use sqlx::{Connection as _, PgConnection};
-use testing::Record;
+use testing::TestMessage;
 
 /// An hour of ten messages with three ticks each, which was archived, computed, and then expired.
 async fn expired_messages() -> World {
@@ -65,7 +65,7 @@ async fn of_a_message_that_was_rejected_in_part_the_lost_ticks_are_found() {
     let end = live.ticks[199].at.micros() / 1000;
     let whole = messages[3].len();
     live.topic
-        .produce(messages.iter().map(|message| Record::new(0, message.as_str()).at(end)))
+        .produce(messages.iter().map(|message| TestMessage::new(0, message.as_str()).at(end)))
         .await;
     live.world.set_next_offset(live.topic.name(), 0, 205).await;
     live.world
@@ -88,7 +88,9 @@ async fn an_element_that_was_lost_of_a_message_that_is_known_otherwise_is_found_
     let ticks: Vec<_> =
         lines(&live.ticks[..3]).lines().map(|line| line.replace("kafka_", "former_")).collect();
     let end = live.ticks[199].at.micros() / 1000;
-    live.topic.produce([Record::new(0, format!("[{}]", ticks.join(",")).as_str()).at(end)]).await;
+    live.topic
+        .produce([TestMessage::new(0, format!("[{}]", ticks.join(",")).as_str()).at(end)])
+        .await;
     live.world.set_next_offset(live.topic.name(), 0, 202).await;
     let insert = |offsets: &str| {
         format!(

@@ -413,7 +413,7 @@ async fn an_archive_of_which_every_line_is_rejected_ends_with_4_and_says_why_and
 
 #[tokio::test]
 async fn an_archive_of_which_most_lines_are_rejected_is_named_and_the_others_count() {
-    for (rejected, is_said) in [(50, false), (51, true)] {
+    for (rejected, is_logged) in [(50, false), (51, true)] {
         let world = World::create().await;
         let ticks = some_ticks(10, 0, 0, 100);
         let text = lines(&ticks[..rejected]).replace("\"symbol\"", "\"instrument\"")
@@ -423,7 +423,7 @@ async fn an_archive_of_which_most_lines_are_rejected_is_named_and_the_others_cou
         let word = format!(
             "{rejected} of the 100 lines of the window are no ticks; the commonest reason is missing_field"
         );
-        assert_eq!(outcome.stderr.contains(&word), is_said, "{}", outcome.stderr);
+        assert_eq!(outcome.stderr.contains(&word), is_logged, "{}", outcome.stderr);
         assert_eq!(world.number("select ticks from batch_hours").await, 100 - rejected as i64);
     }
 }

@@ -3,9 +3,9 @@
 use crate::support::{DAY, LONG, World, finish, key, lines, some_summary, some_ticks};
 use hourly::archive::Object;
 use hourly::completeness::Lacks;
-use hourly::index::{Entry, Fingerprints, Holding, Index, NewestPlaces};
+use hourly::index::{BatchDb, Entry, Fingerprints, Holding, NewestPlaces};
 use hourly::ledger::{self, Begun, Counts};
-use hourly::lock::{self, Taken};
+use hourly::lock::{self, Acquired};
 use hourly::reader::{Breakage, BrokenKind};
 use hourly::summary::{self, Summary};
 use std::collections::BTreeMap;
@@ -281,16 +281,16 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
              insert into stale_indicators values ('AAPL', '2025-06-02T10:00Z')",
         )
         .await;
-    let index = async || {
+    let db = async || {
         let database = service::pg::Database::parse(world.database.url(), "test").unwrap();
         let connection = database.connect().await.unwrap();
-        Index { connection, database, patience: LONG, lock: None }
+        BatchDb { connection, database, patience: LONG, lock: None }
     };
     let begun = |arguments| Begun { arguments, engine: "", looks_back: true, window: None };
-    let (mut old, mut new) = (index().await, index().await);
-    assert!(matches!(lock::take(&mut old, LONG).await.unwrap(), Taken::Ours));
+    let (mut old, mut new) = (db().await, db().await);
+    assert!(matches!(lock::acquire(&mut old, LONG).await.unwrap(), Acquired::Yes));
     let old_run = ledger::begin(&mut old, begun("the old run")).await.unwrap();
-    assert!(matches!(lock::take(&mut new, Duration::ZERO).await.unwrap(), Taken::Ours));
+    assert!(matches!(lock::acquire(&mut new, Duration::ZERO).await.unwrap(), Acquired::Yes));
     let before = world.footprint().await;
     let hour = hourly::hour::Hour::parse("2025-06-02T10").unwrap();
     let window = hour..hour.plus(1);
@@ -338,7 +338,7 @@ async fn a_run_that_has_lost_its_lock_can_write_nothing_more() {
         old.note_broken(&object, "raw/", &broken, &[hour].into_iter().collect()).await.map(drop),
         summary.write(&mut old).await.map(drop),
         summary::withdraw(&mut old, hour, &snapshot, false).await,
-        hourly::completeness::judge(&mut old, &window, (&[], lacks)).await.map(drop),
+        hourly::completeness::check_completeness(&mut old, &window, (&[], lacks)).await.map(drop),
         ledger::begin(&mut old, begun("the old run, once more")).await.map(drop),
         old.unmark_stale(hour, &snapshot, None).await,
         old.mend(&["k".to_owned()]).await,

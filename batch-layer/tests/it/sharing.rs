@@ -7,8 +7,8 @@ use crate::support::{
 use crate::together::{AT_WORK, left};
 use futures::future::join_all;
 use hourly::hour::Hour;
-use hourly::index::Index;
-use hourly::lock::{self, Taken};
+use hourly::index::BatchDb;
+use hourly::lock::{self, Acquired};
 use hourly::summary::{self, Written};
 use std::process::Command;
 use std::time::Duration;
@@ -292,8 +292,8 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
     world.execute("insert into stale_hours values ('2025-06-02T10:00Z', true, false)").await;
     let database = service::pg::Database::parse(world.database.url(), "test").unwrap();
     let connection = database.connect().await.unwrap();
-    let mut index = Index { connection, database, patience: LONG, lock: None };
-    assert!(matches!(lock::take(&mut index, LONG).await.unwrap(), Taken::Ours));
+    let mut db = BatchDb { connection, database, patience: LONG, lock: None };
+    assert!(matches!(lock::acquire(&mut db, LONG).await.unwrap(), Acquired::Yes));
     let hour = Hour::parse("2025-06-02T10").unwrap();
     for change in [
         OTHER,
@@ -310,17 +310,17 @@ async fn an_hour_is_not_written_from_what_another_run_has_changed_meanwhile() {
          insert into blocked_hours values ('2025-06-02T10:00Z', 'k')",
         "delete from stale_hours",
     ] {
-        let snapshot = index.snapshot(hour).await.unwrap();
+        let snapshot = db.snapshot(hour).await.unwrap();
         world.execute(change).await;
         let before = world.footprint().await;
-        let sum = index.computed(hour).await.unwrap().unwrap().sum.unwrap();
+        let sum = db.computed(hour).await.unwrap().unwrap().sum.unwrap();
         let summary = some_summary(hour, sum, &snapshot);
-        let written = summary.write(&mut index).await.unwrap();
+        let written = summary.write(&mut db).await.unwrap();
         // What touches no hour is nothing to it.
         assert_eq!(matches!(written, Written::Outdated), change != OTHER, "{change}");
         if change != OTHER {
-            index.unmark_stale(hour, &snapshot, None).await.unwrap();
-            summary::withdraw(&mut index, hour, &snapshot, false).await.unwrap();
+            db.unmark_stale(hour, &snapshot, None).await.unwrap();
+            summary::withdraw(&mut db, hour, &snapshot, false).await.unwrap();
             assert_eq!(world.footprint().await, before, "{change}");
         } else {
             world.execute("insert into stale_hours values ('2025-06-02T10:00Z', true, false)").await;

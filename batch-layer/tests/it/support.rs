@@ -22,7 +22,7 @@ pub const LONG: Duration = Duration::from_secs(120);
 pub const DAY: [&str; 4] = ["--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 pub const COMPACT: [&str; 5] = ["compact", "--from", "2025-06-02T00", "--to", "2025-06-03T00"];
 
-/// The ground of one test.
+/// A test's database, bucket and binary.
 pub struct World {
     pub database: TestDatabase,
     pub bucket: TestBucket,

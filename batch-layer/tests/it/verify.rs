@@ -8,7 +8,7 @@ use common::Timestamp;
 use hourly::hour::Hour;
 use serde_json::Value;
 use std::process::Stdio;
-use testing::{HttpProxy, Record, TestTopic, Treatment, eventually, free_port, stack};
+use testing::{HttpProxy, TestMessage, TestTopic, Treatment, eventually, free_port, stack};
 
 pub const HOURS: [&str; 4] = ["--from", "2025-06-02T09", "--to", "2025-06-02T12"];
 
@@ -19,7 +19,7 @@ pub async fn verify(world: &World, flags: &[&str]) -> Outcome {
 /// Hours 9 to 11 with two partitions each, the same everywhere, and computed.
 pub async fn agreeing() -> World {
     let world = World::with_hours(9..12, 2, 400).await;
-    settle(&world).await;
+    make_stable(&world).await;
     // The offsets between an hour's last tick and the next one's first were no ticks.
     world.source("stock_prices").await;
     world
@@ -34,7 +34,7 @@ pub async fn agreeing() -> World {
 }
 
 /// Everything that follows from the ticks.
-async fn settle(world: &World) {
+async fn make_stable(world: &World) {
     world.fill_minute_bars().await;
     for partition in 0..2 {
         world.set_next_offset("stock_prices", partition, 20_000).await;
@@ -90,7 +90,7 @@ async fn every_kind_of_difference_is_found_in_its_hour_and_partition() {
     let archived = some_ticks(11, 1, 11_000, 400);
     world.put(&key(11, 1, 11_000), &[&archived[..20], &archived[25..]].concat()).await;
     world.execute("truncate minute_bars").await;
-    settle(&world).await;
+    make_stable(&world).await;
 
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 1, "{}{}", outcome.stdout, outcome.stderr);
@@ -211,7 +211,7 @@ async fn records_that_the_archive_has_twice_and_ticks_in_other_folders_are_no_di
         world.put(&key(hour, 0, from), &ticks[from as usize..to]).await;
     }
     world.run_ok(&["--from", "2025-06-02T00", "--to", "2025-06-03T00"]).await;
-    settle(&world).await;
+    make_stable(&world).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     let found = world
@@ -436,7 +436,7 @@ async fn an_archive_without_provenance_is_compared_by_number_and_content() {
         .replace(r#""kafka_partition""#, r#""p""#);
     world.bucket.put(&key(10, 0, 0), bare.clone()).await.unwrap();
     world.insert_realtime(&ticks).await;
-    settle(&world).await;
+    make_stable(&world).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}", outcome.stdout);
     world
@@ -477,7 +477,7 @@ async fn fractions_of_volumes_and_absent_ones_are_summed_up_and_compared_to_the_
     world
         .execute(&format!("update realtime_stock set volume = null where kafka_offset = {without}"))
         .await;
-    settle(&world).await;
+    make_stable(&world).await;
     assert_eq!(world.summary().await, world.expected().await);
     assert_eq!(
         world.number("select count(*) from hourly_stock_summary where volume is null").await,
@@ -891,7 +891,7 @@ async fn many_symbols() -> World {
     ticks.iter_mut().zip(0..).for_each(|(tick, number)| tick.symbol = format!("S{number:04}"));
     world.put(&key(10, 0, 0), &ticks).await;
     world.insert_realtime(&ticks).await;
-    settle(&world).await;
+    make_stable(&world).await;
     world
 }
 
@@ -1163,7 +1163,7 @@ async fn expired_objects_whose_lines_told_no_offsets_are_compared_by_number() {
         world.bucket.put(&name, lines_without_offsets(10, partition, 20)).await.unwrap();
         world.insert_realtime(&some_ticks(10, partition, 0, 20)).await;
     }
-    settle(&world).await;
+    make_stable(&world).await;
     let outcome = verify(&world, &HOURS).await;
     assert_eq!(outcome.code, 0, "{}{}", outcome.stdout, outcome.stderr);
     // One after the other.
@@ -1834,7 +1834,7 @@ impl Live {
         let live = Self { world, topic, hour, ticks };
         live.send(&live.ticks).await;
         let end = live.ticks[199].at.micros() / 1000;
-        live.topic.produce([Record::new(0, "no tick").at(end)]).await;
+        live.topic.produce([TestMessage::new(0, "no tick").at(end)]).await;
         live.world.insert_realtime(&live.ticks).await;
         live.world.fill_minute_bars().await;
         live.world.put(&key_of(hour, 0, 0), &live.ticks).await;
@@ -1854,7 +1854,7 @@ impl Live {
         let records = text
             .lines()
             .zip(ticks)
-            .map(|(line, tick)| Record::new(0, line).at(tick.at.micros() / 1000));
+            .map(|(line, tick)| TestMessage::new(0, line).at(tick.at.micros() / 1000));
         self.topic.produce(records).await;
     }
 
@@ -1892,7 +1892,7 @@ async fn a_record_that_is_lost_is_found_in_kafka_whatever_time_it_bears() {
     let live = Live::create().await;
     let now = Timestamp::now().micros() / 1000;
     let [lost, last] = [201, 202].map(|offset| ticks_of(live.hour, 0, offset, 1));
-    live.topic.produce([Record::new(0, lines(&lost).trim()).at(now)]).await;
+    live.topic.produce([TestMessage::new(0, lines(&lost).trim()).at(now)]).await;
     live.send(&last).await;
     live.world.insert_realtime(&last).await;
     live.world.execute("truncate minute_bars").await;
@@ -2000,7 +2000,7 @@ async fn a_message_that_is_no_tick_counts_once_where_late_ticks_surround_it() {
     world.put(&key(9, 0, 11_900), &late).await;
     world.insert_realtime(&late).await;
     world.execute("truncate minute_bars, hour_bars").await;
-    settle(&world).await;
+    make_stable(&world).await;
     let timed = "insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
                  select 1, 0, o, 'empty', 'no value' from generate_series(11400, 11899) as o;
                  update rejected_ticks
@@ -2042,7 +2042,7 @@ async fn the_one_topic_that_was_read_is_compared_where_none_is_named() {
 async fn messages_that_are_no_ticks_count_in_the_hour_in_which_kafka_took_them() {
     let live = Live::create().await;
     let at = live.hour.plus(1).start().micros() / 1000;
-    live.topic.produce((0..3).map(|_| Record::new(0, "no tick").at(at))).await;
+    live.topic.produce((0..3).map(|_| TestMessage::new(0, "no tick").at(at))).await;
     live.world
         .execute(
             "insert into rejected_ticks (source, kafka_partition, kafka_offset, reason, detail)
@@ -2157,7 +2157,7 @@ async fn a_lost_record_whose_tick_is_of_a_day_before_is_found_in_the_hour_of_the
     let records = text
         .lines()
         .zip(&live.ticks)
-        .map(|(line, tick)| Record::new(0, line).at(tick.at.micros() / 1000));
+        .map(|(line, tick)| TestMessage::new(0, line).at(tick.at.micros() / 1000));
     live.topic.produce(records).await;
     live.world.set_next_offset(live.topic.name(), 0, 204).await;
     let outcome = live.verify().await;

@@ -23,14 +23,14 @@ const SMALL: u64 = 64 * 1024;
 /// An object's bytes, for a thread that may block. Reading fails once the run is stopped.
 #[derive(Debug)]
 pub struct Body {
-    source: Source,
+    source: BodyStream,
     stop: CancellationToken,
     /// Bytes that are still to come.
     left: u64,
 }
 
 #[derive(Debug)]
-enum Source {
+enum BodyStream {
     File(File),
     /// What has come, and why no more did.
     Whole {
@@ -67,12 +67,12 @@ impl Body {
     /// `size`: how many bytes there must be, here and below.
     pub fn file(mut file: File, size: u64, stop: CancellationToken) -> Self {
         if size > SMALL {
-            return Self { source: Source::File(file), stop, left: size };
+            return Self { source: BodyStream::File(file), stop, left: size };
         }
         let mut bytes = Vec::with_capacity(size as usize + 1);
         // One byte more, if there is one, tells that it has grown.
         let failed = file.by_ref().take(size + 1).read_to_end(&mut bytes).err();
-        Self { source: Source::Whole { bytes: bytes.into(), failed }, stop, left: size }
+        Self { source: BodyStream::Whole { bytes: bytes.into(), failed }, stop, left: size }
     }
 
     /// Fetches a small object; starts to fetch a larger one, ahead of the reader.
@@ -80,7 +80,7 @@ impl Body {
         let mut chunks = Chunks { stream, pace: Pace::default() };
         if size <= SMALL {
             let (bytes, failed) = chunks.all(size, &stop).await;
-            return Self { source: Source::Whole { bytes, failed }, stop, left: size };
+            return Self { source: BodyStream::Whole { bytes, failed }, stop, left: size };
         }
         let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
         tokio::spawn(async move {
@@ -92,7 +92,7 @@ impl Body {
             }
         });
         Self {
-            source: Source::Stream { chunks: receiver, current: Bytes::new() },
+            source: BodyStream::Stream { chunks: receiver, current: Bytes::new() },
             stop,
             left: size,
         }
@@ -103,7 +103,7 @@ impl Body {
     #[must_use]
     pub fn is_text_at_hand(&self) -> bool {
         match &self.source {
-            Source::Whole { bytes, failed: None } => matches!(bytes.first(), Some(b'{' | b'[')),
+            BodyStream::Whole { bytes, failed: None } => matches!(bytes.first(), Some(b'{' | b'[')),
             _ => false,
         }
     }
@@ -188,12 +188,12 @@ impl Read for Body {
             return Err(io::Error::other(Interrupted("the run is being stopped".into())));
         }
         let count = match &mut self.source {
-            Source::File(file) => file.read(buffer)?,
-            Source::Whole { bytes, failed } => match failed.take_if(|_| bytes.is_empty()) {
+            BodyStream::File(file) => file.read(buffer)?,
+            BodyStream::Whole { bytes, failed } => match failed.take_if(|_| bytes.is_empty()) {
                 Some(error) => return Err(error),
                 None => take(bytes, buffer),
             },
-            Source::Stream { chunks, current } => {
+            BodyStream::Stream { chunks, current } => {
                 while current.is_empty() {
                     match chunks.blocking_recv() {
                         Some(chunk) => *current = chunk?,

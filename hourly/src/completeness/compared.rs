@@ -7,7 +7,7 @@
 //! another number of ticks.
 
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::scan::{Offsets, places};
 use crate::state;
 use common::Timestamp;
@@ -23,7 +23,7 @@ use sqlx::postgres::{PgConnection, PgRow};
 const AT_ONCE: i64 = 10 * Timestamp::MINUTE;
 
 /// An hour that is to be compared.
-struct Due {
+struct HourToCompare {
     hour: Hour,
     computed_at: Timestamp,
     speed_ticks: i64,
@@ -41,7 +41,7 @@ struct Sums {
 }
 
 /// The places that `realtime_stock` has of an hour, by source and partition.
-type Places = FxHashMap<(i16, i32), RoaringTreemap>;
+type OffsetsBySource = FxHashMap<(i16, i32), RoaringTreemap>;
 
 /// Topics by source.
 type Topics = FxHashMap<i16, String>;
@@ -57,49 +57,51 @@ struct Missing {
 ///
 /// # Errors
 /// Where the database fails, or what was kept of the hour cannot be read.
-pub async fn compare(index: &mut Index, hours: &[Timestamp]) -> Result<(), Failure> {
+pub async fn compare(db: &mut BatchDb, hours: &[Timestamp]) -> Result<(), Failure> {
     let statement = pg::query_scalar(include_str!("../../sql/completeness/due.sql")).bind(hours);
     // Of a day that retention has dropped nothing is left to compare with.
-    let due: Vec<Timestamp> = index.fetch_all("looking for hours to compare in", statement).await?;
+    let due: Vec<Timestamp> = db.fetch_all("looking for hours to compare in", statement).await?;
     if due.is_empty() {
         return Ok(());
     }
-    let topics = index.sources().await?.into_iter();
+    let topics = db.sources().await?.into_iter();
     let topics: Topics = topics.map(|(topic, source)| (source, topic)).collect();
     for hour in due {
-        compare_one(index, hour, &topics).await?;
+        compare_one(db, hour, &topics).await?;
     }
     Ok(())
 }
 
-async fn compare_one(index: &mut Index, hour: Timestamp, topics: &Topics) -> Result<(), Failure> {
-    let due = index.query("reading hour_sums in", async |connection| read(connection, hour).await);
+async fn compare_one(db: &mut BatchDb, hour: Timestamp, topics: &Topics) -> Result<(), Failure> {
+    let due = db.query("reading hour_sums in", async |connection| read(connection, hour).await);
     // What another version has kept is computed anew when its hour is next.
     let Some(due) = due.await? else {
         return Ok(());
     };
-    let mut speed = Places::default();
+    let mut speed = OffsetsBySource::default();
     let (mut start, end) = (due.hour.start(), due.hour.plus(1).start());
     while start < end {
         let slice = (start, start.plus_micros(AT_ONCE));
-        index
-            .query("reading realtime_stock in", async |connection| {
-                add_places(connection, slice, &mut speed).await
-            })
-            .await?;
+        db.query("reading realtime_stock in", async |connection| {
+            add_places(connection, slice, &mut speed).await
+        })
+        .await?;
         start = slice.1;
     }
-    let missing = missing(&due, &speed, topics);
+    let missing = find_missing(&due, &speed, topics);
     let note = pg::query(include_str!("../../sql/completeness/note_compared.sql"))
         .bind(due.hour.start())
         .bind(due.computed_at)
         .bind(due.speed_ticks)
         .bind(missing.ticks.cast_signed())
         .bind(missing.example);
-    index.write("compared_hours", note).await.map(drop)
+    db.write("compared_hours", note).await.map(drop)
 }
 
-async fn read(connection: &mut PgConnection, hour: Timestamp) -> Result<Option<Due>, sqlx::Error> {
+async fn read(
+    connection: &mut PgConnection,
+    hour: Timestamp,
+) -> Result<Option<HourToCompare>, sqlx::Error> {
     let row = pg::query(include_str!("../../sql/completeness/computed.sql"))
         .bind(hour)
         .fetch_optional(connection)
@@ -111,7 +113,7 @@ async fn read(connection: &mut PgConnection, hour: Timestamp) -> Result<Option<D
     let (Some(offsets), Some(withdrawn)) = (kept("offsets")?, kept("withdrawn")?) else {
         return Ok(None);
     };
-    Ok(Some(Due {
+    Ok(Some(HourToCompare {
         hour: Hour::of(hour),
         computed_at: row.try_get("computed_at")?,
         speed_ticks: row.try_get("speed_ticks")?,
@@ -128,7 +130,7 @@ async fn read(connection: &mut PgConnection, hour: Timestamp) -> Result<Option<D
 async fn add_places(
     connection: &mut PgConnection,
     (from, to): (Timestamp, Timestamp),
-    speed: &mut Places,
+    speed: &mut OffsetsBySource,
 ) -> Result<(), sqlx::Error> {
     let mut rows = pg::query(include_str!("../../sql/completeness/places.sql"))
         .bind(from)
@@ -140,7 +142,7 @@ async fn add_places(
     Ok(())
 }
 
-fn add_block(row: &PgRow, speed: &mut Places) -> Result<(), sqlx::Error> {
+fn add_block(row: &PgRow, speed: &mut OffsetsBySource) -> Result<(), sqlx::Error> {
     let of = (row.try_get("source")?, row.try_get("kafka_partition")?);
     let index = row.try_get::<i16, _>("kafka_index")?.cast_unsigned();
     let first = row.try_get::<i64, _>("block")?.cast_unsigned() << 6;
@@ -162,7 +164,7 @@ fn add_block(row: &PgRow, speed: &mut Places) -> Result<(), sqlx::Error> {
 type OfPartition<'a> = ((Option<&'a str>, i32), RoaringTreemap, u64);
 
 /// What is missing in the sums, by topic and partition.
-fn missing(due: &Due, speed: &Places, topics: &Topics) -> Missing {
+fn find_missing(due: &HourToCompare, speed: &OffsetsBySource, topics: &Topics) -> Missing {
     let mut by_topic: Vec<OfPartition<'_>> = Vec::new();
     for ((source, partition), places) in speed {
         let of = (topics.get(source).map(String::as_str), *partition);
@@ -211,20 +213,20 @@ mod tests {
         for (partition, place) in places {
             offsets.insert(*partition, *place);
         }
-        offsets.settle();
+        offsets.flush();
         offsets
     }
 
     fn of(sums: Sums, ticks: u64, speed: &[(i16, i32, &[u64])]) -> (u64, Option<String>) {
         let hour = Hour::of(Timestamp::from_micros(0));
-        let due = Due { hour, computed_at: hour.start(), speed_ticks: 0, ticks, sums };
-        let speed: Places = speed
+        let due = HourToCompare { hour, computed_at: hour.start(), speed_ticks: 0, ticks, sums };
+        let speed: OffsetsBySource = speed
             .iter()
             .map(|(source, partition, places)| ((*source, *partition), places.iter().collect()))
             .collect();
         let topics =
             [(1, "a".to_owned()), (2, "b".to_owned()), (3, "a".to_owned())].into_iter().collect();
-        let Missing { ticks, example } = missing(&due, &speed, &topics);
+        let Missing { ticks, example } = find_missing(&due, &speed, &topics);
         (ticks, example)
     }
 

@@ -2,15 +2,15 @@
 //!
 //! Where a speed layer has read past them, it knows what they were, and each of its ticks is looked
 //! for in the sums (`compared_hours`). Else nothing tells whether they were ticks: an object that
-//! has not come yet, or is lost, leaves such a hole. Whenever an hour's sums change, the stretch of
+//! has not come yet, or is lost, leaves such a hole. Whenever an hour's sums change, the run of
 //! offsets that they lie in is looked through, with its neighbours.
 
 use super::hole::{Folders, Hole, Reach, Recorded};
 use super::known::{self, KnownOffsets, KnownReach};
 use crate::archive::{FileName, FileNameTemplate, PrefixTemplate};
 use crate::hour::Hour;
-use crate::index::{Index, Indexed};
-use crate::lock::Hold;
+use crate::index::{BatchDb, Indexed};
+use crate::lock::TransactionLock;
 use crate::scan::places;
 use common::Timestamp;
 use roaring::RoaringTreemap;
@@ -28,7 +28,7 @@ use std::ops::Range;
 const SPANS_AT_ONCE: i64 = 200;
 
 /// Holes that each have a row of their own.
-const APART: usize = 100;
+const HOLES_LISTED: usize = 100;
 
 /// How the archive names folders and objects.
 #[derive(Debug, Clone, Copy)]
@@ -47,22 +47,22 @@ type SpanRow = (Timestamp, String, i32, i64, i64);
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn check_gaps(index: &mut Index, naming: Naming<'_>) -> Result<(), Failure> {
+pub async fn check_gaps(db: &mut BatchDb, naming: Naming<'_>) -> Result<(), Failure> {
     loop {
         let statement = pg::query_as(include_str!("../../sql/completeness/gaps_unchecked.sql"))
             .bind(SPANS_AT_ONCE);
-        let rows: Vec<SpanRow> = index.fetch_all("reading hour_spans in", statement).await?;
+        let rows: Vec<SpanRow> = db.fetch_all("reading hour_spans in", statement).await?;
         if rows.is_empty() {
             return Ok(());
         }
         for reach in joined(&rows) {
-            look_through(index, naming, reach).await?;
+            look_through(db, naming, reach).await?;
         }
         let note = pg::query(include_str!("../../sql/completeness/note_gaps_checked.sql"))
             .bind(rows.iter().map(|(hour, ..)| *hour).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, topic, ..)| topic.as_str()).collect::<Vec<_>>())
             .bind(rows.iter().map(|(_, _, partition, ..)| *partition).collect::<Vec<_>>());
-        index.write("hour_spans", note).await?;
+        db.write("hour_spans", note).await?;
     }
 }
 
@@ -86,45 +86,43 @@ fn joined(rows: &[SpanRow]) -> Vec<Reach> {
 }
 
 async fn look_through(
-    index: &mut Index,
+    db: &mut BatchDb,
     naming: Naming<'_>,
     mut reach: Reach,
 ) -> Result<(), Failure> {
-    let KnownReach { offsets: mut known, range, recorded } = index
+    let KnownReach { offsets: mut known, range, recorded } = db
         .query("reading hour_spans in", async |connection| {
             known::read(connection, &mut reach).await
         })
         .await?;
     let mut objects = Objects::default();
     for hole in &recorded {
-        let of_new_topic = objects.of_new_topic(index, naming, (&reach, hole), &known).await?;
+        let of_new_topic = objects.of_new_topic(db, naming, (&reach, hole), &known).await?;
         if !of_new_topic.is_empty() {
             known.leave_out(&of_new_topic);
         }
     }
     let mut present = known.present();
     if present.gaps(range.clone()).next().is_some() {
-        index
-            .query("reading rejected_ticks in", async |connection| {
-                let within = (&reach, &range);
-                known::add_explained(connection, naming.names, within, &mut present).await
-            })
-            .await?;
+        db.query("reading rejected_ticks in", async |connection| {
+            let within = (&reach, &range);
+            known::add_explained(connection, naming.names, within, &mut present).await
+        })
+        .await?;
     }
     let mut holes = Vec::new();
     for hole in holes_of(present.gaps(range.clone()), &known) {
         let was = recorded_of(&hole, &recorded);
-        let folders = objects.folders_of(index, naming, (&reach, &hole), was).await?;
+        let folders = objects.folders_of(db, naming, (&reach, &hole), was).await?;
         holes.extend(folders.map(|folders| (hole, folders)));
     }
     if holes.is_empty() && recorded.is_empty() {
         return Ok(());
     }
-    index
-        .transact("writing missing_offsets in", Hold::Nothing, async |transaction| {
-            replace(transaction, (&reach, &range), &holes).await
-        })
-        .await
+    db.transact("writing missing_offsets in", TransactionLock::None, async |transaction| {
+        replace(transaction, (&reach, &range), &holes).await
+    })
+    .await
 }
 
 /// What may lie between two archived offsets.
@@ -179,7 +177,9 @@ fn holes_of(missing: impl Iterator<Item = Range<u64>>, known: &KnownOffsets) -> 
         let Range { start: first, end } = gap;
         count += 1;
         match holes.last_mut() {
-            Some(last) if count > APART && last.before.1 == before.1 && last.after.1 == after.1 => {
+            Some(last)
+                if count > HOLES_LISTED && last.before.1 == before.1 && last.after.1 == after.1 =>
+            {
                 (last.last, last.offsets, last.after) =
                     (end - 1, last.offsets + end - first, after);
             }
@@ -209,7 +209,7 @@ impl Objects {
     /// derived from may be gone, and other objects of those hours would give a wrong answer.
     async fn folders_of(
         &mut self,
-        index: &mut Index,
+        db: &mut BatchDb,
         naming: Naming<'_>,
         (reach, hole): (&Reach, &Hole),
         known: Option<&Recorded>,
@@ -217,8 +217,8 @@ impl Objects {
         if let Some((_, folders)) = known.filter(|(known, _)| known.has_neighbours_of(hole)) {
             return Ok(Some(*folders));
         }
-        let before = self.lie(index, naming, (reach, hole.before)).await?;
-        let after = self.lie(index, naming, (reach, hole.after)).await?;
+        let before = self.lie(db, naming, (reach, hole.before)).await?;
+        let after = self.lie(db, naming, (reach, hole.after)).await?;
         Ok(match between(&before, &after, naming.slack) {
             Between::Folders(folders) => Some(folders),
             // Another object of the hour may have been taken for the one that is gone.
@@ -232,7 +232,7 @@ impl Objects {
     /// was stored, by more than slack.
     async fn of_new_topic(
         &mut self,
-        index: &mut Index,
+        db: &mut BatchDb,
         naming: Naming<'_>,
         (reach, (hole, folders)): (&Reach, &Recorded),
         known: &KnownOffsets,
@@ -241,7 +241,7 @@ impl Objects {
         if known.later((hole.first, hole.last), last).is_empty() {
             return Ok(Vec::new());
         }
-        let stored = self.lie(index, naming, (reach, hole.after)).await?.stored.map(Hour::of);
+        let stored = self.lie(db, naming, (reach, hole.after)).await?.stored.map(Hour::of);
         let end = stored.map_or(last, |stored| stored.max(last)).plus(1 + naming.slack);
         let mut of_new_topic = Vec::new();
         for (hour, offsets) in known.later((hole.first, hole.last), end) {
@@ -250,8 +250,8 @@ impl Objects {
             }
             let mut of_hour = RoaringTreemap::new();
             for run in places::runs(&offsets) {
-                let first = self.lie(index, naming, (reach, (run.start, hour))).await?;
-                let last = self.lie(index, naming, (reach, (run.end - 1, hour))).await?;
+                let first = self.lie(db, naming, (reach, (run.start, hour))).await?;
+                let last = self.lie(db, naming, (reach, (run.end - 1, hour))).await?;
                 if first.folder.start >= end && last.folder.start >= end {
                     of_hour.insert_range(run);
                 }
@@ -265,12 +265,12 @@ impl Objects {
     /// Where an offset of an hour lies.
     async fn lie(
         &mut self,
-        index: &mut Index,
+        db: &mut BatchDb,
         naming: Naming<'_>,
         (reach, (offset, hour)): (&Reach, (u64, Hour)),
     ) -> Result<Lies, Failure> {
         if let Entry::Vacant(unknown) = self.of.entry(hour) {
-            unknown.insert(index.objects_of(hour).await?);
+            unknown.insert(db.objects_of(hour).await?);
         }
         let start = |indexed: &&Indexed| match naming.names.read(&indexed.object.key) {
             FileName::Records(origin) if origin.partition == reach.partition => {
@@ -344,18 +344,17 @@ async fn replace(
 
 /// Forgets holes that the speed layer has read through: it has the ticks right before and behind
 /// them, or had, where retention has dropped their days.
-pub async fn forget_read(index: &mut Index) -> Result<(), Failure> {
-    let mut asked = index.query("reading missing_offsets in", asked).await?;
+pub async fn forget_read(db: &mut BatchDb) -> Result<(), Failure> {
+    let mut asked = db.query("reading missing_offsets in", read_asked).await?;
     let mut hours: Vec<Timestamp> =
         asked.iter().flat_map(|hole| hole.ends.map(|end| end.1)).collect();
     hours.sort_unstable();
     hours.dedup();
     for hour in hours {
-        index
-            .query("reading realtime_stock in", async |connection| {
-                see(connection, hour, &mut asked).await
-            })
-            .await?;
+        db.query("reading realtime_stock in", async |connection| {
+            see(connection, hour, &mut asked).await
+        })
+        .await?;
     }
     asked.retain(|hole| hole.is_seen == [true, true]);
     if asked.is_empty() {
@@ -365,7 +364,7 @@ pub async fn forget_read(index: &mut Index) -> Result<(), Failure> {
         .bind(asked.iter().map(|hole| hole.topic.as_str()).collect::<Vec<_>>())
         .bind(asked.iter().map(|hole| hole.partition).collect::<Vec<_>>())
         .bind(asked.iter().map(|hole| hole.first).collect::<Vec<_>>());
-    index.write("missing_offsets", forget).await.map(drop)
+    db.write("missing_offsets", forget).await.map(drop)
 }
 
 /// A hole, and whether the speed layer has the ticks at its ends.
@@ -380,7 +379,7 @@ struct HoleEnds {
 
 type HoleEndsRow = (String, i32, i64, i64, Timestamp, i64, Timestamp, bool, bool);
 
-async fn asked(connection: &mut PgConnection) -> Result<Vec<HoleEnds>, sqlx::Error> {
+async fn read_asked(connection: &mut PgConnection) -> Result<Vec<HoleEnds>, sqlx::Error> {
     let rows: Vec<HoleEndsRow> =
         pg::query_as(include_str!("../../sql/completeness/missing_beside_realtime.sql"))
             .fetch_all(connection)
@@ -443,19 +442,19 @@ async fn see(
 /// Hours that are incomplete because of missing offsets, each with why. What lies between two hours
 /// counts only where a run has looked at all of them: else nobody has asked for those objects.
 pub async fn lacks(
-    index: &mut Index,
+    db: &mut BatchDb,
     template: &PrefixTemplate,
     run_id: i64,
 ) -> Result<BTreeMap<Hour, String>, Failure> {
     let statement = pg::query_as(include_str!("../../sql/completeness/missing.sql"));
-    let rows: Vec<LackRow> = index.fetch_all("reading missing_offsets in", statement).await?;
+    let rows: Vec<LackRow> = db.fetch_all("reading missing_offsets in", statement).await?;
     let mut hours = HoursOf { template, known: FxHashMap::default() };
     let mut lacks: Vec<Lack<'_>> = rows.iter().map(|row| (row, hours.of(row))).collect();
     let are_far = |(_, [one, other]): &Lack<'_>| one != other || one.start.plus(2) < one.end;
     if !lacks.iter().any(are_far) {
         return Ok(described(&lacks));
     }
-    let looked_at = looked_at(index, run_id).await?;
+    let looked_at = read_windows(db, run_id).await?;
     lacks.retain(|lack| {
         let (_, [one, other]) = lack;
         let has_both = |seen: &Range<Hour>| seen.start <= one.start && other.end <= seen.end;
@@ -537,12 +536,12 @@ fn describe(offsets: u64, holes: usize, row: &LackRow) -> String {
 type LackRow = (String, i32, i64, i64, i64, Timestamp, Timestamp);
 
 /// The hours that runs have looked at, and this one.
-async fn looked_at(index: &mut Index, run_id: i64) -> Result<Vec<Range<Hour>>, Failure> {
+async fn read_windows(db: &mut BatchDb, run_id: i64) -> Result<Vec<Range<Hour>>, Failure> {
     let statement = pg::query_as(include_str!("../../sql/completeness/windows.sql"))
         .bind(run_id)
         .bind(crate::stop::STOPPED);
     let windows: Vec<(Timestamp, Timestamp)> =
-        index.fetch_all("reading batch_runs in", statement).await?;
+        db.fetch_all("reading batch_runs in", statement).await?;
     let mut seen: Vec<Range<Hour>> = Vec::new();
     for (start, end) in windows.into_iter().map(|(start, end)| (Hour::of(start), Hour::of(end))) {
         match seen.last_mut() {
@@ -590,7 +589,7 @@ mod tests {
         let even: Vec<u64> = (0..1000).map(|number| number * 2).collect();
         let odd: Vec<u64> = (0..999).map(|number| number * 2 + 1).collect();
         let found = holes(&known(&[(0, &even)]), &odd);
-        assert_eq!((found.len(), found[APART - 1]), (APART, (199, 1997, 900)));
+        assert_eq!((found.len(), found[HOLES_LISTED - 1]), (HOLES_LISTED, (199, 1997, 900)));
     }
 
     #[test]

@@ -106,7 +106,7 @@ impl<Runs: Iterator<Item = Range<u64>>> Neighbours<'_, Runs> {
 }
 
 /// So many neighbours are kept one by one.
-const APART: u64 = 65_536;
+const SINGLE_RANGE_MAX: u64 = 65_536;
 
 /// A set of offsets. One that lies far from all others, as a damaged line tells it, makes it no
 /// larger.
@@ -118,7 +118,7 @@ pub struct Present {
 
 impl Present {
     pub fn insert(&mut self, range: Range<u64>) {
-        if range.end.saturating_sub(range.start) <= APART {
+        if range.end.saturating_sub(range.start) <= SINGLE_RANGE_MAX {
             self.apart.insert_range(range);
         } else {
             self.ranges.push(range);
@@ -156,7 +156,7 @@ pub async fn read(
         let offsets = read_once(connection, reach).await?;
         let start = offsets.before(reach.first).map_or(reach.first, |(offset, _)| offset);
         let range = start..offsets.after(reach.last).map_or(reach.last, |(offset, _)| offset);
-        let recorded = recorded(connection, reach, &range).await?;
+        let recorded = read_recorded(connection, reach, &range).await?;
         let wider = recorded.iter().fold((reach.first, reach.last), |(first, last), (hole, _)| {
             (first.min(hole.first), last.max(hole.last))
         });
@@ -200,7 +200,7 @@ async fn read_once(
 type RecordedRow = (i64, i64, i64, i64, Timestamp, i64, Timestamp, Timestamp, Timestamp);
 
 /// What is recorded as missing in a range and around it.
-async fn recorded(
+async fn read_recorded(
     connection: &mut PgConnection,
     reach: &Reach,
     range: &Range<u64>,

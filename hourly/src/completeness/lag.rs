@@ -1,6 +1,6 @@
 //! How far the archive is behind the speed layer, by topic and partition: the view `archive_lag`.
 
-use crate::index::Index;
+use crate::index::BatchDb;
 use service::Failure;
 use service::pg;
 use service::words::counted;
@@ -36,17 +36,17 @@ impl ArchiveLag {
 /// # Errors
 /// Where the database fails.
 pub async fn archive_lag(
-    index: &mut Index,
+    db: &mut BatchDb,
     allowed: Duration,
 ) -> Result<Option<ArchiveLag>, Failure> {
     let allow = pg::query(include_str!("../../sql/completeness/note_check.sql"))
         .bind(allowed.as_secs_f64());
-    index.write("archive_lag_check", allow).await?;
+    db.write("archive_lag_check", allow).await?;
     let caught_up = pg::query(include_str!("../../sql/completeness/note_caught_up.sql"));
-    index.write("archive_high_offsets", caught_up).await?;
+    db.write("archive_high_offsets", caught_up).await?;
     let statement = pg::query_as(include_str!("../../sql/completeness/waiting.sql"));
     let waiting: Option<(String, i32, f64)> =
-        index.fetch_optional("reading archive_lag in", statement).await?;
+        db.fetch_optional("reading archive_lag in", statement).await?;
     let lag = |(topic, partition, seconds)| ArchiveLag {
         topic,
         partition,

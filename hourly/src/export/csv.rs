@@ -1,6 +1,6 @@
 //! A tick as a line of comma-separated fields (RFC 4180, but for its line ends).
 
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use crate::lake::gather::is_without_offset;
 use common::{Codes, Place};
 use std::fmt::Display;
@@ -16,11 +16,11 @@ pub const HEADER: &str = "symbol,timestamp,open,high,low,close,volume,bid,ask,se
 /// Where `out` fails.
 pub fn write(
     out: &mut impl Write,
-    content: &Content<'_>,
+    content: &TickContent<'_>,
     topic: &str,
     place: Place,
 ) -> io::Result<()> {
-    let Content { symbol, timestamp, open, high, low, close, volume, extras } = content;
+    let TickContent { symbol, timestamp, open, high, low, close, volume, extras } = content;
     text(out, symbol)?;
     write!(out, ",{timestamp}")?;
     for price in [open, high, low, close] {
@@ -73,7 +73,7 @@ mod tests {
         extras.set_bid(1);
         extras.set_sequence(0);
         extras.set_conditions(Codes::of_text(conditions));
-        let content = Content {
+        let content = TickContent {
             symbol,
             timestamp: Timestamp::from_micros(1_748_869_200_000_001),
             open: Price::from_nanos(201_500_000_000),

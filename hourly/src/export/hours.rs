@@ -1,8 +1,8 @@
 //! Which hours have ticks, and what is the matter with them.
 
 use crate::hour::Hour;
-use crate::index::Index;
-use crate::lake::table::Counting;
+use crate::index::BatchDb;
+use crate::lake::table::PublishedObject;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
@@ -36,8 +36,8 @@ impl KnownHour {
 
     /// Whether the lake has the hour as it is now.
     #[must_use]
-    pub fn is_in(&self, lake: &[Counting]) -> bool {
-        let is_now = |object: &Counting| Some(object.computed_at) == self.computed_at;
+    pub fn is_in(&self, lake: &[PublishedObject]) -> bool {
+        let is_now = |object: &PublishedObject| Some(object.computed_at) == self.computed_at;
         // An hour whose objects have expired is in the lake with all of its ticks.
         let is_all = || {
             self.has_expired
@@ -51,22 +51,21 @@ impl KnownHour {
 ///
 /// # Errors
 /// Where the database fails; here and below.
-pub async fn with_ticks(index: &mut Index, hours: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
+pub async fn with_ticks(db: &mut BatchDb, hours: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar(include_str!("../../sql/export/hours_of_range.sql"))
         .bind(hours.start.start())
         .bind(hours.end.start());
-    let found: Vec<Timestamp> = index.fetch_all("reading computed hours in", statement).await?;
+    let found: Vec<Timestamp> = db.fetch_all("reading computed hours in", statement).await?;
     Ok(found.into_iter().map(Hour::of).collect())
 }
 
 /// What the tables say of an hour now.
-pub async fn known(index: &mut Index, hour: Hour) -> Result<KnownHour, Failure> {
+pub async fn known(db: &mut BatchDb, hour: Hour) -> Result<KnownHour, Failure> {
     let statement = pg::query(include_str!("../../sql/export/known_hour.sql")).bind(hour.start());
-    index
-        .query("reading computed hours in", async |connection| {
-            known_of(&statement.fetch_one(connection).await?)
-        })
-        .await
+    db.query("reading computed hours in", async |connection| {
+        known_of(&statement.fetch_one(connection).await?)
+    })
+    .await
 }
 
 fn known_of(row: &PgRow) -> Result<KnownHour, sqlx::Error> {

@@ -3,7 +3,7 @@
 use super::args::{ExportArgs, Format, is_folder};
 use super::csv;
 use super::partial::Partial;
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use crate::hour::Hour;
 use crate::lake::file::Writer;
 use crate::lake::gather::is_without_offset;
@@ -132,7 +132,7 @@ impl Output {
     /// # Errors
     /// Where it cannot be written; here and below. [`SeveralTopics`] and [`ReaderGone`] are told
     /// apart.
-    pub fn push(&mut self, content: &Content<'_>, place: Place) -> anyhow::Result<()> {
+    pub fn push(&mut self, content: &TickContent<'_>, place: Place) -> anyhow::Result<()> {
         if self.part.is_none() {
             let path = self.path()?;
             self.written.extend(path.clone());
@@ -182,7 +182,7 @@ impl Output {
 }
 
 impl OutputFile {
-    fn push(&mut self, content: &Content<'_>, topic: &str, place: Place) -> anyhow::Result<()> {
+    fn push(&mut self, content: &TickContent<'_>, topic: &str, place: Place) -> anyhow::Result<()> {
         match &mut self.sink {
             Sink::Csv(lines) => csv::write(lines, content, topic, place)
                 .map_err(|error| write_error(error, matches!(self.target, Target::File(_)))),

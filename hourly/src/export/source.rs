@@ -4,11 +4,11 @@ use super::args::{ExportArgs, Format};
 use super::hours::KnownHour;
 use crate::archive::ObjectStore;
 use crate::hour::Hour;
-use crate::index::{Index, Indexed};
+use crate::index::{BatchDb, Indexed};
 use crate::lake::gather::{Gathered, Gatherer, TicksWithoutOffsets, add_kept};
-use crate::lake::look::{Look, Unread};
+use crate::lake::look::{LakeReadError, LakeReader};
 use crate::lake::sort::{Sorter, Wanted};
-use crate::lake::table::{self, Counting};
+use crate::lake::table::{self, PublishedObject};
 use crate::reader::{ReadError, Reader};
 use crate::stop::stopped_exporting;
 use service::Failure;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 /// The archive, and what is known of it.
 pub struct Source {
     pub store: ObjectStore,
-    pub index: Index,
+    pub db: BatchDb,
     pub reader: Reader,
     /// How objects are read.
     decode_rules: String,
@@ -33,12 +33,12 @@ pub struct Source {
 }
 
 /// The ticks of an hour, topic by topic.
-pub struct OfHour {
+pub struct HourTicks {
     hour: Hour,
     /// That are still to come.
     topics: BTreeSet<String>,
     /// What is taken of the lake.
-    lake: Vec<Counting>,
+    lake: Vec<PublishedObject>,
     /// The lake has all of the hour.
     is_in_lake: bool,
     /// An object of the lake is not there, or not what it was.
@@ -51,7 +51,7 @@ pub struct OfHour {
     pub lacks: Vec<String>,
 }
 
-impl OfHour {
+impl HourTicks {
     fn of(hour: Hour) -> Self {
         let (topics, lake, raw, lacks) = (BTreeSet::new(), Vec::new(), None, Vec::new());
         Self {
@@ -71,13 +71,13 @@ impl Source {
     pub fn new(
         (args, format): (&ExportArgs, Format),
         store: ObjectStore,
-        index: Index,
+        db: BatchDb,
         reader: Reader,
         stop: CancellationToken,
     ) -> Self {
         Self {
             store,
-            index,
+            db,
             reader,
             decode_rules: args.archive.format().describe(),
             lake_prefix: args.lake.lake_prefix.clone(),
@@ -93,20 +93,19 @@ impl Source {
     /// # Errors
     /// Where the database or the store fails, here and below; an object that cannot be read is one
     /// of the hour's lacks.
-    pub async fn of_hour(&mut self, hour: Hour, known: &KnownHour) -> Result<OfHour, Failure> {
-        let mut of = OfHour::of(hour);
+    pub async fn of_hour(&mut self, hour: Hour, known: &KnownHour) -> Result<HourTicks, Failure> {
+        let mut of = HourTicks::of(hour);
         if !known.is_of(&self.store.location()) {
             return Ok(of);
         }
-        of.lake =
-            table::counting(&mut self.index, &self.lake_prefix, &(hour..hour.plus(1))).await?;
+        of.lake = table::counting(&mut self.db, &self.lake_prefix, &(hour..hour.plus(1))).await?;
         of.is_in_lake = known.is_in(&of.lake);
         if !of.is_in_lake && !known.has_expired {
             of.lake.clear();
         }
         of.topics.extend(of.lake.iter().map(|object| object.source.clone()));
         if !of.is_in_lake {
-            let raw = self.reader.by_topic(self.index.objects_of(hour).await?, |indexed| indexed);
+            let raw = self.reader.by_topic(self.db.objects_of(hour).await?, |indexed| indexed);
             of.topics.extend(raw.keys().cloned());
             of.raw = Some(raw);
         }
@@ -116,7 +115,7 @@ impl Source {
     /// The ticks of the next topic.
     pub async fn next_topic(
         &mut self,
-        of: &mut OfHour,
+        of: &mut HourTicks,
     ) -> Result<Option<(String, Gathered)>, Failure> {
         let Some(topic) = of.topics.pop_first() else { return Ok(None) };
         let (mut gathered, is_complete) = self.of_lake(of, &topic).await?;
@@ -124,7 +123,7 @@ impl Source {
         if !is_complete {
             if of.raw.is_none() {
                 of.raw = Some(
-                    self.reader.by_topic(self.index.objects_of(of.hour).await?, |indexed| indexed),
+                    self.reader.by_topic(self.db.objects_of(of.hour).await?, |indexed| indexed),
                 );
             }
             let objects = of.raw.as_mut().and_then(|raw| raw.remove(&topic)).unwrap_or_default();
@@ -134,8 +133,12 @@ impl Source {
     }
 
     /// What the lake has of a topic, and whether that is all.
-    async fn of_lake(&mut self, of: &mut OfHour, topic: &str) -> Result<(Gathered, bool), Failure> {
-        let mut left: Vec<&Counting> =
+    async fn of_lake(
+        &mut self,
+        of: &mut HourTicks,
+        topic: &str,
+    ) -> Result<(Gathered, bool), Failure> {
+        let mut left: Vec<&PublishedObject> =
             of.lake.iter().filter(|object| object.source == topic).collect();
         let (mut is_complete, mut has_lost) = (of.is_in_lake, false);
         loop {
@@ -155,18 +158,20 @@ impl Source {
     /// The ticks of some objects of the lake; or the first that is not what it was, and why.
     async fn kept(
         &self,
-        objects: &[&Counting],
+        objects: &[&PublishedObject],
     ) -> Result<(Gathered, Option<(usize, String)>), Failure> {
-        let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
+        let look = LakeReader { store: &self.store, folder: &self.folder, stop: &self.stop };
         let mut gathered = Gathered::new(Sorter::new(&self.folder).only(self.wanted.clone()));
         for (at, counting) in objects.iter().enumerate() {
             gathered = match add_kept(gathered, look, counting).await {
                 Ok(gathered) => gathered,
-                Err(Unread::Away(_)) if self.stop.is_cancelled() => return Err(stopped_exporting()),
-                Err(Unread::Away(failure)) => return Err(failure),
+                Err(LakeReadError::Away(_)) if self.stop.is_cancelled() => {
+                    return Err(stopped_exporting());
+                }
+                Err(LakeReadError::Away(failure)) => return Err(failure),
                 Err(unread) => {
                     let why = match unread {
-                        Unread::Damaged(why) => format!("cannot be taken: {why}"),
+                        LakeReadError::Damaged(why) => format!("cannot be taken: {why}"),
                         _ => "is gone".to_owned(),
                     };
                     return Ok((Gathered::new(Sorter::new(&self.folder)), Some((at, why))));
@@ -179,7 +184,7 @@ impl Source {
     /// Adds those ticks of raw objects that are not there yet.
     async fn add_raw(
         &self,
-        of: &mut OfHour,
+        of: &mut HourTicks,
         objects: Vec<Indexed>,
         gathered: Gathered,
     ) -> Result<Gathered, Failure> {

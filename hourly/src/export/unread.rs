@@ -31,7 +31,7 @@ pub async fn folders(
     let mut unread = Vec::new();
     while let Some(listed) = listings.next().await {
         let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
-        let mut known = source.index.folders(&prefixes, "").await?;
+        let mut known = source.db.folders(&prefixes, "").await?;
         for (folder, listing) in listed {
             let known = known.remove(&*folder.prefix).unwrap_or_default();
             let survey = compare(&folder, listing?, known, names, false, |_| false);

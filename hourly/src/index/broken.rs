@@ -1,9 +1,9 @@
 //! Objects that cannot be read, and the hours that they hold back.
 
-use super::connection::{Index, Statement};
+use super::batch_db::{BatchDb, Statement};
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::lock::Hold;
+use crate::lock::TransactionLock;
 use crate::reader::broken::{Breakage, BrokenKind};
 use common::Timestamp;
 use rustc_hash::FxHashMap;
@@ -24,7 +24,7 @@ pub struct BrokenSummary {
     pub example: Option<String>,
 }
 
-impl Index {
+impl BatchDb {
     /// Notes that an object cannot be read and which hours it may touch. `false` where that was
     /// known.
     ///
@@ -37,7 +37,7 @@ impl Index {
         broken: &Breakage,
         hours: &BTreeSet<Hour>,
     ) -> Result<bool, Failure> {
-        self.transact("writing broken_objects in", Hold::Index, async |transaction| {
+        self.transact("writing broken_objects in", TransactionLock::Index, async |transaction| {
             let is_new = insert(transaction, object, folder, broken).await?;
             hold(transaction, &object.key, hours).await?;
             Ok(is_new)

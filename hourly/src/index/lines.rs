@@ -1,6 +1,6 @@
 //! How many lines of folders are no ticks.
 
-use super::connection::Index;
+use super::batch_db::BatchDb;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
@@ -26,7 +26,7 @@ pub struct CommonReject {
 /// Rejected lines that are looked at for the commonest reason.
 const LOOKED_AT: i64 = 10_000;
 
-impl Index {
+impl BatchDb {
     /// The lines of those of some folders below which objects are known.
     ///
     /// # Errors

@@ -61,7 +61,7 @@ pub struct Fingerprints {
 
 /// An object that was deleted before an hour's sums had anything of it.
 #[derive(Debug)]
-pub struct Missed {
+pub struct DeletedUnsummed {
     pub hour: Hour,
     pub key: String,
     /// Its ticks of the hour.

@@ -1,7 +1,7 @@
 //! What the index said about an hour when its sums were begun: another run may change that before
 //! they are written.
 
-use super::connection::Index;
+use super::batch_db::BatchDb;
 use crate::hour::Hour;
 use service::Failure;
 use service::pg;
@@ -13,7 +13,7 @@ use sqlx::postgres::{PgConnection, PgTransaction};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexSnapshot(String);
 
-impl Index {
+impl BatchDb {
     /// What the index says about an hour. It must be taken before anything else is read.
     ///
     /// # Errors

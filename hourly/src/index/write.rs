@@ -1,13 +1,13 @@
 //! Changes of the index. Each is one transaction that also notes which hours became stale by it.
 
+use super::batch_db::{BatchDb, Statement};
 use super::broken;
-use super::connection::{Index, Statement};
 use super::newest::{self, NewestPlaces};
 use super::object::Fingerprints;
 use super::snapshot::IndexSnapshot;
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::lock::Hold;
+use crate::lock::TransactionLock;
 use crate::scan::RejectedLine;
 use common::Timestamp;
 use rustc_hash::FxHashMap;
@@ -59,11 +59,13 @@ pub struct Holding {
 /// What is being done where several tables of the index change.
 const WRITING: &str = "writing the index in";
 
-impl Index {
+impl BatchDb {
     /// Replaces what is known of some objects.
     pub async fn store(&mut self, entries: &[Entry]) -> Result<(), Failure> {
-        self.transact(WRITING, Hold::Index, async |transaction| store(transaction, entries).await)
-            .await
+        self.transact(WRITING, TransactionLock::Index, async |transaction| {
+            store(transaction, entries).await
+        })
+        .await
     }
 
     /// Forgets objects that are gone from the archive; hours whose sums they are in keep their
@@ -76,7 +78,7 @@ impl Index {
         if keys.is_empty() {
             return Ok(Removed { kept_hours: 0, lost_hours: 0, deleted: 0, covered: 0 });
         }
-        self.transact(WRITING, Hold::Index, async |transaction| {
+        self.transact(WRITING, TransactionLock::Index, async |transaction| {
             remove(transaction, keys, kept_since).await
         })
         .await
@@ -85,7 +87,7 @@ impl Index {
     /// Forgets an object in whose place another one of its name counts, though it is there: what
     /// sums have of it is to be taken out.
     pub async fn take_back(&mut self, key: &str) -> Result<(), Failure> {
-        self.transact(WRITING, Hold::Index, async |transaction| {
+        self.transact(WRITING, TransactionLock::Index, async |transaction| {
             take_back(transaction, &[key]).await
         })
         .await
@@ -107,7 +109,7 @@ impl Index {
         if keys.is_empty() {
             return Ok(());
         }
-        self.transact(WRITING, Hold::Index, async |transaction| {
+        self.transact(WRITING, TransactionLock::Index, async |transaction| {
             restore(transaction, keys, wanted).await
         })
         .await
@@ -154,14 +156,14 @@ impl Index {
         snapshot: &IndexSnapshot,
         read_as: Option<&str>,
     ) -> Result<(), Failure> {
-        self.transact("writing stale_hours in", Hold::Index, async |transaction| {
-            unmark(transaction, (hour, snapshot), read_as).await
+        self.transact("writing stale_hours in", TransactionLock::Index, async |transaction| {
+            unmark_stale(transaction, (hour, snapshot), read_as).await
         })
         .await
     }
 }
 
-async fn unmark(
+async fn unmark_stale(
     transaction: &mut PgTransaction<'_>,
     (hour, snapshot): (Hour, &IndexSnapshot),
     read_as: Option<&str>,
@@ -218,18 +220,18 @@ async fn store(transaction: &mut PgTransaction<'_>, entries: &[Entry]) -> Result
     rename(replacing).execute(transaction.acquire().await?).await?;
     let older = entries.iter().flat_map(|entry| &entry.instead_of);
     take_back(transaction, &older.map(|key| &**key).collect::<Vec<_>>()).await?;
-    let summed = summed(transaction, entries).await?;
+    let summed = read_summed(transaction, entries).await?;
     withdraw(transaction, entries, &summed).await?;
     insert_objects(transaction, entries).await?;
     insert_hours(transaction, entries, &summed).await?;
     insert_emptied(transaction, &summed).await?;
-    forget_deleted(transaction, &keys(entries)).await?;
+    forget_deleted(transaction, &keys_of(entries)).await?;
     if !summed.is_empty() {
-        mark_kept(transaction, &keys(entries)).await?;
+        mark_kept(transaction, &keys_of(entries)).await?;
     }
     insert_rejects(transaction, entries).await?;
     newest::note(transaction, entries.iter().map(|entry| &entry.newest)).await?;
-    forget_covered(transaction, &keys(entries)).await
+    forget_covered(transaction, &keys_of(entries)).await
 }
 
 /// Forgets objects that are there; the hours whose sums have something of them become stale.
@@ -261,7 +263,7 @@ fn rename<'k>(renamed: impl Iterator<Item = (&'k str, &'k str)>) -> Statement<'k
     pg::query(statement).bind(old).bind(new)
 }
 
-fn keys(entries: &[Entry]) -> Vec<&str> {
+fn keys_of(entries: &[Entry]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.object.key).collect()
 }
 
@@ -289,13 +291,13 @@ struct Version {
 }
 
 /// Those of some objects.
-async fn summed(
+async fn read_summed(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
 ) -> Result<Summed, sqlx::Error> {
     let rows: Vec<(String, Timestamp, i64, i64, i64, i64, i64)> =
         pg::query_as(include_str!("../../sql/index/summed.sql"))
-            .bind(keys(entries))
+            .bind(keys_of(entries))
             .fetch_all(transaction.acquire().await?)
             .await?;
     Ok(rows
@@ -321,14 +323,14 @@ async fn withdraw(
     let (same_keys, same_hours): (Vec<&str>, Vec<Timestamp>) =
         same.map(|(entry, of)| (&*entry.object.key, of.hour.start())).unzip();
     pg::query(include_str!("../../sql/index/mark_withdrawn.sql"))
-        .bind(keys(entries))
+        .bind(keys_of(entries))
         .bind(etags(entries))
         .bind(decode_rules_of(entries))
         .bind(same_keys)
         .bind(same_hours)
         .execute(transaction.acquire().await?)
         .await?;
-    let keys = keys(entries);
+    let keys = keys_of(entries);
     uncount_gone(transaction, &keys).await?;
     forget_objects(transaction, &keys).await?;
     broken::mended(&keys).execute(transaction.acquire().await?).await.map(drop)

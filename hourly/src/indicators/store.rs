@@ -38,7 +38,7 @@ impl Interval {
 
 /// A symbol whose indicators lag behind its hours.
 #[derive(Debug)]
-pub struct Mark {
+pub struct StaleSymbol {
     pub symbol: String,
     /// The first hour that has changed.
     hour: Timestamp,
@@ -46,7 +46,7 @@ pub struct Mark {
     day: Timestamp,
 }
 
-impl Mark {
+impl StaleSymbol {
     /// The first bar of an interval that has changed.
     pub fn from(&self, interval: Interval) -> Timestamp {
         match interval {
@@ -106,13 +106,16 @@ pub async fn symbols(
 
 /// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew or move
 /// the exchange.
-pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark>, sqlx::Error> {
+pub async fn marks(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<StaleSymbol>, sqlx::Error> {
     let rows = pg::query(include_str!("../../sql/indicators/marks.sql"))
         .bind(limit)
         .fetch_all(connection)
         .await?;
     let mark = |row: &PgRow| {
-        Ok(Mark {
+        Ok(StaleSymbol {
             symbol: row.try_get("symbol")?,
             hour: row.try_get("hour")?,
             day: row.try_get("day")?,
@@ -137,7 +140,7 @@ pub struct SavedState {
 pub async fn kept(
     connection: &mut PgConnection,
     interval: Interval,
-    marks: &[Mark],
+    marks: &[StaleSymbol],
 ) -> Result<Vec<SavedState>, sqlx::Error> {
     let rows = pg::query(include_str!("../../sql/indicators/states.sql"))
         .bind(interval.name())
@@ -160,7 +163,7 @@ pub async fn kept(
 
 /// Which bars are not in the kept states.
 #[must_use]
-pub fn asked<'m>(marks: &'m [Mark], kept: &[SavedState]) -> Vec<BarsAfter<'m>> {
+pub fn asked<'m>(marks: &'m [StaleSymbol], kept: &[SavedState]) -> Vec<BarsAfter<'m>> {
     marks.iter().zip(kept).map(|(mark, kept)| (&*mark.symbol, kept.at)).collect()
 }
 
@@ -260,7 +263,7 @@ impl<'a> States<'a> {
 pub async fn delete(
     connection: &mut PgConnection,
     interval: Interval,
-    (marks, rows): (&[Mark], &Rows<'_>),
+    (marks, rows): (&[StaleSymbol], &Rows<'_>),
 ) -> Result<(), sqlx::Error> {
     let symbols: Vec<&str> = marks.iter().map(|mark| &*mark.symbol).collect();
     let starts: Vec<Timestamp> = marks.iter().map(|mark| mark.from(interval)).collect();
@@ -327,7 +330,10 @@ pub async fn forget(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(
 }
 
 /// The marked symbols are up to date.
-pub async fn unmark(connection: &mut PgConnection, marks: &[Mark]) -> Result<(), sqlx::Error> {
+pub async fn unmark(
+    connection: &mut PgConnection,
+    marks: &[StaleSymbol],
+) -> Result<(), sqlx::Error> {
     pg::query("delete from stale_indicators where symbol = any($1)")
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
         .execute(connection)

@@ -3,9 +3,9 @@
 //! Of the hours before and behind it the ticks nearest to it come along, as a margin for those at
 //! its ends.
 
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use crate::hour::Hour;
-use crate::scan::{Line, ScanError, ScanOptions, Spot, Visitor, place_of, visit};
+use crate::scan::{Line, LinePosition, ScanError, ScanOptions, Visitor, place_of, visit};
 use anomalies::conditions::{Conditions, Sale};
 use anomalies::{Quote, Revision};
 use common::decode::Record;
@@ -44,8 +44,8 @@ pub struct CollectedTick {
     pub topic: u8,
     /// Of its object among all in the order of their keys, and of its line in that.
     pub order: (u32, u32),
-    /// Whether its line tells its place. Else that is what the object's name and the lines before
-    /// it say.
+    /// Whether the line has an offset. If not, the place is derived from the object's name and the
+    /// lines before it.
     pub has_offset: bool,
 }
 
@@ -214,12 +214,12 @@ struct OfLines<'a> {
 }
 
 impl Visitor for OfLines<'_> {
-    fn record(&mut self, record: &Record<'_>, spot: Spot) {
+    fn record(&mut self, record: &Record<'_>, spot: LinePosition) {
         let identified = record.provenance.and_then(|position| place_of(position, spot.element));
         let place =
             || identified.map_or_else(|| self.options.origin.place(spot.order), |(place, _)| place);
         let number = u32::try_from(spot.order.0).unwrap_or(u32::MAX);
-        self.collecting.add(&Content::of(record), place, (identified.is_some(), number));
+        self.collecting.add(&TickContent::of(record), place, (identified.is_some(), number));
     }
 
     fn reject(&mut self, _: &Line<'_>, _: u16, _: Reject) {}
@@ -248,15 +248,15 @@ impl Collecting {
         Self { wanted, whose, window, numbers, part: CollectedTicks::default(), room, margins }
     }
 
-    /// Adds a tick of the lake, whose every row tells its place.
-    pub fn add_row(&mut self, content: &Content<'_>, place: Place) {
+    /// Adds a tick of the lake, where every row has an offset.
+    pub fn add_row(&mut self, content: &TickContent<'_>, place: Place) {
         self.add(content, || place, (true, 0));
     }
 
-    /// `has_offset`, `number`: whether its line tells its place, and which line it is.
+    /// `has_offset`, `number`: whether the line has an offset, and which line it is.
     fn add(
         &mut self,
-        content: &Content<'_>,
+        content: &TickContent<'_>,
         place: impl Fn() -> Place,
         (has_offset, number): (bool, u32),
     ) {
@@ -356,7 +356,7 @@ fn keep_nearest(ticks: &mut Vec<CollectedTick>, side: Side, count: usize) {
 const SPARE: usize = 65_536;
 
 /// Leaves each record once: as in the sums, the first object by key has it, and in that the first
-/// line. Those that tell no place are no record that could come again.
+/// line. Lines without an offset are not records that could come again.
 fn forget_repeated(ticks: &mut Vec<CollectedTick>) {
     ticks.sort_unstable_by_key(|held| (held.topic, !held.has_offset, held.key.place, held.order));
     ticks.dedup_by(|later, first| {
@@ -463,7 +463,7 @@ mod tests {
         );
         let tick = decoder.decode(line.as_bytes(), &Default::default()).unwrap();
         let place = Place { partition: 0, offset, index: 0 };
-        (0..times).for_each(|_| collecting.add_row(&Content::of(&tick), place));
+        (0..times).for_each(|_| collecting.add_row(&TickContent::of(&tick), place));
     }
 
     #[test]

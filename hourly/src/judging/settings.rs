@@ -1,7 +1,7 @@
 //! Flags of the detectors that hours were judged by, where those of a run are others.
 
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use anomalies::hindsight::DETECTOR;
 use common::Timestamp;
 use service::Failure;
@@ -21,15 +21,11 @@ pub fn describe(step: i64, sessions: &str, conditions: &str) -> String {
 ///
 /// # Errors
 /// Where the database fails.
-pub async fn report_others(
-    index: &mut Index,
-    detectors: &str,
-    due: &[Hour],
-) -> Result<(), Failure> {
+pub async fn report_others(db: &mut BatchDb, detectors: &str, due: &[Hour]) -> Result<(), Failure> {
     let hours: Vec<Timestamp> = due.iter().map(|hour| hour.start()).collect();
     let statement = pg::query_as(include_str!("../../sql/judging/others.sql")).bind(hours);
     let others: Vec<(String, i64, Timestamp)> =
-        index.fetch_all("reading judged_hours in", statement).await?;
+        db.fetch_all("reading judged_hours in", statement).await?;
     let differing = others
         .iter()
         .find_map(|(of, count, first)| Some((differing(of, detectors)?, count, first)));

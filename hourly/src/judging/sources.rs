@@ -2,14 +2,14 @@
 //! gone.
 
 use super::collect::{self, CollectedTicks, Collecting, Wanted, Whose};
-use super::store::Due;
-use super::unread::{Unread, unread};
+use super::store::HourToJudge;
+use super::unread::{JudgeObstacle, unread};
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::index::{Index, Indexed};
-use crate::lake::look::Look;
-use crate::lake::source::{self, Flaw, Lake, Required};
-use crate::lake::table::Counting;
+use crate::index::{BatchDb, Indexed};
+use crate::lake::look::LakeReader;
+use crate::lake::source::{self, Lake, LakeSourceError, Required};
+use crate::lake::table::PublishedObject;
 use crate::reader::Reader;
 use crate::stop::stopped;
 use common::Timestamp;
@@ -23,12 +23,12 @@ use tokio_util::sync::CancellationToken;
 
 /// One object.
 #[derive(Debug, Clone)]
-pub enum Source {
+pub enum TickSource {
     Raw(Object),
-    Lake(Counting),
+    Lake(PublishedObject),
 }
 
-impl Source {
+impl TickSource {
     /// The topic that its name tells, if any.
     pub fn topic<'a>(&'a self, reader: &'a Reader) -> &'a str {
         match self {
@@ -40,13 +40,13 @@ impl Source {
 
 /// What has ticks of an hour.
 #[derive(Debug, Default)]
-pub struct OfHour {
+pub struct HourSources {
     pub raw: Vec<Indexed>,
     /// Empty where all raw objects are there, or the lake does not stand for them.
-    pub lake: Vec<Counting>,
+    pub lake: Vec<PublishedObject>,
 }
 
-impl OfHour {
+impl HourSources {
     pub fn is_empty(&self) -> bool {
         self.raw.is_empty() && self.lake.is_empty()
     }
@@ -72,18 +72,19 @@ pub struct DueHours {
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn due(
-    index: &mut Index,
+    db: &mut BatchDb,
     from: (Option<&Lake>, &Reader),
     (detectors, decode_rules): (&str, &str),
     (window, older): (&Range<Hour>, usize),
 ) -> Result<DueHours, Failure> {
-    let mut due = index.to_judge((detectors, decode_rules), window).await?;
+    let mut due = db.to_judge((detectors, decode_rules), window).await?;
     due.retain(|due| due.is_in_window || older > 0);
     let without_raw: Vec<Hour> =
         due.iter().filter(|due| due.has_gone).map(|due| due.hour).collect();
-    let of_lake = of_lake(index, from, decode_rules, &without_raw).await?;
+    let of_lake = lake_hours(db, from, decode_rules, &without_raw).await?;
     due.retain(|due| !due.has_gone || of_lake.contains(&due.hour));
-    let (within, before): (Vec<Due>, Vec<Due>) = due.into_iter().partition(|due| due.is_in_window);
+    let (within, before): (Vec<HourToJudge>, Vec<HourToJudge>) =
+        due.into_iter().partition(|due| due.is_in_window);
     let taken = some(before.len(), older, Timestamp::now().micros().cast_unsigned());
     let later = before.len() - taken.len();
     let older = taken.into_iter().map(|place| before[place].hour);
@@ -106,31 +107,31 @@ fn some(many: usize, few: usize, seed: u64) -> Vec<usize> {
 }
 
 /// Those of some hours whose raw objects are gone and for which the lake stands.
-pub async fn of_lake(
-    index: &mut Index,
+pub async fn lake_hours(
+    db: &mut BatchDb,
     (lake, reader): (Option<&Lake>, &Reader),
     decode_rules: &str,
     hours: &[Hour],
 ) -> Result<FxHashSet<Hour>, Failure> {
     let Some(lake) = lake else { return Ok(FxHashSet::default()) };
     let location = reader.store().location();
-    lake.stands_for(index, hours, Required { decode_rules, location: &location }).await
+    lake.stands_for(db, hours, Required { decode_rules, location: &location }).await
 }
 
 /// What has ticks of the hour before, of an hour, and of the one behind it.
 pub async fn around(
-    index: &mut Index,
+    db: &mut BatchDb,
     from: (Option<&Lake>, &Reader),
     decode_rules: &str,
     hour: Hour,
-) -> Result<[OfHour; 3], Failure> {
+) -> Result<[HourSources; 3], Failure> {
     let hours = [hour.plus(-1), hour, hour.plus(1)];
-    let of_lake = of_lake(index, from, decode_rules, &hours).await?;
-    let mut all: [OfHour; 3] = Default::default();
+    let of_lake = lake_hours(db, from, decode_rules, &hours).await?;
+    let mut all: [HourSources; 3] = Default::default();
     for (hour, of) in hours.into_iter().zip(&mut all) {
-        of.raw = index.objects_of(hour).await?;
+        of.raw = db.objects_of(hour).await?;
         if let Some(lake) = from.0.filter(|_| of_lake.contains(&hour)) {
-            of.lake = lake.counting(index, hour).await?;
+            of.lake = lake.counting(db, hour).await?;
         }
     }
     Ok(all)
@@ -139,14 +140,14 @@ pub async fn around(
 /// The objects of which ticks are wanted, each once: of a record that several have the first one's
 /// counts. Those of the lake come first, which has those that were counted; then raw ones in the
 /// order of their keys, if they were read as `decode_rules` says.
-pub fn reads(hours: [OfHour; 3], decode_rules: &str) -> Vec<Source> {
-    let (mut lake, mut raw): (Vec<Source>, BTreeMap<Arc<str>, Object>) = Default::default();
+pub fn reads(hours: [HourSources; 3], decode_rules: &str) -> Vec<TickSource> {
+    let (mut lake, mut raw): (Vec<TickSource>, BTreeMap<Arc<str>, Object>) = Default::default();
     for of in hours {
-        lake.extend(of.lake.into_iter().map(Source::Lake));
+        lake.extend(of.lake.into_iter().map(TickSource::Lake));
         let own = of.raw.into_iter().filter(|indexed| *indexed.decode_rules == *decode_rules);
         raw.extend(own.map(|indexed| (Arc::clone(&indexed.object.key), indexed.object)));
     }
-    lake.into_iter().chain(raw.into_values().map(Source::Raw)).collect()
+    lake.into_iter().chain(raw.into_values().map(TickSource::Raw)).collect()
 }
 
 /// What a raw object has of what is wanted.
@@ -157,7 +158,7 @@ pub async fn read_raw(
     reader: &Reader,
     object: &Object,
     (wanted, whose): (Wanted, Whose),
-) -> Result<CollectedTicks, Unread> {
+) -> Result<CollectedTicks, JudgeObstacle> {
     let collect = move |body, options: &_| collect::collect(body, options, &wanted, whose);
     reader.read_with(object, None, collect).await.map_err(|error| unread(object, error))
 }
@@ -165,24 +166,29 @@ pub async fn read_raw(
 /// What an object of the lake has of it.
 pub async fn read_lake(
     (reader, lake, stop): (&Reader, Option<&Lake>, &CancellationToken),
-    counting: &Counting,
+    counting: &PublishedObject,
     (wanted, whose): (Wanted, Whose),
-) -> Result<CollectedTicks, Unread> {
+) -> Result<CollectedTicks, JudgeObstacle> {
     let Some(lake) = lake else { return Ok(CollectedTicks::default()) };
     let (store, key) = (reader.store(), &counting.key);
-    let look = Look { store, folder: &lake.folder, stop };
+    let look = LakeReader { store, folder: &lake.folder, stop };
     let collecting = Collecting::new(wanted, whose);
     let visited = source::visit(look, counting, collecting, |collecting, content, place| {
         collecting.add_row(content, place);
         Ok(())
     });
-    let skipped =
-        |why: String| Unread::Skipped(format!("{}{key} of the lake {why}", store.location()));
+    let skipped = |why: String| {
+        JudgeObstacle::Skipped(format!("{}{key} of the lake {why}", store.location()))
+    };
     match visited.await {
         Ok(collecting) => Ok(collecting.finish()),
-        Err(Flaw::OfObject(why)) => Err(skipped(why)),
-        Err(Flaw::OfRun(_)) if stop.is_cancelled() => Err(Unread::Failed(stopped())),
-        Err(Flaw::OfRun(failure)) => Err(skipped(format!("could not be read: {failure}"))),
+        Err(LakeSourceError::OfObject(why)) => Err(skipped(why)),
+        Err(LakeSourceError::OfRun(_)) if stop.is_cancelled() => {
+            Err(JudgeObstacle::Failed(stopped()))
+        }
+        Err(LakeSourceError::OfRun(failure)) => {
+            Err(skipped(format!("could not be read: {failure}")))
+        }
     }
 }
 

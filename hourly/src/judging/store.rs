@@ -3,8 +3,8 @@
 
 use super::verdicts::{CleanBar, Provisional, Reason};
 use crate::hour::Hour;
-use crate::index::Index;
-use crate::lock::Hold;
+use crate::index::BatchDb;
+use crate::lock::TransactionLock;
 use anomalies::Kind;
 use anomalies::bars::hours;
 use anomalies::hindsight::DETECTOR;
@@ -17,7 +17,7 @@ use sqlx::{Acquire, AssertSqlSafe, Row as _};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-/// What is said of what hindsight adds.
+/// The reason stored for findings added by hindsight.
 pub const WITH_HINDSIGHT: &str = "found_with_hindsight";
 
 /// What the archive has of a topic that the speed layer has never read.
@@ -45,7 +45,7 @@ pub struct Judged {
     pub ticks: u64,
 }
 
-/// Something in a tick that nothing was said of as it came.
+/// An anomaly found only with hindsight.
 #[derive(Debug, Clone)]
 pub struct Added {
     pub source: i16,
@@ -70,14 +70,14 @@ pub struct VerdictCounts {
 
 /// An hour that is to be judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Due {
+pub struct HourToJudge {
     pub hour: Hour,
     pub is_in_window: bool,
     /// Raw objects of it are gone. The lake has some of its ticks at least.
     pub has_gone: bool,
 }
 
-impl Index {
+impl BatchDb {
     /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or
     /// those near them of the hours beside them, have changed since, and those of which more was
     /// found, however old they are. What another run reads by other rules than `decode_rules` is
@@ -89,7 +89,7 @@ impl Index {
         &mut self,
         (detectors, decode_rules): (&str, &str),
         window: &Range<Hour>,
-    ) -> Result<Vec<Due>, Failure> {
+    ) -> Result<Vec<HourToJudge>, Failure> {
         let statement = pg::query_as(include_str!("../../sql/judging/to_judge.sql"))
             .bind(detectors)
             .bind(window.start.start())
@@ -99,8 +99,11 @@ impl Index {
             .bind([Kind::Silence, Kind::MarketSilence].map(Kind::name));
         let due: Vec<(Timestamp, bool, bool)> =
             self.fetch_all("reading judged_hours in", statement).await?;
-        let of =
-            |(hour, is_in_window, has_gone)| Due { hour: Hour::of(hour), is_in_window, has_gone };
+        let of = |(hour, is_in_window, has_gone)| HourToJudge {
+            hour: Hour::of(hour),
+            is_in_window,
+            has_gone,
+        };
         Ok(due.into_iter().map(of).collect())
     }
 
@@ -147,7 +150,7 @@ impl Index {
         judged: &Judged,
     ) -> Result<VerdictCounts, Failure> {
         let doing = format!("writing the verdicts of hour {hour} to");
-        self.transact(&doing, Hold::Nothing, async |transaction| {
+        self.transact(&doing, TransactionLock::None, async |transaction| {
             write(transaction, (hour, detectors), rows, judged).await
         })
         .await
@@ -185,7 +188,7 @@ async fn write(
     rows: &[FindingRow],
     judged: &Judged,
 ) -> Result<VerdictCounts, sqlx::Error> {
-    let (confirmed, withdrawn) = say(transaction, rows, &judged.verdicts).await?;
+    let (confirmed, withdrawn) = update_verdicts(transaction, rows, &judged.verdicts).await?;
     let (added, removed) = replace_added(transaction, hour, &judged.added).await?;
     // What hangs on it goes with it.
     pg::query("delete from judged_hours where hour = $1")
@@ -238,7 +241,7 @@ pub async fn forget_clean(
 }
 
 /// Gives how many findings have become confirmed and withdrawn.
-async fn say(
+async fn update_verdicts(
     transaction: &mut PgTransaction<'_>,
     rows: &[FindingRow],
     verdicts: &BTreeMap<usize, Option<Reason>>,
@@ -252,7 +255,7 @@ async fn say(
         Some(false) => "withdrawn",
         None => "provisional",
     };
-    let said: Vec<String> = pg::query_scalar(include_str!("../../sql/judging/say.sql"))
+    let said: Vec<String> = pg::query_scalar(include_str!("../../sql/judging/update_verdicts.sql"))
         .bind(all().map(|row| row.source).collect::<Vec<_>>())
         .bind(all().map(|row| row.finding.place.partition).collect::<Vec<_>>())
         .bind(all().map(|row| row.finding.place.offset).collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! [`Unread`]: why an hour is not judged now.
+//! [`JudgeObstacle`]: why an hour is not judged now.
 
 use crate::archive::Object;
 use crate::reader::ReadError;
@@ -6,22 +6,22 @@ use crate::stop::stopped;
 use service::Failure;
 
 /// Why an hour is not judged now.
-pub enum Unread {
+pub enum JudgeObstacle {
     /// It stays due.
     Skipped(String),
     Failed(Failure),
 }
 
 /// What it means for an hour that one of its objects was not read.
-pub fn unread(object: &Object, error: ReadError) -> Unread {
+pub fn unread(object: &Object, error: ReadError) -> JudgeObstacle {
     let key = &object.key;
     match error {
-        ReadError::Moved => Unread::Skipped(format!("{key} has changed meanwhile")),
-        ReadError::Broken(broken) => Unread::Skipped(format!("{key}: {}", broken.why)),
+        ReadError::Moved => JudgeObstacle::Skipped(format!("{key} has changed meanwhile")),
+        ReadError::Broken(broken) => JudgeObstacle::Skipped(format!("{key}: {}", broken.why)),
         ReadError::Wide => {
-            Unread::Skipped(format!("{key} has more symbols than there is memory for"))
+            JudgeObstacle::Skipped(format!("{key} has more symbols than there is memory for"))
         }
-        ReadError::Outage(failure) => Unread::Failed(failure),
-        ReadError::Stopped => Unread::Failed(stopped()),
+        ReadError::Outage(failure) => JudgeObstacle::Failed(failure),
+        ReadError::Stopped => JudgeObstacle::Failed(stopped()),
     }
 }

@@ -210,7 +210,7 @@ struct Symbol<'a> {
 }
 
 impl Symbol<'_> {
-    /// Where a finding's tick stands. Where lines tell no places, by its time and price.
+    /// Where a finding's tick stands. Found by time and price if the lines have no offsets.
     fn find(&self, finding: &Provisional) -> Option<usize> {
         let first = self.ticks.partition_point(|held| held.key.timestamp < finding.at);
         let same_time =

@@ -1,6 +1,6 @@
 //! [`Columns`]: ticks column by column, as a Parquet file has them.
 
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use bytes::Bytes;
 use common::{Place, Price, Timestamp, Volume};
 use parquet::data_type::{ByteArray, FixedLenByteArray};
@@ -133,7 +133,7 @@ impl Decimals {
 
 impl Columns {
     /// `symbol`: the content's, whose bytes all of its ticks share.
-    pub fn push(&mut self, symbol: &ByteArray, content: &Content<'_>, place: Place) {
+    pub fn push(&mut self, symbol: &ByteArray, content: &TickContent<'_>, place: Place) {
         let nanos = |price: Option<Price>| price.map(|price| i128::from(price.nanos()));
         self.symbol.push(symbol.clone());
         self.timestamp.push(content.timestamp.micros());

@@ -1,19 +1,21 @@
 //! `batch-layer compact`: which hours are written, and what each goes through.
 
 use super::args::CompactArgs;
-use super::cover::{self, Cover};
+use super::cover::{self, DeleteCovered};
 use super::gather::{Gathered, add_kept, extras_of, gather};
 use super::inventory::Inventory;
-use super::look::{Look, ObjectContents, Unread};
-use super::publish::{self, Shown, StagedObject};
+use super::look::{LakeReadError, LakeReader, ObjectContents};
+use super::publish::{self, StagedObject, VisibleObjects};
 use super::sort::{Sorted, Sorter, nameless, rewound};
-use super::table::{self, Candidate, CompactionStatus, Counting, LakeHoursQuery, LakeObject};
+use super::table::{
+    self, Candidate, CompactionStatus, LakeHoursQuery, LakeObject, PublishedObject,
+};
 use super::{file, key};
 use crate::archive::{Object, ObjectStore, PrefixTemplate, StoreError};
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use crate::holdings::{Holdings, HourHoldings, difference};
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::ledger::{self, Begun, Counts};
 use crate::lock;
 use crate::progress::size;
@@ -45,30 +47,30 @@ pub async fn run(args: CompactArgs, stop: CancellationToken) -> Result<(), Failu
     if args.dry_run {
         return show_covered(&args, &store, &window, &stop).await;
     }
-    let Some(mut index) = lock::open(&args.database, args.takeover_after).await? else {
+    let Some(mut db) = lock::open(&args.database, args.takeover_after).await? else {
         return Ok(());
     };
     // Who has lost the lock must not go on.
     let stop = stop.child_token();
-    let _kept = lock::keep(&index, args.takeover_after, stop.clone());
+    let _kept = lock::spawn_heartbeat(&db, args.takeover_after, stop.clone());
     let arguments = args.describe(&window);
     let begun = Begun { arguments: &arguments, engine: "", looks_back: false, window: None };
-    let run_id = match ledger::begin(&mut index, begun).await {
+    let run_id = match ledger::begin(&mut db, begun).await {
         Ok(run_id) => run_id,
         Err(failure) => {
-            lock::release(&mut index).await;
+            lock::release(&mut db).await;
             return Err(failure);
         }
     };
-    let mut compaction = Compaction::new(&args, store, index, run_id, stop);
+    let mut compaction = Compaction::new(&args, store, db, run_id, stop);
     let result = compaction
         .run(&args.below.prefix, &window)
         .instrument(tracing::info_span!("run", run = run_id))
         .instrument(tracing::info_span!(target: TRACED, "compact", run = run_id))
         .await;
-    let Compaction { mut index, counts, .. } = compaction;
-    ledger::finish(&mut index, run_id, &counts, &result).await;
-    lock::release(&mut index).await;
+    let Compaction { mut db, counts, .. } = compaction;
+    ledger::finish(&mut db, run_id, &counts, &result).await;
+    lock::release(&mut db).await;
     result
 }
 
@@ -79,22 +81,31 @@ async fn show_covered(
     window: &Range<Hour>,
     stop: &CancellationToken,
 ) -> Result<(), Failure> {
-    let mut index = args.database.open("batch-layer compact", false).await?;
-    let others = Others::of(&mut index, std::slice::from_ref(&args.below.prefix), window).await?;
+    let mut db = args.database.open("batch-layer compact", false).await?;
+    let others = Others::of(&mut db, std::slice::from_ref(&args.below.prefix), window).await?;
     let reader = Reader::new(store.clone(), args.archive.format(), stop.clone()).beside(others);
     let folder = args.lake.folder();
     // Any run is later than those that have written the lake.
-    let (index, prefix, run_id) = (&mut index, &*args.lake.lake_prefix, i64::MAX);
+    let (db, prefix, run_id) = (&mut db, &*args.lake.lake_prefix, i64::MAX);
     let (reader, folder, decode_rules) = (&reader, &*folder, &*args.archive.format().describe());
-    let mut cover =
-        Cover { index, store, reader, prefix, folder, run_id, decode_rules, stop, is_dry: true };
+    let mut cover = DeleteCovered {
+        db,
+        store,
+        reader,
+        prefix,
+        folder,
+        run_id,
+        decode_rules,
+        stop,
+        is_dry: true,
+    };
     let done = cover.run(window).await?;
     cover::failures(&done.failed).map_or(Ok(()), |what| Err(Failure::Partial(what)))
 }
 
 struct Compaction {
     store: ObjectStore,
-    index: Index,
+    db: BatchDb,
     reader: Reader,
     /// How objects are read.
     decode_rules: String,
@@ -144,7 +155,7 @@ impl Compaction {
     fn new(
         args: &CompactArgs,
         store: ObjectStore,
-        index: Index,
+        db: BatchDb,
         run_id: i64,
         stop: CancellationToken,
     ) -> Self {
@@ -153,7 +164,7 @@ impl Compaction {
             decode_rules: format.describe(),
             reader: Reader::new(store.clone(), format, stop.clone()),
             store,
-            index,
+            db,
             prefix: args.lake.lake_prefix.clone(),
             is_deleting: args.delete_covered,
             target: args.target_size << 20,
@@ -171,11 +182,11 @@ impl Compaction {
         self.reader = self
             .reader
             .clone()
-            .beside(Others::of(&mut self.index, std::slice::from_ref(prefix), window).await?);
-        publish::clear(&mut self.index, &self.store, &self.prefix).await?;
+            .beside(Others::of(&mut self.db, std::slice::from_ref(prefix), window).await?);
+        publish::clear(&mut self.db, &self.store, &self.prefix).await?;
         self.cover().resolve_announced().await?;
-        let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
-        self.inventory = Inventory::take(&mut self.index, look, &self.prefix, window).await?;
+        let look = LakeReader { store: &self.store, folder: &self.folder, stop: &self.stop };
+        self.inventory = Inventory::take(&mut self.db, look, &self.prefix, window).await?;
         let (decode_rules, anew, damaged) =
             (&self.decode_rules, self.inventory.hours(), self.inventory.damaged());
         let location = self.store.location();
@@ -187,7 +198,7 @@ impl Compaction {
             anew: &anew,
             damaged: &damaged,
         };
-        let candidates = table::hours(&mut self.index, &asked).await?;
+        let candidates = table::hours(&mut self.db, &asked).await?;
         let damaged = self.inventory.damaged();
         // What is said of those below is all of it.
         report_others(candidates.iter().filter(|candidate| !damaged.contains(&candidate.hour)));
@@ -205,7 +216,7 @@ impl Compaction {
             }
         }
         // What was not shown.
-        publish::clear(&mut self.index, &self.store, &self.prefix).await?;
+        publish::clear(&mut self.db, &self.store, &self.prefix).await?;
         self.report();
         let wanting = candidates.iter().filter(|candidate| candidate.status.is_to_be_mended());
         failed.extend(wanting.map(|candidate| candidate.hour));
@@ -223,11 +234,21 @@ impl Compaction {
         }
     }
 
-    fn cover(&mut self) -> Cover<'_> {
-        let (index, store, reader, stop) = (&mut self.index, &self.store, &self.reader, &self.stop);
+    fn cover(&mut self) -> DeleteCovered<'_> {
+        let (db, store, reader, stop) = (&mut self.db, &self.store, &self.reader, &self.stop);
         let (prefix, folder, run_id, decode_rules) =
             (&*self.prefix, &*self.folder, self.run_id, &*self.decode_rules);
-        Cover { index, store, reader, prefix, folder, run_id, decode_rules, stop, is_dry: false }
+        DeleteCovered {
+            db,
+            store,
+            reader,
+            prefix,
+            folder,
+            run_id,
+            decode_rules,
+            stop,
+            is_dry: false,
+        }
     }
 
     fn report(&self) {
@@ -283,9 +304,9 @@ impl Compaction {
         }
         self.written += parts.iter().map(|part| part.staged.size).sum::<u64>();
         let (prefix, run_id) = (&*self.prefix, self.run_id);
-        let look = Look { store: &self.store, folder: &self.folder, stop: &self.stop };
-        let shown = Shown { prefix, candidate, run_id, parts, replaceable, look };
-        Ok(publish::publish((&mut self.index, &self.store), shown).await?)
+        let look = LakeReader { store: &self.store, folder: &self.folder, stop: &self.stop };
+        let shown = VisibleObjects { prefix, candidate, run_id, parts, replaceable, look };
+        Ok(publish::publish((&mut self.db, &self.store), shown).await?)
     }
 
     /// Reads a topic's ticks of an hour: what the lake has `kept` of them, and its raw objects.
@@ -294,7 +315,7 @@ impl Compaction {
         candidate: &Candidate,
         topic: &str,
         objects: &[Object],
-        kept: &[Counting],
+        kept: &[PublishedObject],
     ) -> Result<Gathered, Obstacle> {
         // As in the summary: what was known before of a record counts.
         let mut gathered = Gathered::new(Sorter::new(&self.folder));
@@ -333,7 +354,7 @@ impl Compaction {
             parts.push(part);
         }
         let (mut found, found_extras) = found;
-        found.settle();
+        found.flush();
         let (expected, found) =
             (holdings.hours.get(&candidate.hour), found.hours.get(&candidate.hour));
         if let Some(difference) = difference(expected, found) {
@@ -367,13 +388,13 @@ impl Compaction {
             );
             let (contents, others) = match self.look().read(object, Holdings::default()).await {
                 Ok((mut holdings, contents)) => {
-                    holdings.settle();
+                    holdings.flush();
                     (contents, others(&holdings, hour, new))
                 }
                 // What no reader can read is no tick of theirs.
-                Err(Unread::Damaged(_)) => (ObjectContents::default(), 0),
-                Err(Unread::Moved) => continue,
-                Err(Unread::Away(failure)) => return Err(failure.into()),
+                Err(LakeReadError::Damaged(_)) => (ObjectContents::default(), 0),
+                Err(LakeReadError::Moved) => continue,
+                Err(LakeReadError::Away(failure)) => return Err(failure.into()),
             };
             if others > 0 {
                 let why = format!(
@@ -390,21 +411,20 @@ impl Compaction {
     }
 
     /// What the lake has of an hour whose raw objects are not all there any more.
-    async fn kept(&mut self, candidate: &Candidate) -> Result<Vec<Counting>, Failure> {
+    async fn kept(&mut self, candidate: &Candidate) -> Result<Vec<PublishedObject>, Failure> {
         if !candidate.has_expired {
             return Ok(Vec::new());
         }
-        table::counting(&mut self.index, &self.prefix, &(candidate.hour..candidate.hour.plus(1)))
-            .await
+        table::counting(&mut self.db, &self.prefix, &(candidate.hour..candidate.hour.plus(1))).await
     }
 
-    fn look(&self) -> Look<'_> {
-        Look { store: &self.store, folder: &self.folder, stop: &self.stop }
+    fn look(&self) -> LakeReader<'_> {
+        LakeReader { store: &self.store, folder: &self.folder, stop: &self.stop }
     }
 
     /// The objects of an hour by their topics, in the order of their keys.
     async fn objects(&mut self, hour: Hour) -> Result<BTreeMap<String, Vec<Object>>, Failure> {
-        let objects = self.index.objects_of(hour).await?;
+        let objects = self.db.objects_of(hour).await?;
         Ok(self.reader.by_topic(objects, |indexed| indexed.object))
     }
 
@@ -421,7 +441,7 @@ impl Compaction {
         self.store.put(&key, &path_of(&written.file)).await?;
         let staged = self.store.find(&key).await?;
         let add =
-            |(holdings, extras): &mut (Holdings, u64), content: &Content<'_>, place: Place| {
+            |(holdings, extras): &mut (Holdings, u64), content: &TickContent<'_>, place: Place| {
                 holdings.add(place.partition, place.number(), content);
                 *extras = extras.wrapping_add(extras_of(content, place));
                 Ok(())
@@ -529,13 +549,15 @@ fn write_files(
 }
 
 /// What it means for an hour that an object of the lake was not read back.
-fn unread(what: &str, error: Unread) -> Obstacle {
+fn unread(what: &str, error: LakeReadError) -> Obstacle {
     match error {
-        Unread::Moved => {
+        LakeReadError::Moved => {
             Obstacle::Because(format!("{what} was deleted before it was read back: compact again"))
         }
-        Unread::Damaged(why) => Obstacle::Because(format!("{what} cannot be read back: {why}")),
-        Unread::Away(failure) => Obstacle::Fatal(failure),
+        LakeReadError::Damaged(why) => {
+            Obstacle::Because(format!("{what} cannot be read back: {why}"))
+        }
+        LakeReadError::Away(failure) => Obstacle::Fatal(failure),
     }
 }
 
@@ -566,7 +588,7 @@ fn path_of(file: &File) -> PathBuf {
 mod tests {
     use super::super::sort::Sorter;
     use super::*;
-    use crate::checksum::Content;
+    use crate::checksum::TickContent;
     use common::Place;
 
     #[test]
@@ -576,7 +598,7 @@ mod tests {
         let rows = 2 * file::GROUP as i64 + 5;
         for offset in 0..rows {
             sorter
-                .push(&Content::with_close(offset), Place { partition: 0, offset, index: 0 })
+                .push(&TickContent::with_close(offset), Place { partition: 0, offset, index: 0 })
                 .unwrap();
         }
         let files = write_files(sorter.finish().unwrap(), folder.path(), 5).unwrap();

@@ -4,17 +4,17 @@
 //! compared with the raw ones. An object goes when all hours that it has ticks of were compared so
 //! in this run.
 
-use super::covered::{self, CoverQuery, Raw};
+use super::covered::{self, CoverQuery, RawObject};
 use super::gather::{Gathered, Gatherer, TicksWithoutOffsets, extras_of};
-use super::look::Look;
+use super::look::LakeReader;
 use super::sort::{Sorter, Wanted};
-use super::source::{self, Flaw};
-use super::table::{self, Counting};
+use super::source::{self, LakeSourceError};
+use super::table::{self, PublishedObject};
 use crate::archive::{Object, ObjectStore, StoreError};
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use crate::holdings::{Holdings, HourHoldings, difference};
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::output::print;
 use crate::progress::size;
 use crate::reader::{ReadError, Reader};
@@ -34,13 +34,13 @@ const AT_ONCE: usize = 100;
 const NAMED: u64 = 10;
 
 /// What ends it that a run finds a difference each time.
-const CURE: &str = "Where the raw objects are right and all there, `batch-layer --recompute --from-lake never` and compact write \
+const HOW_TO_FIX: &str = "Where the raw objects are right and all there, `batch-layer --recompute --from-lake never` and compact write \
                     the hour anew; where some were deleted because the lake has them, known records keep their values: put \
                     the earlier version back, or keep what is there";
 
 /// What deleting needs.
-pub struct Cover<'a> {
-    pub index: &'a mut Index,
+pub struct DeleteCovered<'a> {
+    pub db: &'a mut BatchDb,
     pub store: &'a ObjectStore,
     pub reader: &'a Reader,
     pub prefix: &'a str,
@@ -55,7 +55,7 @@ pub struct Cover<'a> {
 
 /// What was done.
 #[derive(Debug, Default)]
-pub struct Covered {
+pub struct DeletedCounts {
     pub deleted: u64,
     pub bytes: u64,
     /// What went wrong, each said where it did.
@@ -77,7 +77,7 @@ struct Compared {
     unread: BTreeSet<Arc<str>>,
 }
 
-impl Cover<'_> {
+impl DeleteCovered<'_> {
     /// Makes good what a run that was killed has left: of each object that it was about to delete
     /// it is noted what became of it. One that is there stays announced for a day: the run may be
     /// frozen, and delete it yet.
@@ -86,10 +86,10 @@ impl Cover<'_> {
     /// Where the database fails, here and below. An object that cannot be looked for is left to the
     /// next run.
     pub async fn resolve_announced(&mut self) -> Result<(), Failure> {
-        for (key, may_wake) in covered::announced(self.index).await? {
+        for (key, may_wake) in covered::announced(self.db).await? {
             match self.store.find(&key).await {
                 Ok(_) if may_wake => {}
-                Ok(_) => covered::retract(self.index, &[key]).await?,
+                Ok(_) => covered::retract(self.db, &[key]).await?,
                 Err(StoreError::Moved) => self.forget(vec![key]).await?,
                 Err(error) => tracing::warn!(
                     key,
@@ -104,12 +104,12 @@ impl Cover<'_> {
 
     /// The index forgets what is deleted; the hours keep their ticks.
     async fn forget(&mut self, keys: Vec<String>) -> Result<(), Failure> {
-        self.index.remove(&keys, Timestamp::now()).await?;
-        covered::note_deleted(self.index, &keys).await
+        self.db.remove(&keys, Timestamp::now()).await?;
+        covered::note_deleted(self.db, &keys).await
     }
 
     /// Deletes what the lake has, of the hours of a window.
-    pub async fn run(&mut self, window: &Range<Hour>) -> Result<Covered, Failure> {
+    pub async fn run(&mut self, window: &Range<Hour>) -> Result<DeletedCounts, Failure> {
         let location = self.store.location();
         let asked = CoverQuery {
             window,
@@ -118,8 +118,8 @@ impl Cover<'_> {
             run_id: self.run_id,
             decode_rules: self.decode_rules,
         };
-        let status = covered::cover_status(self.index, &asked).await?;
-        let (mut done, mut compared) = (Covered::default(), Compared::default());
+        let status = covered::cover_status(self.db, &asked).await?;
+        let (mut done, mut compared) = (DeletedCounts::default(), Compared::default());
         compared.to_come =
             status.iter().filter(|(_, lack)| lack.is_none()).map(|(hour, _)| *hour).collect();
         let lacking = status.iter().filter_map(|(hour, lack)| Some((*hour, lack.clone()?)));
@@ -141,7 +141,7 @@ impl Cover<'_> {
         Ok(done)
     }
 
-    fn report(&self, done: &Covered) -> Result<(), Failure> {
+    fn report(&self, done: &DeletedCounts) -> Result<(), Failure> {
         let (count, bytes) = (inflected(done.deleted, "raw object[s]"), size(done.bytes));
         if self.is_dry {
             let kept: u64 = done.kept.values().sum();
@@ -173,20 +173,20 @@ impl Cover<'_> {
         hour: Hour,
         compared: &mut Compared,
     ) -> Result<Option<String>, Failure> {
-        let objects = self.index.objects_of(hour).await?;
+        let objects = self.db.objects_of(hour).await?;
         let topics = self.reader.by_topic(objects, |indexed| indexed.object);
-        let counting = table::counting(self.index, self.prefix, &(hour..hour.plus(1))).await?;
+        let counting = table::counting(self.db, self.prefix, &(hour..hour.plus(1))).await?;
         for (topic, objects) in topics {
             let raw = match self.of_raw(hour, &objects, compared).await {
                 Ok(raw) => raw,
-                Err(Flaw::OfObject(why)) => return Ok(Some(why)),
-                Err(Flaw::OfRun(failure)) => return Err(failure),
+                Err(LakeSourceError::OfObject(why)) => return Ok(Some(why)),
+                Err(LakeSourceError::OfRun(failure)) => return Err(failure),
             };
-            let of_topic: Vec<&Counting> =
+            let of_topic: Vec<&PublishedObject> =
                 counting.iter().filter(|object| object.source == topic).collect();
             if let Some(why) = self.differs(hour, raw, &of_topic).await? {
                 return Ok(Some(format!(
-                    "the lake differs from the raw objects of {topic:?}: {why}. {CURE}"
+                    "the lake differs from the raw objects of {topic:?}: {why}. {HOW_TO_FIX}"
                 )));
             }
         }
@@ -200,7 +200,7 @@ impl Cover<'_> {
         hour: Hour,
         objects: &[Object],
         compared: &mut Compared,
-    ) -> Result<Gathered, Flaw> {
+    ) -> Result<Gathered, LakeSourceError> {
         let nothing = Sorter::new(self.folder).only(Wanted::nothing());
         let gatherer = Gatherer::new(hour, Gathered::new(nothing), TicksWithoutOffsets::Refused);
         for object in objects {
@@ -210,18 +210,20 @@ impl Cover<'_> {
                     compared.unread.insert(Arc::clone(&object.key));
                 }
                 Ok(()) => {}
-                Err(ReadError::Outage(failure)) => return Err(Flaw::OfRun(failure)),
-                Err(ReadError::Stopped) => return Err(Flaw::OfRun(stopped())),
+                Err(ReadError::Outage(failure)) => return Err(LakeSourceError::OfRun(failure)),
+                Err(ReadError::Stopped) => return Err(LakeSourceError::OfRun(stopped())),
                 Err(ReadError::Moved) => {
-                    return Err(Flaw::OfObject(format!(
+                    return Err(LakeSourceError::OfObject(format!(
                         "{what} has changed since batch-layer read it"
                     )));
                 }
                 Err(ReadError::Wide) => {
-                    return Err(Flaw::OfObject(format!("{what} holds too many symbols")));
+                    return Err(LakeSourceError::OfObject(format!(
+                        "{what} holds too many symbols"
+                    )));
                 }
                 Err(ReadError::Broken(broken)) => {
-                    return Err(Flaw::OfObject(format!("{what}: {}", broken.why)));
+                    return Err(LakeSourceError::OfObject(format!("{what}: {}", broken.why)));
                 }
             }
         }
@@ -233,7 +235,7 @@ impl Cover<'_> {
         &self,
         hour: Hour,
         raw: Gathered,
-        lake: &[&Counting],
+        lake: &[&PublishedObject],
     ) -> Result<Option<String>, Failure> {
         let Gathered { mut holdings, extras, .. } = raw;
         let raw = Arc::new(holdings.hours.remove(&hour).unwrap_or_default());
@@ -241,14 +243,14 @@ impl Cover<'_> {
         for counting in lake {
             found = match self.read_back(counting, Arc::clone(&raw), found).await {
                 Ok(found) => found,
-                Err(Flaw::OfObject(why)) => {
+                Err(LakeSourceError::OfObject(why)) => {
                     return Ok(Some(format!("{}{} {why}", self.store.location(), counting.key)));
                 }
-                Err(Flaw::OfRun(failure)) => return Err(failure),
+                Err(LakeSourceError::OfRun(failure)) => return Err(failure),
             };
         }
         let (mut held, held_extras) = found;
-        held.settle();
+        held.flush();
         let difference = difference(Some(&raw), held.hours.get(&hour));
         Ok(difference.or_else(|| {
             (extras != held_extras)
@@ -259,13 +261,13 @@ impl Cover<'_> {
     /// Adds what an object of the lake holds of the places of raw ones.
     async fn read_back(
         &self,
-        counting: &Counting,
+        counting: &PublishedObject,
         raw: Arc<HourHoldings>,
         into: (Holdings, u64),
-    ) -> Result<(Holdings, u64), Flaw> {
-        let look = Look { store: self.store, folder: self.folder, stop: self.stop };
+    ) -> Result<(Holdings, u64), LakeSourceError> {
+        let look = LakeReader { store: self.store, folder: self.folder, stop: self.stop };
         let take =
-            move |(held, extras): &mut (Holdings, u64), content: &Content<'_>, place: Place| {
+            move |(held, extras): &mut (Holdings, u64), content: &TickContent<'_>, place: Place| {
                 if raw.offsets.has(place) && held.add(place.partition, place.number(), content) {
                     *extras = extras.wrapping_add(extras_of(content, place));
                 }
@@ -280,10 +282,10 @@ impl Cover<'_> {
         &mut self,
         hour: Hour,
         (compared, left): (&Compared, &BTreeMap<Hour, String>),
-        done: &mut Covered,
+        done: &mut DeletedCounts,
     ) -> Result<(), Failure> {
         let mut covered = Vec::new();
-        for raw in covered::raw(self.index, hour).await? {
+        for raw in covered::raw(self.db, hour).await? {
             let is_waiting = raw.hours.iter().any(|of| compared.to_come.contains(of));
             if is_waiting || done.seen.contains(&raw.object.key) {
                 continue;
@@ -305,7 +307,7 @@ impl Cover<'_> {
         Ok(())
     }
 
-    fn keep(&self, raw: &Raw, why: String, done: &mut Covered) -> Result<(), Failure> {
+    fn keep(&self, raw: &RawObject, why: String, done: &mut DeletedCounts) -> Result<(), Failure> {
         done.seen.insert(Arc::clone(&raw.object.key));
         let count = done.kept.entry(why.clone()).or_default();
         *count += 1;
@@ -320,8 +322,8 @@ impl Cover<'_> {
         Ok(())
     }
 
-    fn show(&self, some: &[Raw], done: &mut Covered) -> Result<(), Failure> {
-        for Raw { object, hours, .. } in some {
+    fn show(&self, some: &[RawObject], done: &mut DeletedCounts) -> Result<(), Failure> {
+        for RawObject { object, hours, .. } in some {
             let hours: Vec<String> = hours.iter().map(Hour::to_string).collect();
             let (location, bytes) = (self.store.location(), object.size);
             print(&format!(
@@ -338,22 +340,17 @@ impl Cover<'_> {
     /// Announces some objects, deletes them one by one, and notes which are gone.
     async fn delete(
         &mut self,
-        some: &[Raw],
+        some: &[RawObject],
         compared: &Compared,
-        done: &mut Covered,
+        done: &mut DeletedCounts,
     ) -> Result<(), Failure> {
         if self.stop.is_cancelled() {
             return Err(stopped());
         }
-        covered::announce(
-            self.index,
-            self.run_id,
-            &some.iter().collect::<Vec<_>>(),
-            &compared.lake,
-        )
-        .await?;
+        covered::announce(self.db, self.run_id, &some.iter().collect::<Vec<_>>(), &compared.lake)
+            .await?;
         let (mut deleted, mut left) = (Vec::new(), Vec::new());
-        for Raw { object, .. } in some {
+        for RawObject { object, .. } in some {
             let key = object.key.to_string();
             if self.stop.is_cancelled() {
                 left.push(key);
@@ -373,7 +370,7 @@ impl Cover<'_> {
             }
         }
         self.forget(deleted).await?;
-        covered::retract(self.index, &left).await
+        covered::retract(self.db, &left).await
     }
 
     /// The error says why it was not deleted, and whether it is certainly there. Of one that
@@ -395,7 +392,7 @@ impl Cover<'_> {
 
 /// Why an object is not deleted.
 fn obstacle(
-    raw: &Raw,
+    raw: &RawObject,
     decode_rules: &str,
     compared: &Compared,
     left: &BTreeMap<Hour, String>,

@@ -2,7 +2,7 @@
 
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
@@ -13,7 +13,7 @@ use std::ops::Range;
 
 /// A raw object, and what is known of it.
 #[derive(Debug, Clone)]
-pub(crate) struct Raw {
+pub(crate) struct RawObject {
     pub object: Object,
     /// Of all hours.
     pub ticks: u64,
@@ -48,7 +48,7 @@ pub(crate) struct CoverQuery<'a> {
 /// # Errors
 /// Where the database fails; here and below.
 pub(crate) async fn cover_status(
-    index: &mut Index,
+    db: &mut BatchDb,
     asked: &CoverQuery<'_>,
 ) -> Result<BTreeMap<Hour, Option<String>>, Failure> {
     let statement = pg::query(include_str!("../../sql/lake/cover_status.sql"))
@@ -60,19 +60,19 @@ pub(crate) async fn cover_status(
         .bind(asked.decode_rules);
     let of =
         |row: &PgRow| Ok((Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("lack")?));
-    let hours = index.read_all("reading computed hours in", statement, of).await?;
+    let hours = db.read_all("reading computed hours in", statement, of).await?;
     Ok(hours.into_iter().collect())
 }
 
 /// The raw objects that have ticks of an hour, by key.
-pub(crate) async fn raw(index: &mut Index, hour: Hour) -> Result<Vec<Raw>, Failure> {
+pub(crate) async fn raw(db: &mut BatchDb, hour: Hour) -> Result<Vec<RawObject>, Failure> {
     let statement = pg::query(include_str!("../../sql/lake/raw.sql")).bind(hour.start());
-    index.read_all("reading the index in", statement, raw_of).await
+    db.read_all("reading the index in", statement, raw_of).await
 }
 
-fn raw_of(row: &PgRow) -> Result<Raw, sqlx::Error> {
+fn raw_of(row: &PgRow) -> Result<RawObject, sqlx::Error> {
     let hours: Vec<Timestamp> = row.try_get("hours")?;
-    Ok(Raw {
+    Ok(RawObject {
         object: Object {
             key: row.try_get::<&str, _>("key")?.into(),
             etag: row.try_get("etag")?,
@@ -92,12 +92,12 @@ fn raw_of(row: &PgRow) -> Result<Raw, sqlx::Error> {
 /// Notes objects that are about to be deleted, so that a run which is killed meanwhile leaves none
 /// of which nobody knows why it is gone. `lake`: what was compared with them.
 pub(crate) async fn announce(
-    index: &mut Index,
+    db: &mut BatchDb,
     run_id: i64,
-    some: &[&Raw],
+    some: &[&RawObject],
     lake: &BTreeMap<Hour, Vec<String>>,
 ) -> Result<(), Failure> {
-    for Raw { object, ticks, hours, .. } in some.iter().copied() {
+    for RawObject { object, ticks, hours, .. } in some.iter().copied() {
         let keys: Vec<&str> =
             hours.iter().filter_map(|hour| lake.get(hour)).flatten().map(String::as_str).collect();
         let insert = pg::query(include_str!("../../sql/lake/announce_covered.sql"))
@@ -108,55 +108,55 @@ pub(crate) async fn announce(
             .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
             .bind(keys)
             .bind(run_id);
-        index.write("covered_objects", insert).await?;
+        db.write("covered_objects", insert).await?;
     }
     Ok(())
 }
 
 /// Forgets that objects were about to be deleted. The lake goes on standing for what was deleted
 /// under their keys before.
-pub(crate) async fn retract(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
+pub(crate) async fn retract(db: &mut BatchDb, keys: &[String]) -> Result<(), Failure> {
     let delete =
         pg::query("delete from covered_objects where key = any ($1) and deleted_at is null")
             .bind(keys);
-    index.write("covered_objects", delete).await?;
+    db.write("covered_objects", delete).await?;
     let update = pg::query(include_str!("../../sql/lake/retract_covered.sql")).bind(keys);
-    index.write("covered_objects", update).await.map(drop)
+    db.write("covered_objects", update).await.map(drop)
 }
 
 /// The keys of objects that were about to be deleted when a run ended, each with whether that run
 /// may still be frozen, and delete it when it wakes up.
-pub(crate) async fn announced(index: &mut Index) -> Result<Vec<(String, bool)>, Failure> {
+pub(crate) async fn announced(db: &mut BatchDb) -> Result<Vec<(String, bool)>, Failure> {
     let statement = pg::query_as(include_str!("../../sql/lake/undeleted.sql"));
-    index.fetch_all("reading covered_objects in", statement).await
+    db.fetch_all("reading covered_objects in", statement).await
 }
 
 /// Notes of objects that the index does not know any more that they are deleted.
-pub(crate) async fn note_deleted(index: &mut Index, keys: &[String]) -> Result<(), Failure> {
+pub(crate) async fn note_deleted(db: &mut BatchDb, keys: &[String]) -> Result<(), Failure> {
     let update = pg::query(include_str!("../../sql/lake/note_deleted.sql")).bind(keys);
-    index.write("covered_objects", update).await.map(drop)
+    db.write("covered_objects", update).await.map(drop)
 }
 
 /// The hours of a range that lack raw objects for that reason.
-pub async fn hours(index: &mut Index, range: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
+pub async fn hours(db: &mut BatchDb, range: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar(include_str!("../../sql/lake/covered_hours.sql"))
         .bind(range.start.start())
         .bind(range.end.start());
-    let hours: Vec<Timestamp> = index.fetch_all("reading covered_objects in", statement).await?;
+    let hours: Vec<Timestamp> = db.fetch_all("reading covered_objects in", statement).await?;
     Ok(hours.into_iter().map(Hour::of).collect())
 }
 
 /// The keys of the objects that those hours of a range lack for that reason, each with whether it
 /// is known to be deleted: another one is about to be.
 pub async fn keys(
-    index: &mut Index,
+    db: &mut BatchDb,
     range: &Range<Hour>,
 ) -> Result<BTreeMap<Hour, BTreeMap<String, bool>>, Failure> {
     let statement = pg::query_as(include_str!("../../sql/lake/covered_objects.sql"))
         .bind(range.start.start())
         .bind(range.end.start());
     let rows: Vec<(Timestamp, String, bool)> =
-        index.fetch_all("reading covered_objects in", statement).await?;
+        db.fetch_all("reading covered_objects in", statement).await?;
     let mut keys: BTreeMap<Hour, BTreeMap<String, bool>> = BTreeMap::new();
     for (hour, key, is_deleted) in rows {
         keys.entry(Hour::of(hour)).or_default().insert(key, is_deleted);

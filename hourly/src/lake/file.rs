@@ -4,7 +4,7 @@ use super::columns::{
     Columns, Decimals, PRICE, ReadDecimals, ReadLists, ReadNumbers, SCHEMA, VOLUME, place,
     timestamp,
 };
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use common::{Codes, Extras, Place, Price};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::column::reader::ColumnReaderImpl;
@@ -47,7 +47,7 @@ impl Writer {
     }
 
     /// Adds a tick that comes behind all that were added.
-    pub fn push(&mut self, content: &Content<'_>, place: Place) -> Result<()> {
+    pub fn push(&mut self, content: &TickContent<'_>, place: Place) -> Result<()> {
         if self.symbol.data() != content.symbol.as_bytes() {
             self.symbol = ByteArray::from(content.symbol.as_bytes().to_vec());
         }
@@ -175,7 +175,7 @@ fn properties() -> Result<WriterProperties> {
 ///
 /// # Errors
 /// Where it cannot be read, or holds what is no tick.
-pub fn each(file: File, visit: &mut dyn FnMut(&Content<'_>, Place)) -> Result<u64> {
+pub fn each(file: File, visit: &mut dyn FnMut(&TickContent<'_>, Place)) -> Result<u64> {
     let reader = SerializedFileReader::new(file)?;
     let schema = parse_message_type(SCHEMA)?;
     if *reader.metadata().file_metadata().schema() != schema {
@@ -190,25 +190,26 @@ pub fn each(file: File, visit: &mut dyn FnMut(&Content<'_>, Place)) -> Result<u6
 
 fn each_of_group(
     group: &dyn RowGroupReader,
-    visit: &mut dyn FnMut(&Content<'_>, Place),
+    visit: &mut dyn FnMut(&TickContent<'_>, Place),
 ) -> Result<u64> {
     let rows = usize::try_from(group.metadata().num_rows())?;
-    let symbols = take::<ByteArrayType>(group, 0, rows)?.values;
-    let timestamps = take::<Int64Type>(group, 1, rows)?.values;
+    let symbols = read_column::<ByteArrayType>(group, 0, rows)?.values;
+    let timestamps = read_column::<Int64Type>(group, 1, rows)?.values;
     let decimals = |number| {
-        let Taken { values, levels, .. } = take::<FixedLenByteArrayType>(group, number, rows)?;
+        let ColumnChunk { values, levels, .. } =
+            read_column::<FixedLenByteArrayType>(group, number, rows)?;
         Ok::<_, ParquetError>(ReadDecimals::new(values, levels))
     };
     let [mut open, mut high, mut low, mut close] =
         [decimals(2)?, decimals(3)?, decimals(4)?, decimals(5)?];
     let mut volume = decimals(6)?;
-    let partitions = take::<Int32Type>(group, 7, rows)?.values;
-    let offsets = take::<Int64Type>(group, 8, rows)?.values;
-    let indexes = take::<Int32Type>(group, 9, rows)?.values;
+    let partitions = read_column::<Int32Type>(group, 7, rows)?.values;
+    let offsets = read_column::<Int64Type>(group, 8, rows)?.values;
+    let indexes = read_column::<Int32Type>(group, 9, rows)?.values;
     let mut extras = ReadExtras::of(group, decimals, rows)?;
     let mut buffer = String::new();
     for row in 0..rows {
-        let content = Content {
+        let content = TickContent {
             symbol: symbols[row].as_utf8()?,
             timestamp: timestamp(timestamps[row]),
             open: open.next_price(),
@@ -238,9 +239,10 @@ impl ReadExtras {
         decimals: impl Fn(usize) -> Result<ReadDecimals>,
         rows: usize,
     ) -> Result<Self> {
-        let Taken { values, levels, .. } = take::<Int64Type>(group, 12, rows)?;
+        let ColumnChunk { values, levels, .. } = read_column::<Int64Type>(group, 12, rows)?;
         let sequence = ReadNumbers::new(values, levels);
-        let Taken { values, levels, repetitions } = take::<ByteArrayType>(group, 13, rows)?;
+        let ColumnChunk { values, levels, repetitions } =
+            read_column::<ByteArrayType>(group, 13, rows)?;
         let conditions = ReadLists::new(values, levels, repetitions);
         Ok(Self { bid: decimals(10)?, ask: decimals(11)?, sequence, conditions })
     }
@@ -261,17 +263,17 @@ impl ReadExtras {
 }
 
 /// All values of a column, which rows have one, and which go on with a row.
-struct Taken<T> {
+struct ColumnChunk<T> {
     values: Vec<T>,
     levels: Vec<i16>,
     repetitions: Vec<i16>,
 }
 
-fn take<T: DataType>(
+fn read_column<T: DataType>(
     group: &dyn RowGroupReader,
     column: usize,
     rows: usize,
-) -> Result<Taken<T::T>> {
+) -> Result<ColumnChunk<T::T>> {
     let mut reader: ColumnReaderImpl<T> = T::get_column_reader(group.get_column_reader(column)?)
         .ok_or_else(|| ParquetError::General(format!("column {column} is of another type")))?;
     let (mut values, mut levels, mut repetitions) =
@@ -279,7 +281,7 @@ fn take<T: DataType>(
     let (read, _, _) =
         reader.read_records(rows, Some(&mut levels), Some(&mut repetitions), &mut values)?;
     if read == rows {
-        return Ok(Taken { values, levels, repetitions });
+        return Ok(ColumnChunk { values, levels, repetitions });
     }
     Err(ParquetError::General(format!("column {column} has {read} of {rows} rows")))
 }
@@ -318,7 +320,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let price = |nanos: i64| Price::from_nanos(nanos);
             let all: Vec<_> = ticks.iter().map(|(symbol, at, open, high, close, volume, place, number, conditions)| {
-                let content = Content {
+                let content = TickContent {
                     symbol,
                     timestamp: Timestamp::from_micros(*at),
                     open: price(*open),

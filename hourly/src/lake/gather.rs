@@ -1,14 +1,14 @@
 //! [`gather()`]: an hour's ticks of one topic out of the raw objects.
 
-use super::look::{Look, Unread};
+use super::look::{LakeReadError, LakeReader};
 use super::sort::Sorter;
-use super::table::Counting;
+use super::table::PublishedObject;
 use crate::archive::{Object, Origin};
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use crate::holdings::Holdings;
 use crate::hour::Hour;
 use crate::reader::{ReadError, Reader};
-use crate::scan::{self, Line, ScanError, Spot, Visitor};
+use crate::scan::{self, Line, LinePosition, ScanError, Visitor};
 use common::decode::Record;
 use common::{Place, Price, Reject};
 use std::io;
@@ -34,7 +34,7 @@ impl Gathered {
     #[must_use]
     pub fn ticks(&self, hour: Hour) -> u64 {
         let held = self.holdings.hours.get(&hour).into_iter();
-        held.flat_map(|held| held.shares.values()).map(|share| share.ticks).sum()
+        held.flat_map(|held| held.partitions.values()).map(|share| share.ticks).sum()
     }
 }
 
@@ -126,7 +126,7 @@ impl Gatherer {
     pub fn finish(self) -> Gathered {
         let mut gathering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut holdings = std::mem::take(&mut gathering.gathered.holdings);
-        holdings.settle();
+        holdings.flush();
         let (sorter, extras) =
             (std::mem::take(&mut gathering.gathered.sorter), gathering.gathered.extras);
         Gathered { sorter, extras, holdings }
@@ -140,9 +140,9 @@ impl Gatherer {
 /// Where it cannot be read, or is no longer what it was.
 pub async fn add_kept(
     gathered: Gathered,
-    look: Look<'_>,
-    counting: &Counting,
-) -> Result<Gathered, Unread> {
+    look: LakeReader<'_>,
+    counting: &PublishedObject,
+) -> Result<Gathered, LakeReadError> {
     let object = look.store.find(&counting.key).await?;
     let added = look.visit(&object, gathered, |gathered, content, place| {
         if !gathered.holdings.add(place.partition, place.number(), content) {
@@ -153,16 +153,16 @@ pub async fn add_kept(
     });
     let (mut gathered, contents) = added.await?;
     if !contents.has_ticks_of(&counting.contents) {
-        return Err(Unread::Damaged("it was overwritten, and holds other ticks".to_owned()));
+        return Err(LakeReadError::Damaged("it was overwritten, and holds other ticks".to_owned()));
     }
-    gathered.holdings.settle();
+    gathered.holdings.flush();
     Ok(gathered)
 }
 
 /// The checksum of what a tick says beside prices and volume; parts add up. 0 where that is
 /// nothing.
 #[must_use]
-pub fn extras_of(content: &Content<'_>, place: Place) -> u64 {
+pub fn extras_of(content: &TickContent<'_>, place: Place) -> u64 {
     let extras = &content.extras;
     if extras.is_empty() {
         return 0;
@@ -191,11 +191,11 @@ struct Gathering {
     failed: Option<io::Error>,
 }
 
-/// A tick tells no place, though the index says that all of its object's do.
+/// A tick has no offset although the index says that all ticks of its object have one.
 const NO_PLACE: &str = "a tick tells no offset: run batch-layer, and compact again";
 
 impl Gathering {
-    fn add(&mut self, content: &Content<'_>, place: Place, number: Option<u64>) {
+    fn add(&mut self, content: &TickContent<'_>, place: Place, number: Option<u64>) {
         if !self.gathered.holdings.add(place.partition, number, content) {
             return;
         }
@@ -207,8 +207,8 @@ impl Gathering {
 }
 
 impl Visitor for Gathering {
-    fn record(&mut self, record: &Record<'_>, spot: Spot) {
-        let content = Content::of(record);
+    fn record(&mut self, record: &Record<'_>, spot: LinePosition) {
+        let content = TickContent::of(record);
         if Hour::of(content.timestamp) != self.hour {
             return;
         }

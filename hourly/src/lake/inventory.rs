@@ -1,12 +1,12 @@
 //! [`Inventory`]: what lies in the lake, held against what `lake_objects` says.
 
 use super::key;
-use super::look::{Look, Unread};
-use super::table::{self, Candidate, CompactionStatus, Counting};
+use super::look::{LakeReadError, LakeReader};
+use super::table::{self, Candidate, CompactionStatus, PublishedObject};
 use crate::archive::Object;
 use crate::holdings::Holdings;
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use service::Failure;
 use service::words::counted;
 use std::collections::BTreeMap;
@@ -28,8 +28,8 @@ impl Inventory {
     /// # Errors
     /// Where the store or the database fails.
     pub async fn take(
-        index: &mut Index,
-        look: Look<'_>,
+        db: &mut BatchDb,
+        look: LakeReader<'_>,
         prefix: &str,
         window: &Range<Hour>,
     ) -> Result<Self, Failure> {
@@ -40,9 +40,9 @@ impl Inventory {
             );
         }
         let mut inventory = Self::default();
-        for counting in table::counting(index, prefix, window).await? {
+        for counting in table::counting(db, prefix, window).await? {
             let object = there.remove(&*counting.key);
-            if let Some(what) = fault(index, look, &counting, object).await? {
+            if let Some(what) = fault(db, look, &counting, object).await? {
                 inventory
                     .damaged
                     .insert(counting.hour, format!("{}{} {what}", store.location(), counting.key));
@@ -114,9 +114,9 @@ impl Inventory {
 
 /// What is wrong with an object that counts.
 async fn fault(
-    index: &mut Index,
-    look: Look<'_>,
-    counting: &Counting,
+    db: &mut BatchDb,
+    look: LakeReader<'_>,
+    counting: &PublishedObject,
     object: Option<Object>,
 ) -> Result<Option<String>, Failure> {
     let Some(object) = object else {
@@ -127,14 +127,14 @@ async fn fault(
     }
     match look.read(&object, Holdings::default()).await {
         Ok((_, contents)) if contents.has_ticks_of(&counting.contents) => {
-            table::note_copy(index, &counting.key, (&object, contents.digest)).await?;
+            table::note_copy(db, &counting.key, (&object, contents.digest)).await?;
             Ok(None)
         }
         Ok(_) => Ok(Some("was overwritten, and holds other ticks".to_owned())),
-        Err(Unread::Moved) => Ok(Some("is gone".to_owned())),
-        Err(Unread::Damaged(why)) => {
+        Err(LakeReadError::Moved) => Ok(Some("is gone".to_owned())),
+        Err(LakeReadError::Damaged(why)) => {
             Ok(Some(format!("was overwritten, and cannot be read: {why}")))
         }
-        Err(Unread::Away(failure)) => Err(failure),
+        Err(LakeReadError::Away(failure)) => Err(failure),
     }
 }

@@ -4,7 +4,7 @@ use super::file;
 use super::read::{self, HourOfTopic};
 use super::sort::{nameless, rewound};
 use crate::archive::{Body, Object, ObjectStore, StoreError};
-use crate::checksum::{Checksum, Content};
+use crate::checksum::{Checksum, TickContent};
 use crate::holdings::Holdings;
 use crate::scan::HourBars;
 use crate::stop::stopped;
@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 /// How objects of the lake are read.
 #[derive(Clone, Copy)]
-pub struct Look<'a> {
+pub struct LakeReader<'a> {
     pub store: &'a ObjectStore,
     /// Where an object may lie meanwhile.
     pub folder: &'a Path,
@@ -48,7 +48,7 @@ const TRIES: u32 = 3;
 
 /// Why an object was not read.
 #[derive(Debug)]
-pub enum Unread {
+pub enum LakeReadError {
     /// It is gone, or was replaced since it was listed.
     Moved,
     /// What lies there is no file of the lake.
@@ -57,17 +57,17 @@ pub enum Unread {
     Away(Failure),
 }
 
-impl Look<'_> {
+impl LakeReader<'_> {
     /// Reads an object and adds what it holds to `known`.
     ///
     /// # Errors
-    /// [`Unread`]; here and below.
+    /// [`LakeReadError`]; here and below.
     pub async fn read(
         self,
         object: &Object,
         known: Holdings,
-    ) -> Result<(Holdings, ObjectContents), Unread> {
-        let add = |holdings: &mut Holdings, content: &Content<'_>, place: Place| {
+    ) -> Result<(Holdings, ObjectContents), LakeReadError> {
+        let add = |holdings: &mut Holdings, content: &TickContent<'_>, place: Place| {
             holdings.add(place.partition, place.number(), content);
             Ok(())
         };
@@ -80,8 +80,8 @@ impl Look<'_> {
         self,
         object: &Object,
         mut into: T,
-        take: impl Fn(&mut T, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
-    ) -> Result<(T, ObjectContents), Unread> {
+        take: impl Fn(&mut T, &TickContent<'_>, Place) -> io::Result<()> + Send + 'static,
+    ) -> Result<(T, ObjectContents), LakeReadError> {
         let (file, digest) = self.fetch(object).await?;
         let visited = tokio::task::spawn_blocking(move || {
             let (mut checksum, mut failed) = (Checksum::default(), Ok(()));
@@ -91,12 +91,13 @@ impl Look<'_> {
                     failed = take(&mut into, content, place);
                 }
             });
-            let rows = rows.map_err(|error| Unread::Damaged(error.to_string()))?;
-            failed.map_err(|error| Unread::Away(Failure::Infrastructure(error.into())))?;
+            let rows = rows.map_err(|error| LakeReadError::Damaged(error.to_string()))?;
+            failed.map_err(|error| LakeReadError::Away(Failure::Infrastructure(error.into())))?;
             Ok((into, ObjectContents { rows, checksum: checksum.exact, digest }))
         });
-        let visited = visited.await.unwrap_or_else(|panic| Err(Unread::Damaged(panic.to_string())));
-        if self.stop.is_cancelled() { Err(Unread::Away(stopped())) } else { visited }
+        let visited =
+            visited.await.unwrap_or_else(|panic| Err(LakeReadError::Damaged(panic.to_string())));
+        if self.stop.is_cancelled() { Err(LakeReadError::Away(stopped())) } else { visited }
     }
 
     /// Sums up an object's ticks. `digest`: of the bytes that were compared. No page tells whether
@@ -105,36 +106,38 @@ impl Look<'_> {
         self,
         (object, digest): (&Object, u64),
         of: HourOfTopic,
-    ) -> Result<HourBars, Unread> {
+    ) -> Result<HourBars, LakeReadError> {
         let ((file, fetched), stop) = (self.fetch(object).await?, self.stop.clone());
         if fetched != digest {
-            return Err(Unread::Damaged("its bytes are not those that were compared".to_owned()));
+            return Err(LakeReadError::Damaged(
+                "its bytes are not those that were compared".to_owned(),
+            ));
         }
         let summed =
             tokio::task::spawn_blocking(move || read::sum_up(&file, &of, &|| stop.is_cancelled()));
         let summed = match summed.await {
-            Ok(summed) => summed.map_err(|error| Unread::Damaged(error.to_string())),
-            Err(panic) => Err(Unread::Damaged(panic.to_string())),
+            Ok(summed) => summed.map_err(|error| LakeReadError::Damaged(error.to_string())),
+            Err(panic) => Err(LakeReadError::Damaged(panic.to_string())),
         };
-        if self.stop.is_cancelled() { Err(Unread::Away(stopped())) } else { summed }
+        if self.stop.is_cancelled() { Err(LakeReadError::Away(stopped())) } else { summed }
     }
 
     /// A copy of an object on the disk, and the digest of its bytes.
-    async fn fetch(self, object: &Object) -> Result<(File, u64), Unread> {
+    async fn fetch(self, object: &Object) -> Result<(File, u64), LakeReadError> {
         let Self { store, folder, stop } = self;
         let mut tries = 0;
         loop {
             tries += 1;
             let mut body = Digesting { body: store.read(object, stop).await?, digest: Xxh3::new() };
             let mut file = nameless(folder)
-                .map_err(|error| Unread::Away(Failure::Infrastructure(error.into())))?;
+                .map_err(|error| LakeReadError::Away(Failure::Infrastructure(error.into())))?;
             let copied = tokio::task::spawn_blocking(move || {
                 io::copy(&mut body, &mut file)?;
                 Ok((rewound(file)?, body.digest.digest()))
             });
             match copied.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
                 Ok(fetched) => return Ok(fetched),
-                Err(_) if stop.is_cancelled() => return Err(Unread::Away(stopped())),
+                Err(_) if stop.is_cancelled() => return Err(LakeReadError::Away(stopped())),
                 Err(_) if tries < TRIES => {}
                 Err(error) => {
                     let what = format!(
@@ -143,7 +146,7 @@ impl Look<'_> {
                         object.key,
                         folder.display()
                     );
-                    return Err(Unread::Away(Failure::Infrastructure(
+                    return Err(LakeReadError::Away(Failure::Infrastructure(
                         anyhow::Error::new(error).context(what),
                     )));
                 }
@@ -166,7 +169,7 @@ impl Read for Digesting {
     }
 }
 
-impl From<StoreError> for Unread {
+impl From<StoreError> for LakeReadError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Moved => Self::Moved,

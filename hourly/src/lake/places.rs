@@ -1,4 +1,4 @@
-//! [`Places`]: a set of places that come in any order.
+//! [`OffsetBlocks`]: a set of places that come in any order.
 //!
 //! The lake is sorted by symbol, so neighbouring offsets lie far apart in it. A bit for each takes
 //! a few nanoseconds, where [`Offsets`] looks for runs.
@@ -18,9 +18,9 @@ const MAX_BLOCKS: usize = 2048;
 
 type Block = Box<[u64; WORDS]>;
 
-/// What comes one behind the other is mostly of one partition, and of one block.
+/// Consecutive ticks are mostly of one partition and one block.
 #[derive(Debug, Default)]
-pub struct Places {
+pub struct OffsetBlocks {
     partitions: Vec<Partition>,
     /// Which of them the last place was of.
     last: usize,
@@ -37,7 +37,7 @@ struct Partition {
     known: RoaringTreemap,
 }
 
-impl Places {
+impl OffsetBlocks {
     #[inline]
     pub fn insert(&mut self, partition: i32, place: u64) {
         if self.partitions.get(self.last).is_none_or(|of| of.number != partition) {
@@ -74,7 +74,7 @@ impl Places {
             of.spill();
             offsets.add_all(Offsets::of_partition(topic, of.number, of.known));
         }
-        offsets.settle();
+        offsets.flush();
         offsets
     }
 }
@@ -127,7 +127,7 @@ mod tests {
             ),
             spills in any::<bool>(),
         ) {
-            let mut of_lake = Places::default();
+            let mut of_lake = OffsetBlocks::default();
             let mut expected = Offsets::of_topic("t".into());
             for (number, (partition, place)) in places.iter().enumerate() {
                 of_lake.insert(*partition, *place);
@@ -136,7 +136,7 @@ mod tests {
                     of_lake.partitions.iter_mut().for_each(Partition::spill);
                 }
             }
-            expected.settle();
+            expected.flush();
             let found = of_lake.into_offsets(&"t".into());
             prop_assert_eq!(found.len(), expected.len());
             prop_assert!(found.is_superset(&expected));
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn bits_of_many_partitions_take_no_more_memory_than_those_of_one() {
-        let mut of_lake = Places::default();
+        let mut of_lake = OffsetBlocks::default();
         for number in 0..3 * MAX_BLOCKS as u64 {
             of_lake.insert((number % 64) as i32, number << BITS);
             assert!(

@@ -2,11 +2,11 @@
 //! is deleted.
 
 use super::key;
-use super::look::{Look, ObjectContents, Unread};
+use super::look::{LakeReadError, LakeReader, ObjectContents};
 use super::table::{self, Candidate, LakeObject};
 use crate::archive::{Object, ObjectStore};
 use crate::holdings::Holdings;
-use crate::index::Index;
+use crate::index::BatchDb;
 use service::Failure;
 
 /// What was written and compared, where no reader looks.
@@ -19,14 +19,14 @@ pub struct StagedObject {
 }
 
 /// What readers shall see of an hour.
-pub struct Shown<'a> {
+pub struct VisibleObjects<'a> {
     pub prefix: &'a str,
     pub candidate: &'a Candidate,
     pub run_id: i64,
     pub parts: Vec<StagedObject>,
     /// Objects that nobody knows, and that hold nothing else than the parts.
     pub replaceable: Vec<LakeObject>,
-    pub look: Look<'a>,
+    pub look: LakeReader<'a>,
 }
 
 /// Lets readers see an hour's parts in the place of what they saw before.
@@ -34,10 +34,10 @@ pub struct Shown<'a> {
 /// # Errors
 /// Where the store or the database fails. What has been shown by then is taken away by [`clear`].
 pub async fn publish(
-    (index, store): (&mut Index, &ObjectStore),
-    shown: Shown<'_>,
+    (db, store): (&mut BatchDb, &ObjectStore),
+    shown: VisibleObjects<'_>,
 ) -> Result<(), Failure> {
-    let Shown { prefix, candidate, run_id, parts, replaceable, look } = shown;
+    let VisibleObjects { prefix, candidate, run_id, parts, replaceable, look } = shown;
     let object = |part: &StagedObject| LakeObject {
         key: key::published(prefix, &part.source, candidate.hour, &part.name),
         source: part.source.clone(),
@@ -45,7 +45,7 @@ pub async fn publish(
         contents: part.contents,
     };
     let objects: Vec<LakeObject> = parts.iter().map(object).collect();
-    table::announce(index, candidate, run_id, &objects).await?;
+    table::announce(db, candidate, run_id, &objects).await?;
     let mut etags = Vec::new();
     for (part, LakeObject { key, size, .. }) in parts.iter().zip(&objects) {
         store.copy(&part.staged.key, key, *size).await?;
@@ -61,12 +61,16 @@ pub async fn publish(
         }
         etags.push((key.clone(), shown.etag));
     }
-    table::switch(index, (candidate, run_id, prefix), &etags, &replaceable).await?;
-    clear(index, store, prefix).await
+    table::switch(db, (candidate, run_id, prefix), &etags, &replaceable).await?;
+    clear(db, store, prefix).await
 }
 
 /// Reads a copy back.
-async fn expect(look: Look<'_>, shown: &Object, expected: ObjectContents) -> Result<(), Failure> {
+async fn expect(
+    look: LakeReader<'_>,
+    shown: &Object,
+    expected: ObjectContents,
+) -> Result<(), Failure> {
     let what = format!("{}{}", look.store.location(), shown.key);
     match look.read(shown, Holdings::default()).await {
         Ok((_, contents)) if contents.has_ticks_of(&expected) => Ok(()),
@@ -78,11 +82,11 @@ async fn expect(look: Look<'_>, shown: &Object, expected: ObjectContents) -> Res
             );
             Err(Failure::Infrastructure(error))
         }
-        Err(Unread::Away(failure)) => Err(failure),
-        Err(Unread::Moved) => Err(Failure::Infrastructure(anyhow::anyhow!(
+        Err(LakeReadError::Away(failure)) => Err(failure),
+        Err(LakeReadError::Moved) => Err(Failure::Infrastructure(anyhow::anyhow!(
             "{what} was replaced while it was read back"
         ))),
-        Err(Unread::Damaged(why)) => Err(Failure::Infrastructure(anyhow::anyhow!(
+        Err(LakeReadError::Damaged(why)) => Err(Failure::Infrastructure(anyhow::anyhow!(
             "the store's copy {what} cannot be read: {why}"
         ))),
     }
@@ -92,10 +96,10 @@ async fn expect(look: Look<'_>, shown: &Object, expected: ObjectContents) -> Res
 ///
 /// # Errors
 /// Where the store or the database fails.
-pub async fn clear(index: &mut Index, store: &ObjectStore, prefix: &str) -> Result<(), Failure> {
-    for key in table::leftovers(index).await? {
+pub async fn clear(db: &mut BatchDb, store: &ObjectStore, prefix: &str) -> Result<(), Failure> {
+    for key in table::leftovers(db).await? {
         store.delete(&key).await?;
-        table::forget(index, &key).await?;
+        table::forget(db, &key).await?;
     }
     for object in store.list(&key::staging(prefix)).await? {
         store.delete(&object.key).await?;

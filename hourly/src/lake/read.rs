@@ -6,7 +6,7 @@
 
 use super::columns::{SCHEMA, place};
 use super::pages::{Group, Integers, Prices, Repeating, Texts, Volumes};
-use super::places::Places;
+use super::places::OffsetBlocks;
 use crate::hour::Hour;
 use crate::scan::HourBars;
 use crate::totals::{self, MAX_SYMBOLS};
@@ -47,7 +47,7 @@ pub fn sum_up(
     of: &HourOfTopic,
     has_enough: &(dyn Fn() -> bool + Sync),
 ) -> Result<HourBars> {
-    let metadata = metadata(file)?;
+    let metadata = read_metadata(file)?;
     let groups = metadata.num_row_groups();
     let threads =
         thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS).min(groups.max(1));
@@ -111,7 +111,7 @@ fn each_once(sum: HourBars) -> Result<HourBars> {
 ///
 /// # Errors
 /// Where it is none of the lake.
-fn metadata(file: &File) -> Result<ParquetMetaData> {
+fn read_metadata(file: &File) -> Result<ParquetMetaData> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(file)?;
     match *metadata.file_metadata().schema() == parse_message_type(SCHEMA)? {
         true => Ok(metadata),
@@ -226,7 +226,7 @@ impl Columns {
 #[derive(Default)]
 struct Summing {
     sum: HourBars,
-    places: Places,
+    places: OffsetBlocks,
     /// The symbol of the last tick, whose ticks stand together, and what they add up to.
     current: Option<(Box<str>, Bar)>,
 }
@@ -246,7 +246,7 @@ impl Summing {
 
     /// Adds rows of one symbol.
     fn add_some(&mut self, name: &str, columns: &Columns, rows: Range<usize>) -> Result<()> {
-        let symbol = symbol(name)?;
+        let symbol = parse_symbol(name)?;
         let (name, mut bar) = match self.current.take() {
             Some((known, bar)) if *known == *name => (known, Some(bar)),
             before => {
@@ -273,7 +273,7 @@ impl Summing {
     /// Puts a symbol's sums to the others.
     fn keep(&mut self, bar: Option<(Box<str>, Bar)>) -> Result<()> {
         let Some((name, bar)) = bar else { return Ok(()) };
-        let symbol = symbol(&name)?;
+        let symbol = parse_symbol(&name)?;
         self.sum.ticks += bar.ticks;
         match self.sum.bars.get_mut(symbol) {
             Some(known) => known.merge(&bar),
@@ -290,7 +290,7 @@ impl Summing {
     }
 }
 
-fn symbol(name: &str) -> Result<Symbol<'_>> {
+fn parse_symbol(name: &str) -> Result<Symbol<'_>> {
     Symbol::new(name).ok_or_else(|| error("a symbol is none"))
 }
 

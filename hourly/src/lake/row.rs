@@ -1,6 +1,6 @@
 //! [`Row`]: a tick of the lake while it is being sorted.
 
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use common::{Codes, Extras, Place, Price, Timestamp, Volume};
 use std::io::{self, ErrorKind, Read, Write};
 
@@ -39,7 +39,7 @@ const LENGTH: usize = 4 + 8 + 4 * 8 + 8 + 4 + 4 + 3 * 8 + 4 + 8 + 2;
 
 impl Row {
     #[must_use]
-    pub fn of(symbol: u32, conditions: u32, content: &Content<'_>, place: Place) -> Self {
+    pub fn of(symbol: u32, conditions: u32, content: &TickContent<'_>, place: Place) -> Self {
         let (extras, quote) =
             (&content.extras, |price: Option<Price>| price.map_or(0, Price::nanos));
         let prices = [content.open, content.high, content.low, content.close];
@@ -61,10 +61,10 @@ impl Row {
 
     /// What the tick says; `symbol`: its name; `conditions`: their text.
     #[must_use]
-    pub fn content<'a>(&self, symbol: &'a str, conditions: &'a str) -> Content<'a> {
+    pub fn content<'a>(&self, symbol: &'a str, conditions: &'a str) -> TickContent<'a> {
         let [open, high, low, close] = self.prices.map(Price::from_nanos);
         let (volume, extras) = (self.volume(), self.extras(conditions));
-        Content { symbol, timestamp: self.timestamp, open, high, low, close, volume, extras }
+        TickContent { symbol, timestamp: self.timestamp, open, high, low, close, volume, extras }
     }
 
     fn extras<'a>(&self, conditions: &'a str) -> Extras<'a> {

@@ -4,7 +4,7 @@
 //! are merged.
 
 use super::row::{NO_CONDITIONS, Row};
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use crate::totals::MAX_SYMBOLS;
 use common::Place;
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -41,7 +41,7 @@ impl Wanted {
         Self { symbols: FxHashSet::default(), times: i64::MIN..i64::MIN + 1 }
     }
 
-    fn has(&self, content: &Content<'_>) -> bool {
+    fn has(&self, content: &TickContent<'_>) -> bool {
         (self.symbols.is_empty() || self.symbols.contains(content.symbol))
             && (self.times.is_empty() || self.times.contains(&content.timestamp.micros()))
     }
@@ -100,7 +100,7 @@ impl Sorter {
     ///
     /// # Errors
     /// Where a run cannot be written, or there are more symbols than there is memory for.
-    pub fn push(&mut self, content: &Content<'_>, place: Place) -> io::Result<()> {
+    pub fn push(&mut self, content: &TickContent<'_>, place: Place) -> io::Result<()> {
         if !self.wanted.has(content) {
             return Ok(());
         }
@@ -132,9 +132,9 @@ impl Sorter {
         self.sort();
         let files = std::mem::take(&mut self.files).into_iter();
         let written =
-            files.map(|file| Ok(Source::File(BufReader::with_capacity(BUFFER, rewound(file)?))));
-        let mut sources: Vec<Source> = written.collect::<io::Result<_>>()?;
-        sources.push(Source::Memory(std::mem::take(&mut self.rows).into_iter()));
+            files.map(|file| Ok(RunFile::File(BufReader::with_capacity(BUFFER, rewound(file)?))));
+        let mut sources: Vec<RunFile> = written.collect::<io::Result<_>>()?;
+        sources.push(RunFile::Memory(std::mem::take(&mut self.rows).into_iter()));
         let (ranks, names, conditions) = (self.ranks(), self.symbols.texts, self.conditions.texts);
         let mut sorted = Sorted { ranks, names, conditions, sources, heads: BinaryHeap::new() };
         for source in 0..sorted.sources.len() {
@@ -204,12 +204,12 @@ pub struct Sorted {
     names: Vec<Arc<str>>,
     conditions: Vec<Arc<str>>,
     ranks: Vec<u32>,
-    sources: Vec<Source>,
+    sources: Vec<RunFile>,
     /// The first row of each source that has any left.
     heads: BinaryHeap<Reverse<Head>>,
 }
 
-enum Source {
+enum RunFile {
     Memory(vec::IntoIter<Row>),
     File(BufReader<File>),
 }
@@ -268,8 +268,8 @@ impl Sorted {
 
     fn advance(&mut self, source: usize) -> io::Result<()> {
         let row = match &mut self.sources[source] {
-            Source::Memory(rows) => rows.next(),
-            Source::File(file) => Row::read_from(file)?,
+            RunFile::Memory(rows) => rows.next(),
+            RunFile::File(file) => Row::read_from(file)?,
         };
         if let Some(row) = row {
             let order = row.order(self.ranks[row.symbol as usize]);
@@ -308,10 +308,10 @@ mod tests {
 
     type Tick = (String, i64, i64, Option<i64>, Option<u32>, Option<&'static str>);
 
-    fn content(tick: &Tick) -> Content<'_> {
+    fn content(tick: &Tick) -> TickContent<'_> {
         let (symbol, at, close, high, volume, conditions) = tick;
         let price = |nanos| Price::from_nanos(nanos);
-        Content {
+        TickContent {
             symbol,
             timestamp: Timestamp::from_micros(*at),
             open: price(1),

@@ -1,12 +1,12 @@
 //! The lake as a source: hours that it has whole, as the raw objects are now.
 
 use super::args::LakeArgs;
-use super::look::{Look, Unread};
+use super::look::{LakeReadError, LakeReader};
 use super::read::HourOfTopic;
-use super::table::{self, Counting};
-use crate::checksum::Content;
+use super::table::{self, PublishedObject};
+use crate::checksum::TickContent;
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use crate::scan::HourBars;
 use common::{Place, Timestamp};
 use rustc_hash::FxHashSet;
@@ -83,7 +83,7 @@ impl Lake {
     /// Where the database fails; here and below.
     pub async fn covered(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hours: &Range<Hour>,
         required: Required<'_>,
     ) -> Result<Vec<Hour>, Failure> {
@@ -93,7 +93,7 @@ impl Lake {
             .bind(&self.prefix)
             .bind(required.decode_rules)
             .bind(required.location);
-        let rows: Vec<Timestamp> = index.fetch_all("reading lake_sources in", statement).await?;
+        let rows: Vec<Timestamp> = db.fetch_all("reading lake_sources in", statement).await?;
         Ok(rows.into_iter().map(Hour::of).collect())
     }
 
@@ -104,7 +104,7 @@ impl Lake {
     /// Where the database fails; here and below.
     pub async fn stands_for(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hours: &[Hour],
         required: Required<'_>,
     ) -> Result<FxHashSet<Hour>, Failure> {
@@ -116,33 +116,37 @@ impl Lake {
             .bind(&self.prefix)
             .bind(required.decode_rules)
             .bind(required.location);
-        let rows: Vec<Timestamp> = index.fetch_all("reading lake_sources in", statement).await?;
+        let rows: Vec<Timestamp> = db.fetch_all("reading lake_sources in", statement).await?;
         Ok(rows.into_iter().map(Hour::of).collect())
     }
 
     /// Its objects of an hour, whether it has that whole or not.
-    pub async fn counting(&self, index: &mut Index, hour: Hour) -> Result<Vec<Counting>, Failure> {
-        table::counting(index, &self.prefix, &(hour..hour.plus(1))).await
+    pub async fn counting(
+        &self,
+        db: &mut BatchDb,
+        hour: Hour,
+    ) -> Result<Vec<PublishedObject>, Failure> {
+        table::counting(db, &self.prefix, &(hour..hour.plus(1))).await
     }
 
     /// Its objects of an hour that it has whole; `None`: it has not.
     pub async fn objects(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         hour: Hour,
         required: Required<'_>,
-    ) -> Result<Option<Vec<Counting>>, Failure> {
+    ) -> Result<Option<Vec<PublishedObject>>, Failure> {
         let hours = hour..hour.plus(1);
-        match self.covered(index, &hours, required).await?.is_empty() {
+        match self.covered(db, &hours, required).await?.is_empty() {
             true => Ok(None),
-            false => table::counting(index, &self.prefix, &hours).await.map(Some),
+            false => table::counting(db, &self.prefix, &hours).await.map(Some),
         }
     }
 
     /// The keys of a folder's objects whose hours of a range are all among `covered`.
     pub async fn spared(
         &self,
-        index: &mut Index,
+        db: &mut BatchDb,
         (folder, hours): (&str, &Range<Hour>),
         covered: &[Hour],
     ) -> Result<FxHashSet<String>, Failure> {
@@ -151,14 +155,14 @@ impl Lake {
             .bind(hours.start.start())
             .bind(hours.end.start())
             .bind(covered.iter().map(|hour| hour.start()).collect::<Vec<_>>());
-        let keys: Vec<String> = index.fetch_all("reading the index in", statement).await?;
+        let keys: Vec<String> = db.fetch_all("reading the index in", statement).await?;
         Ok(keys.into_iter().collect())
     }
 }
 
 /// Why an object does not tell what it holds.
 #[derive(Debug)]
-pub enum Flaw {
+pub enum LakeSourceError {
     /// What is wrong with it: nothing more can be done about it here.
     OfObject(String),
     /// The store or the disk is to blame, or the run is stopped.
@@ -171,11 +175,11 @@ pub enum Flaw {
 /// # Errors
 /// Where it does not, or cannot be read.
 pub async fn visit<T: Send + 'static>(
-    look: Look<'_>,
-    counting: &Counting,
+    look: LakeReader<'_>,
+    counting: &PublishedObject,
     into: T,
-    take: impl Fn(&mut T, &Content<'_>, Place) -> io::Result<()> + Send + 'static,
-) -> Result<T, Flaw> {
+    take: impl Fn(&mut T, &TickContent<'_>, Place) -> io::Result<()> + Send + 'static,
+) -> Result<T, LakeSourceError> {
     let visited = match look.store.find(&counting.key).await {
         Ok(object) => look.visit(&object, into, take).await,
         Err(error) => Err(error.into()),
@@ -187,27 +191,30 @@ pub async fn visit<T: Send + 'static>(
             "is not, to the byte, what was compared".to_owned()
         }
         Ok(_) => "holds other ticks than when it was written".to_owned(),
-        Err(Unread::Moved) => "is gone".to_owned(),
-        Err(Unread::Damaged(why)) => format!("cannot be read: {why}"),
-        Err(Unread::Away(failure)) => return Err(Flaw::OfRun(failure)),
+        Err(LakeReadError::Moved) => "is gone".to_owned(),
+        Err(LakeReadError::Damaged(why)) => format!("cannot be read: {why}"),
+        Err(LakeReadError::Away(failure)) => return Err(LakeSourceError::OfRun(failure)),
     };
-    Err(Flaw::OfObject(what))
+    Err(LakeSourceError::OfObject(what))
 }
 
 /// What an object of the lake adds to its hour.
 ///
 /// # Errors
 /// Where it is not the one that was compared, or cannot be read.
-pub(crate) async fn sum_up(look: Look<'_>, counting: &Counting) -> Result<HourBars, Unread> {
+pub(crate) async fn sum_up(
+    look: LakeReader<'_>,
+    counting: &PublishedObject,
+) -> Result<HourBars, LakeReadError> {
     let object = look.store.find(&counting.key).await?;
     if *object.etag != *counting.etag || object.size != counting.size {
-        return Err(Unread::Damaged("it was overwritten".to_owned()));
+        return Err(LakeReadError::Damaged("it was overwritten".to_owned()));
     }
     let of = HourOfTopic { hour: counting.hour, topic: counting.source.as_str().into() };
     let sum = look.sum_up((&object, counting.contents.digest), of).await?;
     match sum.ticks == counting.contents.rows {
         true => Ok(sum),
-        false => Err(Unread::Damaged(format!(
+        false => Err(LakeReadError::Damaged(format!(
             "it has {} of {} ticks",
             sum.ticks, counting.contents.rows
         ))),
@@ -232,7 +239,7 @@ mod tests {
         let mut writer = Writer::new(File::create(folder.join(KEY)).unwrap()).unwrap();
         for offset in [1, 2] {
             writer
-                .push(&Content::with_close(201_500_000_000), Place::of_message(0, offset))
+                .push(&TickContent::with_close(201_500_000_000), Place::of_message(0, offset))
                 .unwrap();
         }
         writer.finish().unwrap();
@@ -253,13 +260,13 @@ mod tests {
      {
         let (folder, stop) = (tempfile::tempdir().unwrap(), CancellationToken::new());
         let store = store(folder.path()).await;
-        let look = Look { store: &store, folder: folder.path(), stop: &stop };
+        let look = LakeReader { store: &store, folder: folder.path(), stop: &stop };
         let object = store.find(KEY).await.unwrap();
         let (_, contents) = look.read(&object, Holdings::default()).await.unwrap();
         let of = HourOfTopic { hour: Hour::of(Timestamp::from_micros(5)), topic: "t".into() };
         let sum = look.sum_up((&object, contents.digest), of.clone()).await.unwrap();
         assert_eq!((sum.ticks, contents.rows), (2, 2));
-        let counting = Counting {
+        let counting = PublishedObject {
             key: KEY.to_owned(),
             source: "t".to_owned(),
             hour: of.hour,
@@ -272,8 +279,8 @@ mod tests {
         for at in 0..object.size {
             spoil(&folder.path().join(KEY), at);
             let spoilt = look.sum_up((&object, contents.digest), of.clone()).await;
-            assert!(matches!(spoilt, Err(Unread::Damaged(_))), "byte {at}");
-            assert!(matches!(visit().await, Err(Flaw::OfObject(_))), "byte {at}");
+            assert!(matches!(spoilt, Err(LakeReadError::Damaged(_))), "byte {at}");
+            assert!(matches!(visit().await, Err(LakeSourceError::OfObject(_))), "byte {at}");
             spoil(&folder.path().join(KEY), at);
         }
         assert!(look.sum_up((&object, contents.digest), of).await.is_ok() && visit().await.is_ok());

@@ -3,8 +3,8 @@
 use super::look::ObjectContents;
 use crate::archive::Object;
 use crate::hour::Hour;
-use crate::index::Index;
-use crate::lock::Hold;
+use crate::index::BatchDb;
+use crate::lock::TransactionLock;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
@@ -85,7 +85,7 @@ pub(crate) struct LakeHoursQuery<'a> {
 /// # Errors
 /// Where the database fails; here and below.
 pub(crate) async fn hours(
-    index: &mut Index,
+    db: &mut BatchDb,
     asked: &LakeHoursQuery<'_>,
 ) -> Result<Vec<Candidate>, Failure> {
     let starts =
@@ -93,12 +93,12 @@ pub(crate) async fn hours(
     let rows = pg::query(HOURS).bind(asked.window.start.start()).bind(asked.window.end.start());
     let rows = rows.bind(asked.decode_rules).bind(asked.prefix).bind(starts(asked.anew));
     let rows = rows.bind(asked.location).bind(starts(asked.damaged));
-    index.read_all("reading computed hours in", rows, candidate).await
+    db.read_all("reading computed hours in", rows, candidate).await
 }
 
 /// An object that counts: it was compared, and is shown to readers.
 #[derive(Debug, Clone)]
-pub struct Counting {
+pub struct PublishedObject {
     pub key: String,
     pub source: String,
     pub hour: Hour,
@@ -112,19 +112,19 @@ pub struct Counting {
 
 /// The objects that count of some hours, whose keys begin so.
 pub async fn counting(
-    index: &mut Index,
+    db: &mut BatchDb,
     prefix: &str,
     hours: &Range<Hour>,
-) -> Result<Vec<Counting>, Failure> {
+) -> Result<Vec<PublishedObject>, Failure> {
     let statement = pg::query(include_str!("../../sql/lake/counting.sql"))
         .bind(prefix)
         .bind(hours.start.start())
         .bind(hours.end.start());
-    index.read_all("reading lake_objects in", statement, counting_of).await
+    db.read_all("reading lake_objects in", statement, counting_of).await
 }
 
-fn counting_of(row: &PgRow) -> Result<Counting, sqlx::Error> {
-    Ok(Counting {
+fn counting_of(row: &PgRow) -> Result<PublishedObject, sqlx::Error> {
+    Ok(PublishedObject {
         key: row.try_get("key")?,
         source: row.try_get("source")?,
         hour: Hour::of(row.try_get::<Timestamp, _>("hour")?),
@@ -142,7 +142,7 @@ fn counting_of(row: &PgRow) -> Result<Counting, sqlx::Error> {
 /// Notes that what counts under a key was put there once more, and has the same ticks. `digest`: of
 /// its bytes.
 pub(crate) async fn note_copy(
-    index: &mut Index,
+    db: &mut BatchDb,
     key: &str,
     (object, digest): (&Object, u64),
 ) -> Result<(), Failure> {
@@ -152,7 +152,7 @@ pub(crate) async fn note_copy(
             .bind(&*object.etag)
             .bind(object.size.cast_signed())
             .bind(digest.cast_signed());
-    index.write("lake_objects", update).await.map(drop)
+    db.write("lake_objects", update).await.map(drop)
 }
 
 /// Notes that hours were computed anew from these objects: they are of what was computed then.
@@ -207,19 +207,18 @@ fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
 /// Notes objects that are about to be shown, so that a run which is killed meanwhile leaves none
 /// that nobody knows.
 pub(crate) async fn announce(
-    index: &mut Index,
+    db: &mut BatchDb,
     candidate: &Candidate,
     run_id: i64,
     objects: &[LakeObject],
 ) -> Result<(), Failure> {
-    index
-        .transact(WRITING, Hold::Nothing, async |transaction| {
-            for object in objects {
-                insert(transaction, (candidate, run_id, "written"), object).await?;
-            }
-            Ok(())
-        })
-        .await
+    db.transact(WRITING, TransactionLock::None, async |transaction| {
+        for object in objects {
+            insert(transaction, (candidate, run_id, "written"), object).await?;
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn insert(
@@ -246,32 +245,31 @@ async fn insert(
 /// Lets the announced objects of an hour, each with its etag, count in the place of those before.
 /// `replaceable` hold nothing else than they, and are to be deleted.
 pub(crate) async fn switch(
-    index: &mut Index,
+    db: &mut BatchDb,
     (candidate, run_id, prefix): (&Candidate, i64, &str),
     etags: &[(String, String)],
     replaceable: &[LakeObject],
 ) -> Result<(), Failure> {
-    index
-        .transact(WRITING, Hold::Nothing, async |transaction| {
-            pg::query(include_str!("../../sql/lake/supersede.sql"))
-                .bind(candidate.hour.start())
-                .bind(prefix)
+    db.transact(WRITING, TransactionLock::None, async |transaction| {
+        pg::query(include_str!("../../sql/lake/supersede.sql"))
+            .bind(candidate.hour.start())
+            .bind(prefix)
+            .execute(transaction.acquire().await?)
+            .await?;
+        for object in replaceable {
+            insert(transaction, (candidate, run_id, "superseded"), object).await?;
+        }
+        for (key, etag) in etags {
+            pg::query(include_str!("../../sql/lake/verify.sql"))
+                .bind(key)
+                .bind(etag)
+                .bind(run_id)
                 .execute(transaction.acquire().await?)
                 .await?;
-            for object in replaceable {
-                insert(transaction, (candidate, run_id, "superseded"), object).await?;
-            }
-            for (key, etag) in etags {
-                pg::query(include_str!("../../sql/lake/verify.sql"))
-                    .bind(key)
-                    .bind(etag)
-                    .bind(run_id)
-                    .execute(transaction.acquire().await?)
-                    .await?;
-            }
-            note_sources(transaction, candidate.hour, prefix).await
-        })
-        .await
+        }
+        note_sources(transaction, candidate.hour, prefix).await
+    })
+    .await
 }
 
 /// Notes the raw objects that a lake has all ticks of an hour of. No other run changes the index
@@ -296,15 +294,15 @@ async fn note_sources(
 
 /// The keys of objects that no reader should see: those that were not shown to the end, and those
 /// that others replace.
-pub(crate) async fn leftovers(index: &mut Index) -> Result<Vec<String>, Failure> {
+pub(crate) async fn leftovers(db: &mut BatchDb) -> Result<Vec<String>, Failure> {
     let statement =
         pg::query_scalar("select key from lake_objects where state <> 'verified' order by key");
-    index.fetch_all("reading lake_objects in", statement).await
+    db.fetch_all("reading lake_objects in", statement).await
 }
 
 /// Forgets an object that is deleted.
-pub(crate) async fn forget(index: &mut Index, key: &str) -> Result<(), Failure> {
+pub(crate) async fn forget(db: &mut BatchDb, key: &str) -> Result<(), Failure> {
     let delete =
         pg::query("delete from lake_objects where key = $1 and state <> 'verified'").bind(key);
-    index.write("lake_objects", delete).await.map(drop)
+    db.write("lake_objects", delete).await.map(drop)
 }

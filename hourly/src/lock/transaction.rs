@@ -18,10 +18,10 @@ const QUEUE: i32 = 3;
 
 /// What a transaction keeps other runs' from until it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold {
-    Nothing,
+pub enum TransactionLock {
+    None,
     /// Coming and going: the lock itself, and who is at work on which hours.
-    Members,
+    Membership,
     /// Changes of the index, so that what an hour is made of stays what it is.
     Hour,
     /// Both that and writing hours: it changes the index.
@@ -72,13 +72,13 @@ pub enum End<T> {
 pub async fn within<T>(
     connection: &mut PgConnection,
     token: Option<&Token>,
-    hold: Hold,
+    hold: TransactionLock,
     task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> Result<End<T>, sqlx::Error>,
 ) -> Result<T, sqlx::Error> {
-    let mut transaction = begin(connection, token, hold).await?;
+    let mut transaction = begin_locked(connection, token, hold).await?;
     let done = task(&mut transaction).await?;
     match done {
-        End::Commit(done) => commit(transaction, token).await.map(|()| done),
+        End::Commit(done) => commit_if_owner(transaction, token).await.map(|()| done),
         End::Undo(done) => transaction.rollback().await.map(|()| done),
     }
 }
@@ -86,10 +86,10 @@ pub async fn within<T>(
 /// A transaction that the server itself ends, also behind a pooler: nobody may wait for its
 /// statements any more, or be there to send the next one. It keeps other runs from what `hold`
 /// says.
-async fn begin<'a>(
+async fn begin_locked<'a>(
     connection: &'a mut PgConnection,
     token: Option<&Token>,
-    hold: Hold,
+    hold: TransactionLock,
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     match token {
         None => Connection::begin(connection).await,
@@ -103,7 +103,7 @@ pub(super) async fn begin_with<'a>(
     connection: &'a mut PgConnection,
     (limit, silence): (Duration, Duration),
     token: Option<&Token>,
-    hold: Hold,
+    hold: TransactionLock,
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     // Others wait for what it holds, and not for longer than for a statement.
     let idle = silence.min(limit / 2).as_millis().min(i32::MAX as u128);
@@ -112,10 +112,14 @@ pub(super) async fn begin_with<'a>(
     });
     let own = own.unwrap_or_default();
     let lock = match hold {
-        Hold::Nothing => String::new(),
-        Hold::Members => format!("; select pg_advisory_xact_lock({ADVISORY}, {MEMBERS})"),
-        Hold::Hour => format!("; select pg_advisory_xact_lock_shared({ADVISORY}, {INDEX})"),
-        Hold::Index => format!("; select pg_advisory_xact_lock({ADVISORY}, {INDEX})"),
+        TransactionLock::None => String::new(),
+        TransactionLock::Membership => {
+            format!("; select pg_advisory_xact_lock({ADVISORY}, {MEMBERS})")
+        }
+        TransactionLock::Hour => {
+            format!("; select pg_advisory_xact_lock_shared({ADVISORY}, {INDEX})")
+        }
+        TransactionLock::Index => format!("; select pg_advisory_xact_lock({ADVISORY}, {INDEX})"),
     };
     let begin = format!(
         "begin isolation level read committed; set local statement_timeout = {}; \
@@ -127,7 +131,7 @@ pub(super) async fn begin_with<'a>(
 
 /// Lets transactions that write hours end one after the other: what follows sees what those before
 /// have written.
-pub async fn queue(transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
+pub async fn serialize_commits(transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
     pg::query("select pg_advisory_xact_lock($1, $2)")
         .bind(ADVISORY)
         .bind(QUEUE)
@@ -153,7 +157,7 @@ impl TakenOver {
 }
 
 /// Commits, provided that the run still has its lock.
-async fn commit(
+async fn commit_if_owner(
     mut transaction: PgTransaction<'_>,
     token: Option<&Token>,
 ) -> Result<(), sqlx::Error> {

@@ -18,7 +18,7 @@ const SECOND: i64 = 1_000_000;
 
 /// A symbol whose hours have changed since they were looked at.
 #[derive(Debug)]
-pub struct Mark {
+pub struct StaleSymbol {
     pub symbol: String,
     first: Timestamp,
     last: Timestamp,
@@ -39,7 +39,7 @@ impl Changed {
     }
 }
 
-impl Mark {
+impl StaleSymbol {
     /// The first hour that has changed, and the last one, in seconds since 1970.
     pub fn changed(&self) -> (i64, i64) {
         (self.first.micros() / SECOND, self.last.micros() / SECOND)
@@ -106,7 +106,10 @@ pub async fn mark_all_of_others(
 }
 
 /// At most `limit` marked symbols.
-pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark>, sqlx::Error> {
+pub async fn marks(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<StaleSymbol>, sqlx::Error> {
     let rows = pg::query(
         "select symbol, first_hour, last_hour, changes from stale_bars order by symbol limit $1",
     )
@@ -114,7 +117,7 @@ pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark
     .fetch_all(connection)
     .await?;
     let mark = |row: &sqlx::postgres::PgRow| {
-        Ok(Mark {
+        Ok(StaleSymbol {
             symbol: row.try_get("symbol")?,
             first: row.try_get("first_hour")?,
             last: row.try_get("last_hour")?,
@@ -127,7 +130,7 @@ pub async fn marks(connection: &mut PgConnection, limit: i64) -> Result<Vec<Mark
 /// How many bars are to be read of each.
 pub async fn count_bars(
     connection: &mut PgConnection,
-    marks: &[Mark],
+    marks: &[StaleSymbol],
 ) -> Result<Vec<usize>, sqlx::Error> {
     let counts: Vec<i64> = pg::query_scalar(include_str!("../../sql/odd_bars/count_bars.sql"))
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
@@ -141,7 +144,7 @@ pub async fn count_bars(
 /// The bars that have to be known of each.
 pub async fn bars(
     connection: &mut PgConnection,
-    marks: &[Mark],
+    marks: &[StaleSymbol],
 ) -> Result<Vec<Vec<hours::Hour>>, sqlx::Error> {
     let mut rows = pg::query(include_str!("../../sql/odd_bars/bars.sql"))
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
@@ -165,7 +168,7 @@ pub async fn bars(
 /// Writes what was found of each mark, in place of what was said of the same bars before.
 pub async fn replace(
     connection: &mut PgConnection,
-    marks: &[Mark],
+    marks: &[StaleSymbol],
     found: &[Vec<Odd>],
 ) -> Result<Changed, sqlx::Error> {
     let rows: Vec<(&str, &Odd)> = marks
@@ -180,7 +183,7 @@ pub async fn replace(
 /// Deletes what is not found any more; gives how many.
 async fn delete(
     connection: &mut PgConnection,
-    marks: &[Mark],
+    marks: &[StaleSymbol],
     rows: &[(&str, &Odd)],
 ) -> Result<u64, sqlx::Error> {
     let deleted = pg::query(include_str!("../../sql/odd_bars/delete.sql"))
@@ -224,7 +227,10 @@ async fn write(connection: &mut PgConnection, rows: &[(&str, &Odd)]) -> Result<u
 }
 
 /// The marked symbols are up to date, but for those that were marked anew since.
-pub async fn unmark(connection: &mut PgConnection, marks: &[Mark]) -> Result<(), sqlx::Error> {
+pub async fn unmark(
+    connection: &mut PgConnection,
+    marks: &[StaleSymbol],
+) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../../sql/odd_bars/unmark.sql"))
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
         .bind(marks.iter().map(|mark| mark.changes).collect::<Vec<_>>())

@@ -2,7 +2,7 @@
 
 use crate::archive::{Object, PrefixTemplate};
 use crate::hour::Hour;
-use crate::index::Index;
+use crate::index::BatchDb;
 use service::Failure;
 use std::ops::Range;
 use std::sync::Arc;
@@ -27,14 +27,14 @@ impl Others {
     /// # Errors
     /// Where the database fails.
     pub async fn of(
-        index: &mut Index,
+        db: &mut BatchDb,
         templates: &[PrefixTemplate],
         window: &Range<Hour>,
     ) -> Result<Self, Failure> {
         let last = window.start.max(window.end.plus(-HOURS_BACK))..window.end;
         let mut others = Self::default();
         for template in templates {
-            others.known.extend(index.last_objects(template.stem(), KNOWN).await?);
+            others.known.extend(db.last_objects(template.stem(), KNOWN).await?);
             others.folders.extend(
                 template.folders(last.clone()).into_iter().rev().map(|folder| folder.prefix),
             );

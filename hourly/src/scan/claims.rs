@@ -1,8 +1,8 @@
 //! [`claims()`]: what an object says of some records, for comparing it with what others say of
 //! them.
 
-use super::{Line, ScanError, ScanOptions, Spot, Visitor, place_of, visit};
-use crate::checksum::{Checksum, Content};
+use super::{Line, LinePosition, ScanError, ScanOptions, Visitor, place_of, visit};
+use crate::checksum::{Checksum, TickContent};
 use crate::hour::Hour;
 use common::decode::Record;
 use common::{Place, Reject};
@@ -76,7 +76,7 @@ impl Claiming<'_> {
 }
 
 impl Visitor for Claiming<'_> {
-    fn record(&mut self, record: &Record<'_>, Spot { element, .. }: Spot) {
+    fn record(&mut self, record: &Record<'_>, LinePosition { element, .. }: LinePosition) {
         let Some((Place { partition, .. }, place)) =
             record.provenance.and_then(|position| place_of(position, element))
         else {
@@ -86,7 +86,7 @@ impl Visitor for Claiming<'_> {
         let asked =
             exclude.as_ref().and_then(|asked| asked.get(&Hour::of(record.tick.timestamp())));
         if asked.is_some_and(|asked| asked.contains(topic, partition, place)) {
-            let content = Content::of(record);
+            let content = TickContent::of(record);
             let hash = Checksum::of(&content, None).as_floats;
             let seed = content.timestamp.micros().cast_unsigned();
             let whose = xxh3_64_with_seed(content.symbol.as_bytes(), seed);
@@ -118,7 +118,7 @@ mod tests {
         let mut asked = Offsets::of_topic("t".into());
         let place = Place { partition: 3, offset: 7, index: 0 }.number().unwrap();
         assert!(asked.insert(3, place));
-        asked.settle();
+        asked.flush();
         let hour = Hour::of(common::Timestamp::from_micros(at * 1000));
         let asked: Exclusions = [(hour, asked)].into_iter().collect();
         let options = ScanOptions { exclude: Some(Arc::new(asked)), ..options() };

@@ -1,6 +1,6 @@
 //! [`Collector`]: sums up an object's ticks by their hour.
 
-use super::{Exclusions, HourBars, ScanOptions, Spot, place_of};
+use super::{Exclusions, HourBars, LinePosition, ScanOptions, place_of};
 use crate::archive::Origin;
 use crate::hour::Hour;
 use common::Timestamp;
@@ -50,7 +50,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Takes in a tick, unless it was there before.
-    pub fn add(&mut self, record: &Record<'_>, spot: Spot) {
+    pub fn add(&mut self, record: &Record<'_>, spot: LinePosition) {
         self.turn_to(record.tick.timestamp());
         let (hour, bars) = &mut self.hours[self.current];
         let identified = record.provenance.and_then(|position| place_of(position, spot.element));
@@ -109,8 +109,8 @@ impl<'a> Collector<'a> {
     /// What was collected, in order of time.
     pub fn finish(mut self) -> Vec<(Hour, HourBars)> {
         for (_, bars) in &mut self.hours {
-            bars.offsets.settle();
-            bars.repeated.settle();
+            bars.offsets.flush();
+            bars.repeated.flush();
         }
         self.hours.sort_unstable_by_key(|(hour, _)| *hour);
         self.hours

@@ -43,7 +43,7 @@ impl HourBars {
         Self { offsets: Offsets::of_topic(topic), repeated, ..Self::default() }
     }
 
-    /// How many ticks carry no offset. It must be settled.
+    /// How many ticks carry no offset. It must be flushed.
     #[must_use]
     pub fn ticks_without_offsets(&self) -> u64 {
         self.ticks.saturating_sub(self.offsets.len())
@@ -66,8 +66,8 @@ impl HourBars {
         let is_within =
             |bar: &Bar| [bar.first, bar.last].iter().all(|key| Hour::of(key.timestamp) == hour);
         let of_bars: u64 = self.bars.iter().map(|(_, bar)| bar.ticks).sum();
-        // Each symbol's first tick is another one, and all but those that tell no place have theirs
-        // among the places.
+        // Each symbol's first tick is another one, and all ticks with an offset have theirs among
+        // the places.
         let unplaced =
             self.bars.iter().filter(|(_, bar)| !self.offsets.has(bar.first.place)).count() as u64;
         self.ticks == ticks

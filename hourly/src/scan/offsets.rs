@@ -90,13 +90,13 @@ impl Offsets {
         })
     }
 
-    /// How many places there are of messages of a partition with these offsets. It must be settled.
+    /// How many places there are of messages of a partition with these offsets. It must be flushed.
     #[must_use]
     pub fn len_of(&self, topic: &str, partition: i32, offsets: &Range<u64>) -> u64 {
         self.of(topic, partition).map_or(0, |of| places::len_of(&of.known, offsets))
     }
 
-    /// Whether one of some offsets of a partition is in it, which must be settled.
+    /// Whether one of some offsets of a partition is in it, which must be flushed.
     #[must_use]
     pub fn touches(&self, topic: &str, partition: i32, offsets: &Range<u64>) -> bool {
         let below = |of: &PartitionOffsets, end: u64| {
@@ -107,26 +107,26 @@ impl Offsets {
     }
 
     /// The places of its first messages, as [`places::first`] has them; `None` where they are of
-    /// several partitions. It must be settled.
+    /// several partitions. It must be flushed.
     #[must_use]
     pub fn first(&self, count: u64) -> Option<Self> {
         let [of] = &self.partitions[..] else { return None };
         let known = places::first(&of.known, count);
         let mut first = Self::of_partition(&of.topic, of.partition, known);
-        first.settle();
+        first.flush();
         Some(first)
     }
 
     /// Makes the set ready for the operations on whole sets.
-    pub fn settle(&mut self) {
+    pub fn flush(&mut self) {
         for of in &mut self.partitions {
-            of.settle();
+            of.flush();
             // Bitmaps of neighbouring offsets become runs of a few bytes.
             of.known.optimize();
         }
     }
 
-    /// How many places; both sets must be settled, here and below.
+    /// How many places; both sets must be flushed, here and below.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.partitions.iter().map(|of| of.known.len()).sum()
@@ -186,7 +186,7 @@ impl Offsets {
         rest
     }
 
-    /// Takes the places of messages with these offsets out. It must be settled.
+    /// Takes the places of messages with these offsets out. It must be flushed.
     pub fn remove_messages(&mut self, topic: &str, partition: i32, offsets: Range<u64>) {
         if let Some(of) = self.partitions.iter_mut().find(|of| of.is(topic, partition)) {
             let mut messages = RoaringTreemap::new();
@@ -247,7 +247,7 @@ impl Offsets {
         self.partitions.iter().find(|of| of.is(topic, partition))
     }
 
-    /// Writes a settled set down.
+    /// Writes a flushed set down.
     ///
     /// # Errors
     /// Where `out` fails.
@@ -317,12 +317,12 @@ impl PartitionOffsets {
         if self.run.contains(&offset) || self.known.contains(offset) {
             return false;
         }
-        self.settle();
+        self.flush();
         self.run = offset..offset + 1;
         true
     }
 
-    fn settle(&mut self) {
+    fn flush(&mut self) {
         self.known.insert_range(self.run.clone());
         self.known_end = self.known_end.max(self.run.end);
         self.run = self.run.end..self.run.end;
@@ -344,7 +344,7 @@ mod tests {
         for (partition, offset) in places {
             offsets.insert(*partition, *offset);
         }
-        offsets.settle();
+        offsets.flush();
         offsets
     }
 
@@ -356,7 +356,7 @@ mod tests {
                 prop_assert_eq!(offsets.contains("", *partition, *offset), model.contains(&(*partition, *offset)));
                 prop_assert_eq!(offsets.insert(*partition, *offset), model.insert((*partition, *offset)));
             }
-            offsets.settle();
+            offsets.flush();
             prop_assert_eq!(offsets.len(), model.len() as u64);
         }
 
@@ -383,7 +383,7 @@ mod tests {
             for (partition, offset) in &b {
                 other.insert(*partition, *offset);
             }
-            other.settle();
+            other.flush();
             both.add_all(other.clone());
             let mut bytes = Vec::new();
             both.write_to(&mut bytes).unwrap();
@@ -398,7 +398,7 @@ mod tests {
         let of = |topic: &str| {
             let mut offsets = Offsets::of_topic(topic.into());
             offsets.insert(0, 7);
-            offsets.settle();
+            offsets.flush();
             offsets
         };
         let (mut a, b) = (of("a"), of("b"));

@@ -797,7 +797,7 @@ fn records_that_are_named_are_left_out_or_are_all_that_counts() {
     let hour = Hour::of(Timestamp::from_micros(AT * 1000));
     let mut named = Offsets::of_topic("t".into());
     [2, 4].into_iter().for_each(|offset| assert!(named.insert(3, offset)));
-    named.settle();
+    named.flush();
     let named: Exclusions = [(hour, named)].into_iter().collect();
     let options = ScanOptions { exclude: Some(Arc::new(named)), ..options() };
     let of = |scan: Scan| {

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 /// Where in an object a tick stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Spot {
+pub struct LinePosition {
     /// Which of its line's elements it is.
     pub element: u16,
     /// How many messages lie before its own at least, and which of its message's ticks it is: for
@@ -26,7 +26,7 @@ pub struct Spot {
 /// What is made of an object's lines, one after the other.
 pub trait Visitor {
     /// A tick.
-    fn record(&mut self, record: &Record<'_>, spot: Spot);
+    fn record(&mut self, record: &Record<'_>, spot: LinePosition);
 
     /// A line that is no tick, or the element `element` of one.
     fn reject(&mut self, line: &Line<'_>, element: u16, reject: Reject);
@@ -147,7 +147,7 @@ struct Order {
 impl Order {
     /// The spot of the tick `element` of the line `number`.
     #[inline(always)]
-    fn spot(&mut self, number: u64, element: u16) -> Spot {
+    fn spot(&mut self, number: u64, element: u16) -> LinePosition {
         let order = match &mut self.in_array {
             None => (number - 1 - self.not_counted, element),
             Some(ticks) => {
@@ -155,7 +155,7 @@ impl Order {
                 ((*ticks - 1) >> u16::BITS, (*ticks - 1) as u16)
             }
         };
-        Spot { element, order }
+        LinePosition { element, order }
     }
 }
 

@@ -60,12 +60,12 @@ pub type OtherLine = (i64, Vec<u8>);
 /// What is said of one object.
 #[derive(Debug, Default)]
 pub struct Sums {
-    hours: FxHashMap<String, OfHour>,
+    hours: FxHashMap<String, ObjectHour>,
     lines: Option<Lines>,
 }
 
 #[derive(Debug, Default)]
-struct OfHour {
+struct ObjectHour {
     bars: Vec<(String, Bar)>,
     /// Where offsets begin, and which of the 64 from there on are there.
     offsets: Vec<(u64, u64)>,
@@ -145,7 +145,7 @@ impl Sums {
             // Lines that are not plainly ticks have neither symbol nor hour.
             BAR | OFFSETS if cells[3].is_empty() => {}
             BAR => {
-                let bar = bar(cells)?;
+                let bar = parse_bar(cells)?;
                 self.hour(cells[3]).bars.push((cells[2].to_owned(), bar));
             }
             OFFSETS if cells[5].is_empty() => {}
@@ -164,7 +164,7 @@ impl Sums {
         Ok(())
     }
 
-    fn hour(&mut self, text: &str) -> &mut OfHour {
+    fn hour(&mut self, text: &str) -> &mut ObjectHour {
         self.hours.entry(text.to_owned()).or_default()
     }
 
@@ -219,7 +219,7 @@ impl Sums {
     }
 }
 
-impl OfHour {
+impl ObjectHour {
     /// The bars of an hour that is known now.
     fn bars(
         &self,
@@ -241,8 +241,8 @@ impl OfHour {
                 sum.offsets.insert(partition, begin + bit);
             });
         }
-        sum.offsets.settle();
-        sum.repeated.settle();
+        sum.offsets.flush();
+        sum.repeated.flush();
         for (symbol, bar) in &self.bars {
             let placed = |OrderKey { timestamp, place }: OrderKey| OrderKey {
                 timestamp: hour.start().plus_micros(timestamp.micros()),
@@ -295,7 +295,7 @@ fn lines(cells: &[&str]) -> anyhow::Result<Lines> {
     })
 }
 
-fn bar(cells: &[&str]) -> anyhow::Result<Bar> {
+fn parse_bar(cells: &[&str]) -> anyhow::Result<Bar> {
     let ticks: u64 = number(cells[6])?;
     let volumes: u64 = number(cells[18])?;
     let traded = Traded {

@@ -109,7 +109,7 @@ impl Client {
             .map_err(|error| {
                 QueryError::Away(format!("{url} does not answer: {}", chain(&error)))
             })?;
-        let headers = headers(url)
+        let headers = parse_headers(url)
             .ok_or_else(|| QueryError::Refused(format!("{url}: a parameter is no header")))?;
         let user_id = url.user_id.clone().unwrap_or_else(|| "batch-layer".to_owned());
         let session_id = Uuid::new_v4().to_string();
@@ -309,7 +309,7 @@ impl Operation<'_> {
     }
 }
 
-fn headers(url: &SparkUrl) -> Option<Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>> {
+fn parse_headers(url: &SparkUrl) -> Option<Vec<(MetadataKey<Ascii>, MetadataValue<Ascii>)>> {
     let mut headers = Vec::new();
     for (name, value) in &url.headers {
         headers.push((name.parse().ok()?, value.parse().ok()?));

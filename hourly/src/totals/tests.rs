@@ -102,7 +102,7 @@ fn expected(records: &[Record]) -> BTreeMap<(Hour, String), Bar> {
     bars
 }
 
-fn all(totals: &mut Totals) -> BTreeMap<(Hour, String), Bar> {
+fn all(totals: &mut PendingHours) -> BTreeMap<(Hour, String), Bar> {
     let hours: Vec<Hour> = totals.hours.keys().copied().collect();
     let sums = hours.into_iter().map(|hour| (hour, totals.take(hour).sum));
     sums.flat_map(|(hour, sum)| {
@@ -113,11 +113,11 @@ fn all(totals: &mut Totals) -> BTreeMap<(Hour, String), Bar> {
 }
 
 /// What a run does with an object.
-fn feed(totals: &mut Totals, key: &str, text: &str) {
+fn feed(totals: &mut PendingHours, key: &str, text: &str) {
     let key = Arc::from(key);
-    let again = totals.absorb(&key, scanned(text, None).hours);
+    let again = totals.merge_object(&key, scanned(text, None).hours);
     if !again.is_empty() {
-        assert!(totals.absorb(&key, scanned(text, Some(again)).hours).is_empty());
+        assert!(totals.merge_object(&key, scanned(text, Some(again)).hours).is_empty());
     }
 }
 
@@ -137,7 +137,7 @@ proptest! {
         objects.extend((0..2).map(|partition| of(partition).map(|record| record.line(true)).collect()));
         let mut order: Vec<usize> = (0..objects.len()).collect();
         order.sort_by_key(|place| (*place as u64 + 1).wrapping_mul(shuffle | 1));
-        let mut totals = Totals::default();
+        let mut totals = PendingHours::default();
         for place in &order {
             feed(&mut totals, &place.to_string(), &objects[*place]);
         }
@@ -152,7 +152,7 @@ proptest! {
     fn a_record_that_stands_twice_in_one_object_counts_once(records in some_records(), twice in 0_usize..100) {
         let mut text: String = records.iter().map(|record| record.line(true)).collect();
         text.push_str(&records[twice % records.len()].line(true));
-        let mut totals = Totals::default();
+        let mut totals = PendingHours::default();
         feed(&mut totals, "one", &text);
         prop_assert_eq!(all(&mut totals), expected(&records));
     }
@@ -160,9 +160,9 @@ proptest! {
     #[test]
     fn the_count_of_bars_is_kept_however_hours_come_and_go(records in some_records(), limit in 0_usize..10) {
         let text: String = records.iter().map(|record| record.line(true)).collect();
-        let mut totals = Totals::default();
+        let mut totals = PendingHours::default();
         feed(&mut totals, "one", &text);
-        let count = |totals: &Totals| totals.hours.values().map(|total| total.sum.bars.len()).sum::<usize>();
+        let count = |totals: &PendingHours| totals.hours.values().map(|total| total.sum.bars.len()).sum::<usize>();
         prop_assert_eq!(totals.bars, count(&totals));
         totals.shrink(limit);
         prop_assert_eq!(totals.bars, count(&totals));
@@ -177,7 +177,7 @@ proptest! {
 #[test]
 fn an_object_that_is_given_twice_counts_once() {
     let record = Record { symbol: 'A', millis: 0, cents: 100, volume: 1, partition: 0, offset: 7 };
-    let mut totals = Totals::default();
+    let mut totals = PendingHours::default();
     for _ in 0..2 {
         // Without provenance only the key tells.
         feed(&mut totals, "one", &record.line(false));

@@ -1,12 +1,12 @@
 //! Computing the hours that are stale.
 
-use super::due::{Due, NewSums, Scope, Step};
-use super::{ROUNDS, Work};
+use super::due::{HourToCompute, NewSums, Scope, Step};
+use super::{RELIST_TRIES, WindowRun};
 use crate::archive::Folder;
 use crate::hour::Hour;
 use crate::index::{Computed, IndexSnapshot, Indexed, ObjectWithoutOffsets, Stale};
 use crate::scan::{Conflicts, HourBars, Offsets, places};
-use crate::shared::Shared;
+use crate::shared::SharedRecords;
 use crate::summary::{self, Summary, Written, changed_symbols};
 use rustc_hash::FxHashSet;
 use service::Failure;
@@ -38,7 +38,11 @@ fn correct_stale_flags<'a>(
 /// Records that an hour had once and has no longer, and how many of them are truly out of it. What
 /// comes again is no longer withdrawn: a sink may overwrite an object by its first part, whose rest
 /// follows. As many as have come since without offsets may be the same ones.
-fn withdrawn(due: &Due<'_>, before: Option<&HourBars>, sum: &HourBars) -> (Offsets, u64) {
+fn withdrawn_records(
+    due: &HourToCompute<'_>,
+    before: Option<&HourBars>,
+    sum: &HourBars,
+) -> (Offsets, u64) {
     let mut withdrawn =
         due.known.map(|known| known.withdrawn.without(&sum.offsets)).unwrap_or_default();
     let again = due.known.map_or(0, |known| known.withdrawn.len()) - withdrawn.len();
@@ -54,7 +58,7 @@ fn withdrawn(due: &Due<'_>, before: Option<&HourBars>, sum: &HourBars) -> (Offse
 }
 
 /// The keys of the objects that come into an hour's sums; `None` if those are all that it has.
-fn merged_keys<'a>(due: &Due<'a>, scope: &Scope<'a>) -> Option<Vec<&'a str>> {
+fn merged_keys<'a>(due: &HourToCompute<'a>, scope: &Scope<'a>) -> Option<Vec<&'a str>> {
     let key = |indexed: &&'a Indexed| &*indexed.object.key;
     match scope {
         Scope::Added(added) => Some(added.iter().map(key).collect()),
@@ -68,18 +72,18 @@ fn without_volume(sum: &HourBars) -> u64 {
     sum.bars.iter().filter(|(_, bar)| !bar.traded.is_known).count() as u64
 }
 
-impl Work {
+impl WindowRun {
     /// Computes stale hours until there are none left but those that failed and those of later
-    /// stretches.
-    pub(super) async fn compute_stale(&mut self, stretch: &Range<Hour>) -> Result<(), Failure> {
+    /// hours.
+    pub(super) async fn compute_stale(&mut self, hours: &Range<Hour>) -> Result<(), Failure> {
         loop {
-            let mut stale = self.index.stale(self.plan.due, &self.plan.window).await?;
-            let later = stretch.end..self.plan.window.end;
+            let mut stale = self.db.stale(self.plan.due, &self.plan.window).await?;
+            let later = hours.end..self.plan.window.end;
             self.fail_refused();
             let is_done = |hour: &Hour| {
                 self.failed_hours.contains(hour) || self.deferred_hours.contains(hour)
             };
-            let is_of_others = |hour: &Hour| self.own_stretch.is_some() && !stretch.contains(hour);
+            let is_of_others = |hour: &Hour| self.own_stretch.is_some() && !hours.contains(hour);
             stale.retain(|Stale { hour, .. }| {
                 !is_done(hour) && !later.contains(hour) && !is_of_others(hour)
             });
@@ -124,7 +128,7 @@ impl Work {
         pending: &FxHashSet<Hour>,
     ) -> Result<(), Failure> {
         let hour = stale.hour;
-        let snapshot = &self.index.snapshot(hour).await?;
+        let snapshot = &self.db.snapshot(hour).await?;
         let objects = self.objects_of(hour).await?;
         self.forget_others(&objects);
         let (foreign, objects): (Vec<_>, Vec<_>) =
@@ -137,7 +141,7 @@ impl Work {
         if is_as_it_was(&stale) {
             return self.leave_unchanged((hour, snapshot), &objects, &foreign).await;
         }
-        let mut known = self.index.computed(hour).await?;
+        let mut known = self.db.computed(hour).await?;
         if let Some(known) = &known {
             correct_stale_flags(&mut stale, known, objects.iter().chain(&foreign));
         }
@@ -162,7 +166,7 @@ impl Work {
         let is_read_otherwise = self.is_read_otherwise(&stale, known, objects);
         let gone_without_offsets = self.gone_without_offsets(hour, known).await?;
         let from_lake = from_lake.as_ref().filter(|_| !is_read_otherwise);
-        let due = Due {
+        let due = HourToCompute {
             stale,
             snapshot,
             is_read_otherwise,
@@ -188,7 +192,7 @@ impl Work {
     ) -> Result<Vec<ObjectWithoutOffsets>, Failure> {
         match known {
             Some(known) if known.gone_without_offsets > 0 => {
-                self.index.gone_without_offsets(hour).await
+                self.db.gone_without_offsets(hour).await
             }
             _ => Ok(Vec::new()),
         }
@@ -218,7 +222,7 @@ impl Work {
         let rules = &self.decode_rules;
         let are_read_so = objects.iter().all(|indexed| *indexed.decode_rules == **rules);
         if foreign.is_empty() && !objects.is_empty() && are_read_so {
-            return self.index.unmark_stale(hour, snapshot, Some(rules)).await;
+            return self.db.unmark_stale(hour, snapshot, Some(rules)).await;
         }
         self.leave_as_it_is((hour, snapshot), foreign).await
     }
@@ -231,13 +235,13 @@ impl Work {
         foreign: &[Indexed],
     ) -> Result<(), Failure> {
         if foreign.iter().all(|indexed| indexed.merged) {
-            return self.index.unmark_stale(hour, snapshot, None).await;
+            return self.db.unmark_stale(hour, snapshot, None).await;
         }
         self.deferred_hours.insert(hour);
         Ok(())
     }
 
-    async fn write(&mut self, due: &Due<'_>, new: NewSums<'_>) -> Result<(), Failure> {
+    async fn write(&mut self, due: &HourToCompute<'_>, new: NewSums<'_>) -> Result<(), Failure> {
         if due.foreign.iter().any(|indexed| !indexed.merged) {
             self.deferred_hours.insert(due.stale.hour);
         }
@@ -251,7 +255,7 @@ impl Work {
         let (decode_rules, location) =
             (self.decode_rules_of(due, &new.scope), self.store.location());
         let summary = self.summary(due, new, (&decode_rules, &location));
-        let written = summary.write(&mut self.index).await?;
+        let written = summary.write(&mut self.db).await?;
         // Its rows are of ticks that came when some of its objects had expired.
         let has_expired = due.known.is_some_and(|known| known.gone_objects > 0);
         let is_late =
@@ -274,7 +278,7 @@ impl Work {
     /// What is written of an hour. `decode_rules` and `location`: as [`Summary`] has them.
     fn summary<'a>(
         &self,
-        due: &'a Due<'a>,
+        due: &'a HourToCompute<'a>,
         new: NewSums<'a>,
         (decode_rules, location): (&'a str, &'a str),
     ) -> Summary<'a> {
@@ -283,7 +287,7 @@ impl Work {
         // Nothing else repairs the rows of what has expired.
         let has_expired = due.known.is_some_and(|known| known.gone_objects > 0);
         let changed = before.map(|before| changed_symbols(before, &mut sum));
-        let (withdrawn, taken_out) = withdrawn(due, before, &sum);
+        let (withdrawn, taken_out) = withdrawn_records(due, before, &sum);
         // What was found in an hour that is only added to stays true.
         let kept = due.known.filter(|_| scope.added().is_some());
         let is_of_lake_alone = scope.added().is_some_and(<[_]>::is_empty);
@@ -317,7 +321,7 @@ impl Work {
     }
 
     /// How the objects of an hour's new sums were read: sums that were only kept, as they were.
-    fn decode_rules_of(&self, due: &Due<'_>, scope: &Scope<'_>) -> String {
+    fn decode_rules_of(&self, due: &HourToCompute<'_>, scope: &Scope<'_>) -> String {
         match (due.known, scope.added()) {
             (Some(known), Some([])) => known.decode_rules.clone(),
             _ => self.decode_rules.to_string(),
@@ -325,7 +329,7 @@ impl Work {
     }
 
     /// `shared`: the records that other hours have, too.
-    fn count_written(&mut self, hour: Hour, sum: &HourBars, shared: &[Shared]) {
+    fn count_written(&mut self, hour: Hour, sum: &HourBars, shared: &[SharedRecords]) {
         let also_elsewhere = self.note_shared(hour, shared);
         self.counts.hours_computed += 1;
         self.counts.ticks += sum.ticks;
@@ -371,9 +375,9 @@ impl Work {
     }
 
     /// Gives how many records other hours have, too.
-    fn note_shared(&self, hour: Hour, shared: &[Shared]) -> u64 {
+    fn note_shared(&self, hour: Hour, shared: &[SharedRecords]) -> u64 {
         for shared in shared {
-            let Shared { other, records, topic, partition, .. } = shared;
+            let SharedRecords { other, records, topic, partition, .. } = shared;
             let text = shared.describe();
             self.progress.log(|| {
                 tracing::warn!(%hour, %other, records, topic, partition, "hour {hour}: {text}");
@@ -391,7 +395,7 @@ impl Work {
     ) -> Result<(), Failure> {
         let hour = stale.hour;
         let Some(known) = known else {
-            return self.index.unmark_stale(hour, snapshot, None).await;
+            return self.db.unmark_stale(hour, snapshot, None).await;
         };
         let has_all_objects = known.gone_objects == 0 && known.location == self.store.location();
         let is_allowed = self.may_shrink(hour);
@@ -410,14 +414,14 @@ impl Work {
                     known.ticks
                 );
             });
-            return summary::withdraw(&mut self.index, hour, snapshot, is_allowed).await;
+            return summary::withdraw(&mut self.db, hour, snapshot, is_allowed).await;
         }
         if stale.replaced && !stale.reread && self.keeps_lake_records(hour) {
             self.note_kept_for_lake(
                 hour,
                 "its objects were replaced by others without its records",
             );
-            return self.index.unmark_stale(hour, snapshot, None).await;
+            return self.db.unmark_stale(hour, snapshot, None).await;
         }
         if stale.replaced || stale.reread {
             let why = match stale.reread {
@@ -439,13 +443,13 @@ impl Work {
                        they are, and --allow-shrink, with a window that holds it, deletes them";
             self.fail(hour, why);
         }
-        self.index.unmark_stale(hour, snapshot, None).await
+        self.db.unmark_stale(hour, snapshot, None).await
     }
     /// The hour stays stale and is tried again, but not for ever.
     pub(super) fn note_retry(&mut self, hour: Hour) {
         let retries = self.retries.entry(hour).or_default();
         *retries += 1;
-        if *retries > ROUNDS {
+        if *retries > RELIST_TRIES {
             self.fail(
                 hour,
                 "not written, because its objects change again and again while they are read",

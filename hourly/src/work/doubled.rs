@@ -5,19 +5,19 @@
 //! not counted beside them; and what was deleted before its hour was written is missed no longer,
 //! once others have its records.
 
-use super::Work;
-use super::due::{Due, NewSums};
+use super::WindowRun;
+use super::due::{HourToCompute, NewSums};
 use crate::archive::{FileName, Origin};
-use crate::index::{InSums, Indexed, Missed, ObjectWithoutOffsets};
+use crate::index::{DeletedUnsummed, InSums, Indexed, ObjectWithoutOffsets};
 use crate::scan::HourBars;
 use service::Failure;
 use std::ops::Range;
 
-impl Work {
+impl WindowRun {
     /// Whether an object without offsets may hold ticks that the hour also has from other objects:
     /// they would count twice. Logs it in that case. What is already in the hour's sums stays
     /// there: a person has allowed it.
-    pub(super) fn refuses_doubled(&mut self, due: &Due<'_>, new: &NewSums<'_>) -> bool {
+    pub(super) fn refuses_doubled(&mut self, due: &HourToCompute<'_>, new: &NewSums<'_>) -> bool {
         let (hour, sum) = (due.stale.hour, &new.sum);
         let without_offsets = || due.objects.iter().filter(|indexed| indexed.lacks_offsets);
         let ticks = without_offsets().map(|indexed| indexed.ticks).sum::<u64>()
@@ -73,14 +73,14 @@ impl Work {
     /// have the same records of others by now: told by their lines, or by the names of those
     /// without offsets, for which it was refused.
     pub(super) async fn forget_found(&mut self) -> Result<(), Failure> {
-        self.index.forget_moved().await?;
+        self.db.forget_moved().await?;
         let (mut found, mut hour) = (Vec::new(), None);
         let (mut known, mut without_offsets) = (None, Vec::new());
-        for missed in self.index.missed().await? {
+        for missed in self.db.deleted_before_summed().await? {
             if hour.replace(missed.hour) != Some(missed.hour) {
-                known = self.index.computed(missed.hour).await?.and_then(|known| known.sum);
-                without_offsets = self.index.gone_without_offsets(missed.hour).await?;
-                let there = self.index.objects_of(missed.hour).await?.into_iter();
+                known = self.db.computed(missed.hour).await?.and_then(|known| known.sum);
+                without_offsets = self.db.gone_without_offsets(missed.hour).await?;
+                let there = self.db.objects_of(missed.hour).await?.into_iter();
                 without_offsets.extend(there.filter_map(in_sums));
                 without_offsets.retain(|object| !object.is_mixed);
             }
@@ -90,14 +90,14 @@ impl Work {
         }
         match found.is_empty() {
             true => Ok(()),
-            false => self.index.forget_missed(&found).await,
+            false => self.db.forget_missed(&found).await,
         }
     }
 
     /// `sum`: of the hour; `without_offsets`: the objects without offsets that are in it.
     fn is_found(
         &self,
-        missed: &Missed,
+        missed: &DeletedUnsummed,
         sum: &HourBars,
         without_offsets: &[ObjectWithoutOffsets],
     ) -> bool {

@@ -1,4 +1,4 @@
-//! [`Due`]: an hour that is to be computed; [`NewSums`]: what came of it.
+//! [`HourToCompute`]: an hour that is to be computed; [`NewSums`]: what came of it.
 
 use crate::hour::Hour;
 use crate::index::{Computed, IndexSnapshot, Indexed, ObjectWithoutOffsets, Stale};
@@ -13,7 +13,7 @@ pub(super) struct OfLake {
 }
 
 /// An hour that is to be computed, and what is known of it.
-pub(super) struct Due<'a> {
+pub(super) struct HourToCompute<'a> {
     pub(super) stale: Stale,
     pub(super) snapshot: &'a IndexSnapshot,
     /// Some of its objects were read by other rules than this run's.
@@ -55,7 +55,7 @@ pub(super) enum Step<T> {
     Skipped,
 }
 
-impl Due<'_> {
+impl HourToCompute<'_> {
     /// Whether what is known of it cannot be added to.
     pub(super) const fn needs_all(&self) -> bool {
         (self.is_forced && self.from_lake.is_none())

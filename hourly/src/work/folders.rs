@@ -1,7 +1,7 @@
 //! Which folders there are at all: a listing by folders, instead of one for each hour of a long
 //! window.
 
-use super::Work;
+use super::WindowRun;
 use crate::archive::{Folder, StoreError};
 use crate::hour::Hour;
 use common::Timestamp;
@@ -14,7 +14,7 @@ const LONG_HOURS: usize = 500;
 /// A folder of an hour so far ahead is no producer's clock.
 const FAR_HOURS: i64 = 48;
 
-impl Work {
+impl WindowRun {
     /// Looks which folders there are, where the window is long, and lets the window begin where
     /// there is anything.
     pub(super) async fn find_folders(&mut self) -> Result<(), Failure> {
@@ -29,7 +29,7 @@ impl Work {
         };
         let oldest: Option<Hour> =
             folders.iter().filter_map(|folder| self.template.hour_of(folder)).min();
-        let known = self.index.oldest_hour().await?;
+        let known = self.db.oldest_hour().await?;
         // Where a folder on this level stands for no hour, as one of a whole year, its first hour
         // is not known.
         if folders.iter().all(|folder| self.template.hour_of(folder).is_some()) {

@@ -9,8 +9,8 @@
 //! lake has the hour in place of objects that were deleted for that, a person may allow that those
 //! ticks stay.
 
-use super::Work;
-use super::due::{Due, NewSums, Step};
+use super::WindowRun;
+use super::due::{HourToCompute, NewSums, Step};
 use super::index::fingerprints;
 use crate::hour::Hour;
 use crate::index::{Computed, InSums, Indexed};
@@ -30,12 +30,12 @@ enum Growth {
     Uncertain(String),
 }
 
-impl Work {
+impl WindowRun {
     /// Adds to an hour what its objects have that were replaced or are new. `lost`: how many
     /// records it would lose if it were made of those alone that are there.
     pub(super) async fn grow<'a>(
         &mut self,
-        due: &Due<'a>,
+        due: &HourToCompute<'a>,
         known: &Computed,
         (before, lost): (&HourBars, u64),
         added: Vec<&'a Indexed>,
@@ -86,7 +86,7 @@ impl Work {
     /// of its first ticks. The hour is skipped if it cannot be read.
     async fn held_before(
         &mut self,
-        due: &Due<'_>,
+        due: &HourToCompute<'_>,
         indexed: &Indexed,
         summed: InSums,
         before: &HourBars,
@@ -114,7 +114,7 @@ impl Work {
         });
     }
 
-    fn note_other_values(&self, due: &Due<'_>, indexed: &Indexed, ticks: u64) {
+    fn note_other_values(&self, due: &HourToCompute<'_>, indexed: &Indexed, ticks: u64) {
         let (hour, key) = (due.stale.hour, &*indexed.object.key);
         self.progress.log(|| {
             tracing::warn!(
@@ -129,7 +129,7 @@ impl Work {
 
     fn fail_grown<'a>(
         &mut self,
-        due: &Due<'a>,
+        due: &HourToCompute<'a>,
         known: &Computed,
         (lost, why): (u64, &str),
     ) -> Step<NewSums<'a>> {

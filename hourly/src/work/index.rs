@@ -1,6 +1,6 @@
 //! Reading what is new in the archive's folders into the index.
 
-use super::{ROUNDS, Work};
+use super::{RELIST_TRIES, WindowRun};
 use crate::archive::{FileName, Folder, LISTINGS_AHEAD, Object, StoreError, Twin};
 use crate::hour::Hour;
 use crate::index::{Entry, Fingerprints, Holding, Indexed, KnownObjects, NewestPlaces, newest_of};
@@ -35,14 +35,14 @@ const OFFSET_BYTES_AT_ONCE: usize = 4 << 20;
 /// Unknown files that are named in the log; the others are counted.
 const UNKNOWN_NAMED: usize = 10;
 
-impl Work {
+impl WindowRun {
     /// Indexes the folders that this run has not indexed yet.
     pub(super) async fn index_folders(&mut self, mut folders: Vec<Folder>) -> Result<(), Failure> {
         folders.retain(|folder| !self.listed_folders.contains(&folder.prefix));
         self.listed_folders.extend(folders.iter().map(|folder| folder.prefix.clone()));
         self.find_new_folders(&folders).await?;
         if let Some(there) = &self.existing_folders {
-            let known = self.index.known_folders(&folders).await?;
+            let known = self.db.known_folders(&folders).await?;
             let is_there = |folder: &Folder| there.contains(self.template.level(&folder.prefix));
             let broken = &self.broken;
             let was_read =
@@ -65,8 +65,7 @@ impl Work {
     /// looked for by its own runs.
     pub(super) async fn index_folders_of_deleted(&mut self) -> Result<(), Failure> {
         let window = self.plan.window.clone();
-        let directories =
-            self.index.directories_of_deleted(&window, &self.incomplete_hours).await?;
+        let directories = self.db.directories_of_deleted(&window, &self.incomplete_hours).await?;
         let folders = directories.iter().filter_map(|name| self.template.folder_below(name));
         let mut folders: Vec<Folder> = folders.collect();
         // The directories of a folder come one after the other.
@@ -101,7 +100,7 @@ impl Work {
     /// The objects that hold ticks of an hour, by key, each in the folder that this run would find
     /// it in.
     pub(super) async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
-        let mut objects = self.index.objects_of(hour).await?;
+        let mut objects = self.db.objects_of(hour).await?;
         for indexed in &mut objects {
             let own = self.template.prefix_below(&indexed.object.key);
             if let Some(own) = own.filter(|own| **own != *indexed.folder) {
@@ -113,7 +112,7 @@ impl Work {
 
     /// Indexes folders whose objects changed after they had been listed, until they hold still.
     pub(super) async fn index_again(&mut self, mut moved: Vec<Change>) -> Result<(), Failure> {
-        for _ in 0..ROUNDS {
+        for _ in 0..RELIST_TRIES {
             let mut folders: Vec<Folder> = moved.into_iter().map(|change| change.folder).collect();
             folders.dedup();
             if folders.is_empty() {
@@ -145,7 +144,7 @@ impl Work {
         let list = || tracing::info_span!(target: TRACED, "list");
         while let Some(listed) = self.unless_stopped(listings.next().instrument(list())).await? {
             let prefixes: Vec<&str> = listed.iter().map(|(folder, _)| &*folder.prefix).collect();
-            let mut known = self.index.folders(&prefixes, &self.decode_rules).await?;
+            let mut known = self.db.folders(&prefixes, &self.decode_rules).await?;
             for (folder, listing) in listed {
                 let listing = match listing {
                     Err(error) if error.is_of_one_folder() => {
@@ -173,12 +172,12 @@ impl Work {
                 }
                 self.objects_listed += listed - survey.passed_over;
                 self.unknown_files += survey.unknown.len();
-                self.index.rename(&survey.renamed).await?;
+                self.db.rename(&survey.renamed).await?;
                 survey.renamed.iter().for_each(|(old, _)| self.engine.forget_object(old));
                 self.remove(&survey.gone).await?;
-                self.index.restore(&survey.back, is_own).await?;
-                self.index.remove(&deleted, self.plan.kept_since).await?;
-                self.index.mend(&mended).await?;
+                self.db.restore(&survey.back, is_own).await?;
+                self.db.remove(&deleted, self.plan.kept_since).await?;
+                self.db.mend(&mended).await?;
                 self.say_mended(&mended);
                 unknown.extend(survey.unknown);
                 gathered.extend(survey.changes);
@@ -219,7 +218,7 @@ impl Work {
         (deleted, there.into_iter().filter(is_as_read).collect())
     }
 
-    /// Nothing else of the run tells that what was to be done about them has helped.
+    /// Logs that broken objects can be read again; nothing else reports it.
     fn say_mended(&self, mended: &[String]) {
         if let Some(first) = mended.first() {
             let location = self.store.location();
@@ -234,7 +233,7 @@ impl Work {
         if gone.is_empty() {
             return Ok(());
         }
-        let hours = self.index.remove(gone, self.plan.kept_since).await?;
+        let hours = self.db.remove(gone, self.plan.kept_since).await?;
         gone.iter().for_each(|key| self.engine.forget_object(key));
         let left = (gone.len() as u64).saturating_sub(hours.covered);
         if left == 0 {
@@ -269,7 +268,7 @@ impl Work {
         if !std::mem::take(&mut self.may_be_deleted) {
             return Ok(());
         }
-        let (count, first) = self.index.deleted_since(self.run_id, self.plan.kept_since).await?;
+        let (count, first) = self.db.deleted_since(self.run_id, self.plan.kept_since).await?;
         if let Some(key) = first {
             let location = self.store.location();
             let what = "object[s] that [is|are] gone [was|were] stored within --lookback: no object of that age has \
@@ -360,12 +359,12 @@ impl Work {
                 break;
             }
             if is_enough(&entries) {
-                self.index.store(&entries).await?;
+                self.db.store(&entries).await?;
                 entries.clear();
             }
         }
         if !entries.is_empty() {
-            self.index.store(&entries).await?;
+            self.db.store(&entries).await?;
         }
         result.and_then(|()| self.check_stop()).map(|()| moved)
     }
@@ -379,7 +378,7 @@ impl Work {
             let held = scan.hours.iter().find(|(of, _)| *of == hour);
             held.map_or(0, |(_, part)| part.ticks + part.duplicates)
         };
-        let before = self.index.unsummed_of(&change.object.key).await?;
+        let before = self.db.unsummed_ticks_by_hour(&change.object.key).await?;
         let fewer: u64 =
             before.into_iter().map(|(hour, ticks)| ticks.saturating_sub(now(hour))).sum();
         if fewer > 0 {
@@ -398,13 +397,13 @@ impl Work {
     }
 
     /// What is the matter with an object that held ticks and was replaced by what is no archive of
-    /// records, though it be JSON, as a proxy's error: none of its lines even tells a place.
+    /// records, though it be JSON, as a proxy's error: none of its lines even has an offset.
     async fn emptied(&mut self, change: &Change, scan: &Scan) -> Result<Option<Breakage>, Failure> {
         let is_replaced = change.kind == ChangeKind::Replaced && scan.hours.is_empty();
         if !is_replaced || scan.rejects.iter().any(|line| line.kafka_position.is_some()) {
             return Ok(None);
         }
-        let held = self.index.held_by(&change.object.key).await?;
+        let held = self.db.ticks_by_hour(&change.object.key).await?;
         if held.keys().all(|hour| self.may_shrink(*hour)) {
             return Ok(None);
         }
@@ -443,7 +442,7 @@ impl Work {
         for other in twin.others(key) {
             let theirs = match read.iter().find(|entry| entry.object.key == other.key) {
                 Some(entry) => pairs(&entry.hours),
-                None => self.index.content_hashes_of(other).await?,
+                None => self.db.content_hashes_of(other).await?,
             };
             if pairs(&ours) == theirs {
                 let location = self.store.location();
@@ -478,16 +477,16 @@ impl Work {
         for other in iter::once(&twin.key).chain(twin.others(key).map(|other| &other.key)) {
             let other_lacks = match read.iter().find(|entry| entry.object.key == *other) {
                 Some(entry) => Some(entry.lacks_offsets),
-                None => self.index.lacks_offsets(other).await?,
+                None => self.db.lacks_offsets(other).await?,
             };
             if let Some(other) = other_lacks {
-                let is_outdated = other || lacks_offsets(scan);
+                let is_outdated = other || scan_lacks_offsets(scan);
                 if is_outdated {
                     self.note_outdated(key, &twin.key, Some(twin));
                 }
                 if is_outdated && change.kind != ChangeKind::New {
                     self.engine.forget_object(key);
-                    self.index.take_back(key).await?;
+                    self.db.take_back(key).await?;
                 }
                 return Ok(is_outdated);
             }
@@ -540,8 +539,8 @@ impl Work {
     async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<Entry, Failure> {
         self.counts.rejected_lines += scan.rejected;
         self.note_far_offsets(&change.object.key, scan.far_offsets);
-        let lacks_offsets = lacks_offsets(&scan);
-        let outdated = outdated(&change, &scan).iter();
+        let lacks_offsets = scan_lacks_offsets(&scan);
+        let outdated = outdated_twins(&change, &scan).iter();
         let instead_of: Vec<_> = outdated.map(|older| Arc::clone(&older.key)).collect();
         for older in &instead_of {
             self.note_outdated(older, &change.object.key, change.twin.as_ref());
@@ -623,9 +622,9 @@ fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
 }
 
 /// The older objects of its name that one counts in the place of.
-pub(super) fn outdated<'c>(change: &'c Change, scan: &Scan) -> &'c [OlderTwin] {
+pub(super) fn outdated_twins<'c>(change: &'c Change, scan: &Scan) -> &'c [OlderTwin] {
     let is_older_without = change.older.iter().any(|older| older.lacks_offsets);
-    if is_older_without || lacks_offsets(scan) { &change.older } else { &[] }
+    if is_older_without || scan_lacks_offsets(scan) { &change.older } else { &[] }
 }
 
 /// The hashes of what an object holds of an hour.
@@ -645,7 +644,7 @@ fn fingerprints_and_offsets(part: &HourBars) -> anyhow::Result<(Fingerprints, Ve
 }
 
 /// Whether some ticks do not tell their offset.
-fn lacks_offsets(scan: &Scan) -> bool {
+fn scan_lacks_offsets(scan: &Scan) -> bool {
     scan.hours.iter().any(|(_, bars)| bars.ticks_without_offsets() > 0)
 }
 

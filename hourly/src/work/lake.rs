@@ -5,14 +5,14 @@
 //! records came twice, is known from when the objects were read. An object of the lake that is not
 //! what it was is not believed; then the raw objects are read.
 
-use super::Work;
-use super::due::{Due, OfLake};
+use super::WindowRun;
+use super::due::{HourToCompute, OfLake};
 use crate::archive::Folder;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Stale};
-use crate::lake::look::{Look, Unread};
+use crate::lake::look::{LakeReadError, LakeReader};
 use crate::lake::source::{self, Required};
-use crate::lake::table::Counting;
+use crate::lake::table::PublishedObject;
 use crate::scan::HourBars;
 use crate::stop::stopped;
 use crate::summary::changed_symbols;
@@ -22,7 +22,7 @@ use service::Failure;
 use service::words::counted;
 use std::ops::Range;
 
-impl Work {
+impl WindowRun {
     /// The objects of a folder that need not be read again where all of them would be: the lake has
     /// what they hold of the window, and what is known of them was read by the same rules.
     pub(super) async fn spared(&mut self, folder: &Folder) -> Result<FxHashSet<String>, Failure> {
@@ -33,11 +33,11 @@ impl Work {
         let hours = start.max(self.plan.window.start)..end.min(self.plan.window.end);
         let required =
             Required { decode_rules: &self.decode_rules, location: &self.store.location() };
-        let covered = lake.covered(&mut self.index, &hours, required).await?;
+        let covered = lake.covered(&mut self.db, &hours, required).await?;
         if covered.is_empty() {
             return Ok(FxHashSet::default());
         }
-        lake.spared(&mut self.index, (&folder.prefix, &self.plan.window), &covered).await
+        lake.spared(&mut self.db, (&folder.prefix, &self.plan.window), &covered).await
     }
 
     /// If the lake's copy of the hour matches what the index knows, reads it and uses it instead of
@@ -53,12 +53,12 @@ impl Work {
         }
         let location = self.store.location();
         let required = Required { decode_rules: &self.decode_rules, location: &location };
-        let Some(objects) = lake.objects(&mut self.index, stale.hour, required).await? else {
+        let Some(objects) = lake.objects(&mut self.db, stale.hour, required).await? else {
             return Ok(None);
         };
         let read = self.sum_up_lake(&objects, &lake.folder).await;
         let read = read.and_then(|sum| {
-            believed(sum, stale.hour, known).map_err(|why| (None, Unread::Damaged(why)))
+            believed(sum, stale.hour, known).map_err(|why| (None, LakeReadError::Damaged(why)))
         });
         match read {
             Ok(mut sum) => {
@@ -107,36 +107,37 @@ impl Work {
 
     async fn sum_up_lake(
         &mut self,
-        objects: &[Counting],
+        objects: &[PublishedObject],
         folder: &std::path::Path,
-    ) -> Result<HourBars, (Option<String>, Unread)> {
+    ) -> Result<HourBars, (Option<String>, LakeReadError)> {
         let mut sum = HourBars::default();
         for counting in objects {
-            let look = Look { store: &self.store, folder, stop: &self.stop };
+            let look = LakeReader { store: &self.store, folder, stop: &self.stop };
             let of_object = |unread| (Some(counting.key.clone()), unread);
             let part = source::sum_up(look, counting).await.map_err(of_object)?;
             if !sum.offsets.is_disjoint(&part.offsets) {
-                return Err(of_object(Unread::Damaged(
+                return Err(of_object(LakeReadError::Damaged(
                     "another object has some of its records".to_owned(),
                 )));
             }
             let joined = totals::joined(sum, part);
-            sum = joined
-                .ok_or_else(|| of_object(Unread::Damaged("it has too many symbols".to_owned())))?;
+            sum = joined.ok_or_else(|| {
+                of_object(LakeReadError::Damaged("it has too many symbols".to_owned()))
+            })?;
             self.counts.lake_objects_read += 1;
             self.progress.object(counting.size);
         }
-        sum.offsets.settle();
+        sum.offsets.flush();
         Ok(sum)
     }
 
-    fn note_unread(&self, hour: Hour, key: Option<&str>, unread: &Unread) {
+    fn note_unread(&self, hour: Hour, key: Option<&str>, unread: &LakeReadError) {
         const MENDS: &str = " (batch-layer compact mends the lake)";
         let (why, advice) = match unread {
-            Unread::Moved => ("is gone".to_owned(), MENDS),
-            Unread::Damaged(why) => (format!("is not believed: {why}"), MENDS),
+            LakeReadError::Moved => ("is gone".to_owned(), MENDS),
+            LakeReadError::Damaged(why) => (format!("is not believed: {why}"), MENDS),
             // Nothing says that the lake is wrong: the store, or the folder for temporary files.
-            Unread::Away(failure) => (format!("could not be read: {failure}"), ""),
+            LakeReadError::Away(failure) => (format!("could not be read: {failure}"), ""),
         };
         let what = key
             .map_or_else(|| "the lake".to_owned(), |key| format!("{}{key}", self.store.location()));
@@ -152,7 +153,7 @@ impl Work {
 
     /// What an hour was computed from, in words. `added`: objects that came to what was known;
     /// `None`: all.
-    pub(super) fn origin(&self, due: &Due<'_>, added: Option<&[&Indexed]>) -> String {
+    pub(super) fn origin(&self, due: &HourToCompute<'_>, added: Option<&[&Indexed]>) -> String {
         let objects = |count: usize| counted(count as u64, "object");
         match (due.from_lake, added) {
             (Some(lake), Some([])) => format!("{} of the lake", objects(lake.keys.len())),

@@ -1,7 +1,7 @@
 //! Whether what the archive shows are ticks at all: with a flag that is missing or wrong every line
 //! is rejected.
 
-use super::Work;
+use super::WindowRun;
 use crate::hour::Hour;
 use crate::index::{CommonReject, FolderLines};
 use rustc_hash::FxHashMap;
@@ -39,23 +39,20 @@ impl Lines {
     }
 }
 
-impl Work {
+impl WindowRun {
     /// Looks at what is known of the folders that this run has listed around its window.
-    pub(super) async fn judge_lines(&mut self) -> Result<Lines, Failure> {
+    pub(super) async fn check_lines(&mut self) -> Result<Lines, Failure> {
         let near: Vec<Arc<str>> = self.window_folders.iter().cloned().collect();
         let folders: Vec<&str> = near.iter().map(|folder| &**folder).collect();
-        let known = self.index.lines_of(&folders).await?;
+        let known = self.db.lines_of(&folders).await?;
         let (all, rejected) =
             known.iter().fold((0, 0), |sum, of| (sum.0 + of.lines, sum.1 + of.rejected));
         // A line may hold several ticks, so that their number alone tells; it is seldom asked for.
         let is_asked =
             |of: &&FolderLines| of.rejected > 0 && (rejected > all / 2 || of.rejected >= of.lines);
         let asked: Vec<&str> = known.iter().filter(is_asked).map(|of| &*of.folder).collect();
-        let ticks = if asked.is_empty() {
-            FxHashMap::default()
-        } else {
-            self.index.ticks_of(&asked).await?
-        };
+        let ticks =
+            if asked.is_empty() { FxHashMap::default() } else { self.db.ticks_of(&asked).await? };
         let mut lines = Lines { rejected, ..Lines::default() };
         for of in &known {
             let is_asked = is_asked(&of);
@@ -75,7 +72,7 @@ impl Work {
         }
         if lines.are_all_rejected() {
             let decode_rules = Arc::clone(&self.decode_rules);
-            lines.is_never_a_tick = !self.index.has_ticks_of(&decode_rules).await?;
+            lines.is_never_a_tick = !self.db.has_ticks_of(&decode_rules).await?;
         }
         Ok(lines)
     }
@@ -83,7 +80,7 @@ impl Work {
     async fn describe(&mut self, lines: &Lines, folders: &[&str]) -> Result<String, Failure> {
         let (rejected, all) = (lines.rejected, lines.rejected + lines.ticks);
         let counted = format!("{rejected} of the {all} lines of the window are no ticks");
-        let Some(common) = self.index.commonest_reject(folders).await? else {
+        let Some(common) = self.db.commonest_reject(folders).await? else {
             return Ok(counted);
         };
         let (location, CommonReject { key, line, reason, detail }) =

@@ -5,8 +5,8 @@
 //! computed hour by this run's, stays in the index as it was: the hour is not written and keeps
 //! what it knows, and the next run with the right flags has nothing to mend.
 
-use super::due::Due;
-use super::{TickCountChange, Work};
+use super::due::HourToCompute;
+use super::{TickCountChange, WindowRun};
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed};
 use crate::scan::{Conflicts, HourBars, Scan, places};
@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 use service::Failure;
 use std::cmp::Ordering;
 
-impl Work {
+impl WindowRun {
     /// Whether a person allows that an hour loses records.
     pub(super) fn may_shrink(&self, hour: Hour) -> bool {
         self.allow_shrink && self.plan.window.contains(&hour) && !self.covered_hours.contains(&hour)
@@ -29,7 +29,7 @@ impl Work {
 
     /// True if the objects seem to come from two topics of the same name: one topic's ticks would
     /// then be dropped as duplicates of the other's. Logs it in that case.
-    pub(super) fn refuses_two_topics(&mut self, due: &Due<'_>, sum: &HourBars) -> bool {
+    pub(super) fn refuses_two_topics(&mut self, due: &HourToCompute<'_>, sum: &HourBars) -> bool {
         let Conflicts { different_ticks, example, .. } = sum.conflicts;
         let is_refused =
             sum.conflicts.are_of_two_topics(sum.repeated.len()) && !self.may_shrink(due.stale.hour);
@@ -55,13 +55,13 @@ impl Work {
     /// hours would lose ticks, or have more of the same messages.
     pub(super) async fn refuses(&mut self, change: &Change, scan: &Scan) -> Result<bool, Failure> {
         // One that the index knows is compared with what it was.
-        let older = super::index::outdated(change, scan).last();
+        let older = super::index::outdated_twins(change, scan).last();
         let older = older.filter(|_| change.kind == ChangeKind::New);
         if !older.map_or(change.by_other_rules, |older| !older.is_as_read) {
             return Ok(false);
         }
         let key = older.map_or(&change.object.key, |older| &older.key);
-        let (held, decode_rules) = self.index.held_of(key).await?;
+        let (held, decode_rules) = self.db.summed_ticks_and_rules(key).await?;
         let now: FxHashMap<Hour, u64> =
             scan.hours.iter().map(|(hour, bars)| (*hour, bars.ticks + bars.duplicates)).collect();
         let now = |hour: &Hour| now.get(hour).copied().unwrap_or(0);

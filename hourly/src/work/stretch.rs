@@ -1,17 +1,17 @@
 //! A part of the window, while other runs are at work on the rest.
 
-use super::{OwnStretch, Work};
+use super::{OwnStretch, WindowRun};
 use crate::archive::Folder;
 use crate::completeness;
 use crate::hour::Hour;
-use crate::index::{Index, Indexed};
+use crate::index::{BatchDb, Indexed};
 use service::Failure;
 use std::ops::Range;
 use std::time::Duration;
 
-impl Work {
-    pub(crate) const fn index(&mut self) -> &mut Index {
-        &mut self.index
+impl WindowRun {
+    pub(crate) const fn db(&mut self) -> &mut BatchDb {
+        &mut self.db
     }
 
     /// A run of the whole window behind those that have shared it.
@@ -30,7 +30,7 @@ impl Work {
         self.mark_asked(stretch).await?;
         self.compute_stale(stretch).await?;
         self.name_deleted().await?;
-        completeness::archive_lag(&mut self.index, self.archive_delay).await?;
+        completeness::archive_lag(&mut self.db, self.archive_delay).await?;
         let (from, to) = (stretch.start, stretch.end);
         self.progress.say(|| tracing::info!(%from, %to, "the hours from {from} to {to} are done"));
         // What was kept for later hours may be another's now.

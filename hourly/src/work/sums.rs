@@ -1,7 +1,7 @@
 //! The new sums of an hour: of all of its objects, or of what was known and of what is new.
 
-use super::Work;
-use super::due::{Due, NewSums, Scope, Step};
+use super::WindowRun;
+use super::due::{HourToCompute, NewSums, Scope, Step};
 use crate::engine::Summed;
 use crate::hour::Hour;
 use crate::index::{Computed, Indexed, Stale};
@@ -33,9 +33,12 @@ fn lost(known: &Computed, sum: &HourBars, is_read_otherwise: bool, there: u64) -
     by_place.max(known.ticks.saturating_sub(sum.ticks)).max(known.gone_without_offsets).max(expired)
 }
 
-impl Work {
+impl WindowRun {
     /// The hour's new sums.
-    pub(super) async fn sums<'a>(&mut self, due: &Due<'a>) -> Result<Step<NewSums<'a>>, Failure> {
+    pub(super) async fn sums<'a>(
+        &mut self,
+        due: &HourToCompute<'a>,
+    ) -> Result<Step<NewSums<'a>>, Failure> {
         let known_sum = due.known.and_then(|known| known.sum.as_ref());
         let added: Vec<&Indexed> = due.objects.iter().filter(|object| !object.merged).collect();
         if due.has_foreign() {
@@ -83,7 +86,7 @@ impl Work {
     /// read: new records come to what is known.
     async fn sums_beside<'a>(
         &mut self,
-        due: &Due<'a>,
+        due: &HourToCompute<'a>,
         known: Option<&HourBars>,
         added: Vec<&'a Indexed>,
     ) -> Result<Step<NewSums<'a>>, Failure> {
@@ -105,7 +108,7 @@ impl Work {
     /// that. `lost`: how many.
     async fn shrink<'a>(
         &mut self,
-        due: &Due<'a>,
+        due: &HourToCompute<'a>,
         known: &Computed,
         (sum, lost): (HourBars, u64),
         added: Vec<&'a Indexed>,
@@ -155,7 +158,12 @@ impl Work {
     }
 
     /// Why records may be taken out of an hour; `None` if nothing explains that they are missing.
-    fn why_taken_out(&self, due: &Due<'_>, known: &Computed, added: &[&Indexed]) -> Option<String> {
+    fn why_taken_out(
+        &self,
+        due: &HourToCompute<'_>,
+        known: &Computed,
+        added: &[&Indexed],
+    ) -> Option<String> {
         if self.may_shrink(due.stale.hour) {
             return Some("--allow-shrink says so".to_owned());
         }
@@ -191,7 +199,7 @@ impl Work {
 
     /// The hour stays stale: what is new is looked at in each run, until it is written or gone
     /// again.
-    fn fail_loss(&mut self, due: &Due<'_>, known: &Computed, lost: u64) {
+    fn fail_loss(&mut self, due: &HourToCompute<'_>, known: &Computed, lost: u64) {
         let location = self.store.location();
         let why = match (due.is_read_otherwise, known.sum.is_some()) {
             (true, _) => {
@@ -225,7 +233,7 @@ impl Work {
 
     /// Whether by other rules the same objects hold more ticks than by those that the hour was
     /// computed by, which no person has asked for. Logs it in that case.
-    fn refuses_more(&mut self, due: &Due<'_>, known: &Computed, sum: &HourBars) -> bool {
+    fn refuses_more(&mut self, due: &HourToCompute<'_>, known: &Computed, sum: &HourBars) -> bool {
         let new: u64 = due
             .objects
             .iter()
@@ -240,7 +248,7 @@ impl Work {
     /// The sums of what an hour was, and of `part`: what `added` hold.
     pub(super) fn add<'a>(
         &mut self,
-        due: &Due<'a>,
+        due: &HourToCompute<'a>,
         before: &HourBars,
         part: HourBars,
         added: Vec<&'a Indexed>,
@@ -266,7 +274,7 @@ impl Work {
     /// if one of them has changed or cannot be read.
     pub(super) async fn sum(
         &mut self,
-        due: &Due<'_>,
+        due: &HourToCompute<'_>,
         objects: &[&Indexed],
         known: Option<&Offsets>,
     ) -> Result<Step<HourBars>, Failure> {
@@ -286,7 +294,7 @@ impl Work {
     /// What was summed up of some of an hour's objects. The hour is skipped if that failed.
     pub(super) async fn require_sums(
         &mut self,
-        due: &Due<'_>,
+        due: &HourToCompute<'_>,
         objects: &[&Indexed],
         summed: Summed,
     ) -> Result<Step<HourBars>, Failure> {

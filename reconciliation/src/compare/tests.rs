@@ -2,8 +2,8 @@
 
 use super::*;
 use common::{Price, Timestamp, Volume};
-use hourly::checksum::Content;
-use hourly::holdings::{Holdings, Presumed, common_in_blurred_blocks};
+use hourly::checksum::TickContent;
+use hourly::holdings::{Holdings, PresumedRange, common_in_blurred_blocks};
 
 /// One hour of partition 0: ticks by offset, each with its volume.
 fn side(ticks: &[(u64, u64)]) -> HourHoldings {
@@ -13,7 +13,7 @@ fn side(ticks: &[(u64, u64)]) -> HourHoldings {
         let timestamp = Timestamp::from_micros(common::Place::offset_of(*offset).cast_signed());
         let volume = Volume::from_parts(volume.cast_signed(), 0);
         let extras = common::Extras::default();
-        let content = Content {
+        let content = TickContent {
             symbol: "A",
             timestamp,
             open: price,
@@ -25,7 +25,7 @@ fn side(ticks: &[(u64, u64)]) -> HourHoldings {
         };
         holdings.add(0, Some(*offset), &content);
     }
-    holdings.settle();
+    holdings.flush();
     holdings.hours.into_values().next().unwrap_or_default()
 }
 
@@ -36,12 +36,12 @@ fn ticks(offsets: std::ops::Range<u64>) -> Vec<(u64, u64)> {
 #[derive(Default)]
 struct Case {
     lost: Lost,
-    expired: Places,
-    expired_unplaced: Option<Unplaced>,
+    expired: OffsetsByHour,
+    expired_unplaced: Option<ExpiredTickCount>,
     expired_without_offsets: ExpiredWithoutOffsets,
-    parsed_otherwise: Places,
-    rejected_ticks: Places,
-    rejected_unread: Places,
+    parsed_otherwise: OffsetsByHour,
+    rejected_ticks: OffsetsByHour,
+    rejected_unread: OffsetsByHour,
     no_ticks: NoTicks,
     kafka_end: Option<u64>,
     gaps: NonTickOffsets,
@@ -76,12 +76,12 @@ impl Case {
         again: Option<&[HourHoldings; 2]>,
     ) -> PartitionOutcome {
         let ends = archive
-            .shares
+            .partitions
             .get(&0)
             .into_iter()
             .flat_map(|share| &share.presumed)
             .map(|presumed| presumed.end);
-        let sides = Sides {
+        let sides = HourComparison {
             hour: Hour::of(Timestamp::from_micros(0)),
             topic: "t",
             realtime: (!self.is_purged).then_some(realtime),
@@ -93,7 +93,7 @@ impl Case {
             newest: &[(0, 99)].into(),
             kafka: BTreeMap::new(),
             expired: &self.expired,
-            expired_unplaced: self.expired_unplaced.unwrap_or(Unplaced::None),
+            expired_unplaced: self.expired_unplaced.unwrap_or(ExpiredTickCount::None),
             expired_without_offsets: &self.expired_without_offsets,
             may_be_twice: false,
             parsed_otherwise: &self.parsed_otherwise,
@@ -115,7 +115,7 @@ fn unaccounted(run: Range<u64>) -> Lost {
     Lost { unaccounted: holes.into(), ..Lost::default() }
 }
 
-fn at_zero(offsets: impl IntoIterator<Item = u64>) -> Places {
+fn at_zero(offsets: impl IntoIterator<Item = u64>) -> OffsetsByHour {
     [((Hour::of(Timestamp::from_micros(0)), 0), offsets.into_iter().collect())].into()
 }
 
@@ -231,9 +231,9 @@ fn without_offsets(start: u64, ticks: u64) -> HourHoldings {
     let offsets: Vec<_> = (start..start + ticks).map(|offset| (offset, 1)).collect();
     let mut side = side(&offsets);
     side.offsets = hourly::scan::Offsets::default();
-    let share = side.shares.get_mut(&0).unwrap();
+    let share = side.partitions.get_mut(&0).unwrap();
     share.without_offsets = ticks;
-    share.presumed = vec![Presumed { start, end: start + ticks, ticks }];
+    share.presumed = vec![PresumedRange { start, end: start + ticks, ticks }];
     side
 }
 
@@ -270,13 +270,13 @@ fn ticks_of_an_hour_with_and_without_offsets_are_counted_whichever_of_them_have_
     };
     // Of 50 ticks 20 told no offsets, and those have expired.
     for (rows, unplaced, status, lacks) in [
-        (50..100, Unplaced::AsMany, Status::Ok, 0),
-        (50..100, Unplaced::Unknown, Status::Open, 0),
-        (49..100, Unplaced::Otherwise(20), Status::Mismatch, 21),
-        (50..99, Unplaced::AsMany, Status::Mismatch, 0),
+        (50..100, ExpiredTickCount::AsMany, Status::Ok, 0),
+        (50..100, ExpiredTickCount::Unknown, Status::Open, 0),
+        (49..100, ExpiredTickCount::Otherwise(20), Status::Mismatch, 21),
+        (50..99, ExpiredTickCount::AsMany, Status::Mismatch, 0),
         // Three more wait for the sink.
-        (50..103, Unplaced::Otherwise(20), Status::Open, 0),
-        (52..103, Unplaced::Otherwise(20), Status::Mismatch, 18),
+        (50..103, ExpiredTickCount::Otherwise(20), Status::Open, 0),
+        (52..103, ExpiredTickCount::Otherwise(20), Status::Mismatch, 18),
     ] {
         let outcome = case(unplaced).compare(&ticks(rows), &ticks(70..100));
         assert_eq!((outcome.status, outcome.missing_in_archive), (status, lacks), "{outcome:?}");
@@ -288,15 +288,15 @@ fn ticks_of_an_hour_with_and_without_offsets_are_counted_whichever_of_them_have_
     for (rows, status) in
         [(50..100, Status::Ok), (51..100, Status::Mismatch), (49..100, Status::Mismatch)]
     {
-        let outcome = compare(rows, &without_offsets(50, 20), Unplaced::None);
+        let outcome = compare(rows, &without_offsets(50, 20), ExpiredTickCount::None);
         assert_eq!(outcome.status, status, "{outcome:?}");
     }
     // All have.
     let nothing = HourHoldings::default();
     for (rows, unplaced, status) in [
-        (50..100, Unplaced::AsMany, Status::Ok),
-        (51..100, Unplaced::Otherwise(20), Status::Mismatch),
-        (49..100, Unplaced::Otherwise(20), Status::Mismatch),
+        (50..100, ExpiredTickCount::AsMany, Status::Ok),
+        (51..100, ExpiredTickCount::Otherwise(20), Status::Mismatch),
+        (49..100, ExpiredTickCount::Otherwise(20), Status::Mismatch),
     ] {
         let outcome = compare(rows, &nothing, unplaced);
         assert_eq!(outcome.status, status, "{outcome:?}");
@@ -308,7 +308,7 @@ fn of_lines_with_and_without_offsets_those_behind_the_speed_layer_wait_for_it() 
     let hour = Hour::of(Timestamp::from_micros(0));
     let holdings = |held| Holdings { hours: [(hour, held)].into(), ..Holdings::default() };
     let mut archive = holdings(side(&ticks(80..103)));
-    assert!(archive.absorb(holdings(without_offsets(103, 2))).is_empty());
+    assert!(archive.merge_part(holdings(without_offsets(103, 2))).is_empty());
     // The speed layer has come to offset 100.
     for (rows, status) in [(80..100, Status::Open), (81..100, Status::Mismatch)] {
         for kafka_end in [None, Some(200)] {
@@ -339,15 +339,15 @@ fn what_kafka_alone_has_of_a_dropped_day_may_be_lines_without_offsets() {
 #[test]
 fn expired_objects_without_offsets_account_for_what_they_held_of_their_partition() {
     let hour = Hour::of(Timestamp::from_micros(0));
-    let gone = |start: u64, end: u64| Presumed { start, end, ticks: end - start };
-    let case = |unplaced, objects: &[Presumed]| Case {
+    let gone = |start: u64, end: u64| PresumedRange { start, end, ticks: end - start };
+    let case = |unplaced, objects: &[PresumedRange]| Case {
         expired: at_zero(60..70),
         expired_unplaced: Some(unplaced),
         expired_without_offsets: [((hour, 0), objects.to_vec()), ((hour, 1), vec![gone(0, 7)])]
             .into(),
         ..Case::default()
     };
-    let of = |objects: &[Presumed]| case(Unplaced::ByPartition, objects);
+    let of = |objects: &[PresumedRange]| case(ExpiredTickCount::ByPartition, objects);
     let (first, last) = ([gone(50, 60)], [gone(100, 110)]);
     // 60-69 have expired, too, and 70-99 are there. The speed layer has come to offset 100.
     for (objects, rows, without, status, lacks, lost) in [
@@ -390,7 +390,8 @@ fn expired_objects_without_offsets_account_for_what_they_held_of_their_partition
         assert_eq!(outcome.status, status, "{rows:?}: {outcome:?}");
     }
     // Where the index has other numbers than the sums, it is not known whose they were.
-    let outcome = case(Unplaced::Otherwise(10), &first).compare(&ticks(50..103), &ticks(70..100));
+    let outcome =
+        case(ExpiredTickCount::Otherwise(10), &first).compare(&ticks(50..103), &ticks(70..100));
     assert_eq!(outcome.status, Status::Open, "{outcome:?}");
 }
 

@@ -15,7 +15,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// The offsets of the whole stretch of hours that are in the log.
+    /// The offsets of the whole span of hours that are in the log.
     #[must_use]
     pub fn range(&self) -> Range<u64> {
         let start = self.starts.first().copied().unwrap_or(self.low);
@@ -23,10 +23,10 @@ impl Span {
     }
 }
 
-/// Stretches of so many hours are not cut further.
+/// Spans of so many hours are not cut further.
 const SHORT: i64 = 24;
 
-/// The stretches of some hours in which records lie. `starts`: the first offset of each partition
+/// The spans of some hours in which records lie. `starts`: the first offset of each partition
 /// whose record time is not before an hour.
 pub(super) fn held(
     hours: Range<Hour>,
@@ -75,7 +75,7 @@ mod tests {
         };
         let found = super::held(hour(0)..hour(500_000), starts).unwrap();
         for number in [7, 250_000, 250_001, 400_000] {
-            let holding = found.iter().filter(|stretch| stretch.contains(&hour(number)));
+            let holding = found.iter().filter(|span| span.contains(&hour(number)));
             assert_eq!(holding.count(), 1, "{number}: {found:?}");
         }
         assert!(found.len() <= 4 && questions < 100, "{found:?}: {questions}");

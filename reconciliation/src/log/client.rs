@@ -97,7 +97,7 @@ impl Log {
         Ok(spans)
     }
 
-    /// Those of some hours of which Kafka may have anything, in stretches of a day at most.
+    /// Those of some hours of which Kafka may have anything, in spans of a day at most.
     ///
     /// # Errors
     /// As [`Log::spans`].
@@ -176,7 +176,7 @@ impl Log {
         (offsets, from): (&Runs, u64),
         each: &mut impl FnMut(u64, Option<&[u8]>, &RecordContext<'_>) -> ControlFlow<()>,
     ) -> anyhow::Result<Option<u64>> {
-        for range in stretches(offsets).into_iter().filter(|range| range.end > from) {
+        for range in offset_ranges(offsets).into_iter().filter(|range| range.end > from) {
             let range = range.start.max(from)..range.end;
             let read = self
                 .read_range(partition, &range, &mut |offset, value, beside| match offsets
@@ -243,7 +243,7 @@ impl Log {
 }
 
 /// Ranges that cover the offsets, with little else.
-fn stretches(offsets: &Runs) -> Vec<Range<u64>> {
+fn offset_ranges(offsets: &Runs) -> Vec<Range<u64>> {
     let mut ranges: Vec<Range<u64>> = Vec::new();
     for run in offsets.iter() {
         match ranges.last_mut() {
@@ -342,6 +342,6 @@ mod tests {
         let far = 1 << 40;
         let runs = [1..3, 5..6, 20_000..20_001, 20_100..20_101, 50_000..far, far + 9..far + 10];
         let expected = [1..6, 20_000..20_101, 50_000..far + 10];
-        assert_eq!(stretches(&runs.into_iter().collect()), expected);
+        assert_eq!(offset_ranges(&runs.into_iter().collect()), expected);
     }
 }

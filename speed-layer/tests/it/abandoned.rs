@@ -4,7 +4,7 @@ use crate::outages::{RECOVERY, postgres_proxy, through, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, wait_ready};
 use sqlx::{AssertSqlSafe, PgConnection};
 use std::time::{Duration, Instant};
-use testing::{Child, Record, TestPostgres, eventually};
+use testing::{Child, TestMessage, TestPostgres, eventually};
 
 const SESSIONS: &str = "select count(*) from pg_stat_activity
                         where application_name = 'speed-layer' and datname = current_database()";
@@ -38,7 +38,7 @@ async fn a_table_that_stays_locked_gathers_no_sessions_and_is_named() {
 pub async fn send_apart(scene: &Scene, numbers: std::ops::Range<i64>) {
     let tick = |partition: i32, number: i64| {
         let day = partition + 2;
-        Record::new(
+        TestMessage::new(
             partition,
             format!(
                 r#"{{"symbol":"S{partition}","timestamp":"2025-06-0{day}T14:00:00Z","price":1,"volume":{number}}}"#
@@ -121,7 +121,7 @@ async fn a_day_that_cannot_be_made_holds_up_no_partition_but_those_that_need_it(
     let lock = "begin; lock table only realtime_stock in share update exclusive mode";
     sqlx::raw_sql(lock).execute(&mut locking).await.unwrap();
     let of_another_day = r#"{"symbol":"S0","timestamp":"2025-05-20T14:00:00Z","price":1}"#;
-    scene.topic.produce([Record::new(0, of_another_day)]).await;
+    scene.topic.produce([TestMessage::new(0, of_another_day)]).await;
     for sent in [30, 40, 50] {
         send_apart(&scene, sent - 10..sent).await;
         wait_offsets(&scene, [20, sent, sent]).await;
@@ -256,7 +256,7 @@ async fn an_instance_that_starts_while_a_day_is_locked_writes_the_others() {
     let lock = "lock table realtime_days.realtime_stock_20250606 in access exclusive mode";
     sqlx::raw_sql(lock).execute(&mut *holder).await.unwrap();
     let other_day = r#"{"symbol":"A","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
-    scene.topic.produce([Record::new(0, other_day)]).await;
+    scene.topic.produce([TestMessage::new(0, other_day)]).await;
     let _second = scene.start(&[]);
     scene.wait_count("the other day's tick", "select next_offset from kafka_offsets", 6).await;
     holder.rollback().await.unwrap();

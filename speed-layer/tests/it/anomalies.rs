@@ -3,7 +3,7 @@
 use crate::scene::{self, PATIENCE, Scene, http_address, wait_ready};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use testing::{Child, Record, eventually};
+use testing::{Child, TestMessage, eventually};
 
 const PARTITIONS: i64 = 2;
 const TICKS: i64 = 6000;
@@ -11,7 +11,7 @@ const TICKS: i64 = 6000;
 /// Of two partitions and six symbols; one price in 41 is wrong, and the market is silent once for
 /// ten minutes. Some have a quote, conditions and a number, in which there are holes and steps
 /// back.
-fn tick(number: i64) -> Record {
+fn tick(number: i64) -> TestMessage {
     let cents = 20_000 + number * number % 11;
     let cents = if number % 41 == 0 { cents * 103 / 100 } else { cents };
     let pause = if number > TICKS / 2 { 600_000 } else { 0 };
@@ -24,7 +24,7 @@ fn tick(number: i64) -> Record {
         cents % 100,
         beside(number)
     );
-    Record::new((number % PARTITIONS) as i32, json)
+    TestMessage::new((number % PARTITIONS) as i32, json)
 }
 
 fn beside(number: i64) -> String {
@@ -140,7 +140,7 @@ async fn what_came_while_they_were_off_is_no_silence_when_they_are_on_again() {
     let send = async |numbers: std::ops::Range<i64>, every: i64, start: i64| {
         let tick = |number: i64| {
             let millis = 1_749_218_400_000 + start + (number - numbers.start) * every;
-            Record::new(
+            TestMessage::new(
                 0,
                 format!(r#"{{"symbol":"S","timestamp":{millis},"price":200,"volume":10}}"#),
             )
@@ -173,11 +173,11 @@ async fn a_partition_whose_detectors_cannot_be_read_holds_up_no_other() {
 
     let speed_layer = scene.start(&[]);
     let address = http_address(&speed_layer).await;
-    scene.topic.produce([Record::new(0, scene::tick(11))]).await;
+    scene.topic.produce([TestMessage::new(0, scene::tick(11))]).await;
     let line = speed_layer.wait_stderr("what the detectors know of it cannot", PATIENCE).await;
     assert!(line.contains("division by zero"), "{line}");
     for number in 0..5 {
-        scene.topic.produce([0, 1].map(|at| Record::new(at, scene::tick(12 + number)))).await;
+        scene.topic.produce([0, 1].map(|at| TestMessage::new(at, scene::tick(12 + number)))).await;
         eventually("the other partition", Duration::from_secs(3), || async {
             let rows = "select count(*) from realtime_stock where kafka_partition = 1";
             scene.count(rows).await == 11 + number
@@ -214,7 +214,7 @@ async fn detectors_that_take_long_to_read_are_given_their_time_beside_one_that_c
                 if at = 2 then raise exception 'out of order' using errcode = 'XX000'; end if;";
     hinder_reading(&scene, body).await;
     let speed_layer = scene.start(&["--writer-timeout", "9s"]);
-    scene.topic.produce((0..3).map(|at| Record::new(at, scene::tick(10)))).await;
+    scene.topic.produce((0..3).map(|at| TestMessage::new(at, scene::tick(10)))).await;
     speed_layer.wait_stderr("cannot be read: it takes too long", PATIENCE).await;
     speed_layer.wait_stderr("cannot be read: out of order", PATIENCE).await;
     eventually("the one that takes long", PATIENCE, || async {
@@ -232,7 +232,7 @@ async fn of_several_whose_detectors_take_for_ever_to_read_one_is_tried_at_a_time
     let scene = Scene::read_and_stopped(7, 2).await;
     hinder_reading(&scene, "if at < 6 then perform pg_sleep(600); end if;").await;
     let speed_layer = scene.start(&[]);
-    let one = |number: i64| (0..7).map(move |at| Record::new(at, scene::tick(number)));
+    let one = |number: i64| (0..7).map(move |at| TestMessage::new(at, scene::tick(number)));
     scene.topic.produce(one(15)).await;
     speed_layer.wait_stderr("cannot be read: it takes too long", PATIENCE).await;
     let good = "select count(*) from realtime_stock where kafka_partition = 6";

@@ -1,7 +1,7 @@
 //! Bars equal an aggregate of the ticks.
 
 use crate::scene::{Scene, tick};
-use testing::Record;
+use testing::TestMessage;
 
 /// Bars computed from the ticks, compared with those that were merged batch by batch, column by
 /// column. `unit` is minute or hour.
@@ -35,7 +35,10 @@ async fn bars_equal_an_aggregate_of_the_ticks_however_they_were_batched() {
     // Small batches cut minutes into many pieces, and late ticks come after them.
     let _speed_layer = scene.start(&["--batch-rows", "7", "--linger", "1ms"]);
     let order = (0..600_i64).map(|number| number * 389 % 600);
-    scene.topic.produce(order.map(|number| Record::new((number % 3) as i32, tick(number)))).await;
+    scene
+        .topic
+        .produce(order.map(|number| TestMessage::new((number % 3) as i32, tick(number))))
+        .await;
     scene.wait_all_in().await;
     assert_eq!(scene.count("select count(*) from minute_bars").await, 18);
     for unit in ["minute", "hour"] {
@@ -62,7 +65,7 @@ async fn fractions_of_volumes_add_up_exactly_and_a_tick_without_one_leaves_its_b
     };
     scene
         .topic
-        .produce((0..120).map(|number| Record::new((number % 2) as i32, value(number))))
+        .produce((0..120).map(|number| TestMessage::new((number % 2) as i32, value(number))))
         .await;
     scene.wait_all_in().await;
     for unit in ["minute", "hour"] {
@@ -83,7 +86,7 @@ async fn absurd_numbers_overflow_nothing_and_stay_exact() {
     let scene = Scene::new(1).await;
     let absurd = r#"{"symbol":"X","timestamp":"2025-06-06T10:00:00Z","open":9223372036.854775807,
         "close":9223372036.854775807,"high":9223372036.854775807,"volume":9223372036854775807}"#;
-    scene.topic.produce((0..9).map(|_| Record::new(0, absurd))).await;
+    scene.topic.produce((0..9).map(|_| TestMessage::new(0, absurd))).await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 9);
@@ -94,7 +97,7 @@ async fn absurd_numbers_overflow_nothing_and_stay_exact() {
 async fn ticks_of_any_day_find_a_partition() {
     let scene = Scene::new(1).await;
     let days = ["1990-01-01", "1999-12-31", "2024-02-29", "2025-06-06"];
-    let records = days.map(|day| Record::new(0, tick(1).replace("2025-06-06", day)));
+    let records = days.map(|day| TestMessage::new(0, tick(1).replace("2025-06-06", day)));
     let _speed_layer = scene.start(&[]);
     scene.topic.produce(records).await;
     scene.wait_all_in().await;

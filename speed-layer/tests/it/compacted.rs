@@ -2,7 +2,7 @@
 
 use crate::scene::{PATIENCE, Scene, tick};
 use rdkafka::message::Message;
-use testing::{Record, TestTopic, eventually};
+use testing::{TestMessage, TestTopic, eventually};
 
 const SENT: i64 = 300;
 
@@ -30,7 +30,10 @@ async fn a_compacted_topics_missing_offsets_are_no_gap() {
     let scene = Scene::with_topic(&AT_ONCE).await;
     for number in 0..SENT {
         // Five keys, and time for segments to be closed: only closed ones are compacted.
-        scene.topic.produce([Record::new(0, tick(number)).key(format!("{}", number % 5))]).await;
+        scene
+            .topic
+            .produce([TestMessage::new(0, tick(number)).key(format!("{}", number % 5))])
+            .await;
     }
     eventually("Kafka to compact the topic", PATIENCE, || async {
         offsets_in(&scene.topic).len() < 100

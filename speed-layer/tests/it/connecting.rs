@@ -131,7 +131,7 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
         command
     });
     scene.send_ticks(1, 300).await;
-    scene.topic.produce([testing::Record::new(0, "no tick")]).await;
+    scene.topic.produce([testing::TestMessage::new(0, "no tick")]).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
     speed_layer.wait_stderr("a pooler stands before PostgreSQL", PATIENCE).await;
@@ -158,7 +158,7 @@ async fn through_a_real_pgbouncer_two_instances_write_each_tick_once_in_either_m
         let second = start();
         second.wait_stderr("assigned partitions", PATIENCE).await;
         scene.send_ticks(4, 500).await;
-        scene.topic.produce([testing::Record::new(0, "no tick")]).await;
+        scene.topic.produce([testing::TestMessage::new(0, "no tick")]).await;
         scene.wait_all_in().await;
         second.sigkill();
         scene.send_ticks(4, 500).await;

@@ -2,7 +2,7 @@
 
 use crate::refused::{NO_MORE_TRIGGER, passing_over};
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
-use testing::{Record, TestCluster, TestTopic, eventually};
+use testing::{TestCluster, TestMessage, TestTopic, eventually};
 
 /// Partition 1 has three batches of ten ticks each, of which the second has another price than was
 /// sent.
@@ -13,7 +13,7 @@ async fn with_a_spoiled_batch() -> (Scene, TestCluster) {
         let price = if batch == 1 { "\"open\":777.5" } else { "\"open\":201.5" };
         let ticks =
             (0..10).map(|number| tick(batch * 10 + number).replace("\"open\":201.5", price));
-        scene.topic.produce(ticks.map(|tick| Record::new(1, tick))).await;
+        scene.topic.produce(ticks.map(|tick| TestMessage::new(1, tick))).await;
     }
     cluster.second.stop().await;
     cluster.second.spoil(scene.topic.name(), 1, b"\"open\":777.5", b"\"open\":707.5");
@@ -33,7 +33,7 @@ async fn a_spoiled_price_is_never_stored_and_stops_its_own_partition_alone() {
         line.contains("/1: the messages from offset 10 on") && line.contains("--on-gap skip"),
         "{line}"
     );
-    scene.topic.produce((0..5).map(|number| Record::new(0, tick(number)))).await;
+    scene.topic.produce((0..5).map(|number| TestMessage::new(0, tick(number)))).await;
     scene
         .wait_count(
             "the other partition, and what lies before",
@@ -87,7 +87,7 @@ async fn with_batches_that_nobody_can_unpack() -> (Scene, TestCluster) {
         Scene::with(TestTopic::placed_with(&brokers, &[&[1], &[2], &[2]], &zstd).await).await;
     for (partition, batch) in [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)] {
         let ticks = (0..10).map(|number| tick(batch * 10 + number));
-        scene.topic.produce(ticks.map(|tick| Record::new(partition, tick))).await;
+        scene.topic.produce(ticks.map(|tick| TestMessage::new(partition, tick))).await;
     }
     cluster.second.stop().await;
     // Behind 40 bytes of attributes, numbers and times stand the records.
@@ -115,7 +115,7 @@ async fn a_batch_that_cannot_be_unpacked_stops_its_own_partition_and_is_recorded
         let line = stopped.wait_stderr(&words, PATIENCE).await;
         assert!(line.contains(why) && line.contains("--on-gap skip"), "{line}");
     }
-    scene.topic.produce((0..5).map(|number| Record::new(0, tick(number)))).await;
+    scene.topic.produce((0..5).map(|number| TestMessage::new(0, tick(number)))).await;
     let written = |count| {
         let scene = &scene;
         eventually("what can be read", PATIENCE, move || async move {

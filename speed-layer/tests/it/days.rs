@@ -1,17 +1,17 @@
 //! Day partitions that are many, or not as the speed layer would have made them.
 
 use crate::scene::{Scene, tick};
-use testing::Record;
+use testing::TestMessage;
 
-fn tick_at(instant: &str) -> Record {
-    Record::new(0, tick(1).replace("2025-06-06T10:00:00.001-04:00", instant))
+fn tick_at(instant: &str) -> TestMessage {
+    TestMessage::new(0, tick(1).replace("2025-06-06T10:00:00.001-04:00", instant))
 }
 
 #[tokio::test]
 async fn ticks_of_thousands_of_days_in_one_batch_are_written() {
     let scene = Scene::new(1).await;
     let day = |number: i64| {
-        Record::new(
+        TestMessage::new(
             0,
             tick(1)
                 .replace("\"2025-06-06T10:00:00.001-04:00\"", &(number * 86_400_000).to_string()),
@@ -131,7 +131,7 @@ async fn days_are_made_ahead_of_time_and_the_first_tick_of_one_waits_for_no_lock
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
     let record =
-        Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &now.to_string()));
+        TestMessage::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &now.to_string()));
     scene.topic.produce([record]).await;
     scene.wait_all_in().await;
 }

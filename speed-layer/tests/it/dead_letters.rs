@@ -3,7 +3,7 @@
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
 use rdkafka::message::{Headers, Message, OwnedMessage};
 use std::time::{Duration, Instant};
-use testing::{Record, TestTopic, eventually};
+use testing::{TestMessage, TestTopic, eventually};
 
 #[tokio::test]
 async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reason() {
@@ -13,9 +13,9 @@ async fn rejected_messages_go_to_the_dead_letter_topic_whole_and_with_their_reas
     scene
         .topic
         .produce([
-            Record::new(0, tick(1)),
-            Record::new(0, long.clone()).key("AAPL"),
-            Record::tombstone(0, "MSFT"),
+            TestMessage::new(0, tick(1)),
+            TestMessage::new(0, long.clone()).key("AAPL"),
+            TestMessage::tombstone(0, "MSFT"),
         ])
         .await;
     scene.wait_all_in().await;
@@ -59,8 +59,8 @@ async fn what_lies_behind_a_message_that_is_not_taken_has_one_letter_however_oft
                   $$ begin perform nextval('tries'); raise exception 'not now' using errcode = 'XX000'; end $$;
                   create trigger breaks before insert on realtime_stock for each row execute function breaks()";
     scene.execute(breaks).await;
-    let broken = (0..20).map(|_| Record::new(0, "no tick"));
-    scene.topic.produce(std::iter::once(Record::new(0, tick(6))).chain(broken)).await;
+    let broken = (0..20).map(|_| TestMessage::new(0, "no tick"));
+    scene.topic.produce(std::iter::once(TestMessage::new(0, tick(6))).chain(broken)).await;
     eventually("it to be tried again and again", PATIENCE, || async {
         scene.count("select last_value from tries").await >= 12
     })
@@ -77,7 +77,7 @@ async fn of_a_message_that_holds_several_ticks_each_broken_element_is_a_letter()
     let _speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     scene
         .topic
-        .produce([Record::new(0, format!(r#"[{},{{"symbol":"X"}}, 7 ]"#, tick(1))).key("K")])
+        .produce([TestMessage::new(0, format!(r#"[{},{{"symbol":"X"}}, 7 ]"#, tick(1))).key("K")])
         .await;
     scene.wait_count("both to be rejected", "select count(*) from rejected_ticks", 2).await;
     let found: Vec<(String, String)> = all_of(&letters)
@@ -99,7 +99,7 @@ async fn of_a_message_that_holds_several_ticks_each_broken_element_is_a_letter()
 async fn a_dead_letter_topic_that_is_not_there_holds_the_batch_back_and_is_named() {
     let scene = Scene::new(1).await;
     let speed_layer = scene.start(&["--dead-letter-topic", "nowhere"]);
-    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "x")]).await;
+    scene.topic.produce([TestMessage::new(0, tick(1)), TestMessage::new(0, "x")]).await;
     let line = speed_layer.wait_stderr("--dead-letter-topic", PATIENCE).await;
     assert!(line.contains("nowhere"), "{line}");
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 0);
@@ -130,10 +130,10 @@ async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing(
     let address = http_address(&speed_layer).await;
     for bytes in [999_950, 500_000, 99_950] {
         let broken = [
-            Record::new(0, "x"),
-            Record::new(0, "x".repeat(bytes)),
-            Record::new(0, "y"),
-            Record::new(0, tick(1)),
+            TestMessage::new(0, "x"),
+            TestMessage::new(0, "x".repeat(bytes)),
+            TestMessage::new(0, "y"),
+            TestMessage::new(0, tick(1)),
         ];
         scene.topic.produce(broken).await;
     }
@@ -154,8 +154,8 @@ async fn a_message_that_is_too_large_for_the_dead_letter_topic_holds_up_nothing(
 async fn of_several_letters_that_are_too_large_each_has_its_beginning_in_the_topic() {
     let scene = Scene::new(1).await;
     let letters = TestTopic::with_settings(1, &[("max.message.bytes", "40000")]).await;
-    let large = (0..6).map(|number| Record::new(0, "x".repeat(60_000 + number)));
-    scene.topic.produce(large.chain([Record::new(0, tick(1))])).await;
+    let large = (0..6).map(|number| TestMessage::new(0, "x".repeat(60_000 + number)));
+    scene.topic.produce(large.chain([TestMessage::new(0, tick(1))])).await;
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     scene.wait_all_in().await;
     assert!(letters.high_watermarks().await[0] >= 6);
@@ -168,10 +168,10 @@ async fn of_several_letters_that_are_too_large_each_has_its_beginning_in_the_top
 async fn thousands_of_letters_that_are_too_large_hold_up_nothing_for_long_and_are_said_once() {
     let scene = Scene::new(2).await;
     let letters = TestTopic::with_settings(1, &[("max.message.bytes", "1000")]).await;
-    let broken = |number: i64| Record::new(0, format!("{number:940}"));
-    let small = |number: i64| Record::new(0, format!("no tick {number}"));
+    let broken = |number: i64| TestMessage::new(0, format!("{number:940}"));
+    let small = |number: i64| TestMessage::new(0, format!("no tick {number}"));
     scene.topic.produce((0..3000).map(broken)).await;
-    scene.topic.produce((0..50).map(small).chain([Record::new(1, tick(1))])).await;
+    scene.topic.produce((0..50).map(small).chain([TestMessage::new(1, tick(1))])).await;
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     let address = http_address(&speed_layer).await;
     let begun = Instant::now();
@@ -208,10 +208,10 @@ async fn letters_without_a_key_that_a_compacted_topic_refuses_stay_in_the_table_
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     let address = http_address(&speed_layer).await;
     let messages = [
-        Record::new(0, "x"),
-        Record::new(0, "y").key("AAPL"),
-        Record::new(0, "z"),
-        Record::new(0, tick(1)),
+        TestMessage::new(0, "x"),
+        TestMessage::new(0, "y").key("AAPL"),
+        TestMessage::new(0, "z"),
+        TestMessage::new(0, tick(1)),
     ];
     scene.topic.produce(messages).await;
     scene.wait_all_in().await;
@@ -226,10 +226,10 @@ async fn a_dead_letter_topic_that_goes_away_is_named_and_its_letters_arrive_when
     let (scene, letters) = (Scene::new(1).await, TestTopic::create(1).await);
     let speed_layer = scene.start(&["--dead-letter-topic", letters.name()]);
     let address = http_address(&speed_layer).await;
-    scene.topic.produce([Record::new(0, "x")]).await;
+    scene.topic.produce([TestMessage::new(0, "x")]).await;
     scene.wait_all_in().await;
     letters.delete().await;
-    scene.topic.produce([Record::new(0, "y"), Record::new(0, tick(1))]).await;
+    scene.topic.produce([TestMessage::new(0, "y"), TestMessage::new(0, tick(1))]).await;
     eventually("/readyz to name it", PATIENCE, || async {
         let (status, body) = get(&address, "/readyz");
         if status == 503 && body.contains(letters.name()) && !body.contains("Kafka is away") {
@@ -240,7 +240,7 @@ async fn a_dead_letter_topic_that_goes_away_is_named_and_its_letters_arrive_when
     })
     .await;
     // What comes meanwhile is not read, which is no fault of the topic that it is in.
-    scene.topic.produce([Record::new(0, tick(2))]).await;
+    scene.topic.produce([TestMessage::new(0, tick(2))]).await;
     eventually(
         "it to have been waited for longer than a silent partition is",
         PATIENCE,
@@ -273,7 +273,7 @@ async fn large_letters_take_no_more_memory_than_a_batch_may() {
     })
     .take(900_000)
     .collect();
-    let large = Record::new(0, noise);
+    let large = TestMessage::new(0, noise);
     for _ in 0..10 {
         scene.topic.produce((0..20).map(|_| large.clone())).await;
     }

@@ -7,7 +7,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 use std::process::Command;
 use std::time::Duration;
-use testing::{Child, Record};
+use testing::{Child, TestMessage};
 
 /// Its exit code, and what it printed to standard output and standard error.
 async fn outcome(mut command: Command, flags: &[&str]) -> (Option<i32>, String, String) {
@@ -36,9 +36,9 @@ async fn the_flags_that_doctor_proposes_make_the_messages_ticks() {
     };
     scene
         .topic
-        .produce((0..40).map(|number| Record::new((number % 2) as i32, value(number))))
+        .produce((0..40).map(|number| TestMessage::new((number % 2) as i32, value(number))))
         .await;
-    scene.topic.produce([Record::new(0, "no tick")]).await;
+    scene.topic.produce([TestMessage::new(0, "no tick")]).await;
 
     let (code, report, log) = outcome(scene.command(), &["--format", "json"]).await;
     assert_eq!(code, Some(1), "{log}");
@@ -82,7 +82,7 @@ async fn messages_of_kinds_that_flags_leave_out_are_no_fault_unless_there_is_not
         .topic
         .produce(
             [trade, r#"{"type":"heartbeat"}"#, r#"{"type":"heartbeat"}"#]
-                .map(|it| Record::new(0, it)),
+                .map(|it| TestMessage::new(0, it)),
         )
         .await;
     let (code, report, _) = outcome(scene.command(), &["--where", "type=match"]).await;
@@ -169,7 +169,7 @@ async fn what_keeps_doctor_from_looking_is_said_with_its_exit_code() {
 #[tokio::test]
 async fn a_layer_that_takes_hardly_any_message_names_doctor_once() {
     let scene = Scene::new(1).await;
-    scene.topic.produce((0..300).map(|_| Record::new(0, r#"{"s":"A","p":1}"#))).await;
+    scene.topic.produce((0..300).map(|_| TestMessage::new(0, r#"{"s":"A","p":1}"#))).await;
     let speed_layer = scene.start(&["--batch-rows", "100"]);
     scene.wait_all_in().await;
     let line = speed_layer.wait_stderr("speed-layer doctor", PATIENCE).await;
@@ -180,7 +180,7 @@ async fn a_layer_that_takes_hardly_any_message_names_doctor_once() {
 async fn a_layer_with_other_flags_says_that_what_was_rejected_is_not_read_again() {
     let scene = Scene::new(1).await;
     let message = r#"{"s":"A","p":1,"t":1748869200000}"#;
-    scene.topic.produce((0..7).map(|_| Record::new(0, message))).await;
+    scene.topic.produce((0..7).map(|_| TestMessage::new(0, message))).await;
     let speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     drop(speed_layer);

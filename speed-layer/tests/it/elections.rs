@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use testing::kafka::{Outgoing, Quiet, Sender, client_config};
-use testing::{Child, Record, TestCluster, TestTopic, eventually};
+use testing::{Child, TestCluster, TestMessage, TestTopic, eventually};
 
 /// Four Java processes at once would slow down all other tests.
 pub static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -72,8 +72,9 @@ async fn a_partition_without_a_leader_holds_up_no_other_at_a_start_nor_at_a_reba
     first.wait_exit(PATIENCE).await;
 
     let written = || scene.count("select count(*) from realtime_stock");
-    let send =
-        async || scene.topic.produce([Record::new(0, tick(20)), Record::new(2, tick(20))]).await;
+    let send = async || {
+        scene.topic.produce([TestMessage::new(0, tick(20)), TestMessage::new(2, tick(20))]).await
+    };
     let one = scene.start(&[]);
     send().await;
     eventually("the partitions that have a leader", PATIENCE, || async { written().await == 32 })
@@ -92,7 +93,7 @@ async fn a_partition_without_a_leader_holds_up_no_other_at_a_start_nor_at_a_reba
 
     cluster.second.start();
     cluster.wait_leaders(scene.topic.name(), &[Some(1), Some(2), Some(1)]).await;
-    scene.topic.produce([Record::new(1, tick(20))]).await;
+    scene.topic.produce([TestMessage::new(1, tick(20))]).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
 }
@@ -269,7 +270,7 @@ impl Trial {
         let begun = Instant::now();
         self.apart[partition] += 1;
         let id = i32::try_from(partition).unwrap();
-        self.scene.topic.produce([Record::new(id, tick(0))]).await;
+        self.scene.topic.produce([TestMessage::new(id, tick(0))]).await;
         let end = self.scene.topic.high_watermark(id).await;
         let what = format!("partition {partition} to go on");
         eventually(&what, RECOVERY.saturating_sub(begun.elapsed()), || async {

@@ -2,7 +2,7 @@
 
 use crate::scene::{Fate, PATIENCE, Scene, tick};
 use std::time::Duration;
-use testing::{Record, eventually};
+use testing::{TestMessage, eventually};
 
 #[tokio::test]
 async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_reason() {
@@ -11,12 +11,12 @@ async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_rea
     scene
         .topic
         .produce([
-            Record::new(0, tick(1)).at(1_749_218_400_000),
-            Record::new(0, format!(r#"{{"schema":{{}},"payload":{}}}"#, tick(2))),
-            Record::tombstone(0, "AAPL"),
-            Record::new(1, "not json"),
-            Record::new(1, long.clone()),
-            Record::new(1, tick(3)),
+            TestMessage::new(0, tick(1)).at(1_749_218_400_000),
+            TestMessage::new(0, format!(r#"{{"schema":{{}},"payload":{}}}"#, tick(2))),
+            TestMessage::tombstone(0, "AAPL"),
+            TestMessage::new(1, "not json"),
+            TestMessage::new(1, long.clone()),
+            TestMessage::new(1, tick(3)),
         ])
         .await;
     let _speed_layer = scene.start(&[]);

@@ -1,7 +1,7 @@
 //! Quotes, sale conditions and a feed's own number.
 
 use crate::scene::{PATIENCE, Scene, http_address, metric};
-use testing::Record;
+use testing::TestMessage;
 
 /// Offset, index, bid, ask, sequence and conditions.
 type Row = (i64, i16, Option<String>, Option<String>, Option<i64>, Option<Vec<String>>);
@@ -40,7 +40,7 @@ async fn what_ticks_say_beside_price_and_volume_is_kept_also_where_a_batch_is_cu
         trade(17, r#","bid":1"#),
         trade(5, r#","bid":"n/a","ask":[1],"conditions":[" "],"n":0"#),
     ];
-    scene.topic.produce(messages.map(|message| Record::new(0, message))).await;
+    scene.topic.produce(messages.map(|message| TestMessage::new(0, message))).await;
     let speed_layer = scene.start(&["--map", "sequence=n"]);
     let address = http_address(&speed_layer).await;
     testing::eventually("all to be in a table", PATIENCE, || async {

@@ -2,7 +2,7 @@
 
 use crate::outages::{postgres_proxy, server, through};
 use crate::scene::{PATIENCE, Scene, http_address, tick, wait_ready};
-use testing::{Child, Record, TcpProxy, eventually};
+use testing::{Child, TcpProxy, TestMessage, eventually};
 
 /// Ends every connection to the test's database: neither copying nor renaming it is possible
 /// before.
@@ -28,7 +28,7 @@ async fn fail_over(scene: &Scene, proxy: &mut TcpProxy) {
 /// While partition 1 goes on, so that the store is never idle.
 async fn wait_quiet_partition(scene: &Scene) {
     eventually("what the quiet partition has lost", PATIENCE, || async {
-        scene.topic.produce([Record::new(1, tick(1))]).await;
+        scene.topic.produce([TestMessage::new(1, tick(1))]).await;
         scene.count("select count(*) from realtime_stock where kafka_partition = 0").await == 200
     })
     .await;
@@ -74,7 +74,7 @@ async fn what_an_earlier_run_had_written_of_a_quiet_partition_is_missed_as_well(
     assert!(first.wait_exit(PATIENCE).await.success());
 
     let _second = Child::spawn(through(&scene, &proxy));
-    scene.topic.produce([Record::new(1, tick(1))]).await;
+    scene.topic.produce([TestMessage::new(1, tick(1))]).await;
     scene.wait_all_in().await;
     fail_over(&scene, &mut proxy).await;
     wait_quiet_partition(&scene).await;

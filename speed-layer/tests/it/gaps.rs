@@ -7,7 +7,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use sqlx::postgres::PgTransaction;
 use std::time::{Duration, Instant};
-use testing::{Child, Record, TestTopic, eventually};
+use testing::{Child, TestMessage, TestTopic, eventually};
 
 fn admin(scene: &Scene) -> AdminClient<DefaultClientContext> {
     ClientConfig::new().set("bootstrap.servers", scene.topic.brokers()).create().unwrap()
@@ -68,7 +68,7 @@ async fn a_partition_that_stands_at_a_gap_holds_up_no_other() {
     speed_layer
         .wait_stderr("/0: Kafka has the offsets 0..10, but the next to read is 1000", PATIENCE)
         .await;
-    scene.topic.produce((0..5).map(|number| Record::new(1, tick(number)))).await;
+    scene.topic.produce((0..5).map(|number| TestMessage::new(1, tick(number)))).await;
     scene
         .wait_count(
             "the other partition",
@@ -205,7 +205,7 @@ async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long(
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     let begun = Instant::now();
     for number in 0..5 {
-        scene.topic.produce([Record::new(1, tick(number))]).await;
+        scene.topic.produce([TestMessage::new(1, tick(number))]).await;
         eventually("the other partition", PATIENCE, || async {
             let rows = "select count(*) from realtime_stock where kafka_partition = 1";
             scene.count(rows).await == 11 + number
@@ -234,7 +234,7 @@ async fn of_many_partitions_all_begin_but_the_one_whose_question_takes_for_ever(
     speed_layer.wait_stderr(&first, PATIENCE).await;
     scene
         .topic
-        .produce((1..PARTITIONS).map(|at| Record::new(at, tick(1000 + i64::from(at)))))
+        .produce((1..PARTITIONS).map(|at| TestMessage::new(at, tick(1000 + i64::from(at)))))
         .await;
     eventually("all others", PATIENCE, || async {
         let rows = "select count(distinct kafka_partition) from realtime_stock
@@ -299,7 +299,7 @@ async fn an_offset_that_was_moved_behind_the_end_that_was_seen_is_where_to_begin
     let moved = "update kafka_offsets set next_offset = 20, updated_at = clock_timestamp()";
     sqlx::query(moved).execute(&mut *open).await.unwrap();
     open.commit().await.unwrap();
-    scene.topic.produce([Record::new(0, tick(12))]).await;
+    scene.topic.produce([TestMessage::new(0, tick(12))]).await;
     scene.wait_count("the message behind them", "select next_offset from kafka_offsets", 21).await;
     let gaps: Vec<String> = sqlx::query_scalar("select detail from kafka_gaps")
         .fetch_all(scene.database.pool())
@@ -347,7 +347,7 @@ async fn a_batch_leaves_what_is_known_of_a_log_that_ended_before_it() {
             .execute(scene.database.pool())
             .await
             .unwrap();
-        scene.topic.produce([Record::new(0, tick(after))]).await;
+        scene.topic.produce([TestMessage::new(0, tick(after))]).await;
         scene.wait_all_in().await;
         let stands: (i64, Option<i64>) =
             sqlx::query_as("select next_offset, log_end from kafka_offsets")
@@ -375,7 +375,7 @@ async fn a_gap_that_cannot_be_recorded_holds_up_no_other_partition() {
     assert!(line.contains("not in this table"), "{line}");
     // Each of them while the other is asked about again and again.
     for number in 0..5 {
-        scene.topic.produce([Record::new(1, tick(number))]).await;
+        scene.topic.produce([TestMessage::new(1, tick(number))]).await;
         eventually("the other partition", Duration::from_secs(3), || async {
             let rows = "select count(*) from realtime_stock where kafka_partition = 1";
             scene.count(rows).await == 11 + number
@@ -405,7 +405,7 @@ async fn a_partition_that_is_added_later_is_read_whole_also_where_latest_is_aske
         .await
         .unwrap();
     // At once, long before the group gives it to anybody.
-    scene.topic.produce((0..100).map(|number| Record::new(1, tick(number)))).await;
+    scene.topic.produce((0..100).map(|number| TestMessage::new(1, tick(number)))).await;
     scene
         .wait_count(
             "what was sent to the new partition",
@@ -436,7 +436,7 @@ async fn all_of_a_topic_that_comes_later_is_read_also_where_latest_is_asked_for(
     speed_layer.wait_stderr("does not exist", PATIENCE).await;
     speed_layer.wait_stderr("assigned partitions", PATIENCE).await;
     later.make_anew_after_delete(1).await;
-    later.produce((0..100).map(|number| Record::new(0, tick(number)))).await;
+    later.produce((0..100).map(|number| TestMessage::new(0, tick(number)))).await;
     scene.wait_count("all of it", "select count(*) from realtime_stock", 100).await;
 }
 
@@ -451,7 +451,7 @@ async fn all_of_a_topic_that_a_pattern_finds_later_is_read_also_where_latest_is_
     let earlier = "update kafka_sources set first_seen_at = first_seen_at - interval '1 hour'";
     sqlx::query(earlier).execute(scene.database.pool()).await.unwrap();
     later.make_anew_after_delete(1).await;
-    later.produce((0..100).map(|number| Record::new(0, tick(number)))).await;
+    later.produce((0..100).map(|number| TestMessage::new(0, tick(number)))).await;
     scene.wait_count("all of it", "select count(*) from realtime_stock", 100).await;
 }
 

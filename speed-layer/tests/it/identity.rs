@@ -2,7 +2,7 @@
 
 use crate::scene::{Fate, PATIENCE, Scene, http_address, metric, tick, wait_ready};
 use std::time::Duration;
-use testing::{Child, Record, TestTopic, eventually};
+use testing::{Child, TestMessage, TestTopic, eventually};
 
 /// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old
 /// offset is in its range.
@@ -47,14 +47,18 @@ async fn broken_messages_of_a_topic_made_anew_stand_beside_those_of_the_old_one(
     let scene = Scene::new(1).await;
     scene
         .topic
-        .produce([Record::new(0, tick(1)), Record::new(0, "x"), Record::new(0, tick(2))])
+        .produce([
+            TestMessage::new(0, tick(1)),
+            TestMessage::new(0, "x"),
+            TestMessage::new(0, tick(2)),
+        ])
         .await;
     let mut speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     speed_layer.sigterm();
     speed_layer.wait_exit(PATIENCE).await;
     scene.topic.make_anew(1).await;
-    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "y")]).await;
+    scene.topic.produce([TestMessage::new(0, tick(1)), TestMessage::new(0, "y")]).await;
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
     eventually("both topics' messages", PATIENCE, || async {
         let rejected =
@@ -153,7 +157,7 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     let topics = format!("{},{}", scene.topic.name(), other.name());
     scene.send_ticks(1, 10).await;
     let mut speed_layer = scene.start(&["--topic", &topics]);
-    other.produce((0..20).map(|number| Record::new(number % 2, tick(number.into())))).await;
+    other.produce((0..20).map(|number| TestMessage::new(number % 2, tick(number.into())))).await;
     scene.wait_count("both topics", "select count(*) from realtime_stock", 30).await;
     let mut by_topic: Vec<(String, i64)> = sqlx::query_as(
         "select topic, count(distinct (kafka_partition, kafka_offset))
@@ -168,7 +172,7 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     speed_layer.sigterm();
     speed_layer.wait_exit(PATIENCE).await;
     let _speed_layer = scene.start(&["--topic", &topics]);
-    other.produce([Record::new(1, tick(99))]).await;
+    other.produce([TestMessage::new(1, tick(99))]).await;
     scene.wait_count("one more", "select count(*) from realtime_stock", 31).await;
 }
 
@@ -176,7 +180,7 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
 async fn a_topic_that_cannot_be_entered_holds_up_no_other() {
     let scene = Scene::read_and_stopped(1, 10).await;
     let other = TestTopic::create(1).await;
-    other.produce([Record::new(0, tick(0))]).await;
+    other.produce([TestMessage::new(0, tick(0))]).await;
 
     // Somebody renames a group in a session that is left open.
     let mut open = scene.database.pool().begin().await.unwrap();
@@ -188,7 +192,7 @@ async fn a_topic_that_cannot_be_entered_holds_up_no_other() {
     let line = speed_layer.wait_stderr("as a source (kafka_sources", PATIENCE).await;
     assert!(line.contains(other.name()) && line.contains("lock"), "{line}");
     for number in 0..5 {
-        scene.topic.produce([Record::new(0, tick(number))]).await;
+        scene.topic.produce([TestMessage::new(0, tick(number))]).await;
         eventually("the topic that is known", Duration::from_secs(3), || async {
             scene.count("select count(*) from realtime_stock").await == 11 + number
         })
@@ -234,7 +238,7 @@ async fn the_same_group_with_another_topic_is_another_source() {
     scene.wait_all_in().await;
     speed_layer.sigterm();
     speed_layer.wait_exit(PATIENCE).await;
-    other.produce((0..10).map(|number| Record::new(0, tick(number)))).await;
+    other.produce((0..10).map(|number| TestMessage::new(0, tick(number)))).await;
     let _speed_layer = scene.start(&["--topic", other.name()]);
     scene
         .wait_count(

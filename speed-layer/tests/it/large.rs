@@ -3,7 +3,7 @@
 use crate::scene::{PATIENCE, Scene, tick};
 use sha2::{Digest, Sha256};
 use testing::kafka::{Outgoing, Sender, client_config};
-use testing::{Record, eventually};
+use testing::{TestMessage, eventually};
 
 const LENGTH: usize = 2_000_000;
 
@@ -21,7 +21,7 @@ fn large_tick() -> Vec<u8> {
 async fn a_value_of_two_megabytes_is_kept_aside_in_part_with_its_length_and_hash() {
     let scene = Scene::with_topic(&[("max.message.bytes", "4000000")]).await;
     let (brokers, topic) = (scene.topic.brokers().to_owned(), scene.topic.name().to_owned());
-    scene.topic.produce([Record::new(0, tick(0))]).await;
+    scene.topic.produce([TestMessage::new(0, tick(0))]).await;
     tokio::task::spawn_blocking(move || {
         let mut config = client_config(&brokers);
         config.set("message.max.bytes", "4000000");
@@ -37,7 +37,7 @@ async fn a_value_of_two_megabytes_is_kept_aside_in_part_with_its_length_and_hash
     })
     .await
     .unwrap();
-    scene.topic.produce([Record::new(0, tick(2))]).await;
+    scene.topic.produce([TestMessage::new(0, tick(2))]).await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     scene.assert_each_once().await;
@@ -71,7 +71,7 @@ async fn a_market_of_many_symbols_is_written_well_below_the_shipped_limit_of_mem
                 r#"{{"symbol":"S{symbol}","timestamp":"2025-06-06T10:{minute:02}:01-04:00","open":201.5,"close":201.25,"volume":{symbol}}}"#
             )
         };
-        scene.topic.produce((0..SYMBOLS).map(|symbol| Record::new(0, value(symbol)))).await;
+        scene.topic.produce((0..SYMBOLS).map(|symbol| TestMessage::new(0, value(symbol)))).await;
     }
     let speed_layer = scene.start(&[]);
     eventually("every tick", PATIENCE, || async {

@@ -4,7 +4,7 @@ use crate::abandoned::{send_apart, three_apart, wait_offsets};
 use crate::outages::{postgres_proxy, through, wait_retries};
 use crate::scene::{PATIENCE, Scene, get, http_address, metric, tick, wait_ready};
 use std::time::{Duration, Instant};
-use testing::{Child, Record, eventually};
+use testing::{Child, TestMessage, eventually};
 
 /// The tables, and on top of them what a test adds.
 async fn prepared(sql: &'static str) -> Scene {
@@ -26,9 +26,9 @@ async fn refused(scene: &Scene) -> Vec<(String, String)> {
 }
 
 /// A tick of a symbol, by which triggers tell it.
-fn of(symbol: &str, partition: i32) -> Record {
+fn of(symbol: &str, partition: i32) -> TestMessage {
     let value = format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-02T14:00:00Z","price":1}}"#);
-    Record::new(partition, value)
+    TestMessage::new(partition, value)
 }
 
 /// Lets each row of realtime_stock go through the body of a trigger.
@@ -50,7 +50,7 @@ async fn a_tick_that_a_constraint_forbids_is_kept_aside_and_all_others_are_writt
     let scene =
         prepared("alter table realtime_stock add constraint not_seven check (volume <> 7)").await;
     scene.send_ticks(2, 50).await;
-    scene.topic.produce([Record::new(0, "no tick"), Record::new(1, "no tick")]).await;
+    scene.topic.produce([TestMessage::new(0, "no tick"), TestMessage::new(1, "no tick")]).await;
     scene.send_ticks(2, 50).await;
     let speed_layer = scene.start(&[]);
     let address = http_address(&speed_layer).await;
@@ -105,7 +105,7 @@ async fn a_reject_that_is_in_the_table_already_holds_nothing_up() {
     .await;
     scene
         .topic
-        .produce([tick(0), "y".to_owned(), tick(1)].map(|value| Record::new(0, value)))
+        .produce([tick(0), "y".to_owned(), tick(1)].map(|value| TestMessage::new(0, value)))
         .await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
@@ -220,8 +220,8 @@ async fn a_reject_that_is_not_taken_holds_up_its_partition_alone_until_it_is() {
     ];
     for (harm, mend) in cases {
         let scene = prepared(harm).await;
-        let ticks = (0..20).map(|number| Record::new(1, tick(number)));
-        scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "no tick")]).await;
+        let ticks = (0..20).map(|number| TestMessage::new(1, tick(number)));
+        scene.topic.produce([TestMessage::new(0, tick(1)), TestMessage::new(0, "no tick")]).await;
         scene.topic.produce(ticks).await;
         let mut speed_layer = scene.start(&[]);
         let address = http_address(&speed_layer).await;
@@ -245,12 +245,12 @@ async fn a_partition_whose_messages_are_all_refused_holds_up_no_other() {
     let forbid = "alter table realtime_stock add constraint no_bad check (symbol <> 'BAD')";
     scene.execute(forbid).await;
     let bad = r#"{"symbol":"BAD","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
-    scene.topic.produce((0..800).map(|_| Record::new(0, bad))).await;
+    scene.topic.produce((0..800).map(|_| TestMessage::new(0, bad))).await;
     let mut refused = 0;
     for sent in [40, 60, 80] {
         let others = (sent - 20..sent).flat_map(|number| {
             [1, 2].map(|partition| {
-                Record::new(
+                TestMessage::new(
                     partition,
                     format!(r#"{{"symbol":"S{partition}","timestamp":"2025-06-03T14:00:00Z","price":1,"volume":{number}}}"#),
                 )
@@ -285,10 +285,10 @@ async fn a_refused_message_among_hundreds_of_days_is_kept_aside_and_holds_nothin
     let of_day = |day: i64| {
         let symbol = if day == 50 { "BAD" } else { "S0" };
         let seconds = 1_640_995_200 + day * 86_400;
-        Record::new(0, format!(r#"{{"symbol":"{symbol}","timestamp":{seconds},"price":1}}"#))
+        TestMessage::new(0, format!(r#"{{"symbol":"{symbol}","timestamp":{seconds},"price":1}}"#))
     };
     scene.topic.produce((0..400).map(of_day)).await;
-    scene.topic.produce((0..100).map(|number| Record::new(1, tick(number)))).await;
+    scene.topic.produce((0..100).map(|number| TestMessage::new(1, tick(number)))).await;
     let speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     scene.assert_each_once().await;
@@ -313,7 +313,7 @@ async fn what_is_gone_for_all_messages_is_said_of_none_and_waited_for() {
         scene.execute(harm).await;
         // Of a day that has no partition yet.
         let of_another_day = r#"{"symbol":"S0","timestamp":"2025-05-20T14:00:00Z","price":1}"#;
-        scene.topic.produce([Record::new(0, of_another_day)]).await;
+        scene.topic.produce([TestMessage::new(0, of_another_day)]).await;
         send_apart(&scene, 20..40).await;
         wait_ready(&address, 503).await;
         wait_retries(&address, "PostgreSQL").await;
@@ -376,7 +376,7 @@ async fn a_message_at_which_something_breaks_holds_up_its_partition_alone_and_is
         scene.execute(&sql).await;
         send_apart(&scene, 20..30).await;
         let breaking = r#"{"symbol":"BREAK","timestamp":"2025-06-02T14:00:00Z","price":1}"#;
-        scene.topic.produce([Record::new(0, breaking)]).await;
+        scene.topic.produce([TestMessage::new(0, breaking)]).await;
         // The one that is held up is tried again and again.
         for sent in [40, 50, 60] {
             send_apart(&scene, sent - 10..sent).await;
@@ -575,7 +575,7 @@ async fn what_one_writer_cannot_hand_over_stops_no_other() {
                create trigger linger before insert on realtime_stock for each row execute function linger()";
     scene.execute(sql).await;
     let of = |partition, numbers: std::ops::Range<i64>| {
-        numbers.map(move |number| Record::new(partition, tick(number))).collect::<Vec<_>>()
+        numbers.map(move |number| TestMessage::new(partition, tick(number))).collect::<Vec<_>>()
     };
     scene.topic.produce(of(0, 10..200)).await;
     let lingers = "select count(*) from pg_stat_activity

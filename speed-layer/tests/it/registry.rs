@@ -4,8 +4,8 @@ use crate::scene::{PATIENCE, Scene, get, http_address, last_words, metric, wait_
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use testing::{
-    Child, HttpProxy, Record, Secrets, TcpProxy, TestRegistry, TlsProxy, Treatment, assert_hidden,
-    avro_bytes, avro_long, eventually, framed, stack,
+    Child, HttpProxy, Secrets, TcpProxy, TestMessage, TestRegistry, TlsProxy, Treatment,
+    assert_hidden, avro_bytes, avro_long, eventually, framed, stack,
 };
 
 const TRADE: &str = r#"{"type":"record","name":"Trade","namespace":"test","fields":[
@@ -69,7 +69,7 @@ async fn avro_messages_are_written_exactly_with_json_beside_them() {
         trade(schema + 100, "AAPL", 1),
         trade(schema, "AAPL", 1)[..20].to_vec(),
     ];
-    scene.topic.produce(messages.map(|value| Record::new(0, value))).await;
+    scene.topic.produce(messages.map(|value| TestMessage::new(0, value))).await;
     let _speed_layer = scene.start(&["--schema-registry", &registry.url()]);
     scene.wait_all_in().await;
     assert_eq!(
@@ -115,7 +115,7 @@ async fn several_ticks_of_an_avro_message_and_schemas_that_refer_to_others() {
     let items =
         [avro_long(3), item(150.72, 7), item(0.1, 0), item(f64::NAN, 1), avro_long(0)].concat();
     let body = [avro_bytes(b"AAPL"), avro_long(AT / 1000), items].concat();
-    scene.topic.produce([Record::new(0, framed(schema, &body))]).await;
+    scene.topic.produce([TestMessage::new(0, framed(schema, &body))]).await;
     let flags = [
         "--each",
         "data",
@@ -165,7 +165,7 @@ async fn protobuf_and_json_schema_messages_are_written_exactly() {
     let trade = [vec![2, 2], field(1, b"AAPL"), field(2, &price), field(4, &ts)].concat();
     let quote = br#"{"symbol":"MSFT","price":"0.1","volume":7,"ts":1749218401}"#;
     let values = [framed(protobuf, &trade), framed(json, quote), framed(protobuf, &[0, 10, 9])];
-    scene.topic.produce(values.map(|value| Record::new(0, value))).await;
+    scene.topic.produce(values.map(|value| TestMessage::new(0, value))).await;
     let _speed_layer =
         scene.start(&["--schema-registry", &registry.url(), "--map", "price=money.price|price"]);
     scene.wait_all_in().await;
@@ -182,7 +182,7 @@ async fn protobuf_and_json_schema_messages_are_written_exactly() {
 #[tokio::test]
 async fn without_the_flag_a_reject_names_it() {
     let scene = Scene::new(1).await;
-    scene.topic.produce([Record::new(0, trade(1, "AAPL", 1))]).await;
+    scene.topic.produce([TestMessage::new(0, trade(1, "AAPL", 1))]).await;
     let _speed_layer = scene.start(&[]);
     scene.wait_all_in().await;
     let rejects = rejects(&scene).await;
@@ -211,7 +211,10 @@ async fn a_partition_waits_for_a_registry_that_is_away_and_the_others_are_read()
         .await;
     scene
         .topic
-        .produce([Record::new(0, trade(first, "A", 1)), Record::new(1, trade(second, "B", 1))])
+        .produce([
+            TestMessage::new(0, trade(first, "A", 1)),
+            TestMessage::new(1, trade(second, "B", 1)),
+        ])
         .await;
     let speed_layer = scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
     let address = http_address(&speed_layer).await;
@@ -229,7 +232,7 @@ async fn a_partition_waits_for_a_registry_that_is_away_and_the_others_are_read()
     })
     .await;
     // The partition whose schema is known goes on meanwhile.
-    scene.topic.produce((2..40).map(|number| Record::new(0, trade(first, "A", number)))).await;
+    scene.topic.produce((2..40).map(|number| TestMessage::new(0, trade(first, "A", number)))).await;
     wait_for_ticks(&scene, 39).await;
     // An answer that is cut is none either.
     status.store(1, Ordering::Relaxed);
@@ -274,11 +277,11 @@ async fn a_schema_that_this_user_may_not_see_holds_up_its_own_partition_alone() 
         }
     })
     .await;
-    scene.topic.produce([Record::new(0, trade(first, "A", 1))]).await;
+    scene.topic.produce([TestMessage::new(0, trade(first, "A", 1))]).await;
     let mut speed_layer =
         scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
     speed_layer.wait_stderr("answers 403: not yours", PATIENCE).await;
-    scene.topic.produce([Record::new(1, trade(second, "B", 1))]).await;
+    scene.topic.produce([TestMessage::new(1, trade(second, "B", 1))]).await;
     wait_for_ticks(&scene, 1).await;
     assert_eq!(speed_layer.exit_status(), None);
     forbids.store(false, Ordering::Relaxed);
@@ -307,9 +310,13 @@ async fn a_schema_that_is_too_large_makes_its_messages_rejects_and_is_asked_for_
             false => Treatment::Forward,
         })
         .await;
-    let values = [first, second, first, second].map(|schema| Record::new(0, framed(schema, &[2])));
+    let values =
+        [first, second, first, second].map(|schema| TestMessage::new(0, framed(schema, &[2])));
     scene.topic.produce(values).await;
-    scene.topic.produce([Record::new(0, r#"{"symbol":"MSFT","price":1.5,"ts":1749218401}"#)]).await;
+    scene
+        .topic
+        .produce([TestMessage::new(0, r#"{"symbol":"MSFT","price":1.5,"ts":1749218401}"#)])
+        .await;
     let _speed_layer = scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
     scene.wait_all_in().await;
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 1);
@@ -348,7 +355,7 @@ async fn a_schema_whose_request_hangs_delays_no_other() {
     let address = http_address(&speed_layer).await;
     scene
         .topic
-        .produce((0..3).map(|at| Record::new(at, trade(schemas[at as usize], "A", 1))))
+        .produce((0..3).map(|at| TestMessage::new(at, trade(schemas[at as usize], "A", 1))))
         .await;
     eventually("the three to be asked for", PATIENCE, || async {
         let asked = proxy.requests();
@@ -356,7 +363,7 @@ async fn a_schema_whose_request_hangs_delays_no_other() {
         if hanging.iter().all(is_asked) { Ok(()) } else { Err(format!("{asked:?}")) }
     })
     .await;
-    scene.topic.produce([Record::new(3, trade(schemas[3], "B", 1))]).await;
+    scene.topic.produce([TestMessage::new(3, trade(schemas[3], "B", 1))]).await;
     wait_for_ticks(&scene, 1).await;
     // None of those that hang has been given up meanwhile.
     assert_eq!(metric(&address, "speed_layer_retries_total{target=\"schema registry\"} "), Some(0));
@@ -380,7 +387,10 @@ async fn google_types_need_no_reference_in_the_registry() {
     let trade =
         [vec![0], field(1, b"AAPL"), field(2, &field(1, b"201.500000001")), field(3, &ts)].concat();
     let broken = [&trade[..], &[0]].concat();
-    scene.topic.produce([trade, broken].map(|body| Record::new(0, framed(schema, &body)))).await;
+    scene
+        .topic
+        .produce([trade, broken].map(|body| TestMessage::new(0, framed(schema, &body))))
+        .await;
     let _speed_layer = scene.start(&["--schema-registry", &registry.url()]);
     scene.wait_all_in().await;
     assert_eq!(rows(&scene).await, ["AAPL 2025-06-06 14:00:01 201.500000001 201.500000001 -"]);
@@ -396,7 +406,7 @@ async fn a_registry_that_is_not_there_at_the_start_is_waited_for() {
     let Some(registry) = TestRegistry::start().await else { return };
     let scene = Scene::new(1).await;
     let schema = registry.avro("a", TRADE).await;
-    scene.topic.produce([Record::new(0, trade(schema, "A", 1))]).await;
+    scene.topic.produce([TestMessage::new(0, trade(schema, "A", 1))]).await;
     let mut proxy = TcpProxy::start(&registry.address()).await;
     proxy.cut().await;
     let speed_layer = scene.start(&["--schema-registry", &format!("http://{}", proxy.address())]);
@@ -416,7 +426,7 @@ async fn a_registry_is_asked_through_verified_tls_with_a_password_that_shows_now
     let Some(registry) = TestRegistry::with_authorization(authorization).await else { return };
     let (scene, secrets) = (Scene::new(1).await, Secrets::new());
     let schema = registry.avro("a", TRADE).await;
-    scene.topic.produce([Record::new(0, trade(schema, "A", 1))]).await;
+    scene.topic.produce([TestMessage::new(0, trade(schema, "A", 1))]).await;
     let tls = TlsProxy::start(&registry.address()).await;
     let url = format!("https://{}", tls.address());
     let password = secrets.file("password", "s3cret-registry\n");
@@ -484,12 +494,12 @@ async fn a_registry_that_lets_nobody_in_does_not_stand_before_another_one() {
         body: r#"{"error_code":40101,"message":"who?"}"#.to_owned(),
     })
     .await;
-    scene.topic.produce([Record::new(0, trade(schema, "A", 1))]).await;
+    scene.topic.produce([TestMessage::new(0, trade(schema, "A", 1))]).await;
     let urls = format!("http://{},{}", closed.address(), registry.url());
     let mut speed_layer = scene.start(&["--schema-registry", &urls]);
     wait_for_ticks(&scene, 1).await;
     // What neither gives stands, as one of them has not said that there is none.
-    scene.topic.produce([Record::new(0, trade(schema + 100, "A", 1))]).await;
+    scene.topic.produce([TestMessage::new(0, trade(schema + 100, "A", 1))]).await;
     let line = speed_layer.wait_stderr("answers 401: who?", PATIENCE).await;
     assert!(line.contains("trying again"), "{line}");
     assert_eq!(speed_layer.exit_status(), None);
@@ -502,7 +512,7 @@ async fn the_password_for_a_registry_may_come_from_a_variable_and_is_never_print
     let Some(registry) = TestRegistry::with_authorization(authorization).await else { return };
     let scene = Scene::new(1).await;
     let schema = registry.avro("a", TRADE).await;
-    scene.topic.produce([Record::new(0, trade(schema, "A", 1))]).await;
+    scene.topic.produce([TestMessage::new(0, trade(schema, "A", 1))]).await;
     let (url, mut command) = (registry.url(), scene.command());
     command.env("SCHEMA_REGISTRY_PASSWORD", "s3cret-registry").args([
         "--schema-registry",
@@ -525,7 +535,7 @@ async fn doctor_reads_avro_and_proposes_flags_for_it() {
     let schema = registry
         .avro("a", &TRADE.replace("\"symbol\"", "\"s\"").replace("\"price\"", "\"p\""))
         .await;
-    let values = (0..20).map(|number| Record::new(0, trade(schema, "AAPL", number)));
+    let values = (0..20).map(|number| TestMessage::new(0, trade(schema, "AAPL", number)));
     scene.topic.produce(values).await;
     let doctor = |flags: &[&str]| {
         let mut command = scene.command();
@@ -573,7 +583,7 @@ async fn doctor_names_a_schema_that_it_may_not_see_and_reads_the_others() {
         false => Treatment::Forward,
     })
     .await;
-    let values = [first, second, second].map(|schema| Record::new(0, trade(schema, "A", 1)));
+    let values = [first, second, second].map(|schema| TestMessage::new(0, trade(schema, "A", 1)));
     scene.topic.produce(values).await;
     let mut command = scene.command();
     command.args(["doctor", "--schema-registry", &format!("http://{}", proxy.address())]);

@@ -1,14 +1,14 @@
 //! Days that are old are dropped, and those that are over indexed.
 
 use crate::scene::{PATIENCE, Scene, tick};
-use testing::{Record, eventually};
+use testing::{TestMessage, eventually};
 
 /// A tick of `days_ago` days before now.
-fn tick_of(days_ago: i64) -> Record {
+fn tick_of(days_ago: i64) -> TestMessage {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
         as i64;
     let millis = (now - days_ago * 86_400) * 1000;
-    Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &millis.to_string()))
+    TestMessage::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &millis.to_string()))
 }
 
 /// Today's and tomorrow's are made ahead of time.

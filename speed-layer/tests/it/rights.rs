@@ -2,7 +2,7 @@
 
 use crate::elections::TURN;
 use crate::scene::{PATIENCE, Scene, get, http_address, tick, wait_ready};
-use testing::{Child, Record, TestCluster, TestTopic, eventually};
+use testing::{Child, TestCluster, TestMessage, TestTopic, eventually};
 
 const DENY: [&str; 3] = ["--add", "--deny-principal", "User:*"];
 const DENY_NO_MORE: [&str; 3] = ["--remove", "--deny-principal", "User:*"];
@@ -90,7 +90,7 @@ async fn of_several_topics_one_that_may_not_be_read_holds_up_no_other() {
         .await;
     wait_ready(&address, 503).await;
     topic_rights(&cluster, DENY_NO_MORE, "Describe", other.name());
-    other.produce([Record::new(0, tick(1))]).await;
+    other.produce([TestMessage::new(0, tick(1))]).await;
     scene.wait_count("the other topic's tick", "select count(*) from realtime_stock", 11).await;
     wait_ready(&address, 200).await;
 }
@@ -105,7 +105,11 @@ async fn the_rights_that_the_manual_lists_are_enough() {
     let letters = TestTopic::placed(&cluster.brokers(), &[&[1]]).await;
     scene
         .topic
-        .produce([Record::new(0, tick(1)), Record::new(0, "no tick"), Record::new(0, tick(2))])
+        .produce([
+            TestMessage::new(0, tick(1)),
+            TestMessage::new(0, "no tick"),
+            TestMessage::new(0, tick(2)),
+        ])
         .await;
     for (operations, kind, name) in [
         (&["Read", "Describe"][..], "--topic", scene.topic.name()),

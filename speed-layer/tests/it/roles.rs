@@ -3,7 +3,7 @@
 
 use crate::scene::{PATIENCE, Scene, http_address, tick, wait_ready};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use testing::{Child, Record, assert_refused, eventually};
+use testing::{Child, TestMessage, assert_refused, eventually};
 
 /// The binary as its least-privileged role.
 fn command(scene: &Scene, flags: &[&str]) -> std::process::Command {
@@ -23,7 +23,10 @@ async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_ri
         let now =
             std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let millis = (i64::try_from(now).unwrap() - days * 86_400) * 1000;
-        Record::new(0, tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &millis.to_string()))
+        TestMessage::new(
+            0,
+            tick(1).replace("\"2025-06-06T10:00:00.001-04:00\"", &millis.to_string()),
+        )
     };
     // As if Kafka had lost all that was read before.
     sqlx::query(
@@ -41,7 +44,10 @@ async fn it_writes_rejects_records_gaps_indexes_and_drops_days_with_the_least_ri
     let _speed_layer = Child::spawn(command(&scene, &flags));
     let gaps = || scene.count("select count(*) from kafka_gaps");
     eventually("the gap", PATIENCE, || async { gaps().await == 1 }).await;
-    scene.topic.produce([day_ago(400), day_ago(2), day_ago(0), Record::new(0, "no tick")]).await;
+    scene
+        .topic
+        .produce([day_ago(400), day_ago(2), day_ago(0), TestMessage::new(0, "no tick")])
+        .await;
     eventually("a gap, a reject, and one day dropped, one indexed, one being written", PATIENCE, || async {
         let seen = [
             scene.count("select count(*) from kafka_gaps").await,

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
-use testing::{Child, Record, TestDatabase, TestTopic, eventually};
+use testing::{Child, TestDatabase, TestMessage, TestTopic, eventually};
 
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -77,7 +77,7 @@ impl Scene {
     /// Sends `count` valid ticks to each partition, numbered in their volume.
     pub async fn send_ticks(&self, partitions: i32, count: i64) {
         let records = (0..count)
-            .flat_map(|number| (0..partitions).map(move |p| Record::new(p, tick(number))));
+            .flat_map(|number| (0..partitions).map(move |p| TestMessage::new(p, tick(number))));
         self.topic.produce(records).await;
     }
 

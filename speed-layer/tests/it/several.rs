@@ -3,7 +3,7 @@
 use crate::bars::differences;
 use crate::scene::{PATIENCE, Scene, tick};
 use std::time::Duration;
-use testing::{Record, eventually};
+use testing::{TestMessage, eventually};
 
 const ELEMENTS: i64 = 20;
 const BROKEN: i64 = 7;
@@ -23,8 +23,8 @@ fn message(number: i64) -> String {
 }
 
 async fn send(scene: &Scene, partitions: i32, numbers: std::ops::Range<i64>) {
-    let records =
-        numbers.flat_map(|number| (0..partitions).map(move |at| Record::new(at, message(number))));
+    let records = numbers
+        .flat_map(|number| (0..partitions).map(move |at| TestMessage::new(at, message(number))));
     scene.topic.produce(records).await;
 }
 
@@ -93,7 +93,7 @@ async fn a_message_whose_ticks_postgresql_refuses_is_kept_aside_and_all_others_a
         format!("[{},{},{},5]", tick(numbers[0]), tick(numbers[1]), tick(numbers[2]))
     };
     let messages = [array([1, 2, 3]), array([16, 17, 18]), tick(4), array([5, 6, 8])];
-    scene.topic.produce(messages.map(|message| Record::new(0, message))).await;
+    scene.topic.produce(messages.map(|message| TestMessage::new(0, message))).await;
     let _speed_layer = scene.start(&[]);
     wait_for_rows(&scene, 13).await;
     let written = "select count(*) from realtime_stock where kafka_offset <> 1";

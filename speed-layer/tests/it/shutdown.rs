@@ -3,7 +3,7 @@
 use crate::scene::{PATIENCE, Scene, get, http_address, lag_series, metric, tick};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use testing::{Child, Record};
+use testing::{Child, TestMessage};
 
 #[tokio::test]
 async fn on_sigterm_what_was_read_is_written_and_the_process_ends_well() {
@@ -40,7 +40,7 @@ async fn it_tells_monitors_what_it_did() {
     let scene = Scene::new(1).await;
     let speed_layer = scene.start(&[]);
     let address = http_address(&speed_layer).await;
-    scene.topic.produce([Record::new(0, tick(1)), Record::new(0, "x")]).await;
+    scene.topic.produce([TestMessage::new(0, tick(1)), TestMessage::new(0, "x")]).await;
     scene.wait_all_in().await;
     assert_eq!(get(&address, "/healthz"), (200, "ok\n".to_owned()));
     crate::scene::wait_ready(&address, 200).await;

@@ -39,7 +39,7 @@ pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value
         .context("a new database")?;
     load::all(&mut connection, &args.size).await?;
     let (whole, step) = indicators(&database, &mut connection).await?;
-    load::settle(&mut connection).await?;
+    load::vacuum_and_analyze(&mut connection).await?;
     // As the role grafana_reader is set up.
     connection.execute("set jit = off; set random_page_cost = 1.1").await?;
 

@@ -74,7 +74,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether it happens to the topics of `beside.rs`.
+    /// Whether it happens to the topics of `side_topics.rs`.
     pub fn is_beside(self) -> bool {
         self.turn().is_some() && self != Self::HangingClose
     }

@@ -7,8 +7,8 @@ use rustix::process::Signal;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::environment::{Environment, KAFKA_LINKED};
 use super::fault::Fault;
-use super::ground::{Ground, KAFKA_LINKED};
 use super::instances::Instance;
 use super::plan::Planned;
 use testing::TcpProxy;
@@ -21,64 +21,73 @@ const UNWRITTEN: Duration = Duration::from_millis(500);
 /// break says so.
 ///
 /// Errors: a service or program that cannot be started again: then nothing can be proven any more.
-pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+pub async fn inject(environment: &Environment, planned: &Planned) -> anyhow::Result<String> {
     let Planned { fault, lasts, target, severity, .. } = *planned;
     match fault {
         Fault::InstanceKill | Fault::InstanceFreeze | Fault::InstanceScale | Fault::Zombie => {
-            instance(ground, planned).await
+            instance(environment, planned).await
         }
         Fault::PostgresRestart | Fault::BackendTerminate | Fault::Lock | Fault::Connections => {
-            postgres(ground, planned).await
+            postgres(environment, planned).await
         }
         Fault::KafkaRestart => {
-            let _held = ground.kafka.lock().await;
-            restart(ground, "kafka", lasts).await
+            let _held = environment.kafka.lock().await;
+            restart(environment, "kafka", lasts).await
         }
         Fault::StoreRestart => {
-            let _held = ground.store.lock().await;
-            restart(ground, "store", lasts).await
+            let _held = environment.store.lock().await;
+            restart(environment, "store", lasts).await
         }
         Fault::PostgresCut | Fault::PostgresHalfOpen | Fault::PostgresSlow => {
-            let number = target % ground.postgres_links.len();
-            Ok(format!("link {number}: {}", link(&ground.postgres_links[number], planned).await))
+            let number = target % environment.postgres_links.len();
+            Ok(format!(
+                "link {number}: {}",
+                link(&environment.postgres_links[number], planned).await
+            ))
         }
         Fault::KafkaCut | Fault::KafkaHalfOpen | Fault::KafkaSlow => {
-            Ok(link(&ground.kafka_link, planned).await)
+            Ok(link(&environment.kafka_link, planned).await)
         }
         Fault::StoreCut | Fault::StoreHalfOpen | Fault::StoreSlow => {
-            Ok(link(&ground.store_link, planned).await)
+            Ok(link(&environment.store_link, planned).await)
         }
         Fault::Leaderless | Fault::TopicAnew | Fault::FrozenCopy | Fault::LargeLetter => {
-            match &ground.beside {
+            match &environment.beside {
                 Some(beside) => {
-                    beside.lock().await.inject(planned, &ground.kafka, &ground.findings).await
+                    beside
+                        .lock()
+                        .await
+                        .inject(planned, &environment.kafka, &environment.findings)
+                        .await
                 }
                 None => Ok("there is nothing beside the main topic".to_owned()),
             }
         }
-        Fault::HangingClose => hanging_close(ground, planned).await,
+        Fault::HangingClose => hanging_close(environment, planned).await,
         Fault::ArchiverKill => {
-            let mut archiver = ground.archiver.lock().await;
+            let mut archiver = environment.archiver.lock().await;
             archiver.kill().await?;
             sleep(lasts).await;
             archiver.start()?;
             Ok(away(lasts))
         }
-        Fault::BatchKill => Ok(match ground.batches.run_and_kill(lasts).await? {
+        Fault::BatchKill => Ok(match environment.batches.run_and_kill(lasts).await? {
             true => format!("after {lasts:.1?}"),
             false => "it had ended before".to_owned(),
         }),
-        Fault::BatchTwice => ground.batches.run_twice().await.map(|()| "both ended".to_owned()),
-        Fault::BatchShare => Ok(match ground.batches.share(lasts).await? {
+        Fault::BatchTwice => {
+            environment.batches.run_twice().await.map(|()| "both ended".to_owned())
+        }
+        Fault::BatchShare => Ok(match environment.batches.share(lasts).await? {
             true => format!("one killed after {lasts:.1?}, the others ended"),
             false => "one had ended before".to_owned(),
         }),
-        Fault::CompactKill => match &ground.lakeside {
-            Some(lakeside) => lakeside.lock().await.kill_compact(severity).await,
+        Fault::CompactKill => match &environment.lake_scenario {
+            Some(lake_scenario) => lake_scenario.lock().await.kill_compact(severity).await,
             None => Ok("there is no lake".to_owned()),
         },
         Fault::ClockSkew => {
-            let skew = ground.producers.lock().await;
+            let skew = environment.producers.lock().await;
             // Brokers refuse records from more than an hour ahead.
             let minutes = -240.0 + 290.0 * severity;
             skew.store((minutes * MINUTE) as i64, Ordering::Relaxed);
@@ -89,18 +98,18 @@ pub async fn inject(ground: &Ground, planned: &Planned) -> anyhow::Result<String
     }
 }
 
-async fn instance(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+async fn instance(environment: &Environment, planned: &Planned) -> anyhow::Result<String> {
     let Planned { fault, lasts, target, .. } = *planned;
     if fault == Fault::InstanceScale {
-        let mut instance = ground.extra(target).lock().await;
+        let mut instance = environment.extra(target).lock().await;
         if instance.is_running() {
-            instance.stop(&ground.findings).await?;
+            instance.stop(&environment.findings).await?;
             return Ok("one less".to_owned());
         }
         instance.start()?;
         return Ok("one more".to_owned());
     }
-    let Some((number, slot)) = running_instance(ground, target).await else {
+    let Some((number, slot)) = running_instance(environment, target).await else {
         return Ok("no instance is running".to_owned());
     };
     let mut instance = slot.lock().await;
@@ -111,7 +120,7 @@ async fn instance(ground: &Ground, planned: &Planned) -> anyhow::Result<String> 
         return Ok(format!("instance {number}, {}", away(lasts)));
     }
     if fault == Fault::Zombie {
-        let mut link = ground.postgres_links[number].lock().await;
+        let mut link = environment.postgres_links[number].lock().await;
         link.cut().await;
         sleep(UNWRITTEN).await;
         freeze(&instance, lasts).await;
@@ -124,12 +133,12 @@ async fn instance(ground: &Ground, planned: &Planned) -> anyhow::Result<String> 
 
 /// An instance is told to end while its brokers do not answer, or refuse; it is started again when
 /// they do.
-async fn hanging_close(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+async fn hanging_close(environment: &Environment, planned: &Planned) -> anyhow::Result<String> {
     let Planned { lasts, severity, .. } = *planned;
     // This one runs all the time.
     let number = KAFKA_LINKED[0];
-    let mut instance = ground.instances[number].lock().await;
-    let mut link = ground.kafka_link.lock().await;
+    let mut instance = environment.instances[number].lock().await;
+    let mut link = environment.kafka_link.lock().await;
     let is_silent = severity < 0.5;
     if is_silent {
         link.stall().await;
@@ -138,7 +147,7 @@ async fn hanging_close(ground: &Ground, planned: &Planned) -> anyhow::Result<Str
     }
     sleep(lasts).await;
     let begun = Instant::now();
-    instance.stop(&ground.findings).await?;
+    instance.stop(&environment.findings).await?;
     let took = begun.elapsed();
     link.cut().await;
     link.restore().await;
@@ -156,33 +165,40 @@ async fn freeze(instance: &Instance, lasts: Duration) {
 }
 
 /// The first one that runs, counted from `target`.
-async fn running_instance(ground: &Ground, target: usize) -> Option<(usize, &Mutex<Instance>)> {
-    let most = ground.instances.len();
+async fn running_instance(
+    environment: &Environment,
+    target: usize,
+) -> Option<(usize, &Mutex<Instance>)> {
+    let most = environment.instances.len();
     for number in (0..most).map(|step| (target + step) % most) {
-        if ground.instances[number].lock().await.is_running() {
-            return Some((number, &ground.instances[number]));
+        if environment.instances[number].lock().await.is_running() {
+            return Some((number, &environment.instances[number]));
         }
     }
     None
 }
 
-async fn postgres(ground: &Ground, planned: &Planned) -> anyhow::Result<String> {
+async fn postgres(environment: &Environment, planned: &Planned) -> anyhow::Result<String> {
     let Planned { fault, lasts, target, .. } = *planned;
-    let administrator = ground.postgres.lock().await;
+    let administrator = environment.postgres.lock().await;
     match fault {
         Fault::BackendTerminate => Ok(format!("{} sessions", administrator.terminate().await?)),
         Fault::Lock => Ok(format!("{} for {lasts:.1?}", administrator.lock(target, lasts).await?)),
         Fault::Connections => {
             Ok(format!("{} taken for {lasts:.1?}", administrator.exhaust(lasts).await))
         }
-        _ => restart(ground, "postgres", lasts).await,
+        _ => restart(environment, "postgres", lasts).await,
     }
 }
 
-async fn restart(ground: &Ground, service: &str, lasts: Duration) -> anyhow::Result<String> {
-    ground.services.crash(service).await?;
+async fn restart(
+    environment: &Environment,
+    service: &str,
+    lasts: Duration,
+) -> anyhow::Result<String> {
+    environment.services.crash(service).await?;
     sleep(lasts).await;
-    ground.services.start(service).await?;
+    environment.services.start(service).await?;
     Ok(away(lasts))
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::findings::Findings;
-use super::manner::MOST;
+use super::instance_settings::MOST;
 use crate::process::{self, Process};
 
 /// Ten seconds are promised; this machine may be slow.

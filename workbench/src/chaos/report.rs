@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::delivery_counts::DeliveryCounts;
 use super::fault::Fault;
-use super::manner::Manner;
+use super::instance_settings::InstanceSettings;
 use super::plan::Planned;
-use super::tally::Tally;
 use crate::prove::Verdict;
 
 /// A fault that has happened.
@@ -24,12 +24,12 @@ pub struct Happened {
 
 /// Everything about a run; written as JSON.
 #[derive(Serialize)]
-pub struct Report {
+pub struct ChaosReport {
     pub seed: u64,
     /// The command line that does it all again.
     pub replay: String,
     /// How the speed layers were set up.
-    pub manner: Manner,
+    pub manner: InstanceSettings,
     pub seconds: f64,
     pub faults: Vec<Happened>,
     /// Messages that the brokers have acknowledged.
@@ -44,7 +44,7 @@ pub struct Report {
     /// How many of them are of partitions that were not read.
     pub silent: u64,
     /// What became of the messages beside the main topic.
-    pub beside: Tally,
+    pub beside: DeliveryCounts,
     pub verdict: Verdict,
 }
 
@@ -66,10 +66,10 @@ pub struct LastLine {
     silent: u64,
 }
 
-impl Report {
+impl ChaosReport {
     pub fn is_ok(&self) -> bool {
-        let Tally { messages, .. } = self.beside;
-        let is_beside_ok = self.beside == Tally { messages, ..Tally::default() };
+        let DeliveryCounts { messages, .. } = self.beside;
+        let is_beside_ok = self.beside == DeliveryCounts { messages, ..DeliveryCounts::default() };
         self.findings.is_empty()
             && is_beside_ok
             && self.verdict.is_ok()
@@ -121,7 +121,7 @@ impl Report {
             self.verdict.records(),
             self.caught_up_seconds
         );
-        let Tally { messages, lost, doubled, wrong } = &self.beside;
+        let DeliveryCounts { messages, lost, doubled, wrong } = &self.beside;
         let _ = writeln!(
             text,
             "beside the main topic: {messages} messages, {lost} lost, {doubled} doubled, {wrong} wrong"

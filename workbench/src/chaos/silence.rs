@@ -13,7 +13,7 @@ use service::kafka::group::members;
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-use super::ground::{Ground, KAFKA_LINKED};
+use super::environment::{Environment, KAFKA_LINKED};
 use super::instances::{self, number_of};
 use crate::prove::{ProveArgs, next_offsets};
 use testing::kafka::{KafkaArgs, Quiet, watermarks};
@@ -68,7 +68,7 @@ impl Silence {
 }
 
 /// Looks until `stop`.
-pub async fn watch(ground: Arc<Ground>, args: ProveArgs, stop: CancellationToken) {
+pub async fn watch(environment: Arc<Environment>, args: ProveArgs, stop: CancellationToken) {
     let mut watch = Watch { args, inquirer: None, database: None, numbers: BTreeMap::new() };
     let (mut silence, mut looked) = (Silence::default(), Instant::now());
     while !stop.is_cancelled() {
@@ -79,27 +79,27 @@ pub async fn watch(ground: Arc<Ground>, args: ProveArgs, stop: CancellationToken
         let Ok(looks) = watch.look().await else { continue };
         for (partition, mut look) in looks {
             let number =
-                look.owner.as_ref().and_then(|client| watch.number_of(client, &ground.logs));
+                look.owner.as_ref().and_then(|client| watch.number_of(client, &environment.logs));
             look.owner = number.map(instances::name).or(look.owner);
-            let counts = if is_whole(&ground, number) { lasted } else { Duration::ZERO };
+            let counts = if is_whole(&environment, number) { lasted } else { Duration::ZERO };
             if let Some(finding) = silence.look(partition, &look, counts) {
-                ground.findings.add_silent(finding);
+                environment.findings.add_silent(finding);
             }
         }
     }
 }
 
 /// Whether no fault has anything in its hands that the instance needs. Without one, all are meant.
-fn is_whole(ground: &Ground, owner: Option<usize>) -> bool {
+fn is_whole(environment: &Environment, owner: Option<usize>) -> bool {
     let is_meant = |number: usize| owner.is_none_or(|owner| owner == number);
     let is_free = |number: usize| {
         let is_linked = KAFKA_LINKED.contains(&number);
-        ground.instances[number].try_lock().is_ok()
-            && ground.postgres_links[number].try_lock().is_ok()
-            && (!is_linked || ground.kafka_link.try_lock().is_ok())
+        environment.instances[number].try_lock().is_ok()
+            && environment.postgres_links[number].try_lock().is_ok()
+            && (!is_linked || environment.kafka_link.try_lock().is_ok())
     };
-    let services = ground.postgres.try_lock().is_ok() && ground.kafka.try_lock().is_ok();
-    services && (0..ground.instances.len()).filter(|number| is_meant(*number)).all(is_free)
+    let services = environment.postgres.try_lock().is_ok() && environment.kafka.try_lock().is_ok();
+    services && (0..environment.instances.len()).filter(|number| is_meant(*number)).all(is_free)
 }
 
 struct Watch {

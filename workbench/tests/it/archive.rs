@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use testing::{Child, Record, TestBucket, TestTopic, eventually};
+use testing::{Child, TestBucket, TestMessage, TestTopic, eventually};
 use workbench::archive::convert::{Converted, Position, convert};
 use workbench::archive::objects::{Naming, OpenObjects};
 
@@ -144,7 +144,7 @@ async fn a_bucket_that_is_not_there_is_named_in_one_line() {
 #[tokio::test]
 async fn offsets_that_kafka_has_lost_since_the_last_commit_are_said_and_counted() {
     let (bucket, topic) = (TestBucket::create().await, TestTopic::create(1).await);
-    topic.produce((0..10).map(|number| Record { partition: 0, ..tick(number) })).await;
+    topic.produce((0..10).map(|number| TestMessage { partition: 0, ..tick(number) })).await;
     let run = async || {
         let mut command = archiver(&topic, &bucket);
         command.arg("--until-caught-up");
@@ -154,7 +154,7 @@ async fn offsets_that_kafka_has_lost_since_the_last_commit_are_said_and_counted(
     };
     let first = run().await;
     assert!(!first.stderr().iter().any(|line| line.contains("has lost")), "{:?}", first.stderr());
-    topic.produce((10..40).map(|number| Record { partition: 0, ..tick(number) })).await;
+    topic.produce((10..40).map(|number| TestMessage { partition: 0, ..tick(number) })).await;
     delete_records(&topic, 30).await;
     let second = run().await;
     let said = "Kafka has lost offsets 10 to 29 of partition 0";
@@ -172,15 +172,15 @@ fn archiver(topic: &TestTopic, bucket: &TestBucket) -> Command {
     command
 }
 
-fn tick(number: i32) -> Record {
+fn tick(number: i32) -> TestMessage {
     let value = format!(
         r#"{{"symbol":"AAPL","timestamp":"2025-06-02T13:00:00Z","open":1.5,"close":1.5,"volume":{number}}}"#
     );
-    Record::new(number % 2, value).at(1_748_869_200_000)
+    TestMessage::new(number % 2, value).at(1_748_869_200_000)
 }
 
-fn broken(partition: i32) -> Record {
-    Record::new(partition, "no JSON")
+fn broken(partition: i32) -> TestMessage {
+    TestMessage::new(partition, "no JSON")
 }
 
 /// (partition, offset) of each of the first `count` ticks, ascending.

@@ -3,7 +3,7 @@
 
 use crate::pipeline::Pipeline;
 use crate::several::DIFFERENCES;
-use testing::{Record, TestRegistry, avro_bytes, avro_long, framed};
+use testing::{TestMessage, TestRegistry, avro_bytes, avro_long, framed};
 
 const TRADE: &str = r#"{"type":"record","name":"Trade","fields":[
     {"name":"symbol","type":"string"},
@@ -74,7 +74,7 @@ async fn avro_messages_are_the_same_ticks_in_both_layers_and_verify_finds_no_dif
     let schema = registry.avro("trades-value", TRADE).await;
     let record = |number: i64| {
         let trade = Trade::new(number);
-        Record::new((number % PARTITIONS) as i32, framed(schema, &trade.as_avro()))
+        TestMessage::new((number % PARTITIONS) as i32, framed(schema, &trade.as_avro()))
             .at(trade.at / 1000)
     };
     pipeline.topic.produce((0..MESSAGES).map(record)).await;

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use testing::{Record, Secrets, TestTopic, eventually, stack};
+use testing::{Secrets, TestMessage, TestTopic, eventually, stack};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -91,11 +91,13 @@ async fn whatever_a_producer_sends_the_sink_goes_on_and_each_line_says_where_it_
             format!(r#"{{"symbol":"{symbol}","timestamp":"2025-06-06T10:00:00Z","close":1.5}}"#)
         };
         let bad = ["no JSON", "[1]", "7", "\"text\"", "{\"symbol\":"];
-        let mut records = vec![Record::new(0, tick("FIRST"))];
-        records.extend(bad.map(|value| Record::new(0, value)));
-        records
-            .push(Record::new(0, format!(r#"{{"schema":null,"payload":{}}}"#, tick("ENVELOPED"))));
-        records.push(Record::new(0, tick("LAST")));
+        let mut records = vec![TestMessage::new(0, tick("FIRST"))];
+        records.extend(bad.map(|value| TestMessage::new(0, value)));
+        records.push(TestMessage::new(
+            0,
+            format!(r#"{{"schema":null,"payload":{}}}"#, tick("ENVELOPED")),
+        ));
+        records.push(TestMessage::new(0, tick("LAST")));
         topic.produce(records).await;
 
         let config = with_file_sink(name, topic.name(), dead_letters.name(), &file);
@@ -139,7 +141,7 @@ async fn arrays_are_archived_with_their_place_where_connect_wraps_them() {
         (TestTopic::create(1).await, TestTopic::create(1).await, Secrets::new());
     let file = folder.file("lines", "");
     let array = |symbol: &str| format!(r#"[{{"symbol":"{symbol}"}},{{"symbol":"B"}}]"#);
-    topic.produce(["FIRST", "LAST"].map(|symbol| Record::new(0, array(symbol)))).await;
+    topic.produce(["FIRST", "LAST"].map(|symbol| TestMessage::new(0, array(symbol)))).await;
     let mut config = with_file_sink("confluent", topic.name(), dead_letters.name(), &file);
     for (setting, value) in [
         ("transforms", "wrap,provenance"),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sqlx::{Connection, PgConnection};
-use testing::{Record, TestBucket, TestDatabase, TestTopic, eventually, stack};
+use testing::{TestBucket, TestDatabase, TestMessage, TestTopic, eventually, stack};
 
 #[tokio::test]
 async fn a_database_of_a_panicking_test_is_gone() {
@@ -30,9 +30,9 @@ async fn a_database_of_a_panicking_test_is_gone() {
 async fn records_land_on_the_partitions_they_name() {
     let topic = TestTopic::create(3).await;
     let records = [
-        Record::new(0, "a").key("k").at(1_748_869_200_000),
-        Record::new(2, "b"),
-        Record::tombstone(2, "k"),
+        TestMessage::new(0, "a").key("k").at(1_748_869_200_000),
+        TestMessage::new(2, "b"),
+        TestMessage::tombstone(2, "k"),
     ];
     topic.produce(records).await;
     assert_eq!(topic.high_watermarks().await, [1, 0, 2]);

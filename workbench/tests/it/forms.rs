@@ -3,14 +3,14 @@
 
 use crate::pipeline::Pipeline;
 use crate::several::DIFFERENCES;
-use testing::{Record, TestRegistry, avro_bytes, framed};
+use testing::{TestMessage, TestRegistry, avro_bytes, framed};
 
 /// 2025-06-06T14:00:01.123Z
 const START: i64 = 1_749_218_401_123;
 const MESSAGES: i64 = 60;
 
 /// Sends messages, and lets everything read them; all of them must be ticks, `ticks` together.
-async fn agree(message: impl Fn(i64) -> Record, archive: &[&str], flags: &[&str], ticks: i64) {
+async fn agree(message: impl Fn(i64) -> TestMessage, archive: &[&str], flags: &[&str], ticks: i64) {
     let pipeline = Pipeline::empty().await;
     pipeline.topic.produce((0..MESSAGES).map(message)).await;
     pipeline.archive_with(archive).await;
@@ -29,9 +29,9 @@ async fn agree(message: impl Fn(i64) -> Record, archive: &[&str], flags: &[&str]
     pipeline.verify(&read).await.unwrap();
 }
 
-fn record(number: i64, value: impl Into<Vec<u8>>) -> Record {
+fn record(number: i64, value: impl Into<Vec<u8>>) -> TestMessage {
     let value: Vec<u8> = value.into();
-    Record::new((number % 2) as i32, value).at(START + number * 1000)
+    TestMessage::new((number % 2) as i32, value).at(START + number * 1000)
 }
 
 #[tokio::test]

@@ -1,14 +1,14 @@
 //! A jump to a new level and a split, through the whole pipeline: no bad prints with hindsight.
 
 use crate::pipeline::Pipeline;
-use testing::Record;
+use testing::TestMessage;
 
 /// Where the level is another one: up by eight per cent, and a split by four.
 const SHIFTS: [i64; 2] = [1200, 1800];
 const TICKS: i64 = 2400;
 
 /// A tick a second from 2025-06-06, 10:00 in New York, on.
-fn tick(number: i64) -> Record {
+fn tick(number: i64) -> TestMessage {
     let cents = 20_000 + number * number % 7;
     let cents = if number >= SHIFTS[0] { cents * 108 / 100 } else { cents };
     let cents = if number >= SHIFTS[1] { cents / 4 } else { cents };
@@ -17,7 +17,7 @@ fn tick(number: i64) -> Record {
     let json = format!(
         r#"{{"symbol":"AAPL","timestamp":{millis},"open":{open},"close":{close},"volume":10}}"#
     );
-    Record::new(0, json).at(millis)
+    TestMessage::new(0, json).at(millis)
 }
 
 #[tokio::test]

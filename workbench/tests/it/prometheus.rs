@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use testing::{Child, Record, TestTopic, eventually, free_port};
+use testing::{Child, TestMessage, TestTopic, eventually, free_port};
 use tokio_util::sync::CancellationToken;
 use workbench::dashboards::{Language, Prometheus, View, expand_promql, own};
 
@@ -37,7 +37,7 @@ fn start(folder: &Path, target: &str) -> (Child, Prometheus) {
 async fn every_expression_of_dashboards_and_rules_finds_its_series_in_a_real_prometheus() {
     let pipeline = Pipeline::empty().await;
     send_ticks(&pipeline, 500).await;
-    pipeline.topic.produce([Record::new(0, "no tick")]).await;
+    pipeline.topic.produce([TestMessage::new(0, "no tick")]).await;
     let (stop, address) = (CancellationToken::new(), free_address());
     let folder = tempfile::tempdir().unwrap();
     let (_process, prometheus) = start(folder.path(), &address);
@@ -170,7 +170,7 @@ async fn send_ticks(pipeline: &Pipeline, count: i64) {
         )
     };
     let records = (0..count)
-        .flat_map(|number| (0..2).map(move |partition| Record::new(partition, tick(number))));
+        .flat_map(|number| (0..2).map(move |partition| TestMessage::new(partition, tick(number))));
     pipeline.topic.produce(records).await;
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
-use testing::Record;
+use testing::TestMessage;
 
 pub const TOPIC: &str = "stock_prices";
 
@@ -20,7 +20,7 @@ pub struct Recording {
     /// Key to bytes.
     pub objects: BTreeMap<String, Vec<u8>>,
     /// In the order of their offsets, for each partition.
-    pub messages: Vec<Record>,
+    pub messages: Vec<TestMessage>,
     /// How many of the messages are no JSON object.
     pub dead_letters: usize,
 }
@@ -50,7 +50,7 @@ const UNREADABLE: [Option<&[u8]>; 4] =
 pub fn load() -> Recording {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/r-robust");
     let mut objects = BTreeMap::new();
-    let mut messages: BTreeMap<(i32, i64), Record> = BTreeMap::new();
+    let mut messages: BTreeMap<(i32, i64), TestMessage> = BTreeMap::new();
     for folder in std::fs::read_dir(root.join("raw").join(TOPIC)).unwrap() {
         let folder = folder.unwrap();
         let hour = folder.file_name().into_string().unwrap();
@@ -74,7 +74,7 @@ pub fn load() -> Recording {
     Recording { objects, messages: messages.into_values().collect(), dead_letters }
 }
 
-fn message(line: &str, hour_ms: i64) -> (i64, Record) {
+fn message(line: &str, hour_ms: i64) -> (i64, TestMessage) {
     let value: Value = serde_json::from_str(line).unwrap();
     let offset = value["kafka_offset"].as_i64().unwrap();
     let partition = i32::try_from(value["kafka_partition"].as_i64().unwrap()).unwrap();
@@ -85,11 +85,11 @@ fn message(line: &str, hour_ms: i64) -> (i64, Record) {
     let text = line.replace(&format!("{provenance},"), "").replace(&provenance, "");
     let changed = CHANGED.iter().find(|(p, o, _)| (*p, *o) == (partition, offset));
     let text = changed.map_or(text, |(_, _, text)| (*text).to_owned());
-    (offset, Record::new(partition, text).at(hour_ms + offset))
+    (offset, TestMessage::new(partition, text).at(hour_ms + offset))
 }
 
 /// Returns how many of the messages put in go to the dead-letter topic.
-fn fill_gaps(messages: &mut BTreeMap<(i32, i64), Record>) -> usize {
+fn fill_gaps(messages: &mut BTreeMap<(i32, i64), TestMessage>) -> usize {
     let mut last: BTreeMap<i32, i64> = BTreeMap::new();
     for (partition, offset) in messages.keys() {
         last.insert(*partition, *offset);
@@ -101,7 +101,11 @@ fn fill_gaps(messages: &mut BTreeMap<(i32, i64), Record>) -> usize {
     }
     let mut dead_letters = 0;
     for (key, value) in filled.into_iter().zip(UNREADABLE.iter().cycle()) {
-        let record = Record { partition: key.0, value: value.map(Into::into), ..Record::default() };
+        let record = TestMessage {
+            partition: key.0,
+            value: value.map(Into::into),
+            ..TestMessage::default()
+        };
         messages.insert(key, record.at(1_748_869_200_000));
         dead_letters += usize::from(value.is_some());
     }

@@ -3,7 +3,7 @@
 use crate::pipeline::Pipeline;
 use clap::Parser;
 use reconciliation::VerifyArgs;
-use testing::Record;
+use testing::TestMessage;
 use tokio_util::sync::CancellationToken;
 
 const FEED: [&str; 2] = ["--preset", "finnhub"];
@@ -37,14 +37,15 @@ fn message(number: i64) -> String {
 async fn ticks_of_messages_that_hold_several_are_the_same_in_both_layers_and_verify_finds_no_difference()
  {
     let pipeline = Pipeline::empty().await;
-    let records = (0..MESSAGES)
-        .map(|number| Record::new((number % 2) as i32, message(number)).at(START + number * 1000));
+    let records = (0..MESSAGES).map(|number| {
+        TestMessage::new((number % 2) as i32, message(number)).at(START + number * 1000)
+    });
     pipeline.topic.produce(records).await;
     // A heartbeat, which is a reject, and a trade alone.
     let last = START + MESSAGES * 1000;
     let alone = format!(r#"{{"p":7,"s":"AAPL","t":{last},"v":1}}"#);
     let more = [r#"{"data":[],"type":"ping"}"#.to_owned(), alone]
-        .map(|value| Record::new(0, value).at(last));
+        .map(|value| TestMessage::new(0, value).at(last));
     pipeline.topic.produce(more).await;
     pipeline.archive().await;
     pipeline.write(&FEED, MESSAGES * ELEMENTS + 2).await;

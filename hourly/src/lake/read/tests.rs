@@ -3,7 +3,7 @@
 use super::super::file::{GROUP, Writer};
 use super::super::sort::{nameless, rewound};
 use super::*;
-use crate::checksum::Content;
+use crate::checksum::TickContent;
 use common::{Price, Volume};
 use parquet::file::reader::Length;
 use proptest::prelude::*;
@@ -43,9 +43,9 @@ fn some_rows() -> impl Strategy<Value = Vec<Row>> {
     })
 }
 
-fn content<'a>((symbol, at, (open, beyond, close), volume, _): &'a Row) -> Content<'a> {
+fn content<'a>((symbol, at, (open, beyond, close), volume, _): &'a Row) -> TickContent<'a> {
     let price = |nanos: i64| Price::from_nanos(nanos);
-    Content {
+    TickContent {
         symbol,
         timestamp: Timestamp::from_micros(START + at),
         open: price(*open),
@@ -111,7 +111,7 @@ fn summed_one_by_one(rows: &[Row]) -> HourBars {
         sum.offsets.insert(place.partition, place.number().unwrap());
         sum.add(&content(row).tick().unwrap(), place);
     }
-    sum.offsets.settle();
+    sum.offsets.flush();
     sum
 }
 

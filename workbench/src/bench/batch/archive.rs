@@ -15,11 +15,11 @@ const PUTS_IN_FLIGHT: usize = 2;
 
 /// One archive, for all who read it.
 pub struct Source {
-    place: Place,
+    place: ArchiveKind,
     pub enveloped: bool,
 }
 
-enum Place {
+enum ArchiveKind {
     Folder(PathBuf),
     Bucket(TestBucket),
 }
@@ -28,7 +28,7 @@ impl Source {
     pub fn local(root: &Path) -> anyhow::Result<Self> {
         let root =
             root.canonicalize().with_context(|| format!("cannot find {}", root.display()))?;
-        Ok(Self { place: Place::Folder(root), enveloped: false })
+        Ok(Self { place: ArchiveKind::Folder(root), enveloped: false })
     }
 
     pub fn enveloped(self) -> Self {
@@ -37,7 +37,7 @@ impl Source {
 
     /// A bucket with nothing in it.
     pub async fn empty() -> Self {
-        Self { place: Place::Bucket(TestBucket::create().await), enveloped: false }
+        Self { place: ArchiveKind::Bucket(TestBucket::create().await), enveloped: false }
     }
 
     /// Adds an object to a bucket.
@@ -45,8 +45,8 @@ impl Source {
     /// Errors: a store that is not there, or a folder.
     pub async fn put(&self, key: &str, text: String) -> anyhow::Result<()> {
         match &self.place {
-            Place::Folder(root) => anyhow::bail!("{} is kept as it is", root.display()),
-            Place::Bucket(bucket) => bucket.put(key, text).await,
+            ArchiveKind::Folder(root) => anyhow::bail!("{} is kept as it is", root.display()),
+            ArchiveKind::Bucket(bucket) => bucket.put(key, text).await,
         }
     }
 
@@ -73,7 +73,7 @@ impl Source {
             .buffer_unordered(PUTS_IN_FLIGHT)
             .try_collect::<Vec<_>>()
             .await?;
-        Ok(Self { place: Place::Bucket(bucket), enveloped: false })
+        Ok(Self { place: ArchiveKind::Bucket(bucket), enveloped: false })
     }
 
     /// Reads everything once, so that nobody pays for a cold disk.
@@ -81,12 +81,12 @@ impl Source {
     /// Errors: an object that is not there.
     pub async fn warm(&self) -> anyhow::Result<()> {
         match &self.place {
-            Place::Folder(root) => {
+            ArchiveKind::Folder(root) => {
                 for entry in fs::read_dir(root.join(FOLDER))? {
                     std::io::copy(&mut File::open(entry?.path())?, &mut std::io::sink())?;
                 }
             }
-            Place::Bucket(bucket) => {
+            ArchiveKind::Bucket(bucket) => {
                 let listed = bucket.list(FOLDER).await?;
                 let gets = stream::iter(listed)
                     .map(|listed| async move { bucket.get(&listed.key).await.map(drop) });
@@ -101,8 +101,8 @@ impl Source {
     /// Errors: a store that is not there, or a folder.
     pub async fn bytes(&self, prefix: &str) -> anyhow::Result<i64> {
         match &self.place {
-            Place::Folder(root) => anyhow::bail!("{} is no bucket", root.display()),
-            Place::Bucket(bucket) => {
+            ArchiveKind::Folder(root) => anyhow::bail!("{} is no bucket", root.display()),
+            ArchiveKind::Bucket(bucket) => {
                 Ok(bucket.list(prefix).await?.iter().map(|object| object.size).sum())
             }
         }
@@ -116,24 +116,24 @@ impl Source {
     /// Objects whose keys match, as peers name them.
     pub fn glob_of(&self, keys: &str) -> String {
         match &self.place {
-            Place::Folder(root) => format!("{}/{keys}", root.display()),
-            Place::Bucket(bucket) => format!("s3://{}/{keys}", bucket.name()),
+            ArchiveKind::Folder(root) => format!("{}/{keys}", root.display()),
+            ArchiveKind::Bucket(bucket) => format!("s3://{}/{keys}", bucket.name()),
         }
     }
 
     /// As `batch-layer --bucket` takes it.
     pub fn bucket(&self) -> String {
         match &self.place {
-            Place::Folder(root) => format!("file://{}", root.display()),
-            Place::Bucket(bucket) => bucket.name().to_owned(),
+            ArchiveKind::Folder(root) => format!("file://{}", root.display()),
+            ArchiveKind::Bucket(bucket) => bucket.name().to_owned(),
         }
     }
 
     /// Address and keys of the store.
     pub fn environment(&self) -> Vec<(String, String)> {
         match &self.place {
-            Place::Folder(_) => Vec::new(),
-            Place::Bucket(bucket) => {
+            ArchiveKind::Folder(_) => Vec::new(),
+            ArchiveKind::Bucket(bucket) => {
                 bucket.env().into_iter().map(|(name, value)| (name.into(), value)).collect()
             }
         }

@@ -75,7 +75,7 @@ pub async fn all(connection: &mut PgConnection, size: &Size) -> anyhow::Result<(
 /// What autovacuum would have done by and by.
 ///
 /// Errors: whatever PostgreSQL says.
-pub async fn settle(connection: &mut PgConnection) -> anyhow::Result<()> {
+pub async fn vacuum_and_analyze(connection: &mut PgConnection) -> anyhow::Result<()> {
     connection.execute("vacuum (analyze)").await?;
     connection.execute("checkpoint").await?;
     Ok(())

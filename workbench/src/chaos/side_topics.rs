@@ -12,18 +12,18 @@ use rustix::process::Signal;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
 
+use super::delivery_counts::{DeliveryCounts, count_differences};
 use super::fault::Fault;
 use super::findings::{Findings, LIMIT};
+use super::instance_settings::InstanceSettings;
 use super::instances::{Instance, Setup};
 use super::link::link;
-use super::manner::Manner;
 use super::plan::Planned;
-use super::tally::{Tally, judge};
 use crate::prove::ProveArgs;
 use testing::kafka::{KafkaArgs, Quiet};
 use testing::{
-    Record, SecondBroker, TcpProxy, TestDatabase, TestTopic, broker_count, eventually, leaders,
-    stack,
+    SecondBroker, TcpProxy, TestDatabase, TestMessage, TestTopic, broker_count, eventually,
+    leaders, stack,
 };
 
 const PAUSE: Duration = Duration::from_millis(20);
@@ -41,9 +41,9 @@ const STEADY: usize = 0;
 const ANEW: usize = 1;
 
 /// A topic, how often it was made anew before, a partition of it, and an offset.
-type Place = (String, i64, i32, i64);
+type MessageId = (String, i64, i32, i64);
 /// A tick with its volume, which no other one has; None is a rejected message.
-type Content = Option<i64>;
+type SentTick = Option<i64>;
 
 const FOUND: &str = include_str!("../../sql/chaos/found.sql");
 
@@ -59,7 +59,7 @@ const SESSIONS: &str = include_str!("../../sql/chaos/sessions.sql");
 
 const OPEN_COPY: &str = include_str!("../../sql/chaos/open_copy.sql");
 
-pub struct Beside {
+pub struct SideTopics {
     // Dropped in this order: topics need their brokers, instances their database.
     instances: [Instance; 2],
     /// The first instance's way to PostgreSQL.
@@ -68,18 +68,18 @@ pub struct Beside {
     letters: TestTopic,
     broker: Option<SecondBroker>,
     database: TestDatabase,
-    sent: BTreeMap<Place, Content>,
+    sent: BTreeMap<MessageId, SentTick>,
     /// How often each topic was made anew, and the offsets of its partitions to come.
     editions: [i64; 2],
     next: [Vec<i64>; 2],
 }
 
-impl Beside {
+impl SideTopics {
     /// Before anything fails. The second broker is there only where one of the faults needs it.
-    pub async fn lay(
+    pub async fn set_up(
         args: &ProveArgs,
         faults: &[Fault],
-        manner: &Manner,
+        settings: &InstanceSettings,
         logs: &Path,
     ) -> anyhow::Result<Self> {
         let brokers = &args.kafka.brokers;
@@ -105,7 +105,7 @@ impl Beside {
                 kafka_brokers: brokers.clone(),
                 topic: topics.each_ref().map(TestTopic::name).join(","),
                 group_id: "beside".to_owned(),
-                properties: Some(manner.protocol_beside.properties()),
+                properties: Some(settings.protocol_beside.properties()),
                 flags: timeout.into_iter().chain([letters.name()]).map(str::to_owned).collect(),
                 logs: logs.to_owned(),
             })
@@ -302,8 +302,8 @@ impl Beside {
         self.send(topic, partition, ticks.collect()).await;
     }
 
-    async fn send(&mut self, topic: usize, partition: i32, messages: Vec<(String, Content)>) {
-        let records = messages.iter().map(|(value, _)| Record::new(partition, value.as_str()));
+    async fn send(&mut self, topic: usize, partition: i32, messages: Vec<(String, SentTick)>) {
+        let records = messages.iter().map(|(value, _)| TestMessage::new(partition, value.as_str()));
         self.topics[topic].produce(records.collect::<Vec<_>>()).await;
         let name = self.topics[topic].name().to_owned();
         let next = self.next[topic].get_mut(usize::try_from(partition).unwrap_or_default());
@@ -335,7 +335,7 @@ impl Beside {
     }
 
     /// Ends the speed layers, and compares what is in the tables with what was sent.
-    pub async fn prove(&mut self, findings: &Findings) -> anyhow::Result<Tally> {
+    pub async fn prove(&mut self, findings: &Findings) -> anyhow::Result<DeliveryCounts> {
         self.wait_written("at the end", findings).await;
         self.stop(findings).await?;
         let pool = self.database.pool();
@@ -346,10 +346,10 @@ impl Beside {
         let found = rows.into_iter().map(|(topic, edition, partition, offset, volume)| {
             ((topic, edition, partition, offset), volume)
         });
-        let mut tally = judge(&self.sent, found);
+        let mut counts = count_differences(&self.sent, found);
         let mut expect = |what: &str, is_right: bool| {
             if !is_right {
-                tally.wrong += 1;
+                counts.wrong += 1;
                 findings.add(format!("beside the main topic: {what}"));
             }
         };
@@ -367,7 +367,7 @@ impl Beside {
         let letters: i64 = self.letters.high_watermarks().await.iter().sum();
         let rejected = self.sent.values().filter(|content| content.is_none()).count();
         expect("rejected messages are no dead letters", letters >= count(rejected));
-        Ok(tally)
+        Ok(counts)
     }
 }
 

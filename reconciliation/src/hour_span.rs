@@ -1,7 +1,7 @@
-//! [`Stretch`]: what was read of some hours that follow one another, of all sides.
+//! [`HourSpan`]: what was read of some hours that follow one another, of all sides.
 
 use super::archive::News;
-use super::compare::Unplaced;
+use super::compare::ExpiredTickCount;
 use super::kept::StoredSums;
 use super::lake::LakeComparison;
 use super::outcome::{HourOutcome, PartitionOutcome, Status};
@@ -9,29 +9,29 @@ use super::repair;
 use super::tables::ComputedCounts;
 use super::topic::{Sum, TopicHoldings};
 use common::Timestamp;
-use hourly::holdings::{HourHoldings, Share};
+use hourly::holdings::{HourHoldings, PartitionHoldings};
 use hourly::hour::Hour;
 use hourly::scan::Conflicts;
-use hourly::shared::Shared;
+use hourly::shared::SharedRecords;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// What was read of a stretch of hours.
-pub struct Stretch {
+/// What was read of some hours that follow one another.
+pub struct HourSpan {
     pub hours: Range<Hour>,
-    /// Of each topic.
+    /// One entry per topic.
     pub parts: Vec<TopicHoldings>,
     pub computed: BTreeMap<Hour, ComputedCounts>,
-    /// Of hours of which objects have expired.
+    /// Stored sums of hours with expired objects.
     pub kept: BTreeMap<Hour, StoredSums>,
     /// Of which moment the tables were read, and when reading the archive began.
     pub read_at: Timestamp,
     pub began_at: Timestamp,
-    pub strays: BTreeMap<Hour, Strays>,
+    pub strays: BTreeMap<Hour, TableDifferences>,
     /// What readers of the lake find.
     pub lake: BTreeMap<Hour, LakeComparison>,
     /// What the sums of hours have of other hours' records.
-    pub shared: BTreeMap<Hour, Vec<Shared>>,
+    pub shared: BTreeMap<Hour, Vec<SharedRecords>>,
     /// Topics that are not compared, and share hours with those that are: bars and summaries count
     /// their ticks, too.
     pub others: BTreeMap<Hour, BTreeSet<String>>,
@@ -39,20 +39,20 @@ pub struct Stretch {
 
 /// What the tables say of an hour's symbols that does not follow from the ticks.
 #[derive(Debug, Default)]
-pub struct Strays {
-    /// That --repair cannot mend.
+pub struct TableDifferences {
+    /// Differences that --repair cannot fix.
     pub others: Vec<String>,
     /// Of minute and hour bars beside `realtime_stock`.
     pub bars: Vec<String>,
-    /// What may be so, and cannot be told.
+    /// A difference that cannot be confirmed.
     pub unsure: Option<String>,
     /// That the hour was computed by other rules of messages.
     pub rules: Option<String>,
 }
 
-impl Strays {
+impl TableDifferences {
     /// `cure`: what to do about bars.
-    pub fn judge(&self, outcome: &mut HourOutcome, cure: Option<&str>) {
+    pub fn compare(&self, outcome: &mut HourOutcome, cure: Option<&str>) {
         self.unsure.iter().for_each(|unsure| outcome.find(Status::Open, unsure.clone()));
         self.others.iter().for_each(|stray| outcome.find(Status::Mismatch, stray.clone()));
         find_bars(outcome, &self.bars, cure);
@@ -74,7 +74,7 @@ pub struct ArchivedHour {
     pub is_read_otherwise: bool,
 }
 
-impl Stretch {
+impl HourSpan {
     pub fn realtime(&self, hour: Hour) -> Sum<'_> {
         Sum::of(self.parts.iter().filter_map(|part| part.realtime.hours.get(&hour)))
     }
@@ -124,7 +124,8 @@ impl Stretch {
     /// which no run has taken in.
     pub fn may_be_twice(&self, hour: Hour) -> bool {
         let there = || self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour));
-        let tell_offsets = || there().any(|held| held.shares.values().any(Share::has_offsets));
+        let tell_offsets =
+            || there().any(|held| held.partitions.values().any(PartitionHoldings::has_offsets));
         self.computed[&hour].is_stale
             && there().any(HourHoldings::lacks_offsets)
             && (self.covered(hour) > 0 || self.expired_tell_offsets(hour) || tell_offsets())
@@ -150,8 +151,10 @@ impl Stretch {
             return there.max(self.computed[&hour].summary_ticks.unwrap_or_default());
         };
         let holdings = self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour));
-        let without_offsets: u64 =
-            holdings.flat_map(|held| held.shares.values()).map(|share| share.without_offsets).sum();
+        let without_offsets: u64 = holdings
+            .flat_map(|held| held.partitions.values())
+            .map(|share| share.without_offsets)
+            .sum();
         ticks - kept.without_offsets
             + self.new_places(hour)
             + without_offsets.max(kept.without_offsets)
@@ -173,19 +176,19 @@ impl Stretch {
         self.parts.iter().map(of_part).sum()
     }
 
-    /// What is known of expired ticks whose lines told no places.
-    pub fn expired_unplaced(&self, hour: Hour) -> Unplaced {
+    /// What is known of expired ticks whose lines had no offsets.
+    pub fn expired_unplaced(&self, hour: Hour) -> ExpiredTickCount {
         let (computed, there) = (&self.computed[&hour], self.archive(hour).ticks);
         let gone = self.archived(hour) - there;
         match gone.saturating_sub(self.expired_placed(hour)) {
-            _ if computed.gone_objects == 0 => Unplaced::None,
-            _ if computed.is_stale => Unplaced::Unknown,
+            _ if computed.gone_objects == 0 => ExpiredTickCount::None,
+            _ if computed.is_stale => ExpiredTickCount::Unknown,
             _ if self.kept.get(&hour).is_some_and(|kept| kept.is_attributed) => {
-                Unplaced::ByPartition
+                ExpiredTickCount::ByPartition
             }
-            0 => Unplaced::None,
-            _ if self.realtime(hour).ticks == there + gone => Unplaced::AsMany,
-            unplaced => Unplaced::Otherwise(unplaced),
+            0 => ExpiredTickCount::None,
+            _ if self.realtime(hour).ticks == there + gone => ExpiredTickCount::AsMany,
+            unplaced => ExpiredTickCount::Otherwise(unplaced),
         }
     }
 

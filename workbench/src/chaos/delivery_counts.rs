@@ -1,4 +1,4 @@
-//! [`Tally`]: what was sent against what is found, message by message.
+//! [`DeliveryCounts`]: what was sent against what is found, message by message.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use serde::Serialize;
 
 /// How many messages were sent, and what is not with them as it must be.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Tally {
+pub struct DeliveryCounts {
     pub messages: u64,
     pub lost: u64,
     pub doubled: u64,
     pub wrong: u64,
 }
 
-impl std::ops::AddAssign for Tally {
+impl std::ops::AddAssign for DeliveryCounts {
     fn add_assign(&mut self, other: Self) {
         self.messages += other.messages;
         self.lost += other.lost;
@@ -23,19 +23,19 @@ impl std::ops::AddAssign for Tally {
 }
 
 /// Every message that was sent must be found once, as what it is, and nothing else.
-pub fn judge<P: Ord, C: PartialEq>(
+pub fn count_differences<P: Ord, C: PartialEq>(
     sent: &BTreeMap<P, C>,
     found: impl IntoIterator<Item = (P, C)>,
-) -> Tally {
+) -> DeliveryCounts {
     let mut copies: BTreeMap<P, u64> = BTreeMap::new();
-    let mut tally = Tally { messages: sent.len() as u64, ..Tally::default() };
+    let mut counts = DeliveryCounts { messages: sent.len() as u64, ..DeliveryCounts::default() };
     for (place, content) in found {
-        tally.wrong += u64::from(sent.get(&place) != Some(&content));
+        counts.wrong += u64::from(sent.get(&place) != Some(&content));
         *copies.entry(place).or_default() += 1;
     }
-    tally.lost = sent.keys().filter(|place| !copies.contains_key(place)).count() as u64;
-    tally.doubled = copies.values().map(|copies| copies - 1).sum();
-    tally
+    counts.lost = sent.keys().filter(|place| !copies.contains_key(place)).count() as u64;
+    counts.doubled = copies.values().map(|copies| copies - 1).sum();
+    counts
 }
 
 #[cfg(test)]
@@ -43,10 +43,10 @@ mod tests {
     use super::*;
 
     /// A topic's name, how often it was made anew before, a partition of it, and an offset.
-    type Place = (&'static str, i64, i32, i64);
-    type Content = Option<i64>;
+    type MessageId = (&'static str, i64, i32, i64);
+    type SentTick = Option<i64>;
 
-    fn message(edition: i64, offset: i64, content: Content) -> (Place, Content) {
+    fn message(edition: i64, offset: i64, content: SentTick) -> (MessageId, SentTick) {
         (("t", edition, 0, offset), content)
     }
 
@@ -54,9 +54,15 @@ mod tests {
     fn what_is_lost_doubled_or_another_is_counted_and_editions_of_a_topic_are_told_apart() {
         let all = [message(0, 0, Some(1)), message(0, 1, None), message(1, 0, Some(2))];
         let sent = BTreeMap::from(all);
-        assert_eq!(judge(&sent, all), Tally { messages: 3, ..Tally::default() });
+        assert_eq!(
+            count_differences(&sent, all),
+            DeliveryCounts { messages: 3, ..DeliveryCounts::default() }
+        );
         let [tick, reject, _] = all;
         let found = [tick, tick, reject, message(1, 1, Some(2)), message(0, 1, Some(7))];
-        assert_eq!(judge(&sent, found), Tally { messages: 3, lost: 1, doubled: 2, wrong: 2 });
+        assert_eq!(
+            count_differences(&sent, found),
+            DeliveryCounts { messages: 3, lost: 1, doubled: 2, wrong: 2 }
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! [`Index`]: the one connection of a run. Whatever is asked and written over it gets its time and
-//! the text of its error here.
+//! [`BatchDb`]: the one connection of a run. Whatever is asked and written over it gets its time
+//! and the text of its error here.
 
-use crate::lock::transaction::{self, End, Hold, TakenOver, Token};
+use crate::lock::transaction::{self, End, TakenOver, Token, TransactionLock};
 use futures::stream::{BoxStream, TryStreamExt};
 use service::Failure;
 use service::pg;
@@ -15,7 +15,7 @@ pub type Statement<'q> = pg::Statement<Query<'q, Postgres, PgArguments>>;
 
 /// The one connection of a run. Its transactions end with a look at the run's lock, so whoever has
 /// lost that cannot write.
-pub struct Index {
+pub struct BatchDb {
     pub connection: PgConnection,
     pub database: Database,
     /// How long a statement may take.
@@ -24,14 +24,14 @@ pub struct Index {
     pub lock: Option<Token>,
 }
 
-impl Index {
+impl BatchDb {
     /// Lets the server end a statement that nobody waits for any more.
     ///
     /// # Errors
     /// Where the database fails; here and below.
     pub async fn limit_statements(&mut self) -> Result<(), Failure> {
         if !pg::has_a_session() {
-            // What writes brings its limit along (`transaction::begin`).
+            // What writes brings its limit along (`transaction::begin_locked`).
             return Ok(());
         }
         let limit = format!("set statement_timeout = {}", self.server_patience().as_millis());
@@ -127,7 +127,7 @@ impl Index {
     pub async fn transact<T>(
         &mut self,
         doing: &str,
-        hold: Hold,
+        hold: TransactionLock,
         task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> sqlx::Result<T>,
     ) -> Result<T, Failure> {
         self.transact_or_undo(doing, hold, async |transaction| {
@@ -140,7 +140,7 @@ impl Index {
     pub async fn transact_or_undo<T>(
         &mut self,
         doing: &str,
-        hold: Hold,
+        hold: TransactionLock,
         task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> sqlx::Result<End<T>>,
     ) -> Result<T, Failure> {
         let token = self.lock.clone();
@@ -152,7 +152,7 @@ impl Index {
 
     /// A statement that writes on its own. Gives how many rows it has touched.
     pub async fn write(&mut self, table: &str, statement: Statement<'_>) -> Result<u64, Failure> {
-        self.transact(&format!("writing {table} in"), Hold::Index, async |transaction| {
+        self.transact(&format!("writing {table} in"), TransactionLock::Index, async |transaction| {
             Ok(statement.execute(transaction).await?.rows_affected())
         })
         .await

@@ -31,7 +31,7 @@ impl Protocol {
 
 /// How the speed layers of a run are set up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Manner {
+pub struct InstanceSettings {
     pub protocol: Protocol,
     /// Of the group beside the main topic.
     pub protocol_beside: Protocol,
@@ -39,7 +39,7 @@ pub struct Manner {
     pub writers: [u8; MOST],
 }
 
-impl Manner {
+impl InstanceSettings {
     /// By bits of the seed in which the two runs of CI differ; half of the instances have two
     /// writers.
     pub fn of(seed: u64) -> Self {
@@ -54,7 +54,7 @@ impl Manner {
     }
 }
 
-impl fmt::Display for Manner {
+impl fmt::Display for InstanceSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { protocol, protocol_beside, writers } = self;
         write!(f, "groups {protocol:?} and {protocol_beside:?} beside, writers {writers:?}")
@@ -68,18 +68,18 @@ mod tests {
 
     #[test]
     fn the_same_seed_gives_the_same_manner() {
-        assert!((0..100).all(|seed| Manner::of(seed) == Manner::of(seed)));
+        assert!((0..100).all(|seed| InstanceSettings::of(seed) == InstanceSettings::of(seed)));
     }
 
     /// Of `.ci/run`, which begins a group beside the main topic by two of them.
     #[test]
     fn the_runs_of_ci_try_both_protocols_here_and_beside_and_one_writer_and_two() {
-        let manners = [8, 12].map(Manner::of);
-        let protocols: BTreeSet<_> = manners.iter().map(|manner| manner.protocol).collect();
-        let beside: BTreeSet<_> = manners.iter().map(|manner| manner.protocol_beside).collect();
+        let manners = [8, 12].map(InstanceSettings::of);
+        let protocols: BTreeSet<_> = manners.iter().map(|settings| settings.protocol).collect();
+        let beside: BTreeSet<_> = manners.iter().map(|settings| settings.protocol_beside).collect();
         assert_eq!((protocols.len(), beside.len()), (2, 2), "{manners:?}");
-        for manner in &manners {
-            let writers: BTreeSet<u8> = manner.writers.into_iter().collect();
+        for settings in &manners {
+            let writers: BTreeSet<u8> = settings.writers.into_iter().collect();
             assert_eq!(writers.len(), 2, "{manners:?}");
         }
     }

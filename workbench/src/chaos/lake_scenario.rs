@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::batch;
+use super::delivery_counts::{DeliveryCounts, count_differences};
 use super::findings::{Findings, LIMIT};
+use super::instance_settings::Protocol;
 use super::instances::{Instance, Setup};
-use super::manner::Protocol;
-use super::tally::{Tally, judge};
 use crate::process::{self, Process};
-use testing::{Record, TestBucket, TestDatabase, TestTopic};
+use testing::{TestBucket, TestDatabase, TestMessage, TestTopic};
 
 /// Between two rounds.
 const EVERY: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ const AT_REST: [(&str, &str); 4] = [
 ];
 
 /// What a tick says, as an export writes it: symbol, time, close and volume.
-type Content = [String; 4];
+type SentTick = [String; 4];
 
 /// A tick that no other one is like.
 struct Tick {
@@ -80,7 +80,7 @@ struct Tick {
 }
 
 impl Tick {
-    fn content(&self) -> Content {
+    fn content(&self) -> SentTick {
         let Self { number, hour } = self;
         let micros =
             i64::try_from(hour * 3_600_000_000 + number % 3600 * 1_000_000).unwrap_or_default();
@@ -120,7 +120,7 @@ fn ticks(round: usize) -> Vec<Tick> {
     (0..all).map(tick).collect()
 }
 
-pub struct Lakeside {
+pub struct LakeScenario {
     // Dropped in this order: the instance needs its topic and database.
     speed: Instance,
     topic: TestTopic,
@@ -130,17 +130,17 @@ pub struct Lakeside {
     logs: PathBuf,
     findings: Arc<Findings>,
     rounds: usize,
-    sent: BTreeMap<usize, Content>,
+    sent: BTreeMap<usize, SentTick>,
     /// Keys and what they hold.
     archived: Vec<(String, String)>,
     /// How long the last run of `compact` took that was not killed.
     took: Duration,
 }
 
-impl Lakeside {
+impl LakeScenario {
     /// Before anything fails. `through`: a database of PostgreSQL and the store, by the links that
     /// other faults break.
-    pub async fn lay(
+    pub async fn set_up(
         kafka_brokers: &str,
         through: (&str, &str),
         logs: &Path,
@@ -227,7 +227,7 @@ impl Lakeside {
     async fn archive_more(&mut self) -> anyhow::Result<()> {
         self.speed.look_after(&self.findings)?;
         let ticks = ticks(self.rounds);
-        let records = ticks.iter().map(|tick| Record::new(0, tick.message()));
+        let records = ticks.iter().map(|tick| TestMessage::new(0, tick.message()));
         self.topic.produce(records.collect::<Vec<_>>()).await;
         self.sent.extend(ticks.iter().map(|tick| (tick.number, tick.content())));
         for from in (0..ticks.len()).step_by(TICKS_AN_HOUR) {
@@ -293,7 +293,7 @@ impl Lakeside {
     }
 
     /// After the last fault: what the lake, the summaries and an export have is what was sent.
-    pub async fn prove(&mut self) -> anyhow::Result<Tally> {
+    pub async fn prove(&mut self) -> anyhow::Result<DeliveryCounts> {
         let pool = self.database.pool();
         self.findings.await_count(pool, WRITTEN, self.sent.len(), "beside the lake").await;
         self.speed.stop(&self.findings).await?;
@@ -353,7 +353,7 @@ impl Lakeside {
     }
 
     /// The ticks of all hours by `export` against those that were sent.
-    async fn export(&self) -> anyhow::Result<Tally> {
+    async fn export(&self) -> anyhow::Result<DeliveryCounts> {
         let file = self.logs.join("lakeside.csv");
         self.run_well("export", &["export", "--output", &file.display().to_string()]).await?;
         let mut reader =
@@ -369,12 +369,12 @@ impl Lakeside {
                 columns.map(|column| row.get(column).unwrap_or_default().to_owned());
             found.push((number.parse().unwrap_or(usize::MAX), content));
         }
-        Ok(judge(&self.sent, found))
+        Ok(count_differences(&self.sent, found))
     }
 }
 
 /// Ticks and volume of each symbol and hour.
-fn summaries(sent: &BTreeMap<usize, Content>) -> BTreeMap<String, (i64, i64)> {
+fn summaries(sent: &BTreeMap<usize, SentTick>) -> BTreeMap<String, (i64, i64)> {
     let mut summaries: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     for [symbol, timestamp, _, volume] in sent.values() {
         let (ticks, sum) = summaries.entry(format!("{symbol} {}", &timestamp[11..13])).or_default();
@@ -385,9 +385,12 @@ fn summaries(sent: &BTreeMap<usize, Content>) -> BTreeMap<String, (i64, i64)> {
 }
 
 /// One round after the other until `stop`; a fault comes between two of them.
-pub async fn schedule(lakeside: &Mutex<Lakeside>, stop: CancellationToken) -> anyhow::Result<()> {
+pub async fn schedule(
+    lake_scenario: &Mutex<LakeScenario>,
+    stop: CancellationToken,
+) -> anyhow::Result<()> {
     while !stop.is_cancelled() {
-        lakeside.lock().await.round().await?;
+        lake_scenario.lock().await.round().await?;
         let _ = tokio::time::timeout(EVERY, stop.cancelled()).await;
     }
     Ok(())
@@ -406,7 +409,7 @@ mod tests {
         assert_eq!(hours(&ticks(HOURS / HOURS_A_ROUND)), hours(&first));
         let numbers: Vec<usize> = first.iter().chain(&second).map(|tick| tick.number).collect();
         assert_eq!(numbers, (0..120).collect::<Vec<_>>());
-        let contents: BTreeSet<Content> = first.iter().chain(&second).map(Tick::content).collect();
+        let contents: BTreeSet<SentTick> = first.iter().chain(&second).map(Tick::content).collect();
         assert_eq!(contents.len(), 120);
     }
 

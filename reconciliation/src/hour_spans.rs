@@ -1,14 +1,14 @@
-//! [`Stretches`]: hours in pieces that fit into memory.
+//! [`HourSpans`]: hours in pieces that fit into memory.
 
 use hourly::hour::Hour;
 use std::ops::Range;
 
-/// Hours that are compared at a time; the neighbouring folders of a stretch are read twice.
+/// Hours that are compared at a time; the neighbouring folders of a span are read twice.
 const LONGEST: i64 = 24;
 
-/// One stretch of hours after the other.
+/// One span of hours after the other.
 #[derive(Debug)]
-pub struct Stretches {
+pub struct HourSpans {
     rest: Range<Hour>,
     /// Behind those, the last one first.
     later: Vec<Range<Hour>>,
@@ -17,7 +17,7 @@ pub struct Stretches {
     are_apart: bool,
 }
 
-impl Stretches {
+impl HourSpans {
     /// Those of some hours, in order of time, and of a window behind them.
     #[must_use]
     pub fn of(before: &[Hour], window: Range<Hour>) -> Self {
@@ -65,23 +65,22 @@ mod tests {
     use super::*;
     use common::Timestamp;
 
-    /// The stretches that are looked at to the end, where hours before `wide` fit only one at a
+    /// The spans that are looked at to the end, where hours before `wide` fit only one at a
     /// time.
     fn lengths(hours: i64, wide: i64) -> Vec<usize> {
         let first = Hour::of(Timestamp::from_micros(0));
-        let (mut stretches, mut lengths) =
-            (Stretches::of(&[], first..first.plus(hours)), Vec::new());
+        let (mut spans, mut lengths) = (HourSpans::of(&[], first..first.plus(hours)), Vec::new());
         let mut next = first;
-        while let Some(stretch) = stretches.current() {
-            assert_eq!(stretch.start, next, "none is left out");
-            let length = Hour::each(stretch.clone()).count();
-            if length > 1 && stretch.start < first.plus(wide) {
-                stretches.shorten();
+        while let Some(span) = spans.current() {
+            assert_eq!(span.start, next, "none is left out");
+            let length = Hour::each(span.clone()).count();
+            if length > 1 && span.start < first.plus(wide) {
+                spans.shorten();
                 continue;
             }
-            next = stretch.end;
+            next = span.end;
             lengths.push(length);
-            stretches.advance();
+            spans.advance();
         }
         assert_eq!(next, first.plus(hours));
         lengths
@@ -98,11 +97,11 @@ mod tests {
     fn hours_before_the_window_come_first_and_those_that_follow_one_another_together() {
         let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
         let before = [hour(1), hour(2), hour(9), hour(39)];
-        let mut stretches = Stretches::of(&before, hour(40)..hour(70));
+        let mut spans = HourSpans::of(&before, hour(40)..hour(70));
         let mut found = Vec::new();
-        while let Some(stretch) = stretches.current() {
-            found.push((stretch, stretches.are_apart()));
-            stretches.advance();
+        while let Some(span) = spans.current() {
+            found.push((span, spans.are_apart()));
+            spans.advance();
         }
         let expected =
             [(1, 3, true), (9, 10, true), (39, 40, true), (40, 64, false), (64, 70, false)];
@@ -113,13 +112,13 @@ mod tests {
     #[test]
     fn hours_that_are_taken_in_smaller_stretches_follow_one_another() {
         let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
-        let mut stretches = Stretches::of(&[hour(1)], hour(40)..hour(70));
-        stretches.advance();
-        stretches.shorten();
-        assert!(stretches.are_apart(), "the first ones were not looked at yet");
-        stretches.advance();
-        stretches.shorten();
-        assert!(!stretches.are_apart());
+        let mut spans = HourSpans::of(&[hour(1)], hour(40)..hour(70));
+        spans.advance();
+        spans.shorten();
+        assert!(spans.are_apart(), "the first ones were not looked at yet");
+        spans.advance();
+        spans.shorten();
+        assert!(!spans.are_apart());
     }
 
     #[test]

@@ -7,24 +7,24 @@ use tokio::sync::Mutex;
 
 use super::archiver::Archiver;
 use super::batch::Batches;
-use super::beside::Beside;
 use super::database::Administrator;
+use super::delivery_counts::DeliveryCounts;
 use super::findings::Findings;
+use super::instance_settings::{ALWAYS, InstanceSettings, MOST};
 use super::instances::{self, Instance, Setup};
-use super::lakeside::Lakeside;
+use super::lake_scenario::LakeScenario;
 use super::link::link;
 use super::load::Skew;
-use super::manner::{ALWAYS, MOST, Manner};
 use super::services::StackArgs;
-use super::tally::Tally;
+use super::side_topics::SideTopics;
 use crate::prove::ProveArgs;
 use testing::{TcpProxy, stack};
 
 /// The speed layers that reach Kafka through the link.
 pub const KAFKA_LINKED: [usize; 2] = [1, 3];
 
-/// Whoever holds a lock is the only one that breaks what is behind it.
-pub struct Ground {
+/// Each mutex gives exclusive permission to break that service.
+pub struct Environment {
     pub services: StackArgs,
     pub postgres: Mutex<Administrator>,
     pub kafka: Mutex<()>,
@@ -40,28 +40,28 @@ pub struct Ground {
     pub batches: Arc<Batches>,
     pub producers: Mutex<Skew>,
     /// Where a fault is planned for it.
-    pub beside: Option<Mutex<Beside>>,
-    pub lakeside: Option<Mutex<Lakeside>>,
+    pub beside: Option<Mutex<SideTopics>>,
+    pub lake_scenario: Option<Mutex<LakeScenario>>,
     pub findings: Arc<Findings>,
     /// Where the programs' logs are.
     pub logs: PathBuf,
 }
 
 /// What a run needs beside the services.
-pub struct Wanted<'a> {
-    pub manner: &'a Manner,
-    pub beside: Option<Beside>,
+pub struct Scenario<'a> {
+    pub settings: &'a InstanceSettings,
+    pub beside: Option<SideTopics>,
     /// A fault is planned for it.
     pub has_lake: bool,
 }
 
-impl Ground {
+impl Environment {
     /// Starts the links and the programs. Logs go to `logs`.
-    pub async fn lay(
+    pub async fn set_up(
         args: &ProveArgs,
         services: &StackArgs,
         logs: &Path,
-        Wanted { manner, beside, has_lake }: Wanted<'_>,
+        Scenario { settings, beside, has_lake }: Scenario<'_>,
     ) -> anyhow::Result<Self> {
         let (kafka_listen, kafka_target) =
             (stack("STACK_KAFKA_PROXY_LISTEN"), stack("STACK_KAFKA_PROXY_TARGET"));
@@ -81,17 +81,22 @@ impl Ground {
                 kafka_brokers,
                 topic: args.kafka.topic.clone(),
                 group_id: args.group_id.clone(),
-                properties: Some(manner.protocol.properties()),
-                flags: vec!["--writers".to_owned(), manner.writers[number].to_string()],
+                properties: Some(settings.protocol.properties()),
+                flags: vec!["--writers".to_owned(), settings.writers[number].to_string()],
                 logs: logs.to_owned(),
             })));
         }
         let (proxy, database_url) = link(args.database.url()).await?;
         postgres_links.push(Mutex::new(proxy));
-        let lakeside = match has_lake {
+        let lake_scenario = match has_lake {
             true => Some(
-                Lakeside::lay(&args.kafka.brokers, (&database_url, &endpoint_url), logs, &findings)
-                    .await?,
+                LakeScenario::set_up(
+                    &args.kafka.brokers,
+                    (&database_url, &endpoint_url),
+                    logs,
+                    &findings,
+                )
+                .await?,
             ),
             false => None,
         };
@@ -104,7 +109,7 @@ impl Ground {
             logs: logs.to_owned(),
             findings: Arc::clone(&findings),
         };
-        let ground = Self {
+        let environment = Self {
             services: services.clone(),
             postgres: Mutex::new(Administrator::new(args.database.url())),
             kafka: Mutex::new(()),
@@ -117,15 +122,15 @@ impl Ground {
             batches: Arc::new(batches),
             producers: Mutex::new(Skew::default()),
             beside: beside.map(Mutex::new),
-            lakeside: lakeside.map(Mutex::new),
+            lake_scenario: lake_scenario.map(Mutex::new),
             findings,
             logs: logs.to_owned(),
         };
-        for instance in &ground.instances[..ALWAYS] {
+        for instance in &environment.instances[..ALWAYS] {
             instance.lock().await.start()?;
         }
-        ground.archiver.lock().await.start()?;
-        Ok(ground)
+        environment.archiver.lock().await.start()?;
+        Ok(environment)
     }
 
     /// Programs that have ended without being asked to; those that a fault has in its hands are
@@ -158,15 +163,15 @@ impl Ground {
     }
 
     /// What is beside the main topic, once it is at rest.
-    pub async fn prove_beside(&self) -> anyhow::Result<Tally> {
-        let mut tally = Tally::default();
+    pub async fn prove_beside(&self) -> anyhow::Result<DeliveryCounts> {
+        let mut counts = DeliveryCounts::default();
         if let Some(beside) = &self.beside {
-            tally += beside.lock().await.prove(&self.findings).await?;
+            counts += beside.lock().await.prove(&self.findings).await?;
         }
-        if let Some(lakeside) = &self.lakeside {
-            tally += lakeside.lock().await.prove().await?;
+        if let Some(lake_scenario) = &self.lake_scenario {
+            counts += lake_scenario.lock().await.prove().await?;
         }
-        Ok(tally)
+        Ok(counts)
     }
 
     /// How often a speed layer was refused.
