@@ -56,8 +56,8 @@ pub struct Survey {
 }
 
 /// Compares a listing with what is known of the folder. `names` says what an object's name means.
-/// `is_forced`: which objects are changes in any case; `by_decode_rules` makes those changes that were
-/// read in another way.
+/// `is_forced`: which objects are changes in any case; `by_decode_rules` makes those changes that
+/// were read in another way.
 #[must_use]
 pub fn compare(
     folder: &Folder,

@@ -2,8 +2,8 @@
 //! as Aiven's connector writes lines (`format.output.fields` key, value, offset, timestamp).
 //!
 //! It stands in front of the decoder where a line is surely such an envelope ([`is_surely_one`]):
-//! `--each value` would lead into it, and members of the message would be looked for around it. Else
-//! it stands behind: a line that is a tick as it is never comes here.
+//! `--each value` would lead into it, and members of the message would be looked for around it.
+//! Else it stands behind: a line that is a tick as it is never comes here.
 
 use crate::archive::CsvFields;
 use base64::Engine;

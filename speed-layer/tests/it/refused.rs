@@ -505,7 +505,8 @@ async fn slow_messages_that_come_together_are_written_as_each_alone_would_be() {
 #[tokio::test]
 async fn a_slow_message_is_given_its_time_beside_one_at_which_something_breaks() {
     let scene = Scene::new(3).await;
-    let speed_layer = scene.start(&["--writer-timeout", "8s"]);
+    // Both come in one batch, however slowly they are sent.
+    let speed_layer = scene.start(&["--writer-timeout", "8s", "--linger", "1s"]);
     scene.send_ticks(3, 5).await;
     scene.wait_all_in().await;
     let body = "if new.symbol = 'BROKEN' then raise exception 'out of order' using errcode = 'XX000'; end if;

@@ -83,7 +83,7 @@ fn simulate(binaries: &Binaries, options: &Options) -> Command {
         ])
         .args(["--odd", WRONG_PRICES])
         .args(["--symbols", &options.symbols.to_string()])
-        // Before now few ticks tell of the market, and from now on many: volumes go on all the same.
+        // Before now few ticks tell of the market, and from now on many: volumes go on as they were.
         .args(["--volume-per-second", "20000"]);
     command
 }

@@ -646,7 +646,7 @@ fn a_phone_shows_each_figure_and_title() {
     }
 }
 
-/// Nothing is waited for on Pipeline's long part: rows that are only opened for a reason are closed.
+/// Nothing is waited for on Pipeline's long part: rows that are opened for a reason are closed.
 #[test]
 fn the_first_look_at_the_pipeline_is_no_longer_than_three_screens() {
     let dashboards = dashboards();
