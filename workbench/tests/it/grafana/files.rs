@@ -70,10 +70,10 @@ fn uids_and_panel_ids_are_unique_and_no_two_panels_overlap() {
             assert!(id > 0 && ids.insert(id), "{file}: panel {title:?} shares its id {id}");
         }
         let top = dashboard.json["panels"].as_array().unwrap();
-        assert_no_overlap(&file, top);
+        assert_no_overlap(file, top);
         // What a closed row holds moves the rows below it when it is opened.
         for row in top.iter().filter(|row| row["collapsed"] == true) {
-            assert_no_overlap(&file, row["panels"].as_array().unwrap());
+            assert_no_overlap(file, row["panels"].as_array().unwrap());
         }
     }
 }
