@@ -442,8 +442,8 @@ fn read_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
     if is_json_integer(text, at, digits) { decimal_of(text, at, whole, digits) } else { None }
 }
 
-/// As [`decimal`], with up to 19 digits in front of the point where they fit: so long is a number
-/// of nanoseconds.
+/// As [`read_decimal`], with up to 19 digits in front of the point where they fit: so long is a
+/// number of nanoseconds.
 #[inline(always)]
 fn nanosecond_decimal(text: Text<'_>, at: usize) -> Option<Decimal> {
     let (whole, digits) = text.digits(at);

@@ -213,7 +213,7 @@ impl Database {
     }
 }
 
-/// A transaction in which nobody else migrates, and what [`applied`] gives.
+/// A transaction in which nobody else migrates, and what [`read_applied`] gives.
 async fn begin_alone(
     connection: &mut PgConnection,
 ) -> sqlx::Result<(Transaction<'_, Postgres>, HashMap<i64, Vec<u8>>)> {
