@@ -354,18 +354,18 @@ func TestTheArchiverWritesAsTheSinkDoes(t *testing.T) {
 	if sink["s3.compression.type"] != "gzip" || sink["rotate.schedule.interval.ms"] != "${env:S3_SINK_ROTATE_MS}" || !slices.Equal(command, wanted) {
 		t.Errorf("the archiver is %v, the sink is %v", command, sink)
 	}
-	args := strings.ReplaceAll(textOf(t, "../../workbench/src/archive/args.rs"), "_000", "000")
-	for _, same := range []string{`default_value = "` + sink["topics.dir"] + `"`, "default_value_t = " + sink["flush.size"]} {
-		if !strings.Contains(args, same) {
+	source := textOf(t, "../../workbench/src/archive/args.rs") + textOf(t, "../../workbench/src/archive/objects.rs")
+	for _, same := range []string{`format!("` + sink["topics.dir"] + "/{topic}/", "default_value_t = " + sink["flush.size"]} {
+		if !strings.Contains(strings.ReplaceAll(source, "_000", "000"), same) {
 			t.Errorf("workbench archive has no %q", same)
 		}
 	}
 	file := filepath.Join(t.TempDir(), ".env")
-	if err := os.WriteFile(file, []byte("ARCHIVER_FLAGS=--keys --folder=other\nS3_SINK_ROTATE_MS=600000\nSCHEMA_REGISTRY_URL=http://registry\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("ARCHIVER_FLAGS=--keys --record-time\nS3_SINK_ROTATE_MS=600000\nSCHEMA_REGISTRY_URL=http://registry\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	archiver := loadWith(t, file).Services["archiver"]
-	if got := archiver.Command; !slices.Equal(got[3:], []string{"--rotate=600000ms", "--keys", "--folder=other"}) {
+	if got := archiver.Command; !slices.Equal(got[3:], []string{"--rotate=600000ms", "--keys", "--record-time"}) {
 		t.Errorf("by .env it is %v", got)
 	}
 	if url := archiver.Environment["SCHEMA_REGISTRY_URL"]; url == nil || *url != "http://registry" {
@@ -436,7 +436,7 @@ var ofCompose = []string{
 // As a person writes them into .env; where nobody says anything, a program's own default holds.
 func TestEveryVariableOfAProgramHasAWayInByEnv(t *testing.T) {
 	speed := variablesOf(t, "speed-layer", "service")
-	batch := append(variablesOf(t, "batch-layer"), slices.DeleteFunc(variablesOf(t, "service"), func(name string) bool {
+	batch := append(variablesOf(t, batchLayer...), slices.DeleteFunc(variablesOf(t, "service"), func(name string) bool {
 		return name == "KAFKA_PROPERTIES" // verify's, and Compose's Kafka needs none
 	})...)
 	file, lines := filepath.Join(t.TempDir(), ".env"), ""

@@ -551,7 +551,7 @@ func helpOf(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	flag := regexp.MustCompile(`((?:[ \t]*///[^\n]*\n)+)(?:[ \t]*#\[[^\n]*\]\n)*[ \t]*#\[arg\(([^\]]*?)\benv = "([A-Z]\w*)"`)
-	for _, crate := range []string{"service", "speed-layer", "batch-layer"} {
+	for _, crate := range append([]string{"service", "speed-layer"}, batchLayer...) {
 		err := filepath.WalkDir("../../"+crate+"/src", func(path string, entry fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(path) != ".rs" {
 				return err
@@ -706,6 +706,9 @@ func TestHowMessagesLookIsSaidOnceAndGoesToEveryProgram(t *testing.T) {
 	}
 }
 
+// What the program batch-layer is made of, but for what both programs share.
+var batchLayer = []string{"hourly", "reconciliation", "batch-layer"}
+
 // The variables that the sources of some crates name, each once.
 func variablesOf(t *testing.T, crates ...string) []string {
 	t.Helper()
@@ -804,8 +807,8 @@ func TestSettingsTakeWhatTheProgramsKnowAndThePodsDoNotSay(t *testing.T) {
 		t.Fatal(err)
 	}
 	ofMessages, logs := variables(t, "messages.rs"), textOf(t, "../../docs/logs.md")
-	for side, crate := range map[string]string{"speedLayer": "speed-layer", "batchLayer": "batch-layer"} {
-		wanted := slices.DeleteFunc(variablesOf(t, crate, "service"), func(name string) bool {
+	for side, crates := range map[string][]string{"speedLayer": {"speed-layer"}, "batchLayer": batchLayer} {
+		wanted := slices.DeleteFunc(variablesOf(t, append(slices.Clone(crates), "service")...), func(name string) bool {
 			return slices.Contains(ofMessages, name) || slices.Contains(ofTheChart, name)
 		})
 		known := []string{}
@@ -818,7 +821,7 @@ func TestSettingsTakeWhatTheProgramsKnowAndThePodsDoNotSay(t *testing.T) {
 			}
 		}
 		if slices.Sort(known); !slices.Equal(known, wanted) {
-			t.Errorf("settings.%s knows\n%v, %s\n%v", side, known, crate, wanted)
+			t.Errorf("settings.%s knows\n%v, %s\n%v", side, known, crates, wanted)
 		}
 		for _, name := range []string{
 			"HTTPS_PROXY", "https_proxy", "ALL_PROXY", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "AWS_ROLE_ARN", "AWS_PROFILE", "AWS_USE_FIPS_ENDPOINT",
