@@ -1,6 +1,6 @@
 //! `cargo xtask chart`: the figures of docs/benchmarks.md as pictures, out of the table of runs
 //! (docs/runs.md) and the newest lines of JSON that benches left (docs/runs); and the README's
-//! badges, out of the workspace's manifest.
+//! badges, out of the workspace's manifest; and the drawing of how a tick travels.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -41,6 +41,12 @@ const LATENCIES: [(Option<&str>, &str, &str, f64); 4] = [
 /// The key of the manifest, the label and the colour of a badge, and what follows the value.
 const BADGES: [(&str, &str, &str, &str); 2] =
     [("rust-version", "rust", "#b7410e", "+"), ("license", "licence", "#0969da", "")];
+
+/// How a tick travels, which measures nothing.
+const DATAFLOW: &str = include_str!("chart/dataflow.svg");
+/// The ground of each picture: a page may be dark where the reader's system is light.
+const PAPER: &str =
+    ".paper { fill: #ffffff } @media (prefers-color-scheme: dark) { .paper { fill: #0d1117 } }";
 
 /// A ratio to the bare COPY with its extremes, which are the ratio itself where there was one
 /// round.
@@ -95,6 +101,7 @@ fn drawn() -> Result<Vec<(String, String)>> {
         ("speed.svg".to_owned(), svg(&runs)),
         ("batch.svg".to_owned(), batch),
         ("latency.svg".to_owned(), latency),
+        ("dataflow.svg".to_owned(), DATAFLOW.replace("{PAPER}", PAPER)),
     ];
     let manifest = files::read(&files::workspace().join("Cargo.toml"))?;
     for (key, label, colour, suffix) in BADGES {
@@ -264,11 +271,13 @@ fn framed(title: &str, height: f64, drawn: &str) -> String {
         r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="title">
 <title id="title">{title}</title>
 <style>
+{PAPER}
 text {{ font: 12px system-ui, sans-serif; fill: #57606a }}
 .grid {{ stroke: #8c959f; stroke-width: 0.4 }}
 .goal {{ stroke: #8c959f; stroke-width: 2 }}
 @media (prefers-color-scheme: dark) {{ text {{ fill: #9ea7b3 }} }}
 </style>
+<rect class="paper" width="100%" height="100%" rx="8"/>
 {drawn}</svg>
 "#
     )

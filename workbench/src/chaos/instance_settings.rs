@@ -54,10 +54,23 @@ impl InstanceSettings {
     }
 }
 
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Classic => "classic",
+            Self::Consumer => "consumer",
+        })
+    }
+}
+
 impl fmt::Display for InstanceSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { protocol, protocol_beside, writers } = self;
-        write!(f, "groups {protocol:?} and {protocol_beside:?} beside, writers {writers:?}")
+        let writers = writers.map(|number| number.to_string()).join(", ");
+        write!(
+            f,
+            "group protocol {protocol} (beside the main topic {protocol_beside}); writers by instance: {writers}"
+        )
     }
 }
 

@@ -54,18 +54,20 @@ impl Board {
 
 /// Draws until `stop`. PostgreSQL may be away: that is one of the faults.
 pub async fn show(args: &ProveArgs, board: &Board, stop: &CancellationToken) {
-    let mut seen = "nothing seen yet".to_owned();
+    let mut seen = Seen { counts: "nothing seen yet".to_owned(), page: String::new() };
     while !stop.is_cancelled() {
         let away = match look(args).await {
-            Ok(page) => {
-                seen = page;
+            Ok(now) => {
+                seen = now;
                 ""
             }
-            Err(_) => "  (from before: PostgreSQL does not answer)",
+            Err(_) => " (from before: PostgreSQL does not answer)",
         };
         let (count, latest) = board.count_and_latest();
+        let Seen { counts, page } = &seen;
+        // What is of most interest stands first: a screen may be too low for all.
         let frame = format!(
-            "{count} faults so far · {seen}{away}\n\nThe latest faults:\n{latest}\n\nCtrl-C ends it\n"
+            "{count} faults so far · {counts}{away} · Ctrl-C ends it\n\nThe latest faults:\n{latest}\n\n{page}\n"
         );
         // Nobody is left to be told where standard output is closed.
         let _ = draw(&frame);
@@ -78,6 +80,12 @@ pub async fn show(args: &ProveArgs, board: &Board, stop: &CancellationToken) {
 fn draw(frame: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     if out.is_terminal() {
+        // What is higher than the screen would scroll, and be drawn below itself.
+        let rows = rustix::termios::tcgetwinsize(&out).map_or(0, |size| usize::from(size.ws_row));
+        let frame: String = match rows {
+            0 => frame.to_owned(),
+            rows => frame.split_inclusive('\n').take(rows - 1).collect(),
+        };
         // Home, each line cleared to its end, then the rest of the screen: it does not flicker.
         write!(out, "\x1b[H{}\x1b[J", frame.replace('\n', "\x1b[K\n"))?;
     } else {
@@ -86,11 +94,18 @@ fn draw(frame: &str) -> std::io::Result<()> {
     out.flush()
 }
 
-async fn look(args: &ProveArgs) -> anyhow::Result<String> {
+/// What the tables have shown.
+struct Seen {
+    counts: String,
+    page: String,
+}
+
+async fn look(args: &ProveArgs) -> anyhow::Result<Seen> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     let (lost, doubled) = lost_and_doubled(&mut connection, args).await?;
     let page = report::look(&args.kafka, &args.group_id, &mut connection).await?;
-    Ok(format!("ticks lost {lost} · ticks doubled {doubled}\n\n{}", page.trim_end()))
+    let counts = format!("ticks lost {lost} · ticks doubled {doubled}");
+    Ok(Seen { counts, page: page.trim().to_owned() })
 }
 
 async fn lost_and_doubled(

@@ -49,6 +49,7 @@ pub fn run(
     let mut load = Load {
         sender: Sender::new(kafka.client_config(), &kafka.topic)?,
         rng: ChaCha8Rng::seed_from_u64(amount.seed),
+        market_seed: amount.seed,
         stop: stop.clone(),
     };
     let span = i64::try_from(PAST.as_micros()).unwrap_or(i64::MAX);
@@ -67,6 +68,8 @@ pub fn run(
 struct Load {
     sender: Sender,
     rng: ChaCha8Rng,
+    /// All pieces are of one market, whose prices go on from one to the next.
+    market_seed: u64,
     stop: CancellationToken,
 }
 
@@ -76,6 +79,7 @@ impl Load {
         let (high_low, beside) = (self.rng.random(), self.rng.random());
         let volumes = Volumes { fractional: 0.1, absent: 0.0, ..Volumes::default() };
         let mut feed = Feed::new(Plan {
+            market_seed: self.market_seed,
             high_low,
             beside,
             volumes,

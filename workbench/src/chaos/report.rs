@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Serialize;
+use service::words::counted;
 
 use super::delivery_counts::DeliveryCounts;
 use super::fault::Fault;
@@ -112,11 +113,11 @@ impl ChaosReport {
         let _ = writeln!(text, "\n{}", self.verdict.text());
         let _ = writeln!(
             text,
-            "{} faults in {:.0} s, {} late writers refused; {} messages acknowledged, {} in the topic; all written {:.1} s \
+            "{} faults in {:.0} s, {} refused; {} messages acknowledged, {} in the topic; all written {:.1} s \
              after the last fault",
             self.faults.len(),
             self.seconds,
-            self.fenced,
+            counted(self.fenced as u64, "late writer"),
             self.acknowledged,
             self.verdict.records(),
             self.caught_up_seconds

@@ -86,7 +86,7 @@ impl Page {
         let (rows, hours) = (grouped(totals.summaries), grouped(totals.summary_hours));
         self.heading(
             "HOURLY SUMMARIES",
-            &format!("{rows} of {hours} hours; of the last ones the largest volumes"),
+            &format!("{rows} of {hours} hours; of the newest ones those with most volume"),
         );
         if summaries.is_empty() {
             self.line("  none yet: the batch layer computes an hour once it is over");

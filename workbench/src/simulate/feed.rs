@@ -39,6 +39,8 @@ pub struct Volumes {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     pub seed: u64,
+    /// Of the prices: plans that follow one another may be of one market.
+    pub market_seed: u64,
     pub symbols: usize,
     pub shape: Shape,
     /// Adds high and low to the pipeline's own form.
@@ -61,6 +63,7 @@ impl Plan {
     pub fn plain(seed: u64, symbols: usize, shape: Shape, pace: Pace) -> Self {
         Self {
             seed,
+            market_seed: seed,
             symbols,
             shape,
             high_low: false,
@@ -137,8 +140,8 @@ pub struct Feed {
 impl Feed {
     /// Errors: never in practice; see [`NewYork::new`].
     pub fn new(plan: Plan) -> anyhow::Result<Self> {
-        let mut rng = ChaCha8Rng::seed_from_u64(plan.seed);
-        let market = Market::new(symbols(plan.symbols.max(1)), &mut rng);
+        let mut prices = ChaCha8Rng::seed_from_u64(plan.market_seed);
+        let market = Market::new(symbols(plan.symbols.max(1)), &mut prices);
         let clock = Clock::new(NewYork::new()?);
         let spread = match plan.pace {
             Pace::Spread { start, span, ticks } => {
@@ -148,8 +151,8 @@ impl Feed {
         };
         Ok(Self {
             odd: Odd::new(plan.odd.clone()),
+            rng: ChaCha8Rng::seed_from_u64(plan.seed),
             plan,
-            rng,
             market,
             clock,
             spread,
@@ -364,7 +367,8 @@ mod tests {
             } else {
                 Pace::Spread { start: START, span: SPAN, ticks }
             };
-            Plan { seed, symbols, shape, high_low, beside, volumes, late, broken, odd: Vec::new(), pace }
+            let market_seed = seed;
+            Plan { seed, market_seed, symbols, shape, high_low, beside, volumes, late, broken, odd: Vec::new(), pace }
         }
     }
 
@@ -376,7 +380,8 @@ mod tests {
 
         #[test]
         fn another_seed_gives_other_messages(plan in plans()) {
-            let other = Plan { seed: plan.seed.wrapping_add(1), ..plan.clone() };
+            let seed = plan.seed.wrapping_add(1);
+            let other = Plan { seed, market_seed: seed, ..plan.clone() };
             prop_assert_ne!(all(&plan), all(&other));
         }
 

@@ -159,6 +159,7 @@ impl SimulateArgs {
         }
         Ok(Plan {
             seed: self.seed,
+            market_seed: self.seed,
             symbols: self.symbols as usize,
             shape: self.shape,
             high_low: self.high_low,

@@ -23,6 +23,10 @@ const SHAPES: [&str; 10] = [
     "alpha-vantage",
 ];
 
+/// Faults come to a market of their own.
+const NOT_WITH_CHAOS: [&str; 8] =
+    ["once", "hours", "ticks", "rate", "symbols", "shape", "programs", "connect_plugin"];
+
 #[derive(Parser)]
 pub struct Options {
     /// Go through everything once, prove that topic, tables and archive agree, and end with exit
@@ -34,7 +38,7 @@ pub struct Options {
     pub(super) minutes: Option<u64>,
     /// Break the services and programs meanwhile, and count the ticks that are lost or doubled by
     /// it
-    #[arg(long, conflicts_with_all = ["once", "connect_plugin"])]
+    #[arg(long, conflicts_with_all = NOT_WITH_CHAOS)]
     pub(super) chaos: bool,
     /// Hours of market time before now to begin with; MACD needs 34 of them, a moving average of 50
     /// hours 50
@@ -51,7 +55,7 @@ pub struct Options {
     pub(super) symbols: u64,
     /// What the messages look like; default: the pipeline's own form, bare and in Connect's
     /// envelope
-    #[arg(long, value_parser = SHAPES, conflicts_with = "chaos")]
+    #[arg(long, value_parser = SHAPES)]
     pub(super) shape: Option<String>,
     /// How the binaries are compiled: `release` takes minutes more, and is many times as fast
     #[arg(long, value_enum, default_value_t = Profile::Quick)]
@@ -102,5 +106,14 @@ mod tests {
         let options = Options::once_with(Path::new("target/a b")).unwrap();
         assert!(options.once && options.programs.as_deref() == Some(Path::new("target/a b")));
         assert_eq!((options.hours, options.ticks, options.symbols), (2, 50_000, 25));
+    }
+
+    #[test]
+    fn what_the_market_of_faults_does_not_take_is_refused_beside_it() {
+        for flag in ["--hours=2", "--ticks=5", "--symbols=2", "--programs=target/x"] {
+            let error = Options::try_parse_from(["demo", "--chaos", flag]).err().unwrap();
+            assert_eq!(error.exit_code(), 2, "{flag}");
+        }
+        assert!(Options::try_parse_from(["demo", "--chaos", "--profile=dev"]).is_ok());
     }
 }

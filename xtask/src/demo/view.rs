@@ -60,7 +60,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Goes on showing this below everything else.
+    /// Goes on showing this below the places.
     pub fn note(&mut self, note: String) {
         self.notes.push(note);
     }
@@ -125,6 +125,13 @@ impl<'a> View<'a> {
         let frame = frame(&self.title(), &report.output, &self.places, &self.notes);
         let mut out = std::io::stdout().lock();
         if on_terminal {
+            // What is higher than the screen would scroll, and be drawn below itself.
+            let size = rustix::termios::tcgetwinsize(&out);
+            let rows = size.map_or(0, |size| usize::from(size.ws_row));
+            let frame: String = match rows {
+                0 => frame,
+                rows => frame.split_inclusive('\n').take(rows - 1).collect(),
+            };
             // Home, each line cleared to its end, then the rest of the screen: it does not flicker.
             write!(out, "\x1b[H{}\x1b[J", frame.replace('\n', "\x1b[K\n"))?;
         } else {
@@ -144,8 +151,9 @@ impl<'a> View<'a> {
     }
 }
 
+/// The report stands last: a screen may be too low for all of it.
 fn frame(title: &str, report: &str, places: &[String], notes: &[String]) -> String {
-    let mut frame = format!("{title}\n\n{}\n\nLook for yourself:\n", report.trim_end());
+    let mut frame = format!("{title}\n\nLook for yourself:\n");
     for place in places {
         frame.push_str("  ");
         frame.push_str(place);
@@ -154,7 +162,7 @@ fn frame(title: &str, report: &str, places: &[String], notes: &[String]) -> Stri
     for note in notes {
         frame.push_str(&format!("\n{}\n", note.trim_end()));
     }
-    frame
+    format!("{frame}\n{}\n", report.trim())
 }
 
 #[cfg(test)]
@@ -162,14 +170,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_frame_has_the_report_between_the_title_and_the_places() {
+    fn a_frame_has_the_places_between_the_title_and_the_report() {
         let frame = frame("title", "\n\nticks  5\n\n", &["psql x".to_owned()], &[]);
-        assert_eq!(frame, "title\n\n\n\nticks  5\n\nLook for yourself:\n  psql x\n");
+        assert_eq!(frame, "title\n\nLook for yourself:\n  psql x\n\nticks  5\n");
     }
 
     #[test]
-    fn what_has_ended_stays_below_each_frame() {
+    fn what_has_ended_stays_above_each_report() {
         let frame = frame("title", "ticks  5", &[], &["grafana ended\nwithout it\n".to_owned()]);
-        assert!(frame.ends_with("Look for yourself:\n\ngrafana ended\nwithout it\n"), "{frame}");
+        assert!(frame.ends_with("\n\ngrafana ended\nwithout it\n\nticks  5\n"), "{frame}");
     }
 }
