@@ -3,8 +3,6 @@
 mod date;
 mod epoch;
 mod instant;
-#[cfg(feature = "sqlx")]
-pub mod postgres;
 mod rules;
 mod text;
 mod worded;

@@ -23,6 +23,7 @@ use crate::lock::TransactionLock;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,11 +55,11 @@ pub struct Verdict {
 pub async fn incomplete_hours(db: &mut BatchDb, due: Hour) -> Result<BTreeSet<Hour>, Failure> {
     // Hops from one hour to the next in the index of hour_bars, which has a row for each symbol.
     let statement = pg::query_scalar(include_str!("../sql/completeness/incomplete.sql"))
-        .bind(due.start())
-        .bind(due.plus(-COMPARED_HOURS).start())
+        .bind(Timestamptz(due.start()))
+        .bind(Timestamptz(due.plus(-COMPARED_HOURS).start()))
         .bind(LISTED_AT_MOST);
-    let hours: Vec<Timestamp> = db.fetch_all("looking for missing hours in", statement).await?;
-    Ok(hours.into_iter().map(Hour::of).collect())
+    let hours: Vec<Timestamptz> = db.fetch_all("looking for missing hours in", statement).await?;
+    Ok(hours.into_iter().map(Hour::from).collect())
 }
 
 /// When the last run began that looked at all of its usual window, came to its end and was not
@@ -66,7 +67,8 @@ pub async fn incomplete_hours(db: &mut BatchDb, due: Hour) -> Result<BTreeSet<Ho
 pub async fn last_run(db: &mut BatchDb) -> Result<Option<Timestamp>, Failure> {
     let statement = pg::query_scalar(include_str!("../sql/completeness/last_run.sql"))
         .bind(crate::stop::STOPPED);
-    db.fetch_one("reading batch_runs in", statement).await
+    let last: Option<Timestamptz> = db.fetch_one("reading batch_runs in", statement).await?;
+    Ok(last.map(Timestamp::from))
 }
 
 /// What the archive itself tells of hours.
@@ -101,10 +103,10 @@ async fn write_hours(
     Lacks { rejected, offsets }: Lacks<'_>,
 ) -> Result<(), sqlx::Error> {
     pg::query(JUDGED)
-        .bind(listed)
-        .bind(rejected.keys().map(|hour| hour.start()).collect::<Vec<_>>())
+        .bind(Timestamptz::all(listed.iter().copied()))
+        .bind(Timestamptz::all(rejected.keys().map(|hour| hour.start())))
         .bind(rejected.values().map(|lines| lines.cast_signed()).collect::<Vec<_>>())
-        .bind(offsets.keys().map(|hour| hour.start()).collect::<Vec<_>>())
+        .bind(Timestamptz::all(offsets.keys().map(|hour| hour.start())))
         .bind(offsets.values().collect::<Vec<_>>())
         .execute(transaction.acquire().await?)
         .await?;
@@ -116,8 +118,8 @@ async fn read_verdict(
     window: &Range<Hour>,
 ) -> Result<Verdict, sqlx::Error> {
     let row = pg::query(include_str!("../sql/completeness/verdict.sql"))
-        .bind(window.start.start())
-        .bind(window.end.start())
+        .bind(Timestamptz(window.start.start()))
+        .bind(Timestamptz(window.end.start()))
         .fetch_one(connection)
         .await?;
     let incomplete: i64 = row.try_get("incomplete")?;

@@ -2,6 +2,7 @@
 
 use common::Timestamp;
 use common::timestamp::parse_rfc3339;
+use service::pg::Timestamptz;
 use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
@@ -72,6 +73,13 @@ impl Hour {
             true => Self::parse(&format!("{text}T00")),
             false => Self::parse(text),
         }
+    }
+}
+
+/// The hour that holds an instant of a row.
+impl From<Timestamptz> for Hour {
+    fn from(Timestamptz(instant): Timestamptz) -> Self {
+        Self::of(instant)
     }
 }
 

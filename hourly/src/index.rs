@@ -28,6 +28,7 @@ use futures::TryStreamExt;
 use rustc_hash::{FxHashMap, FxHashSet};
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Row;
 use sqlx::postgres::{PgArguments, PgRow, Postgres};
 use sqlx::query::QueryAs;
@@ -35,7 +36,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A query that returns (hour, number) rows.
-type HourCountQuery<'q> = pg::Statement<QueryAs<'q, Postgres, (Timestamp, i64), PgArguments>>;
+type HourCountQuery<'q> = pg::Statement<QueryAs<'q, Postgres, (Timestamptz, i64), PgArguments>>;
 
 /// A stale hour that a run must see to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,9 +129,9 @@ impl BatchDb {
         others: &BTreeSet<Hour>,
     ) -> Result<Vec<String>, Failure> {
         let statement = pg::query_scalar(include_str!("../sql/index/directories_of_deleted.sql"))
-            .bind(within.start.start())
-            .bind(within.end.start())
-            .bind(others.iter().map(|hour| hour.start()).collect::<Vec<_>>());
+            .bind(Timestamptz(within.start.start()))
+            .bind(Timestamptz(within.end.start()))
+            .bind(Timestamptz::all(others.iter().map(|hour| hour.start())));
         self.fetch_all("reading deleted_objects in", statement).await
     }
 
@@ -142,7 +143,7 @@ impl BatchDb {
     ) -> Result<(u64, Option<String>), Failure> {
         let statement = pg::query_as(include_str!("../sql/index/deleted_since.sql"))
             .bind(run_id)
-            .bind(kept_since);
+            .bind(Timestamptz(kept_since));
         let (count, first): (i64, Option<String>) =
             self.fetch_one("reading deleted_objects in", statement).await?;
         Ok((count.cast_unsigned(), first))
@@ -166,19 +167,20 @@ impl BatchDb {
     /// The oldest hour that anything is known of.
     pub async fn oldest_hour(&mut self) -> Result<Option<Hour>, Failure> {
         let statement = pg::query_scalar(include_str!("../sql/index/oldest_hour.sql"));
-        let oldest: Option<Timestamp> = self.fetch_one("reading batch_hours in", statement).await?;
-        Ok(oldest.map(Hour::of))
+        let oldest: Option<Timestamptz> =
+            self.fetch_one("reading batch_hours in", statement).await?;
+        Ok(oldest.map(Hour::from))
     }
 
     /// Stale hours before `due` that are in the window, or that must not wait for a window to cover
     /// them; without those that a broken object holds back.
     pub async fn stale(&mut self, due: Hour, window: &Range<Hour>) -> Result<Vec<Stale>, Failure> {
         let statement = pg::query(include_str!("../sql/index/stale.sql"))
-            .bind(due.start())
-            .bind(window.start.start())
-            .bind(window.end.start());
+            .bind(Timestamptz(due.start()))
+            .bind(Timestamptz(window.start.start()))
+            .bind(Timestamptz(window.end.start()));
         let stale = |row: &PgRow| {
-            let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
+            let hour = Hour::from(row.try_get::<Timestamptz, _>("hour")?);
             Ok(Stale { hour, replaced: row.try_get("replaced")?, reread: row.try_get("reread")? })
         };
         self.read_all("reading stale hours in", statement, stale).await
@@ -188,7 +190,7 @@ impl BatchDb {
     pub async fn objects_of(&mut self, hour: Hour) -> Result<Vec<Indexed>, Failure> {
         self.query("reading the index in", async |connection| {
             let mut rows = pg::query(include_str!("../sql/index/objects_of_hour.sql"))
-                .bind(hour.start())
+                .bind(Timestamptz(hour.start()))
                 .fetch(connection);
             let mut objects = Vec::new();
             while let Some(row) = rows.try_next().await? {
@@ -204,8 +206,8 @@ impl BatchDb {
         &mut self,
         hour: Hour,
     ) -> Result<Vec<ObjectWithoutOffsets>, Failure> {
-        let statement =
-            pg::query_as(include_str!("../sql/index/gone_without_offsets.sql")).bind(hour.start());
+        let statement = pg::query_as(include_str!("../sql/index/gone_without_offsets.sql"))
+            .bind(Timestamptz(hour.start()));
         let rows: Vec<(String, i64, i64, bool)> =
             self.fetch_all("reading the index in", statement).await?;
         let without_offsets =
@@ -221,7 +223,7 @@ impl BatchDb {
     /// How many ticks of an hour's sums carry no offset, as the index knows from their objects.
     pub async fn summed_without_offsets(&mut self, hour: Hour) -> Result<u64, Failure> {
         let statement = pg::query_scalar(include_str!("../sql/index/summed_without_offsets.sql"));
-        let statement = statement.bind(hour.start());
+        let statement = statement.bind(Timestamptz(hour.start()));
         self.fetch_one("reading the index in", statement).await.map(i64::cast_unsigned)
     }
 
@@ -231,7 +233,7 @@ impl BatchDb {
         let missed = |row: &PgRow| {
             let offsets: Option<&[u8]> = row.try_get("offsets")?;
             Ok(DeletedUnsummed {
-                hour: Hour::of(row.try_get("hour")?),
+                hour: Hour::from(row.try_get::<Timestamptz, _>("hour")?),
                 key: row.try_get("key")?,
                 ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
                 lines: row.try_get::<i64, _>("lines")?.cast_unsigned(),
@@ -252,7 +254,7 @@ impl BatchDb {
     /// Forgets that objects were deleted: others have their ticks.
     pub async fn forget_missed(&mut self, found: &[DeletedUnsummed]) -> Result<(), Failure> {
         let statement = pg::query(include_str!("../sql/index/found_again.sql"))
-            .bind(found.iter().map(|missed| missed.hour.start()).collect::<Vec<_>>())
+            .bind(found.iter().map(|missed| Timestamptz(missed.hour.start())).collect::<Vec<_>>())
             .bind(found.iter().map(|missed| &*missed.key).collect::<Vec<_>>());
         self.write("deleted_objects", statement).await.map(drop)
     }
@@ -262,16 +264,16 @@ impl BatchDb {
         let statement =
             pg::query_scalar("select hour from archive_object_hours where key = $1 order by hour")
                 .bind(key);
-        let hours: Vec<Timestamp> = self.fetch_all("reading the index in", statement).await?;
-        Ok(hours.into_iter().map(Hour::of).collect())
+        let hours: Vec<Timestamptz> = self.fetch_all("reading the index in", statement).await?;
+        Ok(hours.into_iter().map(Hour::from).collect())
     }
 
     /// The hours of which an object that is there held ticks when it was read last.
     pub async fn hours_with_ticks(&mut self, key: &str) -> Result<BTreeSet<Hour>, Failure> {
         let statement =
             pg::query_scalar(include_str!("../sql/index/hours_with_ticks_of_object.sql")).bind(key);
-        let hours: Vec<Timestamp> = self.fetch_all("reading the index in", statement).await?;
-        Ok(hours.into_iter().map(Hour::of).collect())
+        let hours: Vec<Timestamptz> = self.fetch_all("reading the index in", statement).await?;
+        Ok(hours.into_iter().map(Hour::from).collect())
     }
 
     /// The content hashes of what an object that is there, as it is listed, holds of each hour, in
@@ -290,7 +292,8 @@ impl BatchDb {
         statement: HourCountQuery<'_>,
     ) -> Result<Vec<(Hour, u64)>, Failure> {
         let rows = self.fetch_all("reading the index in", statement).await?;
-        let number = |(hour, number): (Timestamp, i64)| (Hour::of(hour), number.cast_unsigned());
+        let number =
+            |(hour, number): (Timestamptz, i64)| (Hour::from(hour), number.cast_unsigned());
         Ok(rows.into_iter().map(number).collect())
     }
 
@@ -325,11 +328,11 @@ impl BatchDb {
         key: &str,
     ) -> Result<(BTreeMap<Hour, u64>, String), Failure> {
         let statement = pg::query_as(include_str!("../sql/index/summed_of_object.sql")).bind(key);
-        let rows: Vec<(Timestamp, i64, String)> =
+        let rows: Vec<(Timestamptz, i64, String)> =
             self.fetch_all("reading the index in", statement).await?;
         let (mut held, mut decode_rules) = (BTreeMap::new(), String::new());
         for (hour, ticks, read_as) in rows {
-            held.insert(Hour::of(hour), ticks.cast_unsigned());
+            held.insert(Hour::from(hour), ticks.cast_unsigned());
             decode_rules = read_as;
         }
         Ok((held, decode_rules))
@@ -337,7 +340,8 @@ impl BatchDb {
 
     /// How an hour was computed last, if ever.
     pub async fn computed(&mut self, hour: Hour) -> Result<Option<Computed>, Failure> {
-        let statement = pg::query(include_str!("../sql/index/computed.sql")).bind(hour.start());
+        let statement =
+            pg::query(include_str!("../sql/index/computed.sql")).bind(Timestamptz(hour.start()));
         let decode = |row: &PgRow| read_computed(row, hour);
         self.read_optional("reading batch_hours in", statement, decode).await
     }
@@ -349,7 +353,8 @@ fn add_known(
 ) -> Result<(), sqlx::Error> {
     let size = row.try_get::<i64, _>("size")?.cast_unsigned();
     let (etag, is_as_read) = (row.try_get("etag")?, row.try_get("is_as_read")?);
-    let (stored_at, has_rejects) = (row.try_get("last_modified")?, row.try_get("has_rejects")?);
+    let Timestamptz(stored_at) = row.try_get("last_modified")?;
+    let has_rejects = row.try_get("has_rejects")?;
     let (gone, lacks_offsets) = (row.try_get("gone")?, row.try_get("lacks_offsets")?);
     let known = KnownObject { etag, size, stored_at, has_rejects, is_as_read, gone, lacks_offsets };
     folders.entry(row.try_get("folder")?).or_default().insert(row.try_get("key")?, known);
@@ -357,11 +362,12 @@ fn add_known(
 }
 
 fn read_object(row: &PgRow) -> Result<Object, sqlx::Error> {
+    let Timestamptz(last_modified) = row.try_get("last_modified")?;
     Ok(Object {
         key: row.try_get::<&str, _>("key")?.into(),
         etag: row.try_get("etag")?,
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
-        last_modified: Some(row.try_get("last_modified")?),
+        last_modified: Some(last_modified),
     })
 }
 
@@ -384,9 +390,20 @@ fn read_indexed(row: &PgRow) -> Result<Indexed, sqlx::Error> {
     let summed = content.zip(offsets).zip(ticks_summed).map(summed);
     let (decode_rules, lacks_offsets) =
         (row.try_get("decode_rules")?, row.try_get("lacks_offsets")?);
-    let span = row.try_get("first_at")?..=row.try_get("last_at")?;
+    let (Timestamptz(first), Timestamptz(last)) =
+        (row.try_get("first_at")?, row.try_get("last_at")?);
     let lines = row.try_get::<i64, _>("lines")?.cast_unsigned();
-    Ok(Indexed { object, folder, merged, summed, ticks, span, decode_rules, lacks_offsets, lines })
+    Ok(Indexed {
+        object,
+        folder,
+        merged,
+        summed,
+        ticks,
+        span: first..=last,
+        decode_rules,
+        lacks_offsets,
+        lines,
+    })
 }
 
 fn read_computed(row: &PgRow, hour: Hour) -> Result<Computed, sqlx::Error> {

@@ -5,7 +5,7 @@ use crate::index::BatchDb;
 use crate::lock::{Token, TransactionLock};
 use service::Failure;
 use service::pg;
-use service::pg::in_time;
+use service::pg::{Timestamptz, in_time};
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use std::ops::Range;
@@ -94,8 +94,8 @@ async fn insert(
         .bind(engine)
         .bind(looks_back)
         .bind(token.map(Token::as_str))
-        .bind(window.map(|window| window.start.start()))
-        .bind(window.map(|window| window.end.start()))
+        .bind(window.map(|window| Timestamptz(window.start.start())))
+        .bind(window.map(|window| Timestamptz(window.end.start())))
         .fetch_one(transaction.acquire().await?)
         .await
 }

@@ -8,11 +8,11 @@ use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::scan::{Offsets, places};
 use crate::state;
-use common::Timestamp;
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::words::{counted, one_or_more};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
@@ -51,8 +51,8 @@ impl SharedRecords {
 /// # Errors
 /// Where the database fails; here and below.
 pub async fn of_computed(db: &mut BatchDb, hour: Hour) -> Result<Vec<SharedRecords>, Failure> {
-    let statement =
-        pg::query_scalar("select offsets from hour_sums where hour = $1").bind(hour.start());
+    let statement = pg::query_scalar("select offsets from hour_sums where hour = $1")
+        .bind(Timestamptz(hour.start()));
     let row: Option<Vec<u8>> = db.fetch_optional("reading hour_sums in", statement).await?;
     let kept = row;
     match kept.and_then(|kept| state::decode_offsets(&kept).ok()) {
@@ -74,7 +74,7 @@ pub(crate) async fn find(
 ) -> Result<Vec<SharedRecords>, sqlx::Error> {
     let spans = spans_of(places);
     let mut rows = pg::query(include_str!("../sql/shared/find.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(spans.iter().map(|span| &*span.topic).collect::<Vec<_>>())
         .bind(spans.iter().map(|span| span.partition).collect::<Vec<_>>())
         .bind(spans.iter().map(|span| span.first.cast_signed()).collect::<Vec<_>>())
@@ -88,7 +88,7 @@ pub(crate) async fn find(
         };
         let anew: Vec<String> = row.try_get("anew")?;
         let (other, is_stale) =
-            (Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("is_stale")?);
+            (Hour::from(row.try_get::<Timestamptz, _>("hour")?), row.try_get("is_stale")?);
         let common = places.common(&others);
         // Offsets that began again are other records'.
         let of_same: Vec<_> =
@@ -163,10 +163,13 @@ pub(crate) async fn write(
         "delete from hour_spans where hour = $1",
         "delete from shared_records where $1 in (hour, other_hour)",
     ] {
-        pg::query(table).bind(hour.start()).execute(transaction.acquire().await?).await?;
+        pg::query(table)
+            .bind(Timestamptz(hour.start()))
+            .execute(transaction.acquire().await?)
+            .await?;
     }
     pg::query(include_str!("../sql/shared/insert_spans.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(spans.iter().map(|span| &*span.topic).collect::<Vec<_>>())
         .bind(spans.iter().map(|span| span.partition).collect::<Vec<_>>())
         .bind(spans.iter().map(|span| span.first.cast_signed()).collect::<Vec<_>>())
@@ -178,8 +181,8 @@ pub(crate) async fn write(
         return Ok(());
     }
     pg::query(include_str!("../sql/shared/insert_shared.sql"))
-        .bind(hour.start())
-        .bind(shared.iter().map(|shared| shared.other.start()).collect::<Vec<_>>())
+        .bind(Timestamptz(hour.start()))
+        .bind(shared.iter().map(|shared| Timestamptz(shared.other.start())).collect::<Vec<_>>())
         .bind(shared.iter().map(|shared| shared.records.cast_signed()).collect::<Vec<_>>())
         .bind(shared.iter().map(|shared| &*shared.topic).collect::<Vec<_>>())
         .bind(shared.iter().map(|shared| shared.partition).collect::<Vec<_>>())

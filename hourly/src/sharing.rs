@@ -9,9 +9,9 @@ use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::lock::{self, End, Token, TransactionLock};
 use crate::work::WindowRun;
-use common::Timestamp;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Acquire;
 use sqlx::postgres::PgTransaction;
 use std::collections::BTreeMap;
@@ -126,7 +126,7 @@ impl Stretches {
             Next::Wait | Next::Done => None,
         };
         pg::query(include_str!("../sql/sharing/take.sql"))
-            .bind(start.map(Hour::start))
+            .bind(start.map(|start| Timestamptz(start.start())))
             .bind(token.map(Token::as_str))
             .execute(transaction.acquire().await?)
             .await?;
@@ -145,11 +145,11 @@ impl Stretches {
 async fn states(
     transaction: &mut PgTransaction<'_>,
 ) -> Result<BTreeMap<Hour, StretchState>, sqlx::Error> {
-    let rows: Vec<(Timestamp, bool)> = pg::query_as(include_str!("../sql/sharing/stretches.sql"))
+    let rows: Vec<(Timestamptz, bool)> = pg::query_as(include_str!("../sql/sharing/stretches.sql"))
         .fetch_all(transaction.acquire().await?)
         .await?;
     let state = |is_done| if is_done { StretchState::Done } else { StretchState::Busy };
-    Ok(rows.into_iter().map(|(start, is_done)| (Hour::of(start), state(is_done))).collect())
+    Ok(rows.into_iter().map(|(start, is_done)| (Hour::from(start), state(is_done))).collect())
 }
 
 async fn finish(db: &mut BatchDb, start: Hour) -> Result<(), Failure> {
@@ -157,7 +157,7 @@ async fn finish(db: &mut BatchDb, start: Hour) -> Result<(), Failure> {
     let update = pg::query(
         "update batch_stretches set is_done = true where first_hour = $1 and token = $2::uuid",
     )
-    .bind(start.start())
+    .bind(Timestamptz(start.start()))
     .bind(token.as_ref().map(Token::as_str));
     db.transact(SHARING, TransactionLock::Membership, async |transaction| {
         update.execute(transaction).await.map(drop)
@@ -200,6 +200,7 @@ pub async fn work(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use common::Timestamp;
 
     fn hour(number: i64) -> Hour {
         Hour::of(Timestamp::from_micros(0)).plus(number)

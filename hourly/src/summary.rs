@@ -13,6 +13,7 @@ use crate::shared::{self, SharedRecords};
 use crate::state;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::pg::bars::Columns;
 use service::telemetry::TRACED;
 use sqlx::postgres::PgTransaction;
@@ -146,11 +147,11 @@ impl Summary<'_> {
         transaction: &mut PgTransaction<'_>,
     ) -> Result<(), sqlx::Error> {
         pg::query(include_str!("../sql/summary/keep_stale.sql"))
-            .bind(self.hour.start())
+            .bind(Timestamptz(self.hour.start()))
             .execute(transaction.acquire().await?)
             .await?;
         pg::query(include_str!("../sql/summary/forget_stale.sql"))
-            .bind(self.hour.start())
+            .bind(Timestamptz(self.hour.start()))
             .execute(transaction.acquire().await?)
             .await?;
         Ok(())
@@ -188,17 +189,17 @@ impl Summary<'_> {
         }
         forget_emptied(transaction, self.hour).await?;
         pg::query(include_str!("../sql/summary/note_merged.sql"))
-            .bind(self.hour.start())
+            .bind(Timestamptz(self.hour.start()))
             .bind(&self.merged_keys)
             .bind(&self.keep_old_values_of)
             .execute(transaction.acquire().await?)
             .await?;
         pg::query(include_str!("../sql/summary/forget_deleted.sql"))
-            .bind(self.hour.start())
+            .bind(Timestamptz(self.hour.start()))
             .execute(transaction.acquire().await?)
             .await?;
         pg::query(include_str!("../sql/summary/note_computed.sql"))
-            .bind(self.hour.start())
+            .bind(Timestamptz(self.hour.start()))
             .bind(self.decode_rules)
             .bind(self.location)
             .bind(i32::try_from(self.gone_objects).unwrap_or(i32::MAX))
@@ -218,7 +219,7 @@ impl Summary<'_> {
     async fn keep_sums(&self, transaction: &mut PgTransaction<'_>) -> Result<(), sqlx::Error> {
         let (bars, offsets) = state::encode(&self.sum)?;
         pg::query(include_str!("../sql/summary/keep_sums.sql"))
-            .bind(self.hour.start())
+            .bind(Timestamptz(self.hour.start()))
             .bind(bars)
             .bind(offsets)
             .bind(state::encode_offsets(&self.withdrawn)?)
@@ -266,7 +267,7 @@ async fn withdraw_all(
     judging::store::withdraw(transaction, hour).await?;
     // The sums go with it.
     pg::query("delete from batch_hours where hour = $1")
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .execute(transaction.acquire().await?)
         .await?;
     not_stale(transaction, hour).await?;
@@ -281,16 +282,16 @@ async fn take_out_gone(
     accept_missing: bool,
 ) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../sql/summary/forget_missed.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(accept_missing)
         .execute(transaction.acquire().await?)
         .await?;
     pg::query(include_str!("../sql/summary/take_out_gone.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .execute(transaction.acquire().await?)
         .await?;
     pg::query(include_str!("../sql/summary/forget_gone.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .execute(transaction.acquire().await?)
         .await?;
     lake::covered::release(transaction, hour).await
@@ -303,7 +304,7 @@ async fn delete_rows(
     symbols: Option<&[&str]>,
 ) -> Result<BTreeSet<String>, sqlx::Error> {
     let deleted: Vec<String> = pg::query_scalar(include_str!("../sql/summary/delete_rows.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(symbols)
         .fetch_all(transaction.acquire().await?)
         .await?;

@@ -11,6 +11,7 @@ use hourly::indicators::{
 };
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use std::collections::{BTreeMap, BTreeSet};
@@ -74,7 +75,9 @@ pub async fn strays(db: &mut BatchDb, hours: &Range<Hour>) -> Result<IndicatorCo
     let window = Rows { from: first_day, to: hours.end.start() };
     // One symbol after the other by the key, whose other columns tell nothing of all symbols' rows
     // at once.
-    let statement = pg::query_scalar(SYMBOLS_WITH_ROWS).bind(window.from).bind(window.to);
+    let statement = pg::query_scalar(SYMBOLS_WITH_ROWS)
+        .bind(Timestamptz(window.from))
+        .bind(Timestamptz(window.to));
     let symbols: Vec<String> = db.fetch_all(READING, statement).await?;
     let (mut rest, mut found) = (&symbols[..], IndicatorComparison::default());
     while !rest.is_empty() {
@@ -172,12 +175,12 @@ async fn read_stale(
     connection: &mut PgConnection,
     symbols: &[String],
 ) -> Result<BTreeMap<String, Hour>, sqlx::Error> {
-    let stale: Vec<(String, Timestamp)> =
+    let stale: Vec<(String, Timestamptz)> =
         pg::query_as("select symbol, hour from stale_indicators where symbol = any($1)")
             .bind(symbols)
             .fetch_all(connection)
             .await?;
-    Ok(stale.into_iter().map(|(symbol, hour)| (symbol, Hour::of(hour))).collect())
+    Ok(stale.into_iter().map(|(symbol, hour)| (symbol, Hour::from(hour))).collect())
 }
 
 /// What a row says: close, volume and [`COLUMNS`].
@@ -216,8 +219,8 @@ impl Rows {
     ) -> Result<Vec<usize>, sqlx::Error> {
         let counts: Vec<i64> = pg::query_scalar(include_str!("../sql/count_indicators.sql"))
             .bind(symbols)
-            .bind(self.from)
-            .bind(self.to)
+            .bind(Timestamptz(self.from))
+            .bind(Timestamptz(self.to))
             .fetch_all(connection)
             .await?;
         Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
@@ -233,14 +236,15 @@ impl Rows {
         let rows = pg::query(include_str!("../sql/indicators.sql"))
             .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
             .bind(interval.name())
-            .bind(self.from)
-            .bind(self.to)
+            .bind(Timestamptz(self.from))
+            .bind(Timestamptz(self.to))
             .fetch(connection);
         let mut held = vec![BTreeMap::new(); asked.len()];
         each_row(patience, rows, |row| {
             let symbol: &str = row.try_get("symbol")?;
             if let Ok(place) = asked.binary_search_by_key(&symbol, |(symbol, _)| symbol) {
-                held[place].insert(row.try_get("start")?, stored_values(&row)?);
+                let Timestamptz(start) = row.try_get("start")?;
+                held[place].insert(start, stored_values(&row)?);
             }
             Ok(())
         })

@@ -11,6 +11,7 @@ use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::pg::bars::{Columns, Row};
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgConnection;
@@ -68,7 +69,7 @@ async fn compare(
          order by 1"
     );
     pg::query_scalar_with(AssertSqlSafe(statement), columns.arguments(minutes)?)
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(from)
         .bind(to)
         .fetch_all(connection)

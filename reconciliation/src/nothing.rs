@@ -1,10 +1,10 @@
 //! What there is to say where no hour, or no tick, was compared, which would pass for success.
 
-use common::Timestamp;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::words::inflected;
 use std::ops::Range;
 use std::time::Duration;
@@ -22,9 +22,9 @@ pub struct RequestedHours {
 
 /// The hours that the tables have.
 struct KnownHours {
-    oldest: Option<Timestamp>,
+    oldest: Option<Timestamptz>,
     /// Of those that are over.
-    newest: Option<Timestamp>,
+    newest: Option<Timestamptz>,
     /// Whether the newest one was ever compared.
     is_compared: bool,
 }
@@ -40,11 +40,11 @@ impl RequestedHours {
             return Err(self.too_early(self.window.start));
         }
         let known = self.known(db).await?;
-        let Some(oldest) = known.oldest.map(Hour::of) else {
+        let Some(oldest) = known.oldest.map(Hour::from) else {
             tracing::info!("nothing was compared: the tables have no hours at all");
             return Ok(());
         };
-        let Some(newest) = known.newest.map(Hour::of) else {
+        let Some(newest) = known.newest.map(Hour::from) else {
             return if self.is_default { Err(self.too_early(oldest)) } else { Ok(()) };
         };
         let Range { start, end } = &self.window;
@@ -111,7 +111,8 @@ impl RequestedHours {
     }
 
     async fn known(&self, db: &mut BatchDb) -> Result<KnownHours, Failure> {
-        let statement = pg::query_as(include_str!("../sql/known_hours.sql")).bind(self.due.start());
+        let statement = pg::query_as(include_str!("../sql/known_hours.sql"))
+            .bind(Timestamptz(self.due.start()));
         db.fetch_one("looking for hours to compare in", statement).await
     }
 }

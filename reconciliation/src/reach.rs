@@ -1,13 +1,13 @@
 //! How far back there is anything to compare.
 
 use super::there::{Folders, There};
-use common::Timestamp;
 use hourly::archive::{ObjectStore, PrefixTemplate, StoreError};
 use hourly::flags::Plan;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::words::inflected;
 
 /// A window of more hours begins where there is anything.
@@ -64,10 +64,10 @@ impl Sources<'_> {
         let folders: Vec<String> = folders.map(|folder| folder.prefix.to_string()).collect();
         let statement = pg::query_scalar(include_str!("../sql/beside_window.sql"))
             .bind(folders)
-            .bind(plan.window.start.start());
-        let hours: Vec<Timestamp> =
+            .bind(Timestamptz(plan.window.start.start()));
+        let hours: Vec<Timestamptz> =
             self.db.fetch_all("looking for older hours in", statement).await?;
-        let mut hours: Vec<Hour> = hours.into_iter().map(Hour::of).collect();
+        let mut hours: Vec<Hour> = hours.into_iter().map(Hour::from).collect();
         let older = hours.len().saturating_sub(MOST_BEFORE);
         if let (Some(oldest), 1..) = (hours.first(), older) {
             let what = inflected(
@@ -81,9 +81,9 @@ impl Sources<'_> {
 
     async fn oldest_row(&mut self) -> Result<Option<Hour>, Failure> {
         let statement = pg::query_scalar(include_str!("../sql/oldest_row.sql"));
-        let oldest: Option<Timestamp> =
+        let oldest: Option<Timestamptz> =
             self.db.fetch_one("looking for the oldest row in", statement).await?;
-        Ok(oldest.map(Hour::of))
+        Ok(oldest.map(Hour::from))
     }
 
     /// `None`: they may not be listed.

@@ -11,6 +11,7 @@ use hourly::rules::described;
 use hourly::state;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::words::counted;
 use sqlx::Row as _;
 use sqlx::postgres::PgRow;
@@ -39,7 +40,8 @@ impl RecordedHour {
     /// # Errors
     /// Where the database fails.
     pub async fn read(db: &mut BatchDb, hour: Hour) -> Result<Option<Self>, Failure> {
-        let statement = pg::query(include_str!("../sql/recorded.sql")).bind(hour.start());
+        let statement =
+            pg::query(include_str!("../sql/recorded.sql")).bind(Timestamptz(hour.start()));
         db.read_optional("reading batch_hours in", statement, Self::of).await
     }
 

@@ -11,7 +11,7 @@ use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
 use service::pg::bars::{Columns, Row};
-use service::pg::{self, in_time};
+use service::pg::{self, Timestamptz, in_time};
 use service::words::counted;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
@@ -184,13 +184,13 @@ async fn lock_rows(
 ) -> Result<(), sqlx::Error> {
     if with_minutes {
         pg::query(include_str!("../sql/lock_minutes.sql"))
-            .bind(hour.start())
-            .bind(hour.plus(1).start())
+            .bind(Timestamptz(hour.start()))
+            .bind(Timestamptz(hour.plus(1).start()))
             .execute(&mut *connection)
             .await?;
     }
     pg::query("select from hour_bars where hour = $1 order by symbol for update")
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .execute(connection)
         .await?;
     Ok(())
@@ -205,8 +205,8 @@ async fn write(
     bars: &[Row<'_>],
 ) -> Result<Changes, sqlx::Error> {
     pg::query_as_with(AssertSqlSafe(statement(table, column)), Columns::All.arguments(bars)?)
-        .bind(hour.start())
-        .bind(hour.plus(1).start())
+        .bind(Timestamptz(hour.start()))
+        .bind(Timestamptz(hour.plus(1).start()))
         .bind(from)
         .bind(to)
         .fetch_one(connection)

@@ -6,6 +6,7 @@ use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
 
@@ -30,7 +31,8 @@ pub async fn write(
 /// # Errors
 /// Where the database fails.
 pub async fn open(db: &mut BatchDb, hour: Hour, why: &str) -> Result<(), Failure> {
-    let note = pg::query(include_str!("../sql/open_hour.sql")).bind(hour.start()).bind(why);
+    let note =
+        pg::query(include_str!("../sql/open_hour.sql")).bind(Timestamptz(hour.start())).bind(why);
     db.query(WRITING, async |connection| note.execute(connection).await.map(drop)).await
 }
 
@@ -49,7 +51,10 @@ async fn write_all(
             "delete from reconciliations where hour = $1"
         }
     };
-    pg::query(replaced).bind(outcome.hour.start()).execute(transaction.acquire().await?).await?;
+    pg::query(replaced)
+        .bind(Timestamptz(outcome.hour.start()))
+        .execute(transaction.acquire().await?)
+        .await?;
     for partition in &outcome.partitions {
         insert_partition(&mut transaction, outcome.hour, partition).await?;
     }
@@ -62,14 +67,14 @@ async fn insert_hour(
     read_at: Timestamp,
 ) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../sql/insert_hour.sql"))
-        .bind(outcome.hour.start())
+        .bind(Timestamptz(outcome.hour.start()))
         .bind(outcome.status.as_str())
         .bind(outcome.realtime_ticks.map(u64::cast_signed))
         .bind(outcome.minute_bar_ticks.cast_signed())
         .bind(outcome.archive_ticks.cast_signed())
         .bind(outcome.summary_ticks.map(u64::cast_signed))
         .bind(outcome.details.join("; "))
-        .bind(read_at)
+        .bind(Timestamptz(read_at))
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())
@@ -81,7 +86,7 @@ async fn insert_partition(
     outcome: &PartitionOutcome,
 ) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../sql/insert_partition.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(&outcome.topic)
         .bind(outcome.partition)
         .bind(outcome.status.as_str())

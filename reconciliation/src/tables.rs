@@ -11,6 +11,7 @@ use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::pg::bars::{Columns, Row};
 use service::pg::numeric::{StoredPrice, StoredVolume};
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
@@ -125,8 +126,8 @@ pub async fn each_tick(
     mut each: impl FnMut(&RealtimeTick<'_>),
 ) -> Result<(), sqlx::Error> {
     let rows = pg::query(include_str!("../sql/realtime.sql"))
-        .bind(hour.start())
-        .bind(hour.plus(1).start())
+        .bind(Timestamptz(hour.start()))
+        .bind(Timestamptz(hour.plus(1).start()))
         .bind(sources)
         .bind(from)
         .bind(to)
@@ -223,7 +224,7 @@ fn content(row: &PgRow) -> Result<TickContent<'_>, sqlx::Error> {
     let is_strange = volume == Some(StoredVolume(None));
     Ok(TickContent {
         symbol: row.try_get("symbol")?,
-        timestamp: row.try_get("timestamp")?,
+        timestamp: row.try_get::<Timestamptz, _>("timestamp")?.into(),
         open: price("open")?.filter(|_| !is_strange),
         high: price("high")?,
         low: price("low")?,
@@ -240,15 +241,15 @@ pub async fn computed(
     location: &str,
 ) -> Result<ComputedCounts, Failure> {
     let statement = pg::query(include_str!("../sql/computed.sql"))
-        .bind(hour.start())
-        .bind(hour.plus(1).start())
+        .bind(Timestamptz(hour.start()))
+        .bind(Timestamptz(hour.plus(1).start()))
         .bind(location);
     db.query("reading minute_bars and batch_hours in", async |connection| {
         let row = statement.fetch_one(connection).await?;
         Ok(ComputedCounts {
             minute_bar_ticks: row.try_get::<i64, _>("bars")?.cast_unsigned(),
             hour_bar_ticks: row.try_get::<i64, _>("hour_bars")?.cast_unsigned(),
-            computed_at: row.try_get("computed_at")?,
+            computed_at: row.try_get::<Option<Timestamptz>, _>("computed_at")?.map(Timestamp::from),
             gone_objects: row.try_get::<i32, _>("gone_objects")?.cast_unsigned(),
             deleted_objects: row.try_get::<i32, _>("deleted_objects")?.cast_unsigned(),
             unsummed_objects: row.try_get::<i32, _>("unsummed_objects")?.cast_unsigned(),
@@ -399,8 +400,8 @@ pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<Named,
          order by 1"
     );
     let statement = pg::query_scalar_with(AssertSqlSafe(statement), PgArguments::default())
-        .bind(hour.start())
-        .bind(hour.plus(1).start());
+        .bind(Timestamptz(hour.start()))
+        .bind(Timestamptz(hour.plus(1).start()));
     let symbols: Vec<String> = db.fetch_all("reading minute_bars in", statement).await?;
     let mut named = Named::default();
     named.extend(symbols);
@@ -416,7 +417,7 @@ async fn differing_of(
 ) -> Result<Vec<String>, sqlx::Error> {
     let columns = table.columns();
     pg::query_scalar_with(AssertSqlSafe(table.query(columns.more())), columns.arguments(bars)?)
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(from)
         .bind(to)
         .fetch_all(connection)
@@ -427,7 +428,8 @@ async fn differing_of(
 pub async fn begin_snapshot(db: &mut BatchDb) -> Result<Timestamp, Failure> {
     db.query("reading", async |connection| {
         pg::begin_snapshot(connection).await?;
-        pg::query_scalar("select now()").fetch_one(connection).await
+        let now: Timestamptz = pg::query_scalar("select now()").fetch_one(connection).await?;
+        Ok(now.into())
     })
     .await
 }
@@ -474,7 +476,7 @@ impl Gaps {
 }
 
 /// Partition, first offset, the one behind the last, and until when it counts.
-type GapRow = (i32, i64, i64, Option<Timestamp>);
+type GapRow = (i32, i64, i64, Option<Timestamptz>);
 
 /// A gap of a topic that was made anew, or is read from another cluster, says nothing of the
 /// offsets that it has since.
@@ -483,7 +485,7 @@ pub async fn gaps(db: &mut BatchDb, groups: &[String], topic: &str) -> Result<Ga
     let rows: Vec<GapRow> = db.fetch_all("reading kafka_gaps in", statement).await?;
     let gap = |(partition, from, to, until): GapRow| {
         let offsets = from.cast_unsigned()..to.cast_unsigned();
-        Gap { partition, offsets, until }
+        Gap { partition, offsets, until: until.map(Timestamp::from) }
     };
     Ok(Gaps(rows.into_iter().map(gap).collect()))
 }
@@ -531,8 +533,8 @@ pub async fn other_topics(
     sources: &[i16],
 ) -> Result<Vec<String>, Failure> {
     let statement = pg::query_scalar(include_str!("../sql/other_topics.sql"))
-        .bind(hour.start())
-        .bind(hour.plus(1).start())
+        .bind(Timestamptz(hour.start()))
+        .bind(Timestamptz(hour.plus(1).start()))
         .bind(sources);
     db.fetch_all("reading realtime_stock in", statement).await
 }
@@ -612,8 +614,9 @@ pub async fn rejected_times(
         .bind(partition)
         .bind(range.start.cast_signed())
         .bind((range.end - 1).cast_signed());
-    let rows: Vec<(i64, Timestamp)> = db.fetch_all("reading rejected_ticks in", statement).await?;
-    let times = rows.into_iter().map(|(offset, at)| (offset.cast_unsigned(), at));
+    let rows: Vec<(i64, Timestamptz)> =
+        db.fetch_all("reading rejected_ticks in", statement).await?;
+    let times = rows.into_iter().map(|(offset, at)| (offset.cast_unsigned(), at.into()));
     Ok(times.filter(|(offset, _)| among.contains(*offset)).collect())
 }
 
@@ -628,8 +631,8 @@ pub async fn realtime_in(
         return Ok(RoaringTreemap::new());
     };
     let statement = pg::query_scalar(include_str!("../sql/realtime_in.sql"))
-        .bind(hour.start())
-        .bind(hour.plus(1).start())
+        .bind(Timestamptz(hour.start()))
+        .bind(Timestamptz(hour.plus(1).start()))
         .bind(partition)
         .bind(range.start.cast_signed())
         .bind((range.end - 1).cast_signed())
@@ -661,9 +664,9 @@ pub async fn realtime_anywhere(
 /// The hours of the days that retention has dropped from `realtime_stock`.
 pub async fn dropped_hours(db: &mut BatchDb) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar("select day::timestamp at time zone 'UTC' from dropped_days");
-    let days: Vec<Timestamp> = db.fetch_all("reading dropped_days in", statement).await?;
-    let hours = |day: Timestamp| Hour::each(Hour::of(day)..Hour::of(day).plus(24));
-    Ok(days.into_iter().flat_map(hours).collect())
+    let days: Vec<Timestamptz> = db.fetch_all("reading dropped_days in", statement).await?;
+    let hours = |day: Hour| Hour::each(day..day.plus(24));
+    Ok(days.into_iter().map(Hour::from).flat_map(hours).collect())
 }
 
 /// From the smallest offset of each source in some hours to behind the largest.
@@ -673,8 +676,8 @@ pub async fn source_spans(
     (partition, sources): (i32, Sources<'_>),
 ) -> Result<Vec<Range<u64>>, Failure> {
     let statement = pg::query_as(include_str!("../sql/source_spans.sql"))
-        .bind(hours.start.start())
-        .bind(hours.end.start())
+        .bind(Timestamptz(hours.start.start()))
+        .bind(Timestamptz(hours.end.start()))
         .bind(partition)
         .bind(sources);
     let spans: Vec<(i64, i64)> = db.fetch_all("reading realtime_stock in", statement).await?;

@@ -5,7 +5,6 @@
 //! over, which three questions tell of decades.
 
 use super::topic::Topic;
-use common::Timestamp;
 use hourly::archive::PrefixTemplate;
 use hourly::flags::Plan;
 use hourly::hour::Hour;
@@ -13,6 +12,7 @@ use hourly::index::BatchDb;
 use hourly::lake::covered;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -89,10 +89,12 @@ impl There {
         let mut next = self.plan.window.end;
         for statement in [include_str!("../sql/next_row.sql"), include_str!("../sql/next_tick.sql")]
         {
-            let statement = pg::query_scalar(statement).bind(from.start()).bind(next.start());
-            let row: Option<Timestamp> =
+            let statement = pg::query_scalar(statement)
+                .bind(Timestamptz(from.start()))
+                .bind(Timestamptz(next.start()));
+            let row: Option<Timestamptz> =
                 db.fetch_one("looking for hours to compare in", statement).await?;
-            next = row.map_or(next, Hour::of);
+            next = row.map_or(next, Hour::from);
         }
         Ok(next)
     }
@@ -104,6 +106,7 @@ mod tests {
     use crate::args::VerifyArgs;
     use crate::hour_spans::HourSpans;
     use clap::Parser;
+    use common::Timestamp;
 
     /// What the flags ask for, with folders of these hours.
     fn there(template: &str, flags: &[&str], hours: &[&str]) -> There {

@@ -1,4 +1,4 @@
-//! PostgreSQL: connecting, the migrations, and exact numbers on the wire.
+//! PostgreSQL: connecting, the migrations, and exact numbers and instants on the wire.
 
 pub mod bars;
 mod connecting;
@@ -12,6 +12,7 @@ mod pooling;
 mod query;
 mod statement;
 mod target;
+mod timestamptz;
 pub mod within;
 
 pub use database::{Database, Migrations};
@@ -21,6 +22,7 @@ pub use migrations::MIGRATOR;
 pub use pooling::has_a_session;
 pub use query::{query, query_as, query_as_with, query_scalar, query_scalar_with, query_with};
 pub use statement::{Statement, begin_snapshot, end_snapshot, in_time};
+pub use timestamptz::Timestamptz;
 
 /// Makes a struct of named columns a row. Not by sqlx's derive, which would have all of sqlx
 /// compiled twice: once for the compiler.

@@ -1,12 +1,12 @@
 //! The flags; their comments are the manual (`speed-layer --help`).
 
 use crate::doctor::DoctorArgs;
-use crate::registry::RegistryArgs;
 use anyhow::anyhow;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use service::Failure;
 use service::cli::{self, AnomalyArgs, DatabaseArgs, MessageArgs};
 use service::kafka::KafkaProperties;
+use service::registry::RegistryArgs;
 use service::telemetry::LogArgs;
 use std::net::SocketAddr;
 use std::time::Duration;

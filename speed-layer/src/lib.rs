@@ -36,7 +36,6 @@ mod writer;
 
 pub use config::{Command, Config};
 pub use doctor::run as doctor;
-pub use registry::{Client as RegistryClient, RegistryArgs, Trouble as RegistryTrouble};
 pub use source::SourcePartition;
 pub use store::{DayPartitions, write_ticks};
 

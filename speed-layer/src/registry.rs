@@ -2,14 +2,6 @@
 //! answer. So a partition waits for its schema, and nobody else does.
 
 mod agenda;
-mod args;
-mod client;
-mod login;
-mod trouble;
-
-pub use args::RegistryArgs;
-pub use client::Client;
-pub use trouble::Trouble;
 
 use crate::health::Health;
 use crate::outage::Outage;
@@ -17,6 +9,7 @@ use agenda::{Agenda, RegistryQuestion};
 use anyhow::{Context as _, anyhow};
 use common::decode::{Rules, Schema, Schemas};
 use service::Failure;
+use service::registry::{Client, Trouble};
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};

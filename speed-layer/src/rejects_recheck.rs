@@ -4,7 +4,7 @@
 use crate::process::Process;
 use common::Timestamp;
 use common::decode::{Decoder, ProvenanceNames, RecordContext, Rules, SymbolFrom};
-use service::pg::{self, Database, in_time};
+use service::pg::{self, Database, Timestamptz, in_time};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const NEWEST_REJECTS: &str = include_str!("../sql/rejects_recheck/newest.sql");
 const SOME_KEY: &[u8] = b"KEY";
 
 /// The topic, the value and the record's time.
-type RejectRow = (String, Vec<u8>, Option<Timestamp>);
+type RejectRow = (String, Vec<u8>, Option<Timestamptz>);
 
 /// Looks once, and says what it has found.
 pub async fn run(shared: Arc<Process>) {
@@ -63,7 +63,8 @@ async fn read(shared: &Process, database: &Database) -> anyhow::Result<Vec<Rejec
 fn ticks_among(rejects: &[RejectRow], rules: Rules) -> usize {
     let mut decoder = Decoder::new(rules, Timestamp::now());
     let mut is_tick = |(topic, value, time): &&RejectRow| {
-        let context = RecordContext { key: Some(SOME_KEY), topic: Some(topic), time: *time };
+        let time = time.map(Timestamp::from);
+        let context = RecordContext { key: Some(SOME_KEY), topic: Some(topic), time };
         let mut is_any = false;
         // What is no message holds no tick.
         let _ = decoder.decode_each(value, &context, &mut |element| is_any |= element.read.is_ok());

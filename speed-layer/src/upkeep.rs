@@ -6,7 +6,7 @@ use crate::store::day_partitions;
 use crate::store::limits::UPKEEP;
 use common::Timestamp;
 use service::Failure;
-use service::pg::{self, Database, Limits, in_time};
+use service::pg::{self, Database, Limits, Timestamptz, in_time};
 use sqlx::PgConnection;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -169,18 +169,15 @@ async fn read_partitions(
     connection: &mut PgConnection,
 ) -> sqlx::Result<(Vec<DayPartition>, Option<Timestamp>)> {
     let mut transaction = LIMITS.begin(connection, &[]).await?;
-    let horizon =
+    let horizon: Option<Timestamptz> =
         pg::within::query_scalar("select realtime_horizon()").fetch_one(&mut *transaction).await?;
-    let rows: Vec<(String, Timestamp, i64, bool)> =
+    let rows: Vec<(String, Timestamptz, i64, bool)> =
         pg::within::query_as(PARTITIONS).fetch_all(&mut *transaction).await?;
     transaction.commit().await?;
-    let partitions = rows.into_iter().map(|(name, end, inserted, is_sealed)| DayPartition {
-        name,
-        end,
-        inserted,
-        is_sealed,
+    let partitions = rows.into_iter().map(|(name, Timestamptz(end), inserted, is_sealed)| {
+        DayPartition { name, end, inserted, is_sealed }
     });
-    Ok((partitions.collect(), horizon))
+    Ok((partitions.collect(), horizon.map(Timestamp::from)))
 }
 
 /// A partition is touched only when its day is over and nothing has been written into it for a

@@ -6,6 +6,7 @@ use hourly::hour::Hour;
 use hourly::index::IndexSnapshot;
 use hourly::scan::{HourBars, Offsets};
 use hourly::summary::{NeighbourHours, Summary};
+use service::pg::Timestamptz;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::ops::Range;
@@ -162,7 +163,7 @@ impl World {
                       as ticks (s, t, o, c, v, p, f)",
             )
             .bind(chunk.iter().map(|tick| tick.symbol.as_str()).collect::<Vec<_>>())
-            .bind(chunk.iter().map(|tick| tick.at).collect::<Vec<_>>())
+            .bind(chunk.iter().map(|tick| Timestamptz(tick.at)).collect::<Vec<_>>())
             .bind(prices(|tick| tick.open))
             .bind(prices(|tick| tick.close))
             .bind(chunk.iter().map(|tick| tick.volume).collect::<Vec<_>>())

@@ -16,6 +16,7 @@ use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -58,15 +59,16 @@ struct Missing {
 /// # Errors
 /// Where the database fails, or what was kept of the hour cannot be read.
 pub async fn compare(db: &mut BatchDb, hours: &[Timestamp]) -> Result<(), Failure> {
-    let statement = pg::query_scalar(include_str!("../../sql/completeness/due.sql")).bind(hours);
+    let statement = pg::query_scalar(include_str!("../../sql/completeness/due.sql"))
+        .bind(Timestamptz::all(hours.iter().copied()));
     // Of a day that retention has dropped nothing is left to compare with.
-    let due: Vec<Timestamp> = db.fetch_all("looking for hours to compare in", statement).await?;
+    let due: Vec<Timestamptz> = db.fetch_all("looking for hours to compare in", statement).await?;
     if due.is_empty() {
         return Ok(());
     }
     let topics = db.sources().await?.into_iter();
     let topics: Topics = topics.map(|(topic, source)| (source, topic)).collect();
-    for hour in due {
+    for Timestamptz(hour) in due {
         compare_one(db, hour, &topics).await?;
     }
     Ok(())
@@ -90,8 +92,8 @@ async fn compare_one(db: &mut BatchDb, hour: Timestamp, topics: &Topics) -> Resu
     }
     let missing = find_missing(&due, &speed, topics);
     let note = pg::query(include_str!("../../sql/completeness/note_compared.sql"))
-        .bind(due.hour.start())
-        .bind(due.computed_at)
+        .bind(Timestamptz(due.hour.start()))
+        .bind(Timestamptz(due.computed_at))
         .bind(due.speed_ticks)
         .bind(missing.ticks.cast_signed())
         .bind(missing.example);
@@ -103,7 +105,7 @@ async fn read(
     hour: Timestamp,
 ) -> Result<Option<HourToCompare>, sqlx::Error> {
     let row = pg::query(include_str!("../../sql/completeness/computed.sql"))
-        .bind(hour)
+        .bind(Timestamptz(hour))
         .fetch_optional(connection)
         .await?;
     let Some(row) = row else {
@@ -115,7 +117,7 @@ async fn read(
     };
     Ok(Some(HourToCompare {
         hour: Hour::of(hour),
-        computed_at: row.try_get("computed_at")?,
+        computed_at: row.try_get::<Timestamptz, _>("computed_at")?.into(),
         speed_ticks: row.try_get("speed_ticks")?,
         ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
         sums: Sums {
@@ -133,8 +135,8 @@ async fn add_places(
     speed: &mut OffsetsBySource,
 ) -> Result<(), sqlx::Error> {
     let mut rows = pg::query(include_str!("../../sql/completeness/places.sql"))
-        .bind(from)
-        .bind(to)
+        .bind(Timestamptz(from))
+        .bind(Timestamptz(to))
         .fetch(connection);
     while let Some(row) = rows.try_next().await? {
         add_block(&row, speed)?;

@@ -17,6 +17,7 @@ use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::words::inflected;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
@@ -40,7 +41,7 @@ pub struct Naming<'a> {
 }
 
 /// A row of `hour_spans`: hour, topic, partition, first and last offset.
-type SpanRow = (Timestamp, String, i32, i64, i64);
+type SpanRow = (Timestamptz, String, i32, i64, i64);
 
 /// Looks through what has changed since the last run. Objects below other prefixes have folders of
 /// another form: the hours of their ticks stand for those.
@@ -299,7 +300,7 @@ async fn replace(
     (reach, range): (&Reach, &Range<u64>),
     holes: &[Recorded],
 ) -> Result<(), sqlx::Error> {
-    let accepted: Vec<(i64, i64, i64, bool, Timestamp)> =
+    let accepted: Vec<(i64, i64, i64, bool, Timestamptz)> =
         pg::query_as(include_str!("../../sql/completeness/take_missing.sql"))
             .bind(&reach.topic)
             .bind(reach.partition)
@@ -322,7 +323,7 @@ async fn replace(
         holes.iter().map(|(hole, _)| of(hole).cast_signed()).collect::<Vec<_>>()
     };
     let hours =
-        |of: fn(&Recorded) -> Hour| holes.iter().map(|hole| of(hole).start()).collect::<Vec<_>>();
+        |of: fn(&Recorded) -> Hour| Timestamptz::all(holes.iter().map(|hole| of(hole).start()));
     pg::query(include_str!("../../sql/completeness/insert_missing.sql"))
         .bind(&reach.topic)
         .bind(reach.partition)
@@ -377,7 +378,7 @@ struct HoleEnds {
     is_seen: [bool; 2],
 }
 
-type HoleEndsRow = (String, i32, i64, i64, Timestamp, i64, Timestamp, bool, bool);
+type HoleEndsRow = (String, i32, i64, i64, Timestamptz, i64, Timestamptz, bool, bool);
 
 async fn read_asked(connection: &mut PgConnection) -> Result<Vec<HoleEnds>, sqlx::Error> {
     let rows: Vec<HoleEndsRow> =
@@ -389,9 +390,9 @@ async fn read_asked(connection: &mut PgConnection) -> Result<Vec<HoleEnds>, sqlx
         partition,
         first,
         before,
-        before_hour,
+        Timestamptz(before_hour),
         after,
-        after_hour,
+        Timestamptz(after_hour),
         is_old,
         is_next_old,
     ): HoleEndsRow| HoleEnds {
@@ -421,7 +422,7 @@ async fn see(
     }
     let found: Vec<(Option<String>, i32, i64)> =
         pg::query_as(include_str!("../../sql/completeness/in_realtime.sql"))
-            .bind(hour)
+            .bind(Timestamptz(hour))
             .bind(offsets)
             .fetch_all(connection)
             .await?;
@@ -475,7 +476,7 @@ struct HoursOf<'a> {
 
 impl HoursOf<'_> {
     fn of(&mut self, (.., first, last): &LackRow) -> [Range<Hour>; 2] {
-        let (first, last) = (Hour::of(*first), Hour::of(*last));
+        let (first, last) = (Hour::from(*first), Hour::from(*last));
         if first <= last {
             let all = first..last.plus(1);
             return [all.clone(), all];
@@ -533,17 +534,18 @@ fn describe(offsets: u64, holes: usize, row: &LackRow) -> String {
 }
 
 /// Topic, partition, first and last offset, how many, first and last folder.
-type LackRow = (String, i32, i64, i64, i64, Timestamp, Timestamp);
+type LackRow = (String, i32, i64, i64, i64, Timestamptz, Timestamptz);
 
 /// The hours that runs have looked at, and this one.
 async fn read_windows(db: &mut BatchDb, run_id: i64) -> Result<Vec<Range<Hour>>, Failure> {
     let statement = pg::query_as(include_str!("../../sql/completeness/windows.sql"))
         .bind(run_id)
         .bind(crate::stop::STOPPED);
-    let windows: Vec<(Timestamp, Timestamp)> =
+    let windows: Vec<(Timestamptz, Timestamptz)> =
         db.fetch_all("reading batch_runs in", statement).await?;
     let mut seen: Vec<Range<Hour>> = Vec::new();
-    for (start, end) in windows.into_iter().map(|(start, end)| (Hour::of(start), Hour::of(end))) {
+    for (start, end) in windows.into_iter().map(|(start, end)| (Hour::from(start), Hour::from(end)))
+    {
         match seen.last_mut() {
             Some(last) if start <= last.end => last.end = last.end.max(end),
             _ => seen.push(start..end),
@@ -652,7 +654,7 @@ mod tests {
 
     /// Rows of one offset each, with the first and the last folder.
     fn rows(folders: impl IntoIterator<Item = (i64, i64)>) -> Vec<LackRow> {
-        let hour = |number| Timestamp::from_micros(number * Timestamp::HOUR);
+        let hour = |number| Timestamptz(Timestamp::from_micros(number * Timestamp::HOUR));
         let row = |(offset, (first, last))| -> LackRow {
             ("t".into(), 7, offset, offset, 1, hour(first), hour(last))
         };
@@ -692,7 +694,8 @@ mod tests {
     fn an_hour_lacks_what_all_of_its_holes_lack_and_names_the_first() {
         let hour = |number| Hour::of(Timestamp::from_micros(0)).plus(number);
         let hole = |(first, last, offsets), (from, to)| -> LackRow {
-            ("t".into(), 7, first, last, offsets, hour(from).start(), hour(to).start())
+            let [from, to] = [from, to].map(|of| Timestamptz(hour(of).start()));
+            ("t".into(), 7, first, last, offsets, from, to)
         };
         // 19,999 holes of two offsets, and one that lies between two hours.
         let mut rows: Vec<LackRow> =
@@ -713,7 +716,7 @@ mod tests {
     #[test]
     fn spans_that_touch_are_looked_through_together() {
         let span = |topic: &str, partition, first, last| {
-            (Timestamp::from_micros(0), topic.to_owned(), partition, first, last)
+            (Timestamptz(Timestamp::from_micros(0)), topic.to_owned(), partition, first, last)
         };
         let rows = [
             span("a", 0, 0, 9),

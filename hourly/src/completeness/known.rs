@@ -5,10 +5,10 @@ use crate::archive::FileNameTemplate;
 use crate::hour::Hour;
 use crate::scan::{places, runs};
 use crate::state;
-use common::Timestamp;
 use futures::TryStreamExt;
 use roaring::RoaringTreemap;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 use std::iter::Peekable;
@@ -183,7 +183,7 @@ async fn read_once(
     }
     drop(rows);
     let beside = include_str!("../../sql/completeness/known_beside.sql");
-    let beside: Vec<(Timestamp, i64)> = pg::query_as(beside)
+    let beside: Vec<(Timestamptz, i64)> = pg::query_as(beside)
         .bind(&reach.topic)
         .bind(reach.partition)
         .bind(reach.first.cast_signed())
@@ -191,13 +191,13 @@ async fn read_once(
         .fetch_all(connection)
         .await?;
     let one = |offset: i64| RoaringTreemap::from_iter([offset.cast_unsigned()]);
-    hours.extend(beside.into_iter().map(|(hour, offset)| (Hour::of(hour), one(offset))));
+    hours.extend(beside.into_iter().map(|(hour, offset)| (Hour::from(hour), one(offset))));
     Ok(KnownOffsets { unclear, ..KnownOffsets::of(hours) })
 }
 
 /// First and last offset, how many are missing, those before and behind with their hours, first and
 /// last folder.
-type RecordedRow = (i64, i64, i64, i64, Timestamp, i64, Timestamp, Timestamp, Timestamp);
+type RecordedRow = (i64, i64, i64, i64, Timestamptz, i64, Timestamptz, Timestamptz, Timestamptz);
 
 /// What is recorded as missing in a range and around it.
 async fn read_recorded(
@@ -213,7 +213,7 @@ async fn read_recorded(
             .bind(range.end.cast_signed())
             .fetch_all(connection)
             .await?;
-    let beside = |offset: i64, hour| (offset.cast_unsigned(), Hour::of(hour));
+    let beside = |offset: i64, hour| (offset.cast_unsigned(), Hour::from(hour));
     let recorded = |row: RecordedRow| {
         let (first, last, offsets, before, before_hour, after, after_hour, from, to) = row;
         let hole = Hole {
@@ -223,7 +223,7 @@ async fn read_recorded(
             before: beside(before, before_hour),
             after: beside(after, after_hour),
         };
-        (hole, Folders { first: Hour::of(from), last: Hour::of(to) })
+        (hole, Folders { first: Hour::from(from), last: Hour::from(to) })
     };
     Ok(rows.into_iter().map(recorded).collect())
 }
@@ -234,7 +234,7 @@ fn of_hour(
     row: &PgRow,
     unclear: &mut Vec<Range<u64>>,
 ) -> Result<(Hour, RoaringTreemap), sqlx::Error> {
-    let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
+    let hour = Hour::from(row.try_get::<Timestamptz, _>("hour")?);
     let known = state::decode_messages(row.try_get("offsets")?);
     if let Ok(known) = known {
         return Ok((hour, known));
@@ -291,6 +291,7 @@ pub async fn add_explained(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use common::Timestamp;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
 

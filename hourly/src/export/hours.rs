@@ -6,6 +6,7 @@ use crate::lake::table::PublishedObject;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
 use std::collections::BTreeSet;
@@ -53,15 +54,16 @@ impl KnownHour {
 /// Where the database fails; here and below.
 pub async fn with_ticks(db: &mut BatchDb, hours: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar(include_str!("../../sql/export/hours_of_range.sql"))
-        .bind(hours.start.start())
-        .bind(hours.end.start());
-    let found: Vec<Timestamp> = db.fetch_all("reading computed hours in", statement).await?;
-    Ok(found.into_iter().map(Hour::of).collect())
+        .bind(Timestamptz(hours.start.start()))
+        .bind(Timestamptz(hours.end.start()));
+    let found: Vec<Timestamptz> = db.fetch_all("reading computed hours in", statement).await?;
+    Ok(found.into_iter().map(Hour::from).collect())
 }
 
 /// What the tables say of an hour now.
 pub async fn known(db: &mut BatchDb, hour: Hour) -> Result<KnownHour, Failure> {
-    let statement = pg::query(include_str!("../../sql/export/known_hour.sql")).bind(hour.start());
+    let statement =
+        pg::query(include_str!("../../sql/export/known_hour.sql")).bind(Timestamptz(hour.start()));
     db.query("reading computed hours in", async |connection| {
         known_of(&statement.fetch_one(connection).await?)
     })
@@ -71,7 +73,7 @@ pub async fn known(db: &mut BatchDb, hour: Hour) -> Result<KnownHour, Failure> {
 fn known_of(row: &PgRow) -> Result<KnownHour, sqlx::Error> {
     Ok(KnownHour {
         ticks: row.try_get::<Option<i64>, _>("ticks")?.map(i64::cast_unsigned),
-        computed_at: row.try_get("computed_at")?,
+        computed_at: row.try_get::<Option<Timestamptz>, _>("computed_at")?.map(Timestamp::from),
         has_expired: row.try_get("has_expired")?,
         location: row.try_get("location")?,
         is_stale: row.try_get("is_stale")?,

@@ -5,10 +5,10 @@ use crate::archive::Object;
 use crate::hour::Hour;
 use crate::lock::TransactionLock;
 use crate::reader::broken::{Breakage, BrokenKind};
-use common::Timestamp;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use std::collections::BTreeSet;
@@ -73,8 +73,8 @@ impl BatchDb {
     /// The hours that broken objects hold back.
     pub async fn blocked_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
         let statement = pg::query_scalar("select distinct hour from blocked_hours");
-        let hours: Vec<Timestamp> = self.fetch_all("reading blocked_hours in", statement).await?;
-        Ok(hours.into_iter().map(Hour::of).collect())
+        let hours: Vec<Timestamptz> = self.fetch_all("reading blocked_hours in", statement).await?;
+        Ok(hours.into_iter().map(Hour::from).collect())
     }
 }
 
@@ -110,7 +110,7 @@ async fn hold(
     hours: &BTreeSet<Hour>,
 ) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../../sql/index/hold.sql"))
-        .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+        .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())))
         .bind(key)
         .execute(transaction.acquire().await?)
         .await?;

@@ -3,6 +3,7 @@
 use crate::scan::HourBars;
 use common::Timestamp;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Acquire;
 use sqlx::postgres::PgTransaction;
 use std::collections::BTreeMap;
@@ -75,8 +76,8 @@ pub async fn note<'e>(
         .bind(newest.keys().map(|(topic, _)| topic.as_str()).collect::<Vec<_>>())
         .bind(newest.keys().map(|(_, partition)| *partition).collect::<Vec<_>>())
         .bind(newest.values().map(|newest| newest.next_offset).collect::<Vec<_>>())
-        .bind(newest.values().map(|newest| newest.tick).collect::<Vec<_>>())
-        .bind(newest.values().map(|newest| newest.stored_at).collect::<Vec<_>>())
+        .bind(newest.values().map(|newest| Timestamptz(newest.tick)).collect::<Vec<_>>())
+        .bind(newest.values().map(|newest| Timestamptz(newest.stored_at)).collect::<Vec<_>>())
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())

@@ -5,6 +5,7 @@ use super::batch_db::BatchDb;
 use crate::hour::Hour;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Acquire;
 use sqlx::postgres::{PgConnection, PgTransaction};
 
@@ -32,7 +33,7 @@ impl IndexSnapshot {
         hour: Hour,
     ) -> Result<bool, sqlx::Error> {
         pg::query("select from stale_hours where hour = $1 for update")
-            .bind(hour.start())
+            .bind(Timestamptz(hour.start()))
             .execute(transaction.acquire().await?)
             .await?;
         Ok(read(transaction.acquire().await?, hour).await? == *self)
@@ -41,7 +42,7 @@ impl IndexSnapshot {
 
 async fn read(connection: &mut PgConnection, hour: Hour) -> Result<IndexSnapshot, sqlx::Error> {
     let snapshot = pg::query_scalar(include_str!("../../sql/index/snapshot.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .fetch_one(connection)
         .await?;
     Ok(IndexSnapshot(snapshot))

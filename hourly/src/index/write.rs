@@ -13,6 +13,7 @@ use common::Timestamp;
 use rustc_hash::FxHashMap;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::Acquire;
 use sqlx::postgres::PgTransaction;
 use std::collections::BTreeSet;
@@ -118,8 +119,8 @@ impl BatchDb {
     /// Notes that hours of a range are to be computed from what is left of their objects.
     pub async fn mark_shrunk(&mut self, hours: &Range<Hour>) -> Result<(), Failure> {
         let mark = pg::query(include_str!("../../sql/index/mark_shrunk.sql"))
-            .bind(hours.start.start())
-            .bind(hours.end.start());
+            .bind(Timestamptz(hours.start.start()))
+            .bind(Timestamptz(hours.end.start()));
         self.write("stale_hours", mark).await.map(drop)
     }
 
@@ -131,9 +132,9 @@ impl BatchDb {
         except: &BTreeSet<Hour>,
     ) -> Result<(), Failure> {
         let mark = pg::query(include_str!("../../sql/index/mark_all.sql"))
-            .bind(hours.start.start())
-            .bind(hours.end.start())
-            .bind(except.range(hours.clone()).map(|hour| hour.start()).collect::<Vec<_>>());
+            .bind(Timestamptz(hours.start.start()))
+            .bind(Timestamptz(hours.end.start()))
+            .bind(Timestamptz::all(except.range(hours.clone()).map(|hour| hour.start())));
         self.write("stale_hours", mark).await.map(drop)
     }
 
@@ -143,7 +144,7 @@ impl BatchDb {
             return Ok(());
         }
         let mark = pg::query(include_str!("../../sql/index/mark_wanted.sql"))
-            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>());
+            .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())));
         self.write("stale_hours", mark).await.map(drop)
     }
 
@@ -171,7 +172,7 @@ async fn unmark_stale(
     if snapshot.is_current(transaction, hour).await? {
         if let Some(read_as) = read_as {
             pg::query(include_str!("../../sql/index/adopt_rules.sql"))
-                .bind(hour.start())
+                .bind(Timestamptz(hour.start()))
                 .bind(read_as)
                 .execute(transaction.acquire().await?)
                 .await?;
@@ -187,7 +188,8 @@ async fn unmark_stale(
 /// # Errors
 /// The database's.
 pub async fn not_stale(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
-    let delete = pg::query("delete from stale_hours where hour = $1").bind(hour.start());
+    let delete =
+        pg::query("delete from stale_hours where hour = $1").bind(Timestamptz(hour.start()));
     delete.execute(transaction.acquire().await?).await.map(drop)
 }
 
@@ -199,7 +201,8 @@ pub async fn forget_emptied(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
 ) -> Result<(), sqlx::Error> {
-    let delete = pg::query(include_str!("../../sql/index/forget_emptied.sql")).bind(hour.start());
+    let delete = pg::query(include_str!("../../sql/index/forget_emptied.sql"))
+        .bind(Timestamptz(hour.start()));
     delete.execute(transaction.acquire().await?).await.map(drop)
 }
 
@@ -295,7 +298,7 @@ async fn read_summed(
     transaction: &mut PgTransaction<'_>,
     entries: &[Entry],
 ) -> Result<Summed, sqlx::Error> {
-    let rows: Vec<(String, Timestamp, i64, i64, i64, i64, i64)> =
+    let rows: Vec<(String, Timestamptz, i64, i64, i64, i64, i64)> =
         pg::query_as(include_str!("../../sql/index/summed.sql"))
             .bind(keys_of(entries))
             .fetch_all(transaction.acquire().await?)
@@ -304,7 +307,7 @@ async fn read_summed(
         .into_iter()
         .map(|(key, hour, content_hash, offsets_hash, ticks, without_offsets, taken_in)| {
             (
-                (key, Hour::of(hour)),
+                (key, Hour::from(hour)),
                 Version { content_hash, offsets_hash, ticks, without_offsets, taken_in },
             )
         })
@@ -320,8 +323,8 @@ async fn withdraw(
 ) -> Result<(), sqlx::Error> {
     let holdings = entries.iter().flat_map(|entry| entry.hours.iter().map(move |of| (entry, of)));
     let same = holdings.filter(|(entry, of)| is_same(summed, entry, of).1);
-    let (same_keys, same_hours): (Vec<&str>, Vec<Timestamp>) =
-        same.map(|(entry, of)| (&*entry.object.key, of.hour.start())).unzip();
+    let (same_keys, same_hours): (Vec<&str>, Vec<Timestamptz>) =
+        same.map(|(entry, of)| (&*entry.object.key, Timestamptz(of.hour.start()))).unzip();
     pg::query(include_str!("../../sql/index/mark_withdrawn.sql"))
         .bind(keys_of(entries))
         .bind(etags(entries))
@@ -345,7 +348,7 @@ async fn insert_objects(
         entries.iter().map(|entry| of(entry).cast_signed()).collect::<Vec<_>>()
     };
     let modified = |entry: &Entry| entry.object.last_modified.unwrap_or_else(Timestamp::now);
-    let modified: Vec<Timestamp> = entries.iter().map(modified).collect();
+    let modified = Timestamptz::all(entries.iter().map(modified));
     pg::query(include_str!("../../sql/index/insert_objects.sql"))
         .bind(texts(|entry| &entry.object.key))
         .bind(texts(|entry| &entry.folder))
@@ -375,9 +378,9 @@ async fn insert_hours(
     let (mut offsets, mut without_offsets) = (Vec::new(), Vec::new());
     for entry in entries {
         for holding in &entry.hours {
-            first.push(*holding.span.start());
-            last.push(*holding.span.end());
-            hours.push(holding.hour.start());
+            first.push(Timestamptz(*holding.span.start()));
+            last.push(Timestamptz(*holding.span.end()));
+            hours.push(Timestamptz(holding.hour.start()));
             keys.push(&*entry.object.key);
             ticks.push(holding.ticks.cast_signed());
             content_hashes.push(holding.fingerprints.content.cast_signed());
@@ -431,7 +434,7 @@ async fn insert_emptied(
     let (mut ticks, mut without_offsets) = (Vec::new(), Vec::new());
     for ((key, hour), of) in summed {
         keys.push(&**key);
-        hours.push(hour.start());
+        hours.push(Timestamptz(hour.start()));
         content_hashes.push(of.content_hash);
         offsets_hashes.push(of.offsets_hash);
         ticks.push(of.ticks);
@@ -540,7 +543,7 @@ async fn note_deleted(
 ) -> Result<u64, sqlx::Error> {
     let deleted: i64 = pg::query_scalar(include_str!("../../sql/index/note_deleted.sql"))
         .bind(keys)
-        .bind(kept_since)
+        .bind(Timestamptz(kept_since))
         .fetch_one(transaction.acquire().await?)
         .await?;
     Ok(deleted.cast_unsigned())

@@ -5,6 +5,7 @@ use crate::hour::Hour;
 use common::Timestamp;
 use futures::TryStreamExt;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::postgres::{PgConnection, PgRow, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::collections::BTreeSet;
@@ -68,7 +69,7 @@ pub async fn mark(
     // Hours are written in order of time, so nearly always a symbol is marked by an earlier hour
     // already.
     pg::query(include_str!("../../sql/indicators/mark.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
         .execute(transaction.acquire().await?)
         .await?;
@@ -83,10 +84,12 @@ pub async fn first_day(
     connection: &mut PgConnection,
     hour: Hour,
 ) -> Result<Timestamp, sqlx::Error> {
-    pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange")
-        .bind(hour.start())
-        .fetch_one(connection)
-        .await
+    let day: Timestamptz =
+        pg::query_scalar("select date_trunc('day', $1, time_zone) from exchange")
+            .bind(Timestamptz(hour.start()))
+            .fetch_one(connection)
+            .await?;
+    Ok(day.into())
 }
 
 /// The symbols that have rows, or should have, from the exchange's day on that holds the first of
@@ -97,8 +100,8 @@ pub async fn symbols(
 ) -> Result<BTreeSet<String>, sqlx::Error> {
     let day = first_day(transaction, hours.start).await?;
     let symbols: Vec<String> = pg::query_scalar(SYMBOLS_WITH_ROWS)
-        .bind(day)
-        .bind(hours.end.start())
+        .bind(Timestamptz(day))
+        .bind(Timestamptz(hours.end.start()))
         .fetch_all(transaction.acquire().await?)
         .await?;
     Ok(symbols.into_iter().collect())
@@ -117,8 +120,8 @@ pub async fn marks(
     let mark = |row: &PgRow| {
         Ok(StaleSymbol {
             symbol: row.try_get("symbol")?,
-            hour: row.try_get("hour")?,
-            day: row.try_get("day")?,
+            hour: row.try_get::<Timestamptz, _>("hour")?.into(),
+            day: row.try_get::<Timestamptz, _>("day")?.into(),
         })
     };
     rows.iter().map(mark).collect()
@@ -149,7 +152,7 @@ pub async fn kept(
         .await?;
     let mut kept: Vec<SavedState> = marks.iter().map(|_| SavedState::default()).collect();
     for row in rows {
-        let (symbol, at): (&str, Timestamp) = (row.try_get("symbol")?, row.try_get("start")?);
+        let (symbol, Timestamptz(at)): (&str, _) = (row.try_get("symbol")?, row.try_get("start")?);
         let place = marks.binary_search_by(|mark| (*mark.symbol).cmp(symbol)).ok();
         let state = State::from_bytes(row.try_get("state")?);
         if let (Some(place), Some(state)) =
@@ -174,7 +177,7 @@ pub async fn count_bars(
 ) -> Result<Vec<usize>, sqlx::Error> {
     let counts: Vec<i64> = pg::query_scalar(include_str!("../../sql/indicators/count_bars.sql"))
         .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-        .bind(asked.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+        .bind(asked.iter().map(|(_, at)| at.map(Timestamptz)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
@@ -199,7 +202,7 @@ pub async fn bars(
     };
     let mut rows = pg::query(query)
         .bind(asked.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-        .bind(asked.iter().map(|(_, at)| *at).collect::<Vec<_>>())
+        .bind(asked.iter().map(|(_, at)| at.map(Timestamptz)).collect::<Vec<_>>())
         .fetch(connection);
     let mut all = vec![Vec::new(); asked.len()];
     // Both are sorted by symbol.
@@ -216,7 +219,8 @@ pub async fn bars(
             volume: row.try_get("volume")?,
             vwap: row.try_get("vwap")?,
         };
-        all[place].push((row.try_get("start")?, bar));
+        let Timestamptz(start) = row.try_get("start")?;
+        all[place].push((start, bar));
     }
     Ok(all)
 }
@@ -225,7 +229,7 @@ pub async fn bars(
 #[derive(Debug, Default)]
 pub struct Rows<'a> {
     symbols: Vec<&'a str>,
-    starts: Vec<Timestamp>,
+    starts: Vec<Timestamptz>,
     closes: Vec<f64>,
     volumes: Vec<Option<f64>>,
     columns: [Vec<Option<f64>>; COLUMNS.len()],
@@ -234,7 +238,7 @@ pub struct Rows<'a> {
 impl<'a> Rows<'a> {
     pub fn add(&mut self, symbol: &'a str, start: Timestamp, bar: &Bar, values: &Values) {
         self.symbols.push(symbol);
-        self.starts.push(start);
+        self.starts.push(Timestamptz(start));
         self.closes.push(bar.close);
         self.volumes.push(bar.volume);
         self.columns.iter_mut().zip(values).for_each(|(column, value)| column.push(*value));
@@ -245,7 +249,7 @@ impl<'a> Rows<'a> {
 #[derive(Debug, Default)]
 pub struct States<'a> {
     symbols: Vec<&'a str>,
-    starts: Vec<Timestamp>,
+    starts: Vec<Timestamptz>,
     states: Vec<Vec<u8>>,
 }
 
@@ -253,7 +257,7 @@ impl<'a> States<'a> {
     /// `start`: of the last bar that is in it.
     pub fn add(&mut self, symbol: &'a str, start: Timestamp, state: &State) {
         self.symbols.push(symbol);
-        self.starts.push(start);
+        self.starts.push(Timestamptz(start));
         self.states.push(state.to_bytes());
     }
 }
@@ -266,7 +270,7 @@ pub async fn delete(
     (marks, rows): (&[StaleSymbol], &Rows<'_>),
 ) -> Result<(), sqlx::Error> {
     let symbols: Vec<&str> = marks.iter().map(|mark| &*mark.symbol).collect();
-    let starts: Vec<Timestamp> = marks.iter().map(|mark| mark.from(interval)).collect();
+    let starts = Timestamptz::all(marks.iter().map(|mark| mark.from(interval)));
     pg::query(include_str!("../../sql/indicators/delete_rows.sql"))
         .bind(&symbols)
         .bind(&starts)
@@ -323,7 +327,7 @@ pub async fn keep(
 /// Lets the symbols of an hour be computed from their first bar on.
 pub async fn forget(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../../sql/indicators/forget_states.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .execute(transaction.acquire().await?)
         .await?;
     Ok(())

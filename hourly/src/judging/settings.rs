@@ -3,9 +3,9 @@
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use anomalies::hindsight::DETECTOR;
-use common::Timestamp;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::words::inflected;
 
 /// The detector, its version and its flags, as `judged_hours` has them. `step`: of prices, in
@@ -22,16 +22,16 @@ pub fn describe(step: i64, sessions: &str, conditions: &str) -> String {
 /// # Errors
 /// Where the database fails.
 pub async fn report_others(db: &mut BatchDb, detectors: &str, due: &[Hour]) -> Result<(), Failure> {
-    let hours: Vec<Timestamp> = due.iter().map(|hour| hour.start()).collect();
+    let hours = Timestamptz::all(due.iter().map(|hour| hour.start()));
     let statement = pg::query_as(include_str!("../../sql/judging/others.sql")).bind(hours);
-    let others: Vec<(String, i64, Timestamp)> =
+    let others: Vec<(String, i64, Timestamptz)> =
         db.fetch_all("reading judged_hours in", statement).await?;
     let differing = others
         .iter()
         .find_map(|(of, count, first)| Some((differing(of, detectors)?, count, first)));
     if let Some((flags, count, first)) = differing {
         let (first, what) =
-            (Hour::of(*first), "hour[s] [was|were] judged by other flags within a day");
+            (Hour::from(*first), "hour[s] [was|were] judged by other flags within a day");
         tracing::warn!(
             hours = count,
             first = %first,

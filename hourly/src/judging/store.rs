@@ -11,6 +11,7 @@ use anomalies::hindsight::DETECTOR;
 use common::{Place, Timestamp};
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use service::pg::bars::Columns;
 use sqlx::postgres::{PgArguments, PgRow, PgTransaction};
 use sqlx::{Acquire, AssertSqlSafe, Row as _};
@@ -92,15 +93,15 @@ impl BatchDb {
     ) -> Result<Vec<HourToJudge>, Failure> {
         let statement = pg::query_as(include_str!("../../sql/judging/to_judge.sql"))
             .bind(detectors)
-            .bind(window.start.start())
-            .bind(window.end.start())
+            .bind(Timestamptz(window.start.start()))
+            .bind(Timestamptz(window.end.start()))
             .bind(decode_rules)
             // They may have begun anywhere in the hour before.
             .bind([Kind::Silence, Kind::MarketSilence].map(Kind::name));
-        let due: Vec<(Timestamp, bool, bool)> =
+        let due: Vec<(Timestamptz, bool, bool)> =
             self.fetch_all("reading judged_hours in", statement).await?;
         let of = |(hour, is_in_window, has_gone)| HourToJudge {
-            hour: Hour::of(hour),
+            hour: Hour::from(hour),
             is_in_window,
             has_gone,
         };
@@ -110,16 +111,16 @@ impl BatchDb {
     /// Those of some hours that were judged and have lost raw objects.
     pub async fn judged_without_raw(&mut self, hours: &[Hour]) -> Result<Vec<Hour>, Failure> {
         let statement = pg::query_scalar(include_str!("../../sql/judging/judged_without_raw.sql"))
-            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>());
-        let hours: Vec<Timestamp> = self.fetch_all("reading judged_hours in", statement).await?;
-        Ok(hours.into_iter().map(Hour::of).collect())
+            .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())));
+        let hours: Vec<Timestamptz> = self.fetch_all("reading judged_hours in", statement).await?;
+        Ok(hours.into_iter().map(Hour::from).collect())
     }
 
     /// What was found in an hour's ticks as they came.
     pub async fn findings_of(&mut self, hour: Hour) -> Result<Vec<FindingRow>, Failure> {
         let kinds = Kind::CAUSAL.map(Kind::name);
         let statement = pg::query(include_str!("../../sql/judging/findings.sql"))
-            .bind(hour.start())
+            .bind(Timestamptz(hour.start()))
             .bind(kinds)
             .bind(DETECTOR.name);
         self.read_all("reading anomalies in", statement, found).await
@@ -136,7 +137,7 @@ impl BatchDb {
     /// was silent: there a tick counts whosever it is.
     pub async fn is_still_judged(&mut self, hour: Hour, detectors: &str) -> Result<bool, Failure> {
         let note = pg::query(include_str!("../../sql/judging/still_judged.sql"))
-            .bind(hour.start())
+            .bind(Timestamptz(hour.start()))
             .bind(detectors)
             .bind([Kind::Silence, Kind::MarketSilence].map(Kind::name));
         Ok(self.write("judged_hours", note).await? > 0)
@@ -163,7 +164,7 @@ fn found(row: &PgRow) -> Result<FindingRow, sqlx::Error> {
     let (partition, offset) = (row.try_get("kafka_partition")?, row.try_get("kafka_offset")?);
     let place =
         Place { partition, offset, index: row.try_get::<i16, _>("kafka_index")?.cast_unsigned() };
-    let at = row.try_get("time")?;
+    let Timestamptz(at) = row.try_get("time")?;
     Ok(FindingRow {
         source: row.try_get("source")?,
         detector: row.try_get("detector")?,
@@ -192,11 +193,11 @@ async fn write(
     let (added, removed) = replace_added(transaction, hour, &judged.added).await?;
     // What hangs on it goes with it.
     pg::query("delete from judged_hours where hour = $1")
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .execute(transaction.acquire().await?)
         .await?;
     pg::query("insert into judged_hours (hour, detectors, ticks) values ($1, $2, $3)")
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(detectors)
         .bind(judged.ticks.cast_signed())
         .execute(transaction.acquire().await?)
@@ -212,12 +213,12 @@ async fn write(
 /// Where the database fails; here and below.
 pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../../sql/judging/delete_of_detectors.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind([DETECTOR.name, hours::DETECTOR.name])
         .execute(transaction.acquire().await?)
         .await?;
     pg::query(include_str!("../../sql/judging/withdraw.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .execute(transaction.acquire().await?)
         .await
         .map(drop)
@@ -232,7 +233,7 @@ pub async fn forget_clean(
     (symbols, is_added): (Option<&[&str]>, bool),
 ) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../../sql/judging/forget_clean.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(symbols)
         .bind(is_added)
         .execute(transaction.acquire().await?)
@@ -285,12 +286,12 @@ async fn replace_added(
         .bind(added.iter().map(|added| added.place.offset).collect::<Vec<_>>())
         .bind(added.iter().map(|added| added.place.index.cast_signed()).collect::<Vec<_>>())
         .bind(added.iter().map(|added| &*added.symbol).collect::<Vec<_>>())
-        .bind(added.iter().map(|added| added.at).collect::<Vec<_>>())
+        .bind(added.iter().map(|added| Timestamptz(added.at)).collect::<Vec<_>>())
         .bind(added.iter().map(|added| added.kind.name()).collect::<Vec<_>>())
         .bind(added.iter().map(|added| added.score).collect::<Vec<_>>())
         .bind(added.iter().map(|added| added.observed).collect::<Vec<_>>())
         .bind(added.iter().map(|added| added.expected).collect::<Vec<_>>())
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(DETECTOR.name)
         .bind(DETECTOR.version.cast_signed())
         .bind(WITH_HINDSIGHT)
@@ -315,9 +316,9 @@ async fn insert_bars(
     );
     pg::query_with(AssertSqlSafe(insert), PgArguments::default())
         .bind(bars.iter().map(|(symbol, _)| &**symbol).collect::<Vec<_>>())
-        .bind(bars.iter().map(|(_, clean)| clean.start).collect::<Vec<_>>())
+        .bind(bars.iter().map(|(_, clean)| Timestamptz(clean.start)).collect::<Vec<_>>())
         .bind(bars.iter().map(|(_, clean)| clean.left_out.cast_signed()).collect::<Vec<_>>())
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .execute(transaction.acquire().await?)
         .await?;
     // Of those that have good ticks.

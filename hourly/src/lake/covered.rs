@@ -6,6 +6,7 @@ use crate::index::BatchDb;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::postgres::{PgRow, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,35 +53,39 @@ pub(crate) async fn cover_status(
     asked: &CoverQuery<'_>,
 ) -> Result<BTreeMap<Hour, Option<String>>, Failure> {
     let statement = pg::query(include_str!("../../sql/lake/cover_status.sql"))
-        .bind(asked.window.start.start())
-        .bind(asked.window.end.start())
+        .bind(Timestamptz(asked.window.start.start()))
+        .bind(Timestamptz(asked.window.end.start()))
         .bind(asked.prefix)
         .bind(asked.location)
         .bind(asked.run_id)
         .bind(asked.decode_rules);
-    let of =
-        |row: &PgRow| Ok((Hour::of(row.try_get::<Timestamp, _>("hour")?), row.try_get("lack")?));
+    let of = |row: &PgRow| {
+        Ok((Hour::from(row.try_get::<Timestamptz, _>("hour")?), row.try_get("lack")?))
+    };
     let hours = db.read_all("reading computed hours in", statement, of).await?;
     Ok(hours.into_iter().collect())
 }
 
 /// The raw objects that have ticks of an hour, by key.
 pub(crate) async fn raw(db: &mut BatchDb, hour: Hour) -> Result<Vec<RawObject>, Failure> {
-    let statement = pg::query(include_str!("../../sql/lake/raw.sql")).bind(hour.start());
+    let statement =
+        pg::query(include_str!("../../sql/lake/raw.sql")).bind(Timestamptz(hour.start()));
     db.read_all("reading the index in", statement, raw_of).await
 }
 
 fn raw_of(row: &PgRow) -> Result<RawObject, sqlx::Error> {
-    let hours: Vec<Timestamp> = row.try_get("hours")?;
+    let hours: Vec<Timestamptz> = row.try_get("hours")?;
     Ok(RawObject {
         object: Object {
             key: row.try_get::<&str, _>("key")?.into(),
             etag: row.try_get("etag")?,
             size: row.try_get::<i64, _>("size")?.cast_unsigned(),
-            last_modified: row.try_get("last_modified")?,
+            last_modified: row
+                .try_get::<Option<Timestamptz>, _>("last_modified")?
+                .map(Timestamp::from),
         },
         ticks: row.try_get::<i64, _>("ticks")?.cast_unsigned(),
-        hours: hours.into_iter().map(Hour::of).collect(),
+        hours: hours.into_iter().map(Hour::from).collect(),
         rejected: row.try_get::<i64, _>("rejected_lines")?.cast_unsigned(),
         lacks_offsets: row.try_get("lacks_offsets")?,
         decode_rules: row.try_get("decode_rules")?,
@@ -105,7 +110,7 @@ pub(crate) async fn announce(
             .bind(&*object.etag)
             .bind(object.size.cast_signed())
             .bind(ticks.cast_signed())
-            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+            .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())))
             .bind(keys)
             .bind(run_id);
         db.write("covered_objects", insert).await?;
@@ -140,10 +145,10 @@ pub(crate) async fn note_deleted(db: &mut BatchDb, keys: &[String]) -> Result<()
 /// The hours of a range that lack raw objects for that reason.
 pub async fn hours(db: &mut BatchDb, range: &Range<Hour>) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar(include_str!("../../sql/lake/covered_hours.sql"))
-        .bind(range.start.start())
-        .bind(range.end.start());
-    let hours: Vec<Timestamp> = db.fetch_all("reading covered_objects in", statement).await?;
-    Ok(hours.into_iter().map(Hour::of).collect())
+        .bind(Timestamptz(range.start.start()))
+        .bind(Timestamptz(range.end.start()));
+    let hours: Vec<Timestamptz> = db.fetch_all("reading covered_objects in", statement).await?;
+    Ok(hours.into_iter().map(Hour::from).collect())
 }
 
 /// The keys of the objects that those hours of a range lack for that reason, each with whether it
@@ -153,13 +158,13 @@ pub async fn keys(
     range: &Range<Hour>,
 ) -> Result<BTreeMap<Hour, BTreeMap<String, bool>>, Failure> {
     let statement = pg::query_as(include_str!("../../sql/lake/covered_objects.sql"))
-        .bind(range.start.start())
-        .bind(range.end.start());
-    let rows: Vec<(Timestamp, String, bool)> =
+        .bind(Timestamptz(range.start.start()))
+        .bind(Timestamptz(range.end.start()));
+    let rows: Vec<(Timestamptz, String, bool)> =
         db.fetch_all("reading covered_objects in", statement).await?;
     let mut keys: BTreeMap<Hour, BTreeMap<String, bool>> = BTreeMap::new();
     for (hour, key, is_deleted) in rows {
-        keys.entry(Hour::of(hour)).or_default().insert(key, is_deleted);
+        keys.entry(Hour::from(hour)).or_default().insert(key, is_deleted);
     }
     Ok(keys)
 }
@@ -177,7 +182,10 @@ pub(crate) async fn release(
         include_str!("../../sql/lake/uncover.sql"),
         "delete from covered_objects where hours = '{}' and $1::timestamptz is not null",
     ] {
-        pg::query(statement).bind(hour.start()).execute(transaction.acquire().await?).await?;
+        pg::query(statement)
+            .bind(Timestamptz(hour.start()))
+            .execute(transaction.acquire().await?)
+            .await?;
     }
     Ok(())
 }

@@ -8,10 +8,11 @@ use crate::checksum::TickContent;
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::scan::HourBars;
-use common::{Place, Timestamp};
+use common::Place;
 use rustc_hash::FxHashSet;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -88,13 +89,13 @@ impl Lake {
         required: Required<'_>,
     ) -> Result<Vec<Hour>, Failure> {
         let statement = pg::query_scalar(COVERED)
-            .bind(hours.start.start())
-            .bind(hours.end.start())
+            .bind(Timestamptz(hours.start.start()))
+            .bind(Timestamptz(hours.end.start()))
             .bind(&self.prefix)
             .bind(required.decode_rules)
             .bind(required.location);
-        let rows: Vec<Timestamp> = db.fetch_all("reading lake_sources in", statement).await?;
-        Ok(rows.into_iter().map(Hour::of).collect())
+        let rows: Vec<Timestamptz> = db.fetch_all("reading lake_sources in", statement).await?;
+        Ok(rows.into_iter().map(Hour::from).collect())
     }
 
     /// Those of some hours whose raw objects are gone, and all of whose ticks are in its objects
@@ -112,12 +113,12 @@ impl Lake {
             return Ok(FxHashSet::default());
         }
         let statement = pg::query_scalar(STANDS_FOR)
-            .bind(hours.iter().map(|hour| hour.start()).collect::<Vec<_>>())
+            .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())))
             .bind(&self.prefix)
             .bind(required.decode_rules)
             .bind(required.location);
-        let rows: Vec<Timestamp> = db.fetch_all("reading lake_sources in", statement).await?;
-        Ok(rows.into_iter().map(Hour::of).collect())
+        let rows: Vec<Timestamptz> = db.fetch_all("reading lake_sources in", statement).await?;
+        Ok(rows.into_iter().map(Hour::from).collect())
     }
 
     /// Its objects of an hour, whether it has that whole or not.
@@ -152,9 +153,9 @@ impl Lake {
     ) -> Result<FxHashSet<String>, Failure> {
         let statement = pg::query_scalar(include_str!("../../sql/lake/spared.sql"))
             .bind(folder)
-            .bind(hours.start.start())
-            .bind(hours.end.start())
-            .bind(covered.iter().map(|hour| hour.start()).collect::<Vec<_>>());
+            .bind(Timestamptz(hours.start.start()))
+            .bind(Timestamptz(hours.end.start()))
+            .bind(Timestamptz::all(covered.iter().map(|hour| hour.start())));
         let keys: Vec<String> = db.fetch_all("reading the index in", statement).await?;
         Ok(keys.into_iter().collect())
     }
@@ -227,6 +228,7 @@ mod tests {
     use super::*;
     use crate::archive::{ObjectStore, StoreOptions};
     use crate::holdings::Holdings;
+    use common::Timestamp;
     use std::fs::File;
     use std::os::unix::fs::FileExt;
     use std::path::Path;

@@ -8,6 +8,7 @@ use crate::lock::TransactionLock;
 use common::Timestamp;
 use service::Failure;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::postgres::{PgRow, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::ops::Range;
@@ -88,9 +89,10 @@ pub(crate) async fn hours(
     db: &mut BatchDb,
     asked: &LakeHoursQuery<'_>,
 ) -> Result<Vec<Candidate>, Failure> {
-    let starts =
-        |hours: &[Hour]| -> Vec<Timestamp> { hours.iter().map(|hour| hour.start()).collect() };
-    let rows = pg::query(HOURS).bind(asked.window.start.start()).bind(asked.window.end.start());
+    let starts = |hours: &[Hour]| Timestamptz::all(hours.iter().map(|hour| hour.start()));
+    let rows = pg::query(HOURS)
+        .bind(Timestamptz(asked.window.start.start()))
+        .bind(Timestamptz(asked.window.end.start()));
     let rows = rows.bind(asked.decode_rules).bind(asked.prefix).bind(starts(asked.anew));
     let rows = rows.bind(asked.location).bind(starts(asked.damaged));
     db.read_all("reading computed hours in", rows, candidate).await
@@ -118,8 +120,8 @@ pub async fn counting(
 ) -> Result<Vec<PublishedObject>, Failure> {
     let statement = pg::query(include_str!("../../sql/lake/counting.sql"))
         .bind(prefix)
-        .bind(hours.start.start())
-        .bind(hours.end.start());
+        .bind(Timestamptz(hours.start.start()))
+        .bind(Timestamptz(hours.end.start()));
     db.read_all("reading lake_objects in", statement, counting_of).await
 }
 
@@ -127,8 +129,8 @@ fn counting_of(row: &PgRow) -> Result<PublishedObject, sqlx::Error> {
     Ok(PublishedObject {
         key: row.try_get("key")?,
         source: row.try_get("source")?,
-        hour: Hour::of(row.try_get::<Timestamp, _>("hour")?),
-        computed_at: row.try_get("computed_at")?,
+        hour: Hour::from(row.try_get::<Timestamptz, _>("hour")?),
+        computed_at: row.try_get::<Timestamptz, _>("computed_at")?.into(),
         etag: row.try_get("etag")?,
         size: row.try_get::<i64, _>("size")?.cast_unsigned(),
         contents: ObjectContents {
@@ -183,7 +185,10 @@ pub(crate) async fn withdraw(
         "update lake_objects set state = 'superseded' where hour = $1 and state = 'verified'",
         "delete from lake_sources where hour = $1",
     ] {
-        pg::query(statement).bind(hour.start()).execute(transaction.acquire().await?).await?;
+        pg::query(statement)
+            .bind(Timestamptz(hour.start()))
+            .execute(transaction.acquire().await?)
+            .await?;
     }
     Ok(())
 }
@@ -198,9 +203,10 @@ fn candidate(row: &PgRow) -> Result<Candidate, sqlx::Error> {
         "elsewhere" => CompactionStatus::Elsewhere,
         _ => CompactionStatus::Due,
     };
-    let hour = Hour::of(row.try_get::<Timestamp, _>("hour")?);
+    let hour = Hour::from(row.try_get::<Timestamptz, _>("hour")?);
     let ticks = row.try_get::<i64, _>("ticks")?.cast_unsigned();
-    let (computed_at, has_expired) = (row.try_get("computed_at")?, row.try_get("has_expired")?);
+    let Timestamptz(computed_at) = row.try_get("computed_at")?;
+    let has_expired = row.try_get("has_expired")?;
     Ok(Candidate { hour, computed_at, ticks, has_expired, status })
 }
 
@@ -229,8 +235,8 @@ async fn insert(
     pg::query(include_str!("../../sql/lake/insert.sql"))
         .bind(&object.key)
         .bind(&object.source)
-        .bind(candidate.hour.start())
-        .bind(candidate.computed_at)
+        .bind(Timestamptz(candidate.hour.start()))
+        .bind(Timestamptz(candidate.computed_at))
         .bind(object.size.cast_signed())
         .bind(object.contents.rows.cast_signed())
         .bind(object.contents.checksum.cast_signed())
@@ -252,7 +258,7 @@ pub(crate) async fn switch(
 ) -> Result<(), Failure> {
     db.transact(WRITING, TransactionLock::None, async |transaction| {
         pg::query(include_str!("../../sql/lake/supersede.sql"))
-            .bind(candidate.hour.start())
+            .bind(Timestamptz(candidate.hour.start()))
             .bind(prefix)
             .execute(transaction.acquire().await?)
             .await?;
@@ -284,7 +290,7 @@ async fn note_sources(
         include_str!("../../sql/lake/note_sources.sql"),
     ] {
         pg::query(statement)
-            .bind(hour.start())
+            .bind(Timestamptz(hour.start()))
             .bind(prefix)
             .execute(transaction.acquire().await?)
             .await?;

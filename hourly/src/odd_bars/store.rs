@@ -6,6 +6,7 @@ use anomalies::bars::hours::{self, DETECTOR, Odd};
 use common::Timestamp;
 use futures::TryStreamExt;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Row};
 use std::collections::BTreeSet;
@@ -79,7 +80,7 @@ pub async fn mark(
     symbols: &BTreeSet<String>,
 ) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../../sql/odd_bars/mark.sql"))
-        .bind(hour.start())
+        .bind(Timestamptz(hour.start()))
         .bind(symbols.iter().map(String::as_str).collect::<Vec<_>>())
         .execute(transaction.acquire().await?)
         .await
@@ -119,8 +120,8 @@ pub async fn marks(
     let mark = |row: &sqlx::postgres::PgRow| {
         Ok(StaleSymbol {
             symbol: row.try_get("symbol")?,
-            first: row.try_get("first_hour")?,
-            last: row.try_get("last_hour")?,
+            first: row.try_get::<Timestamptz, _>("first_hour")?.into(),
+            last: row.try_get::<Timestamptz, _>("last_hour")?.into(),
             changes: row.try_get("changes")?,
         })
     };
@@ -134,8 +135,8 @@ pub async fn count_bars(
 ) -> Result<Vec<usize>, sqlx::Error> {
     let counts: Vec<i64> = pg::query_scalar(include_str!("../../sql/odd_bars/count_bars.sql"))
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
-        .bind(marks.iter().map(|mark| mark.known().start).collect::<Vec<_>>())
-        .bind(marks.iter().map(|mark| mark.known().end).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| Timestamptz(mark.known().start)).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| Timestamptz(mark.known().end)).collect::<Vec<_>>())
         .fetch_all(connection)
         .await?;
     Ok(counts.into_iter().map(|count| usize::try_from(count).unwrap_or(usize::MAX)).collect())
@@ -148,8 +149,8 @@ pub async fn bars(
 ) -> Result<Vec<Vec<hours::Hour>>, sqlx::Error> {
     let mut rows = pg::query(include_str!("../../sql/odd_bars/bars.sql"))
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
-        .bind(marks.iter().map(|mark| mark.known().start).collect::<Vec<_>>())
-        .bind(marks.iter().map(|mark| mark.known().end).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| Timestamptz(mark.known().start)).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| Timestamptz(mark.known().end)).collect::<Vec<_>>())
         .fetch(connection);
     let mut all = vec![Vec::new(); marks.len()];
     while let Some(row) = rows.try_next().await? {
@@ -188,15 +189,15 @@ async fn delete(
 ) -> Result<u64, sqlx::Error> {
     let deleted = pg::query(include_str!("../../sql/odd_bars/delete.sql"))
         .bind(marks.iter().map(|mark| &*mark.symbol).collect::<Vec<_>>())
-        .bind(marks.iter().map(|mark| mark.judged().start).collect::<Vec<_>>())
-        .bind(marks.iter().map(|mark| mark.judged().end).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| Timestamptz(mark.judged().start)).collect::<Vec<_>>())
+        .bind(marks.iter().map(|mark| Timestamptz(mark.judged().end)).collect::<Vec<_>>())
         .bind(UNKNOWN_SOURCE)
         .bind(NO_PARTITION)
         .bind(marks.iter().map(|mark| number(mark.first)).min().unwrap_or(i64::MAX))
         .bind(DETECTOR.name)
         .bind(DETECTOR.version.cast_signed())
         .bind(rows.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(_, odd)| at(odd.at)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, odd)| Timestamptz(at(odd.at))).collect::<Vec<_>>())
         .bind(rows.iter().map(|(_, odd)| odd.view.kind()).collect::<Vec<_>>())
         .execute(connection)
         .await?;
@@ -216,7 +217,7 @@ async fn write(connection: &mut PgConnection, rows: &[(&str, &Odd)]) -> Result<u
         .bind(WITH_HINDSIGHT)
         .bind(rows.iter().map(|(_, odd)| number(at(odd.at))).collect::<Vec<_>>())
         .bind(rows.iter().map(|(symbol, _)| *symbol).collect::<Vec<_>>())
-        .bind(rows.iter().map(|(_, odd)| at(odd.at)).collect::<Vec<_>>())
+        .bind(rows.iter().map(|(_, odd)| Timestamptz(at(odd.at))).collect::<Vec<_>>())
         .bind(rows.iter().map(|(_, odd)| odd.view.kind()).collect::<Vec<_>>())
         .bind(rows.iter().map(|(_, odd)| odd.score).collect::<Vec<_>>())
         .bind(rows.iter().map(|(_, odd)| odd.observed).collect::<Vec<_>>())

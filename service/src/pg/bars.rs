@@ -1,6 +1,7 @@
 //! Bars as arguments of a statement: an array for each column, in one order for all statements.
 
 use super::numeric::Numeric;
+use super::timestamptz::Timestamptz;
 use common::wide_sum::Exact;
 use common::{Bar, OrderKey, Timestamp};
 use sqlx::error::BoxDynError;
@@ -95,7 +96,7 @@ impl Columns {
     fn encode(self, bars: &[Row<'_>]) -> Result<PgArguments, BoxDynError> {
         let mut arguments = Arrays { bars, arguments: PgArguments::default() };
         arguments.add(|(symbol, ..)| *symbol)?;
-        arguments.add(|(_, start, _)| *start)?;
+        arguments.add(|(_, start, _)| Timestamptz(*start))?;
         arguments.add(|(.., bar)| Numeric::from(bar.open))?;
         arguments.add(|(.., bar)| Numeric::from(bar.high))?;
         arguments.add(|(.., bar)| Numeric::from(bar.low))?;
@@ -131,7 +132,7 @@ impl<'a> Arrays<'a> {
     }
 
     fn add_end(&mut self, of: fn(&Bar) -> OrderKey) -> Result<(), BoxDynError> {
-        self.add(|(.., bar)| of(bar).timestamp)?;
+        self.add(|(.., bar)| Timestamptz(of(bar).timestamp))?;
         self.add(|(.., bar)| of(bar).place.partition)?;
         self.add(|(.., bar)| of(bar).place.offset)?;
         self.add(|(.., bar)| of(bar).place.index.cast_signed())

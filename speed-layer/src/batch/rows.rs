@@ -5,8 +5,8 @@
 
 use crate::source::SourcePartition;
 use common::tick::Prices;
-use common::timestamp::postgres::{from_postgres, to_postgres};
 use common::{Codes, Extras, Price, Tick, Timestamp, Volume};
+use service::pg::Timestamptz;
 use service::pg::numeric::{get_price, get_volume, put_price_field, put_volume_field};
 
 /// The statement that takes rows; the columns are in the order in which [`Rows::push`] writes
@@ -120,7 +120,7 @@ impl Stream {
         let prices = tick.prices();
         self.0.extend_from_slice(&fields.to_be_bytes());
         self.field(tick.symbol().as_str().as_bytes());
-        self.field(&to_postgres(tick.timestamp()).to_be_bytes());
+        self.field(&Timestamptz(tick.timestamp()).to_binary());
         self.price(Some(prices.open));
         self.price(prices.high);
         self.price(prices.low);
@@ -211,7 +211,7 @@ impl<'a> Row<'a> {
         let prices = price(open).zip(price(close));
         Some(Self {
             symbol: std::str::from_utf8(symbol?).ok()?,
-            timestamp: from_postgres(i64::from_be_bytes(timestamp?.try_into().ok()?)),
+            timestamp: Timestamptz::from_binary(timestamp?.try_into().ok()?).0,
             prices: prices.map(|(open, close)| Prices {
                 open,
                 high: price(high),

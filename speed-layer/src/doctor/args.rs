@@ -1,12 +1,12 @@
 //! The flags of `speed-layer doctor`: those of a run that say what is read and how.
 
-use crate::registry::RegistryArgs;
 use clap::{Parser, ValueEnum};
 use service::Failure;
 use service::cli::MessageArgs;
 use service::files::SecretFile;
 use service::kafka::KafkaProperties;
 use service::pg::{Database, Migrations};
+use service::registry::RegistryArgs;
 use service::telemetry::LogArgs;
 
 /// Reads the newest messages of a topic, up to 1,000 of each partition, and says what share of them

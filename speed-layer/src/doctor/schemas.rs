@@ -2,11 +2,11 @@
 //! is found of them.
 
 use super::sampling::Sample;
-use crate::registry::{Client, Trouble};
 use anyhow::anyhow;
 use common::Timestamp;
 use common::decode::{Decoder, Rules, Schema, Schemas, Scratch, schema_id};
 use service::Failure;
+use service::registry::{Client, Trouble};
 use std::collections::BTreeSet;
 
 /// Schemas that are asked for; a topic has a few.

@@ -3,6 +3,7 @@
 
 use common::Timestamp;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::PgConnection;
 use std::collections::{BTreeSet, HashSet};
 
@@ -52,7 +53,10 @@ impl DayPartitions {
 
 /// Makes those of the days that are missing.
 pub async fn make(connection: &mut PgConnection, days: &[Timestamp]) -> sqlx::Result<()> {
-    let made: i32 = pg::within::query_scalar(MAKE).bind(days).fetch_one(connection).await?;
+    let made: i32 = pg::within::query_scalar(MAKE)
+        .bind(Timestamptz::all(days.iter().copied()))
+        .fetch_one(connection)
+        .await?;
     if let (1.., Some(first), Some(last)) = (made, days.first(), days.last()) {
         tracing::info!(made, %first, %last, "made {made} partitions for days from {first} to {last}");
     }

@@ -6,6 +6,7 @@ use crate::detection::{Detected, LogEntry, Remembered, SymbolFinding};
 use crate::source::{SourceId, SourcePartition};
 use futures::TryStreamExt as _;
 use service::pg;
+use service::pg::Timestamptz;
 use sqlx::{Connection as _, PgConnection};
 
 /// About this many bytes of the log's entries are sent at once. An entry that is larger leaves
@@ -91,7 +92,7 @@ async fn insert_findings(connection: &mut PgConnection, all: &[SymbolFinding]) -
         .bind(all.iter().map(|found| found.finding.place.offset).collect::<Vec<_>>())
         .bind(all.iter().map(|found| found.finding.place.index.cast_signed()).collect::<Vec<_>>())
         .bind(all.iter().map(|found| &*found.symbol).collect::<Vec<_>>())
-        .bind(all.iter().map(SymbolFinding::time).collect::<Vec<_>>())
+        .bind(Timestamptz::all(all.iter().map(SymbolFinding::time)))
         .bind(all.iter().map(|found| found.finding.detector.name).collect::<Vec<_>>())
         .bind(
             all.iter()

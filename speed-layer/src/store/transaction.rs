@@ -7,6 +7,7 @@ use super::{findings, offsets, statements};
 use crate::batch::{Batch, RejectedMessage, Rows, SortedBars};
 use crate::detection::Detecting;
 use service::pg;
+use service::pg::Timestamptz;
 use service::pg::bars::Columns;
 use service::telemetry::TRACED;
 use sqlx::PgConnection;
@@ -213,7 +214,7 @@ async fn insert_rejects(
         .bind(rejects.iter().map(|r| r.value.as_deref()).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.value_bytes).collect::<Vec<_>>())
         .bind(rejects.iter().map(|r| r.value_sha256.as_deref()).collect::<Vec<_>>())
-        .bind(rejects.iter().map(|r| r.kafka_timestamp).collect::<Vec<_>>())
+        .bind(rejects.iter().map(|r| r.kafka_timestamp.map(Timestamptz)).collect::<Vec<_>>())
         .execute(&mut *connection)
         .await?;
     if inserted.rows_affected() == rejects.len() as u64 {

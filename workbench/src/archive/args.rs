@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 use service::cli::duration;
-use speed_layer::RegistryArgs;
+use service::registry::RegistryArgs;
 
 use testing::kafka::KafkaArgs;
 use testing::s3::StoreArgs;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use common::Timestamp;
 use common::decode::{Decoder, Rules, Schema, Schemas, Scratch};
-use speed_layer::{RegistryArgs, RegistryClient, RegistryTrouble};
+use service::registry::{Client, RegistryArgs, Trouble};
 
 const NO_REGISTRY: &str = "it names a schema: --schema-registry reads it";
 const NOT_OF_SCHEMA: &str = "the schema registry has no schema that reads it";
 
 /// Reads values by their schemas, each of which is asked for once.
 pub struct Registry {
-    client: Option<Arc<RegistryClient>>,
+    client: Option<Arc<Client>>,
     schemas: Schemas,
     decoder: Decoder,
     scratch: Scratch,
@@ -38,12 +38,8 @@ impl Registry {
         let asked = tokio::task::spawn_blocking(move || client.schema(id)).await;
         let known = match asked.context("asking the schema registry")? {
             Ok(text) => Schema::parse(&text, None),
-            Err(
-                RegistryTrouble::None(why)
-                | RegistryTrouble::Unusable(why)
-                | RegistryTrouble::Forbidden(why),
-            ) => Err(why),
-            Err(RegistryTrouble::Refused(why) | RegistryTrouble::Away(why)) => {
+            Err(Trouble::None(why) | Trouble::Unusable(why) | Trouble::Forbidden(why)) => Err(why),
+            Err(Trouble::Refused(why) | Trouble::Away(why)) => {
                 bail!("schema registry: {why}")
             }
         };

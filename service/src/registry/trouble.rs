@@ -1,7 +1,7 @@
 //! [`Trouble`]: why a question to the registry has no answer.
 
+use crate::failure::one_line;
 use serde::Deserialize;
-use service::failure::one_line;
 use url::Url;
 
 /// What is shown of an answer that is none of a registry's.

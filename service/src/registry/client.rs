@@ -3,11 +3,11 @@
 
 use super::login::{Login, Password};
 use super::trouble::Trouble;
+use crate::failure::one_line;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use common::decode::{Reference, SchemaKind, SchemaText};
 use serde::Deserialize;
-use service::failure::one_line;
 use std::collections::HashSet;
 use std::time::Duration;
 use ureq::config::RedirectAuthHeaders;
@@ -302,13 +302,12 @@ fn read_roots(authorities: Option<&[u8]>) -> Result<Vec<Certificate<'static>>, S
 mod tests {
     use super::*;
     use std::io::{BufRead as _, BufReader, Write as _};
-    use std::net::TcpListener;
-    use testing::{HttpProxy, HttpRequest, Treatment};
+    use std::net::{TcpListener, TcpStream};
 
     const NONE: &str = r#"{"error_code":40403,"message":"Schema not found"}"#;
     /// Of the user `me` with the password `pw`.
     const LOGIN: &str = "authorization: basic bwu6chc=";
-    /// Of the user `me` with the password `pw`.
+
     #[test]
     fn a_login_in_a_url_is_taken_out_of_it() {
         let (url, login) = parse("https://me:p%40ss+w@registry:8081/sub").unwrap();
@@ -322,12 +321,43 @@ mod tests {
         assert!(parse("http://registry:8081").unwrap().1.is_none());
     }
 
-    async fn registry(status: u16, body: &'static str) -> (HttpProxy, String) {
-        let answer = move |_: &HttpRequest| Treatment::Answer { status, body: body.to_owned() };
-        // It has no server behind it.
-        let proxy = HttpProxy::start("127.0.0.1:1", answer).await;
-        let url = format!("http://{}", proxy.address());
-        (proxy, url)
+    /// The lines of a question.
+    fn read(stream: &TcpStream) -> Vec<String> {
+        let lines = BufReader::new(stream).lines().map_while(Result::ok);
+        lines.take_while(|line| !line.is_empty()).collect()
+    }
+
+    /// Whoever asks may have heard enough before it ends.
+    fn reply(mut stream: &TcpStream, head: &str, body: &str) {
+        let length = body.len();
+        let answer = format!(
+            "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        );
+        stream.write_all(answer.as_bytes()).ok();
+    }
+
+    /// The URL of a registry that says to each question what `answer` has for its path: status and
+    /// body.
+    fn registry_of(answer: impl Fn(&str) -> (u16, String) + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let stream = stream.unwrap();
+                let asked = read(&stream);
+                // A connection may be opened and not used.
+                let Some(path) = asked.first().and_then(|line| line.split(' ').nth(1)) else {
+                    continue;
+                };
+                let (status, body) = answer(path);
+                reply(&stream, &format!("{status} So"), &body);
+            }
+        });
+        url
+    }
+
+    fn registry(status: u16, body: &'static str) -> String {
+        registry_of(move |_| (status, body.to_owned()))
     }
 
     type Requests = std::thread::JoinHandle<Vec<String>>;
@@ -336,13 +366,8 @@ mod tests {
     fn serve(listener: TcpListener, answers: Vec<(String, &'static str)>) -> Requests {
         let answer = move |(head, body): (String, &str)| {
             let (stream, _) = listener.accept().unwrap();
-            let lines = BufReader::new(&stream).lines().map(Result::unwrap);
-            let asked: Vec<String> = lines.take_while(|line| !line.is_empty()).collect();
-            let length = body.len();
-            let answer = format!(
-                "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
-            );
-            (&stream).write_all(answer.as_bytes()).unwrap();
+            let asked = read(&stream);
+            reply(&stream, &head, body);
             asked.join("\n").to_ascii_lowercase()
         };
         std::thread::spawn(move || answers.into_iter().map(answer).collect())
@@ -394,12 +419,10 @@ mod tests {
         assert!(!answers.join().unwrap().iter().any(|asked| asked.contains("authorization")));
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn of_several_registries_all_must_have_none_before_there_is_none() {
-        let (_first, none) =
-            registry(404, r#"{"error_code":40403,"message":"Schema not found"}"#).await;
-        let (_second, away) = registry(500, "no").await;
-        let (_third, has) = registry(200, r#"{"schema":"\"int\""}"#).await;
+    #[test]
+    fn of_several_registries_all_must_have_none_before_there_is_none() {
+        let (none, away) = (registry(404, NONE), registry(500, "no"));
+        let has = registry(200, r#"{"schema":"\"int\""}"#);
         let ask = |urls: &[&str]| Client::new(urls, None, None).unwrap().schema(7);
         assert!(ask(&[&none, &has]).is_ok() && ask(&[&away, &none, &has]).is_ok());
         assert!(matches!(ask(&[&none, &away]), Err(Trouble::Away(_))));
@@ -407,10 +430,9 @@ mod tests {
         assert!(matches!(ask(&[&none, &none]), Err(Trouble::None(_))));
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn where_a_registry_does_not_give_a_schema_the_next_one_is_asked() {
-        let (_has, has) = registry(200, r#"{"schema":"\"int\""}"#).await;
-        let (_none, none) = registry(404, NONE).await;
+    #[test]
+    fn where_a_registry_does_not_give_a_schema_the_next_one_is_asked() {
+        let (has, none) = (registry(200, r#"{"schema":"\"int\""}"#), registry(404, NONE));
         let (has, none) = (has.as_str(), none.as_str());
         let ask = |urls: [&str; 2]| Client::new(&urls, None, None).unwrap().schema(7);
         let probe = |urls: [&str; 2]| Client::new(&urls, None, None).unwrap().probe();
@@ -423,7 +445,7 @@ mod tests {
             (404, "not here"),
             (503, "busy"),
         ] {
-            let (_other, other) = registry(status, body).await;
+            let other = registry(status, body);
             let other = other.as_str();
             assert!(ask([other, has]).is_ok() && ask([has, other]).is_ok(), "{status} {body}");
             for urls in [[other, none], [none, other]] {
@@ -438,72 +460,58 @@ mod tests {
     }
 
     /// Of one number and name there may be another schema elsewhere.
-    #[tokio::test(flavor = "multi_thread")]
-    async fn what_a_schema_refers_to_comes_from_the_registry_that_has_it() {
-        let of = |schema: (u16, &'static str), referred: (u16, &'static str)| async move {
-            let proxy = HttpProxy::start("127.0.0.1:1", move |request: &HttpRequest| {
-                let is_schema = request.path.contains("/ids/");
-                let (status, body) = if is_schema { schema } else { referred };
-                Treatment::Answer { status, body: body.to_owned() }
+    #[test]
+    fn what_a_schema_refers_to_comes_from_the_registry_that_has_it() {
+        let of = |schema: (u16, &'static str), referred: (u16, &'static str)| {
+            registry_of(move |path| {
+                let (status, body) = if path.contains("/ids/") { schema } else { referred };
+                (status, body.to_owned())
             })
-            .await;
-            let url = format!("http://{}", proxy.address());
-            (proxy, url)
         };
         let refers =
             r#"{"schema":"\"int\"","references":[{"name":"r","subject":"s","version":1}]}"#;
-        let (_first, without) = of((404, NONE), (200, r#"{"schema":"another"}"#)).await;
-        let (_second, broken) = of((200, refers), (500, "no")).await;
-        let (_third, has) = of((200, refers), (200, r#"{"schema":"meant"}"#)).await;
+        let without = of((404, NONE), (200, r#"{"schema":"another"}"#));
+        let broken = of((200, refers), (500, "no"));
+        let has = of((200, refers), (200, r#"{"schema":"meant"}"#));
         let urls = [without.as_str(), broken.as_str(), has.as_str()];
         let schema = Client::new(&urls, None, None).unwrap().schema(7).unwrap();
         assert_eq!(schema.references[0].text, "meant");
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_schema_that_is_too_large_is_there_and_of_no_use_alone_or_with_its_references() {
+    #[test]
+    fn a_schema_that_is_too_large_is_there_and_of_no_use_alone_or_with_its_references() {
         let large = |bytes: usize| format!(r#"{{"schema":"\"{}\""}}"#, "x".repeat(bytes));
         let asked = |references: &str, each: usize| {
             let referring = format!(r#"{{"schema":"\"int\"","references":[{references}]}}"#);
             let referred = large(each);
-            async move {
-                let proxy = HttpProxy::start("127.0.0.1:1", move |request: &HttpRequest| {
-                    let body = if request.path.contains("/ids/") {
-                        referring.clone()
-                    } else {
-                        referred.clone()
-                    };
-                    Treatment::Answer { status: 200, body }
-                })
-                .await;
-                let url = format!("http://{}", proxy.address());
-                Client::new(&[&url], None, None)
-                    .unwrap()
-                    .schema(7)
-                    .map(|schema| schema.references.len())
-            }
+            let url = registry_of(move |path| {
+                let body = if path.contains("/ids/") { &referring } else { &referred };
+                (200, body.clone())
+            });
+            let told = Client::new(&[&url], None, None).unwrap().schema(7);
+            told.map(|schema| schema.references.len())
         };
         let refer =
             |number: u32| format!(r#"{{"name":"r{number}","subject":"s{number}","version":1}}"#);
         let five: Vec<String> = (0..5).map(refer).collect();
-        assert_eq!(asked(&five.join(","), 3 << 20).await, Ok(5));
-        let why = asked(&five.join(","), 4_000_000).await.unwrap_err();
+        assert_eq!(asked(&five.join(","), 3 << 20), Ok(5));
+        let why = asked(&five.join(","), 4_000_000).unwrap_err();
         assert!(
             matches!(&why, Trouble::Unusable(why) if why.contains("more than 16 MiB")),
             "{why:?}"
         );
-        let why = asked(&refer(0), 5 << 20).await.unwrap_err();
+        let why = asked(&refer(0), 5 << 20).unwrap_err();
         let named = "/subjects/s0/versions/1 answers with more than 4 MiB";
         assert!(matches!(&why, Trouble::Unusable(why) if why.contains(named)), "{why:?}");
     }
 
-    #[tokio::test(flavor = "multi_thread")]
-    async fn a_schema_of_another_type_or_with_more_references_than_are_read_is_of_no_use() {
+    #[test]
+    fn a_schema_of_another_type_or_with_more_references_than_are_read_is_of_no_use() {
         let unusable = |told: Result<SchemaText, Trouble>, words: &str| {
             let is_it = matches!(&told, Err(Trouble::Unusable(why)) if why.contains(words));
             assert!(is_it, "{told:?}");
         };
-        let (_other, url) = registry(200, r#"{"schema":"x","schemaType":"XML"}"#).await;
+        let url = registry(200, r#"{"schema":"x","schemaType":"XML"}"#);
         unusable(Client::new(&[&url], None, None).unwrap().schema(7), "of the type XML");
         for count in [MAX_REFERENCES, MAX_REFERENCES + 1] {
             let refer = |number: usize| {
@@ -511,13 +519,10 @@ mod tests {
             };
             let all = (0..count).map(refer).collect::<Vec<_>>().join(",");
             let referring = format!(r#"{{"schema":"\"int\"","references":[{all}]}}"#);
-            let proxy = HttpProxy::start("127.0.0.1:1", move |request: &HttpRequest| {
-                let is_schema = request.path.contains("/ids/");
-                let body = if is_schema { referring.clone() } else { r#"{"schema":"x"}"#.into() };
-                Treatment::Answer { status: 200, body }
-            })
-            .await;
-            let url = format!("http://{}", proxy.address());
+            let url = registry_of(move |path| {
+                let referred = r#"{"schema":"x"}"#;
+                (200, if path.contains("/ids/") { &referring } else { referred }.to_owned())
+            });
             let told = Client::new(&[&url], None, None).unwrap().schema(7);
             match count > MAX_REFERENCES {
                 false => assert_eq!(told.map(|schema| schema.references.len()), Ok(count)),

@@ -1,6 +1,6 @@
 //! [`Login`]: who asks the registry.
 
-use service::files::SecretFile;
+use crate::files::SecretFile;
 
 /// Who asks. It has no `Debug`.
 #[derive(Clone)]

@@ -1,11 +1,11 @@
 //! Where the schema registry is.
 
-use super::Client;
+use super::client::Client;
 use super::login::{Login, Password};
+use crate::Failure;
+use crate::cli::REGISTRY_HEADING;
+use crate::files::SecretFile;
 use anyhow::{Context as _, anyhow};
-use service::Failure;
-use service::cli::REGISTRY_HEADING;
-use service::files::SecretFile;
 use std::path::PathBuf;
 
 /// A registry of Confluent's interface, and how to get in. It has no `Debug`: a URL may hold a
