@@ -2,7 +2,7 @@
 
 mod store;
 
-use super::database::{migrated, without_tls};
+use super::database::{layer, migrated};
 use super::process::Measured;
 use crate::figures::rounded;
 use anyhow::ensure;
@@ -15,7 +15,6 @@ use sqlx::Executor;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::process::Command;
 use std::time::Instant;
 use store::{Body, EndlessStore, Objects};
 use testing::TestDatabase;
@@ -164,13 +163,11 @@ async fn batch_layer(
     database: &TestDatabase,
     is_verify: bool,
 ) -> anyhow::Result<Outcome> {
-    let mut command: Command = crate::process::command("batch-layer")?;
+    let mut command = layer("batch-layer", database)?;
     let said = std::env::temp_dir().join(format!("bench-memory-{}.log", std::process::id()));
     command
         .args(is_verify.then_some("verify"))
         .args(["--hour", HOUR])
-        .env("DATABASE_URL", without_tls(database))
-        .env("RUST_LOG", "warn")
         .env("QUERY_TIMEOUT", "600s")
         .envs(store.environment())
         .stderr(File::create(&said)?);
