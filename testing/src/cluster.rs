@@ -322,14 +322,7 @@ fn settings_file(node: i32) -> String {
 const LOG_FILE: &str = "log4j2.properties";
 
 /// What a broker has to complain about, on standard error.
-const LOG: &str = "rootLogger.level=WARN
-rootLogger.appenderRef.err.ref=err
-appender.err.type=Console
-appender.err.name=err
-appender.err.target=SYSTEM_ERR
-appender.err.layout.type=PatternLayout
-appender.err.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
-";
+const LOG: &str = include_str!("log4j2.properties");
 
 /// The controller looks every second whether each partition is led by whom it shall be.
 fn first_settings(controller: u16, port: u16, folder: &TempDir) -> String {
@@ -355,29 +348,12 @@ initial.broker.registration.timeout.ms=300000
     )
 }
 
-/// Replication is the topics' own affair; the log cleaner would take 128 MB. Who says where it is
-/// (`client.rack`) reads from the broker beside it.
 fn settings(node: i32, controller: u16, folder: &TempDir) -> String {
     format!(
-        "node.id={node}
-controller.quorum.voters={FIRST}@127.0.0.1:{controller}
-listener.security.protocol.map=CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=CLIENT
-controller.listener.names=CONTROLLER
-log.dirs={data}
-log.retention.ms=-1
-log.cleaner.dedupe.buffer.size=2097152
-auto.create.topics.enable=false
-min.insync.replicas=1
-broker.rack=rack-{node}
-replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-allow.everyone.if.no.acl.found=true
-offsets.topic.num.partitions=1
-group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=500
-",
+        include_str!("broker.properties.in"),
+        node = node,
+        first = FIRST,
+        controller = controller,
         data = folder.path().join(format!("data-{node}")).display(),
     )
 }

@@ -71,17 +71,8 @@ pub fn live(binaries: &Binaries, options: &Options, seconds: Option<u64>) -> Com
 fn simulate(binaries: &Binaries, options: &Options) -> Command {
     let mut command = binaries.command("workbench");
     command
-        .args([
-            "simulate",
-            "--shape",
-            &shape(options, "mixed"),
-            "--high-low",
-            "--late",
-            LATE,
-            "--broken",
-            BROKEN,
-        ])
-        .args(["--odd", WRONG_PRICES])
+        .args(["simulate", "--shape", &shape(options, "mixed"), "--high-low"])
+        .args(["--late", LATE, "--broken", BROKEN, "--odd", WRONG_PRICES])
         .args(["--symbols", &options.symbols.to_string()])
         // Before now few ticks tell of the market, and from now on many: volumes go on as they were.
         .args(["--volume-per-second", "20000"]);
