@@ -92,6 +92,13 @@ impl KafkaArgs {
     }
 }
 
+/// A consumer for questions; it joins no group.
+///
+/// Errors: never in practice, as there are no properties to refuse.
+pub fn inquirer(brokers: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
+    client_config(brokers).create_with_context(Quiet).context("set up a client")
+}
+
 /// What every client of the tests and benchmarks starts from.
 pub fn client_config(brokers: &str) -> ClientConfig {
     settings(brokers, &KafkaProperties::default())
