@@ -101,7 +101,7 @@ pub async fn run(args: &MemoryArgs) -> anyhow::Result<Value> {
 impl MemoryArgs {
     async fn measure(&self, name: &str) -> anyhow::Result<Outcome> {
         let database = migrated().await?;
-        let store = EndlessStore::start(self.objects_of(name)?).await;
+        let store = EndlessStore::start(self.objects_of(name)?).await?;
         if name.ends_with("indicators") {
             self.fill(&database).await?;
         }
