@@ -5,12 +5,13 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use crc_fast::CrcAlgorithm;
+use rdkafka::consumer::Consumer;
 use tempfile::TempDir;
 
 use crate::folder::{folder, write};
 use crate::java::{kafka_program, kafka_tool};
-use crate::kafka::{Quiet, client_config};
+use crate::kafka::inquirer;
 use crate::topic::{create, placed};
 use crate::{Child, eventually, free_port};
 
@@ -116,8 +117,9 @@ impl SecondBroker {
             let mut bytes = std::fs::read(&path).expect("read a segment");
             if let Some(batch) = batch_at(&mut bytes, offset) {
                 change(&mut batch[ATTRIBUTES..]);
-                let checksum = crc32c(&batch[ATTRIBUTES..]);
-                batch[CHECKSUM..ATTRIBUTES].copy_from_slice(&checksum.to_be_bytes());
+                // Castagnoli's.
+                let checksum = crc_fast::checksum(CrcAlgorithm::Crc32Iscsi, &batch[ATTRIBUTES..]);
+                batch[CHECKSUM..ATTRIBUTES].copy_from_slice(&(checksum as u32).to_be_bytes());
                 remade += 1;
             }
             std::fs::write(&path, bytes).expect("write a segment");
@@ -151,14 +153,6 @@ fn batch_at(mut segment: &mut [u8], offset: i64) -> Option<&mut [u8]> {
         segment = rest;
     }
     None
-}
-
-/// Castagnoli's.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |crc: u32| (crc >> 1) ^ if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
-    !bytes
-        .iter()
-        .fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| step(crc)))
 }
 
 impl TestCluster {
@@ -288,10 +282,6 @@ pub async fn broker_count(brokers: &str) -> anyhow::Result<usize> {
     asked.await.context("ask for brokers")?
 }
 
-fn inquirer(brokers: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
-    client_config(brokers).create_with_context(Quiet).context("set up a client")
-}
-
 fn run(node: i32, folder: &TempDir) -> Child {
     let mut command = kafka_program("kafka.Kafka", 256, &[log_property(folder)]);
     command.arg(folder.path().join(settings_file(node)));
@@ -322,14 +312,7 @@ fn settings_file(node: i32) -> String {
 const LOG_FILE: &str = "log4j2.properties";
 
 /// What a broker has to complain about, on standard error.
-const LOG: &str = "rootLogger.level=WARN
-rootLogger.appenderRef.err.ref=err
-appender.err.type=Console
-appender.err.name=err
-appender.err.target=SYSTEM_ERR
-appender.err.layout.type=PatternLayout
-appender.err.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
-";
+const LOG: &str = include_str!("log4j2.properties");
 
 /// The controller looks every second whether each partition is led by whom it shall be.
 fn first_settings(controller: u16, port: u16, folder: &TempDir) -> String {
@@ -355,39 +338,12 @@ initial.broker.registration.timeout.ms=300000
     )
 }
 
-/// Replication is the topics' own affair; the log cleaner would take 128 MB. Who says where it is
-/// (`client.rack`) reads from the broker beside it.
 fn settings(node: i32, controller: u16, folder: &TempDir) -> String {
     format!(
-        "node.id={node}
-controller.quorum.voters={FIRST}@127.0.0.1:{controller}
-listener.security.protocol.map=CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=CLIENT
-controller.listener.names=CONTROLLER
-log.dirs={data}
-log.retention.ms=-1
-log.cleaner.dedupe.buffer.size=2097152
-auto.create.topics.enable=false
-min.insync.replicas=1
-broker.rack=rack-{node}
-replica.selector.class=org.apache.kafka.common.replica.RackAwareReplicaSelector
-authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-allow.everyone.if.no.acl.found=true
-offsets.topic.num.partitions=1
-group.initial.rebalance.delay.ms=0
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=500
-",
+        include_str!("broker.properties.in"),
+        node = node,
+        first = FIRST,
+        controller = controller,
         data = folder.path().join(format!("data-{node}")).display(),
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_checksum_is_that_of_its_definition() {
-        assert_eq!(crc32c(b"123456789"), 0xe306_9283);
-    }
 }

@@ -48,6 +48,16 @@ impl KafkaArgs {
         self.client_config().create_with_context(Quiet).context("set up the Kafka client")
     }
 
+    /// Low and high watermark of each partition, in the partitions' order.
+    ///
+    /// Errors: brokers that do not answer, or a topic that is not there.
+    pub async fn watermarks(&self) -> anyhow::Result<Vec<(i64, i64)>> {
+        let kafka = self.clone();
+        let asked =
+            tokio::task::spawn_blocking(move || watermarks(&kafka.inquirer()?, &kafka.topic));
+        asked.await.context("ask Kafka")?
+    }
+
     /// Waits until brokers answer, and gives the topic's partitions. Says once that it waits.
     ///
     /// Errors: no answer within `patience`, or a topic that is not there.
@@ -80,6 +90,13 @@ impl KafkaArgs {
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
     }
+}
+
+/// A consumer for questions; it joins no group.
+///
+/// Errors: never in practice, as there are no properties to refuse.
+pub fn inquirer(brokers: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
+    client_config(brokers).create_with_context(Quiet).context("set up a client")
 }
 
 /// What every client of the tests and benchmarks starts from.

@@ -26,17 +26,8 @@ impl TestPostgres {
     pub async fn start() -> Self {
         let (folder, port) = (folder(), free_port());
         let mut making = program("initdb");
-        making.args([
-            "-U",
-            "postgres",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "--no-sync",
-            "--auth=trust",
-            "-D",
-            "data",
-        ]);
+        making.args(["-U", "postgres", "-E", "UTF8", "--locale=C", "--auth=trust"]);
+        making.args(["--no-sync", "-D", "data"]);
         unprivileged::run_in(&folder, &mut making);
         let mut making = Child::spawn(making);
         let status = making.wait_exit(PATIENCE).await;
@@ -60,15 +51,8 @@ impl TestPostgres {
 
     async fn serve(folder: TempDir, port: u16) -> Self {
         let mut command = program("postgres");
-        command.args([
-            "-D",
-            "data",
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "unix_socket_directories=",
-        ]);
-        command.args(["-c", &format!("port={port}"), "-c", "fsync=off"]);
+        command.args(["-D", "data", "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off"]);
+        command.args(["-c", "unix_socket_directories=", "-c", &format!("port={port}")]);
         unprivileged::run_in(&folder, &mut command);
         let postgres = Self { _process: Child::spawn(command), port, _folder: folder };
         eventually("PostgreSQL to answer", PATIENCE, || async {

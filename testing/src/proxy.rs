@@ -8,34 +8,28 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tokio_util::task::AbortOnDropHandle;
 
 /// Stands between a client and a server on loopback, and breaks on demand. It ends when the value
 /// is dropped.
 pub struct TcpProxy {
     address: SocketAddr,
+    target: String,
     state: watch::Sender<State>,
-    listening: watch::Receiver<bool>,
-    _accepting: AbortOnDropHandle<()>,
+    /// Takes connections; none does while it is cut.
+    accepting: JoinSet<()>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct State {
-    link: Link,
+    is_stalled: bool,
     delay: Duration,
     /// Bytes a second, in each direction; 0 for as many as come.
     rate: u32,
     /// Counts the cuts, so that a connection from before a cut ends even if the link is restored at
     /// once.
     cuts: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Link {
-    Whole,
-    Cut,
-    Stalled,
 }
 
 /// How long an address may be somebody's still.
@@ -57,16 +51,21 @@ impl TcpProxy {
         })
         .await;
         let address = listener.local_addr().expect("a bound listener has an address");
-        let (state, states) =
-            watch::channel(State { link: Link::Whole, delay: Duration::ZERO, rate: 0, cuts: 0 });
-        let (says_listening, listening) = watch::channel(true);
-        let accepting = Accepting { address, target: target.to_owned(), states, says_listening };
-        Self {
-            address,
-            state,
-            listening,
-            _accepting: AbortOnDropHandle::new(tokio::spawn(accepting.run(Some(listener)))),
-        }
+        let (target, (state, _)) = (target.to_owned(), watch::channel(State::default()));
+        let mut proxy = Self { address, target, state, accepting: JoinSet::new() };
+        proxy.accept(listener);
+        proxy
+    }
+
+    fn accept(&mut self, listener: TcpListener) {
+        let (target, states) = (self.target.clone(), self.state.subscribe());
+        self.accepting.spawn(async move {
+            loop {
+                let Ok((client, _)) = listener.accept().await else { continue };
+                let cuts = states.borrow().cuts;
+                tokio::spawn(connect(client, target.clone(), states.clone(), cuts));
+            }
+        });
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -75,24 +74,33 @@ impl TcpProxy {
 
     /// Drops every live connection and refuses new ones; both hold when this returns.
     pub async fn cut(&mut self) {
+        self.accepting.shutdown().await;
         self.state.send_modify(|state| {
-            state.link = Link::Cut;
+            state.is_stalled = true;
             state.cuts += 1;
         });
-        self.await_listening(false).await;
     }
 
     /// Back to forwarding: ends a cut or a stall. Stalled connections go on with what was held
     /// back.
     pub async fn restore(&mut self) {
-        self.state.send_modify(|state| state.link = Link::Whole);
-        self.await_listening(true).await;
+        self.go_on(false).await;
     }
 
     /// Half-open: connections stay and new ones are accepted, but not a byte is forwarded.
     pub async fn stall(&mut self) {
-        self.state.send_modify(|state| state.link = Link::Stalled);
-        self.await_listening(true).await;
+        self.go_on(true).await;
+    }
+
+    async fn go_on(&mut self, is_stalled: bool) {
+        self.state.send_modify(|state| state.is_stalled = is_stalled);
+        if self.accepting.is_empty() {
+            let listener = TcpListener::bind(self.address).await;
+            self.accept(
+                listener
+                    .unwrap_or_else(|error| panic!("listen on {} again: {error}", self.address)),
+            );
+        }
     }
 
     /// Every byte arrives this much later, in each direction; the throughput stays.
@@ -104,51 +112,10 @@ impl TcpProxy {
     pub fn throttle(&self, bytes_per_second: u32) {
         self.state.send_modify(|state| state.rate = bytes_per_second);
     }
-
-    async fn await_listening(&mut self, wanted: bool) {
-        self.listening.wait_for(|listening| *listening == wanted).await.expect("the proxy runs");
-    }
 }
 
-struct Accepting {
-    address: SocketAddr,
-    target: String,
-    states: watch::Receiver<State>,
-    says_listening: watch::Sender<bool>,
-}
-
-impl Accepting {
-    async fn run(mut self, mut listener: Option<TcpListener>) {
-        loop {
-            let cut = self.states.borrow_and_update().link == Link::Cut;
-            if cut {
-                listener = None;
-            } else if listener.is_none() {
-                listener =
-                    Some(TcpListener::bind(self.address).await.unwrap_or_else(|error| {
-                        panic!("listen on {} again: {error}", self.address)
-                    }));
-            }
-            self.says_listening.send_replace(listener.is_some());
-            tokio::select! {
-                changed = self.states.changed() => if changed.is_err() { return },
-                Some(client) = accept(listener.as_ref()) => {
-                    tokio::spawn(connect(client, self.target.clone(), self.states.clone()));
-                }
-            }
-        }
-    }
-}
-
-async fn accept(listener: Option<&TcpListener>) -> Option<TcpStream> {
-    match listener {
-        Some(listener) => listener.accept().await.ok().map(|(client, _)| client),
-        None => None,
-    }
-}
-
-async fn connect(client: TcpStream, target: String, states: watch::Receiver<State>) {
-    let cuts = states.borrow().cuts;
+/// One connection, until a cut comes after the first `cuts`.
+async fn connect(client: TcpStream, target: String, states: watch::Receiver<State>, cuts: u64) {
     let forwarding = async {
         if reach_whole(&mut states.clone()).await.is_none() {
             return;
@@ -199,10 +166,8 @@ async fn forward(
             for piece in bytes.chunks(1024) {
                 let rate = writer_states.borrow().rate;
                 if rate > 0 {
-                    tokio::time::sleep(Duration::from_secs_f64(
-                        piece.len() as f64 / f64::from(rate),
-                    ))
-                    .await;
+                    let takes = piece.len() as f64 / f64::from(rate);
+                    tokio::time::sleep(Duration::from_secs_f64(takes)).await;
                 }
                 if reach_whole(&mut writer_states).await.is_none()
                     || to.write_all(piece).await.is_err()
@@ -218,7 +183,7 @@ async fn forward(
 
 /// None once the proxy is gone.
 async fn reach_whole(states: &mut watch::Receiver<State>) -> Option<()> {
-    states.wait_for(|state| state.link == Link::Whole).await.ok().map(|_| ())
+    states.wait_for(|state| !state.is_stalled).await.ok().map(|_| ())
 }
 
 #[cfg(test)]

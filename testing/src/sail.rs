@@ -17,16 +17,8 @@ impl TestSail {
     pub async fn start(variables: impl IntoIterator<Item = (&'static str, String)>) -> Self {
         let port = free_port();
         let mut command = Command::new(stack("STACK_PYTHON"));
-        command.args([
-            "-m",
-            "pysail",
-            "spark",
-            "server",
-            "--ip",
-            "127.0.0.1",
-            "--port",
-            &port.to_string(),
-        ]);
+        command.args(["-m", "pysail", "spark", "server", "--ip", "127.0.0.1"]);
+        command.args(["--port", &port.to_string()]);
         for (name, value) in variables {
             command.env(if name == "S3_ENDPOINT_URL" { "AWS_ENDPOINT" } else { name }, value);
         }

@@ -59,17 +59,7 @@ fn server_config() -> ServerConfig {
 pub fn foreign_authority(folder: &Path) -> PathBuf {
     let certificate = folder.join("foreign-ca.pem");
     let made = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-days",
-            "1",
-        ])
+        .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1".split(' '))
         .args(["-subj", "/CN=foreign authority", "-addext", "keyUsage=critical,keyCertSign"])
         .arg("-keyout")
         .arg(folder.join("foreign-ca.key"))

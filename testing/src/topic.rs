@@ -9,7 +9,7 @@ use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::message::BorrowedMessage;
 
 use crate::eventually;
-use crate::kafka::{Outgoing, Quiet, Sender, client_config, read, watermarks};
+use crate::kafka::{Outgoing, Quiet, Sender, client_config, inquirer, read, watermarks};
 use crate::stack::{clean_up, stack, unique_name};
 
 /// How long one try may wait for its answer.
@@ -193,7 +193,7 @@ impl TestTopic {
     }
 
     fn inquirer(&self) -> BaseConsumer<Quiet> {
-        client_config(&self.brokers).create_with_context(Quiet).expect("set up the test's consumer")
+        inquirer(&self.brokers).expect("set up the test's consumer")
     }
 }
 

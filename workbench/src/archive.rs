@@ -13,3 +13,4 @@ mod upload;
 
 pub use args::ArchiveArgs;
 pub use sink::{Archived, run};
+pub(crate) use upload::gzip;

@@ -5,8 +5,6 @@ mod batch;
 mod consuming;
 mod dashboards;
 mod database;
-mod flood;
-mod fuzz;
 mod latency;
 mod memory;
 mod process;
@@ -16,8 +14,6 @@ mod speed;
 
 pub use batch::{BatchArgs, LakeArgs};
 pub use dashboards::DashboardsBenchArgs;
-pub use flood::FloodArgs;
-pub use fuzz::FuzzArgs;
 pub use latency::LatencyArgs;
 pub use memory::MemoryArgs;
 pub use share::ShareArgs;
@@ -44,13 +40,9 @@ pub enum Bench {
     /// The most memory that batch-layer takes where something is very large: symbols, an object, a
     /// folder, a history.
     Memory(MemoryArgs),
-    /// The rate with nothing but broken messages, next to that with ticks.
-    Flood(FloodArgs),
     /// How long the dashboards' queries take on a month of a market; the ticks take about 7 GB of
     /// disk.
     Dashboards(DashboardsBenchArgs),
-    /// The decoder's fast path against its strict path, on mutated values; needs no services.
-    Fuzz(FuzzArgs),
 }
 
 /// Errors: services that are not there, or a binary that is not built.
@@ -62,8 +54,6 @@ pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
         Bench::Lake(args) => batch::run_lake(args).await,
         Bench::Share(args) => share::run(args).await,
         Bench::Memory(args) => memory::run(args).await,
-        Bench::Flood(args) => flood::run(args).await,
         Bench::Dashboards(args) => dashboards::run(args).await,
-        Bench::Fuzz(args) => fuzz::run(args),
     }
 }

@@ -9,7 +9,7 @@ use service::pg::Migrations;
 use sqlx::PgConnection;
 
 use figures::Figures;
-use testing::kafka::{KafkaArgs, watermarks};
+use testing::kafka::KafkaArgs;
 
 #[derive(Args, Clone)]
 pub struct ReportArgs {
@@ -41,8 +41,7 @@ pub async fn look(
     group_id: &str,
     connection: &mut PgConnection,
 ) -> anyhow::Result<String> {
-    let asked = kafka.clone();
-    let asking = tokio::task::spawn_blocking(move || watermarks(&asked.inquirer()?, &asked.topic));
-    let figures = Figures::read(connection, group_id, &kafka.topic).await?;
-    Ok(layout::report(&figures, &asking.await?))
+    let figures = Figures::read(connection, group_id, &kafka.topic);
+    let (figures, watermarks) = tokio::join!(figures, kafka.watermarks());
+    Ok(layout::report(&figures?, &watermarks))
 }

@@ -18,7 +18,7 @@ use sqlx::PgConnection;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use crate::chaos::archiver::Archiver;
+use crate::chaos::archiver::{archiver, complete};
 use crate::chaos::batch::Batches;
 use crate::chaos::findings::Findings;
 use crate::chaos::instances::{Instance, Setup};
@@ -27,7 +27,6 @@ use crate::prove::{self, ProveArgs, Verdict};
 use growth::{Growth, growths};
 use probe::Latencies;
 use sample::{Sample, look_at_database, look_at_process};
-use testing::kafka::watermarks;
 
 #[derive(Args, Clone)]
 pub struct SoakArgs {
@@ -127,7 +126,7 @@ pub async fn run(args: &SoakArgs, shutdown: &CancellationToken) -> anyhow::Resul
 struct Soak<'a> {
     args: &'a SoakArgs,
     speed_layer: Instance,
-    archiver: Archiver,
+    archiver: Instance,
     simulator: Process,
     batches: Arc<Batches>,
     findings: Arc<Findings>,
@@ -137,7 +136,7 @@ impl<'a> Soak<'a> {
     fn start(args: &'a SoakArgs) -> anyhow::Result<Self> {
         let ProveArgs { kafka, database, store, group_id, .. } = &args.prove;
         let (logs, findings) = (args.logs.clone(), Arc::new(Findings::default()));
-        let mut speed_layer = Instance::new(Setup {
+        let mut speed_layer = Instance::speed_layer(Setup {
             name: "speed-layer".to_owned(),
             database_url: database.url().to_owned(),
             kafka_brokers: kafka.brokers.clone(),
@@ -149,7 +148,7 @@ impl<'a> Soak<'a> {
         });
         speed_layer.start()?;
         let flags = &["--rotate", "10s", "--gzip"];
-        let mut archiver = Archiver::new(store.endpoint_url.clone(), flags, logs.clone());
+        let mut archiver = archiver(store.endpoint_url.clone(), flags, &logs);
         archiver.start()?;
         let mut simulate = process::own("simulate")?;
         simulate.args(["--rate", &args.rate.to_string(), "--symbols", "500", "--shape", "mixed"]);
@@ -201,10 +200,8 @@ impl<'a> Soak<'a> {
         let (memory_mb, handles, threads) =
             look_at_process(self.speed_layer.id().context("the speed layer runs")?)?;
         let (connections, written) = look_at_database(connection).await?;
-        let kafka = self.args.prove.kafka.clone();
-        let asking =
-            tokio::task::spawn_blocking(move || watermarks(&kafka.inquirer()?, &kafka.topic));
-        let end: i64 = asking.await.context("ask Kafka")??.iter().map(|(_, high)| high).sum();
+        let watermarks = self.args.prove.kafka.watermarks().await?;
+        let end: i64 = watermarks.iter().map(|(_, high)| high).sum();
         let (p50_ms, p99_ms) = latencies.take();
         let (seconds, lag) = (begun.elapsed().as_secs_f64(), end - written);
         Ok(Sample {
@@ -223,7 +220,7 @@ impl<'a> Soak<'a> {
     /// None of the programs may end.
     fn look_after(&mut self) -> anyhow::Result<()> {
         self.speed_layer.look_after(&self.findings)?;
-        self.archiver.look_after()?.into_iter().for_each(|ending| self.findings.add(ending));
+        self.archiver.look_after(&self.findings)?;
         let ended = self.simulator.ended()?;
         ensure!(ended.is_none(), "{}", self.simulator.ending(format_args!("by itself")));
         Ok(())
@@ -237,7 +234,7 @@ impl<'a> Soak<'a> {
         ensure!(is_well, "the simulator did not end well by SIGTERM");
         prove::await_caught_up(&self.args.prove).await?;
         self.speed_layer.stop(&self.findings).await?;
-        self.archiver.complete().await
+        complete(&mut self.archiver).await
     }
 }
 

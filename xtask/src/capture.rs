@@ -165,20 +165,15 @@ fn svg(lines: &[Line]) -> String {
     let seconds = total.as_secs_f64();
     let title = lines.first().map(|line| escaped(&line.text)).unwrap_or_default();
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">
-<title>{title}</title>
-<style>
-text {{ font: 13px ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; fill: #e6edf3; white-space: pre }}
-.at {{ fill: #7d8590 }}
-g {{ transform: translateY({end}px); animation: run {seconds:.1}s step-end infinite }}
-@media (prefers-reduced-motion: reduce) {{ g {{ animation: none }} }}
-@keyframes run {{ {frames}100%{{transform:translateY({end}px)}} }}
-</style>
-<rect width="100%" height="100%" rx="8" fill="#0d1117"/>
-<svg x="12" y="8" width="{width}" height="{sight}"><g xml:space="preserve">
-{rows}</g></svg>
-</svg>
-"##,
+        include_str!("capture.svg.in"),
+        width = width,
+        height = height,
+        sight = sight,
+        title = title,
+        end = end,
+        seconds = seconds,
+        frames = frames,
+        rows = rows,
         label = title.replace('"', "&quot;")
     )
 }

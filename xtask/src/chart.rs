@@ -2,7 +2,6 @@
 //! (docs/runs.md) and the newest lines of JSON that benches left (docs/runs); and the README's
 //! badges, out of the workspace's manifest; and the drawing of how a tick travels.
 
-use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::{fs, iter};
@@ -43,7 +42,7 @@ const BADGES: [(&str, &str, &str, &str); 2] =
     [("rust-version", "rust", "#b7410e", "+"), ("license", "licence", "#0969da", "")];
 
 /// How a tick travels, which measures nothing.
-const DATAFLOW: &str = include_str!("chart/dataflow.svg");
+const DATAFLOW: &str = include_str!("dataflow.svg.in");
 /// The ground of each picture: a page may be dark where the reader's system is light.
 const PAPER: &str =
     ".paper { fill: #ffffff } @media (prefers-color-scheme: dark) { .paper { fill: #0d1117 } }";
@@ -180,60 +179,46 @@ fn svg(runs: &[Run]) -> String {
     let mut drawn = String::new();
     for tenths in 7..=14 {
         let y = height_of(f64::from(tenths) / 10.0);
-        let _ = writeln!(drawn, r#"<path class="grid" d="M{LEFT} {y:.1}H{WIDTH}"/>"#);
-        let _ = writeln!(
-            drawn,
-            r#"<text x="20" y="{:.1}">{}.{}</text>"#,
-            y + 4.0,
-            tenths / 10,
-            tenths % 10
-        );
+        drawn += &path(r#"class="grid""#, &format!("M{LEFT} {y:.1}H{WIDTH}"));
+        let mark = format!("{}.{}", tenths / 10, tenths % 10);
+        drawn += &text("20", &format!("{:.1}", y + 4.0), "", &mark);
     }
     for (series, (name, colour, goal)) in DRAWN.iter().enumerate() {
         let (y, x) = (height_of(*goal), LEFT + 220.0 * series as f64);
-        let _ = writeln!(
-            drawn,
-            r#"<path stroke="{colour}" stroke-dasharray="5 4" d="M{LEFT} {y:.1}H{WIDTH}"/>"#
-        );
-        let _ = writeln!(
-            drawn,
-            r#"<text x="{x}" y="16" style="fill:{colour}">{name} (goal {goal})</text>"#
-        );
+        let dashed = format!(r#"stroke="{colour}" stroke-dasharray="5 4""#);
+        drawn += &path(&dashed, &format!("M{LEFT} {y:.1}H{WIDTH}"));
+        let style = format!(r#" style="fill:{colour}""#);
+        drawn += &text(&x.to_string(), "16", &style, &format!("{name} (goal {goal})"));
         for (number, run) in runs.iter().enumerate() {
             let x = LEFT + step * (number as f64 + 0.4 + 0.2 * series as f64);
-            let [low, middle, high] =
-                [run.ratios[series].least, run.ratios[series].median, run.ratios[series].most]
-                    .map(height_of);
-            let _ = writeln!(
-                drawn,
-                r#"<path stroke="{colour}" stroke-width="2" d="M{x:.1} {low:.1}V{high:.1}"/>"#
-            );
-            let _ = writeln!(
-                drawn,
-                r#"<circle fill="{colour}" r="4.5" cx="{x:.1}" cy="{middle:.1}"/>"#
+            let Ratio { median, least, most } = run.ratios[series];
+            let [low, middle, high] = [least, median, most].map(height_of);
+            let thick = format!(r#"stroke="{colour}" stroke-width="2""#);
+            drawn += &path(&thick, &format!("M{x:.1} {low:.1}V{high:.1}"));
+            drawn += &format!(
+                "<circle fill=\"{colour}\" r=\"4.5\" cx=\"{x:.1}\" cy=\"{middle:.1}\"/>\n"
             );
         }
     }
     for (number, run) in runs.iter().enumerate() {
-        let x = LEFT + step * (number as f64 + 0.5);
+        let x = format!("{:.1}", LEFT + step * (number as f64 + 0.5));
         let (number, date) = run.name.split_once(", ").unwrap_or((&run.name, ""));
-        let _ = writeln!(
-            drawn,
-            r#"<text x="{x:.1}" y="{}" text-anchor="middle">{number}</text>"#,
-            HEIGHT - 28.0
-        );
         let date = date.split_once('-').map_or(date, |(_, rest)| rest);
-        let _ = writeln!(
-            drawn,
-            r#"<text x="{x:.1}" y="{}" text-anchor="middle">{date}</text>"#,
-            HEIGHT - 10.0
-        );
+        for (said, above) in [(number, 28.0), (date, 10.0)] {
+            let y = (HEIGHT - above).to_string();
+            drawn += &text(&x, &y, r#" text-anchor="middle""#, said);
+        }
     }
-    framed(
-        "Drain rate by run, as a multiple of a bare COPY: medians, least and most",
-        HEIGHT,
-        &drawn,
-    )
+    let title = "Drain rate by run, as a multiple of a bare COPY: medians, least and most";
+    framed(title, HEIGHT, &drawn)
+}
+
+fn text(x: &str, y: &str, more: &str, said: &str) -> String {
+    format!("<text x=\"{x}\" y=\"{y}\"{more}>{said}</text>\n")
+}
+
+fn path(look: &str, way: &str) -> String {
+    format!("<path {look} d=\"{way}\"/>\n")
 }
 
 /// A bar for each figure, and a line where its goal is.
@@ -242,44 +227,34 @@ fn bars(title: &str, unit: &str, figures: &[Figure]) -> String {
     const ROW: f64 = 26.0;
     let most = figures.iter().flat_map(|figure| [figure.value, figure.goal]).fold(1.0, f64::max);
     let x = |value: f64| NAMES + value / most * (WIDTH - NAMES - 170.0);
-    let mut drawn = format!("<text x=\"10\" y=\"18\">{title}</text>\n");
+    let mut drawn = text("10", "18", "", title);
     for (figure, row) in iter::zip(figures, 0..) {
         let y = 30.0 + ROW * f64::from(row);
         let Figure { name, value, goal, is_limit } = figure;
         let is_met = if *is_limit { value <= goal } else { value >= goal };
-        let colour = if is_met { "#1a7f37" } else { "#bc4c00" };
-        let said = if is_met { "met" } else { "missed" };
-        let (text_y, width) = (y + 13.0, x(*value) - NAMES);
-        let _ = writeln!(drawn, r#"<text x="10" y="{text_y}">{name}</text>"#);
-        let _ = writeln!(
-            drawn,
-            r#"<rect x="{NAMES}" y="{y}" width="{width:.1}" height="18" fill="{colour}"/>"#
+        let (colour, said) = if is_met { ("#1a7f37", "met") } else { ("#bc4c00", "missed") };
+        let (text_y, width) = ((y + 13.0).to_string(), x(*value) - NAMES);
+        drawn += &text("10", &text_y, "", name);
+        drawn += &format!(
+            "<rect x=\"{NAMES}\" y=\"{y}\" width=\"{width:.1}\" height=\"18\" fill=\"{colour}\"/>\n"
         );
-        let (top, bottom) = (y - 3.0, y + 21.0);
-        let _ = writeln!(drawn, r#"<path class="goal" d="M{:.1} {top}V{bottom}"/>"#, x(*goal));
-        let _ = writeln!(
-            drawn,
-            r#"<text x="{:.1}" y="{text_y}">{value:.1}{unit} (goal {goal}, {said})</text>"#,
-            x(value.max(*goal)) + 6.0
-        );
+        let way = format!("M{:.1} {}V{}", x(*goal), y - 3.0, y + 21.0);
+        drawn += &path(r#"class="goal""#, &way);
+        let beside = format!("{:.1}", x(value.max(*goal)) + 6.0);
+        let said = format!("{value:.1}{unit} (goal {goal}, {said})");
+        drawn += &text(&beside, &text_y, "", &said);
     }
     framed(title, 40.0 + ROW * figures.len() as f64, &drawn)
 }
 
 fn framed(title: &str, height: f64, drawn: &str) -> String {
     format!(
-        r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" role="img" aria-labelledby="title">
-<title id="title">{title}</title>
-<style>
-{PAPER}
-text {{ font: 12px system-ui, sans-serif; fill: #57606a }}
-.grid {{ stroke: #8c959f; stroke-width: 0.4 }}
-.goal {{ stroke: #8c959f; stroke-width: 2 }}
-@media (prefers-color-scheme: dark) {{ text {{ fill: #9ea7b3 }} }}
-</style>
-<rect class="paper" width="100%" height="100%" rx="8"/>
-{drawn}</svg>
-"#
+        include_str!("chart.svg.in"),
+        paper = PAPER,
+        width = WIDTH,
+        height = height,
+        title = title,
+        drawn = drawn,
     )
 }
 

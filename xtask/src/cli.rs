@@ -45,8 +45,12 @@ enum Command {
     /// latency grow (`soak --help`: all options)
     Soak(PassThrough),
     /// Run the services as local processes on loopback, their data in one folder
-    #[command(subcommand)]
-    Stack(StackCommand),
+    Stack {
+        #[command(flatten)]
+        dir: Dir,
+        #[command(subcommand)]
+        command: StackCommand,
+    },
     /// Install what is missing to build and to run everything (as root; otherwise print the line
     /// that does)
     Setup {
@@ -106,16 +110,9 @@ struct PassThrough {
 #[derive(Subcommand)]
 enum StackCommand {
     /// Start whatever is not running and wait until it is ready
-    Up {
-        #[command(flatten)]
-        dir: Dir,
-        #[command(flatten)]
-        options: UpOptions,
-    },
+    Up(UpOptions),
     /// Stop the services in reverse order
     Down {
-        #[command(flatten)]
-        dir: Dir,
         /// Delete the data too
         #[arg(long)]
         purge: bool,
@@ -125,29 +122,22 @@ enum StackCommand {
     Crash {
         #[arg(value_enum)]
         service: Service,
-        #[command(flatten)]
-        dir: Dir,
     },
     /// Start a service of a stack that is up otherwise
     #[command(hide = true)]
     Start {
         #[arg(value_enum)]
         service: Service,
-        #[command(flatten)]
-        dir: Dir,
     },
     /// Take a stack down as soon as standard input closes
     #[command(hide = true)]
-    Watch {
-        #[command(flatten)]
-        dir: Dir,
-    },
+    Watch,
 }
 
 #[derive(Args)]
 struct Dir {
     /// Folder of data, logs, pid files and `env` [default: .stack in the root of the workspace]
-    #[arg(long)]
+    #[arg(long, global = true)]
     dir: Option<PathBuf>,
 }
 
@@ -176,7 +166,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Test { store, spark, arguments } => test::run(store, spark, &arguments),
         Command::Chaos(rest) => chaos::run("chaos", rest.arguments),
         Command::Soak(rest) => chaos::run("soak", rest.arguments),
-        Command::Stack(command) => run_stack(command).map(|()| ExitCode::SUCCESS),
+        Command::Stack { dir, command } => run_stack(dir, command).map(|()| ExitCode::SUCCESS),
         Command::Setup { store } => {
             setup::ensure_all(stack::store_or_default(store))?;
             println!("nothing is missing");
@@ -201,23 +191,23 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-fn run_stack(command: StackCommand) -> Result<()> {
+fn run_stack(dir: Dir, command: StackCommand) -> Result<()> {
     match command {
-        StackCommand::Up { dir, options } => {
+        StackCommand::Up(options) => {
             let stack = Stack::open_or_create(&dir.path(), &options)?;
             stack.up()?;
             stack.addresses().iter().for_each(|line| println!("  {line}"));
         }
-        StackCommand::Down { dir, purge } => {
+        StackCommand::Down { purge } => {
             let dir = dir.path();
             if Stack::open(&dir)?.is_none() {
                 println!("no stack in {}", dir.display());
             }
             stack::down(&dir, purge)?;
         }
-        StackCommand::Crash { service, dir } => dir.open()?.crash(service)?,
-        StackCommand::Start { service, dir } => dir.open()?.start(service)?,
-        StackCommand::Watch { dir } => {
+        StackCommand::Crash { service } => dir.open()?.crash(service)?,
+        StackCommand::Start { service } => dir.open()?.start(service)?,
+        StackCommand::Watch => {
             std::io::copy(&mut std::io::stdin(), &mut std::io::sink())?;
             stack::down(&dir.path(), true)?;
         }

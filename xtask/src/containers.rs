@@ -20,16 +20,8 @@ use images::Bases;
 const TARGETS: [&str; 3] = ["speed-layer", "batch-layer", "workbench"];
 
 /// What the programs take from the environment of the stack.
-const ENVIRONMENT: [&str; 8] = [
-    "KAFKA_BROKERS",
-    "DATABASE_URL",
-    "S3_ENDPOINT_URL",
-    "S3_BUCKET",
-    "AWS_REGION",
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "RUST_LOG",
-];
+const ENVIRONMENT: &str = "KAFKA_BROKERS DATABASE_URL S3_ENDPOINT_URL S3_BUCKET AWS_REGION \
+                           AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY RUST_LOG";
 
 pub fn run() -> Result<ExitCode> {
     check_engine()?;
@@ -63,12 +55,10 @@ fn check_engine() -> Result<()> {
 fn wrappers() -> Result<PathBuf> {
     let folder = files::workspace().join("target/containers");
     files::create_dir(&folder)?;
-    let environment: Vec<String> = ENVIRONMENT.iter().map(|name| format!("--env {name}")).collect();
+    let environment: String = ENVIRONMENT.split(' ').map(|name| format!("--env {name} ")).collect();
     for target in TARGETS {
         let script = format!(
-            "#!/bin/sh\nexec docker run --rm {} {} {} \"$@\"\n",
-            CONFINED.join(" "),
-            environment.join(" "),
+            "#!/bin/sh\nexec docker run --rm {CONFINED} {environment}{} \"$@\"\n",
             image(target)
         );
         let file = folder.join(target);

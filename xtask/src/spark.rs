@@ -62,6 +62,10 @@ impl Server {
     pub fn url(&self) -> String {
         format!("sc://127.0.0.1:{}", self.port)
     }
+
+    fn id(&self) -> String {
+        self.process.id().to_string()
+    }
 }
 
 /// Compiles and runs the bench: the batch layer's scan, Spark and Sail over the same objects.
@@ -73,19 +77,9 @@ pub fn bench(arguments: &[OsString]) -> Result<ExitCode> {
     let folder = scratch()?;
     let (spark, sail, cluster) =
         (spark(&folder)?, sail(&folder)?, Cluster::start(&folder.join("cluster"))?);
-    bench.args(["--spark", &spark.url(), "--sail", &sail.url()]);
-    bench.args([
-        "--spark-process",
-        &spark.process.id().to_string(),
-        "--sail-process",
-        &sail.process.id().to_string(),
-    ]);
-    bench.args([
-        "--cluster",
-        &cluster.connect.url(),
-        "--worker",
-        &cluster.workers[0].process.id().to_string(),
-    ]);
+    bench.args(["--spark", &spark.url(), "--spark-process", &spark.id()]);
+    bench.args(["--sail", &sail.url(), "--sail-process", &sail.id()]);
+    bench.args(["--cluster", &cluster.connect.url(), "--worker", &cluster.workers[0].id()]);
     let status = bench.args(arguments).status().context("cannot run the bench")?;
     drop((spark, sail, cluster));
     let _ = fs::remove_dir_all(&folder);
@@ -150,42 +144,24 @@ pub fn spark(folder: &Path) -> Result<Server> {
 fn connect(folder: &Path, master: &str) -> Result<Server> {
     let home = home()?;
     let port = free_port()?;
-    let settings = format!(
-        "spark.connect.grpc.binding.address 127.0.0.1\nspark.connect.grpc.binding.port {port}\n\
-         spark.driver.host 127.0.0.1\nspark.driver.bindAddress 127.0.0.1\nspark.ui.enabled false\n\
-         spark.sql.session.timeZone UTC\nspark.sql.ansi.enabled true\nspark.sql.shuffle.partitions 4\n\
-         spark.connect.execute.reattachable.senderMaxStreamDuration 1s\nspark.executor.memory 700m\n"
-    );
-    fs::write(folder.join("spark-defaults.conf"), settings)
-        .context("cannot write Spark's settings")?;
+    let settings = format!(include_str!("spark-defaults.conf.in"), port = port);
+    files::write(&folder.join("spark-defaults.conf"), &settings)?;
     let mut command = Command::new(home.join("bin/spark-submit"));
     command
         .env("SPARK_HOME", &home)
         .env("SPARK_CONF_DIR", folder)
         .env("SPARK_LOCAL_IP", "127.0.0.1");
     command.args(["--master", master, "--driver-memory", "1500m", "--name", "connect"]);
-    command.args([
-        "--class",
-        "org.apache.spark.sql.connect.service.SparkConnectServer",
-        "spark-internal",
-    ]);
-    command.current_dir(folder);
+    command.args(["--class", "org.apache.spark.sql.connect.service.SparkConnectServer"]);
+    command.arg("spark-internal").current_dir(folder);
     Server::start(command, port, &folder.join("spark.log"))
 }
 
 fn sail(folder: &Path) -> Result<Server> {
     let port = free_port()?;
     let mut command = Command::new(python::interpreter()?);
-    command.args([
-        "-m",
-        "pysail",
-        "spark",
-        "server",
-        "--ip",
-        "127.0.0.1",
-        "--port",
-        &port.to_string(),
-    ]);
+    command.args(["-m", "pysail", "spark", "server", "--ip", "127.0.0.1"]);
+    command.args(["--port", &port.to_string()]);
     Server::start(command, port, &folder.join("sail.log"))
 }
 

@@ -65,15 +65,8 @@ pub fn sbom() -> Result<ExitCode> {
         let manifest = files::workspace().join(package).join("Cargo.toml");
         let mut cyclonedx = Command::new(tool.join("bin/cargo-cyclonedx"));
         // With the logins to Kafka, as the images and a release have them.
-        cyclonedx.args([
-            "cyclonedx",
-            "--all-features",
-            "--format",
-            "json",
-            "--describe",
-            "binaries",
-        ]);
-        cyclonedx.arg("--manifest-path").arg(&manifest);
+        cyclonedx.args(["cyclonedx", "--all-features", "--format", "json"]);
+        cyclonedx.args(["--describe", "binaries", "--manifest-path"]).arg(&manifest);
         // The time of the commit, so that two runs on it give the same file.
         cyclonedx.env("SOURCE_DATE_EPOCH", commit_time()?).current_dir(files::workspace());
         process::output(&mut cyclonedx)?;

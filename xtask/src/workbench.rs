@@ -28,7 +28,6 @@ pub fn run(dir: &Path, arguments: &[OsString]) -> Result<ExitCode> {
     // The environment of one that has stopped leads nowhere.
     match Stack::open(dir)?.filter(Stack::is_running) {
         Some(stack) => drop(workbench.envs(stack.environment()?)),
-        None if is_bench && needs_no_services(&arguments[1..]) => {}
         // A measurement needs every service, and nobody else on them.
         None if is_bench => {
             return match ask::refused(&program, arguments)? {
@@ -42,9 +41,4 @@ pub fn run(dir: &Path, arguments: &[OsString]) -> Result<ExitCode> {
         ),
     }
     Err(workbench.exec()).context("cannot run workbench")
-}
-
-/// The decoder's two paths are held against each other within one process.
-fn needs_no_services(arguments: &[OsString]) -> bool {
-    arguments.first().is_some_and(|bench| bench == "fuzz")
 }

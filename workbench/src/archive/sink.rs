@@ -18,7 +18,7 @@ use super::args::ArchiveArgs;
 use super::convert::{Converted, Form, Position, Record, convert_as};
 use super::objects::{Naming, OpenObjects};
 use super::schemas::Registry;
-use super::subscription::{Change, Subscription, subscribe};
+use super::subscription::{Subscription, subscribe};
 use super::upload::Uploader;
 use testing::kafka::{Outgoing, Sender};
 
@@ -54,8 +54,8 @@ pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Re
         .run_until_cancelled(waiting)
         .await
         .context("stopped while waiting for Kafka")??;
-    let (consumer, changes) = subscribe(args)?;
-    let mut sink = Sink::new(args, Arc::clone(&consumer), changes, partitions.len())?;
+    let (consumer, revoked) = subscribe(args)?;
+    let mut sink = Sink::new(args, Arc::clone(&consumer), revoked, partitions.len())?;
     sink.uploader.find_bucket().await?;
     let mut next_rotation = rotation_after(now_ms(), args.rotate);
     let is_done = |sink: &Sink| args.until_caught_up && sink.is_caught_up();
@@ -82,7 +82,7 @@ struct Sink {
     naming: Naming,
     uploader: Uploader,
     consumer: Arc<StreamConsumer<Subscription>>,
-    changes: UnboundedReceiver<Change>,
+    revoked: UnboundedReceiver<Vec<i32>>,
     dead_letters: Option<Sender>,
     /// How many partitions the topic has.
     partition_count: usize,
@@ -103,7 +103,7 @@ impl Sink {
     fn new(
         args: &ArchiveArgs,
         consumer: Arc<StreamConsumer<Subscription>>,
-        changes: UnboundedReceiver<Change>,
+        revoked: UnboundedReceiver<Vec<i32>>,
         partition_count: usize,
     ) -> anyhow::Result<Self> {
         let dead_letters = args
@@ -118,7 +118,7 @@ impl Sink {
             naming: Naming { topic: args.kafka.topic.clone(), gzip: args.gzip },
             uploader: Uploader::new(&args.store, args.gzip),
             consumer,
-            changes,
+            revoked,
             dead_letters: dead_letters.transpose()?,
             partition_count,
             partitions: BTreeMap::new(),
@@ -153,7 +153,7 @@ impl Sink {
     /// A partition that went to another member takes its open objects with it: they were not
     /// committed.
     fn follow_assignment(&mut self) {
-        while let Ok(Change::Revoked(partitions)) = self.changes.try_recv() {
+        while let Ok(partitions) = self.revoked.try_recv() {
             self.partitions.retain(|partition, _| !partitions.contains(partition));
         }
     }

@@ -11,13 +11,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use super::args::ArchiveArgs;
 use testing::kafka::Quiet;
 
-/// What the group's coordinator changed.
-pub enum Change {
-    Revoked(Vec<i32>),
-}
-
-/// Tells the sink of rebalances, before any message that comes after them.
-pub struct Subscription(UnboundedSender<Change>);
+/// Tells the sink which partitions are revoked, before any message that comes after.
+pub struct Subscription(UnboundedSender<Vec<i32>>);
 
 impl ClientContext for Subscription {
     fn error(&self, error: KafkaError, reason: &str) {
@@ -31,7 +26,7 @@ impl ConsumerContext for Subscription {
             let partitions =
                 partitions.elements().iter().map(|element| element.partition()).collect();
             // Nobody listens any more once the sink has ended.
-            let _ = self.0.send(Change::Revoked(partitions));
+            let _ = self.0.send(partitions);
         }
     }
 }
@@ -39,8 +34,8 @@ impl ConsumerContext for Subscription {
 /// Joins the group. Offsets are committed by hand; a partition without any starts at its beginning.
 pub fn subscribe(
     args: &ArchiveArgs,
-) -> anyhow::Result<(Arc<StreamConsumer<Subscription>>, UnboundedReceiver<Change>)> {
-    let (says_change, changes) = unbounded_channel();
+) -> anyhow::Result<(Arc<StreamConsumer<Subscription>>, UnboundedReceiver<Vec<i32>>)> {
+    let (says_revoked, revoked) = unbounded_channel();
     let mut config = args.kafka.client_config();
     config
         .set("group.id", &args.group_id)
@@ -54,9 +49,9 @@ pub fn subscribe(
         // With its default of a second the client sleeps whenever its queue is full.
         .set("fetch.queue.backoff.ms", "5");
     let consumer: StreamConsumer<Subscription> = config
-        .create_with_context(Subscription(says_change))
+        .create_with_context(Subscription(says_revoked))
         .context("set up the Kafka consumer")?;
     let topic = args.kafka.topic.as_str();
     consumer.subscribe(&[topic]).with_context(|| format!("subscribe to topic {topic}"))?;
-    Ok((Arc::new(consumer), changes))
+    Ok((Arc::new(consumer), revoked))
 }

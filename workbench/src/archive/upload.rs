@@ -45,7 +45,8 @@ impl Uploader {
     }
 
     async fn put(&self, object: Object) -> anyhow::Result<()> {
-        let body = if self.gzip { gzip(&object.body)? } else { object.body };
+        let body =
+            if self.gzip { gzip(&object.body).context("compress an object")? } else { object.body };
         let body = bytes::Bytes::from(body);
         for attempt in 1.. {
             match self.bucket.put(&object.key, body.clone()).await {
@@ -59,8 +60,9 @@ impl Uploader {
     }
 }
 
-fn gzip(body: &[u8]) -> anyhow::Result<Vec<u8>> {
+/// At the level of `gzip` itself and of Kafka Connect's sinks.
+pub fn gzip(body: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    encoder.write_all(body).context("compress an object")?;
-    encoder.finish().context("compress an object")
+    encoder.write_all(body)?;
+    encoder.finish()
 }

@@ -20,19 +20,13 @@ const AT_ONCE: usize = 512;
 /// Errors: Kafka that is not there.
 pub fn cpu_of_consuming(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
     let group = format!("{}-consuming", backlog.topic.name());
-    let config = Config::try_parse_from([
-        "speed-layer",
-        "--kafka-brokers",
-        backlog.topic.brokers(),
-        "--topic",
-        backlog.topic.name(),
-        "--group-id",
-        &group,
-    ])?;
+    let (brokers, topic) = (backlog.topic.brokers(), backlog.topic.name());
+    let flags = ["speed-layer", "--kafka-brokers", brokers, "--topic", topic, "--group-id", &group];
+    let config = Config::try_parse_from(flags)?;
     let before = cpu_seconds(std::process::id())?;
     let consumer = kafka::consumer(&config, "speed-layer")?;
     kafka::subscribe(&consumer, &config)?;
-    let read = read_all(&consumer, backlog.topic.name(), backlog.messages);
+    let read = read_all(&consumer, topic, backlog.messages);
     // Or the consumer would wait, when it is dropped, for somebody to agree that its partitions are
     // given up.
     consumer.context().close();
@@ -52,13 +46,8 @@ fn read_all(consumer: &kafka::Consumer, topic: &str, messages: u64) -> anyhow::R
         consumer.poll(Duration::ZERO);
         for rebalance in consumer.context().take_reports().rebalances {
             if let Rebalance::Assign(mut partitions) = rebalance {
-                for id in partitions
-                    .elements()
-                    .iter()
-                    .map(|partition| partition.partition())
-                    .collect::<Vec<_>>()
-                {
-                    queues.forward(0, consumer, topic, id);
+                for partition in partitions.elements() {
+                    queues.forward(0, consumer, topic, partition.partition());
                 }
                 partitions.set_all_offsets(Offset::Beginning)?;
                 kafka::assign(consumer, &partitions)?;

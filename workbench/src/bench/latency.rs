@@ -1,6 +1,6 @@
 //! `bench latency`.
 
-use super::database::without_tls;
+use super::database::speed_layer;
 use super::process;
 use crate::figures::{quantile, rounded};
 use crate::simulate::Shape;
@@ -38,13 +38,7 @@ type Sent = Arc<Mutex<Vec<Instant>>>;
 /// Errors: services that are not there, or a binary that is not built.
 pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
     let (topic, database) = (TestTopic::create(1).await, TestDatabase::create().await);
-    let mut command = crate::process::command("speed-layer")?;
-    command
-        .env("DATABASE_URL", without_tls(&database))
-        .env("KAFKA_BROKERS", topic.brokers())
-        .env("KAFKA_TOPIC", topic.name())
-        .env("HTTP_ADDR", "127.0.0.1:0")
-        .env("RUST_LOG", "warn");
+    let mut command = speed_layer(&topic, &database)?;
     if let Some(linger) = &args.linger {
         command.args(["--linger", linger]);
     }

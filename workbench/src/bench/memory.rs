@@ -2,7 +2,7 @@
 
 mod store;
 
-use super::database::{migrated, without_tls};
+use super::database::{layer, migrated};
 use super::process::Measured;
 use crate::figures::rounded;
 use anyhow::ensure;
@@ -15,7 +15,6 @@ use sqlx::Executor;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
-use std::process::Command;
 use std::time::Instant;
 use store::{Body, EndlessStore, Objects};
 use testing::TestDatabase;
@@ -102,7 +101,7 @@ pub async fn run(args: &MemoryArgs) -> anyhow::Result<Value> {
 impl MemoryArgs {
     async fn measure(&self, name: &str) -> anyhow::Result<Outcome> {
         let database = migrated().await?;
-        let store = EndlessStore::start(self.objects_of(name)?).await;
+        let store = EndlessStore::start(self.objects_of(name)?).await?;
         if name.ends_with("indicators") {
             self.fill(&database).await?;
         }
@@ -164,13 +163,11 @@ async fn batch_layer(
     database: &TestDatabase,
     is_verify: bool,
 ) -> anyhow::Result<Outcome> {
-    let mut command: Command = crate::process::command("batch-layer")?;
+    let mut command = layer("batch-layer", database)?;
     let said = std::env::temp_dir().join(format!("bench-memory-{}.log", std::process::id()));
     command
         .args(is_verify.then_some("verify"))
         .args(["--hour", HOUR])
-        .env("DATABASE_URL", without_tls(database))
-        .env("RUST_LOG", "warn")
         .env("QUERY_TIMEOUT", "600s")
         .envs(store.environment())
         .stderr(File::create(&said)?);

@@ -1,7 +1,7 @@
 //! `bench speed`.
 
 use super::consuming::cpu_of_consuming;
-use super::database::without_tls;
+use super::database::{connected, speed_layer};
 use super::process::{Measured, Usage};
 use super::rows::{self, Backlog};
 use crate::figures::{median, rounded};
@@ -47,9 +47,9 @@ enum Anomalies {
 }
 
 /// What one drain took.
-pub(super) struct Drain {
-    pub rows_per_second: f64,
-    pub usage: Usage,
+struct Drain {
+    rows_per_second: f64,
+    usage: Usage,
 }
 
 /// Each measurement of the run by its name in the last line, a round each.
@@ -68,13 +68,14 @@ pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     Ok(figures.json(args.anomalies))
 }
 
-/// The same ticks in four forms.
+/// The same ticks in four forms, and as many messages that are none.
 struct Topics {
     bare: TestTopic,
     enveloped: TestTopic,
     avro: TestTopic,
     /// Trades with numbers in text.
     mapped: TestTopic,
+    broken: TestTopic,
     /// It has the one schema, and needs no server behind it.
     registry: HttpProxy,
 }
@@ -89,13 +90,17 @@ impl Topics {
             enveloped: empty().await,
             avro: empty().await,
             mapped: empty().await,
+            broken: empty().await,
             registry: HttpProxy::start("127.0.0.1:1", answer).await,
         };
-        eprintln!("sending {ticks} ticks: bare, enveloped, as Avro, and with numbers in text");
+        eprintln!(
+            "sending {ticks} ticks: bare, enveloped, as Avro, with numbers in text, and broken"
+        );
         rows::send(&topics.bare, ticks, Shape::Bare, 0.0)?;
         rows::send(&topics.enveloped, ticks, Shape::Envelope, 0.0)?;
         rows::send_avro(&topics.avro, ticks)?;
         rows::send(&topics.mapped, ticks, Shape::Binance, 0.0)?;
+        rows::send(&topics.broken, ticks, Shape::Bare, 1.0)?;
         Ok(topics)
     }
 }
@@ -132,6 +137,7 @@ impl Figures {
         for (name, backlog) in [
             ("ratio_avro_to_bare", Backlog { reading: &by_registry, ..of(&topics.avro, 1, 1) }),
             ("ratio_mapped_to_bare", Backlog { reading: &trades, ..of(&topics.mapped, 1, 1) }),
+            ("ratio_broken_to_bare", of(&topics.broken, 1, 1)),
             ("ratio_two_workers", of(&topics.bare, 2, 1)),
             ("ratio_two_writers", of(&topics.bare, 1, 2)),
         ] {
@@ -183,9 +189,7 @@ impl Figures {
 /// Rows a second of a COPY with minute bars that were encoded beforehand: no Kafka, no decoding,
 /// one connection.
 async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
-    let database = TestDatabase::create().await;
-    let target = service::pg::Database::parse(&without_tls(&database), "bench")?;
-    let mut connection = target.connect_ready().await?;
+    let (_database, mut connection) = connected().await?;
     let mut days = DayPartitions::default();
     for batch in batches {
         days.ensure(&mut connection, &batch.days).await?;
@@ -203,7 +207,7 @@ async fn bare_copy(batches: &[Batch]) -> anyhow::Result<f64> {
 
 /// Lets the workers drain the topic into a new database. The rate counts from the first commit that
 /// is seen, so that joining the group does not count; the usage is the first worker's.
-pub(super) async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
+async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
     for _ in 0..TRIES {
         if let Some(drain) = drain_once(backlog).await? {
             return Ok(drain);
@@ -217,9 +221,7 @@ pub(super) async fn drain(backlog: &Backlog<'_>) -> anyhow::Result<Drain> {
 
 /// Nothing where one worker had written everything before the other had a share.
 async fn drain_once(backlog: &Backlog<'_>) -> anyhow::Result<Option<Drain>> {
-    let database = TestDatabase::create().await;
-    let target = service::pg::Database::parse(&without_tls(&database), "bench")?;
-    let mut connection = target.connect_ready().await?;
+    let (database, mut connection) = connected().await?;
     sqlx::query("checkpoint").execute(&mut connection).await?;
     let running = (0..backlog.workers)
         .map(|_| start(&database, backlog))
@@ -269,23 +271,13 @@ async fn both_write(connection: &mut sqlx::PgConnection) -> sqlx::Result<bool> {
 }
 
 fn start(database: &TestDatabase, backlog: &Backlog<'_>) -> anyhow::Result<Measured> {
-    let mut command = crate::process::command("speed-layer")?;
+    let mut command = speed_layer(backlog.topic, database)?;
     command
-        .env("DATABASE_URL", without_tls(database))
-        .env("KAFKA_BROKERS", backlog.topic.brokers())
-        .env("KAFKA_TOPIC", backlog.topic.name())
-        .env("HTTP_ADDR", "127.0.0.1:0")
-        .env("RUST_LOG", "warn")
         // Its own: the members of the drain before were killed, and the group would wait for them.
         .args(["--group-id", database.name()])
-        .args([
-            "--batch-rows",
-            &backlog.batch_rows.to_string(),
-            "--writers",
-            &backlog.writers.to_string(),
-            "--anomalies",
-            if backlog.anomalies { "on" } else { "off" },
-        ])
+        .args(["--batch-rows", &backlog.batch_rows.to_string()])
+        .args(["--writers", &backlog.writers.to_string()])
+        .args(["--anomalies", if backlog.anomalies { "on" } else { "off" }])
         .args(backlog.reading);
     Measured::spawn(command)
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::archiver::Archiver;
+use super::archiver::{archiver, complete};
 use super::batch::Batches;
 use super::database::Administrator;
 use super::delivery_counts::DeliveryCounts;
@@ -36,7 +36,7 @@ pub struct Environment {
     /// Of the archiver and the batch layers.
     pub store_link: Mutex<TcpProxy>,
     pub instances: Vec<Mutex<Instance>>,
-    pub archiver: Mutex<Archiver>,
+    pub archiver: Mutex<Instance>,
     pub batches: Arc<Batches>,
     pub producers: Mutex<Skew>,
     /// Where a fault is planned for it.
@@ -75,7 +75,7 @@ impl Environment {
             let is_linked = KAFKA_LINKED.contains(&number);
             let kafka_brokers =
                 if is_linked { kafka_listen.clone() } else { args.kafka.brokers.clone() };
-            instances.push(Mutex::new(Instance::new(Setup {
+            instances.push(Mutex::new(Instance::speed_layer(Setup {
                 name: instances::name(number),
                 database_url,
                 kafka_brokers,
@@ -118,7 +118,7 @@ impl Environment {
             kafka_link: Mutex::new(kafka_link),
             store_link: Mutex::new(store_link),
             instances,
-            archiver: Mutex::new(Archiver::new(endpoint_url, &["--rotate", "2s"], logs.to_owned())),
+            archiver: Mutex::new(archiver(endpoint_url, &["--rotate", "2s"], logs)),
             batches: Arc::new(batches),
             producers: Mutex::new(Skew::default()),
             beside: beside.map(Mutex::new),
@@ -145,7 +145,7 @@ impl Environment {
             beside.look_after(&self.findings)?;
         }
         if let Ok(mut archiver) = self.archiver.try_lock()
-            && let Some(ending) = archiver.look_after()?
+            && let Some(ending) = archiver.start_again()?
         {
             // It is no part of what is proven.
             tracing::warn!("{ending}; starting it again");
@@ -158,7 +158,7 @@ impl Environment {
         for instance in &self.instances {
             instance.lock().await.stop(&self.findings).await?;
         }
-        self.archiver.lock().await.complete().await?;
+        complete(&mut *self.archiver.lock().await).await?;
         self.batches.run_well().await
     }
 

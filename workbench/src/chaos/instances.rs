@@ -1,4 +1,5 @@
-//! The speed layers: up to four, of which two run all the time, and two more beside them.
+//! Programs that are ended and started again. The speed layers: up to four, of which two run all
+//! the time, and two more beside them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,6 +27,21 @@ pub struct Setup {
     pub logs: PathBuf,
 }
 
+impl Setup {
+    fn command(&self) -> anyhow::Result<Command> {
+        let mut command = process::command("speed-layer")?;
+        command
+            .args(&self.flags)
+            .env("DATABASE_URL", &self.database_url)
+            .env("KAFKA_BROKERS", &self.kafka_brokers)
+            .env("KAFKA_TOPIC", &self.topic)
+            .env("KAFKA_GROUP_ID", &self.group_id)
+            .env("HTTP_ADDR", "127.0.0.1:0")
+            .envs(self.properties.map(|properties| ("KAFKA_PROPERTIES", properties)));
+        Ok(command)
+    }
+}
+
 /// What a speed layer of the main topic is called here.
 pub fn name(number: usize) -> String {
     format!("speed-layer-{number}")
@@ -43,19 +59,26 @@ fn text(logs: &Path, name: &str) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// A place for one speed layer.
+/// A place for one program, a speed layer mostly.
 pub struct Instance {
-    setup: Setup,
-    running: Option<Process>,
+    pub(super) name: String,
+    pub(super) logs: PathBuf,
+    pub(super) command: Box<dyn Fn() -> anyhow::Result<Command> + Send + Sync>,
+    pub(super) running: Option<Process>,
 }
 
 impl Instance {
-    pub fn new(setup: Setup) -> Self {
-        Self { setup, running: None }
+    pub fn new(
+        name: &str,
+        logs: &Path,
+        command: impl Fn() -> anyhow::Result<Command> + Send + Sync + 'static,
+    ) -> Self {
+        let (name, logs) = (name.to_owned(), logs.to_owned());
+        Self { name, logs, command: Box::new(command), running: None }
     }
 
-    pub fn name(&self) -> &str {
-        &self.setup.name
+    pub fn speed_layer(setup: Setup) -> Self {
+        Self::new(&setup.name.clone(), &setup.logs.clone(), move || setup.command())
     }
 
     pub fn is_running(&self) -> bool {
@@ -69,24 +92,9 @@ impl Instance {
 
     pub fn start(&mut self) -> anyhow::Result<()> {
         if self.running.is_none() {
-            self.running = Some(Process::spawn(self.name(), self.command()?, &self.setup.logs)?);
+            self.running = Some(Process::spawn(&self.name, (self.command)()?, &self.logs)?);
         }
         Ok(())
-    }
-
-    fn command(&self) -> anyhow::Result<Command> {
-        let Setup { database_url, kafka_brokers, topic, group_id, properties, flags, .. } =
-            &self.setup;
-        let mut command = process::command("speed-layer")?;
-        command
-            .args(flags)
-            .env("DATABASE_URL", database_url)
-            .env("KAFKA_BROKERS", kafka_brokers)
-            .env("KAFKA_TOPIC", topic)
-            .env("KAFKA_GROUP_ID", group_id)
-            .env("HTTP_ADDR", "127.0.0.1:0")
-            .envs(properties.map(|properties| ("KAFKA_PROPERTIES", properties)));
-        Ok(command)
     }
 
     pub async fn kill(&mut self) -> anyhow::Result<()> {
@@ -132,23 +140,28 @@ impl Instance {
         if let Some(line) =
             self.text().lines().find(|line| line.contains("give each database a group of its own"))
         {
-            findings.add(format!("{} takes another instance for a stranger: {line}", self.name()));
+            findings.add(format!("{} takes another instance for a stranger: {line}", self.name));
         }
     }
 
     fn text(&self) -> String {
-        text(&self.setup.logs, self.name())
+        text(&self.logs, &self.name)
     }
 
     /// Nothing that happens around it is a reason to end: where it has, that is a finding, and it
     /// is started again.
     pub fn look_after(&mut self, findings: &Findings) -> anyhow::Result<()> {
-        let Some(process) = &mut self.running else { return Ok(()) };
-        if let Some(status) = process.ended()? {
-            findings.add(process.ending(format_args!("by itself ({status})")));
-            self.running = None;
-            self.start()?;
-        }
+        self.start_again()?.into_iter().for_each(|ending| findings.add(ending));
         Ok(())
+    }
+
+    /// Where it has ended by itself, it is started again; says so then.
+    pub fn start_again(&mut self) -> anyhow::Result<Option<String>> {
+        let Some(process) = &mut self.running else { return Ok(None) };
+        let Some(status) = process.ended()? else { return Ok(None) };
+        let ending = process.ending(format_args!("by itself ({status})"));
+        self.running = None;
+        self.start()?;
+        Ok(Some(ending))
     }
 }

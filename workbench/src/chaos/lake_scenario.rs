@@ -160,7 +160,7 @@ impl LakeScenario {
             ("KAFKA_TOPIC", topic.name().to_owned()),
             ("KAFKA_GROUP_ID", "lakeside".to_owned()),
         ]);
-        let mut speed = Instance::new(Setup {
+        let mut speed = Instance::speed_layer(Setup {
             name: "speed-layer-lakeside".to_owned(),
             database_url: database.url().to_owned(),
             kafka_brokers: kafka_brokers.to_owned(),

@@ -99,7 +99,7 @@ impl SideTopics {
         let setup = |number: usize, database_url: &str| {
             let timeout =
                 ["--writer-timeout", WRITER_TIMEOUT, "--on-gap", "skip", "--dead-letter-topic"];
-            Instance::new(Setup {
+            Instance::speed_layer(Setup {
                 name: format!("speed-layer-beside-{number}"),
                 database_url: database_url.to_owned(),
                 kafka_brokers: brokers.clone(),

@@ -16,8 +16,8 @@ const TICKS: &str = include_str!("../../sql/prove/ticks.sql");
 
 const FOUND: &str = include_str!("../../sql/prove/found.sql");
 
-/// Source, partition, place, symbol, what was found by whom, and its score's bits.
-type Shown = (i16, i32, Place, String, String, String, i32, u64);
+/// Where it is, the symbol, what was found, by which detector and version, and its score's bits.
+type Shown = ((i16, i32, Place), String, String, (String, i32), u64);
 
 /// `None` where both are the same, or where no detectors ran.
 pub async fn compare(
@@ -34,33 +34,20 @@ pub async fn compare(
     let found: BTreeSet<Shown> = found
         .iter()
         .map(|row| {
-            let score: f64 = row.get(8);
-            let names = (row.get(4), row.get(5), row.get(6));
-            (
-                row.get(0),
-                row.get(1),
-                place(row),
-                names.0,
-                names.1,
-                names.2,
-                row.get(7),
-                score.to_bits(),
-            )
+            let (place, score): (_, f64) = ((row.get(0), row.get(1), place(row)), row.get(8));
+            (place, row.get(4), row.get(5), (row.get(6), row.get(7)), score.to_bits())
         })
         .collect();
     let differences: Vec<&Shown> = expected.symmetric_difference(&found).collect();
     let say = |row: &&Shown| {
-        let (_, partition, place, symbol, kind, ..) = row;
+        let ((_, partition, place), symbol, kind, ..) = row;
         let which = if expected.contains(*row) { "is missing" } else { "should not be there" };
         format!("{partition}/{} {symbol} {kind} {which}", place.offset)
     };
     let what = "anomalies differ from what the detectors find in realtime_stock";
     let examples = differences.iter().take(3).map(say).collect();
-    Ok((!differences.is_empty()).then_some(Found {
-        what,
-        count: differences.len() as i64,
-        examples,
-    }))
+    let count = differences.len() as i64;
+    Ok((count > 0).then_some(Found { what, count, examples }))
 }
 
 async fn expected(
@@ -83,25 +70,12 @@ async fn expected(
         let state = is_watched.then(|| symbols.entry(symbol.clone()).or_default());
         let next = SymbolTick { symbol: &symbol, tick: &tick };
         causal::observe(next, market, state, parameters, calendar, &mut found);
-        all.extend(found.drain(..).map(
-            |(symbol, Finding { detector, kind, place, score, .. })| {
-                let (kind, name, version) = (
-                    kind.name().to_owned(),
-                    detector.name.to_owned(),
-                    detector.version.cast_signed(),
-                );
-                (
-                    source,
-                    partition,
-                    place,
-                    symbol.into_string(),
-                    kind,
-                    name,
-                    version,
-                    score.to_bits(),
-                )
-            },
-        ));
+        all.extend(found.drain(..).map(|(symbol, finding)| {
+            let Finding { detector, kind, place, score, .. } = finding;
+            let (place, kind) = ((source, partition, place), kind.name().to_owned());
+            let detector = (detector.name.to_owned(), detector.version.cast_signed());
+            (place, symbol.into_string(), kind, detector, score.to_bits())
+        }));
     }
     Ok(all)
 }

@@ -13,38 +13,30 @@ pub struct Found {
     pub examples: Vec<String>,
 }
 
+/// A statement, by its name in `sql/prove/checks`.
+macro_rules! sql {
+    ($name:literal) => {
+        include_str!(concat!("../../sql/prove/checks/", $name, ".sql"))
+    };
+}
+
 /// Hold at any time, because each statement sees one moment of the tables.
 const ALWAYS: [Check; 6] = [
-    ("ticks differ from what was sent", include_str!("../../sql/prove/checks/ticks.sql")),
-    ("broken messages are in realtime_stock", include_str!("../../sql/prove/checks/broken.sql")),
-    (
-        "rejected messages have another reason or other bytes than what was sent",
-        include_str!("../../sql/prove/checks/rejects.sql"),
-    ),
-    (
-        "lines of the archive differ from what was sent",
-        include_str!("../../sql/prove/checks/archived.sql"),
-    ),
-    (
-        "minute bars differ from an aggregate of realtime_stock",
-        include_str!("../../sql/prove/checks/minute_bars.sql"),
-    ),
-    (
-        "summaries have other ticks than the minute bars of their hour",
-        include_str!("../../sql/prove/checks/summaries.sql"),
-    ),
+    ("ticks differ from what was sent", sql!("ticks")),
+    ("broken messages are in realtime_stock", sql!("broken")),
+    ("rejected messages have another reason or other bytes than what was sent", sql!("rejects")),
+    ("lines of the archive differ from what was sent", sql!("archived")),
+    ("minute bars differ from an aggregate of realtime_stock", sql!("minute_bars")),
+    ("summaries have other ticks than the minute bars of their hour", sql!("summaries")),
 ];
 
 /// Hold once nothing writes any more.
 const AT_REST: [Check; 5] = [
-    ("gaps were recorded", include_str!("../../sql/prove/checks/gaps.sql")),
-    ("sessions were left behind", include_str!("../../sql/prove/checks/sessions.sql")),
-    ("transactions were left prepared", include_str!("../../sql/prove/checks/prepared.sql")),
-    (
-        "day partitions hang in the air: made, but not attached",
-        include_str!("../../sql/prove/checks/unattached_days.sql"),
-    ),
-    ("day partitions hold no tick", include_str!("../../sql/prove/checks/empty_days.sql")),
+    ("gaps were recorded", sql!("gaps")),
+    ("sessions were left behind", sql!("sessions")),
+    ("transactions were left prepared", sql!("prepared")),
+    ("day partitions hang in the air: made, but not attached", sql!("unattached_days")),
+    ("day partitions hold no tick", sql!("empty_days")),
 ];
 
 /// What is wrong.

@@ -3,6 +3,7 @@
 use super::market::DECIMALS;
 use super::session::NewYork;
 use common::Volume;
+use std::io::Write;
 
 const MINUTE_MICROS: i64 = 60_000_000;
 
@@ -65,15 +66,9 @@ pub fn write_size(volume: Option<Volume>, is_text: bool, out: &mut Vec<u8>) {
 }
 
 /// At least `width` digits.
-pub fn write_integer(mut number: u64, width: usize, out: &mut Vec<u8>) {
-    let mut digits = [b'0'; 20];
-    let mut start = digits.len();
-    while number > 0 || digits.len() - start < width {
-        start -= 1;
-        digits[start] = b'0' + (number % 10) as u8;
-        number /= 10;
-    }
-    out.extend_from_slice(&digits[start..]);
+pub fn write_integer(number: u64, width: usize, out: &mut Vec<u8>) {
+    // Writing to memory cannot fail.
+    let _ = write!(out, "{number:0width$}");
 }
 
 /// An instant, in the ways in which feeds write it.
@@ -103,9 +98,9 @@ impl Moment<'_> {
     /// `2025-06-06 10:00:01`
     pub fn write_local(&self, out: &mut Vec<u8>) {
         const LENGTH: usize = "2025-06-06 10:00:01".len();
-        out.extend(
-            self.text.bytes().take(LENGTH).map(|byte| if byte == b'T' { b' ' } else { byte }),
-        );
+        let start = out.len();
+        self.write_with_offset(out);
+        out.truncate(start + LENGTH);
     }
 }
 
@@ -143,14 +138,8 @@ impl Clock {
             self.turn_to(minute);
         }
         let millis = u64::try_from(micros.rem_euclid(MINUTE_MICROS) / 1000).unwrap_or_default();
-        let mut digits = Vec::with_capacity(6);
-        write_integer(millis / 1000, 2, &mut digits);
-        digits.push(b'.');
-        write_integer(millis % 1000, 3, &mut digits);
-        self.text.clear();
-        self.text.push_str(&self.prefix);
-        self.text.extend(digits.into_iter().map(char::from));
-        self.text.push_str(&self.suffix);
+        let (seconds, millis, Self { prefix, suffix, .. }) = (millis / 1000, millis % 1000, &*self);
+        self.text = format!("{prefix}{seconds:02}.{millis:03}{suffix}");
         &self.text
     }
 

@@ -11,6 +11,7 @@ mod avro;
 mod connector;
 mod equipment;
 mod forms;
+mod fuzz;
 mod grafana;
 mod levels;
 mod market;

@@ -42,14 +42,10 @@ pub fn check_speed_layer() -> Result<()> {
     let _ = docker(&["rm", "--force", NAME]);
     let name = image("speed-layer");
     let mut arguments = vec!["run", "--detach", "--name", NAME];
-    arguments.extend(CONFINED);
+    arguments.extend(CONFINED.split(' '));
     // Nobody listens on port 1.
-    arguments.extend([
-        "--env",
-        "DATABASE_URL=postgres://nobody@127.0.0.1:1/nothing",
-        "--env",
-        "KAFKA_BROKERS=127.0.0.1:1",
-    ]);
+    arguments.extend(["--env", "DATABASE_URL=postgres://nobody@127.0.0.1:1/nothing"]);
+    arguments.extend(["--env", "KAFKA_BROKERS=127.0.0.1:1"]);
     arguments.extend(["--env", "HTTP_ADDR=127.0.0.1:19464", &name]);
     docker(&arguments)?;
     let checked = look();

@@ -9,18 +9,8 @@ use crate::process;
 
 /// What is taken from each container that does not need it; the host's network, because that is
 /// where the stack is.
-pub const CONFINED: [&str; 10] = [
-    "--network",
-    "host",
-    "--read-only",
-    "--tmpfs",
-    "/tmp",
-    "--cap-drop",
-    "ALL",
-    "--security-opt",
-    "no-new-privileges:true",
-    "--pull=never",
-];
+pub const CONFINED: &str = "--network host --read-only --tmpfs /tmp --cap-drop ALL \
+                            --security-opt no-new-privileges:true --pull=never";
 
 pub fn image(target: &str) -> String {
     format!("stock-lambda/{target}")

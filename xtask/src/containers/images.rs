@@ -55,21 +55,9 @@ pub fn build(target: &str, bases: &Bases) -> Result<()> {
     let (rust, runtime) =
         (format!("RUST_IMAGE={}", bases.rust), format!("RUNTIME_IMAGE={}", bases.runtime));
     let tag = image(target);
-    let arguments = [
-        "build",
-        "--network",
-        "host",
-        "--build-arg",
-        &rust,
-        "--build-arg",
-        &runtime,
-        "--target",
-        target,
-        "--tag",
-        &tag,
-        ".",
-    ];
-    docker_shown(&arguments, &files::workspace())?;
+    let arguments = ["build", "--network", "host", "--build-arg", &rust, "--build-arg", &runtime];
+    let of_target = ["--target", target, "--tag", &tag, "."];
+    docker_shown(&[&arguments[..], &of_target].concat(), &files::workspace())?;
     let size = docker(&["image", "inspect", "--format", "{{.Size}}", &tag])?
         .parse::<u64>()
         .unwrap_or_default();

@@ -20,20 +20,19 @@ pub fn speed_layer(binaries: &Binaries, options: &Options, http_addr: &str) -> C
 /// Every hour that is over, without the grace period: a person should see the hour that ended a
 /// minute ago.
 pub fn batch_layer(binaries: &Binaries, options: &Options) -> Command {
-    let mut command = binaries.command("batch-layer");
-    // Late ticks are up to three hours older than the first ones.
-    command
-        .args(["--lookback", &format!("{}h", options.hours + 4), "--grace", "0s"])
-        .args(message_flags(options));
-    command
+    of_hours(binaries, options, &["--grace", "0s"])
 }
 
 /// Whether topic, tables and archive agree, hour by hour; the dashboards show what it finds.
 pub fn verify(binaries: &Binaries, options: &Options) -> Command {
+    of_hours(binaries, options, &["verify"])
+}
+
+fn of_hours(binaries: &Binaries, options: &Options, arguments: &[&str]) -> Command {
     let mut command = binaries.command("batch-layer");
-    command
-        .args(["verify", "--lookback", &format!("{}h", options.hours + 4)])
-        .args(message_flags(options));
+    // Late ticks are up to three hours older than the first ones.
+    command.args(arguments).args(["--lookback", &format!("{}h", options.hours + 4)]);
+    command.args(message_flags(options));
     command
 }
 
@@ -46,9 +45,7 @@ fn message_flags(options: &Options) -> Vec<String> {
 }
 
 pub fn archive(binaries: &Binaries) -> Command {
-    let mut command = binaries.command("workbench");
-    command.args(["archive", "--rotate", "5s", "--dead-letter-topic", "dlq"]);
-    command
+    workbench(binaries, &["archive", "--rotate", "5s", "--dead-letter-topic", "dlq"])
 }
 
 /// Ends at the present moment.
@@ -69,35 +66,29 @@ pub fn live(binaries: &Binaries, options: &Options, seconds: Option<u64>) -> Com
 }
 
 fn simulate(binaries: &Binaries, options: &Options) -> Command {
-    let mut command = binaries.command("workbench");
+    let shape = shape(options, "mixed");
+    let mut command = workbench(binaries, &["simulate", "--shape", &shape, "--high-low"]);
     command
-        .args([
-            "simulate",
-            "--shape",
-            &shape(options, "mixed"),
-            "--high-low",
-            "--late",
-            LATE,
-            "--broken",
-            BROKEN,
-        ])
-        .args(["--odd", WRONG_PRICES])
+        .args(["--late", LATE, "--broken", BROKEN, "--odd", WRONG_PRICES])
         .args(["--symbols", &options.symbols.to_string()])
         // Before now few ticks tell of the market, and from now on many: volumes go on as they were.
         .args(["--volume-per-second", "20000"]);
     command
 }
 
-pub fn report(binaries: &Binaries) -> Command {
+fn workbench(binaries: &Binaries, arguments: &[&str]) -> Command {
     let mut command = binaries.command("workbench");
-    command.arg("report");
+    command.args(arguments);
     command
+}
+
+pub fn report(binaries: &Binaries) -> Command {
+    workbench(binaries, &["report"])
 }
 
 /// Asks what the dashboards ask, as the role that Grafana has.
 pub fn dashboards(binaries: &Binaries, prometheus: Option<&str>) -> Command {
-    let mut command = binaries.command("workbench");
-    command.arg("dashboards");
+    let mut command = workbench(binaries, &["dashboards"]);
     if let Some(url) = prometheus {
         command.args(["--prometheus-url", url]);
     }
@@ -105,9 +96,7 @@ pub fn dashboards(binaries: &Binaries, prometheus: Option<&str>) -> Command {
 }
 
 pub fn prove(binaries: &Binaries, options: &Options) -> Command {
-    let mut command = binaries.command("workbench");
-    command.args(["prove", "--timeout", "120s", "--shape", &shape(options, "bare")]);
-    command
+    workbench(binaries, &["prove", "--timeout", "120s", "--shape", &shape(options, "bare")])
 }
 
 /// The shape that was asked for, or one of the pipeline's own.

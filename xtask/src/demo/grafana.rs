@@ -13,6 +13,8 @@ use crate::stack::{Program, Stack, ports};
 /// Homes that packages use: the server reads its defaults and pages there.
 const HOMES: [&str; 2] = ["/usr/share/grafana", "/opt/grafana"];
 
+const ENVIRONMENT: &str = include_str!("../../../grafana/loopback.env");
+
 /// Starts it on its usual port or a free one; None where it is not installed.
 pub fn start(stack: &Stack, prometheus: Option<&str>) -> Result<Option<(Program, String)>> {
     let (Some(program), Some(home)) =
@@ -31,16 +33,9 @@ pub fn start(stack: &Stack, prometheus: Option<&str>) -> Result<Option<(Program,
         .env("GF_PATHS_DATA", folder.join("data"))
         .env("GF_PATHS_LOGS", folder.join("logs"))
         .env("GF_PATHS_PROVISIONING", folder.join("provisioning"))
-        .env("GF_SERVER_HTTP_ADDR", "127.0.0.1")
-        .env("GF_SERVER_HTTP_PORT", port.to_string())
-        .env("GF_AUTH_ANONYMOUS_ENABLED", "true")
-        .env("GF_ANALYTICS_REPORTING_ENABLED", "false")
-        .env("GF_ANALYTICS_CHECK_FOR_UPDATES", "false")
-        // It asks nobody for plugins either: a demo works without a network.
-        .env("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false")
-        .env("GF_PLUGINS_PREINSTALL_DISABLED", "true")
-        .env("GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED", "true")
         .env("GF_PATHS_PLUGINS", &plugins)
+        .env("GF_SERVER_HTTP_PORT", port.to_string())
+        .envs(ENVIRONMENT.lines().filter_map(|line| line.split_once('=')))
         .envs(reader::environment(stack))
         .env("GRAFANA_PROMETHEUS_URL", prometheus.unwrap_or("http://127.0.0.1:9090"));
     let program = stack.start_program("grafana", command)?;

@@ -143,15 +143,11 @@ impl<'a> Play<'a> {
             let asked = self.stack.capture_program("dashboards", ask)?;
             let shows = asked.status.success();
             if shows || begin.elapsed() > SHOWN_WITHIN {
-                print!("{}", asked.output);
-                println!(
-                    "{}",
-                    if shows {
-                        "every panel has something to show"
-                    } else {
-                        "panels are EMPTY, or their queries fail"
-                    }
-                );
+                let said = match shows {
+                    true => "every panel has something to show",
+                    false => "panels are EMPTY, or their queries fail",
+                };
+                println!("{}{said}", asked.output);
                 return Ok(shows);
             }
             interrupt::check()?;
@@ -188,15 +184,8 @@ impl<'a> Play<'a> {
             let may_change =
                 self.options.connect_plugin.is_some() && begin.elapsed() < ARCHIVED_WITHIN;
             if agrees || !may_change {
-                print!("{}", proof.output);
-                println!(
-                    "{}",
-                    if agrees {
-                        "topic, tables and archive agree"
-                    } else {
-                        "topic, tables and archive DISAGREE"
-                    }
-                );
+                let agree = if agrees { "agree" } else { "DISAGREE" };
+                println!("{}topic, tables and archive {agree}", proof.output);
                 self.check()?;
                 return Ok(agrees);
             }
@@ -235,11 +224,7 @@ impl<'a> Play<'a> {
 
     /// Runs a program to its end and gives what it printed.
     fn run(&self, name: &str, command: Command) -> Result<String> {
-        let ended = self.stack.capture_program(name, command)?;
-        if !ended.status.success() {
-            bail!("{name} failed ({}); {}", ended.status, ended.log_tail());
-        }
-        Ok(ended.output)
+        self.stack.capture_program(name, command)?.well()
     }
 
     fn check(&mut self) -> Result<()> {

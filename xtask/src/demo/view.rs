@@ -119,10 +119,7 @@ impl<'a> View<'a> {
 
     fn draw(&self, on_terminal: bool) -> Result<()> {
         let report = self.stack.capture_program("report", binaries::report(self.binaries))?;
-        if !report.status.success() {
-            bail!("the report failed ({}); {}", report.status, report.log_tail());
-        }
-        let frame = frame(&self.title(), &report.output, &self.places, &self.notes);
+        let frame = frame(&self.title(), &report.well()?, &self.places, &self.notes);
         let mut out = std::io::stdout().lock();
         if on_terminal {
             // What is higher than the screen would scroll, and be drawn below itself.

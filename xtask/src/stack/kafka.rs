@@ -1,7 +1,7 @@
 //! A single-node broker in KRaft mode, made for development: quick to start, quick to come back
 //! after a kill.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -40,53 +40,15 @@ pub fn is_ready(stack: &Stack) -> Result<bool> {
 fn format_storage(jars: &Path, config: &Path) -> Result<()> {
     let login = format!("SCRAM-SHA-512=[name={KAFKA_USER},password={KAFKA_PASSWORD}]");
     let mut format = Command::new("java");
-    format.args(jars::java(jars, 256)).args([
-        "kafka.tools.StorageTool",
-        "format",
-        "-t",
-        CLUSTER_ID,
-    ]);
-    output(format.args(["--add-scram", &login, "-c"]).arg(config)).map(drop)
+    format.args(jars::java(jars, 256)).args(["kafka.tools.StorageTool", "format"]);
+    output(format.args(["-t", CLUSTER_ID, "--add-scram", &login, "-c"]).arg(config)).map(drop)
 }
 
-/// Old market time is normal here, so no topic loses records by age. One node, so one replica of
-/// everything. The short session lets a killed broker register again within 3 s instead of 11 s.
 fn properties(stack: &Stack, data: &Path) -> String {
     let ports = &stack.ports;
     format!(
-        "process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=CLIENT://127.0.0.1:{client},PROXIED://127.0.0.1:{target},SECURE://127.0.0.1:{secure},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=CLIENT://127.0.0.1:{client},PROXIED://127.0.0.1:{listen},SECURE://{SERVER_NAME}:{secure}
-listener.security.protocol.map=CLIENT:PLAINTEXT,PROXIED:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT
-listener.name.secure.ssl.keystore.type=PEM
-listener.name.secure.ssl.keystore.location={keystore}
-listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-512
-listener.name.secure.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
-inter.broker.listener.name=CLIENT
-controller.listener.names=CONTROLLER
-log.dirs={data}
-log.retention.ms=-1
-auto.create.topics.enable=false
-default.replication.factor=1
-min.insync.replicas=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-share.coordinator.state.topic.num.partitions=1
-group.initial.rebalance.delay.ms=0
-group.consumer.min.session.timeout.ms=6000
-group.consumer.session.timeout.ms=10000
-group.consumer.min.heartbeat.interval.ms=1000
-group.consumer.heartbeat.interval.ms=2000
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=500
-",
+        include_str!("kafka.properties.in"),
+        server = SERVER_NAME,
         client = ports.kafka,
         controller = ports.kafka_controller,
         target = ports.kafka_proxy_target,
@@ -100,16 +62,7 @@ broker.heartbeat.interval.ms=500
 /// Writes a logging configuration (to standard output, which is the service's log file) and returns
 /// the flag that names it.
 pub fn log4j(home: &Path) -> Result<String> {
-    let file: PathBuf = home.join("log4j2.properties");
-    write(
-        &file,
-        "rootLogger.level=INFO
-rootLogger.appenderRef.out.ref=out
-appender.out.type=Console
-appender.out.name=out
-appender.out.layout.type=PatternLayout
-appender.out.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
-",
-    )?;
+    let file = home.join("log4j2.properties");
+    write(&file, include_str!("log4j2.properties"))?;
     Ok(format!("-Dlog4j2.configurationFile={}", file.display()))
 }

@@ -65,15 +65,8 @@ pub fn prepare(stack: &Stack) -> Result<Command> {
     command
         .arg("-D")
         .arg(&data)
-        .args([
-            "-c",
-            "listen_addresses=127.0.0.1",
-            "-c",
-            "unix_socket_directories=",
-            "-c",
-            "max_connections=200",
-        ])
-        .args(["-c", &format!("port={}", stack.ports.postgres)])
+        .args(["-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="])
+        .args(["-c", "max_connections=200", "-c", &format!("port={}", stack.ports.postgres)])
         .args(["-c", "ssl=on", "-c", &format!("ssl_key_file={}", key.display())])
         .args(["-c", &format!("ssl_cert_file={}", key.with_file_name("server.pem").display())])
         .current_dir(&data);

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 
 use super::settings::Stack;
@@ -31,6 +31,7 @@ pub struct Captured {
     pub status: ExitStatus,
     /// Its standard output.
     pub output: String,
+    name: String,
     log: PathBuf,
 }
 
@@ -65,6 +66,7 @@ impl Stack {
         let text = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         Ok(Captured {
             status,
+            name: name.to_owned(),
             log,
             output: text.with_context(|| format!("cannot read from {name}"))?,
         })
@@ -152,8 +154,12 @@ impl Program {
 }
 
 impl Captured {
-    /// The end of its log, for an error message.
-    pub fn log_tail(&self) -> String {
-        files::tail(&self.log)
+    /// Its output where it ended well.
+    ///
+    /// Errors: where it did not, with the end of its log.
+    pub fn well(self) -> Result<String> {
+        let Self { status, output, name, log } = self;
+        ensure!(status.success(), "{name} failed ({status}); {}", files::tail(&log));
+        Ok(output)
     }
 }

@@ -10,13 +10,7 @@ use crate::files::write;
 use crate::process::detached;
 
 /// Without a configuration, it logs every step of every request.
-const LOGBACK: &str = r#"<configuration>
-  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>%d %level %logger{0}: %msg%n</pattern></encoder>
-  </appender>
-  <root level="INFO"><appender-ref ref="out"/></root>
-</configuration>
-"#;
+const LOGBACK: &str = include_str!("logback.xml");
 
 pub fn jars() -> Result<PathBuf> {
     jars::s3proxy()
@@ -36,17 +30,10 @@ pub fn command(port: u16, home: &Path, data: &Path) -> Result<Command> {
     Ok(command)
 }
 
-/// Signatures are checked, so that a program that signs wrongly is found out here.
 fn properties(port: u16, data: &Path) -> String {
     format!(
-        "s3proxy.endpoint=http://127.0.0.1:{port}
-s3proxy.authorization=aws-v2-or-v4
-s3proxy.v4-max-non-chunked-request-size=536870912
-s3proxy.identity={identity}
-s3proxy.credential={credential}
-jclouds.provider=filesystem-nio2
-jclouds.filesystem.basedir={data}
-",
+        include_str!("s3proxy.conf.in"),
+        port = port,
         identity = bucket::ACCESS_KEY,
         credential = bucket::SECRET_KEY,
         data = data.display(),

@@ -53,22 +53,14 @@ impl Certificates {
         files::create_dir(&self.dir)?;
         let authority_key = self.dir.join("ca.key");
         certify(&authority_key, &self.authority(), "stock-lambda local authority", |openssl| {
-            openssl.args([
-                "-addext",
-                "basicConstraints=critical,CA:TRUE",
-                "-addext",
-                "keyUsage=critical,keyCertSign",
-            ]);
+            openssl.args(["-addext", "basicConstraints=critical,CA:TRUE"]);
+            openssl.args(["-addext", "keyUsage=critical,keyCertSign"]);
         })?;
         certify(&self.server_key(), &self.server(), SERVER_NAME, |openssl| {
             openssl.arg("-CA").arg(self.authority()).arg("-CAkey").arg(&authority_key);
             openssl.args(["-addext", &format!("subjectAltName=DNS:{SERVER_NAME}")]);
-            openssl.args([
-                "-addext",
-                "basicConstraints=critical,CA:FALSE",
-                "-addext",
-                "extendedKeyUsage=serverAuth",
-            ]);
+            openssl.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+            openssl.args(["-addext", "extendedKeyUsage=serverAuth"]);
         })?;
         // Nothing else shall be signed by it.
         files::remove_file(&authority_key)?;
@@ -87,17 +79,8 @@ fn certify(
     more: impl FnOnce(&mut Command),
 ) -> Result<()> {
     let mut openssl = Command::new("openssl");
-    openssl.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "3650",
-    ]);
+    openssl
+        .args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650".split(' '));
     openssl
         .args(["-subj", &format!("/CN={name}"), "-keyout"])
         .arg(key)

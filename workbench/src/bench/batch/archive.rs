@@ -130,12 +130,10 @@ impl Source {
     }
 
     /// Address and keys of the store.
-    pub fn environment(&self) -> Vec<(String, String)> {
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
         match &self.place {
             ArchiveKind::Folder(_) => Vec::new(),
-            ArchiveKind::Bucket(bucket) => {
-                bucket.env().into_iter().map(|(name, value)| (name.into(), value)).collect()
-            }
+            ArchiveKind::Bucket(bucket) => bucket.env().into(),
         }
     }
 }

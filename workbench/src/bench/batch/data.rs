@@ -1,11 +1,11 @@
 //! The archives that `bench batch` reads: seeded, written once and kept in the target folder.
 
 use crate::archive::convert::{Converted, Position, convert};
+use crate::archive::gzip;
 use crate::simulate::Shape;
 use crate::simulate::feed::{Feed, Pace, Plan};
 use anyhow::{Context, ensure};
 use clap::Args;
-use flate2::write::GzEncoder;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -70,7 +70,9 @@ impl Archives {
     pub fn make(root: &Path, size: Size) -> anyhow::Result<Self> {
         let archives = Self::packed(root, size)?;
         let plain = archives.plain.join(FOLDER);
-        once(&archives.zstd, |folder| pack(&plain, folder, "zst", zstd))?;
+        once(&archives.zstd, |folder| {
+            pack(&plain, folder, "zst", |plain| zstd::encode_all(plain, 3))
+        })?;
         once(&archives.envelope, |folder| {
             write(folder, Shape::Envelope, size.enveloped_ticks, OBJECTS)
         })?;
@@ -238,15 +240,4 @@ fn pack(
         ensure!(first.join().is_ok_and(|done| done.is_ok()), "cannot pack {}", from.display());
         Ok(())
     })
-}
-
-/// The level of `gzip` itself and of Kafka Connect's sinks.
-fn gzip(plain: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::new(6));
-    encoder.write_all(plain)?;
-    encoder.finish()
-}
-
-fn zstd(plain: &[u8]) -> std::io::Result<Vec<u8>> {
-    zstd::encode_all(plain, 3)
 }

@@ -2,7 +2,7 @@
 
 use super::archive::Source;
 use super::data::HOUR_NAME;
-use crate::bench::database::{migrated, without_tls};
+use crate::bench::database::{layer, migrated};
 use crate::bench::process::{Measured, Usage};
 use anyhow::ensure;
 use sqlx::PgConnection;
@@ -43,13 +43,11 @@ pub fn command_in(
     source: &Source,
     arguments: &[&str],
 ) -> anyhow::Result<(f64, Usage)> {
-    let mut command = crate::process::command("batch-layer")?;
+    let mut command = layer("batch-layer", database)?;
     command
         .args(arguments)
         .args(["--bucket", &source.bucket()])
-        .env("DATABASE_URL", without_tls(database))
-        .env("RUST_LOG", "warn")
-        .envs(source.environment().into_iter().filter(|(name, _)| name != "S3_BUCKET"));
+        .envs(source.environment().into_iter().filter(|(name, _)| *name != "S3_BUCKET"));
     let begun = Instant::now();
     let (status, usage) = Measured::spawn(command)?.finish()?;
     let seconds = begun.elapsed().as_secs_f64();

@@ -1,12 +1,20 @@
 //! [`EndlessStore`]: an S3 store of one folder, whose objects are made up while they are sent, so
 //! that they may be of any size and number.
 
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt::Write;
+use std::iter::repeat_n;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use testing::Server;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+use url::form_urlencoded;
 
 /// Keys of a page of a listing, as real stores have it.
 const PAGE: usize = 1000;
@@ -33,23 +41,28 @@ impl Objects {
         format!("{}stock_prices+0+{number:012}{}", self.folder, self.ending)
     }
 
-    fn size(&self, number: usize) -> usize {
-        let Body { block, times } = (self.content)(number);
-        block.len() * times
+    /// The number in a name, whose characters may be escaped.
+    fn number(&self, name: &str) -> Option<usize> {
+        let name = name.strip_suffix(self.ending)?;
+        let number = name.rsplit(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()?;
+        (number < self.count).then_some(number)
     }
 }
 
 /// It is there as long as the value is.
-pub struct EndlessStore(Server);
+pub struct EndlessStore {
+    address: SocketAddr,
+    _serving: AbortOnDropHandle<std::io::Result<()>>,
+}
 
 impl EndlessStore {
-    pub async fn start(objects: Objects) -> Self {
-        let objects = Arc::new(objects);
-        let serve = move |client| {
-            let objects = Arc::clone(&objects);
-            async move { serve(client, &objects).await }
-        };
-        Self(Server::start(serve).await)
+    /// Errors: no free port.
+    pub async fn start(objects: Objects) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let routes = Router::new().fallback(answer).with_state(Arc::new(objects));
+        let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
+        Ok(Self { address, _serving: AbortOnDropHandle::new(serving) })
     }
 
     /// What batch-layer needs to reach it.
@@ -57,7 +70,7 @@ impl EndlessStore {
     pub fn environment(&self) -> [(&'static str, String); 5] {
         [
             ("S3_BUCKET", "endless".to_owned()),
-            ("S3_ENDPOINT_URL", format!("http://{}", self.0.address())),
+            ("S3_ENDPOINT_URL", format!("http://{}", self.address)),
             ("AWS_REGION", "us-east-1".to_owned()),
             ("AWS_ACCESS_KEY_ID", "any".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "any".to_owned()),
@@ -65,39 +78,36 @@ impl EndlessStore {
     }
 }
 
-async fn serve(mut client: TcpStream, objects: &Objects) -> std::io::Result<()> {
-    let (read, mut write) = client.split();
-    let mut lines = BufReader::new(read).lines();
-    while let Some(request) = lines.next_line().await? {
-        while lines.next_line().await?.is_some_and(|line| !line.is_empty()) {}
-        let path = request.split(' ').nth(1).unwrap_or_default();
-        match path.split_once('?') {
-            Some((_, query)) if query.contains("list-type=2") => {
-                let page = page(objects, query);
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", page.len());
-                write.write_all((head + &page).as_bytes()).await?;
-            }
-            _ => send(objects, path, &mut write).await?,
-        }
+async fn answer(State(objects): State<Arc<Objects>>, uri: Uri) -> Response {
+    let query = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    let query: HashMap<String, String> = query.into_owned().collect();
+    if query.contains_key("list-type") {
+        return page(&objects, &query).into_response();
     }
-    Ok(())
+    let Some(number) = objects.number(uri.path()) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let Body { block, times } = (objects.content)(number);
+    let length = (block.len() * times).to_string();
+    let head = [(header::CONTENT_LENGTH, length), (header::ETAG, format!("\"{number}\""))];
+    let blocks = futures::stream::iter(repeat_n(block, times).map(Ok::<_, Infallible>));
+    (head, axum::body::Body::from_stream(blocks)).into_response()
 }
 
-fn page(objects: &Objects, query: &str) -> String {
-    let asked = |name: &str| {
-        let value = query.split('&').find_map(|part| part.strip_prefix(name)?.strip_prefix('='));
-        value.unwrap_or_default().replace("%2F", "/").replace("%2B", "+")
-    };
+fn page(objects: &Objects, query: &HashMap<String, String>) -> String {
+    let asked = |name: &str| query.get(name).map(String::as_str).unwrap_or_default();
     let prefix = asked("prefix");
     // Nobody needs its folders.
-    let is_asked = !query.contains("delimiter")
+    let is_asked = !query.contains_key("delimiter")
         && (objects.folder == prefix || prefix.starts_with(&objects.folder));
     let first: usize = asked("continuation-token").parse().unwrap_or_default();
     let end = if is_asked { objects.count.min(first + PAGE) } else { first };
     let mut text = "<ListBucketResult>".to_owned();
     for number in first..end {
-        let (key, size) = (objects.key(number), objects.size(number));
-        if key.starts_with(&prefix) {
+        let key = objects.key(number);
+        if key.starts_with(prefix) {
+            let Body { block, times } = (objects.content)(number);
+            let size = block.len() * times;
             let _ = write!(
                 text,
                 "<Contents><Key>{key}</Key><ETag>&quot;{number}&quot;</ETag><Size>{size}</Size>\
@@ -105,35 +115,10 @@ fn page(objects: &Objects, query: &str) -> String {
             );
         }
     }
-    let _ = match is_asked && end < objects.count {
-        true => write!(
-            text,
-            "<IsTruncated>true</IsTruncated><NextContinuationToken>{end}</NextContinuationToken>"
-        ),
-        false => write!(text, "<IsTruncated>false</IsTruncated>"),
-    };
-    text + "</ListBucketResult>"
-}
-
-async fn send(
-    objects: &Objects,
-    path: &str,
-    write: &mut (impl AsyncWriteExt + Unpin),
-) -> std::io::Result<()> {
-    let name = path.split('?').next().unwrap_or_default().trim_end_matches(objects.ending);
-    let number = name
-        .rsplit("%2B")
-        .next()
-        .and_then(|number| number.rsplit('+').next()?.parse::<usize>().ok());
-    let Some(number) = number.filter(|number| *number < objects.count) else {
-        return write.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n").await;
-    };
-    let Body { block, times } = (objects.content)(number);
-    let length = block.len() * times;
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nETag: \"{number}\"\r\n\r\n");
-    write.write_all(head.as_bytes()).await?;
-    for _ in 0..times {
-        write.write_all(&block).await?;
+    let is_truncated = is_asked && end < objects.count;
+    let _ = write!(text, "<IsTruncated>{is_truncated}</IsTruncated>");
+    if is_truncated {
+        let _ = write!(text, "<NextContinuationToken>{end}</NextContinuationToken>");
     }
-    Ok(())
+    text + "</ListBucketResult>"
 }

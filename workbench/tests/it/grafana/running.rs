@@ -15,6 +15,7 @@ use workbench::dashboards::{View, fill_in};
 
 /// Its first start makes a database of its own.
 const PATIENCE: Duration = Duration::from_secs(120);
+const ENVIRONMENT: &str = include_str!("../../../../grafana/loopback.env");
 const SOURCES: [&str; 2] = ["stocks-postgres", "stocks-prometheus"];
 
 pub struct Grafana {
@@ -187,16 +188,10 @@ fn start(
         .env("GF_PATHS_LOGS", folder.join("logs"))
         .env("GF_PATHS_PLUGINS", folder.join("plugins"))
         .env("GF_PATHS_PROVISIONING", folder.join("provisioning"))
-        .env("GF_SERVER_HTTP_ADDR", "127.0.0.1")
         .env("GF_SERVER_HTTP_PORT", port.to_string())
-        .env("GF_AUTH_ANONYMOUS_ENABLED", "true")
+        .envs(ENVIRONMENT.lines().filter_map(|line| line.split_once('=')))
         // Alert rules are shown to no less.
         .env("GF_AUTH_ANONYMOUS_ORG_ROLE", "Admin")
-        .env("GF_ANALYTICS_REPORTING_ENABLED", "false")
-        .env("GF_ANALYTICS_CHECK_FOR_UPDATES", "false")
-        .env("GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES", "false")
-        .env("GF_PLUGINS_PREINSTALL_DISABLED", "true")
-        .env("GF_PLUGINS_PUBLIC_KEY_RETRIEVAL_DISABLED", "true")
         .env(
             "GRAFANA_DB_HOST",
             format!("{}:{}", url.host_str().unwrap(), url.port().unwrap_or(5432)),

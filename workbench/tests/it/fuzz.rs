@@ -1,28 +1,15 @@
-//! `bench fuzz`: the decoder's fast path against its strict path, on values that are nearly right.
+//! The decoder's fast path against its strict path, on values that are nearly right.
 
-use crate::simulate::Shape;
-use crate::simulate::feed::{Feed, Pace, Plan, Volumes};
-use anyhow::{Context, bail};
+use std::sync::Arc;
+
 use clap::ValueEnum;
 use common::decode::{Decoder, Element, RecordContext, Rules, SymbolFrom};
 use common::timestamp::TimeRules;
 use common::{Reject, Timestamp};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use serde_json::json;
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
-/// How many values, and which.
-#[derive(clap::Args, Clone)]
-pub struct FuzzArgs {
-    /// Values to decode both ways.
-    #[arg(long, default_value_t = 1_000_000)]
-    cases: u64,
-    /// The same seed gives the same values.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-}
+use workbench::simulate::Shape;
+use workbench::simulate::feed::{Feed, Pace, Plan, Volumes};
 
 /// Bytes that mean something to the decoder are likelier to lead somewhere than others.
 const TELLING: &[u8] = b"\"\\{}[]:,.-+eE0123456789TZz nulltrue\xff\xc3\x00\n";
@@ -30,27 +17,27 @@ const TELLING: &[u8] = b"\"\\{}[]:,.-+eE0123456789TZz nulltrue\xff\xc3\x00\n";
 /// Keys that are symbols, and those that are something else.
 const KEYS: [&[u8]; 6] = [b"KEY", b"2330.TW", b"Key", b"\"QUOTED\"", b"17", b"2025-06-06"];
 
-/// Errors: a value on which the two paths differ, with all that is needed to see it again.
-pub fn run(args: &FuzzArgs) -> anyhow::Result<serde_json::Value> {
+/// `FUZZ_CASES` says how many values; the same `FUZZ_SEED` gives the same ones.
+#[test]
+fn the_decoders_paths_agree_on_mutated_values() {
+    let number = |name, usual: u64| {
+        std::env::var(name).map_or(usual, |text| text.parse().expect("FUZZ_* are numbers"))
+    };
+    let (all, seed) = (number("FUZZ_CASES", 50_000), number("FUZZ_SEED", 42));
     let shapes = Shape::value_variants();
-    let all = shapes.iter().flat_map(|shape| [(*shape, false), (*shape, true)]);
-    let cases = args.cases.div_ceil(2 * shapes.len() as u64);
-    let (mut accepted, mut by_shape) = (0, BTreeMap::new());
-    for (shape, is_loose) in all {
-        let ticks = compare((shape, is_loose), cases, args.seed);
-        let ticks =
-            ticks.with_context(|| format!("{shape:?}, loose: {is_loose}, seed {}", args.seed))?;
+    let cases = all.div_ceil(2 * shapes.len() as u64);
+    let mut accepted = 0;
+    for shape in shapes {
+        let ticks = [false, true].map(|is_loose| compare((*shape, is_loose), cases, seed));
+        let ticks: u64 = ticks.iter().sum();
+        assert!(ticks > all / 250, "{shape:?}: {ticks} accepted");
         accepted += ticks;
-        *by_shape.entry(format!("{shape:?}")).or_insert(0) += ticks;
     }
-    Ok(json!({
-        "bench": "fuzz",
-        "cases": args.cases,
-        "seed": args.seed,
-        "accepted": accepted,
-        "accepted_by_shape": by_shape,
-        "differences": 0,
-    }))
+    println!("{all} values of seed {seed}, {accepted} accepted, no differences");
+    assert!(
+        (all / 50..all / 50 * 49).contains(&accepted),
+        "{accepted} accepted: the mutations are too mild or too wild"
+    );
 }
 
 /// The rules of a shape's preset, and an array to look for; loose ones let pass what the guards
@@ -72,7 +59,7 @@ fn rules(shape: Shape, is_loose: bool) -> Rules {
 }
 
 /// Reads values of a shape in both ways; gives how many were ticks.
-fn compare((shape, is_loose): (Shape, bool), cases: u64, seed: u64) -> anyhow::Result<u64> {
+fn compare((shape, is_loose): (Shape, bool), cases: u64, seed: u64) -> u64 {
     let pace = Pace::Spread { start: 1_749_216_600_000_000, span: 3_600_000_000, ticks: cases };
     let volumes = Volumes { fractional: 0.2, absent: 0.1, ..Volumes::default() };
     let mut feed = Feed::new(Plan {
@@ -82,7 +69,8 @@ fn compare((shape, is_loose): (Shape, bool), cases: u64, seed: u64) -> anyhow::R
         late: 0.1,
         broken: 0.2,
         ..Plan::plain(seed, 50, shape, pace)
-    })?;
+    })
+    .expect("a market");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let (rules, now) = (Arc::new(rules(shape, is_loose)), Timestamp::now());
     let (mut fast, mut strict) = (Decoder::new(Arc::clone(&rules), now), Decoder::new(rules, now));
@@ -119,15 +107,15 @@ fn compare((shape, is_loose): (Shape, bool), cases: u64, seed: u64) -> anyhow::R
         accepted += u64::from(ticks > 0);
         let found =
             Read::of(|read| fast.decode_each(&value, &beside, &mut |element| read.note(&element)));
-        if found != expected {
-            let text = String::from_utf8_lossy(&value);
-            bail!(
-                "case {case}: {text:?} is {found:?} by the fast path, {expected:?} by the strict one"
-            );
-        }
+        assert_eq!(
+            found,
+            expected,
+            "case {case} of {shape:?}, loose: {is_loose}, seed {seed}: {:?} by the fast path and by the strict one",
+            String::from_utf8_lossy(&value)
+        );
         case += 1;
     }
-    Ok(accepted)
+    accepted
 }
 
 /// What a decoder makes of a value.
@@ -167,27 +155,5 @@ fn mutate(value: &mut Vec<u8>, rng: &mut ChaCha8Rng) {
             let to = rng.random_range(0..=value.len());
             value.splice(to..to, piece);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_decoders_paths_agree_on_fifty_thousand_mutated_values() {
-        let result = run(&FuzzArgs { cases: 50_000, seed: 42 }).unwrap();
-        let accepted = result["accepted"].as_u64().unwrap();
-        assert!(
-            (1_000..49_000).contains(&accepted),
-            "{accepted} accepted: the mutations are too mild or too wild"
-        );
-        let by_shape = result["accepted_by_shape"].as_object().unwrap();
-        assert_eq!(
-            by_shape.len(),
-            Shape::value_variants().len(),
-            "mapped, with text for numbers, and in arrays"
-        );
-        assert!(by_shape.values().all(|ticks| ticks.as_u64() > Some(200)), "{by_shape:?}");
     }
 }
