@@ -5,6 +5,7 @@ app.kubernetes.io/name: {{ .name }}
 
 {{- /* Labels and annotations of a pod: those by which it is found, and yours. */}}
 {{- define "stock-lambda.podMeta" -}}
+{{- include "stock-lambda.checkVolumes" . }}
 labels:
   {{- include "stock-lambda.labels" . | nindent 2 }}
   {{- with get .root.Values.pods.labels .part }}
@@ -84,6 +85,48 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- with .Values.pods.affinity }}
 affinity: {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{- /* Volumes that pods.volumes gives, and nothing twice: a server would refuse the pods. */}}
+{{- define "stock-lambda.checkVolumes" -}}
+{{- $part := .part }}
+{{- $names := list }}
+{{- range get .root.Values.pods.volumes $part }}
+{{- if has .name $names }}
+{{- fail (printf "pods.volumes.%s: two volumes are named %s" $part .name) }}
+{{- end }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- $paths := list }}
+{{- range get .root.Values.pods.volumeMounts $part }}
+{{- if not (has .name $names) }}
+{{- fail (printf "pods.volumeMounts.%s: there is no volume %s in pods.volumes.%s" $part .name $part) }}
+{{- end }}
+{{- $path := clean .mountPath }}
+{{- if has $path $paths }}
+{{- fail (printf "pods.volumeMounts.%s: two volumes are mounted at %s" $part $path) }}
+{{- end }}
+{{- $paths = append $paths $path }}
+{{- end }}
+{{- end }}
+
+{{- /* A schedule, in which no range runs backwards: a server refuses 9-5, and FRI-MON. */}}
+{{- define "stock-lambda.schedule" -}}
+{{- $of := . }}
+{{- $numbers := lower .schedule }}
+{{- range $number, $name := list "sun" "mon" "tue" "wed" "thu" "fri" "sat" }}
+{{- $numbers = replace $name (toString $number) $numbers }}
+{{- end }}
+{{- range $number, $name := list "jan" "feb" "mar" "apr" "may" "jun" "jul" "aug" "sep" "oct" "nov" "dec" }}
+{{- $numbers = replace $name (toString (add1 $number)) $numbers }}
+{{- end }}
+{{- range regexFindAll "[0-9]+-[0-9]+" $numbers -1 }}
+{{- $ends := splitList "-" . }}
+{{- if gt (float64 (first $ends)) (float64 (last $ends)) }}
+{{- fail (printf "%s.schedule: %s has a range that runs backwards" $of.name $of.schedule) }}
+{{- end }}
+{{- end }}
+{{- .schedule | quote }}
 {{- end }}
 
 {{- /* Further volumes of a program's pods, and where they are mounted: in lists that have others. */}}

@@ -36,7 +36,7 @@ const SPEED: &str = "insert into archive_lag_check (allowed_seconds) values (270
 /// How far the archive is: partition, next offset, and its newest tick.
 const ARCHIVE: &str = "insert into archive_high_offsets (topic, stored_at, partition, next_offset, tick) select 't', now(), *";
 
-const CASES: [Case; 22] = [
+const CASES: [Case; 28] = [
     Case { name: "no run ever", state: "", firing: &["BatchOverdue"] },
     Case {
         name: "since the last whole run only some of a single hour",
@@ -50,6 +50,46 @@ const CASES: [Case; 22] = [
         name: "the last good run three hours ago",
         state: "RUN values (now(), now() - interval '3 hours', 'ok', '')",
         firing: &["BatchOverdue"],
+    },
+    Case {
+        name: "the first run of all, at work for an hour",
+        state: "RUN values (now() - interval '1 hour', null, 'running', '')",
+        firing: &[],
+    },
+    Case {
+        name: "the first run failed three hours ago, and no other was",
+        state: "RUN values (now() - interval '3 hours', now() - interval '3 hours', 'failed', '')",
+        firing: &["BatchOverdue"],
+    },
+    Case {
+        name: "a lake that was written every night up to three days ago",
+        state: "RUN values (now(), now(), 'ok', '');
+                RUN select at, at, 'ok', 'compact --from a --to b'
+                    from generate_series(now() - interval '9 days', now() - interval '3 days', '1 day') as at",
+        firing: &["CompactOverdue"],
+    },
+    Case {
+        name: "one that since then leaves hours out",
+        state: "RUN values (now() - interval '1 day', now() - interval '1 day', 'partial', 'compact --from a --to b'),
+                           (now(), now(), 'ok', '');
+                RUN select at, at, 'ok', 'compact --from a --to b'
+                    from generate_series(now() - interval '9 days', now() - interval '3 days', '1 day') as at",
+        firing: &["CompactOverdue"],
+    },
+    Case {
+        name: "one that is written every night",
+        state: "RUN values (now(), now(), 'ok', '');
+                RUN select at, at, 'ok', 'compact --from a --to b'
+                    from generate_series(now() - interval '9 days', now() - interval '1 day', '1 day') as at",
+        firing: &[],
+    },
+    Case {
+        name: "one that was tried by hand on a day of last week, and one that was given up long ago",
+        state: "RUN values (now(), now(), 'ok', '');
+                RUN values (now() - interval '7 days', now() - interval '7 days', 'ok', 'compact --from a --to b');
+                RUN select at, at, 'ok', 'compact --from a --to b'
+                    from generate_series(now() - interval '60 days', now() - interval '40 days', '1 day') as at",
+        firing: &[],
     },
     Case {
         name: "one bad run after a good one",

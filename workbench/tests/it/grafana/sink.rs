@@ -55,8 +55,8 @@ fn the_tiles_of_the_sink_add_up_what_its_exporters_write_and_are_empty_without_t
     let dashboards = dashboards();
     let queries: Vec<Query<'_>> =
         dashboards.iter().flat_map(|dashboard| dashboard.queries()).collect();
-    let asked: BTreeSet<&str> =
-        queries.iter().filter(|query| query.is_of_the_sink()).map(|query| query.text).collect();
+    let of_the_sink = queries.iter().filter(|query| query.is_of_the_sink());
+    let asked: BTreeSet<String> = of_the_sink.map(|query| of_all_namespaces(query.text)).collect();
     let expected = |expression: &str| {
         if expression.contains("by (consumergroup)") {
             r#"[{labels: '{consumergroup="connect-s3"}', value: 5}, {labels: '{consumergroup="connect-b"}', value: 7}]"#
@@ -68,11 +68,33 @@ fn the_tiles_of_the_sink_add_up_what_its_exporters_write_and_are_empty_without_t
     };
     assert_eq!(asked.len(), 3, "{asked:?}");
     for expression in asked {
-        assert!(finds(&SERIES, expression, expected(expression)), "{expression}");
-        assert!(finds(&[], expression, "[]"), "{expression} has a value where nobody watches");
+        assert!(finds(&SERIES, &expression, expected(&expression)), "{expression}");
+        assert!(finds(&[], &expression, "[]"), "{expression} has a value where nobody watches");
     }
     // A worker that answers and has no failed task is a zero, and not unknown.
     let all_well = [("up{job=\"kafka-connect\"}", "1+0x4")];
     let failed = queries.iter().find(|query| query.text.contains("kafka_connect_connector_status"));
-    assert!(finds(&all_well, failed.unwrap().text, "[{labels: '{}', value: 0}]"));
+    let failed = of_all_namespaces(failed.unwrap().text);
+    assert!(finds(&all_well, &failed, "[{labels: '{}', value: 0}]"));
+}
+
+#[test]
+fn the_tiles_of_the_sink_add_up_one_namespace_where_one_is_chosen() {
+    let dashboards = dashboards();
+    let overview = dashboards.iter().find(|dashboard| dashboard.file == "overview.json").unwrap();
+    let queries = overview.queries();
+    let lag = queries.iter().find(|query| query.text.contains("kafka_consumergroup_lag")).unwrap();
+    let series = [
+        (r#"kafka_consumergroup_lag{namespace="prod",consumergroup="connect-a"}"#, "5+0x4"),
+        (r#"kafka_consumergroup_lag{namespace="staging",consumergroup="connect-a"}"#, "7+0x4"),
+    ];
+    let of_one = lag.text.replace("$namespace", "prod");
+    assert!(finds(&series, &of_one, "[{labels: '{}', value: 5}]"), "{of_one}");
+    let of_all = of_all_namespaces(lag.text);
+    assert!(finds(&series, &of_all, "[{labels: '{}', value: 12}]"), "{of_all}");
+}
+
+/// As the dashboards open. It takes in series without a namespace, as these are without Kubernetes.
+fn of_all_namespaces(expression: &str) -> String {
+    expression.replace("$namespace", ".*")
 }
