@@ -121,7 +121,7 @@ func TestEachSeriesOfADashboardIsOfTheChosenNamespaces(t *testing.T) {
 			}
 		}
 		// Series without a namespace, which are those outside of Kubernetes, are chosen at first.
-		if isThere := strings.Contains(text, `"query": "All : .*"`); isThere != (len(asked) > 0) {
+		if isThere := strings.Contains(text, `"allValue": ".*"`); isThere != (len(asked) > 0) {
 			t.Errorf("%s: a choice of namespaces: %t, and %d expressions", filepath.Base(file), isThere, len(asked))
 		}
 	}

@@ -1,6 +1,6 @@
 //! A query as Grafana sends it: macros and variables replaced.
 
-use super::files::{Dashboard, text};
+use super::files::{Dashboard, is_of_prometheus, text};
 use anyhow::{Context, bail, ensure};
 use common::Timestamp;
 use serde_json::Value;
@@ -122,6 +122,8 @@ fn value(variable: &Value, query: &str, view: &View) -> anyhow::Result<String> {
             quoted.join(",")
         }
         "chart" => view.chart.clone(),
+        // All: the dashboards open with it.
+        _ if is_of_prometheus(variable) => text(variable, "allValue").to_owned(),
         _ if text(variable, "type") == "custom" => choice(variable, query).to_owned(),
         _ if text(variable, "type") == "textbox" => {
             format!("'{}'", text(&variable["current"], "value"))

@@ -98,10 +98,12 @@ impl Dashboard {
         })
     }
 
-    /// The queries that fill the variables' lists.
+    /// The SQL that fills the variables' lists.
     #[must_use]
     pub fn variable_queries(&self) -> Vec<Query<'_>> {
-        let asked = self.variables().filter(|variable| text(variable, "type") == "query");
+        let asked = self
+            .variables()
+            .filter(|variable| text(variable, "type") == "query" && !is_of_prometheus(variable));
         let query = |variable| Query {
             place: format!("{}: variable {:?}", self.file, text(variable, "name")),
             language: Language::Sql,
@@ -142,6 +144,11 @@ impl Dashboard {
 
 fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
+}
+
+/// Whether Prometheus fills its list.
+pub(super) fn is_of_prometheus(variable: &Value) -> bool {
+    text(&variable["datasource"], "type") == "prometheus"
 }
 
 /// A member that is text; empty where it is not.

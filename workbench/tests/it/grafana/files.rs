@@ -232,6 +232,7 @@ fn no_file_knows_which_symbols_there_are() {
             let place = format!("{}: {}", dashboard.file, text(variable, "name"));
             match text(variable, "name") {
                 "symbol" => assert_eq!(dashboard.first_choice("symbol"), ["most traded"]),
+                "namespace" => assert_eq!(dashboard.first_choice("namespace"), ["$__all"]),
                 // Grafana takes the first of the list, which is the most traded one.
                 _ => {
                     assert!(text(variable, "query").contains("symbols_by_trade"), "{place}");
