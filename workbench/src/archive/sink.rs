@@ -11,14 +11,13 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::BorrowedMessage;
 use rdkafka::{Message, Offset, TopicPartitionList};
 use serde::Serialize;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio_util::sync::CancellationToken;
 
 use super::args::ArchiveArgs;
 use super::convert::{Converted, Form, Position, Record, convert_as};
 use super::objects::{Naming, OpenObjects};
 use super::schemas::Registry;
-use super::subscription::{Subscription, subscribe};
+use super::subscription::{Revoked, Subscription, subscribe};
 use super::upload::Uploader;
 use testing::kafka::{Outgoing, Sender};
 
@@ -82,7 +81,7 @@ struct Sink {
     naming: Naming,
     uploader: Uploader,
     consumer: Arc<StreamConsumer<Subscription>>,
-    revoked: UnboundedReceiver<Vec<i32>>,
+    revoked: Revoked,
     dead_letters: Option<Sender>,
     /// How many partitions the topic has.
     partition_count: usize,
@@ -103,7 +102,7 @@ impl Sink {
     fn new(
         args: &ArchiveArgs,
         consumer: Arc<StreamConsumer<Subscription>>,
-        revoked: UnboundedReceiver<Vec<i32>>,
+        revoked: Revoked,
         partition_count: usize,
     ) -> anyhow::Result<Self> {
         let dead_letters = args

@@ -31,10 +31,13 @@ impl ConsumerContext for Subscription {
     }
 }
 
+/// Partitions that went to others, by revocation.
+pub type Revoked = UnboundedReceiver<Vec<i32>>;
+
 /// Joins the group. Offsets are committed by hand; a partition without any starts at its beginning.
 pub fn subscribe(
     args: &ArchiveArgs,
-) -> anyhow::Result<(Arc<StreamConsumer<Subscription>>, UnboundedReceiver<Vec<i32>>)> {
+) -> anyhow::Result<(Arc<StreamConsumer<Subscription>>, Revoked)> {
     let (says_revoked, revoked) = unbounded_channel();
     let mut config = args.kafka.client_config();
     config
