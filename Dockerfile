@@ -1,7 +1,10 @@
-# The project's three images: speed-layer, batch-layer, workbench (the market simulator and other developers' tools).
+# The project's three images: speed-layer, batch-layer, workbench (the market simulator and other
+# developers' tools).
 #   docker build --target speed-layer --tag stock-lambda/speed-layer .
-# No "# syntax=" line and no cache mounts: any engine and any mirror can build this, and a layer cache is enough.
-# The base images are build arguments, so that a mirror or an image of your own can take their place.
+# No "# syntax=" line and no cache mounts: any engine and any mirror can build this, and a layer
+# cache is enough.
+# The base images are build arguments, so that a mirror or an image of your own can take their
+# place.
 ARG RUST_IMAGE=rust:1.95-bookworm
 ARG RUNTIME_IMAGE=debian:bookworm-20260824-slim
 
@@ -16,8 +19,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 WORKDIR /src
 
-# Dependencies first: this layer is rebuilt only when a manifest or the lock file changes. The stand-in sources are
-# removed again, and so is what was built from them; cargo would otherwise take it for newer than the real sources.
+# Dependencies first: this layer is rebuilt only when a manifest or the lock file changes. The
+# stand-in sources are removed again, and so is what was built from them; cargo would otherwise take
+# it for newer than the real sources.
 COPY .cargo .cargo
 COPY Cargo.toml Cargo.lock ./
 COPY anomalies/Cargo.toml anomalies/
@@ -45,7 +49,8 @@ RUN cargo build --profile "$PROFILE" --locked -p speed-layer -p batch-layer -p w
  && mkdir /out \
  && cp "target/$PROFILE/speed-layer" "target/$PROFILE/batch-layer" "target/$PROFILE/workbench" /out/
 
-# The programs alone, for machines without containers:   docker build --target binaries --output DIR .
+# The programs alone, for machines without containers:   docker build --target binaries --output DIR
+# .
 FROM scratch AS binaries
 COPY --from=build /out/ /
 
@@ -86,6 +91,7 @@ LABEL org.opencontainers.image.title="speed-layer" \
       org.opencontainers.image.description="Writes stock ticks from Kafka into PostgreSQL, each exactly once"
 COPY --from=build /out/speed-layer /usr/local/bin/speed-layer
 EXPOSE 9464
-# Alive, not ready: an outage of Kafka or PostgreSQL is no reason to restart it. Kubernetes asks /healthz by itself.
+# Alive, not ready: an outage of Kafka or PostgreSQL is no reason to restart it. Kubernetes asks
+# /healthz by itself.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["speed-layer", "--healthcheck"]
 ENTRYPOINT ["speed-layer"]

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Creates the archive's bucket in any S3-compatible store, if it is not there. May run again at any time.
+# Creates the archive's bucket in any S3-compatible store, if it is not there. May run again at any
+# time.
 set -eu
 
 : "${S3_ENDPOINT_URL:?}" "${S3_BUCKET:?}" "${S3_REGION:?}" "${AWS_ACCESS_KEY_ID:?}" "${AWS_SECRET_ACCESS_KEY:?}"
@@ -10,7 +11,8 @@ case $S3_BUCKET in
     exit 1
     ;;
 esac
-# SHA-256 of the empty body: stores want it among the signed headers, and not every curl adds it by itself.
+# SHA-256 of the empty body: stores want it among the signed headers, and not every curl adds it by
+# itself.
 empty=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 
 # The keys go in by standard input: arguments can be read by every process of the host.

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Creates or updates a connector and waits until it and every task of it run. May run again at any time: it updates,
-# and restarts a task that has failed. Exit code 1, with the task's error, when it does not come to run.
+# Creates or updates a connector and waits until it and every task of it run. May run again at any
+# time: it updates, and restarts a task that has failed. Exit code 1, with the task's error, when it
+# does not come to run.
 #   CONNECT_URL=http://127.0.0.1:8083 connect/register.sh minio-sink-connector connect/confluent-sink-connector.json
 set -eu
 
@@ -16,7 +17,8 @@ fail() {
     exit 1
 }
 
-# A worker that is starting answers as it does to what it cannot read (HTTP 500), so a file that cannot do is told here.
+# A worker that is starting answers as it does to what it cannot read (HTTP 500), so a file that
+# cannot do is told here.
 [ -r "$config" ] || fail "cannot read $config"
 case $(tr -d ' \n\r\t' <"$config") in
 '{'*'}') ;;

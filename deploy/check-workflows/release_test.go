@@ -197,8 +197,8 @@ func TestAlertsOfTheArchiveLeadToTheirRunbooks(t *testing.T) {
 	}
 }
 
-// SBOMs are made by a program whose crates nobody here has looked at, on the runner: what it leaves behind by the name of an
-// archive would be signed as one.
+// SBOMs are made by a program whose crates nobody here has looked at, on the runner: what it leaves
+// behind by the name of an archive would be signed as one.
 func TestNoJobOfAReleaseCanHandOnAnothersFiles(t *testing.T) {
 	const archive, other = "stock-lambda-1.2.3-linux-amd64.tar.gz", "stock-lambda-1.2.3-linux-arm64.tar.gz"
 	good := []string{"amd64/" + archive, "arm64/" + other, "sboms/speed-layer.cdx.json", "sboms/batch-layer.cdx.json"}
@@ -243,7 +243,8 @@ func TestNoJobOfAReleaseCanHandOnAnothersFiles(t *testing.T) {
 	}
 }
 
-// Who may push a branch may not release it, and what is released is not released anew under its name.
+// Who may push a branch may not release it, and what is released is not released anew under its
+// name.
 func TestATagCountsOnMainAndOnce(t *testing.T) {
 	workflow := parsed(t, "release.yml")
 	names := scripts(workflow)
@@ -359,8 +360,9 @@ func TestImagesChartAndFilesAreSigned(t *testing.T) {
 	}
 }
 
-// A tag can be moved by whoever gets at the action's repository, and a commit cannot. The comment behind it is what
-// dependabot reads and moves along. Actions are GitHub's own: whoever else's would run with the job's rights.
+// A tag can be moved by whoever gets at the action's repository, and a commit cannot. The comment
+// behind it is what dependabot reads and moves along. Actions are GitHub's own: whoever else's
+// would run with the job's rights.
 func TestActionsAreGithubsOwnByCommitAndAllByTheSame(t *testing.T) {
 	versions := map[string][]string{}
 	for _, name := range workflows {
@@ -448,7 +450,8 @@ func TestAFailureInAPipeEndsAStep(t *testing.T) {
 	}
 }
 
-// In the Rust image CARGO_HOME is /usr/local/cargo, and HOME is the runner's: a cache of ~/.cargo holds nothing.
+// In the Rust image CARGO_HOME is /usr/local/cargo, and HOME is the runner's: a cache of ~/.cargo
+// holds nothing.
 func TestCachesAreOfFoldersThatTheImageUses(t *testing.T) {
 	caches := 0
 	for _, name := range workflows {
@@ -472,7 +475,8 @@ func TestCachesAreOfFoldersThatTheImageUses(t *testing.T) {
 	}
 }
 
-// The token would stand in .git/config for whatever runs afterwards, and nothing here pushes by git.
+// The token would stand in .git/config for whatever runs afterwards, and nothing here pushes by
+// git.
 func TestTheTokenIsNotLeftInTheClone(t *testing.T) {
 	for _, name := range workflows {
 		for of, job := range parsed(t, name).Jobs {
@@ -489,7 +493,8 @@ func TestTheTokenIsNotLeftInTheClone(t *testing.T) {
 	}
 }
 
-// The chart is packaged by the Helm whose library the checks ask, and what is run is of one version for good.
+// The chart is packaged by the Helm whose library the checks ask, and what is run is of one version
+// for good.
 func TestToolsAreBuiltFromSourceOfAFixedVersion(t *testing.T) {
 	bin := t.TempDir()
 	stub := "#!/bin/sh\ncase \"$*\" in\n*'list -m'*) echo v3.99.1 ;;\ninstall*) echo \"$*\" >> " + bin + "/installed ;;\n*) echo /gopath ;;\nesac\n"
@@ -545,7 +550,8 @@ func TestTheToolchainIsTheDockerfiles(t *testing.T) {
 	}
 }
 
-// The official images have the profile `minimal`: cargo, rustc and the library, neither rustfmt nor clippy.
+// The official images have the profile `minimal`: cargo, rustc and the library, neither rustfmt nor
+// clippy.
 func TestWhatTheRustImageLacksIsAddedBeforeItIsAskedFor(t *testing.T) {
 	run := readFile(t, "../../.ci/run")
 	added, asked := strings.Index(run, "\n{ cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 || rustup component add rustfmt clippy\n"), strings.Index(run, "step cargo fmt")
@@ -576,7 +582,8 @@ func TestWhatTheRustImageLacksIsAddedBeforeItIsAskedFor(t *testing.T) {
 	}
 }
 
-// As the image: where `cargo fmt` fails the components are added, and elsewhere rustup is not asked, since it may not be there.
+// As the image: where `cargo fmt` fails the components are added, and elsewhere rustup is not
+// asked, since it may not be there.
 func TestComponentsAreAddedWhereTheyAreMissingAlone(t *testing.T) {
 	run := readFile(t, "../../.ci/run")
 	line := regexp.MustCompile(`(?m)^\{ cargo fmt --version.*$`).FindString(run)
@@ -616,7 +623,8 @@ func TestOnlyAPullRequestsRunIsCancelled(t *testing.T) {
 	}
 }
 
-// What needs somebody else's page, or hours, is no condition of a change, and is looked at all the same.
+// What needs somebody else's page, or hours, is no condition of a change, and is looked at all the
+// same.
 func TestContainersAndAControlPlaneRunOnceAWeek(t *testing.T) {
 	weekly := parsed(t, "weekly.yml")
 	events := []string{}

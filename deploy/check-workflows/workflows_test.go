@@ -1,5 +1,5 @@
-// Package check holds .github/workflows against actionlint's rules. A module apart from deploy/check: actionlint and
-// Compose's loader want different versions of one YAML library.
+// Package check holds .github/workflows against actionlint's rules. A module apart from
+// deploy/check: actionlint and Compose's loader want different versions of one YAML library.
 package check
 
 import (

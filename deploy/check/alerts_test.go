@@ -34,8 +34,8 @@ func TestEachFileOfRulesIsKnownAndTested(t *testing.T) {
 	}
 }
 
-// Where promtool is (`cargo xtask setup` installs it): the cases of what is small. Those of the speed layer last for minutes, and
-// are run by cargo xtask test.
+// Where promtool is (`cargo xtask setup` installs it): the cases of what is small. Those of the
+// speed layer last for minutes, and are run by cargo xtask test.
 func TestTheSmallRulesFireWhereTheyShould(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")
 	if err != nil {
@@ -95,7 +95,8 @@ func TestNoAlertSumsOverNamespaces(t *testing.T) {
 	}
 }
 
-// As the alerts that lead there. A sum over two installations that one Prometheus scrapes shows neither of them.
+// As the alerts that lead there. A sum over two installations that one Prometheus scrapes shows
+// neither of them.
 func TestEachSeriesOfADashboardIsOfTheChosenNamespaces(t *testing.T) {
 	files, err := filepath.Glob("../../grafana/dashboards/*.json")
 	if err != nil {
@@ -164,7 +165,8 @@ func TestEachScrapedJobHasAnAlertOfItsOwn(t *testing.T) {
 	}
 }
 
-// The alert counts rows, and each try of a Job is one: they are over when the next run on schedule is.
+// The alert counts rows, and each try of a Job is one: they are over when the next run on schedule
+// is.
 func TestTheTriesOfOneJobAreNoAlert(t *testing.T) {
 	var content struct {
 		Groups []struct{ Rules []struct{ Title, For string } }

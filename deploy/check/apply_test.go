@@ -29,7 +29,8 @@ var definitions = []struct{ module, file string }{
 	{"github.com/external-secrets/external-secrets@v1.3.2", "config/crds/bases/external-secrets.io_externalsecrets.yaml"},
 }
 
-// What the chart can make beside what it makes as prod, and what the overlay prod has as components.
+// What the chart can make beside what it makes as prod, and what the overlay prod has as
+// components.
 const rest = `
 externalSecrets: { enabled: true, store: { name: vault } }
 lake: { enabled: true }
@@ -96,7 +97,8 @@ func TestAnotherTagGivesNoJobAnotherContent(t *testing.T) {
 	}
 }
 
-// `cargo xtask manifests --apply` builds the control plane and runs this test; it takes some minutes.
+// `cargo xtask manifests --apply` builds the control plane and runs this test; it takes some
+// minutes.
 func TestAControlPlaneTakesWhatIsDeployed(t *testing.T) {
 	program := os.Getenv("CONTROL_PLANE")
 	if program == "" {
@@ -130,7 +132,8 @@ func untilAskedToEnd(t *testing.T) context.Context {
 	return ctx
 }
 
-// define makes the kinds of KEDA, the Prometheus operator and the External Secrets Operator known to the server.
+// define makes the kinds of KEDA, the Prometheus operator and the External Secrets Operator known
+// to the server.
 func (plane *controlPlane) define(t *testing.T) {
 	t.Helper()
 	for _, definition := range definitions {
@@ -235,8 +238,8 @@ func (deployed deployment) said(t *testing.T, format string, values ...any) {
 	fmt.Printf("%s: %s\n", deployed.name, fmt.Sprintf(format, values...))
 }
 
-// makeNamespace applies prod's, which is made once and by hand; the overlay dev has its own, and the chart gets one
-// of the same kind.
+// makeNamespace applies prod's, which is made once and by hand; the overlay dev has its own, and
+// the chart gets one of the same kind.
 func (deployed deployment) makeNamespace(t *testing.T, plane *controlPlane) {
 	t.Helper()
 	text, err := os.ReadFile("../kubernetes/overlays/prod/namespace.yaml")
@@ -250,7 +253,8 @@ func (deployed deployment) makeNamespace(t *testing.T, plane *controlPlane) {
 	}
 }
 
-// staysAsItIs applies what is applied already. A controller may write to the object meanwhile, but not each time.
+// staysAsItIs applies what is applied already. A controller may write to the object meanwhile, but
+// not each time.
 func (deployed deployment) staysAsItIs(t *testing.T, plane *controlPlane, object *unstructured.Unstructured) {
 	t.Helper()
 	var changed string
@@ -273,7 +277,8 @@ func (deployed deployment) staysAsItIs(t *testing.T, plane *controlPlane, object
 	plane.wrong(t, "%s: %s changes at each apply: %s", deployed.name, called(object), changed)
 }
 
-// makesPods waits for the pods of the Deployments and Jobs: only then has the namespace's PodSecurity looked at them.
+// makesPods waits for the pods of the Deployments and Jobs: only then has the namespace's
+// PodSecurity looked at them.
 func (deployed deployment) makesPods(t *testing.T, plane *controlPlane, objects map[string]*unstructured.Unstructured) {
 	t.Helper()
 	for _, name := range slices.Sorted(maps.Keys(objects)) {
@@ -285,7 +290,8 @@ func (deployed deployment) makesPods(t *testing.T, plane *controlPlane, objects 
 	deployed.said(t, "its pods are admitted")
 }
 
-// An error unless there is a pod with the name and the image that a Deployment or a Job gives its pods.
+// An error unless there is a pod with the name and the image that a Deployment or a Job gives its
+// pods.
 func (plane *controlPlane) hasPodOf(workload *unstructured.Unstructured) error {
 	namespace, name := workload.GetNamespace(), workload.GetLabels()["app.kubernetes.io/name"]
 	pods, err := plane.list("/api/v1/namespaces/" + namespace + "/pods?labelSelector=app.kubernetes.io/name%3D" + name)
@@ -326,8 +332,8 @@ func (plane *controlPlane) failures(namespace string) string {
 	return strings.Join(slices.Compact(said), "; ")
 }
 
-// upgrade applies another tag: the Deployment and the CronJobs change by one generation, a Job is made anew, and
-// everything else is as it was.
+// upgrade applies another tag: the Deployment and the CronJobs change by one generation, a Job is
+// made anew, and everything else is as it was.
 func (deployed deployment) upgrade(t *testing.T, plane *controlPlane) {
 	t.Helper()
 	old, objects := deployed.objects(t, "0.1.0"), deployed.objects(t, "0.2.0")
@@ -398,7 +404,8 @@ func counted(kinds map[string]int) string {
 	return strings.Join(words, ", ")
 }
 
-// makesJobs gives each CronJob the schedule of every minute, and waits for its Job and that Job's pod.
+// makesJobs gives each CronJob the schedule of every minute, and waits for its Job and that Job's
+// pod.
 func (deployed deployment) makesJobs(t *testing.T, plane *controlPlane) {
 	t.Helper()
 	objects := deployed.objects(t, "0.2.0")

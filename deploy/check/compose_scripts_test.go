@@ -20,7 +20,8 @@ import (
 
 const composeScripts = "../compose/"
 
-// asService runs a script of deploy/compose as the service does: by its entrypoint and environment, with .env's lines.
+// asService runs a script of deploy/compose as the service does: by its entrypoint and environment,
+// with .env's lines.
 func asService(t *testing.T, name string, lines ...string) (string, error) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), ".env")
@@ -56,7 +57,8 @@ func demoPasswords(t *testing.T) []string {
 	return names
 }
 
-// Whatever others can reach has passwords of one's own: each of them, those of roles and of volumes that are there already.
+// Whatever others can reach has passwords of one's own: each of them, those of roles and of volumes
+// that are there already.
 func TestNoAddressBeyondLoopbackBesideAPasswordOfTheDemo(t *testing.T) {
 	own := []string{}
 	for _, name := range demoPasswords(t) {
@@ -120,7 +122,8 @@ func TestGrafanaAloneCanBeReachedByOthers(t *testing.T) {
 	}
 }
 
-// Each password that a server keeps in a volume of its own reaches it at each `up`, and nobody logs in before.
+// Each password that a server keeps in a volume of its own reaches it at each `up`, and nobody logs
+// in before.
 func TestWhoLogsInWaitsForThePasswords(t *testing.T) {
 	forEachSelection(t, func(t *testing.T, project *types.Project) {
 		for name, service := range project.Services {
@@ -154,7 +157,8 @@ func TestWhoLogsInWaitsForThePasswords(t *testing.T) {
 	})
 }
 
-// A server of the test's own: a socket that asks for no password, as the image has it, and TCP that does.
+// A server of the test's own: a socket that asks for no password, as the image has it, and TCP that
+// does.
 type server struct {
 	folder string
 	port   int
@@ -301,8 +305,8 @@ func TestPostgresHasThePasswordsThatEnvSaysAtEachUp(t *testing.T) {
 	}
 }
 
-// A volume from before the roles, or without one of them: whatever can log in does so by .env's password all the same, since the
-// server's port is there already.
+// A volume from before the roles, or without one of them: whatever can log in does so by .env's
+// password all the same, since the server's port is there already.
 func TestARoleThatIsMissingLeavesNoOtherOneThePasswordOfTheDemo(t *testing.T) {
 	t.Parallel()
 	made := startServer(t)
@@ -450,8 +454,8 @@ func TestGrafanasAlertsLeadToTheRunbooksOfTheHouse(t *testing.T) {
 	}
 }
 
-// runSchedule lets the schedule run in a time of its own until `days` are over. `verdicts` are the exit codes of verify, of
-// which the last stays. When each verify began, in seconds.
+// runSchedule lets the schedule run in a time of its own until `days` are over. `verdicts` are the
+// exit codes of verify, of which the last stays. When each verify began, in seconds.
 func runSchedule(t *testing.T, days, interval int, verdicts ...int) []int {
 	t.Helper()
 	words := []string{}

@@ -99,7 +99,8 @@ func TestZookeeperTakesKraftsPlace(t *testing.T) {
 	}
 }
 
-// Another cluster is another topic: tables and archive of the one are none of the other's, and speed-layer ends at them.
+// Another cluster is another topic: tables and archive of the one are none of the other's, and
+// speed-layer ends at them.
 func TestZookeeperHasNoDataOfKrafts(t *testing.T) {
 	// Of no topic: a socket, and what the metrics and a person's dashboards are kept in.
 	ofBoth := []string{"postgres-socket", "prometheus-data", "grafana-data"}
@@ -178,7 +179,8 @@ func builders(project *types.Project) map[string][]string {
 	return found
 }
 
-// Two services that build one image export it side by side, and one of them fails: "already exists".
+// Two services that build one image export it side by side, and one of them fails: "already
+// exists".
 func TestEachImageIsBuiltByOneServiceAndTheOthersNameIt(t *testing.T) {
 	forEachSelection(t, func(t *testing.T, project *types.Project) {
 		builders := builders(project)
@@ -268,8 +270,8 @@ func TestWhatIsCopiedIntoTheConnectImageCanBeReadByItsUser(t *testing.T) {
 	}
 }
 
-// Where images and what is built into them may come from by default: registries of packages. A page of a vendor's is fetched
-// by ADD, curl or wget, and from nowhere else in this tree.
+// Where images and what is built into them may come from by default: registries of packages. A page
+// of a vendor's is fetched by ADD, curl or wget, and from nowhere else in this tree.
 func TestTheDefaultNeedsNoVendorsPage(t *testing.T) {
 	for _, files := range [][]string{{composeFile}, {composeFile, zookeeperFile}} {
 		project := load(t, []string{"*"}, files...)
@@ -314,8 +316,8 @@ func TestNeverDoBothArchive(t *testing.T) {
 		if archives(archiver, isThere) == archives(connect, isConnect) || archives(connect, isConnect) != archives(connector, isRegistered) {
 			t.Errorf("archiver %v, connect %v, connector %v", archives(archiver, isThere), archives(connect, isConnect), archives(connector, isRegistered))
 		}
-		// Whoever is left over from the other selection: Kafka gives a group's partition to one member alone, and each goes on where
-		// the other has stopped.
+		// Whoever is left over from the other selection: Kafka gives a group's partition to one member
+		// alone, and each goes on where the other has stopped.
 		group := regexp.MustCompile(`default_value = "(connect-[^"]+)"`).FindStringSubmatch(textOf(t, "../../workbench/src/archive/args.rs"))
 		if group == nil || strings.Contains(strings.Join(archiver.Command, " "), "--group-id") {
 			t.Fatal("the archiver has no group of that kind")
@@ -343,7 +345,8 @@ func TestARealSinkIsWhatProductionIsToldToRun(t *testing.T) {
 	}
 }
 
-// What batch-layer reads without a flag, and what the sink of docker-compose.connect.yml goes on with.
+// What batch-layer reads without a flag, and what the sink of docker-compose.connect.yml goes on
+// with.
 func TestTheArchiverWritesAsTheSinkDoes(t *testing.T) {
 	var sink map[string]string
 	if err := yaml.Unmarshal([]byte(textOf(t, "../../connect/confluent-sink-connector.json")), &sink); err != nil {
@@ -427,7 +430,8 @@ func TestOnlyTheDatabaseItselfLogsInAsSuperuser(t *testing.T) {
 	})
 }
 
-// Those of a program's variables that Compose gives itself, or has no file for: a way in by .env would break it.
+// Those of a program's variables that Compose gives itself, or has no file for: a way in by .env
+// would break it.
 var ofCompose = []string{
 	"DATABASE_URL", "DATABASE_URL_FILE", "MIGRATIONS", "KAFKA_BROKERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID", "KAFKA_PROPERTIES_FILE",
 	"HTTP_ADDR", "SCHEMA_REGISTRY_PASSWORD_FILE", "LAKE_TEMP_DIR",
@@ -599,7 +603,8 @@ func TestPrometheusScrapesWhatTheAlertsAskFor(t *testing.T) {
 	}
 }
 
-// ConnectDown is `up == 0`: a target that nobody has started would be down for ever. Its own agent's port is all that goes.
+// ConnectDown is `up == 0`: a target that nobody has started would be down for ever. Its own
+// agent's port is all that goes.
 func TestWithoutConnectNobodyLooksForIt(t *testing.T) {
 	for _, files := range [][]string{{composeFile}, {composeFile, zookeeperFile}} {
 		jobs, services := scraped(t, files...), load(t, nil, files...).Services
@@ -615,17 +620,20 @@ func TestWithoutConnectNobodyLooksForIt(t *testing.T) {
 			t.Errorf("%v", jobs)
 		}
 	}
-	// With it the target has a name that stays while the worker is away: a lookup by DNS would find nothing, and the alert with it.
+	// With it the target has a name that stays while the worker is away: a lookup by DNS would find
+	// nothing, and the alert with it.
 	if jobs := scraped(t, composeFile, zookeeperFile, connectFile); !slices.Equal(jobs["kafka-connect"], []string{"connect:9404"}) {
 		t.Errorf("%v", jobs)
 	}
-	// A file can be put in the place of another one only where that is there: the folder is mounted read-only.
+	// A file can be put in the place of another one only where that is there: the folder is mounted
+	// read-only.
 	if _, err := os.Stat("../../prometheus/targets/kafka-connect.yml"); err != nil {
 		t.Error(err)
 	}
 }
 
-// The agent's port and file are named in the image, and its rules make the series that the alert asks for.
+// The agent's port and file are named in the image, and its rules make the series that the alert
+// asks for.
 func TestTheWorkersAgentTellsWhatTheSinksAlertsAskFor(t *testing.T) {
 	dockerfile, rules := textOf(t, "../../connect/Dockerfile"), textOf(t, "../../connect/metrics.yaml")
 	for _, part := range []string{

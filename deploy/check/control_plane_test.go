@@ -32,8 +32,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// controlPlane is etcd, an API server and its controllers on loopback, all of it in one temporary folder. Nothing runs
-// pods: they stay as the controllers have made them.
+// controlPlane is etcd, an API server and its controllers on loopback, all of it in one temporary
+// folder. Nothing runs pods: they stay as the controllers have made them.
 type controlPlane struct {
 	// Done once somebody wants this to end.
 	context context.Context
@@ -131,7 +131,8 @@ func (plane *controlPlane) start(t *testing.T, name string, arguments ...string)
 	defer file.Close()
 	command := exec.Command(plane.program, append([]string{name}, arguments...)...)
 	command.Dir, command.Stdout, command.Stderr = plane.folder, file, file
-	// A group of its own: Ctrl-C on the terminal ends this test, and the test ends them, one after the other.
+	// A group of its own: Ctrl-C on the terminal ends this test, and the test ends them, one after the
+	// other.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := command.StdinPipe()
 	if err != nil {
@@ -159,8 +160,8 @@ func (plane *controlPlane) stop() {
 	}
 }
 
-// until asks again and again, for a minute and a half at most: a CronJob has its whole minute. A process that has ended
-// ends the test.
+// until asks again and again, for a minute and a half at most: a CronJob has its whole minute. A
+// process that has ended ends the test.
 func (plane *controlPlane) until(t *testing.T, what string, holds func() error) {
 	t.Helper()
 	deadline := time.After(90 * time.Second)
@@ -204,7 +205,8 @@ func lastLines(file string) string {
 	return string(text[max(0, len(text)-2000):])
 }
 
-// ask gives the body of an answer and its warnings. An answer that is no success is an error with the server's words.
+// ask gives the body of an answer and its warnings. An answer that is no success is an error with
+// the server's words.
 func (plane *controlPlane) ask(method, path, contentType string, body []byte) ([]byte, []string, error) {
 	request, err := http.NewRequestWithContext(plane.context, method, plane.address+path, bytes.NewReader(body))
 	if err != nil {

@@ -72,7 +72,8 @@ func render(values string) ([]runtime.Object, error) {
 	return decodeAll(manifests)
 }
 
-// templated is `helm template` with the values of a text, a manifest each; the schema is asked first, as Helm does.
+// templated is `helm template` with the values of a text, a manifest each; the schema is asked
+// first, as Helm does.
 func templated(values string) ([][]byte, error) {
 	log.SetOutput(io.Discard) // it tells of each symbolic link
 	defer log.SetOutput(os.Stderr)
@@ -132,11 +133,12 @@ func chartObjects(t *testing.T, name string) []runtime.Object {
 	return objects
 }
 
-// Names that hold a sum of a content are the tools' own, and so are the marks of who made an object.
+// Names that hold a sum of a content are the tools' own, and so are the marks of who made an
+// object.
 var sums = regexp.MustCompile(`^((?:speed|batch)-layer|stock-messages|migrate|backfill)-[a-z0-9]{10}$|^(migrate|backfill)-.+$`)
 
-// comparable gives the objects by kind and name, as plain data and without the tools' own marks. What only one side can
-// have is left out: the namespace, and the Secrets that dev makes.
+// comparable gives the objects by kind and name, as plain data and without the tools' own marks.
+// What only one side can have is left out: the namespace, and the Secrets that dev makes.
 func comparable(t *testing.T, objects []runtime.Object) map[string]any {
 	t.Helper()
 	found := map[string]any{}
@@ -252,8 +254,8 @@ func withLake(t *testing.T) []runtime.Object {
 	return prodWith(t, "lake")
 }
 
-// `helm show readme`, and what a registry of charts shows: no value of it is misspelt, its values are enough, and the Secrets
-// that it names are those that the pods mount.
+// `helm show readme`, and what a registry of charts shows: no value of it is misspelt, its values
+// are enough, and the Secrets that it names are those that the pods mount.
 func TestTheChartsReadmeIsTrue(t *testing.T) {
 	readme := textOf(t, chartFolder+"/README.md")
 	var values map[string]any
@@ -339,7 +341,8 @@ func mustRender(t *testing.T, values string) []runtime.Object {
 	return objects
 }
 
-// HourNotReconciled's way out with several topics (docs/operations.md): verify has all of their folders, and nobody else has.
+// HourNotReconciled's way out with several topics (docs/operations.md): verify has all of their
+// folders, and nobody else has.
 func TestVerifyMayHaveFurtherFolders(t *testing.T) {
 	found := 0
 	for _, pod := range Pods(rendered(t, on("kafka: { brokers: x:9092, topic: 'a,b' }\narchive: { prefix: raw/%Y-%m-%d-%H/ }\nverify: { prefixes: [raw/a/%Y-%m-%d-%H/, raw/b/%Y-%m-%d-%H/] }"))) {
@@ -474,7 +477,8 @@ func TestTheChartSaysWhichValueIsMissingOrWrong(t *testing.T) {
 	}
 }
 
-// Each value has a type and a sentence in the schema, each property of the schema a default in values.yaml.
+// Each value has a type and a sentence in the schema, each property of the schema a default in
+// values.yaml.
 func TestEveryValueIsDescribed(t *testing.T) {
 	read := func(name string, parse func([]byte, any) error) map[string]any {
 		text, err := os.ReadFile(chartFolder + "/" + name)
@@ -786,13 +790,15 @@ func TestTheSchemaAndComposeKnowTheProgramsVariablesOfMessages(t *testing.T) {
 	}
 }
 
-// Those that have a value of the chart for themselves, that the pods say, or that would be a secret in a ConfigMap.
+// Those that have a value of the chart for themselves, that the pods say, or that would be a secret
+// in a ConfigMap.
 var ofTheChart = []string{
 	"SPARK_URL", "DATABASE_URL", "DATABASE_URL_FILE", "MIGRATIONS", "KAFKA_BROKERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID", "KAFKA_PROPERTIES",
 	"KAFKA_PROPERTIES_FILE", "HTTP_ADDR", "S3_BUCKET", "S3_PREFIX", "S3_ENDPOINT_URL", "LAKE_TEMP_DIR", "MESSAGE_FILE",
 }
 
-// A name that a program does not know would be ignored, and one that the pod says itself, too, or break it.
+// A name that a program does not know would be ignored, and one that the pod says itself, too, or
+// break it.
 func TestSettingsTakeWhatTheProgramsKnowAndThePodsDoNotSay(t *testing.T) {
 	var schema struct {
 		Properties struct {
@@ -897,7 +903,8 @@ func TestAnotherTopicIsAlsoAnotherFolderOfTheArchive(t *testing.T) {
 	}
 }
 
-// An upgrade that changes only how messages look restarts the speed layer, and is no other migration.
+// An upgrade that changes only how messages look restarts the speed layer, and is no other
+// migration.
 func TestOtherMessagesRestartTheSpeedLayerAndNothingElse(t *testing.T) {
 	of := func(values string) (sum, job string) {
 		objects, err := render("image: { registry: x }\nkafka: { brokers: x:9092 }\n" + values)
@@ -931,8 +938,8 @@ func TestTheChartAsksForTheVersionThatItsFieldsNeed(t *testing.T) {
 	}
 }
 
-// Without a word, `helm template` takes the cluster for one of the version that its program was built with, which is 1.20 where
-// `go install` has built it.
+// Without a word, `helm template` takes the cluster for one of the version that its program was
+// built with, which is 1.20 where `go install` has built it.
 func TestCiRendersTheChartForVersionsThatItIsMadeFor(t *testing.T) {
 	log.SetOutput(io.Discard)
 	defer log.SetOutput(os.Stderr)
@@ -1003,7 +1010,8 @@ func TestOddValuesStayTheTextThatTheyAre(t *testing.T) {
 	}
 }
 
-// In an overlay they are said in one place, too, and another content is another ConfigMap: the pods that read it are new.
+// In an overlay they are said in one place, too, and another content is another ConfigMap: the pods
+// that read it are new.
 func TestAnOverlaySaysHowMessagesLookInOnePlace(t *testing.T) {
 	folder := filepath.Join(prepared(t), "overlays/prod")
 	file := filepath.Join(folder, "kustomization.yaml")

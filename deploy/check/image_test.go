@@ -21,7 +21,8 @@ func textOf(t *testing.T, path string) string {
 	return string(text)
 }
 
-// The folders and files that the build's context has, by the file's lines: all is left out, and these are not.
+// The folders and files that the build's context has, by the file's lines: all is left out, and
+// these are not.
 func inContext(t *testing.T) []string {
 	var let []string
 	for _, line := range strings.Split(textOf(t, workspace+"/.dockerignore"), "\n") {
@@ -115,8 +116,8 @@ func TestTheBuildsContextHasWhatTheSourcesInclude(t *testing.T) {
 	}
 }
 
-// The layer of dependencies: manifests with stand-ins for the sources. Cargo refuses all where one names a file that is
-// not there.
+// The layer of dependencies: manifests with stand-ins for the sources. Cargo refuses all where one
+// names a file that is not there.
 func TestCargoTakesTheManifestsThatTheDockerfileCopiesFirst(t *testing.T) {
 	folder := t.TempDir()
 	for _, copy := range copies(t) {

@@ -56,8 +56,9 @@ func main() {
 
 type trigger struct{ Metadata, Secret map[string]string }
 
-// kedaSays asks KEDA's own parser of the trigger `kafka`, and gives what is wrong with each trigger. It is private to KEDA's
-// package, which needs the libraries of every cloud, so that part of its source is compiled for itself.
+// kedaSays asks KEDA's own parser of the trigger `kafka`, and gives what is wrong with each
+// trigger. It is private to KEDA's package, which needs the libraries of every cloud, so that part
+// of its source is compiled for itself.
 func kedaSays(t *testing.T, triggers []trigger) []string {
 	t.Helper()
 	found, err := exec.Command("go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", "github.com/kedacore/keda/v2").Output()

@@ -24,10 +24,12 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// The longest time that speed-layer takes to write what it has decoded (DRAIN_TIMEOUT), and some more.
+// The longest time that speed-layer takes to write what it has decoded (DRAIN_TIMEOUT), and some
+// more.
 const flushSeconds = 10
 
-// Copies what kustomize reads, and gives prod its addresses as its head says. The copy's `deploy/kubernetes`.
+// Copies what kustomize reads, and gives prod its addresses as its head says. The copy's
+// `deploy/kubernetes`.
 func prepared(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
@@ -423,7 +425,8 @@ func TestProdLeavesTheNamespaceToWhoeverMadeIt(t *testing.T) {
 	}
 }
 
-// Whatever an image is called: a server copies a Job's name into a label, which has 63 letters at most.
+// Whatever an image is called: a server copies a Job's name into a label, which has 63 letters at
+// most.
 func TestEachReleaseHasAJobOfItsOwn(t *testing.T) {
 	const digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	for _, name := range []string{"dev", "prod"} {
@@ -500,7 +503,8 @@ func TestKedaAsksForWhatTheSpeedLayerReads(t *testing.T) {
 	}
 }
 
-// What stands at the end of overlays/prod to be switched on can be: without the # it builds, and does what it says.
+// What stands at the end of overlays/prod to be switched on can be: without the # it builds, and
+// does what it says.
 func TestThePatchesOfProdThatOneMaySwitchOnDoWhatTheySay(t *testing.T) {
 	folder := filepath.Join(prepared(t), "overlays/prod")
 	file := filepath.Join(folder, "kustomization.yaml")

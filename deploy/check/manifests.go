@@ -1,5 +1,7 @@
-// Package check holds deploy/kubernetes and docker-compose.yml against the types and rules that they must keep.
-// It is a module of its own, so that nothing of it can end in what is deployed. Run it by `cargo xtask manifests`.
+// Package check holds deploy/kubernetes and docker-compose.yml against the types and rules that
+// they must keep.
+// It is a module of its own, so that nothing of it can end in what is deployed. Run it by `cargo
+// xtask manifests`.
 package check
 
 import (
@@ -38,8 +40,8 @@ func Kustomized(overlay string) ([][]byte, error) {
 	return manifests, nil
 }
 
-// Build decodes what Kustomized gives. A field that its type does not have is an error, and so is an object of a type
-// that is not known here.
+// Build decodes what Kustomized gives. A field that its type does not have is an error, and so is
+// an object of a type that is not known here.
 func Build(overlay string) ([]runtime.Object, error) {
 	manifests, err := Kustomized(overlay)
 	if err != nil {
@@ -100,8 +102,9 @@ func Pods(objects []runtime.Object) []Pod {
 	return pods
 }
 
-// What the chart says to the External Secrets Operator (external-secrets.io/v1), written down here by hand and not the
-// operator's own type: it finds a misspelt field of ours, but not one that the operator would refuse.
+// What the chart says to the External Secrets Operator (external-secrets.io/v1), written down here
+// by hand and not the operator's own type: it finds a misspelt field of ours, but not one that the
+// operator would refuse.
 type externalSecret struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata"`

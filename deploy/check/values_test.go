@@ -102,7 +102,8 @@ func TestWhatIsLetOutFurtherIsLetOutOfEveryPod(t *testing.T) {
 	}
 }
 
-// In an outage of Kafka or PostgreSQL no instance is ready, and a node must be drained all the same.
+// In an outage of Kafka or PostgreSQL no instance is ready, and a node must be drained all the
+// same.
 func TestADrainIsNotHeldUpByWhatIsNotReady(t *testing.T) {
 	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
 		found := 0
@@ -174,7 +175,8 @@ func TestVariablesThatAreSecretsHaveASecretOfEachProgram(t *testing.T) {
 	}
 }
 
-// Its spans would be the speed layer's, and its prices rounded by another step than the batch layer's.
+// Its spans would be the speed layer's, and its prices rounded by another step than the batch
+// layer's.
 func TestVerifyTakesOfTheSpeedLayersSettingsOnlyWhereTheTopicIs(t *testing.T) {
 	forEachOverlay(t, func(t *testing.T, objects []runtime.Object) {
 		for _, pod := range Pods(objects) {
@@ -205,7 +207,8 @@ func TestVerifyTakesOfTheSpeedLayersSettingsOnlyWhereTheTopicIs(t *testing.T) {
 					}
 				}
 			}
-			// How Kafka is reached is a part of where the topic is, where overlays/prod/speed-layer.env says it.
+			// How Kafka is reached is a part of where the topic is, where overlays/prod/speed-layer.env says
+			// it.
 			if !slices.Equal(taken, []string{"KAFKA_BROKERS", "KAFKA_TOPIC", "KAFKA_GROUP_ID", "KAFKA_PROPERTIES"}) {
 				t.Errorf("it takes %v", taken)
 			}
@@ -240,7 +243,8 @@ func TestOtherSettingsOfItsOwnMakeAnotherBackfill(t *testing.T) {
 	}
 }
 
-// Labels for a cloud's identities, annotations for a vault's injector, and so on: of each program its own.
+// Labels for a cloud's identities, annotations for a vault's injector, and so on: of each program
+// its own.
 func TestPodsHaveTheLabelsVolumesAndAffinityThatAreGiven(t *testing.T) {
 	rest := "lake: { enabled: true }\nbackfill: { enabled: true, from: 2025-01-01T00, to: 2025-06-01T00 }\n"
 	of := func(values string) map[string]corev1.PodTemplateSpec {
@@ -285,7 +289,8 @@ func TestPodsHaveTheLabelsVolumesAndAffinityThatAreGiven(t *testing.T) {
 	}
 }
 
-// Each would be found by a server, a kubelet or a program only when half of it is applied. The word is in the sentence.
+// Each would be found by a server, a kubelet or a program only when half of it is applied. The word
+// is in the sentence.
 var refused = map[string][]string{
 	"ON_GAP":            {"settings: { speedLayer: { ON_GAP: foo } }"},
 	"START":             {"settings: { speedLayer: { START: sometimes } }"},
@@ -503,7 +508,8 @@ func TestTheSchemaKnowsTheWordsThatTheProgramsTake(t *testing.T) {
 	}
 }
 
-// The words of an enumeration of the programs, or nil: by clap's ValueEnum, or by the table of Named.
+// The words of an enumeration of the programs, or nil: by clap's ValueEnum, or by the table of
+// Named.
 func wordsOf(source, kind string) []string {
 	words := []string{}
 	if table := regexp.MustCompile(`(?s)impl Named for ` + kind + ` \{.*?= &\[(.*?)\n    \];`).FindStringSubmatch(source); table != nil {

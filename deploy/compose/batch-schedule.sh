@@ -1,7 +1,9 @@
 #!/bin/sh
-# The scheduler of a machine that has none: batch-layer every BATCH_INTERVAL seconds, and its verify once a day.
-# A verify that differs comes again sooner: the first one may meet a backfill that is still on its way. Each reads every
-# object of two days, so the pause doubles each time, up to a day: what stays different is compared once a day.
+# The scheduler of a machine that has none: batch-layer every BATCH_INTERVAL seconds, and its verify
+# once a day.
+# A verify that differs comes again sooner: the first one may meet a backfill that is still on its
+# way. Each reads every object of two days, so the pause doubles each time, up to a day: what stays
+# different is compared once a day.
 trap 'kill "$child" 2>/dev/null; wait; exit 0' TERM INT
 case ${BATCH_INTERVAL:-} in
 '' | 0* | *[!0-9]* | ??????*)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Runs before anything that publishes a port. Ends with 1, and nothing that publishes one starts, where an address
-# beyond loopback stands in .env beside a password that everybody can read in .env.example.
+# Runs before anything that publishes a port. Ends with 1, and nothing that publishes one starts,
+# where an address beyond loopback stands in .env beside a password that everybody can read in
+# .env.example.
 set -eu
 
 is_loopback() {

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Starts Grafana by the command that follows: grafana.sh /run.sh. Grafana reads GF_SECURITY_ADMIN_PASSWORD only when it
-# makes its database, so a password that is changed later is brought in here, before anybody can log in. The demo's own
-# is left alone: a person may have changed it in the browser. Where RUNBOOKS says where docs/operations.md can be read, each
-# alert has a button that leads to its section: Grafana expands no variable in what is provisioned of an alert.
+# Starts Grafana by the command that follows: grafana.sh /run.sh. Grafana reads
+# GF_SECURITY_ADMIN_PASSWORD only when it makes its database, so a password that is changed later is
+# brought in here, before anybody can log in. The demo's own is left alone: a person may have
+# changed it in the browser. Where RUNBOOKS says where docs/operations.md can be read, each alert
+# has a button that leads to its section: Grafana expands no variable in what is provisioned of an
+# alert.
 set -eu
 
 if [ -n "${RUNBOOKS:-}" ]; then
@@ -25,7 +27,8 @@ if [ -s "$GF_PATHS_DATA/grafana.db" ] && [ "$GF_SECURITY_ADMIN_PASSWORD" != admi
         printf '%s\n' "$said" >&2
         case $said in
         *'user not found'* | *user.not-found*)
-            # Deleted, after somebody has made an administrator of their own: nobody can log in as the demo's.
+            # Deleted, after somebody has made an administrator of their own: nobody can log in as
+            # the demo's.
             echo "Grafana starts without it: its first administrator was deleted, so GRAFANA_ADMIN_PASSWORD is nobody's" >&2
             exec "$@"
             ;;

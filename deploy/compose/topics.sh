@@ -1,5 +1,6 @@
 #!/bin/bash
-# Creates the topics, and gives stock_prices more partitions where PARTITIONS has risen. Kafka takes none away.
+# Creates the topics, and gives stock_prices more partitions where PARTITIONS has risen. Kafka takes
+# none away.
 set -eu
 case $PARTITIONS in
 '' | 0* | *[!0-9]* | ?????*)

@@ -257,7 +257,8 @@ impl TestCluster {
 /// Who leads the topic's partitions, as these brokers know; None for a partition that has no
 /// leader.
 ///
-/// Errors: brokers that do not answer.
+/// # Errors
+/// Brokers that do not answer.
 pub async fn leaders(brokers: &str, topic: &str) -> anyhow::Result<Vec<Option<i32>>> {
     let (consumer, topic) = (inquirer(brokers)?, topic.to_owned());
     let asked = tokio::task::spawn_blocking(move || {
@@ -272,7 +273,8 @@ pub async fn leaders(brokers: &str, topic: &str) -> anyhow::Result<Vec<Option<i3
 
 /// How many brokers these know.
 ///
-/// Errors: brokers that do not answer.
+/// # Errors
+/// Brokers that do not answer.
 pub async fn broker_count(brokers: &str) -> anyhow::Result<usize> {
     let consumer = inquirer(brokers)?;
     let asked = tokio::task::spawn_blocking(move || {

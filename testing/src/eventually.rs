@@ -12,7 +12,8 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub trait Outcome {
     type Found;
 
-    /// Errors: what was seen instead.
+    /// # Errors
+    /// What was seen instead.
     fn found(self) -> Result<Self::Found, String>;
 }
 

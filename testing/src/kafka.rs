@@ -43,14 +43,16 @@ impl KafkaArgs {
 
     /// A consumer for questions about the topic; it joins no group.
     ///
-    /// Errors: a property that librdkafka refuses.
+    /// # Errors
+    /// A property that librdkafka refuses.
     pub fn inquirer(&self) -> anyhow::Result<BaseConsumer<Quiet>> {
         self.client_config().create_with_context(Quiet).context("set up the Kafka client")
     }
 
     /// Low and high watermark of each partition, in the partitions' order.
     ///
-    /// Errors: brokers that do not answer, or a topic that is not there.
+    /// # Errors
+    /// Brokers that do not answer, or a topic that is not there.
     pub async fn watermarks(&self) -> anyhow::Result<Vec<(i64, i64)>> {
         let kafka = self.clone();
         let asked =
@@ -60,7 +62,8 @@ impl KafkaArgs {
 
     /// Waits until brokers answer, and gives the topic's partitions. Says once that it waits.
     ///
-    /// Errors: no answer within `patience`, or a topic that is not there.
+    /// # Errors
+    /// No answer within `patience`, or a topic that is not there.
     pub async fn await_topic(&self, patience: Duration) -> anyhow::Result<Vec<i32>> {
         let deadline = Instant::now() + patience;
         let mut said = false;
@@ -94,7 +97,8 @@ impl KafkaArgs {
 
 /// A consumer for questions; it joins no group.
 ///
-/// Errors: never in practice, as there are no properties to refuse.
+/// # Errors
+/// Never in practice, as there are no properties to refuse.
 pub fn inquirer(brokers: &str) -> anyhow::Result<BaseConsumer<Quiet>> {
     client_config(brokers).create_with_context(Quiet).context("set up a client")
 }
@@ -114,7 +118,8 @@ fn settings(brokers: &str, properties: &KafkaProperties) -> ClientConfig {
 
 /// Low and high watermark of each partition, in the partitions' order.
 ///
-/// Errors: brokers that do not answer, or a topic that is not there.
+/// # Errors
+/// Brokers that do not answer, or a topic that is not there.
 pub fn watermarks(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<(i64, i64)>> {
     partitions(consumer, topic)?
         .into_iter()

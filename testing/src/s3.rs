@@ -87,7 +87,8 @@ impl Bucket {
         &self.client
     }
 
-    /// Errors: the store's answer, with the key.
+    /// # Errors
+    /// The store's answer, with the key.
     pub async fn put(&self, key: &str, body: impl Into<Bytes>) -> anyhow::Result<()> {
         let object = self.client.put_object().bucket(&self.name).key(key);
         let object = object.content_type("application/octet-stream");
@@ -98,7 +99,8 @@ impl Bucket {
     /// The same in parts, for an object that is too large for a store that keeps a whole request in
     /// memory.
     ///
-    /// Errors: the store's answer, with the key.
+    /// # Errors
+    /// The store's answer, with the key.
     pub async fn put_in_parts(&self, key: &str, body: Bytes) -> anyhow::Result<()> {
         const WHAT: &str = "write in parts";
         let begun = self.client.create_multipart_upload().bucket(&self.name).key(key).send().await;
@@ -119,14 +121,16 @@ impl Bucket {
         self.told(ended, WHAT, key).map(drop)
     }
 
-    /// Errors: the store's answer, with the key.
+    /// # Errors
+    /// The store's answer, with the key.
     pub async fn get(&self, key: &str) -> anyhow::Result<Bytes> {
         let object = self.client.get_object().bucket(&self.name).key(key).send().await;
         let body = self.told(object, "read", key)?.body.collect().await;
         Ok(body.with_context(|| format!("read s3://{}/{key}", self.name))?.into_bytes())
     }
 
-    /// Errors: the store's answer, with the key.
+    /// # Errors
+    /// The store's answer, with the key.
     pub async fn delete(&self, key: &str) -> anyhow::Result<()> {
         let deleted = self.client.delete_object().bucket(&self.name).key(key).send().await;
         self.told(deleted, "delete", key).map(drop)
@@ -134,7 +138,8 @@ impl Bucket {
 
     /// Every object whose key starts with `prefix`, by key.
     ///
-    /// Errors: the store's answer, with bucket and prefix.
+    /// # Errors
+    /// The store's answer, with bucket and prefix.
     pub async fn list(&self, prefix: &str) -> anyhow::Result<Vec<Listed>> {
         let mut pages =
             self.client.list_objects_v2().bucket(&self.name).prefix(prefix).into_paginator().send();

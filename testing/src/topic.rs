@@ -156,7 +156,8 @@ impl TestTopic {
 
     /// Gives every record that it has by now to `take`, in order within each partition.
     ///
-    /// Errors: brokers that do not answer, and what `take` says.
+    /// # Errors
+    /// Brokers that do not answer, and what `take` says.
     pub fn read(
         &self,
         take: impl FnMut(&BorrowedMessage<'_>) -> anyhow::Result<()>,

@@ -45,7 +45,8 @@ pub enum Bench {
     Dashboards(DashboardsBenchArgs),
 }
 
-/// Errors: services that are not there, or a binary that is not built.
+/// # Errors
+/// Services that are not there, or a binary that is not built.
 pub async fn run(bench: &Bench) -> anyhow::Result<serde_json::Value> {
     match bench {
         Bench::Speed(args) => speed::run(args).await,

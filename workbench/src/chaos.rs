@@ -82,7 +82,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// Runs the load and the faults for their time, lets everything come to rest, and proves. None
 /// where it was only shown and somebody has seen enough.
 ///
-/// Errors: something that cannot be started or read. What is wrong with the data is no error: it is
+/// # Errors
+/// Something that cannot be started or read. What is wrong with the data is no error: it is
 /// in the report.
 pub async fn run(
     args: &ChaosArgs,

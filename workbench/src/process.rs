@@ -10,7 +10,8 @@ use rustix::process::{Pid, Signal, kill_process};
 
 /// A binary that stands beside this one; `cargo xtask` builds both.
 ///
-/// Errors: where it is not built.
+/// # Errors
+/// Where it is not built.
 pub fn command(name: &str) -> anyhow::Result<Command> {
     let own = std::env::current_exe().context("find this binary")?;
     let path = own.with_file_name(name);
@@ -20,7 +21,8 @@ pub fn command(name: &str) -> anyhow::Result<Command> {
 
 /// A command of this binary itself.
 ///
-/// Errors: where the system does not say which it is.
+/// # Errors
+/// Where the system does not say which it is.
 pub fn own(name: &str) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("find this binary")?);
     command.arg(name);
@@ -29,7 +31,8 @@ pub fn own(name: &str) -> anyhow::Result<Command> {
 
 /// A number that the system shows of a process, of sizes in kB.
 ///
-/// Errors: a process that has ended.
+/// # Errors
+/// A process that has ended.
 pub fn status(id: u32, name: &str) -> anyhow::Result<f64> {
     let file = format!("/proc/{id}/status");
     let text = fs::read_to_string(&file).context("the measured process has ended")?;
@@ -49,7 +52,8 @@ pub struct Process {
 impl Process {
     /// The log is `folder/name.log`.
     ///
-    /// Errors: where it cannot be started, or the log not be written.
+    /// # Errors
+    /// Where it cannot be started, or the log not be written.
     pub fn spawn(name: &str, command: Command, folder: &Path) -> anyhow::Result<Self> {
         let log = folder.join(format!("{name}.log"));
         let file = fs::OpenOptions::new().create(true).append(true).open(&log);
@@ -86,14 +90,16 @@ impl Process {
 
     /// None while it runs.
     ///
-    /// Errors: where the system does not say.
+    /// # Errors
+    /// Where the system does not say.
     pub fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("look at {}", self.name))
     }
 
     /// None where it still runs after `patience`.
     ///
-    /// Errors: where the system does not say.
+    /// # Errors
+    /// Where the system does not say.
     pub async fn wait(&mut self, patience: Duration) -> anyhow::Result<Option<ExitStatus>> {
         match tokio::time::timeout(patience, self.child.wait()).await {
             Ok(status) => Ok(Some(status.with_context(|| format!("wait for {}", self.name))?)),
@@ -103,7 +109,8 @@ impl Process {
 
     /// kill -9, and the end of it.
     ///
-    /// Errors: where the system does not let it be killed.
+    /// # Errors
+    /// Where the system does not let it be killed.
     pub async fn kill(&mut self) -> anyhow::Result<()> {
         self.child.kill().await.with_context(|| format!("kill {}", self.name))
     }

@@ -26,7 +26,8 @@ pub use verdict::Verdict;
 
 /// Compares everything, with the topic as it is at the start.
 ///
-/// Errors: something that cannot be read. What does not agree is no error: it is in the verdict.
+/// # Errors
+/// Something that cannot be read. What does not agree is no error: it is in the verdict.
 pub async fn run(args: &ProveArgs) -> anyhow::Result<Verdict> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     args.kafka.await_topic(args.timeout).await?;
@@ -63,7 +64,8 @@ pub async fn run(args: &ProveArgs) -> anyhow::Result<Verdict> {
 /// Waits until the speed layer has come to the topic's end, at most for `--timeout`; the proof says
 /// what was left.
 ///
-/// Errors: services that do not answer.
+/// # Errors
+/// Services that do not answer.
 pub async fn await_caught_up(args: &ProveArgs) -> anyhow::Result<()> {
     let mut connection = args.database.parse("workbench")?.connect().await?;
     let topic = topic::bounds(args.kafka.clone()).await?;

@@ -24,7 +24,8 @@ pub struct ReportArgs {
 
 /// Prints the report.
 ///
-/// Errors: PostgreSQL away or without the tables. Kafka away is shown in the report.
+/// # Errors
+/// PostgreSQL away or without the tables. Kafka away is shown in the report.
 pub async fn run(args: &ReportArgs) -> anyhow::Result<()> {
     // It looks only: who has no tables yet is told how to get them.
     let database = args.database.parse("workbench")?.with_migrations(Migrations::Check);
@@ -35,7 +36,8 @@ pub async fn run(args: &ReportArgs) -> anyhow::Result<()> {
 
 /// One page. `group_id`: the speed layer's.
 ///
-/// Errors: as [`run`].
+/// # Errors
+/// As [`run`].
 pub async fn look(
     kafka: &KafkaArgs,
     group_id: &str,

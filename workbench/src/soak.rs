@@ -80,7 +80,8 @@ impl SoakReport {
     }
 }
 
-/// Errors: a program that ends, services that do not answer, or too short a time.
+/// # Errors
+/// A program that ends, services that do not answer, or too short a time.
 pub async fn run(args: &SoakArgs, shutdown: &CancellationToken) -> anyhow::Result<SoakReport> {
     fs::create_dir_all(&args.logs).with_context(|| format!("make {}", args.logs.display()))?;
     args.prove.database.parse("workbench")?.connect_ready().await?;

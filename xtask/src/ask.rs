@@ -1,5 +1,5 @@
-//! Whether a program takes its arguments: it is asked that before anything is installed, compiled or
-//! started for their sake.
+//! Whether a program takes its arguments: it is asked that before anything is installed, compiled
+//! or started for their sake.
 
 use std::ffi::OsString;
 use std::path::Path;

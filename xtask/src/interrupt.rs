@@ -34,7 +34,8 @@ pub fn check() -> Result<()> {
 
 /// Asks `condition` again and again until it holds (true) or `timeout` has passed (false).
 ///
-/// Errors: what `condition` returned, or an interrupt.
+/// # Errors
+/// What `condition` returned, or an interrupt.
 pub fn poll(timeout: Duration, mut condition: impl FnMut() -> Result<bool>) -> Result<bool> {
     let deadline = Instant::now() + timeout;
     loop {

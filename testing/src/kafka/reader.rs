@@ -17,7 +17,8 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Gives every record from a partition's low watermark up to its high one to `take`. The watermarks
 /// stay as they are given, so that a topic that is being written can be read, too.
 ///
-/// Errors: brokers that fall silent, and what `take` says.
+/// # Errors
+/// Brokers that fall silent, and what `take` says.
 pub fn read(
     mut config: ClientConfig,
     topic: &str,

@@ -91,7 +91,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Sender {
-    /// Errors: a property that librdkafka refuses. Brokers are not asked yet.
+    ///
+    /// # Errors
+    /// A property that librdkafka refuses. Brokers are not asked yet.
     pub fn new(mut config: ClientConfig, topic: &str) -> anyhow::Result<Self> {
         // Throughput first, unless the caller measures latency.
         if config.get("linger.ms").is_none() {
@@ -118,7 +120,8 @@ impl Sender {
 
     /// Queues one message, and waits where the queue is full.
     ///
-    /// Errors: the client refuses the message, or has given up on an earlier one.
+    /// # Errors
+    /// The client refuses the message, or has given up on an earlier one.
     pub fn send(&self, message: Outgoing<'_>) -> anyhow::Result<()> {
         let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic);
         record.partition = message.partition;
@@ -146,7 +149,8 @@ impl Sender {
 
     /// Waits until the brokers have acknowledged everything, and gives the messages per partition.
     ///
-    /// Errors: messages that could not be delivered, or brokers that do not answer within
+    /// # Errors
+    /// Messages that could not be delivered, or brokers that do not answer within
     /// `timeout`.
     pub fn finish(&self, timeout: Duration) -> anyhow::Result<Vec<u64>> {
         let deadline = Instant::now() + timeout;

@@ -69,7 +69,8 @@ pub fn convert_as(form: Form, record: &Record<'_>) -> Converted {
 
 /// The value with its place among its members.
 ///
-/// Errors: a value that has none.
+/// # Errors
+/// A value that has none.
 fn fields_of(value: Value, form: Form, record: &Record<'_>) -> Result<Value, &'static str> {
     let mut fields = match value {
         value if form.wrap => {
@@ -96,7 +97,8 @@ fn fields_of(value: Value, form: Form, record: &Record<'_>) -> Result<Value, &'s
 
 /// The line of Aiven's sink with `format.output.fields` key, value, offset and timestamp.
 ///
-/// Errors: a value of another kind than messages with ticks are.
+/// # Errors
+/// A value of another kind than messages with ticks are.
 fn write_parts(value: &Value, record: &Record<'_>, line: &mut Vec<u8>) -> Result<(), &'static str> {
     if !matches!(value, Value::Map(_) | Value::List(_)) {
         return Err("the value is neither a JSON object nor an array");

@@ -25,7 +25,8 @@ pub type NotJson = &'static str;
 /// Reads the first value in `bytes`; like Connect's parser it does not look at what follows. None
 /// where there is none.
 ///
-/// Errors: what stands in the way.
+/// # Errors
+/// What stands in the way.
 pub fn read(bytes: &[u8]) -> Result<Option<Value>, NotJson> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = Reader { bytes, at: 0 };

@@ -19,7 +19,9 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Errors: flags that name no registry.
+    ///
+    /// # Errors
+    /// Flags that name no registry.
     pub fn new(args: &RegistryArgs) -> anyhow::Result<Self> {
         let mut decoder = Decoder::new(Rules::default(), Timestamp::now());
         decoder.set_schemas(Schemas::default());
@@ -29,7 +31,8 @@ impl Registry {
 
     /// Sees to the schema that a value names.
     ///
-    /// Errors: a registry that does not answer, or lets this user not in.
+    /// # Errors
+    /// A registry that does not answer, or lets this user not in.
     pub async fn learn(&mut self, value: &[u8]) -> anyhow::Result<()> {
         let (Some(client), Some(id)) = (&self.client, self.decoder.lacks_schema(value)) else {
             return Ok(());
@@ -48,7 +51,8 @@ impl Registry {
         Ok(())
     }
 
-    /// Errors: why a value cannot be read.
+    /// # Errors
+    /// Why a value cannot be read.
     pub fn json<'v>(&'v mut self, value: &'v [u8]) -> Result<&'v [u8], &'static str> {
         let has_client = self.client.is_some();
         self.decoder.json(value, &mut self.scratch).map_err(|reject| {

@@ -46,7 +46,8 @@ pub struct Archived {
 /// Archives until `shutdown`, or until caught up if asked so. Open objects are written and
 /// committed before it returns.
 ///
-/// Errors: brokers, topic or store that are not there, and stay away.
+/// # Errors
+/// Brokers, topic or store that are not there, and stay away.
 pub async fn run(args: &ArchiveArgs, shutdown: &CancellationToken) -> anyhow::Result<Archived> {
     let waiting = args.kafka.await_topic(BROKER_PATIENCE);
     let partitions = shutdown

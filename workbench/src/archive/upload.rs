@@ -25,7 +25,8 @@ impl Uploader {
         Self { bucket: Bucket::new(store), gzip }
     }
 
-    /// Errors: a bucket that the store does not have. One that does not answer may come back.
+    /// # Errors
+    /// A bucket that the store does not have. One that does not answer may come back.
     pub async fn find_bucket(&self) -> anyhow::Result<()> {
         let name = self.bucket.name();
         let asked = self.bucket.client().head_bucket().bucket(name).send().await;

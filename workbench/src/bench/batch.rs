@@ -54,7 +54,8 @@ struct Worst {
     mismatches: i64,
 }
 
-/// Errors: services that are not there, a full disk, or a binary that is not built.
+/// # Errors
+/// Services that are not there, a full disk, or a binary that is not built.
 pub async fn run(args: &BatchArgs) -> anyhow::Result<serde_json::Value> {
     let archives = Archives::make(&args.data, args.size)?;
     let mut cases = args.cases(&archives).await?;

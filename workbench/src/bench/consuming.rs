@@ -17,7 +17,8 @@ const AT_ONCE: usize = 512;
 /// CPU seconds to get all messages from librdkafka as the speed layer gets them, and to do nothing
 /// with them.
 ///
-/// Errors: Kafka that is not there.
+/// # Errors
+/// Kafka that is not there.
 pub fn cpu_of_consuming(backlog: &Backlog<'_>) -> anyhow::Result<f64> {
     let group = format!("{}-consuming", backlog.topic.name());
     let (brokers, topic) = (backlog.topic.brokers(), backlog.topic.name());

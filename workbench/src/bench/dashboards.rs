@@ -30,7 +30,8 @@ struct Measured {
     millis: Vec<f64>,
 }
 
-/// Errors: services that are not there, too little disk, or a query that fails.
+/// # Errors
+/// Services that are not there, too little disk, or a query that fails.
 pub async fn run(args: &DashboardsBenchArgs) -> anyhow::Result<serde_json::Value> {
     let database = TestDatabase::create().await;
     let mut connection = service::pg::Database::parse(database.url(), "bench")?

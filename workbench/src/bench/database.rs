@@ -12,7 +12,8 @@ pub fn without_tls(database: &TestDatabase) -> String {
 
 /// One with the tables: an installation makes them once, not once an hour.
 ///
-/// Errors: a server that is not there.
+/// # Errors
+/// A server that is not there.
 pub async fn migrated() -> anyhow::Result<TestDatabase> {
     let database = TestDatabase::create().await;
     service::pg::Database::parse(database.url(), "bench")?.migrate_only().await?;
@@ -21,7 +22,8 @@ pub async fn migrated() -> anyhow::Result<TestDatabase> {
 
 /// One with the tables, and a connection to it.
 ///
-/// Errors: a server that is not there.
+/// # Errors
+/// A server that is not there.
 pub async fn connected() -> anyhow::Result<(TestDatabase, PgConnection)> {
     let database = TestDatabase::create().await;
     let target = service::pg::Database::parse(&without_tls(&database), "bench")?;
@@ -31,7 +33,8 @@ pub async fn connected() -> anyhow::Result<(TestDatabase, PgConnection)> {
 
 /// A layer on a database, which says only what is wrong.
 ///
-/// Errors: a binary that is not built.
+/// # Errors
+/// A binary that is not built.
 pub fn layer(name: &str, database: &TestDatabase) -> anyhow::Result<Command> {
     let mut command = crate::process::command(name)?;
     command.env("DATABASE_URL", without_tls(database)).env("RUST_LOG", "warn");
@@ -40,7 +43,8 @@ pub fn layer(name: &str, database: &TestDatabase) -> anyhow::Result<Command> {
 
 /// The speed layer between a topic and a database.
 ///
-/// Errors: a binary that is not built.
+/// # Errors
+/// A binary that is not built.
 pub fn speed_layer(topic: &TestTopic, database: &TestDatabase) -> anyhow::Result<Command> {
     let mut command = layer("speed-layer", database)?;
     command.env("KAFKA_BROKERS", topic.brokers()).env("KAFKA_TOPIC", topic.name());

@@ -35,7 +35,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// sender.
 type Sent = Arc<Mutex<Vec<Instant>>>;
 
-/// Errors: services that are not there, or a binary that is not built.
+/// # Errors
+/// Services that are not there, or a binary that is not built.
 pub async fn run(args: &LatencyArgs) -> anyhow::Result<serde_json::Value> {
     let (topic, database) = (TestTopic::create(1).await, TestDatabase::create().await);
     let mut command = speed_layer(&topic, &database)?;

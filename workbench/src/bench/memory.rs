@@ -67,7 +67,8 @@ struct Outcome {
     said: String,
 }
 
-/// Errors: services that are not there, a binary that is not built, or a case that ends otherwise
+/// # Errors
+/// Services that are not there, a binary that is not built, or a case that ends otherwise
 /// than it must.
 pub async fn run(args: &MemoryArgs) -> anyhow::Result<Value> {
     let mut result = json!({ "bench": "memory", "limit_mb": LIMIT_MEGABYTES });

@@ -19,13 +19,16 @@ pub struct Usage {
 }
 
 impl Measured {
-    /// Errors: where it cannot be started.
+    ///
+    /// # Errors
+    /// Where it cannot be started.
     pub fn spawn(mut command: Command) -> anyhow::Result<Self> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
         Ok(Self(child.with_context(|| format!("start {}", command.get_program().display()))?))
     }
 
-    /// Errors: where the process has ended.
+    /// # Errors
+    /// Where the process has ended.
     pub fn usage(&self) -> anyhow::Result<Usage> {
         let id = self.0.id();
         let cpu_seconds = cpu_seconds(id).context("the measured process has ended")?;
@@ -35,7 +38,8 @@ impl Measured {
 
 /// What all threads of a process have used since it started, in user and kernel mode.
 ///
-/// Errors: a process that is not there.
+/// # Errors
+/// A process that is not there.
 pub fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat"))
         .with_context(|| format!("no process {id}"))?;
@@ -52,7 +56,8 @@ pub fn cpu_seconds(id: u32) -> anyhow::Result<f64> {
 impl Measured {
     /// Waits for the end. The usage is that of the last look, at most a few milliseconds before it.
     ///
-    /// Errors: a process that ended before the first look.
+    /// # Errors
+    /// A process that ended before the first look.
     pub fn finish(mut self) -> anyhow::Result<(ExitStatus, Usage)> {
         let mut usage = self.usage()?;
         loop {

@@ -36,7 +36,8 @@ pub struct ShareArgs {
     data: PathBuf,
 }
 
-/// Errors: services that are not there, a full disk, or a binary that is not built.
+/// # Errors
+/// Services that are not there, a full disk, or a binary that is not built.
 pub async fn run(args: &ShareArgs) -> anyhow::Result<serde_json::Value> {
     let root = args.archive()?;
     let mut seconds = PROCESSES.map(|_| Vec::new());

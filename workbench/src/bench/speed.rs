@@ -56,7 +56,8 @@ struct Drain {
 #[derive(Default)]
 struct Figures(BTreeMap<String, Vec<f64>>);
 
-/// Errors: services that are not there, or a binary that is not built.
+/// # Errors
+/// Services that are not there, or a binary that is not built.
 pub async fn run(args: &SpeedArgs) -> anyhow::Result<serde_json::Value> {
     let topics = Topics::filled(args.ticks).await?;
     let batches = rows::encoded(&topics.bare, args.batch_rows)?;

@@ -20,7 +20,8 @@ const UNWRITTEN: Duration = Duration::from_millis(500);
 /// Lets the fault happen and ends it. Gives what exactly was done; a fault that finds nothing to
 /// break says so.
 ///
-/// Errors: a service or program that cannot be started again: then nothing can be proven any more.
+/// # Errors
+/// A service or program that cannot be started again: then nothing can be proven any more.
 pub async fn inject(environment: &Environment, planned: &Planned) -> anyhow::Result<String> {
     let Planned { fault, lasts, target, severity, .. } = *planned;
     match fault {

@@ -39,7 +39,8 @@ pub type Skew = Arc<AtomicI64>;
 
 /// Sends until `stop`, and gives the number of messages that the brokers have acknowledged.
 ///
-/// Errors: messages that could not be delivered.
+/// # Errors
+/// Messages that could not be delivered.
 pub fn run(
     kafka: &KafkaArgs,
     amount: Amount,

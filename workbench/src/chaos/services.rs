@@ -21,14 +21,16 @@ pub struct StackArgs {
 impl StackArgs {
     /// Without warning: kill -9, or PostgreSQL's immediate stop.
     ///
-    /// Errors: what the launcher says.
+    /// # Errors
+    /// What the launcher says.
     pub async fn crash(&self, service: &str) -> anyhow::Result<()> {
         self.ask("crash", service).await
     }
 
     /// Returns once it is ready.
     ///
-    /// Errors: what the launcher says.
+    /// # Errors
+    /// What the launcher says.
     pub async fn start(&self, service: &str) -> anyhow::Result<()> {
         self.ask("start", service).await
     }

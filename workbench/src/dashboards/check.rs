@@ -30,7 +30,8 @@ pub struct Findings {
     pub empty: Vec<String>,
 }
 
-/// Errors: a query that fails, or services that are not there.
+/// # Errors
+/// A query that fails, or services that are not there.
 pub async fn run(args: &DashboardsArgs) -> anyhow::Result<Findings> {
     let database = args.database.parse("workbench")?;
     let mut connection = database.connect().await?;

@@ -24,7 +24,8 @@ const WIDTHS: [i64; 9] = [60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600];
 impl View {
     /// The dashboard as it opens at `now`: its own time range and variables, but `symbols`.
     ///
-    /// Errors: where its time range is not like `now-6h`.
+    /// # Errors
+    /// Where its time range is not like `now-6h`.
     pub fn of(dashboard: &Dashboard, now: Timestamp, symbols: &[String]) -> anyhow::Result<Self> {
         let from = text(&dashboard.json["time"], "from");
         let back =
@@ -36,7 +37,8 @@ impl View {
 
     /// The same with the choice of symbols that its file has, and this one in detail.
     ///
-    /// Errors: where its time range is not like `now-6h`.
+    /// # Errors
+    /// Where its time range is not like `now-6h`.
     pub fn opened(dashboard: &Dashboard, now: Timestamp, chart: &str) -> anyhow::Result<Self> {
         let mut view = Self::of(dashboard, now, &[chart.to_owned()])?;
         view.symbols = dashboard.first_choice("symbol");
@@ -64,7 +66,8 @@ fn range(text: &str) -> Option<i64> {
     number.parse::<i64>().ok()?.checked_mul(unit)
 }
 
-/// Errors: a macro or variable that is not known here.
+/// # Errors
+/// A macro or variable that is not known here.
 pub fn expand_sql(sql: &str, dashboard: &Dashboard, view: &View) -> anyhow::Result<String> {
     let (from, to) = (format!("'{}'", view.from), format!("'{}'", view.to));
     let seconds = view.interval();
@@ -80,7 +83,8 @@ pub fn expand_sql(sql: &str, dashboard: &Dashboard, view: &View) -> anyhow::Resu
     Ok(out)
 }
 
-/// Errors: a macro or variable that is not known here.
+/// # Errors
+/// A macro or variable that is not known here.
 pub fn expand_promql(
     expression: &str,
     dashboard: &Dashboard,
@@ -94,7 +98,8 @@ pub fn expand_promql(
 
 /// A query as a browser sends it to Grafana: with its macros, which Grafana's server replaces.
 ///
-/// Errors: a variable that is not known here.
+/// # Errors
+/// A variable that is not known here.
 pub fn fill_in(query: &str, dashboard: &Dashboard, view: &View) -> anyhow::Result<String> {
     variables(query, dashboard, view)
 }

@@ -54,7 +54,8 @@ const OWN: [(&str, &str); 7] = own![
 
 /// This project's dashboards, as they were when this was built.
 ///
-/// Errors: JSON that is none.
+/// # Errors
+/// JSON that is none.
 pub fn own() -> anyhow::Result<Vec<Dashboard>> {
     OWN.into_iter().map(|(name, text)| Dashboard::parse(name, text)).collect()
 }

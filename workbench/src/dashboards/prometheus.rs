@@ -20,7 +20,8 @@ impl Prometheus {
 
     /// The values of an expression at this moment, one for each series.
     ///
-    /// Errors: no Prometheus there, or an expression that it refuses.
+    /// # Errors
+    /// No Prometheus there, or an expression that it refuses.
     pub async fn ask(&self, expression: &str) -> anyhow::Result<Vec<f64>> {
         let answer = self.get("/api/v1/query", &[("query", expression)]).await?;
         if answer["status"] != "success" {
@@ -36,7 +37,8 @@ impl Prometheus {
 
     /// An answer of its API, whatever its status.
     ///
-    /// Errors: no Prometheus there, or an answer that is no JSON.
+    /// # Errors
+    /// No Prometheus there, or an answer that is no JSON.
     pub async fn get(&self, path: &str, parameters: &[(&str, &str)]) -> anyhow::Result<Value> {
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(PATIENCE))

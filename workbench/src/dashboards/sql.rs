@@ -12,7 +12,8 @@ pub struct Answer {
     pub rows: Vec<Value>,
 }
 
-/// Errors: whatever PostgreSQL says.
+/// # Errors
+/// Whatever PostgreSQL says.
 pub async fn ask(connection: &mut PgConnection, sql: &str) -> sqlx::Result<Answer> {
     let prepared = connection.prepare(AssertSqlSafe(sql.to_owned()).into_sql_str()).await?;
     let columns = prepared

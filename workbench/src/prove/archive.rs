@@ -28,7 +28,8 @@ pub struct Archive {
 
 /// Reads the origin of every line under `prefix`, and gives each line to `rows`.
 ///
-/// Errors: the store's answer, or a line without an origin, with its key and number.
+/// # Errors
+/// The store's answer, or a line without an origin, with its key and number.
 pub async fn read(bucket: &Bucket, prefix: &str, mut rows: Rows) -> anyhow::Result<Archive> {
     let listed = bucket.list(prefix).await?;
     let keys = listed.into_iter().map(|object| object.key).filter(|key| is_object(key));

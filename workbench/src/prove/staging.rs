@@ -44,13 +44,16 @@ pub fn rows(names: Names) -> (Rows, Portions) {
 }
 
 impl Rows {
-    /// Errors: [`load`] has ended; its own error says why.
+    ///
+    /// # Errors
+    /// [`load`] has ended; its own error says why.
     pub fn push(&mut self, entry: &Entry<'_>) -> anyhow::Result<()> {
         write_row(&mut self.portion, entry, &self.names);
         if self.portion.len() >= PORTION_BYTES { self.flush() } else { Ok(()) }
     }
 
-    /// Errors: as [`Rows::push`].
+    /// # Errors
+    /// As [`Rows::push`].
     pub fn flush(&mut self) -> anyhow::Result<()> {
         self.portions
             .blocking_send(std::mem::take(&mut self.portion))

@@ -138,7 +138,9 @@ pub struct Feed {
 }
 
 impl Feed {
-    /// Errors: never in practice; see [`NewYork::new`].
+    ///
+    /// # Errors
+    /// Never in practice; see [`NewYork::new`].
     pub fn new(plan: Plan) -> anyhow::Result<Self> {
         let mut prices = ChaCha8Rng::seed_from_u64(plan.market_seed);
         let market = Market::new(symbols(plan.symbols.max(1)), &mut prices);

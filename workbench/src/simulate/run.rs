@@ -111,7 +111,8 @@ pub struct Sent {
 /// Sends the simulated market, until it ends or `shutdown`; everything sent is acknowledged when it
 /// returns.
 ///
-/// Errors: brokers or topic that are not there, or messages that they do not take.
+/// # Errors
+/// Brokers or topic that are not there, or messages that they do not take.
 pub async fn run(args: &SimulateArgs, shutdown: &CancellationToken) -> anyhow::Result<Sent> {
     let waiting = args.kafka.await_topic(PATIENCE);
     let partitions = shutdown

@@ -12,7 +12,9 @@ const CLOSE: u16 = 16 * 60;
 pub struct NewYork(TimeZone);
 
 impl NewYork {
-    /// Errors: never, as long as the rule below is one.
+    ///
+    /// # Errors
+    /// Never, as long as the rule below is one.
     pub fn new() -> anyhow::Result<Self> {
         Ok(Self(TimeZone::posix("EST5EDT,M3.2.0,M11.1.0")?))
     }

@@ -23,7 +23,8 @@ const PANELS: [Panel; 6] = [
 
 /// Draws all panels over the minutes, each from zero.
 ///
-/// Errors: a file that cannot be written.
+/// # Errors
+/// A file that cannot be written.
 pub fn draw(samples: &[Sample], file: &Path) -> anyhow::Result<()> {
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
     let failed = |error: &dyn std::fmt::Display| anyhow!("draw {}: {error}", file.display());

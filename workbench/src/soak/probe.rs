@@ -36,7 +36,8 @@ impl Latencies {
 
 /// Goes on until it is dropped.
 ///
-/// Errors: services that do not answer.
+/// # Errors
+/// Services that do not answer.
 pub async fn run(
     kafka: &KafkaArgs,
     mut connection: PgConnection,

@@ -29,7 +29,8 @@ pub struct Sample {
 
 /// What the system knows of a process: memory in MB, handles and threads.
 ///
-/// Errors: where the process has ended.
+/// # Errors
+/// Where the process has ended.
 pub fn look_at_process(pid: i32) -> anyhow::Result<(f64, u64, u64)> {
     let id = pid.cast_unsigned();
     let handles = std::fs::read_dir(format!("/proc/{pid}/fd"));
@@ -41,7 +42,8 @@ const LOOK: &str = include_str!("../../sql/soak/look.sql");
 
 /// What PostgreSQL knows: sessions of both layers, and the sum of the stored offsets.
 ///
-/// Errors: the server's answer.
+/// # Errors
+/// The server's answer.
 pub async fn look_at_database(connection: &mut PgConnection) -> sqlx::Result<(i64, i64)> {
     let row = sqlx::query(LOOK).fetch_one(connection).await?;
     Ok((row.get(0), row.get(1)))

@@ -1,5 +1,6 @@
-// A Kubernetes control plane for tests: etcd, the API server and the controllers in one program. The first argument
-// says which, the rest are that one's own. It ends when its standard input does, so that it outlives nobody.
+// A Kubernetes control plane for tests: etcd, the API server and the controllers in one program.
+// The first argument says which, the rest are that one's own. It ends when its standard input does,
+// so that it outlives nobody.
 package main
 
 import (

@@ -71,7 +71,8 @@ fn simulate(binaries: &Binaries, options: &Options) -> Command {
     command
         .args(["--late", LATE, "--broken", BROKEN, "--odd", WRONG_PRICES])
         .args(["--symbols", &options.symbols.to_string()])
-        // Before now few ticks tell of the market, and from now on many: volumes go on as they were.
+        // Before now few ticks tell of the market, and from now on many: volumes go on as they
+        // were.
         .args(["--volume-per-second", "20000"]);
     command
 }

@@ -1,5 +1,5 @@
-// A schema registry for tests: franz-go's, in memory, on the address that is given. What it asks for as the header
-// Authorization may follow.
+// A schema registry for tests: franz-go's, in memory, on the address that is given. What it asks
+// for as the header Authorization may follow.
 package main
 
 import (

@@ -51,7 +51,8 @@ impl Stack {
 
     /// STACK_* for the integration tests, the rest for the project's binaries.
     ///
-    /// Errors: Kafka's programs are neither in the cache nor to be had.
+    /// # Errors
+    /// Kafka's programs are neither in the cache nor to be had.
     pub fn environment(&self) -> Result<Vec<(&'static str, String)>> {
         let ports = &self.ports;
         let address = |port: u16| format!("127.0.0.1:{port}");

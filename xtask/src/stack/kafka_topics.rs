@@ -17,7 +17,8 @@ const ALREADY_EXISTS: i16 = 36;
 
 /// True once the broker says that all `topics` exist; false while it does not listen.
 ///
-/// Errors: the broker refuses a topic, for instance because it is still starting.
+/// # Errors
+/// The broker refuses a topic, for instance because it is still starting.
 pub fn create(port: u16, topics: &[NewTopic]) -> Result<bool> {
     let Ok(mut stream) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else {
         return Ok(false);

@@ -24,7 +24,8 @@ pub struct OwnedStack {
 impl OwnedStack {
     /// Brings up a stack in `dir`; data that is left there is deleted.
     ///
-    /// Errors: a stack runs there, which has an owner, because stacks do not outlive theirs.
+    /// # Errors
+    /// A stack runs there, which has an owner, because stacks do not outlive theirs.
     pub fn start(dir: &Path, options: &UpOptions) -> Result<Self> {
         if Stack::open(dir)?.is_some_and(|stack| stack.is_running()) {
             bail!(

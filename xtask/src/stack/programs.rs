@@ -15,8 +15,8 @@ use super::settings::Stack;
 use crate::process::Process;
 use crate::{files, interrupt};
 
-/// The binaries promise to end within 10 s of SIGTERM. Where they run in containers, the engine then
-/// takes what was a container away, which takes it longer on a busy machine.
+/// The binaries promise to end within 10 s of SIGTERM. Where they run in containers, the engine
+/// then takes what was a container away, which takes it longer on a busy machine.
 const STOP_WITHIN: Duration = Duration::from_secs(40);
 
 pub struct Program {
@@ -156,7 +156,8 @@ impl Program {
 impl Captured {
     /// Its output where it ended well.
     ///
-    /// Errors: where it did not, with the end of its log.
+    /// # Errors
+    /// Where it did not, with the end of its log.
     pub fn well(self) -> Result<String> {
         let Self { status, output, name, log } = self;
         ensure!(status.success(), "{name} failed ({status}); {}", files::tail(&log));

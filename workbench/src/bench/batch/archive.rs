@@ -42,7 +42,8 @@ impl Source {
 
     /// Adds an object to a bucket.
     ///
-    /// Errors: a store that is not there, or a folder.
+    /// # Errors
+    /// A store that is not there, or a folder.
     pub async fn put(&self, key: &str, text: String) -> anyhow::Result<()> {
         match &self.place {
             ArchiveKind::Folder(root) => anyhow::bail!("{} is kept as it is", root.display()),
@@ -52,7 +53,8 @@ impl Source {
 
     /// Puts the archive of a folder into a bucket of its own.
     ///
-    /// Errors: a store that is not there.
+    /// # Errors
+    /// A store that is not there.
     pub async fn stored(root: &Path) -> anyhow::Result<Self> {
         let bucket = TestBucket::create().await;
         let paths: Vec<PathBuf> = fs::read_dir(root.join(FOLDER))?
@@ -78,7 +80,8 @@ impl Source {
 
     /// Reads everything once, so that nobody pays for a cold disk.
     ///
-    /// Errors: an object that is not there.
+    /// # Errors
+    /// An object that is not there.
     pub async fn warm(&self) -> anyhow::Result<()> {
         match &self.place {
             ArchiveKind::Folder(root) => {
@@ -98,7 +101,8 @@ impl Source {
 
     /// How large the objects below a prefix are, together.
     ///
-    /// Errors: a store that is not there, or a folder.
+    /// # Errors
+    /// A store that is not there, or a folder.
     pub async fn bytes(&self, prefix: &str) -> anyhow::Result<i64> {
         match &self.place {
             ArchiveKind::Folder(root) => anyhow::bail!("{} is no bucket", root.display()),

@@ -16,7 +16,8 @@ const MONTH: [&str; 4] = ["--from", "2025-06-01T00", "--to", "2025-07-01T00"];
 /// The seconds of a run that finds one object of 1,000 late ticks for an hour that is computed
 /// already.
 ///
-/// Errors: a run that fails, or reads anything else.
+/// # Errors
+/// A run that fails, or reads anything else.
 pub async fn late(source: &Source) -> anyhow::Result<f64> {
     let database = migrated().await?;
     ours::run_in(&database, source, &["--hour", HOUR_NAME])?;
@@ -41,7 +42,8 @@ pub async fn late(source: &Source) -> anyhow::Result<f64> {
 
 /// The seconds of a run over 720 hours with four objects each, of which none is new.
 ///
-/// Errors: a run that fails, or reads anything.
+/// # Errors
+/// A run that fails, or reads anything.
 pub async fn idle() -> anyhow::Result<f64> {
     let (database, source) = (migrated().await?, Source::empty().await);
     for (name, text) in data::month() {

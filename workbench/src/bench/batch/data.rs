@@ -66,7 +66,8 @@ pub struct Archives {
 impl Archives {
     /// Writes what is not there yet under `root`.
     ///
-    /// Errors: a full disk, or no right to write.
+    /// # Errors
+    /// A full disk, or no right to write.
     pub fn make(root: &Path, size: Size) -> anyhow::Result<Self> {
         let archives = Self::packed(root, size)?;
         let plain = archives.plain.join(FOLDER);
@@ -85,7 +86,8 @@ impl Archives {
 
     /// Writes the plain and the gzip one alone.
     ///
-    /// Errors: as [`Archives::make`].
+    /// # Errors
+    /// As [`Archives::make`].
     pub fn packed(root: &Path, size: Size) -> anyhow::Result<Self> {
         let root =
             root.join(format!("{}-{}-{}", size.ticks, size.enveloped_ticks, size.small_objects));
@@ -155,7 +157,8 @@ pub fn late_name(number: u64) -> String {
 
 /// Its content.
 ///
-/// Errors: a market that closes early.
+/// # Errors
+/// A market that closes early.
 pub fn late(number: u64) -> anyhow::Result<String> {
     let mut feed = feed(Shape::Bare, false, 3 + number, LATE_TICKS)?;
     let mut out = Vec::new();

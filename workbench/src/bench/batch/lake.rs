@@ -30,7 +30,8 @@ pub struct LakeArgs {
     data: PathBuf,
 }
 
-/// Errors: services that are not there, a full disk, or a binary that is not built.
+/// # Errors
+/// Services that are not there, a full disk, or a binary that is not built.
 pub async fn run(args: &LakeArgs) -> anyhow::Result<Value> {
     // The archives are those of `bench batch`.
     let (enveloped_ticks, small_objects) = (ENVELOPED_TICKS, SMALL_OBJECTS);

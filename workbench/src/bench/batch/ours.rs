@@ -16,7 +16,8 @@ pub struct Run {
     pub database: TestDatabase,
 }
 
-/// Errors: a run that fails.
+/// # Errors
+/// A run that fails.
 pub async fn run(source: &Source) -> anyhow::Result<Run> {
     let database = migrated().await?;
     let (seconds, usage) = run_in(&database, source, &["--hour", HOUR_NAME])?;
@@ -25,7 +26,8 @@ pub async fn run(source: &Source) -> anyhow::Result<Run> {
 
 /// A run over some hours: its seconds, and what it has used.
 ///
-/// Errors: a run that fails.
+/// # Errors
+/// A run that fails.
 pub fn run_in(
     database: &TestDatabase,
     source: &Source,
@@ -37,7 +39,8 @@ pub fn run_in(
 
 /// A run with these arguments: its seconds, and what it has used.
 ///
-/// Errors: a run that fails.
+/// # Errors
+/// A run that fails.
 pub fn command_in(
     database: &TestDatabase,
     source: &Source,
@@ -61,7 +64,8 @@ const MISMATCHES: &str = include_str!("../../../sql/bench/mismatches.sql");
 
 /// How many of the hour's rows differ from a peer's: in any figure, or in being there.
 ///
-/// Errors: rows that are none.
+/// # Errors
+/// Rows that are none.
 pub async fn mismatches(run: &Run, peers_rows: &str) -> anyhow::Result<i64> {
     let mut connection: PgConnection = run.database.connection().await;
     sqlx::raw_sql(PEER_TABLE).execute(&mut connection).await?;

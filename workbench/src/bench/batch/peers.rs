@@ -49,7 +49,8 @@ pub struct Answer {
 impl Peers {
     /// Installs the engines under `folder`, unless they are there.
     ///
-    /// Errors: no Python, or a package that cannot be had.
+    /// # Errors
+    /// No Python, or a package that cannot be had.
     pub fn install(folder: &Path) -> anyhow::Result<Self> {
         let folder = folder.join("peers");
         let python = folder.join("bin").join("python");
@@ -70,7 +71,8 @@ impl Peers {
         Ok(Self { python, script, folder })
     }
 
-    /// Errors: a query that fails; here and below.
+    /// # Errors
+    /// A query that fails; here and below.
     pub fn ask(&self, peer: Peer, source: &Source) -> anyhow::Result<Answer> {
         let shape = if source.enveloped { "envelope" } else { "bare" };
         self.answer([peer.name(), shape, &source.glob()], source)

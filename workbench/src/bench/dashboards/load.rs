@@ -50,7 +50,8 @@ const STATEMENTS: [(&str, &str, &[Told]); 9] = [
     ("clean hours", include_str!("../../../sql/bench/load/clean_hours.sql"), &[]),
 ];
 
-/// Errors: whatever PostgreSQL says; a full disk for example.
+/// # Errors
+/// Whatever PostgreSQL says; a full disk for example.
 pub async fn all(connection: &mut PgConnection, size: &Size) -> anyhow::Result<()> {
     let bars = u64::from(size.days) * u64::from(size.symbols) * u64::from(MINUTES_A_DAY);
     let ticks_a_bar = size.ticks.div_ceil(bars.max(1));
@@ -74,7 +75,8 @@ pub async fn all(connection: &mut PgConnection, size: &Size) -> anyhow::Result<(
 
 /// What autovacuum would have done by and by.
 ///
-/// Errors: whatever PostgreSQL says.
+/// # Errors
+/// Whatever PostgreSQL says.
 pub async fn vacuum_and_analyze(connection: &mut PgConnection) -> anyhow::Result<()> {
     connection.execute("vacuum (analyze)").await?;
     connection.execute("checkpoint").await?;

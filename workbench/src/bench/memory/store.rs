@@ -56,7 +56,9 @@ pub struct EndlessStore {
 }
 
 impl EndlessStore {
-    /// Errors: no free port.
+    ///
+    /// # Errors
+    /// No free port.
     pub async fn start(objects: Objects) -> anyhow::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;

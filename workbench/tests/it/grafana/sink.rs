@@ -1,5 +1,5 @@
-//! What the panels ask of the exporters beside the sink, which no test here runs: of series as these
-//! write them.
+//! What the panels ask of the exporters beside the sink, which no test here runs: of series as
+//! these write them.
 
 use super::dashboards;
 use std::collections::BTreeSet;
