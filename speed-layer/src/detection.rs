@@ -111,15 +111,22 @@ impl Detection {
         ranges.map(|range| (range.at, range.start)).collect()
     }
 
-    /// Takes in what the log says of a partition that has been written up to `next`.
-    pub fn restore(&mut self, at: SourcePartition, next: i64, remembered: Remembered) {
+    /// Takes in what the log says of a partition of `topic` that has been written up to `next`.
+    pub fn restore(
+        &mut self,
+        at: SourcePartition,
+        topic: &str,
+        next: i64,
+        remembered: Remembered,
+    ) {
         let partition_states = remembered.0.unwrap_or_else(|| {
             let SourcePartition { source, partition } = at;
             tracing::warn!(
+                topic,
                 source,
                 partition,
-                "source {source}, partition {partition}: what its detectors knew is of another release; they begin \
-                 anew"
+                "{topic}/{partition} (source {source}): the detectors' states are of another \
+                 release; they begin again"
             );
             DetectorStates::default()
         });
@@ -478,6 +485,7 @@ mod tests {
                 assert_eq!(self.written.get(&at).copied().unwrap_or_default(), start);
                 detection.restore(
                     at,
+                    "t",
                     start,
                     remembered(self.log.get(&at).map_or(&[], Vec::as_slice)),
                 );
@@ -685,8 +693,8 @@ mod tests {
         for log in
             [vec![(true, vec![FORMAT + 1, 7])], vec![(true, vec![FORMAT])], vec![(true, vec![])]]
         {
-            detection.restore(at(0), 0, remembered(&log));
-            detection.restore(at(1), 0, remembered(&[]));
+            detection.restore(at(0), "t", 0, remembered(&log));
+            detection.restore(at(1), "t", 0, remembered(&[]));
             let detected = detection.detect(&batch(0..10)).into_detected();
             assert!(detected.log.iter().all(|entry| entry.is_snapshot), "{log:?}");
         }

@@ -98,6 +98,12 @@ impl Process {
         topics.insert(source, found);
     }
 
+    /// The topic's name, for log lines. A source is only unknown here once its session has ended.
+    pub fn topic_name(&self, source: SourceId) -> String {
+        let topics = self.topics();
+        topics.get(&source).map_or_else(|| format!("source {source}"), |known| known.topic.clone())
+    }
+
     pub fn note_database(&self, id: String) {
         let before = std::mem::replace(
             &mut *self.database_id.lock().unwrap_or_else(PoisonError::into_inner),

@@ -9,7 +9,7 @@ use common::Timestamp;
 use std::time::{Duration, Instant};
 
 /// How often a refused message is logged.
-const LOG_REFUSED_EVERY: Duration = Duration::from_secs(60);
+const REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
 /// How long partitions may be taken apart while others wait.
 const SPLIT_TIME: Duration = Duration::from_secs(1);
 /// The same where no others are known to wait: some may come, or these may be revoked.
@@ -318,7 +318,7 @@ impl Store {
             let words = format!("rejected_ticks takes no row for message {at}: {}", cause.words);
             return Err(Cause { words, ..cause });
         };
-        self.log_refused(&at, &cause.words);
+        self.log_refused(part, &cause.words);
         Ok(vec![kept])
     }
 
@@ -339,22 +339,35 @@ impl Store {
         batch.ranges.iter().map(of).collect::<Vec<_>>().join(", ")
     }
 
-    /// All of them are in `rejected_ticks`; now and then one is logged as a warning.
-    fn log_refused(&mut self, at: &str, words: &str) {
-        if self.refused_logged.is_none_or(|logged| logged.elapsed() >= LOG_REFUSED_EVERY) {
+    /// Logs the refused message, at WARN once a minute: `rejected_ticks` has all of them.
+    fn log_refused(&mut self, message: &Batch, error: &str) {
+        let is_due = |logged: Instant| logged.elapsed() >= REFUSED_LOG_INTERVAL;
+        let is_warning = self.refused_logged.is_none_or(is_due);
+        if is_warning {
             self.refused_logged = Some(Instant::now());
-            tracing::warn!(
-                message_at = at,
-                error = words,
-                "PostgreSQL refuses message {at}, which rejected_ticks is to keep: {words}; others of the next minute \
-                 are kept without a word"
-            );
-        } else {
-            tracing::debug!(
-                message_at = at,
-                error = words,
-                "PostgreSQL refuses message {at}: {words}"
-            );
+        }
+        for Range { at, next, .. } in message.ranges.iter() {
+            let (topic, partition) = (self.shared.topic_name(at.source), at.partition);
+            let offset = next - 1;
+            if is_warning {
+                tracing::warn!(
+                    topic,
+                    partition,
+                    offset,
+                    error,
+                    "PostgreSQL refuses message {topic}/{partition}/{offset}, which \
+                     rejected_ticks is to keep: {error}; further refusals of the next minute \
+                     are logged at DEBUG"
+                );
+            } else {
+                tracing::debug!(
+                    topic,
+                    partition,
+                    offset,
+                    error,
+                    "PostgreSQL refuses message {topic}/{partition}/{offset}: {error}"
+                );
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::batch::{Gap, Ranges};
 use crate::config::{Config, OnGap, Start};
 use crate::handover::{Position, SeenEnd, StartAnswer, StartQuery, StartResolution, Watermarks};
 use crate::metrics::Metrics;
+use crate::process::Process;
 use crate::source::{SourceId, SourcePartition};
 use common::Timestamp;
 use service::pg;
@@ -158,16 +159,24 @@ async fn execute(
     Ok(done.rows_affected())
 }
 
+/// Where to begin with each partition.
+pub(super) struct ResolvedStarts {
+    pub(super) answers: Vec<StartAnswer>,
+    /// How often the offsets were moved back.
+    pub(super) rewinds: Rewinds,
+    /// The gaps that were recorded, for [`log_recorded`].
+    pub(super) gaps: Vec<Gap>,
+}
+
 /// Where to begin with each partition. One that was never read begins as `--start` says; a gap is
-/// recorded, or left to a person, as `--on-gap` says. Also returns how often the offsets
-/// were moved back.
+/// recorded, or left to a person, as `--on-gap` says.
 pub(super) async fn resolve_starts(
     connection: &mut PgConnection,
     config: &Config,
     limits: &TimeLimits,
     metrics: &Metrics,
     questions: &[StartQuery],
-) -> Result<(Vec<StartAnswer>, Rewinds), WriteError> {
+) -> Result<ResolvedStarts, WriteError> {
     let mut transaction = limits.begin(connection).await?;
     let first: Vec<Position> =
         questions.iter().filter_map(|question| first(question, config.start)).collect();
@@ -201,9 +210,8 @@ pub(super) async fn resolve_starts(
     // The ends stay also where the gaps cannot be recorded.
     transaction.commit().await?;
     passed?;
-    log_recorded(&gaps);
     metrics.gaps_skipped(gaps.len() as u64, Timestamp::now());
-    Ok((answers, rewinds))
+    Ok(ResolvedStarts { answers, rewinds, gaps })
 }
 
 /// Records gaps, and moves the offsets behind them; or does neither.
@@ -396,18 +404,19 @@ pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result
     Ok(done.rows_affected())
 }
 
-/// Says it once they are committed: a try that fails has recorded nothing.
-pub fn log_recorded(gaps: &[Gap]) {
+/// Logs gaps that are committed: a try that fails has recorded nothing.
+pub fn log_recorded(gaps: &[Gap], shared: &Process) {
     for gap in gaps {
         let SourcePartition { source, partition } = gap.at;
+        let (topic, offset, error) = (shared.topic_name(source), gap.goes_on_at, &gap.detail);
         tracing::warn!(
+            topic,
             source,
             partition,
-            offset = gap.goes_on_at,
-            error = gap.detail,
-            "source {source}, partition {partition}: {}; recorded in kafka_gaps, going on at {}",
-            gap.detail,
-            gap.goes_on_at
+            offset,
+            error,
+            "{topic}/{partition} (source {source}): {error}; recorded in kafka_gaps, going on at \
+             {offset}"
         );
     }
 }

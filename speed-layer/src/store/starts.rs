@@ -211,9 +211,10 @@ impl Store {
             )
         };
         Ok(match self.ask(tries, ask).await? {
-            QueryOutcome::Answered((answers, rewinds)) => {
-                Arc::make_mut(&mut self.rewinds).extend(rewinds);
-                QueryOutcome::Answered(answers)
+            QueryOutcome::Answered(resolved) => {
+                offsets::log_recorded(&resolved.gaps, &shared);
+                Arc::make_mut(&mut self.rewinds).extend(resolved.rewinds);
+                QueryOutcome::Answered(resolved.answers)
             }
             QueryOutcome::Failed(cause) => QueryOutcome::Failed(cause),
         })

@@ -61,7 +61,6 @@ pub async fn write(
     }
     let commit = sqlx::raw_sql(COMMIT).execute(connection);
     commit.instrument(info_span!(target: TRACED, "commit")).await?;
-    offsets::log_recorded(&batch.gaps);
     Ok(WriteOutcome::Written)
 }
 

@@ -7,7 +7,7 @@ use super::offsets::{Moved, WriteOutcome};
 use super::table::Table;
 use super::transaction::{self, WriteTask};
 use super::tries::{Cause, CauseKind, Failures, SplitReason, Try, WholeOutcome};
-use super::{Store, StoreError, TimeBudget, day_partitions, findings};
+use super::{Store, StoreError, TimeBudget, day_partitions, findings, offsets};
 use crate::batch::Batch;
 use crate::detection::{Detected, Detecting};
 use crate::source::SourcePartition;
@@ -33,7 +33,7 @@ impl Store {
         let mut failures = Failures::none(tries, is_probe);
         // Once for all tries of the same.
         let detect = self.detect(batch, missing, &limits);
-        let mut detecting = match detect.instrument(info_span!(target: TRACED, "judge")).await? {
+        let mut detecting = match detect.instrument(info_span!(target: TRACED, "detect")).await? {
             QueryOutcome::Answered(detecting) => detecting,
             QueryOutcome::Failed(cause) => {
                 return Ok(WholeOutcome::MustBeSplit(SplitReason::NoDetectorState(cause)));
@@ -48,6 +48,7 @@ impl Store {
             once();
             match tried {
                 Try::Done(WriteOutcome::Written) => {
+                    offsets::log_recorded(&batch.gaps, &self.shared);
                     self.note_recovered();
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
                     self.take_more(batch, begun.elapsed());
@@ -228,7 +229,7 @@ impl Store {
                 }
             };
             if let Some(detection) = &mut self.detection {
-                detection.restore(at, next, remembered);
+                detection.restore(at, &self.shared.topic_name(at.source), next, remembered);
             }
         }
         let detection = self.detection.as_mut();

@@ -158,11 +158,11 @@ async fn a_log_line_for_a_collector_has_what_it_names_as_members_and_its_session
     let speed_layer = scene.start(&["--log-format", "json"]);
     let line = speed_layer.wait_stderr("PostgreSQL refuses message", PATIENCE).await;
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let place = format!("{}/0/7", scene.topic.name());
     assert_eq!(
-        (line["level"].as_str(), line["message_at"].as_str()),
-        (Some("WARN"), Some(&*place))
+        (line["level"].as_str(), line["topic"].as_str()),
+        (Some("WARN"), Some(scene.topic.name()))
     );
+    assert_eq!((line["partition"].as_i64(), line["offset"].as_i64()), (Some(0), Some(7)));
     assert!(line["error"].as_str().unwrap().contains("not_seven"), "{line}");
     let spans: Vec<_> = line["spans"]
         .as_array()

@@ -121,6 +121,24 @@ fn what_a_logged_sentence_names_is_a_member_of_its_line_as_well() {
     assert_eq!(found, Vec::<String>::new());
 }
 
+/// A source is the database's number of a topic, which no collector can join with anything else.
+#[test]
+fn a_line_with_a_source_or_a_partition_has_the_topic_too() {
+    let mut found = Vec::new();
+    for (path, text) in of_crates(&["service", "speed-layer"], "src") {
+        for name in ["error!", "warn!", "info!", "debug!"] {
+            for call in calls(&text, &format!("tracing::{name}")) {
+                let Some(Line { members, .. }) = Line::of(&call) else { continue };
+                let has = |member: &str| members.contains(&member);
+                if (has("source") || has("partition")) && !has("topic") || has("message_at") {
+                    found.push(format!("{}: {}", path.display(), call.join(", ")));
+                }
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn a_sentence_hides_what_is_no_member() {
     let text = r#"tracing::warn!("{at}: away"); tracing::warn!(at, "{at}: away"); tracing::warn!("away");
