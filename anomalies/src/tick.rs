@@ -12,12 +12,12 @@ pub const MINUTE: i64 = 60 * SECOND;
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
-pub struct Place {
+pub struct TickId {
     pub offset: i64,
     pub index: u16,
 }
 
-pack!(Place { offset, index });
+pack!(TickId { offset, index });
 
 /// The best bid and ask at the time of a trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ pub enum Revision {
 /// One trade of one symbol.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Tick {
-    pub place: Place,
+    pub place: TickId,
     /// Nanoseconds since 1970.
     pub at: i64,
     /// In units of 10^-9.
@@ -73,7 +73,7 @@ pub struct Tick {
 impl Tick {
     /// A tick that has a price and nothing else.
     #[must_use]
-    pub fn of(place: Place, at: i64, price: i64) -> Self {
+    pub fn of(place: TickId, at: i64, price: i64) -> Self {
         Self {
             place,
             at,
@@ -188,7 +188,7 @@ pub struct Finding {
     pub detector: Detector,
     pub kind: Kind,
     /// The tick that it is about.
-    pub place: Place,
+    pub place: TickId,
     pub at: i64,
     /// How far beyond its limit: 1 at the limit, 2 twice as far.
     pub score: f64,

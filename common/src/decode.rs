@@ -383,7 +383,7 @@ impl<'a> Strict<'_, 'a> {
     fn check_kind(&self, found: &ValueFields<'a>, outside: Outside<'_, 'a>) -> Result<(), Reject> {
         self.rules.conditions.iter().enumerate().try_for_each(|(at, condition)| {
             let inside = condition.find(found.object)?;
-            condition.check(inside.or_else(|| outside.said(at)))
+            condition.check(inside.or_else(|| outside.condition_value(at)))
         })
     }
 

@@ -38,7 +38,7 @@ pub struct Assignment {
     /// Something is to be done about a partition.
     has_pending: bool,
     /// When the statistics were last looked at.
-    looked: Option<Instant>,
+    statistics_at: Option<Instant>,
     /// Where the logs of partitions ended that were taken back before the store has said where to
     /// begin: the group may give them again.
     ends: SeenEnds,
@@ -62,7 +62,7 @@ struct Topic {
 #[derive(Debug)]
 struct StallMonitor {
     next: i64,
-    moved: Instant,
+    last_advance: Instant,
     /// Held up by an open transaction: since when, and from which offset on.
     held_up: Option<(Instant, i64)>,
     logged: bool,
@@ -104,7 +104,7 @@ impl Assignment {
             skips,
             unanswered: None,
             has_pending: false,
-            looked: None,
+            statistics_at: None,
             ends,
         }
     }
@@ -418,7 +418,7 @@ impl Assignment {
     }
 
     /// Kafka's client was told where to read.
-    pub fn sought(&mut self, at: &TopicPartition) {
+    pub fn note_seek(&mut self, at: &TopicPartition) {
         if let Some(partition) = self.partition_mut(at) {
             partition.is_displaced = false;
         }
@@ -524,8 +524,8 @@ impl Assignment {
     ) {
         let mut silent = Vec::new();
         // What did not come while this process slept is no silence of Kafka's.
-        let looked = self.looked.replace(now);
-        let has_slept = looked.is_some_and(|last| now.saturating_duration_since(last) >= SLEPT);
+        let before = self.statistics_at.replace(now);
+        let has_slept = before.is_some_and(|last| now.saturating_duration_since(last) >= SLEPT);
         for topic in &mut self.topics {
             let source = topic.source.as_ref().map(|source| source.id);
             for (id, partition) in &topic.partitions {
@@ -636,7 +636,7 @@ impl Topic {
 
 impl StallMonitor {
     fn new(next: i64, now: Instant) -> Self {
-        Self { next, moved: now, held_up: None, logged: false }
+        Self { next, last_advance: now, held_up: None, logged: false }
     }
 
     fn is_silent(
@@ -650,10 +650,10 @@ impl StallMonitor {
             && partition.state == State::Reading
             && !partition.is_damaged();
         if self.next != partition.next || !has_news || !could_come {
-            (self.next, self.moved) = (partition.next, now);
+            (self.next, self.last_advance) = (partition.next, now);
             return false;
         }
-        now.saturating_duration_since(self.moved) >= SILENT_AFTER
+        now.saturating_duration_since(self.last_advance) >= SILENT_AFTER
     }
 
     /// An open transaction holds up all behind the stable end.

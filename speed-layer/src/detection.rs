@@ -10,7 +10,7 @@ use crate::source::SourcePartition;
 use anomalies::causal::{self, MOST_SYMBOLS, Market, State, SymbolTick};
 use anomalies::conditions::Sale;
 use anomalies::pack::Pack;
-use anomalies::{Finding, Kind, Place, Tick};
+use anomalies::{Finding, Kind, TickId, Tick};
 use common::{SymbolMap, Timestamp};
 use service::cli::Detectors;
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ const MOST_TIMES: usize = 8;
 
 /// Once a batch has this many bytes of snapshots, those of its other partitions wait for the next
 /// batch: they tend to be due together, and all of them may have ten times as many.
-const SNAPSHOTS_AT_ONCE: usize = 4 << 20;
+const SNAPSHOT_BYTES_PER_BATCH: usize = 4 << 20;
 
 /// The detectors, and the states of the partitions that one store writes.
 pub struct Detection {
@@ -199,7 +199,7 @@ impl Detected {
     fn write(&mut self) {
         let mut snapshots = 0;
         for (at, partition_states) in &mut self.states {
-            let entry = partition_states.write(*at, snapshots < SNAPSHOTS_AT_ONCE);
+            let entry = partition_states.write(*at, snapshots < SNAPSHOT_BYTES_PER_BATCH);
             snapshots += entry
                 .iter()
                 .filter(|entry| entry.is_snapshot)
@@ -246,7 +246,7 @@ fn as_tick(tick: &DetectorTick, noted: Noted, sales: &[Sale]) -> Tick {
     let Noted { quote, sequence, conditions } = noted;
     let Sale { is_excluded, revision } =
         conditions.map_or(Sale::default(), |number| sales[number as usize]);
-    let place = Place { offset: tick.offset, index: tick.index };
+    let place = TickId { offset: tick.offset, index: tick.index };
     Tick {
         volume: tick.volume,
         quote,
@@ -357,15 +357,15 @@ impl SymbolFinding {
     /// What was to be expected, in the unit that people know: prices in that of the currency, times
     /// in seconds.
     pub fn expected(&self) -> f64 {
-        self.in_peoples_units(self.finding.expected)
+        self.in_display_units(self.finding.expected)
     }
 
     /// What was seen, in the same.
     pub fn observed(&self) -> f64 {
-        self.in_peoples_units(self.finding.observed)
+        self.in_display_units(self.finding.observed)
     }
 
-    fn in_peoples_units(&self, value: f64) -> f64 {
+    fn in_display_units(&self, value: f64) -> f64 {
         match self.finding.kind {
             Kind::VolumeBurst | Kind::RangeBurst | Kind::SequenceStep | Kind::SequenceHole => value,
             // Divided, since 10^-9 is no float: so a price is the float that is nearest to it.

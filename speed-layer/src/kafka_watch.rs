@@ -6,7 +6,7 @@ mod leaders;
 use crate::health::Health;
 use crate::kafka::Reports;
 use anyhow::anyhow;
-use leaders::{LeaderNews, LeaderWatch, PATIENCE};
+use leaders::{LeaderNews, LeaderWatch, ABSENCE_TO_LOG};
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::RDKafkaErrorCode;
 use service::Failure;
@@ -102,11 +102,11 @@ impl KafkaWatch {
             return;
         };
         // The first reports come before the first connection, and tell nothing.
-        if self.health.kafka.has_held() || since.elapsed() >= PATIENCE {
+        if self.health.kafka.has_held() || since.elapsed() >= ABSENCE_TO_LOG {
             self.health.kafka.set(false);
         }
         let mut logged = self.logged.lock();
-        if logged.is_none() && since.elapsed() >= PATIENCE {
+        if logged.is_none() && since.elapsed() >= ABSENCE_TO_LOG {
             *logged = Some(since);
             let (brokers, trouble) = (&self.brokers, &self.trouble);
             tracing::warn!(

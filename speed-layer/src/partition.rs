@@ -19,7 +19,7 @@ const LOCKED_RETRY: Duration = Duration::from_millis(200);
 /// If the store does not say for so long where to begin, Kafka is asked for the log's end.
 const START_LONG_UNKNOWN: Duration = Duration::from_secs(1);
 /// A registry that gives a schema within this time has not kept anybody waiting.
-const SCHEMA_PATIENCE: Duration = Duration::from_secs(3);
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(3);
 /// Kafka's client may be given a partition again so long after it was taken from it: the client
 /// ends its reading in the background, and would then forget where the messages go.
 const REASSIGN_DELAY: Duration = Duration::from_millis(500);
@@ -428,7 +428,7 @@ impl Partition {
                 Some(format!("Kafka forbids reading it: {why}; grant READ on the topic"))
             }
             State::Stalled(Stall::Schema(id))
-                if now.saturating_duration_since(self.waiting_since) >= SCHEMA_PATIENCE =>
+                if now.saturating_duration_since(self.waiting_since) >= SCHEMA_TIMEOUT =>
             {
                 Some(format!(
                     "the messages from offset {} on need schema {id}, which the registry has not given",

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 /// What the session is called in `pg_stat_activity`.
 const APPLICATION: &str = "speed-layer rejects";
-const PATIENCE: Duration = Duration::from_secs(30);
+const RECHECK_TIMEOUT: Duration = Duration::from_secs(30);
 const NEWEST_REJECTS: &str = include_str!("../sql/rejects_recheck/newest.sql");
 
 /// In the place of a key, which rejects do not keep: looked at only where symbols come from keys.
@@ -57,7 +57,7 @@ async fn read(shared: &Process, database: &Database) -> anyhow::Result<Vec<Rejec
         .bind(&shared.config.group_id)
         .bind(topics)
         .fetch_all(&mut connection);
-    Ok(in_time(PATIENCE, rows).await?)
+    Ok(in_time(RECHECK_TIMEOUT, rows).await?)
 }
 
 fn ticks_among(rejects: &[RejectRow], rules: Rules) -> usize {

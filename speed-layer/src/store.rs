@@ -61,8 +61,8 @@ pub struct Store {
     unanswered: u32,
     /// How far each partition was when this store last wrote it: after a failover to an older state
     /// not only the partitions of the next batch are to be compared, but all of them.
-    reached: BTreeMap<SourcePartition, i64>,
-    /// The connection is new: what it shows has not been compared with `reached`.
+    written_offsets: BTreeMap<SourcePartition, i64>,
+    /// The connection is new: what it shows has not been compared with `written_offsets`.
     is_unchecked: bool,
     /// How often the offset of each partition had been moved back when its start was
     /// resolved.
@@ -157,7 +157,7 @@ impl Store {
 
     /// Forgets the session before: its offsets are read again.
     pub fn begin_session(&mut self) {
-        self.reached.clear();
+        self.written_offsets.clear();
         self.rewinds = Arc::default();
         self.quarantined.clear();
         self.unresolved.clear();
@@ -185,7 +185,7 @@ impl Store {
             budget: TimeBudget::Full,
             is_held_up: false,
             unanswered: 0,
-            reached: BTreeMap::new(),
+            written_offsets: BTreeMap::new(),
             is_unchecked: false,
             rewinds: Arc::default(),
             busy_since: BTreeMap::new(),
@@ -232,7 +232,7 @@ impl Store {
     /// Forgets partitions that belong to another instance from now on: what is known about them
     /// would take memory, and grow old. If they come back, their starts are resolved again.
     pub fn release(&mut self, partitions: &[SourcePartition]) {
-        self.reached.retain(|at, _| !partitions.contains(at));
+        self.written_offsets.retain(|at, _| !partitions.contains(at));
         Arc::make_mut(&mut self.rewinds).retain(|at, _| !partitions.contains(at));
         self.quarantined.retain(|at, _| !partitions.contains(at));
         self.unresolved.remove(partitions);

@@ -243,13 +243,13 @@ impl Writers {
     /// Lets the stores that have nothing to do look after the database.
     pub fn check_idle(
         &mut self,
-        positions: impl FnOnce() -> Vec<Position>,
+        find_positions: impl FnOnce() -> Vec<Position>,
     ) -> Result<(), StoreEnded> {
         let count = self.writers.len();
         if !self.writers.iter().any(Writer::is_idle) {
             return Ok(());
         }
-        let positions = positions();
+        let positions = find_positions();
         for (index, writer) in
             self.writers.iter_mut().enumerate().filter(|(_, writer)| writer.is_idle())
         {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 /// Values before anything is called new or rare.
-const FIRST: usize = 50;
+const MIN_HISTORY: usize = 50;
 
 /// How far outside everything seen before a value lies, in widths of that.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ impl Novelty {
         }
         let beyond = (value - self.high).max(self.low - value);
         let width = self.high - self.low;
-        let novelty = if self.seen < FIRST || beyond <= 0.0 {
+        let novelty = if self.seen < MIN_HISTORY || beyond <= 0.0 {
             0.0
         } else if width > 0.0 {
             beyond / width
@@ -60,7 +60,7 @@ impl Rank {
         let count = self.sorted.len();
         let below = self.sorted.partition_point(|other| *other < value);
         let mut rarity = ((count + 1) as f64 / (count - below + 1) as f64).log10();
-        if below == count && count > FIRST {
+        if below == count && count > MIN_HISTORY {
             let (middle, highest) = (self.sorted[count / 2], self.sorted[count - 1]);
             rarity += ((value - highest) / (highest - middle).max(1e-12)).min(ABOVE_ALL);
         }
@@ -71,7 +71,7 @@ impl Rank {
         {
             self.sorted.remove(self.sorted.partition_point(|other| *other < oldest));
         }
-        if count < FIRST { 0.0 } else { rarity }
+        if count < MIN_HISTORY { 0.0 } else { rarity }
     }
 }
 

@@ -82,7 +82,7 @@ impl State {
     pub fn observe(
         &mut self,
         tick: &Tick,
-        to: &Parameters,
+        parameters: &Parameters,
         session: Session,
         found: &mut Vec<Finding>,
     ) {
@@ -92,9 +92,9 @@ impl State {
             *self = Self { newest: self.newest, ..Self::default() };
             return;
         }
-        if self.total.trades >= to.trades {
+        if self.total.trades >= parameters.trades {
             let mean = self.total.mean();
-            let limit = (width(mean, tick.at, to, session) * mean).max(to.price_step as f64);
+            let limit = (width(mean, tick.at, parameters, session) * mean).max(parameters.price_step as f64);
             let off = (tick.price as f64 - mean).abs();
             if off > limit {
                 self.outside += 1;
@@ -148,23 +148,23 @@ impl State {
 }
 
 #[inline]
-fn width(mean: f64, at: i64, to: &Parameters, session: Session) -> f64 {
-    let width = if mean < CHEAP { to.width_of_cheap } else { to.width };
-    let is_wide = at < session.opens + to.at_opening || at >= session.closes - to.at_close;
+fn width(mean: f64, at: i64, parameters: &Parameters, session: Session) -> f64 {
+    let width = if mean < CHEAP { parameters.width_of_cheap } else { parameters.width };
+    let is_wide = at < session.opens + parameters.at_opening || at >= session.closes - parameters.at_close;
     if is_wide { 2.0 * width } else { width }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::{Place, SECOND};
+    use crate::tick::{TickId, SECOND};
 
     const SESSION: Session = Session { opens: 0, closes: 390 * MINUTE };
 
     fn found(start: i64, prices: &[i64]) -> Vec<usize> {
         let (mut state, mut found) = (State::default(), Vec::new());
         for (number, price) in prices.iter().enumerate() {
-            let place = Place { offset: number as i64, index: 0 };
+            let place = TickId { offset: number as i64, index: 0 };
             let tick = Tick::of(place, start + number as i64 * SECOND, price * 1_000_000_000);
             state.observe(&tick, &Parameters::default(), SESSION, &mut found);
         }
@@ -188,7 +188,7 @@ mod tests {
         let (mut state, mut found) = (State::default(), Vec::new());
         for number in 0..200 {
             let tick = Tick::of(
-                Place { offset: number, index: 0 },
+                TickId { offset: number, index: 0 },
                 60 * MINUTE + number * SECOND,
                 3 + number % 3,
             );
@@ -225,7 +225,7 @@ mod tests {
             for second in 0..30 {
                 let at = i64::from(minute) * MINUTE + second * SECOND;
                 state.observe(
-                    &Tick::of(Place::default(), at, price),
+                    &Tick::of(TickId::default(), at, price),
                     &Parameters::default(),
                     SESSION,
                     &mut found,

@@ -13,7 +13,7 @@ pub const DETECTOR: Detector = Detector { name: "burst", version: 4 };
 /// parts half as long.
 const PARTS: usize = 32;
 /// What a new minute counts in the mean of its part, and in the deviation of all.
-const NEW: f32 = 1.0 / 32.0;
+const SMOOTHING_WEIGHT: f32 = 1.0 / 32.0;
 
 /// What is a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -63,13 +63,13 @@ impl State {
     pub fn observe(
         &mut self,
         tick: &Tick,
-        to: &Parameters,
+        parameters: &Parameters,
         session: Session,
         found: &mut Vec<Finding>,
     ) {
         let minute = tick.at.div_euclid(MINUTE);
         if minute > self.minute {
-            self.begin(minute, tick, to, session);
+            self.begin(minute, tick, parameters, session);
         }
         self.volume.now += tick.volume;
         if tick.price < self.low || tick.price > self.high {
@@ -123,7 +123,7 @@ impl State {
         (usize::from(self.part) < PARTS).then_some(())
     }
 
-    fn begin(&mut self, minute: i64, tick: &Tick, to: &Parameters, session: Session) {
+    fn begin(&mut self, minute: i64, tick: &Tick, parameters: &Parameters, session: Session) {
         if self.minute != 0 {
             let part = usize::from(self.part);
             let seen = &mut self.minutes[part];
@@ -138,9 +138,9 @@ impl State {
         self.part = part.min(PARTS - 1) as u8;
         self.minute = minute;
         (self.low, self.high) = (tick.price, tick.price);
-        let is_known = self.minutes[usize::from(self.part)] >= to.minutes;
+        let is_known = self.minutes[usize::from(self.part)] >= parameters.minutes;
         for profile in [&mut self.volume, &mut self.range] {
-            profile.begin(usize::from(self.part), is_known, to);
+            profile.begin(usize::from(self.part), is_known, parameters);
         }
     }
 }
@@ -151,12 +151,12 @@ const SMALLEST_RANGE: f64 = 1e-4;
 /// would be a burst.
 const LEAST_DEVIATION: f32 = 0.25;
 /// A normal distribution's deviation is this many mean absolute ones.
-const OF_MEAN: f32 = 1.25;
+const NORMAL_DEVIATION_RATIO: f32 = 1.25;
 
 impl Profile {
-    fn begin(&mut self, part: usize, is_known: bool, to: &Parameters) {
-        let deviation = (OF_MEAN * self.deviation).max(LEAST_DEVIATION);
-        let limit = f64::from(self.means[part] + to.deviations * deviation).exp();
+    fn begin(&mut self, part: usize, is_known: bool, parameters: &Parameters) {
+        let deviation = (NORMAL_DEVIATION_RATIO * self.deviation).max(LEAST_DEVIATION);
+        let limit = f64::from(self.means[part] + parameters.deviations * deviation).exp();
         (self.now, self.is_said) = (0.0, false);
         self.limit = if is_known { limit } else { f64::MAX };
     }
@@ -176,10 +176,10 @@ impl Profile {
     fn learn(&mut self, part: usize, seen: u8, least: f64) {
         let logarithm = self.now.max(least).ln() as f32;
         let off = logarithm - self.means[part];
-        self.means[part] += off * (1.0 / (f32::from(seen) + 1.0)).max(NEW);
+        self.means[part] += off * (1.0 / (f32::from(seen) + 1.0)).max(SMOOTHING_WEIGHT);
         if seen > 0 {
             let cap = if self.deviation > 0.0 { 4.0 * self.deviation } else { f32::MAX };
-            self.deviation += (off.abs().min(cap) - self.deviation) * NEW;
+            self.deviation += (off.abs().min(cap) - self.deviation) * SMOOTHING_WEIGHT;
         }
     }
 }
@@ -188,7 +188,7 @@ impl Profile {
 mod tests {
     use super::*;
     use crate::random::Random;
-    use crate::tick::{Place, SECOND};
+    use crate::tick::{TickId, SECOND};
 
     #[test]
     fn a_range_with_prices_of_zero_and_below_is_none() {
@@ -196,7 +196,7 @@ mod tests {
         let session = Session { opens: 0, closes: 10_000 * MINUTE };
         for second in 0..60_000 {
             let price = if second > 59_000 { second % 7 - 7 } else { 100 + second % 3 };
-            let tick = Tick::of(Place::default(), second * SECOND, price * 1_000_000_000);
+            let tick = Tick::of(TickId::default(), second * SECOND, price * 1_000_000_000);
             state.observe(&tick, &Parameters::default(), session, &mut found);
         }
         assert!(found.iter().all(|finding| finding.kind != Kind::RangeBurst), "{found:?}");
@@ -216,7 +216,7 @@ mod tests {
                     let at = session.opens + minute * MINUTE + part * 6 * SECOND;
                     let price = 100_000_000_000 + random.below(40_000_000) as i64;
                     let volume = usual * factor * random.unit();
-                    let tick = Tick { volume, ..Tick::of(Place::default(), at, price) };
+                    let tick = Tick { volume, ..Tick::of(TickId::default(), at, price) };
                     state.observe(&tick, &Parameters::default(), session, &mut found);
                 }
             }

@@ -7,7 +7,7 @@
 //! once enough others in a row go on from where it leapt.
 
 use crate::pack::pack;
-use crate::tick::{MINUTE, Place, Revision, Tick};
+use crate::tick::{MINUTE, TickId, Revision, Tick};
 
 /// More than this ahead of the newest tick is a leap.
 const LEAP: i64 = MINUTE;
@@ -21,7 +21,7 @@ const SETTLED_AFTER: u8 = 32;
 /// What detectors that go by time see in a tick.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Waiting {
-    place: Place,
+    place: TickId,
     at: i64,
     price: i64,
     volume: f64,
@@ -198,7 +198,7 @@ mod tests {
 
         /// Of the same record as the one before.
         fn see_with(&mut self, at: i64, market: Option<i64>) -> Turn {
-            let tick = Tick::of(Place { offset: self.offset, index: 0 }, at, 1);
+            let tick = Tick::of(TickId { offset: self.offset, index: 0 }, at, 1);
             let turn = self.clock.turn(&tick, self.last, market);
             match &turn {
                 Turn::Usual => self.look_at(at),

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use crate::calendar::{Calendar, Session};
 use crate::random::Random;
-use crate::tick::{MINUTE, Place, Quote, Tick};
+use crate::tick::{MINUTE, TickId, Quote, Tick};
 
 const CENT: i64 = 10_000_000;
 const OPENS: i64 = 570 * MINUTE;
@@ -92,7 +92,7 @@ pub const HARD: Shape = Shape {
 pub struct Market {
     pub ticks: Vec<Tick>,
     /// Ticks whose price is wrong.
-    pub wrong: HashSet<Place>,
+    pub wrong: HashSet<TickId>,
     /// First ticks of a new level.
     pub shifts: Vec<usize>,
     pub calendar: Calendar,
@@ -186,7 +186,7 @@ impl Painter<'_> {
         let right = if self.random.chance(0.5) { quote.bid } else { quote.ask };
         let price = if is_wrong { self.wrong(right) } else { right };
         let excluded = if is_wrong { self.shape.wrong_excluded } else { self.shape.excluded };
-        let place = Place { offset: self.market.ticks.len() as i64, index: 0 };
+        let place = TickId { offset: self.market.ticks.len() as i64, index: 0 };
         let volume = if is_auction { 50_000.0 } else { self.random.exponential(100.0).ceil() };
         if is_wrong {
             self.market.wrong.insert(place);

@@ -57,7 +57,7 @@ pub struct Outcome {
 
 /// Judges `scores`, which has one number in [0, 1] for each row of each series.
 #[must_use]
-pub fn judge(series: &[Series], scores: &[Vec<f64>], profile: Profile) -> Outcome {
+pub fn score(series: &[Series], scores: &[Vec<f64>], profile: Profile) -> Outcome {
     let mut rows = Vec::new();
     let mut windows = 0;
     for (one, scores) in series.iter().zip(scores) {
@@ -194,7 +194,7 @@ mod tests {
     fn outcome(detections: &[usize]) -> Outcome {
         let mut scores = vec![0.0; 100];
         detections.iter().for_each(|&row| scores[row] = 1.0);
-        judge(&series(), &[scores], STANDARD)
+        score(&series(), &[scores], STANDARD)
     }
 
     #[test]
@@ -236,13 +236,13 @@ mod tests {
     fn the_threshold_is_the_one_that_scores_best_over_all_series() {
         let mut scores = vec![0.0; 100];
         (scores[20], scores[52], scores[30]) = (0.4, 0.7, 0.9);
-        let outcome = judge(&series(), &[scores], STANDARD);
+        let outcome = score(&series(), &[scores], STANDARD);
         assert_eq!((outcome.threshold, outcome.detected, outcome.false_alarms), (0.7, 1, 1));
     }
 
     #[test]
     fn no_detection_is_worth_nothing() {
-        assert_eq!(judge(&series(), &[vec![0.0; 100]], STANDARD).score, 0.0);
+        assert_eq!(score(&series(), &[vec![0.0; 100]], STANDARD).score, 0.0);
     }
 
     #[test]

@@ -17,9 +17,9 @@ pub(super) enum Around {
 pub(super) fn around(outside: Outside<'_, '_>, conditions: &[Condition]) -> Option<Around> {
     let (mut unsaid, mut holding) = (0, 0);
     for (at, condition) in conditions.iter().enumerate() {
-        match outside.said(at) {
+        match outside.condition_value(at) {
             None => unsaid += 1,
-            Some(said) if condition.holds(said) => holding += 1,
+            Some(value) if condition.holds(value) => holding += 1,
             Some(_) => return None,
         }
     }

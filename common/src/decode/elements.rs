@@ -45,7 +45,7 @@ pub(super) struct Element<'a> {
 struct Around<'a> {
     fields: Fields<'a>,
     /// What each condition asks of it.
-    said: Vec<Option<&'a RawValue>>,
+    condition_values: Vec<Option<&'a RawValue>>,
     /// The one that it stands in itself.
     around: Option<usize>,
 }
@@ -64,8 +64,8 @@ impl<'a> Around<'a> {
         rules: &Rules,
     ) -> Result<Self, Reject> {
         let find = |condition: &Condition| condition.find(object);
-        let said = rules.conditions.iter().map(find).collect::<Result<_, _>>()?;
-        Ok(Self { fields, said, around })
+        let condition_values = rules.conditions.iter().map(find).collect::<Result<_, _>>()?;
+        Ok(Self { fields, condition_values, around })
     }
 }
 
@@ -189,8 +189,8 @@ impl<'a> Outside<'_, 'a> {
     }
 
     /// What the nearest object that says it says of the condition at this place.
-    pub fn said(&self, condition: usize) -> Option<&'a RawValue> {
-        self.nearest_first().find_map(|around| *around.said.get(condition)?)
+    pub fn condition_value(&self, condition: usize) -> Option<&'a RawValue> {
+        self.nearest_first().find_map(|around| *around.condition_values.get(condition)?)
     }
 
     fn nearest_first(&self) -> impl Iterator<Item = &Around<'a>> {

@@ -57,13 +57,13 @@ impl<'a> Fields<'a> {
         }
         let mut fields = Self { usual: Vec::with_capacity(Field::ALL.len()), ..Self::default() };
         fields
-            .read(text, &Place { rules, node: rules.mapping.root(), is_outer: true })
+            .read(text, &ObjectPath { rules, node: rules.mapping.root(), is_outer: true })
             .map_err(not_json)?;
         fields.keep_last();
         Ok(fields)
     }
 
-    fn read(&mut self, text: &'a str, place: &Place<'_>) -> Result<(), serde_json::Error> {
+    fn read(&mut self, text: &'a str, place: &ObjectPath<'_>) -> Result<(), serde_json::Error> {
         let mut json = serde_json::Deserializer::from_str(text);
         json.deserialize_map(Object { fields: self, place })?;
         json.end()
@@ -224,7 +224,7 @@ fn holds_json(text: &str) -> bool {
 
 /// Where in a value an object is.
 #[derive(Clone, Copy)]
-struct Place<'r> {
+struct ObjectPath<'r> {
     rules: &'r Rules,
     /// The names that are looked for in it.
     node: &'r Node,
@@ -234,7 +234,7 @@ struct Place<'r> {
 
 struct Object<'f, 'a, 'r> {
     fields: &'f mut Fields<'a>,
-    place: &'r Place<'r>,
+    place: &'r ObjectPath<'r>,
 }
 
 impl<'de> Visitor<'de> for Object<'_, 'de, '_> {
@@ -261,9 +261,9 @@ impl<'de> Visitor<'de> for Object<'_, 'de, '_> {
 impl<'a> Fields<'a> {
     fn take(
         &mut self,
-        wanted: Wanted<'a, '_>,
+        wanted: WantedPath<'a, '_>,
         raw: &'a RawValue,
-        place: &Place<'_>,
+        place: &ObjectPath<'_>,
     ) -> Result<(), serde_json::Error> {
         if let Some((field, rank)) = wanted.default {
             self.usual.push(Candidate { field, rank, name: wanted.name, raw });
@@ -287,14 +287,14 @@ impl<'a> Fields<'a> {
             self.mapped.retain(|known| (known.field, known.rank) != end);
         });
         if raw.get().starts_with('{') && !below.is_empty() {
-            self.read(raw.get(), &Place { node: below, is_outer: false, ..*place })?;
+            self.read(raw.get(), &ObjectPath { node: below, is_outer: false, ..*place })?;
         }
         Ok(())
     }
 }
 
 /// What a member is looked at for.
-struct Wanted<'a, 'r> {
+struct WantedPath<'a, 'r> {
     name: Cow<'a, str>,
     special: Option<Special>,
     default: Option<(Field, u8)>,
@@ -303,10 +303,10 @@ struct Wanted<'a, 'r> {
 
 /// Reads a member's name; `None` for one that is not ours.
 #[derive(Clone, Copy)]
-struct Name<'r>(&'r Place<'r>);
+struct Name<'r>(&'r ObjectPath<'r>);
 
 impl<'de, 'r> DeserializeSeed<'de> for Name<'r> {
-    type Value = Option<Wanted<'de, 'r>>;
+    type Value = Option<WantedPath<'de, 'r>>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_identifier(self)
@@ -314,7 +314,7 @@ impl<'de, 'r> DeserializeSeed<'de> for Name<'r> {
 }
 
 impl<'de, 'r> Visitor<'de> for Name<'r> {
-    type Value = Option<Wanted<'de, 'r>>;
+    type Value = Option<WantedPath<'de, 'r>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a member's name")
@@ -330,14 +330,14 @@ impl<'de, 'r> Visitor<'de> for Name<'r> {
 }
 
 impl<'r> Name<'r> {
-    fn wanted<'de>(self, name: &str, own: impl Fn() -> Cow<'de, str>) -> Option<Wanted<'de, 'r>> {
-        let Place { rules, node, is_outer } = *self.0;
+    fn wanted<'de>(self, name: &str, own: impl Fn() -> Cow<'de, str>) -> Option<WantedPath<'de, 'r>> {
+        let ObjectPath { rules, node, is_outer } = *self.0;
         let default =
             default_field(name).filter(|(field, _)| is_outer && rules.mapping.has_defaults(*field));
         let special = if is_outer { rules.special(name) } else { None };
         let mapped = node.member(name);
         let is_wanted = default.is_some() || special.is_some() || mapped.is_some();
-        is_wanted.then(|| Wanted { name: own(), special, default, mapped })
+        is_wanted.then(|| WantedPath { name: own(), special, default, mapped })
     }
 }
 

@@ -23,10 +23,10 @@ impl Condition {
         Ok(found.filter(|raw| raw.get() != "null"))
     }
 
-    /// Whether a message of which `said` is known is meant.
-    pub(super) fn check(&self, said: Option<&RawValue>) -> Result<(), Reject> {
+    /// Checks the `value` at the path: whether the message is of a kind that is meant.
+    pub(super) fn check(&self, value: Option<&RawValue>) -> Result<(), Reject> {
         let reject = |detail| Err(Reject::new(Reason::OtherKind, detail));
-        match said {
+        match value {
             Some(raw) if self.holds(raw) => Ok(()),
             None if self.is_optional => Ok(()),
             None => reject(format!(

@@ -16,7 +16,7 @@ use crate::timestamp::{EpochUnit, TimeRules};
 use crate::{Codes, Extras, Price, Symbol, Tick, Timestamp, Volume};
 
 /// Shapes kept: a topic has few, and an archive whose sink orders fields by hash has one an object.
-const KEPT: usize = 8;
+const MAX_SHAPES: usize = 8;
 
 /// The shapes that the last values had.
 #[derive(Debug)]
@@ -97,7 +97,7 @@ impl Shapes {
         let Some(shape) = layout().filter(|shape| !self.shapes.contains(shape)) else {
             return;
         };
-        self.shapes.truncate(KEPT - 1);
+        self.shapes.truncate(MAX_SHAPES - 1);
         self.shapes.insert(0, shape);
         self.last = 0;
     }

@@ -168,7 +168,7 @@ fn found_in(
             (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
         // The place is where it stands in `ticks`.
         let as_seen = |(number, held): (usize, &CollectedTick)| {
-            let place = anomalies::Place { offset: (from + number) as i64, index: 0 };
+            let place = anomalies::TickId { offset: (from + number) as i64, index: 0 };
             let Sale { is_excluded, revision } = held.sale;
             let at = held.key.timestamp.micros().saturating_mul(1000);
             Tick {

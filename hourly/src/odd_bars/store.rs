@@ -53,7 +53,7 @@ impl StaleSymbol {
 
     fn judged(&self) -> Range<Timestamp> {
         let (first, last) = self.changed();
-        between(hours::judged(first, last))
+        between(hours::affected_range(first, last))
     }
 }
 

@@ -152,8 +152,8 @@ impl MessageArgs {
             Field::ALL.into_iter().filter(|field| entries.written(*field).is_some()).collect();
         let is_left = |field: &Field| !own.iter().any(|mapped| mapped.excludes(*field));
         entries.paths.extend(preset.paths.into_iter().filter(|(field, _)| is_left(field)));
-        let said = chosen(self.symbol_from).or(entries.symbol_from);
-        entries.symbol_from = said.or(preset.symbol_from.filter(|_| is_left(&Field::Symbol)));
+        let explicit = chosen(self.symbol_from).or(entries.symbol_from);
+        entries.symbol_from = explicit.or(preset.symbol_from.filter(|_| is_left(&Field::Symbol)));
         entries.timestamp_from = chosen(self.timestamp_from).or(entries.timestamp_from);
         entries
     }

@@ -63,7 +63,7 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Description, NoDescrip
     let nothing = || NoDescription::Unknown("librdkafka gave no result".to_owned());
     // SAFETY: what the event holds lives as long as the event.
     unsafe {
-        said(c::rd_kafka_event_error(event), c::rd_kafka_event_error_string(event))?;
+        check_error(c::rd_kafka_event_error(event), c::rd_kafka_event_error_string(event))?;
         let result = c::rd_kafka_event_DescribeTopics_result(event);
         if result.is_null() {
             return Err(nothing());
@@ -76,7 +76,7 @@ unsafe fn read(event: *mut c::rd_kafka_event_t) -> Result<Description, NoDescrip
         let topic = *topics;
         let error = c::rd_kafka_TopicDescription_error(topic);
         if !error.is_null() {
-            said(c::rd_kafka_error_code(error), c::rd_kafka_error_string(error))?;
+            check_error(c::rd_kafka_error_code(error), c::rd_kafka_error_string(error))?;
         }
         let mut partitions = 0;
         c::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
@@ -105,7 +105,7 @@ unsafe fn shown(id: *const c::rd_kafka_Uuid_t) -> String {
 
 /// # Safety
 /// `words` must be null or a C string.
-unsafe fn said(code: c::rd_kafka_resp_err_t, words: *const c_char) -> Result<(), NoDescription> {
+unsafe fn check_error(code: c::rd_kafka_resp_err_t, words: *const c_char) -> Result<(), NoDescription> {
     match RDKafkaErrorCode::from(code) {
         RDKafkaErrorCode::NoError => Ok(()),
         RDKafkaErrorCode::UnknownTopicOrPartition => Err(NoDescription::Missing),

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// How long a login that is refused is tried again, where it comes from a file: longer than
 /// Kubernetes takes to bring a changed secret.
-const LOGIN_PATIENCE: Duration = Duration::from_secs(120);
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// What to do about the tables at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -62,7 +62,7 @@ impl Database {
             file,
             application: application.to_owned(),
             migrations: Migrations::Run,
-            login_patience: LOGIN_PATIENCE,
+            login_patience: LOGIN_TIMEOUT,
         })
     }
 

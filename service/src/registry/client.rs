@@ -17,7 +17,7 @@ use ureq::{Agent, ResponseExt as _};
 use url::Url;
 
 /// How long an answer may take, and reaching the registry.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const REACHED_WITHIN: Duration = Duration::from_secs(4);
 /// The longest answer, and the longest schema with all that it refers to; schemas have kilobytes.
 const MAX_BYTES: u64 = 4 << 20;
@@ -92,7 +92,7 @@ impl Client {
             .http_status_as_error(false)
             // Without its login, a user that was sent on would seem to be refused.
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(ANSWER_TIMEOUT))
             .timeout_connect(Some(REACHED_WITHIN))
             .user_agent("stock-lambda")
             .build();

@@ -39,19 +39,19 @@ impl Trouble {
             Some(complaint) => complaint.message.clone(),
             None => text.chars().take(SHOWN).collect(),
         };
-        let said = one_line(&format!("{url} answers {status}: {words}"));
+        let answer = one_line(&format!("{url} answers {status}: {words}"));
         let is_of_schema =
             complaint.is_some_and(|complaint| complaint.error_code / 100 == i64::from(status));
         match status {
             401 => {
-                Self::Refused(format!("{said} (--schema-registry-user, SCHEMA_REGISTRY_PASSWORD)"))
+                Self::Refused(format!("{answer} (--schema-registry-user, SCHEMA_REGISTRY_PASSWORD)"))
             }
             403 => Self::Forbidden(format!(
-                "{said} (--schema-registry-user must be allowed to read schemas)"
+                "{answer} (--schema-registry-user must be allowed to read schemas)"
             )),
-            404 | 422 if is_of_schema => Self::None(said),
-            404 => Self::Away(format!("{said}; is this a schema registry? (--schema-registry)")),
-            _ => Self::Away(said),
+            404 | 422 if is_of_schema => Self::None(answer),
+            404 => Self::Away(format!("{answer}; is this a schema registry? (--schema-registry)")),
+            _ => Self::Away(answer),
         }
     }
 

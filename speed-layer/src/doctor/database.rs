@@ -5,7 +5,7 @@ use service::pg::{Database, Migrations, describe};
 use service::{Failure, pg};
 use std::time::Duration;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const RIGHTS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What it is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub async fn look_at(database: Option<Database>, migrations: Migrations) -> Data
         }
         Err(failure) => return DatabaseState::not_ready(failure.reason()),
     };
-    match pg::in_time(PATIENCE, rights::missing(&mut connection)).await {
+    match pg::in_time(RIGHTS_TIMEOUT, rights::missing(&mut connection)).await {
         Ok(None) => {
             DatabaseState::ready(format!("{} is ready, with its tables", database.address()))
         }

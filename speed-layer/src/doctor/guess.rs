@@ -193,7 +193,7 @@ impl<'l, 'a> Finder<'l, 'a> {
         {
             return Prices::Quote(price.path.clone());
         }
-        let named = |field| self.likeliest_silently(field);
+        let named = |field| self.likeliest_without_note(field);
         if named(Field::Open).or(named(Field::Price)).is_none()
             && !self.is_quote()
             && let Some(close) = named(Field::Close)
@@ -236,17 +236,17 @@ impl<'l, 'a> Finder<'l, 'a> {
 
     /// Whether open and close are there, and one of them is zero, as before the opening.
     fn has_unset_bar(&self) -> bool {
-        let said = |field: Field| {
+        let number_of = |field: Field| {
             let is_one =
                 |leaf: &&Leaf<'_>| leaf.path.len() == 1 && usual_field(leaf.path[0]) == Some(field);
             self.own.iter().filter(is_one).find_map(|leaf| number(leaf.value))
         };
-        let both = said(Field::Open).zip(said(Field::Close));
+        let both = number_of(Field::Open).zip(number_of(Field::Close));
         both.is_some_and(|(open, close)| open == 0.0 || close == 0.0)
     }
 
     /// The member that fits best: by a usual name before a part of one, and the outer before the
-    /// inner. None where two fit as well as one another, which is said.
+    /// inner. None where two fit as well as one another, which is number_of.
     fn likeliest(&mut self, field: Field) -> Option<&'l Leaf<'a>> {
         let ranked = self.ranked(field);
         if let [(best, one), (next, other), ..] = ranked.as_slice()
@@ -263,7 +263,7 @@ impl<'l, 'a> Finder<'l, 'a> {
         ranked.first().map(|(_, leaf)| *leaf)
     }
 
-    fn likeliest_silently(&self, field: Field) -> Option<&'l Leaf<'a>> {
+    fn likeliest_without_note(&self, field: Field) -> Option<&'l Leaf<'a>> {
         self.ranked(field).first().map(|(_, leaf)| *leaf)
     }
 

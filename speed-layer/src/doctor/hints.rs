@@ -24,8 +24,8 @@ pub fn of(conditions: &[Condition], found: &[Outcome], tried: &[Tried<'_>]) -> V
     };
     let ticks: Vec<(Facts, &Tried<'_>)> = found.iter().zip(tried).filter_map(tick).collect();
     let mut hints = kinds::of(conditions, &ticks);
-    hints.extend(sides(&ticks));
-    hints.extend(long_ago(&ticks));
+    hints.extend(hint_sides(&ticks));
+    hints.extend(hint_old_times(&ticks));
     hints.extend(day_price(&ticks));
     hints.extend(rising_volume(&ticks));
     hints.extend(order(&ticks));
@@ -34,7 +34,7 @@ pub fn of(conditions: &[Condition], found: &[Outcome], tried: &[Tried<'_>]) -> V
 }
 
 /// The side of a trade in the place of its symbol.
-fn sides(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
+fn hint_sides(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let sides = ticks.iter().filter(|(facts, _)| facts.is_side).count();
     (sides * 2 > ticks.len()).then(|| {
         "Symbols are buy and sell, the sides of trades: name the member that has the symbol (--map symbol=NAME)."
@@ -43,7 +43,7 @@ fn sides(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
 }
 
 /// Numbers as times, years before those of their records.
-fn long_ago(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
+fn hint_old_times(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let is_one = |(facts, tried): &&(Facts, &Tried<'_>)| {
         facts.lead.is_some_and(|lead| lead < -LONG) && !tried.traits.times.has_old_text
     };

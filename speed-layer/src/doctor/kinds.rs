@@ -59,8 +59,8 @@ pub fn of(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String
         let asks = |path: String| name == path || name.ends_with(&format!(".{path}"));
         conditions.iter().any(|condition| asks(condition.path.to_string()))
     };
-    let to_say = all.into_iter().filter(|(name, said)| !is_asked(name) && said.tells_kinds(name));
-    to_say.take(MOST_MEMBERS).map(|(name, said)| said.sentence(name)).collect()
+    let to_say = all.into_iter().filter(|(name, values)| !is_asked(name) && values.tells_kinds(name));
+    to_say.take(MOST_MEMBERS).map(|(name, values)| values.sentence(name)).collect()
 }
 
 /// What a member says.
@@ -153,7 +153,7 @@ impl<'t> MemberValues<'t> {
     }
 
     fn sentence(&self, name: &str) -> String {
-        let said = self.counts.keys().copied().collect::<Vec<_>>().join(", ");
+        let listed = self.counts.keys().copied().collect::<Vec<_>>().join(", ");
         let why = match self.has_old_rows(name) {
             true => "a row that is changed or deleted is no new trade",
             false => "some may be no trades",
@@ -164,7 +164,7 @@ impl<'t> MemberValues<'t> {
             Err(_) => format!("{name}={}", values.join("|")),
         };
         format!(
-            "{name} says {said}, and all of these are ticks, but {why}: take those that are, as by --where {}",
+            "{name} says {listed}, and all of these are ticks, but {why}: take those that are, as by --where {}",
             quoted(&example)
         )
     }

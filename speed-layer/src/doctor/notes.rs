@@ -26,7 +26,7 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> V
     let (symbol_from, timestamp_from) = args.sources();
     let (symbol_before, timestamp_before) = before.sources();
     let is_new_zone = args.timestamp_zone.is_some() && before.timestamp_zone.is_none();
-    let said = [
+    let notes = [
         (
             is_new_zone && !is_zone_told,
             "Name the zone in which the producer wrote its times.".to_owned(),
@@ -74,7 +74,7 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> V
                 .to_owned(),
         ),
     ];
-    said.into_iter().filter_map(|(is_so, note)| is_so.then_some(note)).collect()
+    notes.into_iter().filter_map(|(is_so, note)| is_so.then_some(note)).collect()
 }
 
 /// What seems to be passed over. A preset knows where its volumes are.

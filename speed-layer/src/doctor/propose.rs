@@ -3,7 +3,7 @@
 //! What a message has is never passed over: the record's time is tried only where no message could
 //! have one of its own, what is a tick already stays the tick it is, and a feed's preset that loses
 //! a volume is for other messages. And only ticks that may be meant are a reason for flags: see
-//! [`super::trial::Facts::is_hardly_meant`].
+//! [`super::trial::Facts::is_implausible`].
 
 mod doubts;
 mod search;
@@ -69,9 +69,9 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
         if doubts.is_empty() && advice.doubts.is_empty() {
             advice.doubts.extend(search.doubtful_time());
         }
-        advice.doubts.extend(search.afresh(&reading));
+        advice.doubts.extend(search.propose_without_flags(&reading));
         if doubts.is_empty() && advice.doubts.is_empty() {
-            advice.doubts.extend(search.half_guessed());
+            advice.doubts.extend(search.describe_partial_guess());
         }
     }
     advice.doubts.extend(doubts);
@@ -93,7 +93,7 @@ impl Search<'_> {
         let Some(found) = found else {
             return Checked::default();
         };
-        if let Some(doubt) = self.rival(&found) {
+        if let Some(doubt) = self.describe_runner_up(&found) {
             return Checked { doubts: vec![doubt], ..Checked::default() };
         }
         match find_zone(&found, self.args, &self.tried, self.now) {

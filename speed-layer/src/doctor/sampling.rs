@@ -17,7 +17,7 @@ const NEWEST: usize = 1000;
 const MOST: usize = 200_000;
 const MOST_BYTES: usize = 128 << 20;
 /// How long the brokers may take for an answer, and for the next message.
-const PATIENCE: Duration = Duration::from_secs(10);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A message as Kafka hands it out.
 #[derive(Debug, Clone, Default)]
@@ -110,13 +110,13 @@ fn connect(args: &DoctorArgs) -> Result<BaseConsumer<Quiet>, Failure> {
         .create_with_context(Quiet)
         .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
         .map_err(Failure::Configuration)?;
-    if let Err(error) = consumer.fetch_metadata(None, PATIENCE) {
+    if let Err(error) = consumer.fetch_metadata(None, BROKER_TIMEOUT) {
         // What librdkafka has said meanwhile is more to the point than that time is over.
-        let said = consumer.poll(Duration::ZERO).and_then(Result::err).unwrap_or(error);
+        let error = consumer.poll(Duration::ZERO).and_then(Result::err).unwrap_or(error);
         let brokers = &args.kafka_brokers;
         let what =
             format!("no Kafka broker answers at {brokers} (--kafka-brokers, --kafka-property)");
-        return Err(Failure::Infrastructure(anyhow!(said).context(what)));
+        return Err(Failure::Infrastructure(anyhow!(error).context(what)));
     }
     Ok(consumer)
 }
@@ -145,7 +145,7 @@ impl SampledPartition {
             trouble: None,
             is_done: false,
         };
-        match consumer.fetch_watermarks(topic, partition, PATIENCE) {
+        match consumer.fetch_watermarks(topic, partition, BROKER_TIMEOUT) {
             Ok((low, high)) => (new.low, new.high) = (low, high),
             Err(error) => new.trouble = Some(error.to_string()),
         }
@@ -212,9 +212,9 @@ fn read_topic(
                     partition.is_done = true;
                 }
             }
-            Some(Err(error)) if heard.elapsed() > PATIENCE => return Err(error),
+            Some(Err(error)) if heard.elapsed() > BROKER_TIMEOUT => return Err(error),
             Some(Err(error)) => tracing::debug!("reading {}: {error}", partitions[0].topic),
-            None if heard.elapsed() > PATIENCE => {
+            None if heard.elapsed() > BROKER_TIMEOUT => {
                 let silent = rdkafka::types::RDKafkaErrorCode::OperationTimedOut;
                 return Err(KafkaError::MessageConsumption(silent));
             }

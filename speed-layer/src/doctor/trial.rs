@@ -115,7 +115,7 @@ impl Facts {
 
     /// Whether it is plainly not what was meant: of a message that says that it is a book or an
     /// order, with a side as symbol, without a price, or at midnight for want of its time of day.
-    pub fn is_hardly_meant(&self, traits: &Traits) -> bool {
+    pub fn is_implausible(&self, traits: &Traits) -> bool {
         self.is_side || self.is_unset || traits.book.is_some() || self.lacks_time(traits)
     }
 

@@ -55,16 +55,16 @@ pub fn find_zone(
         return ZoneFinding::NotNeeded;
     }
     let current = found.rules(ProvenanceNames::default()).times.zone;
-    let said = tried.iter().find_map(|tried| tried.traits.zone.clone());
-    let all = said.iter().chain(&current).cloned().chain(ZONES.into_iter().filter_map(parse));
+    let explicit = tried.iter().find_map(|tried| tried.traits.zone.clone());
+    let all = explicit.iter().chain(&current).cloned().chain(ZONES.into_iter().filter_map(parse));
     if let Some(best) = times.best_of(all) {
         return match found.timestamp_zone.is_none() && current.as_ref() == Some(&best) {
             true => ZoneFinding::NotNeeded,
             false => times.with_zone(best),
         };
     }
-    match (said, current) {
-        (Some(said), _) if !times.are_ahead(&said) => times.with_zone(said),
+    match (explicit, current) {
+        (Some(explicit), _) if !times.are_ahead(&explicit) => times.with_zone(explicit),
         // A preset's.
         (_, Some(zone)) if found.timestamp_zone.is_none() && !times.are_ahead(&zone) => {
             ZoneFinding::NotNeeded

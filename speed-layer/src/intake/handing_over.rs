@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// How often a stalled intake polls all the same: the group must see it alive.
 const STALLED_POLL: Duration = Duration::from_secs(1);
 /// How long a rebalance or the end may wait for rejected messages to reach their topic.
-const LETTERS_PATIENCE: Duration = Duration::from_secs(3);
+const LETTERS_TIMEOUT: Duration = Duration::from_secs(3);
 
 impl Intake {
     /// Hands over what is due. `false` where rejected messages have to reach their topic first:
@@ -33,7 +33,7 @@ impl Intake {
         let (with_letters, without): (Vec<usize>, Vec<usize>) =
             writers.into_iter().partition(|index| self.writers.has_rejects(*index));
         without.into_iter().try_for_each(|index| self.writers.hand_over(index))?;
-        if !with_letters.is_empty() && !self.are_letters_delivered(patience.min(LETTERS_PATIENCE)) {
+        if !with_letters.is_empty() && !self.are_letters_delivered(patience.min(LETTERS_TIMEOUT)) {
             return Err(rejoin("rejected messages do not reach --dead-letter-topic".into()));
         }
         Ok(with_letters.into_iter().try_for_each(|index| self.writers.hand_over(index))?)

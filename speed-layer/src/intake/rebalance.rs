@@ -218,7 +218,7 @@ impl Intake {
             return;
         };
         match self.try_seek(at, next) {
-            Ok(()) => self.assignment.sought(at),
+            Ok(()) => self.assignment.note_seek(at),
             Err(why) => {
                 tracing::debug!("going on with {at} at {next}: {why}");
                 self.assignment.event(at, Event::SeekFailed, Instant::now());

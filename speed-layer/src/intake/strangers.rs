@@ -29,7 +29,7 @@ fn family(client_id: &str) -> &str {
 impl Intake {
     /// Before the group is joined: afterwards it would be in the middle of a rebalance, and say
     /// nothing.
-    pub(super) fn make_sure_of_the_group(&mut self) -> Step {
+    pub(super) fn check_group(&mut self) -> Step {
         let (begun, outlived) = (Instant::now(), session(&self.shared.config) + OUTLIVED);
         while let Some(members) = self.ask_for_members() {
             self.take_members(&members);
@@ -112,7 +112,7 @@ impl Intake {
             .and_then(|look| self.unmarked.take(&relatives, &look, Instant::now()));
         let found = match (others.first(), unmarked) {
             (Some(other), _) => Some((*other, "does not write into this database".to_owned())),
-            (None, Some(relative)) => Some((relative, no_mark())),
+            (None, Some(relative)) => Some((relative, describe_missing_mark())),
             (None, None) => None,
         };
         let found = found.map(|(member, what)| {
@@ -142,7 +142,7 @@ fn session(config: &Config) -> Duration {
     set.map_or(SESSION, Duration::from_millis)
 }
 
-fn no_mark() -> String {
+fn describe_missing_mark() -> String {
     let silent = SILENT.as_secs();
     format!(
         "has left no mark in this database for {silent} s (speed_instances), as if it wrote into a copy of it, or had \

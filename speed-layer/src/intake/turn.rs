@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 /// Schemas that the registry is asked for after one look at Kafka. A topic has few; bytes that only
 /// look like a registry's name others in each message.
-const ASKED_AT_ONCE: usize = 100;
+const SCHEMAS_PER_TURN: usize = 100;
 
 impl Intake {
     /// Reads until shutdown, or until this membership is of no use any more; then leaves the group.
@@ -40,7 +40,7 @@ impl Intake {
 
     /// Joins the group, unless somebody is in it who has no business there.
     fn join(&mut self) -> Step {
-        self.make_sure_of_the_group()?;
+        self.check_group()?;
         kafka::subscribe(&self.consumer, &self.shared.config).map_err(Interrupt::Failed)
     }
 
@@ -88,7 +88,7 @@ impl Intake {
                 {
                     let at = TopicPartition { topic: message.topic.to_owned(), partition };
                     assignment.event(&at, Event::LacksSchema(id), Instant::now());
-                    if lacking.len() < ASKED_AT_ONCE {
+                    if lacking.len() < SCHEMAS_PER_TURN {
                         lacking.insert(id);
                     }
                     return;

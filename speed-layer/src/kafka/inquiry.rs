@@ -25,13 +25,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is asked who is in the group.
 const ASK_FOR_MEMBERS_EVERY: Duration = Duration::from_secs(10);
 /// How long the brokers may take for one answer; the question is asked again.
-const PATIENCE: Duration = Duration::from_secs(3);
+const BROKER_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long they may leave open which cluster they are before a topic is taken without that: some
 /// never tell.
 const NAMED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Partitions of which a new client is asked at once.
-const MEASURED_AT_ONCE: usize = 100;
+const MEASURED_PER_TURN: usize = 100;
 
 /// A client that has had no answer for this long is replaced: librdkafka's may forget every broker
 /// that it knew, and then connects to none of those that are there.
@@ -412,7 +412,7 @@ impl InquiryThread {
     }
 
     fn do_brokers_answer(&mut self) -> bool {
-        let is_answer = self.client.fetch_metadata(Some(self.config.any_topic()), PATIENCE).is_ok();
+        let is_answer = self.client.fetch_metadata(Some(self.config.any_topic()), BROKER_TIMEOUT).is_ok();
         self.note_answer(is_answer);
         is_answer
     }
@@ -424,7 +424,7 @@ impl InquiryThread {
     }
 
     fn look_at_members(&mut self) {
-        let found = members(&self.client, &self.config.group_id, self.config.any_topic(), PATIENCE);
+        let found = members(&self.client, &self.config.group_id, self.config.any_topic(), BROKER_TIMEOUT);
         self.note_answer(!matches!(found, Err(MembersError::Unanswered(_))));
         match found {
             Ok(members) => {
@@ -440,12 +440,12 @@ impl InquiryThread {
 
     /// `None` where nothing is new, or nobody answers.
     fn look_at(&mut self, topic: &str) -> Option<Finding> {
-        let described = topic_id::describe(&self.client, topic, PATIENCE);
+        let described = topic_id::describe(&self.client, topic, BROKER_TIMEOUT);
         self.note_answer(!matches!(described, Err(NoDescription::Unknown(_))));
         let identity = match described {
             Ok(Description { topic_id, partitions }) => TopicIdentity {
                 topic: topic.to_owned(),
-                cluster_id: self.client.client().fetch_cluster_id(PATIENCE).unwrap_or_default(),
+                cluster_id: self.client.client().fetch_cluster_id(BROKER_TIMEOUT).unwrap_or_default(),
                 topic_id,
                 partitions,
                 was_missing: self.topics.get(topic)?.missing > 1,
@@ -465,7 +465,7 @@ impl InquiryThread {
                 tracing::debug!("asking Kafka about topic {topic}: {why}");
                 // The question goes to one broker, which may be away: any other one says to which
                 // it may go next.
-                if let Err(error) = self.client.fetch_metadata(Some(topic), PATIENCE) {
+                if let Err(error) = self.client.fetch_metadata(Some(topic), BROKER_TIMEOUT) {
                     tracing::debug!("asking Kafka for its brokers: {error}");
                 }
                 return None;
@@ -488,19 +488,19 @@ impl InquiryThread {
         // If there are more than are asked about at once, each has its turn.
         let count = partitions.len().max(1);
         partitions.rotate_left(self.measured % count);
-        self.measured = (self.measured % count).saturating_add(MEASURED_AT_ONCE);
+        self.measured = (self.measured % count).saturating_add(MEASURED_PER_TURN);
         let mut leaders = Leaders::default();
-        for at in partitions.into_iter().take(MEASURED_AT_ONCE) {
-            let Ok(leader) = leaders.of(&client, &at, PATIENCE) else { continue };
+        for at in partitions.into_iter().take(MEASURED_PER_TURN) {
+            let Ok(leader) = leaders.of(&client, &at, BROKER_TIMEOUT) else { continue };
             let asked = Instant::now();
-            match client.fetch_watermarks(&at.topic, at.partition, PATIENCE) {
+            match client.fetch_watermarks(&at.topic, at.partition, BROKER_TIMEOUT) {
                 Ok((low, high)) => {
                     tracing::debug!("{at} has the offsets {low}..{high}, by a new client");
                     self.tell(Some(Finding::Partition(at, Watermarks { low, high }, asked)));
                 }
                 Err(error) => {
                     tracing::debug!("asking a new client for the end of {at}: {error}");
-                    if asked.elapsed() >= PATIENCE / 2 {
+                    if asked.elapsed() >= BROKER_TIMEOUT / 2 {
                         leaders.is_silent(leader);
                     }
                 }
@@ -510,7 +510,7 @@ impl InquiryThread {
     }
 
     fn is_led(&self, at: &TopicPartition) -> bool {
-        leaders::ask(&self.client, &at.topic, PATIENCE)
+        leaders::ask(&self.client, &at.topic, BROKER_TIMEOUT)
             .is_ok_and(|leaders| leaders.contains_key(&at.partition))
     }
 
@@ -525,12 +525,12 @@ impl InquiryThread {
     /// Asked is the partition's leader. Where there is none, or one that does not answer, nobody
     /// waits for it but its own partitions.
     fn watermarks(&mut self, at: &TopicPartition) -> Result<Watermarks, String> {
-        let leader = self.leaders.of(&self.client, at, PATIENCE)?;
+        let leader = self.leaders.of(&self.client, at, BROKER_TIMEOUT)?;
         let begun = Instant::now();
-        let watermarks = self.client.fetch_watermarks(&at.topic, at.partition, PATIENCE);
+        let watermarks = self.client.fetch_watermarks(&at.topic, at.partition, BROKER_TIMEOUT);
         self.note_answer(watermarks.is_ok());
         // A refusal comes quickly, as while another is elected.
-        if watermarks.is_err() && begun.elapsed() >= PATIENCE / 2 {
+        if watermarks.is_err() && begun.elapsed() >= BROKER_TIMEOUT / 2 {
             self.leaders.is_silent(leader);
         }
         let (low, high) = watermarks.map_err(|error| error.to_string())?;

@@ -9,7 +9,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// How long the group's coordinator may take to let this member go; later it finds out by itself.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(10);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a client may take to end its threads; after that it ends in the background.
 const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -18,7 +18,7 @@ pub fn leave(consumer: Consumer, messages: MessageQueues) {
     consumer.context().close();
     // What was asked before and not answered: the client would wait for that without end.
     answer_open(&consumer);
-    let deadline = Instant::now() + LEAVE_PATIENCE;
+    let deadline = Instant::now() + LEAVE_TIMEOUT;
     match consumer.close_queue() {
         Ok(()) => {
             while !consumer.closed() && Instant::now() < deadline {

@@ -21,7 +21,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Messages asked for in one call.
-const AT_ONCE: usize = 512;
+const MESSAGES_PER_CALL: usize = 512;
 
 /// Tells the group's coordinator the offsets. The consumer's poll brings its answer to
 /// [`commit_callback`](rdkafka::consumer::ConsumerContext::commit_callback), which the asynchronous
@@ -161,7 +161,7 @@ impl MessageQueue {
     fn new(consumer: &Consumer) -> Option<Self> {
         // SAFETY: the client lives as long as the consumer.
         let queue = unsafe { c::rd_kafka_queue_new(consumer.client().native_ptr()) };
-        Some(Self { queue: NonNull::new(queue)?, messages: Vec::with_capacity(AT_ONCE) })
+        Some(Self { queue: NonNull::new(queue)?, messages: Vec::with_capacity(MESSAGES_PER_CALL) })
     }
 
     /// Rings the bell from now on when it was empty and is no more.
@@ -197,7 +197,7 @@ impl MessageQueue {
         // The call waits until the array is full, so the wait is for one message only.
         self.fill(wait, 1);
         if !self.messages.is_empty() && limit > 1 {
-            self.fill(Duration::ZERO, (limit - 1).min(AT_ONCE - 1));
+            self.fill(Duration::ZERO, (limit - 1).min(MESSAGES_PER_CALL - 1));
         }
         let (count, mut run) = (self.messages.len(), None);
         for message in self.messages.drain(..) {

@@ -16,7 +16,7 @@ use service::kafka::Quiet;
 use std::time::{Duration, Instant};
 
 /// How long one try may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const TRY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What comes of reading from an offset on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +89,7 @@ fn read_at(
     offset: i64,
 ) -> KafkaResult<ReadAttempt> {
     begin(consumer, at, offset)?;
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TRY_TIMEOUT;
     let mut refusal = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());

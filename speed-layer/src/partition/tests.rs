@@ -464,7 +464,7 @@ fn a_partition_waits_for_the_schema_of_its_next_message_and_goes_on_with_it() {
     assert_eq!(after(&mut partition, Event::LacksSchema(8)), None);
     assert_eq!(partition.state, State::Stalled(Stall::Schema(7)));
     assert_eq!(partition.trouble(Instant::now()), None, "a registry answers in no time");
-    let trouble = partition.trouble(Instant::now() + SCHEMA_PATIENCE).unwrap();
+    let trouble = partition.trouble(Instant::now() + SCHEMA_TIMEOUT).unwrap();
     assert!(trouble.contains("schema 7") && trouble.contains("offset 5"), "{trouble}");
     assert!(partition.is_due(Instant::now() + STALL_RETRY));
     assert_eq!(after(&mut partition, Event::Waited), Some(Action::AskSchema(7)));

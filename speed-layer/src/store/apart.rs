@@ -99,7 +99,7 @@ impl Store {
             self.budget = TimeBudget::Short;
         }
         // If all partitions are taken apart, no other one waits for that.
-        let is_waited_for = left.len() + slow.len() < self.reached.len();
+        let is_waited_for = left.len() + slow.len() < self.written_offsets.len();
         let limit = if is_waited_for { SPLIT_TIME } else { SPLIT_TIME_ALONE };
         let until = Instant::now() + limit;
         for (mut parts, cause) in left {
@@ -178,7 +178,7 @@ impl Store {
         meanwhile: &mut Option<impl FnOnce()>,
     ) -> Result<PartsOutcome, StoreError> {
         while let Some(part) = parts.pop() {
-            if let Some(smaller) = self.not_more_than_is_tried(&part) {
+            if let Some(smaller) = self.split_if_too_large(&part) {
                 parts.extend(smaller.into_iter().rev());
                 continue;
             }
@@ -210,7 +210,7 @@ impl Store {
     }
 
     /// A part of a partition in what is tried of it at once; `None` where that is all of it.
-    fn not_more_than_is_tried(&self, part: &Batch) -> Option<Vec<Batch>> {
+    fn split_if_too_large(&self, part: &Batch) -> Option<Vec<Batch>> {
         let size = part.ranges.iter().find_map(|range| self.quarantined.get(&range.at)?.size);
         let most = size.map_or(self.messages_at_once, |size| self.messages_at_once.min(size));
         // One message may need more than fits.
@@ -293,7 +293,7 @@ impl Store {
             }
             SplitReason::TooMuch(words) => {
                 let now = self.note_too_slow(part, &words);
-                if self.reached.len() <= 1 {
+                if self.written_offsets.len() <= 1 {
                     self.messages_at_once = now;
                 }
                 return Ok(part.parts(now));

@@ -71,7 +71,7 @@ impl Store {
     /// only.
     pub(super) async fn are_tables_free(&mut self) -> Result<bool, StoreError> {
         let limits = self.limits.short_lock();
-        let look = async |connection: &mut PgConnection| limits.look_at_tables(connection).await;
+        let look = async |connection: &mut PgConnection| limits.check_table_locks(connection).await;
         Ok(matches!(self.attempt(look).await?, Try::Done(())))
     }
 
@@ -89,7 +89,7 @@ impl Store {
         };
         let what = self.shared.database.what("writing to");
         let unchecked =
-            self.is_unchecked.then(|| (self.positions_reached(), self.shared.topics().clone()));
+            self.is_unchecked.then(|| (self.written_positions(), self.shared.topics().clone()));
         let (limits, begun) = (Arc::clone(&self.limits), Instant::now());
         let working = async {
             match compare_database(&mut connection, &limits, unchecked.as_ref()).await? {
@@ -99,7 +99,7 @@ impl Store {
         };
         let working = tokio::time::timeout(self.limits.patience(), working);
         let health = &self.shared.health;
-        let Ok(worked) = unless_long(health, self.writer, &mut self.outage, &what, working).await
+        let Ok(worked) = with_time_limit(health, self.writer, &mut self.outage, &what, working).await
         else {
             drop(connection);
             return self.note_unanswered(what).await;
@@ -194,7 +194,7 @@ impl Store {
         self.is_unchecked = true;
         if std::mem::take(&mut self.is_held_up) {
             let ended =
-                pg::in_time(self.limits.patience(), self.limits.clear_the_way(&mut connection))
+                pg::in_time(self.limits.patience(), self.limits.end_blocking_sessions(&mut connection))
                     .await;
             let ended = ended.map_err(|error| {
                 self.shared.database.failure("looking for abandoned sessions in", error)
@@ -220,8 +220,8 @@ impl Store {
         }
     }
 
-    fn positions_reached(&self) -> Vec<Position> {
-        self.reached.iter().map(|(at, next)| Position { at: *at, next: *next }).collect()
+    fn written_positions(&self) -> Vec<Position> {
+        self.written_offsets.iter().map(|(at, next)| Position { at: *at, next: *next }).collect()
     }
 
     /// PostgreSQL works again: what was asked for is done, and not only a step on the way to it.
@@ -251,7 +251,7 @@ impl Store {
 }
 
 /// Goes on with `work`, and logs it where that takes long.
-pub(super) async fn unless_long<T>(
+pub(super) async fn with_time_limit<T>(
     health: &Health,
     writer: u8,
     outage: &mut Outage,

@@ -1,6 +1,6 @@
 //! Whether the database is as it should be: when it is opened, and while nothing is written.
 
-use super::attempt::unless_long;
+use super::attempt::with_time_limit;
 use super::look::{may_write, note_database, note_last_gap};
 use super::offsets::{self, Moved};
 use super::tries::Try;
@@ -37,7 +37,7 @@ impl Store {
                 Ok(connection)
             };
             let opened = tokio::select! {
-                opened = unless_long(&shared.health, 0, &mut outage, &opening, open) => opened,
+                opened = with_time_limit(&shared.health, 0, &mut outage, &opening, open) => opened,
                 () = shared.stop.cancelled() => break,
             };
             match opened {

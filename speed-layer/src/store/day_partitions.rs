@@ -11,7 +11,7 @@ use std::collections::{BTreeSet, HashSet};
 const MAKE: &str = include_str!("../../sql/store/make_days.sql");
 
 /// Days that one transaction makes: each may cost a few locks. Many at once become whole months.
-const AT_ONCE: usize = 256;
+const DAYS_PER_TRANSACTION: usize = 256;
 
 /// The days that are known to have a partition.
 #[derive(Debug, Default)]
@@ -42,7 +42,7 @@ impl DayPartitions {
 
     /// Some of the days that are not known to have a partition: as many as one transaction makes.
     pub fn missing(&self, days: &BTreeSet<Timestamp>) -> Vec<Timestamp> {
-        days.iter().filter(|day| !self.known.contains(day)).take(AT_ONCE).copied().collect()
+        days.iter().filter(|day| !self.known.contains(day)).take(DAYS_PER_TRANSACTION).copied().collect()
     }
 
     /// Notes partitions that have been made.

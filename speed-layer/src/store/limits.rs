@@ -38,7 +38,7 @@ pub const PRESENCE: &str = "speed-layer presence";
 const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode; \
                               set constraints all immediate";
 /// What no batch gets by where somebody has locked it.
-const LOOK_AT_TABLES: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, kafka_offsets, \
+const CHECK_TABLE_LOCKS: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, kafka_offsets, \
                               only realtime_stock in row exclusive mode; rollback";
 /// How a batch's transaction ends: a standby that is waited for has no limit, since giving it up
 /// would call a batch safe that is not.
@@ -47,7 +47,7 @@ pub const COMMIT: &str = "set local statement_timeout = 0; commit";
 /// Ends sessions of this role that hold up others: writers whose process is frozen or gone in the
 /// middle of a COPY, whom no setting of the server's ends, and upkeep, which is done again. A
 /// writer that waits for a standby has done its part.
-const CLEAR: &str = include_str!("../../sql/store/clear_the_way.sql");
+const END_BLOCKING_SESSIONS: &str = include_str!("../../sql/store/end_blocking_sessions.sql");
 
 /// The limits of everything that one try does.
 #[derive(Debug, Clone)]
@@ -115,15 +115,15 @@ impl TimeLimits {
     }
 
     /// Whether somebody has locked a table that all batches need, by the error that this is.
-    pub async fn look_at_tables(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
-        let look = AssertSqlSafe(format!("{}{LOOK_AT_TABLES}", self.begin));
+    pub async fn check_table_locks(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
+        let look = AssertSqlSafe(format!("{}{CHECK_TABLE_LOCKS}", self.begin));
         sqlx::raw_sql(look).execute(connection).await.map(drop)
     }
 
     /// Ends what holds up others, and says how many sessions that was.
-    pub async fn clear_the_way(&self, connection: &mut PgConnection) -> sqlx::Result<i64> {
+    pub async fn end_blocking_sessions(&self, connection: &mut PgConnection) -> sqlx::Result<i64> {
         let mut transaction = self.begin(connection).await?;
-        let ended = pg::within::query_scalar(CLEAR)
+        let ended = pg::within::query_scalar(END_BLOCKING_SESSIONS)
             .bind(WRITER)
             .bind((self.patience() + GRACE).as_secs_f64())
             .bind(UPKEEP)

@@ -18,14 +18,14 @@ use std::time::{Duration, Instant};
 
 /// How long partitions whose query failed are queried apart, before the writer's batches have their
 /// turn.
-const ASKING_APART: Duration = Duration::from_secs(5);
+const PARTS_TIME: Duration = Duration::from_secs(5);
 
 /// The longest pause before what was not taken is asked again.
-const AGAIN_WITHIN: Duration = Duration::from_secs(30);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(30);
 
 /// The pause before a query that failed is tried again: the others have five times as long.
 fn retry_delay(took: Duration) -> Duration {
-    (took * 5).clamp(HELD_BACK_RETRY, AGAIN_WITHIN)
+    (took * 5).clamp(HELD_BACK_RETRY, MAX_RETRY_DELAY)
 }
 
 impl Store {
@@ -73,14 +73,14 @@ impl Store {
             questions.iter().for_each(|question| detection.forget(question.at));
         }
         self.begin_probing(questions);
-        let answers = self.answers(questions).await?;
+        let answers = self.query_starts(questions).await?;
         self.note_busy(&answers);
         for answer in &answers {
             match answer.resolution {
                 // What was never written in this session may be missing from another server as
                 // well.
                 StartResolution::At(next) | StartResolution::AfterGap(next) => {
-                    self.reached.insert(answer.at, next);
+                    self.written_offsets.insert(answer.at, next);
                 }
                 StartResolution::Locked
                 | StartResolution::NeverRead
@@ -92,15 +92,15 @@ impl Store {
     }
 
     /// Those whose query failed before come last, and apart.
-    async fn answers(&mut self, questions: &[StartQuery]) -> Result<Vec<StartAnswer>, StoreError> {
-        let (odd, others): (Vec<StartQuery>, Vec<StartQuery>) = questions
+    async fn query_starts(&mut self, questions: &[StartQuery]) -> Result<Vec<StartAnswer>, StoreError> {
+        let (failed_before, others): (Vec<StartQuery>, Vec<StartQuery>) = questions
             .iter()
             .cloned()
             .partition(|question| self.unresolved.why(question.at).is_some());
         let limits = self.limits.short();
         let mut answers = Vec::with_capacity(questions.len());
         while !others.is_empty() {
-            match self.ask_where(&others, &limits, 2).await? {
+            match self.query_part(&others, &limits, 2).await? {
                 QueryOutcome::Answered(all) => answers.extend(all),
                 // Somebody has locked a whole table, so that nothing can be asked or written.
                 QueryOutcome::Failed(cause) if !self.are_tables_free().await? => {
@@ -109,15 +109,15 @@ impl Store {
                 }
                 QueryOutcome::Failed(cause) => {
                     let partitions: Vec<_> = others.iter().map(|question| question.at).collect();
-                    self.unresolved.put_in_halves(&partitions, &cause.words);
+                    self.unresolved.split(&partitions, &cause.words);
                     self.next_query_apart = Instant::now();
-                    answers.extend(self.answers_apart(questions).await?);
+                    answers.extend(self.query_in_parts(questions).await?);
                     return Ok(answers);
                 }
             }
             break;
         }
-        answers.extend(self.answers_apart(&odd).await?);
+        answers.extend(self.query_in_parts(&failed_before).await?);
         Ok(answers)
     }
 
@@ -125,7 +125,7 @@ impl Store {
     /// fails is alone. What there is no time for has its turn the next time: the others have five
     /// times as long as the failed tries took, and less while it is not known which partitions
     /// fail.
-    async fn answers_apart(
+    async fn query_in_parts(
         &mut self,
         questions: &[StartQuery],
     ) -> Result<Vec<StartAnswer>, StoreError> {
@@ -134,8 +134,8 @@ impl Store {
         if !questions.is_empty() && begun >= self.next_query_apart {
             let asked: BTreeMap<SourcePartition, &StartQuery> =
                 questions.iter().map(|question| (question.at, question)).collect();
-            let (mut alone, mut in_vain) = (Vec::new(), Duration::ZERO);
-            while begun.elapsed() < ASKING_APART
+            let (mut alone, mut failed_for) = (Vec::new(), Duration::ZERO);
+            while begun.elapsed() < PARTS_TIME
                 && let Some(part) = self.unresolved.next(|at| asked.contains_key(&at))
             {
                 let of_part: Vec<StartQuery> =
@@ -151,14 +151,14 @@ impl Store {
                         alone.push(Part { why: words, alone_since, ..part });
                     }
                     QueryOutcome::Failed(cause) => {
-                        self.unresolved.put_in_halves(&part.partitions, &cause.words);
+                        self.unresolved.split(&part.partitions, &cause.words);
                     }
                 }
-                in_vain += tried.elapsed();
+                failed_for += tried.elapsed();
             }
             self.unresolved.put_back(alone);
             let are_known = self.unresolved.are_alone();
-            let pause = if are_known { retry_delay(in_vain) } else { HELD_BACK_RETRY };
+            let pause = if are_known { retry_delay(failed_for) } else { HELD_BACK_RETRY };
             self.next_query_apart = Instant::now() + pause;
         }
         let retry_after = self.next_query_apart.saturating_duration_since(Instant::now());
@@ -182,12 +182,12 @@ impl Store {
             (false, Some(_)) => Arc::new(self.limits.short()),
             (false, None) => Arc::new(self.limits.shortest()),
         };
-        let asked = self.ask_where(questions, &limits, 1).await?;
+        let asked = self.query_part(questions, &limits, 1).await?;
         self.allow_full_try_now(is_full_try && matches!(asked, QueryOutcome::Answered(_)));
         Ok(asked)
     }
 
-    async fn ask_where(
+    async fn query_part(
         &mut self,
         questions: &[StartQuery],
         limits: &TimeLimits,

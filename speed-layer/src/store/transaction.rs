@@ -122,7 +122,7 @@ async fn write_rows(
 }
 
 /// Bars that one statement takes. What is sent of them is in memory three times.
-const BARS_AT_ONCE: usize = 8192;
+const BARS_PER_STATEMENT: usize = 8192;
 
 /// Bars as they are sent.
 struct BarRows<'a> {
@@ -160,7 +160,7 @@ impl<'a> BarRows<'a> {
 
 impl Encoded {
     fn next_of(bars: &mut SortedBars<'_>) -> sqlx::Result<Self> {
-        let bars: Vec<_> = bars.take(BARS_AT_ONCE).collect();
+        let bars: Vec<_> = bars.take(BARS_PER_STATEMENT).collect();
         let rows: Vec<_> = bars.iter().map(|(symbol, start, bar)| (*symbol, *start, bar)).collect();
         Ok(Self { count: rows.len(), arguments: Columns::All.arguments(&rows)? })
     }

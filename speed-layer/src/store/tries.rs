@@ -41,13 +41,13 @@ impl Failures {
 
     /// Counts one more connection that has ended while rows were on their way. Of a part of a batch
     /// at which that was found one is enough.
-    pub(super) fn are_cuts_enough(&mut self) -> bool {
+    pub(super) fn note_cut(&mut self) -> bool {
         self.cuts += 1;
         self.is_probe || self.tries == 1 || self.cuts >= CUTS
     }
 
     /// Counts one more that was neither a lock nor a message that can become a reject.
-    pub(super) fn is_enough(&mut self) -> bool {
+    pub(super) fn note_failure(&mut self) -> bool {
         self.others += 1;
         self.is_probe || self.others >= self.tries
     }

@@ -53,14 +53,14 @@ impl Store {
                     self.shared.metrics.written(batch, begun.elapsed(), Timestamp::now());
                     self.take_more(batch, begun.elapsed());
                     self.allow_full_try_now(is_full_try);
-                    self.note_reached(batch, detecting.into_detected());
+                    self.note_written(batch, detecting.into_detected());
                     return Ok(WholeOutcome::Written);
                 }
                 // The commit of an earlier try got through although its answer was lost.
                 Try::Done(WriteOutcome::WrittenBefore) => {
                     self.note_recovered();
                     self.shared.metrics.written(batch, Duration::ZERO, Timestamp::now());
-                    self.note_reached(batch, detecting.into_detected());
+                    self.note_written(batch, detecting.into_detected());
                     return Ok(WholeOutcome::Written);
                 }
                 Try::Done(WriteOutcome::Fenced(moved)) => return Err(self.fenced(moved)),
@@ -154,10 +154,10 @@ impl Store {
                 // The plan of a statement that a rule has made nothing of outlives the rule.
                 self.connection = None;
                 let why = format!("{} does not take what a batch needs: {words}", at.name());
-                (before.is_enough().then(|| SplitReason::Failed(why.clone())), why)
+                (before.note_failure().then(|| SplitReason::Failed(why.clone())), why)
             }
             Try::Broken(words) => {
-                let is_apart = at != Table::Begin && before.is_enough();
+                let is_apart = at != Table::Begin && before.note_failure();
                 let why = format!("{}: {words}", self.shared.database.what("writing to"));
                 (is_apart.then_some(SplitReason::Failed(words)), why)
             }
@@ -171,7 +171,7 @@ impl Store {
             // Others wait, so it is not tried for as long once more.
             Try::TooMuch(words) => (Some(SplitReason::TooLong(words.clone())), words),
             Try::Cut(words) => {
-                let is_apart = at.is_written() && before.are_cuts_enough();
+                let is_apart = at.is_written() && before.note_cut();
                 return Ok(is_apart.then_some(SplitReason::Failed(words)));
             }
             Try::Again | Try::Done(_) => return Ok(None),
@@ -260,13 +260,13 @@ impl Store {
         }
     }
 
-    fn note_reached(&mut self, batch: &Batch, detected: Detected) {
+    fn note_written(&mut self, batch: &Batch, detected: Detected) {
         self.shared.metrics.found(&detected.findings);
         if let Some(detection) = &mut self.detection {
             detection.adopt(detected);
         }
         for range in batch.ranges.iter() {
-            self.reached.insert(range.at, range.next);
+            self.written_offsets.insert(range.at, range.next);
         }
     }
 

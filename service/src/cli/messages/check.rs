@@ -11,10 +11,10 @@ impl MessageArgs {
     /// A sentence that names two flags of which one would be passed over, for clap to end the
     /// process with.
     pub fn check(&self) -> Result<(), clap::Error> {
-        let said = self
+        let conflict = self
             .contradiction()
             .map(|what| clap::Error::raw(ErrorKind::ArgumentConflict, what + "\n"));
-        said.map_or(Ok(()), Err)
+        conflict.map_or(Ok(()), Err)
     }
 
     /// The sentence.
@@ -119,7 +119,7 @@ mod tests {
     use super::super::Flags;
     use clap::Parser;
 
-    fn said(flags: &[&str]) -> Option<String> {
+    fn find_conflict(flags: &[&str]) -> Option<String> {
         let parsed = Flags::try_parse_from(["test"].iter().chain(flags)).unwrap();
         parsed.messages.check().err().map(|error| error.to_string())
     }
@@ -183,8 +183,8 @@ mod tests {
             (&["--map", "open=o,close=c,volume=c"], "close=c", "volume=c"),
             (&["--preset", "finnhub", "--map", "volume=p"], "price=p", "volume=p"),
         ] {
-            let said = said(flags).unwrap_or_default();
-            assert!(said.contains(one) && said.contains(other), "{flags:?}: {said}");
+            let conflict = find_conflict(flags).unwrap_or_default();
+            assert!(conflict.contains(one) && conflict.contains(other), "{flags:?}: {conflict}");
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
             &["--preset", "alpaca", "--map", "volume=v"],
             &["--preset", "finnhub", "--map", "price=v,volume=p"],
         ] {
-            assert_eq!(said(flags), None, "{flags:?}");
+            assert_eq!(find_conflict(flags), None, "{flags:?}");
         }
     }
 

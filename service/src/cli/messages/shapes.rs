@@ -23,7 +23,7 @@ struct Shape {
     reason: Option<String>,
 }
 
-fn shapes() -> Vec<Shape> {
+fn read_shapes() -> Vec<Shape> {
     include_str!("shapes.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -83,7 +83,7 @@ fn text(tick: &Tick<'_>) -> String {
 
 #[test]
 fn every_shape_is_the_tick_that_is_meant_or_says_why_it_is_none() {
-    for shape in shapes() {
+    for shape in read_shapes() {
         let found = shape.decode(&shape.flags);
         match (&shape.tick, &shape.reason) {
             (Some(tick), None) => {
@@ -102,7 +102,7 @@ fn every_shape_is_the_tick_that_is_meant_or_says_why_it_is_none() {
 
 #[test]
 fn no_shape_has_a_flag_that_it_does_not_need() {
-    for shape in shapes() {
+    for shape in read_shapes() {
         for left_out in 0..shape.flags.len() {
             let mut flags = shape.flags.clone();
             let flag = flags.remove(left_out);
@@ -114,7 +114,7 @@ fn no_shape_has_a_flag_that_it_does_not_need() {
 /// The figures of docs/message-format.md.
 #[test]
 fn the_manual_counts_the_shapes_rightly() {
-    let shapes = shapes();
+    let shapes = read_shapes();
     let count =
         |wanted: &dyn Fn(&Shape) -> bool| shapes.iter().filter(|shape| wanted(shape)).count();
     let with_flags =
@@ -145,7 +145,7 @@ fn the_manual_counts_the_shapes_rightly() {
 
 #[test]
 fn every_reason_speaks_to_a_person() {
-    for shape in shapes() {
+    for shape in read_shapes() {
         if let Err(Reject { reason: Reason::MissingField, detail }) = shape.decode(&[]) {
             assert!(detail.contains("--"), "{}: {detail} names no flag", shape.value);
         }

@@ -10,7 +10,7 @@ use ureq::http::Uri;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// How long an answer may take, and reaching who gives it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 const REACHED_WITHIN: Duration = Duration::from_secs(4);
 /// The longest answer; one that says that all was taken has no bytes.
 const MAX_BYTES: u64 = 4 << 20;
@@ -35,7 +35,7 @@ impl Client {
         let agent = Agent::config_builder()
             .tls_config(tls)
             .http_status_as_error(false)
-            .timeout_global(Some(PATIENCE))
+            .timeout_global(Some(ANSWER_TIMEOUT))
             .timeout_connect(Some(REACHED_WITHIN))
             .build();
         let port = endpoint.port_u16().map(|port| format!(":{port}")).unwrap_or_default();

@@ -22,12 +22,12 @@ impl Search<'_> {
         if self.args.sources().1 != TimestampFrom::Value {
             return None;
         }
-        let (_, by_record) = self.best_from(&Choice::RecordTime.made_in(self.args));
+        let (_, by_record) = self.best_from(&Choice::RecordTime.apply_to(self.args));
         let MessageArgs { timestamp_zone, timestamp_unit, timestamp_from, .. } = self.args.clone();
         let by_value =
             MessageArgs { timestamp_zone, timestamp_unit, timestamp_from, ..by_record.clone() };
         let is_wanting = |with: Outcome, without: Outcome, traits: &Traits| {
-            matches!(with, Outcome::Tick(facts) if !facts.is_hardly_meant(traits))
+            matches!(with, Outcome::Tick(facts) if !facts.is_implausible(traits))
                 && !matches!(without, Outcome::Tick(_))
         };
         let both = self.outcomes(&by_record).into_iter().zip(self.outcomes(&by_value));
@@ -83,7 +83,7 @@ impl Search<'_> {
     }
 
     /// What is reached without the flags as they are, where that is more: they may be wrong.
-    pub(super) fn afresh(&self, reading: &Reading) -> Option<String> {
+    pub(super) fn propose_without_flags(&self, reading: &Reading) -> Option<String> {
         let given = command_line(self.args);
         if given.is_empty() {
             return None;
@@ -105,7 +105,7 @@ impl Search<'_> {
     }
 
     /// What is guessed of some fields, where that alone makes no ticks.
-    pub(super) fn half_guessed(&self) -> Option<String> {
+    pub(super) fn describe_partial_guess(&self) -> Option<String> {
         if self.args.preset.is_some() {
             return None;
         }
@@ -126,7 +126,7 @@ impl Search<'_> {
 
     /// Another array in the same messages, of which as many become ticks: which is meant is for a
     /// person to say.
-    pub(super) fn rival(&self, found: &MessageArgs) -> Option<String> {
+    pub(super) fn describe_runner_up(&self, found: &MessageArgs) -> Option<String> {
         let way = found.each.as_ref().filter(|_| self.args.each.is_none())?;
         let more = |args: &MessageArgs| self.tally(args).ticks.saturating_sub(self.ticks_before());
         let enough = more(found) * (GOOD_SHARE - 1);

@@ -78,11 +78,11 @@ impl<'s> Search<'s> {
     pub fn best(&self) -> Option<MessageArgs> {
         let mut best = self.best_from(self.args);
         for guard in self.guards() {
-            let (score, lifted) = self.best_from(&guard.made_in(&best.1));
+            let (score, lifted) = self.best_from(&guard.apply_to(&best.1));
             let (score, lifted) = match score.understood > best.0.understood {
                 true => (score, lifted),
                 // With other choices beside it, too.
-                false => self.best_from(&guard.made_in(self.args)),
+                false => self.best_from(&guard.apply_to(self.args)),
             };
             if (score.understood.saturating_sub(best.0.understood)) * GOOD_SHARE >= self.tried.len()
             {
@@ -99,19 +99,19 @@ impl<'s> Search<'s> {
     pub fn trades_alone(&self, args: &MessageArgs) -> Option<MessageArgs> {
         let preset = args.preset?;
         let trades = preset.trades()?;
-        let said = args.conditions.clone().unwrap_or_default().0;
-        if said.iter().any(|said| trades.0.iter().any(|trade| trade.path == said.path)) {
+        let given = args.conditions.clone().unwrap_or_default().0;
+        if given.iter().any(|given| trades.0.iter().any(|trade| trade.path == given.path)) {
             return None;
         }
         let only = |kinds: Vec<Condition>| MessageArgs {
-            conditions: Some(Conditions(said.iter().cloned().chain(kinds).collect())),
+            conditions: Some(Conditions(given.iter().cloned().chain(kinds).collect())),
             ..args.clone()
         };
         let must = |condition: Condition| Condition { is_optional: false, ..condition };
         let all_kinds = only(preset.conditions().into_iter().map(must).collect());
         let trades = only(trades.0);
-        let [all, said, alone] = [args, &all_kinds, &trades].map(|args| self.tally(args).ticks);
-        (all == said && 0 < alone && alone < all).then_some(trades)
+        let [all, of_all_kinds, alone] = [args, &all_kinds, &trades].map(|args| self.tally(args).ticks);
+        (all == of_all_kinds && 0 < alone && alone < all).then_some(trades)
     }
 
     pub fn best_from(&self, args: &MessageArgs) -> (CandidateScore, MessageArgs) {
@@ -192,7 +192,7 @@ impl<'s> Search<'s> {
     fn meant(&self, found: &[Outcome]) -> usize {
         let is_one = |((before, now), tried): &((&Outcome, &Outcome), &Tried<'_>)| match now {
             Outcome::Tick(facts) => {
-                matches!(before, Outcome::Tick(_)) || !facts.is_hardly_meant(&tried.traits)
+                matches!(before, Outcome::Tick(_)) || !facts.is_implausible(&tried.traits)
             }
             Outcome::OtherKind | Outcome::Reject => false,
         };
@@ -222,11 +222,11 @@ impl<'s> Search<'s> {
         };
         let mut strict = rules.clone();
         strict.conditions.iter_mut().for_each(|condition| condition.is_optional = false);
-        let said = ticks(&outcomes(strict, &self.tried, self.now));
+        let count = ticks(&outcomes(strict, &self.tried, self.now));
         let loose = outcomes(Rules { conditions: Vec::new(), ..rules }, &self.tried, self.now);
         Own {
-            is_one: said > 0,
-            is_common: said * GOOD_SHARE >= self.tried.len(),
+            is_one: count > 0,
+            is_common: count * GOOD_SHARE >= self.tried.len(),
             loosely: loose.iter().map(|outcome| matches!(outcome, Outcome::Tick(_))).collect(),
         }
     }
@@ -267,7 +267,7 @@ impl Search<'_> {
         for choices in steps {
             let so_far = all.clone();
             for choice in choices {
-                all.extend(so_far.iter().map(|made| choice.made_in(made)));
+                all.extend(so_far.iter().map(|made| choice.apply_to(made)));
             }
         }
         all
@@ -380,7 +380,7 @@ impl Search<'_> {
 /// What was mapped, and what is guessed beside it.
 pub fn completed(map: &MapEntries, guessed: &MapEntries) -> Option<MapEntries> {
     let is_open = |field: Field| {
-        Field::ALL.into_iter().all(|said| map.written(said).is_none() || !said.excludes(field))
+        Field::ALL.into_iter().all(|other| map.written(other).is_none() || !other.excludes(field))
     };
     let more = guessed.paths.iter().filter(|(field, _)| is_open(*field)).cloned();
     let paths: Vec<_> = map.paths.iter().cloned().chain(more).collect();
@@ -457,7 +457,7 @@ pub enum Layout {
 }
 
 impl Choice {
-    pub fn made_in(&self, args: &MessageArgs) -> MessageArgs {
+    pub fn apply_to(&self, args: &MessageArgs) -> MessageArgs {
         let mut args = args.clone();
         match self {
             Self::Zone => args.timestamp_zone = SOME_ZONE.parse().ok(),
