@@ -1,9 +1,8 @@
 //! JSON to [`Tick`]: Kafka values and lines of the archive alike.
 //!
 //! The rules are in `docs/message-format.md`. They live in the strict path, which reads with
-//! serde_json. In front of it stands a fast path that has learned how the last values were laid
-//! out: it takes a value or passes it on, and never decides otherwise than the strict one. It does
-//! not allocate.
+//! serde_json. A fast path runs before it, which has learned how the last values were laid out: it
+//! takes a value or passes it on, and never decides differently. It does not allocate.
 //!
 //! A message that holds several ticks is taken apart first; each of its elements then goes the same
 //! ways.
@@ -63,14 +62,14 @@ pub struct Decoder {
     rules: Arc<Rules>,
     bounds: TimeBounds,
     shapes: Shapes,
-    /// Of the elements of messages, by what is said around them: see [`around::Around`].
+    /// For the elements of messages, by the kind that is given around them: see [`around::Around`].
     element_shapes: [Shapes; 2],
     buffers: Buffers,
-    /// Those of a registry, where there is one.
+    /// The schemas of a registry, where there is one.
     schemas: Option<Schemas>,
 }
 
-/// What no borrowed slice of a value can show.
+/// Buffers for text that differs from the value's bytes (escapes, letter case).
 #[derive(Debug, Default)]
 struct Buffers {
     /// A symbol that was written with escapes.
@@ -79,9 +78,9 @@ struct Buffers {
     upper: String,
     /// Conditions that were not written plainly.
     conditions: String,
-    /// What Connect would read of a value that is not JSON.
+    /// The part of a value that is not JSON which Connect would read.
     reread: Vec<u8>,
-    /// Nothing may stand behind a value.
+    /// Whether nothing may follow a value.
     refuses_rest: bool,
 }
 
@@ -103,7 +102,7 @@ impl Decoder {
         self.bounds.latest = now.plus_micros(MAX_AHEAD);
     }
 
-    /// Whether what stands behind a value makes it none. In a message it is ignored, as Kafka
+    /// Whether anything after a value makes it invalid. In a message it is ignored, as Kafka
     /// Connect does; in a line of the archive it is something else that was archived.
     pub fn refuse_rest(&mut self, refuses: bool) {
         self.buffers.refuses_rest = refuses;
@@ -141,10 +140,10 @@ impl Decoder {
         self.each_by(value, context, Self::decode, Self::decode_element, each)
     }
 
-    /// As [`Decoder::decode_each`], by the strict path alone.
+    /// Like [`Decoder::decode_each`], but uses the strict path alone.
     ///
     /// # Errors
-    /// As [`Decoder::decode_each`].
+    /// See [`Decoder::decode_each`].
     pub fn decode_each_strictly(
         &mut self,
         value: &[u8],
@@ -166,7 +165,7 @@ impl Decoder {
         self.shapes.decode(value, &given)
     }
 
-    /// As [`Decoder::decode_known`], for the line that `lines` begin with; gives its length, too,
+    /// Like [`Decoder::decode_known`], for the line that `lines` begin with; gives its length, too,
     /// without the newline, which must be there. For loops where looking for the newline beforehand
     /// counts.
     #[inline]
@@ -179,7 +178,7 @@ impl Decoder {
         self.shapes.decode_line(lines, &given)
     }
 
-    /// What stands beside a value, as far as the fast path needs it.
+    /// The context of a value, as far as the fast path needs it.
     #[inline(always)]
     fn given<'a>(&self, context: &RecordContext<'a>) -> Given<'a> {
         let mut given = Given {
@@ -199,7 +198,7 @@ impl Decoder {
     fn add_given<'a>(&self, context: &RecordContext<'a>, given: &mut Given<'a>) {
         given.symbol = match self.rules.symbol_from {
             SymbolFrom::Value | SymbolFrom::ValueOrKey => None,
-            // The strict path unescapes what stands in quotes, and refuses what is JSON otherwise.
+            // The strict path unescapes quoted text, and refuses other JSON.
             SymbolFrom::Key => {
                 context.key.filter(|key| !values::may_be_json(key)).and_then(of_bytes)
             }
@@ -262,7 +261,7 @@ impl Decoder {
         let Self { rules, bounds, element_shapes, buffers, .. } = self;
         let strict = Strict { rules, context, bounds: *bounds };
         let outside = Outside(Some((elements, element)));
-        // A symbol that stands around the element goes before the key.
+        // A symbol around the element precedes the key.
         given.key = given.key.filter(|_| matches!(outside.get(Field::Symbol), Ok(None)));
         let Some(around) = around(outside, &rules.conditions) else {
             return strict.decode_element(elements, element, buffers);
@@ -309,11 +308,11 @@ impl Decoder {
         (!is_several(value, &self.rules)).then(|| shape.layout())?
     }
 
-    /// As [`Decoder::decode`], by the strict path alone: the reference that tests hold the fast
-    /// path against.
+    /// Like [`Decoder::decode`], but uses the strict path alone: the reference that tests hold the
+    /// fast path against.
     ///
     /// # Errors
-    /// As [`Decoder::decode`].
+    /// See [`Decoder::decode`].
     pub fn decode_strictly<'a>(
         &'a mut self,
         value: &'a [u8],
@@ -334,7 +333,7 @@ fn of_bytes(text: &[u8]) -> Option<Symbol<'_>> {
     Symbol::new(str::from_utf8(text).ok()?)
 }
 
-/// A clock that is behind must not reject what Kafka itself has already taken: the later of the two
+/// A clock that is late must not reject what Kafka itself has already taken: the later of the two
 /// counts.
 #[inline(always)]
 fn narrow_bounds(bounds: TimeBounds, context: &RecordContext<'_>) -> TimeBounds {
@@ -379,7 +378,7 @@ impl<'a> Strict<'_, 'a> {
         Ok(Record { tick, provenance: elements.provenance })
     }
 
-    /// What says of which kind a tick is may stand outside, as symbol and time may.
+    /// A tick's kind may be given outside the element, as symbol and time may.
     fn check_kind(&self, found: &ValueFields<'a>, outside: Outside<'_, 'a>) -> Result<(), Reject> {
         self.rules.conditions.iter().enumerate().try_for_each(|(at, condition)| {
             let inside = condition.find(found.object)?;
@@ -387,8 +386,8 @@ impl<'a> Strict<'_, 'a> {
         })
     }
 
-    /// Symbol and time may stand outside: they say of what all elements are. A price that stands
-    /// there is none of theirs.
+    /// Symbol and time may be given outside: they apply to all elements. A price outside is none of
+    /// theirs.
     fn tick(
         &self,
         found: &ValueFields<'a>,
@@ -516,7 +515,7 @@ impl<'a> Strict<'_, 'a> {
     }
 }
 
-/// What a tick says beside prices and volume. Nothing of it can make the message none.
+/// A tick's fields other than prices and volume. None of them can make the message invalid.
 fn read_extras<'a>(
     fields: &Fields<'a>,
     prices: &RawPrices<'a>,
@@ -548,8 +547,8 @@ fn read_extras<'a>(
     extras
 }
 
-/// What `read` makes of a value. What is no JSON is read once more as Connect would read it;
-/// `refuses_rest`: unless something stands behind it.
+/// Decodes a value by `read`. A value that is not JSON is read once more as Connect would read it;
+/// with `refuses_rest` only if nothing follows it.
 fn read_json<'a, T>(
     value: &'a [u8],
     refuses_rest: bool,

@@ -111,7 +111,7 @@ fn is_ignorable(character: char) -> bool {
 }
 
 /// Format controls, characters of private use, and what Unicode has given to none: these are what
-/// `str::escape_debug` escapes behind another character. There it leaves combining marks as they
+/// `str::escape_debug` escapes after another character. There it leaves combining marks as they
 /// are.
 fn is_without_glyph(character: char) -> bool {
     let mut bytes = [b'a'; 5];

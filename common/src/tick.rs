@@ -50,7 +50,7 @@ impl<'a> Tick<'a> {
         if tick.is_valid(&bounds) { Ok(tick) } else { Err(tick.reject(&bounds)) }
     }
 
-    /// As [`Tick::new`], for a symbol that has been looked at, and without the reason: a `Result`
+    /// Like [`Tick::new`], for a symbol that has been checked, and without the reason: a `Result`
     /// of this size would be copied for each tick.
     #[must_use]
     #[inline]
@@ -66,7 +66,7 @@ impl<'a> Tick<'a> {
         tick.is_valid(&bounds).then_some(tick)
     }
 
-    /// The same tick, saying this as well. Nothing in it makes a tick invalid.
+    /// The tick with these extras. None of them makes a tick invalid.
     #[must_use]
     pub fn with_extras(self, extras: Extras<'a>) -> Self {
         Self { extras, ..self }

@@ -33,7 +33,7 @@ pub struct Assignment {
     /// How many assignments there have been.
     count: u64,
     skips: bool,
-    /// Since when the group has been waiting for an answer.
+    /// When the group asked; `None` once answered.
     unanswered: Option<Instant>,
     /// Something is to be done about a partition.
     has_pending: bool,

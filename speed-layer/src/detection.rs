@@ -21,7 +21,7 @@ use std::sync::Arc;
 const FORMAT: u8 = 3;
 /// After this many entries the next one is a snapshot, which replaces all of them.
 const MOST_ENTRIES: usize = 512;
-/// The same after this many bytes of entries, or this many times as many as the last snapshot has.
+/// The same after this many bytes of entries, or this many times the bytes of the last snapshot.
 const MOST_BYTES: usize = 4 << 20;
 const MOST_TIMES: usize = 8;
 
@@ -43,7 +43,7 @@ pub struct Detecting<'a> {
     detected: Detected,
 }
 
-/// What the detectors found in a batch.
+/// The detectors' result for a batch.
 #[derive(Default)]
 pub struct Detected {
     pub findings: Vec<SymbolFinding>,
@@ -60,7 +60,7 @@ pub struct SymbolFinding {
     pub finding: Finding,
 }
 
-/// What the log gets of a partition.
+/// The entry of a partition in the detectors' log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
     pub at: SourcePartition,
@@ -69,8 +69,8 @@ pub struct LogEntry {
     pub states: Vec<u8>,
 }
 
-/// What the log says about a partition. It is given the entries one by one: together they may be
-/// eight times as large. `None` where they are of another release.
+/// The detectors' log of a partition, taken entry by entry: together the entries may be eight times
+/// as large. `None` if they are of another release.
 pub struct Remembered(Option<DetectorStates>);
 
 /// The states of one partition.
@@ -133,7 +133,7 @@ impl Detection {
         self.partitions.insert(at, DetectorStates { next, ..partition_states });
     }
 
-    /// What the batch will show. Until [`Detection::adopt`] its partitions are missing here.
+    /// Begins to examine the batch. Until [`Detection::adopt`] its partitions are missing here.
     pub fn detect<'a>(&mut self, batch: &'a Batch) -> Detecting<'a> {
         let taken = batch.ranges.iter().map(|range| {
             let partition_states = self.partitions.remove(&range.at).unwrap_or_default();
@@ -158,8 +158,8 @@ impl Detection {
         self.partitions.extend(detected.states);
     }
 
-    /// The partition is given up. Whoever asks where to begin with it may find as well that others
-    /// have written meanwhile.
+    /// Forgets a partition that is given up. A later query for its start may find that others have
+    /// written meanwhile.
     pub fn forget(&mut self, at: SourcePartition) {
         self.partitions.remove(&at);
     }
@@ -195,7 +195,7 @@ impl<'a> Detecting<'a> {
 }
 
 impl Detected {
-    /// What the log gets.
+    /// The entries for the log.
     fn write(&mut self) {
         let mut snapshots = 0;
         for (at, partition_states) in &mut self.states {
@@ -354,13 +354,13 @@ impl SymbolFinding {
         Timestamp::from_micros(self.finding.at / 1000)
     }
 
-    /// What was to be expected, in the unit that people know: prices in that of the currency, times
-    /// in seconds.
+    /// The expected value, in the unit that people know: prices in that of the currency, times in
+    /// seconds.
     pub fn expected(&self) -> f64 {
         self.in_display_units(self.finding.expected)
     }
 
-    /// What was seen, in the same.
+    /// The observed value, in the same unit.
     pub fn observed(&self) -> f64 {
         self.in_display_units(self.finding.observed)
     }
@@ -422,7 +422,7 @@ mod tests {
         )
     }
 
-    /// What the message says beside price and volume.
+    /// The message's fields other than price and volume.
     fn beside(number: i64) -> String {
         let in_order = number / (5 * PARTITIONS);
         let mut json = match number % 10 {
@@ -471,7 +471,7 @@ mod tests {
         remembered
     }
 
-    /// What the database would hold.
+    /// The rows that the database would hold.
     #[derive(Default)]
     struct Database {
         log: BTreeMap<SourcePartition, Vec<(bool, Vec<u8>)>>,
@@ -526,13 +526,13 @@ mod tests {
         database.found()
     }
 
-    /// What becomes of a batch.
+    /// The fate of a batch.
     #[derive(Debug, Clone, Copy)]
     enum BatchOutcome {
         Written,
         /// The process is killed before it is committed, and another goes on.
         Lost,
-        /// The process is killed behind that.
+        /// The process is killed after that.
         Last,
         /// It fails; another try of the same is committed.
         Retried,

@@ -63,7 +63,7 @@ pub async fn run(args: DoctorArgs) -> Result<(), Failure> {
     conclude(&sampled, &reading, &database)
 }
 
-/// What the exit code says, and the last line of the log.
+/// Decides the exit code, and the last line of the log.
 fn conclude(sampled: &Sampled, reading: &Reading, database: &DatabaseState) -> Result<(), Failure> {
     let unread = sampled.partitions.iter().filter(|partition| partition.trouble.is_some()).count();
     let rejected = sampled.samples.len() - reading.understood();

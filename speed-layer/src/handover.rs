@@ -1,4 +1,4 @@
-//! What the intake asks of the store and what comes back: the words that both sides share.
+//! Messages between the intake and the stores.
 
 use crate::batch::Batch;
 use crate::source::{Source, SourcePartition, TopicIdentity};

@@ -73,8 +73,8 @@ struct Identifying {
 /// The reading half of a session.
 pub struct Intake {
     shared: Arc<Process>,
-    /// Cancelled once the session does not wait for this intake any more. What the process shows is
-    /// the next one's affair then.
+    /// Cancelled once the session does not wait for this intake any more. The next intake then sets
+    /// the process's state.
     left: CancellationToken,
     /// They belong to the consumer, and are dropped before it.
     messages: MessageQueues,
@@ -110,7 +110,7 @@ pub struct Intake {
     absent: BTreeMap<String, String>,
     /// Topics whose source a store is asked for, and those that it did not take.
     identifying: BTreeMap<String, Identifying>,
-    /// What the decoder knows of the registry's schemas.
+    /// The registry's schemas that the decoder has.
     schemas_seen: registry::SchemaCursor,
 }
 

@@ -24,7 +24,7 @@ impl LoggedOutage {
     }
 }
 
-/// What is known of the connection.
+/// The state of the connection.
 pub struct KafkaWatch {
     brokers: String,
     health: Arc<Health>,

@@ -82,7 +82,8 @@ fn spawn(intake: Intake) -> Result<oneshot::Receiver<Result<SessionEnd, Failure>
     Ok(read)
 }
 
-/// Each store carries out the commands for its share; the first that can go on no more ends all.
+/// Each store carries out the commands for its partitions; the first store that fails ends the
+/// session.
 async fn serve_all(
     stores: &mut [Store],
     shares: Vec<mpsc::UnboundedReceiver<StoreCommand>>,

@@ -57,10 +57,10 @@ pub struct Store {
     budget: TimeBudget,
     /// The last try failed: something of somebody's may be in the way.
     is_held_up: bool,
-    /// Tries of the same that got no answer in time.
+    /// Consecutive tries without an answer in time.
     unanswered: u32,
-    /// How far each partition was when this store last wrote it: after a failover to an older state
-    /// not only the partitions of the next batch are to be compared, but all of them.
+    /// The offset last written for each partition. After a failover all of them are compared, not
+    /// only the next batch's.
     written_offsets: BTreeMap<SourcePartition, i64>,
     /// The connection is new: what it shows has not been compared with `written_offsets`.
     is_unchecked: bool,
@@ -75,9 +75,9 @@ pub struct Store {
     unresolved: UnresolvedStarts,
     /// Topics whose source PostgreSQL did not give or take, and since when.
     unidentified: BTreeMap<String, Instant>,
-    /// Before this time no start offsets are queried apart from the others'.
+    /// Failed start offsets are not queried separately before this time.
     next_query_apart: Instant,
-    /// From this time on one of those that are held up may have the whole of `--writer-timeout`.
+    /// Earliest time of the next try with the full `--writer-timeout`.
     next_full_try: Instant,
     /// When a refused message was last logged.
     refused_logged: Option<Instant>,
@@ -105,7 +105,7 @@ impl Quarantine {
     }
 }
 
-/// What becomes of the messages of such a partition.
+/// How the messages of such a partition are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QuarantineState {
     /// They are left out until its start is resolved again: what comes first was not taken.
@@ -138,7 +138,7 @@ pub enum StoreError {
     Fatal(Failure),
 }
 
-/// What a topic is to the database, as far as that could be found out.
+/// The topic's source, if that could be found out.
 pub enum Identified {
     Source(Source),
     /// PostgreSQL does not take what that needs.

@@ -1,9 +1,9 @@
-//! [`Around`]: what stands around an element, said of its kind.
+//! [`Around`]: the kind that is given around an element.
 
 use super::elements::Outside;
 use super::mapping::Condition;
 
-/// What stands around an element, said of its kind.
+/// The kind that is given around an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Around {
     /// Nothing: the element says it itself.
@@ -12,8 +12,8 @@ pub(super) enum Around {
     Fits = 1,
 }
 
-/// What is said around an element of the kinds that are asked for; `None` where the strict path has
-/// to weigh it.
+/// The kinds that are asked for and given around an element; `None` where the strict path has to
+/// weigh it.
 pub(super) fn around(outside: Outside<'_, '_>, conditions: &[Condition]) -> Option<Around> {
     let (mut unsaid, mut holding) = (0, 0);
     for (at, condition) in conditions.iter().enumerate() {

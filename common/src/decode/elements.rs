@@ -28,15 +28,15 @@ pub(super) struct Elements<'a> {
     pub all: Vec<Element<'a>>,
     around: Vec<Around<'a>>,
     pub provenance: Option<Provenance>,
-    /// The record's own time, as the archive has it beside them.
+    /// The record's own time, as the archive has it next to them.
     pub time: Option<Timestamp>,
 }
 
-/// What may be a tick.
+/// An element that may be a tick.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Element<'a> {
     pub raw: &'a RawValue,
-    /// The object that it stands in.
+    /// The object that contains it.
     around: Option<usize>,
 }
 
@@ -44,9 +44,9 @@ pub(super) struct Element<'a> {
 #[derive(Debug)]
 struct Around<'a> {
     fields: Fields<'a>,
-    /// What each condition asks of it.
+    /// The value that each condition asks for.
     condition_values: Vec<Option<&'a RawValue>>,
-    /// The one that it stands in itself.
+    /// The object that directly contains it.
     around: Option<usize>,
 }
 
@@ -74,7 +74,7 @@ struct Way<'a, 'n> {
     /// The object that it is a member of.
     object: &'a str,
     inner: &'a RawValue,
-    /// The names behind the first.
+    /// The names after the first.
     rest: &'n [Box<str>],
 }
 
@@ -110,7 +110,7 @@ impl<'a> Elements<'a> {
             let raw: &RawValue = serde_json::from_str(text).map_err(not_json)?;
             elements.add_value(raw, names, None, rules)?;
         } else {
-            // It may be an array all the same, behind a byte order mark, that is no JSON as it is.
+            // It may be an array all the same, after a byte order mark, that is no JSON as it is.
             let found = ValueFields::of(text, rules)?;
             let Some(way) = Way::of(text, &found, names)? else {
                 return Ok(None);
@@ -172,7 +172,7 @@ impl<'a> Elements<'a> {
     }
 }
 
-/// What stands around an element.
+/// The surroundings of an element.
 #[derive(Clone, Copy)]
 pub(super) struct Outside<'e, 'a>(pub Option<(&'e Elements<'a>, Element<'a>)>);
 
@@ -188,7 +188,7 @@ impl<'a> Outside<'_, 'a> {
             .transpose()
     }
 
-    /// What the nearest object that says it says of the condition at this place.
+    /// The value for the condition at this index, from the nearest object that has one.
     pub fn condition_value(&self, condition: usize) -> Option<&'a RawValue> {
         self.nearest_first().find_map(|around| *around.condition_values.get(condition)?)
     }

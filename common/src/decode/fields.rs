@@ -1,4 +1,4 @@
-//! One pass over a JSON object that notes where the fields of a tick stand, without judging their
+//! One pass over a JSON object that notes the positions of a tick's fields, without judging their
 //! values.
 
 use super::json::not_json;
@@ -11,12 +11,12 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// What was found in an object.
+/// Candidates for a tick's fields in an object.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
-    /// What stands where the mapping says: of each of its paths the last.
+    /// Candidates found at mapped paths; the last one of each path wins.
     mapped: Vec<Candidate<'a>>,
-    /// What stands under a usual name: of each name the last, once the object is read.
+    /// Candidates found under usual names; the last one of each name wins, once the object is read.
     usual: Vec<Candidate<'a>>,
     pub partition: Option<&'a RawValue>,
     pub offset: Option<&'a RawValue>,
@@ -74,9 +74,10 @@ impl<'a> Fields<'a> {
         self.mapped.is_empty() && self.usual.is_empty()
     }
 
-    /// Of two members with the same name the last counts. All are sorted at once: a message may
-    /// have one field in tens of thousands of spellings. Of each field the first two stay that are
-    /// not null: they say which it is, or that it may be two, and are asked for once an element.
+    /// Sorts the candidates, all at once: a message may have one field in tens of thousands of
+    /// spellings. The last of two members with the same name counts. The first two of each field
+    /// that are not null stay: they say which it is, or that it may be two, and are asked for once
+    /// an element.
     fn keep_last(&mut self) {
         fn key<'c>(one: &'c Candidate<'_>) -> (Field, u8, &'c str) {
             (one.field, one.rank, &one.name)
@@ -115,8 +116,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// As [`Fields::get`], for what a tick says beside its prices: a member that is one of those is
-    /// nothing else. Alpaca has a bar's close where a trade has its conditions.
+    /// Like [`Fields::get`], but never returns a member that already is one of the prices: Alpaca
+    /// has a bar's close where a trade has its conditions.
     pub fn extra(
         &self,
         field: Field,
@@ -129,8 +130,8 @@ impl<'a> Fields<'a> {
         self.get(field)?.ok_or_else(|| missing(field, mapping))
     }
 
-    /// Those of a bar where open and close are there, and otherwise the one of a trade. The open,
-    /// high and low beside the price of a trade are those of its day, unless they were mapped.
+    /// The prices of a bar where open and close are there, and otherwise the price of a trade. The
+    /// open, high and low beside a trade's price are those of its day, unless they were mapped.
     pub fn prices(&self, mapping: &Mapping) -> Result<RawPrices<'a>, Reject> {
         if let (Some(open), Some(close)) = (self.get(Field::Open)?, self.get(Field::Close)?) {
             return Ok(RawPrices {
@@ -282,7 +283,7 @@ impl<'a> Fields<'a> {
         for (field, rank) in ends {
             self.note_mapped(*field, *rank, raw);
         }
-        // Of two members with the same name the last counts, with all that it holds.
+        // The last of two members with the same name counts, with all that it holds.
         below.each_end(&mut |end| {
             self.mapped.retain(|known| (known.field, known.rank) != end);
         });
@@ -293,7 +294,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// What a member is looked at for.
+/// The uses that a member may have.
 struct WantedPath<'a, 'r> {
     name: Cow<'a, str>,
     special: Option<Special>,

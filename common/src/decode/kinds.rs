@@ -127,7 +127,7 @@ mod tests {
                     ["tick", "other_kind"]
                 );
             }
-            // What says nothing of its kind may be one: feeds are forwarded in many ways.
+            // A message that does not give its kind may be one: feeds are forwarded in many ways.
             assert_eq!(read(&mut decoder, &tick.replacen(member, "\"x\"", 1)), ["tick"]);
             assert_eq!(read(&mut decoder, &tick.replacen(kind, "null", 1)), ["tick"]);
         }

@@ -117,10 +117,10 @@ impl<'a> Chosen<'a> {
                 || name == rules.names.offset
                 || name == rules.names.record_time
             {
-                // What the fast path does not read there must not be taken for nothing.
+                // Values that the fast path does not read there must not be taken for absent.
                 return None;
             } else {
-                // Anything else is compared as it is: a null may stand for an absent value.
+                // Anything else is compared as it is: a null may mean an absent value.
                 parts.extend(other(raw).map(|part| (part, raw)));
             }
         }
@@ -142,7 +142,7 @@ fn timestamp_part(raw: &RawValue, rules: &Rules) -> Part {
 }
 
 /// Whether the value is of the kind that the fast path reads for the part: text for a symbol, a
-/// number or its text for the others; of what stands in the archive beside the tick a number alone.
+/// number or its text for the others; a number alone for the archive's own members.
 fn is_readable(part: Part, raw: &RawValue) -> bool {
     match part {
         Part::Symbol | Part::TimestampText => is_text(raw),

@@ -7,7 +7,7 @@ use crate::timestamp::TimeRules;
 
 /// The longest text that is tried.
 const MAX_TEXT: usize = 96;
-/// Of `2025-06-06T10:00:`.
+/// The length of `2025-06-06T10:00:`.
 const MINUTE_LEN: usize = 17;
 /// Digits of a fraction that count.
 const MICRO_DIGITS: usize = 6;
@@ -26,7 +26,7 @@ pub(super) struct MinuteCache {
 struct Minute {
     /// `2025-06-06T10:00:` of the last timestamp that was parsed whole.
     text: Literal,
-    /// What followed its fraction, such as `-04:00`; nothing where a zone was named.
+    /// The text after its fraction, such as `-04:00`; empty where a zone was named.
     offset: Literal,
     /// The minute's start, in microseconds of the epoch.
     start: i64,
@@ -37,8 +37,8 @@ impl MinuteCache {
         Self { times, last: None }
     }
 
-    /// The timestamp that stands at `at`, in microseconds of the epoch, and the place of the quote
-    /// that ends it. `None` for what is none.
+    /// The timestamp at `at`, in microseconds of the epoch, and the position of the quote that ends
+    /// it. `None` if it is none.
     #[inline(always)]
     pub fn parse(&mut self, text: Text<'_>, at: usize) -> Option<(i64, usize)> {
         self.last

@@ -5,7 +5,7 @@ use super::sources::{SymbolFrom, TimestampFrom};
 use crate::Named;
 use crate::timestamp::TimeRules;
 
-/// The names under which the archive's connector inserts what Kafka keeps beside a value.
+/// The names under which the archive's connector inserts a record's Kafka fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProvenanceNames {
     /// The member that has the partition.
@@ -29,7 +29,8 @@ impl Default for ProvenanceNames {
 /// The member of Connect's envelope that holds the message.
 pub(super) const PAYLOAD: &str = "payload";
 
-/// What a member is whose name means no field: of a message's place, or of an envelope.
+/// The meaning of a member whose name is no field's: part of a message's position, or of an
+/// envelope.
 #[derive(Clone, Copy)]
 pub(super) enum Special {
     Partition,
@@ -39,14 +40,14 @@ pub(super) enum Special {
     Payload,
 }
 
-/// What a message may look like.
+/// The rules for reading messages.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Rules {
-    /// What the archive calls a line's provenance.
+    /// The archive's names for a line's provenance.
     pub names: ProvenanceNames,
     /// Which members the fields are.
     pub mapping: Mapping,
-    /// Where a message holds several ticks. Those of an array at its top are found without being
+    /// The path to the array of ticks in a message. An array at its top is found without being
     /// told.
     pub each: Option<Path>,
     /// Which messages are meant; all where there is none.
@@ -97,8 +98,7 @@ impl Rules {
         )
     }
 
-    /// Whether something may be looked for in a member of this name, wherever it stands. `false`
-    /// where surely not.
+    /// Whether a member of this name may be used, wherever it is. `false`: surely not.
     pub(super) fn may_want(&self, name: &str) -> bool {
         let conditions = self.conditions.iter().map(|condition| &condition.path);
         let is_on_a_way =
@@ -109,7 +109,8 @@ impl Rules {
             || self.mapping.has_name(name)
     }
 
-    /// What a member of this name says of its message's place, or of its being an envelope.
+    /// The meaning of a member of this name for its message's position, or for its being an
+    /// envelope.
     pub(super) fn special(&self, name: &str) -> Option<Special> {
         match name {
             "schema" => Some(Special::Schema),
@@ -132,7 +133,7 @@ impl Rules {
     }
 }
 
-/// A flag's value as one word: what stands behind a blank in it is no other flag.
+/// A flag's value as one word: text after a blank in it is no other flag.
 fn word(value: &str) -> String {
     match value.contains(|letter: char| letter.is_whitespace() || letter == '"') {
         true => format!("{value:?}"),

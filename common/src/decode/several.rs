@@ -16,7 +16,7 @@ fn trade_of(symbol: &str, price: &str) -> String {
     format!(r#"{{"s":"{symbol}","p":{price},"v":100,"t":1749218401123}}"#)
 }
 
-/// What is made of one element, or of a message that is none.
+/// The outcome for one element, or for a message that has none.
 fn text(index: u16, read: &Result<Record<'_>, Reject>) -> String {
     match read {
         Ok(Record { tick, provenance }) => {
@@ -115,7 +115,7 @@ fn an_envelope_without_an_object_in_it_is_the_message_itself() {
     }
     let beside = one.replace('{', r#"{"schema":"a","payload":{"x":1},"#);
     assert!(all(&rules_of("", MAP), &beside)[0].starts_with("none: missing_field"), "{beside}");
-    // What stands around a payload of candles is theirs.
+    // A symbol around a payload of candles is theirs.
     let candles =
         r#"{"schema":1,"symbol":"AAPL","payload":{"all":[{"price":201.5,"ts":1749218401123}]}}"#;
     assert_eq!(all(&rules_of("payload.all", "price=price"), candles), TWO[..1]);

@@ -1,4 +1,4 @@
-//! What is a tick, what is rejected, and that both paths say the same.
+//! Which values are ticks, which are rejected, and that both paths agree.
 
 use super::*;
 use crate::Volume;
@@ -391,7 +391,7 @@ fn a_clock_that_is_behind_rejects_nothing_that_kafka_has_taken() {
     assert!(behind.decode(value.as_bytes(), &taken).is_ok());
     assert!(behind.decode_known(value.as_bytes(), &taken).is_some());
     assert!(behind.decode_known(value.as_bytes(), &ALONE).is_none());
-    // Nor does a record's time that is behind.
+    // Nor does a late clock of the record's producer.
     let behind = RecordContext { time: Some(Timestamp::from_micros(0)), ..ALONE };
     assert!(decoder().decode(value.as_bytes(), &behind).is_ok());
 }
@@ -728,7 +728,7 @@ fn some_value() -> impl Strategy<Value = String> {
     )
 }
 
-/// What programs write of floats of either width.
+/// Numbers as programs write floats of either width.
 fn some_float() -> impl Strategy<Value = String> {
     (0_u32..2_000_000, 0_u8..3, any::<bool>()).prop_map(|(cents, places, is_single)| {
         let double = f64::from(cents) / 10_f64.powi(i32::from(places) * 3);
@@ -736,7 +736,7 @@ fn some_float() -> impl Strategy<Value = String> {
     })
 }
 
-/// Members that say something beside prices and volume, and some that nearly do.
+/// Members with more than prices and volume, and some that nearly have it.
 fn some_extra() -> impl Strategy<Value = String> {
     let price = prop_oneof![
         6 => "[1-9][0-9]{0,4}\\.[0-9]{1,4}",
@@ -802,7 +802,7 @@ fn a_mapped_correction_is_the_first_condition_and_an_ordinary_trade_has_none() {
         (r#","correction":8"#, "", false),
     ] {
         let mut decoder = mapped("correction=x");
-        // What is learnt of an ordinary trade must not be taken for one that is none.
+        // A shape learnt from an ordinary trade must not be used for one that is none.
         for members in [r#","x":0"#, r#","x":0,"conditions":["@","T"]"#, members, members] {
             let value = format!(r#"{{"symbol":"A","timestamp":1749218401,"price":1{members}}}"#);
             let read = decoder.decode(value.as_bytes(), &ALONE).unwrap();
@@ -1039,7 +1039,7 @@ fn a_mapped_field_stands_where_the_map_says_and_nowhere_else() {
     assert_eq!(read(&mut mapped(map), nested).unwrap(), "A 2.5 3 - 2.5 7");
     let second = nested.replace("\"last\"", "\"other\"").replace("\"h\"", "\"p\":2,\"h\"");
     assert_eq!(read(&mut mapped(map), &second).unwrap(), "A 2 3 - 2 7");
-    // Of two members with the same name the last counts, with all that it holds.
+    // The last of two members with the same name counts, with all that it holds.
     for last in ["{}", "null", "7"] {
         let twice = nested
             .replacen("\"v\":", "\"quote\":{\"last\":9},\"quote\":1,\"v\":", 1)
@@ -1124,7 +1124,7 @@ fn a_key_in_a_registry_s_format_is_no_symbol() {
     }
 }
 
-/// What docs/message-format.md says of the archive by a registry's types.
+/// The sentences of docs/message-format.md about the archive by a registry's types.
 #[test]
 fn what_connect_makes_of_a_schema_s_types_is_read_as_the_manual_says() {
     let map: MapEntries = "price=price.value|price".parse().unwrap();

@@ -4,7 +4,7 @@ use super::instant::Timestamp;
 use crate::Named;
 use crate::decimal::{self, Rounding};
 
-/// What a number counts since 1970-01-01T00:00:00Z, or since .NET's beginning.
+/// The unit of a number since 1970-01-01T00:00:00Z, or since .NET's beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EpochUnit {
     /// By the number's magnitude.

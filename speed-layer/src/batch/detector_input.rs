@@ -1,4 +1,4 @@
-//! What the detectors look at: the ticks of a batch, without what they do not need.
+//! The detectors' input: the ticks of a batch, without the columns that they do not need.
 
 use crate::source::SourcePartition;
 use anomalies::Quote;
@@ -15,7 +15,7 @@ pub struct DetectorInput {
     /// Each symbol of each partition once.
     series: Vec<Series>,
     partitions: Vec<(SourcePartition, SymbolMap<u32>)>,
-    /// What ticks say beside prices and volume, of those that do, in the same order.
+    /// The extras of those ticks that have any, in the same order.
     noted: Vec<Noted>,
     /// Each set of sale conditions once: a feed has few.
     conditions: Vec<Vec<Box<str>>>,
@@ -40,7 +40,7 @@ pub struct DetectorTick {
     is_noted: bool,
 }
 
-/// What a tick says beside price and volume.
+/// A tick's fields other than price and volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Noted {
     /// Where bid and ask are both known.
@@ -119,7 +119,7 @@ impl DetectorInput {
         series
     }
 
-    /// Each tick, with what it says beside price and volume.
+    /// Each tick with its extras.
     pub fn ticks(&self) -> impl Iterator<Item = (&DetectorTick, Noted)> {
         let mut noted = self.noted.iter().copied();
         self.ticks.iter().map(move |tick| {

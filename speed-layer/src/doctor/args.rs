@@ -12,8 +12,8 @@ use service::telemetry::LogArgs;
 /// Reads the newest messages of a topic, up to 1,000 of each partition, and says what share of them
 /// are ticks, why the others are none, and which flags would make them ticks.
 ///
-/// It writes nothing, neither to Kafka nor to PostgreSQL, and joins no group: it may run beside a
-/// layer at work.
+/// It writes nothing, neither to Kafka nor to PostgreSQL, and joins no group: it may run next to a
+/// working layer.
 #[derive(Clone, Parser)]
 #[command(max_term_width = 100, after_help = EXIT_CODES)]
 pub struct DoctorArgs {
@@ -55,7 +55,7 @@ pub struct DoctorArgs {
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = SecretFile::read)]
     pub database_url_file: Option<SecretFile>,
 
-    /// What a run will do about the tables at its start.
+    /// The changes that a run will make to the tables at its start.
     #[arg(long, env = "MIGRATIONS", value_enum, default_value_t = Migrations::Run)]
     pub migrations: Migrations,
 

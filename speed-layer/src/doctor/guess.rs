@@ -1,5 +1,4 @@
-//! Where the fields of a message may stand, by the names and kinds of its members: a guess, for a
-//! person to judge.
+//! Guesses at a message's fields, by the names and kinds of its members, for a person to judge.
 
 use super::anatomy::{Leaf, find_leaves, first_element, number, plain_name};
 use super::times::{instant, is_date, is_date_alone, is_time_by, is_time_name, is_time_of_day};
@@ -74,12 +73,12 @@ const LETTERS: [(Field, &[&str]); 4] = [
 const BAR: [(Field, &str); 4] =
     [(Field::Open, "o"), (Field::High, "h"), (Field::Low, "l"), (Field::Close, "c")];
 
-/// What is guessed of a message.
+/// The guesses for a message.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Guess {
     /// The fields that have no usual name, each with its likeliest place.
     pub entries: Option<MapEntries>,
-    /// Fields that may stand in one of two places, which is for a person to say.
+    /// Fields that may be one of two members, which a person must decide.
     pub doubts: Vec<String>,
 }
 
@@ -106,7 +105,7 @@ pub fn guess(message: &Value, way: Option<&Path>, record_time: Option<Timestamp>
 
 struct Finder<'l, 'a> {
     own: &'l [Leaf<'a>],
-    /// Of symbol and time alone.
+    /// Possible values of symbol and time alone.
     outer: &'l [Leaf<'a>],
     record_time: Option<Timestamp>,
     guess: Vec<(Field, Vec<&'a str>)>,
@@ -130,7 +129,7 @@ impl<'l, 'a> Finder<'l, 'a> {
         self.time();
     }
 
-    /// Notes where a field stands, if that is not where it is looked for anyway.
+    /// Notes a field's path, if it is not looked for there anyway.
     fn field(&mut self, field: Field) {
         let Some(leaf) = self.likeliest(field) else {
             return;
@@ -297,7 +296,7 @@ impl<'l, 'a> Finder<'l, 'a> {
             .or_else(|| is_time().then_some(CLOSE))
     }
 
-    /// Of a whole time inside of an object that has the price no one outside of it is taken.
+    /// If an object that has the price has a whole time, none outside of it is taken.
     fn prefer_beside_the_price(&self, times: &mut Vec<((u8, usize), &'l Leaf<'a>)>) {
         let price =
             self.guess.iter().find(|(field, _)| matches!(field, Field::Price | Field::Close));
@@ -324,7 +323,7 @@ impl<'l, 'a> Finder<'l, 'a> {
     }
 }
 
-/// Of `create_time` and `create_time_ms`, which are one time, the finer.
+/// Of `create_time` and `create_time_ms`, which are one time, the finer one is taken.
 fn finer<'l, 'a>(one: &'l Leaf<'a>, other: &'l Leaf<'a>) -> Option<&'l Leaf<'a>> {
     let is_finer = |one: &Leaf<'_>, other: &Leaf<'_>| {
         let (fine, coarse) = (plain_name(one.name()), plain_name(other.name()));

@@ -15,8 +15,7 @@ const LARGE: i64 = 1_000_000_000_000_000_000;
 /// A number as a time that is so long before its record may count from another day than 1970.
 const LONG: i64 = 5 * 365 * Timestamp::DAY;
 
-/// What to say of the ticks that these samples are. `conditions`: what is asked of their kinds
-/// already.
+/// Hints about the ticks that these samples are. `conditions`: those that the flags have already.
 pub fn of(conditions: &[Condition], found: &[Outcome], tried: &[Tried<'_>]) -> Vec<String> {
     let tick = |(outcome, tried): (&Outcome, _)| match outcome {
         Outcome::Tick(facts) => Some((*facts, tried)),
@@ -57,7 +56,7 @@ fn hint_old_times(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     ))
 }
 
-/// A price beside another open and close: of a quote that tells of its day.
+/// A hint about a price next to another open and close: a quote that tells of its day.
 fn day_price(ticks: &[(Facts, &Tried<'_>)]) -> Option<String> {
     let named = |(facts, tried): &(Facts, &Tried<'_>)| {
         tried.traits.day_price.clone().filter(|_| facts.is_bar)

@@ -1,5 +1,5 @@
 //! Members that tell kinds of ticks: where several kinds are ticks, or a row that is no new one,
-//! that is said, with the kind that is a trade where one is.
+//! there is a note, with the kind that is a trade where one is.
 
 use super::command_line::quoted;
 use super::trial::{Facts, Tried};
@@ -34,16 +34,16 @@ const MEANT: [&str; 19] = [
     // FIX's report of an execution.
     "8",
 ];
-/// Words for sides of trades, and no kinds where nothing else is said.
+/// Words for sides of trades, and no kinds if they are the only values.
 const SIDES: [&str; 2] = ["buy", "sell"];
 /// Words for a row that is gone, in lower case.
 const DELETED: [&str; 6] = ["d", "-d", "delete", "deleted", "remove", "removed"];
-/// Those for one that is another, or was before, where operations are told.
+/// Words for a row that is another one, or was one before, if operations are told.
 const CHANGED: [&str; 6] = ["u", "+u", "-u", "update", "updated", "update_before"];
-/// What feeds begin with: an update of it is what comes next, and no row.
+/// Words at the beginning of feeds: after them come updates, and no rows.
 const BEGINNING: &str = "snapshot";
 
-/// What to say of members that tell kinds. `conditions`: what is asked of them already.
+/// Notes about members that tell kinds. `conditions`: those that the flags have already.
 pub fn of(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String> {
     let mut all: BTreeMap<&str, MemberValues<'_>> = BTreeMap::new();
     for (facts, tried) in ticks {
@@ -63,7 +63,7 @@ pub fn of(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String
     to_say.take(MOST_MEMBERS).map(|(name, values)| values.sentence(name)).collect()
 }
 
-/// What a member says.
+/// The values of a member.
 #[derive(Default)]
 struct MemberValues<'t> {
     /// In how many messages it says a value.
@@ -135,8 +135,8 @@ impl<'t> MemberValues<'t> {
         MEANT.iter().find_map(named)
     }
 
-    /// What is meant: the trades, or both their sides, or what most messages say. Where none of
-    /// these is known a person must tell.
+    /// The values that are meant: the trades, or both their sides, or the value of most messages.
+    /// Where none of these is known a person must tell.
     fn meant(&self, name: &str) -> Vec<String> {
         let is_side = |value: &&&str| SIDES.contains(&value.to_ascii_lowercase().as_str());
         let sides: Vec<&str> = self.counts.keys().filter(is_side).copied().collect();

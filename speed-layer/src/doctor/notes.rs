@@ -1,4 +1,4 @@
-//! What a person should look at in ticks that flags make.
+//! Notes about ticks that flags make, for a person to look at.
 
 use super::anatomy::{find_leaves, first_element, parse};
 use super::command_line::command_line;
@@ -11,7 +11,7 @@ use service::cli::MessageArgs;
 /// Whose zone it is nobody but a person knows.
 pub const SOME_ZONE: &str = "America/New_York";
 
-/// What flags rest on beside themselves.
+/// Assumptions of the flags.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Grounds {
     /// A preset takes keys for symbols.
@@ -77,7 +77,7 @@ pub fn of_flags(args: &MessageArgs, before: &MessageArgs, grounds: Grounds) -> V
     notes.into_iter().filter_map(|(is_so, note)| is_so.then_some(note)).collect()
 }
 
-/// What seems to be passed over. A preset knows where its volumes are.
+/// Members that seem to be passed over. A preset knows where its volumes are.
 pub fn of_ticks(args: &MessageArgs, found: &[Outcome], tried: &[Tried<'_>]) -> Vec<String> {
     let tally = Tally::of(found, tried);
     let rules = args.rules(ProvenanceNames::default());
@@ -150,7 +150,7 @@ fn of_midnights(rules: &Rules, tried: &[Tried<'_>]) -> String {
     }
 }
 
-/// What looks like a volume in a tick that has none, where its fields are looked for.
+/// The member that looks like a volume in a tick that has none, where its fields are looked for.
 fn volume_beside(rules: &Rules, found: &[Outcome], tried: &[Tried<'_>]) -> Option<Path> {
     let is_none = |path: &Path| path.to_string() == "none";
     if rules.mapping.paths(Field::Volume).iter().any(is_none) {

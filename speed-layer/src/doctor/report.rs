@@ -1,4 +1,4 @@
-//! What was found, for a person and for a program.
+//! The report, for a person and for a program.
 
 use super::command_line::command_line;
 use super::database::DatabaseState;
@@ -163,7 +163,7 @@ fn write_proposal(to: &mut String, proposal: &Proposal, all: usize) -> std::fmt:
     write_notes(to, &proposal.notes)
 }
 
-/// What is said in place of flags, before the doubts.
+/// The text instead of flags, before the doubts.
 fn without_flags(doubts: &[String]) -> &'static str {
     match doubts.is_empty() {
         true => "No flags were found that help the others; docs/message-format.md has them all.",
@@ -201,14 +201,14 @@ fn partition(found: &SampledPartition) -> Value {
     })
 }
 
-/// Rounded down: all is said only of all.
+/// Rounded down: "all" means all.
 fn share(part: usize, all: usize) -> String {
     let permille = part * 1000 / all.max(1);
     format!("{part} of {all} messages ({}.{} %)", permille / 10, permille % 10)
 }
 
-/// What share of the messages are ticks that are not of other kinds than the flags take, where some
-/// are.
+/// The share of ticks among the messages that are not of other kinds than the flags take, if there
+/// are such.
 fn of_those_meant(reading: &Reading, all: usize) -> String {
     let meant = all - reading.other_kinds;
     match reading.other_kinds {

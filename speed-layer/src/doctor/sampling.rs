@@ -33,7 +33,7 @@ pub struct Sample {
     pub unread: Option<Reject>,
 }
 
-/// A partition as it stands.
+/// A partition's current state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SampledPartition {
     pub topic: String,
@@ -51,7 +51,7 @@ pub struct SampledPartition {
     is_done: bool,
 }
 
-/// What was read.
+/// The messages that were read.
 #[derive(Debug, Default)]
 pub struct Sampled {
     pub samples: Vec<Sample>,
@@ -61,8 +61,7 @@ pub struct Sampled {
 /// Reads every partition of the topics.
 ///
 /// # Errors
-/// Brokers that do not answer, or a topic that is not there. What is wrong with one partition is
-/// noted there.
+/// If brokers do not answer, or a topic is not there. Trouble with one partition is noted there.
 pub fn read(args: &DoctorArgs) -> Result<Sampled, Failure> {
     let consumer = connect(args)?;
     let mut partitions = Vec::new();
@@ -83,7 +82,7 @@ pub fn read(args: &DoctorArgs) -> Result<Sampled, Failure> {
     Ok(Sampled { samples, partitions })
 }
 
-/// What may be read of one partition.
+/// The offsets that may be read of one partition.
 struct SampleLimits {
     messages: usize,
     bytes: usize,
@@ -111,7 +110,7 @@ fn connect(args: &DoctorArgs) -> Result<BaseConsumer<Quiet>, Failure> {
         .context("the Kafka client refuses its settings (--kafka-brokers, --kafka-property)")
         .map_err(Failure::Configuration)?;
     if let Err(error) = consumer.fetch_metadata(None, BROKER_TIMEOUT) {
-        // What librdkafka has said meanwhile is more to the point than that time is over.
+        // librdkafka's latest error tells more than that the time is over.
         let error = consumer.poll(Duration::ZERO).and_then(Result::err).unwrap_or(error);
         let brokers = &args.kafka_brokers;
         let what =

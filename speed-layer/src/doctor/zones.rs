@@ -24,17 +24,17 @@ const ZONES: [&str; 10] = [
     "Australia/Sydney",
 ];
 
-/// What is known of the zone.
+/// The result of the search for a zone.
 pub enum ZoneFinding {
     /// None is needed, or it was said; or there are dates alone, for which any is an example.
     NotNeeded,
     /// The flags with the right one.
     Found(Box<MessageArgs>),
-    /// What to say of it.
+    /// The note about it.
     Unknown(String),
 }
 
-/// Looks for the zone of the times that the flags `found` need one for. What was said `before`
+/// Looks for the zone of the times that the flags `found` need one for. A zone given `before`
 /// stays.
 pub fn find_zone(
     found: &MessageArgs,
@@ -78,7 +78,7 @@ struct Times<'t> {
     found: &'t MessageArgs,
     tried: &'t [Tried<'t>],
     now: Timestamp,
-    /// Of which samples they are.
+    /// The samples' numbers.
     local: Vec<usize>,
 }
 
@@ -91,7 +91,7 @@ impl Times<'_> {
         ZoneFinding::Found(Box::new(self.with(zone)))
     }
 
-    /// What each sample is in a zone, where it is a tick.
+    /// The tick that each sample is in a zone, if it is one.
     fn all_in(&self, zone: &TimeZone) -> Vec<Option<Facts>> {
         let rules = self.with(zone.clone()).rules(ProvenanceNames::default());
         let tick = |outcome| match outcome {

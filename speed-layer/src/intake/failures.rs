@@ -1,5 +1,4 @@
-//! What the intake does about what Kafka's client cannot do, and about what was found out of
-//! topics.
+//! The intake's reaction to failures of Kafka's client, and to findings about topics.
 
 use super::{Identifying, Intake, Interrupt, Step, rejoin};
 use crate::handover::StoreCommand;
@@ -21,7 +20,7 @@ fn is_not_taken(topic: &str, why: &str) -> String {
     )
 }
 
-/// What the client says of one partition.
+/// A report of the client for one partition.
 pub(super) struct PartitionFailure {
     pub at: TopicPartition,
     pub offset: i64,
@@ -146,7 +145,7 @@ impl Intake {
             Finding::Topic(identity, question) => {
                 self.absent.remove(&identity.topic);
                 if let Err(before) = self.assignment.describe(identity.clone(), question) {
-                    // The client would read on where the old topic stood.
+                    // The client would read on at the old topic's offset.
                     return Err(rejoin(format!(
                         "topic \"{}\" was made anew: its id is {}, it was {}",
                         identity.topic, identity.topic_id, before.topic_id

@@ -1,4 +1,4 @@
-//! What passes between the intake and the stores: batches there, answers back.
+//! The exchange between the intake and the stores: batches there, answers back.
 
 use super::{IDLE, Intake, Step, rejoin};
 use crate::handover::StoreReply;
@@ -20,7 +20,7 @@ impl Intake {
             return Ok(false);
         }
         if self.letters_watch.is_waiting() {
-            // Those that were waited for may be another instance's by now.
+            // The partitions that were waited for may be another instance's by now.
             self.are_letters_delivered(Duration::ZERO);
         }
         due.into_iter().try_for_each(|index| self.writers.hand_over(index))?;
@@ -85,8 +85,8 @@ impl Intake {
         Ok(())
     }
 
-    /// Hands everything over and waits until it is written, at most for `timeout`. What a store
-    /// takes nothing of meanwhile is read again.
+    /// Hands everything over and waits until it is written, at most for `timeout`. Messages that a
+    /// store does not take meanwhile are read again.
     pub(super) fn drain(&mut self, timeout: Duration) -> Step {
         let deadline = Instant::now() + timeout;
         let mut filled = self.writers.holding(|_| true);

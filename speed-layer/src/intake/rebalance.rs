@@ -1,5 +1,4 @@
-//! What the intake does when its share of the partitions changes, and about partitions that are not
-//! read.
+//! The intake's reaction to a new assignment, and to partitions that are not read.
 
 use super::failures::LEADERS_LOST;
 use super::{Intake, Interrupt, Step, rejoin};
@@ -204,7 +203,7 @@ impl Intake {
         }
         kafka::assign(&self.consumer, &list)
             .map_err(|error| rejoin(format!("taking up partitions: {error}")))?;
-        // The client goes on waiting with one that it had before, and that stood then.
+        // The client goes on pausing one that it had before, and that was stalled then.
         self.consumer
             .resume(&list)
             .map_err(|error| rejoin(format!("reading partitions: {error}")))?;
@@ -252,7 +251,7 @@ impl Intake {
             }
         }
         for (at, end) in self.assignment.damaged_ends(&reports.ends, Instant::now()) {
-            // What was fetched may be waiting for the store, and can be read then.
+            // Messages that were fetched may be waiting for the store, and can be read then.
             let stored = self.assignment.stored(&at);
             if stored.is_some_and(|at| !self.writers.is_held_up(at)) {
                 self.pass(&at, end);

@@ -21,7 +21,7 @@ const OUTLIVED: Duration = Duration::from_secs(10);
 /// How often it is asked again meanwhile.
 const ASK_EVERY: Duration = Duration::from_millis(500);
 
-/// What a client id says of the database: instances of one and the same differ behind it.
+/// The database's part of a client id: instances of one database differ after it.
 fn family(client_id: &str) -> &str {
     client_id.rsplit_once('-').map_or(client_id, |(family, _)| family)
 }

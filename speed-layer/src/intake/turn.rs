@@ -111,7 +111,7 @@ impl Intake {
             Polled::Failed { topic, partition, offset, code, why } => {
                 let at = TopicPartition { topic: topic.to_owned(), partition };
                 if kafka::is_damage_code(code) {
-                    // At once: what comes behind it in this burst is not next.
+                    // At once: the messages after it in this burst are not next.
                     shared.metrics.damaged.inc();
                     assignment.event(&at, Event::Damaged(why.clone()), Instant::now());
                 }

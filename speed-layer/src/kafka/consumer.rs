@@ -65,7 +65,7 @@ pub enum Rebalance {
     Revoke(TopicPartitionList),
 }
 
-/// What librdkafka reported since it was last asked.
+/// Reports of librdkafka since the last call.
 #[derive(Debug, Default)]
 pub struct Reports {
     pub rebalances: Vec<Rebalance>,
@@ -103,7 +103,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// What has been reported since the last call.
+    /// Takes the reports since the last call.
     pub fn take_reports(&self) -> Reports {
         let mut reports = self.lock();
         let closing = reports.closing;
@@ -159,7 +159,7 @@ impl ClientContext for Context {
                 if !up.contains(&partition.leader) && !up.contains(&partition.broker) {
                     leaderless.push(at());
                 }
-                // -1001 stands for an end that is not known.
+                // -1001 means that an end is not known.
                 if partition.hi_offset >= 0 {
                     let stable = if partition.ls_offset >= 0 {
                         partition.ls_offset
@@ -242,7 +242,7 @@ fn assign_none(consumer: &Consumer) {
 
 /// Stops reading whatever is read, and tells the group so.
 fn unassign_all(consumer: &Consumer) {
-    // What was never assigned to the client must not be in the list.
+    // A partition that was never assigned to the client must not be in the list.
     match consumer.assignment() {
         Ok(partitions) => unassign(consumer, &partitions),
         Err(error) => tracing::debug!("giving up partitions: {error}"),

@@ -1,6 +1,5 @@
-//! [`Inquiry`]: a thread that asks the brokers what nobody should have to wait for. It has a client
-//! of its own, so that a partition without a leader holds up no other, and the end of a session no
-//! answer.
+//! [`Inquiry`]: a thread with its own Kafka client for requests that may block: a partition without
+//! a leader holds up no other one, and the end of a session no answer.
 
 use super::leaders::{self, Leaders};
 use super::leave::drop_with_timeout;
@@ -37,23 +36,23 @@ const MEASURED_PER_TURN: usize = 100;
 /// that it knew, and then connects to none of those that are there.
 const RENEW_AFTER: Duration = Duration::from_secs(20);
 
-/// What is asked.
+/// A question to Kafka.
 #[derive(Debug)]
 enum KafkaQuestion {
-    /// What is this topic now? From then on it is looked at again and again. The number tells the
-    /// question.
+    /// Which topic is this now? From then on it is checked again and again. The number identifies
+    /// the question.
     Topic(String, u64),
-    /// What is there of this partition?
+    /// Which offsets does this partition have?
     Partition(TopicPartition),
     Slow(Slow),
 }
 
-/// What may take seconds to find out.
+/// A question whose answer may take seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Slow {
-    /// What can be read from this offset on?
+    /// Which offset from this one on can be read?
     Readable(TopicPartition, i64),
-    /// What is there of these partitions, which the client finds no leader for?
+    /// Which offsets do these partitions have, for which the client finds no leader?
     Ends(Vec<TopicPartition>),
     /// Do the brokers name a leader for this partition?
     Leader(TopicPartition),
@@ -64,8 +63,8 @@ enum Slow {
 }
 
 impl Slow {
-    /// Whether one answer is enough for both. Whoever asks about a damaged batch or a right does so
-    /// of each partition; of anything else the newest question is the one that counts.
+    /// Whether one answer is enough for both. A question about a damaged batch or a right is for
+    /// each partition; of any other kind the newest question counts.
     fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Readable(at, _), Self::Readable(other, _))
@@ -75,8 +74,8 @@ impl Slow {
     }
 }
 
-/// What is still to be found out. Who has no answer asks again, and must not find its own questions
-/// before itself: of each kind and partition one waits at most.
+/// Questions that are still open. A partition without an answer asks again, and must not find its
+/// own questions before itself: at most one of each kind and partition waits.
 #[derive(Debug, Default)]
 struct Waiting {
     /// No partition of a topic is begun before it is known which topic it is, so these come first.
@@ -105,7 +104,7 @@ impl Waiting {
     }
 }
 
-/// What was found out.
+/// An answer.
 #[derive(Debug)]
 pub enum Finding {
     /// When it was asked for, and whenever it has changed since; the number is that of the last
@@ -119,7 +118,7 @@ pub enum Finding {
     Missing(String),
     /// The brokers do not tell this user about the topic of this name; in their words.
     Forbidden(String, String),
-    /// What it has, and when that was asked.
+    /// The offsets that it has, and when that was asked.
     Partition(TopicPartition, Watermarks, Instant),
     /// The first offset from `from` on that can be read.
     Readable { at: TopicPartition, from: i64, offset: i64 },
@@ -184,12 +183,12 @@ impl Inquiry {
         self.ask(KafkaQuestion::Partition(partition));
     }
 
-    /// Where to go on behind a damaged batch.
+    /// The offset to go on at after a damaged batch.
     pub fn about_readable(&self, partition: TopicPartition, damaged: i64) {
         self.ask(KafkaQuestion::Slow(Slow::Readable(partition, damaged)));
     }
 
-    /// What is there of partitions for which the client finds no leader.
+    /// The offsets of partitions for which the client finds no leader.
     pub fn about_ends(&self, partitions: Vec<TopicPartition>) {
         self.ask(KafkaQuestion::Slow(Slow::Ends(partitions)));
     }
@@ -214,7 +213,7 @@ impl Inquiry {
         let _ = self.questions.send(question);
     }
 
-    /// What was found out since the last call.
+    /// Takes the answers since the last call.
     pub fn findings(&self) -> impl Iterator<Item = Finding> + '_ {
         self.findings.try_iter()
     }
@@ -232,7 +231,7 @@ fn create_client(config: &Config) -> Result<BaseConsumer<Quiet>, Failure> {
 struct TopicInquiry {
     /// The number of the last question.
     number: u64,
-    /// What was last found out about it since somebody asked. `None`: nothing, or it was not there.
+    /// The last answer since somebody asked. `None`: none, or the topic was not there.
     last_answer: Option<TopicIdentity>,
     /// How often it was not there. A broker that has just started may know nothing yet.
     missing: u32,
@@ -349,8 +348,7 @@ impl InquiryThread {
     fn note(&mut self, question: KafkaQuestion) {
         match question {
             KafkaQuestion::Topic(topic, number) => {
-                // Whoever asks wants to hear of it, new or not; if nobody answers now, then at the
-                // next look.
+                // The answer is wanted, new or not; if nobody answers now, then at the next look.
                 let asked = self.topics.entry(topic.clone()).or_default();
                 (asked.number, asked.last_answer) = (number, None);
                 self.waiting.topics.insert(topic);

@@ -16,7 +16,7 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 /// Leaves the group, and gives the client back.
 pub fn leave(consumer: Consumer, messages: MessageQueues) {
     consumer.context().close();
-    // What was asked before and not answered: the client would wait for that without end.
+    // A question that is open: the client would wait for its answer without end.
     answer_open(&consumer);
     let deadline = Instant::now() + LEAVE_TIMEOUT;
     match consumer.close_queue() {

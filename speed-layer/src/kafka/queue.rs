@@ -50,11 +50,11 @@ pub fn commit(consumer: &Consumer, offsets: &TopicPartitionList) -> KafkaResult<
     }
 }
 
-/// What comes out of the queue.
+/// An item of the queue.
 #[derive(Debug)]
 pub enum Polled<'a> {
     Message(Message<'a>),
-    /// What the client has to say of a partition; `offset` is below zero where it names none.
+    /// A client's error for a partition; `offset` is below zero where it names none.
     Failed {
         topic: &'a str,
         partition: i32,
@@ -116,7 +116,8 @@ impl Drop for MessageQueues {
     }
 }
 
-/// What queues ring when messages come into an empty one. librdkafka can wait for one queue only.
+/// A bell that queues ring when messages come into an empty one. librdkafka can wait for one queue
+/// only.
 struct Bell {
     /// Shared with librdkafka, which holds its address.
     rope: Arc<SyncSender<()>>,
@@ -218,7 +219,7 @@ impl MessageQueue {
         let filled = self.messages.len();
         let room = count.min(self.messages.capacity() - filled);
         let millis = i32::try_from(wait.as_millis()).unwrap_or(i32::MAX);
-        // SAFETY: the array has room for `room` pointers behind the `filled` ones, and as many are
+        // SAFETY: the array has room for `room` pointers after the `filled` ones, and as many are
         // valid as the call says.
         unsafe {
             let end = self.messages.as_mut_ptr().add(filled);
@@ -322,7 +323,7 @@ mod tests {
     use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
     use std::time::Instant;
 
-    /// What the coordinator says of offset 7 of partition 0.
+    /// The coordinator's answer for offset 7 of partition 0.
     fn acknowledged(consumer: &Consumer) -> Vec<(TopicPartition, i64)> {
         let mut offsets = TopicPartitionList::new();
         offsets.add_partition_offset("ticks", 0, Offset::Offset(7)).unwrap();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// Shorter absences are ordinary: a broker restarts, a leader moves.
 pub const ABSENCE_TO_LOG: Duration = Duration::from_secs(3);
 
-/// What is worth a line.
+/// A change that is worth a log line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LeaderNews {
     /// Partitions that had a leader at the last line, or at the beginning, have none.

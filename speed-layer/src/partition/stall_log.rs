@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// stalls again after each of them.
 pub(super) const RECOVERED_AFTER: Duration = Duration::from_secs(3);
 
-/// What was logged of a partition's stalls, and why it is stalled.
+/// The logged stalls of a partition, and why it is stalled.
 #[derive(Debug, Default)]
 pub(super) struct StallLog {
     /// Why the store, when it was last asked, did not say where to begin.

@@ -8,21 +8,21 @@ use crate::source::SourcePartition;
 use common::Timestamp;
 use std::time::{Duration, Instant};
 
-/// How often a refused message is logged.
+/// Minimum interval between log lines about refused messages.
 const REFUSED_LOG_INTERVAL: Duration = Duration::from_secs(60);
-/// How long partitions may be taken apart while others wait.
+/// Time limit for splitting partitions while others wait.
 const SPLIT_TIME: Duration = Duration::from_secs(1);
-/// The same where no others are known to wait: some may come, or these may be revoked.
+/// The limit if no others are known to wait: some may come, or these may be revoked.
 const SPLIT_TIME_ALONE: Duration = Duration::from_secs(10);
-/// How long the others then have their turn.
+/// Time that the others then have for their turn.
 const OTHERS_TURN: Duration = Duration::from_millis(500);
-/// After messages took too long together, this many times fewer are tried at once.
+/// Divisor for the number of messages after a timeout.
 const SHRINK_FACTOR: u32 = 16;
 
-/// What became of the parts of a partition.
+/// The outcome for the parts of a partition.
 enum PartsOutcome {
     Written,
-    /// What comes next of it is not taken.
+    /// PostgreSQL does not take its next messages.
     HeldBack(Vec<HeldBackPartition>),
     /// Parts of it were not taken, for this reason, and there is no time to try more.
     OutOfTime(Cause),
@@ -30,10 +30,11 @@ enum PartsOutcome {
 
 impl Store {
     /// Writes a batch in one transaction, trying until it is in or another consumer has moved its
-    /// partitions. What PostgreSQL does not take as a whole is written partition by partition, and
-    /// taken apart until each refused message is alone and becomes a reject. Partitions for which
-    /// somebody holds a lock, or with a message that is not taken at all, are left out and
-    /// returned. `meanwhile` runs once PostgreSQL is busy, and at the latest after the first try.
+    /// partitions. A batch that PostgreSQL does not take as a whole is written partition by
+    /// partition, and taken apart until each refused message is alone and becomes a reject.
+    /// Partitions on which somebody holds a lock, or with a message that is not taken at all, are
+    /// left out and returned. `meanwhile` runs once PostgreSQL is busy, and at the latest after the
+    /// first try.
     pub async fn write(
         &mut self,
         batch: &Batch,
@@ -41,8 +42,8 @@ impl Store {
     ) -> Result<Vec<HeldBackPartition>, StoreError> {
         let mut meanwhile = Some(meanwhile);
         if !self.is_quarantined(batch) && batch.fits(self.messages_at_once) {
-            // What is refused may be so for what was known of partitions: then the second time it
-            // is not.
+            // Rows may be refused because of outdated knowledge of partitions: then the second try
+            // succeeds.
             match self.write_whole(batch, 2, &mut meanwhile).await? {
                 WholeOutcome::Written => return Ok(Vec::new()),
                 WholeOutcome::MustBeSplit(reason) => self.prepare_split(batch, &reason),
@@ -60,7 +61,7 @@ impl Store {
             SplitReason::TooMuch(why) => {
                 self.messages_at_once = self.note_too_slow(batch, why);
             }
-            // The rest of a batch of which one message may be the cause is not to take as long.
+            // One message may be the cause: the rest of the batch gets a shorter limit.
             SplitReason::TooLong(_)
             | SplitReason::NoDetectorState(Cause { kind: CauseKind::Slow, .. }) => {
                 self.budget = TimeBudget::Short;
@@ -143,8 +144,8 @@ impl Store {
         }
     }
 
-    /// The partitions that are not held back. Those that are probed come after the others, and each
-    /// of them is the first of the probed ones now and then.
+    /// The partitions that are not held back. Probed ones come after the others, and take turns at
+    /// being the first of the probed ones.
     fn in_turn(&self, all: impl IntoIterator<Item = Vec<Batch>>) -> Vec<Vec<Batch>> {
         let is_held_back = |part: &Batch| part.ranges.iter().any(|r| self.holds_back(r.at));
         let free = all.into_iter().filter(|parts| !parts.iter().any(is_held_back));
@@ -169,8 +170,8 @@ impl Store {
         parts.iter().any(|part| self.is_quarantined(part))
     }
 
-    /// Writes the parts of one partition, of which the last is the next one. Those that are not
-    /// taken are made smaller, up to the first one behind `until`.
+    /// Writes the parts of one partition, of which the last is the next one. Parts that are not
+    /// taken are made smaller, up to the first one after `until`.
     async fn take_apart(
         &mut self,
         parts: &mut Vec<Batch>,

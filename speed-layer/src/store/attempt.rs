@@ -121,7 +121,7 @@ impl Store {
         }
     }
 
-    /// What follows from a try that PostgreSQL has not answered.
+    /// Decides what to do after a try that PostgreSQL has not answered.
     async fn note_unanswered<T>(&mut self, what: String) -> Result<Try<T>, StoreError> {
         self.forget_day_partitions();
         self.is_held_up = true;
@@ -137,7 +137,7 @@ impl Store {
         Ok(Try::Again)
     }
 
-    /// What follows from a try that PostgreSQL has answered by an error.
+    /// Decides what to do after a try that PostgreSQL has answered by an error.
     async fn note_failed<T>(
         &mut self,
         connection: PgConnection,
@@ -149,7 +149,7 @@ impl Store {
         if verdict != Verdict::Locked {
             self.unanswered = 0;
         }
-        // What is refused is data: were it for its day's partition, the next try would be told.
+        // Refused rows are data: were their day's partition the cause, the next try would be told.
         if !matches!(verdict, Verdict::Locked | Verdict::Refused(_)) {
             self.forget_day_partitions();
         }
@@ -243,8 +243,8 @@ impl Store {
         self.outage.failed(&why).await;
     }
 
-    /// What was right when the process began ([`Store::open`]) is somebody's change since, or a
-    /// moment's: a restart would cure it no sooner.
+    /// Waits after a failure. Settings were right when the process began ([`Store::open`]):
+    /// somebody has changed them since, or the failure passes. A restart would cure neither sooner.
     async fn pause(&mut self, failure: &Failure) {
         self.pause_for(&failure.reason()).await;
     }
@@ -268,7 +268,7 @@ pub(super) async fn with_time_limit<T>(
     work.await
 }
 
-/// What came of a query.
+/// The result of a query.
 pub(super) enum QueryOutcome<T> {
     Answered(T),
     /// PostgreSQL answers, but not this.
@@ -288,7 +288,7 @@ impl<T> QueryOutcome<T> {
     }
 }
 
-/// What came of work on a connection.
+/// The result of work on a connection.
 enum Worked<T> {
     Done(T),
     /// The work was not begun: the connection shows another database than was left.
@@ -299,7 +299,7 @@ enum Worked<T> {
 enum DatabaseMismatch {
     /// It is an older state of the same database.
     RolledBack(Moved),
-    /// Its source ids stand for other topics.
+    /// Its source ids mean other topics.
     SourceIds(String),
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 const IS_READ_ONLY: &str = "select current_setting('transaction_read_only') = 'on'";
 
-/// What a look at the database finds.
+/// The result of a look at the database.
 enum Looked {
     Good,
     ReadOnly,
@@ -57,8 +57,8 @@ impl Store {
         Ok(None)
     }
 
-    /// Makes sure that the database takes writes, and that the stored offsets are not behind
-    /// `positions`, where they once were.
+    /// Makes sure that the database takes writes, and that the stored offsets are not below
+    /// `positions`, which they had reached.
     pub async fn check(&mut self, positions: &[Position]) -> Result<(), StoreError> {
         while !self.shared.stop.is_cancelled() {
             let limits = Arc::clone(&self.limits);

@@ -24,7 +24,7 @@ impl DayPartitions {
     /// attaching takes a lock that lasts until the end of its own.
     ///
     /// # Errors
-    /// PostgreSQL's.
+    /// If PostgreSQL refuses a statement, or its connection breaks.
     pub async fn ensure(
         &mut self,
         connection: &mut PgConnection,

@@ -1,5 +1,5 @@
-//! What the server itself ends, so that no try leaves anything behind when nobody waits for it any
-//! more.
+//! Limits that the server itself enforces, so that no try leaves anything running that nobody waits
+//! for any more.
 
 use service::pg::{self, Limits};
 use sqlx::postgres::PgRow;
@@ -9,7 +9,7 @@ use std::time::Duration;
 /// How long a statement may wait for a lock. Short, because PostgreSQL then says what was waited
 /// for, and what is in the way can be looked at.
 const LOCK: Duration = Duration::from_secs(4);
-/// The same where others wait for the answer: a lock that is held for longer is waited for later.
+/// The limit if others wait for the answer: a lock that is held for longer is waited for later.
 const SHORT_LOCK: Duration = Duration::from_millis(250);
 /// How long a statement may take where others wait for the answer.
 const SHORT_STATEMENT: Duration = Duration::from_secs(5);
@@ -25,19 +25,19 @@ const ANSWER_GRACE: Duration = Duration::from_secs(5);
 /// abandoned.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What the sessions that write are called in `pg_stat_activity`.
+/// The name of the sessions that write in `pg_stat_activity`.
 const WRITER: &str = "speed-layer";
-/// What the sessions that look after the days are called.
+/// The name of the sessions that look after the days.
 pub const UPKEEP: &str = "speed-layer upkeep";
-/// What the sessions that show who writes are called.
+/// The name of the sessions that show which instances write.
 pub const PRESENCE: &str = "speed-layer presence";
 
-/// How a batch's transaction begins. A table that somebody has locked is waited for before anything
-/// is written: a try that fails later leaves dead rows. What somebody's triggers would check at the
-/// end is checked with each table's rows, so that it is known whose fault it is.
+/// Begins a batch's transaction. A table that somebody has locked is waited for before anything is
+/// written: a try that fails later leaves dead rows. Constraints that somebody's triggers would
+/// check at the end are checked with each table's rows, so that the table at fault is known.
 const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode; \
                               set constraints all immediate";
-/// What no batch gets by where somebody has locked it.
+/// Locks the tables that every batch needs: this shows whether someone else holds one.
 const CHECK_TABLE_LOCKS: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, kafka_offsets, \
                               only realtime_stock in row exclusive mode; rollback";
 /// How a batch's transaction ends: a standby that is waited for has no limit, since giving it up
@@ -78,7 +78,7 @@ impl TimeLimits {
     }
 
     fn with_lock(statement: Duration, lock: Duration) -> Self {
-        // What both limits would end at once is said to be the statement's fault.
+        // If both limits end a statement at once, PostgreSQL names the statement's.
         let lock = Some(lock.min(statement * 2 / 3));
         let limits = Limits { lock, statement: Some(statement), idle: Some(statement) };
         Self { statement, begin: limits.begin_statement(&[]) }

@@ -15,7 +15,7 @@ use sqlx::{Connection as _, PgConnection, Postgres, Row};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-/// What became of a batch.
+/// The outcome of writing a batch.
 pub enum WriteOutcome {
     Written,
     /// PostgreSQL reported no error, and took fewer rows than it was given. Nothing is written.
@@ -32,7 +32,7 @@ pub type Stored = BTreeMap<SourcePartition, i64>;
 /// How often a partition's offset was moved back.
 pub type Rewinds = BTreeMap<SourcePartition, i32>;
 
-/// What the locked rows of `kafka_offsets` say.
+/// The locked rows of `kafka_offsets`.
 #[derive(Debug, Default)]
 pub struct LockedOffsets {
     pub stored: Stored,
@@ -137,8 +137,8 @@ pub async fn find_rolled_back(
     }))
 }
 
-/// Moves the offsets behind the ranges; the rows must be locked and compared. Returns how many
-/// have the new offset then.
+/// Moves the offsets past the ranges; the rows must be locked and compared. Returns how many have
+/// the new offset then.
 pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<u64> {
     let positions: Vec<_> =
         ranges.iter().map(|range| Position { at: range.at, next: range.next }).collect();
@@ -201,7 +201,7 @@ pub(super) async fn resolve_starts(
     let (answers, found): (Vec<StartAnswer>, Vec<ToRecord>) = answers.into_iter().unzip();
     let ends: Vec<Position> = found.iter().filter_map(|found| found.end).collect();
     if !ends.is_empty() {
-        // Whoever asks next, after a restart as well, could not see it where the log has grown.
+        // A later query, after a restart as well, could not see it if the log has grown.
         execute(&mut transaction, statements::NOTE_LOG_ENDS, &ends).await?;
     }
     let gaps: Vec<Gap> = found.into_iter().flat_map(|found| found.gaps).collect();
@@ -214,7 +214,7 @@ pub(super) async fn resolve_starts(
     Ok(ResolvedStarts { answers, rewinds, gaps })
 }
 
-/// Records gaps, and moves the offsets behind them; or does neither.
+/// Records gaps, and moves the offsets past them; or does neither.
 async fn pass_over(connection: &mut PgConnection, gaps: &[Gap]) -> Result<(), WriteError> {
     if gaps.is_empty() {
         return Ok(());
@@ -242,8 +242,8 @@ struct StoredOffset {
 
 impl StoredOffset {
     /// Where Kafka's log has ended before the offset: the stored end, or the one that was seen
-    /// since the offset was stored. What was seen earlier proves nothing: another instance may have
-    /// moved the offset since.
+    /// since the offset was stored. An end that was seen earlier proves nothing: another instance
+    /// may have moved the offset since.
     fn known_end(&self, seen: Option<SeenEnd>) -> Option<i64> {
         let seen = seen.filter(|seen| self.unmoved_for > seen.asked.elapsed());
         let ends = [self.log_end, seen.map(|seen| seen.offset)];
@@ -251,7 +251,7 @@ impl StoredOffset {
     }
 }
 
-/// What is to be written beside an answer.
+/// The rows to write along with an answer.
 #[derive(Debug, Default)]
 struct ToRecord {
     /// Gaps to record and to pass over.
@@ -317,7 +317,7 @@ fn first(question: &StartQuery, start: Start) -> Option<Position> {
     Some(Position { at: question.at, next })
 }
 
-/// The answer, and what is to be written beside it.
+/// The answer, and the rows to write with it.
 fn answer(
     question: &StartQuery,
     stored: Option<StoredOffset>,
@@ -328,7 +328,7 @@ fn answer(
         return (with(StartResolution::NeverRead), ToRecord::default());
     };
     let (next, known_end) = (stored.next, stored.known_end(question.earliest_end));
-    // What another offset was refused for says nothing of this one, which another instance may have
+    // The refusal of another offset says nothing of this one, which another instance may have
     // written meanwhile.
     let is_refused = question.refused == Some(next);
     let kafka = question.watermarks.filter(|_| is_refused || known_end.is_some());
@@ -377,7 +377,7 @@ fn gaps_between(
             format!("Kafka has the offsets {low}..{high}, but the next to read is {next}: {why}");
         Gap { at, from, to, goes_on_at, detail }
     };
-    // What lies before the end was written already.
+    // Messages before the end were written already.
     let truncated =
         truncated_end.map(|end| gap(next, end, &format!("it was truncated, and ended at {end}")));
     let expired = (from < low).then(|| {
@@ -569,11 +569,11 @@ mod tests {
             let (begin_stop, none) = begin(&refused, Some(next), OnGap::Stop);
             assert!(matches!(begin_stop, StartResolution::GapNeedsDecision(_)) && none.is_none());
             let (begin_skip, gap) = begin(&refused, Some(next), OnGap::Skip);
-            // What lies before the end of a truncated log was written already.
+            // Messages before the end of a truncated log were written already.
             assert_eq!(begin_skip, StartResolution::AfterGap(goes_on_at));
             assert_eq!(gap.map(|gap| (gap.from, gap.to)), Some((next, goes_on_at)));
         }
-        // The end was seen behind what is stored.
+        // The end was seen after the stored offset.
         let find_rolled_back =
             StartQuery { truncated_end: Some(8), ..question(Some(KAFKA), Some(7)) };
         assert_eq!(begin(&find_rolled_back, Some(7), OnGap::Skip), (StartResolution::At(7), None));

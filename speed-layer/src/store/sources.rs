@@ -25,14 +25,14 @@ struct SourceRow {
     identity: TopicIdentity,
 }
 
-/// What a topic is to the database.
+/// How a topic relates to the database's sources.
 #[derive(Debug, PartialEq, Eq)]
 enum Relation {
     /// It was read before.
     Known {
         source: SourceId,
         first_partitions: i32,
-        /// What the row lacks, where it was entered before that was known.
+        /// The parts of its identity that the row lacks, if it was entered before they were known.
         learned: Option<TopicIdentity>,
     },
     New,
@@ -134,8 +134,8 @@ pub(super) async fn identify(
     }
 }
 
-/// What the topic is to the database, and the sources of its name. Where that is to be written, no
-/// other instance writes any.
+/// How the topic relates to the database, and the sources of its name. If a source is to be
+/// written, no other instance writes any.
 async fn look_up(
     connection: &mut PgConnection,
     group_id: &str,
@@ -183,8 +183,8 @@ async fn has_come_late(
         .await
 }
 
-/// What is wrong with the numbers by which this process knows the topics, if anything is: in a
-/// database that was restored another way they may stand for others.
+/// Describes a mismatch between this process's source numbers and the database's, if there is any:
+/// in a database that was restored another way they may mean other topics.
 pub async fn source_ids_changed(
     connection: &mut PgConnection,
     topics: &BTreeMap<SourceId, TopicIdentity>,
@@ -245,7 +245,7 @@ async fn enter(
     source.ok_or_else(|| WriteError::LeftOut(NO_SOURCE.to_owned()))
 }
 
-/// What the brokers did not tell when the source was entered.
+/// Parts of the identity that the brokers did not tell when the source was entered.
 async fn learn(
     connection: &mut PgConnection,
     source: SourceId,

@@ -1,5 +1,5 @@
-//! Where to begin: which source a topic is, and which offset of a partition is next. What
-//! PostgreSQL does not take for one of them stops no other.
+//! Where to begin: which source a topic is, and which offset of a partition is next. A refusal for
+//! one of them stops no other.
 
 use super::attempt::QueryOutcome;
 use super::limits::TimeLimits;
@@ -77,8 +77,8 @@ impl Store {
         self.note_busy(&answers);
         for answer in &answers {
             match answer.resolution {
-                // What was never written in this session may be missing from another server as
-                // well.
+                // A partition that was never written in this session may be missing from another
+                // server as well.
                 StartResolution::At(next) | StartResolution::AfterGap(next) => {
                     self.written_offsets.insert(answer.at, next);
                 }
@@ -91,7 +91,7 @@ impl Store {
         Ok(answers)
     }
 
-    /// Those whose query failed before come last, and apart.
+    /// Queries that failed before come last, and in parts.
     async fn query_starts(&mut self, questions: &[StartQuery]) -> Result<Vec<StartAnswer>, StoreError> {
         let (failed_before, others): (Vec<StartQuery>, Vec<StartQuery>) = questions
             .iter()
@@ -121,10 +121,10 @@ impl Store {
         Ok(answers)
     }
 
-    /// Part by part, for a short time each. A part that fails is halved until the partition that
-    /// fails is alone. What there is no time for has its turn the next time: the others have five
-    /// times as long as the failed tries took, and less while it is not known which partitions
-    /// fail.
+    /// Queries part by part, for a short time each. A part that fails is halved until the partition
+    /// that fails is alone. Parts for which there is no time have their turn the next time: the
+    /// others have five times as long as the failed tries took, and less while it is not known
+    /// which partitions fail.
     async fn query_in_parts(
         &mut self,
         questions: &[StartQuery],
@@ -220,7 +220,7 @@ impl Store {
         })
     }
 
-    /// A partition whose start is resolved again may be tried once more. Whoever holds a lock may
+    /// A partition whose start is resolved again may be tried once more. The holder of a lock may
     /// be frozen or gone, which is looked for when the connection is made.
     fn begin_probing(&mut self, questions: &[StartQuery]) {
         for question in questions {

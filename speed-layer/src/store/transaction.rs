@@ -14,8 +14,8 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgArguments;
 use tracing::{Instrument, info_span};
 
-/// Up to this many messages the detectors look at a batch once PostgreSQL has taken its rows: so
-/// few do not keep it busy, and what the detectors know stays true where it does not take them.
+/// Batches up to this size are examined after COPY: they are too short to overlap with it, and the
+/// detectors' states stay true if PostgreSQL refuses them.
 const DETECT_AFTER_COPY_MAX: u32 = 4096;
 
 /// A batch that is to be written.
@@ -121,13 +121,13 @@ async fn write_rows(
     hours?.merge(connection, &statements::MERGE_HOUR_BARS, *at).await
 }
 
-/// Bars that one statement takes. What is sent of them is in memory three times.
+/// Bars that one statement takes. Their parameters are in memory three times.
 const BARS_PER_STATEMENT: usize = 8192;
 
 /// Bars as they are sent.
 struct BarRows<'a> {
     bars: SortedBars<'a>,
-    /// Those that are sent next.
+    /// The bars that are sent next.
     encoded: Encoded,
 }
 

@@ -84,7 +84,8 @@ mod tests {
         SourcePartition { source: 1, partition }
     }
 
-    /// Asks part by part, `tries` times in all; gives who was taken, and those that stood alone.
+    /// Asks part by part, `tries` times in all; gives who was taken, and those that were found
+    /// alone.
     fn search(culprits: &[i32], count: i32, tries: usize) -> (BTreeSet<i32>, BTreeSet<i32>) {
         let mut unresolved = UnresolvedStarts::default();
         unresolved.split(&(0..count).map(at).collect::<Vec<_>>(), "it takes too long");

@@ -123,8 +123,8 @@ impl Store {
         (self.take_full_timeout(), true)
     }
 
-    /// What follows from a try that has failed at a table. `None`: the same is tried again, after a
-    /// pause that is made here.
+    /// Decides what to do after a try that has failed at a table. `None`: the same is tried again,
+    /// after a pause that is made here.
     async fn after_failure(
         &mut self,
         failed: Try<WriteOutcome>,
@@ -197,8 +197,8 @@ impl Store {
         ))
     }
 
-    /// What the detectors will say of the batch, by states that are those of all that was committed
-    /// before it.
+    /// Begins the detectors' work on the batch, from the states after all that was committed before
+    /// it.
     async fn detect<'a>(
         &mut self,
         batch: &'a Batch,

@@ -57,11 +57,10 @@ pub(super) fn quoted(name: &str) -> String {
     }
 }
 
-/// What a name cannot have without quotes.
+/// Characters that a name cannot have without quotes.
 const QUOTED: [char; 6] = ['.', ',', '|', '=', '"', '\\'];
 
-/// What a field is taken from that no member of the message has. A member of that name stands in
-/// quotes.
+/// The sources of a field that are no members of the message. A member of that name needs quotes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Source {
     Key,
@@ -84,7 +83,7 @@ impl Source {
 /// none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MapEntries {
-    /// Of each field all that was said of it, one after the other.
+    /// All entries of each field, one after the other.
     pub paths: Vec<(Field, Path)>,
     /// Where the symbol is, if not in a member alone.
     pub symbol_from: Option<SymbolFrom>,
@@ -99,7 +98,7 @@ impl MapEntries {
         Self { paths, ..Self::default() }
     }
 
-    /// What is said of a field, as flags write it.
+    /// An entry, as flags write it.
     #[must_use]
     pub fn written(&self, field: Field) -> Option<String> {
         let paths = self
@@ -120,7 +119,7 @@ impl MapEntries {
         }
     }
 
-    /// The fields of which something is said, in the order in which it was.
+    /// The fields that have entries, in the order of the flags.
     fn fields(&self) -> Vec<Field> {
         let mapped = |field: &Field| self.paths.iter().any(|(mapped, _)| mapped == field);
         let in_no_member =
@@ -135,7 +134,7 @@ impl MapEntries {
         fields
     }
 
-    /// Takes what the reader stands before as a way to `field`.
+    /// Takes the member before the reader as a way to `field`.
     fn take(&mut self, field: Field, reader: &mut Reader<'_>) -> Result<(), String> {
         let is_bare = !reader.is_at_quote();
         let path = reader.path(field.as_str())?;
@@ -227,7 +226,7 @@ impl<'a> Reader<'a> {
         self.0.next_if_eq(&wanted).is_some()
     }
 
-    /// Whether a quote comes next, behind blanks.
+    /// Whether a quote comes next, after blanks.
     fn is_at_quote(&mut self) -> bool {
         self.blanks();
         self.0.peek() == Some(&'"')

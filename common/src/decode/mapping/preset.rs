@@ -139,8 +139,7 @@ impl Preset {
         all.into_iter().map(|condition| Condition { is_optional: true, ..condition }).collect()
     }
 
-    /// Those of its kinds that are the trades themselves. The others tell of the same trades once
-    /// more.
+    /// Its kinds that are the trades themselves. The others tell of the same trades once more.
     #[must_use]
     pub fn trades(self) -> Option<Conditions> {
         let trades = match self {

@@ -163,7 +163,7 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    /// As [`Reader::write`], but for the text.
+    /// Like [`Reader::write`], but without the text.
     fn skip(&mut self, id: NodeId, depth: usize) -> Result<(), AvroError> {
         let schema = self.schema;
         match &schema.nodes[id] {
@@ -240,7 +240,7 @@ impl<'b> Reader<'_, 'b> {
         }
     }
 
-    /// How many items follow, and how many bytes they have, where that is said.
+    /// The number of items that follow, and their length in bytes, where that is given.
     fn block(&mut self) -> Result<(u64, Option<usize>), AvroError> {
         let count = self.long()?;
         let bytes = if count < 0 { Some(self.length()?) } else { None };

@@ -1,4 +1,4 @@
-//! What stands in front of a value that names its schema.
+//! The bytes before a value that names its schema.
 
 /// In front of a value: the byte that says how it is written, and its schema's number.
 pub(super) const HEADER: usize = 5;

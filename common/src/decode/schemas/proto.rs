@@ -188,7 +188,7 @@ impl Writer<'_, '_> {
         let mut whole = Vec::new();
         let mut entries = Entries::new(body);
         while let Some((number, slot)) = entries.next()? {
-            // Those in front of the first were taken back by another field of the `oneof`.
+            // Fields before the first were taken back by another field of the `oneof`.
             let is_part = matches!(slot, Slot::Bytes { start, .. } if start >= first);
             if number == field.number && is_part {
                 whole.extend_from_slice(bytes_of(slot, body));

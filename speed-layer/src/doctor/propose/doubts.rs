@@ -1,4 +1,4 @@
-//! What keeps messages from being ticks, where no flags are proposed: times that are not read,
+//! The reasons why messages are no ticks, where no flags are proposed: times that are not read,
 //! arrays that fit as well as one another, books and orders.
 
 use super::super::anatomy::{find_ways, parse};
@@ -82,7 +82,8 @@ impl Search<'_> {
         })
     }
 
-    /// What is reached without the flags as they are, where that is more: they may be wrong.
+    /// The flags without those that were given, if more messages are ticks with them: they may be
+    /// wrong.
     pub(super) fn propose_without_flags(&self, reading: &Reading) -> Option<String> {
         let given = command_line(self.args);
         if given.is_empty() {
@@ -104,7 +105,7 @@ impl Search<'_> {
         })
     }
 
-    /// What is guessed of some fields, where that alone makes no ticks.
+    /// The guesses at some fields, where they alone make no ticks.
     pub(super) fn describe_partial_guess(&self) -> Option<String> {
         if self.args.preset.is_some() {
             return None;
@@ -171,8 +172,8 @@ impl Search<'_> {
         ))
     }
 
-    /// What is uncertain in the guesses at messages as they are, or else at their elements, and was
-    /// not said.
+    /// Uncertain guesses at messages as they are, or else at their elements, unless there is a note
+    /// already.
     pub(super) fn doubts(&self) -> Vec<String> {
         let doubts =
             self.guesses.iter().map(|(_, guess)| &guess.doubts).find(|doubts| !doubts.is_empty());

@@ -22,7 +22,7 @@ const TRIED: usize = 200;
 const TRIED_BYTES: usize = 256 << 10;
 /// Ways to arrays that are tried: the commonest.
 const WAYS: usize = 3;
-/// What guards against nonsense is lifted where so large a part of the messages needs it: a tenth.
+/// A guard against nonsense is lifted where so large a part of the messages needs it: a tenth.
 pub const GOOD_SHARE: usize = 10;
 /// Keys that name what a topic holds, and no symbol.
 const NAMES: [&str; 10] =
@@ -44,13 +44,13 @@ pub struct CandidateScore {
     cost: Reverse<usize>,
 }
 
-/// What is looked through.
+/// The search for flags.
 pub struct Search<'s> {
     pub args: &'s MessageArgs,
     pub now: Timestamp,
     pub samples: &'s [Sample],
     pub tried: Vec<Tried<'s>>,
-    /// What becomes of them by the flags as they are.
+    /// The outcomes by the flags as they are.
     pub before: Vec<Outcome>,
     /// Guesses, each for the way to the elements that it was made of.
     pub guesses: Vec<(Option<Path>, Guess)>,
@@ -81,7 +81,7 @@ impl<'s> Search<'s> {
             let (score, lifted) = self.best_from(&guard.apply_to(&best.1));
             let (score, lifted) = match score.understood > best.0.understood {
                 true => (score, lifted),
-                // With other choices beside it, too.
+                // Together with other choices, too.
                 false => self.best_from(&guard.apply_to(self.args)),
             };
             if (score.understood.saturating_sub(best.0.understood)) * GOOD_SHARE >= self.tried.len()
@@ -94,8 +94,8 @@ impl<'s> Search<'s> {
     }
 
     /// The same flags for the trades alone, where a feed's messages of another kind tell of the
-    /// same trades once more. `None` where there are none of either, or where some messages do not
-    /// say of which kind they are.
+    /// same trades once more. `None` if there are none of either, or if some messages do not tell
+    /// their kind.
     pub fn trades_alone(&self, args: &MessageArgs) -> Option<MessageArgs> {
         let preset = args.preset?;
         let trades = preset.trades()?;
@@ -232,7 +232,7 @@ impl<'s> Search<'s> {
     }
 }
 
-/// Of a preset: whether the messages are of its feed.
+/// For a preset: whether the messages are of its feed.
 #[derive(Default)]
 struct Own {
     is_one: bool,
@@ -253,8 +253,7 @@ fn cost(args: &MessageArgs, before: &MessageArgs) -> usize {
 }
 
 impl Search<'_> {
-    /// Every combination of choices that leaves alone what was chosen already. What is less of a
-    /// guess stands in front.
+    /// Every combination of choices that keeps the given flags. Surer choices come first.
     fn candidates(&self, args: &MessageArgs) -> Vec<MessageArgs> {
         let steps = [
             self.zones(args),
@@ -362,7 +361,7 @@ impl Search<'_> {
         choices
     }
 
-    /// What may be lifted beside: where many messages look as if they needed it.
+    /// Guards that may be lifted as well: where many messages look as if they needed it.
     fn guards(&self) -> Vec<Choice> {
         let old = self.tried.iter().filter(|tried| tried.traits.times.is_old).count();
         let mut guards = Vec::new();
@@ -377,7 +376,7 @@ impl Search<'_> {
     }
 }
 
-/// What was mapped, and what is guessed beside it.
+/// The mapping that was given, and the guesses added to it.
 pub fn completed(map: &MapEntries, guessed: &MapEntries) -> Option<MapEntries> {
     let is_open = |field: Field| {
         Field::ALL.into_iter().all(|other| map.written(other).is_none() || !other.excludes(field))
@@ -419,7 +418,7 @@ fn make_guesses(args: &MessageArgs, tried: &[Tried<'_>]) -> Vec<(Option<Path>, G
     .collect()
 }
 
-/// What is guessed of the most samples.
+/// The guess that fits most samples.
 fn commonest_guess(values: &[(Value, Option<Timestamp>)], way: Option<&Path>) -> Guess {
     let mut guesses: BTreeMap<String, (usize, Guess)> = BTreeMap::new();
     let all = values.iter().map(|(value, record_time)| guess(value, way, *record_time));
@@ -433,7 +432,7 @@ fn commonest_guess(values: &[(Value, Option<Timestamp>)], way: Option<&Path>) ->
         .unwrap_or_default()
 }
 
-/// What can be chosen beside what was.
+/// The choices that may be added to the given flags.
 #[derive(Debug, Clone)]
 pub enum Choice {
     Zone,
@@ -462,7 +461,7 @@ impl Choice {
         match self {
             Self::Zone => args.timestamp_zone = SOME_ZONE.parse().ok(),
             Self::Unit(unit) => args.timestamp_unit = *unit,
-            // What says how times of messages are read has no effect then.
+            // Flags for reading the times of messages have no effect then.
             Self::RecordTime => {
                 args.timestamp_from = TimestampFrom::Record;
                 args.timestamp_zone = None;

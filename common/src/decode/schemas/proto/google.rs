@@ -6,7 +6,7 @@ use crate::decode::values::is_number;
 use std::borrow::Cow;
 use std::io::Write;
 
-/// Imports that need no reference, by their names, with what stands in each behind its package.
+/// Imports that need no reference, by their names, with the types that each adds to its package.
 pub const TYPES: [(&str, &str); 17] = [
     (
         "google/type/calendar_period.proto",
@@ -110,7 +110,7 @@ impl WellKnown {
         })
     }
 
-    /// What is none of its kind is written as the object that it is.
+    /// A value that is not of its kind is written as the object that it is.
     pub fn write(self, body: &[u8], out: &mut Vec<u8>) -> Result<(), ProtoError> {
         match self {
             Self::Timestamp => times::write_seconds(out, int64(body, 1)?, int32(body, 2)?),
@@ -131,7 +131,7 @@ impl WellKnown {
     }
 }
 
-/// The type allows more than JSON: a plus sign, no digits before or behind the point, and nothing
+/// The type allows more than JSON: a plus sign, no digits before or after the point, and nothing
 /// for zero.
 fn as_number(text: &str) -> Cow<'_, str> {
     if is_number(text) {

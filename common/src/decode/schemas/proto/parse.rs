@@ -26,7 +26,7 @@ const KNOWN: [(&str, &str); 2] = [
 const MAX_CHAIN: usize = 500;
 
 /// # Errors
-/// What is no schema of Protobuf's.
+/// The error for text that is no Protobuf schema.
 pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Schema, String> {
     let file = compiled(text)?;
     let file = file.get_file_by_name(ROOT).ok_or("it is not found")?;
@@ -181,7 +181,7 @@ impl Parser<'_> {
         }
         let mut names = FxHashMap::default();
         for value in described.values() {
-            // Of several names for one number the first counts.
+            // The first of several names for one number counts.
             names.entry(value.number()).or_insert_with(|| {
                 let mut quoted = Vec::new();
                 write_text(&mut quoted, value.name().as_bytes());

@@ -41,7 +41,7 @@ pub struct Field {
     pub is_wanted: bool,
     pub kind: Kind,
     pub shape: Shape,
-    /// The `oneof` that it stands in with others: of these the last that was written counts.
+    /// The `oneof` that contains it with others: the last of these that was written counts.
     pub oneof: Option<usize>,
 }
 
@@ -86,7 +86,7 @@ impl Field {
         is_packed || slot.wire() == self.kind.wire()
     }
 
-    /// What is passed over must be of its type all the same.
+    /// A field that is passed over must be of its type all the same.
     pub fn check(&self, slot: Slot, body: &[u8]) -> Result<(), ProtoError> {
         match (self.kind.wire(), slot) {
             (Some(wire), Slot::Bytes { start, end }) => {
@@ -103,7 +103,7 @@ impl Field {
 }
 
 impl Kind {
-    /// `None` for what stands behind its length.
+    /// `None`: its length tells how many bytes follow.
     pub fn wire(self) -> Option<Wire> {
         match self {
             Self::Double | Self::Fixed64 | Self::Sfixed64 => Some(Wire::Fixed64),

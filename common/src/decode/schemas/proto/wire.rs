@@ -1,4 +1,4 @@
-//! Protobuf's wire format: the fields of a message as they stand in its bytes.
+//! Protobuf's wire format: the fields of a message in the order of its bytes.
 
 /// The highest number that a field may have.
 const MAX_NUMBER: u64 = (1 << 29) - 1;
@@ -16,7 +16,7 @@ pub enum Wire {
     Fixed32,
 }
 
-/// What was last read of a field.
+/// The value that was last read for a field.
 #[derive(Debug, Clone, Copy, Default)]
 pub enum Slot {
     #[default]
@@ -91,7 +91,7 @@ pub fn int32(body: &[u8], number: u32) -> Result<i64, ProtoError> {
     Ok(low(int64(body, number)?.cast_unsigned()).into())
 }
 
-/// What a number of 32 bits is of which more are written.
+/// A number of 32 bits of which more are written.
 pub fn low(bits: u64) -> i32 {
     (bits as u32).cast_signed()
 }
@@ -100,7 +100,7 @@ pub fn zigzag(bits: u64) -> i64 {
     (bits >> 1).cast_signed() ^ -(bits & 1).cast_signed()
 }
 
-/// The fields of a message as they stand in its bytes.
+/// The fields of a message in the order of its bytes.
 pub struct Entries<'b> {
     whole: usize,
     reader: Reader<'b>,
