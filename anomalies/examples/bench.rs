@@ -200,7 +200,7 @@ fn with_hindsight(ticks: &[Tick]) -> HashSet<TickId> {
     found.iter().map(|finding| finding.place).collect()
 }
 
-/// What is said of symbols that trade seldom: of right prints, and of those that come late.
+/// The findings for symbols that trade seldom: at right prints, and at those that come late.
 fn seldom() {
     println!("\nTicks some minutes apart      of 100,000 right ones: with hindsight  as they come");
     for (name, move_of_minute) in [("usual", RIGHT.move_of_minute), ("wild", 0.003)] {
@@ -267,7 +267,7 @@ fn odd_bars() {
     );
 }
 
-/// Hours at the beginning that nothing is said of, or little is known before.
+/// Hours at the beginning without findings: little is known before.
 const FIRST_HOURS: usize = 70;
 
 /// The starts of the hours that are said.

@@ -1,5 +1,5 @@
-//! What is found as ticks arrive: each detector is a function of its state and the next tick, and
-//! of nothing else.
+//! Detectors for ticks as they arrive: each is a function of its state and the next tick, and of
+//! nothing else.
 //!
 //! A state is that of one symbol in one partition; ticks come in the order of their offsets. A
 //! symbol that is spread over partitions has a state in each.
@@ -19,7 +19,7 @@ use crate::pack::{Pack, pack};
 use crate::tick::{Finding, Kind, Tick};
 use clock::{Clock, Turn};
 
-/// What all detectors are set to.
+/// The parameters of all detectors.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Parameters {
     pub bad_print: bad_print::Parameters,
@@ -66,7 +66,7 @@ pub fn observe(
     found.extend(new.into_iter().map(|finding| (whose(&finding), finding)));
 }
 
-/// What is known of all ticks of a partition.
+/// The state for all ticks of a partition.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Market {
     clock: Clock,
@@ -134,8 +134,8 @@ impl Market {
     }
 }
 
-/// What all detectors know of one symbol. Written down and read again, it goes on as if nothing had
-/// been.
+/// The states of all detectors for one symbol. Written down and read again, they go on as if
+/// nothing had been.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
     bad_print: bad_print::State,
@@ -169,7 +169,8 @@ impl State {
         self.observe_time(tick, market, parameters, calendar, found);
     }
 
-    /// What detectors find that go by time: a tick that is ahead of it waits for the next ones.
+    /// The findings of detectors that go by time: a tick that is ahead of it waits for the next
+    /// ones.
     #[inline]
     fn observe_time(
         &mut self,
@@ -256,7 +257,7 @@ impl State {
         self.bad_print.is_sound().then_some(())
     }
 
-    /// As [`silence::State::is_silent`].
+    /// Like [`silence::State::is_silent`].
     #[must_use]
     pub fn is_silent(&self, now: i64, parameters: &Parameters, calendar: &Calendar) -> Option<i64> {
         self.silence.is_silent(now, &parameters.silence, calendar)
@@ -286,7 +287,7 @@ mod tests {
     }
 
     /// Two symbols in turn, a tick every two seconds of each, with pauses of both and bursts of
-    /// one; `strays`: ticks ahead of their time, each behind that number, so many seconds, of the
+    /// one; `strays`: ticks ahead of their time, each after that number, so many seconds, of the
     /// first or the second symbol.
     fn found(strays: &[(i64, i64, usize)]) -> Vec<(Box<str>, Finding)> {
         let (mut market, mut states) = (Market::default(), [State::default(), State::default()]);

@@ -2,7 +2,7 @@
 //!
 //! A price is off its neighbours if it lies further from their trimmed mean than their deviations
 //! and a granularity allow (Brownlees and Gallo 2006), and not between the middles of the nearest
-//! ones before and behind it: the first keeps to what the time is like, the second leaves steps to
+//! ones before and after it: the first follows the time's deviations, the second leaves steps to
 //! new levels alone. Where a tick has a quote, its price is bad if it lies outside that quote and
 //! the middle ones of both sides, so that one quote that lags accuses nobody.
 //!
@@ -12,8 +12,8 @@
 //! Beside a split or a new level two levels are among the neighbours. There a price is judged by
 //! those of its own one.
 //!
-//! A trade that its producer takes back is no price, and no neighbour; what is corrected is said,
-//! and judged as any other.
+//! A trade that its producer takes back is no price, and no neighbour; a correction is reported,
+//! and judged like any other trade.
 
 use std::ops::Range;
 
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::causal::revision;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Quote, SECOND, Tick, outside};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "two_sided", version: 5 };
 
 /// How far off is too far.
@@ -34,23 +34,26 @@ pub struct Parameters {
     pub trimmed: f64,
     /// Deviations that are usual.
     pub deviations: f64,
-    /// And what is allowed beyond them, as a share of the price.
+    /// Tolerance beyond the deviations, as a share of the price: the granularity of Brownlees and
+    /// Gallo 2006.
     pub granularity: f64,
-    /// The same for a tick with an excluded condition.
+    /// The same tolerance for a tick with an excluded condition.
     pub granularity_excluded: f64,
     /// Neighbours on each side whose middles a bad print does not lie between.
     pub nearest: usize,
     /// Neighbours within this many nanoseconds are of the same time.
     pub near: i64,
-    /// Of others: deviations that a price wanders from them as time goes by.
+    /// Deviations that a price wanders from neighbours of other times as time goes by.
     pub moves: f64,
-    /// And the least deviation of a minute, as a share of the price.
+    /// The least deviation of a minute, as a share of the price.
     pub usual_move: f64,
     /// Spreads outside the quotes around it.
     pub spreads: f64,
-    /// And the least share of the price outside them: sweeps go beyond a quote that lags.
+    /// The least distance outside the quotes, as a share of the price: sweeps go beyond a quote
+    /// that lags.
     pub least_quoted: f64,
-    /// One step of prices, in units of 10^-9: nothing less is odd, nor less than two beside quotes.
+    /// One step of prices, in units of 10^-9: nothing less is odd, nor less than two outside
+    /// quotes.
     pub price_step: i64,
 }
 
@@ -73,7 +76,7 @@ impl Default for Parameters {
     }
 }
 
-/// Judges the ticks in `judged`; those before and behind it are the margin that neighbours may lie
+/// Judges the ticks in `judged`; those before and after it are the margin that neighbours may lie
 /// in.
 ///
 /// `ticks` are those of one symbol in the order of their times and places, and so is what is found.
@@ -212,7 +215,7 @@ fn step(prices: &[f64], least: f64, room: &mut Vec<f64>) -> Option<(usize, [f64;
     (apart > least && apart > MIN_LEVEL_GAP * within / prices.len() as f64).then_some((at, levels))
 }
 
-/// The ticks before and behind, `count` at most.
+/// The ticks before and after, `count` at most.
 fn find_sides(ticks: &[Tick], index: usize, count: usize) -> [&[Tick]; 2] {
     [
         &ticks[index.saturating_sub(count)..index],
@@ -220,8 +223,8 @@ fn find_sides(ticks: &[Tick], index: usize, count: usize) -> [&[Tick]; 2] {
     ]
 }
 
-/// The middle prices of both sides, the lower one first. Middles, so that a second bad print beside
-/// the first hides neither.
+/// The middle prices of both sides, the lower one first. Middles, so that a second bad print next
+/// to the first hides neither.
 fn between(ticks: &[Tick], index: usize, count: usize) -> Option<(i64, i64)> {
     let [before, behind] =
         find_sides(ticks, index, count).map(|side| middle(side.iter().map(|tick| tick.price)));
@@ -250,7 +253,7 @@ fn middle(values: impl Iterator<Item = i64>) -> Option<i64> {
 /// where they are near in time.
 fn usual_wander(tick: &Tick, sides: [&[Tick]; 2], parameters: &Parameters) -> f64 {
     let [before, behind] = sides;
-    // The middle one in time of those nearest, as its price stands for its side.
+    // The middle one in time of the nearest, as its price represents its side.
     let middle = |side: &[Tick]| side.len().min(parameters.nearest) / 2;
     let before_it = before.len().checked_sub(1 + middle(before)).map(|place| &before[place]);
     let away = |other: &Tick| tick.at.abs_diff(other.at) as f64;
@@ -268,7 +271,7 @@ fn usual_wander(tick: &Tick, sides: [&[Tick]; 2], parameters: &Parameters) -> f6
         .map(|(one, next)| (one.price.abs_diff(next.price), one.at.abs_diff(next.at)))
         .collect();
     moves.sort_unstable();
-    // Those to wrong prints and from them, and to new levels, are among the largest.
+    // Moves to wrong prints and from them, and to new levels, are among the largest.
     moves.truncate(moves.len() - (moves.len() as f64 * 2.0 * parameters.trimmed) as usize);
     let squares: f64 = moves.iter().map(|(size, _)| (*size as f64).powi(2)).sum();
     let times: f64 = moves.iter().map(|(_, time)| *time as f64).sum();

@@ -1,4 +1,4 @@
-//! What detectors see ([`Tick`]) and what they say ([`Finding`]).
+//! The input of detectors ([`Tick`]) and their output ([`Finding`]).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ use crate::pack::pack;
 pub const SECOND: i64 = 1_000_000_000;
 pub const MINUTE: i64 = 60 * SECOND;
 
-/// Where a tick stands in its partition, which is its identity there.
+/// The identity of a tick in its partition.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
 )]
@@ -42,7 +42,7 @@ pub const fn outside(price: i64, low: i64, high: i64) -> i64 {
     if above > below { above } else { below }
 }
 
-/// What a producer does to a trade that it has told of.
+/// A producer's change to a trade that it has told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Revision {
     /// It is void.
@@ -109,7 +109,7 @@ macro_rules! kinds {
         }
 
         impl Kind {
-            /// What is found as ticks come.
+            /// Findings as ticks come.
             pub const CAUSAL: [Self; [$($causal_name),+].len()] = [$(Self::$causal),+];
 
             /// Its name in tables.
@@ -125,7 +125,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// What is odd.
+    /// The kind of a finding.
     #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
     #[serde(rename_all = "snake_case")]
     causal {
@@ -143,7 +143,7 @@ kinds! {
         RangeBurst => "range_burst",
         /// No tick for longer than usual, in trading hours.
         Silence => "silence",
-        /// The same of all symbols of a partition.
+        /// No symbol of a partition has ticks.
         MarketSilence => "market_silence",
         /// The feed's number is no higher than the last one.
         SequenceStep => "sequence_step",
@@ -192,8 +192,8 @@ pub struct Finding {
     pub at: i64,
     /// How far beyond its limit: 1 at the limit, 2 twice as far.
     pub score: f64,
-    /// What was seen: a price or a time in units of 10^-9; of a burst a volume, or a range as a
-    /// share of the price; a feed's number.
+    /// The observed value: a price or a time in units of 10^-9; of a burst a volume, or a range as
+    /// a share of the price; a feed's number.
     pub observed: f64,
     /// The price, time or number that was to be expected, in the unit of what was seen; of a burst
     /// its limit.

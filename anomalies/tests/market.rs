@@ -1,4 +1,4 @@
-//! What the detectors reach on markets whose faults are known; on other seeds than those that the
+//! The detectors' scores on markets whose faults are known; on other seeds than those that the
 //! parameters were chosen on.
 
 use std::collections::HashSet;

@@ -16,8 +16,8 @@ fn restored<T: Serialize + DeserializeOwned>(state: &T) -> T {
     serde_json::from_str(&serde_json::to_string(state).unwrap()).unwrap()
 }
 
-/// Sequence numbers with holes and steps, cancels, corrections and a silence, beside what the
-/// market has.
+/// Sequence numbers with holes and steps, cancels, corrections and a silence, in addition to the
+/// market's own.
 fn market(seed: u64) -> Market {
     let mut market =
         draw(&Shape { ticks_a_day: 1500, days: 6, jumps: 1, wrong: 0.01, ..HARD }, seed);

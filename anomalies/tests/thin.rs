@@ -49,13 +49,13 @@ fn wrong_prints_far_off_what_the_price_moves_in_a_pause_are_found() {
             counts.add(&market.wrong, &with_hindsight(&market));
         }
         assert_eq!(counts.false_alarms, 0, "{pause}: {counts:?}");
-        // Of some ticks an hour one that is wrong may hide another.
+        // An hour of some ticks: a wrong one may hide another.
         let hidden = if pause > 2.0 { 2 } else { 0 };
         assert!(counts.hits > 200 && counts.missed <= hidden, "{pause}: {counts:?}");
     }
 }
 
-/// What is said of prices as the ticks come, in the order of their places.
+/// The findings for prices as the ticks come, in the order of their places.
 fn as_they_come(ticks: &[Tick]) -> HashSet<TickId> {
     let mut coming = ticks.to_vec();
     coming.sort_unstable_by_key(|tick| tick.place);

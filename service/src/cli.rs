@@ -15,9 +15,9 @@ use std::time::Duration;
 #[derive(Clone, clap::Args)]
 pub struct DatabaseArgs {
     /// PostgreSQL, as `postgres://user:password@host:5432/database`. TLS by
-    /// `?sslmode=verify-full&sslrootcert=FILE`. Of several hosts (`host1:5432,host2:5432`) the
-    /// first that takes writes is used. Every process of the machine can read a command line: give
-    /// a password by the variable or by a file.
+    /// `?sslmode=verify-full&sslrootcert=FILE`. The first of several hosts
+    /// (`host1:5432,host2:5432`) that takes writes is used. Every process of the machine can read a
+    /// command line: give a password by the variable or by a file.
     #[arg(
         long,
         env = "DATABASE_URL",
@@ -33,7 +33,7 @@ pub struct DatabaseArgs {
     #[arg(long, env = "DATABASE_URL_FILE", value_name = "FILE", value_parser = files::secret)]
     database_url_file: Option<SecretFile>,
 
-    /// What to do about the tables at the start.
+    /// The changes to the tables at the start.
     #[arg(long, env = "MIGRATIONS", value_enum, default_value_t = Migrations::Run)]
     pub migrations: Migrations,
 }

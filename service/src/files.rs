@@ -1,4 +1,4 @@
-//! Values that stand in a file, so that neither the command line nor the environment shows them.
+//! Values from files, so that neither the command line nor the environment shows them.
 //!
 //! They are read while the command line is: a file that cannot be read is a wrong flag, with its
 //! message and exit code.

@@ -21,11 +21,11 @@ impl Settings {
     }
 }
 
-/// Settings separated by `;`, such as `security.protocol=SASL_SSL;sasl.password=a`. What follows a
-/// `;` without being a setting belongs to the value before it.
+/// Settings separated by `;`, such as `security.protocol=SASL_SSL;sasl.password=a`. Text after a
+/// `;` that is no setting belongs to the value before it.
 ///
 /// # Errors
-/// As [`key_value`].
+/// Like [`key_value`].
 pub fn key_values(text: &str) -> Result<Settings, String> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     for piece in text.split(';') {

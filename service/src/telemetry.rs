@@ -35,8 +35,8 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 pub enum LogFormat {
     /// For a person: a sentence.
     Human,
-    /// One JSON object a line, for a log collector: the sentence as `message`, what it names beside
-    /// it.
+    /// One JSON object a line, for a log collector: the sentence as `message`, and the values that
+    /// it names as members.
     Json,
 }
 
@@ -48,13 +48,13 @@ pub struct LogArgs {
     pub log_format: LogFormat,
 }
 
-/// Libraries' lines that say nothing, or what is said once anyhow: the Kafka crate closes a
-/// consumer's queue a second time when it is dropped, and calls that an error; AWS's SDK prints
-/// errors that it has found beside the one that it gives, and at each start where it has looked for
-/// credentials. Spans of traces are for traces alone.
+/// Libraries' lines that say nothing new: the Kafka crate closes a consumer's queue a second time
+/// when it is dropped, and calls that an error; AWS's SDK prints further errors besides the one
+/// that it returns, and at each start where it has looked for credentials. Spans of traces are for
+/// traces alone.
 const QUIET: &str = "traced=off,sqlx::postgres::notice=error,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off,aws_config=warn";
 
-/// What is `asked` for comes on top of what is usual, so that who names a library hears it.
+/// The `asked` filters are added to the usual ones, so that naming a library shows its lines.
 fn parse_filter(asked: &str) -> EnvFilter {
     let usual = || EnvFilter::new(format!("info,{QUIET}"));
     match asked.trim() {

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 /// How long the group is left without an answer because it is not known yet where to begin with
-/// some partitions. Those that are known then are assigned to the client; the others follow.
+/// some partitions. Partitions whose start is known then are assigned to the client; the others
+/// follow.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 /// How long a partition may have messages of which none comes, before it is called silent.
 const SILENT_AFTER: Duration = Duration::from_secs(15);
@@ -18,7 +19,7 @@ const SILENT_AFTER: Duration = Duration::from_secs(15);
 const SLEPT: Duration = Duration::from_secs(5);
 /// How long a transaction may hold up its partition before that is logged.
 const HELD_UP_AFTER: Duration = Duration::from_secs(60);
-/// Stalled partitions whose names are shown, beside the first one.
+/// Stalled partitions whose names are shown, in addition to the first one.
 const NAMED: usize = 8;
 
 /// Where Kafka's logs ended when that was last asked.
@@ -68,7 +69,7 @@ struct StallMonitor {
     logged: bool,
 }
 
-/// What is to be logged about an open transaction.
+/// A log line about an open transaction.
 #[derive(Debug, PartialEq, Eq)]
 enum Transaction {
     HoldsUp,
@@ -88,7 +89,7 @@ pub struct Advance {
 }
 
 impl Advance {
-    /// What was lost before `offset`, if anything was.
+    /// The offsets that were lost before `offset`, if any were.
     pub fn gap(&self, offset: i64) -> Option<Gap> {
         self.lost.as_deref().map(|why| Gap::damaged(self.at, self.expected, offset, why))
     }
@@ -162,7 +163,7 @@ impl Assignment {
         in_client
     }
 
-    /// Those of the partitions that are ours, by their ids in the database, if it knows them.
+    /// The given partitions that are ours, by their ids in the database, if it knows them.
     pub fn known(&self, partitions: &TopicPartitionList) -> Vec<SourcePartition> {
         let known = |name: &str, partition| {
             let topic = self.topics.iter().find(|topic| topic.name == name)?;
@@ -245,8 +246,8 @@ impl Assignment {
         }
     }
 
-    /// What is known of a topic that Kafka has described in answer to a question. `Err` has the id
-    /// that it had before: it is another one now.
+    /// Takes the identity of a topic that Kafka has described in answer to a question. `Err` has
+    /// the id that it had before: it is another one now.
     pub fn describe(&mut self, found: TopicIdentity, question: u64) -> Result<(), TopicIdentity> {
         let topic = self.topic_mut(&found.topic);
         match &topic.identity {
@@ -268,7 +269,7 @@ impl Assignment {
         topic.source = Some(source);
     }
 
-    /// More schemas are known: partitions that stood for one of them go on.
+    /// More schemas are known: partitions that were stalled for one of them go on.
     pub fn schemas_are_known(&mut self, is_known: impl Fn(u32) -> bool, now: Instant) {
         for partition in self.topics.iter_mut().flat_map(|topic| topic.partitions.values_mut()) {
             if let State::Stalled(Stall::Schema(id)) = partition.state
@@ -310,7 +311,7 @@ impl Assignment {
         }
     }
 
-    /// What was read of a partition was dropped: its start is resolved again.
+    /// A partition's messages were dropped: its start is resolved again.
     pub fn batch_dropped(&mut self, at: SourcePartition, now: Instant) {
         self.has_pending = true;
         if let Some(partition) = self.stored_mut(at) {
@@ -318,7 +319,7 @@ impl Assignment {
         }
     }
 
-    /// What is to be done about partitions. A question to the store waits until the source is
+    /// The actions that are due for partitions. A question to the store waits until the source is
     /// known.
     pub fn due_actions(&mut self, now: Instant) -> Vec<(TopicPartition, Action)> {
         if !self.has_pending {
@@ -372,7 +373,7 @@ impl Assignment {
         unknown.map(|(at, _)| at).collect()
     }
 
-    /// What is known of the ends of logs, for the session that follows.
+    /// The known ends of logs, for the session that follows.
     pub fn into_ends(mut self) -> SeenEnds {
         let ends = std::mem::take(&mut self.ends);
         let seen =
@@ -455,8 +456,8 @@ impl Assignment {
         })
     }
 
-    /// Moves a partition behind `offset`, up to `next`. `None` for what is not to be taken: the
-    /// partition is not ours or is stalled, or it was taken before.
+    /// Moves a partition past `offset`, up to `next`. `None` for a message that is not to be taken:
+    /// the partition is not ours or is stalled, or it was taken before.
     #[inline]
     pub fn advance(
         &mut self,
@@ -523,7 +524,7 @@ impl Assignment {
         now: Instant,
     ) {
         let mut silent = Vec::new();
-        // What did not come while this process slept is no silence of Kafka's.
+        // Messages that did not come while this process slept are no silence of Kafka's.
         let before = self.statistics_at.replace(now);
         let has_slept = before.is_some_and(|last| now.saturating_duration_since(last) >= SLEPT);
         for topic in &mut self.topics {
@@ -656,7 +657,7 @@ impl StallMonitor {
         now.saturating_duration_since(self.last_advance) >= SILENT_AFTER
     }
 
-    /// An open transaction holds up all behind the stable end.
+    /// An open transaction holds up everything after the stable end.
     fn note_transaction(&mut self, next: i64, end: End, now: Instant) -> Option<Transaction> {
         let has_ended = |(_, at): &mut (Instant, i64)| *at != end.stable || end.high <= end.stable;
         if let Some((since, _)) = self.held_up.take_if(has_ended)
@@ -925,7 +926,7 @@ mod tests {
         assert_eq!(monitor.note_transaction(5, open, start), None);
         assert_eq!(monitor.note_transaction(5, open, later), Some(Transaction::HoldsUp));
         assert_eq!(monitor.note_transaction(5, open, later), None);
-        // What is read once more from before it does not end it.
+        // A message before it that is read once more does not end it.
         assert_eq!(monitor.note_transaction(3, open, later), None);
         let ended = End { high: 9, stable: 9, fetched: 5 };
         let logged = monitor.note_transaction(5, ended, later);

@@ -66,8 +66,8 @@ pub struct Config {
     #[arg(long, env = "START", value_enum, default_value_t = Start::Earliest)]
     pub start: Start,
 
-    /// What to do where Kafka does not have the next message any more (retention was faster),
-    /// cannot give it (it is damaged), or has another topic of that name (it was made anew).
+    /// What to do when Kafka does not have the next message any more (retention was faster), cannot
+    /// give it (it is damaged), or has another topic of that name (it was recreated).
     #[arg(long, env = "ON_GAP", value_enum, default_value_t = OnGap::Stop)]
     pub on_gap: OnGap,
 
@@ -90,8 +90,8 @@ pub struct Config {
     pub linger: Duration,
 
     /// How long a transaction may take, the same for all instances. One that takes longer is tried
-    /// again with fewer messages. What a frozen instance has locked is free again within fifteen
-    /// seconds after this.
+    /// again with fewer messages. Locks of a frozen instance are released within fifteen seconds
+    /// after this.
     #[arg(long, env = "WRITER_TIMEOUT", default_value = "60s", value_parser = writer_timeout, value_name = "DURATION")]
     pub writer_timeout: Duration,
 
@@ -120,7 +120,7 @@ pub struct Config {
     pub logs: LogArgs,
 }
 
-/// What the command line asks for.
+/// The settings of the command line.
 pub enum Command {
     /// No subcommand: write ticks.
     Run(Box<Config>),
@@ -265,13 +265,13 @@ pub enum Start {
     Latest,
 }
 
-/// What to do where messages between the stored offset and what Kafka has are gone.
+/// What to do when messages between the stored offset and Kafka's first one are gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnGap {
-    /// The partition stands and says why, until a person decides; the others are read. A topic made
-    /// anew ends the process.
+    /// The partition stalls and logs why, until a person decides; the others are read. A recreated
+    /// topic ends the process.
     Stop,
-    /// Record the range in the table `kafka_gaps` and go on behind it. A topic made anew is read as
+    /// Record the range in the table `kafka_gaps` and go on after it. A recreated topic is read as
     /// a source of its own.
     Skip,
 }
@@ -282,7 +282,7 @@ mod tests {
 
     use super::*;
 
-    /// What flags alone say, whatever the environment of the tests holds.
+    /// The settings of flags alone, whatever the environment of the tests holds.
     fn parse(flags: &[&str]) -> Result<Command, clap::Error> {
         let definition = Command::definition().mut_args(|arg| arg.env(Resettable::Reset));
         Command::of(&definition.try_get_matches_from(flags)?)

@@ -21,7 +21,8 @@ use std::sync::Arc;
 const FORMAT: u8 = 3;
 /// After this many entries the next one is a snapshot, which replaces all of them.
 const MOST_ENTRIES: usize = 512;
-/// The same after this many bytes of entries, or this many times the bytes of the last snapshot.
+/// A snapshot is due after this many bytes of entries, or this many times the bytes of the last
+/// snapshot.
 const MOST_BYTES: usize = 4 << 20;
 const MOST_TIMES: usize = 8;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The truth behind `/readyz`.
+/// The state that `/readyz` reports.
 #[derive(Debug)]
 pub struct Health {
     /// The last thing that each writer tried on PostgreSQL worked.
@@ -24,7 +24,7 @@ pub struct Health {
 /// A fact that changes.
 #[derive(Debug)]
 pub struct Fact {
-    /// What to say where it does not hold, and nobody knows more.
+    /// The reason to report when it does not hold, and nobody knows more.
     missing: &'static str,
     /// Why it does not hold, by who says so.
     troubles: Mutex<BTreeMap<u8, String>>,
@@ -98,7 +98,7 @@ impl Default for Health {
 }
 
 impl Health {
-    /// What is missing; empty where the process is ready.
+    /// The conditions that do not hold; empty if the process is ready.
     pub fn missing(&self) -> Vec<String> {
         let facts = [
             &self.database,

@@ -88,7 +88,7 @@ impl Outage {
         }
     }
 
-    /// What to log about this reason. `None` where it was logged already.
+    /// The text to log about this reason. `None` where it was logged already.
     fn change_to_log(&mut self, reason: &str, what_is_done: &str) -> Option<String> {
         let is_first = self.since.is_none();
         self.since.get_or_insert_with(Instant::now);

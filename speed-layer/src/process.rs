@@ -16,13 +16,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// What a schema registry is called where it is away.
+/// The name of a schema registry in log lines.
 const REGISTRY: &str = "schema registry";
 
-/// What is said to be away where a session has ended, and none works yet.
+/// The name under which ended sessions are logged, until one works.
 const GROUP: &str = "consumer group";
 
-/// What all parts of the process share.
+/// State that all parts of the process share.
 pub struct Process {
     pub config: Config,
     pub database: Database,
@@ -31,7 +31,8 @@ pub struct Process {
     pub stop: CancellationToken,
     /// Where the schemas of messages come from, if they have any.
     pub registry: Option<Registry>,
-    /// What tells this database from every other one, but not from a copy of its whole server.
+    /// The id that tells this database from every other one, but not from a copy of its whole
+    /// server.
     database_id: Mutex<String>,
     pub presence: Presence,
     pub kafka_outage: kafka_watch::LoggedOutage,

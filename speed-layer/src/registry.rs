@@ -16,13 +16,13 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What the registry does not have is asked for again after this time: it may have been registered
-/// since.
+/// A schema that the registry does not have is asked for again after this time: it may have been
+/// registered since.
 const FORGET_AFTER: Duration = Duration::from_secs(60);
 /// How often it is looked what is to be forgotten.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// What is said of a schema that is there and of no use.
+/// The reason for a schema that is there and of no use.
 const UNREADABLE: &str = "values cannot be read by it";
 
 /// The asking end.
@@ -31,7 +31,7 @@ pub struct Registry {
     fetched: Arc<Mutex<Fetched>>,
 }
 
-/// What is known so far.
+/// The schemas that are known so far.
 #[derive(Default)]
 struct Fetched {
     schemas: Schemas,
@@ -95,7 +95,7 @@ impl Drop for Registry {
     }
 }
 
-/// What the asking thread hears.
+/// A message to the asking thread.
 enum RegistryMessage {
     /// A schema is needed.
     Wanted(u32),
@@ -103,7 +103,7 @@ enum RegistryMessage {
     NobodyAsks,
 }
 
-/// What the registry has answered.
+/// The answers of the registry.
 enum RegistryAnswer {
     /// It is there.
     Present,
@@ -146,7 +146,7 @@ struct RegistryThread {
     agenda: Agenda,
     /// Why questions have no answer yet.
     troubles: BTreeMap<RegistryQuestion, String>,
-    /// What the registry does not have, and since when.
+    /// The schemas that the registry does not have, and since when.
     none: VecDeque<(u32, Instant)>,
     /// It has answered a question of this user's.
     was_let_in: bool,

@@ -8,7 +8,7 @@ use service::pg::{self, Database, Timestamptz, in_time};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What the session is called in `pg_stat_activity`.
+/// The name of the session in `pg_stat_activity`.
 const APPLICATION: &str = "speed-layer rejects";
 const RECHECK_TIMEOUT: Duration = Duration::from_secs(30);
 const NEWEST_REJECTS: &str = include_str!("../sql/rejects_recheck/newest.sql");
@@ -25,7 +25,7 @@ pub async fn run(shared: Arc<Process>) {
     let Some(rejects) = shared.stop.run_until_cancelled(read(&shared, &database)).await else {
         return;
     };
-    // The role that only writes may not read them; and a database that is away is said by others.
+    // The role that only writes may not read them; others log a database that is away.
     let rejects = rejects.unwrap_or_else(|error| {
         tracing::debug!("rejects of earlier runs were not looked at: {error}");
         Vec::new()
@@ -66,7 +66,7 @@ fn ticks_among(rejects: &[RejectRow], rules: Rules) -> usize {
         let time = time.map(Timestamp::from);
         let context = RecordContext { key: Some(SOME_KEY), topic: Some(topic), time };
         let mut is_any = false;
-        // What is no message holds no tick.
+        // A row without a message holds no tick.
         let _ = decoder.decode_each(value, &context, &mut |element| is_any |= element.read.is_ok());
         is_any
     };

@@ -1,4 +1,4 @@
-//! What is read: a topic of a cluster, told apart from every other one that had its name.
+//! The source of messages: a topic of a cluster, told apart from every other one that had its name.
 
 use std::fmt;
 

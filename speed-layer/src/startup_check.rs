@@ -11,7 +11,7 @@ const LENGTH: Duration = Duration::from_secs(60);
 const MANY: u64 = 100;
 const WHILE: Duration = Duration::from_secs(10);
 
-/// What was read so far. Of messages that hold several, their elements count.
+/// The messages that were read so far. The elements of messages that hold several count.
 #[derive(Debug, Clone, Copy)]
 pub struct Counts {
     pub rejected: u64,

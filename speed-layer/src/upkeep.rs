@@ -1,4 +1,4 @@
-//! Upkeep of `realtime_stock`'s day partitions, beside the writing: the next ones are made ahead of
+//! Upkeep of `realtime_stock`'s day partitions, during the writing: the next ones are made ahead of
 //! time, old days are dropped, finished ones get the index that would have slowed their writing.
 
 use crate::process::Process;
@@ -36,7 +36,7 @@ struct DayPartition {
     is_sealed: bool,
 }
 
-/// What is to be done with a partition.
+/// An action for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
     /// Its day ended as many days ago as are kept.
@@ -82,7 +82,7 @@ struct Upkeep {
 }
 
 impl Upkeep {
-    /// One look at all partitions. What goes wrong with one of them does not stop the others.
+    /// One look at all partitions. An error at one of them does not stop the others.
     async fn look(&mut self) -> Result<(), Failure> {
         let mut connection = self.database.connect().await?;
         let failed =

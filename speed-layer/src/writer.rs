@@ -29,7 +29,7 @@ pub struct BatchLimits {
     pub linger: Duration,
 }
 
-/// What comes from a writer's store.
+/// A reply of a writer's store.
 pub type Replied = (usize, StoreReply);
 
 /// Which of `count` writers has the partition.
@@ -193,7 +193,7 @@ impl Writers {
         due.into_iter()
     }
 
-    /// Those whose batch holds anything of such partitions.
+    /// The writers whose batch holds anything of such partitions.
     pub fn holding(&self, is_such: impl Fn(SourcePartition) -> bool) -> Vec<usize> {
         let holds = |writer: &Writer| writer.batch.ranges.iter().any(|range| is_such(range.at));
         let writers = self.writers.iter().enumerate();

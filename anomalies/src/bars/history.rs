@@ -1,4 +1,4 @@
-//! What a value is compared with: everything before it, in small.
+//! The history that a value is compared with: everything before it, in small.
 
 use std::collections::VecDeque;
 
@@ -99,7 +99,7 @@ impl Mean {
 }
 
 const QUARTER_HOUR: i64 = 900;
-/// What a day counts that was a day earlier.
+/// The weight of a count that is a day older.
 const OF_THE_DAY_BEFORE: f64 = 0.98;
 
 /// The mean of each quarter of an hour of the day, old days counting less.
@@ -129,8 +129,7 @@ impl Season {
 
 /// Lets a score pass that is higher than those of the last values; 0 otherwise.
 ///
-/// So one episode is said once, and again only if it becomes worse, whatever the threshold behind
-/// it.
+/// So an episode is reported once, and again only if it becomes worse, whatever the threshold is.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Episodes {
     width: usize,

@@ -1,12 +1,12 @@
 //! The hours of one symbol: return, range and volume of each, every one a series that [`OddBar`]
 //! looks at.
 //!
-//! Of NAB's thousands of values in a row that detector's novelty and rarity make one score. Of a
+//! In NAB's thousands of values in a row that detector's novelty and rarity make one score. Among a
 //! few hundred bars rarity would never have a say in it, so each has a limit of its own here.
 //!
 //! A bar is judged by those of its own week and of the [`WEEKS`] before it, the detector beginning
-//! again with each week. So what is found is a function of these bars, and a bar that changes has
-//! changed nothing behind the weeks that it is a measure for.
+//! again with each week. So the findings are a function of these bars, and a changed bar changes
+//! none after the weeks that it is a measure for.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use super::history::Episodes;
 use super::odd::{Look, OddBar, Sieve};
 use crate::tick::Detector;
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: OddBar::NAME, version: OddBar::VERSION };
 
 /// From which novelty on a bar is odd. This and [`RARITY_LIMIT`] are the lowest of those tried (0.1, 0.12,
@@ -27,7 +27,7 @@ pub const RARITY_LIMIT: f64 = 6.0;
 /// How far from its time of day: among the farthest hundredth. All others need no forest.
 pub const DISTANCE_LIMIT: f64 = 2.0;
 
-/// Bars of an episode: within it only what is odder than before is said.
+/// Number of bars of an episode: within it only a bar that is odder than before is reported.
 const EPISODE: usize = 100;
 
 /// Whole weeks before its own that a bar is judged by.
@@ -49,7 +49,7 @@ pub struct Hour {
     pub volume: Option<f64>,
 }
 
-/// What of a bar is looked at.
+/// The aspect of a bar that is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum View {
     /// From the close before to its own, as a share of the former; none where that is not above
@@ -93,7 +93,7 @@ pub struct Odd {
     pub score: f64,
     /// A share, or a volume.
     pub observed: f64,
-    /// What this time of day has had on average, in the same unit.
+    /// The average of this time of day, in the same unit.
     pub expected: f64,
 }
 
@@ -109,8 +109,8 @@ pub fn affected_range(first: i64, last: i64) -> Range<i64> {
     first..start_of(week_of(last) + WEEKS + 1)
 }
 
-/// What is found in the bars of [`affected_range`] among `hours`, which are those of [`known`] in the order
-/// of time. `seed`: of the symbol.
+/// The odd bars in the [`affected_range`] among `hours`, which are those of [`known`] in the order
+/// of time. `seed`: that of the symbol.
 #[must_use]
 pub fn find_odd(seed: u64, hours: &[Hour], (first, last): (i64, i64)) -> Vec<Odd> {
     let mut found = Vec::new();

@@ -1,9 +1,9 @@
 //! Bad prints, as ticks arrive: by the quotes, by the sale condition, or by what the next trades
 //! say.
 //!
-//! A price outside the quotes by more than a spread is said at once. Any other that lies off the
-//! last accepted prices waits. If a later one returns, it was a spike; if enough in a row stay
-//! away, they are a new level, and nothing is said.
+//! A price outside the quotes by more than a spread is reported at once. Any other that lies off
+//! the last accepted prices waits. If a later one returns, it was a spike; if enough in a row stay
+//! away, they are a new level, and nothing is reported.
 //!
 //! The level is of the newest time: of a late tick it tells nothing, and hindsight judges it.
 
@@ -12,14 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, TickId, Tick, outside};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "bad_print", version: 6 };
 
 /// Prices that are the level.
 const LEVEL_PRICES: usize = 8;
 /// Ticks that wait, at most.
 const MAX_WAITING: usize = 4;
-/// And of those with an excluded condition, which are no level however many they are.
+/// The same for ticks with an excluded condition, which are no level however many they are.
 const MAX_WAITING_EXCLUDED: usize = 16;
 /// Ticks within this many margins of the median represent a new level.
 const LEVEL_MARGINS: f64 = 2.0;
@@ -38,7 +38,7 @@ pub struct Parameters {
     pub steps: f64,
     /// It may always lie this share outside.
     pub least: f64,
-    /// The same for a tick with an excluded condition.
+    /// The value of `steps` for a tick with an excluded condition.
     pub steps_excluded: f64,
     pub least_excluded: f64,
     /// Minimum distance from the last prices, as a share, for a price outside its quotes: a quote
@@ -121,7 +121,7 @@ impl State {
         }
     }
 
-    /// What came last was ahead of the time, which is `now`.
+    /// Moves the last tick's time back to `now`, because it was ahead.
     pub(super) fn go_back(&mut self, now: Option<i64>) {
         self.last = self.last.min(now.unwrap_or(0));
     }
@@ -190,7 +190,7 @@ impl State {
         if count < most {
             self.waiting.push(Waiting { place, at, price, is_excluded, score: off / margin });
         } else if !is_excluded {
-            // Of late ones alone the level is of their time.
+            // If all are late the level is of their time.
             let newest = of_its_kind().map(|waiting| waiting.at).fold(at, i64::max);
             let mut prices: Vec<i64> =
                 of_its_kind().map(|waiting| waiting.price).chain([price]).collect();
@@ -202,10 +202,10 @@ impl State {
         }
     }
 
-    /// What waited was the beginning of a new level, of which these are `prices`.
+    /// The waiting ticks were the beginning of a new level, with these `prices`.
     fn move_level(&mut self, level: i64, prices: &[i64]) {
         self.waiting.clear();
-        // What is usual is a share of the price.
+        // The usual step is a share of the price.
         self.step *= self.times(level);
         (self.known, self.next) = (0, 0);
         let twice = [level, level];
@@ -426,7 +426,7 @@ mod tests {
             let cents = if offset % 100 == 99 { 10_200 } else { 10_000 + random.below(5) as i64 };
             Tick { at, ..tick(offset, cents) }
         });
-        // Of the last one nobody knows yet.
+        // Nothing is known of the last one yet.
         assert_eq!(found(ticks).len(), 99);
     }
 

@@ -7,7 +7,7 @@ use crate::calendar::Session;
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "band", version: 4 };
 
 const MINUTES: usize = 5;
@@ -21,9 +21,9 @@ pub struct Parameters {
     pub width: f64,
     /// For a mean below three.
     pub width_of_cheap: f64,
-    /// Nanoseconds behind the opening in which the bands are doubled.
+    /// Nanoseconds after the opening in which the bands are doubled.
     pub at_opening: i64,
-    /// And before the close.
+    /// Nanoseconds before the close in which they are doubled.
     pub at_close: i64,
     /// Trades that the mean needs.
     pub trades: u32,
@@ -57,7 +57,7 @@ pack!(Sum { prices, trades });
 impl Sum {
     #[inline]
     fn mean(&self) -> f64 {
-        // The same float by fewer steps where it fits.
+        // Fewer steps give the same float where it fits.
         let prices =
             i64::try_from(self.prices).map_or_else(|_| self.prices as f64, |prices| prices as f64);
         prices / f64::from(self.trades)

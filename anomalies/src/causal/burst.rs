@@ -6,16 +6,16 @@ use crate::calendar::Session;
 use crate::pack::Pack;
 use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "burst", version: 4 };
 
 /// Parts of a session that are learnt apart: twelve minutes each of a day of 390. A half day has
 /// parts half as long.
 const PARTS: usize = 32;
-/// What a new minute counts in the mean of its part, and in the deviation of all.
+/// The weight of a new minute in the mean of its part, and in the deviation of all; of 1.
 const SMOOTHING_WEIGHT: f32 = 1.0 / 32.0;
 
-/// What is a burst.
+/// The limits of a burst.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
     /// Deviations of the logarithm above the part's mean.
@@ -36,7 +36,7 @@ struct Profile {
     means: [f32; PARTS],
     /// The mean absolute deviation from them.
     deviation: f32,
-    /// What the current minute has, and may have.
+    /// The current minute's value, and its limit.
     now: f64,
     limit: f64,
     is_said: bool,
@@ -87,8 +87,8 @@ impl State {
         self.minute = 0;
     }
 
-    /// Appends the current minute, and behind it what was learnt: where `is_snapshot` all of it,
-    /// else only if there is news, which a symbol has once a minute.
+    /// Appends the current minute, and after it the learnt profile: all of it if `is_snapshot`,
+    /// else only if it has changed, which it does once a minute.
     pub(super) fn write(&mut self, is_snapshot: bool, to: &mut Vec<u8>) {
         let Self { volume, range, minutes, minute, part, low, high, has_learnt } = self;
         (*minute, *low, *high).put(to);

@@ -2,7 +2,7 @@
 
 use crate::tick::{Detector, Finding, Kind, Revision, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "revision", version: 1 };
 
 /// Says what `tick` says of itself; there is nothing to be known of those before it.

@@ -3,7 +3,7 @@
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "sequence", version: 1 };
 
 /// How far a number may lie back and be late; farther back the feed counts again.

@@ -6,10 +6,10 @@ use crate::calendar::{Calendar, Session};
 use crate::pack::pack;
 use crate::tick::{Detector, Finding, Kind, SECOND, Tick};
 
-/// Of this detector.
+/// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "silence", version: 3 };
 
-/// What is too long.
+/// The limits of a silence.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
     /// No silence is shorter, in nanoseconds.
@@ -33,7 +33,7 @@ impl Parameters {
     }
 }
 
-/// What a new time between ticks counts in their mean.
+/// The weight of a new time between ticks in their mean, of 1.
 const SMOOTHING_WEIGHT: f64 = 1.0 / 64.0;
 /// Times between ticks before the mean is believed.
 const MIN_GAPS: u32 = 32;
@@ -88,14 +88,14 @@ impl State {
                 expected,
             });
         }
-        // What lies outside of sessions says nothing of how a symbol trades within.
+        // Times outside of sessions say nothing of how a symbol trades within.
         if gap >= SECOND || self.session().is_some() {
             self.learn((gap as f64).min(limit as f64));
         }
     }
 
-    /// As [`Calendar::trading_between`] from the tick before to the present one, whose session or
-    /// break is known: mostly that of both.
+    /// Like [`Calendar::trading_between`], from the tick before to the present one, whose session
+    /// or break is known: mostly that of both.
     #[inline]
     fn trading_since(&self, last: i64, at: i64, calendar: &Calendar) -> i64 {
         match self.session_or_break {
@@ -111,7 +111,7 @@ impl State {
         self.last
     }
 
-    /// What came last was ahead of the time, which the next tick tells.
+    /// The last tick was ahead of the time, which the next tick tells.
     pub(super) fn go_back(&mut self) {
         self.last = None;
     }

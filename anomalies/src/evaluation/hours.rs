@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use crate::bars::hours::Hour;
 use crate::random::Random;
 
-/// What the hours are made of.
+/// The properties of the generated hours.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     pub weeks: i64,

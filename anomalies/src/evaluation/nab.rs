@@ -6,7 +6,7 @@
 //! The first 15 % of a series (of 5,000 rows at most) are probation: nothing there counts. One
 //! threshold serves all series: the one that scores best.
 
-/// What detections are worth.
+/// The worth of detections.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile {
     /// For a window that is detected at its beginning.
@@ -68,7 +68,7 @@ pub fn score(series: &[Series], scores: &[Vec<f64>], profile: Profile) -> Outcom
     sweep(&rows, windows, profile)
 }
 
-/// What one row adds where it is a detection.
+/// The worth of one row as a detection.
 struct Row {
     score: f64,
     worth: f64,
@@ -106,7 +106,7 @@ fn rows_of(
     }
 }
 
-/// What a false alarm costs: nothing directly behind a window, and 1 far from any.
+/// The cost of a false alarm: nothing directly after a window, and 1 far from any.
 fn after(window: Option<(usize, usize)>, index: usize) -> f64 {
     window.map_or(-1.0, |(first, last)| {
         falling((index - last) as f64 / ((last - first).max(1)) as f64)
@@ -169,8 +169,7 @@ pub fn read(name: &str, csv: &str, windows: &[(String, String)]) -> Option<Serie
 fn seconds(text: &str) -> Option<i64> {
     let number = |range: std::ops::Range<usize>| text.get(range)?.parse::<i64>().ok();
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
-    // Days of the civil calendar, counted from March so that a leap day stands at the end of its
-    // year.
+    // Days of the civil calendar, counted from March so that a leap day is the last of its year.
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let days =
         365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1 - 719_468;

@@ -13,7 +13,8 @@ const HOUR: i64 = 60 * MINUTE;
 /// How far from its hour a neighbour may lie.
 const MARGIN: i64 = 10 * MINUTE;
 
-/// What a symbol's ticks are made of. Shares are of ticks, sizes of the price, times in minutes.
+/// The properties of a symbol's generated ticks. Shares are of ticks, sizes of the price, times in
+/// minutes.
 #[derive(Debug, Clone, Copy)]
 pub struct Shape {
     pub ticks: usize,
@@ -76,7 +77,7 @@ pub fn draw(shape: &Shape, seed: u64) -> Market {
     market
 }
 
-/// What hindsight finds in `ticks`, each hour with its margin.
+/// The findings of hindsight in `ticks`, each hour with its margin.
 #[must_use]
 pub fn judge_hours(ticks: &[Tick], parameters: &Parameters) -> HashSet<TickId> {
     let mut found = HashSet::new();

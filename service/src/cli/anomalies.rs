@@ -16,12 +16,12 @@ enum Switch {
     Off,
 }
 
-/// What the detectors are set to.
+/// The settings of the detectors.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Anomalies")]
 pub struct AnomalyArgs {
     /// Look for bad prints, bursts and silence: speed-layer as ticks come, batch-layer again when
-    /// an hour is over. What is found is in the table `anomalies`.
+    /// an hour is over. The findings are in the table `anomalies`.
     #[arg(long, env = "ANOMALIES", value_enum, default_value_t = Switch::On)]
     anomalies: Switch,
 
@@ -88,7 +88,7 @@ pub struct AnomalyArgs {
     detectors: OnceLock<Arc<Detectors>>,
 }
 
-/// What the detectors go by as ticks come.
+/// The parameters of the detectors for ticks as they come.
 #[derive(Debug, Clone, Default)]
 pub struct Detectors {
     pub parameters: Parameters,
@@ -106,7 +106,7 @@ fn price_step(text: &str) -> Result<i64, String> {
 }
 
 impl AnomalyArgs {
-    /// What the detectors are set to; `None` where there are to be none.
+    /// The settings of the detectors; `None` where there are to be none.
     #[must_use]
     pub fn settings(&self) -> Option<Arc<Detectors>> {
         if self.anomalies == Switch::Off {
@@ -135,7 +135,7 @@ impl AnomalyArgs {
         })
     }
 
-    /// What sale conditions say.
+    /// The meaning of sale conditions.
     #[must_use]
     pub fn conditions(&self) -> Conditions {
         Conditions::new(
@@ -145,7 +145,7 @@ impl AnomalyArgs {
         )
     }
 
-    /// What was given, as one text, which is another one where it is another.
+    /// The flags that were given, as one text, which differs if they differ.
     #[must_use]
     pub fn describe(&self) -> String {
         let (switch, hours, holidays) = (self.anomalies, &self.trading_hours, &self.holidays);

@@ -22,14 +22,14 @@ pub const REGISTRY_HEADING: &str = "Schema registry";
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = HEADING)]
 pub struct MessageArgs {
-    /// Where the fields of a tick stand in a message, as
+    /// The members of a message that hold a tick's fields, as
     /// `symbol=ticker,price=last,volume=qty,timestamp=ts`. Names inside objects are parted by dots,
-    /// alternatives by `|`; names with dots or commas stand in double quotes. `price` stands for
-    /// open and close, and `timestamp=date,time_of_day=time` for a time in two members. What is in
-    /// no member is said by `symbol=@key`, `symbol=@topic` and `timestamp=@record`. What is not
+    /// alternatives by `|`; names with dots or commas need double quotes. `price` means open and
+    /// close, and `timestamp=date,time_of_day=time` for a time in two members. Sources outside the
+    /// message are `symbol=@key`, `symbol=@topic` and `timestamp=@record`. A field that is not
     /// mapped is looked for under its own name and those that many producers use, but for a feed's
-    /// own number (`sequence`) and its word for what a message takes back (`correction`), which are
-    /// taken where they are mapped alone.
+    /// own number (`sequence`) and its word for a message that takes another back (`correction`),
+    /// which are taken where they are mapped alone.
     #[arg(long, env = "MESSAGE_MAP", value_name = "FIELD=NAME,..")]
     pub map: Option<MapEntries>,
 
@@ -40,9 +40,9 @@ pub struct MessageArgs {
     #[arg(long, env = "MESSAGE_EACH", value_name = "NAME")]
     pub each: Option<Path>,
 
-    /// Take only messages in which members say this, as `type=match|ticker`: several members, all
-    /// of which must, are parted by commas. Others are rejected, and counted. What stands around
-    /// the elements of --each is asked as well.
+    /// Take only messages whose members have these values, as `type=match|ticker`: several members,
+    /// all of which must, are parted by commas. Others are rejected, and counted. The members
+    /// around the elements of --each count as well.
     #[arg(id = "where", long = "where", env = "MESSAGE_WHERE", value_name = "NAME=VALUE|..")]
     pub conditions: Option<Conditions>,
 
@@ -59,7 +59,7 @@ pub struct MessageArgs {
     )]
     pub message_file: Option<Box<MessageArgs>>,
 
-    /// The messages of a feed or library. What --map says goes before it.
+    /// The messages of a feed or library. --map precedes it.
     #[arg(long, env = "MESSAGE_PRESET", value_parser = one_of::<Preset>(), value_name = "NAME")]
     pub preset: Option<Preset>,
 
@@ -71,7 +71,7 @@ pub struct MessageArgs {
     #[arg(long, env = "TIMESTAMP_FROM", value_parser = one_of::<TimestampFrom>(), default_value = TimestampFrom::default().name())]
     pub timestamp_from: TimestampFrom,
 
-    /// What a number as a time counts since 1970 (`dotnet`: since the year 1); `auto` tells it by
+    /// The unit of a number as a time since 1970 (`dotnet`: since the year 1); `auto` tells it by
     /// its magnitude.
     #[arg(long, env = "TIMESTAMP_UNIT", value_parser = one_of::<EpochUnit>(), default_value = EpochUnit::default().name())]
     pub timestamp_unit: EpochUnit,
@@ -133,7 +133,7 @@ impl MessageArgs {
         }
     }
 
-    /// What is said of a member goes before what a preset says of it.
+    /// A flag's entry for a member precedes a preset's.
     fn all_conditions(&self) -> Vec<Condition> {
         let mut all =
             self.conditions.as_ref().map_or_else(Vec::new, |conditions| conditions.0.clone());
@@ -143,8 +143,7 @@ impl MessageArgs {
         all
     }
 
-    /// What a flag says of a field goes before what the map says, and that before what a preset
-    /// says.
+    /// A field's flag precedes the map, and the map a preset.
     fn entries(&self) -> MapEntries {
         let mut entries = self.map.clone().unwrap_or_default();
         let preset = self.preset.map(Preset::entries).unwrap_or_default();

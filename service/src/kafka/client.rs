@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(format!("{properties:?}"), "[\"sasl.password\"]");
     }
 
-    /// Of the images' build; see Cargo.toml.
+    /// Set by the images' build; see Cargo.toml.
     #[cfg(feature = "kafka-logins")]
     #[test]
     fn clients_can_log_in_by_kerberos_and_by_tokens_of_an_authority() {

@@ -46,7 +46,7 @@ impl KafkaProperties {
         Ok(())
     }
 
-    /// Those of the file, then those of the flags, which override them.
+    /// The properties of the file, then those of the flags, which override them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let file = self.kafka_properties_file.iter().flat_map(PropertiesFile::pairs);
         file.chain(self.properties.iter().flat_map(Settings::pairs))

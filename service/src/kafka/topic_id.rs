@@ -1,5 +1,5 @@
-//! What a topic is beyond its name. librdkafka tells a topic's id by its admin interface alone,
-//! which the rdkafka crate does not wrap.
+//! The identity of a topic beyond its name. librdkafka tells a topic's id by its admin interface
+//! alone, which the rdkafka crate does not wrap.
 #![allow(unsafe_code, reason = "rd_kafka_DescribeTopics has no safe wrapper in rdkafka")]
 
 use super::admin::{Owned, Questions, text};

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Kubernetes takes to bring a changed secret.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// What to do about the tables at the start.
+/// The changes to the tables at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Migrations {
     /// Bring them up to date, as their owner. Instances that start together wait for one another.
@@ -66,8 +66,8 @@ impl Database {
         })
     }
 
-    /// The same, for a URL that stands in a file, which is read again before each connection: a
-    /// password that was changed, or a token that lives for minutes, is taken up without a restart.
+    /// A database whose URL is in a file, which is read again before each connection: a password
+    /// that was changed, or a token that lives for minutes, is taken up without a restart.
     ///
     /// # Errors
     /// Where the URL is none.
@@ -75,13 +75,13 @@ impl Database {
         Self::of(file.clone().expose(), Some(file), application)
     }
 
-    /// The same database, with another way to make sure of its tables.
+    /// The database, with another way to make sure of its tables.
     #[must_use]
     pub fn with_migrations(self, migrations: Migrations) -> Self {
         Self { migrations, ..self }
     }
 
-    /// The same database, under another name in `pg_stat_activity`.
+    /// The database, under another name in `pg_stat_activity`.
     #[must_use]
     pub fn with_application(&self, application: &str) -> Self {
         let mut target = self.lock().target.clone();
@@ -104,7 +104,7 @@ impl Database {
         find_flag(self.file())
     }
 
-    /// What is to be connected to now.
+    /// The current target of connections.
     pub(super) fn target(&self) -> Target {
         // A file that is away or half-written at this moment leaves the former URL.
         let read = self.file.as_ref().and_then(SecretFile::read_again);

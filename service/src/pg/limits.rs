@@ -1,5 +1,5 @@
-//! [`Limits`]: how long the server itself lets a transaction wait and work, so that nothing is left
-//! behind when nobody waits for it any more.
+//! [`Limits`]: how long the server itself lets a transaction wait and work, so that nothing goes on
+//! that nobody waits for any more.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Postgres, Transaction};
 use std::fmt::Write;
@@ -17,8 +17,8 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What begins a transaction within these limits, with other `settings` of its own: names, and
-    /// values as SQL has them.
+    /// The statement that begins a transaction within these limits, with other `settings` of its
+    /// own: names, and values as SQL has them.
     #[must_use]
     pub fn begin_statement(&self, settings: &[(&str, &str)]) -> String {
         let mut begin = "begin isolation level read committed".to_owned();
@@ -40,7 +40,7 @@ impl Limits {
     /// Begins a transaction within these limits.
     ///
     /// # Errors
-    /// PostgreSQL's.
+    /// If PostgreSQL refuses a statement, or the connection breaks.
     pub async fn begin<'c>(
         &self,
         connection: &'c mut PgConnection,

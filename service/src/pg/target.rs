@@ -24,7 +24,7 @@ impl Target {
         let (scheme, rest) =
             url.trim().split_once("://").ok_or_else(|| format!("it has no scheme; {EXAMPLE}"))?;
         if !SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-            // What stands there may be a part of a password.
+            // The text may be a part of a password.
             let why = match scheme.starts_with("jdbc:") {
                 true => "it is one of JDBC's (leave out jdbc:)",
                 false => "its scheme is not postgres",
@@ -95,7 +95,7 @@ fn server(url: &str, application: &str) -> Result<PgConnectOptions, String> {
     Ok(sqlx::ConnectOptions::disable_statement_logging(options))
 }
 
-/// What follows the hosts without `target_session_attrs`, and its value.
+/// The text after the hosts without `target_session_attrs`, and its value.
 fn split_attributes(tail: &str) -> (String, Option<String>) {
     const KEY: &str = "target_session_attrs=";
     let Some((path, query)) = tail.split_once('?') else {
@@ -169,7 +169,7 @@ mod tests {
             let expected: String = kept_as(&password);
             assert_eq!(kept, expected, "{character:?}");
         }
-        // Unambiguous as it stands.
+        // Unambiguous as it is.
         assert_eq!(target("postgres://u:a@b@h/d").servers[0].get_host(), "h");
     }
 

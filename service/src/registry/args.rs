@@ -46,7 +46,7 @@ pub struct RegistryArgs {
     schema_registry_ca_file: Option<PathBuf>,
 }
 
-/// What a password may come from besides a file: a command line shows it to every process of the
+/// The sources of a password besides a file: a command line shows it to every process of the
 /// machine.
 const PASSWORD: &str = "SCHEMA_REGISTRY_PASSWORD";
 

@@ -49,7 +49,7 @@ struct Referred {
     version: i64,
 }
 
-/// What a schema refers to.
+/// A schema that another refers to.
 #[derive(Default)]
 struct References {
     known: HashSet<(String, i64)>,
@@ -158,7 +158,7 @@ impl Client {
         Ok(SchemaText { kind, text: schema, references: found.all })
     }
 
-    /// Each behind those that it needs itself.
+    /// Each after those that it needs itself.
     fn add_references(
         &self,
         base: &Url,
@@ -305,7 +305,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     const NONE: &str = r#"{"error_code":40403,"message":"Schema not found"}"#;
-    /// Of the user `me` with the password `pw`.
+    /// The header for the user `me` with the password `pw`.
     const LOGIN: &str = "authorization: basic bwu6chc=";
 
     #[test]
@@ -327,7 +327,7 @@ mod tests {
         lines.take_while(|line| !line.is_empty()).collect()
     }
 
-    /// Whoever asks may have heard enough before it ends.
+    /// The caller may have heard enough before it ends.
     fn reply(mut stream: &TcpStream, head: &str, body: &str) {
         let length = body.len();
         let answer = format!(
@@ -459,7 +459,7 @@ mod tests {
         }
     }
 
-    /// Of one number and name there may be another schema elsewhere.
+    /// One number and name may mean another schema elsewhere.
     #[test]
     fn what_a_schema_refers_to_comes_from_the_registry_that_has_it() {
         let of = |schema: (u16, &'static str), referred: (u16, &'static str)| {

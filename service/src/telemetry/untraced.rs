@@ -3,7 +3,7 @@
 use super::listener::Listener;
 use crate::Failure;
 
-/// What the standard calls the place that takes traces.
+/// The standard's variable for the receiver of traces.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
 /// Nothing.

@@ -51,9 +51,9 @@ impl Batch {
         self.messages <= messages && self.days.len() <= MAX_DAYS
     }
 
-    /// The same messages in batches of at most `messages` each, and of [`MAX_DAYS`]. They are to be
-    /// written in this order: each begins where the one before it ends. The ticks of one message
-    /// stay together, as its offset is moved once.
+    /// Splits the messages into batches of at most `messages` each, and of [`MAX_DAYS`]. They are
+    /// to be written in this order: each begins where the one before it ends. The ticks of one
+    /// message stay together, as its offset is moved once.
     pub fn parts(&self, messages: u32) -> Vec<Batch> {
         self.cut(messages, messages, false)
     }
@@ -63,7 +63,7 @@ impl Batch {
         self.cut(messages, u32::MAX, false)
     }
 
-    /// The same messages, each partition's in a part of its own, or in several if they have very
+    /// Splits the messages by partition, each in a part of its own, or in several if they have very
     /// many days.
     pub fn by_partition(&self) -> Vec<Batch> {
         self.cut(u32::MAX, u32::MAX, true)

@@ -323,7 +323,7 @@ impl<'l, 'a> Finder<'l, 'a> {
     }
 }
 
-/// Of `create_time` and `create_time_ms`, which are one time, the finer one is taken.
+/// The finer one is taken of `create_time` and `create_time_ms`, which are one time.
 fn finer<'l, 'a>(one: &'l Leaf<'a>, other: &'l Leaf<'a>) -> Option<&'l Leaf<'a>> {
     let is_finer = |one: &Leaf<'_>, other: &Leaf<'_>| {
         let (fine, coarse) = (plain_name(one.name()), plain_name(other.name()));

@@ -74,8 +74,8 @@ impl Reading {
         reading
     }
 
-    /// Messages that are ticks, or of other kinds beside some. Messages that other flags exclude
-    /// are no fault, unless they exclude all.
+    /// Messages that are ticks, or of other kinds if some are ticks. Messages that other flags
+    /// exclude are no fault, unless they exclude all.
     pub fn understood(&self) -> usize {
         match self.ticks {
             0 => 0,

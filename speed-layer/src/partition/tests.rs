@@ -212,7 +212,7 @@ fn a_recovery_is_logged_once_when_the_partition_has_been_read_for_a_while() {
         is_news
     };
     assert!(stand_and_be_written(0, 5));
-    // The same trouble before it counts as over is not logged again.
+    // A repeated trouble before it counts as over is not logged again.
     assert!(!stand_and_be_written(4, 6));
     assert_eq!(partition.take_recovery(second(9)), Some(Duration::from_secs(6)));
     assert_eq!(partition.take_recovery(second(20)), None);

@@ -9,8 +9,8 @@ const MAX_OPEN_QUESTIONS: usize = 8;
 /// How many of them may have been put before: what hangs again and again leaves room for what is
 /// new.
 const MAX_OPEN_REPEATS: usize = MAX_OPEN_QUESTIONS / 2;
-/// A partition that waits for a schema asks for it every ten seconds. What nobody has asked for so
-/// long is not wanted any more: the partition is another instance's.
+/// A partition that waits for a schema asks for it every ten seconds. A schema that nobody has
+/// asked for so long is not wanted any more: the partition is another instance's.
 const WANTED_FOR: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,7 +53,7 @@ impl Agenda {
         }
     }
 
-    /// The question to put now. What was never put goes first; the others take turns, one after
+    /// The question to put now. One that was never put goes first; the others take turns, one after
     /// each pause.
     pub fn next(&mut self, now: Instant) -> Option<RegistryQuestion> {
         let at = self.next_place(now)?;

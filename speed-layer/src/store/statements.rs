@@ -1,7 +1,7 @@
 //! The statements that write a batch or a source. A statement in a file goes to the server once for
-//! each connection, where it is prepared; through a pooler each time. Those that open a batch's
-//! transaction go in a message of their own and are in Rust, without comments ([`lock_offsets`],
-//! `limits`).
+//! each connection, where it is prepared; through a pooler each time. Statements that open a
+//! batch's transaction go in a message of their own and are in Rust, without comments
+//! ([`lock_offsets`], `limits`).
 
 use crate::source::{SourceId, SourcePartition};
 use std::sync::LazyLock;

@@ -85,7 +85,7 @@ async fn a_gap_that_may_be_skipped_is_recorded() {
     passes_over_the_gap(&scene).await;
 }
 
-/// Whoever skips it may end before Prometheus has asked.
+/// An instance that skips it may end before Prometheus has asked.
 #[tokio::test]
 async fn when_the_last_gap_was_is_told_by_whoever_skips_it_and_by_whoever_starts_later() {
     let scene = with_a_gap().await;
@@ -93,7 +93,7 @@ async fn when_the_last_gap_was_is_told_by_whoever_skips_it_and_by_whoever_starts
         let address = http_address(speed_layer).await;
         eventually("the time of the last gap", PATIENCE, || async {
             let told = metric(&address, "speed_layer_last_gap_timestamp_seconds");
-            // Of two clocks' seconds.
+            // Seconds of two clocks.
             let is_it = told.is_some_and(|told| told.abs_diff(at.cast_unsigned()) <= 60);
             if is_it { Ok(()) } else { Err(format!("{told:?}, not {at}")) }
         })
@@ -136,8 +136,8 @@ async fn truncated_and_grown() -> (Scene, Child) {
     (scene, speed_layer)
 }
 
-/// What the line asks for was forgotten by the restart that it takes, and five messages were lost
-/// in silence.
+/// The gap that the line asks about was forgotten by the restart that it takes, and five messages
+/// were lost in silence.
 #[tokio::test]
 async fn a_log_that_was_cut_and_has_grown_is_read_from_its_end_on_after_a_restart_with_skip() {
     let (scene, mut speed_layer) = truncated_and_grown().await;
@@ -308,7 +308,7 @@ async fn an_offset_that_was_moved_behind_the_end_that_was_seen_is_where_to_begin
     assert!(gaps.is_empty(), "{gaps:?}");
 }
 
-/// A frozen owner's batch begins where the offset stands, but of the log as it was before.
+/// A frozen owner's batch begins at the stored offset, but with the log as it was before.
 #[tokio::test]
 async fn an_offset_that_was_moved_back_and_has_come_to_the_same_again_is_another_instances() {
     let scene = Scene::new(1).await;

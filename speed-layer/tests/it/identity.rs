@@ -4,7 +4,7 @@ use crate::scene::{Fate, PATIENCE, Scene, http_address, metric, tick, wait_ready
 use std::time::Duration;
 use testing::{Child, TestMessage, TestTopic, eventually};
 
-/// Ten ticks of the topic are written; then it is made anew with fifteen others, so that the old
+/// Ten ticks of the topic are written; then it is recreated with fifteen others, so that the old
 /// offset is in its range.
 async fn with_a_topic_made_anew() -> Scene {
     let scene = Scene::read_and_stopped(1, 10).await;
@@ -168,7 +168,7 @@ async fn several_topics_feed_one_database_and_are_told_apart() {
     .unwrap();
     by_topic.sort_by_key(|(_, count)| *count);
     assert_eq!(by_topic, [(scene.topic.name().to_owned(), 10), (other.name().to_owned(), 20)]);
-    // And so they are after a restart.
+    // They are so after a restart, too.
     speed_layer.sigterm();
     speed_layer.wait_exit(PATIENCE).await;
     let _speed_layer = scene.start(&["--topic", &topics]);
@@ -295,7 +295,7 @@ async fn a_database_that_numbers_its_sources_otherwise_after_an_outage_gets_no_t
     assert_eq!(speed_layer.exit_status(), None);
 }
 
-/// As `pg_restore` has it between its data and its keys: what was entered then was there twice.
+/// Like `pg_restore` between its data and its keys: rows that were entered then were there twice.
 #[tokio::test]
 async fn nothing_is_entered_or_begun_while_a_restore_has_not_made_the_keys() {
     let scene = Scene::new(2).await;

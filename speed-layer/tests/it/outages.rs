@@ -293,7 +293,7 @@ async fn a_table_locked_by_an_alter_holds_it_up_only_as_long_as_the_lock() {
                    and datname = current_database() and wait_event_type = 'Lock'";
     scene.wait_count("the speed layer to wait for the lock", waiting, 1).await;
     assert_eq!(speed_layer.exit_status(), None);
-    // As long as the lock lasts, and through one try after the other, nothing is said to work.
+    // As long as the lock lasts, and through one try after the other, nothing is logged as working.
     wait_ready(&address, 503).await;
     eventually("several tries", PATIENCE, || async {
         let (status, body) = get(&address, "/readyz");

@@ -128,7 +128,7 @@ async fn a_batch_that_takes_too_long_is_made_smaller() {
     assert!(line.contains("messages at once"), "{line}");
 }
 
-/// What this side gives up, the server goes on waiting for, and its lock is met by the next try.
+/// A statement that this side gives up goes on at the server, and its lock is met by the next try.
 #[tokio::test]
 async fn a_batch_is_made_smaller_where_the_way_to_the_server_is_too_slow_for_it() {
     let scene = Scene::new(1).await;
@@ -278,7 +278,7 @@ async fn a_partition_whose_messages_are_all_refused_holds_up_no_other() {
     wait_ready(&address, 200).await;
 }
 
-/// What lay behind the first days was tried all the same, and taken for another instance's doing.
+/// Ticks after the first days were tried all the same, and taken for another instance's doing.
 #[tokio::test]
 async fn a_refused_message_among_hundreds_of_days_is_kept_aside_and_holds_nothing_up() {
     let scene = prepared("alter table realtime_stock add check (symbol <> 'BAD')").await;
@@ -311,7 +311,7 @@ async fn what_is_gone_for_all_messages_is_said_of_none_and_waited_for() {
     for (harm, mend) in cases {
         let (scene, speed_layer, address) = three_apart(&[]).await;
         scene.execute(harm).await;
-        // Of a day that has no partition yet.
+        // A day that has no partition yet.
         let of_another_day = r#"{"symbol":"S0","timestamp":"2025-05-20T14:00:00Z","price":1}"#;
         scene.topic.produce([TestMessage::new(0, of_another_day)]).await;
         send_apart(&scene, 20..40).await;

@@ -77,7 +77,7 @@ async fn without_retention_nothing_is_dropped() {
     assert_eq!(scene.count(ENDED).await, 2);
 }
 
-/// A clock that jumps ahead looks the same as ticks that stay behind.
+/// A clock that jumps ahead looks like ticks that are late.
 #[tokio::test]
 async fn days_are_old_only_beside_the_newest_ticks() {
     let scene = Scene::new(1).await;

@@ -8,7 +8,7 @@ use testing::{TestMessage, eventually};
 const ELEMENTS: i64 = 20;
 const BROKEN: i64 = 7;
 
-/// An array at its top, or in `data` beside other members. Some share their millisecond, and one
+/// An array at its top, or in `data` next to other members. Some share their millisecond, and one
 /// element is broken.
 fn message(number: i64) -> String {
     let element = |index: i64| match index {

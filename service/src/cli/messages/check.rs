@@ -1,4 +1,4 @@
-//! [`MessageArgs::check`]: flags of which one would have no effect beside another.
+//! [`MessageArgs::check`]: flags of which one would have no effect because of another.
 
 use super::MessageArgs;
 use clap::error::ErrorKind;
@@ -45,7 +45,7 @@ impl MessageArgs {
             .or_else(|| self.member_of_two_fields())
     }
 
-    /// One member that two fields are to stand in, and cannot.
+    /// One member that two fields are mapped to, and cannot be.
     fn member_of_two_fields(&self) -> Option<String> {
         let all = self.entries();
         let is_own = |field| self.map.as_ref().is_some_and(|map| map.written(field).is_some());

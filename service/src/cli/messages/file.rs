@@ -13,7 +13,7 @@ use std::collections::HashSet;
 /// A sentence for clap to show, with the number of the line.
 pub(super) fn read(path: &str, command: Command) -> Result<ArgMatches, String> {
     let text = crate::files::read(path)?;
-    // What the environment says is said beside the file.
+    // The environment is read in addition to the file.
     let command = command.mut_args(|arg| arg.env(None::<&str>));
     let (mut maps, mut kinds, mut flags, mut names) =
         (Vec::new(), Vec::new(), Vec::new(), HashSet::new());
@@ -40,10 +40,10 @@ pub(super) fn read(path: &str, command: Command) -> Result<ArgMatches, String> {
     matches(&command, &flags)
 }
 
-/// A flag without its dashes, and what is said of it.
+/// A flag without its dashes, and its value.
 type Entry = (String, Option<String>);
 
-/// What a line says: of one flag, or with their dashes of several.
+/// The flags of a line: one, or several with their dashes.
 fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
     if !line.starts_with("--") {
         return Ok(vec![match line.split_once('=') {
@@ -66,8 +66,8 @@ fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
     Ok(entries)
 }
 
-/// The words of a line, as a shell parts them: by blanks, unless these stand in quotes or behind a
-/// backslash. `#` in front of a word begins a comment.
+/// The words of a line, as a shell parts them: by blanks, unless these are quoted or follow a
+/// backslash. `#` at the beginning of a word begins a comment.
 fn split_words(line: &str) -> Result<Vec<String>, String> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
     let mut rest = line.chars();
@@ -93,7 +93,7 @@ fn split_words(line: &str) -> Result<Vec<String>, String> {
     if quote.is_some() { Err("a quote is not closed".to_owned()) } else { Ok(words) }
 }
 
-/// Whether it is one of the flags, and nothing is said of it.
+/// Whether it is one of the flags, and has no value.
 fn takes_no_value(command: &Command, name: &str) -> bool {
     let argument = command.get_arguments().find(|argument| argument.get_long() == Some(name));
     argument.is_some_and(|argument| !argument.get_action().takes_values())
@@ -124,7 +124,7 @@ fn matches<'f>(
     command.clone().try_get_matches_from(words).map_err(|error| first_line(&error))
 }
 
-/// What clap says of a flag, without the rest of its words.
+/// clap's error for a flag, without the rest of its words.
 pub(super) fn first_line(error: &clap::Error) -> String {
     let text = error.to_string();
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").replace("--", "")
@@ -157,7 +157,7 @@ mod tests {
         assert!(rules.allow_nonpositive_prices && !rules.uppercase_symbols);
     }
 
-    /// As `speed-layer doctor` writes it, and as people put it into a file.
+    /// The form that `speed-layer doctor` writes, and that people put into a file.
     #[test]
     fn a_line_of_flags_with_their_dashes_is_taken_as_a_shell_takes_it() {
         let rules = |text: &str| written(text).unwrap().rules(ProvenanceNames::default());

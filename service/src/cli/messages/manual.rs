@@ -21,7 +21,7 @@ fn read_table(head: &str) -> Vec<Vec<String>> {
     rows.map(cells).collect()
 }
 
-/// What stands in backticks.
+/// The texts in backticks.
 fn code(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -54,7 +54,7 @@ fn read(flags: &str, message: &str) -> String {
     whole.map_or_else(why, |()| all.join("; "))
 }
 
-/// Symbol, time, open, close and volume; and what it says beside them.
+/// Symbol, time, open, close and volume; and the extras.
 fn text(tick: &Tick<'_>) -> String {
     fn or_none(value: Option<impl ToString>) -> String {
         value.map_or_else(|| "-".to_owned(), |value| value.to_string())

@@ -19,7 +19,7 @@ struct Shape {
     also: Vec<String>,
     /// Symbol, time, open, high, low, close and volume.
     tick: Option<String>,
-    /// What the sentence for a person begins with, after the reason.
+    /// The beginning of the sentence for people, after the reason.
     reason: Option<String>,
 }
 
@@ -28,7 +28,7 @@ fn read_shapes() -> Vec<Shape> {
 }
 
 impl Shape {
-    /// At most one flag is needed: several stand in a file.
+    /// At most one flag is needed: several are in a file.
     fn args(&self, flags: &[String]) -> MessageArgs {
         let file = tempfile::NamedTempFile::new().unwrap();
         let lines: Vec<&str> = flags.iter().map(|flag| flag.trim_start_matches('-')).collect();
@@ -57,7 +57,7 @@ impl Shape {
             |element: Element<'_>| found.push(element.read.map(|record| text(&record.tick)));
         let value = self.value.as_bytes();
         let first = decoder.decode_each_strictly(value, &beside, &mut note);
-        // What the fast path has learned of it, it must read as well.
+        // Values that the fast path has learned it must read as well.
         for _ in 0..2 {
             assert_eq!(decoder.decode_each(value, &beside, &mut note), first, "{}", self.value);
         }

@@ -93,9 +93,9 @@ impl<'s> Search<'s> {
         (best.0 > current).then_some(best.1)
     }
 
-    /// The same flags for the trades alone, where a feed's messages of another kind tell of the
-    /// same trades once more. `None` if there are none of either, or if some messages do not tell
-    /// their kind.
+    /// The flags for the trades alone, where a feed's messages of another kind tell of the same
+    /// trades once more. `None` if there are none of either, or if some messages do not tell their
+    /// kind.
     pub fn trades_alone(&self, args: &MessageArgs) -> Option<MessageArgs> {
         let preset = args.preset?;
         let trades = preset.trades()?;

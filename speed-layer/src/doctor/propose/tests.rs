@@ -926,7 +926,7 @@ fn the_flags_of_most_public_shapes_are_found() {
     let mut missed = Vec::new();
     for shape in shapes.filter(|shape| shape["tick"].is_string() && shape["flags"].is_array()) {
         let (value, key) = (shape["value"].as_str().unwrap(), shape["key"].as_str());
-        // Of two equivalent proposals the one with a flag for each thing.
+        // The proposal with a flag for each thing is taken of two equivalent ones.
         let flags = shape["also"].as_array().or(shape["flags"].as_array());
         let flags = flags.unwrap().iter().map(|flag| flag.as_str().unwrap().to_owned());
         let flags: Vec<String> = flags.collect();
