@@ -14,7 +14,7 @@ use anomalies::evaluation::hours as odd_hours;
 use anomalies::evaluation::market::{HARD, Market, PLAIN, Shape, draw};
 use anomalies::evaluation::nab::{self, STANDARD, Series};
 use anomalies::evaluation::thin::{self, RIGHT};
-use anomalies::{TickId, Tick, hindsight};
+use anomalies::{Tick, TickId, hindsight};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use serde_json::json;
@@ -87,7 +87,8 @@ fn baseline(series: &[Series]) -> Result<f64> {
     let score = nab::score(series, &scores, STANDARD).score;
     if (score - 39.6).abs() > 0.1 {
         bail!(
-            "the windowed Gaussian scores {score:.2}, and 39.6 as published: no score of this run means anything"
+            "the windowed Gaussian scores {score:.2}, and 39.6 as published: no score of this run \
+             means anything"
         );
     }
     Ok(score)
@@ -100,7 +101,8 @@ fn show<D: BarDetector + Default>(series: &[Series]) {
 fn print(name: &str, version: u32, outcome: &nab::Outcome) {
     let nab::Outcome { score, threshold, detected, windows, false_alarms } = outcome;
     println!(
-        "  {:<24} {score:6.2}   {detected} of {windows} windows, {false_alarms} false alarms, threshold {threshold:.4}",
+        "  {:<24} {score:6.2}   {detected} of {windows} windows, {false_alarms} false alarms, \
+         threshold {threshold:.4}",
         format!("{name} {version}")
     );
 }
@@ -220,7 +222,8 @@ fn seldom() {
                 of(late).map(of_market).sum::<usize>()
             };
             println!(
-                "  {name:<5} moves, {pause:>4} minutes apart {confirmed:>24} {:>18}, {} with 1 % late ones",
+                "  {name:<5} moves, {pause:>4} minutes apart {confirmed:>24} {:>18}, {} with 1 % \
+                 late ones",
                 said(0.0),
                 said(0.01)
             );

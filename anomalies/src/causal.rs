@@ -268,11 +268,12 @@ impl State {
 mod tests {
     use super::*;
     use crate::calendar::Session;
-    use crate::tick::{MINUTE, TickId, Revision, SECOND};
+    use crate::tick::{MINUTE, Revision, SECOND, TickId};
 
     #[test]
     fn a_trade_that_is_taken_back_is_said_once_and_its_price_is_none() {
-        let (mut state, mut found, parameters) = (State::default(), Vec::new(), Parameters::default());
+        let (mut state, mut found, parameters) =
+            (State::default(), Vec::new(), Parameters::default());
         for offset in 0..100 {
             let is_cancel = offset >= 50 && offset % 2 == 0;
             let price = if is_cancel { 20_000_000_000 } else { 10_000_000_000 };

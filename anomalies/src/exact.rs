@@ -11,7 +11,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D:
     u64::deserialize(deserializer).map(f64::from_bits)
 }
 
-/// The sums of several.
+/// The same serialization for collections.
 pub mod many {
     use serde::{Deserialize, Deserializer, Serializer};
 

@@ -139,7 +139,8 @@ fn off_neighbours(
     let price = tick.price as f64;
     let (low, high) = between(ticks, index, parameters.nearest)?;
     let beyond = outside(tick.price, low, high);
-    let share = if tick.is_excluded { parameters.granularity_excluded } else { parameters.granularity };
+    let share =
+        if tick.is_excluded { parameters.granularity_excluded } else { parameters.granularity };
     let granularity = (share * price).max(parameters.price_step as f64);
     // Cheap, and true of nearly every tick.
     if (beyond as f64) <= granularity {
@@ -309,7 +310,7 @@ fn finding(tick: &Tick, kind: Kind, score: f64, expected: f64) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::{TickId, Revision};
+    use crate::tick::{Revision, TickId};
 
     const CENT: i64 = 10_000_000;
 

@@ -6,7 +6,7 @@ use anomalies::causal::{self, bad_print};
 use anomalies::evaluation::count::Counts;
 use anomalies::evaluation::market::Market;
 use anomalies::evaluation::thin::{RIGHT, Shape, draw, judge_hours};
-use anomalies::{Calendar, Kind, MINUTE, TickId, SECOND, Tick, hindsight};
+use anomalies::{Calendar, Kind, MINUTE, SECOND, Tick, TickId, hindsight};
 
 const CENT: i64 = 10_000_000;
 
@@ -123,7 +123,11 @@ fn behind_many_late_ticks_in_a_row_the_level_is_of_their_time() {
     let mut offset = 0;
     let mut see = |at: i64, cents: i64| {
         offset += 1;
-        state.observe(&Tick::of(TickId { offset, index: 0 }, at, cents * CENT), &parameters, &mut found);
+        state.observe(
+            &Tick::of(TickId { offset, index: 0 }, at, cents * CENT),
+            &parameters,
+            &mut found,
+        );
     };
     let day = 1440 * MINUTE;
     (0..100).for_each(|number| see(day + number * SECOND, 10_000 + number % 2));

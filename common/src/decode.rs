@@ -508,8 +508,10 @@ impl<'a> Strict<'_, 'a> {
         let in_line = || outside.time().or_else(|| values::record_time(found.record_time?));
         self.context.time.or_else(in_line).ok_or_else(|| {
             let name = &self.rules.names.record_time;
-            let detail =
-                format!("the record's own time is not known, and the line has no {name} (--timestamp-from record)");
+            let detail = format!(
+                "the record's own time is not known, and the line has no {name} \
+                    (--timestamp-from record)"
+            );
             Reject::new(Reason::MissingField, detail)
         })
     }

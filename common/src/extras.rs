@@ -394,7 +394,8 @@ mod tests {
         }
 
         #[test]
-        fn codes_come_back_from_their_texts(codes in proptest::collection::vec("[A-Z0-9é]{1,8}( [a-z]{1,8})?", 0..16)) {
+        fn codes_come_back_from_their_texts(codes in proptest::collection::vec("[A-Z0-9é]{1,8}( \
+            [a-z]{1,8})?", 0..16)) {
             let mut buffer = String::new();
             let again = Codes::of(codes.iter().map(String::as_str), &mut buffer);
             prop_assert_eq!(again.iter().collect::<Vec<_>>(), codes.iter().collect::<Vec<_>>());

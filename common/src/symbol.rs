@@ -186,7 +186,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_symbol_at_the_front_ends_with_a_quote(text in "[A-Za-z0-9.^ &ä\u{200b}\n-]{0,70}", after in "(\"|\\\\|)[ -~]{8}") {
+        fn the_symbol_at_the_front_ends_with_a_quote(text in "[A-Za-z0-9.^ \
+            &ä\u{200b}\n-]{0,70}", after in "(\"|\\\\|)[ -~]{8}") {
             let bytes = format!("{text}{after}");
             let expected = if after.starts_with('"') { Symbol::new(&text) } else { None };
             prop_assume!(after.starts_with(['"', '\\']));

@@ -13,7 +13,9 @@ use crate::index::BatchDb;
 use crate::indicators::how_many;
 use crate::lock::TransactionLock;
 use crate::stop::stopped;
-use anomalies::bars::hours::{self, DETECTOR, DISTANCE_LIMIT, NOVELTY_LIMIT, Odd, RARITY_LIMIT, WEEKS};
+use anomalies::bars::hours::{
+    self, DETECTOR, DISTANCE_LIMIT, NOVELTY_LIMIT, Odd, RARITY_LIMIT, WEEKS,
+};
 use service::Failure;
 use sqlx::postgres::PgConnection;
 use store::{Changed, StaleSymbol};
@@ -55,7 +57,10 @@ pub async fn refresh(
 
 /// Limits are a part of what finds.
 fn detector() -> String {
-    format!("{} {}, limits {NOVELTY_LIMIT}, {RARITY_LIMIT}, {DISTANCE_LIMIT}, {WEEKS} weeks", DETECTOR.name, DETECTOR.version)
+    format!(
+        "{} {}, limits {NOVELTY_LIMIT}, {RARITY_LIMIT}, {DISTANCE_LIMIT}, {WEEKS} weeks",
+        DETECTOR.name, DETECTOR.version
+    )
 }
 
 /// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a

@@ -44,7 +44,10 @@ pub enum LogFormat {
 #[derive(Debug, Clone, clap::Args)]
 pub struct LogArgs {
     /// How log lines look. `RUST_LOG` filters them (default: info).
-    #[arg(long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human, help_heading = "Logging")]
+    #[arg(
+        long, env = "LOG_FORMAT", value_enum, default_value_t = LogFormat::Human,
+        help_heading = "Logging"
+    )]
     pub log_format: LogFormat,
 }
 
@@ -52,7 +55,9 @@ pub struct LogArgs {
 /// when it is dropped, and calls that an error; AWS's SDK prints further errors besides the one
 /// that it returns, and at each start where it has looked for credentials. Spans of traces are for
 /// traces alone.
-const QUIET: &str = "traced=off,sqlx::postgres::notice=error,rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off,aws_config=warn";
+const QUIET: &str = "traced=off,sqlx::postgres::notice=error,\
+    rdkafka::consumer::base_consumer=off,aws_smithy_runtime=off,aws_smithy_runtime_api=off,\
+    aws_config=warn";
 
 /// The `asked` filters are added to the usual ones, so that naming a library shows its lines.
 fn parse_filter(asked: &str) -> EnvFilter {

@@ -573,7 +573,8 @@ impl Assignment {
                 let at = format!("{}/{id}", topic.name);
                 let text = format!("{at}: {trouble}");
                 if partition.note_trouble(&trouble, now) {
-                    tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; it is asked again, and the others go on");
+                    tracing::error!(topic = topic.name, partition = id, error = %trouble, "{text}; \
+                        it is asked again, and the others go on");
                 }
                 match first {
                     None => first = Some(text),
@@ -684,8 +685,9 @@ impl Transaction {
                 partition,
                 offset,
                 messages,
-                "{topic}/{partition}: an open transaction holds up the messages from offset {offset} on, {messages} so \
-                 far; they come when its producer ends it, or Kafka does (transaction.timeout.ms)"
+                "{topic}/{partition}: an open transaction holds up the messages from offset \
+                 {offset} on, {messages} so far; they come when its producer ends it, or Kafka \
+                 does (transaction.timeout.ms)"
             ),
             Self::Ended(held_up) => {
                 let seconds = held_up.as_secs_f64();
@@ -694,7 +696,8 @@ impl Transaction {
                     partition,
                     offset,
                     seconds,
-                    "{topic}/{partition}: the open transaction has ended after {seconds:.1} s, and the messages behind it come"
+                    "{topic}/{partition}: the open transaction has ended after {seconds:.1} s, and \
+                     the messages behind it come"
                 );
             }
         }

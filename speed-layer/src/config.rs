@@ -78,30 +78,48 @@ pub struct Config {
 
     /// Write a batch when it holds this many messages; or 8 MB of rows, or 30,000 bars, which bound
     /// its memory.
-    #[arg(long, env = "BATCH_ROWS", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N")]
+    #[arg(
+        long, env = "BATCH_ROWS", default_value_t = 50_000,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000), value_name = "N"
+    )]
     pub batch_rows: u32,
 
     /// Write through this many connections, each for its share of the partitions.
-    #[arg(long, env = "WRITERS", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N")]
+    #[arg(
+        long, env = "WRITERS", default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=64), value_name = "N"
+    )]
     pub writers: u8,
 
     /// Write a batch when its first message has waited this long, full or not. At most a minute.
-    #[arg(long, env = "LINGER", default_value = "10ms", value_parser = linger, value_name = "DURATION")]
+    #[arg(
+        long, env = "LINGER", default_value = "10ms", value_parser = linger,
+        value_name = "DURATION"
+    )]
     pub linger: Duration,
 
     /// How long a transaction may take, the same for all instances. One that takes longer is tried
     /// again with fewer messages. Locks of a frozen instance are released within fifteen seconds
     /// after this.
-    #[arg(long, env = "WRITER_TIMEOUT", default_value = "60s", value_parser = writer_timeout, value_name = "DURATION")]
+    #[arg(
+        long, env = "WRITER_TIMEOUT", default_value = "60s", value_parser = writer_timeout,
+        value_name = "DURATION"
+    )]
     pub writer_timeout: Duration,
 
     /// Drop the ticks of whole UTC days that ended this many days ago. Without it ticks are kept
     /// for ever; bars always. Counted from the newest tick, or from now where that is earlier.
-    #[arg(long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500), value_name = "DAYS")]
+    #[arg(
+        long, env = "RETENTION_DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500),
+        value_name = "DAYS"
+    )]
     pub retention_days: Option<u32>,
 
     /// How often to look for days to drop, and for finished days to index: once a day at least.
-    #[arg(long, env = "UPKEEP_INTERVAL", default_value = "10m", value_parser = upkeep_interval, value_name = "DURATION")]
+    #[arg(
+        long, env = "UPKEEP_INTERVAL", default_value = "10m", value_parser = upkeep_interval,
+        value_name = "DURATION"
+    )]
     pub upkeep_interval: Duration,
 
     /// Where `/metrics`, `/healthz` and `/readyz` are served.
@@ -251,8 +269,8 @@ impl Config {
 /// Each letter would be read, rejected and sent once more, for ever.
 pub fn reads_its_own_letters(topic: &str) -> Failure {
     Failure::Configuration(anyhow!(
-        "topic \"{topic}\" (--dead-letter-topic) is among those that are read (--topic): rejected messages need one of \
-         their own"
+        "topic \"{topic}\" (--dead-letter-topic) is among those that are read (--topic): rejected \
+         messages need one of their own"
     ))
 }
 

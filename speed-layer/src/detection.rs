@@ -10,7 +10,7 @@ use crate::source::SourcePartition;
 use anomalies::causal::{self, MOST_SYMBOLS, Market, State, SymbolTick};
 use anomalies::conditions::Sale;
 use anomalies::pack::Pack;
-use anomalies::{Finding, Kind, TickId, Tick};
+use anomalies::{Finding, Kind, Tick, TickId};
 use common::{SymbolMap, Timestamp};
 use service::cli::Detectors;
 use std::collections::BTreeMap;
@@ -113,13 +113,7 @@ impl Detection {
     }
 
     /// Takes in what the log says of a partition of `topic` that has been written up to `next`.
-    pub fn restore(
-        &mut self,
-        at: SourcePartition,
-        topic: &str,
-        next: i64,
-        remembered: Remembered,
-    ) {
+    pub fn restore(&mut self, at: SourcePartition, topic: &str, next: i64, remembered: Remembered) {
         let partition_states = remembered.0.unwrap_or_else(|| {
             let SourcePartition { source, partition } = at;
             tracing::warn!(

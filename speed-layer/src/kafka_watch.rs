@@ -6,7 +6,7 @@ mod leaders;
 use crate::health::Health;
 use crate::kafka::Reports;
 use anyhow::anyhow;
-use leaders::{LeaderNews, LeaderWatch, ABSENCE_TO_LOG};
+use leaders::{ABSENCE_TO_LOG, LeaderNews, LeaderWatch};
 use prometheus_client::metrics::counter::Counter;
 use rdkafka::error::RDKafkaErrorCode;
 use service::Failure;
@@ -60,8 +60,8 @@ impl KafkaWatch {
                 matches!(code, RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL);
             if is_refusal && !self.health.kafka.has_held() {
                 return Err(Failure::Configuration(anyhow!(
-                    "Kafka at {} refuses the connection (security.*, sasl.* and ssl.* of --kafka-property or \
-                     --kafka-properties-file): {reason}",
+                    "Kafka at {} refuses the connection (security.*, sasl.* and ssl.* of \
+                     --kafka-property or --kafka-properties-file): {reason}",
                     self.brokers
                 )));
             }
@@ -112,7 +112,8 @@ impl KafkaWatch {
             tracing::warn!(
                 brokers = %brokers,
                 error = %trouble,
-                "Kafka: no connection to {brokers} (--kafka-brokers): {trouble}; trying until it works"
+                "Kafka: no connection to {brokers} (--kafka-brokers): {trouble}; trying until it \
+                 works"
             );
         }
     }
@@ -127,8 +128,8 @@ impl KafkaWatch {
                 let partitions = away.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 tracing::warn!(
                     partitions,
-                    "Kafka: these partitions have no leader that can be reached: {partitions}; waiting for one, \
-                     others are read"
+                    "Kafka: these partitions have no leader that can be reached: {partitions}; \
+                     waiting for one, others are read"
                 );
             }
             Some(LeaderNews::Back(after)) => {

@@ -431,7 +431,8 @@ impl Partition {
                 if now.saturating_duration_since(self.waiting_since) >= SCHEMA_TIMEOUT =>
             {
                 Some(format!(
-                    "the messages from offset {} on need schema {id}, which the registry has not given",
+                    "the messages from offset {} on need schema {id}, which the registry has not \
+                     given",
                     self.next
                 ))
             }

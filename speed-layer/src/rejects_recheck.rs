@@ -43,8 +43,9 @@ pub async fn run(shared: Arc<Process>) {
         tracing::warn!(
             ticks,
             looked_at,
-            "of the newest {looked_at} messages that earlier runs have rejected {ticks} are ticks by the flags of this \
-             one{condition}, and are not read again: docs/operations.md, RejectRateHigh, step 4 has how to begin anew"
+            "of the newest {looked_at} messages that earlier runs have rejected {ticks} are ticks \
+             by the flags of this one{condition}, and are not read again: docs/operations.md, \
+             RejectRateHigh, step 4 has how to begin anew"
         );
     }
 }

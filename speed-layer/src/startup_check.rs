@@ -33,8 +33,8 @@ pub async fn run(counts: impl Fn() -> Counts, stop: CancellationToken) {
             tracing::warn!(
                 rejected,
                 messages,
-                "{text} are no ticks: speed-layer doctor, with the same flags, says why and proposes better ones (table \
-                 rejected_ticks has each)"
+                "{text} are no ticks: speed-layer doctor, with the same flags, says why and \
+                 proposes better ones (table rejected_ticks has each)"
             );
             return;
         }

@@ -246,8 +246,8 @@ impl Store {
     fn rolled_back(&self, moved: Moved) -> StoreError {
         self.shared.metrics.fences.inc();
         StoreError::Fenced(format!(
-            "the database is an older state of itself: the stored offset of {} is {}, but {} was committed; what is \
-             missing is read again",
+            "the database is an older state of itself: the stored offset of {} is {}, but {} was \
+             committed; what is missing is read again",
             self.name(moved.at),
             moved.found(),
             moved.expected

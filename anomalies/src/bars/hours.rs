@@ -18,8 +18,8 @@ use crate::tick::Detector;
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: OddBar::NAME, version: OddBar::VERSION };
 
-/// From which novelty on a bar is odd. This and [`RARITY_LIMIT`] are the lowest of those tried (0.1, 0.12,
-/// 0.15, 0.18, 0.22; 5, 6, 7) by which of the regular market (the plain one of
+/// From which novelty on a bar is odd. This and [`RARITY_LIMIT`] are the lowest of those tried
+/// (0.1, 0.12, 0.15, 0.18, 0.22; 5, 6, 7) by which of the regular market (the plain one of
 /// [`crate::evaluation::hours`], seeds 0 to 15) not more than one value in 4,000 is.
 pub const NOVELTY_LIMIT: f64 = 0.18;
 /// From which rarity on, if it is [`DISTANCE_LIMIT`] as well.
@@ -120,7 +120,9 @@ pub fn find_odd(seed: u64, hours: &[Hour], (first, last): (i64, i64)) -> Vec<Odd
         if start < end {
             let window = &hours[place(start_of(week - WEEKS))..end];
             let from = start_of(week).max(first);
-            found.extend(View::ALL.iter().flat_map(|view| find_odd_of_week(seed, *view, window, from)));
+            found.extend(
+                View::ALL.iter().flat_map(|view| find_odd_of_week(seed, *view, window, from)),
+            );
         }
     }
     found.sort_by_key(|odd| (odd.at, odd.view));

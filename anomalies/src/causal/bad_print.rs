@@ -10,7 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::pack::pack;
-use crate::tick::{Detector, Finding, Kind, MINUTE, TickId, Tick, outside};
+use crate::tick::{Detector, Finding, Kind, MINUTE, Tick, TickId, outside};
 
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "bad_print", version: 6 };
@@ -223,7 +223,8 @@ impl State {
         let price = tick.price;
         if self.last != 0 {
             let pause = (tick.at - self.last).max(0) as f64;
-            let clipped = if self.pause > 0.0 { pause.min(MAX_STEP_RATIO * self.pause) } else { pause };
+            let clipped =
+                if self.pause > 0.0 { pause.min(MAX_STEP_RATIO * self.pause) } else { pause };
             self.pause += (clipped - self.pause) * SMOOTHING_WEIGHT;
         }
         self.last = self.last.max(tick.at);

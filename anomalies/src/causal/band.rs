@@ -94,7 +94,8 @@ impl State {
         }
         if self.total.trades >= parameters.trades {
             let mean = self.total.mean();
-            let limit = (width(mean, tick.at, parameters, session) * mean).max(parameters.price_step as f64);
+            let limit = (width(mean, tick.at, parameters, session) * mean)
+                .max(parameters.price_step as f64);
             let off = (tick.price as f64 - mean).abs();
             if off > limit {
                 self.outside += 1;
@@ -150,14 +151,15 @@ impl State {
 #[inline]
 fn width(mean: f64, at: i64, parameters: &Parameters, session: Session) -> f64 {
     let width = if mean < CHEAP { parameters.width_of_cheap } else { parameters.width };
-    let is_wide = at < session.opens + parameters.at_opening || at >= session.closes - parameters.at_close;
+    let is_wide =
+        at < session.opens + parameters.at_opening || at >= session.closes - parameters.at_close;
     if is_wide { 2.0 * width } else { width }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tick::{TickId, SECOND};
+    use crate::tick::{SECOND, TickId};
 
     const SESSION: Session = Session { opens: 0, closes: 390 * MINUTE };
 

@@ -188,7 +188,7 @@ impl Profile {
 mod tests {
     use super::*;
     use crate::random::Random;
-    use crate::tick::{TickId, SECOND};
+    use crate::tick::{SECOND, TickId};
 
     #[test]
     fn a_range_with_prices_of_zero_and_below_is_none() {

@@ -7,7 +7,7 @@
 //! go on from where it leapt.
 
 use crate::pack::pack;
-use crate::tick::{MINUTE, TickId, Revision, Tick};
+use crate::tick::{MINUTE, Revision, Tick, TickId};
 
 /// More than this ahead of the newest tick is a leap.
 const LEAP: i64 = MINUTE;

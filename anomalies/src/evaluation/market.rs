@@ -10,7 +10,7 @@ use std::collections::HashSet;
 
 use crate::calendar::{Calendar, Session};
 use crate::random::Random;
-use crate::tick::{MINUTE, TickId, Quote, Tick};
+use crate::tick::{MINUTE, Quote, Tick, TickId};
 
 const CENT: i64 = 10_000_000;
 const OPENS: i64 = 570 * MINUTE;

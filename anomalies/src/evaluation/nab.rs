@@ -246,7 +246,8 @@ mod tests {
 
     #[test]
     fn a_file_is_read_with_its_windows() {
-        let csv = "timestamp,value\n2014-02-28 23:55:00,1.5\n2014-03-01 00:00:00,2\n2014-03-01 00:05:00,3\n";
+        let csv = "timestamp,value\n2014-02-28 23:55:00,1.5\n2014-03-01 00:00:00,2\n2014-03-01 \
+            00:05:00,3\n";
         let window =
             ("2014-03-01 00:00:00.000000".to_owned(), "2014-03-01 00:05:00.000000".to_owned());
         let series = read("x.csv", csv, &[window]).unwrap();

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::market::Market;
 use crate::hindsight::{self, Parameters};
 use crate::random::Random;
-use crate::tick::{MINUTE, TickId, Tick};
+use crate::tick::{MINUTE, Tick, TickId};
 
 const CENT: i64 = 10_000_000;
 const HOUR: i64 = 60 * MINUTE;

@@ -44,7 +44,7 @@ pub(super) struct Element<'a> {
 #[derive(Debug)]
 struct Around<'a> {
     fields: Fields<'a>,
-    /// The value that each condition asks for.
+    /// The value of the object at each condition's path.
     condition_values: Vec<Option<&'a RawValue>>,
     /// The object that directly contains it.
     around: Option<usize>,

@@ -181,20 +181,27 @@ fn ambiguous(field: Field, one: &Candidate<'_>, other: &Candidate<'_>) -> Reject
 fn missing(field: Field, mapping: &Mapping) -> Reject {
     let paths: Vec<String> = mapping.paths(field).iter().map(ToString::to_string).collect();
     let detail = match (field, paths.is_empty()) {
-        (_, false) => format!("{field} is missing: there is no {} (--map, --preset)", paths.join(" and no ")),
+        (_, false) => format!(
+            "{field} is missing: there is no {} (--map, --preset)",
+            paths.join(
+                " \
+            and no "
+            )
+        ),
         (Field::Price, true) => {
-            "open and close are missing, and there is no price: name them with --map price=NAME, or \
-                                 open=NAME,close=NAME"
+            "open and close are missing, and there is no price: name them with --map price=NAME, \
+             or open=NAME,close=NAME"
                 .to_owned()
         }
         (Field::Symbol, true) => {
-            "symbol is missing: name its member with --map symbol=NAME, take it from elsewhere with --symbol-from, or \
-             name the array of ticks with --each"
+            "symbol is missing: name its member with --map symbol=NAME, take it from elsewhere \
+             with --symbol-from, or name the array of ticks with --each"
                 .to_owned()
         }
         (Field::Timestamp, true) => {
-            "timestamp is missing: name its member with --map timestamp=NAME, name the array of ticks with --each, or, \
-             where messages have no time at all, take the record's own with --timestamp-from record"
+            "timestamp is missing: name its member with --map timestamp=NAME, name the array of \
+             ticks with --each, or, where messages have no time at all, take the record's own with \
+             --timestamp-from record"
                 .to_owned()
         }
         (_, true) => format!("{field} is missing: name its member with --map {field}=NAME"),
@@ -331,7 +338,11 @@ impl<'de, 'r> Visitor<'de> for Name<'r> {
 }
 
 impl<'r> Name<'r> {
-    fn wanted<'de>(self, name: &str, own: impl Fn() -> Cow<'de, str>) -> Option<WantedPath<'de, 'r>> {
+    fn wanted<'de>(
+        self,
+        name: &str,
+        own: impl Fn() -> Cow<'de, str>,
+    ) -> Option<WantedPath<'de, 'r>> {
         let ObjectPath { rules, node, is_outer } = *self.0;
         let default =
             default_field(name).filter(|(field, _)| is_outer && rules.mapping.has_defaults(*field));

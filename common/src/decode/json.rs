@@ -161,7 +161,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_is_left_as_it_is(pairs in proptest::collection::vec(("[a-z{}\\[\\]\"\\\\:0-9 ]{0,6}", any::<f64>()), 0..5)) {
+        fn json_is_left_as_it_is(pairs in proptest::collection::vec(("[a-z{}\\[\\]\"\\\\:0-9 \
+            ]{0,6}", any::<f64>()), 0..5)) {
             let members: serde_json::Map<_, _> = pairs.into_iter().map(|(name, value)| (name, value.into())).collect();
             let value = serde_json::to_string(&members).unwrap();
             prop_assert_eq!(read(&value), None);

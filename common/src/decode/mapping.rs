@@ -104,7 +104,7 @@ impl Node {
         }
     }
 
-    /// The uses that a mapped member may have.
+    /// The mapped member of this name.
     pub(super) fn member(&self, name: &str) -> Option<&Member> {
         self.members.iter().find(|member| *member.name == *name)
     }

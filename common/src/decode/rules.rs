@@ -91,9 +91,10 @@ impl Rules {
         };
         let kinds: String = self.conditions.iter().map(kinds).collect();
         format!(
-            "--partition-field {partition} --offset-field {offset} --record-time-field {record_time} --map {} \
-             --each {each} --timestamp-unit {unit} --timestamp-zone {zone} --oldest {oldest} --symbol-from {symbol} \
-             --timestamp-from {timestamp} --allow-nonpositive-prices {nonpositive} --uppercase-symbols {upper}{kinds}",
+            "--partition-field {partition} --offset-field {offset} --record-time-field \
+             {record_time} --map {} --each {each} --timestamp-unit {unit} --timestamp-zone {zone} \
+             --oldest {oldest} --symbol-from {symbol} --timestamp-from {timestamp} \
+             --allow-nonpositive-prices {nonpositive} --uppercase-symbols {upper}{kinds}",
             word(&map.join(","))
         )
     }

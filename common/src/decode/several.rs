@@ -213,8 +213,10 @@ fn the_place_in_an_archived_line_is_that_of_the_message() {
     let value = format!(r#"{{"data":[{inner},{}],{place}}}"#, trade_of("MSFT", "7"));
     let expected = TWO.map(|text| format!("{text} at 3/77"));
     assert_eq!(all(&rules_of("data", MAP), &value), expected);
-    let enveloped =
-        format!(r#"{{"schema":1,"payload":{{"data":[{inner},{}]}},{place}}}"#, trade_of("MSFT", "7"));
+    let enveloped = format!(
+        r#"{{"schema":1,"payload":{{"data":[{inner},{}]}},{place}}}"#,
+        trade_of("MSFT", "7")
+    );
     assert_eq!(all(&rules_of("data", MAP), &enveloped), expected);
     // Without one, none is made up.
     assert_eq!(all(&rules_of("data", MAP), &format!(r#"{{"data":[{inner}]}}"#)), TWO[..1]);
@@ -260,9 +262,10 @@ fn a_message_has_so_many_elements_and_on_so_many_days() {
 fn nothing_takes_quadratic_time_to_be_taken_apart() {
     let deep = format!("{}{}{}", "[".repeat(127), trade_of("A", "1"), "]".repeat(127));
     assert_eq!(all(&rules_of("", MAP), &deep).len(), 1);
-    assert!(
-        all(&rules_of("", MAP), &format!("[{deep}]"))[0].starts_with("none: not_json: nested deeper")
-    );
+    assert!(all(&rules_of("", MAP), &format!("[{deep}]"))[0].starts_with(
+        "none: not_json: nested \
+            deeper"
+    ));
 }
 
 #[test]
@@ -271,9 +274,13 @@ fn the_fast_path_takes_elements_like_those_it_has_seen() {
     let value = format!(r#"{{"data":[{}]}}"#, trade_of("AAPL", "201.5"));
     all_by(&mut decoder, &value, &RecordContext::NOTHING, false);
     let given = decoder.given(&RecordContext::NOTHING);
-    assert!(decoder.element_shapes[0].decode(trade_of("MSFT", "9.25").as_bytes(), &given).is_some());
     assert!(
-        decoder.decode_known(trade_of("MSFT", "9.25").as_bytes(), &RecordContext::NOTHING).is_none(),
+        decoder.element_shapes[0].decode(trade_of("MSFT", "9.25").as_bytes(), &given).is_some()
+    );
+    assert!(
+        decoder
+            .decode_known(trade_of("MSFT", "9.25").as_bytes(), &RecordContext::NOTHING)
+            .is_none(),
         "that is no message"
     );
 }

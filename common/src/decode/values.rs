@@ -71,8 +71,8 @@ pub(super) fn symbol<'a>(raw: &'a RawValue, buffer: &'a mut String) -> Result<&'
         let written = excerpt(raw.get());
         let what = match parse_number(raw) {
             Some(_) => format!(
-                "is a number, and no flag makes a text of it: the producer must write \"{written}\", or \
-                 name another member with --map symbol=NAME"
+                "is a number, and no flag makes a text of it: the producer must \
+                 write \"{written}\", or name another member with --map symbol=NAME"
             ),
             None => "is not a string".to_owned(),
         };
@@ -224,13 +224,14 @@ fn number_since_1970(
         return Err(MAY_BE_DOTNET);
     }
     match is_date_in_digits(number) {
-        true if unit == EpochUnit::Auto && bounds.contain(instant) => Err(
-            "is a date in digits, which the producer must write as 2025-06-06; or if it is a number since 1970, say \
-                 of what with --timestamp-unit",
-        ),
-        true if !bounds.contain(instant) => Err(
-            "is a date in digits, and no number since 1970: the producer must write it as 2025-06-06",
-        ),
+        true if unit == EpochUnit::Auto && bounds.contain(instant) => {
+            Err("is a date in digits, which the producer must write as 2025-06-06; or if it is a \
+             number since 1970, say of what with --timestamp-unit")
+        }
+        true if !bounds.contain(instant) => {
+            Err("is a date in digits, and no number since 1970: the producer must write it as \
+             2025-06-06")
+        }
         _ => Ok(instant),
     }
 }
@@ -311,7 +312,8 @@ fn time_of_text(text: &str, written: &str, times: &TimeRules) -> Result<Timestam
         ),
         Err(TimeError::Malformed) if is_clock(text) => reject(
             Reason::BadTimestamp,
-            "is a time of day without its date: name both, as --map timestamp=DATE,time_of_day=TIME",
+            "is a time of day without its date: name both, as --map \
+             timestamp=DATE,time_of_day=TIME",
         ),
         Err(TimeError::Malformed) => reject(
             Reason::BadTimestamp,

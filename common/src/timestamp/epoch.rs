@@ -30,9 +30,10 @@ impl Named for EpochUnit {
         (
             Self::Auto,
             "auto",
-            "Seconds below 10^11, milliseconds below 10^14, microseconds below 10^17, then nanoseconds: right for every \
-             instant from 1973-03-03 on, but for numbers from 6.2 to 7.0 * 10^17, which are rejected: these are \
-             nanoseconds until 1992-03-08, or .NET's ticks",
+            "Seconds below 10^11, milliseconds below 10^14, microseconds below 10^17, then \
+             nanoseconds: right for every instant from 1973-03-03 on, but for numbers from 6.2 to \
+             7.0 * 10^17, which are rejected: these are nanoseconds until 1992-03-08, or .NET's \
+             ticks",
         ),
         (Self::S, "s", "Seconds"),
         (Self::Ms, "ms", "Milliseconds"),

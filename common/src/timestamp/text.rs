@@ -432,7 +432,8 @@ mod tests {
         }
 
         #[test]
-        fn no_text_makes_it_panic(text in "([-0-9TZz:.,+ é\\[\\]()]|2025|0606|Fri, |Jun | GMT| m=){0,40}") {
+        fn no_text_makes_it_panic(text in "([-0-9TZz:.,+ é\\[\\]()]|2025|0606|Fri, |Jun | GMT| \
+            m=){0,40}") {
             let zone = "Europe/Berlin".parse().unwrap();
             let _ = (parse(&text, None), parse(&text, Some(&zone)));
         }

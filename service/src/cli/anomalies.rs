@@ -47,7 +47,10 @@ pub struct AnomalyArgs {
     holidays: Vec<Holiday>,
 
     /// The step between two prices: nothing less is odd. Smaller for currencies and coins.
-    #[arg(long, env = "PRICE_STEP", default_value = "0.01", value_parser = price_step, value_name = "PRICE")]
+    #[arg(
+        long, env = "PRICE_STEP", default_value = "0.01", value_parser = price_step,
+        value_name = "PRICE"
+    )]
     price_step: i64,
 
     /// Sale conditions whose price is not of its time, or not of the open market: such a trade is
@@ -68,8 +71,8 @@ pub struct AnomalyArgs {
         long,
         env = "CANCEL_CONDITIONS",
         value_delimiter = ',',
-        default_value = "cancel,canceled,cancelled,error,incorrect,bust,busted,correction=7,correction=8,correction=10,\
-                         correction=11,correction=12",
+        default_value = "cancel,canceled,cancelled,error,incorrect,bust,busted,\
+                         correction=7,correction=8,correction=10,correction=11,correction=12",
         value_name = "CODES"
     )]
     cancel_conditions: Vec<String>,

@@ -54,26 +54,36 @@ pub struct MessageArgs {
         env = "MESSAGE_FILE",
         value_name = "FILE",
         value_parser = message_file,
-        conflicts_with_all = ["map", "each", "where", "preset", "timestamp_zone", "allow_nonpositive_prices", "uppercase_symbols",
-                              "symbol_from", "timestamp_from", "timestamp_unit", "oldest"]
+        conflicts_with_all = ["map", "each", "where", "preset", "timestamp_zone",
+                              "allow_nonpositive_prices", "uppercase_symbols", "symbol_from",
+                              "timestamp_from", "timestamp_unit", "oldest"]
     )]
     pub message_file: Option<Box<MessageArgs>>,
 
-    /// The messages of a feed or library. --map precedes it.
+    /// The messages of a feed or library. --map overrides it.
     #[arg(long, env = "MESSAGE_PRESET", value_parser = one_of::<Preset>(), value_name = "NAME")]
     pub preset: Option<Preset>,
 
     /// Where a tick's symbol comes from.
-    #[arg(long, env = "SYMBOL_FROM", value_parser = one_of::<SymbolFrom>(), default_value = SymbolFrom::default().name())]
+    #[arg(
+        long, env = "SYMBOL_FROM", value_parser = one_of::<SymbolFrom>(),
+        default_value = SymbolFrom::default().name()
+    )]
     pub symbol_from: SymbolFrom,
 
     /// Where a tick's time comes from.
-    #[arg(long, env = "TIMESTAMP_FROM", value_parser = one_of::<TimestampFrom>(), default_value = TimestampFrom::default().name())]
+    #[arg(
+        long, env = "TIMESTAMP_FROM", value_parser = one_of::<TimestampFrom>(),
+        default_value = TimestampFrom::default().name()
+    )]
     pub timestamp_from: TimestampFrom,
 
     /// The unit of a number as a time since 1970 (`dotnet`: since the year 1); `auto` tells it by
     /// its magnitude.
-    #[arg(long, env = "TIMESTAMP_UNIT", value_parser = one_of::<EpochUnit>(), default_value = EpochUnit::default().name())]
+    #[arg(
+        long, env = "TIMESTAMP_UNIT", value_parser = one_of::<EpochUnit>(),
+        default_value = EpochUnit::default().name()
+    )]
     pub timestamp_unit: EpochUnit,
 
     /// The zone of times without an offset and of dates, such as `America/New_York`. Without it
@@ -82,7 +92,10 @@ pub struct MessageArgs {
     pub timestamp_zone: Option<TimeZone>,
 
     /// Reject ticks from before this date (UTC): a wrong unit of time shows as one of 1970.
-    #[arg(long, env = "OLDEST", default_value = "1990-01-01", value_parser = date, value_name = "DATE")]
+    #[arg(
+        long, env = "OLDEST", default_value = "1990-01-01", value_parser = date,
+        value_name = "DATE"
+    )]
     pub oldest: Oldest,
 
     /// Take prices of zero and below, as futures, power and spreads have them.
@@ -133,7 +146,7 @@ impl MessageArgs {
         }
     }
 
-    /// A flag's entry for a member precedes a preset's.
+    /// A flag's entry for a member overrides a preset's.
     fn all_conditions(&self) -> Vec<Condition> {
         let mut all =
             self.conditions.as_ref().map_or_else(Vec::new, |conditions| conditions.0.clone());
@@ -143,7 +156,7 @@ impl MessageArgs {
         all
     }
 
-    /// A field's flag precedes the map, and the map a preset.
+    /// A field's flag overrides the map, and the map a preset.
     fn entries(&self) -> MapEntries {
         let mut entries = self.map.clone().unwrap_or_default();
         let preset = self.preset.map(Preset::entries).unwrap_or_default();

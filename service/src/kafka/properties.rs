@@ -22,7 +22,10 @@ pub struct KafkaProperties {
 
     /// A file of such properties, one a line, such as a mounted secret: the place for
     /// `sasl.password`.
-    #[arg(long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE", value_parser = crate::files::properties)]
+    #[arg(
+        long, env = "KAFKA_PROPERTIES_FILE", value_name = "FILE",
+        value_parser = crate::files::properties
+    )]
     pub(super) kafka_properties_file: Option<PropertiesFile>,
 }
 
@@ -38,9 +41,10 @@ impl KafkaProperties {
         let is_self_made = value("enable.sasl.oauthbearer.unsecure.jwt") == Some("true");
         if asks_for_token && !is_self_made && value("sasl.oauthbearer.method") != Some("oidc") {
             return Err(Failure::Configuration(anyhow!(
-                "sasl.mechanism=OAUTHBEARER says nothing of where tokens come from: set sasl.oauthbearer.method=oidc \
-                 with sasl.oauthbearer.token.endpoint.url, sasl.oauthbearer.client.id and \
-                 sasl.oauthbearer.client.secret (--kafka-properties-file)"
+                "sasl.mechanism=OAUTHBEARER says nothing of where tokens come from: set \
+                 sasl.oauthbearer.method=oidc with sasl.oauthbearer.token.endpoint.url, \
+                 sasl.oauthbearer.client.id and sasl.oauthbearer.client.secret \
+                 (--kafka-properties-file)"
             )));
         }
         Ok(())

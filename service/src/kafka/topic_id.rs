@@ -105,7 +105,10 @@ unsafe fn shown(id: *const c::rd_kafka_Uuid_t) -> String {
 
 /// # Safety
 /// `words` must be null or a C string.
-unsafe fn check_error(code: c::rd_kafka_resp_err_t, words: *const c_char) -> Result<(), NoDescription> {
+unsafe fn check_error(
+    code: c::rd_kafka_resp_err_t,
+    words: *const c_char,
+) -> Result<(), NoDescription> {
     match RDKafkaErrorCode::from(code) {
         RDKafkaErrorCode::NoError => Ok(()),
         RDKafkaErrorCode::UnknownTopicOrPartition => Err(NoDescription::Missing),

@@ -84,7 +84,8 @@ impl Database {
     ) -> Result<(PgConnection, String, bool), Obstacle> {
         if note_pooler() {
             let at = place(server);
-            tracing::info!(server = %at, "a pooler stands before PostgreSQL at {at}: nothing outlives a transaction");
+            tracing::info!(server = %at, "a pooler stands before PostgreSQL at {at}: nothing \
+                outlives a transaction");
         }
         self.open(server).await
     }

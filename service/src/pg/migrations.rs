@@ -180,13 +180,15 @@ impl Database {
         match asked.map_err(|error| self.failure("looking for migrations in", error))? {
             None => Ok(()),
             Some((owner, user, true)) => Err(Failure::Configuration(anyhow!(
-                "{user} may not change the tables in {}, which belong to {owner}: give --migrations check, where \
-                 {owner} has brought them up to date by --migrations only",
+                "{user} may not change the tables in {}, which belong to {owner}: give \
+                 --migrations check, where {owner} has brought them up to date by --migrations \
+                 only",
                 self.address()
             ))),
             Some((owner, user, false)) => Err(Failure::Configuration(anyhow!(
-                "the tables in {} belong to {owner}, and {user} may not read them: run --migrations only as {owner}, which \
-                 gives the roles their rights, or hand them over to stocks_owner first (deploy/postgres/hand-over.sql)",
+                "the tables in {} belong to {owner}, and {user} may not read them: run \
+                 --migrations only as {owner}, which gives the roles their rights, or hand them \
+                 over to stocks_owner first (deploy/postgres/hand-over.sql)",
                 self.address()
             ))),
         }
@@ -194,8 +196,8 @@ impl Database {
 
     fn lacks(&self, migration: &Migration) -> String {
         format!(
-            "the tables in {} are older than this program: migration {} ({}) is missing; run it once with \
-             --migrations only, as the tables' owner",
+            "the tables in {} are older than this program: migration {} ({}) is missing; run it \
+             once with --migrations only, as the tables' owner",
             self.address(),
             migration.version,
             migration.description
@@ -204,8 +206,9 @@ impl Database {
 
     fn differs(&self, migration: &Migration) -> String {
         format!(
-            "migration {} ({}) in {} is not the one of this program: where an older commit has made the tables, make them \
-             anew from the archive (docs/operations.md, Rebuild from the archive)",
+            "migration {} ({}) in {} is not the one of this program: where an older commit has \
+             made the tables, make them anew from the archive (docs/operations.md, Rebuild from \
+             the archive)",
             migration.version,
             migration.description,
             self.address()

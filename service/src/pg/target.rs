@@ -3,8 +3,8 @@
 use sqlx::postgres::PgConnectOptions;
 use std::str::FromStr;
 
-const EXAMPLE: &str = "expected postgres://user:password@host:5432/database, where / ? # @ and % in a password are \
-                       written as %2F %3F %23 %40 and %25";
+const EXAMPLE: &str = "expected postgres://user:password@host:5432/database, where / ? # @ and % \
+    in a password are written as %2F %3F %23 %40 and %25";
 
 const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
 
@@ -77,9 +77,9 @@ pub fn place(server: &PgConnectOptions) -> String {
 fn server(url: &str, application: &str) -> Result<PgConnectOptions, String> {
     let options = PgConnectOptions::from_str(url).map_err(|error| format!("{error}; {EXAMPLE}"))?;
     if options.get_host().contains(',') {
-        return Err(
-            "several hosts stand before the database: postgres://user:password@host1:5432,host2:5432/database".into()
-        );
+        return Err("several hosts stand before the database: \
+             postgres://user:password@host1:5432,host2:5432/database"
+            .into());
     }
     let options = match options.get_host().strip_prefix('[').and_then(|host| host.strip_suffix(']'))
     {

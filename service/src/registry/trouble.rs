@@ -43,9 +43,10 @@ impl Trouble {
         let is_of_schema =
             complaint.is_some_and(|complaint| complaint.error_code / 100 == i64::from(status));
         match status {
-            401 => {
-                Self::Refused(format!("{answer} (--schema-registry-user, SCHEMA_REGISTRY_PASSWORD)"))
-            }
+            401 => Self::Refused(format!(
+                "{answer} (--schema-registry-user, \
+                    SCHEMA_REGISTRY_PASSWORD)"
+            )),
             403 => Self::Forbidden(format!(
                 "{answer} (--schema-registry-user must be allowed to read schemas)"
             )),

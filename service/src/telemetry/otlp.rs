@@ -56,7 +56,7 @@ impl Traces {
         Some(layer.with_filter(heard).boxed())
     }
 
-    /// Logs what is to be said once logs are there: nothing.
+    /// Logs nothing: only a build without traces has something to log.
     pub(super) fn say(&self) {}
 
     /// Waits at most [`END_WITHIN`] for the last spans to be taken; what is left then is dropped.
@@ -119,7 +119,8 @@ fn check_protocol() -> anyhow::Result<()> {
         match variable(name).as_deref() {
             None | Some(OTEL_EXPORTER_OTLP_PROTOCOL_HTTP_PROTOBUF) => {}
             Some(other) => anyhow::bail!(
-                "{name}={other}: traces are sent by http/protobuf alone, which collectors take at port 4318"
+                "{name}={other}: traces are sent by http/protobuf alone, which collectors take at \
+                 port 4318"
             ),
         }
     }

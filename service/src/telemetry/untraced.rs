@@ -26,7 +26,8 @@ impl Traces {
         if let Some(variable) = ENDPOINTS.into_iter().find(is_set) {
             tracing::warn!(
                 variable,
-                "{variable} is set, but this program was built without traces (feature `otlp`): none are exported"
+                "{variable} is set, but this program was built without traces (feature `otlp`): \
+                 none are exported"
             );
         }
     }

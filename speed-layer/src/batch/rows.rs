@@ -14,8 +14,8 @@ use service::pg::numeric::{get_price, get_volume, put_price_field, put_volume_fi
 macro_rules! copy {
     ($more:literal) => {
         concat!(
-            "copy realtime_stock (symbol, timestamp, open, high, low, close, volume, kafka_partition, source, \
-             kafka_offset",
+            "copy realtime_stock (symbol, timestamp, open, high, low, close, volume, \
+             kafka_partition, source, kafka_offset",
             $more,
             ") from stdin (format binary)"
         )

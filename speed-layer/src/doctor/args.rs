@@ -69,7 +69,8 @@ pub struct DoctorArgs {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  every message that was read is a tick, or of a kind that --where or the preset leaves out beside them, and
+  0  every message that was read is a tick, or of a kind that --where or the preset leaves out \
+  beside them, and
      PostgreSQL, where its URL was given, is ready
   1  some messages are no ticks, or PostgreSQL is not ready: the report says why
   2  configuration: a wrong flag, or a topic that is not there

@@ -105,7 +105,7 @@ pub fn guess(message: &Value, way: Option<&Path>, record_time: Option<Timestamp>
 
 struct Finder<'l, 'a> {
     own: &'l [Leaf<'a>],
-    /// Possible values of symbol and time alone.
+    /// Leaves outside of the object, for symbol and time alone.
     outer: &'l [Leaf<'a>],
     record_time: Option<Timestamp>,
     guess: Vec<(Field, Vec<&'a str>)>,

@@ -40,7 +40,7 @@ const SIDES: [&str; 2] = ["buy", "sell"];
 const DELETED: [&str; 6] = ["d", "-d", "delete", "deleted", "remove", "removed"];
 /// Words for a row that is another one, or was one before, if operations are told.
 const CHANGED: [&str; 6] = ["u", "+u", "-u", "update", "updated", "update_before"];
-/// Words at the beginning of feeds: after them come updates, and no rows.
+/// The kind that feeds begin with: an "update" after it is the next message, and no changed row.
 const BEGINNING: &str = "snapshot";
 
 /// Notes about members that tell kinds. `conditions`: those that the flags have already.
@@ -59,7 +59,8 @@ pub fn of(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String
         let asks = |path: String| name == path || name.ends_with(&format!(".{path}"));
         conditions.iter().any(|condition| asks(condition.path.to_string()))
     };
-    let to_say = all.into_iter().filter(|(name, values)| !is_asked(name) && values.tells_kinds(name));
+    let to_say =
+        all.into_iter().filter(|(name, values)| !is_asked(name) && values.tells_kinds(name));
     to_say.take(MOST_MEMBERS).map(|(name, values)| values.sentence(name)).collect()
 }
 
@@ -164,7 +165,8 @@ impl<'t> MemberValues<'t> {
             Err(_) => format!("{name}={}", values.join("|")),
         };
         format!(
-            "{name} says {listed}, and all of these are ticks, but {why}: take those that are, as by --where {}",
+            "{name} says {listed}, and all of these are ticks, but {why}: take those that are, as \
+             by --where {}",
             quoted(&example)
         )
     }

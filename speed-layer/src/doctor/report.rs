@@ -141,14 +141,16 @@ fn write_ticks(to: &mut String, reading: &Reading) -> std::fmt::Result {
         let count = reading.with_unread;
         writeln!(
             to,
-            "  with a bid, an ask, conditions or a sequence that cannot be read: {count}; they are null"
+            "  with a bid, an ask, conditions or a sequence that cannot be read: {count}; they are \
+             null"
         )?;
     }
     if reading.other_kinds > 0 {
         let count = reading.other_kinds;
         writeln!(
             to,
-            "  of other kinds than the flags take (--where, --preset): {count}; a run keeps them as rejects"
+            "  of other kinds than the flags take (--where, --preset): {count}; a run keeps them \
+             as rejects"
         )?;
     }
     Ok(())

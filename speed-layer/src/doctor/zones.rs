@@ -140,8 +140,8 @@ impl Times<'_> {
         let flags = MessageArgs { timestamp_zone: SOME_ZONE.parse().ok(), ..self.found.clone() };
         let flags = command_line(&flags).replace(SOME_ZONE, "ZONE");
         format!(
-            "The times have no offset, and those of their records do not tell in which zone they were written: name \
-             the producer's in place of ZONE: {flags}"
+            "The times have no offset, and those of their records do not tell in which zone they \
+             were written: name the producer's in place of ZONE: {flags}"
         )
     }
 }

@@ -119,8 +119,8 @@ impl Intake {
         tracing::warn!(
             writer = index,
             partitions = count,
-            "PostgreSQL has taken none of the last batches of writer {index}: what else was read of its {count} partitions \
-             is read again"
+            "PostgreSQL has taken none of the last batches of writer {index}: what else was read \
+             of its {count} partitions is read again"
         );
         for at in partitions {
             self.assignment.batch_dropped(at, Instant::now());

@@ -73,7 +73,9 @@ impl LettersWatch {
             return;
         }
         let waits = self.since.get_or_insert_with(Instant::now).elapsed();
-        if waits < DELIVERY_DELAY_TO_LOG || self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY) {
+        if waits < DELIVERY_DELAY_TO_LOG
+            || self.counted.is_some_and(|counted| counted.elapsed() < COUNT_EVERY)
+        {
             return;
         }
         let why = why.unwrap_or("it has not acknowledged them yet");

@@ -76,8 +76,9 @@ impl Intake {
         tracing::warn!(
             group,
             error = why,
-            "Kafka does not tell who is in group \"{group}\" (--group-id): {why}; a member that writes into another \
-             database would take messages unseen; grant DESCRIBE on the group and its topics"
+            "Kafka does not tell who is in group \"{group}\" (--group-id): {why}; a member that \
+             writes into another database would take messages unseen; grant DESCRIBE on the group \
+             and its topics"
         );
     }
 
@@ -118,8 +119,9 @@ impl Intake {
         let found = found.map(|(member, what)| {
             let topic = topic_of(&member).unwrap_or_default();
             format!(
-                "group \"{}\" (--group-id) has a member that {what}: client \"{}\" at {} has partitions of topic \"{topic}\", \
-                 whose messages are missing here; give each database a group of its own",
+                "group \"{}\" (--group-id) has a member that {what}: client \"{}\" at {} has \
+                 partitions of topic \"{topic}\", whose messages are missing here; give each \
+                 database a group of its own",
                 config.group_id, member.client_id, member.host
             )
         });
@@ -145,8 +147,8 @@ fn session(config: &Config) -> Duration {
 fn describe_missing_mark() -> String {
     let silent = SILENT.as_secs();
     format!(
-        "has left no mark in this database for {silent} s (speed_instances), as if it wrote into a copy of it, or had \
-         ended and Kafka not noticed"
+        "has left no mark in this database for {silent} s (speed_instances), as if it wrote into a \
+         copy of it, or had ended and Kafka not noticed"
     )
 }
 

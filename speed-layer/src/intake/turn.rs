@@ -147,7 +147,8 @@ impl Intake {
             Ok(()) | Err(Interrupt::Ended(_)) => {
                 if self.writers.in_flight() > 0 {
                     tracing::warn!(
-                        "PostgreSQL did not answer in time; what is not written will be read again from Kafka"
+                        "PostgreSQL did not answer in time; what is not written will be read again \
+                         from Kafka"
                     );
                 }
                 // It would wait for brokers that are away. In its first second nothing is known of

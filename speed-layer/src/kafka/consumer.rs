@@ -52,7 +52,10 @@ pub fn subscribe(consumer: &Consumer, config: &Config) -> Result<(), Failure> {
         .subscribe(&topics)
         .with_context(|| {
             let topics = topics.join(", ");
-            format!("cannot subscribe to {topics} (--topic): what begins with ^ must be a regular expression")
+            format!(
+                "cannot subscribe to {topics} (--topic): what begins with ^ must be a regular \
+                expression"
+            )
         })
         .map_err(Failure::Configuration)
 }

@@ -397,8 +397,8 @@ impl DeadLetters {
                 tracing::warn!(
                     topic,
                     bytes,
-                    "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message of {bytes} bytes; its \
-                     first {CUT_TO} are sent. {OTHERS}"
+                    "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message of \
+                     {bytes} bytes; its first {CUT_TO} are sent. {OTHERS}"
                 );
             }
             match self.queue(&letter.cut()) {
@@ -414,8 +414,8 @@ impl DeadLetters {
                 topic,
                 bytes,
                 error = %refusal,
-                "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message ({bytes} bytes of it): \
-                 {refusal}; rejected_ticks has it. {OTHERS}"
+                "topic \"{topic}\" (--dead-letter-topic) does not take a rejected message ({bytes} \
+                 bytes of it): {refusal}; rejected_ticks has it. {OTHERS}"
             );
         }
     }

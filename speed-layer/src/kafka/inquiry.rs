@@ -255,8 +255,8 @@ impl TopicInquiry {
             let topic = found.topic.as_str();
             tracing::warn!(
                 topic,
-                "the brokers do not tell which Kafka cluster they are: a topic \"{topic}\" of another one is not noticed \
-                 where it has no id of its own either"
+                "the brokers do not tell which Kafka cluster they are: a topic \"{topic}\" of \
+                 another one is not noticed where it has no id of its own either"
             );
         }
         false
@@ -410,7 +410,8 @@ impl InquiryThread {
     }
 
     fn do_brokers_answer(&mut self) -> bool {
-        let is_answer = self.client.fetch_metadata(Some(self.config.any_topic()), BROKER_TIMEOUT).is_ok();
+        let is_answer =
+            self.client.fetch_metadata(Some(self.config.any_topic()), BROKER_TIMEOUT).is_ok();
         self.note_answer(is_answer);
         is_answer
     }
@@ -422,7 +423,8 @@ impl InquiryThread {
     }
 
     fn look_at_members(&mut self) {
-        let found = members(&self.client, &self.config.group_id, self.config.any_topic(), BROKER_TIMEOUT);
+        let found =
+            members(&self.client, &self.config.group_id, self.config.any_topic(), BROKER_TIMEOUT);
         self.note_answer(!matches!(found, Err(MembersError::Unanswered(_))));
         match found {
             Ok(members) => {
@@ -443,7 +445,11 @@ impl InquiryThread {
         let identity = match described {
             Ok(Description { topic_id, partitions }) => TopicIdentity {
                 topic: topic.to_owned(),
-                cluster_id: self.client.client().fetch_cluster_id(BROKER_TIMEOUT).unwrap_or_default(),
+                cluster_id: self
+                    .client
+                    .client()
+                    .fetch_cluster_id(BROKER_TIMEOUT)
+                    .unwrap_or_default(),
                 topic_id,
                 partitions,
                 was_missing: self.topics.get(topic)?.missing > 1,

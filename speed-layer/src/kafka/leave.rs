@@ -27,7 +27,8 @@ pub fn leave(consumer: Consumer, messages: MessageQueues) {
             }
             if !consumer.closed() {
                 tracing::warn!(
-                    "Kafka did not let this instance go in time; the group will notice that it is gone"
+                    "Kafka did not let this instance go in time; the group will notice that it is \
+                     gone"
                 );
             }
         }

@@ -5,8 +5,8 @@ use crate::handover::{HELD_BACK_RETRY, StartResolution, Watermarks};
 use std::time::Instant;
 
 /// The start failure while another session has locked the row.
-const LOCKED: &str = "its row of kafka_offsets is locked, by an instance that has not ended its batch or by another \
-                      session";
+const LOCKED: &str = "its row of kafka_offsets is locked, by an instance that has not ended its \
+    batch or by another session";
 
 /// The transition that follows from an event.
 struct Transition {

@@ -99,7 +99,8 @@ impl Store {
         };
         let working = tokio::time::timeout(self.limits.patience(), working);
         let health = &self.shared.health;
-        let Ok(worked) = with_time_limit(health, self.writer, &mut self.outage, &what, working).await
+        let Ok(worked) =
+            with_time_limit(health, self.writer, &mut self.outage, &what, working).await
         else {
             drop(connection);
             return self.note_unanswered(what).await;
@@ -193,9 +194,11 @@ impl Store {
         note_database(&self.shared, &mut connection).await?;
         self.is_unchecked = true;
         if std::mem::take(&mut self.is_held_up) {
-            let ended =
-                pg::in_time(self.limits.patience(), self.limits.end_blocking_sessions(&mut connection))
-                    .await;
+            let ended = pg::in_time(
+                self.limits.patience(),
+                self.limits.end_blocking_sessions(&mut connection),
+            )
+            .await;
             let ended = ended.map_err(|error| {
                 self.shared.database.failure("looking for abandoned sessions in", error)
             })?;

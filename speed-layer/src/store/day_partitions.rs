@@ -42,7 +42,11 @@ impl DayPartitions {
 
     /// Some of the days that are not known to have a partition: as many as one transaction makes.
     pub fn missing(&self, days: &BTreeSet<Timestamp>) -> Vec<Timestamp> {
-        days.iter().filter(|day| !self.known.contains(day)).take(DAYS_PER_TRANSACTION).copied().collect()
+        days.iter()
+            .filter(|day| !self.known.contains(day))
+            .take(DAYS_PER_TRANSACTION)
+            .copied()
+            .collect()
     }
 
     /// Notes partitions that have been made.
@@ -58,7 +62,8 @@ pub async fn make(connection: &mut PgConnection, days: &[Timestamp]) -> sqlx::Re
         .fetch_one(connection)
         .await?;
     if let (1.., Some(first), Some(last)) = (made, days.first(), days.last()) {
-        tracing::info!(made, %first, %last, "made {made} partitions for days from {first} to {last}");
+        tracing::info!(made, %first, %last, "made {made} partitions for days from {first} to \
+            {last}");
     }
     Ok(())
 }

@@ -35,11 +35,11 @@ pub const PRESENCE: &str = "speed-layer presence";
 /// Begins a batch's transaction. A table that somebody has locked is waited for before anything is
 /// written: a try that fails later leaves dead rows. Constraints that somebody's triggers would
 /// check at the end are checked with each table's rows, so that the table at fault is known.
-const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log in row exclusive mode; \
-                              set constraints all immediate";
+const BEFORE_A_BATCH: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log in row \
+    exclusive mode; set constraints all immediate";
 /// Locks the tables that every batch needs: this shows whether someone else holds one.
-const CHECK_TABLE_LOCKS: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, kafka_offsets, \
-                              only realtime_stock in row exclusive mode; rollback";
+const CHECK_TABLE_LOCKS: &str = "; lock table minute_bars, hour_bars, anomalies, detector_log, \
+    kafka_offsets, only realtime_stock in row exclusive mode; rollback";
 /// How a batch's transaction ends: a standby that is waited for has no limit, since giving it up
 /// would call a batch safe that is not.
 pub const COMMIT: &str = "set local statement_timeout = 0; commit";

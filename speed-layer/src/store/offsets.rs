@@ -304,9 +304,10 @@ async fn with_deleted_offset(
 fn offset_is_deleted(at: SourcePartition) -> String {
     let SourcePartition { source, partition } = at;
     format!(
-        "its row in kafka_offsets is gone, though it was read before: insert it again, with the offset behind the last \
-         one in realtime_stock and rejected_ticks (source {source}, partition {partition}); to read it from its beginning, see \
-         RejectRateHigh in docs/operations.md"
+        "its row in kafka_offsets is gone, though it was read before: insert it again, with the \
+         offset behind the last one in realtime_stock and rejected_ticks (source {source}, \
+         partition {partition}); to read it from its beginning, see RejectRateHigh in \
+         docs/operations.md"
     )
 }
 

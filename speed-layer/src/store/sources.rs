@@ -13,8 +13,8 @@ use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// Why a topic is not in the table after it was entered.
-const NO_SOURCE: &str = "it took no row and raised no error: the number that comes next is taken (a restore that \
-                         left out its sequence), or a trigger or a rule is in the way";
+const NO_SOURCE: &str = "it took no row and raised no error: the number that comes next is taken \
+    (a restore that left out its sequence), or a trigger or a rule is in the way";
 
 /// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,7 +113,8 @@ pub(super) async fn identify(
             if config.on_gap == OnGap::Stop {
                 transaction.rollback().await?;
                 return Ok(Admission::Refused(anyhow!(
-                    "{why}; --on-gap skip records that in kafka_gaps and reads it from its first message on"
+                    "{why}; --on-gap skip records that in kafka_gaps and reads it from its first \
+                     message on"
                 )));
             }
             let ends = record_end(&mut transaction, before, &why).await?;
@@ -206,7 +207,8 @@ pub async fn source_ids_changed(
         .find(|(source, topic)| found.get(source).is_none_or(|found| !found.may_be(topic)));
     Ok(other.map(|(source, topic)| {
         format!(
-            "this database has another topic than {} as source {source}: it is another one than before",
+            "this database has another topic than {} as source {source}: it is another one than \
+             before",
             topic.topic
         )
     }))
@@ -277,9 +279,10 @@ async fn record_end(
 fn taken(found: &TopicIdentity, group: &str, ours: &str) -> anyhow::Error {
     let topic = &found.topic;
     anyhow!(
-        "group \"{group}\" already writes topic {topic} into this database, and group \"{ours}\" (--group-id) would \
-         write each tick a second time; use the same group, or another database. To rename the group, stop its \
-         instances and run: update kafka_sources set group_id = '{ours}' where topic = '{topic}'"
+        "group \"{group}\" already writes topic {topic} into this database, and group \"{ours}\" \
+         (--group-id) would write each tick a second time; use the same group, or another \
+         database. To rename the group, stop its instances and run: update kafka_sources set \
+         group_id = '{ours}' where topic = '{topic}'"
     )
 }
 
@@ -294,14 +297,14 @@ fn replaced(found: &TopicIdentity, before: Option<&SourceRow>) -> String {
     if was.cluster_id == found.cluster_id {
         let id = shown(&was.topic_id);
         return format!(
-            "topic \"{topic}\" was made anew: its id is {now}, and what was read before (source {source}) had the id \
-             {id}; its offsets mean other messages"
+            "topic \"{topic}\" was made anew: its id is {now}, and what was read before (source \
+             {source}) had the id {id}; its offsets mean other messages"
         );
     }
     let (cluster, old) = (shown(&found.cluster_id), shown(&was.cluster_id));
     format!(
-        "topic \"{topic}\" of Kafka cluster {cluster} is not the one that was read before (source {source}), which is \
-         of cluster {old}; its offsets mean other messages"
+        "topic \"{topic}\" of Kafka cluster {cluster} is not the one that was read before (source \
+         {source}), which is of cluster {old}; its offsets mean other messages"
     )
 }
 

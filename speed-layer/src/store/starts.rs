@@ -92,7 +92,10 @@ impl Store {
     }
 
     /// Queries that failed before come last, and in parts.
-    async fn query_starts(&mut self, questions: &[StartQuery]) -> Result<Vec<StartAnswer>, StoreError> {
+    async fn query_starts(
+        &mut self,
+        questions: &[StartQuery],
+    ) -> Result<Vec<StartAnswer>, StoreError> {
         let (failed_before, others): (Vec<StartQuery>, Vec<StartQuery>) = questions
             .iter()
             .cloned()

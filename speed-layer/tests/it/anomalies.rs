@@ -168,7 +168,8 @@ async fn a_partition_whose_detectors_cannot_be_read_holds_up_no_other() {
     // Reading the rows of partition 0 divides by it.
     let harm = "alter table detector_log rename to detector_rows;
                 create view detector_log as
-                select source, is_whole, partition, number / partition as number, states from detector_rows";
+                select source, is_whole, partition, number / partition as number, states from \
+                detector_rows";
     scene.execute(harm).await;
 
     let speed_layer = scene.start(&[]);

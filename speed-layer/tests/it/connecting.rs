@@ -46,7 +46,8 @@ async fn a_server_that_takes_no_writes_is_not_ready_though_no_tick_comes() {
     server(
         &scene,
         "alter database $database set default_transaction_read_only = on;
-         select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and application_name = 'speed-layer'",
+         select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and \
+         application_name = 'speed-layer'",
     )
     .await;
     eventually("/readyz to say so", PATIENCE, || async {

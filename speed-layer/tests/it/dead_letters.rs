@@ -56,8 +56,10 @@ async fn what_lies_behind_a_message_that_is_not_taken_has_one_letter_however_oft
     scene.wait_all_in().await;
     let breaks = "create sequence tries;
                   create function breaks() returns trigger language plpgsql as
-                  $$ begin perform nextval('tries'); raise exception 'not now' using errcode = 'XX000'; end $$;
-                  create trigger breaks before insert on realtime_stock for each row execute function breaks()";
+                  $$ begin perform nextval('tries'); raise exception 'not now' using errcode = \
+                  'XX000'; end $$;
+                  create trigger breaks before insert on realtime_stock for each row execute \
+                  function breaks()";
     scene.execute(breaks).await;
     let broken = (0..20).map(|_| TestMessage::new(0, "no tick"));
     scene.topic.produce(std::iter::once(TestMessage::new(0, tick(6))).chain(broken)).await;

@@ -28,7 +28,8 @@ async fn every_tick_is_written_once_and_every_other_message_is_kept_with_its_rea
     assert_eq!(rejected, [(0, 2), (1, 0), (1, 1)]);
 
     let row: (String, String, String, Option<String>, String, i64) = sqlx::query_as(
-        "select symbol, (timestamp at time zone 'UTC')::text, open::text, high::text, close::text, volume::bigint
+        "select symbol, (timestamp at time zone 'UTC')::text, open::text, high::text, close::text, \
+         volume::bigint
          from realtime_stock where kafka_partition = 0 and kafka_offset = 0",
     )
     .fetch_one(scene.database.pool())

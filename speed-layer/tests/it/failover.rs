@@ -6,7 +6,8 @@ use testing::{Child, TcpProxy, TestMessage, eventually};
 
 /// Ends every connection to the test's database: neither copying nor renaming it is possible
 /// before.
-const DISCONNECT: &str = "select pg_terminate_backend(pid) from pg_stat_activity where datname = '$database' and pid <> pg_backend_pid()";
+const DISCONNECT: &str = "select pg_terminate_backend(pid) from pg_stat_activity where datname = \
+    '$database' and pid <> pg_backend_pid()";
 
 /// Copies the database as it is now, under another name: this is how a lagging standby looks later.
 async fn copy_database(scene: &Scene, proxy: &mut TcpProxy) {

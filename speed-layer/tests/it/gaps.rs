@@ -200,7 +200,8 @@ async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long(
     let harm = "update kafka_offsets set next_offset = 1000 where partition = 0;
                 create function stay() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(600); return new; end $$;
-                create trigger stay before insert on kafka_gaps for each row execute function stay()";
+                create trigger stay before insert on kafka_gaps for each row execute function \
+                stay()";
     scene.execute(harm).await;
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     let begun = Instant::now();
@@ -257,7 +258,8 @@ async fn gaps_whose_records_take_some_seconds_each_are_recorded_one_after_the_ot
     let harm = "update kafka_offsets set next_offset = 3, log_end = 2;
                 create function stay() returns trigger language plpgsql as
                 $$ begin perform pg_sleep(2); return new; end $$;
-                create trigger stay before insert on kafka_gaps for each row execute function stay()";
+                create trigger stay before insert on kafka_gaps for each row execute function \
+                stay()";
     scene.execute(harm).await;
     let _speed_layer = scene.start(&["--on-gap", "skip"]);
     scene.wait_count("each gap", "select count(*) from kafka_gaps", 4).await;
@@ -365,7 +367,8 @@ async fn a_gap_that_cannot_be_recorded_holds_up_no_other_partition() {
     sqlx::query(beyond).execute(scene.database.pool()).await.unwrap();
     let refuse = "create function refuse() returns trigger language plpgsql as
                   $$ begin raise exception 'not in this table' using errcode = '0A000'; end $$;
-                  create trigger refuse before insert on kafka_gaps for each row execute function refuse()";
+                  create trigger refuse before insert on kafka_gaps for each row execute function \
+                  refuse()";
     scene.execute(refuse).await;
 
     let speed_layer = scene.start(&["--on-gap", "skip"]);

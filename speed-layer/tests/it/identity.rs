@@ -107,7 +107,8 @@ async fn of_two_instances_that_enter_a_topic_at_once_one_of_which_knows_no_id_no
     assert!(migrating.wait_exit(PATIENCE).await.success());
     // Another one is at it.
     let mut entering = scene.database.pool().begin().await.unwrap();
-    let enter = "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) values ($1, '', $2, '', 1)";
+    let enter = "insert into kafka_sources (group_id, cluster_id, topic, topic_id, partitions) \
+        values ($1, '', $2, '', 1)";
     let query = sqlx::query(enter).bind(scene.group()).bind(scene.topic.name());
     query.execute(&mut *entering).await.unwrap();
     let _speed_layer = scene.start(&[]);

@@ -34,13 +34,15 @@ fn trade(schema: u32, symbol: &str, number: i64) -> Vec<u8> {
 }
 
 async fn rows(scene: &Scene) -> Vec<String> {
-    let sql = "select concat_ws(' ', symbol, timestamp at time zone 'UTC', open, close, coalesce(volume::text, '-'))
+    let sql = "select concat_ws(' ', symbol, timestamp at time zone 'UTC', open, close, \
+        coalesce(volume::text, '-'))
                from realtime_stock order by kafka_partition, kafka_offset";
     sqlx::query_scalar(sql).fetch_all(scene.database.pool()).await.unwrap()
 }
 
 async fn rejects(scene: &Scene) -> Vec<String> {
-    let sql = "select concat_ws(' ', kafka_offset, reason, detail) from rejected_ticks order by kafka_offset";
+    let sql = "select concat_ws(' ', kafka_offset, reason, detail) from rejected_ticks order by \
+        kafka_offset";
     sqlx::query_scalar(sql).fetch_all(scene.database.pool()).await.unwrap_or_default()
 }
 

@@ -55,7 +55,8 @@ async fn a_day_that_is_dropped_by_hand_is_recorded_so_and_one_that_cannot_be_say
     let _speed_layer = scene.start(&["--upkeep-interval", "1h"]);
     scene.topic.produce([9, 0].map(tick_of)).await;
     scene.wait_all_in().await;
-    let by_hand = "select drop_realtime_day((select name from realtime_partitions where to_time <= now()))::integer::bigint";
+    let by_hand = "select drop_realtime_day((select name from realtime_partitions where to_time <= \
+        now()))::integer::bigint";
     assert_eq!(scene.count(by_hand).await, 1);
     assert_eq!(scene.count(ENDED).await, 0);
     let recorded =

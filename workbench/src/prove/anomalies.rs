@@ -5,7 +5,7 @@ use anomalies::bars::hours;
 use anomalies::causal::{self, MOST_SYMBOLS, Market, State, SymbolTick};
 use anomalies::conditions::{Conditions, Sale};
 use anomalies::hindsight;
-use anomalies::{Finding, TickId, Quote, Tick};
+use anomalies::{Finding, Quote, Tick, TickId};
 use futures::TryStreamExt;
 use service::cli::{AnomalyArgs, Detectors};
 use sqlx::postgres::PgRow;

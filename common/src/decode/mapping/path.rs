@@ -388,7 +388,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_path_comes_back_from_its_text(names in proptest::collection::vec("[a-z. ,|=\"\\\\é]{0,6}", 1..4)) {
+        fn a_path_comes_back_from_its_text(names in proptest::collection::vec("[a-z. \
+            ,|=\"\\\\é]{0,6}", 1..4)) {
             let path = Path(names.into_iter().map(Into::into).collect());
             let MapEntries { paths, .. } = format!("open={path}").parse().unwrap();
             prop_assert_eq!(path.to_string().parse::<Path>(), Ok(path.clone()));

@@ -48,8 +48,9 @@ impl Named for Preset {
         (
             Self::Kraken,
             "kraken",
-            "Version 2's trades and ticker: `symbol`, `price` or `last`, `qty`, `timestamp`, alone or in `data`, and no \
-             snapshots. The ticker's `volume` is that of a day, and of no tick",
+            "Version 2's trades and ticker: `symbol`, `price` or `last`, `qty`, `timestamp`, alone \
+             or in `data`, and no snapshots. The ticker's `volume` is that of a day, and of no \
+             tick",
         ),
         (
             Self::Alpaca,
@@ -108,9 +109,11 @@ impl Preset {
             Self::AlphaVantage => {
                 "symbol=symbol|\"Global Quote\".\"01. symbol\"|\"01. symbol\"|@key,\
                  price=\"Global Quote\".\"05. price\"|\"05. price\",\
-                 open=open|\"1. open\",high=high|\"2. high\",low=low|\"3. low\",close=close|\"4. close\",\
+                 open=open|\"1. open\",high=high|\"2. high\",low=low|\"3. low\",close=close|\"4. \
+                 close\",\
                  volume=volume|\"5. volume\"|\"Global Quote\".\"06. volume\"|\"06. volume\",\
-                 timestamp=timestamp|\"Global Quote\".\"07. latest trading day\"|\"07. latest trading day\""
+                 timestamp=timestamp|\"Global Quote\".\"07. latest trading day\"|\"07. latest \
+                 trading day\""
             }
         }
     }

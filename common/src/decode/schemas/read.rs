@@ -67,8 +67,8 @@ impl Decoder {
     pub(super) fn schema(&self, id: u32) -> Result<&Schema, String> {
         let Some(schemas) = &self.schemas else {
             return Err(format!(
-                "the value is in a schema registry's format, of schema {id}: say where the registry is, by \
-                 --schema-registry"
+                "the value is in a schema registry's format, of schema {id}: say where the \
+                 registry is, by --schema-registry"
             ));
         };
         match schemas.0.get(&id).map(AsRef::as_ref) {

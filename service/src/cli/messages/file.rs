@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn a_file_holds_the_flags_a_line_each_and_the_map_in_as_many_lines_as_one_likes() {
-        let text = "# ours\nmap=timestamp=at\n\nmap = price=q.last, volume=\"a.b\"\ntimestamp-zone=Asia/Tokyo\n\
+        let text = "# ours\nmap=timestamp=at\n\nmap = price=q.last, \
+            volume=\"a.b\"\ntimestamp-zone=Asia/Tokyo\n\
                     symbol-from=key\nallow-nonpositive-prices\n";
         let rules = written(text).unwrap().rules(ProvenanceNames::default());
         assert_eq!(rules.mapping.paths(Field::Price)[0].to_string(), "q.last");
@@ -171,7 +172,8 @@ mod tests {
                # and these
                --map=price=it\'s \
                --timestamp-zone UTC --uppercase-symbols"#,
-            "--preset binance --where e=a\\|b --uppercase-symbols\nmap=volume=\"Volume BTC\"\neach=data\n\
+            "--preset binance --where e=a\\|b --uppercase-symbols\nmap=volume=\"Volume \
+             BTC\"\neach=data\n\
              --map \"price=it's\"\ntimestamp-zone=UTC",
         ] {
             assert_eq!(rules(text), expected, "{text}");

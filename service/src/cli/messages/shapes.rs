@@ -128,7 +128,8 @@ fn the_manual_counts_the_shapes_rightly() {
     let found = [none("not_json"), none("not_object"), none("missing_field")];
     let manual = include_str!("../../../../docs/message-format.md");
     let line = format!(
-        "Of {} shapes {} are ticks: {} need no flag and {} one, which is {} % of all; {} need more, in a\n\
+        "Of {} shapes {} are ticks: {} need no flag and {} one, which is {} % of all; {} need \
+         more, in a\n\
          `--message-file`; {} are no JSON, and {} lack a field.",
         shapes.len(),
         ticks.iter().sum::<usize>(),

@@ -61,7 +61,8 @@ impl Client {
             Some(error) => tracing::warn!(
                 place,
                 error,
-                "no traces are taken at {place}: {error}; what cannot be kept until it works is dropped"
+                "no traces are taken at {place}: {error}; what cannot be kept until it works is \
+                 dropped"
             ),
             None => tracing::info!(place, "traces are taken at {place} again"),
         }

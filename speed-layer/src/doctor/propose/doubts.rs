@@ -37,8 +37,8 @@ impl Search<'_> {
             });
         wanting.find_map(|times| match (times.unread(), &times.read) {
             (Some(unread), _) => Some(format!(
-                "{:?} may be the time, but {} is none that is read (docs/message-format.md has those that are). \
-                 --timestamp-from record takes that of the record in its place.",
+                "{:?} may be the time, but {} is none that is read (docs/message-format.md has \
+                 those that are). --timestamp-from record takes that of the record in its place.",
                 unread.name(),
                 unread.text
             )),
@@ -74,7 +74,8 @@ impl Search<'_> {
         let without = with_member(self.args, Field::Volume, Path::new(&["none"])?);
         (self.tally(&without).ticks > self.ticks_before()).then(|| {
             format!(
-                "{:?} may be the volume, but {} is none that is read: {} takes the ticks without it.",
+                "{:?} may be the volume, but {} is none that is read: {} takes the ticks without \
+                 it.",
                 volume.name(),
                 volume.text,
                 command_line(&without)
@@ -82,8 +83,8 @@ impl Search<'_> {
         })
     }
 
-    /// The flags without those that were given, if more messages are ticks with them: they may be
-    /// wrong.
+    /// Proposes flags without those that were given, if more messages are ticks with them: the
+    /// given ones may be wrong.
     pub(super) fn propose_without_flags(&self, reading: &Reading) -> Option<String> {
         let given = command_line(self.args);
         if given.is_empty() {
@@ -99,7 +100,8 @@ impl Search<'_> {
         }
         (reached > reading.understood()).then(|| {
             format!(
-                "These flags may be wrong: {reached} of {} messages are ticks with {instead} in place of {given}.",
+                "These flags may be wrong: {reached} of {} messages are ticks with {instead} in \
+                 place of {given}.",
                 self.samples.len()
             )
         })
@@ -119,7 +121,8 @@ impl Search<'_> {
         let args = MessageArgs { map: Some(map), ..self.args.clone() };
         args.check().is_ok().then(|| {
             format!(
-                "Some fields may be those of {}: name the others there as well (symbol=NAME, price=NAME), and ask again.",
+                "Some fields may be those of {}: name the others there as well (symbol=NAME, \
+                 price=NAME), and ask again.",
                 command_line(&args)
             )
         })
@@ -144,7 +147,8 @@ impl Search<'_> {
             self.guesses.iter().filter_map(|(way, guess)| Some((way.as_ref()?, guess)));
         let (other, _) = others.find(is_rival)?;
         Some(format!(
-            "The ticks may be those of {way} or of {other}: say which with --each {way} or --each {other}"
+            "The ticks may be those of {way} or of {other}: say which with --each {way} or --each \
+             {other}"
         ))
     }
 
@@ -165,8 +169,8 @@ impl Search<'_> {
             ));
         };
         Some(format!(
-            "Order books, quotes and orders are no trades, and {} look like such: where they are trades say so with \
-             --each {}",
+            "Order books, quotes and orders are no trades, and {} look like such: where they are \
+             trades say so with --each {}",
             books.join(", "),
             books[0]
         ))

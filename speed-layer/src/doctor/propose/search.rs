@@ -110,7 +110,8 @@ impl<'s> Search<'s> {
         let must = |condition: Condition| Condition { is_optional: false, ..condition };
         let all_kinds = only(preset.conditions().into_iter().map(must).collect());
         let trades = only(trades.0);
-        let [all, of_all_kinds, alone] = [args, &all_kinds, &trades].map(|args| self.tally(args).ticks);
+        let [all, of_all_kinds, alone] =
+            [args, &all_kinds, &trades].map(|args| self.tally(args).ticks);
         (all == of_all_kinds && 0 < alone && alone < all).then_some(trades)
     }
 

@@ -84,7 +84,8 @@ fn the_fewest_flags_that_reach_the_most_are_proposed() {
         (
             r#"{"quote":{"ticker":"A","price":1,"time":"2025-06-06 10:00"}}"#,
             None,
-            "--map symbol=quote.ticker,price=quote.price,timestamp=quote.time --timestamp-zone America/New_York",
+            "--map symbol=quote.ticker,price=quote.price,timestamp=quote.time --timestamp-zone \
+             America/New_York",
         ),
     ] {
         assert_eq!(proposed(&[sample(value, key)]), Some((flags.to_owned(), 1)), "{value}");
