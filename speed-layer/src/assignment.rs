@@ -697,7 +697,7 @@ impl Transaction {
                     offset,
                     seconds,
                     "{topic}/{partition}: the open transaction has ended after {seconds:.1} s, and \
-                     the messages behind it come"
+                     the messages after it come"
                 );
             }
         }

@@ -128,8 +128,8 @@ impl KafkaWatch {
                 let partitions = away.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
                 tracing::warn!(
                     partitions,
-                    "Kafka: these partitions have no leader that can be reached: {partitions}; \
-                     waiting for one, others are read"
+                    "Kafka: partitions without a reachable leader: {partitions}; waiting for one, \
+                     others are read"
                 );
             }
             Some(LeaderNews::Back(after)) => {

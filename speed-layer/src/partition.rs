@@ -405,16 +405,16 @@ impl Partition {
         }
         match &self.state {
             State::Assigned if now.saturating_duration_since(self.waiting_since) >= STALL_RETRY => {
-                let nobody = "neither Kafka nor PostgreSQL has said so";
+                let nobody = "neither Kafka nor PostgreSQL has answered";
                 let why = self.stalls.start_failure.as_deref().unwrap_or(nobody);
-                Some(format!("where to begin is not known yet: {why}"))
+                Some(format!("the start offset is unknown: {why}"))
             }
             State::Stalled(Stall::Gap(why)) => Some(why.clone()),
             State::Stalled(Stall::Damaged(why)) => {
                 let then = if self.skips {
                     "the next that can be is looked for"
                 } else {
-                    "--on-gap skip records them in kafka_gaps and goes on behind them"
+                    "--on-gap skip records them in kafka_gaps and goes on after them"
                 };
                 Some(format!(
                     "the messages from offset {} on cannot be read: {why}; {then}",

@@ -35,15 +35,21 @@ pub async fn run(shared: &Arc<Process>, stores: &mut [Store]) -> Result<SessionE
     let (writing_lasts, writing_over) = oneshot::channel::<()>();
     let reading = async {
         let read = tokio::select! {
-            read = read => read.unwrap_or_else(|_| Err(Failure::Infrastructure(anyhow!("the intake \
-                thread has panicked")))),
+            read = read => read.unwrap_or_else(|_| {
+                Err(Failure::Infrastructure(anyhow!("the intake thread has panicked")))
+            }),
             () = after_stop(shared, LEAVE_TIMEOUT) => {
-                tracing::warn!("Kafka did not answer in time; the group will notice by itself that \
-                    this instance is gone");
+                tracing::warn!(
+                    "Kafka did not answer in time; the group will remove this instance after \
+                     session.timeout.ms"
+                );
                 Ok(SessionEnd::Shutdown)
             }
             () = after(writing_over, END_TIMEOUT) => {
-                Ok(SessionEnd::Rejoin("the Kafka client does not end; it is left to itself".into()))
+                Ok(SessionEnd::Rejoin(format!(
+                    "the Kafka client did not stop within {} s; it is abandoned",
+                    END_TIMEOUT.as_secs()
+                )))
             }
         };
         // The stores may need long to end.

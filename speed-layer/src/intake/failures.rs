@@ -149,7 +149,7 @@ impl Intake {
                 if let Err(before) = self.assignment.describe(identity.clone(), question) {
                     // The client would read on at the old topic's offset.
                     return Err(rejoin(format!(
-                        "topic \"{}\" was made anew: its id is {}, it was {}",
+                        "topic \"{}\" was recreated: id {}, before {}",
                         identity.topic, identity.topic_id, before.topic_id
                     )));
                 }

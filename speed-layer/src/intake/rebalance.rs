@@ -109,7 +109,7 @@ impl Intake {
         if since.elapsed() >= LEADERS_LOST {
             self.inquiry.about_leader(leaderless[0].clone());
         }
-        Some(format!("no partition has a leader that can be reached: {}, ...", leaderless[0]))
+        Some(format!("no partition has a reachable leader: {}, ...", leaderless[0]))
     }
 
     fn assigned(&mut self, partitions: &TopicPartitionList) -> Step {

@@ -27,8 +27,8 @@ pub fn leave(consumer: Consumer, messages: MessageQueues) {
             }
             if !consumer.closed() {
                 tracing::warn!(
-                    "Kafka did not let this instance go in time; the group will notice that it is \
-                     gone"
+                    "Kafka did not answer in time; the group will remove this instance after \
+                     session.timeout.ms"
                 );
             }
         }
@@ -49,6 +49,6 @@ pub fn drop_with_timeout(end: impl FnOnce() + Send + 'static) {
         let _ = ended.send(());
     });
     if thread.is_ok() && wait.recv_timeout(DROP_TIMEOUT).is_err() {
-        tracing::debug!("a Kafka client does not end in time; it is left to itself");
+        tracing::debug!("a Kafka client did not stop in time; it is abandoned");
     }
 }

@@ -5,8 +5,8 @@ use crate::handover::{HELD_BACK_RETRY, StartResolution, Watermarks};
 use std::time::Instant;
 
 /// The start failure while another session has locked the row.
-const LOCKED: &str = "its row of kafka_offsets is locked, by an instance that has not ended its \
-    batch or by another session";
+const LOCKED: &str = "its row in kafka_offsets is locked by another instance's batch or another \
+    session";
 
 /// The transition that follows from an event.
 struct Transition {
@@ -52,9 +52,7 @@ impl Partition {
         self.is_store_asked = false;
         self.stalls.start_failure = match resolution {
             R::Locked => Some(LOCKED.to_owned()),
-            R::Failed { why, .. } => {
-                Some(format!("PostgreSQL does not take what that needs: {why}"))
-            }
+            R::Failed { why, .. } => Some(format!("PostgreSQL refuses the start offset: {why}")),
             R::At(_) | R::AfterGap(_) | R::NeverRead | R::GapNeedsDecision(_) => None,
         };
     }

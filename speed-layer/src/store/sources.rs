@@ -297,8 +297,8 @@ fn replaced(found: &TopicIdentity, before: Option<&SourceRow>) -> String {
     if was.cluster_id == found.cluster_id {
         let id = shown(&was.topic_id);
         return format!(
-            "topic \"{topic}\" was made anew: its id is {now}, and what was read before (source \
-             {source}) had the id {id}; its offsets mean other messages"
+            "topic \"{topic}\" was recreated: its id is {now}, and that of the one that was read \
+             before (source {source}) is {id}; its offsets mean other messages"
         );
     }
     let (cluster, old) = (shown(&found.cluster_id), shown(&was.cluster_id));

@@ -214,7 +214,7 @@ async fn a_gap_whose_record_takes_for_ever_holds_up_no_other_partition_for_long(
         .await;
     }
     assert!(begun.elapsed() < Duration::from_secs(90), "{:?}", begun.elapsed());
-    speed_layer.wait_stderr("PostgreSQL does not take what that needs", PATIENCE).await;
+    speed_layer.wait_stderr("PostgreSQL refuses the start offset", PATIENCE).await;
     scene.execute("drop function stay() cascade").await;
     scene.wait_count("the gap", "select count(*) from kafka_gaps", 1).await;
 }
@@ -231,7 +231,7 @@ async fn of_many_partitions_all_begin_but_the_one_whose_question_takes_for_ever(
                 when (new.partition = 0) execute function stay()";
     scene.execute(harm).await;
     let speed_layer = scene.start(&["--on-gap", "skip"]);
-    let first = format!("{}/0: where to begin is not known yet", scene.topic.name());
+    let first = format!("{}/0: the start offset is unknown", scene.topic.name());
     speed_layer.wait_stderr(&first, PATIENCE).await;
     scene
         .topic
@@ -373,7 +373,7 @@ async fn a_gap_that_cannot_be_recorded_holds_up_no_other_partition() {
 
     let speed_layer = scene.start(&["--on-gap", "skip"]);
     let address = http_address(&speed_layer).await;
-    let line = speed_layer.wait_stderr("PostgreSQL does not take what that needs", PATIENCE).await;
+    let line = speed_layer.wait_stderr("PostgreSQL refuses the start offset", PATIENCE).await;
     assert!(line.contains(&format!("{}/0", scene.topic.name())), "{line}");
     assert!(line.contains("not in this table"), "{line}");
     // Each of them while the other is asked about again and again.

@@ -19,7 +19,7 @@ async fn a_topic_that_was_made_anew_ends_the_process_with_a_sentence_by_default(
     let mut speed_layer = scene.start(&[]);
     assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
     let line = speed_layer.stderr().last().cloned().unwrap();
-    for part in [scene.topic.name(), "was made anew", "source 1", "--on-gap skip"] {
+    for part in [scene.topic.name(), "was recreated", "source 1", "--on-gap skip"] {
         assert!(line.contains(part), "{part} is not in {line}");
     }
     assert_eq!(scene.count("select count(*) from realtime_stock").await, 10);
@@ -95,7 +95,7 @@ async fn a_topic_that_was_entered_without_its_ids_learns_them_and_is_told_apart_
     scene.topic.make_anew(1).await;
     let mut speed_layer = scene.start(&[]);
     assert_eq!(speed_layer.wait_exit(PATIENCE).await.code(), Some(2));
-    assert!(speed_layer.stderr().last().unwrap().contains("was made anew"));
+    assert!(speed_layer.stderr().last().unwrap().contains("was recreated"));
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ impl Client {
         Ok(Response::from_parts(head, body.into()))
     }
 
-    /// Says what has changed since it was said last.
+    /// Logs a change since the last call.
     fn note(&self, trouble: Option<String>) {
         let mut known = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if *known == trouble {
@@ -61,10 +61,9 @@ impl Client {
             Some(error) => tracing::warn!(
                 place,
                 error,
-                "no traces are taken at {place}: {error}; what cannot be kept until it works is \
-                 dropped"
+                "{place} accepts no traces: {error}; dropping what the queue cannot hold"
             ),
-            None => tracing::info!(place, "traces are taken at {place} again"),
+            None => tracing::info!(place, "{place} accepts traces again"),
         }
         *known = trouble;
     }
