@@ -77,7 +77,7 @@ const MOST_DOUBLE_DIGITS: i64 = 17;
 /// Then they are rounded half to even.
 ///
 /// # Errors
-/// [`DecimalError`]
+/// If the text is no such number: see [`DecimalError`].
 pub fn parse_nanos(text: &str) -> Result<i128, DecimalError> {
     let exact = parse_wide(text, NANOS, Rounding::Exact);
     if exact != Err(DecimalError::NotExact) {

@@ -112,7 +112,7 @@ impl Decoder {
     /// `payload`. For messages there is [`Decoder::decode_each`]: they may hold several.
     ///
     /// # Errors
-    /// Why it is none. Nothing in `value` can make this panic.
+    /// If the value is no tick; with the reason. Nothing in `value` can make this panic.
     #[inline]
     pub fn decode<'a>(
         &'a mut self,

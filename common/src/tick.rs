@@ -32,7 +32,7 @@ impl<'a> Tick<'a> {
     /// A tick of the given parts; `bounds` are the instants that are believed.
     ///
     /// # Errors
-    /// The first rule that the parts break.
+    /// If the parts break a rule; with the first one.
     pub fn new(
         symbol: &'a str,
         timestamp: Timestamp,

@@ -3,7 +3,8 @@
 /// A setting such as `security.protocol=SASL_SSL`.
 ///
 /// # Errors
-/// A sentence for clap to show, without the value, which may be a secret.
+/// If the text is none of its kind; with a sentence for clap to show, without the value, which may
+/// be a secret.
 pub fn key_value(text: &str) -> Result<(String, String), String> {
     let pair = text.split_once('=').filter(|(key, _)| !key.trim().is_empty());
     pair.map(|(key, value)| (key.trim().to_owned(), value.to_owned()))

@@ -77,7 +77,7 @@ pub fn init(args: &LogArgs) {
 /// first thing. `program`: the name of what is traced, unless the environment has another.
 ///
 /// # Errors
-/// A setting of the traces that can never work.
+/// If a setting of the traces can never work.
 pub fn start(args: &LogArgs, program: &'static str) -> Result<Traces, Failure> {
     let opened = Traces::open(program);
     listen(args, opened.as_ref().ok().and_then(Traces::listener));

@@ -248,6 +248,9 @@ impl Assignment {
 
     /// Takes the identity of a topic that Kafka has described in answer to a question. `Err` has
     /// the id that it had before: it is another one now.
+    ///
+    /// # Errors
+    /// If it is another topic than before; with the identity that it had.
     pub fn describe(&mut self, found: TopicIdentity, question: u64) -> Result<(), TopicIdentity> {
         let topic = self.topic_mut(&found.topic);
         match &topic.identity {
@@ -598,6 +601,9 @@ impl Assignment {
     }
 
     /// The offsets that Kafka has not taken yet.
+    ///
+    /// # Errors
+    /// If librdkafka does not take an offset.
     pub fn unacknowledged(&self) -> rdkafka::error::KafkaResult<TopicPartitionList> {
         let mut list = TopicPartitionList::new();
         for (at, partition) in

@@ -219,7 +219,7 @@ fn topic(text: &str) -> Result<String, String> {
 
 impl Config {
     /// # Errors
-    /// Flags that contradict each other.
+    /// If flags contradict each other.
     pub fn check(&self) -> Result<(), Failure> {
         let twice =
             (1..self.topics.len()).find(|at| self.topics[..*at].contains(&self.topics[*at]));

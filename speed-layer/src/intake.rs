@@ -118,7 +118,7 @@ impl Intake {
     /// The group is joined later.
     ///
     /// # Errors
-    /// A property that librdkafka does not take.
+    /// If librdkafka refuses a property.
     pub fn new(
         shared: Arc<Process>,
         writers: Writers,

@@ -45,6 +45,10 @@ pub struct Process {
 }
 
 impl Process {
+    /// A process that has read nothing yet.
+    ///
+    /// # Errors
+    /// If a client for the schema registry cannot be made of the settings.
     pub fn new(
         config: Config,
         database: Database,

@@ -49,7 +49,7 @@ impl Registry {
     /// Starts the thread that has others ask. They end with the process.
     ///
     /// # Errors
-    /// Where the system has no thread for it.
+    /// If the system has no thread for it.
     pub fn start(
         client: Client,
         rules: Rules,
@@ -74,7 +74,7 @@ impl Registry {
     /// All that is known, where that is more than was seen.
     ///
     /// # Errors
-    /// A registry that does not let this user in, and never has.
+    /// If the registry refuses this user, and always has.
     pub fn news(&self, seen: &mut SchemaCursor) -> Result<Option<Schemas>, Failure> {
         let fetched = lock(&self.fetched);
         if let Some(refusal) = &fetched.refusal {

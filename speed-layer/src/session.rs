@@ -23,6 +23,9 @@ const LEAVE_TIMEOUT: Duration = Duration::from_millis(9500);
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Reads and writes until shutdown, or until this membership is of no use any more.
+///
+/// # Errors
+/// If a person has to help: a wrong setting, a missing right, a thread that cannot be started.
 pub async fn run(shared: &Arc<Process>, stores: &mut [Store]) -> Result<SessionEnd, Failure> {
     let (reply, replies) = std_mpsc::channel();
     let (commands, shares): (Vec<_>, Vec<_>) =

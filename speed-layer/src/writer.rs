@@ -82,6 +82,9 @@ impl Writers {
     }
 
     /// Any store will do: the one that has least to write.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn ask(&self, command: StoreCommand) -> Result<(), StoreEnded> {
         let writer = self.writers.iter().min_by_key(|writer| writer.in_flight);
         writer.map_or(Err(StoreEnded), |writer| writer.command(command))
@@ -89,12 +92,18 @@ impl Writers {
 
     /// Asks where to begin, each store for its partitions: it answers after what it has still to
     /// write of them.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn resolve_starts(&self, questions: Vec<StartQuery>) -> Result<(), StoreEnded> {
         self.share_out(questions, |question| question.at, StoreCommand::ResolveStarts)
     }
 
     /// Lets each store forget those of its partitions that are given up, once it has written what
     /// it has still of them.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn release(&self, partitions: Vec<SourcePartition>) -> Result<(), StoreEnded> {
         self.share_out(partitions, |at| *at, StoreCommand::Release)
     }
@@ -114,6 +123,9 @@ impl Writers {
     }
 
     /// The next reply, if one is there.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn reply(&mut self) -> Result<Option<StoreReply>, StoreEnded> {
         match self.replies.try_recv() {
             Ok(replied) => self.take(replied).map(Some),
@@ -123,6 +135,9 @@ impl Writers {
     }
 
     /// The next reply, if one comes in time.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn wait(&mut self, patience: Duration) -> Result<Option<StoreReply>, StoreEnded> {
         match self.replies.recv_timeout(patience) {
             Ok(replied) => self.take(replied).map(Some),
@@ -204,6 +219,10 @@ impl Writers {
         self.writers.get(index).is_some_and(|writer| !writer.batch.rejects.is_empty())
     }
 
+    /// Hands the batches over to the stores.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn hand_over(&mut self, index: usize) -> Result<(), StoreEnded> {
         let Some(writer) = self.writers.get_mut(index) else {
             return Ok(());
@@ -241,6 +260,9 @@ impl Writers {
     }
 
     /// Lets the stores that have nothing to do look after the database.
+    ///
+    /// # Errors
+    /// If the stores have ended.
     pub fn check_idle(
         &mut self,
         find_positions: impl FnOnce() -> Vec<Position>,

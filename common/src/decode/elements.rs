@@ -103,6 +103,9 @@ impl<'a, 'n> Way<'a, 'n> {
 
 impl<'a> Elements<'a> {
     /// The elements of a message; `None` where the message is itself what may be a tick.
+    ///
+    /// # Errors
+    /// If the message is no array of elements where the rules say so.
     pub fn of(text: &'a str, rules: &Rules) -> Result<Option<Self>, Reject> {
         let names = rules.each.as_ref().map(Path::names).unwrap_or_default();
         let mut elements = Self::default();
@@ -181,6 +184,9 @@ impl<'a> Outside<'_, 'a> {
     pub const NOTHING: Self = Self(None);
 
     /// A field that is not in the element, out of the nearest object around it.
+    ///
+    /// # Errors
+    /// If two members may be the field.
     pub fn get(&self, field: Field) -> Result<Option<&'a RawValue>, Reject> {
         self.nearest_first()
             .map(|around| around.fields.get(field))
@@ -214,6 +220,9 @@ pub(super) struct Days {
 
 impl Days {
     /// Whether a tick's day is one of them, or may become one.
+    ///
+    /// # Errors
+    /// If the message has ticks of more days than a message may have.
     pub fn admit(&mut self, timestamp: Timestamp) -> Result<(), Reject> {
         let day = timestamp.floor(Timestamp::DAY).micros();
         if self.last != Some(day) && !self.known.contains(&day) {

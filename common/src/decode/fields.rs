@@ -51,6 +51,10 @@ impl RawPrices<'_> {
 }
 
 impl<'a> Fields<'a> {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// If `text` is not valid JSON, or no object.
     pub fn parse(text: &'a str, rules: &Rules) -> Result<Self, Reject> {
         if !text.trim_ascii_start().starts_with('{') {
             return Err(no_object(text));
@@ -103,6 +107,9 @@ impl<'a> Fields<'a> {
     }
 
     /// The field's value, if there is one that is not null.
+    ///
+    /// # Errors
+    /// If two members may be the field.
     pub fn get(&self, field: Field) -> Result<Option<&'a RawValue>, Reject> {
         let all = || self.mapped.iter().chain(&self.usual);
         let found = || all().filter(|found| found.field == field && found.raw.get() != "null");
@@ -118,6 +125,9 @@ impl<'a> Fields<'a> {
 
     /// Like [`Fields::get`], but never returns a member that already is one of the prices: Alpaca
     /// has a bar's close where a trade has its conditions.
+    ///
+    /// # Errors
+    /// If two members may be the field.
     pub fn extra(
         &self,
         field: Field,
@@ -126,12 +136,19 @@ impl<'a> Fields<'a> {
         Ok(self.get(field)?.filter(|raw| !prices.have(raw)))
     }
 
+    /// The field's value, which must be there.
+    ///
+    /// # Errors
+    /// If the field is absent, or two members may be it.
     pub fn require(&self, field: Field, mapping: &Mapping) -> Result<&'a RawValue, Reject> {
         self.get(field)?.ok_or_else(|| missing(field, mapping))
     }
 
     /// The prices of a bar where open and close are there, and otherwise the price of a trade. The
     /// open, high and low beside a trade's price are those of its day, unless they were mapped.
+    ///
+    /// # Errors
+    /// If a price is absent, or two members may be it.
     pub fn prices(&self, mapping: &Mapping) -> Result<RawPrices<'a>, Reject> {
         if let (Some(open), Some(close)) = (self.get(Field::Open)?, self.get(Field::Close)?) {
             return Ok(RawPrices {

@@ -40,7 +40,7 @@ impl Schema {
     /// Without them everything is read.
     ///
     /// # Errors
-    /// Why values cannot be read by it.
+    /// If values cannot be read by it; with the reason.
     pub fn parse(text: &SchemaText, rules: Option<&Rules>) -> Result<Self, String> {
         let is_wanted = |name: &str| rules.is_none_or(|rules| rules.may_want(name));
         Ok(Self(match text.kind {

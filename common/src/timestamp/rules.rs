@@ -23,7 +23,7 @@ impl TimeRules {
     /// The instant that a text names.
     ///
     /// # Errors
-    /// [`TimeError`]
+    /// If the text is no time: see [`TimeError`].
     pub fn parse_text(&self, text: &str) -> Result<Timestamp, TimeError> {
         text::parse(text, self.zone.as_ref())
     }

@@ -49,7 +49,7 @@ impl ConsumerContext for Quiet {}
 /// The ids of a topic's partitions, ascending.
 ///
 /// # Errors
-/// Brokers that do not answer, or a topic that is not there.
+/// If brokers do not answer, or a topic is not there.
 pub fn partitions(consumer: &BaseConsumer<Quiet>, topic: &str) -> anyhow::Result<Vec<i32>> {
     let metadata = consumer
         .fetch_metadata(Some(topic), METADATA_TIMEOUT)

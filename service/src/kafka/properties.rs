@@ -31,7 +31,7 @@ pub struct KafkaProperties {
 
 impl KafkaProperties {
     /// # Errors
-    /// A login that can never succeed, of which librdkafka says nothing.
+    /// If a login can never succeed, which librdkafka does not report.
     pub fn check_login(&self) -> Result<(), Failure> {
         let value =
             |name: &str| self.iter().filter(|(key, _)| *key == name).last().map(|(_, value)| value);

@@ -31,7 +31,7 @@ pub enum NoDescription {
 /// Asks the brokers about a topic, and waits for the answer at most for `patience`.
 ///
 /// # Errors
-/// The topic is not there, or nobody says.
+/// If the topic is not there, or no broker answers.
 pub fn describe<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,

@@ -88,7 +88,7 @@ impl Columns {
     /// A statement's first arguments.
     ///
     /// # Errors
-    /// Where they are too many for one statement.
+    /// If they are too many for one statement.
     pub fn arguments(self, bars: &[Row<'_>]) -> Result<PgArguments, sqlx::Error> {
         self.encode(bars).map_err(sqlx::Error::Encode)
     }

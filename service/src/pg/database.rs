@@ -47,7 +47,7 @@ impl Database {
     /// shows.
     ///
     /// # Errors
-    /// Where the URL is none; the message does not repeat it, since it holds a password.
+    /// If the URL is none; the message does not repeat it, since it holds a password.
     pub fn parse(url: &str, application: &str) -> Result<Self, Failure> {
         Self::of(url, None, application)
     }
@@ -70,7 +70,7 @@ impl Database {
     /// that was changed, or a token that lives for minutes, is taken up without a restart.
     ///
     /// # Errors
-    /// Where the URL is none.
+    /// If the URL is none.
     pub fn of_file(file: SecretFile, application: &str) -> Result<Self, Failure> {
         Self::of(file.clone().expose(), Some(file), application)
     }

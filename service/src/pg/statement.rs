@@ -78,7 +78,7 @@ macro_rules! statement {
             /// The first row, if any.
             ///
             /// # Errors
-            /// As of all.
+            /// If PostgreSQL refuses the statement, or the connection breaks.
             pub async fn fetch_optional(
                 self,
                 connection: &mut PgConnection,
@@ -93,6 +93,10 @@ macro_rules! statement {
 
             /// One row after the other. They are to be taken to the end: through a pooler a stream
             /// that is dropped earlier has its statement undone, and only with the next one.
+            ///
+            /// # Errors
+            /// If PostgreSQL refuses the statement, or the connection breaks: as an item of the
+            /// stream.
             pub fn fetch<'c>(
                 self,
                 connection: &'c mut PgConnection,
@@ -179,7 +183,7 @@ pub async fn end_snapshot(connection: &mut PgConnection) -> sqlx::Result<()> {
 /// word. The connection is of no use afterwards.
 ///
 /// # Errors
-/// The statement's own, or that it took longer than `patience`.
+/// If the statement fails, or takes longer than `patience`.
 pub async fn in_time<T>(
     patience: Duration,
     statement: impl Future<Output = Result<T, sqlx::Error>>,

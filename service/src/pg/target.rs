@@ -19,7 +19,7 @@ pub struct Target {
 
 impl Target {
     /// # Errors
-    /// A sentence without the URL, which holds a password.
+    /// If the URL is none; with a sentence without it, since it holds a password.
     pub fn parse(url: &str, application: &str) -> Result<Self, String> {
         let (scheme, rest) =
             url.trim().split_once("://").ok_or_else(|| format!("it has no scheme; {EXAMPLE}"))?;

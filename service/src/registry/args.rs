@@ -54,7 +54,7 @@ impl RegistryArgs {
     /// A client of the registry, where one is given.
     ///
     /// # Errors
-    /// A URL that is none, or certificates that cannot be read.
+    /// If the URL is none, or certificates cannot be read.
     pub fn client(&self) -> Result<Option<Client>, Failure> {
         let urls: Vec<&str> =
             self.urls.iter().map(|url| url.trim()).filter(|url| !url.is_empty()).collect();

@@ -72,7 +72,7 @@ impl Client {
     /// `authorities`: certificates in PEM that are trusted besides the system's.
     ///
     /// # Errors
-    /// A sentence without the URL, which may hold a password.
+    /// If the URL is none; with a sentence without it, since it may hold a password.
     pub fn new(
         urls: &[&str],
         login: Option<Login>,
@@ -118,7 +118,7 @@ impl Client {
     /// elsewhere, so one registry has it all.
     ///
     /// # Errors
-    /// [`Trouble`]
+    /// If there is no answer: see [`Trouble`].
     pub fn schema(&self, id: u32) -> Result<SchemaText, Trouble> {
         self.in_turn(|base| self.schema_of(base, id))
     }

@@ -36,7 +36,7 @@ pub struct Traces {
 
 impl Traces {
     /// # Errors
-    /// A setting that can never work.
+    /// If a setting can never work.
     pub(super) fn open(program: &'static str) -> Result<Self, Failure> {
         let provider = make_provider(program).map_err(Failure::Configuration)?;
         Ok(Self { program, provider })

@@ -90,7 +90,7 @@ impl DoctorArgs {
     /// The database that is to be looked at, where one is given.
     ///
     /// # Errors
-    /// A URL that is none.
+    /// If the URL is none.
     pub fn database(&self) -> Result<Option<Database>, Failure> {
         const NAME: &str = "speed-layer doctor";
         let database = match (&self.database_url_file, &self.database_url) {

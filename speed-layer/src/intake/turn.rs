@@ -16,6 +16,9 @@ const SCHEMAS_PER_TURN: usize = 100;
 
 impl Intake {
     /// Reads until shutdown, or until this membership is of no use any more; then leaves the group.
+    ///
+    /// # Errors
+    /// If a person has to help: a wrong setting, a missing right.
     pub fn run(mut self) -> Result<SessionEnd, Failure> {
         let interrupt = self.join().err().unwrap_or_else(|| {
             loop {

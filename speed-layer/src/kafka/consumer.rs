@@ -21,7 +21,7 @@ pub type Consumer = BaseConsumer<Context>;
 /// A client that has not joined the group yet, by the name of `client_id`.
 ///
 /// # Errors
-/// A property that librdkafka does not take.
+/// If librdkafka refuses a property.
 pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
     let is_fixed = |key: &str| FIXED.iter().any(|(fixed, _)| *fixed == key);
     if let Some((key, _)) = config.kafka.iter().find(|(key, _)| is_fixed(key)) {
@@ -45,7 +45,7 @@ pub fn consumer(config: &Config, client_id: &str) -> Result<Consumer, Failure> {
 /// Joins the group.
 ///
 /// # Errors
-/// A topic's name, or a pattern, that librdkafka does not take.
+/// If librdkafka refuses a topic's name, or a pattern.
 pub fn subscribe(consumer: &Consumer, config: &Config) -> Result<(), Failure> {
     let topics: Vec<&str> = config.topics.iter().map(String::as_str).collect();
     consumer
@@ -223,6 +223,9 @@ fn taken(element: &TopicPartitionListElem<'_>) -> Option<(TopicPartition, i64)> 
 }
 
 /// Starts reading the partitions at the offsets given.
+///
+/// # Errors
+/// If librdkafka refuses the assignment.
 pub fn assign(consumer: &Consumer, partitions: &TopicPartitionList) -> KafkaResult<()> {
     match consumer.rebalance_protocol() {
         RebalanceProtocol::Cooperative => consumer.incremental_assign(partitions),

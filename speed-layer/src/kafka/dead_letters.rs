@@ -228,7 +228,7 @@ impl DeadLetters {
     /// whole.
     ///
     /// # Errors
-    /// A property that librdkafka does not take.
+    /// If librdkafka refuses a property.
     pub fn new(config: &Config, cut: &Counter) -> Result<Option<Self>, Failure> {
         let Some(topic) = config.dead_letter_topic.clone() else {
             return Ok(None);

@@ -146,7 +146,7 @@ impl Inquiry {
     /// Starts the thread; it ends when this end is dropped.
     ///
     /// # Errors
-    /// A property that librdkafka does not take.
+    /// If librdkafka refuses a property.
     pub fn start(config: &Config) -> Result<Self, Failure> {
         let client = create_client(config)?;
         let (questions, asked) = mpsc::channel();

@@ -29,7 +29,7 @@ const MESSAGES_PER_CALL: usize = 512;
 /// question, or to nobody.
 ///
 /// # Errors
-/// A client that is in no group.
+/// If the client is in no group.
 pub fn commit(consumer: &Consumer, offsets: &TopicPartitionList) -> KafkaResult<()> {
     let client = consumer.client().native_ptr();
     // SAFETY: the client lives as long as the consumer, the list is copied, and the queue is a

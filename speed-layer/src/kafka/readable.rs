@@ -34,7 +34,7 @@ enum ReadAttempt {
 /// the partition. Messages between several damaged batches may be passed over as well.
 ///
 /// # Errors
-/// An event of the client.
+/// If the client fails, or no broker answers; with the client's error.
 pub fn first_readable(
     config: &Config,
     at: &TopicPartition,
@@ -47,7 +47,7 @@ pub fn first_readable(
 /// Whether the brokers let this user read the partition from `next` on, be there a message or not.
 ///
 /// # Errors
-/// They do not, or say nothing.
+/// If they do not, or do not answer.
 pub fn may_read(config: &Config, at: &TopicPartition, next: i64) -> KafkaResult<()> {
     // A client that is told anything of it may read; the meaning is another question.
     with_client(config, |consumer| read_at(consumer, at, next).map(drop))
@@ -82,7 +82,7 @@ fn begin(consumer: &BaseConsumer<Quiet>, at: &TopicPartition, offset: i64) -> Ka
 }
 
 /// # Errors
-/// Nobody says what is there: silence is no damage, nor an end.
+/// If no broker answers: silence is no damage, nor an end.
 fn read_at(
     consumer: &BaseConsumer<Quiet>,
     at: &TopicPartition,

@@ -48,7 +48,7 @@ async fn connect_and_show(shared: &Process, database: &Database) -> Result<(), F
 /// Shows the other instances that this one writes into this database, and looks who else does.
 ///
 /// # Errors
-/// The mark cannot be written.
+/// If the mark cannot be written.
 pub async fn show(shared: &Process, connection: &mut PgConnection) -> Result<(), Failure> {
     let looked = in_time(LOOK_TIMEOUT, renew_and_look(connection, &shared.client_id())).await;
     let awake = looked.map_err(|error| {

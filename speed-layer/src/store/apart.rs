@@ -35,6 +35,9 @@ impl Store {
     /// Partitions on which somebody holds a lock, or with a message that is not taken at all, are
     /// left out and returned. `meanwhile` runs once PostgreSQL is busy, and at the latest after the
     /// first try.
+    ///
+    /// # Errors
+    /// If another consumer has moved an offset, or only a person can help.
     pub async fn write(
         &mut self,
         batch: &Batch,

@@ -24,6 +24,9 @@ enum Looked {
 
 impl Store {
     /// Connects and brings the tables up to date. `None` where the process was stopped meanwhile.
+    ///
+    /// # Errors
+    /// If only a person can help, such as with a wrong password.
     pub async fn open(shared: &Arc<Process>) -> Result<Option<Self>, Failure> {
         let mut outage = shared.outage("PostgreSQL");
         while !shared.stop.is_cancelled() {
@@ -59,6 +62,9 @@ impl Store {
 
     /// Makes sure that the database takes writes, and that the stored offsets are not below
     /// `positions`, which they had reached.
+    ///
+    /// # Errors
+    /// If the database is an older state of itself, or only a person can help.
     pub async fn check(&mut self, positions: &[Position]) -> Result<(), StoreError> {
         while !self.shared.stop.is_cancelled() {
             let limits = Arc::clone(&self.limits);

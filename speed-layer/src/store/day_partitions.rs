@@ -56,6 +56,9 @@ impl DayPartitions {
 }
 
 /// Makes those of the days that are missing.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn make(connection: &mut PgConnection, days: &[Timestamp]) -> sqlx::Result<()> {
     let made: i32 = pg::within::query_scalar(MAKE)
         .bind(Timestamptz::all(days.iter().copied()))

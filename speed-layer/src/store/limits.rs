@@ -95,6 +95,9 @@ impl TimeLimits {
     }
 
     /// A transaction within these limits.
+    ///
+    /// # Errors
+    /// If PostgreSQL refuses a statement, or the connection breaks.
     pub async fn begin<'c>(
         &self,
         connection: &'c mut PgConnection,
@@ -105,6 +108,9 @@ impl TimeLimits {
     /// A transaction for a batch, which ends with [`COMMIT`] or with the connection. Returns the
     /// rows of the `first` query in it. They go in one message, since each answer that is waited
     /// for takes a millisecond of a busy machine.
+    ///
+    /// # Errors
+    /// If PostgreSQL refuses a statement, or the connection breaks.
     pub async fn begin_batch(
         &self,
         connection: &mut PgConnection,
@@ -115,12 +121,18 @@ impl TimeLimits {
     }
 
     /// Whether somebody has locked a table that all batches need, by the error that this is.
+    ///
+    /// # Errors
+    /// If somebody holds a lock, PostgreSQL refuses a statement, or the connection breaks.
     pub async fn check_table_locks(&self, connection: &mut PgConnection) -> sqlx::Result<()> {
         let look = AssertSqlSafe(format!("{}{CHECK_TABLE_LOCKS}", self.begin));
         sqlx::raw_sql(look).execute(connection).await.map(drop)
     }
 
     /// Ends what holds up others, and says how many sessions that was.
+    ///
+    /// # Errors
+    /// If PostgreSQL refuses a statement, or the connection breaks.
     pub async fn end_blocking_sessions(&self, connection: &mut PgConnection) -> sqlx::Result<i64> {
         let mut transaction = self.begin(connection).await?;
         let ended = pg::within::query_scalar(END_BLOCKING_SESSIONS)

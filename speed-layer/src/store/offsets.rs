@@ -57,6 +57,9 @@ impl Moved {
 
 /// Begins a batch's transaction, and locks and reads the offsets of the ranges' partitions until it
 /// ends.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn begin_and_lock(
     connection: &mut PgConnection,
     limits: &TimeLimits,
@@ -122,6 +125,9 @@ pub fn compare(stored: &Stored, ranges: &Ranges) -> Option<WriteOutcome> {
 /// Which stored offset lies before the position that was committed, if any does: the database is
 /// then an older state of itself. One that lies after it is another instance's business, which has
 /// the partition by now.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn find_rolled_back(
     connection: &mut PgConnection,
     positions: &[Position],
@@ -139,6 +145,9 @@ pub async fn find_rolled_back(
 
 /// Moves the offsets past the ranges; the rows must be locked and compared. Returns how many have
 /// the new offset then.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn advance(connection: &mut PgConnection, ranges: &Ranges) -> sqlx::Result<u64> {
     let positions: Vec<_> =
         ranges.iter().map(|range| Position { at: range.at, next: range.next }).collect();
@@ -390,6 +399,9 @@ fn gaps_between(
 }
 
 /// Writes gaps into `kafka_gaps`, and gives how many it took.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn record(connection: &mut PgConnection, gaps: &[Gap]) -> sqlx::Result<u64> {
     if gaps.is_empty() {
         return Ok(0);

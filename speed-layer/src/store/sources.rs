@@ -186,6 +186,9 @@ async fn has_come_late(
 
 /// Describes a mismatch between this process's source numbers and the database's, if there is any:
 /// in a database that was restored another way they may mean other topics.
+///
+/// # Errors
+/// If PostgreSQL refuses a statement, or the connection breaks.
 pub async fn source_ids_changed(
     connection: &mut PgConnection,
     topics: &BTreeMap<SourceId, TopicIdentity>,

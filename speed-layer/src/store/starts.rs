@@ -30,6 +30,9 @@ fn retry_delay(took: Duration) -> Duration {
 
 impl Store {
     /// Which source the topic is. While some topic is not taken, each is tried for a short time.
+    ///
+    /// # Errors
+    /// If the topic must not be read, or the database is another one than before.
     pub async fn identify(&mut self, topic: &TopicIdentity) -> Result<Identified, StoreError> {
         let since = self.unidentified.get(&topic.topic).copied();
         let is_full_try = since.is_some_and(|since| self.is_full_try_due(since));
@@ -65,6 +68,9 @@ impl Store {
     }
 
     /// Where to begin with each of the partitions.
+    ///
+    /// # Errors
+    /// If the database is another one than before, or only a person can help.
     pub async fn resolve_starts(
         &mut self,
         questions: &[StartQuery],

@@ -32,8 +32,8 @@ pub struct WriteTask<'a> {
 /// written.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; the connection is then in the middle of the transaction, and of no
-/// use.
+/// If PostgreSQL refuses a statement, or the connection breaks; the connection is then in the
+/// middle of the transaction, and of no use.
 pub async fn write(
     connection: &mut PgConnection,
     task: WriteTask<'_>,
@@ -91,7 +91,7 @@ async fn write_all(
 /// The ticks and their bars alone.
 ///
 /// # Errors
-/// Whatever PostgreSQL says; the transaction is then of no use.
+/// If PostgreSQL refuses a statement, or the connection breaks; the transaction is then of no use.
 pub async fn write_ticks(connection: &mut PgConnection, batch: &Batch) -> sqlx::Result<()> {
     Ok(write_rows(connection, batch, || (), &mut Table::RealtimeStock).await?)
 }

@@ -246,6 +246,10 @@ impl<'a> Reader<'a> {
         if self.skip('=') { Ok(field) } else { Err(format!("expected = behind {field}")) }
     }
 
+    /// Checks that nothing follows.
+    ///
+    /// # Errors
+    /// If text follows, with the text and `expected`.
     pub fn end(&mut self, expected: &str) -> Result<(), String> {
         match self.0.next() {
             None => Ok(()),
@@ -254,6 +258,9 @@ impl<'a> Reader<'a> {
     }
 
     /// `of`: whose path it is.
+    ///
+    /// # Errors
+    /// If a name is empty, or its quotes do not end.
     pub fn path(&mut self, of: &str) -> Result<Path, String> {
         let mut names = Vec::new();
         loop {
@@ -275,6 +282,9 @@ impl<'a> Reader<'a> {
     }
 
     /// A value, up to a comma or `|`; `of`: whose it is.
+    ///
+    /// # Errors
+    /// If the value is empty, or its quotes do not end.
     pub fn value(&mut self, of: &Path) -> Result<String, String> {
         self.blanks();
         if self.0.next_if_eq(&'"').is_some() {

@@ -28,6 +28,9 @@ type AvroError = String;
 
 impl Schema {
     /// Writes the value that `body` is as JSON; `takes_all`: what no rule looks for as well.
+    ///
+    /// # Errors
+    /// If the bytes are no value of the schema.
     pub fn write(
         &self,
         body: &[u8],

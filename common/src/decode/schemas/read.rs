@@ -24,7 +24,7 @@ impl Decoder {
     /// The JSON of a value of Kafka's: the value itself, or what its schema makes of it.
     ///
     /// # Errors
-    /// A schema that is not known or says nothing of such a value.
+    /// If the schema is not known, or does not fit the value.
     #[inline]
     pub fn json<'v>(&self, value: &'v [u8], scratch: &'v mut Scratch) -> Result<&'v [u8], Reject> {
         match schema_id(value) {

@@ -10,7 +10,7 @@ use std::collections::HashSet;
 /// passed over; those of `map`, and those of `where`, are put together.
 ///
 /// # Errors
-/// A sentence for clap to show, with the number of the line.
+/// If a line is wrong; with a sentence for clap to show and the line's number.
 pub(super) fn read(path: &str, command: Command) -> Result<ArgMatches, String> {
     let text = crate::files::read(path)?;
     // The environment is read in addition to the file.

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 const CONNECTS_DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
 
 /// # Errors
-/// The error for text that is no Avro schema.
+/// If the text is no Avro schema.
 pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Schema, String> {
     let mut parser = Parser { nodes: Vec::new(), named: HashMap::new(), is_wanted };
     for reference in &text.references {

@@ -114,6 +114,9 @@ impl WellKnown {
     }
 
     /// A value that is not of its kind is written as the object that it is.
+    ///
+    /// # Errors
+    /// If the bytes are no valid Protobuf.
     pub fn write(self, body: &[u8], out: &mut Vec<u8>) -> Result<(), ProtoError> {
         match self {
             Self::Timestamp => times::write_seconds(out, int64(body, 1)?, int32(body, 2)?),

@@ -26,7 +26,7 @@ const KNOWN: [(&str, &str); 2] = [
 const MAX_CHAIN: usize = 500;
 
 /// # Errors
-/// The error for text that is no Protobuf schema.
+/// If the text is no Protobuf schema.
 pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Schema, String> {
     let file = compiled(text)?;
     let file = file.get_file_by_name(ROOT).ok_or("it is not found")?;
@@ -46,6 +46,10 @@ pub fn parse(text: &SchemaText, is_wanted: &dyn Fn(&str) -> bool) -> Result<Sche
     Ok(Schema { types: parser.types, enums: parser.enums, tops })
 }
 
+/// Compiles the texts of a schema.
+///
+/// # Errors
+/// If the text is no schema, or refers to one that is missing.
 pub fn compiled(text: &SchemaText) -> Result<DescriptorPool, String> {
     let known = KNOWN.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned()));
     let google = google::TYPES.iter().map(|(name, text)| {

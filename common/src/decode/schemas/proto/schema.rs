@@ -87,6 +87,9 @@ impl Field {
     }
 
     /// A field that is passed over must be of its type all the same.
+    ///
+    /// # Errors
+    /// If the field is of another type.
     pub fn check(&self, slot: Slot, body: &[u8]) -> Result<(), ProtoError> {
         match (self.kind.wire(), slot) {
             (Some(wire), Slot::Bytes { start, end }) => {
