@@ -171,12 +171,14 @@ fn off_neighbours(
     (score > 1.0).then(|| finding(tick, Kind::OffNeighbours, score, mean))
 }
 
-/// Ticks of a level, at least: fewer are bad prints or a sweep.
+/// Minimum number of ticks of a level: fewer are bad prints or a sweep. This and the next two were
+/// chosen on generated markets ([`crate::evaluation`]).
 const MIN_LEVEL_TICKS: usize = 5;
-/// Levels lie apart by this many mean distances within them, at least: a price that wanders, or
+/// Minimum distance between two levels, in mean distances within them: a price that wanders, or
 /// runs, has no two by that.
 const MIN_LEVEL_GAP: f64 = 20.0;
-/// The variance of this many moves is taken twice, of fewer more often: it may be small by chance.
+/// Number of moves whose variance is doubled; that of fewer is multiplied by more, since it may be
+/// small by chance.
 const UNSURE_MOVES: f64 = 20.0;
 
 /// Leaves of `prices`, which are in the order of time, those of the level that a tick's `place`

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::pack::pack;
 
-/// One nanosecond is the unit of all times, 10^-9 that of all prices.
+/// A second in nanoseconds, the unit of all times. That of all prices is 10^-9.
 pub const SECOND: i64 = 1_000_000_000;
 pub const MINUTE: i64 = 60 * SECOND;
 
@@ -22,7 +22,9 @@ pack!(TickId { offset, index });
 /// The best bid and ask at the time of a trade.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quote {
+    /// The best bid, in units of 10^-9.
     pub bid: i64,
+    /// The best ask, in units of 10^-9.
     pub ask: i64,
 }
 
@@ -57,9 +59,9 @@ pub struct Tick {
     pub place: TickId,
     /// Nanoseconds since 1970.
     pub at: i64,
-    /// In units of 10^-9.
+    /// The price, in units of 10^-9.
     pub price: i64,
-    /// 0 where it is not known.
+    /// Shares, coins or contracts; 0 where it is not known.
     pub volume: f64,
     pub quote: Option<Quote>,
     /// Whether one of its sale conditions is among those that bars should leave out.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use serde::{Deserialize, Serialize};
 
-/// Values before anything is called new or rare.
+/// Number of values before anything is called new or rare.
 const MIN_HISTORY: usize = 50;
 
 /// How far outside everything seen before a value lies, in widths of that.

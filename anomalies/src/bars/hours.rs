@@ -18,13 +18,15 @@ use crate::tick::Detector;
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: OddBar::NAME, version: OddBar::VERSION };
 
-/// From which novelty on a bar is odd. This and [`RARITY_LIMIT`] are the lowest of those tried
+/// The novelty, from 0 to 1, from which on a bar is odd. This and [`RARITY_LIMIT`] are the lowest of those tried
 /// (0.1, 0.12, 0.15, 0.18, 0.22; 5, 6, 7) by which of the regular market (the plain one of
 /// [`crate::evaluation::hours`], seeds 0 to 15) not more than one value in 4,000 is.
 pub const NOVELTY_LIMIT: f64 = 0.18;
-/// From which rarity on, if it is [`DISTANCE_LIMIT`] as well.
+/// The rarity from which on a bar is odd, if it is at [`DISTANCE_LIMIT`] as well. Rarity is a sum of
+/// ranks, each a power of ten: 2 is the rarest hundredth.
 pub const RARITY_LIMIT: f64 = 6.0;
-/// How far from its time of day: among the farthest hundredth. All others need no forest.
+/// The rank of the distance from the time of day, as a power of ten: the farthest hundredth. Bars
+/// below it need no forest.
 pub const DISTANCE_LIMIT: f64 = 2.0;
 
 /// Number of bars of an episode: within it only a bar that is odder than before is reported.
@@ -34,7 +36,7 @@ const EPISODE: usize = 100;
 pub const WEEKS: i64 = 8;
 
 const WEEK: i64 = 7 * 86_400;
-/// The first Monday.
+/// The first Monday after 1970-01-01, in seconds since then.
 const FIRST_MONDAY: i64 = 4 * 86_400;
 
 /// One hour that has ticks.

@@ -8,7 +8,7 @@ use super::forest::{Forest, Growth};
 use super::history::{Episodes, Mean, Novelty, Rank, Season};
 use super::spectral::SpectralResidual;
 
-/// Values that are smoothed together.
+/// Number of values that are smoothed together.
 const SMOOTHED: usize = 20;
 const SMOOTHED_SEASONAL: usize = 10;
 /// The weight of the smoothed values' novelty, that of the values themselves being 1.

@@ -15,20 +15,21 @@ use crate::tick::{Detector, Finding, Kind, MINUTE, Tick, TickId, outside};
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "bad_print", version: 6 };
 
-/// Prices that are the level.
+/// Number of accepted prices that form the level. This and the next five were chosen on generated
+/// markets ([`crate::evaluation::market`]).
 const LEVEL_PRICES: usize = 8;
-/// Ticks that wait, at most.
+/// Maximum number of waiting ticks.
 const MAX_WAITING: usize = 4;
 /// The same for ticks with an excluded condition, which are no level however many they are.
 const MAX_WAITING_EXCLUDED: usize = 16;
-/// Ticks within this many margins of the median represent a new level.
+/// Distance from the median, in margins, within which waiting ticks form a new level.
 const LEVEL_MARGINS: f64 = 2.0;
-/// In nanoseconds: a tick that is older than the newest one by more than this, and by more than the
-/// usual time between two, is late.
+/// Age in nanoseconds, compared with the newest tick, from which a tick is late, if it is more than
+/// the usual time between two as well.
 const LATE_AFTER_NANOS: i64 = MINUTE;
-/// The weight, of 1, of a new step between prices in the usual step.
+/// Weight of a new step between prices in the mean step, an exponential moving average; of 1.
 const SMOOTHING_WEIGHT: f64 = 1.0 / 64.0;
-/// A step counts as this many usual steps at most.
+/// Maximum of a step in that mean, in usual steps, so that a bad print hardly moves it.
 const MAX_STEP_RATIO: f64 = 4.0;
 
 /// How far off is too far. Shares are of the price.

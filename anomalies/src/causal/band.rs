@@ -10,6 +10,7 @@ use crate::tick::{Detector, Finding, Kind, MINUTE, Tick};
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: "band", version: 4 };
 
+/// Minutes that the reference price is a mean of, as in the plan of the limits (LULD, 2012).
 const MINUTES: usize = 5;
 /// This many trades in a row outside are the new price.
 const ACCEPTED_AFTER: u8 = 5;
@@ -17,9 +18,9 @@ const ACCEPTED_AFTER: u8 = 5;
 /// How wide the bands are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Parameters {
-    /// As a share of the mean.
+    /// Half the width, as a share of the mean.
     pub width: f64,
-    /// For a mean below three.
+    /// The same for a mean below [`CHEAP`].
     pub width_of_cheap: f64,
     /// Nanoseconds after the opening in which the bands are doubled.
     pub at_opening: i64,
@@ -27,7 +28,7 @@ pub struct Parameters {
     pub at_close: i64,
     /// Trades that the mean needs.
     pub trades: u32,
-    /// No price is outside by less than that.
+    /// No price is outside by less than this, in units of 10^-9.
     pub price_step: i64,
 }
 
@@ -44,6 +45,7 @@ impl Default for Parameters {
     }
 }
 
+/// A mean below this is cheap, as in the same plan: three, in units of 10^-9.
 const CHEAP: f64 = 3e9;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

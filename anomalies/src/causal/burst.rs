@@ -145,12 +145,12 @@ impl State {
     }
 }
 
-/// Ranges below a basis point are alike.
+/// The smallest range that counts, as a share of the price: one basis point.
 const SMALLEST_RANGE: f64 = 1e-4;
-/// The deviation of the logarithm is this at least: nothing is so regular that a twofold minute
-/// would be a burst.
+/// Minimum deviation of the natural logarithm: nothing is so regular that a twofold minute would be
+/// a burst.
 const LEAST_DEVIATION: f32 = 0.25;
-/// A normal distribution's deviation is this many mean absolute ones.
+/// Standard deviation of a normal distribution by its mean absolute deviation: the root of pi/2.
 const NORMAL_DEVIATION_RATIO: f32 = 1.25;
 
 impl Profile {

@@ -9,7 +9,7 @@
 use crate::pack::pack;
 use crate::tick::{MINUTE, Revision, Tick, TickId};
 
-/// More than this ahead of the newest tick is a leap.
+/// Nanoseconds ahead of the newest tick from which on a tick is a leap.
 const LEAP: i64 = MINUTE;
 /// Ticks of one record that wait together, at most; of more the first ones do.
 const MOST_WAITING: usize = 64;

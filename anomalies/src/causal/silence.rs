@@ -35,7 +35,7 @@ impl Parameters {
 
 /// The weight of a new time between ticks in their mean, of 1.
 const SMOOTHING_WEIGHT: f64 = 1.0 / 64.0;
-/// Times between ticks before the mean is believed.
+/// Number of times between ticks before their mean is believed.
 const MIN_GAPS: u32 = 32;
 
 /// The last tick, and the usual time between two. Take one for each symbol, and one more for all
