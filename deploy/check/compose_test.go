@@ -330,7 +330,7 @@ func TestNeverDoBothArchive(t *testing.T) {
 func TestARealSinkIsWhatProductionIsToldToRun(t *testing.T) {
 	for file, words := range map[string]string{
 		composeFile: "which is what production runs", connectFile: "this is what production runs",
-		"../../docs/deployment.md": "**This is what production runs**", "../../.env.example": "which is what production runs",
+		"../../docs/deployment.md": "**Use this in production**", "../../.env.example": "which is what production runs",
 	} {
 		text := textOf(t, file)
 		if !strings.Contains(strings.Join(strings.Fields(strings.ReplaceAll(text, "\n#", "\n")), " "), words) || !strings.Contains(text, "docker-compose.connect.yml") {

@@ -268,7 +268,8 @@ fn the_latency_that_is_named_has_a_run() {
     assert!(readme.contains(&said), "README.md does not say {said}");
 }
 
-/// Each ratio and goal of the README's table of speed is that of the page of figures.
+/// Each ratio of the README's table of speed is that of the page of figures, and so is how many of
+/// their goals were missed.
 #[test]
 fn the_readmes_speed_is_that_of_the_figures() {
     let readme = read("README.md");
@@ -288,13 +289,14 @@ fn the_readmes_speed_is_that_of_the_figures() {
     ];
     assert_eq!(rows.len(), figures.len(), "{rows:?}");
     for (row, name) in rows.iter().zip(figures) {
-        let cells = figure(name);
-        let (goal, value) = (cells[1].replace("**", ""), &cells[2]);
-        assert_eq!(row[4], goal, "{name}");
+        let value = &figure(name)[2];
         let wanted = [row[1].to_owned(), of_peer(row[2], "DuckDB"), of_peer(row[3], "ClickHouse")];
         let wanted: Vec<String> = wanted.into_iter().filter(|cell| !cell.is_empty()).collect();
         assert_eq!(wanted.join(", "), *value, "{name}");
     }
+    let missed = figures.iter().filter(|name| figure(name)[1].contains("missed")).count();
+    let wanted = format!("goals ({missed} of these {} are missed)", figures.len());
+    assert!(said.contains(&wanted), "README.md does not say: {wanted}");
 }
 
 fn of_peer(ratio: &str, peer: &str) -> String {
