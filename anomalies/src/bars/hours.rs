@@ -18,12 +18,12 @@ use crate::tick::Detector;
 /// The name and version stored with each finding.
 pub const DETECTOR: Detector = Detector { name: OddBar::NAME, version: OddBar::VERSION };
 
-/// The novelty, from 0 to 1, from which on a bar is odd. This and [`RARITY_LIMIT`] are the lowest of those tried
-/// (0.1, 0.12, 0.15, 0.18, 0.22; 5, 6, 7) by which of the regular market (the plain one of
-/// [`crate::evaluation::hours`], seeds 0 to 15) not more than one value in 4,000 is.
+/// The novelty, from 0 to 1, from which on a bar is odd. This and [`RARITY_LIMIT`] are the lowest
+/// of those tried (0.1, 0.12, 0.15, 0.18, 0.22; 5, 6, 7) by which of the regular market (the plain
+/// one of [`crate::evaluation::hours`], seeds 0 to 15) not more than one value in 4,000 is.
 pub const NOVELTY_LIMIT: f64 = 0.18;
-/// The rarity from which on a bar is odd, if it is at [`DISTANCE_LIMIT`] as well. Rarity is a sum of
-/// ranks, each a power of ten: 2 is the rarest hundredth.
+/// The rarity from which on a bar is odd, if it is at [`DISTANCE_LIMIT`] as well. Rarity is a sum
+/// of ranks, each a power of ten: 2 is the rarest hundredth.
 pub const RARITY_LIMIT: f64 = 6.0;
 /// The rank of the distance from the time of day, as a power of ten: the farthest hundredth. Bars
 /// below it need no forest.
