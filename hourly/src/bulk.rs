@@ -152,6 +152,7 @@ impl Bulk {
         if let Self::Spark(spark) = self {
             let (read, left) = (spark.read, spark.left);
             tracing::info!(
+                version = %spark.version,
                 read,
                 left,
                 "Spark {} read {read} objects; {left} were read here",

@@ -177,12 +177,13 @@ pub async fn report_late(
     let judged = sources::lake_hours(db, (lake.as_ref(), reader), &decode_rules, &hours).await?;
     hours.retain(|hour| !judged.contains(hour));
     if let Some(first) = hours.first() {
-        let count = counted(hours.len() as u64, "hour");
+        let text = counted(hours.len() as u64, "hour");
         tracing::warn!(
             hours = hours.len(),
             first = %first,
-            "late ticks have come to {count}, the first {first}, of which objects are gone, and which the lake does not \
-             have whole: nothing can judge such an hour again, and the clean views show the raw bars of those ticks' symbols"
+            "late ticks have come to {text}, the first {first}, of which objects are gone, and \
+             which the lake does not have whole: such hours cannot be judged again, and the clean \
+             views show the raw bars of those ticks' symbols"
         );
     }
     Ok(())
@@ -197,7 +198,7 @@ impl Judging<'_> {
     fn report(&self, later: usize) {
         let VerdictCounts { confirmed, withdrawn, added, removed } = self.changed;
         let hours = counted(self.hours, "hour");
-        let waiting = match later {
+        let text = match later {
             0 => String::new(),
             later => format!(
                 "; {} more to be judged, at most {OLDER_AT_ONCE} a run: --from and --to take those of their window at once",
@@ -211,8 +212,8 @@ impl Judging<'_> {
             added,
             removed,
             later,
-            "{hours} judged with hindsight: of anomalies {confirmed} confirmed, {withdrawn} withdrawn, {added} added, \
-             {removed} taken away{waiting}"
+            "{hours} judged with hindsight: of anomalies {confirmed} confirmed, {withdrawn} \
+             withdrawn, {added} added, {removed} taken away{text}"
         );
     }
 

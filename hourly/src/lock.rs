@@ -166,7 +166,7 @@ pub async fn end_dead_transactions(
     if ended > 0 {
         tracing::warn!(
             ended,
-            "a run that is not heard of any more had a transaction open in PostgreSQL: it was ended"
+            "ended {ended} open transactions of runs that stopped sending heartbeats"
         );
     }
     Ok(())
@@ -226,7 +226,10 @@ pub async fn release(db: &mut BatchDb) {
         given_back = in_time(RELEASE_LIMIT, anew).await;
     }
     if let Err(error) = given_back {
-        tracing::warn!(%error, "the lock could not be given back, a later run will take it over: {error}");
+        tracing::warn!(
+            %error,
+            "could not release the lock; the next run takes it over after --takeover-after: {error}"
+        );
     }
 }
 

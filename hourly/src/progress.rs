@@ -44,12 +44,11 @@ impl Progress {
             bar.set_message(format!("{}, {}", counted(self.objects, "object"), size(self.bytes)));
         } else if !self.quiet && self.logged.elapsed() >= LOG_EVERY {
             self.logged = Instant::now();
+            let (objects, bytes) = (counted(self.objects, "object"), size(self.bytes));
             tracing::info!(
                 objects = self.objects,
                 bytes = self.bytes,
-                "{} read, {}",
-                counted(self.objects, "object"),
-                size(self.bytes)
+                "{objects} read, {bytes}"
             );
         }
     }

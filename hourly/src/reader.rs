@@ -293,19 +293,25 @@ impl Reader {
             if self.stop.is_cancelled() {
                 break;
             }
-            let what = format!("{}{}: the store broke off", self.store.location(), object.key);
+            let (location, key) = (self.store.location(), &*object.key);
             if attempt == ATTEMPTS {
                 let error = anyhow::anyhow!("the store broke off {ATTEMPTS} times: {why}");
                 let ReadError::Broken(known) =
                     self.sort(object, StoreError::Unavailable(error)).await
                 else {
                     return Err(ReadError::Outage(Failure::Infrastructure(anyhow::anyhow!(
-                        "{what}: {why}"
+                        "{location}{key}: the store broke off: {why}"
                     ))));
                 };
                 return Err(ReadError::Broken(Breakage { hours, ..known }));
             }
-            tracing::warn!(key = &*object.key, error = %why, attempt, "{what}: {why}; reading it again");
+            tracing::warn!(
+                location,
+                key,
+                error = %why,
+                attempt,
+                "{location}{key}: the store broke off: {why}; reading it again"
+            );
             tokio::time::sleep(PAUSE * attempt).await;
         }
         Err(ReadError::Stopped)

@@ -212,12 +212,10 @@ fn report(counts: &Counts, started: Instant) {
             counted(counts.lake_objects_read, "object")
         ),
     };
-    tracing::info!(
-        hours_computed = counts.hours_computed,
-        hours_failed = counts.hours_failed,
-        objects_read = counts.objects_read,
-        ticks = counts.ticks,
-        "{} computed{of_lake}, {} failed; {} read ({}), {}, {} ({} in conflict), {}, {} without a volume; {:.1} s",
+    let seconds = started.elapsed().as_secs_f64();
+    let text = format!(
+        "{} computed{of_lake}, {} failed; {} read ({}), {}, {} ({} in conflict), {}, {} without a \
+         volume; {seconds:.1} s",
         counted(counts.hours_computed.into(), "hour"),
         counts.hours_failed,
         counted(counts.objects_read, "object"),
@@ -227,6 +225,20 @@ fn report(counts: &Counts, started: Instant) {
         counts.conflicts,
         counted(counts.rejected_lines, "rejected line"),
         inflected(counts.without_volume, "summar[y|ies]"),
-        started.elapsed().as_secs_f64(),
+    );
+    tracing::info!(
+        hours_computed = counts.hours_computed,
+        hours_failed = counts.hours_failed,
+        hours_from_lake = counts.hours_from_lake,
+        lake_objects_read = counts.lake_objects_read,
+        objects_read = counts.objects_read,
+        bytes_read = counts.bytes_read,
+        ticks = counts.ticks,
+        duplicates = counts.duplicates,
+        conflicts = counts.conflicts,
+        rejected_lines = counts.rejected_lines,
+        without_volume = counts.without_volume,
+        seconds,
+        "{text}"
     );
 }

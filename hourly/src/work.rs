@@ -258,13 +258,13 @@ impl WindowRun {
             let mut covered = self.covered_hours.range(hours.clone()).peekable();
             if let Some(first) = covered.peek().copied() {
                 let hours = covered.count();
-                let count = counted(hours as u64, "hour");
+                let text = counted(hours as u64, "hour");
                 self.progress.log(|| {
                     tracing::warn!(
                         hours,
                         %first,
-                        "--allow-shrink takes nothing from {count}, {first} the first: raw objects were deleted because the lake \
-                         has them"
+                        "--allow-shrink takes nothing from {text}, {first} the first: raw objects \
+                         were deleted because the lake has them"
                     );
                 });
             }
@@ -461,16 +461,20 @@ impl WindowRun {
             let (first, last) = (folder.hours.start, folder.hours.end.plus(-1));
             let named =
                 if first == last { first.to_string() } else { format!("{first} to {last}") };
-            let others = match (hours.len() - Hour::each(folder.hours.clone()).count()) as u64 {
-                0 => String::new(),
-                others => format!(", and {}", counted(others, "other hour")),
+            let text = match (hours.len() - Hour::each(folder.hours.clone()).count()) as u64 {
+                0 => named,
+                others => format!("{named}, and {}", counted(others, "other hour")),
             };
             self.progress.log(|| {
                 tracing::warn!(
+                    location,
                     key,
                     error = why,
                     hours = hours.len(),
-                    "{location}{key}: {why}; not written until it is readable or deleted: {named}{others}"
+                    %first,
+                    %last,
+                    "{location}{key}: {why}; these hours are not written until it is readable or \
+                     deleted: {text}"
                 );
             });
         }

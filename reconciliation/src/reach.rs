@@ -70,11 +70,17 @@ impl Sources<'_> {
         let mut hours: Vec<Hour> = hours.into_iter().map(Hour::from).collect();
         let older = hours.len().saturating_sub(MOST_BEFORE);
         if let (Some(oldest), 1..) = (hours.first(), older) {
-            let what = inflected(
+            let text = inflected(
                 older as u64,
                 "hour[s] before the window [is|are] passed over, of which its objects hold ticks",
             );
-            tracing::warn!(hours = older, %oldest, "{what}: --from {} reaches the oldest", oldest.start());
+            let from = oldest.start();
+            tracing::warn!(
+                hours = older,
+                %oldest,
+                %from,
+                "{text}: --from {from} reaches the oldest"
+            );
         }
         Ok(hours.split_off(older))
     }

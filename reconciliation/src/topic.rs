@@ -191,11 +191,13 @@ async fn read_groups(
     if known.is_empty() || known.iter().any(|group| asked.contains(group)) {
         return Ok(asked.clone());
     }
+    let (groups, written_by) = (asked.join(", "), known.join(", "));
     tracing::warn!(
         topic,
-        "group {} has never written topic {topic} here: what {} has written is compared (--group-id)",
-        asked.join(", "),
-        known.join(", ")
+        groups,
+        written_by,
+        "group {groups} has never written topic {topic} here: what {written_by} has written is \
+         compared (--group-id)"
     );
     Ok(known)
 }

@@ -150,8 +150,14 @@ impl Verification {
         if let Some((hour, object)) = self.late.behind().first_key_value() {
             let hours = self.late.behind().len();
             let what = "hour[s] [was|were] compared without all of [its|their] ticks";
-            let (what, why) = (inflected(hours as u64, what), object.describe());
-            tracing::warn!(hours, %hour, key = &*object.key, error = why, "{what}, {hour} the first: {why}");
+            let (text, why) = (inflected(hours as u64, what), object.describe());
+            tracing::warn!(
+                hours,
+                %hour,
+                key = &*object.key,
+                error = why,
+                "{text}, {hour} the first: {why}"
+            );
         }
     }
 
@@ -212,7 +218,8 @@ impl Verification {
                     let with_minutes =
                         computed.minute_bar_ticks > 0 || computed.hour_bar_ticks == 0;
                     let repair = repair::repair(&mut self.db, *hour, with_minutes).await?;
-                    tracing::info!(hour = %hour, "hour {hour}: {}", repair.describe());
+                    let outcome = repair.describe();
+                    tracing::info!(%hour, outcome, "hour {hour}: {outcome}");
                     repair
                 }
             };

@@ -150,7 +150,13 @@ impl Source {
             // It may have brought other ticks by then: without it from the beginning.
             let key = &left.remove(at).key;
             let (hour, location) = (of.hour, self.store.location());
-            tracing::warn!(%hour, key, error = why, "hour {hour}: {location}{key} {why}; its raw objects are read");
+            tracing::warn!(
+                %hour,
+                location,
+                key,
+                error = why,
+                "hour {hour}: {location}{key} {why}; its raw objects are read"
+            );
             (is_complete, has_lost) = (false, true);
         }
     }

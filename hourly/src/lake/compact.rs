@@ -253,14 +253,14 @@ impl Compaction {
 
     fn report(&self) {
         let Counts { hours_computed, ticks, bytes_read, .. } = self.counts;
-        let (read, written) = (size(bytes_read), size(self.written));
         let hours = counted(hours_computed.into(), "hour");
+        let text = format!("{} read, {} written", size(bytes_read), size(self.written));
         tracing::info!(
             hours = hours_computed,
             ticks,
             bytes_read,
             bytes_written = self.written,
-            "{hours} written to the lake: {ticks} ticks, {read} read, {written} written"
+            "{hours} written to the lake: {ticks} ticks, {text}"
         );
     }
 
@@ -490,9 +490,10 @@ fn report_others<'c>(candidates: impl Iterator<Item = &'c Candidate> + Clone) {
     let say = |status: CompactionStatus, why: &str| {
         let mut hours = candidates.clone().filter(|candidate| candidate.status == status);
         if let Some(first) = hours.next() {
-            let count =
-                inflected(hours.count() as u64 + 1, "hour[s] [is|are] not written to the lake");
-            tracing::warn!(first = %first.hour, error = why, "{count}, the first {}: {why}", first.hour);
+            let hours = hours.count() as u64 + 1;
+            let (first, text) =
+                (first.hour, inflected(hours, "hour[s] [is|are] not written to the lake"));
+            tracing::warn!(hours, %first, error = why, "{text}, the first {first}: {why}");
         }
     };
     say(

@@ -92,9 +92,11 @@ impl DeleteCovered<'_> {
                 Ok(_) => covered::retract(self.db, &[key]).await?,
                 Err(StoreError::Moved) => self.forget(vec![key]).await?,
                 Err(error) => tracing::warn!(
+                    location = self.store.location(),
                     key,
                     %error,
-                    "{}{key} was about to be deleted when a run ended, and nothing tells whether it was: {error}",
+                    "{}{key} was about to be deleted when a run ended, and nothing tells whether \
+                     it was: {error}",
                     self.store.location()
                 ),
             }
@@ -142,27 +144,23 @@ impl DeleteCovered<'_> {
     }
 
     fn report(&self, done: &DeletedCounts) -> Result<(), Failure> {
-        let (count, bytes) = (inflected(done.deleted, "raw object[s]"), size(done.bytes));
+        let (text, bytes) = (inflected(done.deleted, "raw object[s]"), size(done.bytes));
         if self.is_dry {
             let kept: u64 = done.kept.values().sum();
             let text =
-                format!("{count}, {bytes}, would be deleted, and {kept} kept; nothing was\n");
+                format!("{text}, {bytes}, would be deleted, and {kept} kept; nothing was\n");
             return print(&text).map_err(Failure::Infrastructure);
         }
         for (why, count) in done.kept.iter().filter(|(_, count)| **count > NAMED) {
-            let (more, what) = (count - NAMED, "more raw object[s] [is|are]");
-            tracing::info!(
-                objects = more,
-                error = why,
-                "{} not deleted: {why}",
-                inflected(more, what)
-            );
+            let objects = count - NAMED;
+            let text = inflected(objects, "more raw object[s] [is|are]");
+            tracing::info!(objects, error = why, "{text} not deleted: {why}");
         }
         let (objects, deleted) = (done.deleted, done.bytes);
         tracing::info!(
             objects,
             bytes = deleted,
-            "{count} deleted, whose ticks the lake has: {bytes}"
+            "{text} deleted, whose ticks the lake has: {bytes}"
         );
         Ok(())
     }
@@ -317,7 +315,8 @@ impl DeleteCovered<'_> {
                 .map_err(Failure::Infrastructure);
         }
         if *count <= NAMED {
-            tracing::info!(key = &**key, error = why, "{location}{key} is not deleted: {why}");
+            let key = &**key;
+            tracing::info!(location, key, error = why, "{location}{key} is not deleted: {why}");
         }
         Ok(())
     }
@@ -362,9 +361,10 @@ impl DeleteCovered<'_> {
                     deleted.push(key);
                 }
                 Err((why, is_there)) => {
-                    let what = format!("{}{key} was not deleted: {why}", self.store.location());
-                    tracing::warn!(key, error = %why, "{what}");
-                    done.failed.push(what);
+                    let location = self.store.location();
+                    let text = format!("{location}{key} was not deleted: {why}");
+                    tracing::warn!(location, key, error = %why, "{text}");
+                    done.failed.push(text);
                     left.extend(is_there.then_some(key));
                 }
             }

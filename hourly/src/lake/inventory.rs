@@ -83,15 +83,14 @@ impl Inventory {
         };
         let mut left = Vec::new();
         for (hour, what) in &self.damaged {
-            let then = match is_due(*hour) {
-                true => "the hour is written anew",
-                false => {
-                    left.push(*hour);
-                    "the hour cannot be written anew: its raw objects are not all there, or it is not complete. Restore it, \
-                     as from the bucket's versions"
-                }
+            let outcome = if is_due(*hour) {
+                "the hour is written again"
+            } else {
+                left.push(*hour);
+                "the hour cannot be written again: its raw objects are not all there, or it is \
+                 not complete. Restore it, as from the bucket's versions"
             };
-            tracing::warn!(%hour, error = what, "hour {hour}: {what}; {then}");
+            tracing::warn!(%hour, error = what, outcome, "hour {hour}: {what}; {outcome}");
         }
         let of_others = self
             .unknown_objects
@@ -99,12 +98,13 @@ impl Inventory {
             .filter(|(folder, _)| key::hour_of(folder).is_some_and(|hour| !is_due(hour)));
         let objects: Vec<&Object> = of_others.flat_map(|(_, objects)| objects).collect();
         if let Some(first) = objects.first() {
-            let count = counted(objects.len() as u64, "object");
+            let text = counted(objects.len() as u64, "object");
             tracing::warn!(
                 objects = objects.len(),
-                first = &*first.key,
-                "readers of the lake see {count} that lake_objects does not know, the first {}: of another database, whose \
-                 ticks may stand there twice. They are left alone, as their hours cannot be written anew",
+                first = %first.key,
+                "readers of the lake see {text} that lake_objects does not know, the first {}: of \
+                 another database, whose ticks they may count twice. They are left alone, as their \
+                 hours cannot be written again",
                 first.key
             );
         }

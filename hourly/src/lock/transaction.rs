@@ -143,7 +143,8 @@ pub async fn serialize_commits(transaction: &mut PgTransaction<'_>) -> Result<()
 /// Why nothing more can be written. It is no fault of the database's.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "another run has taken over the lock, because this one was not heard of for too long: that one does the rest"
+    "another run has taken over the lock, because this one sent no heartbeat within \
+     --takeover-after: that one does the rest"
 )]
 pub struct TakenOver;
 

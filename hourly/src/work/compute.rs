@@ -339,19 +339,24 @@ impl WindowRun {
     }
 
     fn say_written(&self, hour: Hour, sum: &HourBars, origin: &str) {
-        let unknown = match without_volume(sum) {
+        let without_volume = without_volume(sum);
+        let unknown = match without_volume {
             0 => String::new(),
             symbols => format!(" ({symbols} without a volume)"),
         };
         self.progress.say(|| {
+            let (ticks, symbols) =
+                (counted(sum.ticks, "tick"), counted(sum.bars.len() as u64, "symbol"));
+            let text = format!("{ticks} of {symbols}{unknown}");
+            let duplicates = counted(sum.duplicates, "duplicate");
             tracing::info!(
                 %hour,
+                origin,
                 ticks = sum.ticks,
+                symbols = sum.bars.len(),
+                without_volume,
                 duplicates = sum.duplicates,
-                "hour {hour}: {} of {}{unknown} from {origin}, {} left out",
-                counted(sum.ticks, "tick"),
-                counted(sum.bars.len() as u64, "symbol"),
-                counted(sum.duplicates, "duplicate")
+                "hour {hour}: {text} from {origin}, {duplicates} left out"
             );
         });
     }

@@ -83,9 +83,10 @@ impl WindowRun {
             let location = self.store.location();
             self.progress.log(|| {
                 tracing::warn!(
-                    prefix = &**folder,
-                    "{location}{folder}: a folder of a time far from now, which no run looks at: is the record time of its \
-                     producer or sink in another unit?"
+                    location,
+                    prefix = %folder,
+                    "{location}{folder}: a folder of a time far from now, which no run looks at: \
+                     is the record time of its producer or sink in another unit?"
                 );
             });
         }

@@ -116,13 +116,16 @@ impl WindowRun {
 
     fn note_other_values(&self, due: &HourToCompute<'_>, indexed: &Indexed, ticks: u64) {
         let (hour, key) = (due.stale.hour, &*indexed.object.key);
+        let location = self.store.location();
         self.progress.log(|| {
             tracing::warn!(
                 %hour,
+                location,
                 key,
-                "hour {hour}: {}{key} tells other things than before of some of its {ticks} known records; those stay as they were, \
-                 because other objects of the hour have expired",
-                self.store.location()
+                ticks,
+                "hour {hour}: {location}{key} tells other things than before of some of its \
+                 {ticks} known records; those stay as they were, because other objects of the \
+                 hour have expired"
             );
         });
     }

@@ -223,9 +223,15 @@ impl WindowRun {
         if let Some(first) = mended.first() {
             let location = self.store.location();
             let (objects, key) = (mended.len(), first);
-            let what = inflected(objects as u64, "object[s] can be read again");
-            self.progress
-                .say(|| tracing::info!(objects, key, "{what}, {location}{key} the first by key"));
+            let text = inflected(objects as u64, "object[s] can be read again");
+            self.progress.say(|| {
+                tracing::info!(
+                    location,
+                    objects,
+                    key,
+                    "{text}, {location}{key} the first by key"
+                );
+            });
         }
     }
 
@@ -240,6 +246,7 @@ impl WindowRun {
             return Ok(());
         }
         let (location, key) = (self.store.location(), &gone[0]);
+        let gone = inflected(left, "object[s] [is|are] gone from the archive");
         let kept = counted(hours.kept_hours, "hour");
         let lost = match hours.lost_hours {
             0 => String::new(),
@@ -247,16 +254,20 @@ impl WindowRun {
                 format!(", and are lost to {}", inflected(lost, "that [was|were] not computed yet"))
             }
         };
+        let text = format!(
+            "{gone}, {location}{key} the first by key; their ticks remain in the summaries of \
+             {kept}{lost}"
+        );
         // Other objects that have what they held may still be read.
         self.may_be_deleted |= hours.deleted > 0;
         self.progress.log(|| {
             tracing::warn!(
+                location,
                 objects = left,
                 key,
                 hours = hours.kept_hours,
-                "{} gone from the archive, {location}{key} the first by key; the ticks stay in the summaries of \
-                 {kept}{lost}",
-                inflected(left, "object[s] [is|are]")
+                lost_hours = hours.lost_hours,
+                "{text}"
             );
         });
         Ok(())
@@ -271,15 +282,16 @@ impl WindowRun {
         let (count, first) = self.db.deleted_since(self.run_id, self.plan.kept_since).await?;
         if let Some(key) = first {
             let location = self.store.location();
-            let what = "object[s] that [is|are] gone [was|were] stored within --lookback: no object of that age has \
-                        expired, [it was|they were] deleted";
+            let what = "object[s] that [is|are] gone [was|were] stored within --lookback: no \
+                        object of that age has expired, [it was|they were] deleted";
+            let text = inflected(count, what);
             self.progress.log(|| {
                 tracing::warn!(
+                    location,
                     objects = count,
                     key,
-                    "{}, {location}{key} the first by key (view hour_completeness); restore what was, or let the sink write \
-                     it again",
-                    inflected(count, what)
+                    "{text}, {location}{key} the first by key (view hour_completeness); restore \
+                     what was deleted, or let the sink write it again"
                 );
             });
         }
@@ -383,13 +395,15 @@ impl WindowRun {
             before.into_iter().map(|(hour, ticks)| ticks.saturating_sub(now(hour))).sum();
         if fewer > 0 {
             let (location, key) = (self.store.location(), &change.object.key);
+            let ticks = counted(fewer, "tick");
             self.progress.log(|| {
                 tracing::warn!(
+                    location,
                     key = &**key,
                     ticks = fewer,
-                    "{location}{key} was replaced by a version with {} fewer of hours that have not been written with the \
-                     earlier one: no summary will have them, unless they come again",
-                    counted(fewer, "tick")
+                    "{location}{key} was replaced by a version with {ticks} fewer of hours that \
+                     have not been written with the earlier one: no summary will have them, \
+                     unless they come again"
                 );
             });
         }
@@ -448,9 +462,11 @@ impl WindowRun {
                 let location = self.store.location();
                 self.progress.log(|| {
                     tracing::warn!(
+                        location,
                         key = &**key,
-                        other = &*other.key,
-                        "{location}{key} holds the same as {location}{} and is passed over: delete one of them",
+                        other = %other.key,
+                        "{location}{key} holds the same as {location}{} and is passed over: delete \
+                         one of them",
                         other.key
                     );
                 });
@@ -503,10 +519,12 @@ impl WindowRun {
         };
         self.progress.log(|| {
             tracing::warn!(
+                location,
                 key,
                 other,
-                "{location}{key} is passed over, because {location}{other} {why}, and where lines tell no offsets one of the \
-                 two counts: delete the other one"
+                error = why,
+                "{location}{key} is passed over, because {location}{other} {why}, and lines have \
+                 no offsets, so only one of the two counts: delete the other"
             );
         });
     }
@@ -518,14 +536,15 @@ impl WindowRun {
         }
         self.has_named_far_offsets = true;
         let location = self.store.location();
-        let what = "tick[s] [tells|tell] an offset that no broker gives (below zero, or of 2^48 and more), which counts \
-                    as none";
+        let what = "tick[s] [has|have] an offset that no broker can assign (below zero, or of 2^48 \
+                    and more), which counts as none";
+        let text = inflected(ticks, what);
         self.progress.log(|| {
             tracing::warn!(
+                location,
                 key,
                 ticks,
-                "{location}{key}: {}; other objects are not named in this run",
-                inflected(ticks, what)
+                "{location}{key}: {text}; other objects are not named in this run"
             );
         });
     }
@@ -590,7 +609,9 @@ impl WindowRun {
         for key in unknown.iter().take(UNKNOWN_NAMED) {
             self.progress.log(|| {
                 tracing::warn!(
+                    location,
                     key,
+                    template = self.names.as_str(),
                     "{location}{key}: skipped, its name is not of the form {} (--file-name)",
                     self.names.as_str()
                 );

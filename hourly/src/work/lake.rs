@@ -85,12 +85,13 @@ impl WindowRun {
         let Some(kept) = &known.sum else { return false };
         let changed = changed_symbols(kept, sum);
         let Some(first) = changed.first() else { return false };
-        let count = counted(changed.len() as u64, "symbol");
-        let what = match known.gone_objects {
+        let symbols = counted(changed.len() as u64, "symbol");
+        let gone_objects = known.gone_objects;
+        let text = match gone_objects {
             0 => "its objects are read instead (batch-layer compact mends the lake)",
             _ => {
-                "the summary's stay, because some of its objects are gone, and nothing tells which of the two is right \
-                 (batch-layer verify compares them)"
+                "the summary's stay, because some of its objects are gone, and nothing tells which \
+                 of the two is right (batch-layer verify compares them)"
             }
         };
         self.progress.log(|| {
@@ -98,8 +99,9 @@ impl WindowRun {
                 %hour,
                 symbols = changed.len(),
                 first,
-                "hour {hour}: the lake is not believed: it tells other numbers of {count} than the summary, {first} the \
-                 first; {what}"
+                gone_objects,
+                "hour {hour}: the lake is not believed: it tells other numbers of {symbols} than \
+                 the summary, {first} the first; {text}"
             );
         });
         true
@@ -139,15 +141,13 @@ impl WindowRun {
             // Nothing says that the lake is wrong: the store, or the folder for temporary files.
             LakeReadError::Away(failure) => (format!("could not be read: {failure}"), ""),
         };
-        let what = key
-            .map_or_else(|| "the lake".to_owned(), |key| format!("{}{key}", self.store.location()));
+        let location = self.store.location();
+        let what =
+            key.map_or_else(|| "the lake".to_owned(), |key| format!("{location}{key}"));
+        let text =
+            format!("{what} {why}; what the lake was made of is read instead{advice}");
         self.progress.log(|| {
-            tracing::warn!(
-                %hour,
-                key,
-                error = why,
-                "hour {hour}: {what} {why}; what the lake was made of is read instead{advice}"
-            );
+            tracing::warn!(%hour, location, key, error = why, "hour {hour}: {text}");
         });
     }
 

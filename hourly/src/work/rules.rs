@@ -96,17 +96,19 @@ impl WindowRun {
             .first()
             .map(|first| format!(", the first: {}", first.reject))
             .unwrap_or_default();
+        let location = self.store.location();
+        let text =
+            format!("{} of its {} lines are rejected now{first}", scan.rejected, scan.lines);
         self.progress.log(|| {
             tracing::warn!(
+                location,
                 key,
                 before,
                 now,
                 rejected = scan.rejected,
-                "{}{key} was read by other rules of messages before: then {before}, now {now} (is a flag missing?); \
-                 {} of its {} lines are rejected now{first}",
-                self.store.location(),
-                scan.rejected,
-                scan.lines
+                lines = scan.lines,
+                "{location}{key} was read by other rules of messages before: then {before}, now \
+                 {now} (is a flag missing?); {text}"
             );
         });
     }
@@ -120,8 +122,9 @@ impl WindowRun {
             self.progress.log(|| {
                 tracing::warn!(
                     %hour,
-                    "hour {hour}, and perhaps others, was computed {others}; what these rules read otherwise is \
-                     written anew"
+                    others,
+                    "hour {hour}, and perhaps others, was computed {others}; what these rules read \
+                     otherwise is written again"
                 );
             });
         }

@@ -119,6 +119,7 @@ impl WindowRun {
                 tracing::warn!(
                     %hour,
                     records = lost,
+                    known = known.ticks,
                     error = why,
                     "hour {hour}: {lost} of {} records are taken out: {why}",
                     known.ticks
@@ -185,14 +186,16 @@ impl WindowRun {
     }
 
     fn note_written_from_kept(&self, hour: Hour, known: &Computed, lost: u64) {
+        let location = self.store.location();
         self.progress.log(|| {
             tracing::warn!(
                 %hour,
+                location,
                 records = lost,
-                "hour {hour}: {lost} of {} records are no longer in {}: all of its rows are written anew from what \
-                 was kept of them",
-                known.ticks,
-                self.store.location()
+                known = known.ticks,
+                "hour {hour}: {lost} of {} records are no longer in {location}: all of its rows \
+                 are written again from what was kept of them",
+                known.ticks
             );
         });
     }
