@@ -19,7 +19,7 @@ pub use name::{CONFLUENT, FileName, FileNameTemplate, Origin, uncompressed};
 pub use object::{MAX_OBJECTS, Object};
 pub use prefix::{Folder, PrefixTemplate};
 pub use s3::S3Options;
-pub use twins::{Twin, twins};
+pub use twins::{Twin, find_twins};
 
 use futures::stream::{self, Stream, StreamExt};
 use local::LocalStore;

@@ -71,7 +71,7 @@ pub async fn last_run(db: &mut BatchDb) -> Result<Option<Timestamp>, Failure> {
     Ok(last.map(Timestamp::from))
 }
 
-/// What the archive itself tells of hours.
+/// What the archive itself tells about hours.
 #[derive(Debug)]
 pub struct Lacks<'a> {
     /// Hours in whose folders no line is a tick, with the number of lines.
@@ -80,8 +80,8 @@ pub struct Lacks<'a> {
     pub offsets: &'a BTreeMap<Hour, String>,
 }
 
-/// Judges hours that were `listed`, and those of which the archive itself tells something, by what
-/// is known now.
+/// Sets the status of the hours `listed`, and of those that the archive itself tells something
+/// about.
 pub async fn check_completeness(
     db: &mut BatchDb,
     window: &Range<Hour>,
@@ -95,14 +95,14 @@ pub async fn check_completeness(
         .await
 }
 
-const JUDGED: &str = include_str!("../sql/completeness/status.sql");
+const UPDATE_STATUS: &str = include_str!("../sql/completeness/status.sql");
 
 async fn write_hours(
     transaction: &mut PgTransaction<'_>,
     listed: &[Timestamp],
     Lacks { rejected, offsets }: Lacks<'_>,
 ) -> Result<(), sqlx::Error> {
-    pg::query(JUDGED)
+    pg::query(UPDATE_STATUS)
         .bind(Timestamptz::all(listed.iter().copied()))
         .bind(Timestamptz::all(rejected.keys().map(|hour| hour.start())))
         .bind(rejected.values().map(|lines| lines.cast_signed()).collect::<Vec<_>>())

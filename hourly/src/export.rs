@@ -47,7 +47,7 @@ pub async fn run(args: ExportArgs, stop: CancellationToken) -> Result<(), Failur
     let others =
         Others::of(&mut db, std::slice::from_ref(&args.below.prefix), &range.hours).await?;
     let reader = Reader::new(store.clone(), args.archive.format(), stop.clone());
-    let reader = reader.expecting_broken(broken.iter().cloned()).beside(others);
+    let reader = reader.expecting_broken(broken.iter().cloned()).with_others(others);
     let source = Source::new((&args, format), store, db, reader, stop.clone());
     let mut export = Export::new(source, output, stop);
     match export.run(&args, &range, &broken).await {

@@ -70,7 +70,7 @@ pub struct ArchiveArgs {
     /// The store's address, such as `http://127.0.0.1:9000`. Without it: AWS, or what
     /// AWS_ENDPOINT_URL says. Credentials and region come from where AWS tools take them:
     /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE, a web identity, the container's or
-    /// machine's role; AWS_REGION (us-east-1 where nothing is said).
+    /// machine's role; AWS_REGION (default: us-east-1).
     #[arg(long, env = "S3_ENDPOINT_URL", value_name = "URL", value_parser = endpoint)]
     pub s3_endpoint_url: Option<String>,
 
@@ -114,7 +114,7 @@ pub struct ArchiveArgs {
     pub messages: MessageArgs,
 }
 
-/// The topic that is archived where nothing is said.
+/// The default topic of the archive.
 pub const USUAL_PREFIX: &str = "raw/stock_prices/%Y-%m-%d-%H/";
 
 /// Where in the archive: what reads below one prefix.
@@ -203,7 +203,7 @@ impl std::fmt::Debug for EngineArgs {
 
 /// The hours that a run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Plan {
+pub struct HourPlan {
     pub window: Range<Hour>,
     /// Hours from this one on are not over yet, or only just.
     pub due: Hour,
@@ -251,7 +251,7 @@ impl ArchiveArgs {
 impl HourArgs {
     /// # Errors
     /// Where the hours asked for are none.
-    pub fn plan(&self, now: Timestamp) -> Result<Plan, Failure> {
+    pub fn plan(&self, now: Timestamp) -> Result<HourPlan, Failure> {
         let back = |duration: Duration| {
             let micros = i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
             Timestamp::from_micros(now.micros().saturating_sub(micros).max(0))
@@ -268,7 +268,7 @@ impl HourArgs {
         let is_default = self.hour.is_none() && self.from.is_none();
         let looks_back = window.start <= usual.start && usual.end <= window.end;
         let (slack, kept_since) = (hours_covering(self.slack), back(self.lookback));
-        Ok(Plan { window, due, slack, is_default, looks_back, kept_since })
+        Ok(HourPlan { window, due, slack, is_default, looks_back, kept_since })
     }
 
     /// `current`: the hour that it is.
@@ -292,7 +292,7 @@ impl HourArgs {
     }
 }
 
-impl Plan {
+impl HourPlan {
     /// Looks as far back before the last run as a run looks back from now: what was archived since
     /// may lie there.
     pub(crate) fn reach_back_from(&mut self, last_run: Timestamp, lookback: Duration) {
@@ -368,7 +368,7 @@ mod tests {
             (Duration::from_secs(86_400 * 1_000_000_000), epoch),
         ] {
             let window = Hour::of(run)..Hour::of(run).plus(3);
-            let mut plan = Plan {
+            let mut plan = HourPlan {
                 window,
                 due: Hour::of(run).plus(3),
                 slack: 1,

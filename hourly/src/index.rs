@@ -17,7 +17,7 @@ pub use object::{
     DeletedUnsummed, Fingerprints, InSums, Indexed, KnownObject, KnownObjects, ObjectWithoutOffsets,
 };
 pub use snapshot::IndexSnapshot;
-pub use write::{Entry, Holding, forget_emptied, not_stale};
+pub use write::{IndexedHour, IndexedObject, forget_emptied, not_stale};
 
 use crate::archive::{Folder, Object};
 use crate::hour::Hour;
@@ -59,8 +59,8 @@ pub struct Computed {
     pub ticks: u64,
     /// Ticks of those objects that carry no offset.
     pub gone_without_offsets: u64,
-    /// Objects that are there and hold nothing of it any more, while its sums have an earlier
-    /// version of them.
+    /// Present objects whose current version has no ticks of the hour, though the sums contain an
+    /// earlier version.
     pub emptied: u64,
     /// By which decode rules its objects were read.
     pub decode_rules: String,
@@ -87,7 +87,7 @@ impl Computed {
 
 impl BatchDb {
     /// The known objects below some folders, by folder and key, and whether they were read as
-    /// `decode_rules` says. They are a folder's by their keys, whatever listing has shown them.
+    /// `decode_rules` says. Objects are assigned to folders by key.
     ///
     /// # Errors
     /// Where the database fails; here and below.
@@ -230,7 +230,7 @@ impl BatchDb {
     /// Objects that were deleted before the sums of an hour had anything of them.
     pub async fn deleted_before_summed(&mut self) -> Result<Vec<DeletedUnsummed>, Failure> {
         let statement = pg::query(include_str!("../sql/index/unsummed_deleted.sql"));
-        let missed = |row: &PgRow| {
+        let deleted = |row: &PgRow| {
             let offsets: Option<&[u8]> = row.try_get("offsets")?;
             Ok(DeletedUnsummed {
                 hour: Hour::from(row.try_get::<Timestamptz, _>("hour")?),
@@ -242,7 +242,7 @@ impl BatchDb {
                 is_elsewhere: row.try_get("is_elsewhere")?,
             })
         };
-        self.read_all("reading deleted_objects in", statement, missed).await
+        self.read_all("reading deleted_objects in", statement, deleted).await
     }
 
     /// Forgets that objects were deleted which were moved.
@@ -252,10 +252,10 @@ impl BatchDb {
     }
 
     /// Forgets that objects were deleted: others have their ticks.
-    pub async fn forget_missed(&mut self, found: &[DeletedUnsummed]) -> Result<(), Failure> {
+    pub async fn forget_found_again(&mut self, found: &[DeletedUnsummed]) -> Result<(), Failure> {
         let statement = pg::query(include_str!("../sql/index/found_again.sql"))
-            .bind(found.iter().map(|missed| Timestamptz(missed.hour.start())).collect::<Vec<_>>())
-            .bind(found.iter().map(|missed| &*missed.key).collect::<Vec<_>>());
+            .bind(found.iter().map(|deleted| Timestamptz(deleted.hour.start())).collect::<Vec<_>>())
+            .bind(found.iter().map(|deleted| &*deleted.key).collect::<Vec<_>>());
         self.write("deleted_objects", statement).await.map(drop)
     }
 

@@ -42,7 +42,7 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(2);
 const RUN: &str = "batch-layer";
 
 /// Ends the transactions of runs that are dead: such a run is frozen or gone in the middle of them,
-/// and what it has locked stands in the way of whoever takes over.
+/// and its locks block the run that takes over.
 const END_DEAD_TRANSACTIONS: &str = include_str!("../sql/lock/end_transactions.sql");
 
 /// Forgets runs that are dead, but for one; and what runs have shared of which none is left.
@@ -62,8 +62,8 @@ pub enum Acquired {
 pub const PAUSE: Duration = Duration::from_millis(500);
 
 /// Opens the database for a run, and takes the lock, also of a run that has been silent for
-/// `silence`, whose transactions are ended then. The index holds it from then on. `None`, and said
-/// in the log: another run is at work.
+/// `silence`, whose transactions are ended then. The returned connection holds it. Returns
+/// `None`, and logs who, if another run is at work.
 ///
 /// # Errors
 /// Where the database fails; here and below.

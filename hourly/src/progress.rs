@@ -45,11 +45,7 @@ impl Progress {
         } else if !self.quiet && self.logged.elapsed() >= LOG_EVERY {
             self.logged = Instant::now();
             let (objects, bytes) = (counted(self.objects, "object"), size(self.bytes));
-            tracing::info!(
-                objects = self.objects,
-                bytes = self.bytes,
-                "{objects} read, {bytes}"
-            );
+            tracing::info!(objects = self.objects, bytes = self.bytes, "{objects} read, {bytes}");
         }
     }
 

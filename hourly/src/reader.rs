@@ -11,8 +11,8 @@ use crate::archive::{
     Body, FileName, Format, Interrupted, Longer, Object, ObjectStore, StoreError,
 };
 use crate::index::Indexed;
+use crate::pending_hours::BARS_OF_AN_HOUR;
 use crate::scan::{self, Exclusions, Scan, ScanError, ScanOptions, TooWide};
-use crate::totals::BARS_OF_AN_HOUR;
 use common::Timestamp;
 use common::decode::Rules;
 use rustc_hash::FxHashSet;
@@ -77,7 +77,7 @@ impl Health {
     }
 }
 
-/// Bars of one object, where others are read beside it: 16 of them then take 100 MB.
+/// Bars of one object, where others are read next to it: 16 of them then take 100 MB.
 const BARS_OF_MANY: usize = 20_000;
 /// Bars of one object that is read alone: 65 MB.
 const BARS_OF_ONE: usize = 200_000;
@@ -136,7 +136,7 @@ impl Reader {
 
     /// A reader that asks for these where the store refuses an object and has given none yet.
     #[must_use]
-    pub fn beside(self, others: Others) -> Self {
+    pub fn with_others(self, others: Others) -> Self {
         Self { others: Arc::new(others), ..self }
     }
 

@@ -5,7 +5,7 @@ use crate::args::Args;
 use crate::bulk::{self, Bulk};
 use crate::completeness;
 use crate::dry_run;
-use crate::flags::Plan;
+use crate::flags::HourPlan;
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::indicators;
@@ -95,7 +95,7 @@ pub async fn run(args: Args, stop: CancellationToken) -> Result<(), Failure> {
 /// A run that is begun.
 struct Run<'a> {
     args: &'a Args,
-    plan: Plan,
+    plan: HourPlan,
     store: ObjectStore,
     run_id: i64,
     stop: CancellationToken,
@@ -171,7 +171,7 @@ impl Run<'_> {
 async fn begin(
     db: &mut BatchDb,
     args: &Args,
-    plan: &mut Plan,
+    plan: &mut HourPlan,
     bulk: &Bulk,
 ) -> Result<i64, Failure> {
     if let Some(last) = completeness::last_run(db).await? {
@@ -195,7 +195,7 @@ fn traced(run_id: i64) -> Span {
     )
 }
 
-/// What a trace tells of a run that is over.
+/// What a trace tells about a run that is over.
 fn describe(trace: &Span, counts: &Counts) {
     trace
         .record("hours_computed", counts.hours_computed)

@@ -1,6 +1,6 @@
 //! What has changed in a folder of the archive since it was indexed.
 
-use crate::archive::{FileName, FileNameTemplate, Folder, Object, Twin, twins, uncompressed};
+use crate::archive::{FileName, FileNameTemplate, Folder, Object, Twin, find_twins, uncompressed};
 use crate::index::KnownObjects;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub fn compare(
     is_forced: impl Fn(&str) -> bool,
 ) -> Survey {
     let mut survey = Survey::default();
-    let twins = twins(listing.iter());
+    let twins = find_twins(listing.iter());
     let older = known_older(&twins, &known);
     for object in listing {
         let known = known.remove(&*object.key);

@@ -21,7 +21,7 @@ use crate::args::Args;
 use crate::bulk::Bulk;
 use crate::completeness::{self, Lacks, Naming, Verdict};
 use crate::engine::Engine;
-use crate::flags::Plan;
+use crate::flags::HourPlan;
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::lake::covered;
@@ -50,13 +50,13 @@ const RELIST_TRIES: u32 = 3;
 pub struct WindowRun {
     template: PrefixTemplate,
     names: FileNameTemplate,
-    /// How objects are read.
+    /// The decode rules of this run, as stored in `batch_hours.decode_rules`.
     decode_rules: Arc<str>,
     recompute: bool,
     allow_shrink: bool,
     /// Hours of which raw objects were deleted because the lake has them.
     covered_hours: BTreeSet<Hour>,
-    plan: Plan,
+    plan: HourPlan,
     store: ObjectStore,
     engine: Engine,
     db: BatchDb,
@@ -73,7 +73,7 @@ pub struct WindowRun {
     window_folders: BTreeSet<Arc<str>>,
     /// Whether it has named an object with offsets that no broker can have given.
     has_named_far_offsets: bool,
-    /// What this run's decode rules would change in known hours, and is not written therefore.
+    /// Hours that this run leaves unchanged because its decode rules differ.
     refused_changes: RefusedChanges,
     /// Hours that are done as far as this run can read their objects; a run with another prefix
     /// sees to the rest.
@@ -93,8 +93,9 @@ pub struct WindowRun {
     archive_delay: Duration,
     /// `None` if no hour is read from the lake.
     lake: Option<Lake>,
-    /// Objects of the sink in the folders that were listed, and files of nobody's.
+    /// Number of recognized objects in the folders that were listed.
     objects_listed: usize,
+    /// Number of files with other names.
     unknown_files: usize,
     /// Hours that this run does not write, for another reason than a broken object.
     failed_hours: BTreeSet<Hour>,
@@ -123,7 +124,7 @@ struct TickCountChange {
 struct RefusedChanges {
     hours: BTreeMap<Hour, TickCountChange>,
     is_explained: bool,
-    is_rewrite_said: bool,
+    is_rewrite_logged: bool,
 }
 
 /// What no other run is at work on.
@@ -137,7 +138,7 @@ impl WindowRun {
     #[must_use]
     pub fn new(
         args: &Args,
-        plan: Plan,
+        plan: HourPlan,
         store: ObjectStore,
         db: BatchDb,
         run_id: i64,
@@ -190,7 +191,7 @@ impl WindowRun {
         self.engine.bulk = bulk;
     }
 
-    /// Says what the engine has read, and lets it go.
+    /// Logs what the engine read and closes it.
     pub async fn close_engine(&self) {
         self.engine.bulk.close().await;
     }
@@ -240,7 +241,7 @@ impl WindowRun {
         let others =
             Others::of(&mut self.db, std::slice::from_ref(&self.template), &self.plan.window)
                 .await?;
-        let reader = self.engine.reader.clone().beside(others);
+        let reader = self.engine.reader.clone().with_others(others);
         self.engine.reader = reader.expecting_broken(self.broken.values().flatten().cloned());
         self.incomplete_hours = self.find_incomplete_hours().await?;
         if self.allow_shrink {
@@ -369,8 +370,8 @@ impl WindowRun {
         }))
     }
 
-    /// Judges the hours of the window, and those elsewhere that were computed, or listed because
-    /// something is missing of them.
+    /// Updates the completeness of the window's hours, and of those elsewhere that were computed, or
+    /// listed because something is missing of them.
     async fn check_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
         self.forget_found().await?;
         let (window, db) = (&self.plan.window, &mut self.db);
@@ -388,8 +389,7 @@ impl WindowRun {
         completeness::check_completeness(db, window, (&hours, lacks)).await
     }
 
-    /// What was not done, and what is in the way of it, in whatever window: a broken object is not
-    /// forgotten.
+    /// Ends the run: collects what was not done. Broken objects count whatever the window.
     async fn conclude(&mut self) -> Result<(), Failure> {
         const NAMED: usize = 5;
         let mut found = Vec::new();
@@ -455,7 +455,7 @@ impl WindowRun {
         let mut hours: BTreeSet<Hour> = Hour::each(folder.hours.clone()).collect();
         hours.extend(&broken.hours);
         let is_new = self.db.note_broken(object, &folder.prefix, &broken, &hours).await?;
-        // Nobody mends what lies in cold storage: it is said once.
+        // Nobody mends what lies in cold storage: it is logged once.
         if is_new || broken.kind != BrokenKind::Frozen {
             let (location, key, why) = (self.store.location(), &*object.key, &broken.why);
             let (first, last) = (folder.hours.start, folder.hours.end.plus(-1));

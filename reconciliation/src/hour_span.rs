@@ -153,7 +153,7 @@ impl HourSpan {
         let holdings = self.parts.iter().filter_map(|part| part.archived.holdings.hours.get(&hour));
         let without_offsets: u64 = holdings
             .flat_map(|held| held.partitions.values())
-            .map(|share| share.without_offsets)
+            .map(|held| held.without_offsets)
             .sum();
         ticks - kept.without_offsets
             + self.new_places(hour)
@@ -177,10 +177,10 @@ impl HourSpan {
     }
 
     /// What is known of expired ticks whose lines had no offsets.
-    pub fn expired_unplaced(&self, hour: Hour) -> ExpiredTickCount {
+    pub fn expired_without_offsets(&self, hour: Hour) -> ExpiredTickCount {
         let (computed, there) = (&self.computed[&hour], self.archive(hour).ticks);
         let gone = self.archived(hour) - there;
-        match gone.saturating_sub(self.expired_placed(hour)) {
+        match gone.saturating_sub(self.expired_with_offsets(hour)) {
             _ if computed.gone_objects == 0 => ExpiredTickCount::None,
             _ if computed.is_stale => ExpiredTickCount::Unknown,
             _ if self.kept.get(&hour).is_some_and(|kept| kept.is_attributed) => {
@@ -193,7 +193,7 @@ impl HourSpan {
     }
 
     /// How many ticks of an hour have expired whose places are known.
-    pub fn expired_placed(&self, hour: Hour) -> u64 {
+    pub fn expired_with_offsets(&self, hour: Hour) -> u64 {
         let of_part = |part: &TopicHoldings| -> u64 {
             let there = part.archived.holdings.hours.get(&hour);
             let expired = part.expired.iter().filter(|((of, _), _)| *of == hour);
@@ -214,7 +214,7 @@ impl HourSpan {
 
     /// Why an hour's bars are better left alone: `realtime_stock` lacks ticks that are known
     /// elsewhere, or may lack some, or has others than the archive.
-    pub fn why_left(&self, outcome: &HourOutcome) -> Option<&'static str> {
+    pub fn reason_not_repaired(&self, outcome: &HourOutcome) -> Option<&'static str> {
         let has = |is_so: fn(&PartitionOutcome) -> bool| outcome.partitions.iter().any(is_so);
         if has(|partition| partition.missing_in_realtime > 0 || partition.missing_everywhere > 0) {
             return Some(repair::SHORT);

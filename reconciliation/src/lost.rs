@@ -2,9 +2,9 @@
 //! Kafka.
 
 use super::archive::Archived;
-use super::earlier::Earlier;
 use super::gathered::{GatheredMissing, OtherHours, UnaccountedRecord};
 use super::log::{Log, Span};
+use super::previous_span::PreviousSpan;
 use super::tables::{self, NonTickOffsets, Sources};
 use anyhow::Context;
 use common::decode::{Decoder, RecordContext, Rules};
@@ -41,11 +41,11 @@ pub struct Lost {
     pub messages: BTreeMap<i32, RoaringTreemap>,
 }
 
-/// What is looked at.
-pub struct Search<'a> {
+/// Input of the search for lost offsets.
+pub struct LostSearch<'a> {
     pub topic: &'a str,
     pub sources: Sources<'a>,
-    /// The one that it is now, where it was made anew, or moved to another cluster.
+    /// The one that it is now, where it was created again, or moved to another cluster.
     pub newest_source: Option<i16>,
     pub hours: &'a Range<Hour>,
     pub realtime: &'a Holdings,
@@ -54,7 +54,7 @@ pub struct Search<'a> {
     pub expired: &'a OffsetsByHour,
     pub gaps: &'a NonTickOffsets,
     /// What the hours right before these hold: a hole may lie between the two.
-    pub earlier: &'a Earlier,
+    pub earlier: &'a PreviousSpan,
     pub next_offsets: &'a BTreeMap<i32, u64>,
     /// Hours whose ticks retention has dropped: nothing tells any more which late ticks lay among
     /// theirs.
@@ -98,7 +98,7 @@ struct Partition {
 }
 
 /// What is read of a partition.
-struct Reading {
+struct LogScan {
     partition: i32,
     offsets: Runs,
     rejected: Rejected,
@@ -111,7 +111,7 @@ struct Reading {
     dropped: BTreeSet<Hour>,
 }
 
-impl Reading {
+impl LogScan {
     /// Reads from an offset on, for as long as there is room for what is found. Gives where to go
     /// on.
     fn go_on(
@@ -125,19 +125,19 @@ impl Reading {
         log.read(self.partition, (&self.offsets, from), |offset, value, beside| {
             if !self.rejected.is_whole(offset, value) {
                 look_at(&mut decoder, (offset, value, beside), &self.rejected, &mut held);
-                let judged = held.drain(..).filter(|found| self.is_judged(found.hour));
-                judged.for_each(|found| gathered.add(&found));
+                let compared = held.drain(..).filter(|found| self.is_compared(found.hour));
+                compared.for_each(|found| gathered.add(&found));
             }
             gathered.go_on()
         })
     }
 
-    fn is_judged(&self, hour: Option<Hour>) -> bool {
+    fn is_compared(&self, hour: Option<Hour>) -> bool {
         hour.is_none_or(|hour| self.hours.contains(&hour) || !self.dropped.contains(&hour))
     }
 }
 
-impl Search<'_> {
+impl LostSearch<'_> {
     /// # Errors
     /// Where the database or Kafka fails.
     pub async fn run(&self, db: &mut BatchDb) -> Result<Lost, Failure> {
@@ -420,7 +420,7 @@ impl Search<'_> {
         let partition = of.number;
         rejected.lengths =
             tables::rejected_lengths(db, self.topic, partition, &rejected.messages).await?;
-        let reading = Arc::new(Reading {
+        let reading = Arc::new(LogScan {
             partition,
             offsets,
             rejected,
@@ -442,7 +442,7 @@ impl Search<'_> {
             let far = gathered.take_far();
             self.note_far(db, of, &far, lost).await?;
         }
-        for (hour, missing) in gathered.into_own() {
+        for (hour, missing) in gathered.into_hours() {
             let sides = [(missing.lost, &mut lost.lost), (missing.pending, &mut lost.pending)];
             for (found, noted) in sides.into_iter().filter(|(found, _)| !found.is_empty()) {
                 *noted.entry((hour, partition)).or_default() |= found;
@@ -592,15 +592,15 @@ mod tests {
 
     /// The holes between some offsets, by hour.
     fn unaccounted(offsets: &[u64], starts: &[u64]) -> Holes {
-        behind(&Earlier::default(), offsets, starts)
+        behind(&PreviousSpan::default(), offsets, starts)
     }
 
     /// The same behind hours that hold others.
-    fn behind(earlier: &Earlier, offsets: &[u64], starts: &[u64]) -> Holes {
+    fn behind(earlier: &PreviousSpan, offsets: &[u64], starts: &[u64]) -> Holes {
         let first = Hour::of(Timestamp::from_micros(0));
         let span = Span { low: u64::MAX, high: u64::MAX, starts: starts.to_vec() };
         let (realtime, archived) = (Holdings::default(), archived(offsets));
-        let search = Search {
+        let search = LostSearch {
             topic: "t",
             sources: None,
             newest_source: None,
@@ -644,7 +644,7 @@ mod tests {
     fn a_hole_behind_the_hours_before_is_one_of_the_first_hour() {
         let first = Hour::of(Timestamp::from_micros(0));
         let after = |before: &[(i32, u64)]| {
-            let mut earlier = Earlier::default();
+            let mut earlier = PreviousSpan::default();
             before.iter().for_each(|(of, last)| earlier.add(*of, &[*last].into_iter().collect()));
             earlier
         };
@@ -652,7 +652,7 @@ mod tests {
         let found: Vec<_> =
             holes.into_iter().map(|((hour, _), runs)| (hour, ends(&runs))).collect();
         assert_eq!(found, [(first, vec![(50, 100), (102, 103)])]);
-        // Late ticks, and a topic that was made anew.
+        // Late ticks, and a topic that was created again.
         for newest in [100, 101, 102, 500] {
             let holes = behind(&after(&[(0, newest)]), &[100, 101, 103], &[]);
             assert_eq!(ends(&holes[&(first, 0)]), [(102, 103)], "{newest}");

@@ -69,13 +69,13 @@ impl RequestedHours {
     pub async fn explain_rejected(&self, db: &mut BatchDb, rejected: u64) -> Result<(), Failure> {
         let what = inflected(
             rejected,
-            "message[s] of these hours [is|are] no tick[s], and no tick is there beside [it|them]",
+            "message[s] of these hours [is|are] no tick[s], and there are no ticks",
         );
         let found = format!(
             "nothing was compared: {what}. Table rejected_ticks has the reasons; where flags are missing, speed-layer \
              doctor proposes them"
         );
-        self.pass_or_fail(db, found).await
+        self.conclude(db, found).await
     }
 
     /// Of hours of which the archive alone has anything, and that is no tick. `example`: an object.
@@ -84,15 +84,15 @@ impl RequestedHours {
     /// As [`RequestedHours::explain_rejected`].
     pub async fn explain_lines(&self, db: &mut BatchDb, example: &str) -> Result<(), Failure> {
         let found = format!(
-            "nothing was compared: no tick of these hours is there, and no line of {example} is one. Table rejected_lines \
+            "nothing was compared: there are no ticks of these hours, and no line of {example} is one. Table rejected_lines \
              has the reasons, when batch-layer has read it: are the flags about messages right?"
         );
-        self.pass_or_fail(db, found).await
+        self.conclude(db, found).await
     }
 
     /// What was found passes where nobody has named an hour, and the newest one that the tables
     /// have was compared before.
-    async fn pass_or_fail(&self, db: &mut BatchDb, found: String) -> Result<(), Failure> {
+    async fn conclude(&self, db: &mut BatchDb, found: String) -> Result<(), Failure> {
         if !self.is_default || !self.known(db).await?.is_compared {
             return Err(Failure::Partial(found));
         }

@@ -56,10 +56,11 @@ impl Verification {
         for part in &mut span.parts {
             let missing = rejects::missing(&part.realtime, &part.archived.holdings, &part.expired);
             let found = Box::pin(self.archive.read_rejects(&part.archived, &missing));
-            part.no_ticks = found.await?;
+            part.non_ticks = found.await?;
         }
         for part in span.parts.iter_mut().filter(|part| !part.blurred.is_empty()) {
-            part.again[1] = self.archive.read_among(&part.archived, &part.blurred).await?;
+            part.blurred_holdings[1] =
+                self.archive.read_among(&part.archived, &part.blurred).await?;
         }
         for (topic, part) in self.topics.iter().zip(&mut span.parts) {
             let differing = Arc::new(part.differing());

@@ -1,6 +1,6 @@
 //! What PostgreSQL holds of the hours.
 
-use super::symbols::{ALL_SYMBOLS, Named, SymbolRange, parts};
+use super::symbols::{ALL_SYMBOLS, SymbolNumbers, SymbolRange, parts};
 use common::{Bar, Place, SymbolMap, Timestamp};
 use hourly::checksum::TickContent;
 use hourly::holdings::{Holdings, OffsetsByHour, are_few};
@@ -355,26 +355,27 @@ fn differ_beyond_floats(is_ordered: bool) -> String {
 }
 
 /// The symbols of an hour of which a table says something else than the ticks.
-pub async fn differing(
+pub async fn find_differing(
     db: &mut BatchDb,
     hour: Hour,
     table: Derived,
     expected: &SymbolMap<Bar>,
-) -> Result<Named, Failure> {
+) -> Result<SymbolNumbers, Failure> {
     let mut bars: Vec<Row<'_>> =
         expected.iter().map(|(symbol, bar)| (symbol.as_str(), hour.start(), bar)).collect();
     bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
-    let (mut found, doing) = (Named::default(), format!("reading {} in", table.name()));
+    let (mut found, doing) = (SymbolNumbers::default(), format!("reading {} in", table.name()));
     for part in parts(&bars, ALL_SYMBOLS, SYMBOLS_AT_ONCE, |(symbol, ..)| symbol) {
-        let differing =
-            db.query(&doing, async |connection| differing_of(connection, hour, table, part).await);
+        let differing = db.query(&doing, async |connection| {
+            find_differing_of_part(connection, hour, table, part).await
+        });
         found.extend(differing.await?);
     }
     Ok(found)
 }
 
 /// The symbols of an hour of which its minutes, put together, say something else than the hour.
-pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<Named, Failure> {
+pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<SymbolNumbers, Failure> {
     let end = |of: &str, way: &str| {
         let names =
             ["timestamp", "partition", "offset", "index"].map(|name| format!("{of}_{name}"));
@@ -403,13 +404,13 @@ pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<Named,
         .bind(Timestamptz(hour.start()))
         .bind(Timestamptz(hour.plus(1).start()));
     let symbols: Vec<String> = db.fetch_all("reading minute_bars in", statement).await?;
-    let mut named = Named::default();
+    let mut named = SymbolNumbers::default();
     named.extend(symbols);
     Ok(named)
 }
 
 /// As [`differing`], of the symbols in a range.
-async fn differing_of(
+async fn find_differing_of_part(
     connection: &mut PgConnection,
     hour: Hour,
     table: Derived,
@@ -444,7 +445,7 @@ pub async fn next_offsets(
     groups: &[String],
     topic: &str,
 ) -> Result<BTreeMap<i32, u64>, Failure> {
-    // A topic that was made anew, or read by several groups, has a row of each.
+    // A topic that was created again, or read by several groups, has a row of each.
     let rows = include_str!("../sql/next_offsets.sql");
     let statement = pg::query_as(rows).bind(groups).bind(topic);
     let rows: Vec<(i32, i64)> = db.fetch_all("reading kafka_offsets in", statement).await?;
@@ -459,7 +460,7 @@ pub struct Gaps(Vec<Gap>);
 struct Gap {
     partition: i32,
     offsets: Range<u64>,
-    /// When the topic was seen anew, whose offsets are others.
+    /// When the topic was seen again, whose offsets are others.
     until: Option<Timestamp>,
 }
 
@@ -475,10 +476,10 @@ impl Gaps {
     }
 }
 
-/// Partition, first offset, the one behind the last, and until when it counts.
+/// Partition, first offset, the one after the last, and until when it counts.
 type GapRow = (i32, i64, i64, Option<Timestamptz>);
 
-/// A gap of a topic that was made anew, or is read from another cluster, says nothing of the
+/// A gap of a topic that was created again, or is read from another cluster, says nothing of the
 /// offsets that it has since.
 pub async fn gaps(db: &mut BatchDb, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
     let statement = pg::query_as(include_str!("../sql/gaps.sql")).bind(groups).bind(topic);
@@ -509,7 +510,7 @@ pub async fn newest_topic_id(db: &mut BatchDb, topic: &str) -> Result<String, Fa
     Ok(id.unwrap_or_default())
 }
 
-/// The sources of a topic, the newest last: it has another one whenever it was made anew.
+/// The sources of a topic, the newest last: it has another one whenever it was created again.
 pub async fn sources(db: &mut BatchDb, topic: &str) -> Result<Vec<i16>, Failure> {
     let statement = pg::query_scalar(
         "select source from kafka_sources where topic = $1 order by first_seen_at, source",
@@ -539,7 +540,7 @@ pub async fn other_topics(
     db.fetch_all("reading realtime_stock in", statement).await
 }
 
-/// The places of what stands in `rejected_ticks` of messages from one offset to another.
+/// The places of what is in `rejected_ticks` of messages from one offset to another.
 pub async fn rejected(
     db: &mut BatchDb,
     topic: &str,
@@ -560,7 +561,7 @@ pub async fn rejected(
 /// Values that are looked at of a partition's rejects of an hour: 20 MB at most.
 const VALUES_READ: usize = 10_000;
 
-/// What stands in `rejected_ticks` at some places, the first of them, as far as it was kept whole.
+/// What is in `rejected_ticks` at some places, the first of them, as far as it was kept whole.
 pub async fn rejected_values(
     db: &mut BatchDb,
     topic: &str,
@@ -578,7 +579,7 @@ pub async fn rejected_values(
     Ok(values.filter(|(place, _)| first.contains(*place)).collect())
 }
 
-/// How many bytes what stands in `rejected_ticks` as a message's first element has, by the offset
+/// How many bytes what is in `rejected_ticks` as a message's first element has, by the offset
 /// of the message: the whole message's length, where that was rejected.
 pub async fn rejected_lengths(
     db: &mut BatchDb,

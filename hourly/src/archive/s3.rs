@@ -153,7 +153,7 @@ impl S3Store {
             loader = loader.endpoint_url(endpoint);
         }
         let shared = loader.load().await;
-        // The SDK heeds both variables, but tells of the first alone.
+        // The SDK heeds both variables, but tells about the first alone.
         let of_service = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|url| !url.is_empty());
         let endpoint = options
             .endpoint_url
@@ -301,7 +301,7 @@ impl S3Store {
         };
         let answer = match asked(true).await {
             // Some stores answer so to every condition: the answer to a plain request tells.
-            Err(error) if status(&error) == Some(412) => asked(false).await,
+            Err(error) if read_status(&error) == Some(412) => asked(false).await,
             answer => answer,
         };
         let answer = answer.map_err(|error| self.sort_error("read it", error))?;
@@ -337,7 +337,7 @@ impl S3Store {
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
-        let status = status(&error);
+        let status = read_status(&error);
         let code = error.code().unwrap_or_default().to_owned();
         let (hint, is_refusal) = match (code.as_str(), status) {
             ("NoSuchBucket", _) => ("no such bucket: create it, or correct --bucket", true),
@@ -412,7 +412,7 @@ impl Intercept for WholeListing {
     }
 }
 
-fn status<E>(error: &SdkError<E>) -> Option<u16> {
+fn read_status<E>(error: &SdkError<E>) -> Option<u16> {
     error.raw_response().map(|response| response.status().as_u16())
 }
 

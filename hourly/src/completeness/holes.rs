@@ -227,7 +227,7 @@ impl Objects {
         })
     }
 
-    /// Offsets that seem to fill a recorded hole but belong to a topic that was made anew under the
+    /// Offsets that seem to fill a recorded hole but belong to a topic that was created again under the
     /// same name. What lies before an offset was there when that was stored; so neither its ticks
     /// nor its folder are later than the hole's folders, or than when the object behind the hole
     /// was stored, by more than slack.

@@ -133,7 +133,7 @@ impl Present {
     }
 }
 
-/// What is known in a reach and right beside it.
+/// What is known in a reach and right next to it.
 #[derive(Debug)]
 pub struct KnownReach {
     pub offsets: KnownOffsets,
@@ -143,7 +143,7 @@ pub struct KnownReach {
     pub recorded: Vec<Recorded>,
 }
 
-/// Reads what is known in a reach and right beside it. What is known to be missing around it
+/// Reads what is known in a reach and right next to it. What is known to be missing around it
 /// belongs to it, too.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use crate::flags::{ArchiveArgs, DatabaseOptions, PrefixArg};
 use crate::hour::Hour;
 use crate::lake::LakeArgs;
-use crate::lake::sort::Wanted;
+use crate::lake::sort::RowFilter;
 use clap::{Parser, ValueEnum};
 use common::Timestamp;
 use common::timestamp::parse_rfc3339;
@@ -143,9 +143,9 @@ impl ExportArgs {
 
     /// What is asked for of an hour's ticks.
     #[must_use]
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> RowFilter {
         let to = self.to.map_or(i64::MAX, Timestamp::micros);
-        Wanted { symbols: self.symbol.iter().cloned().collect(), times: self.from.micros()..to }
+        RowFilter { symbols: self.symbol.iter().cloned().collect(), times: self.from.micros()..to }
     }
 }
 

@@ -1,5 +1,5 @@
-//! [`BatchDb`]: the one connection of a run. Whatever is asked and written over it gets its time
-//! and the text of its error here.
+//! [`BatchDb`]: the one connection of a run. All statements get their timeout and their error's
+//! text here.
 
 use crate::lock::transaction::{self, End, TakenOver, Token, TransactionLock};
 use futures::stream::{BoxStream, TryStreamExt};
@@ -47,8 +47,8 @@ impl BatchDb {
         self.patience + Duration::from_secs(1)
     }
 
-    /// Lets `task` have the connection for as long as a statement may take. `doing`: what an error
-    /// says that it was at, up to the database's name, as in "reading the index in".
+    /// Runs `task` within the statement timeout. `doing` describes it in errors, up to the
+    /// database's name, as in "reading the index in".
     pub async fn query<T>(
         &mut self,
         doing: &str,
@@ -58,8 +58,8 @@ impl BatchDb {
         done.map_err(|error| self.failed(doing, error))
     }
 
-    /// The same of what takes longer than a statement: it keeps to the time for each of its steps
-    /// itself, as [`each_row`] does.
+    /// Runs a task of several statements; the task applies the timeout to each itself, as
+    /// [`each_row`] does.
     pub async fn steps<T>(
         &mut self,
         doing: &str,
@@ -122,15 +122,15 @@ impl BatchDb {
         .await
     }
 
-    /// Does `task` in one transaction of the run's, which keeps others from what `hold` says, and
+    /// Does `task` in one transaction of the run's, which keeps others from what `lock` says, and
     /// lasts as long as a statement may take.
     pub async fn transact<T>(
         &mut self,
         doing: &str,
-        hold: TransactionLock,
+        lock: TransactionLock,
         task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> sqlx::Result<T>,
     ) -> Result<T, Failure> {
-        self.transact_or_undo(doing, hold, async |transaction| {
+        self.transact_or_undo(doing, lock, async |transaction| {
             task(transaction).await.map(End::Commit)
         })
         .await
@@ -140,12 +140,12 @@ impl BatchDb {
     pub async fn transact_or_undo<T>(
         &mut self,
         doing: &str,
-        hold: TransactionLock,
+        lock: TransactionLock,
         task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> sqlx::Result<End<T>>,
     ) -> Result<T, Failure> {
         let token = self.lock.clone();
         self.query(doing, async |connection| {
-            transaction::within(connection, token.as_ref(), hold, task).await
+            transaction::within(connection, token.as_ref(), lock, task).await
         })
         .await
     }

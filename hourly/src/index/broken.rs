@@ -39,7 +39,7 @@ impl BatchDb {
     ) -> Result<bool, Failure> {
         self.transact("writing broken_objects in", TransactionLock::Index, async |transaction| {
             let is_new = insert(transaction, object, folder, broken).await?;
-            hold(transaction, &object.key, hours).await?;
+            hold_back(transaction, &object.key, hours).await?;
             Ok(is_new)
         })
         .await
@@ -50,7 +50,7 @@ impl BatchDb {
         if keys.is_empty() {
             return Ok(());
         }
-        self.write("broken_objects", mended(keys)).await.map(drop)
+        self.write("broken_objects", delete_broken(keys)).await.map(drop)
     }
 
     /// The folders that hold broken objects, each with their keys.
@@ -79,7 +79,7 @@ impl BatchDb {
 }
 
 /// Some objects can be read again, or are others now.
-pub(super) fn mended<'q, K>(keys: &'q [K]) -> Statement<'q>
+pub(super) fn delete_broken<'q, K>(keys: &'q [K]) -> Statement<'q>
 where
     &'q [K]: sqlx::Encode<'q, sqlx::Postgres> + sqlx::Type<sqlx::Postgres>,
 {
@@ -104,12 +104,12 @@ async fn insert(
 }
 
 /// Also the hours that an earlier version of the object touched.
-async fn hold(
+async fn hold_back(
     transaction: &mut PgTransaction<'_>,
     key: &str,
     hours: &BTreeSet<Hour>,
 ) -> Result<(), sqlx::Error> {
-    pg::query(include_str!("../../sql/index/hold.sql"))
+    pg::query(include_str!("../../sql/index/hold_back.sql"))
         .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())))
         .bind(key)
         .execute(transaction.acquire().await?)

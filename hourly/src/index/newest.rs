@@ -57,7 +57,7 @@ pub fn newest_of<'h>(
     newest
 }
 
-/// Notes how far some objects go. Of a topic that was made anew since, offsets begin again.
+/// Notes how far some objects go. Of a topic that was created again since, offsets begin again.
 ///
 /// # Errors
 /// Where the database fails.

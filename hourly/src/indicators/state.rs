@@ -27,7 +27,7 @@ pub const COLUMNS: [&str; 14] = [
 ];
 
 /// A bar's [`COLUMNS`]; `None` before the first bar for which a column is defined.
-pub type Values = [Option<f64>; COLUMNS.len()];
+pub type BarValues = [Option<f64>; COLUMNS.len()];
 
 /// Of the layout of bytes and of what the numbers mean. A state with another one is as if it had
 /// not been kept.
@@ -81,7 +81,7 @@ struct Closes {
     count: u64,
 }
 
-/// A variance over the last 20 closes: sums of their distances from `shift`, which are made anew
+/// A variance over the last 20 closes: sums of their distances from `shift`, which are computed again
 /// now and then.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Bands {
@@ -89,13 +89,13 @@ struct Bands {
     sum: f64,
     squares: f64,
     peak: f64,
-    /// Bars until they are made anew.
+    /// Bars until they are computed again.
     left: u64,
 }
 
 impl State {
     /// Takes in the next bar; gives its values.
-    pub fn push(&mut self, bar: &Bar) -> Values {
+    pub fn push(&mut self, bar: &Bar) -> BarValues {
         let (number, close) = (self.bars, bar.close);
         let before = self.closes.ago(0);
         self.bars += 1;
@@ -390,13 +390,13 @@ mod tests {
         })
     }
 
-    fn values(bars: &[Bar]) -> Vec<Values> {
+    fn values(bars: &[Bar]) -> Vec<BarValues> {
         let mut state = State::default();
         bars.iter().map(|bar| state.push(bar)).collect()
     }
 
     /// Bits, so that zeros with another sign count, too.
-    fn bits(values: &[Values]) -> Vec<[Option<u64>; COLUMNS.len()]> {
+    fn bits(values: &[BarValues]) -> Vec<[Option<u64>; COLUMNS.len()]> {
         values.iter().map(|values| values.map(|value| value.map(f64::to_bits))).collect()
     }
 
@@ -421,7 +421,7 @@ mod tests {
             }
             let mut kept = State::from_bytes(&state.to_bytes()).unwrap();
             prop_assert_eq!(&kept, &state);
-            let rest: Vec<Values> = after.iter().map(|bar| kept.push(bar)).collect();
+            let rest: Vec<BarValues> = after.iter().map(|bar| kept.push(bar)).collect();
             prop_assert_eq!(bits(&rest), bits(&values(&bars)[before.len()..]));
         }
     }

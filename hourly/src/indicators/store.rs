@@ -1,6 +1,6 @@
 //! The tables around the indicators.
 
-use super::state::{Bar, COLUMNS, State, Values};
+use super::state::{Bar, BarValues, COLUMNS, State};
 use crate::hour::Hour;
 use common::Timestamp;
 use futures::TryStreamExt;
@@ -107,7 +107,7 @@ pub async fn symbols(
     Ok(symbols.into_iter().collect())
 }
 
-/// At most `limit` marked symbols. Until the transaction ends, nobody can mark them anew or move
+/// At most `limit` marked symbols. Until the transaction ends, nobody can mark them again or move
 /// the exchange.
 pub async fn marks(
     connection: &mut PgConnection,
@@ -140,7 +140,7 @@ pub struct SavedState {
 
 /// The states from which the marked symbols can be gone on with: nothing that is in them has
 /// changed.
-pub async fn kept(
+pub async fn read_states(
     connection: &mut PgConnection,
     interval: Interval,
     marks: &[StaleSymbol],
@@ -236,7 +236,7 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub fn add(&mut self, symbol: &'a str, start: Timestamp, bar: &Bar, values: &Values) {
+    pub fn add(&mut self, symbol: &'a str, start: Timestamp, bar: &Bar, values: &BarValues) {
         self.symbols.push(symbol);
         self.starts.push(Timestamptz(start));
         self.closes.push(bar.close);

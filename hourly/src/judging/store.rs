@@ -1,5 +1,5 @@
-//! The tables of verdicts: which hours are to be judged, what was found in them, and what is said
-//! of that.
+//! The tables of verdicts: which hours are to be judged, what was found in them, and
+//! the verdicts on that.
 
 use super::verdicts::{CleanBar, Provisional, Reason};
 use crate::hour::Hour;
@@ -37,7 +37,7 @@ pub struct FindingRow {
 /// What is written of an hour.
 #[derive(Debug, Default)]
 pub struct Judged {
-    /// What is said of findings, by where they stand among the hour's; `None`: their ticks are not
+    /// Verdicts on findings, by where they stand among the hour's; `None`: their ticks are not
     /// in the archive.
     pub verdicts: BTreeMap<usize, Option<Reason>>,
     pub added: Vec<Added>,
@@ -224,7 +224,7 @@ pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result
         .map(drop)
 }
 
-/// Takes clean bars away that are made anew when the hour is judged: those of `symbols`, whose
+/// Takes clean bars away that are created again when the hour is judged: those of `symbols`, whose
 /// ticks are others now; `None`: all. `is_added`: they have more ticks, and nothing else has
 /// changed.
 pub async fn forget_clean(
@@ -256,24 +256,25 @@ async fn update_verdicts(
         Some(false) => "withdrawn",
         None => "provisional",
     };
-    let said: Vec<String> = pg::query_scalar(include_str!("../../sql/judging/update_verdicts.sql"))
-        .bind(all().map(|row| row.source).collect::<Vec<_>>())
-        .bind(all().map(|row| row.finding.place.partition).collect::<Vec<_>>())
-        .bind(all().map(|row| row.finding.place.offset).collect::<Vec<_>>())
-        .bind(all().map(|row| row.finding.place.index.cast_signed()).collect::<Vec<_>>())
-        .bind(all().map(|row| row.detector.as_str()).collect::<Vec<_>>())
-        .bind(all().map(|row| row.version).collect::<Vec<_>>())
-        .bind(all().map(|row| row.finding.kind.name()).collect::<Vec<_>>())
-        .bind(verdicts.values().map(word).collect::<Vec<_>>())
-        .bind(verdicts.values().map(|reason| reason.map(Reason::name)).collect::<Vec<_>>())
-        .fetch_all(transaction.acquire().await?)
-        .await?;
-    let count = |word: &str| said.iter().filter(|verdict| *verdict == word).count() as u64;
+    let verdicts: Vec<String> =
+        pg::query_scalar(include_str!("../../sql/judging/update_verdicts.sql"))
+            .bind(all().map(|row| row.source).collect::<Vec<_>>())
+            .bind(all().map(|row| row.finding.place.partition).collect::<Vec<_>>())
+            .bind(all().map(|row| row.finding.place.offset).collect::<Vec<_>>())
+            .bind(all().map(|row| row.finding.place.index.cast_signed()).collect::<Vec<_>>())
+            .bind(all().map(|row| row.detector.as_str()).collect::<Vec<_>>())
+            .bind(all().map(|row| row.version).collect::<Vec<_>>())
+            .bind(all().map(|row| row.finding.kind.name()).collect::<Vec<_>>())
+            .bind(verdicts.values().map(word).collect::<Vec<_>>())
+            .bind(verdicts.values().map(|reason| reason.map(Reason::name)).collect::<Vec<_>>())
+            .fetch_all(transaction.acquire().await?)
+            .await?;
+    let count = |word: &str| verdicts.iter().filter(|verdict| *verdict == word).count() as u64;
     Ok((count("confirmed"), count("withdrawn")))
 }
 
 /// Of what is found again the time stays at which it was found first. Of two ticks that are
-/// presumed in one place, as those of objects that tell no offsets and overlap, the odder one
+/// presumed in one place, as those of objects that have no offsets and overlap, the odder one
 /// stands for both. Gives how many are new, and how many are gone.
 async fn replace_added(
     transaction: &mut PgTransaction<'_>,

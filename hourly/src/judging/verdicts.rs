@@ -132,7 +132,7 @@ pub struct Verdicts {
     pub bad: Vec<(usize, Finding)>,
     /// What corrects others.
     pub corrections: Vec<(usize, Finding)>,
-    /// What is said of each finding; `None`: its tick is not there.
+    /// The verdict on each finding; `None`: its tick is not there.
     pub of_findings: Vec<Option<Reason>>,
     /// Of each finding where its tick stands.
     pub places: Vec<Option<usize>>,
@@ -166,7 +166,7 @@ fn found_in(
         let end = judged.end.min(start + AT_ONCE);
         let (from, until) =
             (start.saturating_sub(to.neighbours), (end + to.neighbours).min(ticks.len()));
-        // The place is where it stands in `ticks`.
+        // The place is where it is in `ticks`.
         let as_seen = |(number, held): (usize, &CollectedTick)| {
             let place = anomalies::Place { offset: (from + number) as i64, index: 0 };
             let Sale { is_excluded, revision } = held.sale;
@@ -227,7 +227,7 @@ impl Symbol<'_> {
         self.bad.binary_search_by_key(&at, |(number, _)| *number).is_ok()
     }
 
-    /// What is said of a finding in the tick at `place`.
+    /// The verdict on a finding in the tick at `place`.
     fn verdict(&self, finding: &Provisional, place: usize) -> Option<Reason> {
         let is_revision = |revision| self.ticks[place].sale.revision == Some(revision);
         self.judged.contains(&place).then(|| match finding.kind {
@@ -321,7 +321,7 @@ impl Symbol<'_> {
         Reason::of(count < missing, Reason::NumbersMissing, Reason::NumbersCame)
     }
 
-    /// Whether a number that is no higher than the last one stands in its place by time, and is no
+    /// Whether a number that is no higher than the last one is where its time puts it, and is no
     /// other tick's.
     fn step(&self, place: usize) -> Reason {
         let Some(number) = self.ticks[place].sequence() else { return Reason::NoNumber };

@@ -32,7 +32,7 @@ impl LakeArgs {
     }
 }
 
-/// Writes hours of the archive anew as Parquet: a lake that DuckDB, pandas, Polars and Spark read.
+/// Rewrites hours of the archive as Parquet: a lake that DuckDB, pandas, Polars and Spark read.
 ///
 /// Of each hour that is complete and has not been written since its objects changed, every topic's
 /// ticks are sorted by symbol and time. What was written is read back and compared with the raw

@@ -254,7 +254,7 @@ fn number(bytes: &[u8]) -> i128 {
 
 /// The place that a row tells; `None` where it cannot be one.
 #[must_use]
-pub fn place(partition: i32, offset: i64, index: i32) -> Option<Place> {
+pub fn place_of_row(partition: i32, offset: i64, index: i32) -> Option<Place> {
     Some(Place { partition, offset, index: u16::try_from(index).ok()? })
 }
 

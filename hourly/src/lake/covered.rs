@@ -21,7 +21,7 @@ pub(crate) struct RawObject {
     pub hours: BTreeSet<Hour>,
     /// Lines, and parts of lines, that are no ticks.
     pub rejected: u64,
-    /// Some of its ticks tell no offset.
+    /// Some of its ticks have no offset.
     pub lacks_offsets: bool,
     /// By which flags about messages, and which version of this program, it was read.
     pub decode_rules: String,

@@ -1,7 +1,7 @@
 //! A Parquet file of ticks: written in their order, and read back.
 
 use super::columns::{
-    Columns, Decimals, PRICE, ReadDecimals, ReadLists, ReadNumbers, SCHEMA, VOLUME, place,
+    Columns, Decimals, PRICE, ReadDecimals, ReadLists, ReadNumbers, SCHEMA, VOLUME, place_of_row,
     timestamp,
 };
 use crate::checksum::TickContent;
@@ -219,8 +219,8 @@ fn each_of_group(
             volume: volume.next_volume(),
             extras: extras.next_row(&mut buffer)?,
         };
-        let place = place(partitions[row], offsets[row], indexes[row]);
-        visit(&content, place.ok_or_else(|| ParquetError::General("a row tells no place".into()))?);
+        let place = place_of_row(partitions[row], offsets[row], indexes[row]);
+        visit(&content, place.ok_or_else(|| ParquetError::General("a row has no offset".into()))?);
     }
     Ok(rows as u64)
 }

@@ -40,12 +40,13 @@ impl Inventory {
             );
         }
         let mut inventory = Self::default();
-        for counting in table::counting(db, prefix, window).await? {
-            let object = there.remove(&*counting.key);
-            if let Some(what) = fault(db, look, &counting, object).await? {
-                inventory
-                    .damaged
-                    .insert(counting.hour, format!("{}{} {what}", store.location(), counting.key));
+        for published in table::published_objects(db, prefix, window).await? {
+            let object = there.remove(&*published.key);
+            if let Some(what) = fault(db, look, &published, object).await? {
+                inventory.damaged.insert(
+                    published.hour,
+                    format!("{}{} {what}", store.location(), published.key),
+                );
             }
         }
         for object in there.into_values().filter(|object| object.key.ends_with(key::ENDING)) {
@@ -116,18 +117,18 @@ impl Inventory {
 async fn fault(
     db: &mut BatchDb,
     look: LakeReader<'_>,
-    counting: &PublishedObject,
+    published: &PublishedObject,
     object: Option<Object>,
 ) -> Result<Option<String>, Failure> {
     let Some(object) = object else {
         return Ok(Some("is gone".to_owned()));
     };
-    if *object.etag == *counting.etag && object.size == counting.size {
+    if *object.etag == *published.etag && object.size == published.size {
         return Ok(None);
     }
     match look.read(&object, Holdings::default()).await {
-        Ok((_, contents)) if contents.has_ticks_of(&counting.contents) => {
-            table::note_copy(db, &counting.key, (&object, contents.digest)).await?;
+        Ok((_, contents)) if contents.has_ticks_of(&published.contents) => {
+            table::note_copy(db, &published.key, (&object, contents.digest)).await?;
             Ok(None)
         }
         Ok(_) => Ok(Some("was overwritten, and holds other ticks".to_owned())),

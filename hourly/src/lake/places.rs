@@ -30,7 +30,7 @@ pub struct OffsetBlocks {
 struct Partition {
     number: i32,
     blocks: Vec<(u64, Block)>,
-    /// Where a block stands in `blocks`.
+    /// Where a block is in `blocks`.
     by_number: FxHashMap<u64, usize>,
     /// Which block the last place was of.
     last: usize,

@@ -113,19 +113,19 @@ pub struct PublishedObject {
 }
 
 /// The objects that count of some hours, whose keys begin so.
-pub async fn counting(
+pub async fn published_objects(
     db: &mut BatchDb,
     prefix: &str,
     hours: &Range<Hour>,
 ) -> Result<Vec<PublishedObject>, Failure> {
-    let statement = pg::query(include_str!("../../sql/lake/counting.sql"))
+    let statement = pg::query(include_str!("../../sql/lake/published_objects.sql"))
         .bind(prefix)
         .bind(Timestamptz(hours.start.start()))
         .bind(Timestamptz(hours.end.start()));
-    db.read_all("reading lake_objects in", statement, counting_of).await
+    db.read_all("reading lake_objects in", statement, published_object_of).await
 }
 
-fn counting_of(row: &PgRow) -> Result<PublishedObject, sqlx::Error> {
+fn published_object_of(row: &PgRow) -> Result<PublishedObject, sqlx::Error> {
     Ok(PublishedObject {
         key: row.try_get("key")?,
         source: row.try_get("source")?,
@@ -157,7 +157,7 @@ pub(crate) async fn note_copy(
     db.write("lake_objects", update).await.map(drop)
 }
 
-/// Notes that hours were computed anew from these objects: they are of what was computed then.
+/// Notes that hours were computed again from these objects: they are of what was computed then.
 ///
 /// # Errors
 /// The database's.

@@ -72,10 +72,10 @@ pub enum End<T> {
 pub async fn within<T>(
     connection: &mut PgConnection,
     token: Option<&Token>,
-    hold: TransactionLock,
+    lock: TransactionLock,
     task: impl AsyncFnOnce(&mut PgTransaction<'_>) -> Result<End<T>, sqlx::Error>,
 ) -> Result<T, sqlx::Error> {
-    let mut transaction = begin_locked(connection, token, hold).await?;
+    let mut transaction = begin_locked(connection, token, lock).await?;
     let done = task(&mut transaction).await?;
     match done {
         End::Commit(done) => commit_if_owner(transaction, token).await.map(|()| done),
@@ -84,17 +84,17 @@ pub async fn within<T>(
 }
 
 /// A transaction that the server itself ends, also behind a pooler: nobody may wait for its
-/// statements any more, or be there to send the next one. It keeps other runs from what `hold`
+/// statements any more, or be there to send the next one. It keeps other runs from what `lock`
 /// says.
 async fn begin_locked<'a>(
     connection: &'a mut PgConnection,
     token: Option<&Token>,
-    hold: TransactionLock,
+    lock: TransactionLock,
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     match token {
         None => Connection::begin(connection).await,
         Some(token) => {
-            begin_with(connection, (token.limit, token.silence), Some(token), hold).await
+            begin_with(connection, (token.limit, token.silence), Some(token), lock).await
         }
     }
 }
@@ -103,7 +103,7 @@ pub(super) async fn begin_with<'a>(
     connection: &'a mut PgConnection,
     (limit, silence): (Duration, Duration),
     token: Option<&Token>,
-    hold: TransactionLock,
+    lock: TransactionLock,
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     // Others wait for what it holds, and not for longer than for a statement.
     let idle = silence.min(limit / 2).as_millis().min(i32::MAX as u128);
@@ -111,7 +111,7 @@ pub(super) async fn begin_with<'a>(
         format!("; select pg_advisory_xact_lock_shared({TRANSACTIONS}, {})", token.number())
     });
     let own = own.unwrap_or_default();
-    let lock = match hold {
+    let lock = match lock {
         TransactionLock::None => String::new(),
         TransactionLock::Membership => {
             format!("; select pg_advisory_xact_lock({ADVISORY}, {MEMBERS})")

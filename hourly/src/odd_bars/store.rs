@@ -227,7 +227,7 @@ async fn write(connection: &mut PgConnection, rows: &[(&str, &Odd)]) -> Result<u
     Ok(written.into_iter().filter(|is_new| *is_new).count() as u64)
 }
 
-/// The marked symbols are up to date, but for those that were marked anew since.
+/// The marked symbols are up to date, but for those that were marked again since.
 pub async fn unmark(
     connection: &mut PgConnection,
     marks: &[StaleSymbol],

@@ -17,7 +17,7 @@ type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 
 /// The members of a gzip file, one behind the other. Zeros may follow the last, as gzip(1) allows.
 pub struct Members<R> {
-    /// `None` behind the last.
+    /// `None` after the last.
     member: Option<GzDecoder<R>>,
 }
 

@@ -4,7 +4,7 @@
 //! A bit for each of their offsets would take gigabytes.
 
 use super::places;
-use super::runs::{common, hull_of, in_order, joined, missing};
+use super::runs::{bounding_range, common, in_order, joined, missing};
 use roaring::RoaringTreemap;
 use std::ops::Range;
 
@@ -53,12 +53,12 @@ impl Runs {
             || self.short.contains(offset)
     }
 
-    /// From the first to behind the last.
+    /// From the first to after the last.
     #[must_use]
     pub fn hull(&self) -> Option<Range<u64>> {
         let short = self.short.min().zip(self.short.max()).map(|(first, last)| first..last + 1);
         let long = self.long.first().zip(self.long.last());
-        hull_of(short.into_iter().chain(long.map(|(first, last)| first.start..last.end)))
+        bounding_range(short.into_iter().chain(long.map(|(first, last)| first.start..last.end)))
     }
 
     /// Those that are not in a set.

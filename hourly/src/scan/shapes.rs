@@ -66,7 +66,7 @@ impl Shape {
     }
 }
 
-/// What a bar of one tick tells of it.
+/// What a bar of one tick tells about it.
 fn text(scan: &Scan) -> String {
     let Some((_, hour)) = scan.hours.first() else {
         return format!("no tick, but {:?}", scan.rejects);

@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// A stream that lasted so long was ended by the server's limit, which is no failure.
 const LASTED: Duration = Duration::from_millis(500);
 const CONNECT_WITHIN: Duration = Duration::from_secs(10);
-/// What is said to a server after the result is there, or is wanted no more.
+/// Requests that follow once the result is there, or is no longer wanted.
 const LAST_WORDS_WITHIN: Duration = Duration::from_secs(5);
 const SERVICE: &str = "/spark.connect.SparkConnectService/";
 
@@ -205,7 +205,7 @@ impl Operation<'_> {
                 },
                 Err(status) => status,
             };
-            let is_lost = is_lost(&ended);
+            let is_lost = loses_session(&ended);
             if is_lost && self.last.is_some() {
                 let what = "the server has forgotten a statement in the middle of its result (was it restarted?)";
                 return Err(QueryError::Away(format!("{what}: {}", ended.message())));
@@ -336,7 +336,7 @@ fn is_transient(status: &Status) -> bool {
 }
 
 /// Whether the server knows nothing of the operation, or of its session.
-fn is_lost(status: &Status) -> bool {
+fn loses_session(status: &Status) -> bool {
     const SIGNS: [&str; 4] =
         ["OPERATION_NOT_FOUND", "OPERATION_ABANDONED", "SESSION_NOT_FOUND", "SESSION_CHANGED"];
     SIGNS.iter().any(|sign| status.message().contains(sign))

@@ -179,7 +179,7 @@ impl WindowRun {
             pending,
         };
         match self.sums(&due).await? {
-            Step::Done(new) if !self.refuses_doubled(&due, &new) => self.write(&due, new).await,
+            Step::Done(new) if !self.skip_if_doubled(&due, &new) => self.write(&due, new).await,
             _ => Ok(()),
         }
     }
@@ -271,7 +271,7 @@ impl WindowRun {
         }
         self.counts.hours_from_lake += u32::from(is_from_lake);
         self.count_written(hour, &sum, &shared);
-        self.say_written(hour, &sum, &origin);
+        self.log_written(hour, &sum, &origin);
         Ok(())
     }
 
@@ -338,7 +338,7 @@ impl WindowRun {
         self.counts.conflicts += sum.conflicts.records + also_elsewhere;
     }
 
-    fn say_written(&self, hour: Hour, sum: &HourBars, origin: &str) {
+    fn log_written(&self, hour: Hour, sum: &HourBars, origin: &str) {
         let without_volume = without_volume(sum);
         let unknown = match without_volume {
             0 => String::new(),

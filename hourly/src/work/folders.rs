@@ -71,7 +71,7 @@ impl WindowRun {
         let ahead = ahead
             .iter()
             .filter(|folder| **folder != *self.template.level(&far) && !is_near(folder))
-            .find(|folder| self.is_of_a_time(folder));
+            .find(|folder| self.is_within_time_range(folder));
         let first = self.unless_stopped(store.folders(&stem, "", false)).await?.unwrap_or_default();
         let read = self.plan.around(&self.plan.window);
         let is_old = |folder: &&String| {
@@ -94,7 +94,7 @@ impl WindowRun {
     }
 
     /// Whether a folder's name begins as one of the template, and a number follows.
-    fn is_of_a_time(&self, folder: &str) -> bool {
+    fn is_within_time_range(&self, folder: &str) -> bool {
         let rest = folder.strip_prefix(self.template.stem());
         rest.is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
     }

@@ -3,7 +3,9 @@
 use super::{RELIST_TRIES, WindowRun};
 use crate::archive::{FileName, Folder, LISTINGS_AHEAD, Object, StoreError, Twin};
 use crate::hour::Hour;
-use crate::index::{Entry, Fingerprints, Holding, Indexed, KnownObjects, NewestPlaces, newest_of};
+use crate::index::{
+    Fingerprints, Indexed, IndexedHour, IndexedObject, KnownObjects, NewestPlaces, newest_of,
+};
 use crate::reader::{Breakage, BrokenKind, IN_FLIGHT, ReadError};
 use crate::scan::{HourBars, Scan};
 use crate::state;
@@ -159,12 +161,12 @@ impl WindowRun {
                 // on through all of history.
                 let (is_own, is_near) = (self.touches_window(&folder), self.is_near(&folder));
                 let force = force && is_own && self.is_read_anew(&folder);
-                let spared = if force {
-                    Box::pin(self.spared(&folder)).await?
+                let objects_kept_for_lake = if force {
+                    Box::pin(self.objects_kept_for_lake(&folder)).await?
                 } else {
                     FxHashSet::default()
                 };
-                let is_forced = |key: &str| force && !spared.contains(key);
+                let is_forced = |key: &str| force && !objects_kept_for_lake.contains(key);
                 let listed = listing.len();
                 let survey = compare(&folder, listing, known, &self.names, is_near, is_forced);
                 if is_near && listed > survey.passed_over {
@@ -178,7 +180,7 @@ impl WindowRun {
                 self.db.restore(&survey.back, is_own).await?;
                 self.db.remove(&deleted, self.plan.kept_since).await?;
                 self.db.mend(&mended).await?;
-                self.say_mended(&mended);
+                self.log_readable_again(&mended);
                 unknown.extend(survey.unknown);
                 gathered.extend(survey.changes);
                 if gathered.len() >= CHANGES_GATHERED {
@@ -219,18 +221,13 @@ impl WindowRun {
     }
 
     /// Logs that broken objects can be read again; nothing else reports it.
-    fn say_mended(&self, mended: &[String]) {
+    fn log_readable_again(&self, mended: &[String]) {
         if let Some(first) = mended.first() {
             let location = self.store.location();
             let (objects, key) = (mended.len(), first);
             let text = inflected(objects as u64, "object[s] can be read again");
             self.progress.say(|| {
-                tracing::info!(
-                    location,
-                    objects,
-                    key,
-                    "{text}, {location}{key} the first by key"
-                );
+                tracing::info!(location, objects, key, "{text}, {location}{key} the first by key");
             });
         }
     }
@@ -356,7 +353,7 @@ impl WindowRun {
                         self.note_broken(&change.object, &change.folder, broken).await?
                     }
                     None => {
-                        self.name_shrunk(&change, &scan).await?;
+                        self.log_shrunk(&change, &scan).await?;
                         entries.push(self.take_in(change, scan).await?);
                     }
                 },
@@ -382,7 +379,7 @@ impl WindowRun {
     }
 
     /// Says of an object whose ticks no sums have yet that it holds fewer now: nothing else would.
-    async fn name_shrunk(&mut self, change: &Change, scan: &Scan) -> Result<(), Failure> {
+    async fn log_shrunk(&mut self, change: &Change, scan: &Scan) -> Result<(), Failure> {
         if change.kind != ChangeKind::Replaced {
             return Ok(());
         }
@@ -437,19 +434,19 @@ impl WindowRun {
         &mut self,
         change: &Change,
         scan: &Scan,
-        read: &[Entry],
+        read: &[IndexedObject],
     ) -> Result<bool, Failure> {
         let is_looked_at = change.kind == ChangeKind::New && !scan.hours.is_empty();
         let Some(twin) = change.twin.as_ref().filter(|_| is_looked_at) else {
             return Ok(false);
         };
-        let pairs = |of: &[Holding]| {
+        let pairs = |of: &[IndexedHour]| {
             of.iter().map(|of| (of.hour, of.fingerprints.content)).collect::<Vec<_>>()
         };
         let ours = scan
             .hours
             .iter()
-            .map(holding)
+            .map(to_index_entry)
             .collect::<Result<Vec<_>, _>>()
             .map_err(Failure::Infrastructure)?;
         let key = &change.object.key;
@@ -483,7 +480,7 @@ impl WindowRun {
         &mut self,
         change: &Change,
         scan: &Scan,
-        read: &[Entry],
+        read: &[IndexedObject],
     ) -> Result<bool, Failure> {
         let Some(twin) = change.twin.as_ref().filter(|twin| twin.is_newer) else {
             return Ok(false);
@@ -555,7 +552,7 @@ impl WindowRun {
         self.count_read(object.size);
     }
 
-    async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<Entry, Failure> {
+    async fn take_in(&mut self, change: Change, mut scan: Scan) -> Result<IndexedObject, Failure> {
         self.counts.rejected_lines += scan.rejected;
         self.note_far_offsets(&change.object.key, scan.far_offsets);
         let lacks_offsets = scan_lacks_offsets(&scan);
@@ -573,13 +570,13 @@ impl WindowRun {
         let hours = scan
             .hours
             .iter()
-            .map(holding)
+            .map(to_index_entry)
             .collect::<Result<_, _>>()
             .map_err(Failure::Infrastructure)?;
         let due = self.plan.due;
         self.engine.remember(&change.object, &mut scan, |hour| hour < due).await?;
         self.count_reads();
-        Ok(Entry {
+        Ok(IndexedObject {
             wanted: self.touches_window(&change.folder),
             object: change.object,
             folder: change.folder.prefix,
@@ -626,13 +623,13 @@ impl WindowRun {
     }
 }
 
-fn holding((hour, part): &(Hour, HourBars)) -> anyhow::Result<Holding> {
+fn to_index_entry((hour, part): &(Hour, HourBars)) -> anyhow::Result<IndexedHour> {
     let (start, end) = (hour.start(), hour.plus(1).start());
     // An hour of an object has at least one tick.
     let first = part.bars.iter().map(|(_, bar)| bar.first.timestamp).min().unwrap_or(start);
     let last = part.bars.iter().map(|(_, bar)| bar.last.timestamp).max().unwrap_or(end);
     let (fingerprints, offsets) = fingerprints_and_offsets(part)?;
-    Ok(Holding {
+    Ok(IndexedHour {
         hour: *hour,
         ticks: part.ticks + part.duplicates,
         without_offsets: part.ticks_without_offsets(),
@@ -669,7 +666,7 @@ fn scan_lacks_offsets(scan: &Scan) -> bool {
     scan.hours.iter().any(|(_, bars)| bars.ticks_without_offsets() > 0)
 }
 
-fn is_enough(entries: &[Entry]) -> bool {
+fn is_enough(entries: &[IndexedObject]) -> bool {
     let rejects: usize = entries.iter().map(|entry| entry.rejects.len()).sum();
     let hours: usize = entries.iter().map(|entry| entry.hours.len()).sum();
     let holdings = entries.iter().flat_map(|entry| &entry.hours);

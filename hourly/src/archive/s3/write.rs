@@ -15,7 +15,7 @@ const WRITE_PACE: u64 = 1 << 20;
 /// All attempts together, in units of one: a store that answers nothing must not hold the lock for
 /// long.
 const WRITE_ATTEMPTS: u32 = 2;
-/// What cannot stand in a copy's source as it is.
+/// Characters that a copy's source cannot have as they are.
 const PLAIN: &[u8] = b"/-_.~";
 
 impl S3Store {

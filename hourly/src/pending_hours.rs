@@ -20,7 +20,7 @@ pub const MAX_SYMBOLS: usize = 200_000;
 
 /// The smallest and the largest of some offsets, of whatever partition; `None` where there are
 /// none.
-pub type Span = Option<(u64, u64)>;
+pub type TimeSpan = Option<(u64, u64)>;
 
 /// The ticks of hours that are not written yet, merged object by object.
 ///
@@ -37,7 +37,7 @@ pub struct PendingHours {
 pub struct PendingHour {
     pub sum: HourBars,
     /// The objects that are in `sum`, by their keys, each with the span of its offsets.
-    pub objects: FxHashMap<Arc<str>, Span>,
+    pub objects: FxHashMap<Arc<str>, TimeSpan>,
     /// It had more than [`MAX_SYMBOLS`], and its sums were dropped.
     pub is_too_wide: bool,
     /// The greatest key so far, and whether a smaller one came after it.
@@ -151,7 +151,7 @@ pub fn joined(mut sum: HourBars, part: HourBars) -> Option<HourBars> {
     (sum.bars.len() <= MAX_SYMBOLS).then_some(sum)
 }
 
-fn span_of(part: &HourBars) -> Span {
+fn span_of(part: &HourBars) -> TimeSpan {
     match (part.offsets.span(), part.repeated.span()) {
         (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
         (one, other) => one.or(other),
