@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Without further flags it brings the last 48 hours up to date, and older ones of which it knows
 /// that something is missing: an hour is computed when it is over, and again whenever one of its
 /// objects was added, replaced or deleted. Running it twice changes nothing, and a run that was
-/// killed is made good by the next one. Start it from cron or a Kubernetes CronJob: beside another
+/// killed is made good by the next one. Start it from cron or a Kubernetes CronJob: next to another
 /// run it leaves at once. With --from or --hour it waits for the other's end, unless both --share
 /// their hours.
 #[derive(Debug, Clone, Parser)]

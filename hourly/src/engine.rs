@@ -74,7 +74,7 @@ impl Engine {
     /// `keep` names.
     ///
     /// # Errors
-    /// Where the store is away or the run is stopped; here and below.
+    /// Where the store is away or the run is stopped.
     pub async fn remember(
         &mut self,
         object: &Object,
@@ -104,6 +104,9 @@ impl Engine {
     /// Sums up what `objects`, which come in the order of their keys, hold of an hour: of two
     /// records with the same place the one in the earlier key counts. What they hold of hours that
     /// `keep` names is kept for later.
+    ///
+    /// # Errors
+    /// Where the store is away or the run is stopped.
     pub async fn sum(
         &mut self,
         hour: Hour,
@@ -215,7 +218,10 @@ impl Engine {
         }
     }
 
-    /// What `objects` hold of an hour beside the records that `known` has.
+    /// What `objects` hold of an hour other than the records that `known` has.
+    ///
+    /// # Errors
+    /// Where the store is away or the run is stopped.
     pub async fn sum_without(
         &mut self,
         hour: Hour,
@@ -245,6 +251,9 @@ impl Engine {
     }
 
     /// What `object` holds of an hour of the records that `known` has, and of no others.
+    ///
+    /// # Errors
+    /// Where the store is away or the run is stopped.
     pub async fn sum_known(
         &mut self,
         hour: Hour,
@@ -264,7 +273,8 @@ impl Engine {
         }
     }
 
-    /// Adds parts to the pending hours; reads the object again where records of it are there already.
+    /// Adds parts to the pending hours; reads the object again where records of it are there
+    /// already.
     async fn add_to_pending(
         &mut self,
         object: &Object,

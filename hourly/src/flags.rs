@@ -79,7 +79,7 @@ pub struct ArchiveArgs {
     #[arg(long, env = "S3_PATH_STYLE", value_name = "BOOL")]
     pub s3_path_style: Option<bool>,
 
-    /// Authorities to trust for TLS beside the system's: a PEM file. AWS_CA_BUNDLE and
+    /// Authorities to trust for TLS in addition to the system's: a PEM file. AWS_CA_BUNDLE and
     /// SSL_CERT_FILE are heeded, too.
     #[arg(long, env = "S3_CA_FILE", value_parser = ca_file, value_name = "FILE")]
     pub s3_ca_file: Option<PathBuf>,
@@ -91,7 +91,7 @@ pub struct ArchiveArgs {
     pub file_name: FileNameTemplate,
 
     /// The member of an archived object that tells its partition. Where a sink writes the record's
-    /// parts beside its value (`value`, `offset`, `partition`), those are known anyway.
+    /// parts next to its value (`value`, `offset`, `partition`), those are known anyway.
     #[arg(long, env = "PARTITION_FIELD", default_value = "kafka_partition", value_name = "NAME")]
     pub partition_field: String,
 
@@ -312,7 +312,7 @@ impl HourPlan {
 
 /// The longest that PostgreSQL and Kafka's client wait: they count milliseconds, up to 2^31.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 24 * 3600);
-/// The longest that tables reckon with, beside any time that a clock may show.
+/// The longest that tables reckon with, compared with any time that a clock may show.
 const LONGEST_SPAN: Duration = Duration::from_secs(36_500 * 24 * 3600);
 
 /// A duration in which something can happen.
@@ -326,19 +326,22 @@ fn some_time(text: &str) -> Result<Duration, String> {
 /// How long something is waited for.
 ///
 /// # Errors
-/// A sentence for clap to show; here and below.
+/// A sentence for clap to show.
 pub fn wait(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time > LONGEST_WAIT { Err("is too long to wait: at most 24d".into()) } else { Ok(time) }
 }
 
 /// A duration between two times of a calendar.
+///
+/// # Errors
+/// A sentence for clap to show.
 pub fn span(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     if time > LONGEST_SPAN { Err("is too long: at most 36500d".into()) } else { Ok(time) }
 }
 
-/// An empty text stands for none, as compose files write it: here and below.
+/// An empty text means none, as compose files write it.
 fn ca_file(text: &str) -> Result<PathBuf, Infallible> {
     Ok(text.into())
 }

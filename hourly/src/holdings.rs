@@ -201,8 +201,8 @@ impl Holdings {
         self.hours.values_mut().for_each(|hour| hour.offsets.flush());
     }
 
-    /// Merges another part of the same side. Returns the records without which it must be built again,
-    /// of those hours of which only some are new. Both must be flushed.
+    /// Merges another part of the same side. Returns the records without which it must be built
+    /// again, of those hours of which only some are new. Both must be flushed.
     #[must_use]
     pub fn merge_part(&mut self, other: Self) -> Exclusions {
         let mut again = Exclusions::default();
@@ -475,7 +475,7 @@ mod tests {
         assert_eq!(find_difference(None, None), None);
     }
 
-    fn held(holdings: &Holdings) -> &PartitionHoldings {
+    fn held_partition(holdings: &Holdings) -> &PartitionHoldings {
         &holdings.hours.values().next().unwrap().partitions[&0]
     }
 
@@ -484,9 +484,9 @@ mod tests {
         let (mut parts, whole) = (holdings(&[1, 2, 3]), holdings(&[5000, 1, 3, 2]));
         assert!(parts.merge_part(holdings(&[5000])).is_empty());
         assert!(parts.merge_part(holdings(&[2, 3])).is_empty());
-        assert_eq!(held(&parts).checksum, held(&whole).checksum);
-        assert_eq!(held(&parts).blocks, held(&whole).blocks);
-        assert_eq!((held(&parts).ticks, held(&parts).duplicates), (4, 2));
+        assert_eq!(held_partition(&parts).checksum, held_partition(&whole).checksum);
+        assert_eq!(held_partition(&parts).blocks, held_partition(&whole).blocks);
+        assert_eq!((held_partition(&parts).ticks, held_partition(&parts).duplicates), (4, 2));
     }
 
     #[test]
@@ -494,7 +494,7 @@ mod tests {
         let mut known = holdings(&[1, 2, 3]);
         let again = known.merge_part(holdings(&[3, 4]));
         assert!(again.values().next().unwrap().contains("", 0, 3));
-        assert_eq!(held(&known).ticks, 3);
+        assert_eq!(held_partition(&known).ticks, 3);
     }
 
     #[test]

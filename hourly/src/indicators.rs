@@ -3,8 +3,8 @@
 //!
 //! Averages such as the EMA never forget entirely, so a value depends on every bar before it. What
 //! the bars up to some time ago have come to is kept ([`State`]), and gone on from where no bar
-//! before that has changed; otherwise all are taken in again. Either way the digits are the same, so
-//! the result depends on the summaries alone, not on which runs there were. Rows that stay what
+//! before that has changed; otherwise all are taken in again. Either way the digits are the same,
+//! so the result depends on the summaries alone, not on which runs there were. Rows that stay what
 //! they are are not written. `docs/indicators.md` says what each column is.
 
 #[cfg(test)]
@@ -119,7 +119,7 @@ fn go_on<'m>(
     (rows, states): (&mut Rows<'m>, &mut States<'m>),
 ) {
     let mut state = kept.state;
-    // Late ticks change what is a little back, so a state is kept that lies behind that.
+    // Late ticks change what is a little back, so a state is kept that lies before that.
     let back = interval.kept_back();
     let keep_at = bars.len().checked_sub(back).filter(|_| bars.len() >= 2 * back);
     for (number, (start, bar)) in bars.iter().enumerate() {

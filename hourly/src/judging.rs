@@ -1,4 +1,4 @@
-//! Verdicts: what was found in ticks as they came is looked at again, with what came behind it.
+//! Verdicts: what was found in ticks as they came is looked at again, with what came after it.
 //!
 //! An hour is judged when it was computed, and again when it or an hour next to it was computed
 //! again. The ticks come from the archive, which has them all, or from the lake where raw objects
@@ -52,7 +52,7 @@ pub struct Judging<'a> {
     detectors: String,
     stop: &'a CancellationToken,
     topics: Vec<String>,
-    /// The sources of each of them, newer ones behind older ones.
+    /// The sources of each of them, newer ones after older ones.
     sources: Vec<(String, i16)>,
     /// The last ticks of the hour that was judged last.
     ends: Option<(Hour, Vec<CollectedTicks>)>,
@@ -100,7 +100,7 @@ pub async fn refresh(
     judge(db, reader, args, (window, OLDER_AT_ONCE), stop).await
 }
 
-/// Judges those of a stretch of hours that other runs are not at work beside: the first and the
+/// Judges those of a stretch of hours that no other run is at work next to: the first and the
 /// last one are left.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
 //! Hourly summaries from the archive: everything that `batch-layer` does except `verify`.
 //!
-//! [`scan`] and [`pending_hours`] turn bytes into bars and know neither store nor database; [`archive`]
-//! knows the store; [`index`] and [`summary`] know the tables; [`indicators`] follow from the
-//! summaries; [`judging`] looks at the ticks again, [`odd_bars`] at the summaries; [`run()`] puts
-//! them together. `docs/batch-layer.md` explains the design.
+//! [`scan`] and [`pending_hours`] turn bytes into bars and know neither store nor database;
+//! [`archive`] knows the store; [`index`] and [`summary`] know the tables; [`indicators`] follow
+//! from the summaries; [`judging`] looks at the ticks again, [`odd_bars`] at the summaries;
+//! [`run()`] puts them together. `docs/batch-layer.md` explains the design.
 
 pub mod archive;
 mod args;
@@ -25,7 +25,7 @@ pub mod lock;
 mod odd_bars;
 pub mod output;
 pub mod pending_hours;
-pub mod progress;
+mod progress;
 pub mod reader;
 pub mod run;
 pub mod scan;

@@ -66,7 +66,7 @@ pub const PAUSE: Duration = Duration::from_millis(500);
 /// `None`, and logs who, if another run is at work.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn open(
     database: &DatabaseOptions,
     silence: Duration,
@@ -81,8 +81,8 @@ pub async fn open(
     Ok(Some(db))
 }
 
-/// The same of a run that was asked for hours of its own: it waits for any other run, but for those
-/// of its `group` where it shares its hours.
+/// Opens the database for a run that was asked for hours of its own: it waits for any other run,
+/// but not for those of its `group` if it shares its hours.
 ///
 /// # Errors
 /// As [`open`], or where `stop` is cancelled.
@@ -152,7 +152,7 @@ async fn try_acquire(
 /// Ends the transactions of silent runs.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn end_dead_transactions(
     connection: &mut PgConnection,
     silence: Duration,
@@ -173,6 +173,9 @@ pub async fn end_dead_transactions(
 }
 
 /// Forgets silent runs but `own`, in a transaction that holds [`TransactionLock::Membership`].
+///
+/// # Errors
+/// Where the database fails.
 pub async fn delete_dead_runs(
     transaction: &mut PgTransaction<'_>,
     silence: Duration,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// read again later.
 pub const MAX_BARS: usize = 150_000;
 
-/// What an hour takes beside its bars, 2 kB, in units of those.
+/// What an hour takes in addition to its bars, 2 kB, in units of those.
 pub const BARS_OF_AN_HOUR: usize = 8;
 
 /// The most symbols of an hour. One with more is not computed: 65 MB of bars, and as much again for
@@ -108,7 +108,7 @@ impl PendingHours {
         self.hours.get(&hour).is_some_and(|total| total.objects.contains_key(key))
     }
 
-    /// Whether an hour's total holds objects beside these.
+    /// Whether an hour's total holds objects other than these.
     #[must_use]
     pub fn holds_others(&self, hour: Hour, objects: &[Object]) -> bool {
         let Some(total) = self.hours.get(&hour) else {

@@ -85,7 +85,8 @@ const BARS_OF_ONE: usize = 200_000;
 /// Why an object was not read.
 #[derive(Debug)]
 pub enum ReadError {
-    /// It holds too many bars for being read beside others: read it alone, once they are done with.
+    /// It holds too many bars to be read together with others: read it alone, once they are done
+    /// with.
     Wide,
     /// It is no longer the one that was listed: list again.
     Moved,
@@ -97,7 +98,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// Of an object of which nothing tells what hours it touches.
+    /// A broken object whose hours are unknown.
     fn broken(kind: BrokenKind, why: &impl ToString) -> Self {
         Self::Broken(Breakage { kind, why: why.to_string(), hours: Vec::new() })
     }
@@ -199,7 +200,7 @@ impl Reader {
         self.read_with(object, exclude, scan::scan).await
     }
 
-    /// The same of those records alone that `named` has.
+    /// Sums up only the records that `named` has.
     ///
     /// # Errors
     /// [`ReadError`]

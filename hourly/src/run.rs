@@ -10,7 +10,7 @@ use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::indicators;
 use crate::judging;
-use crate::ledger::{self, Begun, Counts};
+use crate::ledger::{self, Begun, RunCounts};
 use crate::lock;
 use crate::odd_bars;
 use crate::progress::size;
@@ -114,7 +114,7 @@ impl Run<'_> {
     }
 
     /// The whole window.
-    async fn all(&self, mut work: WindowRun) -> (BatchDb, Counts, Result<(), Failure>) {
+    async fn all(&self, mut work: WindowRun) -> (BatchDb, RunCounts, Result<(), Failure>) {
         let result = work.run().await;
         work.close_engine().await;
         let (reader, late) = (work.reader(), work.late());
@@ -141,7 +141,7 @@ impl Run<'_> {
 
     /// What other runs leave of the window; and all of it once more, if this run is the one to
     /// close.
-    async fn shared(&self, mut work: WindowRun) -> (BatchDb, Counts, Result<(), Failure>) {
+    async fn shared(&self, mut work: WindowRun) -> (BatchDb, RunCounts, Result<(), Failure>) {
         let stretches = Stretches::new(&self.plan.window, work.reach());
         let judge = async |work: &mut WindowRun, hours: &Range<Hour>| {
             let reader = work.reader();
@@ -196,7 +196,7 @@ fn traced(run_id: i64) -> Span {
 }
 
 /// What a trace tells about a run that is over.
-fn describe(trace: &Span, counts: &Counts) {
+fn describe(trace: &Span, counts: &RunCounts) {
     trace
         .record("hours_computed", counts.hours_computed)
         .record("hours_failed", counts.hours_failed)
@@ -204,7 +204,7 @@ fn describe(trace: &Span, counts: &Counts) {
         .record("ticks", counts.ticks);
 }
 
-fn report(counts: &Counts, started: Instant) {
+fn report(counts: &RunCounts, started: Instant) {
     let of_lake = match counts.hours_from_lake {
         0 => String::new(),
         hours => format!(

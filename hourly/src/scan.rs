@@ -86,7 +86,7 @@ pub fn scan(input: impl Read, options: &ScanOptions) -> Result<Scan, ScanError> 
     sum_up(input, options, Selection::Others)
 }
 
-/// The same of those records alone that `options.exclude` names.
+/// Sums up only the records that `options.exclude` names.
 ///
 /// # Errors
 /// As [`scan`].

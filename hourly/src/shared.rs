@@ -2,7 +2,8 @@
 //!
 //! A record has one time, so this is objects that tell different things of it. Within an hour the
 //! first object by key counts; between hours nothing is taken out: either hour counts the record,
-//! and that is logged. Spans of offsets tell which hours may share any; of those the sets are compared.
+//! and that is logged. Spans of offsets tell which hours may share any; of those the sets are
+//! compared.
 
 use crate::hour::Hour;
 use crate::index::BatchDb;
@@ -49,7 +50,7 @@ impl SharedRecords {
 /// whose sums cannot be read.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn of_computed(db: &mut BatchDb, hour: Hour) -> Result<Vec<SharedRecords>, Failure> {
     let statement = pg::query_scalar("select offsets from hour_sums where hour = $1")
         .bind(Timestamptz(hour.start()));
@@ -67,6 +68,9 @@ pub async fn of_computed(db: &mut BatchDb, hour: Hour) -> Result<Vec<SharedRecor
 }
 
 /// What the sums of other hours have of some places of an hour, by hour.
+///
+/// # Errors
+/// Where the database fails.
 pub(crate) async fn find(
     connection: &mut PgConnection,
     hour: Hour,

@@ -136,7 +136,7 @@ impl Stretches {
     /// Notes that the run has closed.
     ///
     /// # Errors
-    /// As [`Self::take`]; here and below.
+    /// As [`Self::take`].
     pub async fn close(&self, db: &mut BatchDb) -> Result<(), Failure> {
         finish(db, self.end).await
     }

@@ -12,8 +12,8 @@ use roaring::RoaringTreemap;
 use std::io::{self, Read, Write};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Of the layout and of what the numbers mean. Hours with another one are computed from the archive
-/// again.
+/// Version of the layout and of the meaning of the numbers. Hours with another one are computed
+/// from the archive again.
 pub const VERSION: u8 = 4;
 
 /// Quick, and a bar's upper bytes are nearly always zeros.
@@ -86,7 +86,7 @@ pub fn encode_messages(messages: &mut RoaringTreemap) -> io::Result<Vec<u8>> {
     Ok(sealed(bytes))
 }
 
-/// The hash of some bytes, which stands behind them.
+/// The hash of some bytes, which follows them.
 type Seal = [u8; 8];
 
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {

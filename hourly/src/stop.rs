@@ -11,7 +11,7 @@ pub(crate) fn stopped() -> Failure {
     ))
 }
 
-/// The same of an export, which begins again.
+/// The error of an export, which begins again.
 pub(crate) fn stopped_exporting() -> Failure {
     Failure::Partial(format!("{STOPPED} before all hours were exported"))
 }

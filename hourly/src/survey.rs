@@ -39,7 +39,7 @@ pub enum ChangeKind {
     Forced,
 }
 
-/// A folder's listing beside the index.
+/// A folder's listing compared with the index.
 #[derive(Debug, Default)]
 pub struct Survey {
     pub changes: Vec<Change>,

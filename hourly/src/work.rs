@@ -19,14 +19,14 @@ mod sums;
 use crate::archive::{FileNameTemplate, Folder, Object, ObjectStore, PrefixTemplate};
 use crate::args::Args;
 use crate::bulk::Bulk;
-use crate::completeness::{self, Lacks, Naming, Verdict};
+use crate::completeness::{self, CompletenessSummary, Lacks, Naming};
 use crate::engine::Engine;
 use crate::flags::HourPlan;
 use crate::hour::Hour;
 use crate::index::BatchDb;
 use crate::lake::covered;
 use crate::lake::source::Lake;
-use crate::ledger::Counts;
+use crate::ledger::RunCounts;
 use crate::progress::Progress;
 use crate::reader::{Breakage, BrokenKind, Others, Reader};
 use crate::stop::stopped;
@@ -63,7 +63,7 @@ pub struct WindowRun {
     run_id: i64,
     stop: CancellationToken,
     progress: Progress,
-    counts: Counts,
+    counts: RunCounts,
     /// The folders that exist, as a listing by folders shows them; `None` if the window is too
     /// short for asking.
     existing_folders: Option<FxHashSet<String>>,
@@ -88,7 +88,7 @@ pub struct WindowRun {
     computed_elsewhere: BTreeSet<Hour>,
     /// Hours without some of their raw objects to which this run has added ticks.
     late_hours: BTreeSet<Hour>,
-    /// Of the objects that are gone some may have been deleted.
+    /// Some of the objects that are gone may have been deleted.
     may_be_deleted: bool,
     archive_delay: Duration,
     /// `None` if no hour is read from the lake.
@@ -130,7 +130,7 @@ struct RefusedChanges {
 /// What no other run is at work on.
 struct OwnStretch {
     hours: Range<Hour>,
-    /// Those of its hours, and of slack on either side.
+    /// The folders of its hours, and of the slack on either side.
     folders: FxHashSet<Arc<str>>,
 }
 
@@ -162,7 +162,7 @@ impl WindowRun {
             run_id,
             stop,
             progress: Progress::new(hours, args.quiet),
-            counts: Counts::default(),
+            counts: RunCounts::default(),
             existing_folders: None,
             listed_folders: FxHashSet::default(),
             window_folders: BTreeSet::new(),
@@ -215,7 +215,7 @@ impl WindowRun {
                 let around: BTreeSet<Hour> = around.collect();
                 self.index_folders(self.template.folders_of(around)).await?;
                 self.index_folders_of_deleted().await?;
-                // Their objects may have been read for the sake of the hours beside them.
+                // Their objects may have been read for the sake of the neighbouring hours.
                 self.db.mark_wanted(&self.incomplete_hours).await?;
             }
             self.mark_asked(&hours).await?;
@@ -292,7 +292,7 @@ impl WindowRun {
 
     /// Gives back the connection, for the run's last words, and what was done.
     #[must_use]
-    pub fn finish(self) -> (BatchDb, Counts) {
+    pub fn finish(self) -> (BatchDb, RunCounts) {
         self.progress.finish();
         (self.db, self.counts)
     }
@@ -370,9 +370,12 @@ impl WindowRun {
         }))
     }
 
-    /// Updates the completeness of the window's hours, and of those elsewhere that were computed, or
-    /// listed because something is missing of them.
-    async fn check_hours(&mut self, rejected: &BTreeMap<Hour, u64>) -> Result<Verdict, Failure> {
+    /// Updates the completeness of the window's hours, and of those elsewhere that were computed,
+    /// or listed because something is missing of them.
+    async fn check_hours(
+        &mut self,
+        rejected: &BTreeMap<Hour, u64>,
+    ) -> Result<CompletenessSummary, Failure> {
         self.forget_found().await?;
         let (window, db) = (&self.plan.window, &mut self.db);
         let others =

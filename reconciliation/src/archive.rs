@@ -40,7 +40,7 @@ type Repeated = BTreeMap<(Hour, String, i32), RoaringTreemap>;
 
 /// Where the archive is, and how it is read.
 pub struct Archive {
-    /// Of each prefix.
+    /// The template of each prefix.
     pub templates: Vec<PrefixTemplate>,
     pub store: ObjectStore,
     pub reader: Reader,
@@ -84,7 +84,7 @@ pub struct Archived {
     pub tickless: Option<Arc<str>>,
     /// Records that have several lines, while they are not compared yet.
     pub(super) repeated: Repeated,
-    /// Those of which they tell different things.
+    /// Records of which they tell different things.
     pub conflicts: BTreeMap<Hour, Conflicts>,
     /// What was read, by key.
     pub(super) read: Vec<ReadObject>,
@@ -346,7 +346,7 @@ impl Archive {
         Ok(())
     }
 
-    /// What an object of the lake holds beside known places.
+    /// What an object of the lake holds other than known places.
     async fn of_lake(
         &self,
         published: &PublishedObject,
@@ -383,7 +383,7 @@ impl Archive {
         }
     }
 
-    /// Those of some places that an object of the lake has and `known` has not.
+    /// The places, of some, that an object of the lake has and `known` has not.
     async fn add_lake_among(
         &self,
         published: &PublishedObject,
@@ -499,7 +499,8 @@ impl Archive {
         Ok(topics)
     }
 
-    /// Leaves out objects that count beside another one of their name no more than for batch-layer.
+    /// Leaves out objects that count next to another one of their name no more than for
+    /// batch-layer.
     async fn leave_out_twins(
         &self,
         db: &mut BatchDb,
@@ -768,9 +769,9 @@ impl Archive {
         self.reader.read_with(object, exclude, scan).await
     }
 
-    /// Notes hours beside those that are looked at whose comparison does not read an object, as no
-    /// run has read it yet: its folder is none of theirs. One that the index alone tells about lies in
-    /// a folder of other hours, which tell of it.
+    /// Notes hours other than those that are looked at whose comparison does not read an object, as
+    /// no run has read it yet: its folder is none of theirs. One that the index alone tells about
+    /// lies in a folder of other hours, which tell of it.
     async fn note_far(
         &self,
         db: &mut BatchDb,

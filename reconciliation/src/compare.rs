@@ -69,7 +69,7 @@ pub struct HourComparison<'a> {
     /// Ticks that were archived once, of hours of which objects have expired.
     pub expired: &'a OffsetsByHour,
     /// The ticks of expired objects that are not among them.
-    pub expired_without_offsets: ExpiredTickCount,
+    pub expired_ticks: ExpiredTickCount,
     pub expired_without_offsets: &'a ExpiredWithoutOffsets,
     /// Lines without offsets may be of records that others tell, or that the lake has: no run has
     /// taken them in.
@@ -252,14 +252,14 @@ impl HourComparison<'_> {
     fn lacks_offsets(&self, partition: i32, archive: &PartitionHoldings) -> bool {
         archive.without_offsets > 0
             || archive.ticks == 0
-                && (matches!(self.expired_without_offsets, ExpiredTickCount::Otherwise(_))
+                && (matches!(self.expired_ticks, ExpiredTickCount::Otherwise(_))
                     || self.gone(partition).ticks > 0)
     }
 
     /// What expired objects without offsets held of a partition, as far as that is known.
     fn gone(&self, partition: i32) -> ExpiredTicks {
         let objects = self.expired_without_offsets.get(&(self.hour, partition));
-        let is_known = self.expired_without_offsets == ExpiredTickCount::ByPartition;
+        let is_known = self.expired_ticks == ExpiredTickCount::ByPartition;
         let next = self.next_offset(partition);
         let mut gone = ExpiredTicks::default();
         for presumed in objects.into_iter().flatten().filter(|_| is_known) {
@@ -304,7 +304,7 @@ impl HourComparison<'_> {
         } else if rows != lines {
             outcome.missing_in_realtime = lines.saturating_sub(rows);
             outcome.missing_in_archive = rows.saturating_sub(lines);
-            let beside = match self.expired_without_offsets {
+            let beside = match self.expired_ticks {
                 ExpiredTickCount::Otherwise(gone) => format!(
                     ", and objects that have expired held {} of the hour whose lines told none",
                     counted(gone, "tick")
@@ -333,7 +333,7 @@ impl HourComparison<'_> {
     /// Explains `count` ticks found only in realtime_stock as ones from expired objects without
     /// offsets. Returns `false` if that cannot be the explanation.
     fn explains_unplaced(&self, outcome: &mut PartitionOutcome, count: u64) -> bool {
-        match self.expired_without_offsets {
+        match self.expired_ticks {
             ExpiredTickCount::AsMany => Self::note_unplaced(outcome, count),
             // Ticks of other places, or partitions, wait for something.
             ExpiredTickCount::Otherwise(gone) if gone == count => {
@@ -396,10 +396,8 @@ impl HourComparison<'_> {
             "realtime_stock has {rows} ticks, the archive {lines}, whose lines do not tell their offsets: {waiting} \
              for {side}, as far as can be told"
         );
-        let is_known = matches!(
-            self.expired_without_offsets,
-            ExpiredTickCount::None | ExpiredTickCount::ByPartition
-        );
+        let is_known =
+            matches!(self.expired_ticks, ExpiredTickCount::None | ExpiredTickCount::ByPartition);
         (0 < count && count <= most && is_known).then_some(words)
     }
 
@@ -479,7 +477,7 @@ impl HourComparison<'_> {
             outcome.missing_in_archive -= missing.len();
             missing.clear();
         }
-        let what = match self.expired_without_offsets {
+        let what = match self.expired_ticks {
             ExpiredTickCount::Otherwise(gone) => format!(
                 "tick[s] of realtime_stock [is|are] in no object that is there, and those that have expired held {} of the \
                  hour whose lines had no offsets",
@@ -504,8 +502,8 @@ impl HourComparison<'_> {
     }
 
     /// Takes as many of realtime_stock's ticks as expired objects without offsets held out of those
-    /// that are in no object that is there: `missing`, and behind the archive's last ones
-    /// `pending`. Names tell the least that an object reaches to, so some of those may be behind.
+    /// that are in no object that is there: `missing`, and after the archive's last ones
+    /// `pending`. Names tell the least that an object reaches to, so some of those may be after.
     fn compare_gone(
         &self,
         outcome: &mut PartitionOutcome,

@@ -21,9 +21,9 @@ const FAR_BYTES: usize = 16 << 20;
 
 /// What Kafka has at a place that nothing else accounts for.
 pub struct UnaccountedRecord {
-    /// Of the message, or of the one element of it that is missing.
+    /// Place of the message, or of the one element of it that is missing.
     pub place: u64,
-    /// Of the element.
+    /// Number of the element.
     pub element: u64,
     /// `None`: it is no tick.
     pub hour: Option<Hour>,
@@ -38,7 +38,7 @@ pub struct Missing {
     pub pending: RoaringTreemap,
 }
 
-/// Those that are no ticks of the hours that are looked at.
+/// Missing records that are no ticks of the hours that are looked at.
 #[derive(Debug, Default)]
 pub struct OtherHours {
     pub missing: Missing,
@@ -48,7 +48,7 @@ pub struct OtherHours {
 
 /// What was found in a partition.
 pub struct GatheredMissing {
-    /// Those that are looked at.
+    /// The hours that are looked at.
     hours: Range<Hour>,
     /// The speed layer's next offset.
     next: u64,
@@ -98,7 +98,7 @@ impl GatheredMissing {
         std::mem::take(&mut self.far)
     }
 
-    /// Those that are ticks of the hours that are looked at.
+    /// The missing records that are ticks of the hours that are looked at.
     pub fn into_hours(mut self) -> BTreeMap<Hour, Missing> {
         self.look_through();
         self.own

@@ -7,7 +7,7 @@ use super::outcome::{HourOutcome, PartitionOutcome, Status};
 use super::repair::Repair;
 use super::repeated;
 use super::tables::ComputedCounts;
-use super::topic::{Topic, TopicHoldings, kafka_ranges};
+use super::topic::{ComparedTopic, TopicHoldings, kafka_ranges};
 use super::verification::Verification;
 use hourly::holdings::HourHoldings;
 use hourly::hour::Hour;
@@ -164,7 +164,7 @@ impl Verification {
 
     pub(super) fn compare_topic(
         &self,
-        (hour, topic): (Hour, &Topic),
+        (hour, topic): (Hour, &ComparedTopic),
         part: &TopicHoldings,
         span: &HourSpan,
     ) -> Vec<PartitionOutcome> {
@@ -187,7 +187,7 @@ impl Verification {
                 .map(|(partition, span)| (*partition, span.high))
                 .collect(),
             expired: &part.expired,
-            expired_without_offsets: span.expired_without_offsets(hour),
+            expired_ticks: span.expired_tick_count(hour),
             expired_without_offsets: &part.expired_without_offsets,
             may_be_twice: span.may_be_twice(hour),
             parsed_otherwise: &part.parsed_otherwise,

@@ -24,8 +24,9 @@ pub struct HourSpan {
     pub computed: BTreeMap<Hour, ComputedCounts>,
     /// Stored sums of hours with expired objects.
     pub kept: BTreeMap<Hour, StoredSums>,
-    /// Of which moment the tables were read, and when reading the archive began.
+    /// The moment of which the tables were read.
     pub read_at: Timestamp,
+    /// When reading the archive began.
     pub began_at: Timestamp,
     pub strays: BTreeMap<Hour, TableDifferences>,
     /// What readers of the lake find.
@@ -42,7 +43,7 @@ pub struct HourSpan {
 pub struct TableDifferences {
     /// Differences that --repair cannot fix.
     pub others: Vec<String>,
-    /// Of minute and hour bars beside `realtime_stock`.
+    /// Differences of minute and hour bars from `realtime_stock`.
     pub bars: Vec<String>,
     /// A difference that cannot be confirmed.
     pub unsure: Option<String>,
@@ -177,7 +178,7 @@ impl HourSpan {
     }
 
     /// What is known of expired ticks whose lines had no offsets.
-    pub fn expired_without_offsets(&self, hour: Hour) -> ExpiredTickCount {
+    pub fn expired_tick_count(&self, hour: Hour) -> ExpiredTickCount {
         let (computed, there) = (&self.computed[&hour], self.archive(hour).ticks);
         let gone = self.archived(hour) - there;
         match gone.saturating_sub(self.expired_with_offsets(hour)) {
@@ -245,7 +246,7 @@ impl HourSpan {
     }
 }
 
-/// What is wrong with bars, and behind it, once, what to do.
+/// Reports wrong bars; the last one also names the cure.
 fn find_bars(outcome: &mut HourOutcome, strays: &[String], cure: Option<&str>) {
     let Some((last, others)) = strays.split_last() else {
         return;

@@ -1,6 +1,6 @@
 //! Whether `technical_indicators` says what a computation from every symbol's first bar on says.
 
-use super::symbols::SymbolNumbers;
+use super::symbols::NamedSymbols;
 use super::tables;
 use common::Timestamp;
 use hourly::hour::Hour;
@@ -24,8 +24,8 @@ const SYMBOLS_AT_ONCE: usize = 1000;
 /// Symbols of which rows are wrong, missing or too many.
 #[derive(Debug, Default)]
 pub struct WrongIndicatorRows {
-    symbols: SymbolNumbers,
-    /// Those of which rows are meant: of the hour, or of the day that begins with it.
+    symbols: NamedSymbols,
+    /// The intervals whose rows are meant: the hour, or the day that begins with it.
     intervals: BTreeSet<&'static str>,
 }
 
@@ -50,13 +50,13 @@ pub struct IndicatorComparison {
     pub strays: BTreeMap<Hour, WrongIndicatorRows>,
     /// Symbols of which batch-layer knows that something is still to be computed, by the hour from
     /// which on that is so; what is from before all hours is with the first.
-    waiting: BTreeMap<Hour, SymbolNumbers>,
+    waiting: BTreeMap<Hour, NamedSymbols>,
 }
 
 impl IndicatorComparison {
-    /// Those symbols of which something in an hour is still to be computed.
-    pub fn waiting(&self, hour: Hour) -> SymbolNumbers {
-        let mut all = SymbolNumbers::default();
+    /// The symbols of which something in an hour is still to be computed.
+    pub fn waiting(&self, hour: Hour) -> NamedSymbols {
+        let mut all = NamedSymbols::default();
         self.waiting.range(..=hour).for_each(|(_, symbols)| all.add_all(symbols));
         all
     }
@@ -90,7 +90,7 @@ pub async fn strays(db: &mut BatchDb, hours: &Range<Hour>) -> Result<IndicatorCo
     Ok(found)
 }
 
-/// Of symbols the hours with rows that say something else, and which rows these are.
+/// The hours of each symbol with differing rows, and which rows these are.
 type HoursOf<'s> = BTreeMap<&'s str, BTreeMap<Hour, BTreeSet<&'static str>>>;
 
 /// Symbols that are looked at together.

@@ -4,7 +4,7 @@ use super::outcome::Status;
 use super::stop::stopped_comparing;
 use common::Timestamp;
 use hourly::archive::{Object, ObjectStore};
-use hourly::holdings::{Holdings, HourHoldings, difference};
+use hourly::holdings::{Holdings, HourHoldings, find_difference};
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use hourly::lake::key;
@@ -46,7 +46,7 @@ impl LakeComparison {
         archived: Option<&HourHoldings>,
     ) {
         let (topic, is_earlier) = (of_topic.topic, of_topic.is_earlier);
-        match of_topic.difference(hour, archived) {
+        match of_topic.find_difference(hour, archived) {
             Some(what) if is_earlier => {
                 let then = "batch-layer compact brings it up to date";
                 self.find(
@@ -187,7 +187,7 @@ struct TopicOfLake<'a> {
 }
 
 impl TopicOfLake<'_> {
-    fn difference(mut self, hour: Hour, archived: Option<&HourHoldings>) -> Option<String> {
+    fn find_difference(mut self, hour: Hour, archived: Option<&HourHoldings>) -> Option<String> {
         self.holdings.flush();
         let elsewhere: u64 = (self.holdings.hours.iter())
             .filter(|(of, _)| **of != hour)
@@ -197,6 +197,6 @@ impl TopicOfLake<'_> {
         if elsewhere > 0 {
             return Some(format!("{} of another hour", counted(elsewhere, "tick")));
         }
-        difference(archived, self.holdings.hours.get(&hour))
+        find_difference(archived, self.holdings.hours.get(&hour))
     }
 }

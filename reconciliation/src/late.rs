@@ -49,7 +49,7 @@ struct FarObjectFolder {
 pub struct FarObjects(BTreeMap<Hour, FarObjectFolder>);
 
 impl FarObjects {
-    /// Notes an object that has ticks of an hour beside those that are looked at.
+    /// Notes an object that has ticks of an hour other than those that are looked at.
     pub fn note(&mut self, hour: Hour, (object, folder): (&FarObject, &Folder), looked_at: Hour) {
         let new = || FarObjectFolder { object: object.clone(), folder: folder.hours.clone() };
         let known = self.0.entry(hour).or_insert_with(new);

@@ -3,7 +3,7 @@
 
 use super::archive::Archived;
 use super::gathered::{GatheredMissing, OtherHours, UnaccountedRecord};
-use super::log::{Log, Span};
+use super::log::{Log, LogRange};
 use super::previous_span::PreviousSpan;
 use super::tables::{self, NonTickOffsets, Sources};
 use anyhow::Context;
@@ -60,7 +60,7 @@ pub struct LostSearch<'a> {
     /// theirs.
     pub purged: &'a BTreeSet<Hour>,
     pub log: Option<&'a Arc<Log>>,
-    pub spans: &'a BTreeMap<i32, Span>,
+    pub spans: &'a BTreeMap<i32, LogRange>,
     /// What a message may look like.
     pub rules: &'a Arc<Rules>,
 }
@@ -85,7 +85,7 @@ impl Rejected {
 }
 
 /// What is known of a partition.
-struct Partition {
+struct PartitionOffsets {
     number: i32,
     /// The places of ticks on whatever side.
     known: RoaringTreemap,
@@ -93,7 +93,7 @@ struct Partition {
     messages: RoaringTreemap,
     /// The last of them that the hours before have.
     before: Option<u64>,
-    /// Those of the sides that tell the hours of ticks.
+    /// The offsets of the sides that tell the hours of ticks.
     hours: KnownOffsets,
 }
 
@@ -104,7 +104,7 @@ struct LogScan {
     rejected: Rejected,
     rules: Arc<Rules>,
     now: Timestamp,
-    /// Those that are looked at.
+    /// The hours that are looked at.
     hours: Range<Hour>,
     /// Hours whose ticks retention has dropped: of a tick of another hour of these nobody knows any
     /// more whether it was there.
@@ -194,7 +194,7 @@ impl LostSearch<'_> {
         partition: i32,
         (missing, own): (&Runs, &Range<u64>),
     ) -> Result<Runs, Failure> {
-        let Some(range) = self.spans.get(&partition).map(Span::range) else {
+        let Some(range) = self.spans.get(&partition).map(LogRange::range) else {
             return Ok(Runs::default());
         };
         let beyond = |run: Range<u64>| {
@@ -242,7 +242,7 @@ impl LostSearch<'_> {
         partitions
     }
 
-    fn partition(&self, number: i32) -> Partition {
+    fn partition(&self, number: i32) -> PartitionOffsets {
         let held = self.realtime.hours.iter().chain(&self.archived.holdings.hours);
         let held =
             held.filter_map(|(hour, held)| Some((*hour, held.offsets.partition(number)?.clone())));
@@ -252,22 +252,22 @@ impl LostSearch<'_> {
             held.iter().map(|(_, offsets)| offsets).chain(expired.map(|(_, places)| places));
         let mut known = known.fold(RoaringTreemap::new(), |known, offsets| known | offsets);
         let mut messages = places::messages(&known);
-        // What is missing right behind it lies in these hours, as far as is known.
+        // What is missing right after it lies in these hours, as far as is known.
         let before = self.earlier.before(number, &messages);
         if let Some(before) = before {
             held.push((self.hours.start, [before].into_iter().collect()));
             known.insert(before);
             messages.insert(before);
         }
-        Partition { number, known, messages, before, hours: KnownOffsets::of(held) }
+        PartitionOffsets { number, known, messages, before, hours: KnownOffsets::of(held) }
     }
 
-    /// Those messages that the speed layer has read, and what was rejected of them. Of those that
-    /// are not known otherwise that is noted.
+    /// The messages that the speed layer has read, and what was rejected of them, which is noted of
+    /// those that are not known otherwise.
     async fn without_gaps(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         mut offsets: Runs,
         lost: &mut Lost,
     ) -> Result<(Runs, Rejected), Failure> {
@@ -311,14 +311,14 @@ impl LostSearch<'_> {
     async fn note_unaccounted(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         offsets: &Runs,
         lost: &mut Lost,
     ) -> Result<(), Failure> {
         let between = self.between_sources(db, of, offsets).await?;
         let mut places = self.by_hour(of, &offsets.clone().without_runs(&between));
         places.retain(|(hour, _), _| !self.purged.contains(hour));
-        let Some(hull) = runs::hull_of(places.values().filter_map(Runs::hull)) else {
+        let Some(hull) = runs::bounding_range(places.values().filter_map(Runs::hull)) else {
             return Ok(());
         };
         let elsewhere = self.elsewhere(db, of.number, hull).await?;
@@ -331,11 +331,11 @@ impl LostSearch<'_> {
         Ok(())
     }
 
-    /// Those of some offsets that lie between the ticks of two sources, and are missing in none.
+    /// The offsets, of some, that lie between the ticks of two sources, and are missing in none.
     async fn between_sources(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         offsets: &Runs,
     ) -> Result<Runs, Failure> {
         if self.newest_source.is_none() || offsets.is_empty() {
@@ -362,7 +362,7 @@ impl LostSearch<'_> {
     }
 
     /// Offsets that are no ticks, with the hours that they lie in.
-    fn by_hour(&self, of: &Partition, offsets: &Runs) -> Holes {
+    fn by_hour(&self, of: &PartitionOffsets, offsets: &Runs) -> Holes {
         let mut holes = Holes::new();
         self.attribute(of, offsets.iter(), |hour, run| {
             holes.entry((hour, of.number)).or_default().push(run);
@@ -375,7 +375,7 @@ impl LostSearch<'_> {
     async fn note_far(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         far: &OtherHours,
         lost: &mut Lost,
     ) -> Result<(), Failure> {
@@ -410,7 +410,7 @@ impl LostSearch<'_> {
     async fn ask_log(
         &self,
         db: &mut BatchDb,
-        of: &Partition,
+        of: &PartitionOffsets,
         (offsets, mut rejected): (Runs, Rejected),
         lost: &mut Lost,
     ) -> Result<(), Failure> {
@@ -456,7 +456,7 @@ impl LostSearch<'_> {
     /// where nothing tells when Kafka took them.
     fn attribute(
         &self,
-        of: &Partition,
+        of: &PartitionOffsets,
         offsets: impl Iterator<Item = Range<u64>>,
         mut each: impl FnMut(Hour, Range<u64>),
     ) {
@@ -480,7 +480,7 @@ impl LostSearch<'_> {
 
     /// The hour in which Kafka took an offset, or, where that is not known, the hour of the last
     /// tick before it.
-    fn hour_near(&self, of: &Partition, offset: u64) -> Option<Hour> {
+    fn hour_near(&self, of: &PartitionOffsets, offset: u64) -> Option<Hour> {
         let before = || of.hours.before(offset).map(|(_, hour)| hour);
         self.hour_by_time(of.number, offset).or_else(before)
     }
@@ -579,7 +579,7 @@ mod tests {
         runs.iter().map(|run| (run.start, run.end)).collect()
     }
 
-    /// One object of hour 0 with ticks at some offsets, beside nothing else.
+    /// One object of hour 0 with ticks at some offsets, and nothing else.
     fn archived(offsets: &[u64]) -> Archived {
         let mut archived = Archived::default();
         let held = archived.holdings.hours.entry(Hour::of(Timestamp::from_micros(0))).or_default();
@@ -595,10 +595,10 @@ mod tests {
         behind(&PreviousSpan::default(), offsets, starts)
     }
 
-    /// The same behind hours that hold others.
+    /// The holes after hours that hold others.
     fn behind(earlier: &PreviousSpan, offsets: &[u64], starts: &[u64]) -> Holes {
         let first = Hour::of(Timestamp::from_micros(0));
-        let span = Span { low: u64::MAX, high: u64::MAX, starts: starts.to_vec() };
+        let span = LogRange { low: u64::MAX, high: u64::MAX, starts: starts.to_vec() };
         let (realtime, archived) = (Holdings::default(), archived(offsets));
         let search = LostSearch {
             topic: "t",

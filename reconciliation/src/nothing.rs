@@ -23,7 +23,7 @@ pub struct RequestedHours {
 /// The hours that the tables have.
 struct KnownHours {
     oldest: Option<Timestamptz>,
-    /// Of those that are over.
+    /// The newest hour that is over.
     newest: Option<Timestamptz>,
     /// Whether the newest one was ever compared.
     is_compared: bool,
@@ -61,7 +61,7 @@ impl RequestedHours {
         Ok(())
     }
 
-    /// Of hours whose messages are no ticks, all of them.
+    /// Explains hours whose messages are all no ticks.
     ///
     /// # Errors
     /// [`Failure::Partial`] unless nobody has named an hour, and the newest one that the tables
@@ -78,7 +78,8 @@ impl RequestedHours {
         self.conclude(db, found).await
     }
 
-    /// Of hours of which the archive alone has anything, and that is no tick. `example`: an object.
+    /// Explains hours of which only the archive has anything, and that is no tick. `example`: an
+    /// object.
     ///
     /// # Errors
     /// As [`RequestedHours::explain_rejected`].

@@ -4,7 +4,7 @@
 //! Kafka are asked. Of a span that none of them has anything of nothing is found: it is passed
 //! over, which three questions tell of decades.
 
-use super::topic::Topic;
+use super::topic::ComparedTopic;
 use hourly::archive::PrefixTemplate;
 use hourly::flags::HourPlan;
 use hourly::hour::Hour;
@@ -23,10 +23,10 @@ pub type Folders = Vec<(PrefixTemplate, BTreeSet<String>)>;
 #[derive(Debug)]
 pub struct PresentHours {
     folders: Folders,
-    /// Hours of which there is something beside those.
+    /// Hours of which there is something other than those.
     hours: BTreeSet<Hour>,
     plan: HourPlan,
-    /// The first hour that tables have, behind those that were asked for; the window's end where
+    /// The first hour that tables have, after those that were asked for; the window's end where
     /// there is none.
     next_row: Option<Hour>,
 }
@@ -39,8 +39,8 @@ impl PresentHours {
     /// Asks Kafka of all of the window, and which hours the lake alone has.
     ///
     /// # Errors
-    /// Where the database or Kafka fails; here and below.
-    pub async fn ask(&mut self, db: &mut BatchDb, topics: &[Topic]) -> Result<(), Failure> {
+    /// Where the database or Kafka fails.
+    pub async fn ask(&mut self, db: &mut BatchDb, topics: &[ComparedTopic]) -> Result<(), Failure> {
         for topic in topics {
             let held = topic.held(&self.plan.window).await?;
             self.add(held.into_iter().flat_map(Hour::each));
@@ -56,6 +56,9 @@ impl PresentHours {
     }
 
     /// Whether no side has anything of some hours. They come in order of time.
+    ///
+    /// # Errors
+    /// Where the database or Kafka fails.
     pub async fn is_empty(
         &mut self,
         db: &mut BatchDb,

@@ -25,7 +25,7 @@ impl PreviousSpan {
     }
 
     /// Takes in those of a span of hours. What lies before all of them is asked for no longer;
-    /// what lies behind may be of late ticks, and is asked for when their turn comes.
+    /// what lies after may be of late ticks, and is asked for when their turn comes.
     pub fn add(&mut self, partition: i32, messages: &RoaringTreemap) {
         let Some(first) = messages.min() else { return };
         let known = self.messages.entry(partition).or_default();

@@ -30,7 +30,7 @@ impl Sources<'_> {
     /// what may be there of its hours. `None`: each of them is to be looked at.
     ///
     /// # Errors
-    /// Where the database or the store fails; here and below.
+    /// Where the database or the store fails.
     pub async fn shorten(&mut self, plan: &mut HourPlan) -> Result<Option<PresentHours>, Failure> {
         if Hour::each(plan.window.clone()).count() <= LONG_HOURS {
             return Ok(None);
@@ -56,6 +56,9 @@ impl Sources<'_> {
 
     /// The hours before the usual window that batch-layer has computed from the window's objects,
     /// in order of time: days' ticks are of midnight, whenever they were sent.
+    ///
+    /// # Errors
+    /// Where the database or the store fails.
     pub async fn before(&mut self, plan: &HourPlan) -> Result<Vec<Hour>, Failure> {
         if !plan.is_default {
             return Ok(Vec::new());

@@ -5,7 +5,7 @@ use super::kept::StoredSums;
 use super::lake::{self, Expected, LakeComparison};
 use super::rejects;
 use super::tables;
-use super::topic::{Topic, TopicHoldings};
+use super::topic::{ComparedTopic, TopicHoldings};
 use super::verification::Verification;
 use common::Timestamp;
 use hourly::hour::Hour;
@@ -120,7 +120,7 @@ impl Verification {
         let sources: Option<Vec<i16>> = self
             .topics
             .iter()
-            .map(Topic::sources)
+            .map(ComparedTopic::sources)
             .collect::<Option<Vec<_>>>()
             .map(|sources| sources.concat());
         for hour in Hour::each(hours) {

@@ -1,5 +1,5 @@
 //! [`RecordedHour`]: what `batch_hours` says of the objects and records that an hour was computed
-//! from, beside what the index and the hour's sums have.
+//! from, in addition to what the index and the hour's sums have.
 //!
 //! Not looked at: `duplicates` and `conflicts`, which only the run knows that read the objects.
 

@@ -30,7 +30,7 @@ struct Lines {
 type MessagesByPartition = BTreeMap<i32, RoaringTreemap>;
 
 impl NonTicks {
-    /// Those of some places whose lines were rejected, by reason, each with the sentence of one.
+    /// The places, of some, whose lines were rejected, by reason, each with the sentence of one.
     pub fn among(&self, partition: i32, asked: &RoaringTreemap) -> Vec<(RoaringTreemap, String)> {
         let of_partition = self.0.iter().filter(|((of, _), _)| *of == partition);
         let mut left = asked.clone();

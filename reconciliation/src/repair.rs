@@ -11,7 +11,7 @@ use hourly::hour::Hour;
 use hourly::index::BatchDb;
 use service::Failure;
 use service::pg::bars::{Columns, Row};
-use service::pg::{self, Timestamptz, in_time};
+use service::pg::{self, Limits, Timestamptz, in_time};
 use service::words::counted;
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
@@ -140,12 +140,10 @@ async fn try_repair(
     with_minutes: bool,
 ) -> Result<Repair, sqlx::Error> {
     // Of arrays that it has not seen a plan expects ten elements; there are thousands.
-    let begin = format!(
-        "begin isolation level repeatable read; set local plan_cache_mode = force_custom_plan;
-         set local statement_timeout = {}; set local lock_timeout = {}",
-        patience.as_millis(),
-        (patience / LOCK_TIMEOUT_PART).as_millis()
-    );
+    let settings = [("plan_cache_mode", "force_custom_plan")];
+    let limits =
+        Limits { lock: Some(patience / LOCK_TIMEOUT_PART), statement: Some(patience), idle: None };
+    let begin = limits.begin_statement_at("repeatable read", &settings);
     let mut transaction = in_time(patience, connection.begin_with(AssertSqlSafe(begin))).await?;
     // Before the snapshot: a day that is dropped later than that is waited with, one that is gone
     // has no ticks in it.

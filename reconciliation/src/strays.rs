@@ -3,7 +3,7 @@
 use super::hour_span::{HourSpan, TableDifferences};
 use super::minutes;
 use super::recorded::RecordedHour;
-use super::symbols::SymbolNumbers;
+use super::symbols::NamedSymbols;
 use super::tables::{self, ANEW, Derived, Sources};
 use super::topic::TopicHoldings;
 use super::verification::Verification;
@@ -130,7 +130,7 @@ impl Verification {
     }
 }
 
-fn note_strays(found: &mut Vec<String>, table: &str, symbols: &SymbolNumbers, what: &str) {
+fn note_strays(found: &mut Vec<String>, table: &str, symbols: &NamedSymbols, what: &str) {
     if !symbols.is_empty() {
         found.push(symbols.describe_rows(table, what));
     }

@@ -1,6 +1,6 @@
 //! What PostgreSQL holds of the hours.
 
-use super::symbols::{ALL_SYMBOLS, SymbolNumbers, SymbolRange, parts};
+use super::symbols::{ALL_SYMBOLS, NamedSymbols, SymbolRange, parts};
 use common::{Bar, Place, SymbolMap, Timestamp};
 use hourly::checksum::TickContent;
 use hourly::holdings::{Holdings, OffsetsByHour, are_few};
@@ -151,7 +151,7 @@ pub async fn each_tick(
 /// checksums.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn read_among(
     db: &mut BatchDb,
     hour: Hour,
@@ -190,7 +190,7 @@ async fn read_ticks(
 /// Adds the ticks of `realtime_stock` in an hour to `holdings`.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn read_realtime(
     db: &mut BatchDb,
     hour: Hour,
@@ -235,6 +235,9 @@ fn content(row: &PgRow) -> Result<TickContent<'_>, sqlx::Error> {
 }
 
 /// What was computed of an hour. `location`: that of the archive.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn computed(
     db: &mut BatchDb,
     hour: Hour,
@@ -273,8 +276,8 @@ pub async fn computed(
 pub enum Derived {
     Summary,
     HourBars,
-    /// `hour_bars` beside the archive, whose numbers went through 64-bit floats. Without order,
-    /// open and close are not compared.
+    /// `hour_bars` compared with the archive, whose numbers went through 64-bit floats. Without
+    /// order, open and close are not compared.
     Archived {
         is_ordered: bool,
     },
@@ -355,16 +358,19 @@ fn differ_beyond_floats(is_ordered: bool) -> String {
 }
 
 /// The symbols of an hour of which a table says something else than the ticks.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn find_differing(
     db: &mut BatchDb,
     hour: Hour,
     table: Derived,
     expected: &SymbolMap<Bar>,
-) -> Result<SymbolNumbers, Failure> {
+) -> Result<NamedSymbols, Failure> {
     let mut bars: Vec<Row<'_>> =
         expected.iter().map(|(symbol, bar)| (symbol.as_str(), hour.start(), bar)).collect();
     bars.sort_unstable_by_key(|(symbol, ..)| *symbol);
-    let (mut found, doing) = (SymbolNumbers::default(), format!("reading {} in", table.name()));
+    let (mut found, doing) = (NamedSymbols::default(), format!("reading {} in", table.name()));
     for part in parts(&bars, ALL_SYMBOLS, SYMBOLS_AT_ONCE, |(symbol, ..)| symbol) {
         let differing = db.query(&doing, async |connection| {
             find_differing_of_part(connection, hour, table, part).await
@@ -375,7 +381,10 @@ pub async fn find_differing(
 }
 
 /// The symbols of an hour of which its minutes, put together, say something else than the hour.
-pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<SymbolNumbers, Failure> {
+///
+/// # Errors
+/// Where the database fails.
+pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<NamedSymbols, Failure> {
     let end = |of: &str, way: &str| {
         let names =
             ["timestamp", "partition", "offset", "index"].map(|name| format!("{of}_{name}"));
@@ -404,7 +413,7 @@ pub async fn minutes_beside_hours(db: &mut BatchDb, hour: Hour) -> Result<Symbol
         .bind(Timestamptz(hour.start()))
         .bind(Timestamptz(hour.plus(1).start()));
     let symbols: Vec<String> = db.fetch_all("reading minute_bars in", statement).await?;
-    let mut named = SymbolNumbers::default();
+    let mut named = NamedSymbols::default();
     named.extend(symbols);
     Ok(named)
 }
@@ -426,6 +435,9 @@ async fn find_differing_of_part(
 }
 
 /// All that is read until [`end_snapshot`] is of one moment, which is given back.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn begin_snapshot(db: &mut BatchDb) -> Result<Timestamp, Failure> {
     db.query("reading", async |connection| {
         pg::begin_snapshot(connection).await?;
@@ -435,11 +447,16 @@ pub async fn begin_snapshot(db: &mut BatchDb) -> Result<Timestamp, Failure> {
     .await
 }
 
+/// # Errors
+/// Where the database fails.
 pub async fn end_snapshot(db: &mut BatchDb) -> Result<(), Failure> {
     db.query("reading", async |connection| pg::end_snapshot(connection).await).await
 }
 
 /// The next offset that the speed layer will write, by partition.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn next_offsets(
     db: &mut BatchDb,
     groups: &[String],
@@ -481,6 +498,9 @@ type GapRow = (i32, i64, i64, Option<Timestamptz>);
 
 /// A gap of a topic that was created again, or is read from another cluster, says nothing of the
 /// offsets that it has since.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn gaps(db: &mut BatchDb, groups: &[String], topic: &str) -> Result<Gaps, Failure> {
     let statement = pg::query_as(include_str!("../sql/gaps.sql")).bind(groups).bind(topic);
     let rows: Vec<GapRow> = db.fetch_all("reading kafka_gaps in", statement).await?;
@@ -495,6 +515,9 @@ pub async fn gaps(db: &mut BatchDb, groups: &[String], topic: &str) -> Result<Ga
 const READING_SOURCES: &str = "reading kafka_sources in";
 
 /// The consumer groups that have written a topic.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn groups(db: &mut BatchDb, topic: &str) -> Result<Vec<String>, Failure> {
     let statement =
         pg::query_scalar("select distinct group_id from kafka_sources where topic = $1 order by 1")
@@ -504,6 +527,9 @@ pub async fn groups(db: &mut BatchDb, topic: &str) -> Result<Vec<String>, Failur
 
 /// Kafka's id of a topic as it was read last; empty where the brokers did not tell it, or nobody
 /// has read it.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn newest_topic_id(db: &mut BatchDb, topic: &str) -> Result<String, Failure> {
     let statement = pg::query_scalar(include_str!("../sql/topic_id.sql")).bind(topic);
     let id: Option<String> = db.fetch_optional(READING_SOURCES, statement).await?;
@@ -511,6 +537,9 @@ pub async fn newest_topic_id(db: &mut BatchDb, topic: &str) -> Result<String, Fa
 }
 
 /// The sources of a topic, the newest last: it has another one whenever it was created again.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn sources(db: &mut BatchDb, topic: &str) -> Result<Vec<i16>, Failure> {
     let statement = pg::query_scalar(
         "select source from kafka_sources where topic = $1 order by first_seen_at, source",
@@ -519,7 +548,10 @@ pub async fn sources(db: &mut BatchDb, topic: &str) -> Result<Vec<i16>, Failure>
     db.fetch_all(READING_SOURCES, statement).await
 }
 
-/// The topics that the database has beside `named`.
+/// The topics that the database has other than `named`.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn topics_beside(db: &mut BatchDb, named: &[String]) -> Result<Vec<String>, Failure> {
     let statement =
         pg::query_scalar("select distinct topic from kafka_sources where topic <> all ($1)")
@@ -528,6 +560,9 @@ pub async fn topics_beside(db: &mut BatchDb, named: &[String]) -> Result<Vec<Str
 }
 
 /// The topics of which `realtime_stock` has ticks of other sources in an hour.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn other_topics(
     db: &mut BatchDb,
     hour: Hour,
@@ -541,6 +576,9 @@ pub async fn other_topics(
 }
 
 /// The places of what is in `rejected_ticks` of messages from one offset to another.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn rejected(
     db: &mut BatchDb,
     topic: &str,
@@ -562,6 +600,9 @@ pub async fn rejected(
 const VALUES_READ: usize = 10_000;
 
 /// What is in `rejected_ticks` at some places, the first of them, as far as it was kept whole.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn rejected_values(
     db: &mut BatchDb,
     topic: &str,
@@ -581,6 +622,9 @@ pub async fn rejected_values(
 
 /// How many bytes what is in `rejected_ticks` as a message's first element has, by the offset
 /// of the message: the whole message's length, where that was rejected.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn rejected_lengths(
     db: &mut BatchDb,
     topic: &str,
@@ -601,6 +645,9 @@ pub async fn rejected_lengths(
 }
 
 /// When Kafka took some rejected messages, as far as that is known, by offset.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn rejected_times(
     db: &mut BatchDb,
     topic: &str,
@@ -622,6 +669,9 @@ pub async fn rejected_times(
 }
 
 /// Those of some messages that have a tick in `realtime_stock`, in an hour.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn realtime_in(
     db: &mut BatchDb,
     hour: Hour,
@@ -646,6 +696,9 @@ pub async fn realtime_in(
 
 /// The messages from one offset to another that have a tick in `realtime_stock`, in whatever hour.
 /// There is no index for that: it reads every day there is.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn realtime_anywhere(
     db: &mut BatchDb,
     (partition, sources): (i32, Sources<'_>),
@@ -663,6 +716,9 @@ pub async fn realtime_anywhere(
 }
 
 /// The hours of the days that retention has dropped from `realtime_stock`.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn dropped_hours(db: &mut BatchDb) -> Result<BTreeSet<Hour>, Failure> {
     let statement = pg::query_scalar("select day::timestamp at time zone 'UTC' from dropped_days");
     let days: Vec<Timestamptz> = db.fetch_all("reading dropped_days in", statement).await?;
@@ -670,7 +726,10 @@ pub async fn dropped_hours(db: &mut BatchDb) -> Result<BTreeSet<Hour>, Failure> 
     Ok(days.into_iter().map(Hour::from).flat_map(hours).collect())
 }
 
-/// From the smallest offset of each source in some hours to behind the largest.
+/// From the smallest offset of each source in some hours to after the largest.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn source_spans(
     db: &mut BatchDb,
     hours: &Range<Hour>,
@@ -686,7 +745,7 @@ pub async fn source_spans(
     Ok(spans.into_iter().map(span).collect())
 }
 
-/// From the smallest offset of the messages that some places are in to behind the largest.
+/// From the smallest offset of the messages that some places are in to after the largest.
 pub fn hull(places: &RoaringTreemap) -> Option<Range<u64>> {
     let messages = places::messages(places);
     Some(messages.min()?..messages.max()? + 1)

@@ -1,4 +1,4 @@
-//! [`Topic`]: what is known of one topic, and what its two sides hold of a span of hours.
+//! [`ComparedTopic`]: what is known of one topic, and what its two sides hold of a span of hours.
 
 use super::archive::{Archive, Archived};
 use super::args::KafkaArgs;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// The default topic, if the database does not name one either.
 const USUAL_TOPIC: &str = "stock_prices";
 
-pub struct Topic {
+pub struct ComparedTopic {
     pub name: String,
     /// Its sources, where it is told apart from others. `None`: all that there is belongs to it.
     sources: Option<Vec<i16>>,
@@ -60,8 +60,8 @@ pub struct TopicHoldings {
     /// What some of the ticks say that are in blocks whose values differ.
     pub differing_values: [Holdings; 2],
     pub spans: BTreeMap<i32, LogRange>,
-    /// What Kafka has of a topic that was created again since it was read: no offset of it is one of
-    /// those that are known.
+    /// What Kafka has of a topic that was created again since it was read: no offset of it is one
+    /// of those that are known.
     pub of_new_topic: BTreeMap<i32, LogRange>,
     pub lost: Lost,
     /// Ticks of `realtime_stock` that are none in the archive.
@@ -146,7 +146,10 @@ pub async fn name(db: &mut BatchDb, args: &mut KafkaArgs) -> Result<(), Failure>
 ///
 /// # Errors
 /// Where the database fails, or a topic is not there.
-pub async fn open_all(db: &mut BatchDb, args: &KafkaArgs) -> Result<(Vec<Topic>, bool), Failure> {
+pub async fn open_all(
+    db: &mut BatchDb,
+    args: &KafkaArgs,
+) -> Result<(Vec<ComparedTopic>, bool), Failure> {
     let (mut topics, mut is_away) = (Vec::new(), false);
     let is_alone =
         args.topic.len() == 1 && tables::topics_beside(db, &args.topic).await?.is_empty();
@@ -164,7 +167,7 @@ pub async fn open_all(db: &mut BatchDb, args: &KafkaArgs) -> Result<(Vec<Topic>,
             ![&log.topic_id, &newest].contains(&&String::new()) && log.topic_id != newest
         };
         let known_sources = tables::sources(db, name).await?;
-        topics.push(Topic {
+        topics.push(ComparedTopic {
             name: name.clone(),
             sources: (!is_alone).then(|| known_sources.clone()),
             known_sources,
@@ -210,7 +213,7 @@ async fn connect(args: &KafkaArgs, topic: &str) -> Result<KafkaAccess, Failure> 
     asked.map_err(Failure::Infrastructure)?
 }
 
-impl Topic {
+impl ComparedTopic {
     /// The name that its objects have; `None` where all objects are its own.
     pub fn of_objects(&self) -> Option<&str> {
         self.sources.as_ref().map(|_| &*self.name)
@@ -249,7 +252,7 @@ impl Topic {
     /// for.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn read_realtime(
         &self,
         db: &mut BatchDb,
@@ -267,6 +270,9 @@ impl Topic {
     }
 
     /// Reads those ticks of `realtime_stock` once more whose block tells nothing of them.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn read_blurred(
         &self,
         db: &mut BatchDb,
@@ -293,6 +299,9 @@ impl Topic {
     }
 
     /// What `realtime_stock` has at some places.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn read_among(
         &self,
         db: &mut BatchDb,
@@ -312,7 +321,7 @@ impl Topic {
         self.of_objects().is_none_or(|name| name == of || (of.is_empty() && self.is_only_one))
     }
 
-    /// Those of an hour's places that are its own, by partition.
+    /// The places of an hour that are its own, by partition.
     pub fn own_places(&self, hour: Hour, all: &Offsets) -> OffsetsByHour {
         let mut own = OffsetsByHour::new();
         for (_, partition, offsets) in all.iter().filter(|(of, ..)| self.owns(of)) {
@@ -335,6 +344,9 @@ impl Topic {
     }
 
     /// Asks Kafka and the tables about what the sides do not tell.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn ask(
         &self,
         db: &mut BatchDb,
@@ -371,8 +383,8 @@ impl Topic {
         Ok(())
     }
 
-    /// What there is to say of an hour of which Kafka has messages of a topic that was created again
-    /// since it was read.
+    /// What there is to say of an hour of which Kafka has messages of a topic that was created
+    /// again since it was read.
     pub fn describe_anew(
         &self,
         hour: Hour,
@@ -395,7 +407,10 @@ impl Topic {
         })
     }
 
-    /// Those of some hours of which Kafka may have anything, in spans.
+    /// The hours, of some, of which Kafka may have anything, in spans.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn held(&self, hours: &Range<Hour>) -> Result<Vec<Range<Hour>>, Failure> {
         self.ask_kafka(hours, Log::held).await
     }
@@ -469,7 +484,7 @@ impl Topic {
         Ok(())
     }
 
-    /// Those of some rejected values that are ticks by this comparison's flags, as far as the
+    /// The rejected values, of some, that are ticks by this comparison's flags, as far as the
     /// values alone tell it, and those that are none. Not every value was kept whole.
     async fn ticks_among(
         &self,

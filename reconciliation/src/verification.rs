@@ -12,7 +12,7 @@ use super::repair::{self, Repair};
 use super::report::Printer;
 use super::stop::stopped_comparing;
 use super::store;
-use super::topic::{Topic, TopicHoldings};
+use super::topic::{ComparedTopic, TopicHoldings};
 use hourly::flags::HourPlan;
 use hourly::hour::Hour;
 use hourly::index::BatchDb;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 /// What all hours have in common.
 pub struct Verification {
-    pub topics: Vec<Topic>,
+    pub topics: Vec<ComparedTopic>,
     pub archive: Archive,
     pub db: BatchDb,
     /// Hours before the window that are compared, too.
@@ -59,7 +59,7 @@ impl Verification {
         self.there.iter_mut().for_each(|there| there.add(indicators.strays.keys().copied()));
         while let Some(hours) = spans.current() {
             if spans.are_apart() {
-                self.topics.iter_mut().for_each(Topic::begin_anew);
+                self.topics.iter_mut().for_each(ComparedTopic::begin_anew);
             }
             if self.is_empty(&hours).await? {
                 spans.advance();

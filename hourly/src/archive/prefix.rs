@@ -244,7 +244,7 @@ mod tests {
             "%Y-%m-%d-%H-%M/",
             "%Y-%m-%d-%!/",
             "%s/",
-            // Twelve hours, centuries, years of weeks: a folder of hours that are not beside one
+            // Twelve hours, centuries, years of weeks: a folder of hours that are not next to one
             // another, or of none.
             "%Y-%m-%d-%I/",
             "%Y%j%I/",

@@ -277,11 +277,8 @@ impl S3Store {
     async fn ask_for_credentials(&self) -> Result<(), StoreError> {
         let Some(provider) = &self.credentials else { return Ok(()) };
         let asked = tokio::time::timeout(CREDENTIALS_TIMEOUT, provider.provide_credentials()).await;
-        let error = match asked {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => error,
-            Err(_) => CredentialsError::provider_timed_out(CREDENTIALS_TIMEOUT),
-        };
+        let timed_out = |_| Err(CredentialsError::provider_timed_out(CREDENTIALS_TIMEOUT));
+        let Err(error) = asked.unwrap_or_else(timed_out) else { return Ok(()) };
         let (hint, is_refusal) = no_credentials(&error);
         let cause = anyhow::anyhow!("{}", innermost(&error));
         let error = cause.context(format!("cannot sign requests to {}: {hint}", self.address));
@@ -320,7 +317,7 @@ impl S3Store {
         )
     }
 
-    /// The same of what changes the store.
+    /// Sorts an error of a request that changes the store.
     fn sort_write_error<E>(&self, what: &str, error: SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,

@@ -36,8 +36,8 @@ impl Twin {
     }
 }
 
-/// Those objects of a listing that are not alone with their names, by key: of the newest the newest
-/// of the others, of each other the newest.
+/// The objects of a listing that share their names with others, by key: for the newest, the newest
+/// of the others; for each other, the newest.
 #[must_use]
 pub fn find_twins<'a>(
     listing: impl Iterator<Item = &'a Object> + Clone,
@@ -74,8 +74,8 @@ fn of_one_name(mut all: Vec<&Object>) -> Vec<(Arc<str>, Twin)> {
     all.iter().map(twin).collect()
 }
 
-/// Of two of one time the first by key counts. What tells none was stored just now, for all that is
-/// known.
+/// If two have the same time, the first by key counts. One without a time counts as stored just
+/// now.
 fn rank(object: &Object) -> (bool, Option<Timestamp>, Reverse<&str>) {
     (object.last_modified.is_none(), object.last_modified, Reverse(&*object.key))
 }

@@ -59,8 +59,8 @@ impl ConflictSearch<'_> {
         Ok(conflicts)
     }
 
-    /// Those of some offsets of a partition of which different things are told; and whether another
-    /// symbol or time is.
+    /// The offsets, of some of a partition, whose records differ between objects; and whether
+    /// symbol or time do.
     async fn compare(
         &self,
         topic: &str,

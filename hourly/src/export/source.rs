@@ -91,7 +91,7 @@ impl Source {
     /// Where the ticks of an hour are.
     ///
     /// # Errors
-    /// Where the database or the store fails, here and below; an object that cannot be read is one
+    /// Where the database or the store fails; an object that cannot be read is one
     /// of the hour's lacks.
     pub async fn of_hour(&mut self, hour: Hour, known: &KnownHour) -> Result<HourTicks, Failure> {
         let mut of = HourTicks::of(hour);

@@ -28,7 +28,7 @@ impl BatchDb {
     /// Lets the server end a statement that nobody waits for any more.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn limit_statements(&mut self) -> Result<(), Failure> {
         if !pg::has_a_session() {
             // What writes brings its limit along (`transaction::begin_locked`).
@@ -49,6 +49,9 @@ impl BatchDb {
 
     /// Runs `task` within the statement timeout. `doing` describes it in errors, up to the
     /// database's name, as in "reading the index in".
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn query<T>(
         &mut self,
         doing: &str,
@@ -60,6 +63,9 @@ impl BatchDb {
 
     /// Runs a task of several statements; the task applies the timeout to each itself, as
     /// [`each_row`] does.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn steps<T>(
         &mut self,
         doing: &str,
@@ -70,6 +76,9 @@ impl BatchDb {
     }
 
     /// The rows of one statement.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn fetch_all<S: Rows>(
         &mut self,
         doing: &str,
@@ -79,6 +88,9 @@ impl BatchDb {
     }
 
     /// What `decode` makes of the rows of one statement.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn read_all<S: Rows, T>(
         &mut self,
         doing: &str,
@@ -92,6 +104,9 @@ impl BatchDb {
     }
 
     /// The first row of one statement, which must be there.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn fetch_one<S: Rows>(
         &mut self,
         doing: &str,
@@ -101,6 +116,9 @@ impl BatchDb {
     }
 
     /// Its first row, if any.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn fetch_optional<S: Rows>(
         &mut self,
         doing: &str,
@@ -110,6 +128,9 @@ impl BatchDb {
     }
 
     /// What `decode` makes of it.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn read_optional<S: Rows, T>(
         &mut self,
         doing: &str,
@@ -124,6 +145,9 @@ impl BatchDb {
 
     /// Does `task` in one transaction of the run's, which keeps others from what `lock` says, and
     /// lasts as long as a statement may take.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn transact<T>(
         &mut self,
         doing: &str,
@@ -137,6 +161,9 @@ impl BatchDb {
     }
 
     /// The same, where `task` says how the transaction ends.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn transact_or_undo<T>(
         &mut self,
         doing: &str,
@@ -151,6 +178,9 @@ impl BatchDb {
     }
 
     /// A statement that writes on its own. Gives how many rows it has touched.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn write(&mut self, table: &str, statement: Statement<'_>) -> Result<u64, Failure> {
         self.transact(&format!("writing {table} in"), TransactionLock::Index, async |transaction| {
             Ok(statement.execute(transaction).await?.rows_affected())

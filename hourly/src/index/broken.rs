@@ -29,7 +29,7 @@ impl BatchDb {
     /// known.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn note_broken(
         &mut self,
         object: &Object,
@@ -46,6 +46,9 @@ impl BatchDb {
     }
 
     /// Forgets that objects could not be read.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn mend(&mut self, keys: &[String]) -> Result<(), Failure> {
         if keys.is_empty() {
             return Ok(());
@@ -54,6 +57,9 @@ impl BatchDb {
     }
 
     /// The folders that hold broken objects, each with their keys.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn broken(&mut self) -> Result<FxHashMap<Arc<str>, Vec<String>>, Failure> {
         let statement = pg::query_as("select folder, key from broken_objects");
         let rows: Vec<(String, String)> =
@@ -66,11 +72,17 @@ impl BatchDb {
     }
 
     /// What is broken in the end.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn broken_summary(&mut self) -> Result<BrokenSummary, Failure> {
         self.query("reading broken_objects in", summary).await
     }
 
     /// The hours that broken objects hold back.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn blocked_hours(&mut self) -> Result<BTreeSet<Hour>, Failure> {
         let statement = pg::query_scalar("select distinct hour from blocked_hours");
         let hours: Vec<Timestamptz> = self.fetch_all("reading blocked_hours in", statement).await?;

@@ -48,7 +48,7 @@ pub struct IndexedObject {
 pub struct IndexedHour {
     pub hour: Hour,
     pub ticks: u64,
-    /// Those of them that do not tell their offset.
+    /// Ticks without an offset.
     pub without_offsets: u64,
     /// The times of the first and of the last of them.
     pub span: RangeInclusive<Timestamp>,
@@ -296,7 +296,7 @@ struct Version {
     taken_in: i64,
 }
 
-/// Those of some objects.
+/// The versions of some objects that are in sums.
 async fn read_summed(
     transaction: &mut PgTransaction<'_>,
     entries: &[IndexedObject],
@@ -571,8 +571,8 @@ where
 }
 
 /// Objects that were deleted because the lake has their ticks are there again, with all of these.
-/// Of one that came again with fewer, as a sink writes an object by its first part, the lake has
-/// the others still.
+/// If one came again with fewer, as a sink writes an object by its first part, the lake still has
+/// the others.
 async fn forget_covered<K>(
     transaction: &mut PgTransaction<'_>,
     keys: &[K],

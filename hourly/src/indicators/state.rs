@@ -29,13 +29,13 @@ pub const COLUMNS: [&str; 14] = [
 /// A bar's [`COLUMNS`]; `None` before the first bar for which a column is defined.
 pub type BarValues = [Option<f64>; COLUMNS.len()];
 
-/// Of the layout of bytes and of what the numbers mean. A state with another one is as if it had
-/// not been kept.
+/// Version of the layout of bytes and of the meaning of the numbers. A state with another one is as
+/// if it had not been kept.
 const VERSION: u8 = 1;
 
 /// The longest window that is looked back at.
 const WINDOW: usize = 50;
-/// Of RSI and ATR.
+/// Periods of RSI and ATR (Wilder 1978).
 const WILDER: u64 = 14;
 /// MACD's slow average is begun with 26 bars, its fast one with the last 12 of them.
 const FAST_BEGINS: u64 = 14;
@@ -81,8 +81,8 @@ struct Closes {
     count: u64,
 }
 
-/// A variance over the last 20 closes: sums of their distances from `shift`, which are computed again
-/// now and then.
+/// A variance over the last 20 closes: sums of their distances from `shift`, which are computed
+/// again now and then.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Bands {
     shift: f64,
@@ -362,7 +362,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// Up to 1,500 bars: walks, stretches on which nothing moves, leaps, and prices of pennies
-    /// beside those of millions.
+    /// next to those of millions.
     fn some_bars() -> impl Strategy<Value = Vec<Bar>> {
         let kind =
             prop_oneof![3 => Just(1_i64), 1 => Just(0), 1 => Just(1000), 1 => Just(100_000_000)];

@@ -1,6 +1,6 @@
 //! An hour's ticks out of the objects that hold them, symbol by symbol in the order of time.
 //!
-//! Of the hours before and behind it the ticks nearest to it come along, as a margin for those at
+//! Of the hours before and after it the ticks nearest to it come along, as a margin for those at
 //! its ends.
 
 use crate::checksum::TickContent;
@@ -40,9 +40,9 @@ pub struct CollectedTick {
     pub after_sequence: u64,
     /// What its conditions say.
     pub sale: Sale,
-    /// Of those that are known; [`UNKNOWN_TOPIC`] and above: of none.
+    /// Index of the topic among the known ones; [`UNKNOWN_TOPIC`] and above: none of them.
     pub topic: u8,
-    /// Of its object among all in the order of their keys, and of its line in that.
+    /// Number of its object in the order of keys, and of its line in the object.
     pub order: (u32, u32),
     /// Whether the line has an offset. If not, the place is derived from the object's name and the
     /// lines before it.
@@ -83,7 +83,7 @@ pub struct TickSelection {
     pub conditions: Arc<Conditions>,
     /// Whether those before it are among them.
     pub with_before: bool,
-    /// Of which is to be said whether there are ticks in them.
+    /// Pauses that are searched for ticks.
     pub pauses: Arc<Pauses>,
 }
 
@@ -158,7 +158,7 @@ pub struct ObjectRank {
 pub struct CollectedTicks {
     pub symbols: Vec<Box<str>>,
     pub ticks: Vec<CollectedTick>,
-    /// Of pauses, by their numbers, the seconds in which it has ticks.
+    /// The seconds of each pause, by number, in which it has ticks.
     pub interrupted: Interrupted,
 }
 
@@ -377,7 +377,7 @@ pub struct GatheredTicks {
     ticks: Vec<CollectedTick>,
     /// With so many some may be there twice.
     room: usize,
-    /// Of pauses, by their numbers, the seconds in which there are ticks.
+    /// The seconds of each pause, by number, in which there are ticks.
     pub interrupted: Interrupted,
 }
 
@@ -456,7 +456,7 @@ mod tests {
         }
     }
 
-    /// Adds the tick of a second behind the hour's begin, so many times.
+    /// Adds the tick of a second after the hour's begin, so many times.
     fn add(collecting: &mut Collecting, (second, offset): (i64, i64), times: usize) {
         let at = collecting.wanted.hour.start().plus_micros(second * 1_000_000).to_string();
         let line = format!(r#"{{"symbol":"A","timestamp":"{at}","price":1,"volume":1}}"#);
@@ -490,7 +490,7 @@ mod tests {
         assert_eq!(first.collect::<Vec<_>>(), [(0, 0), (1, 0)]);
     }
 
-    /// What is left of ticks at these seconds behind the hour's begin, each the one tick of an
+    /// What is left of ticks at these seconds after the hour's begin, each the one tick of an
     /// object.
     fn left(seconds: impl IntoIterator<Item = i64>) -> Vec<i64> {
         let hour = Hour::of(Timestamp::from_micros(1_748_822_400_000_000));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 /// Ticks that are in memory at once: 120 MB.
 const TICKS_AT_ONCE: u64 = 1_000_000;
-/// The same of symbols, for the sake of their margins.
+/// Symbols that are judged at once, at most, because of their margins.
 const SYMBOLS_AT_ONCE: usize = 10_000;
 /// How often the objects of an hour are read that is too large to be judged whole.
 const READS: usize = 4;

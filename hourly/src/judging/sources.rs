@@ -70,7 +70,7 @@ pub struct DueHours {
 /// The hours that are to be judged now and can be: those of the window, and as many `older` ones.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn find_due_hours(
     db: &mut BatchDb,
     from: (Option<&Lake>, &Reader),
@@ -106,7 +106,10 @@ fn some(many: usize, few: usize, seed: u64) -> Vec<usize> {
     (0..first).chain((0..by_chance).map(|number| first + (start + number) % left)).collect()
 }
 
-/// Those of some hours whose raw objects are gone and for which the lake stands.
+/// The hours, of some, whose raw objects are gone and which the lake covers.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn lake_hours(
     db: &mut BatchDb,
     (lake, reader): (Option<&Lake>, &Reader),
@@ -118,7 +121,10 @@ pub async fn lake_hours(
     lake.covers(db, hours, Required { decode_rules, location: &location }).await
 }
 
-/// What has ticks of the hour before, of an hour, and of the one behind it.
+/// What has ticks of the hour before, of an hour, and of the one after it.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn read_three_hours(
     db: &mut BatchDb,
     from: (Option<&Lake>, &Reader),
@@ -153,7 +159,7 @@ pub fn reads(hours: [HourSources; 3], decode_rules: &str) -> Vec<TickSource> {
 /// What a raw object has of what is wanted.
 ///
 /// # Errors
-/// Where it cannot be read; here and below.
+/// Where it cannot be read.
 pub async fn read_raw(
     reader: &Reader,
     object: &Object,
@@ -164,6 +170,9 @@ pub async fn read_raw(
 }
 
 /// What an object of the lake has of it.
+///
+/// # Errors
+/// Where it cannot be read.
 pub async fn read_lake(
     (reader, lake, stop): (&Reader, Option<&Lake>, &CancellationToken),
     published: &PublishedObject,

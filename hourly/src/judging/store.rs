@@ -80,12 +80,12 @@ pub struct HourToJudge {
 
 impl BatchDb {
     /// The hours that `detectors` have to judge, newer ones first: computed hours whose ticks, or
-    /// those near them of the hours beside them, have changed since, and those of which more was
+    /// those near them of the neighbouring hours, have changed since, and those of which more was
     /// found, however old they are. What another run reads by other rules than `decode_rules` is
     /// left to that.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn to_judge(
         &mut self,
         (detectors, decode_rules): (&str, &str),
@@ -108,7 +108,10 @@ impl BatchDb {
         Ok(due.into_iter().map(of).collect())
     }
 
-    /// Those of some hours that were judged and have lost raw objects.
+    /// The hours, of some, that were judged and have lost raw objects.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn judged_without_raw(&mut self, hours: &[Hour]) -> Result<Vec<Hour>, Failure> {
         let statement = pg::query_scalar(include_str!("../../sql/judging/judged_without_raw.sql"))
             .bind(Timestamptz::all(hours.iter().map(|hour| hour.start())));
@@ -117,6 +120,9 @@ impl BatchDb {
     }
 
     /// What was found in an hour's ticks as they came.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn findings_of(&mut self, hour: Hour) -> Result<Vec<FindingRow>, Failure> {
         let kinds = Kind::CAUSAL.map(Kind::name);
         let statement = pg::query(include_str!("../../sql/judging/findings.sql"))
@@ -126,7 +132,10 @@ impl BatchDb {
         self.read_all("reading anomalies in", statement, found).await
     }
 
-    /// The sources of each topic, newer ones behind older ones.
+    /// The sources of each topic, newer ones after older ones.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn sources(&mut self) -> Result<Vec<(String, i16)>, Failure> {
         let statement = pg::query_as("select topic, source from kafka_sources order by source");
         self.fetch_all("reading kafka_sources in", statement).await
@@ -135,6 +144,9 @@ impl BatchDb {
     /// Notes that an hour needs not be judged again, if ticks have come since for those symbols
     /// alone in which nothing was found. Not for an hour that is judged whole, or in which a market
     /// was silent: there a tick counts whosever it is.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn is_still_judged(&mut self, hour: Hour, detectors: &str) -> Result<bool, Failure> {
         let note = pg::query(include_str!("../../sql/judging/still_judged.sql"))
             .bind(Timestamptz(hour.start()))
@@ -144,6 +156,9 @@ impl BatchDb {
     }
 
     /// Writes what hindsight says of an hour in which `rows` were found.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn write_verdicts(
         &mut self,
         (hour, detectors): (Hour, &str),
@@ -210,7 +225,7 @@ async fn write(
 /// Takes back what was said of an hour that the archive no longer has.
 ///
 /// # Errors
-/// Where the database fails; here and below.
+/// Where the database fails.
 pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result<(), sqlx::Error> {
     pg::query(include_str!("../../sql/judging/delete_of_detectors.sql"))
         .bind(Timestamptz(hour.start()))
@@ -227,6 +242,9 @@ pub async fn withdraw(transaction: &mut PgTransaction<'_>, hour: Hour) -> Result
 /// Takes clean bars away that are created again when the hour is judged: those of `symbols`, whose
 /// ticks are others now; `None`: all. `is_added`: they have more ticks, and nothing else has
 /// changed.
+///
+/// # Errors
+/// Where the database fails.
 pub async fn forget_clean(
     transaction: &mut PgTransaction<'_>,
     hour: Hour,
@@ -273,7 +291,7 @@ async fn update_verdicts(
     Ok((count("confirmed"), count("withdrawn")))
 }
 
-/// Of what is found again the time stays at which it was found first. Of two ticks that are
+/// A finding that is found again keeps the time at which it was found first. Of two ticks that are
 /// presumed in one place, as those of objects that have no offsets and overlap, the odder one
 /// stands for both. Gives how many are new, and how many are gone.
 async fn replace_added(

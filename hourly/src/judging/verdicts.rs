@@ -10,7 +10,7 @@ use service::cli::Detectors;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Ticks that are looked at in one go, beside their margins.
+/// Ticks that are looked at at once, without their margins.
 const AT_ONCE: usize = 20_000;
 
 /// What of a finding decides about it.
@@ -23,10 +23,10 @@ pub struct Provisional {
     /// In people's units: a price, seconds, a minute's volume or its range.
     pub observed: f64,
     pub expected: f64,
-    /// Of a silence: the first instant at which a tick would end it earlier.
+    /// For a silence: the first instant at which a tick would end it earlier.
     pub since: Timestamp,
-    /// Of a silence: where in its time there are ticks beside the symbol's own of the hour and its
-    /// margin, each from when until when.
+    /// For a silence: when, during it, there are ticks other than the symbol's own of the hour and
+    /// its margin; each from when until when.
     pub came: Vec<(Timestamp, Timestamp)>,
 }
 
@@ -134,7 +134,7 @@ pub struct Verdicts {
     pub corrections: Vec<(usize, Finding)>,
     /// The verdict on each finding; `None`: its tick is not there.
     pub of_findings: Vec<Option<Reason>>,
-    /// Of each finding where its tick stands.
+    /// The index of each finding's tick.
     pub places: Vec<Option<usize>>,
 }
 
@@ -300,7 +300,7 @@ impl Symbol<'_> {
         self.ticks[first..].iter().map(|held| held.key.timestamp).take_while(move |at| *at < until)
     }
 
-    /// Whether all numbers that were missing came behind the tick that showed it, or elsewhere.
+    /// Whether all numbers that were missing came after the tick that showed it, or elsewhere.
     fn hole(&self, finding: &Provisional, place: usize) -> Reason {
         let Some(number) = self.ticks[place].sequence() else { return Reason::NoNumber };
         let missing = finding.score as u64;

@@ -16,7 +16,7 @@ use crate::checksum::TickContent;
 use crate::holdings::{Holdings, HourHoldings, find_difference};
 use crate::hour::Hour;
 use crate::index::BatchDb;
-use crate::ledger::{self, Begun, Counts};
+use crate::ledger::{self, Begun, RunCounts};
 use crate::lock;
 use crate::progress::size;
 use crate::reader::{Others, ReadError, Reader};
@@ -120,7 +120,7 @@ struct Compaction {
     begun_at: Timestamp,
     stop: CancellationToken,
     inventory: Inventory,
-    counts: Counts,
+    counts: RunCounts,
     /// Bytes of what was written.
     written: u64,
 }
@@ -174,7 +174,7 @@ impl Compaction {
             begun_at: Timestamp::now(),
             stop,
             inventory: Inventory::default(),
-            counts: Counts::default(),
+            counts: RunCounts::default(),
             written: 0,
         }
     }
@@ -253,7 +253,7 @@ impl Compaction {
     }
 
     fn report(&self) {
-        let Counts { hours_computed, ticks, bytes_read, .. } = self.counts;
+        let RunCounts { hours_computed, ticks, bytes_read, .. } = self.counts;
         let hours = counted(hours_computed.into(), "hour");
         let text = format!("{} read, {} written", size(bytes_read), size(self.written));
         tracing::info!(

@@ -83,7 +83,7 @@ impl DeleteCovered<'_> {
     /// frozen, and delete it yet.
     ///
     /// # Errors
-    /// Where the database fails, here and below. An object that cannot be looked for is left to the
+    /// Where the database fails. An object that cannot be looked for is left to the
     /// next run.
     pub async fn resolve_announced(&mut self) -> Result<(), Failure> {
         for (key, may_wake) in covered::announced(self.db).await? {

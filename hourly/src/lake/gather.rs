@@ -18,7 +18,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 /// The ticks of an hour, each once.
 pub struct Gathered {
     pub sorter: Sorter,
-    /// Over what they say beside prices and volume, which no other checksum is over.
+    /// Over what they say other than prices and volume, which no other checksum is over.
     pub extras: u64,
     /// What the lake must hold, with checksums by block.
     pub holdings: Holdings,
@@ -115,8 +115,8 @@ impl Gatherer {
         read.await
     }
 
-    /// Whether the object that was read last says something beside prices and volume that could not
-    /// be read.
+    /// Whether the object that was read last says something other than prices and volume that could
+    /// not be read.
     #[must_use]
     pub fn has_unread(&self) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).has_unread
@@ -159,7 +159,7 @@ pub async fn add_kept(
     Ok(gathered)
 }
 
-/// The checksum of what a tick says beside prices and volume; parts add up. 0 where that is
+/// The checksum of what a tick says other than prices and volume; parts add up. 0 where that is
 /// nothing.
 #[must_use]
 pub fn extras_of(content: &TickContent<'_>, place: Place) -> u64 {
@@ -182,7 +182,7 @@ struct Gathering {
     hour: Hour,
     gathered: Gathered,
     without_offsets: TicksWithoutOffsets,
-    /// Of the object that is read.
+    /// The origin of the object that is read.
     origin: Origin,
     /// How many ticks without a place it has brought, and how many were seen since its beginning.
     taken: u64,

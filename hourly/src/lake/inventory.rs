@@ -64,7 +64,7 @@ impl Inventory {
         self.damaged.keys().copied().chain(unknown).collect()
     }
 
-    /// Those of them of which the lake has lost ticks.
+    /// The hours of which the lake has lost ticks.
     pub fn damaged(&self) -> Vec<Hour> {
         self.damaged.keys().copied().collect()
     }

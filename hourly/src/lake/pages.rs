@@ -25,7 +25,7 @@ use parse::{error, take};
 pub struct Repeating<P: Parse> {
     pages: Box<dyn PageReader>,
     pub parse: P,
-    /// Those of the rows that were read last; `None` of a row that has none.
+    /// Values of the rows that were read last; `None` for a row without one.
     pub values: Vec<Option<P::Value>>,
     /// Some rows may have none.
     is_optional: bool,
@@ -49,7 +49,7 @@ struct Rest {
 enum PageValues {
     /// By their numbers in the dictionary.
     Numbers(Packed),
-    /// One behind the other, from somewhere on.
+    /// One after the other, from somewhere on.
     Plain(Bytes, usize),
 }
 
@@ -57,7 +57,7 @@ impl<P: Parse + Default> Repeating<P> {
     /// A column of a row group, by its number.
     ///
     /// # Errors
-    /// Where its pages cannot be found; here and below, where it is not as this program writes it.
+    /// Where its pages cannot be found, or are not as this program writes them.
     pub fn of(group: &Group<'_>, number: usize) -> Result<Self> {
         Ok(Self {
             pages: group.pages(number)?,

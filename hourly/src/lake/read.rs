@@ -26,7 +26,7 @@ use std::thread;
 const ROWS: usize = 1 << 10;
 /// The first columns, of which sums are made.
 const COLUMNS: usize = 10;
-/// Threads of one object: 20 MB each at most, beside the sums.
+/// Threads of one object: 20 MB each at most, without the sums.
 const MAX_THREADS: usize = 4;
 
 /// What is summed up.

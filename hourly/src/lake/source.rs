@@ -54,7 +54,7 @@ pub(crate) struct Lake {
 pub(crate) struct Required<'a> {
     /// How they were read.
     pub decode_rules: &'a str,
-    /// Of the store, as messages name it.
+    /// The store's address, as messages name it.
     pub location: &'a str,
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Required<'a> {
 /// none that the lake has and that is there no longer, unless it has expired.
 const COVERED: &str = include_str!("../../sql/lake/covered.sql");
 
-/// Those of the hours $1 without some of their raw objects of which the lake below $2, together
+/// The hours, of $1, without some of their raw objects, of which the lake below $2, together
 /// with the raw objects that are there, has all ticks, if they were read as $3 says from $4: no
 /// fewer ticks than the summary; no raw object that the lake had otherwise, or of which nobody can
 /// tell.
@@ -81,7 +81,7 @@ impl Lake {
     /// The hours of a range that it has whole.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn covered(
         &self,
         db: &mut BatchDb,
@@ -98,11 +98,11 @@ impl Lake {
         Ok(rows.into_iter().map(Hour::from).collect())
     }
 
-    /// Those of some hours whose raw objects are gone, and all of whose ticks are in its objects
+    /// The hours, of some, whose raw objects are gone, and all of whose ticks are in its objects
     /// and the raw ones that are there.
     ///
     /// # Errors
-    /// Where the database fails; here and below.
+    /// Where the database fails.
     pub async fn covers(
         &self,
         db: &mut BatchDb,
@@ -122,6 +122,9 @@ impl Lake {
     }
 
     /// Its objects of an hour, whether it has that whole or not.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn published_objects(
         &self,
         db: &mut BatchDb,
@@ -131,6 +134,9 @@ impl Lake {
     }
 
     /// Its objects of an hour that it has whole; `None`: it has not.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn objects(
         &self,
         db: &mut BatchDb,
@@ -145,6 +151,9 @@ impl Lake {
     }
 
     /// The keys of a folder's objects whose hours of a range are all among `covered`.
+    ///
+    /// # Errors
+    /// Where the database fails.
     pub async fn objects_kept_for_lake(
         &self,
         db: &mut BatchDb,

@@ -1,6 +1,6 @@
 //! A run's transactions: whatever is written is written [`within`] one.
 
-use service::pg;
+use service::pg::{self, Limits};
 use sqlx::postgres::{PgConnection, PgTransaction};
 use sqlx::{Acquire, Connection};
 use std::io;
@@ -8,9 +8,9 @@ use std::time::Duration;
 
 /// The first number of this program's advisory locks, "batc"; the second one says what for.
 const ADVISORY: i32 = 0x6261_7463;
-/// Those of sessions, one for each run that shares its hours.
+/// Advisory locks of sessions, one for each run that shares its hours.
 pub(super) const SESSIONS: i32 = ADVISORY + 1;
-/// Those of transactions, by which they are told to be a run's.
+/// Advisory locks of transactions, which show that they are a run's.
 pub(super) const TRANSACTIONS: i32 = ADVISORY + 2;
 const MEMBERS: i32 = 1;
 const INDEX: i32 = 2;
@@ -106,7 +106,8 @@ pub(super) async fn begin_with<'a>(
     lock: TransactionLock,
 ) -> Result<PgTransaction<'a>, sqlx::Error> {
     // Others wait for what it holds, and not for longer than for a statement.
-    let idle = silence.min(limit / 2).as_millis().min(i32::MAX as u128);
+    let idle = silence.min(limit / 2).min(Duration::from_millis(i32::MAX as u64));
+    let limits = Limits { lock: None, statement: Some(limit), idle: Some(idle) };
     let own = token.map(|token| {
         format!("; select pg_advisory_xact_lock_shared({TRANSACTIONS}, {})", token.number())
     });
@@ -121,11 +122,7 @@ pub(super) async fn begin_with<'a>(
         }
         TransactionLock::Index => format!("; select pg_advisory_xact_lock({ADVISORY}, {INDEX})"),
     };
-    let begin = format!(
-        "begin isolation level read committed; set local statement_timeout = {}; \
-         set local idle_in_transaction_session_timeout = {idle}{own}{lock}",
-        limit.as_millis(),
-    );
+    let begin = format!("{}{own}{lock}", limits.begin_statement(&[]));
     connection.begin_with(sqlx::AssertSqlSafe(begin)).await
 }
 

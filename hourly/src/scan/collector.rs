@@ -11,9 +11,9 @@ use std::sync::Arc;
 /// Which records are summed up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// Those that are not to be left out.
+    /// Records that are not to be left out.
     Others,
-    /// Those alone that would be left out.
+    /// Only the records that would be left out.
     Named,
 }
 

@@ -3,7 +3,7 @@
 //!
 //! It comes before the decoder where a line is surely such an envelope ([`is_surely_one`]):
 //! `--each value` would lead into it, and members of the message would be looked for around it.
-//! Else it stands behind: a line that is a tick as it is never comes here.
+//! Else it comes after: a line that is a tick as it is never comes here.
 
 use crate::archive::CsvFields;
 use base64::Engine;
@@ -63,7 +63,7 @@ impl Parts<'_> {
     }
 }
 
-/// Whether a line is surely an envelope: a message beside its offset, and nothing that no sink
+/// Whether a line is surely an envelope: a message next to its offset, and nothing that no sink
 /// writes.
 pub fn is_surely_one(line: &[u8]) -> bool {
     let may_be_one = line.trim_ascii_start().starts_with(b"{");

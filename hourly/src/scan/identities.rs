@@ -17,9 +17,9 @@ pub struct LineIdentity {
     pub partition: i32,
     /// The number of the tick's place.
     pub place: u64,
-    /// Of the tick. Prices count as 64-bit floats, because Connect makes such of them.
+    /// Hash of the tick. Prices count as 64-bit floats, because Connect makes such of them.
     pub hash: u64,
-    /// Of its symbol and time alone.
+    /// Hash of its symbol and time alone.
     pub whose: u64,
 }
 

@@ -80,7 +80,7 @@ fn wrapped(line: &[u8], value: &[u8], inner: Layout) -> Option<Layout> {
     (inner.is_none() && has_offset).then_some(Layout { steps, tail: literal })
 }
 
-/// What of a part beside the value stays, and what varies. `None` where it is none of a sink's.
+/// What of a part other than the value stays, and what varies. `None` where it is none of a sink's.
 fn outer_part<'r>(name: &str, raw: &'r str) -> Option<(&'r str, Option<Part>)> {
     let is_number = raw.starts_with(|first: char| first.is_ascii_digit());
     match (name, raw) {

@@ -97,7 +97,7 @@ struct ObjectReading<'o, V> {
     /// The last line, where it ends in what no whole object ends in.
     cut_line: Option<(u64, &'static str)>,
     is_csv: bool,
-    /// How many bytes may still be looked through for records behind what is none.
+    /// How many bytes may still be looked through for records after what is none.
     work: usize,
     /// How many arrays of records the value that is shown is in.
     depth: usize,
@@ -137,10 +137,10 @@ impl<V: Visitor> Showing<'_, V> {
 struct Order {
     /// Ticks so far of the array that the object begins with, while that is read. Whether it is the
     /// whole object, and each element a message, or the first message of several, only its end
-    /// tells. So as many of them as fit count as ticks of one message: then none lies behind a tick
+    /// tells. So as many of them as fit count as ticks of one message: then none lies after a tick
     /// of a later message, whichever it is.
     in_array: Option<u64>,
-    /// Elements of such an array, which are counted as lines: the rest of its own line comes behind
+    /// Elements of such an array, which are counted as lines: the rest of its own line comes after
     /// them.
     not_counted: u64,
 }
@@ -164,7 +164,7 @@ impl Order {
 /// thousand times as long as it looks.
 const MAX_STRANGE_LINES: u64 = 1_000_000;
 
-/// How many bytes of an object are looked through for records behind what is none, all attempts
+/// How many bytes of an object are looked through for records after what is none, all attempts
 /// together; and how many more for each byte of a line that holds such.
 const MAX_WORK: usize = 64 * MAX_VALUE_BYTES;
 const WORK_OF_A_BYTE: usize = 4;
@@ -305,7 +305,7 @@ impl<V: Visitor> ObjectReading<'_, V> {
         }
     }
 
-    /// Where behind what a text begins with the next record begins that tells its offset.
+    /// Where, after what a text begins with, the next record begins that tells its offset.
     fn next_record(&mut self, text: &[u8]) -> Option<usize> {
         for at in memchr::memchr2_iter(b'{', b'[', text).filter(|at| *at > 0) {
             if self.work == 0 {
@@ -526,7 +526,7 @@ fn part_of<'l>(line: &Line<'_>, rest: &'l [u8], end: usize) -> Line<'l> {
     Line { bytes, length: bytes.len() as u64, is_open, is_torn, ..*line }
 }
 
-/// What stands behind another value is a record of its own only if it says so: a producer may send
+/// What follows another value is a record of its own only if it says so: a producer may send
 /// two values in one message, of which Connect and the speed layer take the first.
 const NO_PLACE: &str =
     "it stands behind another value in its line and has no offset (is a newline missing?)";

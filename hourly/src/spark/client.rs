@@ -155,18 +155,20 @@ impl Client {
     /// What the server may hear or not.
     async fn say<M: Message + Send + Sync + 'static>(&self, method: &'static str, message: M) {
         let asked = self.ask::<M, Nothing>(method, message);
-        let (mut error, within) = (String::new(), tokio::time::timeout(LAST_WORDS_WITHIN, asked));
-        match within.await {
-            Ok(Ok(mut answers)) => {
+        let answered = tokio::time::timeout(LAST_WORDS_WITHIN, asked)
+            .await
+            .map_err(|_| "no answer".to_owned())
+            .and_then(|answer| answer.map_err(|status| status.message().to_owned()));
+        match answered {
+            Ok(mut answers) => {
                 // Some servers work only while somebody listens.
                 let all = async { while let Ok(Some(_)) = answers.message().await {} };
                 let _ = tokio::time::timeout(LAST_WORDS_WITHIN, all).await;
             }
-            Ok(Err(status)) => status.message().clone_into(&mut error),
-            Err(_) => "no answer".clone_into(&mut error),
-        }
-        if !error.is_empty() {
-            tracing::debug!(method, error, "the server of Spark Connect did not take it");
+            Err(error) if error.is_empty() => {}
+            Err(error) => {
+                tracing::debug!(method, error, "the server of Spark Connect did not take it");
+            }
         }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Where lines have no offsets, nothing else does: an object begins with the offset of its name,
 //! and has a line for each record. So one without offsets that lies among the records of others is
-//! not counted beside them; and what was deleted before its hour was written is missed no longer,
-//! once others have its records.
+//! not counted in addition to them; and what was deleted before its hour was written is missed no
+//! longer, once others have its records.
 
 use super::WindowRun;
 use super::due::{HourToCompute, NewSums};

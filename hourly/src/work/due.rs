@@ -40,11 +40,11 @@ pub(super) struct NewSums<'a> {
     pub(super) keep_old_values_of: Vec<&'a Indexed>,
 }
 
-/// Of which of an hour's objects its new sums are made.
+/// The objects of an hour that its new sums are made of.
 pub(super) enum Scope<'a> {
-    /// Of all.
+    /// All objects.
     All,
-    /// Of what was known, and of these.
+    /// The known sums, and these objects.
     Added(Vec<&'a Indexed>),
 }
 

@@ -49,7 +49,7 @@ impl WindowRun {
             return Ok(());
         };
         let (store, stem) = (self.store.clone(), self.template.stem().to_owned());
-        // Where a listing begins behind a name, that is not shown itself.
+        // Where a listing begins after a name, that is not shown itself.
         let from = self.template.level(&first.prefix).trim_end_matches('/');
         let new = self.unless_stopped(store.folders(&stem, from, false)).await??;
         self.existing_folders.iter_mut().for_each(|there| there.extend(new.iter().cloned()));

@@ -5,9 +5,9 @@
 //! check this with two hashes of the old version: one of its ticks, one of its offsets. Either the
 //! new version's ticks at offsets already in the sums have the same hash; or, where the sums have
 //! some of those from other objects, its first N ticks have, where N is the old version's count: a
-//! sink writes an object again from the same offset on. If the new version lacks some ticks, and the
-//! lake has the hour in place of objects that were deleted for that, a person may allow that those
-//! ticks stay.
+//! sink writes an object again from the same offset on. If the new version lacks some ticks, and
+//! the lake has the hour in place of objects that were deleted for that, a person may allow that
+//! those ticks stay.
 
 use super::WindowRun;
 use super::due::{HourToCompute, NewSums, Step};

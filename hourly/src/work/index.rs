@@ -31,7 +31,7 @@ const REJECTS_AT_ONCE: usize = 4000;
 /// Rows of objects and hours that are written in one transaction, unless a single object has more.
 const HOURS_AT_ONCE: usize = 20_000;
 /// Offsets of an object and hour that are kept until sums have them. Those of a million neighbours
-/// take a hundred bytes, with a gap behind each hundred of them 40,000.
+/// take a hundred bytes, with a gap after each hundred of them 40,000.
 const MAX_OFFSET_BYTES: usize = 1 << 16;
 const OFFSET_BYTES_AT_ONCE: usize = 4 << 20;
 /// Unknown files that are named in the log; the others are counted.

@@ -9,7 +9,7 @@ use service::Failure;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// So few lines without a tick beside them say nothing about the flags.
+/// So few lines without a tick among them say nothing about the flags.
 const STRAY: u64 = 10;
 
 /// What the lines of the folders that a run has looked at are.

@@ -37,7 +37,7 @@ fn ticks(offsets: std::ops::Range<u64>) -> Vec<(u64, u64)> {
 struct Case {
     lost: Lost,
     expired: OffsetsByHour,
-    expired_without_offsets: Option<ExpiredTickCount>,
+    expired_ticks: Option<ExpiredTickCount>,
     expired_without_offsets: ExpiredWithoutOffsets,
     parsed_otherwise: OffsetsByHour,
     rejected_ticks: OffsetsByHour,
@@ -93,7 +93,7 @@ impl Case {
             newest: &[(0, 99)].into(),
             kafka: BTreeMap::new(),
             expired: &self.expired,
-            expired_without_offsets: self.expired_without_offsets.unwrap_or(ExpiredTickCount::None),
+            expired_ticks: self.expired_ticks.unwrap_or(ExpiredTickCount::None),
             expired_without_offsets: &self.expired_without_offsets,
             may_be_twice: false,
             parsed_otherwise: &self.parsed_otherwise,
@@ -268,7 +268,7 @@ fn ticks_of_an_hour_with_and_without_offsets_are_counted_whichever_of_them_have_
     let known = 70..100;
     let case = |unplaced| Case {
         expired: at_zero(known.clone()),
-        expired_without_offsets: Some(unplaced),
+        expired_ticks: Some(unplaced),
         ..Case::default()
     };
     // Of 50 ticks 20 had no offsets, and those have expired.
@@ -345,7 +345,7 @@ fn expired_objects_without_offsets_account_for_what_they_held_of_their_partition
     let gone = |start: u64, end: u64| PresumedRange { start, end, ticks: end - start };
     let case = |unplaced, objects: &[PresumedRange]| Case {
         expired: at_zero(60..70),
-        expired_without_offsets: Some(unplaced),
+        expired_ticks: Some(unplaced),
         expired_without_offsets: [((hour, 0), objects.to_vec()), ((hour, 1), vec![gone(0, 7)])]
             .into(),
         ..Case::default()

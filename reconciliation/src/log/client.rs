@@ -97,7 +97,7 @@ impl Log {
         Ok(spans)
     }
 
-    /// Those of some hours of which Kafka may have anything, in spans of a day at most.
+    /// The hours, of some, of which Kafka may have anything, in spans of a day at most.
     ///
     /// # Errors
     /// As [`Log::spans`].
@@ -195,7 +195,7 @@ impl Log {
         Ok(None)
     }
 
-    /// Where `each` has enough, gives the offset behind.
+    /// If `each` has enough, returns the offset after it.
     fn read_range(
         &self,
         partition: i32,

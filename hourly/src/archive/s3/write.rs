@@ -1,6 +1,6 @@
 //! What is written to the store, and taken from it: the lake alone does that.
 
-use super::{Object, S3Store, StoreError, status};
+use super::{Object, S3Store, StoreError, read_status};
 use anyhow::Context;
 use aws_sdk_s3::config::Builder;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
@@ -55,7 +55,7 @@ impl S3Store {
         };
         let answer = match asked(object.etag_of_store().map(str::to_owned)).await {
             // Not every store knows the condition; the object was looked at just before.
-            Err(error) if matches!(status(&error), Some(400 | 501)) => asked(None).await,
+            Err(error) if matches!(read_status(&error), Some(400 | 501)) => asked(None).await,
             answer => answer,
         };
         answer

@@ -110,7 +110,7 @@ fn unpacked(bytes: &[u8], bit: usize, width: usize) -> u32 {
     ((word >> (bit % 8)) & ((1 << width) - 1)) as u32
 }
 
-/// Fewer than eight bytes, and zeros behind them.
+/// Fewer than eight bytes, padded with zeros.
 #[cold]
 fn read_partial_word(rest: &[u8]) -> u64 {
     let mut word = [0; 8];
@@ -123,7 +123,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Of `width` bits.
+    /// Numbers of `width` bits.
     #[derive(Debug, Clone)]
     enum Part {
         Same(u32, usize),
