@@ -185,7 +185,7 @@ pub fn carried_nanos(price: Price) -> u64 {
     nanos(carried.unwrap_or(price))
 }
 
-/// The same of a volume.
+/// The parts of a volume, as those of a price.
 fn carried_parts(volume: Volume) -> (u64, u32) {
     if is_exact_volume(volume) {
         return parts(volume);

@@ -64,7 +64,7 @@ fn detector() -> String {
 }
 
 /// `None`: no symbol is marked. Forests take their time, and no transaction waits for them: a
-/// symbol that is marked anew meanwhile stays marked.
+/// symbol that is marked again meanwhile stays marked.
 async fn refresh_some(
     db: &mut BatchDb,
     stop: &CancellationToken,

@@ -21,7 +21,13 @@ impl Limits {
     /// own: names, and values as SQL has them.
     #[must_use]
     pub fn begin_statement(&self, settings: &[(&str, &str)]) -> String {
-        let mut begin = "begin isolation level read committed".to_owned();
+        self.begin_statement_at("read committed", settings)
+    }
+
+    /// Like [`Limits::begin_statement`], for a transaction of another `isolation` level.
+    #[must_use]
+    pub fn begin_statement_at(&self, isolation: &str, settings: &[(&str, &str)]) -> String {
+        let mut begin = format!("begin isolation level {isolation}");
         for (name, limit) in [
             ("statement_timeout", self.statement),
             ("lock_timeout", self.lock),
@@ -61,6 +67,10 @@ mod tests {
             limits.begin_statement(&[("synchronous_commit", "off")]),
             "begin isolation level read committed; set local statement_timeout = 900000; \
              set local synchronous_commit = off"
+        );
+        assert_eq!(
+            Limits::default().begin_statement_at("repeatable read", &[]),
+            "begin isolation level repeatable read"
         );
     }
 }
