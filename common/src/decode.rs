@@ -29,7 +29,7 @@ mod values;
 pub use elements::{MAX_DAYS, MAX_ELEMENTS};
 pub use json::MAX_VALUE_BYTES;
 pub use mapping::{Condition, Conditions, Field, MapEntries, Mapping, Path, Preset, usual_field};
-pub use record::{Element, Provenance, Record, RecordContext};
+pub use record::{DecodedTick, Element, Provenance, RecordContext};
 pub use rules::{ProvenanceNames, Rules};
 pub use schemas::{Reference, Schema, SchemaKind, SchemaText, Schemas, Scratch, schema_id};
 pub use shape::{Layout, Part};
@@ -118,7 +118,7 @@ impl Decoder {
         &'a mut self,
         value: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let given = self.given(context);
         match self.shapes.decode(value, &given) {
             Some(record) => Ok(record),
@@ -160,7 +160,7 @@ impl Decoder {
         &mut self,
         value: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Option<Record<'a>> {
+    ) -> Option<DecodedTick<'a>> {
         let given = self.given(context);
         self.shapes.decode(value, &given)
     }
@@ -173,7 +173,7 @@ impl Decoder {
         &mut self,
         lines: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Option<(Record<'a>, usize)> {
+    ) -> Option<(DecodedTick<'a>, usize)> {
         let given = self.given(context);
         self.shapes.decode_line(lines, &given)
     }
@@ -216,13 +216,17 @@ impl Decoder {
         &mut self,
         value: &[u8],
         context: &RecordContext<'_>,
-        whole: impl for<'a> Fn(&'a mut Self, &'a [u8], &RecordContext<'a>) -> Result<Record<'a>, Reject>,
+        whole: impl for<'a> Fn(
+            &'a mut Self,
+            &'a [u8],
+            &RecordContext<'a>,
+        ) -> Result<DecodedTick<'a>, Reject>,
         part: impl for<'a> Fn(
             &'a mut Self,
             &Elements<'a>,
             elements::Element<'a>,
             &RecordContext<'a>,
-        ) -> Result<Record<'a>, Reject>,
+        ) -> Result<DecodedTick<'a>, Reject>,
         each: &mut impl FnMut(Element<'_>),
     ) -> Result<(), Reject> {
         let rules = Arc::clone(&self.rules);
@@ -252,7 +256,7 @@ impl Decoder {
         elements: &Elements<'a>,
         element: elements::Element<'a>,
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let value = element.raw.get().as_bytes();
         let mut given = self.given(context);
         if self.rules.timestamp_from == TimestampFrom::Record {
@@ -268,7 +272,7 @@ impl Decoder {
         };
         let shapes = &mut element_shapes[around as usize];
         if let Some(record) = shapes.decode(value, &given) {
-            return Ok(Record { provenance: elements.provenance, ..record });
+            return Ok(DecodedTick { provenance: elements.provenance, ..record });
         }
         let record = strict.decode_element(elements, element, buffers)?;
         shapes.learn(|| learn::shape(value, rules));
@@ -280,7 +284,7 @@ impl Decoder {
         elements: &Elements<'a>,
         element: elements::Element<'a>,
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let Self { rules, bounds, buffers, .. } = self;
         Strict { rules, context, bounds: *bounds }.decode_element(elements, element, buffers)
     }
@@ -290,7 +294,7 @@ impl Decoder {
         &'a mut self,
         value: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let Self { rules, bounds, shapes, buffers, .. } = self;
         let record = Strict { rules, context, bounds: *bounds }.decode(value, buffers)?;
         // The like of what is to be taken apart must not be taken as a whole.
@@ -317,7 +321,7 @@ impl Decoder {
         &'a mut self,
         value: &'a [u8],
         context: &RecordContext<'a>,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let Self { rules, bounds, buffers, .. } = self;
         Strict { rules, context, bounds: *bounds }.decode(value, buffers)
     }
@@ -352,14 +356,14 @@ struct Strict<'r, 'a> {
 }
 
 impl<'a> Strict<'_, 'a> {
-    fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<Record<'a>, Reject> {
+    fn decode(&self, value: &'a [u8], buffers: &'a mut Buffers) -> Result<DecodedTick<'a>, Reject> {
         let Buffers { unescaped, upper, conditions, reread, refuses_rest } = buffers;
         let found =
             read_json(value, *refuses_rest, reread, |text| ValueFields::of(text, self.rules))?;
         self.check_kind(&found, Outside::NOTHING)?;
         found.check_payload()?;
         let tick = self.tick(&found, Outside::NOTHING, unescaped, upper, conditions)?;
-        Ok(Record { tick, provenance: found.provenance() })
+        Ok(DecodedTick { tick, provenance: found.provenance() })
     }
 
     /// The place of an element is that of its message.
@@ -368,14 +372,14 @@ impl<'a> Strict<'_, 'a> {
         elements: &Elements<'a>,
         element: elements::Element<'a>,
         buffers: &'a mut Buffers,
-    ) -> Result<Record<'a>, Reject> {
+    ) -> Result<DecodedTick<'a>, Reject> {
         let Buffers { unescaped, upper, conditions, .. } = buffers;
         let found = ValueFields::of(element.raw.get(), self.rules)?;
         let outside = Outside(Some((elements, element)));
         self.check_kind(&found, outside)?;
         found.check_payload()?;
         let tick = self.tick(&found, outside, unescaped, upper, conditions)?;
-        Ok(Record { tick, provenance: elements.provenance })
+        Ok(DecodedTick { tick, provenance: elements.provenance })
     }
 
     /// A tick's kind may be given outside the element, as symbol and time may.

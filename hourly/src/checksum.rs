@@ -1,6 +1,6 @@
 //! [`Checksum`]: tells whether two collections hold the same ticks, in whatever order they come.
 
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::tick::Prices;
 use common::{Extras, Price, Tick, TimeBounds, Timestamp, Volume};
 use std::fmt;
@@ -37,8 +37,8 @@ pub struct Checksum {
 
 impl<'a> TickContent<'a> {
     #[must_use]
-    pub fn of(record: &Record<'a>) -> Self {
-        let Record { tick, .. } = record;
+    pub fn of(record: &DecodedTick<'a>) -> Self {
+        let DecodedTick { tick, .. } = record;
         let prices = Tick::prices(tick);
         Self {
             symbol: tick.symbol().as_str(),

@@ -9,7 +9,7 @@ use crate::scan::{
     self, Exclusions, Line, LinePosition, Offsets, Overlap, ScanError, ScanOptions,
     TICKS_BETWEEN_LOOKS, TooWide, Visitor, places,
 };
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::{Bar, Place, Reject, Symbol, SymbolMap, Tick};
 use roaring::RoaringTreemap;
 use rustc_hash::FxHashMap;
@@ -376,7 +376,7 @@ struct HoldingsVisitor {
 }
 
 impl Visitor for HoldingsVisitor {
-    fn record(&mut self, record: &Record<'_>, position: LinePosition) {
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
         self.records += 1;
         if self.records.is_multiple_of(TICKS_BETWEEN_LOOKS) {
             let hours = self.hour_weight * self.holdings.hours.len();

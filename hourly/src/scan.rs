@@ -36,7 +36,7 @@ pub use visit::{LinePosition, Visitor, visit};
 use crate::hour::Hour;
 use collector::{Collector, Selection};
 use common::Reject;
-use common::decode::{Provenance, Record};
+use common::decode::{DecodedTick, Provenance};
 use std::io::Read;
 
 /// How many rejected lines of an object are kept; all are counted.
@@ -184,7 +184,7 @@ impl<'a> Summing<'a> {
 }
 
 impl Visitor for Summing<'_> {
-    fn record(&mut self, record: &Record<'_>, position: LinePosition) {
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
         self.scan.note_line(position.element);
         self.collector.add(record, position);
         self.records += 1;

@@ -3,7 +3,7 @@
 
 use super::archive::{Archive, Archived};
 use super::stop::stopped_comparing;
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::{Reason, Reject};
 use futures::stream::{self, StreamExt};
 use hourly::archive::Body;
@@ -143,7 +143,7 @@ struct Looking<'a> {
 }
 
 impl Visitor for Looking<'_> {
-    fn record(&mut self, _: &Record<'_>, _: LinePosition) {}
+    fn record(&mut self, _: &DecodedTick<'_>, _: LinePosition) {}
 
     fn reject(&mut self, line: &Line<'_>, _: u16, reject: Reject) {
         let Some(position) = scan::kafka_position_of(line, self.options) else { return };

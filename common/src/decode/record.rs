@@ -29,7 +29,7 @@ impl RecordContext<'_> {
 
 /// A decoded value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Record<'a> {
+pub struct DecodedTick<'a> {
     /// The tick that it is.
     pub tick: Tick<'a>,
     /// The line's own Kafka position; `None` where it has none, as in Kafka itself.
@@ -44,7 +44,7 @@ pub struct Element<'a> {
     /// The text that was read: an element's own.
     pub value: &'a [u8],
     /// The tick that it is, or why it is none.
-    pub read: Result<Record<'a>, Reject>,
+    pub read: Result<DecodedTick<'a>, Reject>,
     /// The Kafka position that the line names, even where it is no tick.
     pub provenance: Option<Provenance>,
 }

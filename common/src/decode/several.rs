@@ -17,9 +17,9 @@ fn trade_of(symbol: &str, price: &str) -> String {
 }
 
 /// The outcome for one element, or for a message that has none.
-fn text(index: u16, read: &Result<Record<'_>, Reject>) -> String {
+fn text(index: u16, read: &Result<DecodedTick<'_>, Reject>) -> String {
     match read {
-        Ok(Record { tick, provenance }) => {
+        Ok(DecodedTick { tick, provenance }) => {
             let at = provenance
                 .map(|at| format!(" at {}/{}", at.partition, at.offset))
                 .unwrap_or_default();

@@ -7,7 +7,7 @@
 
 use super::json::MAX_VALUE_BYTES;
 use super::minutes::MinuteCache;
-use super::record::{Given, Provenance, Record};
+use super::record::{DecodedTick, Given, Provenance};
 use super::text::{Literal, MAX_DIGITS, POWERS, Text};
 use super::values::{is_plain_upper_case, is_surely_a_symbol};
 use crate::decimal::parse_nanos;
@@ -44,7 +44,7 @@ impl Shapes {
 
     /// The tick in `value`, if it has one of the known shapes and is valid.
     #[inline(always)]
-    pub fn decode<'a>(&mut self, value: &'a [u8], given: &Given<'a>) -> Option<Record<'a>> {
+    pub fn decode<'a>(&mut self, value: &'a [u8], given: &Given<'a>) -> Option<DecodedTick<'a>> {
         self.find(value, given, |_, end| end == value.len()).map(|(record, _)| record)
     }
 
@@ -55,7 +55,7 @@ impl Shapes {
         &mut self,
         lines: &'a [u8],
         given: &Given<'a>,
-    ) -> Option<(Record<'a>, usize)> {
+    ) -> Option<(DecodedTick<'a>, usize)> {
         self.find(lines, given, |shape, end| shape.is_one_line && lines.get(end) == Some(&b'\n'))
     }
 
@@ -66,7 +66,7 @@ impl Shapes {
         text: &'a [u8],
         given: &Given<'a>,
         fits: impl Fn(&Shape, usize) -> bool,
-    ) -> Option<(Record<'a>, usize)> {
+    ) -> Option<(DecodedTick<'a>, usize)> {
         let text = Text::new(text)?;
         let mut has_fitted = false;
         for at in 0..self.shapes.len() {
@@ -292,7 +292,7 @@ impl<'a> Read<'a> {
     }
 
     #[inline(always)]
-    fn record(&self, given: &Given<'a>) -> Option<Record<'a>> {
+    fn record(&self, given: &Given<'a>) -> Option<DecodedTick<'a>> {
         let lowest = given.lowest;
         let prices = Prices {
             open: price(self.open, lowest)?,
@@ -322,7 +322,7 @@ impl<'a> Read<'a> {
             }
             _ => None,
         };
-        Some(Record { tick, provenance })
+        Some(DecodedTick { tick, provenance })
     }
 }
 

@@ -476,7 +476,7 @@ fn what_is_written_with_escapes_is_what_the_archive_has_without_them() {
         let (mut one, mut other) = (decoder(), decoder());
         let (one, other) =
             (one.decode(escaped.as_bytes(), &ALONE), other.decode(plain.as_bytes(), &ALONE));
-        let reason = |read: Result<Record<'_>, Reject>| {
+        let reason = |read: Result<DecodedTick<'_>, Reject>| {
             read.map_err(|reject| reject.reason).map(|one| one.tick.prices().open)
         };
         assert_eq!(reason(one), reason(other), "{escaped}");
@@ -515,7 +515,7 @@ fn both_paths_read_what_a_program_writes_of_a_float() {
     ] {
         for json in [number.to_owned(), format!("\"{number}\"")] {
             let (value, mut strict) = (bare("open", &json), decoder());
-            let open = |tick: &Result<Record<'_>, Reject>| {
+            let open = |tick: &Result<DecodedTick<'_>, Reject>| {
                 tick.as_ref().ok().map(|one| one.tick.prices().open.to_string())
             };
             let found = open(&strict.decode_strictly(value.as_bytes(), &ALONE));
@@ -1147,9 +1147,9 @@ fn what_connect_makes_of_a_schema_s_types_is_read_as_the_manual_says() {
         ("1", "20245", Err(Reason::TimestampOutOfRange)),
     ] {
         let line = format!(r#"{{"symbol":"A","price":{price},"ts":{ts}}}"#);
-        let read = decoder
-            .decode(line.as_bytes(), &ALONE)
-            .map(|Record { tick, .. }| format!("{} {}", tick.prices().close, tick.timestamp()));
+        let read = decoder.decode(line.as_bytes(), &ALONE).map(|DecodedTick { tick, .. }| {
+            format!("{} {}", tick.prices().close, tick.timestamp())
+        });
         assert_eq!(read.as_deref().map_err(|reject| reject.reason), expected, "{line}");
     }
 }
@@ -1161,7 +1161,7 @@ fn a_key_stands_for_a_symbol_that_the_message_lacks_unless_it_is_plainly_somethi
     let mut read = |symbol: &str, key: Option<&str>| {
         let value = format!(r#"{{{symbol}"price":2.5,"ts":1749218401}}"#);
         let context = RecordContext { key: key.map(str::as_bytes), ..ALONE };
-        let symbol = |record: Record<'_>| record.tick.symbol().as_str().to_owned();
+        let symbol = |record: DecodedTick<'_>| record.tick.symbol().as_str().to_owned();
         let strict = decoder.decode_strictly(value.as_bytes(), &context).map(symbol);
         for _ in 0..2 {
             let fast = decoder.decode(value.as_bytes(), &context).map(symbol);

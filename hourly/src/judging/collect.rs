@@ -8,7 +8,7 @@ use crate::hour::Hour;
 use crate::scan::{Line, LinePosition, ScanError, ScanOptions, Visitor, place_of, visit};
 use anomalies::conditions::{Conditions, Sale};
 use anomalies::{Quote, Revision};
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::tick::Prices;
 use common::{OrderKey, Place, Price, Reject, Symbol, SymbolMap, Timestamp, Volume};
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -215,7 +215,7 @@ struct LineCollector<'a> {
 }
 
 impl Visitor for LineCollector<'_> {
-    fn record(&mut self, record: &Record<'_>, position: LinePosition) {
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
         let identified =
             record.provenance.and_then(|provenance| place_of(provenance, position.element));
         let place = || {

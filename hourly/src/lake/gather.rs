@@ -9,7 +9,7 @@ use crate::holdings::Holdings;
 use crate::hour::Hour;
 use crate::reader::{ReadError, Reader};
 use crate::scan::{self, Line, LinePosition, ScanError, Visitor};
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::{Place, Price, Reject};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -207,7 +207,7 @@ impl Gathering {
 }
 
 impl Visitor for Gathering {
-    fn record(&mut self, record: &Record<'_>, position: LinePosition) {
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
         let content = TickContent::of(record);
         if Hour::of(content.timestamp) != self.hour {
             return;

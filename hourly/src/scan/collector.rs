@@ -4,7 +4,7 @@ use super::{Exclusions, HourBars, LinePosition, ScanOptions, place_of};
 use crate::archive::Origin;
 use crate::hour::Hour;
 use common::Timestamp;
-use common::decode::Record;
+use common::decode::DecodedTick;
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Takes in a tick, unless it was there before.
-    pub fn add(&mut self, record: &Record<'_>, position: LinePosition) {
+    pub fn add(&mut self, record: &DecodedTick<'_>, position: LinePosition) {
         self.turn_to(record.tick.timestamp());
         let (hour, bars) = &mut self.hours[self.current];
         let identified =

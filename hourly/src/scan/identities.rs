@@ -4,7 +4,7 @@
 use super::{Line, LinePosition, ScanError, ScanOptions, Visitor, place_of, visit};
 use crate::checksum::{Checksum, TickContent};
 use crate::hour::Hour;
-use common::decode::Record;
+use common::decode::DecodedTick;
 use common::{Place, Reject};
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
@@ -80,7 +80,7 @@ impl IdentityVisitor<'_> {
 }
 
 impl Visitor for IdentityVisitor<'_> {
-    fn record(&mut self, record: &Record<'_>, LinePosition { element, .. }: LinePosition) {
+    fn record(&mut self, record: &DecodedTick<'_>, LinePosition { element, .. }: LinePosition) {
         let Some((Place { partition, .. }, place)) =
             record.provenance.and_then(|position| place_of(position, element))
         else {

@@ -5,7 +5,7 @@ use super::envelope::{Envelope, is_surely_one};
 use super::line::{Line, LineTaker, Source};
 use super::lines::Lines;
 use super::{ScanOptions, decompress, values};
-use common::decode::{Decoder, Element, MAX_VALUE_BYTES, Provenance, Record, RecordContext};
+use common::decode::{DecodedTick, Decoder, Element, MAX_VALUE_BYTES, Provenance, RecordContext};
 use common::{Reason, Reject};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -26,7 +26,7 @@ pub struct LinePosition {
 /// What is made of an object's lines, one after the other.
 pub trait Visitor {
     /// A tick.
-    fn record(&mut self, record: &Record<'_>, position: LinePosition);
+    fn record(&mut self, record: &DecodedTick<'_>, position: LinePosition);
 
     /// A line that is no tick, or the element `element` of one.
     fn reject(&mut self, line: &Line<'_>, element: u16, reject: Reject);
@@ -117,7 +117,7 @@ struct Showing<'o, V> {
 impl<V: Visitor> Showing<'_, V> {
     /// Shows the tick `element` of the line `number`.
     #[inline(always)]
-    fn record(&mut self, record: &Record<'_>, number: u64, element: u16) {
+    fn record(&mut self, record: &DecodedTick<'_>, number: u64, element: u16) {
         self.visitor.record(record, self.order.position(number, element));
     }
 
@@ -562,7 +562,7 @@ fn show_each(
                 Reject { reason: Reason::NotJson, detail: NO_PLACE.to_owned() }
             }
             Ok(record) => {
-                let record = Record { provenance, ..record };
+                let record = DecodedTick { provenance, ..record };
                 return showing.record(&record, number, index);
             }
             Err(reject) => reject,
