@@ -17,7 +17,7 @@ pub struct Conditions {
 /// The meaning of one trade's conditions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sale {
-    /// Its price is not of its time, or not of the open market.
+    /// The price is not of its time, or not of the open market.
     pub is_excluded: bool,
     pub revision: Option<Revision>,
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer, Serializer};
 /// Writes the bits.
 ///
 /// # Errors
-/// Those of the serializer.
+/// If the serializer fails.
 pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u64(value.to_bits())
 }
@@ -14,7 +14,7 @@ pub fn serialize<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::
 /// Reads the bits.
 ///
 /// # Errors
-/// Those of the deserializer, or a value of another type.
+/// If the deserializer fails, or the value is of another type.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     u64::deserialize(deserializer).map(f64::from_bits)
 }
@@ -26,7 +26,7 @@ pub mod many {
     /// Writes the bits.
     ///
     /// # Errors
-    /// Those of the serializer.
+    /// If the serializer fails.
     pub fn serialize<S, C>(values: &C, serializer: S) -> Result<S::Ok, S::Error>
     where
         S: Serializer,
@@ -38,7 +38,7 @@ pub mod many {
     /// Reads the bits.
     ///
     /// # Errors
-    /// Those of the deserializer, or a value of another type.
+    /// If the deserializer fails, or a value is of another type.
     pub fn deserialize<'de, D: Deserializer<'de>, C: FromIterator<f64>>(
         deserializer: D,
     ) -> Result<C, D::Error> {

@@ -47,9 +47,9 @@ pub const fn outside(price: i64, low: i64, high: i64) -> i64 {
 /// A producer's change to a trade that it has told of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Revision {
-    /// It is void.
+    /// The trade is void.
     Cancel,
-    /// It is told of again, as it really was.
+    /// The trade is told of again, as it really was.
     Correction,
 }
 
@@ -114,7 +114,7 @@ macro_rules! kinds {
             /// Findings as ticks come.
             pub const CAUSAL: [Self; [$($causal_name),+].len()] = [$(Self::$causal),+];
 
-            /// Its name in tables.
+            /// The kind's name in tables.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self {

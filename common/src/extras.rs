@@ -21,7 +21,7 @@ const MAX_DIGITS: usize = 18;
 /// A tick's optional fields; most ticks have none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extras<'a> {
-    /// In units of 10^-9; 0: none.
+    /// The best bid, in units of 10^-9; 0: none.
     bid: i64,
     /// The best ask, likewise.
     ask: i64,
@@ -116,7 +116,7 @@ pub struct Codes<'a>(
 );
 
 impl<'a> Codes<'a> {
-    /// Each of them, in the feed's order.
+    /// All codes, in the feed's order.
     pub fn iter(self) -> impl Iterator<Item = &'a str> {
         let mut rest = self.0;
         std::iter::from_fn(move || {

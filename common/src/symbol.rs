@@ -13,7 +13,7 @@ const SHORT: usize = 8;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Symbol<'a> {
     text: &'a str,
-    /// Its first eight bytes, the first of them lowest, and zeros where there are fewer.
+    /// The first eight bytes, the first of them lowest, and zeros where there are fewer.
     word: u64,
 }
 
@@ -50,7 +50,7 @@ impl<'a> Symbol<'a> {
         if bytes[len] == b'"' { Self::new(str::from_utf8(&bytes[..len]).ok()?) } else { None }
     }
 
-    /// Its text.
+    /// The symbol's text.
     #[must_use]
     #[inline]
     pub fn as_str(self) -> &'a str {
@@ -152,7 +152,7 @@ impl<V> SymbolMap<V> {
         }
     }
 
-    /// In no particular order.
+    /// All entries, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (Symbol<'_>, &V)> {
         let short = self.short.values().map(|(text, value)| (&**text, value));
         let all = short.chain(self.long.iter().map(|(text, value)| (&**text, value)));

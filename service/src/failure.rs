@@ -15,7 +15,7 @@ pub enum Failure {
     /// The sides of a comparison differ; where was logged before.
     #[error("{0}")]
     Difference(String),
-    /// Some of the work was done; the rest was reported where it failed.
+    /// Some of the work was done; the failures were logged.
     #[error("{0}")]
     Partial(String),
 }

@@ -33,7 +33,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, Registry};
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// For a person: a sentence.
+    /// A sentence for people.
     Human,
     /// One JSON object a line, for a log collector: the sentence as `message`, and the values that
     /// it names as members.

@@ -25,7 +25,7 @@ const NAMED: usize = 8;
 /// Where Kafka's logs ended when that was last asked.
 pub type SeenEnds = BTreeMap<TopicPartition, SeenEnd>;
 
-/// All partitions that are ours.
+/// All partitions that this instance has.
 #[derive(Debug)]
 pub struct Assignment {
     topics: Vec<Topic>,
@@ -73,7 +73,7 @@ struct StallMonitor {
 #[derive(Debug, PartialEq, Eq)]
 enum Transaction {
     HoldsUp,
-    /// It has ended, after it held up its partition for so long.
+    /// The transaction has ended, after it held up its partition for so long.
     Ended(Duration),
 }
 
@@ -84,7 +84,7 @@ pub struct Advance {
     pub expected: i64,
     /// Why the offsets between the expected one and this could not be read.
     pub lost: Option<String>,
-    /// It was taken before the store held it back.
+    /// The message was read before the store held it back.
     pub was_read_before: bool,
 }
 

@@ -65,7 +65,7 @@ pub struct SymbolFinding {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogEntry {
     pub at: SourcePartition,
-    /// It has everything: the entries before it are of no use any more.
+    /// The snapshot has everything: the entries before it are of no use any more.
     pub is_snapshot: bool,
     pub states: Vec<u8>,
 }
@@ -529,11 +529,11 @@ mod tests {
         Lost,
         /// The process is killed after that.
         Last,
-        /// It fails; another try of the same is committed.
+        /// The batch fails; another try of the same is committed.
         Retried,
-        /// It is too much, and written in parts of this many messages.
+        /// The batch is too large, and written in parts of this many messages.
         InParts(u32),
-        /// It is the last one before another instance gets the partitions.
+        /// The batch is the last one before another instance gets the partitions.
         MovedOn,
     }
 

@@ -25,7 +25,7 @@ pub enum StoreReply {
     /// PostgreSQL does not take what is to be written of the topic.
     NotIdentified {
         identity: TopicIdentity,
-        /// In PostgreSQL's words.
+        /// The reason, in PostgreSQL's words.
         why: String,
         retry_after: Duration,
     },
@@ -49,7 +49,7 @@ pub struct HeldBackPartition {
     pub at: SourcePartition,
     /// The offset that is stored, and is not taken.
     pub next: i64,
-    /// In PostgreSQL's words.
+    /// The reason, in PostgreSQL's words.
     pub why: String,
     /// After this time the store is to be asked about it again.
     pub retry_after: Duration,
@@ -110,7 +110,7 @@ pub struct StartAnswer {
     pub resolution: StartResolution,
 }
 
-/// Where to begin with a partition, as far as that could be found out.
+/// The start of a partition, as far as that could be found out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StartResolution {
     /// With this offset.
@@ -119,11 +119,11 @@ pub enum StartResolution {
     AfterGap(i64),
     /// A batch of the instance that had it is being written: ask again in a moment.
     Locked,
-    /// It was never read: what Kafka has of it decides.
+    /// It was never read: the offsets that Kafka has decide.
     NeverRead,
     /// PostgreSQL does not take what that needs.
     Failed {
-        /// In PostgreSQL's words.
+        /// The reason, in PostgreSQL's words.
         why: String,
         retry_after: Duration,
     },

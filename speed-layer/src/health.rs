@@ -13,7 +13,7 @@ pub struct Health {
     pub kafka: Fact,
     /// The group has given this instance its share of the partitions, be it none.
     pub group: Fact,
-    /// All of them are read.
+    /// All assigned partitions are read.
     pub partitions: Fact,
     /// Rejected messages reach `--dead-letter-topic`, where there is one.
     pub letters: Fact,
@@ -32,7 +32,7 @@ pub struct Fact {
 }
 
 impl Fact {
-    /// One that does not hold yet.
+    /// A condition that does not hold yet.
     fn new(missing: &'static str) -> Self {
         let troubles = Mutex::new(BTreeMap::from([(0, missing.to_owned())]));
         Self { missing, troubles, has_held: AtomicBool::new(false) }
@@ -42,17 +42,17 @@ impl Fact {
         if value { self.holds_for(0) } else { self.fails(self.missing) }
     }
 
-    /// It does not hold, for this reason.
+    /// Notes that the condition does not hold, for this reason.
     pub fn fails(&self, why: impl Into<String>) {
         self.fails_for(0, why);
     }
 
-    /// It does not hold for one of those that it depends on, for this reason.
+    /// Notes that the condition does not hold for one of its parts, for this reason.
     pub fn fails_for(&self, who: u8, why: impl Into<String>) {
         self.lock().insert(who, why.into());
     }
 
-    /// It holds for one of those that it depends on.
+    /// Notes that the condition holds for one of its parts.
     pub fn holds_for(&self, who: u8) {
         self.has_held.store(true, Ordering::Relaxed);
         self.lock().remove(&who);

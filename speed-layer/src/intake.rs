@@ -66,7 +66,7 @@ struct Identifying {
     is_news: bool,
     /// Why the database did not take it, in PostgreSQL's words.
     why: Option<String>,
-    /// When it is asked again; `None` while it is being asked.
+    /// When the topic is asked for again; `None` while it is being asked for.
     retry_at: Option<Instant>,
 }
 

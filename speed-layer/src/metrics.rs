@@ -61,7 +61,7 @@ pub struct Metrics {
     retries: Family<ByTarget, Counter>,
     pub fences: Counter,
     gaps: Counter,
-    /// When the last of them was recorded, by whichever instance, in seconds of Unix time.
+    /// When the last gap was recorded, by any instance, in seconds of Unix time.
     last_gap: Gauge,
     /// Batches of the broker's that could not be read.
     pub damaged: Counter,
@@ -224,7 +224,7 @@ impl Metrics {
         (rejected, self.ticks.get() + rejected)
     }
 
-    /// In how many messages these were, and those of other kinds.
+    /// The number of messages with these, and of those of other kinds.
     pub fn messages_so_far(&self) -> u64 {
         self.messages.get()
     }

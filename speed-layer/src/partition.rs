@@ -24,7 +24,7 @@ const SCHEMA_TIMEOUT: Duration = Duration::from_secs(3);
 /// client ends its reading in the background, and would then forget where the messages go.
 const REASSIGN_DELAY: Duration = Duration::from_millis(500);
 
-/// Where a partition of the assignment is.
+/// The state of a partition of the assignment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// The group gave it; where to begin is being found out.
@@ -126,7 +126,7 @@ pub enum Action {
 /// The decision about an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accepted {
-    /// It was taken before, or the partition is stalled.
+    /// The message was taken before, or the partition is stalled.
     No,
     /// It is the next one; `expected` was to come. Offsets between them are no messages (a
     /// transaction's marker, or compaction), unless `has_loss_before` says that they were damaged.
@@ -349,7 +349,7 @@ impl Partition {
         self.damage.take().map(|damage| damage.why)
     }
 
-    /// Where Kafka's client is to read on.
+    /// The offset at which Kafka's client is to read on.
     pub fn resume_at(&self) -> i64 {
         self.damage.as_ref().map_or(self.next, |damage| damage.end)
     }

@@ -29,7 +29,7 @@ pub struct Process {
     pub metrics: Metrics,
     pub health: Arc<Health>,
     pub stop: CancellationToken,
-    /// Where the schemas of messages come from, if they have any.
+    /// The source of messages' schemas, if they have any.
     pub registry: Option<Registry>,
     /// The id that tells this database from every other one, but not from a copy of its whole
     /// server.
@@ -40,7 +40,7 @@ pub struct Process {
     rejoining: Mutex<Outage>,
     /// The topics by the numbers that the database has given them.
     topics: Mutex<BTreeMap<SourceId, TopicIdentity>>,
-    /// Where logs ended of whose partitions the last session did not hear where to begin.
+    /// The ends of logs whose partitions got no start offset in the last session.
     ends: Mutex<SeenEnds>,
 }
 
@@ -125,7 +125,7 @@ impl Process {
         }
     }
 
-    /// Nothing has failed yet.
+    /// An outage that has not begun.
     pub fn outage(&self, target: &'static str) -> Outage {
         Outage::new(target, self.metrics.retries(target), self.stop.clone())
     }

@@ -71,7 +71,7 @@ impl Registry {
         let _ = self.news.send(RegistryMessage::Wanted(id));
     }
 
-    /// All that is known, where that is more than was seen.
+    /// All schemas that are known, if more are known than were seen.
     ///
     /// # Errors
     /// If the registry refuses this user, and always has.
@@ -105,7 +105,7 @@ enum RegistryMessage {
 
 /// The answers of the registry.
 enum RegistryAnswer {
-    /// It is there.
+    /// The schema is there.
     Present,
     /// How to read a schema's values, or why they cannot be read.
     Known(Result<Schema, String>),
@@ -113,7 +113,7 @@ enum RegistryAnswer {
     None(String),
 }
 
-/// One question's way.
+/// The state of one question.
 struct Asking {
     client: Client,
     rules: Rules,
@@ -148,7 +148,7 @@ struct RegistryThread {
     troubles: BTreeMap<RegistryQuestion, String>,
     /// The schemas that the registry does not have, and since when.
     none: VecDeque<(u32, Instant)>,
-    /// It has answered a question of this user's.
+    /// The registry has answered a question of this user's.
     was_let_in: bool,
 }
 

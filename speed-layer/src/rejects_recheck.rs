@@ -13,7 +13,7 @@ const APPLICATION: &str = "speed-layer rejects";
 const RECHECK_TIMEOUT: Duration = Duration::from_secs(30);
 const NEWEST_REJECTS: &str = include_str!("../sql/rejects_recheck/newest.sql");
 
-/// In the place of a key, which rejects do not keep: looked at only where symbols come from keys.
+/// A key of rejects, which do not keep theirs: looked at only where symbols come from keys.
 const SOME_KEY: &[u8] = b"KEY";
 
 /// The topic, the value and the record's time.

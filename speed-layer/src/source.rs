@@ -35,7 +35,7 @@ pub struct TopicIdentity {
     pub topic_id: String,
     /// How many partitions it has.
     pub partitions: i32,
-    /// It was not there when it was first asked for.
+    /// The topic was not there when it was first asked for.
     pub was_missing: bool,
 }
 

@@ -108,13 +108,13 @@ impl Quarantine {
 /// How the messages of such a partition are treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum QuarantineState {
-    /// They are left out until its start is resolved again: what comes first was not taken.
+    /// The messages are left out until the start is resolved again: the next one was not taken.
     Blocked,
     /// Left out for now: other partitions have their turn.
     TakingTurns,
     /// Left out without being tried: the time was used up.
     NotTried,
-    /// They are tried apart from the others', and briefly.
+    /// The messages are tried apart from the others', and briefly.
     Probing,
 }
 
@@ -125,7 +125,7 @@ enum TimeBudget {
     Full,
     /// A part of the batch took too long, and the one message that may be the cause is sought.
     Short,
-    /// In addition one partition after the other is tried for the first time.
+    /// A part is tried for the first time, one partition after the other, which takes even less.
     Shortest,
 }
 
@@ -143,14 +143,14 @@ pub enum Identified {
     Source(Source),
     /// PostgreSQL does not take what that needs.
     Failed {
-        /// In PostgreSQL's words.
+        /// The reason, in PostgreSQL's words.
         why: String,
         retry_after: Duration,
     },
 }
 
 impl Store {
-    /// One more writer, which connects when it is needed.
+    /// Adds a writer, which connects when it is needed.
     pub fn another(writer: u8, shared: &Arc<Process>) -> Self {
         Self::new(writer, shared, None, shared.outage("PostgreSQL"))
     }

@@ -12,7 +12,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// One instance does the upkeep. It has as long as this for a look, and then another may.
+/// Time that an instance has for a look at the partitions, before another one may do the upkeep.
 const LEASE: &str = include_str!("../sql/upkeep/lease.sql");
 const RELEASE: &str = include_str!("../sql/upkeep/release.sql");
 
@@ -30,7 +30,7 @@ const PARTITIONS: &str = include_str!("../sql/upkeep/partitions.sql");
 /// A partition as it was found.
 struct DayPartition {
     name: String,
-    /// When its day is over.
+    /// When the partition's day is over.
     end: Timestamp,
     inserted: i64,
     is_sealed: bool,
@@ -39,7 +39,7 @@ struct DayPartition {
 /// An action for a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Task {
-    /// Its day ended as many days ago as are kept.
+    /// The day ended as many days ago as are kept.
     Drop {
         keep: i32,
     },

@@ -22,7 +22,7 @@ const HELD_UP: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct StoreEnded;
 
-/// When a batch is handed over.
+/// The limits at which a batch is handed over.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchLimits {
     pub rows: u32,
@@ -37,7 +37,7 @@ fn share(at: SourcePartition, count: usize) -> usize {
     usize::try_from(i64::from(at.source) + i64::from(at.partition)).unwrap_or_default() % count
 }
 
-/// One store's share.
+/// The writer and batches of one store.
 struct Writer {
     commands: UnboundedSender<StoreCommand>,
     batch: Batch,
@@ -50,7 +50,7 @@ struct Writer {
     is_checking: bool,
 }
 
-/// All of them.
+/// All writers.
 pub struct Writers {
     writers: Vec<Writer>,
     replies: Receiver<Replied>,
@@ -179,7 +179,7 @@ impl Writers {
         self.writers.iter_mut().map(room).collect()
     }
 
-    /// None of them takes in anything at this time.
+    /// Notes that no writer takes in anything at this time.
     pub fn hold_up_all(&mut self) {
         self.writers.iter_mut().for_each(|writer| writer.held_up = Some(Instant::now()));
     }

@@ -42,7 +42,7 @@ const FIRST_MONDAY: i64 = 4 * 86_400;
 /// One hour that has ticks.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Hour {
-    /// Its start, in seconds since 1970.
+    /// The hour's start, in seconds since 1970.
     pub at: i64,
     pub low: f64,
     pub high: f64,

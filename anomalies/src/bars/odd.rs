@@ -56,7 +56,7 @@ pub struct Look {
     pub novelty: f64,
     /// How rare it is among the last ones: the powers of ten of three ranks.
     pub rarity: f64,
-    /// That of the distance from its time of day alone.
+    /// The rarity of the distance from its time of day alone.
     pub distance: f64,
     /// How far it lies from the mean of its time of day.
     pub residual: f64,
@@ -101,7 +101,7 @@ impl Default for OddBar {
 }
 
 impl OddBar {
-    /// One whose random cuts are drawn from `seed`.
+    /// A forest whose random cuts are drawn from `seed`.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
         Self {

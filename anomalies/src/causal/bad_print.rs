@@ -37,7 +37,7 @@ const MAX_STEP_RATIO: f64 = 4.0;
 pub struct Parameters {
     /// Usual steps between two prices that one may lie outside the last ones.
     pub steps: f64,
-    /// It may always lie this share outside.
+    /// The least distance outside, as a share.
     pub least: f64,
     /// The value of `steps` for a tick with an excluded condition.
     pub steps_excluded: f64,
@@ -81,7 +81,7 @@ pub struct State {
     known: u8,
     next: u8,
     step: f64,
-    /// When the last of them came, and the usual time between two.
+    /// When the last waiting tick came, and the usual time between two.
     last: i64,
     pause: f64,
     low: i64,

@@ -42,7 +42,7 @@ struct Profile {
     is_said: bool,
 }
 
-/// Both quantities, and the minute that is under way.
+/// The profiles of both quantities, and the current minute.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct State {
     volume: Profile,

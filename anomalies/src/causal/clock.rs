@@ -49,9 +49,9 @@ impl Waiting {
 /// The treatment of a tick.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Turn {
-    /// It has its time, or is late.
+    /// The tick has its time, or is late.
     Usual,
-    /// It waits for the next ones, in place of those that waited where it is the first.
+    /// The tick waits for the next ones, replacing those that waited if it is the first.
     Waits { is_first: bool },
     /// These had their time, and come first; the first one of them without being asked again.
     Agreed(Vec<Tick>),

@@ -11,7 +11,7 @@ pub fn observe(tick: &Tick, found: &mut Vec<Finding>) {
     found.extend(tick.revision.map(|revision| finding(DETECTOR, tick, revision)));
 }
 
-/// That `tick` is a cancel or a correction.
+/// Reports that `tick` is a cancel or a correction.
 #[must_use]
 pub fn finding(detector: Detector, tick: &Tick, revision: Revision) -> Finding {
     let kind = match revision {

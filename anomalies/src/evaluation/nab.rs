@@ -9,7 +9,7 @@
 /// The worth of detections.
 #[derive(Debug, Clone, Copy)]
 pub struct Profile {
-    /// For a window that is detected at its beginning.
+    /// The worth of a window that is detected at its beginning.
     pub true_positive: f64,
     /// Against each detection outside windows.
     pub false_positive: f64,
@@ -113,7 +113,8 @@ fn after(window: Option<(usize, usize)>, index: usize) -> f64 {
     })
 }
 
-/// From almost 1 at the beginning of a window (-1) by 0 at its end (0) to -1.
+/// The worth of a detection: from almost 1 at the beginning of a window (-1) by 0 at its end (0) to
+/// -1.
 fn falling(place: f64) -> f64 {
     if place > 3.0 { -1.0 } else { 2.0 / (1.0 + (5.0 * place).exp()) - 1.0 }
 }

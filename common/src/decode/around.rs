@@ -6,9 +6,9 @@ use super::mapping::Condition;
 /// The kind that is given around an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Around {
-    /// Nothing: the element says it itself.
+    /// Nothing is around it: the element says it itself.
     Nothing = 0,
-    /// That every condition holds.
+    /// Every condition holds.
     Fits = 1,
 }
 

@@ -24,7 +24,7 @@ pub const MAX_DAYS: usize = 256;
 /// A message taken apart.
 #[derive(Debug, Default)]
 pub(super) struct Elements<'a> {
-    /// In the message's order.
+    /// The elements, in the message's order.
     pub all: Vec<Element<'a>>,
     around: Vec<Around<'a>>,
     pub provenance: Option<Provenance>,
@@ -180,7 +180,7 @@ impl<'a> Elements<'a> {
 pub(super) struct Outside<'e, 'a>(pub Option<(&'e Elements<'a>, Element<'a>)>);
 
 impl<'a> Outside<'_, 'a> {
-    /// For a message that is a tick itself.
+    /// The outside of a message that is a tick itself.
     pub const NOTHING: Self = Self(None);
 
     /// A field that is not in the element, out of the nearest object around it.

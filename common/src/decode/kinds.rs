@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(read(&mut decoder, &twice), ["other_kind"], "of two the last counts");
     }
 
-    /// It varies, and says the kind.
+    /// A member that varies, and tells the kind.
     #[test]
     fn a_symbol_may_be_the_kind() {
         let mut decoder = Decoder::new(rules(None, "symbol=A|B"), NOW);

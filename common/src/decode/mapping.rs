@@ -18,7 +18,8 @@ pub(super) use defaults::default_field;
 /// own name or, where that is absent, under one of those that many producers use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mapping {
-    /// In the order of [`Field::ALL`]; of several paths the first that leads somewhere counts.
+    /// The fields, in the order of [`Field::ALL`]; the first of several paths that leads somewhere
+    /// counts.
     paths: [Vec<Path>; Field::ALL.len()],
     root: Node,
 }

@@ -65,7 +65,8 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// All of them in a line, by their flags: what is computed by others is to be computed again.
+    /// All rules in a line, by their flags: hours that were computed by others are to be computed
+    /// again.
     #[must_use]
     pub fn describe(&self) -> String {
         let fields = Field::ALL.into_iter().filter(|field| !self.mapping.paths(*field).is_empty());

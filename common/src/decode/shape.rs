@@ -138,7 +138,7 @@ pub(super) struct Step {
 pub enum Part {
     /// The traded volume.
     Symbol,
-    /// When, as text.
+    /// The time, as text.
     TimestampText,
     /// A number since 1970, or of .NET's ticks.
     Epoch(EpochUnit),
@@ -160,7 +160,7 @@ pub enum Part {
     Ask,
     /// The trade's conditions.
     Conditions,
-    /// Its number.
+    /// The schema's number.
     Sequence,
     /// The partition that the line came from.
     Partition,
@@ -496,7 +496,8 @@ impl Unusual {
         Some(Self { digits, exponent: power - fraction_digits as i64, end })
     }
 
-    /// In units of 10^-9; `None` where that is no whole number, or beyond all that are asked for.
+    /// The value in units of 10^-9; `None` where that is no whole number, or beyond all that are
+    /// asked for.
     fn nanos(&self) -> Option<i128> {
         let (digits, power) = (i128::from(self.digits), self.exponent + i64::from(Price::SCALE));
         match power {

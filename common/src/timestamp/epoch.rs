@@ -7,7 +7,7 @@ use crate::decimal::{self, Rounding};
 /// The unit of a number since 1970-01-01T00:00:00Z, or since .NET's beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EpochUnit {
-    /// By the number's magnitude.
+    /// The unit that the number's magnitude tells.
     #[default]
     Auto,
     /// Seconds.
@@ -155,7 +155,7 @@ mod tests {
     }
 
     proptest! {
-        /// From 1973-03-03 to the last instant that nanoseconds hold.
+        /// Times from 1973-03-03 to the last instant that nanoseconds hold.
         #[test]
         fn an_instant_comes_back_from_every_unit(at in 100_000_000_000_000_i64..9_223_372_036_854_775) {
             let auto = |number: String| EpochUnit::Auto.parse(&number).map(Timestamp::micros);

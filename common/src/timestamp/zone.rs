@@ -53,7 +53,7 @@ impl TimeZone {
         self.0
     }
 
-    /// Its name, such as `America/New_York`.
+    /// The zone's name, such as `America/New_York`.
     #[must_use]
     pub fn name(&self) -> &str {
         self.0.iana_name().unwrap_or("its zone")

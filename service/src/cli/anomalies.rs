@@ -99,7 +99,7 @@ pub struct Detectors {
     pub conditions: Conditions,
 }
 
-/// In units of 10^-9.
+/// Parses a price step, in units of 10^-9.
 fn price_step(text: &str) -> Result<i64, String> {
     let is_plain = text.starts_with(|first: char| first.is_ascii_digit())
         && serde_json::from_str::<f64>(text).is_ok();

@@ -217,7 +217,7 @@ fn date(text: &str) -> Result<Oldest, String> {
     }
 }
 
-/// All that is to be said of messages, out of a file.
+/// All flags for reading messages, from a file.
 fn message_file(path: &str) -> Result<Box<MessageArgs>, String> {
     let matches = file::read(path, MessageArgs::augment_args(Command::new("file")))?;
     let args = MessageArgs::from_arg_matches(&matches).map_err(|error| file::first_line(&error))?;

@@ -22,9 +22,9 @@ pub struct Description {
 pub enum NoDescription {
     /// The brokers do not know the topic.
     Missing,
-    /// They do not tell this user about it; in their words.
+    /// The brokers do not tell this user about the topic; in their words.
     Forbidden(String),
-    /// They did not answer, or could not; in their words.
+    /// The brokers did not answer, or could not; in their words.
     Unknown(String),
 }
 

@@ -101,7 +101,7 @@ impl Database {
         Ok(())
     }
 
-    /// In one transaction, so that it is all or nothing, also through a pooler.
+    /// Runs a migration in one transaction, so that it is all or nothing, also through a pooler.
     async fn migrate(&self, connection: &mut PgConnection) -> Result<(), Failure> {
         let failed = |error: sqlx::Error| self.failure("migrating the tables in", error);
         let begun = in_time(LOOK_TIMEOUT, begin_alone(connection)).await;

@@ -54,7 +54,7 @@ macro_rules! statement {
                 Self(self.0.bind(value))
             }
 
-            /// All rows.
+            /// Fetches all rows.
             ///
             /// # Errors
             /// If PostgreSQL refuses the statement, or the connection breaks.

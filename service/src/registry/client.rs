@@ -395,8 +395,8 @@ mod tests {
         assert!(first.contains(LOGIN) && second.contains(LOGIN), "{second}");
     }
 
-    /// It is asked without the login, so nothing that it says of this user or of schemas counts but
-    /// a schema.
+    /// The registry is asked without the login, so nothing that it says of this user or of schemas
+    /// counts but a schema.
     #[test]
     fn a_host_that_a_registry_sends_on_to_does_not_speak_for_it() {
         let bind = |host: &str| TcpListener::bind((host, 0)).unwrap();

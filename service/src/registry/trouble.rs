@@ -86,7 +86,7 @@ impl Trouble {
         }
     }
 
-    /// In words.
+    /// The reason in words.
     pub fn why(&self) -> &str {
         match self {
             Self::None(why)

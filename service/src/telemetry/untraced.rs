@@ -6,7 +6,7 @@ use crate::Failure;
 /// The standard's variable for the receiver of traces.
 const ENDPOINTS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"];
 
-/// Nothing.
+/// Nothing to listen to: this program was built without traces.
 pub struct Traces;
 
 impl Traces {

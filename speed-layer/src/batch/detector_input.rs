@@ -12,12 +12,12 @@ const LARGEST: i64 = i64::MAX / 2;
 #[derive(Debug, Default)]
 pub struct DetectorInput {
     ticks: Vec<DetectorTick>,
-    /// Each symbol of each partition once.
+    /// The symbols of each partition, each once.
     series: Vec<Series>,
     partitions: Vec<(SourcePartition, SymbolMap<u32>)>,
     /// The extras of those ticks that have any, in the same order.
     noted: Vec<Noted>,
-    /// Each set of sale conditions once: a feed has few.
+    /// The sets of sale conditions, each once: a feed has few.
     conditions: Vec<Vec<Box<str>>>,
     by_text: FxHashMap<Box<str>, u32>,
     /// The index of the last tick's partition: neighbours mostly share it.
@@ -43,7 +43,7 @@ pub struct DetectorTick {
 /// A tick's fields other than price and volume.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Noted {
-    /// Where bid and ask are both known.
+    /// The quote, if bid and ask are both known.
     pub quote: Option<Quote>,
     pub sequence: Option<u64>,
     /// Which of [`DetectorInput::conditions`] it has.

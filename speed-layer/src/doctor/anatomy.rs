@@ -22,7 +22,8 @@ pub struct Leaf<'a> {
 }
 
 impl Leaf<'_> {
-    /// Its own, or of a value in Avro's JSON, `{"double":1.5}`, that of what is around it.
+    /// The kind of the value itself, or for a value in Avro's JSON, `{"double":1.5}`, of the object
+    /// around it.
     pub fn name(&self) -> &str {
         match self.path.as_slice() {
             [.., outer, own] if TYPES.contains(own) => outer,

@@ -80,7 +80,7 @@ Exit codes:
 /// How a report looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For a person.
+    /// Text for people.
     Text,
     /// One JSON object.
     Json,

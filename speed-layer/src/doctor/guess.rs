@@ -339,9 +339,9 @@ fn finer<'l, 'a>(one: &'l Leaf<'a>, other: &'l Leaf<'a>) -> Option<&'l Leaf<'a>>
 }
 
 enum Prices<'a> {
-    /// By its names.
+    /// A bar, by its names.
     Bar,
-    /// By letters.
+    /// Values whose names are letters.
     Letters(Vec<(Field, Vec<&'a str>)>),
     /// Beside the open and the close of a day.
     Quote(Vec<&'a str>),

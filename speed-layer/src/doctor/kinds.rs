@@ -67,10 +67,10 @@ pub fn of(conditions: &[Condition], ticks: &[(Facts, &Tried<'_>)]) -> Vec<String
 /// The values of a member.
 #[derive(Default)]
 struct MemberValues<'t> {
-    /// In how many messages it says a value.
+    /// The number of messages in which it has a value.
     counts: BTreeMap<&'t str, usize>,
     messages: usize,
-    /// All that one message says, and all that those of one symbol do.
+    /// The values of one message, and those of one symbol.
     together: BTreeSet<BTreeSet<&'t str>>,
     of_symbols: HashMap<u64, BTreeSet<&'t str>>,
 }

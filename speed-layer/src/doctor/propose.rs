@@ -81,7 +81,7 @@ pub fn advise(args: &MessageArgs, samples: &[Sample], now: Timestamp) -> Advice 
 /// The best choice, once what it leaves open was looked at.
 #[derive(Default)]
 struct Checked {
-    /// None where what is open is for a person to say.
+    /// `None` if a person must answer what is open.
     found: Option<MessageArgs>,
     is_zone_told: bool,
     /// Questions that are left open.

@@ -77,7 +77,7 @@ impl DoctorReport<'_> {
         Ok(())
     }
 
-    /// One object, in one line.
+    /// The report as one object, in one line.
     pub fn to_json(&self) -> String {
         json!({
             "messages": self.sampled.samples.len(),

@@ -45,13 +45,13 @@ pub struct Facts {
     /// Two that are the same tick have the same.
     pub id: u64,
     pub has_volume: bool,
-    /// Its own time is close to that of its record.
+    /// The tick's own time is close to that of its record.
     pub is_close: bool,
-    /// Where its zone is, or in UTC.
+    /// The time in its zone, or in UTC.
     pub is_midnight: bool,
     /// Whether date and time of day are two members.
     pub is_put_together: bool,
-    /// Its symbol is a word for the side of a trade.
+    /// The symbol is a word for the side of a trade.
     pub is_side: bool,
     /// A price of it is zero, and none below: it was not set then.
     pub is_unset: bool,
@@ -62,7 +62,7 @@ pub struct Facts {
     /// Whether open and close are two.
     pub is_bar: bool,
     pub price_nanos: i64,
-    /// By how many microseconds its own time is later than its record's.
+    /// The microseconds by which its own time is later than its record's.
     pub lead: Option<i64>,
 }
 

@@ -26,7 +26,7 @@ const ZONES: [&str; 10] = [
 
 /// The result of the search for a zone.
 pub enum ZoneFinding {
-    /// None is needed, or it was said; or there are dates alone, for which any is an example.
+    /// None is needed, or one was given; or there are dates alone, for which any is an example.
     NotNeeded,
     /// The flags with the right one.
     Found(Box<MessageArgs>),

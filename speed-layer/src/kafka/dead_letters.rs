@@ -77,9 +77,9 @@ pub struct DeadLetters {
     is_single: bool,
     /// When letters that the topic does not take whole, or not at all, were last logged.
     logged: [Option<Instant>; 2],
-    /// Not acknowledged, for another reason than what they are.
+    /// Letters that were not acknowledged, for another reason than their content.
     again: Vec<OwnedMessage>,
-    /// Some of them were answered by nobody.
+    /// Some letters were answered by nobody.
     unanswered: bool,
     send_again_at: Option<Instant>,
     /// Since when the client has had no room.

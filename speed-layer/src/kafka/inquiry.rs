@@ -266,7 +266,7 @@ impl TopicInquiry {
 struct InquiryThread {
     config: Config,
     client: BaseConsumer<Quiet>,
-    /// When it last had an answer, or was made.
+    /// When the client last had an answer, or was made.
     answered: Instant,
     asked: Receiver<KafkaQuestion>,
     found: Sender<Finding>,

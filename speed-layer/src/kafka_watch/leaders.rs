@@ -11,7 +11,7 @@ pub const ABSENCE_TO_LOG: Duration = Duration::from_secs(3);
 pub enum LeaderNews {
     /// Partitions that had a leader at the last line, or at the beginning, have none.
     Away,
-    /// All have one, after so long.
+    /// All partitions have a leader again, after so long.
     Back(Duration),
 }
 

@@ -23,7 +23,7 @@ pub struct LogEnd {
 }
 
 impl LogEnd {
-    /// Nothing is known, and Kafka was asked nothing before `now`.
+    /// An end of which nothing is known: Kafka was asked nothing before `now`.
     pub(super) fn unknown(now: Instant) -> Self {
         Self {
             unchecked_start: None,

@@ -89,12 +89,12 @@ impl Agenda {
         }
     }
 
-    /// It needs no answer any more.
+    /// Removes a question that needs no answer any more.
     pub fn done(&mut self, question: RegistryQuestion) {
         self.on_their_way.retain(|open| open.question != question);
     }
 
-    /// There was no answer; what was put before rests for so long.
+    /// Notes that there was no answer; questions that were put before rest for so long.
     pub fn failed(&mut self, question: RegistryQuestion, now: Instant, pause: Duration) {
         (self.rests_until, self.pause) = (Some(now + pause), pause);
         if let Some(at) = self.on_their_way.iter().position(|open| open.question == question) {

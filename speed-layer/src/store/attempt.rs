@@ -298,7 +298,7 @@ enum Worked<T> {
     Mismatch(DatabaseMismatch),
 }
 
-/// In what a database differs from the one that was left.
+/// How a database differs from the one that was left.
 enum DatabaseMismatch {
     /// It is an older state of the same database.
     RolledBack(Moved),

@@ -40,7 +40,7 @@ impl DayPartitions {
         }
     }
 
-    /// Some of the days that are not known to have a partition: as many as one transaction makes.
+    /// Some of the days that have no partition yet, as many as one transaction makes.
     pub fn missing(&self, days: &BTreeSet<Timestamp>) -> Vec<Timestamp> {
         days.iter()
             .filter(|day| !self.known.contains(day))

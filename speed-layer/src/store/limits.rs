@@ -62,17 +62,17 @@ impl TimeLimits {
         Self::with_lock(statement, LOCK)
     }
 
-    /// For what is tried again soon after it failed, while others wait.
+    /// Limits for work that is tried again soon after it failed, while others wait.
     pub fn short_lock(&self) -> Self {
         Self::with_lock(self.statement.min(SHORT_STATEMENT), SHORT_LOCK)
     }
 
-    /// For what others wait for, but a lock may be in the way for a while.
+    /// Limits for work that others wait for, but a lock may be in the way for a while.
     pub fn short(&self) -> Self {
         Self::with_lock(self.statement.min(SHORT_STATEMENT), LOCK)
     }
 
-    /// For finding out which of several partitions take long.
+    /// Limits for finding out which of several partitions take long.
     pub fn shortest(&self) -> Self {
         Self::with_lock(self.statement.min(SHORTEST_STATEMENT), LOCK)
     }

@@ -92,7 +92,7 @@ pub fn moved_back(
     Some(WriteOutcome::Fenced(Moved { at: moved.at, expected: moved.start, found }))
 }
 
-/// One value of each partition's row.
+/// Reads one value of each partition's row.
 async fn read<T>(
     connection: &mut PgConnection,
     statement: &'static str,

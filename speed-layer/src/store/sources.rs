@@ -28,7 +28,7 @@ struct SourceRow {
 /// How a topic relates to the database's sources.
 #[derive(Debug, PartialEq, Eq)]
 enum Relation {
-    /// It was read before.
+    /// The source was read before.
     Known {
         source: SourceId,
         first_partitions: i32,

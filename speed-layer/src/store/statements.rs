@@ -60,7 +60,8 @@ pub static MERGE_MINUTE_BARS: LazyLock<String> = LazyLock::new(|| merge_bars("mi
 
 pub static MERGE_HOUR_BARS: LazyLock<String> = LazyLock::new(|| merge_bars("hour"));
 
-/// For the table of a unit of time, whose column of the bar's start has the unit's name.
+/// The statement for the table of a unit of time, whose column of the bar's start has the unit's
+/// name.
 fn merge_bars(unit: &str) -> String {
     MERGE_BARS.replace("{{table}}", &format!("{unit}_bars")).replace("{{start}}", unit)
 }

@@ -5,7 +5,7 @@
 pub enum Table {
     /// The partitions of `realtime_stock`, which are made when they are needed.
     Days,
-    /// None yet: the transaction begins, and nothing of it depends on messages.
+    /// The transaction begins, and nothing of it depends on messages.
     Begin,
     RealtimeStock,
     MinuteBars,

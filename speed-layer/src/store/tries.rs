@@ -8,7 +8,7 @@ pub(super) enum Try<T> {
     /// Somebody has not given up a lock in time.
     Locked(String),
     Refused(String),
-    /// By a message, or by anything else.
+    /// Broken by a message, or by anything else.
     Broken(String),
     TooMuch(String),
     /// There was no answer in time, nor to the try before it.
@@ -25,7 +25,7 @@ pub(super) const CUTS: u32 = 3;
 pub(super) struct Failures {
     /// This many failures make it smaller.
     pub(super) tries: u32,
-    /// It is a probe: one failure makes it smaller.
+    /// The batch is a probe: one failure makes it smaller.
     pub(super) is_probe: bool,
     pub(super) refused: u32,
     pub(super) locked: u32,
@@ -118,7 +118,7 @@ impl SplitReason {
 /// Why something of a partition is not taken.
 #[derive(Debug, Clone)]
 pub(super) struct Cause {
-    /// For people.
+    /// The words for people.
     pub(super) words: String,
     pub(super) kind: CauseKind,
 }

@@ -62,7 +62,7 @@ impl UnresolvedStarts {
         self.parts.iter().all(|part| part.alone_since.is_some())
     }
 
-    /// These partitions belong to another instance from now on.
+    /// Forgets partitions that belong to another instance from now on.
     pub fn remove(&mut self, gone: &[SourcePartition]) {
         for part in &mut self.parts {
             part.partitions.retain(|at| !gone.contains(at));

@@ -16,7 +16,7 @@ const BROKEN: &[&str] = &["0A", "21", "2F", "38", "39", "40", "42", "HV", "P0", 
 /// The consequence of an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// Some of the data is not taken, in these words: trying the same again gives the same.
+    /// PostgreSQL refuses some of the data, in these words: trying the same again gives the same.
     Refused(String),
     /// Something broke at what was tried, which may be one message or everything.
     Broken,

@@ -9,7 +9,7 @@ named_enum! {
     pub enum Field {
         /// The traded volume.
         Symbol => "symbol",
-        /// When.
+        /// The time.
         Timestamp => "timestamp",
         /// The price of a trade: its open and close.
         Price => "price",

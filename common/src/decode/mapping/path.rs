@@ -92,7 +92,7 @@ pub struct MapEntries {
 }
 
 impl MapEntries {
-    /// These members.
+    /// A map of fields to members.
     #[must_use]
     pub fn of_members(paths: Vec<(Field, Path)>) -> Self {
         Self { paths, ..Self::default() }

@@ -83,7 +83,7 @@ impl Named for Preset {
 const NEW_YORK: &str = "America/New_York";
 
 impl Preset {
-    /// Its names, as `--map` would say them.
+    /// The preset's names, in the form of `--map`.
     const fn map(self) -> &'static str {
         match self {
             Self::Finnhub => "symbol=s,price=p,volume=v,timestamp=t,conditions=c",
@@ -156,14 +156,14 @@ impl Preset {
         trades.parse().ok()
     }
 
-    /// Where it has its fields.
+    /// The preset's paths for the fields.
     #[must_use]
     pub fn entries(self) -> MapEntries {
         // A test reads them all.
         self.map().parse().unwrap_or_default()
     }
 
-    /// Where a message of it holds several ticks, if not at its top.
+    /// The path to several ticks in a message, if they are not at its top.
     #[must_use]
     pub fn each(self) -> Option<Path> {
         match self {

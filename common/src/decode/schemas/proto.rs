@@ -237,7 +237,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    /// Its entries are messages of a key and a value.
+    /// Writes a map, whose entries are messages of a key and a value.
     fn map(&mut self, field: &Field, body: &[u8], depth: u32) -> Result<(), ProtoError> {
         let schema = self.schema;
         let members = match field.kind {

@@ -7,7 +7,7 @@ use crate::decode::Decoder;
 use crate::reject::{Reason, Reject};
 
 impl Decoder {
-    /// From now on values that name a schema are read by these. Without any they are rejected.
+    /// Sets the schemas by which values that name one are read. Without any they are rejected.
     pub fn set_schemas(&mut self, schemas: Schemas) {
         self.schemas = Some(schemas);
     }

@@ -59,7 +59,7 @@ struct Whole<'v> {
 #[derive(Default)]
 struct Rejects {
     message: Option<Reject>,
-    /// By their index, with their texts.
+    /// The values by their index, with their texts.
     elements: BTreeMap<u16, (Vec<u8>, Reject)>,
 }
 

@@ -36,7 +36,7 @@ pub enum TimeKind {
     TimeOfDay(Unit),
 }
 
-/// By their names in Avro.
+/// The types by their names in Avro.
 const KINDS: [(&str, TimeKind); 9] = [
     ("timestamp-millis", TimeKind::Instant { unit: Unit::Millis, is_local: false }),
     ("timestamp-micros", TimeKind::Instant { unit: Unit::Micros, is_local: false }),
@@ -144,7 +144,7 @@ fn write_plain(out: &mut Vec<u8>, kind: TimeKind, number: i64) -> bool {
     }
 }
 
-/// To the microsecond at most.
+/// Writes a time, to the microsecond at most.
 fn write_instant(
     out: &mut Vec<u8>,
     since: i64,

@@ -442,7 +442,7 @@ pub enum Choice {
     Key,
     MemberOrKey,
     Topic,
-    /// Where the elements are, and the fields in them.
+    /// The paths to the elements, and to the fields in them.
     Layout(Option<Path>, Layout),
     OlderDays,
     AnyPrice,
@@ -450,7 +450,7 @@ pub enum Choice {
 
 #[derive(Debug, Clone)]
 pub enum Layout {
-    /// By the usual names.
+    /// Guessed by the usual names.
     Usual,
     Preset(Preset),
     Map(MapEntries),

@@ -20,7 +20,7 @@ pub struct Schema {
 pub enum Node {
     Null,
     Boolean,
-    /// It is written as a long, and has 32 bits.
+    /// An int, which is written as a long and has 32 bits.
     Int,
     Long,
     Float,
@@ -36,7 +36,7 @@ pub enum Node {
     /// A UUID in 16 bytes.
     Uuid,
     Time(TimeKind),
-    /// Its symbols, in quotes.
+    /// The names of an enum, in quotes.
     Enum(Vec<Box<[u8]>>),
     Array(NodeId),
     Map(NodeId),

@@ -101,7 +101,7 @@ pub enum WellKnown {
 }
 
 impl WellKnown {
-    /// By the message's full name.
+    /// The types by their full names.
     pub fn of_name(name: &str) -> Option<Self> {
         Some(match name {
             "google.protobuf.Timestamp" => Self::Timestamp,

@@ -47,12 +47,12 @@ pub struct Field {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// Where it is absent it is its kind's zero.
+    /// A field that is its kind's zero where it is absent.
     Plain,
-    /// It may be absent.
+    /// A field that may be absent.
     Optional,
     Repeated,
-    /// Its kind is that of entries.
+    /// A field whose kind is that of entries.
     Map,
 }
 
