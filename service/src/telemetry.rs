@@ -82,7 +82,7 @@ pub fn start(args: &LogArgs, program: &'static str) -> Result<Traces, Failure> {
     let opened = Traces::open(program);
     listen(args, opened.as_ref().ok().and_then(Traces::listener));
     let traces = opened?;
-    traces.say();
+    traces.log();
     Ok(traces)
 }
 

@@ -57,7 +57,7 @@ impl Traces {
     }
 
     /// Logs nothing: only a build without traces has something to log.
-    pub(super) fn say(&self) {}
+    pub(super) fn log(&self) {}
 
     /// Waits at most [`END_WITHIN`] for the last spans to be taken; what is left then is dropped.
     pub fn end(self) {

@@ -20,8 +20,8 @@ impl Traces {
         None
     }
 
-    /// Says that traces are asked for in vain.
-    pub(super) fn say(&self) {
+    /// Warns if traces are asked for.
+    pub(super) fn log(&self) {
         let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         if let Some(variable) = ENDPOINTS.into_iter().find(is_set) {
             tracing::warn!(

@@ -1,16 +1,16 @@
 //! The reasons why messages are no ticks, where no flags are proposed: times that are not read,
 //! arrays that fit as well as one another, books and orders.
 
-use super::super::anatomy::{find_ways, parse};
-use super::super::books::is_book;
-use super::super::command_line::command_line;
-use super::super::guess::Guess;
-use super::super::notes::with_member;
-use super::super::reading::Reading;
-use super::super::times::Member;
-use super::super::traits::Traits;
-use super::super::trial::{Outcome, Tried};
 use super::search::{Choice, GOOD_SHARE, Search, completed};
+use crate::doctor::anatomy::{find_ways, parse};
+use crate::doctor::books::is_book;
+use crate::doctor::command_line::command_line;
+use crate::doctor::guess::Guess;
+use crate::doctor::notes::with_member;
+use crate::doctor::reading::Reading;
+use crate::doctor::times::Member;
+use crate::doctor::traits::Traits;
+use crate::doctor::trial::{Outcome, Tried};
 use common::decode::{Field, Path, TimestampFrom, usual_field};
 use serde_json::Value;
 use service::cli::MessageArgs;

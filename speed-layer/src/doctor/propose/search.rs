@@ -1,11 +1,11 @@
 //! [`Search`]: every choice of flags, tried on samples.
 
-use super::super::anatomy::{find_ways, parse};
-use super::super::books::is_book;
-use super::super::guess::{Guess, guess};
-use super::super::notes::SOME_ZONE;
-use super::super::sampling::Sample;
-use super::super::trial::{Outcome, Tally, Tried, outcomes};
+use crate::doctor::anatomy::{find_ways, parse};
+use crate::doctor::books::is_book;
+use crate::doctor::guess::{Guess, guess};
+use crate::doctor::notes::SOME_ZONE;
+use crate::doctor::sampling::Sample;
+use crate::doctor::trial::{Outcome, Tally, Tried, outcomes};
 use common::decode::{
     Condition, Conditions, Field, MapEntries, Path, Preset, ProvenanceNames, Rules, SymbolFrom,
     TimestampFrom, is_an_id,

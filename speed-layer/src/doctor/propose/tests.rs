@@ -1,7 +1,7 @@
 //! Which flags are proposed for which messages, with which notes.
 
-use super::super::command_line::command_line;
 use super::*;
+use crate::doctor::command_line::command_line;
 use common::decode::{Preset, TimestampFrom};
 use serde_json::Value;
 use std::collections::HashSet;
