@@ -162,7 +162,7 @@ fn symbol_of(text: &str) -> Result<Symbol<'_>, Reject> {
         let what = match text.trim() {
             "" => "is empty",
             trimmed if trimmed.len() < text.len() => {
-                "has blanks in front of it or behind it: the producer must leave these out"
+                "has blanks before or after it: the producer must leave these out"
             }
             _ if text.len() > MAX_SYMBOL_BYTES => "has more than 64 bytes",
             _ => "has characters that are not seen: the producer must leave these out",

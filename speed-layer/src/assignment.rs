@@ -631,8 +631,10 @@ fn with_others(first: String, others: &[String]) -> String {
     let named = others.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
     match others.len().saturating_sub(NAMED) {
         _ if others.is_empty() => first,
-        0 => format!("{first}; these stand as well, as the log says: {named}"),
-        more => format!("{first}; these stand as well, as the log says: {named} and {more} more"),
+        0 => format!("{first}; these are stalled as well, as the log says: {named}"),
+        more => {
+            format!("{first}; these are stalled as well, as the log says: {named} and {more} more")
+        }
     }
 }
 

@@ -385,7 +385,7 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
         command.env("DATABASE_URL", &pooled).env("TAKEOVER_AFTER", "1s");
         let outcome = finish(command).await;
         assert_eq!(outcome.code, code, "{}", outcome.stderr);
-        assert!(outcome.stderr.contains("a pooler stands before PostgreSQL"), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains("a pooler is before PostgreSQL"), "{}", outcome.stderr);
     }
     assert_eq!(world.summary().await, world.expected().await);
     assert_eq!(pooler.outliving(), Vec::<String>::new());

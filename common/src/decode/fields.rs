@@ -187,7 +187,7 @@ fn ambiguous(field: Field, one: &Candidate<'_>, other: &Candidate<'_>) -> Reject
             Some(Candidate { name: date, .. }),
             Some(Candidate { name: time, .. }),
         ) => format!(
-            "timestamp stands in two members, {date:?} and {time:?}: say so with \
+            "timestamp may be two members, {date:?} and {time:?}: say so with \
              --map timestamp={date:?},time_of_day={time:?}"
         ),
         _ => format!("{field} may be {one:?} or {other:?}: say which, as --map {field}={one:?}"),

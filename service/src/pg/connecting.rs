@@ -84,7 +84,7 @@ impl Database {
     ) -> Result<(PgConnection, String, bool), Obstacle> {
         if note_pooler() {
             let at = place(server);
-            tracing::info!(server = %at, "a pooler stands before PostgreSQL at {at}: nothing \
+            tracing::info!(server = %at, "a pooler is before PostgreSQL at {at}: nothing \
                 outlives a transaction");
         }
         self.open(server).await

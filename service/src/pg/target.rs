@@ -77,7 +77,7 @@ pub fn place(server: &PgConnectOptions) -> String {
 fn server(url: &str, application: &str) -> Result<PgConnectOptions, String> {
     let options = PgConnectOptions::from_str(url).map_err(|error| format!("{error}; {EXAMPLE}"))?;
     if options.get_host().contains(',') {
-        return Err("several hosts stand before the database: \
+        return Err("there are several hosts before the database: \
              postgres://user:password@host1:5432,host2:5432/database"
             .into());
     }
@@ -154,7 +154,8 @@ mod tests {
                 .contains("target_session_attrs=standby")
         );
         assert!(
-            error("postgres:///db?host=h1,h2").contains("several hosts stand before the database")
+            error("postgres:///db?host=h1,h2")
+                .contains("there are several hosts before the database")
         );
     }
 

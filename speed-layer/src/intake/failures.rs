@@ -277,7 +277,7 @@ impl Intake {
         let brokers = &self.shared.config.kafka_brokers;
         let then = match self.assignment.is_read(topic) {
             true => {
-                " any more; one that is made anew is another topic, see SpeedLayerDown in \
+                " any more; a recreated one is another topic, see SpeedLayerDown in \
                  docs/operations.md"
             }
             false => "; create it",

@@ -48,7 +48,7 @@ impl LettersWatch {
             tracing::warn!(
                 topic,
                 error = text,
-                "{text}: the first rejected message will wait for it, and all behind it"
+                "{text}: the first rejected message will wait for it, and all later ones"
             );
             health.fails(text);
         }

@@ -196,7 +196,7 @@ impl Intake {
             // It may have others already.
             tracing::info!(
                 partitions = text,
-                "assigned partitions (with next offsets): none beside those that it has"
+                "assigned partitions (with next offsets): none but those that it has"
             );
         } else {
             tracing::info!(partitions = text, "assigned partitions (with next offsets): {text}");

@@ -135,7 +135,7 @@ async fn through_a_pooler_nothing_outlives_its_transaction() {
     scene.topic.produce([testing::TestMessage::new(0, "no tick")]).await;
     scene.wait_all_in().await;
     scene.assert_each_once().await;
-    speed_layer.wait_stderr("a pooler stands before PostgreSQL", PATIENCE).await;
+    speed_layer.wait_stderr("a pooler is before PostgreSQL", PATIENCE).await;
     speed_layer.wait_stderr("indexed partition", PATIENCE).await;
     let address = http_address(&speed_layer).await;
     wait_ready(&address, 200).await;

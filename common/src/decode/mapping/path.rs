@@ -160,7 +160,7 @@ impl MapEntries {
             }
             (Field::Symbol, Source::Topic) | (Field::Timestamp, Source::Record) => {
                 return Err(format!(
-                    "{name} stands alone: every message has it, so no member beside it would count"
+                    "{name} has no alternatives: every message has it, so no other member would count"
                 ));
             }
             _ => {
@@ -199,7 +199,7 @@ impl FromStr for MapEntries {
             while reader.skip('|') {
                 if entries.source(field).is_some() {
                     return Err(format!(
-                        "behind what {field} is taken from in no member stands nothing else"
+                        "a source of {field} outside of the message has no alternatives after it"
                     ));
                 }
                 entries.take(field, &mut reader)?;
@@ -243,7 +243,7 @@ impl<'a> Reader<'a> {
             let known = Field::ALL.map(Field::as_str).join(", ");
             format!("there is no field {name:?}; expected FIELD=NAME with a field of {known}")
         })?;
-        if self.skip('=') { Ok(field) } else { Err(format!("expected = behind {field}")) }
+        if self.skip('=') { Ok(field) } else { Err(format!("expected = after {field}")) }
     }
 
     /// Checks that nothing follows.
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
     pub fn end(&mut self, expected: &str) -> Result<(), String> {
         match self.0.next() {
             None => Ok(()),
-            Some(other) => Err(format!("{other:?} behind a name: expected {expected}")),
+            Some(other) => Err(format!("{other:?} after a name: expected {expected}")),
         }
     }
 
@@ -357,19 +357,19 @@ mod tests {
         for (text, said) in [
             ("", "there is no field \"\""),
             ("ticker=symbol", "there is no field \"ticker\""),
-            ("symbol", "expected = behind symbol"),
+            ("symbol", "expected = after symbol"),
             ("symbol=", "empty name"),
             ("symbol=a,", "there is no field \"\""),
             ("symbol=a..b", "empty name"),
             ("symbol=a,symbol=b", "twice"),
             ("symbol=\"a", "not closed"),
-            ("symbol=\"a\"b", "'b' behind a name"),
+            ("symbol=\"a\"b", "'b' after a name"),
             ("symbol=a=b", "'=' behind"),
             ("price=@key", "price cannot come from @key"),
             ("symbol=@record", "symbol cannot come from @record"),
-            ("symbol=a|@topic", "@topic stands alone"),
-            ("timestamp=a|@record", "stands alone"),
-            ("symbol=@key|a", "stands nothing else"),
+            ("symbol=a|@topic", "@topic has no alternatives"),
+            ("timestamp=a|@record", "has no alternatives"),
+            ("symbol=@key|a", "has no alternatives"),
             ("symbol=@key,symbol=a", "twice"),
         ] {
             let error = entries(text).unwrap_err();

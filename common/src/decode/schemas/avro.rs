@@ -262,8 +262,8 @@ impl<'b> Reader<'_, 'b> {
     fn end(&self) -> Result<(), AvroError> {
         match self.rest.len() {
             0 => Ok(()),
-            1 => Err("1 byte is left over behind the value".to_owned()),
-            left => Err(format!("{left} bytes are left over behind the value")),
+            1 => Err("1 byte is left over after the value".to_owned()),
+            left => Err(format!("{left} bytes are left over after the value")),
         }
     }
 

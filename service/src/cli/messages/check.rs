@@ -40,7 +40,7 @@ impl MessageArgs {
                 let (open, close) = (written(Field::Open), written(Field::Close));
                 let is_half = open.is_some() != close.is_some() && written(Field::Price).is_some();
                 let entry = open.or(close).filter(|_| is_half)?;
-                Some(format!("--map {entry} has no effect beside price=: a bar has open and close"))
+                Some(format!("--map {entry} has no effect with price=: a bar has open and close"))
             })
             .or_else(|| self.member_of_two_fields())
     }
@@ -111,7 +111,7 @@ impl MessageArgs {
 }
 
 fn no_effect(flag: &str, beside: &str) -> String {
-    format!("{flag} has no effect beside {beside}: leave one of them out")
+    format!("{flag} has no effect with {beside}: leave one of them out")
 }
 
 #[cfg(test)]

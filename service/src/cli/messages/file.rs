@@ -55,7 +55,7 @@ fn entries(command: &Command, line: &str) -> Result<Vec<Entry>, String> {
     let mut entries = Vec::new();
     while let Some(word) = words.next() {
         let Some(flag) = word.strip_prefix("--") else {
-            return Err(format!("{word:?} belongs to no flag: what has blanks stands in quotes"));
+            return Err(format!("{word:?} belongs to no flag: a value with blanks needs quotes"));
         };
         entries.push(match flag.split_once('=') {
             Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
@@ -193,7 +193,7 @@ mod tests {
             ("\n\nmap=symbol=a,b", "line 3: "),
             ("map=symbol=a\nmap=symbol=b", "symbol is there twice"),
             ("where=e=trade\nwhere=e=x", "e is there twice"),
-            ("timestamp-from=record\nmap=timestamp=T", "no effect beside --timestamp-from record"),
+            ("timestamp-from=record\nmap=timestamp=T", "no effect with --timestamp-from record"),
             ("oldest=1980-01-01\noldest=1985-01-01", "line 2: oldest is there twice"),
             ("uppercase-symbols=perhaps", "line 1: uppercase-symbols is true or false"),
             ("message-file = /dev/null", "line 1: it names another file"),

@@ -62,7 +62,7 @@ fn what_another_library_writes_is_read_as_it_means() {
         );
         // Not a byte of it may be missing, and none may be left over.
         let more = json_of(&schema, &[&bytes[..], b"more"].concat()).unwrap_err();
-        assert!(more.starts_with("4 bytes are left over behind the value"), "{line}: {more}");
+        assert!(more.starts_with("4 bytes are left over after the value"), "{line}: {more}");
         if let Some(cut) = bytes.len().checked_sub(1) {
             assert!(json_of(&schema, &bytes[..cut]).is_err(), "{line}");
         }
