@@ -435,7 +435,7 @@ fn one_of_which_nobody_says_where_to_begin_is_a_trouble_after_a_while_unless_nob
     let late = Instant::now() + STALL_RETRY;
     partition.handle(Event::Answered(StartResolution::NeverRead), Instant::now());
     assert_eq!(partition.trouble(Instant::now()), None);
-    assert!(partition.trouble(late).is_some_and(|why| why.contains("not known yet")));
+    assert!(partition.trouble(late).is_some_and(|why| why.contains("is unknown")));
     partition.restart_wait(late);
     assert_eq!(partition.trouble(late), None);
 }

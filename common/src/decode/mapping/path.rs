@@ -364,7 +364,7 @@ mod tests {
             ("symbol=a,symbol=b", "twice"),
             ("symbol=\"a", "not closed"),
             ("symbol=\"a\"b", "'b' after a name"),
-            ("symbol=a=b", "'=' behind"),
+            ("symbol=a=b", "'=' after"),
             ("price=@key", "price cannot come from @key"),
             ("symbol=@record", "symbol cannot come from @record"),
             ("symbol=a|@topic", "@topic has no alternatives"),
